@@ -1,0 +1,195 @@
+"""The facts that the planner hears and the orders it gives: plain data, fit for JSON lines.
+
+Wall-clock times (`at`) are seconds since 1970; they are recorded and never compared with the
+monotonic `now` that the loop hands to the planner.
+"""
+
+from typing import Dict, List, Optional, Tuple, Union
+
+from msgspec import Struct
+
+from procsup.core.outcome import AttemptId, Exit, Reading, StopReason, Usage
+from procsup.core.records import End, Record
+from procsup.core.slots import Placement
+from procsup.core.spec import UnitSpec
+
+# --- facts -------------------------------------------------------------------------------
+
+
+class Started(Struct, frozen=True, tag=True, gc=False):
+    """The attempt's process exists."""
+
+    attempt: AttemptId
+    pid: int
+    at: float
+
+
+class Sampled(Struct, frozen=True, tag=True, gc=False):
+    """A reading of a live tree said something the planner must judge: its affinity drifted."""
+
+    attempt: AttemptId
+    drifted_to: List[int]
+
+
+class Ended(Struct, frozen=True, tag=True):
+    """The attempt is over and its tree is empty; exactly one per `Start`.
+
+    `started` is None if no process came into being. Log paths are relative to the run directory.
+    """
+
+    attempt: AttemptId
+    exit: Exit
+    at: float
+    started: Optional[float] = None
+    wall_s: Optional[float] = None  # monotonic
+    pid: Optional[int] = None
+    usage: Usage = Usage()
+    stdout_path: Optional[str] = None
+    stderr_path: Optional[str] = None
+    program: Optional[str] = None  # sha256 of the script or module file
+
+
+class Inspected(Struct, frozen=True, tag=True):
+    """The outputs were looked at, hashed and synced; `problem` is empty if all is well."""
+
+    attempt: AttemptId
+    outputs: Tuple[Reading, ...] = ()
+    inputs: Tuple[Reading, ...] = ()
+    problem: str = ""
+
+
+class Synced(Struct, frozen=True, tag=True, gc=False):
+    """All records up to and including number `seq` are on disk."""
+
+    seq: int
+
+
+class Standing(Struct, frozen=True):
+    """Where a unit stands when its stage is expanded.
+
+    `kept`: its last success is still good (its files are intact); `reason` says why it must run
+    otherwise: ``new``, ``failed before``, ``changed``, ``outputs changed``, ...
+    """
+
+    kept: bool
+    reason: str = ""
+    stale: bool = False  # kept although the program's file changed
+
+
+class Expanded(Struct, frozen=True, tag=True):
+    """The units of a stage, in order, each with its standing; or why there are none.
+
+    `unfit` holds units whose inputs are missing where `missing-inputs` is ``fail-unit``.
+    """
+
+    stage: str
+    units: Tuple[UnitSpec, ...] = ()
+    standings: Tuple[Standing, ...] = ()
+    unfit: Dict[str, str] = {}  # unit id -> reason
+    problem: str = ""
+
+
+class Asked(Struct, frozen=True, tag=True, gc=False):
+    """Somebody asked by a control file: `verb` is ``drain`` or ``stop``."""
+
+    request: str
+    verb: str
+    grace_s: Optional[float] = None
+
+
+class Interrupted(Struct, frozen=True, tag=True, gc=False):
+    """A signal came (`signum`), or the guard died (None). The second one kills at once."""
+
+    signum: Optional[int]
+    reason: str
+
+
+Fact = Union[Started, Sampled, Ended, Inspected, Synced, Expanded, Asked, Interrupted]
+
+# --- orders ------------------------------------------------------------------------------
+
+
+class Start(Struct, frozen=True, tag=True):
+    """Start an attempt; `memory_bytes` is what it is granted, which a retry may have raised."""
+
+    attempt: AttemptId
+    unit: UnitSpec
+    placement: Placement
+
+
+class Stop(Struct, frozen=True, tag=True, gc=False):
+    """Ask the main process to end. `dump`: a Python unit, it shall leave its stacks in its log.
+
+    With `dump` the engine sends SIGABRT if the process does not catch SIGTERM or `insist` is
+    true (it was asked before), SIGTERM otherwise; without `dump` always SIGTERM.
+    """
+
+    attempt: AttemptId
+    reason: StopReason
+    dump: bool = False
+    insist: bool = False
+
+
+class Kill(Struct, frozen=True, tag=True, gc=False):
+    """End the whole tree by force, now."""
+
+    attempt: AttemptId
+
+
+class Write(Struct, frozen=True, tag=True):
+    """Append this record (the loop does so before it performs any other order)."""
+
+    record: Record
+
+
+class Inspect(Struct, frozen=True, tag=True):
+    """Look at the outputs of an attempt that exited well, on a side thread."""
+
+    attempt: AttemptId
+    unit: UnitSpec
+
+
+class Expand(Struct, frozen=True, tag=True):
+    """Work out the units of a stage whose upstream is done, on a side thread.
+
+    `outputs` are the readings of the succeeded units of the stages before it, by stage, in unit
+    order, each with its unit's id.
+    """
+
+    stage: str
+    outputs: Dict[str, List[Tuple[str, Tuple[Reading, ...]]]] = {}
+
+
+class Withdraw(Struct, frozen=True, tag=True, gc=False):
+    """Sync the journal, then remove these stages' manifests and stamps, and the run's, for good."""
+
+    stages: Tuple[str, ...]
+
+
+class UnitResult(Struct, frozen=True):
+    """One unit's line of a manifest: its spec, and its ends in this run (the last one decides)."""
+
+    unit: UnitSpec
+    ends: Tuple[End, ...]
+    kept: bool = False
+    stale: bool = False
+
+
+class Publish(Struct, frozen=True, tag=True):
+    """Write the manifest of a stage (None: of the run), then its stamp if it succeeded.
+
+    The results are asked from the planner (`Planner.results`), unit by unit.
+    """
+
+    stage: Optional[str]
+    status: str
+
+
+class Settled(Struct, frozen=True, tag=True):
+    """The end of a unit is on disk: watchers may show it."""
+
+    end: End
+    kept: bool = False
+
+
+Order = Union[Start, Stop, Kill, Write, Inspect, Expand, Withdraw, Publish, Settled]

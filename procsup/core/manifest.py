@@ -1,0 +1,240 @@
+"""The completion manifest: its shapes, and how a unit's ends become its line.
+
+The names here are relied on by other programs; they change only with `SCHEMA`. Unknown is None
+(JSON null), never 0. Times are RFC 3339 in UTC.
+"""
+
+from datetime import datetime, timezone
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from msgspec import Struct, field
+
+from procsup.core.events import UnitResult
+from procsup.core.outcome import Exited, Reading, Signaled, Verdict, describe
+from procsup.core.records import End
+
+SCHEMA = "procsup/manifest/1"
+
+
+class OutputRecord(Struct, frozen=True):
+    """An output that the manifest vouches for; `size` in bytes."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: Optional[str] = None
+
+
+class AffinityRecord(Struct, frozen=True):
+    """CPUs granted (None: not pinned), observed (None: unknown), and each set that differed."""
+
+    granted: Optional[List[int]] = None
+    observed: Optional[List[int]] = None
+    drift: Optional[List[Dict[str, Any]]] = None
+
+
+class AttemptRecord(Struct, frozen=True):
+    """One attempt; `cause` is a sentence, empty for success."""
+
+    attempt: int
+    verdict: str
+    exit: Optional[str]
+    exit_code: Optional[int]
+    signal: Optional[int]
+    cause: str
+    started: Optional[str]
+    ended: str
+    wall_s: Optional[float]
+    pid: Optional[int]
+    host: Optional[str]
+    cpus: Optional[float]
+    memory_bytes: Optional[int]
+    affinity: AffinityRecord
+    cpu_user_s: Optional[float]
+    cpu_system_s: Optional[float]
+    peak_memory_bytes: Optional[int]
+    peak_memory_source: Optional[str]
+    peak_processes: Optional[int]
+    samples: int
+    sample_interval_s: Optional[float]
+    leftovers: int
+    stdout_path: Optional[str]
+    stderr_path: Optional[str]
+
+
+class UnitRecord(Struct, frozen=True):
+    """One unit; the flat names are those of its last attempt."""
+
+    id: str
+    stage: str
+    index: int
+    parameters: Dict[str, Any]
+    fingerprint: str
+    verdict: str
+    exit_code: Optional[int]
+    signal: Optional[int]
+    cause: str
+    kept: bool
+    stale: bool
+    tries: int
+    started: Optional[str]
+    ended: Optional[str]
+    wall_s: Optional[float]
+    cpu_s: Optional[float]
+    peak_memory_bytes: Optional[int]
+    host: Optional[str]
+    stdout_path: Optional[str]
+    stderr_path: Optional[str]
+    argv: Tuple[str, ...]
+    cwd: str
+    env: List[str]
+    inputs: List[OutputRecord]
+    outputs: List[OutputRecord]
+    attempts: List[AttemptRecord]
+
+
+class StageCounts(Struct, frozen=True, rename="kebab"):
+    """A stage in numbers: one count per verdict, their sum is `planned`; `kept` is part of
+    `succeeded`. `status` is ``succeeded``, ``failed`` or ``skipped``."""
+
+    status: str
+    planned: int = 0
+    succeeded: int = 0
+    kept: int = 0
+    failed: int = 0
+    timed_out: int = 0
+    over_memory: int = 0
+    stalled: int = 0
+    bad_output: int = 0
+    cancelled: int = 0
+    not_started: int = 0
+    skipped: int = 0
+    lost: int = 0
+    problem: str = ""
+
+
+class JournalMark(Struct, frozen=True):
+    """The journal that this manifest was made from: its length in bytes and its sha256."""
+
+    length: int
+    sha256: str
+
+
+class Head(Struct, frozen=True):
+    """All of a manifest but its units: its first line. `stage` is None for the run's."""
+
+    run_id: str
+    name: str
+    status: str
+    started: Optional[str]
+    ended: str
+    host: str
+    platform: str
+    procsup: str
+    python: str
+    run_file: Optional[str]
+    directory: str
+    journal: JournalMark
+    stages: Dict[str, StageCounts]
+    stage: Optional[str] = None
+    variables: Dict[str, Any] = field(default_factory=dict)
+    schema: str = SCHEMA
+
+
+def rfc3339(at: Optional[float]) -> Optional[str]:
+    """Write seconds since 1970 as ``2026-01-02T03:04:05.678901Z``."""
+    if at is None:
+        return None
+    text = datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="microseconds")
+    return text.replace("+00:00", "Z")
+
+
+def unit_record(result: UnitResult) -> UnitRecord:
+    """Make a unit's line of the manifest from its ends."""
+    unit, last = result.unit, result.ends[-1]
+    usage = last.usage
+    cpu = [part for part in (usage.cpu_user_s, usage.cpu_system_s) if part is not None]
+    code, signal = exit_numbers(last)
+    return UnitRecord(
+        id=unit.id,
+        stage=unit.stage,
+        index=unit.index,
+        parameters=unit.parameters,
+        fingerprint=unit.fingerprint,
+        verdict=last.verdict.value,
+        exit_code=code,
+        signal=signal,
+        cause=last.cause,
+        kept=result.kept,
+        stale=result.stale,
+        tries=sum(1 for end in result.ends if end.attempt > 0),
+        started=rfc3339(last.started),
+        ended=rfc3339(last.at),
+        wall_s=last.wall_s,
+        cpu_s=sum(cpu) if cpu else None,
+        peak_memory_bytes=usage.peak_memory_bytes,
+        host=last.host,
+        stdout_path=last.stdout_path,
+        stderr_path=last.stderr_path,
+        argv=unit.argv,
+        cwd=unit.cwd,
+        env=sorted(unit.env),
+        inputs=_files(last.inputs),
+        outputs=_files(last.outputs) if last.verdict is Verdict.SUCCEEDED else [],
+        attempts=[attempt_record(end) for end in result.ends if end.attempt > 0],
+    )
+
+
+def attempt_record(end: End) -> AttemptRecord:
+    """Make an attempt's entry from its end."""
+    usage = end.usage
+    code, signal = exit_numbers(end)
+    drift = [{"after_s": after_s, "cpus": cpus} for after_s, cpus in usage.affinity.drift]
+    return AttemptRecord(
+        attempt=end.attempt,
+        verdict=end.verdict.value,
+        exit=None if end.exit is None else describe(end.exit),
+        exit_code=code,
+        signal=signal,
+        cause=end.cause,
+        started=rfc3339(end.started),
+        ended=rfc3339(end.at) or "",
+        wall_s=end.wall_s,
+        pid=end.pid,
+        host=end.host,
+        cpus=end.cpus,
+        memory_bytes=end.memory_bytes,
+        affinity=AffinityRecord(usage.affinity.granted, usage.affinity.observed, drift),
+        cpu_user_s=usage.cpu_user_s,
+        cpu_system_s=usage.cpu_system_s,
+        peak_memory_bytes=usage.peak_memory_bytes,
+        peak_memory_source=usage.peak_memory_source,
+        peak_processes=usage.peak_processes,
+        samples=usage.samples,
+        sample_interval_s=usage.sample_interval_s,
+        leftovers=usage.leftovers,
+        stdout_path=end.stdout_path,
+        stderr_path=end.stderr_path,
+    )
+
+
+def exit_numbers(end: End) -> Tuple[Optional[int], Optional[int]]:
+    """Return (exit code, signal number) of an end; what does not apply is None."""
+    if isinstance(end.exit, Exited):
+        return end.exit.code, None
+    if isinstance(end.exit, Signaled):
+        return None, end.exit.signum
+    return None, None
+
+
+def _files(readings: Sequence[Reading]) -> List[OutputRecord]:
+    return [OutputRecord(r.path, r.size, r.mtime_ns, r.sha256) for r in readings]
+
+
+def count(
+    status: str, verdicts: Dict[Verdict, int], *, kept: int = 0, problem: str = ""
+) -> StageCounts:
+    """Make a stage's counts from the number of units per verdict."""
+    by_name = {verdict.value.replace("-", "_"): number for verdict, number in verdicts.items()}
+    planned = sum(verdicts.values())
+    return StageCounts(status, planned, kept=kept, problem=problem, **by_name)

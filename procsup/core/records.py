@@ -1,0 +1,194 @@
+"""The journal's records: shapes, versions, encode, decode.
+
+A journal line is ``CRC SEQ JSON\\n``: eight hexadecimal digits of zlib's crc32 over everything
+between the first blank and the newline, the record's number (from 1, without gaps), and one
+JSON object whose ``t`` names its type. Times are seconds since 1970 (UTC), as floats.
+
+Raise `JOURNAL_VERSION` with every change of shape that an older procsup would misread; it
+stands in each `Begin`, and a journal with a higher one is refused, not touched.
+"""
+
+import zlib
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+import msgspec
+from msgspec import Struct
+
+from procsup.core.outcome import Exit, Reading, StopReason, Usage, Verdict
+
+JOURNAL_VERSION = 1
+
+
+class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
+    """A sitting begins; `run_id` is new when the run begins from nothing or a finished state."""
+
+    version: int
+    run_id: str
+    sitting: int  # from 1, over all runs of this directory
+    name: str
+    at: float
+    host: str
+    boot_id: str
+    pid: int
+    procsup: str
+    python: str
+    platform: str
+    run_file: Optional[str]
+    resumed: bool
+    fresh: bool = False
+    variables: Dict[str, Any] = {}
+
+
+class Planned(Struct, frozen=True, tag="planned", tag_field="t"):
+    """Units of a stage, in order, in as many records as it takes; `last` closes the stage's plan.
+
+    A stage's plan replaces the one of an earlier sitting. `problem` says why a stage could not
+    be planned at all.
+    """
+
+    stage: str
+    units: List[str]
+    last: bool = True
+    problem: str = ""
+
+
+class Kept(Struct, frozen=True, tag="kept", tag_field="t"):
+    """Finished units that this run leaves alone; `stale` if their program's file changed since."""
+
+    stage: str
+    units: List[str]
+    stale: bool = False
+
+
+class Withdrawn(Struct, frozen=True, tag="withdrawn", tag_field="t"):
+    """The manifests and stamps of these stages, and the run's, are taken back."""
+
+    stages: List[str]
+
+
+class Launch(Struct, frozen=True, tag="start", tag_field="t", omit_defaults=True):
+    """The intention to start an attempt; written before the process exists."""
+
+    unit: str
+    attempt: int
+    at: float
+    fingerprint: str
+    cpus: float = 1.0
+    cpu_ids: Tuple[int, ...] = ()
+    memory_bytes: Optional[int] = None
+
+
+class Spawned(Struct, frozen=True, tag="spawned", tag_field="t"):
+    """The process exists."""
+
+    unit: str
+    attempt: int
+    pid: int
+    at: float
+
+
+class End(Struct, frozen=True, tag="end", tag_field="t", omit_defaults=True):
+    """An attempt is over, its tree empty, its outputs looked at.
+
+    `final` is false when the unit will be tried again; `counts` is false when the attempt does
+    not count against `retries`. A unit that never started ends with attempt 0. `program` is the
+    sha256 of the script or module file, None if unknown.
+    """
+
+    unit: str
+    attempt: int
+    verdict: Verdict
+    at: float
+    final: bool = True
+    counts: bool = True
+    exit: Optional[Exit] = None
+    stopped_for: Optional[StopReason] = None
+    cause: str = ""
+    started: Optional[float] = None
+    wall_s: Optional[float] = None
+    pid: Optional[int] = None
+    host: Optional[str] = None
+    cpus: Optional[float] = None
+    memory_bytes: Optional[int] = None
+    usage: Usage = Usage()
+    stdout_path: Optional[str] = None  # relative to the run directory, unless the user named it
+    stderr_path: Optional[str] = None
+    outputs: Tuple[Reading, ...] = ()
+    inputs: Tuple[Reading, ...] = ()
+    fingerprint: str = ""
+    program: Optional[str] = None
+
+
+class StageFinal(Struct, frozen=True, tag="stage-final", tag_field="t"):
+    """Every planned unit of the stage has its verdict; its manifest follows."""
+
+    stage: str
+    status: str
+    counts: Dict[str, int]
+
+
+class RunFinal(Struct, frozen=True, tag="run-final", tag_field="t"):
+    """The run is final; nothing follows in this sitting, and its manifest is written next."""
+
+    run_id: str
+    status: str
+    at: float
+
+
+class Answer(Struct, frozen=True, tag="answer", tag_field="t"):
+    """A control request was carried out or refused."""
+
+    request: str
+    verb: str
+    ok: bool
+    message: str = ""
+
+
+class Closed(Struct, frozen=True, tag="closed", tag_field="t"):
+    """A sitting ends before the run is final, by its own decision."""
+
+    at: float
+    reason: str  # "interrupted by signal 2", "drained", "stopped", "guard died", ...
+
+
+Record = Union[
+    Begin,
+    Planned,
+    Kept,
+    Withdrawn,
+    Launch,
+    Spawned,
+    End,
+    StageFinal,
+    RunFinal,
+    Answer,
+    Closed,
+]
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Record)
+
+
+class BadLine(ValueError):
+    """A journal line that cannot be trusted; the message says in what way."""
+
+
+def encode_line(seq: int, record: Record) -> bytes:
+    """Return the journal line of a record, newline included."""
+    body = b"%d %s" % (seq, _encoder.encode(record))
+    return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def decode_line(line: bytes) -> Tuple[int, Record]:
+    """Return sequence number and record of a line without its newline; BadLine if damaged.
+
+    The checksum is compared as text: reading it as a number accepts damaged digits.
+    """
+    crc, blank, body = line[:8], line[8:9], line[9:]
+    if blank != b" " or crc != b"%08x" % zlib.crc32(body):
+        raise BadLine("checksum does not match")
+    seq, _, text = body.partition(b" ")
+    try:
+        return int(seq), _decoder.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise BadLine(f"checksum matches, content does not: {error}") from error

@@ -1,0 +1,100 @@
+"""CPU and memory arithmetic: what there is, what an attempt gets, what comes back."""
+
+from typing import List, NamedTuple, Optional, Set, Tuple
+
+from msgspec import Struct
+
+_ROUNDING = 1e-9  # ten units of 0.1 CPU must fit into one CPU
+
+
+class Capacity(Struct, frozen=True):
+    """What the run may use: CPUs (a number, and the ids it may pin to), memory, live units."""
+
+    cpus: float
+    memory_bytes: Optional[int] = None  # None: not limited and not counted
+    cpu_ids: Tuple[int, ...] = ()
+    jobs: Optional[int] = None
+    host: str = ""
+
+
+class Placement(Struct, frozen=True, gc=False):
+    """What one attempt got: `cpu_ids` is empty unless its stage pins."""
+
+    host: str
+    cpus: float
+    memory_bytes: Optional[int] = None
+    cpu_ids: Tuple[int, ...] = ()
+
+
+class Needs(NamedTuple):
+    """What one attempt asks for; `pinned`: whole CPUs of its own."""
+
+    cpus: float
+    memory_bytes: Optional[int] = None
+    pinned: bool = False
+
+
+class Slots:
+    """The share of a capacity that is still free."""
+
+    def __init__(self, capacity: Capacity) -> None:
+        self.capacity = capacity
+        self._cpus = capacity.cpus
+        self._memory_bytes = capacity.memory_bytes
+        self._jobs = capacity.jobs
+        self._free_ids: Set[int] = set(capacity.cpu_ids)
+
+    def place(self, needs: Needs) -> Optional[Placement]:
+        """Take a share and return it, or None if it does not fit now."""
+        if self._jobs == 0 or needs.cpus > self._cpus + _ROUNDING:
+            return None
+        memory = needs.memory_bytes
+        if memory is not None and self._memory_bytes is not None and memory > self._memory_bytes:
+            return None
+        ids = self._take_ids(needs)
+        if ids is None:
+            return None
+        self._cpus -= needs.cpus
+        if memory is not None and self._memory_bytes is not None:
+            self._memory_bytes -= memory
+        if self._jobs is not None:
+            self._jobs -= 1
+        return Placement(self.capacity.host, needs.cpus, memory, ids)
+
+    def _take_ids(self, needs: Needs) -> Optional[Tuple[int, ...]]:
+        if not needs.pinned:
+            return ()
+        wanted = max(1, round(needs.cpus))
+        if wanted > len(self._free_ids):
+            # More CPUs were declared than the machine has: the surplus is shared, not pinned.
+            return None if self.could_pin(wanted) and self._all_pinnable() else ()
+        ids = tuple(sorted(self._free_ids)[:wanted])
+        self._free_ids.difference_update(ids)
+        return ids
+
+    def could_pin(self, wanted: int) -> bool:
+        """Tell whether that many CPUs can ever be pinned at once."""
+        return wanted <= len(self.capacity.cpu_ids)
+
+    def _all_pinnable(self) -> bool:
+        return self.capacity.cpus <= len(self.capacity.cpu_ids) + _ROUNDING
+
+    def give_back(self, placement: Placement) -> None:
+        """Return a share that `place` gave."""
+        self._cpus += placement.cpus
+        if placement.memory_bytes is not None and self._memory_bytes is not None:
+            self._memory_bytes += placement.memory_bytes
+        if self._jobs is not None:
+            self._jobs += 1
+        self._free_ids.update(placement.cpu_ids)
+
+
+def why_never(needs: Needs, capacity: Capacity) -> Optional[str]:
+    """Say why a unit can never be placed, or None if it can."""
+    problems: List[str] = []
+    if needs.cpus > capacity.cpus + _ROUNDING:
+        problems.append(f"{needs.cpus:g} cpus of {capacity.cpus:g}")
+    memory = needs.memory_bytes
+    if memory is not None and capacity.memory_bytes is not None and memory > capacity.memory_bytes:
+        problems.append(f"{memory} bytes of memory of {capacity.memory_bytes}")
+    return "needs " + " and ".join(problems) if problems else None

@@ -1,0 +1,155 @@
+"""What was asked, frozen: the run, its stages, their units."""
+
+from typing import Any, Dict, List, Optional, Tuple
+
+from msgspec import Struct, field
+
+from procsup.core.outcome import Verdict
+
+RETRY_ON = (
+    Verdict.FAILED,
+    Verdict.TIMED_OUT,
+    Verdict.OVER_MEMORY,
+    Verdict.STALLED,
+    Verdict.BAD_OUTPUT,
+    Verdict.LOST,
+)
+
+
+class Retry(Struct, frozen=True):
+    """How often and for which verdicts a unit is tried again (`times` beyond the first try)."""
+
+    times: int = 0
+    on: Tuple[Verdict, ...] = RETRY_ON
+    delay_s: float = 0.0
+    memory_factor: float = 1.0  # the grant of memory is multiplied by this at each retry
+
+
+class OnFailure(Struct, frozen=True):
+    """What the first failures mean for the others.
+
+    `do` is ``finish`` (go on), ``drain`` (start nothing more) or ``stop`` (end what runs); it
+    fires when `at_count` units did not succeed, or `at_fraction` of those planned.
+    """
+
+    do: str = "finish"
+    at_count: Optional[int] = 1
+    at_fraction: Optional[float] = None
+
+
+class After(Struct, frozen=True):
+    """A dependency on a whole stage: `when` is ``succeeded`` or ``finished``."""
+
+    stage: str
+    when: str = "succeeded"
+
+
+class OutputSpec(Struct, frozen=True, gc=False):
+    """A file, folder or glob (relative to `UnitSpec` is nothing: `path` is absolute) to be made.
+
+    `empty`: may be empty; `optional`: may be missing; `unchanged`: need not be written anew.
+    """
+
+    path: str
+    name: Optional[str] = None
+    empty: bool = False
+    optional: bool = False
+    unchanged: bool = False
+
+
+class StageSpec(Struct, frozen=True):
+    """The settings that all units of a stage share."""
+
+    name: str
+    after: Tuple[After, ...] = ()
+    inputs_from: Optional[str] = None  # the stage whose outputs are this one's inputs
+    late: bool = False  # its units are only known once the stages before it are done
+    jobs: Optional[int] = None
+    on_failure: Optional[OnFailure] = None
+    timeout_s: Optional[float] = None
+    grace_s: float = 10.0
+    retry: Retry = Retry()
+    success_codes: Tuple[int, ...] = (0,)
+    keep: str = "unchanged"  # or "never", "always"
+    pin: str = "none"  # or "cpus"
+    on_drift: str = "record"  # or "warn", "restore", "fail"
+    is_python: bool = False  # module, script, or a command that runs a Python
+    module: Optional[str] = None
+    script: Optional[str] = None  # absolute
+    interpreter: Tuple[str, ...] = ()  # argv of the interpreter; () for commands
+    secrets: Tuple[str, ...] = ()
+    pythonpath: Tuple[str, ...] = ()  # absolute folders
+    scratch: bool = False
+    unit_file: bool = False
+    stamp: Optional[str] = None  # absolute
+
+
+class UnitSpec(Struct, frozen=True):
+    """One piece of work. All paths are absolute; `shown` forms are made for people elsewhere.
+
+    `depends` and `inputs` must exist before the start; `fingerprint` covers argv, parameters,
+    declared env, cwd, the interpreter as written and the *names* of inputs (their contents are
+    compared by readings).
+    """
+
+    id: str  # "stage/key=value", unique in the run
+    stage: str
+    index: int  # position in its stage, from 0
+    argv: Tuple[str, ...]
+    cwd: str
+    fingerprint: str
+    parameters: Dict[str, Any] = field(default_factory=dict)
+    env: Dict[str, str] = field(default_factory=dict)
+    inputs: Tuple[str, ...] = ()
+    depends: Tuple[str, ...] = ()
+    outputs: Tuple[OutputSpec, ...] = ()
+    input_names: Dict[str, Any] = field(default_factory=dict)  # as declared: name -> path(s)
+    stdin: Optional[str] = None
+    stdout: Optional[str] = None
+    stderr: Optional[str] = None
+    cpus: float = 1.0
+    memory_bytes: Optional[int] = None
+
+
+class CapacitySpec(Struct, frozen=True):
+    """What the run file or `--jobs` says of capacity; None: what this process may really use."""
+
+    cpus: Optional[float] = None
+    memory_bytes: Optional[int] = None
+
+
+class RunSpec(Struct, frozen=True):
+    """A whole run file, without its units."""
+
+    name: str
+    file: Optional[str]  # absolute; None for a run made by the library
+    folder: str  # absolute: relative paths of the run file start here
+    directory: str  # absolute: the run directory
+    stages: Tuple[StageSpec, ...]
+    variables: Dict[str, Any] = field(default_factory=dict)
+    capacity: CapacitySpec = CapacitySpec()
+    jobs: Optional[int] = None
+    on_failure: OnFailure = OnFailure()
+    missing_inputs: str = "refuse"  # or "fail-unit"
+    stamp: Optional[str] = None
+    manifest: Optional[str] = None  # a visible copy of the manifest
+    checksum: str = "auto"  # or "all", "none"
+    sync_outputs: bool = True
+    logs: str = "split"  # or "merged"
+    keep_logs: str = "all"  # or "failed"
+    share: str = "none"  # or "group", "all"
+
+    def stage(self, name: str) -> StageSpec:
+        """Return the stage of that name; KeyError if there is none."""
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise KeyError(name)
+
+
+def upstream(stage: StageSpec) -> List[str]:
+    """Return the names of the stages that this one waits for, each once."""
+    names = [after.stage for after in stage.after]
+    if stage.inputs_from is not None and stage.inputs_from not in names:
+        names.append(stage.inputs_from)
+    return names

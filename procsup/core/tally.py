@@ -1,0 +1,60 @@
+"""The run in numbers, kept up to date event by event: what displays and manifests count from."""
+
+from typing import Dict, List, Optional
+
+from procsup.core.outcome import Verdict
+
+
+class StageTally:
+    """One stage in numbers; `planned` is None until its units are known.
+
+    `status` is ``blocked`` (waits for other stages), ``expanding``, ``open``, or final:
+    ``succeeded``, ``failed``, ``skipped``.
+    """
+
+    __slots__ = ("kept", "name", "planned", "problem", "running", "stale", "status", "verdicts")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.planned: Optional[int] = None
+        self.running = 0
+        self.kept = 0
+        self.stale = 0
+        self.status = "blocked"
+        self.problem = ""
+        self.verdicts: Dict[Verdict, int] = {}
+
+    def count(self, verdict: Verdict) -> None:
+        """Count one unit that has its verdict."""
+        self.verdicts[verdict] = self.verdicts.get(verdict, 0) + 1
+
+    @property
+    def done(self) -> int:
+        """Units that have their verdict, kept ones included."""
+        return sum(self.verdicts.values())
+
+    @property
+    def succeeded(self) -> int:
+        """Units that succeeded, kept ones included."""
+        return self.verdicts.get(Verdict.SUCCEEDED, 0)
+
+    @property
+    def unsuccessful(self) -> int:
+        """Units that are done and did not succeed."""
+        return self.done - self.succeeded
+
+    @property
+    def final(self) -> bool:
+        """Every planned unit has its verdict and the stage its status."""
+        return self.status in ("succeeded", "failed", "skipped")
+
+
+class Summary:
+    """The whole run in numbers; the planner's own live object, not a copy."""
+
+    __slots__ = ("ending", "running", "stages")
+
+    def __init__(self, stages: List[str]) -> None:
+        self.stages = {name: StageTally(name) for name in stages}
+        self.running = 0
+        self.ending = ""  # why nothing more is started: "interrupted", "draining", "on-failure"

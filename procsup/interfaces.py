@@ -1,0 +1,146 @@
+"""The seams: what the loop asks of the world, as Protocols. No implementation is named here."""
+
+from typing import Iterator, List, Optional, Protocol, Sequence, Tuple
+
+from procsup.core.events import (
+    Expand,
+    Fact,
+    Inspect,
+    Settled,
+    Start,
+    UnitResult,
+)
+from procsup.core.manifest import StageCounts
+from procsup.core.outcome import AttemptId
+from procsup.core.records import Record
+from procsup.core.slots import Capacity
+from procsup.core.tally import Summary
+
+
+class Clock(Protocol):
+    """Time as an argument."""
+
+    def now(self) -> float:
+        """Monotonic seconds: for deadlines."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since 1970: for records only."""
+        ...
+
+
+class Engine(Protocol):
+    """What starts, stops and waits for attempts.
+
+    Its law: a unit's fault never raises, it arrives as ``Ended(NotStarted(...))``; each `start`
+    is answered by exactly one `Ended`, which comes when the attempt's whole tree is gone;
+    stopping or killing what has ended is a no-op; facts and orders are plain data.
+    """
+
+    def capacity(self) -> Capacity:
+        """What may be used at once."""
+        ...
+
+    def start(self, order: Start) -> None:
+        """Start an attempt; `Started` and `Ended` come from `wait`."""
+        ...
+
+    def stop(self, attempt: AttemptId, *, dump: bool = False, insist: bool = False) -> None:
+        """Ask the attempt's main process to end."""
+        ...
+
+    def kill(self, attempt: AttemptId) -> None:
+        """End the attempt's whole tree by force."""
+        ...
+
+    def wait(self, until: Optional[float]) -> List[Fact]:
+        """Block until something happened, `wake` was called or the monotonic time `until`."""
+        ...
+
+    def wake(self) -> None:
+        """Make `wait` return; callable from any thread and from signal handlers."""
+        ...
+
+    def close(self) -> None:
+        """End every tree and release everything; returns when no process is left."""
+        ...
+
+
+class Journal(Protocol):
+    """The append-only truth. Any failure to write or sync raises RecordError, now or next time."""
+
+    def append(self, records: Sequence[Record]) -> int:
+        """Write the records (not yet synced); return the number of the last one.
+
+        A sync follows on the journal's own thread, and a `Synced` fact after it.
+        """
+        ...
+
+    def sync(self) -> None:
+        """Return when everything appended is on disk."""
+        ...
+
+    def drain(self) -> List[Fact]:
+        """Return the `Synced` facts since the last call; RecordError if a sync failed."""
+        ...
+
+
+class Worker(Protocol):
+    """Slow looks at the file system, on side threads; facts come from `drain`."""
+
+    def inspect(self, order: Inspect) -> None:
+        """Look at an attempt's outputs: answered by one `Inspected`."""
+        ...
+
+    def expand(self, order: Expand) -> None:
+        """Work out a stage's units: answered by one `Expanded`."""
+        ...
+
+    def drain(self) -> List[Fact]:
+        """Return what was found since the last call."""
+        ...
+
+
+class Interrupts(Protocol):
+    """Signals, the guard's death and control requests, as facts."""
+
+    def drain(self) -> List[Fact]:
+        """Return what came since the last call: `Interrupted` and `Asked`."""
+        ...
+
+
+class Publisher(Protocol):
+    """Manifests and stamps: the files by which others learn of completion."""
+
+    def withdraw(self, stages: Sequence[str]) -> None:
+        """Remove the manifests and stamps of these stages and of the run; durable on return."""
+        ...
+
+    def publish_stage(self, stage: str, counts: StageCounts, results: Iterator[UnitResult]) -> None:
+        """Write a stage's manifest and stamp, durable on return; then wake its waiters."""
+        ...
+
+    def publish_run(
+        self,
+        status: str,
+        counts: Sequence[Tuple[str, StageCounts]],
+        results: Iterator[UnitResult],
+    ) -> None:
+        """Write the run's manifest, its visible copy and its stamp; durable on return."""
+        ...
+
+
+class Watcher(Protocol):
+    """Somebody who looks on; its failures never reach the run."""
+
+    def settled(self, order: Settled) -> None:
+        """A unit's end is on disk."""
+        ...
+
+    def show(self, summary: Summary) -> None:
+        """The run as it stands; called once a turn, must be cheap."""
+        ...
+
+    def close(self) -> None:
+        """The sitting is over: restore the terminal."""
+        ...
