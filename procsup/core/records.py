@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from procsup.core.outcome import Exit, Reading, StopReason, Usage, Verdict
+from procsup.core.text import pack, unpack
 
 JOURNAL_VERSION = 1
 
@@ -167,6 +168,7 @@ Record = Union[
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Record)
+_NUL = b"\\u0000"  # how JSON writes it: it marks text that had to be packed
 
 
 class BadLine(ValueError):
@@ -175,8 +177,24 @@ class BadLine(ValueError):
 
 def encode_line(seq: int, record: Record) -> bytes:
     """Return the journal line of a record, newline included."""
-    body = b"%d %s" % (seq, _encoder.encode(record))
+    body = b"%d %s" % (seq, _encode(record))
     return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def _encode(record: Record) -> bytes:
+    try:
+        text = _encoder.encode(record)
+        if _NUL not in text:
+            return text
+    except UnicodeEncodeError:
+        pass  # a path or an argument that is not UTF-8: packed
+    return _encoder.encode(pack(msgspec.to_builtins(record)))
+
+
+def _decode(text: bytes) -> Record:
+    if _NUL not in text:
+        return _decoder.decode(text)
+    return msgspec.convert(unpack(msgspec.json.decode(text)), Record)
 
 
 def decode_line(line: bytes) -> Tuple[int, Record]:
@@ -189,6 +207,6 @@ def decode_line(line: bytes) -> Tuple[int, Record]:
         raise BadLine("checksum does not match")
     seq, _, text = body.partition(b" ")
     try:
-        return int(seq), _decoder.decode(text)
+        return int(seq), _decode(text)
     except (ValueError, RecursionError) as error:
         raise BadLine(f"checksum matches, content does not: {error}") from error
