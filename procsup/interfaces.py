@@ -104,6 +104,10 @@ class Worker(Protocol):
 class Interrupts(Protocol):
     """Signals, the guard's death and control requests, as facts."""
 
+    def next_look(self) -> Optional[float]:
+        """The monotonic time at which `drain` must be called even if nobody woke the engine."""
+        ...
+
     def drain(self) -> List[Fact]:
         """Return what came since the last call: `Interrupted` and `Asked`."""
         ...

@@ -46,7 +46,6 @@ class Ended(Struct, frozen=True, tag=True):
     usage: Usage = Usage()
     stdout_path: Optional[str] = None
     stderr_path: Optional[str] = None
-    program: Optional[str] = None  # sha256 of the script or module file
 
 
 class Inspected(Struct, frozen=True, tag=True):
@@ -79,7 +78,8 @@ class Standing(Struct, frozen=True):
 class Expanded(Struct, frozen=True, tag=True):
     """The units of a stage, in order, each with its standing; or why there are none.
 
-    `unfit` holds units whose inputs are missing where `missing-inputs` is ``fail-unit``.
+    `unfit` holds units whose inputs are missing where `missing-inputs` is ``fail-unit``;
+    `program` is the sha256 of the stage's script or module file, None if there is none.
     """
 
     stage: str
@@ -87,6 +87,7 @@ class Expanded(Struct, frozen=True, tag=True):
     standings: Tuple[Standing, ...] = ()
     unfit: Dict[str, str] = {}  # unit id -> reason
     problem: str = ""
+    program: Optional[str] = None
 
 
 class Asked(Struct, frozen=True, tag=True, gc=False):
@@ -192,4 +193,4 @@ class Settled(Struct, frozen=True, tag=True):
     kept: bool = False
 
 
-Order = Union[Start, Stop, Kill, Write, Inspect, Expand, Withdraw, Publish, Settled]
+Order = Union[Write, Start, Stop, Kill, Inspect, Expand, Withdraw, Publish, Settled]

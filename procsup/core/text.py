@@ -78,9 +78,7 @@ def _disarmed(value: Any, at: str, found: Dict[str, str]) -> Any:
     if isinstance(value, str):
         return _text_of(b64decode(found[at]), value) if at in found else value
     if isinstance(value, dict):
-        return {
-            key: _disarmed(item, f"{at}/{_pointer(key)}", found) for key, item in value.items()
-        }
+        return {key: _disarmed(item, f"{at}/{_pointer(key)}", found) for key, item in value.items()}
     if isinstance(value, list):
         return [_disarmed(item, f"{at}/{place}", found) for place, item in enumerate(value)]
     return value

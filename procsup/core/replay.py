@@ -1,0 +1,217 @@
+"""Fold a journal into what is known of a run: what a resume, a report and `status` need."""
+
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
+
+from procsup.core.outcome import Verdict
+from procsup.core.records import (
+    Begin,
+    Closed,
+    End,
+    Kept,
+    Launch,
+    Planned,
+    Record,
+    RunFinal,
+    Spawned,
+    StageFinal,
+    Withdrawn,
+)
+
+
+class UnitHistory:
+    """What the journal knows of one unit.
+
+    `ends` are those of the latest run that touched it, one per attempt; `tried` counts the ones
+    since its last final verdict that count against `retries`; `ended_seq` is the number of the
+    record of that verdict; `generation` numbers the run (1 for the first of the directory).
+    """
+
+    __slots__ = (
+        "ended_seq",
+        "ends",
+        "generation",
+        "last_number",
+        "open_launch",
+        "open_pid",
+        "tried",
+    )
+
+    def __init__(self) -> None:
+        self.last_number = 0
+        self.tried = 0
+        self.generation = 0
+        self.ended_seq = 0
+        self.ends: List[End] = []
+        self.open_launch: Optional[Launch] = None
+        self.open_pid: Optional[int] = None
+
+    @property
+    def last(self) -> Optional[End]:
+        """The latest end, if the unit ever ended."""
+        return self.ends[-1] if self.ends else None
+
+    @property
+    def open_attempt(self) -> Optional[int]:
+        """The number of an attempt that was started and has no end."""
+        return self.open_launch.attempt if self.open_launch is not None else None
+
+    def enter(self, generation: int) -> None:
+        """A record of this run concerns the unit: ends of an earlier run are history."""
+        if self.generation != generation:
+            self.generation = generation
+            self.ends = []
+            self.tried = 0
+
+    def add_end(self, end: End, seq: int) -> None:
+        """Take an end; one for an attempt that already has one replaces it."""
+        self.open_launch = self.open_pid = None
+        if self.ends and self.ends[-1].attempt == end.attempt:
+            self.ends.pop()
+        self.ends.append(end)
+        if end.final:
+            self.tried = 0
+            self.ended_seq = seq
+        elif end.counts:
+            self.tried += 1
+
+
+class History:
+    """The whole journal, folded."""
+
+    def __init__(self) -> None:
+        self.begin: Optional[Begin] = None
+        self.first_begin: Optional[Begin] = None  # of the present run
+        self.generation = 0
+        self.fresh_generation = 0  # ends of earlier runs than this one are not kept
+        self.last_seq = 0
+        self.plan: Dict[str, List[str]] = {}
+        self.kept: Set[str] = set()
+        self.stale: Set[str] = set()
+        self.units: Dict[str, UnitHistory] = {}
+        self.finals: Dict[str, StageFinal] = {}
+        self.problems: Dict[str, str] = {}
+        self.run_final: Optional[RunFinal] = None
+        self.closed: Optional[Closed] = None
+        self.run_ids: List[str] = []
+        self._open_plans: Set[str] = set()
+
+    @property
+    def run_id(self) -> Optional[str]:
+        """The id of the present run."""
+        return self.begin.run_id if self.begin is not None else None
+
+    @property
+    def sitting(self) -> int:
+        """The number of the last sitting, 0 if there was none."""
+        return self.begin.sitting if self.begin is not None else 0
+
+    def unit(self, unit_id: str) -> UnitHistory:
+        """Return the unit's history, an empty one if it has none."""
+        history = self.units.get(unit_id)
+        if history is None:
+            history = self.units[unit_id] = UnitHistory()
+        return history
+
+    def add(self, seq: int, record: Record) -> None:
+        """Take one record."""
+        self.last_seq = seq
+        handler = _HANDLERS.get(type(record))
+        if handler is not None:
+            handler(self, seq, record)
+
+    def _on_begin(self, _seq: int, record: Begin) -> None:
+        self.begin = record
+        self.closed = None
+        self._open_plans = set()
+        if record.resumed:
+            return
+        self.first_begin = record
+        self.generation += 1
+        self.run_ids.append(record.run_id)
+        self.run_final = None
+        self.finals, self.kept, self.stale = {}, set(), set()
+        if record.fresh:
+            self.fresh_generation = self.generation
+
+    def _on_planned(self, _seq: int, record: Planned) -> None:
+        if record.stage not in self._open_plans:
+            self._open_plans.add(record.stage)
+            self.plan[record.stage] = []
+            self.problems.pop(record.stage, None)
+        self.plan[record.stage].extend(record.units)
+        if record.problem:
+            self.problems[record.stage] = record.problem
+
+    def _on_kept(self, _seq: int, record: Kept) -> None:
+        self.kept.update(record.units)
+        if record.stale:
+            self.stale.update(record.units)
+
+    def _on_withdrawn(self, _seq: int, record: Withdrawn) -> None:
+        self.run_final = None
+        for stage in record.stages:
+            self.finals.pop(stage, None)
+
+    def _on_launch(self, _seq: int, record: Launch) -> None:
+        unit = self.unit(record.unit)
+        unit.enter(self.generation)
+        unit.last_number = max(unit.last_number, record.attempt)
+        unit.open_launch = record
+        unit.open_pid = None
+        self.kept.discard(record.unit)
+
+    def _on_spawned(self, _seq: int, record: Spawned) -> None:
+        unit = self.unit(record.unit)
+        if unit.open_attempt == record.attempt:
+            unit.open_pid = record.pid
+
+    def _on_end(self, seq: int, record: End) -> None:
+        unit = self.unit(record.unit)
+        unit.enter(self.generation)
+        unit.last_number = max(unit.last_number, record.attempt)
+        unit.add_end(record, seq)
+
+    def _on_stage_final(self, _seq: int, record: StageFinal) -> None:
+        self.finals[record.stage] = record
+
+    def _on_run_final(self, _seq: int, record: RunFinal) -> None:
+        self.run_final = record
+
+    def _on_closed(self, _seq: int, record: Closed) -> None:
+        self.closed = record
+
+    def verdict_counts(self, stage: str) -> Dict[Verdict, int]:
+        """Count the final verdicts of a stage's planned units."""
+        counts: Dict[Verdict, int] = {}
+        for unit_id in self.plan.get(stage, ()):
+            unit = self.units.get(unit_id)
+            if unit is None or unit.open_launch is not None:
+                continue
+            if unit.generation != self.generation and unit_id not in self.kept:
+                continue
+            last = unit.last
+            if last is not None and last.final:
+                counts[last.verdict] = counts.get(last.verdict, 0) + 1
+        return counts
+
+
+_HANDLERS: Dict[type, Callable[[History, int, Any], None]] = {
+    Begin: History._on_begin,
+    Planned: History._on_planned,
+    Kept: History._on_kept,
+    Withdrawn: History._on_withdrawn,
+    Launch: History._on_launch,
+    Spawned: History._on_spawned,
+    End: History._on_end,
+    StageFinal: History._on_stage_final,
+    RunFinal: History._on_run_final,
+    Closed: History._on_closed,
+}
+
+
+def fold(records: Iterable[Tuple[int, Record]]) -> History:
+    """Fold (sequence number, record) pairs, in order."""
+    history = History()
+    for seq, record in records:
+        history.add(seq, record)
+    return history

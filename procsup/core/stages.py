@@ -1,0 +1,114 @@
+"""A stage on its way: its units, who of them is ready, and when it is final."""
+
+from collections import deque
+from typing import Deque, Dict, Iterator, List, Optional, Tuple
+
+from procsup.core.events import Standing, UnitResult
+from procsup.core.manifest import StageCounts, count
+from procsup.core.outcome import Reading, Verdict
+from procsup.core.slots import Needs
+from procsup.core.spec import OnFailure, StageSpec, upstream
+from procsup.core.states import Unit
+from procsup.core.tally import StageTally
+
+
+class Stage:
+    """One stage of the plan. `tally.status` tells where it stands; see `StageTally`."""
+
+    def __init__(self, spec: StageSpec, tally: StageTally) -> None:
+        self.spec = spec
+        self.tally = tally
+        self.upstream = upstream(spec)
+        self.units: List[Unit] = []
+        self.by_id: Dict[str, Unit] = {}
+        self.ready: Deque[Unit] = deque()
+        self.undecided = 0  # units without a verdict, those set aside included
+        self.unsettled = 0  # verdicts that are not on disk yet
+        self.expanded = False
+        self.withdrawn = False  # its manifest was taken back in this sitting, or there is none
+        self.halted = False  # on-failure fired: nothing more is started
+        self.program: Optional[str] = None
+        self.newest_end = 0  # number of the newest record of a verdict
+        self.standings: List[Standing] = []  # until it is unblocked
+        self.unfit: Dict[str, str] = {}
+        self.passed_over = False  # skipped before its units were known
+
+    @property
+    def name(self) -> str:
+        """The stage's name."""
+        return self.spec.name
+
+    def admit(self, units: List[Unit]) -> None:
+        """Take the units of its plan; they are all still without a verdict."""
+        self.expanded = True
+        self.units = units
+        self.by_id = {unit.spec.id: unit for unit in units}
+        self.undecided = len(units)
+        self.tally.planned = len(units)
+
+    def has_room(self) -> bool:
+        """Tell whether the stage's own `jobs` allow one more live unit."""
+        return self.spec.jobs is None or self.tally.running < self.spec.jobs
+
+    def needs(self, unit: Unit, memory_limit: Optional[int]) -> Needs:
+        """What the next attempt of a unit asks for; a retry may ask for more memory."""
+        memory = unit.spec.memory_bytes
+        factor = self.spec.retry.memory_factor
+        if memory is not None and factor != 1.0 and unit.tried:
+            memory = int(memory * factor**unit.tried)
+            if memory_limit is not None:
+                memory = max(unit.spec.memory_bytes or 0, min(memory, memory_limit))
+        return Needs(unit.spec.cpus, memory, pinned=self.spec.pin == "cpus")
+
+    def decide(self, unit: Unit, verdict: Verdict) -> None:
+        """Count a unit's verdict."""
+        self.undecided -= 1
+        self.tally.count(verdict)
+        if unit.kept:
+            self.tally.kept += 1
+        if unit.stale:
+            self.tally.stale += 1
+
+    def is_complete(self) -> bool:
+        """Every unit has its verdict, and all of them are on disk."""
+        return self.expanded and self.undecided == 0 and self.unsettled == 0
+
+    def status(self) -> str:
+        """The status of a complete stage."""
+        if self.passed_over:
+            return "skipped"
+        if self.tally.problem:
+            return "failed"
+        if self.tally.succeeded == len(self.units):
+            return "succeeded"
+        if self.tally.verdicts.get(Verdict.SKIPPED, 0) == len(self.units):
+            return "skipped"
+        return "failed"
+
+    def counts(self) -> StageCounts:
+        """The stage's counts for a manifest."""
+        tally = self.tally
+        return count(tally.status, tally.verdicts, kept=tally.kept, problem=tally.problem)
+
+    def results(self) -> Iterator[UnitResult]:
+        """The units with their ends, in order: the lines of its manifest."""
+        for unit in self.units:
+            if unit.ends:
+                yield UnitResult(unit.spec, tuple(unit.ends), unit.kept, unit.stale)
+
+    def outputs(self) -> List[Tuple[str, Tuple[Reading, ...]]]:
+        """The outputs of its succeeded units, in order."""
+        return [
+            (unit.spec.id, unit.ends[-1].outputs)
+            for unit in self.units
+            if unit.ends and unit.ends[-1].verdict is Verdict.SUCCEEDED
+        ]
+
+
+def fires(policy: OnFailure, unsuccessful: int, planned: int) -> bool:
+    """Tell whether so many unsuccessful units of so many planned make a policy act."""
+    if policy.do == "finish" or unsuccessful == 0:
+        return False
+    if policy.at_fraction is not None:
+        return unsuccessful >= policy.at_fraction * max(planned, 1)
+    return unsuccessful >= (policy.at_count or 1)

@@ -1,0 +1,97 @@
+"""The states of a unit, each with just the data it has, and the unit that moves through them.
+
+::
+
+    Blocked ──> Waiting ──> Running ──> Inspecting ──> Done
+       │           ^  │        │  └──────────┬──────────^
+       │           │  │        v             │          │
+       │           └──┼──── Stopping ────────┼──────────┤
+       └──────────────┴──────────────────────┴──────────┘
+"""
+
+from typing import List, Optional, Union
+
+from msgspec import Struct
+
+from procsup.core.events import Ended
+from procsup.core.outcome import AttemptId, StopReason, Verdict
+from procsup.core.records import End
+from procsup.core.slots import Placement
+from procsup.core.spec import UnitSpec
+
+
+class Blocked(Struct, frozen=True, gc=False):
+    """The stages before its own are not done."""
+
+
+class Waiting(Struct, frozen=True, gc=False):
+    """Ready for a slot, not before the monotonic time `not_before`."""
+
+    not_before: float = 0.0
+
+
+class Running(Struct, frozen=True, gc=False):
+    """An attempt lives; `deadline` is monotonic, None without a timeout."""
+
+    attempt: AttemptId
+    placement: Placement
+    deadline: Optional[float]
+
+
+class Stopping(Struct, frozen=True, gc=False):
+    """It was asked to end; `kill_at` is None once it was killed.
+
+    `dump_at_end`: before the kill it will be asked once more, so as to leave its stacks.
+    """
+
+    attempt: AttemptId
+    placement: Placement
+    reason: StopReason
+    kill_at: Optional[float]
+    dump_at_end: bool = False
+
+
+class Inspecting(Struct, frozen=True):
+    """It exited well and its slot is free; its outputs are being looked at."""
+
+    attempt: AttemptId
+    ended: Ended
+    placement: Placement
+
+
+class Done(Struct, frozen=True, gc=False):
+    """It has its verdict."""
+
+    verdict: Verdict
+
+
+class Aside(Struct, frozen=True, gc=False):
+    """Not selected by `--only` and without a verdict: this sitting leaves it alone."""
+
+
+State = Union[Blocked, Waiting, Running, Stopping, Inspecting, Done, Aside]
+
+BLOCKED = Blocked()
+READY = Waiting()
+ASIDE = Aside()
+
+
+class Unit:
+    """A unit on its way: its spec, its state, its ends in this run."""
+
+    __slots__ = ("ends", "kept", "last_number", "shortages", "spec", "stale", "state", "tried")
+
+    def __init__(self, spec: UnitSpec) -> None:
+        self.spec = spec
+        self.state: State = BLOCKED
+        self.ends: List[End] = []
+        self.last_number = 0
+        self.tried = 0  # attempts that count against retries
+        self.shortages = 0  # starts refused in a row by a shortage that may pass
+        self.kept = False
+        self.stale = False
+
+    @property
+    def is_live(self) -> bool:
+        """It holds a slot."""
+        return isinstance(self.state, (Running, Stopping))

@@ -1,0 +1,126 @@
+"""The only loop: decide, write down, act, look on. It knows seams, never what is behind them."""
+
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
+
+from procsup.core.events import (
+    Expand,
+    Fact,
+    Inspect,
+    Kill,
+    Order,
+    Publish,
+    Settled,
+    Start,
+    Stop,
+    Withdraw,
+    Write,
+)
+from procsup.core.planner import Planner
+from procsup.interfaces import Clock, Engine, Interrupts, Journal, Publisher, Watcher, Worker
+
+
+class World(NamedTuple):
+    """Everything that the loop reaches the world by."""
+
+    engine: Engine
+    journal: Journal
+    worker: Worker
+    publisher: Publisher
+    interrupts: Interrupts
+    watcher: Watcher
+    clock: Clock
+
+
+def supervise(planner: Planner, world: World, facts: Sequence[Fact]) -> None:
+    """Run the planner's orders until it is done; `facts` are those known at the start.
+
+    Raises RecordError as soon as a record could not be written or synced: nothing more may be
+    claimed then, and the caller closes the engine, which ends every tree.
+    """
+    clock, journal = world.clock, world.journal
+    while True:
+        orders = planner.handle(facts, clock.now(), clock.wall())
+        carry_out(orders, planner, world)
+        world.watcher.show(planner.summary)
+        if planner.done:
+            return
+        happened = world.engine.wait(
+            _earlier(planner.next_deadline(), world.interrupts.next_look())
+        )
+        facts = [
+            *happened,
+            *world.worker.drain(),
+            *journal.drain(),
+            *world.interrupts.drain(),
+        ]
+
+
+def carry_out(orders: Sequence[Order], planner: Planner, world: World) -> None:
+    """Write all records down, then perform the other orders in turn."""
+    records = [order.record for order in orders if type(order) is Write]
+    if records:
+        world.journal.append(records)
+    for order in orders:
+        _PERFORM[type(order)](order, planner, world)
+
+
+def _earlier(one: Optional[float], other: Optional[float]) -> Optional[float]:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
+def _start(order: Start, _planner: Planner, world: World) -> None:
+    world.engine.start(order)
+
+
+def _stop(order: Stop, _planner: Planner, world: World) -> None:
+    world.engine.stop(order.attempt, dump=order.dump, insist=order.insist)
+
+
+def _kill(order: Kill, _planner: Planner, world: World) -> None:
+    world.engine.kill(order.attempt)
+
+
+def _inspect(order: Inspect, _planner: Planner, world: World) -> None:
+    world.worker.inspect(order)
+
+
+def _expand(order: Expand, _planner: Planner, world: World) -> None:
+    world.worker.expand(order)
+
+
+def _withdraw(order: Withdraw, _planner: Planner, world: World) -> None:
+    world.journal.sync()
+    world.publisher.withdraw(order.stages)
+
+
+def _publish(order: Publish, planner: Planner, world: World) -> None:
+    world.journal.sync()
+    counts = [(stage.name, stage.counts()) for stage in planner.stages]
+    results = planner.results(order.stage)
+    if order.stage is None:
+        world.publisher.publish_run(order.status, counts, results)
+        return
+    world.publisher.publish_stage(order.stage, dict(counts)[order.stage], results)
+
+
+def _settled(order: Settled, _planner: Planner, world: World) -> None:
+    world.watcher.settled(order)
+
+
+def _written(_order: Write, _planner: Planner, _world: World) -> None:
+    """It was appended before anything else was done."""
+
+
+_PERFORM: Dict[type, Callable[[Any, Planner, World], None]] = {
+    Write: _written,
+    Start: _start,
+    Stop: _stop,
+    Kill: _kill,
+    Inspect: _inspect,
+    Expand: _expand,
+    Withdraw: _withdraw,
+    Publish: _publish,
+    Settled: _settled,
+}
