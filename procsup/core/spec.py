@@ -6,6 +6,9 @@ from msgspec import Struct, field
 
 from procsup.core.outcome import Verdict
 
+# Stands in argv and env for the folder of the attempt (`scratch = true`): the engine replaces it.
+SCRATCH = "\0scratch\0"
+
 RETRY_ON = (
     Verdict.FAILED,
     Verdict.TIMED_OUT,
@@ -48,6 +51,8 @@ class OutputSpec(Struct, frozen=True, gc=False):
     """A file, folder or glob (relative to `UnitSpec` is nothing: `path` is absolute) to be made.
 
     `empty`: may be empty; `optional`: may be missing; `unchanged`: need not be written anew.
+    `kind` is ``file``, ``folder`` (`path` ends with a slash) or ``glob`` (`path` is a pattern for
+    `glob.glob(..., recursive=True)`, in which the values of placeholders are escaped).
     """
 
     path: str
@@ -55,6 +60,7 @@ class OutputSpec(Struct, frozen=True, gc=False):
     empty: bool = False
     optional: bool = False
     unchanged: bool = False
+    kind: str = "file"
 
 
 class StageSpec(Struct, frozen=True):
@@ -109,6 +115,7 @@ class UnitSpec(Struct, frozen=True):
     stderr: Optional[str] = None
     cpus: float = 1.0
     memory_bytes: Optional[int] = None
+    lists: Dict[str, Tuple[str, ...]] = field(default_factory=dict)  # file to write first -> lines
 
 
 class CapacitySpec(Struct, frozen=True):
@@ -128,7 +135,7 @@ class RunSpec(Struct, frozen=True):
     stages: Tuple[StageSpec, ...]
     variables: Dict[str, Any] = field(default_factory=dict)
     capacity: CapacitySpec = CapacitySpec()
-    jobs: Optional[int] = None
+    jobs: Optional[int] = None  # given and `capacity.cpus` is not: raises the CPUs to at least this
     on_failure: OnFailure = OnFailure()
     missing_inputs: str = "refuse"  # or "fail-unit"
     stamp: Optional[str] = None
