@@ -1,18 +1,24 @@
-"""Text that is not UTF-8: names and arguments may hold bytes that no encoding explains.
+"""Text from elsewhere: bytes that no encoding explains, and characters that act on a terminal.
 
-Python carries such bytes as lone surrogates, which JSON cannot. The journal packs them so that
+Names and arguments may hold bytes that are not UTF-8. Python carries such bytes as lone surrogates, which JSON cannot. The journal packs them so that
 they come back exactly; a manifest, which other programs read, shows them escaped and gives the
-bytes in base64 beside it.
+bytes in base64 beside it. A person is shown `visible` text only.
 """
 
 import re
 from base64 import b64decode, b64encode
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Tuple
 
 # No path, argument or id can hold a NUL, so that it is free to mark what is packed.
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 _PACKED = re.compile("\x00([0-9a-f]{4})")
 _LONE = re.compile("[\ud800-\udfff]")
+# C0, DEL, C1, line separators; what turns the direction of text or hides in it; lone surrogates.
+_ACTING = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\x1b": "\\e"}
 
 
 def pack(value: Any) -> Any:
@@ -105,3 +111,40 @@ def _text_of(raw: bytes, shown: str) -> str:
         if escape(text) == shown:
             return text
     return shown
+
+
+def visible(text: str) -> str:
+    """Return the text on one line, with all that could act on a terminal shown as an escape.
+
+    What stands for a byte that is not UTF-8 (a lone low surrogate) appears as that byte.
+    """
+    return _ACTING.sub(_shown, text)
+
+
+def _shown(match: "re.Match[str]") -> str:
+    char = match.group()
+    point = ord(char)
+    if char in _SHORT:
+        return _SHORT[char]
+    if 0xD800 <= point <= 0xDFFF:
+        return _escaped(match)
+    if point < 0x100:
+        return f"\\x{point:02x}"
+    return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+
+
+def last_lines(data: bytes, count: int) -> List[str]:
+    """Return the last lines of a log, each one visible; tabs become blanks.
+
+    Of a line that was overwritten by carriage returns (a progress bar) the last state is taken.
+    """
+    text = data.decode("utf-8", "surrogateescape").rstrip()
+    if not text or count <= 0:
+        return []
+    lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")[-count:])
+    return [visible(line.expandtabs(4)) for line in lines]
+
+
+def plural(count: int, word: str) -> str:
+    """Say a number of things: ``1 unit``, ``2 units``."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
