@@ -1,8 +1,9 @@
 """Text from elsewhere: bytes that no encoding explains, and characters that act on a terminal.
 
-Names and arguments may hold bytes that are not UTF-8. Python carries such bytes as lone surrogates, which JSON cannot. The journal packs them so that
-they come back exactly; a manifest, which other programs read, shows them escaped and gives the
-bytes in base64 beside it. A person is shown `visible` text only.
+Names and arguments may hold bytes that are not UTF-8. Python carries such bytes as lone
+surrogates, which JSON cannot. The journal packs them so that they come back exactly; a manifest,
+which other programs read, shows them escaped and gives the bytes in base64 beside it. A person
+is shown `visible` text only.
 """
 
 import re

@@ -1,0 +1,1 @@
+"""What a person sees while a run goes on; nothing else writes to a terminal."""

@@ -1,0 +1,52 @@
+"""The watcher of a terminal: a live bar per stage, and a line for each unit that failed."""
+
+from typing import IO, Any, List, Optional
+
+from procsup.console.lines import unit_line
+from procsup.console.side import SideThread
+from procsup.console.terminal import direct_stderr
+from procsup.core.events import Settled
+from procsup.core.outcome import Verdict
+from procsup.core.tally import Summary
+
+REFRESH_S = 0.25
+
+
+class BarWatcher:
+    """Draws on a side thread, which reads the planner's own numbers a few times a second.
+
+    The loop only leaves the failures there; rich is imported by that thread, after the first
+    unit has been started.
+    """
+
+    def __init__(self, summary: Summary, stream: Optional[IO[str]] = None) -> None:
+        self._stream: IO[str] = stream if stream is not None else direct_stderr()
+        self._summary = summary
+        self._drawing: Any = None  # console.drawing.Drawing, whose module brings rich
+        self._side: SideThread[Settled] = SideThread(self._draw, interval_s=REFRESH_S)
+
+    def settled(self, order: Settled) -> None:
+        """A unit's end is on disk: show it if it is a failure."""
+        if order.end.verdict is not Verdict.SUCCEEDED:
+            self._side.put(order)
+
+    def show(self, summary: Summary) -> None:
+        """Take the numbers; the first call starts the drawing."""
+        self._summary = summary
+        self._side.start()
+
+    def close(self) -> None:
+        """Draw the last state and leave the cursor below it."""
+        self._side.close()
+
+    def _draw(self, items: List[Settled], _dropped: int, last: bool) -> None:
+        if self._drawing is None:
+            from procsup.console.drawing import Drawing
+
+            self._drawing = Drawing(self._stream)
+        lines = [_failure_line(order) for order in items]
+        self._drawing.update(self._summary, lines, last=last)
+
+
+def _failure_line(order: Settled) -> str:
+    return unit_line(order.end, f"#{order.end.attempt}")

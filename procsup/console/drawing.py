@@ -1,0 +1,108 @@
+"""The bars themselves. Importing this module imports rich: only the side thread does."""
+
+import time
+from typing import IO, Dict, List, Optional, Sequence, Tuple, Union
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from procsup.console.eta import Eta
+from procsup.core.quantities import show_duration
+from procsup.core.tally import StageTally, Summary
+from procsup.core.text import visible
+
+HEARTBEAT_S = 1.0
+_MOST_STAGES = 12
+
+
+class _SteadyConsole(Console):
+    """A console that never hides the cursor: killed at any moment, it leaves nothing to restore."""
+
+    def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002
+        return False
+
+
+class Drawing:
+    """A live table of bars at the bottom, failures scrolling above it."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        console = _SteadyConsole(file=stream, highlight=False, markup=False, emoji=False)
+        self._console = console
+        self._live = Live(
+            console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+        )
+        self._etas: Dict[str, Eta] = {}
+        self._begun = time.monotonic()
+        self._seen: Optional[Tuple[object, ...]] = None
+        self._drawn = 0.0
+        self._live.start()
+
+    def update(self, summary: Summary, failures: Sequence[str], *, last: bool) -> None:
+        """Print the failures, and draw anew if anything changed or a second has passed."""
+        now = time.monotonic()
+        for line in failures:
+            self._console.print(Text(line, style="red"))
+        state = _state_of(summary)
+        if last or failures or state != self._seen or now - self._drawn >= HEARTBEAT_S:
+            self._seen, self._drawn = state, now
+            self._live.update(self._table(summary, now), refresh=True)
+        if last:
+            self._live.stop()
+
+    def _table(self, summary: Summary, now: float) -> Group:
+        table = Table.grid(padding=(0, 1))
+        for name, stage in _shown(summary):
+            table.add_row(*self._row(name, stage, now))
+        elapsed = f"{show_duration(now - self._begun)} elapsed, {summary.running} running"
+        if summary.ending:
+            elapsed += f"; {visible(summary.ending)}"
+        return Group(table, Text(elapsed, style="dim"))
+
+    def _row(self, name: str, stage: StageTally, now: float) -> List[Union[Text, ProgressBar]]:
+        eta = self._etas.setdefault(name, Eta())
+        eta.sample(now, stage.done)
+        planned = stage.planned
+        bar = ProgressBar(total=planned or 1, completed=stage.done, width=28, pulse=planned is None)
+        total = "?" if planned is None else str(planned)
+        words = [f"{stage.running} running"]
+        if stage.unsuccessful:
+            words.append(f"{stage.unsuccessful} failed")
+        if stage.kept:
+            words.append(f"{stage.kept} kept")
+        ahead = _ahead(eta, stage, now)
+        return [
+            Text(visible(name), style="bold"),
+            bar,
+            Text(f"{stage.done}/{total}"),
+            Text(", ".join(words), style="red" if stage.unsuccessful else ""),
+            Text(ahead, style="cyan"),
+        ]
+
+
+def _ahead(eta: Eta, stage: StageTally, now: float) -> str:
+    if stage.final:
+        return stage.status
+    if stage.planned is None:
+        return stage.status
+    left_s = eta.remaining_s(now, stage.planned - stage.done)
+    return "" if left_s is None else f"ETA {show_duration(left_s)}"
+
+
+def _shown(summary: Summary) -> List[Tuple[str, StageTally]]:
+    """Return the stages to draw: those going on first if there are too many for a screen."""
+    stages = list(summary.stages.items())
+    if len(stages) <= _MOST_STAGES:
+        return stages
+    active = [name for name, stage in stages if stage.running or not stage.final]
+    chosen = set(active[:_MOST_STAGES])
+    return [(name, stage) for name, stage in stages if name in chosen]
+
+
+def _state_of(summary: Summary) -> Tuple[object, ...]:
+    return (
+        summary.ending,
+        *((s.status, s.planned, s.running, s.kept, s.done) for s in summary.stages.values()),
+    )

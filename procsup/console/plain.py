@@ -1,0 +1,53 @@
+"""The watcher of pipes and log files: one line per finished unit on stderr."""
+
+from typing import IO, List, Optional
+
+from procsup.console.lines import unit_line
+from procsup.console.side import SideThread
+from procsup.console.terminal import direct_stderr
+from procsup.core.events import Settled
+from procsup.core.tally import Summary
+from procsup.core.text import plural
+
+
+class PlainWatcher:
+    """Writes a line per settled unit; kept ones are counted and not shown.
+
+    Everything is written by a side thread: a reader that stalls costs lines, never the run.
+    """
+
+    def __init__(self, summary: Summary, stream: Optional[IO[str]] = None) -> None:
+        self._stream: IO[str] = stream if stream is not None else direct_stderr()
+        self._summary = summary
+        self._count = 0
+        self._side: SideThread[Settled] = SideThread(self._write)
+
+    def settled(self, order: Settled) -> None:
+        """A unit's end is on disk: show it."""
+        if order.kept:
+            return
+        self._side.put(order)
+
+    def show(self, summary: Summary) -> None:
+        """Remember where the totals are."""
+        self._summary = summary
+
+    def close(self) -> None:
+        """Write what is waiting, if the reader takes it within two seconds."""
+        self._side.close()
+
+    def _write(self, items: List[Settled], dropped: int, _last: bool) -> None:
+        self._count += dropped
+        lines = [f"... {plural(dropped, 'line')} left out"] if dropped else []
+        for order in items:
+            self._count += order.end.final
+            lines.append(unit_line(order.end, self._position()))
+        if lines:
+            self._stream.write("".join(line + "\n" for line in lines))
+
+    def _position(self) -> str:
+        stages = list(self._summary.stages.values())
+        planned = sum(stage.planned or 0 for stage in stages)
+        kept = sum(stage.kept for stage in stages)
+        more = "+" if any(stage.planned is None for stage in stages) else ""
+        return f"{self._count + kept}/{planned}{more}"

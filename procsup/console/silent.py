@@ -1,0 +1,17 @@
+"""The watcher of `--progress none`."""
+
+from procsup.core.events import Settled
+from procsup.core.tally import Summary
+
+
+class NullWatcher:
+    """Shows nothing."""
+
+    def settled(self, order: Settled) -> None:
+        """Do nothing."""
+
+    def show(self, summary: Summary) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
