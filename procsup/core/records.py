@@ -175,6 +175,14 @@ class BadLine(ValueError):
     """A journal line that cannot be trusted; the message says in what way."""
 
 
+class UnknownRecord(BadLine):
+    """A line that is whole, and whose record this procsup does not know; `seq` is its number."""
+
+    def __init__(self, seq: int, message: str) -> None:
+        super().__init__(message)
+        self.seq = seq
+
+
 def encode_line(seq: int, record: Record) -> bytes:
     """Return the journal line of a record, newline included."""
     body = b"%d %s" % (seq, _encode(record))
@@ -192,21 +200,30 @@ def _encode(record: Record) -> bytes:
 
 
 def _decode(text: bytes) -> Record:
-    if _NUL not in text:
-        return _decoder.decode(text)
-    return msgspec.convert(unpack(msgspec.json.decode(text)), Record)
+    record: Record
+    if _NUL in text:
+        record = msgspec.convert(unpack(msgspec.json.decode(text)), Record)
+    else:
+        record = _decoder.decode(text)
+    return record
 
 
 def decode_line(line: bytes) -> Tuple[int, Record]:
     """Return sequence number and record of a line without its newline; BadLine if damaged.
 
+    UnknownRecord, a BadLine too, if it is whole, but not of a shape that is known here.
     The checksum is compared as text: reading it as a number accepts damaged digits.
     """
     crc, blank, body = line[:8], line[8:9], line[9:]
     if blank != b" " or crc != b"%08x" % zlib.crc32(body):
         raise BadLine("checksum does not match")
-    seq, _, text = body.partition(b" ")
+    number, _, text = body.partition(b" ")
+    if not number.isdigit() or len(number) > 20:
+        raise BadLine("checksum matches, the sequence number does not read")
+    seq = int(number)
     try:
-        return int(seq), _decode(text)
-    except (ValueError, RecursionError) as error:
+        return seq, _decode(text)
+    except msgspec.ValidationError as error:
+        raise UnknownRecord(seq, str(error)) from error
+    except (ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise BadLine(f"checksum matches, content does not: {error}") from error

@@ -1,0 +1,260 @@
+"""What differs between systems in opening, syncing and replacing files.
+
+The same names and promises everywhere: what `sync_fd` returned for is on the disk, what
+`write_atomically` returned for is there whole and stays there, and nothing that somebody planted
+under a name of ours is ever opened.
+"""
+
+import errno
+import itertools
+import os
+import stat
+import sys
+from typing import BinaryIO, Iterable, Optional, Tuple, Union
+
+from procsup.errors import RecordError
+
+AnyPath = Union[str, "os.PathLike[str]"]
+
+_WRITE_BYTES = 1 << 16
+_TEMPORARY = (".procsup-", ".part")
+_counter = itertools.count(1)
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+
+if sys.platform == "win32":
+    import ctypes
+    import msvcrt
+    import time
+    from ctypes import wintypes
+    from typing import Callable
+
+    _BUSY = (5, 32, 33)  # access denied, sharing violation, lock violation
+    _RETRY_S = 2.5
+    _SAFE_FLAGS = os.O_BINARY | os.O_NOINHERIT
+
+    def sync_fd(fd: int) -> None:
+        """Return when everything written to the file is on the disk; OSError if that failed."""
+        os.fsync(fd)
+
+    def sync_folder(path: AnyPath) -> None:
+        """Do nothing: Windows has no such thing, and `replace` writes through."""
+
+    def replace(source: AnyPath, target: AnyPath) -> None:
+        """Put `source` in the place of `target`, as one step that is on the disk on return.
+
+        A scanner or a reader may hold the target for a moment: that is retried for 2.5 s.
+        """
+        _patiently(lambda: _move_file(os.fspath(source), os.fspath(target)))
+
+    def remove(path: AnyPath) -> bool:
+        """Remove a file, retrying while somebody holds it; False if there was none."""
+        try:
+            _patiently(lambda: os.unlink(path))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def open_reading(path: AnyPath) -> BinaryIO:
+        """Open a file for reading such that it can be removed and replaced meanwhile."""
+        kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+        kernel32.CreateFileW.restype = wintypes.HANDLE
+        generic_read, share_all, open_existing, normal = 0x80000000, 7, 3, 0x80
+        handle = kernel32.CreateFileW(
+            os.fspath(path), generic_read, share_all, None, open_existing, normal, None
+        )
+        if handle in (None, wintypes.HANDLE(-1).value):
+            raise _windows_error(os.fspath(path))
+        return os.fdopen(msvcrt.open_osfhandle(handle, os.O_RDONLY | os.O_BINARY), "rb")
+
+    def _move_file(source: str, target: str) -> None:
+        kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+        replace_existing, write_through = 1, 8
+        if not kernel32.MoveFileExW(
+            ctypes.c_wchar_p(source), ctypes.c_wchar_p(target), replace_existing | write_through
+        ):
+            raise _windows_error(target)
+
+    def _windows_error(path: str) -> OSError:
+        code = ctypes.get_last_error()
+        return OSError(0, ctypes.FormatError(code).strip(), path, code)
+
+    def _patiently(act: Callable[[], None]) -> None:
+        deadline, pause_s = time.monotonic() + _RETRY_S, 0.005
+        while True:
+            try:
+                act()
+            except PermissionError as error:
+                if error.winerror not in _BUSY or time.monotonic() >= deadline:
+                    raise
+            else:
+                return
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, 0.1)
+
+    def set_mode(fd: int, mode: int) -> None:
+        """Do nothing: who may read is a matter of the folder's access list."""
+
+else:
+    import fcntl
+
+    _SAFE_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+    if sys.platform == "darwin":
+        _F_BARRIERFSYNC = 85
+
+        def sync_fd(fd: int) -> None:
+            """Return when everything written to the file is on the disk; OSError if that failed."""
+            # fsync leaves the data in the drive's cache there; not every file system has the rest.
+            if not any(_flushed(fd, how) for how in (fcntl.F_FULLFSYNC, _F_BARRIERFSYNC)):
+                os.fsync(fd)
+
+        def _flushed(fd: int, how: int) -> bool:
+            try:
+                fcntl.fcntl(fd, how)
+            except OSError:
+                return False
+            return True
+
+    else:
+        # Not every POSIX has it; data and length are all that the records need.
+        _fdatasync = getattr(os, "fdatasync", os.fsync)
+
+        def sync_fd(fd: int) -> None:
+            """Return when everything written to the file is on the disk; OSError if that failed."""
+            _fdatasync(fd)
+
+    def sync_folder(path: AnyPath) -> None:
+        """Return when the names in the folder are on the disk."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        except OSError as error:
+            # Network file systems that cannot do it make names durable by themselves.
+            if error.errno not in _NO_FOLDER_SYNC:
+                raise
+        finally:
+            os.close(fd)
+
+    def replace(source: AnyPath, target: AnyPath) -> None:
+        """Put `source` in the place of `target`, as one step; `sync_folder` makes it durable."""
+        os.replace(source, target)
+
+    def remove(path: AnyPath) -> bool:
+        """Remove a file; False if there was none."""
+        try:
+            os.unlink(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def open_reading(path: AnyPath) -> BinaryIO:
+        """Open a file for reading such that it can be removed and replaced meanwhile."""
+        return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
+
+    def set_mode(fd: int, mode: int) -> None:
+        """Set the permissions of an open file: open() has taken the umask off."""
+        os.fchmod(fd, mode)
+
+
+def open_private(path: AnyPath, flags: int, mode: int = 0o600) -> int:
+    """Open a regular file of ours and return its descriptor, which no child inherits.
+
+    What somebody planted under its name (a symbolic link, a FIFO, a device, another file's hard
+    link) is refused with RecordError, and never followed, waited for or written to.
+    """
+    name = os.fspath(path)
+    try:
+        fd = os.open(name, flags | _SAFE_FLAGS, mode)
+    except OSError as error:
+        planted = _what_is_planted(name)
+        if planted is None:
+            raise
+        raise RecordError(f"{name} is {planted}: refused, remove it") from error
+    try:
+        status = os.fstat(fd)
+        planted = _why_not_ours(status.st_mode, status.st_nlink)
+        if planted is None and sys.platform == "win32":
+            planted = _what_is_planted(name)
+        if planted is not None:
+            raise RecordError(f"{name} is {planted}: refused, remove it")
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _what_is_planted(path: str) -> Optional[str]:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return _why_not_ours(status.st_mode, status.st_nlink)
+
+
+def _why_not_ours(mode: int, links: int) -> Optional[str]:
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    if not stat.S_ISREG(mode):
+        return "no regular file"
+    return "another file too (it has a second hard link)" if links > 1 else None
+
+
+def write_atomically(
+    path: AnyPath, chunks: Iterable[bytes], *, mode: Optional[int] = 0o600
+) -> None:
+    """Write a file such that its name holds the old content or the new, whole, durably.
+
+    `mode` None: as the user's umask has it (for files that the user named). OSError if it
+    failed: then the old content stands and nothing is left behind.
+    """
+    target = os.path.abspath(os.fspath(path))
+    temporary, fd = _create_beside(target, 0o666 if mode is None else 0o600)
+    try:
+        try:
+            if mode is not None:
+                set_mode(fd, mode)
+            _write_all(fd, chunks)
+            sync_fd(fd)
+        finally:
+            os.close(fd)
+        replace(temporary, target)
+    except BaseException:
+        remove(temporary)
+        raise
+    sync_folder(os.path.dirname(target))
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether this is the name of a file on its way to another name."""
+    return name.startswith(_TEMPORARY[0]) and name.endswith(_TEMPORARY[1])
+
+
+def _create_beside(target: str, mode: int) -> Tuple[str, int]:
+    folder = os.path.dirname(target)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE_FLAGS
+    for _attempt in range(100):  # a killed process of the same pid may have left some
+        name = f"{os.getpid()}-{next(_counter)}".join(_TEMPORARY)
+        temporary = os.path.join(folder, name)
+        try:
+            return temporary, os.open(temporary, flags, mode)
+        except FileExistsError:
+            continue
+    raise FileExistsError(errno.EEXIST, "no free temporary name", folder)
+
+
+def _write_all(fd: int, chunks: Iterable[bytes]) -> None:
+    buffer = bytearray()
+    for chunk in chunks:
+        buffer += chunk
+        if len(buffer) >= _WRITE_BYTES:
+            _write_fully(fd, buffer)
+            buffer = bytearray()
+    _write_fully(fd, buffer)
+
+
+def _write_fully(fd: int, data: bytearray) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

@@ -1,0 +1,293 @@
+"""Locks that the kernel releases when their holder ends, and how to wait for them.
+
+flock on POSIX (it belongs to the open file, so that a child may inherit it on purpose; lockf is
+lost when any descriptor of the file is closed), LockFileEx on Windows, far beyond the text, so
+that the file stays readable.
+"""
+
+import errno
+import os
+import sys
+import threading
+from typing import Optional, Tuple
+
+from procsup.errors import RecordError
+from procsup.host.files import AnyPath, open_private, set_mode
+
+_SLICE_S = 0.2  # Windows does not interrupt a waiting thread for Ctrl-C
+_LONGEST_WAIT_S = 24 * 3600.0  # some systems overflow beyond
+
+if sys.platform == "win32":
+    import ctypes
+    import msvcrt
+    from ctypes import wintypes
+
+    _EXCLUSIVE, _NOWAIT = 2, 1
+    _FAR_OFFSET = 1 << 62
+    _LOCK_VIOLATION = 33
+
+    class _Overlapped(ctypes.Structure):
+        _fields_ = (
+            ("Internal", ctypes.c_void_p),
+            ("InternalHigh", ctypes.c_void_p),
+            ("Offset", wintypes.DWORD),
+            ("OffsetHigh", wintypes.DWORD),
+            ("hEvent", wintypes.HANDLE),
+        )
+
+    def _where() -> _Overlapped:
+        return _Overlapped(None, None, _FAR_OFFSET & 0xFFFFFFFF, _FAR_OFFSET >> 32, None)
+
+    def _lock(fd: int, *, exclusive: bool, wait: bool) -> bool:
+        """Lock the file; False if somebody else holds it."""
+        kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+        flags = (_EXCLUSIVE if exclusive else 0) | (0 if wait else _NOWAIT)
+        handle = wintypes.HANDLE(msvcrt.get_osfhandle(fd))
+        where = _where()
+        if kernel32.LockFileEx(handle, flags, 0, 1, 0, ctypes.byref(where)):
+            return True
+        code = ctypes.get_last_error()
+        if code == _LOCK_VIOLATION:
+            return False
+        raise OSError(0, ctypes.FormatError(code).strip(), None, code)
+
+    def _unlock(fd: int) -> None:
+        kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+        handle = wintypes.HANDLE(msvcrt.get_osfhandle(fd))
+        where = _where()
+        kernel32.UnlockFileEx(handle, 0, 1, 0, ctypes.byref(where))
+
+    def process_exists(pid: int) -> bool:
+        """Tell whether a process of that number is alive."""
+        kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+        kernel32.OpenProcess.restype = wintypes.HANDLE
+        synchronize, timeout, access_denied = 0x100000, 0x102, 5
+        handle = kernel32.OpenProcess(synchronize, False, pid)
+        if not handle:
+            return ctypes.get_last_error() == access_denied
+        try:
+            return bool(kernel32.WaitForSingleObject(wintypes.HANDLE(handle), 0) == timeout)
+        finally:
+            kernel32.CloseHandle(wintypes.HANDLE(handle))
+
+    def _boot_id() -> str:
+        return ""
+
+else:
+    import fcntl
+
+    def _lock(fd: int, *, exclusive: bool, wait: bool) -> bool:
+        """Lock the file; False if somebody else holds it."""
+        kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+        try:
+            fcntl.flock(fd, kind if wait else kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+    def process_exists(pid: int) -> bool:
+        """Tell whether a process of that number is alive."""
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            return True  # it belongs to somebody else
+        return True
+
+    def _boot_id() -> str:
+        if sys.platform == "darwin":
+            return _sysctl("kern.bootsessionuuid")
+        try:
+            with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+                return file.read().strip()
+        except OSError:
+            return ""
+
+    def _sysctl(name: str) -> str:
+        import ctypes
+
+        buffer, size = ctypes.create_string_buffer(64), ctypes.c_size_t(64)
+        call = ctypes.CDLL(None).sysctlbyname
+        failed = call(name.encode(), buffer, ctypes.byref(size), None, ctypes.c_size_t(0))
+        return "" if failed else buffer.value.decode("ascii", "replace")
+
+
+def machine_id() -> Tuple[str, str]:
+    """Return (host name, id of this boot; empty if unknown): where locks and pids mean something.
+
+    Two containers of one machine differ in the name and agree in the boot.
+    """
+    import socket
+
+    return socket.gethostname(), _boot_id()
+
+
+class FileLock:
+    """A kernel lock on a file, which is created if need be and never removed by this class.
+
+    One object is one open file: either it holds the lock exclusively, or it waits for others.
+    """
+
+    def __init__(self, path: AnyPath, *, mode: int = 0o600) -> None:
+        self.path = os.fspath(path)
+        self.fd = -1
+        self._mode = mode
+        self._waiting: Optional[_Waiting] = None
+
+    def try_exclusive(self) -> bool:
+        """Take the lock; False if another open file holds it, in this process or elsewhere.
+
+        RecordError if something else was planted under the name, OSError if the file system
+        has no locks.
+        """
+        for _attempt in range(100):
+            if self.fd < 0:
+                self.fd = open_private(self.path, os.O_RDWR | os.O_CREAT)
+            try:
+                if self._mode != 0o600:
+                    set_mode(self.fd, self._mode)
+                if not _lock(self.fd, exclusive=True, wait=False):
+                    self.close()
+                    return False
+            except BaseException:
+                self.close()
+                raise
+            if self.is_in_place():
+                return True
+            self.close()  # it was removed or replaced between our opening and our locking
+        raise RecordError(f"{self.path} is replaced again and again")
+
+    def is_in_place(self) -> bool:
+        """Tell whether the path still names the file that is open here."""
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self.fd))
+        except OSError:
+            return False
+
+    def is_held(self) -> bool:
+        """Tell whether somebody holds the lock; takes it shared for an instant if nobody does."""
+        try:
+            fd = open_private(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _lock(fd, exclusive=False, wait=False)
+        finally:
+            os.close(fd)
+
+    def wait_shared(self, timeout_s: Optional[float] = None) -> bool:
+        """Block until nobody holds the lock exclusively; False if that took too long.
+
+        The kernel wakes us within a millisecond of the holder's release or death. True if there
+        is no such file. Ctrl-C and signal handlers are heard.
+        """
+        if timeout_s is not None and timeout_s <= 0:
+            return not self.is_held()
+        if self._waiting is None:
+            try:
+                fd = open_private(self.path, os.O_RDONLY)
+            except FileNotFoundError:
+                return True
+            if _try_shared(fd):
+                return True
+            self._waiting = _Waiting(fd)
+        free = self._waiting.join(_LONGEST_WAIT_S if timeout_s is None else timeout_s)
+        if free:
+            self._waiting = None
+        return free
+
+    def release(self) -> None:
+        """Let go of the lock; the file stays open."""
+        if self.fd >= 0:
+            _unlock(self.fd)
+
+    def close(self) -> None:
+        """Let go of the lock and close the file. A child that inherited it keeps it."""
+        if self.fd >= 0:
+            fd, self.fd = self.fd, -1
+            os.close(fd)
+
+
+def _try_shared(fd: int) -> bool:
+    """Close the descriptor and return True if nobody holds the lock; keep it open otherwise."""
+    try:
+        free = _lock(fd, exclusive=False, wait=False)
+    except BaseException:
+        os.close(fd)
+        raise
+    if free:
+        os.close(fd)
+    return free
+
+
+class _Waiting:
+    """A thread blocked in the kernel on behalf of others, who may give up while it goes on."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._free = threading.Event()
+        self._error: Optional[OSError] = None
+        threading.Thread(target=self._block, name="procsup-wait", daemon=True).start()
+
+    def _block(self) -> None:
+        try:
+            _lock(self._fd, exclusive=False, wait=True)
+        except OSError as error:
+            self._error = error
+        finally:
+            os.close(self._fd)
+            self._free.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread; False if it still waits after that time."""
+        slice_s = _SLICE_S if sys.platform == "win32" else timeout_s
+        while timeout_s > 0 and not self._free.wait(min(slice_s, timeout_s)):
+            timeout_s -= slice_s
+        if self._error is not None:
+            raise self._error
+        return self._free.is_set()
+
+
+def locks_work(folder: AnyPath) -> bool:
+    """Tell whether locks exclude in this folder: of two open files the second must fail."""
+    path = os.path.join(folder, f".procsup-{os.getpid()}-lock.part")
+    first, second = FileLock(path), FileLock(path)
+    try:
+        return first.try_exclusive() and not second.try_exclusive()
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+            raise
+        return False
+    finally:
+        first.close()
+        second.close()
+        try:
+            os.unlink(path)
+        except OSError:
+            pass  # it was never made, or a later start removes it
+
+
+def locks_reach(folder: AnyPath) -> bool:
+    """Tell whether locks in this folder are seen by other hosts, as far as Linux tells.
+
+    Network mounts with ``nolock`` and the like give locks that only this host sees.
+    """
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            mounts = [line.split() for line in file]
+    except OSError:
+        return True
+    place, best = os.path.realpath(folder), ("", "")
+    for words in mounts:
+        point = words[4].encode().decode("unicode_escape")
+        inside = place == point or place.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best[0]):
+            best = (point, words[-1])
+    return _HOST_ONLY.isdisjoint(best[1].split(","))
+
+
+_HOST_ONLY = frozenset(["nolock", "local_lock=all", "local_lock=flock", "localflock", "nobrl"])

@@ -1,0 +1,294 @@
+"""Writing the journal: one `write` per append, one thread that syncs, failures that are final.
+
+The loop never waits for a disk: it appends, and learns from `Synced` facts what has become
+durable. A line that went out short is taken back; a sync that failed is never tried again, since
+the system may have dropped the data and report success the next time.
+"""
+
+import errno
+import os
+import threading
+import time
+from types import TracebackType
+from typing import Callable, List, Optional, Sequence, Type
+
+from procsup.core.events import Fact, Synced
+from procsup.core.manifest import JournalMark
+from procsup.core.records import Kept, Launch, Record, Spawned, encode_line
+from procsup.errors import RecordError
+from procsup.host.files import (
+    AnyPath,
+    open_private,
+    open_reading,
+    sync_fd,
+    sync_folder,
+    write_atomically,
+)
+from procsup.store.reader import Entry, ReadJournal, follow, read_journal
+
+__all__ = ["Entry", "JournalWriter", "ReadJournal", "follow", "read_journal"]
+
+SYNC_EVERY_S = 0.010
+# Nobody is told of these, so that they may ride on the next sync that is due anyway.
+_UNHURRIED = (Launch, Spawned, Kept)
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR)
+_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+
+
+class JournalWriter:
+    """The open journal of one sitting. `append` is for one thread; RecordError is final.
+
+    `on_synced` is called on the syncing thread, after each sync and when one failed; `drain`
+    then has the news. `check` is called before a sync is reported, and raises RecordError if
+    the run directory is no longer ours. The rest of the keywords are seams for tests and
+    benchmarks; with `durable` false nothing is synced, but all else happens.
+    """
+
+    def __init__(
+        self,
+        fd: int,
+        path: AnyPath,
+        read: ReadJournal,
+        *,
+        on_synced: Callable[[], None],
+        check: Optional[Callable[[], None]] = None,
+        durable: bool = True,
+        write: Callable[[int, bytes], int] = os.write,
+        sync: Callable[[int], None] = sync_fd,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.path = os.fspath(path)
+        self.length = read.good_length
+        self._fd = fd
+        self._seq = self._synced = self._told = read.last_seq
+        self._digest = read.digest.copy()
+        self._on_synced, self._check, self._durable = on_synced, check, durable
+        self._write, self._sync_fd, self._sleep = write, sync, sleep
+        self._failure: Optional[RecordError] = None
+        self._syncing = threading.Lock()
+        self._due = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._keep_syncing, name="procsup-journal")
+        self._thread.daemon = True  # an exception elsewhere must not hang the exit
+
+    @classmethod
+    def open(
+        cls,
+        path: AnyPath,
+        read: Optional[ReadJournal] = None,
+        *,
+        on_synced: Callable[[], None],
+        check: Optional[Callable[[], None]] = None,
+        durable: bool = True,
+        write: Callable[[int, bytes], int] = os.write,
+        sync: Callable[[int], None] = sync_fd,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> "JournalWriter":
+        """Open the journal for writing, after `read` was iterated (None: it is read here).
+
+        A torn tail is cut off. Of a damaged journal a copy is kept beside it, and the lines that
+        can be believed take its place. One of a newer procsup is refused with RecordError.
+        """
+        read = (read or read_journal(path)).read()
+        read.check_writable()
+        try:
+            if read.damage:
+                read = _repair(path, read)
+            fd = _open_for_append(path, read)
+        except OSError as error:
+            raise RecordError(f"journal {os.fspath(path)}: {error.strerror or error}") from error
+        writer = cls(
+            fd,
+            path,
+            read,
+            on_synced=on_synced,
+            check=check,
+            durable=durable,
+            write=write,
+            sync=sync,
+            sleep=sleep,
+        )
+        writer._thread.start()
+        return writer
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the first `length` bytes, in hexadecimal digits."""
+        return self._digest.hexdigest()
+
+    def mark(self) -> JournalMark:
+        """Sync, and return what a manifest says of the journal that it was made from."""
+        self.sync()
+        return JournalMark(self.length, self.sha256)
+
+    def append(self, records: Sequence[Record]) -> int:
+        """Write the records, all or none; return the number of the last one of the journal.
+
+        A full disk is waited for, for three seconds.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if not records:
+            return self._seq
+        seq, lines, hurried = self._seq, [], False
+        for record in records:
+            seq += 1
+            lines.append(encode_line(seq, record))
+            hurried = hurried or not isinstance(record, _UNHURRIED)
+        data = b"".join(lines)
+        self._write_whole(data)
+        self._digest.update(data)
+        self.length += len(data)
+        self._seq = seq
+        if hurried:
+            self._due.set()
+        return seq
+
+    def sync(self) -> None:
+        """Return when everything appended is on the disk."""
+        self._sync_once()
+        if self._failure is not None:
+            raise self._failure
+
+    def drain(self) -> List[Fact]:
+        """Return what became durable since the last call; RecordError if a sync failed."""
+        if self._failure is not None:
+            raise self._failure
+        synced = self._synced
+        if synced == self._told:
+            return []
+        self._told = synced
+        return [Synced(synced)]
+
+    def close(self) -> None:
+        """Sync what is left, end the thread and close the file; may be called again."""
+        if self._fd < 0:
+            return
+        self._closing.set()
+        self._due.set()
+        self._thread.join()
+        try:
+            if self._failure is None:
+                self.sync()
+        finally:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+    def __enter__(self) -> "JournalWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    # --- writing -----------------------------------------------------------------------------
+
+    def _write_whole(self, data: bytes) -> None:
+        problem = "only a part of it was written"
+        for pause_s in (*_PAUSES_S, None):
+            try:
+                if self._write(self._fd, data) == len(data):
+                    return
+            except OSError as error:
+                problem = error.strerror or str(error)
+                if error.errno not in _PASSING:
+                    pause_s = None
+            self._take_back(problem)
+            if pause_s is None:
+                break
+            self._sleep(pause_s)
+        self._fail(f"cannot be written: {problem}")
+
+    def _take_back(self, problem: str) -> None:
+        try:
+            os.ftruncate(self._fd, self.length)
+        except OSError as error:
+            self._fail(f"cannot be written: {problem}; nor cut back: {error.strerror or error}")
+
+    def _fail(self, problem: str) -> None:
+        self._failure = self._failure or RecordError(f"journal {self.path}: {problem}")
+        raise self._failure
+
+    # --- syncing -----------------------------------------------------------------------------
+
+    def _keep_syncing(self) -> None:
+        while self._due.wait() and not self._closing.is_set():
+            self._due.clear()
+            began = time.monotonic()
+            self._sync_once()
+            self._on_synced()
+            if self._failure is not None:
+                return
+            self._closing.wait(max(0.0, began + SYNC_EVERY_S - time.monotonic()))
+
+    def _sync_once(self) -> None:
+        with self._syncing:
+            if self._failure is not None:
+                return
+            seq = self._seq  # written before now, so that the sync covers it
+            if seq == self._synced:
+                return
+            try:
+                if self._durable:
+                    self._sync_fd(self._fd)
+                self._check_place()
+            except RecordError as error:
+                self._failure = error
+            except OSError as error:
+                reason = error.strerror or str(error)
+                self._failure = RecordError(f"journal {self.path}: cannot be synced: {reason}")
+            else:
+                self._synced = seq
+
+    def _check_place(self) -> None:
+        """Raise RecordError if what we write is no longer where others look for it."""
+        try:
+            in_place = os.path.samestat(os.stat(self.path), os.fstat(self._fd))
+        except FileNotFoundError:
+            in_place = False
+        if not in_place:
+            raise RecordError(f"journal {self.path} was removed, moved or replaced during the run")
+        if self._check is not None:
+            self._check()
+
+
+def _open_for_append(path: AnyPath, read: ReadJournal) -> int:
+    fd = open_private(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    try:
+        size = os.fstat(fd).st_size
+        if size < read.good_length:
+            raise RecordError(f"journal {os.fspath(path)} was changed while it was read")
+        if size > read.good_length:
+            os.ftruncate(fd, read.good_length)
+        sync_fd(fd)  # what an earlier sitting wrote last may not be on the disk yet
+        if not read.exists:
+            sync_folder(os.path.dirname(os.path.abspath(os.fspath(path))))
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _repair(path: AnyPath, read: ReadJournal) -> ReadJournal:
+    """Keep the damaged journal aside and put its believed records, numbered anew, in its place."""
+    name = os.fspath(path)
+    aside = _free_name(f"{name}.damaged-")
+    with open_reading(name) as file:
+        write_atomically(aside, iter(lambda: file.read(1 << 20), b""))
+    again = read_journal(name)
+    lines = (encode_line(seq, entry.record) for seq, entry in enumerate(again, 1))
+    write_atomically(name, lines)
+    repaired = read_journal(name).read()
+    read.damage.append(f"the damaged journal is kept as {aside}")
+    return repaired
+
+
+def _free_name(start: str) -> str:
+    number = 1
+    while os.path.lexists(f"{start}{number}"):
+        number += 1
+    return f"{start}{number}"

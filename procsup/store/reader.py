@@ -1,0 +1,274 @@
+"""Reading a journal: what may be believed of it, and what is wrong with it.
+
+A line counts if its newline is there, its checksum matches and its number is higher than all
+before it. One bad line at the very end is a torn write: it was never acknowledged. Any other bad
+line, and any gap in the numbers, is damage: it is listed, and reading goes on at the next line.
+"""
+
+import hashlib
+import os
+from typing import BinaryIO, Iterator, List, NamedTuple, Optional, Tuple
+
+import msgspec
+
+from procsup.core.records import (
+    JOURNAL_VERSION,
+    BadLine,
+    Begin,
+    Record,
+    UnknownRecord,
+    decode_line,
+)
+from procsup.errors import RecordError
+from procsup.host.files import AnyPath, open_reading
+
+LONGEST_LINE_BYTES = 1 << 24
+_MOST_DAMAGE = 100  # beyond, places are only counted
+
+
+class Entry(NamedTuple):
+    """One believed record: its number, where its line starts, and itself."""
+
+    seq: int
+    offset: int
+    record: Record
+
+
+class _Bad(NamedTuple):
+    offset: int
+    end: int
+    reason: str
+
+
+class ReadJournal:
+    """A journal to be iterated once, in constant memory; the attributes hold when that is done.
+
+    good_length  bytes up to the end of the last believed line; `digest` is the sha256 over them
+    last_seq     number of the last record
+    torn         bytes of a torn write behind the good part
+    damage       what else is wrong, a sentence each
+    unknown      what records there are that this procsup does not know
+    """
+
+    def __init__(self, path: AnyPath) -> None:
+        self.path = os.fspath(path)
+        self.good_length = 0
+        self.last_seq = 0
+        self.torn = 0
+        self.damage: List[str] = []
+        self.damage_count = 0
+        self.unknown: List[str] = []
+        self.newer_version: Optional[int] = None
+        self.digest = hashlib.sha256()
+        self.exists = False
+        self.finished = False
+        self._bad: List[_Bad] = []  # since the last good line
+        self._bad_digest = self.digest  # with the bad lines: becomes `digest` at a good line
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the good part, in hexadecimal digits."""
+        return self.digest.hexdigest()
+
+    def __iter__(self) -> Iterator[Entry]:
+        try:
+            file = open_reading(self.path)
+        except FileNotFoundError:
+            self.finished = True
+            return
+        except OSError as error:
+            raise RecordError(f"journal {self.path}: {error.strerror or error}") from error
+        self.exists = True
+        with file:
+            yield from self._entries(file)
+        self._judge_tail()
+        self.finished = True
+
+    def read(self) -> "ReadJournal":
+        """Read it to its end for the attributes' sake, if that was not done."""
+        if not self.finished:
+            for _entry in self:
+                pass
+        return self
+
+    def check_writable(self) -> None:
+        """Raise RecordError if a newer procsup wrote this journal: it is left as it is."""
+        if self.newer_version is not None:
+            raise RecordError(
+                f"journal {self.path} is of version {self.newer_version}, and this procsup writes"
+                f" version {JOURNAL_VERSION}: use the newer procsup, or another run directory"
+            )
+        if self.unknown:
+            raise RecordError(
+                f"journal {self.path} holds records that this procsup does not know"
+                f" ({self.unknown[0]}): use the newer procsup that wrote them, or another run"
+                " directory"
+            )
+
+    def _entries(self, file: BinaryIO) -> Iterator[Entry]:
+        offset = 0
+        for line, whole in _lines(file):
+            start, offset = offset, offset + len(line)
+            problem = "it has no end" if not whole else None
+            if problem is None:
+                try:
+                    seq, record = decode_line(line[:-1])
+                except UnknownRecord as error:
+                    self._meet_stranger(line, str(error))
+                    self._believe(line, error.seq, start)
+                    continue
+                except BadLine as error:
+                    problem = str(error)
+                else:
+                    if self._believe(line, seq, start):
+                        if type(record) is Begin and record.version > JOURNAL_VERSION:
+                            self.newer_version = record.version
+                        yield Entry(seq, start, record)
+                    continue
+            self._distrust(line, start, problem)
+
+    def _believe(self, line: bytes, seq: int, start: int) -> bool:
+        if seq <= self.last_seq:
+            self._distrust(line, start, f"record {seq} comes after record {self.last_seq}")
+            return False
+        if self._bad:
+            self._admit_damage()
+        if seq != self.last_seq + 1:
+            self._note(f"records {self.last_seq + 1} to {seq - 1} are missing at byte {start}")
+        self.digest.update(line)
+        self.good_length = start + len(line)
+        self.last_seq = seq
+        return True
+
+    def _distrust(self, line: bytes, start: int, reason: str) -> None:
+        if not self._bad:
+            self._bad_digest = self.digest.copy()
+        self._bad_digest.update(line)
+        end = start + len(line)
+        if len(self._bad) < _MOST_DAMAGE:
+            self._bad.append(_Bad(start, end, reason))
+        else:
+            self._bad[-1] = self._bad[-1]._replace(end=end)
+
+    def _admit_damage(self) -> None:
+        for bad in self._bad:
+            self._note(f"bytes {bad.offset} to {bad.end} are damaged: {bad.reason}")
+        self._bad.clear()
+        self.digest = self._bad_digest
+
+    def _note(self, sentence: str) -> None:
+        self.damage_count += 1
+        if len(self.damage) < _MOST_DAMAGE:
+            self.damage.append(sentence)
+
+    def _judge_tail(self) -> None:
+        if not self._bad:
+            return
+        self.torn = self._bad[-1].end - self._bad[0].offset
+        if len(self._bad) > 1:
+            # A torn write leaves one fragment; this was more than that.
+            kept, self.digest = self.digest, self._bad_digest
+            self._admit_damage()
+            self.digest = kept
+
+    def _meet_stranger(self, line: bytes, reason: str) -> None:
+        kind, version = _look_at(line)
+        if kind == "begin" and version is not None and version > JOURNAL_VERSION:
+            self.newer_version = version
+        elif len(self.unknown) < _MOST_DAMAGE:
+            self.unknown.append(f"{kind!r}: {reason}")
+
+
+def read_journal(path: AnyPath) -> ReadJournal:
+    """Return a reader of the journal; a missing one reads as empty."""
+    return ReadJournal(path)
+
+
+class Follower:
+    """Reads what is appended to a journal while its supervisor writes it.
+
+    Each `read` returns the records that are whole since the last one; `offset` is where the next
+    one starts. A journal that was replaced, or cut behind us, is read from its start again.
+    """
+
+    def __init__(self, path: AnyPath, offset: int = 0) -> None:
+        self.path = os.fspath(path)
+        self.offset = offset
+
+    def read(self) -> List[Entry]:
+        """Return the records that came; an empty list if there are none, or no journal yet."""
+        try:
+            file = open_reading(self.path)
+        except FileNotFoundError:
+            return []
+        found: List[Entry] = []
+        with file:
+            if os.fstat(file.fileno()).st_size < self.offset:
+                self.offset = 0
+            file.seek(self.offset)
+            for line, whole in _lines(file):
+                if not whole and len(line) < LONGEST_LINE_BYTES:
+                    break  # still being written
+                try:
+                    seq, record = decode_line(line[:-1])
+                except BadLine:
+                    pass  # the next sitting reports it; to look on, we need not
+                else:
+                    found.append(Entry(seq, self.offset, record))
+                self.offset += len(line)
+        return found
+
+
+def follow(path: AnyPath, from_offset: int = 0) -> Follower:
+    """Return a follower of the journal from that offset on."""
+    return Follower(path, from_offset)
+
+
+def last_begin(path: AnyPath) -> Optional[Begin]:
+    """Return the latest beginning of a sitting, without decoding the rest; None if none."""
+    latest: Optional[Begin] = None
+    for begin in begins(path):
+        latest = begin
+    return latest
+
+
+def begins(path: AnyPath) -> Iterator[Begin]:
+    """Return the beginnings of all sittings, in order; none if there is no journal."""
+    try:
+        file = open_reading(path)
+    except OSError:
+        return
+    with file:
+        for line, whole in _lines(file):
+            if not whole or b'{"t":"begin"' not in line[:48]:
+                continue
+            try:
+                _seq, record = decode_line(line[:-1])
+            except BadLine:
+                continue
+            if isinstance(record, Begin):
+                yield record
+
+
+def _lines(file: BinaryIO) -> Iterator[Tuple[bytes, bool]]:
+    """Return each line with its newline, and whether it is whole; too long ones in pieces."""
+    within = False  # the rest of a line that was too long
+    while True:
+        line = file.readline(LONGEST_LINE_BYTES)
+        if not line:
+            return
+        ends = line.endswith(b"\n")
+        yield line, ends and not within
+        within = not ends
+
+
+def _look_at(line: bytes) -> Tuple[str, Optional[int]]:
+    """Return the type and the version that an unknown record names."""
+    try:
+        fields = msgspec.json.decode(line[9:].partition(b" ")[2])
+    except (ValueError, msgspec.MsgspecError, RecursionError):
+        return "?", None
+    if not isinstance(fields, dict):
+        return "?", None
+    version = fields.get("version")
+    return str(fields.get("t"))[:40], version if isinstance(version, int) else None

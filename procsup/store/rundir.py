@@ -1,0 +1,178 @@
+"""The run directory: every file name in it is made here, and its safety is looked after here.
+
+::
+
+    journal.jsonl   the truth           logs/STAGE/UNIT.N.out, .err     control/   requests
+    manifest.json   of the run          stages/STAGE.json   of a stage  scratch/   of attempts
+    run.lock        the supervisor's    locks/N-run.lock, N-stage-STAGE.lock       of a sitting
+    units.lock      inherited by every unit                             supervisor.log
+"""
+
+import os
+import re
+import stat
+from hashlib import sha256
+from pathlib import Path
+from typing import Optional, Tuple
+
+from procsup.core.outcome import AttemptId
+from procsup.errors import RecordError
+from procsup.host.files import AnyPath, open_private, remove
+
+FOLDER_MODES = {"none": 0o700, "group": 0o750, "all": 0o755}
+FILE_MODES = {"none": 0o600, "group": 0o640, "all": 0o644}
+
+_PLAIN = re.compile(r"[a-z0-9=_,+][a-z0-9=._,+-]{0,99}(?<!\.)")
+_PLAIN_STAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(\..*)?", re.IGNORECASE)
+_SLUG_CHARACTERS, _HASH_DIGITS = 60, 20
+
+
+def safe_name(unit_id: str) -> str:
+    """Return a file name for an id, however hostile; two ids never get the same one.
+
+    Not even where case does not count. Short ids of plain small letters are their own names.
+    """
+    if _PLAIN.fullmatch(unit_id) and not _RESERVED.fullmatch(unit_id):
+        return unit_id
+    slug = re.sub(r"[^a-z0-9=_,+]+", "-", unit_id[:1000].lower())[:_SLUG_CHARACTERS]
+    digest = sha256(unit_id.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{slug.strip('-') or 'unit'}~{digest[:_HASH_DIGITS]}"
+
+
+def stage_name(stage: str) -> str:
+    """Return a stage's name in file names: itself, where that is safe.
+
+    Stages whose names differ only in case are refused where run files are read.
+    """
+    if _PLAIN_STAGE.fullmatch(stage) and not _RESERVED.fullmatch(stage):
+        return stage
+    return safe_name(stage)
+
+
+class RunDir:
+    """Names the files of one run directory; touches nothing until `create`."""
+
+    def __init__(self, path: AnyPath) -> None:
+        self.path = Path(os.path.abspath(os.fspath(path)))
+        self.journal = self.path / "journal.jsonl"
+        self.manifest = self.path / "manifest.json"
+        self.run_lock = self.path / "run.lock"
+        self.units_lock = self.path / "units.lock"
+        self.control = self.path / "control"
+        self.logs = self.path / "logs"
+        self.stages = self.path / "stages"
+        self.locks = self.path / "locks"
+        self.supervisor_log = self.path / "supervisor.log"
+        self._logs = os.path.join(str(self.path), "logs")
+
+    def __repr__(self) -> str:
+        return f"RunDir({str(self.path)!r})"
+
+    def stage_manifest(self, stage: str) -> Path:
+        """Return the path of a stage's manifest."""
+        return self.stages / f"{stage_name(stage)}.json"
+
+    def manifest_of(self, stage: Optional[str]) -> Path:
+        """Return the path of a stage's manifest, or the run's for None."""
+        return self.manifest if stage is None else self.stage_manifest(stage)
+
+    def sitting_lock(self, sitting: int, stage: Optional[str] = None) -> Path:
+        """Return the path of the lock held until a stage (None: the run) of a sitting is over."""
+        what = "run" if stage is None else f"stage-{stage_name(stage)}"
+        return self.locks / f"{sitting}-{what}.lock"
+
+    def log_paths(self, attempt: AttemptId, stage: str) -> Tuple[str, str]:
+        """Return the absolute paths of an attempt's stdout and stderr files."""
+        base = os.path.join(self._logs, stage_name(stage), _attempt_name(attempt, stage))
+        return f"{base}.out", f"{base}.err"
+
+    def scratch(self, attempt: AttemptId, stage: str) -> Path:
+        """Return the path of an attempt's scratch folder."""
+        return self.path / "scratch" / stage_name(stage) / _attempt_name(attempt, stage)
+
+    def unit_file(self, attempt: AttemptId, stage: str) -> Path:
+        """Return the path of the file that tells an attempt what is known of its unit."""
+        return self.path / "units" / stage_name(stage) / f"{_attempt_name(attempt, stage)}.json"
+
+    def list_file(self, unit_id: str, stage: str, name: str) -> Path:
+        """Return the path of a file that holds a unit's list (``{inputs.file}``)."""
+        folder = self.path / "units" / stage_name(stage)
+        return folder / f"{_unit_name(unit_id, stage)}.{safe_name(name)}.list"
+
+    def create(self, share: str = "none") -> None:
+        """Make the directory, or see that it is fit; `share` says who may read manifests.
+
+        RecordError if it is a symbolic link, somebody else's, or cannot be written.
+        """
+        try:
+            made = self._make()
+            self._check_owner(made=made)
+            os.chmod(self.path, FOLDER_MODES[share])
+            for folder in (self.stages, self.locks):
+                _make_folder(folder, FOLDER_MODES[share])
+            for folder in (self.logs, self.control):
+                _make_folder(folder, 0o700)
+            self._hide_from_git()
+        except OSError as error:
+            raise RecordError(f"run directory {self.path}: {error.strerror or error}") from error
+
+    def _make(self) -> bool:
+        os.makedirs(self.path.parent, exist_ok=True)
+        try:
+            os.mkdir(self.path, 0o700)
+        except FileExistsError:
+            return False
+        return True
+
+    def _check_owner(self, *, made: bool) -> None:
+        status = os.lstat(self.path)
+        if not stat.S_ISDIR(status.st_mode):
+            kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a folder"
+            raise RecordError(f"run directory {self.path} is {kind}: refused, name another")
+        # A file made now says as whom this file system sees us: user ids may be mapped. Where
+        # that is not as the folder's owner, the folder is somebody else's, even for root.
+        ours = self._probe_owner()
+        if not made and status.st_uid != ours:
+            raise RecordError(
+                f"run directory {self.path} belongs to another user (uid {status.st_uid}):"
+                " refused, name another with --dir"
+            )
+
+    def _probe_owner(self) -> int:
+        probe = self.path / f".procsup-{os.getpid()}-owner.part"
+        remove(probe)
+        fd = open_private(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        try:
+            return os.fstat(fd).st_uid
+        finally:
+            os.close(fd)
+            remove(probe)
+
+    def _hide_from_git(self) -> None:
+        try:
+            fd = open_private(self.path / ".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        except (FileExistsError, RecordError):
+            return  # whatever is there, it is not ours to change
+        with os.fdopen(fd, "wb") as file:
+            file.write(b"*\n")
+
+
+def _make_folder(path: Path, mode: int) -> None:
+    try:
+        os.mkdir(path, mode)
+    except FileExistsError:
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            raise RecordError(f"{path} is not a folder: refused, remove it") from None
+    os.chmod(path, mode)
+
+
+def _unit_name(unit_id: str, stage: str) -> str:
+    prefix = f"{stage}/"
+    if unit_id.startswith(prefix):
+        return safe_name(unit_id[len(prefix) :])
+    return safe_name(f"/{unit_id}")  # never the name of "stage/" and the same id
+
+
+def _attempt_name(attempt: AttemptId, stage: str) -> str:
+    return f"{_unit_name(attempt.unit, stage)}.{attempt.number}"
