@@ -1,0 +1,525 @@
+"""The state table: every state meets every fact."""
+
+import pytest
+
+from procsup.core.events import Ended, Inspected
+from procsup.core.outcome import AttemptId, Exited, Signaled, Verdict
+from procsup.core.records import Answer, Closed, End, Launch, Planned, RunFinal, StageFinal
+from procsup.core.spec import OnFailure, Retry
+from tests.support.plays import LOST, NO_START, SHORTAGE, WALL, Play, stage, unit
+
+
+def one(**settings):
+    """One stage, one unit, running."""
+    play = Play([stage(**settings)], [unit("a")])
+    assert ["withdraw s", "start a#1"] == play.take_orders()
+    return play
+
+
+def ends(play):
+    return [record for record in play.records if isinstance(record, End)]
+
+
+# --- Waiting -----------------------------------------------------------------------------
+
+
+def test_units_start_in_order_as_slots_allow():
+    play = Play([stage()], [unit("a"), unit("b"), unit("c")])
+
+    assert ["withdraw s", "start a#1", "start b#1"] == play.take_orders()
+
+    play.ended("b")
+
+    assert ["start c#1"] == play.take_orders()
+
+
+def test_the_launch_is_recorded_before_the_start_is_ordered():
+    play = one()
+
+    kinds = [type(order).__name__ for order in play.given]
+
+    assert kinds.index("Write") < kinds.index("Start")
+    assert any(isinstance(record, Launch) for record in play.records)
+
+
+def test_the_manifests_are_withdrawn_before_the_first_start():
+    play = one()
+
+    kinds = [type(order).__name__ for order in play.given]
+
+    assert kinds.index("Withdraw") < kinds.index("Start")
+
+
+def test_a_waiting_unit_stays_unstarted_when_interrupted_and_gets_no_record():
+    play = Play([stage()], [unit("a"), unit("b")], cpus=1)
+    play.take_orders()
+
+    play.interrupted()
+    play.ended("a", Signaled(15))
+    play.synced()
+
+    assert "start b#1" not in play.take_orders()
+    assert "Waiting" == play.state("b")
+    assert {} == play.verdicts()
+
+
+def test_the_jobs_of_a_stage_limit_its_live_units():
+    play = Play([stage(jobs=1)], [unit("a"), unit("b")])
+
+    assert ["withdraw s", "start a#1"] == play.take_orders()
+
+
+def test_the_jobs_of_the_run_limit_all_live_units():
+    play = Play([stage("s"), stage("t")], [unit("s/a"), unit("t/a")], jobs=1)
+
+    assert ["withdraw s t", "start t/a#1"] == play.take_orders()
+
+
+# --- Running -----------------------------------------------------------------------------
+
+
+def test_exit_0_without_outputs_is_success_once_it_is_synced():
+    play = one()
+
+    play.ended("a")
+
+    assert [] == play.take_orders()
+
+    play.synced()
+
+    expected = ["settled a#1 succeeded", "publish s succeeded"]
+    assert [*expected, "publish run succeeded"] == play.take_orders()
+    assert play.planner.done
+    assert "succeeded" == play.planner.outcome
+
+
+@pytest.mark.parametrize("exit", [Exited(7), Signaled(9)])
+def test_any_other_exit_is_a_failure(exit):
+    play = one()
+
+    play.ended("a", exit).synced()
+
+    assert Verdict.FAILED is play.verdict("a")
+    assert "failed" == play.planner.outcome
+
+
+def test_an_exit_code_may_be_declared_a_success():
+    play = one(success_codes=(0, 3))
+
+    play.ended("a", Exited(3)).synced()
+
+    assert Verdict.SUCCEEDED is play.verdict("a")
+
+
+def test_an_unknown_exit_status_is_lost_and_never_success():
+    play = one()
+
+    play.ended("a", LOST).synced()
+
+    assert Verdict.LOST is play.verdict("a")
+    assert "failed" == play.planner.outcome
+
+
+def test_a_unit_that_could_not_start_says_so():
+    play = one()
+
+    play.ended("a", NO_START).synced()
+
+    assert Verdict.NOT_STARTED is play.verdict("a")
+    assert "no such file: nowhere" == ends(play)[0].cause
+
+
+def test_a_shortage_is_waited_for_without_counting_as_a_try():
+    play = one()
+
+    play.ended("a", SHORTAGE)
+
+    assert [] == play.take_orders()
+    assert "Waiting" == play.state("a")
+
+    play.tell(after_s=1.0)
+
+    assert ["start a#2"] == play.take_orders()
+    assert not ends(play)[0].final
+    assert not ends(play)[0].counts
+
+
+def test_a_shortage_that_does_not_pass_ends_the_unit():
+    play = one()
+
+    for _ in range(11):
+        play.ended("a", SHORTAGE)
+        play.tell(after_s=1000.0)
+
+    assert Verdict.NOT_STARTED is play.verdict("a")
+
+
+def test_a_unit_past_its_deadline_is_stopped():
+    play = one(timeout_s=10, grace_s=2)
+
+    assert 1010.0 == play.planner.next_deadline()
+
+    play.tell(after_s=10.0)
+
+    assert ["stop a#1 timeout"] == play.take_orders()
+    assert "Stopping" == play.state("a")
+
+
+def test_a_deadline_of_a_unit_that_ended_is_forgotten():
+    play = one(timeout_s=10)
+
+    play.ended("a").tell(after_s=20.0)
+
+    assert [] == play.take_orders()
+    assert play.planner.next_deadline() is None
+
+
+def test_an_interrupted_unit_is_stopped():
+    play = one()
+
+    play.interrupted()
+
+    assert ["stop a#1 user"] == play.take_orders()
+
+
+def test_drift_stops_a_unit_only_if_on_drift_says_so():
+    tolerant, strict = one(), one(on_drift="fail")
+
+    tolerant.sampled("a")
+    strict.sampled("a")
+
+    assert [] == tolerant.take_orders()
+    assert ["stop a#1 drift"] == strict.take_orders()
+
+    strict.ended("a", Signaled(15))
+
+    assert Verdict.FAILED is strict.verdict("a")
+
+
+# --- Stopping ----------------------------------------------------------------------------
+
+
+def test_a_child_that_ignores_stop_is_killed_after_the_grace_and_only_once():
+    play = one(timeout_s=10, grace_s=2)
+    play.tell(after_s=10.0)
+    play.take_orders()
+
+    play.tell(after_s=1.9)
+
+    assert [] == play.take_orders()
+
+    play.tell(after_s=0.1)
+
+    assert ["kill a#1"] == play.take_orders()
+    assert play.planner.next_deadline() is None
+
+    play.tell(after_s=100.0)
+
+    assert [] == play.take_orders()
+
+    play.ended("a", Signaled(9))
+
+    assert Verdict.TIMED_OUT is play.verdict("a")
+
+
+def test_exit_0_while_being_stopped_for_a_deadline_is_timed_out():
+    play = one(timeout_s=10)
+
+    play.tell(after_s=10.0).ended("a", Exited(0))
+
+    assert Verdict.TIMED_OUT is play.verdict("a")
+
+
+def test_a_python_unit_past_its_deadline_is_asked_for_its_stacks_before_the_kill():
+    play = one(timeout_s=10, grace_s=2, is_python=True)
+
+    play.tell(after_s=10.0)
+    play.tell(after_s=2.0)
+    play.tell(after_s=1.0)
+
+    expected = ["stop a#1 timeout dump", "stop a#1 timeout dump insist", "kill a#1"]
+    assert expected == play.take_orders()
+
+
+def test_a_unit_stopped_by_the_user_is_cancelled_and_not_final():
+    play = one()
+
+    play.interrupted().ended("a", Exited(0)).synced()
+
+    assert Verdict.CANCELLED is ends(play)[0].verdict
+    assert not ends(play)[0].final
+    assert not ends(play)[0].counts
+    assert "" == play.planner.outcome
+    assert isinstance(play.records[-1], Closed)
+    assert "interrupted by signal 2" == play.records[-1].reason
+
+
+def test_the_second_interrupt_kills_at_once():
+    play = one()
+
+    play.interrupted().interrupted()
+
+    assert ["stop a#1 user", "kill a#1"] == play.take_orders()
+
+    play.interrupted()
+
+    assert [] == play.take_orders()
+
+
+def test_the_death_of_the_guard_kills_at_once():
+    play = one()
+
+    play.interrupted(None)
+
+    assert ["stop a#1 user", "kill a#1"] == play.take_orders()
+
+
+def test_a_timed_out_unit_that_is_interrupted_too_stays_timed_out():
+    play = one(timeout_s=10)
+
+    play.tell(after_s=10.0).interrupted().ended("a", Signaled(15))
+
+    assert Verdict.TIMED_OUT is ends(play)[0].verdict
+
+
+# --- Inspecting --------------------------------------------------------------------------
+
+
+def inspecting(**settings):
+    play = Play([stage(**settings)], [unit("a", outputs=["/out"]), unit("b")], cpus=1)
+    play.take_orders()
+    play.ended("a")
+    return play
+
+
+def test_outputs_are_inspected_while_the_slot_is_free_again():
+    play = inspecting()
+
+    assert ["inspect a#1", "start b#1"] == play.take_orders()
+    assert "Inspecting" == play.state("a")
+
+
+def test_good_outputs_make_the_success_and_are_recorded():
+    play = inspecting()
+
+    play.inspected("a")
+
+    assert Verdict.SUCCEEDED is play.verdict("a")
+    assert "/out" == ends(play)[0].outputs[0].path
+
+
+def test_bad_outputs_are_no_success():
+    play = inspecting()
+
+    play.inspected("a", problem="output /out is missing")
+
+    assert Verdict.BAD_OUTPUT is play.verdict("a")
+    assert "output /out is missing" == ends(play)[0].cause
+
+
+def test_bad_outputs_are_tried_again_if_retries_are_due():
+    play = inspecting(retry=Retry(1))
+    play.take_orders()
+
+    play.inspected("a", problem="output /out is missing").ended("b")
+
+    assert ["start a#2"] == play.take_orders()
+
+
+def test_an_inspection_goes_on_when_interrupted():
+    play = inspecting()
+    play.take_orders()
+
+    play.interrupted().ended("b", Signaled(15)).inspected("a").synced()
+
+    assert Verdict.SUCCEEDED is play.verdict("a")
+    assert "" == play.planner.outcome
+
+
+# --- facts that cannot be ----------------------------------------------------------------
+
+
+def test_a_second_end_of_an_attempt_is_a_bug():
+    play = one().ended("a")
+
+    with pytest.raises(KeyError):
+        play.tell(Ended(AttemptId("a", 1), Exited(0), WALL))
+
+
+def test_an_inspection_of_a_running_attempt_is_a_bug():
+    play = one()
+
+    with pytest.raises(AssertionError):
+        play.tell(Inspected(AttemptId("a", 1)))
+
+
+# --- retries -----------------------------------------------------------------------------
+
+
+def test_a_failed_unit_is_tried_again_as_often_as_retries_say():
+    play = one(retry=Retry(2))
+
+    play.ended("a", Exited(1)).ended("a", Exited(1)).ended("a", Exited(1)).synced()
+
+    assert ["start a#2", "start a#3"] == play.take_orders()[:2]
+    assert [False, False, True] == [end.final for end in ends(play)]
+    assert "failed" == play.planner.outcome
+
+
+def test_only_the_verdicts_named_are_tried_again():
+    play = one(retry=Retry(2, on=(Verdict.TIMED_OUT,)))
+
+    play.ended("a", Exited(1))
+
+    assert Verdict.FAILED is play.verdict("a")
+
+
+def test_a_retry_waits_for_its_delay():
+    play = one(retry=Retry(1, delay_s=5.0))
+
+    play.ended("a", Exited(1)).tell(after_s=4.9)
+
+    assert [] == play.take_orders()
+
+    play.tell(after_s=0.2)
+
+    assert ["start a#2"] == play.take_orders()
+
+
+def test_a_retry_may_be_granted_more_memory_but_never_more_than_there_is():
+    growing = [unit("a", memory_bytes=100)]
+    play = Play([stage(retry=Retry(2, memory_factor=2.0))], growing, memory_bytes=300)
+
+    play.ended("a", Exited(1)).ended("a", Exited(1))
+
+    grants = [record.memory_bytes for record in play.records if isinstance(record, Launch)]
+    assert [100, 200, 300] == grants
+
+
+# --- on-failure --------------------------------------------------------------------------
+
+
+def three(policy, **settings):
+    units = [unit("a"), unit("b"), unit("c")]
+    play = Play([stage(**settings)], units, on_failure=policy)
+    play.take_orders()
+    return play
+
+
+def test_finish_goes_on_after_a_failure():
+    play = three(OnFailure("finish")).ended("a", Exited(1))
+
+    assert ["start c#1"] == play.take_orders()
+
+
+def test_drain_starts_nothing_more_and_skips_the_rest():
+    play = three(OnFailure("drain")).ended("a", Exited(1)).ended("b").synced()
+
+    assert {"a": "failed", "b": "succeeded", "c": "skipped"} == play.verdicts()
+    assert "failed" == play.planner.outcome
+
+
+def test_stop_ends_what_runs_and_cancels_it_for_good():
+    play = three(OnFailure("stop")).ended("a", Exited(1))
+
+    assert ["stop b#1 on-failure"] == play.take_orders()
+
+    play.ended("b", Signaled(15)).synced()
+
+    assert {"a": "failed", "b": "cancelled", "c": "skipped"} == play.verdicts()
+    assert "failed" == play.planner.outcome
+
+
+def test_a_policy_may_wait_for_a_share_of_failures():
+    units = [unit(name) for name in "abcd"]
+    play = Play([stage()], units, on_failure=OnFailure("drain", None, 0.5))
+    play.take_orders()
+
+    play.ended("a", Exited(1))
+
+    assert ["start c#1"] == play.take_orders()
+
+    play.ended("b", Exited(1))
+
+    assert [] == play.take_orders()
+
+
+def test_a_policy_of_a_stage_leaves_the_others_alone():
+    stages = [stage("s", on_failure=OnFailure("drain")), stage("t")]
+    play = Play(stages, [unit("s/a"), unit("s/b"), unit("t/a"), unit("t/b")], cpus=1)
+    play.ended("t/a").ended("t/b").take_orders()
+
+    play.ended("s/a", Exited(1))
+
+    assert {"s/a": "failed", "s/b": "skipped", "t/a": "succeeded", "t/b": "succeeded"} == (
+        play.verdicts()
+    )
+
+
+def test_a_retry_that_drain_forestalls_keeps_the_verdict_of_its_last_try():
+    retry = Retry(1, delay_s=9.0)
+    play = Play([stage(retry=retry)], [unit("a"), unit("b")], on_failure=OnFailure("drain"))
+    play.ended("a", Exited(1))
+
+    play.ended("b", NO_START).synced()
+
+    assert {"a": "failed", "b": "not-started"} == play.verdicts()
+    assert [False, True, True] == [end.final for end in ends(play)]
+    assert "failed" == play.planner.outcome
+
+
+# --- requests ----------------------------------------------------------------------------
+
+
+def test_drain_by_request_lets_the_running_go_on_and_is_not_final():
+    play = Play([stage()], [unit("a"), unit("b")], cpus=1)
+    play.take_orders()
+
+    play.asked("drain").ended("a").synced()
+
+    assert ["settled a#1 succeeded"] == play.take_orders()
+    assert "" == play.planner.outcome
+    answer = next(record for record in play.records if isinstance(record, Answer))
+    assert answer.ok
+
+
+def test_a_drain_that_finds_all_units_done_or_running_ends_final():
+    play = one().asked("drain").ended("a").synced()
+
+    assert "succeeded" == play.planner.outcome
+
+
+def test_stop_by_request_ends_the_trees_with_the_grace_asked_for():
+    play = one(grace_s=10).asked("stop", grace_s=1)
+
+    play.tell(after_s=1.0)
+
+    assert ["stop a#1 user", "kill a#1"] == play.take_orders()
+
+
+def test_an_unknown_request_is_answered_with_no():
+    play = one().asked("dance")
+
+    answer = next(record for record in play.records if isinstance(record, Answer))
+    assert not answer.ok
+
+
+# --- the records of a whole run ----------------------------------------------------------
+
+
+def test_the_records_of_a_run_come_in_the_order_of_their_promises():
+    play = one().started("a").ended("a").synced()
+
+    kinds = [type(record).__name__ for record in play.records]
+
+    expected = ["Begin", "Planned", "Withdrawn", "Launch", "Spawned", "End"]
+    assert [*expected, "StageFinal", "RunFinal"] == kinds
+
+
+def test_a_run_without_units_succeeds():
+    play = Play([stage()], [])
+
+    assert ["publish s succeeded", "publish run succeeded"] == play.take_orders()
+    assert isinstance(play.records[-1], RunFinal)
+    assert 1 == sum(isinstance(record, Planned) for record in play.records)
+    assert 1 == sum(isinstance(record, StageFinal) for record in play.records)

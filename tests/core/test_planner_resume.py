@@ -1,0 +1,223 @@
+"""Resumes: what the journal of earlier sittings means for the next."""
+
+import random
+
+import pytest
+
+from procsup.core.events import Standing
+from procsup.core.outcome import Exited, Signaled, Verdict
+from procsup.core.records import Begin, End, Kept, Launch
+from procsup.core.spec import After, Retry
+from tests.support.plays import Play, stage, unit
+
+KEPT = Standing(True)
+DUE = Standing(False, "changed")
+
+
+def finished(*stages, units):
+    play = Play(stages or [stage()], units, cpus=1)
+    drive(play)
+    assert "succeeded" == play.planner.outcome
+    play.take_orders()
+    return play
+
+
+def drive(play, limit=100):
+    """Let every live unit succeed until the sitting is over."""
+    for _ in range(limit):
+        if play.planner.done:
+            return
+        for name in list(play.live):
+            play.ended(name)
+        play.synced()
+    raise AssertionError("the play does not end")
+
+
+def test_a_repeated_run_keeps_everything_and_publishes_anew_under_a_new_id():
+    first = finished(units=[unit("a"), unit("b")])
+
+    second = first.again()
+
+    assert ["publish s succeeded", "publish run succeeded"] == second.take_orders()
+    begins = [r for r in (*first.records, *second.records) if isinstance(r, Begin)]
+    assert begins[0].run_id != begins[1].run_id
+    assert 2 == second.planner.by_name["s"].tally.kept
+    assert [["a", "b"]] == [r.units for r in second.records if isinstance(r, Kept)]
+
+
+def test_a_changed_unit_runs_again_with_a_number_never_used_before():
+    second = finished(units=[unit("a"), unit("b")]).again(standings={"a": KEPT, "b": DUE})
+
+    assert ["withdraw s", "start b#2"] == second.take_orders()
+
+
+def test_what_hangs_on_a_unit_that_ran_again_runs_again():
+    stages = [stage("s"), stage("t", after=(After("s"),))]
+    units = [unit("s/a"), unit("s/b"), unit("t/a")]
+    first = finished(*stages, units=units)
+
+    second = first.again(standings={"s/a": KEPT, "s/b": DUE, "t/a": KEPT})
+    drive(second)
+
+    orders = second.take_orders()
+    assert ["withdraw s t", "start s/b#2"] == orders[:2]
+    assert "start t/a#2" in orders
+    assert "start s/a#2" not in orders
+
+
+def test_what_hangs_on_it_runs_again_even_if_the_supervisor_died_in_between():
+    stages = [stage("s"), stage("t", after=(After("s"),))]
+    first = finished(*stages, units=[unit("s/a"), unit("t/a")])
+    second = first.again(standings={"s/a": DUE, "t/a": KEPT})
+    second.ended("s/a")  # its end is recorded; then the supervisor dies
+
+    third = second.again()
+    drive(third)
+
+    assert "start t/a#2" in third.take_orders()
+
+
+def test_nothing_is_withdrawn_when_all_is_kept():
+    second = finished(units=[unit("a")]).again()
+
+    assert not any(order.startswith("withdraw") for order in second.take_orders())
+
+
+def test_an_attempt_without_an_end_is_not_taken_for_anything():
+    first = Play([stage()], [unit("a")])
+
+    second = first.again()
+
+    assert ["withdraw s", "start a#2"] == second.take_orders()
+    assert first.records[0].run_id == second.records[0].run_id
+    assert second.records[0].resumed
+
+
+def test_interrupted_units_wait_again_and_the_interruption_counts_for_nothing():
+    first = Play([stage(retry=Retry(1))], [unit("a")])
+    first.interrupted().ended("a", Signaled(15)).synced()
+
+    second = first.again()
+    second.ended("a", Exited(1))
+
+    assert ["withdraw s", "start a#2", "start a#3"] == second.take_orders()
+
+
+def test_tries_of_an_unfinished_unit_are_remembered():
+    first = Play([stage(retry=Retry(2))], [unit("a")])
+    first.ended("a", Exited(1))
+
+    second = first.again()
+    second.ended("a", Exited(1)).ended("a", Exited(1)).synced()
+
+    assert "failed" == second.planner.outcome
+    launches = [r.attempt for r in (*first.records, *second.records) if isinstance(r, Launch)]
+    assert [1, 2, 3, 4] == launches  # 2 was started and never ended: it counts for nothing
+
+
+def test_a_finally_failed_unit_runs_again_with_all_its_retries():
+    first = Play([stage(retry=Retry(1))], [unit("a")])
+    first.ended("a", Exited(1)).ended("a", Exited(1)).synced()
+
+    second = first.again()
+    second.ended("a", Exited(1)).ended("a", Exited(0)).synced()
+
+    assert "succeeded" == second.planner.outcome
+
+
+def test_a_kept_unit_shows_the_attempts_that_made_it():
+    first = Play([stage(retry=Retry(1))], [unit("a")])
+    first.ended("a", Exited(1)).ended("a").synced()
+
+    second = first.again()
+
+    (result,) = second.planner.results()
+    assert [1, 2] == [end.attempt for end in result.ends]
+    assert result.kept
+
+
+def test_only_leaves_the_others_as_they_were():
+    first = finished(units=[unit("a"), unit("b")])
+
+    second = first.again(
+        standings={"a": DUE, "b": DUE}, selector=lambda spec: spec.id == "b"
+    )
+    drive(second)
+
+    orders = second.take_orders()
+    assert "start b#2" in orders
+    assert "start a#2" not in orders
+    assert "succeeded" == second.planner.outcome
+
+
+def test_only_does_not_finish_a_run_whose_other_units_have_no_verdict():
+    play = Play([stage()], [unit("a"), unit("b")], selector=lambda spec: spec.id == "b")
+
+    play.ended("b").synced()
+
+    assert "" == play.planner.outcome
+    assert "Aside" == play.state("a")
+    assert not any(order.startswith("publish") for order in play.take_orders())
+
+
+def test_a_failed_unit_left_alone_by_only_keeps_its_failure():
+    first = Play([stage()], [unit("a"), unit("b")])
+    first.ended("a", Exited(1)).ended("b", Exited(1)).synced()
+
+    second = first.again(selector=lambda spec: spec.id == "b")
+    second.ended("b").synced()
+
+    assert {"a": "failed", "b": "succeeded"} == second.verdicts()
+    assert "failed" == second.planner.outcome
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_crash_and_resume_any_number_of_times_end_as_an_undisturbed_run(seed):
+    dice = random.Random(seed)
+    stages = [stage("s", retry=Retry(1)), stage("t", after=(After("s", "finished"),))]
+    units = [unit(f"s/{n}") for n in range(4)] + [unit(f"t/{n}") for n in range(3)]
+    doomed = {u.id for u in units if dice.random() < 0.3}
+    calm = Play(stages, units)
+    run_out(calm, doomed, dice, crash_chance=0.0)
+
+    play = Play(stages, units)
+    while not run_out(play, doomed, dice, crash_chance=0.15):
+        play = play.again()
+
+    assert calm.verdicts() == play.verdicts()
+    assert calm.planner.outcome == play.planner.outcome
+    succeeded_twice = [
+        name
+        for name, history in play.replayed().units.items()
+        if sum(end.verdict is Verdict.SUCCEEDED for end in history.ends) > 1
+        and not doomed  # what hangs on a failed unit runs again with it
+    ]
+    assert [] == succeeded_twice
+
+
+def run_out(play, doomed, dice, *, crash_chance):
+    """Play on until the sitting is over (True) or the supervisor crashes (False)."""
+    for _ in range(200):
+        if play.planner.done:
+            return play.planner.outcome != ""
+        if dice.random() < crash_chance:
+            return False
+        if play.live and dice.random() < 0.7:
+            name = dice.choice(sorted(play.live))
+            play.ended(name, Exited(1 if name in doomed else 0))
+        else:
+            play.synced()
+    raise AssertionError("the play does not end")
+
+
+def test_the_lost_ends_of_a_dead_sitting_do_not_count():
+    first = Play([stage()], [unit("a")])
+    history = first.replayed()
+
+    assert 1 == history.units["a"].open_attempt
+
+    end = End("a", 1, Verdict.LOST, 0.0, final=False, counts=False)
+    history.add(history.last_seq + 1, end)
+
+    assert history.units["a"].open_attempt is None
+    assert 0 == history.units["a"].tried

@@ -1,0 +1,177 @@
+"""Stages: blocked, expanded, overlapping, skipped, published."""
+
+from procsup.core.events import Expanded, Standing
+from procsup.core.outcome import Exited, Verdict
+from procsup.core.records import End, Planned
+from procsup.core.spec import After, OnFailure
+from tests.support.plays import Play, stage, unit
+
+NEW = Standing(False, "new")
+
+
+def chain(**settings):
+    """Stage t hangs on stage s."""
+    stages = [stage("s"), stage("t", after=(After("s"),), **settings)]
+    return Play(stages, [unit("s/a"), unit("s/b"), unit("t/a")])
+
+
+def test_a_stage_waits_for_the_whole_stage_before_it():
+    play = chain()
+
+    assert ["withdraw s t", "start s/a#1", "start s/b#1"] == play.take_orders()
+    assert "Blocked" == play.state("t/a")
+
+    play.ended("s/a").synced()
+
+    assert ["settled s/a#1 succeeded"] == play.take_orders()
+
+    play.ended("s/b").synced()
+
+    expected = ["settled s/b#1 succeeded", "publish s succeeded", "start t/a#1"]
+    assert expected == play.take_orders()
+
+
+def test_a_stage_is_published_before_what_hangs_on_it_starts():
+    play = chain().ended("s/a").ended("s/b").synced()
+
+    orders = play.take_orders()
+
+    assert orders.index("publish s succeeded") < orders.index("start t/a#1")
+
+
+def test_a_stage_is_published_only_when_its_last_verdict_is_on_disk():
+    play = chain().ended("s/a").ended("s/b")
+
+    assert "publish s succeeded" not in play.take_orders()
+    assert not play.planner.by_name["s"].tally.final
+
+
+def test_a_failed_stage_skips_what_hangs_on_it():
+    play = chain().ended("s/a", Exited(1)).ended("s/b").synced().synced()
+
+    assert {"s/a": "failed", "s/b": "succeeded", "t/a": "skipped"} == play.verdicts()
+    assert ["publish t skipped", "publish run failed"] == play.take_orders()[-2:]
+
+
+def test_a_skipped_unit_says_what_it_hung_on():
+    play = chain().ended("s/a", Exited(1)).ended("s/b").synced()
+
+    skipped = [r for r in play.records if isinstance(r, End) and r.verdict is Verdict.SKIPPED]
+
+    assert ["stage s did not succeed"] == [end.cause for end in skipped]
+    assert [0] == [end.attempt for end in skipped]
+
+
+def test_when_finished_goes_on_after_failures():
+    stages = [stage("s"), stage("t", after=(After("s", "finished"),))]
+    play = Play(stages, [unit("s/a"), unit("t/a")])
+
+    play.ended("s/a", Exited(1)).synced()
+
+    assert "start t/a#1" in play.take_orders()
+
+
+def test_stages_that_do_not_depend_on_each_other_overlap():
+    play = Play([stage("s"), stage("t")], [unit("s/a"), unit("t/a")])
+
+    assert ["withdraw s t", "start t/a#1", "start s/a#1"] == play.take_orders()
+
+
+def test_a_late_stage_is_expanded_when_the_stages_before_it_are_done():
+    play = chain(late=True)
+
+    assert "expand t" not in play.take_orders()
+
+    play.ended("s/a").ended("s/b").synced()
+
+    assert "expand t" == play.take_orders()[-1]
+
+    play.tell(Expanded("t", (unit("t/x"), unit("t/y")), (NEW, NEW)))
+
+    assert ["start t/x#1", "start t/y#1"] == play.take_orders()
+
+
+def test_a_late_stage_gets_the_outputs_of_the_units_before_it():
+    stages = [stage("s"), stage("t", inputs_from="s", late=True)]
+    play = Play(stages, [unit("s/a", outputs=["/out"])])
+
+    play.ended("s/a").inspected("s/a").synced()
+
+    expand = next(order for order in play.given if type(order).__name__ == "Expand")
+    assert [("s/a", ["/out"])] == [(n, [r.path for r in rs]) for n, rs in expand.outputs["s"]]
+
+
+def test_a_stage_that_cannot_be_expanded_fails_and_says_why():
+    play = chain(late=True).ended("s/a").ended("s/b").synced()
+    play.take_orders()
+
+    play.tell(Expanded("t", problem="matrix.x.glob matches nothing"))
+
+    assert ["publish t failed", "publish run failed"] == play.take_orders()
+    assert "matrix.x.glob matches nothing" == play.planner.by_name["t"].counts().problem
+
+
+def test_a_late_stage_whose_upstream_failed_is_skipped_unexpanded():
+    play = chain(late=True).ended("s/a", Exited(1)).ended("s/b").synced()
+
+    assert ["publish t skipped", "publish run failed"] == play.take_orders()[-2:]
+
+
+def test_halted_while_a_stage_expands_it_is_skipped():
+    stages = [stage("s"), stage("u"), stage("t", after=(After("s"),), late=True)]
+    play = Play(stages, [unit("s/a"), unit("u/a")], on_failure=OnFailure("drain"))
+    play.ended("s/a").synced()
+
+    play.ended("u/a", Exited(1)).tell(Expanded("t", (unit("t/x"),), (NEW,))).synced()
+
+    assert "skipped" == play.planner.by_name["t"].tally.status
+    assert "failed" == play.planner.outcome
+
+
+def test_interrupted_while_a_stage_expands_nothing_of_it_starts():
+    play = chain(late=True).ended("s/a").ended("s/b").synced()
+    play.take_orders()
+
+    play.interrupted()
+
+    assert "" == play.planner.outcome
+
+
+def test_a_unit_that_can_never_be_placed_is_a_problem_of_its_stage():
+    play = Play([stage()], [unit("a", cpus=64)])
+
+    assert "needs 64 cpus of 2" in play.planner.by_name["s"].counts().problem
+    assert "failed" == play.planner.outcome
+
+
+def test_units_with_missing_inputs_fail_alone_if_the_run_says_so():
+    play = chain(late=True).ended("s/a").ended("s/b").synced()
+    units = (unit("t/x"), unit("t/y"))
+
+    play.tell(Expanded("t", units, (NEW, NEW), {"t/x": "input /x is missing"}))
+
+    assert "Done" == play.state("t/x")
+    assert "start t/y#1" in play.take_orders()
+
+    play.ended("t/y").synced()
+
+    assert Verdict.NOT_STARTED is play.verdict("t/x")
+    assert "failed" == play.planner.outcome
+
+
+def test_the_counts_of_a_stage_add_up():
+    play = chain().ended("s/a", Exited(1)).ended("s/b").synced().synced()
+
+    for part in play.planner.stages:
+        counts = part.counts()
+        numbers = [counts.succeeded, counts.failed, counts.skipped]
+        assert counts.planned == sum(numbers)
+
+
+def test_long_plans_are_recorded_in_chunks_that_close():
+    play = Play([stage()], [unit(f"u{n}") for n in range(1001)])
+
+    plans = [record for record in play.records if isinstance(record, Planned)]
+
+    assert [500, 500, 1] == [len(record.units) for record in plans]
+    assert [False, False, True] == [record.last for record in plans]

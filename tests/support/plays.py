@@ -1,0 +1,233 @@
+"""Play histories of facts to a planner and read its orders as short lines.
+
+``start a#1`` · ``stop a#1 timeout`` · ``kill a#1`` · ``inspect a#1`` · ``settled a#1 succeeded`` ·
+``withdraw s t`` · ``expand s`` · ``publish s succeeded`` · ``publish run failed``
+"""
+
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from procsup.core.events import (
+    Asked,
+    Ended,
+    Expand,
+    Expanded,
+    Fact,
+    Inspect,
+    Inspected,
+    Interrupted,
+    Kill,
+    Order,
+    Publish,
+    Sampled,
+    Settled,
+    Standing,
+    Start,
+    Started,
+    Stop,
+    Synced,
+    Withdraw,
+    Write,
+)
+from procsup.core.outcome import (
+    AttemptId,
+    Exit,
+    Exited,
+    NotStarted,
+    Reading,
+    Signaled,
+    Vanished,
+    Verdict,
+)
+from procsup.core.planner import Planner
+from procsup.core.records import JOURNAL_VERSION, Begin, Record, decode_line, encode_line
+from procsup.core.replay import History, fold
+from procsup.core.slots import Capacity
+from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
+
+WALL = 1_700_000_000.0
+
+
+def stage(name: str = "s", **settings: Any) -> StageSpec:
+    return StageSpec(name, **settings)
+
+
+def unit(name: str, *, outputs: Sequence[str] = (), **settings: Any) -> UnitSpec:
+    """A unit of stage ``s``, or of the stage before the slash of its name."""
+    of = name.split("/")[0] if "/" in name else "s"
+    made = tuple(OutputSpec(path) for path in outputs)
+    settings.setdefault("fingerprint", "f")
+    return UnitSpec(name, of, 0, ("true",), "/", outputs=made, **settings)
+
+
+class Play:
+    """One sitting, fact by fact."""
+
+    def __init__(
+        self,
+        stages: Sequence[StageSpec],
+        units: Sequence[UnitSpec],
+        *,
+        cpus: float = 2,
+        history: Optional[History] = None,
+        standings: Optional[Dict[str, Standing]] = None,
+        fresh: bool = False,
+        selector: Any = None,
+        memory_bytes: Optional[int] = None,
+        jobs: Optional[int] = None,
+        **run: Any,
+    ) -> None:
+        self.now = 1000.0
+        self.records: List[Record] = []
+        self.orders: List[str] = []
+        self.given: List[Order] = []
+        self.live: Dict[str, int] = {}
+        self.spec = RunSpec("run", None, "/", "/d", tuple(stages), **run)
+        self.units = units
+        self.history = history or History()
+        self.base = self.history.last_seq
+        capacity = Capacity(cpus, memory_bytes, tuple(range(int(cpus))), jobs, "h")
+        self.planner = Planner(self.spec, capacity, self.history, selector=selector)
+        resumed = self.history.run_id is not None and self.history.run_final is None and not fresh
+        run_id = self.history.run_id if resumed else f"run-{self.history.sitting + 1}"
+        begin = Begin(
+            JOURNAL_VERSION, run_id or "", self.history.sitting + 1, "run", WALL, "h", "b", 1,
+            "0", "3", "linux", None, resumed, fresh,
+        )  # fmt: skip
+        self.history.add(self.base + 1, begin)  # as the sitting does: it is part of the history
+        self._note(self.planner.begin(begin, []))
+        standings = standings or {}
+        early = [self._expanded(s.name, standings) for s in stages if not s.late]
+        self.tell(*early)
+
+    def _expanded(self, name: str, standings: Dict[str, Standing]) -> Expanded:
+        units = tuple(u for u in self.units if u.stage == name)
+        new = Standing(False, "new")
+        return Expanded(name, units, tuple(standings.get(u.id, new) for u in units))
+
+    def tell(self, *facts: Fact, after_s: float = 0.0) -> "Play":
+        """Hand facts to the planner, some seconds later."""
+        self.now += after_s
+        self._note(self.planner.handle(facts, self.now, WALL + self.now))
+        return self
+
+    def _note(self, orders: Sequence[Order]) -> None:
+        for order in orders:
+            self.given.append(order)
+            if isinstance(order, Write):
+                self.records.append(order.record)
+                continue
+            if isinstance(order, Start):
+                assert order.attempt.unit not in self.live, "two live attempts of one unit"
+                self.live[order.attempt.unit] = order.attempt.number
+            self.orders.append(say(order))
+
+    # --- facts in short ------------------------------------------------------------------
+
+    def attempt(self, name: str) -> AttemptId:
+        return AttemptId(name, self.live[name])
+
+    def ended(self, name: str, exit: Exit = Exited(0), *, after_s: float = 0.0) -> "Play":
+        attempt = AttemptId(name, self.live.pop(name))
+        return self.tell(Ended(attempt, exit, WALL, WALL, 1.0, 42), after_s=after_s)
+
+    def inspected(self, name: str, number: int = 1, problem: str = "") -> "Play":
+        readings = () if problem else (Reading("/out", 1, 1),)
+        return self.tell(Inspected(AttemptId(name, number), readings, (), problem))
+
+    def synced(self) -> "Play":
+        return self.tell(Synced(self.base + len(self.records)))
+
+    def interrupted(self, signum: Optional[int] = 2) -> "Play":
+        return self.tell(Interrupted(signum, f"interrupted by signal {signum}"))
+
+    def asked(self, verb: str, grace_s: Optional[float] = None) -> "Play":
+        return self.tell(Asked("r1", verb, grace_s))
+
+    def sampled(self, name: str) -> "Play":
+        return self.tell(Sampled(self.attempt(name), [0]))
+
+    def started(self, name: str) -> "Play":
+        return self.tell(Started(self.attempt(name), 42, WALL))
+
+    # --- what came of it -----------------------------------------------------------------
+
+    def take_orders(self) -> List[str]:
+        """The orders since the last look, records aside."""
+        orders, self.orders = self.orders, []
+        return orders
+
+    def verdict(self, name: str) -> Optional[Verdict]:
+        for result in self.planner.results():
+            if result.unit.id == name and result.ends[-1].final:
+                return result.ends[-1].verdict
+        return None
+
+    def verdicts(self) -> Dict[str, str]:
+        results = self.planner.results()
+        return {r.unit.id: r.ends[-1].verdict.value for r in results if r.ends[-1].final}
+
+    def state(self, name: str) -> str:
+        for candidate in self.planner.stages:
+            if name in candidate.by_id:
+                return type(candidate.by_id[name].state).__name__
+        raise KeyError(name)
+
+    def replayed(self) -> History:
+        """What a later sitting reads in the journal: this one's records after the earlier ones."""
+        lines = [encode_line(self.base + n + 1, r) for n, r in enumerate(self.records)]
+        decoded = [decode_line(line[:-1]) for line in lines]
+        if self.base == 0:
+            return fold(decoded)
+        for seq, record in decoded[1:]:  # the Begin is in it already
+            self.history.add(seq, record)
+        return self.history
+
+    def again(self, **settings: Any) -> "Play":
+        """Sit down once more over the same journal; what succeeded and ended well is intact."""
+        history = self.replayed()
+        standings = settings.pop("standings", None)
+        if standings is None:
+            standings = {name: _standing(history, name) for name in history.units}
+        settings.setdefault("on_failure", self.spec.on_failure)
+        return Play(
+            settings.pop("stages", self.spec.stages),
+            settings.pop("units", self.units),
+            cpus=self.planner.capacity.cpus,
+            history=history,
+            standings=standings,
+            **settings,
+        )
+
+
+def _standing(history: History, name: str) -> Standing:
+    unit = history.units[name]
+    good = unit.last is not None and unit.last.final and unit.last.verdict is Verdict.SUCCEEDED
+    return Standing(good and unit.open_launch is None, "" if good else "failed before")
+
+
+def say(order: Order) -> str:
+    """One order as a short line."""
+    if isinstance(order, Start):
+        return f"start {order.attempt}"
+    if isinstance(order, Stop):
+        extra = (" dump" if order.dump else "") + (" insist" if order.insist else "")
+        return f"stop {order.attempt} {order.reason.value}{extra}"
+    if isinstance(order, Kill):
+        return f"kill {order.attempt}"
+    if isinstance(order, Inspect):
+        return f"inspect {order.attempt}"
+    if isinstance(order, Expand):
+        return f"expand {order.stage}"
+    if isinstance(order, Withdraw):
+        return "withdraw " + " ".join(order.stages)
+    if isinstance(order, Publish):
+        return f"publish {order.stage or 'run'} {order.status}"
+    if isinstance(order, Settled):
+        return f"settled {order.end.unit}#{order.end.attempt} {order.end.verdict.value}"
+    raise AssertionError(f"an order that nobody knows: {order}")
+
+
+FAILED: Tuple[Exit, ...] = (Exited(7), Signaled(9))
+LOST = Vanished("no child of that number")
+NO_START = NotStarted("no such file: nowhere")
+SHORTAGE = NotStarted("no process slot free", True)
