@@ -95,7 +95,7 @@ class Admission:
             unit.stale = standing.stale
             self._keep(stage, unit)
         else:
-            self._planner.wait_until(stage, unit, 0.0)
+            self._planner.attempts.wait_until(stage, unit, 0.0)
 
     def _keep(self, stage: Stage, unit: Unit) -> None:
         history = self._history.units[unit.spec.id]
@@ -166,7 +166,7 @@ class Admission:
         for stage in fresh:
             self._pass_over(stage, f'not started, since on-failure = "{do}"')
             if do == "stop":
-                self._planner.stop_all(StopReason.POLICY, stage)
+                self._planner.attempts.stop_all(StopReason.POLICY, stage)
 
     def _pass_over(self, stage: Stage, cause: str) -> None:
         stage.ready.clear()
@@ -279,7 +279,7 @@ class Admission:
         waiting = [stage for stage in self._planner.stages if not stage.tally.final]
         if any(stage.ready or stage.tally.status == "expanding" for stage in waiting):
             return True
-        return self._planner.has_delayed
+        return self._planner.next_deadline() is not None
 
 
 def _failures(stage: Stage) -> int:

@@ -12,7 +12,7 @@ from tests.support.plays import LOST, NO_START, SHORTAGE, WALL, Play, stage, uni
 def one(**settings):
     """One stage, one unit, running."""
     play = Play([stage(**settings)], [unit("a")])
-    assert ["withdraw s", "start a#1"] == play.take_orders()
+    assert play.take_orders() == ["withdraw s", "start a#1"]
     return play
 
 
@@ -26,11 +26,11 @@ def ends(play):
 def test_units_start_in_order_as_slots_allow():
     play = Play([stage()], [unit("a"), unit("b"), unit("c")])
 
-    assert ["withdraw s", "start a#1", "start b#1"] == play.take_orders()
+    assert play.take_orders() == ["withdraw s", "start a#1", "start b#1"]
 
     play.ended("b")
 
-    assert ["start c#1"] == play.take_orders()
+    assert play.take_orders() == ["start c#1"]
 
 
 def test_the_launch_is_recorded_before_the_start_is_ordered():
@@ -59,20 +59,20 @@ def test_a_waiting_unit_stays_unstarted_when_interrupted_and_gets_no_record():
     play.synced()
 
     assert "start b#1" not in play.take_orders()
-    assert "Waiting" == play.state("b")
-    assert {} == play.verdicts()
+    assert play.state("b") == "Waiting"
+    assert play.verdicts() == {}
 
 
 def test_the_jobs_of_a_stage_limit_its_live_units():
     play = Play([stage(jobs=1)], [unit("a"), unit("b")])
 
-    assert ["withdraw s", "start a#1"] == play.take_orders()
+    assert play.take_orders() == ["withdraw s", "start a#1"]
 
 
 def test_the_jobs_of_the_run_limit_all_live_units():
     play = Play([stage("s"), stage("t")], [unit("s/a"), unit("t/a")], jobs=1)
 
-    assert ["withdraw s t", "start t/a#1"] == play.take_orders()
+    assert play.take_orders() == ["withdraw s t", "start t/a#1"]
 
 
 # --- Running -----------------------------------------------------------------------------
@@ -83,14 +83,14 @@ def test_exit_0_without_outputs_is_success_once_it_is_synced():
 
     play.ended("a")
 
-    assert [] == play.take_orders()
+    assert play.take_orders() == []
 
     play.synced()
 
     expected = ["settled a#1 succeeded", "publish s succeeded"]
     assert [*expected, "publish run succeeded"] == play.take_orders()
     assert play.planner.done
-    assert "succeeded" == play.planner.outcome
+    assert play.planner.outcome == "succeeded"
 
 
 @pytest.mark.parametrize("exit", [Exited(7), Signaled(9)])
@@ -100,7 +100,7 @@ def test_any_other_exit_is_a_failure(exit):
     play.ended("a", exit).synced()
 
     assert Verdict.FAILED is play.verdict("a")
-    assert "failed" == play.planner.outcome
+    assert play.planner.outcome == "failed"
 
 
 def test_an_exit_code_may_be_declared_a_success():
@@ -117,7 +117,7 @@ def test_an_unknown_exit_status_is_lost_and_never_success():
     play.ended("a", LOST).synced()
 
     assert Verdict.LOST is play.verdict("a")
-    assert "failed" == play.planner.outcome
+    assert play.planner.outcome == "failed"
 
 
 def test_a_unit_that_could_not_start_says_so():
@@ -126,7 +126,7 @@ def test_a_unit_that_could_not_start_says_so():
     play.ended("a", NO_START).synced()
 
     assert Verdict.NOT_STARTED is play.verdict("a")
-    assert "no such file: nowhere" == ends(play)[0].cause
+    assert ends(play)[0].cause == "no such file: nowhere"
 
 
 def test_a_shortage_is_waited_for_without_counting_as_a_try():
@@ -134,12 +134,12 @@ def test_a_shortage_is_waited_for_without_counting_as_a_try():
 
     play.ended("a", SHORTAGE)
 
-    assert [] == play.take_orders()
-    assert "Waiting" == play.state("a")
+    assert play.take_orders() == []
+    assert play.state("a") == "Waiting"
 
     play.tell(after_s=1.0)
 
-    assert ["start a#2"] == play.take_orders()
+    assert play.take_orders() == ["start a#2"]
     assert not ends(play)[0].final
     assert not ends(play)[0].counts
 
@@ -157,12 +157,12 @@ def test_a_shortage_that_does_not_pass_ends_the_unit():
 def test_a_unit_past_its_deadline_is_stopped():
     play = one(timeout_s=10, grace_s=2)
 
-    assert 1010.0 == play.planner.next_deadline()
+    assert play.planner.next_deadline() == 1010.0
 
     play.tell(after_s=10.0)
 
-    assert ["stop a#1 timeout"] == play.take_orders()
-    assert "Stopping" == play.state("a")
+    assert play.take_orders() == ["stop a#1 timeout"]
+    assert play.state("a") == "Stopping"
 
 
 def test_a_deadline_of_a_unit_that_ended_is_forgotten():
@@ -170,7 +170,7 @@ def test_a_deadline_of_a_unit_that_ended_is_forgotten():
 
     play.ended("a").tell(after_s=20.0)
 
-    assert [] == play.take_orders()
+    assert play.take_orders() == []
     assert play.planner.next_deadline() is None
 
 
@@ -179,7 +179,7 @@ def test_an_interrupted_unit_is_stopped():
 
     play.interrupted()
 
-    assert ["stop a#1 user"] == play.take_orders()
+    assert play.take_orders() == ["stop a#1 user"]
 
 
 def test_drift_stops_a_unit_only_if_on_drift_says_so():
@@ -188,8 +188,8 @@ def test_drift_stops_a_unit_only_if_on_drift_says_so():
     tolerant.sampled("a")
     strict.sampled("a")
 
-    assert [] == tolerant.take_orders()
-    assert ["stop a#1 drift"] == strict.take_orders()
+    assert tolerant.take_orders() == []
+    assert strict.take_orders() == ["stop a#1 drift"]
 
     strict.ended("a", Signaled(15))
 
@@ -206,16 +206,16 @@ def test_a_child_that_ignores_stop_is_killed_after_the_grace_and_only_once():
 
     play.tell(after_s=1.9)
 
-    assert [] == play.take_orders()
+    assert play.take_orders() == []
 
     play.tell(after_s=0.1)
 
-    assert ["kill a#1"] == play.take_orders()
+    assert play.take_orders() == ["kill a#1"]
     assert play.planner.next_deadline() is None
 
     play.tell(after_s=100.0)
 
-    assert [] == play.take_orders()
+    assert play.take_orders() == []
 
     play.ended("a", Signaled(9))
 
@@ -249,9 +249,9 @@ def test_a_unit_stopped_by_the_user_is_cancelled_and_not_final():
     assert Verdict.CANCELLED is ends(play)[0].verdict
     assert not ends(play)[0].final
     assert not ends(play)[0].counts
-    assert "" == play.planner.outcome
+    assert play.planner.outcome == ""
     assert isinstance(play.records[-1], Closed)
-    assert "interrupted by signal 2" == play.records[-1].reason
+    assert play.records[-1].reason == "interrupted by signal 2"
 
 
 def test_the_second_interrupt_kills_at_once():
@@ -259,11 +259,11 @@ def test_the_second_interrupt_kills_at_once():
 
     play.interrupted().interrupted()
 
-    assert ["stop a#1 user", "kill a#1"] == play.take_orders()
+    assert play.take_orders() == ["stop a#1 user", "kill a#1"]
 
     play.interrupted()
 
-    assert [] == play.take_orders()
+    assert play.take_orders() == []
 
 
 def test_the_death_of_the_guard_kills_at_once():
@@ -271,7 +271,7 @@ def test_the_death_of_the_guard_kills_at_once():
 
     play.interrupted(None)
 
-    assert ["stop a#1 user", "kill a#1"] == play.take_orders()
+    assert play.take_orders() == ["stop a#1 user", "kill a#1"]
 
 
 def test_a_timed_out_unit_that_is_interrupted_too_stays_timed_out():
@@ -295,8 +295,8 @@ def inspecting(**settings):
 def test_outputs_are_inspected_while_the_slot_is_free_again():
     play = inspecting()
 
-    assert ["inspect a#1", "start b#1"] == play.take_orders()
-    assert "Inspecting" == play.state("a")
+    assert play.take_orders() == ["inspect a#1", "start b#1"]
+    assert play.state("a") == "Inspecting"
 
 
 def test_good_outputs_make_the_success_and_are_recorded():
@@ -305,7 +305,7 @@ def test_good_outputs_make_the_success_and_are_recorded():
     play.inspected("a")
 
     assert Verdict.SUCCEEDED is play.verdict("a")
-    assert "/out" == ends(play)[0].outputs[0].path
+    assert ends(play)[0].outputs[0].path == "/out"
 
 
 def test_bad_outputs_are_no_success():
@@ -314,7 +314,7 @@ def test_bad_outputs_are_no_success():
     play.inspected("a", problem="output /out is missing")
 
     assert Verdict.BAD_OUTPUT is play.verdict("a")
-    assert "output /out is missing" == ends(play)[0].cause
+    assert ends(play)[0].cause == "output /out is missing"
 
 
 def test_bad_outputs_are_tried_again_if_retries_are_due():
@@ -323,7 +323,7 @@ def test_bad_outputs_are_tried_again_if_retries_are_due():
 
     play.inspected("a", problem="output /out is missing").ended("b")
 
-    assert ["start a#2"] == play.take_orders()
+    assert play.take_orders() == ["start a#2"]
 
 
 def test_an_inspection_goes_on_when_interrupted():
@@ -333,7 +333,7 @@ def test_an_inspection_goes_on_when_interrupted():
     play.interrupted().ended("b", Signaled(15)).inspected("a").synced()
 
     assert Verdict.SUCCEEDED is play.verdict("a")
-    assert "" == play.planner.outcome
+    assert play.planner.outcome == ""
 
 
 # --- facts that cannot be ----------------------------------------------------------------
@@ -361,9 +361,9 @@ def test_a_failed_unit_is_tried_again_as_often_as_retries_say():
 
     play.ended("a", Exited(1)).ended("a", Exited(1)).ended("a", Exited(1)).synced()
 
-    assert ["start a#2", "start a#3"] == play.take_orders()[:2]
-    assert [False, False, True] == [end.final for end in ends(play)]
-    assert "failed" == play.planner.outcome
+    assert play.take_orders()[:2] == ["start a#2", "start a#3"]
+    assert [end.final for end in ends(play)] == [False, False, True]
+    assert play.planner.outcome == "failed"
 
 
 def test_only_the_verdicts_named_are_tried_again():
@@ -379,11 +379,11 @@ def test_a_retry_waits_for_its_delay():
 
     play.ended("a", Exited(1)).tell(after_s=4.9)
 
-    assert [] == play.take_orders()
+    assert play.take_orders() == []
 
     play.tell(after_s=0.2)
 
-    assert ["start a#2"] == play.take_orders()
+    assert play.take_orders() == ["start a#2"]
 
 
 def test_a_retry_may_be_granted_more_memory_but_never_more_than_there_is():
@@ -393,7 +393,7 @@ def test_a_retry_may_be_granted_more_memory_but_never_more_than_there_is():
     play.ended("a", Exited(1)).ended("a", Exited(1))
 
     grants = [record.memory_bytes for record in play.records if isinstance(record, Launch)]
-    assert [100, 200, 300] == grants
+    assert grants == [100, 200, 300]
 
 
 # --- on-failure --------------------------------------------------------------------------
@@ -409,25 +409,25 @@ def three(policy, **settings):
 def test_finish_goes_on_after_a_failure():
     play = three(OnFailure("finish")).ended("a", Exited(1))
 
-    assert ["start c#1"] == play.take_orders()
+    assert play.take_orders() == ["start c#1"]
 
 
 def test_drain_starts_nothing_more_and_skips_the_rest():
     play = three(OnFailure("drain")).ended("a", Exited(1)).ended("b").synced()
 
-    assert {"a": "failed", "b": "succeeded", "c": "skipped"} == play.verdicts()
-    assert "failed" == play.planner.outcome
+    assert play.verdicts() == {"a": "failed", "b": "succeeded", "c": "skipped"}
+    assert play.planner.outcome == "failed"
 
 
 def test_stop_ends_what_runs_and_cancels_it_for_good():
     play = three(OnFailure("stop")).ended("a", Exited(1))
 
-    assert ["stop b#1 on-failure"] == play.take_orders()
+    assert play.take_orders() == ["stop b#1 on-failure"]
 
     play.ended("b", Signaled(15)).synced()
 
-    assert {"a": "failed", "b": "cancelled", "c": "skipped"} == play.verdicts()
-    assert "failed" == play.planner.outcome
+    assert play.verdicts() == {"a": "failed", "b": "cancelled", "c": "skipped"}
+    assert play.planner.outcome == "failed"
 
 
 def test_a_policy_may_wait_for_a_share_of_failures():
@@ -437,11 +437,11 @@ def test_a_policy_may_wait_for_a_share_of_failures():
 
     play.ended("a", Exited(1))
 
-    assert ["start c#1"] == play.take_orders()
+    assert play.take_orders() == ["start c#1"]
 
     play.ended("b", Exited(1))
 
-    assert [] == play.take_orders()
+    assert play.take_orders() == []
 
 
 def test_a_policy_of_a_stage_leaves_the_others_alone():
@@ -451,9 +451,9 @@ def test_a_policy_of_a_stage_leaves_the_others_alone():
 
     play.ended("s/a", Exited(1))
 
-    assert {"s/a": "failed", "s/b": "skipped", "t/a": "succeeded", "t/b": "succeeded"} == (
+    assert (
         play.verdicts()
-    )
+    ) == {"s/a": "failed", "s/b": "skipped", "t/a": "succeeded", "t/b": "succeeded"}
 
 
 def test_a_retry_that_drain_forestalls_keeps_the_verdict_of_its_last_try():
@@ -463,9 +463,9 @@ def test_a_retry_that_drain_forestalls_keeps_the_verdict_of_its_last_try():
 
     play.ended("b", NO_START).synced()
 
-    assert {"a": "failed", "b": "not-started"} == play.verdicts()
-    assert [False, True, True] == [end.final for end in ends(play)]
-    assert "failed" == play.planner.outcome
+    assert play.verdicts() == {"a": "failed", "b": "not-started"}
+    assert [end.final for end in ends(play)] == [False, True, True]
+    assert play.planner.outcome == "failed"
 
 
 # --- requests ----------------------------------------------------------------------------
@@ -477,8 +477,8 @@ def test_drain_by_request_lets_the_running_go_on_and_is_not_final():
 
     play.asked("drain").ended("a").synced()
 
-    assert ["settled a#1 succeeded"] == play.take_orders()
-    assert "" == play.planner.outcome
+    assert play.take_orders() == ["settled a#1 succeeded"]
+    assert play.planner.outcome == ""
     answer = next(record for record in play.records if isinstance(record, Answer))
     assert answer.ok
 
@@ -486,7 +486,7 @@ def test_drain_by_request_lets_the_running_go_on_and_is_not_final():
 def test_a_drain_that_finds_all_units_done_or_running_ends_final():
     play = one().asked("drain").ended("a").synced()
 
-    assert "succeeded" == play.planner.outcome
+    assert play.planner.outcome == "succeeded"
 
 
 def test_stop_by_request_ends_the_trees_with_the_grace_asked_for():
@@ -494,7 +494,7 @@ def test_stop_by_request_ends_the_trees_with_the_grace_asked_for():
 
     play.tell(after_s=1.0)
 
-    assert ["stop a#1 user", "kill a#1"] == play.take_orders()
+    assert play.take_orders() == ["stop a#1 user", "kill a#1"]
 
 
 def test_an_unknown_request_is_answered_with_no():
@@ -519,7 +519,7 @@ def test_the_records_of_a_run_come_in_the_order_of_their_promises():
 def test_a_run_without_units_succeeds():
     play = Play([stage()], [])
 
-    assert ["publish s succeeded", "publish run succeeded"] == play.take_orders()
+    assert play.take_orders() == ["publish s succeeded", "publish run succeeded"]
     assert isinstance(play.records[-1], RunFinal)
-    assert 1 == sum(isinstance(record, Planned) for record in play.records)
-    assert 1 == sum(isinstance(record, StageFinal) for record in play.records)
+    assert sum(isinstance(record, Planned) for record in play.records) == 1
+    assert sum(isinstance(record, StageFinal) for record in play.records) == 1

@@ -17,7 +17,7 @@ DUE = Standing(False, "changed")
 def finished(*stages, units):
     play = Play(stages or [stage()], units, cpus=1)
     drive(play)
-    assert "succeeded" == play.planner.outcome
+    assert play.planner.outcome == "succeeded"
     play.take_orders()
     return play
 
@@ -38,17 +38,17 @@ def test_a_repeated_run_keeps_everything_and_publishes_anew_under_a_new_id():
 
     second = first.again()
 
-    assert ["publish s succeeded", "publish run succeeded"] == second.take_orders()
+    assert second.take_orders() == ["publish s succeeded", "publish run succeeded"]
     begins = [r for r in (*first.records, *second.records) if isinstance(r, Begin)]
     assert begins[0].run_id != begins[1].run_id
-    assert 2 == second.planner.by_name["s"].tally.kept
-    assert [["a", "b"]] == [r.units for r in second.records if isinstance(r, Kept)]
+    assert second.planner.by_name["s"].tally.kept == 2
+    assert [r.units for r in second.records if isinstance(r, Kept)] == [["a", "b"]]
 
 
 def test_a_changed_unit_runs_again_with_a_number_never_used_before():
     second = finished(units=[unit("a"), unit("b")]).again(standings={"a": KEPT, "b": DUE})
 
-    assert ["withdraw s", "start b#2"] == second.take_orders()
+    assert second.take_orders() == ["withdraw s", "start b#2"]
 
 
 def test_what_hangs_on_a_unit_that_ran_again_runs_again():
@@ -60,7 +60,7 @@ def test_what_hangs_on_a_unit_that_ran_again_runs_again():
     drive(second)
 
     orders = second.take_orders()
-    assert ["withdraw s t", "start s/b#2"] == orders[:2]
+    assert orders[:2] == ["withdraw s t", "start s/b#2"]
     assert "start t/a#2" in orders
     assert "start s/a#2" not in orders
 
@@ -88,7 +88,7 @@ def test_an_attempt_without_an_end_is_not_taken_for_anything():
 
     second = first.again()
 
-    assert ["withdraw s", "start a#2"] == second.take_orders()
+    assert second.take_orders() == ["withdraw s", "start a#2"]
     assert first.records[0].run_id == second.records[0].run_id
     assert second.records[0].resumed
 
@@ -100,7 +100,7 @@ def test_interrupted_units_wait_again_and_the_interruption_counts_for_nothing():
     second = first.again()
     second.ended("a", Exited(1))
 
-    assert ["withdraw s", "start a#2", "start a#3"] == second.take_orders()
+    assert second.take_orders() == ["withdraw s", "start a#2", "start a#3"]
 
 
 def test_tries_of_an_unfinished_unit_are_remembered():
@@ -110,9 +110,9 @@ def test_tries_of_an_unfinished_unit_are_remembered():
     second = first.again()
     second.ended("a", Exited(1)).ended("a", Exited(1)).synced()
 
-    assert "failed" == second.planner.outcome
+    assert second.planner.outcome == "failed"
     launches = [r.attempt for r in (*first.records, *second.records) if isinstance(r, Launch)]
-    assert [1, 2, 3, 4] == launches  # 2 was started and never ended: it counts for nothing
+    assert launches == [1, 2, 3, 4]  # 2 was started and never ended: it counts for nothing
 
 
 def test_a_finally_failed_unit_runs_again_with_all_its_retries():
@@ -122,7 +122,7 @@ def test_a_finally_failed_unit_runs_again_with_all_its_retries():
     second = first.again()
     second.ended("a", Exited(1)).ended("a", Exited(0)).synced()
 
-    assert "succeeded" == second.planner.outcome
+    assert second.planner.outcome == "succeeded"
 
 
 def test_a_kept_unit_shows_the_attempts_that_made_it():
@@ -132,22 +132,20 @@ def test_a_kept_unit_shows_the_attempts_that_made_it():
     second = first.again()
 
     (result,) = second.planner.results()
-    assert [1, 2] == [end.attempt for end in result.ends]
+    assert [end.attempt for end in result.ends] == [1, 2]
     assert result.kept
 
 
 def test_only_leaves_the_others_as_they_were():
     first = finished(units=[unit("a"), unit("b")])
 
-    second = first.again(
-        standings={"a": DUE, "b": DUE}, selector=lambda spec: spec.id == "b"
-    )
+    second = first.again(standings={"a": DUE, "b": DUE}, selector=lambda spec: spec.id == "b")
     drive(second)
 
     orders = second.take_orders()
     assert "start b#2" in orders
     assert "start a#2" not in orders
-    assert "succeeded" == second.planner.outcome
+    assert second.planner.outcome == "succeeded"
 
 
 def test_only_does_not_finish_a_run_whose_other_units_have_no_verdict():
@@ -155,8 +153,8 @@ def test_only_does_not_finish_a_run_whose_other_units_have_no_verdict():
 
     play.ended("b").synced()
 
-    assert "" == play.planner.outcome
-    assert "Aside" == play.state("a")
+    assert play.planner.outcome == ""
+    assert play.state("a") == "Aside"
     assert not any(order.startswith("publish") for order in play.take_orders())
 
 
@@ -167,8 +165,8 @@ def test_a_failed_unit_left_alone_by_only_keeps_its_failure():
     second = first.again(selector=lambda spec: spec.id == "b")
     second.ended("b").synced()
 
-    assert {"a": "failed", "b": "succeeded"} == second.verdicts()
-    assert "failed" == second.planner.outcome
+    assert second.verdicts() == {"a": "failed", "b": "succeeded"}
+    assert second.planner.outcome == "failed"
 
 
 @pytest.mark.parametrize("seed", range(200))
@@ -192,7 +190,7 @@ def test_crash_and_resume_any_number_of_times_end_as_an_undisturbed_run(seed):
         if sum(end.verdict is Verdict.SUCCEEDED for end in history.ends) > 1
         and not doomed  # what hangs on a failed unit runs again with it
     ]
-    assert [] == succeeded_twice
+    assert succeeded_twice == []
 
 
 def run_out(play, doomed, dice, *, crash_chance):
@@ -214,10 +212,10 @@ def test_the_lost_ends_of_a_dead_sitting_do_not_count():
     first = Play([stage()], [unit("a")])
     history = first.replayed()
 
-    assert 1 == history.units["a"].open_attempt
+    assert history.units["a"].open_attempt == 1
 
     end = End("a", 1, Verdict.LOST, 0.0, final=False, counts=False)
     history.add(history.last_seq + 1, end)
 
     assert history.units["a"].open_attempt is None
-    assert 0 == history.units["a"].tried
+    assert history.units["a"].tried == 0

@@ -18,12 +18,12 @@ def chain(**settings):
 def test_a_stage_waits_for_the_whole_stage_before_it():
     play = chain()
 
-    assert ["withdraw s t", "start s/a#1", "start s/b#1"] == play.take_orders()
-    assert "Blocked" == play.state("t/a")
+    assert play.take_orders() == ["withdraw s t", "start s/a#1", "start s/b#1"]
+    assert play.state("t/a") == "Blocked"
 
     play.ended("s/a").synced()
 
-    assert ["settled s/a#1 succeeded"] == play.take_orders()
+    assert play.take_orders() == ["settled s/a#1 succeeded"]
 
     play.ended("s/b").synced()
 
@@ -49,8 +49,8 @@ def test_a_stage_is_published_only_when_its_last_verdict_is_on_disk():
 def test_a_failed_stage_skips_what_hangs_on_it():
     play = chain().ended("s/a", Exited(1)).ended("s/b").synced().synced()
 
-    assert {"s/a": "failed", "s/b": "succeeded", "t/a": "skipped"} == play.verdicts()
-    assert ["publish t skipped", "publish run failed"] == play.take_orders()[-2:]
+    assert play.verdicts() == {"s/a": "failed", "s/b": "succeeded", "t/a": "skipped"}
+    assert play.take_orders()[-2:] == ["publish t skipped", "publish run failed"]
 
 
 def test_a_skipped_unit_says_what_it_hung_on():
@@ -58,8 +58,8 @@ def test_a_skipped_unit_says_what_it_hung_on():
 
     skipped = [r for r in play.records if isinstance(r, End) and r.verdict is Verdict.SKIPPED]
 
-    assert ["stage s did not succeed"] == [end.cause for end in skipped]
-    assert [0] == [end.attempt for end in skipped]
+    assert [end.cause for end in skipped] == ["stage s did not succeed"]
+    assert [end.attempt for end in skipped] == [0]
 
 
 def test_when_finished_goes_on_after_failures():
@@ -74,7 +74,7 @@ def test_when_finished_goes_on_after_failures():
 def test_stages_that_do_not_depend_on_each_other_overlap():
     play = Play([stage("s"), stage("t")], [unit("s/a"), unit("t/a")])
 
-    assert ["withdraw s t", "start t/a#1", "start s/a#1"] == play.take_orders()
+    assert play.take_orders() == ["withdraw s t", "start t/a#1", "start s/a#1"]
 
 
 def test_a_late_stage_is_expanded_when_the_stages_before_it_are_done():
@@ -84,11 +84,11 @@ def test_a_late_stage_is_expanded_when_the_stages_before_it_are_done():
 
     play.ended("s/a").ended("s/b").synced()
 
-    assert "expand t" == play.take_orders()[-1]
+    assert play.take_orders()[-1] == "expand t"
 
     play.tell(Expanded("t", (unit("t/x"), unit("t/y")), (NEW, NEW)))
 
-    assert ["start t/x#1", "start t/y#1"] == play.take_orders()
+    assert play.take_orders() == ["start t/x#1", "start t/y#1"]
 
 
 def test_a_late_stage_gets_the_outputs_of_the_units_before_it():
@@ -98,7 +98,7 @@ def test_a_late_stage_gets_the_outputs_of_the_units_before_it():
     play.ended("s/a").inspected("s/a").synced()
 
     expand = next(order for order in play.given if type(order).__name__ == "Expand")
-    assert [("s/a", ["/out"])] == [(n, [r.path for r in rs]) for n, rs in expand.outputs["s"]]
+    assert [(n, [r.path for r in rs]) for n, rs in expand.outputs["s"]] == [("s/a", ["/out"])]
 
 
 def test_a_stage_that_cannot_be_expanded_fails_and_says_why():
@@ -107,14 +107,14 @@ def test_a_stage_that_cannot_be_expanded_fails_and_says_why():
 
     play.tell(Expanded("t", problem="matrix.x.glob matches nothing"))
 
-    assert ["publish t failed", "publish run failed"] == play.take_orders()
-    assert "matrix.x.glob matches nothing" == play.planner.by_name["t"].counts().problem
+    assert play.take_orders() == ["publish t failed", "publish run failed"]
+    assert play.planner.by_name["t"].counts().problem == "matrix.x.glob matches nothing"
 
 
 def test_a_late_stage_whose_upstream_failed_is_skipped_unexpanded():
     play = chain(late=True).ended("s/a", Exited(1)).ended("s/b").synced()
 
-    assert ["publish t skipped", "publish run failed"] == play.take_orders()[-2:]
+    assert play.take_orders()[-2:] == ["publish t skipped", "publish run failed"]
 
 
 def test_halted_while_a_stage_expands_it_is_skipped():
@@ -124,8 +124,8 @@ def test_halted_while_a_stage_expands_it_is_skipped():
 
     play.ended("u/a", Exited(1)).tell(Expanded("t", (unit("t/x"),), (NEW,))).synced()
 
-    assert "skipped" == play.planner.by_name["t"].tally.status
-    assert "failed" == play.planner.outcome
+    assert play.planner.by_name["t"].tally.status == "skipped"
+    assert play.planner.outcome == "failed"
 
 
 def test_interrupted_while_a_stage_expands_nothing_of_it_starts():
@@ -134,14 +134,14 @@ def test_interrupted_while_a_stage_expands_nothing_of_it_starts():
 
     play.interrupted()
 
-    assert "" == play.planner.outcome
+    assert play.planner.outcome == ""
 
 
 def test_a_unit_that_can_never_be_placed_is_a_problem_of_its_stage():
     play = Play([stage()], [unit("a", cpus=64)])
 
     assert "needs 64 cpus of 2" in play.planner.by_name["s"].counts().problem
-    assert "failed" == play.planner.outcome
+    assert play.planner.outcome == "failed"
 
 
 def test_units_with_missing_inputs_fail_alone_if_the_run_says_so():
@@ -150,13 +150,13 @@ def test_units_with_missing_inputs_fail_alone_if_the_run_says_so():
 
     play.tell(Expanded("t", units, (NEW, NEW), {"t/x": "input /x is missing"}))
 
-    assert "Done" == play.state("t/x")
+    assert play.state("t/x") == "Done"
     assert "start t/y#1" in play.take_orders()
 
     play.ended("t/y").synced()
 
     assert Verdict.NOT_STARTED is play.verdict("t/x")
-    assert "failed" == play.planner.outcome
+    assert play.planner.outcome == "failed"
 
 
 def test_the_counts_of_a_stage_add_up():
@@ -173,5 +173,5 @@ def test_long_plans_are_recorded_in_chunks_that_close():
 
     plans = [record for record in play.records if isinstance(record, Planned)]
 
-    assert [500, 500, 1] == [len(record.units) for record in plans]
-    assert [False, False, True] == [record.last for record in plans]
+    assert [len(record.units) for record in plans] == [500, 500, 1]
+    assert [record.last for record in plans] == [False, False, True]
