@@ -1,0 +1,94 @@
+"""What is kept: whether a unit's last success still stands, and if not, why not."""
+
+from typing import Callable, NamedTuple, Optional
+
+from procsup.core.events import Standing
+from procsup.core.outcome import Verdict
+from procsup.core.records import End
+from procsup.core.replay import UnitHistory
+from procsup.core.spec import StageSpec, UnitSpec
+
+
+class Intact(NamedTuple):
+    """What a look at a unit's recorded files found: empty words where all is as it was.
+
+    `missing` is true if an output that must be there is not.
+    """
+
+    inputs: str = ""
+    outputs: str = ""
+    missing: bool = False
+
+
+Look = Callable[[UnitSpec, End], Intact]
+
+
+def standing(
+    unit: UnitSpec,
+    history: Optional[UnitHistory],
+    *,
+    intact: Look,
+    stage: StageSpec,
+    run_finished: bool,
+    fresh: bool,
+    program: Optional[str],
+    upstream_seq: int = 0,
+) -> Standing:
+    """Tell where a unit stands when its stage is expanded.
+
+    Kept is only what ended as succeeded in its very last attempt. `intact` looks at the files of
+    that end and is asked last, since only it is slow; `program` is the sha256 of the script or
+    module file now; `upstream_seq` the number of the latest end among the units it hangs on.
+    """
+    reason = _not_succeeded(history)
+    if reason or history is None or history.last is None:
+        return Standing(False, reason)
+    last = history.last
+    reason = (
+        "fresh"
+        if fresh
+        else "never kept"
+        if stage.keep == "never"
+        else _outdated(unit, last, intact)
+        if stage.keep == "always"
+        else _changed(unit, last, history.ended_seq < upstream_seq, run_finished)
+        or _touched(intact(unit, last))
+    )
+    if reason:
+        return Standing(False, reason)
+    changed = None not in (program, last.program) and program != last.program
+    return Standing(True, stale=changed)
+
+
+def _not_succeeded(history: Optional[UnitHistory]) -> str:
+    if history is None or (history.last is None and history.open_attempt is None):
+        return "new"
+    last = history.last
+    if last is None or history.open_attempt is not None:
+        return "interrupted before"
+    if last.verdict is Verdict.SUCCEEDED:
+        return ""
+    if last.verdict is Verdict.SKIPPED:
+        return "skipped before"
+    if last.verdict in (Verdict.CANCELLED, Verdict.LOST):
+        return "interrupted before" if last.attempt > 0 else "not run yet"
+    return "failed before"
+
+
+def _outdated(unit: UnitSpec, last: End, intact: Look) -> str:
+    return "outputs changed" if intact(unit, last).missing else ""
+
+
+def _changed(unit: UnitSpec, last: End, upstream_is_newer: bool, run_finished: bool) -> str:
+    if last.fingerprint != unit.fingerprint:
+        return "changed"
+    if upstream_is_newer:
+        return "input changed"
+    makes_files = unit.outputs or unit.stdout is not None or unit.stderr is not None
+    return "no outputs to keep" if run_finished and not makes_files else ""
+
+
+def _touched(look: Intact) -> str:
+    if look.inputs:
+        return "input changed"
+    return "outputs changed" if look.outputs else ""
