@@ -1,0 +1,284 @@
+"""Judges an attempt's outputs, and takes the readings that a resume compares.
+
+Before an attempt starts, `stamps_before` looks at its files. After it exited well, `inspect`
+demands that it wrote every declared output, publishes what it wrote to stdout and stderr where
+files were named for them, hashes, and puts all of it on disk. Anything unknown is a problem.
+"""
+
+import os
+import time
+from typing import Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from procsup.core.events import Inspected
+from procsup.core.outcome import AttemptId, Reading
+from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
+from procsup.core.text import visible
+from procsup.host import readings as look
+from procsup.host.files import replace
+
+Stamps = Mapping[str, Optional[look.Stamp]]
+
+_SHOWN_PROBLEMS = 5
+_EMPTY = "is empty (if that is right, declare it with empty = true)"
+
+
+class _Unfit(Exception):
+    """An output is not as declared; the message is the problem."""
+
+
+class _Made(NamedTuple):
+    """A declared output and the files it stands for now."""
+
+    output: OutputSpec
+    readings: List[Reading]
+
+
+def stamps_before(unit: UnitSpec) -> Dict[str, Optional[look.Stamp]]:
+    """Look at a unit's files before an attempt starts: what `inspect` must know of then.
+
+    Each declared path is a key (None where there was nothing), and so is each file below a folder
+    or matching a glob. A path that cannot be looked at is left out: `inspect` will refuse it.
+    """
+    stamps: Dict[str, Optional[look.Stamp]] = {}
+    for declared in [*look.inputs_of(unit), *unit.outputs]:
+        try:
+            files = look.files_of(declared)
+            stamps.update((file, look.stamp_of(file)) for file in files)
+            stamps.setdefault(declared.path, None)
+        except OSError:  # noqa: PERF203
+            stamps.pop(declared.path, None)  # the start goes on; unknown is refused at the end
+    return stamps
+
+
+def inspect(
+    unit: UnitSpec,
+    stage: StageSpec,  # noqa: ARG001
+    spec: RunSpec,
+    before: Stamps,
+    attempt: AttemptId,
+) -> Inspected:
+    """Look at the files of an attempt that exited well; whatever is wrong is the `problem`.
+
+    `before` is what `stamps_before` said. Without a problem, stdout and stderr are published and
+    all outputs are on disk for good (unless `sync-outputs` is off). Never raises OSError.
+    """
+    try:
+        made = _look_at_outputs(unit, spec, before, attempt)
+        if spec.sync_outputs:
+            _sync(made, spec)
+    except _Unfit as problem:
+        return Inspected(attempt, problem=str(problem))
+    outputs = {reading.path: reading for one in made for reading in one.readings}
+    return Inspected(attempt, tuple(outputs.values()), _look_at_inputs(unit, spec, before))
+
+
+# --- outputs -----------------------------------------------------------------------------------
+
+
+def _look_at_outputs(
+    unit: UnitSpec, spec: RunSpec, before: Stamps, attempt: AttemptId
+) -> List[_Made]:
+    def read(output: OutputSpec) -> List[Reading]:
+        return _require_written(output, before, spec.checksum)
+
+    def check(output: OutputSpec) -> List[Reading]:
+        return _require_publishable(output, temporaries[output.path])
+
+    def publish(output: OutputSpec) -> List[Reading]:
+        replace(temporaries[output.path], output.path)
+        return look.read_output(output, checksum=spec.checksum)
+
+    temporaries = _temporaries(unit, attempt)
+    streams = [output for output in look.outputs_of(unit) if output.path in temporaries]
+    made = _for_each([o for o in unit.outputs if o.path not in temporaries], read, spec)
+    _for_each(streams, check, spec)  # nothing is published unless everything is as declared
+    return made + _for_each(streams, publish, spec)
+
+
+def _for_each(
+    outputs: Iterable[OutputSpec], act: Callable[[OutputSpec], List[Reading]], spec: RunSpec
+) -> List[_Made]:
+    """Act on every output; all that is wrong with them is raised as one `_Unfit`."""
+    made: List[_Made] = []
+    problems: List[str] = []
+    for output in outputs:
+        try:
+            made.append(_Made(output, act(output)))
+        except _Unfit as problem:  # noqa: PERF203
+            problems.append(f"output {shown(output.path, spec.folder)}: {problem}")
+        except OSError as error:
+            path = shown(_path_in(error) or output.path, spec.folder)
+            problems.append(f"output {path}: {error.strerror or error}")
+    if problems:
+        raise _Unfit(_joined(problems))
+    return made
+
+
+def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[Reading]:
+    """Return the readings of an output that the attempt wrote: some file of it new or changed."""
+    files = look.files_of(output)
+    if not files and not output.optional:
+        raise _Unfit(_why_nothing(output))
+    if not output.unchanged and output.path not in before:
+        raise _Unfit("could not be looked at before the start, so nobody knows who wrote it")
+    if not output.unchanged and not any(before.get(f) != look.stamp_of(f) for f in files):
+        if output.optional:
+            return []  # an old file: nobody vouches for it
+        raise _Unfit("was not written (unchanged since before the start)")
+    readings = [r for r in (look.read_file(f, checksum=checksum) for f in files) if r is not None]
+    _require_content(output, readings)
+    return readings
+
+
+def _why_nothing(output: OutputSpec) -> str:
+    path = output.path
+    if output.kind == "glob":
+        return "no file matches"
+    if os.path.isdir(path):
+        return "has no files in it"
+    if os.path.islink(path):
+        return "is a link to nothing"
+    bare = path.rstrip("/" + os.sep)
+    if bare != path and os.path.exists(bare):
+        return "is a file where a folder was declared"
+    return "was not made"
+
+
+def _require_content(output: OutputSpec, readings: Sequence[Reading]) -> None:
+    hollow = [reading for reading in readings if reading.size == 0]
+    for reading in hollow:
+        if not os.path.isfile(reading.path):
+            raise _Unfit("is not a regular file")
+    if output.empty or not hollow:
+        return
+    # A folder may hold empty files (markers); a file that was declared or asked for may not.
+    if len(hollow) == len(readings) or output.kind == "glob":
+        raise _Unfit(_EMPTY if len(readings) == 1 else f"{hollow[0].path} {_EMPTY}")
+
+
+def _temporaries(unit: UnitSpec, attempt: AttemptId) -> Dict[str, str]:
+    paths = [path for path in (unit.stdout, unit.stderr) if path is not None]
+    if not paths:
+        return {}
+    from procsup.engines.child import temporary_output
+
+    return {path: os.fspath(temporary_output(path, attempt)) for path in paths}
+
+
+def _require_publishable(output: OutputSpec, temporary: str) -> List[Reading]:
+    stamp = look.stamp_of(temporary)
+    if stamp is None:
+        raise _Unfit(f"what was written is gone ({os.path.basename(temporary)} is missing)")
+    if stamp[3] == 0 and not output.empty:
+        raise _Unfit(_EMPTY)
+    return []
+
+
+def _sync(made: Sequence[_Made], spec: RunSpec) -> None:
+    """Put the outputs and their names on disk; each folder once, after its files."""
+    for path in [r.path for one in made for r in one.readings]:
+        _sync_one(look.sync_file, path, spec)
+    for folder in dict.fromkeys(folder for one in made for folder in _folders(one)):
+        _sync_one(look.sync_folder, folder, spec)
+
+
+def _sync_one(sync: Callable[[str], None], path: str, spec: RunSpec) -> None:
+    try:
+        sync(path)
+    except OSError as error:
+        reason = error.strerror or error
+        where = shown(path, spec.folder)
+        raise _Unfit(f"output {where}: could not be put on disk: {reason}") from error
+
+
+def _folders(made: _Made) -> Iterable[str]:
+    """Yield the folders that hold the names of an output, up to one that preflight made sure of."""
+    top = look.home_of(made.output)
+    for reading in made.readings:
+        folder = os.path.dirname(reading.path)
+        while len(folder) > len(top):
+            yield folder
+            folder = os.path.dirname(folder)
+        if os.path.islink(reading.path):
+            yield os.path.dirname(os.path.realpath(reading.path))
+    if made.readings:
+        yield top
+
+
+# --- inputs ------------------------------------------------------------------------------------
+
+
+def _look_at_inputs(unit: UnitSpec, spec: RunSpec, before: Stamps) -> Tuple[Reading, ...]:
+    """Return what the attempt read, such that a resume notices what changed under its hands."""
+    readings: Dict[str, Reading] = {}
+    for declared in look.inputs_of(unit):
+        try:
+            files = look.files_of(declared)
+        except OSError:
+            files = []  # recorded as they were: see _gone
+        for file in [*files, *_gone(declared.path, files, before)]:
+            reading = _input_reading(file, before.get(file), spec.checksum)
+            if reading is not None:
+                readings[file] = reading
+    return tuple(readings.values())
+
+
+def _gone(path: str, files: Sequence[str], before: Stamps) -> List[str]:
+    """Return the files of a declared input that were there before and are not now."""
+    if files == [path]:
+        return []
+    below = path.rstrip("/" + os.sep) + os.sep
+    there = [file for file, stamp in before.items() if stamp is not None]
+    now = set(files)
+    return [f for f in there if f not in now and (f == path or f.startswith(below))]
+
+
+def _input_reading(path: str, was: Optional[look.Stamp], checksum: str) -> Optional[Reading]:
+    try:
+        now = look.stamp_of(path)
+        if now is not None and now == was:
+            return _shared_reading(path, now, checksum)
+    except OSError:
+        now = None  # cannot be read any more: recorded as it was, and a resume will compare
+    if was is None:
+        return None if now is None else Reading(path, now[3], now[2] - 1)
+    looks_the_same = now is not None and now[2:] == was[2:] and now[0] != was[0]
+    return Reading(path, was[3], was[2] - 1 if looks_the_same else was[2])
+
+
+_shared: Dict[str, Tuple[look.Stamp, str, Reading]] = {}
+_SHARED_MOST = 4096
+_SETTLED_NS = 3_000_000_000  # beyond the coarsest clock of a file system: 2 s
+
+
+def _shared_reading(path: str, stamp: look.Stamp, checksum: str) -> Optional[Reading]:
+    """Read an input; one that thousands of units share is hashed once, while its stamp holds."""
+    known = _shared.get(path)
+    if known is not None and known[:2] == (stamp, checksum):
+        return known[2]
+    reading = look.read_file(path, checksum=checksum)
+    if reading is not None and time.time_ns() - max(stamp[1], stamp[2]) > _SETTLED_NS:
+        if len(_shared) >= _SHARED_MOST:
+            _shared.clear()
+        _shared[path] = (stamp, checksum, reading)
+    return reading
+
+
+# --- words -------------------------------------------------------------------------------------
+
+
+def shown(path: str, folder: str) -> str:
+    """Return a path as a person reads it: relative to `folder` if below it, with slashes."""
+    start = folder.rstrip("/" + os.sep) + os.sep
+    short = path[len(start) :] if path.startswith(start) else path
+    return visible(short.replace(os.sep, "/"))
+
+
+def _path_in(error: OSError) -> Optional[str]:
+    return os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else None
+
+
+def _joined(problems: Sequence[str]) -> str:
+    more = len(problems) - _SHOWN_PROBLEMS
+    text = "; ".join(problems[:_SHOWN_PROBLEMS])
+    return f"{text}; and {more} more" if more > 0 else text
