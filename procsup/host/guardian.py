@@ -1,0 +1,291 @@
+"""What the guard does while the supervisor lives, and what it does when that is dead.
+
+It is one thread that waits for signals, all of which are blocked. Three presses of Ctrl-C
+(or three of SIGTERM and the like) end everything at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+from procsup.host import guard, procfs
+
+assert sys.platform != "win32"  # nothing below has a meaning there
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, List, NoReturn, Optional, Sequence, Set, Tuple
+
+PRESS_S = 0.2  # closer together they are one press: a terminal and a wrapper both send it
+_PRESSES_TO_KILL = 3
+_LIMIT_S = 5.0  # for ending the trees; a process in uninterruptible sleep would hold us for ever
+_STOP_FIRST_S = 0.3  # trees that breed faster than they are killed are stopped first
+_ROUND_S = 0.005
+_SI_KERNEL = 0x80  # siginfo: sent by the terminal, so to the whole foreground group (Linux)
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def stand_guard(
+    supervisor: int, ready_fd: int, told_fd: int, strangers: Sequence[int], *, detached: bool
+) -> NoReturn:
+    """Guard until the supervisor is dead and nothing of it is left, then die as it did."""
+    try:
+        adopts = _adopt_orphans()
+        if detached:
+            _let_go_of_streams()
+        terminal = Terminal()
+        os.write(ready_fd, guard._READY if adopts else guard._READY_WITHOUT_ADOPTION)
+        Guardian(supervisor, told_fd, set(strangers), terminal, adopts=adopts).watch()
+    except BaseException as error:  # noqa: BLE001 - the caller's code must never run in the guard
+        _say(f"internal error of the guard: {type(error).__name__}: {error}")
+    finally:
+        os._exit(70)
+
+
+class Guardian:
+    """The guard's state and its loop; see `stand_guard`."""
+
+    def __init__(
+        self,
+        supervisor: int,
+        told_fd: int,
+        strangers: Set[int],
+        terminal: Terminal,
+        *,
+        adopts: bool,
+    ) -> None:
+        self._supervisor = supervisor
+        self._told_fd = told_fd
+        self._strangers = strangers
+        self._terminal = terminal
+        self._adopts = adopts
+        self._supervisor_reaped = False
+        self._childless = False
+        self._presses = 0
+        self._pressed_at = float("-inf")
+
+    def watch(self) -> NoReturn:
+        """Wait for signals until the supervisor is dead."""
+        watched = guard.watched_signals()
+        while True:
+            signum, from_terminal = _next_signal(watched)
+            if signum == signal.SIGCHLD:
+                status = self._reap()
+                if status is not None:
+                    self._finish(status)
+            elif signum == signal.SIGTSTP:
+                self._suspend(from_terminal=from_terminal)
+            elif signum == signal.SIGCONT:
+                os.kill(self._supervisor, signal.SIGCONT)
+            else:
+                self._forward(signum, from_terminal=from_terminal)
+
+    def _forward(self, signum: int, *, from_terminal: bool) -> None:
+        if signum not in (signal.SIGUSR1, signal.SIGUSR2):
+            self._count_press(signum)
+        # A terminal that hangs up may tell the session's leader only.
+        if not from_terminal or signum == signal.SIGHUP:
+            os.kill(self._supervisor, signum)
+
+    def _count_press(self, signum: int) -> None:
+        now = time.monotonic()
+        if now - self._pressed_at < PRESS_S:
+            return
+        self._presses += 1
+        self._pressed_at = now
+        if self._presses >= _PRESSES_TO_KILL:
+            _say("interrupted again: everything is killed now; the next run goes on from here")
+            self._terminal.restore()
+            os.kill(self._supervisor, signal.SIGKILL)
+            self._end_all()
+            guard.die_by(signum)
+
+    def _suspend(self, *, from_terminal: bool) -> None:
+        """Stop, as Ctrl-Z asks; units run on in their own sessions."""
+        self._terminal.restore()
+        if not from_terminal:
+            os.kill(self._supervisor, signal.SIGTSTP)
+        # The default action, which leaves a process alone that nobody could continue.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTSTP,))
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTSTP,))
+
+    def _reap(self) -> Optional[int]:
+        """Reap all that have ended; return the supervisor's status if it is among them."""
+        found = None
+        try:
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return found
+                self._strangers.discard(pid)
+                if pid == self._supervisor:
+                    self._supervisor_reaped = True
+                    found = status
+        except ChildProcessError:
+            self._childless = True
+            return found
+
+    def _finish(self, status: int) -> NoReturn:
+        if os.WIFSIGNALED(status):
+            self._terminal.restore()
+        self._end_all()
+        if os.WIFSIGNALED(status):
+            guard.die_by(os.WTERMSIG(status))
+        os._exit(os.WEXITSTATUS(status))
+
+    def _end_all(self) -> None:
+        told = _read_told(self._told_fd)
+        if "release" in told:
+            return
+        left = self._end_descendants()
+        if left:
+            pids = ", ".join(str(process.pid) for process in left)
+            _say(f"could not end these processes within {_LIMIT_S:g} s: {pids}")
+        for line in told:
+            if not self._adopts and line.startswith("run "):
+                _sweep(line[len("run ") :])
+
+    def _end_descendants(self) -> List[procfs.Process]:
+        """Kill every descendant, round after round; return what would not die in time.
+
+        That the system knows of no child of ours any more is the proof that none is left: the
+        children of whatever dies come to us.
+        """
+        begun = time.monotonic()
+        while True:
+            self._reap()
+            alive = [process for process in self._walk() if not process.dead]
+            elapsed_s = time.monotonic() - begun
+            if elapsed_s > _LIMIT_S or (not alive and not self._has_children()):
+                return alive
+            if elapsed_s > _STOP_FIRST_S:
+                alive = self._stop_all()
+            for process in alive:
+                _send(process, signal.SIGKILL)
+            _pause(_ROUND_S)
+
+    def _walk(self) -> List[procfs.Process]:
+        return procfs.descendants(os.getpid(), without=self._strangers)
+
+    def _stop_all(self) -> List[procfs.Process]:
+        """Stop the whole tree, walking it until nothing new appears; return what is in it."""
+        stopped: Set[Tuple[int, int]] = set()
+        limit = time.monotonic() + 1.0
+        while True:
+            alive = [process for process in self._walk() if not process.dead]
+            fresh = [p for p in alive if (p.pid, p.start_ticks) not in stopped]
+            if not fresh or time.monotonic() > limit:
+                return alive
+            for process in fresh:
+                _send(process, signal.SIGSTOP)
+                stopped.add((process.pid, process.start_ticks))
+
+    def _has_children(self) -> bool:
+        if self._childless:
+            return False
+        if not self._adopts:
+            return not self._supervisor_reaped
+        if self._strangers:
+            return any(pid not in self._strangers for pid in procfs.children(os.getpid()))
+        return True
+
+
+class Terminal:
+    """The terminal as it was at the start, if there is one."""
+
+    def __init__(self) -> None:
+        self._fd: Optional[int] = next((fd for fd in (2, 0, 1) if os.isatty(fd)), None)
+        self._saved: Optional[List[Any]] = None
+        if self._fd is not None:
+            import termios
+
+            try:
+                self._saved = termios.tcgetattr(self._fd)
+            except termios.error:
+                self._fd = None  # it hung up
+
+    def restore(self) -> None:
+        """Bring back its settings and its cursor, unless another job has it now."""
+        if self._fd is None or self._saved is None:
+            return
+        import termios
+
+        try:
+            if os.tcgetpgrp(self._fd) == os.getpgrp():
+                termios.tcsetattr(self._fd, termios.TCSANOW, self._saved)
+                os.write(self._fd, b"\x1b[?25h")
+        except (OSError, termios.error):
+            pass  # it hung up, or was closed: nobody looks at it
+
+
+def _next_signal(watched: Sequence[int]) -> Tuple[int, bool]:
+    """Wait for one of them; return it, and whether it is known to come from the terminal."""
+    if sys.platform == "linux":
+        info = signal.sigwaitinfo(watched)
+        return info.si_signo, info.si_code == _SI_KERNEL
+    return signal.sigwait(watched), False
+
+
+def _pause(seconds: float) -> None:
+    """Wait until a child ends, at most so long."""
+    if sys.platform == "linux":
+        signal.sigtimedwait((signal.SIGCHLD,), seconds)
+    else:
+        time.sleep(seconds)
+
+
+def _send(process: procfs.Process, signum: int) -> None:
+    try:
+        procfs.send_signal(process, signum)
+    except PermissionError:
+        pass  # it runs as somebody else; if it stays, it is named at the end
+
+
+def _adopt_orphans() -> bool:
+    """Make orphaned descendants our children (prctl(2): Linux 3.4); False if it cannot be."""
+    if sys.platform != "linux":
+        return False
+    try:
+        import ctypes
+
+        return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    except (ImportError, OSError, AttributeError):
+        return False
+
+
+def _let_go_of_streams() -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
+
+
+def _read_told(fd: int) -> List[str]:
+    """Return what the supervisor told; to be called once, when it is dead or as good as dead."""
+    os.set_blocking(fd, False)
+    try:
+        return os.fsdecode(os.read(fd, 1 << 16)).splitlines()
+    except OSError:
+        return []
+
+
+def _sweep(run_id: str) -> None:
+    """Find what is left by its environment, where orphans go to somebody else."""
+    from procsup.errors import ProcsupError
+    from procsup.host.sweep import end_leftovers
+
+    try:
+        end_leftovers(run_id, limit_s=_LIMIT_S)
+    except ProcsupError as error:
+        _say(str(error))
+
+
+def _say(text: str) -> None:
+    try:
+        os.write(2, b"procsup: " + os.fsencode(text) + b"\n")
+    except OSError:
+        pass  # nobody listens

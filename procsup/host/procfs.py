@@ -1,0 +1,173 @@
+"""Linux's /proc, read with nothing but `os`: the guard uses it before anything heavy is imported.
+
+Processes come and go while they are read: what is gone is left out, nothing here raises for it.
+On other systems every list is empty.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `typing` takes longer to import than the guard to fork
+    from typing import Collection, Dict, List, Optional
+
+
+class Process:
+    """A process as it was seen: with its start, so that a reused pid is never taken for it.
+
+    `start_ticks` is clock ticks since boot, `state` a letter: ``Z`` is a zombie (proc(5), fields
+    22 and 3).
+    """
+
+    __slots__ = ("parent", "pid", "start_ticks", "state")
+
+    def __init__(self, pid: int, parent: int, state: str, start_ticks: int) -> None:
+        self.pid = pid
+        self.parent = parent
+        self.state = state
+        self.start_ticks = start_ticks
+
+    @property
+    def dead(self) -> bool:
+        """Whether it has ended and only waits to be reaped."""
+        return self.state in "ZX"
+
+
+def look(pid: int) -> Optional[Process]:
+    """Return the process that has this pid now, or None."""
+    data = _read(f"/proc/{pid}/stat")
+    try:
+        # The name, in parentheses, may hold anything, parentheses and spaces too.
+        fields = data[data.rindex(b")") + 2 :].split()
+        return Process(pid, int(fields[1]), fields[0].decode("ascii"), int(fields[19]))
+    except (ValueError, IndexError):
+        return None  # gone: an empty or cut reading
+
+
+def everyone() -> List[int]:
+    """Return the pids of all processes that can be seen."""
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
+
+
+def children(pid: int) -> List[int]:
+    """Return the pids of the children of all threads of `pid`, zombies included.
+
+    An entry may be missing while its siblings exit (proc(5)): look again until nothing changes.
+    """
+    found: List[int] = []
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found
+    for thread in threads:
+        found.extend(map(int, _read(f"/proc/{pid}/task/{thread}/children").split()))
+    return found
+
+
+def descendants(root: int, *, without: Collection[int] = ()) -> List[Process]:
+    """Return all descendants of `root`, parents first; not those below the pids in `without`."""
+    # A kernel without CONFIG_PROC_CHILDREN has no lists of children.
+    families = None if os.path.exists("/proc/thread-self/children") else _families()
+    seen = {root}
+    found: List[Process] = []
+    pending = [root]
+    while pending:
+        parent = pending.pop()
+        for pid in children(parent) if families is None else families.get(parent, ()):
+            process = None if pid in seen or pid in without else look(pid)
+            # A pid that was reused since the list was read has a parent outside of this tree.
+            if process is not None and process.parent in seen:
+                seen.add(pid)
+                found.append(process)
+                pending.append(pid)
+    return found
+
+
+def _families() -> Dict[int, List[int]]:
+    families: Dict[int, List[int]] = {}
+    for pid in everyone():
+        process = look(pid)
+        if process is not None:
+            families.setdefault(process.parent, []).append(pid)
+    return families
+
+
+def ancestors(pid: int) -> List[int]:
+    """Return the pids of the parent of `pid`, of its parent, and so on."""
+    found: List[int] = []
+    process = look(pid)
+    while process is not None and process.parent > 0 and process.parent not in found:
+        found.append(process.parent)
+        process = look(process.parent)
+    return found
+
+
+def environment(pid: int) -> Dict[str, str]:
+    """Return the environment that `pid` was started with; empty if it may not be read."""
+    return parse_environment(_read(f"/proc/{pid}/environ"))
+
+
+def raw_environment(pid: int) -> bytes:
+    """Return the same, as the kernel gives it: ``NAME=value`` with a NUL after each."""
+    return _read(f"/proc/{pid}/environ")
+
+
+def parse_environment(data: bytes) -> Dict[str, str]:
+    """Take the kernel's form apart."""
+    pairs = (entry.partition(b"=") for entry in data.split(b"\0") if b"=" in entry)
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+
+
+def send_signal(process: Process, signum: int) -> bool:
+    """Send a signal to exactly this process; False if it is gone. PermissionError is the caller's.
+
+    The pidfd is opened before the start is compared: the signal reaches the one compared or none.
+    """
+    handle = _open_handle(process.pid)
+    try:
+        now = look(process.pid)
+        if now is None or now.start_ticks != process.start_ticks:
+            return False
+        if handle is None:
+            os.kill(process.pid, signum)
+        else:
+            import signal  # loaded long since by whoever sends signals
+
+            signal.pidfd_send_signal(handle, signum)  # type: ignore[attr-defined,unused-ignore]
+        return True
+    except ProcessLookupError:
+        return False
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _open_handle(pid: int) -> Optional[int]:
+    try:
+        return os.pidfd_open(pid)  # type: ignore[attr-defined,no-any-return,unused-ignore]
+    except (AttributeError, OSError):
+        # Before Python 3.9 or Linux 5.3, forbidden, or gone (which the comparison will find).
+        return None
+
+
+def _read(path: str) -> bytes:
+    """Read a whole file; empty if it is gone or may not be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    except OSError:
+        return b""
+    try:
+        parts: List[bytes] = []
+        while True:
+            part = os.read(fd, 1 << 16)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+    except OSError:
+        return b""  # it ended while it was read (ESRCH)
+    finally:
+        os.close(fd)
