@@ -7,7 +7,7 @@ import msgspec
 from procsup.core.events import Expand, Expanded, Publish, Standing, Withdraw
 from procsup.core.outcome import StopReason, Verdict
 from procsup.core.records import End, Kept, Planned, RunFinal, StageFinal, Withdrawn
-from procsup.core.replay import History
+from procsup.core.replay import History, UnitHistory
 from procsup.core.slots import why_never
 from procsup.core.spec import UnitSpec
 from procsup.core.stages import Stage, fires
@@ -91,7 +91,7 @@ class Admission:
         elif unit.spec.id in stage.unfit:
             cause = stage.unfit[unit.spec.id]
             self.give_verdict(stage, unit, self._unstarted(unit, Verdict.NOT_STARTED, cause))
-        elif standing.kept and history is not None and history.ended_seq >= newest:
+        elif standing.kept and history is not None and _is_newer(stage, history, newest):
             unit.stale = standing.stale
             self._keep(stage, unit)
         else:
@@ -280,6 +280,11 @@ class Admission:
         if any(stage.ready or stage.tally.status == "expanding" for stage in waiting):
             return True
         return self._planner.next_deadline() is not None
+
+
+def _is_newer(stage: Stage, history: UnitHistory, newest: int) -> bool:
+    """What hangs on a unit that ran again runs again, unless it is to be kept always."""
+    return stage.spec.keep == "always" or history.ended_seq >= newest
 
 
 def _failures(stage: Stage) -> int:

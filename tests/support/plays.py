@@ -45,6 +45,7 @@ from procsup.core.slots import Capacity
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
 
 WALL = 1_700_000_000.0
+GOOD = Exited(0)
 
 
 def stage(name: str = "s", **settings: Any) -> StageSpec:
@@ -126,7 +127,7 @@ class Play:
     def attempt(self, name: str) -> AttemptId:
         return AttemptId(name, self.live[name])
 
-    def ended(self, name: str, exit: Exit = Exited(0), *, after_s: float = 0.0) -> "Play":
+    def ended(self, name: str, exit: Exit = GOOD, *, after_s: float = 0.0) -> "Play":
         attempt = AttemptId(name, self.live.pop(name))
         return self.tell(Ended(attempt, exit, WALL, WALL, 1.0, 42), after_s=after_s)
 

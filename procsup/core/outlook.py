@@ -1,0 +1,134 @@
+"""What a sitting is about to do, in words: the first line of a run, and the dry run."""
+
+from datetime import datetime
+from typing import Dict, List, Mapping, NamedTuple, Optional, Set
+
+from procsup.core.admission import Selector
+from procsup.core.events import Expanded, Standing
+from procsup.core.replay import History
+from procsup.core.spec import RunSpec, upstream
+
+RUNS_AGAIN = "after {}, which runs again"
+
+
+class Outlook(NamedTuple):
+    """Numbers for the first line; `late` are the stages whose units are not known yet."""
+
+    kept: int
+    reasons: Dict[str, int]
+    stale: Dict[str, int]
+    left_alone: int
+    late: List[str]
+
+    @property
+    def to_run(self) -> int:
+        """Units that will run, as far as is known."""
+        return sum(self.reasons.values())
+
+
+def foresee(spec: RunSpec, expansions: Mapping[str, Expanded]) -> Dict[str, List[Standing]]:
+    """Return each known stage's standings, with those undone that hang on units that will run."""
+    foreseen: Dict[str, List[Standing]] = {}
+    restless: Set[str] = set()
+    for stage in in_order(spec):
+        expansion = expansions.get(stage)
+        moved = [name for name in upstream(spec.stage(stage)) if name in restless]
+        standings = list(expansion.standings) if expansion is not None else []
+        if moved and spec.stage(stage).keep != "always":
+            why = RUNS_AGAIN.format(moved[0])
+            standings = [Standing(False, why) if one.kept else one for one in standings]
+        foreseen[stage] = standings
+        if moved or any(not standing.kept for standing in standings):
+            restless.add(stage)
+    return foreseen
+
+
+def in_order(spec: RunSpec) -> List[str]:
+    """Return the stages' names, each after those that it waits for."""
+    placed: List[str] = []
+    left = [stage.name for stage in spec.stages]
+    while left:
+        ready = [name for name in left if set(upstream(spec.stage(name))) <= set(placed)]
+        placed.extend(ready)
+        left = [name for name in left if name not in ready]
+        if not ready:  # a cycle, which the run file's reader refuses
+            return placed + left
+    return placed
+
+
+def outlook(
+    spec: RunSpec, expansions: Mapping[str, Expanded], selector: Optional[Selector]
+) -> Outlook:
+    """Count what will be kept and what will run, by reason."""
+    reasons: Dict[str, int] = {}
+    stale: Dict[str, int] = {}
+    kept = left_alone = 0
+    for name, standings in foresee(spec, expansions).items():
+        units = expansions[name].units if name in expansions else ()
+        for unit, standing in zip(units, standings):
+            if selector is not None and not selector(unit):
+                left_alone += 1
+            elif standing.kept:
+                kept += 1
+                if standing.stale:
+                    stale[name] = stale.get(name, 0) + 1
+            else:
+                reasons[standing.reason] = reasons.get(standing.reason, 0) + 1
+    late = [stage.name for stage in spec.stages if stage.name not in expansions]
+    return Outlook(kept, reasons, stale, left_alone, late)
+
+
+def first_line(seen: Outlook, history: History, *, fresh: bool) -> str:
+    """Say what is kept and why the rest runs.
+
+    ``kept 212 of 240 (finished 2026-11-21 03:10), 28 to run: 12 failed before, 10 new, 6
+    changed; --fresh runs all``
+    """
+    total = seen.kept + seen.to_run + seen.left_alone
+    line = f"kept {seen.kept} of {total}"
+    when = _last_time(history)
+    if when:
+        line += f" ({when})"
+    line += f", {seen.to_run} to run"
+    if seen.to_run:
+        parts = sorted(seen.reasons.items(), key=lambda item: (-item[1], item[0]))
+        line += ": " + ", ".join(f"{number} {reason}" for reason, number in parts)
+    if seen.left_alone:
+        line += f", {seen.left_alone} left alone by --only"
+    if seen.kept and not fresh:
+        line += "; --fresh runs all"
+    return line
+
+
+def notes(seen: Outlook, spec: RunSpec) -> List[str]:
+    """Say what the first line has no room for: stale programs, stages to be expanded later."""
+    lines = []
+    for name, number in seen.stale.items():
+        stage = spec.stage(name)
+        program = stage.script or stage.module or name
+        lines.append(
+            f"{_base_name(program)} changed since {number} kept units ran "
+            "(--fresh runs all, --only picks)"
+        )
+    if seen.late:
+        lines.append(f"units known later, when the stages before are done: {', '.join(seen.late)}")
+    return lines
+
+
+def _base_name(program: str) -> str:
+    return program.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def _last_time(history: History) -> str:
+    """Say when the run last finished, or that it did not."""
+    if history.run_final is not None:
+        return f"finished {_local(history.run_final.at)}"
+    if history.closed is not None:
+        return f"{history.closed.reason} {_local(history.closed.at)}"
+    if history.begin is not None:
+        return f"begun {_local(history.begin.at)}, not finished"
+    return ""
+
+
+def _local(at: float) -> str:
+    return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M")
