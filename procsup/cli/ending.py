@@ -1,0 +1,110 @@
+"""From what a verb returned or raised to an exit code and one clear message."""
+
+import os
+import traceback
+from typing import Any, Dict, List, Sequence
+
+import click
+
+from procsup.cli.group import cli
+from procsup.console.terminal import ReaderGone, pay, say
+from procsup.core.text import visible
+from procsup.errors import ProcsupError, RecordError, RunFileError, UsageError
+
+DEBUG = "PROCSUP_DEBUG"
+INTERNAL = ProcsupError.exit_code
+
+
+def carry_out(arguments: Sequence[str]) -> int:
+    """Carry out a command line; every exception becomes a message and its exit code."""
+    as_json = wants_json(arguments)
+    try:
+        code = cli.main(list(arguments), prog_name="procsup", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        return _fail(UsageError(_usage(error)), as_json=as_json)
+    except (click.Abort, KeyboardInterrupt):
+        return die_by_interrupt()
+    except ReaderGone:
+        return 0
+    except ProcsupError as error:
+        return _fail(error, as_json=as_json)
+    except OSError as error:
+        _show_trace()
+        return _fail(RecordError(_said_by_system(error)), as_json=as_json)
+    except Exception as error:  # noqa: BLE001  the last wall: a user never meets a bare traceback
+        _show_trace()
+        return _fail(ProcsupError(_internal(error)), as_json=as_json)
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether the caller reads JSON: known even where the command line itself is wrong."""
+    arguments = list(arguments)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return "--json" in arguments[:end]
+
+
+def die_by_interrupt() -> int:
+    """Die by SIGINT, so that a shell loop around us stops too."""
+    from procsup.host.interrupts import die_by
+
+    die_by(2)
+    return 128 + 2
+
+
+def _fail(error: ProcsupError, *, as_json: bool) -> int:
+    say(*_message(error))
+    if as_json:
+        _pay_error(error)
+    return error.exit_code
+
+
+def _message(error: ProcsupError) -> List[str]:
+    if isinstance(error, RunFileError):
+        return [f"procsup: {visible(problem)}" for problem in error.problems]
+    lines = str(error).split("\n")
+    return [f"procsup: {visible(lines[0])}", *(visible(line) for line in lines[1:])]
+
+
+def _pay_error(error: ProcsupError) -> None:
+    from procsup.report.tables import json_text
+
+    body: Dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
+    if isinstance(error, RunFileError):
+        body["problems"] = list(error.problems)
+    body["exit_code"] = error.exit_code
+    try:
+        pay(json_text({"error": body}))
+    except (ReaderGone, RecordError):  # it was said on stderr, and the exit code says it too
+        pass
+
+
+def _usage(error: click.ClickException) -> str:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    if isinstance(context, click.Context):
+        return f"{message}\n(see: {context.command_path} --help)"
+    return message
+
+
+def _said_by_system(error: OSError) -> str:
+    name = f"{error.filename}: " if error.filename is not None else ""
+    return f"{name}{error.strerror or error}"
+
+
+def _internal(error: Exception) -> str:
+    said = f"{type(error).__name__}: {error}"
+    if os.environ.get(DEBUG):
+        return f"internal error: {said}"
+    return (
+        f"internal error: {said}\n"
+        f"This is a fault of procsup. Please report it with the output of the same command under"
+        f" {DEBUG}=1."
+    )
+
+
+def _show_trace() -> None:
+    if os.environ.get(DEBUG):
+        say(*(visible(line) for line in traceback.format_exc().rstrip().split("\n")))

@@ -1,0 +1,106 @@
+"""The table of verbs; each is imported only when it is used."""
+
+import difflib
+from importlib import import_module
+from typing import Dict, List, Optional, Tuple
+
+import click
+
+from procsup import __version__
+
+VERBS: Dict[str, Tuple[str, str]] = {
+    "run": ("procsup.cli.run", "bring a run to completion"),
+    "wait": ("procsup.cli.wait", "block until a run is final"),
+    "status": ("procsup.cli.status", "what is done, running and failed"),
+    "logs": ("procsup.cli.logs", "what units wrote"),
+    "drain": ("procsup.cli.drain", "start nothing more, let what runs finish"),
+    "stop": ("procsup.cli.stop", "end a run and every process of it"),
+}
+
+LATER = (
+    "explain",
+    "list",
+    "map",
+    "prune",
+    "report",
+    "retry",
+    "schema",
+    "top",
+    "unit",
+    "verify",
+)
+
+_HELP = """Run many independent processes, and know for certain when they are done.
+
+\b
+  procsup run                     bring procsup.toml to completion
+  procsup run survey.toml --var lib=src --jobs 8
+  procsup wait survey --stage measure && next-step
+  procsup status survey           from any terminal
+  procsup logs survey --failed
+
+\b
+Exit codes, everywhere the same:
+  0    all succeeded
+  1    finished, some unit did not succeed
+  2    usage or run file
+  3    not finished, and nobody is working on it
+  4    finished, but outputs or plan no longer match
+  70   internal error
+  74   journal, manifest or output could not be written or read
+  75   run directory in use by a live run
+  124  wait timed out
+"""
+
+
+class Verbs(click.Group):
+    """A group that knows its verbs by name and loads them on demand."""
+
+    def list_commands(self, ctx: click.Context) -> List[str]:  # noqa: ARG002
+        """Return the verbs in the order of a day's work."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> Optional[click.Command]:
+        """Load a verb; UsageError for one that is not there, saying what is near."""
+        if name not in VERBS:
+            ctx.fail(_unknown(name))
+        command = import_module(VERBS[name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the verbs without importing any."""
+        with formatter.section("Verbs (each with --help)"):
+            formatter.write_dl([(name, help_text) for name, (_, help_text) in VERBS.items()])
+
+
+def _unknown(name: str) -> str:
+    if name in LATER:
+        return f"{name} is not there yet in this version ({__version__})"
+    near = difflib.get_close_matches(name, VERBS, n=1)
+    hint = f": did you mean {near[0]}?" if near else f": there are {', '.join(VERBS)}"
+    return f"there is no verb {name!r}{hint}"
+
+
+cli = Verbs(
+    "procsup",
+    help=_HELP,
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=lambda ctx, _param, value: _say_version(ctx, asked=value),
+            help="Show the version.",
+        )
+    ],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=True,
+)
+
+
+def _say_version(ctx: click.Context, *, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        click.echo(f"procsup {__version__}")
+        ctx.exit(0)

@@ -1,0 +1,29 @@
+"""Where the command line begins: which verb, and what its end means to the shell."""
+
+import os
+import sys
+from typing import List, Optional, Sequence
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Carry out a command line and return its exit code. Never raises for what a user can do.
+
+    Where the run was ended by a signal, the process dies by that signal instead of returning.
+    """
+    arguments: List[str] = list(sys.argv[1:] if argv is None else argv)
+    if arguments == ["--version"]:
+        return _print_version()
+    from procsup.cli.ending import carry_out
+
+    return carry_out(arguments)
+
+
+def _print_version() -> int:
+    """Answer without loading anything: scripts ask this often."""
+    from procsup import __version__
+
+    try:
+        os.write(1, f"procsup {__version__}\n".encode("ascii"))
+    except OSError:  # nobody wants to know
+        pass
+    return 0

@@ -1,0 +1,80 @@
+"""Options and texts that several verbs share."""
+
+import os
+from typing import Any, Callable, Optional, TypeVar
+
+import click
+
+from procsup.core.quantities import duration_s
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+RUN_HELP = """\b
+RUN is
+  DIR@ID or an ID   that very run (what `procsup run --detach` prints)
+  a name            of a run in the nearest .procsup, from here upwards
+  a path            of a run directory
+"""
+
+
+def as_duration(
+    _ctx: click.Context, _param: click.Parameter, value: Optional[str]
+) -> Optional[float]:
+    """Turn the value of an option into seconds; a usage error for what is no duration."""
+    if value is None:
+        return None
+    try:
+        return duration_s(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def duration_option(name: str, help_text: str) -> Callable[[Decorated], Decorated]:
+    """Add an option that takes seconds or a text such as ``10m``; None if not given."""
+    return click.option(name, metavar="TIME", callback=as_duration, help=help_text)
+
+
+def json_option(help_text: str) -> Callable[[Decorated], Decorated]:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help=help_text)
+
+
+def exit_codes(**meanings: str) -> str:
+    """Return the paragraph of a verb's exit codes, for the end of its help."""
+    lines = [f"  {name[1:]:4} {meaning}" for name, meaning in meanings.items()]
+    return "\n".join(["\b", "Exit codes:", *lines])
+
+
+def word_for(directory: str) -> str:
+    """Return the shortest word that means this run directory on a command line typed here."""
+    from shlex import quote
+
+    name = os.path.basename(directory)
+    near = nearest_runs(os.getcwd())
+    if near is not None and os.path.realpath(os.path.join(near, name)) == os.path.realpath(
+        directory
+    ):
+        return quote(name)
+    return quote(path_from_here(directory))
+
+
+def nearest_runs(start: str) -> Optional[str]:
+    """Return the nearest ``.procsup`` folder from `start` upwards."""
+    folder = start
+    while True:
+        candidate = os.path.join(folder, ".procsup")
+        if os.path.isdir(candidate):
+            return candidate
+        above = os.path.dirname(folder)
+        if above == folder:
+            return None
+        folder = above
+
+
+def path_from_here(path: str) -> str:
+    """Return the path relative to the working directory where that is below it."""
+    try:
+        relative = os.path.relpath(path)
+    except (OSError, ValueError):  # the working directory is gone, or another drive
+        return path
+    return path if relative.startswith(os.pardir) else relative

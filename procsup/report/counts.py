@@ -1,0 +1,64 @@
+"""Stages in numbers, as words and as data."""
+
+from typing import Any, Dict, Iterable, List
+
+from procsup.core.outcome import Verdict
+from procsup.core.tally import StageTally
+from procsup.core.text import visible
+from procsup.report.tables import aligned
+
+_FIXED = ("planned", "kept", "succeeded")
+
+
+def stage_table(tallies: Iterable[StageTally]) -> List[str]:
+    """Return the stages as a table; of the other verdicts only those that occur."""
+    stages = list(tallies)
+    others = [
+        verdict
+        for verdict in Verdict
+        if verdict is not Verdict.SUCCEEDED and any(s.verdicts.get(verdict) for s in stages)
+    ]
+    live = any(stage.running for stage in stages)
+    header = ["stage", "status", *_FIXED, *(verdict.value for verdict in others)]
+    rows = [
+        [
+            s.name,
+            s.status,
+            s.planned,
+            s.kept,
+            s.succeeded,
+            *(s.verdicts.get(verdict, 0) for verdict in others),
+            *([s.running] if live else []),
+        ]
+        for s in stages
+    ]
+    return aligned([*header, "running"] if live else header, rows)
+
+
+def stage_problems(tallies: Iterable[StageTally]) -> List[str]:
+    """Return a line for each stage that could not be planned."""
+    return [f"{visible(s.name)}: {visible(s.problem)}" for s in tallies if s.problem]
+
+
+def stage_data(stage: StageTally) -> Dict[str, Any]:
+    """Return a stage as plain data, with the names of the manifest's counts."""
+    data: Dict[str, Any] = {"status": stage.status, "planned": stage.planned}
+    data["running"], data["kept"], data["stale"] = stage.running, stage.kept, stage.stale
+    data.update((verdict.value, stage.verdicts.get(verdict, 0)) for verdict in Verdict)
+    if stage.problem:
+        data["problem"] = stage.problem
+    return data
+
+
+def said_in_short(tallies: Iterable[StageTally]) -> str:
+    """Say all stages in one phrase: ``209 succeeded (40 kept), 2 failed, 1 timed-out``."""
+    stages = list(tallies)
+    kept = sum(stage.kept for stage in stages)
+    words = []
+    for verdict in Verdict:
+        number = sum(stage.verdicts.get(verdict, 0) for stage in stages)
+        if not number:
+            continue
+        more = f" ({kept} kept)" if verdict is Verdict.SUCCEEDED and kept else ""
+        words.append(f"{number} {verdict.value}{more}")
+    return ", ".join(words) or "nothing was done"

@@ -1,0 +1,72 @@
+"""Failed units, each with its exit, its cause and the end of what it wrote."""
+
+import os
+from typing import List, Optional, Sequence, Tuple
+
+from procsup.core.outcome import describe
+from procsup.core.quantities import show_duration
+from procsup.core.records import End
+from procsup.core.text import last_lines, plural, visible
+from procsup.host.files import open_reading
+
+MOST_SHOWN = 20
+TAIL_LINES = 10
+_TAIL_BYTES = 16384
+_WIDEST = 400
+
+
+def failure_lines(failures: Sequence[End], total: int, directory: str) -> List[str]:
+    """Return a paragraph per failed unit, at most 20, then how many there are beyond."""
+    lines: List[str] = []
+    for end in failures[:MOST_SHOWN]:
+        lines += _paragraph(end, directory)
+    beyond = total - min(len(failures), MOST_SHOWN)
+    if beyond > 0:
+        lines.append(f"... and {beyond} more")
+    return lines
+
+
+def _paragraph(end: End, directory: str) -> List[str]:
+    exit_words = describe(end.exit) if end.exit is not None else ""
+    facts = [end.verdict.value]
+    if exit_words and exit_words not in end.cause:
+        facts.append(exit_words)
+    if end.cause:
+        facts.append(end.cause)
+    line = f"{visible(end.unit)}: {visible(', '.join(facts))}"
+    if end.attempt > 0 and end.wall_s is not None:
+        line += f" (attempt {end.attempt}, {show_duration(end.wall_s)})"
+    name, tail = last_words(end, directory)
+    if not tail:
+        return [line]
+    return [line, f"  end of {name}:", *(f"    {text[:_WIDEST]}" for text in tail)]
+
+
+def last_words(end: End, directory: str) -> Tuple[str, Sequence[str]]:
+    """Return (``stderr`` or ``stdout``, last lines) of an attempt: of the first that has any."""
+    for name, path in (("stderr", end.stderr_path), ("stdout", end.stdout_path)):
+        tail = tail_of(path, directory)
+        if tail:
+            return name, tail
+    return "stderr", []
+
+
+def tail_of(path: Optional[str], directory: str, count: int = TAIL_LINES) -> List[str]:
+    """Return the last lines of a log, visible; nothing if it is not there or cannot be read."""
+    if path is None:
+        return []
+    try:
+        with open_reading(os.path.join(directory, path)) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - _TAIL_BYTES, 0))
+            data = file.read(_TAIL_BYTES)
+    except OSError:  # removed by hand, or never made: the report goes on without it
+        return []
+    if size > _TAIL_BYTES:  # begin with a whole line, if there is one
+        data = data.partition(b"\n")[2] or data
+    return last_lines(data, count)
+
+
+def failed_phrase(total: int) -> str:
+    """Say how many units did not succeed."""
+    return f"{plural(total, 'unit')} did not succeed"

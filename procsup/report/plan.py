@@ -1,0 +1,58 @@
+"""The dry run as text and as data: what would be run, and why."""
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from procsup.core.events import Standing
+from procsup.core.spec import RunSpec, UnitSpec, upstream
+from procsup.core.text import plural, visible
+
+Planned = Sequence[Tuple[UnitSpec, Standing]]
+
+
+def plan_lines(spec: RunSpec, stages: Mapping[str, Optional[Planned]]) -> List[str]:
+    """Return one line per unit under its stage; a stage planned later says what it waits for."""
+    lines = [f"{visible(spec.name)}, in {visible(spec.directory)}"]
+    for stage in spec.stages:
+        units = stages.get(stage.name)
+        if units is None:
+            waits = ", ".join(upstream(stage))
+            lines.append(f"{visible(stage.name)}: planned when {visible(waits)} is done")
+            continue
+        to_run = sum(1 for _, standing in units if not standing.kept)
+        count = plural(len(units), "unit")
+        lines.append(f"{visible(stage.name)}: {count}, {to_run} to run")
+        lines += [f"  {_unit_line(unit, standing)}" for unit, standing in units]
+    return lines
+
+
+def _unit_line(unit: UnitSpec, standing: Standing) -> str:
+    if standing.kept:
+        word = "keep (its program has changed)" if standing.stale else "keep"
+    else:
+        word = f"run ({standing.reason})" if standing.reason else "run"
+    return f"{visible(word)}  {visible(unit.id)}"
+
+
+def plan_data(spec: RunSpec, stages: Mapping[str, Optional[Planned]]) -> Dict[str, Any]:
+    """Return the plan as plain data; a stage that is planned later is null."""
+    return {
+        "name": spec.name,
+        "directory": spec.directory,
+        "stages": {stage.name: _stage_data(stages.get(stage.name)) for stage in spec.stages},
+    }
+
+
+def _stage_data(units: Optional[Planned]) -> Optional[List[Dict[str, Any]]]:
+    if units is None:
+        return None
+    return [
+        {
+            "id": unit.id,
+            "keep": standing.kept,
+            "stale": standing.stale,
+            "reason": standing.reason,
+            "argv": list(unit.argv),
+            "cwd": unit.cwd,
+        }
+        for unit, standing in units
+    ]

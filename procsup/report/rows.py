@@ -1,0 +1,71 @@
+"""The flat columns of a unit: names that other programs rely on."""
+
+from typing import Any, Dict, Optional, Sequence
+
+from procsup.core.manifest import UnitRecord, exit_numbers, rfc3339
+from procsup.core.records import End
+
+FLAT = (
+    "id",
+    "stage",
+    "index",
+    "verdict",
+    "exit_code",
+    "signal",
+    "cause",
+    "kept",
+    "stale",
+    "tries",
+    "started",
+    "ended",
+    "wall_s",
+    "cpu_s",
+    "peak_memory_bytes",
+    "host",
+    "stdout_path",
+    "stderr_path",
+)
+
+
+def row_of_record(record: UnitRecord) -> Dict[str, Any]:
+    """Return a unit of a manifest as one flat row; its parameters as ``parameters.NAME``."""
+    row = {name: getattr(record, name) for name in FLAT}
+    row.update((f"parameters.{name}", value) for name, value in record.parameters.items())
+    return row
+
+
+def row_of_ends(
+    unit: str,
+    stage: str,
+    index: int,
+    ends: Sequence[End],
+    *,
+    kept: bool = False,
+    stale: bool = False,
+) -> Dict[str, Any]:
+    """Return a unit of a journal as one flat row; what is not known yet is None."""
+    row: Dict[str, Any] = dict.fromkeys(FLAT)
+    row.update(id=unit, stage=stage, index=index, kept=kept, stale=stale)
+    row["tries"] = sum(1 for end in ends if end.attempt > 0)
+    last = ends[-1] if ends else None
+    if last is None:
+        return row
+    row["exit_code"], row["signal"] = exit_numbers(last)
+    row.update(
+        verdict=last.verdict.value if last.final else None,
+        cause=last.cause,
+        started=rfc3339(last.started),
+        ended=rfc3339(last.at),
+        wall_s=last.wall_s,
+        cpu_s=_cpu_s(last),
+        peak_memory_bytes=last.usage.peak_memory_bytes,
+        host=last.host,
+        stdout_path=last.stdout_path,
+        stderr_path=last.stderr_path,
+    )
+    return row
+
+
+def _cpu_s(end: End) -> Optional[float]:
+    known = [s for s in (end.usage.cpu_user_s, end.usage.cpu_system_s) if s is not None]
+    return sum(known) if known else None
