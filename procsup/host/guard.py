@@ -97,34 +97,39 @@ def fork_supervisor(*, detached: bool = False) -> None:
     The child has no signal blocked and SIGCHLD at its default, whatever it was started with.
     `detached`: the guard lets go of stdin, stdout and stderr. OSError if no process can be made.
     """
-    global _detached, _lifeline
+    global _detached
     _detached = detached
-    if sys.platform == "win32":
-        return
-    from procsup.host import procfs
-
-    strangers = procfs.children(os.getpid())  # what a shell left us when it called exec
-    ready_fds, told_fds = os.pipe(), os.pipe()
-    watched = watched_signals()
-    for signum in (signal.SIGCHLD, signal.SIGCONT):
-        # BSD systems do not keep a blocked signal pending if its default is to be ignored.
-        signal.signal(signum, _never_called)
-    signal.pthread_sigmask(signal.SIG_BLOCK, watched)
-    supervisor = _fork([*ready_fds, *told_fds])
-    if supervisor:
-        os.close(ready_fds[0])
-        os.close(told_fds[1])
-        from procsup.host import guardian
-
-        guardian.stand_guard(supervisor, ready_fds[1], told_fds[0], strangers, detached=detached)
-    os.close(ready_fds[1])
-    os.close(told_fds[0])
-    os.set_blocking(ready_fds[0], False)
-    _lifeline = Lifeline(ready_fds[0], told_fds[1])
-    _become_supervisor()
+    if sys.platform != "win32":
+        _split()
 
 
 if sys.platform != "win32":
+
+    def _split() -> None:
+        global _lifeline
+        from procsup.host import procfs
+
+        strangers = procfs.children(os.getpid())  # what a shell left us when it called exec
+        ready_fds, told_fds = os.pipe(), os.pipe()
+        watched = watched_signals()
+        for signum in (signal.SIGCHLD, signal.SIGCONT):
+            # BSD systems do not keep a blocked signal pending if its default is to be ignored.
+            signal.signal(signum, _never_called)
+        signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+        supervisor = _fork([*ready_fds, *told_fds])
+        if supervisor:
+            os.close(ready_fds[0])
+            os.close(told_fds[1])
+            from procsup.host import guardian
+
+            guardian.stand_guard(
+                supervisor, ready_fds[1], told_fds[0], strangers, detached=_detached
+            )
+        os.close(ready_fds[1])
+        os.close(told_fds[0])
+        os.set_blocking(ready_fds[0], False)
+        _lifeline = Lifeline(ready_fds[0], told_fds[1])
+        _become_supervisor()
 
     def _fork(fds: List[int]) -> int:
         try:
