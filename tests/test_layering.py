@@ -1,0 +1,307 @@
+"""The walls of the house, read from the imports: who may lean on whom, and what each may touch.
+
+    errors < core < interfaces < (loop | host, store, engines) < (runfile, console, report)
+    < api < cli
+
+`engines` and `store` may use `host`; nothing else goes sideways. Imports inside functions and
+those for type checkers count too.
+"""
+
+import ast
+from pathlib import Path
+from typing import Iterator, List, NamedTuple, Optional
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "procsup"
+
+LAYERS = {
+    "errors": 0,
+    "core": 1,
+    "interfaces": 2,
+    "loop": 3,
+    "host": 3,
+    "store": 3,
+    "engines": 3,
+    "runfile": 4,
+    "console": 4,
+    "report": 4,
+    "api": 5,
+    "cli": 6,
+    "__main__": 7,
+    "__init__": 8,  # the front door: names of the library, loaded when they are asked for
+}
+SIDEWAYS = {("engines", "host"), ("store", "host")}
+MAY_IMPORT_LOOP = ("api",)
+
+# What the pure core may use beyond procsup. Everything else reads a clock, a file or the machine.
+CORE_MAY_USE = {
+    "__future__",
+    "base64",
+    "binascii",
+    "bisect",
+    "collections",
+    "datetime",
+    "decimal",
+    "enum",
+    "fnmatch",
+    "fractions",
+    "functools",
+    "hashlib",
+    "heapq",
+    "itertools",
+    "json",
+    "math",
+    "msgspec",
+    "operator",
+    "re",
+    "string",
+    "textwrap",
+    "types",
+    "typing",
+    "typing_extensions",
+    "unicodedata",
+    "zlib",
+}
+IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__"}
+IMPURE_METHODS = {"now", "utcnow", "today"}  # of datetime
+
+# Which system this is, asked in any of its ways.
+SYSTEM_QUESTIONS = {
+    ("sys", "platform"),
+    ("sys", "getwindowsversion"),
+    ("os", "name"),
+    ("os", "uname"),
+    ("platform", "system"),
+    ("platform", "uname"),
+}
+EMPTY_OF_IMPORTS = ("__init__", "host")  # the guard forks before anything is imported
+
+
+class Source(NamedTuple):
+    """A module of procsup: its dotted name below the package, and its syntax tree."""
+
+    name: str
+    tree: ast.Module
+    is_package: bool = False
+
+    @property
+    def part(self) -> str:
+        return self.name.split(".")[0]
+
+
+class Use(NamedTuple):
+    """An imported module, absolute, and the name taken from it (None: the module itself)."""
+
+    module: str
+    taken: Optional[str]
+    line: int
+
+
+def source(name: str, text: str) -> Source:
+    """Make a module from text, as if it stood in the package under that dotted name."""
+    is_package = name.endswith("__init__") or name == "__init__"
+    short = name[: -len(".__init__")] if name.endswith(".__init__") else name
+    return Source(short, ast.parse(text), is_package)
+
+
+def sources() -> List[Source]:
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        found.append(source(name, path.read_text(encoding="utf-8")))
+    return found
+
+
+def uses(module: Source) -> Iterator[Use]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Use(alias.name, None, node.lineno)
+        elif isinstance(node, ast.ImportFrom):
+            origin = _absolute(module, node)
+            for alias in node.names:
+                yield Use(origin, alias.name, node.lineno)
+
+
+def _absolute(module: Source, node: ast.ImportFrom) -> str:
+    if node.level == 0:
+        return node.module or ""
+    here = ["procsup", *module.name.split(".")] if module.name != "__init__" else ["procsup"]
+    drop = node.level - 1 if module.is_package else node.level
+    base = here[: len(here) - drop]
+    return ".".join([*base, *(node.module or "").split(".")]).rstrip(".")
+
+
+def part_used(use: Use) -> Optional[str]:
+    """The part of procsup that an import leans on, or None if it is foreign."""
+    words = use.module.split(".")
+    if words[0] != "procsup":
+        return None
+    if len(words) > 1:
+        return words[1]
+    if use.taken in LAYERS:
+        return use.taken
+    return None  # `from procsup import __version__`: a constant, above nobody
+
+
+def complaints(module: Source) -> List[str]:
+    """All that is wrong with a module, each with its line."""
+    found = [
+        *_against_the_layers(module),
+        *_asking_for_the_system(module),
+        *_behind_the_doors(module),
+        *_impure(module),
+        *_heavy_front(module),
+    ]
+    return [f"{module.name}:{complaint}" for complaint in found]
+
+
+def _against_the_layers(module: Source) -> Iterator[str]:
+    mine = module.part
+    if mine not in LAYERS:
+        yield f"1: {mine} is no part of the picture: give it a layer here and in the README"
+        return
+    for use in uses(module):
+        other = part_used(use)
+        if other is None or other == mine:
+            continue
+        if other not in LAYERS:
+            yield f"{use.line}: imports {other}, which is no part of the picture"
+        elif other == "loop" and mine not in MAY_IMPORT_LOOP:
+            yield f"{use.line}: imports the loop; only api may"
+        elif LAYERS[other] >= LAYERS[mine] and (mine, other) not in SIDEWAYS:
+            yield f"{use.line}: {mine} imports {other}"
+
+
+def _asking_for_the_system(module: Source) -> Iterator[str]:
+    if module.part == "host":
+        return
+    for node in ast.walk(module.tree):
+        if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
+            continue
+        if (node.value.id, node.attr) in SYSTEM_QUESTIONS:
+            yield f"{node.lineno}: asks {node.value.id}.{node.attr} outside host/"
+    for use in uses(module):
+        if (use.module, use.taken) in SYSTEM_QUESTIONS:
+            yield f"{use.line}: asks {use.module}.{use.taken} outside host/"
+
+
+def _behind_the_doors(module: Source) -> Iterator[str]:
+    for use in uses(module):
+        top = use.module.split(".")[0]
+        if top == "psutil" and module.name != "host.machine":
+            yield f"{use.line}: imports psutil outside host/machine.py"
+        if top in ("subprocess", "signal") and module.part not in ("host", "engines"):
+            yield f"{use.line}: imports {top} outside host/ and engines/"
+
+
+def _impure(module: Source) -> Iterator[str]:
+    if module.part not in ("core", "errors"):
+        return
+    for use in uses(module):
+        top = use.module.split(".")[0]
+        if top != "procsup" and top not in CORE_MAY_USE:
+            yield f"{use.line}: {module.part} is pure and imports {use.module}"
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS:
+            yield f"{node.lineno}: {module.part} is pure and calls {node.func.id}()"
+        if isinstance(node.func, ast.Attribute) and node.func.attr in IMPURE_METHODS:
+            yield f"{node.lineno}: {module.part} is pure and asks the time: {node.func.attr}()"
+
+
+def _heavy_front(module: Source) -> Iterator[str]:
+    if module.name not in EMPTY_OF_IMPORTS:
+        return
+    for node in module.tree.body:
+        is_future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and not is_future:
+            yield f"{node.lineno}: {module.name} imports at its top, before the guard forks"
+
+
+# --- the house as it stands --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", sources(), ids=lambda module: module.name)
+def test_every_module_keeps_to_its_layer(module):
+    assert complaints(module) == []
+
+
+# --- the checker itself: each wall, with a hole knocked into it --------------------------
+
+HOLES = [
+    ("core.planner", "from procsup.host import procfs", "core imports host"),
+    ("core.planner", "from procsup.interfaces import Clock", "core imports interfaces"),
+    ("core.planner", "from ..store import journal", "core imports store"),
+    ("core.planner", "from .. import store", "core imports store"),
+    ("core.__init__", "from ..store import journal", "core imports store"),
+    ("errors", "import procsup.core.spec", "errors imports core"),
+    ("interfaces", "from procsup import loop", "imports the loop"),
+    ("loop", "from procsup.engines.local import LocalEngine", "loop imports engines"),
+    ("engines.local", "from procsup.loop import supervise", "imports the loop"),
+    ("console.bar", "from procsup.loop import supervise", "imports the loop"),
+    ("cli.run", "from procsup.loop import supervise", "imports the loop"),
+    ("host.files", "from procsup.store import rundir", "host imports store"),
+    ("store.journal", "from procsup.engines import child", "store imports engines"),
+    ("engines.local", "from procsup.store import rundir", "engines imports store"),
+    ("console.bar", "from procsup.report import counts", "console imports report"),
+    ("runfile.reading", "from procsup.console import lines", "runfile imports console"),
+    ("report.counts", "from procsup.api import sitting", "report imports api"),
+    ("api.sitting", "def f():\n    from procsup.cli import main", "api imports cli"),
+    (
+        "core.planner",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import procsup.loop",
+        "imports the loop",
+    ),
+    ("attic.box", "x = 1", "no part of the picture"),
+    ("core.planner", "from procsup.attic import box", "no part of the picture"),
+    ("store.journal", "import psutil", "psutil outside"),
+    ("host.readings", "import psutil", "psutil outside"),
+    ("host.readings", "from psutil import Process", "psutil outside"),
+    ("store.journal", "import sys\nif sys.platform == 'linux': pass", "asks sys.platform"),
+    ("engines.local", "import os\nx = os.name", "asks os.name"),
+    ("cli.main", "from os import name", "asks os.name"),
+    ("api.sitting", "import platform\nplatform.system()", "asks platform.system"),
+    ("cli.main", "import signal", "signal outside"),
+    ("api.sitting", "from subprocess import Popen", "subprocess outside"),
+    ("core.text", "import os", "is pure and imports os"),
+    ("core.text", "import time", "is pure and imports time"),
+    ("core.text", "import logging", "is pure and imports logging"),
+    ("core.text", "from pathlib import Path", "is pure and imports pathlib"),
+    ("core.text", "import os.path", "is pure and imports os.path"),
+    ("core.text", "open('x')", "calls open()"),
+    ("core.text", "print('x')", "calls print()"),
+    ("core.text", "import datetime\ndatetime.datetime.now()", "asks the time"),
+    ("__init__", "from procsup.api import run", "imports at its top"),
+    ("host.__init__", "import os", "imports at its top"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "expected"), HOLES)
+def test_a_hole_in_a_wall_is_seen(name, text, expected):
+    found = complaints(source(name, text))
+
+    assert len(found) == 1
+    assert expected in found[0]
+
+
+ALLOWED = [
+    ("core.planner", "from procsup.errors import ProcsupError\nimport heapq"),
+    ("core.planner", "from procsup.core.spec import RunSpec\nfrom . import slots"),
+    ("loop", "import time\nfrom procsup.core.planner import Planner"),
+    ("engines.local", "import subprocess\nfrom procsup.host import files"),
+    ("store.journal", "from procsup.host.files import replace"),
+    ("host.machine", "import psutil, sys\nx = sys.platform"),
+    ("api.sitting", "from procsup.loop import supervise\nfrom procsup import console"),
+    ("runfile.reading", "from procsup.host import files"),
+    ("cli.run", "from procsup.api import sitting\nfrom procsup import __version__"),
+    ("__main__", "def main():\n    from procsup.cli.main import main"),
+    ("__init__", "def __getattr__(name):\n    from procsup.api import library"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), ALLOWED)
+def test_what_the_picture_allows_is_let_through(name, text):
+    assert complaints(source(name, text)) == []
