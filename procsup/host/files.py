@@ -156,6 +156,11 @@ else:
         os.fchmod(fd, mode)
 
 
+def reason(error: OSError) -> str:
+    """Return the system's words for an error, for messages that name the file themselves."""
+    return error.strerror or str(error)
+
+
 def open_private(path: AnyPath, flags: int, mode: int = 0o600) -> int:
     """Open a regular file of ours and return its descriptor, which no child inherits.
 

@@ -70,6 +70,11 @@ if sys.platform == "win32":
         finally:
             kernel32.CloseHandle(wintypes.HANDLE(handle))
 
+    def _host() -> str:
+        import socket
+
+        return socket.gethostname()
+
     def _boot_id() -> str:
         return ""
 
@@ -98,6 +103,9 @@ else:
             return True  # it belongs to somebody else
         return True
 
+    def _host() -> str:
+        return os.uname().nodename
+
     def _boot_id() -> str:
         if sys.platform == "darwin":
             return _sysctl("kern.bootsessionuuid")
@@ -121,9 +129,7 @@ def machine_id() -> Tuple[str, str]:
 
     Two containers of one machine differ in the name and agree in the boot.
     """
-    import socket
-
-    return socket.gethostname(), _boot_id()
+    return _host(), _boot_id()
 
 
 class FileLock:
@@ -138,6 +144,13 @@ class FileLock:
         self._mode = mode
         self._waiting: Optional[_Waiting] = None
 
+    def open(self) -> None:
+        """Open the file without locking it, where the file system has no locks."""
+        if self.fd < 0:
+            self.fd = open_private(self.path, os.O_RDWR | os.O_CREAT)
+            if self._mode != 0o600:
+                set_mode(self.fd, self._mode)
+
     def try_exclusive(self) -> bool:
         """Take the lock; False if another open file holds it, in this process or elsewhere.
 
@@ -145,11 +158,8 @@ class FileLock:
         has no locks.
         """
         for _attempt in range(100):
-            if self.fd < 0:
-                self.fd = open_private(self.path, os.O_RDWR | os.O_CREAT)
+            self.open()
             try:
-                if self._mode != 0o600:
-                    set_mode(self.fd, self._mode)
                 if not _lock(self.fd, exclusive=True, wait=False):
                     self.close()
                     return False

@@ -20,6 +20,7 @@ from procsup.host.files import (
     AnyPath,
     open_private,
     open_reading,
+    reason,
     sync_fd,
     sync_folder,
     write_atomically,
@@ -96,7 +97,7 @@ class JournalWriter:
                 read = _repair(path, read)
             fd = _open_for_append(path, read)
         except OSError as error:
-            raise RecordError(f"journal {os.fspath(path)}: {error.strerror or error}") from error
+            raise RecordError(f"journal {os.fspath(path)}: {reason(error)}") from error
         writer = cls(
             fd,
             path,
@@ -194,7 +195,7 @@ class JournalWriter:
                 if self._write(self._fd, data) == len(data):
                     return
             except OSError as error:
-                problem = error.strerror or str(error)
+                problem = reason(error)
                 if error.errno not in _PASSING:
                     pause_s = None
             self._take_back(problem)
@@ -207,7 +208,7 @@ class JournalWriter:
         try:
             os.ftruncate(self._fd, self.length)
         except OSError as error:
-            self._fail(f"cannot be written: {problem}; nor cut back: {error.strerror or error}")
+            self._fail(f"cannot be written: {problem}; nor cut back: {reason(error)}")
 
     def _fail(self, problem: str) -> None:
         self._failure = self._failure or RecordError(f"journal {self.path}: {problem}")
@@ -239,8 +240,8 @@ class JournalWriter:
             except RecordError as error:
                 self._failure = error
             except OSError as error:
-                reason = error.strerror or str(error)
-                self._failure = RecordError(f"journal {self.path}: cannot be synced: {reason}")
+                problem = f"journal {self.path}: cannot be synced: {reason(error)}"
+                self._failure = RecordError(problem)
             else:
                 self._synced = seq
 

@@ -20,7 +20,7 @@ from procsup.core.records import (
     decode_line,
 )
 from procsup.errors import RecordError
-from procsup.host.files import AnyPath, open_reading
+from procsup.host.files import AnyPath, open_reading, reason
 
 LONGEST_LINE_BYTES = 1 << 24
 _MOST_DAMAGE = 100  # beyond, places are only counted
@@ -37,7 +37,7 @@ class Entry(NamedTuple):
 class _Bad(NamedTuple):
     offset: int
     end: int
-    reason: str
+    problem: str
 
 
 class ReadJournal:
@@ -77,7 +77,7 @@ class ReadJournal:
             self.finished = True
             return
         except OSError as error:
-            raise RecordError(f"journal {self.path}: {error.strerror or error}") from error
+            raise RecordError(f"journal {self.path}: {reason(error)}") from error
         self.exists = True
         with file:
             yield from self._entries(file)
@@ -140,19 +140,19 @@ class ReadJournal:
         self.last_seq = seq
         return True
 
-    def _distrust(self, line: bytes, start: int, reason: str) -> None:
+    def _distrust(self, line: bytes, start: int, problem: str) -> None:
         if not self._bad:
             self._bad_digest = self.digest.copy()
         self._bad_digest.update(line)
         end = start + len(line)
         if len(self._bad) < _MOST_DAMAGE:
-            self._bad.append(_Bad(start, end, reason))
+            self._bad.append(_Bad(start, end, problem))
         else:
             self._bad[-1] = self._bad[-1]._replace(end=end)
 
     def _admit_damage(self) -> None:
         for bad in self._bad:
-            self._note(f"bytes {bad.offset} to {bad.end} are damaged: {bad.reason}")
+            self._note(f"bytes {bad.offset} to {bad.end} are damaged: {bad.problem}")
         self._bad.clear()
         self.digest = self._bad_digest
 
@@ -171,12 +171,12 @@ class ReadJournal:
             self._admit_damage()
             self.digest = kept
 
-    def _meet_stranger(self, line: bytes, reason: str) -> None:
+    def _meet_stranger(self, line: bytes, problem: str) -> None:
         kind, version = _look_at(line)
         if kind == "begin" and version is not None and version > JOURNAL_VERSION:
             self.newer_version = version
         elif len(self.unknown) < _MOST_DAMAGE:
-            self.unknown.append(f"{kind!r}: {reason}")
+            self.unknown.append(f"{kind!r}: {problem}")
 
 
 def read_journal(path: AnyPath) -> ReadJournal:

@@ -13,11 +13,14 @@ import re
 import stat
 from hashlib import sha256
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import TYPE_CHECKING, Optional, Tuple
 
 from procsup.core.outcome import AttemptId
 from procsup.errors import RecordError
-from procsup.host.files import AnyPath, open_private, remove
+from procsup.host.files import AnyPath, open_private, reason, remove
+
+if TYPE_CHECKING:
+    from procsup.store.find import Found
 
 FOLDER_MODES = {"none": 0o700, "group": 0o750, "all": 0o755}
 FILE_MODES = {"none": 0o600, "group": 0o640, "all": 0o644}
@@ -100,6 +103,13 @@ class RunDir:
         folder = self.path / "units" / stage_name(stage)
         return folder / f"{_unit_name(unit_id, stage)}.{safe_name(name)}.list"
 
+    @classmethod
+    def find(cls, run: str, start: AnyPath) -> "Found":
+        """Find the run that is meant by what a person typed; see `procsup.store.find`."""
+        from procsup.store.find import find
+
+        return find(run, start)
+
     def create(self, share: str = "none") -> None:
         """Make the directory, or see that it is fit; `share` says who may read manifests.
 
@@ -115,7 +125,7 @@ class RunDir:
                 _make_folder(folder, 0o700)
             self._hide_from_git()
         except OSError as error:
-            raise RecordError(f"run directory {self.path}: {error.strerror or error}") from error
+            raise RecordError(f"run directory {self.path}: {reason(error)}") from error
 
     def _make(self) -> bool:
         os.makedirs(self.path.parent, exist_ok=True)

@@ -1,0 +1,129 @@
+"""How a verb reaches a live supervisor, on every system: one request per file.
+
+A request is named for the sitting that it is meant for, so that one which came too late is never
+carried out by the next. The answer is a journal record, which the verb waits for.
+"""
+
+import os
+import time
+from typing import Callable, List, Optional, Set
+
+import msgspec
+from msgspec import Struct
+
+from procsup.core.events import Asked
+from procsup.errors import RecordError, RunUnfinished
+from procsup.host.files import is_temporary, open_private, remove, write_atomically
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import read_owner
+
+VERBS = ("drain", "stop")
+LOOK_EVERY_S = 0.5
+_LIMIT_BYTES = 1 << 12
+_ENDING = ".json"
+
+
+class _Request(Struct, frozen=True):
+    verb: str
+    grace_s: Optional[float] = None
+
+
+def ask(rundir: RunDir, verb: str, grace_s: Optional[float] = None) -> str:
+    """Put a request before the present sitting; return its id, which the answer will bear.
+
+    RunUnfinished if there is no supervisor that could hear it.
+    """
+    owner = read_owner(rundir)
+    if owner is None or owner.ended is not None or owner.sitting == 0:
+        raise RunUnfinished(f"nobody is working on {rundir.path}: there is nothing to {verb}")
+    request = f"{owner.sitting}-{time.time_ns():x}-{os.getpid()}"
+    text = msgspec.json.encode(_Request(verb, grace_s))
+    try:
+        write_atomically(rundir.control / f"{request}{_ENDING}", [text, b"\n"])
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RecordError(
+            f"the request could not be written: {rundir.control}: {reason}"
+        ) from error
+    return request
+
+
+class ControlInbox:
+    """The supervisor's side: `drain` may be called at any rate, it looks twice a second.
+
+    `ignored` holds a sentence for each request that made no sense.
+    """
+
+    def __init__(
+        self, rundir: RunDir, sitting: int, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.ignored: List[str] = []
+        self._rundir = rundir
+        self._prefix = f"{sitting}-"
+        self._now = now
+        self._next_look = now()
+        self._taken: Set[str] = set()
+
+    @property
+    def next_look(self) -> float:
+        """The monotonic time before which `drain` has nothing new."""
+        return self._next_look
+
+    def drain(self) -> List[Asked]:
+        """Return the requests that came, each once, oldest first."""
+        if self._now() < self._next_look:
+            return []
+        self._next_look = self._now() + LOOK_EVERY_S
+        try:
+            names = sorted(os.listdir(self._rundir.control))
+        except OSError:
+            return []  # the run directory is gone: the journal says so
+        found = (self._take(name) for name in names if not is_temporary(name))
+        return [asked for asked in found if asked is not None]
+
+    def done(self, request: str) -> None:
+        """Remove a request that was answered."""
+        self._discard(f"{request}{_ENDING}")
+
+    def _take(self, name: str) -> Optional[Asked]:
+        if name in self._taken:
+            return None
+        request = name[: -len(_ENDING)]
+        if not name.endswith(_ENDING) or not name.startswith(self._prefix):
+            self._ignore(name, "it is not meant for this sitting")
+            return None
+        try:
+            asked = self._read(name)
+        except FileNotFoundError:
+            return None
+        except (OSError, RecordError, ValueError, msgspec.MsgspecError, RecursionError) as error:
+            self._ignore(name, str(error))
+            return None
+        if asked.verb not in VERBS:
+            self._ignore(name, f"{asked.verb!r} is no request that this procsup knows")
+            return None
+        self._taken.add(name)
+        return Asked(request, asked.verb, asked.grace_s)
+
+    def _read(self, name: str) -> _Request:
+        fd = open_private(self._rundir.control / name, os.O_RDONLY)
+        try:
+            text = os.read(fd, _LIMIT_BYTES)
+        finally:
+            os.close(fd)
+        request = msgspec.json.decode(text, type=_Request)
+        if request.grace_s is not None and not 0 <= request.grace_s < float("inf"):
+            raise ValueError(f"a grace of {request.grace_s} s")
+        return request
+
+    def _ignore(self, name: str, problem: str) -> None:
+        self.ignored.append(f"request {name!r} ignored: {problem}")
+        del self.ignored[:-100]
+        self._taken.add(name)
+        self._discard(name)
+
+    def _discard(self, name: str) -> None:
+        try:
+            remove(self._rundir.control / name)
+        except OSError:
+            pass  # a folder, or held open: it is never read again

@@ -1,0 +1,146 @@
+"""From what a person types to a run directory: a name, a path, an id, ``DIR@ID`` or ``last``."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Iterator, List, NamedTuple, Optional, Tuple
+
+from procsup.core.records import Begin
+from procsup.errors import RecordError, UsageError
+from procsup.host.files import AnyPath
+from procsup.store.manifest import read_head
+from procsup.store.reader import begins
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import read_owner
+
+HOME = ".procsup"
+
+
+class NoSuchRun(UsageError):
+    """Nothing of that name is there (yet); `known` are the names of what there is."""
+
+    def __init__(self, message: str, known: Tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.known = known
+
+
+class Found(NamedTuple):
+    """A run directory, and the id of the very run that was asked for (None: whichever)."""
+
+    rundir: RunDir
+    run_id: Optional[str] = None
+
+
+def find(run: str, start: AnyPath) -> Found:
+    """Find the run that is meant, looking from the folder `start` upwards; NoSuchRun if none.
+
+    What names a file or folder is a path; then come ``last``, names and ids of the nearest
+    ``.procsup``.
+    """
+    folder, separator, run_id = run.rpartition("@")
+    if separator and _is_run_dir(Path(start, folder)):
+        return Found(RunDir(Path(start, folder)), run_id)
+    path = Path(start, run)
+    if _is_run_dir(path):
+        return Found(RunDir(path))
+    if path.is_file():
+        return Found(_of_run_file(path))
+    if separator and os.sep in folder:
+        raise NoSuchRun(f"no run directory at {Path(start, folder)}")
+    return _by_name(run, Path(start))
+
+
+def nearest_home(start: AnyPath) -> Optional[Path]:
+    """Return the nearest ``.procsup`` folder from `start` upwards; None if there is none."""
+    here = Path(os.path.abspath(os.fspath(start)))
+    for folder in (here, *here.parents):
+        if (folder / HOME).is_dir():
+            return folder / HOME
+    return None
+
+
+def runs_in(home: AnyPath) -> List[RunDir]:
+    """Return the run directories in a ``.procsup`` folder, by name."""
+    try:
+        names = sorted(os.listdir(home))
+    except OSError:
+        return []
+    return [RunDir(Path(home, name)) for name in names if _is_run_dir(Path(home, name))]
+
+
+def _is_run_dir(path: Path) -> bool:
+    return (path / "journal.jsonl").is_file() or (path / "run.lock").is_file()
+
+
+def _by_name(run: str, start: Path) -> Found:
+    home = nearest_home(start)
+    if home is None:
+        raise NoSuchRun(f"no run {run!r}: there is no {HOME} folder in {start} or above it")
+    runs = runs_in(home)
+    for rundir in runs:
+        if rundir.path.name == run:
+            return Found(rundir)
+    if run == "last" and runs:
+        return Found(max(runs, key=_begun))
+    for rundir in runs:
+        if run in _run_ids(rundir):
+            return Found(rundir, run)
+    raise _no_such(run, home, [rundir.path.name for rundir in runs])
+
+
+def _no_such(run: str, home: Path, names: List[str]) -> NoSuchRun:
+    if not names:
+        return NoSuchRun(f"no run {run!r}: {home} holds none yet")
+    close = difflib.get_close_matches(run, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    return NoSuchRun(f"no run {run!r} in {home}, which holds: {shown}{hint}", tuple(names))
+
+
+def _of_run_file(path: Path) -> RunDir:
+    """Return the run directory of a run file: the one it was run in, else the one by its stem."""
+    file = os.path.abspath(path)
+    home = path.parent / HOME
+    by_stem = RunDir(home / path.stem)
+    theirs = [rundir for rundir in runs_in(home) if _run_file(rundir) == file]
+    if theirs:
+        return max(theirs, key=_begun)
+    if _is_run_dir(by_stem.path):
+        return by_stem
+    names = [rundir.path.name for rundir in runs_in(home)]
+    raise NoSuchRun(f"{path} has not been run yet: {home} holds nothing of it", tuple(names))
+
+
+def _run_file(rundir: RunDir) -> Optional[str]:
+    # A directory belongs to one run file for good, so that its first beginning tells.
+    first = next(_beginnings(rundir), None)
+    return None if first is None else first.run_file
+
+
+def _begun(rundir: RunDir) -> float:
+    owner = read_owner(rundir)
+    if owner is not None:
+        return owner.started
+    return max((begin.at for begin in _beginnings(rundir)), default=0.0)
+
+
+def _run_ids(rundir: RunDir) -> Iterator[str]:
+    """Return the ids of the runs of a directory; the journal, which may be long, comes last."""
+    owner = read_owner(rundir)
+    if owner is not None:
+        yield owner.run_id
+    try:
+        head = read_head(rundir.manifest)
+    except RecordError:
+        head = None
+    if head is not None:
+        yield head.run_id
+    for begin in _beginnings(rundir):
+        yield begin.run_id
+
+
+def _beginnings(rundir: RunDir) -> Iterator[Begin]:
+    try:
+        yield from begins(rundir.journal)
+    except OSError:
+        return

@@ -1,0 +1,259 @@
+"""Manifests and stamps: the files by which others learn of completion.
+
+A manifest is one JSON object, of which the first line holds all but the units, and each further
+line one unit. It appears whole, after everything that it vouches for is on the disk.
+"""
+
+import os
+from contextlib import contextmanager
+from typing import (
+    Any,
+    BinaryIO,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+)
+
+import msgspec
+
+from procsup.core.events import UnitResult
+from procsup.core.manifest import SCHEMA, Head, StageCounts, UnitRecord, rfc3339, unit_record
+from procsup.core.records import Begin
+from procsup.core.spec import RunSpec
+from procsup.core.text import armour, disarm
+from procsup.errors import RecordError
+from procsup.host.files import AnyPath, open_reading, reason, remove, sync_folder, write_atomically
+from procsup.store.journal import JournalWriter
+from procsup.store.rundir import FILE_MODES, RunDir
+from procsup.store.sitting import Sitting
+
+_LONGEST_LINE_BYTES = 1 << 28
+_ARMOUR = "base64"  # JSON pointer -> bytes, of texts that are not UTF-8
+_LAST_LINE = b"]}"
+
+_encoder = msgspec.json.Encoder()
+_unit_decoder = msgspec.json.Decoder(UnitRecord)
+
+
+class ManifestPublisher:
+    """Publishes and withdraws for one sitting; every failure is a RecordError.
+
+    `started` is when the run (not this sitting) began, `wall` the wall clock.
+    """
+
+    def __init__(
+        self,
+        rundir: RunDir,
+        spec: RunSpec,
+        begin: Begin,
+        journal: JournalWriter,
+        sitting: Sitting,
+        *,
+        started: Optional[float],
+        wall: Callable[[], float],
+    ) -> None:
+        self._rundir, self._spec, self._begin = rundir, spec, begin
+        self._journal, self._sitting = journal, sitting
+        self._started, self._wall = started, wall
+        self._mode = FILE_MODES[spec.share]
+
+    def withdraw(self, stages: Sequence[str]) -> None:
+        """Remove the manifests and stamps of these stages and of the run; durable on return."""
+        doomed: List[Optional[AnyPath]] = [
+            self._spec.stamp,
+            self._spec.manifest,
+            self._rundir.manifest,
+        ]
+        for stage in stages:
+            doomed += [self._spec.stage(stage).stamp, self._rundir.stage_manifest(stage)]
+        _remove_durably([path for path in doomed if path is not None])
+
+    def publish_stage(self, stage: str, counts: StageCounts, results: Iterator[UnitResult]) -> None:
+        """Write a stage's manifest and stamp, durable on return; then wake its waiters."""
+        head = self._head(counts.status, {stage: counts}, stage)
+        path = self._rundir.stage_manifest(stage)
+        _write(path, manifest_lines(head, map(unit_record, results)), mode=self._mode)
+        self._stamp(self._spec.stage(stage).stamp, head)
+        self._sitting.stage_done(stage)
+
+    def publish_run(
+        self,
+        status: str,
+        counts: Sequence[Tuple[str, StageCounts]],
+        results: Iterator[UnitResult],
+    ) -> None:
+        """Write the run's manifest, its visible copy and its stamp; then wake its waiters."""
+        head = self._head(status, dict(counts), None)
+        path = self._rundir.manifest
+        _write(path, manifest_lines(head, map(unit_record, results)), mode=self._mode)
+        if self._spec.manifest is not None:
+            _write_for_user(self._spec.manifest, _copied(path))
+        self._stamp(self._spec.stamp, head)
+        self._sitting.run_done()
+
+    def _head(self, status: str, stages: Dict[str, StageCounts], stage: Optional[str]) -> Head:
+        begin = self._begin
+        return Head(
+            run_id=begin.run_id,
+            name=begin.name,
+            status=status,
+            started=rfc3339(self._started),
+            ended=rfc3339(self._wall()) or "",
+            host=begin.host,
+            platform=begin.platform,
+            procsup=begin.procsup,
+            python=begin.python,
+            run_file=begin.run_file,
+            directory=str(self._rundir.path),
+            journal=self._journal.mark(),
+            stages=stages,
+            stage=stage,
+            variables=begin.variables,
+        )
+
+    def _stamp(self, path: Optional[str], head: Head) -> None:
+        if path is None:
+            return
+        if head.status == "succeeded":
+            _write_for_user(path, [f"{head.run_id} {head.ended}\n".encode()])
+        else:
+            _remove_durably([path])
+
+
+def manifest_lines(head: Head, units: Iterator[UnitRecord]) -> Iterator[bytes]:
+    """Return the lines of a manifest, as they are written."""
+    first = {"schema": head.schema, **msgspec.to_builtins(head)}
+    yield _encode(first)[:-1] + b',"units":[\n'
+    before = b""
+    for unit in units:
+        yield before + _encode(unit)
+        before = b",\n"
+    yield b"\n" + _LAST_LINE + b"\n" if before else _LAST_LINE + b"\n"
+
+
+def read_head(path: AnyPath) -> Optional[Head]:
+    """Read a manifest's first line; None if there is no manifest.
+
+    RecordError if it cannot be read, or is of another schema.
+    """
+    try:
+        file = open_reading(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _unreadable(path, reason(error)) from error
+    with file:
+        return _head_of(path, file)
+
+
+def read_manifest(path: AnyPath) -> Tuple[Head, Iterator[UnitRecord]]:
+    """Read a manifest: its head, and its units one by one as they are asked for.
+
+    RecordError if there is none, or if it cannot be read, which may come with any unit.
+    """
+    try:
+        file = open_reading(path)
+    except OSError as error:
+        raise _unreadable(path, reason(error)) from error
+    try:
+        head = _head_of(path, file)
+    except BaseException:
+        file.close()
+        raise
+    return head, _units_of(path, file)
+
+
+def _head_of(path: AnyPath, file: BinaryIO) -> Head:
+    line = file.readline(_LONGEST_LINE_BYTES)
+    start, separator, rest = line.rpartition(b',"units":[')
+    if not separator or rest != b"\n":
+        raise _unreadable(path, "its first line is not that of a manifest")
+    try:
+        fields = _disarmed(msgspec.json.decode(start + b"}"))
+        if fields.get("schema") != SCHEMA:
+            raise _unreadable(path, f"its schema is {fields.get('schema')!r}, not {SCHEMA!r}")
+        return msgspec.convert(fields, Head)
+    except (ValueError, TypeError, msgspec.MsgspecError, RecursionError) as error:
+        raise _unreadable(path, str(error)) from error
+
+
+def _units_of(path: AnyPath, file: BinaryIO) -> Iterator[UnitRecord]:
+    with file:
+        for line in iter(lambda: file.readline(_LONGEST_LINE_BYTES), b""):
+            text = line.rstrip(b",\n")
+            if text == _LAST_LINE:
+                return
+            try:
+                yield _unit_of(text)
+            except (ValueError, msgspec.MsgspecError, RecursionError) as error:
+                raise _unreadable(path, str(error)) from error
+    raise _unreadable(path, "its end is missing")
+
+
+def _unit_of(text: bytes) -> UnitRecord:
+    if b'"base64":' not in text:
+        return _unit_decoder.decode(text)
+    return msgspec.convert(_disarmed(msgspec.json.decode(text)), UnitRecord)
+
+
+def _encode(value: Any) -> bytes:
+    try:
+        return _encoder.encode(value)
+    except UnicodeEncodeError:  # a path or an argument that is not UTF-8
+        fields, found = armour(msgspec.to_builtins(value))
+        return _encoder.encode({**fields, _ARMOUR: found})
+
+
+def _disarmed(fields: Any) -> Dict[str, Any]:
+    if not isinstance(fields, dict):
+        raise ValueError("not a table")
+    found = fields.pop(_ARMOUR, None)
+    if found is None:
+        return fields
+    restored: Dict[str, Any] = disarm(fields, msgspec.convert(found, Dict[str, str]))
+    return restored
+
+
+def _unreadable(path: AnyPath, problem: str) -> RecordError:
+    return RecordError(f"manifest {os.fspath(path)} cannot be read: {problem}")
+
+
+def _write(path: AnyPath, chunks: Iterable[bytes], *, mode: Optional[int]) -> None:
+    with _reported(path, "written"):
+        write_atomically(path, chunks, mode=mode)
+
+
+def _write_for_user(path: AnyPath, chunks: Iterable[bytes]) -> None:
+    with _reported(path, "written"):
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    _write(path, chunks, mode=None)
+
+
+def _copied(path: AnyPath) -> Iterator[bytes]:
+    with open_reading(path) as file:
+        yield from iter(lambda: file.read(1 << 20), b"")
+
+
+def _remove_durably(paths: Sequence[AnyPath]) -> None:
+    """Remove the files; on return they are gone for good."""
+    for path in paths:
+        with _reported(path, "removed"):
+            remove(path)
+    # Also where there was nothing to remove: a sitting that died may have removed it unsynced.
+    for folder in {os.path.dirname(os.path.abspath(path)) for path in paths}:
+        with _reported(folder, "synced"):
+            if os.path.isdir(folder):
+                sync_folder(folder)
+
+
+@contextmanager
+def _reported(path: AnyPath, deed: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RecordError(f"{os.fspath(path)} cannot be {deed}: {reason(error)}") from error

@@ -1,0 +1,303 @@
+"""One supervisor's hold on a run directory, and what others can learn of it.
+
+``run.lock`` excludes other supervisors; nobody else ever locks it. Those who wait block on lock
+files that belong to one sitting alone, so that they are answered for that sitting, and can never
+be in the way of the next one. The owner line in ``run.lock`` says who holds it.
+"""
+
+import os
+import time
+from types import TracebackType
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, Type
+
+import msgspec
+from msgspec import Struct
+
+from procsup.errors import RecordError, RunBusy
+from procsup.host.files import is_temporary, open_reading, reason, remove
+from procsup.host.locks import FileLock, locks_reach, locks_work, machine_id, process_exists
+from procsup.store.rundir import FILE_MODES, RunDir
+
+_OWNER_LIMIT_BYTES = 1 << 16
+_OWNER_APPEARS_S = 0.5
+_LOOK_EVERY_S = 1.0  # where locks tell nothing
+_UNITS_LOOK_S = 0.02
+
+
+class Owner(Struct, frozen=True):
+    """Who holds the run directory; `sitting` is 0 while that supervisor still reads the journal.
+
+    `locks`: its locks can be trusted on its host; `ended` is set when it let go by itself.
+    """
+
+    host: str
+    pid: int
+    boot_id: str
+    started: float
+    sitting: int = 0
+    run_id: str = ""
+    stages: Tuple[str, ...] = ()
+    locks: bool = True
+    ended: Optional[float] = None
+
+    def describe(self) -> str:
+        """Say who it is, for messages."""
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.started))
+        return f"process {self.pid} on {self.host} since {since}"
+
+    @property
+    def here(self) -> bool:
+        """It runs, or ran, where this process runs."""
+        host, boot_id = machine_id()
+        return self.host == host or (self.boot_id != "" and self.boot_id == boot_id)
+
+
+class Sitting:
+    """The hold itself: `open` takes it, `begin` tells others, `close` lets go.
+
+    `previous` is the owner before (None: there was none, or it cannot be read); where its
+    `ended` is None, that supervisor died.
+    """
+
+    def __init__(self, rundir: RunDir, lock: FileLock, owner: Owner, *, mode: int) -> None:
+        self.rundir = rundir
+        self.owner = owner
+        self.previous: Optional[Owner] = None
+        self.units_lock = FileLock(rundir.units_lock)
+        self._lock = lock
+        self._mode = mode
+        self._held: Dict[Optional[str], FileLock] = {}
+
+    @classmethod
+    def open(cls, rundir: RunDir, *, share: str = "none", at: float) -> "Sitting":
+        """Take the run directory, which must exist; RunBusy names the one who has it.
+
+        `at` is the wall clock's time.
+        """
+        host, boot_id = machine_id()
+        try:
+            return cls._open(rundir, Owner(host, os.getpid(), boot_id, at), FILE_MODES[share])
+        except OSError as error:
+            problem = f"run directory {rundir.path} cannot be locked: {reason(error)}"
+            raise RecordError(problem) from error
+
+    @classmethod
+    def _open(cls, rundir: RunDir, owner: Owner, mode: int) -> "Sitting":
+        lockable = locks_work(rundir.path)
+        owner = msgspec.structs.replace(owner, locks=lockable)
+        lock = FileLock(rundir.run_lock, mode=mode)
+        if lockable and not lock.try_exclusive():
+            raise _busy(rundir)
+        if not lockable:
+            lock.open()
+        sitting = cls(rundir, lock, owner, mode=mode)
+        try:
+            sitting.previous = read_owner(rundir)
+            _refuse_unprovable(rundir, sitting.previous, lockable=lockable)
+            sitting._write_owner()
+        except BaseException:
+            lock.close()
+            raise
+        return sitting
+
+    def begin(self, sitting: int, run_id: str, stages: Sequence[str]) -> None:
+        """Make and hold the locks of this sitting, then tell others its number and its run."""
+        try:
+            self._clear_old()
+            for stage in (None, *stages):
+                self._held[stage] = self._hold(sitting, stage)
+            self.owner = msgspec.structs.replace(
+                self.owner, sitting=sitting, run_id=run_id, stages=tuple(stages)
+            )
+            self._write_owner()
+        except OSError as error:
+            raise RecordError(f"run directory {self.rundir.path}: {reason(error)}") from error
+
+    def take_units_lock(
+        self, end_leftovers: Callable[[], List[str]], *, timeout_s: float = 10.0
+    ) -> None:
+        """Take the lock that units inherit, once all units of earlier sittings are gone.
+
+        `end_leftovers` is called while some are left: it ends them and returns who they are.
+        RunBusy names those that would not go in time.
+        """
+        if not self.owner.locks:
+            self.units_lock.open()
+            end_leftovers()
+            return
+        deadline = time.monotonic() + timeout_s
+        while not self.units_lock.try_exclusive():
+            left = end_leftovers()
+            if time.monotonic() >= deadline:
+                named = ", ".join(left) if left else f"whoever holds {self.rundir.units_lock}"
+                raise RunBusy(f"units of an earlier sitting still run and do not end: {named}")
+            time.sleep(_UNITS_LOOK_S)
+
+    def check(self) -> None:
+        """Raise RecordError if the lock file was removed or replaced: another may have begun."""
+        if not self._lock.is_in_place():
+            raise RecordError(f"{self.rundir.run_lock} was removed or replaced during the run")
+
+    def stage_done(self, stage: str) -> None:
+        """Wake those who wait for the stage: its manifest stands."""
+        self._let_go(stage)
+
+    def run_done(self) -> None:
+        """Wake those who wait for the run: its manifest stands."""
+        self._let_go(None)
+
+    def close(self) -> None:
+        """Let go of everything; may be called again."""
+        if self._lock.fd < 0:
+            return
+        self.owner = msgspec.structs.replace(self.owner, ended=time.time())
+        try:
+            self._write_owner()
+        except OSError:
+            pass  # then it looks as if we had died, which the next start puts up with
+        for stage in list(self._held):
+            self._let_go(stage)
+        self.units_lock.close()
+        self._lock.close()
+
+    def __enter__(self) -> "Sitting":
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def _let_go(self, stage: Optional[str]) -> None:
+        lock = self._held.pop(stage, None)
+        if lock is not None:
+            lock.close()
+
+    def _hold(self, sitting: int, stage: Optional[str]) -> FileLock:
+        path = self.rundir.sitting_lock(sitting, stage)
+        try:
+            remove(path)  # of a sitting that died before it wrote its first record
+        except PermissionError:
+            pass  # Windows: somebody still has it open; we share the file then
+        lock = FileLock(path, mode=self._mode)
+        if not self.owner.locks:
+            lock.open()
+            return lock
+        # One who waited for the dead sitting may hold it for an instant.
+        for _attempt in range(50):
+            if lock.try_exclusive():
+                return lock
+            time.sleep(_UNITS_LOOK_S)
+        raise RunBusy(f"{path} is held by another process")
+
+    def _clear_old(self) -> None:
+        """Remove the lock files of old sittings and what killed processes were writing."""
+        for name in os.listdir(self.rundir.locks):
+            self._try_remove(os.path.join(self.rundir.locks, name))
+        for folder in (self.rundir.path, self.rundir.stages, self.rundir.control):
+            for name in os.listdir(folder):
+                if is_temporary(name):
+                    self._try_remove(os.path.join(folder, name))
+
+    @staticmethod
+    def _try_remove(path: str) -> None:
+        try:
+            os.unlink(path)
+        except OSError:
+            pass  # somebody has it open (Windows): a later start removes it
+
+    def _write_owner(self) -> None:
+        line = msgspec.json.encode(self.owner) + b"\n"
+        os.lseek(self._lock.fd, 0, os.SEEK_SET)
+        # In one write over the old text, then cut: a reader sees one line or the other, and of a
+        # mixture it cannot read nothing.
+        os.write(self._lock.fd, line)
+        os.ftruncate(self._lock.fd, len(line))
+
+
+def read_owner(rundir: RunDir) -> Optional[Owner]:
+    """Return who holds, or last held, the run directory; None if that cannot be read."""
+    try:
+        with open_reading(rundir.run_lock) as file:
+            line = file.readline(_OWNER_LIMIT_BYTES)
+        return msgspec.json.decode(line, type=Owner)
+    except (OSError, ValueError, msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def is_live(rundir: RunDir, owner: Optional[Owner] = None) -> bool:
+    """Tell whether a supervisor that has begun holds the run directory (``owner``: that one).
+
+    Never in the way of a start. Where locks tell nothing, it is believed to live until it says
+    otherwise, or its process is known to be gone.
+    """
+    owner = owner or read_owner(rundir)
+    if owner is None or owner.ended is not None or owner.sitting == 0:
+        return False
+    if _locks_tell(rundir, owner):
+        return FileLock(rundir.sitting_lock(owner.sitting)).is_held()
+    return not owner.here or process_exists(owner.pid)
+
+
+def is_starting(owner: Optional[Owner]) -> bool:
+    """Tell whether that supervisor has the directory, but has not begun its sitting yet."""
+    if owner is None or owner.ended is not None or owner.sitting != 0:
+        return False
+    return not owner.here or process_exists(owner.pid)
+
+
+def wait_sitting(
+    rundir: RunDir, owner: Owner, stage: Optional[str] = None, timeout_s: Optional[float] = None
+) -> bool:
+    """Block until that sitting is over with a stage (None: the run), or dead; False if too long.
+
+    Where locks tell nothing (another host, a file system without), it looks once a second for the
+    manifest and for a change of owner.
+    """
+    if _locks_tell(rundir, owner):
+        return FileLock(rundir.sitting_lock(owner.sitting, stage)).wait_shared(timeout_s)
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    before = read_owner(rundir)
+    while not rundir.manifest_of(stage).exists() and read_owner(rundir) == before:
+        if not is_live(rundir, owner):
+            return True
+        left_s = _LOOK_EVERY_S if deadline is None else deadline - time.monotonic()
+        if left_s <= 0:
+            return False
+        time.sleep(min(_LOOK_EVERY_S, left_s))
+    return True
+
+
+def _locks_tell(rundir: RunDir, owner: Owner) -> bool:
+    return owner.locks and (owner.here or locks_reach(rundir.path))
+
+
+def _busy(rundir: RunDir) -> RunBusy:
+    """Name the holder; its line may be a moment behind its lock."""
+    deadline = time.monotonic() + _OWNER_APPEARS_S
+    owner = read_owner(rundir)
+    while (owner is None or owner.ended is not None) and time.monotonic() < deadline:
+        time.sleep(0.01)
+        owner = read_owner(rundir)
+    who = "another supervisor" if owner is None else owner.describe()
+    return RunBusy(
+        f"run directory {rundir.path} is in use by {who}: wait for it, stop it, or name another"
+    )
+
+
+def _refuse_unprovable(rundir: RunDir, previous: Optional[Owner], *, lockable: bool) -> None:
+    """Raise RunBusy if the previous owner may live, and no lock would tell."""
+    if previous is None or previous.ended is not None:
+        return
+    if previous.here:
+        if not lockable and previous.pid != os.getpid() and process_exists(previous.pid):
+            raise _busy(rundir)
+    elif not lockable or not locks_reach(rundir.path):
+        raise RunBusy(
+            f"run directory {rundir.path} was last held by {previous.describe()}, and locks on"
+            f" this file system do not tell whether it lives: when it does not, remove"
+            f" {rundir.run_lock}"
+        )
