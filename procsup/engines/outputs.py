@@ -227,7 +227,8 @@ def _gone(path: str, files: Sequence[str], before: Stamps) -> List[str]:
     """Return the files of a declared input that were there before and are not now."""
     if files == [path]:
         return []
-    below = path.rstrip("/" + os.sep) + os.sep
+    base = path.rstrip("/" + os.sep)
+    below = (base + "/", base + os.sep)
     there = [file for file, stamp in before.items() if stamp is not None]
     now = set(files)
     return [f for f in there if f not in now and (f == path or f.startswith(below))]
@@ -269,9 +270,8 @@ def _shared_reading(path: str, stamp: look.Stamp, checksum: str) -> Optional[Rea
 
 def shown(path: str, folder: str) -> str:
     """Return a path as a person reads it: relative to `folder` if below it, with slashes."""
-    start = folder.rstrip("/" + os.sep) + os.sep
-    short = path[len(start) :] if path.startswith(start) else path
-    return visible(short.replace(os.sep, "/"))
+    path, start = path.replace(os.sep, "/"), folder.replace(os.sep, "/").rstrip("/") + "/"
+    return visible(path[len(start) :] if path.startswith(start) else path)
 
 
 def _path_in(error: OSError) -> Optional[str]:

@@ -1,0 +1,134 @@
+"""Asks an interpreter, any from Python 2.7 on, whether it runs and where it finds a module."""
+
+import binascii
+import os
+import subprocess
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from procsup.core.spec import SCRATCH, StageSpec, UnitSpec
+from procsup.core.text import visible
+
+LIMIT_S = 30.0
+
+# Runs in the unit's own interpreter. What `-m` would run is found, not run; only the packages
+# around it are imported, as `-m` itself does. The answer comes last and marked: they may print.
+_QUESTION = r"""
+import sys
+path, sys.path = sys.path, [p for p in sys.path if p]  # no file of the user's in place of these
+import binascii, os
+if sys.version_info[0] == 2:
+    import pkgutil
+else:
+    import importlib.util
+sys.path = path
+
+def find(name):
+    if sys.version_info[0] == 2:
+        loader = pkgutil.find_loader(name)
+        if loader is None:
+            return None
+        get = getattr(loader, "get_filename", None)
+        return bool(loader.is_package(name)), get and get(name)
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        return None
+    return spec.submodule_search_locations is not None, spec.origin if spec.has_location else None
+
+def answer(name):
+    if not name:
+        return "found", ""
+    try:
+        found = find(name)
+        is_package = found is not None and found[0]
+        if is_package:
+            found = find(name + ".__main__")
+        if found is None:
+            return "no-main" if is_package else "missing", ""
+        return "found", found[1] or ""
+    except BaseException:
+        error = sys.exc_info()[1]
+        text = str(error)
+        lacks = getattr(error, "name", None) or text.replace("No module named ", "")
+        if isinstance(error, ImportError) and text.startswith(("No module named", "__path__")):
+            if (name + ".").startswith(lacks + "."):
+                return "missing", ""
+        return "broken", "%s: %s" % (type(error).__name__, error)
+
+def coded(text):
+    if not isinstance(text, bytes):
+        text = os.fsencode(text)
+    return binascii.hexlify(text)
+
+answer = answer(sys.argv[1])
+sys.stdout.flush()
+os.write(1, b"\nprocsup:" + b":".join([coded(part) for part in answer]) + b":\n")
+os._exit(0)
+"""
+
+
+class Answer(NamedTuple):
+    """What an interpreter said: `problem` is empty if all is well, `file` the module's if known."""
+
+    problem: str = ""
+    file: Optional[str] = None
+
+
+def environment_of(
+    stage: StageSpec, unit: UnitSpec, environment: Mapping[str, str], *, scratch: str
+) -> Dict[str, str]:
+    """Return what a unit's interpreter sees of the environment, as far as it decides on modules."""
+    env = {**environment, **unit.env}
+    if stage.pythonpath:
+        inherited = [env["PYTHONPATH"]] if env.get("PYTHONPATH") else []
+        env["PYTHONPATH"] = os.pathsep.join([*stage.pythonpath, *inherited])
+    return {name: value.replace(SCRATCH, scratch) for name, value in env.items()}
+
+
+def ask(
+    command: Sequence[str], module: Optional[str], *, cwd: str, env: Mapping[str, str]
+) -> Answer:
+    """Ask the interpreter that `command` starts; with a module, where it finds that."""
+    called = visible(" ".join(command))
+    try:
+        output, errors, said = _run([*command, "-c", _QUESTION, module or ""], cwd, env)
+    except subprocess.TimeoutExpired:
+        return Answer(f"interpreter {called} gave no answer within {LIMIT_S:g} s")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        return Answer(f"interpreter {called} could not be started: {reason}")
+    marked = [line for line in output.splitlines() if line.startswith(b"procsup:")]
+    if not marked:
+        last = errors.decode("utf-8", "replace").strip().splitlines()[-1:]
+        reason = visible(": ".join([said, *last]))
+        return Answer(f"interpreter {called} does not run as a Python ({reason})")
+    return _understood(marked[-1], called, module or "", cwd)
+
+
+def _understood(line: bytes, called: str, module: str, cwd: str) -> Answer:
+    verdict, detail = (os.fsdecode(binascii.unhexlify(part)) for part in line.split(b":")[1:3])
+    if verdict == "found":
+        return Answer(file=os.path.join(cwd, detail) if detail else None)
+    if verdict == "missing":
+        return Answer(f"module {module} is not found by {called} in {visible(cwd)}")
+    if verdict == "no-main":
+        return Answer(f"module {module} is a package without __main__: {called} cannot run it")
+    return Answer(f"module {module} cannot be run by {called}: {visible(detail)}")
+
+
+def _run(argv: List[str], cwd: str, env: Mapping[str, str]) -> Tuple[bytes, bytes, str]:
+    """Run to the end, or to the limit; return output, errors and the exit in words."""
+    quiet = {**env, "PYTHONDONTWRITEBYTECODE": "1"}  # nothing is written before the first start
+    with subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=quiet,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as child:
+        try:
+            output, errors = child.communicate(timeout=LIMIT_S)
+        except BaseException:
+            child.kill()
+            raise
+    return output, errors, f"exit {child.returncode}"

@@ -1,0 +1,351 @@
+"""What can be known before the first unit of a stage starts: one clear error, not 10,000 failures.
+
+Everything is looked at once, however many units share it. Nothing is written but the folders of
+declared outputs, and for a moment a file in the run directory.
+"""
+
+import errno
+import hashlib
+import os
+import sys
+from functools import partial
+from typing import (
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
+
+from procsup.core.spec import RunSpec, StageSpec, UnitSpec
+from procsup.core.text import plural, visible
+from procsup.engines.interpreters import ask, environment_of
+from procsup.host import readings as look
+
+_LISTED_MOST = 5
+_ASKED_MOST = 16  # interpreters are asked in so many different folders and environments
+
+_MOVES_MODULES = frozenset(("PYTHONHOME", "PYTHONSAFEPATH", "PYTHONPLATLIBDIR"))
+_modules: Dict[Tuple[str, ...], str] = {}  # where a module was found: what `programs` digests
+
+
+class _Way(NamedTuple):
+    """What decides whether a unit's program can be found; thousands of units share one."""
+
+    head: Tuple[str, ...]  # argv as far as the interpreter, or its first word
+    cwd: str
+    env: Tuple[Tuple[str, str], ...]  # PATH, PYTHON...
+
+
+def preflight(
+    spec: RunSpec, stage: StageSpec, units: Sequence[UnitSpec], environment: Mapping[str, str]
+) -> Tuple[List[str], Dict[str, str]]:
+    """Look at everything these units need; return what refuses the stage, and the unfit units.
+
+    Unfit (id -> reason) are units that miss inputs where `missing-inputs` is ``fail-unit``.
+    Folders of outputs are made, but only if nothing else is wrong. Never raises OSError.
+    """
+    missing = _missing_files(units)
+    unfit = _unfit(units, missing) if spec.missing_inputs == "fail-unit" else {}
+    fit = [unit for unit in units if unit.id not in unfit] if unfit else units
+    problems = [
+        *([] if unfit else _about_missing(missing, units)),
+        *_about_secrets(stage, environment),
+        *_about_programs(spec, stage, fit, environment),
+        *_about_run_directory(spec),
+    ]
+    if not problems:
+        problems = _about_output_folders(spec, fit)
+    return [f"stage {stage.name}: {problem}" for problem in problems], unfit
+
+
+def programs(stage: StageSpec, units: Sequence[UnitSpec]) -> Optional[str]:
+    """Return the sha256 of the script or module file that these units run, None if unknown."""
+    path = stage.script
+    if path is None and stage.module is not None and units:
+        path = _module_file(stage, stage.module, units[0])
+    if path is None:
+        return None
+    try:
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    except OSError:
+        return None  # unknown; that it is missing is for `preflight` to say
+
+
+# --- inputs ------------------------------------------------------------------------------------
+
+
+def _needed(unit: UnitSpec) -> Iterable[str]:
+    yield from unit.inputs
+    yield from unit.depends
+    if unit.stdin is not None:
+        yield unit.stdin
+
+
+def _missing_files(units: Sequence[UnitSpec]) -> Dict[str, str]:
+    """Return the paths that are not there or cannot be read, and which of both."""
+    paths = {path for unit in units for path in _needed(unit)}
+    bad = sorted(path for path in paths if not os.access(path, os.R_OK))
+    return {path: "cannot be read" if os.path.exists(path) else "is missing" for path in bad}
+
+
+def _unfit(units: Sequence[UnitSpec], missing: Mapping[str, str]) -> Dict[str, str]:
+    if not missing:
+        return {}
+    found = {unit.id: [p for p in _needed(unit) if p in missing] for unit in units}
+    return {
+        unit: f"input {visible(paths[0])} {missing[paths[0]]}{_more(len(paths) - 1)}"
+        for unit, paths in found.items()
+        if paths
+    }
+
+
+def _about_missing(missing: Mapping[str, str], units: Sequence[UnitSpec]) -> List[str]:
+    problems = []
+    for reason, cure in (("is missing", "make them"), ("cannot be read", "make them readable")):
+        paths = [path for path, said in missing.items() if said == reason]
+        if paths:
+            wanting = next(unit.id for unit in units if paths[0] in _needed(unit))
+            problems.append(
+                f"{plural(len(paths), 'input')} {reason}: {_listed(paths)} (the first one for unit"
+                f' {visible(wanting)}); {cure}, or say missing-inputs = "fail-unit" to run the'
+                " other units"
+            )
+    return problems
+
+
+def _about_secrets(stage: StageSpec, environment: Mapping[str, str]) -> List[str]:
+    unset = [name for name in stage.secrets if name not in environment]
+    if not unset:
+        return []
+    return [f"secrets: {_listed(unset)} not set in the environment; export before the run"]
+
+
+# --- programs ------------------------------------------------------------------------------------
+
+
+def _about_programs(
+    spec: RunSpec, stage: StageSpec, units: Sequence[UnitSpec], environment: Mapping[str, str]
+) -> List[str]:
+    bad_folders = _bad_folders(units)
+    problems = [
+        f"cwd {_listed(paths)} {reason}; make it, or mend `cwd`"
+        for reason, paths in bad_folders.items()
+    ]
+    bad = {path for paths in bad_folders.values() for path in paths}
+    ways = [item for item in _ways(stage, units).items() if item[0].cwd not in bad]
+    commands = _about_commands(ways, environment)
+    if stage.script is not None and not os.access(stage.script, os.R_OK):
+        reason = "cannot be read" if os.path.exists(stage.script) else "does not exist"
+        problems.append(f"script {visible(stage.script)} {reason}; mend `script`")
+    if commands or not stage.interpreter:
+        return problems + commands
+    return problems + _about_interpreters(spec, stage, ways, environment)
+
+
+def _bad_folders(units: Sequence[UnitSpec]) -> Dict[str, List[str]]:
+    """Return the working folders that cannot be entered, by reason."""
+    bad: Dict[str, List[str]] = {}
+    for cwd in sorted({unit.cwd for unit in units}):
+        if not os.path.isdir(cwd):
+            reason = "is not a folder" if os.path.exists(cwd) else "does not exist"
+            bad.setdefault(reason, []).append(cwd)
+        elif not os.access(cwd, os.X_OK):
+            bad.setdefault("cannot be entered", []).append(cwd)
+    return bad
+
+
+def _ways(stage: StageSpec, units: Sequence[UnitSpec]) -> Dict[_Way, UnitSpec]:
+    """Return the different ways in which the units find their programs, with one unit each."""
+    length = _head_length(stage, units[0].argv) if units else 0
+    ways: Dict[_Way, UnitSpec] = {}
+    for unit in units:
+        env = unit.env and tuple(i for i in unit.env.items() if i[0].startswith(("PATH", "PYTHON")))
+        ways.setdefault(_Way(unit.argv[:length], unit.cwd, env or ()), unit)
+    return ways
+
+
+def _head_length(stage: StageSpec, argv: Sequence[str]) -> int:
+    """Return how much of an argv starts the interpreter (prefixes included), or 1."""
+    size = len(stage.interpreter)
+    for start in range(len(argv) - size + 1) if size else ():
+        if tuple(argv[start : start + size]) == stage.interpreter:
+            return start + size
+    return 1
+
+
+def _about_commands(
+    ways: Sequence[Tuple[_Way, UnitSpec]], environment: Mapping[str, str]
+) -> List[str]:
+    inherited = environment.get("PATH", os.defpath)
+    looked_for: Dict[Tuple[str, str, str], None] = {}
+    for way, _unit in ways:
+        command, path = way.head[0], dict(way.env).get("PATH", inherited)
+        looked_for[command, way.cwd if os.path.dirname(command) else "", path] = None
+    groups: Dict[str, Dict[str, None]] = {}
+    for command, cwd, path in looked_for:
+        reason = _why_not_runnable(command, cwd, path)
+        if reason:
+            groups.setdefault(reason, {})[command] = None
+    return [f"command {_listed(list(names))} {reason}" for reason, names in groups.items()]
+
+
+def _why_not_runnable(command: str, cwd: str, path: str) -> str:
+    if os.path.dirname(command):
+        file = os.path.join(cwd, command)
+        if os.path.isfile(file) and os.access(file, os.X_OK):
+            return ""
+        if os.path.isfile(file) and os.sep == "/":
+            return "is not executable; chmod +x it, or run it by its interpreter"
+    import shutil  # not for the usual interpreter, which is given by its path
+
+    if shutil.which(os.path.join(cwd, command) if os.path.dirname(command) else command, path=path):
+        return ""
+    if os.path.dirname(command):
+        return f"does not exist (looked for from {visible(cwd)}); mend its path"
+    return "is not found on PATH; install it, or give its path"
+
+
+def _about_interpreters(
+    spec: RunSpec,
+    stage: StageSpec,
+    ways: Sequence[Tuple[_Way, UnitSpec]],
+    environment: Mapping[str, str],
+) -> List[str]:
+    problems: Dict[str, None] = {}
+    for way, unit in ways[:_ASKED_MOST]:
+        file = _found_without_asking(stage, way, environment)
+        if file is None:
+            env = environment_of(stage, unit, environment, scratch=spec.directory)
+            answer = ask(way.head, stage.module, cwd=way.cwd, env=env)
+            if answer.problem:
+                problems[f"{answer.problem}; mend `python`, `module`, `cwd` or `pythonpath`"] = None
+            file = answer.file
+        if stage.module is not None and file is not None:
+            _modules[_module_key(stage, way.cwd)] = file
+    return list(problems)
+
+
+def _found_without_asking(
+    stage: StageSpec, way: _Way, environment: Mapping[str, str]
+) -> Optional[str]:
+    """Return the file of a plain module right in the cwd, if our own interpreter will run it.
+
+    Spares the 20 ms of an interpreter's start where its answer is certain.
+    """
+    name = stage.module
+    if way.head != (sys.executable,) or name is None or "." in name or name in sys.modules:
+        return None
+    if not _MOVES_MODULES.isdisjoint((*environment, *dict(way.env))):
+        return None
+    try:
+        rivals = [file for file in os.listdir(way.cwd) if file.partition(".")[0] == name]
+    except OSError:
+        return None  # the interpreter itself shall say what is wrong
+    file = os.path.join(way.cwd, f"{name}.py")
+    return file if rivals == [f"{name}.py"] and os.access(file, os.R_OK) else None
+
+
+def _module_key(stage: StageSpec, cwd: str) -> Tuple[str, ...]:
+    return (stage.module or "", cwd, *stage.pythonpath, "", *stage.interpreter)
+
+
+def _module_file(stage: StageSpec, module: str, unit: UnitSpec) -> Optional[str]:
+    known = _modules.get(_module_key(stage, unit.cwd))
+    if known is not None and os.path.exists(known):
+        return known
+    env = environment_of(stage, unit, os.environ, scratch=unit.cwd)
+    head = unit.argv[: _head_length(stage, unit.argv)]
+    return ask(head, module, cwd=unit.cwd, env=env).file
+
+
+# --- where things are written --------------------------------------------------------------------
+
+
+def _about_run_directory(spec: RunSpec) -> List[str]:
+    """Write a little where journal and logs will be: a full disk is better known now."""
+    probe = os.path.join(spec.directory, f".procsup-preflight-{os.getpid()}")
+    try:
+        fd = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            os.write(fd, b"\0" * 4096)
+        finally:
+            os.close(fd)
+            os.unlink(probe)
+    except OSError as error:
+        where = visible(spec.directory)
+        return [f"the run directory {where} cannot be written: {error.strerror}; {_cure(error)}"]
+    return []
+
+
+def _about_output_folders(spec: RunSpec, units: Sequence[UnitSpec]) -> List[str]:
+    """Make the folders of the outputs; what is made is on disk for good on return."""
+    homes = {look.home_of(output) for unit in units for output in look.outputs_of(unit)}
+    changed: Set[str] = set()
+    groups: Dict[Tuple[str, str], List[str]] = {}
+    for folder in sorted(homes):
+        reason = _refused(partial(_make_folder, folder, changed))
+        if reason is not None:
+            groups.setdefault(reason, []).append(folder)
+    if spec.sync_outputs:
+        for folder in sorted(changed):
+            reason = _refused(partial(look.sync_folder, folder))
+            if reason is not None:
+                groups.setdefault(reason, []).append(folder)
+    return [
+        f"the output folder {_listed(folders)} cannot be written: {reason}; {cure}"
+        for (reason, cure), folders in groups.items()
+    ]
+
+
+def _refused(act: Callable[[], None]) -> Optional[Tuple[str, str]]:
+    try:
+        act()
+    except OSError as error:
+        return error.strerror or str(error), _cure(error)
+    return None
+
+
+def _make_folder(folder: str, changed: Set[str]) -> None:
+    """Make a folder and those above it; `changed` gets every folder that has a new name in it."""
+    if os.path.isdir(folder):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+        return
+    parent = os.path.dirname(folder)
+    if parent == folder:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+    _make_folder(parent, changed)
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        if os.path.isdir(folder):
+            return  # somebody else made it just now
+        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is a file", folder) from None
+    changed.add(parent)
+
+
+def _cure(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room"
+    if error.errno == errno.EROFS:
+        return "choose another place: the file system is read-only"
+    return "make it a folder that you may write to, or choose another"
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(visible(name) for name in names[:_LISTED_MOST])
+    return shown + _more(len(names) - _LISTED_MOST)
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count > 0 else ""
