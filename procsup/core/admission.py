@@ -1,6 +1,6 @@
 """How stages begin and end within a sitting: plan, keep, unblock, withdraw, halt, publish."""
 
-from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional
+from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Sequence
 
 import msgspec
 
@@ -33,9 +33,14 @@ class Admission:
     # --- a stage's plan ------------------------------------------------------------------
 
     def take(self, fact: Expanded) -> None:
-        """The units of a stage are known, or why there are none."""
+        """The units of a stage are known, or why there are none.
+
+        A stage with others before it is told twice if its units are known early: at the start,
+        and checked anew when the others are done.
+        """
         stage = self._planner.by_name[fact.stage]
-        if stage.expanded:
+        expanding = stage.tally.status == "expanding"
+        if stage.halted or (stage.expanded and not expanding):
             return  # passed over while its units were worked out
         problem = fact.problem or self._never_fits(stage, fact.units)
         if problem:
@@ -44,13 +49,17 @@ class Admission:
         stage.program = fact.program
         stage.standings = list(fact.standings)
         stage.unfit = dict(fact.unfit)
-        stage.admit([Unit(spec) for spec in fact.units])
-        ids = [spec.id for spec in fact.units]
+        if not stage.expanded:
+            self._plan(stage, fact.units)
+        if expanding:
+            self._decide(stage)
+
+    def _plan(self, stage: Stage, specs: Sequence[UnitSpec]) -> None:
+        stage.admit([Unit(spec) for spec in specs])
+        ids = [spec.id for spec in specs]
         for start in range(0, max(len(ids), 1), _CHUNK):
             chunk = ids[start : start + _CHUNK]
             self._planner.write(Planned(stage.name, chunk, start + _CHUNK >= len(ids)))
-        if stage.tally.status == "expanding":
-            self._decide(stage)
 
     def _never_fits(self, stage: Stage, units: Iterable[UnitSpec]) -> str:
         for spec in units:
@@ -60,9 +69,15 @@ class Admission:
         return ""
 
     def _refuse(self, stage: Stage, problem: str) -> None:
-        self._planner.write(Planned(stage.name, [], True, problem))
-        stage.admit([])
+        """The stage cannot be run: units that were planned are not started."""
+        self._planner.write(Planned(stage.name, list(stage.by_id), True, problem))
         stage.tally.problem = problem
+        if not stage.expanded:
+            stage.admit([])
+        stage.standings = []
+        stage.tally.status = "open"
+        for unit in stage.units:
+            self.give_verdict(stage, unit, self._unstarted(unit, Verdict.NOT_STARTED, problem))
         self._check_policies(stage)
 
     def _decide(self, stage: Stage) -> None:
@@ -217,7 +232,7 @@ class Admission:
                 stage.tally.status = "open"
                 self._pass_over(stage, f"stage {name} did not succeed")
                 return
-        if stage.expanded:
+        if not stage.upstream:
             self._decide(stage)
             return
         stage.tally.status = "expanding"

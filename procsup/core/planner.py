@@ -135,7 +135,8 @@ class Planner:
     def _on_interrupted(self, fact: Interrupted) -> None:
         again = self.summary.ending in ("interrupted", "stopping")
         self.interrupted_by = fact.signum if fact.signum is not None else self.interrupted_by
-        self.end_early("interrupted", fact.reason)
+        by_whom = fact.reason if fact.signum is None else f"interrupted by {fact.reason}"
+        self.end_early("interrupted", by_whom)
         self.attempts.stop_all(StopReason.USER)
         if again or fact.signum is None:
             self.attempts.kill_all()

@@ -51,8 +51,8 @@ class OutputSpec(Struct, frozen=True, gc=False):
     """A file, folder or glob (relative to `UnitSpec` is nothing: `path` is absolute) to be made.
 
     `empty`: may be empty; `optional`: may be missing; `unchanged`: need not be written anew.
-    `kind` is ``file``, ``folder`` (`path` ends with a slash) or ``glob`` (`path` is a pattern for
-    `glob.glob(..., recursive=True)`, in which the values of placeholders are escaped).
+    `kind` is ``file``, ``folder`` (`path` ends with a separator) or ``glob`` (``*`` and ``?``
+    within a name, ``**`` for any depth).
     """
 
     path: str

@@ -451,9 +451,12 @@ def test_a_policy_of_a_stage_leaves_the_others_alone():
 
     play.ended("s/a", Exited(1))
 
-    assert (
-        play.verdicts()
-    ) == {"s/a": "failed", "s/b": "skipped", "t/a": "succeeded", "t/b": "succeeded"}
+    assert (play.verdicts()) == {
+        "s/a": "failed",
+        "s/b": "skipped",
+        "t/a": "succeeded",
+        "t/b": "succeeded",
+    }
 
 
 def test_a_retry_that_drain_forestalls_keeps_the_verdict_of_its_last_try():

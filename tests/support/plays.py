@@ -82,6 +82,8 @@ class Play:
         self.orders: List[str] = []
         self.given: List[Order] = []
         self.live: Dict[str, int] = {}
+        self._checked_anew: List[str] = []
+        self._standings = standings or {}
         self.spec = RunSpec("run", None, "/", "/d", tuple(stages), **run)
         self.units = units
         self.history = history or History()
@@ -96,8 +98,7 @@ class Play:
         )  # fmt: skip
         self.history.add(self.base + 1, begin)  # as the sitting does: it is part of the history
         self._note(self.planner.begin(begin, []))
-        standings = standings or {}
-        early = [self._expanded(s.name, standings) for s in stages if not s.late]
+        early = [self._expanded(s.name, self._standings) for s in stages if not s.late]
         self.tell(*early)
 
     def _expanded(self, name: str, standings: Dict[str, Standing]) -> Expanded:
@@ -109,6 +110,9 @@ class Play:
         """Hand facts to the planner, some seconds later."""
         self.now += after_s
         self._note(self.planner.handle(facts, self.now, WALL + self.now))
+        while self._checked_anew:
+            again = self._expanded(self._checked_anew.pop(), self._standings)
+            self._note(self.planner.handle([again], self.now, WALL + self.now))
         return self
 
     def _note(self, orders: Sequence[Order]) -> None:
@@ -120,6 +124,9 @@ class Play:
             if isinstance(order, Start):
                 assert order.attempt.unit not in self.live, "two live attempts of one unit"
                 self.live[order.attempt.unit] = order.attempt.number
+            if isinstance(order, Expand) and not self.spec.stage(order.stage).late:
+                self._checked_anew.append(order.stage)  # known early: nothing new comes of it
+                continue
             self.orders.append(say(order))
 
     # --- facts in short ------------------------------------------------------------------
@@ -139,7 +146,7 @@ class Play:
         return self.tell(Synced(self.base + len(self.records)))
 
     def interrupted(self, signum: Optional[int] = 2) -> "Play":
-        return self.tell(Interrupted(signum, f"interrupted by signal {signum}"))
+        return self.tell(Interrupted(signum, f"signal {signum}"))
 
     def asked(self, verb: str, grace_s: Optional[float] = None) -> "Play":
         return self.tell(Asked("r1", verb, grace_s))

@@ -1,0 +1,80 @@
+"""From a run file's stage to units that are checked and know whether they are kept."""
+
+from typing import Dict, List, Mapping, Optional, Sequence
+
+from procsup.core.events import Expand, Expanded, Standing
+from procsup.core.keep import standing
+from procsup.core.replay import History
+from procsup.core.slots import Capacity
+from procsup.core.spec import RunSpec, StageSpec, UnitSpec
+from procsup.engines import preflight
+from procsup.errors import RunFileError
+from procsup.host import readings
+from procsup.runfile.load import Loaded
+
+
+class Expander:
+    """Works out the units of stages: those known at the start at once, the others when asked.
+
+    Thread-safe as far as it is used: `early` before the loop begins, `late` on one side thread,
+    and the history is only read.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        capacity: Capacity,
+        history: History,
+        environment: Mapping[str, str],
+        *,
+        fresh: bool,
+    ) -> None:
+        self._loaded = loaded
+        self._spec: RunSpec = loaded.spec
+        self._capacity = capacity
+        self._history = history
+        self._environment = environment
+        self._fresh = fresh
+
+    def early(self, units: Mapping[str, Sequence[UnitSpec]]) -> Dict[str, Expanded]:
+        """Check and weigh the units known at the start; RunFileError with all problems."""
+        found = {name: self._check(self._spec.stage(name), units[name]) for name in units}
+        problems = [fact.problem for fact in found.values() if fact.problem]
+        if problems:
+            raise RunFileError([line for text in problems for line in text.splitlines()])
+        return found
+
+    def late(self, order: Expand) -> Expanded:
+        """Work out a stage whose upstream is done; what is wrong becomes its problem."""
+        try:
+            units = self._loaded.expand(order.stage, self._capacity, order.outputs)
+        except RunFileError as error:
+            return Expanded(order.stage, problem=str(error))
+        return self._check(self._spec.stage(order.stage), units)
+
+    def _check(self, stage: StageSpec, units: Sequence[UnitSpec]) -> Expanded:
+        problems, unfit = preflight.preflight(self._spec, stage, units, self._environment)
+        if problems:
+            text = "\n".join(f"stage {stage.name}: {problem}" for problem in problems)
+            return Expanded(stage.name, problem=text)
+        program = preflight.programs(stage, units)
+        standings = [self._standing(stage, unit, program) for unit in units]
+        return Expanded(stage.name, tuple(units), tuple(standings), unfit, "", program)
+
+    def _standing(self, stage: StageSpec, unit: UnitSpec, program: Optional[str]) -> Standing:
+        history = self._history.units.get(unit.id)
+        generation = history.generation if history is not None else 0
+        return standing(
+            unit,
+            history,
+            intact=lambda of, end: readings.intact(of, end, checksum=self._spec.checksum),
+            stage=stage,
+            run_finished=generation != self._history.generation,
+            fresh=self._fresh or generation < self._history.fresh_generation,
+            program=program,
+        )
+
+
+def late_stages(spec: RunSpec, early: Mapping[str, object]) -> List[str]:
+    """Return the names of the stages whose units are not known yet."""
+    return [stage.name for stage in spec.stages if stage.name not in early]

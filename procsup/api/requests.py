@@ -1,0 +1,72 @@
+"""What is asked of a sitting, what is known when it opens, and how it ended."""
+
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from msgspec import Struct
+
+from procsup.core.events import Standing
+from procsup.core.records import End
+from procsup.core.spec import RunSpec, UnitSpec
+from procsup.core.tally import Summary
+
+
+class Request(Struct, frozen=True):
+    """Bring this run file to completion.
+
+    `variables` are ``--var``; `directory` is where the run directory shall be (``--dir``);
+    `only` holds selectors: a stage, a unit's id, a pattern over ids, or ``name=value``.
+    """
+
+    file: str = "procsup.toml"
+    variables: Dict[str, str] = {}
+    directory: Optional[str] = None
+    jobs: Optional[int] = None
+    fresh: bool = False
+    only: Tuple[str, ...] = ()
+    engine: str = "local"
+    durable: bool = True  # False: nothing is synced; for measuring what durability costs
+
+
+class Opening(NamedTuple):
+    """A sitting that holds its lock and has withdrawn what it must; nothing has started yet."""
+
+    spec: RunSpec
+    run_id: str
+    sitting: int
+    directory: str
+    first_line: str
+    notes: List[str]
+    summary: Summary
+
+
+class Ending(NamedTuple):
+    """How a sitting ended.
+
+    `status` is ``succeeded`` or ``failed`` if the run is final, else None and `reason` says why.
+    `failures` are the first ends that are neither success nor a consequence (skipped).
+    """
+
+    status: Optional[str]
+    run_id: str
+    directory: str
+    summary: Summary
+    reason: str = ""
+    signum: Optional[int] = None
+    failures: Tuple[End, ...] = ()
+    failed_total: int = 0
+    manifest_path: Optional[str] = None
+
+
+class PlannedUnit(NamedTuple):
+    """A unit of a dry run, and whether it would be kept or why it would run."""
+
+    unit: UnitSpec
+    standing: Standing
+
+
+class DryRun(NamedTuple):
+    """What a run would do; a stage whose units are known later has None."""
+
+    spec: RunSpec
+    stages: Dict[str, Optional[List[PlannedUnit]]]
+    notes: List[str]

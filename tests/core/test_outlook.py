@@ -1,0 +1,72 @@
+from procsup.core.events import Expanded, Standing
+from procsup.core.outlook import first_line, foresee, in_order, notes, outlook
+from procsup.core.records import RunFinal
+from procsup.core.replay import History
+from procsup.core.spec import After, RunSpec
+from tests.support.plays import stage, unit
+
+KEPT, STALE = Standing(True), Standing(True, stale=True)
+NEW, FAILED = Standing(False, "new"), Standing(False, "failed before")
+
+
+def run(*stages):
+    return RunSpec("run", None, "/", "/d", stages)
+
+
+def expanded(name, *standings):
+    units = tuple(unit(f"{name}/{n}") for n in range(len(standings)))
+    return Expanded(name, units, standings)
+
+
+def test_what_hangs_on_units_that_run_is_foreseen_to_run():
+    spec = run(stage("t", after=(After("s"),)), stage("s"))
+
+    seen = foresee(spec, {"s": expanded("s", NEW, KEPT), "t": expanded("t", KEPT)})
+
+    assert seen["s"] == [NEW, KEPT]
+    assert seen["t"][0].reason == "after s, which runs again"
+
+
+def test_stages_are_put_in_the_order_of_their_dependencies():
+    spec = run(stage("c", after=(After("b"),)), stage("b", inputs_from="a"), stage("a"))
+
+    assert in_order(spec) == ["a", "b", "c"]
+
+
+def test_the_first_line_counts_reasons_the_most_frequent_first():
+    spec = run(stage("s"))
+    standings = [KEPT] * 3 + [NEW] + [FAILED] * 2
+    history = History()
+
+    line = first_line(outlook(spec, {"s": expanded("s", *standings)}, None), history, fresh=False)
+
+    assert line == "kept 3 of 6, 3 to run: 2 failed before, 1 new; --fresh runs all"
+
+
+def test_the_first_line_says_when_the_run_last_finished():
+    history = History()
+    history.run_final = RunFinal("r", "succeeded", 1_700_000_000.0)
+
+    line = first_line(
+        outlook(run(stage("s")), {"s": expanded("s", KEPT)}, None), history, fresh=False
+    )
+
+    assert line.startswith("kept 1 of 1 (finished 2023-11-1")
+    assert line.endswith("), 0 to run; --fresh runs all")
+
+
+def test_stale_programs_and_late_stages_have_notes():
+    spec = run(stage("s", script="/somewhere/train.py"), stage("t", late=True))
+
+    lines = notes(outlook(spec, {"s": expanded("s", STALE, KEPT)}, None), spec)
+
+    assert lines[0].startswith("train.py changed since 1 kept units ran (--fresh runs all")
+    assert "t" in lines[1]
+
+
+def test_units_left_alone_by_only_are_counted_apart():
+    spec = run(stage("s"))
+
+    seen = outlook(spec, {"s": expanded("s", NEW, NEW)}, lambda one: one.id == "s/0")
+
+    assert (seen.to_run, seen.left_alone) == (1, 1)

@@ -1,0 +1,133 @@
+from procsup.core.outcome import Exited, Verdict
+from procsup.core.records import (
+    JOURNAL_VERSION,
+    Begin,
+    Closed,
+    End,
+    Kept,
+    Launch,
+    Planned,
+    RunFinal,
+    Spawned,
+    StageFinal,
+    Withdrawn,
+)
+from procsup.core.replay import fold
+
+
+def begin(run_id="r1", sitting=1, *, resumed=False, fresh=False):
+    return Begin(
+        JOURNAL_VERSION, run_id, sitting, "n", 0.0, "h", "b", 1, "0", "3", "x", None, resumed, fresh
+    )
+
+
+def history(*records):
+    return fold(enumerate(records, 1))
+
+
+def launch(attempt=1):
+    return Launch("a", attempt, 0.0, "f")
+
+
+def end(attempt=1, verdict=Verdict.SUCCEEDED, **settings):
+    return End("a", attempt, verdict, 1.0, exit=Exited(0), **settings)
+
+
+def test_an_empty_journal_tells_of_no_run():
+    assert history().run_id is None
+    assert history().sitting == 0
+
+
+def test_a_started_attempt_is_open_until_its_end():
+    seen = history(begin(), launch(), Spawned("a", 1, 42, 0.0))
+
+    assert (seen.units["a"].open_attempt, seen.units["a"].open_pid) == (1, 42)
+
+    seen.add(4, end())
+
+    assert seen.units["a"].open_attempt is None
+    assert seen.units["a"].ended_seq == 4
+
+
+def test_attempt_numbers_only_grow():
+    seen = history(begin(), launch(1), end(1), begin("r2", 2), launch(2))
+
+    assert seen.units["a"].last_number == 2
+
+
+def test_a_later_run_forgets_the_ends_of_an_earlier_one_only_where_it_ran():
+    seen = history(begin(), launch(), end(), begin("r2", 2))
+
+    assert len(seen.units["a"].ends) == 1
+    assert seen.units["a"].generation != seen.generation
+
+    seen.add(5, launch(2))
+
+    assert seen.units["a"].ends == []
+
+
+def test_a_resume_keeps_run_and_generation():
+    seen = history(begin(), launch(), end(), Closed(0.0, "drained"), begin("r1", 2, resumed=True))
+
+    assert (seen.run_id, seen.sitting, seen.generation) == ("r1", 2, 1)
+    assert seen.closed is None
+
+
+def test_tries_count_until_a_final_verdict():
+    failed = end(1, Verdict.FAILED, final=False)
+    seen = history(begin(), launch(1), failed)
+
+    assert seen.units["a"].tried == 1
+
+    seen.add(4, launch(2))
+    seen.add(5, end(2, Verdict.FAILED))
+
+    assert seen.units["a"].tried == 0
+
+
+def test_a_second_end_of_an_attempt_replaces_the_first():
+    seen = history(
+        begin(), launch(), end(verdict=Verdict.FAILED, final=False), end(verdict=Verdict.FAILED)
+    )
+
+    assert [one.final for one in seen.units["a"].ends] == [True]
+
+
+def test_a_plan_of_a_later_sitting_replaces_the_earlier_one():
+    seen = history(
+        begin(),
+        Planned("s", ["a"], False),
+        Planned("s", ["b"]),
+        begin("r1", 2, resumed=True),
+        Planned("s", ["c"]),
+    )
+
+    assert seen.plan == {"s": ["c"]}
+
+
+def test_what_is_withdrawn_is_no_longer_final():
+    seen = history(
+        begin(),
+        StageFinal("s", "succeeded", {}),
+        RunFinal("r1", "succeeded", 0.0),
+        Withdrawn(["s"]),
+    )
+
+    assert seen.finals == {}
+    assert seen.run_final is None
+
+
+def test_verdicts_are_counted_over_the_plan_kept_ones_included():
+    seen = history(
+        begin(), launch(), end(), begin("r2", 2), Planned("s", ["a", "b"]), Kept("s", ["a"])
+    )
+
+    assert seen.verdict_counts("s") == {Verdict.SUCCEEDED: 1}
+
+    seen.add(7, launch(2))
+
+    assert seen.verdict_counts("s") == {}
+
+
+def test_a_fresh_run_marks_where_keeping_ends():
+    assert history(begin(), begin("r2", 2, fresh=True)).fresh_generation == 2

@@ -1,0 +1,91 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from procsup.core.slots import Capacity, Needs, Slots, why_never
+
+
+def test_tenths_of_a_cpu_add_up_to_a_whole():
+    slots = Slots(Capacity(1.0))
+
+    placements = [slots.place(Needs(0.1)) for _ in range(11)]
+
+    assert placements[10] is None
+    assert None not in placements[:10]
+
+
+def test_memory_is_counted_only_where_it_is_asked_for_and_limited():
+    slots = Slots(Capacity(8.0, memory_bytes=100))
+
+    assert slots.place(Needs(1.0, 60)) is not None
+    assert slots.place(Needs(1.0, 60)) is None
+    assert slots.place(Needs(1.0)) is not None
+
+
+def test_pinned_units_get_whole_cpus_of_their_own():
+    slots = Slots(Capacity(4.0, cpu_ids=(0, 1, 2, 3)))
+
+    one = slots.place(Needs(2.0, pinned=True))
+    two = slots.place(Needs(2.0, pinned=True))
+
+    assert one is not None
+    assert two is not None
+    assert {0, 1, 2, 3} == set(one.cpu_ids) | set(two.cpu_ids)
+    assert slots.place(Needs(1.0, pinned=True)) is None
+
+
+def test_cpus_beyond_those_of_the_machine_are_shared_not_pinned():
+    slots = Slots(Capacity(4.0, cpu_ids=(0, 1)))
+
+    ids = [slots.place(Needs(1.0, pinned=True)).cpu_ids for _ in range(4)]
+
+    assert ids == [(0,), (1,), (), ()]
+
+
+def test_jobs_limit_the_number_of_live_units():
+    slots = Slots(Capacity(8.0, jobs=1))
+    placement = slots.place(Needs(1.0))
+
+    assert slots.place(Needs(1.0)) is None
+
+    slots.give_back(placement)
+
+    assert slots.place(Needs(1.0)) is not None
+
+
+def test_it_is_said_why_a_unit_never_fits():
+    capacity = Capacity(2.0, memory_bytes=100)
+
+    assert why_never(Needs(2.0, 100), capacity) is None
+    assert (
+        why_never(Needs(3.0, 200), capacity) == "needs 3 cpus of 2 and 200 bytes of memory of 100"
+    )
+
+
+needs = st.builds(
+    Needs,
+    st.sampled_from([0.1, 0.5, 1.0, 2.0]),
+    st.sampled_from([None, 10, 50]),
+    st.booleans(),
+)
+
+
+@given(st.lists(st.tuples(st.booleans(), needs), max_size=60))
+def test_whatever_is_taken_and_given_back_no_cpu_is_pinned_twice_and_all_comes_back(steps):
+    capacity = Capacity(3.0, 100, (0, 1, 2), 4)
+    slots = Slots(capacity)
+    held = []
+    for give, need in steps:
+        if give and held:
+            slots.give_back(held.pop())
+            continue
+        placement = slots.place(need)
+        if placement is not None:
+            held.append(placement)
+        pinned = [cpu for one in held for cpu in one.cpu_ids]
+        assert len(pinned) == len(set(pinned))
+        assert sum(one.cpus for one in held) <= 3.0 + 1e-6
+        assert len(held) <= 4
+    for placement in held:
+        slots.give_back(placement)
+
+    assert all(slots.place(Needs(1.0, 30, True)) is not None for _ in range(3))
