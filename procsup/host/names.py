@@ -1,0 +1,48 @@
+"""How the system calls its interpreters, and how long it lets a command line be."""
+
+import os
+import sys
+from typing import NamedTuple, Tuple
+
+
+class ArgumentLimits(NamedTuple):
+    """What an argv may hold, in bytes (Windows: UTF-16 units), terminators included."""
+
+    one: int
+    total: int
+
+
+def python_command(version: str) -> Tuple[str, ...]:
+    """Return the argv that starts Python of a version such as ``3.12``."""
+    if sys.platform == "win32":
+        return ("py", f"-{version}")
+    return (f"python{version}",)
+
+
+def running_python() -> str:
+    """Return the path of the interpreter that runs procsup."""
+    return sys.executable or python_command(f"{sys.version_info[0]}.{sys.version_info[1]}")[0]
+
+
+def argument_limits() -> ArgumentLimits:
+    """Return the system's limits for argv and declared environment together, rounded down.
+
+    Linux: MAX_ARG_STRLEN is 128 KiB, the total a quarter of the stack limit, 2 MiB by default;
+    macOS: ARG_MAX is 1 MiB; Windows: 32,767 characters in all. Some room is left for what the
+    environment inherits.
+    """
+    if sys.platform == "win32":
+        return ArgumentLimits(32_000, 32_000)
+    if sys.platform == "darwin":
+        return ArgumentLimits(900_000, 900_000)
+    return ArgumentLimits(128 * 1024 - 1, 1_900_000)
+
+
+def is_bare_name(program: str) -> bool:
+    """Tell whether the system looks for a program of this name in PATH."""
+    return not os.path.dirname(program)
+
+
+def path_key(path: str) -> str:
+    """Return what two paths have in common if they name the same file to this system."""
+    return os.path.normcase(path)
