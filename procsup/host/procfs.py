@@ -106,18 +106,24 @@ def ancestors(pid: int) -> List[int]:
     return found
 
 
-def environment(pid: int) -> Dict[str, str]:
-    """Return the environment that `pid` was started with; empty if it may not be read."""
-    return parse_environment(_read(f"/proc/{pid}/environ"))
+def peak_memory_bytes(pid: int) -> Optional[int]:
+    """Return the most memory it ever had resident (VmHWM, which the kernel gives in KiB)."""
+    for line in _read(f"/proc/{pid}/status").splitlines():
+        if line.startswith(b"VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
 
 
 def raw_environment(pid: int) -> bytes:
-    """Return the same, as the kernel gives it: ``NAME=value`` with a NUL after each."""
+    """Return the environment that `pid` was started with: ``NAME=value`` with a NUL after each.
+
+    Empty if it may not be read: of another user, or of a process that has ended.
+    """
     return _read(f"/proc/{pid}/environ")
 
 
 def parse_environment(data: bytes) -> Dict[str, str]:
-    """Take the kernel's form apart."""
+    """Take apart what `raw_environment` returns."""
     pairs = (entry.partition(b"=") for entry in data.split(b"\0") if b"=" in entry)
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
 

@@ -1,0 +1,344 @@
+"""What this machine is and has, and how process trees on it are doing.
+
+psutil observes and never waits: waiting would take an exit status that belongs to the engine.
+It is imported when it is first needed, after the first unit has started. A process that is
+gone, or that may not be looked at, never raises here.
+"""
+
+import math
+import os
+import signal
+import sys
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from procsup.core.slots import Capacity
+from procsup.host import procfs
+
+RUN_COOKIE = "PROCSUP_RUN"
+UNIT_COOKIE = "PROCSUP_UNIT"
+
+
+class TreeSample(NamedTuple):
+    """One reading of a process and all its descendants.
+
+    CPU seconds are those of the living and of the children that they have reaped. Memory is the
+    sum of resident sets (shared pages count for each). `peak_bytes` is the sum of each living
+    process' own high-water mark: VmHWM of proc(5), PeakWorkingSetSize on Windows; None on macOS.
+    """
+
+    cpu_user_s: float
+    cpu_system_s: float
+    memory_bytes: int
+    peak_bytes: Optional[int]
+    processes: int
+    affinity: Optional[List[int]]
+
+
+# --- the machine -------------------------------------------------------------------------
+
+
+def host_name() -> str:
+    """Return the network name of this machine."""
+    if sys.platform == "win32":
+        return os.environ.get("COMPUTERNAME", "") or "windows"
+    return os.uname().nodename
+
+
+def boot_id() -> str:
+    """Return what changes with every boot and with nothing else; empty where nothing says it."""
+    if sys.platform == "linux":
+        return _first_line("/proc/sys/kernel/random/boot_id")
+    if sys.platform == "darwin":
+        return _sysctl("kern.bootsessionuuid")
+    if sys.platform == "win32":
+        return _windows_boot_number()
+    return ""
+
+
+def platform_text() -> str:
+    """Return system, release and architecture, for records: ``Linux 6.1.0 x86_64``."""
+    if sys.platform == "win32":
+        version = sys.getwindowsversion()
+        machine = os.environ.get("PROCESSOR_ARCHITECTURE", "")
+        return f"Windows {version.major}.{version.minor}.{version.build} {machine}".strip()
+    name = os.uname()
+    return f"{name.sysname} {name.release} {name.machine}"
+
+
+def capacity(
+    *, cpus: Optional[float], memory_bytes: Optional[int], jobs: Optional[int]
+) -> Capacity:
+    """Return what a run may use: what is given here, else what this process may really use.
+
+    That is the smaller of its CPU affinity and its CPU quota (rounded up), and the smallest of
+    physical memory and the memory limits of its control groups. `jobs` without `cpus` raises the
+    number of CPUs to it: four jobs means four at once.
+    """
+    from procsup.host import cgroups
+
+    limits = cgroups.limits() if sys.platform == "linux" else cgroups.Limits()
+    ids = read_affinity(os.getpid()) or []
+    if cpus is None:
+        cpus = float(len(ids) or os.cpu_count() or 1)
+        if limits.cpus is not None:
+            cpus = min(cpus, float(math.ceil(limits.cpus)))
+        cpus = max(cpus, float(jobs or 0))
+    if memory_bytes is None:
+        known = (physical_memory_bytes(), limits.memory_bytes)
+        memory_bytes = min((size for size in known if size is not None), default=None)
+    return Capacity(cpus, memory_bytes, tuple(ids), jobs, host_name())
+
+
+def physical_memory_bytes() -> Optional[int]:
+    """Return the size of the memory; None if the system does not say."""
+    if sys.platform == "linux":
+        pages = os.sysconf("SC_PHYS_PAGES")
+        return pages * os.sysconf("SC_PAGE_SIZE") if pages > 0 else None
+    psutil = _psutil()
+    return int(psutil.virtual_memory().total)
+
+
+# --- one process -------------------------------------------------------------------------
+
+
+def read_affinity(pid: int) -> Optional[List[int]]:
+    """Return the ids of the CPUs that the process' main thread may run on, sorted.
+
+    None if it is gone, or on a system without affinity (macOS).
+    """
+    if sys.platform == "linux":
+        try:
+            return sorted(os.sched_getaffinity(pid))
+        except OSError:
+            return None
+    if sys.platform == "win32":
+        psutil = _psutil()
+        try:
+            return sorted(psutil.Process(pid).cpu_affinity() or ()) or None
+        except (psutil.Error, OSError):
+            return None
+    return None
+
+
+def set_affinity(pid: int, cpus: Sequence[int]) -> None:
+    """Let the process' main thread (0: the calling thread) run on these CPUs only.
+
+    Does nothing if it is gone, or on a system without affinity. OSError if no such CPU is online.
+    On Windows it is the whole process, and 0 means this one.
+    """
+    if sys.platform == "linux":
+        try:
+            os.sched_setaffinity(pid, cpus)
+        except ProcessLookupError:
+            pass  # it ended, as anything may at any time
+    elif sys.platform == "win32":
+        psutil = _psutil()
+        try:
+            psutil.Process(pid or None).cpu_affinity(list(cpus))
+        except psutil.NoSuchProcess:
+            pass  # likewise
+        except ValueError as error:
+            raise OSError(str(error)) from error
+
+
+def resume(pid: int) -> None:
+    """Let a process run that was created suspended (Windows); nothing if it is gone."""
+    psutil = _psutil()
+    try:
+        psutil.Process(pid).resume()
+    except psutil.NoSuchProcess:
+        pass  # killed before it ever ran
+
+
+# --- trees -------------------------------------------------------------------------------
+
+
+def descendants(pid: int) -> List[int]:
+    """Return the pids of all descendants, zombies too; parents come before their children."""
+    if sys.platform == "linux":
+        return [process.pid for process in procfs.descendants(pid)]
+    psutil = _psutil()
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except (psutil.Error, OSError):
+        return []
+
+
+def tree(pid: int) -> List[procfs.Process]:
+    """Return a process and all its descendants, as they are now; what has ended is left out."""
+    if sys.platform == "linux":
+        main = procfs.look(pid)
+        below = procfs.descendants(pid)
+    else:
+        main = _look_by_psutil(pid)
+        below = list(filter(None, map(_look_by_psutil, descendants(pid))))
+    return [process for process in [main, *below] if process is not None and not process.dead]
+
+
+def kill(process: procfs.Process) -> bool:
+    """End this very process by force; False if it is gone. PermissionError is the caller's."""
+    if sys.platform == "linux":
+        return procfs.send_signal(process, signal.SIGKILL)
+    return _act_by_psutil(process, "kill")
+
+
+def suspend(process: procfs.Process) -> bool:
+    """Stop this very process, so that it makes no more children; otherwise as `kill`."""
+    if sys.platform == "linux":
+        return procfs.send_signal(process, signal.SIGSTOP)
+    return _act_by_psutil(process, "suspend")
+
+
+def _look_by_psutil(pid: int) -> Optional[procfs.Process]:
+    psutil = _psutil()
+    try:
+        process = psutil.Process(pid)
+        state = "Z" if process.status() == psutil.STATUS_ZOMBIE else "R"
+        # The start is only compared with itself: milliseconds will do for ticks.
+        return procfs.Process(pid, process.ppid(), state, int(process.create_time() * 1000))
+    except (psutil.Error, OSError):
+        return None
+
+
+def _act_by_psutil(process: procfs.Process, verb: str) -> bool:
+    psutil = _psutil()
+    try:
+        handle = psutil.Process(process.pid)
+        if int(handle.create_time() * 1000) != process.start_ticks:
+            return False
+        getattr(handle, verb)()  # compares once more
+        return True
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied as error:
+        raise PermissionError(str(error)) from error
+
+
+def sample_tree(pid: int) -> Optional[TreeSample]:
+    """Read a process and its descendants; None if the process is gone or has ended."""
+    main = _sample(pid)
+    if main is None:
+        return None
+    found = [main, *filter(None, map(_sample, descendants(pid)))]
+    peaks = [sample.peak_bytes for sample in found if sample.peak_bytes is not None]
+    return TreeSample(
+        cpu_user_s=sum(sample.cpu_user_s for sample in found),
+        cpu_system_s=sum(sample.cpu_system_s for sample in found),
+        memory_bytes=sum(sample.memory_bytes for sample in found),
+        peak_bytes=sum(peaks) if peaks else None,
+        processes=len(found),
+        affinity=read_affinity(pid),
+    )
+
+
+def _sample(pid: int) -> Optional[TreeSample]:
+    psutil = _psutil()
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            cpu, memory = process.cpu_times(), process.memory_info()
+    except (psutil.Error, OSError):
+        return None  # gone, or hidden
+    return TreeSample(
+        # psutil gives the times of reaped children apart (0 where the system does not count them).
+        cpu_user_s=cpu.user + getattr(cpu, "children_user", 0.0),
+        cpu_system_s=cpu.system + getattr(cpu, "children_system", 0.0),
+        memory_bytes=memory.rss,
+        peak_bytes=_peak_bytes(pid, memory),
+        processes=1,
+        affinity=None,
+    )
+
+
+def _peak_bytes(pid: int, memory: Any) -> Optional[int]:
+    if sys.platform == "linux":
+        return procfs.peak_memory_bytes(pid)
+    peak = getattr(memory, "peak_wset", None)
+    return None if peak is None else int(peak)
+
+
+def processes_with_cookie(run_id: str) -> List[Tuple[int, Dict[str, str]]]:
+    """Return pid and environment of each process that a unit of this run started.
+
+    They are known by PROCSUP_RUN in the environment they were started with, which only processes
+    of the same user show. This process and its ancestors are left out, and so are the ended.
+    """
+    if sys.platform == "linux":
+        ours = {os.getpid(), *procfs.ancestors(os.getpid())}
+        return [
+            (pid, procfs.parse_environment(data))
+            for pid in procfs.everyone()
+            if pid not in ours
+            for data in [procfs.raw_environment(pid)]
+            if _has_cookie(data, run_id)
+        ]
+    return _processes_with_cookie_by_psutil(run_id)
+
+
+def _has_cookie(data: bytes, run_id: str) -> bool:
+    cookie = os.fsencode(f"{RUN_COOKIE}={run_id}")
+    return cookie in data and cookie in data.split(b"\0")
+
+
+def _processes_with_cookie_by_psutil(run_id: str) -> List[Tuple[int, Dict[str, str]]]:
+    psutil = _psutil()
+    me = psutil.Process()
+    ours = {me.pid, *(parent.pid for parent in me.parents())}
+    found: List[Tuple[int, Dict[str, str]]] = []
+    for process in psutil.process_iter():
+        try:
+            environment = {} if process.pid in ours else process.environ()
+        except (psutil.Error, OSError):
+            continue  # gone, or somebody else's
+        if environment.get(RUN_COOKIE) == run_id:
+            found.append((process.pid, environment))
+    return found
+
+
+# --- small readings ----------------------------------------------------------------------
+
+
+def _psutil() -> Any:
+    import psutil  # type: ignore[import-untyped,unused-ignore]
+
+    return psutil
+
+
+def _first_line(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.readline().strip()
+    except OSError:
+        return ""
+
+
+def _sysctl(name: str) -> str:
+    """Read a text by sysctlbyname(3)."""
+    import ctypes
+
+    try:
+        text, size = ctypes.create_string_buffer(128), ctypes.c_size_t(128)
+        failed = ctypes.CDLL(None).sysctlbyname(
+            name.encode(), text, ctypes.byref(size), None, ctypes.c_size_t(0)
+        )
+    except (OSError, AttributeError):
+        return ""
+    return "" if failed else text.value.decode("ascii", "replace")
+
+
+def _windows_boot_number() -> str:
+    """Read the number of boots that the memory manager counts (PrefetchParameters\\BootId)."""
+    if sys.platform != "win32":
+        return ""
+    import winreg
+
+    path = (
+        "SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Memory Management\\PrefetchParameters"
+    )
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, path) as key:
+            return f"boot-{winreg.QueryValueEx(key, 'BootId')[0]}"
+    except OSError:
+        return ""
