@@ -1,0 +1,150 @@
+"""A run that goes on alone: started in a session of its own, left when it says that it is ready.
+
+The starting process reads one line of JSON from the other's stdout and passes its stderr on until
+then. From there on the run writes to its own log; nobody holds the other end of anything.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from typing import IO, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+from procsup.host import guard
+
+# The same package as here is imported, wherever it lies, and nothing of that place stays in the
+# search path or gets into the environment of units. The current folder is not searched.
+_BOOT = """\
+import sys
+if sys.path and sys.path[0] == "": del sys.path[0]
+sys.argv[0] = "procsup"
+home = sys.argv.pop(1)
+sys.path.insert(0, home)
+import procsup
+sys.path.remove(home)
+from procsup.__main__ import main
+sys.exit(main(detached=True))
+"""
+_LAST_WORDS_S = 2.0
+_SAID_LIMIT_BYTES = 1 << 16
+
+
+class Detached(NamedTuple):
+    """How a detached start went: `ready` is what it announced; None: it ended before.
+
+    Then `exit_code` is its code (negative: the signal that ended it) and `said` its stderr.
+    """
+
+    ready: Optional[Dict[str, Any]]
+    exit_code: Optional[int]
+    said: str
+
+
+def start_detached(
+    argv: Sequence[str], *, relay: Optional[Callable[[bytes], object]] = None
+) -> Detached:
+    """Start ``procsup ARGV...`` detached; return when it announced that it is ready, or ended.
+
+    `relay` gets what it writes to stderr until then; the default writes it to our own stderr.
+    Ended by an exception (Ctrl-C), the start is called off. OSError if nothing can be started.
+    """
+    line = guard.lifeline()
+    if line is not None:
+        line.release()  # what is started here shall live on
+    child = _spawn(argv)
+    assert child.stdout is not None
+    assert child.stderr is not None
+    said: List[bytes] = []
+    listener = threading.Thread(
+        target=_listen, args=(child.stderr, said, relay or _to_our_stderr), daemon=True
+    )
+    listener.start()
+    try:
+        with child.stdout:
+            ready = _read_announcement(child.stdout)
+        exit_code = child.wait() if ready is None else None
+        # A ready child has let go of the pipe; of one that ended, others may still hold it.
+        listener.join(_LAST_WORDS_S)
+    except BaseException:
+        child.terminate()
+        raise
+    finally:
+        # Takes its exit status one day, so that no zombie is left in a program that lives longer.
+        threading.Thread(target=child.wait, daemon=True).start()
+    return Detached(ready, exit_code, b"".join(said).decode("utf-8", "replace"))
+
+
+def announce(ready: Mapping[str, Any], log_path: str) -> None:
+    """In the detached process: tell the starter that all is ready, then `let_go`."""
+    line = json.dumps(dict(ready), separators=(",", ":")) + "\n"
+    try:
+        os.write(1, line.encode("ascii"))
+    except OSError:
+        pass  # the starter is gone; the run goes on all the same
+    let_go(log_path)
+
+
+def let_go(log_path: str) -> None:
+    """Point stdout and stderr to the end of this log file (0600, not through a symbolic link)."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    log = os.open(log_path, flags, 0o600)
+    try:
+        for fd in (1, 2):
+            os.dup2(log, fd)
+    finally:
+        os.close(log)
+
+
+def _spawn(argv: Sequence[str]) -> "subprocess.Popen[bytes]":
+    home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    options: Dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        options = {"creationflags": flags}
+    return subprocess.Popen(
+        [sys.executable, *_interpreter_options(), "-c", _BOOT, home, *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
+
+
+def _interpreter_options() -> List[str]:
+    """Return the options that decide which modules are found: the other must find the same."""
+    if sys.flags.isolated:
+        return ["-I"]
+    options = ["-E"] if sys.flags.ignore_environment else []
+    return [*options, "-s"] if sys.flags.no_user_site else options
+
+
+def _read_announcement(stdout: IO[bytes]) -> Optional[Dict[str, Any]]:
+    for line in stdout:
+        try:
+            ready = json.loads(line)
+        except ValueError:
+            continue  # something else that wrote there
+        if isinstance(ready, dict):
+            return ready
+    return None
+
+
+def _listen(stderr: IO[bytes], said: List[bytes], relay: Callable[[bytes], object]) -> None:
+    with stderr:
+        size = 0
+        for line in stderr:
+            if size < _SAID_LIMIT_BYTES:
+                said.append(line)
+                size += len(line)
+            relay(line)
+
+
+def _to_our_stderr(line: bytes) -> None:
+    try:
+        os.write(2, line)
+    except OSError:
+        pass  # closed: nobody wants to know
