@@ -1,0 +1,1 @@
+"""Where the edges meet the loop: the library, waiting, asking."""

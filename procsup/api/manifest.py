@@ -1,0 +1,120 @@
+"""The manifest as the library gives it: the head at once, the units when they are asked for."""
+
+import os
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from procsup.core.manifest import Head, OutputRecord, StageCounts, UnitRecord
+from procsup.core.outcome import Reading
+from procsup.core.text import plural
+from procsup.errors import OutputsChanged, RunUnfinished
+from procsup.host.files import AnyPath
+from procsup.host.readings import same
+from procsup.report.rows import row_of_record
+from procsup.store.manifest import read_manifest as read_file
+
+_NAMED = 10
+
+
+class Manifest:
+    """A final run, or a final stage of one.
+
+    `head` holds all but the units, `path` is the file. Units are read when they are first asked
+    for; RunUnfinished if the run was begun again meanwhile and the file is no longer the same.
+    """
+
+    def __init__(self, path: AnyPath, head: Head) -> None:
+        self.path = Path(path)
+        self.head = head
+        self._units: Optional[Tuple[UnitRecord, ...]] = None
+
+    def __repr__(self) -> str:
+        return f"<Manifest of {self.head.name}: {self.status}, run {self.run_id}>"
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self.head.run_id
+
+    @property
+    def status(self) -> str:
+        """``succeeded`` or ``failed``; of a stage also ``skipped``."""
+        return self.head.status
+
+    @property
+    def ok(self) -> bool:
+        """Every unit succeeded."""
+        return self.head.status == "succeeded"
+
+    @property
+    def directory(self) -> Path:
+        """The run directory."""
+        return Path(self.head.directory)
+
+    @property
+    def stages(self) -> Mapping[str, StageCounts]:
+        """The stages in numbers."""
+        return self.head.stages
+
+    @property
+    def units(self) -> Sequence[UnitRecord]:
+        """All units, in order."""
+        if self._units is None:
+            self._units = tuple(self.read_units())
+        return self._units
+
+    def read_units(self) -> Iterator[UnitRecord]:
+        """Read the units one by one, in constant memory."""
+        if self._units is not None:
+            yield from self._units
+            return
+        if not os.path.exists(self.path):
+            raise self._begun_again()
+        head, units = read_file(self.path)
+        if (head.run_id, head.journal) != (self.head.run_id, self.head.journal):
+            raise self._begun_again()
+        yield from units
+
+    def outputs(self, stage: Optional[str] = None) -> List[Path]:
+        """Return the outputs of the succeeded units, of all stages or one: files as recorded.
+
+        OutputsChanged if one of them is no longer what the manifest vouches for.
+        """
+        self.verify(stage)
+        return [Path(output.path) for output in self._outputs(stage)]
+
+    def verify(self, stage: Optional[str] = None) -> None:
+        """Compare every output with its record: size and time, or content where it is known.
+
+        OutputsChanged names those that differ.
+        """
+        changed = list(changed_outputs(self._outputs(stage)))
+        if not changed:
+            return
+        named = [f"  {line}" for line in changed[:_NAMED]]
+        if len(changed) > _NAMED:
+            named.append(f"  ... and {len(changed) - _NAMED} more")
+        count = plural(len(changed), "output")
+        verb = "is" if len(changed) == 1 else "are"
+        raise OutputsChanged("\n".join([f"{count} {verb} no longer as recorded:", *named]))
+
+    def rows(self) -> List[Dict[str, Any]]:
+        """Return one flat row per unit: ``pandas.DataFrame(manifest.rows())``."""
+        return [row_of_record(unit) for unit in self.units]
+
+    def _outputs(self, stage: Optional[str]) -> Iterator[OutputRecord]:
+        for unit in self.read_units():
+            if stage is None or unit.stage == stage:
+                yield from unit.outputs
+
+    def _begun_again(self) -> RunUnfinished:
+        return RunUnfinished(f"{self.path} is withdrawn or of another run: it was begun again")
+
+
+def changed_outputs(outputs: Iterator[OutputRecord]) -> Iterator[str]:
+    """Yield ``path: what differs`` for each output that is not what its record says."""
+    for output in outputs:
+        reading = Reading(output.path, output.size, output.mtime_ns, output.sha256)
+        is_same, reason = same(reading, checksum="auto")
+        if not is_same:
+            yield f"{output.path}: {reason}"
