@@ -1,0 +1,1 @@
+"""The smallest Python unit: ``python -m noop`` starts, does nothing and ends."""
