@@ -1,0 +1,310 @@
+"""One start of a unit: its environment, its files, its process.
+
+Whatever goes wrong with the unit's own things comes back as a `NotStarted`; half a start is
+undone. Nothing of the inherited environment is written down anywhere.
+"""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Dict, List, Mapping, Optional, Tuple, Union
+
+from procsup.core.events import Start
+from procsup.core.outcome import AttemptId, NotStarted
+from procsup.core.spec import SCRATCH, StageSpec, UnitSpec
+from procsup.host import system
+
+_THREAD_CAPS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+_PYTHON_HABITS = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
+# Ours, and not those of a unit in which this run may itself be running.
+_COOKIES = re.compile(
+    r"PROCSUP_(RUN|STAGE|UNIT|INDEX|ATTEMPT|CPUS|GPUS|MEMORY_BYTES|UNIT_FILE|SCRATCH)"
+)
+_WILDCARD = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What an engine is given of the run that it works for; all paths are absolute.
+
+    `environment` is what units inherit; `log_paths` names an attempt's logs (stdout, stderr);
+    `inherited_fds` stay open in units (POSIX).
+    """
+
+    run_id: str
+    environment: Mapping[str, str]
+    log_paths: Callable[[AttemptId, str], Tuple[Path, Path]]
+    run_dir: Path
+    inherited_fds: Tuple[int, ...] = ()
+
+
+class Stream:
+    """Where one of a child's streams goes: a log, or a file of the user's (`target`)."""
+
+    __slots__ = ("log_path", "target", "written_path")
+
+    def __init__(self, log_path: str, target: Optional[str], attempt: AttemptId) -> None:
+        self.log_path = log_path
+        self.target = target
+        self.written_path = log_path if target is None else str(temporary_output(target, attempt))
+
+    def open(self) -> int:
+        """Open it for the child."""
+        if self.target is None:
+            return system.open_log(self.log_path)
+        return system.open_target(self.written_path)
+
+    def remove(self) -> None:
+        """Remove what was opened for nothing."""
+        try:
+            os.unlink(self.written_path)
+        except OSError:
+            pass  # somebody else was faster; an empty file that stays does no harm
+
+
+class Preparation:
+    """What was made for an attempt, and what is being made (`step`), so that it can be undone."""
+
+    __slots__ = ("fds", "folder", "name", "scratch_path", "step", "streams")
+
+    def __init__(self, stdout_path: str) -> None:
+        self.folder, file_name = os.path.split(stdout_path)
+        self.name = os.path.splitext(file_name)[0]  # fit for a file: "<safe unit name>.<attempt>"
+        self.fds: List[int] = []  # ours, to be closed after the start in any case
+        self.streams: List[Stream] = []  # stdout, and stderr if that is another
+        self.scratch_path: Optional[str] = None
+        self.step = ""
+
+    def open_stream(self, stream: Stream) -> int:
+        """Open a stream and remember it."""
+        self.step = "output file"
+        fd = stream.open()
+        self.fds.append(fd)
+        self.streams.append(stream)
+        return fd
+
+    def close_fds(self) -> None:
+        """Close our copies; the child has its own."""
+        for fd in self.fds:
+            os.close(fd)
+        self.fds.clear()
+
+    def undo(self) -> None:
+        """Remove what was made for nothing."""
+        for stream in self.streams:
+            stream.remove()
+        if self.scratch_path is not None:
+            shutil.rmtree(self.scratch_path, ignore_errors=True)
+
+
+class Started:
+    """A start that worked. With one file for both streams, `stderr` is None."""
+
+    __slots__ = ("child", "scratch_path", "stderr", "stdout")
+
+    def __init__(self, child: system.Child, made: Preparation) -> None:
+        self.child = child
+        self.stdout = made.streams[0]
+        self.stderr = made.streams[1] if len(made.streams) > 1 else None
+        self.scratch_path = made.scratch_path
+
+
+def temporary_output(path: Union[str, Path], attempt: AttemptId) -> Path:
+    """Return the name under which a declared stdout or stderr is written until it is published."""
+    folder, name = os.path.split(os.fspath(path))
+    return Path(folder, f".{name}.procsup-{attempt.number}")
+
+
+class Starter:
+    """Starts attempts; remembers what is the same for all units of a stage."""
+
+    def __init__(self, surroundings: Surroundings, *, merged_logs: bool) -> None:
+        self._surroundings = surroundings
+        self._merged_logs = merged_logs
+        self._run_dir = os.fspath(surroundings.run_dir)
+        self._bases: Dict[Tuple[str, float], Dict[str, str]] = {}
+        self._programs: Dict[Tuple[str, str, str], str] = {}  # (name, PATH, cwd) -> file
+        self._null_fd = system.open_null()
+
+    def close(self) -> None:
+        """Release what all starts shared."""
+        os.close(self._null_fd)
+
+    def start(self, order: Start, stage: StageSpec) -> Union[Started, NotStarted]:
+        """Make what the attempt needs, and start it."""
+        if not order.unit.argv:
+            return NotStarted("the command is empty")
+        out_path, err_path = self._surroundings.log_paths(order.attempt, order.unit.stage)
+        made = Preparation(os.fspath(out_path))
+        launch: Optional[system.Launch] = None
+        try:
+            launch = self._prepare(order, stage, made, os.fspath(err_path))
+            return Started(system.spawn(launch), made)
+        except (OSError, ValueError, TypeError) as error:
+            self._programs.clear()  # they may have moved
+            made.undo()
+            return system.why_not_started(error, launch, made.step)
+        finally:
+            made.close_fds()
+
+    def _prepare(
+        self, order: Start, stage: StageSpec, made: Preparation, err_path: str
+    ) -> system.Launch:
+        unit = order.unit
+        env = self._environment(order, stage)
+        argv = unit.argv
+        made.step = "output folder"
+        _make_folders(unit)
+        if stage.scratch:
+            argv = self._make_scratch(order, made, env)
+        if unit.lists:
+            made.step = "list of inputs"
+            _write_lists(unit.lists)
+        if stage.unit_file:
+            self._write_unit_file(order, made, env)
+        stdin = self._null_fd if unit.stdin is None else _open_stdin(unit.stdin, made)
+        out_path = os.path.join(made.folder, made.name + ".out")
+        stdout = made.open_stream(Stream(out_path, unit.stdout, order.attempt))
+        is_one = unit.stdout == unit.stderr and (self._merged_logs or unit.stdout is not None)
+        stderr = (
+            stdout if is_one else made.open_stream(Stream(err_path, unit.stderr, order.attempt))
+        )
+        made.step = ""
+        return system.Launch(
+            self._program(argv[0], env, unit.cwd),
+            argv,
+            unit.cwd,
+            env,
+            stdin,
+            stdout,
+            stderr,
+            self._surroundings.inherited_fds,
+            order.placement.cpu_ids,
+        )
+
+    def _program(self, name: str, env: Mapping[str, str], cwd: str) -> str:
+        key = (name, env.get("PATH", os.defpath), cwd)
+        found = self._programs.get(key)
+        if found is None:
+            found = self._programs[key] = system.find_program(*key)
+        return found
+
+    # --- environment ---------------------------------------------------------------------
+
+    def _environment(self, order: Start, stage: StageSpec) -> Dict[str, str]:
+        unit, placement = order.unit, order.placement
+        base = self._bases.get((stage.name, placement.cpus))
+        if base is None:
+            base = self._base_environment(stage, placement.cpus)
+            self._bases[stage.name, placement.cpus] = base
+        env = base.copy()
+        for name, value in unit.env.items():
+            env[system.environment_key(name)] = value
+        if stage.pythonpath:
+            inherited = env.get("PYTHONPATH")
+            folders = (*stage.pythonpath, *([inherited] if inherited else []))
+            env["PYTHONPATH"] = os.pathsep.join(folders)
+        env["PROCSUP_RUN"] = self._surroundings.run_id
+        env["PROCSUP_STAGE"] = unit.stage
+        env["PROCSUP_UNIT"] = order.attempt.unit
+        env["PROCSUP_INDEX"] = str(unit.index)
+        env["PROCSUP_ATTEMPT"] = str(order.attempt.number)
+        env["PROCSUP_CPUS"] = f"{placement.cpus:g}"
+        if placement.memory_bytes is not None:
+            env["PROCSUP_MEMORY_BYTES"] = str(placement.memory_bytes)
+        return env
+
+    def _base_environment(self, stage: StageSpec, cpus: float) -> Dict[str, str]:
+        """Return what a stage's units inherit; what the user has set wins over our habits."""
+        base: Dict[str, str] = {}
+        if stage.is_python:
+            base.update(_PYTHON_HABITS)
+            base.update(dict.fromkeys(_THREAD_CAPS, str(max(1, int(cpus)))))
+        for name, value in self._surroundings.environment.items():
+            if _COOKIES.fullmatch(name) is None:
+                base[system.environment_key(name)] = value
+        return base
+
+    # --- files -----------------------------------------------------------------------------
+
+    def _make_scratch(
+        self, order: Start, made: Preparation, env: Dict[str, str]
+    ) -> Tuple[str, ...]:
+        """Make the attempt's scratch folder, put it into `env`, return the argv that names it."""
+        made.step = "scratch folder"
+        path = os.path.join(self._run_dir, "scratch", f"{order.unit.stage}.{made.name}")
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        made.scratch_path = path
+        for name, value in order.unit.env.items():
+            env[system.environment_key(name)] = value.replace(SCRATCH, path)
+        env["PROCSUP_SCRATCH"] = path
+        return tuple(part.replace(SCRATCH, path) for part in order.unit.argv)
+
+    def _write_unit_file(self, order: Start, made: Preparation, env: Dict[str, str]) -> None:
+        import msgspec
+
+        made.step = "unit file"
+        unit, placement = order.unit, order.placement
+        path = os.path.join(self._run_dir, "unit-files", f"{unit.stage}.{made.name}.json")
+        content = {
+            "run": self._surroundings.run_id,
+            "stage": unit.stage,
+            "unit": unit.id,
+            "index": unit.index,
+            "attempt": order.attempt.number,
+            "parameters": unit.parameters,
+            "inputs": unit.input_names or list(unit.inputs),
+            "outputs": [
+                {"name": output.name, "path": output.path, "kind": output.kind}
+                for output in unit.outputs
+            ],
+            "cpus": placement.cpus,
+            "cpu_ids": placement.cpu_ids,
+            "memory_bytes": placement.memory_bytes,
+        }
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        _write(path, msgspec.json.encode(content))
+        env["PROCSUP_UNIT_FILE"] = path
+
+
+def _make_folders(unit: UnitSpec) -> None:
+    """Make the folders that hold the declared files (of a glob: what precedes its wildcards)."""
+    paths = [output.path for output in unit.outputs]
+    paths.extend(path for path in (unit.stdout, unit.stderr) if path is not None)
+    for path in paths:
+        folder = os.path.dirname(path.rstrip("/" + os.sep))
+        while _WILDCARD.search(folder) and not os.path.isdir(folder):
+            folder = os.path.dirname(folder)
+        if not os.path.isdir(folder):
+            os.makedirs(folder, exist_ok=True)
+
+
+def _write_lists(lists: Mapping[str, Tuple[str, ...]]) -> None:
+    for path, lines in lists.items():
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        _write(path, b"".join(os.fsencode(line) + b"\n" for line in lines))
+
+
+def _write(path: str, data: bytes) -> None:
+    """Write a file of ours whole: an attempt before may still be reading the old one."""
+    temporary = path + ".new"
+    with open(temporary, "wb") as file:
+        file.write(data)
+    os.replace(temporary, path)
+
+
+def _open_stdin(path: str, made: Preparation) -> int:
+    made.step = "stdin"
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    made.fds.append(fd)
+    return fd

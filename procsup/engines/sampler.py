@@ -1,0 +1,160 @@
+"""Looks at live trees now and then: CPU affinity, memory, number of processes.
+
+It takes at most a hundredth of one CPU however many units run: after each sample it rests a
+hundred times as long as that one took. One tree is sampled at a time, so an exit never waits
+for more than one look.
+"""
+
+import heapq
+import time
+from typing import Any, Callable, List, Optional, Protocol, Sequence, Set, Tuple
+
+from procsup.core.outcome import Affinity
+
+_FIRST_S = 0.3  # most short units are never looked at: looking would cost more than they do
+_LONGEST_INTERVAL_S = 2.0
+_SHARE = 0.01  # of one CPU
+_WAKING_S = 100e-6  # what a turn of the loop costs beside the sample itself
+_DEAREST_S = 0.05  # a first sample loads psutil: that is not what the next ones will cost
+
+
+class TreeSample(Protocol):
+    """What is used of `machine.TreeSample`."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Sum of what is resident."""
+        ...
+
+    @property
+    def peak_bytes(self) -> Optional[int]:
+        """Sum of the high-water marks."""
+        ...
+
+    @property
+    def processes(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def affinity(self) -> Optional[List[int]]:
+        """CPUs that the main process may run on."""
+        ...
+
+
+class Watched:
+    """What has been seen of one attempt; `pid` is its main process, pinned."""
+
+    __slots__ = (
+        "attempt",
+        "begun",
+        "drift",
+        "granted",
+        "interval_s",
+        "last",
+        "observed",
+        "over",
+        "peak_memory_bytes",
+        "peak_processes",
+        "pid",
+        "reference",
+        "sampled_at",
+        "samples",
+    )
+
+    def __init__(self, attempt: Any, pid: int, begun: float, granted: Sequence[int]) -> None:
+        self.attempt = attempt
+        self.pid = pid
+        self.begun = begun
+        self.granted: Optional[List[int]] = sorted(granted) or None
+        self.reference = self.granted  # not pinned: the first reading
+        self.last = self.granted
+        self.observed: Set[int] = set()
+        self.drift: List[Tuple[float, List[int]]] = []
+        self.samples = 0
+        self.sampled_at = begun
+        self.interval_s = _FIRST_S
+        self.peak_memory_bytes: Optional[int] = None
+        self.peak_processes: Optional[int] = None
+        self.over = False
+
+    def see_affinity(self, cpus: Optional[List[int]], now: float) -> Optional[List[int]]:
+        """Note the CPUs seen; return them if they have become others than expected."""
+        if cpus is None:
+            return None
+        self.observed.update(cpus)
+        if self.reference is None:
+            self.last = self.reference = cpus
+        if cpus == self.last:
+            return None
+        self.last = cpus
+        if cpus == self.reference:
+            return None
+        self.drift.append((round(max(0.0, now - self.begun), 3), cpus))
+        return cpus
+
+    def see(self, sample: TreeSample, now: float) -> Optional[List[int]]:
+        """Note a sample; return what `see_affinity` does."""
+        self.samples += 1
+        self.sampled_at = now
+        memory = sample.peak_bytes if sample.peak_bytes is not None else sample.memory_bytes
+        self.peak_memory_bytes = max(memory, self.peak_memory_bytes or 0)
+        self.peak_processes = max(sample.processes, self.peak_processes or 0)
+        return self.see_affinity(sample.affinity, now)
+
+    def affinity(self) -> Affinity:
+        """Return what is recorded; `granted` is None unless the attempt was pinned."""
+        return Affinity(self.granted, sorted(self.observed) or None, tuple(self.drift))
+
+    def mean_interval_s(self) -> Optional[float]:
+        """Return how far apart the samples were, on average."""
+        if not self.samples:
+            return None
+        return round((self.sampled_at - self.begun) / self.samples, 3)
+
+
+class Sampler:
+    """Samples the trees of live attempts, the one that waited longest first."""
+
+    def __init__(
+        self,
+        sample_tree: Callable[[int], Optional[TreeSample]],
+        *,
+        cpu_clock: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._sample_tree = sample_tree
+        self._cpu_clock = cpu_clock
+        self._line: List[Tuple[float, int, Watched]] = []
+        self._count = 0
+        self._rests_until = float("-inf")
+
+    def add(self, watched: Watched, now: float) -> None:
+        """Begin to sample an attempt; it is dropped once it is `over`."""
+        self._queue(watched, now + _FIRST_S)
+
+    def _queue(self, watched: Watched, due: float) -> None:
+        self._count += 1
+        heapq.heappush(self._line, (due, self._count, watched))
+
+    def next_due(self) -> Optional[float]:
+        """Return when the next sample is due; None if there is nothing to sample."""
+        while self._line and self._line[0][2].over:
+            heapq.heappop(self._line)
+        if not self._line:
+            return None
+        return max(self._line[0][0], self._rests_until)
+
+    def sample_one(self, now: float) -> Tuple[Optional[Watched], Optional[List[int]]]:
+        """Take the sample that is due; return whose it was, and what its CPUs drifted to."""
+        due = self.next_due()
+        if due is None or due > now:
+            return None, None
+        watched = heapq.heappop(self._line)[2]
+        before = self._cpu_clock()
+        sample = self._sample_tree(watched.pid)
+        cost_s = min(self._cpu_clock() - before, _DEAREST_S) + _WAKING_S
+        self._rests_until = now + cost_s / _SHARE
+        drifted = None if sample is None else watched.see(sample, now)
+        watched.interval_s = min(watched.interval_s * 2, _LONGEST_INTERVAL_S)
+        self._queue(watched, now + watched.interval_s)
+        return watched, drifted

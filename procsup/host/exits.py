@@ -1,0 +1,265 @@
+"""Learning that a child ended, without polling (POSIX). What each way promises: `ExitNotifier`."""
+
+import errno
+import os
+import select
+import sys
+import threading
+from collections import deque
+from typing import Any, Deque, Dict, List, Optional
+
+from procsup.host.processes import ExitNotifier, Notice
+
+assert sys.platform != "win32"
+
+# Longer waits overflow in some versions of the system's calls; whoever waits comes back.
+LONGEST_WAIT_S = 24 * 3600.0
+_PIDFD_OPEN = 434  # the same number on every architecture (Linux 5.3)
+
+_READABLE, _CLOSED = select.POLLIN, select.POLLHUP | select.POLLERR | select.POLLNVAL
+
+
+class ThreadExits:
+    """A waiting thread per child: for systems, and shortages, that leave nothing better."""
+
+    def __init__(self) -> None:
+        self._wake_fd, self._waking_fd = os.pipe()
+        os.set_blocking(self._wake_fd, False)
+        os.set_blocking(self._waking_fd, False)
+        self._poller: Any = self._make_poller()
+        self._poller.register(self._wake_fd, _READABLE)
+        self._ended: Deque[int] = deque()  # by the threads
+        self._in_threads: Dict[int, threading.Thread] = {}
+        self._closed = False
+
+    def _make_poller(self) -> Any:
+        return select.poll()
+
+    def watch(self, pid: int) -> None:
+        """Say when this child has ended."""
+        # Daemonic: a child that cannot be killed must not keep the supervisor from exiting.
+        thread = threading.Thread(target=self._wait_for, args=(pid,), daemon=True)
+        thread.start()
+        self._in_threads[pid] = thread
+
+    def _wait_for(self, pid: int) -> None:
+        try:
+            _wait_without_reaping(pid)
+        except OSError:
+            pass  # somebody else reaped it: it has ended in any case, and the owner will see
+        self._ended.append(pid)
+        self.wake()
+
+    def forget(self, pid: int) -> None:
+        """Stop watching."""
+        self._in_threads.pop(pid, None)
+
+    def watch_fd(self, fd: int) -> None:
+        """Return from `wait` when this is readable."""
+        self._poller.register(fd, _READABLE)
+
+    def wait(self, timeout_s: Optional[float]) -> Notice:
+        """Block until there is something to say."""
+        pids: List[int] = []
+        called = False
+        for fd, mask in self._poll(timeout_s):
+            pid = self._pid_of(fd)
+            if pid is not None:
+                pids.append(pid)
+            elif fd == self._wake_fd:
+                called = self._hear(pids) or called
+            else:
+                called = True
+                if mask & _CLOSED:
+                    self._poller.unregister(fd)
+        return Notice(pids, called)
+
+    def _poll(self, timeout_s: Optional[float]) -> Any:
+        """Poll; the time is rounded up to milliseconds, lest we return before it is over."""
+        limit_s = LONGEST_WAIT_S if timeout_s is None else min(timeout_s, LONGEST_WAIT_S)
+        return self._poller.poll(max(0, int(limit_s * 1000 + 0.999)))
+
+    def _pid_of(self, fd: int) -> Optional[int]:  # noqa: ARG002 - for those with pidfds
+        return None
+
+    def _hear(self, pids: List[int]) -> bool:
+        """Take what the threads said; tell whether somebody else called as well."""
+        words = b""
+        try:
+            words = os.read(self._wake_fd, 1 << 16)
+        except BlockingIOError:
+            pass  # another look has emptied it
+        before = len(pids)
+        while self._ended:
+            pid = self._ended.popleft()
+            if pid in self._in_threads:
+                pids.append(pid)
+        return len(words) > len(pids) - before
+
+    def wake(self) -> None:
+        """Make `wait` return."""
+        if self._closed:
+            return
+        try:
+            os.write(self._waking_fd, b".")
+        except BlockingIOError:
+            pass  # full of wakings already
+
+    def close(self) -> None:
+        """Release everything."""
+        if self._closed:
+            return
+        for thread in self._in_threads.values():
+            thread.join(0.1)  # their children are dead, unless they cannot be killed
+        late = any(thread.is_alive() for thread in self._in_threads.values())
+        self._closed = True
+        if late:
+            return  # such a thread may still write to the pipe: its number must stay ours
+        os.close(self._wake_fd)
+        os.close(self._waking_fd)
+
+
+def _wait_without_reaping(pid: int) -> None:
+    if sys.platform != "darwin" or sys.version_info >= (3, 13):
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+if sys.platform == "linux":
+
+    def open_pidfd(pid: int) -> int:
+        """Open a pidfd; OSError if it cannot be (EMFILE, ENOSYS, EPERM under seccomp, ...)."""
+        if sys.version_info >= (3, 9) and hasattr(os, "pidfd_open"):
+            return os.pidfd_open(pid)
+        import ctypes
+
+        syscall = ctypes.CDLL(None, use_errno=True).syscall
+        fd = int(syscall(_PIDFD_OPEN, pid, 0))
+        if fd < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        return fd
+
+    class PidfdExits(ThreadExits):
+        """One pidfd per child in one epoll; a child for which there is none gets a thread."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._pids: Dict[int, int] = {}  # pidfd -> pid
+            self._fds: Dict[int, int] = {}  # pid -> pidfd
+
+        def _make_poller(self) -> Any:
+            return select.epoll()
+
+        def watch(self, pid: int) -> None:
+            """Say when this child has ended."""
+            try:
+                fd = open_pidfd(pid)
+            except OSError:
+                super().watch(pid)
+                return
+            try:
+                self._poller.register(fd, _READABLE)
+            except OSError:
+                os.close(fd)
+                super().watch(pid)
+                return
+            self._pids[fd] = pid
+            self._fds[pid] = fd
+
+        def forget(self, pid: int) -> None:
+            """Stop watching."""
+            fd = self._fds.pop(pid, None)
+            if fd is None:
+                super().forget(pid)
+                return
+            del self._pids[fd]
+            os.close(fd)  # the last copy (close-on-exec): epoll forgets it, too
+
+        def _poll(self, timeout_s: Optional[float]) -> Any:
+            limit_s = LONGEST_WAIT_S if timeout_s is None else min(timeout_s, LONGEST_WAIT_S)
+            return self._poller.poll(max(0.0, limit_s))
+
+        def _pid_of(self, fd: int) -> Optional[int]:
+            return self._pids.get(fd)
+
+        def close(self) -> None:
+            """Release everything."""
+            for pid in list(self._fds):
+                self.forget(pid)
+            super().close()
+            self._poller.close()
+
+else:
+
+    class KqueueExits:
+        """One kqueue for all children: macOS and the BSDs."""
+
+        def __init__(self) -> None:
+            self._queue = select.kqueue()
+            self._wake_fd, self._waking_fd = os.pipe()
+            os.set_blocking(self._wake_fd, False)
+            os.set_blocking(self._waking_fd, False)
+            self._pids: Dict[int, bool] = {}  # pid -> known to have ended before it was watched
+            self._late: List[int] = []
+            self._change(self._wake_fd, select.KQ_FILTER_READ, select.KQ_EV_ADD)
+
+        def _change(self, ident: int, kind: int, flags: int, notes: int = 0) -> None:
+            self._queue.control([select.kevent(ident, kind, flags, notes)], 0, 0)
+
+        def watch(self, pid: int) -> None:
+            """Say when this child has ended."""
+            self._pids[pid] = True
+            flags = select.KQ_EV_ADD | select.KQ_EV_ONESHOT
+            try:
+                self._change(pid, select.KQ_FILTER_PROC, flags, select.KQ_NOTE_EXIT)
+            except OSError as error:
+                if error.errno != errno.ESRCH:
+                    raise
+                self._late.append(pid)  # it is a zombie already
+
+        def forget(self, pid: int) -> None:
+            """Stop watching."""
+            self._pids.pop(pid, None)
+
+        def watch_fd(self, fd: int) -> None:
+            """Return from `wait` when this is readable."""
+            self._change(fd, select.KQ_FILTER_READ, select.KQ_EV_ADD)
+
+        def wait(self, timeout_s: Optional[float]) -> Notice:
+            """Block until there is something to say."""
+            pids, self._late = self._late, []
+            called = False
+            limit_s = LONGEST_WAIT_S if timeout_s is None else min(timeout_s, LONGEST_WAIT_S)
+            for event in self._queue.control(None, 256, 0 if pids else max(0.0, limit_s)):
+                if event.filter == select.KQ_FILTER_PROC:
+                    pids.append(event.ident)
+                    continue
+                called = True
+                if event.ident == self._wake_fd:
+                    os.read(self._wake_fd, 1 << 16)
+                elif event.flags & select.KQ_EV_EOF:
+                    self._change(event.ident, select.KQ_FILTER_READ, select.KQ_EV_DELETE)
+            return Notice([pid for pid in pids if pid in self._pids], called)
+
+        def wake(self) -> None:
+            """Make `wait` return."""
+            try:
+                os.write(self._waking_fd, b".")
+            except OSError:
+                pass  # full of wakings already, or closed
+
+        def close(self) -> None:
+            """Release everything."""
+            self._queue.close()
+            os.close(self._wake_fd)
+            os.close(self._waking_fd)
+
+
+def exit_notifier(way: str = "") -> ExitNotifier:
+    """Return the best way that this system has; `way` asks for ``threads`` instead."""
+    if way == "threads":
+        return ThreadExits()
+    if sys.platform == "linux":
+        return PidfdExits()
+    else:  # noqa: RET505 - so that type checkers know the platform
+        return KqueueExits()

@@ -1,0 +1,357 @@
+"""Processes on Linux, macOS and the BSDs: start, ask to stop, reap exactly once.
+
+Every child leads a session of its own. Until `reap` its pid is pinned, as a living process or
+as a zombie: signals sent to it, or to its group, reach nobody else.
+"""
+
+import errno
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from typing import Any, Optional, Sequence, Union
+
+from procsup.core.outcome import Exited, NotStarted, Signaled, Vanished
+from procsup.host.exits import exit_notifier
+from procsup.host.processes import Departure, Launch
+from procsup.host.trees import Trees
+
+assert sys.platform != "win32"
+
+__all__ = [
+    "Child",
+    "Trees",
+    "ask_to_stop",
+    "environment_key",
+    "exit_notifier",
+    "find_program",
+    "has_ended",
+    "may_end",
+    "open_log",
+    "open_null",
+    "open_target",
+    "reap",
+    "spawn",
+    "why_not_started",
+]
+
+# What may pass by itself: too many processes, too many open files, no memory, a full disk.
+_SHORTAGES = frozenset(
+    (
+        errno.EAGAIN,
+        errno.ENOMEM,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.ETXTBSY,
+    )
+)
+_CLOEXEC = os.O_CLOEXEC
+
+
+class Child:
+    """A started process; `born` is its age's beginning on the clock that /proc uses."""
+
+    __slots__ = ("_popen", "born", "ended", "pid", "taken")
+
+    def __init__(self, popen: "subprocess.Popen[bytes]", born: float) -> None:
+        self._popen = popen
+        self.pid = popen.pid
+        self.born = born
+        self.ended = False  # it is a zombie, or reaped
+        self.taken = False  # somebody else reaped it: its pid is not ours any more
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the pid is sure to be this child's."""
+        return self._popen.returncode is None and not self.taken
+
+    def let_go(self, status: int) -> None:
+        """Tell `subprocess` that the process was reaped (`Popen.poll` would invent a 0)."""
+        self._popen.returncode = status
+
+
+# --- starting ------------------------------------------------------------------------------
+
+
+def spawn(launch: Launch) -> Child:
+    """Start a process; what can go wrong is for `why_not_started`.
+
+    CPUs are set on this thread around the fork, so the child has them from its first
+    instruction, and the signal mask is opened likewise: both are inherited.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    if mask:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, mask)
+    own_cpus = _take_cpus(launch.cpu_ids) if launch.cpu_ids else None
+    try:
+        born = now_in_proc()
+        popen = subprocess.Popen(
+            launch.argv,
+            executable=launch.program,
+            cwd=launch.cwd,
+            env=launch.env,
+            stdin=launch.stdin,
+            stdout=launch.stdout,
+            stderr=launch.stderr,
+            pass_fds=launch.pass_fds,
+            start_new_session=True,
+        )
+    finally:
+        if own_cpus is not None and sys.platform == "linux":
+            os.sched_setaffinity(0, own_cpus)
+        if mask:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return Child(popen, born)
+
+
+def _take_cpus(cpu_ids: Sequence[int]) -> Any:
+    """Put this thread on these CPUs; return those it had, or None if nothing was changed."""
+    if sys.platform != "linux":
+        return None  # macOS has no affinity
+    own_cpus = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, cpu_ids)
+    except OSError:
+        return None  # they went offline: the start goes on, and the drift is recorded
+    return own_cpus
+
+
+def now_in_proc() -> float:
+    """Return the time in seconds on the clock of the start times in /proc."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+def find_program(name: str, path: str, cwd: str) -> str:
+    """Return the file that `name` stands for; FileNotFoundError if PATH has none.
+
+    A name with a slash is relative to `cwd`.
+    """
+    if "/" in name:
+        return os.path.join(cwd, name)
+    for folder in path.split(os.pathsep):
+        candidate = os.path.join(cwd, folder, name)
+        if os.access(candidate, os.X_OK) and os.path.isfile(candidate):
+            return candidate
+    raise FileNotFoundError(errno.ENOENT, f"program {name!r} was not found on PATH")
+
+
+def environment_key(name: str) -> str:
+    """Return the form in which an environment variable's name is compared."""
+    return name
+
+
+def why_not_started(error: BaseException, launch: Optional[Launch], step: str = "") -> NotStarted:
+    """Say what, which and why; the file system is asked, since ENOENT has many meanings.
+
+    Without a `launch`, `step` says what was being made.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    name = getattr(error, "filename", None)
+    if isinstance(name, (str, bytes)):
+        words = f"{os.fsdecode(name)!r}: {words}"
+    if number in _SHORTAGES:
+        return NotStarted(f"the system is short of something: {words}", passing=True)
+    if launch is None:
+        return NotStarted(f"{step}: {words}" if step else words)
+    return NotStarted(_what_is_wrong(launch, number) or words)
+
+
+def _what_is_wrong(launch: Launch, number: Optional[int]) -> Optional[str]:
+    if any("\0" in part for part in (*launch.argv, launch.cwd)):
+        return "an argument or the working folder contains a NUL character"
+    if number == errno.E2BIG:
+        return "the argument list and environment are too long for this system"
+    return _wrong_folder(launch.cwd) or _wrong_program(launch.program, number)
+
+
+def _wrong_folder(cwd: str) -> Optional[str]:
+    try:
+        if not stat.S_ISDIR(os.stat(cwd).st_mode):
+            return f"working folder {cwd!r} is not a folder"
+    except FileNotFoundError:
+        return f"working folder {cwd!r} does not exist"
+    except OSError as error:
+        return f"working folder {cwd!r}: {error.strerror}"
+    return None if os.access(cwd, os.X_OK) else f"working folder {cwd!r} may not be entered"
+
+
+def _wrong_program(program: str, number: Optional[int]) -> Optional[str]:
+    try:
+        mode = os.stat(program).st_mode
+    except FileNotFoundError:
+        return f"program {program!r} does not exist"
+    except OSError as error:
+        return f"program {program!r}: {error.strerror}"
+    if stat.S_ISDIR(mode):
+        return f"program {program!r} is a folder"
+    if not mode & 0o111 or not os.access(program, os.X_OK):
+        return f"program {program!r} is not executable"
+    if number == errno.ENOEXEC:
+        return f"program {program!r} is neither a binary of this system nor starts with '#!'"
+    interpreter = _interpreter_of(program)
+    if interpreter is not None and not os.access(interpreter, os.X_OK):
+        return f"program {program!r} asks for an interpreter that cannot run: {interpreter!r}"
+    return None
+
+
+def _interpreter_of(program: str) -> Optional[str]:
+    try:
+        with open(program, "rb") as file:
+            line = file.readline(256)
+    except OSError:
+        return None  # executable, yet not readable: nothing can be said
+    words = line[2:].split() if line.startswith(b"#!") else []
+    return os.fsdecode(words[0]) if words else None
+
+
+# --- files of a start ------------------------------------------------------------------------
+
+
+def open_null() -> int:
+    """Open the null device for reading."""
+    return os.open(os.devnull, os.O_RDONLY | _CLOEXEC)
+
+
+def open_log(path: str) -> int:
+    """Open a log for appending, for its owner only; its folder is made if it is missing.
+
+    Nothing but a regular file of one name is accepted: the folder may have been tampered with.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | _CLOEXEC
+    try:
+        return os.open(path, flags | os.O_EXCL, 0o600)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        return os.open(path, flags | os.O_EXCL, 0o600)
+    except FileExistsError:
+        # A power cut may have lost the record of an attempt whose log is there.
+        return _require_plain(os.open(path, flags | os.O_NONBLOCK, 0o600), path)
+
+
+def open_target(path: str) -> int:
+    """Open a file that the user named, empty, to be written by the child."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | _CLOEXEC
+    fd = _require_plain(os.open(path, flags, 0o666), path)
+    os.ftruncate(fd, 0)
+    return fd
+
+
+def _require_plain(fd: int, path: str) -> int:
+    status = os.fstat(fd)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+        os.set_blocking(fd, True)
+        return fd
+    os.close(fd)
+    raise OSError(errno.EINVAL, "not a regular file of one name", path)
+
+
+# --- ending ------------------------------------------------------------------------------------
+
+
+def ask_to_stop(child: Child, *, dump: bool = False, insist: bool = False) -> None:
+    """Send the stop signal to the process itself, then SIGCONT: a stopped one would not hear it.
+
+    With `dump`, SIGABRT takes the stop signal's place if the process does not catch that, or if
+    it was asked before (`insist`): CPython's faulthandler then writes all stacks.
+    """
+    if child.ended or not child.pinned:
+        return
+    signum = signal.SIGTERM
+    if dump and (insist or not _catches(child.pid, signal.SIGTERM)):
+        signum = signal.SIGABRT
+        _forbid_core(child.pid)
+    try:
+        os.kill(child.pid, signum)
+        os.kill(child.pid, signal.SIGCONT)
+    except (ProcessLookupError, PermissionError):
+        pass  # it has ended meanwhile; or runs as somebody else, and the kill will not help either
+
+
+def _catches(pid: int, signum: int) -> bool:
+    """Tell whether the process has a handler of its own; True if the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            for line in file:
+                if line.startswith(b"SigCgt:"):
+                    return bool(int(line.split()[1], 16) >> (signum - 1) & 1)
+    except (OSError, ValueError):
+        pass  # it has ended, or there is no /proc: then the polite signal is right
+    return True
+
+
+def _forbid_core(pid: int) -> None:
+    """Let no core file appear in the working folder: the stacks are what was asked for."""
+    if sys.platform == "linux":
+        import resource
+
+        try:
+            _, hard = resource.prlimit(pid, resource.RLIMIT_CORE)
+            resource.prlimit(pid, resource.RLIMIT_CORE, (0, hard))
+        except OSError:
+            pass  # it has ended, or runs as somebody else
+
+
+def may_end(child: Child) -> bool:
+    """Tell whether the system lets us kill it: not if it runs as somebody else."""
+    try:
+        os.kill(child.pid, 0)
+    except PermissionError:
+        return False
+    except ProcessLookupError:
+        return True
+    return True
+
+
+def has_ended(child: Child) -> bool:
+    """Tell whether the process is over, without reaping it; to be asked when a notice came."""
+    if child.ended:
+        return True
+    if sys.platform != "darwin" or sys.version_info >= (3, 13):
+        try:
+            options = os.WEXITED | os.WNOWAIT | os.WNOHANG
+            child.ended = os.waitid(os.P_PID, child.pid, options) is not None
+        except ChildProcessError:
+            child.ended = child.taken = True
+        return child.ended
+    # Before Python 3.13 there is no waitid on macOS: kqueue's notice is that knowledge.
+    child.ended = True
+    return True
+
+
+def reap(child: Child) -> Departure:
+    """Take the exit status, once, when the tree is empty; from here on the pid is not ours."""
+    if child.taken:
+        child.let_go(-1)
+        return Departure(Vanished("somebody else took its exit status"))
+    try:
+        _, status, usage = os.wait4(child.pid, 0)
+    except ChildProcessError:
+        child.let_go(-1)
+        return Departure(Vanished("somebody else took its exit status"))
+    exit_ = _decode(status)
+    child.let_go(exit_.code if isinstance(exit_, Exited) else -1)
+    peak = _known_peak(usage.ru_maxrss)
+    return Departure(exit_, usage.ru_utime, usage.ru_stime, peak)
+
+
+def _decode(status: int) -> Union[Exited, Signaled]:
+    if os.WIFSIGNALED(status):
+        return Signaled(os.WTERMSIG(status))
+    return Exited(os.WEXITSTATUS(status))
+
+
+def _known_peak(maxrss: int) -> Optional[int]:
+    """Return a child's high-water mark in bytes, unless ours hides it (it starts from ours)."""
+    import resource
+
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if maxrss <= own:
+        return None
+    return maxrss if sys.platform == "darwin" else maxrss * 1024

@@ -1,0 +1,81 @@
+"""What the systems' ways with processes have in common: their plain data and their interfaces."""
+
+from typing import List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
+
+from procsup.core.outcome import Exit
+
+Key = Tuple[str, str]  # the unit's id and the attempt's number, as in its environment
+
+
+class Launch(NamedTuple):
+    """All that a start takes. `program` is the file to execute; file descriptors stay open."""
+
+    program: str
+    argv: Sequence[str]
+    cwd: str
+    env: Mapping[str, str]
+    stdin: int
+    stdout: int
+    stderr: int
+    pass_fds: Tuple[int, ...] = ()
+    cpu_ids: Tuple[int, ...] = ()
+
+
+class Departure(NamedTuple):
+    """What was learnt when a child was reaped; None is unknown.
+
+    `peak_memory_bytes` is that of its largest process, if it can be told from our own.
+    """
+
+    exit: Exit
+    cpu_user_s: Optional[float] = None
+    cpu_system_s: Optional[float] = None
+    peak_memory_bytes: Optional[int] = None
+
+
+class Left(NamedTuple):
+    """What a round of killing found alive, and how much of that was new since the last round."""
+
+    alive: int
+    fresh: int
+
+
+class Notice(NamedTuple):
+    """What a wait brought: children that may have ended, and whether somebody called."""
+
+    pids: List[int]
+    called: bool  # `wake`, or a watched file descriptor became readable
+
+
+class ExitNotifier(Protocol):
+    """Says which children *may* have ended; reaps nothing. One thread's, except for `wake`.
+
+    Nobody else may reap a watched child: a reaped pid can be reused.
+    """
+
+    def watch(self, pid: int) -> None:
+        """Say when this child, not yet reaped, has ended; it may have ended already."""
+        ...
+
+    def forget(self, pid: int) -> None:
+        """Stop watching; a pid that is not watched is no error."""
+        ...
+
+    def watch_fd(self, fd: int) -> None:
+        """Return from `wait` when this is readable; it is not read here (POSIX).
+
+        Whose other end is closed is reported once, then no more: it would be readable for ever.
+        """
+        ...
+
+    def wait(self, timeout_s: Optional[float]) -> Notice:
+        """Block until a child may have ended, somebody calls, or the time is over."""
+        ...
+
+    def wake(self) -> None:
+        """Make `wait` return; callable from any thread and from signal handlers."""
+        ...
+
+    def close(self) -> None:
+        """Release everything; no child is watched any more."""
+        ...

@@ -1,0 +1,63 @@
+"""The one switch between the systems: the same names, the same promises on each."""
+
+import sys
+
+from procsup.host.processes import Departure, ExitNotifier, Key, Launch, Left, Notice
+
+if sys.platform == "win32":
+    from procsup.host.windows import (
+        Child,
+        Trees,
+        ask_to_stop,
+        environment_key,
+        exit_notifier,
+        find_program,
+        has_ended,
+        may_end,
+        open_log,
+        open_null,
+        open_target,
+        reap,
+        spawn,
+        why_not_started,
+    )
+else:
+    from procsup.host.posix import (
+        Child,
+        Trees,
+        ask_to_stop,
+        environment_key,
+        exit_notifier,
+        find_program,
+        has_ended,
+        may_end,
+        open_log,
+        open_null,
+        open_target,
+        reap,
+        spawn,
+        why_not_started,
+    )
+
+__all__ = [
+    "Child",
+    "Departure",
+    "ExitNotifier",
+    "Key",
+    "Launch",
+    "Left",
+    "Notice",
+    "Trees",
+    "ask_to_stop",
+    "environment_key",
+    "exit_notifier",
+    "find_program",
+    "has_ended",
+    "may_end",
+    "open_log",
+    "open_null",
+    "open_target",
+    "reap",
+    "spawn",
+    "why_not_started",
+]

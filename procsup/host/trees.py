@@ -1,0 +1,363 @@
+"""Whose process is this, and are all of an attempt's processes gone? (POSIX)
+
+On Linux we are a subreaper: a process whose parent died becomes our child, and stays pinned (as
+a zombie at least) until we reap it. The list of our children, read once a turn, is therefore
+all that has to be looked at to know that a tree is empty. A process belongs to the attempt
+whose session it is in, or else to the one named in the environment it was started with, or
+else to the only attempt that lived when it was started. Elsewhere there is the process group,
+and a sweep by environment.
+
+Processes in our own session are never a unit's (each unit leads a session of its own, and
+none can be left for ours): they belong to somebody else in this process and are left alone.
+"""
+
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Set, Tuple
+
+from procsup.host import procfs
+from procsup.host.processes import Key, Left
+
+if TYPE_CHECKING:
+    from procsup.host.posix import Child
+
+assert sys.platform != "win32"
+
+_PR_SET_CHILD_SUBREAPER = 36
+_PAUSE_S = 0.005
+_STOP_FIRST_S = 0.3  # a tree that breeds faster than it is killed is stopped first
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_TICK_S = 2.0 / _TICKS_PER_S  # start times are cut to ticks
+
+
+class _Family:
+    """The processes of one attempt, as far as they are our children."""
+
+    __slots__ = ("child", "hit", "killed_since", "leftovers", "orphans")
+
+    def __init__(self, child: "Child") -> None:
+        self.child = child
+        self.orphans: Set[int] = set()  # adopted; pinned until we reap them
+        self.hit: Set[Tuple[int, int]] = set()  # (pid, start) of all that were sent SIGKILL
+        self.leftovers: Set[Tuple[int, int]] = set()  # those of them found after the main one
+        self.killed_since: Optional[float] = None
+
+
+class Trees:
+    """The process trees of all live attempts. Belongs to the main thread."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run = b"PROCSUP_RUN=" + os.fsencode(run_id)
+        self._run_id = run_id
+        self._session = os.getsid(0)
+        self._families: Dict[Key, _Family] = {}
+        self._by_main: Dict[int, Key] = {}
+        self._strays: Dict[int, Set[Key]] = {}  # adopted, of one of these attempts
+        self._homeless: Set[int] = set()  # adopted, of an attempt that is over: to be killed
+        self._known: Set[bytes] = set()  # our children in the form of the list
+        self._foreign: Set[bytes] = set()
+        self._list_fd = _open_list_of_children()
+        self.adopts = self._list_fd is not None and become_subreaper()
+
+    def add(self, key: Key, child: "Child") -> None:
+        """Take a child that was just started; `remove` gives it back."""
+        self._families[key] = _Family(child)
+        self._by_main[child.pid] = key
+        self._known.add(b"%d" % child.pid)
+
+    def remove(self, key: Key) -> None:
+        """Forget an attempt whose main process is reaped."""
+        family = self._families.pop(key)
+        self._by_main.pop(family.child.pid, None)
+        self._known.discard(b"%d" % family.child.pid)
+        self._homeless.update(family.orphans)
+        self._settle_strays(key)
+
+    def _settle_strays(self, ended: Key) -> None:
+        for pid, owners in list(self._strays.items()):
+            owners.discard(ended)
+            if not owners:
+                del self._strays[pid]
+                self._homeless.add(pid)
+
+    # --- looking ---------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Read the list of our children once: adopt, attribute, reap the dead ones."""
+        if not self.adopts:
+            return
+        again = True
+        while again:
+            tokens = self._read_list()
+            fresh = tokens - self._known
+            if self._foreign:
+                self._foreign &= tokens  # their pids may be reused
+                fresh -= self._foreign
+            for token in fresh:
+                self._take(token)
+            # The dead one's children became ours, perhaps after the list was read.
+            again = self._reap_orphans()
+        if self._homeless:
+            self._kill_homeless()
+
+    def _read_list(self) -> Set[bytes]:
+        assert self._list_fd is not None
+        os.lseek(self._list_fd, 0, os.SEEK_SET)
+        data = os.read(self._list_fd, 1 << 16)
+        if len(data) > 4000:  # it comes in pages
+            parts = [data]
+            while parts[-1]:
+                parts.append(os.read(self._list_fd, 1 << 16))
+            data = b"".join(parts)
+        return set(data.split())
+
+    def _take(self, token: bytes) -> None:
+        pid = int(token)
+        process = procfs.look(pid)
+        session = _session_of(pid)
+        if process is None or session is None:
+            return  # another thread started and reaped it
+        owners = self._possible_owners(process.start_ticks)
+        if session == self._session or not owners:
+            self._foreign.add(token)
+            return
+        self._known.add(token)
+        owner = self._by_main.get(session)
+        if owner is not None:
+            self._families[owner].orphans.add(pid)
+        else:
+            self._strays[pid] = owners
+            self._attribute(pid)
+
+    def _possible_owners(self, start_ticks: int) -> Set[Key]:
+        born = start_ticks / _TICKS_PER_S + _TICK_S
+        return {key for key, family in self._families.items() if family.child.born <= born}
+
+    def _attribute(self, pid: int) -> None:
+        """Find a stray's attempt; tried again at each look, since exec hides the environment."""
+        owners = self._strays[pid]
+        owner = self._named_owner(pid)
+        if owner is None and len(owners) == 1:
+            owner = next(iter(owners))
+        if owner is None:
+            return
+        del self._strays[pid]
+        if owner in self._families:
+            self._families[owner].orphans.add(pid)
+        else:
+            self._homeless.add(pid)
+
+    def _named_owner(self, pid: int) -> Optional[Key]:
+        data = procfs.raw_environment(pid)
+        if self._run not in data:
+            return None
+        entries = data.split(b"\0")
+        if self._run not in entries:
+            return None
+        found = dict(entry.split(b"=", 1) for entry in entries if entry.startswith(b"PROCSUP_"))
+        unit, attempt = found.get(b"PROCSUP_UNIT"), found.get(b"PROCSUP_ATTEMPT")
+        if unit is None or attempt is None:
+            return None
+        return os.fsdecode(unit), os.fsdecode(attempt)
+
+    def _reap_orphans(self) -> bool:
+        """Reap adopted processes that are dead; tell whether there were any."""
+        any_dead = False
+        for pid in list(self._strays):
+            if self._reap(pid):
+                del self._strays[pid]
+                any_dead = True
+            else:
+                self._attribute(pid)
+        for orphans in (self._homeless, *(f.orphans for f in self._families.values() if f.orphans)):
+            dead = [pid for pid in orphans if self._reap(pid)]
+            orphans.difference_update(dead)
+            any_dead = any_dead or bool(dead)
+        return any_dead
+
+    def _reap(self, pid: int) -> bool:
+        try:
+            gone = os.waitpid(pid, os.WNOHANG)[0] == pid
+        except ChildProcessError:
+            gone = True
+        if gone:
+            self._known.discard(b"%d" % pid)
+        return gone
+
+    # --- killing -----------------------------------------------------------------------------
+
+    def main_ended(self, key: Key) -> None:
+        """A main process is a zombie now: where orphans do not come to us, its group is killed."""
+        if not self.adopts:
+            self.kill(key)
+
+    def others(self, key: Key) -> int:
+        """Return how many of the attempt's processes beside the main one are known to live.
+
+        As of the last `look`; descendants of those are not counted.
+        """
+        family = self._families[key]
+        if self.adopts:
+            return len(family.orphans)
+        return int(_group_lives(family.child.pid)) if family.child.pinned else 0
+
+    def leftovers(self, key: Key) -> int:
+        """Return how many processes had to be killed after the main one had ended."""
+        return len(self._families[key].leftovers)
+
+    def kill(self, key: Key) -> Left:
+        """Send SIGKILL to the whole tree, once; repeat, after a `look`, until all is gone."""
+        family = self._families[key]
+        now = time.monotonic()
+        if family.killed_since is None:
+            family.killed_since = now
+        roots = set(family.orphans)
+        if not family.child.ended:
+            roots.add(family.child.pid)
+        late = now - family.killed_since > _STOP_FIRST_S
+        alive = _stop_all(roots) if late else _walk(roots)
+        if family.child.pinned:
+            _send_to_group(family.child.pid)
+        fresh = {(process.pid, process.start_ticks) for process in alive} - family.hit
+        family.hit |= fresh
+        if family.child.ended:
+            family.leftovers |= fresh
+        for process in alive:
+            _send(process)
+        return Left(len(alive), len(fresh))
+
+    def _kill_homeless(self) -> None:
+        for process in _walk(self._homeless):
+            _send(process)
+
+    def end_rest(self, limit_s: float) -> List[int]:
+        """At the end: kill what belongs to no attempt for certain; return pids that stay."""
+        limit = time.monotonic() + limit_s
+        while True:
+            self.look()
+            self._homeless.update(self._strays)
+            self._strays.clear()
+            self._kill_homeless()
+            left = sorted(self._homeless) if self.adopts else self._sweep()
+            if not left or time.monotonic() > limit:
+                return left
+            time.sleep(_PAUSE_S)
+
+    def _sweep(self) -> List[int]:
+        """Kill what is found by its environment, where orphans do not come to us."""
+        from procsup.host import machine
+
+        found = [pid for pid, _ in machine.processes_with_cookie(self._run_id)]
+        for pid in found:
+            _kill_by_pid(pid)
+        return found
+
+    def close(self) -> None:
+        """Release what was opened. We stay the reaper of orphans."""
+        if self._list_fd is not None:
+            os.close(self._list_fd)
+            self._list_fd = None
+            self.adopts = False
+
+
+def become_subreaper() -> bool:
+    """Make orphaned descendants our children (prctl(2), Linux 3.4); False if it cannot be."""
+    if sys.platform != "linux":
+        return False
+    try:
+        import ctypes
+
+        return int(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) == 0
+    except (ImportError, OSError, AttributeError):
+        return False
+
+
+def _open_list_of_children() -> Optional[int]:
+    """Open the main thread's list: that thread adopts. None without CONFIG_PROC_CHILDREN."""
+    if sys.platform != "linux":
+        return None
+    try:
+        return os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
+def _session_of(pid: int) -> Optional[int]:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _walk(roots: Iterable[int]) -> List[procfs.Process]:
+    """Return all that live in these trees. The roots are our children: their pids are pinned."""
+    found: Dict[int, procfs.Process] = {}
+    for root in list(roots):
+        for process in _with_descendants(root):
+            if not process.dead:
+                found[process.pid] = process
+    return list(found.values())
+
+
+def _with_descendants(root: int) -> List[procfs.Process]:
+    if sys.platform == "linux":
+        main = procfs.look(root)
+        return ([] if main is None else [main]) + procfs.descendants(root)
+    from procsup.host import machine
+
+    return [procfs.Process(pid, 0, "?", 0) for pid in [root, *machine.descendants(root)]]
+
+
+def _stop_all(roots: Set[int]) -> List[procfs.Process]:
+    """Stop whole trees, walking them until nothing new appears; return what is in them."""
+    stopped: Set[Tuple[int, int]] = set()
+    limit = time.monotonic() + 1.0
+    while True:
+        alive = _walk(roots)
+        fresh = [p for p in alive if (p.pid, p.start_ticks) not in stopped]
+        if not fresh or time.monotonic() > limit:
+            return alive
+        for process in fresh:
+            _send(process, signal.SIGSTOP)
+            stopped.add((process.pid, process.start_ticks))
+
+
+def _send(process: procfs.Process, signum: int = signal.SIGKILL) -> None:
+    try:
+        if sys.platform == "linux":
+            procfs.send_signal(process, signum)
+        else:
+            os.kill(process.pid, signum)
+    except (PermissionError, ProcessLookupError):
+        pass  # it runs as somebody else (and is named if it stays), or is gone
+
+
+def _kill_by_pid(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (PermissionError, ProcessLookupError):
+        pass  # if it stays, it is found again
+
+
+def _send_to_group(leader: int) -> None:
+    """Kill the group of an unreaped leader; on macOS a group of zombies answers EPERM."""
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except (PermissionError, ProcessLookupError):
+        pass
+
+
+def _group_lives(leader: int) -> bool:
+    """Tell whether a dead leader's group has living members, where the system tells.
+
+    Linux and the BSDs let the zombie itself be signalled: nothing is known there.
+    """
+    if sys.platform != "darwin":
+        return False
+    try:
+        os.killpg(leader, 0)
+    except OSError:
+        return False
+    return True
