@@ -22,7 +22,10 @@ HASHED_UP_TO_BYTES = 64 * 1024 * 1024  # by checksum = "auto"
 _CHUNK_BYTES = 1024 * 1024
 _MISSING = (FileNotFoundError, NotADirectoryError)
 # What file managers and NFS leave in folders by themselves: never part of a result.
-_LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs[0-9a-f]+|\..*\.procsup-\d+")
+_LITTER = re.compile(
+    r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs[0-9a-f]+"
+    r"|\..*\.procsup-\d+|\.procsup-.*\.part"  # ours, on their way to their names
+)
 _WILDCARD = re.compile(r"[*?[]")
 _ESCAPED = re.compile(r"\[([*?[])\]")  # what glob.escape makes
 
@@ -62,15 +65,17 @@ def _is_hashed(status: os.stat_result, checksum: str) -> bool:
 
 
 def _read_content(path: str) -> Reading:
-    digest = hashlib.sha256()
+    digest, length = hashlib.sha256(), 0
     with open(path, "rb", buffering=0) as file:
         before = os.fstat(file.fileno())
-        chunk = file.read(min(before.st_size + 1, _CHUNK_BYTES))
-        while chunk:
+        while True:
+            chunk = file.read(min(before.st_size + 1, _CHUNK_BYTES))
+            length += len(chunk)
+            if not chunk or length > before.st_size:  # one that grows has no end
+                break
             digest.update(chunk)
-            chunk = file.read(_CHUNK_BYTES)
         after = os.fstat(file.fileno())
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+    if (length, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise OSError(errno.EBUSY, "somebody writes to it while it is read", path)
     return Reading(path, after.st_size, after.st_mtime_ns, digest.hexdigest())
 

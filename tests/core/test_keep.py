@@ -1,0 +1,200 @@
+from typing import List, Optional
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from procsup.core.events import Standing
+from procsup.core.keep import Intact, standing
+from procsup.core.outcome import Verdict
+from procsup.core.records import End, Launch
+from procsup.core.replay import UnitHistory
+from procsup.core.spec import OutputSpec, StageSpec, UnitSpec
+
+OUTPUTS = (OutputSpec("/out/a"),)
+UNTOUCHED = Intact()
+UNIT = UnitSpec("s/a", "s", 0, ("true",), "/", "print-1", outputs=OUTPUTS)
+
+
+def ended(verdict: Verdict = Verdict.SUCCEEDED, attempt: int = 1, **fields: object) -> End:
+    return End("s/a", attempt, verdict, 1.0, **{"fingerprint": "print-1", **fields})  # type: ignore
+
+
+def history(*ends: End, is_open: bool = False) -> UnitHistory:
+    found = UnitHistory()
+    for seq, end in enumerate(ends, 10):
+        found.add_end(end, seq)
+    if is_open:
+        found.open_launch = Launch("s/a", 9, 1.0, "print-1")
+    return found
+
+
+def ask(
+    past: Optional[UnitHistory],
+    unit: UnitSpec = UNIT,
+    look: Intact = UNTOUCHED,
+    keep: str = "unchanged",
+    run_finished: bool = False,
+    fresh: bool = False,
+    program: Optional[str] = None,
+    upstream_seq: int = 0,
+) -> Standing:
+    return standing(
+        unit,
+        past,
+        intact=lambda _unit, _end: look,
+        stage=StageSpec("s", keep=keep),
+        run_finished=run_finished,
+        fresh=fresh,
+        program=program,
+        upstream_seq=upstream_seq,
+    )
+
+
+def test_a_unit_that_succeeded_and_is_unchanged_is_kept():
+    assert ask(history(ended())) == Standing(True)
+
+
+@pytest.mark.parametrize("past", [None, UnitHistory()])
+def test_a_unit_without_a_past_is_new(past):
+    assert ask(past) == Standing(False, "new")
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        (ended(Verdict.FAILED), "failed before"),
+        (ended(Verdict.TIMED_OUT), "failed before"),
+        (ended(Verdict.BAD_OUTPUT), "failed before"),
+        (ended(Verdict.NOT_STARTED), "failed before"),
+        (ended(Verdict.CANCELLED), "interrupted before"),
+        (ended(Verdict.LOST), "interrupted before"),
+        (ended(Verdict.CANCELLED, attempt=0), "not run yet"),
+        (ended(Verdict.SKIPPED, attempt=0), "skipped before"),
+    ],
+)
+@pytest.mark.parametrize("keep", ["unchanged", "always"])
+def test_what_did_not_succeed_last_time_is_never_kept(last, reason, keep):
+    assert ask(history(ended(), last), keep=keep) == Standing(False, reason)
+
+
+@pytest.mark.parametrize("keep", ["unchanged", "always"])
+def test_an_attempt_without_an_end_spoils_an_earlier_success(keep):
+    assert ask(history(ended(), is_open=True), keep=keep).reason == "interrupted before"
+    assert ask(history(is_open=True), keep=keep).reason == "interrupted before"
+
+
+def test_another_fingerprint_is_a_change():
+    assert ask(history(ended(fingerprint="print-0"))) == Standing(False, "changed")
+
+
+def test_touched_files_are_named_by_their_side():
+    assert ask(history(ended()), look=Intact(inputs="/in: size differs")).reason == "input changed"
+    assert ask(history(ended()), look=Intact(outputs="/o: missing")).reason == "outputs changed"
+
+
+def test_a_unit_whose_upstream_ended_later_runs_again():
+    assert ask(history(ended()), upstream_seq=10) == Standing(True)
+    assert ask(history(ended()), upstream_seq=11) == Standing(False, "input changed")
+
+
+def test_a_finished_run_repeats_units_without_outputs_and_a_resume_does_not():
+    bare = UnitSpec("s/a", "s", 0, ("true",), "/", "print-1")
+
+    assert ask(history(ended()), bare, run_finished=True).reason == "no outputs to keep"
+    assert ask(history(ended()), bare, run_finished=False) == Standing(True)
+
+
+def test_a_file_for_stdout_is_an_output_to_keep():
+    printing = UnitSpec("s/a", "s", 0, ("true",), "/", "print-1", stdout="/out/text")
+
+    assert ask(history(ended()), printing, run_finished=True) == Standing(True)
+
+
+def test_fresh_and_never_keep_nothing():
+    assert ask(history(ended()), fresh=True) == Standing(False, "fresh")
+    assert ask(history(ended()), fresh=True, keep="always") == Standing(False, "fresh")
+    assert ask(history(ended()), keep="never") == Standing(False, "never kept")
+
+
+def test_always_looks_at_nothing_but_that_the_outputs_are_there():
+    past = history(ended(fingerprint="print-0"))
+    changed = Intact(inputs="/in: size differs", outputs="/o: size differs")
+
+    assert ask(past, look=changed, keep="always", run_finished=True) == Standing(True)
+    gone = Intact(outputs="/o: missing", missing=True)
+    assert ask(past, look=gone, keep="always") == Standing(False, "outputs changed")
+
+
+def test_a_changed_program_makes_a_kept_unit_stale():
+    past = history(ended(program="sha-1"))
+
+    assert ask(past, program="sha-2") == Standing(True, stale=True)
+    assert ask(past, program="sha-1") == Standing(True)
+    assert ask(past, program=None) == Standing(True)
+    assert ask(history(ended()), program="sha-2") == Standing(True)
+
+
+def test_files_are_not_looked_at_when_the_answer_is_known_without():
+    def look(_unit: UnitSpec, _end: End) -> Intact:
+        raise AssertionError("a look at files")
+
+    for past in (None, history(ended(Verdict.FAILED)), history(ended(fingerprint="print-0"))):
+        answer = standing(
+            UNIT,
+            past,
+            intact=look,
+            stage=StageSpec("s"),
+            run_finished=False,
+            fresh=False,
+            program=None,
+        )
+        assert not answer.kept
+
+
+ENDS = st.builds(
+    ended,
+    st.sampled_from(Verdict),
+    st.integers(0, 3),
+    final=st.booleans(),
+    fingerprint=st.sampled_from(["print-1", "print-0"]),
+    program=st.sampled_from([None, "sha-1", "sha-2"]),
+)
+
+
+@given(
+    ends=st.lists(ENDS, max_size=3),
+    is_open=st.booleans(),
+    look=st.builds(
+        Intact, st.sampled_from(["", "in"]), st.sampled_from(["", "out"]), st.booleans()
+    ),
+    keep=st.sampled_from(["unchanged", "never", "always"]),
+    flags=st.tuples(st.booleans(), st.booleans()),
+    program=st.sampled_from([None, "sha-1", "sha-2"]),
+    upstream_seq=st.integers(0, 20),
+)
+def test_nothing_is_kept_but_an_unchanged_success_at_the_very_end(
+    ends: List[End], is_open, look, keep, flags, program, upstream_seq
+):
+    past = history(*ends, is_open=is_open)
+    answer = ask(
+        past,
+        look=look,
+        keep=keep,
+        run_finished=flags[0],
+        fresh=flags[1],
+        program=program,
+        upstream_seq=upstream_seq,
+    )
+
+    assert answer.kept == (not answer.reason)
+    assert answer.kept or not answer.stale
+    if answer.kept:
+        last = past.last
+        assert last is not None
+        assert last.verdict is Verdict.SUCCEEDED
+        assert not is_open
+        assert keep != "never"
+        assert not flags[1]
+        assert keep == "always" or (last.fingerprint == UNIT.fingerprint and look[:2] == ("", ""))
+        assert keep != "always" or not look.missing

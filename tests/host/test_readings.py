@@ -1,0 +1,320 @@
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import List
+
+import pytest
+
+from procsup.core.keep import Intact
+from procsup.core.outcome import Reading, Verdict
+from procsup.core.records import End
+from procsup.core.spec import OutputSpec, UnitSpec
+from procsup.host import files, readings
+from procsup.host.readings import files_of, home_of, intact, read_file, read_output, same, stamp_of
+
+needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
+
+
+def written(path: Path, text: str = "data") -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return str(path)
+
+
+def below(folder: Path, paths: List[str]) -> List[str]:
+    return [os.path.relpath(path, str(folder)).replace(os.sep, "/") for path in paths]
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+# --- one file ----------------------------------------------------------------------------------
+
+
+def test_a_reading_has_size_time_and_digest(tmp_path):
+    path = written(tmp_path / "a", "data")
+
+    status = os.stat(path)
+    assert read_file(path, checksum="auto") == Reading(path, 4, status.st_mtime_ns, sha("data"))
+    assert read_file(path, checksum="none") == Reading(path, 4, status.st_mtime_ns, None)
+
+
+def test_a_missing_file_has_no_reading_and_no_stamp(tmp_path):
+    for path in (str(tmp_path / "a"), str(Path(written(tmp_path / "file")) / "a")):
+        assert read_file(path, checksum="auto") is None
+        assert read_file(path, checksum="none") is None
+        assert stamp_of(path) is None
+
+
+def test_a_large_file_is_digested_only_on_request(tmp_path, monkeypatch):
+    monkeypatch.setattr(readings, "HASHED_UP_TO_BYTES", 3)
+    path = written(tmp_path / "a", "data")
+
+    assert read_file(path, checksum="auto").sha256 is None
+    assert read_file(path, checksum="all").sha256 == sha("data")
+
+
+def test_a_file_of_many_chunks_is_digested_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(readings, "_CHUNK_BYTES", 7)
+    path = written(tmp_path / "a", "0123456789" * 10)
+
+    assert read_file(path, checksum="all").sha256 == sha("0123456789" * 10)
+
+
+def test_a_file_that_grows_as_fast_as_it_is_read_is_an_error(tmp_path, monkeypatch):
+    path = written(tmp_path / "a", "data")
+
+    class Digest:
+        def update(self, _chunk: bytes) -> None:
+            with open(path, "a") as file:
+                file.write("x")
+
+    monkeypatch.setattr(readings.hashlib, "sha256", Digest)
+    monkeypatch.setattr(readings, "_CHUNK_BYTES", 1)
+    with pytest.raises(OSError, match="while it is read"):
+        read_file(path, checksum="all")
+
+
+@needs_posix
+def test_a_fifo_is_not_opened(tmp_path):
+    path = str(tmp_path / "fifo")
+    os.mkfifo(path)
+
+    assert read_file(path, checksum="all").sha256 is None
+
+
+@needs_links
+def test_a_link_is_read_through(tmp_path):
+    written(tmp_path / "target", "data")
+    link = tmp_path / "link"
+    link.symlink_to("target")
+
+    assert read_file(str(link), checksum="auto").sha256 == sha("data")
+
+
+# --- which files -------------------------------------------------------------------------------
+
+
+def test_a_folder_is_every_file_below_sorted(tmp_path):
+    for name in ("out/b", "out/sub/deep/c", "out/.hidden", "out/a"):
+        written(tmp_path / name)
+
+    for output in (
+        OutputSpec(str(tmp_path / "out") + "/", kind="folder"),
+        OutputSpec(str(tmp_path / "out")),
+    ):
+        found = below(tmp_path, files_of(output))
+        assert found == ["out/.hidden", "out/a", "out/b", "out/sub/deep/c"]
+
+
+def test_what_systems_scatter_is_no_part_of_a_folder(tmp_path):
+    litter = [".DS_Store", "Thumbs.db", ".nfs00a1", ".a.txt.procsup-3", ".procsup-77-1.part"]
+    for name in ["a.txt", *litter]:
+        written(tmp_path / "out" / name)
+
+    assert below(tmp_path, files_of(OutputSpec(str(tmp_path / "out")))) == ["out/a.txt"]
+
+
+def test_a_file_is_not_a_folder(tmp_path):
+    path = written(tmp_path / "a")
+
+    assert files_of(OutputSpec(path + "/", kind="folder")) == []
+    assert files_of(OutputSpec(path, kind="folder")) == []
+
+
+@needs_links
+def test_linked_folders_are_not_followed(tmp_path):
+    written(tmp_path / "elsewhere" / "x.txt")
+    written(tmp_path / "out" / "a.txt")
+    (tmp_path / "out" / "loop").symlink_to(tmp_path / "out")
+    (tmp_path / "out" / "away").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "out" / "dangling").symlink_to("nowhere")
+
+    assert below(tmp_path, files_of(OutputSpec(str(tmp_path / "out")))) == ["out/a.txt"]
+    pattern = OutputSpec(str(tmp_path / "**" / "*.txt"), kind="glob")
+    assert below(tmp_path, files_of(pattern)) == ["elsewhere/x.txt", "out/a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.txt", ["a.txt", "b.txt"]),
+        ("?.txt", ["a.txt", "b.txt"]),
+        ("[!b].txt", ["a.txt"]),
+        ("*/*.txt", ["d/c.txt", "e[1]/f.txt"]),
+        ("**/*.txt", ["a.txt", "b.txt", "d/c.txt", "d/deep/x.txt", "e[1]/f.txt"]),
+        ("d/**", ["d/c.txt", "d/deep/x.txt"]),
+        ("**/deep/*", ["d/deep/x.txt"]),
+        ("e[[]1]/*.txt", ["e[1]/f.txt"]),
+        ("e[[]*/f.txt", ["e[1]/f.txt"]),
+        (".h*", [".hidden"]),
+        ("d*", []),
+        ("none/*", []),
+        ("a.txt/*", []),
+        ("d*/", ["d/c.txt", "d/deep/x.txt"]),
+    ],
+)
+def test_a_glob_is_its_sorted_matches(tmp_path, pattern, expected):
+    for name in ("b.txt", "a.txt", "d/c.txt", "d/deep/x.txt", "e[1]/f.txt", ".hidden", ".h/y.txt"):
+        written(tmp_path / name)
+
+    output = OutputSpec(f"{tmp_path}/{pattern}", kind="glob")
+
+    assert below(tmp_path, files_of(output)) == expected
+    assert below(tmp_path, [r.path for r in read_output(output, checksum="none")]) == expected
+
+
+def test_brackets_of_a_plain_name_match_no_other_file(tmp_path):
+    written(tmp_path / "a1.txt")
+
+    assert files_of(OutputSpec(str(tmp_path / "a[1].txt"))) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "home"),
+    [
+        ("out/a", "file", "out"),
+        ("out/a/", "folder", "out"),
+        ("out/*/a", "glob", "out"),
+        ("out/*", "glob", "out"),
+        ("out/e[[]1]/*", "glob", "out/e[1]"),
+        ("out/a/b", "glob", "out/a"),
+    ],
+)
+def test_the_home_of_an_output_is_the_folder_it_cannot_do_without(tmp_path, path, kind, home):
+    assert Path(home_of(OutputSpec(f"{tmp_path}/{path}", kind=kind))) == tmp_path / home
+
+
+# --- is it the same? ---------------------------------------------------------------------------
+
+
+def test_an_untouched_file_is_the_same_without_being_read(tmp_path, monkeypatch):
+    recorded = read_file(written(tmp_path / "a"), checksum="auto")
+    monkeypatch.setattr(readings, "_read_content", None)
+
+    assert same(recorded, checksum="auto") == (True, "")
+
+
+def test_a_touched_file_is_the_same_if_its_content_is_on_record(tmp_path):
+    path = written(tmp_path / "a", "data")
+    with_sha, without = read_file(path, checksum="auto"), read_file(path, checksum="none")
+    os.utime(path, ns=(0, with_sha.mtime_ns + 10**9))
+
+    assert same(with_sha, checksum="auto") == (True, "")
+    assert same(with_sha, checksum="none") == (False, "time differs")
+    assert same(without, checksum="auto") == (False, "time differs")
+
+
+def test_why_a_file_is_not_the_same(tmp_path):
+    path = written(tmp_path / "a", "data")
+    recorded = read_file(path, checksum="auto")
+
+    written(tmp_path / "a", "atad")
+    os.utime(path, ns=(0, recorded.mtime_ns + 10**9))
+    assert same(recorded, checksum="auto") == (False, "content differs")
+    written(tmp_path / "a", "longer")
+    assert same(recorded, checksum="auto") == (False, "size differs")
+    os.unlink(path)
+    assert same(recorded, checksum="auto") == (False, "missing")
+    os.mkdir(path)
+    assert same(recorded, checksum="auto") == (False, "no longer a file")
+
+
+def test_a_file_that_cannot_be_read_is_not_the_same(tmp_path, monkeypatch):
+    path = written(tmp_path / "a", "data")
+    recorded = read_file(path, checksum="auto")
+    os.utime(path, ns=(0, recorded.mtime_ns + 10**9))
+
+    def refuse(_path: str) -> Reading:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(readings, "_read_content", refuse)
+
+    assert same(recorded, checksum="auto") == (False, "cannot be read: Permission denied")
+
+
+# --- a unit's files ----------------------------------------------------------------------------
+
+
+def past(unit: UnitSpec) -> End:
+    made = [r for o in readings.outputs_of(unit) for r in read_output(o, checksum="auto")]
+    used = [r for i in readings.inputs_of(unit) for r in read_output(i, checksum="auto")]
+    return End(unit.id, 1, Verdict.SUCCEEDED, 1.0, outputs=tuple(made), inputs=tuple(used))
+
+
+def unit_of(folder: Path, *outputs: OutputSpec, **fields: object) -> UnitSpec:
+    return UnitSpec("s/a", "s", 0, ("true",), str(folder), "f", outputs=outputs, **fields)
+
+
+def test_untouched_files_are_intact(tmp_path):
+    unit = unit_of(
+        tmp_path,
+        OutputSpec(written(tmp_path / "out")),
+        inputs=(written(tmp_path / "in"),),
+        depends=(str(Path(written(tmp_path / "data/x")).parent),),
+        stdin=written(tmp_path / "stdin"),
+        stdout=written(tmp_path / "stdout", ""),
+    )
+    end = past(unit)
+
+    assert len(end.inputs) == 3
+    assert len(end.outputs) == 2
+    assert intact(unit, end, checksum="auto") == Intact()
+
+
+def test_a_changed_input_a_changed_output_and_a_missing_one_are_told_apart(tmp_path):
+    output, used = written(tmp_path / "out"), written(tmp_path / "in")
+    unit = unit_of(tmp_path, OutputSpec(output), inputs=(used,))
+    end = past(unit)
+
+    written(tmp_path / "in", "changed")
+    assert intact(unit, end, checksum="auto") == Intact(inputs=f"{used}: size differs")
+    os.unlink(used)
+    assert intact(unit, end, checksum="auto") == Intact(inputs=f"{used}: missing")
+    written(tmp_path / "out", "changed")
+    assert intact(unit, end, checksum="auto").outputs == f"{output}: size differs"
+    os.unlink(output)
+    assert intact(unit, end, checksum="auto").missing
+
+
+def test_one_file_more_in_a_folder_is_a_change(tmp_path):
+    written(tmp_path / "in/a")
+    unit = unit_of(tmp_path, inputs=(str(tmp_path / "in"),))
+    end = past(unit)
+    more = written(tmp_path / "in/b")
+
+    assert intact(unit, end, checksum="auto") == Intact(inputs=f"{more}: was not there")
+
+
+def test_an_output_declared_since_is_missing_until_it_is_made(tmp_path):
+    end = past(unit_of(tmp_path))
+    declared = unit_of(tmp_path, OutputSpec(str(tmp_path / "out")))
+
+    assert intact(declared, end, checksum="auto").missing
+    written(tmp_path / "out")
+    assert intact(declared, end, checksum="auto").outputs.endswith("was not there")
+
+
+def test_an_old_file_under_an_optional_name_does_not_count(tmp_path):
+    unit = unit_of(tmp_path, OutputSpec(str(tmp_path / "out"), optional=True))
+    end = past(unit)
+    written(tmp_path / "out")
+
+    assert intact(unit, end, checksum="auto") == Intact()
+
+
+# --- on disk -----------------------------------------------------------------------------------
+
+
+def test_syncing_a_path_syncs_the_file_and_its_folder(tmp_path, monkeypatch):
+    synced: List[object] = []
+    monkeypatch.setattr(files, "sync_fd", lambda fd: synced.append(os.fstat(fd).st_size))
+    monkeypatch.setattr(files, "sync_folder", lambda path: synced.append(os.fspath(path)))
+    path = written(tmp_path / "a", "data")
+
+    readings.sync_path(path)
+
+    assert synced == [4, str(tmp_path)]
