@@ -5,14 +5,15 @@ that is free the manifest is there, or the sitting is over without one. Where no
 run, an existing manifest is the answer, and without one it waits a little for somebody to start.
 """
 
+import threading
 import time
 from pathlib import Path
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from procsup.api.sittings import how_it_ended, is_superseded, locks_tell
 from procsup.core.manifest import Head
 from procsup.core.quantities import show_duration
-from procsup.errors import RunUnfinished, UsageError, WaitTimeout
+from procsup.errors import ProcsupError, RunUnfinished, UsageError, WaitTimeout
 from procsup.host.files import AnyPath
 from procsup.store.find import Found, NoSuchRun, find
 from procsup.store.manifest import read_head
@@ -22,6 +23,7 @@ from procsup.store.sitting import Owner, is_live, is_starting, read_owner, wait_
 START_TIMEOUT_S = 5.0  # for a name or a path; a run with an id has begun
 _STARTING_S = 60.0  # between its lock and its first record no supervisor needs longer
 _LOOK_S = 0.05
+_JOIN_S = 0.5
 _SETTLES_S = 1.0  # between the release of two locks of a supervisor that closes
 
 
@@ -66,6 +68,44 @@ def await_final(
     and WaitTimeout (124). `notice` is told what a person should know meanwhile.
     """
     return _Wait(run, stage, limits, start, notice).until_final()
+
+
+def await_all(
+    wanted: Sequence[Tuple[str, Optional[str]]],
+    *,
+    limits: Limits = NO_LIMITS,
+    start: AnyPath = ".",
+    notice: Callable[[str], None] = _tell_nobody,
+) -> List[Union[Waited, ProcsupError]]:
+    """Wait for several (run, stage), all at once; return the answers in their order.
+
+    Each is looked for now, and not when the ones before it are done.
+    """
+    answers: List[Union[Waited, ProcsupError, None]] = [None] * len(wanted)
+
+    def wait_for_one(at: int) -> None:
+        run, stage = wanted[at]
+        try:
+            answers[at] = await_final(run, stage=stage, limits=limits, start=start, notice=notice)
+        except ProcsupError as error:
+            answers[at] = error
+        except Exception as error:  # noqa: BLE001  it would be lost with its thread
+            answers[at] = ProcsupError(f"{run}: {type(error).__name__}: {error}")
+
+    if len(wanted) == 1:
+        wait_for_one(0)
+    else:
+        _in_threads(wait_for_one, len(wanted))
+    return [answer for answer in answers if answer is not None]
+
+
+def _in_threads(work: Callable[[int], None], count: int) -> None:
+    threads = [threading.Thread(target=work, args=(at,), daemon=True) for at in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(_JOIN_S)  # Windows does not hear Ctrl-C in a wait without end
 
 
 class _Wait:

@@ -1,8 +1,8 @@
 """The watcher of a terminal: a live bar per stage, and a line for each unit that failed."""
 
-from typing import IO, Any, List, Optional
+from typing import IO, Any, List, Optional, Union
 
-from procsup.console.lines import unit_line
+from procsup.console.lines import ending_line, is_worth_a_line, unit_line
 from procsup.console.side import SideThread
 from procsup.console.terminal import direct_stderr
 from procsup.core.events import Settled
@@ -22,31 +22,34 @@ class BarWatcher:
     def __init__(self, summary: Summary, stream: Optional[IO[str]] = None) -> None:
         self._stream: IO[str] = stream if stream is not None else direct_stderr()
         self._summary = summary
+        self._ending = ""
         self._drawing: Any = None  # console.drawing.Drawing, whose module brings rich
-        self._side: SideThread[Settled] = SideThread(self._draw, interval_s=REFRESH_S)
+        self._side: SideThread[Union[Settled, str]] = SideThread(self._draw, interval_s=REFRESH_S)
 
     def settled(self, order: Settled) -> None:
         """A unit's end is on disk: show it if it is a failure."""
-        if order.end.verdict is not Verdict.SUCCEEDED:
+        if order.end.verdict is not Verdict.SUCCEEDED and is_worth_a_line(order):
             self._side.put(order)
 
     def show(self, summary: Summary) -> None:
         """Take the numbers; the first call starts the drawing."""
         self._summary = summary
         self._side.start()
+        if summary.ending != self._ending:
+            self._ending = summary.ending
+            self._side.put(ending_line(summary.ending, summary.running))
 
     def close(self) -> None:
         """Draw the last state and leave the cursor below it."""
         self._side.close()
 
-    def _draw(self, items: List[Settled], _dropped: int, last: bool) -> None:
+    def _draw(self, items: List[Union[Settled, str]], _dropped: int, last: bool) -> None:
         if self._drawing is None:
             from procsup.console.drawing import Drawing
 
             self._drawing = Drawing(self._stream)
-        lines = [_failure_line(order) for order in items]
-        self._drawing.update(self._summary, lines, last=last)
+        self._drawing.update(self._summary, [_line(item) for item in items], last=last)
 
 
-def _failure_line(order: Settled) -> str:
-    return unit_line(order.end, f"#{order.end.attempt}")
+def _line(item: Union[Settled, str]) -> str:
+    return item if isinstance(item, str) else unit_line(item.end, f"#{item.end.attempt}")

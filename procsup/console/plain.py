@@ -1,8 +1,8 @@
 """The watcher of pipes and log files: one line per finished unit on stderr."""
 
-from typing import IO, List, Optional
+from typing import IO, List, Optional, Union
 
-from procsup.console.lines import unit_line
+from procsup.console.lines import ending_line, is_worth_a_line, unit_line
 from procsup.console.side import SideThread
 from procsup.console.terminal import direct_stderr
 from procsup.core.events import Settled
@@ -19,29 +19,36 @@ class PlainWatcher:
     def __init__(self, summary: Summary, stream: Optional[IO[str]] = None) -> None:
         self._stream: IO[str] = stream if stream is not None else direct_stderr()
         self._summary = summary
+        self._ending = ""
         self._count = 0
-        self._side: SideThread[Settled] = SideThread(self._write)
+        self._side: SideThread[Union[Settled, str]] = SideThread(self._write)
 
     def settled(self, order: Settled) -> None:
         """A unit's end is on disk: show it."""
-        if order.kept:
-            return
-        self._side.put(order)
+        if not order.kept:
+            self._side.put(order)
 
     def show(self, summary: Summary) -> None:
-        """Remember where the totals are."""
+        """Remember where the totals are; say so if nothing more is started."""
         self._summary = summary
+        if summary.ending != self._ending:
+            self._ending = summary.ending
+            self._side.put(ending_line(summary.ending, summary.running))
 
     def close(self) -> None:
         """Write what is waiting, if the reader takes it within two seconds."""
         self._side.close()
 
-    def _write(self, items: List[Settled], dropped: int, _last: bool) -> None:
+    def _write(self, items: List[Union[Settled, str]], dropped: int, _last: bool) -> None:
         self._count += dropped
         lines = [f"... {plural(dropped, 'line')} left out"] if dropped else []
-        for order in items:
-            self._count += order.end.final
-            lines.append(unit_line(order.end, self._position()))
+        for item in items:
+            if isinstance(item, str):
+                lines.append(item)
+                continue
+            self._count += item.end.final
+            if is_worth_a_line(item):
+                lines.append(unit_line(item.end, self._position()))
         if lines:
             self._stream.write("".join(line + "\n" for line in lines))
 

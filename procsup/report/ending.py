@@ -1,13 +1,14 @@
 """The last words of a sitting: what was done, what failed, where the record is, what to type."""
 
-from typing import List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
 from procsup.core.tally import Summary
 from procsup.core.text import plural, visible
-from procsup.report.counts import said_in_short, stage_problems, stage_table
+from procsup.report.counts import said_in_short, stage_data, stage_problems, stage_table
 from procsup.report.failures import failed_phrase, failure_lines
+from procsup.report.rows import row_of_ends
 
 
 class Commands(NamedTuple):
@@ -68,3 +69,12 @@ def _next_steps(close: Close, commands: Commands) -> List[str]:
     elif close.status != "succeeded":
         steps.append(f"  procsup run {commands.run}    # tries what did not succeed again")
     return ["next:", *steps] if steps else []
+
+
+def ending_data(summary: Summary, failures: Sequence[End], failed_total: int) -> Dict[str, Any]:
+    """Return the counts and the first failures as plain data."""
+    return {
+        "stages": {name: stage_data(stage) for name, stage in summary.stages.items()},
+        "failed_total": failed_total,
+        "failures": [row_of_ends(end.unit, None, None, [end]) for end in failures],
+    }

@@ -36,8 +36,8 @@ def row_of_record(record: UnitRecord) -> Dict[str, Any]:
 
 def row_of_ends(
     unit: str,
-    stage: str,
-    index: int,
+    stage: Optional[str],
+    index: Optional[int],
     ends: Sequence[End],
     *,
     kept: bool = False,

@@ -1,0 +1,122 @@
+"""Which log files belong to which units: of a run that is over, and of one that goes on."""
+
+import difflib
+import os
+from fnmatch import fnmatchcase
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+from procsup.core.outcome import AttemptId, Verdict
+from procsup.core.records import End
+from procsup.core.replay import History, UnitHistory
+from procsup.errors import UsageError
+from procsup.store.rundir import RunDir
+
+STREAMS = ("stdout", "stderr")
+_NO_FAILURE = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
+
+
+class Log(NamedTuple):
+    """One stream of one attempt; `stream` is ``output`` where both go to one file."""
+
+    unit: str
+    attempt: int
+    stream: str
+    path: str
+
+
+class Choice(NamedTuple):
+    """Which logs are wanted: no `units` are all; `attempt` None is the last one of each."""
+
+    units: Sequence[str] = ()
+    failed: bool = False
+    streams: Sequence[str] = STREAMS
+    attempt: Optional[int] = None
+
+
+def logs_of(history: History, rundir: RunDir, choice: Choice) -> List[Log]:
+    """Return the logs that are wanted, in the order of the plan.
+
+    UsageError if a word means no unit, or no unit has that attempt.
+    """
+    stages = {unit: stage for stage, units in history.plan.items() for unit in units}
+    found: List[Log] = []
+    for unit_id in _chosen(stages, choice.units):
+        unit = history.units.get(unit_id)
+        if unit is None or (choice.failed and not _has_failed(unit)):
+            continue
+        found += _logs_of_unit(unit_id, unit, rundir, stages[unit_id], choice)
+    if choice.attempt is not None and not found:
+        raise UsageError(f"no unit that is meant here has an attempt {choice.attempt}")
+    return found
+
+
+def _chosen(stages: Dict[str, str], words: Sequence[str]) -> Iterable[str]:
+    if not words:
+        return stages
+    chosen: Dict[str, None] = {}
+    for word in words:
+        meant = [unit for unit, stage in stages.items() if selects(word, unit, stage)]
+        if not meant:
+            raise UsageError(_no_such(word, stages))
+        chosen.update(dict.fromkeys(meant))
+    return [unit for unit in stages if unit in chosen]
+
+
+def selects(word: str, unit: str, stage: str) -> bool:
+    """Whether a word means this unit: its id, its id without the stage, a pattern, its stage."""
+    name = unit[len(stage) + 1 :] if unit.startswith(f"{stage}/") else unit
+    return word in (unit, name, stage) or fnmatchcase(unit, word)
+
+
+def _no_such(word: str, stages: Dict[str, str]) -> str:
+    near = difflib.get_close_matches(word, stages, n=1, cutoff=0.5)
+    hint = (
+        f": did you mean {near[0]!r}?" if near else ": `procsup status --format table` lists them"
+    )
+    return f"no unit is meant by {word!r}{hint}"
+
+
+def _has_failed(unit: UnitHistory) -> bool:
+    last = unit.last
+    return last is not None and last.attempt > 0 and last.verdict not in _NO_FAILURE
+
+
+def _logs_of_unit(
+    unit_id: str, unit: UnitHistory, rundir: RunDir, stage: str, choice: Choice
+) -> List[Log]:
+    tried = [end for end in unit.ends if end.attempt > 0]
+    number = choice.attempt
+    if number is None:
+        number = unit.open_attempt or (tried[-1].attempt if tried else 0)
+    if number == unit.open_attempt:
+        return running_logs(AttemptId(unit_id, number), rundir, stage, choice.streams)
+    for end in tried:
+        if end.attempt == number:
+            return _ended_logs(end, rundir, choice.streams)
+    return []
+
+
+def running_logs(
+    attempt: AttemptId, rundir: RunDir, stage: str, streams: Sequence[str] = STREAMS
+) -> List[Log]:
+    """Return where an attempt that goes on writes to."""
+    paths = dict(zip(STREAMS, rundir.log_paths(attempt, stage)))
+    return [Log(attempt.unit, attempt.number, stream, paths[stream]) for stream in streams]
+
+
+def _ended_logs(end: End, rundir: RunDir, streams: Sequence[str]) -> List[Log]:
+    pairs: List[Tuple[str, Optional[str]]] = [
+        ("stdout", end.stdout_path),
+        ("stderr", end.stderr_path),
+    ]
+    if end.stdout_path is not None and end.stderr_path in (None, end.stdout_path):
+        return [Log(end.unit, end.attempt, "output", _absolute(rundir, end.stdout_path))]
+    return [
+        Log(end.unit, end.attempt, stream, _absolute(rundir, path))
+        for stream, path in pairs
+        if path is not None and stream in streams
+    ]
+
+
+def _absolute(rundir: RunDir, path: str) -> str:
+    return os.path.join(str(rundir.path), path)

@@ -1,0 +1,159 @@
+"""How a run stands, by its journal, its locks and its manifest: live, dead or final."""
+
+import time
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+
+from procsup.api.sittings import how_it_ended
+from procsup.api.waiting import ended_at
+from procsup.core.manifest import Head
+from procsup.core.outcome import Verdict
+from procsup.core.quantities import show_duration
+from procsup.core.records import End
+from procsup.core.replay import History, UnitHistory
+from procsup.core.tally import StageTally
+from procsup.errors import RunUnfinished
+from procsup.report.rows import row_of_ends
+from procsup.store.find import Found
+from procsup.store.manifest import read_head
+from procsup.store.reader import read_journal
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import Owner, is_live, is_starting, read_owner
+
+_NO_FAILURE = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
+
+
+class RunningUnit(NamedTuple):
+    """An attempt that was started and has no end; `pid` is None in the first milliseconds."""
+
+    unit: str
+    attempt: int
+    pid: Optional[int]
+    since: float
+
+
+class Status(NamedTuple):
+    """How a run stands.
+
+    `state` is ``running``, ``starting``, ``succeeded``, ``failed``, ``unfinished`` or ``empty``;
+    `sentence` says it in words. `notes` say what is wrong with the records.
+    """
+
+    rundir: RunDir
+    state: str
+    sentence: str
+    owner: Optional[Owner]
+    history: History
+    stages: List[StageTally]
+    running: List[RunningUnit]
+    failures: List[End]
+    notes: List[str]
+
+    @property
+    def name(self) -> str:
+        """The run's name; that of its directory if nothing was begun."""
+        begin = self.history.begin
+        return begin.name if begin is not None else self.rundir.path.name
+
+    def rows(self) -> Iterator[Dict[str, Any]]:
+        """Yield one flat row per planned unit; what is not known yet is None."""
+        for stage, units in self.history.plan.items():
+            for index, unit_id in enumerate(units):
+                kept = unit_id in self.history.kept
+                ends = _ends_of(self.history, unit_id)
+                stale = unit_id in self.history.stale
+                yield row_of_ends(unit_id, stage, index, ends, kept=kept, stale=stale)
+
+
+def status_of(found: Found) -> Status:
+    """Read how the run stands; RunUnfinished if that very run is not the latest any more."""
+    rundir = found.rundir
+    owner = read_owner(rundir)
+    live = owner is not None and is_live(rundir, owner)
+    journal = read_journal(rundir.journal)
+    history = History()
+    for entry in journal:
+        history.add(entry.seq, entry.record)
+    if found.run_id not in (None, history.run_id):
+        raise RunUnfinished(f"run {found.run_id} is superseded by {history.run_id}")
+    state, sentence = _state(rundir, owner, history, live=live)
+    running = list(_running(history)) if live else []
+    return Status(
+        rundir,
+        state,
+        sentence,
+        owner,
+        history,
+        _tallies(history, owner, running),
+        running,
+        list(_failures(history)),
+        journal.damage,
+    )
+
+
+def _state(
+    rundir: RunDir, owner: Optional[Owner], history: History, *, live: bool
+) -> Tuple[str, str]:
+    if live and owner is not None:
+        return "running", f"running: {owner.describe()}, sitting {owner.sitting}"
+    if owner is not None and is_starting(owner):
+        return "starting", f"starting: {owner.describe()}"
+    head = read_head(rundir.manifest)
+    if head is not None and head.run_id == history.run_id:
+        return head.status, f"{head.status}{_age(head)}"
+    if history.begin is None or owner is None:
+        return "empty", "nothing was begun here"
+    return "unfinished", how_it_ended(rundir, owner)
+
+
+def _age(head: Head) -> str:
+    ended = ended_at(head)
+    return "" if ended is None else f", finished {show_duration(time.time() - ended)} ago"
+
+
+def _tallies(
+    history: History, owner: Optional[Owner], running: List[RunningUnit]
+) -> List[StageTally]:
+    names = dict.fromkeys(owner.stages if owner is not None else ())
+    names.update(dict.fromkeys(history.plan))
+    live = {unit.unit for unit in running}
+    return [_tally(history, name, live) for name in names]
+
+
+def _tally(history: History, name: str, live: Set[str]) -> StageTally:
+    tally = StageTally(name)
+    units = history.plan.get(name)
+    if units is not None:
+        tally.planned, tally.status = len(units), "open"
+        tally.kept = sum(1 for unit in units if unit in history.kept)
+        tally.stale = sum(1 for unit in units if unit in history.stale)
+        tally.running = sum(1 for unit in units if unit in live)
+    tally.verdicts = history.verdict_counts(name)
+    tally.problem = history.problems.get(name, "")
+    if name in history.finals:
+        tally.status = history.finals[name].status
+    return tally
+
+
+def _running(history: History) -> Iterator[RunningUnit]:
+    for unit_id, unit in history.units.items():
+        launch = unit.open_launch
+        if launch is not None:
+            yield RunningUnit(unit_id, launch.attempt, unit.open_pid, launch.at)
+
+
+def _failures(history: History) -> Iterator[End]:
+    for units in history.plan.values():
+        for unit_id in units:
+            ends = _ends_of(history, unit_id)
+            if ends and ends[-1].final and ends[-1].verdict not in _NO_FAILURE:
+                yield ends[-1]
+
+
+def _ends_of(history: History, unit_id: str) -> List[End]:
+    """Return the ends that count in the present run: its own, or those that it keeps."""
+    unit: Optional[UnitHistory] = history.units.get(unit_id)
+    if unit is None or unit.open_launch is not None:
+        return []
+    if unit.generation != history.generation and unit_id not in history.kept:
+        return []
+    return unit.ends

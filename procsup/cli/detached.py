@@ -1,0 +1,58 @@
+"""`procsup run --detach`, on both sides: who starts it, and the supervisor that lives on."""
+
+import os
+from typing import Any, Dict
+
+from procsup.api.requests import Opening
+from procsup.cli.run import Options
+from procsup.console.terminal import pay, pay_bytes, say
+from procsup.core.text import visible
+from procsup.errors import RunUnfinished
+
+
+def announce_ready(opening: Opening) -> None:
+    """In the supervisor: its lock is held and old manifests are withdrawn. Let go of the caller."""
+    from procsup.host.detach import announce
+    from procsup.store.rundir import RunDir
+
+    ready = {"id": opening.run_id, "directory": opening.directory}
+    announce(ready, str(RunDir(opening.directory).supervisor_log))
+
+
+def start(options: Options) -> int:
+    """Start a supervisor of its own; print ``DIR@ID`` when it has begun."""
+    from procsup.host.detach import start_detached
+
+    detached = start_detached([*options.arguments()[:-2], "--announce", "--", options.file])
+    if detached.ready is None:
+        return _not_begun(detached.exit_code)
+    if "error" in detached.ready:  # said on stderr; with --json this is the payload
+        return _pay_error(detached.ready)
+    _pay_run(detached.ready, options)
+    return 0
+
+
+def _pay_run(ready: Dict[str, Any], options: Options) -> None:
+    from procsup.report.tables import json_text
+
+    run = f"{ready['directory']}@{ready['id']}"
+    if not options.quiet:
+        say(f"detached; procsup wait {visible(run)}")
+    if options.as_json:
+        pay(json_text({**ready, "run": run}))
+    else:
+        pay_bytes([os.fsencode(run), b"\n"])  # unchanged: the shell hands it to `procsup wait`
+
+
+def _pay_error(ready: Dict[str, Any]) -> int:
+    from procsup.report.tables import json_text
+
+    pay(json_text(ready))
+    return int(ready["error"].get("exit_code", 70))
+
+
+def _not_begun(exit_code: Any) -> int:
+    if isinstance(exit_code, int) and exit_code > 0:
+        return exit_code  # it has said why
+    signal = f" by signal {-exit_code}" if isinstance(exit_code, int) and exit_code < 0 else ""
+    raise RunUnfinished(f"the supervisor ended{signal} before the run had begun")

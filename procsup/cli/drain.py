@@ -1,0 +1,47 @@
+"""`procsup drain`: start nothing more, let what runs finish."""
+
+import click
+
+from procsup.api.asking import live_owner, request
+from procsup.cli.options import RUN_HELP, exit_codes, json_option
+from procsup.console.terminal import pay, say
+from procsup.core.text import visible
+from procsup.errors import ProcsupError
+from procsup.store.rundir import RunDir
+
+_HELP = f"""Start nothing more of a run; what runs may finish. Returns when that is acknowledged.
+
+The run then ends unfinished (its `procsup run` and every `procsup wait` say 3), and the next
+`procsup run` goes on with the rest.
+
+{RUN_HELP}
+\b
+Examples:
+  procsup drain survey && procsup wait survey
+"""
+
+_CODES = exit_codes(
+    _0="it starts nothing more",
+    _2="there is no such run",
+    _3="nobody is working on it",
+    _124="its supervisor did not answer",
+)
+
+
+@click.command("drain", help=_HELP, epilog=_CODES)
+@click.argument("run", metavar="RUN")
+@json_option("Print an object on stdout when it is acknowledged.")
+def command(run: str, as_json: bool) -> int:
+    """Find the live supervisor, ask it, and hear its answer."""
+    found = RunDir.find(run, ".")
+    owner = live_owner(found.rundir, found.run_id, "drain")
+    asked = request(found.rundir, owner, "drain")
+    if not asked.ok:
+        raise ProcsupError(f"drain was refused: {asked.message}")
+    say(visible(asked.message))
+    if as_json:
+        from procsup.report.tables import json_text
+
+        body = {"run_id": owner.run_id, "directory": str(found.rundir.path)}
+        pay(json_text({**body, "message": asked.message}))
+    return 0

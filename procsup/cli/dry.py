@@ -1,0 +1,21 @@
+"""`procsup run --dry-run`: the plan with its reasons; nothing is written."""
+
+from procsup.cli.run import Options, request_of
+from procsup.console.terminal import pay, say
+from procsup.core.text import visible
+from procsup.report.plan import plan_data, plan_lines
+from procsup.report.tables import json_text
+
+
+def show_plan(options: Options) -> int:
+    """Print what would be run; problems of the preflight are raised."""
+    from procsup.api.sitting import dry_run
+
+    plan = dry_run(request_of(options))
+    if not options.quiet:
+        say(*map(visible, plan.notes))
+    if options.as_json:
+        pay(json_text(plan_data(plan.spec, plan.stages)))
+    else:
+        pay(*plan_lines(plan.spec, plan.stages))
+    return 0

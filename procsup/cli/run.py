@@ -1,0 +1,215 @@
+"""`procsup run`: bring a run file's run to completion."""
+
+import time
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+import click
+
+from procsup.api.requests import Ending, Opening, Request
+from procsup.cli.options import exit_codes, json_option, path_from_here, word_for
+from procsup.console.choose import PROGRESS, watcher_for
+from procsup.console.terminal import ReaderGone, pay, say
+from procsup.core.text import visible
+from procsup.errors import RecordError, RunFailed, RunUnfinished
+from procsup.interfaces import Watcher
+
+_HELP = """Bring a run to completion: start what is to be started, keep what is done.
+
+FILE is the run file, procsup.toml if none is given. A run that was interrupted goes on where it
+ended; of a finished one the units run again whose inputs, arguments or outputs have changed.
+
+\b
+Examples:
+  procsup run
+  procsup run survey.toml --var lib=src --jobs 8
+  procsup run survey.toml --only measure --only 'merge/*'
+  procsup run survey.toml --dry-run
+  id=$(procsup run survey.toml --detach) && procsup wait "$id"
+
+Ctrl-C once asks the units to stop and gives them 10 seconds; twice ends them at once.
+"""
+
+_CODES = exit_codes(
+    _0="all units succeeded",
+    _1="finished, some unit did not succeed",
+    _2="the command line or the run file is wrong; nothing was started",
+    _3="not finished: stopped or drained by a verb, or the guard died",
+    _70="internal error",
+    _74="journal or manifest could not be written",
+    _75="the run directory is in use by a live run",
+)
+_SIGNAL = "\nEnded by a signal (Ctrl-C), procsup dies by that signal after cleaning up."
+
+
+class Options(NamedTuple):
+    """The command line of `procsup run`, as it was given."""
+
+    file: str
+    variables: Dict[str, str]
+    directory: Optional[str]
+    jobs: Optional[int]
+    fresh: bool
+    only: Tuple[str, ...]
+    engine: str
+    progress: str
+    quiet: bool
+    as_json: bool
+
+    def arguments(self) -> List[str]:
+        """Return the command line that means the same."""
+        words = ["run", "--engine", self.engine, "--progress", self.progress]
+        words += [f"--var={name}={value}" for name, value in self.variables.items()]
+        words += [f"--only={selector}" for selector in self.only]
+        if self.directory is not None:
+            words.append(f"--dir={self.directory}")
+        if self.jobs is not None:
+            words.append(f"--jobs={self.jobs}")
+        flags = (("--fresh", self.fresh), ("--quiet", self.quiet), ("--json", self.as_json))
+        words += [flag for flag, given in flags if given]
+        return [*words, "--", self.file]
+
+
+def _variables(
+    _ctx: click.Context, _param: click.Parameter, values: Tuple[str, ...]
+) -> Dict[str, str]:
+    variables = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise click.BadParameter(f"{text!r}: expected NAME=VALUE, as in --var lib=src")
+        variables[name.strip()] = value
+    return variables
+
+
+@click.command("run", help=_HELP, epilog=_CODES + _SIGNAL)
+@click.argument("file", default="procsup.toml", metavar="[FILE]")
+@click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", callback=_variables,
+              help="A value for a placeholder of the run file; wins over its vars.")  # fmt: skip
+@click.option("--dir", "directory", metavar="DIR", help="Where the run directory shall be.")
+@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Most units at once.")
+@click.option("--fresh", is_flag=True, help="Run all units again, keep none.")
+@click.option("--only", multiple=True, metavar="SELECTOR",
+              help="A stage, a unit, a pattern over ids, or name=value.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Show what would run and why; write nothing.")
+@click.option("--detach", is_flag=True,
+              help="Return when the run has begun; print DIR@ID for `procsup wait`.")  # fmt: skip
+@click.option("--engine", default="local", show_default=True, help="What runs the units.")
+@click.option("--progress", type=click.Choice(PROGRESS), default="auto", show_default=True,
+              help="Bars on a terminal, else one line per finished unit.")  # fmt: skip
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing unless something goes wrong.")
+@json_option("Print one object about the end on stdout.")
+@click.option("--announce", is_flag=True, hidden=True)
+def command(dry_run: bool, detach: bool, announce: bool, **given: Any) -> int:
+    """Take the command line apart and go one of the three ways."""
+    options = Options(**given)
+    if dry_run and detach:
+        raise click.UsageError("--dry-run starts nothing that could be detached: leave one out")
+    if dry_run:
+        from procsup.cli.dry import show_plan
+
+        return show_plan(options)
+    if detach:
+        from procsup.cli.detached import start
+
+        return start(options)
+    return bring_to_completion(options, announce=announce)
+
+
+def request_of(options: Options) -> Request:
+    """Return the request that a command line makes."""
+    return Request(
+        file=options.file,
+        variables=options.variables,
+        directory=options.directory,
+        jobs=options.jobs,
+        fresh=options.fresh,
+        only=options.only,
+        engine=options.engine,
+    )
+
+
+def bring_to_completion(options: Options, *, announce: bool) -> int:
+    """Run here, in this process; return the exit code, or die by the signal that ended the run."""
+    from procsup.api import sitting
+    from procsup.cli.detached import announce_ready
+
+    begun = time.monotonic()
+    openings: List[Opening] = []
+
+    def open_watcher(opening: Opening) -> Watcher:
+        openings.append(opening)
+        if not options.quiet:
+            say(visible(opening.first_line), *map(visible, opening.notes))
+        return watcher_for("none" if options.quiet else options.progress, opening.summary)
+
+    ending = sitting.bring_to_completion(
+        request_of(options), watchers=open_watcher, on_ready=announce_ready if announce else None
+    )
+    code = _exit_code(ending)
+    if not options.quiet or code != 0:
+        say(*_last_words(openings[0], ending, options, time.monotonic() - begun))
+    if options.as_json:
+        _pay_ending(openings[0], ending, code)
+    if ending.signum is not None and ending.status is None:
+        from procsup.host.interrupts import die_by
+
+        die_by(ending.signum)
+    return code
+
+
+def _exit_code(ending: Ending) -> int:
+    if ending.status is None:
+        return RunUnfinished.exit_code
+    return 0 if ending.status == "succeeded" else RunFailed.exit_code
+
+
+def _last_words(opening: Opening, ending: Ending, options: Options, took_s: float) -> List[str]:
+    from procsup.report.ending import Close, Commands, ending_lines
+
+    path = ending.manifest_path
+    close = Close(
+        name=opening.spec.name,
+        status=ending.status,
+        reason=ending.reason,
+        summary=ending.summary,
+        failures=ending.failures,
+        failed_total=ending.failed_total,
+        directory=ending.directory,
+        manifest_path=None if path is None else path_from_here(path),
+        took_s=took_s,
+    )
+    return ending_lines(close, Commands(_again(options), visible(word_for(ending.directory))))
+
+
+def _again(options: Options) -> str:
+    """Return what stands behind `procsup run` to go on with this run."""
+    from shlex import quote
+
+    words = [] if options.file == "procsup.toml" else [options.file]
+    words += [f"--var={name}={value}" for name, value in options.variables.items()]
+    if options.directory is not None:
+        words.append(f"--dir={options.directory}")
+    return " ".join(visible(quote(word)) for word in words)
+
+
+def _pay_ending(opening: Opening, ending: Ending, code: int) -> None:
+    from procsup.report.ending import ending_data
+    from procsup.report.tables import json_text
+
+    data = {
+        "run_id": ending.run_id,
+        "name": opening.spec.name,
+        "status": ending.status,
+        "reason": ending.reason,
+        "signal": ending.signum,
+        "exit_code": code,
+        "directory": ending.directory,
+        "manifest_path": ending.manifest_path,
+        **ending_data(ending.summary, ending.failures, ending.failed_total),
+    }
+    try:
+        pay(json_text(data))
+    except ReaderGone:
+        pass  # nobody listens: the exit code says it, and the manifest
+    except RecordError as error:
+        say(f"procsup: {visible(str(error))}")

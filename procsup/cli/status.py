@@ -1,0 +1,92 @@
+"""`procsup status`: what is done, running and failed."""
+
+import time
+from typing import Any, Dict, List, Optional
+
+import click
+
+from procsup.api.status import Status, status_of
+from procsup.cli.options import RUN_HELP, exit_codes, json_option
+from procsup.console.terminal import pay, say
+from procsup.core.text import visible
+from procsup.report.counts import stage_data
+from procsup.report.failures import MOST_SHOWN
+from procsup.report.rows import FLAT, row_of_ends
+from procsup.report.standing import RunningLine, standing_lines
+from procsup.report.tables import aligned, csv_lines, json_lines, json_text
+from procsup.store.rundir import RunDir
+
+_HELP = f"""Show how a run stands: live, dead or final; from any terminal.
+
+{RUN_HELP}
+\b
+Examples:
+  procsup status survey
+  procsup status last --format csv > units.csv
+  procsup status survey --json | jq .state
+"""
+
+_CODES = exit_codes(
+    _0="it could tell, whatever there was to tell",
+    _2="there is no such run",
+    _3="that very run is not the latest of its directory any more",
+    _74="the journal or a manifest could not be read",
+)
+
+_SHORT = ("id", "verdict", "exit_code", "tries", "wall_s", "cpu_s", "peak_memory_bytes", "cause")
+
+
+@click.command("status", help=_HELP, epilog=_CODES)
+@click.argument("run", default="last", metavar="[RUN]")
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl", "table"]),
+              help="One row per unit, with the flat columns of the manifest.")  # fmt: skip
+@json_option("Print one object: state, stages in numbers, what runs, what failed.")
+def command(run: str, form: Optional[str], as_json: bool) -> int:
+    """Read the records and print them in the form that was asked for."""
+    status = status_of(RunDir.find(run, "."))
+    say(*(f"procsup: journal: {visible(note)}" for note in status.notes))
+    if as_json:
+        pay(json_text(_data(status)))
+    elif form is not None:
+        pay(*_units(status, form))
+    else:
+        pay(*_text(status))
+    return 0
+
+
+def _units(status: Status, form: str) -> List[str]:
+    rows = list(status.rows())
+    if form == "csv":
+        return list(csv_lines(FLAT, rows))
+    if form == "jsonl":
+        return list(json_lines(rows))
+    return aligned(_SHORT, [[row[column] for column in _SHORT] for row in rows])
+
+
+def _text(status: Status) -> List[str]:
+    now = time.time()
+    running = [
+        RunningLine(unit.unit, unit.attempt, unit.pid, now - unit.since) for unit in status.running
+    ]
+    run_id = status.history.run_id
+    title = f"{status.name}{f' (run {run_id})' if run_id else ''}: {status.sentence}"
+    return standing_lines(title, status.stages, running, status.failures, str(status.rundir.path))
+
+
+def _data(status: Status) -> Dict[str, Any]:
+    owner = status.owner
+    return {
+        "run_id": status.history.run_id,
+        "name": status.name,
+        "state": status.state,
+        "message": status.sentence,
+        "directory": str(status.rundir.path),
+        "sitting": status.history.sitting,
+        "supervisor": None if owner is None else {"pid": owner.pid, "host": owner.host},
+        "stages": {stage.name: stage_data(stage) for stage in status.stages},
+        "running": [unit._asdict() for unit in status.running],
+        "failed_total": len(status.failures),
+        "failures": [
+            row_of_ends(end.unit, None, None, [end]) for end in status.failures[:MOST_SHOWN]
+        ],
+    }

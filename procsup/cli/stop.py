@@ -1,0 +1,46 @@
+"""`procsup stop`: end a run and every process of it."""
+
+from typing import Optional
+
+import click
+
+from procsup.api.asking import live_owner, stop
+from procsup.cli.options import RUN_HELP, duration_option, exit_codes, json_option
+from procsup.console.terminal import pay, say
+from procsup.core.text import visible
+from procsup.store.rundir import RunDir
+
+_HELP = f"""Ask every running unit to end, then force it; return when nothing of the run is left.
+
+What has succeeded stays; `procsup run` goes on from there.
+
+{RUN_HELP}
+\b
+Examples:
+  procsup stop survey
+  procsup stop last --grace 1m
+"""
+
+_CODES = exit_codes(
+    _0="the run has ended and no process of it is left",
+    _2="there is no such run",
+    _3="nobody is working on it",
+    _124="its supervisor did not answer",
+)
+
+
+@click.command("stop", help=_HELP, epilog=_CODES)
+@click.argument("run", metavar="RUN")
+@duration_option("--grace", "From the request to end to the kill; default: that of each stage.")
+@json_option("Print an object on stdout when it has ended.")
+def command(run: str, grace: Optional[float], as_json: bool) -> int:
+    """Find the live supervisor, ask it, and wait for its end."""
+    found = RunDir.find(run, ".")
+    owner = live_owner(found.rundir, found.run_id, "stop")
+    stop(found.rundir, owner, grace_s=grace, said=lambda text: say(visible(text)))
+    say(f"run {visible(owner.run_id)} has ended")
+    if as_json:
+        from procsup.report.tables import json_text
+
+        pay(json_text({"run_id": owner.run_id, "directory": str(found.rundir.path)}))
+    return 0

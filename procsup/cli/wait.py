@@ -1,0 +1,109 @@
+"""`procsup wait`: block until runs are final, and say how they ended."""
+
+from typing import Optional, Tuple, Union
+
+import click
+
+from procsup.api.manifest import Manifest
+from procsup.api.waiting import Limits, Waited, await_all
+from procsup.cli.options import RUN_HELP, duration_option, exit_codes, json_option
+from procsup.console.terminal import pay, say
+from procsup.core.manifest import Head
+from procsup.core.quantities import show_duration
+from procsup.core.text import visible
+from procsup.errors import OutputsChanged, ProcsupError, RunFailed, RunUnfinished
+
+_HELP = f"""Block until a run, or stages of it, are final: woken by the kernel, without polling.
+
+{RUN_HELP}
+With several RUNs or stages all are waited for, and the exit code is that of the worst, in the
+order 3, 4, 1, 0 (any other code comes before these). An older result is answered for at once, and
+its age is said.
+
+\b
+Examples:
+  procsup wait survey && next-step
+  procsup wait "$id" --stage measure --timeout 2h
+  procsup wait survey --max-age 1d --verify
+"""
+
+_CODES = exit_codes(
+    _0="all units succeeded",
+    _1="finished, some unit did not succeed",
+    _2="the command line is wrong",
+    _3="not finished and nobody is working on it, too old, or not that very run any more",
+    _4="finished, but outputs are no longer as recorded (--verify)",
+    _74="a manifest could not be read",
+    _124="the time of --timeout is over; the run goes on",
+)
+
+WORST_FIRST = (2, 70, 74, 124, 3, 4, 1, 0)
+
+
+@click.command("wait", help=_HELP, epilog=_CODES)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--stage", "stages", multiple=True, metavar="STAGE", help="Wait for this stage only.")
+@duration_option("--timeout", "Give up after this time (124); 0 only looks.")
+@duration_option("--start-timeout", "For somebody to begin it: 5 s for a name, 0 for an id.")
+@duration_option("--max-age", "Refuse an older result than this (3).")
+@click.option("--verify", is_flag=True, help="Compare all outputs with the manifest (4).")
+@json_option("Print the head of each manifest on stdout, one object a line.")
+def command(
+    runs: Tuple[str, ...],
+    stages: Tuple[str, ...],
+    timeout: Optional[float],
+    start_timeout: Optional[float],
+    max_age: Optional[float],
+    verify: bool,
+    as_json: bool,
+) -> int:
+    """Wait for all of them, then answer for each."""
+    wanted = [(run, stage) for run in runs for stage in (stages or (None,))]
+    answers = await_all(
+        wanted,
+        limits=Limits(timeout, start_timeout, max_age),
+        notice=lambda text: say(visible(text)),
+    )
+    if len(answers) == 1 and isinstance(answers[0], ProcsupError):
+        raise answers[0]
+    codes = [_answer(answer, verify=verify, as_json=as_json) for answer in answers]
+    return min(codes, key=_rank)
+
+
+def _rank(code: int) -> int:
+    return WORST_FIRST.index(code) if code in WORST_FIRST else -1
+
+
+def _answer(answer: Union[Waited, ProcsupError], *, verify: bool, as_json: bool) -> int:
+    """Say how one of them ended; return its exit code."""
+    if isinstance(answer, ProcsupError):
+        say(f"procsup: {visible(str(answer))}")
+        return answer.exit_code
+    head = answer.head
+    say(_sentence(head, answer.age_s))
+    code = 0 if head.status == "succeeded" else RunFailed.exit_code
+    if verify:
+        try:
+            Manifest(answer.path, head).verify()
+        except (OutputsChanged, RunUnfinished) as error:
+            say(*(f"procsup: {visible(line)}" for line in str(error).split("\n")))
+            code = error.exit_code
+    if as_json:
+        _pay_head(head)
+    return code
+
+
+def _sentence(head: Head, age_s: Optional[float]) -> str:
+    what = head.name if head.stage is None else f"{head.name}, stage {head.stage},"
+    planned = sum(counts.planned for counts in head.stages.values())
+    well = sum(counts.succeeded for counts in head.stages.values())
+    age = "" if age_s is None else f"; finished {show_duration(age_s)} ago"
+    return f"{visible(what)} {head.status}: {well} of {planned} units succeeded{age}"
+
+
+def _pay_head(head: Head) -> None:
+    import msgspec
+
+    from procsup.report.tables import json_text
+
+    pay(json_text({"schema": head.schema, **msgspec.to_builtins(head)}))

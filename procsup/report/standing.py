@@ -1,0 +1,51 @@
+"""How a run stands, as text for a person."""
+
+from typing import List, NamedTuple, Optional, Sequence
+
+from procsup.core.quantities import show_duration
+from procsup.core.records import End
+from procsup.core.tally import StageTally
+from procsup.core.text import visible
+from procsup.report.counts import stage_problems, stage_table
+from procsup.report.failures import failed_phrase, failure_lines
+from procsup.report.tables import aligned
+
+MOST_RUNNING = 20
+
+
+class RunningLine(NamedTuple):
+    """An attempt that runs, and for how long."""
+
+    unit: str
+    attempt: int
+    pid: Optional[int]
+    elapsed_s: float
+
+
+def standing_lines(
+    title: str,
+    stages: Sequence[StageTally],
+    running: Sequence[RunningLine],
+    failures: Sequence[End],
+    directory: str,
+) -> List[str]:
+    """Return the title, the table of stages, what runs and what failed."""
+    lines = [visible(title)]
+    if stages:
+        lines += ["", *stage_table(stages), *stage_problems(stages)]
+    if running:
+        lines += ["", *_running_lines(running)]
+    if failures:
+        lines += ["", f"{failed_phrase(len(failures))}:"]
+        lines += failure_lines(failures, len(failures), directory)
+    return lines
+
+
+def _running_lines(running: Sequence[RunningLine]) -> List[str]:
+    rows = [
+        [line.unit, line.attempt, line.pid, show_duration(line.elapsed_s)]
+        for line in running[:MOST_RUNNING]
+    ]
+    lines = aligned(["running", "attempt", "pid", "for"], rows)
+    beyond = len(running) - MOST_RUNNING
+    return [*lines, f"... and {beyond} more"] if beyond > 0 else lines
