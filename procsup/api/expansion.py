@@ -1,12 +1,12 @@
 """From a run file's stage to units that are checked and know whether they are kept."""
 
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Dict, Mapping, Optional, Sequence
 
 from procsup.core.events import Expand, Expanded, Standing
 from procsup.core.keep import standing
 from procsup.core.replay import History
 from procsup.core.slots import Capacity
-from procsup.core.spec import RunSpec, StageSpec, UnitSpec
+from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream
 from procsup.engines import preflight
 from procsup.errors import RunFileError
 from procsup.host import readings
@@ -35,31 +35,61 @@ class Expander:
         self._history = history
         self._environment = environment
         self._fresh = fresh
+        self._early: Mapping[str, Sequence[UnitSpec]] = {}
 
-    def early(self, units: Mapping[str, Sequence[UnitSpec]]) -> Dict[str, Expanded]:
-        """Check and weigh the units known at the start; RunFileError with all problems."""
-        found = {name: self._check(self._spec.stage(name), units[name]) for name in units}
+    def early(
+        self, units: Mapping[str, Sequence[UnitSpec]], *, touch: bool = True
+    ) -> Dict[str, Expanded]:
+        """Check and weigh the units known at the start; RunFileError with all problems.
+
+        A stage with others before it is only weighed: it is checked when they are done, since
+        they may make what it needs. With `touch` false nothing is written.
+        """
+        self._early = units
+        found = {name: self._look_early(name, touch=touch) for name in units}
         problems = [fact.problem for fact in found.values() if fact.problem]
         if problems:
             raise RunFileError([line for text in problems for line in text.splitlines()])
         return found
 
+    def _look_early(self, name: str, *, touch: bool) -> Expanded:
+        stage, units = self._spec.stage(name), self._early[name]
+        if not upstream(stage):
+            return self._check(stage, units, touch=touch)
+        unset = preflight.about_secrets(stage, self._environment)
+        return (
+            self._weigh(stage, units)
+            if not unset
+            else _refusal(name, [f"stage {name}: {line}" for line in unset])
+        )
+
     def late(self, order: Expand) -> Expanded:
         """Work out a stage whose upstream is done; what is wrong becomes its problem."""
+        units: Optional[Sequence[UnitSpec]] = self._early.get(order.stage)
         try:
-            units = self._loaded.expand(order.stage, self._capacity, order.outputs)
+            if units is None:
+                units = self._loaded.expand(order.stage, self._capacity, order.outputs)
         except RunFileError as error:
             return Expanded(order.stage, problem=str(error))
         return self._check(self._spec.stage(order.stage), units)
 
-    def _check(self, stage: StageSpec, units: Sequence[UnitSpec]) -> Expanded:
-        problems, unfit = preflight.preflight(self._spec, stage, units, self._environment)
-        if problems:
-            text = "\n".join(f"stage {stage.name}: {problem}" for problem in problems)
-            return Expanded(stage.name, problem=text)
+    def _check(
+        self, stage: StageSpec, units: Sequence[UnitSpec], *, touch: bool = True
+    ) -> Expanded:
+        problems, unfit = preflight.preflight(
+            self._spec, stage, units, self._environment, touch=touch
+        )
+        return _refusal(stage.name, problems) if problems else self._weigh(stage, units, unfit)
+
+    def _weigh(
+        self,
+        stage: StageSpec,
+        units: Sequence[UnitSpec],
+        unfit: Optional[Mapping[str, str]] = None,
+    ) -> Expanded:
         program = preflight.programs(stage, units)
-        standings = [self._standing(stage, unit, program) for unit in units]
-        return Expanded(stage.name, tuple(units), tuple(standings), unfit, "", program)
+        standings = tuple(self._standing(stage, unit, program) for unit in units)
+        return Expanded(stage.name, tuple(units), standings, dict(unfit or {}), "", program)
 
     def _standing(self, stage: StageSpec, unit: UnitSpec, program: Optional[str]) -> Standing:
         history = self._history.units.get(unit.id)
@@ -75,6 +105,5 @@ class Expander:
         )
 
 
-def late_stages(spec: RunSpec, early: Mapping[str, object]) -> List[str]:
-    """Return the names of the stages whose units are not known yet."""
-    return [stage.name for stage in spec.stages if stage.name not in early]
+def _refusal(stage: str, problems: Sequence[str]) -> Expanded:
+    return Expanded(stage, problem="\n".join(problems))

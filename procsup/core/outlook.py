@@ -5,10 +5,18 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Set
 
 from procsup.core.admission import Selector
 from procsup.core.events import Expanded, Standing
-from procsup.core.replay import History
+from procsup.core.records import Begin, Closed, RunFinal
 from procsup.core.spec import RunSpec, upstream
 
 RUNS_AGAIN = "after {}, which runs again"
+
+
+class Before(NamedTuple):
+    """How the last sitting left the run."""
+
+    begin: Optional[Begin] = None
+    run_final: Optional[RunFinal] = None
+    closed: Optional[Closed] = None
 
 
 class Outlook(NamedTuple):
@@ -78,7 +86,7 @@ def outlook(
     return Outlook(kept, reasons, stale, left_alone, late)
 
 
-def first_line(seen: Outlook, history: History, *, fresh: bool) -> str:
+def first_line(seen: Outlook, before: Before, *, fresh: bool) -> str:
     """Say what is kept and why the rest runs.
 
     ``kept 212 of 240 (finished 2026-11-21 03:10), 28 to run: 12 failed before, 10 new, 6
@@ -86,7 +94,7 @@ def first_line(seen: Outlook, history: History, *, fresh: bool) -> str:
     """
     total = seen.kept + seen.to_run + seen.left_alone
     line = f"kept {seen.kept} of {total}"
-    when = _last_time(history)
+    when = _last_time(before)
     if when:
         line += f" ({when})"
     line += f", {seen.to_run} to run"
@@ -119,14 +127,14 @@ def _base_name(program: str) -> str:
     return program.replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def _last_time(history: History) -> str:
+def _last_time(before: Before) -> str:
     """Say when the run last finished, or that it did not."""
-    if history.run_final is not None:
-        return f"finished {_local(history.run_final.at)}"
-    if history.closed is not None:
-        return f"{history.closed.reason} {_local(history.closed.at)}"
-    if history.begin is not None:
-        return f"begun {_local(history.begin.at)}, not finished"
+    if before.run_final is not None:
+        return f"finished {_local(before.run_final.at)}"
+    if before.closed is not None:
+        return f"{before.closed.reason} {_local(before.closed.at)}"
+    if before.begin is not None:
+        return f"begun {_local(before.begin.at)}, not finished"
     return ""
 
 

@@ -43,7 +43,7 @@ class Surroundings:
 
     run_id: str
     environment: Mapping[str, str]
-    log_paths: Callable[[AttemptId, str], Tuple[Path, Path]]
+    log_paths: Callable[[AttemptId, str], Tuple[str, str]]
     run_dir: Path
     inherited_fds: Tuple[int, ...] = ()
 

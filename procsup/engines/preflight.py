@@ -43,23 +43,29 @@ class _Way(NamedTuple):
 
 
 def preflight(
-    spec: RunSpec, stage: StageSpec, units: Sequence[UnitSpec], environment: Mapping[str, str]
+    spec: RunSpec,
+    stage: StageSpec,
+    units: Sequence[UnitSpec],
+    environment: Mapping[str, str],
+    *,
+    touch: bool = True,
 ) -> Tuple[List[str], Dict[str, str]]:
     """Look at everything these units need; return what refuses the stage, and the unfit units.
 
     Unfit (id -> reason) are units that miss inputs where `missing-inputs` is ``fail-unit``.
-    Folders of outputs are made, but only if nothing else is wrong. Never raises OSError.
+    Folders of outputs are made, but only if nothing else is wrong; with `touch` false nothing is
+    written at all. Never raises OSError.
     """
     missing = _missing_files(units)
     unfit = _unfit(units, missing) if spec.missing_inputs == "fail-unit" else {}
     fit = [unit for unit in units if unit.id not in unfit] if unfit else units
     problems = [
         *([] if unfit else _about_missing(missing, units)),
-        *_about_secrets(stage, environment),
+        *about_secrets(stage, environment),
         *_about_programs(spec, stage, fit, environment),
-        *_about_run_directory(spec),
+        *(_about_run_directory(spec) if touch else []),
     ]
-    if not problems:
+    if touch and not problems:
         problems = _about_output_folders(spec, fit)
     return [f"stage {stage.name}: {problem}" for problem in problems], unfit
 
@@ -120,7 +126,8 @@ def _about_missing(missing: Mapping[str, str], units: Sequence[UnitSpec]) -> Lis
     return problems
 
 
-def _about_secrets(stage: StageSpec, environment: Mapping[str, str]) -> List[str]:
+def about_secrets(stage: StageSpec, environment: Mapping[str, str]) -> List[str]:
+    """Return what is wrong with a stage's secrets: no earlier stage can set them."""
     unset = [name for name in stage.secrets if name not in environment]
     if not unset:
         return []

@@ -1,7 +1,6 @@
 from procsup.core.events import Expanded, Standing
-from procsup.core.outlook import first_line, foresee, in_order, notes, outlook
+from procsup.core.outlook import Before, first_line, foresee, in_order, notes, outlook
 from procsup.core.records import RunFinal
-from procsup.core.replay import History
 from procsup.core.spec import After, RunSpec
 from tests.support.plays import stage, unit
 
@@ -36,7 +35,7 @@ def test_stages_are_put_in_the_order_of_their_dependencies():
 def test_the_first_line_counts_reasons_the_most_frequent_first():
     spec = run(stage("s"))
     standings = [KEPT] * 3 + [NEW] + [FAILED] * 2
-    history = History()
+    history = Before()
 
     line = first_line(outlook(spec, {"s": expanded("s", *standings)}, None), history, fresh=False)
 
@@ -44,8 +43,7 @@ def test_the_first_line_counts_reasons_the_most_frequent_first():
 
 
 def test_the_first_line_says_when_the_run_last_finished():
-    history = History()
-    history.run_final = RunFinal("r", "succeeded", 1_700_000_000.0)
+    history = Before(run_final=RunFinal("r", "succeeded", 1_700_000_000.0))
 
     line = first_line(
         outlook(run(stage("s")), {"s": expanded("s", KEPT)}, None), history, fresh=False

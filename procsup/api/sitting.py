@@ -1,0 +1,308 @@
+"""One supervisor's share of a run, put together: here, and only here, the edges meet the loop."""
+
+import os
+import sys
+import time
+from contextlib import ExitStack
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
+
+from procsup import __version__
+from procsup.api.expansion import Expander
+from procsup.api.past import Past, lost_ends
+from procsup.api.requests import DryRun, Ending, Opening, PlannedUnit, Request
+from procsup.api.selection import selector_of
+from procsup.api.trimming import Trimmer
+from procsup.api.watching import Onlookers
+from procsup.core.events import Expanded, Fact, Inspect, Inspected
+from procsup.core.outlook import first_line, foresee, notes, outlook
+from procsup.core.planner import Planner
+from procsup.core.records import JOURNAL_VERSION, Begin
+from procsup.core.slots import Capacity
+from procsup.core.spec import RunSpec, UnitSpec
+from procsup.engines import outputs
+from procsup.engines.local import LocalEngine, Surroundings
+from procsup.engines.worker import SideWorker
+from procsup.errors import UsageError
+from procsup.host import guard, machine
+from procsup.host.interrupts import SignalInterrupts
+from procsup.host.sweep import end_leftovers
+from procsup.interfaces import Publisher, Watcher
+from procsup.loop import World, carry_out, supervise
+from procsup.runfile.load import Loaded, load
+from procsup.store.control import ControlInbox
+from procsup.store.journal import JournalWriter
+from procsup.store.manifest import ManifestPublisher
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import Sitting
+
+_GUARD_READY_S = 10.0
+_LEFTOVERS_END_S = 10.0
+
+
+class SystemClock:
+    """The two clocks of this machine, both in seconds."""
+
+    now = staticmethod(time.monotonic)
+    wall = staticmethod(time.time)
+
+
+class _Asked(NamedTuple):
+    """What was asked, read and worked out, before anything is touched."""
+
+    request: Request
+    loaded: Loaded
+    spec: RunSpec
+    capacity: Capacity
+    units: Mapping[str, Sequence[UnitSpec]]
+
+
+class _Held(NamedTuple):
+    """The run directory in our hands, and what its journal tells."""
+
+    rundir: RunDir
+    sitting: Sitting
+    past: Past
+    begin: Begin
+
+
+class Calls:
+    """Signals, the guard's death and control files: everything that people want of a run."""
+
+    def __init__(self, signals: SignalInterrupts, inbox: ControlInbox) -> None:
+        self._signals = signals
+        self._inbox = inbox
+
+    def next_look(self) -> Optional[float]:
+        """When the control folder is looked at next (monotonic)."""
+        return self._inbox.next_look
+
+    def drain(self) -> List[Fact]:
+        """Return what came."""
+        return [*self._signals.drain(), *self._inbox.drain()]
+
+
+def bring_to_completion(
+    request: Request,
+    *,
+    watchers: Callable[[Opening], Watcher],
+    on_ready: Optional[Callable[[Opening], None]] = None,
+) -> Ending:
+    """Bring the run of a run file to completion, and return how this sitting ended.
+
+    `watchers` is called once the run directory is held and the plan is known; `on_ready` when
+    older manifests are withdrawn. Must be called on the main thread if signals are to be heard.
+
+    Raises RunFileError or UsageError (nothing was started), RunBusy if a live run holds the
+    directory, RecordError if records cannot be written: then every tree was ended first.
+    """
+    asked = _read(request)
+    with ExitStack() as stack:
+        held = _hold(stack, asked)
+        base = held.past.history.last_seq
+        planner = Planner(
+            asked.spec, asked.capacity, held.past.history, selector=selector_of(request.only)
+        )
+        lost = lost_ends(held.past.history, time.time())
+        held.past.extend([held.begin, *lost], base)
+        expander = _expander(asked, held.past)
+        early = expander.early(asked.units)
+        opening = _opening(asked, held, planner, early)
+        held.sitting.begin(held.begin.sitting, held.begin.run_id, [s.name for s in planner.stages])
+        onlookers = Onlookers(watchers(opening), lambda: on_ready(opening) if on_ready else None)
+        stack.callback(onlookers.close)
+        world = _world(stack, asked, held, expander, onlookers)
+        carry_out(planner.begin(held.begin, lost), planner, world)
+        supervise(planner, world, list(early.values()))
+    return _ending(planner, held, onlookers)
+
+
+def dry_run(request: Request) -> DryRun:
+    """Return what a run would do and why; nothing is written, started or locked.
+
+    Raises RunFileError with everything that is wrong.
+    """
+    asked = _read(request)
+    past = Past(RunDir(asked.spec.directory))
+    past.refuse_other_file(asked.spec)
+    past.extend([_begin(asked, past)], past.history.last_seq)
+    early = _expander(asked, past).early(asked.units, touch=False)
+    seen = outlook(asked.spec, early, selector_of(request.only))
+    lines = [first_line(seen, past.before, fresh=request.fresh), *notes(seen, asked.spec)]
+    foreseen = foresee(asked.spec, early)
+    stages: Dict[str, Optional[List[PlannedUnit]]] = {}
+    for stage in asked.spec.stages:
+        pairs = zip(asked.units.get(stage.name, ()), foreseen[stage.name])
+        known = stage.name in early
+        stages[stage.name] = [PlannedUnit(*pair) for pair in pairs] if known else None
+    return DryRun(asked.spec, stages, lines)
+
+
+def _read(request: Request) -> _Asked:
+    if request.engine != "local":
+        raise UsageError(f"engine {request.engine!r} is not there yet; this version has: local")
+    loaded = load(
+        request.file,
+        variables=request.variables,
+        directory=request.directory,
+        jobs=request.jobs,
+    )
+    wanted = loaded.spec.capacity
+    capacity = machine.capacity(
+        cpus=wanted.cpus, memory_bytes=wanted.memory_bytes, jobs=loaded.spec.jobs
+    )
+    return _Asked(request, loaded, loaded.spec, capacity, loaded.expand_early(capacity))
+
+
+def _hold(stack: ExitStack, asked: _Asked) -> _Held:
+    """Take the run directory, end what a dead sitting left alive, and read the journal."""
+    rundir = RunDir(asked.spec.directory)
+    rundir.create(asked.spec.share)
+    sitting = stack.enter_context(Sitting.open(rundir, share=asked.spec.share, at=time.time()))
+    past = Past(rundir)
+    past.refuse_other_file(asked.spec)
+    _end_leftovers(sitting, past)
+    return _Held(rundir, sitting, past, _begin(asked, past))
+
+
+def _end_leftovers(sitting: Sitting, past: Past) -> None:
+    run_id = past.history.run_id
+
+    def sweep() -> List[str]:
+        if run_id is None:
+            return []
+        return [
+            f"process {pid} of {unit or 'an unknown unit'}"
+            for pid, unit in end_leftovers(run_id, limit_s=_LEFTOVERS_END_S)
+        ]
+
+    died = sitting.previous is not None and sitting.previous.ended is None
+    if died or past.is_open:
+        sweep()
+    sitting.take_units_lock(sweep, timeout_s=_LEFTOVERS_END_S)
+
+
+def _begin(asked: _Asked, past: Past) -> Begin:
+    whole_fresh = asked.request.fresh and not asked.request.only
+    resumed = not past.finished and not whole_fresh
+    run_id = past.history.run_id if resumed else None
+    return Begin(
+        version=JOURNAL_VERSION,
+        run_id=run_id or _new_id(),
+        sitting=past.history.sitting + 1,
+        name=asked.spec.name,
+        at=time.time(),
+        host=machine.host_name(),
+        boot_id=machine.boot_id(),
+        pid=os.getpid(),
+        procsup=__version__,
+        python=".".join(map(str, sys.version_info[:3])),
+        platform=machine.platform_text(),
+        run_file=asked.spec.file,
+        resumed=run_id is not None,
+        fresh=whole_fresh,
+        variables=asked.spec.variables,
+    )
+
+
+def _new_id() -> str:
+    return f"{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(4).hex()}"
+
+
+def _expander(asked: _Asked, past: Past) -> Expander:
+    return Expander(
+        asked.loaded,
+        asked.capacity,
+        past.history,
+        os.environ,
+        fresh=asked.request.fresh,
+    )
+
+
+def _opening(
+    asked: _Asked, held: _Held, planner: Planner, early: Mapping[str, Expanded]
+) -> Opening:
+    seen = outlook(asked.spec, early, selector_of(asked.request.only))
+    lines = [*held.past.remarks(), *notes(seen, asked.spec)]
+    return Opening(
+        asked.spec,
+        held.begin.run_id,
+        held.begin.sitting,
+        str(held.rundir.path),
+        first_line(seen, held.past.before, fresh=asked.request.fresh),
+        lines,
+        planner.summary,
+    )
+
+
+def _world(
+    stack: ExitStack, asked: _Asked, held: _Held, expander: Expander, onlookers: Onlookers
+) -> World:
+    engine = _engine(stack, asked, held)
+    lifeline = guard.lifeline()
+    if lifeline is not None:
+        lifeline.wait_until_ready(_GUARD_READY_S)
+        lifeline.tell_run_id(held.begin.run_id)
+    signals = stack.enter_context(SignalInterrupts(lifeline=lifeline, wake=engine.wake))
+    if signals.fd is not None:
+        engine.watch_fd(signals.fd)
+    journal = stack.enter_context(
+        JournalWriter.open(
+            held.rundir.journal,
+            held.past.read,
+            on_synced=engine.wake,
+            check=held.sitting.check,
+            durable=asked.request.durable,
+        )
+    )
+
+    def inspect(order: Inspect) -> Inspected:
+        stage = asked.spec.stage(order.unit.stage)
+        before = engine.readings_before(order.attempt)
+        found = outputs.inspect(order.unit, stage, asked.spec, before, order.attempt)
+        engine.forget(order.attempt)
+        return found
+
+    worker = SideWorker(inspect=inspect, expand=expander.late, wake=engine.wake)
+    stack.callback(worker.close)
+    publisher: Publisher = ManifestPublisher(
+        held.rundir,
+        asked.spec,
+        held.begin,
+        journal,
+        held.sitting,
+        started=held.past.started,
+        wall=time.time,
+    )
+    if asked.spec.keep_logs == "failed":
+        publisher = Trimmer(publisher, held.rundir)
+    calls = Calls(signals, ControlInbox(held.rundir, held.begin.sitting))
+    return World(engine, journal, worker, publisher, calls, onlookers, SystemClock())
+
+
+def _engine(stack: ExitStack, asked: _Asked, held: _Held) -> LocalEngine:
+    fd = held.sitting.units_lock.fd
+    surroundings = Surroundings(
+        run_id=held.begin.run_id,
+        environment=dict(os.environ),
+        log_paths=held.rundir.log_paths,
+        run_dir=held.rundir.path,
+        inherited_fds=(fd,) if fd >= 0 else (),
+    )
+    engine = LocalEngine(asked.spec, surroundings, clock=SystemClock(), capacity=asked.capacity)
+    stack.callback(engine.close)
+    return engine
+
+
+def _ending(planner: Planner, held: _Held, onlookers: Onlookers) -> Ending:
+    final: Union[str, None] = planner.outcome or None
+    return Ending(
+        status=final,
+        run_id=held.begin.run_id,
+        directory=str(held.rundir.path),
+        summary=planner.summary,
+        reason=planner.closing,
+        signum=planner.interrupted_by,
+        failures=tuple(onlookers.failures),
+        failed_total=onlookers.failed_total,
+        manifest_path=str(held.rundir.manifest) if final else None,
+    )

@@ -1,0 +1,65 @@
+"""`keep-logs = "failed"`: logs of what succeeded are removed once the run is final."""
+
+import os
+from typing import Iterator, List, Sequence, Tuple
+
+import msgspec
+
+from procsup.core.events import UnitResult
+from procsup.core.manifest import StageCounts
+from procsup.core.outcome import Verdict
+from procsup.core.records import End
+from procsup.interfaces import Publisher
+from procsup.store.rundir import RunDir
+
+
+class Trimmer:
+    """A publisher that removes the logs of succeeded attempts after the run's manifest stands.
+
+    The run's manifest does not name the files that will be gone.
+    """
+
+    def __init__(self, publisher: Publisher, rundir: RunDir) -> None:
+        self._publisher = publisher
+        self._rundir = rundir
+        self._doomed: List[str] = []
+
+    def withdraw(self, stages: Sequence[str]) -> None:
+        """Pass on."""
+        self._publisher.withdraw(stages)
+
+    def publish_stage(self, stage: str, counts: StageCounts, results: Iterator[UnitResult]) -> None:
+        """Pass on: while the run is not final, all logs are there."""
+        self._publisher.publish_stage(stage, counts, results)
+
+    def publish_run(
+        self,
+        status: str,
+        counts: Sequence[Tuple[str, StageCounts]],
+        results: Iterator[UnitResult],
+    ) -> None:
+        """Publish without the doomed logs, then remove them."""
+        self._publisher.publish_run(status, counts, map(self._without_logs, results))
+        for path in self._doomed:
+            self._remove(path)
+
+    def _remove(self, path: str) -> None:
+        try:
+            os.unlink(self._rundir.path / path)
+        except OSError:
+            pass  # a log that cannot be removed harms nobody, and no record names it
+
+    def _without_logs(self, result: UnitResult) -> UnitResult:
+        ends = tuple(map(self._without_log, result.ends))
+        return UnitResult(result.unit, ends, result.kept, result.stale)
+
+    def _without_log(self, end: End) -> End:
+        if end.verdict is not Verdict.SUCCEEDED:
+            return end
+        for path in (end.stdout_path, end.stderr_path):
+            if path is not None and self._is_log(path):
+                self._doomed.append(path)
+        return msgspec.structs.replace(end, stdout_path=None, stderr_path=None)
+
+    def _is_log(self, path: str) -> bool:
+        return not os.path.isabs(path) and path.replace("\\", "/").startswith("logs/")

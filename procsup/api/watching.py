@@ -1,0 +1,57 @@
+"""Onlookers of a run: their faults never reach it, and the run's failures are remembered."""
+
+from typing import Callable, List, Optional
+
+from procsup.core.events import Settled
+from procsup.core.outcome import Verdict
+from procsup.core.records import End
+from procsup.core.tally import Summary
+from procsup.interfaces import Watcher
+
+_REMEMBERED = 20
+_NO_FAULT = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
+
+
+class Onlookers:
+    """A watcher around a watcher.
+
+    The first turn calls `on_first_turn`: manifests are withdrawn by then. A watcher that raises
+    is not asked again; `fault` holds what it raised.
+    """
+
+    def __init__(self, watcher: Watcher, on_first_turn: Callable[[], None]) -> None:
+        self.failures: List[End] = []
+        self.failed_total = 0
+        self.fault: Optional[Exception] = None
+        self._watcher = watcher
+        self._on_first_turn: Optional[Callable[[], None]] = on_first_turn
+
+    def settled(self, order: Settled) -> None:
+        """A unit's end is on disk."""
+        if order.end.verdict not in _NO_FAULT:
+            self.failed_total += 1
+            if len(self.failures) < _REMEMBERED:
+                self.failures.append(order.end)
+        self._guarded(lambda: self._watcher.settled(order))
+
+    def show(self, summary: Summary) -> None:
+        """Pass the run as it stands on."""
+        if self._on_first_turn is not None:
+            on_first_turn, self._on_first_turn = self._on_first_turn, None
+            on_first_turn()
+        if self.fault is None:
+            self._guarded(lambda: self._watcher.show(summary))
+
+    def close(self) -> None:
+        """Close the watcher, whatever happened to it."""
+        fault, self.fault = self.fault, None
+        self._guarded(self._watcher.close)
+        self.fault = fault or self.fault
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        if self.fault is not None:
+            return
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001  a display must not end anybody's work
+            self.fault = error
