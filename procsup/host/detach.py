@@ -92,10 +92,9 @@ def let_go(log_path: str) -> None:
             stream.flush()
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     log = os.open(log_path, flags, 0o600)
-    try:
-        for fd in (1, 2):
-            os.dup2(log, fd)
-    finally:
+    for fd in (1, 2):
+        os.dup2(log, fd)
+    if log > 2:  # else one of them was closed, and this is it
         os.close(log)
 
 

@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, NoReturn, Optional, TextIO
 
-_READY, _READY_WITHOUT_ADOPTION = b"+", b"-"
+READY, READY_WITHOUT_ADOPTION = b"+", b"-"
 _lifeline: Optional[Lifeline] = None
 _detached = False
 
@@ -58,7 +58,7 @@ class Lifeline:
             except BlockingIOError:
                 break
             if word:
-                self.adopts = word == _READY
+                self.adopts = word == READY
             else:
                 self._alive = False
         return self._alive

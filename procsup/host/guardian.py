@@ -37,7 +37,7 @@ def stand_guard(
         if detached:
             _let_go_of_streams()
         terminal = Terminal()
-        os.write(ready_fd, guard._READY if adopts else guard._READY_WITHOUT_ADOPTION)
+        _say_ready(ready_fd, adopts=adopts)
         Guardian(supervisor, told_fd, set(strangers), terminal, adopts=adopts).watch()
     except BaseException as error:  # noqa: BLE001 - the caller's code must never run in the guard
         _say(f"internal error of the guard: {type(error).__name__}: {error}")
@@ -255,6 +255,13 @@ def _adopt_orphans() -> bool:
         return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
     except (ImportError, OSError, AttributeError):
         return False
+
+
+def _say_ready(fd: int, *, adopts: bool) -> None:
+    try:
+        os.write(fd, guard.READY if adopts else guard.READY_WITHOUT_ADOPTION)
+    except BrokenPipeError:
+        pass  # the supervisor is dead already: its status waits for us
 
 
 def _let_go_of_streams() -> None:

@@ -9,10 +9,12 @@ import math
 import os
 import signal
 import sys
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from procsup.core.slots import Capacity
 from procsup.host import procfs
+
+if TYPE_CHECKING:
+    from procsup.core.slots import Capacity
 
 RUN_COOKIE = "PROCSUP_RUN"
 UNIT_COOKIE = "PROCSUP_UNIT"
@@ -67,13 +69,14 @@ def platform_text() -> str:
 
 def capacity(
     *, cpus: Optional[float], memory_bytes: Optional[int], jobs: Optional[int]
-) -> Capacity:
+) -> "Capacity":
     """Return what a run may use: what is given here, else what this process may really use.
 
     That is the smaller of its CPU affinity and its CPU quota (rounded up), and the smallest of
     physical memory and the memory limits of its control groups. `jobs` without `cpus` raises the
     number of CPUs to it: four jobs means four at once.
     """
+    from procsup.core.slots import Capacity  # the guard reads processes without it
     from procsup.host import cgroups
 
     limits = cgroups.limits() if sys.platform == "linux" else cgroups.Limits()

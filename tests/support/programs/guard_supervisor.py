@@ -1,24 +1,25 @@
-"""A supervisor under a guard, which does what its first argument says; it reports on stdout.
+"""A supervisor under a guard. What it does: its first argument; what it starts before: the others.
 
-Needs PYTHONPATH to hold the package. Each line it prints is one fact; the first one is
-``guard PID supervisor PID``, written once the guard is ready.
+It says each fact as a line on stdout. What it starts inherits stdout, so its end is the proof
+that all of it is gone.
 """
 
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
 
-from procsup.host import guard
+from procsup.host import guard, guardian
 
-_FOREVER = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+_PLAIN = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
 _DAEMON = """
-import os, sys, time
+import os, sys
 if os.fork(): os._exit(0)
 os.setsid()
 if os.fork(): os._exit(0)
-print("child", os.getpid(), flush=True)
+os.write(1, b"child %d\\n" % os.getpid())
 os.execve(sys.executable, [sys.executable, "-S", "-c", "import time; time.sleep(60)"], {})
 """
 _BREEDER = """
@@ -29,6 +30,16 @@ while time.monotonic() < end:
         time.sleep(0.002)
         os._exit(0)
 """
+_BOMB = """
+import os, time
+for _ in range(5):
+    os.fork()
+end = time.monotonic() + 20
+while time.monotonic() < end:
+    if os.fork():
+        time.sleep(0.01)
+        os._exit(0)
+"""
 
 
 def say(*words):
@@ -36,7 +47,7 @@ def say(*words):
 
 
 def start_plain():
-    child = subprocess.Popen(_FOREVER, start_new_session=True)
+    child = subprocess.Popen(_PLAIN, start_new_session=True)
     say("child", child.pid)
 
 
@@ -48,48 +59,105 @@ def start_breeder():
     subprocess.Popen([sys.executable, "-S", "-c", _BREEDER], start_new_session=True)
 
 
-def die_when_guard_is_dead(line):
-    import select
+def start_bomb():
+    subprocess.Popen([sys.executable, "-S", "-c", _BOMB], start_new_session=True)
 
+
+STARTS = {
+    "plain": start_plain,
+    "daemon": start_daemon,
+    "breeder": start_breeder,
+    "bomb": start_bomb,
+}
+
+
+def end_at_once(line):
+    """Return: whatever was started lives on."""
+
+
+def die_of(name):
+    def die(line):
+        guard.die_by(signal.Signals[name])
+
+    return die
+
+
+def wait(line):
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    say("ready")
+    time.sleep(60)
+
+
+def watch_guard(line):
+    say("ready")
     select.select([line.fd], [], [], 20)
     say("guard alive", line.alive())
 
 
-def hear_signals():
-    """Report each signal; three of them do not end it."""
-    heard = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+def release(line):
+    line.release()
+
+
+def tell_run(line):
+    os.environ["PROCSUP_RUN"] = "the-run"
+    start_plain()
+    line.tell_run_id("the-run")
+    wait(line)
+
+
+def hear(line):
+    """Say each signal that comes, and go on."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)
-    for signum in heard:
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(signum, lambda *_: None)
-    say("hearing")
+    say("ready")
     while True:
-        say("heard", os.read(reader, 1)[0])
+        for signum in os.read(reader, 64):
+            say("heard", signal.Signals(signum).name)
 
 
-def main(what, *args):
+def spoil_terminal(line):
+    import termios
+
+    settings = termios.tcgetattr(2)
+    settings[3] &= ~termios.ECHO
+    termios.tcsetattr(2, termios.TCSANOW, settings)
+    os.write(2, b"\x1b[?25l")
+    wait(line)
+
+
+def show_signals(line):
+    say("blocked", len(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+    say("SIGCHLD default", signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL)
+
+
+DEEDS = {
+    "end": end_at_once,
+    "wait": wait,
+    "watch-guard": watch_guard,
+    "release": release,
+    "tell-run": tell_run,
+    "hear": hear,
+    "spoil-terminal": spoil_terminal,
+    "show-signals": show_signals,
+}
+
+
+def main(deed, *starts):
+    if deed == "tell-run":
+        guardian._adopt_orphans = lambda: False  # as on macOS
     guard.fork_supervisor()
     line = guard.lifeline()
     line.wait_until_ready(20)
-    say("guard", os.getppid(), "supervisor", os.getpid())
-    if what == "exit":
-        sys.exit(int(args[0]))
-    if what == "die-by":
-        guard.die_by(int(args[0]))
-    if what == "watch-guard":
-        die_when_guard_is_dead(line)
-        return
-    if what == "hear":
-        start_plain()
-        hear_signals()
-    for start in args:
-        {"plain": start_plain, "daemon": start_daemon, "breeder": start_breeder}[start]()
-    say("started")
-    if what == "release":
-        line.release()
-    elif what == "wait":
-        time.sleep(60)
+    say("guard", os.getppid(), "adopts", line.adopts)
+    say("supervisor", os.getpid())
+    for name in starts:
+        STARTS[name]()
+    if deed.isdigit():
+        sys.exit(int(deed))
+    DEEDS.get(deed, die_of(deed))(line)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,174 @@
+import json
+import os
+import signal
+import sys
+
+import pytest
+
+from procsup.host import detach, guard
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="pipes as signals of an end")
+
+# The first argument is Python code, which stands in for the command line.
+FAKE_CLI = """\
+import sys, types
+cli = types.ModuleType("procsup.cli.main")
+cli.main = lambda argv: exec(argv[0], {"argv": argv}) or 0
+sys.modules["procsup.cli.main"] = cli
+"""
+ANNOUNCE = "import os; from procsup.host import detach; detach.announce({}, argv[1])"
+
+
+@pytest.fixture(autouse=True)
+def fake_cli(monkeypatch):
+    boot = detach._BOOT.replace("from procsup.__main__", FAKE_CLI + "from procsup.__main__")
+    monkeypatch.setattr(detach, "_BOOT", boot)
+
+
+def start(code, *args, **options):
+    relayed = []
+    result = detach.start_detached([code, *args], relay=relayed.append, **options)
+    return result, b"".join(relayed)
+
+
+def test_it_returns_what_was_announced(tmp_path):
+    log = tmp_path / "log"
+    code = ANNOUNCE.format('{"ready": "/run dir/é@id", "pid": os.getpid()}')
+    result, relayed = start(code, str(log))
+
+    assert result.ready["ready"] == "/run dir/é@id"
+    assert result.ready["pid"] != os.getpid()
+    assert (result.exit_code, relayed) == (None, b"")
+
+
+def test_what_is_said_before_it_is_ready_is_passed_on_and_what_is_said_later_goes_to_the_log(
+    tmp_path,
+):
+    log, fifo = tmp_path / "log", tmp_path / "fifo"
+    code = (
+        "import os, sys; print('one moment', file=sys.stderr, flush=True);"
+        + ANNOUNCE.format('{"ready": 1}')
+        + "; print('out'); print('err', file=sys.stderr); sys.stdout.flush();"
+        " open(argv[2], 'w').close()"
+    )
+    if sys.platform == "win32":
+        fifo.touch()
+    else:
+        os.mkfifo(fifo)
+    result, relayed = start(code, str(log), str(fifo))
+    with fifo.open() as end:  # on POSIX this waits until the other has come so far
+        end.read()
+
+    assert relayed.split() == [b"one", b"moment"]
+    assert result.said.split() == ["one", "moment"]
+    if sys.platform != "win32":
+        assert sorted(log.read_text().split()) == ["err", "out"]
+        assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_early_end_is_returned_with_its_code_and_its_last_words():
+    result, relayed = start("import sys; print('no such file', file=sys.stderr); sys.exit(2)")
+
+    assert result.ready is None
+    assert result.exit_code == 2
+    assert result.said.strip() == "no such file"
+    assert relayed.strip() == b"no such file"
+
+
+@posix_only
+def test_an_early_death_by_signal_is_returned_as_such():
+    result, _ = start("import os; os.kill(os.getpid(), 15)")
+
+    assert result == detach.Detached(None, -signal.SIGTERM, "")
+
+
+@posix_only
+def test_it_is_alone_under_a_guard_in_a_session_of_its_own(tmp_path):
+    code = (
+        "from procsup.host import guard; import os, sys;"
+        "facts = dict(sid=os.getsid(0), parent=os.getppid(), guarded=guard.lifeline() is not None,"
+        " detached=guard.is_detached(), path=sys.path, name=sys.argv[0],"
+        " python=os.environ.get('PYTHONPATH'));"
+    ) + ANNOUNCE.format("facts")
+    result, _ = start(code, str(tmp_path / "log"))
+    facts = result.ready
+
+    assert facts["sid"] == facts["parent"] != os.getsid(0)
+    assert (facts["guarded"], facts["detached"], facts["name"]) == (True, True, "procsup")
+    assert "" not in facts["path"]
+    assert facts["python"] == os.environ.get("PYTHONPATH")
+
+
+def test_a_module_in_the_current_folder_is_not_executed(tmp_path, monkeypatch):
+    for name in ("json", "signal", "enum", "procsup"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(99)")
+    monkeypatch.chdir(tmp_path)
+    result, _ = start("import json, signal; raise SystemExit(5)")
+
+    assert (result.exit_code, result.said) == (5, "")
+
+
+def test_other_lines_on_stdout_are_no_announcement(tmp_path):
+    code = "print('hello', flush=True); print('[1]', flush=True);" + ANNOUNCE.format('{"a": 1}')
+    result, _ = start(code, str(tmp_path / "log"))
+
+    assert result.ready == {"a": 1}
+
+
+@posix_only
+def test_a_start_that_is_interrupted_is_called_off(tmp_path, monkeypatch):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    def interrupt(stdout):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(detach, "_read_announcement", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        start("open(argv[1], 'w').write('not called off')", str(fifo))
+    # Nobody of it can be waiting to open the other end.
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    os.close(reader)
+
+
+def test_an_announcement_to_nobody_lets_go_all_the_same(tmp_path, capfd):
+    log = tmp_path / "log"
+    code = "import os; os.close(1);" + ANNOUNCE.format('{"a": 1}') + "; print('to the log')"
+    result, _ = start(code, str(log))
+
+    assert (result.ready, result.exit_code) == (None, 0)
+    assert log.read_text().strip() == "to the log"
+
+
+@posix_only
+def test_a_log_that_is_a_symbolic_link_is_refused(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("kept")
+    os.symlink(victim, tmp_path / "log")
+    with pytest.raises(OSError):
+        detach.let_go(str(tmp_path / "log"))
+
+    assert victim.read_text() == "kept"
+
+
+def test_the_guard_of_the_starter_is_told_to_leave_it_alone(monkeypatch):
+    told = []
+
+    class Line:
+        def release(self):
+            told.append("release")
+
+    monkeypatch.setattr(guard, "_lifeline", Line())
+    start("raise SystemExit(3)")
+
+    assert told == ["release"]
+
+
+def test_an_announcement_is_one_line_of_ascii(capfd, monkeypatch):
+    monkeypatch.setattr(detach, "let_go", lambda path: None)
+    detach.announce({"ready": "é\n"}, "log")
+    out = capfd.readouterr().out
+
+    assert out.isascii()
+    assert out.count("\n") == 1
+    assert json.loads(out) == {"ready": "é\n"}

@@ -1,0 +1,218 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from procsup.host import cgroups, machine, procfs
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="read from Linux' /proc")
+no_affinity = pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no affinity")
+TREE = """
+import os, subprocess, sys
+hold = "import sys; print('up', flush=True); sys.stdin.read()"
+child = subprocess.Popen([sys.executable, "-c", hold], stdin=0)
+print("child", child.pid, flush=True)
+sys.stdin.read()
+child.wait()
+"""
+
+
+@pytest.fixture
+def tree():
+    """A process with one child; (process, pid of the child)."""
+    environment = {**os.environ, "PROCSUP_RUN": "run-7", "PROCSUP_UNIT": "s/a"}
+    argv = [sys.executable, "-c", TREE]
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": environment}
+    with subprocess.Popen(argv, **options) as process:
+        words = process.stdout.readline().split() + process.stdout.readline().split()
+        pid = next(int(word) for word in words if word.isdigit())
+        yield process, pid
+        process.stdin.close()
+
+
+def test_capacity_is_what_this_process_may_use():
+    found = machine.capacity(cpus=None, memory_bytes=None, jobs=None)
+
+    assert 1 <= found.cpus <= (os.cpu_count() or 1)
+    assert found.memory_bytes is not None
+    assert found.memory_bytes > 1 << 26
+    assert list(found.cpu_ids) == (machine.read_affinity(os.getpid()) or [])
+    assert (found.jobs, found.host) == (None, machine.host_name())
+
+
+def test_what_is_given_is_taken_as_it_is():
+    found = machine.capacity(cpus=64.5, memory_bytes=10, jobs=100)
+
+    assert (found.cpus, found.memory_bytes, found.jobs) == (64.5, 10, 100)
+
+
+def test_jobs_alone_raise_the_cpus_to_their_number_and_never_lower_them():
+    default = machine.capacity(cpus=None, memory_bytes=None, jobs=None).cpus
+
+    assert machine.capacity(cpus=None, memory_bytes=None, jobs=1000).cpus == 1000
+    assert machine.capacity(cpus=None, memory_bytes=None, jobs=1).cpus == default
+
+
+@linux_only
+def test_limits_of_control_groups_are_kept(monkeypatch):
+    monkeypatch.setattr(cgroups, "limits", lambda: cgroups.Limits(0.3, 4096))
+    found = machine.capacity(cpus=None, memory_bytes=None, jobs=None)
+
+    assert (found.cpus, found.memory_bytes) == (1.0, 4096)
+
+
+@linux_only
+def test_capacity_does_not_load_psutil():
+    code = (
+        "import sys; from procsup.host import machine;"
+        "machine.capacity(cpus=None, memory_bytes=None, jobs=None);"
+        "print(machine.boot_id() != '', 'psutil' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+
+    assert done.stdout.split() == [b"True", b"False"]
+
+
+def test_the_machine_has_a_name_and_a_description():
+    assert machine.host_name()
+    assert len(machine.platform_text().split()) >= 2
+    assert machine.boot_id() == machine.boot_id()
+
+
+@no_affinity
+def test_affinity_is_read_and_set():
+    before = machine.read_affinity(os.getpid())
+    assert before
+    try:
+        machine.set_affinity(os.getpid(), before[:1])
+        assert machine.read_affinity(os.getpid()) == before[:1]
+    finally:
+        machine.set_affinity(os.getpid(), before)
+
+
+@no_affinity
+def test_a_cpu_that_does_not_exist_is_an_error():
+    with pytest.raises(OSError):
+        machine.set_affinity(os.getpid(), [5000])
+
+
+def test_a_tree_is_sampled_with_all_its_processes(tree):
+    process, _ = tree
+    sample = machine.sample_tree(process.pid)
+
+    assert sample.processes == 2
+    assert sample.memory_bytes > 1 << 20
+    assert sample.cpu_user_s >= 0
+    assert sample.cpu_system_s >= 0
+    assert sample.affinity == machine.read_affinity(os.getpid())
+    if sys.platform == "linux":
+        assert sample.peak_bytes >= sample.memory_bytes * 0.9
+
+
+@linux_only
+def test_the_cpu_time_of_children_that_ended_is_part_of_a_sample():
+    burn = "import time\nwhile time.process_time() < 0.2: pass"
+    code = (
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]], check=True);"
+        "print('done', flush=True); sys.stdin.read()"
+    )
+    argv = [sys.executable, "-c", code, burn]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        sample = machine.sample_tree(process.pid)
+        process.stdin.close()
+
+    assert sample.cpu_user_s + sample.cpu_system_s >= 0.19
+
+
+def test_what_is_gone_is_nothing():
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+
+    assert machine.sample_tree(process.pid) is None
+    assert machine.descendants(process.pid) == []
+    assert machine.tree(process.pid) == []
+    if sys.platform != "win32":  # there a pid stays known while somebody holds the process
+        assert machine.read_affinity(process.pid) is None
+        machine.set_affinity(process.pid, [0])
+    machine.resume(process.pid)
+
+
+@linux_only
+def test_a_zombie_is_not_sampled():
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+        assert machine.sample_tree(process.pid) is None
+
+
+@linux_only
+def test_hidden_processes_are_nothing(monkeypatch):
+    monkeypatch.setattr(procfs, "_read", lambda path: b"")
+
+    assert machine.descendants(os.getpid()) == []
+    assert machine.processes_with_cookie("run-7") == []
+
+
+def test_processes_are_found_by_their_cookie_with_their_environment(tree):
+    process, child = tree
+    found = dict(machine.processes_with_cookie("run-7"))
+
+    assert set(found) >= {process.pid, child}
+    assert found[child]["PROCSUP_UNIT"] == "s/a"
+    assert machine.processes_with_cookie("run-") == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the environment cannot be set before a start")
+def test_this_process_and_its_ancestors_are_not_found_by_cookie():
+    code = (
+        "import os, subprocess, sys; from procsup.host import machine;"
+        "print([p for p, _ in machine.processes_with_cookie('mine')])"
+    )
+    outer = [sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])"]
+    environment = {**os.environ, "PROCSUP_RUN": "mine"}
+    argv = [*outer, sys.executable, "-c", code]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, env=environment, check=True)
+
+    assert done.stdout.strip() == b"[]"
+
+
+def test_a_process_is_suspended_resumed_and_killed(tree):
+    process, child = tree
+    seen = next(p for p in machine.tree(process.pid) if p.pid == child)
+
+    assert machine.suspend(seen)
+    machine.resume(child)
+    assert machine.kill(seen)
+
+
+def test_a_stranger_with_the_same_pid_is_not_killed(tree):
+    process, child = tree
+    stranger = procfs.Process(child, process.pid, "S", start_ticks=1)
+
+    assert not machine.kill(stranger)
+    assert machine.sample_tree(child) is not None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="cannot be told apart there by a signal")
+def test_the_other_systems_way_of_killing_works_here_too(tree):
+    process, child = tree
+    seen = machine._look_by_psutil(child)
+
+    assert seen.parent == process.pid
+    assert not seen.dead
+    assert not machine._act_by_psutil(procfs.Process(child, 0, "S", 1), "kill")
+    assert machine._act_by_psutil(machine._look_by_psutil(process.pid), "kill")
+    assert process.wait() == -signal.SIGKILL
+    assert machine._act_by_psutil(seen, "kill")
+
+
+def test_the_other_systems_way_of_finding_works_here_too(tree):
+    process, child = tree
+
+    assert {pid for pid, _ in machine._processes_with_cookie_by_psutil("run-7")} >= {
+        process.pid,
+        child,
+    }

@@ -1,0 +1,117 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from procsup.host import procfs
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this /proc")
+FOREVER = "import sys; print('up', flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def child():
+    argv = [sys.executable, "-S", "-c", FOREVER]
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(argv, **options, env={"A": "1=2", "B": ""}) as process:
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def test_a_process_is_seen_with_its_parent_and_start(child):
+    seen, again = procfs.look(child.pid), procfs.look(child.pid)
+
+    assert (seen.pid, seen.parent, seen.dead) == (child.pid, os.getpid(), False)
+    assert seen.start_ticks == again.start_ticks > 0
+
+
+def test_a_name_with_parentheses_and_blanks_does_not_confuse(tmp_path):
+    odd = tmp_path / "a) Z 1 ("
+    os.symlink(sys.executable, odd)
+    argv = [str(odd), "-S", "-c", FOREVER]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        seen = procfs.look(process.pid)
+        process.kill()
+
+    assert seen.parent == os.getpid()
+    assert not seen.dead
+
+
+def test_descendants_are_found_at_every_depth():
+    nested = (
+        "import os, sys\n"
+        "pids = [os.getpid()]\n"
+        "for _ in range(3):\n"
+        "    pid = os.fork()\n"
+        "    if pid: break\n"
+        "    pids.append(os.getpid())\n"
+        "else: print(*pids, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    argv = [sys.executable, "-S", "-c", nested]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        pids = [int(word) for word in process.stdout.readline().split()]
+        found = [descendant.pid for descendant in procfs.descendants(process.pid)]
+        without = [d.pid for d in procfs.descendants(process.pid, without={pids[2]})]
+        ancestors = procfs.ancestors(pids[3])
+        process.stdin.close()
+
+    assert found == pids[1:]
+    assert without == [pids[1]]
+    assert ancestors[:4] == [pids[2], pids[1], pids[0], os.getpid()]
+
+
+def test_without_lists_of_children_the_parents_are_asked(child, monkeypatch):
+    exists = os.path.exists
+    monkeypatch.setattr(
+        os.path, "exists", lambda path: not str(path).endswith("children") and exists(path)
+    )
+
+    assert child.pid in [process.pid for process in procfs.descendants(os.getpid())]
+
+
+def test_the_environment_is_read_as_it_was_at_the_start(child):
+    assert procfs.parse_environment(procfs.raw_environment(child.pid)) == {"A": "1=2", "B": ""}
+
+
+def test_a_signal_reaches_the_very_process(child):
+    assert procfs.send_signal(procfs.look(child.pid), signal.SIGTERM)
+    assert child.wait() == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("with_handle", [True, False])
+def test_a_signal_never_reaches_a_stranger_with_the_same_pid(child, monkeypatch, with_handle):
+    if not with_handle:
+        monkeypatch.setattr(procfs, "_open_handle", lambda pid: None)
+    stranger = procfs.Process(child.pid, os.getpid(), "S", start_ticks=1)
+
+    assert not procfs.send_signal(stranger, signal.SIGKILL)
+    assert child.poll() is None
+    assert procfs.send_signal(procfs.look(child.pid), signal.SIGTERM)
+    assert child.wait() == -signal.SIGTERM
+
+
+def test_what_is_gone_is_nothing(child):
+    seen = procfs.look(child.pid)
+    child.kill()
+    child.wait()
+
+    assert procfs.look(child.pid) is None
+    assert procfs.children(child.pid) == []
+    assert procfs.descendants(child.pid) == []
+    assert procfs.raw_environment(child.pid) == b""
+    assert procfs.peak_memory_bytes(child.pid) is None
+    assert procfs.ancestors(child.pid) == []
+    assert not procfs.send_signal(seen, signal.SIGKILL)
+
+
+def test_a_zombie_is_dead_and_still_seen(child):
+    child.send_signal(signal.SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+    assert procfs.look(child.pid).dead
+    assert procfs.peak_memory_bytes(child.pid) is None

@@ -1,0 +1,95 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from procsup.errors import RunBusy
+from procsup.host import machine, procfs, sweep
+
+LIMIT_S = 20.0
+PARENT_OF_SCRUBBED = """
+import os, subprocess, sys
+hold = "import sys; print('up', flush=True); sys.stdin.read()"
+keep = {name: os.environ[name] for name in ("SYSTEMROOT", "PATH") if name in os.environ}
+child = subprocess.Popen([sys.executable, "-S", "-c", hold], stdin=0, env=keep)
+child.wait()
+"""
+BREEDER = """
+import os, time
+print("up", flush=True)
+end = time.monotonic() + 20
+while time.monotonic() < end:
+    if os.fork():
+        time.sleep(0.001)
+        os._exit(0)
+"""
+
+
+@pytest.fixture
+def start():
+    """Return a starter of leftovers; what it started is ended afterwards."""
+    started = []
+
+    def begin(code, *, run="old-run", unit="s/a"):
+        environment = {**os.environ, "PROCSUP_RUN": run, "PROCSUP_UNIT": unit}
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+        )
+        started.append(process)
+        process.stdout.readline()
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_nothing_left_is_nothing_to_do():
+    assert sweep.end_leftovers("no-such-run", limit_s=5) == []
+
+
+def test_everything_of_an_earlier_sitting_is_ended_and_named(start):
+    first, second = start(PARENT_OF_SCRUBBED), start(PARENT_OF_SCRUBBED, unit="s/b")
+    ended = sweep.end_leftovers("old-run", limit_s=LIMIT_S)
+
+    assert first.wait(LIMIT_S) != 0
+    assert second.wait(LIMIT_S) != 0
+    assert {(first.pid, "s/a"), (second.pid, "s/b")} <= set(ended)
+    assert [unit for _, unit in ended].count("s/a") >= 2  # its child cleared its environment
+    assert first.stdout.read() == second.stdout.read() == b""
+
+
+def test_another_run_is_left_alone(start):
+    other = start(PARENT_OF_SCRUBBED, run="another-run")
+
+    assert sweep.end_leftovers("old-run", limit_s=LIMIT_S) == []
+    assert other.poll() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="breeds by fork, and is found by /proc")
+def test_a_leftover_that_breeds_is_ended(start):
+    breeder = start(BREEDER)
+    ended = sweep.end_leftovers("old-run", limit_s=LIMIT_S)
+
+    assert ended
+    assert breeder.stdout.read() == b""  # nobody holds it any more
+
+
+def test_what_cannot_be_ended_is_named(monkeypatch):
+    alive = procfs.Process(4711, 1, "D", 1)
+
+    def refuse(process):
+        raise PermissionError
+
+    monkeypatch.setattr(machine, "processes_with_cookie", lambda run: [(4711, {})])
+    monkeypatch.setattr(machine, "tree", lambda pid: [alive])
+    monkeypatch.setattr(machine, "kill", refuse)
+    monkeypatch.setattr(machine, "suspend", refuse)
+
+    with pytest.raises(RunBusy, match=r"4711 \(unit unknown\)"):
+        sweep.end_leftovers("old-run", limit_s=0)
