@@ -211,12 +211,12 @@ class FileLock:
         return free
 
     def release(self) -> None:
-        """Let go of the lock; the file stays open."""
+        """Let go of the lock, also for children that inherited it; the file stays open."""
         if self.fd >= 0:
             _unlock(self.fd)
 
     def close(self) -> None:
-        """Let go of the lock and close the file. A child that inherited it keeps it."""
+        """Close the file, and so let go of the lock, unless a child that inherited it keeps it."""
         if self.fd >= 0:
             fd, self.fd = self.fd, -1
             os.close(fd)

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from procsup.core.events import Asked
 from procsup.errors import RecordError, RunUnfinished
-from procsup.host.files import is_temporary, open_private, remove, write_atomically
+from procsup.host.files import is_temporary, open_private, reason, remove, write_atomically
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import read_owner
 
@@ -41,10 +41,8 @@ def ask(rundir: RunDir, verb: str, grace_s: Optional[float] = None) -> str:
     try:
         write_atomically(rundir.control / f"{request}{_ENDING}", [text, b"\n"])
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise RecordError(
-            f"the request could not be written: {rundir.control}: {reason}"
-        ) from error
+        problem = f"{rundir.control}: the request could not be written: {reason(error)}"
+        raise RecordError(problem) from error
     return request
 
 

@@ -43,7 +43,7 @@ def find(run: str, start: AnyPath) -> Found:
     path = Path(start, run)
     if _is_run_dir(path):
         return Found(RunDir(path))
-    if path.is_file():
+    if os.path.isfile(path):
         return Found(_of_run_file(path))
     if separator and os.sep in folder:
         raise NoSuchRun(f"no run directory at {Path(start, folder)}")
@@ -69,7 +69,8 @@ def runs_in(home: AnyPath) -> List[RunDir]:
 
 
 def _is_run_dir(path: Path) -> bool:
-    return (path / "journal.jsonl").is_file() or (path / "run.lock").is_file()
+    # os.path, because pathlib raises for names that no file can have.
+    return any(os.path.isfile(path / name) for name in ("journal.jsonl", "run.lock"))
 
 
 def _by_name(run: str, start: Path) -> Found:

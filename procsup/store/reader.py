@@ -114,9 +114,10 @@ class ReadJournal:
                 try:
                     seq, record = decode_line(line[:-1])
                 except UnknownRecord as error:
-                    self._meet_stranger(line, str(error))
-                    self._believe(line, error.seq, start)
-                    continue
+                    if self._is_stranger(line, str(error)):
+                        self._believe(line, error.seq, start)
+                        continue
+                    problem = str(error)
                 except BadLine as error:
                     problem = str(error)
                 else:
@@ -171,12 +172,16 @@ class ReadJournal:
             self._admit_damage()
             self.digest = kept
 
-    def _meet_stranger(self, line: bytes, problem: str) -> None:
+    def _is_stranger(self, line: bytes, problem: str) -> bool:
+        """Note a record of a newer procsup; False if the line is none at all."""
         kind, version = _look_at(line)
+        if kind is None:
+            return False
         if kind == "begin" and version is not None and version > JOURNAL_VERSION:
             self.newer_version = version
         elif len(self.unknown) < _MOST_DAMAGE:
             self.unknown.append(f"{kind!r}: {problem}")
+        return True
 
 
 def read_journal(path: AnyPath) -> ReadJournal:
@@ -262,13 +267,14 @@ def _lines(file: BinaryIO) -> Iterator[Tuple[bytes, bool]]:
         within = not ends
 
 
-def _look_at(line: bytes) -> Tuple[str, Optional[int]]:
-    """Return the type and the version that an unknown record names."""
+def _look_at(line: bytes) -> Tuple[Optional[str], Optional[int]]:
+    """Return the type and the version that a record names; no type: it is no record."""
     try:
         fields = msgspec.json.decode(line[9:].partition(b" ")[2])
     except (ValueError, msgspec.MsgspecError, RecursionError):
-        return "?", None
-    if not isinstance(fields, dict):
-        return "?", None
+        return None, None
+    kind = fields.get("t") if isinstance(fields, dict) else None
+    if not isinstance(kind, str):
+        return None, None
     version = fields.get("version")
-    return str(fields.get("t"))[:40], version if isinstance(version, int) else None
+    return kind[:40], version if isinstance(version, int) else None

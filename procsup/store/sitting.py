@@ -157,8 +157,8 @@ class Sitting:
             pass  # then it looks as if we had died, which the next start puts up with
         for stage in list(self._held):
             self._let_go(stage)
-        self.units_lock.close()
-        self._lock.close()
+        self.units_lock.close()  # without releasing it: a unit that is left keeps it
+        _release(self._lock)
 
     def __enter__(self) -> "Sitting":
         return self
@@ -174,7 +174,7 @@ class Sitting:
     def _let_go(self, stage: Optional[str]) -> None:
         lock = self._held.pop(stage, None)
         if lock is not None:
-            lock.close()
+            _release(lock)
 
     def _hold(self, sitting: int, stage: Optional[str]) -> FileLock:
         path = self.rundir.sitting_lock(sitting, stage)
@@ -216,6 +216,16 @@ class Sitting:
         # mixture it cannot read nothing.
         os.write(self._lock.fd, line)
         os.ftruncate(self._lock.fd, len(line))
+
+
+def _release(lock: FileLock) -> None:
+    # A child between its birth and its program has our files open for a moment: closing alone
+    # would leave the lock with it.
+    try:
+        lock.release()
+    except OSError:
+        pass  # no locks on this file system
+    lock.close()
 
 
 def read_owner(rundir: RunDir) -> Optional[Owner]:
@@ -260,15 +270,21 @@ def wait_sitting(
     if _locks_tell(rundir, owner):
         return FileLock(rundir.sitting_lock(owner.sitting, stage)).wait_shared(timeout_s)
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    before = read_owner(rundir)
-    while not rundir.manifest_of(stage).exists() and read_owner(rundir) == before:
-        if not is_live(rundir, owner):
+    while not rundir.manifest_of(stage).exists():
+        if _is_over(rundir, owner):
             return True
         left_s = _LOOK_EVERY_S if deadline is None else deadline - time.monotonic()
         if left_s <= 0:
             return False
         time.sleep(min(_LOOK_EVERY_S, left_s))
     return True
+
+
+def _is_over(rundir: RunDir, owner: Owner) -> bool:
+    now = read_owner(rundir)
+    if now is not None and (now.ended is not None or now.sitting != owner.sitting):
+        return True
+    return not is_live(rundir, owner)
 
 
 def _locks_tell(rundir: RunDir, owner: Owner) -> bool:

@@ -1,0 +1,221 @@
+import errno
+import os
+import stat
+import sys
+
+import pytest
+
+from procsup.errors import RecordError
+from procsup.host import files
+from procsup.host.files import (
+    is_temporary,
+    open_private,
+    open_reading,
+    remove,
+    replace,
+    sync_fd,
+    sync_folder,
+    write_atomically,
+)
+
+posix = pytest.mark.skipif(os.name == "nt", reason="symbolic links, FIFOs and modes of POSIX")
+WRITE = os.O_WRONLY | os.O_CREAT
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_written_whole_and_nothing_else_stays(tmp_path):
+    write_atomically(tmp_path / "a", [b"one ", b"", b"two"])
+
+    assert (tmp_path / "a").read_bytes() == b"one two"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_large_file_is_written_whole(tmp_path):
+    chunk = bytes(range(256)) * 100
+
+    write_atomically(tmp_path / "a", (chunk for _ in range(40)))
+
+    assert (tmp_path / "a").read_bytes() == chunk * 40
+
+
+def test_a_failure_on_the_way_leaves_the_old_content_and_no_rest(tmp_path):
+    write_atomically(tmp_path / "a", [b"old"])
+
+    def chunks():
+        yield b"new" * 100_000
+        raise ValueError("the units could not be made")
+
+    with pytest.raises(ValueError, match="units"):
+        write_atomically(tmp_path / "a", chunks())
+
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("step", ["sync_fd", "replace"])
+def test_a_failing_sync_or_replace_leaves_the_old_content_and_no_rest(tmp_path, monkeypatch, step):
+    write_atomically(tmp_path / "a", [b"old"])
+
+    def fails(*_arguments):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(files, step, fails)
+    with pytest.raises(OSError, match="broken"):
+        write_atomically(tmp_path / "a", [b"new"])
+
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_the_order_is_write_sync_replace_sync_folder(tmp_path, monkeypatch):
+    steps = []
+    for name in ("sync_fd", "replace", "sync_folder"):
+        real = getattr(files, name)
+        monkeypatch.setattr(
+            files, name, lambda *a, name=name, real=real: (steps.append(name), real(*a))
+        )
+
+    write_atomically(tmp_path / "a", [b"x"])
+
+    assert steps == ["sync_fd", "replace", "sync_folder"]
+
+
+def test_rests_of_a_killed_process_of_our_pid_are_no_hindrance(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_counter", iter([1, 1, 1, 2]))
+    (tmp_path / f".procsup-{os.getpid()}-1.part").write_bytes(b"rest")
+
+    write_atomically(tmp_path / "a", [b"x"])
+
+    assert (tmp_path / "a").read_bytes() == b"x"
+    assert [is_temporary(name) for name in names(tmp_path)] == [True, False]
+
+
+@posix
+def test_the_mode_is_exact_whatever_the_umask(tmp_path):
+    before = os.umask(0o077)
+    try:
+        write_atomically(tmp_path / "shared", [b"x"], mode=0o644)
+        write_atomically(tmp_path / "private", [b"x"])
+    finally:
+        os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "users", [b"x"], mode=None)
+    finally:
+        os.umask(before)
+
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names(tmp_path)]
+    assert [oct(mode) for mode in modes] == ["0o600", "0o644", "0o640"]
+
+
+@posix
+def test_a_planted_link_under_the_target_is_replaced_not_followed(tmp_path):
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / "a").symlink_to(tmp_path / "victim")
+
+    write_atomically(tmp_path / "a", [b"x"])
+
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+    assert not (tmp_path / "a").is_symlink()
+
+
+def test_a_private_file_is_opened_for_us_alone(tmp_path):
+    fd = open_private(tmp_path / "a", WRITE)
+    try:
+        assert not os.get_inheritable(fd)
+        os.write(fd, b"a\nb")
+        sync_fd(fd)
+    finally:
+        os.close(fd)
+    assert (tmp_path / "a").read_bytes() == b"a\nb"
+    if os.name != "nt":
+        assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
+
+
+@posix
+def test_what_was_planted_is_refused_and_left_alone(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (tmp_path / "link").symlink_to(victim)
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "hard").hardlink_to(victim) if sys.version_info >= (3, 10) else os.link(
+        victim, tmp_path / "hard"
+    )
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    flags = (os.O_RDONLY, WRITE, os.O_RDWR | os.O_CREAT, WRITE | os.O_APPEND)
+
+    for name in ("link", "dangling", "hard", "fifo", "folder"):
+        for flag in flags:
+            with pytest.raises(RecordError, match="refused"):
+                open_private(tmp_path / name, flag)
+
+    assert victim.read_bytes() == b"precious"
+    assert not (tmp_path / "nowhere").exists()
+
+
+@posix
+def test_a_device_is_refused():
+    with pytest.raises(RecordError, match="no regular file"):
+        open_private("/dev/null", os.O_RDWR)
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        open_private(tmp_path / "a", os.O_RDONLY)
+    with pytest.raises(FileNotFoundError):
+        open_reading(tmp_path / "a")
+    assert not remove(tmp_path / "a")
+
+
+def test_a_file_being_read_can_be_removed_and_read_on(tmp_path):
+    (tmp_path / "a").write_bytes(b"one\ntwo\n")
+
+    with open_reading(tmp_path / "a") as file:
+        assert file.readline() == b"one\n"
+        assert remove(tmp_path / "a")
+        assert file.readline() == b"two\n"
+
+    assert names(tmp_path) == []
+
+
+def test_replacing_puts_the_one_in_place_of_the_other(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "b").write_bytes(b"new")
+
+    replace(tmp_path / "b", tmp_path / "a")
+
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert names(tmp_path) == ["a"]
+
+
+@posix
+def test_a_folder_that_cannot_be_synced_is_forgiven_only_where_that_is_its_nature(
+    tmp_path, monkeypatch
+):
+    def fails_with(number):
+        def fails(_fd):
+            raise OSError(number, "no")
+
+        return fails
+
+    monkeypatch.setattr(os, "fsync", fails_with(errno.EINVAL))
+    sync_folder(tmp_path)
+    monkeypatch.setattr(os, "fsync", fails_with(errno.EIO))
+    with pytest.raises(OSError, match="no"):
+        sync_folder(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "nt", reason="only Windows refuses to replace what is open")
+def test_replacing_waits_for_a_reader_on_windows(tmp_path):
+    import threading
+
+    (tmp_path / "a").write_bytes(b"old")
+    reader = (tmp_path / "a").open("rb")
+    threading.Timer(0.3, reader.close).start()
+
+    write_atomically(tmp_path / "a", [b"new"])
+
+    assert (tmp_path / "a").read_bytes() == b"new"

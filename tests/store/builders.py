@@ -1,0 +1,164 @@
+"""What the tests of the store build again and again."""
+
+import os
+from pathlib import Path
+from typing import Any, List, Optional
+
+from procsup.core.events import UnitResult
+from procsup.core.outcome import (
+    Affinity,
+    Exited,
+    NotStarted,
+    Reading,
+    Signaled,
+    StopReason,
+    Usage,
+    Vanished,
+    Verdict,
+)
+from procsup.core.records import (
+    JOURNAL_VERSION,
+    Answer,
+    Begin,
+    Closed,
+    End,
+    Kept,
+    Launch,
+    Planned,
+    Record,
+    RunFinal,
+    Spawned,
+    StageFinal,
+    Withdrawn,
+)
+from procsup.core.spec import RunSpec, StageSpec, UnitSpec
+from procsup.store.journal import JournalWriter, ReadJournal, read_journal
+from procsup.store.rundir import RunDir
+
+PROGRAMS = Path(__file__).resolve().parent.parent / "support" / "programs"
+ROOT = PROGRAMS.parent.parent.parent
+WALL = 1_700_000_000.0
+
+
+def environment() -> "dict[str, str]":
+    """The environment in which test programs find the package."""
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def begin(run_id: str = "r1", sitting: int = 1, **changes: Any) -> Begin:
+    fields = {
+        "version": JOURNAL_VERSION,
+        "run_id": run_id,
+        "sitting": sitting,
+        "name": "demo",
+        "at": WALL,
+        "host": "here",
+        "boot_id": "b",
+        "pid": 10,
+        "procsup": "0.1",
+        "python": "3.8.0",
+        "platform": "linux",
+        "run_file": None,
+        "resumed": False,
+        **changes,
+    }
+    return Begin(**fields)
+
+
+def end(unit: str, attempt: int = 1, verdict: Verdict = Verdict.SUCCEEDED, **more: Any) -> End:
+    return End(unit, attempt, verdict, WALL + 2, exit=Exited(0), started=WALL, **more)
+
+
+def records(units: int = 5) -> List[Record]:
+    """A small run from its beginning to its end, with two kinds of records per unit."""
+    names = [f"s/{number}" for number in range(units)]
+    body: List[Record] = [begin(), Planned("s", names), Withdrawn(["s"])]
+    for name in names:
+        body += [Launch(name, 1, WALL, "f"), end(name)]
+    return [
+        *body,
+        StageFinal("s", "succeeded", {"planned": units}),
+        RunFinal("r1", "succeeded", WALL),
+    ]
+
+
+def every_record() -> List[Record]:
+    """One record of each type and of each shape within, as version 1 has them."""
+    usage = Usage(
+        cpu_user_s=1.5,
+        cpu_system_s=0.25,
+        peak_memory_bytes=1 << 20,
+        peak_memory_source="sampled",
+        peak_processes=3,
+        samples=7,
+        sample_interval_s=1.0,
+        leftovers=1,
+        affinity=Affinity([0, 1], [0, 1, 2], ((0.5, [2]),)),
+    )
+    full = End(
+        "s/x=1",
+        2,
+        Verdict.TIMED_OUT,
+        WALL + 3.5,
+        final=False,
+        counts=False,
+        exit=Signaled(9),
+        stopped_for=StopReason.DEADLINE,
+        cause="ran longer than 10 s",
+        started=WALL + 1,
+        wall_s=2.5,
+        pid=77,
+        host="here",
+        cpus=2.0,
+        memory_bytes=1 << 30,
+        usage=usage,
+        stdout_path="logs/s/x=1.2.out",
+        stderr_path="logs/s/x=1.2.err",
+        outputs=(Reading("/o/a", 3, 4, "ab"), Reading("/o/b", 0, 5)),
+        inputs=(Reading("/i/a", 1, 2),),
+        fingerprint="f00",
+        program="beef",
+    )
+    return [
+        begin(run_file="/r/a.toml", resumed=True, fresh=True, variables={"a": 1, "b": [True]}),
+        Planned("s", ["s/x=1", "s/x=\u00e9"], last=False),
+        Planned("t", [], problem="no input"),
+        Kept("s", ["s/x=0"], stale=True),
+        Withdrawn(["s", "t"]),
+        Launch("s/x=1", 2, WALL, "f00", cpus=2.0, cpu_ids=(0, 1), memory_bytes=5),
+        Launch("s/x=2", 1, WALL, "f01"),
+        Spawned("s/x=1", 2, 77, WALL),
+        full,
+        End("s/x=2", 1, Verdict.NOT_STARTED, WALL, exit=NotStarted("no memory", True)),
+        End("s/x=3", 1, Verdict.LOST, WALL, exit=Vanished("reaped by somebody else")),
+        End("s/x=4", 0, Verdict.SKIPPED, WALL, cause="s/x=1 did not succeed"),
+        End("s/\udcff\x00\ud800", 1, Verdict.SUCCEEDED, WALL, exit=Exited(0)),
+        StageFinal("s", "failed", {"planned": 5, "timed-out": 1}),
+        RunFinal("r1", "failed", WALL + 9),
+        Answer("1-a-2", "drain", True),
+        Answer("1-a-3", "stop", False, "nothing runs"),
+        Closed(WALL + 9, "interrupted by signal 2"),
+    ]
+
+
+def write(path: Path, body: List[Record], **seams: Any) -> None:
+    """Write a journal, synced and closed."""
+    with JournalWriter.open(path, on_synced=lambda: None, **seams) as writer:
+        writer.append(body)
+
+
+def read(path: Path) -> "tuple[List[Record], ReadJournal]":
+    journal = read_journal(path)
+    return [entry.record for entry in journal], journal
+
+
+def spec(rundir: RunDir, **changes: Any) -> RunSpec:
+    stages = (StageSpec("s", stamp=changes.pop("stage_stamp", None)), StageSpec("t"))
+    folder = str(rundir.path.parent)
+    return RunSpec("demo", None, folder, str(rundir.path), stages, **changes)
+
+
+def result(number: int, unit_id: Optional[str] = None, **changes: Any) -> UnitResult:
+    name = unit_id or f"s/x={number}"
+    unit = UnitSpec(name, "s", number, ("true",), "/w", "f00", **changes)
+    return UnitResult(unit, (end(name, outputs=(Reading(f"/o/{number}", 3, 4),)),))

@@ -1,0 +1,152 @@
+import os
+
+import pytest
+
+from procsup.core.events import Asked
+from procsup.errors import RecordError, RunUnfinished, UsageError
+from procsup.store.control import LOOK_EVERY_S, ControlInbox, ask
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import Sitting
+from tests.store.builders import WALL
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+    def turn(self):
+        self.now += LOOK_EVERY_S
+
+
+@pytest.fixture
+def rundir(tmp_path):
+    rundir = RunDir(tmp_path / "demo")
+    rundir.create()
+    return rundir
+
+
+@pytest.fixture
+def sitting(rundir):
+    with Sitting.open(rundir, at=WALL) as sitting:
+        sitting.begin(4, "r1", [])
+        yield sitting
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def inbox(rundir, sitting, clock):
+    return ControlInbox(rundir, 4, now=clock)
+
+
+def test_a_request_arrives_once_and_is_removed_when_it_is_answered(rundir, inbox, clock):
+    request = ask(rundir, "stop", 2.5)
+
+    assert inbox.drain() == [Asked(request, "stop", 2.5)]
+    clock.turn()
+    assert inbox.drain() == []
+    assert len(os.listdir(rundir.control)) == 1
+    inbox.done(request)
+    inbox.done(request)
+    assert os.listdir(rundir.control) == []
+
+
+def test_several_requests_arrive_in_their_order(rundir, inbox):
+    requests = [ask(rundir, verb) for verb in ("drain", "stop", "drain")]
+
+    assert [asked.request for asked in inbox.drain()] == requests
+
+
+def test_it_looks_no_more_than_twice_a_second(rundir, inbox, clock):
+    assert inbox.drain() == []
+    ask(rundir, "drain")
+    clock.now += LOOK_EVERY_S / 2
+    assert inbox.drain() == []
+    assert inbox.next_look > clock.now
+    clock.turn()
+    assert len(inbox.drain()) == 1
+
+
+def test_nobody_there_is_said_at_once(rundir, sitting):
+    sitting.close()
+
+    with pytest.raises(RunUnfinished, match=r"nobody is working on .* nothing to drain"):
+        ask(rundir, "drain")
+    assert os.listdir(rundir.control) == []
+
+
+def test_one_who_has_not_begun_cannot_be_asked(rundir):
+    with Sitting.open(rundir, at=WALL), pytest.raises(RunUnfinished):
+        ask(rundir, "stop")
+
+
+def test_a_request_for_an_earlier_sitting_is_never_carried_out(rundir, sitting, clock):
+    ask(rundir, "stop")
+    later = ControlInbox(rundir, 5, now=clock)
+
+    assert later.drain() == []
+    assert "not meant for this sitting" in later.ignored[0]
+    assert os.listdir(rundir.control) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"stop",
+        b"[]",
+        b'{"verb":"explode"}',
+        b'{"verb":"stop","grace_s":"long"}',
+        b'{"verb":"stop","grace_s":-1}',
+        b'{"verb":"stop","grace_s":1e999}',
+        b'{"verb":' * 100_000,
+        b"\xff\x00",
+    ],
+)
+def test_a_malformed_request_is_removed_with_a_reason(rundir, inbox, content):
+    (rundir.control / "4-a.json").write_bytes(content)
+    (rundir.control / "readme").write_bytes(content)
+
+    assert inbox.drain() == []
+    assert len(inbox.ignored) == 2
+    assert os.listdir(rundir.control) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links and FIFOs of POSIX")
+def test_what_was_planted_is_not_followed_nor_waited_for(rundir, inbox, clock):
+    (rundir.path / "victim").write_bytes(b'{"verb":"stop"}')
+    (rundir.control / "4-link.json").symlink_to(rundir.path / "victim")
+    os.mkfifo(rundir.control / "4-fifo.json")
+    (rundir.control / "4-folder.json").mkdir()
+
+    assert inbox.drain() == []
+    clock.turn()
+    assert inbox.drain() == []
+    assert len(inbox.ignored) == 3
+    assert (rundir.path / "victim").exists()
+    assert os.listdir(rundir.control) == ["4-folder.json"]
+
+
+def test_a_request_on_its_way_is_left_alone(rundir, inbox):
+    (rundir.control / ".procsup-1-1.part").write_bytes(b"{")
+
+    assert inbox.drain() == []
+    assert inbox.ignored == []
+
+
+def test_a_directory_that_is_gone_is_no_crash(rundir, inbox):
+    rundir.control.rmdir()
+
+    assert inbox.drain() == []
+    with pytest.raises(RecordError, match="could not be written"):
+        ask(rundir, "stop")
+
+
+def test_the_errors_have_their_exit_codes():
+    assert (RunUnfinished.exit_code, RecordError.exit_code, UsageError.exit_code) == (3, 74, 2)
