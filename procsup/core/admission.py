@@ -11,7 +11,7 @@ from procsup.core.replay import History, UnitHistory
 from procsup.core.slots import why_never
 from procsup.core.spec import UnitSpec
 from procsup.core.stages import Stage, fires
-from procsup.core.states import ASIDE, Blocked, Done, Unit, Waiting
+from procsup.core.states import ASIDE, Blocked, Done, Prior, Unit, Waiting
 
 if TYPE_CHECKING:
     from procsup.core.planner import Planner
@@ -98,6 +98,7 @@ class Admission:
         history = self._history.units.get(unit.spec.id)
         if history is not None:
             unit.last_number = history.last_number
+            unit.prior = _prior(history)
             if history.generation == self._history.generation:
                 unit.ends = list(history.ends)
                 unit.tried = history.tried
@@ -133,13 +134,14 @@ class Admission:
 
     def give_verdict(self, stage: Stage, unit: Unit, end: End) -> None:
         """This end decides the unit."""
+        end = _compared(end, unit)
         seq = self._planner.write(end)
         if unit.ends and unit.ends[-1].attempt == end.attempt:
             unit.ends.pop()
         unit.ends.append(end)
         unit.state = Done(end.verdict)
         unit.tried = 0
-        stage.newest_end = seq
+        stage.newest_end = max(stage.newest_end, end.same_as or seq)
         stage.decide(unit, end.verdict)
         self._planner.await_sync(seq, stage, end)
         if end.verdict not in _HARMLESS:
@@ -295,6 +297,24 @@ class Admission:
         if any(stage.ready or stage.tally.status == "expanding" for stage in waiting):
             return True
         return self._planner.next_deadline() is not None
+
+
+def _prior(history: UnitHistory) -> Optional[Prior]:
+    last = history.last
+    if last is None or last.verdict is not Verdict.SUCCEEDED or history.open_launch is not None:
+        return None
+    return Prior(history.ended_seq, last.outputs)
+
+
+def _compared(end: End, unit: Unit) -> End:
+    """Note an end whose outputs are, untouched, those of the unit's success before."""
+    prior = unit.prior
+    if prior is None or end.verdict is not Verdict.SUCCEEDED or not end.outputs:
+        return end
+    untouched = [(r.path, r.size, r.mtime_ns) for r in end.outputs] == [
+        (r.path, r.size, r.mtime_ns) for r in prior.outputs
+    ]
+    return msgspec.structs.replace(end, same_as=prior.seq) if untouched else end
 
 
 def _is_newer(stage: Stage, history: UnitHistory, newest: int) -> bool:

@@ -93,7 +93,8 @@ class End(Struct, frozen=True, tag="end", tag_field="t", omit_defaults=True):
 
     `final` is false when the unit will be tried again; `counts` is false when the attempt does
     not count against `retries`. A unit that never started ends with attempt 0. `program` is the
-    sha256 of the script or module file, None if unknown.
+    sha256 of the script or module file, None if unknown. `same_as` is the number of an earlier
+    end whose outputs this attempt left untouched: what hangs on the unit needs no new run.
     """
 
     unit: str
@@ -118,6 +119,7 @@ class End(Struct, frozen=True, tag="end", tag_field="t", omit_defaults=True):
     inputs: Tuple[Reading, ...] = ()
     fingerprint: str = ""
     program: Optional[str] = None
+    same_as: Optional[int] = None
 
 
 class StageFinal(Struct, frozen=True, tag="stage-final", tag_field="t"):

@@ -23,7 +23,8 @@ class UnitHistory:
 
     `ends` are those of the latest run that touched it, one per attempt; `tried` counts the ones
     since its last final verdict that count against `retries`; `ended_seq` is the number of the
-    record of that verdict; `generation` numbers the run (1 for the first of the directory).
+    record since which its outputs are what they are; `generation` numbers the run (1 for the
+    first of the directory).
     """
 
     __slots__ = (
@@ -70,7 +71,7 @@ class UnitHistory:
         self.ends.append(end)
         if end.final:
             self.tried = 0
-            self.ended_seq = seq
+            self.ended_seq = end.same_as or seq
         elif end.counts:
             self.tried += 1
 

@@ -9,12 +9,12 @@
        └──────────────┴──────────────────────┴──────────┘
 """
 
-from typing import List, Optional, Union
+from typing import List, NamedTuple, Optional, Tuple, Union
 
 from msgspec import Struct
 
 from procsup.core.events import Ended
-from procsup.core.outcome import AttemptId, StopReason, Verdict
+from procsup.core.outcome import AttemptId, Reading, StopReason, Verdict
 from procsup.core.records import End
 from procsup.core.slots import Placement
 from procsup.core.spec import UnitSpec
@@ -76,10 +76,27 @@ READY = Waiting()
 ASIDE = Aside()
 
 
+class Prior(NamedTuple):
+    """The unit's success before this sitting: since which record, with which outputs."""
+
+    seq: int
+    outputs: Tuple[Reading, ...]
+
+
 class Unit:
     """A unit on its way: its spec, its state, its ends in this run."""
 
-    __slots__ = ("ends", "kept", "last_number", "shortages", "spec", "stale", "state", "tried")
+    __slots__ = (
+        "ends",
+        "kept",
+        "last_number",
+        "prior",
+        "shortages",
+        "spec",
+        "stale",
+        "state",
+        "tried",
+    )
 
     def __init__(self, spec: UnitSpec) -> None:
         self.spec = spec
@@ -90,6 +107,7 @@ class Unit:
         self.shortages = 0  # starts refused in a row by a shortage that may pass
         self.kept = False
         self.stale = False
+        self.prior: Optional[Prior] = None
 
     @property
     def is_live(self) -> bool:

@@ -77,6 +77,21 @@ def test_what_hangs_on_it_runs_again_even_if_the_supervisor_died_in_between():
     assert "start t/a#2" in third.take_orders()
 
 
+def test_a_unit_that_leaves_its_outputs_untouched_moves_nothing_that_hangs_on_it():
+    stages = [stage("s"), stage("t", after=(After("s"),))]
+    units = [unit("s/a", outputs=["/out"]), unit("t/a")]
+    first = Play(stages, units)
+    first.ended("s/a").inspected("s/a").synced().ended("t/a").synced()
+
+    for number in (2, 3):
+        again = first.again(standings={"s/a": DUE, "t/a": KEPT})
+        again.ended("s/a").inspected("s/a", number).synced()
+        orders = again.take_orders()
+        assert "publish run succeeded" in orders
+        assert not any(order.startswith("start t/a") for order in orders)
+        first = again
+
+
 def test_nothing_is_withdrawn_when_all_is_kept():
     second = finished(units=[unit("a")]).again()
 
