@@ -96,9 +96,9 @@ def _needed(unit: UnitSpec) -> Iterable[str]:
 
 def _missing_files(units: Sequence[UnitSpec]) -> Dict[str, str]:
     """Return the paths that are not there or cannot be read, and which of both."""
-    paths = {path for unit in units for path in _needed(unit)}
-    bad = sorted(path for path in paths if not os.access(path, os.R_OK))
-    return {path: "cannot be read" if os.path.exists(path) else "is missing" for path in bad}
+    paths = dict.fromkeys(path for unit in units for path in _needed(unit))
+    bad = [path for path in paths if not os.access(path, os.R_OK)]
+    return {path: "not readable" if os.path.exists(path) else "missing" for path in bad}
 
 
 def _unfit(units: Sequence[UnitSpec], missing: Mapping[str, str]) -> Dict[str, str]:
@@ -106,7 +106,7 @@ def _unfit(units: Sequence[UnitSpec], missing: Mapping[str, str]) -> Dict[str, s
         return {}
     found = {unit.id: [p for p in _needed(unit) if p in missing] for unit in units}
     return {
-        unit: f"input {visible(paths[0])} {missing[paths[0]]}{_more(len(paths) - 1)}"
+        unit: f"input {visible(paths[0])} is {missing[paths[0]]}{_more(len(paths) - 1)}"
         for unit, paths in found.items()
         if paths
     }
@@ -114,14 +114,14 @@ def _unfit(units: Sequence[UnitSpec], missing: Mapping[str, str]) -> Dict[str, s
 
 def _about_missing(missing: Mapping[str, str], units: Sequence[UnitSpec]) -> List[str]:
     problems = []
-    for reason, cure in (("is missing", "make them"), ("cannot be read", "make them readable")):
+    for reason, cure in (("missing", "make them"), ("not readable", "mend that")):
         paths = [path for path, said in missing.items() if said == reason]
         if paths:
             wanting = next(unit.id for unit in units if paths[0] in _needed(unit))
+            count = f"{plural(len(paths), 'input')} {_are(paths)} {reason}"
             problems.append(
-                f"{plural(len(paths), 'input')} {reason}: {_listed(paths)} (the first one for unit"
-                f' {visible(wanting)}); {cure}, or say missing-inputs = "fail-unit" to run the'
-                " other units"
+                f"{count}: {_listed(paths)} (the first one for unit {visible(wanting)}); {cure},"
+                ' or say missing-inputs = "fail-unit" to run the other units'
             )
     return problems
 
@@ -131,7 +131,8 @@ def about_secrets(stage: StageSpec, environment: Mapping[str, str]) -> List[str]
     unset = [name for name in stage.secrets if name not in environment]
     if not unset:
         return []
-    return [f"secrets: {_listed(unset)} not set in the environment; export before the run"]
+    names = f"secret{'s' * (len(unset) > 1)} {_listed(unset)}"
+    return [f"{names} {_are(unset)} not set in the environment; export what is missing, then run"]
 
 
 # --- programs ------------------------------------------------------------------------------------
@@ -180,10 +181,14 @@ def _ways(stage: StageSpec, units: Sequence[UnitSpec]) -> Dict[_Way, UnitSpec]:
 
 def _head_length(stage: StageSpec, argv: Sequence[str]) -> int:
     """Return how much of an argv starts the interpreter (prefixes included), or 1."""
-    size = len(stage.interpreter)
-    for start in range(len(argv) - size + 1) if size else ():
-        if tuple(argv[start : start + size]) == stage.interpreter:
-            return start + size
+    if stage.module is not None:
+        tail: Tuple[str, ...] = ("-m", stage.module)
+    else:
+        tail = () if stage.script is None else (stage.script,)
+    start = stage.interpreter + tail
+    for index in range(len(argv) - len(start) + 1) if stage.interpreter else ():
+        if tuple(argv[index : index + len(start)]) == start:
+            return index + len(stage.interpreter)
     return 1
 
 
@@ -352,6 +357,10 @@ def _cure(error: OSError) -> str:
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(visible(name) for name in names[:_LISTED_MOST])
     return shown + _more(len(names) - _LISTED_MOST)
+
+
+def _are(things: Sequence[str]) -> str:
+    return "is" if len(things) == 1 else "are"
 
 
 def _more(count: int) -> str:
