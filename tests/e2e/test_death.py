@@ -1,0 +1,195 @@
+"""P3, P4, P6: whatever is killed, no process stays, no unit lives twice, and waiters know at once."""
+
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from tests.support.gate import Gate
+from tests.support.projects import PROGRAMS, Project, finish, kill
+
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="kills by signals; Windows ends trees by Job Objects"
+)
+
+RUN = """
+[stage.s]
+command = ["{python}", "{program}", "{port}", "{{n}}", "--daemon", {options} "--lock", "{{n}}.lock"]
+matrix.n = ["a", "b"]
+"""
+
+
+def project(tmp_path, gate, *options):
+    text = RUN.format(
+        python=sys.executable,
+        program=PROGRAMS / "gated.py",
+        port=gate.port,
+        options="".join(f'"{option}", ' for option in options),
+    )
+    return Project(tmp_path, text)
+
+
+@pytest.fixture
+def gate():
+    with Gate() as gate:
+        yield gate
+
+
+def begin(made, gate):
+    """Start the run; returns the guard's Popen and everybody who lives."""
+    child = made.start("run", "run.toml", "--jobs", "2")
+    return child, [gate.meet(name) for name in ("a", "b", "a-daemon", "b-daemon")]
+
+
+def complete(made, gate):
+    """Run to the end, each unit exiting 0."""
+    child = made.start("run", "run.toml", "--jobs", "2")
+    for name in ("a", "b"):
+        gate.meet(name).exit(0)
+    out, err = finish(child)
+    assert 0 == child.returncode, err
+    assert {"s/n=a": "succeeded", "s/n=b": "succeeded"} == made.verdicts
+    return err
+
+
+@pytest.mark.parametrize("options", [(), ("--ignore-term",), ("--scrub",)])
+def test_after_the_death_of_the_supervisor_nothing_of_the_run_lives(tmp_path, gate, options):
+    made = project(tmp_path, gate, *options)
+    child, crowd = begin(made, gate)
+    waiter = made.start("wait", "run", "--start-timeout", "0")
+
+    kill(made.supervisor_pid)
+
+    assert [True] * 4 == [visitor.ends_within(1.0) for visitor in crowd]
+    _, err = finish(child)
+    assert -signal.SIGKILL == child.returncode
+    _, said = finish(waiter, 2.0)
+    assert 3 == waiter.returncode
+    assert "died" in said
+
+    complete(made, gate)
+
+    assert ["s/n=a#1", "s/n=b#1", "s/n=a#2", "s/n=b#2"] == made.starts()
+
+
+def test_after_the_death_of_the_guard_nothing_of_the_run_lives(tmp_path, gate):
+    made = project(tmp_path, gate)
+    child, crowd = begin(made, gate)
+    waiter = made.start("wait", "run", "--start-timeout", "0")
+
+    kill(child.pid)
+
+    assert [True] * 4 == [visitor.ends_within(1.0) for visitor in crowd]
+    finish(child)
+    _, said = finish(waiter, 2.0)
+    assert 3 == waiter.returncode
+    assert "guard" in said
+
+    complete(made, gate)
+
+
+def test_after_the_death_of_both_the_next_sitting_ends_what_is_left_first(tmp_path, gate):
+    made = project(tmp_path, gate)
+    child, crowd = begin(made, gate)
+    waiter = made.start("wait", "run", "--start-timeout", "0")
+    supervisor = made.supervisor_pid
+
+    os.kill(child.pid, signal.SIGSTOP)  # so that it cannot see the other's death
+    kill(supervisor)
+    kill(child.pid)
+
+    finish(waiter, 2.0)
+    assert 3 == waiter.returncode
+    finish(child)
+    survivors = [visitor for visitor in crowd if visitor.lives]
+
+    complete(made, gate)  # each unit holds a lock: a second live copy would exit 99
+
+    assert [True] * len(survivors) == [visitor.ends_within(0.1) for visitor in survivors]
+
+
+def test_finished_units_are_not_run_again_after_a_death(tmp_path, gate):
+    made = project(tmp_path, gate)
+    child, (a, b, *_daemons) = begin(made, gate)
+    a.exit(0)
+    journal = made.rundir / "journal.jsonl"
+    deadline = time.monotonic() + 10
+    while not made.records("end") and time.monotonic() < deadline:
+        os.stat(journal)
+    kill(made.supervisor_pid)
+    finish(child)
+    assert b.ends_within(1.0)
+
+    again = made.start("run", "run.toml")
+    gate.meet("b").exit(0)
+    _, err = finish(again)
+
+    assert "kept 1 of 2" in err
+    assert ["s/n=a#1", "s/n=b#1", "s/n=b#2"] == made.starts()
+    assert {"s/n=a": "succeeded", "s/n=b": "succeeded"} == made.verdicts
+
+
+def test_a_second_supervisor_is_refused_and_the_first_goes_on(tmp_path, gate):
+    made = project(tmp_path, gate)
+    child, (a, b, *_daemons) = begin(made, gate)
+
+    second = made.call("run", "run.toml")
+
+    assert 75 == second.returncode
+    assert str(made.supervisor_pid) in second.stderr
+    a.exit(0)
+    b.exit(0)
+    finish(child)
+    assert 0 == child.returncode
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_trees_and_procsup_dies_by_it(tmp_path, gate, signum):
+    made = project(tmp_path, gate)
+    child, crowd = begin(made, gate)
+    waiter = made.start("wait", "run", "--start-timeout", "0")
+
+    kill(child.pid, signum)
+
+    finish(child)
+    assert -signum == child.returncode
+    assert [True] * 4 == [visitor.ends_within(0.1) for visitor in crowd]
+    _, said = finish(waiter, 2.0)
+    assert 3 == waiter.returncode
+    assert signal.Signals(signum).name in said
+    assert not (made.rundir / "manifest.json").exists()
+
+    complete(made, gate)
+
+
+def test_a_second_interrupt_kills_what_ignores_the_first(tmp_path, gate):
+    made = project(tmp_path, gate, "--ignore-term")
+    child, (a, _b, a_daemon, _b_daemon) = begin(made, gate)
+    supervisor = made.supervisor_pid
+
+    kill(supervisor, signal.SIGINT)
+
+    assert not a.ends_within(0.3)  # presses closer than 200 ms are one
+
+    kill(supervisor, signal.SIGINT)
+
+    assert a.ends_within(2.0)
+    assert a_daemon.ends_within(2.0)
+    finish(child, 10)
+    assert -signal.SIGINT == child.returncode
+
+
+def test_what_a_unit_leaves_behind_is_ended_with_it(tmp_path, gate):
+    made = project(tmp_path, gate)
+    child, (a, b, a_daemon, b_daemon) = begin(made, gate)
+
+    a.exit(0)
+
+    assert a_daemon.ends_within(1.0)
+    assert b_daemon.lives
+    b.exit(0)
+    finish(child)
+    attempts = [unit["attempts"][0] for unit in made.manifest["units"]]
+    assert [1, 1] == [attempt["leftovers"] for attempt in attempts]
