@@ -1,0 +1,113 @@
+"""The command line and environment of one unit, rendered from the templates of its stage."""
+
+import os
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+
+from procsup.host.names import ArgumentLimits, argument_limits, is_bare_name
+from procsup.runfile.lines import KeyPath
+from procsup.runfile.problems import Wrong
+from procsup.runfile.recipe import Placed, Recipe
+
+_SURELY_FITS = 7_000  # characters, which are at most four bytes each
+_POINTER_BYTES = 8
+
+
+class Misplaced(Exception):
+    """Something is wrong with a unit, and this is the place in the file to say so."""
+
+    def __init__(self, at: KeyPath, wrong: Wrong) -> None:
+        super().__init__(str(wrong))
+        self.at = at
+        self.wrong = wrong
+
+
+class Command(NamedTuple):
+    """What is rendered of a command: before the fixed head, after it, and the environment."""
+
+    front: Tuple[str, ...]
+    back: Tuple[str, ...]
+    env: Dict[str, str]
+
+    def argv(self, head: Sequence[str]) -> Tuple[str, ...]:
+        """Return the whole command line."""
+        return (*self.front, *head, *self.back)
+
+
+class CommandMaker:
+    """Renders the commands of one stage; `limits` are those of the system."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._limits: ArgumentLimits = argument_limits()
+        self._back = (*recipe.program.command, *recipe.program.args)
+        self._takes_inputs = any(
+            field.name == "inputs" for template in recipe.templates() for field in template.fields
+        )
+        self._fixed_env = self._constant_env()
+
+    def render(self, values: Mapping[str, Any]) -> Command:
+        """Fill in the values of one unit; `Misplaced` if one does not fit."""
+        front = _arguments(self._recipe.program.prefix, values)
+        back = _arguments(self._back, values)
+        return Command(tuple(front), tuple(back), self._fixed_env or self._env(values))
+
+    def started(self, command: Command, cwd: str) -> Tuple[str, ...]:
+        """Return the argv as the system gets it; a program with a slash is found from `cwd`."""
+        argv = command.argv(self._recipe.program.head)
+        program = argv[0]
+        if not is_bare_name(program) and "\0" not in program and not os.path.isabs(program):
+            argv = (os.path.normpath(os.path.join(cwd, program)), *argv[1:])
+        self._check_size(argv, command.env)
+        return argv
+
+    def _constant_env(self) -> Dict[str, str]:
+        texts = {name: placed.template.constant for name, placed in self._recipe.env.items()}
+        if any(text is None for text in texts.values()):
+            return {}
+        return {name: text for name, text in texts.items() if text is not None}
+
+    def _env(self, values: Mapping[str, Any]) -> Dict[str, str]:
+        return {name: _one(placed, values) for name, placed in self._recipe.env.items()}
+
+    def _check_size(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        length = sum(map(len, argv)) + sum(map(len, env)) + sum(map(len, env.values()))
+        if length < _SURELY_FITS and len(argv) < _SURELY_FITS // _POINTER_BYTES:
+            return
+        sizes = [_size_bytes(text) for text in argv]
+        sizes += [_size_bytes(f"{name}={value}") for name, value in env.items()]
+        total = sum(sizes) + _POINTER_BYTES * len(sizes)
+        if max(sizes) <= self._limits.one and total <= self._limits.total:
+            return
+        limit = self._limits.one if max(sizes) > self._limits.one else self._limits.total
+        most = max(sizes) if max(sizes) > self._limits.one else total
+        raise Misplaced(self._recipe.place("args"), Wrong(self._too_long(most, limit)))
+
+    def _too_long(self, size: int, limit: int) -> str:
+        problem = f"the command line would take {size:,} bytes, this system allows {limit:,}"
+        if self._takes_inputs:
+            return f"{problem}: give the program a list of its inputs, {{inputs.file}}, one a line"
+        return f"{problem}: hand long values over in a file"
+
+
+def _size_bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass")) + 1
+
+
+def _arguments(placed: Sequence[Placed], values: Mapping[str, Any]) -> List[str]:
+    done: List[str] = []
+    for one in placed:
+        if not one.template.fields:
+            done.append(one.template.render(values))
+            continue
+        try:
+            done += one.template.render_all(values)
+        except Wrong as wrong:
+            raise Misplaced(one.at, wrong) from None
+    return done
+
+
+def _one(placed: Placed, values: Mapping[str, Any]) -> str:
+    try:
+        return placed.template.render(values)
+    except Wrong as wrong:
+        raise Misplaced(placed.at, wrong) from None

@@ -1,0 +1,202 @@
+"""The files that a stage declares: inputs, depends and outputs, as templates and per unit."""
+
+import os
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+
+from procsup.core.spec import OutputSpec
+from procsup.runfile.lines import KeyPath
+from procsup.runfile.patterns import has_wildcards, read_glob
+from procsup.runfile.problems import Faults, Wrong, below, each, each_of, expected, show
+from procsup.runfile.scope import PATH, FileSet, Kind, Many, Scope
+from procsup.runfile.template import Files, Template
+from procsup.runfile.values import fields, filled, truth
+from procsup.runfile.walk import find, why_nothing
+
+_OUTPUT_KEYS = ("path", "empty", "optional", "unchanged")
+
+
+class Item(NamedTuple):
+    """One declared path; `at` is its place below the key, `name` its name in a table."""
+
+    at: KeyPath
+    name: Optional[str]
+    template: Template
+    is_glob: bool
+    in_list: bool = False  # the name stands for a list
+    flags: Mapping[str, bool] = {}
+
+
+class Wanted(NamedTuple):
+    """Declared inputs or depends of a stage."""
+
+    items: Tuple[Item, ...] = ()
+    is_table: bool = False
+
+    @property
+    def looks_at_files(self) -> bool:
+        """Only the file system knows which files are meant."""
+        return any(item.is_glob for item in self.items)
+
+    def kind(self, *, file: bool) -> Kind:
+        """Return what placeholders may ask of it."""
+        length = None if self.looks_at_files else len(self.items)
+        if not self.is_table:
+            return FileSet(None, length, file)
+        names: Dict[str, Any] = {}
+        for item in self.items:
+            many = item.in_list or item.is_glob
+            names[str(item.name)] = Many(PATH) if many else PATH
+        return FileSet(names, length, file)
+
+
+def read_wanted(value: Any) -> Wanted:
+    """Read a list or table of paths; in a table, a name may stand for a list of them."""
+    if isinstance(value, dict):
+        return Wanted(tuple(_flat(each_of(value, _named))), is_table=True)
+    if not isinstance(value, list):
+        raise _not_files(value, "paths")
+    items = each(list(enumerate(value)), lambda pair: _item((pair[0],), None, pair[1]))
+    return Wanted(tuple(items))
+
+
+def _flat(groups: List[List[Item]]) -> List[Item]:
+    return [item for group in groups for item in group]
+
+
+def _named(name: str, value: Any) -> List[Item]:
+    if name == "file":
+        raise Wrong("`file` stands for a file that lists the paths: choose another name")
+    if not isinstance(value, list):
+        return [_item((name,), name, value)]
+    if not value:
+        raise expected("at least one path", value)
+    return each(
+        list(enumerate(value)),
+        lambda pair: _item((name, pair[0]), name, pair[1])._replace(in_list=True),
+    )
+
+
+def _item(at: KeyPath, name: Optional[str], value: Any) -> Item:
+    template = Template(path_text(value))
+    return Item(at, name, template, has_wildcards(template))
+
+
+def path_text(value: Any) -> str:
+    """Accept a path as text."""
+    path = filled(value)
+    if path == "~" or path.startswith("~/"):
+        raise Wrong(f"~ is not expanded: write the path in full, not {show(path)}")
+    return path
+
+
+def _not_files(value: Any, what: str) -> Wrong:
+    cure = f" (write [{show(value)}])" if isinstance(value, str) else ""
+    return Wrong(f"expected a list or a table of {what}, not {show(value)}{cure}")
+
+
+def read_outputs(value: Any) -> Wanted:
+    """Read a list or table of outputs, each a path or a table with `path`."""
+    if isinstance(value, dict):
+        if "path" in value and any(isinstance(value.get(flag), bool) for flag in _OUTPUT_KEYS):
+            raise Wrong("expected a list or a table of outputs: write [{ path = ... }]")
+        return Wanted(tuple(each_of(value, lambda name, v: _output((name,), name, v))), True)
+    if not isinstance(value, list):
+        raise _not_files(value, "outputs")
+    items = each(list(enumerate(value)), lambda pair: _output((pair[0],), None, pair[1]))
+    return Wanted(tuple(items))
+
+
+def _output(at: KeyPath, name: Optional[str], value: Any) -> Item:
+    if not isinstance(value, dict):
+        return _item(at, name, value)
+    table = fields(value, _OUTPUT_KEYS, "path")
+    flags = [key for key in table if key != "path"]
+    faults = Faults()
+    for flag in flags:
+        with faults.below(flag):
+            truth(table[flag])
+    faults.raise_if_any()
+    with below("path"):
+        item = _item(at, name, table["path"])
+    return item._replace(flags={flag: table[flag] for flag in flags})
+
+
+def check_wanted(wanted: Wanted, scope: Scope) -> None:
+    """Check the placeholders of declared paths."""
+    faults = Faults()
+    for item in wanted.items:
+        with faults.below(*item.at):
+            scope.check(item.template)
+    faults.raise_if_any()
+
+
+class Finder:
+    """Turns declared paths into those of one unit; a glob is looked up once per run of it."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._found: Dict[str, Tuple[str, ...]] = {}
+
+    def files(self, wanted: Wanted, values: Mapping[str, Any], *, empty_ok: bool) -> Files:
+        """Return a unit's inputs as written, globs replaced by what they match now."""
+        paths: List[str] = []
+        named: Dict[str, Union[str, Tuple[str, ...]]] = {}
+        for item in wanted.items:
+            with below(*item.at):
+                found = self._paths(item, values, empty_ok=empty_ok)
+            paths += found
+            if item.name is not None:
+                many = item.in_list or item.is_glob
+                before = named.get(item.name, ())
+                named[item.name] = (*before, *found) if many else found[0]
+        return Files(tuple(paths), named if wanted.is_table else None)
+
+    def _paths(self, item: Item, values: Mapping[str, Any], *, empty_ok: bool) -> Tuple[str, ...]:
+        if not item.is_glob:
+            return (rendered_path(item.template, values),)
+        glob = read_glob(item.template, values)
+        if glob.source not in self._found:
+            self._found[glob.source] = tuple(match.path for match in find(glob, self._folder))
+        if not self._found[glob.source] and not empty_ok:
+            why = why_nothing(glob, self._folder)
+            raise Wrong(f"{why} (`empty-ok = true` allows that)")
+        return self._found[glob.source]
+
+
+def rendered_path(template: Template, values: Mapping[str, Any]) -> str:
+    """Fill in a path; `Wrong` if it comes out empty."""
+    path = template.render(values)
+    if not path.strip():
+        raise Wrong(f"{show(template.source)} is an empty path for this unit")
+    return path
+
+
+def output_files(wanted: Wanted, values: Mapping[str, Any]) -> Files:
+    """Return a unit's outputs as written."""
+    paths = tuple([rendered_path(item.template, values) for item in wanted.items])
+    if not wanted.is_table:
+        return Files(paths)
+    return Files(paths, {str(item.name): path for item, path in zip(wanted.items, paths)})
+
+
+def output_specs(
+    wanted: Wanted, files: Files, absolute: Callable[[str], str]
+) -> Tuple[OutputSpec, ...]:
+    """Return a unit's outputs as the run needs them."""
+    return tuple(
+        [_output_spec(item, path, absolute) for item, path in zip(wanted.items, files.paths)]
+    )
+
+
+def _output_spec(item: Item, path: str, absolute: Callable[[str], str]) -> OutputSpec:
+    if not item.flags and not item.is_glob and not path.endswith("/"):
+        return OutputSpec(absolute(path), item.name)
+    is_folder = path.endswith("/") and not item.is_glob
+    return OutputSpec(
+        absolute(path) + (os.sep if is_folder else ""),
+        item.name,
+        empty=item.flags.get("empty", False),
+        optional=item.flags.get("optional", False),
+        unchanged=item.flags.get("unchanged", False),
+        kind="glob" if item.is_glob else "folder" if is_folder else "file",
+    )

@@ -1,0 +1,280 @@
+"""Makes the units of a stage from its recipe."""
+
+import hashlib
+import os
+import re
+from itertools import product
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
+
+from procsup.core.slots import Capacity
+from procsup.core.spec import SCRATCH, UnitSpec
+from procsup.runfile import values as v
+from procsup.runfile.axes import MAX_UNITS, Row, rows_of
+from procsup.runfile.command import Command, CommandMaker, Misplaced
+from procsup.runfile.declared import Finder, output_files, output_specs, rendered_path
+from procsup.runfile.fingerprint import Identity, fingerprint
+from procsup.runfile.problems import Problems, Wrong, expected
+from procsup.runfile.recipe import Recipe, Surroundings
+from procsup.runfile.template import Files
+
+_T = TypeVar("_T")
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._=-]+")
+_ENOUGH_PROBLEMS = 20
+_LONGEST_NAME = 80
+_LIST_FILE = "{inputs.file}"  # what a fingerprint sees of the path of a list
+
+
+def expand(
+    recipe: Recipe,
+    around: Surroundings,
+    capacity: Capacity,
+    inputs_from: Sequence[str],
+    problems: Problems,
+) -> List[UnitSpec]:
+    """Return the units of a stage; problems are noted, and leave units out.
+
+    `inputs_from`: absolute paths of what the stage named by ``inputs.from`` has made.
+    """
+    axes_rows = _rows(recipe, around, problems)
+    if axes_rows is None:
+        return []
+    maker = _Maker(recipe, around, capacity, inputs_from)
+    return list(_made(maker, product(*axes_rows), problems))
+
+
+def _rows(recipe: Recipe, around: Surroundings, problems: Problems) -> Optional[List[List[Row]]]:
+    rows: List[List[Row]] = []
+    count = 1
+    for axis in recipe.axes:
+        with problems.below(axis.at):
+            rows.append(rows_of(axis, around.folder, empty_ok=recipe.empty_ok))
+            count *= len(rows[-1])
+    if count > MAX_UNITS:
+        problems.add(recipe.at, f"makes {count:,} units, expected at most {MAX_UNITS:,}")
+        return None
+    return rows if len(rows) == len(recipe.axes) else None
+
+
+def _made(
+    maker: "_Maker", combinations: Iterator[Tuple[Row, ...]], problems: Problems
+) -> Iterator[UnitSpec]:
+    failed = 0
+    for index, rows in enumerate(combinations):
+        merged = {name: value for row in rows for name, value in row.items()}
+        unit = maker.try_make(index, merged, problems)
+        failed += unit is None
+        if unit is not None:
+            yield unit
+        elif failed >= _ENOUGH_PROBLEMS:
+            return
+
+
+class _Maker:
+    """Makes the units of one stage; what they have in common is made once."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        around: Surroundings,
+        capacity: Capacity,
+        inputs_from: Sequence[str],
+    ) -> None:
+        self._recipe = recipe
+        self._stage = recipe.spec.name
+        self._around = around
+        self._capacity = capacity
+        self._finder = Finder(around.folder)
+        self._commands = CommandMaker(recipe)
+        self._lists = recipe.uses_list_file()
+        self._in_id = [name for axis in recipe.axes for name in axis.in_id]
+        self._from_paths = tuple(inputs_from)
+        self._from = Files(tuple(self._relative(path) for path in inputs_from))
+        self._base = {**around.values, "scratch": SCRATCH}
+        self._shared: Dict[str, str] = {}
+
+    def try_make(self, index: int, row: Row, problems: Problems) -> Optional[UnitSpec]:
+        """Return one unit; None if its values do not fit the templates, which is noted."""
+        try:
+            return self._make(index, row)
+        except Misplaced as misplaced:
+            problems.add_wrong(misplaced.at, misplaced.wrong)
+            return None
+
+    def _make(self, index: int, row: Row) -> UnitSpec:
+        recipe = self._recipe
+        values: Dict[str, Any] = {**self._base, **row, "index": index}
+        unit_id = self._at("id", lambda: self._id(row, values))
+        cwd = self._at("cwd", lambda: self._absolute(rendered_path(recipe.cwd, values)))
+        cwd = self._shared.setdefault(cwd, cwd)
+        values["inputs"] = inputs = self._inputs(values)
+        values["depends"] = depends = self._at("depends", lambda: self._wanted("depends", values))
+        values["outputs"] = outputs = self._at(
+            "outputs", lambda: output_files(recipe.outputs, values)
+        )
+        streams = {key: self._stream(key, values) for key in recipe.streams}
+        list_path = self._list_path(unit_id) if self._lists else None
+        shown = self._commands.render(values)
+        real = self._real_values(values, cwd, list_path)
+        command = shown if real is values else self._commands.render(real)
+        stdin = streams.get("stdin")
+        return UnitSpec(
+            id=unit_id,
+            stage=self._stage,
+            index=index,
+            argv=self._at("args", lambda: self._commands.started(command, cwd)),
+            cwd=cwd,
+            fingerprint=self._fingerprint(shown, row, values, cwd, stdin),
+            parameters={name: v.plain(value) for name, value in row.items()},
+            env=command.env,
+            inputs=(*self._absolute_inputs(inputs), *([stdin] if stdin else [])),
+            depends=tuple([self._absolute(path) for path in depends.paths]),
+            outputs=output_specs(recipe.outputs, outputs, self._absolute),
+            input_names=self._names(inputs),
+            stdin=stdin,
+            stdout=streams.get("stdout"),
+            stderr=streams.get("stderr"),
+            cpus=self._at("cpus", lambda: self._cpus(values)),
+            memory_bytes=self._at("memory", lambda: self._memory_bytes(values)),
+            lists={list_path: real["inputs"].paths} if list_path else {},
+        )
+
+    def _at(self, key: str, make: Callable[[], _T]) -> _T:
+        try:
+            return make()
+        except Wrong as wrong:
+            raise Misplaced(self._recipe.place(key), wrong) from None
+
+    # --- names and paths -----------------------------------------------------------------
+
+    def _id(self, row: Row, values: Mapping[str, Any]) -> str:
+        template = self._recipe.unit_id
+        if template is not None:
+            own = template.render(values)
+            if not own.strip():
+                raise Wrong(f"`{template.source}` is empty for this unit")
+        elif self._in_id:
+            own = ",".join([f"{name}={v.written(row[name])}" for name in self._in_id])
+        else:
+            return self._stage
+        return f"{self._stage}/{_CONTROL.sub(_escaped, own)}"
+
+    def _absolute(self, path: str) -> str:
+        return os.path.normpath(os.path.join(self._around.folder, path))
+
+    def _absolute_text(self, path: str) -> str:
+        return self._absolute(path) + ("/" if path.endswith("/") else "")
+
+    def _relative(self, path: str) -> str:
+        folder = self._around.folder.rstrip(os.sep) + os.sep
+        inside = path[len(folder) :] if path.startswith(folder) else path
+        return inside.replace(os.sep, "/")
+
+    def _list_path(self, unit_id: str) -> str:
+        name = _UNSAFE.sub("_", unit_id[len(self._stage) + 1 :])[:_LONGEST_NAME]
+        digest = hashlib.sha256(unit_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        file = f"{name}-{digest}.txt" if name else f"{digest}.txt"
+        return os.path.join(self._around.directory, "lists", self._stage, file)
+
+    # --- files ---------------------------------------------------------------------------
+
+    def _inputs(self, values: Mapping[str, Any]) -> Files:
+        if self._recipe.spec.inputs_from is not None:
+            files = self._from
+        else:
+            files = self._at("inputs", lambda: self._wanted("inputs", values))
+        files.file = _LIST_FILE if self._lists else None
+        odd = [path for path in files.paths if "\n" in path] if self._lists else []
+        if odd:
+            message = f"{_LIST_FILE} has one path a line, and this one has a line break: {odd[0]!r}"
+            raise Misplaced(self._recipe.place("inputs"), Wrong(message))
+        return files
+
+    def _wanted(self, key: str, values: Mapping[str, Any]) -> Files:
+        wanted = self._recipe.inputs if key == "inputs" else self._recipe.depends
+        return self._finder.files(wanted, values, empty_ok=self._recipe.empty_ok)
+
+    def _absolute_inputs(self, inputs: Files) -> Tuple[str, ...]:
+        if inputs is self._from:
+            return self._from_paths
+        return tuple([self._absolute(path) for path in inputs.paths])
+
+    def _names(self, inputs: Files) -> Dict[str, Any]:
+        if inputs.named is None:
+            return {}
+        return dict(inputs.mapped(self._absolute, None).named or {})
+
+    def _stream(self, key: str, values: Mapping[str, Any]) -> str:
+        template = self._recipe.streams[key]
+        return self._at(key, lambda: self._absolute(rendered_path(template, values)))
+
+    def _real_values(
+        self, values: Dict[str, Any], cwd: str, list_path: Optional[str]
+    ) -> Mapping[str, Any]:
+        """Return the values as the unit sees them.
+
+        A relative path is good for a unit that runs in the run file's folder; any other needs
+        it absolute. `values` itself is returned where nothing differs.
+        """
+        if cwd == self._around.folder and list_path is None:
+            return values
+        changed = dict(values)
+        if cwd == self._around.folder:
+            inputs: Files = values["inputs"]
+            changed["inputs"] = Files(inputs.paths, inputs.named, list_path)
+            return changed
+        for key in ("inputs", "depends", "outputs"):
+            changed[key] = values[key].mapped(self._absolute_text, list_path)
+        for name in self._recipe.path_names:
+            value = values[name]
+            many = isinstance(value, tuple)
+            changed[name] = (
+                tuple(self._absolute_text(str(path)) for path in value)
+                if many
+                else self._absolute_text(v.written(value))
+            )
+        return changed
+
+    # --- the rest ------------------------------------------------------------------------
+
+    def _fingerprint(
+        self,
+        shown: Command,
+        row: Row,
+        values: Mapping[str, Any],
+        cwd: str,
+        stdin: Optional[str],
+    ) -> str:
+        identity = Identity(
+            argv=shown.argv(self._recipe.program.shown_head),
+            parameters=row,
+            env=shown.env,
+            cwd=self._relative(cwd) if cwd != self._around.folder else ".",
+            inputs=values["inputs"].paths,
+            depends=values["depends"].paths,
+            stdin=None if stdin is None else self._relative(stdin),
+        )
+        return fingerprint(identity)
+
+    def _cpus(self, values: Mapping[str, Any]) -> float:
+        template = self._recipe.cpus
+        if template is None:
+            return 1.0
+        number = v.cpus(template.render(values))
+        if number is None:
+            number = self._capacity.cpus
+        elif self._recipe.spec.pin == "cpus" and number != int(number):
+            raise expected('whole CPUs, because of `pin = "cpus"`', number)
+        return number
+
+    def _memory_bytes(self, values: Mapping[str, Any]) -> Optional[int]:
+        template = self._recipe.memory
+        if template is None:
+            return None
+        size = v.memory_bytes(template.render(values))
+        return self._capacity.memory_bytes if size is None else size
+
+
+def _escaped(match: "re.Match[str]") -> str:
+    return f"\\x{ord(match.group()):02x}"

@@ -1,0 +1,44 @@
+"""The digest of what makes a unit the same unit, wherever its project's folder stands."""
+
+import hashlib
+import json
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
+
+from procsup.runfile.values import written
+
+_DIGITS = 32
+
+
+class Identity(NamedTuple):
+    """What counts: all paths relative to the run file's folder where they are below it."""
+
+    argv: Sequence[str]  # the interpreter as written
+    parameters: Mapping[str, Any]
+    env: Mapping[str, str]
+    cwd: str
+    inputs: Sequence[str]
+    depends: Sequence[str]
+    stdin: Optional[str]
+
+
+def fingerprint(identity: Identity) -> str:
+    """Return the digest, in hexadecimal."""
+    content = [
+        list(identity.argv),
+        _sorted({name: _text(value) for name, value in identity.parameters.items()}),
+        _sorted(identity.env),
+        identity.cwd,
+        list(identity.inputs),
+        list(identity.depends),
+        identity.stdin,
+    ]
+    text = json.dumps(content, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:_DIGITS]
+
+
+def _sorted(table: Mapping[str, Any]) -> List[Any]:
+    return [[name, table[name]] for name in sorted(table)]
+
+
+def _text(value: Any) -> Any:
+    return [written(item) for item in value] if isinstance(value, tuple) else written(value)

@@ -1,0 +1,112 @@
+"""The door of the run file: `load` reads and checks it, `Loaded` makes its units."""
+
+import datetime
+import os
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+from procsup.core.outcome import Reading
+from procsup.core.slots import Capacity
+from procsup.core.spec import RunSpec, UnitSpec
+from procsup.runfile.expand import expand
+from procsup.runfile.graph import all_upstream
+from procsup.runfile.lines import KeyPath
+from procsup.runfile.problems import Problems
+from procsup.runfile.reading import Source, read_source
+from procsup.runfile.recipe import Recipe, Surroundings
+from procsup.runfile.registry import Registry
+from procsup.runfile.run import RunReader
+
+UpstreamOutputs = Mapping[str, Sequence[Tuple[str, Tuple[Reading, ...]]]]
+
+
+def load(
+    path: Union[str, "os.PathLike[str]"],
+    *,
+    variables: Optional[Mapping[str, str]] = None,
+    directory: Optional[str] = None,
+    jobs: Optional[int] = None,
+    today: Optional[datetime.date] = None,
+) -> "Loaded":
+    """Read and check a run file; RunFileError has all of its problems.
+
+    `variables` override those of the file; `directory` is the folder in which the run's own is
+    made, by default ``.procsup`` beside the file; `jobs` wins over the file's; `today` is the
+    local date behind ``{date}``.
+    """
+    source = read_source(path)
+    problems = Problems(source.shown, source.text)
+    reader = RunReader(source, problems, today or datetime.date.today())
+    spec, recipes = reader.read(variables or {}, directory, jobs)
+    problems.raise_if_any()
+    loaded = Loaded(source, spec, recipes, reader.surroundings(spec))
+    loaded.check_marks(problems)
+    problems.raise_if_any()
+    return loaded
+
+
+class Loaded:
+    """A run file that is in order, and the units that it stands for.
+
+    `digest` is the sha256 of the file's bytes.
+    """
+
+    def __init__(
+        self, source: Source, spec: RunSpec, recipes: Sequence[Recipe], around: Surroundings
+    ) -> None:
+        self.spec = spec
+        self.digest = source.digest
+        self._source = source
+        self._recipes = {recipe.spec.name: recipe for recipe in recipes}
+        self._around = around
+        upstream = all_upstream(spec.stages)
+        self._registry = Registry(spec.folder, spec.directory, upstream, source.path)
+        for recipe in recipes:
+            self._registry.add_looks(recipe, around.values)
+
+    def early_stages(self) -> List[str]:
+        """Return the names of the stages whose units can be known now, in the file's order."""
+        return [stage.name for stage in self.spec.stages if not stage.late]
+
+    def expand_early(self, capacity: Capacity) -> Dict[str, List[UnitSpec]]:
+        """Return the units of these stages; RunFileError has all problems of all of them."""
+        problems = self._problems()
+        units = {name: self._expand(name, capacity, {}, problems) for name in self.early_stages()}
+        problems.raise_if_any()
+        return units
+
+    def expand(self, stage: str, capacity: Capacity, outputs: UpstreamOutputs) -> List[UnitSpec]:
+        """Return the units of a stage whose upstream is done; RunFileError has all problems.
+
+        `outputs`: for each stage before it, the readings of the units that succeeded, in order.
+        """
+        problems = self._problems()
+        units = self._expand(stage, capacity, outputs, problems)
+        problems.raise_if_any()
+        return units
+
+    def check_marks(self, problems: Problems) -> None:
+        """Note stamps and manifests that fall on one another."""
+        marks: List[Tuple[KeyPath, Optional[str], str]] = [
+            (("stamp",), self.spec.stamp, "the run's stamp"),
+            (("manifest",), self.spec.manifest, "the run's manifest"),
+        ]
+        for recipe in self._recipes.values():
+            whose = f"the stamp of the stage `{recipe.spec.name}`"
+            marks += [(recipe.place("stamp"), recipe.spec.stamp, whose)]
+        for at, path, whose in marks:
+            owner = self._registry.reserve(path, whose) if path is not None else whose
+            if owner != whose:
+                problems.add(at, f"the same file is {owner}")
+
+    def _problems(self) -> Problems:
+        return Problems(self._source.shown, self._source.text)
+
+    def _expand(
+        self, stage: str, capacity: Capacity, outputs: UpstreamOutputs, problems: Problems
+    ) -> List[UnitSpec]:
+        recipe = self._recipes[stage]
+        made = outputs.get(recipe.spec.inputs_from or "", ())
+        paths = [reading.path for _, readings in made for reading in readings]
+        units = expand(recipe, self._around, capacity, paths, problems)
+        self._registry.add(recipe, units, problems)
+        return units

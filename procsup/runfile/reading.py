@@ -1,0 +1,118 @@
+"""Reads a run file's bytes, text and TOML; every way in which that can fail has its message."""
+
+import hashlib
+import os
+import re
+import sys
+from typing import Any, Dict, NamedTuple, NoReturn, Union
+
+from procsup.errors import RunFileError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_MAX_BYTES = 64 * 1024 * 1024
+_PLACE = re.compile(r"\s*\((?:at line (\d+), column (\d+)|at end of document)\)$")
+_HINTS = {
+    "Invalid value": "text needs quotes, truth is written `true` or `false`",
+    "Unescaped '\\' in a string": "put Windows paths in single quotes, or write them with /",
+    "Cannot overwrite a value": "this key stands here twice",
+    "Expected '=' after a key in a key/value pair": "a key with blanks needs quotes",
+}
+
+
+class WrittenFloat(float):
+    """A number that remembers how it was written: 0.10 stays 0.10."""
+
+    __slots__ = ("written",)
+
+    written: str
+
+    def __new__(cls, text: str) -> "WrittenFloat":
+        """Make the number from its TOML text."""
+        number = super().__new__(cls, text)
+        number.written = text.replace("_", "")
+        return number
+
+    def __str__(self) -> str:
+        return self.written
+
+
+class Source(NamedTuple):
+    """A run file as read; `shown` is how messages name it, `path` is absolute."""
+
+    shown: str
+    path: str
+    text: str
+    digest: str
+    data: Dict[str, Any]
+
+
+def parse(text: str) -> Dict[str, Any]:
+    """Parse TOML, numbers as they were written."""
+    return tomllib.loads(text, parse_float=WrittenFloat)
+
+
+def read_source(path: Union[str, "os.PathLike[str]"]) -> Source:
+    """Read a run file; RunFileError says what is wrong with the file as such."""
+    shown = os.fspath(path)
+    content = _read_bytes(shown)
+    text = _decode(shown, content)
+    digest = hashlib.sha256(content).hexdigest()
+    return Source(shown, os.path.abspath(shown), text, digest, _parse(shown, text))
+
+
+def _refuse(message: str) -> NoReturn:
+    raise RunFileError([message])
+
+
+def _read_bytes(shown: str) -> bytes:
+    try:
+        if os.path.isdir(shown):
+            _refuse(f"{shown}: is a folder, expected a run file (such as {_inside(shown)})")
+        with open(shown, "rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        _refuse(f"{shown}: there is no such file")
+    except (OSError, ValueError) as error:
+        _refuse(f"{shown}: cannot be read: {getattr(error, 'strerror', None) or error}")
+    if len(content) > _MAX_BYTES:
+        _refuse(f"{shown}: is larger than {_MAX_BYTES >> 20} MB, which no run file is")
+    return content
+
+
+def _inside(folder: str) -> str:
+    return os.path.join(folder, "procsup.toml")
+
+
+def _decode(shown: str, content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        _refuse(f"{shown}:1: is saved as UTF-16, expected UTF-8: save it as UTF-8")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        _refuse(f"{shown}:{line}: byte 0x{content[error.start]:02x} is not UTF-8: save it as UTF-8")
+    if not text.strip():
+        _refuse(f"{shown}:1: is empty, expected at least one [stage.NAME]")
+    return text
+
+
+def _parse(shown: str, text: str) -> Dict[str, Any]:
+    try:
+        return parse(text)
+    except RecursionError:
+        _refuse(f"{shown}:1: is nested too deeply to be read")
+    except ValueError as error:
+        place = _PLACE.search(str(error))
+        reason = _PLACE.sub("", str(error))
+        line = place.group(1) if place and place.group(1) else _last_line(text)
+        column = f" (column {place.group(2)})" if place and place.group(2) else ""
+        hint = _HINTS.get(reason, "")
+        _refuse(f"{shown}:{line}: not TOML: {reason}{column}{hint and ': ' + hint}")
+
+
+def _last_line(text: str) -> int:
+    return text.rstrip().count("\n") + 1

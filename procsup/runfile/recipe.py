@@ -1,0 +1,73 @@
+"""A stage as the run file has it: settings for all its units, and templates to make them from."""
+
+from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
+
+from procsup.core.spec import StageSpec
+from procsup.runfile.axes import Axis
+from procsup.runfile.declared import Wanted
+from procsup.runfile.lines import KeyPath
+from procsup.runfile.template import Template
+
+
+class Placed(NamedTuple):
+    """A template and the place in the file that its problems are reported at."""
+
+    at: KeyPath
+    template: Template
+
+
+class Program(NamedTuple):
+    """What is started: prefix, then a fixed head (an interpreter and its argument) or a command."""
+
+    prefix: Tuple[Placed, ...]
+    head: Tuple[str, ...]  # as started
+    shown_head: Tuple[str, ...]  # as fingerprinted: the interpreter as written
+    command: Tuple[Placed, ...]
+    args: Tuple[Placed, ...]
+
+
+class Recipe(NamedTuple):
+    """All that is needed to make the units of a stage; `places` says where each key stands."""
+
+    spec: StageSpec
+    at: KeyPath
+    places: Dict[str, KeyPath]
+    axes: Tuple[Axis, ...]
+    path_names: FrozenSet[str]  # the parameters that are paths
+    program: Program
+    unit_id: Optional[Template]
+    cwd: Template
+    env: Dict[str, Placed]
+    streams: Dict[str, Template]  # stdin, stdout, stderr
+    inputs: Wanted
+    depends: Wanted
+    outputs: Wanted
+    cpus: Optional[Template]
+    memory: Optional[Template]
+    empty_ok: bool
+
+    def place(self, key: str) -> KeyPath:
+        """Return where a key of this stage stands (in it, or in `defaults`)."""
+        return self.places.get(key, (*self.at, key))
+
+    def templates(self) -> List[Template]:
+        """Return what argv and env are made from."""
+        program = self.program
+        placed = [*program.prefix, *program.command, *program.args, *self.env.values()]
+        return [one.template for one in placed]
+
+    def uses_list_file(self) -> bool:
+        """Tell whether `{inputs.file}` is asked for."""
+        return any(
+            field.name == "inputs" and field.steps == ("file",)
+            for template in self.templates()
+            for field in template.fields
+        )
+
+
+class Surroundings(NamedTuple):
+    """What all stages share: the run file's folder, the run directory, the variables."""
+
+    folder: str
+    directory: str
+    values: Mapping[str, Any]

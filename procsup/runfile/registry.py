@@ -1,0 +1,224 @@
+"""What may be there only once: ids and outputs of units, over all stages of a run.
+
+Also: no stage may look, by a glob, at what another one makes without waiting for it.
+"""
+
+import os
+import threading
+from typing import Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+
+from procsup.core.spec import OutputSpec, UnitSpec
+from procsup.host.names import path_key
+from procsup.runfile.ambiguity import find_common_path
+from procsup.runfile.lines import KeyPath
+from procsup.runfile.patterns import DEEP, Glob, Token, Wild, read_glob
+from procsup.runfile.problems import Problems
+from procsup.runfile.recipe import Recipe
+from procsup.runfile.template import Template
+
+_ENOUGH_PROBLEMS = 20
+
+
+class _Look(NamedTuple):
+    """A glob of a stage, with its base as an absolute path."""
+
+    stage: str
+    at: KeyPath
+    glob: Glob
+    base: str
+
+    def tokens(self) -> List[Token]:
+        return [self.base.replace(os.sep, "/") + "/", *self.glob.tokens()]
+
+
+class Registry:
+    """The units and outputs of all stages that have been expanded."""
+
+    def __init__(
+        self, folder: str, directory: str, upstream: Mapping[str, FrozenSet[str]], file: str
+    ) -> None:
+        self._folder = folder
+        self._directory = directory
+        self._upstream = upstream
+        self._file = file
+        self._outputs: Dict[str, Dict[str, str]] = {}  # stage -> output -> unit
+        self._declared: Dict[str, List[Tuple[OutputSpec, str]]] = {}  # folders and globs, likewise
+        self._looks: List[_Look] = []
+        self._marks: Dict[str, str] = {}  # stamps and the like -> whose
+        self._lock = threading.Lock()  # stages may be expanded on side threads
+
+    def reserve(self, path: str, owner: str) -> Optional[str]:
+        """Take a path for a stamp or the like; return who has it already."""
+        return self._marks.setdefault(path_key(path), owner)
+
+    def add_looks(self, recipe: Recipe, values: Mapping[str, object]) -> None:
+        """Note the globs of a stage that are the same for all its units."""
+        for axis in recipe.axes:
+            if isinstance(axis.source, Glob):
+                self._add_look(recipe.spec.name, axis.at, axis.source)
+        for key, wanted in (("inputs", recipe.inputs), ("depends", recipe.depends)):
+            for item in wanted.items:
+                known = all(field.name in values for field in item.template.fields)
+                if item.is_glob and known:
+                    at = (*recipe.place(key), *item.at)
+                    self._add_look(recipe.spec.name, at, read_glob(item.template, values))
+
+    def _add_look(self, stage: str, at: KeyPath, glob: Glob) -> None:
+        base = os.path.normpath(os.path.join(self._folder, glob.base))
+        self._looks.append(_Look(stage, at, glob, base))
+
+    def add(self, recipe: Recipe, units: Iterable[UnitSpec], problems: Problems) -> None:
+        """Take in the units of a stage; what is there twice, or looked at too early, is noted."""
+        with self._lock:
+            stage = recipe.spec.name
+            self._outputs[stage] = {}
+            self._declared[stage] = []
+            ids: Dict[str, UnitSpec] = {}
+            for problem in _first(self._problems_of(recipe, units, ids)):
+                problems.add(*problem)
+            for problem in _first(self._early_looks(recipe)):
+                problems.add(*problem)
+
+    def _problems_of(
+        self, recipe: Recipe, units: Iterable[UnitSpec], ids: Dict[str, UnitSpec]
+    ) -> Iterator[Tuple[KeyPath, str]]:
+        for unit in units:
+            first = ids.setdefault(unit.id, unit)
+            if first is not unit:
+                yield recipe.place("id") if recipe.unit_id else recipe.at, _same_id(first, unit)
+                continue
+            for output in unit.outputs:
+                problem = self._take(recipe.spec.name, output.path, unit)
+                if problem:
+                    yield recipe.place("outputs"), problem
+                elif output.kind != "file":
+                    self._declared[recipe.spec.name].append((output, unit.id))
+            yield from self._take_streams(recipe, unit)
+            yield from self._inputs_made_elsewhere(recipe, unit)
+
+    def _take_streams(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
+        if unit.stdout is None and unit.stderr is None:
+            return
+        declared = {output.path for output in unit.outputs}
+        for key, path in (("stdout", unit.stdout), ("stderr", unit.stderr)):
+            if path is not None and path not in declared:
+                problem = self._take(recipe.spec.name, path, unit)
+                if problem:
+                    yield recipe.place(key), problem
+
+    def _take(self, stage: str, path: str, unit: UnitSpec) -> str:
+        key = path_key(path)
+        for taken in self._outputs.values():
+            if key in taken:
+                whose = taken[key]
+                if whose == unit.id:
+                    return f"the unit `{unit.id}` writes {self._shown(path)} twice"
+                both = f"the units `{whose}` and `{unit.id}` write the same file"
+                return f"{both}, {self._shown(path)}: each needs its own"
+        self._outputs[stage][key] = unit.id
+        if path == self._directory or path.startswith(self._directory + os.sep):
+            return f"{self._shown(path)} is in the run directory, which is procsup's own"
+        if key == path_key(self._file):
+            return f"{self._shown(path)} is the run file itself"
+        if key in self._marks:
+            return f"{self._shown(path)} is {self._marks[key]}, too"
+        return ""
+
+    def _shown(self, path: str) -> str:
+        inside = path.startswith(self._folder + os.sep)
+        return (path[len(self._folder) + 1 :] if inside else path).replace(os.sep, "/")
+
+    # --- who looks at what ---------------------------------------------------------------
+
+    def _inputs_made_elsewhere(
+        self, recipe: Recipe, unit: UnitSpec
+    ) -> Iterator[Tuple[KeyPath, str]]:
+        if len(self._outputs) < 2 or recipe.spec.inputs_from is not None:
+            return
+        for path in (*unit.inputs, *unit.depends):
+            maker = self._maker_of(path, recipe.spec.name)
+            if maker is not None:
+                yield recipe.place("inputs"), _not_waited_for(self._shown(path), maker)
+
+    def _maker_of(self, path: str, stage: str) -> Optional[str]:
+        key = path_key(path)
+        for other, outputs in self._outputs.items():
+            if other != stage and key in outputs and other not in self._upstream[stage]:
+                return other
+        return None
+
+    def _early_looks(self, recipe: Recipe) -> Iterator[Tuple[KeyPath, str]]:
+        """Compare the stage's globs with all outputs, and all globs with the stage's outputs."""
+        for look in self._looks:
+            for maker in self._outputs:
+                if recipe.spec.name not in (look.stage, maker):
+                    continue
+                if maker not in self._upstream[look.stage]:
+                    path = self._seen(look, maker)
+                    if path is not None:
+                        yield look.at, self._too_early(look, maker, path)
+
+    def _seen(self, look: _Look, maker: str) -> Optional[str]:
+        base = path_key(look.base.rstrip(os.sep) + os.sep)
+        for path in self._outputs[maker]:
+            if path.startswith(base):
+                below = path[len(base) :].replace(os.sep, "/")
+                if look.glob.split(below) is not None and not self._is_own_source(
+                    look, maker, path
+                ):
+                    return path
+        for output, _ in self._declared[maker]:
+            common = find_common_path(look.tokens(), _tokens(output))
+            if common is not None:
+                return output.path
+        return None
+
+    def _is_own_source(self, look: _Look, maker: str, path: str) -> bool:
+        """A stage that changes its files in place looks at what it makes, and may."""
+        return look.stage == maker and os.path.exists(path)
+
+    def _too_early(self, look: _Look, maker: str, path: str) -> str:
+        seen = f"`{look.glob.source}` matches what the stage `{maker}` makes ({self._shown(path)})"
+        if look.stage == maker:
+            return f"{seen}: the next run would take its own outputs for new work"
+        return f'{seen}: wait for it with after = ["{maker}"], or narrow the glob'
+
+
+def _same_id(first: UnitSpec, second: UnitSpec) -> str:
+    ways = " and ".join(f"{{{_parameters(unit)}}}" for unit in (first, second))
+    return (
+        f"two units have the id `{first.id}`, from {ways}:"
+        ' give each its own with `id = "..."`, or leave one out'
+    )
+
+
+def _parameters(unit: UnitSpec) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in unit.parameters.items())
+
+
+def _not_waited_for(path: str, maker: str) -> str:
+    return f'{path} is made by the stage `{maker}`: wait for it with after = ["{maker}"]'
+
+
+def _tokens(output: OutputSpec) -> List[Token]:
+    path = output.path.replace(os.sep, "/")
+    if output.kind == "folder":
+        return [path, Wild("**", "")]
+    glob = read_glob(Template(path.replace("{", "{{").replace("}", "}}")), {})
+    if not any(token == DEEP or isinstance(token, Wild) for token in glob.tokens()):
+        return [path]
+    return [glob.base.rstrip("/") + "/", *glob.tokens()]
+
+
+def _first(problems: Iterator[Tuple[KeyPath, str]]) -> List[Tuple[KeyPath, str]]:
+    """Return the first problems, the rest counted; all are looked at, for what they register."""
+    found: List[Tuple[KeyPath, str]] = []
+    more = 0
+    for problem in problems:
+        if len(found) < _ENOUGH_PROBLEMS:
+            found.append(problem)
+        else:
+            more += 1
+    if more:
+        found.append((found[-1][0], f"and {more:,} more of this kind"))
+    return found

@@ -1,0 +1,255 @@
+"""Reads what the run file says of the run as a whole."""
+
+import datetime
+import os
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
+
+from procsup.core.spec import CapacitySpec, OnFailure, RunSpec, StageSpec
+from procsup.runfile import values as v
+from procsup.runfile.declared import path_text
+from procsup.runfile.graph import find_cycle
+from procsup.runfile.keys import (
+    LATER_KEYS,
+    RUN_KEYS,
+    STAGE_KEYS,
+    check_keys,
+    check_new_name,
+    check_run_name,
+    check_stage_name,
+)
+from procsup.runfile.lines import KeyPath
+from procsup.runfile.problems import Faults, Problems, Wrong, did_you_mean, each, expected, listing
+from procsup.runfile.reading import Source
+from procsup.runfile.recipe import Recipe, Surroundings
+from procsup.runfile.scope import TEXT, Kind, Many, Scope
+from procsup.runfile.stage import read_stage
+from procsup.runfile.table import Context
+from procsup.runfile.template import Template
+
+_T = TypeVar("_T")
+
+_RUN_SETTINGS: Dict[str, Tuple[str, Callable[[Any], Any]]] = {
+    "on-failure": ("on_failure", v.on_failure),
+    "missing-inputs": ("missing_inputs", v.word("refuse", "fail-unit")),
+    "checksum": ("checksum", v.word("auto", "all", "none")),
+    "sync-outputs": ("sync_outputs", v.truth),
+    "logs": ("logs", v.word("split", "merged")),
+    "keep-logs": ("keep_logs", v.word("all", "failed")),
+    "share": ("share", v.word("none", "group", "all")),
+}
+_CAPACITY = ("cpus", "memory")
+_OF_A_STAGE = {
+    key: "it belongs into [stage.NAME], or into [defaults] for all stages"
+    for key in (*STAGE_KEYS, *LATER_KEYS)
+    if key not in RUN_KEYS
+}
+
+
+class RunReader:
+    """Reads a parsed run file; what is wrong is noted in `problems`."""
+
+    def __init__(self, source: Source, problems: Problems, today: datetime.date) -> None:
+        self._source = source
+        self._data = source.data
+        self._problems = problems
+        self._folder = os.path.dirname(source.path)
+        self._values: Dict[str, Any] = {"date": today.isoformat()}
+        self._kinds: Dict[str, Kind] = {"date": TEXT}
+
+    def read(
+        self, variables: Mapping[str, str], directory: Optional[str], jobs: Optional[int]
+    ) -> Tuple[RunSpec, List[Recipe]]:
+        """Return the run and the recipes of its stages, as far as they could be read."""
+        check_keys(self._data, RUN_KEYS, (), self._problems, elsewhere=_OF_A_STAGE)
+        self._read_variables(variables)
+        name = self._name()
+        run_directory = os.path.join(self._parent(directory), name)
+        recipes = self._stages()
+        settings = {
+            field: self._take(key, convert, None)
+            for key, (field, convert) in _RUN_SETTINGS.items()
+            if key in self._data
+        }
+        own = {key: value for key, value in self._values.items() if key != "date"}
+        spec = RunSpec(
+            name=name,
+            file=self._source.path,
+            folder=self._folder,
+            directory=run_directory,
+            stages=tuple(recipe.spec for recipe in recipes),
+            variables={key: v.plain(value) for key, value in own.items()},
+            capacity=self._capacity(),
+            jobs=self._jobs(jobs),
+            stamp=self._take("stamp", self._path, None),
+            manifest=self._take("manifest", self._path, None),
+            **{"on_failure": OnFailure(), **settings},
+        )
+        return spec, recipes
+
+    def surroundings(self, spec: RunSpec) -> Surroundings:
+        """Return what the units of all stages share."""
+        return Surroundings(spec.folder, spec.directory, self._values)
+
+    # --- single values -------------------------------------------------------------------
+
+    def _take(self, key: str, convert: Callable[[Any], _T], default: _T) -> _T:
+        if key not in self._data:
+            return default
+        try:
+            return convert(self._filled_in(self._data[key]))
+        except Wrong as wrong:
+            self._problems.add_wrong((key,), wrong)
+            return default
+
+    def _filled_in(self, value: Any) -> Any:
+        if isinstance(value, str) and ("{" in value or "}" in value):
+            return Scope(self._kinds).check(Template(value)).render(self._values)
+        return value
+
+    def _absolute(self, path: str) -> str:
+        return os.path.normpath(os.path.join(self._folder, path))
+
+    def _path(self, value: Any) -> Optional[str]:
+        return self._absolute(path_text(value))
+
+    def _name(self) -> str:
+        stem = os.path.splitext(os.path.basename(self._source.path))[0]
+        if "name" in self._data:
+            return self._take("name", _run_name, stem)
+        try:
+            return _run_name(stem)
+        except Wrong as wrong:
+            self._problems.add((), f"{wrong} (the file's own name): give it a `name = ...`")
+            return stem
+
+    def _parent(self, directory: Optional[str]) -> str:
+        own = self._take("dir", self._path, None)
+        if directory is not None:
+            return os.path.abspath(directory)
+        return own or os.path.join(self._folder, ".procsup")
+
+    def _jobs(self, given: Optional[int]) -> Optional[int]:
+        own = self._take("jobs", v.whole(1), None)
+        if given is not None and given < 1:
+            self._problems.add((), f"--jobs: expected a whole number of at least 1, not {given}")
+        return own if given is None else given
+
+    def _capacity(self) -> CapacitySpec:
+        return self._take("capacity", _capacity, CapacitySpec())
+
+    # --- variables -----------------------------------------------------------------------
+
+    def _read_variables(self, given: Mapping[str, str]) -> None:
+        table = self._data.get("vars", {})
+        if not isinstance(table, dict):
+            self._problems.add_wrong(("vars",), expected("a table of names and values", table))
+            table = {}
+        self._check_given(given, table)
+        for name, value in table.items():
+            try:
+                check_new_name(name, "variable")
+                final = v.text(given[name]) if name in given else self._variable(value)
+            except Wrong as wrong:
+                self._problems.add_wrong(("vars", name), wrong)
+                final = ""
+            self._kinds[name] = Many(TEXT, len(final)) if isinstance(final, tuple) else TEXT
+            self._values[name] = final
+
+    def _check_given(self, given: Mapping[str, str], table: Mapping[str, Any]) -> None:
+        for name in given:
+            if name not in table:
+                hint = did_you_mean(name, table)
+                known = f"it has {listing(table)}" if table else "it has none"
+                message = f"--var {name}: the run file has no such variable{hint}: {known}"
+                self._problems.add(("vars",) if table else (), message)
+
+    def _variable(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return tuple(each(value, self._variable_item))
+        return self._variable_item(value)
+
+    def _variable_item(self, value: Any) -> v.Scalar:
+        return v.scalar(self._filled_in(value))
+
+    # --- stages --------------------------------------------------------------------------
+
+    def _stages(self) -> List[Recipe]:
+        defaults = self._defaults()
+        stages = self._data.get("stage", {})
+        if not isinstance(stages, dict) or not stages:
+            at: KeyPath = ("stage",) if "stage" in self._data else ()
+            self._problems.add(at, "expected at least one table [stage.NAME]")
+            return []
+        context = Context(
+            Scope(self._kinds), self._values, self._absolute, tuple(stages), self._problems
+        )
+        recipes: List[Recipe] = []
+        for name, table in stages.items():
+            if self._is_stage(name, table):
+                recipe = read_stage(name, table, defaults, context)
+                recipes += [recipe] if recipe is not None else []
+        self._check_graph(recipes)
+        return recipes
+
+    def _defaults(self) -> Mapping[str, Any]:
+        defaults = self._data.get("defaults", {})
+        if not isinstance(defaults, dict):
+            self._problems.add_wrong(("defaults",), expected("a table of stage keys", defaults))
+            return {}
+        check_keys(defaults, STAGE_KEYS, ("defaults",), self._problems, later=LATER_KEYS)
+        return defaults
+
+    def _is_stage(self, name: str, table: Any) -> bool:
+        at = ("stage", name)
+        if not isinstance(table, dict):
+            forgotten = name in STAGE_KEYS
+            cure = f" with `{name}` in it" if forgotten else ""
+            self._problems.add(at, f"expected a table [stage.NAME]{cure}")
+            return False
+        try:
+            check_stage_name(name)
+        except Wrong as wrong:
+            self._problems.add_wrong(at, wrong)
+        return True
+
+    def _check_graph(self, recipes: List[Recipe]) -> None:
+        by_name = {recipe.spec.name: recipe for recipe in recipes}
+        waits_for = {name: _waits_for(recipe.spec) for name, recipe in by_name.items()}
+        cycle = find_cycle(waits_for)
+        if cycle is not None:
+            places = by_name[cycle[0]]
+            key = "after" if "after" in places.places else "inputs"
+            message = f"stages wait for each other in a circle: {' -> '.join(cycle)}"
+            self._problems.add(places.place(key), message)
+        for recipe in recipes:
+            source = by_name.get(recipe.spec.inputs_from or "")
+            if source is not None and not source.outputs.items:
+                message = f"the stage `{source.spec.name}` declares no outputs"
+                self._problems.add((*recipe.place("inputs"), "from"), message)
+
+
+def _waits_for(stage: StageSpec) -> List[str]:
+    names = [after.stage for after in stage.after]
+    return [*names, *([stage.inputs_from] if stage.inputs_from else [])]
+
+
+def _run_name(value: Any) -> str:
+    name = v.filled(value)
+    check_run_name(name)
+    return name
+
+
+def _capacity(value: Any) -> CapacitySpec:
+    if not isinstance(value, dict):
+        raise expected('a table such as { cpus = 8, memory = "16G" }', value)
+    faults = Faults()
+    for key in value:
+        if key not in _CAPACITY:
+            hint = did_you_mean(key, _CAPACITY)
+            later = "resources of other names are not there yet in this version of procsup"
+            faults.add((key,), f"unknown key{hint}" if hint else later)
+    faults.raise_if_any()
+    return CapacitySpec(
+        cpus=v.field(value, "cpus", v.cpus, None),
+        memory_bytes=v.field(value, "memory", v.memory_bytes, None),
+    )

@@ -1,0 +1,284 @@
+"""Reads one stage of the run file: its settings into a StageSpec, all else into a Recipe."""
+
+from typing import Any, Callable, Dict, FrozenSet, Mapping, Optional, Tuple
+
+from msgspec.structs import replace
+
+from procsup.core.spec import After, StageSpec, upstream
+from procsup.runfile import program as programs
+from procsup.runfile import values as v
+from procsup.runfile.axes import Axis, AxisReader
+from procsup.runfile.declared import Wanted, check_wanted, path_text, read_outputs, read_wanted
+from procsup.runfile.environment import read_env, read_secrets
+from procsup.runfile.keys import LATER_KEYS, PROGRAM_KEYS, STAGE_KEYS, check_keys
+from procsup.runfile.problems import Wrong, below, did_you_mean, each, expected, listing, show
+from procsup.runfile.recipe import Placed, Program, Recipe
+from procsup.runfile.scope import PATH, TEXT, FileSet, Kind, Many, Scope
+from procsup.runfile.table import Context, StageTable
+from procsup.runfile.template import Template
+
+_Convert = Callable[[Any], Any]
+
+# key -> field of StageSpec, converter. The values are the same for all units of a stage.
+_SETTINGS: Dict[str, Tuple[str, _Convert]] = {
+    "jobs": ("jobs", v.whole(1)),
+    "on-failure": ("on_failure", v.on_failure),
+    "timeout": ("timeout_s", v.limit_s),
+    "grace": ("grace_s", v.duration_s),
+    "retries": ("retry", v.retries),
+    "success-codes": ("success_codes", v.codes),
+    "keep": ("keep", v.word("unchanged", "never", "always")),
+    "pin": ("pin", v.word("none", "cpus")),
+    "on-drift": ("on_drift", v.word("record", "warn", "restore", "fail")),
+    "scratch": ("scratch", v.truth),
+    "unit-file": ("unit_file", v.truth),
+}
+_STREAMS = ("stdin", "stdout", "stderr")
+_BEFORE_FILES = {
+    "inputs": "the inputs are not known here",
+    "depends": "the depends are not known here",
+    "outputs": "the outputs are not known here",
+    "scratch": "only `args`, `command`, `prefix` and `env` know the scratch folder",
+    "attempt": "the number of the attempt is in the environment (PROCSUP_ATTEMPT)",
+    "unit_file": "its path is in the environment (PROCSUP_UNIT_FILE)",
+}
+_NO_NAMES: Tuple[str, ...] = ()
+_NO_AFTERS: Tuple[After, ...] = ()
+
+
+def read_stage(
+    name: str, own: Mapping[str, Any], defaults: Mapping[str, Any], context: Context
+) -> Optional[Recipe]:
+    """Read a stage; problems are noted in the context, and may leave nothing to return."""
+    table = StageTable(name, own, defaults, context)
+    check_keys(own, STAGE_KEYS, table.at, context.problems, later=LATER_KEYS)
+    return _StageReader(name, table, context).read()
+
+
+class _StageReader:
+    def __init__(self, name: str, table: StageTable, context: Context) -> None:
+        self._name = name
+        self._table = table
+        self._context = context
+
+    def read(self) -> Optional[Recipe]:
+        table = self._table
+        axes, kinds, path_names = self._parameters()
+        unit = self._context.scope.plus({**kinds, "index": TEXT}, _BEFORE_FILES)
+        inputs_from = self._inputs_from()
+        inputs = self._wanted("inputs", unit)
+        depends = self._wanted("depends", unit)
+        with_inputs = unit.plus(self._input_kinds(inputs, inputs_from, depends))
+        outputs = table.take("outputs", read_outputs, Wanted())
+        self._check("outputs", outputs, with_inputs)
+        with_files = with_inputs.plus(*self._output_kinds(outputs))
+        full = with_files.plus(*self._scratch_kind())
+        streams = self._streams(with_files)
+        env = read_env(table, full, self._context.problems)
+        looks = any(axis.looks_at_files for axis in axes)
+        looks = looks or inputs.looks_at_files or depends.looks_at_files
+        rest: Dict[str, Any] = {
+            "unit_id": table.take_template("id", unit, v.filled),
+            "cwd": table.take_template("cwd", unit) or Template("."),
+            "cpus": self._amount("cpus", v.cpus, unit),
+            "memory": self._amount("memory", v.memory_bytes, unit),
+            "empty_ok": table.take("empty-ok", v.truth, False),
+        }
+        spec, program = self._program(full)
+        spec = self._settings(spec, inputs_from)
+        if program is None:
+            return None
+        late = bool(upstream(spec)) and (looks or inputs_from is not None)
+        return Recipe(
+            spec=replace(spec, late=late),
+            at=table.at,
+            places=table.places,
+            axes=axes,
+            path_names=path_names,
+            program=program,
+            env=env,
+            streams=streams,
+            inputs=inputs,
+            depends=depends,
+            outputs=outputs,
+            **rest,
+        )
+
+    def _amount(self, key: str, convert: _Convert, scope: Scope) -> Optional[Template]:
+        def read(value: Any) -> Optional[Template]:
+            if isinstance(value, str) and "{" in value:
+                return scope.check(Template(value))
+            number = convert(value)
+            if key == "cpus" and number and self._table.values.get("pin") == "cpus":
+                _require_whole(number)
+            return Template(v.written(value))
+
+        return self._table.take(key, read, None)
+
+    # --- parameters ----------------------------------------------------------------------
+
+    def _parameters(self) -> Tuple[Tuple[Axis, ...], Dict[str, Kind], FrozenSet[str]]:
+        context = self._context
+        reader = AxisReader(context.scope, context.values, context.problems)
+        axes = reader.read(self._table.values, self._table.places)
+        kinds = {name: kind for axis in axes for name, kind in axis.kinds.items()}
+        for name in self._table.take("paths", v.texts, _NO_NAMES):
+            if name in kinds:
+                kinds[name] = Many(PATH) if isinstance(kinds[name], Many) else PATH
+            else:
+                known = f"it has {listing(kinds)}" if kinds else "it has none"
+                hint = did_you_mean(name, kinds)
+                self._table.note("paths", f"the stage has no parameter `{name}`{hint}: {known}")
+        paths = frozenset(name for name, kind in kinds.items() if kind in (PATH, Many(PATH)))
+        return axes, kinds, paths
+
+    # --- files ---------------------------------------------------------------------------
+
+    def _is_from(self) -> bool:
+        value = self._table.values.get("inputs")
+        return isinstance(value, dict) and "from" in value
+
+    def _inputs_from(self) -> Optional[str]:
+        if not self._is_from():
+            return None
+        return self._table.take("inputs", self._stage_of_inputs, None)
+
+    def _stage_of_inputs(self, value: Mapping[str, Any]) -> Optional[str]:
+        if len(value) > 1:
+            raise Wrong("`from` stands alone: further files belong into `depends`")
+        with below("from"):
+            return self._stage(value["from"])
+
+    def _stage(self, value: Any) -> str:
+        name = v.filled(value)
+        if name not in self._context.stage_names:
+            hint = did_you_mean(name, self._context.stage_names)
+            raise Wrong(f"there is no stage {show(name)}{hint}")
+        return name
+
+    def _wanted(self, key: str, scope: Scope) -> Wanted:
+        if key == "inputs" and self._is_from():
+            return Wanted()
+        wanted = self._table.take(key, read_wanted, Wanted())
+        self._check(key, wanted, scope)
+        return wanted
+
+    def _check(self, key: str, wanted: Wanted, scope: Scope) -> None:
+        self._table.take(key, lambda _: check_wanted(wanted, scope), None)
+
+    def _input_kinds(
+        self, inputs: Wanted, inputs_from: Optional[str], depends: Wanted
+    ) -> Dict[str, Kind]:
+        kinds: Dict[str, Kind] = {}
+        if inputs_from is not None:
+            kinds["inputs"] = FileSet(None, None, file=True)
+        elif "inputs" in self._table:
+            kinds["inputs"] = inputs.kind(file=True)
+        if "depends" in self._table:
+            kinds["depends"] = depends.kind(file=False)
+        return kinds
+
+    def _output_kinds(self, outputs: Wanted) -> Tuple[Dict[str, Kind], Dict[str, str]]:
+        absent = {
+            key: f"the stage declares no {key}"
+            for key in ("inputs", "depends", "outputs")
+            if key not in self._table
+        }
+        return ({"outputs": outputs.kind(file=False)} if "outputs" in self._table else {}), absent
+
+    def _scratch_kind(self) -> Tuple[Dict[str, Kind], Dict[str, str]]:
+        if self._table.take("scratch", v.truth, False):
+            return {"scratch": TEXT}, {}
+        return {}, {"scratch": "`scratch = true` is missing"}
+
+    def _streams(self, scope: Scope) -> Dict[str, Template]:
+        streams = {key: self._table.take_template(key, scope) for key in _STREAMS}
+        return {key: template for key, template in streams.items() if template is not None}
+
+    # --- what is started -----------------------------------------------------------------
+
+    def _program(self, scope: Scope) -> Tuple[StageSpec, Optional[Program]]:
+        table, spec = self._table, StageSpec(self._name)
+        prefix = table.take_placed("prefix", programs.arguments(scope))
+        args = table.take_placed("args", programs.arguments(scope))
+        try:
+            key = programs.chosen(table.own, table.defaults, PROGRAM_KEYS)
+        except Wrong as wrong:
+            if "shell" not in table.own:
+                self._context.problems.add_wrong(table.at, wrong)
+            return spec, None
+        if key == "command":
+            return self._command(spec, prefix, args, scope)
+        return self._python(spec, key, prefix, args)
+
+    def _python(
+        self, spec: StageSpec, key: str, prefix: Tuple[Placed, ...], args: Tuple[Placed, ...]
+    ) -> Tuple[StageSpec, Program]:
+        absolute = self._context.absolute
+        python = self._table.take_fixed(
+            "python",
+            lambda value: programs.read_interpreter(value, absolute),
+            programs.read_interpreter(None, absolute),
+        )
+        spec = replace(spec, is_python=True, interpreter=python.argv)
+        if key == "module":
+            name = self._table.take_fixed("module", programs.module_name, "")
+            heads = [(*argv, "-m", name) for argv in (python.argv, (python.shown,))]
+            return replace(spec, module=name), Program(prefix, heads[0], heads[1], (), args)
+        path = self._table.take_fixed("script", programs.script_path, "")
+        head, shown = (*python.argv, absolute(path)), (python.shown, path)
+        return replace(spec, script=absolute(path)), Program(prefix, head, shown, (), args)
+
+    def _command(
+        self, spec: StageSpec, prefix: Tuple[Placed, ...], args: Tuple[Placed, ...], scope: Scope
+    ) -> Tuple[StageSpec, Program]:
+        if "python" in self._table.own:
+            self._table.note("python", "has no effect on a `command`: name the Python there")
+        argv = self._table.take_placed("command", programs.command(scope))
+        is_python = programs.runs_python(tuple(placed.template for placed in argv))
+        return replace(spec, is_python=is_python), Program(prefix, (), (), argv, args)
+
+    # --- settings ------------------------------------------------------------------------
+
+    def _settings(self, spec: StageSpec, inputs_from: Optional[str]) -> StageSpec:
+        table = self._table
+        changes = {
+            field: table.take_fixed(key, convert, getattr(spec, field))
+            for key, (field, convert) in _SETTINGS.items()
+        }
+        return replace(
+            spec,
+            after=table.take("after", self._after, _NO_AFTERS),
+            inputs_from=inputs_from,
+            secrets=read_secrets(table),
+            pythonpath=table.take_fixed("pythonpath", self._folders, _NO_NAMES),
+            stamp=table.take_fixed("stamp", self._path, None),
+            **changes,
+        )
+
+    def _path(self, value: Any) -> Optional[str]:
+        return self._context.absolute(path_text(value))
+
+    def _folders(self, value: Any) -> Tuple[str, ...]:
+        paths = each(v.a_list(value, "folders"), path_text)
+        return tuple(self._context.absolute(path) for path in paths)
+
+    def _after(self, value: Any) -> Tuple[After, ...]:
+        afters = each(v.a_list(value, "stages"), self._one_after)
+        names = [after.stage for after in afters]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise Wrong(f"{listing(twice)} stands here twice")
+        return tuple(afters)
+
+    def _one_after(self, value: Any) -> After:
+        if not isinstance(value, dict):
+            return After(self._stage(value))
+        table = v.fields(value, ("stage", "when"), "stage")
+        when = v.field(table, "when", v.word("succeeded", "finished"), "succeeded")
+        return After(v.field(table, "stage", self._stage, ""), when)
+
+
+def _require_whole(number: float) -> None:
+    if number != int(number):
+        raise expected('whole CPUs, because of `pin = "cpus"`', number)

@@ -1,0 +1,95 @@
+"""One stage's table of the run file, `defaults` merged in, and the taking of values from it."""
+
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, TypeVar
+
+from procsup.runfile.declared import path_text
+from procsup.runfile.lines import KeyPath
+from procsup.runfile.problems import Problems, Wrong, each
+from procsup.runfile.recipe import Placed
+from procsup.runfile.scope import Scope
+from procsup.runfile.template import Template
+
+_T = TypeVar("_T")
+
+_SHARED = "all units of the stage share this value, only variables are known here"
+
+
+class Context(NamedTuple):
+    """What a stage's reader knows of the run."""
+
+    scope: Scope  # variables and `date`
+    values: Mapping[str, Any]
+    absolute: Callable[[str], str]  # path as written -> absolute
+    stage_names: Tuple[str, ...]
+    problems: Problems
+
+
+class StageTable:
+    """The values of a stage and where each stands; what is wrong with them is noted.
+
+    `own` is the stage's table, `defaults` what all stages inherit.
+    """
+
+    def __init__(
+        self, name: str, own: Mapping[str, Any], defaults: Mapping[str, Any], context: Context
+    ) -> None:
+        self.at: KeyPath = ("stage", name)
+        self.own = own
+        self.defaults = defaults
+        self.values: Dict[str, Any] = {**defaults, **own}
+        self.places: Dict[str, KeyPath] = {key: ("defaults", key) for key in defaults}
+        self.places.update((key, (*self.at, key)) for key in own)
+        self._context = context
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.values
+
+    def note(self, key: str, message: str) -> None:
+        """Note a problem with the value of a key."""
+        self._context.problems.add(self.places.get(key, self.at), message)
+
+    def take(self, key: str, convert: Callable[[Any], _T], default: _T) -> _T:
+        """Convert the value of a key; the default stands in for what is wrong or not there."""
+        if key not in self.values:
+            return default
+        try:
+            return convert(self.values[key])
+        except Wrong as wrong:
+            self._context.problems.add_wrong(self.places[key], wrong)
+            return default
+
+    def take_fixed(self, key: str, convert: Callable[[Any], _T], default: _T) -> _T:
+        """Like `take`, for a value that is the same for all units: only variables are known."""
+        return self.take(key, lambda value: convert(self._filled_in(value)), default)
+
+    def take_template(
+        self, key: str, scope: Scope, accept: Callable[[Any], str] = path_text
+    ) -> Optional[Template]:
+        """Read the text of a key, to be filled in for each unit."""
+
+        def convert(value: Any) -> Optional[Template]:
+            return scope.check(Template(accept(value)))
+
+        return self.take(key, convert, None)
+
+    def take_placed(
+        self, key: str, convert: Callable[[Any], Tuple[Template, ...]]
+    ) -> Tuple[Placed, ...]:
+        """Read a list of texts, to be filled in for each unit."""
+        none: Tuple[Template, ...] = ()
+        place = self.places.get(key, (*self.at, key))
+        templates = self.take(key, convert, none)
+        return tuple(Placed((*place, index), one) for index, one in enumerate(templates))
+
+    def _filled_in(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return each(value, self._filled_in)
+        if not isinstance(value, str) or ("{" not in value and "}" not in value):
+            return value
+        names = (*self._parameter_names(), "index", "inputs", "depends", "outputs", "scratch")
+        scope = self._context.scope.plus({}, dict.fromkeys(names, _SHARED))
+        return scope.check(Template(value)).render(self._context.values)
+
+    def _parameter_names(self) -> List[str]:
+        matrix = self.values.get("matrix")
+        return list(matrix) if isinstance(matrix, dict) else []

@@ -1,0 +1,283 @@
+"""Turns single values of a run file into what they mean; `Wrong` says what was expected."""
+
+import datetime
+import math
+import re
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar, Union
+
+from procsup.core.outcome import Verdict
+from procsup.core.spec import RETRY_ON, OnFailure, Retry
+from procsup.runfile.problems import (
+    Faults,
+    Wrong,
+    below,
+    did_you_mean,
+    each,
+    expected,
+    listing,
+    show,
+)
+from procsup.runfile.reading import WrittenFloat
+
+Scalar = Union[str, int, float, bool]
+
+_T = TypeVar("_T")
+_Threshold = Tuple[Optional[int], Optional[float]]
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_UNITS_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_NUMBER = r"\d+(?:\.\d+)?"
+_DURATION_PART = re.compile(rf"({_NUMBER})(ms|s|m|h|d)")
+_DURATION = re.compile(
+    rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?"
+)
+_PLAIN_NUMBER = re.compile(_NUMBER)
+_SIZE = re.compile(rf"({_NUMBER}) ?([KMGT]?)", re.IGNORECASE)
+_PERCENT = re.compile(rf"({_NUMBER}) ?%")
+_FACTOR = re.compile(rf"x({_NUMBER})")
+
+_A_DURATION = 'seconds or a duration such as "1h30m", "10m" or "500ms"'
+_A_SIZE = 'bytes or a size such as "2G" (K, M, G, T are powers of 1024)'
+_SOME_CPUS = 'a number of CPUs above 0 (such as 2 or 0.5) or "all"'
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a number, which true and false are not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_plain_number(value: Any) -> bool:
+    return isinstance(value, str) and bool(_PLAIN_NUMBER.fullmatch(value.strip()))
+
+
+def text(value: Any) -> str:
+    """Accept text."""
+    if not isinstance(value, str):
+        raise expected("text", value)
+    if "\0" in value:
+        raise Wrong("holds a NUL character, which no argument or path can hold")
+    return value
+
+
+def filled(value: Any) -> str:
+    """Accept text that is not empty."""
+    if not text(value).strip():
+        raise expected("text that is not empty", value)
+    return str(value)
+
+
+def truth(value: Any) -> bool:
+    """Accept true or false."""
+    if not isinstance(value, bool):
+        raise expected("true or false", value)
+    return value
+
+
+def word(*choices: str) -> Callable[[Any], str]:
+    """Make a converter that accepts one of these words."""
+
+    def convert(value: Any) -> str:
+        if value not in choices or not isinstance(value, str):
+            hint = did_you_mean(value, choices) if isinstance(value, str) else ""
+            raise Wrong(f"expected one of {listing(choices)}, not {show(value)}{hint}")
+        return value
+
+    return convert
+
+
+def whole(least: int) -> Callable[[Any], int]:
+    """Make a converter that accepts whole numbers from `least` on; digits in quotes, too."""
+
+    def convert(value: Any) -> int:
+        number = int(value) if isinstance(value, str) and _digits(value) else value
+        if not isinstance(number, int) or isinstance(number, bool) or number < least:
+            raise expected(f"a whole number of at least {least}", value)
+        return number
+
+    return convert
+
+
+def _digits(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) < 19
+
+
+def texts(value: Any) -> Tuple[str, ...]:
+    """Accept a list of texts."""
+    return tuple(each(a_list(value, "texts"), filled))
+
+
+def a_list(value: Any, of: str) -> List[Any]:
+    """Accept a list; the message for a single value shows how to write it."""
+    if isinstance(value, list):
+        return value
+    cure = f" (write [{show(value)}])" if isinstance(value, (str, int, float)) else ""
+    raise Wrong(f"expected a list of {of}, not {show(value)}{cure}")
+
+
+def duration_s(value: Any) -> float:
+    """Accept seconds, or text such as ``1h30m``."""
+    seconds: Optional[float] = None
+    if is_number(value) or _is_plain_number(value):
+        seconds = float(value)
+    elif isinstance(value, str) and value.strip() and _DURATION.fullmatch(_squeezed(value)):
+        parts = _DURATION_PART.findall(_squeezed(value))
+        seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+        raise expected(_A_DURATION, value)
+    return seconds
+
+
+def limit_s(value: Any) -> float:
+    """Accept a duration that is longer than nothing."""
+    seconds = duration_s(value)
+    if seconds <= 0:
+        raise expected(f"{_A_DURATION}, more than 0", value)
+    return seconds
+
+
+def _squeezed(value: str) -> str:
+    return value.replace(" ", "").lower()
+
+
+def size_bytes(value: Any) -> int:
+    """Accept bytes, or text such as ``2G``."""
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is not None:
+        size = float(match.group(1)) * _UNITS_BYTES[match.group(2).upper()]
+    elif is_number(value) and math.isfinite(value) and value == int(value):
+        size = value
+    else:
+        raise expected(_A_SIZE, value)
+    if size < 1:
+        raise expected(f"{_A_SIZE}, more than 0", value)
+    return int(size)
+
+
+def cpus(value: Any) -> Optional[float]:
+    """Accept a number of CPUs; None stands for ``all``."""
+    if value == "all":
+        return None
+    number = float(value) if is_number(value) or _is_plain_number(value) else 0.0
+    if not math.isfinite(number) or number <= 0:
+        raise expected(_SOME_CPUS, value)
+    return number
+
+
+def memory_bytes(value: Any) -> Optional[int]:
+    """Accept a size; None stands for ``all``."""
+    return None if value == "all" else size_bytes(value)
+
+
+def codes(value: Any) -> Tuple[int, ...]:
+    """Accept exit codes that mean success."""
+    values = [value] if isinstance(value, int) else a_list(value, "exit codes")
+    if not values:
+        raise expected("at least one exit code", value)
+    return tuple(each(values, _code))
+
+
+def _code(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 32:
+        raise expected("an exit code, a whole number from 0", value)
+    return value
+
+
+def scalar(value: Any) -> Scalar:
+    """Accept what a parameter or a variable can be: text, a number, true or false."""
+    if isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise Wrong(f'expected a finite number, not {value} (as text: "{value}")')
+        return value
+    if isinstance(value, (datetime.date, datetime.time)):
+        raise Wrong(f'a date needs quotes here: "{value.isoformat()}"')
+    if isinstance(value, str):
+        return text(value)
+    raise expected("text, a number, true or false", value)
+
+
+def written(value: Scalar) -> str:
+    """Write a value as a placeholder shows it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def plain(value: Any) -> Any:
+    """Return the value for records: numbers as numbers, without the memory of their writing."""
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return float(value) if isinstance(value, WrittenFloat) else value
+
+
+def fields(value: Any, known: Sequence[str], required: str) -> Dict[str, Any]:
+    """Accept a table of these keys, of which one must be there."""
+    if not isinstance(value, dict):
+        raise expected(f"a table with {listing(known)}", value)
+    faults = Faults()
+    for key in value:
+        if key not in known:
+            hint = did_you_mean(key, known)
+            faults.add((key,), f"unknown key{hint}, expected {listing(known)}")
+    if required not in value:
+        faults.add((), f"`{required}` is missing")
+    faults.raise_if_any()
+    return value
+
+
+def field(table: Dict[str, Any], key: str, convert: Callable[[Any], _T], default: _T) -> _T:
+    """Convert one entry of a table, if it is there."""
+    if key not in table:
+        return default
+    with below(key):
+        return convert(table[key])
+
+
+def retries(value: Any) -> Retry:
+    """Accept a number of retries, or a table that says more."""
+    if not isinstance(value, dict):
+        if not isinstance(value, (int, str)):
+            raise expected("a number of retries or a table with `times`", value)
+        return Retry(times=whole(0)(value))
+    table = fields(value, ("times", "on", "delay", "memory"), "times")
+    return Retry(
+        times=field(table, "times", whole(0), 0),
+        on=field(table, "on", _verdicts, RETRY_ON),
+        delay_s=field(table, "delay", duration_s, 0.0),
+        memory_factor=field(table, "memory", _factor, 1.0),
+    )
+
+
+def _verdicts(value: Any) -> Tuple[Verdict, ...]:
+    choose = word(*(verdict.value for verdict in RETRY_ON))
+    chosen = each(a_list(value, "verdicts"), choose)
+    return tuple(Verdict(name) for name in chosen)
+
+
+def _factor(value: Any) -> float:
+    match = _FACTOR.fullmatch(value) if isinstance(value, str) else None
+    if match is None or float(match.group(1)) < 1:
+        raise expected('a factor of at least 1 such as "x2" or "x1.5"', value)
+    return float(match.group(1))
+
+
+def on_failure(value: Any) -> OnFailure:
+    """Accept what the first failures mean for the others."""
+    choose = word("finish", "drain", "stop")
+    if not isinstance(value, dict):
+        return OnFailure(do=choose(value))
+    table = fields(value, ("do", "at"), "do")
+    first: _Threshold = (1, None)
+    count, fraction = field(table, "at", _threshold, first)
+    return OnFailure(field(table, "do", choose, "finish"), count, fraction)
+
+
+def _threshold(value: Any) -> _Threshold:
+    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+            return value, None
+    elif 0 < float(match.group(1)) <= 100:
+        return None, float(match.group(1)) / 100
+    raise expected('a number of failures from 1 on or a share such as "10%"', value)
