@@ -7,6 +7,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.core.spec import SCRATCH, StageSpec, UnitSpec
 from procsup.core.text import visible
+from procsup.host.system import environment_key, find_program
 
 LIMIT_S = 30.0
 
@@ -77,7 +78,7 @@ def environment_of(
     stage: StageSpec, unit: UnitSpec, environment: Mapping[str, str], *, scratch: str
 ) -> Dict[str, str]:
     """Return what a unit's interpreter sees of the environment, as far as it decides on modules."""
-    env = {**environment, **unit.env}
+    env = {**environment, **{environment_key(name): value for name, value in unit.env.items()}}
     if stage.pythonpath:
         inherited = [env["PYTHONPATH"]] if env.get("PYTHONPATH") else []
         env["PYTHONPATH"] = os.pathsep.join([*stage.pythonpath, *inherited])
@@ -120,6 +121,7 @@ def _run(argv: List[str], cwd: str, env: Mapping[str, str]) -> Tuple[bytes, byte
     quiet = {**env, "PYTHONDONTWRITEBYTECODE": "1"}  # nothing is written before the first start
     with subprocess.Popen(
         argv,
+        executable=find_program(argv[0], env.get("PATH", os.defpath), cwd),
         cwd=cwd,
         env=quiet,
         stdin=subprocess.DEVNULL,

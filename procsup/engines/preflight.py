@@ -4,30 +4,17 @@ Everything is looked at once, however many units share it. Nothing is written bu
 declared outputs, and for a moment a file in the run directory.
 """
 
-import errno
 import hashlib
 import os
 import sys
-from functools import partial
-from typing import (
-    Callable,
-    Dict,
-    Iterable,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Sequence,
-    Set,
-    Tuple,
-)
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
 from procsup.core.text import plural, visible
 from procsup.engines.interpreters import ask, environment_of
-from procsup.host import readings as look
+from procsup.engines.places import about_output_folders, about_run_directory, listed, more
+from procsup.host.system import find_program
 
-_LISTED_MOST = 5
 _ASKED_MOST = 16  # interpreters are asked in so many different folders and environments
 
 _MOVES_MODULES = frozenset(("PYTHONHOME", "PYTHONSAFEPATH", "PYTHONPLATLIBDIR"))
@@ -63,10 +50,10 @@ def preflight(
         *([] if unfit else _about_missing(missing, units)),
         *about_secrets(stage, environment),
         *_about_programs(spec, stage, fit, environment),
-        *(_about_run_directory(spec) if touch else []),
+        *(about_run_directory(spec) if touch else []),
     ]
     if touch and not problems:
-        problems = _about_output_folders(spec, fit)
+        problems = about_output_folders(spec, fit)
     return [f"stage {stage.name}: {problem}" for problem in problems], unfit
 
 
@@ -106,7 +93,7 @@ def _unfit(units: Sequence[UnitSpec], missing: Mapping[str, str]) -> Dict[str, s
         return {}
     found = {unit.id: [p for p in _needed(unit) if p in missing] for unit in units}
     return {
-        unit: f"input {visible(paths[0])} is {missing[paths[0]]}{_more(len(paths) - 1)}"
+        unit: f"input {visible(paths[0])} is {missing[paths[0]]}{more(len(paths) - 1)}"
         for unit, paths in found.items()
         if paths
     }
@@ -120,7 +107,7 @@ def _about_missing(missing: Mapping[str, str], units: Sequence[UnitSpec]) -> Lis
             wanting = next(unit.id for unit in units if paths[0] in _needed(unit))
             count = f"{plural(len(paths), 'input')} {_are(paths)} {reason}"
             problems.append(
-                f"{count}: {_listed(paths)} (the first one for unit {visible(wanting)}); {cure},"
+                f"{count}: {listed(paths)} (the first one for unit {visible(wanting)}); {cure},"
                 ' or say missing-inputs = "fail-unit" to run the other units'
             )
     return problems
@@ -131,7 +118,7 @@ def about_secrets(stage: StageSpec, environment: Mapping[str, str]) -> List[str]
     unset = [name for name in stage.secrets if name not in environment]
     if not unset:
         return []
-    names = f"secret{'s' * (len(unset) > 1)} {_listed(unset)}"
+    names = f"secret{'s' * (len(unset) > 1)} {listed(unset)}"
     return [f"{names} {_are(unset)} not set in the environment; export what is missing, then run"]
 
 
@@ -143,7 +130,7 @@ def _about_programs(
 ) -> List[str]:
     bad_folders = _bad_folders(units)
     problems = [
-        f"cwd {_listed(paths)} {reason}; make it, or mend `cwd`"
+        f"cwd {listed(paths)} {reason}; make it, or mend `cwd`"
         for reason, paths in bad_folders.items()
     ]
     bad = {path for paths in bad_folders.values() for path in paths}
@@ -205,23 +192,19 @@ def _about_commands(
         reason = _why_not_runnable(command, cwd, path)
         if reason:
             groups.setdefault(reason, {})[command] = None
-    return [f"command {_listed(list(names))} {reason}" for reason, names in groups.items()]
+    return [f"command {listed(list(names))} {reason}" for reason, names in groups.items()]
 
 
 def _why_not_runnable(command: str, cwd: str, path: str) -> str:
-    if os.path.dirname(command):
-        file = os.path.join(cwd, command)
-        if os.path.isfile(file) and os.access(file, os.X_OK):
-            return ""
-        if os.path.isfile(file) and os.sep == "/":
-            return "is not executable; chmod +x it, or run it by its interpreter"
-    import shutil  # not for the usual interpreter, which is given by its path
-
-    if shutil.which(os.path.join(cwd, command) if os.path.dirname(command) else command, path=path):
-        return ""
-    if os.path.dirname(command):
+    try:
+        program = find_program(command, path, cwd)
+    except OSError:
+        return "is not found on PATH; install it, or give its path"
+    if not os.path.isfile(program):
         return f"does not exist (looked for from {visible(cwd)}); mend its path"
-    return "is not found on PATH; install it, or give its path"
+    if not os.access(program, os.X_OK):
+        return "is not executable; chmod +x it, or run it by its interpreter"
+    return ""
 
 
 def _about_interpreters(
@@ -277,91 +260,5 @@ def _module_file(stage: StageSpec, module: str, unit: UnitSpec) -> Optional[str]
     return ask(head, module, cwd=unit.cwd, env=env).file
 
 
-# --- where things are written --------------------------------------------------------------------
-
-
-def _about_run_directory(spec: RunSpec) -> List[str]:
-    """Write a little where journal and logs will be: a full disk is better known now."""
-    probe = os.path.join(spec.directory, f".procsup-preflight-{os.getpid()}")
-    try:
-        fd = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        try:
-            os.write(fd, b"\0" * 4096)
-        finally:
-            os.close(fd)
-            os.unlink(probe)
-    except OSError as error:
-        where = visible(spec.directory)
-        return [f"the run directory {where} cannot be written: {error.strerror}; {_cure(error)}"]
-    return []
-
-
-def _about_output_folders(spec: RunSpec, units: Sequence[UnitSpec]) -> List[str]:
-    """Make the folders of the outputs; what is made is on disk for good on return."""
-    homes = {look.home_of(output) for unit in units for output in look.outputs_of(unit)}
-    changed: Set[str] = set()
-    groups: Dict[Tuple[str, str], List[str]] = {}
-    for folder in sorted(homes):
-        reason = _refused(partial(_make_folder, folder, changed))
-        if reason is not None:
-            groups.setdefault(reason, []).append(folder)
-    if spec.sync_outputs:
-        for folder in sorted(changed):
-            reason = _refused(partial(look.sync_folder, folder))
-            if reason is not None:
-                groups.setdefault(reason, []).append(folder)
-    return [
-        f"the output folder {_listed(folders)} cannot be written: {reason}; {cure}"
-        for (reason, cure), folders in groups.items()
-    ]
-
-
-def _refused(act: Callable[[], None]) -> Optional[Tuple[str, str]]:
-    try:
-        act()
-    except OSError as error:
-        return error.strerror or str(error), _cure(error)
-    return None
-
-
-def _make_folder(folder: str, changed: Set[str]) -> None:
-    """Make a folder and those above it; `changed` gets every folder that has a new name in it."""
-    if os.path.isdir(folder):
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
-        return
-    parent = os.path.dirname(folder)
-    if parent == folder:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
-    _make_folder(parent, changed)
-    try:
-        os.mkdir(folder)
-    except FileExistsError:
-        if os.path.isdir(folder):
-            return  # somebody else made it just now
-        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is a file", folder) from None
-    changed.add(parent)
-
-
-def _cure(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "make room"
-    if error.errno == errno.EROFS:
-        return "choose another place: the file system is read-only"
-    return "make it a folder that you may write to, or choose another"
-
-
-# --- words ---------------------------------------------------------------------------------------
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(visible(name) for name in names[:_LISTED_MOST])
-    return shown + _more(len(names) - _LISTED_MOST)
-
-
 def _are(things: Sequence[str]) -> str:
     return "is" if len(things) == 1 else "are"
-
-
-def _more(count: int) -> str:
-    return f" and {count} more" if count > 0 else ""

@@ -1,0 +1,94 @@
+"""Where a stage will write: looked at, and made, before its first unit starts."""
+
+import errno
+import os
+from functools import partial
+from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
+
+from procsup.core.spec import RunSpec, UnitSpec
+from procsup.core.text import visible
+from procsup.host import readings as look
+
+_LISTED_MOST = 5
+
+
+def about_run_directory(spec: RunSpec) -> List[str]:
+    """Write a little where journal and logs will be: a full disk is better known now."""
+    probe = os.path.join(spec.directory, f".procsup-preflight-{os.getpid()}")
+    try:
+        fd = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            os.write(fd, b"\0" * 4096)
+        finally:
+            os.close(fd)
+            os.unlink(probe)
+    except OSError as error:
+        where = visible(spec.directory)
+        return [f"the run directory {where} cannot be written: {error.strerror}; {_cure(error)}"]
+    return []
+
+
+def about_output_folders(spec: RunSpec, units: Sequence[UnitSpec]) -> List[str]:
+    """Make the folders of the outputs; what is made is on disk for good on return."""
+    homes = {look.home_of(output) for unit in units for output in look.outputs_of(unit)}
+    changed: Set[str] = set()
+    groups: Dict[Tuple[str, str], List[str]] = {}
+    for folder in sorted(homes):
+        reason = _refused(partial(_make_folder, folder, changed))
+        if reason is not None:
+            groups.setdefault(reason, []).append(folder)
+    if spec.sync_outputs:
+        for folder in sorted(changed):
+            reason = _refused(partial(look.sync_folder, folder))
+            if reason is not None:
+                groups.setdefault(reason, []).append(folder)
+    return [
+        f"the output folder {listed(folders)} cannot be written: {reason}; {cure}"
+        for (reason, cure), folders in groups.items()
+    ]
+
+
+def _refused(act: Callable[[], None]) -> Optional[Tuple[str, str]]:
+    try:
+        act()
+    except OSError as error:
+        return error.strerror or str(error), _cure(error)
+    return None
+
+
+def _make_folder(folder: str, changed: Set[str]) -> None:
+    """Make a folder and those above it; `changed` gets every folder that has a new name in it."""
+    if os.path.isdir(folder):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+        return
+    parent = os.path.dirname(folder)
+    if parent == folder:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+    _make_folder(parent, changed)
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        if os.path.isdir(folder):
+            return  # somebody else made it just now
+        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is a file", folder) from None
+    changed.add(parent)
+
+
+def _cure(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room"
+    if error.errno == errno.EROFS:
+        return "choose another place: the file system is read-only"
+    return "make it a folder that you may write to, or choose another"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Name the first few of many things, and the number of the rest."""
+    shown = ", ".join(visible(name) for name in names[:_LISTED_MOST])
+    return shown + more(len(names) - _LISTED_MOST)
+
+
+def more(count: int) -> str:
+    """Say how many more there are, if any."""
+    return f" and {count} more" if count > 0 else ""
