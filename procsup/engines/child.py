@@ -75,11 +75,11 @@ class Stream:
 class Preparation:
     """What was made for an attempt, and what is being made (`step`), so that it can be undone."""
 
-    __slots__ = ("fds", "folder", "name", "scratch_path", "step", "streams")
+    __slots__ = ("fds", "name", "scratch_path", "stdout_path", "step", "streams")
 
     def __init__(self, stdout_path: str) -> None:
-        self.folder, file_name = os.path.split(stdout_path)
-        self.name = os.path.splitext(file_name)[0]  # fit for a file: "<safe unit name>.<attempt>"
+        self.stdout_path = stdout_path
+        self.name = os.path.splitext(os.path.basename(stdout_path))[0]  # "<safe name>.<attempt>"
         self.fds: List[int] = []  # ours, to be closed after the start in any case
         self.streams: List[Stream] = []  # stdout, and stderr if that is another
         self.scratch_path: Optional[str] = None
@@ -173,8 +173,7 @@ class Starter:
         if stage.unit_file:
             self._write_unit_file(order, made, env)
         stdin = self._null_fd if unit.stdin is None else _open_stdin(unit.stdin, made)
-        out_path = os.path.join(made.folder, made.name + ".out")
-        stdout = made.open_stream(Stream(out_path, unit.stdout, order.attempt))
+        stdout = made.open_stream(Stream(made.stdout_path, unit.stdout, order.attempt))
         is_one = unit.stdout == unit.stderr and (self._merged_logs or unit.stdout is not None)
         stderr = (
             stdout if is_one else made.open_stream(Stream(err_path, unit.stderr, order.attempt))

@@ -1,0 +1,94 @@
+"""Windows' Job Objects: what is put into one, and all it starts, can be counted and ended."""
+
+import ctypes
+import sys
+from ctypes import wintypes
+from typing import Optional
+
+assert sys.platform == "win32"
+
+_LIMIT_KILL_ON_JOB_CLOSE = 0x2000
+_BASIC_ACCOUNTING, _EXTENDED_LIMITS = 1, 9  # JOBOBJECTINFOCLASS
+_KILLED = 1  # the exit code of what is killed
+
+_kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+_kernel32.CreateJobObjectW.restype = wintypes.HANDLE
+
+
+class _Accounting(ctypes.Structure):
+    """JOBOBJECT_BASIC_ACCOUNTING_INFORMATION; times in units of 100 ns."""
+
+    _fields_ = (
+        ("user_time", ctypes.c_int64),
+        ("kernel_time", ctypes.c_int64),
+        ("period_user_time", ctypes.c_int64),
+        ("period_kernel_time", ctypes.c_int64),
+        ("page_faults", wintypes.DWORD),
+        ("total_processes", wintypes.DWORD),
+        ("active_processes", wintypes.DWORD),
+        ("terminated_processes", wintypes.DWORD),
+    )
+
+
+class _Limits(ctypes.Structure):
+    """JOBOBJECT_EXTENDED_LIMIT_INFORMATION."""
+
+    _fields_ = (
+        ("process_user_time", ctypes.c_int64),
+        ("job_user_time", ctypes.c_int64),
+        ("flags", wintypes.DWORD),
+        ("minimum_working_set", ctypes.c_size_t),
+        ("maximum_working_set", ctypes.c_size_t),
+        ("active_processes", wintypes.DWORD),
+        ("affinity", ctypes.c_size_t),
+        ("priority_class", wintypes.DWORD),
+        ("scheduling_class", wintypes.DWORD),
+        ("io_counters", ctypes.c_uint64 * 6),
+        ("process_memory", ctypes.c_size_t),
+        ("job_memory", ctypes.c_size_t),
+        ("peak_process_memory", ctypes.c_size_t),
+        ("peak_job_memory", ctypes.c_size_t),
+    )
+
+
+class Job:
+    """A Job Object; its handle is not inheritable, so that it is closed when we die."""
+
+    def __init__(self) -> None:
+        self._handle: Optional[int] = _kernel32.CreateJobObjectW(None, None)
+        if not self._handle:
+            raise ctypes.WinError(ctypes.get_last_error())
+        limits = _Limits(flags=_LIMIT_KILL_ON_JOB_CLOSE)
+        _kernel32.SetInformationJobObject(
+            wintypes.HANDLE(self._handle),
+            _EXTENDED_LIMITS,
+            ctypes.byref(limits),
+            ctypes.sizeof(limits),
+        )
+
+    def take(self, process_handle: int) -> bool:
+        """Put a process into the job; False if it is in one that forbids that."""
+        job, process = wintypes.HANDLE(self._handle), wintypes.HANDLE(process_handle)
+        return bool(_kernel32.AssignProcessToJobObject(job, process))
+
+    def account(self) -> _Accounting:
+        """Return what the system counts for the whole job; zeros if it does not tell."""
+        found = _Accounting()
+        _kernel32.QueryInformationJobObject(
+            wintypes.HANDLE(self._handle),
+            _BASIC_ACCOUNTING,
+            ctypes.byref(found),
+            ctypes.sizeof(found),
+            None,
+        )
+        return found
+
+    def end(self) -> None:
+        """Kill all that is in it."""
+        _kernel32.TerminateJobObject(wintypes.HANDLE(self._handle), _KILLED)
+
+    def close(self) -> None:
+        """Release it; what is still in it ends."""
+        if self._handle is not None:
+            _kernel32.CloseHandle(wintypes.HANDLE(self._handle))
+            self._handle = None

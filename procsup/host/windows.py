@@ -1,0 +1,376 @@
+"""Processes on Windows: start, ask to stop, end whole trees. The same promises as posix.py.
+
+Each child is created suspended and put into a Job Object of its own before it runs: nothing it
+starts can leave that, and all of it ends when the job's last handle is closed, which is ours
+(KILL_ON_JOB_CLOSE; microsoft.com: Job Objects). A process' handle pins its pid.
+"""
+
+import _winapi
+import ctypes
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from ctypes import wintypes
+from queue import Empty, SimpleQueue
+from typing import Dict, List, Optional, Sequence
+
+from procsup.core.outcome import Exited, NotStarted
+from procsup.host import jobs, machine
+from procsup.host.processes import Departure, ExitNotifier, Key, Launch, Left, Notice
+
+assert sys.platform == "win32"
+
+__all__ = [
+    "Child",
+    "Trees",
+    "ask_to_stop",
+    "environment_key",
+    "exit_notifier",
+    "find_program",
+    "has_ended",
+    "may_end",
+    "open_log",
+    "open_null",
+    "open_target",
+    "reap",
+    "spawn",
+    "why_not_started",
+]
+
+_CREATE_SUSPENDED = 0x4
+_SYNCHRONIZE = 0x100000
+_LONGEST_WAIT_S = 24 * 3600.0
+# Too little memory, handles, paging file, or disk.
+_SHORTAGES = frozenset((4, 8, 14, 39, 112, 1450, 1455))
+_FOLDER_ERROR, _FORMAT_ERROR, _LENGTH_ERROR = 267, 193, 206
+
+_ntdll = ctypes.WinDLL("ntdll")
+
+
+class Child:
+    """A started process and its job; `job` is None where the system would not have it in one."""
+
+    __slots__ = ("_popen", "ended", "job", "pid")
+
+    def __init__(self, popen: "subprocess.Popen[bytes]", job: Optional[jobs.Job]) -> None:
+        self._popen = popen
+        self.job = job
+        self.pid = popen.pid
+        self.ended = False
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the pid is sure to be this child's: as long as we hold its handle."""
+        return True
+
+    def poll(self) -> Optional[int]:
+        """Return the exit code, None while it runs."""
+        return self._popen.poll()
+
+    def terminate(self) -> None:
+        """Kill the process alone."""
+        try:
+            self._popen.terminate()
+        except OSError:
+            pass  # it has ended
+
+
+# --- starting ------------------------------------------------------------------------------
+
+
+def spawn(launch: Launch) -> Child:
+    """Start a process; what can go wrong is for `why_not_started`.
+
+    It gets its job and its CPUs before its first instruction.
+    """
+    popen = subprocess.Popen(
+        launch.argv,
+        executable=launch.program,
+        cwd=launch.cwd,
+        env=launch.env,
+        stdin=launch.stdin,
+        stdout=launch.stdout,
+        stderr=launch.stderr,
+        creationflags=_CREATE_SUSPENDED | subprocess.CREATE_NEW_PROCESS_GROUP,
+    )
+    try:
+        child = Child(popen, _job_of(popen))
+        if launch.cpu_ids:
+            _give_cpus(child.pid, launch.cpu_ids)
+        _ntdll.NtResumeProcess(wintypes.HANDLE(_handle_of(popen)))
+    except BaseException:
+        popen.kill()
+        popen.wait()
+        raise
+    return child
+
+
+def _handle_of(popen: "subprocess.Popen[bytes]") -> int:
+    return int(popen._handle)  # type: ignore[attr-defined,unused-ignore]
+
+
+def _job_of(popen: "subprocess.Popen[bytes]") -> Optional[jobs.Job]:
+    job = jobs.Job()
+    if job.take(_handle_of(popen)):
+        return job
+    job.close()
+    return None
+
+
+def _give_cpus(pid: int, cpu_ids: Sequence[int]) -> None:
+    try:
+        machine.set_affinity(pid, cpu_ids)
+    except OSError:
+        pass  # such a CPU is not there any more: the start goes on, and the drift is recorded
+
+
+def find_program(name: str, path: str, cwd: str) -> str:
+    """Return the file that `name` stands for; FileNotFoundError if PATH has none.
+
+    A name with a folder is relative to `cwd`; extensions are those of PATHEXT.
+    """
+    if os.path.dirname(name):
+        whole = os.path.join(cwd, name)
+        return whole if os.path.isfile(whole) else shutil.which(whole) or whole
+    found = shutil.which(name, path=path)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, f"program {name!r} was not found on PATH")
+    return os.path.abspath(found)
+
+
+def environment_key(name: str) -> str:
+    """Return the form in which an environment variable's name is compared."""
+    return name.upper()
+
+
+def why_not_started(error: BaseException, launch: Optional[Launch], step: str = "") -> NotStarted:
+    """Say what, which and why. Without a `launch`, `step` says what was being made."""
+    number = getattr(error, "winerror", None)
+    words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    name = getattr(error, "filename", None)
+    if isinstance(name, (str, bytes)):
+        words = f"{os.fsdecode(name)!r}: {words}"
+    if number in _SHORTAGES or getattr(error, "errno", None) in (errno.EMFILE, errno.ENOMEM):
+        return NotStarted(f"the system is short of something: {words}", passing=True)
+    if launch is None:
+        return NotStarted(f"{step}: {words}" if step else words)
+    return NotStarted(_what_is_wrong(launch, number) or words)
+
+
+def _what_is_wrong(launch: Launch, number: Optional[int]) -> Optional[str]:
+    if any("\0" in part for part in (*launch.argv, launch.cwd)):
+        return "an argument or the working folder contains a NUL character"
+    if number == _LENGTH_ERROR:
+        return "the command line is too long for this system"
+    if not os.path.exists(launch.cwd):
+        return f"working folder {launch.cwd!r} does not exist"
+    if number == _FOLDER_ERROR or not os.path.isdir(launch.cwd):
+        return f"working folder {launch.cwd!r} is not a folder"
+    if not os.path.exists(launch.program):
+        return f"program {launch.program!r} does not exist"
+    if os.path.isdir(launch.program):
+        return f"program {launch.program!r} is a folder"
+    if number == _FORMAT_ERROR:
+        return f"program {launch.program!r} is not a program of this system"
+    return None
+
+
+# --- files of a start ------------------------------------------------------------------------
+
+
+def open_null() -> int:
+    """Open the null device for reading."""
+    return os.open(os.devnull, os.O_RDONLY | os.O_BINARY | os.O_NOINHERIT)
+
+
+def open_log(path: str) -> int:
+    """Open a log for appending; its folder is made if it is missing."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_BINARY | os.O_NOINHERIT
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return os.open(path, flags, 0o600)
+
+
+def open_target(path: str) -> int:
+    """Open a file that the user named, empty, to be written by the child."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_BINARY | os.O_NOINHERIT
+    return os.open(path, flags, 0o666)
+
+
+# --- ending ------------------------------------------------------------------------------------
+
+
+def ask_to_stop(child: Child, *, dump: bool = False, insist: bool = False) -> None:  # noqa: ARG001
+    """Send CTRL_BREAK to its process group, if it shares our console; there are no stack dumps."""
+    if child.ended:
+        return
+    try:
+        os.kill(child.pid, signal.CTRL_BREAK_EVENT)
+    except (OSError, SystemError):
+        pass  # it has ended, or has no console: the kill after the grace will do
+
+
+def may_end(child: Child) -> bool:  # noqa: ARG001 - we made it, so we may
+    """Tell whether the system lets us kill it."""
+    return True
+
+
+def has_ended(child: Child) -> bool:
+    """Tell whether the process is over."""
+    child.ended = child.ended or child.poll() is not None
+    return child.ended
+
+
+def reap(child: Child) -> Departure:
+    """Take the exit code and the CPU times of the whole tree."""
+    code = child.poll()
+    assert code is not None, "reaped while it runs"
+    if child.job is None:
+        return Departure(Exited(code % 2**32))
+    account = child.job.account()
+    return Departure(Exited(code % 2**32), account.user_time / 1e7, account.kernel_time / 1e7)
+
+
+class Trees:
+    """The process trees of all live attempts, each in its job."""
+
+    adopts = True
+
+    def __init__(self, run_id: str) -> None:  # noqa: ARG002 - jobs need no cookie
+        self._children: Dict[Key, Child] = {}
+        self._leftovers: Dict[Key, int] = {}
+
+    def add(self, key: Key, child: Child) -> None:
+        """Take a child that was just started; `remove` gives it back."""
+        self._children[key] = child
+        self._leftovers[key] = 0
+
+    def remove(self, key: Key) -> None:
+        """Forget an attempt, and release its job."""
+        del self._leftovers[key]
+        job = self._children.pop(key).job
+        if job is not None:
+            job.close()
+
+    def look(self) -> None:
+        """Nothing is adopted on Windows."""
+
+    def main_ended(self, key: Key) -> None:
+        """The job knows by itself."""
+
+    def others(self, key: Key) -> int:
+        """Return how many of the attempt's processes beside the main one live."""
+        child = self._children[key]
+        if child.job is None:
+            return len(_living_descendants(child.pid))
+        active = int(child.job.account().active_processes)
+        return max(0, active if child.ended else active - 1)
+
+    def leftovers(self, key: Key) -> int:
+        """Return how many processes had to be killed after the main one had ended."""
+        return self._leftovers[key]
+
+    def kill(self, key: Key) -> Left:
+        """End the whole tree; `fresh` is 0, since nothing can escape from a job."""
+        child = self._children[key]
+        others = self.others(key)
+        if child.ended:
+            self._leftovers[key] = max(self._leftovers[key], others)
+        if child.job is not None:
+            child.job.end()
+        else:
+            _end_without_job(child)
+        return Left(others + (not child.ended), 0)
+
+    def end_rest(self, limit_s: float) -> List[int]:  # noqa: ARG002 - nothing is left
+        """Return the pids of what could not be ended: none, what is in a job ends with it."""
+        return []
+
+    def close(self) -> None:
+        """Release every job; what is still in one ends."""
+        for key in list(self._children):
+            self.remove(key)
+
+
+def _living_descendants(pid: int) -> List[int]:
+    return machine.descendants(pid)
+
+
+def _end_without_job(child: Child) -> None:
+    """Kill by walking: only where a job of somebody else's does not let us have one."""
+    for pid in _living_descendants(child.pid):
+        _terminate(pid)
+    child.terminate()
+
+
+def _terminate(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGTERM)  # on Windows this is TerminateProcess
+    except OSError:
+        pass  # gone
+
+
+# --- exits ---------------------------------------------------------------------------------------
+
+
+class WindowsExits:
+    """A waiting thread per child, and a queue."""
+
+    def __init__(self) -> None:
+        self._ended: SimpleQueue[Optional[int]] = SimpleQueue()  # None: somebody called
+        self._threads: Dict[int, threading.Thread] = {}
+
+    def watch(self, pid: int) -> None:
+        """Say when this child has ended."""
+        handle = _winapi.OpenProcess(_SYNCHRONIZE, False, pid)
+        thread = threading.Thread(target=self._wait_for, args=(pid, handle), daemon=True)
+        self._threads[pid] = thread
+        thread.start()
+
+    def _wait_for(self, pid: int, handle: int) -> None:
+        _winapi.WaitForSingleObject(handle, _winapi.INFINITE)
+        _winapi.CloseHandle(handle)
+        self._ended.put(pid)
+
+    def forget(self, pid: int) -> None:
+        """Stop watching."""
+        self._threads.pop(pid, None)
+
+    def watch_fd(self, fd: int) -> None:
+        """Nothing: on Windows, whoever has news calls `wake`."""
+
+    def wait(self, timeout_s: Optional[float]) -> Notice:
+        """Block until there is something to say."""
+        pids: List[int] = []
+        called = False
+        limit_s = _LONGEST_WAIT_S if timeout_s is None else min(timeout_s, _LONGEST_WAIT_S)
+        try:
+            item = self._ended.get(timeout=max(0.0, limit_s))
+            while True:
+                if item is None:
+                    called = True
+                elif item in self._threads:
+                    pids.append(item)
+                item = self._ended.get_nowait()
+        except Empty:
+            return Notice(pids, called)
+
+    def wake(self) -> None:
+        """Make `wait` return."""
+        self._ended.put(None)
+
+    def close(self) -> None:
+        """Release everything."""
+        for thread in self._threads.values():
+            thread.join(0.1)
+
+
+def exit_notifier(way: str = "") -> ExitNotifier:  # noqa: ARG001 - there is but one
+    """Return the way that this system has."""
+    return WindowsExits()
