@@ -11,14 +11,16 @@ from typing import List, Optional
 
 from survey.files import fail, sources_in, standard_library, written_whole
 
+OWN = "own"  # stands for the standard library of the interpreter that runs this
+
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Write the list; 2 if there is nothing to list."""
     parser = argparse.ArgumentParser(prog="survey.names", description=__doc__)
-    parser.add_argument("--lib", default="", help="folder to look in (default: our own library)")
+    parser.add_argument("--lib", default=OWN, help="folder to look in (default: our own library)")
     parser.add_argument("--out", required=True, type=Path, help="file to write")
     options = parser.parse_args(argv)
-    library = Path(options.lib).resolve() if options.lib else standard_library()
+    library = Path(options.lib).resolve() if options.lib != OWN else standard_library()
     if not library.is_dir():
         return fail(f"{library}: no such folder")
     sources = sources_in(library)

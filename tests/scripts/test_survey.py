@@ -146,7 +146,7 @@ def test_a_list_that_would_be_the_same_is_not_touched(tmp_path):
 def test_the_own_library_is_listed_by_default(tmp_path):
     out = tmp_path / "names.txt"
 
-    assert names.main(["--lib=", "--out", str(out)]) == 0
+    assert names.main(["--lib=own", "--out", str(out)]) == 0
 
     found = {Path(line).name for line in out.read_text(encoding="utf-8").splitlines()}
     assert {"json", "abc.py"} <= found
