@@ -97,12 +97,16 @@ def files_of(output: OutputSpec) -> List[str]:
     """
     if output.kind == "glob":
         return sorted(set(_glob(output.path)))
+    # Without the slash: Windows calls "file/" an invalid name. With its own: one spelling a file.
+    path = output.path
+    if output.kind == "folder":
+        path = path.replace("/", os.sep).rstrip(os.sep) or os.sep
     try:
-        is_folder = stat.S_ISDIR(os.stat(output.path).st_mode)
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
     except _MISSING:
         return []
     if is_folder:
-        return sorted(_files_below(output.path))
+        return sorted(_files_below(path))
     return [] if output.kind == "folder" else [output.path]
 
 

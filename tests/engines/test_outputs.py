@@ -85,7 +85,7 @@ def test_an_output_made_by_the_attempt_is_vouched_for(tmp_path, put):
 
     assert found.problem == ""
     (reading,) = found.outputs
-    assert (reading.path, reading.size) == (os.path.normpath(path), 4)
+    assert (os.path.normpath(reading.path), reading.size) == (path, 4)
     assert reading.mtime_ns == os.stat(path).st_mtime_ns
     assert reading.sha256 is not None
 
