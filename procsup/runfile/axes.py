@@ -10,10 +10,10 @@ from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Tu
 
 from procsup.runfile import ambiguity
 from procsup.runfile.keys import check_new_name
-from procsup.runfile.lines import KeyPath
 from procsup.runfile.patterns import Glob, is_capture, read_glob
 from procsup.runfile.problems import (
     Faults,
+    KeyPath,
     Problems,
     Wrong,
     below,
@@ -167,7 +167,7 @@ def _two_ways(glob: Glob, two: ambiguity.Reading) -> str:
     return (
         f"`{glob.source}` can read the path `{glob.below_base(two.path)}` in two ways:"
         f" {one_way} or {other_way}; a wildcard also matches what divides it from the next one,"
-        " unless that is a /"
+        " unless that is a / ({x:?} is just one character)"
     )
 
 

@@ -1,11 +1,10 @@
 """The command line and environment of one unit, rendered from the templates of its stage."""
 
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.host.names import ArgumentLimits, argument_limits, is_bare_name
-from procsup.runfile.lines import KeyPath
-from procsup.runfile.problems import Wrong
+from procsup.runfile.problems import KeyPath, Wrong
 from procsup.runfile.recipe import Placed, Recipe
 
 _SURELY_FITS = 7_000  # characters, which are at most four bytes each
@@ -49,7 +48,8 @@ class CommandMaker:
         """Fill in the values of one unit; `Misplaced` if one does not fit."""
         front = _arguments(self._recipe.program.prefix, values)
         back = _arguments(self._back, values)
-        return Command(tuple(front), tuple(back), self._fixed_env or self._env(values))
+        env = self._env(values) if self._fixed_env is None else self._fixed_env
+        return Command(tuple(front), tuple(back), env)
 
     def started(self, command: Command, cwd: str) -> Tuple[str, ...]:
         """Return the argv as the system gets it; a program with a slash is found from `cwd`."""
@@ -60,11 +60,11 @@ class CommandMaker:
         self._check_size(argv, command.env)
         return argv
 
-    def _constant_env(self) -> Dict[str, str]:
+    def _constant_env(self) -> Optional[Dict[str, str]]:
+        """Return the environment if all units share it: one for all of them."""
         texts = {name: placed.template.constant for name, placed in self._recipe.env.items()}
-        if any(text is None for text in texts.values()):
-            return {}
-        return {name: text for name, text in texts.items() if text is not None}
+        fixed = {name: text for name, text in texts.items() if text is not None}
+        return fixed if len(fixed) == len(texts) else None
 
     def _env(self, values: Mapping[str, Any]) -> Dict[str, str]:
         return {name: _one(placed, values) for name, placed in self._recipe.env.items()}
@@ -96,14 +96,21 @@ def _size_bytes(text: str) -> int:
 def _arguments(placed: Sequence[Placed], values: Mapping[str, Any]) -> List[str]:
     done: List[str] = []
     for one in placed:
-        if not one.template.fields:
-            done.append(one.template.render(values))
-            continue
-        try:
-            done += one.template.render_all(values)
-        except Wrong as wrong:
-            raise Misplaced(one.at, wrong) from None
+        template = one.template
+        if template.constant is not None:
+            done.append(template.constant)
+        elif template.alone is None:
+            done.append(_one(one, values))
+        else:
+            done += _several(one, values)
     return done
+
+
+def _several(placed: Placed, values: Mapping[str, Any]) -> List[str]:
+    try:
+        return placed.template.render_all(values)
+    except Wrong as wrong:
+        raise Misplaced(placed.at, wrong) from None
 
 
 def _one(placed: Placed, values: Mapping[str, Any]) -> str:

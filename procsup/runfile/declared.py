@@ -4,15 +4,18 @@ import os
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from procsup.core.spec import OutputSpec
-from procsup.runfile.lines import KeyPath
 from procsup.runfile.patterns import has_wildcards, read_glob
-from procsup.runfile.problems import Faults, Wrong, below, each, each_of, expected, show
+from procsup.runfile.problems import Faults, KeyPath, Wrong, below, each, each_of, expected, show
 from procsup.runfile.scope import PATH, FileSet, Kind, Many, Scope
 from procsup.runfile.template import Files, Template
-from procsup.runfile.values import fields, filled, truth
+from procsup.runfile.values import Fields, filled, truth
 from procsup.runfile.walk import find, why_nothing
 
 _OUTPUT_KEYS = ("path", "empty", "optional", "unchanged")
+
+
+_NO_FILES = Files(())
+_NO_TABLE = Files((), {})
 
 
 class Item(NamedTuple):
@@ -109,16 +112,13 @@ def read_outputs(value: Any) -> Wanted:
 def _output(at: KeyPath, name: Optional[str], value: Any) -> Item:
     if not isinstance(value, dict):
         return _item(at, name, value)
-    table = fields(value, _OUTPUT_KEYS, "path")
-    flags = [key for key in table if key != "path"]
-    faults = Faults()
-    for flag in flags:
-        with faults.below(flag):
-            truth(table[flag])
-    faults.raise_if_any()
-    with below("path"):
-        item = _item(at, name, table["path"])
-    return item._replace(flags={flag: table[flag] for flag in flags})
+    table = Fields(value, _OUTPUT_KEYS, "path")
+    flags = {key: table.take(key, truth, False) for key in _OUTPUT_KEYS if key != "path"}
+    item = table.take("path", lambda path: _item(at, name, path), None)
+    table.raise_if_any()
+    if item is None:
+        raise AssertionError("a missing path is a fault")
+    return item._replace(flags=flags)
 
 
 def check_wanted(wanted: Wanted, scope: Scope) -> None:
@@ -139,6 +139,8 @@ class Finder:
 
     def files(self, wanted: Wanted, values: Mapping[str, Any], *, empty_ok: bool) -> Files:
         """Return a unit's inputs as written, globs replaced by what they match now."""
+        if not wanted.items:
+            return _NO_TABLE if wanted.is_table else _NO_FILES
         paths: List[str] = []
         named: Dict[str, Union[str, Tuple[str, ...]]] = {}
         for item in wanted.items:

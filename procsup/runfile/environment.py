@@ -3,7 +3,7 @@
 from typing import Any, Dict, List, Tuple
 
 from procsup.runfile import values as v
-from procsup.runfile.problems import Problems, Wrong, each_of, expected, listing, show
+from procsup.runfile.problems import Problems, Wrong, each, each_of, expected, listing, show
 from procsup.runfile.recipe import Placed
 from procsup.runfile.scope import Scope
 from procsup.runfile.table import StageTable
@@ -27,7 +27,18 @@ def read_env(table: StageTable, scope: Scope, problems: Problems) -> Dict[str, P
 def read_secrets(table: StageTable) -> Tuple[str, ...]:
     """Read the names of variables that are passed through."""
     none: Tuple[str, ...] = ()
-    return table.take("secrets", v.texts, none)
+    return table.take("secrets", _names, none)
+
+
+def _names(value: Any) -> Tuple[str, ...]:
+    return tuple(each(v.a_list(value, "names of variables"), _name))
+
+
+def _name(value: Any) -> str:
+    name = v.filled(value)
+    if "=" in name:
+        raise Wrong("expected the name of a variable only: its value is never written down")
+    return name
 
 
 def _entries(value: Any, scope: Scope) -> List[Tuple[str, Template]]:

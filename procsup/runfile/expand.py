@@ -15,7 +15,7 @@ from procsup.runfile.declared import Finder, output_files, output_specs, rendere
 from procsup.runfile.fingerprint import Identity, fingerprint
 from procsup.runfile.problems import Problems, Wrong, expected
 from procsup.runfile.recipe import Recipe, Surroundings
-from procsup.runfile.template import Files
+from procsup.runfile.template import Files, Template
 
 _T = TypeVar("_T")
 
@@ -23,6 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=-]+")
 _ENOUGH_PROBLEMS = 20
 _LONGEST_NAME = 80
+_NOTHING: Dict[str, Any] = {}  # one for all units
 _LIST_FILE = "{inputs.file}"  # what a fingerprint sees of the path of a list
 
 
@@ -92,7 +93,7 @@ class _Maker:
         self._from_paths = tuple(inputs_from)
         self._from = Files(tuple(self._relative(path) for path in inputs_from))
         self._base = {**around.values, "scratch": SCRATCH}
-        self._shared: Dict[str, str] = {}
+        self._cwd = self._path(recipe.cwd, {}) if recipe.cwd.constant is not None else None
 
     def try_make(self, index: int, row: Row, problems: Problems) -> Optional[UnitSpec]:
         """Return one unit; None if its values do not fit the templates, which is noted."""
@@ -106,10 +107,9 @@ class _Maker:
         recipe = self._recipe
         values: Dict[str, Any] = {**self._base, **row, "index": index}
         unit_id = self._at("id", lambda: self._id(row, values))
-        cwd = self._at("cwd", lambda: self._absolute(rendered_path(recipe.cwd, values)))
-        cwd = self._shared.setdefault(cwd, cwd)
+        cwd = self._cwd or self._at("cwd", lambda: self._path(recipe.cwd, values))
         values["inputs"] = inputs = self._inputs(values)
-        values["depends"] = depends = self._at("depends", lambda: self._wanted("depends", values))
+        values["depends"] = depends = self._wanted("depends", values)
         values["outputs"] = outputs = self._at(
             "outputs", lambda: output_files(recipe.outputs, values)
         )
@@ -135,9 +135,11 @@ class _Maker:
             stdin=stdin,
             stdout=streams.get("stdout"),
             stderr=streams.get("stderr"),
-            cpus=self._at("cpus", lambda: self._cpus(values)),
-            memory_bytes=self._at("memory", lambda: self._memory_bytes(values)),
-            lists={list_path: real["inputs"].paths} if list_path else {},
+            cpus=self._at("cpus", lambda: self._cpus(values)) if recipe.cpus else 1.0,
+            memory_bytes=(
+                self._at("memory", lambda: self._memory_bytes(values)) if recipe.memory else None
+            ),
+            lists={list_path: real["inputs"].paths} if list_path else _NOTHING,
         )
 
     def _at(self, key: str, make: Callable[[], _T]) -> _T:
@@ -163,6 +165,9 @@ class _Maker:
     def _absolute(self, path: str) -> str:
         return os.path.normpath(os.path.join(self._around.folder, path))
 
+    def _path(self, template: Template, values: Mapping[str, Any]) -> str:
+        return self._absolute(rendered_path(template, values))
+
     def _absolute_text(self, path: str) -> str:
         return self._absolute(path) + ("/" if path.endswith("/") else "")
 
@@ -183,31 +188,33 @@ class _Maker:
         if self._recipe.spec.inputs_from is not None:
             files = self._from
         else:
-            files = self._at("inputs", lambda: self._wanted("inputs", values))
-        files.file = _LIST_FILE if self._lists else None
-        odd = [path for path in files.paths if "\n" in path] if self._lists else []
+            files = self._wanted("inputs", values)
+        if not self._lists:
+            return files
+        odd = [path for path in files.paths if "\n" in path]
         if odd:
             message = f"{_LIST_FILE} has one path a line, and this one has a line break: {odd[0]!r}"
             raise Misplaced(self._recipe.place("inputs"), Wrong(message))
-        return files
+        return Files(files.paths, files.named, _LIST_FILE)
 
     def _wanted(self, key: str, values: Mapping[str, Any]) -> Files:
         wanted = self._recipe.inputs if key == "inputs" else self._recipe.depends
-        return self._finder.files(wanted, values, empty_ok=self._recipe.empty_ok)
+        empty_ok = self._recipe.empty_ok
+        return self._at(key, lambda: self._finder.files(wanted, values, empty_ok=empty_ok))
 
     def _absolute_inputs(self, inputs: Files) -> Tuple[str, ...]:
-        if inputs is self._from:
+        if inputs.paths is self._from.paths:
             return self._from_paths
         return tuple([self._absolute(path) for path in inputs.paths])
 
     def _names(self, inputs: Files) -> Dict[str, Any]:
         if inputs.named is None:
-            return {}
+            return _NOTHING
         return dict(inputs.mapped(self._absolute, None).named or {})
 
     def _stream(self, key: str, values: Mapping[str, Any]) -> str:
         template = self._recipe.streams[key]
-        return self._at(key, lambda: self._absolute(rendered_path(template, values)))
+        return self._at(key, lambda: self._path(template, values))
 
     def _real_values(
         self, values: Dict[str, Any], cwd: str, list_path: Optional[str]
@@ -259,9 +266,7 @@ class _Maker:
 
     def _cpus(self, values: Mapping[str, Any]) -> float:
         template = self._recipe.cpus
-        if template is None:
-            return 1.0
-        number = v.cpus(template.render(values))
+        number = v.cpus(template.render(values)) if template else 1.0
         if number is None:
             number = self._capacity.cpus
         elif self._recipe.spec.pin == "cpus" and number != int(number):
@@ -270,9 +275,7 @@ class _Maker:
 
     def _memory_bytes(self, values: Mapping[str, Any]) -> Optional[int]:
         template = self._recipe.memory
-        if template is None:
-            return None
-        size = v.memory_bytes(template.render(values))
+        size = v.memory_bytes(template.render(values)) if template else None
         return self._capacity.memory_bytes if size is None else size
 
 

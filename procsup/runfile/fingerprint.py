@@ -7,6 +7,7 @@ from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 from procsup.runfile.values import written
 
 _DIGITS = 32
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # ASCII: lone surrogates survive
 
 
 class Identity(NamedTuple):
@@ -32,8 +33,7 @@ def fingerprint(identity: Identity) -> str:
         list(identity.depends),
         identity.stdin,
     ]
-    text = json.dumps(content, separators=(",", ":"))
-    return hashlib.sha256(text.encode("ascii")).hexdigest()[:_DIGITS]
+    return hashlib.sha256(_encode(content).encode("ascii")).hexdigest()[:_DIGITS]
 
 
 def _sorted(table: Mapping[str, Any]) -> List[Any]:

@@ -3,8 +3,7 @@
 import re
 from typing import AbstractSet, Any, Mapping, Optional, Tuple
 
-from procsup.runfile.lines import KeyPath
-from procsup.runfile.problems import Problems, Wrong, did_you_mean, show
+from procsup.runfile.problems import KeyPath, Problems, Wrong, did_you_mean, show
 
 RUN_KEYS: Tuple[str, ...] = (
     "name",

@@ -6,11 +6,10 @@ something to complain about. The text is known to be valid: a parser has accepte
 
 import bisect
 import re
-from typing import Dict, List, Tuple, Union
+from typing import Dict, List
 
+from procsup.runfile.problems import KeyPath
 from procsup.runfile.reading import parse
-
-KeyPath = Tuple[Union[str, int], ...]
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BARE_KEY = re.compile(r"[^\s.=\]\"'#]+")

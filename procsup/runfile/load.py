@@ -9,8 +9,7 @@ from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.runfile.expand import expand
 from procsup.runfile.graph import all_upstream
-from procsup.runfile.lines import KeyPath
-from procsup.runfile.problems import Problems
+from procsup.runfile.problems import KeyPath, Problems
 from procsup.runfile.reading import Source, read_source
 from procsup.runfile.recipe import Recipe, Surroundings
 from procsup.runfile.registry import Registry
@@ -71,7 +70,11 @@ class Loaded:
         """Return the units of these stages; RunFileError has all problems of all of them."""
         problems = self._problems()
         units = {name: self._expand(name, capacity, {}, problems) for name in self.early_stages()}
+        for name, made in units.items():
+            self._registry.check_inputs(self._recipes[name], made, problems)
         problems.raise_if_any()
+        if not any(stage.late for stage in self.spec.stages):
+            self._registry.forget_units()
         return units
 
     def expand(self, stage: str, capacity: Capacity, outputs: UpstreamOutputs) -> List[UnitSpec]:
@@ -81,6 +84,7 @@ class Loaded:
         """
         problems = self._problems()
         units = self._expand(stage, capacity, outputs, problems)
+        self._registry.check_inputs(self._recipes[stage], units, problems)
         problems.raise_if_any()
         return units
 

@@ -73,6 +73,17 @@ def has_wildcards(template: Template) -> bool:
     return any(isinstance(part, str) and _WILDCARD.search(part) for part in template.parts)
 
 
+def tokens_of(path: str) -> List[Token]:
+    """Return a path with wildcards, taken as it is, as one row of tokens."""
+    tokens: List[Token] = []
+    for token in _wildcards(path):
+        follows_deep = bool(tokens) and tokens[-1] == DEEP
+        if isinstance(token, str) and follows_deep:
+            token = token[1:]  # the slash is part of what the wildcard stands for
+        tokens += [token] if token else []
+    return [*tokens, _ANY_NAME] if tokens and tokens[-1] == DEEP else tokens
+
+
 def is_capture(field: Field) -> bool:
     """Tell whether a placeholder of a glob captures."""
     return field.spec in ("*", "**", "?")

@@ -1,6 +1,5 @@
 """What is wrong with a run file, collected so that all of it can be said at once."""
 
-import difflib
 import json
 import re
 from contextlib import contextmanager
@@ -19,10 +18,11 @@ from typing import (
 )
 
 from procsup.errors import RunFileError
-from procsup.runfile.lines import KeyPath, lines_of
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN_LENGTH = 60
+
+KeyPath = Tuple[Union[str, int], ...]
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -76,6 +76,8 @@ class Problems:
         """Raise RunFileError with every problem, each with file, line and key path."""
         if not self._found:
             return
+        from procsup.runfile.lines import lines_of  # a good file needs no lines
+
         lines = lines_of(self._text)
         placed = sorted(((_line(lines, at), at, text) for at, text in self._found), key=_by_line)
         shown = [f"{self._file}:{line}: {_prefix(at)}{text}" for line, at, text in placed]
@@ -127,6 +129,8 @@ def expected(what: str, value: Any) -> Wrong:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean ...?)``, or nothing if no known word is near."""
+    import difflib  # for messages only
+
     by_lower = {name.lower().replace("_", "-"): name for name in known}
     near = difflib.get_close_matches(word.lower().replace("_", "-"), by_lower, n=1, cutoff=0.6)
     return f" (did you mean `{by_lower[near[0]]}`?)" if near else ""

@@ -11,7 +11,7 @@ from procsup.runfile.problems import Wrong, each, expected, show
 from procsup.runfile.reading import WrittenFloat
 from procsup.runfile.scope import Scope
 from procsup.runfile.template import Template
-from procsup.runfile.values import a_list, filled, text, written
+from procsup.runfile.values import a_list, filled, scalar, written
 
 _MODULE = re.compile(r"[^\W\d][\w-]*(?:\.[^\W\d][\w-]*)*")
 _VERSION = re.compile(r"\d+(?:\.\d+)?")
@@ -83,9 +83,9 @@ def command(scope: Scope) -> Callable[[Any], Tuple[Template, ...]]:
 
 
 def _argument(value: Any) -> str:
-    if isinstance(value, (bool, int, float)):
-        return written(value)
-    return text(value)
+    if isinstance(value, (dict, list)):
+        raise expected("text or a number", value)
+    return written(scalar(value))
 
 
 def _split(line: str) -> str:

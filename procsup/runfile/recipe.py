@@ -5,7 +5,7 @@ from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tu
 from procsup.core.spec import StageSpec
 from procsup.runfile.axes import Axis
 from procsup.runfile.declared import Wanted
-from procsup.runfile.lines import KeyPath
+from procsup.runfile.problems import KeyPath
 from procsup.runfile.template import Template
 
 

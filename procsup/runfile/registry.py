@@ -4,17 +4,27 @@ Also: no stage may look, by a glob, at what another one makes without waiting fo
 """
 
 import os
+import re
 import threading
-from typing import Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import (
+    Dict,
+    FrozenSet,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Pattern,
+    Tuple,
+)
 
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.host.names import path_key
 from procsup.runfile.ambiguity import find_common_path
-from procsup.runfile.lines import KeyPath
-from procsup.runfile.patterns import DEEP, Glob, Token, Wild, read_glob
-from procsup.runfile.problems import Problems
+from procsup.runfile.patterns import Glob, Token, Wild, read_glob, tokens_of
+from procsup.runfile.problems import KeyPath, Problems
 from procsup.runfile.recipe import Recipe
-from procsup.runfile.template import Template
 
 _ENOUGH_PROBLEMS = 20
 
@@ -26,9 +36,17 @@ class _Look(NamedTuple):
     at: KeyPath
     glob: Glob
     base: str
+    regex: Pattern[str]  # of what is below the base, as `path_key` has it
+
+    def sees(self, key: str) -> bool:
+        """Tell whether the glob matches a path, of which the key is given."""
+        base = path_key(self.base.rstrip(os.sep) + os.sep)
+        below = key[len(base) :].replace(os.sep, "/")
+        return key.startswith(base) and self.regex.fullmatch(below) is not None
 
     def tokens(self) -> List[Token]:
-        return [self.base.replace(os.sep, "/") + "/", *self.glob.tokens()]
+        """Return the glob with its base as one row of tokens."""
+        return [self.base.replace(os.sep, "/").rstrip("/") + "/", *self.glob.tokens()]
 
 
 class Registry:
@@ -51,6 +69,11 @@ class Registry:
         """Take a path for a stamp or the like; return who has it already."""
         return self._marks.setdefault(path_key(path), owner)
 
+    def forget_units(self) -> None:
+        """Let go of all units: there will be no more to compare them with."""
+        self._outputs.clear()
+        self._declared.clear()
+
     def add_looks(self, recipe: Recipe, values: Mapping[str, object]) -> None:
         """Note the globs of a stage that are the same for all its units."""
         for axis in recipe.axes:
@@ -65,7 +88,9 @@ class Registry:
 
     def _add_look(self, stage: str, at: KeyPath, glob: Glob) -> None:
         base = os.path.normpath(os.path.join(self._folder, glob.base))
-        self._looks.append(_Look(stage, at, glob, base))
+        flags = re.IGNORECASE if path_key("A") == path_key("a") else 0
+        regex = re.compile(glob.regex.pattern, flags)
+        self._looks.append(_Look(stage, at, glob, base, regex))
 
     def add(self, recipe: Recipe, units: Iterable[UnitSpec], problems: Problems) -> None:
         """Take in the units of a stage; what is there twice, or looked at too early, is noted."""
@@ -94,7 +119,6 @@ class Registry:
                 elif output.kind != "file":
                     self._declared[recipe.spec.name].append((output, unit.id))
             yield from self._take_streams(recipe, unit)
-            yield from self._inputs_made_elsewhere(recipe, unit)
 
     def _take_streams(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
         if unit.stdout is None and unit.stderr is None:
@@ -130,15 +154,22 @@ class Registry:
 
     # --- who looks at what ---------------------------------------------------------------
 
-    def _inputs_made_elsewhere(
-        self, recipe: Recipe, unit: UnitSpec
+    def check_inputs(self, recipe: Recipe, units: Iterable[UnitSpec], problems: Problems) -> None:
+        """Note inputs that another stage makes, which this one does not wait for."""
+        with self._lock:
+            if set(self._outputs) - self._upstream[recipe.spec.name] - {recipe.spec.name}:
+                for problem in _first(self._made_elsewhere(recipe, units)):
+                    problems.add(*problem)
+
+    def _made_elsewhere(
+        self, recipe: Recipe, units: Iterable[UnitSpec]
     ) -> Iterator[Tuple[KeyPath, str]]:
-        if len(self._outputs) < 2 or recipe.spec.inputs_from is not None:
-            return
-        for path in (*unit.inputs, *unit.depends):
-            maker = self._maker_of(path, recipe.spec.name)
-            if maker is not None:
-                yield recipe.place("inputs"), _not_waited_for(self._shown(path), maker)
+        for unit in units:
+            for key, paths in (("inputs", unit.inputs), ("depends", unit.depends)):
+                for path in paths:
+                    maker = self._maker_of(path, recipe.spec.name)
+                    if maker is not None:
+                        yield recipe.place(key), _not_waited_for(self._shown(path), maker)
 
     def _maker_of(self, path: str, stage: str) -> Optional[str]:
         key = path_key(path)
@@ -159,14 +190,9 @@ class Registry:
                         yield look.at, self._too_early(look, maker, path)
 
     def _seen(self, look: _Look, maker: str) -> Optional[str]:
-        base = path_key(look.base.rstrip(os.sep) + os.sep)
         for path in self._outputs[maker]:
-            if path.startswith(base):
-                below = path[len(base) :].replace(os.sep, "/")
-                if look.glob.split(below) is not None and not self._is_own_source(
-                    look, maker, path
-                ):
-                    return path
+            if look.sees(path) and not self._is_own_source(look, maker, path):
+                return path
         for output, _ in self._declared[maker]:
             common = find_common_path(look.tokens(), _tokens(output))
             if common is not None:
@@ -202,12 +228,7 @@ def _not_waited_for(path: str, maker: str) -> str:
 
 def _tokens(output: OutputSpec) -> List[Token]:
     path = output.path.replace(os.sep, "/")
-    if output.kind == "folder":
-        return [path, Wild("**", "")]
-    glob = read_glob(Template(path.replace("{", "{{").replace("}", "}}")), {})
-    if not any(token == DEEP or isinstance(token, Wild) for token in glob.tokens()):
-        return [path]
-    return [glob.base.rstrip("/") + "/", *glob.tokens()]
+    return [path, Wild("**", "")] if output.kind == "folder" else tokens_of(path)
 
 
 def _first(problems: Iterator[Tuple[KeyPath, str]]) -> List[Tuple[KeyPath, str]]:

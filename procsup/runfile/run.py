@@ -17,8 +17,16 @@ from procsup.runfile.keys import (
     check_run_name,
     check_stage_name,
 )
-from procsup.runfile.lines import KeyPath
-from procsup.runfile.problems import Faults, Problems, Wrong, did_you_mean, each, expected, listing
+from procsup.runfile.problems import (
+    Faults,
+    KeyPath,
+    Problems,
+    Wrong,
+    did_you_mean,
+    each,
+    expected,
+    listing,
+)
 from procsup.runfile.reading import Source
 from procsup.runfile.recipe import Recipe, Surroundings
 from procsup.runfile.scope import TEXT, Kind, Many, Scope
@@ -37,7 +45,7 @@ _RUN_SETTINGS: Dict[str, Tuple[str, Callable[[Any], Any]]] = {
     "keep-logs": ("keep_logs", v.word("all", "failed")),
     "share": ("share", v.word("none", "group", "all")),
 }
-_CAPACITY = ("cpus", "memory")
+_CAPACITY: Dict[str, Callable[[Any], Any]] = {"cpus": v.cpus, "memory": v.memory_bytes}
 _OF_A_STAGE = {
     key: "it belongs into [stage.NAME], or into [defaults] for all stages"
     for key in (*STAGE_KEYS, *LATER_KEYS)
@@ -248,8 +256,9 @@ def _capacity(value: Any) -> CapacitySpec:
             hint = did_you_mean(key, _CAPACITY)
             later = "resources of other names are not there yet in this version of procsup"
             faults.add((key,), f"unknown key{hint}" if hint else later)
+    amounts: Dict[str, Any] = {}
+    for key, convert in _CAPACITY.items():
+        with faults.below(key):
+            amounts[key] = convert(value[key]) if key in value else None
     faults.raise_if_any()
-    return CapacitySpec(
-        cpus=v.field(value, "cpus", v.cpus, None),
-        memory_bytes=v.field(value, "memory", v.memory_bytes, None),
-    )
+    return CapacitySpec(amounts["cpus"], amounts["memory"])

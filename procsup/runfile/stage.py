@@ -274,9 +274,11 @@ class _StageReader:
     def _one_after(self, value: Any) -> After:
         if not isinstance(value, dict):
             return After(self._stage(value))
-        table = v.fields(value, ("stage", "when"), "stage")
-        when = v.field(table, "when", v.word("succeeded", "finished"), "succeeded")
-        return After(v.field(table, "stage", self._stage, ""), when)
+        table = v.Fields(value, ("stage", "when"), "stage")
+        when = table.take("when", v.word("succeeded", "finished"), "succeeded")
+        after = After(table.take("stage", self._stage, ""), when)
+        table.raise_if_any()
+        return after
 
 
 def _require_whole(number: float) -> None:

@@ -3,8 +3,7 @@
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, TypeVar
 
 from procsup.runfile.declared import path_text
-from procsup.runfile.lines import KeyPath
-from procsup.runfile.problems import Problems, Wrong, each
+from procsup.runfile.problems import KeyPath, Problems, Wrong, each
 from procsup.runfile.recipe import Placed
 from procsup.runfile.scope import Scope
 from procsup.runfile.template import Template

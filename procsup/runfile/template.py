@@ -117,7 +117,7 @@ class Field(NamedTuple):
 
     def text(self, values: Mapping[str, Any]) -> str:
         """Write what the placeholder stands for."""
-        value = self.value(values)
+        value = self.value(values) if self.steps else values[self.name]
         if not self.spec:
             return value if isinstance(value, str) else written(value)
         try:
@@ -129,7 +129,7 @@ class Field(NamedTuple):
 class Template:
     """Text whose placeholders are known; `Wrong` if it cannot be read."""
 
-    __slots__ = ("fields", "parts", "source")
+    __slots__ = ("alone", "constant", "fields", "parts", "source")
 
     def __init__(self, source: str) -> None:
         if "\0" in source:
@@ -137,28 +137,16 @@ class Template:
         self.source = source
         self.parts: Tuple[Union[str, Field], ...] = tuple(_parts(source))
         self.fields = tuple(part for part in self.parts if isinstance(part, Field))
-
-    @property
-    def constant(self) -> Optional[str]:
-        """The text itself if it has no placeholders."""
-        if self.fields:
-            return None
-        return "".join(part for part in self.parts if isinstance(part, str))
-
-    @property
-    def alone(self) -> Optional[Field]:
-        """The placeholder, if the text is nothing but one."""
-        if len(self.parts) == 1 and self.fields and not self.fields[0].spec:
-            return self.fields[0]
-        return None
-
-    @property
-    def literal(self) -> str:
-        """The text with a NUL for each placeholder."""
-        return "".join(part if isinstance(part, str) else "\0" for part in self.parts)
+        # The text itself if it has no placeholders.
+        self.constant: Optional[str] = None if self.fields else "".join(map(str, self.parts))
+        # The placeholder, if the text is nothing but one.
+        is_alone = len(self.parts) == 1 and self.fields and not self.fields[0].spec
+        self.alone: Optional[Field] = self.fields[0] if is_alone else None
 
     def render(self, values: Mapping[str, Any]) -> str:
         """Fill in the values; `Wrong` if one does not fit."""
+        if self.constant is not None:
+            return self.constant
         return "".join(
             [part if isinstance(part, str) else part.text(values) for part in self.parts]
         )

@@ -10,7 +10,6 @@ from procsup.core.spec import RETRY_ON, OnFailure, Retry
 from procsup.runfile.problems import (
     Faults,
     Wrong,
-    below,
     did_you_mean,
     each,
     expected,
@@ -211,27 +210,31 @@ def plain(value: Any) -> Any:
     return float(value) if isinstance(value, WrittenFloat) else value
 
 
-def fields(value: Any, known: Sequence[str], required: str) -> Dict[str, Any]:
-    """Accept a table of these keys, of which one must be there."""
-    if not isinstance(value, dict):
-        raise expected(f"a table with {listing(known)}", value)
-    faults = Faults()
-    for key in value:
-        if key not in known:
-            hint = did_you_mean(key, known)
-            faults.add((key,), f"unknown key{hint}, expected {listing(known)}")
-    if required not in value:
-        faults.add((), f"`{required}` is missing")
-    faults.raise_if_any()
-    return value
+class Fields:
+    """A table of few keys, of which one must be there; its faults are raised together."""
 
+    def __init__(self, value: Any, known: Sequence[str], required: str) -> None:
+        if not isinstance(value, dict):
+            raise expected(f"a table with {listing(known)}", value)
+        self._table: Dict[str, Any] = value
+        self._faults = Faults()
+        for key in value:
+            if key not in known:
+                hint = did_you_mean(key, known)
+                self._faults.add((key,), f"unknown key{hint}, expected {listing(known)}")
+        if required not in value:
+            self._faults.add((), f"`{required}` is missing")
 
-def field(table: Dict[str, Any], key: str, convert: Callable[[Any], _T], default: _T) -> _T:
-    """Convert one entry of a table, if it is there."""
-    if key not in table:
+    def take(self, key: str, convert: Callable[[Any], _T], default: _T) -> _T:
+        """Convert one entry, if it is there."""
+        if key in self._table:
+            with self._faults.below(key):
+                return convert(self._table[key])
         return default
-    with below(key):
-        return convert(table[key])
+
+    def raise_if_any(self) -> None:
+        """Raise what was wrong with the table and its entries."""
+        self._faults.raise_if_any()
 
 
 def retries(value: Any) -> Retry:
@@ -240,13 +243,15 @@ def retries(value: Any) -> Retry:
         if not isinstance(value, (int, str)):
             raise expected("a number of retries or a table with `times`", value)
         return Retry(times=whole(0)(value))
-    table = fields(value, ("times", "on", "delay", "memory"), "times")
-    return Retry(
-        times=field(table, "times", whole(0), 0),
-        on=field(table, "on", _verdicts, RETRY_ON),
-        delay_s=field(table, "delay", duration_s, 0.0),
-        memory_factor=field(table, "memory", _factor, 1.0),
+    table = Fields(value, ("times", "on", "delay", "memory"), "times")
+    retry = Retry(
+        times=table.take("times", whole(0), 0),
+        on=table.take("on", _verdicts, RETRY_ON),
+        delay_s=table.take("delay", duration_s, 0.0),
+        memory_factor=table.take("memory", _factor, 1.0),
     )
+    table.raise_if_any()
+    return retry
 
 
 def _verdicts(value: Any) -> Tuple[Verdict, ...]:
@@ -267,10 +272,12 @@ def on_failure(value: Any) -> OnFailure:
     choose = word("finish", "drain", "stop")
     if not isinstance(value, dict):
         return OnFailure(do=choose(value))
-    table = fields(value, ("do", "at"), "do")
+    table = Fields(value, ("do", "at"), "do")
     first: _Threshold = (1, None)
-    count, fraction = field(table, "at", _threshold, first)
-    return OnFailure(field(table, "do", choose, "finish"), count, fraction)
+    count, fraction = table.take("at", _threshold, first)
+    policy = OnFailure(table.take("do", choose, "finish"), count, fraction)
+    table.raise_if_any()
+    return policy
 
 
 def _threshold(value: Any) -> _Threshold:
