@@ -81,6 +81,7 @@ def run(
     arguments += [] if jobs is None else [f"--jobs={jobs}"]
     arguments += [] if dir is None else [f"--dir={os.fspath(dir)}"]
     arguments += ["--fresh"] if fresh else []
+    arguments += ["--quiet"] if progress == "none" else []
     return _manifest_of(run_attached([*arguments, "--", os.fspath(file)]), check=check)
 
 

@@ -72,6 +72,7 @@ class Manifest:
             raise self._begun_again()
         head, units = read_file(self.path)
         if (head.run_id, head.journal) != (self.head.run_id, self.head.journal):
+            next(units, None)  # a generator that never began would leave its file open
             raise self._begun_again()
         yield from units
 

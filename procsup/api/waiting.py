@@ -241,8 +241,9 @@ class _Wait:
         time.sleep(_LOOK_S if left_s is None else min(_LOOK_S, left_s))
 
     def _too_late(self) -> WaitTimeout:
-        after = show_duration(self._limits.timeout_s or 0.0)
-        return WaitTimeout(f"{self._what()}: not final after {after}; the run is not touched")
+        limit_s = self._limits.timeout_s
+        when = f"after {show_duration(limit_s)}" if limit_s else "yet"
+        return WaitTimeout(f"{self._what()}: not final {when}; the run is not touched")
 
     def _what(self) -> str:
         return self._run if self._stage is None else f"{self._run}, stage {self._stage}"

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Sequence
 import click
 
 from procsup.cli.group import cli
-from procsup.console.terminal import ReaderGone, pay, say
+from procsup.console.terminal import ReaderGone, give_up_stdout, pay, say
 from procsup.core.text import visible
 from procsup.errors import ProcsupError, RecordError, RunFileError, UsageError
 
@@ -17,9 +17,12 @@ INTERNAL = ProcsupError.exit_code
 
 def carry_out(arguments: Sequence[str]) -> int:
     """Carry out a command line; every exception becomes a message and its exit code."""
+    arguments = list(arguments) or ["--help"]
     as_json = wants_json(arguments)
     try:
-        code = cli.main(list(arguments), prog_name="procsup", standalone_mode=False)
+        # Not `cli.main`: its own treatment of broken pipes would end a run's verb with exit 1.
+        with cli.make_context("procsup", list(arguments)) as context:
+            code = cli.invoke(context)
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as error:
         return error.exit_code
@@ -27,7 +30,8 @@ def carry_out(arguments: Sequence[str]) -> int:
         return _fail(UsageError(_usage(error)), as_json=as_json)
     except (click.Abort, KeyboardInterrupt):
         return die_by_interrupt()
-    except ReaderGone:
+    except (ReaderGone, BrokenPipeError):
+        give_up_stdout()
         return 0
     except ProcsupError as error:
         return _fail(error, as_json=as_json)

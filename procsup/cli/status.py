@@ -74,7 +74,7 @@ def _text(status: Status) -> List[str]:
 
 
 def _data(status: Status) -> Dict[str, Any]:
-    owner = status.owner
+    owner = status.owner if status.state in ("running", "starting") else None
     return {
         "run_id": status.history.run_id,
         "name": status.name,

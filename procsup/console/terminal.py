@@ -53,10 +53,10 @@ def pay(*lines: str) -> None:
         stream.write(fit_for(stream, "".join(line + "\n" for line in lines)))
         stream.flush()
     except BrokenPipeError:
-        _give_up_stdout()
+        give_up_stdout()
         raise ReaderGone from None
     except (OSError, ValueError) as error:
-        _give_up_stdout()
+        give_up_stdout()
         raise RecordError(f"stdout: {error}: what was asked for could not be written") from error
 
 
@@ -72,16 +72,19 @@ def pay_bytes(chunks: Iterable[bytes]) -> None:
             raw.write(chunk)
         raw.flush()
     except BrokenPipeError:
-        _give_up_stdout()
+        give_up_stdout()
         raise ReaderGone from None
     except OSError as error:
-        _give_up_stdout()
+        give_up_stdout()
         raise RecordError(f"stdout: {error}: what was asked for could not be written") from error
 
 
-def _give_up_stdout() -> None:
-    # What is left in its buffer would fail again when the interpreter flushes it at exit, and
-    # that would end in a traceback and exit code 120.
+def give_up_stdout() -> None:
+    """Write no more to stdout.
+
+    What is left in its buffer would fail again when the interpreter flushes it at exit, and that
+    would end in a traceback and exit code 120.
+    """
     try:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
