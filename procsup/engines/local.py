@@ -95,6 +95,7 @@ class LocalEngine:
         self._scratch: Dict[AttemptId, str] = {}
         self._facts: List[Fact] = []
         self._looked_at = 0.0
+        self._closed = False
         self.survivors: Tuple[int, ...] = ()
 
     # --- the seam ----------------------------------------------------------------------------
@@ -179,6 +180,9 @@ class LocalEngine:
 
         What cannot be ended within 10 s is left behind, its pids in `survivors`.
         """
+        if self._closed:
+            return
+        self._closed = True
         for attempt in list(self._live):
             self.kill(attempt)
         limit = self._clock.now() + _UNKILLABLE_S + 1.0

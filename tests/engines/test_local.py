@@ -1,0 +1,566 @@
+"""The local engine with real children: exits, environment, files, measurements."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict
+
+import pytest
+
+from procsup.core.events import Ended, Sampled, Started
+from procsup.core.outcome import Exited, NotStarted, Signaled, Vanished
+from procsup.core.spec import SCRATCH, OutputSpec
+from procsup.engines.child import temporary_output
+from tests.support.engines import PROGRAM, Bench
+
+posix_only = pytest.mark.skipif(os.name == "nt", reason="signals and sessions are POSIX")
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux' affinity")
+
+
+# --- exits ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [0, 1, 7, 255])
+def test_an_exit_code_is_told_as_it_was(tmp_path: Path, code: int) -> None:
+    with Bench(tmp_path) as bench:
+        end = bench.wait_for(bench.misbehave("u", "exit_with", str(code)))
+
+    assert Exited(code) == end.exit
+
+
+@posix_only
+@pytest.mark.parametrize("signum", [signal.SIGTERM, 9, 11])
+def test_a_death_by_signal_is_told_as_such(tmp_path: Path, signum: int) -> None:
+    with Bench(tmp_path) as bench:
+        end = bench.wait_for(bench.misbehave("u", "die_by", str(int(signum))))
+
+    assert Signaled(int(signum)) == end.exit
+
+
+@posix_only
+def test_five_hundred_short_units_at_once_all_tell_their_exit(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        attempts = [
+            bench.start(f"u{number}", ("sh", "-c", f"exit {number % 256}")) for number in range(500)
+        ]
+        codes = [bench.wait_for(attempt).exit for attempt in attempts]
+
+        assert [Exited(number % 256) for number in range(500)] == codes
+        assert 500 == sum(isinstance(fact, Ended) for fact in bench.facts)
+
+
+@posix_only
+def test_an_inherited_ignored_sigchld_never_makes_a_success(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with Bench(tmp_path) as bench:
+            end = bench.wait_for(bench.misbehave("u", "exit_with", "7"))
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+    assert isinstance(end.exit, Vanished)
+    assert "exit status" in end.exit.reason
+
+
+@posix_only
+def test_an_exit_status_that_somebody_else_took_is_unknown(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        attempt = bench.misbehave("u", "exit_with", "0")
+        os.waitpid(bench.wait_until(lambda: _pid(bench)), 0)
+        end = bench.wait_for(attempt)
+
+    assert isinstance(end.exit, Vanished)
+
+
+def _pid(bench: Bench) -> int:
+    return next((fact.pid for fact in bench.facts if isinstance(fact, Started)), 0)
+
+
+def test_times_and_pid_are_those_of_the_process(tmp_path: Path) -> None:
+    before = time.time()
+    with Bench(tmp_path) as bench:
+        end = bench.wait_for(bench.start("u", (sys.executable, "-S", "-c", "sum(range(3000000))")))
+
+    assert end.started is not None
+    assert end.wall_s is not None
+    assert before <= end.started <= end.at <= time.time()
+    assert 0 < end.wall_s < 20
+    assert end.pid == next(fact.pid for fact in bench.facts if isinstance(fact, Started))
+    if os.name != "nt":
+        assert end.usage.cpu_user_s is not None
+        assert 0 < end.usage.cpu_user_s < 20
+
+
+# --- environment -----------------------------------------------------------------------------
+
+
+def _environment_of(tmp_path: Path, order: Dict[str, Any], **settings: Any) -> Dict[str, str]:
+    with Bench(tmp_path, **settings) as bench:
+        attempt = bench.misbehave("u", "show_environment", **order)
+        assert Exited(0) == bench.wait_for(attempt).exit
+        found = json.loads(bench.output(attempt))
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_unit_learns_who_it_is_and_what_it_was_granted(tmp_path: Path) -> None:
+    env = _environment_of(
+        tmp_path,
+        {"number": 3, "index": 5, "cpus": 1.5, "memory_bytes": 1024},
+        environment={"PROCSUP_UNIT_FILE": "/of/the/outer/run", "PROCSUP_GPUS": "7"},
+        run_id="the-run",
+    )
+
+    found = {name: value for name, value in env.items() if name.startswith("PROCSUP_")}
+    assert found == {
+        "PROCSUP_RUN": "the-run",
+        "PROCSUP_STAGE": "s",
+        "PROCSUP_UNIT": "u",
+        "PROCSUP_INDEX": "5",
+        "PROCSUP_ATTEMPT": "3",
+        "PROCSUP_CPUS": "1.5",
+        "PROCSUP_MEMORY_BYTES": "1024",
+    }
+
+
+def test_declared_variables_win_over_inherited_ones(tmp_path: Path) -> None:
+    env = _environment_of(
+        tmp_path, {"env": {"A": "declared"}}, environment={"A": "inherited", "B": "inherited"}
+    )
+
+    assert ("declared", "inherited") == (env["A"], env["B"])
+
+
+def test_python_units_get_thread_caps_unless_somebody_chose_them(tmp_path: Path) -> None:
+    env = _environment_of(
+        tmp_path,
+        {"cpus": 2.0, "env": {"MKL_NUM_THREADS": "8"}},
+        stage={"is_python": True},
+        environment={"OMP_NUM_THREADS": "3"},
+    )
+
+    assert "2" == env["OPENBLAS_NUM_THREADS"] == env["NUMBA_NUM_THREADS"]
+    assert ("3", "8") == (env["OMP_NUM_THREADS"], env["MKL_NUM_THREADS"])
+    assert "1" == env["PYTHONUNBUFFERED"] == env["PYTHONFAULTHANDLER"]
+
+
+def test_less_than_one_cpu_is_one_thread(tmp_path: Path) -> None:
+    env = _environment_of(tmp_path, {"cpus": 0.25}, stage={"is_python": True})
+
+    assert "1" == env["BLIS_NUM_THREADS"]
+
+
+def test_other_units_get_no_python_habits(tmp_path: Path) -> None:
+    env = _environment_of(tmp_path, {})
+
+    assert "OPENBLAS_NUM_THREADS" not in env or "OPENBLAS_NUM_THREADS" in os.environ
+
+
+def test_the_stages_python_path_comes_before_the_inherited_one(tmp_path: Path) -> None:
+    env = _environment_of(
+        tmp_path, {}, stage={"pythonpath": ("/a", "/b")}, environment={"PYTHONPATH": "/c"}
+    )
+
+    assert os.pathsep.join(("/a", "/b", "/c")) == env["PYTHONPATH"]
+
+
+def test_nothing_of_the_inherited_environment_is_written_down(tmp_path: Path) -> None:
+    secret = "a-sentinel-that-is-secret"
+    with Bench(
+        tmp_path,
+        stage={"unit_file": True, "scratch": True, "secrets": ("TOKEN",)},
+        environment={"TOKEN": secret},
+    ) as bench:
+        attempts = [bench.misbehave("u", "exit_with", "7"), bench.start("v", ("/no/such",))]
+        ends = [bench.wait_for(attempt) for attempt in attempts]
+
+    assert secret not in repr(ends)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if secret.encode() in path.read_bytes()]
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def test_streams_go_to_logs_of_their_own_and_stdin_is_empty(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        attempt = bench.misbehave("u", "show_everything")
+        end = bench.wait_for(attempt)
+
+    assert "out\n\n" == bench.output(attempt)
+    assert "err\n" == bench.errors(attempt)
+    assert ("logs/s/u.1.out", "logs/s/u.1.err") == (end.stdout_path, end.stderr_path)
+    if os.name != "nt":
+        assert 0o600 == bench.log_paths(attempt, "s")[0].stat().st_mode & 0o777
+
+
+def test_merged_logs_are_one_file(tmp_path: Path) -> None:
+    with Bench(tmp_path, spec={"logs": "merged"}) as bench:
+        attempt = bench.misbehave("u", "show_everything")
+        end = bench.wait_for(attempt)
+
+    assert {"out", "err"} <= set(bench.output(attempt).split())
+    assert ("logs/s/u.1.out", None) == (end.stdout_path, end.stderr_path)
+    assert not bench.log_paths(attempt, "s")[1].exists()
+
+
+def test_stdin_may_be_a_file(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("from the file")
+    with Bench(tmp_path) as bench:
+        attempt = bench.misbehave("u", "show_everything", stdin=str(tmp_path / "in.txt"))
+        bench.wait_for(attempt)
+
+    assert "from the file" in bench.output(attempt)
+
+
+def test_a_named_stdout_is_written_beside_its_target_until_it_is_published(tmp_path: Path) -> None:
+    target = tmp_path / "made" / "out.txt"
+    with Bench(tmp_path) as bench:
+        attempt = bench.misbehave("u", "show_everything", stdout=str(target))
+        end = bench.wait_for(attempt)
+
+    assert str(target) == end.stdout_path
+    assert not target.exists()
+    assert "out" in temporary_output(target, attempt).read_text()
+    assert target.parent / ".out.txt.procsup-1" == temporary_output(target, attempt)
+
+
+def test_a_failed_attempt_leaves_its_named_stdout_in_the_logs(tmp_path: Path) -> None:
+    target = tmp_path / "out.txt"
+    with Bench(tmp_path) as bench:
+        argv = (sys.executable, "-S", "-c", "print('half'); raise SystemExit(1)")
+        attempt = bench.start("u", argv, stdout=str(target))
+        end = bench.wait_for(attempt)
+
+    assert "logs/s/u.1.out" == end.stdout_path
+    assert "half" == bench.output(attempt).strip()
+    assert not temporary_output(target, attempt).exists()
+
+
+def test_folders_of_outputs_and_lists_of_inputs_are_there_at_the_start(tmp_path: Path) -> None:
+    names = tmp_path / "run" / "lists" / "u.txt"
+    made = tmp_path / "a" / "b" / "made.txt"
+    argv = (
+        sys.executable,
+        "-S",
+        "-c",
+        f"open({str(made)!r}, 'w').write(open({str(names)!r}).read())",
+    )
+    outputs = (OutputSpec(str(made)), OutputSpec(str(tmp_path / "g" / "*.csv"), kind="glob"))
+    with Bench(tmp_path) as bench:
+        attempt = bench.start("u", argv, outputs=outputs, lists={str(names): ("one", "two")})
+        assert Exited(0) == bench.wait_for(attempt).exit
+
+    assert "one\ntwo\n" == made.read_text()
+    assert (tmp_path / "g").is_dir()
+
+
+def test_readings_from_before_the_start_last_until_they_are_forgotten(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.txt", tmp_path / "new.txt"
+    old.write_text("old")
+    before = old.stat()
+    outputs = (OutputSpec(str(old)), OutputSpec(str(new)))
+    argv = (sys.executable, "-S", "-c", f"open({str(old)!r}, 'w'); open({str(new)!r}, 'w')")
+    with Bench(tmp_path) as bench:
+        attempt = bench.start("u", argv, outputs=outputs)
+        bench.wait_for(attempt)
+        readings = bench.engine.readings_before(attempt)
+        bench.engine.forget(attempt)
+
+        assert {} == bench.engine.readings_before(attempt)
+    stamp = readings[str(old)]
+    assert stamp is not None
+    assert (before.st_mtime_ns, 3) == stamp[2:]
+    assert readings[str(new)] is None
+
+
+def test_a_scratch_folder_lasts_until_its_attempt_is_judged(tmp_path: Path) -> None:
+    argv = (sys.executable, "-S", "-c", "import sys, os; print(sys.argv[1], os.environ['HERE'])")
+    with Bench(tmp_path, stage={"scratch": True}) as bench:
+        attempt = bench.start("u", (*argv, f"{SCRATCH}/x"), env={"HERE": SCRATCH})
+        assert Exited(0) == bench.wait_for(attempt).exit
+        failed = bench.misbehave("v", "exit_with", "1")
+        bench.wait_for(failed)
+
+    scratch = str(tmp_path / "run" / "scratch" / "s.u.1")
+    assert f"{scratch}/x {scratch}" == bench.output(attempt).strip()
+    assert not Path(scratch).exists()
+    assert (tmp_path / "run" / "scratch" / "s.v.1").is_dir()
+
+
+def test_a_unit_file_tells_all_that_is_known_of_the_unit(tmp_path: Path) -> None:
+    argv = (
+        sys.executable,
+        "-S",
+        "-c",
+        "import os; print(open(os.environ['PROCSUP_UNIT_FILE']).read())",
+    )
+    outputs = (OutputSpec(str(tmp_path / "x.json"), name="json", optional=True),)
+    with Bench(tmp_path, stage={"unit_file": True}) as bench:
+        attempt = bench.start("u", argv, parameters={"p": 1}, outputs=outputs, inputs=())
+        assert Exited(0) == bench.wait_for(attempt).exit
+        found = json.loads(bench.output(attempt))
+
+    assert ("u", {"p": 1}, 1) == (found["unit"], found["parameters"], found["attempt"])
+    assert "json" == found["outputs"][0]["name"]
+
+
+@posix_only
+@pytest.mark.parametrize("kind", ["symlink", "fifo", "hard link"])
+def test_a_log_that_somebody_planted_is_refused(tmp_path: Path, kind: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    with Bench(tmp_path) as bench:
+        log = bench.log_paths(bench.order("u", ()).attempt, "s")[0]
+        log.parent.mkdir(parents=True)
+        if kind == "symlink":
+            log.symlink_to(victim)
+        elif kind == "fifo":
+            os.mkfifo(log)
+        else:
+            os.link(victim, log)
+        end = bench.wait_for(bench.start("u", ("true",)))
+
+    assert isinstance(end.exit, NotStarted)
+    assert str(log) in end.exit.reason
+    assert "precious" == victim.read_text()
+
+
+# --- what cannot be started ------------------------------------------------------------------------
+
+
+def _made(folder: Path, name: str, content: bytes, mode: int) -> str:
+    path = folder / name
+    path.write_bytes(content)
+    path.chmod(mode)
+    return str(path)
+
+
+@posix_only
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("empty", "the command is empty"),
+        ("not on path", "program 'no-such-program' was not found on PATH"),
+        ("missing", "program '/no/such' does not exist"),
+        ("folder", "is a folder"),
+        ("not executable", "is not executable"),
+        ("no format", "neither a binary of this system nor starts with '#!'"),
+        ("bad shebang", "asks for an interpreter that cannot run: '/no/such/sh'"),
+        ("nul", "contains a NUL character"),
+        ("too long", "too long"),
+        ("surrogate", "surrogates not allowed"),
+        ("cwd missing", "working folder '/no/such' does not exist"),
+        ("cwd is a file", "is not a folder"),
+        ("stdin missing", "stdin: '/no/such': No such file"),
+    ],
+)
+def test_what_cannot_be_started_says_what_which_and_why(
+    tmp_path: Path, kind: str, words: str
+) -> None:
+    plain = _made(tmp_path, "plain", b"x", 0o644)
+    argv, settings = {
+        "empty": ((), {}),
+        "not on path": (("no-such-program",), {}),
+        "missing": (("/no/such",), {}),
+        "folder": ((str(tmp_path),), {}),
+        "not executable": ((plain,), {}),
+        "no format": ((_made(tmp_path, "text", b"echo\n", 0o755),), {}),
+        "bad shebang": ((_made(tmp_path, "script", b"#!/no/such/sh\n", 0o755),), {}),
+        "nul": (("true", "a\0b"), {}),
+        "too long": (("true", "x" * 10_000_000), {}),
+        "surrogate": (("true", "\ud800"), {}),
+        "cwd missing": (("true",), {"cwd": "/no/such"}),
+        "cwd is a file": (("true",), {"cwd": plain}),
+        "stdin missing": (("true",), {"stdin": "/no/such"}),
+    }[kind]
+    with Bench(tmp_path) as bench:
+        end = bench.wait_for(bench.start("u", argv, **settings))  # type: ignore[arg-type]
+
+        assert isinstance(end.exit, NotStarted)
+        assert words in end.exit.reason
+        assert not end.exit.passing
+        assert not any(path.exists() for path in bench.log_paths(end.attempt, "s"))
+
+
+@posix_only
+def test_a_relative_program_is_looked_for_in_the_units_folder(tmp_path: Path) -> None:
+    _made(tmp_path, "prog", b"#!/bin/sh\nexit 5\n", 0o755)
+    with Bench(tmp_path) as bench:
+        assert Exited(5) == bench.wait_for(bench.start("u", ("./prog",))).exit
+
+
+@posix_only
+def test_a_program_is_looked_for_in_the_units_own_path(tmp_path: Path) -> None:
+    _made(tmp_path, "prog", b"#!/bin/sh\nexit 5\n", 0o755)
+    with Bench(tmp_path) as bench:
+        attempt = bench.start("u", ("prog",), env={"PATH": f"{tmp_path}:/bin:/usr/bin"})
+
+        assert Exited(5) == bench.wait_for(attempt).exit
+
+
+@posix_only
+def test_a_shortage_of_files_passes_and_leaks_nothing(tmp_path: Path) -> None:
+    import resource
+
+    with Bench(tmp_path) as bench:
+        assert Exited(0) == bench.wait_for(bench.start("first", ("true",))).exit
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        probe = os.dup(0)
+        os.close(probe)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (probe + 2, limits[1]))
+            ends = [bench.wait_for(bench.start("u", ("true",), number=n)) for n in range(1, 20)]
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+        reasons = [end.exit for end in ends]
+        assert all(isinstance(r, NotStarted) and r.passing for r in reasons), reasons
+        again = os.dup(0)
+        os.close(again)
+        assert probe == again
+        assert Exited(0) == bench.wait_for(bench.start("last", ("true",))).exit
+
+
+# --- affinity and samples ----------------------------------------------------------------------------
+
+
+@linux_only
+def test_a_pinned_unit_has_its_cpus_from_its_first_instruction(tmp_path: Path) -> None:
+    own = os.sched_getaffinity(0)
+    cpu = max(own)
+    with Bench(tmp_path) as bench:
+        attempt = bench.misbehave("u", "show_affinity", cpu_ids=(cpu,))
+        end = bench.wait_for(attempt)
+
+    assert str(cpu) == bench.output(attempt).strip()
+    assert ([cpu], [cpu], ()) == tuple(
+        getattr(end.usage.affinity, name) for name in ("granted", "observed", "drift")
+    )
+    assert own == os.sched_getaffinity(0)
+
+
+@linux_only
+def test_cpus_that_are_not_there_do_not_keep_a_unit_from_running(tmp_path: Path) -> None:
+    own = os.sched_getaffinity(0)
+    with Bench(tmp_path) as bench:
+        end = bench.wait_for(bench.misbehave("u", "show_affinity", cpu_ids=(1000,)))
+
+    assert Exited(0) == end.exit
+    assert [1000] == end.usage.affinity.granted
+    assert sorted(own) == end.usage.affinity.observed
+    assert 1 == len(end.usage.affinity.drift)
+
+
+@linux_only
+@pytest.mark.skipif(
+    len(os.sched_getaffinity(0)) < 2 if sys.platform == "linux" else True,
+    reason="one CPU cannot drift",
+)
+@pytest.mark.parametrize("on_drift", ["record", "warn", "restore"])
+def test_a_drift_is_noticed_and_told_if_somebody_wants_to_know(
+    tmp_path: Path, on_drift: str
+) -> None:
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    with Bench(tmp_path, stage={"on_drift": on_drift}, sampling=True) as bench:
+        attempt = bench.misbehave("u", "drift_to", str(second), cpu_ids=(first,))
+        live = bench.engine._live[attempt]
+        bench.wait_until(lambda: live.watched.drift)
+        bench.wait_until(lambda: live.watched.samples > 1)
+        now = os.sched_getaffinity(live.child.pid)
+        bench.engine.kill(attempt)
+        end = bench.wait_for(attempt)
+
+    told = [fact.drifted_to for fact in bench.facts if isinstance(fact, Sampled)]
+    assert ([] if on_drift == "record" else [[second]]) == told
+    assert {first if on_drift == "restore" else second} == now
+    assert [[second]] == [cpus for _, cpus in end.usage.affinity.drift]
+    assert [first, second] == end.usage.affinity.observed
+
+
+@posix_only
+def test_a_sample_sees_the_memory_of_the_tree(tmp_path: Path) -> None:
+    with Bench(tmp_path, sampling=True) as bench:
+        attempt = bench.misbehave("u", "take_memory", "80000000")
+        bench.wait_until_it_says(attempt, "ready")
+        live = bench.engine._live[attempt]
+        seen = live.watched.samples
+        bench.wait_until(lambda: live.watched.samples > seen + 1)
+        bench.engine.kill(attempt)
+        usage = bench.wait_for(attempt).usage
+
+    assert usage.peak_memory_bytes is not None
+    assert 80_000_000 < usage.peak_memory_bytes < 200_000_000
+    assert ("sampled", 1) == (usage.peak_memory_source, usage.peak_processes)
+    assert usage.samples >= 2
+    assert usage.sample_interval_s is not None
+    assert 0.1 < usage.sample_interval_s < 5
+
+
+@posix_only
+def test_the_memory_of_a_short_unit_is_unknown_or_its_own_but_never_ours(tmp_path: Path) -> None:
+    import resource
+
+    with Bench(tmp_path) as bench:
+        small = bench.wait_for(bench.start("u", ("true",))).usage
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        code = f"bytearray({own} + 50_000_000)"
+        big = bench.wait_for(bench.start("v", (sys.executable, "-S", "-c", code))).usage
+
+    assert (None, None) == (small.peak_memory_bytes, small.peak_memory_source)
+    assert big.peak_memory_bytes is not None
+    assert "rusage" == big.peak_memory_source
+    assert own + 50_000_000 < big.peak_memory_bytes < own + 200_000_000
+
+
+# --- being called ------------------------------------------------------------------------------------
+
+
+@posix_only
+def test_a_readable_descriptor_ends_the_wait_and_a_closed_one_does_so_once(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with Bench(tmp_path) as bench:
+        bench.engine.watch_fd(reading)
+        os.write(writing, b"x")
+        assert [] == bench.engine.wait(time.monotonic() + 1000)
+        assert b"x" == os.read(reading, 10)
+        os.close(writing)
+        assert [] == bench.engine.wait(time.monotonic() + 1000)
+
+        until = time.monotonic() + 0.05
+        bench.engine.wait(until)
+        assert time.monotonic() >= until
+    os.close(reading)
+
+
+@posix_only
+def test_inherited_descriptors_are_open_in_the_unit(tmp_path: Path) -> None:
+    fd = os.open(str(tmp_path / "lock"), os.O_CREAT | os.O_RDWR)
+    with Bench(tmp_path, inherited_fds=(fd,)) as bench:
+        end = bench.wait_for(
+            bench.start("u", (sys.executable, "-S", "-c", f"import os; os.write({fd}, b'here')"))
+        )
+    os.close(fd)
+
+    assert Exited(0) == end.exit
+    assert b"here" == (tmp_path / "lock").read_bytes()
+
+
+@posix_only
+def test_a_blocked_signal_mask_is_not_inherited(tmp_path: Path) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+    try:
+        with Bench(tmp_path) as bench:
+            attempt = bench.start("u", (sys.executable, "-S", PROGRAM, "sleep"))
+            bench.wait_until_it_says(attempt, "ready")
+            bench.engine.stop(attempt)
+            end = bench.wait_for(attempt)
+        assert {signal.SIGTERM} == signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    assert Signaled(signal.SIGTERM) == end.exit

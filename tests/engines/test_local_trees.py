@@ -1,0 +1,210 @@
+"""The local engine ends whole trees: an attempt is over when nothing of it is left."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+from procsup.core.outcome import Exited, Signaled
+from procsup.host import system
+from tests.support.engines import PROGRAM, Bench, is_alive
+
+posix_only = pytest.mark.skipif(os.name == "nt", reason="signals and sessions are POSIX")
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="orphans come to us on Linux only")
+
+
+@pytest.fixture(params=[""] if os.name == "nt" else ["", "threads"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    with Bench(tmp_path, exits=system.exit_notifier(request.param)) as one:
+        yield one
+    assert () == one.engine.survivors
+
+
+def _left_of(bench: Bench) -> int:
+    """Count the living processes with this run's cookie, whoever is their parent now."""
+    import psutil
+
+    run = f"run-{bench.folder.name}"
+    found = 0
+    for process in psutil.process_iter():
+        try:
+            ours = process.environ().get("PROCSUP_RUN") == run
+            found += ours and process.status() != psutil.STATUS_ZOMBIE
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+@posix_only
+def test_a_stop_is_a_term_to_the_main_process(bench: Bench) -> None:
+    attempt = bench.misbehave("u", "sleep")
+    bench.wait_until_it_says(attempt, "ready")
+    bench.engine.stop(attempt)
+
+    assert Signaled(signal.SIGTERM) == bench.wait_for(attempt).exit
+
+
+@posix_only
+def test_what_ignores_the_stop_dies_by_the_kill(bench: Bench) -> None:
+    attempt = bench.misbehave("u", "ignore_term")
+    bench.wait_until_it_says(attempt, "ready")
+    bench.engine.stop(attempt)
+    bench.facts += bench.engine.wait(time.monotonic() + 0.05)
+    assert bench.end_of(attempt) is None
+    bench.engine.kill(attempt)
+
+    assert Signaled(signal.SIGKILL) == bench.wait_for(attempt).exit
+
+
+@posix_only
+def test_a_stopped_process_hears_the_stop(bench: Bench) -> None:
+    import psutil
+
+    attempt = bench.misbehave("u", "be_stopped")
+    process = psutil.Process(bench.engine._live[attempt].child.pid)
+    bench.wait_until(lambda: process.status() == psutil.STATUS_STOPPED)
+    bench.engine.stop(attempt)
+
+    assert Exited(3) == bench.wait_for(attempt).exit
+
+
+def test_a_child_that_is_left_behind_is_ended_and_counted(bench: Bench) -> None:
+    attempt = bench.misbehave("u", "leave_child")
+    end = bench.wait_for(attempt)
+
+    assert Exited(0) == end.exit
+    assert 1 == end.usage.leftovers
+    assert not is_alive(bench.pid_it_said(attempt))
+
+
+def test_a_kill_takes_the_children_along(bench: Bench) -> None:
+    attempt = bench.misbehave("u", "keep_child")
+    bench.wait_until_it_says(attempt, "ready")
+    child = bench.pid_it_said(attempt)
+    bench.engine.kill(attempt)
+    bench.wait_for(attempt)
+
+    assert not is_alive(child)
+
+
+@linux_only
+@pytest.mark.parametrize("how", ["daemonize", "daemonize_scrubbed"])
+def test_a_daemon_is_ended_with_its_unit(bench: Bench, how: str) -> None:
+    attempt = bench.misbehave("u", how)
+    end = bench.wait_for(attempt)
+
+    assert Exited(0) == end.exit
+    assert 1 == end.usage.leftovers
+    assert not is_alive(bench.pid_it_said(attempt))
+
+
+@linux_only
+def test_a_daemon_lives_as_long_as_its_own_unit_whatever_else_ends(bench: Bench) -> None:
+    keeper = bench.misbehave("keeper", "daemonize_and_sleep")
+    daemon = bench.pid_it_said(keeper)
+    bench.wait_until_it_says(keeper, "ready")
+    for number in range(1, 4):
+        assert Exited(0) == bench.wait_for(bench.start("other", ("true",), number=number)).exit
+
+    assert is_alive(daemon)
+    bench.engine.kill(keeper)
+    bench.wait_for(keeper)
+    assert not is_alive(daemon)
+
+
+@linux_only
+def test_a_fork_runner_is_caught(bench: Bench) -> None:
+    attempt = bench.misbehave("u", "run_and_fork", "2000")
+    bench.wait_for(attempt)
+
+    assert 0 == _left_of(bench)
+
+
+@linux_only
+def test_a_branching_bomb_is_defused(bench: Bench) -> None:
+    attempt = bench.misbehave("u", "breed", "6")
+    bench.wait_until_it_says(attempt, "ready")
+    bench.engine.kill(attempt)
+    bench.wait_for(attempt)
+
+    assert 0 == _left_of(bench)
+
+
+@posix_only
+def test_who_holds_the_output_open_delays_nothing(bench: Bench) -> None:
+    begun = time.monotonic()
+    bench.wait_for(bench.start("u", ("sh", "-c", "sleep 25 &")))
+
+    assert time.monotonic() - begun < 10
+    assert 0 == _left_of(bench)
+
+
+@posix_only
+def test_a_unit_that_kills_its_group_hits_only_itself(bench: Bench) -> None:
+    end = bench.wait_for(bench.start("u", ("sh", "-c", "kill -9 0; sleep 20")))
+
+    assert Signaled(9) == end.exit
+
+
+@posix_only
+def test_a_hung_python_leaves_its_stacks_in_its_log(tmp_path: Path) -> None:
+    with Bench(tmp_path, stage={"is_python": True}) as bench:
+        attempt = bench.misbehave("u", "hang")
+        bench.wait_until_it_says(attempt, "ready")
+        bench.engine.stop(attempt, dump=True)
+        end = bench.wait_for(attempt)
+
+    assert Signaled(signal.SIGABRT) == end.exit
+    assert "in deep_in_thought" in bench.errors(attempt)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("core")]
+
+
+@posix_only
+def test_a_dump_is_polite_to_what_catches_the_stop_and_insists_later(tmp_path: Path) -> None:
+    with Bench(tmp_path, stage={"is_python": True}) as bench:
+        code = (
+            "import signal, time; signal.signal(signal.SIGTERM, lambda *_: print('heard'));"
+            "print('ready')\nwhile True: time.sleep(30)"
+        )
+        attempt = bench.start("u", (sys.executable, "-c", code))
+        bench.wait_until_it_says(attempt, "ready")
+        bench.engine.stop(attempt, dump=True)
+        bench.wait_until_it_says(attempt, "heard")
+        bench.engine.stop(attempt, dump=True, insist=True)
+        end = bench.wait_for(attempt)
+
+    assert Signaled(signal.SIGABRT) == end.exit
+    assert "most recent call first" in bench.errors(attempt)
+
+
+@linux_only
+def test_closing_ends_every_tree(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        keeper = bench.misbehave("keeper", "daemonize_and_sleep")
+        pids = [bench.pid_it_said(keeper)]
+        for number in range(4):
+            attempt = bench.misbehave(f"u{number}", "keep_child")
+            pids.append(bench.pid_it_said(attempt))
+
+    assert () == bench.engine.survivors
+    assert [] == [pid for pid in pids if is_alive(pid)]
+    assert 0 == _left_of(bench)
+
+
+@posix_only
+def test_processes_of_somebody_else_in_this_process_are_left_alone(bench: Bench) -> None:
+    before = subprocess.Popen([sys.executable, "-S", PROGRAM, "sleep"], stdout=subprocess.DEVNULL)
+    bench.wait_for(bench.misbehave("u", "leave_child"))
+    during = subprocess.Popen([sys.executable, "-S", PROGRAM, "sleep"], stdout=subprocess.DEVNULL)
+    bench.wait_for(bench.misbehave("v", "leave_child"))
+    bench.engine.close()
+
+    assert (None, None) == (before.poll(), during.poll())
+    for process in (before, during):
+        process.kill()
+        process.wait()
