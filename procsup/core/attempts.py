@@ -275,7 +275,8 @@ def _shortage_delay_s(unit: Unit) -> float:
 
 def _has_files(unit: Unit) -> bool:
     spec = unit.spec
-    return bool(spec.outputs or spec.inputs or spec.depends or spec.stdout or spec.stderr)
+    given = spec.inputs or spec.depends or spec.stdin
+    return bool(given or spec.outputs or spec.stdout or spec.stderr)
 
 
 def _launch(unit: Unit, attempt: AttemptId, at: float, placement: Placement) -> Launch:
