@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 PRESS_S = 0.2  # closer together they are one press: a terminal and a wrapper both send it
 _PRESSES_TO_KILL = 3
 _LIMIT_S = 5.0  # for ending the trees; a process in uninterruptible sleep would hold us for ever
-_STOP_FIRST_S = 0.3  # trees that breed faster than they are killed are stopped first
 _ROUND_S = 0.005
 _SI_KERNEL = 0x80  # siginfo: sent by the terminal, so to the whole foreground group (Linux)
 _PR_SET_CHILD_SUBREAPER = 36
@@ -150,39 +149,34 @@ class Guardian:
                 _sweep(line[len("run ") :])
 
     def _end_descendants(self) -> List[procfs.Process]:
-        """Kill every descendant, round after round; return what would not die in time.
+        """Stop and kill every descendant, round after round; return what would not die in time.
 
         That the system knows of no child of ours any more is the proof that none is left: the
         children of whatever dies come to us.
         """
-        begun = time.monotonic()
+        deadline = time.monotonic() + _LIMIT_S
         while True:
             self._reap()
-            alive = [process for process in self._walk() if not process.dead]
-            elapsed_s = time.monotonic() - begun
-            if elapsed_s > _LIMIT_S or (not alive and not self._has_children()):
+            alive = self._stop_all(deadline)
+            if time.monotonic() > deadline or (not alive and not self._has_children()):
                 return alive
-            if elapsed_s > _STOP_FIRST_S:
-                alive = self._stop_all()
             for process in alive:
-                _send(process, signal.SIGKILL)
+                _kill(process)
             _pause(_ROUND_S)
 
-    def _walk(self) -> List[procfs.Process]:
-        return procfs.descendants(os.getpid(), without=self._strangers)
+    def _stop_all(self, deadline: float) -> List[procfs.Process]:
+        """Stop the whole tree, walking it until nothing new appears; return what is in it.
 
-    def _stop_all(self) -> List[procfs.Process]:
-        """Stop the whole tree, walking it until nothing new appears; return what is in it."""
+        A tree that breeds faster than it is killed comes to rest so.
+        """
         stopped: Set[Tuple[int, int]] = set()
-        limit = time.monotonic() + 1.0
         while True:
-            alive = [process for process in self._walk() if not process.dead]
-            fresh = [p for p in alive if (p.pid, p.start_ticks) not in stopped]
-            if not fresh or time.monotonic() > limit:
-                return alive
-            for process in fresh:
-                _send(process, signal.SIGSTOP)
-                stopped.add((process.pid, process.start_ticks))
+            tree = procfs.descendants(os.getpid(), without=self._strangers, signum=signal.SIGSTOP)
+            alive = {(p.pid, p.start_ticks): p for p in tree if not p.dead}
+            if stopped.issuperset(alive) or time.monotonic() > deadline:
+                return list(alive.values())
+            stopped.update(alive)
+            self._reap()  # what is dead need not be walked again
 
     def _has_children(self) -> bool:
         if self._childless:
@@ -238,9 +232,9 @@ def _pause(seconds: float) -> None:
         time.sleep(seconds)
 
 
-def _send(process: procfs.Process, signum: int) -> None:
+def _kill(process: procfs.Process) -> None:
     try:
-        procfs.send_signal(process, signum)
+        procfs.send_signal(process, signal.SIGKILL)
     except PermissionError:
         pass  # it runs as somebody else; if it stays, it is named at the end
 

@@ -68,8 +68,11 @@ def children(pid: int) -> List[int]:
     return found
 
 
-def descendants(root: int, *, without: Collection[int] = ()) -> List[Process]:
-    """Return all descendants of `root`, parents first; not those below the pids in `without`."""
+def descendants(root: int, *, without: Collection[int] = (), signum: int = 0) -> List[Process]:
+    """Return all descendants of `root`, parents first; not those below the pids in `without`.
+
+    `signum` is sent to each one before its children are read: stopped, it can make no more.
+    """
     # A kernel without CONFIG_PROC_CHILDREN has no lists of children.
     families = None if os.path.exists("/proc/thread-self/children") else _families()
     seen = {root}
@@ -78,13 +81,36 @@ def descendants(root: int, *, without: Collection[int] = ()) -> List[Process]:
     while pending:
         parent = pending.pop()
         for pid in children(parent) if families is None else families.get(parent, ()):
-            process = None if pid in seen or pid in without else look(pid)
             # A pid that was reused since the list was read has a parent outside of this tree.
-            if process is not None and process.parent in seen:
+            process = None if pid in seen or pid in without else _hit(pid, signum, seen)
+            if process is not None:
                 seen.add(pid)
                 found.append(process)
                 pending.append(pid)
     return found
+
+
+def hit(pid: int, signum: int) -> Optional[Process]:
+    """Send a signal to whoever has this pid now and return who that is; None if nobody has it."""
+    return _hit(pid, signum, None)
+
+
+def _hit(pid: int, signum: int, parents: Optional[Collection[int]]) -> Optional[Process]:
+    handle = _open_handle(pid) if signum else None
+    try:
+        process = look(pid)
+        if process is None or (parents is not None and process.parent not in parents):
+            return None
+        if signum and not process.dead:
+            _send(pid, handle, signum)
+        return process
+    except ProcessLookupError:
+        return None  # it ended since
+    except PermissionError:
+        return process  # it runs as somebody else
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def _families() -> Dict[int, List[int]]:
@@ -138,18 +164,22 @@ def send_signal(process: Process, signum: int) -> bool:
         now = look(process.pid)
         if now is None or now.start_ticks != process.start_ticks:
             return False
-        if handle is None:
-            os.kill(process.pid, signum)
-        else:
-            import signal  # loaded long since by whoever sends signals
-
-            signal.pidfd_send_signal(handle, signum)  # type: ignore[attr-defined,unused-ignore]
+        _send(process.pid, handle, signum)
         return True
     except ProcessLookupError:
         return False
     finally:
         if handle is not None:
             os.close(handle)
+
+
+def _send(pid: int, handle: Optional[int], signum: int) -> None:
+    if handle is None:
+        os.kill(pid, signum)
+    else:
+        import signal  # loaded long since by whoever sends signals
+
+        signal.pidfd_send_signal(handle, signum)  # type: ignore[attr-defined,unused-ignore]
 
 
 def _open_handle(pid: int) -> Optional[int]:
