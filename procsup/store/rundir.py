@@ -181,6 +181,8 @@ def _unit_name(unit_id: str, stage: str) -> str:
     prefix = f"{stage}/"
     if unit_id.startswith(prefix):
         return safe_name(unit_id[len(prefix) :])
+    if unit_id == stage:
+        return f"@{stage_name(stage)}"  # the only unit of its stage; no safe name has an @
     return safe_name(f"/{unit_id}")  # never the name of "stage/" and the same id
 
 
