@@ -80,8 +80,8 @@ def test_each_start_is_answered_by_exactly_one_end(stage: Stage) -> None:
 
     facts += stage.engine.wait(stage.now())
     assert {order.attempt for order in orders} == {f.attempt for f in facts if _ended(f)}
-    assert 5 == sum(isinstance(f, Ended) for f in facts)
-    assert 5 == sum(isinstance(f, Started) for f in facts)
+    assert sum(isinstance(f, Ended) for f in facts) == 5
+    assert sum(isinstance(f, Started) for f in facts) == 5
 
 
 def test_the_exit_is_what_the_system_said(stage: Stage) -> None:
@@ -116,7 +116,7 @@ def test_stopping_and_killing_what_has_ended_does_nothing(stage: Stage) -> None:
     stage.engine.kill(AttemptId("good", 1))
     stage.engine.kill(AttemptId("never started", 1))
 
-    assert [] == stage.engine.wait(stage.now())
+    assert stage.engine.wait(stage.now()) == []
 
 
 def test_a_kill_ends_what_does_not_heed_the_stop(stage: Stage) -> None:
@@ -137,7 +137,7 @@ def test_waiting_ends_when_the_time_is_over(stage: Stage) -> None:
     stage.facts_until(lambda facts: any(isinstance(f, Started) for f in facts))
     until = stage.now() + 0.05
 
-    assert [] == stage.engine.wait(until)
+    assert stage.engine.wait(until) == []
 
     assert stage.now() >= until
     stage.engine.kill(AttemptId("endless", 1))
@@ -149,7 +149,7 @@ def test_a_call_ends_the_wait(stage: Stage) -> None:
     stage.facts_until(lambda facts: any(isinstance(f, Started) for f in facts))
     stage.engine.wake()
 
-    assert [] == stage.engine.wait(stage.now() + 1000)
+    assert stage.engine.wait(stage.now() + 1000) == []
 
     stage.engine.kill(AttemptId("endless", 1))
     stage.end(AttemptId("endless", 1))

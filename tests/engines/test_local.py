@@ -20,7 +20,7 @@ posix_only = pytest.mark.skipif(os.name == "nt", reason="signals and sessions ar
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux' affinity")
 
 
-# --- exits ---------------------------------------------------------------------------------
+# --- exits ------------------------------------------------------
 
 
 @pytest.mark.parametrize("code", [0, 1, 7, 255])
@@ -49,7 +49,7 @@ def test_five_hundred_short_units_at_once_all_tell_their_exit(tmp_path: Path) ->
         codes = [bench.wait_for(attempt).exit for attempt in attempts]
 
         assert [Exited(number % 256) for number in range(500)] == codes
-        assert 500 == sum(isinstance(fact, Ended) for fact in bench.facts)
+        assert sum(isinstance(fact, Ended) for fact in bench.facts) == 500
 
 
 @posix_only
@@ -94,7 +94,7 @@ def test_times_and_pid_are_those_of_the_process(tmp_path: Path) -> None:
         assert 0 < end.usage.cpu_user_s < 20
 
 
-# --- environment -----------------------------------------------------------------------------
+# --- environment ------------------------------------------------
 
 
 def _environment_of(tmp_path: Path, order: Dict[str, Any], **settings: Any) -> Dict[str, str]:
@@ -131,7 +131,7 @@ def test_declared_variables_win_over_inherited_ones(tmp_path: Path) -> None:
         tmp_path, {"env": {"A": "declared"}}, environment={"A": "inherited", "B": "inherited"}
     )
 
-    assert ("declared", "inherited") == (env["A"], env["B"])
+    assert (env["A"], env["B"]) == ("declared", "inherited")
 
 
 def test_python_units_get_thread_caps_unless_somebody_chose_them(tmp_path: Path) -> None:
@@ -143,14 +143,14 @@ def test_python_units_get_thread_caps_unless_somebody_chose_them(tmp_path: Path)
     )
 
     assert "2" == env["OPENBLAS_NUM_THREADS"] == env["NUMBA_NUM_THREADS"]
-    assert ("3", "8") == (env["OMP_NUM_THREADS"], env["MKL_NUM_THREADS"])
+    assert (env["OMP_NUM_THREADS"], env["MKL_NUM_THREADS"]) == ("3", "8")
     assert "1" == env["PYTHONUNBUFFERED"] == env["PYTHONFAULTHANDLER"]
 
 
 def test_less_than_one_cpu_is_one_thread(tmp_path: Path) -> None:
     env = _environment_of(tmp_path, {"cpus": 0.25}, stage={"is_python": True})
 
-    assert "1" == env["BLIS_NUM_THREADS"]
+    assert env["BLIS_NUM_THREADS"] == "1"
 
 
 def test_other_units_get_no_python_habits(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_nothing_of_the_inherited_environment_is_written_down(tmp_path: Path) ->
     assert not [path for path in files if secret.encode() in path.read_bytes()]
 
 
-# --- files ---------------------------------------------------------------------------------------
+# --- files ------------------------------------------------------
 
 
 def test_streams_go_to_logs_of_their_own_and_stdin_is_empty(tmp_path: Path) -> None:
@@ -191,11 +191,11 @@ def test_streams_go_to_logs_of_their_own_and_stdin_is_empty(tmp_path: Path) -> N
         attempt = bench.misbehave("u", "show_everything")
         end = bench.wait_for(attempt)
 
-    assert "out\n\n" == bench.output(attempt)
-    assert "err\n" == bench.errors(attempt)
-    assert ("logs/s/u.1.out", "logs/s/u.1.err") == (end.stdout_path, end.stderr_path)
+    assert bench.output(attempt) == "out\n\n"
+    assert bench.errors(attempt) == "err\n"
+    assert (end.stdout_path, end.stderr_path) == ("logs/s/u.1.out", "logs/s/u.1.err")
     if os.name != "nt":
-        assert 0o600 == bench.log_paths(attempt, "s")[0].stat().st_mode & 0o777
+        assert os.stat(bench.log_paths(attempt, "s")[0]).st_mode & 0o777 == 0o600
 
 
 def test_merged_logs_are_one_file(tmp_path: Path) -> None:
@@ -204,8 +204,8 @@ def test_merged_logs_are_one_file(tmp_path: Path) -> None:
         end = bench.wait_for(attempt)
 
     assert {"out", "err"} <= set(bench.output(attempt).split())
-    assert ("logs/s/u.1.out", None) == (end.stdout_path, end.stderr_path)
-    assert not bench.log_paths(attempt, "s")[1].exists()
+    assert (end.stdout_path, end.stderr_path) == ("logs/s/u.1.out", None)
+    assert not os.path.exists(bench.log_paths(attempt, "s")[1])
 
 
 def test_stdin_may_be_a_file(tmp_path: Path) -> None:
@@ -236,8 +236,8 @@ def test_a_failed_attempt_leaves_its_named_stdout_in_the_logs(tmp_path: Path) ->
         attempt = bench.start("u", argv, stdout=str(target))
         end = bench.wait_for(attempt)
 
-    assert "logs/s/u.1.out" == end.stdout_path
-    assert "half" == bench.output(attempt).strip()
+    assert end.stdout_path == "logs/s/u.1.out"
+    assert bench.output(attempt).strip() == "half"
     assert not temporary_output(target, attempt).exists()
 
 
@@ -255,7 +255,7 @@ def test_folders_of_outputs_and_lists_of_inputs_are_there_at_the_start(tmp_path:
         attempt = bench.start("u", argv, outputs=outputs, lists={str(names): ("one", "two")})
         assert Exited(0) == bench.wait_for(attempt).exit
 
-    assert "one\ntwo\n" == made.read_text()
+    assert made.read_text() == "one\ntwo\n"
     assert (tmp_path / "g").is_dir()
 
 
@@ -271,7 +271,7 @@ def test_readings_from_before_the_start_last_until_they_are_forgotten(tmp_path: 
         readings = bench.engine.readings_before(attempt)
         bench.engine.forget(attempt)
 
-        assert {} == bench.engine.readings_before(attempt)
+        assert bench.engine.readings_before(attempt) == {}
     stamp = readings[str(old)]
     assert stamp is not None
     assert (before.st_mtime_ns, 3) == stamp[2:]
@@ -305,8 +305,8 @@ def test_a_unit_file_tells_all_that_is_known_of_the_unit(tmp_path: Path) -> None
         assert Exited(0) == bench.wait_for(attempt).exit
         found = json.loads(bench.output(attempt))
 
-    assert ("u", {"p": 1}, 1) == (found["unit"], found["parameters"], found["attempt"])
-    assert "json" == found["outputs"][0]["name"]
+    assert (found["unit"], found["parameters"], found["attempt"]) == ("u", {"p": 1}, 1)
+    assert found["outputs"][0]["name"] == "json"
 
 
 @posix_only
@@ -315,7 +315,7 @@ def test_a_log_that_somebody_planted_is_refused(tmp_path: Path, kind: str) -> No
     victim = tmp_path / "victim"
     victim.write_text("precious")
     with Bench(tmp_path) as bench:
-        log = bench.log_paths(bench.order("u", ()).attempt, "s")[0]
+        log = Path(bench.log_paths(bench.order("u", ()).attempt, "s")[0])
         log.parent.mkdir(parents=True)
         if kind == "symlink":
             log.symlink_to(victim)
@@ -327,10 +327,10 @@ def test_a_log_that_somebody_planted_is_refused(tmp_path: Path, kind: str) -> No
 
     assert isinstance(end.exit, NotStarted)
     assert str(log) in end.exit.reason
-    assert "precious" == victim.read_text()
+    assert victim.read_text() == "precious"
 
 
-# --- what cannot be started ------------------------------------------------------------------------
+# --- what cannot be started -------------------------------------
 
 
 def _made(folder: Path, name: str, content: bytes, mode: int) -> str:
@@ -379,12 +379,12 @@ def test_what_cannot_be_started_says_what_which_and_why(
         "stdin missing": (("true",), {"stdin": "/no/such"}),
     }[kind]
     with Bench(tmp_path) as bench:
-        end = bench.wait_for(bench.start("u", argv, **settings))  # type: ignore[arg-type]
+        end = bench.wait_for(bench.start("u", argv, **settings))
 
         assert isinstance(end.exit, NotStarted)
         assert words in end.exit.reason
         assert not end.exit.passing
-        assert not any(path.exists() for path in bench.log_paths(end.attempt, "s"))
+        assert not any(os.path.exists(path) for path in bench.log_paths(end.attempt, "s"))
 
 
 @posix_only
@@ -426,7 +426,7 @@ def test_a_shortage_of_files_passes_and_leaks_nothing(tmp_path: Path) -> None:
         assert Exited(0) == bench.wait_for(bench.start("last", ("true",))).exit
 
 
-# --- affinity and samples ----------------------------------------------------------------------------
+# --- affinity and samples ---------------------------------------
 
 
 @linux_only
@@ -451,9 +451,9 @@ def test_cpus_that_are_not_there_do_not_keep_a_unit_from_running(tmp_path: Path)
         end = bench.wait_for(bench.misbehave("u", "show_affinity", cpu_ids=(1000,)))
 
     assert Exited(0) == end.exit
-    assert [1000] == end.usage.affinity.granted
+    assert end.usage.affinity.granted == [1000]
     assert sorted(own) == end.usage.affinity.observed
-    assert 1 == len(end.usage.affinity.drift)
+    assert len(end.usage.affinity.drift) == 1
 
 
 @linux_only
@@ -495,7 +495,7 @@ def test_a_sample_sees_the_memory_of_the_tree(tmp_path: Path) -> None:
 
     assert usage.peak_memory_bytes is not None
     assert 80_000_000 < usage.peak_memory_bytes < 200_000_000
-    assert ("sampled", 1) == (usage.peak_memory_source, usage.peak_processes)
+    assert (usage.peak_memory_source, usage.peak_processes) == ("sampled", 1)
     assert usage.samples >= 2
     assert usage.sample_interval_s is not None
     assert 0.1 < usage.sample_interval_s < 5
@@ -511,13 +511,13 @@ def test_the_memory_of_a_short_unit_is_unknown_or_its_own_but_never_ours(tmp_pat
         code = f"bytearray({own} + 50_000_000)"
         big = bench.wait_for(bench.start("v", (sys.executable, "-S", "-c", code))).usage
 
-    assert (None, None) == (small.peak_memory_bytes, small.peak_memory_source)
+    assert (small.peak_memory_bytes, small.peak_memory_source) == (None, None)
     assert big.peak_memory_bytes is not None
-    assert "rusage" == big.peak_memory_source
+    assert big.peak_memory_source == "rusage"
     assert own + 50_000_000 < big.peak_memory_bytes < own + 200_000_000
 
 
-# --- being called ------------------------------------------------------------------------------------
+# --- being called -----------------------------------------------
 
 
 @posix_only
@@ -526,10 +526,10 @@ def test_a_readable_descriptor_ends_the_wait_and_a_closed_one_does_so_once(tmp_p
     with Bench(tmp_path) as bench:
         bench.engine.watch_fd(reading)
         os.write(writing, b"x")
-        assert [] == bench.engine.wait(time.monotonic() + 1000)
-        assert b"x" == os.read(reading, 10)
+        assert bench.engine.wait(time.monotonic() + 1000) == []
+        assert os.read(reading, 10) == b"x"
         os.close(writing)
-        assert [] == bench.engine.wait(time.monotonic() + 1000)
+        assert bench.engine.wait(time.monotonic() + 1000) == []
 
         until = time.monotonic() + 0.05
         bench.engine.wait(until)
@@ -547,7 +547,7 @@ def test_inherited_descriptors_are_open_in_the_unit(tmp_path: Path) -> None:
     os.close(fd)
 
     assert Exited(0) == end.exit
-    assert b"here" == (tmp_path / "lock").read_bytes()
+    assert (tmp_path / "lock").read_bytes() == b"here"
 
 
 @posix_only

@@ -11,7 +11,7 @@ from typing import Iterator
 import pytest
 
 from procsup.core.outcome import Exited, Signaled
-from procsup.host import system
+from procsup.host import machine, system
 from tests.support.engines import PROGRAM, Bench, is_alive
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="signals and sessions are POSIX")
@@ -22,22 +22,12 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="orphans come to
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     with Bench(tmp_path, exits=system.exit_notifier(request.param)) as one:
         yield one
-    assert () == one.engine.survivors
+    assert one.engine.survivors == ()
 
 
 def _left_of(bench: Bench) -> int:
     """Count the living processes with this run's cookie, whoever is their parent now."""
-    import psutil
-
-    run = f"run-{bench.folder.name}"
-    found = 0
-    for process in psutil.process_iter():
-        try:
-            ours = process.environ().get("PROCSUP_RUN") == run
-            found += ours and process.status() != psutil.STATUS_ZOMBIE
-        except (psutil.Error, OSError):
-            continue
-    return found
+    return len(machine.processes_with_cookie(f"run-{bench.folder.name}"))
 
 
 @posix_only
@@ -78,7 +68,7 @@ def test_a_child_that_is_left_behind_is_ended_and_counted(bench: Bench) -> None:
     end = bench.wait_for(attempt)
 
     assert Exited(0) == end.exit
-    assert 1 == end.usage.leftovers
+    assert end.usage.leftovers == 1
     assert not is_alive(bench.pid_it_said(attempt))
 
 
@@ -99,7 +89,7 @@ def test_a_daemon_is_ended_with_its_unit(bench: Bench, how: str) -> None:
     end = bench.wait_for(attempt)
 
     assert Exited(0) == end.exit
-    assert 1 == end.usage.leftovers
+    assert end.usage.leftovers == 1
     assert not is_alive(bench.pid_it_said(attempt))
 
 
@@ -122,7 +112,7 @@ def test_a_fork_runner_is_caught(bench: Bench) -> None:
     attempt = bench.misbehave("u", "run_and_fork", "2000")
     bench.wait_for(attempt)
 
-    assert 0 == _left_of(bench)
+    assert _left_of(bench) == 0
 
 
 @linux_only
@@ -132,7 +122,7 @@ def test_a_branching_bomb_is_defused(bench: Bench) -> None:
     bench.engine.kill(attempt)
     bench.wait_for(attempt)
 
-    assert 0 == _left_of(bench)
+    assert _left_of(bench) == 0
 
 
 @posix_only
@@ -141,7 +131,7 @@ def test_who_holds_the_output_open_delays_nothing(bench: Bench) -> None:
     bench.wait_for(bench.start("u", ("sh", "-c", "sleep 25 &")))
 
     assert time.monotonic() - begun < 10
-    assert 0 == _left_of(bench)
+    assert _left_of(bench) == 0
 
 
 @posix_only
@@ -191,9 +181,9 @@ def test_closing_ends_every_tree(tmp_path: Path) -> None:
             attempt = bench.misbehave(f"u{number}", "keep_child")
             pids.append(bench.pid_it_said(attempt))
 
-    assert () == bench.engine.survivors
-    assert [] == [pid for pid in pids if is_alive(pid)]
-    assert 0 == _left_of(bench)
+    assert bench.engine.survivors == ()
+    assert [pid for pid in pids if is_alive(pid)] == []
+    assert _left_of(bench) == 0
 
 
 @posix_only
@@ -204,7 +194,7 @@ def test_processes_of_somebody_else_in_this_process_are_left_alone(bench: Bench)
     bench.wait_for(bench.misbehave("v", "leave_child"))
     bench.engine.close()
 
-    assert (None, None) == (before.poll(), during.poll())
+    assert (before.poll(), during.poll()) == (None, None)
     for process in (before, during):
         process.kill()
         process.wait()

@@ -137,10 +137,10 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         self.engine.close()
 
-    def log_paths(self, attempt: AttemptId, stage: str) -> Tuple[Path, Path]:
+    def log_paths(self, attempt: AttemptId, stage: str) -> Tuple[str, str]:
         base = self.run_dir / "logs" / stage
         name = f"{attempt.unit.replace('/', '_')}.{attempt.number}"
-        return base / f"{name}.out", base / f"{name}.err"
+        return str(base / f"{name}.out"), str(base / f"{name}.err")
 
     def order(self, name: str, argv: Tuple[str, ...], **settings: Any) -> Start:
         number = settings.pop("number", 1)
@@ -182,11 +182,11 @@ class Bench:
             self.facts += self.engine.wait(min(limit, time.monotonic() + 0.01))
 
     def output(self, attempt: AttemptId) -> str:
-        path = self.log_paths(attempt, "s")[0]
+        path = Path(self.log_paths(attempt, "s")[0])
         return path.read_text() if path.exists() else ""
 
     def errors(self, attempt: AttemptId) -> str:
-        return self.log_paths(attempt, "s")[1].read_text()
+        return Path(self.log_paths(attempt, "s")[1]).read_text()
 
     def wait_until_it_says(self, attempt: AttemptId, word: str) -> None:
         self.wait_until(lambda: word in self.output(attempt))
