@@ -9,12 +9,33 @@ import math
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.host import procfs
+from procsup.host.identity import boot_id, host_name, platform_text
 
 if TYPE_CHECKING:
     from procsup.core.slots import Capacity
+
+__all__ = [
+    "RUN_COOKIE",
+    "UNIT_COOKIE",
+    "TreeSample",
+    "boot_id",
+    "capacity",
+    "descendants",
+    "each_with_cookie",
+    "host_name",
+    "kill",
+    "physical_memory_bytes",
+    "platform_text",
+    "processes_with_cookie",
+    "read_affinity",
+    "resume",
+    "sample_tree",
+    "set_affinity",
+    "stop_tree",
+]
 
 RUN_COOKIE = "PROCSUP_RUN"
 UNIT_COOKIE = "PROCSUP_UNIT"
@@ -37,34 +58,6 @@ class TreeSample(NamedTuple):
 
 
 # --- the machine -------------------------------------------------------------------------
-
-
-def host_name() -> str:
-    """Return the network name of this machine."""
-    if sys.platform == "win32":
-        return os.environ.get("COMPUTERNAME", "") or "windows"
-    return os.uname().nodename
-
-
-def boot_id() -> str:
-    """Return what changes with every boot and with nothing else; empty where nothing says it."""
-    if sys.platform == "linux":
-        return _first_line("/proc/sys/kernel/random/boot_id")
-    if sys.platform == "darwin":
-        return _sysctl("kern.bootsessionuuid")
-    if sys.platform == "win32":
-        return _windows_boot_number()
-    return ""
-
-
-def platform_text() -> str:
-    """Return system, release and architecture, for records: ``Linux 6.1.0 x86_64``."""
-    if sys.platform == "win32":
-        version = sys.getwindowsversion()
-        machine = os.environ.get("PROCESSOR_ARCHITECTURE", "")
-        return f"Windows {version.major}.{version.minor}.{version.build} {machine}".strip()
-    name = os.uname()
-    return f"{name.sysname} {name.release} {name.machine}"
 
 
 def capacity(
@@ -167,49 +160,49 @@ def descendants(pid: int) -> List[int]:
         return []
 
 
-def tree(pid: int) -> List[procfs.Process]:
-    """Return a process and all its descendants, as they are now; what has ended is left out."""
+def stop_tree(pid: int) -> List[procfs.Process]:
+    """Stop a process and all its descendants, so that they make no more; return the living ones.
+
+    Each is stopped before its children are read. What belongs to somebody else goes on.
+    """
     if sys.platform == "linux":
-        main = procfs.look(pid)
-        below = procfs.descendants(pid)
+        main = procfs.hit(pid, signal.SIGSTOP)
+        tree = [main, *procfs.descendants(pid, signum=signal.SIGSTOP)]
     else:
-        main = _look_by_psutil(pid)
-        below = list(filter(None, map(_look_by_psutil, descendants(pid))))
-    return [process for process in [main, *below] if process is not None and not process.dead]
+        tree = [_stop_by_psutil(pid), *map(_stop_by_psutil, descendants(pid))]
+    return [process for process in tree if process is not None and not process.dead]
 
 
 def kill(process: procfs.Process) -> bool:
     """End this very process by force; False if it is gone. PermissionError is the caller's."""
     if sys.platform == "linux":
         return procfs.send_signal(process, signal.SIGKILL)
-    return _act_by_psutil(process, "kill")
+    return _kill_by_psutil(process)
 
 
-def suspend(process: procfs.Process) -> bool:
-    """Stop this very process, so that it makes no more children; otherwise as `kill`."""
-    if sys.platform == "linux":
-        return procfs.send_signal(process, signal.SIGSTOP)
-    return _act_by_psutil(process, "suspend")
-
-
-def _look_by_psutil(pid: int) -> Optional[procfs.Process]:
+def _stop_by_psutil(pid: int) -> Optional[procfs.Process]:
     psutil = _psutil()
     try:
-        process = psutil.Process(pid)
-        state = "Z" if process.status() == psutil.STATUS_ZOMBIE else "R"
+        handle = psutil.Process(pid)
+        state = "Z" if handle.status() == psutil.STATUS_ZOMBIE else "T"
         # The start is only compared with itself: milliseconds will do for ticks.
-        return procfs.Process(pid, process.ppid(), state, int(process.create_time() * 1000))
+        process = procfs.Process(pid, handle.ppid(), state, int(handle.create_time() * 1000))
     except (psutil.Error, OSError):
-        return None
+        return None  # gone
+    try:
+        handle.suspend()
+    except (psutil.Error, OSError):
+        pass  # going, or somebody else's; if it stays, the one who wants it ended says so
+    return process
 
 
-def _act_by_psutil(process: procfs.Process, verb: str) -> bool:
+def _kill_by_psutil(process: procfs.Process) -> bool:
     psutil = _psutil()
     try:
         handle = psutil.Process(process.pid)
         if int(handle.create_time() * 1000) != process.start_ticks:
             return False
-        getattr(handle, verb)()  # compares once more
+        handle.kill()  # compares once more
         return True
     except psutil.NoSuchProcess:
         return False
@@ -268,80 +261,36 @@ def processes_with_cookie(run_id: str) -> List[Tuple[int, Dict[str, str]]]:
     They are known by PROCSUP_RUN in the environment they were started with, which only processes
     of the same user show. This process and its ancestors are left out, and so are the ended.
     """
-    if sys.platform == "linux":
-        ours = {os.getpid(), *procfs.ancestors(os.getpid())}
-        return [
-            (pid, procfs.parse_environment(data))
-            for pid in procfs.everyone()
-            if pid not in ours
-            for data in [procfs.raw_environment(pid)]
-            if _has_cookie(data, run_id)
-        ]
-    return _processes_with_cookie_by_psutil(run_id)
+    return list(each_with_cookie(run_id))
 
 
-def _has_cookie(data: bytes, run_id: str) -> bool:
+def each_with_cookie(run_id: str) -> Iterator[Tuple[int, Dict[str, str]]]:
+    """Yield the same as soon as it is seen, the youngest pids first: those may be gone soon."""
+    if sys.platform != "linux":
+        yield from _each_with_cookie_by_psutil(run_id)
+        return
     cookie = os.fsencode(f"{RUN_COOKIE}={run_id}")
-    return cookie in data and cookie in data.split(b"\0")
+    ours = {os.getpid(), *procfs.ancestors(os.getpid())}
+    for pid in sorted(procfs.everyone(), reverse=True):
+        data = b"" if pid in ours else procfs.raw_environment(pid)
+        if cookie in data and cookie in data.split(b"\0"):
+            yield pid, procfs.parse_environment(data)
 
 
-def _processes_with_cookie_by_psutil(run_id: str) -> List[Tuple[int, Dict[str, str]]]:
+def _each_with_cookie_by_psutil(run_id: str) -> Iterator[Tuple[int, Dict[str, str]]]:
     psutil = _psutil()
     me = psutil.Process()
     ours = {me.pid, *(parent.pid for parent in me.parents())}
-    found: List[Tuple[int, Dict[str, str]]] = []
     for process in psutil.process_iter():
         try:
             environment = {} if process.pid in ours else process.environ()
         except (psutil.Error, OSError):
             continue  # gone, or somebody else's
         if environment.get(RUN_COOKIE) == run_id:
-            found.append((process.pid, environment))
-    return found
-
-
-# --- small readings ----------------------------------------------------------------------
+            yield process.pid, environment
 
 
 def _psutil() -> Any:
     import psutil  # type: ignore[import-untyped,unused-ignore]
 
     return psutil
-
-
-def _first_line(path: str) -> str:
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.readline().strip()
-    except OSError:
-        return ""
-
-
-def _sysctl(name: str) -> str:
-    """Read a text by sysctlbyname(3)."""
-    import ctypes
-
-    try:
-        text, size = ctypes.create_string_buffer(128), ctypes.c_size_t(128)
-        failed = ctypes.CDLL(None).sysctlbyname(
-            name.encode(), text, ctypes.byref(size), None, ctypes.c_size_t(0)
-        )
-    except (OSError, AttributeError):
-        return ""
-    return "" if failed else text.value.decode("ascii", "replace")
-
-
-def _windows_boot_number() -> str:
-    """Read the number of boots that the memory manager counts (PrefetchParameters\\BootId)."""
-    if sys.platform != "win32":
-        return ""
-    import winreg
-
-    path = (
-        "SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Memory Management\\PrefetchParameters"
-    )
-    try:
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, path) as key:
-            return f"boot-{winreg.QueryValueEx(key, 'BootId')[0]}"
-    except OSError:
-        return ""

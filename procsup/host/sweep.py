@@ -5,75 +5,61 @@ belong to it even if they cleared theirs.
 """
 
 import time
-from typing import Callable, Dict, List, NamedTuple, Set, Tuple
+from typing import Dict, List, NamedTuple, Set, Tuple
 
 from procsup.errors import RunBusy
 from procsup.host import machine, procfs
 
 _ROUND_S = 0.01
-_QUIET_ROUNDS = 2  # one look may miss what is just being forked
-_STOPPING_PASSES = 20
+_QUIET_LOOKS = 5  # one may miss what is just being forked
 
 
 class _Leftover(NamedTuple):
     process: procfs.Process
     unit: str
 
-    @property
-    def key(self) -> Tuple[int, int]:
-        return self.process.pid, self.process.start_ticks
-
 
 def end_leftovers(run_id: str, *, limit_s: float) -> List[Tuple[int, str]]:
     """Kill every process of earlier sittings of this run; return (pid, unit id) of each.
 
-    Returns when two looks in a row have found none. This process and its ancestors are spared.
-    RunBusy, with their pids, if some are still alive after `limit_s`. The unit is empty if no
-    process says it. A stranger is never hit: each pid is compared with its process' start.
+    Returns when several looks in a row have found none. This process and its ancestors are
+    spared. RunBusy, with their pids, if some are still alive after `limit_s`. The unit is empty
+    if no process says it. A stranger is never hit: each pid is compared with its process' start.
     """
     deadline = time.monotonic() + limit_s
     ended: Dict[int, str] = {}
     quiet = 0
     while True:
-        alive = _stop_all(run_id)
+        alive = _stop_all(run_id, deadline)
         quiet = 0 if alive else quiet + 1
-        if quiet == _QUIET_ROUNDS:
+        if quiet == _QUIET_LOOKS:
             return sorted(ended.items())
         if alive and time.monotonic() > deadline:
             raise RunBusy(_complaint(alive, limit_s))
         for leftover in alive:
-            if _try_to(machine.kill, leftover):
+            if _kill(leftover):
                 ended[leftover.process.pid] = leftover.unit
         time.sleep(_ROUND_S)
 
 
-def _stop_all(run_id: str) -> List[_Leftover]:
-    """Stop all of it, so that nothing is forked between the look and the kill; return it."""
+def _stop_all(run_id: str, deadline: float) -> List[_Leftover]:
+    """Stop all of it on sight, until nothing new appears; return it."""
     stopped: Set[Tuple[int, int]] = set()
-    alive = _find(run_id)
-    for _ in range(_STOPPING_PASSES):
-        fresh = [leftover for leftover in alive if leftover.key not in stopped]
-        if not fresh:
-            break
-        for leftover in fresh:
-            _try_to(machine.suspend, leftover)
-            stopped.add(leftover.key)
-        alive = _find(run_id)
-    return alive
+    while True:
+        alive: Dict[Tuple[int, int], _Leftover] = {}
+        for pid, environment in machine.each_with_cookie(run_id):
+            unit = environment.get(machine.UNIT_COOKIE, "")
+            for process in machine.stop_tree(pid):
+                key = process.pid, process.start_ticks
+                alive.setdefault(key, _Leftover(process, unit))
+        if stopped.issuperset(alive) or time.monotonic() > deadline:
+            return list(alive.values())
+        stopped.update(alive)
 
 
-def _find(run_id: str) -> List[_Leftover]:
-    found: Dict[int, _Leftover] = {}
-    for pid, environment in machine.processes_with_cookie(run_id):
-        unit = environment.get(machine.UNIT_COOKIE, "")
-        for process in machine.tree(pid):
-            found.setdefault(process.pid, _Leftover(process, unit))
-    return list(found.values())
-
-
-def _try_to(act: Callable[[procfs.Process], bool], leftover: _Leftover) -> bool:
+def _kill(leftover: _Leftover) -> bool:
     try:
-        return act(leftover.process)
+        return machine.kill(leftover.process)
     except PermissionError:
         return False  # it runs as somebody else; if it stays, it is named at the end
 

@@ -9,6 +9,8 @@ from procsup.host import cgroups, machine, procfs
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="read from Linux' /proc")
 no_affinity = pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no affinity")
+LIMIT_S = 20.0
+RUN = f"run-{os.getpid()}"  # other sessions of these tests may run at the same time
 TREE = """
 import os, subprocess, sys
 hold = "import sys; print('up', flush=True); sys.stdin.read()"
@@ -22,7 +24,7 @@ child.wait()
 @pytest.fixture
 def tree():
     """A process with one child; (process, pid of the child)."""
-    environment = {**os.environ, "PROCSUP_RUN": "run-7", "PROCSUP_UNIT": "s/a"}
+    environment = {**os.environ, "PROCSUP_RUN": RUN, "PROCSUP_UNIT": "s/a"}
     argv = [sys.executable, "-c", TREE]
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": environment}
     with subprocess.Popen(argv, **options) as process:
@@ -133,7 +135,7 @@ def test_what_is_gone_is_nothing():
 
     assert machine.sample_tree(process.pid) is None
     assert machine.descendants(process.pid) == []
-    assert machine.tree(process.pid) == []
+    assert machine.stop_tree(process.pid) == []
     if sys.platform != "win32":  # there a pid stays known while somebody holds the process
         assert machine.read_affinity(process.pid) is None
         machine.set_affinity(process.pid, [0])
@@ -153,39 +155,40 @@ def test_hidden_processes_are_nothing(monkeypatch):
     monkeypatch.setattr(procfs, "_read", lambda path: b"")
 
     assert machine.descendants(os.getpid()) == []
-    assert machine.processes_with_cookie("run-7") == []
+    assert machine.processes_with_cookie(RUN) == []
 
 
 def test_processes_are_found_by_their_cookie_with_their_environment(tree):
     process, child = tree
-    found = dict(machine.processes_with_cookie("run-7"))
+    found = dict(machine.processes_with_cookie(RUN))
 
     assert set(found) >= {process.pid, child}
     assert found[child]["PROCSUP_UNIT"] == "s/a"
-    assert machine.processes_with_cookie("run-") == []
+    assert machine.processes_with_cookie(RUN[:-1]) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the environment cannot be set before a start")
 def test_this_process_and_its_ancestors_are_not_found_by_cookie():
     code = (
         "import os, subprocess, sys; from procsup.host import machine;"
-        "print([p for p, _ in machine.processes_with_cookie('mine')])"
+        "print([p for p, _ in machine.processes_with_cookie(os.environ['PROCSUP_RUN'])])"
     )
     outer = [sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])"]
-    environment = {**os.environ, "PROCSUP_RUN": "mine"}
+    environment = {**os.environ, "PROCSUP_RUN": RUN}
     argv = [*outer, sys.executable, "-c", code]
     done = subprocess.run(argv, stdout=subprocess.PIPE, env=environment, check=True)
 
     assert done.stdout.strip() == b"[]"
 
 
-def test_a_process_is_suspended_resumed_and_killed(tree):
+def test_a_tree_is_stopped_and_what_was_stopped_goes_on_or_is_killed(tree):
     process, child = tree
-    seen = next(p for p in machine.tree(process.pid) if p.pid == child)
+    stopped = {one.pid: one for one in machine.stop_tree(process.pid)}
 
-    assert machine.suspend(seen)
-    machine.resume(child)
-    assert machine.kill(seen)
+    assert set(stopped) == {process.pid, child}
+    machine.resume(process.pid)
+    assert machine.kill(stopped[child])
+    assert process.communicate(b"\n", timeout=LIMIT_S)  # its child is gone: it ends
 
 
 def test_a_stranger_with_the_same_pid_is_not_killed(tree):
@@ -196,23 +199,23 @@ def test_a_stranger_with_the_same_pid_is_not_killed(tree):
     assert machine.sample_tree(child) is not None
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="cannot be told apart there by a signal")
+@pytest.mark.skipif(sys.platform == "win32", reason="there it is the only way")
 def test_the_other_systems_way_of_killing_works_here_too(tree):
     process, child = tree
-    seen = machine._look_by_psutil(child)
+    stopped = machine._stop_by_psutil(child)
 
-    assert seen.parent == process.pid
-    assert not seen.dead
-    assert not machine._act_by_psutil(procfs.Process(child, 0, "S", 1), "kill")
-    assert machine._act_by_psutil(machine._look_by_psutil(process.pid), "kill")
+    assert stopped.parent == process.pid
+    assert not stopped.dead
+    assert not machine._kill_by_psutil(procfs.Process(child, 0, "S", 1))
+    assert machine._kill_by_psutil(machine._stop_by_psutil(process.pid))
     assert process.wait() == -signal.SIGKILL
-    assert machine._act_by_psutil(seen, "kill")
+    assert machine._kill_by_psutil(stopped)
 
 
 def test_the_other_systems_way_of_finding_works_here_too(tree):
     process, child = tree
 
-    assert {pid for pid, _ in machine._processes_with_cookie_by_psutil("run-7")} >= {
+    assert {pid for pid, _ in machine._each_with_cookie_by_psutil(RUN)} >= {
         process.pid,
         child,
     }

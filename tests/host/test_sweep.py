@@ -8,6 +8,7 @@ from procsup.errors import RunBusy
 from procsup.host import machine, procfs, sweep
 
 LIMIT_S = 20.0
+RUN = f"run-{os.getpid()}"  # other sessions of these tests may run at the same time
 PARENT_OF_SCRUBBED = """
 import os, subprocess, sys
 hold = "import sys; print('up', flush=True); sys.stdin.read()"
@@ -31,7 +32,7 @@ def start():
     """Return a starter of leftovers; what it started is ended afterwards."""
     started = []
 
-    def begin(code, *, run="old-run", unit="s/a"):
+    def begin(code, *, run=RUN, unit="s/a"):
         environment = {**os.environ, "PROCSUP_RUN": run, "PROCSUP_UNIT": unit}
         process = subprocess.Popen(
             [sys.executable, "-c", code],
@@ -50,12 +51,12 @@ def start():
 
 
 def test_nothing_left_is_nothing_to_do():
-    assert sweep.end_leftovers("no-such-run", limit_s=5) == []
+    assert sweep.end_leftovers(f"{RUN}-none", limit_s=5) == []
 
 
 def test_everything_of_an_earlier_sitting_is_ended_and_named(start):
     first, second = start(PARENT_OF_SCRUBBED), start(PARENT_OF_SCRUBBED, unit="s/b")
-    ended = sweep.end_leftovers("old-run", limit_s=LIMIT_S)
+    ended = sweep.end_leftovers(RUN, limit_s=LIMIT_S)
 
     assert first.wait(LIMIT_S) != 0
     assert second.wait(LIMIT_S) != 0
@@ -65,16 +66,16 @@ def test_everything_of_an_earlier_sitting_is_ended_and_named(start):
 
 
 def test_another_run_is_left_alone(start):
-    other = start(PARENT_OF_SCRUBBED, run="another-run")
+    other = start(PARENT_OF_SCRUBBED, run=f"{RUN}-other")
 
-    assert sweep.end_leftovers("old-run", limit_s=LIMIT_S) == []
+    assert sweep.end_leftovers(RUN, limit_s=LIMIT_S) == []
     assert other.poll() is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="breeds by fork, and is found by /proc")
 def test_a_leftover_that_breeds_is_ended(start):
     breeder = start(BREEDER)
-    ended = sweep.end_leftovers("old-run", limit_s=LIMIT_S)
+    ended = sweep.end_leftovers(RUN, limit_s=LIMIT_S)
 
     assert ended
     assert breeder.stdout.read() == b""  # nobody holds it any more
@@ -86,10 +87,9 @@ def test_what_cannot_be_ended_is_named(monkeypatch):
     def refuse(process):
         raise PermissionError
 
-    monkeypatch.setattr(machine, "processes_with_cookie", lambda run: [(4711, {})])
-    monkeypatch.setattr(machine, "tree", lambda pid: [alive])
+    monkeypatch.setattr(machine, "each_with_cookie", lambda run: iter([(4711, {})]))
+    monkeypatch.setattr(machine, "stop_tree", lambda pid: [alive])
     monkeypatch.setattr(machine, "kill", refuse)
-    monkeypatch.setattr(machine, "suspend", refuse)
 
     with pytest.raises(RunBusy, match=r"4711 \(unit unknown\)"):
-        sweep.end_leftovers("old-run", limit_s=0)
+        sweep.end_leftovers(RUN, limit_s=0)

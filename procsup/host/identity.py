@@ -1,0 +1,70 @@
+"""What this machine is called, for records: names and nothing that is asked twice a second."""
+
+import os
+import sys
+
+
+def host_name() -> str:
+    """Return the network name of this machine."""
+    if sys.platform == "win32":
+        return os.environ.get("COMPUTERNAME", "") or "windows"
+    return os.uname().nodename
+
+
+def boot_id() -> str:
+    """Return what changes with every boot and with nothing else; empty where nothing says it."""
+    if sys.platform == "linux":
+        return _first_line("/proc/sys/kernel/random/boot_id")
+    if sys.platform == "darwin":
+        return _sysctl("kern.bootsessionuuid")
+    if sys.platform == "win32":
+        return _windows_boot_number()
+    return ""
+
+
+def platform_text() -> str:
+    """Return system, release and architecture, for records: ``Linux 6.1.0 x86_64``."""
+    if sys.platform == "win32":
+        version = sys.getwindowsversion()
+        machine = os.environ.get("PROCESSOR_ARCHITECTURE", "")
+        return f"Windows {version.major}.{version.minor}.{version.build} {machine}".strip()
+    name = os.uname()
+    return f"{name.sysname} {name.release} {name.machine}"
+
+
+def _first_line(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.readline().strip()
+    except OSError:
+        return ""
+
+
+def _sysctl(name: str) -> str:
+    """Read a text by sysctlbyname(3)."""
+    import ctypes
+
+    try:
+        text, size = ctypes.create_string_buffer(128), ctypes.c_size_t(128)
+        failed = ctypes.CDLL(None).sysctlbyname(
+            name.encode(), text, ctypes.byref(size), None, ctypes.c_size_t(0)
+        )
+    except (OSError, AttributeError):
+        return ""
+    return "" if failed else text.value.decode("ascii", "replace")
+
+
+def _windows_boot_number() -> str:
+    """Read the number of boots that the memory manager counts (PrefetchParameters\\BootId)."""
+    if sys.platform != "win32":
+        return ""
+    import winreg
+
+    path = (
+        "SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Memory Management\\PrefetchParameters"
+    )
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, path) as key:
+            return f"boot-{winreg.QueryValueEx(key, 'BootId')[0]}"
+    except OSError:
+        return ""
