@@ -1,0 +1,306 @@
+"""Mistakes that show only when the units are made: ids, outputs, globs, sizes."""
+
+import sys
+
+import pytest
+
+from procsup.core.slots import Capacity
+from procsup.errors import RunFileError
+from tests.runfile.builders import CAPACITY, early, grow, load_text, made, problems, units
+
+
+def test_two_units_with_one_id_are_named_by_their_inputs(tmp_path):
+    grow(tmp_path, "p/x.py", "q/x.py")
+    found = problems(tmp_path, 'matrix.s.glob = "*/{mod:*}.py"')
+
+    assert found == [
+        "1: stage.a: two units have the id `a/mod=x`, from {s = p/x.py, mod = x} and"
+        ' {s = q/x.py, mod = x}: give each its own with `id = "..."`, or leave one out'
+    ]
+
+
+def test_an_id_of_ones_own_must_tell_units_apart(tmp_path):
+    (found,) = problems(tmp_path, 'matrix.x = [1, 2]\nid = "same"')
+
+    assert found.startswith(
+        "4: stage.a.id: two units have the id `a/same`, from {x = 1} and {x = 2}"
+    )
+
+
+def test_two_units_cannot_write_the_same_output(tmp_path):
+    assert problems(tmp_path, 'matrix.x = [1, 2]\noutputs = ["o/./x"]') == [
+        "4: stage.a.outputs: the units `a/x=1` and `a/x=2` write the same file, o/x:"
+        " each needs its own"
+    ]
+
+
+def test_two_stages_cannot_write_the_same_output(tmp_path):
+    (found,) = problems(
+        tmp_path,
+        """\
+        [stage.a]
+        module = "m"
+        outputs = ["x"]
+        [stage.b]
+        module = "m"
+        stdout = "x"
+        """,
+    )
+
+    assert found.startswith("6: stage.b.stdout: the units `a` and `b` write the same file, x")
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        (".procsup/run/x", "is in the run directory, which is procsup's own"),
+        ("run.toml", "is the run file itself"),
+        ("done", "is the run's stamp, too"),
+    ],
+)
+def test_some_files_are_no_outputs(output, reason, tmp_path):
+    text = f'stamp = "done"\n[stage.a]\nmodule = "m"\noutputs = ["{output}"]'
+
+    assert problems(tmp_path, text) == [f"4: stage.a.outputs: {output} {reason}"]
+
+
+def test_standard_output_may_be_a_declared_output(tmp_path):
+    (only,) = units(tmp_path, 'outputs = ["x"]\nstdout = "{outputs[0]}"')
+
+    assert only.stdout == only.outputs[0].path
+
+
+def test_one_unit_cannot_write_a_file_twice(tmp_path):
+    assert problems(tmp_path, 'outputs = ["x", "x"]') == [
+        "3: stage.a.outputs: the unit `a` writes x twice"
+    ]
+
+
+def test_a_glob_that_matches_nothing_says_why(tmp_path):
+    grow(tmp_path, "d/x.txt")
+    text = 'matrix.s.glob = "d/*.py"\nmatrix.t.glob = "e/*/"\ninputs = ["d/*.csv"]'
+
+    assert problems(tmp_path, text) == [
+        "3: stage.a.matrix.s: `d/*.py` matches no file (`empty-ok = true` allows that)",
+        "4: stage.a.matrix.t: `e/*/` matches nothing: there is no folder `e`"
+        " (`empty-ok = true` allows that)",
+    ]
+    assert problems(tmp_path, 'inputs = ["d/*.csv"]') == [
+        "3: stage.a.inputs[0]: `d/*.csv` matches no file (`empty-ok = true` allows that)"
+    ]
+
+
+def test_a_stage_may_be_empty_if_it_says_so(tmp_path):
+    assert units(tmp_path, 'matrix.s.glob = "d/*.py"\nempty-ok = true') == []
+
+
+def test_a_file_of_lines_must_be_readable(tmp_path):
+    grow(tmp_path, "d/")
+    (tmp_path / "latin").write_bytes(b"\xe4\n")
+    (tmp_path / "nul").write_bytes(b"a\nb\0c\n")
+    (tmp_path / "blank").write_bytes(b"\n  \n")
+    names = ("nope", "d", "latin", "nul", "blank")
+    text = "".join(f'matrix.{name}_x.lines = "{name}"\n' for name in names)
+
+    found = problems(tmp_path, text)
+
+    assert found[0].startswith("3: stage.a.matrix.nope_x: `nope` cannot be read: ")
+    assert found[1].startswith("4: stage.a.matrix.d_x: `d` cannot be read: ")
+    assert found[2].startswith("5: stage.a.matrix.latin_x: `latin` is not UTF-8")
+    assert found[3].startswith("6: stage.a.matrix.nul_x: `nul` line 2 holds a NUL")
+    assert found[4].startswith("7: stage.a.matrix.blank_x: `blank` has no lines")
+
+
+TWO = """\
+[stage.look]
+module = "m"
+{look}
+empty-ok = true
+[stage.make]
+module = "m"
+outputs = [{output}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("look", "output", "seen"),
+    [
+        ('matrix.s.glob = "o/*.txt"', '"o/x.txt"', "o/x.txt"),
+        ('matrix.s.glob = "o/{n:**}"', '"o/p/x.txt"', "o/p/x.txt"),
+        ('matrix.s.glob = "o/*.txt"', '"o/"', "o/"),
+        ('matrix.s.glob = "o/*/x.txt"', '"o/**/*.txt"', "o/**/*.txt"),
+        ('matrix.s.glob = "**/x.txt"', '"o/*.txt"', "o/*.txt"),
+    ],
+)
+def test_a_glob_over_what_another_stage_makes_needs_a_dependency(look, output, seen, tmp_path):
+    (found,) = problems(tmp_path, TWO.format(look=look, output=output))
+
+    assert found.startswith("3: stage.look.matrix.s: ")
+    assert f"matches what the stage `make` makes ({seen}): wait for it with after = " in found
+
+
+def test_a_glob_among_the_inputs_counts_too(tmp_path):
+    (found,) = problems(tmp_path, TWO.format(look='inputs = ["o/*.txt"]', output='"o/x.txt"'))
+
+    assert found.startswith(
+        "3: stage.look.inputs[0]: `o/*.txt` matches what the stage `make` makes"
+    )
+
+
+def test_a_plain_input_that_another_stage_makes_needs_a_dependency(tmp_path):
+    (found,) = problems(tmp_path, TWO.format(look='depends = ["o/x.txt"]', output='"o/x.txt"'))
+
+    assert found == (
+        "3: stage.look.depends: o/x.txt is made by the stage `make`:"
+        ' wait for it with after = ["make"]'
+    )
+
+
+@pytest.mark.parametrize("output", ['"o/x.csv"', '"p/"', '"o/*.csv"', '"o/p/x.txt"'])
+def test_a_glob_beside_what_another_stage_makes_is_fine(output, tmp_path):
+    assert early(tmp_path, TWO.format(look='matrix.s.glob = "o/*.txt"', output=output))
+
+
+def test_a_stage_that_waits_may_look(tmp_path):
+    text = TWO.format(look='after = ["make"]\nmatrix.s.glob = "o/*.txt"', output='"o/x.txt"')
+    loaded = load_text(tmp_path, text)
+    assert list(loaded.expand_early(CAPACITY)) == ["make"]
+
+    grow(tmp_path, "o/x.txt")
+
+    (unit,) = loaded.expand("look", CAPACITY, {"make": []})
+    assert unit.id == "look/s=o/x.txt"
+
+
+def test_a_late_stage_that_makes_what_an_early_one_looked_for_is_found(tmp_path):
+    grow(tmp_path, "o/a.txt", "q/b.txt")
+    loaded = load_text(
+        tmp_path,
+        """
+        [stage.look]
+        module = "m"
+        matrix.s.glob = "o/*.txt"
+        [stage.first]
+        module = "m"
+        [stage.late]
+        module = "m"
+        after = ["first"]
+        matrix.t.glob = "q/{name:*}.txt"
+        outputs = ["o/{name}.txt"]
+        """,
+    )
+    loaded.expand_early(CAPACITY)
+
+    with pytest.raises(RunFileError, match=r"matches what the stage `late` makes \(o/b.txt\)"):
+        loaded.expand("late", CAPACITY, {"first": []})
+
+
+def test_a_stage_that_would_take_its_own_outputs_for_work_is_found(tmp_path):
+    grow(tmp_path, "x.csv")
+    (found,) = problems(tmp_path, 'matrix.s.glob = "*.csv"\noutputs = ["{s.stem}.clean.csv"]')
+
+    assert "the next run would take its own outputs for new work" in found
+
+
+def test_a_stage_may_change_its_files_in_place(tmp_path):
+    grow(tmp_path, "x.csv")
+
+    assert units(tmp_path, 'matrix.s.glob = "*.csv"\noutputs = ["{s}"]')
+
+
+def test_a_problem_of_very_many_units_is_said_a_few_times(tmp_path):
+    found = problems(tmp_path, 'matrix.x.range = "1..500"\noutputs = ["same"]')
+
+    assert len(found) == 21
+    assert found[-1] == "4: stage.a.outputs: and 479 more of this kind"
+
+
+def test_values_that_do_not_fit_stop_after_a_few(tmp_path):
+    text = 'matrix.x.range = "1..500"\nmatrix.y = ["p"]\ncpus = "{y}{x}"'
+
+    assert len(problems(tmp_path, text)) == 20
+
+
+def test_whole_cpus_are_asked_of_parameters_too(tmp_path):
+    assert problems(tmp_path, 'matrix.n = [1, 1.5]\ncpus = "{n}"\npin = "cpus"') == [
+        '4: stage.a.cpus: expected whole CPUs, because of `pin = "cpus"`, not 1.5'
+    ]
+
+
+@pytest.mark.parametrize("key", ["inputs", "outputs", "cwd", "id", "stdout"])
+def test_nothing_may_come_out_empty(key, tmp_path):
+    value = '["{x}"]' if key.endswith("puts") else '"{x}"'
+    (found,) = problems(tmp_path, f'matrix.x = [""]\n{key} = {value}')
+
+    assert found.startswith("4: stage.a." + key)
+    assert "empty" in found
+
+
+def test_a_command_line_too_long_names_the_list_file(tmp_path):
+    text = """\
+        [stage.a]
+        module = "m"
+        matrix.x.range = "1..30000"
+        outputs = ["some/rather/long/folder/name/so/that/it/adds/up/to/quite/a/lot/{x}.json"]
+        [stage.b]
+        module = "m"
+        inputs.from = "a"
+        args = ["{inputs}"]
+        """
+    loaded = load_text(tmp_path, text)
+    stages = loaded.expand_early(CAPACITY)
+
+    with pytest.raises(RunFileError) as caught:
+        loaded.expand("b", CAPACITY, {"a": made(stages["a"])})
+
+    (problem,) = caught.value.problems
+    assert "run.toml:8: stage.b.args: the command line would take " in problem
+    assert "give the program a list of its inputs, {inputs.file}, one a line" in problem
+
+
+def test_a_single_argument_may_be_too_long(tmp_path):
+    long = "x" * 1_000_000
+    (found,) = problems(tmp_path, f'args = ["{long}"]')
+
+    assert found.startswith("3: stage.a.args: the command line would take 1,000,")
+    assert "hand long values over in a file" in found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names there cannot have line breaks")
+def test_a_list_file_has_no_room_for_line_breaks(tmp_path):
+    grow(tmp_path, "a\nb.txt")
+    (found,) = problems(tmp_path, 'inputs = ["*.txt"]\nargs = ["{inputs.file}"]')
+
+    assert found.startswith("3: stage.a.inputs: {inputs.file} has one path a line")
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    grow(tmp_path, "d/x.py")
+
+    def closed(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("procsup.runfile.walk.os.scandir", closed)
+    (found,) = problems(tmp_path, 'matrix.s.glob = "d/*.py"')
+
+    assert found == f"3: stage.a.matrix.s: {tmp_path / 'd'}: cannot be read: Permission denied"
+
+
+def test_all_stages_are_looked_at_before_anything_is_said(tmp_path):
+    text = """
+        [stage.a]
+        module = "m"
+        matrix.s.glob = "nope/*"
+        [stage.b]
+        module = "m"
+        matrix.x = [1, 2]
+        outputs = ["same"]
+        """
+
+    assert len(problems(tmp_path, text)) == 2
+
+
+def test_the_capacity_is_no_business_of_the_run_file(tmp_path):
+    loaded = load_text(tmp_path, "cpus = 64")
+
+    assert loaded.expand_early(Capacity(cpus=1.0))["a"][0].cpus == 64
