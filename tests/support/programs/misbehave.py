@@ -76,15 +76,13 @@ def daemonize_scrubbed():
 
 
 def run_and_fork(times):
-    """A fork runner: each generation forks and ends at once."""
+    """A fork runner: each generation forks once, in a session of its own, and ends at once."""
     say("ready")
     for _ in range(int(times)):
         if os.fork():
             os._exit(0)
-        if os.fork() == 0:
-            os.setsid()
-            if os.fork():
-                os._exit(0)
+        os.setsid()
+    time.sleep(LIMIT_S)
 
 
 def breed(depth):
