@@ -154,6 +154,12 @@ class Closed(Struct, frozen=True, tag="closed", tag_field="t"):
     reason: str  # "interrupted by signal 2", "drained", "stopped", "guard died", ...
 
 
+class Missing(Struct, frozen=True, tag="missing", tag_field="t"):
+    """Stands in a repaired journal for damaged records: from its own number to `last`."""
+
+    last: int
+
+
 Record = Union[
     Begin,
     Planned,
@@ -166,6 +172,7 @@ Record = Union[
     RunFinal,
     Answer,
     Closed,
+    Missing,
 ]
 
 _encoder = msgspec.json.Encoder()

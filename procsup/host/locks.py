@@ -9,7 +9,7 @@ import errno
 import os
 import sys
 import threading
-from typing import Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 from procsup.errors import RecordError
 from procsup.host.files import AnyPath, open_private, set_mode
@@ -189,14 +189,15 @@ class FileLock:
         finally:
             os.close(fd)
 
-    def wait_shared(self, timeout_s: Optional[float] = None) -> bool:
+    def wait_shared(
+        self, timeout_s: Optional[float] = None, *, unless: Callable[[], bool] = lambda: False
+    ) -> bool:
         """Block until nobody holds the lock exclusively; False if that took too long.
 
         The kernel wakes us within a millisecond of the holder's release or death. True if there
-        is no such file. Ctrl-C and signal handlers are heard.
+        is no such file, or if `unless` says so once the file is open: what is waited for may have
+        been put in the place of what was meant. Ctrl-C and signal handlers are heard.
         """
-        if timeout_s is not None and timeout_s <= 0:
-            return not self.is_held()
         if self._waiting is None:
             try:
                 fd = open_private(self.path, os.O_RDONLY)
@@ -204,6 +205,9 @@ class FileLock:
                 return True
             if _try_shared(fd):
                 return True
+            if (timeout_s is not None and timeout_s <= 0) or unless():
+                os.close(fd)
+                return unless()
             self._waiting = _Waiting(fd)
         free = self._waiting.join(_LONGEST_WAIT_S if timeout_s is None else timeout_s)
         if free:

@@ -10,11 +10,11 @@ import os
 import threading
 import time
 from types import TracebackType
-from typing import Callable, List, Optional, Sequence, Type
+from typing import Callable, Iterator, List, Optional, Sequence, Type
 
 from procsup.core.events import Fact, Synced
 from procsup.core.manifest import JournalMark
-from procsup.core.records import Kept, Launch, Record, Spawned, encode_line
+from procsup.core.records import Kept, Launch, Missing, Record, Spawned, encode_line
 from procsup.errors import RecordError
 from procsup.host.files import (
     AnyPath,
@@ -88,7 +88,8 @@ class JournalWriter:
         """Open the journal for writing, after `read` was iterated (None: it is read here).
 
         A torn tail is cut off. Of a damaged journal a copy is kept beside it, and the lines that
-        can be believed take its place. One of a newer procsup is refused with RecordError.
+        can be believed take its place, with their numbers. One of a newer procsup is refused with
+        RecordError.
         """
         read = (read or read_journal(path)).read()
         read.check_writable()
@@ -275,17 +276,27 @@ def _open_for_append(path: AnyPath, read: ReadJournal) -> int:
 
 
 def _repair(path: AnyPath, read: ReadJournal) -> ReadJournal:
-    """Keep the damaged journal aside and put its believed records, numbered anew, in its place."""
+    """Keep the damaged journal aside and put its believed records, as they are, in its place."""
     name = os.fspath(path)
     aside = _free_name(f"{name}.damaged-")
     with open_reading(name) as file:
         write_atomically(aside, iter(lambda: file.read(1 << 20), b""))
-    again = read_journal(name)
-    lines = (encode_line(seq, entry.record) for seq, entry in enumerate(again, 1))
-    write_atomically(name, lines)
+    write_atomically(name, _believed_lines(read_journal(name)))
     repaired = read_journal(name).read()
     read.damage.append(f"the damaged journal is kept as {aside}")
     return repaired
+
+
+def _believed_lines(read: ReadJournal) -> Iterator[bytes]:
+    """Return the lines of a journal, with one for each gap in the numbers, which stay."""
+    expected = 1
+    for entry in read:
+        if entry.seq > expected:
+            yield encode_line(expected, Missing(entry.seq - 1))
+        yield encode_line(entry.seq, entry.record)
+        expected = entry.seq + 1
+    if read.last_seq >= expected:
+        yield encode_line(expected, Missing(read.last_seq))
 
 
 def _free_name(start: str) -> str:

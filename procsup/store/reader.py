@@ -15,6 +15,7 @@ from procsup.core.records import (
     JOURNAL_VERSION,
     BadLine,
     Begin,
+    Missing,
     Record,
     UnknownRecord,
     decode_line,
@@ -121,9 +122,7 @@ class ReadJournal:
                 except BadLine as error:
                     problem = str(error)
                 else:
-                    if self._believe(line, seq, start):
-                        if type(record) is Begin and record.version > JOURNAL_VERSION:
-                            self.newer_version = record.version
+                    if self._believe(line, seq, start) and self._is_news(record):
                         yield Entry(seq, start, record)
                     continue
             self._distrust(line, start, problem)
@@ -139,6 +138,14 @@ class ReadJournal:
         self.digest.update(line)
         self.good_length = start + len(line)
         self.last_seq = seq
+        return True
+
+    def _is_news(self, record: Record) -> bool:
+        if type(record) is Begin and record.version > JOURNAL_VERSION:
+            self.newer_version = record.version
+        if type(record) is Missing:
+            self.last_seq = max(self.last_seq, record.last)
+            return False
         return True
 
     def _distrust(self, line: bytes, start: int, problem: str) -> None:
@@ -219,7 +226,8 @@ class Follower:
                 except BadLine:
                     pass  # the next sitting reports it; to look on, we need not
                 else:
-                    found.append(Entry(seq, self.offset, record))
+                    if not isinstance(record, Missing):
+                        found.append(Entry(seq, self.offset, record))
                 self.offset += len(line)
         return found
 

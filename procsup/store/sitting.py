@@ -248,7 +248,8 @@ def is_live(rundir: RunDir, owner: Optional[Owner] = None) -> bool:
     if owner is None or owner.ended is not None or owner.sitting == 0:
         return False
     if _locks_tell(rundir, owner):
-        return FileLock(rundir.sitting_lock(owner.sitting)).is_held()
+        held = FileLock(rundir.sitting_lock(owner.sitting)).is_held()
+        return held and not _is_replaced(rundir, owner)
     return not owner.here or process_exists(owner.pid)
 
 
@@ -268,7 +269,8 @@ def wait_sitting(
     manifest and for a change of owner.
     """
     if _locks_tell(rundir, owner):
-        return FileLock(rundir.sitting_lock(owner.sitting, stage)).wait_shared(timeout_s)
+        lock = FileLock(rundir.sitting_lock(owner.sitting, stage))
+        return lock.wait_shared(timeout_s, unless=lambda: _is_replaced(rundir, owner))
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while not rundir.manifest_of(stage).exists():
         if _is_over(rundir, owner):
@@ -282,9 +284,21 @@ def wait_sitting(
 
 def _is_over(rundir: RunDir, owner: Owner) -> bool:
     now = read_owner(rundir)
-    if now is not None and (now.ended is not None or now.sitting != owner.sitting):
+    if now is not None and now.ended is not None:
         return True
-    return not is_live(rundir, owner)
+    return _is_replaced(rundir, owner) or not is_live(rundir, owner)
+
+
+def _is_replaced(rundir: RunDir, owner: Owner) -> bool:
+    """Tell whether another one has the directory by now.
+
+    A sitting that died before it wrote its first record leaves its number to the next one, which
+    writes its owner line before it makes a lock of that name.
+    """
+    now = read_owner(rundir)
+    if now is None:
+        return False
+    return (now.host, now.pid, now.started) != (owner.host, owner.pid, owner.started)
 
 
 def _locks_tell(rundir: RunDir, owner: Owner) -> bool:

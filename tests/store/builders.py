@@ -118,6 +118,7 @@ def every_record() -> List[Record]:
         inputs=(Reading("/i/a", 1, 2),),
         fingerprint="f00",
         program="beef",
+        same_as=3,
     )
     return [
         begin(run_file="/r/a.toml", resumed=True, fresh=True, variables={"a": 1, "b": [True]}),

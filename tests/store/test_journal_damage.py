@@ -8,7 +8,7 @@ import pytest
 from procsup.core.records import encode_line
 from procsup.errors import RecordError
 from procsup.store import reader
-from procsup.store.journal import JournalWriter, read_journal
+from procsup.store.journal import JournalWriter, follow, read_journal
 from tests.store.builders import begin, end, read, records
 
 LINES = [encode_line(seq, record) for seq, record in enumerate(records(8), 1)]
@@ -105,6 +105,25 @@ def test_a_damaged_journal_is_kept_aside_and_what_can_be_believed_goes_on(path):
     assert after.damage == []
     reopen(path)
     assert len(list(path.parent.iterdir())) == 2
+
+
+def test_numbers_stay_what_they_were_through_a_repair(path):
+    path.write_bytes(b"".join([LINES[2], *LINES[4:6], b"garbage\n", *LINES[9:]]))
+    before = read_journal(path).read()
+
+    with JournalWriter.open(path, before, on_synced=lambda: None) as writer:
+        assert writer.append([begin("r2", 2)]) == before.last_seq + 1
+
+    entries = [(entry.seq, entry.record) for entry in read_journal(path)]
+    assert [seq for seq, _ in entries] == [3, 5, 6, *range(10, len(LINES) + 2)]
+    assert entries[1] == (5, records(8)[4])
+
+
+def test_a_follower_passes_over_what_is_missing(path):
+    path.write_bytes(LINES[0] + LINES[5])
+    reopen(path)
+
+    assert [entry.record for entry in follow(path).read()] == [*read(path)[0]]
 
 
 def test_each_damage_is_kept_under_a_name_of_its_own(path):

@@ -169,15 +169,19 @@ def test_probes_and_waiters_are_never_in_the_way_of_a_start(rundir):
 
 def test_a_number_of_a_sitting_that_died_at_once_may_be_used_again(rundir, supervisor):
     owner = read_owner(rundir)
-    waiter = threading.Thread(target=wait_sitting, args=(rundir, owner, None, LIMIT_S))
-    waiter.start()
+    blocked = threading.Thread(target=wait_sitting, args=(rundir, owner, None, LIMIT_S))
+    blocked.start()
     supervisor.kill()
     supervisor.wait()
     with Sitting.open(rundir, at=WALL) as sitting:
         sitting.begin(1, "r1", ["s"])
-        waiter.join(LIMIT_S)
-        assert not waiter.is_alive()
+        blocked.join(LIMIT_S)
+        assert not blocked.is_alive()
+        assert wait_sitting(rundir, owner, None, LIMIT_S)
+        assert wait_sitting(rundir, owner, "s", 0)
+        assert not is_live(rundir, owner)
         assert is_live(rundir)
+        assert not wait_sitting(rundir, read_owner(rundir), None, 0)
 
 
 def test_lock_files_and_rests_of_old_sittings_are_removed(rundir):

@@ -11,13 +11,24 @@ from procsup.errors import RunBusy
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Sitting
 
+
+def fork_patiently() -> int:
+    """Fork, on a machine that may be at its limit of processes for a moment."""
+    for _ in range(200):
+        try:
+            return os.fork()
+        except BlockingIOError:
+            time.sleep(0.05)
+    return os.fork()
+
+
 rundir, starters = RunDir(sys.argv[1]), int(sys.argv[2])
 rundir.create()
 barrier, gate = os.pipe()
 results, result = os.pipe()
 finished, finish = os.pipe()
 for _ in range(starters):
-    if os.fork() == 0:
+    if fork_patiently() == 0:
         os.close(gate)
         os.close(finish)
         os.read(barrier, 1)
