@@ -3,6 +3,7 @@
 The winner holds on until all have tried.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -15,10 +16,9 @@ from procsup.store.sitting import Sitting
 def fork_patiently() -> int:
     """Fork, on a machine that may be at its limit of processes for a moment."""
     for _ in range(200):
-        try:
+        with contextlib.suppress(BlockingIOError):
             return os.fork()
-        except BlockingIOError:
-            time.sleep(0.05)
+        time.sleep(0.05)
     return os.fork()
 
 
