@@ -1,4 +1,4 @@
-"""P3, P4, P6: whatever is killed, no process stays, no unit lives twice, and waiters know at once."""
+"""P3, P4, P6: whatever is killed, no process stays, no unit lives twice, waiters know at once."""
 
 import os
 import signal
@@ -48,9 +48,9 @@ def complete(made, gate):
     child = made.start("run", "run.toml", "--jobs", "2")
     for name in ("a", "b"):
         gate.meet(name).exit(0)
-    out, err = finish(child)
-    assert 0 == child.returncode, err
-    assert {"s/n=a": "succeeded", "s/n=b": "succeeded"} == made.verdicts
+    _out, err = finish(child)
+    assert child.returncode == 0, err
+    assert made.verdicts == {"s/n=a": "succeeded", "s/n=b": "succeeded"}
     return err
 
 
@@ -62,16 +62,16 @@ def test_after_the_death_of_the_supervisor_nothing_of_the_run_lives(tmp_path, ga
 
     kill(made.supervisor_pid)
 
-    assert [True] * 4 == [visitor.ends_within(1.0) for visitor in crowd]
-    _, err = finish(child)
-    assert -signal.SIGKILL == child.returncode
+    assert [visitor.ends_within(1.0) for visitor in crowd] == [True] * 4
+    finish(child)
+    assert child.returncode == -signal.SIGKILL
     _, said = finish(waiter, 2.0)
-    assert 3 == waiter.returncode
+    assert waiter.returncode == 3
     assert "died" in said
 
     complete(made, gate)
 
-    assert ["s/n=a#1", "s/n=b#1", "s/n=a#2", "s/n=b#2"] == made.starts()
+    assert made.starts() == ["s/n=a#1", "s/n=b#1", "s/n=a#2", "s/n=b#2"]
 
 
 def test_after_the_death_of_the_guard_nothing_of_the_run_lives(tmp_path, gate):
@@ -81,10 +81,10 @@ def test_after_the_death_of_the_guard_nothing_of_the_run_lives(tmp_path, gate):
 
     kill(child.pid)
 
-    assert [True] * 4 == [visitor.ends_within(1.0) for visitor in crowd]
+    assert [visitor.ends_within(1.0) for visitor in crowd] == [True] * 4
     finish(child)
     _, said = finish(waiter, 2.0)
-    assert 3 == waiter.returncode
+    assert waiter.returncode == 3
     assert "guard" in said
 
     complete(made, gate)
@@ -101,7 +101,7 @@ def test_after_the_death_of_both_the_next_sitting_ends_what_is_left_first(tmp_pa
     kill(child.pid)
 
     finish(waiter, 2.0)
-    assert 3 == waiter.returncode
+    assert waiter.returncode == 3
     finish(child)
     survivors = [visitor for visitor in crowd if visitor.lives]
 
@@ -127,8 +127,8 @@ def test_finished_units_are_not_run_again_after_a_death(tmp_path, gate):
     _, err = finish(again)
 
     assert "kept 1 of 2" in err
-    assert ["s/n=a#1", "s/n=b#1", "s/n=b#2"] == made.starts()
-    assert {"s/n=a": "succeeded", "s/n=b": "succeeded"} == made.verdicts
+    assert made.starts() == ["s/n=a#1", "s/n=b#1", "s/n=b#2"]
+    assert made.verdicts == {"s/n=a": "succeeded", "s/n=b": "succeeded"}
 
 
 def test_a_second_supervisor_is_refused_and_the_first_goes_on(tmp_path, gate):
@@ -137,12 +137,12 @@ def test_a_second_supervisor_is_refused_and_the_first_goes_on(tmp_path, gate):
 
     second = made.call("run", "run.toml")
 
-    assert 75 == second.returncode
+    assert second.returncode == 75
     assert str(made.supervisor_pid) in second.stderr
     a.exit(0)
     b.exit(0)
     finish(child)
-    assert 0 == child.returncode
+    assert child.returncode == 0
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -155,9 +155,9 @@ def test_a_signal_ends_the_trees_and_procsup_dies_by_it(tmp_path, gate, signum):
 
     finish(child)
     assert -signum == child.returncode
-    assert [True] * 4 == [visitor.ends_within(0.1) for visitor in crowd]
+    assert [visitor.ends_within(0.1) for visitor in crowd] == [True] * 4
     _, said = finish(waiter, 2.0)
-    assert 3 == waiter.returncode
+    assert waiter.returncode == 3
     assert signal.Signals(signum).name in said
     assert not (made.rundir / "manifest.json").exists()
 
@@ -178,7 +178,7 @@ def test_a_second_interrupt_kills_what_ignores_the_first(tmp_path, gate):
     assert a.ends_within(2.0)
     assert a_daemon.ends_within(2.0)
     finish(child, 10)
-    assert -signal.SIGINT == child.returncode
+    assert child.returncode == -signal.SIGINT
 
 
 def test_what_a_unit_leaves_behind_is_ended_with_it(tmp_path, gate):
@@ -192,4 +192,4 @@ def test_what_a_unit_leaves_behind_is_ended_with_it(tmp_path, gate):
     b.exit(0)
     finish(child)
     attempts = [unit["attempts"][0] for unit in made.manifest["units"]]
-    assert [1, 1] == [attempt["leftovers"] for attempt in attempts]
+    assert [attempt["leftovers"] for attempt in attempts] == [1, 1]

@@ -1,0 +1,234 @@
+"""What is kept: exactly what changed, and what hangs on it, runs again."""
+
+import json
+import os
+import sys
+
+import pytest
+
+from tests.support.projects import Project
+
+WORKER = """
+import sys
+source, target = sys.argv[1:]
+text = open(source).read()
+open(target, "w").write(text.upper())
+"""
+
+MERGE = """
+import sys
+*sources, target = sys.argv[1:]
+open(target, "w").write("".join(open(source).read() for source in sources))
+"""
+
+RUN = """
+[stage.shout]
+script = "worker.py"
+matrix.source.glob = "in/{name:*}.txt"
+args = ["{source}", "{outputs[0]}"]
+outputs = ["out/{name}.txt"]
+
+[stage.merge]
+script = "merge.py"
+inputs = { from = "shout" }
+args = ["{inputs}", "{outputs[0]}"]
+outputs = ["all.txt"]
+"""
+
+
+@pytest.fixture
+def made(tmp_path):
+    project = Project(tmp_path, RUN)
+    project.write("worker.py", WORKER)
+    project.write("merge.py", MERGE)
+    for name in ("a", "b", "c"):
+        project.write(f"in/{name}.txt", f"{name}1\n")
+    project.run()
+    assert (tmp_path / "all.txt").read_text() == "A1\nB1\nC1\n"
+    return project
+
+
+def ran(project):
+    """What the last run started."""
+    begins = [n for n, record in enumerate(all_records(project)) if record["t"] == "begin"]
+    latest = all_records(project)[begins[-1] :]
+    return sorted(record["unit"] for record in latest if record["t"] == "start")
+
+
+def all_records(project):
+    lines = (project.rundir / "journal.jsonl").read_text().splitlines()
+    return [json.loads(line.split(" ", 2)[2]) for line in lines]
+
+
+def test_a_second_run_keeps_everything_and_says_so(made):
+    first = made.manifest["run_id"]
+
+    done = made.run()
+
+    assert ran(made) == []
+    assert "kept 3 of 3" in done.stderr
+    assert sum(unit["kept"] for unit in made.manifest["units"]) == 4
+    assert first != made.manifest["run_id"]
+
+
+def test_a_deleted_output_is_made_again_and_what_hangs_on_it(made):
+    os.unlink(made.folder / "out/b.txt")
+
+    done = made.run()
+
+    assert ran(made) == ["merge", "shout/name=b"]
+    assert "1 outputs changed" in done.stderr
+
+
+def test_a_changed_input_runs_its_unit_again_and_what_hangs_on_it(made):
+    made.write("in/c.txt", "c2\n")
+
+    done = made.run()
+
+    assert ran(made) == ["merge", "shout/name=c"]
+    assert "1 input changed" in done.stderr
+    assert (made.folder / "all.txt").read_text() == "A1\nB1\nC2\n"
+
+
+def test_a_new_file_is_a_new_unit_and_moves_what_hangs_on_the_stage(made):
+    made.write("in/d.txt", "d1\n")
+
+    done = made.run()
+
+    assert ran(made) == ["merge", "shout/name=d"]
+    assert "1 new" in done.stderr
+    assert (made.folder / "all.txt").read_text() == "A1\nB1\nC1\nD1\n"
+
+
+def test_a_removed_file_moves_what_hangs_on_the_stage_alone(made):
+    os.unlink(made.folder / "in/a.txt")
+
+    made.run()
+
+    assert ran(made) == ["merge"]
+    assert (made.folder / "all.txt").read_text() == "B1\nC1\n"
+
+
+def test_a_touched_input_of_the_same_content_changes_nothing(made):
+    os.utime(made.folder / "in/a.txt", (1, 1))
+
+    made.run()
+
+    assert ran(made) == []
+
+
+def test_an_edited_worker_leaves_kept_units_kept_and_says_that_they_are_stale(made):
+    made.write("worker.py", WORKER + "# mended\n")
+
+    done = made.run()
+
+    assert ran(made) == []
+    assert (
+        "worker.py changed since 3 kept units ran (--fresh runs all, --only picks)" in done.stderr
+    )
+    assert sum(unit["stale"] for unit in made.manifest["units"]) == 3
+
+
+def test_a_changed_argument_runs_the_stage_again(made):
+    made.write("run.toml", RUN.replace('args = ["{source}",', 'args = ["./{source}",'))
+
+    done = made.run()
+
+    assert len(ran(made)) == 4
+    assert "3 changed" in done.stderr
+
+
+def test_fresh_runs_all_and_goes_on_counting_attempts(made):
+    made.run("--fresh")
+
+    assert len(ran(made)) == 4
+    assert [unit["attempts"][0]["attempt"] for unit in made.manifest["units"]] == [2] * 4
+
+
+def test_only_runs_what_is_selected(made):
+    made.write("in/a.txt", "a2\n")
+    made.write("in/b.txt", "b2\n")
+
+    made.run("--only", "shout/name=a")
+
+    assert ran(made) == ["shout/name=a"]
+
+    made.run()
+
+    assert ran(made) == ["merge", "shout/name=b"]
+
+
+def test_only_without_the_others_makes_no_manifest_and_wait_says_3(tmp_path):
+    project = Project(tmp_path, RUN)
+    project.write("worker.py", WORKER)
+    project.write("merge.py", MERGE)
+    project.write("in/a.txt", "a")
+    project.write("in/b.txt", "b")
+
+    done = project.run("--only", "shout/name=a", expect=3)
+
+    assert ran(project) == ["shout/name=a"]
+    assert not (project.rundir / "manifest.json").exists()
+    assert "selected" in done.stderr
+    assert project.call("wait", "run", "--start-timeout", "0").returncode == 3
+
+
+def test_a_dry_run_says_what_would_run_and_why_and_writes_nothing(made):
+    os.unlink(made.folder / "out/b.txt")
+    before = snapshot(made.folder)
+
+    done = made.run("--dry-run")
+
+    assert "outputs changed" in done.stdout + done.stderr
+    assert "shout/name=b" in done.stdout + done.stderr
+    assert before == snapshot(made.folder)
+
+
+def test_a_dry_run_of_a_run_that_never_was_makes_no_directory(tmp_path):
+    project = Project(tmp_path, RUN)
+    project.write("worker.py", WORKER)
+    project.write("merge.py", MERGE)
+    project.write("in/a.txt", "a")
+    before = snapshot(tmp_path)
+
+    project.run("--dry-run")
+
+    assert before == snapshot(tmp_path)
+
+
+def test_another_run_file_under_the_same_name_is_refused(made):
+    made.write("other.toml", 'name = "run"\n' + RUN)
+
+    done = made.call("run", "other.toml")
+
+    assert done.returncode == 2
+    assert "belongs to" in done.stderr
+
+
+def test_units_without_outputs_run_again_after_a_finished_run_only(tmp_path):
+    text = f"""
+[stage.s]
+command = ['{sys.executable}', '-c', 'import sys; sys.exit(int(sys.argv[1]))', '{{n}}']
+matrix.n = [0, 1]
+"""
+    project = Project(tmp_path, text)
+
+    project.run(expect=1)
+
+    assert project.verdicts == {"s/n=0": "succeeded", "s/n=1": "failed"}
+
+    done = project.run(expect=1)
+
+    assert ran(project) == ["s/n=0", "s/n=1"]
+    assert "1 failed before" in done.stderr
+    assert "1 no outputs to keep" in done.stderr
+
+
+def snapshot(folder):
+    found = {}
+    for path, folders, files in os.walk(str(folder)):
+        folders.sort()
+        for name in sorted((*files, *folders)):
+            status = os.stat(os.path.join(path, name))
+            found[os.path.join(path, name)] = (status.st_ino, status.st_mtime_ns, status.st_size)
+    return found
