@@ -90,6 +90,7 @@ class _Maker:
         self._commands = CommandMaker(recipe)
         self._lists = recipe.uses_list_file()
         self._in_id = [name for axis in recipe.axes for name in axis.in_id]
+        self._path_names = sorted(recipe.path_names)
         self._from_paths = tuple(inputs_from)
         self._from = Files(tuple(self._relative(path) for path in inputs_from))
         self._base = {**around.values, "scratch": SCRATCH}
@@ -129,7 +130,7 @@ class _Maker:
             parameters={name: v.plain(value) for name, value in row.items()},
             env=command.env,
             inputs=(*self._absolute_inputs(inputs), *([stdin] if stdin else [])),
-            depends=tuple([self._absolute(path) for path in depends.paths]),
+            depends=self._depends(depends, row),
             outputs=output_specs(recipe.outputs, outputs, self._absolute),
             input_names=self._names(inputs),
             stdin=stdin,
@@ -206,6 +207,11 @@ class _Maker:
         if inputs.paths is self._from.paths:
             return self._from_paths
         return tuple([self._absolute(path) for path in inputs.paths])
+
+    def _depends(self, declared: Files, row: Row) -> Tuple[str, ...]:
+        """Return what is watched for changes: declared files, and parameters that are files."""
+        paths = [*declared.paths, *(str(row[name]) for name in self._path_names if name in row)]
+        return tuple([self._absolute(path) for path in paths])
 
     def _names(self, inputs: Files) -> Dict[str, Any]:
         if inputs.named is None:
