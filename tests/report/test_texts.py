@@ -1,0 +1,255 @@
+import csv
+import json
+
+from procsup.core.events import Standing
+from procsup.core.outcome import Verdict
+from procsup.core.spec import After, RunSpec, StageSpec, UnitSpec
+from procsup.core.tally import Summary
+from procsup.report.counts import said_in_short, stage_data, stage_table
+from procsup.report.ending import Close, Commands, ending_data, ending_lines
+from procsup.report.failures import failure_lines, tail_of
+from procsup.report.plan import plan_data, plan_lines
+from procsup.report.rows import FLAT, row_of_ends
+from procsup.report.standing import RunningLine, standing_lines
+from procsup.report.tables import aligned, columns_of, csv_lines, json_lines, json_text
+from tests.support.sittings import end
+
+COMMANDS = Commands("run.toml", "demo")
+
+
+def summary(**counts):
+    made = Summary(list(counts))
+    for name, (status, planned, verdicts) in counts.items():
+        stage = made.stages[name]
+        stage.status, stage.planned, stage.verdicts = status, planned, verdicts
+    return made
+
+
+def close(status, numbers, **more):
+    fields = {
+        "name": "demo",
+        "reason": "",
+        "failures": (),
+        "failed_total": 0,
+        "directory": ".",
+        "manifest_path": None,
+        "took_s": 12.0,
+        **more,
+    }
+    return Close(status=status, summary=numbers, **fields)
+
+
+# --- the end of a sitting --------------------------------------------------------------------
+
+
+def test_a_success_is_one_line_and_the_manifest():
+    numbers = summary(s=("succeeded", 3, {Verdict.SUCCEEDED: 3}))
+    numbers.stages["s"].kept = 2
+
+    assert ending_lines(close("succeeded", numbers, manifest_path="m.json"), COMMANDS) == [
+        "",
+        "demo succeeded: 3 succeeded (2 kept), in 12 s",
+        "manifest: m.json",
+    ]
+
+
+def test_a_failed_run_says_who_failed_why_and_what_to_type_next(tmp_path):
+    (tmp_path / "e").write_bytes(b"Traceback\n\x1b[2Jboom\n")
+    numbers = summary(
+        s=("failed", 2, {Verdict.SUCCEEDED: 1, Verdict.FAILED: 1}),
+        t=("skipped", 1, {Verdict.SKIPPED: 1}),
+    )
+    failed = end("s/x=1", 2, 7, stderr_path="e")
+
+    lines = ending_lines(
+        close("failed", numbers, failures=(failed,), failed_total=1, directory=str(tmp_path)),
+        COMMANDS,
+    )
+
+    assert lines == [
+        "",
+        "demo failed: 1 succeeded, 1 failed, 1 skipped, in 12 s",
+        "  stage  status   planned  kept  succeeded  failed  skipped",
+        "  s      failed         2     0          1       1        0",
+        "  t      skipped        1     0          0       0        1",
+        "",
+        "1 unit did not succeed:",
+        "s/x=1: failed, exit 7 (attempt 2, 2.0 s)",
+        "  end of stderr:",
+        "    Traceback",
+        "    \\e[2Jboom",
+        "",
+        "next:",
+        "  procsup logs demo --failed",
+        "  procsup run run.toml    # tries what did not succeed again",
+    ]
+
+
+def test_a_run_that_is_not_final_says_why_and_how_it_goes_on():
+    numbers = summary(s=("open", 5, {Verdict.SUCCEEDED: 2}))
+
+    lines = ending_lines(close(None, numbers, reason="interrupted by SIGINT"), COMMANDS)
+
+    assert lines[1:] == [
+        "demo is not finished: interrupted by SIGINT; 2 succeeded, 3 units left, after 12 s",
+        "next:",
+        "  procsup run run.toml    # goes on where this ended",
+    ]
+
+
+def test_a_stage_that_could_not_be_planned_is_explained():
+    numbers = summary(s=("failed", None, {}))
+    numbers.stages["s"].problem = "the glob matches\nnothing"
+
+    lines = ending_lines(close("failed", numbers), COMMANDS)
+
+    assert lines[2] == "  s: the glob matches\\nnothing"
+
+
+def test_of_many_failures_twenty_are_shown():
+    failures = [end(f"s/x={number}", 1, 3) for number in range(25)]
+
+    lines = failure_lines(failures[:20], 25, ".")
+
+    assert lines[19] == "s/x=19: failed, exit 3 (attempt 1, 2.0 s)"
+    assert lines[20:] == ["... and 5 more"]
+
+
+def test_without_stderr_the_end_of_stdout_is_shown(tmp_path):
+    (tmp_path / "o").write_text("last words\n")
+    (tmp_path / "e").write_text("")
+    failed = end("s", 1, 7, stdout_path="o", stderr_path="e")
+
+    assert failure_lines([failed], 1, str(tmp_path))[1:] == [
+        "  end of stdout:",
+        "    last words",
+    ]
+
+
+def test_the_tail_of_a_long_log_is_ten_whole_lines(tmp_path):
+    (tmp_path / "log").write_text("".join(f"line {number}\n" for number in range(9000)))
+
+    tail = tail_of("log", str(tmp_path))
+
+    assert tail == [f"line {number}" for number in range(8990, 9000)]
+    assert tail_of("none", str(tmp_path)) == []
+    assert tail_of(None, str(tmp_path)) == []
+
+
+def test_one_endless_line_is_cut(tmp_path):
+    (tmp_path / "log").write_text("x" * 100_000)
+    failed = end("s", 1, 7, stderr_path="log")
+
+    assert max(map(len, failure_lines([failed], 1, str(tmp_path)))) < 500
+
+
+def test_the_end_as_data_has_the_names_of_the_manifest():
+    numbers = summary(s=("failed", 2, {Verdict.TIMED_OUT: 2}))
+
+    data = ending_data(numbers, [end("s/x=1", 1, 7)], 2)
+
+    assert data["stages"]["s"]["timed-out"] == 2
+    assert data["failed_total"] == 2
+    assert data["failures"][0]["exit_code"] == 7
+    json.dumps(data)
+
+
+# --- counts and tables -----------------------------------------------------------------------
+
+
+def test_what_runs_is_a_column_only_while_something_runs():
+    numbers = summary(s=("open", 9, {Verdict.SUCCEEDED: 1}))
+    numbers.stages["s"].running = 2
+
+    assert stage_table(numbers.stages.values()) == [
+        "stage  status  planned  kept  succeeded  running",
+        "s      open          9     0          1        2",
+    ]
+    assert stage_data(numbers.stages["s"])["running"] == 2
+    assert said_in_short(Summary(["s"]).stages.values()) == "nothing was done"
+
+
+def test_tables_align_and_show_unknown_as_a_dash():
+    rows = [["a\x1b", None, 1.5, True], ["long", 10, 0.25, False]]
+
+    assert aligned(["name", "n", "s", "yes"], rows) == [
+        "name   n     s  yes",
+        "a\\e    -   1.5  yes",
+        "long  10  0.25  no",
+    ]
+    assert aligned(["x"], []) == ["x"]
+
+
+def test_csv_can_be_read_back():
+    rows = [
+        {"id": 'a "b", c\nd', "n": None, "yes": True, "list": [1, "x"]},
+        {"id": "\udcff", "n": 2.5, "yes": False},
+    ]
+
+    read = list(csv.DictReader("\n".join(csv_lines(columns_of(rows), rows)).splitlines(True)))
+
+    assert [row["id"] for row in read] == ['a "b", c\nd', "\\xff"]
+    assert [row["n"] for row in read] == ["", "2.5"]
+    assert [row["yes"] for row in read] == ["true", "false"]
+    assert json.loads(read[0]["list"]) == [1, "x"]
+
+
+def test_json_is_ascii_and_one_line_a_row():
+    lines = list(json_lines([{"id": "é\n\udcff"}, {"id": None}]))
+
+    assert lines == ['{"id": "\\u00e9\\n\\\\xff"}', '{"id": null}']
+    assert json_text([]) == "[]"
+
+
+def test_a_row_has_all_columns_whatever_is_known():
+    empty = row_of_ends("s/x=1", "s", 0, [])
+    retried = row_of_ends("s/x=1", "s", 0, [end("s/x=1", 1, 7, final=False)])
+
+    assert list(empty) == list(retried) == list(FLAT)
+    assert (empty["verdict"], empty["tries"], empty["peak_memory_bytes"]) == (None, 0, None)
+    assert (retried["verdict"], retried["tries"], retried["exit_code"]) == (None, 1, 7)
+
+
+# --- how it stands, what is planned ----------------------------------------------------------
+
+
+def test_the_standing_of_a_run_is_title_table_what_runs_and_what_failed():
+    numbers = summary(s=("open", 2, {Verdict.FAILED: 1}))
+    running = [RunningLine(f"s/x={number}", 1, None, 3.0) for number in range(22)]
+
+    lines = standing_lines(
+        "demo: running", numbers.stages.values(), running, [end("s/y", 1, 7)], "."
+    )
+
+    assert lines[0] == "demo: running"
+    assert [line.split() for line in lines[5:7]] == [
+        ["running", "attempt", "pid", "for"],
+        ["s/x=0", "1", "-", "3.0", "s"],
+    ]
+    assert "... and 2 more" in lines
+    assert lines[-1] == "s/y: failed, exit 7 (attempt 1, 2.0 s)"
+
+
+def test_a_plan_gives_a_reason_for_each_unit_that_runs():
+    unit = UnitSpec("s/x=1", "s", 0, ("true",), "w", "f")
+    spec = RunSpec("demo", None, "f", "d", (StageSpec("s"), StageSpec("t", after=(After("s"),))))
+    stages = {
+        "s": [
+            (unit, Standing(False, "changed")),
+            (unit, Standing(True)),
+            (unit, Standing(True, stale=True)),
+        ],
+        "t": None,
+    }
+
+    assert plan_lines(spec, stages) == [
+        "demo, in d",
+        "s: 3 units, 1 to run",
+        "  run (changed)  s/x=1",
+        "  keep  s/x=1",
+        "  keep (its program has changed)  s/x=1",
+        "t: planned when s is done",
+    ]
+    data = plan_data(spec, stages)
+    assert data["stages"]["t"] is None
+    assert [unit["keep"] for unit in data["stages"]["s"]] == [False, True, True]
