@@ -28,9 +28,10 @@ case $code in
 esac
 [ "$code" -eq 0 ] || exit "$code"
 
-# Downstream: only now, and only on files that the manifest vouches for.
-largest=$(grep -l '"kind": "package"' "$results"/*.json | wc -l)
-echo "downstream: $largest packages measured"
+# Downstream: only now, and only on what the stage's manifest vouches for (one unit a line).
+directory=${id%@*}
+vouched=$(grep -c '"verdict":"succeeded"' "$directory/stages/measure.json")
+echo "downstream: $vouched measurements to work on"
 
 # The run has one more stage; its end is another wait.
 $procsup wait "$id" --timeout "$limit" || exit
