@@ -20,10 +20,11 @@ BREEDER = """
 import os, time
 print("up", flush=True)
 end = time.monotonic() + 20
-while time.monotonic() < end:
-    if os.fork():
-        time.sleep(0.001)
+for _ in range(4000):
+    if os.fork() or time.monotonic() > end:
+        time.sleep(0.003)
         os._exit(0)
+    time.sleep(0.001)
 """
 
 

@@ -22,24 +22,17 @@ if os.fork(): os._exit(0)
 os.write(1, b"child %d\\n" % os.getpid())
 os.execve(sys.executable, [sys.executable, "-S", "-c", "import time; time.sleep(60)"], {})
 """
+# Each process forks the next one and ends soon after; bounded, for the sake of a busy machine.
 _BREEDER = """
 import os, time
 end = time.monotonic() + 20
-while time.monotonic() < end:
-    if os.fork():
-        time.sleep(0.002)
+for _ in range(4000):
+    if os.fork() or time.monotonic() > end:
+        time.sleep(0.003)
         os._exit(0)
+    time.sleep(0.001)
 """
-_BOMB = """
-import os, time
-for _ in range(5):
-    os.fork()
-end = time.monotonic() + 20
-while time.monotonic() < end:
-    if os.fork():
-        time.sleep(0.01)
-        os._exit(0)
-"""
+_BOMB = "import os\nfor _ in range(4): os.fork()" + _BREEDER
 
 
 def say(*words):
