@@ -152,6 +152,7 @@ class Starter:
             return Started(system.spawn(launch), made)
         except (OSError, ValueError, TypeError) as error:
             self._programs.clear()  # they may have moved
+            made.close_fds()  # Windows removes no open file
             made.undo()
             return system.why_not_started(error, launch, made.step)
         finally:

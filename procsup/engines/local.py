@@ -267,6 +267,7 @@ class LocalEngine:
             return False
         reason = f"process {live.child.pid} did not die within {_UNKILLABLE_S:g} s of SIGKILL"
         self._tell_end(live, system.Departure(Vanished(reason)))
+        system.give_up(live.child)
         return True
 
     def _finish(self, live: _Live) -> None:

@@ -173,7 +173,9 @@ if sys.platform == "linux":
                 super().forget(pid)
                 return
             del self._pids[fd]
-            os.close(fd)  # the last copy (close-on-exec): epoll forgets it, too
+            # A fork by another thread may hold a copy for a moment: epoll would go on about it.
+            self._poller.unregister(fd)
+            os.close(fd)
 
         def _poll(self, timeout_s: Optional[float]) -> Any:
             limit_s = LONGEST_WAIT_S if timeout_s is None else min(timeout_s, LONGEST_WAIT_S)

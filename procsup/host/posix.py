@@ -14,11 +14,13 @@ import time
 from typing import Any, Optional, Sequence, Union
 
 from procsup.core.outcome import Exited, NotStarted, Signaled, Vanished
-from procsup.host.exits import exit_notifier
+from procsup.host import exits, trees
 from procsup.host.processes import Departure, Launch
-from procsup.host.trees import Trees
 
 assert sys.platform != "win32"
+
+exit_notifier = exits.exit_notifier
+Trees = trees.Trees
 
 __all__ = [
     "Child",
@@ -27,6 +29,7 @@ __all__ = [
     "environment_key",
     "exit_notifier",
     "find_program",
+    "give_up",
     "has_ended",
     "may_end",
     "open_log",
@@ -339,6 +342,11 @@ def reap(child: Child) -> Departure:
     child.let_go(exit_.code if isinstance(exit_, Exited) else -1)
     peak = _known_peak(usage.ru_maxrss)
     return Departure(exit_, usage.ru_utime, usage.ru_stime, peak)
+
+
+def give_up(child: Child) -> None:
+    """Disown a child that cannot be ended; whoever adopts orphans reaps it if it ever ends."""
+    child.let_go(-1)
 
 
 def _decode(status: int) -> Union[Exited, Signaled]:

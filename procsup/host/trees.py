@@ -21,7 +21,7 @@ from procsup.host import procfs
 from procsup.host.processes import Key, Left
 
 if TYPE_CHECKING:
-    from procsup.host.posix import Child
+    from procsup.host import posix
 
 assert sys.platform != "win32"
 
@@ -37,7 +37,7 @@ class _Family:
 
     __slots__ = ("child", "hit", "killed_since", "leftovers", "orphans")
 
-    def __init__(self, child: "Child") -> None:
+    def __init__(self, child: "posix.Child") -> None:
         self.child = child
         self.orphans: Set[int] = set()  # adopted; pinned until we reap them
         self.hit: Set[Tuple[int, int]] = set()  # (pid, start) of all that were sent SIGKILL
@@ -61,18 +61,21 @@ class Trees:
         self._list_fd = _open_list_of_children()
         self.adopts = self._list_fd is not None and become_subreaper()
 
-    def add(self, key: Key, child: "Child") -> None:
+    def add(self, key: Key, child: "posix.Child") -> None:
         """Take a child that was just started; `remove` gives it back."""
         self._families[key] = _Family(child)
         self._by_main[child.pid] = key
         self._known.add(b"%d" % child.pid)
 
     def remove(self, key: Key) -> None:
-        """Forget an attempt whose main process is reaped."""
+        """Forget an attempt; what still lives of it is killed, and reaped, when it can be."""
         family = self._families.pop(key)
         self._by_main.pop(family.child.pid, None)
-        self._known.discard(b"%d" % family.child.pid)
         self._homeless.update(family.orphans)
+        if family.child.pinned:
+            self._homeless.add(family.child.pid)
+        else:
+            self._known.discard(b"%d" % family.child.pid)
         self._settle_strays(key)
 
     def _settle_strays(self, ended: Key) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "environment_key",
     "exit_notifier",
     "find_program",
+    "give_up",
     "has_ended",
     "may_end",
     "open_log",
@@ -235,6 +236,10 @@ def reap(child: Child) -> Departure:
         return Departure(Exited(code % 2**32))
     account = child.job.account()
     return Departure(Exited(code % 2**32), account.user_time / 1e7, account.kernel_time / 1e7)
+
+
+def give_up(child: Child) -> None:
+    """Disown a child that cannot be ended."""
 
 
 class Trees:

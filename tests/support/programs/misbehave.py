@@ -54,6 +54,7 @@ def keep_child():
 
 def daemonize(environment=None, then="end"):
     """Fork twice, with a session of its own; the daemon holds stdout open."""
+    reading, writing = os.pipe()  # closed by the daemon's exec: then it has said who it is
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
@@ -61,7 +62,9 @@ def daemonize(environment=None, then="end"):
             argv = [sys.executable, __file__, "sleep"]
             os.execve(argv[0], argv, os.environ if environment is None else environment)
         os._exit(0)
+    os.close(writing)
     os.wait()
+    os.read(reading, 1)
     if then == "sleep":
         time.sleep(LIMIT_S)
 
@@ -72,7 +75,6 @@ def daemonize_and_sleep():
 
 def daemonize_scrubbed():
     daemonize({})
-    time.sleep(0.2)
 
 
 def run_and_fork(times):
