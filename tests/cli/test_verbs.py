@@ -1,0 +1,290 @@
+"""The verbs about a run, over run directories whose supervisor is played by the test."""
+
+import csv
+import json
+import os
+import time
+
+import pytest
+
+from procsup.cli.main import main
+from procsup.cli.options import word_for
+from procsup.cli.run import Options, command
+from procsup.core.outcome import AttemptId, Signaled, Verdict
+from procsup.core.records import End, Kept, StageFinal
+from tests.support.sittings import WALL, Supervised, end, plan, result, started
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return Supervised(tmp_path)
+
+
+def log(run, unit, attempt, out=b"", err=b""):
+    """Write an attempt's logs; return their paths as a record has them."""
+    paths = run.rundir.log_paths(AttemptId(unit, attempt), "s")
+    for path, text in zip(paths, (out, err)):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(text)
+    relative = [os.path.relpath(path, str(run.rundir.path)) for path in paths]
+    return {"stdout_path": relative[0], "stderr_path": relative[1]}
+
+
+# --- run: the command line that a detached start repeats ---------------------------------------
+
+
+def test_a_command_line_can_be_written_down_and_read_again():
+    options = Options(
+        file="-odd name.toml",
+        variables={"a": "x=y", "b": ""},
+        directory="some where",
+        jobs=3,
+        fresh=True,
+        only=("s", "mod=a*"),
+        engine="local",
+        progress="plain",
+        quiet=True,
+        as_json=True,
+    )
+
+    context = command.make_context("run", options.arguments()[1:])
+
+    read = {name: context.params[name] for name in Options._fields}
+    assert Options(**read) == options
+    assert options.arguments()[-2:] == ["--", "-odd name.toml"]
+
+
+def test_a_run_is_named_by_its_shortest_word(run, tmp_path, monkeypatch):
+    run.begin().publish()
+
+    assert word_for(str(run.rundir.path)) == "demo"
+    (tmp_path / "other place").mkdir()
+    assert word_for(str(tmp_path / "other place")) == "'other place'"
+    monkeypatch.chdir(tmp_path / "other place")
+    assert word_for(str(run.rundir.path)) == "demo"
+
+
+# --- wait --------------------------------------------------------------------------------------
+
+
+def test_wait_answers_with_the_exit_code_of_the_run(run, capsys):
+    run.begin(at=time.time() - 3660).publish(result(0))
+    assert main(["wait", "demo"]) == 0
+    assert capsys.readouterr() == (
+        "",
+        "demo succeeded: 1 of 1 units succeeded; finished 1h 00m ago\n",
+    )
+    run.begin("r2", 2).publish(result(0), result(1, code=7), status="failed")
+    assert main(["wait", "demo"]) == 1
+    run.begin("r3", 3).close("drained by request")
+    run.rundir.manifest.unlink()
+    assert main(["wait", "demo", "--start-timeout", "0"]) == 3
+    assert "procsup: demo: not finished, and nobody is working on it: drained by request\n" in (
+        capsys.readouterr().err
+    )
+
+
+def test_wait_with_json_gives_the_head_of_the_manifest(run, capsys):
+    run.begin().publish(result(0))
+    assert main(["wait", "demo", "demo", "--json"]) == 0
+
+    heads = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [head["run_id"] for head in heads] == ["r1", "r1"]
+    assert heads[0]["schema"] == "procsup/manifest/1"
+    assert heads[0]["stages"]["s"]["timed-out"] == 0
+
+
+def test_of_several_the_worst_decides(run, tmp_path, capsys):
+    (tmp_path / "o").write_text("x")
+    run.begin()
+    run.publish_stage(result(0), status="failed")
+    run.publish(result(0, tmp_path / "o"))
+    (tmp_path / "o").unlink()
+
+    assert main(["wait", "demo"]) == 0
+    assert main(["wait", "demo", "demo", "--stage", "s"]) == 1
+    assert main(["wait", "demo", "--verify"]) == 4
+    assert "procsup: 1 output is no longer as recorded:\n" in capsys.readouterr().err
+    assert main(["wait", "demo", "nope", "--verify", "--start-timeout", "0"]) == 3
+
+
+def test_wait_gives_up_after_its_time(run, capsys):
+    run.begin()
+
+    assert main(["wait", "demo", "--timeout", "50ms"]) == 124
+    assert "not final after 0.1 s; the run is not touched" in capsys.readouterr().err
+    run.leave()
+
+
+# --- status ------------------------------------------------------------------------------------
+
+
+def test_the_status_of_a_live_run_shows_what_runs_and_what_failed(run, capsys):
+    run.begin().write(plan("s/a", "s/b", "s/c"), Kept("s", ["s/c"]))
+    failed = end("s/b", 1, 7, **log(run, "s/b", 1, err=b"boom\n"))
+    run.write(*started("s/a", pid=77), *started("s/b"), failed)
+
+    assert main(["status", "demo"]) == 0
+
+    out = capsys.readouterr().out
+    assert out.startswith(f"demo (run r1): running: process {os.getpid()} on ")
+    assert [line.split()[:3] for line in out.splitlines() if line.startswith("s/a")] == [
+        ["s/a", "1", "77"]
+    ]
+    assert "s/b: failed, exit 7 (attempt 1, 2.0 s)\n  end of stderr:\n    boom\n" in out
+    run.leave()
+
+
+def test_the_status_as_json_is_whole(run, capsys):
+    run.begin().write(plan("s/a", "s/b"), *started("s/a", pid=77))
+    assert main(["status", "demo", "--json"]) == 0
+    live = json.loads(capsys.readouterr().out)
+    run.die()
+    assert main(["status", "demo", "--json"]) == 0
+    dead = json.loads(capsys.readouterr().out)
+
+    assert (live["state"], live["supervisor"]["pid"]) == ("running", os.getpid())
+    assert live["running"] == [{"unit": "s/a", "attempt": 1, "pid": 77, "since": WALL}]
+    assert (live["stages"]["s"]["planned"], live["stages"]["s"]["running"]) == (2, 1)
+    assert (dead["state"], dead["supervisor"], dead["running"]) == ("unfinished", None, [])
+    assert dead["message"].startswith("the supervisor died")
+
+
+def test_the_status_of_a_final_run_comes_in_flat_columns(run, capsys):
+    run.begin().write(plan("s/a", "s/b"), *started("s/a"), end("s/a"))
+    run.write(
+        *started("s/b"),
+        End("s/b", 1, Verdict.FAILED, WALL, exit=Signaled(9), cause='killed, "hard"'),
+        StageFinal("s", "failed", {}),
+    )
+    run.publish(status="failed")
+
+    assert main(["status", "demo", "--format", "csv"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [(row["id"], row["verdict"], row["exit_code"], row["signal"]) for row in rows] == [
+        ("s/a", "succeeded", "0", ""),
+        ("s/b", "failed", "", "9"),
+    ]
+    assert rows[1]["cause"] == 'killed, "hard"'
+    assert main(["status", "last", "--format", "jsonl"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert json.loads(lines[1])["signal"] == 9
+    assert main(["status", "demo", "--format", "table"]) == 0
+    assert "s/b  failed" in capsys.readouterr().out
+    assert main(["status", "demo"]) == 0
+    assert capsys.readouterr().out.startswith("demo (run r1): failed, finished ")
+
+
+def test_the_status_of_a_run_that_is_superseded_or_unknown(run, capsys):
+    run.begin("r1").close("stopped by request")
+    run.begin("r2", 2).close("stopped by request")
+
+    assert main(["status", f"{run.rundir.path}@r1"]) == 3
+    assert main(["status", "nope"]) == 2
+    assert main(["status"]) == 0
+
+
+def test_damage_in_the_journal_is_said(run, capsys):
+    run.begin().write(plan("s/a"), *started("s/a"), end("s/a")).close("stopped by request")
+    lines = run.rundir.journal.read_bytes().splitlines(True)
+    lines[2] = b"garbage\n"
+    run.rundir.journal.write_bytes(b"".join(lines))
+
+    assert main(["status", "demo"]) == 0
+    assert "procsup: journal: " in capsys.readouterr().err
+
+
+# --- logs --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def logged(run):
+    """``s/a`` succeeded at its second attempt, ``s/b`` failed, ``s/c`` never ran."""
+    first = log(run, "s/a", 1, b"one\n", b"bad\n")
+    second = log(run, "s/a", 2, b"\xff\x1b[2J\n1\n2\n3")
+    failed = log(run, "s/b", 1, b"", b"boom\n")
+    run.begin().write(plan("s/a", "s/b", "s/c"))
+    run.write(*started("s/a"), end("s/a", 1, 7, final=False, **first))
+    run.write(*started("s/a", 2), end("s/a", 2, **second))
+    run.write(*started("s/b"), end("s/b", 1, 7, **failed)).close("drained by request")
+    return run
+
+
+def printed(capfdbinary, *arguments):
+    assert main(["logs", "demo", *arguments]) == 0
+    return capfdbinary.readouterr().out
+
+
+def test_the_logs_of_one_unit_are_its_bytes_unchanged(logged, capfdbinary):
+    assert printed(capfdbinary, "s/a") == b"\xff\x1b[2J\n1\n2\n3"
+    assert printed(capfdbinary, "a", "--attempt", "1") == b"one\nbad\n"
+    assert printed(capfdbinary, "s/a", "--attempt", "1", "--stderr") == b"bad\n"
+    assert printed(capfdbinary, "s/a", "--attempt", "1", "--stdout") == b"one\n"
+    assert printed(capfdbinary, "--failed") == b"boom\n"
+    assert printed(capfdbinary, "s/c") == b""
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(0, b""), (1, b"3"), (2, b"2\n3"), (99, b"\xff\x1b[2J\n1\n2\n3")]
+)
+def test_the_tail_of_a_log_is_its_last_lines(logged, capfdbinary, count, expected):
+    assert printed(capfdbinary, "s/a", "--tail", str(count)) == expected
+
+
+def test_the_tail_of_a_long_log_is_found_from_its_end(run, capfdbinary):
+    text = b"".join(b"line %d %s\n" % (number, b"x" * 100) for number in range(5000))
+    paths = log(run, "s/a", 1, text)
+    run.begin().write(plan("s/a"), *started("s/a"), end("s/a", **paths)).close("done")
+
+    for count in (1, 700, 4999, 5000, 6000):
+        expected = b"".join(text.splitlines(True)[-count:])
+        assert printed(capfdbinary, "s/a", "--tail", str(count)) == expected
+
+
+def test_the_logs_of_several_units_have_headers(logged, capfdbinary):
+    assert printed(capfdbinary, "s", "--stderr") == b"==> s/b (attempt 1, stderr) <==\nboom\n"
+    assert printed(capfdbinary, "--tail", "1") == (
+        b"==> s/a (attempt 2, stdout) <==\n3\n==> s/b (attempt 1, stderr) <==\nboom\n"
+    )
+
+
+def test_a_unit_or_attempt_that_is_not_there_is_a_usage_error(logged, capsys):
+    assert main(["logs", "demo", "s/zz"]) == 2
+    assert main(["logs", "demo", "s/a", "--attempt", "9"]) == 2
+    assert "has an attempt 9" in capsys.readouterr().err
+
+
+def test_logs_are_followed_until_the_run_ends(run, capfdbinary, monkeypatch):
+    paths = log(run, "s/a", 1, b"before\n")
+    run.begin().write(plan("s/a", "s/b"), *started("s/a"))
+    steps = iter(["more", "other", "end"])
+
+    def step(*_args):
+        word = next(steps)
+        if word == "more":
+            with open(run.rundir.log_paths(AttemptId("s/a", 1), "s")[0], "ab") as file:
+                file.write(b"more\n")
+        elif word == "other":
+            log(run, "s/b", 1, b"other\n")
+            run.write(*started("s/b"), end("s/a", **paths))
+        return word == "end"
+
+    monkeypatch.setattr("procsup.cli.logs.wait_sitting", step)
+
+    assert printed(capfdbinary, "-f") == (
+        b"==> s/a (attempt 1, stdout) <==\nbefore\nmore\n\n==> s/b (attempt 1, stdout) <==\nother\n"
+    )
+    run.leave()
+
+
+# --- drain, stop -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["drain", "stop"])
+def test_nobody_can_be_asked_where_nobody_works(run, verb, capsys):
+    assert main([verb, "demo"]) == 2
+    run.begin().die()
+    assert main([verb, "demo"]) == 3
+    assert f"there is nothing to {verb}" in capsys.readouterr().err
