@@ -1,7 +1,7 @@
 """``python -m survey.names --out FILE``: list the modules and packages there are to survey.
 
-Writes one path a line, sorted: a file for a module, a folder for a package. A list that would
-be the same is left untouched, so that nothing looks new when nothing is.
+Writes one path a line, with slashes on every system: a folder for a package, a file for a
+module. A list that would be the same is left untouched, so that nothing looks new when nothing is.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     sources = sources_in(library)
     if not sources:
         return fail(f"{library}: no Python modules in it")
-    text = "".join(f"{source}\n" for source in sources)
+    text = "".join(f"{source.as_posix()}\n" for source in sources)
     if _read(options.out) == text:
         print(f"{len(sources)} modules and packages in {library}, as before")
         return 0
