@@ -33,6 +33,7 @@ class Attempts:
         self._deadlines: List[_Due] = []
         self._ticket = count()
         self._live: Dict[AttemptId, Tuple[Stage, Unit]] = {}  # those being inspected included
+        self._newborn: List[Started] = []
         self.grace_s: Optional[float] = None  # of `procsup stop --grace`
 
     @property
@@ -44,9 +45,16 @@ class Attempts:
 
     def on_started(self, fact: Started) -> None:
         """The process exists."""
-        if fact.attempt in self._live:
-            unit, number = fact.attempt
-            self._planner.write(Spawned(unit, number, fact.pid, fact.at))
+        self._newborn.append(fact)
+
+    def record_spawned(self) -> None:
+        """Record the processes that exist, but not those whose end came with the news."""
+        for fact in self._newborn:
+            entry = self._live.get(fact.attempt)
+            if entry is not None and entry[1].is_live:
+                unit, number = fact.attempt
+                self._planner.write(Spawned(unit, number, fact.pid, fact.at))
+        self._newborn.clear()
 
     def on_sampled(self, fact: Sampled) -> None:
         """Its affinity drifted."""

@@ -108,7 +108,7 @@ def describe(exit: Exit) -> str:
     return exit.reason
 
 
-class Reading(Struct, frozen=True, gc=False):
+class Reading(Struct, frozen=True, gc=False, omit_defaults=True):
     """What a file was like when it was looked at; a folder or a glob is one reading per file.
 
     `path` is absolute; `size` in bytes; `sha256` is None where it was not asked for.
@@ -120,7 +120,7 @@ class Reading(Struct, frozen=True, gc=False):
     sha256: Optional[str] = None
 
 
-class Affinity(Struct, frozen=True, gc=False):
+class Affinity(Struct, frozen=True, gc=False, omit_defaults=True):
     """CPUs granted, those observed (union of all samples), and each set that differed."""
 
     granted: Optional[List[int]] = None
@@ -128,7 +128,7 @@ class Affinity(Struct, frozen=True, gc=False):
     drift: Tuple[Tuple[float, List[int]], ...] = ()  # (seconds after the start, the set seen)
 
 
-class Usage(Struct, frozen=True, gc=False):
+class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
     """Peaks and sums of an attempt; None is unknown, never 0.
 
     CPU times are in seconds (of the whole tree where the system tells), memory in bytes.

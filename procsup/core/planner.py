@@ -88,6 +88,7 @@ class Planner:
         self.now, self.wall = now, wall
         for fact in facts:
             _HANDLERS[type(fact)](self, fact)
+        self.attempts.record_spawned()
         self.attempts.meet_deadlines()
         self.admission.settle_stages()
         if not self.summary.ending:
