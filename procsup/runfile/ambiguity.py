@@ -5,12 +5,15 @@ message is a shortest one. That wildcards match no hidden names is left out of a
 """
 
 from collections import deque
+from itertools import cycle
+from string import ascii_lowercase
 from typing import Deque, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from procsup.runfile.patterns import DEEP, Glob, Token, Wild
 
 _NAME = "name"  # any character but a slash
 _ANY = "any"
+_FREE = "\0"  # stands for any letter
 _OUTSIDE = -1  # the label of what no capture holds
 
 
@@ -166,10 +169,10 @@ def _is_end(pair: _Pair, one: Automaton, two: Automaton) -> bool:
 
 
 def _common(one: str, two: str) -> str:
-    if one == two:
-        return "a" if one in (_NAME, _ANY) else one
     if one in (_NAME, _ANY) and two in (_NAME, _ANY):
-        return "a"
+        return _FREE
+    if one == two:
+        return one
     literal, wildcard = (two, one) if one in (_NAME, _ANY) else (one, two)
     if wildcard == _ANY or (wildcard == _NAME and literal != "/"):
         return literal
@@ -182,4 +185,8 @@ def _walk_back(trail: _Trail, end: _Pair) -> List[Tuple[str, int, int]]:
     while previous is not None:
         steps.append((character, one, two))
         previous, character, one, two = trail[previous]
-    return steps[::-1]
+    letters = cycle(ascii_lowercase)  # different ones show that the readings differ
+    return [
+        (next(letters) if character == _FREE else character, one, two)
+        for character, one, two in reversed(steps)
+    ]

@@ -35,6 +35,8 @@ _SIZE = re.compile(rf"({_NUMBER}) ?([KMGT]?)", re.IGNORECASE)
 _PERCENT = re.compile(rf"({_NUMBER}) ?%")
 _FACTOR = re.compile(rf"x({_NUMBER})")
 
+_LONGEST_S = 30 * 366 * 86400.0  # more overflows in timers
+_LARGEST = (1 << 52) - 1
 _A_DURATION = 'seconds or a duration such as "1h30m", "10m" or "500ms"'
 _A_SIZE = 'bytes or a size such as "2G" (K, M, G, T are powers of 1024)'
 _SOME_CPUS = 'a number of CPUs above 0 (such as 2 or 0.5) or "all"'
@@ -91,6 +93,8 @@ def whole(least: int) -> Callable[[Any], int]:
         number = int(value) if isinstance(value, str) and _digits(value) else value
         if not isinstance(number, int) or isinstance(number, bool) or number < least:
             raise expected(f"a whole number of at least {least}", value)
+        if number > _LARGEST:
+            raise expected("a smaller number", value)
         return number
 
     return convert
@@ -123,6 +127,8 @@ def duration_s(value: Any) -> float:
         seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
     if seconds is None or not math.isfinite(seconds) or seconds < 0:
         raise expected(_A_DURATION, value)
+    if seconds > _LONGEST_S:
+        raise expected("a duration of at most 30 years", value)
     return seconds
 
 
@@ -147,8 +153,8 @@ def size_bytes(value: Any) -> int:
         size = value
     else:
         raise expected(_A_SIZE, value)
-    if size < 1:
-        raise expected(f"{_A_SIZE}, more than 0", value)
+    if not 1 <= size <= _LARGEST:
+        raise expected(f"{_A_SIZE}, more than 0 and less than 4096T", value)
     return int(size)
 
 
@@ -183,7 +189,9 @@ def _code(value: Any) -> int:
 
 def scalar(value: Any) -> Scalar:
     """Accept what a parameter or a variable can be: text, a number, true or false."""
-    if isinstance(value, (bool, int)):
+    if isinstance(value, int):
+        if abs(value) >= 1 << 63:
+            raise Wrong(f'expected a number of at most 64 bits, not {value} (as text: "{value}")')
         return value
     if isinstance(value, float):
         if not math.isfinite(value):

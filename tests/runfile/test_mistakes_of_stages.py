@@ -8,17 +8,17 @@ GLOBS = {
     "adjacent captures": (
         'matrix.s.glob = "{p:*}{q:*}.py"',
         [
-            "3: stage.a.matrix.s.glob: `{p:*}{q:*}.py` can read the path `aaa.py` in two"
-            ' ways: p="aa", q="a" or p="a", q="aa"'
+            "3: stage.a.matrix.s.glob: `{p:*}{q:*}.py` can read the path `abc.py` in two"
+            ' ways: p="ab", q="c" or p="a", q="bc"'
         ],
     ),
     "captures divided by a character": (
         'matrix.s.glob = "d/{p:*}-{q:*}.py"',
-        ["3: stage.a.matrix.s.glob: `d/{p:*}-{q:*}.py` can read the path `d/a--a.py` in two ways"],
+        ["3: stage.a.matrix.s.glob: `d/{p:*}-{q:*}.py` can read the path `d/a--b.py` in two ways"],
     ),
     "two of any depth": (
         'matrix.s.glob = "{p:**}/{q:**}"',
-        ["3: stage.a.matrix.s.glob: `{p:**}/{q:**}` can read the path `a/a/a` in two ways"],
+        ["3: stage.a.matrix.s.glob: `{p:**}/{q:**}` can read the path `a/b/c` in two ways"],
     ),
     "an unknown variable": (
         f'vars = {{ lib = "x" }}\n{STAGE}matrix.s.glob = "{{lbi}}/{{q:*}}.py"',

@@ -1,0 +1,101 @@
+"""Files that are no run file: one clear message each."""
+
+import hashlib
+
+import pytest
+
+from procsup.errors import RunFileError
+from procsup.runfile.load import load
+from procsup.runfile.reading import parse, read_source
+from tests.runfile.builders import STAGE
+
+
+def problem(path):
+    with pytest.raises(RunFileError) as caught:
+        load(path)
+    (only,) = caught.value.problems
+    return only
+
+
+def test_a_missing_file(tmp_path):
+    assert problem(tmp_path / "x.toml") == f"{tmp_path / 'x.toml'}: there is no such file"
+
+
+def test_a_folder(tmp_path):
+    inside = tmp_path / "procsup.toml"
+
+    assert problem(tmp_path) == f"{tmp_path}: is a folder, expected a run file (such as {inside})"
+
+
+def test_a_path_that_none_can_have(tmp_path):
+    assert problem(f"{tmp_path}/a\0b").startswith(f"{tmp_path}/a\0b: cannot be read: ")
+
+
+CASES = {
+    "empty": (b"", "1: is empty, expected at least one [stage.NAME]"),
+    "blank": (b" \n\t\n", "1: is empty, expected at least one [stage.NAME]"),
+    "only a comment": (b"# x\n", "1: expected at least one table [stage.NAME]"),
+    "latin-1": (b'a = 1\nb = "\xe4"\n', "2: byte 0xe4 is not UTF-8: save it as UTF-8"),
+    "UTF-16": ("a = 1".encode("utf-16"), "1: is saved as UTF-16, expected UTF-8: save it as UTF-8"),
+    "no quotes": (
+        b"[stage.a]\nmodule = m\n",
+        "2: not TOML: Invalid value (column 10): text needs quotes, truth is written",
+    ),
+    "a key twice": (b"a = 1\na = 2\n", "2: not TOML: Cannot overwrite a value"),
+    "a table twice": (b"[a]\n[a]\n", "2: not TOML: Cannot declare ('a',) twice"),
+    "a Windows path": (b'a = "C:\\new"\nb = "C:\\x"\n', "2: not TOML: "),
+    "an open bracket": (b"a = [1,\n\n", "1: not TOML: "),
+    "nested without end": (b"a = " + b"[" * 100_000, "1: "),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), CASES.values(), ids=CASES)
+def test_what_is_no_run_file_is_said_with_its_line(content, message, tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_bytes(content)
+
+    assert problem(file).startswith(f"{file}:{message}")
+
+
+def test_a_number_without_end_is_no_crash(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text(f"{STAGE}jobs = {'1' * 5000}\n", encoding="utf-8")
+
+    assert problem(file).startswith(str(file))
+
+
+def test_a_file_too_large_is_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr("procsup.runfile.reading._MAX_BYTES", 1 << 20)
+    file = tmp_path / "run.toml"
+    file.write_bytes(b"#" * ((1 << 20) + 1))
+
+    assert problem(file) == f"{file}: is larger than 1 MB, which no run file is"
+
+
+def test_a_mark_of_byte_order_and_line_ends_of_windows_do_no_harm(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + STAGE.replace("\n", "\r\n").encode())
+
+    assert load(file).spec.stages[0].module == "m"
+
+
+def test_the_digest_is_that_of_the_bytes(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_bytes(b"x = 1")
+
+    source = read_source(file)
+
+    assert source.digest == hashlib.sha256(b"x = 1").hexdigest()
+    assert source.path == str(file)
+
+
+@pytest.mark.parametrize("written", ["0.10", "1e-3", "1E6", "-0.0", "3.0", "+1.5"])
+def test_numbers_keep_how_they_were_written(written):
+    number = parse(f"x = {written}")["x"]
+
+    assert str(number) == written
+    assert number == float(written)
+
+
+def test_underscores_among_digits_are_only_for_the_eye():
+    assert str(parse("x = 1_000.5")["x"]) == "1000.5"
