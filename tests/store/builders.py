@@ -83,7 +83,10 @@ def records(units: int = 5) -> List[Record]:
 
 
 def every_record() -> List[Record]:
-    """One record of each type and of each shape within, as version 1 has them."""
+    """One record of each type and of each shape within: what journal-1.jsonl holds for ever.
+
+    Fields that come later have defaults, and are tested elsewhere.
+    """
     usage = Usage(
         cpu_user_s=1.5,
         cpu_system_s=0.25,
