@@ -5,6 +5,7 @@ The names here are relied on by other programs; they change only with `SCHEMA`. 
 """
 
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from msgspec import Struct, field
@@ -145,8 +146,13 @@ def rfc3339(at: Optional[float]) -> Optional[str]:
     """Write seconds since 1970 as ``2026-01-02T03:04:05.678901Z``."""
     if at is None:
         return None
-    text = datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="microseconds")
-    return text.replace("+00:00", "Z")
+    second, microsecond = divmod(round(at * 1_000_000), 1_000_000)
+    return f"{_second(second)}.{microsecond:06d}Z"
+
+
+@lru_cache(maxsize=4096)  # a manifest of many units names the same seconds again and again
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, timezone.utc).isoformat()[:19]
 
 
 def unit_record(result: UnitResult) -> UnitRecord:

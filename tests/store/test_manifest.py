@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from procsup.core import text
-from procsup.core.manifest import StageCounts, unit_record
+from procsup.core.manifest import StageCounts, rfc3339, unit_record
 from procsup.errors import RecordError
 from procsup.host import files
 from procsup.store.journal import JournalWriter
@@ -82,6 +82,20 @@ def test_a_manifest_is_json_with_the_head_and_each_unit_on_a_line_of_its_own(hou
     assert [unit["id"] for unit in whole["units"]] == ["s/x=0", "s/x=1", "s/x=2"]
     assert len(lines) == 5
     assert json.loads(lines[2].rstrip(",")) == whole["units"][1]
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        (None, None),
+        (0.0, "1970-01-01T00:00:00.000000Z"),
+        (WALL + 0.000001, "2023-11-14T22:13:20.000001Z"),
+        (WALL + 0.9999999, "2023-11-14T22:13:21.000000Z"),
+        (WALL - 0.25, "2023-11-14T22:13:19.750000Z"),
+    ],
+)
+def test_times_are_rfc_3339_to_the_microsecond(at, expected):
+    assert rfc3339(at) == expected
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
