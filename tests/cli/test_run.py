@@ -18,7 +18,7 @@ posix = pytest.mark.skipif(os.name == "nt", reason="signals and detached session
 
 WRITE = "import sys; open(sys.argv[1], 'w').write('x'); print('hello', sys.argv[2])"
 FAIL = "import sys; sys.exit('no \\x1b[2J luck') if sys.argv[2] == '2' else 0"
-SLOW = "import time; print('begun', flush=True); time.sleep(600)"
+SLOW = "import threading; print('begun', flush=True); threading.Event().wait(600)"
 
 
 def words(*parts):
