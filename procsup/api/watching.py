@@ -28,7 +28,7 @@ class Onlookers:
 
     def settled(self, order: Settled) -> None:
         """A unit's end is on disk."""
-        if order.end.verdict not in _NO_FAULT:
+        if order.end.final and order.end.verdict not in _NO_FAULT:
             self.failed_total += 1
             if len(self.failures) < _REMEMBERED:
                 self.failures.append(order.end)

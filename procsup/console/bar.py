@@ -2,7 +2,7 @@
 
 from typing import IO, Any, List, Optional, Union
 
-from procsup.console.lines import ending_line, is_worth_a_line, unit_line
+from procsup.console.lines import Remarks, is_worth_a_line, unit_line
 from procsup.console.side import SideThread
 from procsup.console.terminal import direct_stderr
 from procsup.core.events import Settled
@@ -22,7 +22,7 @@ class BarWatcher:
     def __init__(self, summary: Summary, stream: Optional[IO[str]] = None) -> None:
         self._stream: IO[str] = stream if stream is not None else direct_stderr()
         self._summary = summary
-        self._ending = ""
+        self._remarks = Remarks()
         self._drawing: Any = None  # console.drawing.Drawing, whose module brings rich
         self._side: SideThread[Union[Settled, str]] = SideThread(self._draw, interval_s=REFRESH_S)
 
@@ -35,9 +35,8 @@ class BarWatcher:
         """Take the numbers; the first call starts the drawing."""
         self._summary = summary
         self._side.start()
-        if summary.ending != self._ending:
-            self._ending = summary.ending
-            self._side.put(ending_line(summary.ending, summary.running))
+        for line in self._remarks.of(summary):
+            self._side.put(line)
 
     def close(self) -> None:
         """Draw the last state and leave the cursor below it."""

@@ -1,9 +1,12 @@
 """Lines of text about a run that goes on: what scripts, logs and `--progress plain` get."""
 
+from typing import List, Set
+
 from procsup.core.events import Settled
 from procsup.core.outcome import Verdict
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
+from procsup.core.tally import Summary
 from procsup.core.text import plural, visible
 
 _NEVER_TRIED = (Verdict.SKIPPED, Verdict.CANCELLED)
@@ -32,6 +35,26 @@ def is_worth_a_line(order: Settled) -> bool:
     """Whether something happened: a unit that was kept or never tried is only counted."""
     end = order.end
     return not order.kept and not (end.attempt == 0 and end.verdict in _NEVER_TRIED)
+
+
+class Remarks:
+    """What is to be said of the run itself, each thing once: news of stages, a near end."""
+
+    def __init__(self) -> None:
+        self._ending = ""
+        self._told: Set[str] = set()
+
+    def of(self, summary: Summary) -> List[str]:
+        """Return the lines that are due; called once a turn, and cheap."""
+        lines = []
+        for stage in summary.stages.values():
+            if stage.news and stage.name not in self._told:
+                self._told.add(stage.name)
+                lines.extend(map(visible, stage.news))
+        if summary.ending != self._ending:
+            self._ending = summary.ending
+            lines.append(ending_line(summary.ending, summary.running))
+        return lines
 
 
 def ending_line(ending: str, running: int) -> str:

@@ -2,7 +2,7 @@
 
 from typing import IO, List, Optional, Union
 
-from procsup.console.lines import ending_line, is_worth_a_line, unit_line
+from procsup.console.lines import Remarks, is_worth_a_line, unit_line
 from procsup.console.side import SideThread
 from procsup.console.terminal import direct_stderr
 from procsup.core.events import Settled
@@ -19,7 +19,7 @@ class PlainWatcher:
     def __init__(self, summary: Summary, stream: Optional[IO[str]] = None) -> None:
         self._stream: IO[str] = stream if stream is not None else direct_stderr()
         self._summary = summary
-        self._ending = ""
+        self._remarks = Remarks()
         self._count = 0
         self._side: SideThread[Union[Settled, str]] = SideThread(self._write)
 
@@ -29,11 +29,10 @@ class PlainWatcher:
             self._side.put(order)
 
     def show(self, summary: Summary) -> None:
-        """Remember where the totals are; say so if nothing more is started."""
+        """Remember where the totals are; say what is new of the run itself."""
         self._summary = summary
-        if summary.ending != self._ending:
-            self._ending = summary.ending
-            self._side.put(ending_line(summary.ending, summary.running))
+        for line in self._remarks.of(summary):
+            self._side.put(line)
 
     def close(self) -> None:
         """Write what is waiting, if the reader takes it within two seconds."""

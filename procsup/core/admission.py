@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Sequ
 import msgspec
 
 from procsup.core.events import Expand, Expanded, Publish, Standing, Withdraw
+from procsup.core.news import RUNS_AGAIN, stage_news
 from procsup.core.outcome import StopReason, Verdict
 from procsup.core.records import End, Kept, Planned, RunFinal, StageFinal, Withdrawn
 from procsup.core.replay import History, UnitHistory
@@ -85,10 +86,16 @@ class Admission:
         stage.tally.status = "open"
         newest = max([self._planner.by_name[name].newest_end for name in stage.upstream], default=0)
         kept: Dict[bool, List[str]] = {False: [], True: []}
+        reasons: Dict[str, int] = {}
         for unit, standing in zip(stage.units, stage.standings):
             self._seat(stage, unit, standing, newest)
             if unit.kept:
                 kept[unit.stale].append(unit.spec.id)
+            elif isinstance(unit.state, Waiting):
+                reason = standing.reason or RUNS_AGAIN.format(" and ".join(stage.upstream))
+                reasons[reason] = reasons.get(reason, 0) + 1
+        if stage.upstream:
+            stage.tally.news = stage_news(stage.spec, stage.tally, reasons)
         stage.standings = []
         for stale, ids in kept.items():
             for start in range(0, len(ids), _CHUNK):

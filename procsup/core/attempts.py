@@ -120,8 +120,10 @@ class Attempts:
         self, stage: Stage, unit: Unit, end: End, *, delay_s: float, counts: bool = False
     ) -> None:
         end = msgspec.structs.replace(end, final=False, counts=counts)
-        self._planner.write(end)
+        seq = self._planner.write(end)
         unit.ends.append(end)
+        if counts:
+            self._planner.await_sync(seq, stage, end)
         if stage.halted and end.stopped_for is not StopReason.USER:
             self._planner.admission.skip(stage, unit, "not started for want of resources")
             return

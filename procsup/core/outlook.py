@@ -5,10 +5,9 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Set
 
 from procsup.core.admission import Selector
 from procsup.core.events import Expanded, Standing
+from procsup.core.news import RUNS_AGAIN, said, stale_line
 from procsup.core.records import Begin, Closed, RunFinal
 from procsup.core.spec import RunSpec, upstream
-
-RUNS_AGAIN = "after {}, which runs again"
 
 
 class Before(NamedTuple):
@@ -99,8 +98,7 @@ def first_line(seen: Outlook, before: Before, *, fresh: bool) -> str:
         line += f" ({when})"
     line += f", {seen.to_run} to run"
     if seen.to_run:
-        parts = sorted(seen.reasons.items(), key=lambda item: (-item[1], item[0]))
-        line += ": " + ", ".join(f"{number} {reason}" for reason, number in parts)
+        line += ": " + said(seen.reasons)
     if seen.left_alone:
         line += f", {seen.left_alone} left alone by --only"
     if seen.kept and not fresh:
@@ -112,19 +110,10 @@ def notes(seen: Outlook, spec: RunSpec) -> List[str]:
     """Say what the first line has no room for: stale programs, stages to be expanded later."""
     lines = []
     for name, number in seen.stale.items():
-        stage = spec.stage(name)
-        program = stage.script or stage.module or name
-        lines.append(
-            f"{_base_name(program)} changed since {number} kept units ran "
-            "(--fresh runs all, --only picks)"
-        )
+        lines.append(stale_line(spec.stage(name), number))
     if seen.late:
         lines.append(f"units known later, when the stages before are done: {', '.join(seen.late)}")
     return lines
-
-
-def _base_name(program: str) -> str:
-    return program.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def _last_time(before: Before) -> str:

@@ -8,11 +8,23 @@ from procsup.core.outcome import Verdict
 class StageTally:
     """One stage in numbers; `planned` is None until its units are known.
 
+    `news` are sentences about what of it is kept, once that is known while the run goes on.
+
     `status` is ``blocked`` (waits for other stages), ``expanding``, ``open``, or final:
     ``succeeded``, ``failed``, ``skipped``.
     """
 
-    __slots__ = ("kept", "name", "planned", "problem", "running", "stale", "status", "verdicts")
+    __slots__ = (
+        "kept",
+        "name",
+        "news",
+        "planned",
+        "problem",
+        "running",
+        "stale",
+        "status",
+        "verdicts",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -22,6 +34,7 @@ class StageTally:
         self.stale = 0
         self.status = "blocked"
         self.problem = ""
+        self.news: List[str] = []
         self.verdicts: Dict[Verdict, int] = {}
 
     def count(self, verdict: Verdict) -> None:

@@ -1,0 +1,31 @@
+"""Sentences about what is kept and why the rest runs."""
+
+from typing import Dict, List
+
+from procsup.core.spec import StageSpec
+from procsup.core.tally import StageTally
+
+RUNS_AGAIN = "after {}, which runs again"
+
+
+def said(reasons: Dict[str, int]) -> str:
+    """Say reasons with their numbers, the most frequent first: ``12 failed before, 10 new``."""
+    parts = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{number} {reason}" for reason, number in parts)
+
+
+def stale_line(stage: StageSpec, number: int) -> str:
+    """Say that the program changed since kept units ran."""
+    program = stage.script or stage.module or stage.name
+    shown = program.replace("\\", "/").rsplit("/", 1)[-1]
+    return f"{shown} changed since {number} kept units ran (--fresh runs all, --only picks)"
+
+
+def stage_news(stage: StageSpec, tally: StageTally, reasons: Dict[str, int]) -> List[str]:
+    """Say what of a stage is kept, when that is known only while the run goes on."""
+    to_run = sum(reasons.values())
+    line = f"{stage.name}: kept {tally.kept} of {tally.planned}, {to_run} to run"
+    lines = [f"{line}: {said(reasons)}" if reasons else line]
+    if tally.stale:
+        lines.append(stale_line(stage, tally.stale))
+    return lines
