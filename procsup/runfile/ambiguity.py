@@ -125,7 +125,7 @@ def find_two_readings(glob: Glob) -> Optional[Reading]:
     end = _meet(automaton, automaton, trail, differing=True)
     if end is None:
         return None
-    steps = _walk_back(trail, end)
+    steps = _walk_back(trail, end, glob.source)
     labels = range(len(glob.captures))
     return Reading(
         "".join(character for character, _, _ in steps),
@@ -179,13 +179,14 @@ def _common(one: str, two: str) -> str:
     return ""
 
 
-def _walk_back(trail: _Trail, end: _Pair) -> List[Tuple[str, int, int]]:
+def _walk_back(trail: _Trail, end: _Pair, avoid: str = "") -> List[Tuple[str, int, int]]:
     steps: List[Tuple[str, int, int]] = []
     previous, character, one, two = trail[end]
     while previous is not None:
         steps.append((character, one, two))
         previous, character, one, two = trail[previous]
-    letters = cycle(ascii_lowercase)  # different ones show that the readings differ
+    # Letters that differ, and are not in the pattern, show best how the readings differ.
+    letters = cycle([c for c in ascii_lowercase if c not in avoid] or ascii_lowercase)
     return [
         (next(letters) if character == _FREE else character, one, two)
         for character, one, two in reversed(steps)

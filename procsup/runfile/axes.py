@@ -164,10 +164,11 @@ def _two_ways(glob: Glob, two: ambiguity.Reading) -> str:
         ", ".join(f'{name}="{value}"' for name, value in zip(glob.captures, values))
         for values in (two.one, two.two)
     )
+    ways = f": {one_way} or {other_way}" if one_way != other_way else ""
     return (
-        f"`{glob.source}` can read the path `{glob.below_base(two.path)}` in two ways:"
-        f" {one_way} or {other_way}; a wildcard also matches what divides it from the next one,"
-        " unless that is a / ({x:?} is just one character)"
+        f"`{glob.source}` can read the path `{glob.below_base(two.path)}` in two ways{ways};"
+        " a wildcard also matches what divides it from the next one, unless that is a /"
+        " ({x:?} is just one character)"
     )
 
 

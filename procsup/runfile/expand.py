@@ -170,7 +170,8 @@ class _Maker:
         return self._absolute(rendered_path(template, values))
 
     def _absolute_text(self, path: str) -> str:
-        return self._absolute(path) + ("/" if path.endswith("/") else "")
+        whole = self._absolute(path).replace(os.sep, "/")  # as all paths of placeholders
+        return whole + ("/" if path.endswith("/") else "")
 
     def _relative(self, path: str) -> str:
         folder = self._around.folder.rstrip(os.sep) + os.sep

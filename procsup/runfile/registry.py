@@ -149,7 +149,7 @@ class Registry:
         return ""
 
     def _shown(self, path: str) -> str:
-        inside = path.startswith(self._folder + os.sep)
+        inside = path_key(path).startswith(path_key(self._folder + os.sep))
         return (path[len(self._folder) + 1 :] if inside else path).replace(os.sep, "/")
 
     # --- who looks at what ---------------------------------------------------------------

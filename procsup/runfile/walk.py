@@ -86,7 +86,7 @@ def _entries(folder: str) -> List["os.DirEntry[str]"]:
     try:
         with os.scandir(folder or os.curdir) as entries:
             return list(entries)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
     except OSError as error:
+        if not os.path.isdir(folder or os.curdir):
+            return []
         raise Wrong(f"{folder}: cannot be read: {error.strerror or error}") from None

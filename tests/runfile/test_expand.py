@@ -251,13 +251,9 @@ def test_paths_are_absolute_for_units_that_run_elsewhere(tmp_path):
         args = ["{s}", "{s.name}", "{s.parent}", "{mod}", "{inputs}", "{outputs.o}"]
         """,
     )
-    at = str(tmp_path)
-    parent = os.path.join(at, "d")
+    at = tmp_path.as_posix()
 
-    assert args(found)[:2] == [os.path.join(parent, "x.py"), "x.py"]
-    assert args(found)[3:] == ["x", os.path.join(at, "in"), os.path.join(at, "out", "x") + "/"]
-    if os.sep == "/":
-        assert args(found)[2] == parent
+    assert args(found) == [f"{at}/d/x.py", "x.py", f"{at}/d", "x", f"{at}/in", f"{at}/out/x/"]
     assert found.parameters == {"s": "d/x.py", "mod": "x"}
 
 
@@ -322,7 +318,7 @@ def test_a_file_of_inputs_suits_a_unit_that_runs_elsewhere(tmp_path):
     (found,) = merge(tmp_path, 'args = ["{inputs.file}"]\ncwd = "d"')
     (lines,) = found.lists.values()
 
-    assert lines == found.inputs
+    assert lines == tuple(path.replace(os.sep, "/") for path in found.inputs)
 
 
 def test_stages_are_expanded_together(tmp_path):

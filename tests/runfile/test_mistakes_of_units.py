@@ -97,9 +97,9 @@ def test_a_stage_may_be_empty_if_it_says_so(tmp_path):
 def test_a_file_of_lines_must_be_readable(tmp_path):
     grow(tmp_path, "d/")
     (tmp_path / "latin").write_bytes(b"\xe4\n")
-    (tmp_path / "nul").write_bytes(b"a\nb\0c\n")
+    (tmp_path / "zero").write_bytes(b"a\nb\0c\n")
     (tmp_path / "blank").write_bytes(b"\n  \n")
-    names = ("nope", "d", "latin", "nul", "blank")
+    names = ("nope", "d", "latin", "zero", "blank")
     text = "".join(f'matrix.{name}_x.lines = "{name}"\n' for name in names)
 
     found = problems(tmp_path, text)
@@ -107,7 +107,7 @@ def test_a_file_of_lines_must_be_readable(tmp_path):
     assert found[0].startswith("3: stage.a.matrix.nope_x: `nope` cannot be read: ")
     assert found[1].startswith("4: stage.a.matrix.d_x: `d` cannot be read: ")
     assert found[2].startswith("5: stage.a.matrix.latin_x: `latin` is not UTF-8")
-    assert found[3].startswith("6: stage.a.matrix.nul_x: `nul` line 2 holds a NUL")
+    assert found[3].startswith("6: stage.a.matrix.zero_x: `zero` line 2 holds a NUL")
     assert found[4].startswith("7: stage.a.matrix.blank_x: `blank` has no lines")
 
 

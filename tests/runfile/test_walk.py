@@ -67,6 +67,8 @@ def test_symlinked_folders_are_not_followed_unless_named(tree):
         os.symlink(tree / "x.py", tree / "d" / "link.py")
     except (OSError, NotImplementedError, AttributeError):
         pytest.skip("no symbolic links here")
+    if not os.path.islink(tree / "d" / "link.py"):
+        pytest.skip("links that are none")
 
     assert "d/link/c.py" not in found(tree, "d/**/c.py") + found(tree, "d/*/c.py")
     assert found(tree, "d/link/*.py") == ["d/link/c.py"]
