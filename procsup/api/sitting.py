@@ -65,6 +65,18 @@ class _Held(NamedTuple):
     begin: Begin
 
 
+class Bell:
+    """Wakes the engine, as soon as there is one."""
+
+    def __init__(self) -> None:
+        self.engine: Optional[LocalEngine] = None
+
+    def ring(self) -> None:
+        """Make the engine's wait return."""
+        if self.engine is not None:
+            self.engine.wake()
+
+
 class Calls:
     """Signals, the guard's death and control files: everything that people want of a run."""
 
@@ -98,6 +110,9 @@ def bring_to_completion(
     asked = _read(request)
     with ExitStack() as stack:
         held = _hold(stack, asked)
+        bell = Bell()
+        # From here on a signal is a fact: whoever waits is to hear that it was one.
+        signals = stack.enter_context(SignalInterrupts(lifeline=guard.lifeline(), wake=bell.ring))
         base = held.past.history.last_seq
         planner = Planner(
             asked.spec, asked.capacity, held.past.history, selector=selector_of(request.only)
@@ -110,9 +125,9 @@ def bring_to_completion(
         held.sitting.begin(held.begin.sitting, held.begin.run_id, [s.name for s in planner.stages])
         onlookers = Onlookers(watchers(opening), lambda: on_ready(opening) if on_ready else None)
         stack.callback(onlookers.close)
-        world = _world(stack, asked, held, expander, onlookers)
+        world = _world(stack, asked, held, expander, onlookers, signals, bell)
         carry_out(planner.begin(held.begin, lost), planner, world)
-        supervise(planner, world, list(early.values()))
+        supervise(planner, world, [*early.values(), *world.interrupts.drain()])
     return _ending(planner, held, onlookers)
 
 
@@ -235,14 +250,20 @@ def _opening(
 
 
 def _world(
-    stack: ExitStack, asked: _Asked, held: _Held, expander: Expander, onlookers: Onlookers
+    stack: ExitStack,
+    asked: _Asked,
+    held: _Held,
+    expander: Expander,
+    onlookers: Onlookers,
+    signals: SignalInterrupts,
+    bell: "Bell",
 ) -> World:
     engine = _engine(stack, asked, held)
+    bell.engine = engine
     lifeline = guard.lifeline()
     if lifeline is not None:
         lifeline.wait_until_ready(_GUARD_READY_S)
         lifeline.tell_run_id(held.begin.run_id)
-    signals = stack.enter_context(SignalInterrupts(lifeline=lifeline, wake=engine.wake))
     if signals.fd is not None:
         engine.watch_fd(signals.fd)
     journal = stack.enter_context(

@@ -46,7 +46,7 @@ class Remarks:
 
     def of(self, summary: Summary) -> List[str]:
         """Return the lines that are due; called once a turn, and cheap."""
-        lines = []
+        lines: List[str] = []
         for stage in summary.stages.values():
             if stage.news and stage.name not in self._told:
                 self._told.add(stage.name)

@@ -31,6 +31,7 @@ from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec
 from procsup.core.stages import Stage
 from procsup.core.tally import Summary
+from procsup.core.text import plural
 
 
 class Planner:
@@ -143,15 +144,15 @@ class Planner:
             self.attempts.kill_all()
 
     def _on_asked(self, fact: Asked) -> None:
-        running = self.summary.running
+        running = plural(self.summary.running, "running unit")
         if fact.verb == "stop":
             self.attempts.grace_s = fact.grace_s
             self.end_early("stopping", "stopped by request")
             self.attempts.stop_all(StopReason.USER)
-            message = f"stopping {running} running units"
+            message = f"stopping {running}"
         elif fact.verb == "drain":
             self.end_early("draining", "drained by request")
-            message = f"nothing more is started; {running} running units go on"
+            message = f"nothing more is started; {running} left to finish"
         else:
             self.write(Answer(fact.request, fact.verb, False, f"unknown request {fact.verb!r}"))
             return

@@ -97,5 +97,5 @@ def finish(child: "subprocess.Popen[str]", limit_s: float = LIMIT_S) -> "tuple[s
         raise AssertionError(f"{child.args} hangs\n{out}\n{err}") from None
 
 
-def kill(pid: int, signum: int = signal.SIGKILL) -> None:
-    os.kill(pid, signum)
+def kill(pid: int, signum: Optional[int] = None) -> None:
+    os.kill(pid, signal.SIGKILL if signum is None else signum)  # there is none on Windows
