@@ -249,6 +249,8 @@ class Admission:
         self._planner.orders.append(Expand(stage.name, outputs))
 
     def _withdraw(self) -> None:
+        if self._planner.summary.ending:
+            return  # nothing will be started
         known: Dict[str, bool] = {}
         names = [
             stage.name

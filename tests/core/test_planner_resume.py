@@ -4,9 +4,11 @@ import random
 
 import pytest
 
-from procsup.core.events import Standing
+from procsup.core.events import Expanded, Interrupted, Standing, Start, Withdraw
 from procsup.core.outcome import Exited, Signaled, Verdict
+from procsup.core.planner import Planner
 from procsup.core.records import Begin, End, Kept, Launch
+from procsup.core.replay import fold
 from procsup.core.spec import After, Retry
 from tests.support.plays import Play, stage, unit
 
@@ -63,6 +65,17 @@ def test_what_hangs_on_a_unit_that_ran_again_runs_again():
     assert orders[:2] == ["withdraw s t", "start s/b#2"]
     assert "start t/a#2" in orders
     assert "start s/a#2" not in orders
+
+
+def test_an_interrupt_before_the_first_start_withdraws_nothing():
+    play = Play([stage()], [])
+    facts = [Expanded("s", (unit("a"),), (DUE,)), Interrupted(2, "SIGINT")]
+    planner = Planner(play.spec, play.planner.capacity, fold([]))
+
+    orders = planner.handle(facts, 0.0, 0.0)
+
+    assert [order for order in orders if isinstance(order, (Withdraw, Start))] == []
+    assert planner.done
 
 
 def test_what_hangs_on_it_runs_again_even_if_the_supervisor_died_in_between():
