@@ -1,7 +1,7 @@
 """Looks at live trees now and then: CPU affinity, memory, number of processes.
 
 It takes at most a hundredth of one CPU however many units run: after each sample it rests a
-hundred times as long as that one took. One tree is sampled at a time, so an exit never waits
+hundred times as long as that one took, and a little more. One tree is sampled at a time, so an exit never waits
 for more than one look.
 """
 
@@ -13,7 +13,7 @@ from procsup.core.outcome import Affinity
 
 _FIRST_S = 0.3  # most short units are never looked at: looking would cost more than they do
 _LONGEST_INTERVAL_S = 2.0
-_SHARE = 0.01  # of one CPU
+_SHARE = 0.009  # of one CPU: a hundredth, with what the rest of a turn costs
 _WAKING_S = 100e-6  # what a turn of the loop costs beside the sample itself
 _DEAREST_S = 0.05  # a first sample loads psutil: that is not what the next ones will cost
 
