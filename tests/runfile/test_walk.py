@@ -65,7 +65,7 @@ def test_symlinked_folders_are_not_followed_unless_named(tree):
     try:
         os.symlink(tree / "d" / "sub", tree / "d" / "link", target_is_directory=True)
         os.symlink(tree / "x.py", tree / "d" / "link.py")
-    except (OSError, NotImplementedError, AttributeError):
+    except OSError:
         pytest.skip("no symbolic links here")
     if not os.path.islink(tree / "d" / "link.py"):
         pytest.skip("links that are none")
