@@ -33,11 +33,9 @@ def main(argv: Optional[Sequence[str]] = None, *, detached: bool = False) -> int
 
         return cli_main(args)  # type: ignore[no-any-return,unused-ignore]
     except KeyboardInterrupt:
-        import signal
+        from procsup.host.guard import die_of_interrupt
 
-        from procsup.host.guard import die_by
-
-        die_by(signal.SIGINT)
+        die_of_interrupt()
 
 
 def is_guarded(args: Sequence[str]) -> bool:

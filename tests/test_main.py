@@ -74,7 +74,7 @@ def test_the_exit_code_is_the_command_line_s():
 @posix_only
 @pytest.mark.parametrize("verb", ["run", "status"])
 def test_control_c_before_anything_is_installed_is_a_death_by_SIGINT_without_a_word(verb):
-    code = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(20)"
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGINT); signal.pause()"
     argv = [sys.executable, "-c", ENTRY, code, verb]
     done = subprocess.run(argv, env=environment(), stderr=subprocess.PIPE, timeout=20)
 
@@ -176,12 +176,12 @@ def test_closed_standard_streams_are_the_null_device(tmp_path, verb, redirect):
 @posix_only
 def test_nothing_of_a_killed_run_survives_the_real_entry():
     code = (
-        "import os, subprocess, sys, time; from procsup.host import guard;"
+        "import os, signal, subprocess, sys; from procsup.host import guard;"
         "guard.lifeline().wait_until_ready(20);"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'],"
+        "child = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'],"
         " start_new_session=True);"
         "print('child', child.pid, 'supervisor', flush=True);"
-        "print('supervisor', os.getpid(), flush=True); time.sleep(60)"
+        "print('supervisor', os.getpid(), flush=True); signal.pause()"
     )
     with Told([sys.executable, "-c", ENTRY, code, "run"]) as run:
         os.kill(run.pid_of("supervisor"), signal.SIGKILL)

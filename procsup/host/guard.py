@@ -176,6 +176,11 @@ def die_by(signum: int) -> NoReturn:
     os._exit(128 + signum)
 
 
+def die_of_interrupt() -> NoReturn:
+    """End this process as Ctrl-C ends one that does not care."""
+    die_by(signal.SIGINT)
+
+
 def _flush(stream: Optional[TextIO]) -> None:
     try:
         if stream is not None:

@@ -6,6 +6,7 @@ import pytest
 
 from procsup.errors import RunBusy
 from procsup.host import machine, procfs, sweep
+from tests.support.guarded import PROGRAMS
 
 LIMIT_S = 20.0
 RUN = f"run-{os.getpid()}"  # other sessions of these tests may run at the same time
@@ -15,16 +16,6 @@ hold = "import sys; print('up', flush=True); sys.stdin.read()"
 keep = {name: os.environ[name] for name in ("SYSTEMROOT", "PATH") if name in os.environ}
 child = subprocess.Popen([sys.executable, "-S", "-c", hold], stdin=0, env=keep)
 child.wait()
-"""
-BREEDER = """
-import os, time
-print("up", flush=True)
-end = time.monotonic() + 20
-for _ in range(4000):
-    if os.fork() or time.monotonic() > end:
-        time.sleep(0.003)
-        os._exit(0)
-    time.sleep(0.001)
 """
 
 
@@ -75,7 +66,7 @@ def test_another_run_is_left_alone(start):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="breeds by fork, and is found by /proc")
 def test_a_leftover_that_breeds_is_ended(start):
-    breeder = start(BREEDER)
+    breeder = start((PROGRAMS / "guard_breeder.py").read_text())
     ended = sweep.end_leftovers(RUN, limit_s=LIMIT_S)
 
     assert ended

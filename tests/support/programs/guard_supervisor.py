@@ -22,17 +22,7 @@ if os.fork(): os._exit(0)
 os.write(1, b"child %d\\n" % os.getpid())
 os.execve(sys.executable, [sys.executable, "-S", "-c", "import time; time.sleep(60)"], {})
 """
-# Each process forks the next one and ends soon after; bounded, for the sake of a busy machine.
-_BREEDER = """
-import os, time
-end = time.monotonic() + 20
-for _ in range(4000):
-    if os.fork() or time.monotonic() > end:
-        time.sleep(0.003)
-        os._exit(0)
-    time.sleep(0.001)
-"""
-_BOMB = "import os\nfor _ in range(4): os.fork()" + _BREEDER
+_BREEDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guard_breeder.py")
 
 
 def say(*words):
@@ -49,11 +39,12 @@ def start_daemon():
 
 
 def start_breeder():
-    subprocess.Popen([sys.executable, "-S", "-c", _BREEDER], start_new_session=True)
+    subprocess.Popen([sys.executable, "-S", _BREEDER], start_new_session=True)
 
 
 def start_bomb():
-    subprocess.Popen([sys.executable, "-S", "-c", _BOMB], start_new_session=True)
+    for _ in range(16):
+        start_breeder()
 
 
 STARTS = {
