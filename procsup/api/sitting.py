@@ -276,14 +276,9 @@ def _world(
         )
     )
 
-    def inspect(order: Inspect) -> Inspected:
-        stage = asked.spec.stage(order.unit.stage)
-        before = engine.readings_before(order.attempt)
-        found = outputs.inspect(order.unit, stage, asked.spec, before, order.attempt)
-        engine.forget(order.attempt)
-        return found
-
-    worker = SideWorker(inspect=inspect, expand=expander.late, wake=engine.wake)
+    worker = SideWorker(
+        inspect=_inspector(asked.spec, engine), expand=expander.late, wake=engine.wake
+    )
     stack.callback(worker.close)
     publisher: Publisher = ManifestPublisher(
         held.rundir,
@@ -298,6 +293,17 @@ def _world(
         publisher = Trimmer(publisher, held.rundir)
     calls = Calls(signals, ControlInbox(held.rundir, held.begin.sitting))
     return World(engine, journal, worker, publisher, calls, onlookers, SystemClock())
+
+
+def _inspector(spec: RunSpec, engine: LocalEngine) -> Callable[[Inspect], Inspected]:
+    def inspect(order: Inspect) -> Inspected:
+        stage = spec.stage(order.unit.stage)
+        before = engine.readings_before(order.attempt)
+        found = outputs.inspect(order.unit, stage, spec, before, order.attempt)
+        engine.forget(order.attempt)
+        return found
+
+    return inspect
 
 
 def _engine(stack: ExitStack, asked: _Asked, held: _Held) -> LocalEngine:

@@ -1,8 +1,8 @@
 """Looks at live trees now and then: CPU affinity, memory, number of processes.
 
 It takes at most a hundredth of one CPU however many units run: after each sample it rests a
-hundred times as long as that one took, and a little more. One tree is sampled at a time, so an exit never waits
-for more than one look.
+hundred times as long as that one took, and a little more. One tree is sampled at a time, so an
+exit never waits for more than one look.
 """
 
 import heapq

@@ -1,1 +1,1 @@
-"""The one door to the operating system: everything that differs between Linux, macOS and Windows."""
+"""The one door to the operating system: all that differs between Linux, macOS and Windows."""

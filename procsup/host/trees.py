@@ -12,12 +12,11 @@ none can be left for ours): they belong to somebody else in this process and are
 """
 
 import os
-import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Set, Tuple
 
-from procsup.host import procfs
+from procsup.host import procfs, tree_walk
 from procsup.host.processes import Key, Left
 
 if TYPE_CHECKING:
@@ -204,7 +203,7 @@ class Trees:
         family = self._families[key]
         if self.adopts:
             return len(family.orphans)
-        return int(_group_lives(family.child.pid)) if family.child.pinned else 0
+        return int(tree_walk.group_lives(family.child.pid)) if family.child.pinned else 0
 
     def leftovers(self, key: Key) -> int:
         """Return how many processes had to be killed after the main one had ended."""
@@ -220,20 +219,20 @@ class Trees:
         if not family.child.ended:
             roots.add(family.child.pid)
         late = now - family.killed_since > _STOP_FIRST_S
-        alive = _stop_all(roots) if late else _walk(roots)
+        alive = tree_walk.stop_all(roots) if late else tree_walk.walk(roots)
         if family.child.pinned:
-            _send_to_group(family.child.pid)
+            tree_walk.send_to_group(family.child.pid)
         fresh = {(process.pid, process.start_ticks) for process in alive} - family.hit
         family.hit |= fresh
         if family.child.ended:
             family.leftovers |= fresh
         for process in alive:
-            _send(process)
+            tree_walk.send(process)
         return Left(len(alive), len(fresh))
 
     def _kill_homeless(self) -> None:
-        for process in _walk(self._homeless):
-            _send(process)
+        for process in tree_walk.walk(self._homeless):
+            tree_walk.send(process)
 
     def end_rest(self, limit_s: float) -> List[int]:
         """At the end: kill what belongs to no attempt for certain; return pids that stay."""
@@ -254,7 +253,7 @@ class Trees:
 
         found = [pid for pid, _ in machine.processes_with_cookie(self._run_id)]
         for pid in found:
-            _kill_by_pid(pid)
+            tree_walk.kill_by_pid(pid)
         return found
 
     def close(self) -> None:
@@ -292,75 +291,3 @@ def _session_of(pid: int) -> Optional[int]:
         return os.getsid(pid)
     except OSError:
         return None
-
-
-def _walk(roots: Iterable[int]) -> List[procfs.Process]:
-    """Return all that live in these trees. The roots are our children: their pids are pinned."""
-    found: Dict[int, procfs.Process] = {}
-    for root in list(roots):
-        for process in _with_descendants(root):
-            if not process.dead:
-                found[process.pid] = process
-    return list(found.values())
-
-
-def _with_descendants(root: int) -> List[procfs.Process]:
-    if sys.platform == "linux":
-        main = procfs.look(root)
-        return ([] if main is None else [main]) + procfs.descendants(root)
-    from procsup.host import machine
-
-    return [procfs.Process(pid, 0, "?", 0) for pid in [root, *machine.descendants(root)]]
-
-
-def _stop_all(roots: Set[int]) -> List[procfs.Process]:
-    """Stop whole trees, walking them until nothing new appears; return what is in them."""
-    stopped: Set[Tuple[int, int]] = set()
-    limit = time.monotonic() + 1.0
-    while True:
-        alive = _walk(roots)
-        fresh = [p for p in alive if (p.pid, p.start_ticks) not in stopped]
-        if not fresh or time.monotonic() > limit:
-            return alive
-        for process in fresh:
-            _send(process, signal.SIGSTOP)
-            stopped.add((process.pid, process.start_ticks))
-
-
-def _send(process: procfs.Process, signum: int = signal.SIGKILL) -> None:
-    try:
-        if sys.platform == "linux":
-            procfs.send_signal(process, signum)
-        else:
-            os.kill(process.pid, signum)
-    except (PermissionError, ProcessLookupError):
-        pass  # it runs as somebody else (and is named if it stays), or is gone
-
-
-def _kill_by_pid(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except (PermissionError, ProcessLookupError):
-        pass  # if it stays, it is found again
-
-
-def _send_to_group(leader: int) -> None:
-    """Kill the group of an unreaped leader; on macOS a group of zombies answers EPERM."""
-    try:
-        os.killpg(leader, signal.SIGKILL)
-    except (PermissionError, ProcessLookupError):
-        pass
-
-
-def _group_lives(leader: int) -> bool:
-    """Tell whether a dead leader's group has living members, where the system tells.
-
-    Linux and the BSDs let the zombie itself be signalled: nothing is known there.
-    """
-    if sys.platform != "darwin":
-        return False
-    try:
-        os.killpg(leader, 0)
-    except OSError:
-        return False
-    return True

@@ -158,8 +158,8 @@ def test_a_hung_python_leaves_its_stacks_in_its_log(tmp_path: Path) -> None:
 def test_a_dump_is_polite_to_what_catches_the_stop_and_insists_later(tmp_path: Path) -> None:
     with Bench(tmp_path, stage={"is_python": True}) as bench:
         code = (
-            "import signal, time; signal.signal(signal.SIGTERM, lambda *_: print('heard'));"
-            "print('ready')\nwhile True: time.sleep(30)"
+            "import signal; signal.signal(signal.SIGTERM, lambda *_: print('heard'));"
+            "print('ready')\nwhile True: signal.pause()"
         )
         attempt = bench.start("u", (sys.executable, "-c", code))
         bench.wait_until_it_says(attempt, "ready")

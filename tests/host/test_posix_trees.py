@@ -13,7 +13,7 @@ if os.name == "nt":
 
 from procsup.core.outcome import Exited, Vanished
 from procsup.engines import local
-from procsup.host import machine, posix, trees
+from procsup.host import machine, posix, tree_walk, trees
 from tests.support.engines import Bench, is_alive
 
 
@@ -55,8 +55,8 @@ def test_what_does_not_die_of_a_kill_is_given_up_as_lost(
         pid = bench.engine._live[attempt].child.pid
         with monkeypatch.context() as stuck:
             stuck.setattr(local, "_UNKILLABLE_S", 0.05)
-            stuck.setattr(trees, "_send", lambda process, signum=9: None)
-            stuck.setattr(trees, "_send_to_group", lambda leader: None)
+            stuck.setattr(tree_walk, "send", lambda process, signum=9: None)
+            stuck.setattr(tree_walk, "send_to_group", lambda leader: None)
             bench.engine.kill(attempt)
             end = bench.wait_for(attempt)
         assert isinstance(end.exit, Vanished)
@@ -75,8 +75,8 @@ def test_what_runs_as_somebody_else_is_waited_for(
         pid = bench.engine._live[attempt].child.pid
         with monkeypatch.context() as foreign:
             foreign.setattr(local, "_UNKILLABLE_S", 0.05)
-            foreign.setattr(trees, "_send", lambda process, signum=9: None)
-            foreign.setattr(trees, "_send_to_group", lambda leader: None)
+            foreign.setattr(tree_walk, "send", lambda process, signum=9: None)
+            foreign.setattr(tree_walk, "send_to_group", lambda leader: None)
             foreign.setattr(local.system, "may_end", lambda child: False)
             bench.engine.kill(attempt)
             assert bench.engine.wait(time.monotonic() + 0.3) in ([], bench.facts)

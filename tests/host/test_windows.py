@@ -51,8 +51,8 @@ def test_without_a_job_the_tree_is_walked(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_stop_is_a_break_that_python_can_catch(tmp_path: Path) -> None:
     code = (
-        "import signal, sys, time; signal.signal(signal.SIGBREAK, lambda *_: sys.exit(3));"
-        "print('ready', flush=True)\nwhile True: time.sleep(0.1)"
+        "import signal, sys; from time import sleep; signal.signal(signal.SIGBREAK, lambda *_: sys.exit(3));"
+        "print('ready', flush=True)\nwhile True: sleep(0.1)"
     )
     with Bench(tmp_path) as bench:
         attempt = bench.start("u", (sys.executable, "-c", code))

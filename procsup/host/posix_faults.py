@@ -1,0 +1,109 @@
+"""Where a program is found on Linux, macOS and the BSDs, and why it could not be started."""
+
+import errno
+import os
+import stat
+import sys
+from typing import Optional
+
+from procsup.core.outcome import NotStarted
+from procsup.host.processes import Launch
+
+assert sys.platform != "win32"
+
+# What may pass by itself: too many processes, too many open files, no memory, a full disk.
+_SHORTAGES = frozenset(
+    (
+        errno.EAGAIN,
+        errno.ENOMEM,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.ETXTBSY,
+    )
+)
+
+
+def find_program(name: str, path: str, cwd: str) -> str:
+    """Return the file that `name` stands for; FileNotFoundError if PATH has none.
+
+    A name with a slash is relative to `cwd`.
+    """
+    if "/" in name:
+        return os.path.join(cwd, name)
+    for folder in path.split(os.pathsep):
+        candidate = os.path.join(cwd, folder, name)
+        if os.access(candidate, os.X_OK) and os.path.isfile(candidate):
+            return candidate
+    raise FileNotFoundError(errno.ENOENT, f"program {name!r} was not found on PATH")
+
+
+def environment_key(name: str) -> str:
+    """Return the form in which an environment variable's name is compared."""
+    return name
+
+
+def why_not_started(error: BaseException, launch: Optional[Launch], step: str = "") -> NotStarted:
+    """Say what, which and why; the file system is asked, since ENOENT has many meanings.
+
+    Without a `launch`, `step` says what was being made.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    name = getattr(error, "filename", None)
+    if isinstance(name, (str, bytes)):
+        words = f"{os.fsdecode(name)!r}: {words}"
+    if number in _SHORTAGES:
+        return NotStarted(f"the system is short of something: {words}", passing=True)
+    if launch is None:
+        return NotStarted(f"{step}: {words}" if step else words)
+    return NotStarted(_what_is_wrong(launch, number) or words)
+
+
+def _what_is_wrong(launch: Launch, number: Optional[int]) -> Optional[str]:
+    if any("\0" in part for part in (*launch.argv, launch.cwd)):
+        return "an argument or the working folder contains a NUL character"
+    if number == errno.E2BIG:
+        return "the argument list and environment are too long for this system"
+    return _wrong_folder(launch.cwd) or _wrong_program(launch.program, number)
+
+
+def _wrong_folder(cwd: str) -> Optional[str]:
+    try:
+        if not stat.S_ISDIR(os.stat(cwd).st_mode):
+            return f"working folder {cwd!r} is not a folder"
+    except FileNotFoundError:
+        return f"working folder {cwd!r} does not exist"
+    except OSError as error:
+        return f"working folder {cwd!r}: {error.strerror}"
+    return None if os.access(cwd, os.X_OK) else f"working folder {cwd!r} may not be entered"
+
+
+def _wrong_program(program: str, number: Optional[int]) -> Optional[str]:
+    try:
+        mode = os.stat(program).st_mode
+    except FileNotFoundError:
+        return f"program {program!r} does not exist"
+    except OSError as error:
+        return f"program {program!r}: {error.strerror}"
+    if stat.S_ISDIR(mode):
+        return f"program {program!r} is a folder"
+    if not mode & 0o111 or not os.access(program, os.X_OK):
+        return f"program {program!r} is not executable"
+    if number == errno.ENOEXEC:
+        return f"program {program!r} is neither a binary of this system nor starts with '#!'"
+    interpreter = _interpreter_of(program)
+    if interpreter is not None and not os.access(interpreter, os.X_OK):
+        return f"program {program!r} asks for an interpreter that cannot run: {interpreter!r}"
+    return None
+
+
+def _interpreter_of(program: str) -> Optional[str]:
+    try:
+        with open(program, "rb") as file:
+            line = file.readline(256)
+    except OSError:
+        return None  # executable, yet not readable: nothing can be said
+    words = line[2:].split() if line.startswith(b"#!") else []
+    return os.fsdecode(words[0]) if words else None
