@@ -152,7 +152,7 @@ def test_probes_and_waiters_are_never_in_the_way_of_a_start(rundir):
             owner = read_owner(rundir)
             is_live(rundir)
             if owner is not None and owner.sitting:
-                wait_sitting(rundir, owner, None, 0.001)
+                wait_sitting(rundir, owner, None, 0)
 
     probers = [threading.Thread(target=probe) for _ in range(4)]
     for prober in probers:
