@@ -158,10 +158,10 @@ class Guardian:
         while True:
             self._reap()
             alive = self._stop_all(deadline)
-            if time.monotonic() > deadline or (not alive and not self._has_children()):
-                return alive
             for process in alive:
                 _kill(process)
+            if time.monotonic() > deadline or (not alive and not self._has_children()):
+                return alive
             _pause(_ROUND_S)
 
     def _stop_all(self, deadline: float) -> List[procfs.Process]:

@@ -265,13 +265,13 @@ def processes_with_cookie(run_id: str) -> List[Tuple[int, Dict[str, str]]]:
 
 
 def each_with_cookie(run_id: str) -> Iterator[Tuple[int, Dict[str, str]]]:
-    """Yield the same as soon as it is seen, the youngest pids first: those may be gone soon."""
+    """Yield the same as soon as it is seen, the youngest first: those may be gone soon."""
     if sys.platform != "linux":
         yield from _each_with_cookie_by_psutil(run_id)
         return
     cookie = os.fsencode(f"{RUN_COOKIE}={run_id}")
     ours = {os.getpid(), *procfs.ancestors(os.getpid())}
-    for pid in sorted(procfs.everyone(), reverse=True):
+    for pid in procfs.everyone():
         data = b"" if pid in ours else procfs.raw_environment(pid)
         if cookie in data and cookie in data.split(b"\0"):
             yield pid, procfs.parse_environment(data)

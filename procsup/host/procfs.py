@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` takes longer to import than the guard to fork
     from typing import Collection, Dict, List, Optional
 
+_PIDS_IN_CIRCLE = 1 << 22  # the most that a kernel can have
+
 
 class Process:
     """A process as it was seen: with its start, so that a reused pid is never taken for it.
@@ -46,11 +48,15 @@ def look(pid: int) -> Optional[Process]:
 
 
 def everyone() -> List[int]:
-    """Return the pids of all processes that can be seen."""
+    """Return the pids of all processes that can be seen, the youngest first."""
     try:
-        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
         return []
+    # Pids are given in a circle; /proc/loadavg ends with the latest one.
+    words = _read("/proc/loadavg").split()
+    latest = int(words[-1]) if words else max(pids, default=0)
+    return sorted(pids, key=lambda pid: (latest - pid) % _PIDS_IN_CIRCLE)
 
 
 def children(pid: int) -> List[int]:
@@ -77,17 +83,21 @@ def descendants(root: int, *, without: Collection[int] = (), signum: int = 0) ->
     families = None if os.path.exists("/proc/thread-self/children") else _families()
     seen = {root}
     found: List[Process] = []
-    pending = [root]
+    pending = _below(root, families)
     while pending:
-        parent = pending.pop()
-        for pid in children(parent) if families is None else families.get(parent, ()):
-            # A pid that was reused since the list was read has a parent outside of this tree.
-            process = None if pid in seen or pid in without else _hit(pid, signum, seen)
-            if process is not None:
-                seen.add(pid)
-                found.append(process)
-                pending.append(pid)
+        # The youngest first: the others may be dead by now, and it may soon have a child.
+        pid = pending.pop()
+        # A pid that was reused since the list was read has a parent outside of this tree.
+        process = None if pid in seen or pid in without else _hit(pid, signum, seen)
+        if process is not None:
+            seen.add(pid)
+            found.append(process)
+            pending.extend(_below(pid, families))
     return found
+
+
+def _below(pid: int, families: Optional[Dict[int, List[int]]]) -> List[int]:
+    return children(pid) if families is None else list(families.get(pid, ()))
 
 
 def hit(pid: int, signum: int) -> Optional[Process]:

@@ -115,3 +115,9 @@ def test_a_zombie_is_dead_and_still_seen(child):
 
     assert procfs.look(child.pid).dead
     assert procfs.peak_memory_bytes(child.pid) is None
+
+
+def test_the_youngest_are_listed_first(child):
+    pids = procfs.everyone()
+
+    assert pids.index(child.pid) < pids.index(os.getpid()) < pids.index(1)
