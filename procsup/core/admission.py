@@ -84,7 +84,8 @@ class Admission:
     def _decide(self, stage: Stage) -> None:
         """The stages before it are done: keep what is still good, queue the rest."""
         stage.tally.status = "open"
-        newest = max([self._planner.by_name[name].newest_end for name in stage.upstream], default=0)
+        before = [self._planner.by_name[name] for name in stage.upstream]
+        newest = max([one.newest_end for one in before if not _only_lists(one, stage)], default=0)
         kept: Dict[bool, List[str]] = {False: [], True: []}
         reasons: Dict[str, int] = {}
         for unit, standing in zip(stage.units, stage.standings):
@@ -324,6 +325,15 @@ def _compared(end: End, unit: Unit) -> End:
         (r.path, r.size, r.mtime_ns) for r in prior.outputs
     ]
     return msgspec.structs.replace(end, same_as=prior.seq) if untouched else end
+
+
+def _only_lists(before: Stage, stage: Stage) -> bool:
+    """Tell whether all that a stage makes is the list of parameters that another one reads.
+
+    What hangs on it are the lines: a unit whose line still stands is not moved by new ones.
+    """
+    made = [output.path for unit in before.units for output in unit.spec.outputs]
+    return bool(made) and set(made) <= set(stage.spec.list_files)
 
 
 def _is_newer(stage: Stage, history: UnitHistory, newest: int) -> bool:

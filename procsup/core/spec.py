@@ -70,6 +70,7 @@ class StageSpec(Struct, frozen=True):
     after: Tuple[After, ...] = ()
     inputs_from: Optional[str] = None  # the stage whose outputs are this one's inputs
     late: bool = False  # its units are only known once the stages before it are done
+    list_files: Tuple[str, ...] = ()  # absolute: files with one parameter a line
     jobs: Optional[int] = None
     on_failure: Optional[OnFailure] = None
     timeout_s: Optional[float] = None

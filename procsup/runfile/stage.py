@@ -90,7 +90,7 @@ class _StageReader:
             return None
         late = bool(upstream(spec)) and (looks or inputs_from is not None)
         return Recipe(
-            spec=replace(spec, late=late),
+            spec=replace(spec, late=late, list_files=self._list_files(axes)),
             at=table.at,
             places=table.places,
             axes=axes,
@@ -131,6 +131,10 @@ class _StageReader:
                 self._table.note("paths", f"the stage has no parameter `{name}`{hint}: {known}")
         paths = frozenset(name for name, kind in kinds.items() if kind in (PATH, Many(PATH)))
         return axes, kinds, paths
+
+    def _list_files(self, axes: Tuple[Axis, ...]) -> Tuple[str, ...]:
+        absolute = self._context.absolute
+        return tuple(absolute(axis.source) for axis in axes if isinstance(axis.source, str))
 
     # --- files ---------------------------------------------------------------------------
 

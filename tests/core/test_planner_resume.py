@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from procsup.core.events import Expanded, Interrupted, Standing, Start, Withdraw
-from procsup.core.outcome import Exited, Signaled, Verdict
+from procsup.core.events import Expanded, Inspected, Interrupted, Standing, Start, Withdraw
+from procsup.core.outcome import AttemptId, Exited, Reading, Signaled, Verdict
 from procsup.core.planner import Planner
 from procsup.core.records import Begin, End, Kept, Launch
 from procsup.core.replay import fold
@@ -65,6 +65,23 @@ def test_what_hangs_on_a_unit_that_ran_again_runs_again():
     assert orders[:2] == ["withdraw s t", "start s/b#2"]
     assert "start t/a#2" in orders
     assert "start s/a#2" not in orders
+
+
+@pytest.mark.parametrize(("made", "moved"), [(["/list"], False), (["/list", "/data"], True)])
+def test_a_stage_that_only_lists_parameters_moves_no_unit_whose_line_still_stands(made, moved):
+    stages = [stage("s"), stage("t", after=(After("s"),), list_files=("/list",))]
+    units = [unit("s/a", outputs=made), unit("t/a")]
+    first = Play(stages, units)
+    first.ended("s/a").inspected("s/a").synced().ended("t/a").synced()
+
+    again = first.again(
+        standings={"s/a": DUE, "t/a": KEPT}, units=[*units, unit("t/new")], stages=stages
+    )
+    again.ended("s/a")
+    again.tell(Inspected(AttemptId("s/a", 2), (Reading("/list", 2, 2),))).synced()
+
+    starts = [order for order in again.take_orders() if order.startswith("start t")]
+    assert (["start t/a#2"] if moved else []) + ["start t/new#1"] == starts
 
 
 def test_an_interrupt_before_the_first_start_withdraws_nothing():
