@@ -141,14 +141,15 @@ def dry_run(request: Request) -> DryRun:
     past.refuse_other_file(asked.spec)
     past.extend([_begin(asked, past)], past.history.last_seq)
     early = _expander(asked, past).early(asked.units, touch=False)
-    seen = outlook(asked.spec, early, selector_of(request.only))
+    selector = selector_of(request.only)
+    seen = outlook(asked.spec, early, selector)
     lines = [first_line(seen, past.before, fresh=request.fresh), *notes(seen, asked.spec)]
     foreseen = foresee(asked.spec, early)
     stages: Dict[str, Optional[List[PlannedUnit]]] = {}
     for stage in asked.spec.stages:
         pairs = zip(asked.units.get(stage.name, ()), foreseen[stage.name])
-        known = stage.name in early
-        stages[stage.name] = [PlannedUnit(*pair) for pair in pairs] if known else None
+        planned = [PlannedUnit(*pair) for pair in pairs if selector is None or selector(pair[0])]
+        stages[stage.name] = planned if stage.name in early else None
     return DryRun(asked.spec, stages, lines)
 
 

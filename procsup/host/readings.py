@@ -128,7 +128,8 @@ def _files_below(folder: str) -> Iterator[str]:
     while folders:
         for entry in _entries(folders.pop()):
             if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.path)
+                if entry.name != "__pycache__":  # written whenever somebody imports a neighbour
+                    folders.append(entry.path)
             elif entry.is_file() and not _LITTER.fullmatch(entry.name):
                 yield entry.path
 

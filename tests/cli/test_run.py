@@ -143,7 +143,7 @@ def test_a_live_run_is_drained_then_stopped_from_elsewhere(tmp_path):
     stopped = project.call("stop", run)
 
     assert (busy.returncode, drained.returncode, stopped.returncode) == (75, 0, 0)
-    assert "1 running units go on" in json.loads(drained.stdout)["message"]
+    assert "1 running unit left to finish" in json.loads(drained.stdout)["message"]
     _, said = finish(waiter)
     assert (waiter.returncode, "stopped by request" in said) == (3, True)
     finish(follower)

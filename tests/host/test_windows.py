@@ -51,7 +51,8 @@ def test_without_a_job_the_tree_is_walked(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_stop_is_a_break_that_python_can_catch(tmp_path: Path) -> None:
     code = (
-        "import signal, sys; from time import sleep; signal.signal(signal.SIGBREAK, lambda *_: sys.exit(3));"
+        "import signal, sys; from time import sleep;"
+        "signal.signal(signal.SIGBREAK, lambda *_: sys.exit(3));"
         "print('ready', flush=True)\nwhile True: sleep(0.1)"
     )
     with Bench(tmp_path) as bench:
