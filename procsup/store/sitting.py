@@ -19,7 +19,7 @@ from procsup.host.locks import FileLock, locks_reach, locks_work, machine_id, pr
 from procsup.store.rundir import FILE_MODES, RunDir
 
 _OWNER_LIMIT_BYTES = 1 << 16
-_OWNER_APPEARS_S = 0.5
+_OWNER_APPEARS_S = 5.0  # on a machine that a hundred starters keep busy
 _LOOK_EVERY_S = 1.0  # where locks tell nothing
 _UNITS_LOOK_S = 0.02
 
@@ -307,10 +307,11 @@ def _locks_tell(rundir: RunDir, owner: Owner) -> bool:
 
 def _busy(rundir: RunDir) -> RunBusy:
     """Name the holder; its line may be a moment behind its lock."""
-    deadline = time.monotonic() + _OWNER_APPEARS_S
+    deadline, pause_s = time.monotonic() + _OWNER_APPEARS_S, 0.005
     owner = read_owner(rundir)
     while (owner is None or owner.ended is not None) and time.monotonic() < deadline:
-        time.sleep(0.01)
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, 0.2)
         owner = read_owner(rundir)
     who = "another supervisor" if owner is None else owner.describe()
     return RunBusy(
