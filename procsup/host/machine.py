@@ -24,7 +24,6 @@ __all__ = [
     "boot_id",
     "capacity",
     "descendants",
-    "each_with_cookie",
     "host_name",
     "kill",
     "physical_memory_bytes",
@@ -34,7 +33,7 @@ __all__ = [
     "resume",
     "sample_tree",
     "set_affinity",
-    "stop_tree",
+    "stop_leftovers",
 ]
 
 RUN_COOKIE = "PROCSUP_RUN"
@@ -160,40 +159,11 @@ def descendants(pid: int) -> List[int]:
         return []
 
 
-def stop_tree(pid: int) -> List[procfs.Process]:
-    """Stop a process and all its descendants, so that they make no more; return the living ones.
-
-    Each is stopped before its children are read. What belongs to somebody else goes on.
-    """
-    if sys.platform == "linux":
-        main = procfs.hit(pid, signal.SIGSTOP)
-        tree = [main, *procfs.descendants(pid, signum=signal.SIGSTOP)]
-    else:
-        tree = [_stop_by_psutil(pid), *map(_stop_by_psutil, descendants(pid))]
-    return [process for process in tree if process is not None and not process.dead]
-
-
 def kill(process: procfs.Process) -> bool:
     """End this very process by force; False if it is gone. PermissionError is the caller's."""
     if sys.platform == "linux":
         return procfs.send_signal(process, signal.SIGKILL)
     return _kill_by_psutil(process)
-
-
-def _stop_by_psutil(pid: int) -> Optional[procfs.Process]:
-    psutil = _psutil()
-    try:
-        handle = psutil.Process(pid)
-        state = "Z" if handle.status() == psutil.STATUS_ZOMBIE else "T"
-        # The start is only compared with itself: milliseconds will do for ticks.
-        process = procfs.Process(pid, handle.ppid(), state, int(handle.create_time() * 1000))
-    except (psutil.Error, OSError):
-        return None  # gone
-    try:
-        handle.suspend()
-    except (psutil.Error, OSError):
-        pass  # going, or somebody else's; if it stays, the one who wants it ended says so
-    return process
 
 
 def _kill_by_psutil(process: procfs.Process) -> bool:
@@ -261,23 +231,42 @@ def processes_with_cookie(run_id: str) -> List[Tuple[int, Dict[str, str]]]:
     They are known by PROCSUP_RUN in the environment they were started with, which only processes
     of the same user show. This process and its ancestors are left out, and so are the ended.
     """
-    return list(each_with_cookie(run_id))
+    if sys.platform == "linux":
+        return list(_each_with_cookie(run_id))
+    return [(process.pid, found) for process, found in _each_with_cookie_by_psutil(run_id)]
 
 
-def each_with_cookie(run_id: str) -> Iterator[Tuple[int, Dict[str, str]]]:
-    """Yield the same as soon as it is seen, the youngest first: those may be gone soon."""
+def stop_leftovers(run_id: str) -> Iterator[Tuple[procfs.Process, str]]:
+    """Stop each process of `processes_with_cookie` on sight, then all its descendants.
+
+    Yields those that live, with the unit's id (empty if it is not told), the youngest first: they
+    may be gone soon. Stopped, they make no more. What belongs to somebody else is yielded too.
+    """
     if sys.platform != "linux":
-        yield from _each_with_cookie_by_psutil(run_id)
+        yield from _stop_leftovers_by_psutil(run_id)
         return
+    for pid, environment in _each_with_cookie(run_id):
+        unit = environment.get(UNIT_COOKIE, "")
+        main = procfs.hit(pid, signal.SIGSTOP, lambda process: _has_cookie(process.pid, run_id))
+        if main is not None:
+            tree = [main, *procfs.descendants(pid, signum=signal.SIGSTOP)]
+            yield from ((process, unit) for process in tree if not process.dead)
+
+
+def _has_cookie(pid: int, run_id: str) -> bool:
     cookie = os.fsencode(f"{RUN_COOKIE}={run_id}")
+    data = procfs.raw_environment(pid)
+    return cookie in data and cookie in data.split(b"\0")
+
+
+def _each_with_cookie(run_id: str) -> Iterator[Tuple[int, Dict[str, str]]]:
     ours = {os.getpid(), *procfs.ancestors(os.getpid())}
     for pid in procfs.everyone():
-        data = b"" if pid in ours else procfs.raw_environment(pid)
-        if cookie in data and cookie in data.split(b"\0"):
-            yield pid, procfs.parse_environment(data)
+        if pid not in ours and _has_cookie(pid, run_id):
+            yield pid, procfs.parse_environment(procfs.raw_environment(pid))
 
 
-def _each_with_cookie_by_psutil(run_id: str) -> Iterator[Tuple[int, Dict[str, str]]]:
+def _each_with_cookie_by_psutil(run_id: str) -> Iterator[Tuple[Any, Dict[str, str]]]:
     psutil = _psutil()
     me = psutil.Process()
     ours = {me.pid, *(parent.pid for parent in me.parents())}
@@ -287,7 +276,40 @@ def _each_with_cookie_by_psutil(run_id: str) -> Iterator[Tuple[int, Dict[str, st
         except (psutil.Error, OSError):
             continue  # gone, or somebody else's
         if environment.get(RUN_COOKIE) == run_id:
-            yield process.pid, environment
+            yield process, environment
+
+
+def _stop_leftovers_by_psutil(run_id: str) -> Iterator[Tuple[procfs.Process, str]]:
+    psutil = _psutil()
+    for main, environment in _each_with_cookie_by_psutil(run_id):
+        _suspend(main)
+        try:
+            tree = [main, *main.children(recursive=True)]
+        except (psutil.Error, OSError):
+            continue  # it ended since
+        for handle in tree:
+            _suspend(handle)
+            process = _describe(handle)
+            if process is not None and not process.dead:
+                yield process, environment.get(UNIT_COOKIE, "")
+
+
+def _suspend(handle: Any) -> None:
+    psutil = _psutil()
+    try:
+        handle.suspend()  # compares its start first
+    except (psutil.Error, OSError):
+        pass  # going, or somebody else's; if it stays, the one who wants it ended says so
+
+
+def _describe(handle: Any) -> Optional[procfs.Process]:
+    psutil = _psutil()
+    try:
+        state = "Z" if handle.status() == psutil.STATUS_ZOMBIE else "T"
+        # The start is only compared with itself: milliseconds will do for ticks.
+        return procfs.Process(handle.pid, handle.ppid(), state, int(handle.create_time() * 1000))
+    except (psutil.Error, OSError):
+        return None
 
 
 def _psutil() -> Any:

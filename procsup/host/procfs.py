@@ -7,12 +7,14 @@ On other systems every list is empty.
 from __future__ import annotations
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` takes longer to import than the guard to fork
-    from typing import Collection, Dict, List, Optional
+    from typing import Callable, Collection, Dict, List, Optional
 
 _PIDS_IN_CIRCLE = 1 << 22  # the most that a kernel can have
+_PIDFD_SEND_SIGNAL = 424  # on every architecture (Linux 5.1); Python has it from 3.9 on
 
 
 class Process:
@@ -88,7 +90,9 @@ def descendants(root: int, *, without: Collection[int] = (), signum: int = 0) ->
         # The youngest first: the others may be dead by now, and it may soon have a child.
         pid = pending.pop()
         # A pid that was reused since the list was read has a parent outside of this tree.
-        process = None if pid in seen or pid in without else _hit(pid, signum, seen)
+        if pid in seen or pid in without:
+            continue
+        process = hit(pid, signum, lambda process: process.parent in seen)
         if process is not None:
             seen.add(pid)
             found.append(process)
@@ -100,16 +104,16 @@ def _below(pid: int, families: Optional[Dict[int, List[int]]]) -> List[int]:
     return children(pid) if families is None else list(families.get(pid, ()))
 
 
-def hit(pid: int, signum: int) -> Optional[Process]:
-    """Send a signal to whoever has this pid now and return who that is; None if nobody has it."""
-    return _hit(pid, signum, None)
+def hit(pid: int, signum: int, is_wanted: Callable[[Process], bool]) -> Optional[Process]:
+    """Send a signal (0: none) to whoever has this pid now, if it is wanted; return who that is.
 
-
-def _hit(pid: int, signum: int, parents: Optional[Collection[int]]) -> Optional[Process]:
+    None if nobody has it or it is not wanted. The pidfd is opened first and `is_wanted` asked
+    then: the signal reaches the one that was asked about, or nobody.
+    """
     handle = _open_handle(pid) if signum else None
     try:
         process = look(pid)
-        if process is None or (parents is not None and process.parent not in parents):
+        if process is None or not is_wanted(process):
             return None
         if signum and not process.dead:
             _send(pid, handle, signum)
@@ -165,10 +169,7 @@ def parse_environment(data: bytes) -> Dict[str, str]:
 
 
 def send_signal(process: Process, signum: int) -> bool:
-    """Send a signal to exactly this process; False if it is gone. PermissionError is the caller's.
-
-    The pidfd is opened before the start is compared: the signal reaches the one compared or none.
-    """
+    """Send a signal to exactly this process; False if it is gone, PermissionError if forbidden."""
     handle = _open_handle(process.pid)
     try:
         now = look(process.pid)
@@ -184,20 +185,33 @@ def send_signal(process: Process, signum: int) -> bool:
 
 
 def _send(pid: int, handle: Optional[int], signum: int) -> None:
+    import signal  # loaded long since by whoever sends signals
+
     if handle is None:
         os.kill(pid, signum)
+    elif sys.version_info >= (3, 9) and sys.platform == "linux":
+        signal.pidfd_send_signal(handle, signum)
     else:
-        import signal  # loaded long since by whoever sends signals
+        _send_by_system_call(handle, signum)
 
-        signal.pidfd_send_signal(handle, signum)  # type: ignore[attr-defined,unused-ignore]
+
+def _send_by_system_call(handle: int, signum: int) -> None:
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(_PIDFD_SEND_SIGNAL, handle, signum, None, 0) != 0:
+        raise OSError(ctypes.get_errno(), "pidfd_send_signal")
 
 
 def _open_handle(pid: int) -> Optional[int]:
+    """Pin a process, so that a signal cannot reach another one with its pid; None if impossible."""
     try:
-        return os.pidfd_open(pid)  # type: ignore[attr-defined,no-any-return,unused-ignore]
-    except (AttributeError, OSError):
-        # Before Python 3.9 or Linux 5.3, forbidden, or gone (which the comparison will find).
-        return None
+        if sys.version_info >= (3, 9) and sys.platform == "linux":
+            return os.pidfd_open(pid)
+        # Its folder serves as well (pidfd_send_signal(2)).
+        return os.open(f"/proc/{pid}", os.O_RDONLY)
+    except OSError:
+        return None  # before Linux 5.3, forbidden, or gone (which a look will find)
 
 
 def _read(path: str) -> bytes:

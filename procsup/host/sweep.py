@@ -47,11 +47,9 @@ def _stop_all(run_id: str, deadline: float) -> List[_Leftover]:
     stopped: Set[Tuple[int, int]] = set()
     while True:
         alive: Dict[Tuple[int, int], _Leftover] = {}
-        for pid, environment in machine.each_with_cookie(run_id):
-            unit = environment.get(machine.UNIT_COOKIE, "")
-            for process in machine.stop_tree(pid):
-                key = process.pid, process.start_ticks
-                alive.setdefault(key, _Leftover(process, unit))
+        for process, unit in machine.stop_leftovers(run_id):
+            key = process.pid, process.start_ticks
+            alive.setdefault(key, _Leftover(process, unit))
         if stopped.issuperset(alive) or time.monotonic() > deadline:
             return list(alive.values())
         stopped.update(alive)

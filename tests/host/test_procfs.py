@@ -120,4 +120,21 @@ def test_a_zombie_is_dead_and_still_seen(child):
 def test_the_youngest_are_listed_first(child):
     pids = procfs.everyone()
 
-    assert pids.index(child.pid) < pids.index(os.getpid()) < pids.index(1)
+    assert pids.index(child.pid) < pids.index(os.getpid())
+
+
+def test_what_is_not_wanted_is_not_hit(child):
+    assert procfs.hit(child.pid, signal.SIGKILL, lambda process: False) is None
+    assert child.poll() is None
+    seen = procfs.hit(child.pid, signal.SIGTERM, lambda process: process.parent == os.getpid())
+    assert seen.pid == child.pid
+    assert child.wait() == -signal.SIGTERM
+
+
+def test_a_process_that_ends_while_it_is_judged_saves_whoever_gets_its_pid(child):
+    def judge(process):
+        child.kill()
+        child.wait()
+        return True
+
+    assert procfs.hit(child.pid, signal.SIGKILL, judge) is None

@@ -84,8 +84,7 @@ def test_what_cannot_be_ended_is_named(monkeypatch):
     def refuse(process):
         raise PermissionError
 
-    monkeypatch.setattr(machine, "each_with_cookie", lambda run: iter([(4711, {})]))
-    monkeypatch.setattr(machine, "stop_tree", lambda pid: [alive])
+    monkeypatch.setattr(machine, "stop_leftovers", lambda run: iter([(alive, "")]))
     monkeypatch.setattr(machine, "kill", refuse)
 
     with pytest.raises(RunBusy, match=r"4711 \(unit unknown\)"):
