@@ -1,11 +1,13 @@
 """From a run file's stage to units that are checked and know whether they are kept."""
 
-from typing import Dict, Mapping, Optional, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence
+
+import msgspec
 
 from procsup.core.events import Expand, Expanded, Standing
 from procsup.core.keep import standing
 from procsup.core.replay import History
-from procsup.core.slots import Capacity
+from procsup.core.slots import Capacity, Needs, why_never
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream
 from procsup.engines import preflight
 from procsup.errors import RunFileError
@@ -54,42 +56,58 @@ class Expander:
 
     def _look_early(self, name: str, *, touch: bool) -> Expanded:
         stage, units = self._spec.stage(name), self._early[name]
-        if not upstream(stage):
-            return self._check(stage, units, touch=touch)
-        unset = preflight.about_secrets(stage, self._environment)
-        return (
-            self._weigh(stage, units)
-            if not unset
-            else _refusal(name, [f"stage {name}: {line}" for line in unset])
-        )
+        weighed = self._weigh(stage, units)
+        due = [pair[0] for pair in zip(units, weighed.standings) if not pair[1].kept]
+        if not due:
+            return weighed
+        too_large = self._too_large(stage, due)
+        if too_large or upstream(stage):
+            unset = preflight.about_secrets(stage, self._environment)
+            problems = [*too_large, *(f"stage {name}: {line}" for line in unset)]
+            return _refusal(name, problems) if problems else weighed
+        return self._checked(stage, weighed, touch=touch)
+
+    def _too_large(self, stage: StageSpec, units: Sequence[UnitSpec]) -> List[str]:
+        pinned = stage.pin == "cpus"
+        for unit in units:
+            why = why_never(Needs(unit.cpus, unit.memory_bytes, pinned), self._capacity)
+            if why is not None:
+                cure = "ask for less, or raise `capacity`"
+                return [f"stage {stage.name}: unit {unit.id} {why}: {cure}"]
+        return []
 
     def late(self, order: Expand) -> Expanded:
         """Work out a stage whose upstream is done; what is wrong becomes its problem."""
+        stage = self._spec.stage(order.stage)
         units: Optional[Sequence[UnitSpec]] = self._early.get(order.stage)
         try:
             if units is None:
                 units = self._loaded.expand(order.stage, self._capacity, order.outputs)
         except RunFileError as error:
             return Expanded(order.stage, problem=str(error))
-        return self._check(self._spec.stage(order.stage), units)
+        weighed = self._weigh(stage, units)
+        pairs = zip(units, weighed.standings)
+        if all(self._stays(unit, standing, order.newest) for unit, standing in pairs):
+            return weighed
+        return self._checked(stage, weighed)
 
-    def _check(
-        self, stage: StageSpec, units: Sequence[UnitSpec], *, touch: bool = True
-    ) -> Expanded:
+    def _stays(self, unit: UnitSpec, standing: Standing, newest: int) -> bool:
+        history = self._history.units.get(unit.id)
+        return standing.kept and history is not None and history.ended_seq >= newest
+
+    def _checked(self, stage: StageSpec, weighed: Expanded, *, touch: bool = True) -> Expanded:
+        """Look at what a stage needs in which something will be started."""
         problems, unfit = preflight.preflight(
-            self._spec, stage, units, self._environment, touch=touch
+            self._spec, stage, weighed.units, self._environment, touch=touch
         )
-        return _refusal(stage.name, problems) if problems else self._weigh(stage, units, unfit)
+        if problems:
+            return _refusal(stage.name, problems)
+        return msgspec.structs.replace(weighed, unfit=unfit)
 
-    def _weigh(
-        self,
-        stage: StageSpec,
-        units: Sequence[UnitSpec],
-        unfit: Optional[Mapping[str, str]] = None,
-    ) -> Expanded:
+    def _weigh(self, stage: StageSpec, units: Sequence[UnitSpec]) -> Expanded:
         program = preflight.programs(stage, units)
         standings = tuple(self._standing(stage, unit, program) for unit in units)
-        return Expanded(stage.name, tuple(units), standings, dict(unfit or {}), "", program)
+        return Expanded(stage.name, tuple(units), standings, program=program)
 
     def _standing(self, stage: StageSpec, unit: UnitSpec, program: Optional[str]) -> Standing:
         history = self._history.units.get(unit.id)

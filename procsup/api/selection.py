@@ -1,10 +1,12 @@
 """``--only``: which units a sitting is about."""
 
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Optional, Sequence
+from typing import Iterable, Optional, Sequence
 
 from procsup.core.admission import Selector
 from procsup.core.spec import UnitSpec
+from procsup.errors import UsageError
 
 
 def selector_of(only: Sequence[str]) -> Optional[Selector]:
@@ -17,6 +19,33 @@ def selector_of(only: Sequence[str]) -> Optional[Selector]:
     if not words:
         return None
     return lambda unit: any(_selects(word, unit) for word in words)
+
+
+def require_hits(
+    only: Sequence[str], stages: Sequence[str], late: Sequence[str], units: Iterable[UnitSpec]
+) -> None:
+    """Raise UsageError for a word that selects nothing, as far as that can be known by now."""
+    known = list(units)
+    for word in only:
+        if word in stages or any(_selects(word, unit) for unit in known):
+            continue
+        if late and _may_select_later(word, late):
+            continue
+        names = [*stages, *(unit.id for unit in known)]
+        close = get_close_matches(word, names, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise UsageError(
+            f"--only {word!r} selects no unit{hint}: give a stage ({', '.join(stages)}), a unit's"
+            " id, a pattern over ids, or parameter=value"
+        )
+
+
+def _may_select_later(word: str, late: Sequence[str]) -> bool:
+    """Tell whether units that are not known yet may be meant."""
+    stage, slash, _ = word.partition("/")
+    if slash:
+        return any(fnmatchcase(name, stage) for name in late)
+    return "=" in word or any(mark in word for mark in "*?[")
 
 
 def _selects(word: str, unit: UnitSpec) -> bool:

@@ -10,7 +10,7 @@ from procsup import __version__
 from procsup.api.expansion import Expander
 from procsup.api.past import Past, lost_ends
 from procsup.api.requests import DryRun, Ending, Opening, PlannedUnit, Request
-from procsup.api.selection import selector_of
+from procsup.api.selection import require_hits, selector_of
 from procsup.api.trimming import Trimmer
 from procsup.api.watching import Onlookers
 from procsup.core.events import Expanded, Fact, Inspect, Inspected
@@ -166,7 +166,11 @@ def _read(request: Request) -> _Asked:
     capacity = machine.capacity(
         cpus=wanted.cpus, memory_bytes=wanted.memory_bytes, jobs=loaded.spec.jobs
     )
-    return _Asked(request, loaded, loaded.spec, capacity, loaded.expand_early(capacity))
+    units = loaded.expand_early(capacity)
+    stages = [stage.name for stage in loaded.spec.stages]
+    late = [name for name in stages if name not in units]
+    require_hits(request.only, stages, late, (unit for some in units.values() for unit in some))
+    return _Asked(request, loaded, loaded.spec, capacity, units)
 
 
 def _hold(stack: ExitStack, asked: _Asked) -> _Held:

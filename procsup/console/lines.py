@@ -1,6 +1,6 @@
 """Lines of text about a run that goes on: what scripts, logs and `--progress plain` get."""
 
-from typing import List, Set
+from typing import Dict, List
 
 from procsup.core.events import Settled
 from procsup.core.outcome import Verdict
@@ -14,6 +14,7 @@ _ENDINGS = {
     "interrupted": "interrupted: {units} asked to end; once more ends them at once",
     "stopping": "stopped by request: {units} asked to end",
     "draining": "draining: nothing more is started, {units} still running",
+    "selection": "only the selected units were asked for; run without --only to go on",
     "on-failure": "on-failure: nothing more is started, {units} still running",
 }
 
@@ -42,15 +43,16 @@ class Remarks:
 
     def __init__(self) -> None:
         self._ending = ""
-        self._told: Set[str] = set()
+        self._told: Dict[str, int] = {}  # how much of each stage's news
 
     def of(self, summary: Summary) -> List[str]:
         """Return the lines that are due; called once a turn, and cheap."""
         lines: List[str] = []
         for stage in summary.stages.values():
-            if stage.news and stage.name not in self._told:
-                self._told.add(stage.name)
-                lines.extend(map(visible, stage.news))
+            told = self._told.get(stage.name, 0)
+            if len(stage.news) > told:
+                lines.extend(map(visible, stage.news[told:]))
+                self._told[stage.name] = len(stage.news)
         if summary.ending != self._ending:
             self._ending = summary.ending
             lines.append(ending_line(summary.ending, summary.running))

@@ -36,16 +36,14 @@ class Admission:
     def take(self, fact: Expanded) -> None:
         """The units of a stage are known, or why there are none.
 
-        A stage with others before it is told twice if its units are known early: at the start,
-        and checked anew when the others are done.
+        With others before it, one known early is told twice: it is checked when they are done.
         """
         stage = self._planner.by_name[fact.stage]
         expanding = stage.tally.status == "expanding"
         if stage.halted or (stage.expanded and not expanding):
             return  # passed over while its units were worked out
-        problem = fact.problem or self._never_fits(stage, fact.units)
-        if problem:
-            self._refuse(stage, problem)
+        if fact.problem:
+            self._refuse(stage, fact.problem)
             return
         stage.program = fact.program
         stage.standings = list(fact.standings)
@@ -62,13 +60,6 @@ class Admission:
             chunk = ids[start : start + _CHUNK]
             self._planner.write(Planned(stage.name, chunk, start + _CHUNK >= len(ids)))
 
-    def _never_fits(self, stage: Stage, units: Iterable[UnitSpec]) -> str:
-        for spec in units:
-            why = why_never(stage.needs(Unit(spec), None), self._planner.capacity)
-            if why is not None:
-                return f"unit {spec.id} {why}: ask for less, or raise `capacity`"
-        return ""
-
     def _refuse(self, stage: Stage, problem: str) -> None:
         """The stage cannot be run: units that were planned are not started."""
         self._planner.write(Planned(stage.name, list(stage.by_id), True, problem))
@@ -84,8 +75,7 @@ class Admission:
     def _decide(self, stage: Stage) -> None:
         """The stages before it are done: keep what is still good, queue the rest."""
         stage.tally.status = "open"
-        before = [self._planner.by_name[name] for name in stage.upstream]
-        newest = max([one.newest_end for one in before if not _only_lists(one, stage)], default=0)
+        newest = self._newest_before(stage)
         kept: Dict[bool, List[str]] = {False: [], True: []}
         reasons: Dict[str, int] = {}
         for unit, standing in zip(stage.units, stage.standings):
@@ -96,13 +86,19 @@ class Admission:
                 reason = standing.reason or RUNS_AGAIN.format(" and ".join(stage.upstream))
                 reasons[reason] = reasons.get(reason, 0) + 1
         if stage.upstream:
-            stage.tally.news = stage_news(stage.spec, stage.tally, reasons)
+            stage.tally.news += stage_news(stage.spec, stage.tally, reasons)
         stage.standings = []
         for stale, ids in kept.items():
             for start in range(0, len(ids), _CHUNK):
                 self._planner.write(Kept(stage.name, ids[start : start + _CHUNK], stale))
 
+    def _newest_before(self, stage: Stage) -> int:
+        before = [self._planner.by_name[name] for name in stage.upstream]
+        return max([one.newest_end for one in before if not _only_lists(one, stage)], default=0)
+
     def _seat(self, stage: Stage, unit: Unit, standing: Standing, newest: int) -> None:
+        if not isinstance(unit.state, Blocked):
+            return  # the verdict of one before it has halted the stage
         history = self._history.units.get(unit.spec.id)
         if history is not None:
             unit.last_number = history.last_number
@@ -111,7 +107,7 @@ class Admission:
                 unit.ends = list(history.ends)
                 unit.tried = history.tried
         if self._selector is not None and not self._selector(unit.spec):
-            self._hold(stage, unit)
+            self._hold(stage, unit, newest)
         elif unit.spec.id in stage.unfit:
             cause = stage.unfit[unit.spec.id]
             self.give_verdict(stage, unit, self._unstarted(unit, Verdict.NOT_STARTED, cause))
@@ -119,7 +115,15 @@ class Admission:
             unit.stale = standing.stale
             self._keep(stage, unit)
         else:
+            self._queue(stage, unit)
+
+    def _queue(self, stage: Stage, unit: Unit) -> None:
+        why = why_never(stage.needs(unit, None), self._planner.capacity)
+        if why is None:
             self._planner.attempts.wait_until(stage, unit, 0.0)
+            return
+        cause = f"{why}: ask for less, or raise `capacity`"
+        self.give_verdict(stage, unit, self._unstarted(unit, Verdict.NOT_STARTED, cause))
 
     def _keep(self, stage: Stage, unit: Unit) -> None:
         history = self._history.units[unit.spec.id]
@@ -129,14 +133,15 @@ class Admission:
         stage.newest_end = max(stage.newest_end, history.ended_seq)
         stage.decide(unit, unit.ends[-1].verdict)
 
-    def _hold(self, stage: Stage, unit: Unit) -> None:
-        """Not selected: it keeps its verdict if it has one, and stays aside otherwise."""
+    def _hold(self, stage: Stage, unit: Unit, newest: int) -> None:
+        """Not selected: it keeps its verdict if that still stands, and stays aside otherwise."""
         history = self._history.units.get(unit.spec.id)
         last = history.last if history is not None else None
+        unit.state = ASIDE
         if history is None or last is None or not last.final or history.open_launch is not None:
-            unit.state = ASIDE
             return
-        self._keep(stage, unit)
+        if _is_newer(stage, history, newest):  # else it would be wrong to call it finished
+            self._keep(stage, unit)
 
     # --- verdicts ------------------------------------------------------------------------
 
@@ -247,7 +252,7 @@ class Admission:
             return
         stage.tally.status = "expanding"
         outputs = {name: self._planner.by_name[name].outputs() for name in stage.upstream}
-        self._planner.orders.append(Expand(stage.name, outputs))
+        self._planner.orders.append(Expand(stage.name, outputs, self._newest_before(stage)))
 
     def _withdraw(self) -> None:
         if self._planner.summary.ending:
@@ -328,10 +333,7 @@ def _compared(end: End, unit: Unit) -> End:
 
 
 def _only_lists(before: Stage, stage: Stage) -> bool:
-    """Tell whether all that a stage makes is the list of parameters that another one reads.
-
-    What hangs on it are the lines: a unit whose line still stands is not moved by new ones.
-    """
+    """Tell whether all it makes is the list of parameters that the other reads: lines hang on it."""
     made = [output.path for unit in before.units for output in unit.spec.outputs]
     return bool(made) and set(made) <= set(stage.spec.list_files)
 

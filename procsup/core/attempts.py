@@ -12,7 +12,7 @@ from procsup.core.records import End, Launch, Spawned
 from procsup.core.slots import Placement, Slots
 from procsup.core.stages import Stage
 from procsup.core.states import READY, Inspecting, Running, Stopping, Unit, Waiting
-from procsup.core.wording import cause_of
+from procsup.core.wording import cause_of, drift_news
 
 if TYPE_CHECKING:
     from procsup.core.planner import Planner
@@ -59,10 +59,13 @@ class Attempts:
     def on_sampled(self, fact: Sampled) -> None:
         """Its affinity drifted."""
         entry = self._live.get(fact.attempt)
-        if entry is None or entry[0].spec.on_drift != "fail":
+        if entry is None:
             return
-        if isinstance(entry[1].state, Running):
-            self._stop(entry[0], entry[1], StopReason.DRIFT)
+        stage, unit = entry
+        if stage.spec.on_drift != "record":
+            stage.tally.news.append(drift_news(fact.attempt, fact.drifted_to, stage.spec.on_drift))
+        if stage.spec.on_drift == "fail" and isinstance(unit.state, Running):
+            self._stop(stage, unit, StopReason.DRIFT)
 
     def on_ended(self, fact: Ended) -> None:
         """The process and its tree are gone: judge, or look at the outputs first."""

@@ -154,11 +154,12 @@ class Expand(Struct, frozen=True, tag=True):
     """Work out the units of a stage whose upstream is done, on a side thread.
 
     `outputs` are the readings of the succeeded units of the stages before it, by stage, in unit
-    order, each with its unit's id.
+    order, each with its unit's id; a success older than the record `newest` will not be kept.
     """
 
     stage: str
     outputs: Dict[str, List[Tuple[str, Tuple[Reading, ...]]]] = {}
+    newest: int = 0
 
 
 class Withdraw(Struct, frozen=True, tag=True, gc=False):

@@ -8,7 +8,8 @@ from procsup.core.outcome import Verdict
 class StageTally:
     """One stage in numbers; `planned` is None until its units are known.
 
-    `news` are sentences about what of it is kept, once that is known while the run goes on.
+    `news` are sentences for whoever looks on: what of it is kept, once that is known while the
+    run goes on; CPU affinities that changed. It only grows.
 
     `status` is ``blocked`` (waits for other stages), ``expanding``, ``open``, or final:
     ``succeeded``, ``failed``, ``skipped``.

@@ -1,8 +1,8 @@
 """Sentences about what happened: the `cause` of an attempt's end."""
 
-from typing import Optional
+from typing import Optional, Sequence
 
-from procsup.core.outcome import Exit, NotStarted, StopReason, Vanished, describe
+from procsup.core.outcome import AttemptId, Exit, NotStarted, StopReason, Vanished, describe
 from procsup.core.spec import StageSpec
 
 
@@ -21,3 +21,9 @@ def cause_of(exit: Exit, reason: Optional[StopReason], stage: StageSpec) -> str:
     if reason is not None:
         return f"stopped for {reason.value} ({describe(exit)})"
     return describe(exit)
+
+
+def drift_news(attempt: AttemptId, cpus: Sequence[int], on_drift: str) -> str:
+    """Say that an attempt runs on other CPUs than it was given."""
+    then = {"restore": "; set back", "fail": "; stopped"}.get(on_drift, "")
+    return f"{attempt}: its CPU affinity changed to {list(cpus)}{then}"

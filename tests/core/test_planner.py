@@ -196,6 +196,15 @@ def test_drift_stops_a_unit_only_if_on_drift_says_so():
     assert Verdict.FAILED is strict.verdict("a")
 
 
+def test_drift_is_told_to_whoever_looks_on_if_on_drift_says_warn():
+    play = one(on_drift="warn")
+
+    play.sampled("a")
+
+    news = play.planner.by_name["s"].tally.news
+    assert news == ["a#1: its CPU affinity changed to [0]"]
+
+
 # --- Stopping ----------------------------------------------------------------------------
 
 

@@ -203,6 +203,19 @@ def test_only_does_not_finish_a_run_whose_other_units_have_no_verdict():
     assert not any(order.startswith("publish") for order in play.take_orders())
 
 
+def test_what_hangs_on_a_selected_unit_is_not_called_finished_by_only():
+    stages = [stage("s"), stage("t", after=(After("s"),))]
+    first = finished(*stages, units=[unit("s/a"), unit("t/a")])
+
+    second = first.again(
+        standings={"s/a": DUE, "t/a": KEPT}, selector=lambda spec: spec.stage == "s"
+    )
+    drive(second)
+
+    assert second.planner.outcome == ""
+    assert "publish run succeeded" not in second.take_orders()
+
+
 def test_a_failed_unit_left_alone_by_only_keeps_its_failure():
     first = Play([stage()], [unit("a"), unit("b")])
     first.ended("a", Exited(1)).ended("b", Exited(1)).synced()

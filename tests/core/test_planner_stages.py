@@ -137,10 +137,30 @@ def test_interrupted_while_a_stage_expands_nothing_of_it_starts():
     assert play.planner.outcome == ""
 
 
-def test_a_unit_that_can_never_be_placed_is_a_problem_of_its_stage():
-    play = Play([stage()], [unit("a", cpus=64)])
+def test_a_unit_that_can_never_be_placed_is_not_started_and_the_others_run():
+    play = Play([stage()], [unit("a", cpus=64), unit("b")])
 
-    assert "needs 64 cpus of 2" in play.planner.by_name["s"].counts().problem
+    play.ended("b").synced()
+
+    assert play.verdicts() == {"a": "not-started", "b": "succeeded"}
+    assert "needs 64 cpus of 2" in next(play.planner.results()).ends[-1].cause
+    assert play.planner.outcome == "failed"
+
+
+def test_a_unit_that_is_kept_need_not_fit_any_more():
+    first = Play([stage()], [unit("a", cpus=2)]).ended("a").synced()
+
+    second = first.again(units=[unit("a", cpus=64)])
+
+    assert second.planner.outcome == "succeeded"
+
+
+def test_a_verdict_that_halts_the_stage_while_it_is_decided_skips_the_rest_once():
+    units = [unit("a", cpus=64), unit("b"), unit("c")]
+    play = Play([stage()], units, on_failure=OnFailure("drain")).synced()
+
+    assert play.verdicts() == {"a": "not-started", "b": "skipped", "c": "skipped"}
+    assert play.planner.by_name["s"].counts().planned == 3
     assert play.planner.outcome == "failed"
 
 

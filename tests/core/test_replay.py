@@ -131,3 +131,10 @@ def test_verdicts_are_counted_over_the_plan_kept_ones_included():
 
 def test_a_fresh_run_marks_where_keeping_ends():
     assert history(begin(), begin("r2", 2, fresh=True)).fresh_generation == 2
+
+
+def test_a_second_whole_plan_of_a_stage_in_one_sitting_replaces_the_first():
+    seen = history(begin(), Planned("s", ["a"]), Planned("s", ["a"], True, "input x is missing"))
+
+    assert seen.plan == {"s": ["a"]}
+    assert seen.problems == {"s": "input x is missing"}

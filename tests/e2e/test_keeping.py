@@ -149,13 +149,26 @@ def test_only_runs_what_is_selected(made):
     made.write("in/a.txt", "a2\n")
     made.write("in/b.txt", "b2\n")
 
-    made.run("--only", "shout/name=a")
+    made.run("--only", "shout/name=a", expect=3)  # what hangs on it has not run
 
     assert ran(made) == ["shout/name=a"]
 
     made.run()
 
     assert ran(made) == ["merge", "shout/name=b"]
+
+
+def test_only_that_selects_nothing_is_an_error(made):
+    done = made.run("--only", "shuot", expect=2)
+
+    assert "did you mean 'shout'?" in done.stderr
+
+
+def test_needs_beyond_the_capacity_are_refused_before_anything_starts(tmp_path):
+    project = Project(tmp_path, '[stage.s]\ncommand = ["true"]\ncpus = 64000\n')
+
+    assert "needs 64000 cpus" in project.run(expect=2).stderr
+    assert "needs 64000 cpus" in project.run("--dry-run", expect=2).stderr
 
 
 def test_only_without_the_others_makes_no_manifest_and_wait_says_3(tmp_path):
