@@ -333,7 +333,7 @@ def _compared(end: End, unit: Unit) -> End:
 
 
 def _only_lists(before: Stage, stage: Stage) -> bool:
-    """Tell whether all it makes is the list of parameters that the other reads: lines hang on it."""
+    """Tell whether all that it makes is the list of parameters that the other one reads."""
     made = [output.path for unit in before.units for output in unit.spec.outputs]
     return bool(made) and set(made) <= set(stage.spec.list_files)
 
