@@ -243,7 +243,7 @@ class Starter:
         """Make the attempt's scratch folder, put it into `env`, return the argv that names it."""
         made.step = "scratch folder"
         path = os.path.join(self._run_dir, "scratch", f"{order.unit.stage}.{made.name}")
-        os.makedirs(path, mode=0o700, exist_ok=True)
+        _make_private_folder(path)
         made.scratch_path = path
         for name, value in order.unit.env.items():
             env[system.environment_key(name)] = value.replace(SCRATCH, path)
@@ -272,7 +272,7 @@ class Starter:
             "cpu_ids": placement.cpu_ids,
             "memory_bytes": placement.memory_bytes,
         }
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        _make_private_folder(os.path.dirname(path))
         _write(path, msgspec.json.encode(content))
         env["PROCSUP_UNIT_FILE"] = path
 
@@ -291,16 +291,27 @@ def _make_folders(unit: UnitSpec) -> None:
 
 def _write_lists(lists: Mapping[str, Tuple[str, ...]]) -> None:
     for path, lines in lists.items():
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        _make_private_folder(os.path.dirname(path))
         _write(path, b"".join(os.fsencode(line) + b"\n" for line in lines))
+
+
+def _make_private_folder(path: str) -> None:
+    """Make a folder of ours for its owner only, and the one above it, if they are missing."""
+    # `makedirs` gives its mode to the last folder alone; the one above is made by itself.
+    for folder in (os.path.dirname(path), path):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
 
 
 def _write(path: str, data: bytes) -> None:
     """Write a file of ours whole: an attempt before may still be reading the old one."""
     temporary = path + ".new"
-    with open(temporary, "wb") as file:
+    with open(temporary, "wb", opener=_open_private) as file:
         file.write(data)
     os.replace(temporary, path)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _open_stdin(path: str, made: Preparation) -> int:

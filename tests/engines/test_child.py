@@ -1,0 +1,29 @@
+"""What is made in the run directory for the start of one unit."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.support.engines import Bench
+
+posix_only = pytest.mark.skipif(os.name == "nt", reason="modes are POSIX")
+
+
+@posix_only
+def test_what_is_made_for_a_unit_is_for_its_owner_only(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir(0o750)
+    lists = {str(run / "lists" / "s" / "inputs.list"): ("one",)}
+    before = os.umask(0o022)
+    try:
+        with Bench(tmp_path, stage={"unit_file": True, "scratch": True}) as bench:
+            bench.wait_for(bench.misbehave("u", "exit_with", "1", lists=lists))
+    finally:
+        os.umask(before)
+
+    made = [path for name in ("lists", "scratch", "unit-files") for path in (run / name).rglob("*")]
+    assert {path.name for path in made} == {"s", "inputs.list", "s.u.1", "s.u.1.json"}
+    for path in (*made, run / "lists", run / "scratch", run / "unit-files"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
