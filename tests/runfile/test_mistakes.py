@@ -91,6 +91,13 @@ LATER["resources"] = (
     f"capacity = {{ licence = 3 }}\n{STAGE}",
     ["1: capacity.licence: resources of other names are not there yet"],
 )
+LATER["resources, one of them like another key"] = (
+    f"capacity = {{ gpus = [0], licence = 4 }}\n{STAGE}",
+    [
+        "1: capacity.gpus: resources of other names are not there yet",
+        "1: capacity.licence: resources of other names are not there yet",
+    ],
+)
 
 PROGRAMS = {
     "nothing to start": (
