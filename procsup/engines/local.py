@@ -203,9 +203,7 @@ class LocalEngine:
         for pid in notice.pids:
             live = self._by_pid.get(pid)
             if live is not None and system.has_ended(live.child):
-                live.ended_at = self._clock.now()
-                self._ending[live.attempt] = live
-                self._trees.main_ended(live.key)
+                self._main_ended(live)
         now = self._clock.now()
         if self._ending or now - self._looked_at > _REAP_S:
             self._trees.look()  # once a turn, however many ended
@@ -233,10 +231,18 @@ class LocalEngine:
 
     # --- ends ----------------------------------------------------------------------------------
 
+    def _main_ended(self, live: _Live) -> None:
+        live.ended_at = self._clock.now()
+        self._ending[live.attempt] = live
+        self._trees.main_ended(live.key)
+        if live.child.pinned:  # Linux tells a zombie's last CPUs: most units are never sampled
+            cpus = machine.read_affinity(live.child.pid)
+            self._judge_drift(live, live.watched.see_affinity(cpus, live.ended_at))
+
     def _tend(self, live: _Live, now: float) -> None:
         """Bring an attempt that is ending nearer to its end."""
         if live.ended_at is not None and not self._trees.others(live.key):
-            self._finish(live)
+            self._tell_end(live, system.reap(live.child))
             return
         if live.killed_at is None:
             live.killed_at = now  # the main process has left others behind
@@ -260,7 +266,7 @@ class LocalEngine:
         attempt is not over before it is.
         """
         if live.ended_at is not None:
-            self._finish(live)
+            self._tell_end(live, system.reap(live.child))
             return True
         if not system.may_end(live.child):
             live.next_round = self._clock.now() + _REAP_S
@@ -269,9 +275,6 @@ class LocalEngine:
         self._tell_end(live, system.Departure(Vanished(reason)))
         system.give_up(live.child)
         return True
-
-    def _finish(self, live: _Live) -> None:
-        self._tell_end(live, system.reap(live.child))
 
     def _tell_end(self, live: _Live, departure: system.Departure) -> None:
         attempt, child, started = live.attempt, live.child, live.started
@@ -308,7 +311,9 @@ class LocalEngine:
         if drifted is None or live.stage.on_drift == "record":
             return
         self._facts.append(Sampled(live.attempt, drifted))
-        if live.stage.on_drift == "restore":
+        if live.stage.on_drift == "fail":
+            live.stopped = True  # whether or not it ends before the planner has asked for that
+        elif live.stage.on_drift == "restore" and live.ended_at is None:
             try:
                 machine.set_affinity(live.child.pid, live.watched.reference or drifted)
             except OSError:

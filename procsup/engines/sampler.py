@@ -15,7 +15,6 @@ _FIRST_S = 0.3  # most short units are never looked at: looking would cost more 
 _LONGEST_INTERVAL_S = 2.0
 _SHARE = 0.009  # of one CPU: a hundredth, with what the rest of a turn costs
 _WAKING_S = 100e-6  # what a turn of the loop costs beside the sample itself
-_DEAREST_S = 0.05  # a first sample loads psutil: that is not what the next ones will cost
 
 
 class TreeSample(Protocol):
@@ -127,6 +126,7 @@ class Sampler:
         self._line: List[Tuple[float, int, Watched]] = []
         self._count = 0
         self._rests_until = float("-inf")
+        self._has_loaded = False
 
     def add(self, watched: Watched, now: float) -> None:
         """Begin to sample an attempt; it is dropped once it is `over`."""
@@ -150,9 +150,12 @@ class Sampler:
         if due is None or due > now:
             return None, None
         watched = heapq.heappop(self._line)[2]
+        if not self._has_loaded:
+            self._sample_tree(watched.pid)  # loads psutil: not what the next ones will cost
+            self._has_loaded = True
         before = self._cpu_clock()
         sample = self._sample_tree(watched.pid)
-        cost_s = min(self._cpu_clock() - before, _DEAREST_S) + _WAKING_S
+        cost_s = self._cpu_clock() - before + _WAKING_S
         self._rests_until = now + cost_s / _SHARE
         drifted = None if sample is None else watched.see(sample, now)
         watched.interval_s = min(watched.interval_s * 2, _LONGEST_INTERVAL_S)
