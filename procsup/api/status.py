@@ -1,7 +1,7 @@
 """How a run stands, by its journal, its locks and its manifest: live, dead or final."""
 
 import time
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from procsup.api.sittings import how_it_ended
 from procsup.api.waiting import ended_at
@@ -56,8 +56,9 @@ class Status(NamedTuple):
 
     def rows(self) -> Iterator[Dict[str, Any]]:
         """Yield one flat row per planned unit; what is not known yet is None."""
-        for stage, units in self.history.plan.items():
-            for index, unit_id in enumerate(units):
+        for tally in self.stages:
+            stage = tally.name
+            for index, unit_id in enumerate(self.history.plan.get(stage, ())):
                 kept = unit_id in self.history.kept
                 ends = _ends_of(self.history, unit_id)
                 stale = unit_id in self.history.stale
@@ -65,7 +66,11 @@ class Status(NamedTuple):
 
 
 def status_of(found: Found) -> Status:
-    """Read how the run stands; RunUnfinished if that very run is not the latest any more."""
+    """Read how the run stands.
+
+    RunUnfinished if that very run is not the latest any more, RecordError if a newer procsup
+    wrote the journal: what it says may not mean what it seems to.
+    """
     rundir = found.rundir
     owner = read_owner(rundir)
     live = owner is not None and is_live(rundir, owner)
@@ -73,19 +78,21 @@ def status_of(found: Found) -> Status:
     history = History()
     for entry in journal:
         history.add(entry.seq, entry.record)
+    journal.check_writable()
     if found.run_id not in (None, history.run_id):
         raise RunUnfinished(f"run {found.run_id} is superseded by {history.run_id}")
     state, sentence = _state(rundir, owner, history, live=live)
     running = list(_running(history)) if live else []
+    stages = _stages(history, owner)
     return Status(
         rundir,
         state,
         sentence,
         owner,
         history,
-        _tallies(history, owner, running),
+        [_tally(history, name, {unit.unit for unit in running}) for name in stages],
         running,
-        list(_failures(history)),
+        list(_failures(history, stages)),
         journal.damage,
     )
 
@@ -110,13 +117,12 @@ def _age(head: Head) -> str:
     return "" if ended is None else f", finished {show_duration(time.time() - ended)} ago"
 
 
-def _tallies(
-    history: History, owner: Optional[Owner], running: List[RunningUnit]
-) -> List[StageTally]:
-    names = dict.fromkeys(owner.stages if owner is not None else ())
-    names.update(dict.fromkeys(history.plan))
-    live = {unit.unit for unit in running}
-    return [_tally(history, name, live) for name in names]
+def _stages(history: History, owner: Optional[Owner]) -> List[str]:
+    """Return the stages of the present sitting; those of the plan if there is none yet.
+
+    The plan remembers stages that were taken out of the run file since.
+    """
+    return list(owner.stages if owner is not None and owner.stages else history.plan)
 
 
 def _tally(history: History, name: str, live: Set[str]) -> StageTally:
@@ -141,9 +147,9 @@ def _running(history: History) -> Iterator[RunningUnit]:
             yield RunningUnit(unit_id, launch.attempt, unit.open_pid, launch.at)
 
 
-def _failures(history: History) -> Iterator[End]:
-    for units in history.plan.values():
-        for unit_id in units:
+def _failures(history: History, stages: Iterable[str]) -> Iterator[End]:
+    for stage in stages:
+        for unit_id in history.plan.get(stage, ()):
             ends = _ends_of(history, unit_id)
             if ends and ends[-1].final and ends[-1].verdict not in _NO_FAILURE:
                 yield ends[-1]

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import time
+import zlib
 
 import pytest
 
@@ -11,7 +12,9 @@ from procsup.cli.main import main
 from procsup.cli.options import word_for
 from procsup.cli.run import Options, command
 from procsup.core.outcome import AttemptId, Signaled, Verdict
-from procsup.core.records import End, Kept, StageFinal
+from procsup.core.records import JOURNAL_VERSION, End, Kept, Planned, StageFinal
+from procsup.errors import RecordError
+from procsup.store.reader import read_journal
 from tests.support.sittings import WALL, Supervised, end, plan, result, started
 
 
@@ -186,6 +189,22 @@ def test_the_status_of_a_run_that_is_superseded_or_unknown(run, capsys):
     assert main(["status"]) == 0
 
 
+def test_a_stage_that_was_taken_out_of_the_run_file_is_not_shown(run, capsys):
+    run.begin("r1").write(Planned("gone", ["gone/a"]), *started("gone/a"), end("gone/a", 1, 7))
+    run.close("stopped by request")
+    run.begin("r2", 2).write(plan("s/a"), *started("s/a"), end("s/a"))
+    run.write(StageFinal("s", "succeeded", {})).publish()
+
+    assert main(["status", "demo"]) == 0
+    assert "gone" not in capsys.readouterr().out
+    assert main(["status", "demo", "--json"]) == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert (list(whole["stages"]), whole["failed_total"]) == (["s", "t"], 0)
+    assert main(["status", "demo", "--format", "jsonl"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [json.loads(row)["id"] for row in rows] == ["s/a"]
+
+
 def test_damage_in_the_journal_is_said(run, capsys):
     run.begin().write(plan("s/a"), *started("s/a"), end("s/a")).close("stopped by request")
     lines = run.rundir.journal.read_bytes().splitlines(True)
@@ -194,6 +213,24 @@ def test_damage_in_the_journal_is_said(run, capsys):
 
     assert main(["status", "demo"]) == 0
     assert "procsup: journal: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["status", "logs"])
+@pytest.mark.parametrize("newer", ["version", "record"])
+def test_a_journal_of_a_newer_procsup_is_not_read_as_if_it_were_known(run, verb, newer, capsys):
+    run.begin().write(plan("s/a"), *started("s/a"), end("s/a")).close("stopped by request")
+    known = read_journal(run.rundir.journal).read().last_seq
+    fields = {"version": f'"begin","version":{JOURNAL_VERSION + 1}', "record": '"promoted"'}
+    body = f'{known + 1} {{"t":{fields[newer]}}}'.encode()
+    with run.rundir.journal.open("ab") as file:
+        file.write(b"%08x %s\n" % (zlib.crc32(body), body))
+
+    assert main([verb, "demo"]) == 74
+
+    said = capsys.readouterr().err
+    with pytest.raises(RecordError) as refused:
+        read_journal(run.rundir.journal).read().check_writable()
+    assert said.splitlines()[-1] == f"procsup: {refused.value}"
 
 
 # --- logs --------------------------------------------------------------------------------------
