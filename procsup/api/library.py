@@ -24,7 +24,7 @@ from procsup.errors import (
 )
 from procsup.host.attached import Finished, run_attached
 from procsup.host.files import AnyPath
-from procsup.store.find import find
+from procsup.store.find import Found, NoSuchRun, find
 from procsup.store.manifest import read_head
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import is_live, read_owner
@@ -135,7 +135,9 @@ def _error_of(error: Mapping[str, Any]) -> ProcsupError:
     """Return the exception that the other process raised."""
     if error.get("type") == RunFileError.__name__:
         return RunFileError(error.get("problems") or [str(error.get("message"))])
-    return _BY_NAME.get(str(error.get("type")), ProcsupError)(str(error.get("message")))
+    # Where the command line has its help is nothing to a program.
+    message = str(error.get("message")).partition("\n(see: ")[0]
+    return _BY_NAME.get(str(error.get("type")), ProcsupError)(message)
 
 
 def checked(manifest: Manifest, *, check: bool = True) -> Manifest:
@@ -172,10 +174,10 @@ def wait_for(
 def read_manifest(run: AnyPath, *, stage: Optional[str] = None, verify: bool = False) -> Manifest:
     """Return the manifest of a final run, or of a final stage, succeeded or not.
 
-    RunUnfinished if it is not final: never waits, never guesses. A manifest of an earlier run is
+    RunUnfinished if it is not final, or not there: never waits, never guesses. A manifest of an earlier run is
     no answer while somebody works on another one.
     """
-    found = find(os.fspath(run), os.curdir)
+    found = _found(run)
     owner = read_owner(found.rundir)
     path = found.rundir.manifest_of(stage)
     head = read_head(path)
@@ -186,6 +188,13 @@ def read_manifest(run: AnyPath, *, stage: Optional[str] = None, verify: bool = F
     if owner is not None and owner.run_id != head.run_id and is_live(found.rundir, owner):
         raise RunUnfinished(f"{os.fspath(run)}: run {owner.run_id} is under way")
     return _vouched(Manifest(path, head), verify=verify, check=False)
+
+
+def _found(run: AnyPath) -> Found:
+    try:
+        return find(os.fspath(run), os.curdir)
+    except NoSuchRun as error:
+        raise RunUnfinished(str(error)) from error
 
 
 def _vouched(manifest: Manifest, *, verify: bool, check: bool) -> Manifest:

@@ -123,6 +123,18 @@ def test_a_duration_that_is_none_is_a_usage_error():
         procsup.wait_for("demo", timeout="soon")
 
 
+def test_a_run_that_is_nowhere_is_unfinished(run, monkeypatch):
+    monkeypatch.setattr("procsup.api.waiting.START_TIMEOUT_S", 0.0)
+    run.begin().publish(result(0))
+
+    for ask in (procsup.read_manifest, procsup.wait_for):
+        with pytest.raises(
+            procsup.RunUnfinished, match="no run 'nope' in .* holds: demo"
+        ) as caught:
+            ask("nope")
+        assert caught.value.exit_code == 3
+
+
 # --- run -----------------------------------------------------------------------------------
 
 
@@ -154,6 +166,23 @@ def test_errors_of_the_other_process_are_raised_here(run, started, kind, code):
 
     with pytest.raises(kind, match=r"^m$"):
         procsup.run("run.toml")
+
+
+def test_an_error_does_not_speak_of_the_command_line_s_help(run, started):
+    message = "Invalid value for '--jobs': 0 is not in the range\n(see: procsup run --help)"
+    started.finished = said(2, error={"type": "UsageError", "message": message})
+
+    with pytest.raises(procsup.UsageError, match=r"is not in the range$"):
+        procsup.run("run.toml", jobs=0)
+
+
+def test_a_run_without_progress_says_nothing_when_all_goes_well(tmp_path, capfd):
+    command = f"[{sys.executable!r}, '-S', '-c', '']"
+    (tmp_path / "quiet.toml").write_text(f"[stage.s]\ncommand = {command}\n")
+
+    assert procsup.run(tmp_path / "quiet.toml", progress="none").ok
+
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_run_that_was_stopped_is_unfinished(run, started):
