@@ -33,7 +33,7 @@ Examples:
 _CODES = exit_codes(
     _0="printed",
     _2="there is no such run, unit or attempt",
-    _74="the journal could not be read",
+    _74="the journal could not be read, or a newer procsup wrote it",
 )
 
 _CHUNK_BYTES = 1 << 16
@@ -70,6 +70,7 @@ def command(
     history = History()
     for entry in journal:
         history.add(entry.seq, entry.record)
+    journal.check_writable()  # of a newer procsup: what it says may not mean what it seems to
     logs = logs_of(history, rundir, choice)
     printer = Printer(with_headers=follow or len({log.unit for log in logs}) > 1, tail=tail)
     printer.print_new(logs)

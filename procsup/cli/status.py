@@ -30,7 +30,7 @@ _CODES = exit_codes(
     _0="it could tell, whatever there was to tell",
     _2="there is no such run",
     _3="that very run is not the latest of its directory any more",
-    _74="the journal or a manifest could not be read",
+    _74="the journal or a manifest could not be read, or a newer procsup wrote it",
 )
 
 _SHORT = ("id", "verdict", "exit_code", "tries", "wall_s", "cpu_s", "peak_memory_bytes", "cause")
