@@ -174,8 +174,8 @@ def wait_for(
 def read_manifest(run: AnyPath, *, stage: Optional[str] = None, verify: bool = False) -> Manifest:
     """Return the manifest of a final run, or of a final stage, succeeded or not.
 
-    RunUnfinished if it is not final, or not there: never waits, never guesses. A manifest of an earlier run is
-    no answer while somebody works on another one.
+    RunUnfinished if it is not final, or nowhere: never waits, never guesses. A manifest of an
+    earlier run is no answer while somebody works on another one.
     """
     found = _found(run)
     owner = read_owner(found.rundir)
