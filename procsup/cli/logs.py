@@ -1,18 +1,22 @@
 """`procsup logs`: what units wrote."""
 
+import codecs
 import os
-from typing import BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from abc import ABC, abstractmethod
+from base64 import b64encode
+from typing import Any, BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import click
 
 from procsup.api.logs import STREAMS, Choice, Log, logs_of, running_logs, selects
-from procsup.cli.options import RUN_HELP, exit_codes
-from procsup.console.terminal import pay_bytes, say
+from procsup.cli.options import RUN_HELP, exit_codes, json_option
+from procsup.console.terminal import pay, pay_bytes, say
 from procsup.core.outcome import AttemptId
 from procsup.core.records import Launch
 from procsup.core.replay import History
 from procsup.core.text import visible
 from procsup.host.files import open_reading
+from procsup.report.tables import json_text
 from procsup.store.journal import follow, read_journal
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live, read_owner, wait_sitting
@@ -28,6 +32,7 @@ Examples:
   procsup logs survey measure/mod=abc
   procsup logs survey --failed --stderr
   procsup logs last -f
+  procsup logs survey --failed --json | jq -r .text
 """
 
 _CODES = exit_codes(
@@ -49,6 +54,7 @@ _LOOK_S = 0.2
 @click.option("--stderr", "only_stderr", is_flag=True, help="Only their stderr.")
 @click.option("--attempt", type=click.IntRange(min=1), help="This attempt instead of the last.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
+@json_option("Print one object per stream: its text, escaped, and base64 if it is not UTF-8.")
 def command(
     run: str,
     units: Tuple[str, ...],
@@ -58,6 +64,7 @@ def command(
     only_stderr: bool,
     attempt: Optional[int],
     tail: Optional[int],
+    as_json: bool,
 ) -> int:
     """Find the files and print them; with -f go on until the sitting is over."""
     if follow and (attempt is not None or failed):
@@ -72,12 +79,19 @@ def command(
         history.add(entry.seq, entry.record)
     journal.check_writable()  # of a newer procsup: what it says may not mean what it seems to
     logs = logs_of(history, rundir, choice)
-    printer = Printer(with_headers=follow or len({log.unit for log in logs}) > 1, tail=tail)
+    printer: Printer
+    if as_json:
+        printer = JsonPrinter(in_chunks=follow, tail=tail)
+    else:
+        printer = BytesPrinter(
+            with_headers=follow or len({log.unit for log in logs}) > 1, tail=tail
+        )
     printer.print_new(logs)
     if follow and owner is not None and is_live(rundir, owner):
         _follow(printer, _Scene(rundir, owner, history, choice), journal.good_length)
     elif not logs:
         say("nothing was written by what is meant here")
+    printer.finish()
     return 0
 
 
@@ -125,14 +139,12 @@ def _logs_of_launch(scene: _Scene, launch: Launch) -> List[Log]:
     return running_logs(attempt, scene.rundir, stage, scene.choice.streams)
 
 
-class Printer:
-    """Prints what files hold beyond what it has printed of them; a header where another begins."""
+class Printer(ABC):
+    """Prints what files hold beyond what it has printed of them."""
 
-    def __init__(self, *, with_headers: bool, tail: Optional[int]) -> None:
-        self._with_headers = with_headers
+    def __init__(self, *, tail: Optional[int]) -> None:
         self._tail = tail
         self._offsets: Dict[str, int] = {}
-        self._last: Optional[Log] = None
 
     def print_new(self, logs: Sequence[Log]) -> None:
         """Print what is new in these files; a file that is not there yet has nothing new."""
@@ -146,8 +158,31 @@ class Printer:
                     size = file.seek(0, os.SEEK_END)
                     self._offsets[log.path] = _tail_start(file, size, self._tail)
                 file.seek(self._offsets[log.path])
-                pay_bytes(self._chunks(file, log))
+                self._print(file, log)
                 self._offsets[log.path] = file.tell()
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Print what was held back; nothing more is written."""
+
+    @abstractmethod
+    def _print(self, file: BinaryIO, log: Log) -> None:
+        """Print from where the file stands, and leave it where that ended."""
+
+
+class BytesPrinter(Printer):
+    """Prints bytes unchanged, with a header where another file begins."""
+
+    def __init__(self, *, with_headers: bool, tail: Optional[int]) -> None:
+        super().__init__(tail=tail)
+        self._with_headers = with_headers
+        self._last: Optional[Log] = None
+
+    def finish(self) -> None:
+        """Nothing is held back of bytes."""
+
+    def _print(self, file: BinaryIO, log: Log) -> None:
+        pay_bytes(self._chunks(file, log))
 
     def _chunks(self, file: BinaryIO, log: Log) -> Iterator[bytes]:
         for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
@@ -155,6 +190,54 @@ class Printer:
                 yield _header(log, first=self._last is None)
             self._last = log
             yield chunk
+
+
+class JsonPrinter(Printer):
+    """Prints an object for each file, or, where files grow, for each chunk of one."""
+
+    def __init__(self, *, in_chunks: bool, tail: Optional[int]) -> None:
+        super().__init__(tail=tail)
+        self._in_chunks = in_chunks
+        self._held: Dict[Log, None] = {}  # they end within a character, for now
+
+    def finish(self) -> None:
+        """Print what looked like the first bytes of a character, and was the end."""
+        self._in_chunks = False
+        self.print_new(list(self._held))
+
+    def _print(self, file: BinaryIO, log: Log) -> None:
+        for data in self._pieces(file, log):
+            pay(json_text(_data(log, data)))
+
+    def _pieces(self, file: BinaryIO, log: Log) -> Iterator[bytes]:
+        self._held.pop(log, None)
+        if not self._in_chunks:
+            yield file.read()
+            return
+        for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
+            held = _cut_off_bytes(chunk)
+            file.seek(-held, os.SEEK_CUR)
+            if held == len(chunk):
+                self._held[log] = None
+                return
+            yield chunk[: len(chunk) - held]
+
+
+def _data(log: Log, data: bytes) -> Dict[str, Any]:
+    body: Dict[str, Any] = log._asdict()
+    try:
+        body["text"] = data.decode("utf-8")
+    except UnicodeDecodeError:
+        body["text"] = data.decode("utf-8", "surrogateescape")
+        body["base64"] = b64encode(data).decode("ascii")
+    return body
+
+
+def _cut_off_bytes(chunk: bytes) -> int:
+    """Return how many bytes at its end begin a character that goes on behind it."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(chunk)
+    return len(decoder.getstate()[0])
 
 
 def _header(log: Log, *, first: bool) -> bytes:

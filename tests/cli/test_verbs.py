@@ -5,6 +5,7 @@ import json
 import os
 import time
 import zlib
+from base64 import b64decode
 
 import pytest
 
@@ -313,6 +314,38 @@ def test_logs_are_followed_until_the_run_ends(run, capfdbinary, monkeypatch):
     assert printed(capfdbinary, "-f") == (
         b"==> s/a (attempt 1, stdout) <==\nbefore\nmore\n\n==> s/b (attempt 1, stdout) <==\nother\n"
     )
+    run.leave()
+
+
+def test_logs_as_json_are_an_object_per_stream(logged, capfdbinary):
+    first, second = map(json.loads, printed(capfdbinary, "s/a", "--json").splitlines())
+    out, err = logged.rundir.log_paths(AttemptId("s/a", 2), "s")
+
+    assert (first["unit"], first["attempt"], first["stream"]) == ("s/a", 2, "stdout")
+    assert (first["path"], first["text"]) == (out, "\\xff\x1b[2J\n1\n2\n3")
+    assert b64decode(first["base64"]) == b"\xff\x1b[2J\n1\n2\n3"
+    assert second == {"unit": "s/a", "attempt": 2, "stream": "stderr", "path": err, "text": ""}
+    failed = printed(capfdbinary, "--failed", "--json", "--stderr", "--tail", "1")
+    assert [json.loads(line)["text"] for line in failed.splitlines()] == ["boom\n"]
+
+
+def test_logs_followed_as_json_come_in_chunks_of_whole_characters(run, capfdbinary, monkeypatch):
+    log(run, "s/a", 1, "é".encode()[:1])
+    run.begin().write(plan("s/a"), *started("s/a"))
+    steps = iter(["é\nü".encode()[1:-1], b"\xbc", b"", b"end\xc3"])
+
+    def step(*_args):
+        with open(run.rundir.log_paths(AttemptId("s/a", 1), "s")[0], "ab") as file:
+            text = next(steps)
+            file.write(text)
+        return text.startswith(b"end")
+
+    monkeypatch.setattr("procsup.cli.logs.wait_sitting", step)
+
+    found = [json.loads(line) for line in printed(capfdbinary, "-f", "--json").splitlines()]
+
+    assert [one["text"] for one in found] == ["é\n", "ü", "end", "\\xc3"]
+    assert [one.get("base64") for one in found] == [None, None, None, "ww=="]
     run.leave()
 
 
