@@ -129,7 +129,7 @@ def test_a_run_that_is_nowhere_is_unfinished(run, monkeypatch):
 
     for ask in (procsup.read_manifest, procsup.wait_for):
         with pytest.raises(
-            procsup.RunUnfinished, match="no run 'nope' in .* holds: demo"
+            procsup.RunUnfinished, match=r"no run 'nope' in .* holds: demo"
         ) as caught:
             ask("nope")
         assert caught.value.exit_code == 3
