@@ -253,7 +253,7 @@ def _capacity(value: Any) -> CapacitySpec:
     faults = Faults()
     for key in value:
         if key not in _CAPACITY:
-            hint = "" if key in LATER_KEYS else did_you_mean(key, _CAPACITY)
+            hint = "" if key == "gpus" else did_you_mean(key, _CAPACITY)
             later = "resources of other names are not there yet in this version of procsup"
             faults.add((key,), f"unknown key{hint}" if hint else later)
     amounts: Dict[str, Any] = {}
