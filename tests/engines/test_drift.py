@@ -62,16 +62,14 @@ def test_a_unit_that_returns_to_its_cpus_or_never_left_them_is_not_told_of(tmp_p
 
 @two_cpus
 def test_an_unpinned_unit_drifts_from_the_cpus_it_began_with(tmp_path: Path) -> None:
-    assert sys.platform != "win32"
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
-    fd = os.open(gate, os.O_RDWR)
-    argv = _drifting([OWN[1]], first=f"open({str(gate)!r}).readline()")
-    with Bench(tmp_path, stage={"on_drift": "fail"}) as bench:
+    reading, writing = os.pipe()
+    argv = _drifting([OWN[1]], first=f"os.read({reading}, 1)")
+    with Bench(tmp_path, stage={"on_drift": "fail"}, inherited_fds=(reading,)) as bench:
         attempt = bench.start("u", argv)
-        os.write(fd, b"\n")  # only now, as its first CPUs are known
+        os.write(writing, b"x")  # only now, as its first CPUs are known
         end = bench.wait_for(attempt)
-    os.close(fd)
+    os.close(reading)
+    os.close(writing)
 
     assert end.usage.affinity.granted is None
     assert [[OWN[1]]] == [cpus for _, cpus in end.usage.affinity.drift]
