@@ -13,9 +13,9 @@ LIMIT_S = 20.0
 RUN = f"run-{os.getpid()}"  # other sessions of these tests may run at the same time
 TREE = """
 import os, subprocess, sys
-hold = "import sys; print('up', flush=True); sys.stdin.read()"
+hold = "import os, sys; os.write(1, b'up\\n'); sys.stdin.read()"
 child = subprocess.Popen([sys.executable, "-c", hold], stdin=0)
-print("child", child.pid, flush=True)
+os.write(1, b"child %d\\n" % child.pid)
 sys.stdin.read()
 child.wait()
 """
