@@ -1,14 +1,15 @@
 """What the journal tells of earlier sittings, and what of it the next one must put right."""
 
 import os
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Tuple, Union
 
 from procsup.core.outcome import Verdict
 from procsup.core.outlook import Before
 from procsup.core.records import End, Record
 from procsup.core.replay import History
 from procsup.core.spec import RunSpec
-from procsup.errors import UsageError
+from procsup.errors import RecordError, UsageError
+from procsup.host.leftovers import Trace
 from procsup.store.manifest import read_head
 from procsup.store.reader import read_journal
 from procsup.store.rundir import RunDir
@@ -23,7 +24,9 @@ class Past:
     Raises RecordError if the journal cannot be read, or is of a newer procsup.
     """
 
-    def __init__(self, rundir: RunDir) -> None:
+    def __init__(self, rundir: RunDir, spec: RunSpec) -> None:
+        self.ended: List[Tuple[int, str]] = []  # (pid, unit) of what was left alive
+        self._unreadable: List[str] = []
         self.read = read_journal(rundir.journal)
         self.history = History()
         for entry in self.read:
@@ -31,16 +34,40 @@ class Past:
         self.read.check_writable()
         seen = self.history
         self.before = Before(seen.begin, seen.run_final, seen.closed)
-        self.finished = self._is_finished(rundir)
+        self.finished = self._is_finished(rundir, spec)
 
-    def _is_finished(self, rundir: RunDir) -> bool:
-        """A run is finished when its manifest stands: a crash just before leaves it unfinished."""
+    def _is_finished(self, rundir: RunDir, spec: RunSpec) -> bool:
+        """A run is finished when all that tells of it stands; a crash before leaves it unfinished.
+
+        An unreadable manifest does not stand: it is made anew from the journal.
+        """
         if self.history.run_id is None:
             return True
-        if self.history.run_final is None:
+        final = self.history.run_final
+        if final is None or not self._stands(rundir.manifest):
             return False
-        head = read_head(rundir.manifest)
+        if spec.manifest is not None and not self._stands(spec.manifest):
+            return False
+        return spec.stamp is None or final.status != "succeeded" or os.path.exists(spec.stamp)
+
+    def _stands(self, manifest: Union[str, "os.PathLike[str]"]) -> bool:
+        try:
+            head = read_head(manifest)
+        except RecordError as error:
+            self._unreadable.append(f"{error}; it is made anew from the journal")
+            return False
         return head is not None and head.run_id == self.history.run_id
+
+    def traces(self, boot_id: str) -> List[Trace]:
+        """Return the processes of attempts without an end, if they were started since the boot."""
+        begin = self.history.begin
+        if begin is None or begin.boot_id != boot_id or not boot_id:
+            return []
+        return [
+            Trace(name, unit.open_pid, unit.open_launch.at)
+            for name, unit in self.history.units.items()
+            if unit.open_launch is not None and unit.open_pid is not None
+        ]
 
     @property
     def is_open(self) -> bool:
@@ -70,7 +97,9 @@ class Past:
 
     def remarks(self) -> List[str]:
         """Say what was wrong with the journal, if anything."""
-        remarks = list(self.read.damage)
+        remarks = [*self.read.damage, *self._unreadable]
+        for pid, unit in self.ended:
+            remarks.append(f"ended process {pid} of {unit or 'an unknown unit'}, left alive before")
         if self.read.torn:
             remarks.append(f"the journal's last {self.read.torn} bytes were torn and are dropped")
         return remarks

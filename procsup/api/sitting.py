@@ -25,6 +25,7 @@ from procsup.engines.worker import SideWorker
 from procsup.errors import UsageError
 from procsup.host import guard, machine
 from procsup.host.interrupts import SignalInterrupts
+from procsup.host.leftovers import end_traced
 from procsup.host.sweep import end_leftovers
 from procsup.interfaces import Publisher, Watcher
 from procsup.loop import World, carry_out, supervise
@@ -137,7 +138,7 @@ def dry_run(request: Request) -> DryRun:
     Raises RunFileError with everything that is wrong.
     """
     asked = _read(request)
-    past = Past(RunDir(asked.spec.directory))
+    past = Past(RunDir(asked.spec.directory), asked.spec)
     past.refuse_other_file(asked.spec)
     past.extend([_begin(asked, past)], past.history.last_seq)
     early = _expander(asked, past).early(asked.units, touch=False)
@@ -178,22 +179,24 @@ def _hold(stack: ExitStack, asked: _Asked) -> _Held:
     rundir = RunDir(asked.spec.directory)
     rundir.create(asked.spec.share)
     sitting = stack.enter_context(Sitting.open(rundir, share=asked.spec.share, at=time.time()))
-    past = Past(rundir)
+    past = Past(rundir, asked.spec)
     past.refuse_other_file(asked.spec)
     _end_leftovers(sitting, past)
     return _Held(rundir, sitting, past, _begin(asked, past))
 
 
 def _end_leftovers(sitting: Sitting, past: Past) -> None:
-    run_id = past.history.run_id
+    """End what a dead sitting left alive, then take the lock that every unit inherits."""
+    run_id, units_lock = past.history.run_id, sitting.rundir.units_lock
+    traces = past.traces(machine.boot_id())
 
     def sweep() -> List[str]:
         if run_id is None:
             return []
-        return [
-            f"process {pid} of {unit or 'an unknown unit'}"
-            for pid, unit in end_leftovers(run_id, limit_s=_LEFTOVERS_END_S)
-        ]
+        ended = end_leftovers(run_id, limit_s=_LEFTOVERS_END_S)
+        ended += end_traced(traces, units_lock, limit_s=_LEFTOVERS_END_S)
+        past.ended.extend(ended)
+        return [f"process {pid} of {unit or 'an unknown unit'}" for pid, unit in ended]
 
     died = sitting.previous is not None and sitting.previous.ended is None
     if died or past.is_open:

@@ -43,6 +43,12 @@ def begin(made, gate):
     return child, [gate.meet(name) for name in ("a", "b", "a-daemon", "b-daemon")]
 
 
+def wait_for_records(made, kind, number, limit_s=10.0):
+    deadline = time.monotonic() + limit_s
+    while len(made.records(kind)) < number:
+        assert time.monotonic() < deadline, f"fewer than {number} {kind} records"
+
+
 def complete(made, gate):
     """Run to the end, each unit exiting 0."""
     child = made.start("run", "run.toml", "--jobs", "2")
@@ -90,9 +96,17 @@ def test_after_the_death_of_the_guard_nothing_of_the_run_lives(tmp_path, gate):
     complete(made, gate)
 
 
-def test_after_the_death_of_both_the_next_sitting_ends_what_is_left_first(tmp_path, gate):
+@pytest.mark.parametrize("shed", [False, True])
+def test_after_the_death_of_both_the_next_sitting_ends_what_is_left_first(tmp_path, gate, shed):
     made = project(tmp_path, gate)
-    child, crowd = begin(made, gate)
+    if shed:  # units that dropped their environment and the lock that they inherited
+        text = (tmp_path / "run.toml").read_text().replace("--daemon", "--shed")
+        made.write("run.toml", text)
+        child = made.start("run", "run.toml", "--jobs", "2")
+        crowd = [gate.meet(name) for name in ("a", "b")]
+        wait_for_records(made, "spawned", 2)
+    else:
+        child, crowd = begin(made, gate)
     waiter = made.start("wait", "run", "--start-timeout", "0")
     supervisor = made.supervisor_pid
 
@@ -104,6 +118,7 @@ def test_after_the_death_of_both_the_next_sitting_ends_what_is_left_first(tmp_pa
     assert waiter.returncode == 3
     finish(child)
     survivors = [visitor for visitor in crowd if visitor.lives]
+    assert survivors or not shed
 
     complete(made, gate)  # each unit holds a lock: a second live copy would exit 99
 
@@ -114,10 +129,7 @@ def test_finished_units_are_not_run_again_after_a_death(tmp_path, gate):
     made = project(tmp_path, gate)
     child, (a, b, *_daemons) = begin(made, gate)
     a.exit(0)
-    journal = made.rundir / "journal.jsonl"
-    deadline = time.monotonic() + 10
-    while not made.records("end") and time.monotonic() < deadline:
-        os.stat(journal)
+    wait_for_records(made, "end", 1)
     kill(made.supervisor_pid)
     finish(child)
     assert b.ends_within(1.0)

@@ -296,3 +296,30 @@ def test_a_journal_of_a_newer_procsup_is_refused_not_damaged(tmp_path):
     assert done.returncode == 74
     assert "newer" in done.stderr
     assert before == journal.read_bytes()
+
+
+def test_a_crash_between_the_manifest_and_the_stamp_is_made_good_without_a_new_run(tmp_path):
+    project = Project(tmp_path, 'stamp = "done"\nmanifest = "copy.json"\n' + python_stage("pass"))
+    project.run()
+    first = project.manifest["run_id"]
+    os.unlink(tmp_path / "done")  # as if procsup had been killed just before it
+
+    project.run()
+
+    assert project.manifest["run_id"] == first
+    assert len(project.starts()) == 1
+    assert first in (tmp_path / "done").read_text()
+
+
+def test_a_damaged_manifest_is_made_anew_from_the_journal_and_never_believed(tmp_path):
+    project = Project(tmp_path, python_stage("pass"))
+    project.run()
+    first = project.manifest["run_id"]
+    (project.rundir / "manifest.json").write_text("garbage\n")
+    assert project.call("wait", "run", "--start-timeout", "0").returncode == 74
+
+    done = project.run()
+
+    assert "made anew" in done.stderr
+    assert project.manifest["run_id"] == first
+    assert len(project.starts()) == 1

@@ -7,7 +7,7 @@ It connects to 127.0.0.1:PORT, says ``NAME PID`` and then obeys lines: ``exit N`
 that is how the test learns of its death, without looking for it. ``--daemon`` first leaves a
 daemon behind (double fork, own session) which reports as ``NAME-daemon``; ``--scrub`` clears the
 daemon's environment. ``--lock`` takes an exclusive lock and fails with exit 99 if a second live
-copy holds it.
+copy holds it. ``--shed`` first becomes a process without procsup's environment and files.
 """
 
 import os
@@ -51,6 +51,11 @@ def leave_daemon(port, name, scrub):
 
 def main(argv):
     port, name, options = int(argv[0]), argv[1], argv[2:]
+    if "--shed" in options:
+        options.remove("--shed")
+        os.closerange(3, 64)
+        again = [sys.executable, os.path.abspath(__file__), str(port), name]
+        os.execve(sys.executable, again + options, {})
     if "--lock" in options:
         import fcntl
 
