@@ -11,11 +11,11 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="read from Linux
 no_affinity = pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no affinity")
 LIMIT_S = 20.0
 RUN = f"run-{os.getpid()}"  # other sessions of these tests may run at the same time
-TREE = """
+TREE = r"""
 import os, subprocess, sys
-hold = "import os, sys; os.write(1, b'up\\n'); sys.stdin.read()"
+hold = "import os, sys; os.write(1, b'up' + bytes([10])); sys.stdin.read()"
 child = subprocess.Popen([sys.executable, "-c", hold], stdin=0)
-os.write(1, b"child %d\\n" % child.pid)
+os.write(1, b"child %d\n" % child.pid)
 sys.stdin.read()
 child.wait()
 """
