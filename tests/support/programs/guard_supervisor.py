@@ -94,7 +94,8 @@ def hear(line):
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    for signum in (*ends, signal.SIGUSR1):
         signal.signal(signum, lambda *_: None)
     say("ready")
     while True:
