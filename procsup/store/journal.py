@@ -193,7 +193,10 @@ class JournalWriter:
         problem = "only a part of it was written"
         for pause_s in (*_PAUSES_S, None):
             try:
-                if self._write(self._fd, data) == len(data):
+                written = self._write(self._fd, data)
+                if written < len(data):  # why, only a second call says
+                    written += self._write(self._fd, data[written:])
+                if written == len(data):
                     return
             except OSError as error:
                 problem = reason(error)
@@ -247,13 +250,20 @@ class JournalWriter:
                 self._synced = seq
 
     def _check_place(self) -> None:
-        """Raise RecordError if what we write is no longer where others look for it."""
+        """Raise RecordError if what we wrote is no longer where others look for it."""
+        length = self.length  # another thread may be appending: the file is never shorter
+        ours = os.fstat(self._fd)
         try:
-            in_place = os.path.samestat(os.stat(self.path), os.fstat(self._fd))
+            in_place = os.path.samestat(os.stat(self.path), ours)
         except FileNotFoundError:
             in_place = False
         if not in_place:
             raise RecordError(f"journal {self.path} was removed, moved or replaced during the run")
+        if ours.st_size < length:
+            raise RecordError(
+                f"journal {self.path} was cut during the run: it has {ours.st_size} bytes"
+                f" of the {length} that were written"
+            )
         if self._check is not None:
             self._check()
 

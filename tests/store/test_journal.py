@@ -182,7 +182,7 @@ def test_a_short_write_is_taken_back_and_tried_again(tmp_path):
 
     def short(fd, data):
         calls.append(len(data))
-        return os.write(fd, data[: len(data) // 2] if len(calls) in (2, 3) else data)
+        return os.write(fd, data[: len(data) // 2] if len(calls) in (2, 3, 4, 5) else data)
 
     with JournalWriter.open(
         path, on_synced=lambda: None, write=short, sleep=pauses.append
@@ -223,6 +223,43 @@ def test_a_full_disk_is_waited_for_and_then_fails_closed(tmp_path, number):
     assert (journal.torn, journal.damage) == (0, [])
 
 
+def test_a_disk_that_takes_only_a_part_is_asked_for_the_reason(tmp_path):
+    room, pauses = [], []
+
+    def write_what_fits(fd, data):
+        free = 20 - os.fstat(fd).st_size
+        if free <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        room.append(free)
+        return os.write(fd, data[:free])
+
+    writer = JournalWriter.open(
+        tmp_path / "j", on_synced=lambda: None, write=write_what_fits, sleep=pauses.append
+    )
+    with pytest.raises(RecordError, match=os.strerror(errno.ENOSPC)):
+        writer.append([begin()])
+    writer.close()
+
+    assert set(room) == {20}
+    assert (tmp_path / "j").read_bytes() == b""
+
+
+def test_a_write_that_was_short_goes_on_without_a_pause_where_it_can(tmp_path):
+    calls, pauses = [], []
+
+    def short_once(fd, data):
+        calls.append(data)
+        return os.write(fd, data[:5] if len(calls) == 1 else data)
+
+    with JournalWriter.open(
+        tmp_path / "j", on_synced=lambda: None, write=short_once, sleep=pauses.append
+    ) as writer:
+        writer.append([begin()])
+
+    assert pauses == []
+    assert read(tmp_path / "j")[0] == [begin()]
+
+
 def test_another_error_is_not_waited_for(tmp_path):
     pauses = []
 
@@ -258,6 +295,22 @@ def test_a_journal_that_others_no_longer_find_is_noticed(tmp_path, deed):
     with pytest.raises(RecordError, match="removed, moved or replaced"):
         writer.sync()
     with pytest.raises(RecordError, match="removed, moved or replaced"):
+        writer.drain()
+    writer.close()
+
+
+@pytest.mark.parametrize("left", [0, 5])
+def test_a_journal_that_somebody_cut_is_noticed(tmp_path, left):
+    path = tmp_path / "journal.jsonl"
+    writer = JournalWriter.open(path, on_synced=lambda: None)
+    writer.append([begin()])
+    writer.sync()
+    os.truncate(path, left)
+
+    writer.append([end("s/1")])
+    with pytest.raises(RecordError, match="was cut during the run"):
+        writer.sync()
+    with pytest.raises(RecordError, match="was cut during the run"):
         writer.drain()
     writer.close()
 
