@@ -79,12 +79,11 @@ class Guardian:
                 self._suspend(from_terminal=from_terminal)
             elif signum == signal.SIGCONT:
                 os.kill(self._supervisor, signal.SIGCONT)
-            else:
+            elif signum not in (signal.SIGUSR1, signal.SIGUSR2):  # these mean nothing to us
                 self._forward(signum, from_terminal=from_terminal)
 
     def _forward(self, signum: int, *, from_terminal: bool) -> None:
-        if signum not in (signal.SIGUSR1, signal.SIGUSR2):
-            self._count_press(signum)
+        self._count_press(signum)
         # A terminal that hangs up may tell the session's leader only.
         if not from_terminal or signum == signal.SIGHUP:
             os.kill(self._supervisor, signum)

@@ -29,6 +29,7 @@ class SignalInterrupts:
     is called instead, on another thread. Entered on another than the main thread it hears the
     guard's death only. Units started meanwhile have no signal blocked, and INT and QUIT at their
     default even if procsup itself was started with them ignored (it goes on ignoring them).
+    USR1 and USR2 mean nothing to procsup, and do nothing to it.
     """
 
     def __init__(
@@ -101,6 +102,8 @@ class SignalInterrupts:
         if sys.platform != "win32":
             if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
                 self._handle(signal.SIGHUP, self._note)
+            for signum in (signal.SIGUSR1, signal.SIGUSR2):  # they would kill a run
+                self._handle(signum, _do_nothing)
             # Ignored, it would make the system forget every exit status.
             self._handle(signal.SIGCHLD, signal.SIG_DFL)
             self._mask = signal.pthread_sigmask(signal.SIG_SETMASK, ())

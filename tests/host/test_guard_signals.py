@@ -22,7 +22,7 @@ needs_origin = pytest.mark.skipif(
 GAP_S = guardian.PRESS_S * 1.2
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])
 def test_a_signal_sent_to_the_guard_reaches_the_supervisor(name):
     with guarded("hear") as run:
         run.wait_for("ready")
@@ -44,10 +44,20 @@ def test_presses_in_quick_succession_are_one():
     with guarded("hear") as run:
         run.wait_for("ready")
         press(run.pid_of("guard"), "SIGINT", 6, 0)
-        os.kill(run.pid_of("guard"), signal.SIGUSR1)
+        os.kill(run.pid_of("guard"), signal.SIGTERM)
 
-        assert run.wait_for("heard SIGUSR1") == ""
+        assert run.wait_for("heard SIGTERM") == ""
         assert run.process.poll() is None
+
+
+def test_a_signal_that_means_nothing_is_not_passed_on():
+    with guarded("hear") as run:
+        run.wait_for("ready")
+        for signum in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM):
+            os.kill(run.pid_of("guard"), signum)
+
+        assert run.wait_for("heard") == "SIGTERM"
+        assert [line for line in run.lines if line.startswith("heard")] == ["heard SIGTERM"]
 
 
 def test_SIGHUP_that_was_ignored_at_the_start_stays_ignored():

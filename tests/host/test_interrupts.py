@@ -195,6 +195,18 @@ def test_what_was_ignored_at_the_start_stays_ignored_but_units_get_the_default()
 
 
 @posix_only
+@pytest.mark.parametrize("name", ["SIGUSR1", "SIGUSR2"])
+def test_a_signal_that_means_nothing_does_nothing_but_kills_a_unit_as_ever(name):
+    with SignalInterrupts() as interrupts:
+        signal.raise_signal(signal.Signals[name])
+        unit = f"import os, signal; os.kill(os.getpid(), signal.{name})"
+        done = subprocess.run([sys.executable, "-S", "-c", unit], timeout=LIMIT_S, check=False)
+
+        assert interrupts.drain() == []
+    assert done.returncode == -signal.Signals[name]
+
+
+@posix_only
 def test_under_nohup_procsup_and_its_units_ignore_SIGHUP():
     nohup = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"]
     said = run_python(REPORT.format(raised=["SIGHUP", "SIGTERM"]), before=nohup)
