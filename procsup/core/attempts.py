@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _DUMP_TIME_S = 1.0  # from the request for stacks to the kill
 _SHORTAGE_DELAY_S = 0.1  # doubled at each refusal in a row
+_SHORTAGE_DELAY_MAX_S = 2.0
 _SHORTAGE_LIMIT = 10
 
 _Due = Tuple[float, int, Stage, Unit]
@@ -283,7 +284,7 @@ def _is_current(entry: _Due) -> bool:
 
 def _shortage_delay_s(unit: Unit) -> float:
     unit.shortages += 1
-    return _SHORTAGE_DELAY_S * 2.0**unit.shortages
+    return min(_SHORTAGE_DELAY_S * 2.0**unit.shortages, _SHORTAGE_DELAY_MAX_S)
 
 
 def _has_files(unit: Unit) -> bool:

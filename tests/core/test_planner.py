@@ -154,6 +154,19 @@ def test_a_shortage_that_does_not_pass_ends_the_unit():
     assert Verdict.NOT_STARTED is play.verdict("a")
 
 
+def test_a_shortage_that_does_not_pass_is_not_waited_for_long():
+    play, waited_s = one(), 0.0
+
+    for _ in range(10):
+        play.ended("a", SHORTAGE)
+        waited_s += play.planner.next_deadline() - play.now
+        play.tell(after_s=2.0)
+    play.ended("a", SHORTAGE)
+
+    assert 10.0 < waited_s < 16.0
+    assert Verdict.NOT_STARTED is play.verdict("a")
+
+
 def test_a_unit_past_its_deadline_is_stopped():
     play = one(timeout_s=10, grace_s=2)
 
