@@ -11,7 +11,9 @@ import sys
 import threading
 from typing import IO, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
+from procsup.errors import RecordError
 from procsup.host import guard
+from procsup.host.files import open_private, reason
 
 # The same package as here is imported, wherever it lies, and nothing of that place stays in the
 # search path or gets into the environment of units. The current folder is not searched.
@@ -76,26 +78,45 @@ def start_detached(
 
 
 def announce(ready: Mapping[str, Any], log_path: str) -> None:
-    """In the detached process: tell the starter that all is ready, then `let_go`."""
+    """In the detached process: tell the starter that all is ready, then `let_go` to this log.
+
+    RecordError, before anything is told, if the log cannot be written or was tampered with.
+    """
+    is_heard = _is_open(1)  # closed, the log would take its place
+    log = _open_log(log_path)
     line = json.dumps(dict(ready), separators=(",", ":")) + "\n"
     try:
-        os.write(1, line.encode("ascii"))
+        if is_heard:
+            os.write(1, line.encode("ascii"))
     except OSError:
         pass  # the starter is gone; the run goes on all the same
-    let_go(log_path)
+    let_go(log)
 
 
-def let_go(log_path: str) -> None:
-    """Point stdout and stderr to the end of this log file (0600, not through a symbolic link)."""
+def let_go(log: int) -> None:
+    """Point stdout and stderr to this open file, and close it."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    log = os.open(log_path, flags, 0o600)
     for fd in (1, 2):
         os.dup2(log, fd)
     if log > 2:  # else one of them was closed, and this is it
         os.close(log)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def _open_log(path: str) -> int:
+    try:
+        return open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    except OSError as error:
+        raise RecordError(f"{path} cannot be written: {reason(error)}") from error
 
 
 def _spawn(argv: Sequence[str]) -> "subprocess.Popen[bytes]":

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from procsup.errors import RecordError
 from procsup.host import detach, guard
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="pipes as signals of an end")
@@ -141,14 +142,23 @@ def test_an_announcement_to_nobody_lets_go_all_the_same(tmp_path, capfd):
 
 
 @posix_only
-def test_a_log_that_is_a_symbolic_link_is_refused(tmp_path):
+@pytest.mark.parametrize("plant", [os.symlink, os.link, lambda _victim, log: os.mkfifo(log)])
+def test_a_log_that_was_planted_is_refused_before_anything_is_told(tmp_path, capfd, plant):
     victim = tmp_path / "victim"
     victim.write_text("kept")
-    os.symlink(victim, tmp_path / "log")
-    with pytest.raises(OSError):
-        detach.let_go(str(tmp_path / "log"))
+    plant(victim, tmp_path / "log")
+    with pytest.raises(RecordError, match="refused"):
+        detach.announce({"ready": 1}, str(tmp_path / "log"))
 
     assert victim.read_text() == "kept"
+    assert capfd.readouterr().out == ""
+
+
+def test_a_log_that_cannot_be_made_is_named(tmp_path, capfd):
+    with pytest.raises(RecordError, match="nowhere"):
+        detach.announce({"ready": 1}, str(tmp_path / "nowhere" / "log"))
+
+    assert capfd.readouterr().out == ""
 
 
 def test_the_guard_of_the_starter_is_told_to_leave_it_alone(monkeypatch):
@@ -164,9 +174,9 @@ def test_the_guard_of_the_starter_is_told_to_leave_it_alone(monkeypatch):
     assert told == ["release"]
 
 
-def test_an_announcement_is_one_line_of_ascii(capfd, monkeypatch):
-    monkeypatch.setattr(detach, "let_go", lambda path: None)
-    detach.announce({"ready": "é\n"}, "log")
+def test_an_announcement_is_one_line_of_ascii(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(detach, "let_go", os.close)
+    detach.announce({"ready": "é\n"}, str(tmp_path / "log"))
     out = capfd.readouterr().out
 
     assert out.isascii()
