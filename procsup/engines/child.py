@@ -7,13 +7,15 @@ undone. Nothing of the inherited environment is written down anywhere.
 import os
 import re
 import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Callable, Dict, List, Mapping, Optional, Set, Tuple, Union
 
 from procsup.core.events import Start
 from procsup.core.outcome import AttemptId, NotStarted
 from procsup.core.spec import SCRATCH, StageSpec, UnitSpec
+from procsup.errors import RecordError
 from procsup.host import system
 
 _THREAD_CAPS = (
@@ -133,6 +135,7 @@ class Starter:
         self._merged_logs = merged_logs
         self._run_dir = os.fspath(surroundings.run_dir)
         self._bases: Dict[Tuple[str, float], Dict[str, str]] = {}
+        self._log_folders: Set[str] = set()  # those that were looked at: one per stage
         self._programs: Dict[Tuple[str, str, str], str] = {}  # (name, PATH, cwd) -> file
         self._null_fd = system.open_null()
 
@@ -141,10 +144,14 @@ class Starter:
         os.close(self._null_fd)
 
     def start(self, order: Start, stage: StageSpec) -> Union[Started, NotStarted]:
-        """Make what the attempt needs, and start it."""
+        """Make what the attempt needs, and start it.
+
+        RecordError if a folder of the run directory is none of ours: no unit could start then.
+        """
         if not order.unit.argv:
             return NotStarted("the command is empty")
         out_path, err_path = self._surroundings.log_paths(order.attempt, order.unit.stage)
+        self._check_log_folder(os.path.dirname(out_path))
         made = Preparation(os.fspath(out_path))
         launch: Optional[system.Launch] = None
         try:
@@ -237,6 +244,12 @@ class Starter:
 
     # --- files -----------------------------------------------------------------------------
 
+    def _check_log_folder(self, folder: str) -> None:
+        if folder not in self._log_folders:
+            _refuse_planted(os.path.dirname(folder))
+            _refuse_planted(folder)
+            self._log_folders.add(folder)
+
     def _make_scratch(
         self, order: Start, made: Preparation, env: Dict[str, str]
     ) -> Tuple[str, ...]:
@@ -296,10 +309,25 @@ def _write_lists(lists: Mapping[str, Tuple[str, ...]]) -> None:
 
 
 def _make_private_folder(path: str) -> None:
-    """Make a folder of ours for its owner only, and the one above it, if they are missing."""
+    """Make a folder of ours for its owner only, and the one above it, if they are missing.
+
+    RecordError if something else stands there.
+    """
     # `makedirs` gives its mode to the last folder alone; the one above is made by itself.
     for folder in (os.path.dirname(path), path):
+        _refuse_planted(folder)
         os.makedirs(folder, mode=0o700, exist_ok=True)
+
+
+def _refuse_planted(folder: str) -> None:
+    """Raise RecordError if something else than a folder stands in a folder's place."""
+    try:
+        mode = os.lstat(folder).st_mode
+    except FileNotFoundError:
+        return  # it will be made
+    if not stat.S_ISDIR(mode):
+        kind = "a symbolic link" if stat.S_ISLNK(mode) else "no folder"
+        raise RecordError(f"{folder} is {kind}: refused, remove it")
 
 
 def _write(path: str, data: bytes) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from procsup.core.outcome import AttemptId
+from procsup.errors import RecordError
 from tests.support.engines import Bench
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="modes are POSIX")
@@ -27,3 +29,23 @@ def test_what_is_made_for_a_unit_is_for_its_owner_only(tmp_path: Path) -> None:
     assert {path.name for path in made} == {"s", "inputs.list", "s.u.1", "s.u.1.json"}
     for path in (*made, run / "lists", run / "scratch", run / "unit-files"):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+@posix_only
+@pytest.mark.parametrize("name", ["logs/s", "scratch", "unit-files", "lists", "lists/s"])
+def test_a_planted_folder_is_refused_and_nothing_is_written_there(
+    tmp_path: Path, name: str
+) -> None:
+    elsewhere, run = tmp_path / "elsewhere", tmp_path / "run"
+    elsewhere.mkdir()
+    lists = {str(run / "lists" / "s" / "inputs.list"): ("one",)}
+    with Bench(tmp_path, stage={"unit_file": True, "scratch": True}) as bench:
+        planted = Path(bench.log_paths(AttemptId("s/u", 1), "s")[0]).parent
+        if name != "logs/s":
+            planted = run / name
+        planted.parent.mkdir(parents=True, exist_ok=True)
+        planted.symlink_to(elsewhere)
+        with pytest.raises(RecordError, match="symbolic link: refused"):
+            bench.misbehave("u", "exit_with", "0", lists=lists)
+
+    assert list(elsewhere.iterdir()) == []
