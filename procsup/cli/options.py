@@ -50,7 +50,10 @@ def word_for(directory: str) -> str:
     from shlex import quote
 
     name = os.path.basename(directory)
-    near = nearest_runs(os.getcwd())
+    try:
+        near = nearest_runs(os.getcwd())
+    except OSError:  # the working directory is gone
+        near = None
     if near is not None and os.path.realpath(os.path.join(near, name)) == os.path.realpath(
         directory
     ):

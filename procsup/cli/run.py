@@ -146,10 +146,13 @@ def bring_to_completion(options: Options, *, announce: bool) -> int:
         request_of(options), watchers=open_watcher, on_ready=announce_ready if announce else None
     )
     code = _exit_code(ending)
-    if not options.quiet or code != 0:
-        say(*_last_words(openings[0], ending, options, time.monotonic() - begun))
-    if options.as_json:
-        _pay_ending(openings[0], ending, code)
+    try:
+        if not options.quiet or code != 0:
+            say(*_last_words(openings[0], ending, options, time.monotonic() - begun))
+        if options.as_json:
+            _pay_ending(openings[0], ending, code)
+    except Exception as error:  # noqa: BLE001 - what is final stays so, whatever is said of it
+        say(f"procsup: cannot show the end: {visible(f'{type(error).__name__}: {error}')}")
     if ending.signum is not None and ending.status is None:
         from procsup.host.interrupts import die_by
 

@@ -119,6 +119,44 @@ def test_a_detached_run_prints_what_wait_takes(tmp_path):
 
 
 @posix
+def test_a_detached_run_with_a_planted_log_says_so_here(tmp_path):
+    project = Project(tmp_path, two_stages())
+    project.rundir.mkdir(parents=True)
+    os.mkfifo(project.rundir / "supervisor.log")
+    done = project.run("--detach", expect=74)
+
+    assert "supervisor.log is no regular file: refused" in done.stderr
+    assert done.stdout == ""
+    (project.rundir / "supervisor.log").unlink()
+    assert project.run("--json").stdout
+
+
+@posix
+def test_the_working_folder_may_go_away_during_a_run(tmp_path):
+    here = tmp_path / "here"
+    here.mkdir()
+    remove = words(sys.executable, "-c", "import os, sys; os.rmdir(sys.argv[1])", str(here))
+    (tmp_path / "run.toml").write_text(f"[stage.s]\ncommand = {remove}\n")
+    done = Project(here).call("run", str(tmp_path / "run.toml"))
+
+    assert (done.returncode, here.exists()) == (0, False), done.stderr
+    assert "run succeeded" in done.stderr
+
+
+@posix
+def test_a_planted_folder_of_logs_ends_the_run_once_with_its_name(tmp_path):
+    project = Project(tmp_path, two_stages())
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (project.rundir / "logs").mkdir(parents=True)
+    (project.rundir / "logs" / "make").symlink_to(elsewhere)
+    done = project.run(expect=74)
+
+    assert done.stderr.count("make is a symbolic link: refused") == 1
+    assert list(elsewhere.iterdir()) == []
+
+
+@posix
 def test_a_detached_run_that_cannot_begin_says_why_here(tmp_path):
     project = Project(tmp_path, "[stage.s]\ncommnd = 1\n")
     done = project.run("--detach", expect=2)
