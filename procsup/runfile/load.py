@@ -7,6 +7,7 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 from procsup.core.outcome import Reading
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
+from procsup.host.names import path_key
 from procsup.runfile.expand import expand
 from procsup.runfile.graph import all_upstream
 from procsup.runfile.problems import KeyPath, Problems
@@ -89,7 +90,11 @@ class Loaded:
         return units
 
     def check_marks(self, problems: Problems) -> None:
-        """Note stamps and manifests that fall on one another."""
+        """Note stamps and manifests that fall on one another, or on what is somebody else's.
+
+        They are removed and replaced at will, so that nothing else may be at their paths.
+        """
+        read = self._read_by_stages()
         marks: List[Tuple[KeyPath, Optional[str], str]] = [
             (("stamp",), self.spec.stamp, "the run's stamp"),
             (("manifest",), self.spec.manifest, "the run's manifest"),
@@ -98,9 +103,27 @@ class Loaded:
             whose = f"the stamp of the stage `{recipe.spec.name}`"
             marks += [(recipe.place("stamp"), recipe.spec.stamp, whose)]
         for at, path, whose in marks:
-            owner = self._registry.reserve(path, whose) if path is not None else whose
+            if path is None:
+                continue
+            owner = self._registry.reserve(path, whose)
             if owner != whose:
                 problems.add(at, f"the same file is {owner}")
+            problem = read.get(path_key(path)) or self._registry.why_no_mark(path)
+            if problem:
+                problems.add(at, f"{problem}: {whose} needs a path of its own")
+
+    def _read_by_stages(self) -> Dict[str, str]:
+        """Return the files that stages name, whatever their units are: what each of them is."""
+        read: Dict[str, str] = {}
+        for stage in self.spec.stages:
+            named = [(stage.script, "script"), *((one, "list") for one in stage.list_files)]
+            named += [(folder, "pythonpath") for folder in stage.pythonpath]
+            named += [(program, "interpreter") for program in stage.interpreter[:1]]
+            for path, what in named:
+                if path is not None:
+                    key = path_key(path.rstrip(os.sep) or path)
+                    read[key] = f"the same file is the {what} of the stage `{stage.name}`"
+        return read
 
     def _problems(self) -> Problems:
         return Problems(self._source.shown, self._source.text)

@@ -3,6 +3,7 @@
 Also: no stage may look, by a glob, at what another one makes without waiting for it.
 """
 
+import json
 import os
 import re
 import threading
@@ -67,7 +68,23 @@ class Registry:
 
     def reserve(self, path: str, owner: str) -> Optional[str]:
         """Take a path for a stamp or the like; return who has it already."""
-        return self._marks.setdefault(path_key(path), owner)
+        return self._marks.setdefault(_key_of(path), owner)
+
+    def why_no_mark(self, path: str) -> str:
+        """Return why nothing may be written to, and removed from, this path; "" if it may."""
+        key = _key_of(path)
+        problem = self._why_procsups_own(path)
+        if problem:
+            return problem
+        if path_key(self._directory).startswith(key.rstrip(os.sep) + os.sep):
+            return f"{self._shown(path)} is a folder: the run directory is in it"
+        if os.path.isdir(path):
+            return f"{self._shown(path)} is a folder"
+        for look in self._looks:
+            if look.sees(key):
+                seen = f"the stage `{look.stage}` would find {self._shown(path)} by its glob"
+                return f"{seen} `{look.glob.source}`"
+        return ""
 
     def forget_units(self) -> None:
         """Let go of all units: there will be no more to compare them with."""
@@ -119,6 +136,37 @@ class Registry:
                 elif output.kind != "file":
                     self._declared[recipe.spec.name].append((output, unit.id))
             yield from self._take_streams(recipe, unit)
+            yield from self._own_inputs(recipe, unit)
+            if self._marks:
+                yield from self._marked_inputs(recipe, unit)
+
+    def _own_inputs(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
+        """Find what a unit both reads and writes: it would destroy it, or never be kept."""
+        if not unit.inputs or not (unit.outputs or unit.stdout or unit.stderr):
+            return
+        inputs = {_key_of(path) for path in unit.inputs}
+        streams = {key: getattr(unit, key) for key in ("stdout", "stderr")}
+        for key, path in streams.items():
+            if path is not None and _key_of(path) in inputs:
+                both = f"{self._shown(path)} is an input of the unit `{unit.id}`, too"
+                yield recipe.place(key), f"{both}: it would be emptied before it is read"
+        for output in unit.outputs:
+            written = output.path in streams.values()
+            if _key_of(output.path) in inputs and not (output.unchanged or written):
+                both = f"{self._shown(output.path)} is an input of the unit `{unit.id}`, too"
+                cure = "give the output a path of its own, or `unchanged = true`"
+                yield recipe.place("outputs"), f"{both}: its result would never be kept: {cure}"
+
+    def _marked_inputs(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
+        for key, paths in (("inputs", unit.inputs), ("depends", unit.depends)):
+            for path in paths:
+                whose = self._marks.get(_key_of(path))
+                if whose is not None:
+                    own = "stdin" if path == unit.stdin else key
+                    # A parameter that is a path has no key of its own here.
+                    at = recipe.place(own) if own in recipe.places else recipe.at
+                    problem = f"{self._shown(path)}, which the unit `{unit.id}` reads, is {whose}"
+                    yield at, f"{problem}, too: procsup would remove it"
 
     def _take_streams(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
         if unit.stdout is None and unit.stderr is None:
@@ -140,12 +188,17 @@ class Registry:
                 both = f"the units `{whose}` and `{unit.id}` write the same file"
                 return f"{both}, {self._shown(path)}: each needs its own"
         self._outputs[stage][key] = unit.id
-        if path == self._directory or path.startswith(self._directory + os.sep):
+        marked = self._marks.get(_key_of(path))
+        if marked is not None:
+            return f"{self._shown(path)} is {marked}, too"
+        return self._why_procsups_own(path)
+
+    def _why_procsups_own(self, path: str) -> str:
+        directory = path_key(self._directory)
+        if (_key_of(path) + os.sep).startswith(directory + os.sep):
             return f"{self._shown(path)} is in the run directory, which is procsup's own"
-        if key == path_key(self._file):
+        if path_key(path) == path_key(self._file):
             return f"{self._shown(path)} is the run file itself"
-        if key in self._marks:
-            return f"{self._shown(path)} is {self._marks[key]}, too"
         return ""
 
     def _shown(self, path: str) -> str:
@@ -210,6 +263,11 @@ class Registry:
         return f'{seen}: wait for it with after = ["{maker}"], or narrow the glob'
 
 
+def _key_of(path: str) -> str:
+    """Return the key of a file or folder, which may have a separator at its end."""
+    return path_key(path.rstrip(os.sep) or path)
+
+
 def _same_id(first: UnitSpec, second: UnitSpec) -> str:
     ways = " and ".join(f"{{{_parameters(unit)}}}" for unit in (first, second))
     return (
@@ -219,7 +277,10 @@ def _same_id(first: UnitSpec, second: UnitSpec) -> str:
 
 
 def _parameters(unit: UnitSpec) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in unit.parameters.items())
+    return ", ".join(
+        f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        for name, value in unit.parameters.items()
+    )
 
 
 def _not_waited_for(path: str, maker: str) -> str:

@@ -13,6 +13,7 @@ _REFERENCE = re.compile(r"([^.\[\]]+)((?:\.[^.\[\]]+|\[[^\[\]]+\])*)")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[([^\[\]]+)\]")
 _NAME = re.compile(r"[^\W\d][\w-]*")
 _formatter = string.Formatter()
+_LARGEST_WIDTH = 10_000  # of a format, and its largest precision: more is a slip, or an attack
 
 
 def parent_of(path: str) -> str:
@@ -205,6 +206,10 @@ def _field(reference: str, spec: str, conversion: Optional[str]) -> Field:
         )
     if "{" in spec:
         raise Wrong(f"{{{reference}:{spec}}}: a placeholder cannot stand inside another")
+    for digits in re.findall(r"\d+", spec):
+        if len(digits) > len(str(_LARGEST_WIDTH)) or int(digits) > _LARGEST_WIDTH:
+            most = f"a width or precision of at most {_LARGEST_WIDTH:,}"
+            raise Wrong(f"{{{reference}:{show(spec)[1:-1]}}}: expected {most}")
     steps = tuple(
         int(item) if item.isdigit() else (name or item)
         for name, item in _STEP.findall(match.group(2))

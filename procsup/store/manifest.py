@@ -5,6 +5,8 @@ line one unit. It appears whole, after everything that it vouches for is on the 
 """
 
 import os
+import re
+import stat
 from contextlib import contextmanager
 from typing import (
     Any,
@@ -35,6 +37,10 @@ from procsup.store.sitting import Sitting
 _LONGEST_LINE_BYTES = 1 << 28
 _ARMOUR = "base64"  # JSON pointer -> bytes, of texts that are not UTF-8
 _LAST_LINE = b"]}"
+# How to know a file of a user's path as one of procsup's, whatever its version.
+_STAMP = re.compile(rb"\S+ \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\s*")
+_MANIFEST = re.compile(rb'\{"schema":"%s' % re.escape(SCHEMA.rpartition("/")[0] + "/").encode())
+_LONGEST_STAMP_BYTES = 1 << 12
 
 _encoder = msgspec.json.Encoder()
 _unit_decoder = msgspec.json.Decoder(UnitRecord)
@@ -63,7 +69,11 @@ class ManifestPublisher:
         self._mode = FILE_MODES[spec.share]
 
     def withdraw(self, stages: Sequence[str]) -> None:
-        """Remove the manifests and stamps of these stages and of the run; durable on return."""
+        """Remove the manifests and stamps of these stages and of the run; durable on return.
+
+        RecordError, and nothing is removed, if a user's path has something that is not procsup's.
+        """
+        self._check_ours(stages)
         doomed: List[Optional[AnyPath]] = [
             self._spec.stamp,
             self._spec.manifest,
@@ -92,6 +102,7 @@ class ManifestPublisher:
         path = self._rundir.manifest
         _write(path, manifest_lines(head, map(unit_record, results)), mode=self._mode)
         if self._spec.manifest is not None:
+            _check_manifest(self._spec.manifest)
             _write_for_user(self._spec.manifest, _copied(path))
         self._stamp(self._spec.stamp, head)
         self._sitting.run_done()
@@ -116,7 +127,13 @@ class ManifestPublisher:
             variables=begin.variables,
         )
 
+    def _check_ours(self, stages: Sequence[str]) -> None:
+        _check_manifest(self._spec.manifest)
+        for path in (self._spec.stamp, *(self._spec.stage(stage).stamp for stage in stages)):
+            _check_stamp(path)
+
     def _stamp(self, path: Optional[str], head: Head) -> None:
+        _check_stamp(path)
         if path is None:
             return
         if head.status == "succeeded":
@@ -232,6 +249,44 @@ def _write_for_user(path: AnyPath, chunks: Iterable[bytes]) -> None:
     with _reported(path, "written"):
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     _write(path, chunks, mode=None)
+
+
+def _check_stamp(path: Optional[str]) -> None:
+    start = _start_of(path)
+    if path is not None and start and not _STAMP.fullmatch(start):
+        raise _not_ours(path, "stamp")
+
+
+def _check_manifest(path: Optional[str]) -> None:
+    start = _start_of(path)
+    if path is not None and start and not _MANIFEST.match(start):
+        raise _not_ours(path, "manifest")
+
+
+def _start_of(path: Optional[str]) -> bytes:
+    """Return what a user's file begins with; nothing if there is none, or it is empty."""
+    if path is None:
+        return b""
+    with _reported(path, "read"):
+        try:
+            # A device or a pipe may be empty, and is not to be opened or removed.
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                raise RecordError(_kept(path, "is no regular file"))
+            with open_reading(path) as file:
+                return file.read(_LONGEST_STAMP_BYTES)
+        except (FileNotFoundError, NotADirectoryError):
+            return b""
+
+
+def _not_ours(path: str, kind: str) -> RecordError:
+    return RecordError(_kept(path, f"is no {kind} that procsup has written"))
+
+
+def _kept(path: str, problem: str) -> str:
+    return (
+        f"{path} {problem}, and is left as it is: move it away, or choose another path in the"
+        " run file"
+    )
 
 
 def _copied(path: AnyPath) -> Iterator[bytes]:

@@ -14,8 +14,8 @@ def test_two_units_with_one_id_are_named_by_their_inputs(tmp_path):
     found = problems(tmp_path, 'matrix.s.glob = "*/{mod:*}.py"')
 
     assert found == [
-        "1: stage.a: two units have the id `a/mod=x`, from {s = p/x.py, mod = x} and"
-        ' {s = q/x.py, mod = x}: give each its own with `id = "..."`, or leave one out'
+        '1: stage.a: two units have the id `a/mod=x`, from {s = "p/x.py", mod = "x"} and'
+        ' {s = "q/x.py", mod = "x"}: give each its own with `id = "..."`, or leave one out'
     ]
 
 
@@ -304,3 +304,31 @@ def test_the_capacity_is_no_business_of_the_run_file(tmp_path):
     loaded = load_text(tmp_path, "cpus = 64")
 
     assert loaded.expand_early(Capacity(cpus=1.0))["a"][0].cpus == 64
+
+
+@pytest.mark.parametrize(
+    "stamp", ["in.txt", "w.py", "run.toml", ".procsup/run/journal.jsonl", ".", "names.txt"]
+)
+def test_a_stamp_may_not_be_what_is_somebody_elses(tmp_path, stamp):
+    grow(tmp_path, "in.txt", "w.py", "names.txt")
+    text = f"""
+stamp = "{stamp}"
+[stage.a]
+script = "w.py"
+inputs = ["in.txt"]
+matrix.n.lines = "names.txt"
+"""
+    assert any("stamp" in problem for problem in problems(tmp_path, text))
+
+
+def test_an_output_that_is_an_input_of_its_unit_is_refused(tmp_path):
+    grow(tmp_path, "in.txt")
+    found = problems(tmp_path, 'inputs = ["in.txt"]\noutputs = ["in.txt"]')
+
+    assert "never be kept" in found[0]
+
+
+def test_a_giant_width_is_a_slip(tmp_path):
+    found = problems(tmp_path, 'matrix.n = [1]\nargs = ["{n:999999999999}"]')
+
+    assert "at most 10,000" in found[0]
