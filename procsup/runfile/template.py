@@ -206,7 +206,7 @@ def _field(reference: str, spec: str, conversion: Optional[str]) -> Field:
         )
     if "{" in spec:
         raise Wrong(f"{{{reference}:{spec}}}: a placeholder cannot stand inside another")
-    for digits in re.findall(r"\d+", spec):
+    for digits in re.findall(r"0*(\d+)", spec):
         if len(digits) > len(str(_LARGEST_WIDTH)) or int(digits) > _LARGEST_WIDTH:
             most = f"a width or precision of at most {_LARGEST_WIDTH:,}"
             raise Wrong(f"{{{reference}:{show(spec)[1:-1]}}}: expected {most}")

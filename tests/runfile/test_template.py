@@ -102,3 +102,16 @@ def test_any_other_text_is_either_read_or_wrong(text):
     except Wrong:
         return
     assert template.constant is not None or template.fields
+
+
+@pytest.mark.parametrize(
+    "spec", ["999999999999", "10001", ".999999999999f", "0>10001", "5.10001f", "9" * 5000]
+)
+def test_a_giant_width_or_precision_is_refused(spec):
+    with pytest.raises(Wrong, match="expected a width or precision of at most 10,000"):
+        Template(f"{{n:{spec}}}")
+
+
+def test_a_wide_placeholder_is_fine():
+    assert len(Template("{n:010000d}").render({"n": 1})) == 10_000
+    assert Template("{n:9>3.2f}").render({"n": 1.0}) == "1.00"
