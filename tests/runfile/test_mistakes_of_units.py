@@ -19,6 +19,12 @@ def test_two_units_with_one_id_are_named_by_their_inputs(tmp_path):
     ]
 
 
+def test_a_number_and_the_text_of_its_digits_are_told_apart(tmp_path):
+    (found,) = problems(tmp_path, 'matrix.n = [1, "1"]')
+
+    assert 'from {n = 1} and {n = "1"}' in found
+
+
 def test_an_id_of_ones_own_must_tell_units_apart(tmp_path):
     (found,) = problems(tmp_path, 'matrix.x = [1, 2]\nid = "same"')
 
