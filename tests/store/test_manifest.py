@@ -274,6 +274,82 @@ def test_withdrawal_is_durable_even_where_a_dead_sitting_had_begun_it(house, mon
     assert sorted(synced) == [str(house.rundir.path), str(house.rundir.stages)]
 
 
+MARKS = ["new/all.done", "visible.json", "s.done"]
+
+
+@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize(
+    "content",
+    [b"precious", b"r1 2023-11-14T22:13:30.000000Z\nmore", b'{"schema":"other/1"}', b"{}\n"],
+)
+def test_what_is_not_procsups_is_not_withdrawn(stamped, tmp_path, mark, content):
+    stamped.publish()
+    (tmp_path / mark).write_bytes(content)
+
+    with pytest.raises(
+        RecordError, match="that procsup has written, and is left as it is"
+    ) as found:
+        stamped.publisher.withdraw(["s"])
+
+    assert found.value.exit_code == 74
+    assert str(tmp_path / mark) in str(found.value)
+    assert (tmp_path / mark).read_bytes() == content
+    assert claims(stamped, tmp_path) == ALL_CLAIMS
+
+
+@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize("status", ["succeeded", "failed"])
+def test_what_is_not_procsups_is_not_replaced(stamped, tmp_path, mark, status):
+    (tmp_path / "new").mkdir()
+    (tmp_path / mark).write_bytes(b"precious")
+
+    with pytest.raises(RecordError, match="is left as it is: move it away"):
+        stamped.publish(status=status)
+
+    assert (tmp_path / mark).read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_mark_of_the_other_kind_is_not_the_right_one(stamped, tmp_path, mark):
+    stamped.publish()
+    other = "s.done" if mark == "visible.json" else "visible.json"
+    (tmp_path / mark).write_bytes((tmp_path / other).read_bytes())
+
+    with pytest.raises(RecordError, match="that procsup has written"):
+        stamped.publisher.withdraw(["s"])
+
+
+def test_empty_files_are_replaced_and_withdrawn(stamped, tmp_path):
+    (tmp_path / "new").mkdir()
+    for mark in MARKS:
+        (tmp_path / mark).touch()
+    stamped.publish()
+    assert claims(stamped, tmp_path) == ALL_CLAIMS
+
+    for mark in MARKS:
+        (tmp_path / mark).write_bytes(b"")
+    stamped.publisher.withdraw(["s"])
+    assert claims(stamped, tmp_path) == []
+
+
+def test_marks_of_another_version_and_line_ending_are_procsups(stamped, tmp_path):
+    stamped.publish()
+    copy = tmp_path / "visible.json"
+    copy.write_bytes(copy.read_bytes().replace(b"procsup/manifest/1", b"procsup/manifest/2"))
+    (tmp_path / "s.done").write_bytes(b"r0 2023-11-14T22:13:30Z\r\n")
+
+    stamped.publisher.withdraw(["s"])
+
+    assert claims(stamped, tmp_path) == []
+
+
+def test_a_folder_at_the_place_of_a_stamp_is_left_alone(stamped, tmp_path):
+    (tmp_path / "s.done").mkdir()
+
+    with pytest.raises(RecordError, match="is no regular file, and is left as it is"):
+        stamped.publisher.withdraw(["s"])
+
+
 @posix
 def test_what_cannot_be_withdrawn_is_an_error(house, tmp_path):
     house.rundir.manifest.mkdir()
