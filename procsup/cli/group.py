@@ -15,11 +15,11 @@ VERBS: Dict[str, Tuple[str, str]] = {
     "logs": ("procsup.cli.logs", "what units wrote"),
     "drain": ("procsup.cli.drain", "start nothing more, let what runs finish"),
     "stop": ("procsup.cli.stop", "end a run and every process of it"),
+    "list": ("procsup.cli.list", "the runs of a folder"),
 }
 
 LATER = (
     "explain",
-    "list",
     "map",
     "prune",
     "report",

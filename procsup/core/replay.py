@@ -197,6 +197,11 @@ class History:
                 counts[last.verdict] = counts.get(last.verdict, 0) + 1
         return counts
 
+    def count_succeeded(self) -> int:
+        """Count the planned units that have succeeded, those kept included."""
+        counts = (self.verdict_counts(stage) for stage in self.plan)
+        return sum(count.get(Verdict.SUCCEEDED, 0) for count in counts)
+
 
 _HANDLERS: Dict[type, Callable[[History, int, Any], None]] = {
     Begin: History._on_begin,

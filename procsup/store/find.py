@@ -7,7 +7,7 @@ from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from procsup.core.records import Begin
 from procsup.errors import RecordError, UsageError
-from procsup.host.files import AnyPath
+from procsup.host.files import AnyPath, is_temporary
 from procsup.store.manifest import read_head
 from procsup.store.reader import begins
 from procsup.store.rundir import RunDir
@@ -60,9 +60,12 @@ def nearest_home(start: AnyPath) -> Optional[Path]:
 
 
 def runs_in(home: AnyPath) -> List[RunDir]:
-    """Return the run directories in a ``.procsup`` folder, by name."""
+    """Return the run directories in a ``.procsup`` folder, by name.
+
+    Those that are being removed bear a temporary name, and are none any more.
+    """
     try:
-        names = sorted(os.listdir(home))
+        names = sorted(name for name in os.listdir(home) if not is_temporary(name))
     except OSError:
         return []
     return [RunDir(Path(home, name)) for name in names if _is_run_dir(Path(home, name))]

@@ -1,0 +1,69 @@
+"""`procsup list`: the runs of a folder, newest first."""
+
+from typing import Optional
+
+import click
+
+from procsup.api.listing import Listed, age_s, home_of, list_runs, unknown_words
+from procsup.cli.options import exit_codes, json_option
+from procsup.console.terminal import pay, say
+from procsup.core.text import visible
+from procsup.report.listing import RunLine, listing_data, listing_lines
+from procsup.report.tables import json_text
+
+_HELP = """Show the runs of the nearest .procsup, from here upwards: newest first.
+
+State is running, starting, succeeded, failed, unfinished (nobody is working on it), empty or
+unreadable; units are those with a verdict and those planned; of a run that has not ended, the
+time is that of its beginning. What is unknown is shown as -.
+
+\b
+Examples:
+  procsup list
+  procsup list --dir results
+  procsup list --json | jq -r '.runs[] | select(.state == "unfinished").name'
+"""
+
+_CODES = exit_codes(_0="also if there is no run", _2="there is no such folder, or no .procsup")
+
+
+@click.command("list", help=_HELP, epilog=_CODES)
+@click.option("--dir", "directory", metavar="DIR",
+              help="The folder of the runs, or one that has a .procsup.")  # fmt: skip
+@click.option("--whole", is_flag=True,
+              help="Read every journal and measure every file, however long it takes.")  # fmt: skip
+@json_option("Print one object with all that is known of each run.")
+def command(directory: Optional[str], whole: bool, as_json: bool) -> int:
+    """Look at every run directory and print a line for each."""
+    home = home_of(directory)
+    runs, complete = list_runs(home, whole=whole)
+    if as_json:
+        data = [listing_data(line_of(run)) for run in runs]
+        pay(json_text({"directory": str(home), "complete": complete, "runs": data}))
+        return 0
+    if not runs:
+        say(f"no runs in {visible(str(home))}")
+        return 0
+    pay(*listing_lines([line_of(run) for run in runs]))
+    words = "" if complete else unknown_words(runs)
+    if words:
+        say(words)
+    return 0
+
+
+def line_of(run: Listed) -> RunLine:
+    """Return what is shown of a run."""
+    return RunLine(
+        run.name,
+        run.run_id,
+        run.state,
+        run.message,
+        run.done,
+        run.planned,
+        run.succeeded,
+        run.began,
+        run.ended,
+        age_s(run),
+        run.size_bytes,
+        str(run.rundir.path),
+    )
