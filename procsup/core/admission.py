@@ -1,13 +1,13 @@
-"""How stages begin and end within a sitting: plan, keep, unblock, withdraw, halt, publish."""
+"""How the units of a stage begin: planned, kept, queued, blocked by others, halted, judged."""
 
-from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import msgspec
 
-from procsup.core.events import Expand, Expanded, Publish, Standing, Withdraw
+from procsup.core.events import Expanded, Standing
 from procsup.core.news import RUNS_AGAIN, stage_news
 from procsup.core.outcome import StopReason, Verdict
-from procsup.core.records import End, Kept, Planned, RunFinal, StageFinal, Withdrawn
+from procsup.core.records import End, Kept, Planned
 from procsup.core.replay import History, UnitHistory
 from procsup.core.slots import why_never
 from procsup.core.spec import UnitSpec
@@ -30,6 +30,7 @@ class Admission:
         self._planner = planner
         self._history = history
         self._selector = selector
+        self._kept: Dict[Tuple[str, bool], List[str]] = {}  # (stage, stale) -> not recorded yet
 
     # --- a stage's plan ------------------------------------------------------------------
 
@@ -51,7 +52,7 @@ class Admission:
         if not stage.expanded:
             self._plan(stage, fact.units)
         if expanding:
-            self._decide(stage)
+            self.decide(stage)
 
     def _plan(self, stage: Stage, specs: Sequence[UnitSpec]) -> None:
         stage.admit([Unit(spec) for spec in specs])
@@ -72,31 +73,33 @@ class Admission:
             self.give_verdict(stage, unit, self._unstarted(unit, Verdict.NOT_STARTED, problem))
         self._check_policies(stage)
 
-    def _decide(self, stage: Stage) -> None:
+    def decide(self, stage: Stage) -> None:
         """The stages before it are done: keep what is still good, queue the rest."""
         stage.tally.status = "open"
-        newest = self._newest_before(stage)
-        kept: Dict[bool, List[str]] = {False: [], True: []}
+        stage.newest_before = self.newest_before(stage)
         reasons: Dict[str, int] = {}
         for unit, standing in zip(stage.units, stage.standings):
-            self._seat(stage, unit, standing, newest)
-            if unit.kept:
-                kept[unit.stale].append(unit.spec.id)
-            elif isinstance(unit.state, Waiting):
+            self._place(stage, unit, standing)
+            if isinstance(unit.state, Waiting):
                 reason = standing.reason or RUNS_AGAIN.format(" and ".join(stage.upstream))
                 reasons[reason] = reasons.get(reason, 0) + 1
-        if stage.upstream:
+        if stage.upstream and not stage.spec.unit_wise:
             stage.tally.news += stage_news(stage.spec, stage.tally, reasons)
         stage.standings = []
-        for stale, ids in kept.items():
-            for start in range(0, len(ids), _CHUNK):
-                self._planner.write(Kept(stage.name, ids[start : start + _CHUNK], stale))
 
-    def _newest_before(self, stage: Stage) -> int:
-        before = [self._planner.by_name[name] for name in stage.upstream]
+    def record_kept(self) -> None:
+        """Record the units that were kept since the last call."""
+        for (stage, stale), ids in self._kept.items():
+            for start in range(0, len(ids), _CHUNK):
+                self._planner.write(Kept(stage, ids[start : start + _CHUNK], stale))
+        self._kept.clear()
+
+    def newest_before(self, stage: Stage) -> int:
+        """Return the number of the newest end in the whole stages before one."""
+        before = [self._planner.by_name[name] for name in stage.whole_upstream]
         return max([one.newest_end for one in before if not _only_lists(one, stage)], default=0)
 
-    def _seat(self, stage: Stage, unit: Unit, standing: Standing, newest: int) -> None:
+    def _place(self, stage: Stage, unit: Unit, standing: Standing) -> None:
         if not isinstance(unit.state, Blocked):
             return  # the verdict of one before it has halted the stage
         history = self._history.units.get(unit.spec.id)
@@ -106,6 +109,22 @@ class Admission:
             if history.generation == self._history.generation:
                 unit.ends = list(history.ends)
                 unit.tried = history.tried
+        followed = [self._planner.unit(name) for name in unit.spec.follows]
+        open_ones = [one for one in followed if not isinstance(one.state, Done)]
+        bad = next((one for one in followed if one.failed), None)
+        if bad is not None:
+            self._skip_after(stage, unit, bad)
+        elif open_ones:
+            unit.state = Blocked(len(open_ones), standing)
+            for one in open_ones:
+                one.dependents = [*(one.dependents or ()), unit]
+        else:
+            self._seat(stage, unit, standing)
+
+    def _seat(self, stage: Stage, unit: Unit, standing: Standing) -> None:
+        """Everything before it is done: keep it, queue it or leave it aside."""
+        newest = self._newest(stage, unit)
+        history = self._history.units.get(unit.spec.id)
         if self._selector is not None and not self._selector(unit.spec):
             self._hold(stage, unit, newest)
         elif unit.spec.id in stage.unfit:
@@ -116,6 +135,10 @@ class Admission:
             self._keep(stage, unit)
         else:
             self._queue(stage, unit)
+
+    def _newest(self, stage: Stage, unit: Unit) -> int:
+        followed = [self._planner.unit(name).end_seq for name in unit.spec.follows]
+        return max([stage.newest_before, *followed])
 
     def _queue(self, stage: Stage, unit: Unit) -> None:
         why = why_never(stage.needs(unit, None), self._planner.capacity)
@@ -130,8 +153,12 @@ class Admission:
         unit.ends = list(history.ends)
         unit.kept = unit.ends[-1].verdict is Verdict.SUCCEEDED
         unit.state = Done(unit.ends[-1].verdict)
-        stage.newest_end = max(stage.newest_end, history.ended_seq)
+        unit.end_seq = history.ended_seq
+        stage.newest_end = max(stage.newest_end, unit.end_seq)
         stage.decide(unit, unit.ends[-1].verdict)
+        if unit.kept:
+            self._kept.setdefault((stage.name, unit.stale), []).append(unit.spec.id)
+        self._release(unit)
 
     def _hold(self, stage: Stage, unit: Unit, newest: int) -> None:
         """Not selected: it keeps its verdict if that still stands, and stays aside otherwise."""
@@ -154,11 +181,33 @@ class Admission:
         unit.ends.append(end)
         unit.state = Done(end.verdict)
         unit.tried = 0
-        stage.newest_end = max(stage.newest_end, end.same_as or seq)
+        unit.end_seq = end.same_as or seq
+        stage.newest_end = max(stage.newest_end, unit.end_seq)
         stage.decide(unit, end.verdict)
         self._planner.await_sync(seq, stage, end)
+        self._release(unit)
         if end.verdict not in _HARMLESS:
             self._check_policies(stage)
+
+    def _release(self, unit: Unit) -> None:
+        """It has its verdict: those that follow it go on, or never will."""
+        dependents, unit.dependents = unit.dependents, None
+        for other in dependents or ():
+            state, stage = other.state, self._planner.by_name[other.spec.stage]
+            if not isinstance(state, Blocked) or state.standing is None:
+                continue  # skipped meanwhile
+            if unit.failed:
+                self._skip_after(stage, other, unit)
+            elif state.left > 1:
+                other.state = Blocked(state.left - 1, state.standing)
+            else:
+                self._seat(stage, other, state.standing)
+
+    def _skip_after(self, stage: Stage, unit: Unit, bad: Unit) -> None:
+        if self._selector is None or self._selector(unit.spec):
+            self.skip(stage, unit, f"unit {bad.spec.id} did not succeed")
+        else:
+            self._hold(stage, unit, self._newest(stage, unit))
 
     def skip(self, stage: Stage, unit: Unit, cause: str) -> None:
         """It will not be started (again): its last counted attempt decides, else `skipped`."""
@@ -194,11 +243,12 @@ class Admission:
         for stage in fresh:
             stage.halted = True
         for stage in fresh:
-            self._pass_over(stage, f'not started, since on-failure = "{do}"')
+            self.pass_over(stage, f'not started, since on-failure = "{do}"')
             if do == "stop":
                 self._planner.attempts.stop_all(StopReason.POLICY, stage)
 
-    def _pass_over(self, stage: Stage, cause: str) -> None:
+    def pass_over(self, stage: Stage, cause: str) -> None:
+        """Start nothing more of it: what waits is skipped."""
         stage.ready.clear()
         stage.standings = []
         if not stage.expanded:
@@ -210,108 +260,6 @@ class Admission:
         for unit in stage.units:
             if isinstance(unit.state, (Blocked, Waiting)):
                 self.skip(stage, unit, cause)
-
-    # --- from stage to stage -------------------------------------------------------------
-
-    def settle_stages(self) -> None:
-        """Unblock, finish and publish whatever can be, then withdraw what will run again."""
-        changed = True
-        while changed:
-            changed = False
-            for stage in self._planner.stages:
-                changed |= self._advance(stage)
-        self._withdraw()
-
-    def _advance(self, stage: Stage) -> bool:
-        if stage.tally.final:
-            return False
-        if stage.is_complete() and not stage.standings:
-            self._finish(stage)
-            return True
-        if stage.tally.status == "blocked" and self._is_unblocked(stage):
-            self._unblock(stage)
-            return True
-        return False
-
-    def _is_unblocked(self, stage: Stage) -> bool:
-        if not stage.upstream:
-            return stage.expanded
-        if self._planner.summary.ending:
-            return False
-        return all(self._planner.by_name[name].tally.final for name in stage.upstream)
-
-    def _unblock(self, stage: Stage) -> None:
-        tolerant = {after.stage for after in stage.spec.after if after.when == "finished"}
-        for name in stage.upstream:
-            if name not in tolerant and self._planner.by_name[name].tally.status != "succeeded":
-                stage.tally.status = "open"
-                self._pass_over(stage, f"stage {name} did not succeed")
-                return
-        if not stage.upstream:
-            self._decide(stage)
-            return
-        stage.tally.status = "expanding"
-        outputs = {name: self._planner.by_name[name].outputs() for name in stage.upstream}
-        self._planner.orders.append(Expand(stage.name, outputs, self._newest_before(stage)))
-
-    def _withdraw(self) -> None:
-        if self._planner.summary.ending:
-            return  # nothing will be started
-        known: Dict[str, bool] = {}
-        names = [
-            stage.name
-            for stage in self._planner.stages
-            if not stage.withdrawn and not stage.tally.final and self._will_run(stage, known)
-        ]
-        if not names:
-            return
-        for name in names:
-            self._planner.by_name[name].withdrawn = True
-        self._planner.write(Withdrawn(names))
-        self._planner.orders.append(Withdraw(tuple(names)))
-
-    def _will_run(self, stage: Stage, known: Dict[str, bool]) -> bool:
-        if stage.name not in known:
-            known[stage.name] = (
-                bool(stage.ready)
-                or any(not standing.kept for standing in stage.standings)
-                or any(
-                    self._will_run(self._planner.by_name[name], known) for name in stage.upstream
-                )
-            )
-        return known[stage.name]
-
-    def _finish(self, stage: Stage) -> None:
-        status = stage.status()
-        stage.tally.status = status
-        counts = {verdict.value: number for verdict, number in stage.tally.verdicts.items()}
-        self._planner.write(StageFinal(stage.name, status, counts))
-        self._planner.orders.append(Publish(stage.name, status))
-
-    # --- the end of the sitting ----------------------------------------------------------
-
-    def close_if_over(self) -> None:
-        """Publish the run if all of it is final; close the sitting if nothing can go on."""
-        planner = self._planner
-        if planner.done or not planner.is_idle:
-            return
-        if all(stage.tally.final for stage in planner.stages):
-            good = all(stage.tally.status == "succeeded" for stage in planner.stages)
-            status = "succeeded" if good else "failed"
-            planner.write(RunFinal(planner.run_id, status, planner.wall))
-            planner.orders.append(Publish(None, status))
-            planner.close(status)
-        elif planner.summary.ending:
-            planner.close("")
-        elif not self._can_go_on():
-            planner.end_early("selection", "only the selected units were asked for")
-            planner.close("")
-
-    def _can_go_on(self) -> bool:
-        waiting = [stage for stage in self._planner.stages if not stage.tally.final]
-        if any(stage.ready or stage.tally.status == "expanding" for stage in waiting):
-            return True
-        return self._planner.next_deadline() is not None
 
 
 def _prior(history: UnitHistory) -> Optional[Prior]:

@@ -220,7 +220,7 @@ class Attempts:
 
     def fill_slots(self) -> None:
         """Start what fits, later stages first: they finish what was begun."""
-        for stage in reversed(self._planner.stages):
+        for stage in self._planner.later_first:
             while stage.ready and stage.has_room() and self._try_start(stage, stage.ready[0]):
                 stage.ready.popleft()
 

@@ -155,11 +155,13 @@ class Expand(Struct, frozen=True, tag=True):
 
     `outputs` are the readings of the succeeded units of the stages before it, by stage, in unit
     order, each with its unit's id; a success older than the record `newest` will not be kept.
+    `moving`: units that its own follow may still run, so that any of its own may, too.
     """
 
     stage: str
     outputs: Dict[str, List[Tuple[str, Tuple[Reading, ...]]]] = {}
     newest: int = 0
+    moving: bool = False
 
 
 class Withdraw(Struct, frozen=True, tag=True, gc=False):

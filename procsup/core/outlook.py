@@ -7,7 +7,7 @@ from procsup.core.admission import Selector
 from procsup.core.events import Expanded, Standing
 from procsup.core.news import RUNS_AGAIN, said, stale_line
 from procsup.core.records import Begin, Closed, RunFinal
-from procsup.core.spec import RunSpec, upstream
+from procsup.core.spec import RunSpec, upstream, whole_upstream
 
 
 class Before(NamedTuple):
@@ -36,17 +36,23 @@ class Outlook(NamedTuple):
 def foresee(spec: RunSpec, expansions: Mapping[str, Expanded]) -> Dict[str, List[Standing]]:
     """Return each known stage's standings, with those undone that hang on units that will run."""
     foreseen: Dict[str, List[Standing]] = {}
-    restless: Set[str] = set()
-    for stage in in_order(spec):
-        expansion = expansions.get(stage)
-        moved = [name for name in upstream(spec.stage(stage)) if name in restless]
-        standings = list(expansion.standings) if expansion is not None else []
-        if moved and spec.stage(stage).keep != "always":
-            why = RUNS_AGAIN.format(moved[0])
-            standings = [Standing(False, why) if one.kept else one for one in standings]
-        foreseen[stage] = standings
-        if moved or any(not standing.kept for standing in standings):
-            restless.add(stage)
+    restless: Set[str] = set()  # stages and units that will run
+    for name in in_order(spec):
+        stage, expansion = spec.stage(name), expansions.get(name)
+        moved = [before for before in whole_upstream(stage) if before in restless]
+        seen: List[Standing] = []
+        for unit, standing in zip(expansion.units, expansion.standings) if expansion else ():
+            why = [*moved, *(before for before in unit.follows if before in restless)]
+            if why and standing.kept and stage.keep != "always":
+                seen.append(Standing(False, RUNS_AGAIN.format(why[0])))
+            else:
+                seen.append(standing)
+            if not seen[-1].kept:
+                restless.add(unit.id)
+        foreseen[name] = seen
+        unknown = expansion is None and any(before in restless for before in upstream(stage))
+        if moved or unknown or any(not standing.kept for standing in seen):
+            restless.add(name)
     return foreseen
 
 

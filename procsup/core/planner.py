@@ -2,7 +2,8 @@
 
 One `handle` per turn of the loop. It never acts and never asks the time; tests play histories
 of facts to it. What a unit goes through is drawn in ``states.py`` and happens in
-``attempts.py``; how stages begin and end is in ``admission.py``; here the facts meet them.
+``attempts.py``; how the units of a stage begin is in ``admission.py``, how stages come after
+each other in ``succession.py``; here the facts meet them.
 """
 
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
@@ -29,7 +30,9 @@ from procsup.core.records import Answer, Begin, Closed, End, Record
 from procsup.core.replay import History
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec
-from procsup.core.stages import Stage
+from procsup.core.stages import Stage, by_depth
+from procsup.core.states import Unit
+from procsup.core.succession import Succession
 from procsup.core.tally import Summary
 from procsup.core.text import plural
 
@@ -54,6 +57,7 @@ class Planner:
         self.summary = Summary([stage.name for stage in spec.stages])
         self.stages = [Stage(stage, self.summary.stages[stage.name]) for stage in spec.stages]
         self.by_name = {stage.name: stage for stage in self.stages}
+        self.later_first = list(reversed(by_depth(self.stages)))
         self.outcome: Optional[str] = None
         self.run_id = ""
         self.closing = ""  # why the sitting ended before the run was final
@@ -65,6 +69,7 @@ class Planner:
         self._unsettled: List[Tuple[int, Stage, End]] = []
         self.admission = Admission(self, history, selector)
         self.attempts = Attempts(self)
+        self._succession = Succession(self, self.admission)
 
     @property
     def done(self) -> bool:
@@ -91,10 +96,10 @@ class Planner:
             _HANDLERS[type(fact)](self, fact)
         self.attempts.record_spawned()
         self.attempts.meet_deadlines()
-        self.admission.settle_stages()
+        self._succession.settle_stages()
         if not self.summary.ending:
             self.attempts.fill_slots()
-        self.admission.close_if_over()
+        self._succession.close_if_over()
         return self._take_orders()
 
     def next_deadline(self) -> Optional[float]:
@@ -159,6 +164,10 @@ class Planner:
         self.write(Answer(fact.request, fact.verb, True, message))
 
     # --- for its hands -------------------------------------------------------------------
+
+    def unit(self, unit_id: str) -> Unit:
+        """Return a planned unit by its id; KeyError if there is none."""
+        return self.by_name[unit_id.partition("/")[0]].by_id[unit_id]
 
     def end_early(self, ending: str, reason: str) -> None:
         """Start nothing more in this sitting."""

@@ -69,7 +69,9 @@ class StageSpec(Struct, frozen=True):
     name: str
     after: Tuple[After, ...] = ()
     inputs_from: Optional[str] = None  # the stage whose outputs are this one's inputs
-    late: bool = False  # its units are only known once the stages before it are done
+    for_each: Tuple[str, ...] = ()  # stages whose units its own follow, one by one
+    unit_wise: bool = False  # each starts once those it follows succeeded, not when all are done
+    late: bool = False  # its units are only known once the stages before it are (done)
     list_files: Tuple[str, ...] = ()  # absolute: files with one parameter a line
     jobs: Optional[int] = None
     on_failure: Optional[OnFailure] = None
@@ -117,6 +119,7 @@ class UnitSpec(Struct, frozen=True):
     cpus: float = 1.0
     memory_bytes: Optional[int] = None
     lists: Dict[str, Tuple[str, ...]] = field(default_factory=dict)  # file to write first -> lines
+    follows: Tuple[str, ...] = ()  # ids of the units that must have succeeded (`for-each`)
 
 
 class CapacitySpec(Struct, frozen=True):
@@ -156,7 +159,12 @@ class RunSpec(Struct, frozen=True):
 
 
 def upstream(stage: StageSpec) -> List[str]:
-    """Return the names of the stages that this one waits for, each once."""
+    """Return the names of the stages before this one, each once."""
+    return list(dict.fromkeys([*whole_upstream(stage), *stage.for_each]))
+
+
+def whole_upstream(stage: StageSpec) -> List[str]:
+    """Return the names of the stages of which every unit is waited for, each once."""
     names = [after.stage for after in stage.after]
     if stage.inputs_from is not None and stage.inputs_from not in names:
         names.append(stage.inputs_from)

@@ -7,7 +7,7 @@ from procsup.core.events import Standing, UnitResult
 from procsup.core.manifest import StageCounts, count
 from procsup.core.outcome import Reading, Verdict
 from procsup.core.slots import Needs
-from procsup.core.spec import OnFailure, StageSpec, upstream
+from procsup.core.spec import OnFailure, StageSpec, upstream, whole_upstream
 from procsup.core.states import Unit
 from procsup.core.tally import StageTally
 
@@ -19,6 +19,8 @@ class Stage:
         self.spec = spec
         self.tally = tally
         self.upstream = upstream(spec)
+        self.whole_upstream = whole_upstream(spec)
+        self.newest_before = 0  # the newest end in a whole stage before it
         self.units: List[Unit] = []
         self.by_id: Dict[str, Unit] = {}
         self.ready: Deque[Unit] = deque()
@@ -45,6 +47,16 @@ class Stage:
         self.by_id = {unit.spec.id: unit for unit in units}
         self.undecided = len(units)
         self.tally.planned = len(units)
+
+    @property
+    def is_open(self) -> bool:
+        """Its units are known, and each is on its way or waits for those that it follows."""
+        return self.expanded and self.tally.status not in ("blocked", "expanding")
+
+    @property
+    def may_move(self) -> bool:
+        """Some unit of it has run in this sitting, or may."""
+        return self.undecided > 0 or self.tally.kept < len(self.units)
 
     def has_room(self) -> bool:
         """Tell whether the stage's own `jobs` allow one more live unit."""
@@ -103,6 +115,17 @@ class Stage:
             for unit in self.units
             if unit.ends and unit.ends[-1].verdict is Verdict.SUCCEEDED
         ]
+
+
+def by_depth(stages: List[Stage]) -> List[Stage]:
+    """Return the stages, each after all that come before it; in the file's order otherwise."""
+    depths: Dict[str, int] = {}
+    for _ in stages:  # as many rounds as the longest chain has stages, at most
+        for stage in stages:
+            depths[stage.name] = 1 + max(
+                [depths.get(name, 0) for name in stage.upstream], default=0
+            )
+    return sorted(stages, key=lambda stage: depths[stage.name])
 
 
 def fires(policy: OnFailure, unsuccessful: int, planned: int) -> bool:

@@ -13,7 +13,7 @@ from typing import List, NamedTuple, Optional, Tuple, Union
 
 from msgspec import Struct
 
-from procsup.core.events import Ended
+from procsup.core.events import Ended, Standing
 from procsup.core.outcome import AttemptId, Reading, StopReason, Verdict
 from procsup.core.records import End
 from procsup.core.slots import Placement
@@ -21,7 +21,13 @@ from procsup.core.spec import UnitSpec
 
 
 class Blocked(Struct, frozen=True, gc=False):
-    """The stages before its own are not done."""
+    """The stages before its own are not done, or `left` of the units that it follows.
+
+    `standing` is where it stood when its stage was opened, None before that.
+    """
+
+    left: int = 0
+    standing: Optional[Standing] = None
 
 
 class Waiting(Struct, frozen=True, gc=False):
@@ -87,6 +93,8 @@ class Unit:
     """A unit on its way: its spec, its state, its ends in this run."""
 
     __slots__ = (
+        "dependents",
+        "end_seq",
         "ends",
         "kept",
         "last_number",
@@ -108,6 +116,13 @@ class Unit:
         self.kept = False
         self.stale = False
         self.prior: Optional[Prior] = None
+        self.end_seq = 0  # number of the record since which its outputs are what they are
+        self.dependents: Optional[List[Unit]] = None  # blocked units that follow it
+
+    @property
+    def failed(self) -> bool:
+        """It has its verdict, and that is not success."""
+        return isinstance(self.state, Done) and self.state.verdict is not Verdict.SUCCEEDED
 
     @property
     def is_live(self) -> bool:

@@ -1,0 +1,144 @@
+"""How one stage comes after another: unblocked, withdrawn, published; and how a sitting ends."""
+
+from typing import TYPE_CHECKING, Dict, List
+
+from procsup.core.admission import Admission
+from procsup.core.events import Expand, Publish, Withdraw
+from procsup.core.records import RunFinal, StageFinal, Withdrawn
+from procsup.core.stages import Stage
+
+if TYPE_CHECKING:
+    from procsup.core.planner import Planner
+
+
+class Succession:
+    """The planner's hand for the order of stages; it works on the planner's own state."""
+
+    def __init__(self, planner: "Planner", admission: Admission) -> None:
+        self._planner = planner
+        self._admission = admission
+
+    # --- from stage to stage -------------------------------------------------------------
+
+    def settle_stages(self) -> None:
+        """Unblock, finish and publish whatever can be, then withdraw what will run again."""
+        changed = True
+        while changed:
+            changed = False
+            for stage in self._planner.stages:
+                changed |= self._advance(stage)
+        self._admission.record_kept()
+        self._withdraw()
+
+    def _advance(self, stage: Stage) -> bool:
+        if stage.tally.final:
+            return False
+        if stage.is_complete() and not stage.standings:
+            self._finish(stage)
+            return True
+        if stage.tally.status == "blocked" and self._is_unblocked(stage):
+            self._unblock(stage)
+            return True
+        return False
+
+    def _is_unblocked(self, stage: Stage) -> bool:
+        if not stage.upstream:
+            return stage.expanded
+        if self._planner.summary.ending:
+            return False
+        return all(
+            before.is_open if name in self._followed(stage) else before.tally.final
+            for name, before in ((name, self._planner.by_name[name]) for name in stage.upstream)
+        )
+
+    def _followed(self, stage: Stage) -> List[str]:
+        """Return the stages before it that need not be done before its first unit starts."""
+        if not stage.spec.unit_wise:
+            return []
+        return [name for name in stage.spec.for_each if name not in stage.whole_upstream]
+
+    def _unblock(self, stage: Stage) -> None:
+        bad = next((name for name in stage.upstream if not self._lets_on(name, stage)), None)
+        if bad is not None:
+            stage.tally.status = "open"
+            self._admission.pass_over(stage, f"stage {bad} did not succeed")
+            return
+        if not stage.upstream:
+            self._admission.decide(stage)
+            return
+        stage.tally.status = "expanding"
+        planner = self._planner
+        outputs = {name: planner.by_name[name].outputs() for name in stage.whole_upstream}
+        newest = self._admission.newest_before(stage)
+        moving = any(planner.by_name[name].may_move for name in stage.spec.for_each)
+        planner.orders.append(Expand(stage.name, outputs, newest, moving))
+
+    def _lets_on(self, name: str, stage: Stage) -> bool:
+        """Tell whether an earlier stage allows a later one to begin."""
+        before = self._planner.by_name[name]
+        if name not in stage.whole_upstream:
+            return not before.passed_over and not (before.tally.problem and not before.units)
+        tolerant = any(
+            after.stage == name and after.when == "finished" for after in stage.spec.after
+        )
+        return tolerant or before.tally.status == "succeeded"
+
+    def _withdraw(self) -> None:
+        if self._planner.summary.ending:
+            return  # nothing will be started
+        known: Dict[str, bool] = {}
+        names = [
+            stage.name
+            for stage in self._planner.stages
+            if not stage.withdrawn and not stage.tally.final and self._will_run(stage, known)
+        ]
+        if not names:
+            return
+        for name in names:
+            self._planner.by_name[name].withdrawn = True
+        self._planner.write(Withdrawn(names))
+        self._planner.orders.append(Withdraw(tuple(names)))
+
+    def _will_run(self, stage: Stage, known: Dict[str, bool]) -> bool:
+        if stage.name not in known:
+            known[stage.name] = (
+                bool(stage.ready)
+                or any(not standing.kept for standing in stage.standings)
+                or any(
+                    self._will_run(self._planner.by_name[name], known) for name in stage.upstream
+                )
+            )
+        return known[stage.name]
+
+    def _finish(self, stage: Stage) -> None:
+        self._admission.record_kept()
+        status = stage.status()
+        stage.tally.status = status
+        counts = {verdict.value: number for verdict, number in stage.tally.verdicts.items()}
+        self._planner.write(StageFinal(stage.name, status, counts))
+        self._planner.orders.append(Publish(stage.name, status))
+
+    # --- the end of the sitting ----------------------------------------------------------
+
+    def close_if_over(self) -> None:
+        """Publish the run if all of it is final; close the sitting if nothing can go on."""
+        planner = self._planner
+        if planner.done or not planner.is_idle:
+            return
+        if all(stage.tally.final for stage in planner.stages):
+            good = all(stage.tally.status == "succeeded" for stage in planner.stages)
+            status = "succeeded" if good else "failed"
+            planner.write(RunFinal(planner.run_id, status, planner.wall))
+            planner.orders.append(Publish(None, status))
+            planner.close(status)
+        elif planner.summary.ending:
+            planner.close("")
+        elif not self._can_go_on():
+            planner.end_early("selection", "only the selected units were asked for")
+            planner.close("")
+
+    def _can_go_on(self) -> bool:
+        waiting = [stage for stage in self._planner.stages if not stage.tally.final]
+        if any(stage.ready or stage.tally.status == "expanding" for stage in waiting):
+            return True
+        return self._planner.next_deadline() is not None
