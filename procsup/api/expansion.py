@@ -10,6 +10,7 @@ from procsup.core.replay import History
 from procsup.core.slots import Capacity, Needs, why_never
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream
 from procsup.engines import preflight
+from procsup.engines.promised import Promised
 from procsup.errors import RunFileError
 from procsup.host import readings
 from procsup.runfile.load import Loaded
@@ -38,6 +39,7 @@ class Expander:
         self._environment = environment
         self._fresh = fresh
         self._early: Mapping[str, Sequence[UnitSpec]] = {}
+        self._units: Dict[str, Sequence[UnitSpec]] = {}  # of the stages expanded so far
 
     def early(
         self, units: Mapping[str, Sequence[UnitSpec]], *, touch: bool = True
@@ -48,6 +50,7 @@ class Expander:
         they may make what it needs. With `touch` false nothing is written.
         """
         self._early = units
+        self._units.update(units)
         found = {name: self._look_early(name, touch=touch) for name in units}
         problems = [fact.problem for fact in found.values() if fact.problem]
         if problems:
@@ -85,9 +88,11 @@ class Expander:
                 units = self._loaded.expand(order.stage, self._capacity, order.outputs)
         except RunFileError as error:
             return Expanded(order.stage, problem=str(error))
+        self._units[order.stage] = units
         weighed = self._weigh(stage, units)
         pairs = zip(units, weighed.standings)
-        if all(self._stays(unit, standing, order.newest) for unit, standing in pairs):
+        stays = all(self._stays(unit, standing, order.newest) for unit, standing in pairs)
+        if stays and not order.moving:
             return weighed
         return self._checked(stage, weighed)
 
@@ -97,12 +102,22 @@ class Expander:
 
     def _checked(self, stage: StageSpec, weighed: Expanded, *, touch: bool = True) -> Expanded:
         """Look at what a stage needs in which something will be started."""
+        promised = Promised(self._units[name] for name in self._unit_wise_before(stage))
         problems, unfit = preflight.preflight(
-            self._spec, stage, weighed.units, self._environment, touch=touch
+            self._spec, stage, weighed.units, self._environment, promised=promised, touch=touch
         )
         if problems:
             return _refusal(stage.name, problems)
         return msgspec.structs.replace(weighed, unfit=unfit)
+
+    def _unit_wise_before(self, stage: StageSpec) -> List[str]:
+        """Return the stages that may still be at work when this one's first units start."""
+        if not stage.unit_wise:
+            return []
+        found = list(stage.for_each)
+        for name in found:  # grows while it is walked
+            found += [one for one in upstream(self._spec.stage(name)) if one not in found]
+        return [name for name in found if name in self._units]
 
     def _weigh(self, stage: StageSpec, units: Sequence[UnitSpec]) -> Expanded:
         program = preflight.programs(stage, units)

@@ -13,6 +13,7 @@ from procsup.core.spec import RunSpec, StageSpec, UnitSpec
 from procsup.core.text import plural, visible
 from procsup.engines.interpreters import ask, environment_of
 from procsup.engines.places import about_output_folders, about_run_directory, listed, more
+from procsup.engines.promised import NOTHING, Promised
 from procsup.host.system import find_program
 
 _ASKED_MOST = 16  # interpreters are asked in so many different folders and environments
@@ -35,21 +36,22 @@ def preflight(
     units: Sequence[UnitSpec],
     environment: Mapping[str, str],
     *,
+    promised: Promised = NOTHING,
     touch: bool = True,
 ) -> Tuple[List[str], Dict[str, str]]:
     """Look at everything these units need; return what refuses the stage, and the unfit units.
 
     Unfit (id -> reason) are units that miss inputs where `missing-inputs` is ``fail-unit``.
     Folders of outputs are made, but only if nothing else is wrong; with `touch` false nothing is
-    written at all. Never raises OSError.
+    written at all. What is `promised` by others need not be there yet. Never raises OSError.
     """
-    missing = _missing_files(units)
+    missing = _missing_files(units, promised)
     unfit = _unfit(units, missing) if spec.missing_inputs == "fail-unit" else {}
     fit = [unit for unit in units if unit.id not in unfit] if unfit else units
     problems = [
         *([] if unfit else _about_missing(missing, units)),
         *about_secrets(stage, environment),
-        *_about_programs(spec, stage, fit, environment),
+        *_about_programs(spec, stage, _to_be_asked(stage, fit, promised), environment),
         *(about_run_directory(spec) if touch else []),
     ]
     if touch and not problems:
@@ -81,10 +83,21 @@ def _needed(unit: UnitSpec) -> Iterable[str]:
         yield unit.stdin
 
 
-def _missing_files(units: Sequence[UnitSpec]) -> Dict[str, str]:
+def _to_be_asked(
+    stage: StageSpec, units: Sequence[UnitSpec], promised: Promised
+) -> Sequence[UnitSpec]:
+    """Return the units whose program and folder should be there by now."""
+    if not promised or not units:
+        return units
+    if stage.script is not None and stage.script in promised:
+        return []
+    return [unit for unit in units if unit.argv[0] not in promised and unit.cwd not in promised]
+
+
+def _missing_files(units: Sequence[UnitSpec], promised: Promised) -> Dict[str, str]:
     """Return the paths that are not there or cannot be read, and which of both."""
     paths = dict.fromkeys(path for unit in units for path in _needed(unit))
-    bad = [path for path in paths if not os.access(path, os.R_OK)]
+    bad = [path for path in paths if not os.access(path, os.R_OK) and path not in promised]
     return {path: "not readable" if os.path.exists(path) else "missing" for path in bad}
 
 

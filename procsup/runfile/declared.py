@@ -1,13 +1,13 @@
 """The files that a stage declares: inputs, depends and outputs, as templates and per unit."""
 
 import os
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple, Union
 
 from procsup.core.spec import OutputSpec
 from procsup.runfile.patterns import has_wildcards, read_glob
 from procsup.runfile.problems import Faults, KeyPath, Wrong, below, each, each_of, expected, show
 from procsup.runfile.scope import PATH, FileSet, Kind, Many, Scope
-from procsup.runfile.template import Files, Template
+from procsup.runfile.template import Files, Step, Template
 from procsup.runfile.values import Fields, filled, truth
 from procsup.runfile.walk import find, why_nothing
 
@@ -42,7 +42,8 @@ class Wanted(NamedTuple):
 
     def kind(self, *, file: bool) -> Kind:
         """Return what placeholders may ask of it."""
-        length = None if self.looks_at_files else len(self.items)
+        unknown = self.looks_at_files or any(item.template.alone for item in self.items)
+        length = None if unknown else len(self.items)
         if not self.is_table:
             return FileSet(None, length, file)
         names: Dict[str, Any] = {}
@@ -50,6 +51,14 @@ class Wanted(NamedTuple):
             many = item.in_list or item.is_glob
             names[str(item.name)] = Many(PATH) if many else PATH
         return FileSet(names, length, file)
+
+    def followed_kind(self) -> FileSet:
+        """Return what units that follow one with these outputs may ask of them."""
+        globs: Set[Step] = set()
+        for index, item in enumerate(self.items):
+            globs |= {str(item.name) if self.is_table else index} if item.is_glob else set()
+        names = {str(item.name): PATH for item in self.items} if self.is_table else None
+        return FileSet(dict(names) if names else None, len(self.items), globs=frozenset(globs))
 
 
 def read_wanted(value: Any) -> Wanted:
@@ -121,12 +130,12 @@ def _output(at: KeyPath, name: Optional[str], value: Any) -> Item:
     return item._replace(flags=flags)
 
 
-def check_wanted(wanted: Wanted, scope: Scope) -> None:
-    """Check the placeholders of declared paths."""
+def check_wanted(wanted: Wanted, scope: Scope, *, several: bool = False) -> None:
+    """Check the placeholders of declared paths; `several`: one in a list may stand for many."""
     faults = Faults()
     for item in wanted.items:
         with faults.below(*item.at):
-            scope.check(item.template)
+            scope.check(item.template, several=several and (item.in_list or item.name is None))
     faults.raise_if_any()
 
 
@@ -155,7 +164,7 @@ class Finder:
 
     def _paths(self, item: Item, values: Mapping[str, Any], *, empty_ok: bool) -> Tuple[str, ...]:
         if not item.is_glob:
-            return (rendered_path(item.template, values),)
+            return rendered_paths(item.template, values)
         glob = read_glob(item.template, values)
         if glob.source not in self._found:
             self._found[glob.source] = tuple(match.path for match in find(glob, self._folder))
@@ -171,6 +180,16 @@ def rendered_path(template: Template, values: Mapping[str, Any]) -> str:
     if not path.strip():
         raise Wrong(f"{show(template.source)} is an empty path for this unit")
     return path
+
+
+def rendered_paths(template: Template, values: Mapping[str, Any]) -> Tuple[str, ...]:
+    """Fill in paths, of which a placeholder that stands alone may give many."""
+    if template.alone is None:
+        return (rendered_path(template, values),)
+    paths = template.render_all(values)
+    if not all(path.strip() for path in paths):
+        raise Wrong(f"{show(template.source)} is an empty path for this unit")
+    return tuple(paths)
 
 
 def output_files(wanted: Wanted, values: Mapping[str, Any]) -> Files:

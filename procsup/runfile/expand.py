@@ -13,9 +13,11 @@ from procsup.runfile.axes import MAX_UNITS, Row, rows_of
 from procsup.runfile.command import Command, CommandMaker, Misplaced
 from procsup.runfile.declared import Finder, output_files, output_specs, rendered_path
 from procsup.runfile.fingerprint import Identity, fingerprint
+from procsup.runfile.following import Before, Group, Made
+from procsup.runfile.following import groups as group_units
 from procsup.runfile.problems import Problems, Wrong, expected
 from procsup.runfile.recipe import Recipe, Surroundings
-from procsup.runfile.template import Files, Template
+from procsup.runfile.template import Files, Followed, Template
 
 _T = TypeVar("_T")
 
@@ -24,6 +26,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._=-]+")
 _ENOUGH_PROBLEMS = 20
 _LONGEST_NAME = 80
 _NOTHING: Dict[str, Any] = {}  # one for all units
+_ALONE = Group("", {}, {})  # what a unit follows that follows none
 _LIST_FILE = "{inputs.file}"  # what a fingerprint sees of the path of a list
 
 
@@ -31,23 +34,28 @@ def expand(
     recipe: Recipe,
     around: Surroundings,
     capacity: Capacity,
-    inputs_from: Sequence[str],
+    before: Before,
     problems: Problems,
-) -> List[UnitSpec]:
-    """Return the units of a stage; problems are noted, and leave units out.
+) -> List[Tuple[UnitSpec, Made]]:
+    """Return the units of a stage, each also as those that follow it see it.
 
-    `inputs_from`: absolute paths of what the stage named by ``inputs.from`` has made.
+    Problems are noted, and leave units out.
     """
-    axes_rows = _rows(recipe, around, problems)
+    groups: List[Group] = [_ALONE]
+    with problems.below(recipe.place("for-each")):
+        if recipe.spec.for_each:
+            groups = group_units(recipe.spec.for_each, before.made)
+    axes_rows = _rows(recipe, around, len(groups), problems)
     if axes_rows is None:
         return []
-    maker = _Maker(recipe, around, capacity, inputs_from)
-    return list(_made(maker, product(*axes_rows), problems))
+    maker = _Maker(recipe, around, capacity, before.inputs_from)
+    return list(_made(maker, product(groups, product(*axes_rows)), problems))
 
 
-def _rows(recipe: Recipe, around: Surroundings, problems: Problems) -> Optional[List[List[Row]]]:
+def _rows(
+    recipe: Recipe, around: Surroundings, count: int, problems: Problems
+) -> Optional[List[List[Row]]]:
     rows: List[List[Row]] = []
-    count = 1
     for axis in recipe.axes:
         with problems.below(axis.at):
             rows.append(rows_of(axis, around.folder, empty_ok=recipe.empty_ok))
@@ -59,12 +67,14 @@ def _rows(recipe: Recipe, around: Surroundings, problems: Problems) -> Optional[
 
 
 def _made(
-    maker: "_Maker", combinations: Iterator[Tuple[Row, ...]], problems: Problems
-) -> Iterator[UnitSpec]:
+    maker: "_Maker", combinations: Iterator[Tuple[Group, Tuple[Row, ...]]], problems: Problems
+) -> Iterator[Tuple[UnitSpec, Made]]:
     failed = 0
-    for index, rows in enumerate(combinations):
-        merged = {name: value for row in rows for name, value in row.items()}
-        unit = maker.try_make(index, merged, problems)
+    for index, (group, rows) in enumerate(combinations):
+        merged = dict(group.row)
+        for row in rows:
+            merged.update(row)
+        unit = maker.try_make(index, merged, group, problems)
         failed += unit is None
         if unit is not None:
             yield unit
@@ -96,18 +106,22 @@ class _Maker:
         self._base = {**around.values, "scratch": SCRATCH}
         self._cwd = self._path(recipe.cwd, {}) if recipe.cwd.constant is not None else None
 
-    def try_make(self, index: int, row: Row, problems: Problems) -> Optional[UnitSpec]:
+    def try_make(
+        self, index: int, row: Row, group: Group, problems: Problems
+    ) -> Optional[Tuple[UnitSpec, Made]]:
         """Return one unit; None if its values do not fit the templates, which is noted."""
         try:
-            return self._make(index, row)
+            return self._make(index, row, group)
         except Misplaced as misplaced:
             problems.add_wrong(misplaced.at, misplaced.wrong)
             return None
 
-    def _make(self, index: int, row: Row) -> UnitSpec:
+    def _make(self, index: int, row: Row, group: Group) -> Tuple[UnitSpec, Made]:
         recipe = self._recipe
         values: Dict[str, Any] = {**self._base, **row, "index": index}
-        unit_id = self._at("id", lambda: self._id(row, values))
+        for name, made in group.units.items():
+            values[name] = Followed(made.outputs)
+        unit_id = self._at("id", lambda: self._id(row, values, group))
         cwd = self._cwd or self._at("cwd", lambda: self._path(recipe.cwd, values))
         values["inputs"] = inputs = self._inputs(values)
         values["depends"] = depends = self._wanted("depends", values)
@@ -120,7 +134,7 @@ class _Maker:
         real = self._real_values(values, cwd, list_path)
         command = shown if real is values else self._commands.render(real)
         stdin = streams.get("stdin")
-        return UnitSpec(
+        unit = UnitSpec(
             id=unit_id,
             stage=self._stage,
             index=index,
@@ -141,7 +155,9 @@ class _Maker:
                 self._at("memory", lambda: self._memory_bytes(values)) if recipe.memory else None
             ),
             lists={list_path: real["inputs"].paths} if list_path else _NOTHING,
+            follows=group.ids,
         )
+        return unit, Made(unit_id, unit_id[len(self._stage) + 1 :], row, outputs)
 
     def _at(self, key: str, make: Callable[[], _T]) -> _T:
         try:
@@ -151,15 +167,16 @@ class _Maker:
 
     # --- names and paths -----------------------------------------------------------------
 
-    def _id(self, row: Row, values: Mapping[str, Any]) -> str:
+    def _id(self, row: Row, values: Mapping[str, Any], group: Group) -> str:
         template = self._recipe.unit_id
         if template is not None:
             own = template.render(values)
             if not own.strip():
                 raise Wrong(f"`{template.source}` is empty for this unit")
-        elif self._in_id:
-            own = ",".join([f"{name}={v.written(row[name])}" for name in self._in_id])
         else:
+            parts = [f"{name}={v.written(row[name])}" for name in self._in_id]
+            own = ",".join([group.own, *parts] if group.own else parts)
+        if not own:
             return self._stage
         return f"{self._stage}/{_CONTROL.sub(_escaped, own)}"
 
@@ -238,6 +255,8 @@ class _Maker:
             inputs: Files = values["inputs"]
             changed["inputs"] = Files(inputs.paths, inputs.named, list_path)
             return changed
+        for name in self._recipe.spec.for_each:
+            changed[name] = values[name].mapped(self._absolute_text)
         for key in ("inputs", "depends", "outputs"):
             changed[key] = values[key].mapped(self._absolute_text, list_path)
         for name in self._recipe.path_names:

@@ -2,7 +2,7 @@
 
 from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set
 
-from procsup.core.spec import StageSpec, upstream
+from procsup.core.spec import StageSpec, upstream, whole_upstream
 
 
 def find_cycle(waits_for: Mapping[str, Sequence[str]]) -> Optional[List[str]]:
@@ -27,16 +27,29 @@ def find_cycle(waits_for: Mapping[str, Sequence[str]]) -> Optional[List[str]]:
 
 
 def all_upstream(stages: Iterable[StageSpec]) -> Dict[str, FrozenSet[str]]:
-    """Return, for each stage, every stage that is done before it starts. No cycles allowed."""
-    direct = {stage.name: upstream(stage) for stage in stages}
-    whole: Dict[str, FrozenSet[str]] = {}
-    for start in direct:
-        reached: Set[str] = set()
-        todo = list(direct[start])
-        while todo:
-            name = todo.pop()
-            if name not in reached:
-                reached.add(name)
-                todo += direct.get(name, [])
-        whole[start] = frozenset(reached)
-    return whole
+    """Return, for each stage, every stage that it hangs on. No cycles allowed."""
+    by_name = {stage.name: stage for stage in stages}
+    return {name: before(name, by_name) for name in by_name}
+
+
+def before(name: str, stages: Mapping[str, StageSpec]) -> FrozenSet[str]:
+    """Return every stage that this one hangs on, near or far. No cycles allowed."""
+    reached: Set[str] = set()
+    todo = upstream(stages[name])
+    while todo:
+        one = todo.pop()
+        if one not in reached:
+            reached.add(one)
+            todo += upstream(stages[one]) if one in stages else []
+    return frozenset(reached)
+
+
+def done_before(stage: StageSpec, stages: Mapping[str, StageSpec]) -> FrozenSet[str]:
+    """Return the stages of which every unit is done before any of this one starts."""
+    done: Set[str] = set()
+    whole = whole_upstream(stage) if stage.unit_wise else upstream(stage)
+    for name in whole:
+        done |= {name, *before(name, stages)}
+    for name in stage.for_each if stage.unit_wise else ():
+        done |= done_before(stages[name], stages)
+    return frozenset(done)

@@ -25,7 +25,6 @@ RUN_KEYS: Tuple[str, ...] = (
 )
 PROGRAM_KEYS: Tuple[str, ...] = ("module", "script", "command")
 LATER_KEYS: Tuple[str, ...] = (
-    "for-each",
     "zip",
     "exclude",
     "shell",
@@ -49,6 +48,7 @@ STAGE_KEYS: Tuple[str, ...] = (
     "stderr",
     "matrix",
     "units",
+    "for-each",
     "after",
     "id",
     "paths",

@@ -5,11 +5,12 @@ import os
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from procsup.core.outcome import Reading
+from procsup.core.outlook import in_order
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.host.names import path_key
 from procsup.runfile.expand import expand
-from procsup.runfile.graph import all_upstream
+from procsup.runfile.following import Before, Made
 from procsup.runfile.problems import KeyPath, Problems
 from procsup.runfile.reading import Source, read_source
 from procsup.runfile.recipe import Recipe, Surroundings
@@ -57,9 +58,10 @@ class Loaded:
         self.digest = source.digest
         self._source = source
         self._recipes = {recipe.spec.name: recipe for recipe in recipes}
+        self._followed = {name for stage in spec.stages for name in stage.for_each}
+        self._made: Dict[str, List[Made]] = {}  # units that others may follow
         self._around = around
-        upstream = all_upstream(spec.stages)
-        self._registry = Registry(spec.folder, spec.directory, upstream, source.path)
+        self._registry = Registry(spec, source.path)
         for recipe in recipes:
             self._registry.add_looks(recipe, around.values)
 
@@ -70,7 +72,12 @@ class Loaded:
     def expand_early(self, capacity: Capacity) -> Dict[str, List[UnitSpec]]:
         """Return the units of these stages; RunFileError has all problems of all of them."""
         problems = self._problems()
-        units = {name: self._expand(name, capacity, {}, problems) for name in self.early_stages()}
+        early = self.early_stages()
+        found: Dict[str, List[UnitSpec]] = {}
+        for name in in_order(self.spec):
+            if name in early:
+                found[name] = self._expand(name, capacity, {}, problems)
+        units = {name: found[name] for name in early}
         for name, made in units.items():
             self._registry.check_inputs(self._recipes[name], made, problems)
         problems.raise_if_any()
@@ -81,7 +88,8 @@ class Loaded:
     def expand(self, stage: str, capacity: Capacity, outputs: UpstreamOutputs) -> List[UnitSpec]:
         """Return the units of a stage whose upstream is done; RunFileError has all problems.
 
-        `outputs`: for each stage before it, the readings of the units that succeeded, in order.
+        `outputs`: for each stage before it, the readings of the units that succeeded, in order;
+        the stages whose units it follows have been expanded.
         """
         problems = self._problems()
         units = self._expand(stage, capacity, outputs, problems)
@@ -132,8 +140,12 @@ class Loaded:
         self, stage: str, capacity: Capacity, outputs: UpstreamOutputs, problems: Problems
     ) -> List[UnitSpec]:
         recipe = self._recipes[stage]
-        made = outputs.get(recipe.spec.inputs_from or "", ())
-        paths = [reading.path for _, readings in made for reading in readings]
-        units = expand(recipe, self._around, capacity, paths, problems)
+        of = outputs.get(recipe.spec.inputs_from or "", ())
+        paths = [reading.path for _, readings in of for reading in readings]
+        made = {name: self._made[name] for name in recipe.spec.for_each}
+        pairs = expand(recipe, self._around, capacity, Before(paths, made), problems)
+        if stage in self._followed:
+            self._made[stage] = [pair[1] for pair in pairs]
+        units = [pair[0] for pair in pairs]
         self._registry.add(recipe, units, problems)
         return units

@@ -6,6 +6,7 @@ from procsup.core.spec import StageSpec
 from procsup.runfile.axes import Axis
 from procsup.runfile.declared import Wanted
 from procsup.runfile.problems import KeyPath
+from procsup.runfile.scope import Kind
 from procsup.runfile.template import Template
 
 
@@ -33,6 +34,7 @@ class Recipe(NamedTuple):
     at: KeyPath
     places: Dict[str, KeyPath]
     axes: Tuple[Axis, ...]
+    kinds: Dict[str, Kind]  # of the parameters, those of followed units included
     path_names: FrozenSet[str]  # the parameters that are paths
     program: Program
     unit_id: Optional[Template]
@@ -49,6 +51,11 @@ class Recipe(NamedTuple):
     def place(self, key: str) -> KeyPath:
         """Return where a key of this stage stands (in it, or in `defaults`)."""
         return self.places.get(key, (*self.at, key))
+
+    def looks_at_files(self) -> bool:
+        """Tell whether only the file system knows its units or their inputs."""
+        looks = any(axis.looks_at_files for axis in self.axes)
+        return looks or self.inputs.looks_at_files or self.depends.looks_at_files
 
     def templates(self) -> List[Template]:
         """Return what argv and env are made from."""

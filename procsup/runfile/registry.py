@@ -9,7 +9,6 @@ import re
 import threading
 from typing import (
     Dict,
-    FrozenSet,
     Iterable,
     Iterator,
     List,
@@ -17,12 +16,14 @@ from typing import (
     NamedTuple,
     Optional,
     Pattern,
+    Set,
     Tuple,
 )
 
-from procsup.core.spec import OutputSpec, UnitSpec
+from procsup.core.spec import OutputSpec, RunSpec, UnitSpec
 from procsup.host.names import path_key
 from procsup.runfile.ambiguity import find_common_path
+from procsup.runfile.graph import all_upstream, done_before
 from procsup.runfile.patterns import Glob, Token, Wild, read_glob, tokens_of
 from procsup.runfile.problems import KeyPath, Problems
 from procsup.runfile.recipe import Recipe
@@ -53,12 +54,13 @@ class _Look(NamedTuple):
 class Registry:
     """The units and outputs of all stages that have been expanded."""
 
-    def __init__(
-        self, folder: str, directory: str, upstream: Mapping[str, FrozenSet[str]], file: str
-    ) -> None:
-        self._folder = folder
-        self._directory = directory
-        self._upstream = upstream
+    def __init__(self, spec: RunSpec, file: str) -> None:
+        self._folder = spec.folder
+        self._directory = spec.directory
+        self._upstream = all_upstream(spec.stages)
+        by_name = {stage.name: stage for stage in spec.stages}
+        self._done = {stage.name: done_before(stage, by_name) for stage in spec.stages}
+        self._follows: Dict[str, Tuple[str, ...]] = {}  # unit -> units that it follows
         self._file = file
         self._outputs: Dict[str, Dict[str, str]] = {}  # stage -> output -> unit
         self._declared: Dict[str, List[Tuple[OutputSpec, str]]] = {}  # folders and globs, likewise
@@ -90,6 +92,7 @@ class Registry:
         """Let go of all units: there will be no more to compare them with."""
         self._outputs.clear()
         self._declared.clear()
+        self._follows.clear()
 
     def add_looks(self, recipe: Recipe, values: Mapping[str, object]) -> None:
         """Note the globs of a stage that are the same for all its units."""
@@ -125,6 +128,8 @@ class Registry:
         self, recipe: Recipe, units: Iterable[UnitSpec], ids: Dict[str, UnitSpec]
     ) -> Iterator[Tuple[KeyPath, str]]:
         for unit in units:
+            if unit.follows:
+                self._follows[unit.id] = unit.follows
             first = ids.setdefault(unit.id, unit)
             if first is not unit:
                 yield recipe.place("id") if recipe.unit_id else recipe.at, _same_id(first, unit)
@@ -210,7 +215,8 @@ class Registry:
     def check_inputs(self, recipe: Recipe, units: Iterable[UnitSpec], problems: Problems) -> None:
         """Note inputs that another stage makes, which this one does not wait for."""
         with self._lock:
-            if set(self._outputs) - self._upstream[recipe.spec.name] - {recipe.spec.name}:
+            done = self._done[recipe.spec.name]
+            if set(self._outputs) - done - {recipe.spec.name}:
                 for problem in _first(self._made_elsewhere(recipe, units)):
                     problems.add(*problem)
 
@@ -220,16 +226,35 @@ class Registry:
         for unit in units:
             for key, paths in (("inputs", unit.inputs), ("depends", unit.depends)):
                 for path in paths:
-                    maker = self._maker_of(path, recipe.spec.name)
-                    if maker is not None:
-                        yield recipe.place(key), _not_waited_for(self._shown(path), maker)
+                    problem = self._why_too_early(path, unit)
+                    if problem:
+                        yield recipe.place(key), problem
 
-    def _maker_of(self, path: str, stage: str) -> Optional[str]:
+    def _why_too_early(self, path: str, unit: UnitSpec) -> str:
+        """Say which unit makes this path without being waited for; "" if there is none."""
         key = path_key(path)
         for other, outputs in self._outputs.items():
-            if other != stage and key in outputs and other not in self._upstream[stage]:
-                return other
-        return None
+            if other == unit.stage or key not in outputs or other in self._done[unit.stage]:
+                continue
+            if other not in self._upstream[unit.stage]:
+                return _not_waited_for(self._shown(path), other)
+            if outputs[key] not in self._before(unit):
+                return (
+                    f"{self._shown(path)} is made by the unit `{outputs[key]}`, which the unit"
+                    f' `{unit.id}` does not follow: wait for all with after = ["{other}"]'
+                )
+        return ""
+
+    def _before(self, unit: UnitSpec) -> Set[str]:
+        """Return the units that this one follows, near or far."""
+        found: Set[str] = set()
+        todo = list(unit.follows)
+        while todo:
+            one = todo.pop()
+            if one not in found:
+                found.add(one)
+                todo += self._follows.get(one, ())
+        return found
 
     def _early_looks(self, recipe: Recipe) -> Iterator[Tuple[KeyPath, str]]:
         """Compare the stage's globs with all outputs, and all globs with the stage's outputs."""

@@ -4,9 +4,10 @@ import datetime
 import os
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 
-from procsup.core.spec import CapacitySpec, OnFailure, RunSpec, StageSpec
+from procsup.core.spec import CapacitySpec, OnFailure, RunSpec, upstream
 from procsup.runfile import values as v
 from procsup.runfile.declared import path_text
+from procsup.runfile.following import named_in, settle
 from procsup.runfile.graph import find_cycle
 from procsup.runfile.keys import (
     LATER_KEYS,
@@ -188,16 +189,34 @@ class RunReader:
             at: KeyPath = ("stage",) if "stage" in self._data else ()
             self._problems.add(at, "expected at least one table [stage.NAME]")
             return []
-        context = Context(
-            Scope(self._kinds), self._values, self._absolute, tuple(stages), self._problems
-        )
-        recipes: List[Recipe] = []
-        for name, table in stages.items():
-            if self._is_stage(name, table):
-                recipe = read_stage(name, table, defaults, context)
-                recipes += [recipe] if recipe is not None else []
+        scope, names = Scope(self._kinds), tuple(stages)
+        found: Dict[str, Recipe] = {}
+        context = Context(scope, self._values, self._absolute, names, self._problems, found)
+        for name in self._followed_first(stages):
+            if self._is_stage(name, stages[name]):
+                recipe = read_stage(name, stages[name], defaults, context)
+                if recipe is not None:
+                    found[name] = recipe
+        recipes = [found[name] for name in stages if name in found]
         self._check_graph(recipes)
-        return recipes
+        return recipes if self._problems else settle(recipes, self._values, self._absolute)
+
+    def _followed_first(self, stages: Mapping[str, Any]) -> List[str]:
+        """Return the stages' names, each after those whose units its own follow."""
+        tables = {name: table for name, table in stages.items() if isinstance(table, dict)}
+        follows = {name: named_in(table) for name, table in tables.items()}
+        order: List[str] = []
+        left = list(stages)
+        while left:
+            ready = [n for n in left if not set(follows.get(n, ())) & set(left)]
+            if not ready:
+                cycle = find_cycle({name: [n for n in follows[name] if n in left] for name in left})
+                message = f"stages wait for each other in a circle: {' -> '.join(cycle or left)}"
+                self._problems.add(("stage", left[0], "for-each"), message)
+                return order
+            order += ready
+            left = [name for name in left if name not in ready]
+        return order
 
     def _defaults(self) -> Mapping[str, Any]:
         defaults = self._data.get("defaults", {})
@@ -222,11 +241,11 @@ class RunReader:
 
     def _check_graph(self, recipes: List[Recipe]) -> None:
         by_name = {recipe.spec.name: recipe for recipe in recipes}
-        waits_for = {name: _waits_for(recipe.spec) for name, recipe in by_name.items()}
+        waits_for = {name: upstream(recipe.spec) for name, recipe in by_name.items()}
         cycle = find_cycle(waits_for)
         if cycle is not None:
             places = by_name[cycle[0]]
-            key = "after" if "after" in places.places else "inputs"
+            key = next(key for key in ("after", "inputs", "for-each") if key in places.places)
             message = f"stages wait for each other in a circle: {' -> '.join(cycle)}"
             self._problems.add(places.place(key), message)
         for recipe in recipes:
@@ -234,11 +253,11 @@ class RunReader:
             if source is not None and not source.outputs.items:
                 message = f"the stage `{source.spec.name}` declares no outputs"
                 self._problems.add((*recipe.place("inputs"), "from"), message)
-
-
-def _waits_for(stage: StageSpec) -> List[str]:
-    names = [after.stage for after in stage.after]
-    return [*names, *([stage.inputs_from] if stage.inputs_from else [])]
+            if recipe.spec.inputs_from in recipe.spec.for_each:
+                name = recipe.spec.inputs_from
+                message = f"a unit here follows one of `{name}`, and this means the outputs of all"
+                cure = f'write inputs = ["{{{name}.outputs}}"] for those of its own'
+                self._problems.add((*recipe.place("inputs"), "from"), f"{message}: {cure}")
 
 
 def _run_name(value: Any) -> str:

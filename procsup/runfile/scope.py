@@ -1,6 +1,6 @@
 """Which placeholders are known where, and checks of templates against that, before any unit is."""
 
-from typing import Dict, Mapping, NamedTuple, Optional, Union
+from typing import Dict, FrozenSet, Mapping, NamedTuple, Optional, Union
 
 from procsup.runfile.problems import Faults, Wrong, did_you_mean, listing
 from procsup.runfile.template import PATH_PARTS, Field, Step, Template
@@ -25,9 +25,17 @@ class FileSet(NamedTuple):
     names: Optional[Dict[str, Union[Text, Many]]]
     length: Optional[int] = None
     file: bool = False  # `.file`: the paths, one a line
+    globs: FrozenSet[Step] = frozenset()  # those of which only the run will tell the paths
 
 
-Kind = Union[Text, Many, FileSet]
+class FollowedUnit(NamedTuple):
+    """A unit of this stage, which another one follows; its outputs, if it declares any."""
+
+    stage: str
+    outputs: Optional[FileSet]
+
+
+Kind = Union[Text, Many, FileSet, FollowedUnit]
 TEXT = Text()
 PATH = Text(path=True)
 
@@ -63,6 +71,11 @@ class Scope:
             kind = _step(field, kind, step)
         if field.spec.startswith("*"):
             raise Wrong(f"{field}: only the globs of a matrix capture")
+        if isinstance(kind, FollowedUnit):
+            raise Wrong(f"{field}: of a unit that is followed only its outputs are known, such as"
+                        f" {{{field.name}.outputs[0]}}")  # fmt: skip
+        if isinstance(kind, FileSet) and kind.globs:
+            raise Wrong(_of_glob(field))
         if not isinstance(kind, Text) and not several:
             raise Wrong(f"{field} is a list: it can only stand alone as an item of `args`")
 
@@ -75,6 +88,8 @@ class Scope:
 
 
 def _step(field: Field, kind: Kind, step: Step) -> Kind:
+    if isinstance(kind, FollowedUnit):
+        return _step_into_unit(field, kind, step)
     if isinstance(kind, FileSet):
         return _step_into_files(field, kind, step)
     if isinstance(kind, Many):
@@ -90,9 +105,28 @@ def _step(field: Field, kind: Kind, step: Step) -> Kind:
     return PATH if step == "parent" else TEXT
 
 
+def _step_into_unit(field: Field, kind: FollowedUnit, step: Step) -> Kind:
+    if step != "outputs":
+        hint = did_you_mean(str(step), ("outputs",))
+        raise Wrong(f"{field}: of a unit that is followed only its `outputs` are known{hint}")
+    if kind.outputs is None:
+        raise Wrong(f"{field}: the stage `{kind.stage}` declares no outputs")
+    return kind.outputs
+
+
+def _of_glob(field: Field) -> str:
+    return (
+        f"{field}: what a glob matches is known only when the unit is done: declare a folder"
+        " (a path with a / at its end), or take the outputs of all:"
+        f' inputs = {{ from = "{field.name}" }}'
+    )
+
+
 def _step_into_files(field: Field, kind: FileSet, step: Step) -> Kind:
     if kind.file and step == "file":
         return PATH
+    if step in kind.globs:
+        raise Wrong(_of_glob(field))
     if kind.names is None:
         if not isinstance(step, int):
             raise Wrong(

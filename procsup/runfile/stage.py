@@ -1,10 +1,11 @@
 """Reads one stage of the run file: its settings into a StageSpec, all else into a Recipe."""
 
-from typing import Any, Callable, Dict, FrozenSet, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 from msgspec.structs import replace
 
-from procsup.core.spec import After, StageSpec, upstream
+from procsup.core.spec import After, StageSpec
+from procsup.runfile import following
 from procsup.runfile import program as programs
 from procsup.runfile import values as v
 from procsup.runfile.axes import Axis, AxisReader
@@ -62,9 +63,16 @@ class _StageReader:
         self._context = context
 
     def read(self) -> Optional[Recipe]:
+        for_each = self._for_each()
+        known = self._context.recipes
+        if any(name not in known for name in for_each):
+            return None  # what is wrong with those stages is noted
+        return self._read([known[name] for name in for_each])
+
+    def _read(self, followed: Sequence[Recipe]) -> Optional[Recipe]:
         table = self._table
-        axes, kinds, path_names = self._parameters()
-        unit = self._context.scope.plus({**kinds, "index": TEXT}, _BEFORE_FILES)
+        axes, kinds = self._parameters(followed)
+        unit = self._unit_scope(followed, kinds)
         inputs_from = self._inputs_from()
         inputs = self._wanted("inputs", unit)
         depends = self._wanted("depends", unit)
@@ -73,31 +81,27 @@ class _StageReader:
         self._check("outputs", outputs, with_inputs)
         with_files = with_inputs.plus(*self._output_kinds(outputs))
         full = with_files.plus(*self._scratch_kind())
-        streams = self._streams(with_files)
-        env = read_env(table, full, self._context.problems)
-        looks = any(axis.looks_at_files for axis in axes)
-        looks = looks or inputs.looks_at_files or depends.looks_at_files
+        spec, program = self._program(full)
+        spec = self._settings(spec, inputs_from, tuple(one.spec.name for one in followed))
         rest: Dict[str, Any] = {
             "unit_id": table.take_template("id", unit, v.filled),
             "cwd": table.take_template("cwd", unit) or Template("."),
+            "env": read_env(table, full, self._context.problems),
+            "streams": self._streams(with_files),
             "cpus": self._amount("cpus", v.cpus, unit),
             "memory": self._amount("memory", v.memory_bytes, unit),
             "empty_ok": table.take("empty-ok", v.truth, False),
         }
-        spec, program = self._program(full)
-        spec = self._settings(spec, inputs_from)
         if program is None:
             return None
-        late = bool(upstream(spec)) and (looks or inputs_from is not None)
         return Recipe(
-            spec=replace(spec, late=late, list_files=self._list_files(axes)),
+            spec=replace(spec, list_files=self._list_files(axes)),
             at=table.at,
             places=table.places,
             axes=axes,
-            path_names=path_names,
+            kinds=kinds,
+            path_names=frozenset(n for n, kind in kinds.items() if kind in (PATH, Many(PATH))),
             program=program,
-            env=env,
-            streams=streams,
             inputs=inputs,
             depends=depends,
             outputs=outputs,
@@ -117,11 +121,31 @@ class _StageReader:
 
     # --- parameters ----------------------------------------------------------------------
 
-    def _parameters(self) -> Tuple[Tuple[Axis, ...], Dict[str, Kind], FrozenSet[str]]:
+    def _for_each(self) -> Tuple[str, ...]:
+        def read(value: Any) -> Tuple[str, ...]:
+            return following.stages_followed(value, self._stage)
+
+        return self._table.take("for-each", read, _NO_NAMES)
+
+    def _unit_scope(self, followed: Sequence[Recipe], kinds: Mapping[str, Kind]) -> Scope:
+        taken = {**self._context.scope.known, **kinds}
+        none: Dict[str, Kind] = {}
+        seen = self._table.take("for-each", lambda _: following.seen_units(followed, taken), none)
+        return self._context.scope.plus({**kinds, **seen, "index": TEXT}, _BEFORE_FILES)
+
+    def _parameters(self, followed: Sequence[Recipe]) -> Tuple[Tuple[Axis, ...], Dict[str, Kind]]:
         context = self._context
+        none: Dict[str, Kind] = {}
+        inherited = self._table.take("for-each", lambda _: following.inherited(followed), none)
         reader = AxisReader(context.scope, context.values, context.problems)
         axes = reader.read(self._table.values, self._table.places)
-        kinds = {name: kind for axis in axes for name, kind in axis.kinds.items()}
+        kinds = dict(inherited)
+        for axis in axes:
+            for name, kind in axis.kinds.items():
+                if name in inherited:
+                    message = f"the units that are followed have a parameter `{name}` already"
+                    context.problems.add(axis.at, message)
+                kinds[name] = kind
         for name in self._table.take("paths", v.texts, _NO_NAMES):
             if name in kinds:
                 kinds[name] = Many(PATH) if isinstance(kinds[name], Many) else PATH
@@ -129,8 +153,7 @@ class _StageReader:
                 known = f"it has {listing(kinds)}" if kinds else "it has none"
                 hint = did_you_mean(name, kinds)
                 self._table.note("paths", f"the stage has no parameter `{name}`{hint}: {known}")
-        paths = frozenset(name for name, kind in kinds.items() if kind in (PATH, Many(PATH)))
-        return axes, kinds, paths
+        return axes, kinds
 
     def _list_files(self, axes: Tuple[Axis, ...]) -> Tuple[str, ...]:
         absolute = self._context.absolute
@@ -164,11 +187,11 @@ class _StageReader:
         if key == "inputs" and self._is_from():
             return Wanted()
         wanted = self._table.take(key, read_wanted, Wanted())
-        self._check(key, wanted, scope)
+        self._check(key, wanted, scope, several=True)
         return wanted
 
-    def _check(self, key: str, wanted: Wanted, scope: Scope) -> None:
-        self._table.take(key, lambda _: check_wanted(wanted, scope), None)
+    def _check(self, key: str, wanted: Wanted, scope: Scope, *, several: bool = False) -> None:
+        self._table.take(key, lambda _: check_wanted(wanted, scope, several=several), None)
 
     def _input_kinds(
         self, inputs: Wanted, inputs_from: Optional[str], depends: Wanted
@@ -244,7 +267,9 @@ class _StageReader:
 
     # --- settings ------------------------------------------------------------------------
 
-    def _settings(self, spec: StageSpec, inputs_from: Optional[str]) -> StageSpec:
+    def _settings(
+        self, spec: StageSpec, inputs_from: Optional[str], for_each: Tuple[str, ...]
+    ) -> StageSpec:
         table = self._table
         changes = {
             field: table.take_fixed(key, convert, getattr(spec, field))
@@ -254,6 +279,7 @@ class _StageReader:
             spec,
             after=table.take("after", self._after, _NO_AFTERS),
             inputs_from=inputs_from,
+            for_each=for_each,
             secrets=read_secrets(table),
             pythonpath=table.take_fixed("pythonpath", self._folders, _NO_NAMES),
             stamp=table.take_fixed("stamp", self._path, None),

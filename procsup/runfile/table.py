@@ -4,7 +4,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tup
 
 from procsup.runfile.declared import path_text
 from procsup.runfile.problems import KeyPath, Problems, Wrong, each
-from procsup.runfile.recipe import Placed
+from procsup.runfile.recipe import Placed, Recipe
 from procsup.runfile.scope import Scope
 from procsup.runfile.template import Template
 
@@ -21,6 +21,7 @@ class Context(NamedTuple):
     absolute: Callable[[str], str]  # path as written -> absolute
     stage_names: Tuple[str, ...]
     problems: Problems
+    recipes: Dict[str, Recipe]  # of the stages that were read before
 
 
 class StageTable:

@@ -81,6 +81,25 @@ class Files:
         return Files(tuple(change(path) for path in self.paths), named, file)
 
 
+class Followed:
+    """A unit that another one follows, as placeholders see it: ``{stage.outputs.name}``."""
+
+    __slots__ = ("outputs",)
+
+    def __init__(self, outputs: Files) -> None:
+        self.outputs = outputs
+
+    def item(self, step: Step) -> Files:
+        """Return its outputs."""
+        if step != "outputs":
+            raise Wrong(f"there is no `{step}` here")
+        return self.outputs
+
+    def mapped(self, change: Callable[[str], str]) -> "Followed":
+        """Return the same with every path changed."""
+        return Followed(self.outputs.mapped(change, None))
+
+
 def _changed(
     value: Union[str, Tuple[str, ...]], change: Callable[[str], str]
 ) -> Union[str, Tuple[str, ...]]:
@@ -108,7 +127,7 @@ class Field(NamedTuple):
         """Look up what the placeholder stands for."""
         value = values[self.name]
         for step in self.steps:
-            if isinstance(value, Files):
+            if isinstance(value, (Files, Followed)):
                 value = value.item(step)
             elif isinstance(step, int):
                 value = _at(value, step)

@@ -80,7 +80,7 @@ KEYS = {
 LATER = {
     key: (f"{key} = 1", [f"3: stage.a.{key}: {NOT_YET}"])
     for key in (
-        *("for-each", "zip", "exclude", "shell", "gpus", "resources", "memory-limit", "stall"),
+        *("zip", "exclude", "shell", "gpus", "resources", "memory-limit", "stall"),
         "preload",
     )
 }

@@ -1,0 +1,46 @@
+"""What units that are still to run will make: nobody is to miss it before they have."""
+
+import os
+from fnmatch import fnmatchcase
+from typing import Iterable, List, Sequence, Set
+
+from procsup.core.spec import UnitSpec
+from procsup.host.names import path_key
+
+
+class Promised:
+    """The declared outputs of units; `path in promised` also of what lies in a folder of them."""
+
+    def __init__(self, stages: Iterable[Sequence[UnitSpec]] = ()) -> None:
+        self._files: Set[str] = set()
+        self._folders: Set[str] = set()
+        self._globs: List[str] = []
+        for units in stages:
+            for unit in units:
+                self._add(unit)
+
+    def _add(self, unit: UnitSpec) -> None:
+        for output in unit.outputs:
+            key = path_key(output.path.rstrip(os.sep))
+            if output.kind == "glob":
+                self._globs.append(key)
+            else:
+                (self._folders if output.kind == "folder" else self._files).add(key)
+        self._files.update(path_key(path) for path in (unit.stdout, unit.stderr) if path)
+
+    def __bool__(self) -> bool:
+        return bool(self._files or self._folders or self._globs)
+
+    def __contains__(self, path: str) -> bool:
+        key = path_key(path.rstrip(os.sep))
+        if key in self._files or any(fnmatchcase(key, glob) for glob in self._globs):
+            return True
+        while key not in self._folders:
+            above = os.path.dirname(key)
+            if above == key:
+                return False
+            key = above
+        return True
+
+
+NOTHING = Promised()
