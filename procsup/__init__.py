@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from procsup.api.library import load, read_manifest, run, wait_for
     from procsup.api.manifest import Manifest
+    from procsup.api.units import Unit, map, run_units
     from procsup.core.manifest import (
         AffinityRecord,
         AttemptRecord,
@@ -55,12 +56,15 @@ _HOMES = {
     "RunSpec": "core.spec",
     "RunUnfinished": "errors",
     "StageCounts": "core.manifest",
+    "Unit": "api.units",
     "UnitRecord": "core.manifest",
     "UsageError": "errors",
     "WaitTimeout": "errors",
     "load": "api.library",
+    "map": "api.units",
     "read_manifest": "api.library",
     "run": "api.library",
+    "run_units": "api.units",
     "wait_for": "api.library",
 }
 
@@ -79,12 +83,15 @@ __all__ = [
     "RunSpec",
     "RunUnfinished",
     "StageCounts",
+    "Unit",
     "UnitRecord",
     "UsageError",
     "WaitTimeout",
     "load",
+    "map",
     "read_manifest",
     "run",
+    "run_units",
     "wait_for",
 ]
 

@@ -8,6 +8,7 @@ from procsup.core.events import Standing
 from procsup.core.records import End
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.core.tally import Summary
+from procsup.runfile.plan import PlanText
 
 
 class Request(Struct, frozen=True):
@@ -15,6 +16,8 @@ class Request(Struct, frozen=True):
 
     `variables` are ``--var``; `directory` is where the run directory shall be (``--dir``);
     `only` holds selectors: a stage, a unit's id, a pattern over ids, or ``name=value``.
+    `plan`, if there is one, stands in for the run file. The run ends with the process of
+    `owner_pid`, which holds the other end of stdin.
     """
 
     file: str = "procsup.toml"
@@ -24,6 +27,8 @@ class Request(Struct, frozen=True):
     fresh: bool = False
     only: Tuple[str, ...] = ()
     engine: str = "local"
+    plan: Optional[PlanText] = None
+    owner_pid: Optional[int] = None
     durable: bool = True  # False: nothing is synced; for measuring what durability costs
 
 

@@ -4,32 +4,31 @@ import os
 import sys
 import time
 from contextlib import ExitStack
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Union
 
 from procsup import __version__
+from procsup.api.asked import Asked, read
 from procsup.api.expansion import Expander
 from procsup.api.past import Past, lost_ends
 from procsup.api.requests import DryRun, Ending, Opening, PlannedUnit, Request
-from procsup.api.selection import require_hits, selector_of
+from procsup.api.selection import selector_of
 from procsup.api.trimming import Trimmer
 from procsup.api.watching import Onlookers
-from procsup.core.events import Expanded, Fact, Inspect, Inspected
+from procsup.core.events import Expanded, Fact, Inspect, Inspected, Interrupted
 from procsup.core.outlook import first_line, foresee, notes, outlook
 from procsup.core.planner import Planner
 from procsup.core.records import JOURNAL_VERSION, Begin
-from procsup.core.slots import Capacity
-from procsup.core.spec import RunSpec, UnitSpec
+from procsup.core.spec import RunSpec
 from procsup.engines import outputs
 from procsup.engines.local import LocalEngine, Surroundings
 from procsup.engines.worker import SideWorker
-from procsup.errors import UsageError
 from procsup.host import guard, machine
 from procsup.host.interrupts import SignalInterrupts
 from procsup.host.leftovers import end_traced
 from procsup.host.sweep import end_leftovers
+from procsup.host.tie import Tie
 from procsup.interfaces import Publisher, Watcher
 from procsup.loop import World, carry_out, supervise
-from procsup.runfile.load import Loaded, load
 from procsup.store.control import ControlInbox
 from procsup.store.journal import JournalWriter
 from procsup.store.manifest import ManifestPublisher
@@ -45,16 +44,6 @@ class SystemClock:
 
     now = staticmethod(time.monotonic)
     wall = staticmethod(time.time)
-
-
-class _Asked(NamedTuple):
-    """What was asked, read and worked out, before anything is touched."""
-
-    request: Request
-    loaded: Loaded
-    spec: RunSpec
-    capacity: Capacity
-    units: Mapping[str, Sequence[UnitSpec]]
 
 
 class _Held(NamedTuple):
@@ -79,11 +68,17 @@ class Bell:
 
 
 class Calls:
-    """Signals, the guard's death and control files: everything that people want of a run."""
+    """Signals, the guard's death and control files: everything that people want of a run.
 
-    def __init__(self, signals: SignalInterrupts, inbox: ControlInbox) -> None:
+    Also that the program which the run belongs to is gone, if it belongs to one.
+    """
+
+    def __init__(
+        self, signals: SignalInterrupts, inbox: ControlInbox, owner: Optional[Tie] = None
+    ) -> None:
         self._signals = signals
         self._inbox = inbox
+        self._owner = owner
 
     def next_look(self) -> Optional[float]:
         """When the control folder is looked at next (monotonic)."""
@@ -91,7 +86,11 @@ class Calls:
 
     def drain(self) -> List[Fact]:
         """Return what came."""
-        return [*self._signals.drain(), *self._inbox.drain()]
+        facts = [*self._signals.drain(), *self._inbox.drain()]
+        if self._owner is not None and self._owner.is_broken:
+            self._owner = None
+            facts.append(Interrupted(None, "the program that started the run has ended"))
+        return facts
 
 
 def bring_to_completion(
@@ -108,7 +107,7 @@ def bring_to_completion(
     Raises RunFileError or UsageError (nothing was started), RunBusy if a live run holds the
     directory, RecordError if records cannot be written: then every tree was ended first.
     """
-    asked = _read(request)
+    asked = read(request)
     with ExitStack() as stack:
         held = _hold(stack, asked)
         bell = Bell()
@@ -123,6 +122,7 @@ def bring_to_completion(
         expander = _expander(asked, held.past)
         early = expander.early(asked.units)
         opening = _opening(asked, held, planner, early)
+        asked.keep_plan()
         held.sitting.begin(held.begin.sitting, held.begin.run_id, [s.name for s in planner.stages])
         onlookers = Onlookers(watchers(opening), lambda: on_ready(opening) if on_ready else None)
         stack.callback(onlookers.close)
@@ -137,7 +137,7 @@ def dry_run(request: Request) -> DryRun:
 
     Raises RunFileError with everything that is wrong.
     """
-    asked = _read(request)
+    asked = read(request)
     past = Past(RunDir(asked.spec.directory), asked.spec)
     past.refuse_other_file(asked.spec)
     past.extend([_begin(asked, past)], past.history.last_seq)
@@ -154,27 +154,7 @@ def dry_run(request: Request) -> DryRun:
     return DryRun(asked.spec, stages, lines)
 
 
-def _read(request: Request) -> _Asked:
-    if request.engine != "local":
-        raise UsageError(f"engine {request.engine!r} is not there yet; this version has: local")
-    loaded = load(
-        request.file,
-        variables=request.variables,
-        directory=request.directory,
-        jobs=request.jobs,
-    )
-    wanted = loaded.spec.capacity
-    capacity = machine.capacity(
-        cpus=wanted.cpus, memory_bytes=wanted.memory_bytes, jobs=loaded.spec.jobs
-    )
-    units = loaded.expand_early(capacity)
-    stages = [stage.name for stage in loaded.spec.stages]
-    late = [name for name in stages if name not in units]
-    require_hits(request.only, stages, late, (unit for some in units.values() for unit in some))
-    return _Asked(request, loaded, loaded.spec, capacity, units)
-
-
-def _hold(stack: ExitStack, asked: _Asked) -> _Held:
+def _hold(stack: ExitStack, asked: Asked) -> _Held:
     """Take the run directory, end what a dead sitting left alive, and read the journal."""
     rundir = RunDir(asked.spec.directory)
     rundir.create(asked.spec.share)
@@ -204,7 +184,7 @@ def _end_leftovers(sitting: Sitting, past: Past) -> None:
     sitting.take_units_lock(sweep, timeout_s=_LEFTOVERS_END_S)
 
 
-def _begin(asked: _Asked, past: Past) -> Begin:
+def _begin(asked: Asked, past: Past) -> Begin:
     whole_fresh = asked.request.fresh and not asked.request.only
     resumed = not past.finished and not whole_fresh
     run_id = past.history.run_id if resumed else None
@@ -231,7 +211,7 @@ def _new_id() -> str:
     return f"{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(4).hex()}"
 
 
-def _expander(asked: _Asked, past: Past) -> Expander:
+def _expander(asked: Asked, past: Past) -> Expander:
     return Expander(
         asked.loaded,
         asked.capacity,
@@ -241,9 +221,7 @@ def _expander(asked: _Asked, past: Past) -> Expander:
     )
 
 
-def _opening(
-    asked: _Asked, held: _Held, planner: Planner, early: Mapping[str, Expanded]
-) -> Opening:
+def _opening(asked: Asked, held: _Held, planner: Planner, early: Mapping[str, Expanded]) -> Opening:
     seen = outlook(asked.spec, early, selector_of(asked.request.only))
     lines = [*held.past.remarks(), *notes(seen, asked.spec)]
     return Opening(
@@ -259,7 +237,7 @@ def _opening(
 
 def _world(
     stack: ExitStack,
-    asked: _Asked,
+    asked: Asked,
     held: _Held,
     expander: Expander,
     onlookers: Onlookers,
@@ -299,8 +277,13 @@ def _world(
     )
     if asked.spec.keep_logs == "failed":
         publisher = Trimmer(publisher, held.rundir)
-    calls = Calls(signals, ControlInbox(held.rundir, held.begin.sitting))
+    calls = Calls(signals, ControlInbox(held.rundir, held.begin.sitting), _tie(asked, engine))
     return World(engine, journal, worker, publisher, calls, onlookers, SystemClock())
+
+
+def _tie(asked: Asked, engine: LocalEngine) -> Optional[Tie]:
+    owner = asked.request.owner_pid
+    return None if owner is None else Tie(owner, on_broken=engine.wake)
 
 
 def _inspector(spec: RunSpec, engine: LocalEngine) -> Callable[[Inspect], Inspected]:
@@ -314,7 +297,7 @@ def _inspector(spec: RunSpec, engine: LocalEngine) -> Callable[[Inspect], Inspec
     return inspect
 
 
-def _engine(stack: ExitStack, asked: _Asked, held: _Held) -> LocalEngine:
+def _engine(stack: ExitStack, asked: Asked, held: _Held) -> LocalEngine:
     fd = held.sitting.units_lock.fd
     surroundings = Surroundings(
         run_id=held.begin.run_id,

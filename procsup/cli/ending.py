@@ -18,7 +18,7 @@ INTERNAL = ProcsupError.exit_code
 def carry_out(arguments: Sequence[str]) -> int:
     """Carry out a command line; every exception becomes a message and its exit code."""
     arguments = list(arguments) or ["--help"]
-    as_json = wants_json(arguments)
+    as_json, said_here = wants_json(arguments), not is_heard_elsewhere(arguments)
     try:
         # Not `cli.main`: its own treatment of broken pipes would end a run's verb with exit 1.
         with cli.make_context("procsup", list(arguments)) as context:
@@ -27,20 +27,25 @@ def carry_out(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        return _fail(UsageError(_usage(error)), as_json=as_json)
+        return _fail(UsageError(_usage(error)), as_json=as_json, said_here=said_here)
     except (click.Abort, KeyboardInterrupt):
         return die_by_interrupt()
     except (ReaderGone, BrokenPipeError):
         give_up_stdout()
         return 0
     except ProcsupError as error:
-        return _fail(error, as_json=as_json)
+        return _fail(error, as_json=as_json, said_here=said_here)
     except OSError as error:
         _show_trace()
         return _fail(RecordError(_said_by_system(error)), as_json=as_json)
     except Exception as error:  # noqa: BLE001  the last wall: a user never meets a bare traceback
         _show_trace()
         return _fail(ProcsupError(_internal(error)), as_json=as_json)
+
+
+def is_heard_elsewhere(arguments: Sequence[str]) -> bool:
+    """Whether a program started us (`procsup.run`): it raises what went wrong, as an exception."""
+    return any(argument.startswith("--owner=") for argument in arguments[1:2])
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
@@ -58,8 +63,9 @@ def die_by_interrupt() -> int:
     return 128 + 2
 
 
-def _fail(error: ProcsupError, *, as_json: bool) -> int:
-    say(*_message(error))
+def _fail(error: ProcsupError, *, as_json: bool, said_here: bool = True) -> int:
+    if said_here:
+        say(*_message(error))
     if as_json:
         _pay_error(error)
     return error.exit_code

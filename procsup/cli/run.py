@@ -99,9 +99,14 @@ def _variables(
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing unless something goes wrong.")
 @json_option("Print one object about the end on stdout.")
 @click.option("--announce", is_flag=True, hidden=True)
-def command(dry_run: bool, detach: bool, announce: bool, **given: Any) -> int:
+@click.option("--owner", type=int, hidden=True, help="The process that holds our stdin.")
+def command(dry_run: bool, detach: bool, announce: bool, owner: Optional[int], **given: Any) -> int:
     """Take the command line apart and go one of the three ways."""
     options = Options(**given)
+    if owner is not None:
+        from procsup.cli.hosted import run_for
+
+        return run_for(owner, options, announce=announce)
     if dry_run and detach:
         raise click.UsageError("--dry-run starts nothing that could be detached: leave one out")
     if dry_run:
@@ -112,7 +117,7 @@ def command(dry_run: bool, detach: bool, announce: bool, **given: Any) -> int:
         from procsup.cli.detached import start
 
         return start(options)
-    return bring_to_completion(options, announce=announce)
+    return bring_to_completion(options, request_of(options), announce=announce)
 
 
 def request_of(options: Options) -> Request:
@@ -128,7 +133,7 @@ def request_of(options: Options) -> Request:
     )
 
 
-def bring_to_completion(options: Options, *, announce: bool) -> int:
+def bring_to_completion(options: Options, request: Request, *, announce: bool = False) -> int:
     """Run here, in this process; return the exit code, or die by the signal that ended the run."""
     from procsup.api import sitting
     from procsup.cli.detached import announce_ready
@@ -143,7 +148,7 @@ def bring_to_completion(options: Options, *, announce: bool) -> int:
         return watcher_for("none" if options.quiet else options.progress, opening.summary)
 
     ending = sitting.bring_to_completion(
-        request_of(options), watchers=open_watcher, on_ready=announce_ready if announce else None
+        request, watchers=open_watcher, on_ready=announce_ready if announce else None
     )
     code = _exit_code(ending)
     try:
@@ -181,13 +186,17 @@ def _last_words(opening: Opening, ending: Ending, options: Options, took_s: floa
         manifest_path=None if path is None else path_from_here(path),
         took_s=took_s,
     )
-    return ending_lines(close, Commands(_again(options), visible(word_for(ending.directory))))
+    return ending_lines(
+        close, Commands(_again(options, opening), visible(word_for(ending.directory)))
+    )
 
 
-def _again(options: Options) -> str:
+def _again(options: Options, opening: Opening) -> str:
     """Return what stands behind `procsup run` to go on with this run."""
     from shlex import quote
 
+    if options.file == "-":  # a plan that came by stdin, and is in the run directory now
+        return visible(quote(path_from_here(opening.spec.file or "")))
     words = [] if options.file == "procsup.toml" else [options.file]
     words += [f"--var={name}={value}" for name, value in options.variables.items()]
     if options.directory is not None:

@@ -7,7 +7,7 @@ from procsup.runfile.problems import Problems, Wrong, each, each_of, expected, l
 from procsup.runfile.recipe import Placed
 from procsup.runfile.scope import Scope
 from procsup.runfile.table import StageTable
-from procsup.runfile.template import Template
+from procsup.runfile.template import Template, literal
 
 
 def read_env(table: StageTable, scope: Scope, problems: Problems) -> Dict[str, Placed]:
@@ -22,6 +22,11 @@ def read_env(table: StageTable, scope: Scope, problems: Problems) -> Dict[str, P
     if both:
         table.note("secrets", f"{listing(both)} stands in `env` too: secrets are never recorded")
     return env
+
+
+def fixed_env(value: Any) -> Dict[str, str]:
+    """Read the environment of a unit that is written out: nothing in it is a placeholder."""
+    return {name: one.render({}) for name, one in _entries(literal(value), Scope({}))}
 
 
 def read_secrets(table: StageTable) -> Tuple[str, ...]:

@@ -48,6 +48,15 @@ PATH_PARTS: Dict[str, Callable[[str], str]] = {
 }
 
 
+def literal(value: Any) -> Any:
+    """Return plain data in which every brace of a text stands for itself."""
+    if isinstance(value, str):
+        return value.replace("{", "{{").replace("}", "}}")
+    if isinstance(value, dict):
+        return {key: literal(item) for key, item in value.items()}
+    return [literal(item) for item in value] if isinstance(value, list) else value
+
+
 class Files:
     """The paths of a unit's inputs or outputs, as placeholders see them."""
 

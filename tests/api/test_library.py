@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import procsup
-from procsup.api import library
+from procsup.api import invocation
 from procsup.host.attached import Finished
 from tests.support.sittings import Supervised, result
 
@@ -32,13 +32,13 @@ def started(monkeypatch, tmp_path):
     class Starter:
         finished = None
 
-        def __call__(self, arguments):
+        def __call__(self, arguments, feed=None, *, leash=None):
             calls.append(arguments)
             return self.finished
 
     starter = Starter()
     starter.calls = calls
-    monkeypatch.setattr(library, "run_attached", starter)
+    monkeypatch.setattr(invocation, "run_attached", starter)
     return starter
 
 
@@ -61,8 +61,8 @@ def test_every_public_name_is_there_and_no_other():
     for name in procsup.__all__:
         assert getattr(procsup, name).__name__ == name
     assert set(procsup.__all__) < set(dir(procsup))
-    with pytest.raises(AttributeError, match="no attribute 'start'"):
-        procsup.start  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'begin'"):
+        procsup.begin  # noqa: B018
 
 
 # --- read_manifest, wait_for ---------------------------------------------------------------

@@ -1,0 +1,67 @@
+"""What was asked of a sitting, read and worked out before anything is touched."""
+
+import os
+from typing import Mapping, NamedTuple, Sequence
+
+from procsup.api.requests import Request
+from procsup.api.selection import require_hits
+from procsup.core.slots import Capacity
+from procsup.core.spec import RunSpec, UnitSpec
+from procsup.errors import RecordError, UsageError
+from procsup.host import machine
+from procsup.host.files import reason, write_atomically
+from procsup.runfile.load import Loaded, load
+from procsup.runfile.plan import PLAN_FILE, LoadedPlan, load_plan, read_file
+
+
+class Asked(NamedTuple):
+    """What was asked; `units` are those that can be known now, by stage."""
+
+    request: Request
+    loaded: Loaded
+    spec: RunSpec
+    capacity: Capacity
+    units: Mapping[str, Sequence[UnitSpec]]
+
+    def keep_plan(self) -> None:
+        """Write a plan that came from a program into the run directory, which is held.
+
+        From there it is read again by a resume. RecordError if it cannot be written.
+        """
+        if self.request.plan is None or not isinstance(self.loaded, LoadedPlan):
+            return
+        path = os.path.join(self.spec.directory, PLAN_FILE)
+        try:
+            write_atomically(path, self.loaded.text.lines())
+        except OSError as error:
+            raise RecordError(f"{path} cannot be written: {reason(error)}") from error
+
+
+def read(request: Request) -> Asked:
+    """Read what is asked for; RunFileError and UsageError have all that is wrong with it."""
+    if request.engine != "local":
+        raise UsageError(f"engine {request.engine!r} is not there yet; this version has: local")
+    loaded = load_source(request)
+    wanted = loaded.spec.capacity
+    capacity = machine.capacity(
+        cpus=wanted.cpus, memory_bytes=wanted.memory_bytes, jobs=loaded.spec.jobs
+    )
+    units = loaded.expand_early(capacity)
+    stages = [stage.name for stage in loaded.spec.stages]
+    late = [name for name in stages if name not in units]
+    require_hits(request.only, stages, late, (unit for some in units.values() for unit in some))
+    return Asked(request, loaded, loaded.spec, capacity, units)
+
+
+def load_source(request: Request) -> Loaded:
+    """Load what a request names: a plan, the plan that a run directory holds, or a run file."""
+    if request.plan is not None:
+        return load_plan(request.plan, directory=request.directory, jobs=request.jobs)
+    if os.path.basename(request.file) == PLAN_FILE:
+        return load_plan(read_file(request.file), jobs=request.jobs, path=request.file)
+    return load(
+        request.file,
+        variables=request.variables,
+        directory=request.directory,
+        jobs=request.jobs,
+    )

@@ -1,0 +1,94 @@
+"""How the library starts a run: the command line of the other process, and what it is fed."""
+
+import os
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+
+from procsup.api.answers import manifest_of
+from procsup.api.manifest import Manifest
+from procsup.core.spec import RunSpec
+from procsup.errors import UsageError
+from procsup.host.attached import Feed, Leash, run_attached
+from procsup.host.files import AnyPath
+from procsup.runfile.load import load as load_file
+from procsup.runfile.plan import PLAN_FILE
+
+SpecOrFile = Union[AnyPath, RunSpec]
+
+
+class Invocation(NamedTuple):
+    """A run to be started: what stands on the command line, and the plan if there is one."""
+
+    arguments: List[str]
+    feed: Optional[Feed] = None
+    check: bool = True
+
+    def carry_out(self, leash: Optional[Leash] = None) -> Manifest:
+        """Run it to its end; errors as `procsup.run` has them."""
+        finished = run_attached(self.arguments, self.feed, leash=leash)
+        return manifest_of(finished, check=self.check)
+
+
+class Wishes(NamedTuple):
+    """What may be said of a run beside its file."""
+
+    vars: Optional[Mapping[str, Any]] = None
+    jobs: Optional[int] = None
+    only: Sequence[str] = ()
+    fresh: bool = False
+    dir: Optional[AnyPath] = None
+    engine: str = "local"
+
+
+def file_words(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, List[str]]:
+    """Return a run file and the options that go with it.
+
+    What is wrong with the file is told now: RunFileError has all of it. A RunSpec stands for its
+    file, with the variables and the place that it was loaded with.
+    """
+    only = wishes.only
+    if isinstance(only, str):
+        raise UsageError(f"only={only!r}: expected a list of selectors, such as [{only!r}]")
+    file, given, directory = resolved(spec_or_file, wishes)
+    words = [f"--engine={wishes.engine}"]
+    words += [f"--var={name}={value}" for name, value in given.items()]
+    words += [f"--only={selector}" for selector in only]
+    words += [] if wishes.jobs is None else [f"--jobs={wishes.jobs}"]
+    words += [] if directory is None else [f"--dir={directory}"]
+    words += ["--fresh"] if wishes.fresh else []
+    return file, words
+
+
+def resolved(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, Dict[str, str], Optional[str]]:
+    """Return the file, the variables to be given and the parent of the run directory."""
+    given = texts(wishes.vars)
+    directory = None if wishes.dir is None else os.fspath(wishes.dir)
+    if not isinstance(spec_or_file, RunSpec):
+        file = os.fspath(spec_or_file)
+        if os.path.basename(file) != PLAN_FILE:
+            load_file(file, variables=given)
+        return file, given, directory
+    if spec_or_file.file is None:
+        raise UsageError("this RunSpec was not loaded from a run file: give the file")
+    file = spec_or_file.file
+    own = load_file(file, variables=given).spec
+    for name, value in spec_or_file.variables.items():
+        if own.variables.get(name) != value and name not in given:
+            given[name] = text_of(value)
+    return file, given, directory or os.path.dirname(spec_or_file.directory)
+
+
+def texts(vars: Optional[Mapping[str, Any]]) -> Dict[str, str]:
+    """Return variables as ``--var`` has them."""
+    return {str(name): text_of(value) for name, value in (vars or {}).items()}
+
+
+def text_of(value: Any) -> str:
+    """Write a value as a run file's placeholder shows it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+
+
+def progress_words(progress: str) -> List[str]:
+    """Return the options for what is shown on stderr meanwhile."""
+    return [f"--progress={progress}", *(["--quiet"] if progress == "none" else [])]

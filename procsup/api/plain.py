@@ -1,0 +1,75 @@
+"""What a program hands over, as plain data: texts, numbers, lists and tables."""
+
+import os
+from numbers import Integral, Real
+from typing import Any, List, Mapping
+
+from procsup.errors import UsageError
+
+
+def plain(value: Any, where: str, *, paths: bool = False) -> Any:
+    """Return plain data; UsageError, with the place, for what is none.
+
+    `paths`: the texts are paths, which have ``/`` in records on every system.
+    """
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, (bytes, os.PathLike)):
+        path = os.fsdecode(value)
+        return path.replace(os.sep, "/") if paths else path
+    if isinstance(value, Mapping):
+        return {
+            _name(key, where): plain(item, f"{where}.{key}", paths=paths)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [plain(item, f"{where}[{at}]", paths=paths) for at, item in enumerate(value)]
+    if isinstance(value, (set, frozenset)):
+        raise UsageError(f"{where}: a set has no order: expected a list")
+    return _number(value, where)
+
+
+def _number(value: Any, where: str) -> Any:
+    """Return a number as Python has it: arrays' numbers are numbers, too."""
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    raise UsageError(
+        f"{where}: expected text, a path, a number, a list or a table, not {_shown(value)}"
+    )
+
+
+def _name(key: Any, where: str) -> str:
+    if not isinstance(key, str):
+        raise UsageError(f"{where}: expected texts as names, not {_shown(key)}")
+    return key
+
+
+def arguments(values: Any, where: str) -> List[str]:
+    """Return a command line as texts; UsageError if it is none."""
+    if isinstance(values, (str, bytes, os.PathLike)):
+        raise UsageError(f"{where}: expected a list of arguments, such as [{_shown(values)}]")
+    try:
+        items = list(values)
+    except TypeError:
+        raise UsageError(f"{where}: expected a list of arguments, not {_shown(values)}") from None
+    return [argument(item, f"{where}[{at}]") for at, item in enumerate(items)]
+
+
+def argument(value: Any, where: str) -> str:
+    """Return one argument as text: numbers as Python writes them, truth as ``true``, ``false``."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (bytes, os.PathLike)):
+        return os.fsdecode(value)
+    if isinstance(value, Real):
+        return str(value)
+    raise UsageError(f"{where}: expected text, a path or a number, not {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:56]} ..."

@@ -1,0 +1,24 @@
+"""`procsup run` as the library starts it: the plan may come by stdin, whose end is the run's."""
+
+import sys
+
+import msgspec
+
+from procsup.cli.run import Options, bring_to_completion, request_of
+from procsup.errors import UsageError
+
+PLAN_BY_STDIN = "-"
+
+
+def run_for(owner: int, options: Options, *, announce: bool) -> int:
+    """Run for the process `owner`; a FILE named ``-`` is a plan that it sends."""
+    request = msgspec.structs.replace(request_of(options), owner_pid=owner)
+    if options.file == PLAN_BY_STDIN:
+        from procsup.runfile.plan import CalledOff, read_text
+
+        try:
+            plan = read_text(sys.stdin.buffer, "plan")
+        except CalledOff:
+            return UsageError.exit_code
+        request = msgspec.structs.replace(request, plan=plan)
+    return bring_to_completion(options, request, announce=announce)

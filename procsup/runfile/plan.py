@@ -1,0 +1,260 @@
+"""A plan: what a program asked for without a run file, written down so that it can be read again.
+
+One JSON object a line: first a head (the run's name, the folder it was asked from, its settings
+as a run file has them), then one object a unit, last ``{"end": COUNT}``. It is made by the
+library and by `procsup map`, travels to the supervisor through a pipe, and stays in the run
+directory as ``plan.jsonl``. A plan without its last line is none: whoever made it gave up.
+"""
+
+import datetime
+import json
+import os
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+
+import msgspec
+
+from procsup.core.slots import Capacity
+from procsup.core.spec import RunSpec, UnitSpec
+from procsup.errors import RunFileError, UsageError
+from procsup.runfile.keys import LATER_KEYS, RUN_KEYS, STAGE_KEYS, check_run_name
+from procsup.runfile.load import Loaded, UpstreamOutputs
+from procsup.runfile.problems import KeyPath, Problems, Wrong, did_you_mean, show_path
+from procsup.runfile.reading import Source
+from procsup.runfile.recipe import Recipe, Surroundings
+from procsup.runfile.run import RunReader
+from procsup.runfile.template import literal
+from procsup.runfile.units import UnitMaker, all_run_python
+
+PLAN_FILE = "plan.jsonl"
+PLAN_VERSION = 1
+PROGRAMS = ("module", "script")
+CALLED_OFF = b'{"called-off":true}\n'
+_ENOUGH_PROBLEMS = 20
+_MARK = "procsup-plan"
+_TEXT_AS_IS = ("secrets",)  # names, which are never filled in
+
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+# Settings of a run that hold for a plan, too; `name` and `dir` are arguments of their own.
+_OF_THE_RUN = tuple(
+    key for key in RUN_KEYS if key not in ("name", "dir", "vars", "defaults", "stage")
+)
+_EACH_UNIT_S_OWN = ("args", "id", "outputs", "stdout", "stderr")
+_NO_MEANING = (
+    *("module", "script", "command", "shell", "matrix", "zip", "units", "exclude", "for-each"),
+    *("after", "paths", "scratch"),
+)
+
+
+class CalledOff(Exception):
+    """Whoever made the plan gave up, and knows why."""
+
+
+class Head(NamedTuple):
+    """The first line of a plan; `settings` are keys of a run and of a stage together."""
+
+    name: str
+    folder: str  # absolute: relative paths start here
+    stage: str
+    settings: Mapping[str, Any]
+    program: Mapping[str, Any]  # `module` or `script`, if all units run the same
+
+    def line(self) -> bytes:
+        """Return it as the file has it."""
+        return encode({_MARK: PLAN_VERSION, **self._asdict()})
+
+
+class PlanText(NamedTuple):
+    """A whole plan as text: the decoded head, and the lines of its units."""
+
+    head: Head
+    units: Sequence[bytes]
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines of the file."""
+        yield self.head.line()
+        yield from self.units
+        yield end_line(len(self.units))
+
+
+def encode(table: Mapping[str, Any]) -> bytes:
+    """Return a line; text that is not UTF-8 survives."""
+    return _encode(table).encode("ascii") + b"\n"
+
+
+def end_line(count: int) -> bytes:
+    """Return the last line of a plan of so many units."""
+    return encode({"end": count})
+
+
+def read_text(lines: Iterable[bytes], shown: str) -> PlanText:
+    """Read a plan up to its last line; UsageError if it is none, or not whole.
+
+    CalledOff if it says so itself.
+    """
+    rows = iter(lines)
+    head = _head(next(rows, b""), shown)
+    units: List[bytes] = []
+    for line in rows:
+        if line == CALLED_OFF:
+            raise CalledOff
+        if line.startswith(b'{"end":'):
+            if _decode(line, shown) != {"end": len(units)}:
+                raise UsageError(f"{shown}: the plan is not whole: {len(units)} units came")
+            return PlanText(head, units)
+        units.append(line)
+    raise UsageError(f"{shown}: the plan is not whole: it has no last line")
+
+
+def read_file(path: str) -> PlanText:
+    """Read the plan that a run directory holds."""
+    try:
+        with open(path, "rb") as file:
+            return read_text(file, path)
+    except OSError as error:
+        raise RunFileError([f"{path}: cannot be read: {error.strerror or error}"]) from error
+
+
+def _head(line: bytes, shown: str) -> Head:
+    table = _decode(line, shown)
+    if table.pop(_MARK, None) != PLAN_VERSION:
+        raise UsageError(f"{shown}: is no plan of this version of procsup")
+    return Head(**table)
+
+
+def _decode(line: bytes, shown: str) -> Dict[str, Any]:
+    try:
+        table = json.loads(line)
+    except ValueError:
+        table = None
+    if not isinstance(table, dict):
+        raise UsageError(f"{shown}: is no plan: a line of it is no JSON object")
+    return table
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse what cannot be said of all units of a plan; UsageError, with underscores as in Python.
+
+    What the values must be is checked when the plan is loaded.
+    """
+    known = (*(key for key in STAGE_KEYS if key not in _NO_MEANING), *_OF_THE_RUN)
+    for key in settings:
+        name = key.replace("-", "_")
+        if key in _EACH_UNIT_S_OWN:
+            raise UsageError(f"{name}: is each unit's own: give it to procsup.Unit({name}=...)")
+        if key in _NO_MEANING and key != "shell":
+            raise UsageError(f"{name}: has no meaning here, it belongs into a run file")
+        if key in LATER_KEYS and key not in known:
+            raise UsageError(f"{name}: is not there yet in this version of procsup")
+        if key not in known:
+            hint = did_you_mean(key, known).replace("-", "_")
+            raise UsageError(f"{name}: unknown setting{hint}")
+
+
+def load_plan(
+    text: PlanText, *, directory: Optional[str] = None, jobs: Optional[int] = None, path: str = ""
+) -> "LoadedPlan":
+    """Make a run of a plan; RunFileError has everything that is wrong with its settings.
+
+    `directory` is the folder in which the run's own is made; `path` is where the plan lies
+    already, in the run directory itself.
+    """
+    head = text.head
+    problems = PlanProblems(path)
+    source = Source(path, os.path.join(head.folder, PLAN_FILE), "", "", _data(head))
+    reader = RunReader(source, problems, datetime.date.today())
+    spec, recipes = reader.read({}, directory, jobs)
+    if path:
+        spec = msgspec.structs.replace(spec, directory=os.path.dirname(os.path.abspath(path)))
+    spec = msgspec.structs.replace(spec, file=os.path.join(spec.directory, PLAN_FILE))
+    problems.raise_if_any()
+    if not head.program:
+        is_python = all_run_python(_decode(line, path) for line in text.units)
+        stage = msgspec.structs.replace(spec.stages[0], is_python=is_python)
+        recipes = [recipes[0]._replace(spec=stage)]
+        spec = msgspec.structs.replace(spec, stages=(stage,))
+    around = reader.surroundings(spec)
+    loaded = LoadedPlan(source._replace(path=str(spec.file)), spec, recipes, around, text)
+    loaded.check_marks(problems)
+    problems.raise_if_any()
+    return loaded
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that cannot be a folder's; UsageError says why."""
+    try:
+        check_run_name(name)
+    except Wrong as wrong:
+        raise UsageError(f"name: {wrong}") from None
+
+
+def _data(head: Head) -> Dict[str, Any]:
+    """Return the run file that says the same of the run and its stage."""
+    run = {key: value for key, value in head.settings.items() if key in _OF_THE_RUN}
+    stage = {key: value for key, value in head.settings.items() if key not in run}
+    written = {
+        key: value if key in _TEXT_AS_IS else literal(value)
+        for key, value in {**stage, **(head.program or {"command": ["procsup"]})}.items()
+    }
+    return {"name": head.name, **literal(run), "stage": {head.stage: written}}
+
+
+class LoadedPlan(Loaded):
+    """A plan that is in order, and its units; `text` is what it was read from."""
+
+    def __init__(
+        self,
+        source: Source,
+        spec: RunSpec,
+        recipes: Sequence[Recipe],
+        around: Surroundings,
+        text: PlanText,
+    ) -> None:
+        super().__init__(source, spec, recipes, around)
+        self.text = text
+
+    def _problems(self) -> Problems:
+        return PlanProblems(self._source.shown)
+
+    def _expand(
+        self,
+        stage: str,
+        capacity: Capacity,
+        outputs: UpstreamOutputs,  # noqa: ARG002 - nothing is before the only stage
+        problems: Problems,
+    ) -> List[UnitSpec]:
+        recipe = self._recipes[stage]
+        maker = UnitMaker(recipe, self._around, capacity)
+        units: List[UnitSpec] = []
+        wrong_ones = 0
+        for index, line in enumerate(self.text.units):
+            before = len(units)
+            with problems.below(("stage", stage, index)):
+                units.append(maker.make(index, _decode(line, self._source.shown)))
+            wrong_ones += len(units) == before
+            if wrong_ones >= _ENOUGH_PROBLEMS:
+                break
+        self._registry.add(recipe, units, problems)
+        return units
+
+
+class PlanProblems(Problems):
+    """The problems of a plan, which has no lines that anybody wrote: named as in Python."""
+
+    def __init__(self, shown: str) -> None:
+        super().__init__(shown, "")
+        self._shown = f"{shown}: " if shown else ""
+
+    def raise_if_any(self) -> None:
+        """Raise RunFileError with every problem, each with the setting, or the unit's number."""
+        if self._found:
+            raise RunFileError([f"{self._shown}{_said(at, text)}" for at, text in self._found])
+
+
+def _said(at: KeyPath, text: str) -> str:
+    words: List[Any] = list(at[2:] if at[:1] == ("stage",) else at)
+    if words and isinstance(words[0], int):
+        words.insert(0, "units")
+    elif words:
+        words[0] = words[0].replace("-", "_")
+    return f"{show_path(tuple(words))}: {text}" if words else text
