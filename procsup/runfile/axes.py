@@ -1,12 +1,23 @@
 """Where the parameters of a stage's units come from: lists, ranges, globs, lines, tables.
 
 Each axis yields rows; the units of a stage are the cross product of its axes, the last one
-running fastest.
+running fastest: `units`, then `matrix`, then all of `zip` as one.
 """
 
-import os
 import re
-from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Tuple, Union
+from typing import (
+    Any,
+    Dict,
+    FrozenSet,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from procsup.runfile import ambiguity
 from procsup.runfile.keys import check_new_name
@@ -24,17 +35,16 @@ from procsup.runfile.problems import (
     listing,
 )
 from procsup.runfile.scope import PATH, TEXT, Kind, Many, Scope
+from procsup.runfile.tables import ListFile, Row, names_in
 from procsup.runfile.template import Field, Template
-from procsup.runfile.values import Scalar, a_list, scalar, text
-from procsup.runfile.walk import find, why_nothing
+from procsup.runfile.values import Fields, Scalar, a_list, scalar, text, texts
 
 MAX_UNITS = 1_000_000
 
 _RANGE = re.compile(r"\s*(-?\d+)\s*\.\.\s*(-?\d+)\s*(?::\s*(-?\d+)\s*)?")
 _SOURCES = ("range", "glob", "lines")
-_LATER_SOURCES = ("csv", "jsonl")
-
-Row = Dict[str, Any]  # parameter -> scalar as written, or a list of them
+_TABLES = ("csv", "jsonl")
+_NO_COLUMNS: Tuple[str, ...] = ()
 
 
 class Axis(NamedTuple):
@@ -43,20 +53,44 @@ class Axis(NamedTuple):
     at: KeyPath
     kinds: Dict[str, Kind]  # the parameters it gives
     in_id: Tuple[str, ...]  # those of them that tell units apart
-    source: Union[List[Row], Glob, str]  # a text: the path of a file with one value a line
+    source: Union[List[Row], Glob, ListFile, Tuple["Axis", ...]]  # several: side by side
 
     @property
     def looks_at_files(self) -> bool:
         """Only the file system knows the rows."""
+        if isinstance(self.source, tuple) and not isinstance(self.source, ListFile):
+            return any(part.looks_at_files for part in self.source)
         return not isinstance(self.source, list)
 
 
-class AxisReader:
-    """Reads `matrix` and `units` of one stage; `scope` and `values` are the run's variables."""
+def single(axes: Iterable[Axis]) -> Iterator[Axis]:
+    """Yield the axes, in place of a zip its parts."""
+    for axis in axes:
+        if isinstance(axis.source, tuple) and not isinstance(axis.source, ListFile):
+            yield from single(axis.source)
+        else:
+            yield axis
 
-    def __init__(self, scope: Scope, values: Mapping[str, Any], problems: Problems) -> None:
+
+def check_lengths(lengths: Mapping[str, int]) -> None:
+    """Refuse axes that stand side by side and are not equally long."""
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"`{name}` has {count:,}" for name, count in lengths.items())
+        raise Wrong(f"{counts}: what stands side by side must have equally many values")
+
+
+class AxisReader:
+    """Reads `units`, `matrix` and `zip` of one stage.
+
+    `scope` and `values` are the run's variables, `folder` is that of the run file.
+    """
+
+    def __init__(
+        self, scope: Scope, values: Mapping[str, Any], folder: str, problems: Problems
+    ) -> None:
         self._scope = scope
         self._values = values
+        self._folder = folder
         self._problems = problems
         self._taken: FrozenSet[str] = frozenset(scope.known)
         self._names: Dict[str, KeyPath] = {}
@@ -66,20 +100,42 @@ class AxisReader:
         axes: List[Axis] = []
         if "units" in table:
             axes += self._try(places["units"], self._rows, table["units"])
-        matrix = table.get("matrix", {})
-        if not isinstance(matrix, dict):
-            wrong = expected("a table (`matrix.x = [1, 2]`)", matrix)
-            self._problems.add_wrong(places["matrix"], wrong)
-            return tuple(axes)
-        for name, value in matrix.items():
-            axes += self._try((*places["matrix"], name), self._values_of, value)
+        for key in ("matrix", "zip"):
+            if key in table:
+                found = self._named(places[key], key, table[key])
+                axes += found if key == "matrix" else self._side_by_side(places[key], found)
         return tuple(axes)
 
-    def _try(self, at: KeyPath, read: Any, value: Any) -> List[Axis]:
+    def _named(self, at: KeyPath, key: str, table: Any) -> List[Axis]:
+        if not isinstance(table, dict):
+            self._problems.add_wrong(at, expected(f"a table (`{key}.x = [1, 2]`)", table))
+            return []
+        axes: List[Axis] = []
+        for name, value in table.items():
+            axes += self._try(
+                (*at, name), self._values_of, value, shared=axes if key == "zip" else []
+            )
+        return axes
+
+    def _side_by_side(self, at: KeyPath, parts: List[Axis]) -> List[Axis]:
+        lists = {str(part.at[-1]): part.source for part in parts if isinstance(part.source, list)}
+        with self._problems.below(at):
+            check_lengths({name: len(rows) for name, rows in lists.items()})
+        kinds = {name: kind for part in parts for name, kind in part.kinds.items()}
+        in_id = tuple(dict.fromkeys(name for part in parts for name in part.in_id))
+        return [Axis(at, kinds, in_id, tuple(parts))] if parts else []
+
+    def _try(self, at: KeyPath, read: Any, value: Any, shared: Sequence[Axis] = ()) -> List[Axis]:
+        """Read an axis; its globs may capture once more what those of `shared` capture."""
+        again = {
+            name for one in shared if isinstance(one.source, Glob) for name in one.source.captures
+        }
         try:
             axis: Axis = read(at, value)
+            captures = axis.source.captures if isinstance(axis.source, Glob) else ()
             for name in axis.kinds:
-                self._claim(name, at)
+                if name not in again or name not in captures:
+                    self._claim(name, at)
             return [axis]
         except Wrong as wrong:
             self._problems.add_wrong(at, wrong)
@@ -93,10 +149,7 @@ class AxisReader:
 
     def _rows(self, at: KeyPath, value: Any) -> Axis:
         if isinstance(value, dict):
-            later = [key for key in value if key in _LATER_SOURCES]
-            if later:
-                message = "is not there yet in this version of procsup (tables are: [{...}, ...])"
-                raise Wrong(faults=[((later[0],), message)])
+            return self._table(at, value)
         rows = each(a_list(value, "tables"), _row)
         if not rows:
             raise Wrong("expected at least one table")
@@ -107,6 +160,33 @@ class AxisReader:
         faults.raise_if_any()
         kinds = {name: _kind(cell) for name, cell in rows[0].items()}
         return Axis(at, kinds, tuple(name for name in kinds if kinds[name] == TEXT), rows)
+
+    def _table(self, at: KeyPath, value: Dict[str, Any]) -> Axis:
+        kind = next((key for key in _TABLES if key in value), "")
+        if not kind or ("csv" in value and "jsonl" in value):
+            cure = '{ csv = "samples.csv" } or { jsonl = "samples.jsonl" }'
+            raise Wrong(f"expected a list of tables, {cure}, not {listing(value) or 'nothing'}")
+        fields = Fields(value, (kind, "columns"), kind)
+        columns = fields.take("columns", texts, _NO_COLUMNS)
+        path = fields.take(kind, self._list_path, "")
+        fields.raise_if_any()
+        with below("columns" if columns else kind):
+            if columns:
+                first: Row = dict.fromkeys(columns, "")
+            else:
+                first = names_in(kind, path, self._folder)
+            for name in first:
+                check_new_name(name, "parameter", self._taken)
+        kinds = {name: _kind(cell) for name, cell in first.items()}
+        in_id = tuple(name for name in kinds if kinds[name] == TEXT)
+        return Axis(at, kinds, in_id, ListFile(kind, path, tuple(kinds)))
+
+    def _list_path(self, value: Any) -> str:
+        template = Template(text(value))
+        path = self._scope.check(template).render(self._values)
+        if not path.strip():
+            raise expected("the path of a file", path)
+        return path
 
     def _values_of(self, at: KeyPath, value: Any) -> Axis:
         name = str(at[-1])
@@ -127,8 +207,10 @@ class AxisReader:
         with below(kind):
             if kind == "range":
                 return _listed(at, name, _range(text(content)))
-            read = self._glob if kind == "glob" else self._lines
-            return read(at, name, Template(text(content)))
+            if kind == "glob":
+                return self._glob(at, name, Template(text(content)))
+            path = self._list_path(content)
+            return Axis(at, {name: TEXT}, (name,), ListFile("lines", path, (name,)))
 
     def _glob(self, at: KeyPath, name: str, template: Template) -> Axis:
         for field in template.fields:
@@ -151,12 +233,6 @@ class AxisReader:
             cure = f"{{{name}:*}} captures what stands there"
             raise Wrong(f"{{{name}}}: there is no variable of this name{hint}; {cure}")
         self._scope.check(Template(str(field)))
-
-    def _lines(self, at: KeyPath, name: str, template: Template) -> Axis:
-        path = self._scope.check(template).render(self._values)
-        if not path.strip():
-            raise expected("the path of a file with one value a line", path)
-        return Axis(at, {name: TEXT}, (name,), path)
 
 
 def _two_ways(glob: Glob, two: ambiguity.Reading) -> str:
@@ -221,50 +297,3 @@ def _range(value: str) -> List[Scalar]:
 
 def _is_padded(number: str) -> bool:
     return len(number.lstrip("-")) > 1 and number.lstrip("-").startswith("0")
-
-
-def rows_of(axis: Axis, folder: str, *, empty_ok: bool) -> List[Row]:
-    """Return an axis' rows, looking at the file system where that is needed.
-
-    `Wrong` if it yields nothing, unless that is allowed.
-    """
-    if isinstance(axis.source, list):
-        return axis.source
-    rows = (
-        _found(axis, axis.source, folder)
-        if isinstance(axis.source, Glob)
-        else _read_lines(axis, folder)
-    )
-    if not rows and not empty_ok:
-        cure = "(`empty-ok = true` allows that)"
-        if isinstance(axis.source, Glob):
-            raise Wrong(f"{why_nothing(axis.source, folder)} {cure}")
-        raise Wrong(f"`{axis.source}` has no lines {cure}")
-    return rows
-
-
-def _found(axis: Axis, glob: Glob, folder: str) -> List[Row]:
-    name = next(iter(axis.kinds))
-    rows: List[Row] = []
-    for match in find(glob, folder):
-        row: Row = {name: match.path}
-        row.update(zip(glob.captures, match.captures))
-        rows.append(row)
-    return rows
-
-
-def _read_lines(axis: Axis, folder: str) -> List[Row]:
-    name = next(iter(axis.kinds))
-    path = str(axis.source)
-    try:
-        with open(os.path.join(folder, path), encoding="utf-8-sig") as file:
-            lines = [line.rstrip("\n") for line in file]
-    except UnicodeDecodeError as error:
-        raise Wrong(f"`{path}` is not UTF-8: {error.reason} at byte {error.start}") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise Wrong(f"`{path}` cannot be read: {reason}") from None
-    bad = next((number for number, line in enumerate(lines, 1) if "\0" in line), 0)
-    if bad:
-        raise Wrong(f"`{path}` line {bad} holds a NUL character, which no argument can hold")
-    return [{name: line} for line in lines if line.strip()]

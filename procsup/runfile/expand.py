@@ -9,14 +9,17 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Seque
 from procsup.core.slots import Capacity
 from procsup.core.spec import SCRATCH, UnitSpec
 from procsup.runfile import values as v
-from procsup.runfile.axes import MAX_UNITS, Row, rows_of
+from procsup.runfile.axes import MAX_UNITS
 from procsup.runfile.command import Command, CommandMaker, Misplaced
 from procsup.runfile.declared import Finder, output_files, output_specs, rendered_path
+from procsup.runfile.exclude import Sieve
 from procsup.runfile.fingerprint import Identity, fingerprint
 from procsup.runfile.following import Before, Group, Made
 from procsup.runfile.following import groups as group_units
 from procsup.runfile.problems import Problems, Wrong, expected
 from procsup.runfile.recipe import Recipe, Surroundings
+from procsup.runfile.rows import rows_of
+from procsup.runfile.tables import Row
 from procsup.runfile.template import Files, Followed, Template
 
 _T = TypeVar("_T")
@@ -49,7 +52,11 @@ def expand(
     if axes_rows is None:
         return []
     maker = _Maker(recipe, around, capacity, before.inputs_from)
-    return list(_made(maker, product(groups, product(*axes_rows)), problems))
+    sieve = Sieve(recipe.excludes)
+    units = list(_made(maker, sieve.left(_merged(product(groups, product(*axes_rows)))), problems))
+    with problems.below(recipe.place("exclude")):
+        sieve.check(recipe.axes, empty_ok=recipe.empty_ok)
+    return units
 
 
 def _rows(
@@ -66,15 +73,22 @@ def _rows(
     return rows if len(rows) == len(recipe.axes) else None
 
 
-def _made(
-    maker: "_Maker", combinations: Iterator[Tuple[Group, Tuple[Row, ...]]], problems: Problems
-) -> Iterator[Tuple[UnitSpec, Made]]:
-    failed = 0
-    for index, (group, rows) in enumerate(combinations):
+def _merged(
+    combinations: Iterator[Tuple[Group, Tuple[Row, ...]]],
+) -> Iterator[Tuple[Group, Row]]:
+    for group, rows in combinations:
         merged = dict(group.row)
         for row in rows:
             merged.update(row)
-        unit = maker.try_make(index, merged, group, problems)
+        yield group, merged
+
+
+def _made(
+    maker: "_Maker", combinations: Iterator[Tuple[Group, Row]], problems: Problems
+) -> Iterator[Tuple[UnitSpec, Made]]:
+    failed = 0
+    for index, (group, row) in enumerate(combinations):
+        unit = maker.try_make(index, row, group, problems)
         failed += unit is None
         if unit is not None:
             yield unit

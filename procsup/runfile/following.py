@@ -21,12 +21,12 @@ from typing import (
 from msgspec.structs import replace
 
 from procsup.core.spec import upstream
-from procsup.runfile.axes import Row
 from procsup.runfile.graph import before, done_before
 from procsup.runfile.patterns import Glob, is_capture
 from procsup.runfile.problems import Wrong, each, listing, some
 from procsup.runfile.recipe import Recipe
 from procsup.runfile.scope import FollowedUnit, Kind
+from procsup.runfile.tables import Row
 from procsup.runfile.template import Field, Files, Template
 from procsup.runfile.values import a_list, written
 

@@ -25,8 +25,6 @@ RUN_KEYS: Tuple[str, ...] = (
 )
 PROGRAM_KEYS: Tuple[str, ...] = ("module", "script", "command")
 LATER_KEYS: Tuple[str, ...] = (
-    "zip",
-    "exclude",
     "shell",
     "gpus",
     "resources",
@@ -47,7 +45,9 @@ STAGE_KEYS: Tuple[str, ...] = (
     "stdout",
     "stderr",
     "matrix",
+    "zip",
     "units",
+    "exclude",
     "for-each",
     "after",
     "id",

@@ -5,6 +5,7 @@ from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tu
 from procsup.core.spec import StageSpec
 from procsup.runfile.axes import Axis
 from procsup.runfile.declared import Wanted
+from procsup.runfile.exclude import Exclude
 from procsup.runfile.problems import KeyPath
 from procsup.runfile.scope import Kind
 from procsup.runfile.template import Template
@@ -47,6 +48,7 @@ class Recipe(NamedTuple):
     cpus: Optional[Template]
     memory: Optional[Template]
     empty_ok: bool
+    excludes: Tuple[Exclude, ...] = ()
 
     def place(self, key: str) -> KeyPath:
         """Return where a key of this stage stands (in it, or in `defaults`)."""

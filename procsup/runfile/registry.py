@@ -23,6 +23,7 @@ from typing import (
 from procsup.core.spec import OutputSpec, RunSpec, UnitSpec
 from procsup.host.names import path_key
 from procsup.runfile.ambiguity import find_common_path
+from procsup.runfile.axes import single
 from procsup.runfile.graph import all_upstream, done_before
 from procsup.runfile.patterns import Glob, Token, Wild, read_glob, tokens_of
 from procsup.runfile.problems import KeyPath, Problems
@@ -96,7 +97,7 @@ class Registry:
 
     def add_looks(self, recipe: Recipe, values: Mapping[str, object]) -> None:
         """Note the globs of a stage that are the same for all its units."""
-        for axis in recipe.axes:
+        for axis in single(recipe.axes):
             if isinstance(axis.source, Glob):
                 self._add_look(recipe.spec.name, axis.at, axis.source)
         for key, wanted in (("inputs", recipe.inputs), ("depends", recipe.depends)):

@@ -8,14 +8,16 @@ from procsup.core.spec import After, StageSpec
 from procsup.runfile import following
 from procsup.runfile import program as programs
 from procsup.runfile import values as v
-from procsup.runfile.axes import Axis, AxisReader
+from procsup.runfile.axes import Axis, AxisReader, single
 from procsup.runfile.declared import Wanted, check_wanted, path_text, read_outputs, read_wanted
 from procsup.runfile.environment import read_env, read_secrets
+from procsup.runfile.exclude import Exclude, read_excludes
 from procsup.runfile.keys import LATER_KEYS, PROGRAM_KEYS, STAGE_KEYS, check_keys
 from procsup.runfile.problems import Wrong, below, did_you_mean, each, expected, listing, show
 from procsup.runfile.recipe import Placed, Program, Recipe
 from procsup.runfile.scope import PATH, TEXT, FileSet, Kind, Many, Scope
 from procsup.runfile.table import Context, StageTable
+from procsup.runfile.tables import ListFile
 from procsup.runfile.template import Template
 
 _Convert = Callable[[Any], Any]
@@ -45,6 +47,7 @@ _BEFORE_FILES = {
 }
 _NO_NAMES: Tuple[str, ...] = ()
 _NO_AFTERS: Tuple[After, ...] = ()
+_NO_EXCLUDES: Tuple[Exclude, ...] = ()
 
 
 def read_stage(
@@ -91,6 +94,7 @@ class _StageReader:
             "cpus": self._amount("cpus", v.cpus, unit),
             "memory": self._amount("memory", v.memory_bytes, unit),
             "empty_ok": table.take("empty-ok", v.truth, False),
+            "excludes": table.take("exclude", lambda one: read_excludes(one, kinds), _NO_EXCLUDES),
         }
         if program is None:
             return None
@@ -137,7 +141,8 @@ class _StageReader:
         context = self._context
         none: Dict[str, Kind] = {}
         inherited = self._table.take("for-each", lambda _: following.inherited(followed), none)
-        reader = AxisReader(context.scope, context.values, context.problems)
+        folder = context.absolute(".")
+        reader = AxisReader(context.scope, context.values, folder, context.problems)
         axes = reader.read(self._table.values, self._table.places)
         kinds = dict(inherited)
         for axis in axes:
@@ -157,7 +162,8 @@ class _StageReader:
 
     def _list_files(self, axes: Tuple[Axis, ...]) -> Tuple[str, ...]:
         absolute = self._context.absolute
-        return tuple(absolute(axis.source) for axis in axes if isinstance(axis.source, str))
+        sources = [axis.source for axis in single(axes)]
+        return tuple(absolute(one.path) for one in sources if isinstance(one, ListFile))
 
     # --- files ---------------------------------------------------------------------------
 

@@ -91,5 +91,5 @@ class StageTable:
         return scope.check(Template(value)).render(self._context.values)
 
     def _parameter_names(self) -> List[str]:
-        matrix = self.values.get("matrix")
-        return list(matrix) if isinstance(matrix, dict) else []
+        tables = [self.values.get(key) for key in ("matrix", "zip")]
+        return [name for table in tables if isinstance(table, dict) for name in table]

@@ -80,12 +80,10 @@ KEYS = {
 LATER = {
     key: (f"{key} = 1", [f"3: stage.a.{key}: {NOT_YET}"])
     for key in (
-        *("zip", "exclude", "shell", "gpus", "resources", "memory-limit", "stall"),
+        *("shell", "gpus", "resources", "memory-limit", "stall"),
         "preload",
     )
 }
-LATER["units from csv"] = ('units = { csv = "x" }', [f"3: stage.a.units.csv: {NOT_YET}"])
-LATER["units from jsonl"] = ('units = { jsonl = "x" }', [f"3: stage.a.units.jsonl: {NOT_YET}"])
 LATER["only shell"] = ('[stage.a]\nshell = "x"', [f"2: stage.a.shell: {NOT_YET}"])
 LATER["resources"] = (
     f"capacity = {{ licence = 3 }}\n{STAGE}",

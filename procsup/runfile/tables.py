@@ -1,0 +1,218 @@
+"""Files that hold parameters: one value a line, a CSV with a header row, one JSON object a line.
+
+Every message about a row is ``file:line: what is wrong``; many are told at once.
+"""
+
+import csv
+import json
+import os
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, TextIO, Tuple
+
+from procsup.runfile.problems import Faults, Wrong, did_you_mean, each, expected, listing
+from procsup.runfile.reading import WrittenFloat
+from procsup.runfile.values import scalar
+
+Row = Dict[str, Any]  # parameter -> scalar as written, or a tuple of them
+
+_ENOUGH_PROBLEMS = 20
+
+
+class ListFile(NamedTuple):
+    """A file of parameters: `kind` is ``lines``, ``csv`` or ``jsonl``, `path` as written.
+
+    `columns` are the parameters that it gives; for ``lines`` the only one.
+    """
+
+    kind: str
+    path: str
+    columns: Tuple[str, ...] = ()
+
+
+class _Placed(NamedTuple):
+    line: int
+    row: Row
+
+
+def read_rows(file: ListFile, folder: str) -> List[Row]:
+    """Return the rows of a file, its relative path taken from `folder`; `Wrong` says all faults."""
+    with _opened(file.path, folder) as opened:
+        return _READERS[file.kind](file, opened)
+
+
+def names_in(kind: str, path: str, folder: str) -> Row:
+    """Return the first row of a file, of a CSV its header: the names, and what kind they are of.
+
+    `Wrong` if it cannot be read, says how to name the columns of a file that is still to be made.
+    """
+    if not os.path.exists(os.path.join(folder, path)):
+        raise Wrong(
+            f"`{path}` does not exist, so that its columns are not known: make it, or, if an"
+            ' earlier stage makes it, name them: columns = ["a", "b"]'
+        )
+    with _opened(path, folder) as opened:
+        if kind == "csv":
+            return dict.fromkeys(_header(path, _csv_rows(path, opened)), "")
+        first = next(_objects(path, opened), None)
+        if first is None:
+            raise Wrong(f"`{path}` is empty, expected a JSON object a line")
+        return first.row
+
+
+@contextmanager
+def _opened(path: str, folder: str) -> Iterator[TextIO]:
+    try:
+        with open(os.path.join(folder, path), encoding="utf-8-sig", newline="") as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise Wrong(f"`{path}` is not UTF-8: {error.reason} at byte {error.start}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Wrong(f"`{path}` cannot be read: {reason}") from None
+
+
+def _all_of(rows: Iterator[_Placed], check: Callable[[_Placed], None]) -> List[Row]:
+    """Return the rows; the first faults of them are raised together."""
+    faults = Faults()
+    found: List[Row] = []
+    for number, placed in enumerate(rows):
+        with faults.below():
+            check(placed)
+            found.append(placed.row)
+        if number - len(found) >= _ENOUGH_PROBLEMS:
+            break
+    faults.raise_if_any()
+    return found
+
+
+# --- one value a line --------------------------------------------------------------------
+
+
+def _lines(file: ListFile, opened: TextIO) -> List[Row]:
+    def check(placed: _Placed) -> None:
+        if "\0" in placed.row[name]:
+            message = "holds a NUL character, which no argument can hold"
+            raise Wrong(f"`{file.path}` line {placed.line} {message}")
+
+    (name,) = file.columns
+    lines = ((number, line.rstrip("\r\n")) for number, line in enumerate(opened, 1))
+    return _all_of((_Placed(n, {name: line}) for n, line in lines if line.strip()), check)
+
+
+# --- CSV ---------------------------------------------------------------------------------
+
+
+def _csv(file: ListFile, opened: TextIO) -> List[Row]:
+    rows = _csv_rows(file.path, opened)
+    header = _header(file.path, rows)
+    missing = [name for name in file.columns if name not in header]
+    if missing:
+        hint = did_you_mean(missing[0], header)
+        raise Wrong(f"{file.path}:1: no column {listing(missing)}{hint}; it has {listing(header)}")
+    places = [(name, header.index(name)) for name in file.columns]
+
+    def check(placed: _Placed) -> None:
+        cells = placed.row.pop("")
+        if len(cells) != len(header):
+            wanted = f"{len(header)} cells, as the header has"
+            raise Wrong(f"{file.path}:{placed.line}: expected {wanted}, not {len(cells)}")
+        placed.row.update((name, cells[place]) for name, place in places)
+        if any("\0" in cell for cell in cells):
+            raise Wrong(f"{file.path}:{placed.line}: holds a NUL character")
+
+    return _all_of((_Placed(line, {"": cells}) for line, cells in rows), check)
+
+
+def _csv_rows(path: str, opened: TextIO) -> Iterator[Tuple[int, List[str]]]:
+    """Yield the rows that are not blank, each with its (last) line."""
+    delimiter = "\t" if path.lower().endswith((".tsv", ".tab")) else ","
+    reader = csv.reader(opened, delimiter=delimiter, strict=True)
+    try:
+        for cells in reader:
+            if cells:
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise Wrong(f"{path}:{reader.line_num}: not CSV: {error}") from None
+
+
+def _header(path: str, rows: Iterator[Tuple[int, List[str]]]) -> List[str]:
+    line, names = next(rows, (1, []))
+    if not names:
+        raise Wrong(f"`{path}` is empty, expected a row with the names of its columns")
+    names = [name.strip() for name in names]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise Wrong(f"{path}:{line}: {listing(twice)} stands in the header twice")
+    return names
+
+
+# --- JSON lines --------------------------------------------------------------------------
+
+
+def _jsonl(file: ListFile, opened: TextIO) -> List[Row]:
+    first: Optional[Row] = None
+
+    def check(placed: _Placed) -> None:
+        nonlocal first
+        difference = _difference(placed.row, file.columns, first)
+        if difference:
+            raise Wrong(f"{file.path}:{placed.line}: {difference}")
+        for name in [name for name in placed.row if name not in file.columns]:
+            del placed.row[name]
+        first = first or placed.row
+
+    return _all_of(_objects(file.path, opened), check)
+
+
+def _difference(row: Row, columns: Tuple[str, ...], first: Optional[Row]) -> str:
+    missing = [name for name in columns if name not in row]
+    if missing:
+        return f"{listing(missing)} missing: all objects have the same names"
+    for name in columns if first else ():
+        if first and isinstance(row[name], tuple) != isinstance(first[name], tuple):
+            return f"`{name}` is a list in one object and a single value in another"
+    return ""
+
+
+def _objects(path: str, opened: TextIO) -> Iterator[_Placed]:
+    for number, line in enumerate(opened, 1):
+        if line.strip():
+            try:
+                yield _Placed(number, _object(line))
+            except (Wrong, ValueError, RecursionError) as error:
+                reason = _reason(error)
+                raise Wrong(f"{path}:{number}: {reason}") from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Wrong):
+        at, message = error.faults[0]
+        return f"`{at[0]}`: {message}" if at else message
+    return f"expected a JSON object: {error}"
+
+
+def _object(line: str) -> Row:
+    value = json.loads(line, parse_float=WrittenFloat, object_pairs_hook=_table)
+    if not isinstance(value, dict) or not value:
+        raise expected("a JSON object with parameters", value)
+    faults = Faults()
+    row: Row = {}
+    for name, cell in value.items():
+        with faults.below(name):
+            row[name] = tuple(each(cell, scalar)) if isinstance(cell, list) else scalar(cell)
+    faults.raise_if_any()
+    return row
+
+
+def _table(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        raise Wrong("a name stands here twice")
+    return table
+
+
+_READERS: Dict[str, Callable[[ListFile, TextIO], List[Row]]] = {
+    "lines": _lines,
+    "csv": _csv,
+    "jsonl": _jsonl,
+}

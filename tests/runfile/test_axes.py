@@ -1,0 +1,296 @@
+"""`zip`, `exclude`, and units from files: csv and jsonl."""
+
+import time
+
+import pytest
+
+from tests.runfile.builders import (
+    CAPACITY,
+    args,
+    check_problems,
+    grow,
+    load_text,
+    problems,
+    unit,
+    units,
+)
+
+
+def ids(folder, text):
+    return [one.id[2:] for one in units(folder, text)]
+
+
+def put(folder, name, text):
+    (folder / name).write_text(text, encoding="utf-8")
+
+
+# --- zip -----------------------------------------------------------------------------------
+
+
+def test_zip_puts_values_side_by_side_as_one_factor_of_the_product(tmp_path):
+    text = 'zip.x = [1, 2]\nzip.y.range = "7..8"\nmatrix.z = ["p", "q"]'
+    assert ids(tmp_path, text) == ["z=p,x=1,y=7", "z=p,x=2,y=8", "z=q,x=1,y=7", "z=q,x=2,y=8"]
+
+
+def test_lines_and_globs_may_stand_side_by_side(tmp_path):
+    grow(tmp_path, "d/b.txt", "d/a.txt")
+    put(tmp_path, "seeds.txt", "11\n\n12\n")
+    text = 'zip.file.glob = "d/{n:*}.txt"\nzip.seed.lines = "seeds.txt"'
+    assert ids(tmp_path, text) == ["n=a,seed=11", "n=b,seed=12"]
+    spec = load_text(tmp_path, text).spec
+    assert spec.stages[0].list_files == (str(tmp_path / "seeds.txt"),)
+
+
+PAIRS = """
+zip.r1.glob = "one/{sample:*}.fq"
+zip.r2.glob = "two/{sample:*}_2.fq"
+args = ["{sample}", "{r1}", "{r2}"]
+"""
+
+
+def test_globs_side_by_side_are_paired_by_what_both_capture(tmp_path):
+    grow(tmp_path, "one/a.fq", "one/a-1.fq", "two/a_2.fq", "two/a-1_2.fq")
+    made = {one.id: args(one) for one in units(tmp_path, PAIRS)}
+    assert made == {
+        "a/sample=a": ["a", "one/a.fq", "two/a_2.fq"],
+        "a/sample=a-1": ["a-1", "one/a-1.fq", "two/a-1_2.fq"],
+    }
+
+
+def test_what_has_no_partner_is_named_from_both_sides(tmp_path):
+    grow(tmp_path, "one/a.fq", "one/b.fq", "two/a_2.fq", "two/c_2.fq")
+    assert problems(tmp_path, PAIRS) == [
+        "4: stage.a.zip.r1: `one/{sample:*}.fq` matches no partner for sample = `c`",
+        "5: stage.a.zip.r2: `two/{sample:*}_2.fq` matches no partner for sample = `b`",
+    ]
+
+
+def test_a_pair_may_be_written_as_a_glob_and_an_input(tmp_path):
+    grow(tmp_path, "in/a_R1.fq", "in/a_R2.fq")
+    made = unit(
+        tmp_path,
+        """
+        matrix.r1.glob = "in/{sample:*}_R1.fq"
+        inputs = { r1 = "{r1}", r2 = "{r1.parent}/{sample}_R2.fq" }
+        args = ["{inputs.r1}", "{inputs.r2}"]
+        """,
+    )
+    assert (made.id, args(made)) == ("a/sample=a", ["in/a_R1.fq", "in/a_R2.fq"])
+
+
+UNEQUAL = "what stands side by side must have equally many values"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("zip = 1", ["3: stage.a.zip: expected a table (`zip.x = [1, 2]`), not 1"]),
+        (
+            "zip.x = [1, 2]\nzip.y = [1, 2, 3]",
+            [f"3: stage.a.zip: `x` has 2, `y` has 3: {UNEQUAL}"],
+        ),
+        (
+            'zip.x = [1, 2]\nzip.y.glob = "*.txt"',
+            [f"3: stage.a.zip: `x` has 2, `y` has 1: {UNEQUAL}"],
+        ),
+        ("zip.x = [1]\nmatrix.x = [1]", ["3: stage.a.zip.x: the parameter `x` is given twice"]),
+        (
+            'zip.x.glob = "{x:*}.txt"',
+            ["3: stage.a.zip.x.glob: `x` is the path itself"],
+        ),
+        (
+            'zip.x.glob = "{n:*}.txt"\nmatrix.n = [1]',
+            ["3: stage.a.zip.x: the parameter `n` is given twice"],
+        ),
+        (
+            'zip.x.lines = "k.txt"\nzip.y.lines = "none.txt"',
+            ["4: stage.a.zip.y: `none.txt` cannot be read: No such file"],
+        ),
+    ],
+)
+def test_mistakes_of_zip(text, expected, tmp_path):
+    grow(tmp_path, "k.txt")
+    check_problems(tmp_path, text, expected)
+
+
+# --- exclude -------------------------------------------------------------------------------
+
+SQUARE = "matrix.x = [1, 2]\nmatrix.y = ['a', 'b', 'c']\n"
+
+
+@pytest.mark.parametrize(
+    ("exclude", "left"),
+    [
+        ("{ x = 1 }", ["x=2,y=a", "x=2,y=b", "x=2,y=c"]),
+        ("{ x = '1', y = ['a', 'b'] }", ["x=1,y=c", "x=2,y=a", "x=2,y=b", "x=2,y=c"]),
+        ("{ x = 2 }, { y = 'b' }", ["x=1,y=a", "x=1,y=c"]),
+        ("{ x = 2 }, { x = 2, y = ['a', 'b'] }", ["x=1,y=a", "x=1,y=b", "x=1,y=c"]),
+    ],
+)
+def test_combinations_are_left_out(exclude, left, tmp_path):
+    made = units(tmp_path, f"{SQUARE}exclude = [{exclude}]")
+    assert [one.id[2:] for one in made] == left
+    assert [one.index for one in made] == list(range(len(left)))
+
+
+@pytest.mark.parametrize(
+    ("exclude", "expected"),
+    [
+        ("{ x = 1 }", "stage.a.exclude: expected a list of tables"),
+        ("[{ z = 1 }]", "stage.a.exclude[0].z: the stage has no parameter `z`: it has `x`, `y`"),
+        ("[{ X = 1 }]", "stage.a.exclude[0].X: the stage has no parameter `X` (did you mean `x`?)"),
+        ("[{}]", "stage.a.exclude[0]: expected a table of parameters"),
+        ("[{ x = [] }]", "stage.a.exclude[0].x: expected at least one value"),
+        ("[{ x = 1 }, { x = 3 }]", "stage.a.exclude[1]: no combination is like this"),
+        ("[{ x = 1, y = 'd' }]", "stage.a.exclude[0]: no combination is like this"),
+        ("[{ x = [1, 2] }]", "stage.a.exclude: every combination is left out"),
+    ],
+)
+def test_mistakes_of_exclude(exclude, expected, tmp_path):
+    check_problems(tmp_path, f"{SQUARE}exclude = {exclude}", [f"5: {expected}"])
+
+
+def test_an_exclude_that_awaits_a_file_may_leave_nothing_out(tmp_path):
+    grow(tmp_path, "x.txt")
+    assert ids(tmp_path, 'matrix.f.glob = "{n:*}.txt"\nexclude = [{ n = "y" }]') == ["n=x"]
+
+
+def test_a_list_is_not_excluded_by(tmp_path):
+    text = "units = [{ x = [1, 2], n = 1 }]\nexclude = [{ x = 1 }]"
+    check_problems(tmp_path, text, ["4: stage.a.exclude[0].x: `x` is a list in every unit"])
+
+
+def test_excluding_from_very_many_is_fast(tmp_path):
+    text = 'matrix.x.range = "1..300"\nmatrix.y.range = "1..300"\nexclude = [{ x = 5 }, { y = 9 }]'
+    begun = time.monotonic()
+    assert len(units(tmp_path, text)) == 299 * 299
+    assert time.monotonic() - begun < 30
+
+
+# --- csv and jsonl -------------------------------------------------------------------------
+
+
+def test_each_row_of_a_csv_is_a_unit(tmp_path):
+    put(tmp_path, "s.csv", '\ufeffname, path\n"a, b",x.txt\n\nc,y.txt\n')
+    text = 'units = { csv = "s.csv" }\npaths = ["path"]\nargs = ["{path.stem}"]'
+    made = units(tmp_path, text)
+    assert [one.parameters for one in made] == [
+        {"name": "a, b", "path": "x.txt"},
+        {"name": "c", "path": "y.txt"},
+    ]
+    assert [args(one) for one in made] == [["x"], ["y"]]
+    assert load_text(tmp_path, text).spec.stages[0].list_files == (str(tmp_path / "s.csv"),)
+
+
+def test_columns_may_be_chosen_and_tabs_divide_a_tsv(tmp_path):
+    put(tmp_path, "s.tsv", "name\tnot a name\tn\nx\t1\t2\n")
+    text = 'units = { csv = "s.tsv", columns = ["n", "name"] }'
+    assert ids(tmp_path, text) == ["n=2,name=x"]
+
+
+def test_each_object_of_a_jsonl_is_a_unit(tmp_path):
+    put(tmp_path, "s.jsonl", '{"n": 0.10, "xs": [1, "b"]}\n\n{"xs": [true], "n": 2}\n')
+    made = units(tmp_path, 'units = { jsonl = "s.jsonl" }\nargs = ["{n}", "{xs}"]')
+    assert [(one.id, args(one)) for one in made] == [
+        ("a/n=0.10", ["0.10", "1", "b"]),
+        ("a/n=2", ["2", "true"]),
+    ]
+
+
+LATE = """
+[stage.plan]
+module = "m"
+outputs = ["s.csv"]
+[stage.a]
+after = ["plan"]
+module = "m"
+args = ["{n}"]
+units = { csv = "s.csv"COLUMNS }
+"""
+
+
+def test_a_file_that_an_earlier_stage_makes_needs_its_columns_named(tmp_path):
+    unknown = "`s.csv` does not exist, so that its columns are not known: make it"
+    found = problems(tmp_path, LATE.replace("COLUMNS", ""))
+    assert any(one.startswith(f"9: stage.a.units.csv: {unknown}") for one in found)
+
+
+def test_a_file_that_an_earlier_stage_makes_is_read_when_that_is_done(tmp_path):
+    loaded = load_text(tmp_path, LATE.replace("COLUMNS", ', columns = ["n"]'))
+    assert loaded.early_stages() == ["plan"]
+    put(tmp_path, "s.csv", "k,n\n1,2\n")
+    assert [args(one) for one in loaded.expand("a", CAPACITY, {})] == [["2"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "csv: `s.csv` is empty, expected a row with the names"),
+        ("a,b c\n1,2\n", "csv: a parameter's name is a letter"),
+        ("a,args\n1,2\n", "csv: `args` is a key of the stage"),
+        ("a,inputs\n1,2\n", "csv: {inputs} is a placeholder of procsup itself"),
+        ("a,a\n1,2\n", "csv: s.csv:1: `a` stands in the header twice"),
+        ("a,b\n", " `s.csv` has no rows (`empty-ok = true` allows that)"),
+        ("a,b\n1,2\n1\n3,4\n1,2,3\n", " s.csv:3: expected 2 cells, as the header has, not 1"),
+        ('a,b\n"1,2\n', " s.csv:2: not CSV: unexpected end of data"),
+    ],
+)
+def test_mistakes_in_a_csv_are_said_with_its_line(content, problem, tmp_path):
+    put(tmp_path, "s.csv", content)
+    found = problems(tmp_path, 'units = { csv = "s.csv" }')
+    where = "3: stage.a.units:" if problem.startswith(" ") else "3: stage.a.units."
+    assert found[0].startswith(where + problem), found
+    assert len(found) == (2 if ":3:" in problem else 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", ".jsonl: `s.jsonl` is empty, expected a JSON object a line"),
+        ('{"a": 1}\n[1]\n', ": s.jsonl:2: expected a JSON object with parameters, not a list"),
+        ('{"a": 1}\n{"b": 1}\n', ": s.jsonl:2: `a` missing: all objects have the same names"),
+        ('{"a": 1}\n{"a": [1]}\n', ": s.jsonl:2: `a` is a list in one object and a single value"),
+        ('{"a": null}\n', ".jsonl: s.jsonl:1: `a`: expected text, a number, true or false"),
+        ('{"a": 1, "a": 2}\n', ".jsonl: s.jsonl:1: a name stands here twice"),
+        ('{"a": 1\n', ".jsonl: s.jsonl:1: expected a JSON object: "),
+        ('{"a": 1e999}\n', ".jsonl: s.jsonl:1: `a`: expected a finite number"),
+    ],
+)
+def test_mistakes_in_a_jsonl_are_said_with_its_line(content, problem, tmp_path):
+    put(tmp_path, "s.jsonl", content)
+    check_problems(tmp_path, 'units = { jsonl = "s.jsonl" }', [f"3: stage.a.units{problem}"])
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("{}", "units: expected a list of tables"),
+        ('{ tsv = "x" }', "units: expected a list of tables, { csv ="),
+        ('{ csv = "x", jsonl = "y" }', "units: expected a list of tables"),
+        ('{ csv = "x", colums = ["a"] }', "units.colums: unknown key (did you mean `columns`?)"),
+        ('{ csv = "{nothing}" }', "units.csv: unknown placeholder {nothing}"),
+        ('{ csv = "s.csv", columns = ["q"] }', "units: s.csv:1: no column `q`; it has `a`"),
+        ('{ csv = "s.csv", columns = ["args"] }', "units.columns: `args` is a key of the stage"),
+    ],
+)
+def test_mistakes_of_units_from_a_file(value, problem, tmp_path):
+    put(tmp_path, "s.csv", "a\n1\n")
+    check_problems(tmp_path, f"units = {value}", [f"3: stage.a.{problem}"])
+
+
+def test_what_is_inherited_may_be_left_out(tmp_path):
+    text = """
+    [stage.first]
+    module = "m"
+    matrix.x = [1, 2]
+    [stage.a]
+    for-each = "first"
+    module = "m"
+    matrix.y = [1, 2]
+    exclude = [{ x = 2, y = 2 }]
+    """
+    assert [(one.parameters["x"], one.parameters["y"]) for one in units(tmp_path, text)] == [
+        (1, 1),
+        (1, 2),
+        (2, 1),
+    ]
