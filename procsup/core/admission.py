@@ -264,15 +264,22 @@ class Admission:
 
 def _prior(history: UnitHistory) -> Optional[Prior]:
     last = history.last
-    if last is None or last.verdict is not Verdict.SUCCEEDED or history.open_launch is not None:
+    if last is None or not last.final or history.open_launch is not None:
         return None
-    return Prior(history.ended_seq, last.outputs)
+    return Prior(history.ended_seq, last.verdict, last.outputs)
 
 
 def _compared(end: End, unit: Unit) -> End:
-    """Note an end whose outputs are, untouched, those of the unit's success before."""
+    """Note an end whose outputs are, untouched, those of the unit's success before.
+
+    Skipped again, a unit changes nothing either.
+    """
     prior = unit.prior
-    if prior is None or end.verdict is not Verdict.SUCCEEDED or not end.outputs:
+    if prior is None or end.verdict is not prior.verdict:
+        return end
+    if end.verdict is Verdict.SKIPPED:
+        return msgspec.structs.replace(end, same_as=prior.seq)
+    if end.verdict is not Verdict.SUCCEEDED or not end.outputs:
         return end
     untouched = [(r.path, r.size, r.mtime_ns) for r in end.outputs] == [
         (r.path, r.size, r.mtime_ns) for r in prior.outputs

@@ -83,9 +83,10 @@ ASIDE = Aside()
 
 
 class Prior(NamedTuple):
-    """The unit's success before this sitting: since which record, with which outputs."""
+    """The unit's verdict before this sitting: since which record, with which outputs."""
 
     seq: int
+    verdict: Verdict
     outputs: Tuple[Reading, ...]
 
 

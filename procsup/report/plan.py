@@ -3,7 +3,7 @@
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from procsup.core.events import Standing
-from procsup.core.spec import RunSpec, UnitSpec, upstream
+from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream, whole_upstream
 from procsup.core.text import plural, visible
 
 Planned = Sequence[Tuple[UnitSpec, Standing]]
@@ -15,14 +15,22 @@ def plan_lines(spec: RunSpec, stages: Mapping[str, Optional[Planned]]) -> List[s
     for stage in spec.stages:
         units = stages.get(stage.name)
         if units is None:
-            waits = ", ".join(upstream(stage))
-            lines.append(f"{visible(stage.name)}: planned when {visible(waits)} is done")
+            lines.append(f"{visible(stage.name)}: planned when {visible(_when(stage))}")
             continue
         to_run = sum(1 for _, standing in units if not standing.kept)
         count = plural(len(units), "unit")
         lines.append(f"{visible(stage.name)}: {count}, {to_run} to run")
         lines += [f"  {_unit_line(unit, standing)}" for unit, standing in units]
     return lines
+
+
+def _when(stage: StageSpec) -> str:
+    """Say after what the units of a stage are known."""
+    whole = whole_upstream(stage) if stage.unit_wise else upstream(stage)
+    parts = [f"{', '.join(whole)} is done"] if whole else []
+    if stage.unit_wise:
+        parts.append(f"the units of {', '.join(stage.for_each)} are known")
+    return " and ".join(parts)
 
 
 def _unit_line(unit: UnitSpec, standing: Standing) -> str:

@@ -269,6 +269,18 @@ def test_a_follower_is_kept_when_the_unit_left_its_outputs_untouched():
     assert any("t/a" in r.units for r in again.records if isinstance(r, Kept))
 
 
+def test_what_is_skipped_again_moves_nothing_that_goes_on_without_it():
+    stages = [stage("s"), follower(), stage("u", after=(After("t", "finished"),))]
+    play = Play(stages, [*UNITS, unit("u/x")]).ended("s/a", Exited(1)).ended("s/b").ended("t/b")
+    play.synced().ended("u/x").synced()
+    assert play.planner.outcome == "failed"
+
+    again = play.again(selector=lambda spec: spec.stage == "t")
+
+    assert again.synced().planner.outcome == "failed"
+    assert again.verdict("u/x") is Verdict.SUCCEEDED
+
+
 def test_what_was_skipped_runs_when_the_unit_before_it_succeeds_at_last():
     play = pair().ended("s/a", Exited(1)).ended("s/b").ended("t/b").synced()
 
