@@ -14,6 +14,7 @@ from procsup.core.text import plural, visible
 from procsup.engines.interpreters import ask, environment_of
 from procsup.engines.places import about_output_folders, about_run_directory, listed, more
 from procsup.engines.promised import NOTHING, Promised
+from procsup.host.shells import SHELLS
 from procsup.host.system import find_program
 
 _ASKED_MOST = 16  # interpreters are asked in so many different folders and environments
@@ -212,6 +213,8 @@ def _why_not_runnable(command: str, cwd: str, path: str) -> str:
     try:
         program = find_program(command, path, cwd)
     except OSError:
+        if command in SHELLS:
+            return "is not found on PATH; install it (`shell` needs it), or use `command`"
         return "is not found on PATH; install it, or give its path"
     if not os.path.isfile(program):
         return f"does not exist (looked for from {visible(cwd)}); mend its path"

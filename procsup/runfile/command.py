@@ -4,8 +4,10 @@ import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.host.names import ArgumentLimits, argument_limits, is_bare_name
+from procsup.host.shells import Shell
 from procsup.runfile.problems import KeyPath, Wrong
 from procsup.runfile.recipe import Placed, Recipe
+from procsup.runfile.shell import render
 
 _SURELY_FITS = 7_000  # characters, which are at most four bytes each
 _POINTER_BYTES = 8
@@ -38,7 +40,9 @@ class CommandMaker:
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
         self._limits: ArgumentLimits = argument_limits()
-        self._back = (*recipe.program.command, *recipe.program.args)
+        self._shell = recipe.program.shell
+        own = () if self._shell is not None else recipe.program.command
+        self._back = (*own, *recipe.program.args)
         self._takes_inputs = any(
             field.name == "inputs" for template in recipe.templates() for field in template.fields
         )
@@ -48,11 +52,23 @@ class CommandMaker:
         """Fill in the values of one unit; `Misplaced` if one does not fit."""
         front = _arguments(self._recipe.program.prefix, values)
         back = _arguments(self._back, values)
+        if self._shell is not None:
+            back.insert(0, self._line(self._shell, values))
         env = self._env(values) if self._fixed_env is None else self._fixed_env
         return Command(tuple(front), tuple(back), env)
 
+    def _line(self, shell: Shell, values: Mapping[str, Any]) -> str:
+        (placed,) = self._recipe.program.command
+        try:
+            return render(placed.template, values, shell)
+        except Wrong as wrong:
+            raise Misplaced(placed.at, wrong) from None
+
     def started(self, command: Command, cwd: str) -> Tuple[str, ...]:
         """Return the argv as the system gets it; a program with a slash is found from `cwd`."""
+        if self._shell is not None:
+            text, *args = command.back
+            command = command._replace(back=self._shell.tail(text, args))
         argv = command.argv(self._recipe.program.head)
         program = argv[0]
         if not is_bare_name(program) and "\0" not in program and not os.path.isabs(program):

@@ -23,9 +23,8 @@ RUN_KEYS: Tuple[str, ...] = (
     "defaults",
     "stage",
 )
-PROGRAM_KEYS: Tuple[str, ...] = ("module", "script", "command")
+PROGRAM_KEYS: Tuple[str, ...] = ("module", "script", "command", "shell")
 LATER_KEYS: Tuple[str, ...] = (
-    "shell",
     "gpus",
     "resources",
     "memory-limit",

@@ -116,4 +116,6 @@ def chosen(own: Mapping[str, Any], inherited: Mapping[str, Any], keys: Tuple[str
             raise Wrong(f"{names} are given, expected only one of them")
         if present:
             return present[0]
-    raise Wrong("expected one of `module`, `script` and `command`: nothing says what to start")
+    raise Wrong(
+        "expected one of `module`, `script`, `command` and `shell`: nothing says what to start"
+    )

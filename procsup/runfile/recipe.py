@@ -3,6 +3,7 @@
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
 
 from procsup.core.spec import StageSpec
+from procsup.host.shells import Shell
 from procsup.runfile.axes import Axis
 from procsup.runfile.declared import Wanted
 from procsup.runfile.exclude import Exclude
@@ -19,13 +20,17 @@ class Placed(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What is started: prefix, then a fixed head (an interpreter and its argument) or a command."""
+    """What is started: prefix, then a fixed head (an interpreter and its argument) or a command.
+
+    With a `shell`, `command` is its text alone, and the head starts that shell.
+    """
 
     prefix: Tuple[Placed, ...]
     head: Tuple[str, ...]  # as started
     shown_head: Tuple[str, ...]  # as fingerprinted: the interpreter as written
     command: Tuple[Placed, ...]
     args: Tuple[Placed, ...]
+    shell: Optional[Shell] = None
 
 
 class Recipe(NamedTuple):

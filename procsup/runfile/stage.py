@@ -5,6 +5,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 from msgspec.structs import replace
 
 from procsup.core.spec import After, StageSpec
+from procsup.host.shells import native_shell
 from procsup.runfile import following
 from procsup.runfile import program as programs
 from procsup.runfile import values as v
@@ -16,6 +17,7 @@ from procsup.runfile.keys import LATER_KEYS, PROGRAM_KEYS, STAGE_KEYS, check_key
 from procsup.runfile.problems import Wrong, below, did_you_mean, each, expected, listing, show
 from procsup.runfile.recipe import Placed, Program, Recipe
 from procsup.runfile.scope import PATH, TEXT, FileSet, Kind, Many, Scope
+from procsup.runfile.shell import read_shell
 from procsup.runfile.table import Context, StageTable
 from procsup.runfile.tables import ListFile
 from procsup.runfile.template import Template
@@ -237,12 +239,28 @@ class _StageReader:
         try:
             key = programs.chosen(table.own, table.defaults, PROGRAM_KEYS)
         except Wrong as wrong:
-            if "shell" not in table.own:
-                self._context.problems.add_wrong(table.at, wrong)
+            self._context.problems.add_wrong(table.at, wrong)
             return spec, None
         if key == "command":
             return self._command(spec, prefix, args, scope)
+        if key == "shell":
+            return spec, self._shell(prefix, args, scope)
         return self._python(spec, key, prefix, args)
+
+    def _shell(
+        self, prefix: Tuple[Placed, ...], args: Tuple[Placed, ...], scope: Scope
+    ) -> Optional[Program]:
+        self._refuse_python("shell")
+        shell = native_shell()
+        text = self._table.take("shell", lambda value: read_shell(value, scope, shell), None)
+        if text is None:
+            return None
+        placed = (Placed(self._table.places["shell"], text),)
+        return Program(prefix, shell.head, ("shell",), placed, args, shell)
+
+    def _refuse_python(self, key: str) -> None:
+        if "python" in self._table.own:
+            self._table.note("python", f"has no effect on a `{key}`: name the Python there")
 
     def _python(
         self, spec: StageSpec, key: str, prefix: Tuple[Placed, ...], args: Tuple[Placed, ...]
@@ -265,8 +283,7 @@ class _StageReader:
     def _command(
         self, spec: StageSpec, prefix: Tuple[Placed, ...], args: Tuple[Placed, ...], scope: Scope
     ) -> Tuple[StageSpec, Program]:
-        if "python" in self._table.own:
-            self._table.note("python", "has no effect on a `command`: name the Python there")
+        self._refuse_python("command")
         argv = self._table.take_placed("command", programs.command(scope))
         is_python = programs.runs_python(tuple(placed.template for placed in argv))
         return replace(spec, is_python=is_python), Program(prefix, (), (), argv, args)

@@ -80,11 +80,10 @@ KEYS = {
 LATER = {
     key: (f"{key} = 1", [f"3: stage.a.{key}: {NOT_YET}"])
     for key in (
-        *("shell", "gpus", "resources", "memory-limit", "stall"),
+        *("gpus", "resources", "memory-limit", "stall"),
         "preload",
     )
 }
-LATER["only shell"] = ('[stage.a]\nshell = "x"', [f"2: stage.a.shell: {NOT_YET}"])
 LATER["resources"] = (
     f"capacity = {{ licence = 3 }}\n{STAGE}",
     ["1: capacity.licence: resources of other names are not there yet"],
@@ -100,7 +99,7 @@ LATER["resources, one of them like another key"] = (
 PROGRAMS = {
     "nothing to start": (
         "[stage.a]",
-        ["1: stage.a: expected one of `module`, `script` and `command`"],
+        ["1: stage.a: expected one of `module`, `script`, `command` and `shell`"],
     ),
     "two programs": (
         'script = "x.py"',

@@ -1,0 +1,73 @@
+"""`shell` for real: pipelines that fail, that are stopped, that write what they print."""
+
+import os
+import shutil
+
+import pytest
+
+from tests.support.projects import Project
+
+pytestmark = pytest.mark.skipif(
+    os.name == "nt" or shutil.which("bash") is None, reason="runs real lines in bash"
+)
+
+
+def run(folder, text, *args, expect=0, **settings):
+    project = Project(folder, text)
+    done = project.call("run", "run.toml", *args, **settings)
+    assert done.returncode == expect, done.stderr
+    return project, done
+
+
+PIPELINE = """
+[stage.s]
+shell = '''
+printf '%s\\n' 'it''s' b "$1" {tool} |
+  sort -r | tee {outputs[0]} | {tool}
+'''
+matrix.tool = ["cat", "false"]
+args = ["x"]
+env = { LC_ALL = "C" }
+stdout = "out/{tool}.txt"
+outputs = ["all {tool}.txt"]
+"""
+
+
+def test_a_pipeline_publishes_what_it_prints_and_fails_with_any_of_its_parts(tmp_path):
+    project, _ = run(tmp_path, PIPELINE, expect=1)
+    assert project.verdicts == {"s/tool=cat": "succeeded", "s/tool=false": "failed"}
+    assert (tmp_path / "out/cat.txt").read_text() == "x\nits\ncat\nb\n"
+    assert (tmp_path / "all cat.txt").read_text() == "x\nits\ncat\nb\n"
+    assert not (tmp_path / "out/false.txt").exists()
+
+
+def test_the_whole_pipeline_is_killed_at_the_timeout(tmp_path):
+    text = """
+[stage.s]
+shell = "trap '' TERM; (trap '' TERM; echo $BASHPID; sleep 600) | tee {outputs[0]} | cat"
+timeout = "1s"
+grace = "200ms"
+outputs = ["pid"]
+"""
+    project, _ = run(tmp_path, text, expect=1)
+    assert project.verdicts == {"s": "timed-out"}
+    pid = int((tmp_path / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_the_scratch_folder_is_known_to_the_shell(tmp_path):
+    text = (
+        '[stage.s]\nshell = "echo x > {scratch}/t; cp {scratch}/t {outputs[0]}"\nscratch = true\n'
+    )
+    folder = tmp_path / "it's here"
+    folder.mkdir()
+    run(folder, text + 'outputs = ["o"]\n')
+    assert (folder / "o").read_text() == "x\n"
+
+
+def test_a_shell_that_is_missing_is_told_before_anything_starts(tmp_path):
+    text = '[stage.s]\nshell = "true"\n'
+    project, done = run(tmp_path, text, env={"PATH": str(tmp_path)}, expect=2)
+    assert "command bash is not found on PATH; install it (`shell` needs it)" in done.stderr
+    assert not (project.rundir / "manifest.json").exists()
