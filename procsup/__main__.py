@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Optional, Sequence
 
 _GUARDED_VERBS = ("run", "map")
-_STARTS_NOTHING = ("--detach", "--dry-run", "--help", "-h")
+_STARTS_NOTHING = ("--detach", "--dry-run", "--help", "-h", "--here")
 
 
 def main(argv: Optional[Sequence[str]] = None, *, detached: bool = False) -> int:
@@ -44,7 +44,7 @@ def is_guarded(args: Sequence[str]) -> bool:
     if "--" in options:
         del options[options.index("--") :]
     verb = next((arg for arg in options if not arg.startswith("-")), "")
-    if verb == "run":
+    if verb in ("run", "retry"):
         return not any(option in _STARTS_NOTHING for option in options)
     return verb in _GUARDED_VERBS  # the options of `map` may be those of its command
 

@@ -1,7 +1,7 @@
 """Asking a live supervisor to drain or to stop, and hearing its answer."""
 
 import time
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional, Sequence
 
 from procsup.core.records import Answer
 from procsup.errors import ProcsupError, RunUnfinished, WaitTimeout
@@ -40,6 +40,7 @@ def request(
     verb: str,
     *,
     grace_s: Optional[float] = None,
+    units: Sequence[str] = (),
     timeout_s: float = ANSWER_S,
 ) -> Asked:
     """Put a request before a live supervisor and return its answer.
@@ -48,7 +49,7 @@ def request(
     """
     size = rundir.journal.stat().st_size if rundir.journal.exists() else 0
     follower = follow(rundir.journal, size)
-    request_id = ask(rundir, verb, grace_s)
+    request_id = ask(rundir, verb, grace_s, units)
     deadline = time.monotonic() + timeout_s
     while True:
         over = wait_sitting(rundir, owner, None, _LOOK_S)

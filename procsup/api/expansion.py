@@ -4,8 +4,10 @@ from typing import Dict, List, Mapping, Optional, Sequence
 
 import msgspec
 
+from procsup.api.selection import Again
 from procsup.core.events import Expand, Expanded, Standing
-from procsup.core.keep import standing
+from procsup.core.keep import Intact, standing, standing_again
+from procsup.core.records import End
 from procsup.core.replay import History
 from procsup.core.slots import Capacity, Needs, why_never
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream
@@ -31,6 +33,7 @@ class Expander:
         environment: Mapping[str, str],
         *,
         fresh: bool,
+        again: Optional[Again] = None,
     ) -> None:
         self._loaded = loaded
         self._spec: RunSpec = loaded.spec
@@ -38,6 +41,7 @@ class Expander:
         self._history = history
         self._environment = environment
         self._fresh = fresh
+        self._again = again
         self._early: Mapping[str, Sequence[UnitSpec]] = {}
         self._units: Dict[str, Sequence[UnitSpec]] = {}  # of the stages expanded so far
 
@@ -127,13 +131,28 @@ class Expander:
     def _standing(self, stage: StageSpec, unit: UnitSpec, program: Optional[str]) -> Standing:
         history = self._history.units.get(unit.id)
         generation = history.generation if history is not None else 0
+        fresh = self._fresh or generation < self._history.fresh_generation
+
+        def intact(of: UnitSpec, end: End) -> Intact:
+            return readings.intact(of, end, checksum=self._spec.checksum)
+
+        if self._again is not None:
+            return standing_again(
+                unit,
+                history,
+                asked=self._again.asks_for(unit),
+                intact=intact,
+                stage=stage,
+                fresh=fresh,
+                program=program,
+            )
         return standing(
             unit,
             history,
-            intact=lambda of, end: readings.intact(of, end, checksum=self._spec.checksum),
+            intact=intact,
             stage=stage,
             run_finished=generation != self._history.generation,
-            fresh=self._fresh or generation < self._history.fresh_generation,
+            fresh=fresh,
             program=program,
         )
 

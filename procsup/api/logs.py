@@ -40,7 +40,7 @@ def logs_of(history: History, rundir: RunDir, choice: Choice) -> List[Log]:
     """
     stages = {unit: stage for stage, units in history.plan.items() for unit in units}
     found: List[Log] = []
-    for unit_id in _chosen(stages, choice.units):
+    for unit_id in chosen(stages, choice.units):
         unit = history.units.get(unit_id)
         if unit is None or (choice.failed and not _has_failed(unit)):
             continue
@@ -50,7 +50,11 @@ def logs_of(history: History, rundir: RunDir, choice: Choice) -> List[Log]:
     return found
 
 
-def _chosen(stages: Dict[str, str], words: Sequence[str]) -> Iterable[str]:
+def chosen(stages: Dict[str, str], words: Sequence[str]) -> Iterable[str]:
+    """Return the units that are meant, all if there is no word; UsageError if one means none.
+
+    `stages` holds the stage of every unit.
+    """
     if not words:
         return stages
     chosen: Dict[str, None] = {}

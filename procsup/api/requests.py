@@ -15,7 +15,8 @@ class Request(Struct, frozen=True):
     """Bring this run file to completion.
 
     `variables` are ``--var``; `directory` is where the run directory shall be (``--dir``);
-    `only` holds selectors: a stage, a unit's id, a pattern over ids, or ``name=value``.
+    `only` holds selectors: a stage, a unit's id, a pattern over ids, or ``name=value``. `again`
+    makes it a retry, of the units that such words select, or (none) of all that did not succeed.
     `plan`, if there is one, stands in for the run file. The run ends with the process of
     `owner_pid`, which holds the other end of stdin.
     """
@@ -26,10 +27,17 @@ class Request(Struct, frozen=True):
     jobs: Optional[int] = None
     fresh: bool = False
     only: Tuple[str, ...] = ()
+    again: Optional[Tuple[str, ...]] = None
+    today: Optional[str] = None  # ISO; the date behind {date}, if it is not that of now
     engine: str = "local"
     plan: Optional[PlanText] = None
     owner_pid: Optional[int] = None
     durable: bool = True  # False: nothing is synced; for measuring what durability costs
+
+    @property
+    def runs_all_or_again(self) -> bool:
+        """`--fresh` need not be offered."""
+        return self.fresh or self.again is not None
 
 
 class Opening(NamedTuple):

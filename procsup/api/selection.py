@@ -21,8 +21,24 @@ def selector_of(only: Sequence[str]) -> Optional[Selector]:
     return lambda unit: any(_selects(word, unit) for word in words)
 
 
+class Again:
+    """What a retry is about: units that were named, or (no words) all that did not succeed."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._selector = selector_of(words)
+
+    def asks_for(self, unit: UnitSpec) -> Optional[bool]:
+        """Tell whether this unit was named; None if none was."""
+        return None if self._selector is None else self._selector(unit)
+
+
 def require_hits(
-    only: Sequence[str], stages: Sequence[str], late: Sequence[str], units: Iterable[UnitSpec]
+    only: Sequence[str],
+    stages: Sequence[str],
+    late: Sequence[str],
+    units: Iterable[UnitSpec],
+    *,
+    option: str = "--only ",
 ) -> None:
     """Raise UsageError for a word that selects nothing, as far as that can be known by now."""
     known = list(units)
@@ -35,7 +51,7 @@ def require_hits(
         close = get_close_matches(word, names, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise UsageError(
-            f"--only {word!r} selects no unit{hint}: give a stage ({', '.join(stages)}), a unit's"
+            f"{option}{word!r} selects no unit{hint}: give a stage ({', '.join(stages)}), a unit's"
             " id, a pattern over ids, or parameter=value"
         )
 

@@ -11,7 +11,7 @@ from procsup.api.asked import Asked, read
 from procsup.api.expansion import Expander
 from procsup.api.past import Past, lost_ends
 from procsup.api.requests import DryRun, Ending, Opening, PlannedUnit, Request
-from procsup.api.selection import selector_of
+from procsup.api.selection import Again, selector_of
 from procsup.api.trimming import Trimmer
 from procsup.api.watching import Onlookers
 from procsup.core.events import Expanded, Fact, Inspect, Inspected, Interrupted
@@ -144,7 +144,10 @@ def dry_run(request: Request) -> DryRun:
     early = _expander(asked, past).early(asked.units, touch=False)
     selector = selector_of(request.only)
     seen = outlook(asked.spec, early, selector)
-    lines = [first_line(seen, past.before, fresh=request.fresh), *notes(seen, asked.spec)]
+    lines = [
+        first_line(seen, past.before, fresh=request.runs_all_or_again),
+        *notes(seen, asked.spec),
+    ]
     foreseen = foresee(asked.spec, early)
     stages: Dict[str, Optional[List[PlannedUnit]]] = {}
     for stage in asked.spec.stages:
@@ -218,6 +221,7 @@ def _expander(asked: Asked, past: Past) -> Expander:
         past.history,
         os.environ,
         fresh=asked.request.fresh,
+        again=None if asked.request.again is None else Again(asked.request.again),
     )
 
 
@@ -229,7 +233,7 @@ def _opening(asked: Asked, held: _Held, planner: Planner, early: Mapping[str, Ex
         held.begin.run_id,
         held.begin.sitting,
         str(held.rundir.path),
-        first_line(seen, held.past.before, fresh=asked.request.fresh),
+        first_line(seen, held.past.before, fresh=asked.request.runs_all_or_again),
         lines,
         planner.summary,
     )

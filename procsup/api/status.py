@@ -59,7 +59,7 @@ class Status(NamedTuple):
         for tally in self.stages:
             stage = tally.name
             for index, unit_id in enumerate(self.history.plan.get(stage, ())):
-                kept = unit_id in self.history.kept
+                kept = unit_id in self.history.kept and self.history.succeeded(unit_id)
                 ends = _ends_of(self.history, unit_id)
                 stale = unit_id in self.history.stale
                 yield row_of_ends(unit_id, stage, index, ends, kept=kept, stale=stale)
@@ -130,7 +130,7 @@ def _tally(history: History, name: str, live: Set[str]) -> StageTally:
     units = history.plan.get(name)
     if units is not None:
         tally.planned, tally.status = len(units), "open"
-        tally.kept = sum(1 for unit in units if unit in history.kept)
+        tally.kept = sum(1 for unit in units if unit in history.kept and history.succeeded(unit))
         tally.stale = sum(1 for unit in units if unit in history.stale)
         tally.running = sum(1 for unit in units if unit in live)
     tally.verdicts = history.verdict_counts(name)

@@ -1,6 +1,6 @@
 """Onlookers of a run: their faults never reach it, and the run's failures are remembered."""
 
-from typing import Callable, List, Optional
+from typing import Callable, List, Optional, Set
 
 from procsup.core.events import Settled
 from procsup.core.outcome import Verdict
@@ -21,17 +21,26 @@ class Onlookers:
 
     def __init__(self, watcher: Watcher, on_first_turn: Callable[[], None]) -> None:
         self.failures: List[End] = []
-        self.failed_total = 0
+        self._failed: Set[str] = set()
         self.fault: Optional[Exception] = None
         self._watcher = watcher
         self._on_first_turn: Optional[Callable[[], None]] = on_first_turn
 
+    @property
+    def failed_total(self) -> int:
+        """How many units are neither a success nor a consequence."""
+        return len(self._failed)
+
     def settled(self, order: Settled) -> None:
         """A unit's end is on disk."""
-        if order.end.final and order.end.verdict not in _NO_FAULT:
-            self.failed_total += 1
+        end = order.end
+        if end.unit in self._failed:  # it was tried again, by request
+            self._failed.discard(end.unit)
+            self.failures = [one for one in self.failures if one.unit != end.unit]
+        if end.final and end.verdict not in _NO_FAULT:
+            self._failed.add(end.unit)
             if len(self.failures) < _REMEMBERED:
-                self.failures.append(order.end)
+                self.failures.append(end)
         self._guarded(lambda: self._watcher.settled(order))
 
     def show(self, summary: Summary) -> None:

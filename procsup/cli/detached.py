@@ -1,7 +1,7 @@
 """`procsup run --detach`, on both sides: who starts it, and the supervisor that lives on."""
 
 import os
-from typing import Any, Dict
+from typing import Any, Dict, Sequence
 
 from procsup.api.requests import Opening
 from procsup.cli.run import Options
@@ -21,24 +21,30 @@ def announce_ready(opening: Opening) -> None:
 
 def start(options: Options) -> int:
     """Start a supervisor of its own; print ``DIR@ID`` when it has begun."""
+    words = [*options.arguments()[:-2], "--announce", "--", options.file]
+    return start_words(words, quiet=options.quiet, as_json=options.as_json)
+
+
+def start_words(words: Sequence[str], *, quiet: bool, as_json: bool) -> int:
+    """Start ``procsup WORDS`` detached; print ``DIR@ID`` when its run has begun."""
     from procsup.host.detach import start_detached
 
-    detached = start_detached([*options.arguments()[:-2], "--announce", "--", options.file])
+    detached = start_detached(list(words))
     if detached.ready is None:
         return _not_begun(detached.exit_code)
     if "error" in detached.ready:  # said on stderr; with --json this is the payload
         return _pay_error(detached.ready)
-    _pay_run(detached.ready, options)
+    _pay_run(detached.ready, quiet=quiet, as_json=as_json)
     return 0
 
 
-def _pay_run(ready: Dict[str, Any], options: Options) -> None:
+def _pay_run(ready: Dict[str, Any], *, quiet: bool, as_json: bool) -> None:
     from procsup.report.tables import json_text
 
     run = f"{ready['directory']}@{ready['id']}"
-    if not options.quiet:
+    if not quiet:
         say(f"detached; procsup wait {visible(run)}")
-    if options.as_json:
+    if as_json:
         pay(json_text({**ready, "run": run}))
     else:
         pay_bytes([os.fsencode(run), b"\n"])  # unchanged: the shell hands it to `procsup wait`

@@ -1,5 +1,8 @@
 """`procsup run --dry-run`: the plan with its reasons; nothing is written."""
 
+from typing import Optional
+
+from procsup.api.requests import Request
 from procsup.cli.run import Options, request_of
 from procsup.console.terminal import pay, say
 from procsup.core.text import visible
@@ -7,11 +10,11 @@ from procsup.report.plan import plan_data, plan_lines
 from procsup.report.tables import json_text
 
 
-def show_plan(options: Options) -> int:
+def show_plan(options: Options, request: Optional[Request] = None) -> int:
     """Print what would be run; problems of the preflight are raised."""
     from procsup.api.sitting import dry_run
 
-    plan = dry_run(request_of(options))
+    plan = dry_run(request or request_of(options))
     if not options.quiet:
         say(*map(visible, plan.notes))
     if options.as_json:

@@ -15,6 +15,7 @@ VERBS: Dict[str, Tuple[str, str]] = {
     "logs": ("procsup.cli.logs", "what units wrote"),
     "drain": ("procsup.cli.drain", "start nothing more, let what runs finish"),
     "stop": ("procsup.cli.stop", "end a run and every process of it"),
+    "retry": ("procsup.cli.retry", "run again what did not succeed, or what is named"),
     "list": ("procsup.cli.list", "the runs of a folder"),
 }
 
@@ -23,7 +24,6 @@ LATER = (
     "map",
     "prune",
     "report",
-    "retry",
     "schema",
     "top",
     "unit",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Sequ
 import msgspec
 
 from procsup.core.events import Expanded, Standing
+from procsup.core.keep import ASKED
 from procsup.core.news import RUNS_AGAIN, stage_news
 from procsup.core.outcome import StopReason, Verdict
 from procsup.core.records import End, Kept, Planned
@@ -31,6 +32,7 @@ class Admission:
         self._history = history
         self._selector = selector
         self._kept: Dict[Tuple[str, bool], List[str]] = {}  # (stage, stale) -> not recorded yet
+        self._base_seq = history.last_seq
 
     # --- a stage's plan ------------------------------------------------------------------
 
@@ -51,6 +53,7 @@ class Admission:
         stage.unfit = dict(fact.unfit)
         if not stage.expanded:
             self._plan(stage, fact.units)
+            self._take_back(fact)
         if expanding:
             self.decide(stage)
 
@@ -60,6 +63,14 @@ class Admission:
         for start in range(0, max(len(ids), 1), _CHUNK):
             chunk = ids[start : start + _CHUNK]
             self._planner.write(Planned(stage.name, chunk, start + _CHUNK >= len(ids)))
+
+    def _take_back(self, fact: Expanded) -> None:
+        """What is asked for again has succeeded: a resume must not keep that."""
+        for spec, standing in zip(fact.units, fact.standings):
+            if standing.reason == ASKED:
+                cause = "asked to run again"
+                end = End(spec.id, 0, Verdict.CANCELLED, self._planner.wall, cause=cause)
+                self._planner.write(msgspec.structs.replace(end, final=False, counts=False))
 
     def _refuse(self, stage: Stage, problem: str) -> None:
         """The stage cannot be run: units that were planned are not started."""
@@ -133,6 +144,8 @@ class Admission:
         elif standing.kept and history is not None and _is_newer(stage, history, newest):
             unit.stale = standing.stale
             self._keep(stage, unit)
+        elif standing.aside and newest <= self._base_seq:
+            unit.state = ASIDE
         else:
             self._queue(stage, unit)
 
@@ -148,6 +161,10 @@ class Admission:
         cause = f"{why}: ask for less, or raise `capacity`"
         self.give_verdict(stage, unit, self._unstarted(unit, Verdict.NOT_STARTED, cause))
 
+    def queue_again(self, stage: Stage, unit: Unit) -> None:
+        """Queue a unit whose verdict was taken back."""
+        self._queue(stage, unit)
+
     def _keep(self, stage: Stage, unit: Unit) -> None:
         history = self._history.units[unit.spec.id]
         unit.ends = list(history.ends)
@@ -156,8 +173,7 @@ class Admission:
         unit.end_seq = history.ended_seq
         stage.newest_end = max(stage.newest_end, unit.end_seq)
         stage.decide(unit, unit.ends[-1].verdict)
-        if unit.kept:
-            self._kept.setdefault((stage.name, unit.stale), []).append(unit.spec.id)
+        self._kept.setdefault((stage.name, unit.stale), []).append(unit.spec.id)
         self._release(unit)
 
     def _hold(self, stage: Stage, unit: Unit, newest: int) -> None:

@@ -73,6 +73,7 @@ class Standing(Struct, frozen=True):
     kept: bool
     reason: str = ""
     stale: bool = False  # kept although the program's file changed
+    aside: bool = False  # without a verdict, and it stays so unless what it hangs on moves
 
 
 class Expanded(Struct, frozen=True, tag=True):
@@ -91,11 +92,15 @@ class Expanded(Struct, frozen=True, tag=True):
 
 
 class Asked(Struct, frozen=True, tag=True, gc=False):
-    """Somebody asked by a control file: `verb` is ``drain`` or ``stop``."""
+    """Somebody asked by a control file: `verb` is ``drain``, ``stop`` or ``retry``.
+
+    `units` are the ids of those to be tried again.
+    """
 
     request: str
     verb: str
     grace_s: Optional[float] = None
+    units: Tuple[str, ...] = ()
 
 
 class Interrupted(Struct, frozen=True, tag=True, gc=False):

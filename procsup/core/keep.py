@@ -2,11 +2,15 @@
 
 from typing import Callable, NamedTuple, Optional
 
+import msgspec
+
 from procsup.core.events import Standing
 from procsup.core.outcome import Verdict
 from procsup.core.records import End
 from procsup.core.replay import UnitHistory
 from procsup.core.spec import StageSpec, UnitSpec
+
+ASKED = "asked for"
 
 
 class Intact(NamedTuple):
@@ -58,6 +62,43 @@ def standing(
         return Standing(False, reason)
     changed = None not in (program, last.program) and program != last.program
     return Standing(True, stale=changed)
+
+
+def standing_again(
+    unit: UnitSpec,
+    history: Optional[UnitHistory],
+    *,
+    asked: Optional[bool],
+    intact: Look,
+    stage: StageSpec,
+    fresh: bool,
+    program: Optional[str],
+) -> Standing:
+    """Tell where a unit stands in a retry.
+
+    `asked` is true for a unit that was named, false for the others, None if none was named: then
+    whatever did not succeed runs. The others keep their verdicts, good or bad; one that has none
+    is left aside. A success runs again only if nobody can vouch for it any more.
+    """
+    reason = _not_succeeded(history)
+    if asked or (asked is None and reason):
+        return Standing(False, reason or ASKED)
+    if not reason:
+        if stage.keep == "never":
+            stage = msgspec.structs.replace(stage, keep="unchanged")
+        return standing(
+            unit,
+            history,
+            intact=intact,
+            stage=stage,
+            run_finished=False,
+            fresh=fresh,
+            program=program,
+        )
+    last = history.last if history is not None else None
+    if history is None or last is None or not last.final or history.open_launch is not None:
+        return Standing(False, "not asked for", aside=True)
+    return Standing(True, reason)
 
 
 def _not_succeeded(history: Optional[UnitHistory]) -> str:

@@ -19,13 +19,17 @@ class Before(NamedTuple):
 
 
 class Outlook(NamedTuple):
-    """Numbers for the first line; `late` are the stages whose units are not known yet."""
+    """Numbers for the first line; `late` are the stages whose units are not known yet.
+
+    `as_they_are` have no success, and a retry that is not about them leaves it at that.
+    """
 
     kept: int
     reasons: Dict[str, int]
     stale: Dict[str, int]
     left_alone: int
     late: List[str]
+    as_they_are: int = 0
 
     @property
     def to_run(self) -> int:
@@ -43,15 +47,15 @@ def foresee(spec: RunSpec, expansions: Mapping[str, Expanded]) -> Dict[str, List
         seen: List[Standing] = []
         for unit, standing in zip(expansion.units, expansion.standings) if expansion else ():
             why = [*moved, *(before for before in unit.follows if before in restless)]
-            if why and standing.kept and stage.keep != "always":
+            if why and (standing.kept or standing.aside) and stage.keep != "always":
                 seen.append(Standing(False, RUNS_AGAIN.format(why[0])))
             else:
                 seen.append(standing)
-            if not seen[-1].kept:
+            if not (seen[-1].kept or seen[-1].aside):
                 restless.add(unit.id)
         foreseen[name] = seen
         unknown = expansion is None and any(before in restless for before in upstream(stage))
-        if moved or unknown or any(not standing.kept for standing in seen):
+        if moved or unknown or any(not (one.kept or one.aside) for one in seen):
             restless.add(name)
     return foreseen
 
@@ -75,12 +79,14 @@ def outlook(
     """Count what will be kept and what will run, by reason."""
     reasons: Dict[str, int] = {}
     stale: Dict[str, int] = {}
-    kept = left_alone = 0
+    kept = left_alone = as_they_are = 0
     for name, standings in foresee(spec, expansions).items():
         units = expansions[name].units if name in expansions else ()
         for unit, standing in zip(units, standings):
             if selector is not None and not selector(unit):
                 left_alone += 1
+            elif standing.aside or (standing.kept and standing.reason):
+                as_they_are += 1
             elif standing.kept:
                 kept += 1
                 if standing.stale:
@@ -88,7 +94,7 @@ def outlook(
             else:
                 reasons[standing.reason] = reasons.get(standing.reason, 0) + 1
     late = [stage.name for stage in spec.stages if stage.name not in expansions]
-    return Outlook(kept, reasons, stale, left_alone, late)
+    return Outlook(kept, reasons, stale, left_alone, late, as_they_are)
 
 
 def first_line(seen: Outlook, before: Before, *, fresh: bool) -> str:
@@ -97,7 +103,7 @@ def first_line(seen: Outlook, before: Before, *, fresh: bool) -> str:
     ``kept 212 of 240 (finished 2026-11-21 03:10), 28 to run: 12 failed before, 10 new, 6
     changed; --fresh runs all``
     """
-    total = seen.kept + seen.to_run + seen.left_alone
+    total = seen.kept + seen.to_run + seen.left_alone + seen.as_they_are
     line = f"kept {seen.kept} of {total}"
     when = _last_time(before)
     if when:
@@ -107,6 +113,8 @@ def first_line(seen: Outlook, before: Before, *, fresh: bool) -> str:
         line += ": " + said(seen.reasons)
     if seen.left_alone:
         line += f", {seen.left_alone} left alone by --only"
+    if seen.as_they_are:
+        line += f", {seen.as_they_are} left as they are"
     if seen.kept and not fresh:
         line += "; --fresh runs all"
     return line

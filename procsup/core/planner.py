@@ -9,6 +9,7 @@ each other in ``succession.py``; here the facts meet them.
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from procsup.core.admission import Admission, Selector
+from procsup.core.again import try_again
 from procsup.core.attempts import Attempts
 from procsup.core.events import (
     Asked,
@@ -158,6 +159,9 @@ class Planner:
         elif fact.verb == "drain":
             self.end_early("draining", "drained by request")
             message = f"nothing more is started; {running} left to finish"
+        elif fact.verb == "retry":
+            self.write(Answer(fact.request, fact.verb, *try_again(self, fact.units)))
+            return
         else:
             self.write(Answer(fact.request, fact.verb, False, f"unknown request {fact.verb!r}"))
             return

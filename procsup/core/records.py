@@ -54,7 +54,10 @@ class Planned(Struct, frozen=True, tag="planned", tag_field="t"):
 
 
 class Kept(Struct, frozen=True, tag="kept", tag_field="t"):
-    """Finished units that this run leaves alone; `stale` if their program's file changed since."""
+    """Finished units that this run leaves alone; `stale` if their program's file changed since.
+
+    With ``--only`` and in a retry also units that did not succeed, and are left at that.
+    """
 
     stage: str
     units: List[str]

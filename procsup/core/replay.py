@@ -197,6 +197,12 @@ class History:
                 counts[last.verdict] = counts.get(last.verdict, 0) + 1
         return counts
 
+    def succeeded(self, unit_id: str) -> bool:
+        """Tell whether a unit's latest end is a success."""
+        unit = self.units.get(unit_id)
+        last = None if unit is None else unit.last
+        return last is not None and last.verdict is Verdict.SUCCEEDED
+
     def count_succeeded(self) -> int:
         """Count the planned units that have succeeded, those kept included."""
         counts = (self.verdict_counts(stage) for stage in self.plan)

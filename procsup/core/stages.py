@@ -81,6 +81,14 @@ class Stage:
         if unit.stale:
             self.tally.stale += 1
 
+    def reopen(self, unit: Unit) -> None:
+        """Take a unit's verdict back; its tries begin anew."""
+        verdict = unit.ends[-1].verdict
+        self.undecided += 1
+        self.tally.verdicts[verdict] -= 1
+        unit.kept = unit.stale = False
+        unit.tried = unit.shortages = 0
+
     def is_complete(self) -> bool:
         """Every unit has its verdict, and all of them are on disk."""
         return self.expanded and self.undecided == 0 and self.unsettled == 0

@@ -172,12 +172,12 @@ class Starter:
         env = self._environment(order, stage)
         argv = unit.argv
         made.step = "output folder"
-        _make_folders(unit)
+        make_folders(unit)
         if stage.scratch:
             argv = self._make_scratch(order, made, env)
         if unit.lists:
             made.step = "list of inputs"
-            _write_lists(unit.lists)
+            write_lists(unit.lists)
         if stage.unit_file:
             self._write_unit_file(order, made, env)
         stdin = self._null_fd if unit.stdin is None else _open_stdin(unit.stdin, made)
@@ -290,7 +290,7 @@ class Starter:
         env["PROCSUP_UNIT_FILE"] = path
 
 
-def _make_folders(unit: UnitSpec) -> None:
+def make_folders(unit: UnitSpec) -> None:
     """Make the folders that hold the declared files (of a glob: what precedes its wildcards)."""
     paths = [output.path for output in unit.outputs]
     paths.extend(path for path in (unit.stdout, unit.stderr) if path is not None)
@@ -302,7 +302,8 @@ def _make_folders(unit: UnitSpec) -> None:
             os.makedirs(folder, exist_ok=True)
 
 
-def _write_lists(lists: Mapping[str, Tuple[str, ...]]) -> None:
+def write_lists(lists: Mapping[str, Tuple[str, ...]]) -> None:
+    """Write the lists that are too long for a command line."""
     for path, lines in lists.items():
         _make_private_folder(os.path.dirname(path))
         _write(path, b"".join(os.fsencode(line) + b"\n" for line in lines))

@@ -17,7 +17,7 @@ def plan_lines(spec: RunSpec, stages: Mapping[str, Optional[Planned]]) -> List[s
         if units is None:
             lines.append(f"{visible(stage.name)}: planned when {visible(_when(stage))}")
             continue
-        to_run = sum(1 for _, standing in units if not standing.kept)
+        to_run = sum(1 for _, standing in units if not (standing.kept or standing.aside))
         count = plural(len(units), "unit")
         lines.append(f"{visible(stage.name)}: {count}, {to_run} to run")
         lines += [f"  {_unit_line(unit, standing)}" for unit, standing in units]
@@ -34,7 +34,11 @@ def _when(stage: StageSpec) -> str:
 
 
 def _unit_line(unit: UnitSpec, standing: Standing) -> str:
-    if standing.kept:
+    if standing.aside:
+        word = "leave aside"
+    elif standing.kept and standing.reason:
+        word = f"leave as it is ({standing.reason})"
+    elif standing.kept:
         word = "keep (its program has changed)" if standing.stale else "keep"
     else:
         word = f"run ({standing.reason})" if standing.reason else "run"

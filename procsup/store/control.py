@@ -6,38 +6,44 @@ carried out by the next. The answer is a journal record, which the verb waits fo
 
 import os
 import time
-from typing import Callable, List, Optional, Set
+from typing import Callable, List, Optional, Sequence, Set, Tuple
 
 import msgspec
 from msgspec import Struct
 
 from procsup.core.events import Asked
-from procsup.errors import RecordError, RunUnfinished
+from procsup.core.text import pack, unpack
+from procsup.errors import RecordError, RunUnfinished, UsageError
 from procsup.host.files import is_temporary, open_private, reason, remove, write_atomically
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import read_owner
 
-VERBS = ("drain", "stop")
+VERBS = ("drain", "stop", "retry")
 LOOK_EVERY_S = 0.5
-_LIMIT_BYTES = 1 << 12
+_LIMIT_BYTES = 1 << 20
 _ENDING = ".json"
 
 
 class _Request(Struct, frozen=True):
     verb: str
     grace_s: Optional[float] = None
+    units: Tuple[str, ...] = ()
 
 
-def ask(rundir: RunDir, verb: str, grace_s: Optional[float] = None) -> str:
+def ask(
+    rundir: RunDir, verb: str, grace_s: Optional[float] = None, units: Sequence[str] = ()
+) -> str:
     """Put a request before the present sitting; return its id, which the answer will bear.
 
-    RunUnfinished if there is no supervisor that could hear it.
+    RunUnfinished if there is no supervisor that could hear it, UsageError if it is too long.
     """
     owner = read_owner(rundir)
     if owner is None or owner.ended is not None or owner.sitting == 0:
         raise RunUnfinished(f"nobody is working on {rundir.path}: there is nothing to {verb}")
     request = f"{owner.sitting}-{time.time_ns():x}-{os.getpid()}"
-    text = msgspec.json.encode(_Request(verb, grace_s))
+    text = msgspec.json.encode(_Request(verb, grace_s, tuple(pack(list(units)))))
+    if len(text) > _LIMIT_BYTES:
+        raise UsageError(f"{len(units)} units are too many for one request: {verb} fewer at once")
     try:
         write_atomically(rundir.control / f"{request}{_ENDING}", [text, b"\n"])
     except OSError as error:
@@ -101,7 +107,7 @@ class ControlInbox:
             self._ignore(name, f"{asked.verb!r} is no request that this procsup knows")
             return None
         self._taken.add(name)
-        return Asked(request, asked.verb, asked.grace_s)
+        return Asked(request, asked.verb, asked.grace_s, tuple(unpack(list(asked.units))))
 
     def _read(self, name: str) -> _Request:
         fd = open_private(self._rundir.control / name, os.O_RDONLY)

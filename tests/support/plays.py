@@ -148,8 +148,10 @@ class Play:
     def interrupted(self, signum: Optional[int] = 2) -> "Play":
         return self.tell(Interrupted(signum, f"signal {signum}"))
 
-    def asked(self, verb: str, grace_s: Optional[float] = None) -> "Play":
-        return self.tell(Asked("r1", verb, grace_s))
+    def asked(
+        self, verb: str, grace_s: Optional[float] = None, units: Sequence[str] = ()
+    ) -> "Play":
+        return self.tell(Asked("r1", verb, grace_s, tuple(units)))
 
     def sampled(self, name: str) -> "Play":
         return self.tell(Sampled(self.attempt(name), [0]))

@@ -1,0 +1,147 @@
+"""From a run that was to the request that runs some of its units again."""
+
+import datetime
+import os
+from typing import List, NamedTuple, Optional, Sequence
+
+from procsup.api.asking import Asked, request
+from procsup.api.logs import chosen
+from procsup.api.requests import Request
+from procsup.core.outcome import Verdict
+from procsup.core.records import Begin
+from procsup.core.replay import History
+from procsup.errors import RecordError, RunUnfinished, UsageError
+from procsup.runfile.load import load
+from procsup.store.find import Found
+from procsup.store.manifest import read_head
+from procsup.store.reader import last_begin, read_journal
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import Owner, is_live, read_owner
+
+_FINE = (Verdict.SUCCEEDED, Verdict.SKIPPED)
+PLAN_FILE = "plan.jsonl"  # what a run without a run file was made from
+
+
+class Rerun(NamedTuple):
+    """A run to be taken up again; `live` is who works on it right now."""
+
+    rundir: RunDir
+    begin: Begin
+    live: Optional[Owner]
+
+    @property
+    def source(self) -> str:
+        """The file that it was made from; UsageError if that is gone."""
+        path = self.begin.run_file or str(self.rundir.path / PLAN_FILE)
+        if os.path.exists(path):
+            return path
+        if self.begin.run_file is None:
+            raise UsageError(
+                f"{self.rundir.path} was made by a program, without a run file: only that program"
+                " can run it again"
+            )
+        raise UsageError(f"the run file of {self.rundir.path} is gone: there is no {path}")
+
+
+def rerun_of(found: Found) -> Rerun:
+    """Look at the run that is meant; RunUnfinished if it is not the latest of its directory."""
+    owner = read_owner(found.rundir)
+    live = owner if owner is not None and is_live(found.rundir, owner) else None
+    begin = last_begin(found.rundir.journal)
+    if begin is None:
+        raise RunUnfinished(f"nothing was begun in {found.rundir.path}: there is nothing to retry")
+    if found.run_id not in (None, begin.run_id):
+        raise RunUnfinished(f"run {found.run_id} is superseded by {begin.run_id}")
+    return Rerun(found.rundir, begin, live)
+
+
+def has_succeeded(rerun: Rerun) -> bool:
+    """Whether every unit of the run succeeded."""
+    try:
+        head = read_head(rerun.rundir.manifest)
+    except RecordError:
+        return False
+    return head is not None and head.run_id == rerun.begin.run_id and head.status == "succeeded"
+
+
+def request_for(rerun: Rerun, units: Sequence[str], *, jobs: Optional[int] = None) -> Request:
+    """Return the request with the run's own file, variables, date and directory.
+
+    RunFileError if the file is wrong by now, UsageError if it would make another directory.
+    """
+    file = rerun.source
+    made = Request(
+        file=file,
+        variables={},
+        directory=str(rerun.rundir.path.parent),
+        jobs=jobs,
+        again=tuple(units),
+        today=datetime.date.fromtimestamp(rerun.begin.at).isoformat(),
+    )
+    if rerun.begin.run_file is None:
+        return made
+    made = _with_variables(made, rerun.begin)
+    directory = load(
+        file,
+        variables=made.variables,
+        directory=made.directory,
+        today=datetime.date.fromtimestamp(rerun.begin.at),
+    ).spec.directory
+    if os.path.realpath(directory) != os.path.realpath(rerun.rundir.path):
+        raise UsageError(
+            f"{file} has another name by now, and makes {directory} instead of"
+            f" {rerun.rundir.path}: use `procsup run`"
+        )
+    return made
+
+
+def _with_variables(made: Request, begin: Begin) -> Request:
+    """Give the values that the run had, where the file would say another one now."""
+    import msgspec
+
+    now = load(made.file).spec.variables
+    given = {
+        name: _as_text(value)
+        for name, value in begin.variables.items()
+        if name in now and now[name] != value and not isinstance(value, (list, tuple))
+    }
+    return msgspec.structs.replace(made, variables=given)
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+# --- while somebody works on it --------------------------------------------------------------
+
+
+def ask_to_retry(rerun: Rerun, owner: Owner, words: Sequence[str]) -> Asked:
+    """Ask the live supervisor to queue these units again, or all that have failed so far.
+
+    UsageError if a word means no unit.
+    """
+    history = History()
+    for entry in read_journal(rerun.rundir.journal):
+        history.add(entry.seq, entry.record)
+    stages = {unit: stage for stage, units in history.plan.items() for unit in units}
+    units = list(chosen(stages, words)) if words else failed_so_far(history)
+    if not units:
+        return Asked(True, "no unit has failed so far: there is nothing to retry")
+    return request(rerun.rundir, owner, "retry", units=units)
+
+
+def failed_so_far(history: History) -> List[str]:
+    """Return the units with a bad verdict of their own in stages that are not final yet."""
+    found: List[str] = []
+    for stage, units in history.plan.items():
+        if stage in history.finals:
+            continue
+        for name in units:
+            unit = history.units.get(name)
+            if unit is None or unit.last is None or unit.generation != history.generation:
+                continue
+            if unit.open_launch is None and unit.last.final and unit.last.verdict not in _FINE:
+                found.append(name)
+    return found

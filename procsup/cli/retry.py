@@ -1,0 +1,183 @@
+"""`procsup retry`: run again what did not succeed, or the units that are named."""
+
+import os
+from typing import Optional, Tuple
+
+import click
+
+from procsup.api import retrying
+from procsup.api.requests import Request
+from procsup.api.retrying import Rerun
+from procsup.cli.options import RUN_HELP, exit_codes, json_option
+from procsup.cli.run import Options, bring_to_completion
+from procsup.console.choose import PROGRESS
+from procsup.console.terminal import pay, say
+from procsup.core.text import visible
+from procsup.errors import RunUnfinished, UsageError
+from procsup.report.tables import json_text
+from procsup.store.rundir import RunDir
+
+_HELP = f"""Run units of a run again: all that did not succeed, or those that are named.
+
+What hangs on them runs after them; all others keep their verdicts, also those that make no files
+(`procsup run` would run these again), unless nobody can vouch for them any more: their command or
+their files have changed. The run's own file, variables and date are used, and attempts are
+counted on. A UNIT is an id, a pattern over ids, a stage, or parameter=value.
+
+While somebody works on the run, its supervisor is asked: units that have failed go back into the
+queue, as long as nothing that hangs on them is decided.
+
+--here runs one UNIT in the foreground, in its folder and environment, with this terminal: to look
+into a failure. Nothing of it is recorded, and its exit code is the verb's.
+
+{RUN_HELP}
+\b
+Examples:
+  procsup retry survey
+  procsup retry survey measure/mod=abc 'merge/*'
+  procsup retry last mod=abc --here
+  procsup retry last mod=abc --here --dry-run > again.sh
+"""
+
+_CODES = exit_codes(
+    _0="all units of the run succeeded (a live one: it is queued again)",
+    _1="finished, some unit did not succeed",
+    _2="the command line or the run file is wrong, or no such unit; nothing was started",
+    _3="not finished: units that were not asked for have no verdict, or it was stopped",
+    _74="journal or manifest could not be read or written",
+    _75="the run directory is in use, or (--here) that very unit runs",
+)
+
+
+@click.command("retry", help=_HELP, epilog=_CODES)
+@click.argument("run", metavar="RUN")
+@click.argument("units", nargs=-1, metavar="[UNIT...]")
+@click.option("--here", is_flag=True, help="Run the one UNIT in the foreground, by hand.")
+@click.option("--dry-run", is_flag=True,
+              help="Show what would run and why; with --here, a shell line.")  # fmt: skip
+@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Most units at once.")
+@click.option("--detach", is_flag=True, help="Return when it has begun; print DIR@ID.")
+@click.option("--progress", type=click.Choice(PROGRESS), default="auto", show_default=True,
+              help="Bars on a terminal, else one line per finished unit.")  # fmt: skip
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing unless something goes wrong.")
+@json_option("Print one object about the end on stdout.")
+@click.option("--announce", is_flag=True, hidden=True)
+def command(
+    run: str,
+    units: Tuple[str, ...],
+    here: bool,
+    dry_run: bool,
+    jobs: Optional[int],
+    detach: bool,
+    progress: str,
+    quiet: bool,
+    as_json: bool,
+    announce: bool,
+) -> int:
+    """Find the run, and go the way that was asked for."""
+    _check(units, here=here, dry_run=dry_run, detach=detach)
+    rerun = retrying.rerun_of(RunDir.find(run, "."))
+    if here:
+        return _by_hand(rerun, units[0], dry_run=dry_run, as_json=as_json)
+    if rerun.live is not None and not dry_run:
+        return _ask(rerun, units, as_json=as_json)
+    if not units and retrying.has_succeeded(rerun):
+        return _nothing_to_do(rerun, as_json=as_json)
+    made = retrying.request_for(rerun, units, jobs=jobs)
+    options = _options(made, progress=progress, quiet=quiet, as_json=as_json)
+    if dry_run:
+        from procsup.cli.dry import show_plan
+
+        return show_plan(options, made)
+    if detach:
+        from procsup.cli.detached import start_words
+
+        words = ["retry", f"--progress={progress}", "--announce"]
+        words += [f"--jobs={jobs}"] if jobs is not None else []
+        words += [flag for flag, given in (("-q", quiet), ("--json", as_json)) if given]
+        return start_words([*words, "--", _that_very(rerun), *units], quiet=quiet, as_json=as_json)
+    return bring_to_completion(options, announce=announce, request=made)
+
+
+def _check(units: Tuple[str, ...], *, here: bool, dry_run: bool, detach: bool) -> None:
+    if here and len(units) != 1:
+        raise click.UsageError("--here runs one unit by hand: name one UNIT")
+    if here and detach:
+        raise click.UsageError("--here runs in the foreground: leave --detach out")
+    if dry_run and detach:
+        raise click.UsageError("--dry-run starts nothing that could be detached: leave one out")
+
+
+def _that_very(rerun: Rerun) -> str:
+    return f"{rerun.rundir.path}@{rerun.begin.run_id}"
+
+
+def _options(made: Request, *, progress: str, quiet: bool, as_json: bool) -> Options:
+    """Return the options of the `procsup run` that would go on with this run."""
+    return Options(
+        file=os.path.relpath(made.file),
+        variables=dict(made.variables),
+        directory=None,
+        jobs=made.jobs,
+        fresh=False,
+        only=(),
+        engine=made.engine,
+        progress=progress,
+        quiet=quiet,
+        as_json=as_json,
+    )
+
+
+def _nothing_to_do(rerun: Rerun, *, as_json: bool) -> int:
+    message = "all units succeeded: there is nothing to retry (name a UNIT to run it again)"
+    say(f"{visible(rerun.begin.name)}: {message}")
+    if as_json:
+        body = {"run_id": rerun.begin.run_id, "directory": str(rerun.rundir.path)}
+        pay(json_text({**body, "status": "succeeded", "message": message}))
+    return 0
+
+
+def _ask(rerun: Rerun, units: Tuple[str, ...], *, as_json: bool) -> int:
+    """Ask the live supervisor."""
+    assert rerun.live is not None
+    asked = retrying.ask_to_retry(rerun, rerun.live, units)
+    if asked.over:
+        raise RunUnfinished("the run ended before it could answer: retry once more")
+    if not asked.ok:
+        raise UsageError(f"retry was refused by the live run: {asked.message}")
+    say(visible(asked.message))
+    if as_json:
+        body = {"run_id": rerun.live.run_id, "directory": str(rerun.rundir.path)}
+        pay(json_text({**body, "message": asked.message}))
+    return 0
+
+
+def _by_hand(rerun: Rerun, word: str, *, dry_run: bool, as_json: bool) -> int:
+    """Run one unit in the foreground, or print the line that does it."""
+    from procsup.api import by_hand
+    from procsup.engines import by_hand as hand
+    from procsup.report.by_hand import by_hand_lines
+
+    made = retrying.request_for(rerun, (word,))
+    ready = by_hand.prepare(rerun, made, word, touch=not dry_run)
+    what, unit = ready.by_hand, ready.unit
+    env = what.differences(os.environ)
+    if as_json:
+        body = {"unit": unit.id, "cwd": what.cwd, "argv": list(what.argv), "env": env}
+        pay(json_text({**body, "stdin": what.stdin_path, "outputs": ready.outputs}))
+    if dry_run:
+        if not as_json:
+            pay(what.shell_line(os.environ))
+        return 0
+    say(*by_hand_lines(unit.id, what.argv, what.cwd, env, what.stdin_path, ready.outputs))
+    code = hand.run(what)
+    if what.scratch_path is not None and code != 0:
+        say(f"its scratch folder is kept: {visible(what.scratch_path)}")
+    elif code == 0:
+        hand.clear(what)
+    if code < 0:
+        from procsup.host.interrupts import die_by
+
+        say(f"{visible(unit.id)}: ended by signal {-code}")
+        die_by(-code)
+    return code

@@ -1,0 +1,65 @@
+"""A retry while the run goes on: units that have failed go back into the queue."""
+
+from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
+
+from procsup.core.outcome import Verdict
+from procsup.core.stages import Stage
+from procsup.core.states import Done, Unit
+from procsup.core.text import plural
+
+if TYPE_CHECKING:
+    from procsup.core.planner import Planner
+
+_LATER = "retry it when the run has ended"
+
+
+def try_again(planner: "Planner", names: Sequence[str]) -> Tuple[bool, str]:
+    """Queue these units anew, all or (False, and why) none of them; their tries begin anew."""
+    if planner.summary.ending:
+        return False, f"nothing more is started: {planner.closing}; {_LATER}"
+    found: List[Tuple[Stage, Unit]] = []
+    for name in dict.fromkeys(names):
+        stage, unit = _find(planner, name)
+        why = f"no unit {name} is planned yet" if unit is None else None
+        if unit is not None and stage is not None:
+            found.append((stage, unit))
+            why = _why_not(planner, stage, unit)
+        if why is not None:
+            return False, why
+    for stage, unit in found:
+        stage.reopen(unit)
+        planner.admission.queue_again(stage, unit)
+    return True, f"{plural(len(found), 'unit')} queued again"
+
+
+def _find(planner: "Planner", name: str) -> Tuple[Optional[Stage], Optional[Unit]]:
+    for stage in planner.stages:
+        if name in stage.by_id:
+            return stage, stage.by_id[name]
+    return None, None
+
+
+def _why_not(planner: "Planner", stage: Stage, unit: Unit) -> Optional[str]:
+    """Say why a unit cannot go back into the queue now; None if it can."""
+    name = unit.spec.id
+    if not isinstance(unit.state, Done):
+        return f"unit {name} has no verdict yet: there is nothing to retry"
+    if unit.state.verdict is Verdict.SUCCEEDED:
+        return f"unit {name} has succeeded; {_LATER}"
+    if stage.tally.final:
+        return f"stage {stage.name} is final; {_LATER}"
+    if stage.halted or stage.tally.problem:
+        return f"nothing more of stage {stage.name} is started; {_LATER}"
+    if name in stage.unfit:
+        return f"unit {name} could not start: {stage.unfit[name]}; {_LATER}"
+    if unit.state.verdict is Verdict.SKIPPED:
+        return f"unit {name} was skipped: retry what it hangs on, when the run has ended"
+    return _why_decided(planner, name)
+
+
+def _why_decided(planner: "Planner", name: str) -> Optional[str]:
+    for stage in planner.stages:
+        for other in stage.units:
+            if name in other.spec.follows and isinstance(other.state, Done):
+                return f"unit {other.spec.id}, which follows {name}, is decided; {_LATER}"
+    return None

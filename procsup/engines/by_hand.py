@@ -1,0 +1,111 @@
+"""One unit in the foreground, for a person who looks into it: nothing is recorded.
+
+Its files are made as the engine makes them. The streams are those of the terminal; only a
+declared stdin is read from its file, since the unit would do something else without.
+"""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+from types import FrameType
+from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from procsup.core.events import Start
+from procsup.core.spec import SCRATCH, StageSpec
+from procsup.engines.child import Preparation, Starter, Surroundings, make_folders, write_lists
+from procsup.errors import UsageError
+from procsup.host import system
+
+HERE = "PROCSUP_HERE"  # set to 1 for what a person started
+
+
+class ByHand(NamedTuple):
+    """What is to be started; `scratch_path` was made for it."""
+
+    argv: Tuple[str, ...]
+    cwd: str
+    env: Mapping[str, str]
+    stdin_path: Optional[str] = None
+    scratch_path: Optional[str] = None
+
+    def differences(self, environment: Mapping[str, str]) -> Dict[str, str]:
+        """Return what of its environment is not what the caller has."""
+        known = {system.environment_key(name): value for name, value in environment.items()}
+        return {name: value for name, value in self.env.items() if known.get(name) != value}
+
+    def shell_line(self, environment: Mapping[str, str]) -> str:
+        """Return a line for a POSIX shell that does the same."""
+        words = [f"{name}={value}" for name, value in self.differences(environment).items()]
+        line = " ".join(map(shlex.quote, ["env", *words, *self.argv]))
+        stdin = "" if self.stdin_path is None else f" < {shlex.quote(self.stdin_path)}"
+        return f"cd {shlex.quote(self.cwd)} && {line}{stdin}"
+
+
+class HandStarter(Starter):
+    """Prepares starts by hand as `Starter` prepares those of a run."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings, merged_logs=False)
+
+    def prepare(self, order: Start, stage: StageSpec, *, touch: bool) -> ByHand:
+        """Make what the unit needs (with `touch`); say what is to be started.
+
+        OSError if something cannot be made, RecordError if something else stands in its place.
+        """
+        unit = order.unit
+        env = self._environment(order, stage)
+        env[HERE] = "1"
+        made = Preparation(self._surroundings.log_paths(order.attempt, unit.stage)[0])
+        argv = unit.argv
+        if stage.scratch and touch:
+            argv = self._make_scratch(order, made, env)
+        elif stage.scratch:
+            argv = tuple(part.replace(SCRATCH, "SCRATCH") for part in argv)
+        if touch:
+            make_folders(unit)
+            write_lists(unit.lists)
+            if stage.unit_file:
+                self._write_unit_file(order, made, env)
+        return ByHand(argv, unit.cwd, env, unit.stdin, made.scratch_path)
+
+
+def run(prepared: ByHand) -> int:
+    """Run it to its end; return its exit code, or the negative number of the signal it died of.
+
+    Ctrl-C is the unit's, which gets it from the terminal. UsageError if it cannot be started.
+    """
+    child: List[subprocess.Popen[bytes]] = []
+
+    def pass_on(signum: int, _frame: Optional[FrameType]) -> None:
+        if signum != signal.SIGINT and child:
+            child[0].terminate()
+
+    # Handlers, and not SIG_IGN, which the unit would inherit.
+    before = {one: signal.signal(one, pass_on) for one in (signal.SIGINT, signal.SIGTERM)}
+    stdin: Optional[int] = None
+    try:
+        program = system.find_program(
+            prepared.argv[0], prepared.env.get("PATH", os.defpath), prepared.cwd
+        )
+        if prepared.stdin_path is not None:
+            stdin = os.open(prepared.stdin_path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        started = subprocess.Popen(
+            prepared.argv, executable=program, cwd=prepared.cwd, env=prepared.env, stdin=stdin
+        )
+        child.append(started)
+        return started.wait()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{prepared.argv[0]} cannot be started: {error}") from error
+    finally:
+        if stdin is not None:
+            os.close(stdin)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def clear(prepared: ByHand) -> None:
+    """Remove the scratch folder."""
+    if prepared.scratch_path is not None:
+        shutil.rmtree(prepared.scratch_path, ignore_errors=True)
