@@ -64,10 +64,7 @@ def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> Prepared:
 
 
 def _load(made: Request) -> Loaded:
-    import datetime
-
-    today = None if made.today is None else datetime.date.fromisoformat(made.today)
-    return load(made.file, variables=made.variables, directory=made.directory, today=today)
+    return load(made.file, variables=made.variables, directory=made.directory, today=made.date)
 
 
 def _units(loaded: Loaded, history: History) -> List[UnitSpec]:

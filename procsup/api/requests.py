@@ -1,5 +1,6 @@
 """What is asked of a sitting, what is known when it opens, and how it ended."""
 
+import datetime
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from msgspec import Struct
@@ -33,6 +34,11 @@ class Request(Struct, frozen=True):
     plan: Optional[PlanText] = None
     owner_pid: Optional[int] = None
     durable: bool = True  # False: nothing is synced; for measuring what durability costs
+
+    @property
+    def date(self) -> Optional[datetime.date]:
+        """`today`, as a date."""
+        return None if self.today is None else datetime.date.fromisoformat(self.today)
 
     @property
     def runs_all_or_again(self) -> bool:
