@@ -17,12 +17,12 @@ VERBS: Dict[str, Tuple[str, str]] = {
     "stop": ("procsup.cli.stop", "end a run and every process of it"),
     "retry": ("procsup.cli.retry", "run again what did not succeed, or what is named"),
     "list": ("procsup.cli.list", "the runs of a folder"),
+    "prune": ("procsup.cli.prune", "remove runs that are over, or logs"),
 }
 
 LATER = (
     "explain",
     "map",
-    "prune",
     "report",
     "schema",
     "top",

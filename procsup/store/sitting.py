@@ -93,7 +93,7 @@ class Sitting:
         sitting = cls(rundir, lock, owner, mode=mode)
         try:
             sitting.previous = read_owner(rundir)
-            _refuse_unprovable(rundir, sitting.previous, lockable=lockable)
+            refuse_unprovable(rundir, sitting.previous, lockable=lockable)
             sitting._write_owner()
         except BaseException:
             lock.close()
@@ -319,7 +319,7 @@ def _busy(rundir: RunDir) -> RunBusy:
     )
 
 
-def _refuse_unprovable(rundir: RunDir, previous: Optional[Owner], *, lockable: bool) -> None:
+def refuse_unprovable(rundir: RunDir, previous: Optional[Owner], *, lockable: bool) -> None:
     """Raise RunBusy if the previous owner may live, and no lock would tell."""
     if previous is None or previous.ended is not None:
         return

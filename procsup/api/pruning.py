@@ -1,0 +1,144 @@
+"""Which runs, or logs of them, are to go; and their removal, one by one."""
+
+import time
+from pathlib import Path
+from typing import Iterator, List, NamedTuple, Optional, Sequence
+
+from procsup.api.listing import Listed, look_at
+from procsup.core.outcome import AttemptId, Verdict
+from procsup.core.replay import History
+from procsup.errors import ProcsupError, RecordError, RunUnfinished
+from procsup.store import removal
+from procsup.store.find import find, runs_in
+from procsup.store.reader import read_journal
+from procsup.store.removal import Removed
+from procsup.store.rundir import RunDir
+
+
+class Doomed(NamedTuple):
+    """A run that is to go, or the logs of it that are (`logs`); or what a removal has left.
+
+    `run` is None for the latter.
+    """
+
+    path: Path
+    run: Optional[Listed]
+    logs: Optional[List[str]]
+    frees: Removed
+
+
+class Choice(NamedTuple):
+    """What is to go: runs that are named, or all that are older, or beyond the newest `keep`."""
+
+    runs: Sequence[str] = ()
+    older_than_s: Optional[float] = None
+    keep: Optional[int] = None
+    logs: bool = False
+
+
+class Plan(NamedTuple):
+    """What is to go, and a sentence for each that is not although it was named or is old."""
+
+    doomed: List[Doomed]
+    left: List[str]
+    refused: bool = False  # one that was named is left
+
+
+def plan(choice: Choice, home: Optional[Path], *, start: str = ".") -> Plan:
+    """Work out what is to go; nothing is touched. NoSuchRun for a name that means none."""
+    if choice.runs:
+        found = [_named(run, start) for run in choice.runs]
+        listed = list({one.rundir.path: one for one in found}.values())
+    else:
+        listed = [look_at(rundir) for rundir in runs_in(home or start)]
+    chosen = _chosen(listed, choice)
+    doomed: List[Doomed] = []
+    left: List[str] = []
+    for one in chosen:
+        try:
+            problem = removal.why_not(one.rundir)
+            if problem is None:
+                doomed += _doomed(one, logs=choice.logs)
+        except (OSError, RecordError) as error:
+            problem = str(error)
+        if problem is not None:
+            left.append(f"{one.rundir.path} is left alone: {problem}")
+    if home is not None and not choice.runs and not choice.logs:
+        rests = removal.half_removed(home)
+        doomed += [Doomed(path, None, None, removal.sizes(path)) for path in rests]
+    return Plan(doomed, left, refused=bool(left) and bool(choice.runs))
+
+
+def _named(run: str, start: str) -> Listed:
+    found = find(run, start)
+    listed = look_at(found.rundir)
+    if found.run_id not in (None, listed.run_id):
+        raise RunUnfinished(f"run {found.run_id} is not the latest of {found.rundir.path}")
+    return listed
+
+
+def _chosen(listed: Sequence[Listed], choice: Choice) -> List[Listed]:
+    now = time.time()
+    newest_first = sorted(listed, key=lambda one: one.when, reverse=True)
+    if choice.keep is not None:
+        newest_first = newest_first[choice.keep :]
+    if choice.older_than_s is None:
+        return newest_first
+    return [one for one in newest_first if now - one.when > choice.older_than_s]
+
+
+def _doomed(one: Listed, *, logs: bool) -> List[Doomed]:
+    if not logs:
+        return [Doomed(one.rundir.path, one, None, removal.sizes(one.rundir.path))]
+    paths = list(_logs_of_successes(one.rundir))
+    return [Doomed(one.rundir.path, one, paths, removal.sizes(one.rundir.path, paths))] * bool(
+        paths
+    )
+
+
+def _logs_of_successes(rundir: RunDir) -> Iterator[str]:
+    """Yield the logs of all attempts of the units that have succeeded."""
+    history = History()
+    for entry in read_journal(rundir.journal):
+        history.add(entry.seq, entry.record)
+    for stage, units in history.plan.items():
+        for name in units:
+            unit = history.units.get(name)
+            last = unit.last if unit is not None else None
+            if unit is None or last is None or unit.open_launch is not None:
+                continue
+            if not last.final or last.verdict is not Verdict.SUCCEEDED:
+                continue
+            for number in range(1, unit.last_number + 1):
+                paths = rundir.log_paths(AttemptId(name, number), stage)
+                yield from (path for path in paths if Path(path).is_file())
+
+
+def carry_out(doomed: Doomed) -> None:
+    """Remove it. RunBusy if somebody took it up meanwhile, RecordError if it cannot be done."""
+    if doomed.run is None:
+        removal.finish(doomed.path)
+    elif doomed.logs is None:
+        removal.remove_run(doomed.run.rundir)
+    else:
+        _remove_logs(doomed.run.rundir, doomed.logs)
+
+
+def _remove_logs(rundir: RunDir, paths: Sequence[str]) -> None:
+    held = removal.hold(rundir)
+    try:
+        for path in paths:
+            removal.remove_file(path, rundir)
+    finally:
+        held.close()
+
+
+def try_all(doomed: Sequence[Doomed]) -> "List[ProcsupError]":
+    """Remove one after the other; return what went wrong."""
+    errors: List[ProcsupError] = []
+    for one in doomed:
+        try:
+            carry_out(one)
+        except ProcsupError as error:  # noqa: PERF203  the others go all the same
+            errors.append(error)
+    return errors

@@ -1,0 +1,123 @@
+"""`procsup prune`: remove runs that are over, or logs of what has succeeded."""
+
+from typing import Any, Dict, List, Optional, Tuple
+
+import click
+
+from procsup.api.listing import home_of
+from procsup.api.pruning import Choice, Doomed, Plan, plan, try_all
+from procsup.cli.options import RUN_HELP, duration_option, exit_codes, json_option
+from procsup.console.terminal import is_terminal, pay, say
+from procsup.core.quantities import show_bytes
+from procsup.core.text import plural, visible
+from procsup.errors import ProcsupError, RunBusy
+from procsup.report.tables import json_text
+
+_HELP = f"""Remove run directories that nobody works on, final or not: journal, manifests, logs.
+
+Never removed are outputs, stamps and manifests whose paths the run file names, runs that are
+live, and folders that hold anything else than procsup's own files. A removed run is forgotten:
+`procsup run` would run all of it again. Of the nearest .procsup, upwards (or of --dir), go the
+runs that meet all criteria; what an interrupted removal left goes, too.
+
+{RUN_HELP}
+\b
+Examples:
+  procsup prune --older-than 30d --keep 5
+  procsup prune old-survey
+  procsup prune --logs --keep 0 --dry-run
+"""
+
+_CODES = exit_codes(
+    _0="removed, or nothing was to be removed",
+    _1="the question was answered with no",
+    _2="no run was named and no criterion given, or --yes is missing without a terminal",
+    _74="something could not be removed",
+    _75="a run that was named is in use, or no run directory of procsup: it is left alone",
+)
+
+
+@click.command("prune", help=_HELP, epilog=_CODES)
+@click.argument("runs", nargs=-1, metavar="[RUN...]")
+@duration_option("--older-than", "Runs that ended longer ago than this, such as 30d.")
+@click.option("--keep", type=click.IntRange(min=0), metavar="N",
+              help="All but the N newest.")  # fmt: skip
+@click.option("--logs", is_flag=True,
+              help="Remove no run, only the logs of units that succeeded.")  # fmt: skip
+@click.option("--dir", "directory", metavar="DIR",
+              help="The folder of the runs, or one that has a .procsup.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@json_option("Print one object: what went, what is left and why.")
+def command(
+    runs: Tuple[str, ...],
+    older_than: Optional[float],
+    keep: Optional[int],
+    logs: bool,
+    directory: Optional[str],
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Work out what is to go, ask, remove."""
+    if not runs and older_than is None and keep is None:
+        raise click.UsageError(
+            "what is to go? Name a RUN, or give --older-than 30d, or --keep N (--keep 0: all)"
+        )
+    home = None if runs else home_of(directory)
+    planned = plan(Choice(runs, older_than, keep, logs), home, start=directory or ".")
+    say(*(f"procsup: {visible(sentence)}" for sentence in planned.left))
+    say(*map(_line, planned.doomed), _total(planned.doomed, logs=logs))
+    errors: List[ProcsupError] = []
+    if planned.doomed and not dry_run:
+        if not yes and not _agrees():
+            return 1
+        errors = try_all(planned.doomed)
+        say(*(f"procsup: {visible(str(error))}" for error in errors))
+    if as_json:
+        pay(json_text(_data(planned, errors, dry_run=dry_run)))
+    if errors:
+        return errors[0].exit_code
+    return RunBusy.exit_code if planned.refused else 0
+
+
+def _agrees() -> bool:
+    import sys
+
+    if not is_terminal(sys.stdin):
+        raise click.UsageError("nobody can be asked here: give --yes to remove these")
+    return click.confirm("remove?", default=False, err=True)
+
+
+def _line(doomed: Doomed) -> str:
+    if doomed.run is None:
+        return f"  {visible(str(doomed.path))}: the rest of an interrupted removal"
+    what = "" if doomed.logs is None else f"{plural(doomed.frees.files, 'log')} of "
+    size = show_bytes(doomed.frees.size_bytes)
+    return f"  {what}{visible(str(doomed.path))}: {doomed.run.state}, {size}"
+
+
+def _total(doomed: List[Doomed], *, logs: bool) -> str:
+    if not doomed:
+        return "nothing is to be removed"
+    size = show_bytes(sum(one.frees.size_bytes for one in doomed))
+    what = f"logs of {plural(len(doomed), 'run')}" if logs else plural(len(doomed), "run directory")
+    return f"{what.replace('directorys', 'directories')}, {size}"
+
+
+def _data(planned: Plan, errors: List[ProcsupError], *, dry_run: bool) -> Dict[str, Any]:
+    return {
+        "dry_run": dry_run,
+        "doomed": [
+            {
+                "directory": str(one.path),
+                "run_id": None if one.run is None else one.run.run_id,
+                "state": "half removed" if one.run is None else one.run.state,
+                "files": one.frees.files,
+                "size_bytes": one.frees.size_bytes,
+            }
+            for one in planned.doomed
+        ],
+        "left": planned.left,
+        "errors": [str(error) for error in errors],
+    }
