@@ -49,7 +49,9 @@ def read(request: Request) -> Asked:
     units = loaded.expand_early(capacity)
     stages = [stage.name for stage in loaded.spec.stages]
     late = [name for name in stages if name not in units]
-    require_hits(request.only, stages, late, (unit for some in units.values() for unit in some))
+    known = [unit for some in units.values() for unit in some]
+    require_hits(request.only, stages, late, known)
+    require_hits(request.again or (), stages, late, known, option="")
     return Asked(request, loaded, loaded.spec, capacity, units)
 
 
@@ -64,4 +66,5 @@ def load_source(request: Request) -> Loaded:
         variables=request.variables,
         directory=request.directory,
         jobs=request.jobs,
+        today=request.date,
     )

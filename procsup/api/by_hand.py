@@ -3,6 +3,7 @@
 import os
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
+from procsup.api.asked import load_source
 from procsup.api.requests import Request
 from procsup.api.retrying import Rerun
 from procsup.api.selection import require_hits, selector_of
@@ -19,7 +20,7 @@ from procsup.errors import RecordError, RunBusy, RunUnfinished, UsageError
 from procsup.host import machine
 from procsup.host.files import reason
 from procsup.host.locks import FileLock
-from procsup.runfile.load import Loaded, load
+from procsup.runfile.load import Loaded
 from procsup.store.reader import read_journal
 
 Outputs = Dict[str, List[Tuple[str, Tuple[Reading, ...]]]]
@@ -41,7 +42,7 @@ def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> Prepared:
     history = History()
     for entry in read_journal(rerun.rundir.journal):
         history.add(entry.seq, entry.record)
-    loaded = _load(made)
+    loaded = load_source(made)
     unit = _only_one(word, _units(loaded, history))
     _refuse_live(rerun, history, unit)
     stage = loaded.spec.stage(unit.stage)
@@ -61,10 +62,6 @@ def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> Prepared:
         starter.close()
     named = [path for path in (unit.stdout, unit.stderr) if path is not None]
     return Prepared(unit, by_hand, [one.path for one in unit.outputs if one.path not in named])
-
-
-def _load(made: Request) -> Loaded:
-    return load(made.file, variables=made.variables, directory=made.directory, today=made.date)
 
 
 def _units(loaded: Loaded, history: History) -> List[UnitSpec]:

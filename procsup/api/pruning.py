@@ -91,9 +91,9 @@ def _doomed(one: Listed, *, logs: bool) -> List[Doomed]:
     if not logs:
         return [Doomed(one.rundir.path, one, None, removal.sizes(one.rundir.path))]
     paths = list(_logs_of_successes(one.rundir))
-    return [Doomed(one.rundir.path, one, paths, removal.sizes(one.rundir.path, paths))] * bool(
-        paths
-    )
+    if not paths:
+        return []
+    return [Doomed(one.rundir.path, one, paths, removal.sizes(one.rundir.path, paths))]
 
 
 def _logs_of_successes(rundir: RunDir) -> Iterator[str]:

@@ -12,6 +12,7 @@ from procsup.core.records import Begin
 from procsup.core.replay import History
 from procsup.errors import RecordError, RunUnfinished, UsageError
 from procsup.runfile.load import load
+from procsup.runfile.plan import PLAN_FILE
 from procsup.store.find import Found
 from procsup.store.manifest import read_head
 from procsup.store.reader import last_begin, read_journal
@@ -19,7 +20,6 @@ from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live, read_owner
 
 _FINE = (Verdict.SUCCEEDED, Verdict.SKIPPED)
-PLAN_FILE = "plan.jsonl"  # what a run without a run file was made from
 
 
 class Rerun(NamedTuple):
@@ -78,7 +78,7 @@ def request_for(rerun: Rerun, units: Sequence[str], *, jobs: Optional[int] = Non
         again=tuple(units),
         today=datetime.date.fromtimestamp(rerun.begin.at).isoformat(),
     )
-    if rerun.begin.run_file is None:
+    if os.path.basename(file) == PLAN_FILE:
         return made
     made = _with_variables(made, rerun.begin)
     directory = load(

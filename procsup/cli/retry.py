@@ -96,7 +96,7 @@ def command(
         words += [f"--jobs={jobs}"] if jobs is not None else []
         words += [flag for flag, given in (("-q", quiet), ("--json", as_json)) if given]
         return start_words([*words, "--", _that_very(rerun), *units], quiet=quiet, as_json=as_json)
-    return bring_to_completion(options, announce=announce, request=made)
+    return bring_to_completion(options, made, announce=announce)
 
 
 def _check(units: Tuple[str, ...], *, here: bool, dry_run: bool, detach: bool) -> None:

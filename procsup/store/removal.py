@@ -44,8 +44,7 @@ def why_not(rundir: RunDir) -> Optional[str]:
     strangers = [name for name in os.listdir(rundir.path) if not _OURS.fullmatch(name)]
     if strangers:
         return f"it holds {strangers[0]}, which is not procsup's: move that away first"
-    owner = read_owner(rundir)
-    if not rundir.journal.is_file() and owner is None:
+    if not any(path.is_file() for path in (rundir.journal, rundir.run_lock)):
         return "it has no journal, and nobody has ever held it: it is no run directory"
     return _why_busy(rundir)
 
@@ -137,7 +136,7 @@ def finish(doomed: Path) -> None:
             for name in sorted(os.listdir(doomed), key=lambda name: name in _LAST):
                 _remove(doomed / name)
             os.rmdir(doomed)
-        except FileNotFoundError:
+        except FileNotFoundError:  # noqa: PERF203
             if not os.path.lexists(doomed):
                 return  # another prune was faster
         except OSError as error:

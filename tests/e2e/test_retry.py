@@ -9,8 +9,10 @@ import time
 
 import pytest
 
+from procsup.core.records import End
+from procsup.store.reader import read_journal
 from tests.support.gate import Gate
-from tests.support.projects import PROGRAMS, Project, finish, kill
+from tests.support.projects import PROGRAMS, ROOT, Project, finish, kill
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="a shell and signals of POSIX")
 
@@ -246,7 +248,13 @@ def gated(tmp_path, gate, names):
 def wait_for_ends(project, unit, number, limit_s=10.0):
     """The gate tells of a death, the journal of its record."""
     deadline = time.monotonic() + limit_s
-    while sum(record["unit"] == unit for record in project.records("end")) < number:
+    journal = project.rundir / "journal.jsonl"
+
+    def ends():  # of whole lines: the last one may be on its way
+        records = (entry.record for entry in read_journal(journal))
+        return sum(isinstance(record, End) and record.unit == unit for record in records)
+
+    while ends() < number:
         assert time.monotonic() < deadline, f"fewer than {number} ends of {unit}"
 
 
@@ -311,3 +319,30 @@ def test_a_retry_that_is_killed_is_resumed_and_nothing_runs_twice(tmp_path):
     assert last.returncode == 0
     assert set(project.verdicts.values()) == {"succeeded"}
     assert [one for one in project.starts() if one.startswith("s/n=a")] == ["s/n=a#1", "s/n=a#2"]
+
+
+def test_a_run_of_the_library_is_retried_by_its_plan(tmp_path):
+    code = "import os, sys; sys.exit(os.path.exists('bad'))"
+    project = Project(tmp_path)
+    project.write("bad", "")
+    project.write(
+        "script.py",
+        "import procsup, sys\n"
+        f"procsup.run_units([[sys.executable, '-c', {code!r}]], name='run', check=False,"
+        " progress='none')\n",
+    )
+    subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=str(tmp_path),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+        timeout=60,
+    )
+    (tmp_path / "bad").unlink()
+
+    hand = project.call("retry", "run", "*", "--here")
+    done = project.call("retry", "run")
+
+    assert hand.returncode == 0, hand.stderr
+    assert done.returncode == 0, done.stderr
+    assert set(project.verdicts.values()) == {"succeeded"}
