@@ -15,8 +15,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List
 
+    from procsup.api.events import (
+        Event,
+        RunEnded,
+        StageEnded,
+        StagePlanned,
+        UnitEnded,
+        UnitKept,
+        UnitStarted,
+    )
     from procsup.api.library import load, read_manifest, run, wait_for
     from procsup.api.manifest import Manifest
+    from procsup.api.planning import Plan, PlanUnit, plan
+    from procsup.api.running import Run, start
+    from procsup.api.status import Status
     from procsup.api.units import Unit, map, run_units
     from procsup.core.manifest import (
         AffinityRecord,
@@ -44,54 +56,80 @@ if TYPE_CHECKING:
 _HOMES = {
     "AffinityRecord": "core.manifest",
     "AttemptRecord": "core.manifest",
+    "Event": "api.events",
     "Head": "core.manifest",
     "Manifest": "api.manifest",
     "OutputRecord": "core.manifest",
     "OutputsChanged": "errors",
+    "Plan": "api.planning",
+    "PlanUnit": "api.planning",
     "ProcsupError": "errors",
     "RecordError": "errors",
+    "Run": "api.running",
     "RunBusy": "errors",
+    "RunEnded": "api.events",
     "RunFailed": "errors",
     "RunFileError": "errors",
     "RunSpec": "core.spec",
     "RunUnfinished": "errors",
     "StageCounts": "core.manifest",
+    "StageEnded": "api.events",
+    "StagePlanned": "api.events",
+    "Status": "api.status",
     "Unit": "api.units",
+    "UnitEnded": "api.events",
+    "UnitKept": "api.events",
     "UnitRecord": "core.manifest",
+    "UnitStarted": "api.events",
     "UsageError": "errors",
     "WaitTimeout": "errors",
     "load": "api.library",
     "map": "api.units",
+    "plan": "api.planning",
     "read_manifest": "api.library",
     "run": "api.library",
     "run_units": "api.units",
+    "start": "api.running",
     "wait_for": "api.library",
 }
 
 __all__ = [
     "AffinityRecord",
     "AttemptRecord",
+    "Event",
     "Head",
     "Manifest",
     "OutputRecord",
     "OutputsChanged",
+    "Plan",
+    "PlanUnit",
     "ProcsupError",
     "RecordError",
+    "Run",
     "RunBusy",
+    "RunEnded",
     "RunFailed",
     "RunFileError",
     "RunSpec",
     "RunUnfinished",
     "StageCounts",
+    "StageEnded",
+    "StagePlanned",
+    "Status",
     "Unit",
+    "UnitEnded",
+    "UnitKept",
     "UnitRecord",
+    "UnitStarted",
     "UsageError",
     "WaitTimeout",
     "load",
     "map",
+    "plan",
     "read_manifest",
     "run",
     "run_units",
+    "start",
     "wait_for",
 ]
 

@@ -4,7 +4,7 @@ Durations are seconds or texts such as ``"10m"``, paths are anything that `os.fs
 """
 
 import os
-from typing import Any, List, Mapping, Optional, Sequence, Union
+from typing import Any, List, Mapping, Optional, Sequence
 
 from procsup.api.answers import checked
 from procsup.api.invocation import (
@@ -16,16 +16,14 @@ from procsup.api.invocation import (
     texts,
 )
 from procsup.api.manifest import Manifest
+from procsup.api.timing import Duration, seconds
 from procsup.api.waiting import Limits, await_final
-from procsup.core.quantities import duration_s
 from procsup.core.spec import RunSpec
-from procsup.errors import RunUnfinished, UsageError
+from procsup.errors import RunUnfinished
 from procsup.host.files import AnyPath
 from procsup.store.find import Found, NoSuchRun, find
 from procsup.store.manifest import read_head
 from procsup.store.sitting import is_live, read_owner
-
-Duration = Union[str, float]
 
 
 def load(file: AnyPath = "procsup.toml", *, vars: Optional[Mapping[str, Any]] = None) -> RunSpec:
@@ -79,7 +77,7 @@ def wait_for(
     who did has ended before it was final, WaitTimeout after `timeout`, RunFailed unless all
     units succeeded (with `check`), OutputsChanged if `verify` finds outputs that differ.
     """
-    limits = Limits(timeout_s=_seconds("timeout", timeout), max_age_s=_seconds("max_age", max_age))
+    limits = Limits(timeout_s=seconds("timeout", timeout), max_age_s=seconds("max_age", max_age))
     waited = await_final(os.fspath(run), stage=stage, limits=limits)
     return _vouched(Manifest(waited.path, waited.head), verify=verify, check=check)
 
@@ -114,15 +112,6 @@ def _vouched(manifest: Manifest, *, verify: bool, check: bool) -> Manifest:
     if verify:
         manifest.verify()
     return checked(manifest, check=check)
-
-
-def _seconds(name: str, value: Optional[Duration]) -> Optional[float]:
-    if value is None:
-        return None
-    try:
-        return duration_s(value)
-    except ValueError as error:
-        raise UsageError(f"{name}: {error}") from error
 
 
 __all__: List[str] = ["Duration", "load", "read_manifest", "run", "wait_for"]

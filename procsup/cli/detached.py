@@ -15,7 +15,11 @@ def announce_ready(opening: Opening) -> None:
     from procsup.host.detach import announce
     from procsup.store.rundir import RunDir
 
-    ready = {"id": opening.run_id, "directory": opening.directory}
+    ready = {
+        "id": opening.run_id,
+        "directory": opening.directory,
+        "sitting": opening.sitting,
+    }
     announce(ready, str(RunDir(opening.directory).supervisor_log))
 
 

@@ -1,0 +1,86 @@
+"""The dry run, typed: what would happen to each unit, and why."""
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from procsup.api.invocation import SpecOrFile, Wishes, resolved
+from procsup.api.requests import DryRun, Request
+from procsup.report.plan import plan_lines
+
+
+class PlanUnit(NamedTuple):
+    """A unit, and whether it would be kept; `reason` says why it would run.
+
+    ``new``, ``failed before``, ``changed``, ``input changed``, ``fresh``, ...; `stale`: it would
+    be kept although its program's file has changed.
+    """
+
+    id: str
+    stage: str
+    keep: bool
+    reason: str
+    stale: bool
+    argv: Tuple[str, ...]
+    cwd: str
+    parameters: Mapping[str, Any]
+
+
+class Plan:
+    """What a run would do; a stage whose units are known later has None.
+
+    `notes` are what the run would say first, `lines` the plan for people.
+    """
+
+    def __init__(self, dry: DryRun) -> None:
+        self.name = dry.spec.name
+        self.directory = dry.spec.directory
+        self.notes: List[str] = list(dry.notes)
+        self.lines: List[str] = plan_lines(dry.spec, dry.stages)
+        self.stages: Dict[str, Optional[List[PlanUnit]]] = {
+            name: None if units is None else [_unit(*planned) for planned in units]
+            for name, units in dry.stages.items()
+        }
+
+    def __repr__(self) -> str:
+        return f"<Plan of {self.name}: {len(self.to_run)} of {len(self.units)} units to run>"
+
+    def __str__(self) -> str:
+        return "\n".join([*self.notes, *self.lines])
+
+    @property
+    def units(self) -> List[PlanUnit]:
+        """The units that are known by now, of all stages."""
+        return [unit for units in self.stages.values() for unit in units or ()]
+
+    @property
+    def to_run(self) -> List[PlanUnit]:
+        """Those of them that would run."""
+        return [unit for unit in self.units if not unit.keep]
+
+
+def _unit(unit: Any, standing: Any) -> PlanUnit:
+    return PlanUnit(
+        unit.id,
+        unit.stage,
+        standing.kept,
+        standing.reason,
+        standing.stale,
+        unit.argv,
+        unit.cwd,
+        unit.parameters,
+    )
+
+
+def plan(
+    spec_or_file: SpecOrFile = "procsup.toml",
+    *,
+    fresh: bool = False,
+    vars: Optional[Mapping[str, Any]] = None,
+) -> Plan:
+    """Return what `run` would do and why; nothing is written, started or locked.
+
+    RunFileError has everything that is wrong.
+    """
+    from procsup.api.sitting import dry_run
+
+    file, given, directory = resolved(spec_or_file, Wishes(vars=vars))
+    return Plan(dry_run(Request(file, variables=given, directory=directory, fresh=fresh)))
