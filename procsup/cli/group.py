@@ -18,13 +18,13 @@ VERBS: Dict[str, Tuple[str, str]] = {
     "retry": ("procsup.cli.retry", "run again what did not succeed, or what is named"),
     "list": ("procsup.cli.list", "the runs of a folder"),
     "prune": ("procsup.cli.prune", "remove runs that are over, or logs"),
+    "schema": ("procsup.cli.schema", "the JSON Schema of the run file, for editors"),
 }
 
 LATER = (
     "explain",
     "map",
     "report",
-    "schema",
     "top",
     "unit",
     "verify",

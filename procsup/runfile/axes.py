@@ -42,7 +42,7 @@ from procsup.runfile.values import Fields, Scalar, a_list, scalar, text, texts
 MAX_UNITS = 1_000_000
 
 _RANGE = re.compile(r"\s*(-?\d+)\s*\.\.\s*(-?\d+)\s*(?::\s*(-?\d+)\s*)?")
-_SOURCES = ("range", "glob", "lines")
+SOURCES = ("range", "glob", "lines")
 _TABLES = ("csv", "jsonl")
 _NO_COLUMNS: Tuple[str, ...] = ()
 
@@ -198,11 +198,11 @@ class AxisReader:
         return _listed(at, name, values)
 
     def _source(self, at: KeyPath, name: str, value: Dict[str, Any]) -> Axis:
-        if len(value) != 1 or next(iter(value)) not in _SOURCES:
-            wrong = next((key for key in value if key not in _SOURCES), "")
-            hint = did_you_mean(wrong, _SOURCES) if wrong else ""
+        if len(value) != 1 or next(iter(value)) not in SOURCES:
+            wrong = next((key for key in value if key not in SOURCES), "")
+            hint = did_you_mean(wrong, SOURCES) if wrong else ""
             given = listing(value) if value else "nothing"
-            raise Wrong(f"expected a list or one of {listing(_SOURCES)}, not {given}{hint}")
+            raise Wrong(f"expected a list or one of {listing(SOURCES)}, not {given}{hint}")
         ((kind, content),) = value.items()
         with below(kind):
             if kind == "range":

@@ -37,7 +37,7 @@ from procsup.runfile.template import Template
 
 _T = TypeVar("_T")
 
-_RUN_SETTINGS: Dict[str, Tuple[str, Callable[[Any], Any]]] = {
+RUN_SETTINGS: Dict[str, Tuple[str, Callable[[Any], Any]]] = {
     "on-failure": ("on_failure", v.on_failure),
     "missing-inputs": ("missing_inputs", v.word("refuse", "fail-unit")),
     "checksum": ("checksum", v.word("auto", "all", "none")),
@@ -46,7 +46,7 @@ _RUN_SETTINGS: Dict[str, Tuple[str, Callable[[Any], Any]]] = {
     "keep-logs": ("keep_logs", v.word("all", "failed")),
     "share": ("share", v.word("none", "group", "all")),
 }
-_CAPACITY: Dict[str, Callable[[Any], Any]] = {"cpus": v.cpus, "memory": v.memory_bytes}
+CAPACITY: Dict[str, Callable[[Any], Any]] = {"cpus": v.cpus, "memory": v.memory_bytes}
 _OF_A_STAGE = {
     key: "it belongs into [stage.NAME], or into [defaults] for all stages"
     for key in (*STAGE_KEYS, *LATER_KEYS)
@@ -76,7 +76,7 @@ class RunReader:
         recipes = self._stages()
         settings = {
             field: self._take(key, convert, None)
-            for key, (field, convert) in _RUN_SETTINGS.items()
+            for key, (field, convert) in RUN_SETTINGS.items()
             if key in self._data
         }
         own = {key: value for key, value in self._values.items() if key != "date"}
@@ -271,12 +271,12 @@ def _capacity(value: Any) -> CapacitySpec:
         raise expected('a table such as { cpus = 8, memory = "16G" }', value)
     faults = Faults()
     for key in value:
-        if key not in _CAPACITY:
-            hint = "" if key == "gpus" else did_you_mean(key, _CAPACITY)
+        if key not in CAPACITY:
+            hint = "" if key == "gpus" else did_you_mean(key, CAPACITY)
             later = "resources of other names are not there yet in this version of procsup"
             faults.add((key,), f"unknown key{hint}" if hint else later)
     amounts: Dict[str, Any] = {}
-    for key, convert in _CAPACITY.items():
+    for key, convert in CAPACITY.items():
         with faults.below(key):
             amounts[key] = convert(value[key]) if key in value else None
     faults.raise_if_any()

@@ -25,7 +25,7 @@ from procsup.runfile.template import Template
 _Convert = Callable[[Any], Any]
 
 # key -> field of StageSpec, converter. The values are the same for all units of a stage.
-_SETTINGS: Dict[str, Tuple[str, _Convert]] = {
+SETTINGS: Dict[str, Tuple[str, _Convert]] = {
     "jobs": ("jobs", v.whole(1)),
     "on-failure": ("on_failure", v.on_failure),
     "timeout": ("timeout_s", v.limit_s),
@@ -296,7 +296,7 @@ class _StageReader:
         table = self._table
         changes = {
             field: table.take_fixed(key, convert, getattr(spec, field))
-            for key, (field, convert) in _SETTINGS.items()
+            for key, (field, convert) in SETTINGS.items()
         }
         return replace(
             spec,

@@ -23,8 +23,8 @@ Scalar = Union[str, int, float, bool]
 _T = TypeVar("_T")
 _Threshold = Tuple[Optional[int], Optional[float]]
 
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_UNITS_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+UNITS_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _NUMBER = r"\d+(?:\.\d+)?"
 _DURATION_PART = re.compile(rf"({_NUMBER})(ms|s|m|h|d)")
 _DURATION = re.compile(
@@ -35,6 +35,7 @@ _SIZE = re.compile(rf"({_NUMBER}) ?([KMGT]?)", re.IGNORECASE)
 _PERCENT = re.compile(rf"({_NUMBER}) ?%")
 _FACTOR = re.compile(rf"x({_NUMBER})")
 
+ON_FAILURE = ("finish", "drain", "stop")
 _LONGEST_S = 30 * 366 * 86400.0  # more overflows in timers
 _LARGEST = (1 << 52) - 1
 _A_DURATION = 'seconds or a duration such as "1h30m", "10m" or "500ms"'
@@ -74,30 +75,44 @@ def truth(value: Any) -> bool:
     return value
 
 
-def word(*choices: str) -> Callable[[Any], str]:
-    """Make a converter that accepts one of these words."""
+class Word:
+    """Accepts one of these words."""
 
-    def convert(value: Any) -> str:
-        if value not in choices or not isinstance(value, str):
-            hint = did_you_mean(value, choices) if isinstance(value, str) else ""
-            raise Wrong(f"expected one of {listing(choices)}, not {show(value)}{hint}")
+    def __init__(self, choices: Sequence[str]) -> None:
+        self.choices = tuple(choices)
+
+    def __call__(self, value: Any) -> str:
+        """Return the word."""
+        if value not in self.choices or not isinstance(value, str):
+            hint = did_you_mean(value, self.choices) if isinstance(value, str) else ""
+            raise Wrong(f"expected one of {listing(self.choices)}, not {show(value)}{hint}")
         return value
 
-    return convert
+
+def word(*choices: str) -> Word:
+    """Make a converter that accepts one of these words."""
+    return Word(choices)
 
 
-def whole(least: int) -> Callable[[Any], int]:
-    """Make a converter that accepts whole numbers from `least` on; digits in quotes, too."""
+class Whole:
+    """Accepts whole numbers from `least` on; digits in quotes, too."""
 
-    def convert(value: Any) -> int:
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def __call__(self, value: Any) -> int:
+        """Return the number."""
         number = int(value) if isinstance(value, str) and _digits(value) else value
-        if not isinstance(number, int) or isinstance(number, bool) or number < least:
-            raise expected(f"a whole number of at least {least}", value)
+        if not isinstance(number, int) or isinstance(number, bool) or number < self.least:
+            raise expected(f"a whole number of at least {self.least}", value)
         if number > _LARGEST:
             raise expected("a smaller number", value)
         return number
 
-    return convert
+
+def whole(least: int) -> Whole:
+    """Make a converter that accepts whole numbers from `least` on; digits in quotes, too."""
+    return Whole(least)
 
 
 def _digits(value: str) -> bool:
@@ -124,7 +139,7 @@ def duration_s(value: Any) -> float:
         seconds = float(value)
     elif isinstance(value, str) and value.strip() and _DURATION.fullmatch(_squeezed(value)):
         parts = _DURATION_PART.findall(_squeezed(value))
-        seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+        seconds = sum(float(number) * UNITS_S[unit] for number, unit in parts)
     if seconds is None or not math.isfinite(seconds) or seconds < 0:
         raise expected(_A_DURATION, value)
     if seconds > _LONGEST_S:
@@ -148,7 +163,7 @@ def size_bytes(value: Any) -> int:
     """Accept bytes, or text such as ``2G``."""
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is not None:
-        size = float(match.group(1)) * _UNITS_BYTES[match.group(2).upper()]
+        size = float(match.group(1)) * UNITS_BYTES[match.group(2).upper()]
     elif is_number(value) and math.isfinite(value) and value == int(value):
         size = value
     else:
@@ -177,7 +192,7 @@ def codes(value: Any) -> Tuple[int, ...]:
     """Accept exit codes that mean success."""
     values = [value] if isinstance(value, int) else a_list(value, "exit codes")
     if not values:
-        raise expected("at least one exit code", value)
+        raise Wrong("expected at least one exit code, such as [0]: the list is empty")
     return tuple(each(values, _code))
 
 
@@ -277,7 +292,7 @@ def _factor(value: Any) -> float:
 
 def on_failure(value: Any) -> OnFailure:
     """Accept what the first failures mean for the others."""
-    choose = word("finish", "drain", "stop")
+    choose = word(*ON_FAILURE)
     if not isinstance(value, dict):
         return OnFailure(do=choose(value))
     table = Fields(value, ("do", "at"), "do")

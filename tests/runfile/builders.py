@@ -9,6 +9,7 @@ from procsup.core.outcome import Reading
 from procsup.core.slots import Capacity
 from procsup.errors import RunFileError
 from procsup.runfile.load import load
+from tests.support import schemas
 
 STAGE = '[stage.a]\nmodule = "m"\n'
 TODAY = datetime.date(2026, 1, 2)
@@ -32,7 +33,9 @@ def load_text(folder, text, **options):
         text = f'[stage.a]\nmodule = "m"\n{dedent(text)}'
     file = folder / "run.toml"
     file.write_text(dedent(text), encoding="utf-8")
-    return load(str(file), today=TODAY, **options)
+    loaded = load(str(file), today=TODAY, **options)
+    assert schemas.problems_of(dedent(text)) == []  # what the reader accepts, editors do too
+    return loaded
 
 
 def early(folder, text, **options):

@@ -59,6 +59,10 @@ class Project:
     def run(self, *args: str, expect: Optional[int] = 0) -> "subprocess.CompletedProcess[str]":
         done = self.call("run", "run.toml", *args)
         assert expect in (None, done.returncode), f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        if done.returncode in (0, 1):
+            from tests.support.schemas import problems_of
+
+            assert problems_of((self.folder / "run.toml").read_text()) == []
         return done
 
     # --- what is there afterwards --------------------------------------------------------

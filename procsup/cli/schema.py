@@ -1,0 +1,35 @@
+"""`procsup schema`: the JSON Schema of the run file, for editors, or of the manifest."""
+
+import json
+
+import click
+
+from procsup.cli.options import exit_codes
+from procsup.console.terminal import pay
+
+_HELP = """Print the JSON Schema of the run file, or of the manifest.
+
+Editors that know it complete a run file and mark its mistakes: write it to a file, and name that
+file in the first line of the run file (taplo, and with it Even Better TOML for VS Code):
+
+\b
+  procsup schema > procsup.schema.json
+  #:schema ./procsup.schema.json
+
+\b
+Examples:
+  procsup schema > procsup.schema.json
+  procsup schema manifest
+"""
+
+
+@click.command("schema", help=_HELP, epilog=exit_codes(_0="the schema is on stdout"))
+@click.argument("of", type=click.Choice(["runfile", "manifest"]), default="runfile")
+def command(of: str) -> int:
+    """Print the schema that is asked for."""
+    if of == "manifest":
+        from procsup.report.schema import manifest_schema as schema
+    else:
+        from procsup.runfile.schema import runfile_schema as schema
+    pay(json.dumps(schema(), indent=1))
+    return 0

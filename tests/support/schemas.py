@@ -1,0 +1,20 @@
+"""Run files against the schema that editors use."""
+
+from functools import lru_cache
+from typing import Any, List
+
+import pytest
+
+from procsup.runfile.reading import parse
+from procsup.runfile.schema import runfile_schema
+
+
+@lru_cache(maxsize=None)
+def _validator() -> Any:
+    jsonschema = pytest.importorskip("jsonschema")
+    return jsonschema.Draft7Validator(runfile_schema())
+
+
+def problems_of(text: str) -> List[str]:
+    """Return what the schema finds wrong with a run file."""
+    return [f"{list(one.path)}: {one.message}" for one in _validator().iter_errors(parse(text))]
