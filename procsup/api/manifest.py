@@ -7,11 +7,12 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from procsup.core.manifest import Head, OutputRecord, StageCounts, UnitRecord
 from procsup.core.outcome import Reading
 from procsup.core.text import plural
-from procsup.errors import OutputsChanged, RunUnfinished
+from procsup.errors import OutputsChanged, RecordError, RunUnfinished
 from procsup.host.files import AnyPath
 from procsup.host.readings import same
 from procsup.report.rows import row_of_record
 from procsup.store.manifest import read_manifest as read_file
+from procsup.store.mark import mark_problem
 
 _NAMED = 10
 
@@ -81,14 +82,22 @@ class Manifest:
 
         OutputsChanged if one of them is no longer what the manifest vouches for.
         """
-        self.verify(stage)
+        self._verify_outputs(stage)
         return [Path(output.path) for output in self._outputs(stage)]
 
     def verify(self, stage: Optional[str] = None) -> None:
         """Compare every output with its record: size and time, or content where it is known.
 
-        OutputsChanged names those that differ.
+        Before that the journal is read as far as the manifest was made from it. RecordError if it
+        is not that one, OutputsChanged names the outputs that differ.
         """
+        folder = self.path.parent if self.head.stage is None else self.path.parent.parent
+        problem = mark_problem(folder / "journal.jsonl", self.head.journal)
+        if problem:
+            raise RecordError(problem)
+        self._verify_outputs(stage)
+
+    def _verify_outputs(self, stage: Optional[str]) -> None:
         changed = list(changed_outputs(self._outputs(stage)))
         if not changed:
             return

@@ -17,6 +17,7 @@ VERBS: Dict[str, Tuple[str, str]] = {
     "stop": ("procsup.cli.stop", "end a run and every process of it"),
     "retry": ("procsup.cli.retry", "run again what did not succeed, or what is named"),
     "list": ("procsup.cli.list", "the runs of a folder"),
+    "verify": ("procsup.cli.verify", "is all still as a final run promised"),
     "prune": ("procsup.cli.prune", "remove runs that are over, or logs"),
     "schema": ("procsup.cli.schema", "the JSON Schema of the run file, for editors"),
 }
@@ -27,7 +28,6 @@ LATER = (
     "report",
     "top",
     "unit",
-    "verify",
 )
 
 _HELP = """Run many independent processes, and know for certain when they are done.

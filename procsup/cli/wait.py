@@ -11,7 +11,7 @@ from procsup.console.terminal import pay, say
 from procsup.core.manifest import Head
 from procsup.core.quantities import show_duration
 from procsup.core.text import visible
-from procsup.errors import OutputsChanged, ProcsupError, RunFailed, RunUnfinished
+from procsup.errors import OutputsChanged, ProcsupError, RecordError, RunFailed, RunUnfinished
 
 _HELP = f"""Block until a run, or stages of it, are final: woken by the kernel, without polling.
 
@@ -33,7 +33,7 @@ _CODES = exit_codes(
     _2="the command line is wrong",
     _3="not finished and nobody is working on it, too old, or not that very run any more",
     _4="finished, but outputs are no longer as recorded (--verify)",
-    _74="a manifest could not be read",
+    _74="a manifest could not be read, or is not of the journal beside it (--verify)",
     _124="the time of --timeout is over; the run goes on",
 )
 
@@ -46,7 +46,9 @@ WORST_FIRST = (2, 70, 74, 124, 3, 4, 1, 0)
 @duration_option("--timeout", "Give up after this time (124); 0 only looks.")
 @duration_option("--start-timeout", "For somebody to begin it: 5 s for a name, 0 for an id.")
 @duration_option("--max-age", "Refuse an older result than this (3).")
-@click.option("--verify", is_flag=True, help="Compare all outputs with the manifest (4).")
+@click.option(
+    "--verify", is_flag=True, help="Compare outputs (4) and journal (74) with the manifest."
+)
 @json_option("Print the head of each manifest on stdout, one object a line.")
 def command(
     runs: Tuple[str, ...],
@@ -85,7 +87,7 @@ def _answer(answer: Union[Waited, ProcsupError], *, verify: bool, as_json: bool)
     if verify:
         try:
             Manifest(answer.path, head).verify()
-        except (OutputsChanged, RunUnfinished) as error:
+        except (OutputsChanged, RecordError, RunUnfinished) as error:
             say(*(f"procsup: {visible(line)}" for line in str(error).split("\n")))
             code = error.exit_code
     if as_json:

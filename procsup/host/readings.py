@@ -221,6 +221,18 @@ def same(recorded: Reading, *, checksum: str) -> Tuple[bool, str]:
         return False, f"cannot be read: {error.strerror or error}"
 
 
+def same_content(recorded: Reading) -> Tuple[bool, str]:
+    """Tell whether a file is intact by its content, if a sha256 is on record; else as `same`."""
+    is_same, reason = same(recorded, checksum="auto")
+    if not is_same or recorded.sha256 is None:
+        return is_same, reason
+    try:
+        intact = _read_content(recorded.path).sha256 == recorded.sha256
+    except OSError as error:
+        return False, f"cannot be read: {error.strerror or error}"
+    return intact, "" if intact else "content differs"
+
+
 def inputs_of(unit: UnitSpec) -> List[OutputSpec]:
     """Return the paths that a unit's result hangs on, each once, as if they were outputs."""
     paths = [*unit.inputs, *unit.depends]

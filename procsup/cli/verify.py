@@ -1,0 +1,88 @@
+"""`procsup verify`: a final run's promises, checked after the fact."""
+
+from typing import Any, Dict, Optional, Tuple
+
+import click
+
+from procsup.api.verification import Difference, Verified, verify
+from procsup.cli.options import RUN_HELP, exit_codes, json_option
+from procsup.cli.wait import WORST_FIRST
+from procsup.console.terminal import pay, say
+from procsup.core.text import visible
+from procsup.errors import ProcsupError
+from procsup.report.tables import json_text
+from procsup.report.verification import verification_lines
+from procsup.store.rundir import RunDir
+
+_HELP = f"""Check what a final run promised: its record, its counts, its outputs, its plan.
+
+The manifest must be whole, add up, and be made from the journal beside it; every output must have
+the size and time, or the content, that is on record; the run's own file must stand for the same
+units. Inputs that have changed since are noted. Whether units succeeded is not asked here.
+
+{RUN_HELP}
+\b
+Examples:
+  procsup verify survey
+  procsup verify survey --stage measure --checksum
+  procsup verify last --json | jq '.differences[].path'
+"""
+
+_CODES = exit_codes(
+    _0="all is as recorded",
+    _2="there is no such run or stage",
+    _3="it is not final, or not that very run any more",
+    _4="outputs or plan no longer match",
+    _74="the record is damaged or cannot be read",
+)
+
+
+@click.command("verify", help=_HELP, epilog=_CODES)
+@click.argument("runs", nargs=-1, metavar="[RUN...]")
+@click.option("--stage", metavar="STAGE", help="Check this stage only.")
+@click.option("--checksum", is_flag=True,
+              help="Read what has a sha256 on record, even where size and time agree.")  # fmt: skip
+@json_option("Print one object a run: every difference, with path, unit and what it is.")
+def command(runs: Tuple[str, ...], stage: Optional[str], checksum: bool, as_json: bool) -> int:
+    """Check one after the other; the worst decides."""
+    runs = runs or ("last",)
+    if len(runs) == 1:
+        return _verify(runs[0], stage, checksum=checksum, as_json=as_json)
+    codes = []
+    for run in runs:
+        try:
+            codes.append(_verify(run, stage, checksum=checksum, as_json=as_json))
+        except ProcsupError as error:  # noqa: PERF203  the others are checked all the same
+            say(f"procsup: {visible(str(error))}")
+            codes.append(error.exit_code)
+    return min(codes, key=WORST_FIRST.index)
+
+
+def _verify(run: str, stage: Optional[str], *, checksum: bool, as_json: bool) -> int:
+    found = RunDir.find(run, ".")
+    seen = verify(found, stage=stage, checksum=checksum, said=say)
+    name = seen.head.name if stage is None else f"{seen.head.name}, stage {stage}"
+    say(
+        *verification_lines(
+            name, seen.units, seen.outputs, seen.damage, seen.differences, seen.notes
+        )
+    )
+    if as_json:
+        pay(json_text(_data(seen)))
+    return seen.exit_code
+
+
+def _data(seen: Verified) -> Dict[str, Any]:
+    return {
+        "run_id": seen.head.run_id,
+        "name": seen.head.name,
+        "status": seen.head.status,
+        "stage": seen.head.stage,
+        "manifest": seen.path,
+        "units": seen.units,
+        "outputs": seen.outputs,
+        "ok": seen.exit_code == 0,
+        "damage": seen.damage,
+        "differences": [Difference(*one)._asdict() for one in seen.differences],
+        "notes": [Difference(*one)._asdict() for one in seen.notes],
+    }

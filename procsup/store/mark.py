@@ -1,0 +1,36 @@
+"""A manifest's mark: the journal it was made from, by length and digest."""
+
+import hashlib
+
+from procsup.core.manifest import JournalMark
+from procsup.errors import RecordError
+from procsup.host.files import AnyPath, open_reading, reason
+
+_CHUNK_BYTES = 1 << 20
+
+
+def mark_problem(journal: AnyPath, mark: JournalMark) -> str:
+    """Say in what way a journal is not the one that a manifest was made from; empty if it is.
+
+    Reads as much as the mark is long: 100,000 units are some 60 MB, and a fraction of a second.
+    What was appended since is none of the manifest's business. A journal that belongs to somebody
+    else cannot be compared, and nothing is said of it; RecordError if it cannot be read.
+    """
+    digest, left = hashlib.sha256(), mark.length
+    try:
+        with open_reading(journal) as file:
+            while left > 0:
+                chunk = file.read(min(left, _CHUNK_BYTES))
+                if not chunk:
+                    return f"the journal {journal} is shorter than when the manifest was made"
+                digest.update(chunk)
+                left -= len(chunk)
+    except FileNotFoundError:
+        return f"the journal {journal} is gone"
+    except PermissionError:
+        return ""
+    except OSError as error:
+        raise RecordError(f"journal {journal} cannot be read: {reason(error)}") from error
+    if digest.hexdigest() != mark.sha256:
+        return f"the journal {journal} is not the one that the manifest was made from"
+    return ""
