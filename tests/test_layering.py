@@ -28,6 +28,7 @@ LAYERS = {
     "report": 4,
     "api": 5,
     "cli": 6,
+    "aio": 6,
     "__main__": 7,
     "__init__": 8,  # the front door: names of the library, loaded when they are asked for
 }

@@ -1,0 +1,237 @@
+"""The library for programs on asyncio: the same functions as coroutines.
+
+::
+
+    manifest = await procsup.aio.run("survey.toml")
+
+A run that is awaited belongs to its task: cancelling the task (a timeout of `asyncio.wait_for`,
+too) stops the run, and the CancelledError goes on when no process of it is left; a second
+cancellation kills what is left at once. Neither child watchers nor the default executor are
+used, and the event loop's signal handlers stay as they are.
+"""
+
+import asyncio
+import os
+import threading
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Hashable,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
+
+from procsup.api import library
+from procsup.api import units as listed
+from procsup.api.answers import checked
+from procsup.api.invocation import Invocation, SpecOrFile, Wishes
+from procsup.api.manifest import Manifest
+from procsup.api.targets import DEFAULT_ARGS
+from procsup.api.timing import Duration
+from procsup.host.attached import Leash
+from procsup.host.files import AnyPath
+
+_Work = Callable[[], Manifest]
+_Subscriber = Tuple[asyncio.AbstractEventLoop, "asyncio.Future[Manifest]"]
+
+
+async def run(
+    file: SpecOrFile = "procsup.toml",
+    *,
+    vars: Optional[Mapping[str, Any]] = None,
+    jobs: Optional[int] = None,
+    only: Sequence[str] = (),
+    fresh: bool = False,
+    dir: Optional[AnyPath] = None,
+    engine: str = "local",
+    progress: str = "auto",
+    check: bool = True,
+) -> Manifest:
+    """Bring a run to completion; see `procsup.run`."""
+    wishes = Wishes(vars, jobs, only, fresh, dir, engine)
+    return await _carried_out(
+        lambda: library.run_invocation(file, wishes, progress=progress, check=check)
+    )
+
+
+async def run_units(
+    units: Iterable[listed.AnyUnit],
+    *,
+    name: Optional[str] = None,
+    jobs: Optional[int] = None,
+    on_failure: Union[str, Mapping[str, Any]] = "finish",
+    keep: str = "never",
+    dir: Optional[AnyPath] = None,
+    progress: str = "auto",
+    check: bool = True,
+    **defaults: Any,
+) -> Manifest:
+    """Run units; see `procsup.run_units`. A generator of units is run through on a thread."""
+    wishes = listed.UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults)
+    return await _carried_out(lambda: listed.units_invocation(units, wishes))
+
+
+async def map(
+    target: Union[AnyPath, Sequence[listed.Argument]],
+    inputs: Iterable[listed.Argument],
+    *,
+    args: Sequence[listed.Argument] = DEFAULT_ARGS,
+    outputs: listed.Outputs = (),
+    name: Optional[str] = None,
+    check: bool = True,
+    jobs: Optional[int] = None,
+    on_failure: Union[str, Mapping[str, Any]] = "finish",
+    keep: str = "never",
+    dir: Optional[AnyPath] = None,
+    progress: str = "auto",
+    **defaults: Any,
+) -> Manifest:
+    """Run one child per input; see `procsup.map`."""
+    wishes = listed.UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults)
+    return await _carried_out(lambda: listed.map_invocation(target, inputs, args, outputs, wishes))
+
+
+async def wait_for(
+    run: AnyPath,
+    *,
+    stage: Optional[str] = None,
+    timeout: Optional[Duration] = None,
+    max_age: Optional[Duration] = None,
+    verify: bool = False,
+    check: bool = True,
+) -> Manifest:
+    """Wait until a run, or a stage of it, is final; see `procsup.wait_for`.
+
+    The run is somebody else's: cancelling leaves it alone.
+    """
+
+    def wait() -> Manifest:
+        return library.wait_for(
+            run, stage=stage, timeout=timeout, max_age=max_age, verify=verify, check=False
+        )
+
+    # Those who wait for the same thing share a thread: it ends with the run, and a caller that
+    # gives up and asks again, every second, would leave one behind each time.
+    key = (os.path.abspath(os.curdir), os.fspath(run), stage, timeout, max_age, verify)
+    future = _waits.join(key, wait)
+    try:
+        manifest = await asyncio.shield(future)
+    finally:
+        _waits.leave(key, future)
+    return checked(Manifest(manifest.path, manifest.head), check=check)
+
+
+async def _carried_out(invocation: Callable[[], Invocation]) -> Manifest:
+    """Carry out on a thread of its own; cancelled, stop the run and wait until nothing is left."""
+    leash = Leash()
+    future = asyncio.get_running_loop().create_future()
+    subscriber = (future.get_loop(), future)
+    _begin_thread(lambda: _deliver([subscriber], lambda: invocation().carry_out(leash)))
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        leash.pull()
+        await _until_over(future, leash)
+        raise
+
+
+async def _until_over(future: "asyncio.Future[Manifest]", leash: Leash) -> None:
+    while not future.done():
+        await _wait_patiently(future, leash)
+    future.exception()  # that it was stopped is no news to anybody
+
+
+async def _wait_patiently(future: "asyncio.Future[Manifest]", leash: Leash) -> None:
+    try:
+        await asyncio.wait({future})
+    except asyncio.CancelledError:
+        leash.pull()  # the first cancellation goes on when nothing is left
+
+
+def _begin_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="procsup-aio", daemon=True).start()
+
+
+def _deliver(subscribers: Sequence[_Subscriber], work: _Work) -> None:
+    """Do the work here, and tell its result or exception to all of them, each on its loop."""
+    result: Optional[Manifest] = None
+    error: Optional[BaseException] = None
+    try:
+        result = work()
+    except BaseException as raised:  # noqa: BLE001 - it is raised where it is awaited
+        error = raised
+    for loop, future in subscribers:
+        _tell(loop, future, result, error)
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop,
+    future: "asyncio.Future[Manifest]",
+    result: Optional[Manifest],
+    error: Optional[BaseException],
+) -> None:
+    try:
+        loop.call_soon_threadsafe(_settle, future, result, error)
+    except RuntimeError:
+        pass  # that loop is closed: nobody awaits it any more
+
+
+def _settle(
+    future: "asyncio.Future[Any]", result: Optional[Manifest], error: Optional[BaseException]
+) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+class _Waits:
+    """Who waits for what: one thread for each different thing."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: Dict[Hashable, List[_Subscriber]] = {}
+
+    def join(self, key: Hashable, work: _Work) -> "asyncio.Future[Manifest]":
+        """Return a future of this thread's loop for the result of the work."""
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        with self._lock:
+            subscribers = self._waiting.get(key)
+            if subscribers is not None:
+                subscribers.append((loop, future))
+                return future
+            self._waiting[key] = [(loop, future)]
+        _begin_thread(lambda: self._work(key, work))
+        return future
+
+    def leave(self, key: Hashable, future: "asyncio.Future[Manifest]") -> None:
+        """Let go of a future: nobody awaits it any more."""
+        with self._lock:
+            subscribers = self._waiting.get(key, [])
+            subscribers[:] = [one for one in subscribers if one[1] is not future]
+
+    def _work(self, key: Hashable, work: _Work) -> None:
+        done: List[_Subscriber] = []
+
+        def work_and_close() -> Manifest:
+            try:
+                return work()
+            finally:
+                with self._lock:
+                    done.extend(self._waiting.pop(key))
+
+        _deliver(done, work_and_close)
+
+
+_waits = _Waits()
+
+__all__ = ["map", "run", "run_units", "wait_for"]
