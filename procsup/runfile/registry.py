@@ -25,6 +25,7 @@ from procsup.host.names import path_key
 from procsup.runfile.ambiguity import find_common_path
 from procsup.runfile.axes import single
 from procsup.runfile.graph import all_upstream, done_before
+from procsup.runfile.overlaps import Claims
 from procsup.runfile.patterns import Glob, Token, Wild, read_glob, tokens_of
 from procsup.runfile.problems import KeyPath, Problems
 from procsup.runfile.recipe import Recipe
@@ -65,6 +66,7 @@ class Registry:
         self._file = file
         self._outputs: Dict[str, Dict[str, str]] = {}  # stage -> output -> unit
         self._declared: Dict[str, List[Tuple[OutputSpec, str]]] = {}  # folders and globs, likewise
+        self._claims: Dict[str, Claims] = {}  # stage -> its folders and globs
         self._looks: List[_Look] = []
         self._marks: Dict[str, str] = {}  # stamps and the like -> whose
         self._lock = threading.Lock()  # stages may be expanded on side threads
@@ -93,6 +95,7 @@ class Registry:
         """Let go of all units: there will be no more to compare them with."""
         self._outputs.clear()
         self._declared.clear()
+        self._claims.clear()
         self._follows.clear()
 
     def add_looks(self, recipe: Recipe, values: Mapping[str, object]) -> None:
@@ -122,6 +125,9 @@ class Registry:
             ids: Dict[str, UnitSpec] = {}
             for problem in _first(self._problems_of(recipe, units, ids)):
                 problems.add(*problem)
+            self._claims[stage] = Claims(self._declared[stage])
+            for problem in _first(self._overlaps(recipe)):
+                problems.add(*problem)
             for problem in _first(self._early_looks(recipe)):
                 problems.add(*problem)
 
@@ -145,6 +151,18 @@ class Registry:
             yield from self._own_inputs(recipe, unit)
             if self._marks:
                 yield from self._marked_inputs(recipe, unit)
+
+    def _overlaps(self, recipe: Recipe) -> Iterator[Tuple[KeyPath, str]]:
+        """Find outputs that lie in what another unit declares as a folder or by a glob."""
+        stage = recipe.spec.name
+        pairs = [(stage, other) for other in self._claims]
+        pairs += [(other, stage) for other in self._claims if other != stage]
+        for of, claiming in pairs:
+            for hit in self._claims[claiming].hits(self._outputs[of], self._claims[of]):
+                key, unit, claimer, declared = hit
+                lies = f"{self._shown(key)} of the unit `{unit}` lies in {self._shown(declared)}"
+                problem = f"{lies}, which the unit `{claimer}` makes: both would vouch for it"
+                yield recipe.place("outputs"), problem
 
     def _own_inputs(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
         """Find what a unit both reads and writes: it would destroy it, or never be kept."""
