@@ -124,7 +124,7 @@ def _final(rundir: RunDir, head: Head) -> Listed:
     planned = sum(count.planned for count in counts)
     return Listed(
         rundir,
-        head.name,
+        rundir.path.name,
         head.run_id,
         head.status,
         done=planned,
@@ -193,7 +193,6 @@ def _counted(one: Listed, budget: Budget) -> Listed:
     first = history.first_begin
     counts = [history.verdict_counts(stage) for stage in history.plan]
     return one._replace(
-        name=one.name if first is None else first.name,
         run_id=one.run_id or history.run_id,
         done=sum(sum(count.values()) for count in counts),
         planned=sum(map(len, history.plan.values())),

@@ -11,7 +11,7 @@ import shutil
 import stat
 import time
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Optional, Sequence
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.errors import RecordError, RunBusy
 from procsup.host.files import is_temporary, reason, remove, sync_folder
@@ -68,9 +68,11 @@ def remove_run(rundir: RunDir) -> None:
     """
     held = hold(rundir)
     try:
-        finish(_renamed(rundir, held))
+        doomed = _renamed(rundir, held)
+        _clear(doomed, but=_LAST)
     finally:
-        held.close()
+        held.close()  # Windows removes no file that is open
+    finish(doomed)
 
 
 def hold(rundir: RunDir) -> FileLock:
@@ -131,11 +133,19 @@ def _free_name(path: Path) -> Path:
 
 def finish(doomed: Path) -> None:
     """Remove what was renamed; its lock and its journal last. RecordError names what stays."""
+    _clear(doomed, but=_LAST)
+    _clear(doomed)
+
+
+def _clear(doomed: Path, *, but: Tuple[str, ...] = ()) -> None:
+    """Empty a folder but for these names; without any, it goes itself."""
     for _attempt in range(_ATTEMPTS):
         try:
-            for name in sorted(os.listdir(doomed), key=lambda name: name in _LAST):
-                _remove(doomed / name)
-            os.rmdir(doomed)
+            for name in os.listdir(doomed):
+                if name not in but:
+                    _remove(doomed / name)
+            if not but:
+                os.rmdir(doomed)
         except FileNotFoundError:  # noqa: PERF203
             if not os.path.lexists(doomed):
                 return  # another prune was faster
