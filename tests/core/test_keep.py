@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from procsup.core.events import Standing
-from procsup.core.keep import Intact, standing
+from procsup.core.keep import ASKED, Intact, standing, standing_again
 from procsup.core.outcome import Verdict
 from procsup.core.records import End, Launch
 from procsup.core.replay import UnitHistory
@@ -198,3 +198,58 @@ def test_nothing_is_kept_but_an_unchanged_success_at_the_very_end(
         assert not flags[1]
         assert keep == "always" or (last.fingerprint == UNIT.fingerprint and look[:2] == ("", ""))
         assert keep != "always" or not look.missing
+
+
+# --- a retry -----------------------------------------------------------------------------------
+
+
+def ask_again(
+    past: Optional[UnitHistory],
+    asked: Optional[bool],
+    look: Intact = UNTOUCHED,
+    keep: str = "unchanged",
+    unit: UnitSpec = UNIT,
+) -> Standing:
+    return standing_again(
+        unit,
+        past,
+        asked=asked,
+        intact=lambda _unit, _end: look,
+        stage=StageSpec("s", keep=keep),
+        fresh=False,
+        program=None,
+    )
+
+
+@pytest.mark.parametrize("keep", ["unchanged", "never", "always"])
+def test_a_retry_keeps_a_success_whatever_the_stage_says_and_without_outputs(keep):
+    bare = UnitSpec("s/a", "s", 0, ("true",), "/", "print-1")
+
+    for asked in (None, False):
+        assert ask_again(history(ended()), asked, keep=keep, unit=bare) == Standing(True)
+    assert ask_again(history(ended()), True, keep=keep) == Standing(False, ASKED)
+
+
+def test_a_retry_runs_a_success_that_nobody_can_vouch_for_any_more():
+    gone = Intact(outputs="/out/a: missing", missing=True)
+    other = UnitSpec("s/a", "s", 0, ("false",), "/", "print-2", outputs=OUTPUTS)
+
+    assert ask_again(history(ended()), False, look=gone) == Standing(False, "outputs changed")
+    assert ask_again(history(ended()), None, unit=other) == Standing(False, "changed")
+
+
+def test_a_retry_leaves_a_failure_as_it_is_unless_it_is_about_it():
+    failed = history(ended(Verdict.FAILED))
+
+    assert ask_again(failed, None) == Standing(False, "failed before")
+    assert ask_again(failed, True) == Standing(False, "failed before")
+    assert ask_again(failed, False) == Standing(True, "failed before")
+
+
+@pytest.mark.parametrize(
+    "past", [None, history(is_open=True), history(ended(Verdict.CANCELLED, final=False))]
+)
+def test_a_retry_leaves_aside_what_has_no_verdict_and_was_not_asked_for(past):
+    assert ask_again(past, False) == Standing(False, "not asked for", aside=True)
+    assert not ask_again(past, None).kept
+    assert not ask_again(past, None).aside

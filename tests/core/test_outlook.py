@@ -68,3 +68,23 @@ def test_units_left_alone_by_only_are_counted_apart():
     seen = outlook(spec, {"s": expanded("s", NEW, NEW)}, lambda one: one.id == "s/0")
 
     assert (seen.to_run, seen.left_alone) == (1, 1)
+
+
+def test_what_a_retry_leaves_as_it_is_is_counted_by_itself():
+    spec = run(stage("s"))
+    left = [Standing(True, "failed before"), Standing(False, "not asked for", aside=True)]
+
+    seen = outlook(spec, {"s": expanded("s", KEPT, FAILED, *left)}, None)
+
+    line = first_line(seen, Before(), fresh=True)
+    assert line == "kept 1 of 4, 1 to run: 1 failed before, 2 left as they are"
+
+
+def test_what_hangs_on_a_unit_that_is_left_aside_is_not_foreseen_to_run():
+    spec = run(stage("s"), stage("t", after=(After("s"),)))
+    aside = Standing(False, "not asked for", aside=True)
+
+    seen = foresee(spec, {"s": expanded("s", aside), "t": expanded("t", KEPT, aside)})
+    assert seen["t"] == [KEPT, aside]
+    seen = foresee(spec, {"s": expanded("s", FAILED), "t": expanded("t", KEPT, aside)})
+    assert [one.reason for one in seen["t"]] == ["after s, which runs again"] * 2

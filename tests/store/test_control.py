@@ -150,3 +150,17 @@ def test_a_directory_that_is_gone_is_no_crash(rundir, inbox):
 
 def test_the_errors_have_their_exit_codes():
     assert (RunUnfinished.exit_code, RecordError.exit_code, UsageError.exit_code) == (3, 74, 2)
+
+
+def test_units_travel_with_a_request_whatever_their_names_hold(rundir, inbox):
+    units = ("s/a", "s/\udcff", "s/\u00e9")
+
+    request = ask(rundir, "retry", units=units)
+
+    assert inbox.drain() == [Asked(request, "retry", None, units)]
+
+
+def test_a_request_that_is_too_long_is_refused_where_it_is_made(rundir, sitting):
+    with pytest.raises(UsageError, match="20000 units are too many"):
+        ask(rundir, "retry", units=[f"s/{'x' * 100}{number}" for number in range(20000)])
+    assert os.listdir(rundir.control) == []
