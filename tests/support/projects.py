@@ -60,9 +60,9 @@ class Project:
         done = self.call("run", "run.toml", *args)
         assert expect in (None, done.returncode), f"{done.returncode}\n{done.stdout}\n{done.stderr}"
         if done.returncode in (0, 1):
-            from tests.support.schemas import problems_of
+            from tests.support.schemas import check
 
-            assert problems_of((self.folder / "run.toml").read_text()) == []
+            check((self.folder / "run.toml").read_text())
         return done
 
     # --- what is there afterwards --------------------------------------------------------

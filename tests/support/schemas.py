@@ -1,6 +1,7 @@
 """Run files against the schema that editors use."""
 
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any, List
 
 import pytest
@@ -13,6 +14,12 @@ from procsup.runfile.schema import runfile_schema
 def _validator() -> Any:
     jsonschema = pytest.importorskip("jsonschema")
     return jsonschema.Draft7Validator(runfile_schema())
+
+
+def check(text: str) -> None:
+    """Check that what the reader accepts, editors do too; where jsonschema is not there, pass."""
+    if find_spec("jsonschema") is not None:
+        assert problems_of(text) == []
 
 
 def problems_of(text: str) -> List[str]:
