@@ -10,6 +10,7 @@ from procsup import __version__
 
 VERBS: Dict[str, Tuple[str, str]] = {
     "run": ("procsup.cli.run", "bring a run to completion"),
+    "map": ("procsup.cli.map", "run a command once for each input"),
     "wait": ("procsup.cli.wait", "block until a run is final"),
     "status": ("procsup.cli.status", "what is done, running and failed"),
     "logs": ("procsup.cli.logs", "what units wrote"),
@@ -24,7 +25,6 @@ VERBS: Dict[str, Tuple[str, str]] = {
 
 LATER = (
     "explain",
-    "map",
     "report",
     "top",
     "unit",

@@ -1,13 +1,14 @@
 """`procsup run`: bring a run file's run to completion."""
 
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import click
 
 from procsup.api.requests import Ending, Opening, Request
 from procsup.cli.options import exit_codes, json_option, path_from_here, word_for
 from procsup.console.choose import PROGRESS, watcher_for
+from procsup.console.grouped import SIGPIPE, GroupedOutput
 from procsup.console.terminal import ReaderGone, pay, say
 from procsup.core.text import visible
 from procsup.errors import RecordError, RunFailed, RunUnfinished
@@ -133,24 +134,40 @@ def request_of(options: Options) -> Request:
     )
 
 
-def bring_to_completion(options: Options, request: Request, *, announce: bool = False) -> int:
-    """Run here, in this process; return the exit code, or die by the signal that ended the run."""
+def bring_to_completion(
+    options: Options,
+    request: Request,
+    *,
+    announce: bool = False,
+    printers: Optional[Callable[[Opening], GroupedOutput]] = None,
+) -> int:
+    """Run here, in this process; return the exit code, or die by the signal that ended the run.
+
+    `printers` makes what passes on the output of units, in the place of a display of the run.
+    """
     from procsup.api import sitting
     from procsup.cli.detached import announce_ready
 
     begun = time.monotonic()
     openings: List[Opening] = []
+    printing: List[GroupedOutput] = []
 
     def open_watcher(opening: Opening) -> Watcher:
         openings.append(opening)
         if not options.quiet:
-            say(visible(opening.first_line), *map(visible, opening.notes))
+            first = [opening.first_line] if printers is None else []
+            say(*map(visible, [*first, *opening.notes]))
+        if printers is not None:
+            printing.append(printers(opening))
+            return printing[0]
         return watcher_for("none" if options.quiet else options.progress, opening.summary)
 
     ending = sitting.bring_to_completion(
         request, watchers=open_watcher, on_ready=announce_ready if announce else None
     )
     code = _exit_code(ending)
+    for printer in printing:
+        code = _finished(printer, code)
     try:
         if not options.quiet or code != 0:
             say(*_last_words(openings[0], ending, options, time.monotonic() - begun))
@@ -162,6 +179,19 @@ def bring_to_completion(options: Options, request: Request, *, announce: bool = 
         from procsup.host.interrupts import die_by
 
         die_by(ending.signum)
+    return code
+
+
+def _finished(printer: GroupedOutput, code: int) -> int:
+    """Let the output of units be passed on; die by SIGPIPE if its reader is gone."""
+    printer.finish()
+    if printer.gone:
+        from procsup.host.interrupts import die_by
+
+        die_by(SIGPIPE)
+    if printer.problem:
+        say(f"procsup: {visible(printer.problem)}: the output of units is in its log files")
+        return RecordError.exit_code
     return code
 
 

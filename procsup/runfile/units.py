@@ -56,7 +56,7 @@ class UnitMaker:
         self._front = tuple(placed.template.render({}) for placed in recipe.program.prefix)
         self._env = {name: placed.template.render({}) for name, placed in recipe.env.items()}
         self._cwd = self._absolute(recipe.cwd.render({}))
-        self._ids: Set[str] = set()
+        self._namer = Names()
 
     def make(self, index: int, table: Any) -> UnitSpec:
         """Return one unit; `Wrong` has everything that is wrong with it."""
@@ -140,14 +140,8 @@ class UnitMaker:
         if taken["id"] is not None:
             return f"{self._stage}/{visible(taken['id'])}"
         label = taken["label"]
-        short = short_form(argv) if label is None else shortened(visible(label) or "''", label)
-        own = base = f"{self._stage}/{short}"
-        number = 1
-        while own in self._ids:
-            number += 1
-            own = f"{base} #{number}"
-        self._ids.add(own)
-        return own
+        own = self._namer.free(short_form(argv)) if label is None else self._namer.of(label)
+        return f"{self._stage}/{own}"
 
     def _shown_head(self) -> Tuple[str, ...]:
         program = self._recipe.program
@@ -222,6 +216,26 @@ class UnitMaker:
             stdin=None if stdin is None else self._relative(stdin),
         )
         return fingerprint(identity)
+
+
+class Names:
+    """Gives texts short names, each only once: a second one of the same is numbered."""
+
+    def __init__(self) -> None:
+        self._taken: Set[str] = set()
+
+    def of(self, text: str) -> str:
+        """Return a name for a text, such as an input."""
+        return self.free(shortened(visible(text) or "''", text))
+
+    def free(self, name: str) -> str:
+        """Return the name, with a number behind it if it is taken."""
+        own, number = name, 1
+        while own in self._taken:
+            number += 1
+            own = f"{name} #{number}"
+        self._taken.add(own)
+        return own
 
 
 def _arguments(value: Any) -> Tuple[str, ...]:

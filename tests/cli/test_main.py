@@ -75,7 +75,7 @@ def test_a_verb_that_is_to_come_is_refused_as_such(verb, capsys):
     ("arguments", "said"),
     [
         (["statsu"], "there is no verb 'statsu': did you mean status?"),
-        (["qqq"], "there is no verb 'qqq': there are run, wait"),
+        (["qqq"], "there is no verb 'qqq': there are run, map, wait"),
         (["run", "--bogus"], "--bogus"),
         (["run", "a", "b"], "b"),
         (["run", "--var", "x"], "'x': expected NAME=VALUE"),

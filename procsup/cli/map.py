@@ -1,0 +1,176 @@
+"""`procsup map`: one child per input, as xargs and GNU Parallel have it."""
+
+import os
+import sys
+import time
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+import click
+
+from procsup.api.requests import Opening, Request
+from procsup.cli.options import exit_codes, json_option
+from procsup.cli.run import Options, bring_to_completion
+from procsup.console.grouped import GroupedOutput
+from procsup.console.terminal import is_terminal, pay, say
+from procsup.core.text import visible
+from procsup.runfile.plan import Head, PlanText, check_name, encode
+from procsup.runfile.units import Names
+
+_STAGE = "map"
+_SEPARATOR = ":::"
+
+_HELP = """Run COMMAND once for each INPUT, as many at once as the machine allows.
+
+In COMMAND {} stands for the input, anywhere in an argument and as often as wanted; where it
+stands nowhere, the input is put behind. Inputs follow after ::: or come by stdin, one a line
+(empty lines are left out). What a unit wrote is passed on when it has ended, never mixed with
+that of another. Options of procsup stand before COMMAND: what follows it is COMMAND's.
+
+\b
+Examples:
+  procsup map gzip -9 ::: *.txt
+  ls *.png | procsup map -j4 --timeout 1m convert {} {}.webp
+  procsup map --retries 2 --name fetch curl -fsSO < urls.txt
+  procsup map --dry-run sh -c 'wc -l < "$1"' count {} ::: a b
+
+Everything is recorded as by `procsup run`: under a --name, `procsup status NAME` and
+`procsup logs NAME --failed` tell of it, and without one `last` is the name. An interrupted run
+goes on with `procsup run .procsup/NAME/plan.jsonl`.
+"""
+
+_CODES = exit_codes(
+    _0="all units succeeded",
+    _1="finished, some unit did not succeed",
+    _2="the command line is wrong; nothing was started",
+    _3="not finished: stopped or drained by a verb, or the guard died",
+    _70="internal error",
+    _74="records or stdout could not be written",
+    _75="the run directory is in use by a live run",
+)
+_SIGNAL = "\nEnded by a signal (Ctrl-C), or by a closed stdout (SIGPIPE), it dies by that."
+
+
+class MapOptions(NamedTuple):
+    """The options of `procsup map`, as they were given."""
+
+    jobs: Optional[int]
+    name: Optional[str]
+    directory: Optional[str]
+    keep_order: bool
+    timeout: Optional[str]
+    retries: Optional[int]
+    dry_run: bool
+    quiet: bool
+    as_json: bool
+
+    def settings(self) -> Dict[str, Any]:
+        """Return those that a plan has."""
+        given = {"jobs": self.jobs, "timeout": self.timeout, "retries": self.retries}
+        return {key: value for key, value in given.items() if value is not None}
+
+
+@click.command(
+    "map",
+    help=_HELP,
+    epilog=_CODES + _SIGNAL,
+    context_settings={"allow_interspersed_args": False},
+)
+@click.argument(
+    "words", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND... [::: INPUT...]", required=True
+)
+@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Most units at once.")
+@click.option("--name", metavar="NAME", help="The run's name; by default one of its own.")
+@click.option("--dir", "directory", metavar="DIR", help="Where the run directory shall be.")
+@click.option("--keep-order", "-k", is_flag=True, help="Pass on output in the order of inputs.")
+@click.option("--timeout", metavar="TIME", help="Wall time of a unit, such as 90s or 10m.")
+@click.option("--retries", type=click.IntRange(min=0), help="Further tries of what failed.")
+@click.option("--dry-run", is_flag=True, help="Print the commands; start nothing.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing unless something goes wrong.")
+@json_option("Print one object about the end on stdout, and no output of units.")
+def command(words: Tuple[str, ...], **given: Any) -> int:
+    """Make a plan of the command line and run it."""
+    options = MapOptions(**given)
+    argv, inputs = split(words)
+    if options.dry_run:
+        pay(*(_shown(filled(argv, text)) for text in inputs))
+        return 0
+    if options.name is not None:
+        check_name(options.name)
+    return _run(options, argv, inputs)
+
+
+def split(words: Sequence[str]) -> Tuple[List[str], Iterable[str]]:
+    """Return the command, and its inputs: those after ``:::``, or the lines of stdin."""
+    if _SEPARATOR not in words:
+        return list(words), lines_of_stdin()
+    at = words.index(_SEPARATOR)
+    argv, inputs = list(words[:at]), words[at + 1 :]
+    if not argv:
+        raise click.UsageError("nothing stands before :::, expected a command")
+    if _SEPARATOR in inputs:
+        raise click.UsageError("a second ::: is not there yet in this version")
+    return argv, inputs
+
+
+def lines_of_stdin() -> Iterator[str]:
+    """Yield the lines of stdin that are not empty."""
+    if sys.stdin is None:
+        return
+    if is_terminal(sys.stdin):
+        say("procsup map: inputs come from here, one a line; Ctrl-D ends them")
+    for line in sys.stdin.buffer:
+        text = os.fsdecode(line).rstrip("\r\n" if os.linesep == "\r\n" else "\n")
+        if text:
+            yield text
+
+
+def filled(argv: Sequence[str], text: str) -> List[str]:
+    """Return the command of one input."""
+    if not any("{}" in word for word in argv):
+        return [*argv, text]
+    return [word.replace("{}", text) for word in argv]
+
+
+def _shown(argv: Sequence[str]) -> str:
+    from shlex import quote
+
+    return " ".join(visible(quote(word)) for word in argv)
+
+
+def _run(options: MapOptions, argv: Sequence[str], inputs: Iterable[str]) -> int:
+    names, order, lines = Names(), {}, []
+    for place, text in enumerate(inputs):
+        own = names.of(text)
+        order[f"{_STAGE}/{own}"] = place
+        table = {"argv": filled(argv, text), "id": own, "parameters": {"input": text}}
+        lines.append(encode(table))
+    name = options.name or f"map-{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(2).hex()}"
+    head = Head(name, os.getcwd(), _STAGE, options.settings(), {})
+    request = Request(directory=options.directory, fresh=True, plan=PlanText(head, lines))
+    as_run = Options(
+        file="-",
+        variables={},
+        directory=options.directory,
+        jobs=None,
+        fresh=True,
+        only=(),
+        engine="local",
+        progress="none",
+        quiet=options.quiet,
+        as_json=options.as_json,
+    )
+    printers = None if options.as_json else _printer(order if options.keep_order else None)
+    return bring_to_completion(as_run, request, printers=printers)
+
+
+def _printer(order: Optional[Dict[str, int]]) -> Any:
+    def printer(opening: Opening) -> GroupedOutput:
+        def stop() -> None:
+            from procsup.store.control import ask
+            from procsup.store.rundir import RunDir
+
+            ask(RunDir(opening.directory), "stop", None)
+
+        return GroupedOutput(opening.directory, stop, order=order)
+
+    return printer
