@@ -168,18 +168,22 @@ def bring_to_completion(
     code = _exit_code(ending)
     for printer in printing:
         code = _finished(printer, code)
-    try:
-        if not options.quiet or code != 0:
-            say(*_last_words(openings[0], ending, options, time.monotonic() - begun))
-        if options.as_json:
-            _pay_ending(openings[0], ending, code)
-    except Exception as error:  # noqa: BLE001 - what is final stays so, whatever is said of it
-        say(f"procsup: cannot show the end: {visible(f'{type(error).__name__}: {error}')}")
+    _tell_end(openings[0], ending, options, code, time.monotonic() - begun)
     if ending.signum is not None and ending.status is None:
         from procsup.host.interrupts import die_by
 
         die_by(ending.signum)
     return code
+
+
+def _tell_end(opening: Opening, ending: Ending, options: Options, code: int, took_s: float) -> None:
+    try:
+        if not options.quiet or code != 0:
+            say(*_last_words(opening, ending, options, took_s))
+        if options.as_json:
+            _pay_ending(opening, ending, code)
+    except Exception as error:  # noqa: BLE001 - what is final stays so, whatever is said of it
+        say(f"procsup: cannot show the end: {visible(f'{type(error).__name__}: {error}')}")
 
 
 def _finished(printer: GroupedOutput, code: int) -> int:
