@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List
 
+    from procsup import aio as aio
     from procsup.api.events import (
         Event,
         RunEnded,
@@ -137,10 +138,12 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """Load a public name when it is first asked for (PEP 562)."""
     home = _HOMES.get(name)
-    if home is None:
+    if home is None and name != "aio":
         raise AttributeError(f"module 'procsup' has no attribute {name!r}")
     from importlib import import_module
 
+    if home is None:
+        return import_module("procsup.aio")  # which makes it an attribute of its own
     value: object = getattr(import_module(f"procsup.{home}"), name)
     globals()[name] = value
     return value

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import procsup
 from procsup import aio
 from tests.support.gate import Gate
-from tests.support.projects import LIMIT_S, PROGRAMS
+from tests.support.projects import LIMIT_S, PROGRAMS, ROOT
 from tests.support.sittings import Supervised, result
 
 
@@ -186,3 +187,13 @@ def test_a_wait_has_its_own_limit_and_checks(tmp_path, monkeypatch, untouched):
         assert not (await aio.wait_for("demo", check=False)).ok
 
     asyncio.run(main())
+
+
+def test_it_is_there_without_being_imported_by_name():
+    code = "import procsup, sys; 'asyncio' in sys.modules or print(procsup.aio.run.__name__)"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=str(ROOT), stdout=subprocess.PIPE, check=True
+    )
+
+    assert done.stdout.strip() == b"run"

@@ -1,6 +1,6 @@
 """What happens in a run, as typed facts from its journal, while it happens."""
 
-from typing import Dict, Iterator, List, NamedTuple, Optional, Union
+from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Union
 
 from procsup.api.sittings import how_it_ended
 from procsup.core.records import (
@@ -41,12 +41,12 @@ class UnitKept(NamedTuple):
 
 
 class UnitStarted(NamedTuple):
-    """An attempt at a unit has a process; `at` is in seconds since 1970."""
+    """An attempt at a unit has a process, whose end follows; `at` is in seconds since 1970."""
 
     unit: str
     stage: str
     attempt: int
-    pid: int
+    pid: Optional[int]
     at: float
 
 
@@ -130,6 +130,7 @@ class _Reader:
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._planned: Dict[str, int] = {}
+        self._running: Set[str] = set()
         self.began = False
         self.end: Optional[RunEnded] = None
 
@@ -142,9 +143,12 @@ class _Reader:
 
     def _of(self, record: Record) -> Iterator[Event]:
         if isinstance(record, Spawned):
-            stage = _stage_of(record.unit)
-            yield UnitStarted(record.unit, stage, record.attempt, record.pid, record.at)
+            yield self._started(record.unit, record.attempt, record.pid, record.at)
         elif isinstance(record, End):
+            if record.started is not None and record.unit not in self._running:
+                # Its end came with the news of its start, which has no record of its own then.
+                yield self._started(record.unit, record.attempt, record.pid, record.started)
+            self._running.discard(record.unit)
             yield self._ended(record)
         elif isinstance(record, Kept):
             yield from (UnitKept(unit, record.stage, record.stale) for unit in record.units)
@@ -160,6 +164,10 @@ class _Reader:
         self._planned[record.stage] = count
         if record.last:
             yield StagePlanned(record.stage, count, record.problem)
+
+    def _started(self, unit: str, attempt: int, pid: Optional[int], at: float) -> UnitStarted:
+        self._running.add(unit)
+        return UnitStarted(unit, _stage_of(unit), attempt, pid, at)
 
     def _ended(self, end: End) -> UnitEnded:
         return UnitEnded(

@@ -172,6 +172,12 @@ def test_events_tell_the_run_from_its_beginning_to_its_end(gate):
     ]
     started = [e for e in events if isinstance(e, procsup.UnitStarted)]
     assert {e.pid for e in started} >= {first.pid, second.pid}
+    assert sorted((e.unit, e.attempt) for e in started) == sorted(
+        (e.unit, e.attempt) for e in ended
+    )
+    for end in ended:
+        begins = [e for e in started if (e.unit, e.attempt) == (end.unit, end.attempt)]
+        assert events.index(begins[0]) < events.index(end)
     assert procsup.StagePlanned("a", 1) in events
     assert {(e.stage, e.status) for e in events if isinstance(e, procsup.StageEnded)} == {
         ("a", "succeeded"),
