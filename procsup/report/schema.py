@@ -23,7 +23,7 @@ def manifest_schema() -> Dict[str, Any]:
     fields["required"] = [*fields.get("required", ()), "units"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": SCHEMA,
+        "$id": "urn:" + SCHEMA.replace("/", ":"),  # absolute: some readers want that
         "title": "procsup completion manifest",
         **{name: value for name, value in fields.items() if name != "title"},
         "$defs": definitions,

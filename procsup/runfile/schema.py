@@ -218,7 +218,7 @@ def runfile_schema() -> Schema:
     keys = {key: _described(RUN_TEXTS[key], own[key]) for key in RUN_KEYS}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
-        "$id": SCHEMA,
+        "$id": "urn:" + SCHEMA.replace("/", ":"),  # absolute: some readers want that
         "title": "procsup run file",
         **_table(keys, "stage"),
         "definitions": {"stage": _stage(_only_one_program())},

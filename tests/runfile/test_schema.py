@@ -129,3 +129,7 @@ def test_it_is_plain_json_and_what_toml_gives_is_valid():
     text = "[stage.a]\ncommand = ['x', 1, 1.50, true]\ncpus = 0.5\n"
     assert problems_of(text) == []
     assert parse(text)["stage"]["a"]["cpus"] == 0.5
+
+
+def test_its_id_is_a_whole_uri_as_editors_want_it():
+    assert runfile_schema()["$id"] == "urn:procsup:runfile:1"
