@@ -135,7 +135,7 @@ def _last_time(before: Before) -> str:
     if before.run_final is not None:
         return f"finished {_local(before.run_final.at)}"
     if before.closed is not None:
-        return f"{before.closed.reason} {_local(before.closed.at)}"
+        return f"{before.closed.reason}, {_local(before.closed.at)}"
     if before.begin is not None:
         return f"begun {_local(before.begin.at)}, not finished"
     return ""
