@@ -182,11 +182,13 @@ class AxisReader:
         return Axis(at, kinds, in_id, ListFile(kind, path, tuple(kinds)))
 
     def _list_path(self, value: Any) -> str:
-        template = Template(text(value))
-        path = self._scope.check(template).render(self._values)
+        path = self._filled_in(value)
         if not path.strip():
             raise expected("the path of a file", path)
         return path
+
+    def _filled_in(self, value: Any) -> str:
+        return self._scope.check(Template(text(value))).render(self._values)
 
     def _values_of(self, at: KeyPath, value: Any) -> Axis:
         name = str(at[-1])
@@ -206,7 +208,7 @@ class AxisReader:
         ((kind, content),) = value.items()
         with below(kind):
             if kind == "range":
-                return _listed(at, name, _range(text(content)))
+                return _listed(at, name, _range(self._filled_in(content)))
             if kind == "glob":
                 return self._glob(at, name, Template(text(content)))
             path = self._list_path(content)

@@ -63,6 +63,13 @@ def test_ranges_include_both_ends(written, values, tmp_path):
     assert [u.parameters["x"] for u in found] == values
 
 
+def test_a_range_may_be_as_long_as_a_variable_says(tmp_path):
+    text = 'vars = { n = 2 }\n[stage.a]\nmodule = "m"\nmatrix.x.range = "1..{n}"'
+
+    assert len(units(tmp_path, text)) == 2
+    assert len(units(tmp_path, text, variables={"n": "4"})) == 4
+
+
 def test_globs_give_the_path_and_what_they_capture(tmp_path):
     grow(tmp_path, "lib/abc.py", "lib/pkg/mod.py")
     found = units(
