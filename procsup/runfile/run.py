@@ -36,6 +36,7 @@ from procsup.runfile.table import Context
 from procsup.runfile.template import Template
 
 _T = TypeVar("_T")
+_PRINTED = ("stdout", "stderr")
 
 RUN_SETTINGS: Dict[str, Tuple[str, Callable[[Any], Any]]] = {
     "on-failure": ("on_failure", v.on_failure),
@@ -250,7 +251,7 @@ class RunReader:
             self._problems.add(places.place(key), message)
         for recipe in recipes:
             source = by_name.get(recipe.spec.inputs_from or "")
-            if source is not None and not source.outputs.items:
+            if source is not None and not _makes_files(source):
                 message = f"the stage `{source.spec.name}` declares no outputs"
                 self._problems.add((*recipe.place("inputs"), "from"), message)
             if recipe.spec.inputs_from in recipe.spec.for_each:
@@ -258,6 +259,11 @@ class RunReader:
                 message = f"a unit here follows one of `{name}`, and this means the outputs of all"
                 cure = f'write inputs = ["{{{name}.outputs}}"] for those of its own'
                 self._problems.add((*recipe.place("inputs"), "from"), f"{message}: {cure}")
+
+
+def _makes_files(recipe: Recipe) -> bool:
+    """Tell whether a stage vouches for files: its outputs, and what it prints into one."""
+    return bool(recipe.outputs.items) or not recipe.streams.keys().isdisjoint(_PRINTED)
 
 
 def _run_name(value: Any) -> str:

@@ -71,3 +71,18 @@ def test_a_shell_that_is_missing_is_told_before_anything_starts(tmp_path):
     project, done = run(tmp_path, text, env={"PATH": str(tmp_path)}, expect=2)
     assert "command bash is not found on PATH; install it (`shell` needs it)" in done.stderr
     assert not (project.rundir / "manifest.json").exists()
+
+
+def test_what_a_stage_prints_into_files_is_the_input_of_the_next(tmp_path):
+    text = """
+[stage.a]
+shell = "echo {x}"
+matrix.x = ["p", "q"]
+stdout = "out/{x}.txt"
+[stage.b]
+inputs = { from = "a" }
+shell = "cat {inputs}"
+stdout = "all.txt"
+"""
+    run(tmp_path, text)
+    assert (tmp_path / "all.txt").read_text() == "p\nq\n"
