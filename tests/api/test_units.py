@@ -301,6 +301,17 @@ def test_what_map_does_not_take_is_refused_with_what_it_takes(target, inputs, op
         run_map(target, inputs, **options)
 
 
+def test_rows_are_a_table_for_pandas():
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    manifest = run_map(["sh", "-c", "exit $1", "x"], [0, 3], check=False)
+
+    frame = pandas.DataFrame(manifest.rows())
+
+    assert list(frame["id"]) == ["map/0", "map/3"]
+    assert list(frame[frame.verdict == "failed"]["exit_code"]) == [3]
+    assert frame["wall_s"].sum() > 0
+
+
 # --- who ends with whom --------------------------------------------------------------------
 
 HOST = """
