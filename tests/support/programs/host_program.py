@@ -59,7 +59,7 @@ def thread():
     def work():
         try:
             use_the_library()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             failed.append(error)
 
     threads = [threading.Thread(target=lambda: procsup.run_units(UNITS, progress="none"))]
