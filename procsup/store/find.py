@@ -102,7 +102,12 @@ def _no_such(run: str, home: Path, names: List[str]) -> NoSuchRun:
 
 
 def _of_run_file(path: Path) -> RunDir:
-    """Return the run directory of a run file: the one it was run in, else the one by its stem."""
+    """Return the run directory of a run file: the one it was run in, else the one by its stem.
+
+    A file in a run directory (a plan is one) stands for that.
+    """
+    if _is_run_dir(path.parent):
+        return RunDir(path.parent)
     file = os.path.abspath(path)
     home = path.parent / HOME
     by_stem = RunDir(home / path.stem)

@@ -41,6 +41,12 @@ def test_a_name_is_looked_for_in_the_nearest_home_upwards(project):
         RunDir.find("alpha", project / "src" / "deep")
 
 
+def test_a_file_in_a_run_directory_stands_for_it(project):
+    (project / ".procsup" / "alpha" / "plan.jsonl").write_text("")
+
+    assert found(".procsup/alpha/plan.jsonl", project) == ("alpha", None)
+
+
 def test_a_path_is_looked_for_from_where_one_is(project):
     path = project / ".procsup" / "alpha"
 
