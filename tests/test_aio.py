@@ -118,11 +118,11 @@ def test_a_second_cancellation_kills_what_does_not_want_to_end(gate, untouched):
 
 def test_a_timeout_stops_the_run_too(gate, untouched):
     async def main():
-        unit = [*gated(gate, "a")]
-        meeting = asyncio.ensure_future(meet(gate, "a"))
+        task = asyncio.ensure_future(aio.map(gated(gate, "a"), ["x"], args=[], progress="none"))
+        visitor = await meet(gate, "a")
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(aio.map(unit, ["x"], args=[], progress="none"), 1.0)
-        assert is_gone((await meeting).pid)
+            await asyncio.wait_for(task, 0.01)
+        assert is_gone(visitor.pid)
 
     asyncio.run(main())
 
