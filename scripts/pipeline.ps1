@@ -9,11 +9,16 @@ The environment variable PROCSUP: the command to use (default: procsup).
 param([string] $Limit = '600')
 
 Set-StrictMode -Version 2
-try { Set-Location -LiteralPath (Split-Path -Parent $PSScriptRoot) -ErrorAction Stop } catch { exit 2 }
+$ErrorActionPreference = 'Stop'
+try { Set-Location -LiteralPath (Split-Path -Parent $PSScriptRoot) } catch { exit 2 }
 $words = @('procsup')
 if ($env:PROCSUP) { $words = @($env:PROCSUP -split ' ') }
 $program = $words[0]
 $first = @($words | Select-Object -Skip 1)
+if (-not (Get-Command $program -ErrorAction SilentlyContinue)) {
+    Write-Output "$program is not found"
+    exit 127
+}
 $results = 'configs/out/stdlib-survey'
 
 # Its exit code is in $LASTEXITCODE: a program that fails is no error to PowerShell.
