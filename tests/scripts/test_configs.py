@@ -88,18 +88,18 @@ def test_a_run_file_runs_and_its_units_are_those_meant(name, finished):
 @pytest.mark.parametrize("name", EACH)
 def test_run_again_it_has_nothing_to_do(name, finished):
     copy, run = finished(name)
-    if name == "test-shards":
-        pytest.skip("its first stage looks every time")
     copy.run(name, *(word for pair in small_variables(name) for word in ("--var", pair)))
 
     kept = {stage: counts.kept for stage, counts in copy.manifest(run).stages.items()}
-    assert kept == PLANNED[name]
+    looks = {"find": 0} if name == "test-shards" else {}  # every time, and nothing hangs on it
+    assert kept == {**PLANNED[name], **looks}
 
 
 def small_variables(name):
     return {
         "nightly": [f"day={DAY}"],
         "sweep": ["seeds=1"],
+        "test-shards": [f"only={HERE}", "shards=2"],
         "waited": ["runs=3", "walks=50"],
         "word-count": ["texts=../texts", "suffix=.txt"],
     }.get(name, [])
