@@ -41,6 +41,7 @@ from procsup.runfile.values import Fields, Scalar, a_list, scalar, text, texts
 
 MAX_UNITS = 1_000_000
 
+_CAPTURE = re.compile(r"{(\w+):")
 _RANGE = re.compile(r"\s*(-?\d+)\s*\.\.\s*(-?\d+)\s*(?::\s*(-?\d+)\s*)?")
 SOURCES = ("range", "glob", "lines")
 _TABLES = ("csv", "jsonl")
@@ -112,13 +113,18 @@ class AxisReader:
             return []
         axes: List[Axis] = []
         for name, value in table.items():
-            axes += self._try(
+            read = self._try(
                 (*at, name), self._values_of, value, shared=axes if key == "zip" else []
             )
+            axes += read or [_unread((*at, name), name, value)]
         return axes
 
     def _side_by_side(self, at: KeyPath, parts: List[Axis]) -> List[Axis]:
-        lists = {str(part.at[-1]): part.source for part in parts if isinstance(part.source, list)}
+        lists = {
+            str(part.at[-1]): part.source
+            for part in parts
+            if isinstance(part.source, list) and part.source
+        }
         with self._problems.below(at):
             check_lengths({name: len(rows) for name, rows in lists.items()})
         kinds = {name: kind for part in parts for name, kind in part.kinds.items()}
@@ -235,6 +241,14 @@ class AxisReader:
             cure = f"{{{name}:*}} captures what stands there"
             raise Wrong(f"{{{name}}}: there is no variable of this name{hint}; {cure}")
         self._scope.check(Template(str(field)))
+
+
+def _unread(at: KeyPath, name: str, value: Any) -> Axis:
+    """Stand in for an axis that is wrong: its name is known, and where it is used no mistake."""
+    kinds: Dict[str, Kind] = {name: TEXT}
+    if isinstance(value, dict) and "glob" in value:
+        kinds = {name: PATH, **dict.fromkeys(_CAPTURE.findall(str(value["glob"])), TEXT)}
+    return Axis(at, kinds, (), [])
 
 
 def _two_ways(glob: Glob, two: ambiguity.Reading) -> str:

@@ -113,6 +113,21 @@ def test_mistakes_of_zip(text, expected, tmp_path):
     check_problems(tmp_path, text, expected)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('matrix.x.range = "1..n"', "3: stage.a.matrix.x.range: expected a range"),
+        ("matrix.x = []", "3: stage.a.matrix.x: expected at least one value"),
+        ('matrix.x.glob = "{p}/{n:*}.txt"', "3: stage.a.matrix.x.glob: {p}: there is no variable"),
+        ("zip.x = []\nzip.y = [1, 2]", "3: stage.a.zip.x: expected at least one value"),
+    ],
+)
+def test_values_that_are_wrong_are_said_once_and_not_where_they_are_used(text, expected, tmp_path):
+    n = "{n}" if "{n:" in text else "n"
+    used = f'args = ["{{x}}", "{n}"]\nid = "{{x}}"\noutputs = ["{{x}}"]\nexclude = [{{ x = 1 }}]'
+    check_problems(tmp_path, f"{text}\n{used}", [expected])
+
+
 # --- exclude -------------------------------------------------------------------------------
 
 SQUARE = "matrix.x = [1, 2]\nmatrix.y = ['a', 'b', 'c']\n"
