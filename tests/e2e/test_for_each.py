@@ -37,6 +37,18 @@ outputs = ["c/{{name}}.txt"]
 """
 
 
+UNIT = 'command = [{{python}}, {{program}}, "{{port}}", "{}-{{{{x}}}}"]\n'
+GATED = "[stage.a]\nmatrix.x = [1, 2]\n" + UNIT.format("a") + '[stage.b]\nfor-each = "a"\n'
+GATED += UNIT.format("b")
+
+
+def gated(folder, gate, text):
+    """A project whose units report at the gate, as STAGE-X."""
+    names = {"python": sys.executable, "program": str(PROGRAMS / "gated.py")}
+    quoted = {key: json.dumps(value) for key, value in names.items()}
+    return Project(folder, text.format(port=gate.port, **quoted))
+
+
 def project_of(folder, *names, more=""):
     project = Project(folder, RUN.format(more=more))
     project.write("step.py", STEP)
@@ -64,13 +76,18 @@ def test_a_chain_of_three_gives_the_files_of_the_last(tmp_path):
 
 
 def test_the_last_stage_starts_while_the_first_one_runs(tmp_path):
-    project = project_of(tmp_path, *"pqrstu")
+    with Gate() as gate:
+        project = gated(tmp_path, gate, GATED + '[stage.c]\nfor-each = "b"\n' + UNIT.format("c"))
+        child = project.start("run", "run.toml", "--jobs", "2")
+        gate.meet("a-1").exit(0)
+        gate.meet("b-1").exit(0)
+        gate.meet("c-1").exit(0)
+        gate.meet("a-2").exit(0)
+        gate.meet("b-2").exit(0)
+        gate.meet("c-2").exit(0)
+        finish(child)
 
-    project.run("--jobs", "1")
-
-    order = starts_of_last(project)
-    assert order.index("c/name=p") < order.index("a/name=u")
-    assert order.index("b/name=p") < order.index("c/name=p") < order.index("a/name=t")
+    assert child.returncode == 0
 
 
 def test_a_failed_unit_skips_only_what_hangs_on_it(tmp_path):
@@ -171,39 +188,26 @@ command = ["{build.outputs[0]}"]
 
 
 def test_a_late_chain_goes_unit_by_unit_too(tmp_path):
-    project = project_of(tmp_path, "x", "y")
-    text = (tmp_path / "run.toml").read_text()
-    text = text.replace("[stage.a]", '[stage.a]\nafter = ["make"]')
-    text += '[stage.make]\ncommand = ["{python}", "make.py"]\n'.replace(
-        '"{python}"', json.dumps(sys.executable)
-    )
-    (tmp_path / "run.toml").write_text(text)
-    project.write("make.py", 'open("in/z.txt", "w").write("z")')
+    late = GATED.replace("matrix.x = [1, 2]", 'after = ["make"]\nmatrix.x.lines = "names"')
+    make = '[stage.make]\nscript = "make.py"\noutputs = ["names"]\n'
+    with Gate() as gate:
+        project = gated(tmp_path, gate, late + make)
+        project.write("make.py", 'open("names", "w").write("u\\nv\\n")')
+        child = project.start("run", "run.toml", "--jobs", "2")
+        gate.meet("a-u").exit(0)
+        gate.meet("b-u").exit(0)
+        gate.meet("a-v").exit(0)
+        gate.meet("b-v").exit(0)
+        finish(child)
 
-    project.run("--jobs", "1")
-
-    order = starts_of_last(project)
-    assert order[:2] == ["make", "a/name=x"]
-    assert order.index("b/name=x") < order.index("a/name=z")
-    assert project.manifest["stages"]["c"]["planned"] == 3
-
-
-GATED = """
-[stage.a]
-command = [{python}, {program}, "{port}", "a-{{x}}"]
-matrix.x = [1, 2]
-[stage.b]
-for-each = "a"
-command = [{python}, {program}, "{port}", "b-{{x}}"]
-"""
+    assert child.returncode == 0
+    assert project.manifest["stages"]["b"]["planned"] == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="ends the supervisor by a signal")
 def test_killed_in_mid_chain_it_goes_on_there(tmp_path):
     with Gate() as gate:
-        names = {"python": sys.executable, "program": str(PROGRAMS / "gated.py")}
-        quoted = {key: json.dumps(value) for key, value in names.items()}
-        project = Project(tmp_path, GATED.format(port=gate.port, **quoted))
+        project = gated(tmp_path, gate, GATED)
         child = project.start("run", "run.toml", "--jobs", "2")
         gate.meet("a-1").exit(0)
         gate.meet("a-2")
