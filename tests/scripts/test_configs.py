@@ -11,6 +11,7 @@ import pytest
 
 import procsup
 from tests.scripts.pipelines import Copy
+from tests.support import schemas
 from tests.support.projects import ROOT
 
 HERE = "{}.{}".format(*sys.version_info[:2])
@@ -70,9 +71,10 @@ PLANNED = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_file_loads(name):
-    spec = procsup.load(ROOT / "configs" / f"{name}.toml")
+    path = ROOT / "configs" / f"{name}.toml"
 
-    assert spec.name.startswith(name)
+    assert procsup.load(path).name.startswith(name)
+    schemas.check(path.read_text(encoding="utf-8"))  # an editor finds no mistake either
 
 
 @pytest.mark.parametrize("name", EACH)

@@ -115,7 +115,7 @@ def test_the_last_stage_begins_while_the_first_one_runs(tmp_path):
     stream.make_samples(tmp_path, 200)
     project = Project(tmp_path, stream.STAGES.format(true=shutil.which("true")))
 
-    project.run("--quiet")
+    project.run("--quiet", "--jobs", "2")
 
     story = stream.story_of(project.rundir / "journal.jsonl", "trim", "call")
     assert (story.starts, story.first_in_all) == (600, 200)
