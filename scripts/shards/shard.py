@@ -96,10 +96,15 @@ def junit(cases):
         names = (quoteattr(classname), quoteattr(name), case["seconds"])
         lines.append("  <testcase classname=%s name=%s time='%.3f'>" % names)
         if case["problem"]:
-            lines.append("    <failure>%s</failure>" % escape(case["problem"]))
+            lines.append("    <failure>%s</failure>" % escape(as_text(case["problem"])))
         lines.append("  </testcase>")
     lines.append("</testsuite>\n")
     return "\n".join(lines)
+
+
+def as_text(problem):
+    """Return what unittest says: Python 2.7 gives bytes, with the source's own letters in them."""
+    return problem.decode("utf-8", "replace") if isinstance(problem, bytes) else problem
 
 
 def write(path, text):

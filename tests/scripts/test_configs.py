@@ -261,16 +261,37 @@ def test_a_shard_that_fails_stands_in_the_table_and_its_results_beside_it(tmp_pa
     assert "MMXXVJ" in (out / f"{HERE}-{shard}.xml").read_text(encoding="utf-8")
 
 
-def test_the_units_run_under_python_2_too(tmp_path):
+@pytest.fixture
+def with_python_2(tmp_path):
+    """Give a copy on a machine that has Python 2.7, and the options for that and this Python."""
     copy = Copy(tmp_path)
     listed = tmp_path / "listed.csv"
     if copy.script("shards/interpreters.py", "--only", "2.7", "--out", str(listed)).returncode:
         pytest.skip("there is no Python 2.7 on this machine")
+    return copy, ["--var", f"only=2.7,{HERE}", "--var", "shards=2"]
 
-    copy.run("test-shards", "--var", f"only=2.7,{HERE}", "--var", "shards=2")
+
+def test_the_units_run_under_python_2_too(with_python_2):
+    copy, options = with_python_2
+
+    copy.run("test-shards", *options)
 
     table = (copy.out("test-shards") / "table.csv").read_text(encoding="utf-8").splitlines()
     assert table == ["version,shard 1,shard 2", "2.7,6,5", f"{HERE},6,5"]
+
+
+def test_a_failure_in_another_script_is_reported_alike_by_python_2(with_python_2):
+    copy, options = with_python_2
+    copy.edit("scripts/shards/words.py", 'title.replace("ß", "ss")', "title")
+
+    copy.run("test-shards", *options, expect=1)
+
+    failed = copy.not_succeeded("test-shards")
+    (shard,) = {unit.rpartition("-")[2] for unit in failed}
+    for version in ("2.7", HERE):
+        text = (copy.out("test-shards") / f"{version}-{shard}.xml").read_text(encoding="utf-8")
+        assert 'failures="1"' in text
+        assert 'words.slug("Füße, 2.")' in text
 
 
 # --- word count ------------------------------------------------------------------------------
