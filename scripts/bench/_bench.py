@@ -79,11 +79,11 @@ class Workshop:
 
 
 @contextlib.contextmanager
-def workshop() -> Iterator[Workshop]:
-    """Make a workshop (its Python is the demo's environment), and clear it away afterwards."""
+def workshop(purpose: str = "demo", extras: Sequence[str] = ()) -> Iterator[Workshop]:
+    """Make a workshop (by default its Python is the demo's), and clear it away afterwards."""
     if not hasattr(os, "wait4"):
         raise _setup.SetupFailed("the benchmarks compare with xargs and need a POSIX system")
-    python = str(_setup.environment("demo"))
+    python = str(_setup.environment(purpose, extras))
     (_setup.ROOT / "build").mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=str(_setup.ROOT / "build")))
     try:
