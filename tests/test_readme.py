@@ -32,7 +32,7 @@ def run(folder, name):
     language, text = block(name)
     program = folder / {"python": "pipeline.py", "toml": "procsup.toml"}[language]
     program.write_text(text, encoding="utf-8")
-    argv = [str(program)] if language == "python" else ["-m", "procsup", "run", "-q"]
+    argv = [str(program)] if language == "python" else ["-m", "procsup", "run", "-q", "-j4"]
     done = subprocess.run(
         [sys.executable, *argv], cwd=str(folder), stdin=subprocess.DEVNULL, timeout=LIMIT_S,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False,
@@ -98,11 +98,9 @@ def test_from_snakemake(folder):
     (folder / "raw").mkdir()
     for name in ("x_R1.fq", "x_R2.fq", "y_R1.fq", "y_R2.fq"):
         (folder / "raw" / name).write_text(f"{name}\n")
-    for name, text in (("trim", TRIM), ("align", ALIGN)):
+    for name, text in (("trim.sh", TRIM), ("align.sh", ALIGN)):
         (folder / name).write_text(text)
         (folder / name).chmod(stat.S_IRWXU)
-    text = folder / "procsup.toml"
-    text.write_text("capacity = { cpus = 4 }\n")
 
     run(folder, "snakemake")
 
