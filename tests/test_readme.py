@@ -35,7 +35,7 @@ def run(folder, name):
     argv = [str(program)] if language == "python" else ["-m", "procsup", "run", "-q", "-j4"]
     done = subprocess.run(
         [sys.executable, *argv], cwd=str(folder), stdin=subprocess.DEVNULL, timeout=LIMIT_S,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, check=False,
+        capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
