@@ -1,4 +1,8 @@
-"""Set everything up and run the tests: ``python scripts/test.py [--no-venv] [PYTEST OPTIONS]``."""
+"""Set everything up and run the tests: ``python scripts/test.py [OPTIONS] [PYTEST OPTIONS]``.
+
+``--quick`` leaves out those that bring whole runs to completion; ``--no-venv`` uses this very
+interpreter, and installs nothing.
+"""
 
 import sys
 
@@ -6,8 +10,10 @@ import _setup
 
 
 def main() -> int:
-    """Run pytest in an environment of its own (``--no-venv``: in this very interpreter)."""
+    """Run pytest in an environment of its own, or here."""
     arguments = sys.argv[1:]
+    if "--quick" in arguments:
+        arguments[arguments.index("--quick")] = "-m not slow"
     if "--no-venv" in arguments:
         arguments.remove("--no-venv")
         _setup.check_python()

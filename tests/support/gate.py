@@ -86,7 +86,12 @@ class Gate:
                 return False
         line, _ = self._server.accept()
         line.settimeout(LIMIT_S)
-        name, pid = line.makefile("r").readline().split()
+        with line.makefile("r") as words:
+            said = words.readline().split()
+        if len(said) != 2:
+            line.close()  # it was ended before it had said who it is
+            return True
+        name, pid = said
         visitor = Visitor(line, name, int(pid))
         self.visitors.append(visitor)
         self._unclaimed.setdefault(name, []).append(visitor)
