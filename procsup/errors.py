@@ -16,7 +16,7 @@ A unit's failure is data (a verdict in a manifest) and never one of these, excep
 library is asked to turn it into ``RunFailed``.
 """
 
-from typing import Any, ClassVar, Optional, Sequence
+from typing import Any, ClassVar, Sequence
 
 
 class ProcsupError(Exception):
@@ -44,9 +44,9 @@ class RunFailed(ProcsupError):
 
     exit_code = 1
 
-    def __init__(self, message: str, manifest: Optional[Any] = None) -> None:
+    def __init__(self, message: str, manifest: Any = None) -> None:
         super().__init__(message)
-        self.manifest = manifest  # api.Manifest; None only where it could not be read
+        self.manifest: Any = manifest  # a procsup.Manifest, which no name here may lean on
 
 
 class RunUnfinished(ProcsupError):

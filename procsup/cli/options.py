@@ -13,7 +13,7 @@ RUN_HELP = """\b
 RUN is
   DIR@ID or an ID   that very run (what `procsup run --detach` prints)
   a name            of a run in the nearest .procsup, from here upwards
-  a path            of a run directory
+  a path            of a run directory, or of the run file
 """
 
 

@@ -77,6 +77,7 @@ class _StageReader:
     def _read(self, followed: Sequence[Recipe]) -> Optional[Recipe]:
         table = self._table
         axes, kinds = self._parameters(followed)
+        table.parameters = tuple(kinds)
         unit = self._unit_scope(followed, kinds)
         inputs_from = self._inputs_from()
         inputs = self._wanted("inputs", unit)
@@ -227,7 +228,7 @@ class _StageReader:
         return {}, {"scratch": "`scratch = true` is missing"}
 
     def _streams(self, scope: Scope) -> Dict[str, Template]:
-        streams = {key: self._table.take_template(key, scope) for key in _STREAMS}
+        streams = {key: self._table.take_template(key, scope, _stream) for key in _STREAMS}
         return {key: template for key, template in streams.items() if template is not None}
 
     # --- what is started -----------------------------------------------------------------
@@ -332,6 +333,13 @@ class _StageReader:
         after = After(table.take("stage", self._stage, ""), when)
         table.raise_if_any()
         return after
+
+
+def _stream(value: Any) -> str:
+    if isinstance(value, dict):
+        cure = 'outputs = [{ path = ... }] and here "{outputs[0]}"'
+        raise Wrong(f"expected a path, not a table: what is asked of the file stands in {cure}")
+    return path_text(value)
 
 
 def _require_whole(number: float) -> None:

@@ -1,6 +1,6 @@
 """One stage's table of the run file, `defaults` merged in, and the taking of values from it."""
 
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple, TypeVar
 
 from procsup.runfile.declared import path_text
 from procsup.runfile.problems import KeyPath, Problems, Wrong, each
@@ -11,6 +11,11 @@ from procsup.runfile.template import Template
 _T = TypeVar("_T")
 
 _SHARED = "all units of the stage share this value, only variables are known here"
+_CURES = {
+    "python": '; one for each unit is the first word of `command = ["{interpreter}", "x.py"]`',
+    "script": '; one for each unit is a word of `command = ["python3", "{script}"]`',
+    "module": '; one for each unit is a word of `command = ["python3", "-m", "{module}"]`',
+}
 
 
 class Context(NamedTuple):
@@ -39,6 +44,7 @@ class StageTable:
         self.values: Dict[str, Any] = {**defaults, **own}
         self.places: Dict[str, KeyPath] = {key: ("defaults", key) for key in defaults}
         self.places.update((key, (*self.at, key)) for key in own)
+        self.parameters: Tuple[str, ...] = ()  # set as soon as they are known
         self._context = context
 
     def __contains__(self, key: str) -> bool:
@@ -60,7 +66,8 @@ class StageTable:
 
     def take_fixed(self, key: str, convert: Callable[[Any], _T], default: _T) -> _T:
         """Like `take`, for a value that is the same for all units: only variables are known."""
-        return self.take(key, lambda value: convert(self._filled_in(value)), default)
+        why = _SHARED + _CURES.get(key, "")
+        return self.take(key, lambda value: convert(self._filled_in(value, why)), default)
 
     def take_template(
         self, key: str, scope: Scope, accept: Callable[[Any], str] = path_text
@@ -81,15 +88,11 @@ class StageTable:
         templates = self.take(key, convert, none)
         return tuple(Placed((*place, index), one) for index, one in enumerate(templates))
 
-    def _filled_in(self, value: Any) -> Any:
+    def _filled_in(self, value: Any, why: str) -> Any:
         if isinstance(value, list):
-            return each(value, self._filled_in)
+            return each(value, lambda item: self._filled_in(item, why))
         if not isinstance(value, str) or ("{" not in value and "}" not in value):
             return value
-        names = (*self._parameter_names(), "index", "inputs", "depends", "outputs", "scratch")
-        scope = self._context.scope.plus({}, dict.fromkeys(names, _SHARED))
+        names = (*self.parameters, "index", "inputs", "depends", "outputs", "scratch")
+        scope = self._context.scope.plus({}, dict.fromkeys(names, why))
         return scope.check(Template(value)).render(self._context.values)
-
-    def _parameter_names(self) -> List[str]:
-        tables = [self.values.get(key) for key in ("matrix", "zip")]
-        return [name for table in tables if isinstance(table, dict) for name in table]

@@ -79,7 +79,10 @@ def _is_run_dir(path: Path) -> bool:
 def _by_name(run: str, start: Path) -> Found:
     home = nearest_home(start)
     if home is None:
-        raise NoSuchRun(f"no run {run!r}: there is no {HOME} folder in {start} or above it")
+        raise NoSuchRun(
+            f"no run {run!r}: there is no {HOME} folder in {start} or above it (runs are kept"
+            " beside their run file, whose path names its run, too)"
+        )
     runs = runs_in(home)
     for rundir in runs:
         if rundir.path.name == run:

@@ -261,3 +261,23 @@ CASES = [(name, *case) for table in TABLES for name, case in table.items()]
 @pytest.mark.parametrize(("text", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_a_mistake_is_named_with_its_line_and_its_cure(text, expected, tmp_path):
     check_problems(tmp_path, text, expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            'python = "{py}"\nmodule = "m"\nunits = [{ py = "python3" }]',
+            '2: stage.a.python: {py}: all units of the stage share this value, only variables are'
+            ' known here; one for each unit is the first word of `command = ["{interpreter}"',
+        ),
+        (
+            'module = "m"\nstdout = { path = "x", empty = true }',
+            '3: stage.a.stdout: expected a path, not a table: what is asked of the file stands in'
+            ' outputs = [{ path = ... }] and here "{outputs[0]}"',
+        ),
+    ],
+    ids=["an interpreter for each unit", "options of a stream"],
+)  # fmt: skip
+def test_what_is_written_elsewhere_is_told_with_its_place(tmp_path, text, problem):
+    check_problems(tmp_path, f"[stage.a]\n{text}", [problem])
