@@ -33,7 +33,9 @@ class Outcome(NamedTuple):
     ended_by_us: bool
 
 
-def start(bench: _bench.Workshop, kind: str, *words: str) -> Outcome:
+def start(
+    bench: _bench.Workshop, kind: str, *words: str, patience_s: float = PATIENCE_S
+) -> Outcome:
     """Run one kind in a room of its own, for so long at most."""
     room = bench.room()
     out = room / "out"
@@ -48,7 +50,7 @@ def start(bench: _bench.Workshop, kind: str, *words: str) -> Outcome:
             stderr=stream, start_new_session=True,
         )  # fmt: skip
         try:
-            code, ended = child.wait(timeout=PATIENCE_S), False
+            code, ended = child.wait(timeout=patience_s), False
         except subprocess.TimeoutExpired:
             code, ended = 0, True
         took_s = time.perf_counter() - began
@@ -79,7 +81,8 @@ def measure_speed(bench: _bench.Workshop, units: int, limit: int, rounds: int) -
     took: Dict[str, List[float]] = {kind: [] for kind in KINDS}
     for number in range(rounds):
         for kind in sorted(KINDS, reverse=number % 2 == 1):
-            outcome = start(bench, kind, str(units), str(limit), "-1", "kill")
+            words = (str(units), str(limit), "-1", "kill")
+            outcome = start(bench, kind, *words, patience_s=600.0)
             if outcome.exit_code != 0 or outcome.finished != units:
                 raise SystemExit(f"{kind} failed: {outcome.last_words}")
             took[kind].append(outcome.took_s)
