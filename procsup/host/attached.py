@@ -94,26 +94,38 @@ def run_attached(
 
 
 def _give(pipe: IO[bytes], feed: Feed, leash: Leash) -> None:
-    """Write what is fed; a child that ends before it has read all of it says why by itself."""
+    """Write what is fed; a child that ends before it has read all of it says why by itself.
+
+    What the lines raise goes on, whatever it is and whatever became of the child.
+    """
     try:
-        try:
-            for line in feed.lines:
-                pipe.write(line)
-                if leash.pulled:
-                    pipe.write(feed.called_off)
-                    break
-        except BrokenPipeError:
-            raise
-        except BaseException:
-            pipe.write(feed.called_off)
+        for line in feed.lines:
+            if not _is_written(pipe, line):
+                return
+            if leash.pulled:
+                _is_written(pipe, feed.called_off)
+                break
+    except BaseException:
+        _is_written(pipe, feed.called_off)
+        _is_written(pipe)
+        raise
+    _is_written(pipe)
+
+
+def _is_written(pipe: IO[bytes], line: bytes = b"") -> bool:
+    """Write a line, or flush if there is none; false if nobody reads any more."""
+    try:
+        if line:
+            pipe.write(line)
+        else:
             pipe.flush()
-            raise
-        pipe.flush()
     except (BrokenPipeError, ConnectionResetError):
-        pass  # it ended: its exit says why
+        return False
     except OSError as error:
         if sys.platform != "win32" or error.errno != 22:  # so it says there that a pipe broke
             raise
+        return False
+    return True
 
 
 def _close(pipe: IO[bytes]) -> None:

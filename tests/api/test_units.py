@@ -174,6 +174,37 @@ def test_a_generator_that_raises_calls_all_off(here, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("kind", [BrokenPipeError, ConnectionResetError, KeyboardInterrupt])
+def test_what_the_generator_raises_is_never_taken_for_the_end_of_the_other_process(here, kind):
+    def units():
+        yield TRUE
+        raise kind("of the generator's own")
+
+    with pytest.raises(kind, match="of the generator's own"):
+        run_units(units(), name="none")
+
+    assert not (here / ".procsup").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="finds the other process in /proc, as Linux has it")
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="there is no /proc here")
+def test_what_the_generator_raises_goes_on_also_when_the_other_process_has_died():
+    def units():
+        yield TRUE
+        for pid in children_of_this_process():
+            os.kill(pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        run_units(units())
+
+
+def children_of_this_process():
+    found = Path("/proc/self/task").glob("*/children")
+    return [int(pid) for file in found for pid in file.read_text().split()]
+
+
 @pytest.mark.parametrize(
     ("units", "options", "said"),
     [
