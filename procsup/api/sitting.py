@@ -32,7 +32,7 @@ from procsup.loop import World, carry_out, supervise
 from procsup.store.control import ControlInbox
 from procsup.store.journal import JournalWriter
 from procsup.store.manifest import ManifestPublisher
-from procsup.store.rundir import RunDir
+from procsup.store.rundir import RunDir, has_records
 from procsup.store.sitting import Sitting
 
 _GUARD_READY_S = 10.0
@@ -160,12 +160,21 @@ def dry_run(request: Request) -> DryRun:
 def _hold(stack: ExitStack, asked: Asked) -> _Held:
     """Take the run directory, end what a dead sitting left alive, and read the journal."""
     rundir = RunDir(asked.spec.directory)
-    rundir.create(asked.spec.share)
+    if rundir.create(asked.spec.share):
+        stack.callback(_remove_unbegun, rundir)
     sitting = stack.enter_context(Sitting.open(rundir, share=asked.spec.share, at=time.time()))
     past = Past(rundir, asked.spec)
     past.refuse_other_file(asked.spec)
     _end_leftovers(sitting, past)
     return _Held(rundir, sitting, past, _begin(asked, past))
+
+
+def _remove_unbegun(rundir: RunDir) -> None:
+    """Leave no directory behind of a run that was refused: this very start has made it."""
+    if not has_records(rundir):
+        from procsup.store.removal import remove_unbegun
+
+        remove_unbegun(rundir)
 
 
 def _end_leftovers(sitting: Sitting, past: Past) -> None:

@@ -16,7 +16,7 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 from procsup.errors import RecordError, RunBusy
 from procsup.host.files import is_temporary, reason, remove, sync_folder
 from procsup.host.locks import FileLock, locks_work
-from procsup.store.rundir import RunDir
+from procsup.store.rundir import RunDir, has_records
 from procsup.store.sitting import is_live, is_starting, read_owner, refuse_unprovable
 
 # Everything that procsup makes in a run directory.
@@ -66,13 +66,28 @@ def remove_run(rundir: RunDir) -> None:
     RunBusy if somebody holds it, or takes it up right now, RecordError if it is none or cannot be
     removed.
     """
-    held = hold(rundir)
+    _remove_held(rundir, hold(rundir))
+
+
+def _remove_held(rundir: RunDir, held: FileLock) -> None:
     try:
         doomed = _renamed(rundir, held)
         _clear(doomed, but=_LAST)
     finally:
         held.close()  # Windows removes no file that is open
     finish(doomed)
+
+
+def remove_unbegun(rundir: RunDir) -> None:
+    """Remove a run directory in which nothing was recorded; what keeps it from going, keeps it."""
+    try:
+        held = hold(rundir)
+        if has_records(rundir):
+            held.close()  # somebody was quick to take it up
+        else:
+            _remove_held(rundir, held)
+    except (OSError, RecordError, RunBusy):
+        pass  # it is another's by now, or stays as an empty one, which `prune` removes
 
 
 def hold(rundir: RunDir) -> FileLock:

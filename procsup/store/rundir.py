@@ -110,10 +110,10 @@ class RunDir:
 
         return find(run, start)
 
-    def create(self, share: str = "none") -> None:
+    def create(self, share: str = "none") -> bool:
         """Make the directory, or see that it is fit; `share` says who may read manifests.
 
-        RecordError if it is a symbolic link, somebody else's, or cannot be written.
+        True if it was not there before. RecordError if it is a symbolic link, somebody else's, or cannot be written.
         """
         try:
             made = self._make()
@@ -126,6 +126,7 @@ class RunDir:
             self._hide_from_git()
         except OSError as error:
             raise RecordError(f"run directory {self.path}: {reason(error)}") from error
+        return made
 
     def _make(self) -> bool:
         os.makedirs(self.path.parent, exist_ok=True)
@@ -166,6 +167,14 @@ class RunDir:
             return  # whatever is there, it is not ours to change
         with os.fdopen(fd, "wb") as file:
             file.write(b"*\n")
+
+
+def has_records(rundir: RunDir) -> bool:
+    """Whether anything was ever recorded there."""
+    try:
+        return rundir.journal.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _make_folder(path: Path, mode: int) -> None:

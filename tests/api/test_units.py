@@ -133,6 +133,18 @@ def test_the_plan_lies_in_the_run_directory_and_is_run_again_from_there(here):
     assert files == {".procsup", "in", "o\udce9"}  # and nothing elsewhere
 
 
+def test_a_run_that_is_refused_leaves_no_run_directory_behind_and_an_older_one_alone(here):
+    with pytest.raises(procsup.RunFileError, match="command nonexistent is not found"):
+        run_units([["nonexistent"]], name="refused")
+
+    assert list((here / ".procsup").iterdir()) == []
+
+    run_units([TRUE], name="refused")
+    with pytest.raises(procsup.RunFileError, match="command nonexistent is not found"):
+        run_units([["nonexistent"]], name="refused")
+    assert procsup.read_manifest("refused").ok
+
+
 def test_a_live_run_of_the_name_is_busy_and_keeps_its_plan(here):
     os.mkfifo("gate")
     unit = python("import sys; open(sys.argv[1]).read()", "gate")
