@@ -2,7 +2,7 @@
 
 import os
 import traceback
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Sequence, Set
 
 import click
 
@@ -18,7 +18,7 @@ INTERNAL = ProcsupError.exit_code
 def carry_out(arguments: Sequence[str]) -> int:
     """Carry out a command line; every exception becomes a message and its exit code."""
     arguments = list(arguments) or ["--help"]
-    as_json, said_here = wants_json(arguments), not is_heard_elsewhere(arguments)
+    said_here = not is_heard_elsewhere(arguments)
     try:
         # Not `cli.main`: its own treatment of broken pipes would end a run's verb with exit 1.
         with cli.make_context("procsup", list(arguments)) as context:
@@ -27,20 +27,20 @@ def carry_out(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        return _fail(UsageError(_usage(error)), as_json=as_json, said_here=said_here)
+        return _fail(UsageError(_usage(error)), as_json=wants_json(arguments), said_here=said_here)
     except (click.Abort, KeyboardInterrupt):
         return die_by_interrupt()
     except (ReaderGone, BrokenPipeError):
         give_up_stdout()
         return 0
     except ProcsupError as error:
-        return _fail(error, as_json=as_json, said_here=said_here)
+        return _fail(error, as_json=wants_json(arguments), said_here=said_here)
     except OSError as error:
         _show_trace()
-        return _fail(RecordError(_said_by_system(error)), as_json=as_json)
+        return _fail(RecordError(_said_by_system(error)), as_json=wants_json(arguments))
     except Exception as error:  # noqa: BLE001  the last wall: a user never meets a bare traceback
         _show_trace()
-        return _fail(ProcsupError(_internal(error)), as_json=as_json)
+        return _fail(ProcsupError(_internal(error)), as_json=wants_json(arguments))
 
 
 def is_heard_elsewhere(arguments: Sequence[str]) -> bool:
@@ -51,8 +51,34 @@ def is_heard_elsewhere(arguments: Sequence[str]) -> bool:
 def wants_json(arguments: Sequence[str]) -> bool:
     """Whether the caller reads JSON: known even where the command line itself is wrong."""
     arguments = list(arguments)
+    if arguments[:1] == ["map"]:
+        return "--json" in _before_command(arguments[1:])
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return "--json" in arguments[:end]
+
+
+def _before_command(words: List[str]) -> List[str]:
+    """Return the options of `procsup map`: what stands behind them is COMMAND's."""
+    from procsup.cli.map import command
+
+    valued = {
+        name
+        for option in command.params
+        if isinstance(option, click.Option) and not option.is_flag
+        for name in option.opts
+    }
+    at = 0
+    while at < len(words) and words[at].startswith("-") and words[at] not in ("-", "--"):
+        at += 2 if _takes_the_next(words[at], valued) else 1
+    return words[:at]
+
+
+def _takes_the_next(word: str, valued: Set[str]) -> bool:
+    """Whether the next word is this option's value; letters may stand together, as in ``-qj 4``."""
+    if word.startswith("--"):
+        return word in valued
+    taking = [at for at, letter in enumerate(word) if f"-{letter}" in valued]
+    return bool(taking) and taking[0] == len(word) - 1
 
 
 def die_by_interrupt() -> int:

@@ -134,6 +134,23 @@ def test_a_usage_error_is_an_object_too(capsys):
     assert not ending.wants_json(["map", "--", "--json"])
 
 
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["--json", "jq"], True),
+        (["-j", "4", "--json", "jq"], True),
+        (["-qkj4", "--name=n", "--json", "jq"], True),
+        (["-kj", "4", "--timeout", "5", "--json", "jq"], True),
+        (["jq", "--json"], False),
+        (["-j", "4", "jq", "--json", ":::", "a"], False),
+        (["-qkj", "4", "--timeout", "5", "jq", "--json"], False),
+        (["--", "--json"], False),
+    ],
+)
+def test_options_of_the_command_of_map_are_not_those_of_map(words, wanted):
+    assert ending.wants_json(["map", *words]) is wanted
+
+
 def test_messages_cannot_act_on_a_terminal(monkeypatch, capsys):
     answer(monkeypatch, raises(RunBusy("in use by \x1b[2J\udcff\u202e")))
 
