@@ -48,6 +48,11 @@ class Status(NamedTuple):
     failures: List[End]
     notes: List[str]
 
+    def __repr__(self) -> str:
+        done = sum(tally.done for tally in self.stages)
+        planned = sum(tally.planned or 0 for tally in self.stages)
+        return f"<Status of {self.name}: {self.state}, {done} of {planned} units done>"
+
     @property
     def name(self) -> str:
         """The run's name; that of its directory if nothing was begun."""

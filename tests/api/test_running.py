@@ -54,6 +54,7 @@ def test_a_run_goes_on_beside_the_program_and_is_waited_for(gate, tmp_path):
     unit = gate.meet("a")
     assert (run.dir, str(run)) == (tmp_path / ".procsup/run", f"{run.dir}@{run.id}")
     assert run.status().state == "running"
+    assert repr(run.status()) == "<Status of run: running, 0 of 1 units done>"
     with pytest.raises(procsup.WaitTimeout):
         run.wait("50ms")
     unit.exit(0)
