@@ -9,6 +9,7 @@ from procsup.core.events import Standing
 from procsup.core.records import End
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.core.tally import Summary
+from procsup.host.tie import Tie
 from procsup.runfile.plan import PlanText
 
 
@@ -18,8 +19,8 @@ class Request(Struct, frozen=True):
     `variables` are ``--var``; `directory` is where the run directory shall be (``--dir``);
     `only` holds selectors: a stage, a unit's id, a pattern over ids, or ``name=value``. `again`
     makes it a retry, of the units that such words select, or (none) of all that did not succeed.
-    `plan`, if there is one, stands in for the run file. The run ends with the process of
-    `owner_pid`, which holds the other end of stdin.
+    `plan`, if there is one, stands in for the run file. The run ends with the program
+    that `owner` watches.
     """
 
     file: str = "procsup.toml"
@@ -32,7 +33,7 @@ class Request(Struct, frozen=True):
     today: Optional[str] = None  # ISO; the date behind {date}, if it is not that of now
     engine: str = "local"
     plan: Optional[PlanText] = None
-    owner_pid: Optional[int] = None
+    owner: Optional[Tie] = None
     durable: bool = True  # False: nothing is synced; for measuring what durability costs
 
     @property

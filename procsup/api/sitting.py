@@ -290,13 +290,15 @@ def _world(
     )
     if asked.spec.keep_logs == "failed":
         publisher = Trimmer(publisher, held.rundir)
-    calls = Calls(signals, ControlInbox(held.rundir, held.begin.sitting), _tie(asked, engine))
+    calls = Calls(signals, ControlInbox(held.rundir, held.begin.sitting), _owner(asked, engine))
     return World(engine, journal, worker, publisher, calls, onlookers, SystemClock())
 
 
-def _tie(asked: Asked, engine: LocalEngine) -> Optional[Tie]:
-    owner = asked.request.owner_pid
-    return None if owner is None else Tie(owner, on_broken=engine.wake)
+def _owner(asked: Asked, engine: LocalEngine) -> Optional[Tie]:
+    tie = asked.request.owner
+    if tie is not None:
+        tie.hand_over(engine.wake)
+    return tie
 
 
 def _inspector(spec: RunSpec, engine: LocalEngine) -> Callable[[Inspect], Inspected]:

@@ -6,13 +6,15 @@ import msgspec
 
 from procsup.cli.run import Options, bring_to_completion, request_of
 from procsup.errors import UsageError
+from procsup.host.tie import Tie
 
 PLAN_BY_STDIN = "-"
 
 
 def run_for(owner: int, options: Options, *, announce: bool) -> int:
     """Run for the process `owner`; a FILE named ``-`` is a plan that it sends."""
-    request = msgspec.structs.replace(request_of(options), owner_pid=owner)
+    tie = Tie(owner)
+    request = msgspec.structs.replace(request_of(options), owner=tie)
     if options.file == PLAN_BY_STDIN:
         from procsup.runfile.plan import CalledOff, read_text
 
@@ -21,4 +23,5 @@ def run_for(owner: int, options: Options, *, announce: bool) -> int:
         except CalledOff:
             return UsageError.exit_code
         request = msgspec.structs.replace(request, plan=plan)
+    tie.watch_stdin()
     return bring_to_completion(options, request, announce=announce)

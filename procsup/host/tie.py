@@ -5,66 +5,86 @@ children hold the pipe too; then its pidfd tells (Linux).
 """
 
 import os
+import signal
 import sys
 import threading
-from typing import Callable, List
+from typing import Callable
 
 _CHUNK_BYTES = 4096
 
 
 class Tie:
-    """Watches for the end of the program `pid` on a thread of its own; `on_broken` is called then.
+    """Watches for the end of the program `pid`, on threads of its own and from now on.
 
-    Stdin (number 0) must be the pipe whose other end that program holds.
+    Until somebody takes over (`hand_over`), that end is ours, as by SIGTERM: a plan is read and
+    worked out, which may take long, and nothing was started yet.
     """
 
-    def __init__(self, pid: int, *, on_broken: Callable[[], None]) -> None:
+    def __init__(self, pid: int) -> None:
         self.is_broken = False
-        self._on_broken = on_broken
-        self._thread = threading.Thread(
-            target=self._watch, args=(pid,), name="procsup-tie", daemon=True
-        )
-        self._thread.start()
+        self._on_broken: Callable[[], None] = _end_at_once
+        self._lock = threading.Lock()
+        self._watch(lambda: _is_gone_for_sure(pid))
 
-    def _watch(self, pid: int) -> None:
-        _wait_until_gone(pid)
-        self.is_broken = True
-        self._on_broken()
+    def watch_stdin(self) -> None:
+        """Watch stdin, too, which nobody else may read from now on: that program holds its end."""
+        self._watch(_read_to_end)
+
+    def hand_over(self, on_broken: Callable[[], None]) -> None:
+        """Have this called instead; at once, if it is broken already."""
+        with self._lock:
+            self._on_broken = on_broken
+        if self.is_broken:
+            on_broken()
+
+    def _watch(self, wait: Callable[[], bool]) -> None:
+        def watch() -> None:
+            if wait():
+                self._break()
+
+        threading.Thread(target=watch, name="procsup-tie", daemon=True).start()
+
+    def _break(self) -> None:
+        with self._lock:
+            self.is_broken = True
+            self._on_broken()
 
 
-def _read_to_end() -> None:
+def _end_at_once() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _read_to_end() -> bool:
     try:
         while os.read(0, _CHUNK_BYTES):
             pass
     except OSError:
         pass  # it was no pipe, or is broken: nobody holds the other end
+    return True
 
 
 if sys.platform == "linux":
 
-    def _wait_until_gone(pid: int) -> None:
+    def _is_gone_for_sure(pid: int) -> bool:
+        """Wait until that process has ended; false if this system cannot tell."""
         import select
 
         from procsup.host.exits import open_pidfd
 
-        watched: List[int] = [0]
         try:
-            watched.append(open_pidfd(pid))
+            fd = open_pidfd(pid)
         except ProcessLookupError:
-            return
+            return True
         except (OSError, AttributeError):
-            pass  # this system has none: the pipe alone must do
+            return False  # this system has no pidfd: the pipe alone must do
         poller = select.poll()
-        for fd in watched:
-            poller.register(fd, select.POLLIN)
-        while True:
-            ready = [fd for fd, _ in poller.poll()]
-            if any(fd != 0 for fd in ready) or not os.read(0, _CHUNK_BYTES):
-                break
-        for fd in watched[1:]:
-            os.close(fd)
+        poller.register(fd, select.POLLIN)
+        poller.poll()
+        os.close(fd)
+        return True
 
 else:
 
-    def _wait_until_gone(_pid: int) -> None:
-        _read_to_end()
+    def _is_gone_for_sure(_pid: int) -> bool:
+        """Tell that this system has nothing that would wait for another program's end."""
+        return False

@@ -381,6 +381,42 @@ def test_when_the_program_is_killed_its_run_ends_with_it(here):
         procsup.wait_for("n", timeout=LIMIT_S)
 
 
+FORKING_HOST = """
+import os, sys
+import procsup
+def units():
+    yield ["true"]
+    print("fed", flush=True)
+    if os.fork() == 0:  # it holds the pipe by which the plan comes
+        os.close(2)
+        sys.stdin.read()
+        os._exit(0)
+    os.wait()
+procsup.run_units(units(), progress="none")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only a pidfd tells then")
+def test_a_program_that_is_killed_while_it_lists_units_leaves_no_process_although_it_forked(here):
+    (here / "host.py").write_text(FORKING_HOST)
+    with subprocess.Popen(
+        [sys.executable, "host.py"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as host:
+        assert host.stdout.readline() == b"fed\n"
+        host.kill()
+        alarm = threading.Timer(LIMIT_S, host.stdin.close)
+        alarm.start()
+
+        host.stderr.read()  # whoever has this open is of the run: it ends when none is left
+
+        assert alarm.is_alive()
+        alarm.cancel()
+
+
 def _first_unit(project):
     """The pid of the first unit, when it runs."""
     for _look in range(int(LIMIT_S * 100)):
