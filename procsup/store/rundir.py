@@ -113,7 +113,8 @@ class RunDir:
     def create(self, share: str = "none") -> bool:
         """Make the directory, or see that it is fit; `share` says who may read manifests.
 
-        True if it was not there before. RecordError if it is a symbolic link, somebody else's, or cannot be written.
+        True if it was not there before. RecordError if it is a symbolic link, somebody else's, or
+        cannot be written.
         """
         try:
             made = self._make()
