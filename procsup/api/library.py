@@ -19,11 +19,11 @@ from procsup.api.manifest import Manifest
 from procsup.api.timing import Duration, seconds
 from procsup.api.waiting import Limits, await_final
 from procsup.core.spec import RunSpec
-from procsup.errors import RunUnfinished
+from procsup.errors import RunUnfinished, UsageError
 from procsup.host.files import AnyPath
 from procsup.store.find import Found, NoSuchRun, find
 from procsup.store.manifest import read_head
-from procsup.store.sitting import is_live, read_owner
+from procsup.store.sitting import Owner, is_live, read_owner
 
 
 def load(file: AnyPath = "procsup.toml", *, vars: Optional[Mapping[str, Any]] = None) -> RunSpec:
@@ -85,20 +85,28 @@ def wait_for(
 def read_manifest(run: AnyPath, *, stage: Optional[str] = None, verify: bool = False) -> Manifest:
     """Return the manifest of a final run, or of a final stage, succeeded or not.
 
-    RunUnfinished if it is not final, or nowhere: never waits, never guesses. A manifest of an
-    earlier run is no answer while somebody works on another one.
+    RunUnfinished if it is not final, or nowhere, UsageError if it has no such stage: never
+    waits, never guesses. A manifest of an earlier run is no answer while somebody works on
+    another one.
     """
     found = _found(run)
     owner = read_owner(found.rundir)
     path = found.rundir.manifest_of(stage)
     head = read_head(path)
     if head is None:
+        _check_stage(found, owner, stage)
         raise RunUnfinished(f"{os.fspath(run)}: not final: there is no {path}")
     if found.run_id not in (None, head.run_id):
         raise RunUnfinished(f"run {found.run_id} is superseded by {head.run_id}")
     if owner is not None and owner.run_id != head.run_id and is_live(found.rundir, owner):
         raise RunUnfinished(f"{os.fspath(run)}: run {owner.run_id} is under way")
     return _vouched(Manifest(path, head), verify=verify, check=False)
+
+
+def _check_stage(found: Found, owner: Optional[Owner], stage: Optional[str]) -> None:
+    if stage is not None and owner is not None and owner.stages and stage not in owner.stages:
+        has = ", ".join(owner.stages)
+        raise UsageError(f"{found.rundir.path} has no stage {stage!r}: it has {has}")
 
 
 def _found(run: AnyPath) -> Found:

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from procsup.core.manifest import Head, OutputRecord, StageCounts, UnitRecord
 from procsup.core.outcome import Reading
 from procsup.core.text import plural
-from procsup.errors import OutputsChanged, RecordError, RunUnfinished
+from procsup.errors import OutputsChanged, RecordError, RunUnfinished, UsageError
 from procsup.host.files import AnyPath
 from procsup.host.readings import same
 from procsup.report.rows import row_of_record
@@ -80,7 +80,8 @@ class Manifest:
     def outputs(self, stage: Optional[str] = None) -> List[Path]:
         """Return the outputs of the succeeded units, of all stages or one: files as recorded.
 
-        OutputsChanged if one of them is no longer what the manifest vouches for.
+        OutputsChanged if one of them is no longer what the manifest vouches for, UsageError if
+        there is no such stage.
         """
         self._verify_outputs(stage)
         return [Path(output.path) for output in self._outputs(stage)]
@@ -98,6 +99,9 @@ class Manifest:
         self._verify_outputs(stage)
 
     def _verify_outputs(self, stage: Optional[str]) -> None:
+        if stage is not None and stage not in self.stages:
+            has = ", ".join(self.stages)
+            raise UsageError(f"{self.head.name} has no stage {stage!r}: {self.path} has {has}")
         changed = list(changed_outputs(self._outputs(stage)))
         if not changed:
             return

@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from procsup.api.library import checked
+from procsup.api.library import checked, read_manifest
 from procsup.api.manifest import Manifest
-from procsup.errors import OutputsChanged, RunFailed, RunUnfinished
+from procsup.errors import OutputsChanged, RunFailed, RunUnfinished, UsageError
 from procsup.store.manifest import read_head
 from tests.support.sittings import Supervised, result
 
@@ -32,7 +32,15 @@ def test_the_head_is_there_at_once_and_the_units_when_they_are_asked_for(made):
     assert [unit.id for unit in manifest.units] == ["s/x=0", "s/x=1"]
     assert manifest.units is manifest.units
     assert manifest.outputs() == manifest.outputs("s") == paths
-    assert manifest.outputs("t") == []
+
+
+def test_a_stage_that_there_is_not_has_no_outputs_to_go_on_with(made):
+    run, _ = made
+
+    with pytest.raises(UsageError, match=r"has no stage 'sruvey': .* has s"):
+        manifest_of(run).outputs("sruvey")
+    with pytest.raises(UsageError, match=r"has no stage 'sruvey': it has s"):
+        read_manifest(run.rundir.path, stage="sruvey")
 
 
 def test_rows_are_flat_and_hold_the_parameters(made):
@@ -60,7 +68,6 @@ def test_outputs_that_differ_are_named_and_never_handed_out(made):
         f"  {one}: size differs",
         f"  {other}: missing",
     ]
-    manifest_of(run).verify("t")
 
 
 def test_a_touched_output_without_a_checksum_has_changed(made):
