@@ -86,8 +86,11 @@ class Calls:
 
     def drain(self) -> List[Fact]:
         """Return what came."""
+        is_broken = self._owner is not None and self._owner.is_broken  # before it is asked why
         facts = [*self._signals.drain(), *self._inbox.drain()]
-        if self._owner is not None and self._owner.is_broken:
+        if any(isinstance(fact, Interrupted) and fact.signum is None for fact in facts):
+            self._owner = None  # the guard died, and the program lets go of us for that reason
+        elif is_broken:
             self._owner = None
             facts.append(Interrupted(None, "the program that started the run has ended"))
         return facts

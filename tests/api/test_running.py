@@ -240,6 +240,19 @@ def test_events_end_when_the_supervisor_is_killed(gate):
     assert unit.ends_within(LIMIT_S)
 
 
+@POSIX
+def test_a_run_whose_guard_is_killed_says_so_and_not_that_this_program_has_ended(gate):
+    write_run(gate, "a")
+    run = procsup.start("run.toml")
+    unit = gate.meet("a")
+
+    os.kill(run._companion._child.pid, signal.SIGKILL)
+
+    with pytest.raises(procsup.RunUnfinished, match="the guard process died$"):
+        run.wait(LIMIT_S)
+    assert unit.ends_within(LIMIT_S)
+
+
 # --- who ends with whom --------------------------------------------------------------------
 
 HOST = """
