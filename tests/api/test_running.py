@@ -248,7 +248,7 @@ def test_a_run_whose_guard_is_killed_says_so_and_not_that_this_program_has_ended
 
     os.kill(run._companion._child.pid, signal.SIGKILL)
 
-    with pytest.raises(procsup.RunUnfinished, match="the guard process died$"):
+    with pytest.raises(procsup.RunUnfinished, match=r"the guard process died$"):
         run.wait(LIMIT_S)
     assert unit.ends_within(LIMIT_S)
 
