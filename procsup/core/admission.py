@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Sequ
 import msgspec
 
 from procsup.core.events import Expanded, Standing
-from procsup.core.keep import ASKED
+from procsup.core.keep import ASKED, CHANGES
 from procsup.core.news import RUNS_AGAIN, stage_news
 from procsup.core.outcome import StopReason, Verdict
 from procsup.core.records import End, Kept, Planned
@@ -108,7 +108,7 @@ class Admission:
     def newest_before(self, stage: Stage) -> int:
         """Return the number of the newest end in the whole stages before one."""
         before = [self._planner.by_name[name] for name in stage.whole_upstream]
-        return max([one.newest_end for one in before if not _only_lists(one, stage)], default=0)
+        return max([one.newest_made for one in before if not _only_lists(one, stage)], default=0)
 
     def _place(self, stage: Stage, unit: Unit, standing: Standing) -> None:
         if not isinstance(unit.state, Blocked):
@@ -124,7 +124,7 @@ class Admission:
         open_ones = [one for one in followed if not isinstance(one.state, Done)]
         bad = next((one for one in followed if one.failed), None)
         if bad is not None:
-            self._skip_after(stage, unit, bad)
+            self._skip_after(stage, unit, bad, standing)
         elif open_ones:
             unit.state = Blocked(len(open_ones), standing)
             for one in open_ones:
@@ -137,7 +137,7 @@ class Admission:
         newest = self._newest(stage, unit)
         history = self._history.units.get(unit.spec.id)
         if self._selector is not None and not self._selector(unit.spec):
-            self._hold(stage, unit, newest)
+            self._hold(stage, unit, newest, standing)
         elif unit.spec.id in stage.unfit:
             cause = stage.unfit[unit.spec.id]
             self.give_verdict(stage, unit, self._unstarted(unit, Verdict.NOT_STARTED, cause))
@@ -150,7 +150,7 @@ class Admission:
             self._queue(stage, unit)
 
     def _newest(self, stage: Stage, unit: Unit) -> int:
-        followed = [self._planner.unit(name).end_seq for name in unit.spec.follows]
+        followed = [self._planner.unit(name).made_seq for name in unit.spec.follows]
         return max([stage.newest_before, *followed])
 
     def _queue(self, stage: Stage, unit: Unit) -> None:
@@ -170,19 +170,22 @@ class Admission:
         unit.ends = list(history.ends)
         unit.kept = unit.ends[-1].verdict is Verdict.SUCCEEDED
         unit.state = Done(unit.ends[-1].verdict)
-        unit.end_seq = history.ended_seq
-        stage.newest_end = max(stage.newest_end, unit.end_seq)
+        unit.made_seq = history.made_seq
+        stage.newest_made = max(stage.newest_made, unit.made_seq)
         stage.decide(unit, unit.ends[-1].verdict)
         self._kept.setdefault((stage.name, unit.stale), []).append(unit.spec.id)
         self._release(unit)
 
-    def _hold(self, stage: Stage, unit: Unit, newest: int) -> None:
+    def _hold(self, stage: Stage, unit: Unit, newest: int, standing: Standing) -> None:
         """Not selected: it keeps its verdict if that still stands, and stays aside otherwise."""
         history = self._history.units.get(unit.spec.id)
         last = history.last if history is not None else None
         unit.state = ASIDE
         if history is None or last is None or not last.final or history.open_launch is not None:
             return
+        changed = standing.reason in CHANGES or last.fingerprint != unit.spec.fingerprint
+        if changed and stage.spec.keep != "always":
+            return  # nobody can vouch for it any more
         if _is_newer(stage, history, newest):  # else it would be wrong to call it finished
             self._keep(stage, unit)
 
@@ -197,8 +200,8 @@ class Admission:
         unit.ends.append(end)
         unit.state = Done(end.verdict)
         unit.tried = 0
-        unit.end_seq = end.same_as or seq
-        stage.newest_end = max(stage.newest_end, unit.end_seq)
+        unit.made_seq = end.same_as or seq
+        stage.newest_made = max(stage.newest_made, unit.made_seq)
         stage.decide(unit, end.verdict)
         self._planner.await_sync(seq, stage, end)
         self._release(unit)
@@ -213,22 +216,23 @@ class Admission:
             if not isinstance(state, Blocked) or state.standing is None:
                 continue  # skipped meanwhile
             if unit.failed:
-                self._skip_after(stage, other, unit)
+                self._skip_after(stage, other, unit, state.standing)
             elif state.left > 1:
                 other.state = Blocked(state.left - 1, state.standing)
             else:
                 self._seat(stage, other, state.standing)
 
-    def _skip_after(self, stage: Stage, unit: Unit, bad: Unit) -> None:
+    def _skip_after(self, stage: Stage, unit: Unit, bad: Unit, standing: Standing) -> None:
         if self._selector is None or self._selector(unit.spec):
             self.skip(stage, unit, f"unit {bad.spec.id} did not succeed")
         else:
-            self._hold(stage, unit, self._newest(stage, unit))
+            self._hold(stage, unit, self._newest(stage, unit), standing)
 
     def skip(self, stage: Stage, unit: Unit, cause: str) -> None:
         """It will not be started (again): its last counted attempt decides, else `skipped`."""
-        if unit.ends and unit.ends[-1].counts and unit.ends[-1].attempt > 0:
-            end = msgspec.structs.replace(unit.ends[-1], final=True)
+        last = unit.ends[-1] if unit.ends else None
+        if last is not None and _may_decide(last):
+            end = msgspec.structs.replace(last, final=True)
         else:
             end = self._unstarted(unit, Verdict.SKIPPED, cause)
         self.give_verdict(stage, unit, end)
@@ -282,7 +286,7 @@ def _prior(history: UnitHistory) -> Optional[Prior]:
     last = history.last
     if last is None or not last.final or history.open_launch is not None:
         return None
-    return Prior(history.ended_seq, last.verdict, last.outputs)
+    return Prior(history.made_seq, last.verdict, last.outputs)
 
 
 def _compared(end: End, unit: Unit) -> End:
@@ -307,6 +311,14 @@ def _only_lists(before: Stage, stage: Stage) -> bool:
     """Tell whether all that it makes is the list of parameters that the other one reads."""
     made = [output.path for unit in before.units for output in unit.spec.outputs]
     return bool(made) and set(made) <= set(stage.spec.list_files)
+
+
+def _may_decide(last: End) -> bool:
+    """Tell whether a unit that is not tried again has the verdict of its last attempt.
+
+    An earlier success does not stand for a unit that was to run again.
+    """
+    return last.counts and last.attempt > 0 and last.verdict is not Verdict.SUCCEEDED
 
 
 def _is_newer(stage: Stage, history: UnitHistory, newest: int) -> bool:

@@ -13,6 +13,9 @@ from procsup.core.spec import StageSpec, UnitSpec
 ASKED = "asked for"
 
 
+CHANGES = ("changed", "input changed", "outputs changed")
+
+
 class Intact(NamedTuple):
     """What a look at a unit's recorded files found: empty words where all is as it was.
 

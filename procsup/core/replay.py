@@ -22,9 +22,10 @@ class UnitHistory:
     """What the journal knows of one unit.
 
     `ends` are those of the latest run that touched it, one per attempt; `tried` counts the ones
-    since its last final verdict that count against `retries`; `ended_seq` is the number of the
-    record since which its outputs are what they are; `generation` numbers the run (1 for the
-    first of the directory).
+    since its last final verdict that count against `retries`; `ended_seq` is the number of its
+    last final end, `made_seq` of the record since which its outputs are what they are (an end
+    that left them untouched is newer); `generation` numbers the run (1 for the first of the
+    directory).
     """
 
     __slots__ = (
@@ -32,6 +33,7 @@ class UnitHistory:
         "ends",
         "generation",
         "last_number",
+        "made_seq",
         "open_launch",
         "open_pid",
         "tried",
@@ -42,6 +44,7 @@ class UnitHistory:
         self.tried = 0
         self.generation = 0
         self.ended_seq = 0
+        self.made_seq = 0
         self.ends: List[End] = []
         self.open_launch: Optional[Launch] = None
         self.open_pid: Optional[int] = None
@@ -71,7 +74,8 @@ class UnitHistory:
         self.ends.append(end)
         if end.final:
             self.tried = 0
-            self.ended_seq = end.same_as or seq
+            self.ended_seq = seq
+            self.made_seq = end.same_as or seq
         elif end.counts:
             self.tried += 1
 

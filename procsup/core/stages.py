@@ -30,7 +30,7 @@ class Stage:
         self.withdrawn = False  # its manifest was taken back in this sitting, or there is none
         self.halted = False  # on-failure fired: nothing more is started
         self.program: Optional[str] = None
-        self.newest_end = 0  # number of the newest record of a verdict
+        self.newest_made = 0  # number of the newest record that made outputs what they are
         self.standings: List[Standing] = []  # until it is unblocked
         self.unfit: Dict[str, str] = {}
         self.passed_over = False  # skipped before its units were known

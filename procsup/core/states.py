@@ -95,10 +95,10 @@ class Unit:
 
     __slots__ = (
         "dependents",
-        "end_seq",
         "ends",
         "kept",
         "last_number",
+        "made_seq",
         "prior",
         "shortages",
         "spec",
@@ -117,7 +117,7 @@ class Unit:
         self.kept = False
         self.stale = False
         self.prior: Optional[Prior] = None
-        self.end_seq = 0  # number of the record since which its outputs are what they are
+        self.made_seq = 0  # number of the record since which its outputs are what they are
         self.dependents: Optional[List[Unit]] = None  # blocked units that follow it
 
     @property

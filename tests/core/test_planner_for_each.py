@@ -327,3 +327,27 @@ def test_it_is_foreseen_what_will_run_after_what():
 
     assert [one.kept for one in foreseen["t"]] == [False, True]
     assert foreseen["t"][0].reason == "after s/a, which runs again"
+
+
+def test_an_earlier_success_does_not_decide_a_unit_that_was_to_run_again():
+    play = done().again(
+        standings={**{u.id: KEPT for u in UNITS}, "s/a": Standing(False, "changed")},
+        on_failure=OnFailure("stop"),
+    )
+    play.ended("s/a", Exited(1)).synced()
+
+    assert play.verdicts() == {
+        "s/a": "failed", "s/b": "succeeded", "t/a": "skipped", "t/b": "succeeded"
+    }  # fmt: skip
+
+
+def test_what_ran_again_and_left_its_outputs_untouched_does_not_run_for_ever():
+    units = [unit("s/a"), unit("t/a", outputs=["/out"], follows=("s/a",))]
+    play = Play([stage("s"), follower()], units)
+    play.ended("s/a").ended("t/a").inspected("t/a").synced()
+
+    second = play.again(standings={"s/a": Standing(False, "changed"), "t/a": KEPT})
+    second.ended("s/a").ended("t/a").inspected("t/a", 2).synced()
+    third = second.again(standings={"s/a": KEPT, "t/a": KEPT})
+
+    assert [order for order in third.take_orders() if order.startswith("start")] == []

@@ -183,14 +183,27 @@ def test_a_kept_unit_shows_the_attempts_that_made_it():
 
 def test_only_leaves_the_others_as_they_were():
     first = finished(units=[unit("a"), unit("b")])
+    no_files = Standing(False, "no outputs to keep")
 
-    second = first.again(standings={"a": DUE, "b": DUE}, selector=lambda spec: spec.id == "b")
+    second = first.again(standings={"a": no_files, "b": DUE}, selector=lambda u: u.id == "b")
     drive(second)
 
     orders = second.take_orders()
     assert "start b#2" in orders
     assert "start a#2" not in orders
     assert second.planner.outcome == "succeeded"
+
+
+@pytest.mark.parametrize("reason", ["changed", "input changed", "outputs changed"])
+def test_only_does_not_vouch_for_another_unit_that_has_changed(reason):
+    first = finished(units=[unit("a"), unit("b")])
+    changed = Standing(False, reason)
+
+    second = first.again(standings={"a": changed, "b": DUE}, selector=lambda u: u.id == "b")
+    drive(second)
+
+    assert second.planner.outcome == ""
+    assert second.state("a") == "Aside"
 
 
 def test_only_does_not_finish_a_run_whose_other_units_have_no_verdict():
