@@ -278,8 +278,6 @@ class Sitting:
             assert isinstance(state, Done), f"{unit.id} is started before {name} is done"
             good = state.verdict is Verdict.SUCCEEDED
             assert good, f"{unit.id} is started although {name} is not good"
-                f"{unit.id} is started although {name} is not"
-            )
 
     def _check_publish(self, order: Publish) -> None:
         for stage in self.planner.stages:
