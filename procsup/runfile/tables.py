@@ -7,7 +7,19 @@ import csv
 import json
 import os
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, TextIO, Tuple
+from itertools import chain
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    TextIO,
+    Tuple,
+)
 
 from procsup.runfile.problems import Faults, Wrong, did_you_mean, each, expected, listing
 from procsup.runfile.reading import WrittenFloat
@@ -31,7 +43,7 @@ class ListFile(NamedTuple):
 
 class _Placed(NamedTuple):
     line: int
-    row: Row
+    cells: List[str]  # of lines and JSON lines: the one text
 
 
 def read_rows(file: ListFile, folder: str) -> List[Row]:
@@ -53,10 +65,15 @@ def names_in(kind: str, path: str, folder: str) -> Row:
     with _opened(path, folder) as opened:
         if kind == "csv":
             return dict.fromkeys(_header(path, _csv_rows(path, opened)), "")
-        first = next(_objects(path, opened), None)
+        rows = _texts(opened)
+        first = next(rows, None)
         if first is None:
             raise Wrong(f"`{path}` is empty, expected a JSON object a line")
-        return first.row
+        try:
+            return _object(path, first)
+        except Wrong:
+            _all_of(chain([first], rows), lambda placed: _object(path, placed))
+            raise
 
 
 @contextmanager
@@ -65,38 +82,61 @@ def _opened(path: str, folder: str) -> Iterator[TextIO]:
         with open(os.path.join(folder, path), encoding="utf-8-sig", newline="") as file:
             yield file
     except UnicodeDecodeError as error:
-        raise Wrong(f"`{path}` is not UTF-8: {error.reason} at byte {error.start}") from None
+        line = _first_undecodable(os.path.join(folder, path))
+        raise Wrong(f"`{path}` is not UTF-8: {error.reason} in line {line}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise Wrong(f"`{path}` cannot be read: {reason}") from None
 
 
-def _all_of(rows: Iterator[_Placed], check: Callable[[_Placed], None]) -> List[Row]:
-    """Return the rows; the first faults of them are raised together."""
+def _first_undecodable(path: str) -> int:
+    """Return the line; the decoder counts from wherever its last piece began."""
+    with open(path, "rb") as file:
+        lines = enumerate(file, 1)
+        return next((number for number, line in lines if not _is_utf_8(line)), 1)
+
+
+def _is_utf_8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _all_of(rows: Iterable[_Placed], make: Callable[[_Placed], Row]) -> List[Row]:
+    """Return what is made of the rows; the first faults of them are raised together."""
     faults = Faults()
     found: List[Row] = []
-    for number, placed in enumerate(rows):
-        with faults.below():
-            check(placed)
-            found.append(placed.row)
-        if number - len(found) >= _ENOUGH_PROBLEMS:
-            break
+    with faults.below():  # a file may be broken behind rows that are wrong
+        for number, placed in enumerate(rows):
+            with faults.below():
+                found.append(make(placed))
+            if number - len(found) >= _ENOUGH_PROBLEMS:
+                break
     faults.raise_if_any()
     return found
+
+
+def _texts(opened: TextIO) -> Iterator[_Placed]:
+    """Yield the lines that are not blank."""
+    for number, line in enumerate(opened, 1):
+        if line.strip():
+            yield _Placed(number, [line.rstrip("\r\n")])
 
 
 # --- one value a line --------------------------------------------------------------------
 
 
 def _lines(file: ListFile, opened: TextIO) -> List[Row]:
-    def check(placed: _Placed) -> None:
-        if "\0" in placed.row[name]:
+    def row(placed: _Placed) -> Row:
+        if "\0" in placed.cells[0]:
             message = "holds a NUL character, which no argument can hold"
             raise Wrong(f"`{file.path}` line {placed.line} {message}")
+        return {name: placed.cells[0]}
 
     (name,) = file.columns
-    lines = ((number, line.rstrip("\r\n")) for number, line in enumerate(opened, 1))
-    return _all_of((_Placed(n, {name: line}) for n, line in lines if line.strip()), check)
+    return _all_of(_texts(opened), row)
 
 
 # --- CSV ---------------------------------------------------------------------------------
@@ -111,32 +151,42 @@ def _csv(file: ListFile, opened: TextIO) -> List[Row]:
         raise Wrong(f"{file.path}:1: no column {listing(missing)}{hint}; it has {listing(header)}")
     places = [(name, header.index(name)) for name in file.columns]
 
-    def check(placed: _Placed) -> None:
-        cells = placed.row.pop("")
+    def row(placed: _Placed) -> Row:
+        cells = placed.cells
         if len(cells) != len(header):
             wanted = f"{len(header)} cells, as the header has"
             raise Wrong(f"{file.path}:{placed.line}: expected {wanted}, not {len(cells)}")
-        placed.row.update((name, cells[place]) for name, place in places)
         if any("\0" in cell for cell in cells):
             raise Wrong(f"{file.path}:{placed.line}: holds a NUL character")
+        return {name: cells[place] for name, place in places}
 
-    return _all_of((_Placed(line, {"": cells}) for line, cells in rows), check)
+    return _all_of(rows, row)
 
 
-def _csv_rows(path: str, opened: TextIO) -> Iterator[Tuple[int, List[str]]]:
+def _csv_rows(path: str, opened: TextIO) -> Iterator[_Placed]:
     """Yield the rows that are not blank, each with its (last) line."""
     delimiter = "\t" if path.lower().endswith((".tsv", ".tab")) else ","
     reader = csv.reader(opened, delimiter=delimiter, strict=True)
     try:
         for cells in reader:
             if cells:
-                yield reader.line_num, cells
+                yield _Placed(reader.line_num, cells)
     except csv.Error as error:
-        raise Wrong(f"{path}:{reader.line_num}: not CSV: {error}") from None
+        reason = _too_long() if "field limit" in str(error) else f"not CSV: {error}"
+        raise Wrong(f"{path}:{reader.line_num}: {reason}") from None
 
 
-def _header(path: str, rows: Iterator[Tuple[int, List[str]]]) -> List[str]:
-    line, names = next(rows, (1, []))
+def _too_long() -> str:
+    # The limit is of the whole process, and a library's host may count on it; Linux takes
+    # no argument that is longer.
+    return (
+        f"expected cells of at most {csv.field_size_limit():,} characters: is a quote never"
+        " closed? Longer values belong into files, and their paths here"
+    )
+
+
+def _header(path: str, rows: Iterator[_Placed]) -> List[str]:
+    line, names = next(rows, _Placed(1, []))
     if not names:
         raise Wrong(f"`{path}` is empty, expected a row with the names of its columns")
     names = [name.strip() for name in names]
@@ -152,16 +202,16 @@ def _header(path: str, rows: Iterator[Tuple[int, List[str]]]) -> List[str]:
 def _jsonl(file: ListFile, opened: TextIO) -> List[Row]:
     first: Optional[Row] = None
 
-    def check(placed: _Placed) -> None:
+    def row(placed: _Placed) -> Row:
         nonlocal first
-        difference = _difference(placed.row, file.columns, first)
+        found = _object(file.path, placed)
+        difference = _difference(found, file.columns, first)
         if difference:
             raise Wrong(f"{file.path}:{placed.line}: {difference}")
-        for name in [name for name in placed.row if name not in file.columns]:
-            del placed.row[name]
-        first = first or placed.row
+        first = first or found
+        return {name: found[name] for name in found if name in file.columns}
 
-    return _all_of(_objects(file.path, opened), check)
+    return _all_of(_texts(opened), row)
 
 
 def _difference(row: Row, columns: Tuple[str, ...], first: Optional[Row]) -> str:
@@ -174,14 +224,11 @@ def _difference(row: Row, columns: Tuple[str, ...], first: Optional[Row]) -> str
     return ""
 
 
-def _objects(path: str, opened: TextIO) -> Iterator[_Placed]:
-    for number, line in enumerate(opened, 1):
-        if line.strip():
-            try:
-                yield _Placed(number, _object(line))
-            except (Wrong, ValueError, RecursionError) as error:
-                reason = _reason(error)
-                raise Wrong(f"{path}:{number}: {reason}") from None
+def _object(path: str, placed: _Placed) -> Row:
+    try:
+        return _parsed(placed.cells[0])
+    except (Wrong, ValueError, RecursionError) as error:
+        raise Wrong(f"{path}:{placed.line}: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:
@@ -191,7 +238,7 @@ def _reason(error: Exception) -> str:
     return f"expected a JSON object: {error}"
 
 
-def _object(line: str) -> Row:
+def _parsed(line: str) -> Row:
     value = json.loads(line, parse_float=WrittenFloat, object_pairs_hook=_table)
     if not isinstance(value, dict) or not value:
         raise expected("a JSON object with parameters", value)

@@ -277,6 +277,38 @@ def test_mistakes_in_a_jsonl_are_said_with_its_line(content, problem, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("content", "where", "lines"),
+    [
+        ('{"a": 1}\n[1]\n{"a": 1\n{"a": {}}\n{"a": 2}\n{"b": 1}\n', "", [2, 3, 4, 6]),
+        ('[1]\n{"a": 1}\n{"a": 1\n{"a": {}}\n', ".jsonl", [1, 3, 4]),
+    ],
+)
+def test_all_wrong_lines_of_a_jsonl_are_said_at_once(content, where, lines, tmp_path):
+    put(tmp_path, "s.jsonl", content)
+    said = [f"3: stage.a.units{where}: s.jsonl:{line}: " for line in lines]
+    check_problems(tmp_path, 'units = { jsonl = "s.jsonl" }', said)
+
+
+def test_rows_before_a_csv_breaks_off_are_said_with_that(tmp_path):
+    put(tmp_path, "s.csv", 'a,b\n1\n1,2\n"3,4\n')
+    said = ["s.csv:2: expected 2 cells", "s.csv:4: not CSV: unexpected end"]
+    expected = [f"3: stage.a.units: {one}" for one in said]
+    check_problems(tmp_path, 'units = { csv = "s.csv" }', expected)
+
+
+def test_a_cell_that_is_too_long_is_said_in_words_that_help(tmp_path):
+    put(tmp_path, "s.csv", "a\n1\n" + "x" * 200_000 + "\n")
+    said = "3: stage.a.units: s.csv:3: expected cells of at most 131,072 characters: is a quote"
+    check_problems(tmp_path, 'units = { csv = "s.csv" }', [said])
+
+
+def test_the_line_that_is_not_utf_8_is_named_wherever_it_is(tmp_path):
+    (tmp_path / "s.csv").write_bytes(b"a\n" + b"x\n" * 70_000 + b"caf\xe9\n")
+    said = "3: stage.a.units: `s.csv` is not UTF-8: invalid continuation byte in line 70002"
+    check_problems(tmp_path, 'units = { csv = "s.csv" }', [said])
+
+
+@pytest.mark.parametrize(
     ("value", "problem"),
     [
         ("{}", "units: expected a list of tables"),
