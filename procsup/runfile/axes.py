@@ -73,6 +73,12 @@ def single(axes: Iterable[Axis]) -> Iterator[Axis]:
             yield axis
 
 
+def list_files(axes: Iterable[Axis]) -> List[str]:
+    """Return the files, as written, that hold the parameters of these axes."""
+    sources = [axis.source for axis in single(axes)]
+    return [source.path for source in sources if isinstance(source, ListFile)]
+
+
 def check_lengths(lengths: Mapping[str, int]) -> None:
     """Refuse axes that stand side by side and are not equally long."""
     if len(set(lengths.values())) > 1:
@@ -95,12 +101,14 @@ class AxisReader:
         self._problems = problems
         self._taken: FrozenSet[str] = frozenset(scope.known)
         self._names: Dict[str, KeyPath] = {}
+        self.partial = False  # some names of parameters could not be read
 
     def read(self, table: Mapping[str, Any], places: Mapping[str, KeyPath]) -> Tuple[Axis, ...]:
         """Return the axes of a stage's table; `places` says where its keys stand."""
         axes: List[Axis] = []
         if "units" in table:
             axes += self._try(places["units"], self._rows, table["units"])
+            self.partial = not axes
         for key in ("matrix", "zip"):
             if key in table:
                 found = self._named(places[key], key, table[key])
@@ -110,6 +118,7 @@ class AxisReader:
     def _named(self, at: KeyPath, key: str, table: Any) -> List[Axis]:
         if not isinstance(table, dict):
             self._problems.add_wrong(at, expected(f"a table (`{key}.x = [1, 2]`)", table))
+            self.partial = True
             return []
         axes: List[Axis] = []
         for name, value in table.items():

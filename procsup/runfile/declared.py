@@ -101,6 +101,14 @@ def path_text(value: Any) -> str:
     return path
 
 
+def stream_path(value: Any) -> str:
+    """Accept the path of a `stdin`, `stdout` or `stderr`."""
+    if isinstance(value, dict):
+        cure = 'outputs = [{ path = ... }] and here "{outputs[0]}"'
+        raise Wrong(f"expected a path, not a table: what is asked of the file stands in {cure}")
+    return path_text(value)
+
+
 def _not_files(value: Any, what: str) -> Wrong:
     cure = f" (write [{show(value)}])" if isinstance(value, str) else ""
     return Wrong(f"expected a list or a table of {what}, not {show(value)}{cure}")

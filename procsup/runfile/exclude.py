@@ -27,7 +27,7 @@ from procsup.runfile.problems import (
     expected,
     listing,
 )
-from procsup.runfile.scope import Kind, Many
+from procsup.runfile.scope import TEXT, Kind, Many
 from procsup.runfile.tables import Row
 from procsup.runfile.values import a_list, scalar, written
 
@@ -44,15 +44,22 @@ class Exclude(NamedTuple):
         return all(written(row[name]) in wanted for name, wanted in self.values.items())
 
 
-def read_excludes(value: Any, kinds: Mapping[str, Kind]) -> Tuple[Exclude, ...]:
-    """Read a list of tables, each of parameters of the stage with a value or a list of them."""
-    return tuple(each(a_list(value, "tables such as { x = 1 }"), lambda one: _exclude(one, kinds)))
+def read_excludes(
+    value: Any, kinds: Mapping[str, Kind], *, partial: bool = False
+) -> Tuple[Exclude, ...]:
+    """Read a list of tables, each of parameters of the stage with a value or a list of them.
+
+    `partial`: there may be more parameters than are known.
+    """
+    tables = a_list(value, "tables such as { x = 1 }")
+    return tuple(each(tables, lambda one: _exclude(one, kinds, partial)))
 
 
-def _exclude(value: Any, kinds: Mapping[str, Kind]) -> Exclude:
+def _exclude(value: Any, kinds: Mapping[str, Kind], partial: bool) -> Exclude:
     if not isinstance(value, dict) or not value:
         raise expected("a table of parameters such as { x = 1 }", value)
-    chosen = each_of(value, lambda name, wanted: _values(name, wanted, kinds))
+    known = {**dict.fromkeys(value, TEXT), **kinds} if partial else kinds
+    chosen = each_of(value, lambda name, wanted: _values(name, wanted, known))
     return Exclude(dict(zip(value, chosen)))
 
 

@@ -16,7 +16,7 @@ from procsup.runfile.exclude import Sieve
 from procsup.runfile.fingerprint import Identity, fingerprint
 from procsup.runfile.following import Before, Group, Made
 from procsup.runfile.following import groups as group_units
-from procsup.runfile.problems import Problems, Wrong, expected
+from procsup.runfile.problems import Problems, Wrong
 from procsup.runfile.recipe import Recipe, Surroundings
 from procsup.runfile.rows import rows_of
 from procsup.runfile.tables import Row
@@ -309,8 +309,8 @@ class _Maker:
         number = v.cpus(template.render(values)) if template else 1.0
         if number is None:
             number = self._capacity.cpus
-        elif self._recipe.spec.pin == "cpus" and number != int(number):
-            raise expected('whole CPUs, because of `pin = "cpus"`', number)
+        elif self._recipe.spec.pin == "cpus":
+            v.require_whole_cpus(number)
         return number
 
     def _memory_bytes(self, values: Mapping[str, Any]) -> Optional[int]:

@@ -54,6 +54,7 @@ class Recipe(NamedTuple):
     memory: Optional[Template]
     empty_ok: bool
     excludes: Tuple[Exclude, ...] = ()
+    partial: bool = False  # it has parameters that could not be read, which is a problem
 
     def place(self, key: str) -> KeyPath:
         """Return where a key of this stage stands (in it, or in `defaults`)."""

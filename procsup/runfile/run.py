@@ -212,9 +212,9 @@ class RunReader:
             ready = [n for n in left if not set(follows.get(n, ())) & set(left)]
             if not ready:
                 cycle = find_cycle({name: [n for n in follows[name] if n in left] for name in left})
+                ready = [name for name in left if name in (cycle or left)]
                 message = f"stages wait for each other in a circle: {' -> '.join(cycle or left)}"
-                self._problems.add(("stage", left[0], "for-each"), message)
-                return order
+                self._problems.add(("stage", ready[0], "for-each"), message)
             order += ready
             left = [name for name in left if name not in ready]
         return order

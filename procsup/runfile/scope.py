@@ -41,18 +41,34 @@ PATH = Text(path=True)
 
 
 class Scope:
-    """The placeholders known at some place; `absent` says of others why they are not."""
+    """The placeholders known at some place; `absent` says of others why they are not.
 
-    def __init__(self, known: Mapping[str, Kind], absent: Optional[Mapping[str, str]] = None):
+    `partial`: there are more that could not be read, so that nothing is said of unknown ones.
+    """
+
+    def __init__(
+        self,
+        known: Mapping[str, Kind],
+        absent: Optional[Mapping[str, str]] = None,
+        *,
+        partial: bool = False,
+    ) -> None:
         self.known = dict(known)
         self.absent = dict(absent or {})
+        self.partial = partial
 
     def plus(
-        self, known: Mapping[str, Kind], absent: Optional[Mapping[str, str]] = None
+        self,
+        known: Mapping[str, Kind],
+        absent: Optional[Mapping[str, str]] = None,
+        *,
+        partial: bool = False,
     ) -> "Scope":
         """Return a scope that knows more."""
         left = {name: why for name, why in self.absent.items() if name not in known}
-        return Scope({**self.known, **known}, {**left, **(absent or {})})
+        return Scope(
+            {**self.known, **known}, {**left, **(absent or {})}, partial=self.partial or partial
+        )
 
     def check(self, template: Template, *, several: bool = False) -> Template:
         """Return the template if it can be filled in here; `several`: it may become many texts."""
@@ -65,6 +81,8 @@ class Scope:
 
     def _check_field(self, field: Field, *, several: bool) -> None:
         if field.name not in self.known:
+            if self.partial and field.name not in self.absent:
+                return
             raise Wrong(self._unknown(field))
         kind = self.known[field.name]
         for step in field.steps:

@@ -9,17 +9,23 @@ from procsup.host.shells import native_shell
 from procsup.runfile import following
 from procsup.runfile import program as programs
 from procsup.runfile import values as v
-from procsup.runfile.axes import Axis, AxisReader, single
-from procsup.runfile.declared import Wanted, check_wanted, path_text, read_outputs, read_wanted
+from procsup.runfile.axes import Axis, AxisReader, list_files
+from procsup.runfile.declared import (
+    Wanted,
+    check_wanted,
+    path_text,
+    read_outputs,
+    read_wanted,
+    stream_path,
+)
 from procsup.runfile.environment import read_env, read_secrets
 from procsup.runfile.exclude import Exclude, read_excludes
 from procsup.runfile.keys import LATER_KEYS, PROGRAM_KEYS, STAGE_KEYS, check_keys
-from procsup.runfile.problems import Wrong, below, did_you_mean, each, expected, listing, show
+from procsup.runfile.problems import Wrong, below, did_you_mean, each, listing, show
 from procsup.runfile.recipe import Placed, Program, Recipe
 from procsup.runfile.scope import PATH, TEXT, FileSet, Kind, Many, Scope
 from procsup.runfile.shell import read_shell
 from procsup.runfile.table import Context, StageTable
-from procsup.runfile.tables import ListFile
 from procsup.runfile.template import Template
 
 _Convert = Callable[[Any], Any]
@@ -66,16 +72,21 @@ class _StageReader:
         self._name = name
         self._table = table
         self._context = context
+        self._partial = False  # some parameters could not be read
 
     def read(self) -> Optional[Recipe]:
         for_each = self._for_each()
         known = self._context.recipes
-        if any(name not in known for name in for_each):
-            return None  # what is wrong with those stages is noted
-        return self._read([known[name] for name in for_each])
+        followed = [known[name] for name in for_each or () if name in known]
+        self._partial = for_each is None or any(recipe.partial for recipe in followed)
+        if len(followed) == len(for_each or ()):
+            return self._read(followed)
+        self._partial = True  # what is wrong with those stages is noted
+        self._read(followed)
+        return None
 
     def _read(self, followed: Sequence[Recipe]) -> Optional[Recipe]:
-        table = self._table
+        table, context = self._table, self._context
         axes, kinds = self._parameters(followed)
         table.parameters = tuple(kinds)
         unit = self._unit_scope(followed, kinds)
@@ -92,17 +103,18 @@ class _StageReader:
         rest: Dict[str, Any] = {
             "unit_id": table.take_template("id", unit, v.filled),
             "cwd": table.take_template("cwd", unit) or Template("."),
-            "env": read_env(table, full, self._context.problems),
+            "env": read_env(table, full, context.problems),
             "streams": self._streams(with_files),
             "cpus": self._amount("cpus", v.cpus, unit),
             "memory": self._amount("memory", v.memory_bytes, unit),
             "empty_ok": table.take("empty-ok", v.truth, False),
-            "excludes": table.take("exclude", lambda one: read_excludes(one, kinds), _NO_EXCLUDES),
+            "excludes": table.take("exclude", self._excludes(kinds), _NO_EXCLUDES),
+            "partial": self._partial,
         }
         if program is None:
             return None
         return Recipe(
-            spec=replace(spec, list_files=self._list_files(axes)),
+            spec=replace(spec, list_files=tuple(context.absolute(one) for one in list_files(axes))),
             at=table.at,
             places=table.places,
             axes=axes,
@@ -121,24 +133,27 @@ class _StageReader:
                 return scope.check(Template(value))
             number = convert(value)
             if key == "cpus" and number and self._table.values.get("pin") == "cpus":
-                _require_whole(number)
+                v.require_whole_cpus(number)
             return Template(v.written(value))
 
         return self._table.take(key, read, None)
 
     # --- parameters ----------------------------------------------------------------------
 
-    def _for_each(self) -> Tuple[str, ...]:
+    def _for_each(self) -> Optional[Tuple[str, ...]]:
+        """Return the stages named; None if that is wrong."""
+
         def read(value: Any) -> Tuple[str, ...]:
             return following.stages_followed(value, self._stage)
 
-        return self._table.take("for-each", read, _NO_NAMES)
+        return self._table.take("for-each", read, None) if "for-each" in self._table else ()
 
     def _unit_scope(self, followed: Sequence[Recipe], kinds: Mapping[str, Kind]) -> Scope:
         taken = {**self._context.scope.known, **kinds}
         none: Dict[str, Kind] = {}
         seen = self._table.take("for-each", lambda _: following.seen_units(followed, taken), none)
-        return self._context.scope.plus({**kinds, **seen, "index": TEXT}, _BEFORE_FILES)
+        known = {**kinds, **seen, "index": TEXT}
+        return self._context.scope.plus(known, _BEFORE_FILES, partial=self._partial)
 
     def _parameters(self, followed: Sequence[Recipe]) -> Tuple[Tuple[Axis, ...], Dict[str, Kind]]:
         context = self._context
@@ -147,6 +162,7 @@ class _StageReader:
         folder = context.absolute(".")
         reader = AxisReader(context.scope, context.values, folder, context.problems)
         axes = reader.read(self._table.values, self._table.places)
+        self._partial |= reader.partial
         kinds = dict(inherited)
         for axis in axes:
             for name, kind in axis.kinds.items():
@@ -157,16 +173,14 @@ class _StageReader:
         for name in self._table.take("paths", v.texts, _NO_NAMES):
             if name in kinds:
                 kinds[name] = Many(PATH) if isinstance(kinds[name], Many) else PATH
-            else:
+            elif not self._partial:
                 known = f"it has {listing(kinds)}" if kinds else "it has none"
                 hint = did_you_mean(name, kinds)
                 self._table.note("paths", f"the stage has no parameter `{name}`{hint}: {known}")
         return axes, kinds
 
-    def _list_files(self, axes: Tuple[Axis, ...]) -> Tuple[str, ...]:
-        absolute = self._context.absolute
-        sources = [axis.source for axis in single(axes)]
-        return tuple(absolute(one.path) for one in sources if isinstance(one, ListFile))
+    def _excludes(self, kinds: Mapping[str, Kind]) -> Callable[[Any], Tuple[Exclude, ...]]:
+        return lambda value: read_excludes(value, kinds, partial=self._partial)
 
     # --- files ---------------------------------------------------------------------------
 
@@ -228,7 +242,7 @@ class _StageReader:
         return {}, {"scratch": "`scratch = true` is missing"}
 
     def _streams(self, scope: Scope) -> Dict[str, Template]:
-        streams = {key: self._table.take_template(key, scope, _stream) for key in _STREAMS}
+        streams = {key: self._table.take_template(key, scope, stream_path) for key in _STREAMS}
         return {key: template for key, template in streams.items() if template is not None}
 
     # --- what is started -----------------------------------------------------------------
@@ -333,15 +347,3 @@ class _StageReader:
         after = After(table.take("stage", self._stage, ""), when)
         table.raise_if_any()
         return after
-
-
-def _stream(value: Any) -> str:
-    if isinstance(value, dict):
-        cure = 'outputs = [{ path = ... }] and here "{outputs[0]}"'
-        raise Wrong(f"expected a path, not a table: what is asked of the file stands in {cure}")
-    return path_text(value)
-
-
-def _require_whole(number: float) -> None:
-    if number != int(number):
-        raise expected('whole CPUs, because of `pin = "cpus"`', number)

@@ -173,6 +173,12 @@ def size_bytes(value: Any) -> int:
     return int(size)
 
 
+def require_whole_cpus(number: float) -> None:
+    """Refuse a part of a CPU, to which nothing can be pinned."""
+    if number != int(number):
+        raise expected('whole CPUs, because of `pin = "cpus"`', number)
+
+
 def cpus(value: Any) -> Optional[float]:
     """Accept a number of CPUs; None stands for ``all``."""
     if value == "all":

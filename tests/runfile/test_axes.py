@@ -325,6 +325,56 @@ def test_mistakes_of_units_from_a_file(value, problem, tmp_path):
     check_problems(tmp_path, f"units = {value}", [f"3: stage.a.{problem}"])
 
 
+USED = """
+args = ["{a}", "{b[0]}", "{a.stem}"]
+id = "{a}"
+outputs = ["{a}.txt"]
+env = { A = "{a}" }
+paths = ["a"]
+exclude = [{ a = 1 }]
+[stage.next]
+for-each = "s"
+command = ["x", "{a}", "{s.outputs[0]}", "{b}"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('units = { csv = "none" }', "units.csv: `none` does not exist"),
+        ('units = { csv = "empty" }', "units.csv: `empty` is empty, expected a row"),
+        ('units = { csv = "latin" }', "units.csv: `latin` is not UTF-8"),
+        ('units = { csv = "twice" }', "units.csv: twice:1: `a` stands in the header twice"),
+        ('units = { csv = "taken" }', "units.csv: `args` is a key of the stage"),
+        ('units = { jsonl = "taken" }', "units.jsonl: taken:1: expected a JSON object"),
+        ("units = 3", "units: expected a list"),
+        ("matrix = 3", "matrix: expected a table"),
+    ],
+)
+def test_units_that_cannot_be_read_are_said_once_and_not_where_they_are_used(
+    text, problem, tmp_path
+):
+    put(tmp_path, "empty", "")
+    (tmp_path / "latin").write_bytes(b"a,b\xe9\n")
+    put(tmp_path, "twice", "a,a\n")
+    put(tmp_path, "taken", "a,args\n")
+    whole = f'[stage.s]\nmodule = "m"\n{text}{USED}'
+    check_problems(tmp_path, whole, [f"3: stage.s.{problem}"])
+
+
+def test_what_is_known_to_be_wrong_is_said_although_units_cannot_be_read(tmp_path):
+    text = 'units = { csv = "none" }\nargs = ["{a}", "{outputs[0]}"]\ntimeout = "soon"'
+    check_problems(
+        tmp_path,
+        text,
+        [
+            "3: stage.a.units.csv: `none` does not exist",
+            "4: stage.a.args[1]: {outputs[0]}: the stage declares no outputs",
+            "5: stage.a.timeout: expected",
+        ],
+    )
+
+
 def test_what_is_inherited_may_be_left_out(tmp_path):
     text = """
     [stage.first]

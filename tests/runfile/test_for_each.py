@@ -309,6 +309,48 @@ def test_stages_cannot_follow_each_other_in_a_circle(tmp_path):
     )  # fmt: skip
 
 
+def test_all_else_that_is_wrong_in_a_circle_is_said_with_it(tmp_path):
+    text = """
+    [stage.a]
+    for-each = ["a", 3]
+    module = "m"
+    [stage.b]
+    for-each = "c"
+    module = "m"
+    args = ["{x}", "{c.outputs[0]}", "{inputs}"]
+    cpus = "many"
+    [stage.c]
+    for-each = "b"
+    module = "m"
+    jobs = 0
+    """
+    check_problems(
+        tmp_path, text,
+        [
+            "3: stage.a.for-each: stages wait for each other in a circle: a -> a",
+            "3: stage.a.for-each[1]: expected text, not 3",
+            "6: stage.b.for-each: stages wait for each other in a circle: b -> c -> b",
+            "8: stage.b.args[2]: {inputs}: the stage declares no inputs",
+            "9: stage.b.cpus: expected",
+            "13: stage.c.jobs: expected",
+        ],
+    )  # fmt: skip
+
+
+def test_what_hangs_on_a_stage_that_is_not_there_is_looked_at_all_the_same(tmp_path):
+    text = """
+    [stage.a]
+    for-each = "nix"
+    module = "m"
+    args = ["{x}", "{nix.outputs[0]}"]
+    jobs = 0
+    """
+    check_problems(
+        tmp_path, text,
+        ["3: stage.a.for-each: there is no stage \"nix\"", "6: stage.a.jobs: expected"],
+    )  # fmt: skip
+
+
 def test_a_circle_may_lead_over_whole_stages(tmp_path):
     text = """
     [stage.a]
