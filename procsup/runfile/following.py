@@ -21,12 +21,13 @@ from typing import (
 from msgspec.structs import replace
 
 from procsup.core.spec import upstream
+from procsup.runfile.axes import single
 from procsup.runfile.graph import before, done_before
 from procsup.runfile.patterns import Glob, is_capture
 from procsup.runfile.problems import Wrong, each, listing, some
 from procsup.runfile.recipe import Recipe
 from procsup.runfile.scope import FollowedUnit, Kind
-from procsup.runfile.tables import Row
+from procsup.runfile.tables import ListFile, Row
 from procsup.runfile.template import Field, Files, Template
 from procsup.runfile.values import a_list, written
 
@@ -209,11 +210,11 @@ class _Settler:
         return any(_may_meet(look, end) for look in looks for end in ends)
 
     def _looks(self, recipe: Recipe) -> Iterator[Tuple[str, str]]:
-        for axis in recipe.axes:
+        for axis in single(recipe.axes):
             if isinstance(axis.source, Glob):
                 yield (self._absolute(axis.source.base) if axis.source.base else ""), ""
-            elif isinstance(axis.source, str):
-                yield self._absolute(axis.source), ""
+            elif isinstance(axis.source, ListFile):
+                yield self._absolute(axis.source.path), ""
         for wanted in (recipe.inputs, recipe.depends):
             yield from (self._ends(item.template) for item in wanted.items if item.is_glob)
 

@@ -5,7 +5,6 @@ Also: no stage may look, by a glob, at what another one makes without waiting fo
 
 import json
 import os
-import re
 import threading
 from typing import (
     Dict,
@@ -13,9 +12,7 @@ from typing import (
     Iterator,
     List,
     Mapping,
-    NamedTuple,
     Optional,
-    Pattern,
     Set,
     Tuple,
 )
@@ -23,34 +20,14 @@ from typing import (
 from procsup.core.spec import OutputSpec, RunSpec, UnitSpec
 from procsup.host.names import path_key
 from procsup.runfile.ambiguity import find_common_path
-from procsup.runfile.axes import single
 from procsup.runfile.graph import all_upstream, done_before
+from procsup.runfile.looks import Look, looks_of
 from procsup.runfile.overlaps import Claims
-from procsup.runfile.patterns import Glob, Token, Wild, read_glob, tokens_of
+from procsup.runfile.patterns import Token, Wild, tokens_of
 from procsup.runfile.problems import KeyPath, Problems
 from procsup.runfile.recipe import Recipe
 
 _ENOUGH_PROBLEMS = 20
-
-
-class _Look(NamedTuple):
-    """A glob of a stage, with its base as an absolute path."""
-
-    stage: str
-    at: KeyPath
-    glob: Glob
-    base: str
-    regex: Pattern[str]  # of what is below the base, as `path_key` has it
-
-    def sees(self, key: str) -> bool:
-        """Tell whether the glob matches a path, of which the key is given."""
-        base = path_key(self.base.rstrip(os.sep) + os.sep)
-        below = key[len(base) :].replace(os.sep, "/")
-        return key.startswith(base) and self.regex.fullmatch(below) is not None
-
-    def tokens(self) -> List[Token]:
-        """Return the glob with its base as one row of tokens."""
-        return [self.base.replace(os.sep, "/").rstrip("/") + "/", *self.glob.tokens()]
 
 
 class Registry:
@@ -67,7 +44,7 @@ class Registry:
         self._outputs: Dict[str, Dict[str, str]] = {}  # stage -> output -> unit
         self._declared: Dict[str, List[Tuple[OutputSpec, str]]] = {}  # folders and globs, likewise
         self._claims: Dict[str, Claims] = {}  # stage -> its folders and globs
-        self._looks: List[_Look] = []
+        self._looks: List[Look] = []
         self._marks: Dict[str, str] = {}  # stamps and the like -> whose
         self._lock = threading.Lock()  # stages may be expanded on side threads
 
@@ -86,9 +63,9 @@ class Registry:
         if os.path.isdir(path):
             return f"{self._shown(path)} is a folder"
         for look in self._looks:
-            if look.sees(key):
+            if look.is_glob and look.sees(key):
                 seen = f"the stage `{look.stage}` would find {self._shown(path)} by its glob"
-                return f"{seen} `{look.glob.source}`"
+                return f"{seen} `{look.source}`"
         return ""
 
     def forget_units(self) -> None:
@@ -99,22 +76,8 @@ class Registry:
         self._follows.clear()
 
     def add_looks(self, recipe: Recipe, values: Mapping[str, object]) -> None:
-        """Note the globs of a stage that are the same for all its units."""
-        for axis in single(recipe.axes):
-            if isinstance(axis.source, Glob):
-                self._add_look(recipe.spec.name, axis.at, axis.source)
-        for key, wanted in (("inputs", recipe.inputs), ("depends", recipe.depends)):
-            for item in wanted.items:
-                known = all(field.name in values for field in item.template.fields)
-                if item.is_glob and known:
-                    at = (*recipe.place(key), *item.at)
-                    self._add_look(recipe.spec.name, at, read_glob(item.template, values))
-
-    def _add_look(self, stage: str, at: KeyPath, glob: Glob) -> None:
-        base = os.path.normpath(os.path.join(self._folder, glob.base))
-        flags = re.IGNORECASE if path_key("A") == path_key("a") else 0
-        regex = re.compile(glob.regex.pattern, flags)
-        self._looks.append(_Look(stage, at, glob, base, regex))
+        """Note the globs and lists of a stage that are the same for all its units."""
+        self._looks += looks_of(recipe, values, self._folder)
 
     def add(self, recipe: Recipe, units: Iterable[UnitSpec], problems: Problems) -> None:
         """Take in the units of a stage; what is there twice, or looked at too early, is noted."""
@@ -281,12 +244,13 @@ class Registry:
             for maker in self._outputs:
                 if recipe.spec.name not in (look.stage, maker):
                     continue
-                if maker not in self._upstream[look.stage]:
+                own = maker == look.stage and not look.is_glob  # a list that is not there is told
+                if maker not in self._upstream[look.stage] and not own:
                     path = self._seen(look, maker)
                     if path is not None:
                         yield look.at, self._too_early(look, maker, path)
 
-    def _seen(self, look: _Look, maker: str) -> Optional[str]:
+    def _seen(self, look: Look, maker: str) -> Optional[str]:
         for path in self._outputs[maker]:
             if look.sees(path) and not self._is_own_source(look, maker, path):
                 return path
@@ -296,12 +260,14 @@ class Registry:
                 return output.path
         return None
 
-    def _is_own_source(self, look: _Look, maker: str, path: str) -> bool:
+    def _is_own_source(self, look: Look, maker: str, path: str) -> bool:
         """A stage that changes its files in place looks at what it makes, and may."""
         return look.stage == maker and os.path.exists(path)
 
-    def _too_early(self, look: _Look, maker: str, path: str) -> str:
-        seen = f"`{look.glob.source}` matches what the stage `{maker}` makes ({self._shown(path)})"
+    def _too_early(self, look: Look, maker: str, path: str) -> str:
+        if not look.is_glob:
+            return _not_waited_for(self._shown(look.source), maker)
+        seen = f"`{look.source}` matches what the stage `{maker}` makes ({self._shown(path)})"
         if look.stage == maker:
             return f"{seen}: the next run would take its own outputs for new work"
         return f'{seen}: wait for it with after = ["{maker}"], or narrow the glob'

@@ -153,6 +153,43 @@ def test_a_glob_among_the_inputs_counts_too(tmp_path):
     )
 
 
+@pytest.mark.parametrize("output", ['"o/x.csv"', '"o/"', '"o/*.csv"'])
+@pytest.mark.parametrize(
+    ("look", "at"),
+    [
+        ('units = { csv = "o/x.csv" }', "units"),
+        ('units = { jsonl = "o/x.csv", columns = ["a"] }', "units"),
+        ('matrix.x.lines = "o/x.csv"', "matrix.x"),
+        ('zip.x.lines = "o/x.csv"', "zip.x"),
+    ],
+)
+def test_a_list_that_another_stage_makes_needs_a_dependency(look, at, output, tmp_path):
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o/x.csv").write_text('{"a": 1}\n' if "jsonl" in look else "a\n1\n")
+
+    assert problems(tmp_path, TWO.format(look=look, output=output)) == [
+        f"3: stage.look.{at}: o/x.csv is made by the stage `make`:"
+        ' wait for it with after = ["make"]'
+    ]
+
+
+@pytest.mark.parametrize("wait", ['after = ["make"]', 'for-each = "make"'])
+def test_a_list_that_an_earlier_stage_makes_is_welcome(wait, tmp_path):
+    look = f'{wait}\nmatrix.x.lines = "o/x.txt"'
+    loaded = load_text(tmp_path, TWO.format(look=look, output='"o/x.txt"'))
+
+    assert list(loaded.expand_early(CAPACITY)) == ["make"]
+    grow(tmp_path, "o/x.txt")
+    (unit,) = loaded.expand("look", CAPACITY, {"make": []})
+    assert unit.parameters == {"x": "o/x.txt"}
+
+
+def test_a_list_beside_what_another_stage_makes_is_fine(tmp_path):
+    grow(tmp_path, "o/x.txt")
+    look = 'matrix.x.lines = "o/x.txt"'
+    assert early(tmp_path, TWO.format(look=look, output='"o/x.txt.done", "p/"'))
+
+
 def test_a_plain_input_that_another_stage_makes_needs_a_dependency(tmp_path):
     (found,) = problems(tmp_path, TWO.format(look='depends = ["o/x.txt"]', output='"o/x.txt"'))
 
