@@ -1,8 +1,9 @@
-"""Which tests are slow: those that bring whole runs to completion. The quick suite leaves them out.
+"""Which tests are slow, since they bring whole runs to completion, and which need POSIX programs.
 
-``python scripts/test.py --quick`` is ``pytest -m "not slow"``.
+``python scripts/test.py --quick`` is ``pytest -m "not slow"``: without the slow ones.
 """
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,12 +23,16 @@ SLOW = (
     "test_readme.py",
     "test_typing.py",
 )
+POSIX = ("api/test_running.py", "api/test_units.py", "cli/test_map.py", "test_aio.py")
 
 
 def pytest_collection_modifyitems(items):
-    missing = [name for name in SLOW if not (HERE / name).exists()]
-    assert not missing, f"named as slow, and not there: {missing}"
+    missing = [name for name in (*SLOW, *POSIX) if not (HERE / name).exists()]
+    assert not missing, f"named here, and not there: {missing}"
+    elsewhere = pytest.mark.skipif(sys.platform == "win32", reason="its units are POSIX programs")
     for item in items:
         path = Path(str(item.fspath)).relative_to(HERE).as_posix()
         if any(path == name or path.startswith(f"{name}/") for name in SLOW):
             item.add_marker(pytest.mark.slow)
+        if path in POSIX:
+            item.add_marker(elsewhere)
