@@ -43,11 +43,8 @@ def read_shell(value: Any, scope: Scope, shell: Shell) -> Template:
 
 def _about_dollar(text: str) -> str:
     found = _DOLLAR.search(text.replace("{{", ""))
-    return (
-        f" (the shell's own ${{{found.group(1)}}} is ${{{{{found.group(1)}}}}} here)"
-        if found
-        else ""
-    )
+    name = found.group(1) if found else ""
+    return f" (the shell's own ${{{name}}} is ${{{{{name}}}}} here)" if found else ""
 
 
 class _Place(NamedTuple):
@@ -171,6 +168,8 @@ _IN_QUOTES = (
     "stands in quotes: procsup quotes each placeholder itself, write it without"
     " (quotes may end before it and begin again behind it)"
 )
+_EVALUATED = "stands in arithmetic, where bash runs a $(...) in it: check it, take it from `env`"
+_INDEX = re.compile(r"(?:^|[\s;&|({])\w+\[[^\]\s;]*$")  # is arithmetic, too
 _WHY: Dict[str, str] = {
     "'": _IN_QUOTES,
     '"': _IN_QUOTES,
@@ -181,12 +180,18 @@ _WHY: Dict[str, str] = {
         "stands in a here-document, where its quotes would be part of the text: put it into a"
         " variable first, or hand it over in `args` or `env`"
     ),
+    "((": _EVALUATED,
+    "(a": _EVALUATED,
     "#": "stands in a comment, which a line break in its value would end",
 }
 
 
 class Bash(_Reader):
     """Reads bash as far as it tells where words may stand."""
+
+    def where(self) -> str:
+        """Return why no placeholder may stand at `at`."""
+        return super().where() or (_EVALUATED if _INDEX.search(self.text[: self.at]) else "")
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -231,6 +236,8 @@ class Bash(_Reader):
             self.at += 1
 
     def _expands(self) -> bool:
+        if self.is_next("$["):
+            self.doubt = "cannot be placed for sure, because of $[...]: write $((...)) instead"
         for word, what in (("$((", "(("), ("$(", "("), ("${", "${"), ("`", "`")):
             if self.is_next(word):
                 if what == "`" and "`" in self.open:
@@ -257,10 +264,10 @@ class Bash(_Reader):
         elif self.is_next("((") and before in ("", " ", "\n", ";", "("):
             self.push("((", 2)
         elif self.is_next("("):
-            self.push("(", 1)
+            self.push("(a" if top in ("((", "(a") else "(", 1)  # in arithmetic it groups
         elif top == "((" and self.is_next("))"):
             self.pop(2)
-        elif top in ("(", "((") and self.is_next(")"):
+        elif top in ("(", "((", "(a") and self.is_next(")"):
             self.pop(1)
         elif self.is_next("<<") and top != "((":
             self._document()

@@ -214,3 +214,29 @@ def test_mistakes_of_shell_have_their_place(tmp_path):
 def test_very_many_lines_are_made_fast(tmp_path):
     text = '[stage.a]\nshell = "echo {x} {index}"\nmatrix.x.range = "1..20000"'
     assert len(units(tmp_path, text)) == 20000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "echo $(( {x} ))",
+        "echo $(((1 + {x}) * 2))",
+        'echo "$(( {x} ))"',
+        "(( {x} )) && echo",
+        "a[{x}]=1",
+        "declare -a a; a[1+{x}]=1",
+        "echo $[ {x} ]",
+    ],
+)
+def test_a_value_that_bash_would_evaluate_is_refused(text):
+    with pytest.raises(Wrong) as caught:
+        read_shell(text, SCOPE, bash())
+    ((_, message),) = caught.value.faults
+    assert "stands in arithmetic" in message or "because of $[" in message
+
+
+@pytest.mark.parametrize(
+    "text", ["echo $((1 + 2)) {x}", "echo $(( $(echo {x} | wc -c) ))", "[ {x} = 1 ]", "[[ {x} ]]"]
+)
+def test_a_value_beside_or_in_a_command_of_arithmetic_is_welcome(text):
+    assert read_shell(text, SCOPE, bash()).fields
