@@ -146,12 +146,13 @@ def dry_run(request: Request) -> DryRun:
     past.extend([_begin(asked, past)], past.history.last_seq)
     early = _expander(asked, past).early(asked.units, touch=False)
     selector = selector_of(request.only)
-    seen = outlook(asked.spec, early, selector)
+    histories = past.history.units
+    seen = outlook(asked.spec, early, histories, selector)
     lines = [
         first_line(seen, past.before, fresh=request.runs_all_or_again),
         *notes(seen, asked.spec),
     ]
-    foreseen = foresee(asked.spec, early)
+    foreseen = foresee(asked.spec, early, histories)
     stages: Dict[str, Optional[List[PlannedUnit]]] = {}
     for stage in asked.spec.stages:
         pairs = zip(asked.units.get(stage.name, ()), foreseen[stage.name])
@@ -238,7 +239,8 @@ def _expander(asked: Asked, past: Past) -> Expander:
 
 
 def _opening(asked: Asked, held: _Held, planner: Planner, early: Mapping[str, Expanded]) -> Opening:
-    seen = outlook(asked.spec, early, selector_of(asked.request.only))
+    histories, selector = held.past.history.units, selector_of(asked.request.only)
+    seen = outlook(asked.spec, early, histories, selector)
     lines = [*held.past.remarks(), *notes(seen, asked.spec)]
     return Opening(
         asked.spec,

@@ -11,7 +11,7 @@ from procsup.core.outcome import StopReason, Verdict
 from procsup.core.records import End, Kept, Planned
 from procsup.core.replay import History, UnitHistory
 from procsup.core.slots import why_never
-from procsup.core.spec import UnitSpec
+from procsup.core.spec import StageSpec, UnitSpec
 from procsup.core.stages import Stage, fires
 from procsup.core.states import ASIDE, Blocked, Done, Prior, Unit, Waiting
 
@@ -108,7 +108,8 @@ class Admission:
     def newest_before(self, stage: Stage) -> int:
         """Return the number of the newest end in the whole stages before one."""
         before = [self._planner.by_name[name] for name in stage.whole_upstream]
-        return max([one.newest_made for one in before if not _only_lists(one, stage)], default=0)
+        made = [one for one in before if not only_lists([u.spec for u in one.units], stage.spec)]
+        return max([one.newest_made for one in made], default=0)
 
     def _place(self, stage: Stage, unit: Unit, standing: Standing) -> None:
         if not isinstance(unit.state, Blocked):
@@ -307,10 +308,10 @@ def _compared(end: End, unit: Unit) -> End:
     return msgspec.structs.replace(end, same_as=prior.seq) if untouched else end
 
 
-def _only_lists(before: Stage, stage: Stage) -> bool:
-    """Tell whether all that it makes is the list of parameters that the other one reads."""
-    made = [output.path for unit in before.units for output in unit.spec.outputs]
-    return bool(made) and set(made) <= set(stage.spec.list_files)
+def only_lists(before: Iterable[UnitSpec], stage: StageSpec) -> bool:
+    """Tell whether all that these units make is the list of parameters that the stage reads."""
+    made = [output.path for unit in before for output in unit.outputs]
+    return bool(made) and set(made) <= set(stage.list_files)
 
 
 def _may_decide(last: End) -> bool:

@@ -6,6 +6,7 @@ from procsup.core.spec import StageSpec
 from procsup.core.tally import StageTally
 
 RUNS_AGAIN = "after {}, which runs again"
+RAN_AGAIN = "after {}, which ran again"
 
 
 def said(reasons: Dict[str, int]) -> str:

@@ -3,11 +3,14 @@
 from datetime import datetime
 from typing import Dict, List, Mapping, NamedTuple, Optional, Set
 
-from procsup.core.admission import Selector
+from procsup.core.admission import Selector, only_lists
 from procsup.core.events import Expanded, Standing
-from procsup.core.news import RUNS_AGAIN, said, stale_line
+from procsup.core.news import RAN_AGAIN, RUNS_AGAIN, said, stale_line
 from procsup.core.records import Begin, Closed, RunFinal
-from procsup.core.spec import RunSpec, upstream, whole_upstream
+from procsup.core.replay import UnitHistory
+from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream, whole_upstream
+
+Histories = Mapping[str, UnitHistory]
 
 
 class Before(NamedTuple):
@@ -37,20 +40,27 @@ class Outlook(NamedTuple):
         return sum(self.reasons.values())
 
 
-def foresee(spec: RunSpec, expansions: Mapping[str, Expanded]) -> Dict[str, List[Standing]]:
-    """Return each known stage's standings, with those undone that hang on units that will run."""
+def foresee(
+    spec: RunSpec, expansions: Mapping[str, Expanded], histories: Histories
+) -> Dict[str, List[Standing]]:
+    """Return each known stage's standings, with those undone that hang on others.
+
+    On units that will run, or that ran again after them and before this sitting.
+    """
     foreseen: Dict[str, List[Standing]] = {}
     restless: Set[str] = set()  # stages and units that will run
     for name in in_order(spec):
         stage, expansion = spec.stage(name), expansions.get(name)
         moved = [before for before in whole_upstream(stage) if before in restless]
+        newest = _newest_made(stage, expansions, histories)
         seen: List[Standing] = []
         for unit, standing in zip(expansion.units, expansion.standings) if expansion else ():
             why = [*moved, *(before for before in unit.follows if before in restless)]
             if why and (standing.kept or standing.aside) and stage.keep != "always":
                 seen.append(Standing(False, RUNS_AGAIN.format(why[0])))
             else:
-                seen.append(standing)
+                newer = _newer(stage, unit, newest, histories) if standing.kept else None
+                seen.append(Standing(False, RAN_AGAIN.format(newer)) if newer else standing)
             if not (seen[-1].kept or seen[-1].aside):
                 restless.add(unit.id)
         foreseen[name] = seen
@@ -58,6 +68,34 @@ def foresee(spec: RunSpec, expansions: Mapping[str, Expanded]) -> Dict[str, List
         if moved or unknown or any(not (one.kept or one.aside) for one in seen):
             restless.add(name)
     return foreseen
+
+
+def _newest_made(
+    stage: StageSpec, expansions: Mapping[str, Expanded], histories: Histories
+) -> Dict[str, int]:
+    """Return, for each whole stage before, the newest record that made its outputs."""
+    newest: Dict[str, int] = {}
+    for name in whole_upstream(stage):
+        units = expansions[name].units if name in expansions else ()
+        if not only_lists(units, stage):
+            newest[name] = max([_made(unit.id, histories) for unit in units], default=0)
+    return newest
+
+
+def _newer(
+    stage: StageSpec, unit: UnitSpec, newest: Mapping[str, int], histories: Histories
+) -> Optional[str]:
+    """Return what has ended since the unit's own last end, though the unit hangs on it."""
+    history = histories.get(unit.id)
+    if history is None or stage.keep == "always":
+        return None
+    made = {**newest, **{name: _made(name, histories) for name in unit.follows}}
+    return next((name for name, seq in made.items() if seq > history.ended_seq), None)
+
+
+def _made(unit: str, histories: Histories) -> int:
+    history = histories.get(unit)
+    return history.made_seq if history is not None else 0
 
 
 def in_order(spec: RunSpec) -> List[str]:
@@ -74,13 +112,16 @@ def in_order(spec: RunSpec) -> List[str]:
 
 
 def outlook(
-    spec: RunSpec, expansions: Mapping[str, Expanded], selector: Optional[Selector]
+    spec: RunSpec,
+    expansions: Mapping[str, Expanded],
+    histories: Histories,
+    selector: Optional[Selector],
 ) -> Outlook:
     """Count what will be kept and what will run, by reason."""
     reasons: Dict[str, int] = {}
     stale: Dict[str, int] = {}
     kept = left_alone = as_they_are = 0
-    for name, standings in foresee(spec, expansions).items():
+    for name, standings in foresee(spec, expansions, histories).items():
         units = expansions[name].units if name in expansions else ()
         for unit, standing in zip(units, standings):
             if selector is not None and not selector(unit):

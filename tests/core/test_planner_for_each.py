@@ -323,7 +323,7 @@ def test_it_is_foreseen_what_will_run_after_what():
         "t": Expanded("t", UNITS[2:], (KEPT, KEPT)),
     }
 
-    foreseen = foresee(play.spec, expansions)
+    foreseen = foresee(play.spec, expansions, {})
 
     assert [one.kept for one in foreseen["t"]] == [False, True]
     assert foreseen["t"][0].reason == "after s/a, which runs again"

@@ -158,6 +158,29 @@ def test_only_runs_what_is_selected(made):
     assert ran(made) == ["merge", "shout/name=b"]
 
 
+def test_what_hangs_on_what_only_ran_is_not_said_to_be_kept(tmp_path):
+    project = Project(
+        tmp_path,
+        RUN.replace("merge]", "tell]\nafter = ['shout']").replace(
+            'inputs = { from = "shout" }\nargs = ["{inputs}", "{outputs[0]}"]',
+            'args = ["in/a.txt", "{outputs[0]}"]',
+        ),
+    )
+    project.write("worker.py", WORKER)
+    project.write("merge.py", MERGE)
+    for name in ("a", "b", "c"):
+        project.write(f"in/{name}.txt", f"{name}1\n")
+    project.run()
+    project.write("in/a.txt", "a2\n")
+    project.run("--only", "shout/name=a", expect=3)
+
+    done = project.run()
+
+    assert ran(project) == ["tell"]
+    assert "kept 3 of 4" in done.stderr
+    assert "1 to run: 1 after shout, which ran again" in done.stderr
+
+
 def test_only_that_selects_nothing_is_an_error(made):
     done = made.run("--only", "shuot", expect=2)
 
