@@ -138,9 +138,11 @@ class Starter:
         self._log_folders: Set[str] = set()  # those that were looked at: one per stage
         self._programs: Dict[Tuple[str, str, str], str] = {}  # (name, PATH, cwd) -> file
         self._null_fd = system.open_null()
+        self._spawner = system.Spawner(surroundings.inherited_fds)
 
     def close(self) -> None:
         """Release what all starts shared."""
+        self._spawner.close()
         os.close(self._null_fd)
 
     def start(self, order: Start, stage: StageSpec) -> Union[Started, NotStarted]:
@@ -156,7 +158,7 @@ class Starter:
         launch: Optional[system.Launch] = None
         try:
             launch = self._prepare(order, stage, made, os.fspath(err_path))
-            return Started(system.spawn(launch), made)
+            return Started(self._spawner.spawn(launch), made)
         except (OSError, ValueError, TypeError) as error:
             self._programs.clear()  # they may have moved
             made.close_fds()  # Windows removes no open file
@@ -195,7 +197,6 @@ class Starter:
             stdin,
             stdout,
             stderr,
-            self._surroundings.inherited_fds,
             order.placement.cpu_ids,
         )
 

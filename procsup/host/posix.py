@@ -8,13 +8,12 @@ import errno
 import os
 import signal
 import stat
-import subprocess
 import sys
 import time
-from typing import Any, Optional, Sequence, Union
+from typing import Optional, Sequence, Union
 
 from procsup.core.outcome import Exited, Signaled, Vanished
-from procsup.host import exits, posix_faults, trees
+from procsup.host import exits, posix_faults, spawning, trees
 from procsup.host.processes import Departure, Launch
 
 assert sys.platform != "win32"
@@ -27,6 +26,7 @@ Trees = trees.Trees
 
 __all__ = [
     "Child",
+    "Spawner",
     "Trees",
     "ask_to_stop",
     "environment_key",
@@ -39,7 +39,6 @@ __all__ = [
     "open_null",
     "open_target",
     "reap",
-    "spawn",
     "why_not_started",
 ]
 
@@ -49,69 +48,38 @@ _CLOEXEC = os.O_CLOEXEC
 class Child:
     """A started process; `born` is its age's beginning on the clock that /proc uses."""
 
-    __slots__ = ("_popen", "born", "ended", "pid", "taken")
+    __slots__ = ("born", "ended", "pid", "reaped", "taken")
 
-    def __init__(self, popen: "subprocess.Popen[bytes]", born: float) -> None:
-        self._popen = popen
-        self.pid = popen.pid
+    def __init__(self, pid: int, born: float) -> None:
+        self.pid = pid
         self.born = born
         self.ended = False  # it is a zombie, or reaped
+        self.reaped = False  # by us, or it is none of our business any more
         self.taken = False  # somebody else reaped it: its pid is not ours any more
 
     @property
     def pinned(self) -> bool:
         """Whether the pid is sure to be this child's."""
-        return self._popen.returncode is None and not self.taken
-
-    def let_go(self, status: int) -> None:
-        """Tell `subprocess` that the process was reaped (`Popen.poll` would invent a 0)."""
-        self._popen.returncode = status
+        return not self.reaped and not self.taken
 
 
 # --- starting ------------------------------------------------------------------------------
 
 
-def spawn(launch: Launch) -> Child:
-    """Start a process; what can go wrong is for `why_not_started`.
+class Spawner:
+    """Starts processes; `inherited_fds` stay open in each of them."""
 
-    CPUs are set on this thread around the fork, so the child has them from its first
-    instruction, and the signal mask is opened likewise: both are inherited.
-    """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    if mask:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, mask)
-    own_cpus = _take_cpus(launch.cpu_ids) if launch.cpu_ids else None
-    try:
+    def __init__(self, inherited_fds: Sequence[int] = ()) -> None:
+        self._spawner = spawning.spawner(inherited_fds)
+
+    def spawn(self, launch: Launch) -> Child:
+        """Start a process; what can go wrong is for `why_not_started`."""
         born = now_in_proc()
-        popen = subprocess.Popen(
-            launch.argv,
-            executable=launch.program,
-            cwd=launch.cwd,
-            env=launch.env,
-            stdin=launch.stdin,
-            stdout=launch.stdout,
-            stderr=launch.stderr,
-            pass_fds=launch.pass_fds,
-            start_new_session=True,
-        )
-    finally:
-        if own_cpus is not None and sys.platform == "linux":
-            os.sched_setaffinity(0, own_cpus)
-        if mask:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    return Child(popen, born)
+        return Child(self._spawner.spawn(launch), born)
 
-
-def _take_cpus(cpu_ids: Sequence[int]) -> Any:
-    """Put this thread on these CPUs; return those it had, or None if nothing was changed."""
-    if sys.platform != "linux":
-        return None  # macOS has no affinity
-    own_cpus = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, cpu_ids)
-    except OSError:
-        return None  # they went offline: the start goes on, and the drift is recorded
-    return own_cpus
+    def close(self) -> None:
+        """Release what is held."""
+        self._spawner.close()
 
 
 def now_in_proc() -> float:
@@ -237,23 +205,21 @@ def has_ended(child: Child) -> bool:
 
 def reap(child: Child) -> Departure:
     """Take the exit status, once, when the tree is empty; from here on the pid is not ours."""
-    if child.taken:
-        child.let_go(-1)
-        return Departure(Vanished("somebody else took its exit status"))
     try:
+        if child.taken:
+            raise ChildProcessError
         _, status, usage = os.wait4(child.pid, 0)
     except ChildProcessError:
-        child.let_go(-1)
         return Departure(Vanished("somebody else took its exit status"))
-    exit_ = _decode(status)
-    child.let_go(exit_.code if isinstance(exit_, Exited) else -1)
+    finally:
+        child.reaped = True
     peak = _known_peak(usage.ru_maxrss)
-    return Departure(exit_, usage.ru_utime, usage.ru_stime, peak)
+    return Departure(_decode(status), usage.ru_utime, usage.ru_stime, peak)
 
 
 def give_up(child: Child) -> None:
     """Disown a child that cannot be ended; whoever adopts orphans reaps it if it ever ends."""
-    child.let_go(-1)
+    child.reaped = True
 
 
 def _decode(status: int) -> Union[Exited, Signaled]:

@@ -1,6 +1,6 @@
 """What the systems' ways with processes have in common: their plain data and their interfaces."""
 
-from typing import List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import List, Mapping, NamedTuple, Optional, Protocol, Tuple
 
 from procsup.core.outcome import Exit
 
@@ -11,13 +11,12 @@ class Launch(NamedTuple):
     """All that a start takes. `program` is the file to execute; file descriptors stay open."""
 
     program: str
-    argv: Sequence[str]
+    argv: Tuple[str, ...]
     cwd: str
     env: Mapping[str, str]
     stdin: int
     stdout: int
     stderr: int
-    pass_fds: Tuple[int, ...] = ()
     cpu_ids: Tuple[int, ...] = ()
 
 

@@ -7,6 +7,7 @@ from procsup.host.processes import Departure, ExitNotifier, Key, Launch, Left, N
 if sys.platform == "win32":
     from procsup.host.windows import (
         Child,
+        Spawner,
         Trees,
         ask_to_stop,
         environment_key,
@@ -19,12 +20,12 @@ if sys.platform == "win32":
         open_null,
         open_target,
         reap,
-        spawn,
         why_not_started,
     )
 else:
     from procsup.host.posix import (
         Child,
+        Spawner,
         Trees,
         ask_to_stop,
         environment_key,
@@ -37,7 +38,6 @@ else:
         open_null,
         open_target,
         reap,
-        spawn,
         why_not_started,
     )
 
@@ -49,6 +49,7 @@ __all__ = [
     "Launch",
     "Left",
     "Notice",
+    "Spawner",
     "Trees",
     "ask_to_stop",
     "environment_key",
@@ -61,6 +62,5 @@ __all__ = [
     "open_null",
     "open_target",
     "reap",
-    "spawn",
     "why_not_started",
 ]

@@ -25,6 +25,7 @@ exit_notifier = windows_exits.exit_notifier
 
 __all__ = [
     "Child",
+    "Spawner",
     "Trees",
     "ask_to_stop",
     "environment_key",
@@ -37,7 +38,6 @@ __all__ = [
     "open_null",
     "open_target",
     "reap",
-    "spawn",
     "why_not_started",
 ]
 
@@ -80,31 +80,40 @@ class Child:
 # --- starting ------------------------------------------------------------------------------
 
 
-def spawn(launch: Launch) -> Child:
-    """Start a process; what can go wrong is for `why_not_started`.
+class Spawner:
+    """Starts processes. Nothing but the three streams is inherited."""
 
-    It gets its job and its CPUs before its first instruction.
-    """
-    popen = subprocess.Popen(
-        launch.argv,
-        executable=launch.program,
-        cwd=launch.cwd,
-        env=launch.env,
-        stdin=launch.stdin,
-        stdout=launch.stdout,
-        stderr=launch.stderr,
-        creationflags=_CREATE_SUSPENDED | subprocess.CREATE_NEW_PROCESS_GROUP,
-    )
-    try:
-        child = Child(popen, _job_of(popen))
-        if launch.cpu_ids:
-            _give_cpus(child.pid, launch.cpu_ids)
-        _ntdll.NtResumeProcess(wintypes.HANDLE(_handle_of(popen)))
-    except BaseException:
-        popen.kill()
-        popen.wait()
-        raise
-    return child
+    def __init__(self, _inherited_fds: Sequence[int] = ()) -> None:
+        """Take what other systems need."""
+
+    def spawn(self, launch: Launch) -> Child:
+        """Start a process; what can go wrong is for `why_not_started`.
+
+        It gets its job and its CPUs before its first instruction.
+        """
+        popen = subprocess.Popen(
+            launch.argv,
+            executable=launch.program,
+            cwd=launch.cwd,
+            env=launch.env,
+            stdin=launch.stdin,
+            stdout=launch.stdout,
+            stderr=launch.stderr,
+            creationflags=_CREATE_SUSPENDED | subprocess.CREATE_NEW_PROCESS_GROUP,
+        )
+        try:
+            child = Child(popen, _job_of(popen))
+            if launch.cpu_ids:
+                _give_cpus(child.pid, launch.cpu_ids)
+            _ntdll.NtResumeProcess(wintypes.HANDLE(_handle_of(popen)))
+        except BaseException:
+            popen.kill()
+            popen.wait()
+            raise
+        return child
+
+    def close(self) -> None:
+        """Do nothing: nothing is held."""
 
 
 def _handle_of(popen: "subprocess.Popen[bytes]") -> int:

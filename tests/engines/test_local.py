@@ -413,7 +413,7 @@ def test_a_shortage_of_files_passes_and_leaks_nothing(tmp_path: Path) -> None:
         probe = os.dup(0)
         os.close(probe)
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (probe + 2, limits[1]))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (probe + 1, limits[1]))
             ends = [bench.wait_for(bench.start("u", ("true",), number=n)) for n in range(1, 20)]
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
