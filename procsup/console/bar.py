@@ -29,14 +29,15 @@ class BarWatcher:
     def settled(self, order: Settled) -> None:
         """A unit's end is on disk: show it if it is a failure."""
         if order.end.verdict is not Verdict.SUCCEEDED and is_worth_a_line(order):
-            self._side.put(order)
+            self._side.put([order])
 
     def show(self, summary: Summary) -> None:
         """Take the numbers; the first call starts the drawing."""
         self._summary = summary
         self._side.start()
-        for line in self._remarks.of(summary):
-            self._side.put(line)
+        lines = self._remarks.of(summary)
+        if lines:
+            self._side.put(lines)
 
     def close(self) -> None:
         """Draw the last state and leave the cursor below it."""

@@ -21,21 +21,28 @@ class PlainWatcher:
         self._summary = summary
         self._remarks = Remarks()
         self._count = 0
+        self._turn: List[Union[Settled, str]] = []  # what this turn of the loop has brought
         self._side: SideThread[Union[Settled, str]] = SideThread(self._write)
 
     def settled(self, order: Settled) -> None:
-        """A unit's end is on disk: show it."""
+        """A unit's end is on disk: show it, when the turn is over."""
         if not order.kept:
-            self._side.put(order)
+            self._turn.append(order)
 
     def show(self, summary: Summary) -> None:
         """Remember where the totals are; say what is new of the run itself."""
         self._summary = summary
-        for line in self._remarks.of(summary):
-            self._side.put(line)
+        self._turn.extend(self._remarks.of(summary))
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._turn:
+            self._side.put(self._turn)
+            self._turn = []
 
     def close(self) -> None:
         """Write what is waiting, if the reader takes it within two seconds."""
+        self._hand_over()
         self._side.close()
 
     def _write(self, items: List[Union[Settled, str]], dropped: int, _last: bool) -> None:

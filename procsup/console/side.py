@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from typing import Callable, Deque, Generic, List, Optional, TypeVar
+from typing import Callable, Deque, Generic, Iterable, List, Optional, TypeVar
 
 Item = TypeVar("Item")
 
@@ -35,13 +35,14 @@ class SideThread(Generic[Item]):
         self._changed = threading.Condition()
         self._thread: Optional[threading.Thread] = None
 
-    def put(self, item: Item) -> None:
-        """Leave an item for the thread."""
+    def put(self, items: Iterable[Item]) -> None:
+        """Leave items for the thread; many at once cost hardly more than one."""
         with self._changed:
-            if len(self._items) >= self._limit:
-                self._items.popleft()
-                self._dropped += 1
-            self._items.append(item)
+            for item in items:
+                if len(self._items) >= self._limit:
+                    self._items.popleft()
+                    self._dropped += 1
+                self._items.append(item)
             self._changed.notify()
         self.start()
 

@@ -14,7 +14,8 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from procsup.core.events import Start
 from procsup.core.spec import SCRATCH, StageSpec
-from procsup.engines.child import Preparation, Starter, Surroundings, make_folders, write_lists
+from procsup.engines.child import Preparation, Starter, Surroundings
+from procsup.engines.makings import make_folders, write_lists
 from procsup.errors import UsageError
 from procsup.host import system
 

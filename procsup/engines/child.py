@@ -7,15 +7,20 @@ undone. Nothing of the inherited environment is written down anywhere.
 import os
 import re
 import shutil
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Optional, Set, Tuple, Union
 
 from procsup.core.events import Start
 from procsup.core.outcome import AttemptId, NotStarted
-from procsup.core.spec import SCRATCH, StageSpec, UnitSpec
-from procsup.errors import RecordError
+from procsup.core.spec import SCRATCH, StageSpec
+from procsup.engines.makings import (
+    make_folders,
+    make_private_folder,
+    refuse_planted,
+    write_lists,
+    write_private,
+)
 from procsup.host import system
 
 _THREAD_CAPS = (
@@ -32,7 +37,6 @@ _PYTHON_HABITS = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 _COOKIES = re.compile(
     r"PROCSUP_(RUN|STAGE|UNIT|INDEX|ATTEMPT|CPUS|GPUS|MEMORY_BYTES|UNIT_FILE|SCRATCH)"
 )
-_WILDCARD = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
@@ -247,8 +251,8 @@ class Starter:
 
     def _check_log_folder(self, folder: str) -> None:
         if folder not in self._log_folders:
-            _refuse_planted(os.path.dirname(folder))
-            _refuse_planted(folder)
+            refuse_planted(os.path.dirname(folder))
+            refuse_planted(folder)
             self._log_folders.add(folder)
 
     def _make_scratch(
@@ -257,7 +261,7 @@ class Starter:
         """Make the attempt's scratch folder, put it into `env`, return the argv that names it."""
         made.step = "scratch folder"
         path = os.path.join(self._run_dir, "scratch", f"{order.unit.stage}.{made.name}")
-        _make_private_folder(path)
+        make_private_folder(path)
         made.scratch_path = path
         for name, value in order.unit.env.items():
             env[system.environment_key(name)] = value.replace(SCRATCH, path)
@@ -286,62 +290,9 @@ class Starter:
             "cpu_ids": placement.cpu_ids,
             "memory_bytes": placement.memory_bytes,
         }
-        _make_private_folder(os.path.dirname(path))
-        _write(path, msgspec.json.encode(content))
+        make_private_folder(os.path.dirname(path))
+        write_private(path, msgspec.json.encode(content))
         env["PROCSUP_UNIT_FILE"] = path
-
-
-def make_folders(unit: UnitSpec) -> None:
-    """Make the folders that hold the declared files (of a glob: what precedes its wildcards)."""
-    paths = [output.path for output in unit.outputs]
-    paths.extend(path for path in (unit.stdout, unit.stderr) if path is not None)
-    for path in paths:
-        folder = os.path.dirname(path.rstrip("/" + os.sep))
-        while _WILDCARD.search(folder) and not os.path.isdir(folder):
-            folder = os.path.dirname(folder)
-        if not os.path.isdir(folder):
-            os.makedirs(folder, exist_ok=True)
-
-
-def write_lists(lists: Mapping[str, Tuple[str, ...]]) -> None:
-    """Write the lists that are too long for a command line."""
-    for path, lines in lists.items():
-        _make_private_folder(os.path.dirname(path))
-        _write(path, b"".join(os.fsencode(line) + b"\n" for line in lines))
-
-
-def _make_private_folder(path: str) -> None:
-    """Make a folder of ours for its owner only, and the one above it, if they are missing.
-
-    RecordError if something else stands there.
-    """
-    # `makedirs` gives its mode to the last folder alone; the one above is made by itself.
-    for folder in (os.path.dirname(path), path):
-        _refuse_planted(folder)
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-
-
-def _refuse_planted(folder: str) -> None:
-    """Raise RecordError if something else than a folder stands in a folder's place."""
-    try:
-        mode = os.lstat(folder).st_mode
-    except FileNotFoundError:
-        return  # it will be made
-    if not stat.S_ISDIR(mode):
-        kind = "a symbolic link" if stat.S_ISLNK(mode) else "no folder"
-        raise RecordError(f"{folder} is {kind}: refused, remove it")
-
-
-def _write(path: str, data: bytes) -> None:
-    """Write a file of ours whole: an attempt before may still be reading the old one."""
-    temporary = path + ".new"
-    with open(temporary, "wb", opener=_open_private) as file:
-        file.write(data)
-    os.replace(temporary, path)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _open_stdin(path: str, made: Preparation) -> int:

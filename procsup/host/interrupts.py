@@ -5,6 +5,7 @@ that nobody knows. The wait that the loop sits in is ended through `fd` (POSIX) 
 """
 
 import os
+import select
 import selectors
 import signal
 import sys
@@ -79,6 +80,8 @@ class SignalInterrupts:
 
     def drain(self) -> List[Fact]:
         """Return what came since the last call; signals in quick succession are one."""
+        if self._bell is not None and not self._came and not self._bell.rings():
+            return []
         facts: List[Fact] = []
         if self._bell is not None:
             self._bell.silence()
@@ -140,6 +143,9 @@ if sys.platform != "win32":
             self._selector = selectors.DefaultSelector()
             for fd in (self._reader, *watched):
                 self._selector.register(fd, selectors.EVENT_READ)
+            self._poll = select.poll()  # a look at it costs less than a read of nothing
+            for fd in (self._reader, *watched):
+                self._poll.register(fd, select.POLLIN)
             self._previous_fd: Optional[int] = None
 
         @property
@@ -151,6 +157,9 @@ if sys.platform != "win32":
         def connect(self) -> None:
             self._previous_fd = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 
+        def rings(self) -> bool:
+            return bool(self._poll.poll(0))
+
         def silence(self) -> None:
             try:
                 while os.read(self._reader, 4096):
@@ -160,6 +169,7 @@ if sys.platform != "win32":
 
         def forget(self, fd: int) -> None:
             self._selector.unregister(fd)  # it is readable for ever: a loop would spin on it
+            self._poll.unregister(fd)
 
         def close(self) -> None:
             if self._previous_fd is not None:
@@ -195,6 +205,9 @@ else:
             while self._near.recv(4096):
                 if self._wake is not None:
                     self._wake()
+
+        def rings(self) -> bool:
+            return True  # nobody has looked
 
         def silence(self) -> None:
             """Do nothing: the thread has taken the bytes."""

@@ -61,6 +61,8 @@ class JournalWriter:
         self.path = os.fspath(path)
         self.length = read.good_length
         self._fd = fd
+        status = os.fstat(fd)
+        self._identity = (status.st_dev, status.st_ino)  # nobody else's as long as it is open
         self._seq = self._synced = self._told = read.last_seq
         self._digest = read.digest.copy()
         self._on_synced, self._check, self._durable = on_synced, check, durable
@@ -252,16 +254,15 @@ class JournalWriter:
     def _check_place(self) -> None:
         """Raise RecordError if what we wrote is no longer where others look for it."""
         length = self.length  # another thread may be appending: the file is never shorter
-        ours = os.fstat(self._fd)
         try:
-            in_place = os.path.samestat(os.stat(self.path), ours)
+            found: Optional[os.stat_result] = os.stat(self.path)
         except FileNotFoundError:
-            in_place = False
-        if not in_place:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._identity:
             raise RecordError(f"journal {self.path} was removed, moved or replaced during the run")
-        if ours.st_size < length:
+        if found.st_size < length:
             raise RecordError(
-                f"journal {self.path} was cut during the run: it has {ours.st_size} bytes"
+                f"journal {self.path} was cut during the run: it has {found.st_size} bytes"
                 f" of the {length} that were written"
             )
         if self._check is not None:

@@ -133,10 +133,10 @@ def test_a_reader_that_stalls_costs_lines_and_never_blocks():
         release.wait(30)
 
     side = SideThread(work, limit=3)
-    side.put("first")
+    side.put(["first"])
     assert begun.wait(30)
     for number in range(10):
-        side.put(number)
+        side.put([number])
     assert side.close(timeout_s=0.01) is False
     release.set()
     assert side.close(timeout_s=30)

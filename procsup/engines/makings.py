@@ -1,0 +1,64 @@
+"""The folders and small files that are made for an attempt before it starts."""
+
+import os
+import re
+import stat
+from typing import Mapping, Tuple
+
+from procsup.core.spec import UnitSpec
+from procsup.errors import RecordError
+
+_WILDCARD = re.compile(r"[*?\[]")
+
+
+def make_folders(unit: UnitSpec) -> None:
+    """Make the folders that hold the declared files (of a glob: what precedes its wildcards)."""
+    paths = [output.path for output in unit.outputs]
+    paths.extend(path for path in (unit.stdout, unit.stderr) if path is not None)
+    for path in paths:
+        folder = os.path.dirname(path.rstrip("/" + os.sep))
+        while _WILDCARD.search(folder) and not os.path.isdir(folder):
+            folder = os.path.dirname(folder)
+        if not os.path.isdir(folder):
+            os.makedirs(folder, exist_ok=True)
+
+
+def write_lists(lists: Mapping[str, Tuple[str, ...]]) -> None:
+    """Write the lists that are too long for a command line."""
+    for path, lines in lists.items():
+        make_private_folder(os.path.dirname(path))
+        write_private(path, b"".join(os.fsencode(line) + b"\n" for line in lines))
+
+
+def make_private_folder(path: str) -> None:
+    """Make a folder of ours for its owner only, and the one above it, if they are missing.
+
+    RecordError if something else stands there.
+    """
+    # `makedirs` gives its mode to the last folder alone; the one above is made by itself.
+    for folder in (os.path.dirname(path), path):
+        refuse_planted(folder)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+
+
+def refuse_planted(folder: str) -> None:
+    """Raise RecordError if something else than a folder stands in a folder's place."""
+    try:
+        mode = os.lstat(folder).st_mode
+    except FileNotFoundError:
+        return  # it will be made
+    if not stat.S_ISDIR(mode):
+        kind = "a symbolic link" if stat.S_ISLNK(mode) else "no folder"
+        raise RecordError(f"{folder} is {kind}: refused, remove it")
+
+
+def write_private(path: str, data: bytes) -> None:
+    """Write a file of ours whole: an attempt before may still be reading the old one."""
+    temporary = path + ".new"
+    with open(temporary, "wb", opener=_open_private) as file:
+        file.write(data)
+    os.replace(temporary, path)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
