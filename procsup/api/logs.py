@@ -81,8 +81,10 @@ def _no_such(word: str, stages: Dict[str, str]) -> str:
 
 
 def _has_failed(unit: UnitHistory) -> bool:
+    if unit.verdict is None or unit.verdict in _NO_FAILURE:
+        return False
     last = unit.last
-    return last is not None and last.attempt > 0 and last.verdict not in _NO_FAILURE
+    return last is not None and last.attempt > 0
 
 
 def _logs_of_unit(

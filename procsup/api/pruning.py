@@ -104,10 +104,9 @@ def _logs_of_successes(rundir: RunDir) -> Iterator[str]:
     for stage, units in history.plan.items():
         for name in units:
             unit = history.units.get(name)
-            last = unit.last if unit is not None else None
-            if unit is None or last is None or unit.open_launch is not None:
+            if unit is None or unit.open_launch is not None:
                 continue
-            if not last.final or last.verdict is not Verdict.SUCCEEDED:
+            if not unit.is_final or unit.verdict is not Verdict.SUCCEEDED:
                 continue
             for number in range(1, unit.last_number + 1):
                 paths = rundir.log_paths(AttemptId(name, number), stage)

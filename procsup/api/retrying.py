@@ -140,8 +140,8 @@ def failed_so_far(history: History) -> List[str]:
             continue
         for name in units:
             unit = history.units.get(name)
-            if unit is None or unit.last is None or unit.generation != history.generation:
+            if unit is None or unit.verdict is None or unit.generation != history.generation:
                 continue
-            if unit.open_launch is None and unit.last.final and unit.last.verdict not in _FINE:
+            if unit.open_launch is None and unit.is_final and unit.verdict not in _FINE:
                 found.append(name)
     return found

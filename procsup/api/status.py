@@ -1,7 +1,7 @@
 """How a run stands, by its journal, its locks and its manifest: live, dead or final."""
 
 import time
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from procsup.api.sittings import how_it_ended
 from procsup.api.waiting import ended_at
@@ -155,12 +155,12 @@ def _running(history: History) -> Iterator[RunningUnit]:
 def _failures(history: History, stages: Iterable[str]) -> Iterator[End]:
     for stage in stages:
         for unit_id in history.plan.get(stage, ()):
-            ends = _ends_of(history, unit_id)
-            if ends and ends[-1].final and ends[-1].verdict not in _NO_FAILURE:
-                yield ends[-1]
+            unit = history.units.get(unit_id)
+            if unit is not None and unit.is_final and unit.verdict not in _NO_FAILURE:
+                yield from _ends_of(history, unit_id)[-1:]
 
 
-def _ends_of(history: History, unit_id: str) -> List[End]:
+def _ends_of(history: History, unit_id: str) -> Sequence[End]:
     """Return the ends that count in the present run: its own, or those that it keeps."""
     unit: Optional[UnitHistory] = history.units.get(unit_id)
     if unit is None or unit.open_launch is not None:

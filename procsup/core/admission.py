@@ -13,7 +13,7 @@ from procsup.core.replay import History, UnitHistory
 from procsup.core.slots import why_never
 from procsup.core.spec import StageSpec, UnitSpec
 from procsup.core.stages import Stage, fires
-from procsup.core.states import ASIDE, Blocked, Done, Prior, Unit, Waiting
+from procsup.core.states import ASIDE, DONE, Blocked, Done, Unit, Waiting
 
 if TYPE_CHECKING:
     from procsup.core.planner import Planner
@@ -117,9 +117,9 @@ class Admission:
         history = self._history.units.get(unit.spec.id)
         if history is not None:
             unit.last_number = history.last_number
-            unit.prior = _prior(history)
+            unit.past = history
             if history.generation == self._history.generation:
-                unit.ends = list(history.ends)
+                unit.packed = history.packed
                 unit.tried = history.tried
         followed = [self._planner.unit(name) for name in unit.spec.follows]
         open_ones = [one for one in followed if not isinstance(one.state, Done)]
@@ -168,22 +168,27 @@ class Admission:
 
     def _keep(self, stage: Stage, unit: Unit) -> None:
         history = self._history.units[unit.spec.id]
-        unit.ends = list(history.ends)
-        unit.kept = unit.ends[-1].verdict is Verdict.SUCCEEDED
-        unit.state = Done(unit.ends[-1].verdict)
+        verdict = history.verdict
+        if verdict is None:
+            raise AssertionError(f"{unit.spec.id} is kept, and has no verdict")
+        unit.packed = history.packed
+        unit.kept = verdict is Verdict.SUCCEEDED
+        unit.state = DONE[verdict]
         unit.made_seq = history.made_seq
         stage.newest_made = max(stage.newest_made, unit.made_seq)
-        stage.decide(unit, unit.ends[-1].verdict)
+        stage.decide(unit, verdict)
         self._kept.setdefault((stage.name, unit.stale), []).append(unit.spec.id)
         self._release(unit)
 
     def _hold(self, stage: Stage, unit: Unit, newest: int, standing: Standing) -> None:
         """Not selected: it keeps its verdict if that still stands, and stays aside otherwise."""
         history = self._history.units.get(unit.spec.id)
-        last = history.last if history is not None else None
         unit.state = ASIDE
-        if history is None or last is None or not last.final or history.open_launch is not None:
+        if history is None or not history.is_final or history.open_launch is not None:
             return
+        last = history.last
+        if last is None:
+            raise AssertionError(f"{unit.spec.id} has a final verdict, and no end")
         changed = standing.reason in CHANGES or last.fingerprint != unit.spec.fingerprint
         if changed and stage.spec.keep != "always":
             return  # nobody can vouch for it any more
@@ -196,10 +201,8 @@ class Admission:
         """This end decides the unit."""
         end = _compared(end, unit)
         seq = self._planner.write(end)
-        if unit.ends and unit.ends[-1].attempt == end.attempt:
-            unit.ends.pop()
-        unit.ends.append(end)
-        unit.state = Done(end.verdict)
+        unit.add_end(end)
+        unit.state = DONE[end.verdict]
         unit.tried = 0
         unit.made_seq = end.same_as or seq
         stage.newest_made = max(stage.newest_made, unit.made_seq)
@@ -231,7 +234,7 @@ class Admission:
 
     def skip(self, stage: Stage, unit: Unit, cause: str) -> None:
         """It will not be started (again): its last counted attempt decides, else `skipped`."""
-        last = unit.ends[-1] if unit.ends else None
+        last = unit.ends[-1] if unit.packed else None
         if last is not None and _may_decide(last):
             end = msgspec.structs.replace(last, final=True)
         else:
@@ -283,29 +286,25 @@ class Admission:
                 self.skip(stage, unit, cause)
 
 
-def _prior(history: UnitHistory) -> Optional[Prior]:
-    last = history.last
-    if last is None or not last.final or history.open_launch is not None:
-        return None
-    return Prior(history.made_seq, last.verdict, last.outputs)
-
-
 def _compared(end: End, unit: Unit) -> End:
     """Note an end whose outputs are, untouched, those of the unit's success before.
 
     Skipped again, a unit changes nothing either.
     """
-    prior = unit.prior
-    if prior is None or end.verdict is not prior.verdict:
+    past = unit.past
+    if past is None or not past.is_final or past.open_launch is not None:
+        return end
+    if end.verdict is not past.verdict:
         return end
     if end.verdict is Verdict.SKIPPED:
-        return msgspec.structs.replace(end, same_as=prior.seq)
-    if end.verdict is not Verdict.SUCCEEDED or not end.outputs:
+        return msgspec.structs.replace(end, same_as=past.made_seq)
+    prior = past.last
+    if end.verdict is not Verdict.SUCCEEDED or not end.outputs or prior is None:
         return end
     untouched = [(r.path, r.size, r.mtime_ns) for r in end.outputs] == [
         (r.path, r.size, r.mtime_ns) for r in prior.outputs
     ]
-    return msgspec.structs.replace(end, same_as=prior.seq) if untouched else end
+    return msgspec.structs.replace(end, same_as=past.made_seq) if untouched else end
 
 
 def only_lists(before: Iterable[UnitSpec], stage: StageSpec) -> bool:

@@ -125,7 +125,7 @@ class Attempts:
     ) -> None:
         end = msgspec.structs.replace(end, final=False, counts=counts)
         seq = self._planner.write(end)
-        unit.ends.append(end)
+        unit.add_end(end)
         if counts:
             self._planner.await_sync(seq, stage, end)
         if stage.halted and end.stopped_for is not StopReason.USER:

@@ -48,9 +48,9 @@ def standing(
     module file now; `upstream_seq` the number of the latest end among the units it hangs on.
     """
     reason = _not_succeeded(history)
-    if reason or history is None or history.last is None:
+    last = history.last if history is not None and not reason else None
+    if history is None or last is None:
         return Standing(False, reason)
-    last = history.last
     reason = (
         "fresh"
         if fresh
@@ -98,24 +98,23 @@ def standing_again(
             fresh=fresh,
             program=program,
         )
-    last = history.last if history is not None else None
-    if history is None or last is None or not last.final or history.open_launch is not None:
+    if history is None or not history.is_final or history.open_launch is not None:
         return Standing(False, "not asked for", aside=True)
     return Standing(True, reason)
 
 
 def _not_succeeded(history: Optional[UnitHistory]) -> str:
-    if history is None or (history.last is None and history.open_attempt is None):
+    if history is None or (history.verdict is None and history.open_attempt is None):
         return "new"
-    last = history.last
-    if last is None or history.open_attempt is not None:
+    if history.verdict is None or history.open_attempt is not None:
         return "interrupted before"
-    if last.verdict is Verdict.SUCCEEDED:
+    if history.verdict is Verdict.SUCCEEDED:
         return ""
-    if last.verdict is Verdict.SKIPPED:
+    if history.verdict is Verdict.SKIPPED:
         return "skipped before"
-    if last.verdict in (Verdict.CANCELLED, Verdict.LOST):
-        return "interrupted before" if last.attempt > 0 else "not run yet"
+    if history.verdict in (Verdict.CANCELLED, Verdict.LOST):
+        last = history.last
+        return "interrupted before" if last is not None and last.attempt > 0 else "not run yet"
     return "failed before"
 
 

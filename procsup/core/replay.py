@@ -2,6 +2,7 @@
 
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
+from procsup.core.ends import NO_ENDS, Packed, add, unpack
 from procsup.core.outcome import Verdict
 from procsup.core.records import (
     Begin,
@@ -21,38 +22,49 @@ from procsup.core.records import (
 class UnitHistory:
     """What the journal knows of one unit.
 
-    `ends` are those of the latest run that touched it, one per attempt; `tried` counts the ones
-    since its last final verdict that count against `retries`; `ended_seq` is the number of its
-    last final end, `made_seq` of the record since which its outputs are what they are (an end
-    that left them untouched is newer); `generation` numbers the run (1 for the first of the
-    directory).
+    `ends` are those of the latest run that touched it, one per attempt; `verdict` and `is_final`
+    are of the last one (None and false without any). `tried` counts the ones since its last final
+    verdict that count against `retries`; `ended_seq` is the number of its last final end,
+    `made_seq` of the record since which its outputs are what they are (an end that left them
+    untouched is newer); `generation` numbers the run (1 for the first of the directory).
     """
 
     __slots__ = (
         "ended_seq",
-        "ends",
         "generation",
+        "is_final",
         "last_number",
         "made_seq",
         "open_launch",
         "open_pid",
+        "packed",
         "tried",
+        "unit",
+        "verdict",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "") -> None:
+        self.unit = unit
         self.last_number = 0
         self.tried = 0
         self.generation = 0
         self.ended_seq = 0
         self.made_seq = 0
-        self.ends: List[End] = []
+        self.packed: Packed = NO_ENDS
+        self.verdict: Optional[Verdict] = None
+        self.is_final = False
         self.open_launch: Optional[Launch] = None
         self.open_pid: Optional[int] = None
 
     @property
     def last(self) -> Optional[End]:
         """The latest end, if the unit ever ended."""
-        return self.ends[-1] if self.ends else None
+        return self.ends[-1] if self.packed else None
+
+    @property
+    def ends(self) -> Tuple[End, ...]:
+        """Its ends, unpacked: to be asked for once, not in a loop."""
+        return unpack(self.packed, self.unit)
 
     @property
     def open_attempt(self) -> Optional[int]:
@@ -63,15 +75,15 @@ class UnitHistory:
         """A record of this run concerns the unit: ends of an earlier run are history."""
         if self.generation != generation:
             self.generation = generation
-            self.ends = []
+            self.packed = NO_ENDS
+            self.verdict, self.is_final = None, False
             self.tried = 0
 
     def add_end(self, end: End, seq: int) -> None:
         """Take an end; one for an attempt that already has one replaces it."""
         self.open_launch = self.open_pid = None
-        if self.ends and self.ends[-1].attempt == end.attempt:
-            self.ends.pop()
-        self.ends.append(end)
+        self.packed = add(self.packed, end)
+        self.verdict, self.is_final = end.verdict, end.final
         if end.final:
             self.tried = 0
             self.ended_seq = seq
@@ -114,7 +126,7 @@ class History:
         """Return the unit's history, an empty one if it has none."""
         history = self.units.get(unit_id)
         if history is None:
-            history = self.units[unit_id] = UnitHistory()
+            history = self.units[unit_id] = UnitHistory(unit_id)
         return history
 
     def add(self, seq: int, record: Record) -> None:
@@ -196,16 +208,14 @@ class History:
                 continue
             if unit.generation != self.generation and unit_id not in self.kept:
                 continue
-            last = unit.last
-            if last is not None and last.final:
-                counts[last.verdict] = counts.get(last.verdict, 0) + 1
+            if unit.verdict is not None and unit.is_final:
+                counts[unit.verdict] = counts.get(unit.verdict, 0) + 1
         return counts
 
     def succeeded(self, unit_id: str) -> bool:
         """Tell whether a unit's latest end is a success."""
         unit = self.units.get(unit_id)
-        last = None if unit is None else unit.last
-        return last is not None and last.verdict is Verdict.SUCCEEDED
+        return unit is not None and unit.verdict is Verdict.SUCCEEDED
 
     def count_succeeded(self) -> int:
         """Count the planned units that have succeeded, those kept included."""

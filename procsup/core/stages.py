@@ -8,7 +8,7 @@ from procsup.core.manifest import StageCounts, count
 from procsup.core.outcome import Reading, Verdict
 from procsup.core.slots import Needs
 from procsup.core.spec import OnFailure, StageSpec, upstream, whole_upstream
-from procsup.core.states import Unit
+from procsup.core.states import Done, Unit
 from procsup.core.tally import StageTally
 
 
@@ -83,7 +83,9 @@ class Stage:
 
     def reopen(self, unit: Unit) -> None:
         """Take a unit's verdict back; its tries begin anew."""
-        verdict = unit.ends[-1].verdict
+        if not isinstance(unit.state, Done):
+            raise AssertionError(f"{unit.spec.id} is opened again while it is {unit.state}")
+        verdict = unit.state.verdict
         self.undecided += 1
         self.tally.verdicts[verdict] -= 1
         unit.kept = unit.stale = False
@@ -113,16 +115,13 @@ class Stage:
     def results(self) -> Iterator[UnitResult]:
         """The units with their ends, in order: the lines of its manifest."""
         for unit in self.units:
-            if unit.ends:
-                yield UnitResult(unit.spec, tuple(unit.ends), unit.kept, unit.stale)
+            if unit.packed:
+                yield UnitResult(unit.spec, unit.ends, unit.kept, unit.stale)
 
     def outputs(self) -> List[Tuple[str, Tuple[Reading, ...]]]:
         """The outputs of its succeeded units, in order."""
-        return [
-            (unit.spec.id, unit.ends[-1].outputs)
-            for unit in self.units
-            if unit.ends and unit.ends[-1].verdict is Verdict.SUCCEEDED
-        ]
+        lasts = (unit.ends[-1] for unit in self.units if unit.packed)
+        return [(last.unit, last.outputs) for last in lasts if last.verdict is Verdict.SUCCEEDED]
 
 
 def by_depth(stages: List[Stage]) -> List[Stage]:

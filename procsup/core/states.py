@@ -9,13 +9,15 @@
        └──────────────┴──────────────────────┴──────────┘
 """
 
-from typing import List, NamedTuple, Optional, Tuple, Union
+from typing import List, Optional, Tuple, Union
 
 from msgspec import Struct
 
+from procsup.core.ends import NO_ENDS, Packed, add, unpack
 from procsup.core.events import Ended, Standing
-from procsup.core.outcome import AttemptId, Reading, StopReason, Verdict
+from procsup.core.outcome import AttemptId, StopReason, Verdict
 from procsup.core.records import End
+from procsup.core.replay import UnitHistory
 from procsup.core.slots import Placement
 from procsup.core.spec import UnitSpec
 
@@ -80,26 +82,22 @@ State = Union[Blocked, Waiting, Running, Stopping, Inspecting, Done, Aside]
 BLOCKED = Blocked()
 READY = Waiting()
 ASIDE = Aside()
-
-
-class Prior(NamedTuple):
-    """The unit's verdict before this sitting: since which record, with which outputs."""
-
-    seq: int
-    verdict: Verdict
-    outputs: Tuple[Reading, ...]
+DONE = {verdict: Done(verdict) for verdict in Verdict}  # one for all units
 
 
 class Unit:
-    """A unit on its way: its spec, its state, its ends in this run."""
+    """A unit on its way: its spec, its state, its ends in this run.
+
+    `past` is what the journal told of it when its stage was opened, None if it is new.
+    """
 
     __slots__ = (
         "dependents",
-        "ends",
         "kept",
         "last_number",
         "made_seq",
-        "prior",
+        "packed",
+        "past",
         "shortages",
         "spec",
         "stale",
@@ -110,15 +108,24 @@ class Unit:
     def __init__(self, spec: UnitSpec) -> None:
         self.spec = spec
         self.state: State = BLOCKED
-        self.ends: List[End] = []
+        self.packed: Packed = NO_ENDS
         self.last_number = 0
         self.tried = 0  # attempts that count against retries
         self.shortages = 0  # starts refused in a row by a shortage that may pass
         self.kept = False
         self.stale = False
-        self.prior: Optional[Prior] = None
+        self.past: Optional[UnitHistory] = None
         self.made_seq = 0  # number of the record since which its outputs are what they are
         self.dependents: Optional[List[Unit]] = None  # blocked units that follow it
+
+    @property
+    def ends(self) -> Tuple[End, ...]:
+        """Its ends, unpacked: to be asked for once, not in a loop."""
+        return unpack(self.packed, self.spec.id)
+
+    def add_end(self, end: End) -> None:
+        """Take an end; one for an attempt that already has one replaces it."""
+        self.packed = add(self.packed, end)
 
     @property
     def failed(self) -> bool:

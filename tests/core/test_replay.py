@@ -63,7 +63,7 @@ def test_a_later_run_forgets_the_ends_of_an_earlier_one_only_where_it_ran():
 
     seen.add(5, launch(2))
 
-    assert seen.units["a"].ends == []
+    assert seen.units["a"].ends == ()
 
 
 def test_a_resume_keeps_run_and_generation():

@@ -1,0 +1,118 @@
+"""A unit's ends, kept small: 100,000 of them lie in memory until their manifest is written.
+
+An `End` is some thirty objects, and mostly the same ones for all units. Packed it is one, of a
+third of the size, and nothing for the garbage collector to visit.
+"""
+
+from threading import Lock
+from typing import Any, Dict, List, Sequence, Tuple, Union, get_type_hints
+
+import msgspec
+from msgspec.structs import astuple
+
+from procsup.core.outcome import Affinity, Exited, Reading, Signaled, Usage
+from procsup.core.records import End
+
+# Text that is not UTF-8 cannot be packed: such ends stay what they are.
+Packed = Union[bytes, Tuple[End, ...]]
+
+NO_ENDS: Packed = b""
+
+_FIELDS = End.__struct_fields__
+_UNIT, _EXIT, _USAGE = map(_FIELDS.index, ("unit", "exit", "usage"))
+_READINGS = tuple(map(_FIELDS.index, ("outputs", "inputs")))
+_SHARED = tuple(map(_FIELDS.index, ("host", "program")))
+
+
+class _Pool:
+    """Values that very many ends have in common; each is kept once, and known by its number."""
+
+    def __init__(self) -> None:
+        self.values: List[Any] = []
+        self._numbers: Dict[Any, int] = {}
+        self._lock = Lock()  # a program may read several runs at once
+
+    def number(self, value: Any) -> int:
+        number = self._numbers.get(value)
+        if number is None:
+            with self._lock:
+                number = self._numbers.setdefault(value, len(self.values))
+                if number == len(self.values):
+                    self.values.append(value)
+        return number
+
+
+def _types() -> Tuple[Any, ...]:
+    """Return what each place of a packed end holds."""
+    hints = get_type_hints(End)
+    types = [hints[name] for name in _FIELDS]
+    types[_UNIT] = None
+    types[_EXIT] = Union[int, types[_EXIT]]
+    types[_USAGE] = Tuple[(*_types_of(Usage)[:-1], Tuple[_types_of(Affinity)])]
+    for place in _READINGS:
+        types[place] = List[Tuple[_types_of(Reading)]]  # type: ignore[misc]
+    for place in _SHARED:
+        types[place] = int
+    return tuple(types)
+
+
+def _types_of(struct: Any) -> Tuple[Any, ...]:
+    hints = get_type_hints(struct)
+    return tuple(hints[name] for name in struct.__struct_fields__)
+
+
+_pool = _Pool()
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(List[Tuple[_types()]]).decode  # type: ignore[misc]
+
+
+def pack(ends: Sequence[End]) -> Packed:
+    """Return the ends of one unit in little space."""
+    try:
+        return _encode([_flat(end) for end in ends])
+    except UnicodeEncodeError:
+        return tuple(ends)
+
+
+def unpack(packed: Packed, unit: str) -> Tuple[End, ...]:
+    """Return the ends of a unit as they were."""
+    if not packed or not isinstance(packed, bytes):
+        return tuple(packed)  # type: ignore[arg-type]
+    return tuple([_whole(values, unit) for values in _decode(packed)])
+
+
+def add(packed: Packed, end: End) -> Packed:
+    """Return the ends with one more; one for an attempt that already has one replaces it."""
+    if not packed:
+        return pack((end,))
+    ends = unpack(packed, end.unit)
+    if ends[-1].attempt == end.attempt:
+        ends = ends[:-1]
+    return pack((*ends, end))
+
+
+def _flat(end: End) -> List[Any]:
+    values = list(astuple(end))
+    values[_UNIT] = None  # whoever keeps it knows whose it is
+    if isinstance(end.exit, (Exited, Signaled)):
+        values[_EXIT] = _pool.number(end.exit)
+    values[_USAGE] = (*astuple(end.usage)[:-1], astuple(end.usage.affinity))
+    for place in _READINGS:
+        values[place] = [astuple(reading) for reading in values[place]]
+    for place in _SHARED:
+        values[place] = _pool.number(values[place])
+    return values
+
+
+def _whole(packed: Tuple[Any, ...], unit: str) -> End:
+    values = list(packed)
+    values[_UNIT] = unit
+    if isinstance(values[_EXIT], int):
+        values[_EXIT] = _pool.values[values[_EXIT]]
+    *usage, affinity = values[_USAGE]
+    values[_USAGE] = Usage(*(*usage, Affinity(*affinity)))
+    for place in _READINGS:
+        values[place] = tuple([Reading(*reading) for reading in values[place]])
+    for place in _SHARED:
+        values[place] = _pool.values[values[place]]
+    return End(*values)
