@@ -57,10 +57,15 @@ def supervise(planner: Planner, world: World, facts: Sequence[Fact]) -> None:
 
 def carry_out(orders: Sequence[Order], planner: Planner, world: World) -> None:
     """Write all records down, then perform the other orders in turn."""
-    records = [order.record for order in orders if type(order) is Write]
+    records, deeds = [], []
+    for order in orders:
+        if type(order) is Write:
+            records.append(order.record)
+        else:
+            deeds.append(order)
     if records:
         world.journal.append(records)
-    for order in orders:
+    for order in deeds:
         _PERFORM[type(order)](order, planner, world)
 
 
@@ -109,12 +114,7 @@ def _settled(order: Settled, _planner: Planner, world: World) -> None:
     world.watcher.settled(order)
 
 
-def _written(_order: Write, _planner: Planner, _world: World) -> None:
-    """It was appended before anything else was done."""
-
-
 _PERFORM: Dict[type, Callable[[Any, Planner, World], None]] = {
-    Write: _written,
     Start: _start,
     Stop: _stop,
     Kill: _kill,

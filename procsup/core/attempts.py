@@ -221,7 +221,9 @@ class Attempts:
     def fill_slots(self) -> None:
         """Start what fits, later stages first: they finish what was begun."""
         for stage in self._planner.later_first:
-            while stage.ready and stage.has_room() and self._try_start(stage, stage.ready[0]):
+            while stage.ready and not self._slots.are_taken and stage.has_room():
+                if not self._try_start(stage, stage.ready[0]):
+                    break
                 stage.ready.popleft()
 
     def _try_start(self, stage: Stage, unit: Unit) -> bool:

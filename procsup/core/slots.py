@@ -44,6 +44,11 @@ class Slots:
         self._jobs = capacity.jobs
         self._free_ids: Set[int] = set(capacity.cpu_ids)
 
+    @property
+    def are_taken(self) -> bool:
+        """Nothing can be placed before something comes back."""
+        return self._jobs == 0 or self._cpus <= 0.0
+
     def place(self, needs: Needs) -> Optional[Placement]:
         """Take a share and return it, or None if it does not fit now."""
         if self._jobs == 0 or needs.cpus > self._cpus + _ROUNDING:

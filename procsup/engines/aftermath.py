@@ -44,7 +44,8 @@ class Aftermath:
         """Return a path relative to the run directory if it is in there; always with slashes."""
         if not path.startswith(self._prefix):
             return path
-        return path[len(self._prefix) :].replace(os.sep, "/")
+        shown = path[len(self._prefix) :]
+        return shown if os.sep == "/" else shown.replace(os.sep, "/")
 
     def clear(self, folder: str) -> None:
         """Remove a folder, soon."""

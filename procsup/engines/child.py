@@ -81,15 +81,19 @@ class Stream:
 class Preparation:
     """What was made for an attempt, and what is being made (`step`), so that it can be undone."""
 
-    __slots__ = ("fds", "name", "scratch_path", "stdout_path", "step", "streams")
+    __slots__ = ("fds", "scratch_path", "stdout_path", "step", "streams")
 
     def __init__(self, stdout_path: str) -> None:
         self.stdout_path = stdout_path
-        self.name = os.path.splitext(os.path.basename(stdout_path))[0]  # "<safe name>.<attempt>"
         self.fds: List[int] = []  # ours, to be closed after the start in any case
         self.streams: List[Stream] = []  # stdout, and stderr if that is another
         self.scratch_path: Optional[str] = None
         self.step = ""
+
+    @property
+    def name(self) -> str:
+        """``<safe name>.<attempt>``, for files of the attempt."""
+        return os.path.splitext(os.path.basename(self.stdout_path))[0]
 
     def open_stream(self, stream: Stream) -> int:
         """Open a stream and remember it."""
@@ -177,8 +181,9 @@ class Starter:
         unit = order.unit
         env = self._environment(order, stage)
         argv = unit.argv
-        made.step = "output folder"
-        make_folders(unit)
+        if unit.outputs or unit.stdout or unit.stderr:
+            made.step = "output folder"
+            make_folders(unit)
         if stage.scratch:
             argv = self._make_scratch(order, made, env)
         if unit.lists:

@@ -228,11 +228,16 @@ def _decode(status: int) -> Union[Exited, Signaled]:
     return Exited(os.WEXITSTATUS(status))
 
 
+_own_peak = 0  # as of the last look; it only grows
+
+
 def _known_peak(maxrss: int) -> Optional[int]:
     """Return a child's high-water mark in bytes, unless ours hides it (it starts from ours)."""
-    import resource
+    global _own_peak
+    if maxrss > _own_peak:
+        import resource
 
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    if maxrss <= own:
+        _own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if maxrss <= _own_peak:
         return None
     return maxrss if sys.platform == "darwin" else maxrss * 1024

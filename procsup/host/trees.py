@@ -57,6 +57,7 @@ class Trees:
         self._homeless: Set[int] = set()  # adopted, of an attempt that is over: to be killed
         self._known: Set[bytes] = set()  # our children in the form of the list
         self._foreign: Set[bytes] = set()
+        self._with_orphans: Set[Key] = set()  # attempts that have adopted processes
         self._list_fd = _open_list_of_children()
         self.adopts = self._list_fd is not None and become_subreaper()
 
@@ -71,11 +72,13 @@ class Trees:
         family = self._families.pop(key)
         self._by_main.pop(family.child.pid, None)
         self._homeless.update(family.orphans)
+        self._with_orphans.discard(key)
         if family.child.pinned:
             self._homeless.add(family.child.pid)
         else:
             self._known.discard(b"%d" % family.child.pid)
-        self._settle_strays(key)
+        if self._strays:
+            self._settle_strays(key)
 
     def _settle_strays(self, ended: Key) -> None:
         for pid, owners in list(self._strays.items()):
@@ -93,11 +96,9 @@ class Trees:
         again = True
         while again:
             tokens = self._read_list()
-            fresh = tokens - self._known
             if self._foreign:
                 self._foreign &= tokens  # their pids may be reused
-                fresh -= self._foreign
-            for token in fresh:
+            for token in tokens - self._known - self._foreign:
                 self._take(token)
             # The dead one's children became ours, perhaps after the list was read.
             again = self._reap_orphans()
@@ -105,14 +106,12 @@ class Trees:
             self._kill_homeless()
 
     def _read_list(self) -> Set[bytes]:
-        assert self._list_fd is not None
-        os.lseek(self._list_fd, 0, os.SEEK_SET)
-        data = os.read(self._list_fd, 1 << 16)
+        fd = self._list_fd
+        assert fd is not None
+        data = os.pread(fd, 1 << 16, 0)
         if len(data) > 4000:  # it comes in pages
-            parts = [data]
-            while parts[-1]:
-                parts.append(os.read(self._list_fd, 1 << 16))
-            data = b"".join(parts)
+            os.lseek(fd, 0, os.SEEK_SET)
+            data = b"".join(iter(lambda: os.read(fd, 1 << 16), b""))
         return set(data.split())
 
     def _take(self, token: bytes) -> None:
@@ -128,7 +127,7 @@ class Trees:
         self._known.add(token)
         owner = self._by_main.get(session)
         if owner is not None:
-            self._families[owner].orphans.add(pid)
+            self._adopt(owner, pid)
         else:
             self._strays[pid] = owners
             self._attribute(pid)
@@ -147,9 +146,13 @@ class Trees:
             return
         del self._strays[pid]
         if owner in self._families:
-            self._families[owner].orphans.add(pid)
+            self._adopt(owner, pid)
         else:
             self._homeless.add(pid)
+
+    def _adopt(self, owner: Key, pid: int) -> None:
+        self._families[owner].orphans.add(pid)
+        self._with_orphans.add(owner)
 
     def _named_owner(self, pid: int) -> Optional[Key]:
         data = procfs.raw_environment(pid)
@@ -173,11 +176,18 @@ class Trees:
                 any_dead = True
             else:
                 self._attribute(pid)
-        for orphans in (self._homeless, *(f.orphans for f in self._families.values() if f.orphans)):
-            dead = [pid for pid in orphans if self._reap(pid)]
-            orphans.difference_update(dead)
-            any_dead = any_dead or bool(dead)
+        any_dead = self._reap_of(self._homeless) or any_dead
+        for key in list(self._with_orphans):
+            orphans = self._families[key].orphans
+            any_dead = self._reap_of(orphans) or any_dead
+            if not orphans:
+                self._with_orphans.discard(key)
         return any_dead
+
+    def _reap_of(self, orphans: Set[int]) -> bool:
+        dead = [pid for pid in orphans if self._reap(pid)]
+        orphans.difference_update(dead)
+        return bool(dead)
 
     def _reap(self, pid: int) -> bool:
         try:

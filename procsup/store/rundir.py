@@ -13,7 +13,7 @@ import re
 import stat
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, Optional, Tuple
 
 from procsup.core.outcome import AttemptId
 from procsup.errors import RecordError
@@ -67,7 +67,7 @@ class RunDir:
         self.stages = self.path / "stages"
         self.locks = self.path / "locks"
         self.supervisor_log = self.path / "supervisor.log"
-        self._logs = os.path.join(str(self.path), "logs")
+        self._log_folders: Dict[str, str] = {}  # by stage
 
     def __repr__(self) -> str:
         return f"RunDir({str(self.path)!r})"
@@ -87,7 +87,10 @@ class RunDir:
 
     def log_paths(self, attempt: AttemptId, stage: str) -> Tuple[str, str]:
         """Return the absolute paths of an attempt's stdout and stderr files."""
-        base = os.path.join(self._logs, stage_name(stage), _attempt_name(attempt, stage))
+        folder = self._log_folders.get(stage)
+        if folder is None:
+            folder = self._log_folders[stage] = os.path.join(str(self.logs), stage_name(stage), "")
+        base = folder + _attempt_name(attempt, stage)
         return f"{base}.out", f"{base}.err"
 
     def scratch(self, attempt: AttemptId, stage: str) -> Path:
