@@ -44,6 +44,7 @@ class Expander:
         self._again = again
         self._early: Mapping[str, Sequence[UnitSpec]] = {}
         self._units: Dict[str, Sequence[UnitSpec]] = {}  # of the stages expanded so far
+        self._standings: Dict[Standing, Standing] = {}  # few are different
 
     def early(
         self, units: Mapping[str, Sequence[UnitSpec]], *, touch: bool = True
@@ -125,7 +126,8 @@ class Expander:
 
     def _weigh(self, stage: StageSpec, units: Sequence[UnitSpec]) -> Expanded:
         program = preflight.programs(stage, units)
-        standings = tuple(self._standing(stage, unit, program) for unit in units)
+        seen = (self._standing(stage, unit, program) for unit in units)
+        standings = tuple([self._standings.setdefault(one, one) for one in seen])
         return Expanded(stage.name, tuple(units), standings, program=program)
 
     def _standing(self, stage: StageSpec, unit: UnitSpec, program: Optional[str]) -> Standing:

@@ -63,7 +63,7 @@ class Synced(Struct, frozen=True, tag=True, gc=False):
     seq: int
 
 
-class Standing(Struct, frozen=True):
+class Standing(Struct, frozen=True, gc=False):
     """Where a unit stands when its stage is expanded.
 
     `kept`: its last success is still good (its files are intact); `reason` says why it must run

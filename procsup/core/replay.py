@@ -2,6 +2,8 @@
 
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
+from msgspec import Struct
+
 from procsup.core.ends import NO_ENDS, Packed, add, unpack
 from procsup.core.outcome import Verdict
 from procsup.core.records import (
@@ -19,7 +21,7 @@ from procsup.core.records import (
 )
 
 
-class UnitHistory:
+class UnitHistory(Struct, eq=False, gc=False):
     """What the journal knows of one unit.
 
     `ends` are those of the latest run that touched it, one per attempt; `verdict` and `is_final`
@@ -29,32 +31,17 @@ class UnitHistory:
     untouched is newer); `generation` numbers the run (1 for the first of the directory).
     """
 
-    __slots__ = (
-        "ended_seq",
-        "generation",
-        "is_final",
-        "last_number",
-        "made_seq",
-        "open_launch",
-        "open_pid",
-        "packed",
-        "tried",
-        "unit",
-        "verdict",
-    )
-
-    def __init__(self, unit: str = "") -> None:
-        self.unit = unit
-        self.last_number = 0
-        self.tried = 0
-        self.generation = 0
-        self.ended_seq = 0
-        self.made_seq = 0
-        self.packed: Packed = NO_ENDS
-        self.verdict: Optional[Verdict] = None
-        self.is_final = False
-        self.open_launch: Optional[Launch] = None
-        self.open_pid: Optional[int] = None
+    unit: str = ""
+    last_number: int = 0
+    tried: int = 0
+    generation: int = 0
+    ended_seq: int = 0
+    made_seq: int = 0
+    packed: Packed = NO_ENDS
+    verdict: Optional[Verdict] = None
+    is_final: bool = False
+    open_launch: Optional[Launch] = None
+    open_pid: Optional[int] = None
 
     @property
     def last(self) -> Optional[End]:

@@ -93,7 +93,7 @@ class StageSpec(Struct, frozen=True):
     stamp: Optional[str] = None  # absolute
 
 
-class UnitSpec(Struct, frozen=True):
+class UnitSpec(Struct, frozen=True, gc=False):
     """One piece of work. All paths are absolute; `shown` forms are made for people elsewhere.
 
     `depends` and `inputs` must exist before the start; `fingerprint` covers argv, parameters,

@@ -85,38 +85,23 @@ ASIDE = Aside()
 DONE = {verdict: Done(verdict) for verdict in Verdict}  # one for all units
 
 
-class Unit:
+class Unit(Struct, eq=False, gc=False):
     """A unit on its way: its spec, its state, its ends in this run.
 
     `past` is what the journal told of it when its stage was opened, None if it is new.
     """
 
-    __slots__ = (
-        "dependents",
-        "kept",
-        "last_number",
-        "made_seq",
-        "packed",
-        "past",
-        "shortages",
-        "spec",
-        "stale",
-        "state",
-        "tried",
-    )
-
-    def __init__(self, spec: UnitSpec) -> None:
-        self.spec = spec
-        self.state: State = BLOCKED
-        self.packed: Packed = NO_ENDS
-        self.last_number = 0
-        self.tried = 0  # attempts that count against retries
-        self.shortages = 0  # starts refused in a row by a shortage that may pass
-        self.kept = False
-        self.stale = False
-        self.past: Optional[UnitHistory] = None
-        self.made_seq = 0  # number of the record since which its outputs are what they are
-        self.dependents: Optional[List[Unit]] = None  # blocked units that follow it
+    spec: UnitSpec
+    state: State = BLOCKED
+    packed: Packed = NO_ENDS
+    last_number: int = 0
+    tried: int = 0  # attempts that count against retries
+    shortages: int = 0  # starts refused in a row by a shortage that may pass
+    kept: bool = False
+    stale: bool = False
+    past: Optional[UnitHistory] = None
+    made_seq: int = 0  # number of the record since which its outputs are what they are
+    dependents: Optional[List["Unit"]] = None  # blocked units that follow it
 
     @property
     def ends(self) -> Tuple[End, ...]:

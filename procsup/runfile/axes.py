@@ -20,6 +20,7 @@ from typing import (
 )
 
 from procsup.runfile import ambiguity
+from procsup.runfile.columns import Column
 from procsup.runfile.keys import check_new_name
 from procsup.runfile.patterns import Glob, is_capture, read_glob
 from procsup.runfile.problems import (
@@ -54,14 +55,14 @@ class Axis(NamedTuple):
     at: KeyPath
     kinds: Dict[str, Kind]  # the parameters it gives
     in_id: Tuple[str, ...]  # those of them that tell units apart
-    source: Union[List[Row], Glob, ListFile, Tuple["Axis", ...]]  # several: side by side
+    source: Union[List[Row], Column, Glob, ListFile, Tuple["Axis", ...]]  # several: side by side
 
     @property
     def looks_at_files(self) -> bool:
         """Only the file system knows the rows."""
         if isinstance(self.source, tuple) and not isinstance(self.source, ListFile):
             return any(part.looks_at_files for part in self.source)
-        return not isinstance(self.source, list)
+        return not isinstance(self.source, (list, Column))
 
 
 def single(axes: Iterable[Axis]) -> Iterator[Axis]:
@@ -132,7 +133,7 @@ class AxisReader:
         lists = {
             str(part.at[-1]): part.source
             for part in parts
-            if isinstance(part.source, list) and part.source
+            if isinstance(part.source, (list, Column)) and part.source
         }
         with self._problems.below(at):
             check_lengths({name: len(rows) for name, rows in lists.items()})
@@ -300,11 +301,11 @@ def _differences(row: Row, first: Row) -> Iterable[str]:
             yield f"`{name}` is a list in one row and a single value in another"
 
 
-def _listed(at: KeyPath, name: str, values: Iterable[Scalar]) -> Axis:
-    return Axis(at, {name: TEXT}, (name,), [{name: value} for value in values])
+def _listed(at: KeyPath, name: str, values: Sequence[Scalar]) -> Axis:
+    return Axis(at, {name: TEXT}, (name,), Column(name, values))
 
 
-def _range(value: str) -> List[Scalar]:
+def _range(value: str) -> Sequence[Scalar]:
     match = _RANGE.fullmatch(value)
     if match is None:
         raise expected('a range such as "1..9" or "1..9:2" (both ends included)', value)
@@ -317,7 +318,7 @@ def _range(value: str) -> List[Scalar]:
     if len(numbers) > MAX_UNITS:
         raise Wrong(f"the range {value} has {len(numbers):,} values, more than {MAX_UNITS:,}")
     width = max(len(first), len(last)) if _is_padded(first) or _is_padded(last) else 0
-    return [f"{number:0{width}d}" for number in numbers] if width else list(numbers)
+    return [f"{number:0{width}d}" for number in numbers] if width else numbers
 
 
 def _is_padded(number: str) -> bool:

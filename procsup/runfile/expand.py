@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-from itertools import product
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from procsup.core.slots import Capacity
@@ -23,6 +22,7 @@ from procsup.runfile.tables import Row
 from procsup.runfile.template import Files, Followed, Template
 
 _T = TypeVar("_T")
+_Combined = Tuple[Group, Row]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=-]+")
@@ -39,8 +39,10 @@ def expand(
     capacity: Capacity,
     before: Before,
     problems: Problems,
-) -> List[Tuple[UnitSpec, Made]]:
-    """Return the units of a stage, each also as those that follow it see it.
+    *,
+    followed: bool,
+) -> Tuple[List[UnitSpec], List[Made]]:
+    """Return the units of a stage; if it is `followed`, each also as those that follow it see it.
 
     Problems are noted, and leave units out.
     """
@@ -50,19 +52,24 @@ def expand(
             groups = group_units(recipe.spec.for_each, before.made)
     axes_rows = _rows(recipe, around, len(groups), problems)
     if axes_rows is None:
-        return []
+        return [], []
     maker = _Maker(recipe, around, capacity, before.inputs_from)
     sieve = Sieve(recipe.excludes)
-    units = list(_made(maker, sieve.left(_merged(product(groups, product(*axes_rows)))), problems))
+    units: List[UnitSpec] = []
+    seen: List[Made] = []
+    for unit, made in _made(maker, sieve.left(_merged(groups, axes_rows)), problems):
+        units.append(unit)
+        if followed:
+            seen.append(made)
     with problems.below(recipe.place("exclude")):
         sieve.check(recipe.axes, empty_ok=recipe.empty_ok)
-    return units
+    return units, seen
 
 
 def _rows(
     recipe: Recipe, around: Surroundings, count: int, problems: Problems
-) -> Optional[List[List[Row]]]:
-    rows: List[List[Row]] = []
+) -> Optional[List[Sequence[Row]]]:
+    rows: List[Sequence[Row]] = []
     for axis in recipe.axes:
         with problems.below(axis.at):
             rows.append(rows_of(axis, around.folder, empty_ok=recipe.empty_ok))
@@ -73,18 +80,25 @@ def _rows(
     return rows if len(rows) == len(recipe.axes) else None
 
 
-def _merged(
-    combinations: Iterator[Tuple[Group, Tuple[Row, ...]]],
-) -> Iterator[Tuple[Group, Row]]:
-    for group, rows in combinations:
-        merged = dict(group.row)
-        for row in rows:
-            merged.update(row)
-        yield group, merged
+def _merged(groups: Sequence[Group], axes_rows: Sequence[Sequence[Row]]) -> Iterator[_Combined]:
+    """Yield every combination, the last axis running fastest; all rows are new ones."""
+    for group in groups:
+        for row in _joined(group.row, axes_rows):
+            yield group, row
+
+
+def _joined(row: Row, axes_rows: Sequence[Sequence[Row]]) -> Iterator[Row]:
+    if not axes_rows:
+        yield dict(row)
+        return
+    *others, last = axes_rows
+    for before in _joined(row, others):
+        for own in last:
+            yield {**before, **own}
 
 
 def _made(
-    maker: "_Maker", combinations: Iterator[Tuple[Group, Row]], problems: Problems
+    maker: "_Maker", combinations: Iterator[_Combined], problems: Problems
 ) -> Iterator[Tuple[UnitSpec, Made]]:
     failed = 0
     for index, (group, row) in enumerate(combinations):
@@ -118,6 +132,7 @@ class _Maker:
         self._from_paths = tuple(inputs_from)
         self._from = Files(tuple(self._relative(path) for path in inputs_from))
         self._base = {**around.values, "scratch": SCRATCH}
+        self._argv: Tuple[str, ...] = ()
         self._cwd = self._path(recipe.cwd, {}) if recipe.cwd.constant is not None else None
 
     def try_make(
@@ -152,10 +167,10 @@ class _Maker:
             id=unit_id,
             stage=self._stage,
             index=index,
-            argv=self._at("args", lambda: self._commands.started(command, cwd)),
+            argv=self._shared(self._at("args", lambda: self._commands.started(command, cwd))),
             cwd=cwd,
             fingerprint=self._fingerprint(shown, row, values, cwd, stdin),
-            parameters={name: v.plain(value) for name, value in row.items()},
+            parameters=v.plain_row(row),
             env=command.env,
             inputs=(*self._absolute_inputs(inputs), *([stdin] if stdin else [])),
             depends=self._depends(depends, row),
@@ -172,6 +187,12 @@ class _Maker:
             follows=group.ids,
         )
         return unit, Made(unit_id, unit_id[len(self._stage) + 1 :], row, outputs)
+
+    def _shared(self, argv: Tuple[str, ...]) -> Tuple[str, ...]:
+        """Return the argv of the unit before if it is the same: most have some of their own."""
+        if argv != self._argv:
+            self._argv = argv
+        return self._argv
 
     def _at(self, key: str, make: Callable[[], _T]) -> _T:
         try:

@@ -83,6 +83,7 @@ class Loaded:
         problems.raise_if_any()
         if not any(stage.late for stage in self.spec.stages):
             self._registry.forget_units()
+            self._made.clear()
         return units
 
     def expand(self, stage: str, capacity: Capacity, outputs: UpstreamOutputs) -> List[UnitSpec]:
@@ -143,9 +144,10 @@ class Loaded:
         of = outputs.get(recipe.spec.inputs_from or "", ())
         paths = [reading.path for _, readings in of for reading in readings]
         made = {name: self._made[name] for name in recipe.spec.for_each}
-        pairs = expand(recipe, self._around, capacity, Before(paths, made), problems)
-        if stage in self._followed:
-            self._made[stage] = [pair[1] for pair in pairs]
-        units = [pair[0] for pair in pairs]
+        followed = stage in self._followed
+        before = Before(paths, made)
+        units, seen = expand(recipe, self._around, capacity, before, problems, followed=followed)
+        if followed:
+            self._made[stage] = seen
         self._registry.add(recipe, units, problems)
         return units

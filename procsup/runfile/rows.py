@@ -3,6 +3,7 @@
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 from procsup.runfile.axes import Axis, check_lengths
+from procsup.runfile.columns import Column
 from procsup.runfile.patterns import Glob
 from procsup.runfile.problems import Faults, Wrong, some
 from procsup.runfile.tables import ListFile, Row, read_rows
@@ -10,13 +11,13 @@ from procsup.runfile.values import written
 from procsup.runfile.walk import find, why_nothing
 
 
-def rows_of(axis: Axis, folder: str, *, empty_ok: bool) -> List[Row]:
+def rows_of(axis: Axis, folder: str, *, empty_ok: bool) -> Sequence[Row]:
     """Return an axis' rows, looking at the file system where that is needed.
 
     `Wrong` if it yields nothing, unless that is allowed.
     """
     source = axis.source
-    if isinstance(source, list):
+    if isinstance(source, (list, Column)):
         return source
     if isinstance(source, Glob):
         rows = _found(axis, source, folder)
@@ -51,7 +52,7 @@ def _side_by_side(parts: Sequence[Axis], folder: str, *, empty_ok: bool) -> List
     Globs that capture the same names are put together by what they capture: pairs.
     """
     faults = Faults()
-    columns: List[List[Row]] = []
+    columns: List[Sequence[Row]] = []
     for part in parts:
         with faults.below(part.at[-1]):
             columns.append(rows_of(part, folder, empty_ok=empty_ok))
@@ -70,7 +71,7 @@ def _captures(axis: Axis) -> Tuple[str, ...]:
     return axis.source.captures if isinstance(axis.source, Glob) else ()
 
 
-_Part = Tuple[Axis, List[Row]]
+_Part = Tuple[Axis, Sequence[Row]]
 
 
 def _paired(names: Tuple[str, ...], one: _Part, two: _Part) -> List[Row]:
@@ -87,7 +88,9 @@ def _paired(names: Tuple[str, ...], one: _Part, two: _Part) -> List[Row]:
     return [keyed[1][key] for key in keyed[0]]
 
 
-def _by_capture(names: Tuple[str, ...], axis: Axis, rows: List[Row]) -> Dict[Tuple[Any, ...], Row]:
+def _by_capture(
+    names: Tuple[str, ...], axis: Axis, rows: Sequence[Row]
+) -> Dict[Tuple[Any, ...], Row]:
     keyed: Dict[Tuple[Any, ...], Row] = {}
     for row in rows:
         key = tuple(written(row[name]) for name in names)

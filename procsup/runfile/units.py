@@ -120,7 +120,7 @@ class UnitMaker:
             argv=argv,
             cwd=taken["cwd"],
             fingerprint=self._fingerprint(command, taken, inputs, depends, stdin),
-            parameters={name: v.plain(value) for name, value in taken["parameters"].items()},
+            parameters=v.plain_row(taken["parameters"]),
             env=env,
             inputs=(*self._paths(inputs), *([stdin] if stdin else [])),
             depends=(*self._paths(depends), *map(self._absolute, taken["paths"])),

@@ -36,6 +36,7 @@ _PERCENT = re.compile(rf"({_NUMBER}) ?%")
 _FACTOR = re.compile(rf"x({_NUMBER})")
 
 ON_FAILURE = ("finish", "drain", "stop")
+_PLAIN = frozenset((str, int, bool, float))
 _LONGEST_S = 30 * 366 * 86400.0  # more overflows in timers
 _LARGEST = (1 << 52) - 1
 _A_DURATION = 'seconds or a duration such as "1h30m", "10m" or "500ms"'
@@ -237,6 +238,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return float(value) if isinstance(value, WrittenFloat) else value
+
+
+def plain_row(row: Dict[str, Any]) -> Dict[str, Any]:
+    """Return parameters for records: the row itself where nothing differs."""
+    same = all(type(value) in _PLAIN for value in row.values())
+    return row if same else {name: plain(value) for name, value in row.items()}
 
 
 class Fields:
