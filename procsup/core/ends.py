@@ -4,7 +4,7 @@ An `End` is some thirty objects, and mostly the same ones for all units. Packed 
 third of the size, and nothing for the garbage collector to visit.
 """
 
-from threading import Lock
+from itertools import count
 from typing import Any, Dict, List, Sequence, Tuple, Union, get_type_hints
 
 import msgspec
@@ -25,20 +25,23 @@ _SHARED = tuple(map(_FIELDS.index, ("host", "program")))
 
 
 class _Pool:
-    """Values that very many ends have in common; each is kept once, and known by its number."""
+    """Values that very many ends have in common; each is kept once, and known by its number.
+
+    A program may read several runs at once, on several threads: a number is never given twice.
+    """
 
     def __init__(self) -> None:
-        self.values: List[Any] = []
+        self.values: Dict[int, Any] = {}
         self._numbers: Dict[Any, int] = {}
-        self._lock = Lock()  # a program may read several runs at once
+        self._tickets = count()
 
     def number(self, value: Any) -> int:
+        """Return the number of a value, which is kept from now on."""
         number = self._numbers.get(value)
         if number is None:
-            with self._lock:
-                number = self._numbers.setdefault(value, len(self.values))
-                if number == len(self.values):
-                    self.values.append(value)
+            ticket = next(self._tickets)
+            self.values[ticket] = value  # before anybody can know the number
+            number = self._numbers.setdefault(value, ticket)
         return number
 
 
