@@ -102,12 +102,13 @@ def _withdraw(order: Withdraw, _planner: Planner, world: World) -> None:
 
 def _publish(order: Publish, planner: Planner, world: World) -> None:
     world.journal.sync()
-    counts = [(stage.name, stage.counts()) for stage in planner.stages]
     results = planner.results(order.stage)
     if order.stage is None:
+        counts = [(stage.name, stage.counts()) for stage in planner.stages]
         world.publisher.publish_run(order.status, counts, results)
         return
-    world.publisher.publish_stage(order.stage, dict(counts)[order.stage], results)
+    stage = planner.by_name[order.stage]
+    world.publisher.publish_stage(order.stage, stage.counts(), results)
 
 
 def _settled(order: Settled, _planner: Planner, world: World) -> None:

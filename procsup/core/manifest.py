@@ -16,8 +16,10 @@ from procsup.core.records import End
 
 SCHEMA = "procsup/manifest/1"
 
+_WORDS = {verdict: verdict.value for verdict in Verdict}
 
-class OutputRecord(Struct, frozen=True):
+
+class OutputRecord(Struct, frozen=True, gc=False):
     """An output that the manifest vouches for; `size` in bytes."""
 
     path: str
@@ -26,7 +28,7 @@ class OutputRecord(Struct, frozen=True):
     sha256: Optional[str] = None
 
 
-class AffinityRecord(Struct, frozen=True):
+class AffinityRecord(Struct, frozen=True, gc=False):
     """CPUs granted (None: not pinned), observed (None: unknown), and each set that differed."""
 
     granted: Optional[List[int]] = None
@@ -34,7 +36,7 @@ class AffinityRecord(Struct, frozen=True):
     drift: Optional[List[Dict[str, Any]]] = None
 
 
-class AttemptRecord(Struct, frozen=True):
+class AttemptRecord(Struct, frozen=True, gc=False):
     """One attempt; `cause` is a sentence, empty for success."""
 
     attempt: int
@@ -63,7 +65,7 @@ class AttemptRecord(Struct, frozen=True):
     stderr_path: Optional[str]
 
 
-class UnitRecord(Struct, frozen=True):
+class UnitRecord(Struct, frozen=True, gc=False):
     """One unit; the flat names are those of its last attempt."""
 
     id: str
@@ -158,27 +160,27 @@ def _second(second: int) -> str:
 def unit_record(result: UnitResult) -> UnitRecord:
     """Make a unit's line of the manifest from its ends."""
     unit, last = result.unit, result.ends[-1]
-    usage = last.usage
-    cpu = [part for part in (usage.cpu_user_s, usage.cpu_system_s) if part is not None]
-    code, signal = exit_numbers(last)
+    attempts = [attempt_record(end) for end in result.ends]
+    shown = attempts[-1]  # of attempt 0 if it never started
+    tried = [attempt for attempt in attempts if attempt.attempt > 0]
     return UnitRecord(
         id=unit.id,
         stage=unit.stage,
         index=unit.index,
         parameters=unit.parameters,
         fingerprint=unit.fingerprint,
-        verdict=last.verdict.value,
-        exit_code=code,
-        signal=signal,
+        verdict=shown.verdict,
+        exit_code=shown.exit_code,
+        signal=shown.signal,
         cause=last.cause,
         kept=result.kept,
         stale=result.stale,
-        tries=sum(1 for end in result.ends if end.attempt > 0),
-        started=rfc3339(last.started),
-        ended=rfc3339(last.at),
+        tries=len(tried),
+        started=shown.started,
+        ended=shown.ended,
         wall_s=last.wall_s,
-        cpu_s=sum(cpu) if cpu else None,
-        peak_memory_bytes=usage.peak_memory_bytes,
+        cpu_s=_sum_of_known(shown.cpu_user_s, shown.cpu_system_s),
+        peak_memory_bytes=shown.peak_memory_bytes,
         host=last.host,
         stdout_path=last.stdout_path,
         stderr_path=last.stderr_path,
@@ -187,7 +189,7 @@ def unit_record(result: UnitResult) -> UnitRecord:
         env=sorted(unit.env),
         inputs=_files(last.inputs),
         outputs=_files(last.outputs) if last.verdict is Verdict.SUCCEEDED else [],
-        attempts=[attempt_record(end) for end in result.ends if end.attempt > 0],
+        attempts=tried,
     )
 
 
@@ -195,10 +197,11 @@ def attempt_record(end: End) -> AttemptRecord:
     """Make an attempt's entry from its end."""
     usage = end.usage
     code, signal = exit_numbers(end)
-    drift = [{"after_s": after_s, "cpus": cpus} for after_s, cpus in usage.affinity.drift]
+    affinity = usage.affinity
+    drift = [{"after_s": after_s, "cpus": cpus} for after_s, cpus in affinity.drift]
     return AttemptRecord(
         attempt=end.attempt,
-        verdict=end.verdict.value,
+        verdict=_WORDS[end.verdict],
         exit=None if end.exit is None else describe(end.exit),
         exit_code=code,
         signal=signal,
@@ -210,7 +213,7 @@ def attempt_record(end: End) -> AttemptRecord:
         host=end.host,
         cpus=end.cpus,
         memory_bytes=end.memory_bytes,
-        affinity=AffinityRecord(usage.affinity.granted, usage.affinity.observed, drift),
+        affinity=AffinityRecord(affinity.granted, affinity.observed, drift),
         cpu_user_s=usage.cpu_user_s,
         cpu_system_s=usage.cpu_system_s,
         peak_memory_bytes=usage.peak_memory_bytes,
@@ -226,14 +229,22 @@ def attempt_record(end: End) -> AttemptRecord:
 
 def exit_numbers(end: End) -> Tuple[Optional[int], Optional[int]]:
     """Return (exit code, signal number) of an end; what does not apply is None."""
-    if isinstance(end.exit, Exited):
-        return end.exit.code, None
-    if isinstance(end.exit, Signaled):
-        return None, end.exit.signum
+    exit = end.exit
+    if isinstance(exit, Exited):
+        return exit.code, None
+    if isinstance(exit, Signaled):
+        return None, exit.signum
     return None, None
 
 
+def _sum_of_known(*parts: Optional[float]) -> Optional[float]:
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
+
+
 def _files(readings: Sequence[Reading]) -> List[OutputRecord]:
+    if not readings:
+        return []
     return [OutputRecord(r.path, r.size, r.mtime_ns, r.sha256) for r in readings]
 
 

@@ -30,12 +30,14 @@ from procsup.core.spec import RunSpec
 from procsup.core.text import armour, disarm
 from procsup.errors import RecordError
 from procsup.host.files import AnyPath, open_reading, reason, remove, sync_folder, write_atomically
+from procsup.store.bodies import Bodies, BodyChanged
 from procsup.store.journal import JournalWriter
 from procsup.store.rundir import FILE_MODES, RunDir
 from procsup.store.sitting import Sitting
 
 _LONGEST_LINE_BYTES = 1 << 28
 _ARMOUR = "base64"  # JSON pointer -> bytes, of texts that are not UTF-8
+_BETWEEN = b",\n"
 _LAST_LINE = b"]}"
 # How to know a file of a user's path as one of procsup's, whatever its version.
 _STAMP = re.compile(rb"\S+ \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\s*")
@@ -67,6 +69,7 @@ class ManifestPublisher:
         self._journal, self._sitting = journal, sitting
         self._started, self._wall = started, wall
         self._mode = FILE_MODES[spec.share]
+        self._bodies = Bodies()
 
     def withdraw(self, stages: Sequence[str]) -> None:
         """Remove the manifests and stamps of these stages and of the run; durable on return.
@@ -87,7 +90,10 @@ class ManifestPublisher:
         """Write a stage's manifest and stamp, durable on return; then wake its waiters."""
         head = self._head(counts.status, {stage: counts}, stage)
         path = self._rundir.stage_manifest(stage)
-        _write(path, manifest_lines(head, map(unit_record, results)), mode=self._mode)
+        first = _first_line(head)
+        lines = _unit_lines(map(unit_record, results))
+        noted = self._bodies.noted(stage, path, len(first), lines)
+        _write(path, _whole(first, noted), mode=self._mode)
         self._stamp(self._spec.stage(stage).stamp, head)
         self._sitting.stage_done(stage)
 
@@ -100,12 +106,27 @@ class ManifestPublisher:
         """Write the run's manifest, its visible copy and its stamp; then wake its waiters."""
         head = self._head(status, dict(counts), None)
         path = self._rundir.manifest
-        _write(path, manifest_lines(head, map(unit_record, results)), mode=self._mode)
+        if not self._try_copy(path, head, [name for name, _ in counts]):
+            _write(path, manifest_lines(head, map(unit_record, results)), mode=self._mode)
         if self._spec.manifest is not None:
             _check_manifest(self._spec.manifest)
             _write_for_user(self._spec.manifest, _copied(path))
         self._stamp(self._spec.stamp, head)
         self._sitting.run_done()
+
+    def _try_copy(self, path: AnyPath, head: Head, stages: Sequence[str]) -> bool:
+        """Write the run's manifest from those of its stages, which say the same of their units.
+
+        False if that cannot be: then nothing was written.
+        """
+        lines = self._bodies.joined(stages, _BETWEEN)
+        if lines is None or self._spec.keep_logs != "all":  # the logs will be gone by then
+            return False
+        try:
+            _write(path, _whole(_first_line(head), lines), mode=self._mode)
+        except BodyChanged:
+            return False
+        return True
 
     def _head(self, status: str, stages: Dict[str, StageCounts], stage: Optional[str]) -> Head:
         begin = self._begin
@@ -144,13 +165,27 @@ class ManifestPublisher:
 
 def manifest_lines(head: Head, units: Iterator[UnitRecord]) -> Iterator[bytes]:
     """Return the lines of a manifest, as they are written."""
-    first = {"schema": head.schema, **msgspec.to_builtins(head)}
-    yield _encode(first)[:-1] + b',"units":[\n'
+    return _whole(_first_line(head), _unit_lines(units))
+
+
+def _first_line(head: Head) -> bytes:
+    fields = {"schema": head.schema, **msgspec.to_builtins(head)}
+    return _encode(fields)[:-1] + b',"units":[\n'
+
+
+def _unit_lines(units: Iterator[UnitRecord]) -> Iterator[bytes]:
     before = b""
     for unit in units:
         yield before + _encode(unit)
-        before = b",\n"
-    yield b"\n" + _LAST_LINE + b"\n" if before else _LAST_LINE + b"\n"
+        before = _BETWEEN
+
+
+def _whole(first: bytes, lines: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    line = b""
+    for line in lines:
+        yield line
+    yield b"\n" + _LAST_LINE + b"\n" if line else _LAST_LINE + b"\n"
 
 
 def read_head(path: AnyPath) -> Optional[Head]:

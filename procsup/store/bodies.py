@@ -1,0 +1,72 @@
+"""The unit lines of the manifests of stages: the run's manifest repeats them as they are."""
+
+import zlib
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence
+
+from procsup.host.files import AnyPath, open_reading
+
+_CHUNK_BYTES = 1 << 16
+
+
+class BodyChanged(Exception):
+    """What was written is not there any more, or is something else by now."""
+
+
+class _Body(NamedTuple):
+    path: AnyPath
+    start: int
+    length: int
+    crc: int
+
+
+class Bodies:
+    """Remembers where the lines of each stage lie, and what they were."""
+
+    def __init__(self) -> None:
+        self._bodies: Dict[str, _Body] = {}
+
+    def noted(
+        self, stage: str, path: AnyPath, start: int, lines: Iterable[bytes]
+    ) -> Iterator[bytes]:
+        """Pass on the lines that go to a file, from the byte `start` on, and remember them."""
+        length = crc = 0
+        for line in lines:
+            length += len(line)
+            crc = zlib.crc32(line, crc)
+            yield line
+        self._bodies[stage] = _Body(path, start, length, crc)
+
+    def joined(self, stages: Sequence[str], between: bytes) -> Optional[Iterator[bytes]]:
+        """Return the lines of these stages in pieces; None if some are not known.
+
+        Asked for the last piece it raises BodyChanged if one is not what was written.
+        """
+        if not all(stage in self._bodies for stage in stages):
+            return None
+        bodies = [self._bodies[stage] for stage in stages if self._bodies[stage].length]
+        return _joined(bodies, between)
+
+
+def _joined(bodies: List[_Body], between: bytes) -> Iterator[bytes]:
+    for number, body in enumerate(bodies):
+        if number:
+            yield between
+        try:
+            yield from _read(body)
+        except OSError as error:
+            raise BodyChanged(str(error)) from error
+
+
+def _read(body: _Body) -> Iterator[bytes]:
+    left, crc = body.length, 0
+    with open_reading(body.path) as file:
+        file.seek(body.start)
+        while left:
+            chunk = file.read(min(left, _CHUNK_BYTES))
+            if not chunk:
+                break
+            left -= len(chunk)
+            crc = zlib.crc32(chunk, crc)
+            yield chunk
+    if left or crc != body.crc:
+        raise BodyChanged(f"{body.path} was changed")
