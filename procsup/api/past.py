@@ -28,7 +28,7 @@ class Past:
         self.ended: List[Tuple[int, str]] = []  # (pid, unit) of what was left alive
         self._unreadable: List[str] = []
         self.read = read_journal(rundir.journal)
-        self.history = History()
+        self.history = History(for_a_sitting=True)
         for entry in self.read:
             self.history.add(entry.seq, entry.record)
         self.read.check_writable()

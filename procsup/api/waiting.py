@@ -185,18 +185,18 @@ class _Wait:
         self._check_stage(owner)
         path = found.rundir.manifest_of(self._stage)
         head = read_head(path)
-        problem = self._why_not(found, owner, head)
-        if head is not None and not problem:
+        if head is not None and found.run_id in (None, head.run_id) and not self._too_old(head):
             return Waited(found.rundir, path, head, _age_s(head))
         if self._start_is_over(has_id=found.run_id is not None):
-            raise RunUnfinished(f"{self._what()}: {problem}")
+            # Asked only now: the journal tells why, and may be long.
+            raise RunUnfinished(f"{self._what()}: {self._why_not(found, owner, head)}")
         return None
 
     def _why_not(self, found: Found, owner: Optional[Owner], head: Optional[Head]) -> str:
-        """Say why what lies there is not the answer; empty if it is."""
+        """Say why what lies there is not the answer."""
         run_id = found.run_id
         if head is not None and run_id in (None, head.run_id):
-            return self._too_old(_age_s(head))
+            return self._too_old(head)
         if run_id is not None and (head is not None or is_superseded(found.rundir, run_id)):
             by = f" by {head.run_id}" if head is not None else ""
             return f"this run is not the latest of its directory: it is superseded{by}"
@@ -204,8 +204,8 @@ class _Wait:
             return "nobody has begun it"
         return how_it_ended(found.rundir, owner)
 
-    def _too_old(self, age_s: Optional[float]) -> str:
-        most_s = self._limits.max_age_s
+    def _too_old(self, head: Head) -> str:
+        most_s, age_s = self._limits.max_age_s, _age_s(head)
         if most_s is None or age_s is None or age_s <= most_s:
             return ""
         return (

@@ -4,8 +4,9 @@ An `End` is some thirty objects, and mostly the same ones for all units. Packed 
 third of the size, and nothing for the garbage collector to visit.
 """
 
+import re
 from itertools import count
-from typing import Any, Dict, List, Sequence, Tuple, Union, get_type_hints
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union, get_type_hints
 
 import msgspec
 from msgspec.structs import astuple
@@ -20,6 +21,7 @@ NO_ENDS: Packed = b""
 
 _FIELDS = End.__struct_fields__
 _UNIT, _EXIT, _USAGE = map(_FIELDS.index, ("unit", "exit", "usage"))
+_OUT, _ERR, _FINGERPRINT = map(_FIELDS.index, ("stdout_path", "stderr_path", "fingerprint"))
 _READINGS = tuple(map(_FIELDS.index, ("outputs", "inputs")))
 _SHARED = tuple(map(_FIELDS.index, ("host", "program")))
 
@@ -52,8 +54,10 @@ def _types() -> Tuple[Any, ...]:
     types[_UNIT] = None
     types[_EXIT] = Union[int, types[_EXIT]]
     types[_USAGE] = Tuple[(*_types_of(Usage)[:-1], Tuple[_types_of(Affinity)])]
+    types[_ERR] = Union[bool, types[_ERR]]
+    types[_FINGERPRINT] = Any  # bytes or text
     for place in _READINGS:
-        types[place] = List[Tuple[_types_of(Reading)]]  # type: ignore[misc]
+        types[place] = List[Tuple[(*_types_of(Reading)[:-1], Any)]]  # type: ignore[misc]
     for place in _SHARED:
         types[place] = int
     return tuple(types)
@@ -64,6 +68,7 @@ def _types_of(struct: Any) -> Tuple[Any, ...]:
     return tuple(hints[name] for name in struct.__struct_fields__)
 
 
+_HEXADECIMAL = re.compile("(?:[0-9a-f]{2})+").fullmatch
 _pool = _Pool()
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(List[Tuple[_types()]]).decode  # type: ignore[misc]
@@ -100,8 +105,12 @@ def _flat(end: End) -> List[Any]:
     if isinstance(end.exit, (Exited, Signaled)):
         values[_EXIT] = _pool.number(end.exit)
     values[_USAGE] = (*astuple(end.usage)[:-1], astuple(end.usage.affinity))
+    if end.stderr_path and end.stdout_path and end.stderr_path == _beside(end.stdout_path):
+        values[_ERR] = True
+    values[_FINGERPRINT] = _digits(end.fingerprint)
     for place in _READINGS:
-        values[place] = [astuple(reading) for reading in values[place]]
+        if values[place]:
+            values[place] = [(r.path, r.size, r.mtime_ns, _digits(r.sha256)) for r in values[place]]
     for place in _SHARED:
         values[place] = _pool.number(values[place])
     return values
@@ -114,8 +123,28 @@ def _whole(packed: Tuple[Any, ...], unit: str) -> End:
         values[_EXIT] = _pool.values[values[_EXIT]]
     *usage, affinity = values[_USAGE]
     values[_USAGE] = Usage(*(*usage, Affinity(*affinity)))
+    if values[_ERR] is True:
+        values[_ERR] = _beside(values[_OUT])
+    values[_FINGERPRINT] = _text(values[_FINGERPRINT])
     for place in _READINGS:
-        values[place] = tuple([Reading(*reading) for reading in values[place]])
+        readings = [Reading(r[0], r[1], r[2], _text(r[3])) for r in values[place]]
+        values[place] = tuple(readings)
     for place in _SHARED:
         values[place] = _pool.values[values[place]]
     return End(*values)
+
+
+def _beside(stdout_path: str) -> str:
+    """Return where stderr is written to if stdout is written there."""
+    return stdout_path[:-3] + "err"
+
+
+def _digits(text: Optional[str]) -> Union[bytes, str, None]:
+    """Return hexadecimal digits in half the space."""
+    if not text or not _HEXADECIMAL(text):
+        return text
+    return bytes.fromhex(text)
+
+
+def _text(digits: Union[bytes, str, None]) -> Any:
+    return digits.hex() if isinstance(digits, bytes) else digits

@@ -80,9 +80,13 @@ class UnitHistory(Struct, eq=False, gc=False):
 
 
 class History:
-    """The whole journal, folded."""
+    """The whole journal, folded.
 
-    def __init__(self) -> None:
+    `for_a_sitting`: without what only reports ask for, which units were planned and which kept.
+    """
+
+    def __init__(self, *, for_a_sitting: bool = False) -> None:
+        self._for_a_sitting = for_a_sitting
         self.begin: Optional[Begin] = None
         self.first_begin: Optional[Begin] = None  # of the present run
         self.generation = 0
@@ -138,6 +142,8 @@ class History:
             self.fresh_generation = self.generation
 
     def _on_planned(self, _seq: int, record: Planned) -> None:
+        if self._for_a_sitting:
+            return
         if record.stage not in self._open_plans:
             self._open_plans.add(record.stage)
             self.plan[record.stage] = []
@@ -149,6 +155,8 @@ class History:
             self._open_plans.discard(record.stage)  # another one would be a new plan
 
     def _on_kept(self, _seq: int, record: Kept) -> None:
+        if self._for_a_sitting:
+            return
         self.kept.update(record.units)
         if record.stale:
             self.stale.update(record.units)

@@ -103,7 +103,7 @@ def test_wait_with_json_gives_the_head_of_the_manifest(run, capsys):
 def test_of_several_the_worst_decides(run, tmp_path, capsys):
     (tmp_path / "o").write_text("x")
     run.begin()
-    run.publish_stage(result(0), status="failed")
+    run.publish_stage(result(0, tmp_path / "o"), status="failed")
     run.publish(result(0, tmp_path / "o"))
     (tmp_path / "o").unlink()
 
