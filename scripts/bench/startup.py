@@ -1,43 +1,67 @@
-"""From the start of procsup to the start of its first unit: ``python scripts/bench/startup.py``."""
+"""What each verb costs before it has done anything much: wall and CPU time, process by process.
 
-import argparse
-import sys
+And from the start of procsup to the start of its first unit, as its manifest has it.
+"""
+
 import time
 from datetime import datetime
-from typing import List
+from pathlib import Path
+from typing import Any, Dict, List
 
-import _bench
 import _setup
 
+from bench.figures import duration, percentile
+from bench.measure import Command, Workshop, program, stage
 
-def main() -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20)
-    options = parser.parse_args()
-    to_first_ms: List[float] = []
-    whole_ms: List[float] = []
-    bare_ms: List[float] = []
-    with _bench.workshop() as bench:
-        print("\n".join(_bench.describe(bench)))
-        for _ in range(options.rounds):
-            bare_ms.append(bench.cost([bench.python, "-c", ""], bench.room()).wall_s * 1e3)
-            room = bench.room()
-            bench.run_file(room, f'[stage.one]\ncommand = ["{_bench.program("true")}"]\n')
-            before = time.time()
-            whole_ms.append(bench.cost([*bench.procsup, "run"], room).wall_s * 1e3)
-            started = bench.manifest(room)["units"][0]["started"]
-            to_first_ms.append((seconds(started) - before) * 1e3)
-    print(f"python -c ''               {_bench.spread(bare_ms, '{:.1f}')} ms")
-    print(f"start to first unit        {_bench.spread(to_first_ms, '{:.1f}')} ms")
-    print(f"a whole run of one `true`  {_bench.spread(whole_ms, '{:.1f}')} ms")
-    return 0
+TIMES = {"quick": 2, "default": 15, "long": 40}
+VERBS = (
+    ("--version",),
+    ("--help",),
+    ("run", "--help"),
+    ("wait", "bench"),
+    ("status", "bench"),
+    ("logs", "bench", "all/i=1"),
+    ("list",),
+    ("verify", "bench"),
+    ("run", "--dry-run"),
+    ("run",),
+)
+
+
+def measure(bench: Workshop, form: str) -> Dict[str, Any]:
+    """Return, per verb on a finished run of one unit, lists of wall and CPU seconds."""
+    room = _finished(bench)
+    wall_s: Dict[str, List[float]] = {}
+    cpu_s: Dict[str, List[float]] = {}
+    interpreter = [bench.python, "-c", ""]
+    first = [_to_first_unit(bench) for _ in range(TIMES[form])]
+    _setup.say(f"startup: to the first unit: {duration(percentile(first, 0.5))}")
+    for _ in range(TIMES[form]):
+        for verb in (None, *VERBS):
+            argv = interpreter if verb is None else [*bench.procsup, *verb]
+            name = "python -c ''" if verb is None else f"procsup {' '.join(verb)}"
+            cost = bench.cost(Command(argv, room))
+            wall_s.setdefault(name, []).append(cost.wall_s)
+            cpu_s.setdefault(name, []).append(cost.cpu_s)
+    for name, values in cpu_s.items():
+        _setup.say(f"startup: {name}: {duration(percentile(values, 0.5))} of CPU")
+    return {"first_unit_s": first, "wall_s": wall_s, "cpu_s": cpu_s}
+
+
+def _finished(bench: Workshop) -> Path:
+    """Return a room with a finished run of one unit."""
+    room = bench.room()
+    bench.run_file(room, stage([program("true")], 1))
+    bench.cost(Command([*bench.procsup, "run"], room))
+    return room
+
+
+def _to_first_unit(bench: Workshop) -> float:
+    before = time.time()
+    started = bench.manifest(_finished(bench))["units"][0]["started"]
+    return seconds(started) - before
 
 
 def seconds(text: str) -> float:
     """Return an RFC 3339 time as seconds since 1970."""
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-
-
-if __name__ == "__main__":
-    sys.exit(_setup.guarded(main))

@@ -1,19 +1,18 @@
-"""How soon a sample gets through: ``python scripts/bench/stream.py [--samples N]``.
+"""How soon a sample gets through three stages that follow each other with `for-each`.
 
-N samples in three stages that follow each other with `for-each`. What is said is read from the
-journal, where every start stands before it happens: when the last stage began, and whether the
-first one was still running then. Nothing here is a matter of time.
+What is said is read from the journal, where every start stands before it happens: when the last
+stage began, and whether the first one was still running then. Nothing here is a matter of time.
 """
 
-import argparse
 import json
-import sys
 from pathlib import Path
-from typing import Iterable, NamedTuple
+from typing import Any, Dict, Iterable, NamedTuple
 
-import _bench
 import _setup
 
+from bench.measure import Command, Workshop, program
+
+SAMPLES = {"quick": 100}
 STAGES = """
 [stage.trim]
 command = ["{true}"]
@@ -36,31 +35,16 @@ class Story(NamedTuple):
     first_ended: int
     first_in_all: int
 
-    @property
-    def overlaps(self) -> bool:
-        """The first stage was not over."""
-        return self.first_ended < self.first_in_all
 
-
-def main() -> int:
-    """Run and print; 1 if the stages did not overlap."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--samples", type=int, default=1_000)
-    options = parser.parse_args()
-    with _bench.workshop() as bench:
-        print("\n".join(_bench.describe(bench)))
-        room = bench.room()
-        make_samples(room, options.samples)
-        bench.run_file(room, STAGES.format(true=_bench.program("true")))
-        cost = bench.cost([*bench.procsup, "run", "--quiet"], room)
-        story = story_of(room / ".procsup" / "bench" / "journal.jsonl", "trim", "call")
-    print(f"run:      {story.starts:,} units in three for-each stages, {cost.wall_s:.1f} s")
-    print(f"the last stage's first start: number {story.position} of {story.starts:,}")
-    print(
-        f"the first stage at that moment: {story.first_started} of {story.first_in_all:,} started,"
-        f" {story.first_ended} ended: {'still running' if story.overlaps else 'over'}"
-    )
-    return 0 if story.overlaps else 1
+def measure(bench: Workshop, form: str) -> Dict[str, Any]:
+    """Return the story of a run of so many samples, and what it took."""
+    room, samples = bench.room(), SAMPLES.get(form, 1000)
+    make_samples(room, samples)
+    bench.run_file(room, STAGES.format(true=program("true")))
+    cost = bench.cost(Command([*bench.procsup, "run", "--quiet"], room))
+    story = story_of(bench.run_folder(room) / "journal.jsonl", "trim", "call")
+    _setup.say(f"stream: the last stage began at start {story.position} of {story.starts}")
+    return {"samples": samples, "wall_s": cost.wall_s, **story._asdict()}
 
 
 def make_samples(room: Path, count: int) -> None:
@@ -90,7 +74,3 @@ def told(lines: Iterable[str], first: str, last: str) -> Story:
         elif record["t"] == "end" and stage == first and not position:
             first_ended += 1
     return Story(position, starts, first_started, first_ended, first_in_all)
-
-
-if __name__ == "__main__":
-    sys.exit(_setup.guarded(main))

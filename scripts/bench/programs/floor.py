@@ -1,6 +1,6 @@
-"""``python floor_loop.py UNITS COMMAND...``: what a bare `Popen` costs, with nothing around it.
+"""``python floor.py UNITS SLOTS COMMAND...``: what a bare `Popen` costs, with nothing around it.
 
-Two live children, their output to one file, in sessions of their own, exits collected with
+So many live children, their output to one file, in sessions of their own, exits collected with
 `wait4`: the least that any supervisor written in Python must do.
 """
 
@@ -11,13 +11,13 @@ from typing import Dict
 
 
 def main() -> int:
-    """Run the command so many times, two at a time; 1 if any failed."""
-    units, argv = int(sys.argv[1]), sys.argv[2:]
+    """Run the command so many times, so many at a time; 1 if any failed."""
+    units, slots, argv = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     live: Dict[int, subprocess.Popen[bytes]] = {}
     failed = 0
     with open(os.devnull, "rb") as null, open("children.txt", "ab") as log:
-        for number in range(units):
-            if len(live) == 2:
+        for number in range(1, units + 1):
+            if len(live) == slots:
                 failed += _collect(live)
             child = subprocess.Popen(
                 [*argv, str(number)], stdin=null, stdout=log, stderr=log, start_new_session=True
