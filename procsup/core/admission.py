@@ -177,6 +177,7 @@ class Admission:
         unit.made_seq = history.made_seq
         stage.newest_made = max(stage.newest_made, unit.made_seq)
         stage.decide(unit, verdict)
+        self._planner.moved |= not stage.undecided
         self._kept.setdefault((stage.name, unit.stale), []).append(unit.spec.id)
         self._release(unit)
 
@@ -253,6 +254,8 @@ class Admission:
 
     def _check_policies(self, stage: Stage) -> None:
         own = stage.spec.on_failure
+        if (own or self._planner.spec.on_failure).do == "finish":
+            return
         if own is not None:
             if fires(own, _failures(stage), stage.tally.planned or 0):
                 self._halt([stage], own.do)
@@ -264,6 +267,7 @@ class Admission:
 
     def _halt(self, stages: Iterable[Stage], do: str) -> None:
         fresh = [stage for stage in stages if not stage.halted and not stage.tally.final]
+        self._planner.moved = True
         for stage in fresh:
             stage.halted = True
         for stage in fresh:

@@ -21,6 +21,7 @@ _DUMP_TIME_S = 1.0  # from the request for stacks to the kill
 _SHORTAGE_DELAY_S = 0.1  # doubled at each refusal in a row
 _SHORTAGE_DELAY_MAX_S = 2.0
 _SHORTAGE_LIMIT = 10
+_FEW_DEADLINES = 1000
 
 _Due = Tuple[float, int, Stage, Unit]
 
@@ -32,6 +33,7 @@ class Attempts:
         self._planner = planner
         self._slots = Slots(planner.capacity)
         self._deadlines: List[_Due] = []
+        self._tidy_at = _FEW_DEADLINES
         self._ticket = count()
         self._live: Dict[AttemptId, Tuple[Stage, Unit]] = {}  # those being inspected included
         self._newborn: List[Started] = []
@@ -138,6 +140,7 @@ class Attempts:
         if not_before <= self._planner.now:
             unit.state = READY
             stage.ready.append(unit)
+            self._planner.moved |= not stage.withdrawn
             return
         unit.state = Waiting(not_before)
         self._remind(not_before, stage, unit)
@@ -159,6 +162,14 @@ class Attempts:
 
     def _remind(self, when: float, stage: Stage, unit: Unit) -> None:
         heapq.heappush(self._deadlines, (when, next(self._ticket), stage, unit))
+        if len(self._deadlines) > self._tidy_at:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Drop the reminders of what is over: they lie behind one that lives long."""
+        self._deadlines = [entry for entry in self._deadlines if _is_current(entry)]
+        heapq.heapify(self._deadlines)
+        self._tidy_at = max(_FEW_DEADLINES, 2 * len(self._deadlines))
 
     def _on_due(self, stage: Stage, unit: Unit) -> None:
         state = unit.state

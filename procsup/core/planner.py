@@ -59,6 +59,7 @@ class Planner:
         self.stages = [Stage(stage, self.summary.stages[stage.name]) for stage in spec.stages]
         self.by_name = {stage.name: stage for stage in self.stages}
         self.later_first = list(reversed(by_depth(self.stages)))
+        self.moved = True  # some stage may be unblocked, final or withdrawn since the last look
         self.outcome: Optional[str] = None
         self.run_id = ""
         self.closing = ""  # why the sitting ended before the run was final
@@ -128,6 +129,7 @@ class Planner:
         self.attempts.on_inspected(fact)
 
     def _on_expanded(self, fact: Expanded) -> None:
+        self.moved = True
         self.admission.take(fact)
 
     def _on_synced(self, fact: Synced) -> None:
@@ -137,6 +139,7 @@ class Planner:
                 break
             settled += 1
             stage.unsettled -= 1
+            self.moved |= not stage.unsettled and not stage.undecided
             self.orders.append(Settled(end))
         del self._unsettled[:settled]
 
@@ -175,6 +178,7 @@ class Planner:
 
     def end_early(self, ending: str, reason: str) -> None:
         """Start nothing more in this sitting."""
+        self.moved = True
         self.summary.ending = ending
         self.closing = reason
 

@@ -21,14 +21,19 @@ class Succession:
     # --- from stage to stage -------------------------------------------------------------
 
     def settle_stages(self) -> None:
-        """Unblock, finish and publish whatever can be, then withdraw what will run again."""
-        changed = True
+        """Unblock, finish and publish whatever can be, then withdraw what will run again.
+
+        There may be many stages: they are looked at only when one may have moved.
+        """
+        has_moved, self._planner.moved = self._planner.moved, False
+        changed = has_moved
         while changed:
             changed = False
             for stage in self._planner.stages:
                 changed |= self._advance(stage)
         self._admission.record_kept()
-        self._withdraw()
+        if has_moved:
+            self._withdraw()
 
     def _advance(self, stage: Stage) -> bool:
         if stage.tally.final:
@@ -114,6 +119,7 @@ class Succession:
         self._admission.record_kept()
         status = stage.status()
         stage.tally.status = status
+        self._planner.later_first.remove(stage)
         counts = {verdict.value: number for verdict, number in stage.tally.verdicts.items()}
         self._planner.write(StageFinal(stage.name, status, counts))
         self._planner.orders.append(Publish(stage.name, status))
