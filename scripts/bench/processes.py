@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import os
-import resource
 import signal
 import threading
 import time
@@ -86,6 +85,8 @@ def descendants(pid: int) -> Iterator[int]:
 
 def own_peak_bytes() -> int:
     """Return the most memory that this process has had."""
+    import resource  # POSIX only; what is pure here is tested everywhere
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if os.uname().sysname == "Darwin" else peak * 1024
 
