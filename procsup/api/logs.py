@@ -1,6 +1,5 @@
 """Which log files belong to which units: of a run that is over, and of one that goes on."""
 
-import difflib
 import os
 from fnmatch import fnmatchcase
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
@@ -73,6 +72,8 @@ def selects(word: str, unit: str, stage: str) -> bool:
 
 
 def _no_such(word: str, stages: Dict[str, str]) -> str:
+    import difflib  # for this message only
+
     near = difflib.get_close_matches(word, stages, n=1, cutoff=0.5)
     hint = (
         f": did you mean {near[0]!r}?" if near else ": `procsup status --format table` lists them"

@@ -1,7 +1,7 @@
 """What is asked of a sitting, what is known when it opens, and how it ended."""
 
 import datetime
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple
 
 from msgspec import Struct
 
@@ -9,8 +9,10 @@ from procsup.core.events import Standing
 from procsup.core.records import End
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.core.tally import Summary
-from procsup.host.tie import Tie
-from procsup.runfile.plan import PlanText
+
+if TYPE_CHECKING:
+    from procsup.host.tie import Tie
+    from procsup.runfile.plan import PlanText
 
 
 class Request(Struct, frozen=True):
@@ -32,8 +34,8 @@ class Request(Struct, frozen=True):
     again: Optional[Tuple[str, ...]] = None
     today: Optional[str] = None  # ISO; the date behind {date}, if it is not that of now
     engine: str = "local"
-    plan: Optional[PlanText] = None
-    owner: Optional[Tie] = None
+    plan: Optional["PlanText"] = None
+    owner: Optional["Tie"] = None
     durable: bool = True  # False: nothing is synced; for measuring what durability costs
 
     @property

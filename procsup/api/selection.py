@@ -1,6 +1,5 @@
 """``--only``: which units a sitting is about."""
 
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Iterable, Optional, Sequence
 
@@ -48,6 +47,8 @@ def require_hits(
         if late and _may_select_later(word, late):
             continue
         names = [*stages, *(unit.id for unit in known)]
+        from difflib import get_close_matches  # for this message only
+
         close = get_close_matches(word, names, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise UsageError(

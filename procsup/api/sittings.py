@@ -5,17 +5,11 @@ from typing import List, Optional, Sequence, Union
 
 from procsup.core.records import Begin, Closed, Record, RunFinal
 from procsup.errors import RecordError
-from procsup.host.locks import locks_reach
 from procsup.store.reader import follow, last_begin, read_journal
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live, read_owner
 
 _TAIL_BYTES = 1 << 18
-
-
-def locks_tell(rundir: RunDir, owner: Owner) -> bool:
-    """Whether a lock tells if that supervisor lives; else only looking now and then does."""
-    return owner.locks and (owner.here or locks_reach(rundir.path))
 
 
 def how_it_ended(rundir: RunDir, owner: Owner) -> str:

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-from procsup.api.sittings import how_it_ended, is_superseded, locks_tell
 from procsup.core.manifest import Head
 from procsup.core.quantities import show_duration
 from procsup.errors import ProcsupError, RunUnfinished, UsageError, WaitTimeout
@@ -18,7 +17,7 @@ from procsup.host.files import AnyPath
 from procsup.store.find import Found, NoSuchRun, find
 from procsup.store.manifest import read_head
 from procsup.store.rundir import RunDir
-from procsup.store.sitting import Owner, is_live, is_starting, read_owner, wait_sitting
+from procsup.store.sitting import Owner, is_live, is_starting, locks_tell, read_owner, wait_sitting
 
 START_TIMEOUT_S = 5.0  # for a name or a path; a run with an id has begun
 _STARTING_S = 60.0  # between its lock and its first record no supervisor needs longer
@@ -171,6 +170,8 @@ class _Wait:
             return Waited(found.rundir, path, head)
         if self._goes_on(found.rundir, owner):
             return None
+        from procsup.api.sittings import how_it_ended
+
         raise RunUnfinished(f"{self._what()}: {how_it_ended(found.rundir, owner)}")
 
     def _goes_on(self, rundir: RunDir, owner: Owner) -> bool:
@@ -197,6 +198,8 @@ class _Wait:
         run_id = found.run_id
         if head is not None and run_id in (None, head.run_id):
             return self._too_old(head)
+        from procsup.api.sittings import how_it_ended, is_superseded  # these read the journal
+
         if run_id is not None and (head is not None or is_superseded(found.rundir, run_id)):
             by = f" by {head.run_id}" if head is not None else ""
             return f"this run is not the latest of its directory: it is superseded{by}"

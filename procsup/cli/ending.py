@@ -1,7 +1,6 @@
 """From what a verb returned or raised to an exit code and one clear message."""
 
 import os
-import traceback
 from typing import Any, Dict, List, Sequence, Set
 
 import click
@@ -143,4 +142,6 @@ def _internal(error: Exception) -> str:
 
 def _show_trace() -> None:
     if os.environ.get(DEBUG):
+        import traceback  # for this only
+
         say(*(visible(line) for line in traceback.format_exc().rstrip().split("\n")))

@@ -1,6 +1,5 @@
 """The table of verbs; each is imported only when it is used."""
 
-import difflib
 from importlib import import_module
 from typing import Dict, List, Optional, Tuple
 
@@ -77,6 +76,8 @@ class Verbs(click.Group):
 def _unknown(name: str) -> str:
     if name in LATER:
         return f"{name} is not there yet in this version ({__version__})"
+    import difflib  # for this message only
+
     near = difflib.get_close_matches(name, VERBS, n=1)
     hint = f": did you mean {near[0]}?" if near else f": there are {', '.join(VERBS)}"
     return f"there is no verb {name!r}{hint}"

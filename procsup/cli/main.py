@@ -1,8 +1,13 @@
 """Where the command line begins: which verb, and what its end means to the shell."""
 
+from __future__ import annotations
+
 import os
 import sys
-from typing import List, Optional, Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional, Sequence
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -10,7 +15,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
     Where the run was ended by a signal, the process dies by that signal instead of returning.
     """
-    arguments: List[str] = list(sys.argv[1:] if argv is None else argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments == ["--version"]:
         return _print_version()
     from procsup.cli.ending import carry_out

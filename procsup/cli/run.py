@@ -1,18 +1,20 @@
 """`procsup run`: bring a run file's run to completion."""
 
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import click
 
 from procsup.api.requests import Ending, Opening, Request
 from procsup.cli.options import exit_codes, json_option, path_from_here, word_for
 from procsup.console.choose import PROGRESS, watcher_for
-from procsup.console.grouped import SIGPIPE, GroupedOutput
 from procsup.console.terminal import ReaderGone, pay, say
 from procsup.core.text import visible
 from procsup.errors import RecordError, RunFailed, RunUnfinished
-from procsup.interfaces import Watcher
+
+if TYPE_CHECKING:  # `procsup map` has it, and `procsup run` needs none
+    from procsup.console.grouped import GroupedOutput
+    from procsup.interfaces import Watcher
 
 _HELP = """Bring a run to completion: start what is to be started, keep what is done.
 
@@ -139,7 +141,7 @@ def bring_to_completion(
     request: Request,
     *,
     announce: bool = False,
-    printers: Optional[Callable[[Opening], GroupedOutput]] = None,
+    printers: Optional[Callable[[Opening], "GroupedOutput"]] = None,
 ) -> int:
     """Run here, in this process; return the exit code, or die by the signal that ended the run.
 
@@ -152,7 +154,7 @@ def bring_to_completion(
     openings: List[Opening] = []
     printing: List[GroupedOutput] = []
 
-    def open_watcher(opening: Opening) -> Watcher:
+    def open_watcher(opening: Opening) -> "Watcher":
         openings.append(opening)
         if not options.quiet:
             first = [opening.first_line] if printers is None else []
@@ -186,10 +188,11 @@ def _tell_end(opening: Opening, ending: Ending, options: Options, code: int, too
         say(f"procsup: cannot show the end: {visible(f'{type(error).__name__}: {error}')}")
 
 
-def _finished(printer: GroupedOutput, code: int) -> int:
+def _finished(printer: "GroupedOutput", code: int) -> int:
     """Let the output of units be passed on; die by SIGPIPE if its reader is gone."""
     printer.finish()
     if printer.gone:
+        from procsup.console.grouped import SIGPIPE
         from procsup.host.interrupts import die_by
 
         die_by(SIGPIPE)

@@ -4,7 +4,6 @@ from typing import Optional, Tuple, Union
 
 import click
 
-from procsup.api.manifest import Manifest
 from procsup.api.waiting import Limits, Waited, await_all
 from procsup.cli.options import RUN_HELP, duration_option, exit_codes, json_option
 from procsup.console.terminal import pay, say
@@ -86,6 +85,8 @@ def _answer(answer: Union[Waited, ProcsupError], *, verify: bool, as_json: bool)
     code = 0 if head.status == "succeeded" else RunFailed.exit_code
     if verify:
         try:
+            from procsup.api.manifest import Manifest
+
             Manifest(answer.path, head).verify()
         except (OutputsChanged, RecordError, RunUnfinished) as error:
             say(*(f"procsup: {visible(line)}" for line in str(error).split("\n")))

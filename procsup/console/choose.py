@@ -3,9 +3,6 @@
 import os
 import sys
 
-from procsup.console.bar import BarWatcher
-from procsup.console.plain import PlainWatcher
-from procsup.console.silent import NullWatcher
 from procsup.console.terminal import is_terminal
 from procsup.core.tally import Summary
 from procsup.interfaces import Watcher
@@ -16,9 +13,15 @@ PROGRESS = ("auto", "bar", "plain", "none")
 def watcher_for(progress: str, summary: Summary) -> Watcher:
     """Return the watcher for a word of `PROGRESS`; ``auto`` draws bars on a capable terminal."""
     if progress == "none":
+        from procsup.console.silent import NullWatcher
+
         return NullWatcher()
     if progress == "bar" or (progress == "auto" and _can_draw()):
+        from procsup.console.bar import BarWatcher
+
         return BarWatcher(summary)
+    from procsup.console.plain import PlainWatcher
+
     return PlainWatcher(summary)
 
 

@@ -6,13 +6,15 @@ The names here are relied on by other programs; they change only with `SCHEMA`. 
 
 from datetime import datetime, timezone
 from functools import lru_cache
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 from msgspec import Struct, field
 
-from procsup.core.events import UnitResult
 from procsup.core.outcome import Exited, Reading, Signaled, Verdict, describe
-from procsup.core.records import End
+
+if TYPE_CHECKING:  # who waits reads manifests only
+    from procsup.core.events import UnitResult
+    from procsup.core.records import End
 
 SCHEMA = "procsup/manifest/1"
 
@@ -157,7 +159,7 @@ def _second(second: int) -> str:
     return datetime.fromtimestamp(second, timezone.utc).isoformat()[:19]
 
 
-def unit_record(result: UnitResult) -> UnitRecord:
+def unit_record(result: "UnitResult") -> UnitRecord:
     """Make a unit's line of the manifest from its ends."""
     unit, last = result.unit, result.ends[-1]
     attempts = [attempt_record(end) for end in result.ends]
@@ -193,7 +195,7 @@ def unit_record(result: UnitResult) -> UnitRecord:
     )
 
 
-def attempt_record(end: End) -> AttemptRecord:
+def attempt_record(end: "End") -> AttemptRecord:
     """Make an attempt's entry from its end."""
     usage = end.usage
     code, signal = exit_numbers(end)
@@ -227,7 +229,7 @@ def attempt_record(end: End) -> AttemptRecord:
     )
 
 
-def exit_numbers(end: End) -> Tuple[Optional[int], Optional[int]]:
+def exit_numbers(end: "End") -> Tuple[Optional[int], Optional[int]]:
     """Return (exit code, signal number) of an end; what does not apply is None."""
     exit = end.exit
     if isinstance(exit, Exited):

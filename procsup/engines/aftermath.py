@@ -1,7 +1,6 @@
 """What becomes of an attempt's files when it is over: streams, scratch folders."""
 
 import os
-import shutil
 import threading
 from pathlib import Path
 from queue import SimpleQueue
@@ -49,7 +48,9 @@ class Aftermath:
 
     def clear(self, folder: str) -> None:
         """Remove a folder, soon."""
-        self._jobs.put(lambda: shutil.rmtree(folder, ignore_errors=True))
+        from shutil import rmtree
+
+        self._jobs.put(lambda: rmtree(folder, ignore_errors=True))
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="procsup-clear", daemon=True)
             self._thread.start()
@@ -71,6 +72,8 @@ def _move(source: str, target: str) -> bool:
     """Move a file; False if it had to stay: what was written is not thrown away."""
     try:
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        import shutil
+
         shutil.move(source, target)  # perhaps to another file system
     except OSError:
         return False

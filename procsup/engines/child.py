@@ -6,7 +6,6 @@ undone. Nothing of the inherited environment is written down anywhere.
 
 import os
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Optional, Set, Tuple, Union
@@ -114,6 +113,8 @@ class Preparation:
         for stream in self.streams:
             stream.remove()
         if self.scratch_path is not None:
+            import shutil
+
             shutil.rmtree(self.scratch_path, ignore_errors=True)
 
 

@@ -14,8 +14,8 @@ home = sys.argv.pop(1)
 sys.path.insert(0, home)
 import procsup
 sys.path.remove(home)
-from procsup.__main__ import main
-sys.exit(main(detached=%s))
+from procsup.__main__ import program
+sys.exit(program(detached=%s))
 """
 
 

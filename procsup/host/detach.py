@@ -25,8 +25,8 @@ home = sys.argv.pop(1)
 sys.path.insert(0, home)
 import procsup
 sys.path.remove(home)
-from procsup.__main__ import main
-sys.exit(main(detached=True))
+from procsup.__main__ import program
+sys.exit(program(detached=True))
 """
 _LAST_WORDS_S = 2.0
 _SAID_LIMIT_BYTES = 1 << 16

@@ -5,7 +5,6 @@ Nothing is written here, except that `sync_path` puts a file on disk for good.
 
 import errno
 import fnmatch
-import hashlib
 import os
 import re
 import stat
@@ -65,6 +64,8 @@ def _is_hashed(status: os.stat_result, checksum: str) -> bool:
 
 
 def _read_content(path: str) -> Reading:
+    import hashlib
+
     digest, length = hashlib.sha256(), 0
     with open(path, "rb", buffering=0) as file:
         before = os.fstat(file.fileno())

@@ -6,7 +6,6 @@ the first program that fails, Windows PowerShell ends with the exit code of the 
 """
 
 import shlex
-import shutil
 import sys
 from typing import Callable, NamedTuple, Sequence, Tuple
 
@@ -63,5 +62,7 @@ def _powershell_tail(text: str, arguments: Sequence[str]) -> Tuple[str, ...]:
 def native_shell() -> Shell:
     """Return the shell of this system."""
     if sys.platform == "win32":
+        import shutil
+
         return powershell("pwsh" if shutil.which("pwsh") else "powershell")
     return bash()

@@ -1,17 +1,17 @@
 """From what a person types to a run directory: a name, a path, an id, ``DIR@ID`` or ``last``."""
 
-import difflib
 import os
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Tuple
 
-from procsup.core.records import Begin
 from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath, is_temporary
 from procsup.store.manifest import read_head
-from procsup.store.reader import begins
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import read_owner
+
+if TYPE_CHECKING:
+    from procsup.core.records import Begin
 
 HOME = ".procsup"
 
@@ -98,6 +98,8 @@ def _by_name(run: str, start: Path) -> Found:
 def _no_such(run: str, home: Path, names: List[str]) -> NoSuchRun:
     if not names:
         return NoSuchRun(f"no run {run!r}: {home} holds none yet")
+    import difflib  # for this message only
+
     close = difflib.get_close_matches(run, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
@@ -151,7 +153,9 @@ def _run_ids(rundir: RunDir) -> Iterator[str]:
         yield begin.run_id
 
 
-def _beginnings(rundir: RunDir) -> Iterator[Begin]:
+def _beginnings(rundir: RunDir) -> Iterator["Begin"]:
+    from procsup.store.reader import begins  # the journal is asked last
+
     try:
         yield from begins(rundir.journal)
     except OSError:

@@ -9,6 +9,7 @@ import re
 import stat
 from contextlib import contextmanager
 from typing import (
+    TYPE_CHECKING,
     Any,
     BinaryIO,
     Callable,
@@ -23,17 +24,19 @@ from typing import (
 
 import msgspec
 
-from procsup.core.events import UnitResult
 from procsup.core.manifest import SCHEMA, Head, StageCounts, UnitRecord, rfc3339, unit_record
-from procsup.core.records import Begin
-from procsup.core.spec import RunSpec
 from procsup.core.text import armour, disarm
 from procsup.errors import RecordError
 from procsup.host.files import AnyPath, open_reading, reason, remove, sync_folder, write_atomically
 from procsup.store.bodies import Bodies, BodyChanged
-from procsup.store.journal import JournalWriter
 from procsup.store.rundir import FILE_MODES, RunDir
-from procsup.store.sitting import Sitting
+
+if TYPE_CHECKING:  # who waits reads manifests only
+    from procsup.core.events import UnitResult
+    from procsup.core.records import Begin
+    from procsup.core.spec import RunSpec
+    from procsup.store.journal import JournalWriter
+    from procsup.store.sitting import Sitting
 
 _LONGEST_LINE_BYTES = 1 << 28
 _ARMOUR = "base64"  # JSON pointer -> bytes, of texts that are not UTF-8
@@ -57,10 +60,10 @@ class ManifestPublisher:
     def __init__(
         self,
         rundir: RunDir,
-        spec: RunSpec,
-        begin: Begin,
-        journal: JournalWriter,
-        sitting: Sitting,
+        spec: "RunSpec",
+        begin: "Begin",
+        journal: "JournalWriter",
+        sitting: "Sitting",
         *,
         started: Optional[float],
         wall: Callable[[], float],
@@ -86,7 +89,9 @@ class ManifestPublisher:
             doomed += [self._spec.stage(stage).stamp, self._rundir.stage_manifest(stage)]
         _remove_durably([path for path in doomed if path is not None])
 
-    def publish_stage(self, stage: str, counts: StageCounts, results: Iterator[UnitResult]) -> None:
+    def publish_stage(
+        self, stage: str, counts: StageCounts, results: Iterator["UnitResult"]
+    ) -> None:
         """Write a stage's manifest and stamp, durable on return; then wake its waiters."""
         head = self._head(counts.status, {stage: counts}, stage)
         path = self._rundir.stage_manifest(stage)
@@ -101,7 +106,7 @@ class ManifestPublisher:
         self,
         status: str,
         counts: Sequence[Tuple[str, StageCounts]],
-        results: Iterator[UnitResult],
+        results: Iterator["UnitResult"],
     ) -> None:
         """Write the run's manifest, its visible copy and its stamp; then wake its waiters."""
         head = self._head(status, dict(counts), None)

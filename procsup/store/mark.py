@@ -1,7 +1,5 @@
 """A manifest's mark: the journal it was made from, by length and digest."""
 
-import hashlib
-
 from procsup.core.manifest import JournalMark
 from procsup.errors import RecordError
 from procsup.host.files import AnyPath, open_reading, reason
@@ -16,6 +14,8 @@ def mark_problem(journal: AnyPath, mark: JournalMark) -> str:
     What was appended since is none of the manifest's business. A journal that belongs to somebody
     else cannot be compared, and nothing is said of it; RecordError if it cannot be read.
     """
+    import hashlib
+
     digest, left = hashlib.sha256(), mark.length
     try:
         with open_reading(journal) as file:

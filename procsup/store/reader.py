@@ -5,7 +5,6 @@ before it. One bad line at the very end is a torn write: it was never acknowledg
 line, and any gap in the numbers, is damage: it is listed, and reading goes on at the next line.
 """
 
-import hashlib
 import os
 from typing import BinaryIO, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -60,6 +59,8 @@ class ReadJournal:
         self.damage_count = 0
         self.unknown: List[str] = []
         self.newer_version: Optional[int] = None
+        import hashlib  # loads the system's cryptography: not every verb reads a journal
+
         self.digest = hashlib.sha256()
         self.exists = False
         self.finished = False

@@ -11,7 +11,6 @@
 import os
 import re
 import stat
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Optional, Tuple
 
@@ -39,6 +38,8 @@ def safe_name(unit_id: str) -> str:
     if _PLAIN.fullmatch(unit_id) and not _RESERVED.fullmatch(unit_id):
         return unit_id
     slug = re.sub(r"[^a-z0-9=_,+]+", "-", unit_id[:1000].lower())[:_SLUG_CHARACTERS]
+    from hashlib import sha256  # loads the system's cryptography: few names need it
+
     digest = sha256(unit_id.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{slug.strip('-') or 'unit'}~{digest[:_HASH_DIGITS]}"
 

@@ -247,7 +247,7 @@ def is_live(rundir: RunDir, owner: Optional[Owner] = None) -> bool:
     owner = owner or read_owner(rundir)
     if owner is None or owner.ended is not None or owner.sitting == 0:
         return False
-    if _locks_tell(rundir, owner):
+    if locks_tell(rundir, owner):
         held = FileLock(rundir.sitting_lock(owner.sitting)).is_held()
         return held and not _is_replaced(rundir, owner)
     return not owner.here or process_exists(owner.pid)
@@ -268,7 +268,7 @@ def wait_sitting(
     Where locks tell nothing (another host, a file system without), it looks once a second for the
     manifest and for a change of owner.
     """
-    if _locks_tell(rundir, owner):
+    if locks_tell(rundir, owner):
         lock = FileLock(rundir.sitting_lock(owner.sitting, stage))
         return lock.wait_shared(timeout_s, unless=lambda: _is_replaced(rundir, owner))
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -301,7 +301,8 @@ def _is_replaced(rundir: RunDir, owner: Owner) -> bool:
     return (now.host, now.pid, now.started) != (owner.host, owner.pid, owner.started)
 
 
-def _locks_tell(rundir: RunDir, owner: Owner) -> bool:
+def locks_tell(rundir: RunDir, owner: Owner) -> bool:
+    """Whether a lock tells if that supervisor lives; else only looking now and then does."""
     return owner.locks and (owner.here or locks_reach(rundir.path))
 
 
