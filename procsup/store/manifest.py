@@ -4,23 +4,13 @@ A manifest is one JSON object, of which the first line holds all but the units, 
 line one unit. It appears whole, after everything that it vouches for is on the disk.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import stat
 from contextlib import contextmanager
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    BinaryIO,
-    Callable,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Optional,
-    Sequence,
-    Tuple,
-)
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -32,6 +22,19 @@ from procsup.store.bodies import Bodies, BodyChanged
 from procsup.store.rundir import FILE_MODES, RunDir
 
 if TYPE_CHECKING:  # who waits reads manifests only
+    from typing import (
+        Any,
+        BinaryIO,
+        Callable,
+        Dict,
+        Iterable,
+        Iterator,
+        List,
+        Optional,
+        Sequence,
+        Tuple,
+    )
+
     from procsup.core.events import UnitResult
     from procsup.core.records import Begin
     from procsup.core.spec import RunSpec
@@ -60,10 +63,10 @@ class ManifestPublisher:
     def __init__(
         self,
         rundir: RunDir,
-        spec: "RunSpec",
-        begin: "Begin",
-        journal: "JournalWriter",
-        sitting: "Sitting",
+        spec: RunSpec,
+        begin: Begin,
+        journal: JournalWriter,
+        sitting: Sitting,
         *,
         started: Optional[float],
         wall: Callable[[], float],
@@ -89,9 +92,7 @@ class ManifestPublisher:
             doomed += [self._spec.stage(stage).stamp, self._rundir.stage_manifest(stage)]
         _remove_durably([path for path in doomed if path is not None])
 
-    def publish_stage(
-        self, stage: str, counts: StageCounts, results: Iterator["UnitResult"]
-    ) -> None:
+    def publish_stage(self, stage: str, counts: StageCounts, results: Iterator[UnitResult]) -> None:
         """Write a stage's manifest and stamp, durable on return; then wake its waiters."""
         head = self._head(counts.status, {stage: counts}, stage)
         path = self._rundir.stage_manifest(stage)
@@ -106,7 +107,7 @@ class ManifestPublisher:
         self,
         status: str,
         counts: Sequence[Tuple[str, StageCounts]],
-        results: Iterator["UnitResult"],
+        results: Iterator[UnitResult],
     ) -> None:
         """Write the run's manifest, its visible copy and its stamp; then wake its waiters."""
         head = self._head(status, dict(counts), None)
