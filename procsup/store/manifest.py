@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
 import msgspec
 
@@ -22,18 +22,7 @@ from procsup.store.bodies import Bodies, BodyChanged
 from procsup.store.rundir import FILE_MODES, RunDir
 
 if TYPE_CHECKING:  # who waits reads manifests only
-    from typing import (
-        Any,
-        BinaryIO,
-        Callable,
-        Dict,
-        Iterable,
-        Iterator,
-        List,
-        Optional,
-        Sequence,
-        Tuple,
-    )
+    from typing import BinaryIO, Callable, Iterable, Sequence, Tuple
 
     from procsup.core.events import UnitResult
     from procsup.core.records import Begin
