@@ -103,6 +103,7 @@ def measured(
         "form": options.form,
         "machine": machine.describe(bench, runners),
         "missing": peers.missing(runners) if options.peers is None else {},
+        "notes": {name: r.peer.note for name, r in runners.items() if r.peer.note},
         "problems": {},
     }
     chosen = options.only or WORKS

@@ -53,7 +53,7 @@ class Peer(NamedTuple):
     `share` is the part of the units that it is given where a slope is measured (a slow one need
     not be slow for an hour); `core` ones are measured in all rounds; `only` names the works that
     it is for, if not for all; with `calls` a unit is a call in a worker, no process. `apt` and
-    `pip` are the packages that bring it.
+    `pip` are the packages that bring it; `note` is what a reader of its figures must know.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Peer(NamedTuple):
     calls: bool = False
     apt: str = ""
     pip: str = ""
+    note: str = ""
 
 
 def peers_bin() -> Path:
@@ -251,8 +252,9 @@ PEERS = (
     Peer("joblib (loky)", module("joblib"), pool_of("joblib"), imported("joblib"), pip="joblib"),
     Peer("doit", which("doit"), by_doit, share=0.2, pip="doit"),
     Peer("Snakemake", which("snakemake"), by_snakemake, share=0.02, pip="snakemake"),
-    Peer("HyperQueue", module("hyperqueue"), by_hyperqueue, imported("hyperqueue"), share=0.5,
-         pip="hyperqueue"),
+    Peer("HyperQueue", module("hyperqueue"), by_hyperqueue, imported("hyperqueue"),
+         pip="hyperqueue", note="its Python client looks once a second whether all is done, so its"
+         " times come in steps of that"),
     *(
         Peer(f"calls: {name}", module(needed), pool_of(kind, calls=True),
              imported("joblib") if needed == "joblib" else ("--version",), only=("cpu",),

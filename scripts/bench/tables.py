@@ -26,6 +26,7 @@ def report(result: Result) -> str:
         budgets(result),
         *(show(result[name]) for name, show in _PARTS.items() if name in result),
         failures(result),
+        [f"{name}: {note}." for name, note in result["notes"].items()],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 

@@ -29,6 +29,7 @@ def result_of(**parts):
         "machine": {"CPU": "one", "Python": "CPython"},
         "missing": {},
         "left_out": {},
+        "notes": {},
         "problems": {},
         **parts,
     }
