@@ -172,7 +172,7 @@ class _Maker:
             fingerprint=self._fingerprint(shown, row, values, cwd, stdin),
             parameters=v.plain_row(row),
             env=command.env,
-            inputs=(*self._absolute_inputs(inputs), *([stdin] if stdin else [])),
+            inputs=self._absolute_inputs(inputs) + ((stdin,) if stdin else ()),
             depends=self._depends(depends, row),
             outputs=output_specs(recipe.outputs, outputs, self._absolute),
             input_names=self._names(inputs),
@@ -254,15 +254,21 @@ class _Maker:
     def _wanted(self, key: str, values: Mapping[str, Any]) -> Files:
         wanted = self._recipe.inputs if key == "inputs" else self._recipe.depends
         empty_ok = self._recipe.empty_ok
+        if not wanted.items:
+            return self._finder.files(wanted, values, empty_ok=empty_ok)
         return self._at(key, lambda: self._finder.files(wanted, values, empty_ok=empty_ok))
 
     def _absolute_inputs(self, inputs: Files) -> Tuple[str, ...]:
         if inputs.paths is self._from.paths:
             return self._from_paths
+        if not inputs.paths:
+            return ()
         return tuple([self._absolute(path) for path in inputs.paths])
 
     def _depends(self, declared: Files, row: Row) -> Tuple[str, ...]:
         """Return what is watched for changes: declared files, and parameters that are files."""
+        if not declared.paths and not self._path_names:
+            return ()
         paths = [*declared.paths, *(str(row[name]) for name in self._path_names if name in row)]
         return tuple([self._absolute(path) for path in paths])
 

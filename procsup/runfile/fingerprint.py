@@ -4,9 +4,12 @@ import hashlib
 import json
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
+import msgspec
+
 from procsup.runfile.values import written
 
 _DIGITS = 32
+_encode_fast = msgspec.json.Encoder().encode
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # ASCII: lone surrogates survive
 
 
@@ -33,7 +36,18 @@ def fingerprint(identity: Identity) -> str:
         list(identity.depends),
         identity.stdin,
     ]
-    return hashlib.sha256(_encode(content).encode("ascii")).hexdigest()[:_DIGITS]
+    return hashlib.sha256(_encoded(content)).hexdigest()[:_DIGITS]
+
+
+def _encoded(content: List[Any]) -> bytes:
+    """Return it as JSON in ASCII, as it has always been: recorded fingerprints hang on it."""
+    try:
+        text = _encode_fast(content)
+    except UnicodeEncodeError:
+        return _encode(content).encode("ascii")
+    # Where nothing is escaped, and nothing ought to be, both say the same.
+    plain = text.isascii() and b"\\" not in text and b"\x7f" not in text
+    return text if plain else _encode(content).encode("ascii")
 
 
 def _sorted(table: Mapping[str, Any]) -> List[Any]:

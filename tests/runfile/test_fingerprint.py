@@ -1,9 +1,13 @@
 """What makes a unit the same unit."""
 
+import hashlib
+import json
 import shutil
 
 import pytest
 
+from procsup.runfile.fingerprint import Identity
+from procsup.runfile.fingerprint import fingerprint as make
 from tests.runfile.builders import grow, unit
 
 BASE = """
@@ -92,3 +96,25 @@ def test_another_python_that_runs_procsup_does_not_change_it(tmp_path, monkeypat
 
     assert found.argv[0] == "/other/python"
     assert found.fingerprint == first
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain",
+        "caf\u00e9",
+        'a "quoted" one',
+        "a\\b",
+        "a\tb\x01",
+        "\x7f",
+        "\udce9",
+        "\U0001f600",
+        "",
+    ],
+)
+def test_it_is_made_of_json_in_ascii_whatever_the_text(text):
+    content = [["a", text], [["x", text], ["y", [text, "1"]]], [], ".", [], [], None]
+    wanted = json.dumps(content, separators=(",", ":")).encode("ascii")
+    identity = Identity(["a", text], {"x": text, "y": (text, 1)}, {}, ".", [], [], None)
+
+    assert make(identity) == hashlib.sha256(wanted).hexdigest()[:32]
