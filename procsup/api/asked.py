@@ -26,13 +26,19 @@ class Asked(NamedTuple):
     def keep_plan(self) -> None:
         """Write a plan that came from a program into the run directory, which is held.
 
-        From there it is read again by a resume. RecordError if it cannot be written.
+        From there it is read again by a resume. RecordError if it cannot be written. Its text is
+        let go of: the units are known, and may be many.
         """
-        if self.request.plan is None or not isinstance(self.loaded, LoadedPlan):
+        if not isinstance(self.loaded, LoadedPlan):
             return
+        if self.request.plan is not None:
+            self._write_plan(self.loaded)
+        self.loaded.forget_text()
+
+    def _write_plan(self, loaded: LoadedPlan) -> None:
         path = os.path.join(self.spec.directory, PLAN_FILE)
         try:
-            write_atomically(path, self.loaded.text.lines())
+            write_atomically(path, loaded.text.lines())
         except OSError as error:
             raise RecordError(f"{path} cannot be written: {reason(error)}") from error
 

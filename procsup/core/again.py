@@ -1,6 +1,6 @@
 """A retry while the run goes on: units that have failed go back into the queue."""
 
-from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set, Tuple
 
 from procsup.core.outcome import Verdict
 from procsup.core.stages import Stage
@@ -18,12 +18,13 @@ def try_again(planner: "Planner", names: Sequence[str]) -> Tuple[bool, str]:
     if planner.summary.ending:
         return False, f"nothing more is started: {planner.closing}; {_LATER}"
     found: List[Tuple[Stage, Unit]] = []
+    decided = _decided_followers(planner, set(names))
     for name in dict.fromkeys(names):
         stage, unit = _find(planner, name)
         why = f"no unit {name} is planned yet" if unit is None else None
         if unit is not None and stage is not None:
             found.append((stage, unit))
-            why = _why_not(planner, stage, unit)
+            why = _why_not(stage, unit, decided.get(name))
         if why is not None:
             return False, why
     for stage, unit in found:
@@ -39,8 +40,11 @@ def _find(planner: "Planner", name: str) -> Tuple[Optional[Stage], Optional[Unit
     return None, None
 
 
-def _why_not(planner: "Planner", stage: Stage, unit: Unit) -> Optional[str]:
-    """Say why a unit cannot go back into the queue now; None if it can."""
+def _why_not(stage: Stage, unit: Unit, decided: Optional[str]) -> Optional[str]:
+    """Say why a unit cannot go back into the queue now; None if it can.
+
+    `decided` is a unit that follows it and has its verdict.
+    """
     name = unit.spec.id
     if not isinstance(unit.state, Done):
         return f"unit {name} has no verdict yet: there is nothing to retry"
@@ -54,12 +58,17 @@ def _why_not(planner: "Planner", stage: Stage, unit: Unit) -> Optional[str]:
         return f"unit {name} could not start: {stage.unfit[name]}; {_LATER}"
     if unit.state.verdict is Verdict.SKIPPED:
         return f"unit {name} was skipped: retry what it hangs on, when the run has ended"
-    return _why_decided(planner, name)
+    if decided is not None:
+        return f"unit {decided}, which follows {name}, is decided; {_LATER}"
+    return None
 
 
-def _why_decided(planner: "Planner", name: str) -> Optional[str]:
+def _decided_followers(planner: "Planner", names: Set[str]) -> Dict[str, str]:
+    """Return, for those of these units that have one, the first follower with a verdict."""
+    found: Dict[str, str] = {}
     for stage in planner.stages:
         for other in stage.units:
-            if name in other.spec.follows and isinstance(other.state, Done):
-                return f"unit {other.spec.id}, which follows {name}, is decided; {_LATER}"
-    return None
+            if other.spec.follows and isinstance(other.state, Done):
+                for name in names.intersection(other.spec.follows):
+                    found.setdefault(name, other.spec.id)
+    return found

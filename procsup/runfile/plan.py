@@ -68,7 +68,7 @@ class PlanText(NamedTuple):
     """A whole plan as text: the decoded head, and the lines of its units."""
 
     head: Head
-    units: Sequence[bytes]
+    units: List[bytes]
 
     def lines(self) -> Iterator[bytes]:
         """Yield the lines of the file."""
@@ -212,6 +212,10 @@ class LoadedPlan(Loaded):
     ) -> None:
         super().__init__(source, spec, recipes, around)
         self.text = text
+
+    def forget_text(self) -> None:
+        """Let go of the lines of the units, here and with whoever handed them over."""
+        self.text.units.clear()
 
     def _problems(self) -> Problems:
         return PlanProblems(self._source.shown)

@@ -34,6 +34,7 @@ UNIT_KEYS: FrozenSet[str] = frozenset(
     )
 )
 _STREAMS = ("stdin", "stdout", "stderr")
+_MOST_SHARED = 4096
 _SHORT_CHARACTERS, _HASH_DIGITS = 60, 8
 _NO_FILES = Files(())
 _NO_ENV: Dict[str, str] = {}
@@ -57,6 +58,7 @@ class UnitMaker:
         self._env = {name: placed.template.render({}) for name, placed in recipe.env.items()}
         self._cwd = self._absolute(recipe.cwd.render({}))
         self._namer = Names()
+        self._texts: Dict[str, str] = {}  # arguments that many units may have
 
     def make(self, index: int, table: Any) -> UnitSpec:
         """Return one unit; `Wrong` has everything that is wrong with it."""
@@ -99,7 +101,7 @@ class UnitMaker:
         }
 
     def _unit(self, index: int, taken: Dict[str, Any]) -> UnitSpec:
-        arguments: Tuple[str, ...] = taken["arguments"]
+        arguments = tuple([self._shared(text) for text in taken["arguments"]])
         head = self._recipe.program.head
         if not arguments and not head:
             raise Wrong("`argv` is missing: expected a list that begins with a program")
@@ -132,6 +134,12 @@ class UnitMaker:
             cpus=taken["cpus"],
             memory_bytes=taken["memory"],
         )
+
+    def _shared(self, text: str) -> str:
+        """Return the same text, as the same object if it came before."""
+        if len(self._texts) < _MOST_SHARED:
+            return self._texts.setdefault(text, text)
+        return self._texts.get(text, text)
 
     # --- names ---------------------------------------------------------------------------
 
