@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import _setup
 from bench import (
@@ -111,7 +111,10 @@ def measured(
     if set(chosen) - set(ALONE):
         able, result["left_out"] = compare.prove(bench, able)
     runners = {runner.peer.name: runner for runner in able}
-    result["works"] = compared(bench, able, options, chosen)
+    result["works"] = {}
+    for name, work in compared(bench, able, options, chosen):
+        result["works"][name] = work
+        keep(result, options)
     own: Dict[str, Callable[[], Dict[str, Any]]] = {
         "scale": lambda: scale.measure(bench, options.form, runners),
         "latency": lambda: latency.measure(bench, options.form),
@@ -128,7 +131,14 @@ def measured(
         except measure.CommandFailed as problem:
             result["problems"][name] = str(problem)
             _setup.say(f"{name} failed: {problem}")
+        keep(result, options)
     return result
+
+
+def keep(result: Result, options: argparse.Namespace) -> None:
+    """Keep the figures so far: it is a long way to the last of them."""
+    if options.json is not None:
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def compared(
@@ -136,21 +146,18 @@ def compared(
     runners: List[peers.Runner],
     options: argparse.Namespace,
     chosen: List[str],
-) -> Dict[str, Any]:
-    """Measure the works that all are compared at."""
-    works = {}
+) -> Iterator[Tuple[str, Dict[str, Any]]]:
+    """Measure the works that all are compared at, and return each as soon as it is done."""
     for work in compare.WORKS:
         if work.name in chosen:
             comparison = compare.Comparison(bench, work, runners, options.form, options.rounds)
             comparison.measure()
-            works[work.name] = comparison.result()
-    return works
+            yield work.name, comparison.result()
 
 
 def show(result: Result, options: argparse.Namespace) -> None:
     """Print the report, and write what was asked for."""
-    if options.json is not None:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    keep(result, options)
     report = tables.report(result)
     print(report, end="")
     if options.table is not None:
