@@ -168,7 +168,8 @@ def last_words(room: Path, lines: int = 3) -> str:
         text = (room / "said.txt").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    said = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
+    text = text.replace(str(_setup.ROOT) + os.sep, "").replace("\r", "\n")  # ours alone: no news
+    said = [line.strip() for line in text.splitlines() if line.strip()]
     return " / ".join(said[-lines:])[-400:]
 
 
