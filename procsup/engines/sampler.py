@@ -13,7 +13,7 @@ from procsup.core.outcome import Affinity
 
 _FIRST_S = 0.3  # most short units are never looked at: looking would cost more than they do
 _LONGEST_INTERVAL_S = 2.0
-_SHARE = 0.009  # of one CPU: a hundredth, with what the rest of a turn costs
+_SHARE = 0.007  # of one CPU: less than a hundredth, with what the rest of a turn costs
 _WAKING_S = 100e-6  # what a turn of the loop costs beside the sample itself
 
 

