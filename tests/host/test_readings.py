@@ -72,7 +72,7 @@ def test_a_file_that_grows_as_fast_as_it_is_read_is_an_error(tmp_path, monkeypat
             with open(path, "a") as file:
                 file.write("x")
 
-    monkeypatch.setattr(readings.hashlib, "sha256", Digest)
+    monkeypatch.setattr(hashlib, "sha256", Digest)
     monkeypatch.setattr(readings, "_CHUNK_BYTES", 1)
     with pytest.raises(OSError, match="while it is read"):
         read_file(path, checksum="all")
