@@ -15,6 +15,7 @@ SLOW = (
     "cli/test_map.py",
     "cli/test_run.py",
     "e2e",
+    "faults",
     "runfile/test_overlaps.py",
     "scripts/test_configs.py",
     "scripts/test_pipelines.py",
