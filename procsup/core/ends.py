@@ -4,7 +4,6 @@ An `End` is some thirty objects, and mostly the same ones for all units. Packed 
 third of the size, and nothing for the garbage collector to visit.
 """
 
-import re
 from itertools import count
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union, get_type_hints
 
@@ -68,7 +67,6 @@ def _types_of(struct: Any) -> Tuple[Any, ...]:
     return tuple(hints[name] for name in struct.__struct_fields__)
 
 
-_HEXADECIMAL = re.compile("(?:[0-9a-f]{2})+").fullmatch
 _pool = _Pool()
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(List[Tuple[_types()]]).decode  # type: ignore[misc]
@@ -127,8 +125,11 @@ def _whole(packed: Tuple[Any, ...], unit: str) -> End:
         values[_ERR] = _beside(values[_OUT])
     values[_FINGERPRINT] = _text(values[_FINGERPRINT])
     for place in _READINGS:
-        readings = [Reading(r[0], r[1], r[2], _text(r[3])) for r in values[place]]
-        values[place] = tuple(readings)
+        if values[place]:
+            readings = [Reading(r[0], r[1], r[2], _text(r[3])) for r in values[place]]
+            values[place] = tuple(readings)
+        else:
+            values[place] = ()
     for place in _SHARED:
         values[place] = _pool.values[values[place]]
     return End(*values)
@@ -141,9 +142,13 @@ def _beside(stdout_path: str) -> str:
 
 def _digits(text: Optional[str]) -> Union[bytes, str, None]:
     """Return hexadecimal digits in half the space."""
-    if not text or not _HEXADECIMAL(text):
+    if not text:
         return text
-    return bytes.fromhex(text)
+    try:
+        digits = bytes.fromhex(text)
+    except ValueError:
+        return text
+    return digits if digits.hex() == text else text  # it may have had capitals, or blanks
 
 
 def _text(digits: Union[bytes, str, None]) -> Any:

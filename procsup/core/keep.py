@@ -11,7 +11,7 @@ from procsup.core.replay import UnitHistory
 from procsup.core.spec import StageSpec, UnitSpec
 
 ASKED = "asked for"
-
+_KEPT = Standing(True)
 
 CHANGES = ("changed", "input changed", "outputs changed")
 
@@ -48,15 +48,17 @@ def standing(
     module file now; `upstream_seq` the number of the latest end among the units it hangs on.
     """
     reason = _not_succeeded(history)
-    last = history.last if history is not None and not reason else None
-    if history is None or last is None:
+    if history is None or reason:
+        return Standing(False, reason)
+    if fresh or stage.keep == "never":
+        return Standing(False, "fresh" if fresh else "never kept")
+    if stage.keep == "always" and program is None and not _makes_files(unit):
+        return _KEPT  # whatever its end says: it need not be unpacked
+    last = history.last
+    if last is None:
         return Standing(False, reason)
     reason = (
-        "fresh"
-        if fresh
-        else "never kept"
-        if stage.keep == "never"
-        else _outdated(unit, last, intact)
+        _outdated(unit, last, intact)
         if stage.keep == "always"
         else _changed(unit, last, history.ended_seq < upstream_seq, run_finished)
         or _touched(intact(unit, last))
@@ -127,8 +129,11 @@ def _changed(unit: UnitSpec, last: End, upstream_is_newer: bool, run_finished: b
         return "changed"
     if upstream_is_newer:
         return "input changed"
-    makes_files = unit.outputs or unit.stdout is not None or unit.stderr is not None
-    return "no outputs to keep" if run_finished and not makes_files else ""
+    return "no outputs to keep" if run_finished and not _makes_files(unit) else ""
+
+
+def _makes_files(unit: UnitSpec) -> bool:
+    return bool(unit.outputs) or unit.stdout is not None or unit.stderr is not None
 
 
 def _touched(look: Intact) -> str:

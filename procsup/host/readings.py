@@ -19,6 +19,7 @@ Stamp = Tuple[int, int, int, int]
 
 HASHED_UP_TO_BYTES = 64 * 1024 * 1024  # by checksum = "auto"
 _CHUNK_BYTES = 1024 * 1024
+_UNTOUCHED = Intact()
 _MISSING = (FileNotFoundError, NotADirectoryError)
 # What file managers and NFS leave in folders by themselves: never part of a result.
 _LITTER = re.compile(
@@ -256,8 +257,11 @@ def intact(unit: UnitSpec, end: End, *, checksum: str) -> Intact:
 
     A folder or a glob is its list of files: one more or one less is a change.
     """
+    outputs, inputs = outputs_of(unit), inputs_of(unit)
+    if not (outputs or inputs or end.outputs or end.inputs):
+        return _UNTOUCHED
     try:
-        made = [(output, files_of(output)) for output in outputs_of(unit)]
+        made = [(output, files_of(output)) for output in outputs]
         for output, files in made:
             if not files and not output.optional:
                 return Intact(outputs=f"{output.path}: missing", missing=True)
@@ -267,7 +271,7 @@ def intact(unit: UnitSpec, end: End, *, checksum: str) -> Intact:
             [file for file in files if file in known] if output.optional else files
             for output, files in made
         ]
-        used = [files_of(declared) for declared in inputs_of(unit)]
+        used = [files_of(declared) for declared in inputs]
         return Intact(
             _difference(used, end.inputs, checksum),
             _difference(made_now, end.outputs, checksum),

@@ -1,7 +1,7 @@
 """The command line and environment of one unit, rendered from the templates of its stage."""
 
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from procsup.host.names import ArgumentLimits, argument_limits, is_bare_name
 from procsup.host.shells import Shell
@@ -47,6 +47,7 @@ class CommandMaker:
             field.name == "inputs" for template in recipe.templates() for field in template.fields
         )
         self._fixed_env = self._constant_env()
+        self._as_they_are: Set[str] = set()  # programs that are started as they are written
 
     def render(self, values: Mapping[str, Any]) -> Command:
         """Fill in the values of one unit; `Misplaced` if one does not fit."""
@@ -71,8 +72,11 @@ class CommandMaker:
             command = command._replace(back=self._shell.tail(text, args))
         argv = command.argv(self._recipe.program.head)
         program = argv[0]
-        if not is_bare_name(program) and "\0" not in program and not os.path.isabs(program):
-            argv = (os.path.normpath(os.path.join(cwd, program)), *argv[1:])
+        if program not in self._as_they_are:
+            if not is_bare_name(program) and "\0" not in program and not os.path.isabs(program):
+                argv = (os.path.normpath(os.path.join(cwd, program)), *argv[1:])
+            else:
+                self._as_they_are.add(program)
         self._check_size(argv, command.env)
         return argv
 
@@ -86,7 +90,9 @@ class CommandMaker:
         return {name: _one(placed, values) for name, placed in self._recipe.env.items()}
 
     def _check_size(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
-        length = sum(map(len, argv)) + sum(map(len, env)) + sum(map(len, env.values()))
+        length = sum(map(len, argv))
+        if env:
+            length += sum(map(len, env)) + sum(map(len, env.values()))
         if length < _SURELY_FITS and len(argv) < _SURELY_FITS // _POINTER_BYTES:
             return
         sizes = [_size_bytes(text) for text in argv]

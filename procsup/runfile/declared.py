@@ -202,6 +202,8 @@ def rendered_paths(template: Template, values: Mapping[str, Any]) -> Tuple[str, 
 
 def output_files(wanted: Wanted, values: Mapping[str, Any]) -> Files:
     """Return a unit's outputs as written."""
+    if not wanted.items:
+        return _NO_TABLE if wanted.is_table else _NO_FILES
     paths = tuple([rendered_path(item.template, values) for item in wanted.items])
     if not wanted.is_table:
         return Files(paths)
@@ -212,6 +214,8 @@ def output_specs(
     wanted: Wanted, files: Files, absolute: Callable[[str], str]
 ) -> Tuple[OutputSpec, ...]:
     """Return a unit's outputs as the run needs them."""
+    if not files.paths:
+        return ()
     return tuple(
         [_output_spec(item, path, absolute) for item, path in zip(wanted.items, files.paths)]
     )

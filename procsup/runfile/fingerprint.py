@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from operator import itemgetter
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from procsup.runfile.values import written
 
 _DIGITS = 32
+_name = itemgetter(0)
 _encode_fast = msgspec.json.Encoder().encode
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # ASCII: lone surrogates survive
 
@@ -29,8 +31,8 @@ def fingerprint(identity: Identity) -> str:
     """Return the digest, in hexadecimal."""
     content = [
         list(identity.argv),
-        _sorted({name: _text(value) for name, value in identity.parameters.items()}),
-        _sorted(identity.env),
+        [[name, _text(value)] for name, value in sorted(identity.parameters.items(), key=_name)],
+        [[name, value] for name, value in sorted(identity.env.items(), key=_name)],
         identity.cwd,
         list(identity.inputs),
         list(identity.depends),
@@ -48,10 +50,6 @@ def _encoded(content: List[Any]) -> bytes:
     # Where nothing is escaped, and nothing ought to be, both say the same.
     plain = text.isascii() and b"\\" not in text and b"\x7f" not in text
     return text if plain else _encode(content).encode("ascii")
-
-
-def _sorted(table: Mapping[str, Any]) -> List[Any]:
-    return [[name, table[name]] for name in sorted(table)]
 
 
 def _text(value: Any) -> Any:

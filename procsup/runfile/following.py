@@ -64,7 +64,7 @@ class Group(NamedTuple):
     @property
     def ids(self) -> Tuple[str, ...]:
         """The ids of the units."""
-        return tuple(made.id for made in self.units.values())
+        return tuple([made.id for made in self.units.values()]) if self.units else ()
 
 
 def stages_followed(value: Any, known: Callable[[Any], str]) -> Tuple[str, ...]:

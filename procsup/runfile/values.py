@@ -242,8 +242,10 @@ def plain(value: Any) -> Any:
 
 def plain_row(row: Dict[str, Any]) -> Dict[str, Any]:
     """Return parameters for records: the row itself where nothing differs."""
-    same = all(type(value) in _PLAIN for value in row.values())
-    return row if same else {name: plain(value) for name, value in row.items()}
+    for value in row.values():
+        if type(value) not in _PLAIN:
+            return {name: plain(value) for name, value in row.items()}
+    return row
 
 
 class Fields:

@@ -6,6 +6,7 @@ line, and any gap in the numbers, is damage: it is listed, and reading goes on a
 """
 
 import os
+from functools import partial
 from typing import BinaryIO, Iterator, List, NamedTuple, Optional, Tuple
 
 import msgspec
@@ -23,10 +24,11 @@ from procsup.errors import RecordError
 from procsup.host.files import AnyPath, open_reading, reason
 
 LONGEST_LINE_BYTES = 1 << 24
+_ABOUT_ITSELF = (Begin, Missing)  # records that tell of the journal
 _MOST_DAMAGE = 100  # beyond, places are only counted
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One believed record: its number, where its line starts, and itself."""
 
     seq: int
@@ -111,22 +113,27 @@ class ReadJournal:
         offset = 0
         for line, whole in _lines(file):
             start, offset = offset, offset + len(line)
-            problem = "it has no end" if not whole else None
-            if problem is None:
-                try:
-                    seq, record = decode_line(line[:-1])
-                except UnknownRecord as error:
-                    if self._is_stranger(line, str(error)):
-                        self._believe(line, error.seq, start)
-                        continue
-                    problem = str(error)
-                except BadLine as error:
-                    problem = str(error)
+            try:
+                if not whole:
+                    raise BadLine("it has no end")
+                seq, record = decode_line(line[:-1])
+            except UnknownRecord as error:
+                if self._is_stranger(line, str(error)):
+                    self._believe(line, error.seq, start)
                 else:
-                    if self._believe(line, seq, start) and self._is_news(record):
-                        yield Entry(seq, start, record)
+                    self._distrust(line, start, str(error))
+            except BadLine as error:
+                self._distrust(line, start, str(error))
+            else:
+                if seq == self.last_seq + 1 and not self._bad:  # nearly always: at once
+                    self.digest.update(line)
+                    self.good_length = offset
+                    self.last_seq = seq
+                elif not self._believe(line, seq, start):
                     continue
-            self._distrust(line, start, problem)
+                if type(record) in _ABOUT_ITSELF and not self._is_news(record):
+                    continue
+                yield Entry(seq, start, record)
 
     def _believe(self, line: bytes, seq: int, start: int) -> bool:
         if seq <= self.last_seq:
@@ -267,11 +274,8 @@ def begins(path: AnyPath) -> Iterator[Begin]:
 def _lines(file: BinaryIO) -> Iterator[Tuple[bytes, bool]]:
     """Return each line with its newline, and whether it is whole; too long ones in pieces."""
     within = False  # the rest of a line that was too long
-    while True:
-        line = file.readline(LONGEST_LINE_BYTES)
-        if not line:
-            return
-        ends = line.endswith(b"\n")
+    for line in iter(partial(file.readline, LONGEST_LINE_BYTES), b""):
+        ends = line[-1:] == b"\n"
         yield line, ends and not within
         within = not ends
 
