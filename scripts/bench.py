@@ -126,6 +126,7 @@ def measured(
     for name in OWN:
         if name not in chosen:
             continue
+        measure.settle()
         try:
             result[name] = own[name]()
         except measure.CommandFailed as problem:
@@ -150,6 +151,7 @@ def compared(
     """Measure the works that all are compared at, and return each as soon as it is done."""
     for work in compare.WORKS:
         if work.name in chosen:
+            measure.settle()
             comparison = compare.Comparison(bench, work, runners, options.form, options.rounds)
             comparison.measure()
             yield work.name, comparison.result()

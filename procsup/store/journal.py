@@ -29,7 +29,8 @@ from procsup.store.reader import Entry, ReadJournal, follow, read_journal
 
 __all__ = ["Entry", "JournalWriter", "ReadJournal", "follow", "read_journal"]
 
-SYNC_EVERY_S = 0.010
+SYNC_EVERY_S = 0.010  # on average: what was not used can be, so that a lone end need not wait
+_SYNCS_SAVED = 5
 # Nobody is told of these, so that they may ride on the next sync that is due anyway.
 _UNHURRIED = (Launch, Spawned, Kept)
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR)
@@ -223,14 +224,19 @@ class JournalWriter:
     # --- syncing -----------------------------------------------------------------------------
 
     def _keep_syncing(self) -> None:
+        saved, since = float(_SYNCS_SAVED), time.monotonic()
         while self._due.wait() and not self._closing.is_set():
             self._due.clear()
             began = time.monotonic()
+            saved = min(_SYNCS_SAVED, saved + (began - since) / SYNC_EVERY_S) - 1.0
+            since = began
             self._sync_once()
             self._on_synced()
             if self._failure is not None:
                 return
-            self._closing.wait(max(0.0, began + SYNC_EVERY_S - time.monotonic()))
+            if saved < 1.0:
+                again = since + (1.0 - saved) * SYNC_EVERY_S
+                self._closing.wait(max(0.0, again - time.monotonic()))
 
     def _sync_once(self) -> None:
         with self._syncing:

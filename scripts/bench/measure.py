@@ -22,6 +22,7 @@ import _setup
 from bench.processes import Watch, become_subreaper, end_strays, kill_group, own_peak_bytes
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
+SETTLING_S = 5.0
 NAME = "bench"  # of every run of procsup here
 
 
@@ -189,6 +190,15 @@ def workshop() -> Iterator[Workshop]:
     finally:
         end_strays()
         shutil.rmtree(str(folder), ignore_errors=True)
+
+
+def settle() -> None:
+    """Let the machine come to rest: what was written and removed before is still being put away.
+
+    Without it the first hundred ends after a large work take twice as long to become durable.
+    """
+    os.sync()
+    time.sleep(SETTLING_S)
 
 
 def program(name: str, path: Optional[str] = None) -> str:
