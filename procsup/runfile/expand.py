@@ -154,7 +154,9 @@ class _Maker:
         cwd = self._cwd or self._at("cwd", lambda: self._path(recipe.cwd, values))
         values["inputs"] = inputs = self._inputs(values)
         values["depends"] = depends = self._wanted("depends", values)
-        values["outputs"] = outputs = self._outputs(values)
+        values["outputs"] = outputs = self._at(
+            "outputs", lambda: output_files(recipe.outputs, values)
+        )
         streams = {key: self._stream(key, values) for key in recipe.streams}
         list_path = self._list_path(unit_id) if self._lists else None
         shown = self._commands.render(values)
@@ -255,12 +257,6 @@ class _Maker:
         if not wanted.items:
             return self._finder.files(wanted, values, empty_ok=empty_ok)
         return self._at(key, lambda: self._finder.files(wanted, values, empty_ok=empty_ok))
-
-    def _outputs(self, values: Mapping[str, Any]) -> Files:
-        wanted = self._recipe.outputs
-        if not wanted.items:
-            return output_files(wanted, values)
-        return self._at("outputs", lambda: output_files(wanted, values))
 
     def _absolute_inputs(self, inputs: Files) -> Tuple[str, ...]:
         if inputs.paths is self._from.paths:
