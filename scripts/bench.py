@@ -50,6 +50,8 @@ def options_of(arguments: List[str]) -> argparse.Namespace:
     parser.add_argument("--peers", type=_words, metavar="NAME,...",
                         help="only these, by parts of names, and xargs and the floor")  # fmt: skip
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of the comparisons")
+    parser.add_argument("--sizes", type=_numbers, metavar="N,...",
+                        help="numbers of units of the work `scale`")  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures")
     parser.add_argument("--from", dest="source", type=Path, metavar="FILE",
                         help="measure nothing: show figures that were kept")  # fmt: skip
@@ -65,6 +67,10 @@ def options_of(arguments: List[str]) -> argparse.Namespace:
 
 def _words(text: str) -> List[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(text: str) -> List[int]:
+    return [int(word.replace("_", "")) for word in _words(text)]
 
 
 def main() -> int:
@@ -116,7 +122,7 @@ def measured(
         result["works"][name] = work
         keep(result, options)
     own: Dict[str, Callable[[], Dict[str, Any]]] = {
-        "scale": lambda: scale.measure(bench, options.form, runners),
+        "scale": lambda: scale.measure(bench, options.form, runners, options.sizes),
         "latency": lambda: latency.measure(bench, options.form),
         "startup": lambda: startup.measure(bench, options.form),
         "idle": lambda: idle.measure(bench, options.form),

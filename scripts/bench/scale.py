@@ -5,7 +5,7 @@ wait` that is blocked on it while it goes: what those take at that number stands
 """
 
 import os
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Sequence
 
 import _setup
 
@@ -25,12 +25,15 @@ LIMIT_S = 3600.0
 WOKEN_TO = 100_000
 
 
-def measure(bench: Workshop, form: str, runners: Dict[str, Runner]) -> Dict[str, Any]:
-    """Return what each took at each size, and the exponents that fit."""
+def measure(
+    bench: Workshop, form: str, runners: Dict[str, Runner], sizes: Optional[Sequence[int]] = None
+) -> Dict[str, Any]:
+    """Return what each took at each size (those of the form, if none are given), and the exponents
+    that fit."""
     points: Dict[str, List[Dict[str, float]]] = {}
     failures: Dict[str, str] = {}
     for name in [PROCSUP, *PEERS_TO]:
-        for size in SIZES[form]:
+        for size in sizes or SIZES[form]:
             if name not in runners or size > PEERS_TO.get(name, size):
                 continue
             try:
