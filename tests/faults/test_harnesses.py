@@ -25,7 +25,7 @@ def test_a_handful_of_cases_of_real_runs_finds_no_fault(name, tmp_path):
     result = attack(name, "smoke", parent=tmp_path)
 
     assert result["failures"] == []
-    assert result["cases"] > 0
+    assert result["cases"] > 0 or result["left_out"]
 
 
 def test_what_is_raised_in_a_case_is_its_failure_and_the_next_goes_on(tmp_path, capsys):
