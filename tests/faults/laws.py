@@ -8,7 +8,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 LIVES_ON_S = 1.0
 # What differs between two runs that mean the same: times, processes, tries, places of logs.
@@ -105,6 +105,19 @@ def living(entry: bytes) -> List[int]:
         if entry in environment.split(b"\0"):
             found.append(int(name))
     return found
+
+
+def until(holds: Callable[[], bool], otherwise: str, limit_s: float, look_s: float = 0.01) -> None:
+    """Return as soon as it holds: for what no event tells; AssertionError after so long."""
+    deadline = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < deadline, f"{otherwise} within {limit_s:g} s"
+        time.sleep(look_s)
+
+
+def pause(seconds: float) -> None:
+    """Let that much time go by: for what is done now and then, never to wait for something."""
+    time.sleep(seconds)
 
 
 def nothing_lives(entry: bytes, limit_s: float = LIVES_ON_S) -> None:

@@ -2,10 +2,10 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 from typing import List, NamedTuple
 
+from tests.faults import laws
 from tests.faults.kills.points import Point, read_points
 from tests.faults.kills.worker import ColdServer, Worker
 
@@ -80,10 +80,12 @@ def _hold_and_kill(worker: Worker, *, stop_guard: bool = False, **more: object) 
     worker.project.forget_notes()
     worker.project.hold(True)
     guard = worker.server.start(worker.order(**{"deaths": {}, **more}))
-    deadline = time.monotonic() + LIMIT_S
-    while not any(line[:2] == ("start", "last") for line in worker.project.said()):
-        assert time.monotonic() < deadline, "the last unit did not begin"
-        time.sleep(0.01)
+    project = worker.project
+    laws.until(
+        lambda: any(line[:2] == ("start", "last") for line in project.said()),
+        "the last unit does not begin",
+        LIMIT_S,
+    )
     if stop_guard:
         os.kill(guard, signal.SIGSTOP)  # it must not see what follows
     os.kill(worker.project.note("supervisor")[0], signal.SIGKILL)

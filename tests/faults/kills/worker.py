@@ -148,7 +148,7 @@ class Waiter:
             owner = read_owner(rundir)
             if owner is not None and owner.sitting and owner != self._before:
                 return True
-            time.sleep(LOOK_S)
+            laws.pause(LOOK_S)
         return False
 
     def seconds_after(self, death: float) -> Optional[float]:
@@ -278,7 +278,7 @@ class Worker:
             if holds():
                 return now - since
             assert now - since <= laws.LIVES_ON_S, f"{otherwise}, {now - since:.2f} s after"
-            time.sleep(LOOK_S)
+            laws.pause(LOOK_S)
 
     def _kill_pair(self, guard: int) -> None:
         pids = [guard]
