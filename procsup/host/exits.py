@@ -14,6 +14,7 @@ assert sys.platform != "win32"
 
 # Longer waits overflow in some versions of the system's calls; whoever waits comes back.
 LONGEST_WAIT_S = 24 * 3600.0
+_LOOK_EVERY_S = 0.05  # at children for which there was no thread
 _PIDFD_OPEN = 434  # the same number on every architecture (Linux 5.3)
 
 _READABLE, _CLOSED = select.POLLIN, select.POLLHUP | select.POLLERR | select.POLLNVAL
@@ -29,7 +30,7 @@ class ThreadExits:
         self._poller: Any = self._make_poller()
         self._poller.register(self._wake_fd, _READABLE)
         self._ended: Deque[int] = deque()  # by the threads
-        self._in_threads: Dict[int, threading.Thread] = {}
+        self._in_threads: Dict[int, Optional[threading.Thread]] = {}  # None: none could be had
         self._closed = False
 
     def _make_poller(self) -> Any:
@@ -39,8 +40,12 @@ class ThreadExits:
         """Say when this child has ended."""
         # Daemonic: a child that cannot be killed must not keep the supervisor from exiting.
         thread = threading.Thread(target=self._wait_for, args=(pid,), daemon=True)
-        thread.start()
-        self._in_threads[pid] = thread
+        try:
+            thread.start()
+        except RuntimeError:  # the system allows no more
+            self._in_threads[pid] = None
+        else:
+            self._in_threads[pid] = thread
 
     def _wait_for(self, pid: int) -> None:
         try:
@@ -62,6 +67,9 @@ class ThreadExits:
         """Block until there is something to say."""
         pids: List[int] = []
         called = False
+        alone = [pid for pid, thread in self._in_threads.items() if thread is None]
+        if alone:
+            timeout_s = _LOOK_EVERY_S if timeout_s is None else min(timeout_s, _LOOK_EVERY_S)
         for fd, mask in self._poll(timeout_s):
             pid = self._pid_of(fd)
             if pid is not None:
@@ -72,6 +80,8 @@ class ThreadExits:
                 called = True
                 if mask & _CLOSED:
                     self._poller.unregister(fd)
+        self._take_ended(pids)  # also if the word of it was lost
+        pids.extend(pid for pid in alone if _is_over(pid))
         return Notice(pids, called)
 
     def _poll(self, timeout_s: Optional[float]) -> Any:
@@ -90,33 +100,46 @@ class ThreadExits:
         except BlockingIOError:
             pass  # another look has emptied it
         before = len(pids)
+        self._take_ended(pids)
+        return len(words) > len(pids) - before
+
+    def _take_ended(self, pids: List[int]) -> None:
         while self._ended:
             pid = self._ended.popleft()
             if pid in self._in_threads:
                 pids.append(pid)
-        return len(words) > len(pids) - before
 
     def wake(self) -> None:
-        """Make `wait` return."""
+        """Make `wait` return. Never raises: whoever calls has threads and work of its own."""
         if self._closed:
             return
         try:
             os.write(self._waking_fd, b".")
-        except BlockingIOError:
-            pass  # full of wakings already
+        except OSError:
+            pass  # full of wakings already, or out of memory: the loop looks twice a second
 
     def close(self) -> None:
         """Release everything."""
         if self._closed:
             return
-        for thread in self._in_threads.values():
+        threads = [thread for thread in self._in_threads.values() if thread is not None]
+        for thread in threads:
             thread.join(0.1)  # their children are dead, unless they cannot be killed
-        late = any(thread.is_alive() for thread in self._in_threads.values())
+        late = any(thread.is_alive() for thread in threads)
         self._closed = True
         if late:
             return  # such a thread may still write to the pipe: its number must stay ours
         os.close(self._wake_fd)
         os.close(self._waking_fd)
+
+
+def _is_over(pid: int) -> bool:
+    if sys.platform == "darwin" and sys.version_info < (3, 13):
+        return False  # it has no such look; and it has kqueue, which needs no threads
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+    except OSError:
+        return True  # somebody else reaped it: the owner will see
 
 
 def _wait_without_reaping(pid: int) -> None:

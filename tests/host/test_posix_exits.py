@@ -122,3 +122,51 @@ def test_a_child_for_which_there_is_no_pidfd_gets_a_thread(monkeypatch: pytest.M
     notifier.forget(pid)
     os.waitpid(pid, 0)
     notifier.close()
+
+
+def _give_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="it has kqueue, which needs no threads")
+def test_a_child_for_which_there_is_no_thread_either_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _give_no_threads(monkeypatch)
+    notifier = exits.exit_notifier("threads")
+    reader, writer = os.pipe()
+    pid = _fork(lambda: os.read(reader, 1))
+    notifier.watch(pid)
+
+    assert not notifier.wait(0.01).pids
+    os.write(writer, b"x")
+    assert _pids(notifier, 1) == [pid]
+    notifier.forget(pid)
+    os.waitpid(pid, 0)
+    assert not notifier.wait(0.0).pids
+    notifier.close()
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_wake_that_the_system_refuses_raises_nothing_and_loses_no_exit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_fd: int, _data: bytes) -> int:
+        raise OSError(12, "Cannot allocate memory")
+
+    notifier = exits.exit_notifier("threads")
+    pid = _fork(lambda: None)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", refuse)
+        notifier.wake()
+        notifier.watch(pid)
+        deadline = time.monotonic() + 20.0
+        while notifier.wait(0.01).pids != [pid]:
+            assert time.monotonic() < deadline
+    notifier.forget(pid)
+    os.waitpid(pid, 0)
+    notifier.close()
