@@ -113,7 +113,11 @@ class JournalWriter:
             sync=sync,
             sleep=sleep,
         )
-        writer._thread.start()
+        try:
+            writer._thread.start()
+        except RuntimeError as error:  # the system allows no more threads
+            os.close(fd)
+            raise RecordError(f"journal {writer.path} cannot be synced: {error}") from error
         return writer
 
     @property
@@ -253,6 +257,9 @@ class JournalWriter:
                 self._failure = error
             except OSError as error:
                 problem = f"journal {self.path}: cannot be synced: {reason(error)}"
+                self._failure = RecordError(problem)
+            except Exception as error:  # noqa: BLE001  the thread would end, and nobody be told
+                problem = f"journal {self.path}: cannot be synced: {type(error).__name__}: {error}"
                 self._failure = RecordError(problem)
             else:
                 self._synced = seq

@@ -438,3 +438,28 @@ def test_what_a_killed_writer_had_acknowledged_is_there(tmp_path):
         assert acknowledged == sorted(set(acknowledged))
         assert before < acknowledged[0]
         assert acknowledged[-1] <= journal.last_seq
+
+
+def test_a_journal_that_gets_no_thread_is_refused_and_leaves_nothing_open(tmp_path, monkeypatch):
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    with pytest.raises(RecordError, match=r"journal\.jsonl cannot be synced: can't start"):
+        JournalWriter.open(tmp_path / "journal.jsonl", on_synced=lambda: None)
+
+
+def test_whatever_goes_wrong_in_a_sync_is_told(tmp_path):
+    told = threading.Event()
+
+    def explode(_fd):
+        raise MemoryError("no memory")
+
+    writer = JournalWriter.open(tmp_path / "journal.jsonl", on_synced=told.set, sync=explode)
+    writer.append([end("s/1")])
+
+    assert told.wait(LIMIT_S)
+    with pytest.raises(RecordError, match="cannot be synced: MemoryError: no memory"):
+        writer.drain()
+    writer.close()
