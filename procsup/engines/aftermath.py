@@ -50,10 +50,19 @@ class Aftermath:
         """Remove a folder, soon."""
         from shutil import rmtree
 
+        if self._thread is None and not self._try_thread():
+            rmtree(folder, ignore_errors=True)
+            return
         self._jobs.put(lambda: rmtree(folder, ignore_errors=True))
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="procsup-clear", daemon=True)
-            self._thread.start()
+
+    def _try_thread(self) -> bool:
+        thread = threading.Thread(target=self._work, name="procsup-clear", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system allows no more
+            return False
+        self._thread = thread
+        return True
 
     def _work(self) -> None:
         job = self._jobs.get()

@@ -102,8 +102,21 @@ class _Pool:
         self._jobs.put(job)
         if len(self._threads) < self._size and self._jobs.qsize() > 0:
             thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            try:
+                thread.start()
+            except RuntimeError:  # the system allows no more
+                self._do_without_thread()
+            else:
+                self._threads.append(thread)
+
+    def _do_without_thread(self) -> None:
+        """Do what waits here and now, unless some thread is there to do it: late, but done."""
+        if self._threads:
+            return
+        while not self._jobs.empty():
+            job = self._jobs.get()
+            if job is not None:
+                self._do(job)
 
     def close(self) -> None:
         """Let every thread end after the job it is at."""

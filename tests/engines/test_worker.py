@@ -170,3 +170,18 @@ def test_close_does_not_wait_for_ever_for_a_dead_file_system():
 
     gate.set()
     worker.close(timeout_s=LIMIT_S)
+
+
+def test_where_no_thread_can_be_had_the_work_is_done_at_once(monkeypatch):
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with Desk() as desk:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            desk.worker.inspect(order(1))
+            desk.worker.expand(Expand("s"))
+            assert desk.worker.drain() == [Inspected(AttemptId("s/1", 1)), Expanded("s")]
+
+        desk.worker.inspect(order(2))
+        assert desk.facts(1) == [Inspected(AttemptId("s/2", 1))]
