@@ -16,6 +16,21 @@ from procsup.host.files import AnyPath, open_private, set_mode
 
 _SLICE_S = 0.2  # Windows does not interrupt a waiting thread for Ctrl-C
 _LONGEST_WAIT_S = 24 * 3600.0  # some systems overflow beyond
+# These say nothing of whether a file system has locks.
+_NOT_THE_LOCKS_FAULT = frozenset(
+    (
+        errno.EACCES,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.EINTR,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ESTALE,
+    )
+)
 
 if sys.platform == "win32":
     import ctypes
@@ -267,13 +282,17 @@ class _Waiting:
 
 
 def locks_work(folder: AnyPath) -> bool:
-    """Tell whether locks exclude in this folder: of two open files the second must fail."""
+    """Tell whether locks exclude in this folder: of two open files the second must fail.
+
+    OSError where that cannot be tried: what passes by itself must not pass for a file system
+    without locks, or two supervisors would believe that nothing keeps them apart.
+    """
     path = os.path.join(folder, f".procsup-{os.getpid()}-lock.part")
     first, second = FileLock(path), FileLock(path)
     try:
         return first.try_exclusive() and not second.try_exclusive()
     except OSError as error:
-        if error.errno in (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _NOT_THE_LOCKS_FAULT:
             raise
         return False
     finally:

@@ -126,12 +126,19 @@ class Sitting:
             end_leftovers()
             return
         deadline = time.monotonic() + timeout_s
-        while not self.units_lock.try_exclusive():
+        while not self._try_units_lock():
             left = end_leftovers()
             if time.monotonic() >= deadline:
                 named = ", ".join(left) if left else f"whoever holds {self.rundir.units_lock}"
                 raise RunBusy(f"units of an earlier sitting still run and do not end: {named}")
             time.sleep(_UNITS_LOOK_S)
+
+    def _try_units_lock(self) -> bool:
+        try:
+            return self.units_lock.try_exclusive()
+        except OSError as error:
+            problem = f"{self.rundir.units_lock} cannot be locked: {reason(error)}"
+            raise RecordError(problem) from error
 
     def check(self) -> None:
         """Raise RecordError if the lock file was removed or replaced: another may have begun."""
@@ -325,7 +332,9 @@ def refuse_unprovable(rundir: RunDir, previous: Optional[Owner], *, lockable: bo
     if previous is None or previous.ended is not None:
         return
     if previous.here:
-        if not lockable and previous.pid != os.getpid() and process_exists(previous.pid):
+        # One who went without locks is not kept out by ours, nor are we by any of his.
+        told = lockable and previous.locks
+        if not told and previous.pid != os.getpid() and process_exists(previous.pid):
             raise _busy(rundir)
     elif not lockable or not locks_reach(rundir.path):
         raise RunBusy(

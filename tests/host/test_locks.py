@@ -251,6 +251,18 @@ def test_locks_that_the_file_system_lacks_are_noticed(tmp_path, monkeypatch):
     assert not locks_work(tmp_path)
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOMEM, errno.EINTR])
+def test_what_passes_is_not_taken_for_a_file_system_without_locks(tmp_path, monkeypatch, number):
+    def fails(fd, **how):
+        raise OSError(number, "not now")
+
+    monkeypatch.setattr(locks, "_lock", fails)
+
+    with pytest.raises(OSError, match="not now"):
+        locks_work(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_process_exists_until_it_was_waited_for():
     child = subprocess.Popen([sys.executable, "-c", ""])
     pid = child.pid

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -314,6 +315,26 @@ def test_without_locks_a_process_that_lives_is_refused_and_a_dead_one_is_not(run
         sitting.take_units_lock(nothing_left)
         assert not read_owner(rundir).locks
         assert is_live(rundir)
+
+
+def test_one_who_went_without_locks_is_no_less_busy_for_one_who_finds_them(rundir):
+    host, boot_id = machine_id()
+    forge(rundir, host=host, boot_id=boot_id, pid=os.getppid() or 1, locks=False)
+    with pytest.raises(RunBusy, match="in use by process"):
+        Sitting.open(rundir, at=WALL)
+    forge(rundir, host=host, boot_id=boot_id, locks=False)
+    with Sitting.open(rundir, at=WALL):
+        pass
+
+
+def test_a_units_lock_that_cannot_be_tried_is_named(rundir, monkeypatch):
+    def fails(_lock):
+        raise OSError(errno.EIO, "input/output error")
+
+    with Sitting.open(rundir, at=WALL) as sitting:
+        monkeypatch.setattr(FileLock, "try_exclusive", fails)
+        with pytest.raises(RecordError, match=r"units\.lock cannot be locked: input/output"):
+            sitting.take_units_lock(nothing_left)
 
 
 def test_without_locks_a_waiter_looks_for_the_manifest_and_the_owner(rundir, monkeypatch):
