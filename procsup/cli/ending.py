@@ -125,8 +125,16 @@ def _usage(error: click.ClickException) -> str:
 
 
 def _said_by_system(error: OSError) -> str:
-    name = f"{error.filename}: " if error.filename is not None else ""
-    return f"{name}{error.strerror or error}"
+    said = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{error.filename}: {said}"
+    place, trace = "", error.__traceback__
+    while trace is not None:  # the innermost of ours says what it was about
+        module = trace.tb_frame.f_globals.get("__name__", "")
+        if module.startswith("procsup."):
+            place = f" (in {module}, {trace.tb_frame.f_code.co_name})"
+        trace = trace.tb_next
+    return f"the system refuses what the run cannot do without: {said}{place}"
 
 
 def _internal(error: Exception) -> str:
