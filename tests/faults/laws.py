@@ -107,6 +107,19 @@ def living(entry: bytes) -> List[int]:
     return found
 
 
+def session(leader: int) -> List[int]:
+    """Return the pids of all processes in the session of this one."""
+    pids = map(int, filter(str.isdigit, os.listdir("/proc")))
+    return [pid for pid in pids if _leader(pid) == leader]
+
+
+def _leader(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0  # it has ended
+
+
 def until(holds: Callable[[], bool], otherwise: str, limit_s: float, look_s: float = 0.01) -> None:
     """Return as soon as it holds: for what no event tells; AssertionError after so long."""
     deadline = time.monotonic() + limit_s
