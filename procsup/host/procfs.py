@@ -66,6 +66,10 @@ def children(pid: int) -> List[int]:
 
     An entry may be missing while its siblings exit (proc(5)): look again until nothing changes.
     """
+    return _below(pid, _families_if_needed())
+
+
+def _listed_children(pid: int) -> List[int]:
     found: List[int] = []
     try:
         threads = os.listdir(f"/proc/{pid}/task")
@@ -81,8 +85,7 @@ def descendants(root: int, *, without: Collection[int] = (), signum: int = 0) ->
 
     `signum` is sent to each one before its children are read: stopped, it can make no more.
     """
-    # A kernel without CONFIG_PROC_CHILDREN has no lists of children.
-    families = None if os.path.exists("/proc/thread-self/children") else _families()
+    families = _families_if_needed()
     seen = {root}
     found: List[Process] = []
     pending = _below(root, families)
@@ -101,7 +104,7 @@ def descendants(root: int, *, without: Collection[int] = (), signum: int = 0) ->
 
 
 def _below(pid: int, families: Optional[Dict[int, List[int]]]) -> List[int]:
-    return children(pid) if families is None else list(families.get(pid, ()))
+    return _listed_children(pid) if families is None else list(families.get(pid, ()))
 
 
 def hit(pid: int, signum: int, is_wanted: Callable[[Process], bool]) -> Optional[Process]:
@@ -125,6 +128,11 @@ def hit(pid: int, signum: int, is_wanted: Callable[[Process], bool]) -> Optional
     finally:
         if handle is not None:
             os.close(handle)
+
+
+def _families_if_needed() -> Optional[Dict[int, List[int]]]:
+    # A kernel without CONFIG_PROC_CHILDREN has no lists of children.
+    return None if os.path.exists("/proc/thread-self/children") else _families()
 
 
 def _families() -> Dict[int, List[int]]:

@@ -72,6 +72,7 @@ def test_without_lists_of_children_the_parents_are_asked(child, monkeypatch):
     )
 
     assert child.pid in [process.pid for process in procfs.descendants(os.getpid())]
+    assert child.pid in procfs.children(os.getpid())
 
 
 def test_the_environment_is_read_as_it_was_at_the_start(child):
