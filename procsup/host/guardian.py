@@ -112,20 +112,22 @@ class Guardian:
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTSTP,))
 
     def _reap(self) -> Optional[int]:
-        """Reap all that have ended; return the supervisor's status if it is among them."""
-        found = None
+        """Reap all that have ended; return the supervisor's status as soon as that is met.
+
+        Its pid is free from then on: what has it later, and ends with 0, is somebody else.
+        """
         try:
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
-                    return found
+                    return None
                 self._strangers.discard(pid)
-                if pid == self._supervisor:
+                if pid == self._supervisor and not self._supervisor_reaped:
                     self._supervisor_reaped = True
-                    found = status
+                    return status
         except ChildProcessError:
             self._childless = True
-            return found
+            return None
 
     def _finish(self, status: int) -> NoReturn:
         if os.WIFSIGNALED(status):

@@ -8,7 +8,7 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("Windows has no guard: a Job Object does its work", allow_module_level=True)
 
-from procsup.host import guard, procfs
+from procsup.host import guard, guardian, procfs
 from tests.support.guarded import guarded
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
@@ -54,6 +54,15 @@ def test_nothing_survives_the_SIGKILL_of_the_supervisor_for_a_second():
         run.wait_until_all_gone(within_s=PROMISED_S)
 
         assert run.wait() == -signal.SIGKILL
+
+
+def test_whoever_gets_the_pid_of_the_dead_supervisor_does_not_tell_its_end(monkeypatch):
+    ended = iter([(71, 0), (70, 9), (70, 0), (72, 0), (70, 0), (0, 0)])
+    monkeypatch.setattr(guardian.os, "waitpid", lambda pid, options: next(ended))
+    one = guardian.Guardian(70, -1, set(), guardian.Terminal(), adopts=True)
+
+    assert one._reap() == 9
+    assert one._reap() is None
 
 
 @linux_only
