@@ -1,13 +1,13 @@
 """Everybody who belongs to the units of shapes.py: found by pid files and by the cookie."""
 
 import os
-import select
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Dict, List, Optional, Set
 
 from procsup.host import procfs
+from tests.faults import laws
 
 HAS_PROC = os.path.exists("/proc/self/stat")
 PAUSE_S = 0.005
@@ -49,7 +49,7 @@ class Crowd:
             left = self.living()
             if not left or time.monotonic() > deadline:
                 return left
-            pause(PAUSE_S)
+            laws.pause(PAUSE_S)
 
     def parents(self, shape: str) -> List[int]:
         """Return the parents of those of a shape that live (Linux)."""
@@ -65,12 +65,7 @@ class Crowd:
                     os.kill(pid, 9)
             if not pids:
                 return
-            pause(PAUSE_S)
-
-
-def pause(seconds: float) -> None:
-    """Let others go on before the next look."""
-    select.select([], [], [], seconds)
+            laws.pause(PAUSE_S)
 
 
 def lives(pid: int, noted: Path) -> bool:

@@ -9,7 +9,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from procsup.host import procfs
 from tests.faults import laws
-from tests.faults.trees.crowd import HAS_PROC, Crowd, pause
+from tests.faults.trees.crowd import HAS_PROC, Crowd
 from tests.support.projects import PROGRAMS, ROOT, Project, finish
 
 LIMIT_S = 15.0
@@ -203,7 +203,7 @@ class Party:
         deadline = time.monotonic() + LIMIT_S
         while not is_so():
             assert time.monotonic() < deadline, f"{problem}; living: {self._crowd.living()}"
-            pause(PAUSE_S)
+            laws.pause(PAUSE_S)
 
     def _clear(self, child: "subprocess.Popen[str]") -> None:
         child.kill()
