@@ -91,8 +91,8 @@ def no_unit_finished_twice(rundir: Path) -> None:
     assert not twice, f"finished more than once: {twice}"
 
 
-def living(entry: bytes) -> List[int]:
-    """Return the pids of living processes whose environment holds this (``NAME=value``)."""
+def living(*entries: bytes) -> List[int]:
+    """Return the pids of living processes whose environment holds these (``NAME=value``)."""
     found = []
     for name in os.listdir("/proc"):
         if not name.isdigit():
@@ -102,7 +102,7 @@ def living(entry: bytes) -> List[int]:
                 environment = file.read()
         except OSError:
             continue  # it has ended, or is somebody else's
-        if entry in environment.split(b"\0"):
+        if set(entries).issubset(environment.split(b"\0")):
             found.append(int(name))
     return found
 
