@@ -8,6 +8,7 @@ import pytest
 
 from procsup.core.outcome import AttemptId
 from procsup.errors import RecordError
+from procsup.host import system
 from tests.support.engines import Bench
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="modes are POSIX")
@@ -49,3 +50,16 @@ def test_a_planted_folder_is_refused_and_nothing_is_written_there(
             bench.misbehave("u", "exit_with", "0", lists=lists)
 
     assert list(elsewhere.iterdir()) == []
+
+
+def test_a_log_that_is_cut_under_its_writer_goes_on_without_a_hole(tmp_path: Path) -> None:
+    path = str(tmp_path / "logs" / "s" / "u.1.out")
+    log = system.open_log(path)
+    try:
+        os.write(log, b"before\n")
+        os.truncate(path, 0)  # as a rotation that copies and cuts does
+        os.write(log, b"after\n")
+    finally:
+        os.close(log)
+
+    assert Path(path).read_bytes() == b"after\n"
