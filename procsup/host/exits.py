@@ -5,6 +5,7 @@ import os
 import select
 import sys
 import threading
+import time
 from collections import deque
 from typing import Any, Deque, Dict, List, Optional
 
@@ -15,6 +16,7 @@ assert sys.platform != "win32"
 # Longer waits overflow in some versions of the system's calls; whoever waits comes back.
 LONGEST_WAIT_S = 24 * 3600.0
 _LOOK_EVERY_S = 0.05  # at children for which there was no thread
+_AWAY_S = 0.1  # later than asked for by that much, a wait was held up
 _PIDFD_OPEN = 434  # the same number on every architecture (Linux 5.3)
 
 _READABLE, _CLOSED = select.POLLIN, select.POLLHUP | select.POLLERR | select.POLLNVAL
@@ -70,7 +72,12 @@ class ThreadExits:
         alone = [pid for pid, thread in self._in_threads.items() if thread is None]
         if alone:
             timeout_s = _LOOK_EVERY_S if timeout_s is None else min(timeout_s, _LOOK_EVERY_S)
-        for fd, mask in self._poll(timeout_s):
+        began = time.monotonic()
+        # Continued (Ctrl-Z, fg) when the time is over, Python's poll does not look any more.
+        events = self._poll(timeout_s) or self._poll(0.0)
+        if timeout_s is not None and time.monotonic() - began > timeout_s + _AWAY_S:
+            alone = list(self._in_threads)  # they come to say so only now
+        for fd, mask in events:
             pid = self._pid_of(fd)
             if pid is not None:
                 pids.append(pid)
@@ -81,7 +88,7 @@ class ThreadExits:
                 if mask & _CLOSED:
                     self._poller.unregister(fd)
         self._take_ended(pids)  # also if the word of it was lost
-        pids.extend(pid for pid in alone if _is_over(pid))
+        pids.extend(pid for pid in alone if pid not in pids and _is_over(pid))
         return Notice(pids, called)
 
     def _poll(self, timeout_s: Optional[float]) -> Any:
@@ -255,7 +262,10 @@ else:
             pids, self._late = self._late, []
             called = False
             limit_s = LONGEST_WAIT_S if timeout_s is None else min(timeout_s, LONGEST_WAIT_S)
-            for event in self._queue.control(None, 256, 0 if pids else max(0.0, limit_s)):
+            events = self._queue.control(None, 256, 0 if pids else max(0.0, limit_s))
+            if not events:  # stopped and continued beyond the limit, Python looks at nothing
+                events = self._queue.control(None, 256, 0)
+            for event in events:
                 if event.filter == select.KQ_FILTER_PROC:
                     pids.append(event.ident)
                     continue

@@ -62,6 +62,25 @@ def test_a_child_that_ended_before_it_was_watched_is_told_as_well(notifier: Any)
     os.waitpid(pid, 0)
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="kqueue has no poller to put aside")
+def test_an_exit_is_told_even_if_the_wait_was_held_up_beyond_its_end(notifier: Any) -> None:
+    pid = _fork(lambda: None)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    notifier.watch(pid)
+    poll = notifier._poll
+    notifier._poll = lambda timeout_s: poll(0.0) if timeout_s == 0 else time_passes()
+
+    assert notifier.wait(0.01).pids == [pid]
+    notifier.forget(pid)
+    os.waitpid(pid, 0)
+
+
+def time_passes() -> List[Any]:
+    """Do as poll does when this process is stopped, and continued after the time is over."""
+    threading.Event().wait(0.2)
+    return []
+
+
 def test_every_one_of_many_exits_is_told(notifier: Any) -> None:
     pids = []
     for _ in range(50):
