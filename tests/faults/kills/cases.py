@@ -11,7 +11,8 @@ from tests.faults.trial import Trial
 NUMBERS = {
     "supervisor": (2, 110),
     "guard": (1, 50),
-    "both": (1, 60),
+    "both": (0, 30),
+    "both while units run": (1, 40),
     "twice": (1, 40),
     "guard's own": (0, 10),
     "while ending": (1, 20),
@@ -40,6 +41,7 @@ def cases_of(trial: Trial, recorded: Recorded) -> List[Case]:
         "supervisor": recorded.supervisor,
         "guard": [point for point in recorded.supervisor if point.phase != "plans"],
         "both": recorded.supervisor,
+        "both while units run": _late(recorded),
         "twice": recorded.resumed,
         "guard's own": recorded.guard,
         "while ending": recorded.ending,
@@ -50,7 +52,7 @@ def cases_of(trial: Trial, recorded: Recorded) -> List[Case]:
     for kind, points in source.items():
         smoke, quick = NUMBERS[kind]
         if trial.form == "long":
-            drawn = thinned(points, EACH_LONG)
+            drawn = thinned(points, EACH_LONG) if kind != "both while units run" else []
         else:
             drawn = sample(points, trial.choose(smoke, quick, 0), trial.random)
         cases += [_case(trial, recorded, kind, point, held) for point in drawn]
@@ -69,12 +71,13 @@ def _case(
         plans = [_plan(first, whom, held), Plan({"S": _death(point, "self")})]
         return Case(f"{name}, first {whom} at {first}", kind, point.phase, plans, stage)
     if kind == "while ending":
-        first = _late(trial, recorded)
+        first = trial.random.choice(_late(recorded))
         deaths = {"S": _death(first, "self"), "G": _death(point, "self")}
         return Case(f"{name}, first at {first}", kind, point.phase, [Plan(deaths, True)], stage)
     if kind == "guard's own":
         return Case(name, kind, point.phase, [Plan({"G": _death(point, "self")})], stage)
-    whom = {"guard": "guard", "both": "both"}.get(kind, "self")
+    first = kind.split()[0]
+    whom = first if first in ("guard", "both") else "self"
     return Case(name, kind, point.phase, [_plan(point, whom, held)], stage, kind == "cold")
 
 
@@ -86,7 +89,7 @@ def _death(point: Point, whom: str) -> List[object]:
     return [point.file, point.line, point.nth, whom]
 
 
-def _late(trial: Trial, recorded: Recorded) -> Point:
-    """Return a point at which units are alive."""
+def _late(recorded: Recorded) -> List[Point]:
+    """Return the points at which units are alive, most of the time."""
     running = [point for point in recorded.until_held if point.phase == "runs units"]
-    return trial.random.choice(running[len(running) // 4 :])
+    return running[len(running) // 4 :]

@@ -96,10 +96,10 @@ FAULTS: Dict[str, Callable[[], None]] = {
 SHOWN_BY = {
     "the guard kills nothing": "supervisor",
     "the guard adopts nobody": "supervisor",
-    "a start waits for nobody": "both",
-    "units start before their record": "both",
+    "a start waits for nobody": "both while units run",
+    "units start before their record": "both while units run",
     "ends are written with what follows": "supervisor",
     "what succeeded is forgotten": "supervisor",
     "the guard is not missed": "guard",
-    "units inherit what waiters block on": "both",
+    "units inherit what waiters block on": "both while units run",
 }
