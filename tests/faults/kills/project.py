@@ -6,6 +6,7 @@ lock too; `last` fails, and is tried once more. While there is a file ``hold`` i
 """
 
 import fcntl
+import glob
 import json
 import os
 from pathlib import Path
@@ -111,6 +112,18 @@ class Project:
             inodes = {line.split()[5].rpartition(":")[2] for line in file if " FLOCK " in line}
         locks = (self.folder / "locks").iterdir()
         return [path.name for path in locks if str(path.stat().st_ino) in inodes]
+
+    def holders(self) -> List[int]:
+        """Return who has one of the units' locks open: a daemon is known by nothing else."""
+        found, locks = [], str(self.folder / "locks") + os.sep
+        for link in glob.glob("/proc/[0-9]*/fd/9"):
+            try:
+                held = os.readlink(link)
+            except OSError:
+                continue  # it has ended
+            if held.startswith(locks):
+                found.append(int(link.split("/")[2]))
+        return found
 
     def pair_is_gone(self) -> bool:
         """Whether neither the guard nor the supervisor of what was started last is alive."""

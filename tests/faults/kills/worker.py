@@ -185,7 +185,7 @@ class Worker:
 
     def put_aside(self) -> None:
         """End what may live still, and keep the folder for whoever wants to know."""
-        for pid in laws.living(self.entry):
+        for pid in (*laws.living(self.entry), *self.project.holders()):
             _kill(pid)
         self._put_aside += 1
         folder = self.project.folder
