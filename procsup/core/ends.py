@@ -13,7 +13,8 @@ from msgspec.structs import astuple
 from procsup.core.outcome import Affinity, Exited, Reading, Signaled, Usage
 from procsup.core.records import End
 
-# Text that is not UTF-8 cannot be packed: such ends stay what they are.
+# Text that is not UTF-8 and numbers of more than 64 bits cannot be packed: such ends stay what
+# they are.
 Packed = Union[bytes, Tuple[End, ...]]
 
 NO_ENDS: Packed = b""
@@ -76,7 +77,7 @@ def pack(ends: Sequence[End]) -> Packed:
     """Return the ends of one unit in little space."""
     try:
         return _encode([_flat(end) for end in ends])
-    except UnicodeEncodeError:
+    except (UnicodeEncodeError, OverflowError):
         return tuple(ends)
 
 

@@ -147,11 +147,17 @@ class Head(Struct, frozen=True):
 
 
 def rfc3339(at: Optional[float]) -> Optional[str]:
-    """Write seconds since 1970 as ``2026-01-02T03:04:05.678901Z``."""
+    """Write seconds since 1970 as ``2026-01-02T03:04:05.678901Z``.
+
+    None if that is not known, or beyond the calendar: a clock or a journal may say anything.
+    """
     if at is None:
         return None
-    second, microsecond = divmod(round(at * 1_000_000), 1_000_000)
-    return f"{_second(second)}.{microsecond:06d}Z"
+    try:
+        second, microsecond = divmod(round(at * 1_000_000), 1_000_000)
+        return f"{_second(second)}.{microsecond:06d}Z"
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 @lru_cache(maxsize=4096)  # a manifest of many units names the same seconds again and again

@@ -1,11 +1,11 @@
 """What a sitting is about to do, in words: the first line of a run, and the dry run."""
 
-from datetime import datetime
 from typing import Dict, List, Mapping, NamedTuple, Optional, Set
 
 from procsup.core.admission import Selector, only_lists
 from procsup.core.events import Expanded, Standing
 from procsup.core.news import RAN_AGAIN, RUNS_AGAIN, said, stale_line
+from procsup.core.quantities import show_time
 from procsup.core.records import Begin, Closed, RunFinal
 from procsup.core.replay import UnitHistory
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream, whole_upstream
@@ -174,13 +174,9 @@ def notes(seen: Outlook, spec: RunSpec) -> List[str]:
 def _last_time(before: Before) -> str:
     """Say when the run last finished, or that it did not."""
     if before.run_final is not None:
-        return f"finished {_local(before.run_final.at)}"
+        return f"finished {show_time(before.run_final.at)}"
     if before.closed is not None:
-        return f"{before.closed.reason}, {_local(before.closed.at)}"
+        return f"{before.closed.reason}, {show_time(before.closed.at)}"
     if before.begin is not None:
-        return f"begun {_local(before.begin.at)}, not finished"
+        return f"begun {show_time(before.begin.at)}, not finished"
     return ""
-
-
-def _local(at: float) -> str:
-    return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M")

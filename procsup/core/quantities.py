@@ -62,3 +62,13 @@ def show_bytes(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.0f} TB" if value >= 10 else f"{value:.1f} TB"
+
+
+def show_time(at: float, pattern: str = "%Y-%m-%d %H:%M") -> str:
+    """Write seconds since 1970 in local time; what is beyond the calendar as it is."""
+    from datetime import datetime  # for a person only, who is seldom told a time
+
+    try:
+        return datetime.fromtimestamp(at).strftime(pattern)
+    except (OverflowError, ValueError, OSError):
+        return f"{at:g} s after 1970"

@@ -18,6 +18,7 @@ from procsup.core.outcome import Exit, Reading, StopReason, Usage, Verdict
 from procsup.core.text import pack, unpack
 
 JOURNAL_VERSION = 1
+_DIGITS = 15  # of a record's number: a line with more is damage, and not the way to higher ones
 
 
 class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
@@ -230,12 +231,15 @@ def decode_line(line: bytes) -> Tuple[int, Record]:
     if blank != b" " or crc != b"%08x" % zlib.crc32(body):
         raise BadLine("checksum does not match")
     number, _, text = body.partition(b" ")
-    if not number.isdigit() or len(number) > 20:
+    if not number.isdigit() or len(number) > _DIGITS:
         raise BadLine("checksum matches, the sequence number does not read")
     seq = int(number)
     try:
-        return seq, _decode(text)
+        record = _decode(text)
     except msgspec.ValidationError as error:
         raise UnknownRecord(seq, str(error)) from error
     except (ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise BadLine(f"checksum matches, content does not: {error}") from error
+    if type(record) is Missing and not seq <= record.last < 10**_DIGITS:
+        raise BadLine(f"checksum matches, but nothing is missing from {seq} to {record.last}")
+    return seq, record

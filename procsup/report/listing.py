@@ -1,10 +1,9 @@
 """The runs of a folder, as a table and as data."""
 
-from datetime import datetime
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from procsup.core.manifest import rfc3339
-from procsup.core.quantities import show_bytes, show_duration
+from procsup.core.quantities import show_bytes, show_duration, show_time
 from procsup.report.tables import aligned
 
 _HEADER = ("name", "state", "units", "when", "age", "size", "run")
@@ -35,7 +34,7 @@ def listing_lines(runs: List[RunLine]) -> List[str]:
 def _row(run: RunLine) -> List[Optional[str]]:
     units = None if run.planned is None else f"{run.done}/{run.planned}"
     at = run.ended or run.began
-    when = None if not at else datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M")
+    when = None if not at else show_time(at)
     age = None if run.age_s is None else show_duration(run.age_s)
     size = None if run.size_bytes is None else show_bytes(run.size_bytes)
     return [run.name, run.state, units, when, age, size, run.run_id]

@@ -104,3 +104,10 @@ def test_a_packed_end_takes_little_space() -> None:
     )
 
     assert sys.getsizeof(pack((plain,))) < 260
+
+
+def test_numbers_that_no_64_bits_hold_stay_what_they_are() -> None:
+    wild = End("s/a", 10**30, Verdict.FAILED, 1.0, pid=-(10**30))
+
+    assert unpack(pack((wild,)), "s/a") == (wild,)
+    assert unpack(add(pack((end(),)), wild), "s/a") == (end(), wild)

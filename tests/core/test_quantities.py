@@ -1,6 +1,6 @@
 import pytest
 
-from procsup.core.quantities import duration_s, show_bytes, show_duration
+from procsup.core.quantities import duration_s, show_bytes, show_duration, show_time
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,9 @@ def test_sizes_are_short_to_read():
         "20 GB",
         "3.0 TB",
     ]
+
+
+def test_a_time_beyond_the_calendar_is_shown_as_it_is():
+    assert show_time(1_700_000_000.0)[:8] == "2023-11-"
+    assert show_time(1e308) == "1e+308 s after 1970"
+    assert show_time(-1e308) == "-1e+308 s after 1970"

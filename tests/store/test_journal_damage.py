@@ -224,6 +224,8 @@ HOSTILE = {
     "deep in a field": b'2 {"t":"begin","variables":' + b'{"a":' * 200_000,
     "huge number": b'2 {"t":"end","at":' + b"9" * 100_000 + b"}",
     "huge sequence number": b"9" * 100_000 + b" {}",
+    "number that leaves no room for more": b"9" * 20 + b' {"t":"closed","at":1,"reason":""}',
+    "gap that leaves no room for more": b'2 {"t":"missing","last":' + b"9" * 20 + b"}",
     "no sequence number": b"{}",
     "negative sequence number": b"-2 {}",
     "not a number": b'2 {"t":"end","at":NaN}',

@@ -92,6 +92,8 @@ def test_a_manifest_is_json_with_the_head_and_each_unit_on_a_line_of_its_own(hou
         (WALL + 0.000001, "2023-11-14T22:13:20.000001Z"),
         (WALL + 0.9999999, "2023-11-14T22:13:21.000000Z"),
         (WALL - 0.25, "2023-11-14T22:13:19.750000Z"),
+        (1e12, None),
+        (-1e308, None),
     ],
 )
 def test_times_are_rfc_3339_to_the_microsecond(at, expected):
