@@ -13,6 +13,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple, Type
 import msgspec
 from msgspec import Struct
 
+from procsup.core.quantities import show_time
 from procsup.errors import RecordError, RunBusy
 from procsup.host.files import is_temporary, open_reading, reason, remove
 from procsup.host.locks import FileLock, locks_reach, locks_work, machine_id, process_exists
@@ -42,7 +43,7 @@ class Owner(Struct, frozen=True):
 
     def describe(self) -> str:
         """Say who it is, for messages."""
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.started))
+        since = show_time(self.started, "%Y-%m-%d %H:%M:%S")
         return f"process {self.pid} on {self.host} since {since}"
 
     @property
@@ -50,6 +51,12 @@ class Owner(Struct, frozen=True):
         """It runs, or ran, where this process runs."""
         host, boot_id = machine_id()
         return self.host == host or (self.boot_id != "" and self.boot_id == boot_id)
+
+    @property
+    def may_live(self) -> bool:
+        """Its process may be alive: it is somewhere else, or here and of this boot, and exists."""
+        boots = {self.boot_id, machine_id()[1]} - {""}  # one, unless it is known to be of another
+        return not self.here or (len(boots) < 2 and process_exists(self.pid))
 
 
 class Sitting:
@@ -257,14 +264,14 @@ def is_live(rundir: RunDir, owner: Optional[Owner] = None) -> bool:
     if locks_tell(rundir, owner):
         held = FileLock(rundir.sitting_lock(owner.sitting)).is_held()
         return held and not _is_replaced(rundir, owner)
-    return not owner.here or process_exists(owner.pid)
+    return owner.may_live
 
 
 def is_starting(owner: Optional[Owner]) -> bool:
     """Tell whether that supervisor has the directory, but has not begun its sitting yet."""
     if owner is None or owner.ended is not None or owner.sitting != 0:
         return False
-    return not owner.here or process_exists(owner.pid)
+    return owner.may_live
 
 
 def wait_sitting(
@@ -333,8 +340,7 @@ def refuse_unprovable(rundir: RunDir, previous: Optional[Owner], *, lockable: bo
         return
     if previous.here:
         # One who went without locks is not kept out by ours, nor are we by any of his.
-        told = lockable and previous.locks
-        if not told and previous.pid != os.getpid() and process_exists(previous.pid):
+        if not (lockable and previous.locks) and previous.pid != os.getpid() and previous.may_live:
             raise _busy(rundir)
     elif not lockable or not locks_reach(rundir.path):
         raise RunBusy(

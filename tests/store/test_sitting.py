@@ -337,6 +337,19 @@ def test_a_units_lock_that_cannot_be_tried_is_named(rundir, monkeypatch):
             sitting.take_units_lock(nothing_left)
 
 
+def test_after_a_new_start_of_the_machine_nobody_of_before_is_alive(rundir, monkeypatch):
+    monkeypatch.setattr(sitting_module, "locks_work", lambda _folder: False)
+    host, _boot_id = machine_id()
+    begun = forge(rundir, host=host, boot_id="before", pid=os.getppid() or 1, locks=False)
+    starting = forge(rundir, host=host, boot_id="before", pid=os.getppid() or 1, sitting=0)
+
+    assert not is_live(rundir, begun)
+    assert not is_starting(starting)
+    with Sitting.open(rundir, at=WALL):
+        pass
+    assert is_starting(forge(rundir, host=host, boot_id="", pid=os.getpid(), sitting=0))
+
+
 def test_without_locks_a_waiter_looks_for_the_manifest_and_the_owner(rundir, monkeypatch):
     monkeypatch.setattr(sitting_module, "locks_reach", lambda _folder: False)
     monkeypatch.setattr(sitting_module, "_LOOK_EVERY_S", 0.01)
