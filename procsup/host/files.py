@@ -231,6 +231,29 @@ def write_atomically(
     sync_folder(os.path.dirname(target))
 
 
+def make_folders(path: AnyPath, mode: int = 0o777) -> bool:
+    """Make a folder, and those above it that are missing; on return their names are on the disk.
+
+    So is the name of one that was there already: whoever made it may have been killed before that
+    was so. True if the folder was made now; OSError if it cannot be.
+    """
+    name = os.path.abspath(os.fspath(path))
+    parent, made = os.path.dirname(name), False
+    if not os.path.isdir(name):
+        make_folders(parent)
+        try:
+            os.mkdir(name, mode)
+            made = True
+        except FileExistsError:
+            if not os.path.isdir(name):
+                raise
+    try:
+        sync_folder(parent)
+    except PermissionError:
+        pass  # it may be written to and not read: no name in it can be put on the disk
+    return made
+
+
 def is_temporary(name: str) -> bool:
     """Tell whether this is the name of a file on its way to another name."""
     return name.startswith(_TEMPORARY[0]) and name.endswith(_TEMPORARY[1])

@@ -291,8 +291,8 @@ def _open_for_append(path: AnyPath, read: ReadJournal) -> int:
         if size > read.good_length:
             os.ftruncate(fd, read.good_length)
         sync_fd(fd)  # what an earlier sitting wrote last may not be on the disk yet
-        if not read.exists:
-            sync_folder(os.path.dirname(os.path.abspath(os.fspath(path))))
+        # Nor its name, if that sitting was killed right then.
+        sync_folder(os.path.dirname(os.path.abspath(os.fspath(path))))
     except BaseException:
         os.close(fd)
         raise

@@ -17,7 +17,15 @@ import msgspec
 from procsup.core.manifest import SCHEMA, Head, StageCounts, UnitRecord, rfc3339, unit_record
 from procsup.core.text import armour, disarm
 from procsup.errors import RecordError
-from procsup.host.files import AnyPath, open_reading, reason, remove, sync_folder, write_atomically
+from procsup.host.files import (
+    AnyPath,
+    make_folders,
+    open_reading,
+    reason,
+    remove,
+    sync_folder,
+    write_atomically,
+)
 from procsup.store.bodies import Bodies, BodyChanged
 from procsup.store.rundir import FILE_MODES, RunDir
 
@@ -277,20 +285,20 @@ def _write(path: AnyPath, chunks: Iterable[bytes], *, mode: Optional[int]) -> No
 
 def _write_for_user(path: AnyPath, chunks: Iterable[bytes]) -> None:
     with _reported(path, "written"):
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        make_folders(os.path.dirname(os.path.abspath(path)))
     _write(path, chunks, mode=None)
 
 
 def _check_stamp(path: Optional[str]) -> None:
     start = _start_of(path)
     if path is not None and start and not _STAMP.fullmatch(start):
-        raise _not_ours(path, "stamp")
+        raise RecordError(_kept(path, "is no stamp that procsup has written"))
 
 
 def _check_manifest(path: Optional[str]) -> None:
     start = _start_of(path)
     if path is not None and start and not _MANIFEST.match(start):
-        raise _not_ours(path, "manifest")
+        raise RecordError(_kept(path, "is no manifest that procsup has written"))
 
 
 def _start_of(path: Optional[str]) -> bytes:
@@ -306,10 +314,6 @@ def _start_of(path: Optional[str]) -> bytes:
                 return file.read(_LONGEST_STAMP_BYTES)
         except (FileNotFoundError, NotADirectoryError):
             return b""
-
-
-def _not_ours(path: str, kind: str) -> RecordError:
-    return RecordError(_kept(path, f"is no {kind} that procsup has written"))
 
 
 def _kept(path: str, problem: str) -> str:

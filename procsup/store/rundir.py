@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Dict, Optional, Tuple
 
 from procsup.core.outcome import AttemptId
 from procsup.errors import RecordError
-from procsup.host.files import AnyPath, open_private, reason, remove
+from procsup.host.files import AnyPath, make_folders, open_private, reason, remove
 
 if TYPE_CHECKING:
     from procsup.store.find import Found
@@ -134,12 +134,9 @@ class RunDir:
         return made
 
     def _make(self) -> bool:
-        os.makedirs(self.path.parent, exist_ok=True)
-        try:
-            os.mkdir(self.path, 0o700)
-        except FileExistsError:
-            return False
-        return True
+        if os.path.lexists(self.path) and not os.path.isdir(self.path):
+            return False  # what it is, is said where the owner is looked at
+        return make_folders(self.path, 0o700)
 
     def _check_owner(self, *, made: bool) -> None:
         status = os.lstat(self.path)

@@ -208,6 +208,33 @@ def test_a_folder_that_cannot_be_synced_is_forgiven_only_where_that_is_its_natur
         sync_folder(tmp_path)
 
 
+def test_made_folders_are_put_on_the_disk_and_one_that_was_there_too(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(files, "sync_folder", synced.append)
+
+    assert files.make_folders(tmp_path / "a" / "b" / "c")
+    assert synced == [
+        str(tmp_path.parent),
+        str(tmp_path),
+        *map(str, (tmp_path / "a", tmp_path / "a" / "b")),
+    ]
+    synced.clear()
+    assert not files.make_folders(tmp_path / "a")
+    assert synced == [str(tmp_path)]
+
+
+def test_a_folder_that_may_not_be_read_cannot_be_synced_and_hinders_nothing(tmp_path, monkeypatch):
+    def refused(path):
+        raise PermissionError(errno.EACCES, "no", path)
+
+    monkeypatch.setattr(files, "sync_folder", refused)
+
+    assert files.make_folders(tmp_path / "a")
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"exists|file"):
+        files.make_folders(tmp_path / "file")
+
+
 @pytest.mark.skipif(os.name != "nt", reason="only Windows refuses to replace what is open")
 def test_replacing_waits_for_a_reader_on_windows(tmp_path):
     import threading
