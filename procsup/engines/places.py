@@ -8,14 +8,17 @@ from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.core.text import visible
 from procsup.host import readings as look
+from procsup.host.files import remove
 
 _LISTED_MOST = 5
 
 
 def about_run_directory(spec: RunSpec) -> List[str]:
     """Write a little where journal and logs will be: a full disk is better known now."""
-    probe = os.path.join(spec.directory, f".procsup-preflight-{os.getpid()}")
+    # A start that was killed right here, by a process of the same number, may have left one.
+    probe = os.path.join(spec.directory, f".procsup-{os.getpid()}-preflight.part")
     try:
+        remove(probe)
         fd = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:
             os.write(fd, b"\0" * 4096)

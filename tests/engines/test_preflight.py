@@ -491,6 +491,14 @@ def test_a_full_disk_is_known_before_the_start(plan, monkeypatch):
     assert plan.problem().endswith("cannot be written: No space left on device; make room")
 
 
+def test_what_a_killed_start_of_our_number_left_is_no_problem(tmp_path, plan):
+    (tmp_path / "run" / f".procsup-{os.getpid()}-preflight.part").touch()
+    plan.add()
+
+    assert preflight(plan.spec, plan.stage, plan.units, plan.environment)[0] == []
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 def test_a_run_directory_that_is_gone_is_a_problem(tmp_path, plan):
     (tmp_path / "run").rmdir()
     plan.add()
