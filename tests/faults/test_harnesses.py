@@ -8,7 +8,7 @@ from tests.faults.__main__ import NAMES, attack
 from tests.faults.trial import Trial
 
 POSIX_ONLY = "its faults are POSIX signals, descriptors and system calls"
-EVERYWHERE = ("journal_fuzz", "power_cuts")
+EVERYWHERE = ("journal_fuzz",)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name in EVERYWHERE])
