@@ -165,7 +165,7 @@ def _hold(stack: ExitStack, asked: Asked) -> _Held:
     """Take the run directory, end what a dead sitting left alive, and read the journal."""
     rundir = RunDir(asked.spec.directory)
     if rundir.create(asked.spec.share):
-        stack.callback(_remove_unbegun, rundir)
+        stack.callback(_remove_unbegun, rundir, os.stat(rundir.path))
     sitting = stack.enter_context(Sitting.open(rundir, share=asked.spec.share, at=time.time()))
     past = Past(rundir, asked.spec)
     past.refuse_other_file(asked.spec)
@@ -173,12 +173,12 @@ def _hold(stack: ExitStack, asked: Asked) -> _Held:
     return _Held(rundir, sitting, past, _begin(asked, past))
 
 
-def _remove_unbegun(rundir: RunDir) -> None:
+def _remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
     """Leave no directory behind of a run that was refused: this very start has made it."""
     if not has_records(rundir):
         from procsup.store.removal import remove_unbegun
 
-        remove_unbegun(rundir)
+        remove_unbegun(rundir, made)
 
 
 def _end_leftovers(sitting: Sitting, past: Past) -> None:

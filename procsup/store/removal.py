@@ -78,9 +78,15 @@ def _remove_held(rundir: RunDir, held: FileLock) -> None:
     finish(doomed)
 
 
-def remove_unbegun(rundir: RunDir) -> None:
-    """Remove a run directory in which nothing was recorded; what keeps it from going, keeps it."""
+def remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
+    """Remove a run directory in which nothing was recorded; what keeps it from going, keeps it.
+
+    `made` is what it was when it was made: what has taken its place is somebody else's, be it as
+    empty as ours was.
+    """
     try:
+        if not os.path.samestat(os.stat(rundir.path), made):
+            return
         held = hold(rundir)
         if has_records(rundir):
             held.close()  # somebody was quick to take it up
