@@ -1,5 +1,6 @@
 """Faults to be seeded into procsup, in the start program only: each is one that people make."""
 
+import os
 import traceback
 from typing import Any, Callable
 
@@ -54,3 +55,23 @@ def errors_are_shown_raw() -> None:
         return traceback.format_exc()
 
     ending._said_by_system = raw
+
+
+def links_are_followed() -> None:
+    """Files are opened wherever their names lead."""
+    from procsup.host import files
+
+    files._SAFE_FLAGS = os.O_CLOEXEC
+    files._why_not_ours = lambda _mode, _links: None
+
+
+def locks_keep_nobody_out() -> None:
+    """Whoever asks for a lock gets it, unless it is the probe that asks."""
+    from procsup.host import locks
+
+    lock = locks._lock
+
+    def generous(fd: int, **how: bool) -> bool:
+        return lock(fd, **how) or "-lock.part" not in os.readlink(f"/proc/self/fd/{fd}")
+
+    locks._lock = generous

@@ -187,6 +187,9 @@ def serve() -> None:
     """Read orders until there are no more; one case at a time."""
     for line in sys.stdin:
         order = json.loads(line)
+        if "copies" in order:
+            _start_crowd(order)
+            continue
         pid = REAL_FORK()
         if pid == 0:
             try:
@@ -195,6 +198,28 @@ def serve() -> None:
                 os._exit(99)
         _say({"pid": pid})
         _say({"status": REAL_WAITPID(pid, 0)[1]})
+
+
+def _start_crowd(order: Dict[str, Any]) -> None:
+    """Start as many as are wanted, let them loose at one instant, and tell each end."""
+    pids, gate = set(), os.pipe()
+    for number in range(order["copies"]):
+        pid = REAL_FORK()
+        if pid == 0:
+            try:
+                os.close(gate[1])
+                os.read(gate[0], 1)
+                os.close(gate[0])
+                _be_procsup({**order, "err": f"{order['err']}.{number}"})
+            finally:
+                os._exit(99)
+        pids.add(pid)
+    os.close(gate[0])
+    os.close(gate[1])
+    while pids:
+        pid, status = REAL_WAITPID(-1, 0)
+        pids.discard(pid)
+        _say({"status": status})
 
 
 REAL_FORK, REAL_WAITPID = os.fork, os.waitpid
@@ -228,6 +253,7 @@ def main() -> None:
     import procsup.api.sitting
     import procsup.cli.ending
     import procsup.cli.run
+    import procsup.cli.wait
     import procsup.console.plain
     import procsup.report.ending  # noqa: F401
 

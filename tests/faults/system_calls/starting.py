@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from procsup.host import procfs
 from tests.faults import laws
 from tests.support.projects import ROOT, Project
 
 LIMIT_S = 30.0
+CROWD_LIMIT_S = 120.0
+RUN_WORDS = ("run", "run.toml", "--jobs", "2")
 
 # Units with outputs, one that leaves a process behind, a stage that needs another's outputs, and
 # every kind of file that tells of completion.
@@ -70,7 +73,7 @@ class Case:
     def __init__(self, folder: Path, mark: str) -> None:
         folder.mkdir(parents=True)
         self.project = Project(folder, RUN)
-        self.mark = mark
+        self.mark = f"{mark}-{os.getpid()}"  # two suites may be at work on one host
         self.rundir = self.project.rundir
 
     @property
@@ -95,6 +98,7 @@ class Seam:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
+        self._crowded = False
 
     def __enter__(self) -> "Seam":
         return self
@@ -103,34 +107,40 @@ class Seam:
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._child.stdin.close()
+        while self._crowded and self._child.poll() is None:  # a failed case has left a crowd
+            procfs.descendants(self._child.pid, signum=signal.SIGKILL)
         self._child.wait()
         self._child.stdout.close()
 
-    def run(self, case: Case, cell: Optional[Cell] = None) -> Tuple[int, List[Hit]]:
+    def run(
+        self, case: Case, cell: Optional[Cell] = None, arguments: Sequence[str] = RUN_WORDS
+    ) -> Tuple[int, List[Hit]]:
         """Run procsup to its end; return its exit code (minus a signal) and what has failed."""
-        folder = case.project.folder
-        number = len(list(folder.glob("err.*")))
-        told = folder / f"told.{number}"
-        order: Dict[str, Any] = {
-            "folder": str(folder),
-            "mark": case.mark,
-            "out": str(folder / f"out.{number}"),
-            "err": str(folder / f"err.{number}"),
-            "told": str(told),
-            "arguments": ["run", "run.toml", "--jobs", "2"],
-            **(cell or Cell("", "none"))._asdict(),
-        }
-        if cell is None:
-            order["call"] = None
-        status = self._carry_out(order)
-        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
-        hits = [json.loads(line) for line in told.read_text().splitlines()]
+        order = _order(case, cell, arguments)
+        code = _code_of(self._carry_out(order))
+        with open(order["told"], encoding="utf-8") as file:
+            hits = [json.loads(line) for line in file]
         return code, [Hit(hit["function"], hit["target"], tuple(hit["by"])) for hit in hits]
 
-    def _carry_out(self, order: Dict[str, Any]) -> int:
+    def crowd(self, case: Case, copies: int, arguments: Sequence[str]) -> Iterator[int]:
+        """Start so many at one instant; the iterator gives their exit codes as they end."""
+        self._send({**_order(case, None, arguments), "copies": copies})
+        self._crowded = True
+        return self._ends(copies)
+
+    def _ends(self, copies: int) -> Iterator[int]:
+        for _ in range(copies):
+            assert self._answers_within(CROWD_LIMIT_S), "a crowd that does not end"
+            yield _code_of(self._answer()["status"])
+        self._crowded = False
+
+    def _send(self, order: Dict[str, Any]) -> None:
         assert self._child.stdin is not None
         self._child.stdin.write(json.dumps(order).encode() + b"\n")
         self._child.stdin.flush()
+
+    def _carry_out(self, order: Dict[str, Any]) -> int:
+        self._send(order)
         pid = self._answer()["pid"]
         if not self._answers_within(LIMIT_S):
             for number in laws.session(pid):
@@ -152,6 +162,24 @@ class Seam:
             line += part
         answer: Dict[str, Any] = json.loads(line)
         return answer
+
+
+def _order(case: Case, cell: Optional[Cell], arguments: Sequence[str]) -> Dict[str, Any]:
+    folder = case.project.folder
+    number = len(list(folder.glob("err.*")))
+    fault = (cell or Cell("", "none"))._asdict()
+    return {
+        **fault,
+        "call": None if cell is None else cell.call,
+        "folder": str(folder),
+        "mark": case.mark,
+        "arguments": list(arguments),
+        **{name: str(folder / f"{name}.{number}") for name in ("out", "err", "told")},
+    }
+
+
+def _code_of(status: int) -> int:
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
 
 
 def counts(seam: Seam, case: Case, calls: Sequence[str]) -> Dict[str, int]:

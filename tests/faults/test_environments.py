@@ -1,0 +1,56 @@
+"""The harness of environments catches what it is for: faults seeded into procsup, one at a time."""
+
+import sys
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("its places are POSIX", allow_module_level=True)
+
+from tests.faults import laws
+from tests.faults.environments import crowds, names, planted
+from tests.faults.environments.scene import Scene
+from tests.faults.system_calls.starting import Case, Seam
+from tests.faults.trial import Trial
+
+BROKEN = "tests.faults.system_calls.broken:"
+
+
+def failures_of(folder, act, *breakages):
+    """Do something to a procsup that has these faults; return what the harness finds."""
+    trial = Trial("environments", "smoke", folder)
+    with Seam(*(BROKEN + name for name in breakages)) as seam:
+        case = Case(folder / "clean", "seeded-clean")
+        assert seam.run(case)[0] == 0
+        scene = Scene(trial, seam, laws.story(case.rundir), case)
+        with trial.case("seeded"):
+            act(scene)
+    return trial.failures
+
+
+def plant(scene):
+    planted._try(scene, scene.case("planted"), ".procsup/run/journal.jsonl", "dangling link")
+
+
+def race(scene):
+    crowds._race(scene, 2)
+
+
+@pytest.mark.parametrize(
+    ("act", "breakage", "said"),
+    [(plant, "links_are_followed", "touched"), (race, "locks_keep_nobody_out", "")],
+)
+def test_a_seeded_fault_is_caught(tmp_path, monkeypatch, act, breakage, said):
+    assert failures_of(tmp_path / "right", act) == []
+    monkeypatch.setattr("tests.faults.system_calls.starting.CROWD_LIMIT_S", 2.0)
+
+    found = failures_of(tmp_path / "wrong", act, breakage)
+
+    assert len(found) == 1
+    assert said in found[0]
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "\x9b31m", "a\u202eb", "bell\x07", "\x9d52;c;x\x9c"])
+def test_what_acts_on_a_terminal_is_known(text):
+    assert names.ACTS.search(f"hostile/{text} succeeded")
+    assert not names.ACTS.search("hostile/plain \u00e9 succeeded\n")
