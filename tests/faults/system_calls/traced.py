@@ -33,9 +33,13 @@ class Spot(NamedTuple):
 RUN, STAGES = ".procsup/run", ".procsup/run/stages"
 SPOTS = (
     *(Spot(call, f"{RUN}/journal.jsonl", RECORDS) for call in ("openat", "write", "fdatasync")),
-    *(Spot(call, f"{RUN}/run.lock", RECORDS) for call in ("openat", "write", "flock")),
-    *(Spot(call, f"{RUN}/units.lock", RECORDS) for call in ("openat", "flock")),
-    *(Spot(call, f"{RUN}/locks/1-run.lock", RECORDS) for call in ("openat", "flock")),
+    *(Spot(call, f"{RUN}/run.lock", RECORDS) for call in ("openat", "write")),
+    *(Spot("openat", f"{RUN}/{name}", RECORDS) for name in ("units.lock", "locks/1-run.lock")),
+    # That a lock would block (EAGAIN) says that somebody else has it.
+    *(
+        Spot("flock", f"{RUN}/{name}", RECORDS | {75})
+        for name in ("run.lock", "units.lock", "locks/1-run.lock")
+    ),
     *(Spot("rename", path, RECORDS) for path in (f"{RUN}/manifest.json", f"{STAGES}/make.json")),
     Spot("rename", "done.stamp", RECORDS),
     *(Spot("fsync", path, RECORDS) for path in (RUN, STAGES)),
