@@ -32,7 +32,7 @@ def about_run_directory(spec: RunSpec) -> List[str]:
 
 
 def about_output_folders(spec: RunSpec, units: Sequence[UnitSpec]) -> List[str]:
-    """Make the folders of the outputs; what is made is on disk for good on return."""
+    """Make the folders of the outputs; their names are on disk for good on return."""
     homes = {look.home_of(output) for unit in units for output in look.outputs_of(unit)}
     changed: Set[str] = set()
     groups: Dict[Tuple[str, str], List[str]] = {}
@@ -41,7 +41,8 @@ def about_output_folders(spec: RunSpec, units: Sequence[UnitSpec]) -> List[str]:
         if reason is not None:
             groups.setdefault(reason, []).append(folder)
     if spec.sync_outputs:
-        for folder in sorted(changed):
+        readable = (folder for folder in sorted(changed) if os.access(folder, os.R_OK))
+        for folder in readable:  # in another no name can be put on the disk
             reason = _refused(partial(look.sync_folder, folder))
             if reason is not None:
                 groups.setdefault(reason, []).append(folder)
@@ -60,8 +61,12 @@ def _refused(act: Callable[[], None]) -> Optional[Tuple[str, str]]:
 
 
 def _make_folder(folder: str, changed: Set[str]) -> None:
-    """Make a folder and those above it; `changed` gets every folder that has a new name in it."""
+    """Make a folder and those above it; `changed` gets every folder that has a new name in it.
+
+    A folder that was there may be as new: made by a start that was killed before its sync.
+    """
     if os.path.isdir(folder):
+        changed.add(os.path.dirname(folder))
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
         return

@@ -448,10 +448,18 @@ def test_folders_that_were_made_are_on_disk_for_good(tmp_path, plan, monkeypatch
     plan.add(outputs=(OutputSpec(os.path.join(root, "a", "b", "file")),))
 
     assert plan.problems() == []
-    assert synced == [root, os.path.join(root, "a")]
-    synced.clear()
+    assert synced == [os.path.dirname(root), root, os.path.join(root, "a")]
+
+
+def test_a_folder_that_a_killed_start_has_made_is_put_on_disk_too(tmp_path, plan, monkeypatch):
+    synced: List[str] = []
+    monkeypatch.setattr(readings, "sync_folder", synced.append)
+    root = str(tmp_path)
+    os.makedirs(os.path.join(root, "a", "b"))
+    plan.add(outputs=(OutputSpec(os.path.join(root, "a", "b", "file")),))
+
     assert plan.problems() == []
-    assert synced == []
+    assert synced == [os.path.join(root, "a")]
 
 
 def test_no_folder_is_made_for_a_stage_that_is_refused(tmp_path, plan):
