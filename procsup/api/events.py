@@ -15,9 +15,8 @@ from procsup.core.records import (
     StageFinal,
 )
 from procsup.errors import RunUnfinished
-from procsup.host.files import open_reading, sync_fd
-from procsup.store.journal import follow
 from procsup.store.manifest import read_head
+from procsup.store.reader import follow, put_on_disk
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, wait_sitting
 
@@ -98,7 +97,7 @@ def events_of(rundir: RunDir, owner: Owner) -> Iterator[Event]:
         over = wait_sitting(rundir, owner, None, _LOOK_S)
         found = [event for entry in follower.read() for event in reader.events(entry.record)]
         if found:
-            _make_durable(rundir)
+            put_on_disk(rundir.journal)
         yield from found
     if not reader.began:
         raise RunUnfinished(f"{rundir.path}: the journal has nothing of run {owner.run_id}")
@@ -113,15 +112,6 @@ def _last(rundir: RunDir, owner: Owner, end: Optional[RunEnded]) -> RunEnded:
     if end is None or head is None or head.run_id != owner.run_id:
         return RunEnded(None, how_it_ended(rundir, owner))
     return end
-
-
-def _make_durable(rundir: RunDir) -> None:
-    """Sync what was read: nobody is told of an end that a power cut could take back."""
-    try:
-        with open_reading(rundir.journal) as file:
-            sync_fd(file.fileno())
-    except OSError:
-        pass  # a system that syncs only for writers; its own thread does so within 10 ms
 
 
 class _Reader:

@@ -15,7 +15,7 @@ from procsup.errors import RunUnfinished
 from procsup.report.rows import row_of_ends
 from procsup.store.find import Found
 from procsup.store.manifest import read_head
-from procsup.store.reader import read_journal
+from procsup.store.reader import put_on_disk, read_journal
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live, is_starting, read_owner
 
@@ -84,6 +84,7 @@ def status_of(found: Found) -> Status:
     for entry in journal:
         history.add(entry.seq, entry.record)
     journal.check_writable()
+    put_on_disk(rundir.journal)
     if found.run_id not in (None, history.run_id):
         raise RunUnfinished(f"run {found.run_id} is superseded by {history.run_id}")
     state, sentence = _state(rundir, owner, history, live=live)

@@ -15,6 +15,7 @@ from procsup.cli.run import Options, command
 from procsup.core.outcome import AttemptId, Signaled, Verdict
 from procsup.core.records import JOURNAL_VERSION, End, Kept, Planned, StageFinal
 from procsup.errors import RecordError
+from procsup.store import reader
 from procsup.store.reader import read_journal
 from tests.support.sittings import WALL, Supervised, end, plan, result, started
 
@@ -138,6 +139,17 @@ def test_the_status_of_a_live_run_shows_what_runs_and_what_failed(run, capsys):
         ["s/a", "1", "77"]
     ]
     assert "s/b: failed, exit 7 (attempt 1, 2.0 s)\n  end of stderr:\n    boom\n" in out
+    run.leave()
+
+
+def test_an_end_that_the_status_shows_is_on_the_disk_first(run, capsys, monkeypatch):
+    run.begin().write(plan("s/a"), *started("s/a"), end("s/a"))
+    said = []
+    monkeypatch.setattr(reader, "sync_fd", lambda _fd: said.append(capsys.readouterr().out))
+
+    assert main(["status", "demo"]) == 0
+
+    assert said == [""]
     run.leave()
 
 
