@@ -138,7 +138,7 @@ def attack_bugs(trial: Trial) -> None:
             with trial.case(name):
                 shown = _shown(trial, bug, name)
                 assert shown is not None, "no state shows it"
-    trial.figure("seeded faults of order", len(chosen))
+    trial.figure("seeded faults of order", sum(trial.wants(f"seeded {b.__name__}") for b in chosen))
 
 
 def _shown(trial: Trial, bug: Callable[[], Patch], name: str) -> Optional[str]:

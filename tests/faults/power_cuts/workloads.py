@@ -38,6 +38,10 @@ outputs = ["use/{n}.txt"]
 after = ["use"]
 command = ["true"]
 """
+# Nothing is told beside the run directory: no folder there is synced for the sake of a stamp.
+_BARE = "\n".join(
+    line for line in _PLAIN.splitlines() if "told/" not in line and "stamp" not in line
+)
 _RETRIED = """
 name = "run"
 jobs = 2
@@ -151,7 +155,10 @@ class Course:
         """Forget the end of what was recorded: the supervisor was killed at some call."""
         began = max(at for at, op in enumerate(self.ops) if op.event == ("sitting",))
         length = len(self.ops) - began
-        at = began + int(length * (share[0] + dice.random() * (share[1] - share[0])))
+        return self.killed_at(began + int(length * dice.uniform(*share)))
+
+    def killed_at(self, at: int) -> "Course":
+        """Forget all after so many calls."""
         del self.ops[at:]
         state = replay(str(self.folder), self.ops).whole()
         self._names = {name: file for name, (file, _) in state.files.items()}
@@ -231,9 +238,10 @@ def resume(folder: Path, dice: random.Random) -> Course:
 
 
 def resume_of_a_resume(folder: Path, dice: random.Random) -> Course:
-    """Killed early and again later."""
-    course = Course("resume of a resume", folder, _PLAIN, _WELL).sit().killed(dice, (0.1, 0.5))
-    return course.sit().killed(dice).sit()
+    """Killed when the folders of outputs were just made, and again later."""
+    course = Course("resume of a resume", folder, _BARE, _WELL).sit()
+    made = [at for at, op in enumerate(course.ops, 1) if op.kind == "mkdir"]
+    return course.killed_at(made[-1]).sit().killed(dice).sit()
 
 
 def disk_full(folder: Path, _dice: random.Random) -> Course:
