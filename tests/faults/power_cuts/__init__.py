@@ -26,7 +26,7 @@ def attack(trial: Trial) -> None:
         trial.leave_out("everything", "calls are recorded where syncing is a call of Python's os")
         return
     states = 0
-    for number in range(trial.choose(1, 1, 24)):
+    for number in range(trial.choose(1, 1, 8)):
         for workload in trial.choose(WORKLOADS[:1], EVERYTHING, EVERYTHING):
             name = f"{workload.__name__} {number}"
             if trial.wants(name):
