@@ -5,9 +5,23 @@ demands that it wrote every declared output, publishes what it wrote to stdout a
 files were named for them, hashes, and puts all of it on disk. Anything unknown is a problem.
 """
 
+import errno
 import os
 import time
-from typing import Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from functools import partial
+from typing import (
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    TypeVar,
+)
 
 from procsup.core.events import Inspected
 from procsup.core.outcome import AttemptId, Reading
@@ -16,9 +30,13 @@ from procsup.core.text import visible
 from procsup.host import readings as look
 from procsup.host.files import replace
 
+_T = TypeVar("_T")
 Stamps = Mapping[str, Optional[look.Stamp]]
 
 _SHOWN_PROBLEMS = 5
+_SHORTAGES = (errno.EMFILE, errno.ENFILE)  # of an open, and never of a sync, which is final
+_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+_sleep = time.sleep
 _EMPTY = "is empty (if that is right, declare it with empty = true)"
 
 
@@ -85,9 +103,12 @@ def _look_at_outputs(
         return _require_publishable(output, temporaries[output.path])
 
     def publish(output: OutputSpec) -> List[Reading]:
-        replace(temporaries[output.path], output.path)
+        if output.path not in published:
+            replace(temporaries[output.path], output.path)
+            published.add(output.path)
         return look.read_output(output, checksum=spec.checksum)
 
+    published: Set[str] = set()
     temporaries = _temporaries(unit, attempt)
     streams = [output for output in look.outputs_of(unit) if output.path in temporaries]
     made = _for_each([o for o in unit.outputs if o.path not in temporaries], read, spec)
@@ -103,7 +124,7 @@ def _for_each(
     problems: List[str] = []
     for output in outputs:
         try:
-            made.append(_Made(output, act(output)))
+            made.append(_Made(output, _patiently(partial(act, output))))
         except _Unfit as problem:  # noqa: PERF203
             problems.append(f"output {shown(output.path, spec.folder)}: {problem}")
         except OSError as error:
@@ -112,6 +133,18 @@ def _for_each(
     if problems:
         raise _Unfit(_joined(problems))
     return made
+
+
+def _patiently(act: Callable[[], _T]) -> _T:
+    """Do what may lack descriptors: that may pass, and is no fault of the unit's."""
+    for pause_s in _PAUSES_S:
+        try:
+            return act()
+        except OSError as error:  # noqa: PERF203
+            if error.errno not in _SHORTAGES:
+                raise
+            _sleep(pause_s)
+    return act()
 
 
 def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[Reading]:
@@ -184,7 +217,7 @@ def _sync(made: Sequence[_Made], spec: RunSpec) -> None:
 
 def _sync_one(sync: Callable[[str], None], path: str, spec: RunSpec) -> None:
     try:
-        sync(path)
+        _patiently(partial(sync, path))
     except OSError as error:
         reason = error.strerror or error
         where = shown(path, spec.folder)

@@ -2,7 +2,7 @@ import errno
 import os
 import sys
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 import pytest
 
@@ -510,6 +510,43 @@ def test_what_cannot_be_put_on_disk_is_no_success(tmp_path, put, monkeypatch):
 
     expected = "output out/a.json: could not be put on disk: Input/output error"
     assert trial.problem() == expected
+
+
+def lacking(times: int, of: Any) -> Any:
+    """Return the function, which at first finds no descriptor."""
+    left = [times]
+
+    def call(*args: Any, **settings: Any) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise OSError(errno.EMFILE, "Too many open files", args[0])
+        return of(*args, **settings)
+
+    return call
+
+
+@pytest.mark.parametrize("name", ["read_file", "sync_file", "sync_folder"])
+def test_descriptors_that_are_lacking_for_a_while_do_not_spoil_an_output(
+    tmp_path, put, monkeypatch, name
+):
+    pauses: List[float] = []
+    monkeypatch.setattr(outputs, "_sleep", pauses.append)
+    monkeypatch.setattr(readings, name, lacking(3, getattr(readings, name)))
+    trial = one(tmp_path)
+    trial.sync = True
+    put("out/a.json")
+
+    assert trial.vouched() == ["out/a.json"]
+    assert pauses == [0.05, 0.1, 0.2]
+
+
+def test_descriptors_that_stay_away_are_a_problem(tmp_path, put, monkeypatch):
+    monkeypatch.setattr(outputs, "_sleep", lambda _pause_s: None)
+    monkeypatch.setattr(readings, "read_file", lacking(99, readings.read_file))
+    trial = one(tmp_path)
+    put("out/a.json")
+
+    assert trial.problem() == "output out/a.json: Too many open files"
 
 
 def test_a_real_sync_works_on_this_system(tmp_path, put):
