@@ -60,7 +60,8 @@ def main(arguments: List[str]) -> int:
         del os.environ[name]
     result = attack(options.name, options.form, seed=options.seed, only=options.case)
     print(json.dumps(result))
-    return 1 if result["failures"] or not result["cases"] else 0
+    nothing_tried = not result["cases"] and not result["left_out"]
+    return 1 if result["failures"] or nothing_tried else 0
 
 
 if __name__ == "__main__":
