@@ -14,6 +14,7 @@ from tests.support.projects import PROGRAMS, ROOT, Project, finish
 
 LIMIT_S = 15.0
 GONE_S = 1.0
+LIVE_ON = "of its processes live on"
 TIMEOUTS_S = (1.5, 6.0)  # if not all is ready by the first one, the case proves nothing
 PAUSE_S = 0.01
 ENDS = ("exit 0", "exit 7", "timeout", "stop", "supervisor killed", "guard killed")
@@ -196,7 +197,7 @@ class Party:
 
     def _note_survivors(self, left: Dict[str, "set[int]"]) -> None:
         for shape, pids in left.items():
-            text = f"{len(pids)} of its processes live on"
+            text = f"{len(pids)} {LIVE_ON}"
             self._problems.setdefault(NEIGHBOURS if shape == "neighbour" else shape, text)
 
     def _wait(self, problem: str, is_so: Callable[[], bool]) -> None:
