@@ -1,6 +1,7 @@
 """Which tests are slow, since they bring whole runs to completion, and which need POSIX programs.
 
-``python scripts/test.py --quick`` is ``pytest -m "not slow"``: without the slow ones.
+``python scripts/test.py --quick`` is ``pytest -m "not slow"``: without the slow ones. Proofs put
+faults into procsup on purpose, and need not do so on every Python.
 """
 
 import sys
@@ -24,6 +25,7 @@ SLOW = (
     "test_readme.py",
     "test_typing.py",
 )
+EVERYWHERE = ("faults/test_harnesses.py", "faults/test_readme.py")  # the others are proofs
 POSIX = ("api/test_running.py", "api/test_units.py", "cli/test_map.py", "test_aio.py")
 
 
@@ -35,5 +37,7 @@ def pytest_collection_modifyitems(items):
         path = Path(str(item.fspath)).relative_to(HERE).as_posix()
         if any(path == name or path.startswith(f"{name}/") for name in SLOW):
             item.add_marker(pytest.mark.slow)
+        if path.startswith("faults/") and path not in EVERYWHERE:
+            item.add_marker(pytest.mark.proof)
         if path in POSIX:
             item.add_marker(elsewhere)
