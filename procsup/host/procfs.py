@@ -6,6 +6,7 @@ On other systems every list is empty.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -193,11 +194,38 @@ def send_signal(process: Process, signum: int) -> bool:
 
 
 def _send(pid: int, handle: Optional[int], signum: int) -> None:
-    import signal  # loaded long since by whoever sends signals
-
     if handle is None:
         os.kill(pid, signum)
-    elif sys.version_info >= (3, 9) and sys.platform == "linux":
+        return
+    try:
+        _send_by_handle(handle, signum)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM) or _handles_take_signals():
+            raise
+        os.kill(pid, signum)
+
+
+def _handles_take_signals() -> bool:
+    """Tell whether signals can be sent by a handle: we try it on ourselves.
+
+    Not before Linux 5.1, nor where a container's profile does not know that call yet.
+    """
+    handle = _open_handle(os.getpid())
+    if handle is None:
+        return False
+    try:
+        _send_by_handle(handle, 0)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def _send_by_handle(handle: int, signum: int) -> None:
+    import signal  # loaded long since by whoever sends signals
+
+    if sys.version_info >= (3, 9) and sys.platform == "linux":
         signal.pidfd_send_signal(handle, signum)
     else:
         _send_by_system_call(handle, signum)

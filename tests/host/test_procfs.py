@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -80,6 +81,17 @@ def test_the_environment_is_read_as_it_was_at_the_start(child):
 
 
 def test_a_signal_reaches_the_very_process(child):
+    assert procfs.send_signal(procfs.look(child.pid), signal.SIGTERM)
+    assert child.wait() == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
+def test_where_handles_take_no_signals_the_pid_does(child, monkeypatch, number):
+    def refuse(handle, signum):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(procfs, "_send_by_handle", refuse)
+
     assert procfs.send_signal(procfs.look(child.pid), signal.SIGTERM)
     assert child.wait() == -signal.SIGTERM
 
