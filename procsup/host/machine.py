@@ -181,7 +181,10 @@ def _kill_by_psutil(process: procfs.Process) -> bool:
 
 
 def sample_tree(pid: int) -> Optional[TreeSample]:
-    """Read a process and its descendants; None if the process is gone or has ended."""
+    """Read a process and its descendants; None if the process is gone or has ended.
+
+    None, too, if psutil is missing or broken: what is not observed is recorded as unknown.
+    """
     main = _sample(pid)
     if main is None:
         return None
@@ -198,7 +201,10 @@ def sample_tree(pid: int) -> Optional[TreeSample]:
 
 
 def _sample(pid: int) -> Optional[TreeSample]:
-    psutil = _psutil()
+    try:
+        psutil = _psutil()
+    except ImportError:
+        return None  # a run that lives does not end for want of a measurement
     try:
         process = psutil.Process(pid)
         with process.oneshot():

@@ -501,6 +501,22 @@ def test_a_sample_sees_the_memory_of_the_tree(tmp_path: Path) -> None:
     assert 0.1 < usage.sample_interval_s < 5
 
 
+@linux_only
+def test_without_psutil_a_unit_runs_on_and_what_was_not_observed_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", None)  # its import fails
+    with Bench(tmp_path, sampling=True) as bench:
+        attempt = bench.misbehave("u", "sleep")
+        sampler = bench.engine._sampler
+        bench.wait_until(lambda: sampler is not None and sampler._has_loaded)
+        assert bench.end_of(attempt) is None
+        bench.engine.kill(attempt)
+        usage = bench.wait_for(attempt).usage
+
+    assert (usage.samples, usage.peak_processes) == (0, None)
+
+
 @posix_only
 def test_the_memory_of_a_short_unit_is_unknown_or_its_own_but_never_ours(tmp_path: Path) -> None:
     import resource
