@@ -91,7 +91,7 @@ def run(prepared: ByHand) -> int:
             prepared.argv[0], prepared.env.get("PATH", os.defpath), prepared.cwd
         )
         if prepared.stdin_path is not None:
-            stdin = os.open(prepared.stdin_path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            stdin = system.open_source(prepared.stdin_path)
         started = subprocess.Popen(
             prepared.argv, executable=program, cwd=prepared.cwd, env=prepared.env, stdin=stdin
         )

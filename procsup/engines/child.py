@@ -303,6 +303,6 @@ class Starter:
 
 def _open_stdin(path: str, made: Preparation) -> int:
     made.step = "stdin"
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    fd = system.open_source(path)
     made.fds.append(fd)
     return fd

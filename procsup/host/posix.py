@@ -37,6 +37,7 @@ __all__ = [
     "may_end",
     "open_log",
     "open_null",
+    "open_source",
     "open_target",
     "reap",
     "why_not_started",
@@ -95,6 +96,19 @@ def now_in_proc() -> float:
 def open_null() -> int:
     """Open the null device for reading."""
     return os.open(os.devnull, os.O_RDONLY | _CLOEXEC)
+
+
+def open_source(path: str) -> int:
+    """Open a file that the user named, to be read by the child; OSError if it is a FIFO.
+
+    That would wait for its writer, who may never come, and the whole run with it.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _CLOEXEC)
+    if stat.S_ISFIFO(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "a FIFO, whose writer may never come", path)
+    os.set_blocking(fd, True)
+    return fd
 
 
 def open_log(path: str) -> int:

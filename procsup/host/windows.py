@@ -36,6 +36,7 @@ __all__ = [
     "may_end",
     "open_log",
     "open_null",
+    "open_source",
     "open_target",
     "reap",
     "why_not_started",
@@ -192,6 +193,11 @@ def _what_is_wrong(launch: Launch, number: Optional[int]) -> Optional[str]:
 def open_null() -> int:
     """Open the null device for reading."""
     return os.open(os.devnull, os.O_RDONLY | os.O_BINARY | os.O_NOINHERIT)
+
+
+def open_source(path: str) -> int:
+    """Open a file that the user named, to be read by the child."""
+    return os.open(path, os.O_RDONLY | os.O_BINARY | os.O_NOINHERIT)
 
 
 def open_log(path: str) -> int:

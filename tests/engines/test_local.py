@@ -356,13 +356,16 @@ def _made(folder: Path, name: str, content: bytes, mode: int) -> str:
         ("surrogate", "surrogates not allowed"),
         ("cwd missing", "working folder '/no/such' does not exist"),
         ("cwd is a file", "is not a folder"),
+        ("empty file", "neither a binary of this system nor starts with '#!'"),
         ("stdin missing", "stdin: '/no/such': No such file"),
+        ("stdin is a FIFO", "a FIFO, whose writer may never come"),
     ],
 )
 def test_what_cannot_be_started_says_what_which_and_why(
     tmp_path: Path, kind: str, words: str
 ) -> None:
-    plain = _made(tmp_path, "plain", b"x", 0o644)
+    plain, fifo = _made(tmp_path, "plain", b"x", 0o644), str(tmp_path / "fifo")
+    os.mkfifo(fifo)
     argv, settings = {
         "empty": ((), {}),
         "not on path": (("no-such-program",), {}),
@@ -376,7 +379,9 @@ def test_what_cannot_be_started_says_what_which_and_why(
         "surrogate": (("true", "\ud800"), {}),
         "cwd missing": (("true",), {"cwd": "/no/such"}),
         "cwd is a file": (("true",), {"cwd": plain}),
+        "empty file": ((_made(tmp_path, "empty", b"", 0o755),), {}),
         "stdin missing": (("true",), {"stdin": "/no/such"}),
+        "stdin is a FIFO": (("true",), {"stdin": fifo}),
     }[kind]
     with Bench(tmp_path) as bench:
         end = bench.wait_for(bench.start("u", argv, **settings))
