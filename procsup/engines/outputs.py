@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 Stamps = Mapping[str, Optional[look.Stamp]]
 
 _SHOWN_PROBLEMS = 5
-_SHORTAGES = (errno.EMFILE, errno.ENFILE)  # of an open, and never of a sync, which is final
+_SHORTAGES = (errno.EMFILE, errno.ENFILE)
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 _sleep = time.sleep
 _EMPTY = "is empty (if that is right, declare it with empty = true)"
@@ -141,7 +141,8 @@ def _patiently(act: Callable[[], _T]) -> _T:
         try:
             return act()
         except OSError as error:  # noqa: PERF203
-            if error.errno not in _SHORTAGES:
+            opening = error.filename is not None  # a sync that failed is never tried again
+            if not opening or error.errno not in _SHORTAGES:
                 raise
             _sleep(pause_s)
     return act()

@@ -15,6 +15,7 @@ SHORTAGES = ("ENOSPC", "EDQUOT", "EMFILE", "EAGAIN", "ENOMEM")
 JOURNAL_WAITS = ("ENOSPC", "EDQUOT", "EAGAIN", "EINTR")
 JOURNAL_TRIES = 7
 SHORTAGE_TRIES = 11
+OUTPUT_TRIES = 7  # to open an output, of an attempt that has ended
 
 FINE, UNIT, REFUSED, CANNOT_START, RECORDS, BUSY = 0, 1, 2, 70, 74, 75
 
@@ -100,6 +101,9 @@ def _code_of(cell: Cell, hit: Hit, hits: Sequence[Hit]) -> int:
         return RECORDS if again >= JOURNAL_TRIES else FINE
     if rule.by == "engines/child.py" and cell.error in SHORTAGES:
         return UNIT if again >= SHORTAGE_TRIES else FINE
+    asked_again = any(name.startswith("engines/outputs.py:_patiently") for name in hit.by)
+    if asked_again and cell.call == "open" and cell.error == "EMFILE":
+        return UNIT if again >= OUTPUT_TRIES else FINE
     if rule.by == "engines/preflight.py" and "engines/worker.py:_expanded" in hit.by:
         return UNIT  # a stage that is known later: the run goes on without it
     return rule.code
