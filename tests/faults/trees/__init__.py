@@ -86,7 +86,8 @@ def play(trial: Trial, back_end: BackEnd, end: str, number: int) -> None:
     problems: Dict[str, str] = {}
     try:
         problems = problems_of(folder, back_end, shapes, end)
-        if problems and all(problem.endswith(LIVE_ON) for problem in problems.values()):
+        found = [problem for shape, problem in problems.items() if shape in names]
+        if found and all(problem.endswith(LIVE_ON) for problem in found):
             # Late, not lost? A second is a promise of procsup, not of whatever else runs here.
             trial.figure("played again", trial.figures.get("played again", 0) + 1)
             problems = problems_of(folder / "again", back_end, shapes, end)
