@@ -133,7 +133,7 @@ class LocalEngine:
         live = self._live.get(attempt)
         if live is not None:
             live.stopped = True
-            system.ask_to_stop(live.child, dump=dump, insist=insist)
+            live.child.stop(dump=dump, insist=insist)
 
     def kill(self, attempt: AttemptId) -> None:
         """End the attempt's whole tree by force; what it takes goes on in `wait`."""
@@ -202,7 +202,7 @@ class LocalEngine:
         notice = self._exits.wait(self._time_to_wait_s(until))
         for pid in notice.pids:
             live = self._by_pid.get(pid)
-            if live is not None and system.has_ended(live.child):
+            if live is not None and live.child.has_ended():
                 self._main_ended(live)
         now = self._clock.now()
         if self._ending or now - self._looked_at > _REAP_S:
@@ -242,7 +242,7 @@ class LocalEngine:
     def _tend(self, live: _Live, now: float) -> None:
         """Bring an attempt that is ending nearer to its end."""
         if live.ended_at is not None and not self._trees.others(live.key):
-            self._tell_end(live, system.reap(live.child))
+            self._tell_end(live, live.child.reap())
             return
         if live.killed_at is None:
             live.killed_at = now  # the main process has left others behind
@@ -266,14 +266,14 @@ class LocalEngine:
         attempt is not over before it is.
         """
         if live.ended_at is not None:
-            self._tell_end(live, system.reap(live.child))
+            self._tell_end(live, live.child.reap())
             return True
-        if not system.may_end(live.child):
+        if not live.child.may_end():
             live.next_round = self._clock.now() + _REAP_S
             return False
         reason = f"process {live.child.pid} did not die within {_UNKILLABLE_S:g} s of SIGKILL"
         self._tell_end(live, system.Departure(Vanished(reason)))
-        system.give_up(live.child)
+        live.child.give_up()
         return True
 
     def _tell_end(self, live: _Live, departure: system.Departure) -> None:

@@ -28,18 +28,13 @@ __all__ = [
     "Child",
     "Spawner",
     "Trees",
-    "ask_to_stop",
     "environment_key",
     "exit_notifier",
     "find_program",
-    "give_up",
-    "has_ended",
-    "may_end",
     "open_log",
     "open_null",
     "open_source",
     "open_target",
-    "reap",
     "why_not_started",
 ]
 
@@ -62,6 +57,66 @@ class Child:
     def pinned(self) -> bool:
         """Whether the pid is sure to be this child's."""
         return not self.reaped and not self.taken
+
+    def has_ended(self) -> bool:
+        """Tell whether the process is over, without reaping it; to be asked when a notice came."""
+        if self.ended:
+            return True
+        if sys.platform != "darwin" or sys.version_info >= (3, 13):
+            try:
+                options = os.WEXITED | os.WNOWAIT | os.WNOHANG
+                self.ended = os.waitid(os.P_PID, self.pid, options) is not None
+            except ChildProcessError:
+                self.ended = self.taken = True
+            return self.ended
+        # Before Python 3.13 there is no waitid on macOS: kqueue's notice is that knowledge.
+        self.ended = True
+        return True
+
+    def stop(self, *, dump: bool = False, insist: bool = False) -> None:
+        """Send the stop signal to the process itself, then SIGCONT: a stopped one hears nothing.
+
+        With `dump`, SIGABRT takes the stop signal's place if the process does not catch that, or
+        if it was asked before (`insist`): CPython's faulthandler then writes all stacks.
+        """
+        if self.ended or not self.pinned:
+            return
+        signum = signal.SIGTERM
+        if dump and (insist or not _catches(self.pid, signal.SIGTERM)):
+            signum = signal.SIGABRT
+            _forbid_core(self.pid)
+        try:
+            os.kill(self.pid, signum)
+            os.kill(self.pid, signal.SIGCONT)
+        except (ProcessLookupError, PermissionError):
+            pass  # it has ended meanwhile; or runs as somebody else, and no kill will help either
+
+    def may_end(self) -> bool:
+        """Tell whether the system lets us kill it: not if it runs as somebody else."""
+        try:
+            os.kill(self.pid, 0)
+        except PermissionError:
+            return False
+        except ProcessLookupError:
+            return True
+        return True
+
+    def reap(self) -> Departure:
+        """Take the exit status, once, when the tree is empty; from here on the pid is not ours."""
+        try:
+            if self.taken:
+                raise ChildProcessError
+            _, status, usage = os.wait4(self.pid, 0)
+        except ChildProcessError:
+            return Departure(Vanished("somebody else took its exit status"))
+        finally:
+            self.reaped = True
+        peak = _known_peak(usage.ru_maxrss)
+        return Departure(_decode(status), usage.ru_utime, usage.ru_stime, peak)
+
+    def give_up(self) -> None:
+        """Disown a child that cannot be ended; whoever adopts orphans reaps it if it ever ends."""
+        self.reaped = True
 
 
 # --- starting ------------------------------------------------------------------------------
@@ -147,25 +202,6 @@ def _require_plain(fd: int, path: str) -> int:
 # --- ending ------------------------------------------------------------------------------------
 
 
-def ask_to_stop(child: Child, *, dump: bool = False, insist: bool = False) -> None:
-    """Send the stop signal to the process itself, then SIGCONT: a stopped one would not hear it.
-
-    With `dump`, SIGABRT takes the stop signal's place if the process does not catch that, or if
-    it was asked before (`insist`): CPython's faulthandler then writes all stacks.
-    """
-    if child.ended or not child.pinned:
-        return
-    signum = signal.SIGTERM
-    if dump and (insist or not _catches(child.pid, signal.SIGTERM)):
-        signum = signal.SIGABRT
-        _forbid_core(child.pid)
-    try:
-        os.kill(child.pid, signum)
-        os.kill(child.pid, signal.SIGCONT)
-    except (ProcessLookupError, PermissionError):
-        pass  # it has ended meanwhile; or runs as somebody else, and the kill will not help either
-
-
 def _catches(pid: int, signum: int) -> bool:
     """Tell whether the process has a handler of its own; True if the system does not tell."""
     try:
@@ -188,52 +224,6 @@ def _forbid_core(pid: int) -> None:
             resource.prlimit(pid, resource.RLIMIT_CORE, (0, hard))
         except OSError:
             pass  # it has ended, or runs as somebody else
-
-
-def may_end(child: Child) -> bool:
-    """Tell whether the system lets us kill it: not if it runs as somebody else."""
-    try:
-        os.kill(child.pid, 0)
-    except PermissionError:
-        return False
-    except ProcessLookupError:
-        return True
-    return True
-
-
-def has_ended(child: Child) -> bool:
-    """Tell whether the process is over, without reaping it; to be asked when a notice came."""
-    if child.ended:
-        return True
-    if sys.platform != "darwin" or sys.version_info >= (3, 13):
-        try:
-            options = os.WEXITED | os.WNOWAIT | os.WNOHANG
-            child.ended = os.waitid(os.P_PID, child.pid, options) is not None
-        except ChildProcessError:
-            child.ended = child.taken = True
-        return child.ended
-    # Before Python 3.13 there is no waitid on macOS: kqueue's notice is that knowledge.
-    child.ended = True
-    return True
-
-
-def reap(child: Child) -> Departure:
-    """Take the exit status, once, when the tree is empty; from here on the pid is not ours."""
-    try:
-        if child.taken:
-            raise ChildProcessError
-        _, status, usage = os.wait4(child.pid, 0)
-    except ChildProcessError:
-        return Departure(Vanished("somebody else took its exit status"))
-    finally:
-        child.reaped = True
-    peak = _known_peak(usage.ru_maxrss)
-    return Departure(_decode(status), usage.ru_utime, usage.ru_stime, peak)
-
-
-def give_up(child: Child) -> None:
-    """Disown a child that cannot be ended; whoever adopts orphans reaps it if it ever ends."""
-    child.reaped = True
 
 
 def _decode(status: int) -> Union[Exited, Signaled]:

@@ -27,18 +27,13 @@ __all__ = [
     "Child",
     "Spawner",
     "Trees",
-    "ask_to_stop",
     "environment_key",
     "exit_notifier",
     "find_program",
-    "give_up",
-    "has_ended",
-    "may_end",
     "open_log",
     "open_null",
     "open_source",
     "open_target",
-    "reap",
     "why_not_started",
 ]
 
@@ -76,6 +71,36 @@ class Child:
             self._popen.terminate()
         except OSError:
             pass  # it has ended
+
+    def has_ended(self) -> bool:
+        """Tell whether the process is over."""
+        self.ended = self.ended or self.poll() is not None
+        return self.ended
+
+    def stop(self, *, dump: bool = False, insist: bool = False) -> None:  # noqa: ARG002
+        """Send CTRL_BREAK to its process group, if it shares our console; no stacks are left."""
+        if self.ended:
+            return
+        try:
+            os.kill(self.pid, signal.CTRL_BREAK_EVENT)
+        except (OSError, SystemError):
+            pass  # it has ended, or has no console: the kill after the grace will do
+
+    def may_end(self) -> bool:
+        """Tell whether the system lets us kill it: we made it, so it does."""
+        return True
+
+    def reap(self) -> Departure:
+        """Take the exit code and the CPU times of the whole tree."""
+        code = self.poll()
+        assert code is not None, "reaped while it runs"
+        if self.job is None:
+            return Departure(Exited(code % 2**32))
+        account = self.job.account()
+        return Departure(Exited(code % 2**32), account.user_time / 1e7, account.kernel_time / 1e7)
+
+    def give_up(self) -> None:
+        """Disown a child that cannot be ended."""
 
 
 # --- starting ------------------------------------------------------------------------------
@@ -214,44 +239,6 @@ def open_target(path: str) -> int:
     """Open a file that the user named, empty, to be written by the child."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_BINARY | os.O_NOINHERIT
     return os.open(path, flags, 0o666)
-
-
-# --- ending ------------------------------------------------------------------------------------
-
-
-def ask_to_stop(child: Child, *, dump: bool = False, insist: bool = False) -> None:  # noqa: ARG001
-    """Send CTRL_BREAK to its process group, if it shares our console; there are no stack dumps."""
-    if child.ended:
-        return
-    try:
-        os.kill(child.pid, signal.CTRL_BREAK_EVENT)
-    except (OSError, SystemError):
-        pass  # it has ended, or has no console: the kill after the grace will do
-
-
-def may_end(child: Child) -> bool:  # noqa: ARG001 - we made it, so we may
-    """Tell whether the system lets us kill it."""
-    return True
-
-
-def has_ended(child: Child) -> bool:
-    """Tell whether the process is over."""
-    child.ended = child.ended or child.poll() is not None
-    return child.ended
-
-
-def reap(child: Child) -> Departure:
-    """Take the exit code and the CPU times of the whole tree."""
-    code = child.poll()
-    assert code is not None, "reaped while it runs"
-    if child.job is None:
-        return Departure(Exited(code % 2**32))
-    account = child.job.account()
-    return Departure(Exited(code % 2**32), account.user_time / 1e7, account.kernel_time / 1e7)
-
-
-def give_up(child: Child) -> None:
-    """Disown a child that cannot be ended."""
 
 
 class Trees:

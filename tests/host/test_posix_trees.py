@@ -77,7 +77,7 @@ def test_what_runs_as_somebody_else_is_waited_for(
             foreign.setattr(local, "_UNKILLABLE_S", 0.05)
             foreign.setattr(tree_walk, "send", lambda process, signum=9: None)
             foreign.setattr(tree_walk, "send_to_group", lambda leader: None)
-            foreign.setattr(local.system, "may_end", lambda child: False)
+            foreign.setattr(posix.Child, "may_end", lambda child: False)
             bench.engine.kill(attempt)
             assert bench.engine.wait(time.monotonic() + 0.3) in ([], bench.facts)
             assert bench.end_of(attempt) is None

@@ -10,7 +10,7 @@ if sys.platform != "win32":
     pytest.skip("Windows only", allow_module_level=True)
 
 from procsup.core.outcome import Exited, NotStarted
-from procsup.host import jobs, windows
+from procsup.host import jobs
 from tests.support.engines import Bench, is_alive
 
 
@@ -34,7 +34,7 @@ def test_closing_a_job_ends_what_is_in_it(tmp_path: Path) -> None:
         child = bench.engine._live[attempt].child
         assert child.job is not None
         child.job.close()
-        bench.wait_until(lambda: windows.has_ended(child))
+        bench.wait_until(lambda: child.has_ended())
         child.job = None
 
 
