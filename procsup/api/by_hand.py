@@ -7,15 +7,15 @@ from procsup.api.asked import load_source
 from procsup.api.requests import Request
 from procsup.api.retrying import Rerun
 from procsup.api.selection import require_hits, selector_of
+from procsup.attempt.by_hand import ByHand, HandStarter
+from procsup.attempt.context import RunContext
+from procsup.attempt.preflight import about_secrets
 from procsup.core.events import Start
 from procsup.core.outcome import AttemptId, Reading, Verdict
 from procsup.core.outlook import in_order
 from procsup.core.replay import History
 from procsup.core.slots import Capacity, Placement
 from procsup.core.spec import UnitSpec, upstream
-from procsup.engines.by_hand import ByHand, HandStarter
-from procsup.engines.child import Surroundings
-from procsup.engines.preflight import about_secrets
 from procsup.errors import RecordError, RunBusy, RunUnfinished, UsageError
 from procsup.host import machine
 from procsup.host.files import reason
@@ -51,7 +51,7 @@ def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> Prepared:
         raise UsageError(f"stage {stage.name}: {problems[0]}")
     past = history.units.get(unit.id)
     number = past.last_number + 1 if past is not None else 1
-    starter = HandStarter(_surroundings(rerun))
+    starter = HandStarter(_context(rerun))
     placement = Placement(machine.host_name(), unit.cpus, unit.memory_bytes)
     try:
         order = Start(AttemptId(unit.id, number), unit, placement)
@@ -122,10 +122,10 @@ def _refuse_live(rerun: Rerun, history: History, unit: UnitSpec) -> None:
         )
 
 
-def _surroundings(rerun: Rerun) -> Surroundings:
+def _context(rerun: Rerun) -> RunContext:
     if not rerun.rundir.path.is_dir():
         raise RunUnfinished(f"{rerun.rundir.path} is gone")
     # Not the run's own id: what bears that is ended by the next sitting of the run.
-    return Surroundings(
+    return RunContext(
         f"{rerun.begin.run_id}-here", dict(os.environ), rerun.rundir.log_paths, rerun.rundir.path
     )

@@ -5,14 +5,14 @@ from typing import Dict, List, Mapping, Optional, Sequence
 import msgspec
 
 from procsup.api.selection import Again
+from procsup.attempt import preflight
+from procsup.attempt.promised import Promised
 from procsup.core.events import Expand, Expanded, Standing
 from procsup.core.keep import Intact, standing, standing_again
 from procsup.core.records import End
 from procsup.core.replay import History
 from procsup.core.slots import Capacity, Needs, why_never
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream
-from procsup.engines import preflight
-from procsup.engines.promised import Promised
 from procsup.errors import RunFileError
 from procsup.host import readings
 from procsup.runfile.load import Loaded

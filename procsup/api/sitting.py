@@ -14,13 +14,14 @@ from procsup.api.requests import DryRun, Ending, Opening, PlannedUnit, Request
 from procsup.api.selection import Again, selector_of
 from procsup.api.trimming import Trimmer
 from procsup.api.watching import Onlookers
+from procsup.attempt import outputs
+from procsup.attempt.context import RunContext
 from procsup.core.events import Expanded, Fact, Inspect, Inspected, Interrupted
 from procsup.core.outlook import first_line, foresee, notes, outlook
 from procsup.core.planner import Planner
 from procsup.core.records import JOURNAL_VERSION, Begin
 from procsup.core.spec import RunSpec
-from procsup.engines import outputs
-from procsup.engines.local import LocalEngine, Surroundings
+from procsup.engines.local import LocalEngine
 from procsup.engines.worker import SideWorker
 from procsup.host import guard, machine
 from procsup.host.interrupts import SignalInterrupts
@@ -319,14 +320,14 @@ def _inspector(spec: RunSpec, engine: LocalEngine) -> Callable[[Inspect], Inspec
 
 def _engine(stack: ExitStack, asked: Asked, held: _Held) -> LocalEngine:
     fd = held.sitting.units_lock.fd
-    surroundings = Surroundings(
+    context = RunContext(
         run_id=held.begin.run_id,
         environment=dict(os.environ),
         log_paths=held.rundir.log_paths,
         run_dir=held.rundir.path,
         inherited_fds=(fd,) if fd >= 0 else (),
     )
-    engine = LocalEngine(asked.spec, surroundings, clock=SystemClock(), capacity=asked.capacity)
+    engine = LocalEngine(asked.spec, context, clock=SystemClock(), capacity=asked.capacity)
     stack.callback(engine.close)
     return engine
 

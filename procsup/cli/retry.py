@@ -155,7 +155,7 @@ def _ask(rerun: Rerun, units: Tuple[str, ...], *, as_json: bool) -> int:
 def _by_hand(rerun: Rerun, word: str, *, dry_run: bool, as_json: bool) -> int:
     """Run one unit in the foreground, or print the line that does it."""
     from procsup.api import by_hand
-    from procsup.engines import by_hand as hand
+    from procsup.attempt import by_hand as hand
     from procsup.report.by_hand import by_hand_lines
 
     made = retrying.request_for(rerun, (word,))

@@ -7,20 +7,21 @@ status taken, once.
 
 from typing import Dict, List, Mapping, Optional, Tuple
 
+from procsup.attempt.aftermath import Aftermath
+from procsup.attempt.child import Started, Starter
+from procsup.attempt.context import RunContext
+from procsup.attempt.outputs import stamps_before
+from procsup.attempt.sampler import Sampler, Watched
 from procsup.core.events import Ended, Fact, Sampled, Start
 from procsup.core.events import Started as StartedFact
 from procsup.core.outcome import AttemptId, Exit, Exited, NotStarted, Usage, Vanished
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
-from procsup.engines.aftermath import Aftermath
-from procsup.engines.child import Started, Starter, Surroundings
-from procsup.engines.outputs import stamps_before
-from procsup.engines.sampler import Sampler, Watched
 from procsup.host import machine, system
 from procsup.host.readings import Stamp
 from procsup.interfaces import Clock
 
-__all__ = ["LocalEngine", "Surroundings"]
+__all__ = ["LocalEngine"]
 
 _UNKILLABLE_S = 10.0  # after a SIGKILL: what still lives then is stuck in the kernel
 _SHORTEST_PAUSE_S = 0.0005
@@ -73,7 +74,7 @@ class LocalEngine:
     def __init__(
         self,
         spec: RunSpec,
-        surroundings: Surroundings,
+        context: RunContext,
         *,
         clock: Clock,
         capacity: Capacity,
@@ -83,10 +84,10 @@ class LocalEngine:
         self._stages = {stage.name: stage for stage in spec.stages}
         self._clock = clock
         self._capacity = capacity
-        self._starter = Starter(surroundings, merged_logs=spec.logs == "merged")
-        self._aftermath = Aftermath(surroundings.run_dir)
+        self._starter = Starter(context, merged_logs=spec.logs == "merged")
+        self._aftermath = Aftermath(context.run_dir)
         self._exits = system.exit_notifier() if exits is None else exits
-        self._trees = system.Trees(surroundings.run_id)
+        self._trees = system.Trees(context.run_id)
         self._sampler = Sampler(machine.sample_tree) if sampling else None
         self._live: Dict[AttemptId, _Live] = {}
         self._by_pid: Dict[int, _Live] = {}

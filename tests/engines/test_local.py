@@ -10,10 +10,10 @@ from typing import Any, Dict
 
 import pytest
 
+from procsup.attempt.child import temporary_output
 from procsup.core.events import Ended, Sampled, Started
 from procsup.core.outcome import Exited, NotStarted, Signaled, Vanished
 from procsup.core.spec import SCRATCH, OutputSpec
-from procsup.engines.child import temporary_output
 from tests.support.engines import PROGRAM, Bench
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="signals and sessions are POSIX")

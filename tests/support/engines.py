@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
+from procsup.attempt.context import RunContext
 from procsup.core.events import Ended, Fact, Start, Started
 from procsup.core.outcome import AttemptId, Exit, Exited, NotStarted, Signaled
 from procsup.core.slots import Capacity, Placement
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
-from procsup.engines.local import LocalEngine, Surroundings
+from procsup.engines.local import LocalEngine
 
 PROGRAM = str(Path(__file__).parent / "programs" / "misbehave.py")
 LIMIT_S = 20.0
@@ -119,7 +120,7 @@ class Bench:
         self.environment = {**os.environ, **settings.pop("environment", {})}
         self.stage = StageSpec("s", **stage_settings)
         spec = RunSpec("r", None, str(folder), str(self.run_dir), (self.stage,), **spec_settings)
-        surroundings = Surroundings(
+        context = RunContext(
             settings.pop("run_id", f"run-{folder.name}"),
             self.environment,
             self.log_paths,
@@ -128,7 +129,7 @@ class Bench:
         )
         settings.setdefault("clock", RealClock)
         settings.setdefault("sampling", False)
-        self.engine = LocalEngine(spec, surroundings, capacity=Capacity(2.0), **settings)
+        self.engine = LocalEngine(spec, context, capacity=Capacity(2.0), **settings)
         self.facts: List[Fact] = []
 
     def __enter__(self) -> "Bench":

@@ -7,8 +7,8 @@ from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Sequence, 
 from unittest import mock
 
 from procsup import loop
+from procsup.attempt import outputs
 from procsup.core.events import Start, Synced, Withdraw
-from procsup.engines import outputs
 from procsup.host import files, readings
 from procsup.store import manifest, rundir
 from procsup.store.journal import JournalWriter

@@ -6,13 +6,13 @@ from typing import Any, Dict, List, Optional
 
 import pytest
 
+from procsup.attempt import outputs
+from procsup.attempt.child import temporary_output
+from procsup.attempt.outputs import inspect, stamps_before
 from procsup.core.events import Inspected
 from procsup.core.outcome import AttemptId, Reading, Verdict
 from procsup.core.records import End
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
-from procsup.engines import outputs
-from procsup.engines.child import temporary_output
-from procsup.engines.outputs import inspect, stamps_before
 from procsup.host import readings
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")

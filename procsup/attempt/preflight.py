@@ -9,11 +9,11 @@ import os
 import sys
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from procsup.attempt.interpreters import ask, environment_of
+from procsup.attempt.places import about_output_folders, about_run_directory, listed, more
+from procsup.attempt.promised import NOTHING, Promised
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
 from procsup.core.text import plural, visible
-from procsup.engines.interpreters import ask, environment_of
-from procsup.engines.places import about_output_folders, about_run_directory, listed, more
-from procsup.engines.promised import NOTHING, Promised
 from procsup.host.shells import SHELLS
 from procsup.host.system import find_program
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Callable, Optional, Tuple, Union
 
-from procsup.engines.child import Started, Stream
+from procsup.attempt.child import Started, Stream
 
 _Job = Optional[Callable[[], None]]  # None: no more work
 

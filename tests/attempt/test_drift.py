@@ -7,10 +7,10 @@ from typing import List, Optional, Tuple
 
 import pytest
 
+from procsup.attempt.child import temporary_output
+from procsup.attempt.sampler import Sampler, Watched
 from procsup.core.events import Ended, Sampled, Started
 from procsup.core.outcome import Exited, Signaled, Vanished
-from procsup.engines.child import temporary_output
-from procsup.engines.sampler import Sampler, Watched
 from procsup.host import machine
 from tests.support.engines import Bench
 

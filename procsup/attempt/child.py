@@ -5,52 +5,22 @@ undone. Nothing of the inherited environment is written down anywhere.
 """
 
 import os
-import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Optional, Set, Tuple, Union
+from typing import Dict, List, Mapping, Optional, Set, Tuple, Union
 
-from procsup.core.events import Start
-from procsup.core.outcome import AttemptId, NotStarted
-from procsup.core.spec import SCRATCH, StageSpec
-from procsup.engines.makings import (
+from procsup.attempt.context import RunContext
+from procsup.attempt.environment import Environments
+from procsup.attempt.makings import (
     make_folders,
     make_private_folder,
     refuse_planted,
     write_lists,
     write_private,
 )
+from procsup.core.events import Start
+from procsup.core.outcome import AttemptId, NotStarted
+from procsup.core.spec import SCRATCH, StageSpec
 from procsup.host import system
-
-_THREAD_CAPS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-)
-_PYTHON_HABITS = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
-# Ours, and not those of a unit in which this run may itself be running.
-_COOKIES = re.compile(
-    r"PROCSUP_(RUN|STAGE|UNIT|INDEX|ATTEMPT|CPUS|GPUS|MEMORY_BYTES|UNIT_FILE|SCRATCH)"
-)
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What an engine is given of the run that it works for; all paths are absolute.
-
-    `environment` is what units inherit; `log_paths` names an attempt's logs (stdout, stderr);
-    `inherited_fds` stay open in units (POSIX).
-    """
-
-    run_id: str
-    environment: Mapping[str, str]
-    log_paths: Callable[[AttemptId, str], Tuple[str, str]]
-    run_dir: Path
-    inherited_fds: Tuple[int, ...] = ()
 
 
 class Stream:
@@ -139,15 +109,15 @@ def temporary_output(path: Union[str, Path], attempt: AttemptId) -> Path:
 class Starter:
     """Starts attempts; remembers what is the same for all units of a stage."""
 
-    def __init__(self, surroundings: Surroundings, *, merged_logs: bool) -> None:
-        self._surroundings = surroundings
+    def __init__(self, context: RunContext, *, merged_logs: bool) -> None:
+        self._context = context
+        self._environments = Environments(context)
         self._merged_logs = merged_logs
-        self._run_dir = os.fspath(surroundings.run_dir)
-        self._bases: Dict[Tuple[str, float], Dict[str, str]] = {}
+        self._run_dir = os.fspath(context.run_dir)
         self._log_folders: Set[str] = set()  # those that were looked at: one per stage
         self._programs: Dict[Tuple[str, str, str], str] = {}  # (name, PATH, cwd) -> file
         self._null_fd = system.open_null()
-        self._spawner = system.Spawner(surroundings.inherited_fds)
+        self._spawner = system.Spawner(context.inherited_fds)
 
     def close(self) -> None:
         """Release what all starts shared."""
@@ -161,7 +131,7 @@ class Starter:
         """
         if not order.unit.argv:
             return NotStarted("the command is empty")
-        out_path, err_path = self._surroundings.log_paths(order.attempt, order.unit.stage)
+        out_path, err_path = self._context.log_paths(order.attempt, order.unit.stage)
         self._check_log_folder(os.path.dirname(out_path))
         made = Preparation(os.fspath(out_path))
         launch: Optional[system.Launch] = None
@@ -180,7 +150,7 @@ class Starter:
         self, order: Start, stage: StageSpec, made: Preparation, err_path: str
     ) -> system.Launch:
         unit = order.unit
-        env = self._environment(order, stage)
+        env = self._environments.of(order, stage)
         argv = unit.argv
         if unit.outputs or unit.stdout or unit.stderr:
             made.step = "output folder"
@@ -217,42 +187,6 @@ class Starter:
             found = self._programs[key] = system.find_program(*key)
         return found
 
-    # --- environment ---------------------------------------------------------------------
-
-    def _environment(self, order: Start, stage: StageSpec) -> Dict[str, str]:
-        unit, placement = order.unit, order.placement
-        base = self._bases.get((stage.name, placement.cpus))
-        if base is None:
-            base = self._base_environment(stage, placement.cpus)
-            self._bases[stage.name, placement.cpus] = base
-        env = base.copy()
-        for name, value in unit.env.items():
-            env[system.environment_key(name)] = value
-        if stage.pythonpath:
-            inherited = env.get("PYTHONPATH")
-            folders = (*stage.pythonpath, *([inherited] if inherited else []))
-            env["PYTHONPATH"] = os.pathsep.join(folders)
-        env["PROCSUP_RUN"] = self._surroundings.run_id
-        env["PROCSUP_STAGE"] = unit.stage
-        env["PROCSUP_UNIT"] = order.attempt.unit
-        env["PROCSUP_INDEX"] = str(unit.index)
-        env["PROCSUP_ATTEMPT"] = str(order.attempt.number)
-        env["PROCSUP_CPUS"] = f"{placement.cpus:g}"
-        if placement.memory_bytes is not None:
-            env["PROCSUP_MEMORY_BYTES"] = str(placement.memory_bytes)
-        return env
-
-    def _base_environment(self, stage: StageSpec, cpus: float) -> Dict[str, str]:
-        """Return what a stage's units inherit; what the user has set wins over our habits."""
-        base: Dict[str, str] = {}
-        if stage.is_python:
-            base.update(_PYTHON_HABITS)
-            base.update(dict.fromkeys(_THREAD_CAPS, str(max(1, int(cpus)))))
-        for name, value in self._surroundings.environment.items():
-            if _COOKIES.fullmatch(name) is None:
-                base[system.environment_key(name)] = value
-        return base
-
     # --- files -----------------------------------------------------------------------------
 
     def _check_log_folder(self, folder: str) -> None:
@@ -281,7 +215,7 @@ class Starter:
         unit, placement = order.unit, order.placement
         path = os.path.join(self._run_dir, "unit-files", f"{unit.stage}.{made.name}.json")
         content = {
-            "run": self._surroundings.run_id,
+            "run": self._context.run_id,
             "stage": unit.stage,
             "unit": unit.id,
             "index": unit.index,

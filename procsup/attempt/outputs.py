@@ -194,7 +194,7 @@ def _temporaries(unit: UnitSpec, attempt: AttemptId) -> Dict[str, str]:
     paths = [path for path in (unit.stdout, unit.stderr) if path is not None]
     if not paths:
         return {}
-    from procsup.engines.child import temporary_output
+    from procsup.attempt.child import temporary_output
 
     return {path: os.fspath(temporary_output(path, attempt)) for path in paths}
 

@@ -8,10 +8,10 @@ from typing import Any, Dict, List, Optional
 
 import pytest
 
+from procsup.attempt import interpreters
+from procsup.attempt import preflight as module_under_test
+from procsup.attempt.preflight import preflight, programs
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
-from procsup.engines import interpreters
-from procsup.engines import preflight as module_under_test
-from procsup.engines.preflight import preflight, programs
 from procsup.host import readings
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="no permission bits there")

@@ -12,10 +12,11 @@ import subprocess
 from types import FrameType
 from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from procsup.attempt.child import Preparation, Starter
+from procsup.attempt.context import RunContext
+from procsup.attempt.makings import make_folders, write_lists
 from procsup.core.events import Start
 from procsup.core.spec import SCRATCH, StageSpec
-from procsup.engines.child import Preparation, Starter, Surroundings
-from procsup.engines.makings import make_folders, write_lists
 from procsup.errors import UsageError
 from procsup.host import system
 
@@ -47,8 +48,8 @@ class ByHand(NamedTuple):
 class HandStarter(Starter):
     """Prepares starts by hand as `Starter` prepares those of a run."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        super().__init__(surroundings, merged_logs=False)
+    def __init__(self, context: RunContext) -> None:
+        super().__init__(context, merged_logs=False)
 
     def prepare(self, order: Start, stage: StageSpec, *, touch: bool) -> ByHand:
         """Make what the unit needs (with `touch`); say what is to be started.
@@ -56,9 +57,9 @@ class HandStarter(Starter):
         OSError if something cannot be made, RecordError if something else stands in its place.
         """
         unit = order.unit
-        env = self._environment(order, stage)
+        env = self._environments.of(order, stage)
         env[HERE] = "1"
-        made = Preparation(self._surroundings.log_paths(order.attempt, unit.stage)[0])
+        made = Preparation(self._context.log_paths(order.attempt, unit.stage)[0])
         argv = unit.argv
         if stage.scratch and touch:
             argv = self._make_scratch(order, made, env)

@@ -1,0 +1,22 @@
+"""What an engine is told of the run that it works for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Mapping, Tuple
+
+from procsup.core.outcome import AttemptId
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What an engine is given of the run that it works for; all paths are absolute.
+
+    `environment` is what units inherit; `log_paths` names an attempt's logs (stdout, stderr);
+    `inherited_fds` stay open in units (POSIX).
+    """
+
+    run_id: str
+    environment: Mapping[str, str]
+    log_paths: Callable[[AttemptId, str], Tuple[str, str]]
+    run_dir: Path
+    inherited_fds: Tuple[int, ...] = ()
