@@ -5,15 +5,14 @@ from typing import Iterator, List, Optional, Protocol, Sequence, Tuple
 from procsup.core.events import (
     Expand,
     Fact,
-    Inspect,
     Settled,
     Start,
+    Stop,
     UnitResult,
 )
 from procsup.core.manifest import StageCounts
 from procsup.core.outcome import AttemptId
 from procsup.core.records import Record
-from procsup.core.slots import Capacity
 from procsup.core.tally import Summary
 
 
@@ -33,20 +32,17 @@ class Engine(Protocol):
     """What starts, stops and waits for attempts.
 
     Its law: a unit's fault never raises, it arrives as ``Ended(NotStarted(...))``; each `start`
-    is answered by exactly one `Ended`, which comes when the attempt's whole tree is gone;
-    stopping or killing what has ended is a no-op; facts and orders are plain data.
+    is answered by exactly one `Ended`, which comes when the attempt's whole tree is gone, and
+    each good end without a stop by one `Inspected` after it, from the host where the outputs were
+    made; stopping or killing what has ended is a no-op; facts and orders are plain data.
     """
 
-    def capacity(self) -> Capacity:
-        """What may be used at once."""
-        ...
-
     def start(self, order: Start) -> None:
-        """Start an attempt; `Started` and `Ended` come from `wait`."""
+        """Start an attempt; `Started`, `Ended` and `Inspected` come from `wait`."""
         ...
 
-    def stop(self, attempt: AttemptId, *, dump: bool = False, insist: bool = False) -> None:
-        """Ask the attempt's main process to end."""
+    def stop(self, order: Stop) -> None:
+        """Ask an attempt to end; the engine ends it by force when its grace is over."""
         ...
 
     def kill(self, attempt: AttemptId) -> None:
@@ -61,8 +57,11 @@ class Engine(Protocol):
         """Make `wait` return; callable from any thread and from signal handlers."""
         ...
 
-    def close(self) -> None:
-        """End every tree and release everything; returns when no process is left."""
+    def close(self) -> List[Fact]:
+        """End every tree and release everything; return the facts that `wait` had not told.
+
+        No process is left on return.
+        """
         ...
 
 
@@ -85,12 +84,8 @@ class Journal(Protocol):
         ...
 
 
-class Worker(Protocol):
-    """Slow looks at the file system, on side threads; facts come from `drain`."""
-
-    def inspect(self, order: Inspect) -> None:
-        """Look at an attempt's outputs: answered by one `Inspected`."""
-        ...
+class Expander(Protocol):
+    """Works out stages, on a side thread; facts come from `drain`."""
 
     def expand(self, order: Expand) -> None:
         """Work out a stage's units: answered by one `Expanded`."""

@@ -5,7 +5,6 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 from procsup.core.events import (
     Expand,
     Fact,
-    Inspect,
     Kill,
     Order,
     Publish,
@@ -16,7 +15,7 @@ from procsup.core.events import (
     Write,
 )
 from procsup.core.planner import Planner
-from procsup.interfaces import Clock, Engine, Interrupts, Journal, Publisher, Watcher, Worker
+from procsup.interfaces import Clock, Engine, Expander, Interrupts, Journal, Publisher, Watcher
 
 
 class World(NamedTuple):
@@ -24,7 +23,7 @@ class World(NamedTuple):
 
     engine: Engine
     journal: Journal
-    worker: Worker
+    expander: Expander
     publisher: Publisher
     interrupts: Interrupts
     watcher: Watcher
@@ -49,7 +48,7 @@ def supervise(planner: Planner, world: World, facts: Sequence[Fact]) -> None:
         )
         facts = [
             *happened,
-            *world.worker.drain(),
+            *world.expander.drain(),
             *journal.drain(),
             *world.interrupts.drain(),
         ]
@@ -80,19 +79,15 @@ def _start(order: Start, _planner: Planner, world: World) -> None:
 
 
 def _stop(order: Stop, _planner: Planner, world: World) -> None:
-    world.engine.stop(order.attempt, dump=order.dump, insist=order.insist)
+    world.engine.stop(order)
 
 
 def _kill(order: Kill, _planner: Planner, world: World) -> None:
     world.engine.kill(order.attempt)
 
 
-def _inspect(order: Inspect, _planner: Planner, world: World) -> None:
-    world.worker.inspect(order)
-
-
 def _expand(order: Expand, _planner: Planner, world: World) -> None:
-    world.worker.expand(order)
+    world.expander.expand(order)
 
 
 def _withdraw(order: Withdraw, _planner: Planner, world: World) -> None:
@@ -119,7 +114,6 @@ _PERFORM: Dict[type, Callable[[Any, Planner, World], None]] = {
     Start: _start,
     Stop: _stop,
     Kill: _kill,
-    Inspect: _inspect,
     Expand: _expand,
     Withdraw: _withdraw,
     Publish: _publish,

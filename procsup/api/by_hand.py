@@ -7,15 +7,15 @@ from procsup.api.asked import load_source
 from procsup.api.requests import Request
 from procsup.api.retrying import Rerun
 from procsup.api.selection import require_hits, selector_of
-from procsup.attempt.by_hand import ByHand, HandStarter
+from procsup.attempt import by_hand as hand
 from procsup.attempt.context import RunContext
 from procsup.attempt.preflight import about_secrets
-from procsup.core.events import Start
 from procsup.core.outcome import AttemptId, Reading, Verdict
 from procsup.core.outlook import in_order
 from procsup.core.replay import History
 from procsup.core.slots import Capacity, Placement
 from procsup.core.spec import UnitSpec, upstream
+from procsup.core.task import Task, rules_of
 from procsup.errors import RecordError, RunBusy, RunUnfinished, UsageError
 from procsup.host import machine
 from procsup.host.files import reason
@@ -30,7 +30,7 @@ class Prepared(NamedTuple):
     """A unit that is ready to be started by hand."""
 
     unit: UnitSpec
-    by_hand: ByHand
+    by_hand: hand.ByHand
     outputs: List[str]  # what it may overwrite
 
 
@@ -51,15 +51,12 @@ def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> Prepared:
         raise UsageError(f"stage {stage.name}: {problems[0]}")
     past = history.units.get(unit.id)
     number = past.last_number + 1 if past is not None else 1
-    starter = HandStarter(_context(rerun))
     placement = Placement(machine.host_name(), unit.cpus, unit.memory_bytes)
+    task = Task(AttemptId(unit.id, number), unit, placement, rules_of(loaded.spec, stage))
     try:
-        order = Start(AttemptId(unit.id, number), unit, placement)
-        by_hand = starter.prepare(order, stage, touch=touch)
+        by_hand = hand.prepare(task, _context(rerun), touch=touch)
     except OSError as error:
         raise RecordError(f"{error.filename or unit.cwd}: {reason(error)}") from error
-    finally:
-        starter.close()
     named = [path for path in (unit.stdout, unit.stderr) if path is not None]
     return Prepared(unit, by_hand, [one.path for one in unit.outputs if one.path not in named])
 

@@ -14,15 +14,13 @@ from procsup.api.requests import DryRun, Ending, Opening, PlannedUnit, Request
 from procsup.api.selection import Again, selector_of
 from procsup.api.trimming import Trimmer
 from procsup.api.watching import Onlookers
-from procsup.attempt import outputs
 from procsup.attempt.context import RunContext
-from procsup.core.events import Expanded, Fact, Inspect, Inspected, Interrupted
+from procsup.core.events import Expanded, Fact, Interrupted
 from procsup.core.outlook import first_line, foresee, notes, outlook
 from procsup.core.planner import Planner
 from procsup.core.records import JOURNAL_VERSION, Begin
-from procsup.core.spec import RunSpec
 from procsup.engines.local import LocalEngine
-from procsup.engines.worker import SideWorker
+from procsup.engines.worker import SideExpander
 from procsup.host import guard, machine
 from procsup.host.interrupts import SignalInterrupts
 from procsup.host.leftovers import end_traced
@@ -263,7 +261,7 @@ def _world(
     signals: SignalInterrupts,
     bell: "Bell",
 ) -> World:
-    engine = _engine(stack, asked, held)
+    engine = _engine(stack, held)
     bell.engine = engine
     lifeline = guard.lifeline()
     if lifeline is not None:
@@ -281,10 +279,8 @@ def _world(
         )
     )
 
-    worker = SideWorker(
-        inspect=_inspector(asked.spec, engine), expand=expander.late, wake=engine.wake
-    )
-    stack.callback(worker.close)
+    side_expander = SideExpander(expander.late, wake=engine.wake)
+    stack.callback(side_expander.close)
     publisher: Publisher = ManifestPublisher(
         held.rundir,
         asked.spec,
@@ -297,7 +293,7 @@ def _world(
     if asked.spec.keep_logs == "failed":
         publisher = Trimmer(publisher, held.rundir)
     calls = Calls(signals, ControlInbox(held.rundir, held.begin.sitting), _owner(asked, engine))
-    return World(engine, journal, worker, publisher, calls, onlookers, SystemClock())
+    return World(engine, journal, side_expander, publisher, calls, onlookers, SystemClock())
 
 
 def _owner(asked: Asked, engine: LocalEngine) -> Optional[Tie]:
@@ -307,18 +303,7 @@ def _owner(asked: Asked, engine: LocalEngine) -> Optional[Tie]:
     return tie
 
 
-def _inspector(spec: RunSpec, engine: LocalEngine) -> Callable[[Inspect], Inspected]:
-    def inspect(order: Inspect) -> Inspected:
-        stage = spec.stage(order.unit.stage)
-        before = engine.readings_before(order.attempt)
-        found = outputs.inspect(order.unit, stage, spec, before, order.attempt)
-        engine.forget(order.attempt)
-        return found
-
-    return inspect
-
-
-def _engine(stack: ExitStack, asked: Asked, held: _Held) -> LocalEngine:
+def _engine(stack: ExitStack, held: _Held) -> LocalEngine:
     fd = held.sitting.units_lock.fd
     context = RunContext(
         run_id=held.begin.run_id,
@@ -327,7 +312,7 @@ def _engine(stack: ExitStack, asked: Asked, held: _Held) -> LocalEngine:
         run_dir=held.rundir.path,
         inherited_fds=(fd,) if fd >= 0 else (),
     )
-    engine = LocalEngine(asked.spec, context, clock=SystemClock(), capacity=asked.capacity)
+    engine = LocalEngine(context, clock=SystemClock())
     stack.callback(engine.close)
     return engine
 

@@ -12,11 +12,11 @@ import subprocess
 from types import FrameType
 from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from procsup.attempt.child import Preparation, Starter
 from procsup.attempt.context import RunContext
-from procsup.attempt.makings import make_folders, write_lists
-from procsup.core.events import Start
-from procsup.core.spec import SCRATCH, StageSpec
+from procsup.attempt.environment import Environments
+from procsup.attempt.files import AttemptFiles
+from procsup.core.spec import SCRATCH
+from procsup.core.task import Task
 from procsup.errors import UsageError
 from procsup.host import system
 
@@ -45,32 +45,20 @@ class ByHand(NamedTuple):
         return f"cd {shlex.quote(self.cwd)} && {line}{stdin}"
 
 
-class HandStarter(Starter):
-    """Prepares starts by hand as `Starter` prepares those of a run."""
+def prepare(task: Task, context: RunContext, *, touch: bool) -> ByHand:
+    """Make what the unit needs as the engine does (with `touch`); say what is to be started.
 
-    def __init__(self, context: RunContext) -> None:
-        super().__init__(context, merged_logs=False)
-
-    def prepare(self, order: Start, stage: StageSpec, *, touch: bool) -> ByHand:
-        """Make what the unit needs (with `touch`); say what is to be started.
-
-        OSError if something cannot be made, RecordError if something else stands in its place.
-        """
-        unit = order.unit
-        env = self._environments.of(order, stage)
-        env[HERE] = "1"
-        made = Preparation(self._context.log_paths(order.attempt, unit.stage)[0])
-        argv = unit.argv
-        if stage.scratch and touch:
-            argv = self._make_scratch(order, made, env)
-        elif stage.scratch:
-            argv = tuple(part.replace(SCRATCH, "SCRATCH") for part in argv)
-        if touch:
-            make_folders(unit)
-            write_lists(unit.lists)
-            if stage.unit_file:
-                self._write_unit_file(order, made, env)
-        return ByHand(argv, unit.cwd, env, unit.stdin, made.scratch_path)
+    OSError if something cannot be made, RecordError if something else stands in its place.
+    """
+    env = Environments(context).of(task)
+    env[HERE] = "1"
+    stdout_path = context.log_paths(task.attempt, task.unit.stage)[0]
+    files = AttemptFiles(task, os.fspath(context.run_dir), stdout_path)
+    if touch:
+        argv = files.make(env)
+    else:
+        argv = tuple(part.replace(SCRATCH, "SCRATCH") for part in task.unit.argv)
+    return ByHand(argv, task.unit.cwd, env, task.unit.stdin, files.scratch_path)
 
 
 def run(prepared: ByHand) -> int:

@@ -5,8 +5,7 @@ import re
 from typing import Dict, Tuple
 
 from procsup.attempt.context import RunContext
-from procsup.core.events import Start
-from procsup.core.spec import StageSpec
+from procsup.core.task import Rules, Task
 from procsup.host import system
 
 _THREAD_CAPS = (
@@ -32,34 +31,34 @@ class Environments:
         self._context = context
         self._bases: Dict[Tuple[str, float], Dict[str, str]] = {}
 
-    def of(self, order: Start, stage: StageSpec) -> Dict[str, str]:
+    def of(self, task: Task) -> Dict[str, str]:
         """Return the environment of an attempt; the caller may change it."""
-        unit, placement = order.unit, order.placement
-        base = self._bases.get((stage.name, placement.cpus))
+        unit, placement, rules = task.unit, task.placement, task.rules
+        base = self._bases.get((unit.stage, placement.cpus))
         if base is None:
-            base = self._base_of(stage, placement.cpus)
-            self._bases[stage.name, placement.cpus] = base
+            base = self._base_of(rules, placement.cpus)
+            self._bases[unit.stage, placement.cpus] = base
         env = base.copy()
         for name, value in unit.env.items():
             env[system.environment_key(name)] = value
-        if stage.pythonpath:
+        if rules.pythonpath:
             inherited = env.get("PYTHONPATH")
-            folders = (*stage.pythonpath, *([inherited] if inherited else []))
+            folders = (*rules.pythonpath, *([inherited] if inherited else []))
             env["PYTHONPATH"] = os.pathsep.join(folders)
         env["PROCSUP_RUN"] = self._context.run_id
         env["PROCSUP_STAGE"] = unit.stage
-        env["PROCSUP_UNIT"] = order.attempt.unit
+        env["PROCSUP_UNIT"] = task.attempt.unit
         env["PROCSUP_INDEX"] = str(unit.index)
-        env["PROCSUP_ATTEMPT"] = str(order.attempt.number)
+        env["PROCSUP_ATTEMPT"] = str(task.attempt.number)
         env["PROCSUP_CPUS"] = f"{placement.cpus:g}"
         if placement.memory_bytes is not None:
             env["PROCSUP_MEMORY_BYTES"] = str(placement.memory_bytes)
         return env
 
-    def _base_of(self, stage: StageSpec, cpus: float) -> Dict[str, str]:
+    def _base_of(self, rules: Rules, cpus: float) -> Dict[str, str]:
         """Return what a stage's units inherit; what the user has set wins over our habits."""
         base: Dict[str, str] = {}
-        if stage.is_python:
+        if rules.is_python:
             base.update(_PYTHON_HABITS)
             base.update(dict.fromkeys(_THREAD_CAPS, str(max(1, int(cpus)))))
         for name, value in self._context.environment.items():

@@ -25,7 +25,8 @@ from typing import (
 
 from procsup.core.events import Inspected
 from procsup.core.outcome import AttemptId, Reading
-from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
+from procsup.core.spec import OutputSpec, UnitSpec
+from procsup.core.task import Rules, Task
 from procsup.core.text import visible
 from procsup.host import readings as look
 from procsup.host.files import replace
@@ -68,36 +69,32 @@ def stamps_before(unit: UnitSpec) -> Dict[str, Optional[look.Stamp]]:
     return stamps
 
 
-def inspect(
-    unit: UnitSpec,
-    stage: StageSpec,  # noqa: ARG001
-    spec: RunSpec,
-    before: Stamps,
-    attempt: AttemptId,
-) -> Inspected:
+def inspect(task: Task, before: Stamps) -> Inspected:
     """Look at the files of an attempt that exited well; whatever is wrong is the `problem`.
 
     `before` is what `stamps_before` said. Without a problem, stdout and stderr are published and
     all outputs are on disk for good (unless `sync-outputs` is off). Never raises OSError.
     """
+    rules = task.rules
     try:
-        made = _look_at_outputs(unit, spec, before, attempt)
-        if spec.sync_outputs:
-            _sync(made, spec)
+        made = _look_at_outputs(task, before)
+        if rules.sync_outputs:
+            _sync(made, rules)
     except _Unfit as problem:
-        return Inspected(attempt, problem=str(problem))
+        return Inspected(task.attempt, problem=str(problem))
     outputs = {reading.path: reading for one in made for reading in one.readings}
-    return Inspected(attempt, tuple(outputs.values()), _look_at_inputs(unit, spec, before))
+    inputs = _look_at_inputs(task.unit, rules, before)
+    return Inspected(task.attempt, tuple(outputs.values()), inputs)
 
 
 # --- outputs -----------------------------------------------------------------------------------
 
 
-def _look_at_outputs(
-    unit: UnitSpec, spec: RunSpec, before: Stamps, attempt: AttemptId
-) -> List[_Made]:
+def _look_at_outputs(task: Task, before: Stamps) -> List[_Made]:
+    unit, rules = task.unit, task.rules
+
     def read(output: OutputSpec) -> List[Reading]:
-        return _require_written(output, before, spec.checksum)
+        return _require_written(output, before, rules.checksum)
 
     def check(output: OutputSpec) -> List[Reading]:
         return _require_publishable(output, temporaries[output.path])
@@ -106,18 +103,18 @@ def _look_at_outputs(
         if output.path not in published:
             replace(temporaries[output.path], output.path)
             published.add(output.path)
-        return look.read_output(output, checksum=spec.checksum)
+        return look.read_output(output, checksum=rules.checksum)
 
     published: Set[str] = set()
-    temporaries = _temporaries(unit, attempt)
+    temporaries = _temporaries(unit, task.attempt)
     streams = [output for output in look.outputs_of(unit) if output.path in temporaries]
-    made = _for_each([o for o in unit.outputs if o.path not in temporaries], read, spec)
-    _for_each(streams, check, spec)  # nothing is published unless everything is as declared
-    return made + _for_each(streams, publish, spec)
+    made = _for_each([o for o in unit.outputs if o.path not in temporaries], read, rules)
+    _for_each(streams, check, rules)  # nothing is published unless everything is as declared
+    return made + _for_each(streams, publish, rules)
 
 
 def _for_each(
-    outputs: Iterable[OutputSpec], act: Callable[[OutputSpec], List[Reading]], spec: RunSpec
+    outputs: Iterable[OutputSpec], act: Callable[[OutputSpec], List[Reading]], rules: Rules
 ) -> List[_Made]:
     """Act on every output; all that is wrong with them is raised as one `_Unfit`."""
     made: List[_Made] = []
@@ -126,9 +123,9 @@ def _for_each(
         try:
             made.append(_Made(output, _patiently(partial(act, output))))
         except _Unfit as problem:  # noqa: PERF203
-            problems.append(f"output {shown(output.path, spec.folder)}: {problem}")
+            problems.append(f"output {shown(output.path, rules.folder)}: {problem}")
         except OSError as error:
-            path = shown(_path_in(error) or output.path, spec.folder)
+            path = shown(_path_in(error) or output.path, rules.folder)
             problems.append(f"output {path}: {error.strerror or error}")
     if problems:
         raise _Unfit(_joined(problems))
@@ -192,11 +189,13 @@ def _require_content(output: OutputSpec, readings: Sequence[Reading]) -> None:
 
 def _temporaries(unit: UnitSpec, attempt: AttemptId) -> Dict[str, str]:
     paths = [path for path in (unit.stdout, unit.stderr) if path is not None]
-    if not paths:
-        return {}
-    from procsup.attempt.child import temporary_output
+    return {path: temporary_output(path, attempt) for path in paths}
 
-    return {path: os.fspath(temporary_output(path, attempt)) for path in paths}
+
+def temporary_output(path: str, attempt: AttemptId) -> str:
+    """Return the name under which a declared stdout or stderr is written until it is published."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}.procsup-{attempt.number}")
 
 
 def _require_publishable(output: OutputSpec, temporary: str) -> List[Reading]:
@@ -208,20 +207,20 @@ def _require_publishable(output: OutputSpec, temporary: str) -> List[Reading]:
     return []
 
 
-def _sync(made: Sequence[_Made], spec: RunSpec) -> None:
+def _sync(made: Sequence[_Made], rules: Rules) -> None:
     """Put the outputs and their names on disk; each folder once, after its files."""
     for path in [r.path for one in made for r in one.readings]:
-        _sync_one(look.sync_file, path, spec)
+        _sync_one(look.sync_file, path, rules)
     for folder in dict.fromkeys(folder for one in made for folder in _folders(one)):
-        _sync_one(look.sync_folder, folder, spec)
+        _sync_one(look.sync_folder, folder, rules)
 
 
-def _sync_one(sync: Callable[[str], None], path: str, spec: RunSpec) -> None:
+def _sync_one(sync: Callable[[str], None], path: str, rules: Rules) -> None:
     try:
         _patiently(partial(sync, path))
     except OSError as error:
         reason = error.strerror or error
-        where = shown(path, spec.folder)
+        where = shown(path, rules.folder)
         raise _Unfit(f"output {where}: could not be put on disk: {reason}") from error
 
 
@@ -242,7 +241,7 @@ def _folders(made: _Made) -> Iterable[str]:
 # --- inputs ------------------------------------------------------------------------------------
 
 
-def _look_at_inputs(unit: UnitSpec, spec: RunSpec, before: Stamps) -> Tuple[Reading, ...]:
+def _look_at_inputs(unit: UnitSpec, rules: Rules, before: Stamps) -> Tuple[Reading, ...]:
     """Return what the attempt read, such that a resume notices what changed under its hands."""
     readings: Dict[str, Reading] = {}
     for declared in look.inputs_of(unit):
@@ -251,7 +250,7 @@ def _look_at_inputs(unit: UnitSpec, spec: RunSpec, before: Stamps) -> Tuple[Read
         except OSError:
             files = []  # recorded as they were: see _gone
         for file in [*files, *_gone(declared.path, files, before)]:
-            reading = _input_reading(file, before.get(file), spec.checksum)
+            reading = _input_reading(file, before.get(file), rules.checksum)
             if reading is not None:
                 readings[file] = reading
     return tuple(readings.values())

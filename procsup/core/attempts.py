@@ -1,23 +1,23 @@
-"""What happens to attempts: start, stop, kill, end, inspection, and the next try."""
+"""What happens to attempts: start, stop, end, inspection, and the next try."""
 
 import heapq
 from itertools import count
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 import msgspec
 
-from procsup.core.events import Ended, Inspect, Inspected, Kill, Sampled, Start, Started, Stop
+from procsup.core.events import Ended, Inspected, Kill, Sampled, Start, Started, Stop
 from procsup.core.outcome import AttemptId, NotStarted, StopReason, Verdict, judge
 from procsup.core.records import End, Launch, Spawned
 from procsup.core.slots import Placement, Slots
 from procsup.core.stages import Stage
 from procsup.core.states import READY, Inspecting, Running, Stopping, Unit, Waiting
+from procsup.core.task import Task
 from procsup.core.wording import cause_of, drift_news
 
 if TYPE_CHECKING:
     from procsup.core.planner import Planner
 
-_DUMP_TIME_S = 1.0  # from the request for stacks to the kill
 _SHORTAGE_DELAY_S = 0.1  # doubled at each refusal in a row
 _SHORTAGE_DELAY_MAX_S = 2.0
 _SHORTAGE_LIMIT = 10
@@ -79,15 +79,15 @@ class Attempts:
         self._slots.give_back(state.placement)
         stage.tally.running -= 1
         self._planner.summary.running -= 1
-        reason = state.reason if isinstance(state, Stopping) else None
+        # A stop that came too late for the unit says nothing of how it ended.
+        reason = state.reason if isinstance(state, Stopping) and fact.stopped else None
         verdict = judge(fact.exit, reason, stage.spec.success_codes)
-        if verdict is Verdict.SUCCEEDED and _has_files(unit):
+        if verdict is Verdict.SUCCEEDED:
             unit.state = Inspecting(fact.attempt, fact, state.placement)
             self._live[fact.attempt] = (stage, unit)
-            self._planner.orders.append(Inspect(fact.attempt, unit.spec))
             return
-        cause = "" if verdict is Verdict.SUCCEEDED else cause_of(fact.exit, reason, stage.spec)
-        self._conclude(stage, unit, self._end(unit, fact, state, verdict, cause))
+        cause = cause_of(fact.exit, reason, stage.spec)
+        self._conclude(stage, unit, self._end(unit, fact, state.placement, verdict, cause, reason))
 
     def on_inspected(self, fact: Inspected) -> None:
         """Its outputs were looked at."""
@@ -96,7 +96,7 @@ class Attempts:
         if not isinstance(state, Inspecting):
             raise AssertionError(f"{fact.attempt} was inspected while it was {state}")
         verdict = Verdict.BAD_OUTPUT if fact.problem else Verdict.SUCCEEDED
-        end = self._end(unit, state.ended, state, verdict, fact.problem)
+        end = self._end(unit, state.ended, state.placement, verdict, fact.problem)
         end = msgspec.structs.replace(end, outputs=fact.outputs, inputs=fact.inputs)
         self._conclude(stage, unit, end)
 
@@ -175,12 +175,6 @@ class Attempts:
         state = unit.state
         if isinstance(state, Running):
             self._stop(stage, unit, StopReason.DEADLINE)
-        elif isinstance(state, Stopping) and state.dump_at_end:
-            order = Stop(state.attempt, state.reason, dump=True, insist=True)
-            self._planner.orders.append(order)
-            self._enter_stopping(stage, unit, state, kill_in_s=_DUMP_TIME_S)
-        elif isinstance(state, Stopping):
-            self._kill(unit, state)
         elif isinstance(state, Waiting):
             self.wait_until(stage, unit, 0.0)
 
@@ -195,37 +189,21 @@ class Attempts:
     def kill_all(self) -> None:
         """Kill whatever was asked to end and has not."""
         for _, unit in self._live.values():
-            if isinstance(unit.state, Stopping) and unit.state.kill_at is not None:
-                self._kill(unit, unit.state)
+            state = unit.state
+            if isinstance(state, Stopping) and not state.killed:
+                self._planner.orders.append(Kill(state.attempt))
+                unit.state = Stopping(state.attempt, state.placement, state.reason, killed=True)
 
     def _stop(self, stage: Stage, unit: Unit, reason: StopReason) -> None:
         state = unit.state
         if not isinstance(state, Running):
             raise AssertionError(f"{unit.spec.id} is asked to stop while it is {state}")
         dump = stage.spec.is_python and reason in (StopReason.DEADLINE, StopReason.STALL)
-        self._planner.orders.append(Stop(state.attempt, reason, dump=dump))
         grace_s = stage.spec.grace_s
         if reason is StopReason.USER and self.grace_s is not None:
             grace_s = self.grace_s
-        asked = Stopping(state.attempt, state.placement, reason, None)
-        self._enter_stopping(stage, unit, asked, kill_in_s=grace_s, dump_at_end=dump)
-
-    def _enter_stopping(
-        self,
-        stage: Stage,
-        unit: Unit,
-        state: Stopping,
-        *,
-        kill_in_s: float,
-        dump_at_end: bool = False,
-    ) -> None:
-        kill_at = self._planner.now + kill_in_s
-        unit.state = Stopping(state.attempt, state.placement, state.reason, kill_at, dump_at_end)
-        self._remind(kill_at, stage, unit)
-
-    def _kill(self, unit: Unit, state: Stopping) -> None:
-        self._planner.orders.append(Kill(state.attempt))
-        unit.state = Stopping(state.attempt, state.placement, state.reason, None)
+        self._planner.orders.append(Stop(state.attempt, reason, grace_s, dump))
+        unit.state = Stopping(state.attempt, state.placement, reason)
 
     # --- starts --------------------------------------------------------------------------
 
@@ -253,16 +231,17 @@ class Attempts:
         stage.tally.running += 1
         planner.summary.running += 1
         planner.write(_launch(unit, attempt, planner.wall, placement))
-        planner.orders.append(Start(attempt, unit.spec, placement))
+        planner.orders.append(Start(Task(attempt, unit.spec, placement, stage.rules)))
         return True
 
     def _end(
         self,
         unit: Unit,
         fact: Ended,
-        state: Union[Running, Stopping, Inspecting],
+        placement: Placement,
         verdict: Verdict,
         cause: str,
+        stopped_for: Optional[StopReason] = None,
     ) -> End:
         return End(
             unit=unit.spec.id,
@@ -270,14 +249,14 @@ class Attempts:
             verdict=verdict,
             at=fact.at,
             exit=fact.exit,
-            stopped_for=state.reason if isinstance(state, Stopping) else None,
+            stopped_for=stopped_for,
             cause=cause,
             started=fact.started,
             wall_s=fact.wall_s,
             pid=fact.pid,
             host=self._planner.capacity.host,
-            cpus=state.placement.cpus,
-            memory_bytes=state.placement.memory_bytes,
+            cpus=placement.cpus,
+            memory_bytes=placement.memory_bytes,
             usage=fact.usage,
             stdout_path=fact.stdout_path,
             stderr_path=fact.stderr_path,
@@ -290,20 +269,12 @@ def _is_current(entry: _Due) -> bool:
     when, state = entry[0], entry[3].state
     if isinstance(state, Running):
         return state.deadline == when
-    if isinstance(state, Stopping):
-        return state.kill_at == when
     return isinstance(state, Waiting) and state.not_before == when
 
 
 def _shortage_delay_s(unit: Unit) -> float:
     unit.shortages += 1
     return min(_SHORTAGE_DELAY_S * 2.0**unit.shortages, _SHORTAGE_DELAY_MAX_S)
-
-
-def _has_files(unit: Unit) -> bool:
-    spec = unit.spec
-    given = spec.inputs or spec.depends or spec.stdin
-    return bool(given or spec.outputs or spec.stdout or spec.stderr)
 
 
 def _launch(unit: Unit, attempt: AttemptId, at: float, placement: Placement) -> Launch:

@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from procsup.core.outcome import AttemptId, Exit, Reading, StopReason, Usage
 from procsup.core.records import End, Record
-from procsup.core.slots import Placement
 from procsup.core.spec import UnitSpec
+from procsup.core.task import Task
 
 # --- facts -------------------------------------------------------------------------------
 
@@ -34,7 +34,9 @@ class Sampled(Struct, frozen=True, tag=True, gc=False):
 class Ended(Struct, frozen=True, tag=True):
     """The attempt is over and its tree is empty; exactly one per `Start`.
 
-    `started` is None if no process came into being. Log paths are relative to the run directory.
+    `started` is None if no process came into being. `stopped`: a stop or a kill reached the unit
+    before its end. A good end without one is followed by one `Inspected`. Log paths are relative
+    to the run directory.
     """
 
     attempt: AttemptId
@@ -46,10 +48,14 @@ class Ended(Struct, frozen=True, tag=True):
     usage: Usage = Usage()
     stdout_path: Optional[str] = None
     stderr_path: Optional[str] = None
+    stopped: bool = False
 
 
 class Inspected(Struct, frozen=True, tag=True):
-    """The outputs were looked at, hashed and synced; `problem` is empty if all is well."""
+    """What a good end left was looked at, hashed and synced; `problem` is empty if all is well.
+
+    It comes for units without files too: exactly one for each good end.
+    """
 
     attempt: AttemptId
     outputs: Tuple[Reading, ...] = ()
@@ -116,24 +122,26 @@ Fact = Union[Started, Sampled, Ended, Inspected, Synced, Expanded, Asked, Interr
 
 
 class Start(Struct, frozen=True, tag=True):
-    """Start an attempt; `memory_bytes` is what it is granted, which a retry may have raised."""
+    """Start an attempt."""
 
-    attempt: AttemptId
-    unit: UnitSpec
-    placement: Placement
+    task: Task
+
+    @property
+    def attempt(self) -> AttemptId:
+        """Which one."""
+        return self.task.attempt
 
 
 class Stop(Struct, frozen=True, tag=True, gc=False):
-    """Ask the main process to end. `dump`: a Python unit, it shall leave its stacks in its log.
+    """Ask an attempt to end, and end its tree by force after `grace_s` seconds.
 
-    With `dump` the engine sends SIGABRT if the process does not catch SIGTERM or `insist` is
-    true (it was asked before), SIGTERM otherwise; without `dump` always SIGTERM.
+    `dump`: a Python unit, it leaves the stacks of its threads in its log before it ends.
     """
 
     attempt: AttemptId
     reason: StopReason
+    grace_s: float
     dump: bool = False
-    insist: bool = False
 
 
 class Kill(Struct, frozen=True, tag=True, gc=False):
@@ -146,13 +154,6 @@ class Write(Struct, frozen=True, tag=True):
     """Append this record (the loop does so before it performs any other order)."""
 
     record: Record
-
-
-class Inspect(Struct, frozen=True, tag=True):
-    """Look at the outputs of an attempt that exited well, on a side thread."""
-
-    attempt: AttemptId
-    unit: UnitSpec
 
 
 class Expand(Struct, frozen=True, tag=True):
@@ -201,4 +202,4 @@ class Settled(Struct, frozen=True, tag=True):
     kept: bool = False
 
 
-Order = Union[Write, Start, Stop, Kill, Inspect, Expand, Withdraw, Publish, Settled]
+Order = Union[Write, Start, Stop, Kill, Expand, Withdraw, Publish, Settled]

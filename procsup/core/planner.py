@@ -35,6 +35,7 @@ from procsup.core.stages import Stage, by_depth
 from procsup.core.states import Unit
 from procsup.core.succession import Succession
 from procsup.core.tally import Summary
+from procsup.core.task import rules_of
 from procsup.core.text import plural
 
 
@@ -56,7 +57,10 @@ class Planner:
         self.spec = spec
         self.capacity = capacity
         self.summary = Summary([stage.name for stage in spec.stages])
-        self.stages = [Stage(stage, self.summary.stages[stage.name]) for stage in spec.stages]
+        self.stages = [
+            Stage(stage, self.summary.stages[stage.name], rules_of(spec, stage))
+            for stage in spec.stages
+        ]
         self.by_name = {stage.name: stage for stage in self.stages}
         self.later_first = list(reversed(by_depth(self.stages)))
         self.moved = True  # some stage may be unblocked, final or withdrawn since the last look

@@ -10,13 +10,15 @@ from procsup.core.slots import Needs
 from procsup.core.spec import OnFailure, StageSpec, upstream, whole_upstream
 from procsup.core.states import Done, Unit
 from procsup.core.tally import StageTally
+from procsup.core.task import Rules
 
 
 class Stage:
     """One stage of the plan. `tally.status` tells where it stands; see `StageTally`."""
 
-    def __init__(self, spec: StageSpec, tally: StageTally) -> None:
+    def __init__(self, spec: StageSpec, tally: StageTally, rules: Rules) -> None:
         self.spec = spec
+        self.rules = rules
         self.tally = tally
         self.upstream = upstream(spec)
         self.whole_upstream = whole_upstream(spec)

@@ -47,20 +47,16 @@ class Running(Struct, frozen=True, gc=False):
 
 
 class Stopping(Struct, frozen=True, gc=False):
-    """It was asked to end; `kill_at` is None once it was killed.
-
-    `dump_at_end`: before the kill it will be asked once more, so as to leave its stacks.
-    """
+    """It was asked to end; `killed`: by force, at once."""
 
     attempt: AttemptId
     placement: Placement
     reason: StopReason
-    kill_at: Optional[float]
-    dump_at_end: bool = False
+    killed: bool = False
 
 
 class Inspecting(Struct, frozen=True):
-    """It exited well and its slot is free; its outputs are being looked at."""
+    """It ended well and its slot is free; its outputs are being looked at."""
 
     attempt: AttemptId
     ended: Ended

@@ -3,45 +3,30 @@
 import threading
 import time
 from queue import SimpleQueue
-from typing import Callable, List, Optional
+from typing import Callable, Generic, List, Optional, TypeVar
 
-from procsup.core.events import Expand, Expanded, Fact, Inspect, Inspected
+from procsup.core.events import Expand, Expanded, Fact
 
-_Job = Optional[Callable[[], Fact]]  # None: no more work for this thread
+Job = TypeVar("Job")
 
 
-class SideWorker:
-    """Inspects outputs on a few threads and expands stages on one of its own.
+class SideExpander:
+    """Works out stages on a thread of its own, which starts with the first order.
 
-    Threads start with the first order that needs them. Whatever `inspect` or `expand` raises
-    becomes the `problem` of its fact, so that every order is answered and never by a success.
-    `wake` is called from these threads when `drain` has something to give.
+    Whatever `expand` raises becomes the `problem` of its fact, so that every order is answered
+    and never by a success. `wake` is called from the thread when `drain` has something to give.
     """
 
-    def __init__(
-        self,
-        *,
-        inspect: Callable[[Inspect], Inspected],
-        expand: Callable[[Expand], Expanded],
-        wake: Callable[[], None],
-        threads: int = 2,
-    ) -> None:
-        self._inspect = inspect
+    def __init__(self, expand: Callable[[Expand], Expanded], *, wake: Callable[[], None]) -> None:
         self._expand = expand
         self._wake = wake
         self._lock = threading.Lock()
         self._found: List[Fact] = []
-        self._inspectors = _Pool("procsup-inspect", threads, self._do)
-        # A stage may take long to work out: inspections, which free results, never queue behind it.
-        self._expanders = _Pool("procsup-expand", 1, self._do)
-
-    def inspect(self, order: Inspect) -> None:
-        """Look at an attempt's outputs: answered by one `Inspected`."""
-        self._inspectors.add(lambda: self._inspected(order))
+        self._thread = Pool("procsup-expand", 1, self._do)
 
     def expand(self, order: Expand) -> None:
         """Work out a stage's units: answered by one `Expanded`."""
-        self._expanders.add(lambda: self._expanded(order))
+        self._thread.add(order)
 
     def drain(self) -> List[Fact]:
         """Return what was found since the last call."""
@@ -50,31 +35,20 @@ class SideWorker:
         return found
 
     def close(self, *, timeout_s: float = 5.0) -> None:
-        """End the threads; what waits in line is not done any more.
+        """End the thread; what waits in line is not done any more.
 
-        Returns after `timeout_s` even if a thread hangs in a dead file system: such a thread is
-        a daemon, and what it finds is never recorded.
+        Returns after `timeout_s` even if it hangs in a dead file system: it is a daemon, and
+        what it finds is never recorded.
         """
-        deadline = time.monotonic() + timeout_s
-        for pool in (self._inspectors, self._expanders):
-            pool.close()
-        for pool in (self._inspectors, self._expanders):
-            pool.join(deadline)
+        self._thread.close()
+        self._thread.join(time.monotonic() + timeout_s)
 
-    def _inspected(self, order: Inspect) -> Fact:
+    def _do(self, order: Expand) -> None:
         try:
-            return self._inspect(order)
-        except Exception as error:  # noqa: BLE001  unknown is never success, and never silence
-            return Inspected(order.attempt, problem=_problem("its outputs", error))
-
-    def _expanded(self, order: Expand) -> Fact:
-        try:
-            return self._expand(order)
+            fact = self._expand(order)
         except Exception as error:  # noqa: BLE001  the run goes on without this stage
-            return Expanded(order.stage, problem=_problem("its units", error))
-
-    def _do(self, job: Callable[[], Fact]) -> None:
-        fact = job()
+            what = f"{type(error).__name__}: {error}"
+            fact = Expanded(order.stage, problem=f"its units could not be looked at: {what}")
         with self._lock:
             is_first = not self._found
             self._found.append(fact)
@@ -82,22 +56,18 @@ class SideWorker:
             self._wake()
 
 
-def _problem(what: str, error: Exception) -> str:
-    return f"{what} could not be looked at: {type(error).__name__}: {error}"
+class Pool(Generic[Job]):
+    """A line of jobs, and up to `size` daemon threads that `do` them; they start when needed."""
 
-
-class _Pool:
-    """A line of jobs, and up to `size` daemon threads that work it off."""
-
-    def __init__(self, name: str, size: int, do: Callable[[Callable[[], Fact]], None]) -> None:
+    def __init__(self, name: str, size: int, do: Callable[[Job], None]) -> None:
         self._name = name
         self._size = size
         self._do = do
-        self._jobs: SimpleQueue[_Job] = SimpleQueue()
+        self._jobs: SimpleQueue[Optional[Job]] = SimpleQueue()  # None: no more work for a thread
         self._threads: List[threading.Thread] = []
         self._closed = threading.Event()
 
-    def add(self, job: Callable[[], Fact]) -> None:
+    def add(self, job: Job) -> None:
         """Put a job in line; from one thread only."""
         self._jobs.put(job)
         if len(self._threads) < self._size and self._jobs.qsize() > 0:

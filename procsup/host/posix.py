@@ -58,8 +58,11 @@ class Child:
         """Whether the pid is sure to be this child's."""
         return not self.reaped and not self.taken
 
-    def has_ended(self) -> bool:
-        """Tell whether the process is over, without reaping it; to be asked when a notice came."""
+    def has_ended(self, *, noticed: bool = True) -> bool:
+        """Tell whether the process is over, without reaping it.
+
+        Without a notice, macOS before Python 3.13 does not tell: false then.
+        """
         if self.ended:
             return True
         if sys.platform != "darwin" or sys.version_info >= (3, 13):
@@ -70,8 +73,8 @@ class Child:
                 self.ended = self.taken = True
             return self.ended
         # Before Python 3.13 there is no waitid on macOS: kqueue's notice is that knowledge.
-        self.ended = True
-        return True
+        self.ended = noticed
+        return noticed
 
     def stop(self, *, dump: bool = False, insist: bool = False) -> None:
         """Send the stop signal to the process itself, then SIGCONT: a stopped one hears nothing.

@@ -72,7 +72,7 @@ class Child:
         except OSError:
             pass  # it has ended
 
-    def has_ended(self) -> bool:
+    def has_ended(self, *, noticed: bool = True) -> bool:  # noqa: ARG002 - it can always be told
         """Tell whether the process is over."""
         self.ended = self.ended or self.poll() is not None
         return self.ended

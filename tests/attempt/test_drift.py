@@ -7,9 +7,9 @@ from typing import List, Optional, Tuple
 
 import pytest
 
-from procsup.attempt.child import temporary_output
-from procsup.attempt.sampler import Sampler, Watched
-from procsup.core.events import Ended, Sampled, Started
+from procsup.attempt.observation import Observation, Sampler
+from procsup.attempt.outputs import temporary_output
+from procsup.core.events import Ended, Inspected, Sampled, Started
 from procsup.core.outcome import Exited, Signaled, Vanished
 from procsup.host import machine
 from tests.support.engines import Bench
@@ -38,7 +38,8 @@ def test_a_drift_that_stands_at_the_end_is_recorded_and_told_before_the_end(
     told = [fact.drifted_to for fact in bench.facts if isinstance(fact, Sampled)]
     assert ([] if on_drift == "record" else [OWN[:2]]) == told
     kinds = [type(fact) for fact in bench.facts]
-    assert [Started, *[Sampled] * len(told), Ended] == kinds
+    inspected = [] if on_drift == "fail" else [Inspected]
+    assert [Started, *[Sampled] * len(told), Ended, *inspected] == kinds
     assert (Exited(0), 0) == (end.exit, end.usage.samples)
     ((after_s, cpus),) = end.usage.affinity.drift
     assert OWN[:2] == cpus == end.usage.affinity.observed
@@ -93,9 +94,8 @@ def test_a_unit_that_drifted_where_that_fails_is_tidied_as_a_failed_one(tmp_path
         attempt = bench.start("u", argv, cpu_ids=(OWN[0],), stdout=str(target))
         end = bench.wait_for(attempt)
 
-        assert bench.engine.readings_before(attempt) == {}
     assert (end.exit, end.stdout_path) == (Exited(0), "logs/s/u.1.out")
-    assert not temporary_output(target, attempt).exists()
+    assert not Path(temporary_output(str(target), attempt)).exists()
     assert (tmp_path / "run" / "scratch" / "s.u.1").is_dir()
 
 
@@ -132,8 +132,8 @@ class _Tree:
 
 def _rest_after_the_first(tree: _Tree) -> float:
     sampler = Sampler(tree.look, cpu_clock=lambda: tree.cpu_s)
-    sampler.add(Watched("a", 1, 0.0, (0,)), 0.0)
-    sampler.add(Watched("b", 2, 0.0, (0,)), 0.0)
+    sampler.add(Observation(1, 0.0, (0,)), 0.0)
+    sampler.add(Observation(2, 0.0, (0,)), 0.0)
     now = sampler.next_due()
     assert now is not None
     watched, _ = sampler.sample_one(now)

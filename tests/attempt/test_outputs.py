@@ -7,12 +7,13 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 from procsup.attempt import outputs
-from procsup.attempt.child import temporary_output
-from procsup.attempt.outputs import inspect, stamps_before
+from procsup.attempt.outputs import inspect, stamps_before, temporary_output
 from procsup.core.events import Inspected
 from procsup.core.outcome import AttemptId, Reading, Verdict
 from procsup.core.records import End
+from procsup.core.slots import Placement
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
+from procsup.core.task import Task, rules_of
 from procsup.host import readings
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
@@ -44,7 +45,8 @@ class Trial:
             checksum=self.checksum,
             sync_outputs=self.sync,
         )
-        return inspect(self.unit, STAGE, spec, self.before, ATTEMPT)
+        task = Task(ATTEMPT, self.unit, Placement("here", 1.0), rules_of(spec, STAGE))
+        return inspect(task, self.before)
 
     def problem(self) -> str:
         found = self.inspect()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from procsup.core.events import Ended, Inspected
+from procsup.core.events import Ended, Inspected, Stop
 from procsup.core.outcome import AttemptId, Exited, Signaled, Verdict
 from procsup.core.records import Answer, Closed, End, Launch, Planned, RunFinal, StageFinal
 from procsup.core.spec import OnFailure, Retry
@@ -221,18 +221,12 @@ def test_drift_is_told_to_whoever_looks_on_if_on_drift_says_warn():
 # --- Stopping ----------------------------------------------------------------------------
 
 
-def test_a_child_that_ignores_stop_is_killed_after_the_grace_and_only_once():
+def test_a_stop_is_ordered_once_and_carries_the_grace_by_which_the_engine_kills():
     play = one(timeout_s=10, grace_s=2)
     play.tell(after_s=10.0)
-    play.take_orders()
 
-    play.tell(after_s=1.9)
-
-    assert play.take_orders() == []
-
-    play.tell(after_s=0.1)
-
-    assert play.take_orders() == ["kill a#1"]
+    assert play.take_orders() == ["stop a#1 timeout"]
+    assert [order.grace_s for order in play.given if isinstance(order, Stop)] == [2]
     assert play.planner.next_deadline() is None
 
     play.tell(after_s=100.0)
@@ -252,15 +246,22 @@ def test_exit_0_while_being_stopped_for_a_deadline_is_timed_out():
     assert Verdict.TIMED_OUT is play.verdict("a")
 
 
-def test_a_python_unit_past_its_deadline_is_asked_for_its_stacks_before_the_kill():
+def test_a_python_unit_past_its_deadline_is_asked_for_its_stacks():
     play = one(timeout_s=10, grace_s=2, is_python=True)
 
     play.tell(after_s=10.0)
-    play.tell(after_s=2.0)
-    play.tell(after_s=1.0)
 
-    expected = ["stop a#1 timeout dump", "stop a#1 timeout dump insist", "kill a#1"]
-    assert expected == play.take_orders()
+    assert play.take_orders() == ["stop a#1 timeout dump"]
+
+
+def test_a_stop_that_came_too_late_says_nothing_of_how_the_unit_ended():
+    good, bad = one(timeout_s=10), one()
+
+    good.tell(after_s=10.0).ended("a", Exited(0), stopped=False)
+    bad.interrupted().ended("a", Exited(7), stopped=False)
+
+    assert Verdict.SUCCEEDED is good.verdict("a")
+    assert Verdict.FAILED is bad.verdict("a")
 
 
 def test_a_unit_stopped_by_the_user_is_cancelled_and_not_final():
@@ -317,7 +318,7 @@ def inspecting(**settings):
 def test_outputs_are_inspected_while_the_slot_is_free_again():
     play = inspecting()
 
-    assert play.take_orders() == ["inspect a#1", "start b#1"]
+    assert play.take_orders() == ["start b#1"]
     assert play.state("a") == "Inspecting"
 
 
@@ -517,9 +518,8 @@ def test_a_drain_that_finds_all_units_done_or_running_ends_final():
 def test_stop_by_request_ends_the_trees_with_the_grace_asked_for():
     play = one(grace_s=10).asked("stop", grace_s=1)
 
-    play.tell(after_s=1.0)
-
-    assert play.take_orders() == ["stop a#1 user", "kill a#1"]
+    assert play.take_orders() == ["stop a#1 user"]
+    assert [order.grace_s for order in play.given if isinstance(order, Stop)] == [1]
 
 
 def test_an_unknown_request_is_answered_with_no():

@@ -65,7 +65,7 @@ def test_its_outputs_are_looked_at_before_what_follows_it_starts():
 
     play.ended("s/a")
 
-    assert play.take_orders() == ["inspect s/a#1"]
+    assert play.take_orders() == []
 
     play.inspected("s/a")
 

@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
 
-from procsup.core.events import Ended, Expanded, Fact, Standing, Start, Synced, Write
+from procsup.core.events import Ended, Expanded, Fact, Inspected, Standing, Start, Synced, Write
 from procsup.core.outcome import AttemptId, Exited
 from procsup.core.planner import Planner
 from procsup.core.replay import History
@@ -44,11 +44,11 @@ class Played:
         while not self.planner.done:
             orders = self.planner.handle(facts, now, WALL)
             self.turns, now = self.turns + 1, now + 0.001
-            facts = [
-                Ended(order.attempt, Exited(self._code), WALL, WALL, 0.1, 7)
-                for order in orders
-                if isinstance(order, Start) and order.attempt != keep
-            ]
+            facts = []
+            for order in orders:
+                if isinstance(order, Start) and order.attempt != keep:
+                    facts.append(Ended(order.attempt, Exited(self._code), WALL, WALL, 0.1, 7))
+                    facts += [Inspected(order.attempt)] * (self._code == 0)
             if any(isinstance(order, Write) for order in orders):
                 facts.append(Synced(self.planner.seq))
             if not facts:

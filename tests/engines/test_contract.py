@@ -8,10 +8,11 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pytest
 
-from procsup.core.events import Ended, Fact, Start, Started
-from procsup.core.outcome import AttemptId, Exited, NotStarted, Signaled, Vanished
+from procsup.core.events import Ended, Fact, Inspected, Start, Started, Stop
+from procsup.core.outcome import AttemptId, Exited, NotStarted, Signaled, StopReason, Vanished
 from procsup.core.slots import Placement
 from procsup.core.spec import UnitSpec
+from procsup.core.task import Task
 from procsup.host import system
 from tests.support.engines import PROGRAM, Bench, HandClock, Script, ScriptedEngine
 
@@ -36,7 +37,7 @@ class Stage:
             "missing": ("/no/such/program",),
         }[name]
         unit = UnitSpec(name, "s", 0, argv, self._folder, "f")
-        return Start(AttemptId(name, number), unit, Placement("here", 1.0))
+        return Start(Task(AttemptId(name, number), unit, Placement("here", 1.0)))
 
     def facts_until(self, happened: Callable[[List[Fact]], bool]) -> List[Fact]:
         facts: List[Fact] = []
@@ -93,7 +94,7 @@ def test_the_exit_is_what_the_system_said(stage: Stage) -> None:
 def test_a_start_is_told_before_its_end(stage: Stage) -> None:
     stage.engine.start(stage.order("good"))
 
-    assert [Started, Ended] == [type(fact) for fact in stage.end(AttemptId("good", 1))]
+    assert [Started, Ended, Inspected] == [type(f) for f in stage.end(AttemptId("good", 1))]
 
 
 def test_a_fault_of_the_unit_arrives_as_an_end(stage: Stage) -> None:
@@ -111,18 +112,50 @@ def test_stopping_and_killing_what_has_ended_does_nothing(stage: Stage) -> None:
     stage.engine.start(stage.order("good"))
     stage.end(AttemptId("good", 1))
 
-    stage.engine.stop(AttemptId("good", 1))
-    stage.engine.stop(AttemptId("good", 1), dump=True, insist=True)
+    stage.engine.stop(Stop(AttemptId("good", 1), StopReason.USER, 1.0))
+    stage.engine.stop(Stop(AttemptId("good", 1), StopReason.DEADLINE, 1.0, dump=True))
     stage.engine.kill(AttemptId("good", 1))
     stage.engine.kill(AttemptId("never started", 1))
 
     assert stage.engine.wait(stage.now()) == []
 
 
+def test_a_good_end_is_followed_by_one_inspection_and_a_bad_one_by_none(stage: Stage) -> None:
+    for name in ("good", "seven"):
+        stage.engine.start(stage.order(name))
+
+    facts = stage.facts_until(lambda facts: sum(isinstance(f, Ended) for f in facts) == 2)
+
+    facts += stage.engine.wait(stage.now())
+    assert [Inspected(AttemptId("good", 1))] == [f for f in facts if isinstance(f, Inspected)]
+
+
+def test_an_end_says_whether_a_stop_reached_the_unit(stage: Stage) -> None:
+    attempt = AttemptId("endless", 1)
+    stage.engine.start(stage.order("good"))
+    unasked = next(fact for fact in stage.end(AttemptId("good", 1)) if isinstance(fact, Ended))
+    stage.engine.start(stage.order("endless"))
+    stage.engine.stop(Stop(attempt, StopReason.USER, 60.0))
+    asked = next(fact for fact in stage.end(attempt) if _ended(fact) == attempt)
+
+    assert not unasked.stopped
+    assert isinstance(asked, Ended)
+    assert asked.stopped
+
+
+def test_what_does_not_heed_the_stop_is_ended_when_its_grace_is_over(stage: Stage) -> None:
+    attempt = AttemptId("deaf", 1)
+    stage.engine.start(stage.order("deaf"))
+    stage.engine.stop(Stop(attempt, StopReason.USER, 0.1))
+
+    end = next(fact for fact in stage.end(attempt) if isinstance(fact, Ended))
+    assert end.exit == Signaled(15 if WINDOWS else 9) or end.exit not in (Exited(0), Vanished(""))
+
+
 def test_a_kill_ends_what_does_not_heed_the_stop(stage: Stage) -> None:
     attempt = AttemptId("deaf", 1)
     stage.engine.start(stage.order("deaf"))
-    stage.engine.stop(attempt)
+    stage.engine.stop(Stop(attempt, StopReason.USER, 60.0))
     stage.engine.kill(attempt)
     stage.engine.kill(attempt)
 

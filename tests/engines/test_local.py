@@ -10,7 +10,7 @@ from typing import Any, Dict
 
 import pytest
 
-from procsup.attempt.child import temporary_output
+from procsup.attempt.outputs import temporary_output
 from procsup.core.events import Ended, Sampled, Started
 from procsup.core.outcome import Exited, NotStarted, Signaled, Vanished
 from procsup.core.spec import SCRATCH, OutputSpec
@@ -220,13 +220,19 @@ def test_stdin_may_be_a_file(tmp_path: Path) -> None:
 def test_a_named_stdout_is_written_beside_its_target_until_it_is_published(tmp_path: Path) -> None:
     target = tmp_path / "made" / "out.txt"
     with Bench(tmp_path) as bench:
-        attempt = bench.misbehave("u", "show_everything", stdout=str(target))
+        argv = (sys.executable, "-S", "-c", "print('out', flush=True); input()")
+        stdin = tmp_path / "go"
+        stdin.write_text("go\n")
+        attempt = bench.start("u", argv, stdin=str(stdin), stdout=str(target))
+        temporary = Path(temporary_output(str(target), attempt))
+        assert not target.exists()
         end = bench.wait_for(attempt)
+        bench.wait_until(lambda: bench.inspection_of(attempt))
 
+    assert target.parent / ".out.txt.procsup-1" == temporary
     assert str(target) == end.stdout_path
-    assert not target.exists()
-    assert "out" in temporary_output(target, attempt).read_text()
-    assert target.parent / ".out.txt.procsup-1" == temporary_output(target, attempt)
+    assert target.read_text() == "out\n"
+    assert not temporary.exists()
 
 
 def test_a_failed_attempt_leaves_its_named_stdout_in_the_logs(tmp_path: Path) -> None:
@@ -238,7 +244,7 @@ def test_a_failed_attempt_leaves_its_named_stdout_in_the_logs(tmp_path: Path) ->
 
     assert end.stdout_path == "logs/s/u.1.out"
     assert bench.output(attempt).strip() == "half"
-    assert not temporary_output(target, attempt).exists()
+    assert not Path(temporary_output(str(target), attempt)).exists()
 
 
 def test_folders_of_outputs_and_lists_of_inputs_are_there_at_the_start(tmp_path: Path) -> None:
@@ -259,7 +265,7 @@ def test_folders_of_outputs_and_lists_of_inputs_are_there_at_the_start(tmp_path:
     assert (tmp_path / "g").is_dir()
 
 
-def test_readings_from_before_the_start_last_until_they_are_forgotten(tmp_path: Path) -> None:
+def test_what_was_there_before_the_start_is_noted(tmp_path: Path) -> None:
     old, new = tmp_path / "old.txt", tmp_path / "new.txt"
     old.write_text("old")
     before = old.stat()
@@ -267,11 +273,8 @@ def test_readings_from_before_the_start_last_until_they_are_forgotten(tmp_path: 
     argv = (sys.executable, "-S", "-c", f"open({str(old)!r}, 'w'); open({str(new)!r}, 'w')")
     with Bench(tmp_path) as bench:
         attempt = bench.start("u", argv, outputs=outputs)
+        readings = bench.engine._live[attempt].files.before
         bench.wait_for(attempt)
-        readings = bench.engine.readings_before(attempt)
-        bench.engine.forget(attempt)
-
-        assert bench.engine.readings_before(attempt) == {}
     stamp = readings[str(old)]
     assert stamp is not None
     assert (before.st_mtime_ns, 3) == stamp[2:]
@@ -283,6 +286,7 @@ def test_a_scratch_folder_lasts_until_its_attempt_is_judged(tmp_path: Path) -> N
     with Bench(tmp_path, stage={"scratch": True}) as bench:
         attempt = bench.start("u", (*argv, f"{SCRATCH}/x"), env={"HERE": SCRATCH})
         assert Exited(0) == bench.wait_for(attempt).exit
+        bench.wait_until(lambda: bench.inspection_of(attempt))
         failed = bench.misbehave("v", "exit_with", "1")
         bench.wait_for(failed)
 
@@ -474,8 +478,8 @@ def test_a_drift_is_noticed_and_told_if_somebody_wants_to_know(
     with Bench(tmp_path, stage={"on_drift": on_drift}, sampling=True) as bench:
         attempt = bench.misbehave("u", "drift_to", str(second), cpu_ids=(first,))
         live = bench.engine._live[attempt]
-        bench.wait_until(lambda: live.watched.drift)
-        bench.wait_until(lambda: live.watched.samples > 1)
+        bench.wait_until(lambda: live.observed.drift)
+        bench.wait_until(lambda: live.observed.samples > 1)
         now = os.sched_getaffinity(live.child.pid)
         bench.engine.kill(attempt)
         end = bench.wait_for(attempt)
@@ -493,8 +497,8 @@ def test_a_sample_sees_the_memory_of_the_tree(tmp_path: Path) -> None:
         attempt = bench.misbehave("u", "take_memory", "80000000")
         bench.wait_until_it_says(attempt, "ready")
         live = bench.engine._live[attempt]
-        seen = live.watched.samples
-        bench.wait_until(lambda: live.watched.samples > seen + 1)
+        seen = live.observed.samples
+        bench.wait_until(lambda: live.observed.samples > seen + 1)
         bench.engine.kill(attempt)
         usage = bench.wait_for(attempt).usage
 
@@ -578,7 +582,7 @@ def test_a_blocked_signal_mask_is_not_inherited(tmp_path: Path) -> None:
         with Bench(tmp_path) as bench:
             attempt = bench.start("u", (sys.executable, "-S", PROGRAM, "sleep"))
             bench.wait_until_it_says(attempt, "ready")
-            bench.engine.stop(attempt)
+            bench.stop(attempt)
             end = bench.wait_for(attempt)
         assert {signal.SIGTERM} == signal.pthread_sigmask(signal.SIG_BLOCK, ())
     finally:

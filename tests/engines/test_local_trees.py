@@ -34,7 +34,7 @@ def _left_of(bench: Bench) -> int:
 def test_a_stop_is_a_term_to_the_main_process(bench: Bench) -> None:
     attempt = bench.misbehave("u", "sleep")
     bench.wait_until_it_says(attempt, "ready")
-    bench.engine.stop(attempt)
+    bench.stop(attempt)
 
     assert Signaled(signal.SIGTERM) == bench.wait_for(attempt).exit
 
@@ -43,7 +43,7 @@ def test_a_stop_is_a_term_to_the_main_process(bench: Bench) -> None:
 def test_what_ignores_the_stop_dies_by_the_kill(bench: Bench) -> None:
     attempt = bench.misbehave("u", "ignore_term")
     bench.wait_until_it_says(attempt, "ready")
-    bench.engine.stop(attempt)
+    bench.stop(attempt)
     bench.facts += bench.engine.wait(time.monotonic() + 0.05)
     assert bench.end_of(attempt) is None
     bench.engine.kill(attempt)
@@ -58,7 +58,7 @@ def test_a_stopped_process_hears_the_stop(bench: Bench) -> None:
     attempt = bench.misbehave("u", "be_stopped")
     process = psutil.Process(bench.engine._live[attempt].child.pid)
     bench.wait_until(lambda: process.status() == psutil.STATUS_STOPPED)
-    bench.engine.stop(attempt)
+    bench.stop(attempt)
 
     assert Exited(3) == bench.wait_for(attempt).exit
 
@@ -146,7 +146,7 @@ def test_a_hung_python_leaves_its_stacks_in_its_log(tmp_path: Path) -> None:
     with Bench(tmp_path, stage={"is_python": True}) as bench:
         attempt = bench.misbehave("u", "hang")
         bench.wait_until_it_says(attempt, "ready")
-        bench.engine.stop(attempt, dump=True)
+        bench.stop(attempt, dump=True)
         end = bench.wait_for(attempt)
 
     assert Signaled(signal.SIGABRT) == end.exit
@@ -163,9 +163,8 @@ def test_a_dump_is_polite_to_what_catches_the_stop_and_insists_later(tmp_path: P
         )
         attempt = bench.start("u", (sys.executable, "-c", code))
         bench.wait_until_it_says(attempt, "ready")
-        bench.engine.stop(attempt, dump=True)
+        bench.stop(attempt, dump=True, grace_s=0.5)
         bench.wait_until_it_says(attempt, "heard")
-        bench.engine.stop(attempt, dump=True, insist=True)
         end = bench.wait_for(attempt)
 
     assert Signaled(signal.SIGABRT) == end.exit

@@ -1,29 +1,27 @@
 import threading
-from typing import Any, Callable, List
+import time
+from typing import Any, Callable, List, Optional
 
-from procsup.core.events import Expand, Expanded, Fact, Inspect, Inspected
-from procsup.core.outcome import AttemptId
-from procsup.core.spec import UnitSpec
-from procsup.engines.worker import SideWorker
+from procsup.core.events import Expand, Expanded, Fact
+from procsup.engines.worker import Pool, SideExpander
 
 LIMIT_S = 20.0
 
 
 class Desk:
-    """A worker, and the loop's side of it: waits to be woken, then drains."""
+    """An expander, and the loop's side of it: waits to be woken, then drains."""
 
-    def __init__(self, **acts: Callable[[Any], Any]) -> None:
+    def __init__(self, expand: Optional[Callable[[Expand], Expanded]] = None) -> None:
         self.woken = threading.Event()
         self.wakes = 0
-        acts.setdefault("inspect", lambda order: Inspected(order.attempt))
-        acts.setdefault("expand", lambda order: Expanded(order.stage))
-        self.worker = SideWorker(wake=self._wake, **acts)
+        act = expand or (lambda order: Expanded(order.stage))
+        self.expander = SideExpander(act, wake=self._wake)
 
     def __enter__(self) -> "Desk":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.worker.close(timeout_s=LIMIT_S)
+        self.expander.close(timeout_s=LIMIT_S)
 
     def _wake(self) -> None:
         self.wakes += 1
@@ -35,13 +33,8 @@ class Desk:
         while len(facts) < count:
             assert self.woken.wait(LIMIT_S), f"not woken, with {len(facts)} of {count} facts"
             self.woken.clear()
-            facts.extend(self.worker.drain())
+            facts.extend(self.expander.drain())
         return facts
-
-
-def order(number: int = 1) -> Inspect:
-    unit = UnitSpec(f"s/{number}", "s", number, ("true",), "/", "f")
-    return Inspect(AttemptId(unit.id, 1), unit)
 
 
 def explode(_order: object) -> Any:
@@ -50,12 +43,9 @@ def explode(_order: object) -> Any:
 
 def test_an_order_is_answered_once():
     with Desk() as desk:
-        desk.worker.inspect(order())
-        assert desk.facts(1) == [Inspected(AttemptId("s/1", 1))]
-
-        desk.worker.expand(Expand("s"))
+        desk.expander.expand(Expand("s"))
         assert desk.facts(1) == [Expanded("s")]
-        assert desk.worker.drain() == []
+        assert desk.expander.drain() == []
 
 
 def test_no_thread_runs_before_the_first_order():
@@ -64,112 +54,81 @@ def test_no_thread_runs_before_the_first_order():
         assert threading.active_count() == before
 
 
-def test_a_thousand_orders_are_all_answered_and_no_wake_is_lost():
+def test_a_thousand_orders_are_all_answered_in_order_and_no_wake_is_lost():
     with Desk() as desk:
         for number in range(1000):
-            desk.worker.inspect(order(number))
+            desk.expander.expand(Expand(str(number)))
 
-        attempts = {fact.attempt.unit for fact in desk.facts(1000)}
+        stages = [fact.stage for fact in desk.facts(1000)]
 
-    assert len(attempts) == 1000
+    assert stages == [str(number) for number in range(1000)]
     assert desk.wakes <= 1000
 
 
 def test_an_exception_is_a_problem_and_never_a_success():
-    with Desk(inspect=explode, expand=explode) as desk:
-        desk.worker.inspect(order())
-        (inspected,) = desk.facts(1)
-        desk.worker.expand(Expand("s"))
-        (expanded,) = desk.facts(1)
+    with Desk(explode) as desk:
+        desk.expander.expand(Expand("s"))
+        desk.expander.expand(Expand("t"))
+        found = desk.facts(2)
 
-    assert inspected == Inspected(
-        AttemptId("s/1", 1), problem="its outputs could not be looked at: RuntimeError: boom"
-    )
-    assert expanded == Expanded("s", problem="its units could not be looked at: RuntimeError: boom")
+    problem = "its units could not be looked at: RuntimeError: boom"
+    assert found == [Expanded("s", problem=problem), Expanded("t", problem=problem)]
 
 
-def test_a_thread_survives_an_exception():
-    with Desk(inspect=explode) as desk:
-        for number in range(10):
-            desk.worker.inspect(order(number))
-
-        assert all(fact.problem for fact in desk.facts(10))
-
-
-def test_an_inspection_does_not_wait_for_an_expansion():
-    gate = threading.Event()
-
-    def hold(order: Expand) -> Expanded:
-        assert gate.wait(LIMIT_S)
-        return Expanded(order.stage)
-
-    with Desk(expand=hold) as desk:
-        for stage in "abc":
-            desk.worker.expand(Expand(stage))
-        desk.worker.inspect(order())
-        assert desk.facts(1) == [Inspected(AttemptId("s/1", 1))]
-        gate.set()
-
-        assert [fact.stage for fact in desk.facts(3)] == ["a", "b", "c"]
-
-
-def test_two_inspections_run_at_once():
+def test_two_jobs_run_at_once_where_two_threads_may():
     both = threading.Barrier(2)
+    done: List[int] = []
 
-    def meet(order: Inspect) -> Inspected:
+    def meet(job: int) -> None:
         both.wait(LIMIT_S)
-        return Inspected(order.attempt)
+        done.append(job)
 
-    with Desk(inspect=meet) as desk:
-        desk.worker.inspect(order(1))
-        desk.worker.inspect(order(2))
+    pool: Pool[int] = Pool("test-pool", 2, meet)
+    pool.add(1)
+    pool.add(2)
+    pool.close()
+    pool.join(time.monotonic() + LIMIT_S)
 
-        assert [fact.problem for fact in desk.facts(2)] == ["", ""]
+    assert sorted(done) == [1, 2]
 
 
 def test_close_drops_what_waits_and_joins_the_threads():
     gate, begun = threading.Event(), threading.Event()
-    looked: List[str] = []
+    looked: List[int] = []
 
-    def hold(order: Inspect) -> Inspected:
-        looked.append(order.attempt.unit)
+    def hold(job: int) -> None:
+        looked.append(job)
         begun.set()
         assert gate.wait(LIMIT_S)
-        return Inspected(order.attempt)
 
-    worker = SideWorker(
-        inspect=hold, expand=lambda o: Expanded(o.stage), wake=lambda: None, threads=1
-    )
+    pool: Pool[int] = Pool("test-pool", 1, hold)
     for number in range(5):
-        worker.inspect(order(number))
+        pool.add(number)
     assert begun.wait(LIMIT_S)
-    closer = threading.Thread(target=worker.close, kwargs={"timeout_s": LIMIT_S})
-    closer.start()
-    assert worker._inspectors._closed.wait(LIMIT_S)
+    pool.close()
     gate.set()
-    closer.join(LIMIT_S)
+    pool.join(time.monotonic() + LIMIT_S)
 
-    assert not closer.is_alive()
-    assert looked == ["s/0"]
-    assert not [t for t in threading.enumerate() if t.name == "procsup-inspect"]
+    assert looked == [0]
+    assert not [t for t in threading.enumerate() if t.name == "test-pool"]
 
 
 def test_close_does_not_wait_for_ever_for_a_dead_file_system():
     gate, begun = threading.Event(), threading.Event()
 
-    def hang(order: Inspect) -> Inspected:
+    def hang(order: Expand) -> Expanded:
         begun.set()
         gate.wait(LIMIT_S)
-        return Inspected(order.attempt)
+        return Expanded(order.stage)
 
-    worker = SideWorker(inspect=hang, expand=lambda o: Expanded(o.stage), wake=lambda: None)
-    worker.inspect(order())
+    expander = SideExpander(hang, wake=lambda: None)
+    expander.expand(Expand("s"))
     assert begun.wait(LIMIT_S)
 
-    worker.close(timeout_s=0.01)
+    expander.close(timeout_s=0.01)
 
     gate.set()
-    worker.close(timeout_s=LIMIT_S)
+    expander.close(timeout_s=LIMIT_S)
 
 
 def test_where_no_thread_can_be_had_the_work_is_done_at_once(monkeypatch):
@@ -179,9 +138,9 @@ def test_where_no_thread_can_be_had_the_work_is_done_at_once(monkeypatch):
     with Desk() as desk:
         with monkeypatch.context() as patched:
             patched.setattr(threading.Thread, "start", refuse)
-            desk.worker.inspect(order(1))
-            desk.worker.expand(Expand("s"))
-            assert desk.worker.drain() == [Inspected(AttemptId("s/1", 1)), Expanded("s")]
+            desk.expander.expand(Expand("s"))
+            assert desk.expander.drain() == [Expanded("s")]
 
-        desk.worker.inspect(order(2))
-        assert desk.facts(1) == [Inspected(AttemptId("s/2", 1))]
+        desk.woken.clear()
+        desk.expander.expand(Expand("t"))
+        assert desk.facts(1) == [Expanded("t")]

@@ -11,8 +11,8 @@ import pytest
 if os.name == "nt":
     pytest.skip("sessions and groups are POSIX", allow_module_level=True)
 
+from procsup.attempt import attempt as attempts
 from procsup.core.outcome import Exited, Vanished
-from procsup.engines import local
 from procsup.host import machine, posix, tree_walk, trees
 from tests.support.engines import Bench, is_alive
 
@@ -54,7 +54,7 @@ def test_what_does_not_die_of_a_kill_is_given_up_as_lost(
         bench.wait_until_it_says(attempt, "ready")
         pid = bench.engine._live[attempt].child.pid
         with monkeypatch.context() as stuck:
-            stuck.setattr(local, "_UNKILLABLE_S", 0.05)
+            stuck.setattr(attempts, "_UNKILLABLE_S", 0.05)
             stuck.setattr(tree_walk, "send", lambda process, signum=9: None)
             stuck.setattr(tree_walk, "send_to_group", lambda leader: None)
             bench.engine.kill(attempt)
@@ -74,7 +74,7 @@ def test_what_runs_as_somebody_else_is_waited_for(
         bench.wait_until_it_says(attempt, "ready")
         pid = bench.engine._live[attempt].child.pid
         with monkeypatch.context() as foreign:
-            foreign.setattr(local, "_UNKILLABLE_S", 0.05)
+            foreign.setattr(attempts, "_UNKILLABLE_S", 0.05)
             foreign.setattr(tree_walk, "send", lambda process, signum=9: None)
             foreign.setattr(tree_walk, "send_to_group", lambda leader: None)
             foreign.setattr(posix.Child, "may_end", lambda child: False)

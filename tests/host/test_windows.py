@@ -58,7 +58,7 @@ def test_a_stop_is_a_break_that_python_can_catch(tmp_path: Path) -> None:
     with Bench(tmp_path) as bench:
         attempt = bench.start("u", (sys.executable, "-c", code))
         bench.wait_until_it_says(attempt, "ready")
-        bench.engine.stop(attempt)
+        bench.stop(attempt)
 
         assert bench.wait_for(attempt).exit == Exited(3)
 

@@ -4,13 +4,14 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from procsup.attempt.context import RunContext
-from procsup.core.events import Ended, Fact, Start, Started
-from procsup.core.outcome import AttemptId, Exit, Exited, NotStarted, Signaled
-from procsup.core.slots import Capacity, Placement
+from procsup.core.events import Ended, Fact, Inspected, Start, Started, Stop
+from procsup.core.outcome import AttemptId, Exit, Exited, NotStarted, Signaled, StopReason
+from procsup.core.slots import Placement
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
+from procsup.core.task import Task, rules_of
 from procsup.engines.local import LocalEngine
 
 PROGRAM = str(Path(__file__).parent / "programs" / "misbehave.py")
@@ -60,12 +61,10 @@ class ScriptedEngine:
         self._clock = clock
         self._scripts = scripts or {}
         self._ends: Dict[AttemptId, Tuple[Optional[float], Exit]] = {}
+        self._stopped: Set[AttemptId] = set()
         self._facts: List[Fact] = []
         self._woken = False
         self.orders: List[str] = []
-
-    def capacity(self) -> Capacity:
-        return Capacity(2.0, host="scripted")
 
     def start(self, order: Start) -> None:
         self.orders.append(f"start {order.attempt}")
@@ -78,14 +77,21 @@ class ScriptedEngine:
         self._ends[order.attempt] = (due, script.exit)
         self._facts.append(Started(order.attempt, 1, self._clock.wall()))
 
-    def stop(self, attempt: AttemptId, *, dump: bool = False, insist: bool = False) -> None:
+    def stop(self, order: Stop) -> None:
+        attempt, now = order.attempt, self._clock.now()
         self.orders.append(f"stop {attempt}")
-        if attempt in self._ends and self._scripts.get(attempt.unit, Script()).heeds_stop:
-            self._ends[attempt] = (self._clock.now(), Signaled(15))
+        if attempt not in self._ends:
+            return
+        self._stopped.add(attempt)
+        if self._scripts.get(attempt.unit, Script()).heeds_stop:
+            self._ends[attempt] = (now, Signaled(15))
+        else:
+            self._ends[attempt] = (now + order.grace_s, Signaled(9))
 
     def kill(self, attempt: AttemptId) -> None:
         self.orders.append(f"kill {attempt}")
         if attempt in self._ends:
+            self._stopped.add(attempt)
             self._ends[attempt] = (self._clock.now(), Signaled(9))
 
     def wait(self, until: Optional[float]) -> List[Fact]:
@@ -98,15 +104,23 @@ class ScriptedEngine:
         for attempt, (due, exit_) in list(self._ends.items()):
             if due is not None and due <= self._clock.now():
                 del self._ends[attempt]
-                self._facts.append(Ended(attempt, exit_, self._clock.wall(), started=0.0))
+                self._tell_end(attempt, exit_)
         facts, self._facts = self._facts, []
         return facts
+
+    def _tell_end(self, attempt: AttemptId, exit_: Exit) -> None:
+        stopped = attempt in self._stopped
+        wall = self._clock.wall()
+        self._facts.append(Ended(attempt, exit_, wall, started=0.0, stopped=stopped))
+        if exit_ == Exited(0) and not stopped:
+            self._facts.append(Inspected(attempt))
 
     def wake(self) -> None:
         self._woken = True
 
-    def close(self) -> None:
+    def close(self) -> List[Fact]:
         self._ends.clear()
+        return []
 
 
 class Bench:
@@ -119,7 +133,9 @@ class Bench:
         spec_settings = settings.pop("spec", {})
         self.environment = {**os.environ, **settings.pop("environment", {})}
         self.stage = StageSpec("s", **stage_settings)
-        spec = RunSpec("r", None, str(folder), str(self.run_dir), (self.stage,), **spec_settings)
+        self.spec = RunSpec(
+            "r", None, str(folder), str(self.run_dir), (self.stage,), **spec_settings
+        )
         context = RunContext(
             settings.pop("run_id", f"run-{folder.name}"),
             self.environment,
@@ -129,7 +145,7 @@ class Bench:
         )
         settings.setdefault("clock", RealClock)
         settings.setdefault("sampling", False)
-        self.engine = LocalEngine(spec, context, capacity=Capacity(2.0), **settings)
+        self.engine = LocalEngine(context, **settings)
         self.facts: List[Fact] = []
 
     def __enter__(self) -> "Bench":
@@ -151,12 +167,16 @@ class Bench:
         settings.setdefault("cwd", str(self.folder))
         unit = UnitSpec(name, "s", settings.pop("index", 0), argv, fingerprint="f", **settings)
         placement = Placement("here", cpus, memory_bytes, cpu_ids)
-        return Start(AttemptId(name, number), unit, placement)
+        rules = rules_of(self.spec, self.stage)
+        return Start(Task(AttemptId(name, number), unit, placement, rules))
 
     def start(self, name: str, argv: Tuple[str, ...], **settings: Any) -> AttemptId:
         order = self.order(name, argv, **settings)
         self.engine.start(order)
         return order.attempt
+
+    def stop(self, attempt: AttemptId, *, grace_s: float = 60.0, dump: bool = False) -> None:
+        self.engine.stop(Stop(attempt, StopReason.USER, grace_s, dump))
 
     def misbehave(self, name: str, *how: str, **settings: Any) -> AttemptId:
         return self.start(name, (sys.executable, PROGRAM, *how), **settings)
@@ -170,6 +190,12 @@ class Bench:
     def end_of(self, attempt: AttemptId) -> Optional[Ended]:
         for fact in self.facts:
             if isinstance(fact, Ended) and fact.attempt == attempt:
+                return fact
+        return None
+
+    def inspection_of(self, attempt: AttemptId) -> Optional[Inspected]:
+        for fact in self.facts:
+            if isinstance(fact, Inspected) and fact.attempt == attempt:
                 return fact
         return None
 

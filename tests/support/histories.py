@@ -14,7 +14,6 @@ from procsup.core.events import (
     Ended,
     Expand,
     Expanded,
-    Inspect,
     Inspected,
     Interrupted,
     Publish,
@@ -205,13 +204,18 @@ class Sitting:
         attempt = self.dice.choice(sorted(self.live_attempts))
         asked = self.live_attempts.pop(attempt)
         well = self.world.ends_well[attempt.unit]
-        exit = Signaled(15) if asked and self.dice.random() < 0.8 else Exited(0 if well else 3)
-        return Ended(attempt, exit, 0.0, 0.0, 1.0, 42)
+        stopped = asked and self.dice.random() < 0.8
+        exit = Signaled(15) if stopped and self.dice.random() < 0.8 else Exited(0 if well else 3)
+        if exit == Exited(0) and not stopped:
+            self.looked_at.append(attempt)
+        return Ended(attempt, exit, 0.0, 0.0, 1.0, 42, stopped=stopped)
 
     def _inspect_one(self) -> Any:
         if not self.looked_at:
             return None
         attempt = self.looked_at.pop(self.dice.randrange(len(self.looked_at)))
+        if not self.planner.unit(attempt.unit).spec.outputs:
+            return Inspected(attempt)
         written = attempt.number if self.world.touches[attempt.unit] else 1
         return Inspected(attempt, (Reading(f"/{attempt.unit}", 1, written),))
 
@@ -252,8 +256,6 @@ class Sitting:
         elif isinstance(order, Stop):
             if order.attempt in self.live_attempts:
                 self.live_attempts[order.attempt] = True
-        elif isinstance(order, Inspect):
-            self.looked_at.append(order.attempt)
         elif isinstance(order, Expand):
             self.to_expand.append(order.stage)
         elif isinstance(order, Withdraw):
@@ -267,7 +269,7 @@ class Sitting:
             assert any(record is order.end for record in world.journal[: world.synced])
 
     def _check_start(self, order: Start) -> None:
-        attempt, unit = order.attempt, order.unit
+        attempt, unit = order.attempt, order.task.unit
         assert unit.id not in {live.unit for live in self.live_attempts}, "two live copies"
         assert attempt not in self.used, "a number is used twice"
         self.used.add((attempt.unit, attempt.number))

@@ -1,10 +1,10 @@
 """Play histories of facts to a planner and read its orders as short lines.
 
-``start a#1`` · ``stop a#1 timeout`` · ``kill a#1`` · ``inspect a#1`` · ``settled a#1 succeeded`` ·
+``start a#1`` · ``stop a#1 timeout`` · ``kill a#1`` · ``settled a#1 succeeded`` ·
 ``withdraw s t`` · ``expand s`` · ``publish s succeeded`` · ``publish run failed``
 """
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from procsup.core.events import (
     Asked,
@@ -12,7 +12,6 @@ from procsup.core.events import (
     Expand,
     Expanded,
     Fact,
-    Inspect,
     Inspected,
     Interrupted,
     Kill,
@@ -43,6 +42,7 @@ from procsup.core.records import JOURNAL_VERSION, Begin, Record, decode_line, en
 from procsup.core.replay import History, fold
 from procsup.core.slots import Capacity
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
+from procsup.core.task import Task
 
 WALL = 1_700_000_000.0
 GOOD = Exited(0)
@@ -82,6 +82,8 @@ class Play:
         self.orders: List[str] = []
         self.given: List[Order] = []
         self.live: Dict[str, int] = {}
+        self.tasks: Dict[AttemptId, Task] = {}
+        self.reached: Set[AttemptId] = set()  # attempts that a stop reached before their end
         self._checked_anew: List[str] = []
         self._standings = standings or {}
         self.spec = RunSpec("run", None, "/", "/d", tuple(stages), **run)
@@ -124,6 +126,9 @@ class Play:
             if isinstance(order, Start):
                 assert order.attempt.unit not in self.live, "two live attempts of one unit"
                 self.live[order.attempt.unit] = order.attempt.number
+                self.tasks[order.attempt] = order.task
+            if isinstance(order, (Stop, Kill)):
+                self.reached.add(order.attempt)
             if isinstance(order, Expand) and not self.spec.stage(order.stage).late:
                 self._checked_anew.append(order.stage)  # known early: nothing new comes of it
                 continue
@@ -134,9 +139,27 @@ class Play:
     def attempt(self, name: str) -> AttemptId:
         return AttemptId(name, self.live[name])
 
-    def ended(self, name: str, exit: Exit = GOOD, *, after_s: float = 0.0) -> "Play":
+    def ended(
+        self,
+        name: str,
+        exit: Exit = GOOD,
+        *,
+        after_s: float = 0.0,
+        stopped: Optional[bool] = None,
+        **more: Any,
+    ) -> "Play":
+        """An attempt ended; a unit without files is inspected in the same moment if it did well.
+
+        `stopped`: whether a stop reached it, by default if one was ordered.
+        """
         attempt = AttemptId(name, self.live.pop(name))
-        return self.tell(Ended(attempt, exit, WALL, WALL, 1.0, 42), after_s=after_s)
+        task = self.tasks[attempt]
+        stopped = attempt in self.reached if stopped is None else stopped
+        facts: List[Fact] = [Ended(attempt, exit, WALL, WALL, 1.0, 42, stopped=stopped, **more)]
+        is_well = isinstance(exit, Exited) and task.rules.is_success(exit.code)
+        if is_well and not stopped and not task.is_inspected and not more.get("fault"):
+            facts.append(Inspected(attempt))
+        return self.tell(*facts, after_s=after_s)
 
     def inspected(self, name: str, number: int = 1, problem: str = "") -> "Play":
         readings = () if problem else (Reading("/out", 1, 1),)
@@ -220,12 +243,10 @@ def say(order: Order) -> str:
     if isinstance(order, Start):
         return f"start {order.attempt}"
     if isinstance(order, Stop):
-        extra = (" dump" if order.dump else "") + (" insist" if order.insist else "")
+        extra = " dump" if order.dump else ""
         return f"stop {order.attempt} {order.reason.value}{extra}"
     if isinstance(order, Kill):
         return f"kill {order.attempt}"
-    if isinstance(order, Inspect):
-        return f"inspect {order.attempt}"
     if isinstance(order, Expand):
         return f"expand {order.stage}"
     if isinstance(order, Withdraw):

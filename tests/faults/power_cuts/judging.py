@@ -262,7 +262,7 @@ class _Teller:
         self.now.settled[end.unit, end.attempt] = end
 
     def _on_start(self, at: int, order: Any) -> None:
-        stage = order.unit.stage
+        stage = order.task.unit.stage
         self.now.started[stage] = self.now.started[""] = at
         self.now.attempts.add((order.attempt.unit, order.attempt.number))
         self.now.begun.setdefault(stage, self.now.sitting)

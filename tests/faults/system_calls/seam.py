@@ -176,11 +176,11 @@ def patch() -> None:
 
 def _hurry() -> None:
     """Shorten what procsup waits for by the clock: a disk that may empty, a shortage, a corpse."""
+    from procsup.attempt import attempt
     from procsup.core import attempts
-    from procsup.engines import local
 
     attempts._SHORTAGE_DELAY_S, attempts._SHORTAGE_DELAY_MAX_S = 0.001, 0.01
-    local._UNKILLABLE_S = 0.5
+    attempt._UNKILLABLE_S = 0.5
 
 
 def serve() -> None:

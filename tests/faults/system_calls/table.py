@@ -47,7 +47,6 @@ RULES: Tuple[Rule, ...] = (
     Rule("store/sitting.py:_release", FINE, "closing lets go of the lock too"),
     Rule("store/sitting.py:close", FINE, "it looks as if we had died, which a start puts up with"),
     Rule("console/", FINE, "a display is lost, never a run"),
-    Rule("attempt/aftermath.py:clear", FINE, "a folder is cleared by the loop itself"),
     # --- before anything was started ----------------------------------------------------------
     Rule("runfile/", REFUSED, "the run file cannot be read"),
     Rule("attempt/preflight.py", REFUSED, "what units would need is tried first"),
@@ -55,7 +54,7 @@ RULES: Tuple[Rule, ...] = (
     # --- one unit's ---------------------------------------------------------------------------
     Rule("attempt/outputs.py", UNIT, "its outputs cannot be vouched for: unknown is no success"),
     Rule("host/readings.py", UNIT, "its outputs cannot be vouched for"),
-    Rule("attempt/child.py", UNIT, "it could not be started"),
+    Rule("attempt/start.py", UNIT, "it could not be started"),
     Rule("host/spawning.py:spawn", UNIT, "it could not be started"),
     Rule("engines/worker.py:add", FINE, "the loop does what a thread was meant for"),
     # --- nothing may be claimed any more ------------------------------------------------------
@@ -99,11 +98,11 @@ def _code_of(cell: Cell, hit: Hit, hits: Sequence[Hit]) -> int:
         return FINE  # the rest is written by a second call
     if hit.by[0] == "store/journal.py:_write_whole" and cell.error in (*JOURNAL_WAITS, "short"):
         return RECORDS if again >= JOURNAL_TRIES else FINE
-    if rule.by == "attempt/child.py" and cell.error in SHORTAGES:
+    if rule.by == "attempt/start.py" and cell.error in SHORTAGES:
         return UNIT if again >= SHORTAGE_TRIES else FINE
     asked_again = any(name.startswith("attempt/outputs.py:_patiently") for name in hit.by)
     if asked_again and cell.call == "open" and cell.error == "EMFILE":
         return UNIT if again >= OUTPUT_TRIES else FINE
-    if rule.by == "attempt/preflight.py" and "engines/worker.py:_expanded" in hit.by:
+    if rule.by == "attempt/preflight.py" and "engines/worker.py:_do" in hit.by:
         return UNIT  # a stage that is known later: the run goes on without it
     return rule.code

@@ -7,9 +7,10 @@ exit never waits for more than one look.
 
 import heapq
 import time
-from typing import Any, Callable, List, Optional, Protocol, Sequence, Set, Tuple
+from typing import Callable, List, Optional, Protocol, Sequence, Set, Tuple
 
-from procsup.core.outcome import Affinity
+from procsup.core.outcome import Affinity, Usage
+from procsup.host.processes import Departure
 
 _FIRST_S = 0.3  # most short units are never looked at: looking would cost more than they do
 _LONGEST_INTERVAL_S = 2.0
@@ -41,17 +42,16 @@ class TreeSample(Protocol):
         ...
 
 
-class Watched:
+class Observation:
     """What has been seen of one attempt; `pid` is its main process, pinned."""
 
     __slots__ = (
-        "attempt",
         "begun",
+        "cpus_seen",
         "drift",
         "granted",
         "interval_s",
         "last",
-        "observed",
         "over",
         "peak_memory_bytes",
         "peak_processes",
@@ -61,14 +61,13 @@ class Watched:
         "samples",
     )
 
-    def __init__(self, attempt: Any, pid: int, begun: float, granted: Sequence[int]) -> None:
-        self.attempt = attempt
+    def __init__(self, pid: int, begun: float, granted: Sequence[int]) -> None:
         self.pid = pid
         self.begun = begun
         self.granted: Optional[List[int]] = sorted(granted) or None
         self.reference = self.granted  # not pinned: the first reading
         self.last = self.granted
-        self.observed: Set[int] = set()
+        self.cpus_seen: Set[int] = set()
         self.drift: List[Tuple[float, List[int]]] = []
         self.samples = 0
         self.sampled_at = begun
@@ -81,7 +80,7 @@ class Watched:
         """Note the CPUs seen; return them if they have become others than expected."""
         if cpus is None:
             return None
-        self.observed.update(cpus)
+        self.cpus_seen.update(cpus)
         if self.reference is None:
             self.last = self.reference = cpus
         if cpus == self.last:
@@ -103,7 +102,24 @@ class Watched:
 
     def affinity(self) -> Affinity:
         """Return what is recorded; `granted` is None unless the attempt was pinned."""
-        return Affinity(self.granted, sorted(self.observed) or None, tuple(self.drift))
+        return Affinity(self.granted, sorted(self.cpus_seen) or None, tuple(self.drift))
+
+    def usage(self, departure: Departure, leftovers: int) -> Usage:
+        """Return peaks and sums, with what was learnt when the main process was reaped."""
+        peak, source = self.peak_memory_bytes, "sampled"
+        if peak is None:
+            peak, source = departure.peak_memory_bytes, "rusage"
+        return Usage(
+            cpu_user_s=departure.cpu_user_s,
+            cpu_system_s=departure.cpu_system_s,
+            peak_memory_bytes=peak,
+            peak_memory_source=None if peak is None else source,
+            peak_processes=self.peak_processes,
+            samples=self.samples,
+            sample_interval_s=self.mean_interval_s(),
+            leftovers=leftovers,
+            affinity=self.affinity(),
+        )
 
     def mean_interval_s(self) -> Optional[float]:
         """Return how far apart the samples were, on average."""
@@ -123,18 +139,18 @@ class Sampler:
     ) -> None:
         self._sample_tree = sample_tree
         self._cpu_clock = cpu_clock
-        self._line: List[Tuple[float, int, Watched]] = []
+        self._line: List[Tuple[float, int, Observation]] = []
         self._count = 0
         self._rests_until = float("-inf")
         self._has_loaded = False
 
-    def add(self, watched: Watched, now: float) -> None:
+    def add(self, observed: Observation, now: float) -> None:
         """Begin to sample an attempt; it is dropped once it is `over`."""
-        self._queue(watched, now + _FIRST_S)
+        self._queue(observed, now + _FIRST_S)
 
-    def _queue(self, watched: Watched, due: float) -> None:
+    def _queue(self, observed: Observation, due: float) -> None:
         self._count += 1
-        heapq.heappush(self._line, (due, self._count, watched))
+        heapq.heappush(self._line, (due, self._count, observed))
 
     def next_due(self) -> Optional[float]:
         """Return when the next sample is due; None if there is nothing to sample."""
@@ -144,20 +160,20 @@ class Sampler:
             return None
         return max(self._line[0][0], self._rests_until)
 
-    def sample_one(self, now: float) -> Tuple[Optional[Watched], Optional[List[int]]]:
+    def sample_one(self, now: float) -> Tuple[Optional[Observation], Optional[List[int]]]:
         """Take the sample that is due; return whose it was, and what its CPUs drifted to."""
         due = self.next_due()
         if due is None or due > now:
             return None, None
-        watched = heapq.heappop(self._line)[2]
+        observed = heapq.heappop(self._line)[2]
         if not self._has_loaded:
-            self._sample_tree(watched.pid)  # loads psutil: not what the next ones will cost
+            self._sample_tree(observed.pid)  # loads psutil: not what the next ones will cost
             self._has_loaded = True
         before = self._cpu_clock()
-        sample = self._sample_tree(watched.pid)
+        sample = self._sample_tree(observed.pid)
         cost_s = self._cpu_clock() - before + _WAKING_S
         self._rests_until = now + cost_s / _SHARE
-        drifted = None if sample is None else watched.see(sample, now)
-        watched.interval_s = min(watched.interval_s * 2, _LONGEST_INTERVAL_S)
-        self._queue(watched, now + watched.interval_s)
-        return watched, drifted
+        drifted = None if sample is None else observed.see(sample, now)
+        observed.interval_s = min(observed.interval_s * 2, _LONGEST_INTERVAL_S)
+        self._queue(observed, now + observed.interval_s)
+        return observed, drifted

@@ -1,0 +1,213 @@
+"""The files of one attempt: made before its start, settled at its end, undone with half a start."""
+
+import os
+from typing import Dict, List, Mapping, Optional, Tuple
+
+from procsup.attempt.makings import (
+    make_folders,
+    make_private_folder,
+    write_lists,
+    write_private,
+)
+from procsup.attempt.outputs import Stamps, stamps_before, temporary_output
+from procsup.core.spec import SCRATCH
+from procsup.core.task import Task
+from procsup.host import system
+
+
+class Stream:
+    """Where one of a child's streams goes: a log, or a file of the user's (`target`)."""
+
+    __slots__ = ("log_path", "target", "written_path")
+
+    def __init__(self, log_path: str, target: Optional[str], task: Task) -> None:
+        self.log_path = log_path
+        self.target = target
+        self.written_path = log_path if target is None else temporary_output(target, task.attempt)
+
+    def open(self) -> int:
+        """Open it for the child."""
+        if self.target is None:
+            return system.open_log(self.log_path)
+        return system.open_target(self.written_path)
+
+    def remove(self) -> None:
+        """Remove what was opened for nothing."""
+        try:
+            os.unlink(self.written_path)
+        except OSError:
+            pass  # somebody else was faster; an empty file that stays does no harm
+
+    def settle(self, run_dir: str, *, well: bool) -> str:
+        """Return the path as it is recorded.
+
+        A file of the user's is left for the inspection to publish if all is `well`; otherwise it
+        becomes the attempt's log.
+        """
+        if self.target is not None and well:
+            return self.target
+        if self.target is not None and not _move(self.written_path, self.log_path):
+            return self.written_path
+        return _recorded(self.log_path, run_dir)
+
+
+class AttemptFiles:
+    """The files of one attempt, and what was there before it started.
+
+    `step` says what is being made, for the message if it fails. With one file for both streams
+    `stderr` is None.
+    """
+
+    __slots__ = ("_fds", "before", "run_dir", "scratch_path", "stderr", "stdout", "step", "task")
+
+    def __init__(self, task: Task, run_dir: str, stdout_path: str) -> None:
+        self.task = task
+        self.run_dir = run_dir
+        self.stdout = Stream(stdout_path, task.unit.stdout, task)
+        self.stderr: Optional[Stream] = None
+        self.scratch_path: Optional[str] = None
+        self.before: Stamps = {}
+        self.step = ""
+        self._fds: List[int] = []  # ours, to be closed after the start in any case
+
+    @property
+    def name(self) -> str:
+        """``<stage>.<safe name>.<attempt>``, for files of the attempt."""
+        base = os.path.splitext(os.path.basename(self.stdout.log_path))[0]
+        return f"{self.task.unit.stage}.{base}"
+
+    # --- before the start --------------------------------------------------------------------
+
+    def look_before(self) -> None:
+        """Note what the unit's files are like before it starts."""
+        if self.task.is_inspected:
+            self.before = stamps_before(self.task.unit)
+
+    def make(self, env: Dict[str, str]) -> Tuple[str, ...]:
+        """Make what the unit finds when it starts; complete `env`, return its argv."""
+        unit, rules = self.task.unit, self.task.rules
+        argv = unit.argv
+        if unit.outputs or unit.stdout or unit.stderr:
+            self.step = "output folder"
+            make_folders(unit)
+        if rules.scratch:
+            argv = self._make_scratch(env)
+        if unit.lists:
+            self.step = "list of inputs"
+            write_lists(unit.lists)
+        if rules.unit_file:
+            self._write_unit_file(env)
+        return argv
+
+    def open_streams(self, stderr_path: str, null_fd: int) -> Tuple[int, int, int]:
+        """Open stdin, stdout and stderr for the child; `close_fds` closes our copies."""
+        unit = self.task.unit
+        stdin = null_fd
+        if unit.stdin is not None:
+            self.step = "stdin"
+            stdin = self._keep(system.open_source(unit.stdin))
+        self.step = "output file"
+        stdout = stderr = self._keep(self.stdout.open())
+        is_one = unit.stdout == unit.stderr
+        if not (is_one and (self.task.rules.merged_logs or unit.stdout is not None)):
+            stream = Stream(stderr_path, unit.stderr, self.task)
+            stderr = self._keep(stream.open())
+            self.stderr = stream
+        self.step = ""
+        return stdin, stdout, stderr
+
+    def _keep(self, fd: int) -> int:
+        self._fds.append(fd)
+        return fd
+
+    def close_fds(self) -> None:
+        """Close our copies; the child has its own."""
+        for fd in self._fds:
+            os.close(fd)
+        self._fds.clear()
+
+    def undo(self) -> None:
+        """Remove what was made for nothing."""
+        self.close_fds()  # Windows removes no open file
+        for stream in (self.stdout, self.stderr):
+            if stream is not None:
+                stream.remove()
+        self.clear()
+
+    def _make_scratch(self, env: Dict[str, str]) -> Tuple[str, ...]:
+        """Make the attempt's scratch folder, put it into `env`, return the argv that names it."""
+        self.step = "scratch folder"
+        path = os.path.join(self.run_dir, "scratch", self.name)
+        make_private_folder(path)
+        self.scratch_path = path
+        for name, value in self.task.unit.env.items():
+            env[system.environment_key(name)] = value.replace(SCRATCH, path)
+        env["PROCSUP_SCRATCH"] = path
+        return tuple(part.replace(SCRATCH, path) for part in self.task.unit.argv)
+
+    def _write_unit_file(self, env: Dict[str, str]) -> None:
+        import msgspec
+
+        self.step = "unit file"
+        path = os.path.join(self.run_dir, "unit-files", f"{self.name}.json")
+        make_private_folder(os.path.dirname(path))
+        write_private(path, msgspec.json.encode(_known_of(self.task, env["PROCSUP_RUN"])))
+        env["PROCSUP_UNIT_FILE"] = path
+
+    # --- after the end -----------------------------------------------------------------------
+
+    def settle(self, *, well: bool) -> Tuple[str, Optional[str]]:
+        """Return the paths of stdout and stderr as they are recorded (None: not apart)."""
+        shown = self.stdout.settle(self.run_dir, well=well)
+        if self.stderr is None:
+            return shown, None
+        return shown, self.stderr.settle(self.run_dir, well=well)
+
+    def clear(self) -> None:
+        """Remove the scratch folder, which may take long."""
+        if self.scratch_path is not None:
+            import shutil
+
+            shutil.rmtree(self.scratch_path, ignore_errors=True)
+            self.scratch_path = None
+
+
+def _known_of(task: Task, run_id: str) -> Mapping[str, object]:
+    unit, placement = task.unit, task.placement
+    return {
+        "run": run_id,
+        "stage": unit.stage,
+        "unit": unit.id,
+        "index": unit.index,
+        "attempt": task.attempt.number,
+        "parameters": unit.parameters,
+        "inputs": unit.input_names or list(unit.inputs),
+        "outputs": [
+            {"name": output.name, "path": output.path, "kind": output.kind}
+            for output in unit.outputs
+        ],
+        "cpus": placement.cpus,
+        "cpu_ids": placement.cpu_ids,
+        "memory_bytes": placement.memory_bytes,
+    }
+
+
+def _recorded(path: str, run_dir: str) -> str:
+    """Return a path relative to the run directory if it is in there; always with slashes."""
+    prefix = os.path.join(run_dir, "")
+    if not path.startswith(prefix):
+        return path
+    shown = path[len(prefix) :]
+    return shown if os.sep == "/" else shown.replace(os.sep, "/")
+
+
+def _move(source: str, target: str) -> bool:
+    """Move a file; False if it had to stay: what was written is not thrown away."""
+    try:
+        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        import shutil
+
+        shutil.move(source, target)  # perhaps to another file system
+    except OSError:
+        return False
+    return True

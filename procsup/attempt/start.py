@@ -1,0 +1,79 @@
+"""The start of an attempt: its environment, its files, its process.
+
+Whatever goes wrong with the unit's own things comes back as a `NotStarted`; half a start is
+undone.
+"""
+
+import os
+from typing import Dict, Mapping, Optional, Set, Tuple, Union
+
+from procsup.attempt.context import RunContext
+from procsup.attempt.environment import Environments
+from procsup.attempt.files import AttemptFiles
+from procsup.attempt.makings import refuse_planted
+from procsup.core.outcome import NotStarted
+from procsup.core.task import Task
+from procsup.host import system
+
+Started = Tuple[system.Child, AttemptFiles]
+
+
+class Starter:
+    """Starts attempts; remembers what is the same for all units of a stage."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._run_dir = os.fspath(context.run_dir)
+        self._environments = Environments(context)
+        self._log_folders: Set[str] = set()  # those that were looked at: one per stage
+        self._programs: Dict[Tuple[str, str, str], str] = {}  # (name, PATH, cwd) -> file
+        self._null_fd = system.open_null()
+        self._spawner = system.Spawner(context.inherited_fds)
+
+    def close(self) -> None:
+        """Release what all starts shared."""
+        self._spawner.close()
+        os.close(self._null_fd)
+
+    def start(self, task: Task) -> Union[Started, NotStarted]:
+        """Make what the attempt needs, and start it.
+
+        RecordError if a folder of the run directory is none of ours: no unit could start then.
+        """
+        if not task.unit.argv:
+            return NotStarted("the command is empty")
+        out_path, err_path = self._context.log_paths(task.attempt, task.unit.stage)
+        self._check_log_folder(os.path.dirname(out_path))
+        files = AttemptFiles(task, self._run_dir, out_path)
+        launch: Optional[system.Launch] = None
+        try:
+            files.look_before()
+            launch = self._prepare(task, files, err_path)
+            return self._spawner.spawn(launch), files
+        except (OSError, ValueError, TypeError) as error:
+            self._programs.clear()  # they may have moved
+            files.undo()
+            return system.why_not_started(error, launch, files.step)
+        finally:
+            files.close_fds()
+
+    def _prepare(self, task: Task, files: AttemptFiles, err_path: str) -> system.Launch:
+        env = self._environments.of(task)
+        argv = files.make(env)
+        stdin, stdout, stderr = files.open_streams(err_path, self._null_fd)
+        program = self._program(argv[0], env, task.unit.cwd)
+        cpu_ids = task.placement.cpu_ids
+        return system.Launch(program, argv, task.unit.cwd, env, stdin, stdout, stderr, cpu_ids)
+
+    def _program(self, name: str, env: Mapping[str, str], cwd: str) -> str:
+        key = (name, env.get("PATH", os.defpath), cwd)
+        found = self._programs.get(key)
+        if found is None:
+            found = self._programs[key] = system.find_program(*key)
+        return found
+
+    def _check_log_folder(self, folder: str) -> None:
+        if folder not in self._log_folders:
+            refuse_planted(os.path.dirname(folder))
+            refuse_planted(folder)
+            self._log_folders.add(folder)

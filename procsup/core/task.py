@@ -1,0 +1,68 @@
+"""What an executor needs to run one attempt: self-contained, and fit to travel as a JSON line."""
+
+from typing import Tuple
+
+from msgspec import Struct
+
+from procsup.core.outcome import AttemptId
+from procsup.core.slots import Placement
+from procsup.core.spec import RunSpec, StageSpec, UnitSpec
+
+
+class Rules(Struct, frozen=True):
+    """The settings of a stage and its run that the executor of its attempts must know.
+
+    `secrets` are names of environment variables; no value of an inherited one ever travels.
+    `folder` is the run file's: paths are shown relative to it.
+    """
+
+    success_codes: Tuple[int, ...] = (0,)
+    is_python: bool = False
+    pythonpath: Tuple[str, ...] = ()  # absolute folders
+    secrets: Tuple[str, ...] = ()
+    scratch: bool = False
+    unit_file: bool = False
+    on_drift: str = "record"
+    grace_s: float = 10.0
+    checksum: str = "auto"
+    sync_outputs: bool = True
+    merged_logs: bool = False
+    folder: str = "/"
+
+    def is_success(self, code: int) -> bool:
+        """Tell whether this exit code is a good one."""
+        return code in self.success_codes
+
+
+class Task(Struct, frozen=True):
+    """One attempt at a unit: what to run, with what, by which rules."""
+
+    attempt: AttemptId
+    unit: UnitSpec
+    placement: Placement
+    rules: Rules = Rules()
+
+    @property
+    def is_inspected(self) -> bool:
+        """Whether the unit has files that are looked at before its start and after a good end."""
+        unit = self.unit
+        given = unit.inputs or unit.depends or unit.stdin
+        return bool(given or unit.outputs or unit.stdout or unit.stderr)
+
+
+def rules_of(spec: RunSpec, stage: StageSpec) -> Rules:
+    """Return what a stage's attempts are run by."""
+    return Rules(
+        success_codes=stage.success_codes,
+        is_python=stage.is_python,
+        pythonpath=stage.pythonpath,
+        secrets=stage.secrets,
+        scratch=stage.scratch,
+        unit_file=stage.unit_file,
+        on_drift=stage.on_drift,
+        grace_s=stage.grace_s,
+        checksum=spec.checksum,
+        sync_outputs=spec.sync_outputs,
+        merged_logs=spec.logs == "merged",
+        folder=spec.folder,
+    )
