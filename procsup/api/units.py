@@ -38,7 +38,9 @@ class Unit:
     must exist, `outputs` must be made, `depends` are only watched for changes: lists, or tables
     of names; ``*`` and ``?`` in them are wildcards. An output may be a table with `path` and the
     options `empty`, `optional` and `unchanged`. `cpus` is a number, a fraction or ``"all"``,
-    `memory` bytes or a text such as ``"2G"``; `parameters` are recorded.
+    `memory` bytes or a text such as ``"2G"``; `parameters` are recorded. `stop_command` is run
+    instead of the stop signal; in it alone ``{pid}`` is the number of the unit's process,
+    ``{index}`` the unit's own, and other braces are doubled.
     """
 
     argv: Sequence[Argument]
@@ -53,6 +55,7 @@ class Unit:
     stderr: Optional[AnyPath] = None
     cpus: Optional[Union[float, str]] = None
     memory: Optional[Union[int, str]] = None
+    stop_command: Sequence[Argument] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def table(self, where: str = "") -> Dict[str, Any]:

@@ -8,6 +8,8 @@ from procsup.core.outcome import Verdict
 
 # Stands in argv and env for the folder of the attempt (`scratch = true`): the engine replaces it.
 SCRATCH = "\0scratch\0"
+# Likewise in `stop_command` for the number of the unit's main process.
+PID = "\0pid\0"
 
 RETRY_ON = (
     Verdict.FAILED,
@@ -77,6 +79,9 @@ class StageSpec(Struct, frozen=True):
     on_failure: Optional[OnFailure] = None
     timeout_s: Optional[float] = None
     grace_s: float = 10.0
+    linger_s: Optional[float] = 10.0  # None: as long as the unit may take
+    stop_signal: str = "TERM"  # a signal's name without SIG
+    stop_to: str = "auto"  # or "main", "tree"
     retry: Retry = Retry()
     success_codes: Tuple[int, ...] = (0,)
     keep: str = "unchanged"  # or "never", "always"
@@ -119,6 +124,7 @@ class UnitSpec(Struct, frozen=True, gc=False):
     cpus: float = 1.0
     memory_bytes: Optional[int] = None
     lists: Dict[str, Tuple[str, ...]] = field(default_factory=dict)  # file to write first -> lines
+    stop_command: Tuple[str, ...] = ()  # runs instead of the signal; PID stands in it
     follows: Tuple[str, ...] = ()  # ids of the units that must have succeeded (`for-each`)
 
 

@@ -28,6 +28,7 @@ class Command(NamedTuple):
     front: Tuple[str, ...]
     back: Tuple[str, ...]
     env: Dict[str, str]
+    stop: Tuple[str, ...] = ()  # `stop-command`
 
     def argv(self, head: Sequence[str]) -> Tuple[str, ...]:
         """Return the whole command line."""
@@ -47,6 +48,7 @@ class CommandMaker:
             field.name == "inputs" for template in recipe.templates() for field in template.fields
         )
         self._fixed_env = self._constant_env()
+        self._stop: Tuple[str, ...] = ()
         self._as_they_are: Set[str] = set()  # programs that are started as they are written
 
     def render(self, values: Mapping[str, Any]) -> Command:
@@ -56,7 +58,8 @@ class CommandMaker:
         if self._shell is not None:
             back.insert(0, self._line(self._shell, values))
         env = self._env(values) if self._fixed_env is None else self._fixed_env
-        return Command(tuple(front), tuple(back), env)
+        stop = tuple(_arguments(self._recipe.stop_command, values))
+        return Command(tuple(front), tuple(back), env, stop)
 
     def _line(self, shell: Shell, values: Mapping[str, Any]) -> str:
         (placed,) = self._recipe.program.command
@@ -77,8 +80,22 @@ class CommandMaker:
                 argv = (os.path.normpath(os.path.join(cwd, program)), *argv[1:])
             else:
                 self._as_they_are.add(program)
-        self._check_size(argv, command.env)
+        self._check_size("args", argv, command.env)
         return argv
+
+    def stop(self, argv: Tuple[str, ...], cwd: str) -> Tuple[str, ...]:
+        """Return the argv of a `stop-command` as the system gets it; () if there is none.
+
+        Most units have the same: they share it.
+        """
+        if not argv:
+            return argv
+        if not is_bare_name(argv[0]) and "\0" not in argv[0] and not os.path.isabs(argv[0]):
+            argv = (os.path.normpath(os.path.join(cwd, argv[0])), *argv[1:])
+        if argv != self._stop:
+            self._check_size("stop-command", argv, {})
+            self._stop = argv
+        return self._stop
 
     def _constant_env(self) -> Optional[Dict[str, str]]:
         """Return the environment if all units share it: one for all of them."""
@@ -89,7 +106,7 @@ class CommandMaker:
     def _env(self, values: Mapping[str, Any]) -> Dict[str, str]:
         return {name: _one(placed, values) for name, placed in self._recipe.env.items()}
 
-    def _check_size(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+    def _check_size(self, key: str, argv: Sequence[str], env: Mapping[str, str]) -> None:
         length = sum(map(len, argv))
         if env:
             length += sum(map(len, env)) + sum(map(len, env.values()))
@@ -102,7 +119,7 @@ class CommandMaker:
             return
         limit = self._limits.one if max(sizes) > self._limits.one else self._limits.total
         most = max(sizes) if max(sizes) > self._limits.one else total
-        raise Misplaced(self._recipe.place("args"), Wrong(self._too_long(most, limit)))
+        raise Misplaced(self._recipe.place(key), Wrong(self._too_long(most, limit)))
 
     def _too_long(self, size: int, limit: int) -> str:
         problem = f"the command line would take {size:,} bytes, this system allows {limit:,}"

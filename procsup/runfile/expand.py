@@ -6,7 +6,7 @@ import re
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from procsup.core.slots import Capacity
-from procsup.core.spec import SCRATCH, UnitSpec
+from procsup.core.spec import PID, SCRATCH, UnitSpec
 from procsup.runfile import values as v
 from procsup.runfile.axes import MAX_UNITS
 from procsup.runfile.command import Command, CommandMaker, Misplaced
@@ -131,7 +131,7 @@ class _Maker:
         self._path_names = sorted(recipe.path_names)
         self._from_paths = tuple(inputs_from)
         self._from = Files(tuple(self._relative(path) for path in inputs_from))
-        self._base = {**around.values, "scratch": SCRATCH}
+        self._base = {"pid": PID, **around.values, "scratch": SCRATCH}
         self._argv: Tuple[str, ...] = ()
         self._cwd = self._path(recipe.cwd, {}) if recipe.cwd.constant is not None else None
 
@@ -154,9 +154,8 @@ class _Maker:
         cwd = self._cwd or self._at("cwd", lambda: self._path(recipe.cwd, values))
         values["inputs"] = inputs = self._inputs(values)
         values["depends"] = depends = self._wanted("depends", values)
-        values["outputs"] = outputs = self._at(
-            "outputs", lambda: output_files(recipe.outputs, values)
-        )
+        outputs = self._at("outputs", lambda: output_files(recipe.outputs, values))
+        values["outputs"] = outputs
         streams = {key: self._stream(key, values) for key in recipe.streams}
         list_path = self._list_path(unit_id) if self._lists else None
         shown = self._commands.render(values)
@@ -180,10 +179,9 @@ class _Maker:
             stdout=streams.get("stdout"),
             stderr=streams.get("stderr"),
             cpus=self._at("cpus", lambda: self._cpus(values)) if recipe.cpus else 1.0,
-            memory_bytes=(
-                self._at("memory", lambda: self._memory_bytes(values)) if recipe.memory else None
-            ),
+            memory_bytes=self._at("memory", lambda: self._memory_bytes(values)),
             lists={list_path: real["inputs"].paths} if list_path else _NOTHING,
+            stop_command=self._commands.stop(command.stop, cwd),
             follows=group.ids,
         )
         return unit, Made(unit_id, unit_id[len(self._stage) + 1 :], row, outputs)
@@ -342,7 +340,9 @@ class _Maker:
 
     def _memory_bytes(self, values: Mapping[str, Any]) -> Optional[int]:
         template = self._recipe.memory
-        size = v.memory_bytes(template.render(values)) if template else None
+        if template is None:
+            return None
+        size = v.memory_bytes(template.render(values))
         return self._capacity.memory_bytes if size is None else size
 
 

@@ -20,7 +20,7 @@ from typing import (
 
 from msgspec.structs import replace
 
-from procsup.core.spec import upstream
+from procsup.core.spec import After, upstream
 from procsup.runfile.axes import single
 from procsup.runfile.graph import before, done_before
 from procsup.runfile.patterns import Glob, is_capture
@@ -29,7 +29,7 @@ from procsup.runfile.recipe import Recipe
 from procsup.runfile.scope import FollowedUnit, Kind
 from procsup.runfile.tables import ListFile, Row
 from procsup.runfile.template import Field, Files, Template
-from procsup.runfile.values import a_list, written
+from procsup.runfile.values import Fields, a_list, word, written
 
 _NAMED = 5
 
@@ -65,6 +65,26 @@ class Group(NamedTuple):
     def ids(self) -> Tuple[str, ...]:
         """The ids of the units."""
         return tuple([made.id for made in self.units.values()]) if self.units else ()
+
+
+def afters(value: Any, known: Callable[[Any], str]) -> Tuple[After, ...]:
+    """Read the value of `after`, a list of stages; `known` accepts a stage's name."""
+    found = each(a_list(value, "stages"), lambda one: _after(one, known))
+    names = [after.stage for after in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise Wrong(f"{listing(twice)} stands here twice")
+    return tuple(found)
+
+
+def _after(value: Any, known: Callable[[Any], str]) -> After:
+    if not isinstance(value, dict):
+        return After(known(value))
+    table = Fields(value, ("stage", "when"), "stage")
+    when = table.take("when", word("succeeded", "finished"), "succeeded")
+    after = After(table.take("stage", known, ""), when)
+    table.raise_if_any()
+    return after
 
 
 def stages_followed(value: Any, known: Callable[[Any], str]) -> Tuple[str, ...]:

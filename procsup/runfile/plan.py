@@ -31,7 +31,8 @@ PROGRAMS = ("module", "script")
 CALLED_OFF = b'{"called-off":true}\n'
 _ENOUGH_PROBLEMS = 20
 _MARK = "procsup-plan"
-_TEXT_AS_IS = ("secrets",)  # names, which are never filled in
+# Names, which are never filled in; and the one setting that knows placeholders.
+_TEXT_AS_IS = ("secrets", "stop-command")
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 

@@ -54,6 +54,7 @@ class Recipe(NamedTuple):
     memory: Optional[Template]
     empty_ok: bool
     excludes: Tuple[Exclude, ...] = ()
+    stop_command: Tuple[Placed, ...] = ()
     partial: bool = False  # it has parameters that could not be read, which is a problem
 
     def place(self, key: str) -> KeyPath:
@@ -66,10 +67,14 @@ class Recipe(NamedTuple):
         return looks or self.inputs.looks_at_files or self.depends.looks_at_files
 
     def templates(self) -> List[Template]:
-        """Return what argv and env are made from."""
+        """Return what argv, env and `stop-command` are made from."""
         program = self.program
         placed = [*program.prefix, *program.command, *program.args, *self.env.values()]
-        return [one.template for one in placed]
+        return [one.template for one in (*placed, *self.stop_command)]
+
+    def stop_templates(self) -> Tuple[Template, ...]:
+        """Return what `stop-command` is made from."""
+        return tuple(one.template for one in self.stop_command)
 
     def uses_list_file(self) -> bool:
         """Tell whether `{inputs.file}` is asked for."""

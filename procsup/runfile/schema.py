@@ -9,12 +9,14 @@ import json
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from procsup.core.spec import RETRY_ON
+from procsup.host.signals import NAMES
 from procsup.runfile import values as v
 from procsup.runfile.axes import SOURCES
 from procsup.runfile.keys import PROGRAM_KEYS, RUN_KEYS, STAGE_KEYS
 from procsup.runfile.run import CAPACITY, RUN_SETTINGS
 from procsup.runfile.schema_texts import RUN_TEXTS, STAGE_TEXTS
 from procsup.runfile.stage import SETTINGS
+from procsup.runfile.stopping import AS_LONG_AS_THE_UNIT, linger_s, stop_signal
 
 Schema = Dict[str, Any]
 
@@ -112,6 +114,10 @@ _OF_CONVERTERS: Dict[Callable[[Any], Any], Schema] = {
     v.truth: {"type": "boolean"},
     v.duration_s: _duration(),
     v.limit_s: _duration(),
+    linger_s: _any(*_words([AS_LONG_AS_THE_UNIT]), _duration()),
+    stop_signal: _any(
+        {"enum": [f"{sig}{name}" for sig in ("", "SIG") for name in NAMES]}, _PLACEHOLDER
+    ),
     v.cpus: _cpus(),
     v.memory_bytes: _size("all"),
     v.codes: _any(_CODE, _list(_CODE, least=1)),
@@ -177,6 +183,7 @@ _OF_STAGE: Dict[str, Schema] = {
     "empty-ok": {"type": "boolean"},
     "cpus": _cpus(),
     "memory": _size("all"),
+    "stop-command": _list(_SCALAR, least=1),
     "stamp": _TEXT,
 }
 _OF_RUN: Dict[str, Schema] = {

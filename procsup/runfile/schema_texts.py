@@ -57,6 +57,19 @@ STAGE_TEXTS: Dict[str, str] = {
     "on-drift": 'What a changed affinity means. Example: on-drift = "warn"',
     "timeout": 'Wall time after which a unit is stopped. Example: timeout = "1h30m"',
     "grace": 'Between the request to end and the kill. Example: grace = "10s"',
+    "linger": (
+        "How long what still writes is waited for after the main process ended; 0: not at all,"
+        ' "timeout": as long as the unit may take. Example: linger = "1m"'
+    ),
+    "stop-signal": 'The signal that asks a unit to end. Example: stop-signal = "INT"',
+    "stop-to": (
+        "Whom it reaches: down the tree to whoever listens, the main process, or all at once."
+        ' Example: stop-to = "main"'
+    ),
+    "stop-command": (
+        "Runs instead of the signal; {pid} is the main process."
+        ' Example: stop-command = ["docker", "stop", "job-{index}"]'
+    ),
     "scratch": "A folder for each attempt, {scratch}. Example: scratch = true",
     "unit-file": "A JSON file with all that is known of the unit. Example: unit-file = true",
     "success-codes": "Exit codes that mean success. Example: success-codes = [0, 3]",

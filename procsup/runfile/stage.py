@@ -25,6 +25,7 @@ from procsup.runfile.problems import Wrong, below, did_you_mean, each, listing, 
 from procsup.runfile.recipe import Placed, Program, Recipe
 from procsup.runfile.scope import PATH, TEXT, FileSet, Kind, Many, Scope
 from procsup.runfile.shell import read_shell
+from procsup.runfile.stopping import check_linger, linger_s, read_stop_command, stop_signal
 from procsup.runfile.table import Context, StageTable
 from procsup.runfile.template import Template
 
@@ -36,6 +37,9 @@ SETTINGS: Dict[str, Tuple[str, _Convert]] = {
     "on-failure": ("on_failure", v.on_failure),
     "timeout": ("timeout_s", v.limit_s),
     "grace": ("grace_s", v.duration_s),
+    "linger": ("linger_s", linger_s),
+    "stop-signal": ("stop_signal", stop_signal),
+    "stop-to": ("stop_to", v.word("auto", "main", "tree")),
     "retries": ("retry", v.retries),
     "success-codes": ("success_codes", v.codes),
     "keep": ("keep", v.word("unchanged", "never", "always")),
@@ -51,6 +55,7 @@ _BEFORE_FILES = {
     "outputs": "the outputs are not known here",
     "scratch": "only `args`, `command`, `prefix` and `env` know the scratch folder",
     "attempt": "the number of the attempt is in the environment (PROCSUP_ATTEMPT)",
+    "pid": "only `stop-command` knows the process",
     "unit_file": "its path is in the environment (PROCSUP_UNIT_FILE)",
 }
 _NO_NAMES: Tuple[str, ...] = ()
@@ -108,6 +113,7 @@ class _StageReader:
             "cpus": self._amount("cpus", v.cpus, unit),
             "memory": self._amount("memory", v.memory_bytes, unit),
             "empty_ok": table.take("empty-ok", v.truth, False),
+            "stop_command": read_stop_command(table, full),
             "excludes": table.take("exclude", self._excludes(kinds), _NO_EXCLUDES),
             "partial": self._partial,
         }
@@ -313,6 +319,7 @@ class _StageReader:
             field: table.take_fixed(key, convert, getattr(spec, field))
             for key, (field, convert) in SETTINGS.items()
         }
+        check_linger(table, seconds=changes["linger_s"], limit_s=changes["timeout_s"])
         return replace(
             spec,
             after=table.take("after", self._after, _NO_AFTERS),
@@ -332,18 +339,4 @@ class _StageReader:
         return tuple(self._context.absolute(path) for path in paths)
 
     def _after(self, value: Any) -> Tuple[After, ...]:
-        afters = each(v.a_list(value, "stages"), self._one_after)
-        names = [after.stage for after in afters]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise Wrong(f"{listing(twice)} stands here twice")
-        return tuple(afters)
-
-    def _one_after(self, value: Any) -> After:
-        if not isinstance(value, dict):
-            return After(self._stage(value))
-        table = v.Fields(value, ("stage", "when"), "stage")
-        when = table.take("when", v.word("succeeded", "finished"), "succeeded")
-        after = After(table.take("stage", self._stage, ""), when)
-        table.raise_if_any()
-        return after
+        return following.afters(value, self._stage)

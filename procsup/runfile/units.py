@@ -3,10 +3,21 @@
 import os
 import shlex
 from hashlib import sha256
-from typing import Any, Callable, Dict, FrozenSet, Iterable, Mapping, Optional, Set, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    Iterable,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from procsup.core.slots import Capacity
-from procsup.core.spec import OutputSpec, UnitSpec
+from procsup.core.spec import PID, OutputSpec, UnitSpec
 from procsup.core.text import visible
 from procsup.runfile import values as v
 from procsup.runfile.command import Command, CommandMaker, Misplaced
@@ -24,12 +35,13 @@ from procsup.runfile.keys import check_new_name
 from procsup.runfile.problems import Faults, Wrong, did_you_mean, each, each_of, expected
 from procsup.runfile.program import runs_python
 from procsup.runfile.recipe import Recipe, Surroundings
+from procsup.runfile.stopping import read_stop
 from procsup.runfile.template import Files, Template, literal
 
 UNIT_KEYS: FrozenSet[str] = frozenset(
     (
         *("argv", "args", "id", "env", "cwd", "inputs", "depends", "outputs"),
-        *("stdin", "stdout", "stderr", "cpus", "memory", "parameters"),
+        *("stdin", "stdout", "stderr", "cpus", "memory", "stop_command", "parameters"),
         *("label", "paths"),  # what its id is made of; files among its parameters
     )
 )
@@ -51,6 +63,7 @@ class UnitMaker:
         self._recipe = recipe
         self._stage = recipe.spec.name
         self._folder = around.folder
+        self._values = around.values
         self._capacity = capacity
         self._finder = Finder(around.folder)
         self._commands = CommandMaker(recipe)
@@ -95,6 +108,7 @@ class UnitMaker:
             "streams": {key: take(key, path_text, None) for key in _STREAMS},
             "cpus": take("cpus", self._cpus, None) or self._cpus(cpus),
             "memory": take("memory", self._memory, None) or (memory and self._memory(memory)),
+            "stop": take("stop_command", read_stop, recipe.stop_templates()),
             "parameters": take("parameters", _parameters, _NO_PARAMETERS),
             "label": take("label", v.text, None),
             "paths": take("paths", v.texts, ()),
@@ -113,6 +127,7 @@ class UnitMaker:
         stdin = streams["stdin"] or self._stdin()
         try:
             argv = self._commands.started(command, taken["cwd"])
+            stop = self._stop_command(index, taken, inputs, depends)
         except Misplaced as misplaced:
             raise misplaced.wrong from None
         return UnitSpec(
@@ -133,7 +148,20 @@ class UnitMaker:
             stderr=streams["stderr"],
             cpus=taken["cpus"],
             memory_bytes=taken["memory"],
+            stop_command=stop,
         )
+
+    def _stop_command(
+        self, index: int, taken: Mapping[str, Any], inputs: Files, depends: Files
+    ) -> Tuple[str, ...]:
+        templates: Sequence[Template] = taken["stop"]
+        if not templates:
+            return ()
+        values = {"pid": PID, **self._values, "index": index}
+        values["inputs"] = inputs.mapped(self._absolute, None)
+        values["depends"] = depends.mapped(self._absolute, None)
+        argv = tuple(text for one in templates for text in one.render_all(values))
+        return self._commands.stop(argv, taken["cwd"])
 
     def _shared(self, text: str) -> str:
         """Return the same text, as the same object if it came before."""

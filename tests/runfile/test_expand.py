@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from procsup.core.spec import SCRATCH, OutputSpec
+from procsup.core.spec import PID, SCRATCH, OutputSpec
 from tests.runfile.builders import (
     CAPACITY,
     args,
@@ -171,6 +171,57 @@ def test_values_of_the_environment_are_templates_and_shared_if_they_can_be(tmp_p
     assert fixed[0].env == {"A": "1", "B": "2", "C": ""}
     assert fixed[0].env is fixed[1].env
     assert [u.env for u in varied] == [{"A": "1"}, {"A": "2"}]
+
+
+def test_a_stop_command_knows_the_unit_and_its_process(tmp_path):
+    found = units(
+        tmp_path,
+        """
+        matrix.x = [1, 2]
+        inputs = ["in"]
+        outputs = ["out/{x}"]
+        stop-command = ["stop", "{pid}", "--job", "n{x}-{index}", "{inputs}", "{outputs[0]}"]
+        """,
+    )
+
+    assert [u.stop_command for u in found] == [
+        ("stop", PID, "--job", "n1-0", "in", "out/1"),
+        ("stop", PID, "--job", "n2-1", "in", "out/2"),
+    ]
+    assert unit(tmp_path, "").stop_command == ()
+
+
+def test_units_share_a_stop_command_if_they_can(tmp_path):
+    first, second = units(tmp_path, 'matrix.x = [1, 2]\nstop-command = ["stop", "{pid}"]')
+
+    assert first.stop_command is second.stop_command
+
+
+def test_a_stop_command_sees_the_files_from_the_units_folder(tmp_path):
+    found = unit(
+        tmp_path,
+        """
+        cwd = "d"
+        scratch = true
+        inputs = ["in"]
+        stop-command = ["./stop", "{inputs[0]}", "{inputs.file}", "{scratch}"]
+        """,
+    )
+    folder = str(tmp_path)
+
+    (list_path,) = found.lists
+    assert found.stop_command == (
+        os.path.join(folder, "d", "stop"),
+        f"{folder}/in".replace(os.sep, "/"),
+        list_path,
+        SCRATCH,
+    )
+
+
+def test_a_variable_may_be_called_pid(tmp_path):
+    text = 'vars = { pid = "7" }\n[stage.a]\nmodule = "m"\nargs = ["{pid}"]'
+
+    assert args(unit(tmp_path, text)) == ["7"]
 
 
 def test_inputs_by_list_and_by_name(tmp_path):

@@ -90,6 +90,9 @@ def test_everything_that_can_be_said_of_a_stage(tmp_path):
         on-failure = "stop"
         timeout = "{limit}"
         grace = 0
+        linger = "1m"
+        stop-signal = "SIGINT"
+        stop-to = "main"
         retries = { times = 1, on = ["lost"], delay = 1, memory = "x2" }
         success-codes = [0, 3]
         keep = "always"
@@ -115,6 +118,9 @@ def test_everything_that_can_be_said_of_a_stage(tmp_path):
         on_failure=OnFailure("stop"),
         timeout_s=600.0,
         grace_s=0.0,
+        linger_s=60.0,
+        stop_signal="INT",
+        stop_to="main",
         retry=Retry(1, (Verdict.LOST,), 1.0, 2.0),
         success_codes=(0, 3),
         keep="always",
@@ -129,6 +135,32 @@ def test_everything_that_can_be_said_of_a_stage(tmp_path):
         unit_file=True,
         stamp=str(tmp_path / "a.done"),
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("", 10.0), ("linger = 0", 0.0), ('linger = "1500ms"', 1.5), ("linger = 2.5", 2.5)],
+)
+def test_what_is_left_behind_is_waited_for_ten_seconds_or_as_it_says(written, seconds, tmp_path):
+    assert stage(tmp_path, written).linger_s == seconds
+
+
+def test_what_is_left_behind_may_take_as_long_as_the_unit(tmp_path):
+    assert stage(tmp_path, 'linger = "timeout"\ntimeout = "1h"').linger_s is None
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "QUIT", "BREAK", "WINCH"])
+def test_a_stop_signal_is_written_with_or_without_sig(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("procsup.runfile.stopping.can_be_sent", lambda name: True)
+
+    assert stage(tmp_path, f'stop-signal = "{name}"').stop_signal == name
+    assert stage(tmp_path, f'stop-signal = "SIG{name}"').stop_signal == name
+
+
+def test_how_a_unit_is_asked_to_end_unless_the_run_file_says_more(tmp_path):
+    found = stage(tmp_path, "")
+
+    assert (found.stop_signal, found.stop_to) == ("TERM", "auto")
 
 
 def test_a_command_that_runs_a_python_is_known_by_its_name(tmp_path):

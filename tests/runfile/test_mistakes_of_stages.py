@@ -1,5 +1,7 @@
 """More mistakes: globs, files, the order of stages, settings. Cases as in `test_mistakes`."""
 
+import sys
+
 import pytest
 
 from tests.runfile.builders import STAGE, check_problems
@@ -160,6 +162,95 @@ SETTINGS = {
     "no timeout": ("timeout = 0", ["3: stage.a.timeout: expected seconds or a duration"]),
     "a negative grace": ("grace = -1", ["3: stage.a.grace: expected seconds or a duration"]),
     "an endless grace": ("grace = inf", ["3: stage.a.grace: expected seconds or a duration"]),
+    "a linger": (
+        'linger = "soon"',
+        ['3: stage.a.linger: expected seconds, a duration such as "10s", 0, or "timeout", not "so'],
+    ),
+    "a negative linger": ("linger = -1", ["3: stage.a.linger: expected seconds, a duration such"]),
+    "a linger of a whole life": ("linger = 1e12", ["3: stage.a.linger: expected a duration of at"]),
+    "a linger that is true": ("linger = true", ["3: stage.a.linger: expected seconds, a duration"]),
+    "a linger as long as nothing": (
+        'linger = "timeout"',
+        ['3: stage.a.linger: "timeout" means as long as the unit may take, and the stage has no'],
+    ),
+    "a linger as long as something wrong": (
+        'linger = "timeout"\ntimeout = "x"',
+        ["4: stage.a.timeout: expected seconds or a duration"],
+    ),
+    "a signal of no system": (
+        'stop-signal = "TREM"',
+        [
+            '3: stage.a.stop-signal: expected the name of a signal such as "TERM", "INT" or'
+            ' "USR1", not "TREM" (did you mean `TERM`?)'
+        ],
+    ),
+    "a signal in small letters": (
+        'stop-signal = "sigusr1"',
+        [
+            '3: stage.a.stop-signal: expected the name of a signal such as "TERM", "INT" or "USR1",'
+            ' not "sigusr1" (did you mean `USR1`?)'
+        ],
+    ),
+    "a signal's number": (
+        "stop-signal = 15",
+        [
+            '3: stage.a.stop-signal: expected the name of a signal such as "TERM", "INT" or'
+            ' "USR1", not 15: the numbers differ from system to system'
+        ],
+    ),
+    "a signal that is no request": (
+        'stop-signal = "SIGKILL"',
+        [
+            "3: stage.a.stop-signal: no program can listen to KILL: expected the name of a signal"
+            ' such as "TERM", "INT" or "USR1"; `grace = 0` kills at once'
+        ],
+    ),
+    "a signal that is no request, in small letters": (
+        'stop-signal = "kill"',
+        ["3: stage.a.stop-signal: no program can listen to KILL"],
+    ),
+    "a signal that asks for nothing": (
+        'stop-signal = "STOP"',
+        ["3: stage.a.stop-signal: no program can listen to STOP: expected the name of a signal"],
+    ),
+    "signals": ('stop-signal = ["INT"]', ["3: stage.a.stop-signal: expected text, not a list"]),
+    "whom a stop reaches": (
+        'stop-to = "all"',
+        ['3: stage.a.stop-to: expected one of `auto`, `main`, `tree`, not "all"'],
+    ),
+    "no stop command": (
+        "stop-command = []",
+        ["3: stage.a.stop-command: expected a list that begins with a program"],
+    ),
+    "a stop command as a line": (
+        'stop-command = "docker stop x"',
+        ['3: stage.a.stop-command: expected a list of arguments: write ["docker", "stop", "x"]'],
+    ),
+    "what a stop command does not know": (
+        'stop-command = ["kill", "{pidd}", "{outputs[0]}"]',
+        [
+            "3: stage.a.stop-command[1]: unknown placeholder {pidd} (did you mean `pid`?)",
+            "3: stage.a.stop-command[2]: {outputs[0]}: the stage declares no outputs",
+        ],
+    ),
+    "the process, elsewhere": (
+        'args = ["{pid}"]',
+        ["3: stage.a.args[0]: {pid}: only `stop-command` knows the process"],
+    ),
+    "two of the name pid": (
+        'matrix.pid = [1]\nstop-command = ["kill", "{pid}"]',
+        [
+            "4: stage.a.stop-command: {pid} is the process here: give the parameter `pid` another"
+            " name"
+        ],
+    ),
+    "all that is wrong with a stop": (
+        'linger = "x"\nstop-signal = "x"\nstop-to = "x"\nstop-command = "x"',
+        [
+            f"{line}: stage.a.{key}: expected"
+            for line, key in enumerate(("linger", "stop-signal", "stop-to", "stop-command"), 3)
+        ],
+    ),
     "retries": (
         'retries = "many"',
         ['3: stage.a.retries: expected a whole number of at least 0, not "many"'],
@@ -261,6 +352,13 @@ CASES = [(name, *case) for table in TABLES for name, case in table.items()]
 @pytest.mark.parametrize(("text", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_a_mistake_is_named_with_its_line_and_its_cure(text, expected, tmp_path):
     check_problems(tmp_path, text, expected)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there every signal is CTRL_BREAK")
+def test_a_signal_of_another_system_is_refused_here(tmp_path):
+    expected = ["3: stage.a.stop-signal: this system has no signal BREAK: expected the name of"]
+
+    check_problems(tmp_path, 'stop-signal = "BREAK"', expected)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""Units that a program lists: what is said of one, and of all."""
+
+import os
+
+import pytest
+
+from procsup.api.units import Unit
+from procsup.core.spec import PID
+from procsup.errors import RunFileError
+from procsup.runfile.plan import Head, PlanText, encode, load_plan
+from tests.runfile.builders import CAPACITY
+
+
+def loaded(folder, units, **settings):
+    head = Head("n", str(folder), "units", settings, {})
+    return load_plan(PlanText(head, [encode(unit.table()) for unit in units]))
+
+
+def planned(folder, units, **settings):
+    return loaded(folder, units, **settings).expand_early(CAPACITY)["units"]
+
+
+def test_a_stop_command_of_all_units_knows_each_and_its_process(tmp_path):
+    units = [Unit(["a"]), Unit(["b"], inputs=["in"])]
+    argv = ["./stop", "{pid}", "job-{index}", "{{x}}", 1]
+
+    found = planned(tmp_path, units, **{"stop-command": argv})
+
+    program = os.path.join(str(tmp_path), "stop")
+    assert [unit.stop_command for unit in found] == [
+        (program, PID, "job-0", "{x}", "1"),
+        (program, PID, "job-1", "{x}", "1"),
+    ]
+
+
+def test_a_unit_s_own_stop_command_wins(tmp_path):
+    units = [Unit(["a"], stop_command=["own", "{pid}", 2]), Unit(["b"])]
+
+    own, other = planned(tmp_path, units, **{"stop-command": ["all"]})
+
+    assert (own.stop_command, other.stop_command) == (("own", PID, "2"), ("all",))
+
+
+def test_the_settings_of_a_stop_are_those_of_a_stage(tmp_path):
+    settings = {"stop-signal": "INT", "stop-to": "tree", "linger": "timeout", "timeout": 5}
+
+    (stage,) = loaded(tmp_path, [Unit(["a"])], **settings).spec.stages
+
+    assert (stage.stop_signal, stage.stop_to, stage.linger_s) == ("INT", "tree", None)
+
+
+@pytest.mark.parametrize(
+    ("unit", "settings", "problem"),
+    [
+        (Unit(["a"]), {"stop-signal": "FOO"}, "stop_signal: expected the name of a signal"),
+        (Unit(["a"]), {"linger": "timeout"}, 'linger: "timeout" means as long as the unit may'),
+        (Unit(["a"]), {"stop-command": "x"}, "stop_command: expected a list of arguments: write"),
+        (Unit(["a"]), {"stop-command": ["{}"]}, "stop_command[0]: {} has no name"),
+        (Unit(["a"], stop_command="x y"), {}, "units[0].stop_command: expected a list of arg"),
+        (Unit(["a"], stop_command=["{p}"]), {}, "units[0].stop_command[0]: unknown placeholder"),
+    ],
+)
+def test_a_mistake_is_named_as_in_python(tmp_path, unit, settings, problem):
+    with pytest.raises(RunFileError) as caught:
+        planned(tmp_path, [unit], **settings)
+
+    (found,) = caught.value.problems
+    assert problem in found
