@@ -145,8 +145,7 @@ class LocalEngine:
             self._looked_at = now
         for attempt in list(self._ending.values()):
             self._tend(attempt, now)
-        if notice.called:
-            self._facts.extend(self._inspected.take())
+        self._facts.extend(self._inspected.take())  # also if the word of it was lost
         if self._sampler is not None and not notice.pids:
             self._sample(now)
         return notice.called
