@@ -8,12 +8,12 @@ import msgspec
 
 from procsup.core.events import Ended, Inspected, Kill, Sampled, Start, Started, Stop
 from procsup.core.outcome import AttemptId, NotStarted, StopReason, Verdict, judge
-from procsup.core.records import End, Launch, Spawned
+from procsup.core.records import End, Launch, Refused, Spawned
 from procsup.core.slots import Placement, Slots
 from procsup.core.stages import Stage
 from procsup.core.states import READY, Inspecting, Running, Stopping, Unit, Waiting
 from procsup.core.task import Task
-from procsup.core.wording import cause_of, drift_news
+from procsup.core.wording import cause_of, drift_news, memory_remark, shortage_news
 
 if TYPE_CHECKING:
     from procsup.core.planner import Planner
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _SHORTAGE_DELAY_S = 0.1  # doubled at each refusal in a row
 _SHORTAGE_DELAY_MAX_S = 2.0
 _SHORTAGE_LIMIT = 10
+_HOLD_S, _LONGEST_HOLD_S = 0.1, 30.0  # between starts while others live, doubled at each refusal
 _FEW_DEADLINES = 1000
 
 _Due = Tuple[float, int, Stage, Unit]
@@ -38,6 +39,9 @@ class Attempts:
         self._live: Dict[AttemptId, Tuple[Stage, Unit]] = {}  # those being inspected included
         self._newborn: List[Started] = []
         self.grace_s: Optional[float] = None  # of `procsup stop --grace`
+        # Starts are held for a shortage: until then, or until an attempt ends.
+        self._held_until: Optional[float] = None
+        self._hold_s = _HOLD_S
 
     @property
     def any_live(self) -> bool:
@@ -49,6 +53,7 @@ class Attempts:
     def on_started(self, fact: Started) -> None:
         """The process exists."""
         self._newborn.append(fact)
+        self._hold_s = _HOLD_S  # a start was possible
 
     def record_spawned(self) -> None:
         """Record the processes that exist, but not those whose end came with the news."""
@@ -79,14 +84,21 @@ class Attempts:
         self._slots.give_back(state.placement)
         stage.tally.running -= 1
         self._planner.summary.running -= 1
+        exit = fact.exit
+        if isinstance(exit, NotStarted) and exit.passing and self._planner.summary.running:
+            self._put_off(stage, unit, fact.attempt, exit.reason)
+            return
+        self._held_until = None
         # A stop that came too late for the unit says nothing of how it ended.
         reason = state.reason if isinstance(state, Stopping) and fact.stopped else None
         verdict = judge(fact.exit, reason, stage.spec.success_codes)
+        if verdict is Verdict.SUCCEEDED and fact.fault:
+            verdict = Verdict.FAILED
         if verdict is Verdict.SUCCEEDED:
             unit.state = Inspecting(fact.attempt, fact, state.placement)
             self._live[fact.attempt] = (stage, unit)
             return
-        cause = cause_of(fact.exit, reason, stage.spec)
+        cause = fact.fault or cause_of(fact.exit, reason, stage.spec)
         self._conclude(stage, unit, self._end(unit, fact, state.placement, verdict, cause, reason))
 
     def on_inspected(self, fact: Inspected) -> None:
@@ -100,10 +112,32 @@ class Attempts:
         end = msgspec.structs.replace(end, outputs=fact.outputs, inputs=fact.inputs)
         self._conclude(stage, unit, end)
 
+    def _remark(self, stage: Stage, end: End) -> None:
+        """Count what is to be said of an attempt, and tell the first of it that cost time."""
+        is_first = not stage.tally.remarks
+        stage.tally.remarks += [f"{end.unit}#{end.attempt}: {one}" for one in end.remarks]
+        if is_first and stage.tally.remarks:
+            stage.tally.news.append(stage.tally.remarks[0])
+
+    def _put_off(self, stage: Stage, unit: Unit, attempt: AttemptId, reason: str) -> None:
+        """What the run itself lacks comes back when one of its attempts ends: no fault, no try."""
+        planner = self._planner
+        planner.write(Refused(*attempt, planner.wall, reason))
+        unit.last_number -= 1
+        unit.state = READY
+        stage.ready.appendleft(unit)
+        if not any(one.tally.refused for one in planner.stages):
+            stage.tally.news.append(shortage_news(reason))
+        stage.tally.refused += 1
+        if self._held_until is None:
+            self._held_until = planner.now + self._hold_s
+            self._hold_s = min(self._hold_s * 2, _LONGEST_HOLD_S)
+
     # --- what becomes of the unit --------------------------------------------------------
 
     def _conclude(self, stage: Stage, unit: Unit, end: End) -> None:
         """An attempt is over: try again, or give the unit its verdict."""
+        self._remark(stage, end)
         if stage.program is not None:
             end = msgspec.structs.replace(end, program=stage.program)
         user = end.stopped_for is StopReason.USER
@@ -151,7 +185,10 @@ class Attempts:
         """The earliest monotonic time at which something is due."""
         while self._deadlines and not _is_current(self._deadlines[0]):
             heapq.heappop(self._deadlines)
-        return self._deadlines[0][0] if self._deadlines else None
+        due = self._deadlines[0][0] if self._deadlines else None
+        if self._held_until is None:
+            return due
+        return self._held_until if due is None else min(due, self._held_until)
 
     def meet_deadlines(self) -> None:
         """Do what is due by now."""
@@ -209,6 +246,10 @@ class Attempts:
 
     def fill_slots(self) -> None:
         """Start what fits, later stages first: they finish what was begun."""
+        if self._held_until is not None:
+            if self._planner.now < self._held_until:
+                return
+            self._held_until = None
         for stage in self._planner.later_first:
             while stage.ready and not self._slots.are_taken and stage.has_room():
                 if not self._try_start(stage, stage.ready[0]):
@@ -243,6 +284,7 @@ class Attempts:
         cause: str,
         stopped_for: Optional[StopReason] = None,
     ) -> End:
+        used = fact.usage.peak_memory_bytes
         return End(
             unit=unit.spec.id,
             attempt=fact.attempt.number,
@@ -261,6 +303,8 @@ class Attempts:
             stdout_path=fact.stdout_path,
             stderr_path=fact.stderr_path,
             fingerprint=unit.spec.fingerprint,
+            linger_s=round(fact.linger_s, 3),
+            remarks=fact.remarks + memory_remark(used, placement.memory_bytes),
         )
 
 

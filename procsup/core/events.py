@@ -35,8 +35,9 @@ class Ended(Struct, frozen=True, tag=True):
     """The attempt is over and its tree is empty; exactly one per `Start`.
 
     `started` is None if no process came into being. `stopped`: a stop or a kill reached the unit
-    before its end. A good end without one is followed by one `Inspected`. Log paths are relative
-    to the run directory.
+    before its end. `fault`: it exited well, and yet something still wrote what it vouches for. A
+    good end without either is followed by one `Inspected`. `linger_s` passed between the end of
+    the main process and that of its tree. Log paths are relative to the run directory.
     """
 
     attempt: AttemptId
@@ -49,6 +50,9 @@ class Ended(Struct, frozen=True, tag=True):
     stdout_path: Optional[str] = None
     stderr_path: Optional[str] = None
     stopped: bool = False
+    fault: str = ""
+    remarks: Tuple[str, ...] = ()
+    linger_s: float = 0.0
 
 
 class Inspected(Struct, frozen=True, tag=True):

@@ -39,7 +39,11 @@ class AffinityRecord(Struct, frozen=True, gc=False):
 
 
 class AttemptRecord(Struct, frozen=True, gc=False):
-    """One attempt; `cause` is a sentence, empty for success."""
+    """One attempt; `cause` is a sentence, empty for success.
+
+    `wall_s` is the time of its main process, `linger_s` what its tree took beyond that (None in
+    manifests that are older). `remarks` are sentences about what was no fault.
+    """
 
     attempt: int
     verdict: str
@@ -65,6 +69,8 @@ class AttemptRecord(Struct, frozen=True, gc=False):
     leftovers: int
     stdout_path: Optional[str]
     stderr_path: Optional[str]
+    linger_s: Optional[float] = None
+    remarks: Tuple[str, ...] = ()
 
 
 class UnitRecord(Struct, frozen=True, gc=False):
@@ -96,6 +102,7 @@ class UnitRecord(Struct, frozen=True, gc=False):
     inputs: List[OutputRecord]
     outputs: List[OutputRecord]
     attempts: List[AttemptRecord]
+    linger_s: Optional[float] = None
 
 
 class StageCounts(Struct, frozen=True, rename="kebab"):
@@ -199,6 +206,7 @@ def unit_record(result: "UnitResult") -> UnitRecord:
         _files(last.inputs),
         _files(last.outputs) if last.verdict is Verdict.SUCCEEDED else [],
         tried,
+        last.linger_s,
     )
 
 
@@ -233,6 +241,8 @@ def attempt_record(end: "End") -> AttemptRecord:
         usage.leftovers,
         end.stdout_path,
         end.stderr_path,
+        end.linger_s,
+        end.remarks,
     )
 
 

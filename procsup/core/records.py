@@ -17,7 +17,7 @@ from msgspec import Struct
 from procsup.core.outcome import Exit, Reading, StopReason, Usage, Verdict
 from procsup.core.text import pack, unpack
 
-JOURNAL_VERSION = 1
+JOURNAL_VERSION = 2  # 2: `Refused`
 _DIGITS = 15  # of a record's number: a line with more is damage, and not the way to higher ones
 
 
@@ -92,13 +92,27 @@ class Spawned(Struct, frozen=True, tag="spawned", tag_field="t"):
     at: float
 
 
+class Refused(Struct, frozen=True, tag="refused", tag_field="t"):
+    """The start of an attempt was refused for a shortage that the run itself may have caused.
+
+    No process came of it: it was no attempt, and its number is free again.
+    """
+
+    unit: str
+    attempt: int
+    at: float
+    reason: str
+
+
 class End(Struct, frozen=True, tag="end", tag_field="t", omit_defaults=True):
     """An attempt is over, its tree empty, its outputs looked at.
 
     `final` is false when the unit will be tried again; `counts` is false when the attempt does
     not count against `retries`. A unit that never started ends with attempt 0. `program` is the
     sha256 of the script or module file, None if unknown. `same_as` is the number of an earlier
-    end whose outputs this attempt left untouched: what hangs on the unit needs no new run.
+    end whose outputs this attempt left untouched: what follows the unit needs no new run.
+    `linger_s` passed between the end of the main process and that of its tree; `remarks` are
+    sentences about what was not as it should be and no fault.
     """
 
     unit: str
@@ -124,6 +138,8 @@ class End(Struct, frozen=True, tag="end", tag_field="t", omit_defaults=True):
     fingerprint: str = ""
     program: Optional[str] = None
     same_as: Optional[int] = None
+    linger_s: float = 0.0
+    remarks: Tuple[str, ...] = ()
 
 
 class StageFinal(Struct, frozen=True, tag="stage-final", tag_field="t"):
@@ -171,6 +187,7 @@ Record = Union[
     Withdrawn,
     Launch,
     Spawned,
+    Refused,
     End,
     StageFinal,
     RunFinal,

@@ -14,6 +14,7 @@ from procsup.core.records import (
     Launch,
     Planned,
     Record,
+    Refused,
     RunFinal,
     Spawned,
     StageFinal,
@@ -179,6 +180,12 @@ class History:
         if unit.open_attempt == record.attempt:
             unit.open_pid = record.pid
 
+    def _on_refused(self, _seq: int, record: Refused) -> None:
+        unit = self.unit(record.unit)
+        if unit.open_attempt == record.attempt:
+            unit.open_launch = unit.open_pid = None
+            unit.last_number = record.attempt - 1
+
     def _on_end(self, seq: int, record: End) -> None:
         unit = self.unit(record.unit)
         unit.enter(self.generation)
@@ -225,6 +232,7 @@ _HANDLERS: Dict[type, Callable[[History, int, Any], None]] = {
     Withdrawn: History._on_withdrawn,
     Launch: History._on_launch,
     Spawned: History._on_spawned,
+    Refused: History._on_refused,
     End: History._on_end,
     StageFinal: History._on_stage_final,
     RunFinal: History._on_run_final,

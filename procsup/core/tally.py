@@ -21,6 +21,8 @@ class StageTally:
         "news",
         "planned",
         "problem",
+        "refused",
+        "remarks",
         "running",
         "stale",
         "status",
@@ -36,6 +38,8 @@ class StageTally:
         self.status = "blocked"
         self.problem = ""
         self.news: List[str] = []
+        self.remarks: List[str] = []  # of attempts, each as it is recorded
+        self.refused = 0  # starts that were put off for a shortage
         self.verdicts: Dict[Verdict, int] = {}
 
     def count(self, verdict: Verdict) -> None:

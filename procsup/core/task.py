@@ -1,6 +1,6 @@
 """What an executor needs to run one attempt: self-contained, and fit to travel as a JSON line."""
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 from msgspec import Struct
 
@@ -24,6 +24,9 @@ class Rules(Struct, frozen=True):
     unit_file: bool = False
     on_drift: str = "record"
     grace_s: float = 10.0
+    stop_signal: str = "TERM"
+    stop_to: str = "auto"
+    linger_s: Optional[float] = 10.0  # None: as long as the unit may take
     checksum: str = "auto"
     sync_outputs: bool = True
     merged_logs: bool = False
@@ -61,6 +64,9 @@ def rules_of(spec: RunSpec, stage: StageSpec) -> Rules:
         unit_file=stage.unit_file,
         on_drift=stage.on_drift,
         grace_s=stage.grace_s,
+        stop_signal=stage.stop_signal,
+        stop_to=stage.stop_to,
+        linger_s=stage.linger_s,
         checksum=spec.checksum,
         sync_outputs=spec.sync_outputs,
         merged_logs=spec.logs == "merged",

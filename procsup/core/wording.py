@@ -1,8 +1,9 @@
 """Sentences about what happened: the `cause` of an attempt's end."""
 
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Tuple
 
 from procsup.core.outcome import AttemptId, Exit, NotStarted, StopReason, Vanished, describe
+from procsup.core.quantities import show_bytes
 from procsup.core.spec import StageSpec
 
 
@@ -23,7 +24,20 @@ def cause_of(exit: Exit, reason: Optional[StopReason], stage: StageSpec) -> str:
     return describe(exit)
 
 
+def memory_remark(used_bytes: Optional[int], granted_bytes: Optional[int]) -> Tuple[str, ...]:
+    """Say that an attempt took more memory than it was granted, if that is known."""
+    if used_bytes is None or granted_bytes is None or used_bytes <= granted_bytes:
+        return ()
+    used, granted = show_bytes(used_bytes), show_bytes(granted_bytes)
+    return (f"it took {used} of memory, more than the {granted} that its `memory` says",)
+
+
 def drift_news(attempt: AttemptId, cpus: Sequence[int], on_drift: str) -> str:
     """Say that an attempt runs on other CPUs than it was given."""
     then = {"restore": "; set back", "fail": "; stopped"}.get(on_drift, "")
     return f"{attempt}: its CPU affinity changed to {list(cpus)}{then}"
+
+
+def shortage_news(reason: str) -> str:
+    """Say that starts wait, since the system refuses them while others run."""
+    return f"{reason}: no more is started until a unit has ended; nothing is lost by that"

@@ -4,7 +4,7 @@ from typing import Any, Dict, Iterable, List
 
 from procsup.core.outcome import Verdict
 from procsup.core.tally import StageTally
-from procsup.core.text import visible
+from procsup.core.text import plural, visible
 from procsup.report.tables import aligned
 
 _FIXED = ("planned", "kept", "succeeded")
@@ -40,11 +40,26 @@ def stage_problems(tallies: Iterable[StageTally]) -> List[str]:
     return [f"{visible(s.name)}: {visible(s.problem)}" for s in tallies if s.problem]
 
 
+def stage_remarks(tallies: Iterable[StageTally]) -> List[str]:
+    """Return what was not as it should be, and no fault: the first remark of each stage."""
+    lines = []
+    for stage in tallies:
+        if stage.remarks:
+            more = len(stage.remarks) - 1
+            also = f" (and {plural(more, 'more remark')})" if more else ""
+            lines.append(f"remark: {visible(stage.remarks[0])}{also}")
+        if stage.refused:
+            starts = plural(stage.refused, "start")
+            lines.append(f"{visible(stage.name)}: {starts} put off for a shortage of the system")
+    return lines
+
+
 def stage_data(stage: StageTally) -> Dict[str, Any]:
     """Return a stage as plain data, with the names of the manifest's counts."""
     data: Dict[str, Any] = {"status": stage.status, "planned": stage.planned}
     data["running"], data["kept"], data["stale"] = stage.running, stage.kept, stage.stale
     data.update((verdict.value, stage.verdicts.get(verdict, 0)) for verdict in Verdict)
+    data["remarks"], data["starts_put_off"] = len(stage.remarks), stage.refused
     if stage.problem:
         data["problem"] = stage.problem
     return data

@@ -6,7 +6,13 @@ from procsup.core.quantities import show_duration
 from procsup.core.records import End
 from procsup.core.tally import Summary
 from procsup.core.text import plural, visible
-from procsup.report.counts import said_in_short, stage_data, stage_problems, stage_table
+from procsup.report.counts import (
+    said_in_short,
+    stage_data,
+    stage_problems,
+    stage_remarks,
+    stage_table,
+)
 from procsup.report.failures import failed_phrase, failure_lines
 from procsup.report.rows import row_of_ends
 
@@ -38,7 +44,7 @@ def ending_lines(close: Close, commands: Commands) -> List[str]:
     stages = list(close.summary.stages.values())
     if len(stages) > 1:
         lines += [f"  {line}" for line in stage_table(stages)]
-    lines += [f"  {line}" for line in stage_problems(stages)]
+    lines += [f"  {line}" for line in (*stage_problems(stages), *stage_remarks(stages))]
     if close.failures:
         lines += ["", f"{failed_phrase(close.failed_total)}:"]
         lines += failure_lines(close.failures, close.failed_total, close.directory)

@@ -3,8 +3,8 @@
 import pytest
 
 from procsup.core.events import Ended, Inspected, Stop
-from procsup.core.outcome import AttemptId, Exited, Signaled, Verdict
-from procsup.core.records import Answer, Closed, End, Launch, Planned, RunFinal, StageFinal
+from procsup.core.outcome import AttemptId, Exited, Signaled, Usage, Verdict
+from procsup.core.records import Answer, Closed, End, Launch, Planned, Refused, RunFinal, StageFinal
 from procsup.core.spec import OnFailure, Retry
 from tests.support.plays import LOST, NO_START, SHORTAGE, WALL, Play, stage, unit
 
@@ -167,6 +167,59 @@ def test_a_shortage_that_does_not_pass_is_not_waited_for_long():
     assert Verdict.NOT_STARTED is play.verdict("a")
 
 
+def beside_another():
+    """One unit that lives, and one whose start was refused for a shortage."""
+    play = Play([stage()], [unit("a"), unit("b"), unit("c")])
+    assert play.take_orders() == ["withdraw s", "start a#1", "start b#1"]
+    return play.started("a").ended("b", SHORTAGE)
+
+
+def test_a_shortage_while_a_unit_lives_is_no_attempt_and_uses_no_number():
+    play = beside_another()
+
+    assert ends(play) == []
+    assert [r.attempt for r in play.records if isinstance(r, Refused)] == [1]
+    assert play.take_orders() == []
+
+    play.ended("a")
+
+    assert play.take_orders() == ["start b#1", "start c#1"]
+
+
+def test_a_shortage_is_tried_again_after_a_while_that_grows_to_half_a_minute():
+    play, waits = beside_another(), []
+
+    for _ in range(12):
+        play.take_orders()
+        due = play.planner.next_deadline()
+        waits.append(round(due - play.now, 3))
+        play.tell(after_s=due - play.now)
+        assert play.take_orders() == ["start b#1"]
+        play.ended("b", SHORTAGE)
+
+    assert waits[:4] == [0.1, 0.2, 0.4, 0.8]
+    assert waits[-1] == 30.0
+
+
+def test_a_shortage_is_told_once_and_counted():
+    play = beside_another()
+    for _ in range(3):
+        play.tell(after_s=40.0).ended("b", SHORTAGE)
+
+    tally = play.planner.by_name["s"].tally
+    assert tally.refused == 4
+    assert len(tally.news) == 1
+    assert "no more is started until a unit has ended" in tally.news[0]
+
+
+def test_what_was_refused_is_not_lost_by_a_crash_and_keeps_its_number():
+    history = beside_another().replayed()
+
+    assert history.units["b"].open_launch is None
+    assert history.units["b"].last_number == 0
+    assert history.units["a"].open_launch is not None
+
+
 def test_a_unit_past_its_deadline_is_stopped():
     play = one(timeout_s=10, grace_s=2)
 
@@ -303,6 +356,50 @@ def test_a_timed_out_unit_that_is_interrupted_too_stays_timed_out():
     play.tell(after_s=10.0).interrupted().ended("a", Signaled(15))
 
     assert Verdict.TIMED_OUT is ends(play)[0].verdict
+
+
+# --- what was left behind ------------------------------------------------------------------
+
+
+def test_exit_0_with_somebody_still_writing_is_a_failure_that_says_whom():
+    play = one()
+    fault = "gzip (pid 123) still wrote to out.gz 10 s after the unit's main process had ended"
+
+    play.ended("a", Exited(0), fault=fault, linger_s=10.2).synced()
+
+    (end,) = ends(play)
+    assert (end.verdict, end.exit, end.cause) == (Verdict.FAILED, Exited(0), fault)
+    assert end.linger_s == 10.2
+
+
+def test_it_is_tried_again_as_any_other_failure():
+    play = one(retry=Retry(1))
+
+    play.ended("a", Exited(0), fault="gzip (pid 123) still wrote")
+
+    assert play.take_orders() == ["start a#2"]
+
+
+def test_a_remark_is_recorded_counted_and_told_the_first_time():
+    play = Play([stage()], [unit("a"), unit("b")])
+    remark = "http.server (pid 7) kept the log open and was ended after 10 s"
+
+    play.ended("a", remarks=(remark,)).ended("b", remarks=(remark,)).synced()
+
+    assert [end.remarks for end in ends(play)] == [(remark,), (remark,)]
+    tally = play.planner.by_name["s"].tally
+    assert tally.news == [f"a#1: {remark}"]
+    assert len(tally.remarks) == 2
+
+
+def test_more_memory_than_was_granted_is_a_remark():
+    play = Play([stage()], [unit("a", memory_bytes=2_000_000_000)])
+
+    play.ended("a", usage=Usage(peak_memory_bytes=3_000_000_000)).synced()
+
+    (remark,) = ends(play)[0].remarks
+    assert remark.startswith("it took ")
+    assert Verdict.SUCCEEDED is play.verdict("a")
 
 
 # --- Inspecting --------------------------------------------------------------------------
