@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "procsup"
-LONGEST_FILE = 350
+LONGEST_FILE = 700  # a file is as long as its idea; beyond this it is hardly one
 LONGEST_FUNCTION = 45
 OURS = ("procsup", "scripts", "tests", "configs", ".ci", ".github")
 TEXTS = ("*.py", "*.sh", "*.toml", "*.md", "*.yml", "run")

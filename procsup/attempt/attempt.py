@@ -7,7 +7,10 @@ status taken, once.
 
 from typing import List, Optional
 
+from procsup.attempt.ending import Ending
 from procsup.attempt.files import AttemptFiles
+from procsup.attempt.holding import Holding
+from procsup.attempt.ladder import Ladder
 from procsup.attempt.observation import Observation
 from procsup.attempt.outputs import inspect
 from procsup.core.events import Ended, Inspected, Sampled, Stop
@@ -17,20 +20,17 @@ from procsup.host import machine, system
 
 _UNKILLABLE_S = 10.0  # after a SIGKILL: what still lives then is stuck in the kernel
 _FOREIGN_LOOK_S = 1.0  # between looks at a main process that we may not end
-_DUMP_S = 1.0  # from the request for stacks to the kill
-_SHORTEST_PAUSE_S = 0.0005
-_LONGEST_PAUSE_S = 0.05
-_ROUNDS = 20  # of killing without a pause, while each still finds new processes
 
 
 class Attempt:
     """An attempt whose end has not been told. `at` is wall clock, all other times are monotonic."""
 
     __slots__ = (
-        "_dump",
-        "_kill_at",
-        "_killed_at",
-        "_pause_s",
+        "_ending",
+        "_fault",
+        "_holding",
+        "_ladder",
+        "_look_at",
         "_trees",
         "at",
         "begun",
@@ -38,7 +38,6 @@ class Attempt:
         "ended_at",
         "files",
         "key",
-        "look_at",
         "observed",
         "stopped",
         "task",
@@ -63,74 +62,108 @@ class Attempt:
         self.observed = Observation(child.pid, begun, task.placement.cpu_ids)
         self.stopped = False  # a stop or a kill reached it before its end
         self.ended_at: Optional[float] = None  # when the main process was found dead
-        self.look_at: Optional[float] = None  # when `tend` has something to do
         self._trees = trees
-        self._killed_at: Optional[float] = None  # since when the tree is being killed
-        self._kill_at: Optional[float] = None  # the end of its grace
-        self._dump = False  # it is asked for its stacks before it is killed
-        self._pause_s = _SHORTEST_PAUSE_S
+        self._look_at: Optional[float] = None
+        self._ladder: Optional[Ladder] = None  # it is being stopped
+        self._ending: Optional[Ending] = None  # its main process has left others behind
+        self._holding: Optional[Holding] = None
+        self._fault = ""  # why it failed although it exited well
         trees.add(self.key, child)
+
+    @property
+    def look_at(self) -> Optional[float]:
+        """The monotonic time at which `tend` has something to do; None if no time is set."""
+        return self._look_at if self._ladder is None else self._ladder.look_at
 
     # --- what happens to it ------------------------------------------------------------------
 
     def main_ended(self, now: float) -> None:
         """The main process is a zombie now."""
-        self.ended_at = self.look_at = now
+        self.ended_at = self._look_at = now
         self._trees.main_ended(self.key)
 
     def stop(self, order: Stop, now: float) -> None:
-        """Ask the main process to end; the tree is killed when its grace is over.
+        """Ask the tree to end; it is killed when its grace is over.
 
         Nothing happens if nothing of the tree is left: it ended before.
         """
-        if self.ended_at is not None:
-            self._trees.look()
-            if not self._trees.others(self.key):
-                return
+        if self._is_gone():
+            return
         self.stopped = True
-        self.child.stop(dump=order.dump)
-        self._dump = order.dump
-        self._kill_at = self.look_at = now + order.grace_s
+        if self._ladder is None:
+            self._ladder = self._new_ladder(order.grace_s, now, dump=order.dump)
 
     def kill(self, now: float) -> None:
         """End the whole tree by force; what it takes goes on in `tend`."""
-        if self._killed_at is not None:
+        if self._is_gone():
             return
         self.stopped = True
-        self._begin_kill(now)
-        self._kill_round(now)
+        if self._ladder is None:
+            self._ladder = self._new_ladder(0.0, now)
+        self._ladder.force(now)
+
+    def _is_gone(self) -> bool:
+        if self.ended_at is None:
+            return False
+        self._trees.look()
+        return not self._trees.others(self.key)
+
+    def _new_ladder(self, grace_s: float, now: float, *, dump: bool = False) -> Ladder:
+        rules = self.task.rules
+        tree = system.Teller(
+            self.child, self._trees, self.key, name=rules.stop_signal, reach=rules.stop_to
+        )
+        insist = self.child.dump_stacks if dump else None
+        return Ladder(tree, grace_s=grace_s, now=now, insist=insist)
 
     def tend(self, now: float) -> bool:
         """Do what is due; true if nothing of its tree is left, and its status can be taken."""
-        if self.ended_at is not None and not self._trees.others(self.key):
-            return True
-        if self._killed_at is None:
-            if self.ended_at is not None:  # the main process has left others behind
-                self._begin_kill(now)
-            elif self._kill_at is not None and now >= self._kill_at:
-                self._end_grace(now)
-        if self._killed_at is not None and self.look_at is not None and now >= self.look_at:
-            self._kill_round(now)
+        if self.ended_at is not None:
+            if not self._trees.others(self.key):
+                return True
+            if self._ladder is None and (self._look_at is None or now >= self._look_at):
+                self._tend_left(now)
+            elif self._ending is None:
+                self._note_left()
+        if self._ladder is not None:
+            self._ladder.tend(now)
         return False
 
-    def _end_grace(self, now: float) -> None:
-        if self._dump:
-            self._dump = False
-            self.child.stop(dump=True, insist=True)
-            self._kill_at = self.look_at = now + _DUMP_S
-            return
-        self._begin_kill(now)
+    def _tend_left(self, now: float) -> None:
+        """Wait for those that the main process left behind, or begin to end them."""
+        if self._holding is None:
+            self._holding = Holding(self.task, self.files)
+        if self._ending is None:
+            self._ending = self._new_ending(self._holding)
+        left = self._holding.left(self._trees.seen(self.key))
+        grace_s = self._ending.due_grace_s(now, left)
+        self._look_at = self._ending.look_at
+        if grace_s is not None:
+            self._ladder = self._new_ladder(grace_s, now)
 
-    def _begin_kill(self, now: float) -> None:
-        self._killed_at = self.look_at = now
+    def _note_left(self) -> None:
+        """It was stopped before its main process ended: what is left is ended with it."""
+        holding = Holding(self.task, self.files)
+        self._ending = self._new_ending(holding)
+        self._ending.note_ended(holding.left(self._trees.seen(self.key)))
 
-    def _kill_round(self, now: float) -> None:
-        for _ in range(_ROUNDS):
-            if not self._trees.kill(self.key).fresh:
-                break
-            self._trees.look()
-        self.look_at = now + self._pause_s
-        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+    def _new_ending(self, holding: Holding) -> Ending:
+        assert self.ended_at is not None
+        code, rules = self.child.code, self.task.rules
+        return Ending(
+            at=self.ended_at,
+            # Where it is not told before the reaping, they are waited for all the same.
+            is_good=not self.stopped and (code is None or rules.is_success(code)),
+            linger_s=rules.linger_s,
+            grace_s=rules.grace_s,
+            has_outputs=holding.has_outputs,
+            look=holding.look,
+        )
+
+    @property
+    def orphans(self) -> List[int]:
+        """The pids of its processes that are our children now, and may be watched."""
+        return self._trees.orphans(self.key)
 
     # --- its end -----------------------------------------------------------------------------
 
@@ -144,12 +177,13 @@ class Attempt:
         Stuck in the kernel, it does no more. A main process of somebody else's (set-user-ID) is
         alive, and may not be ended by us: its attempt is not over before it is.
         """
-        if self._killed_at is None or now - self._killed_at <= _UNKILLABLE_S:
+        ladder = self._ladder
+        if ladder is None or ladder.killed_at is None or now - ladder.killed_at <= _UNKILLABLE_S:
             return None
         if self.ended_at is not None:
             return self.child.reap()
         if not self.child.may_end():
-            self.look_at = now + _FOREIGN_LOOK_S
+            ladder.look_at = now + _FOREIGN_LOOK_S
             return None
         reason = f"process {self.child.pid} did not die within {_UNKILLABLE_S:g} s of SIGKILL"
         return system.Departure(Vanished(reason))
@@ -157,9 +191,12 @@ class Attempt:
     def end(self, departure: system.Departure, *, at: float, now: float) -> Ended:
         """Return the fact of its end; its tree is not looked after any more."""
         self.observed.over = True
-        usage = self.observed.usage(departure, self._trees.leftovers(self.key))
+        ending = self._ending
+        usage = self.observed.usage(departure, 0 if ending is None else len(ending.ended))
         self._trees.remove(self.key)
         self.child.give_up()  # from here on its pid is not ours
+        if ending is not None and self._is_good(departure.exit):
+            self._fault = ending.fault()
         stdout, stderr = self.files.settle(well=self.is_well(departure.exit))
         ended_at = now if self.ended_at is None else self.ended_at
         return Ended(
@@ -173,10 +210,16 @@ class Attempt:
             stdout_path=stdout,
             stderr_path=stderr,
             stopped=self.stopped,
+            fault=self._fault,
+            remarks=() if ending is None or self._fault else ending.remarks(),
+            linger_s=0.0 if ending is None else now - ending.at,
         )
 
     def is_well(self, exit_: Exit) -> bool:
         """Tell whether an exit is a good end: what was made is worth an inspection."""
+        return self._is_good(exit_) and not self._fault
+
+    def _is_good(self, exit_: Exit) -> bool:
         is_good = isinstance(exit_, Exited) and self.task.rules.is_success(exit_.code)
         return is_good and not self.stopped
 

@@ -1,7 +1,7 @@
 """The engine of this machine: it starts attempts, waits for news of them, and tends to them."""
 
 from functools import partial
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
 from procsup.attempt.attempt import Attempt
 from procsup.attempt.context import RunContext
@@ -39,6 +39,7 @@ class LocalEngine:
         self._live: Dict[AttemptId, Attempt] = {}
         self._by_pid: Dict[int, Attempt] = {}
         self._ending: Dict[AttemptId, Attempt] = {}  # those asked to end, or with a dead main
+        self._watched: Set[int] = set()  # adopted processes
         self._facts: List[Fact] = []
         self._inspectors = Pool("procsup-inspect", _INSPECTORS)
         self._inspected: Finds[Fact] = Finds(self.wake)
@@ -138,7 +139,9 @@ class LocalEngine:
         now = self._clock.now()
         for pid in notice.pids:
             attempt = self._by_pid.get(pid)
-            if attempt is not None and attempt.child.has_ended():
+            if attempt is None:
+                self._forget(pid)  # adopted, and it has ended
+            elif attempt.child.has_ended():
                 self._main_ended(attempt, now)
         if self._ending or now - self._looked_at > _REAP_S:
             self._trees.look()  # once a turn, however many ended
@@ -174,6 +177,7 @@ class LocalEngine:
 
     def _main_ended(self, attempt: Attempt, now: float) -> None:
         self._ending[attempt.task.attempt] = attempt
+        self._exits.forget(attempt.child.pid)  # it would be told again and again until it is reaped
         attempt.main_ended(now)
         self._tell(attempt.see_cpus(now))  # most units are never sampled
 
@@ -182,9 +186,21 @@ class LocalEngine:
         if attempt.tend(now):
             self._end(attempt, attempt.depart())
             return
+        for pid in attempt.orphans:
+            self._watch(pid)
         departure = attempt.try_to_give_up(now)
         if departure is not None:
             self._end(attempt, departure)
+
+    def _watch(self, pid: int) -> None:
+        """Have the engine woken when an adopted process ends."""
+        if pid not in self._watched:
+            self._watched.add(pid)
+            self._exits.watch(pid)
+
+    def _forget(self, pid: int) -> None:
+        self._watched.discard(pid)
+        self._exits.forget(pid)
 
     def _end(self, attempt: Attempt, departure: system.Departure) -> None:
         self._exits.forget(attempt.child.pid)

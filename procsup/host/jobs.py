@@ -3,12 +3,13 @@
 import ctypes
 import sys
 from ctypes import wintypes
-from typing import Optional
+from typing import List, Optional
 
 assert sys.platform == "win32"
 
 _LIMIT_KILL_ON_JOB_CLOSE = 0x2000
-_BASIC_ACCOUNTING, _EXTENDED_LIMITS = 1, 9  # JOBOBJECTINFOCLASS
+_BASIC_ACCOUNTING, _PROCESS_IDS, _EXTENDED_LIMITS = 1, 3, 9  # JOBOBJECTINFOCLASS
+_MOST_IDS = 1024
 _KILLED = 1  # the exit code of what is killed
 
 _kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
@@ -51,6 +52,16 @@ class _Limits(ctypes.Structure):
     )
 
 
+class _ProcessIds(ctypes.Structure):
+    """JOBOBJECT_BASIC_PROCESS_ID_LIST."""
+
+    _fields_ = (
+        ("assigned", wintypes.DWORD),
+        ("listed", wintypes.DWORD),
+        ("ids", ctypes.c_size_t * _MOST_IDS),
+    )
+
+
 class Job:
     """A Job Object; its handle is not inheritable, so that it is closed when we die."""
 
@@ -82,6 +93,18 @@ class Job:
             None,
         )
         return found
+
+    def pids(self) -> List[int]:
+        """Return the pids of the processes in the job, at most 1,024; none if it does not tell."""
+        found = _ProcessIds()
+        _kernel32.QueryInformationJobObject(
+            wintypes.HANDLE(self._handle),
+            _PROCESS_IDS,
+            ctypes.byref(found),
+            ctypes.sizeof(found),
+            None,
+        )
+        return [int(found.ids[place]) for place in range(found.listed)]
 
     def end(self) -> None:
         """Kill all that is in it."""

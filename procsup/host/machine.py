@@ -24,8 +24,10 @@ __all__ = [
     "boot_id",
     "capacity",
     "descendants",
+    "family",
     "host_name",
     "kill",
+    "name_of",
     "physical_memory_bytes",
     "platform_text",
     "processes_with_cookie",
@@ -157,6 +159,25 @@ def descendants(pid: int) -> List[int]:
         return [child.pid for child in psutil.Process(pid).children(recursive=True)]
     except (psutil.Error, OSError):
         return []
+
+
+def family(pid: int) -> List[Tuple[int, int]]:
+    """Return (pid, parent) of a process and all its descendants, as far as psutil sees them."""
+    psutil = _psutil()
+    try:
+        main = psutil.Process(pid)
+        return [(one.pid, one.ppid()) for one in [main, *main.children(recursive=True)]]
+    except (psutil.Error, OSError):
+        return []
+
+
+def name_of(pid: int) -> str:
+    """Return the name of a process' program, by psutil; empty if it is gone."""
+    psutil = _psutil()
+    try:
+        return str(psutil.Process(pid).name())
+    except (psutil.Error, OSError):
+        return ""
 
 
 def kill(process: procfs.Process) -> bool:

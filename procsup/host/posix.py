@@ -13,7 +13,7 @@ import time
 from typing import Optional, Sequence, Union
 
 from procsup.core.outcome import Exited, Signaled, Vanished
-from procsup.host import exits, posix_faults, spawning, trees
+from procsup.host import exits, posix_faults, spawning, telling, trees
 from procsup.host.processes import Departure, Launch
 
 assert sys.platform != "win32"
@@ -22,11 +22,13 @@ environment_key = posix_faults.environment_key
 exit_notifier = exits.exit_notifier
 find_program = posix_faults.find_program
 why_not_started = posix_faults.why_not_started
+Teller = telling.Teller
 Trees = trees.Trees
 
 __all__ = [
     "Child",
     "Spawner",
+    "Teller",
     "Trees",
     "environment_key",
     "exit_notifier",
@@ -44,12 +46,13 @@ _CLOEXEC = os.O_CLOEXEC
 class Child:
     """A started process; `born` is its age's beginning on the clock that /proc uses."""
 
-    __slots__ = ("born", "ended", "pid", "reaped", "taken")
+    __slots__ = ("born", "code", "ended", "pid", "reaped", "taken")
 
     def __init__(self, pid: int, born: float) -> None:
         self.pid = pid
         self.born = born
         self.ended = False  # it is a zombie, or reaped
+        self.code: Optional[int] = None  # of a zombie that called exit, where the system tells
         self.reaped = False  # by us, or it is none of our business any more
         self.taken = False  # somebody else reaped it: its pid is not ours any more
 
@@ -68,7 +71,10 @@ class Child:
         if sys.platform != "darwin" or sys.version_info >= (3, 13):
             try:
                 options = os.WEXITED | os.WNOWAIT | os.WNOHANG
-                self.ended = os.waitid(os.P_PID, self.pid, options) is not None
+                found = os.waitid(os.P_PID, self.pid, options)
+                self.ended = found is not None
+                if found is not None and found.si_code == os.CLD_EXITED:
+                    self.code = found.si_status
             except ChildProcessError:
                 self.ended = self.taken = True
             return self.ended
@@ -76,21 +82,14 @@ class Child:
         self.ended = noticed
         return noticed
 
-    def stop(self, *, dump: bool = False, insist: bool = False) -> None:
-        """Send the stop signal to the process itself, then SIGCONT: a stopped one hears nothing.
-
-        With `dump`, SIGABRT takes the stop signal's place if the process does not catch that, or
-        if it was asked before (`insist`): CPython's faulthandler then writes all stacks.
-        """
+    def dump_stacks(self) -> None:
+        """Send SIGABRT to the process itself: CPython's faulthandler then writes all stacks."""
         if self.ended or not self.pinned:
             return
-        signum = signal.SIGTERM
-        if dump and (insist or not _catches(self.pid, signal.SIGTERM)):
-            signum = signal.SIGABRT
-            _forbid_core(self.pid)
+        _forbid_core(self.pid)
         try:
-            os.kill(self.pid, signum)
-            os.kill(self.pid, signal.SIGCONT)
+            os.kill(self.pid, signal.SIGABRT)
+            os.kill(self.pid, signal.SIGCONT)  # stopped, it would not hear it
         except (ProcessLookupError, PermissionError):
             pass  # it has ended meanwhile; or runs as somebody else, and no kill will help either
 
@@ -203,18 +202,6 @@ def _require_plain(fd: int, path: str) -> int:
 
 
 # --- ending ------------------------------------------------------------------------------------
-
-
-def _catches(pid: int, signum: int) -> bool:
-    """Tell whether the process has a handler of its own; True if the system does not tell."""
-    try:
-        with open(f"/proc/{pid}/status", "rb") as file:
-            for line in file:
-                if line.startswith(b"SigCgt:"):
-                    return bool(int(line.split()[1], 16) >> (signum - 1) & 1)
-    except (OSError, ValueError):
-        pass  # it has ended, or there is no /proc: then the polite signal is right
-    return True
 
 
 def _forbid_core(pid: int) -> None:

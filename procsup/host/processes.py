@@ -5,6 +5,7 @@ from typing import List, Mapping, NamedTuple, Optional, Protocol, Tuple
 from procsup.core.outcome import Exit
 
 Key = Tuple[str, str]  # the unit's id and the attempt's number, as in its environment
+Identity = Tuple[int, int]  # a process: its pid and its start, in ticks since the boot
 
 
 class Launch(NamedTuple):
@@ -18,6 +19,14 @@ class Launch(NamedTuple):
     stdout: int
     stderr: int
     cpu_ids: Tuple[int, ...] = ()
+
+
+class OpenFile(NamedTuple):
+    """A file that a process may write to: device and inode, and the path by which it was opened."""
+
+    device: int
+    inode: int
+    path: str
 
 
 class Departure(NamedTuple):
@@ -37,6 +46,15 @@ class Left(NamedTuple):
 
     alive: int
     fresh: int
+
+
+class Seen(NamedTuple):
+    """A process of a tree, and the files that it may write to (None: the system does not tell)."""
+
+    pid: int
+    start_ticks: int
+    name: str
+    files: Optional[List[OpenFile]]
 
 
 class Notice(NamedTuple):

@@ -267,3 +267,13 @@ def _read(path: str) -> bytes:
         return b""  # it ended while it was read (ESRCH)
     finally:
         os.close(fd)
+
+
+def read(path: str) -> bytes:
+    """Return the content of a file of /proc; empty if it is gone or may not be read."""
+    return _read(path)
+
+
+def name_of(pid: int) -> str:
+    """Return the name of a process, of at most 15 bytes (proc(5): comm); empty if it is gone."""
+    return os.fsdecode(_read(f"/proc/{pid}/comm")).rstrip("\n")

@@ -2,12 +2,22 @@
 
 import sys
 
-from procsup.host.processes import Departure, ExitNotifier, Key, Launch, Left, Notice
+from procsup.host.processes import (
+    Departure,
+    ExitNotifier,
+    Key,
+    Launch,
+    Left,
+    Notice,
+    OpenFile,
+    Seen,
+)
 
 if sys.platform == "win32":
     from procsup.host.windows import (
         Child,
         Spawner,
+        Teller,
         Trees,
         environment_key,
         exit_notifier,
@@ -22,6 +32,7 @@ else:
     from procsup.host.posix import (
         Child,
         Spawner,
+        Teller,
         Trees,
         environment_key,
         exit_notifier,
@@ -41,7 +52,10 @@ __all__ = [
     "Launch",
     "Left",
     "Notice",
+    "OpenFile",
+    "Seen",
     "Spawner",
+    "Teller",
     "Trees",
     "environment_key",
     "exit_notifier",

@@ -27,7 +27,7 @@ def _with_descendants(root: int) -> List[procfs.Process]:
         return ([] if main is None else [main]) + procfs.descendants(root)
     from procsup.host import machine
 
-    return [procfs.Process(pid, 0, "?", 0) for pid in [root, *machine.descendants(root)]]
+    return [procfs.Process(pid, parent, "?", 0) for pid, parent in machine.family(root)]
 
 
 def stop_all(roots: Set[int]) -> List[procfs.Process]:
@@ -83,3 +83,19 @@ def group_lives(leader: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def name_of(pid: int) -> str:
+    """Return the name of a process' program; empty if it is gone."""
+    if sys.platform == "linux":
+        return procfs.name_of(pid)
+    from procsup.host import machine
+
+    return machine.name_of(pid)
+
+
+def ticks_now() -> int:
+    """Return the time in the unit of `procfs.Process.start_ticks`; 0 where there are none."""
+    if sys.platform != "linux":
+        return 0
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))

@@ -14,10 +14,10 @@ none can be left for ours): they belong to somebody else in this process and are
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Dict, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set
 
-from procsup.host import procfs, tree_walk
-from procsup.host.processes import Key, Left
+from procsup.host import holders, procfs, tree_walk
+from procsup.host.processes import Identity, Key, Left, Seen
 
 if TYPE_CHECKING:
     from procsup.host import posix
@@ -34,13 +34,12 @@ _TICK_S = 2.0 / _TICKS_PER_S  # start times are cut to ticks
 class _Family:
     """The processes of one attempt, as far as they are our children."""
 
-    __slots__ = ("child", "hit", "killed_since", "leftovers", "orphans")
+    __slots__ = ("child", "hit", "killed_since", "orphans")
 
     def __init__(self, child: "posix.Child") -> None:
         self.child = child
         self.orphans: Set[int] = set()  # adopted; pinned until we reap them
-        self.hit: Set[Tuple[int, int]] = set()  # (pid, start) of all that were sent SIGKILL
-        self.leftovers: Set[Tuple[int, int]] = set()  # those of them found after the main one
+        self.hit: Set[Identity] = set()  # all that were sent SIGKILL
         self.killed_since: Optional[float] = None
 
 
@@ -215,9 +214,40 @@ class Trees:
             return len(family.orphans)
         return int(tree_walk.group_lives(family.child.pid)) if family.child.pinned else 0
 
-    def leftovers(self, key: Key) -> int:
-        """Return how many processes had to be killed after the main one had ended."""
-        return len(self._families[key].leftovers)
+    def members(self, key: Key, *, with_main: bool = False) -> List[procfs.Process]:
+        """Return the living processes of an attempt beside the main one (or with it)."""
+        family = self._families[key]
+        roots = set(family.orphans)
+        main = family.child.pid
+        if not family.child.ended:
+            roots.add(main)
+        found = tree_walk.walk(roots)
+        return found if with_main else [one for one in found if one.pid != main]
+
+    def seen(self, key: Key) -> List[Seen]:
+        """Return the living processes of an attempt beside the main one, with their files."""
+        return [
+            Seen(
+                one.pid,
+                one.start_ticks,
+                tree_walk.name_of(one.pid),
+                holders.open_for_writing(one.pid),
+            )
+            for one in self.members(key)
+        ]
+
+    def orphans(self, key: Key) -> List[int]:
+        """Return the pids of those of its processes that are our children now."""
+        return list(self._families[key].orphans)
+
+    def kill_these(self, key: Key, victims: Sequence[procfs.Process]) -> Left:
+        """Send SIGKILL to some of an attempt's processes."""
+        family = self._families[key]
+        fresh = {(one.pid, one.start_ticks) for one in victims} - family.hit
+        family.hit |= fresh
+        for process in victims:
+            tree_walk.send(process)
+        return Left(len(victims), len(fresh))
 
     def kill(self, key: Key) -> Left:
         """Send SIGKILL to the whole tree, once; repeat, after a `look`, until all is gone."""
@@ -232,13 +262,7 @@ class Trees:
         alive = tree_walk.stop_all(roots) if late else tree_walk.walk(roots)
         if family.child.pinned:
             tree_walk.send_to_group(family.child.pid)
-        fresh = {(process.pid, process.start_ticks) for process in alive} - family.hit
-        family.hit |= fresh
-        if family.child.ended:
-            family.leftovers |= fresh
-        for process in alive:
-            tree_walk.send(process)
-        return Left(len(alive), len(fresh))
+        return self.kill_these(key, alive)
 
     def _kill_homeless(self) -> None:
         for process in tree_walk.walk(self._homeless):

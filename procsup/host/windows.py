@@ -17,7 +17,7 @@ from typing import Dict, List, Optional, Sequence
 
 from procsup.core.outcome import Exited, NotStarted
 from procsup.host import jobs, machine, windows_exits
-from procsup.host.processes import Departure, Key, Launch, Left
+from procsup.host.processes import Departure, Key, Launch, Left, Seen
 
 assert sys.platform == "win32"
 
@@ -26,6 +26,7 @@ exit_notifier = windows_exits.exit_notifier
 __all__ = [
     "Child",
     "Spawner",
+    "Teller",
     "Trees",
     "environment_key",
     "exit_notifier",
@@ -77,14 +78,22 @@ class Child:
         self.ended = self.ended or self.poll() is not None
         return self.ended
 
-    def stop(self, *, dump: bool = False, insist: bool = False) -> None:  # noqa: ARG002
-        """Send CTRL_BREAK to its process group, if it shares our console; no stacks are left."""
+    @property
+    def code(self) -> Optional[int]:
+        """Its exit code, None while it runs."""
+        return self.poll()
+
+    def ask_to_stop(self) -> None:
+        """Send CTRL_BREAK to its process group, if it shares our console."""
         if self.ended:
             return
         try:
             os.kill(self.pid, signal.CTRL_BREAK_EVENT)
         except (OSError, SystemError):
             pass  # it has ended, or has no console: the kill after the grace will do
+
+    def dump_stacks(self) -> None:
+        """Do nothing: there are no stack dumps on Windows."""
 
     def may_end(self) -> bool:
         """Tell whether the system lets us kill it: we made it, so it does."""
@@ -248,16 +257,13 @@ class Trees:
 
     def __init__(self, run_id: str) -> None:  # noqa: ARG002 - jobs need no cookie
         self._children: Dict[Key, Child] = {}
-        self._leftovers: Dict[Key, int] = {}
 
     def add(self, key: Key, child: Child) -> None:
         """Take a child that was just started; `remove` gives it back."""
         self._children[key] = child
-        self._leftovers[key] = 0
 
     def remove(self, key: Key) -> None:
         """Forget an attempt, and release its job."""
-        del self._leftovers[key]
         job = self._children.pop(key).job
         if job is not None:
             job.close()
@@ -276,16 +282,20 @@ class Trees:
         active = int(child.job.account().active_processes)
         return max(0, active if child.ended else active - 1)
 
-    def leftovers(self, key: Key) -> int:
-        """Return how many processes had to be killed after the main one had ended."""
-        return self._leftovers[key]
+    def seen(self, key: Key) -> List[Seen]:
+        """Return what lives of an attempt beside its main process; files are not told."""
+        child = self._children[key]
+        pids = machine.descendants(child.pid) if child.job is None else child.job.pids()
+        return [Seen(pid, 0, machine.name_of(pid), None) for pid in pids if pid != child.pid]
+
+    def orphans(self, key: Key) -> List[int]:  # noqa: ARG002 - nothing is adopted
+        """Return nothing: no process of an attempt becomes our child on Windows."""
+        return []
 
     def kill(self, key: Key) -> Left:
         """End the whole tree; `fresh` is 0, since nothing can escape from a job."""
         child = self._children[key]
         others = self.others(key)
-        if child.ended:
-            self._leftovers[key] = max(self._leftovers[key], others)
         if child.job is not None:
             child.job.end()
         else:
@@ -300,6 +310,35 @@ class Trees:
         """Release every job; what is still in one ends."""
         for key in list(self._children):
             self.remove(key)
+
+
+class Teller:
+    """Asks one tree to stop, by CTRL_BREAK to its process group, and ends its job."""
+
+    def __init__(
+        self,
+        child: Child,
+        trees: Trees,
+        key: Key,
+        *,
+        name: str,  # noqa: ARG002 - every polite signal is CTRL_BREAK here
+        reach: str,  # noqa: ARG002 - it reaches the whole group
+    ) -> None:
+        self._child = child
+        self._trees = trees
+        self._key = key
+        self._is_told = False
+
+    def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:  # noqa: ARG002
+        """Ask the group, once; false, since nobody is left to be told later."""
+        if not self._is_told:
+            self._is_told = True
+            self._child.ask_to_stop()
+        return False
+
+    def kill(self, *, spare: bool = False) -> int:  # noqa: ARG002
+        """End the job; 0, since nothing can escape from it."""
+        return self._trees.kill(self._key).fresh
 
 
 def _living_descendants(pid: int) -> List[int]:

@@ -1,0 +1,142 @@
+"""When is a unit over? What becomes of those that its main process left behind. Pure.
+
+After a good exit, processes that may still write an output or a log are waited for, up to
+`linger_s`; others have a second to go by themselves. Then they are ended. The unit has failed if
+what had to be ended held an output, or an output changed although nobody was seen to hold it,
+or, without declared outputs, the log grew. Whoever merely held the log is a remark.
+"""
+
+from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+PATIENCE_S = 1.0  # for what holds nothing: trackers, which end when a pipe closes
+GRACE_S = 2.0  # at most, between being asked and being killed, for the same
+_FIRST_LOOK_S = 0.002
+_LONGEST_LOOK_S = 0.1
+_NAMED_MOST = 3
+
+
+class Left(NamedTuple):
+    """A process that was left behind: the output that it may write to, as it is shown; the log.
+
+    `log` is also true where the system does not tell what it has open (`is_told` false).
+    """
+
+    pid: int
+    start_ticks: int
+    name: str
+    output: str = ""
+    log: bool = False
+    is_told: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.name or 'a process'} (pid {self.pid})"
+
+
+Stamps = Tuple[object, ...]  # compared, never looked into
+
+
+class Ending:
+    """What is known of an attempt since its main process ended, at the monotonic time `at`.
+
+    `look` reads what its outputs, and its logs, are like now.
+    """
+
+    def __init__(
+        self,
+        *,
+        at: float,
+        is_good: bool,
+        linger_s: Optional[float],
+        grace_s: float,
+        has_outputs: bool,
+        look: Callable[[], Stamps],
+    ) -> None:
+        self.at = at
+        self.look_at = at
+        self.ended: List[Left] = []  # those that had to be ended
+        self._is_good = is_good
+        self._linger_s = linger_s
+        self._grace_s = grace_s
+        self._has_outputs = has_outputs
+        self._look = look
+        self._before = look() if is_good else ()
+        self._held_until = at  # somebody was seen to hold something
+        self._is_held = False  # an output was held at the last look
+        self._asked_at = at
+        self._pause_s = _FIRST_LOOK_S
+        self._names: Set[Tuple[int, int]] = set()
+
+    def due_grace_s(self, now: float, left: Sequence[Left]) -> Optional[float]:
+        """Tell whether they are to be ended now, and with how much grace; None: not yet."""
+        self._note_outputs(left)
+        holders = [one for one in left if one.output or one.log] if self._is_good else []
+        if holders:
+            self._held_until = now
+            until = None if self._linger_s is None else self.at + self._linger_s
+            grace_s = self._grace_s
+        else:
+            until = self._held_until + PATIENCE_S
+            grace_s = min(self._grace_s, GRACE_S)
+        if until is not None and now >= until:
+            self._asked_at = now
+            self.note_ended(left)
+            return grace_s
+        self._pause_s = min(self._pause_s * 2, _LONGEST_LOOK_S)
+        self.look_at = now + self._pause_s if until is None else min(until, now + self._pause_s)
+        return None
+
+    def _note_outputs(self, left: Sequence[Left]) -> None:
+        """What a writer that was waited for has written is no fault: the comparison begins anew."""
+        held = any(one.output for one in left)
+        if self._is_held and not held and self._is_good:
+            self._before = self._look()
+        self._is_held = held
+
+    def note_ended(self, left: Sequence[Left]) -> None:
+        """Take them for such as had to be ended."""
+        for one in left:
+            if (one.pid, one.start_ticks) not in self._names:
+                self._names.add((one.pid, one.start_ticks))
+                self.ended.append(one)
+
+    # --- afterwards --------------------------------------------------------------------------
+
+    def fault(self) -> str:
+        """Say why the unit failed although it exited well; empty if it did not."""
+        if not self._is_good or not self.ended:
+            return ""
+        writers = [one for one in self.ended if one.output]
+        if writers:
+            return f"{_named(writers)} still wrote to {writers[0].output} {self._after()}"
+        if self._look() == self._before:
+            return ""
+        if self._has_outputs:
+            return (
+                f"{_named(self.ended)} had to be ended, and an output has changed {self._since()}"
+            )
+        return f"{_named(self.ended)} still wrote to its log {self._after()}"
+
+    def remarks(self) -> Tuple[str, ...]:
+        """Say who held the log only, and cost time."""
+        holders = [one for one in self.ended if one.log and not one.output]
+        if not self._is_good or not holders:
+            return ()
+        told = [one for one in holders if one.is_told]
+        what = "kept the log open" if told else "was still alive"
+        waited_s = self._asked_at - self.at
+        if self._linger_s == 0:
+            return (f"{_named(told or holders)} {what} and was ended",)
+        cure = "`linger = 0` ends such at once"
+        return (f"{_named(told or holders)} {what} and was ended after {waited_s:.0f} s; {cure}",)
+
+    def _after(self) -> str:
+        return f"{self._asked_at - self.at:.0f} s after the unit's main process had ended"
+
+    def _since(self) -> str:
+        return "since the unit's main process had ended"
+
+
+def _named(processes: Sequence[Left]) -> str:
+    shown = [str(one) for one in processes[:_NAMED_MOST]]
+    more = len(processes) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

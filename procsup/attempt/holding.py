@@ -1,0 +1,142 @@
+"""Whose files are these? What a process may write to, compared with what its unit declared."""
+
+import os
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from procsup.attempt.ending import Left, Stamps
+from procsup.attempt.files import AttemptFiles, Stream
+from procsup.attempt.outputs import shown
+from procsup.attempt.promised import Promised
+from procsup.core.spec import OutputSpec
+from procsup.core.task import Task
+from procsup.host import readings, system
+
+_FileId = Tuple[int, int]
+
+
+class Holding:
+    """The outputs and logs of one attempt, found by inode or by name.
+
+    Beside the declared files, folders and globs these are what stdout and stderr are named, and
+    siblings ``OUT.*`` and ``.OUT.*``: many programs write there first and rename.
+    """
+
+    def __init__(self, task: Task, files: AttemptFiles) -> None:
+        unit = task.unit
+        self._folder = task.rules.folder
+        self._outputs = readings.outputs_of(unit)
+        self._streams = [one for one in (files.stdout, files.stderr) if one is not None]
+        self._promised = Promised([[unit]])
+        self._files = [one.path for one in self._outputs if one.kind == "file"]
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether the unit declares anything."""
+        return bool(self._outputs)
+
+    def left(self, seen: Sequence[system.Seen]) -> List[Left]:
+        """Say of each process what it may write to."""
+        if not seen:
+            return []
+        outputs, logs = self._output_ids(), self._log_ids()
+        names = self._names()
+        return [self._left(one, outputs, logs, names) for one in seen]
+
+    def _left(
+        self,
+        seen: system.Seen,
+        outputs: Dict[_FileId, str],
+        logs: Sequence[_FileId],
+        names: Dict[str, str],
+    ) -> Left:
+        left = Left(seen.pid, seen.start_ticks, seen.name)
+        if seen.files is None:
+            return left._replace(log=True, is_told=False)
+        for file in seen.files:
+            output = outputs.get((file.device, file.inode)) or self._named(file.path, names)
+            if output:
+                return left._replace(output=output)
+        ids = [(file.device, file.inode) for file in seen.files]
+        return left._replace(log=any(one in logs for one in ids))
+
+    def _named(self, path: str, names: Dict[str, str]) -> str:
+        """Return the output that a path is, or lies in, or is a sibling of; empty if none."""
+        if path in self._promised:
+            return shown(path, self._folder)
+        folder, name = os.path.split(path)
+        parts = name.lstrip(".").split(".")
+        for count in range(1, len(parts)):
+            declared = names.get(os.path.join(folder, ".".join(parts[:count])))
+            if declared is not None:
+                return declared
+        return ""
+
+    def _names(self) -> Dict[str, str]:
+        """Return the declared files, also as they are named without links to folders."""
+        names: Dict[str, str] = {}
+        for path in self._files:
+            label = shown(path, self._folder)
+            folder, name = os.path.split(path)
+            for place in (folder, os.path.realpath(folder)):
+                names[os.path.join(place, name)] = label
+                names[os.path.join(place, name.lstrip("."))] = label
+        return names
+
+    def _output_ids(self) -> Dict[_FileId, str]:
+        ids: Dict[_FileId, str] = {}
+        for output in self._outputs:
+            for path in _files_of(output):
+                _note(ids, path, shown(path, self._folder))
+        for stream in self._streams:
+            if stream.target is not None:
+                _note(ids, stream.written_path, shown(stream.target, self._folder))
+        return ids
+
+    def _log_ids(self) -> List[_FileId]:
+        ids: Dict[_FileId, str] = {}
+        for stream in self._logs():
+            _note(ids, stream.written_path, stream.written_path)
+        return list(ids)
+
+    def _logs(self) -> List[Stream]:
+        return [stream for stream in self._streams if stream.target is None]
+
+    def look(self) -> Stamps:
+        """Read what the outputs are like now; of a unit that declares none, its logs."""
+        if not self._outputs:
+            return tuple(_size_of(stream.written_path) for stream in self._logs())
+        found: List[Tuple[str, Optional[readings.Stamp]]] = []
+        for output in self._outputs:
+            found.extend((path, _stamp_of(path)) for path in _files_of(output))
+        targets = [stream for stream in self._streams if stream.target is not None]
+        found.extend((one.written_path, _stamp_of(one.written_path)) for one in targets)
+        return tuple(found)
+
+
+def _files_of(output: OutputSpec) -> List[str]:
+    try:
+        return readings.files_of(output)
+    except OSError:
+        return []  # the inspection will say what is wrong with it
+
+
+def _note(ids: Dict[_FileId, str], path: str, label: str) -> None:
+    try:
+        status = os.stat(path)
+        ids[status.st_dev, status.st_ino] = label
+    except OSError:
+        pass  # not made yet, or gone: it may still be found by its name
+
+
+def _stamp_of(path: str) -> Optional[readings.Stamp]:
+    try:
+        return readings.stamp_of(path)
+    except OSError:
+        return None
+
+
+def _size_of(path: str) -> Optional[int]:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None

@@ -1,0 +1,101 @@
+"""The stop of one tree, rung by rung: asked, asked again for its stacks, killed.
+
+All who are to be told are told once. At half of the grace those are told, too, whose listener
+has not ended. When the grace is over everything is killed: first what does not ignore the stop
+signal, a second later the rest, so that the trackers of multiprocessing and loky can clean up.
+"""
+
+from typing import Optional, Protocol
+
+_DUMP_S = 1.0  # from the request for stacks to the kill
+_SPARE_S = 1.0  # from the first kill to that of those who ignore the stop signal
+_FIRST_LOOK_S = 0.005
+_LONGEST_LOOK_S = 0.1
+_SHORTEST_PAUSE_S = 0.0005
+_LONGEST_PAUSE_S = 0.05
+_ROUNDS = 20  # of killing without a pause, while each still finds new processes
+
+
+class Asked(Protocol):
+    """What a ladder does to a tree (`host.system.Teller`)."""
+
+    def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:
+        """Tell whose turn it is; true if somebody is left to be told later."""
+        ...
+
+    def kill(self, *, spare: bool = False) -> int:
+        """Kill what lives; return how many were found for the first time."""
+        ...
+
+
+class Ladder:
+    """One stop; `look_at` is the monotonic time at which `tend` has something to do.
+
+    `insist`: asks the main process for its stacks (None: no stacks are wanted).
+    """
+
+    def __init__(
+        self, tree: Asked, *, grace_s: float, now: float, insist: Optional["Insist"] = None
+    ) -> None:
+        self.look_at = now
+        self.killed_at: Optional[float] = None  # since when it is being killed
+        self._tree = tree
+        self._half_at = now + grace_s / 2
+        self._end_at = now + grace_s
+        self._insist = insist
+        self._pause_s = _FIRST_LOOK_S
+        self._waits = tree.tell(dump=insist is not None)
+        self._everybody = False
+        self._plan_look(now)
+
+    def tend(self, now: float) -> None:
+        """Do what is due."""
+        if now < self.look_at:
+            return
+        if self.killed_at is not None:
+            self._kill_round(now)
+        elif now < self._end_at:
+            self._everybody = now >= self._half_at
+            self._waits = self._tree.tell(everybody=self._everybody)
+            self._plan_look(now)
+        elif self._insist is not None:
+            self._insist()
+            self._insist = None
+            self.look_at = self._end_at = now + _DUMP_S
+        else:
+            self.killed_at = now
+            self._pause_s = _SHORTEST_PAUSE_S
+            self._kill_round(now)
+
+    def force(self, now: float) -> None:
+        """Kill everything now, whatever it ignores."""
+        self._insist = None
+        self._end_at = now
+        self.killed_at = now - _SPARE_S
+        self._pause_s = _SHORTEST_PAUSE_S
+        self._kill_round(now)
+
+    def _plan_look(self, now: float) -> None:
+        """Look again soon while somebody waits for his listener to end."""
+        due = self._end_at if self._everybody else min(self._half_at, self._end_at)
+        if self._waits:
+            due = min(due, now + self._pause_s)
+            self._pause_s = min(self._pause_s * 2, _LONGEST_LOOK_S)
+        self.look_at = due
+
+    def _kill_round(self, now: float) -> None:
+        assert self.killed_at is not None
+        spare = now - self.killed_at < _SPARE_S
+        for _ in range(_ROUNDS):
+            if not self._tree.kill(spare=spare):
+                break
+        self.look_at = now + self._pause_s
+        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+
+
+class Insist(Protocol):
+    """Asks a main process for its stacks once more."""
+
+    def __call__(self) -> None:
+        """Do it."""
+        ...

@@ -1,0 +1,110 @@
+"""A stop signal on its way down a process tree, to each process once (POSIX).
+
+Whoever catches the signal and is no shell answers for what he started: a coordinator collects
+from its workers before it saves. Those below are told when he is gone, or when the time has come
+to tell everybody. What starts after the stop began (a trap's clean-up program) is not told.
+"""
+
+import signal
+import sys
+from typing import Dict, List, Set
+
+from procsup.host import listening, procfs, tree_walk
+from procsup.host.processes import Identity, Key
+
+assert sys.platform != "win32"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from procsup.host.posix import Child
+    from procsup.host.trees import Trees
+
+
+class Teller:
+    """Tells the processes of one tree to stop, and kills those that may not go on.
+
+    `reach` is ``auto`` (halts at who listens), ``main`` (nobody but the main process) or ``tree``
+    (everybody at once). Without a living main process there is nobody to halt for with ``main``.
+    """
+
+    def __init__(self, child: "Child", trees: "Trees", key: Key, *, name: str, reach: str) -> None:
+        self._child = child
+        self._trees = trees
+        self._key = key
+        self._signum = number_of(name)
+        self._reach = "auto" if reach == "main" and child.ended else reach
+        self._told: Dict[Identity, bool] = {}  # who was told -> whether it listens
+        self._there: Set[Identity] = {_identity(one) for one in self._tree()}
+        self._since_ticks = tree_walk.ticks_now()
+
+    def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:
+        """Tell all whose turn it is; true if somebody who was there has not been told yet.
+
+        `dump`: the main process is asked for its stacks instead, unless it catches the signal.
+        """
+        tree = self._tree()
+        if self._reach == "main":
+            tree = [one for one in tree if one.pid == self._child.pid]
+        families: Dict[int, List[procfs.Process]] = {}
+        for one in tree:
+            families.setdefault(one.parent, []).append(one)
+        pids = {one.pid for one in tree}
+        pending = [one for one in tree if one.parent not in pids]
+        everybody = everybody or self._reach == "tree"
+        while pending:
+            one = pending.pop()
+            if not self._was_there(one):
+                continue
+            if not self._is_told_and_listens(one, dump=dump) or everybody:
+                pending.extend(families.get(one.pid, ()))
+        return any(self._was_there(one) and _identity(one) not in self._told for one in tree)
+
+    def _is_told_and_listens(self, process: procfs.Process, *, dump: bool) -> bool:
+        known = self._told.get(_identity(process))
+        if known is not None:
+            return known
+        pid, is_main = process.pid, process.pid == self._child.pid
+        manner = listening.manner_of(pid, self._signum)  # before the signal, which may end it
+        listens = listening.listens(pid, manner, tree_walk.name_of(pid))
+        self._told[_identity(process)] = listens
+        if is_main and dump and manner.catches is False:
+            self._child.dump_stacks()
+            return listens
+        # Background jobs of shells without job control ignore SIGINT.
+        is_deaf = self._signum == signal.SIGINT and manner.ignores
+        tree_walk.send(process, signal.SIGTERM if is_deaf else self._signum)
+        tree_walk.send(process, signal.SIGCONT)  # stopped, it would not hear it
+        return listens
+
+    def kill(self, *, spare: bool = False) -> int:
+        """Send SIGKILL to the whole tree; return how many of it were found for the first time.
+
+        `spare`: not to those beside the main process that ignore the signal; trackers do, which
+        clean up after the others and then end by themselves.
+        """
+        if not spare:
+            return self._trees.kill(self._key).fresh
+        victims = [one for one in self._tree() if not self._is_spared(one)]
+        return self._trees.kill_these(self._key, victims).fresh
+
+    def _is_spared(self, process: procfs.Process) -> bool:
+        if process.pid == self._child.pid:
+            return False
+        return bool(listening.manner_of(process.pid, self._signum).ignores)
+
+    def _was_there(self, process: procfs.Process) -> bool:
+        if _identity(process) in self._there:
+            return True
+        return 0 < process.start_ticks < self._since_ticks
+
+    def _tree(self) -> List[procfs.Process]:
+        return self._trees.members(self._key, with_main=True)
+
+
+def number_of(name: str) -> int:
+    """Return the number of a signal by its name without SIG; SIGTERM's if this system has none."""
+    return int(getattr(signal, f"SIG{name}", signal.SIGTERM))
+
+
+def _identity(process: procfs.Process) -> Identity:
+    return process.pid, process.start_ticks

@@ -1,0 +1,243 @@
+"""When is a unit over? Real programs that leave something behind, and what becomes of it."""
+
+import gzip
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Tuple
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("what a process has open is told by Linux only", allow_module_level=True)
+
+from procsup.core.events import Ended, Inspected
+from procsup.core.outcome import Exited
+from procsup.core.spec import OutputSpec
+from tests.support.engines import Bench, is_alive
+
+WRITER = (
+    "import sys, time\n"
+    "with open(sys.argv[1], 'w') as file:\n"
+    "    for number in range(20):\n"
+    "        print(number, file=file, flush=True); time.sleep(0.03)\n"
+)
+APPENDER = (
+    "import sys, time\n"
+    "for number in range(400):\n"
+    "    with open(sys.argv[1], 'a') as file: print(number, file=file)\n"
+    "    time.sleep(0.02)\n"
+)
+MAPPER = (
+    "import mmap, sys, time\n"
+    "file = open(sys.argv[1], 'r+b'); area = mmap.mmap(file.fileno(), 0); file.close()\n"
+    "time.sleep(0.4); area[:4] = b'last'; area.flush()\n"
+)
+HEADLESS = (  # its first thread ends, another one writes on
+    "import ctypes, sys, threading, time\n"
+    "def write():\n"
+    "    with open(sys.argv[1], 'w') as file:\n"
+    "        time.sleep(0.5); print('whole', file=file)\n"
+    "threading.Thread(target=write).start()\n"
+    "ctypes.CDLL(None).syscall(60, 0)\n"
+)
+
+
+def shell(bench: Bench, line: str, *outputs: str, **settings: Any) -> Tuple[Ended, str]:
+    """Run a line of bash to its end; return the end, and the problem of its inspection."""
+    declared = tuple(OutputSpec(str(bench.folder / path)) for path in outputs)
+    argv = ("bash", "-euo", "pipefail", "-c", line)
+    attempt = bench.start("u", argv, outputs=declared, **settings)
+    end = bench.wait_for(attempt)
+    if end.exit != Exited(0) or end.fault or end.stopped:
+        return end, ""
+    found = bench.wait_until(lambda: bench.inspection_of(attempt))
+    assert isinstance(found, Inspected)
+    return end, found.problem
+
+
+def script(folder: Path, name: str, text: str) -> str:
+    path = folder / name
+    path.write_text(text)
+    return f"{sys.executable} -S {path}"
+
+
+def test_a_process_substitution_ends_before_its_output_is_vouched_for(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        end, problem = shell(bench, "seq 1 300000 | tee >(gzip -9 > out.gz) | tail -1", "out.gz")
+
+    assert (end.exit, end.fault, problem) == (Exited(0), "", "")
+    lines = gzip.decompress((tmp_path / "out.gz").read_bytes()).splitlines()
+    assert len(lines) == 300000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{writer} out.txt &",
+        "{writer} out.txt >/dev/null 2>&1 &",
+        "setsid {writer} out.txt",
+        "nohup {writer} out.txt >/dev/null 2>&1 &",
+        "({writer} out.tmp; mv out.tmp out.txt) &",
+        "({writer} out.txt.part && mv out.txt.part out.txt) >/dev/null 2>&1 &",
+        "coproc {writer} out.txt; true",
+    ],
+)
+def test_who_still_writes_is_waited_for(tmp_path: Path, line: str) -> None:
+    writer = script(tmp_path, "w.py", WRITER)
+    with Bench(tmp_path) as bench:
+        end, problem = shell(bench, line.format(writer=writer), "out.txt")
+
+    assert (end.exit, end.fault, problem) == (Exited(0), "", "")
+    assert len((tmp_path / "out.txt").read_text().split()) == 20
+    assert end.linger_s > 0.2
+    assert end.remarks == ()
+
+
+def test_who_writes_through_a_map_is_waited_for(tmp_path: Path) -> None:
+    mapper = script(tmp_path, "m.py", MAPPER)
+    line = f"head -c 8192 /dev/zero > out.bin; {mapper} out.bin </dev/null >/dev/null 2>&1 &"
+    with Bench(tmp_path) as bench:
+        end, problem = shell(bench, line, "out.bin")
+
+    assert (end.fault, problem) == ("", "")
+    assert (tmp_path / "out.bin").read_bytes()[:4] == b"last"
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of a system call")
+def test_a_process_whose_first_thread_has_ended_is_alive(tmp_path: Path) -> None:
+    headless = script(tmp_path, "h.py", HEADLESS)
+    with Bench(tmp_path) as bench:
+        end, problem = shell(bench, f"{headless} out.txt >/dev/null 2>&1 &", "out.txt")
+
+    assert (end.fault, problem) == ("", "")
+    assert (tmp_path / "out.txt").read_text() == "whole\n"
+
+
+def test_a_writer_that_does_not_end_fails_its_unit(tmp_path: Path) -> None:
+    with Bench(tmp_path, stage={"linger_s": 0.3}) as bench:
+        end, _ = shell(bench, "echo half > out.txt; sleep 100 > /dev/null 3>> out.txt &", "out.txt")
+
+    assert end.exit == Exited(0)
+    assert end.fault.startswith("sleep (pid ")
+    assert "still wrote to out.txt 0 s after the unit's main process had ended" in end.fault
+    assert end.usage.leftovers == 1
+
+
+def test_a_writer_in_a_folder_or_under_a_glob_is_one_too(tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    folder = OutputSpec(f"{tmp_path}/w/", kind="folder")
+    glob = OutputSpec(f"{tmp_path}/w/*.txt", kind="glob")
+    with Bench(tmp_path, stage={"linger_s": 0.2}) as bench:
+        faults = []
+        for name, output in (("u", folder), ("v", glob)):
+            line = f"sleep 100 > w/{name}.txt 2>/dev/null &"
+            attempt = bench.start(name, ("bash", "-c", line), outputs=(output,))
+            faults.append(bench.wait_for(attempt).fault)
+
+    assert "still wrote to w/u.txt" in faults[0]
+    assert "still wrote to w/v.txt" in faults[1]
+
+
+def test_who_opens_its_output_again_and_again_fails_its_unit(tmp_path: Path) -> None:
+    appender = script(tmp_path, "a.py", APPENDER)
+    with Bench(tmp_path, stage={"linger_s": 2.0}) as bench:
+        end, _ = shell(bench, f"{appender} out.txt >/dev/null 2>&1 &", "out.txt")
+
+    assert end.exit == Exited(0)
+    assert "out.txt" in end.fault or "an output has changed" in end.fault
+
+
+def test_who_holds_the_log_only_is_a_remark(tmp_path: Path) -> None:
+    with Bench(tmp_path, stage={"linger_s": 0.3}) as bench:
+        end, problem = shell(bench, "echo made > out.txt; sleep 100 &", "out.txt")
+
+    assert (end.fault, problem) == ("", "")
+    (remark,) = end.remarks
+    assert remark.startswith("sleep (pid ")
+    assert "kept the log open and was ended after 0 s" in remark
+
+
+def test_without_outputs_a_log_that_still_grew_is_the_fault(tmp_path: Path) -> None:
+    with Bench(tmp_path, stage={"linger_s": 0.5}) as bench:
+        end, _ = shell(bench, "while sleep 0.05; do echo more; done &")
+
+    assert end.exit == Exited(0)
+    assert "still wrote to its log" in end.fault
+
+
+def test_what_holds_nothing_goes_after_a_second_and_is_no_fault(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    with Bench(tmp_path) as bench:
+        line = "echo made > out.txt; setsid sleep 100 </dev/null >/dev/null 2>&1 &"
+        end, problem = shell(bench, line, "out.txt")
+
+    assert (end.fault, end.remarks, problem) == ("", (), "")
+    assert end.usage.leftovers == 1
+    assert 0.9 < end.linger_s < 3.0
+    assert time.monotonic() - begun < 8.0
+
+
+def test_after_a_bad_exit_nobody_is_waited_for_long(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        end, _ = shell(bench, "sleep 100 > out.txt & exit 3", "out.txt")
+
+    assert (end.exit, end.fault, end.remarks) == (Exited(3), "", ())
+    assert end.linger_s < 3.0
+
+
+def test_no_linger_ends_holders_at_once(tmp_path: Path) -> None:
+    with Bench(tmp_path, stage={"linger_s": 0.0}) as bench:
+        end, problem = shell(bench, "echo made > out.txt; sleep 100 &", "out.txt")
+
+    assert (end.fault, problem) == ("", "")
+    assert end.linger_s < 1.0
+    assert len(end.remarks) == 1
+
+
+def test_a_stop_reaches_those_that_are_waited_for(tmp_path: Path) -> None:
+    with Bench(tmp_path, stage={"linger_s": None}) as bench:
+        attempt = bench.start("u", ("bash", "-c", "sleep 100 & echo $!"))
+        pid = bench.pid_it_said(attempt)
+        live = bench.engine._live[attempt]
+        bench.wait_until(lambda: live.ended_at is not None)
+        assert is_alive(pid)
+        bench.stop(attempt, grace_s=5.0)
+        end = bench.wait_for(attempt)
+
+    assert (end.exit, end.stopped, end.fault) == (Exited(0), True, "")
+    assert not is_alive(pid)
+
+
+def test_a_stop_after_the_end_that_nobody_has_noticed_is_no_stop(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        attempt = bench.start("u", ("true",))
+        pid = bench.engine._live[attempt].child.pid
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        bench.stop(attempt)
+        end = bench.wait_for(attempt)
+
+    assert (end.exit, end.stopped) == (Exited(0), False)
+
+
+def test_trackers_that_ignore_the_stop_have_time_to_clean_up(tmp_path: Path) -> None:
+    tracker = script(
+        tmp_path,
+        "t.py",
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('ready', flush=True)\n"
+        "os.close(1); os.dup2(os.open(os.devnull, os.O_RDWR), 2)\n"
+        "sys.stdin.read()\n"  # until all who hold the pipe are gone
+        "open('cleaned', 'w')\n",
+    )
+    line = f"mkfifo pipe; {tracker} < pipe & exec 9> pipe; wait $!"
+    with Bench(tmp_path) as bench:
+        attempt = bench.start("u", ("bash", "-c", f'trap "" TERM; {line}'))
+        bench.wait_until_it_says(attempt, "ready")
+        bench.stop(attempt, grace_s=0.1)
+        end = bench.wait_for(attempt)
+
+    assert end.exit != Exited(0)
+    assert (tmp_path / "cleaned").exists()
