@@ -114,14 +114,16 @@ class RunDir:
 
         return find(run, start)
 
-    def create(self, share: str = "none") -> bool:
+    def create(self, share: str = "none", *, only_new: bool = False) -> bool:
         """Make the directory, or see that it is fit; `share` says who may read manifests.
 
-        True if it was not there before. RecordError if it is a symbolic link, somebody else's, or
-        cannot be written.
+        True if it was not there before; with `only_new` nothing is done to what was. RecordError
+        if it is a symbolic link, somebody else's, or cannot be written.
         """
         try:
             made = self._make()
+            if only_new and not made:
+                return False
             self._check_owner(made=made)
             os.chmod(self.path, FOLDER_MODES[share])
             for folder in (self.stages, self.locks):
