@@ -11,6 +11,7 @@ from procsup.api.targets import DEFAULT_ARGS, Target, target_of
 from procsup.errors import UsageError
 from procsup.host.attached import Feed
 from procsup.host.files import AnyPath
+from procsup.host.folders import absolute, current_folder
 from procsup.runfile.plan import (
     CALLED_OFF,
     Head,
@@ -156,8 +157,8 @@ class UnitWishes:
     ) -> Invocation:
         """Return how a run of these units is started."""
         named = self.name is not None
-        head = Head(self.run_name(), os.getcwd(), stage, self.settings(), program, named)
-        words = [] if self.dir is None else [f"--dir={os.path.abspath(os.fspath(self.dir))}"]
+        head = Head(self.run_name(), current_folder(), stage, self.settings(), program, named)
+        words = [] if self.dir is None else [f"--dir={absolute(self.dir)}"]
         words += ["--fresh"] if self.keep == "never" else []
         words += progress_words(self.progress)
         return Invocation(

@@ -12,6 +12,7 @@ from procsup.cli.run import Options, bring_to_completion
 from procsup.console.grouped import GroupedOutput
 from procsup.console.terminal import is_terminal, pay, say
 from procsup.core.text import visible
+from procsup.host.folders import current_folder
 from procsup.runfile.plan import Head, PlanText, check_name, encode, own_name
 from procsup.runfile.units import Names
 
@@ -145,7 +146,7 @@ def _run(options: MapOptions, argv: Sequence[str], inputs: Iterable[str]) -> int
         lines.append(encode(table))
     name = options.name or own_name(_STAGE)
     named = options.name is not None
-    head = Head(name, os.getcwd(), _STAGE, options.settings(), {}, named)
+    head = Head(name, current_folder(), _STAGE, options.settings(), {}, named)
     request = Request(directory=options.directory, fresh=True, plan=PlanText(head, lines))
     as_run = Options(
         file="-",

@@ -17,6 +17,7 @@ import msgspec
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.errors import RunFileError, UsageError
+from procsup.host.folders import absolute
 from procsup.runfile.keys import LATER_KEYS, RUN_KEYS, STAGE_KEYS, check_run_name
 from procsup.runfile.load import Loaded, UpstreamOutputs
 from procsup.runfile.problems import KeyPath, Problems, Wrong, did_you_mean, show_path
@@ -170,7 +171,7 @@ def load_plan(
     reader = RunReader(source, problems, datetime.date.today())
     spec, recipes = reader.read({}, directory, jobs)
     if path:
-        spec = msgspec.structs.replace(spec, directory=os.path.dirname(os.path.abspath(path)))
+        spec = msgspec.structs.replace(spec, directory=os.path.dirname(absolute(path)))
     spec = msgspec.structs.replace(spec, file=os.path.join(spec.directory, PLAN_FILE))
     problems.raise_if_any()
     if not head.program:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Dict, Optional, Tuple
 from procsup.core.outcome import AttemptId
 from procsup.errors import RecordError
 from procsup.host.files import AnyPath, make_folders, open_private, reason, remove
+from procsup.host.folders import absolute
 
 if TYPE_CHECKING:
     from procsup.store.find import Found
@@ -58,7 +59,7 @@ class RunDir:
     """Names the files of one run directory; touches nothing until `create`."""
 
     def __init__(self, path: AnyPath) -> None:
-        self.path = Path(os.path.abspath(os.fspath(path)))
+        self.path = Path(absolute(path))
         self.journal = self.path / "journal.jsonl"
         self.manifest = self.path / "manifest.json"
         self.run_lock = self.path / "run.lock"
