@@ -64,7 +64,8 @@ def is_guarded(args: Sequence[str]) -> bool:
 def open_standard_streams() -> None:
     """Put the null device where stdin, stdout or stderr is closed.
 
-    Otherwise the journal would get number 2, and a C library's message would land in it.
+    Otherwise the journal would get number 2, and a C library's message would land in it. A closed
+    stdout stays None: what is to be written there is lost, and whoever writes it has to say so.
     """
     for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -72,7 +73,7 @@ def open_standard_streams() -> None:
         except OSError:
             # The lowest free number is given, and all below this one are open.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-        if getattr(sys, name) is None:
+        if getattr(sys, name) is None and name != "stdout":
             setattr(sys, name, open(fd, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 

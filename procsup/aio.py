@@ -36,6 +36,7 @@ from procsup.api.targets import DEFAULT_ARGS
 from procsup.api.timing import Duration
 from procsup.host.attached import Leash
 from procsup.host.files import AnyPath
+from procsup.host.folders import absolute
 
 _Work = Callable[[], Manifest]
 _Subscriber = Tuple[asyncio.AbstractEventLoop, "asyncio.Future[Manifest]"]
@@ -118,7 +119,8 @@ async def wait_for(
 
     # Those who wait for the same thing share a thread: it ends with the run, and a caller that
     # gives up and asks again, every second, would leave one behind each time.
-    key = (os.path.abspath(os.curdir), os.fspath(run), stage, timeout, max_age, verify)
+    where = "" if os.path.isabs(run) else absolute(os.curdir)
+    key = (where, os.fspath(run), stage, timeout, max_age, verify)
     future = _waits.join(key, wait)
     try:
         manifest = await asyncio.shield(future)

@@ -157,7 +157,7 @@ def test_a_current_folder_that_was_deleted_is_no_trouble(tmp_path):
 OPEN_FDS = """
 import os, sys
 found = [os.fstat(fd).st_rdev for fd in (0, 1, 2)] == [os.stat(os.devnull).st_rdev] * 3
-streams = None not in (sys.stdin, sys.stdout, sys.stderr)
+streams = None not in (sys.stdin, sys.stderr)
 print("to nobody"); print("to nobody", file=sys.stderr)
 new = os.open(os.devnull, os.O_RDONLY)
 with open(argv[1], "w") as file: print(found, streams, new > 2, file=file)

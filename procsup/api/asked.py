@@ -1,7 +1,9 @@
 """What was asked of a sitting, read and worked out before anything is touched."""
 
 import os
-from typing import Mapping, NamedTuple, Sequence
+from typing import Mapping, NamedTuple, Sequence, Tuple
+
+import msgspec
 
 from procsup.api.requests import Request
 from procsup.api.selection import require_hits
@@ -11,7 +13,8 @@ from procsup.errors import RecordError, UsageError
 from procsup.host import machine
 from procsup.host.files import reason, write_atomically
 from procsup.runfile.load import Loaded, load
-from procsup.runfile.plan import PLAN_FILE, LoadedPlan, load_plan, read_file
+from procsup.runfile.plan import PLAN_FILE, LoadedPlan, PlanText, load_plan, read_file
+from procsup.store.rundir import RunDir
 
 
 class Asked(NamedTuple):
@@ -59,6 +62,23 @@ def read(request: Request) -> Asked:
     require_hits(request.only, stages, late, known)
     require_hits(request.again or (), stages, late, known, option="")
     return Asked(request, loaded, loaded.spec, capacity, units)
+
+
+def make_directory(asked: Asked) -> Tuple[Asked, bool]:
+    """Make the run directory; return what is asked for with it, and whether it was made now.
+
+    A run that nobody has named takes the next name that is free: others may have come to the
+    same one in the same moment. Errors as `RunDir.create`.
+    """
+    plan, count = asked.request.plan, 1
+    if plan is None or plan.head.named:
+        return asked, RunDir(asked.spec.directory).create(asked.spec.share)
+    while not RunDir(asked.spec.directory).create(asked.spec.share, only_new=True):
+        count += 1
+        head = plan.head._replace(name=f"{plan.head.name}-{count}")
+        other = PlanText(head, plan.units)
+        asked = read(msgspec.structs.replace(asked.request, plan=other))
+    return asked, True
 
 
 def load_source(request: Request) -> Loaded:

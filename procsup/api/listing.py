@@ -11,7 +11,8 @@ from procsup.core.manifest import Head
 from procsup.core.replay import History
 from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath
-from procsup.store.find import HOME, NoSuchRun, nearest_home, runs_in
+from procsup.host.folders import absolute
+from procsup.store.find import HOME, NoSuchRun, is_folder, nearest_home, runs_in
 from procsup.store.manifest import read_head
 from procsup.store.reader import read_journal
 from procsup.store.rundir import RunDir
@@ -83,12 +84,12 @@ def home_of(directory: Optional[str], start: AnyPath = ".") -> Path:
     if directory is None:
         home = nearest_home(start)
         if home is None:
-            raise NoSuchRun(f"there is no {HOME} folder in {os.path.abspath(start)} or above it")
+            raise NoSuchRun(f"there is no {HOME} folder in {absolute(start)} or above it")
         return home
-    folder = Path(os.path.abspath(os.path.join(start, directory)))
-    if not folder.is_dir():
+    folder = Path(absolute(os.path.join(start, directory)))
+    if not is_folder(folder):
         raise UsageError(f"--dir {directory}: there is no such folder")
-    return folder / HOME if (folder / HOME).is_dir() else folder
+    return folder / HOME if is_folder(folder / HOME) else folder
 
 
 def list_runs(home: AnyPath, *, whole: bool = False) -> Tuple[List[Listed], bool]:

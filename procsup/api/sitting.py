@@ -4,10 +4,10 @@ import os
 import sys
 import time
 from contextlib import ExitStack
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Union
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from procsup import __version__
-from procsup.api.asked import Asked, read
+from procsup.api.asked import Asked, make_directory, read
 from procsup.api.expansion import Expander
 from procsup.api.past import Past, lost_ends
 from procsup.api.requests import DryRun, Ending, Opening, PlannedUnit, Request
@@ -109,9 +109,8 @@ def bring_to_completion(
     Raises RunFileError or UsageError (nothing was started), RunBusy if a live run holds the
     directory, RecordError if records cannot be written: then every tree was ended first.
     """
-    asked = read(request)
     with ExitStack() as stack:
-        held = _hold(stack, asked)
+        asked, held = _hold(stack, read(request))
         bell = Bell()
         # From here on a signal is a fact: whoever waits is to hear that it was one.
         signals = stack.enter_context(SignalInterrupts(lifeline=guard.lifeline(), wake=bell.ring))
@@ -160,16 +159,17 @@ def dry_run(request: Request) -> DryRun:
     return DryRun(asked.spec, stages, lines)
 
 
-def _hold(stack: ExitStack, asked: Asked) -> _Held:
+def _hold(stack: ExitStack, asked: Asked) -> Tuple[Asked, _Held]:
     """Take the run directory, end what a dead sitting left alive, and read the journal."""
+    asked, made = make_directory(asked)
     rundir = RunDir(asked.spec.directory)
-    if rundir.create(asked.spec.share):
+    if made:
         stack.callback(_remove_unbegun, rundir, os.stat(rundir.path))
     sitting = stack.enter_context(Sitting.open(rundir, share=asked.spec.share, at=time.time()))
     past = Past(rundir, asked.spec)
     past.refuse_other_file(asked.spec)
     _end_leftovers(sitting, past)
-    return _Held(rundir, sitting, past, _begin(asked, past))
+    return asked, _Held(rundir, sitting, past, _begin(asked, past))
 
 
 def _remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:

@@ -1,7 +1,6 @@
 """Runs without a run file: units that a program lists, or one child per input."""
 
 import os
-import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
 
@@ -12,6 +11,7 @@ from procsup.api.targets import DEFAULT_ARGS, Target, target_of
 from procsup.errors import UsageError
 from procsup.host.attached import Feed
 from procsup.host.files import AnyPath
+from procsup.host.folders import absolute, current_folder
 from procsup.runfile.plan import (
     CALLED_OFF,
     Head,
@@ -19,6 +19,7 @@ from procsup.runfile.plan import (
     check_settings,
     encode,
     end_line,
+    own_name,
 )
 
 Argument = Union[str, float, "os.PathLike[str]"]
@@ -158,8 +159,9 @@ class UnitWishes:
         self, stage: str, program: Mapping[str, Any], tables: Iterable[Dict[str, Any]]
     ) -> Invocation:
         """Return how a run of these units is started."""
-        head = Head(self.run_name(), os.getcwd(), stage, self.settings(), program)
-        words = [] if self.dir is None else [f"--dir={os.path.abspath(os.fspath(self.dir))}"]
+        named = self.name is not None
+        head = Head(self.run_name(), current_folder(), stage, self.settings(), program, named)
+        words = [] if self.dir is None else [f"--dir={absolute(self.dir)}"]
         words += ["--fresh"] if self.keep == "never" else []
         words += progress_words(self.progress)
         return Invocation(
@@ -169,7 +171,7 @@ class UnitWishes:
     def run_name(self) -> str:
         """Return the name of the run: the one given, or one of its own."""
         if self.name is None:
-            return f"run-{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(2).hex()}"
+            return own_name("run")
         check_name(self.name)
         return self.name
 

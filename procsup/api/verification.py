@@ -9,6 +9,7 @@ from procsup.api.sittings import how_it_ended
 from procsup.core.manifest import Head, OutputRecord, StageCounts, UnitRecord
 from procsup.core.outcome import Reading, Verdict
 from procsup.errors import ProcsupError, RecordError, RunUnfinished, UsageError
+from procsup.host.folders import who_refuses
 from procsup.host.readings import same, same_content
 from procsup.store.find import Found
 from procsup.store.manifest import read_head, read_manifest
@@ -73,6 +74,9 @@ def verify(
     problem = mark_problem(found.rundir.journal, head.journal)
     damage = [*([problem] if problem else []), *check.about_counts()]
     differences, notes = check.differences, check.notes
+    refusal = who_refuses(found.rundir.journal)
+    if refusal:
+        notes.append(Difference("note", "", None, f"the journal was not compared: {refusal}"))
     for one in _about_plan(found, stage, check):
         (notes if one.kind == "note" else differences).append(one)
     return Verified(head, str(path), check.units, check.outputs, damage, differences, notes)

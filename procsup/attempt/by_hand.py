@@ -4,13 +4,14 @@ Its files are made as the engine makes them. The streams are those of the termin
 declared stdin is read from its file, since the unit would do something else without.
 """
 
+import errno
 import os
 import shlex
 import shutil
 import signal
 import subprocess
 from types import FrameType
-from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.attempt.context import RunContext
 from procsup.attempt.environment import Environments
@@ -81,9 +82,7 @@ def run(prepared: ByHand) -> int:
         )
         if prepared.stdin_path is not None:
             stdin = system.open_source(prepared.stdin_path)
-        started = subprocess.Popen(
-            prepared.argv, executable=program, cwd=prepared.cwd, env=prepared.env, stdin=stdin
-        )
+        started = _start(prepared, program, stdin)
         child.append(started)
         return started.wait()
     except (OSError, ValueError) as error:
@@ -93,6 +92,21 @@ def run(prepared: ByHand) -> int:
             os.close(stdin)
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+def _start(prepared: ByHand, program: str, stdin: Optional[int]) -> "subprocess.Popen[bytes]":
+    def start(program: str, argv: Sequence[str]) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            argv, executable=program, cwd=prepared.cwd, env=prepared.env, stdin=stdin
+        )
+
+    try:
+        return start(program, prepared.argv)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC or not system.is_plain_script(program):
+            raise
+    argv = system.by_shell(program, prepared.argv)
+    return start(argv[0], argv)
 
 
 def clear(prepared: ByHand) -> None:

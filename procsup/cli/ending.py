@@ -9,6 +9,7 @@ from procsup.cli.group import cli
 from procsup.console.terminal import ReaderGone, give_up_stdout, pay, say
 from procsup.core.text import visible
 from procsup.errors import ProcsupError, RecordError, RunFileError, UsageError
+from procsup.host.files import reason
 
 DEBUG = "PROCSUP_DEBUG"
 INTERNAL = ProcsupError.exit_code
@@ -125,9 +126,9 @@ def _usage(error: click.ClickException) -> str:
 
 
 def _said_by_system(error: OSError) -> str:
-    said = error.strerror or str(error)
+    said = reason(error)
     if error.filename is not None:
-        return f"{error.filename}: {said}"
+        return f"{os.fsdecode(error.filename)}: {said}"
     place, trace = "", error.__traceback__
     while trace is not None:  # the innermost of ours says what it was about
         module = trace.tb_frame.f_globals.get("__name__", "")

@@ -6,6 +6,7 @@ from typing import Dict, List, Optional, Tuple
 import click
 
 from procsup import __version__
+from procsup.console.terminal import pay
 
 VERBS: Dict[str, Tuple[str, str]] = {
     "run": ("procsup.cli.run", "bring a run to completion"),
@@ -103,5 +104,5 @@ cli = Verbs(
 
 def _say_version(ctx: click.Context, *, asked: bool) -> None:
     if asked and not ctx.resilient_parsing:
-        click.echo(f"procsup {__version__}")
+        pay(f"procsup {__version__}")
         ctx.exit(0)

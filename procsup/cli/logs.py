@@ -15,7 +15,8 @@ from procsup.core.outcome import AttemptId
 from procsup.core.records import Launch
 from procsup.core.replay import History
 from procsup.core.text import visible
-from procsup.host.files import open_reading
+from procsup.errors import RecordError
+from procsup.host.files import open_reading, reason
 from procsup.report.tables import json_text
 from procsup.store.journal import follow, read_journal
 from procsup.store.rundir import RunDir
@@ -38,7 +39,7 @@ Examples:
 _CODES = exit_codes(
     _0="printed",
     _2="there is no such run, unit or attempt",
-    _74="the journal could not be read, or a newer procsup wrote it",
+    _74="the journal or a log could not be read, or a newer procsup wrote it",
 )
 
 _CHUNK_BYTES = 1 << 16
@@ -92,7 +93,8 @@ def command(
     elif not logs:
         say("nothing was written by what is meant here")
     printer.finish()
-    return 0
+    say(*(f"procsup: {visible(problem)}" for problem in printer.problems.values()))
+    return RecordError.exit_code if printer.problems else 0
 
 
 def _streams(*, only_stdout: bool, only_stderr: bool) -> Sequence[str]:
@@ -145,13 +147,17 @@ class Printer(ABC):
     def __init__(self, *, tail: Optional[int]) -> None:
         self._tail = tail
         self._offsets: Dict[str, int] = {}
+        self.problems: Dict[str, str] = {}  # of files that are there and cannot be read
 
     def print_new(self, logs: Sequence[Log]) -> None:
         """Print what is new in these files; a file that is not there yet has nothing new."""
         for log in logs:
             try:
                 file = open_reading(log.path)
-            except OSError:  # not made yet, or kept for failures only
+            except (FileNotFoundError, NotADirectoryError):  # not made yet, or not kept
+                continue
+            except OSError as error:
+                self.problems[log.path] = f"{log.path}: {reason(error)}"
                 continue
             with file:
                 if log.path not in self._offsets:

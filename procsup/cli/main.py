@@ -16,19 +16,19 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     Where the run was ended by a signal, the process dies by that signal instead of returning.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments == ["--version"]:
-        return _print_version()
+    if arguments == ["--version"] and _try_print_version():
+        return 0
     from procsup.cli.ending import carry_out
 
     return carry_out(arguments)
 
 
-def _print_version() -> int:
-    """Answer without loading anything: scripts ask this often."""
+def _try_print_version() -> bool:
+    """Answer without loading anything: scripts ask this often. False if it was not written."""
     from procsup import __version__
 
+    text = f"procsup {__version__}\n".encode("ascii")
     try:
-        os.write(1, f"procsup {__version__}\n".encode("ascii"))
-    except OSError:  # nobody wants to know
-        pass
-    return 0
+        return sys.stdout is not None and os.write(1, text) == len(text)
+    except OSError:  # the verb knows what is to be said of that
+        return False

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import click
@@ -13,7 +12,8 @@ from procsup.cli.run import Options, bring_to_completion
 from procsup.console.grouped import GroupedOutput
 from procsup.console.terminal import is_terminal, pay, say
 from procsup.core.text import visible
-from procsup.runfile.plan import Head, PlanText, check_name, encode
+from procsup.host.folders import current_folder
+from procsup.runfile.plan import Head, PlanText, check_name, encode, own_name
 from procsup.runfile.units import Names
 
 _STAGE = "map"
@@ -144,8 +144,9 @@ def _run(options: MapOptions, argv: Sequence[str], inputs: Iterable[str]) -> int
         order[f"{_STAGE}/{own}"] = place
         table = {"argv": filled(argv, text), "id": own, "parameters": {"input": text}}
         lines.append(encode(table))
-    name = options.name or f"map-{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(2).hex()}"
-    head = Head(name, os.getcwd(), _STAGE, options.settings(), {})
+    name = options.name or own_name(_STAGE)
+    named = options.name is not None
+    head = Head(name, current_folder(), _STAGE, options.settings(), {}, named)
     request = Request(directory=options.directory, fresh=True, plan=PlanText(head, lines))
     as_run = Options(
         file="-",

@@ -170,7 +170,7 @@ def bring_to_completion(
     code = _exit_code(ending)
     for printer in printing:
         code = _finished(printer, code)
-    _tell_end(openings[0], ending, options, code, time.monotonic() - begun)
+    code = _tell_end(openings[0], ending, options, code, time.monotonic() - begun)
     if ending.signum is not None and ending.status is None:
         from procsup.host.interrupts import die_by
 
@@ -178,14 +178,21 @@ def bring_to_completion(
     return code
 
 
-def _tell_end(opening: Opening, ending: Ending, options: Options, code: int, took_s: float) -> None:
+def _tell_end(opening: Opening, ending: Ending, options: Options, code: int, took_s: float) -> int:
+    """Say how it ended; return the exit code, which is 74 if that could not be paid out."""
     try:
         if not options.quiet or code != 0:
             say(*_last_words(opening, ending, options, took_s))
         if options.as_json:
             _pay_ending(opening, ending, code)
+    except ReaderGone:
+        pass  # nobody listens: the exit code says it, and the manifest
+    except RecordError as error:
+        say(f"procsup: {visible(str(error))}")
+        return RecordError.exit_code
     except Exception as error:  # noqa: BLE001 - what is final stays so, whatever is said of it
         say(f"procsup: cannot show the end: {visible(f'{type(error).__name__}: {error}')}")
+    return code
 
 
 def _finished(printer: "GroupedOutput", code: int) -> int:
@@ -256,9 +263,4 @@ def _pay_ending(opening: Opening, ending: Ending, code: int) -> None:
         "manifest_path": ending.manifest_path,
         **ending_data(ending.summary, ending.failures, ending.failed_total),
     }
-    try:
-        pay(json_text(data))
-    except ReaderGone:
-        pass  # nobody listens: the exit code says it, and the manifest
-    except RecordError as error:
-        say(f"procsup: {visible(str(error))}")
+    pay(json_text(data))

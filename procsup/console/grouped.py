@@ -5,19 +5,21 @@ not before those of the units in front of it. A thread of its own writes, so tha
 stalls never stalls the run; one that is gone ends it (`on_gone`).
 """
 
+import errno
+import io
 import os
+import sys
 import threading
-import time
 from queue import SimpleQueue
 from typing import Callable, Dict, Iterator, List, Mapping, Optional
 
+from procsup.console.terminal import write_whole
 from procsup.core.events import Settled
 from procsup.core.records import End
 from procsup.core.tally import Summary
 
 SIGPIPE = 13  # the number on every POSIX system; Windows has none, and exits with 128 + 13
 _CHUNK_BYTES = 1 << 16
-_RETRY_S = 0.02
 _JOIN_S = 0.5
 
 
@@ -83,32 +85,31 @@ class GroupedOutput:
             self._next += 1
 
     def _pass_on(self, end: End) -> None:
-        for fd, path in ((1, end.stdout_path), (2, end.stderr_path)):
-            if path is not None and not (fd == 1 and (self.gone or self.problem)):
-                self._copy(os.path.join(self._directory, path), fd)
+        if end.stdout_path is not None and not (self.gone or self.problem):
+            try:
+                self._copy(end.stdout_path, 1)
+            except OSError as error:
+                self._give_up(error)
+        if end.stderr_path is not None:
+            try:
+                self._copy(end.stderr_path, 2)
+            except OSError:
+                pass  # it is status: in the log file, as all of it
 
     def _copy(self, path: str, fd: int) -> None:
-        try:
-            with open(path, "rb") as file:
-                for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
-                    self._write(fd, chunk)
-        except OSError as error:
-            if fd == 1:
-                self._give_up(error)
+        stream = io.FileIO(fd, "w", closefd=False)  # no lock, which a stalled write would hold
+        with open(os.path.join(self._directory, path), "rb") as file:
+            for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
+                if fd == 1 and sys.stdout is None:  # the null device stands in its place
+                    raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+                write_whole(stream, chunk)
 
     def _give_up(self, error: OSError) -> None:
         self.gone = isinstance(error, BrokenPipeError)
-        self.problem = "" if self.gone else f"stdout: {error.strerror or error}"
+        what = "stdout" if error.filename is None else os.fspath(error.filename)
+        self.problem = "" if self.gone else f"{what}: {error.strerror or error}"
         if self.gone:
             self._on_gone()
-
-    def _write(self, fd: int, chunk: bytes) -> None:
-        view = memoryview(chunk)
-        while view:
-            try:
-                view = view[os.write(fd, view) :]
-            except BlockingIOError:  # noqa: PERF203 - it waits
-                time.sleep(_RETRY_S)  # somebody made the terminal that we share non-blocking
 
 
 __all__: List[str] = ["SIGPIPE", "GroupedOutput"]

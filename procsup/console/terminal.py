@@ -1,18 +1,22 @@
 """Writing to stdout and stderr so that nothing a reader does can hurt the run.
 
-Status goes to stderr and payload to stdout. Nobody else in procsup writes to either.
+Status goes to stderr and payload to stdout. Nobody else in procsup writes to either. Status may
+be lost; payload is written whole, or it is said that it was not.
 """
 
 import io
 import os
+import select
 import sys
 import time
-from typing import IO, Iterable, Optional, TextIO, cast
+from contextlib import contextmanager
+from typing import IO, Iterable, Iterator, Optional, TextIO, cast
 
 from procsup.errors import RecordError
 
 STDERR_FD = 2
 _RETRY_S = 0.02
+_LOOK_S = 1.0  # then the write itself is tried again, whatever select says
 
 
 class ReaderGone(Exception):
@@ -42,41 +46,85 @@ def fit_for(stream: TextIO, text: str) -> str:
 
 
 def pay(*lines: str) -> None:
-    """Write lines of payload to stdout.
+    """Write lines of payload to stdout, whole, however slow its reader is.
 
     Raises ReaderGone if its reader has closed it, RecordError if it cannot be written.
     """
-    stream = sys.stdout
-    if stream is None:
-        raise ReaderGone
+    with _paying() as stream:
+        text = "".join(line + "\n" for line in lines)
+        raw = _raw_of(stream)
+        if raw is None:  # no file of the system, but what a program has put in its place
+            stream.write(fit_for(stream, text))
+            stream.flush()
+            return
+        data = text.replace("\n", os.linesep).encode(stream.encoding, "backslashreplace")
+        write_whole(raw, data)
+
+
+def pay_bytes(chunks: Iterable[bytes]) -> None:
+    """Write bytes to stdout unchanged; raises as `pay` does, and what reading them raises."""
+    for chunk in chunks:
+        with _paying() as stream:
+            raw = _raw_of(stream)
+            if raw is None:
+                stream.buffer.write(chunk)
+                stream.buffer.flush()
+            else:
+                write_whole(raw, chunk)
+
+
+def write_whole(raw: io.RawIOBase, data: bytes) -> None:
+    """Write all of `data`; OSError if that cannot be.
+
+    A pipe that another program has made non-blocking takes a part of it, or refuses it while it
+    is full: then its reader is waited for.
+    """
+    view = memoryview(data)
+    while view:
+        count = raw.write(view)
+        if count is None:
+            _wait_until_writable(raw.fileno())
+        else:
+            view = view[count:]
+
+
+def _wait_until_writable(fd: int) -> None:
     try:
-        stream.write(fit_for(stream, "".join(line + "\n" for line in lines)))
-        stream.flush()
+        select.select((), (fd,), (), _LOOK_S)
+    except (OSError, ValueError):  # Windows waits for sockets only; elsewhere 1024 is too much
+        time.sleep(_RETRY_S)
+
+
+@contextmanager
+def _paying() -> Iterator[TextIO]:
+    """Give stdout to the body; what that meets becomes ReaderGone or RecordError."""
+    stream = sys.stdout
+    if stream is None:  # `open_standard_streams` leaves it so
+        raise RecordError("stdout is closed: what was asked for could not be written")
+    try:
+        yield stream
     except BrokenPipeError:
         give_up_stdout()
         raise ReaderGone from None
     except (OSError, ValueError) as error:
         give_up_stdout()
-        raise RecordError(f"stdout: {error}: what was asked for could not be written") from error
+        said = getattr(error, "strerror", None) or error
+        raise RecordError(f"stdout: {said}: what was asked for could not be written") from error
 
 
-def pay_bytes(chunks: Iterable[bytes]) -> None:
-    """Write bytes to stdout unchanged; raises as `pay` does."""
-    stream = sys.stdout
-    raw = getattr(stream, "buffer", None)
-    if stream is None or raw is None:
-        raise ReaderGone
+def _raw_of(stream: TextIO) -> Optional[io.RawIOBase]:
+    """Return the file below a stream, with nothing left above it; None if there is none.
+
+    What a buffer makes of a write that is refused depends on how the interpreter was started.
+    """
+    stream.flush()
     try:
-        stream.flush()
-        for chunk in chunks:
-            raw.write(chunk)
-        raw.flush()
-    except BrokenPipeError:
-        give_up_stdout()
-        raise ReaderGone from None
-    except OSError as error:
-        give_up_stdout()
-        raise RecordError(f"stdout: {error}: what was asked for could not be written") from error
+        stream.fileno()
+    except (OSError, AttributeError):
+        return None
+    buffer = getattr(stream, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)  # under `python -u` there is no buffer
+    return raw if isinstance(raw, io.RawIOBase) else None
 
 
 def give_up_stdout() -> None:

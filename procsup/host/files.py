@@ -157,8 +157,17 @@ else:
 
 
 def reason(error: OSError) -> str:
-    """Return the system's words for an error, for messages that name the file themselves."""
-    return error.strerror or str(error)
+    """Return the system's words for an error, for messages that name the file themselves.
+
+    Of what may not be read it is said which folder that is due to, and whose it is.
+    """
+    words = error.strerror or str(error)
+    if isinstance(error, PermissionError) and isinstance(error.filename, (str, os.PathLike)):
+        from procsup.host.folders import who_refuses  # for this message only
+
+        who = who_refuses(error.filename)
+        return f"{words}: {who}" if who else words
+    return words
 
 
 def open_private(path: AnyPath, flags: int, mode: int = 0o600) -> int:

@@ -18,9 +18,11 @@ from procsup.host.processes import Departure, Launch
 
 assert sys.platform != "win32"
 
+by_shell = posix_faults.by_shell
 environment_key = posix_faults.environment_key
 exit_notifier = exits.exit_notifier
 find_program = posix_faults.find_program
+is_plain_script = posix_faults.is_plain_script
 why_not_started = posix_faults.why_not_started
 Teller = telling.Teller
 Trees = trees.Trees
@@ -30,9 +32,11 @@ __all__ = [
     "Spawner",
     "Teller",
     "Trees",
+    "by_shell",
     "environment_key",
     "exit_notifier",
     "find_program",
+    "is_plain_script",
     "open_log",
     "open_null",
     "open_source",
@@ -131,8 +135,18 @@ class Spawner:
         self._spawner = spawning.spawner(inherited_fds)
 
     def spawn(self, launch: Launch) -> Child:
-        """Start a process; what can go wrong is for `why_not_started`."""
+        """Start a process; what can go wrong is for `why_not_started`.
+
+        A script that does not say what runs it is run by the shell, as `execvp` has it.
+        """
         born = now_in_proc()
+        try:
+            return Child(self._spawner.spawn(launch), born)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC or not posix_faults.is_plain_script(launch.program):
+                raise
+        argv = posix_faults.by_shell(launch.program, launch.argv)
+        launch = launch._replace(program=argv[0], argv=argv)
         return Child(self._spawner.spawn(launch), born)
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 import sys
-from typing import Optional
+from typing import Optional, Sequence, Tuple
 
 from procsup.core.outcome import NotStarted
 from procsup.host.processes import Launch
@@ -24,6 +24,9 @@ _SHORTAGES = frozenset(
     )
 )
 
+_SHELL = "/bin/sh"  # what POSIX has `execvp` run a script by that does not name its interpreter
+_LOOKED_AT_BYTES = 256
+
 
 def find_program(name: str, path: str, cwd: str) -> str:
     """Return the file that `name` stands for; FileNotFoundError if PATH has none.
@@ -37,6 +40,21 @@ def find_program(name: str, path: str, cwd: str) -> str:
         if os.access(candidate, os.X_OK) and os.path.isfile(candidate):
             return candidate
     raise FileNotFoundError(errno.ENOENT, f"program {name!r} was not found on PATH")
+
+
+def is_plain_script(program: str) -> bool:
+    """Tell whether a file that the system does not know how to run is text, for the shell to run.
+
+    Shells look for the same: a binary of another system has a NUL soon. An empty file is none,
+    although `execvp` has it run: it would do nothing, and be called succeeded.
+    """
+    start = _start_of(program)
+    return start != b"" and b"\0" not in start
+
+
+def by_shell(program: str, argv: Sequence[str]) -> Tuple[str, ...]:
+    """Return the argv with which the shell runs this script."""
+    return (_SHELL, program, *argv[1:])
 
 
 def environment_key(name: str) -> str:
@@ -92,18 +110,36 @@ def _wrong_program(program: str, number: Optional[int]) -> Optional[str]:
     if not mode & 0o111 or not os.access(program, os.X_OK):
         return f"program {program!r} is not executable"
     if number == errno.ENOEXEC:
-        return f"program {program!r} is neither a binary of this system nor starts with '#!'"
+        if _start_of(program) == b"":
+            return f"program {program!r} is empty, or may not be read"
+        return f"program {program!r} is neither a binary of this system nor a script"
     interpreter = _interpreter_of(program)
-    if interpreter is not None and not os.access(interpreter, os.X_OK):
-        return f"program {program!r} asks for an interpreter that cannot run: {interpreter!r}"
-    return None
+    if interpreter is None or os.access(interpreter, os.X_OK):
+        return None
+    if interpreter.endswith("\r"):
+        from shlex import quote
+
+        cure = f"sed -i 's/\\r$//' {quote(program)}"
+        return (
+            f"program {program!r} has Windows line ends, so that its first line asks for"
+            f" {interpreter!r}: take them out with dos2unix, or {cure}"
+        )
+    return f"program {program!r} asks for an interpreter that cannot run: {interpreter!r}"
+
+
+def _start_of(program: str) -> bytes:
+    """Return how a file begins; empty if that may not be read."""
+    try:
+        with open(program, "rb") as file:
+            return file.read(_LOOKED_AT_BYTES)
+    except OSError:
+        return b""  # executable, yet not readable: nothing can be said
 
 
 def _interpreter_of(program: str) -> Optional[str]:
-    try:
-        with open(program, "rb") as file:
-            line = file.readline(256)
-    except OSError:
-        return None  # executable, yet not readable: nothing can be said
-    words = line[2:].split() if line.startswith(b"#!") else []
-    return os.fsdecode(words[0]) if words else None
+    """Return the interpreter that the first line names, as the kernel reads it: \\r is no blank."""
+    line = _start_of(program).partition(b"\n")[0]
+    if not line.startswith(b"#!"):
+        return None
+    words = line[2:].replace(b"\t", b" ").strip(b" ").split(b" ")
+    return os.fsdecode(words[0]) or None

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from ctypes import wintypes
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from procsup.core.outcome import Exited, NotStarted
 from procsup.host import jobs, machine, windows_exits
@@ -182,6 +182,16 @@ def find_program(name: str, path: str, cwd: str) -> str:
     if found is None:
         raise FileNotFoundError(errno.ENOENT, f"program {name!r} was not found on PATH")
     return os.path.abspath(found)
+
+
+def is_plain_script(_program: str) -> bool:
+    """Tell that nothing runs a file here whose kind the system does not know."""
+    return False
+
+
+def by_shell(program: str, argv: Sequence[str]) -> Tuple[str, ...]:
+    """Return the argv as it is: no shell runs scripts here."""
+    return (program, *argv[1:])
 
 
 def environment_key(name: str) -> str:

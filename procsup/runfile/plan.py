@@ -9,6 +9,7 @@ directory as ``plan.jsonl``. A plan without its last line is none: whoever made 
 import datetime
 import json
 import os
+import time
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 import msgspec
@@ -16,6 +17,7 @@ import msgspec
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.errors import RunFileError, UsageError
+from procsup.host.folders import absolute
 from procsup.runfile.keys import LATER_KEYS, RUN_KEYS, STAGE_KEYS, check_run_name
 from procsup.runfile.load import Loaded, UpstreamOutputs
 from procsup.runfile.problems import KeyPath, Problems, Wrong, did_you_mean, show_path
@@ -52,13 +54,17 @@ class CalledOff(Exception):
 
 
 class Head(NamedTuple):
-    """The first line of a plan; `settings` are keys of a run and of a stage together."""
+    """The first line of a plan; `settings` are keys of a run and of a stage together.
+
+    `named`: somebody chose the name. Else another one is as good, if there is a run of that name.
+    """
 
     name: str
     folder: str  # absolute: relative paths start here
     stage: str
     settings: Mapping[str, Any]
     program: Mapping[str, Any]  # `module` or `script`, if all units run the same
+    named: bool = True
 
     def line(self) -> bytes:
         """Return it as the file has it."""
@@ -166,7 +172,7 @@ def load_plan(
     reader = RunReader(source, problems, datetime.date.today())
     spec, recipes = reader.read({}, directory, jobs)
     if path:
-        spec = msgspec.structs.replace(spec, directory=os.path.dirname(os.path.abspath(path)))
+        spec = msgspec.structs.replace(spec, directory=os.path.dirname(absolute(path)))
     spec = msgspec.structs.replace(spec, file=os.path.join(spec.directory, PLAN_FILE))
     problems.raise_if_any()
     if not head.program:
@@ -179,6 +185,11 @@ def load_plan(
     loaded.check_marks(problems)
     problems.raise_if_any()
     return loaded
+
+
+def own_name(prefix: str) -> str:
+    """Return a name for a run that nobody has named: most likely one that no other run has."""
+    return f"{prefix}-{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(2).hex()}"
 
 
 def check_name(name: str) -> None:

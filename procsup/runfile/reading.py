@@ -7,6 +7,7 @@ import sys
 from typing import Any, Dict, NamedTuple, NoReturn, Union
 
 from procsup.errors import RunFileError
+from procsup.host.folders import absolute
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -58,10 +59,11 @@ def parse(text: str) -> Dict[str, Any]:
 def read_source(path: Union[str, "os.PathLike[str]"]) -> Source:
     """Read a run file; RunFileError says what is wrong with the file as such."""
     shown = os.fspath(path)
+    whole = absolute(shown)
     content = _read_bytes(shown)
     text = _decode(shown, content)
     digest = hashlib.sha256(content).hexdigest()
-    return Source(shown, os.path.abspath(shown), text, digest, _parse(shown, text))
+    return Source(shown, whole, text, digest, _parse(shown, text))
 
 
 def _refuse(message: str) -> NoReturn:

@@ -5,6 +5,7 @@ import os
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 
 from procsup.core.spec import CapacitySpec, OnFailure, RunSpec, upstream
+from procsup.host.folders import absolute
 from procsup.runfile import values as v
 from procsup.runfile.declared import path_text
 from procsup.runfile.following import named_in, settle
@@ -135,7 +136,7 @@ class RunReader:
     def _parent(self, directory: Optional[str]) -> str:
         own = self._take("dir", self._path, None)
         if directory is not None:
-            return os.path.abspath(directory)
+            return absolute(directory)
         return own or os.path.join(self._folder, ".procsup")
 
     def _jobs(self, given: Optional[int]) -> Optional[int]:

@@ -1,11 +1,13 @@
 """From what a person types to a run directory: a name, a path, an id, ``DIR@ID`` or ``last``."""
 
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Tuple
 
 from procsup.errors import RecordError, UsageError
-from procsup.host.files import AnyPath, is_temporary
+from procsup.host.files import AnyPath, is_temporary, open_reading, reason
+from procsup.host.folders import absolute, who_refuses
 from procsup.store.manifest import read_head
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import read_owner
@@ -35,8 +37,20 @@ def find(run: str, start: AnyPath) -> Found:
     """Find the run that is meant, looking from the folder `start` upwards; NoSuchRun if none.
 
     What names a file or folder is a path; then come ``last``, names and ids of the nearest
-    ``.procsup``.
+    ``.procsup``. RecordError, which says whose it is, if what is meant may not be read: nothing
+    that could be said of it would be known.
     """
+    found = _find(run, start)
+    try:
+        open_reading(found.rundir.run_lock).close()
+    except PermissionError as error:
+        raise RecordError(f"run {run!r} cannot be read: {reason(error)}") from error
+    except OSError:
+        pass  # nobody has begun it, or it is no file: others have words for that
+    return found
+
+
+def _find(run: str, start: AnyPath) -> Found:
     folder, separator, run_id = run.rpartition("@")
     if separator and _is_run_dir(Path(start, folder)):
         return Found(RunDir(Path(start, folder)), run_id)
@@ -46,34 +60,74 @@ def find(run: str, start: AnyPath) -> Found:
     if os.path.isfile(path):
         return Found(_of_run_file(path))
     if separator and os.sep in folder:
+        _refuse_closed(run, Path(start, folder))
         raise NoSuchRun(f"no run directory at {Path(start, folder)}")
-    return _by_name(run, Path(start))
+    try:
+        return _by_name(run, Path(start))
+    except NoSuchRun:
+        _refuse_closed(run, path)
+        raise
 
 
 def nearest_home(start: AnyPath) -> Optional[Path]:
-    """Return the nearest ``.procsup`` folder from `start` upwards; None if there is none."""
-    here = Path(os.path.abspath(os.fspath(start)))
+    """Return the nearest ``.procsup`` folder from `start` upwards; None if there is none.
+
+    UsageError if `start` does not exist any more, RecordError if a folder on the way keeps us out.
+    """
+    here = Path(absolute(start))
     for folder in (here, *here.parents):
-        if (folder / HOME).is_dir():
+        if is_folder(folder / HOME):
             return folder / HOME
     return None
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; RecordError, saying whose, if that may not be looked at."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except PermissionError as error:
+        raise RecordError(f"{path} cannot be looked for: {reason(error)}") from error
+    except (OSError, ValueError):  # not there, or no name that a file can have
+        return False
 
 
 def runs_in(home: AnyPath) -> List[RunDir]:
     """Return the run directories in a ``.procsup`` folder, by name.
 
-    Those that are being removed bear a temporary name, and are none any more.
+    Those that are being removed bear a temporary name, and are none any more. Folders that may
+    not be entered are among them: that they are none is not known. RecordError if `home` itself
+    may not be read.
     """
     try:
         names = sorted(name for name in os.listdir(home) if not is_temporary(name))
+    except PermissionError as error:
+        raise RecordError(f"the runs in {home} cannot be read: {reason(error)}") from error
     except OSError:
         return []
-    return [RunDir(Path(home, name)) for name in names if _is_run_dir(Path(home, name))]
+    paths = (Path(home, name) for name in names)
+    return [RunDir(path) for path in paths if _is_run_dir(path, if_closed=True)]
 
 
-def _is_run_dir(path: Path) -> bool:
-    # os.path, because pathlib raises for names that no file can have.
-    return any(os.path.isfile(path / name) for name in ("journal.jsonl", "run.lock"))
+def _is_run_dir(path: Path, *, if_closed: bool = False) -> bool:
+    for name in ("journal.jsonl", "run.lock"):
+        try:
+            if stat.S_ISREG(os.stat(path / name).st_mode):
+                return True
+        except PermissionError:  # noqa: PERF203 - it ends the loop
+            return if_closed
+        except (OSError, ValueError):  # not there, or no name that a file can have
+            continue
+    return False
+
+
+def _refuse_closed(run: str, path: Path) -> None:
+    """Raise RecordError if we may not look at that path: it may well be there."""
+    try:
+        os.stat(path / "run.lock")
+    except PermissionError as error:
+        raise RecordError(f"run {run!r} cannot be read: {reason(error)}") from error
+    except (OSError, ValueError):
+        return  # it is not there, as is said next
 
 
 def _by_name(run: str, start: Path) -> Found:
@@ -92,10 +146,11 @@ def _by_name(run: str, start: Path) -> Found:
     for rundir in runs:
         if run in _run_ids(rundir):
             return Found(rundir, run)
-    raise _no_such(run, home, [rundir.path.name for rundir in runs])
+    closed = [who_refuses(rundir.run_lock) for rundir in runs]
+    raise _no_such(run, home, [one.path.name for one in runs], [text for text in closed if text])
 
 
-def _no_such(run: str, home: Path, names: List[str]) -> NoSuchRun:
+def _no_such(run: str, home: Path, names: List[str], closed: List[str]) -> NoSuchRun:
     if not names:
         return NoSuchRun(f"no run {run!r}: {home} holds none yet")
     import difflib  # for this message only
@@ -103,7 +158,9 @@ def _no_such(run: str, home: Path, names: List[str]) -> NoSuchRun:
     close = difflib.get_close_matches(run, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-    return NoSuchRun(f"no run {run!r} in {home}, which holds: {shown}{hint}", tuple(names))
+    unknown = f"; what may not be read was not searched ({closed[0]})" if closed else ""
+    message = f"no run {run!r} in {home}, which holds: {shown}{hint}{unknown}"
+    return NoSuchRun(message, tuple(names))
 
 
 def _of_run_file(path: Path) -> RunDir:
@@ -113,7 +170,7 @@ def _of_run_file(path: Path) -> RunDir:
     """
     if _is_run_dir(path.parent):
         return RunDir(path.parent)
-    file = os.path.abspath(path)
+    file = absolute(path)
     home = path.parent / HOME
     by_stem = RunDir(home / path.stem)
     theirs = [rundir for rundir in runs_in(home) if _run_file(rundir) == file]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Dict, Optional, Tuple
 from procsup.core.outcome import AttemptId
 from procsup.errors import RecordError
 from procsup.host.files import AnyPath, make_folders, open_private, reason, remove
+from procsup.host.folders import absolute
 
 if TYPE_CHECKING:
     from procsup.store.find import Found
@@ -58,7 +59,7 @@ class RunDir:
     """Names the files of one run directory; touches nothing until `create`."""
 
     def __init__(self, path: AnyPath) -> None:
-        self.path = Path(os.path.abspath(os.fspath(path)))
+        self.path = Path(absolute(path))
         self.journal = self.path / "journal.jsonl"
         self.manifest = self.path / "manifest.json"
         self.run_lock = self.path / "run.lock"
@@ -114,14 +115,16 @@ class RunDir:
 
         return find(run, start)
 
-    def create(self, share: str = "none") -> bool:
+    def create(self, share: str = "none", *, only_new: bool = False) -> bool:
         """Make the directory, or see that it is fit; `share` says who may read manifests.
 
-        True if it was not there before. RecordError if it is a symbolic link, somebody else's, or
-        cannot be written.
+        True if it was not there before; with `only_new` nothing is done to what was. RecordError
+        if it is a symbolic link, somebody else's, or cannot be written.
         """
         try:
             made = self._make()
+            if only_new and not made:
+                return False
             self._check_owner(made=made)
             os.chmod(self.path, FOLDER_MODES[share])
             for folder in (self.stages, self.locks):

@@ -445,3 +445,53 @@ def test_a_plan_reads_as_json(here):
 
     assert [sorted(line) for line in lines[1:]] == [["argv"], ["end"]]
     assert lines[0]["procsup-plan"] == 1
+
+
+# --- names that nobody has chosen ------------------------------------------------------------
+
+
+def test_runs_without_a_name_that_come_to_the_same_one_take_the_next(here, monkeypatch):
+    from procsup.api import units as module
+
+    monkeypatch.setattr(module, "own_name", lambda prefix: f"{prefix}-same")
+    made, raised = [], []
+
+    def burst():
+        try:
+            made.append(run_units([["echo", "x"]]))
+        except procsup.ProcsupError as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=burst) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT_S)
+
+    assert raised == []
+    names = sorted(manifest.directory.name for manifest in made)
+    assert names == ["run-same", *(f"run-same-{n}" for n in range(2, 7))]
+    assert [manifest.ok for manifest in made] == [True] * 6
+    for manifest in made:  # the plan in it is its own: a resume goes on there
+        again = procsup.run(manifest.directory / "plan.jsonl", progress="none")
+        assert again.directory == manifest.directory
+
+
+def test_a_name_that_was_chosen_is_taken_again(here):
+    first = run_units([["echo", "x"]], name="mine")
+    again = run_units([["echo", "x"]], name="mine")
+
+    assert first.directory == again.directory
+
+
+def test_what_stands_under_a_name_that_nobody_chose_is_left_alone(here, monkeypatch):
+    from procsup.api import units as module
+
+    monkeypatch.setattr(module, "own_name", lambda prefix: f"{prefix}-same")
+    (here / ".procsup").mkdir()
+    (here / ".procsup" / "run-same").write_text("a file of somebody's")
+    (here / ".procsup" / "run-same-2").symlink_to(here / "nowhere")
+    (here / ".procsup" / "run-same-3").mkdir(0o755)
+
+    assert run_units([["true"]]).directory.name == "run-same-4"
+    assert list((here / ".procsup" / "run-same-3").iterdir()) == []

@@ -223,6 +223,59 @@ def test_nothing_that_happens_to_its_output_hurts_a_run(tmp_path, redirection):
     assert await_final(str(project.rundir), limits=Limits(timeout_s=60)).head.status == "succeeded"
 
 
+@posix
+@pytest.mark.parametrize(
+    ("redirection", "said"),
+    [(">/dev/full", "stdout: No space left"), (">&-", "stdout"), ("| true", "")],
+)
+@pytest.mark.parametrize(
+    "words", ["run run.toml --json", "map --json --name m true ::: 1", "map --name m echo ::: 1"]
+)
+def test_a_payload_that_was_lost_is_no_success(tmp_path, words, redirection, said):
+    Project(tmp_path, '[stage.s]\ncommand = ["true"]\n')
+    command = f'"{sys.executable}" -m procsup {words.replace(" ", " -q ", 1)} {redirection}'
+
+    done = subprocess.run(
+        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
+        cwd=str(tmp_path),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=LIMIT_S,
+    )
+
+    assert said in done.stderr
+    by_reader = 128 + signal.SIGPIPE if "echo" in words else 0  # the run goes on without a reader
+    assert done.returncode == (74 if said else by_reader)
+    name = "run" if words.startswith("run") else "m"
+    assert json.loads((tmp_path / ".procsup" / name / "manifest.json").read_text())
+
+
+@posix
+@pytest.mark.parametrize("options", [[], ["-u"]], ids=["buffered", "python -u"])
+@pytest.mark.parametrize("verb", ["logs", "map"])
+def test_a_pipe_that_does_not_block_loses_nothing(tmp_path, verb, options):
+    Project(tmp_path, '[stage.s]\ncommand = ["seq", "200000"]\n').run()
+    words = {"logs": ["logs", "run"], "map": ["map", "-q", "seq", ":::", "200000"]}[verb]
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONUNBUFFERED", None)
+    child = subprocess.Popen(
+        [sys.executable, *options, "-m", "procsup", *words],
+        cwd=str(tmp_path),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+    )
+    os.close(writer)
+    with open(reader, "rb", 0) as file:
+        seen = b"".join(iter(lambda: file.read(4096), b""))
+
+    assert child.wait(LIMIT_S) == 0
+    assert seen == "".join(f"{n}\n" for n in range(1, 200001)).encode()
+
+
 # --- the library -----------------------------------------------------------------------------
 
 

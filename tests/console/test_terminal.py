@@ -1,9 +1,15 @@
 import io
+import os
+import sys
+from contextlib import contextmanager
 
 import pytest
 
+from procsup.console import terminal
 from procsup.console.terminal import DirectText, ReaderGone, is_terminal, pay, pay_bytes, say
 from procsup.errors import RecordError
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="non-blocking pipes of POSIX")
 
 
 class Refusing(io.RawIOBase):
@@ -74,11 +80,87 @@ def test_streams_that_are_closed_or_missing_are_survived(monkeypatch):
         monkeypatch.setattr("sys.stderr", stream)
         say("lost")
         assert not is_terminal(stream)
+
+
+def test_a_payload_for_a_closed_stdout_is_lost_and_that_is_an_error(monkeypatch):
     monkeypatch.setattr("sys.stdout", None)
-    with pytest.raises(ReaderGone):
+    with pytest.raises(RecordError, match="stdout is closed"):
         pay("lost")
-    with pytest.raises(ReaderGone):
+    with pytest.raises(RecordError, match="stdout is closed"):
         pay_bytes([b"lost"])
+    pay_bytes([])  # nothing is lost
+
+
+@contextmanager
+def refusing_pipe(monkeypatch, buffering):
+    """A full non-blocking pipe as stdout, read only while it is waited for: yields what is read."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    room = os.write(writer, bytes(1 << 20))
+    read = bytearray()
+
+    def wait_until_writable(fd):
+        assert fd == writer
+        read.extend(os.read(reader, 3))  # so little that writes are refused, and short
+
+    monkeypatch.setattr(terminal, "_wait_until_writable", wait_until_writable)
+    binary = open(writer, "wb", buffering)  # noqa: SIM115
+    stream = io.TextIOWrapper(binary, encoding="utf-8", write_through=buffering == 0)
+    monkeypatch.setattr("sys.stdout", stream)
+    yield read
+    monkeypatch.undo()
+    stream.close()
+    while len(read) < (1 << 30):
+        rest = os.read(reader, 1 << 20)
+        if not rest:
+            break
+        read.extend(rest)
+    os.close(reader)
+    del read[:room]
+
+
+@posix_only
+@pytest.mark.parametrize("buffering", [0, -1], ids=["python -u", "buffered"])
+def test_a_pipe_that_takes_a_part_or_nothing_gets_all_of_the_payload(monkeypatch, buffering):
+    lines = [f"line {n} é" for n in range(2000)]
+    data = os.urandom(50_000)
+
+    with refusing_pipe(monkeypatch, buffering) as read:
+        pay(*lines)
+        pay_bytes([data[:20_000], data[20_000:]])
+
+    text = "".join(line + "\n" for line in lines)
+    assert bytes(read) == text.encode() + data
+
+
+@posix_only
+def test_a_reader_that_leaves_while_it_is_waited_for_ends_the_payload(monkeypatch):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    monkeypatch.setattr(terminal, "_wait_until_writable", lambda _fd: os.close(reader))
+    raw = open(writer, "wb", 0)  # noqa: SIM115
+    with raw, pytest.raises(BrokenPipeError):
+        terminal.write_whole(raw, bytes(1 << 20))
+
+
+@posix_only
+def test_a_full_pipe_is_waited_for_until_it_has_room():
+    reader, writer = os.pipe()
+    terminal._wait_until_writable(writer)  # returns: it is empty
+    os.close(reader)
+    terminal._wait_until_writable(writer)  # returns: the next write says why
+    os.close(writer)
+    terminal._wait_until_writable(1 << 14)  # cannot be asked for; tried again after a moment
+
+
+def test_what_cannot_be_read_is_no_fault_of_stdout(capsys):
+    def chunks():
+        yield b"first"
+        raise OSError(5, "Input/output error", "some.log")
+
+    with pytest.raises(OSError, match="some"):
+        pay_bytes(chunks())
+    assert capsys.readouterr().out == "first"
 
 
 def test_what_an_encoding_cannot_write_is_escaped(monkeypatch):

@@ -177,6 +177,18 @@ def test_a_unit_run_by_hand_leaves_no_record(made):
     assert after == before
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="scripts of POSIX")
+def test_by_hand_a_script_that_names_no_interpreter_is_run_as_in_the_run(tmp_path):
+    project = Project(tmp_path, '[stage.s]\ncommand = ["./tool", "word"]\n')
+    project.write("tool", 'echo "got $1"\n').chmod(0o755)
+    project.run("-q")
+
+    assert project.call("logs", "run").stdout == "got word\n"
+    assert project.call("retry", "run", "s", "--here").stdout == "got word\n"
+    line = project.call("retry", "run", "s", "--here", "--dry-run").stdout
+    assert subprocess.check_output(["sh", "-c", line], text=True, timeout=30) == "got word\n"
+
+
 def test_by_hand_it_has_its_folder_environment_and_streams(tmp_path):
     code = "import os; print(os.getcwd(), os.environ['A'], os.environ['PROCSUP_UNIT'], input())"
     (tmp_path / "work").mkdir()

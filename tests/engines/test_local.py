@@ -353,14 +353,16 @@ def _made(folder: Path, name: str, content: bytes, mode: int) -> str:
         ("missing", "program '/no/such' does not exist"),
         ("folder", "is a folder"),
         ("not executable", "is not executable"),
-        ("no format", "neither a binary of this system nor starts with '#!'"),
+        ("no format", "neither a binary of this system nor a script"),
         ("bad shebang", "asks for an interpreter that cannot run: '/no/such/sh'"),
         ("nul", "contains a NUL character"),
         ("too long", "too long"),
         ("surrogate", "surrogates not allowed"),
         ("cwd missing", "working folder '/no/such' does not exist"),
         ("cwd is a file", "is not a folder"),
-        ("empty file", "neither a binary of this system nor starts with '#!'"),
+        ("empty file", "is empty"),
+        ("windows", "has Windows line ends, so that its first line asks for '/bin/sh\\r'"),
+        ("windows", "take them out with dos2unix, or sed -i 's/\\r$//' "),
         ("stdin missing", "stdin: '/no/such': No such file"),
         ("stdin is a FIFO", "a FIFO, whose writer may never come"),
     ],
@@ -376,7 +378,7 @@ def test_what_cannot_be_started_says_what_which_and_why(
         "missing": (("/no/such",), {}),
         "folder": ((str(tmp_path),), {}),
         "not executable": ((plain,), {}),
-        "no format": ((_made(tmp_path, "text", b"echo\n", 0o755),), {}),
+        "no format": ((_made(tmp_path, "binary", b"\x7fELF\2\1\1\0\n", 0o755),), {}),
         "bad shebang": ((_made(tmp_path, "script", b"#!/no/such/sh\n", 0o755),), {}),
         "nul": (("true", "a\0b"), {}),
         "too long": (("true", "x" * 10_000_000), {}),
@@ -384,6 +386,7 @@ def test_what_cannot_be_started_says_what_which_and_why(
         "cwd missing": (("true",), {"cwd": "/no/such"}),
         "cwd is a file": (("true",), {"cwd": plain}),
         "empty file": ((_made(tmp_path, "empty", b"", 0o755),), {}),
+        "windows": ((_made(tmp_path, "crlf", b"#!/bin/sh\r\nexit 5\r\n", 0o755),), {}),
         "stdin missing": (("true",), {"stdin": "/no/such"}),
         "stdin is a FIFO": (("true",), {"stdin": fifo}),
     }[kind]
@@ -394,6 +397,20 @@ def test_what_cannot_be_started_says_what_which_and_why(
         assert words in end.exit.reason
         assert not end.exit.passing
         assert not any(os.path.exists(path) for path in bench.log_paths(end.attempt, "s"))
+
+
+@posix_only
+@pytest.mark.parametrize("way", ["path", "relative", "PATH"])
+def test_a_script_that_names_no_interpreter_is_run_by_the_shell_as_xargs_does(
+    tmp_path: Path, way: str
+) -> None:
+    path = _made(tmp_path, "-script", b'exit "$(( $# * 10 + $1 ))"\n', 0o755)
+    words = {"path": path, "relative": "./-script", "PATH": "-script"}
+    asked = [words[way], "5", "a b"]
+    with Bench(tmp_path) as bench:
+        env = {"PATH": f"{tmp_path}:/bin:/usr/bin"}
+
+        assert Exited(25) == bench.wait_for(bench.start("u", asked, env=env)).exit
 
 
 @posix_only
