@@ -12,7 +12,7 @@ from procsup.core.records import End, Launch, Spawned
 from procsup.core.slots import Placement, Slots
 from procsup.core.stages import Stage
 from procsup.core.states import READY, Inspecting, Running, Stopping, Unit, Waiting
-from procsup.core.task import Task
+from procsup.core.task import Task, threads_of
 from procsup.core.wording import cause_of, drift_news
 
 if TYPE_CHECKING:
@@ -261,6 +261,7 @@ class Attempts:
             stdout_path=fact.stdout_path,
             stderr_path=fact.stderr_path,
             fingerprint=unit.spec.fingerprint,
+            threads=threads_of(unit.spec, placement),
         )
 
 

@@ -39,7 +39,10 @@ class AffinityRecord(Struct, frozen=True, gc=False):
 
 
 class AttemptRecord(Struct, frozen=True, gc=False):
-    """One attempt; `cause` is a sentence, empty for success."""
+    """One attempt; `cause` is a sentence, empty for success.
+
+    `threads` is what stood in the thread caps that were procsup's own (`Head.thread_caps`).
+    """
 
     attempt: int
     verdict: str
@@ -65,6 +68,7 @@ class AttemptRecord(Struct, frozen=True, gc=False):
     leftovers: int
     stdout_path: Optional[str]
     stderr_path: Optional[str]
+    threads: Optional[int] = None
 
 
 class UnitRecord(Struct, frozen=True, gc=False):
@@ -126,7 +130,11 @@ class JournalMark(Struct, frozen=True):
 
 
 class Head(Struct, frozen=True):
-    """All of a manifest but its units: its first line. `stage` is None for the run's."""
+    """All of a manifest but its units: its first line. `stage` is None for the run's.
+
+    `thread_caps` tells of each variable whether units of the last sitting had it from the
+    ``environment`` of the caller or from ``procsup``; what a unit's own `env` names is its own.
+    """
 
     run_id: str
     name: str
@@ -143,6 +151,7 @@ class Head(Struct, frozen=True):
     stages: Dict[str, StageCounts]
     stage: Optional[str] = None
     variables: Dict[str, Any] = field(default_factory=dict)
+    thread_caps: Dict[str, str] = field(default_factory=dict)
     schema: str = SCHEMA
 
 
@@ -233,6 +242,7 @@ def attempt_record(end: "End") -> AttemptRecord:
         usage.leftovers,
         end.stdout_path,
         end.stderr_path,
+        end.threads,
     )
 
 
