@@ -1,6 +1,6 @@
 """The engine of this machine: it starts attempts, waits for news of them, and tends to them."""
 
-import threading
+from functools import partial
 from typing import Dict, List, Optional, Tuple
 
 from procsup.attempt.attempt import Attempt
@@ -9,8 +9,8 @@ from procsup.attempt.observation import Sampler
 from procsup.attempt.start import Starter
 from procsup.core.events import Ended, Fact, Inspected, Start, Started, Stop
 from procsup.core.outcome import AttemptId, NotStarted
-from procsup.engines.worker import Pool
 from procsup.host import machine, system
+from procsup.host.threads import Finds, Pool
 from procsup.interfaces import Clock
 
 _UNKILLABLE_S = 10.0  # after a SIGKILL: what still lives then is stuck in the kernel
@@ -40,9 +40,8 @@ class LocalEngine:
         self._by_pid: Dict[int, Attempt] = {}
         self._ending: Dict[AttemptId, Attempt] = {}  # those asked to end, or with a dead main
         self._facts: List[Fact] = []
-        self._inspectors = Pool("procsup-inspect", _INSPECTORS, self._inspect)
-        self._inspected: List[Inspected] = []  # by the inspectors, under the lock
-        self._lock = threading.Lock()
+        self._inspectors = Pool("procsup-inspect", _INSPECTORS)
+        self._inspected: Finds[Fact] = Finds(self.wake)
         self._looked_at = 0.0
         self._closed = False
         self.survivors: Tuple[int, ...] = ()
@@ -146,8 +145,7 @@ class LocalEngine:
             self._looked_at = now
         for attempt in list(self._ending.values()):
             self._tend(attempt, now)
-        if notice.called:
-            self._take_inspected()
+        self._facts.extend(self._inspected.take())  # also if the word of it was lost
         if self._sampler is not None and not notice.pids:
             self._sample(now)
         return notice.called
@@ -198,20 +196,10 @@ class LocalEngine:
         if not attempt.is_well(departure.exit):
             return
         if attempt.needs_inspection:
-            self._inspectors.add(attempt)
+            self._inspectors.add(partial(self._inspect, attempt))
         else:
             self._facts.append(Inspected(attempt.task.attempt))
 
     def _inspect(self, attempt: Attempt) -> None:
         """Look at what an attempt made, on a thread of the inspectors."""
-        found = attempt.inspect()
-        with self._lock:
-            is_first = not self._inspected
-            self._inspected.append(found)
-        if is_first:  # otherwise the engine was woken and has not looked yet
-            self.wake()
-
-    def _take_inspected(self) -> None:
-        with self._lock:
-            found, self._inspected = self._inspected, []
-        self._facts.extend(found)
+        self._inspected.put(attempt.inspect())

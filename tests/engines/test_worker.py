@@ -1,9 +1,8 @@
 import threading
-import time
 from typing import Any, Callable, List, Optional
 
 from procsup.core.events import Expand, Expanded, Fact
-from procsup.engines.worker import Pool, SideExpander
+from procsup.engines.worker import SideExpander
 
 LIMIT_S = 20.0
 
@@ -73,44 +72,6 @@ def test_an_exception_is_a_problem_and_never_a_success():
 
     problem = "its units could not be looked at: RuntimeError: boom"
     assert found == [Expanded("s", problem=problem), Expanded("t", problem=problem)]
-
-
-def test_two_jobs_run_at_once_where_two_threads_may():
-    both = threading.Barrier(2)
-    done: List[int] = []
-
-    def meet(job: int) -> None:
-        both.wait(LIMIT_S)
-        done.append(job)
-
-    pool: Pool[int] = Pool("test-pool", 2, meet)
-    pool.add(1)
-    pool.add(2)
-    pool.close()
-    pool.join(time.monotonic() + LIMIT_S)
-
-    assert sorted(done) == [1, 2]
-
-
-def test_close_drops_what_waits_and_joins_the_threads():
-    gate, begun = threading.Event(), threading.Event()
-    looked: List[int] = []
-
-    def hold(job: int) -> None:
-        looked.append(job)
-        begun.set()
-        assert gate.wait(LIMIT_S)
-
-    pool: Pool[int] = Pool("test-pool", 1, hold)
-    for number in range(5):
-        pool.add(number)
-    assert begun.wait(LIMIT_S)
-    pool.close()
-    gate.set()
-    pool.join(time.monotonic() + LIMIT_S)
-
-    assert looked == [0]
-    assert not [t for t in threading.enumerate() if t.name == "test-pool"]
 
 
 def test_close_does_not_wait_for_ever_for_a_dead_file_system():
