@@ -1,7 +1,7 @@
 """What was asked of a sitting, read and worked out before anything is touched."""
 
 import os
-from typing import Mapping, NamedTuple, Sequence, Tuple
+from typing import List, Mapping, NamedTuple, Sequence, Tuple
 
 import msgspec
 
@@ -12,6 +12,7 @@ from procsup.core.spec import RunSpec, UnitSpec
 from procsup.errors import RecordError, UsageError
 from procsup.host import machine
 from procsup.host.files import reason, write_atomically
+from procsup.host.inherited import granted_cpus
 from procsup.runfile.load import Loaded, load
 from procsup.runfile.plan import PLAN_FILE, LoadedPlan, PlanText, load_plan, read_file
 from procsup.store.rundir import RunDir
@@ -79,6 +80,17 @@ def make_directory(asked: Asked) -> Tuple[Asked, bool]:
         other = PlanText(head, plan.units)
         asked = read(msgspec.structs.replace(asked.request, plan=other))
     return asked, True
+
+
+def remarks(asked: Asked) -> List[str]:
+    """Say it if the CPUs are those of a unit of another run, and not the machine's."""
+    granted, capacity = granted_cpus(), asked.capacity
+    own = asked.spec.capacity.cpus is not None
+    machines = len(capacity.cpu_ids) or os.cpu_count() or 1
+    if own or granted is None or capacity.cpus != granted or granted >= machines:
+        return []
+    share = f"{granted:g} of {machines} CPUs"
+    return [f"inside a unit of another run, which has {share} (--jobs or `capacity` take more)"]
 
 
 def load_source(request: Request) -> Loaded:

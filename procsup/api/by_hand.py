@@ -19,6 +19,7 @@ from procsup.core.task import Task, rules_of
 from procsup.errors import RecordError, RunBusy, RunUnfinished, UsageError
 from procsup.host import machine
 from procsup.host.files import reason
+from procsup.host.inherited import inherited_environment
 from procsup.host.locks import FileLock
 from procsup.runfile.load import Loaded
 from procsup.store.reader import read_journal
@@ -124,5 +125,8 @@ def _context(rerun: Rerun) -> RunContext:
         raise RunUnfinished(f"{rerun.rundir.path} is gone")
     # Not the run's own id: what bears that is ended by the next sitting of the run.
     return RunContext(
-        f"{rerun.begin.run_id}-here", dict(os.environ), rerun.rundir.log_paths, rerun.rundir.path
+        f"{rerun.begin.run_id}-here",
+        inherited_environment(),
+        rerun.rundir.log_paths,
+        rerun.rundir.path,
     )

@@ -15,6 +15,7 @@ from procsup.core.slots import Capacity, Needs, why_never
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream
 from procsup.errors import RunFileError
 from procsup.host import readings
+from procsup.host.inherited import granted_cpus
 from procsup.runfile.load import Loaded
 
 
@@ -81,6 +82,8 @@ class Expander:
             why = why_never(Needs(unit.cpus, unit.memory_bytes, pinned), self._capacity)
             if why is not None:
                 cure = "ask for less, or raise `capacity`"
+                if self._capacity.cpus == granted_cpus():
+                    cure = f"{cure} (the unit that this runs in has {self._capacity.cpus:g})"
                 return [f"stage {stage.name}: unit {unit.id} {why}: {cure}"]
         return []
 

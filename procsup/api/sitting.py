@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from procsup import __version__
-from procsup.api.asked import Asked, make_directory, read
+from procsup.api.asked import Asked, make_directory, read, remarks
 from procsup.api.expansion import Expander
 from procsup.api.past import Past, lost_ends
 from procsup.api.requests import DryRun, Ending, Opening, PlannedUnit, Request
@@ -15,6 +15,7 @@ from procsup.api.selection import Again, selector_of
 from procsup.api.trimming import Trimmer
 from procsup.api.watching import Onlookers
 from procsup.attempt.context import RunContext
+from procsup.attempt.environment import thread_caps
 from procsup.core.events import Expanded, Fact, Interrupted
 from procsup.core.outlook import first_line, foresee, notes, outlook
 from procsup.core.planner import Planner
@@ -22,6 +23,7 @@ from procsup.core.records import JOURNAL_VERSION, Begin
 from procsup.engines.local import LocalEngine
 from procsup.engines.worker import SideExpander
 from procsup.host import guard, machine
+from procsup.host.inherited import inherited_environment
 from procsup.host.interrupts import SignalInterrupts
 from procsup.host.leftovers import end_traced
 from procsup.host.sweep import end_leftovers
@@ -148,6 +150,7 @@ def dry_run(request: Request) -> DryRun:
     seen = outlook(asked.spec, early, histories, selector)
     lines = [
         first_line(seen, past.before, fresh=request.runs_all_or_again),
+        *remarks(asked),
         *notes(seen, asked.spec),
     ]
     foreseen = foresee(asked.spec, early, histories)
@@ -219,6 +222,7 @@ def _begin(asked: Asked, past: Past) -> Begin:
         resumed=run_id is not None,
         fresh=whole_fresh,
         variables=asked.spec.variables,
+        thread_caps=thread_caps(os.environ),
     )
 
 
@@ -240,7 +244,7 @@ def _expander(asked: Asked, past: Past) -> Expander:
 def _opening(asked: Asked, held: _Held, planner: Planner, early: Mapping[str, Expanded]) -> Opening:
     histories, selector = held.past.history.units, selector_of(asked.request.only)
     seen = outlook(asked.spec, early, histories, selector)
-    lines = [*held.past.remarks(), *notes(seen, asked.spec)]
+    lines = [*remarks(asked), *held.past.remarks(), *notes(seen, asked.spec)]
     return Opening(
         asked.spec,
         held.begin.run_id,
@@ -307,7 +311,7 @@ def _engine(stack: ExitStack, held: _Held) -> LocalEngine:
     fd = held.sitting.units_lock.fd
     context = RunContext(
         run_id=held.begin.run_id,
-        environment=dict(os.environ),
+        environment=inherited_environment(),
         log_paths=held.rundir.log_paths,
         run_dir=held.rundir.path,
         inherited_fds=(fd,) if fd >= 0 else (),

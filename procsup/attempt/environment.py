@@ -2,13 +2,15 @@
 
 import os
 import re
-from typing import Dict, Tuple
+from typing import Dict, Mapping, Tuple
 
 from procsup.attempt.context import RunContext
+from procsup.attempt.jobserver import VARIABLES, without_dead_server
 from procsup.core.task import Rules, Task
 from procsup.host import system
 
-_THREAD_CAPS = (
+# What libraries and runtimes go by when they start threads or workers. TBB reads none.
+THREAD_CAPS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -16,11 +18,16 @@ _THREAD_CAPS = (
     "VECLIB_MAXIMUM_THREADS",
     "BLIS_NUM_THREADS",
     "NUMBA_NUM_THREADS",
+    "LOKY_MAX_CPU_COUNT",
+    "PYTHON_CPU_COUNT",  # 3.13: os.cpu_count(), and so the size of pools
+    "GOMAXPROCS",
+    "JULIA_NUM_THREADS",
+    "RAYON_NUM_THREADS",  # rayon-core/src/lib.rs: ThreadPoolBuilder::num_threads
 )
 _PYTHON_HABITS = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 # Ours, and not those of a unit in which this run may itself be running.
 _COOKIES = re.compile(
-    r"PROCSUP_(RUN|STAGE|UNIT|INDEX|ATTEMPT|CPUS|GPUS|MEMORY_BYTES|UNIT_FILE|SCRATCH)"
+    r"PROCSUP_(RUN|STAGE|UNIT|INDEX|ATTEMPT|CPUS|THREADS|GPUS|MEMORY_BYTES|UNIT_FILE|SCRATCH)"
 )
 
 
@@ -28,16 +35,16 @@ class Environments:
     """Makes the environments of attempts; remembers what all units of a stage have in common."""
 
     def __init__(self, context: RunContext) -> None:
-        self._context = context
-        self._bases: Dict[Tuple[str, float], Dict[str, str]] = {}
+        self._run_id = context.run_id
+        self._passed_on = _passed_on(context.environment)
+        self._bases: Dict[Tuple[str, int], Dict[str, str]] = {}
 
     def of(self, task: Task) -> Dict[str, str]:
         """Return the environment of an attempt; the caller may change it."""
-        unit, placement, rules = task.unit, task.placement, task.rules
-        base = self._bases.get((unit.stage, placement.cpus))
+        unit, placement, rules, threads = task.unit, task.placement, task.rules, task.threads
+        base = self._bases.get((unit.stage, threads))
         if base is None:
-            base = self._base_of(rules, placement.cpus)
-            self._bases[unit.stage, placement.cpus] = base
+            base = self._bases[unit.stage, threads] = self._base_of(rules, threads)
         env = base.copy()
         for name, value in unit.env.items():
             env[system.environment_key(name)] = value
@@ -45,23 +52,43 @@ class Environments:
             inherited = env.get("PYTHONPATH")
             folders = (*rules.pythonpath, *([inherited] if inherited else []))
             env["PYTHONPATH"] = os.pathsep.join(folders)
-        env["PROCSUP_RUN"] = self._context.run_id
+        env["PROCSUP_RUN"] = self._run_id
         env["PROCSUP_STAGE"] = unit.stage
         env["PROCSUP_UNIT"] = task.attempt.unit
         env["PROCSUP_INDEX"] = str(unit.index)
         env["PROCSUP_ATTEMPT"] = str(task.attempt.number)
         env["PROCSUP_CPUS"] = f"{placement.cpus:g}"
+        env["PROCSUP_THREADS"] = str(threads)
         if placement.memory_bytes is not None:
             env["PROCSUP_MEMORY_BYTES"] = str(placement.memory_bytes)
         return env
 
-    def _base_of(self, rules: Rules, cpus: float) -> Dict[str, str]:
+    def _base_of(self, rules: Rules, threads: int) -> Dict[str, str]:
         """Return what a stage's units inherit; what the user has set wins over our habits."""
-        base: Dict[str, str] = {}
+        base = dict.fromkeys(THREAD_CAPS, str(threads))
         if rules.is_python:
             base.update(_PYTHON_HABITS)
-            base.update(dict.fromkeys(_THREAD_CAPS, str(max(1, int(cpus)))))
-        for name, value in self._context.environment.items():
-            if _COOKIES.fullmatch(name) is None:
-                base[system.environment_key(name)] = value
+        base.update(self._passed_on)
         return base
+
+
+def thread_caps(environment: Mapping[str, str]) -> Dict[str, str]:
+    """Tell of each thread cap whose value units get that set none: which, not what it is."""
+    passed_on = _passed_on(environment)
+    return {name: "environment" if name in passed_on else "procsup" for name in THREAD_CAPS}
+
+
+def _passed_on(environment: Mapping[str, str]) -> Dict[str, str]:
+    """Return what units inherit of the environment of the run."""
+    passed_on: Dict[str, str] = {}
+    for given, value in environment.items():
+        name = system.environment_key(given)
+        if _COOKIES.fullmatch(name) or _is_of_outer_run(name, value, environment):
+            continue
+        passed_on[name] = without_dead_server(value) if name in VARIABLES else value
+    return passed_on
+
+
+def _is_of_outer_run(name: str, value: str, environment: Mapping[str, str]) -> bool:
+    """Tell whether a thread cap was set by a procsup in whose unit this run is running."""
+    return name in THREAD_CAPS and value == environment.get("PROCSUP_THREADS")

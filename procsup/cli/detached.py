@@ -32,8 +32,11 @@ def start(options: Options) -> int:
 def start_words(words: Sequence[str], *, quiet: bool, as_json: bool) -> int:
     """Start ``procsup WORDS`` detached; print ``DIR@ID`` when its run has begun."""
     from procsup.host.detach import start_detached
+    from procsup.host.inherited import inherited_environment, is_nested
 
-    detached = start_detached(list(words))
+    if is_nested():
+        say("procsup: this is inside a unit of another run: what is detached here ends with it")
+    detached = start_detached(list(words), environment=inherited_environment())
     if detached.ready is None:
         return _not_begun(detached.exit_code)
     if "error" in detached.ready:  # said on stderr; with --json this is the payload

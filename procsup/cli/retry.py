@@ -156,18 +156,20 @@ def _by_hand(rerun: Rerun, word: str, *, dry_run: bool, as_json: bool) -> int:
     """Run one unit in the foreground, or print the line that does it."""
     from procsup.api import by_hand
     from procsup.attempt import by_hand as hand
+    from procsup.host.inherited import inherited_environment
     from procsup.report.by_hand import by_hand_lines
 
     made = retrying.request_for(rerun, (word,))
     ready = by_hand.prepare(rerun, made, word, touch=not dry_run)
     what, unit = ready.by_hand, ready.unit
-    env = what.differences(os.environ)
+    here = inherited_environment()
+    env = what.differences(here)
     if as_json:
         body = {"unit": unit.id, "cwd": what.cwd, "argv": list(what.argv), "env": env}
         pay(json_text({**body, "stdin": what.stdin_path, "outputs": ready.outputs}))
     if dry_run:
         if not as_json:
-            pay(what.shell_line(os.environ))
+            pay(what.shell_line(here))
         return 0
     say(*by_hand_lines(unit.id, what.argv, what.cwd, env, what.stdin_path, ready.outputs))
     code = hand.run(what)

@@ -12,7 +12,7 @@ from procsup.core.records import End, Launch, Refused, Spawned
 from procsup.core.slots import Placement, Slots
 from procsup.core.stages import Stage
 from procsup.core.states import READY, Inspecting, Running, Stopping, Unit, Waiting
-from procsup.core.task import Task
+from procsup.core.task import Task, threads_of
 from procsup.core.wording import cause_of, drift_news, memory_remark, shortage_news
 
 if TYPE_CHECKING:
@@ -305,6 +305,7 @@ class Attempts:
             fingerprint=unit.spec.fingerprint,
             linger_s=round(fact.linger_s, 3),
             remarks=fact.remarks + memory_remark(used, placement.memory_bytes),
+            threads=threads_of(unit.spec, placement),
         )
 
 

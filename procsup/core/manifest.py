@@ -43,6 +43,7 @@ class AttemptRecord(Struct, frozen=True, gc=False):
 
     `wall_s` is the time of its main process, `linger_s` what its tree took beyond that (None in
     manifests that are older). `remarks` are sentences about what was no fault.
+    `threads` is what stood in the thread caps that were procsup's own (`Head.thread_caps`).
     """
 
     attempt: int
@@ -71,6 +72,7 @@ class AttemptRecord(Struct, frozen=True, gc=False):
     stderr_path: Optional[str]
     linger_s: Optional[float] = None
     remarks: Tuple[str, ...] = ()
+    threads: Optional[int] = None
 
 
 class UnitRecord(Struct, frozen=True, gc=False):
@@ -133,7 +135,11 @@ class JournalMark(Struct, frozen=True):
 
 
 class Head(Struct, frozen=True):
-    """All of a manifest but its units: its first line. `stage` is None for the run's."""
+    """All of a manifest but its units: its first line. `stage` is None for the run's.
+
+    `thread_caps` tells of each variable whether units of the last sitting had it from the
+    ``environment`` of the caller or from ``procsup``; what a unit's own `env` names is its own.
+    """
 
     run_id: str
     name: str
@@ -150,6 +156,7 @@ class Head(Struct, frozen=True):
     stages: Dict[str, StageCounts]
     stage: Optional[str] = None
     variables: Dict[str, Any] = field(default_factory=dict)
+    thread_caps: Dict[str, str] = field(default_factory=dict)
     schema: str = SCHEMA
 
 
@@ -243,6 +250,7 @@ def attempt_record(end: "End") -> AttemptRecord:
         end.stderr_path,
         end.linger_s,
         end.remarks,
+        end.threads,
     )
 
 

@@ -39,6 +39,7 @@ class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
     resumed: bool
     fresh: bool = False
     variables: Dict[str, Any] = {}
+    thread_caps: Dict[str, str] = {}  # name -> whose value units get, unless their own `env` says
 
 
 class Planned(Struct, frozen=True, tag="planned", tag_field="t"):
@@ -140,6 +141,7 @@ class End(Struct, frozen=True, tag="end", tag_field="t", omit_defaults=True):
     same_as: Optional[int] = None
     linger_s: float = 0.0
     remarks: Tuple[str, ...] = ()
+    threads: Optional[int] = None  # the number in those thread caps that are procsup's
 
 
 class StageFinal(Struct, frozen=True, tag="stage-final", tag_field="t"):

@@ -94,6 +94,15 @@ class Slots:
         self._free_ids.update(placement.cpu_ids)
 
 
+def thread_share(capacity: Capacity) -> int:
+    """Return how many threads a unit may start that says nothing of CPUs: at least 1.
+
+    That is its share of the CPUs if as many units run as `jobs` lets; without that, as many run
+    as there are CPUs.
+    """
+    return max(1, int(capacity.cpus) // capacity.jobs) if capacity.jobs else 1
+
+
 def why_never(needs: Needs, capacity: Capacity) -> Optional[str]:
     """Say why a unit can never be placed, or None if it can."""
     problems: List[str] = []

@@ -123,6 +123,7 @@ class UnitSpec(Struct, frozen=True, gc=False):
     stderr: Optional[str] = None
     cpus: float = 1.0
     memory_bytes: Optional[int] = None
+    threads: Optional[int] = None  # what its libraries may start; None: as many as its CPUs
     lists: Dict[str, Tuple[str, ...]] = field(default_factory=dict)  # file to write first -> lines
     stop_command: Tuple[str, ...] = ()  # runs instead of the signal; PID stands in it
     follows: Tuple[str, ...] = ()  # ids of the units that must have succeeded (`for-each`)

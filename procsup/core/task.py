@@ -46,11 +46,21 @@ class Task(Struct, frozen=True):
     rules: Rules = Rules()
 
     @property
+    def threads(self) -> int:
+        """How many threads its libraries may start, at least 1."""
+        return threads_of(self.unit, self.placement)
+
+    @property
     def is_inspected(self) -> bool:
         """Whether the unit has files that are looked at before its start and after a good end."""
         unit = self.unit
         given = unit.inputs or unit.depends or unit.stdin
         return bool(given or unit.outputs or unit.stdout or unit.stderr)
+
+
+def threads_of(unit: UnitSpec, placement: Placement) -> int:
+    """Return how many threads a unit's libraries may start, at least 1."""
+    return unit.threads or max(1, int(placement.cpus))
 
 
 def rules_of(spec: RunSpec, stage: StageSpec) -> Rules:

@@ -44,17 +44,21 @@ class Detached(NamedTuple):
 
 
 def start_detached(
-    argv: Sequence[str], *, relay: Optional[Callable[[bytes], object]] = None
+    argv: Sequence[str],
+    *,
+    relay: Optional[Callable[[bytes], object]] = None,
+    environment: Optional[Mapping[str, str]] = None,
 ) -> Detached:
     """Start ``procsup ARGV...`` detached; return when it announced that it is ready, or ended.
 
     `relay` gets what it writes to stderr until then; the default writes it to our own stderr.
+    `environment` is what it is started with; the default is `os.environ`.
     Ended by an exception (Ctrl-C), the start is called off. OSError if nothing can be started.
     """
     line = guard.lifeline()
     if line is not None:
         line.release()  # what is started here shall live on
-    child = _spawn(argv)
+    child = _spawn(argv, environment)
     assert child.stdout is not None
     assert child.stderr is not None
     said: List[bytes] = []
@@ -119,7 +123,9 @@ def _open_log(path: str) -> int:
         raise RecordError(f"{path} cannot be written: {reason(error)}") from error
 
 
-def _spawn(argv: Sequence[str]) -> "subprocess.Popen[bytes]":
+def _spawn(
+    argv: Sequence[str], environment: Optional[Mapping[str, str]]
+) -> "subprocess.Popen[bytes]":
     home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     options: Dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
@@ -130,6 +136,7 @@ def _spawn(argv: Sequence[str]) -> "subprocess.Popen[bytes]":
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env=environment,
         **options,
     )
 

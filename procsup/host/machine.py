@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optiona
 
 from procsup.host import procfs
 from procsup.host.identity import boot_id, host_name, platform_text
+from procsup.host.inherited import granted_cpus
 
 if TYPE_CHECKING:
     from procsup.core.slots import Capacity
@@ -66,9 +67,10 @@ def capacity(
 ) -> "Capacity":
     """Return what a run may use: what is given here, else what this process may really use.
 
-    That is the smaller of its CPU affinity and its CPU quota (rounded up), and the smallest of
-    physical memory and the memory limits of its control groups. `jobs` without `cpus` raises the
-    number of CPUs to it: four jobs means four at once.
+    That is the smallest of its CPU affinity, its CPU quota (rounded up) and the CPUs of the unit
+    of another run that it is part of; and the smallest of physical memory and the memory limits
+    of its control groups. `jobs` without `cpus` raises the number of CPUs to it: four jobs means
+    four at once.
     """
     from procsup.core.slots import Capacity  # the guard reads processes without it
     from procsup.host import cgroups
@@ -79,6 +81,7 @@ def capacity(
         cpus = float(len(ids) or os.cpu_count() or 1)
         if limits.cpus is not None:
             cpus = min(cpus, float(math.ceil(limits.cpus)))
+        cpus = min(cpus, granted_cpus() or cpus)
         cpus = max(cpus, float(jobs or 0))
     if memory_bytes is None:
         known = (physical_memory_bytes(), limits.memory_bytes)
@@ -136,6 +139,18 @@ def set_affinity(pid: int, cpus: Sequence[int]) -> None:
             pass  # likewise
         except ValueError as error:
             raise OSError(str(error)) from error
+
+
+def first_environment() -> Optional[Dict[str, str]]:
+    """Return the environment that this process was started with; None if it cannot be read."""
+    try:
+        psutil = _psutil()
+    except ImportError:
+        return None
+    try:
+        return dict(psutil.Process().environ())
+    except (psutil.Error, OSError):
+        return None
 
 
 def resume(pid: int) -> None:

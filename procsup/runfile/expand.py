@@ -15,6 +15,7 @@ from procsup.runfile.exclude import Sieve
 from procsup.runfile.fingerprint import Identity, fingerprint
 from procsup.runfile.following import Before, Group, Made
 from procsup.runfile.following import groups as group_units
+from procsup.runfile.grants import Grants
 from procsup.runfile.problems import Problems, Wrong
 from procsup.runfile.recipe import Recipe, Surroundings
 from procsup.runfile.rows import rows_of
@@ -123,7 +124,7 @@ class _Maker:
         self._recipe = recipe
         self._stage = recipe.spec.name
         self._around = around
-        self._capacity = capacity
+        self._grants = Grants(recipe, capacity)
         self._finder = Finder(around.folder)
         self._commands = CommandMaker(recipe)
         self._lists = recipe.uses_list_file()
@@ -178,8 +179,9 @@ class _Maker:
             stdin=stdin,
             stdout=streams.get("stdout"),
             stderr=streams.get("stderr"),
-            cpus=self._at("cpus", lambda: self._cpus(values)) if recipe.cpus else 1.0,
-            memory_bytes=self._at("memory", lambda: self._memory_bytes(values)),
+            cpus=self._at("cpus", lambda: self._grants.cpus_of(values)),
+            memory_bytes=self._at("memory", lambda: self._grants.memory_of(values)),
+            threads=self._grants.threads,
             lists={list_path: real["inputs"].paths} if list_path else _NOTHING,
             stop_command=self._commands.stop(command.stop, cwd),
             follows=group.ids,
@@ -328,22 +330,6 @@ class _Maker:
             stdin=None if stdin is None else self._relative(stdin),
         )
         return fingerprint(identity)
-
-    def _cpus(self, values: Mapping[str, Any]) -> float:
-        template = self._recipe.cpus
-        number = v.cpus(template.render(values)) if template else 1.0
-        if number is None:
-            number = self._capacity.cpus
-        elif self._recipe.spec.pin == "cpus":
-            v.require_whole_cpus(number)
-        return number
-
-    def _memory_bytes(self, values: Mapping[str, Any]) -> Optional[int]:
-        template = self._recipe.memory
-        if template is None:
-            return None
-        size = v.memory_bytes(template.render(values))
-        return self._capacity.memory_bytes if size is None else size
 
 
 def _escaped(match: "re.Match[str]") -> str:

@@ -31,6 +31,7 @@ from procsup.runfile.declared import (
 )
 from procsup.runfile.environment import fixed_env
 from procsup.runfile.fingerprint import Identity, fingerprint
+from procsup.runfile.grants import Grants
 from procsup.runfile.keys import check_new_name
 from procsup.runfile.problems import Faults, Wrong, did_you_mean, each, each_of, expected
 from procsup.runfile.program import runs_python
@@ -64,7 +65,7 @@ class UnitMaker:
         self._stage = recipe.spec.name
         self._folder = around.folder
         self._values = around.values
-        self._capacity = capacity
+        self._grants = Grants(recipe, capacity)
         self._finder = Finder(around.folder)
         self._commands = CommandMaker(recipe)
         self._front = tuple(placed.template.render({}) for placed in recipe.program.prefix)
@@ -95,8 +96,7 @@ class UnitMaker:
 
     def _taken(self, take: Callable[[str, Callable[[Any], Any], Any], Any]) -> Dict[str, Any]:
         recipe = self._recipe
-        cpus = recipe.cpus.render({}) if recipe.cpus else 1.0
-        memory = recipe.memory.render({}) if recipe.memory else None
+        grants = self._grants
         return {
             "arguments": take("argv", _arguments, None) or take("args", _arguments, ()),
             "id": take("id", v.filled, None),
@@ -106,8 +106,9 @@ class UnitMaker:
             "depends": take("depends", self._wanted, None),
             "outputs": take("outputs", self._outputs, ()),
             "streams": {key: take(key, path_text, None) for key in _STREAMS},
-            "cpus": take("cpus", self._cpus, None) or self._cpus(cpus),
-            "memory": take("memory", self._memory, None) or (memory and self._memory(memory)),
+            "cpus": take("cpus", grants.cpus, None) or grants.cpus_of({}),
+            "memory": take("memory", grants.memory_bytes, None) or grants.memory_of({}),
+            "threads": take("cpus", lambda _: None, grants.threads),
             "stop": take("stop_command", read_stop, recipe.stop_templates()),
             "parameters": take("parameters", _parameters, _NO_PARAMETERS),
             "label": take("label", v.text, None),
@@ -148,6 +149,7 @@ class UnitMaker:
             stderr=streams["stderr"],
             cpus=taken["cpus"],
             memory_bytes=taken["memory"],
+            threads=taken["threads"],
             stop_command=stop,
         )
 
@@ -220,18 +222,6 @@ class UnitMaker:
         return None if template is None else self._absolute(template.render({}))
 
     # --- the rest ------------------------------------------------------------------------
-
-    def _cpus(self, value: Any) -> float:
-        number = v.cpus(value)
-        if number is None:
-            return self._capacity.cpus
-        if self._recipe.spec.pin == "cpus" and number != int(number):
-            raise expected('whole CPUs, because of pin="cpus"', number)
-        return number
-
-    def _memory(self, value: Any) -> Optional[int]:
-        size = v.memory_bytes(value)
-        return self._capacity.memory_bytes if size is None else size
 
     def _fingerprint(
         self,

@@ -149,6 +149,7 @@ class ManifestPublisher:
             stages=stages,
             stage=stage,
             variables=begin.variables,
+            thread_caps=begin.thread_caps,
         )
 
     def _check_ours(self, stages: Sequence[str]) -> None:

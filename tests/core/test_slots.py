@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procsup.core.slots import Capacity, Needs, Slots, why_never
+from procsup.core.slots import Capacity, Needs, Slots, thread_share, why_never
 
 
 def test_tenths_of_a_cpu_add_up_to_a_whole():
@@ -89,3 +90,19 @@ def test_whatever_is_taken_and_given_back_no_cpu_is_pinned_twice_and_all_comes_b
         slots.give_back(placement)
 
     assert all(slots.place(Needs(1.0, 30, True)) is not None for _ in range(3))
+
+
+@pytest.mark.parametrize(
+    ("cpus", "jobs", "threads"),
+    [
+        (8.0, None, 1),
+        (8.0, 8, 1),
+        (8.0, 3, 2),
+        (8.0, 1, 8),
+        (4.0, 100, 1),
+        (1.5, 1, 1),
+        (0.5, 1, 1),
+    ],
+)
+def test_who_says_nothing_of_cpus_may_start_a_share_of_threads(cpus, jobs, threads):
+    assert thread_share(Capacity(cpus, jobs=jobs)) == threads

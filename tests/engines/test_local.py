@@ -122,6 +122,7 @@ def test_a_unit_learns_who_it_is_and_what_it_was_granted(tmp_path: Path) -> None
         "PROCSUP_INDEX": "5",
         "PROCSUP_ATTEMPT": "3",
         "PROCSUP_CPUS": "1.5",
+        "PROCSUP_THREADS": "1",
         "PROCSUP_MEMORY_BYTES": "1024",
     }
 
@@ -134,7 +135,7 @@ def test_declared_variables_win_over_inherited_ones(tmp_path: Path) -> None:
     assert (env["A"], env["B"]) == ("declared", "inherited")
 
 
-def test_python_units_get_thread_caps_unless_somebody_chose_them(tmp_path: Path) -> None:
+def test_units_get_thread_caps_unless_somebody_chose_them(tmp_path: Path) -> None:
     env = _environment_of(
         tmp_path,
         {"cpus": 2.0, "env": {"MKL_NUM_THREADS": "8"}},
@@ -145,18 +146,6 @@ def test_python_units_get_thread_caps_unless_somebody_chose_them(tmp_path: Path)
     assert "2" == env["OPENBLAS_NUM_THREADS"] == env["NUMBA_NUM_THREADS"]
     assert (env["OMP_NUM_THREADS"], env["MKL_NUM_THREADS"]) == ("3", "8")
     assert "1" == env["PYTHONUNBUFFERED"] == env["PYTHONFAULTHANDLER"]
-
-
-def test_less_than_one_cpu_is_one_thread(tmp_path: Path) -> None:
-    env = _environment_of(tmp_path, {"cpus": 0.25}, stage={"is_python": True})
-
-    assert env["BLIS_NUM_THREADS"] == "1"
-
-
-def test_other_units_get_no_python_habits(tmp_path: Path) -> None:
-    env = _environment_of(tmp_path, {})
-
-    assert "OPENBLAS_NUM_THREADS" not in env or "OPENBLAS_NUM_THREADS" in os.environ
 
 
 def test_the_stages_python_path_comes_before_the_inherited_one(tmp_path: Path) -> None:

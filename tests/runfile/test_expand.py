@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from procsup.core.slots import Capacity
 from procsup.core.spec import PID, SCRATCH, OutputSpec
 from tests.runfile.builders import (
     CAPACITY,
@@ -313,6 +314,18 @@ def test_paths_are_absolute_for_units_that_run_elsewhere(tmp_path):
 
     assert args(found) == [f"{at}/d/x.py", "x.py", f"{at}/d", "x", f"{at}/in", f"{at}/out/x/"]
     assert found.parameters == {"s": "d/x.py", "mod": "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "threads"), [("", 2), ('memory = "1K"', 2), ("cpus = 1", None), ('cpus = "all"', None)]
+)
+def test_threads_are_a_share_unless_cpus_are_given(text, threads, tmp_path):
+    loaded = load_text(tmp_path, text)
+    capacity = Capacity(cpus=4.0, jobs=2)
+
+    (only,) = loaded.expand_early(capacity)["a"]
+
+    assert only.threads == threads
 
 
 @pytest.mark.parametrize(

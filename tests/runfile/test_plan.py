@@ -1,10 +1,12 @@
 """Units that a program lists: what is said of one, and of all."""
 
 import os
+import re
 
 import pytest
 
 from procsup.api.units import Unit
+from procsup.core.slots import Capacity
 from procsup.core.spec import PID
 from procsup.errors import RunFileError
 from procsup.runfile.plan import Head, PlanText, encode, load_plan
@@ -39,6 +41,25 @@ def test_a_unit_s_own_stop_command_wins(tmp_path):
     own, other = planned(tmp_path, units, **{"stop-command": ["all"]})
 
     assert (own.stop_command, other.stop_command) == (("own", PID, "2"), ("all",))
+
+
+def test_threads_are_a_share_unless_cpus_are_given(tmp_path):
+    units = [Unit(["a"]), Unit(["b"], cpus=1)]
+    capacity = Capacity(cpus=4.0, jobs=2)
+
+    some = loaded(tmp_path, units).expand_early(capacity)["units"]
+    none = loaded(tmp_path, units, cpus=2).expand_early(capacity)["units"]
+
+    assert [(unit.cpus, unit.threads) for unit in some] == [(1.0, 2), (1.0, None)]
+    assert [(unit.cpus, unit.threads) for unit in none] == [(2.0, None), (1.0, None)]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "problem"), [(0, "units[0].cpus: expected"), (1.5, "units[0].cpus: expected whole")]
+)
+def test_amounts_are_checked_as_those_of_a_run_file(tmp_path, cpus, problem):
+    with pytest.raises(RunFileError, match=re.escape(problem)):
+        planned(tmp_path, [Unit(["a"], cpus=cpus)], pin="cpus")
 
 
 def test_the_settings_of_a_stop_are_those_of_a_stage(tmp_path):

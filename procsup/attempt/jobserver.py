@@ -1,0 +1,52 @@
+"""The job server of a `make` above us, which units cannot reach: what its children are told of it.
+
+GNU make hands its tokens out by a pipe or by a FIFO, which MAKEFLAGS names. Of a pipe units do not
+have the descriptors: a `make` there would complain and run one job at a time, or take another
+file that has the number for the pipe.
+"""
+
+import os
+import re
+import stat
+from typing import Tuple
+
+# Cargo and the crate `jobserver` look at the first two before they look at MAKEFLAGS.
+VARIABLES = ("CARGO_MAKEFLAGS", "MFLAGS", "MAKEFLAGS")
+# make 4.4: fifo:PATH; 4.2: auth=R,W; before: fds=R,W. A negative number: it was taken away.
+_SERVER = re.compile(r"(?<!\S)--jobserver-(?:auth|fds)=(\S+)")
+_DESCRIPTORS = re.compile(r"-?\d+,-?\d+")
+_PARTS = re.compile(r"(?<!\S)(?:--jobserver-(?:auth|fds)=\S+|-j\d*|--jobs(?:=\d+)?)(?!\S)\s*")
+
+
+def without_dead_server(flags: str) -> str:
+    """Return MAKEFLAGS without a job server that units cannot reach, and without its ``-jN``.
+
+    What has no job server, or one that can be opened, is returned as it is. Definitions of
+    variables (behind ``--``) are not touched.
+    """
+    options, separator, definitions = _split(flags)
+    servers = _SERVER.findall(options)
+    if not servers or _is_within_reach(servers[-1]):  # make itself goes by the last
+        return flags
+    left = _PARTS.sub("", options).rstrip()
+    return f"{left}{separator}{definitions}" if left else f"{separator}{definitions}".lstrip()
+
+
+def _split(flags: str) -> Tuple[str, str, str]:
+    if flags.startswith("-- "):
+        return "", "-- ", flags[3:]
+    return flags.partition(" -- ")
+
+
+def _is_within_reach(server: str) -> bool:
+    if server.startswith("fifo:"):
+        return _can_be_opened(server[len("fifo:") :])
+    return _DESCRIPTORS.fullmatch(server) is None  # Windows: the name of a semaphore
+
+
+def _can_be_opened(path: str) -> bool:
+    try:
+        is_fifo = stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+    return is_fifo and os.access(path, os.R_OK | os.W_OK)

@@ -1,0 +1,63 @@
+"""What we were started with: the environment, and the share of a run in whose unit we are."""
+
+import math
+import os
+import sys
+from typing import Dict, Optional
+
+from procsup.host import procfs
+
+# PEP 538: where the locale is "C", CPython sets LC_CTYPE to the first of these that there is.
+_MADE_UP = ("C.UTF-8", "C.utf8", "UTF-8")
+
+
+def is_nested() -> bool:
+    """Tell whether this process is part of a unit of a run."""
+    return bool(os.environ.get("PROCSUP_RUN"))
+
+
+def granted_cpus() -> Optional[float]:
+    """Return the CPUs that a run granted to the unit that this process is part of.
+
+    At least 1, or no unit of one CPU could ever run here. None if it is not part of one.
+    """
+    try:
+        cpus = float(os.environ.get("PROCSUP_CPUS", "")) if is_nested() else 0.0
+    except ValueError:
+        return None  # somebody else's idea of it
+    return max(1.0, cpus) if 0.0 < cpus < math.inf else None
+
+
+def inherited_environment() -> Dict[str, str]:
+    """Return `os.environ` with the LC_CTYPE that we were started with.
+
+    A program that uses the library hands its own `os.environ` to the supervisor that it starts,
+    as `subprocess` does: that is what the supervisor was started with.
+    """
+    environment = dict(os.environ)
+    if environment.get("LC_CTYPE") not in _MADE_UP:
+        return environment
+    first = _first_environment()
+    if first is None:
+        return environment  # it may well be the user's
+    if "LC_CTYPE" in first:
+        environment["LC_CTYPE"] = first["LC_CTYPE"]
+    else:
+        del environment["LC_CTYPE"]
+    return environment
+
+
+def _first_environment() -> Optional[Dict[str, str]]:
+    """Return what this process, or the one it was forked from, was started with.
+
+    It does not change with `os.environ`. None if the system does not say.
+    """
+    if sys.platform != "linux":
+        from procsup.host import machine  # which asks here for the CPUs
+
+        return machine.first_environment()
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            return procfs.parse_environment(file.read())
+    except OSError:
+        return None  # hidden
