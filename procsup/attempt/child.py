@@ -117,11 +117,10 @@ class Starter:
         self._log_folders: Set[str] = set()  # those that were looked at: one per stage
         self._programs: Dict[Tuple[str, str, str], str] = {}  # (name, PATH, cwd) -> file
         self._null_fd = system.open_null()
-        self._spawner = system.Spawner(context.inherited_fds)
+        self._spawner = system.Spawner()
 
     def close(self) -> None:
         """Release what all starts shared."""
-        self._spawner.close()
         os.close(self._null_fd)
 
     def start(self, order: Start, stage: StageSpec) -> Union[Started, NotStarted]:
@@ -178,6 +177,7 @@ class Starter:
             stdout,
             stderr,
             order.placement.cpu_ids,
+            self._context.inherited_fds,
         )
 
     def _program(self, name: str, env: Mapping[str, str], cwd: str) -> str:

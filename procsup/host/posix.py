@@ -10,7 +10,7 @@ import signal
 import stat
 import sys
 import time
-from typing import Optional, Sequence, Union
+from typing import Optional, Union
 
 from procsup.core.outcome import Exited, Signaled, Vanished
 from procsup.host import exits, posix_faults, spawning, trees
@@ -123,19 +123,12 @@ class Child:
 
 
 class Spawner:
-    """Starts processes; `inherited_fds` stay open in each of them."""
-
-    def __init__(self, inherited_fds: Sequence[int] = ()) -> None:
-        self._spawner = spawning.spawner(inherited_fds)
+    """Starts processes."""
 
     def spawn(self, launch: Launch) -> Child:
         """Start a process; what can go wrong is for `why_not_started`."""
         born = now_in_proc()
-        return Child(self._spawner.spawn(launch), born)
-
-    def close(self) -> None:
-        """Release what is held."""
-        self._spawner.close()
+        return Child(spawning.start(launch), born)
 
 
 def now_in_proc() -> float:

@@ -8,7 +8,10 @@ Key = Tuple[str, str]  # the unit's id and the attempt's number, as in its envir
 
 
 class Launch(NamedTuple):
-    """All that a start takes. `program` is the file to execute; file descriptors stay open."""
+    """All that a start takes. `program` is the file to execute; file descriptors stay open here.
+
+    `inherited_fds` are open in the child under the same numbers (POSIX).
+    """
 
     program: str
     argv: Tuple[str, ...]
@@ -18,6 +21,7 @@ class Launch(NamedTuple):
     stdout: int
     stderr: int
     cpu_ids: Tuple[int, ...] = ()
+    inherited_fds: Tuple[int, ...] = ()
 
 
 class Departure(NamedTuple):

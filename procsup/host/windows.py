@@ -109,9 +109,6 @@ class Child:
 class Spawner:
     """Starts processes. Nothing but the three streams is inherited."""
 
-    def __init__(self, _inherited_fds: Sequence[int] = ()) -> None:
-        """Take what other systems need."""
-
     def spawn(self, launch: Launch) -> Child:
         """Start a process; what can go wrong is for `why_not_started`.
 
@@ -137,9 +134,6 @@ class Spawner:
             popen.wait()
             raise
         return child
-
-    def close(self) -> None:
-        """Do nothing: nothing is held."""
 
 
 def _handle_of(popen: "subprocess.Popen[bytes]") -> int:

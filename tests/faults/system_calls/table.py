@@ -38,7 +38,6 @@ RULES: Tuple[Rule, ...] = (
     Rule("host/boot.py", FINE, "a boot id is missing"),
     Rule("host/locks.py:_boot_id", FINE, "a boot id is missing: the host's name is there"),
     Rule("host/trees.py:_open_list_of_children", FINE, "process groups and a sweep instead"),
-    Rule("host/spawning.py:__init__", FINE, "Popen takes the place of posix_spawn"),
     Rule("host/exits.py:watch", FINE, "a thread takes the place of a pidfd, a look that of both"),
     Rule("host/exits.py:wake", FINE, "the loop looks twice a second by itself"),
     Rule("host/guard.py:_tell", FINE, "a dead guard is seen by its lifeline"),
@@ -56,7 +55,7 @@ RULES: Tuple[Rule, ...] = (
     Rule("attempt/outputs.py", UNIT, "its outputs cannot be vouched for: unknown is no success"),
     Rule("host/readings.py", UNIT, "its outputs cannot be vouched for"),
     Rule("attempt/child.py", UNIT, "it could not be started"),
-    Rule("host/spawning.py:spawn", UNIT, "it could not be started"),
+    Rule("host/spawning.py:start", UNIT, "it could not be started"),
     Rule("engines/worker.py:add", FINE, "the loop does what a thread was meant for"),
     # --- nothing may be claimed any more ------------------------------------------------------
     Rule("store/", RECORDS, "a journal, a lock or a manifest cannot be had"),
