@@ -23,7 +23,7 @@ from procsup.core.records import JOURNAL_VERSION, Begin
 from procsup.core.spec import RunSpec
 from procsup.engines.local import LocalEngine
 from procsup.engines.worker import SideWorker
-from procsup.host import guard, machine
+from procsup.host import guard, machine, marks
 from procsup.host.interrupts import SignalInterrupts
 from procsup.host.leftovers import end_traced
 from procsup.host.sweep import end_leftovers
@@ -221,6 +221,7 @@ def _begin(asked: Asked, past: Past) -> Begin:
         resumed=run_id is not None,
         fresh=whole_fresh,
         variables=asked.spec.variables,
+        mark_base=marks.new_base(),
     )
 
 
@@ -326,6 +327,7 @@ def _engine(stack: ExitStack, asked: Asked, held: _Held) -> LocalEngine:
         log_paths=held.rundir.log_paths,
         run_dir=held.rundir.path,
         inherited_fds=(fd,) if fd >= 0 else (),
+        mark_base=held.begin.mark_base,
     )
     engine = LocalEngine(asked.spec, context, clock=SystemClock(), capacity=asked.capacity)
     stack.callback(engine.close)

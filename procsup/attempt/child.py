@@ -117,7 +117,7 @@ class Starter:
         self._log_folders: Set[str] = set()  # those that were looked at: one per stage
         self._programs: Dict[Tuple[str, str, str], str] = {}  # (name, PATH, cwd) -> file
         self._null_fd = system.open_null()
-        self._spawner = system.Spawner()
+        self._spawner = system.Spawner(context.mark_base)
 
     def close(self) -> None:
         """Release what all starts shared."""
@@ -178,6 +178,7 @@ class Starter:
             stderr,
             order.placement.cpu_ids,
             self._context.inherited_fds,
+            (order.attempt.unit, str(order.attempt.number)),
         )
 
     def _program(self, name: str, env: Mapping[str, str], cwd: str) -> str:

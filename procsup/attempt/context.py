@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Mapping, Tuple
+from typing import Callable, Mapping, Optional, Tuple
 
 from procsup.core.outcome import AttemptId
 
@@ -12,7 +12,7 @@ class RunContext:
     """What an engine is given of the run that it works for; all paths are absolute.
 
     `environment` is what units inherit; `log_paths` names an attempt's logs (stdout, stderr);
-    `inherited_fds` stay open in units (POSIX).
+    `inherited_fds` stay open in units (POSIX); `mark_base` is what their marks begin with (Linux).
     """
 
     run_id: str
@@ -20,3 +20,4 @@ class RunContext:
     log_paths: Callable[[AttemptId, str], Tuple[str, str]]
     run_dir: Path
     inherited_fds: Tuple[int, ...] = ()
+    mark_base: Optional[int] = None

@@ -40,7 +40,6 @@ class _Live:
         "begun",
         "child",
         "ended_at",
-        "key",
         "killed_at",
         "next_round",
         "pause_s",
@@ -54,7 +53,6 @@ class _Live:
         self, order: Start, stage: StageSpec, started: Started, *, at: float, begun: float
     ) -> None:
         self.attempt = order.attempt
-        self.key: system.Key = (order.attempt.unit, str(order.attempt.number))
         self.stage = stage
         self.started = started
         self.child = started.child
@@ -87,7 +85,7 @@ class LocalEngine:
         self._starter = Starter(context, merged_logs=spec.logs == "merged")
         self._aftermath = Aftermath(context.run_dir)
         self._exits = system.exit_notifier() if exits is None else exits
-        self._trees = system.Trees(context.run_id)
+        self._trees = system.Trees(context.run_id, context.mark_base)
         self._sampler = Sampler(machine.sample_tree) if sampling else None
         self._live: Dict[AttemptId, _Live] = {}
         self._by_pid: Dict[int, _Live] = {}
@@ -121,7 +119,7 @@ class LocalEngine:
         live = _Live(order, stage, started, at=at, begun=begun)
         self._live[attempt] = live
         self._by_pid[live.child.pid] = live
-        self._trees.add(live.key, live.child)
+        self._trees.add(live.child)
         self._exits.watch(live.child.pid)
         drifted = live.watched.see_affinity(machine.read_affinity(live.child.pid), live.begun)
         self._facts.append(StartedFact(attempt, live.child.pid, live.at))
@@ -235,14 +233,14 @@ class LocalEngine:
     def _main_ended(self, live: _Live) -> None:
         live.ended_at = self._clock.now()
         self._ending[live.attempt] = live
-        self._trees.main_ended(live.key)
+        self._trees.main_ended(live.child)
         if live.child.pinned:  # Linux tells a zombie's last CPUs: most units are never sampled
             cpus = machine.read_affinity(live.child.pid)
             self._judge_drift(live, live.watched.see_affinity(cpus, live.ended_at))
 
     def _tend(self, live: _Live, now: float) -> None:
         """Bring an attempt that is ending nearer to its end."""
-        if live.ended_at is not None and not self._trees.others(live.key):
+        if live.ended_at is not None and not live.child.others():
             self._tell_end(live, live.child.reap())
             return
         if live.killed_at is None:
@@ -254,7 +252,7 @@ class LocalEngine:
 
     def _kill_round(self, live: _Live) -> None:
         for _ in range(_ROUNDS):
-            if not self._trees.kill(live.key).fresh:
+            if not self._trees.kill(live.child).fresh:
                 break
             self._trees.look()
         live.next_round = self._clock.now() + live.pause_s
@@ -280,9 +278,9 @@ class LocalEngine:
     def _tell_end(self, live: _Live, departure: system.Departure) -> None:
         attempt, child, started = live.attempt, live.child, live.started
         live.watched.over = True
-        usage = _usage(live.watched, departure, self._trees.leftovers(live.key))
+        usage = _usage(live.watched, departure, child.leftovers)
         self._exits.forget(child.pid)
-        self._trees.remove(live.key)
+        self._trees.remove(child)
         for table in (self._live, self._ending):
             table.pop(attempt, None)
         del self._by_pid[child.pid]

@@ -26,6 +26,7 @@ __all__ = [
     "descendants",
     "host_name",
     "kill",
+    "look",
     "physical_memory_bytes",
     "platform_text",
     "processes_with_cookie",
@@ -159,6 +160,17 @@ def descendants(pid: int) -> List[int]:
         return []
 
 
+def look(pid: int) -> Optional[procfs.Process]:
+    """Return the process that has this pid now, or None."""
+    if sys.platform == "linux":
+        return procfs.look(pid)
+    psutil = _psutil()
+    try:
+        return _describe(psutil.Process(pid))
+    except (psutil.Error, OSError):
+        return None
+
+
 def kill(process: procfs.Process) -> bool:
     """End this very process by force; False if it is gone. PermissionError is the caller's."""
     if sys.platform == "linux":
@@ -185,6 +197,8 @@ def sample_tree(pid: int) -> Optional[TreeSample]:
 
     None, too, if psutil is missing or broken: what is not observed is recorded as unknown.
     """
+    if sys.platform == "linux" and not procfs.is_ours():
+        return None  # what has this number there is another process
     main = _sample(pid)
     if main is None:
         return None

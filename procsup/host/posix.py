@@ -10,11 +10,11 @@ import signal
 import stat
 import sys
 import time
-from typing import Optional, Union
+from typing import FrozenSet, Iterable, Iterator, Optional, Set, Tuple, Union
 
 from procsup.core.outcome import Exited, Signaled, Vanished
-from procsup.host import exits, posix_faults, spawning, trees
-from procsup.host.processes import Departure, Launch
+from procsup.host import exits, marks, posix_faults, spawning, tree_walk, trees
+from procsup.host.processes import Departure, Key, Launch
 
 assert sys.platform != "win32"
 
@@ -42,21 +42,65 @@ _CLOEXEC = os.O_CLOEXEC
 
 
 class Child:
-    """A started process; `born` is its age's beginning on the clock that /proc uses."""
+    """A started process, and what `Trees` knows of its tree.
 
-    __slots__ = ("born", "ended", "pid", "reaped", "taken")
+    `born` is an interval of the clock that /proc uses (`now_in_proc`): a process of this pid that
+    was started outside of it is another one. `mark` is what its descendants have inherited, None
+    if it has none. `logs` are (device, inode) of the files that its output goes to.
+    """
 
-    def __init__(self, pid: int, born: float) -> None:
+    __slots__ = (
+        "adopts",
+        "born",
+        "ended",
+        "hit",
+        "key",
+        "killed_since",
+        "leftovers",
+        "logs",
+        "mark",
+        "orphans",
+        "pid",
+        "reaped",
+        "taken",
+    )
+
+    def __init__(
+        self,
+        pid: int,
+        *,
+        born: Tuple[float, float],
+        mark: Optional[int] = None,
+        key: Key = ("", ""),
+        logs: FrozenSet[Tuple[int, int]] = frozenset(),
+    ) -> None:
         self.pid = pid
         self.born = born
+        self.mark = mark
+        self.key = key
+        self.logs = logs
         self.ended = False  # it is a zombie, or reaped
         self.reaped = False  # by us, or it is none of our business any more
         self.taken = False  # somebody else reaped it: its pid is not ours any more
+        self.adopts = False  # what it leaves behind comes to us
+        self.orphans: Set[int] = set()  # of its tree, adopted: pinned until we reap them
+        self.hit: Set[Tuple[int, int]] = set()  # (pid, start) of all that were sent SIGKILL
+        self.leftovers = 0  # how many had to be killed after the main process had ended
+        self.killed_since: Optional[float] = None
 
     @property
     def pinned(self) -> bool:
         """Whether the pid is sure to be this child's."""
         return not self.reaped and not self.taken
+
+    def others(self) -> int:
+        """Return how many processes of its tree beside itself are known to live.
+
+        As of the last look of `Trees`; descendants of those are not counted.
+        """
+        if self.adopts:
+            return len(self.orphans)
+        return int(tree_walk.group_lives(self.pid)) if self.pinned else 0
 
     def has_ended(self) -> bool:
         """Tell whether the process is over, without reaping it; to be asked when a notice came."""
@@ -123,12 +167,30 @@ class Child:
 
 
 class Spawner:
-    """Starts processes."""
+    """Starts processes, each with a mark of its own above `mark_base` (None: without)."""
+
+    def __init__(self, mark_base: Optional[int] = None) -> None:
+        self._marker = marks.Marker(mark_base)
 
     def spawn(self, launch: Launch) -> Child:
         """Start a process; what can go wrong is for `why_not_started`."""
-        born = now_in_proc()
-        return Child(spawning.start(launch), born)
+        logs = frozenset(_identities((launch.stdout, launch.stderr)))
+        mark = self._marker.put_on()
+        begun = now_in_proc()
+        try:
+            pid = spawning.start(launch)
+        finally:
+            if mark is not None:
+                self._marker.take_off()
+        return Child(pid, born=(begun, now_in_proc()), mark=mark, key=launch.key, logs=logs)
+
+
+def _identities(fds: Iterable[int]) -> Iterator[Tuple[int, int]]:
+    """Yield (device, inode) of those that are regular files: others have more than one user."""
+    for fd in set(fds):
+        status = os.fstat(fd)
+        if stat.S_ISREG(status.st_mode):
+            yield status.st_dev, status.st_ino
 
 
 def now_in_proc() -> float:

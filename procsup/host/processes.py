@@ -10,7 +10,8 @@ Key = Tuple[str, str]  # the unit's id and the attempt's number, as in its envir
 class Launch(NamedTuple):
     """All that a start takes. `program` is the file to execute; file descriptors stay open here.
 
-    `inherited_fds` are open in the child under the same numbers (POSIX).
+    `inherited_fds` are open in the child under the same numbers (POSIX). `key` is the attempt's, as
+    in its environment.
     """
 
     program: str
@@ -22,6 +23,7 @@ class Launch(NamedTuple):
     stderr: int
     cpu_ids: Tuple[int, ...] = ()
     inherited_fds: Tuple[int, ...] = ()
+    key: Key = ("", "")
 
 
 class Departure(NamedTuple):

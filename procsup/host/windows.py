@@ -13,10 +13,10 @@ import signal
 import subprocess
 import sys
 from ctypes import wintypes
-from typing import Dict, List, Optional, Sequence
+from typing import List, Optional, Sequence, Set, Tuple
 
 from procsup.core.outcome import Exited, NotStarted
-from procsup.host import jobs, machine, windows_exits
+from procsup.host import jobs, machine, procfs, windows_exits
 from procsup.host.processes import Departure, Key, Launch, Left
 
 assert sys.platform == "win32"
@@ -48,10 +48,17 @@ _ntdll = ctypes.WinDLL("ntdll")
 class Child:
     """A started process and its job; `job` is None where the system would not have it in one."""
 
-    __slots__ = ("_popen", "ended", "job", "pid")
+    __slots__ = ("_popen", "ended", "job", "key", "leftovers", "pid")
 
-    def __init__(self, popen: "subprocess.Popen[bytes]", job: Optional[jobs.Job]) -> None:
+    born: Optional[Tuple[float, float]] = None  # its handle pins its pid, its job holds its tree
+    mark: Optional[int] = None
+
+    def __init__(
+        self, popen: "subprocess.Popen[bytes]", job: Optional[jobs.Job], key: Key = ("", "")
+    ) -> None:
         self._popen = popen
+        self.key = key
+        self.leftovers = 0  # how many had to be killed after the main process had ended
         self.job = job
         self.pid = popen.pid
         self.ended = False
@@ -77,6 +84,13 @@ class Child:
         self.ended = self.ended or self.poll() is not None
         return self.ended
 
+    def others(self) -> int:
+        """Return how many processes of its tree beside itself live."""
+        if self.job is None:
+            return len(machine.descendants(self.pid))
+        active = self.job.active_processes()
+        return max(0, active if self.ended else active - 1)
+
     def stop(self, *, dump: bool = False, insist: bool = False) -> None:  # noqa: ARG002
         """Send CTRL_BREAK to its process group, if it shares our console; no stacks are left."""
         if self.ended:
@@ -97,6 +111,8 @@ class Child:
         if self.job is None:
             return Departure(Exited(code % 2**32))
         account = self.job.account()
+        if account is None:
+            return Departure(Exited(code % 2**32))
         return Departure(Exited(code % 2**32), account.user_time / 1e7, account.kernel_time / 1e7)
 
     def give_up(self) -> None:
@@ -107,7 +123,10 @@ class Child:
 
 
 class Spawner:
-    """Starts processes. Nothing but the three streams is inherited."""
+    """Starts processes. Nothing but the three streams is inherited; marks are not needed."""
+
+    def __init__(self, mark_base: Optional[int] = None) -> None:
+        """Take what other systems need."""
 
     def spawn(self, launch: Launch) -> Child:
         """Start a process; what can go wrong is for `why_not_started`.
@@ -125,7 +144,7 @@ class Spawner:
             creationflags=_CREATE_SUSPENDED | subprocess.CREATE_NEW_PROCESS_GROUP,
         )
         try:
-            child = Child(popen, _job_of(popen))
+            child = Child(popen, _job_of(popen), launch.key)
             if launch.cpu_ids:
                 _give_cpus(child.pid, launch.cpu_ids)
             _ntdll.NtResumeProcess(wintypes.HANDLE(_handle_of(popen)))
@@ -240,46 +259,37 @@ class Trees:
 
     adopts = True
 
-    def __init__(self, run_id: str) -> None:  # noqa: ARG002 - jobs need no cookie
-        self._children: Dict[Key, Child] = {}
-        self._leftovers: Dict[Key, int] = {}
+    def __init__(self, run_id: str, mark_base: Optional[int] = None) -> None:  # noqa: ARG002
+        # Jobs need no cookie and no mark.
+        self._children: Set[Child] = set()
 
-    def add(self, key: Key, child: Child) -> None:
+    def add(self, child: Child) -> None:
         """Take a child that was just started; `remove` gives it back."""
-        self._children[key] = child
-        self._leftovers[key] = 0
+        self._children.add(child)
 
-    def remove(self, key: Key) -> None:
+    def remove(self, child: Child) -> None:
         """Forget an attempt, and release its job."""
-        del self._leftovers[key]
-        job = self._children.pop(key).job
-        if job is not None:
-            job.close()
+        self._children.remove(child)
+        if child.job is not None:
+            child.job.close()
 
     def look(self) -> None:
         """Nothing is adopted on Windows."""
 
-    def main_ended(self, key: Key) -> None:
+    def main_ended(self, child: Child) -> None:
         """The job knows by itself."""
 
-    def others(self, key: Key) -> int:
-        """Return how many of the attempt's processes beside the main one live."""
-        child = self._children[key]
-        if child.job is None:
-            return len(_living_descendants(child.pid))
-        active = int(child.job.account().active_processes)
-        return max(0, active if child.ended else active - 1)
+    def members(self, child: Child) -> List[procfs.Process]:
+        """Return all living processes of its tree beside itself."""
+        pids = machine.descendants(child.pid) if child.job is None else child.job.pids()
+        found = (machine.look(pid) for pid in pids if pid != child.pid)
+        return [process for process in found if process is not None]
 
-    def leftovers(self, key: Key) -> int:
-        """Return how many processes had to be killed after the main one had ended."""
-        return self._leftovers[key]
-
-    def kill(self, key: Key) -> Left:
+    def kill(self, child: Child) -> Left:
         """End the whole tree; `fresh` is 0, since nothing can escape from a job."""
-        child = self._children[key]
-        others = self.others(key)
+        others = child.others()
         if child.ended:
-            self._leftovers[key] = max(self._leftovers[key], others)
+            child.leftovers = max(child.leftovers, others)
         if child.job is not None:
             child.job.end()
         else:
@@ -292,17 +302,13 @@ class Trees:
 
     def close(self) -> None:
         """Release every job; what is still in one ends."""
-        for key in list(self._children):
-            self.remove(key)
-
-
-def _living_descendants(pid: int) -> List[int]:
-    return machine.descendants(pid)
+        for child in list(self._children):
+            self.remove(child)
 
 
 def _end_without_job(child: Child) -> None:
     """Kill by walking: only where a job of somebody else's does not let us have one."""
-    for pid in _living_descendants(child.pid):
+    for pid in machine.descendants(child.pid):
         _terminate(pid)
     child.terminate()
 

@@ -99,7 +99,7 @@ def test_where_handles_take_no_signals_the_pid_does(child, monkeypatch, number):
 @pytest.mark.parametrize("with_handle", [True, False])
 def test_a_signal_never_reaches_a_stranger_with_the_same_pid(child, monkeypatch, with_handle):
     if not with_handle:
-        monkeypatch.setattr(procfs, "_open_handle", lambda pid: None)
+        monkeypatch.setattr(procfs, "open_handle", lambda pid: None)
     stranger = procfs.Process(child.pid, os.getpid(), "S", start_ticks=1)
 
     assert not procfs.send_signal(stranger, signal.SIGKILL)

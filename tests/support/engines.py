@@ -12,6 +12,7 @@ from procsup.core.outcome import AttemptId, Exit, Exited, NotStarted, Signaled
 from procsup.core.slots import Capacity, Placement
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
 from procsup.engines.local import LocalEngine
+from procsup.host import marks
 
 PROGRAM = str(Path(__file__).parent / "programs" / "misbehave.py")
 LIMIT_S = 20.0
@@ -126,6 +127,7 @@ class Bench:
             self.log_paths,
             self.run_dir,
             settings.pop("inherited_fds", ()),
+            settings.pop("mark_base", marks.new_base()),
         )
         settings.setdefault("clock", RealClock)
         settings.setdefault("sampling", False)
