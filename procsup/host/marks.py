@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 
-from procsup.host import procfs
+from procsup.host import pidfds, procfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,13 +111,13 @@ def hit_all(base: int, signum: int) -> List[int]:
     for pid in _later_pids():
         mark = read(pid)
         if mark is not None and base_of(mark) == base and pid != os.getpid():
-            handle = procfs.open_handle(pid)
+            handle = pidfds.open_handle(pid)
             try:
                 # Asked once more: now that the pid is pinned, the answer is about this process.
                 mark = read(pid)
-                if mark is None or base_of(mark) != base or procfs.is_over(handle):
+                if mark is None or base_of(mark) != base or pidfds.is_over(handle):
                     continue
-                procfs.send(pid, handle, signum)
+                pidfds.send(pid, handle, signum)
                 alive.append(pid)
             except ProcessLookupError:
                 pass  # it ended meanwhile

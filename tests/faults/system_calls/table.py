@@ -30,7 +30,7 @@ class Rule(NamedTuple):
 
 RULES: Tuple[Rule, ...] = (
     # --- done without -----------------------------------------------------------------------
-    Rule("host/procfs.py:send", RECORDS, "a tree cannot be ended: the guard does it"),
+    Rule("host/pidfds.py:send", RECORDS, "a tree cannot be ended: the guard does it"),
     Rule("host/procfs.py", FINE, "a process that cannot be looked at is looked for again"),
     Rule("host/machine.py", FINE, "an observation is missing, and recorded as unknown"),
     Rule("host/cgroups.py", FINE, "an observation is missing"),
