@@ -320,13 +320,12 @@ def _inspector(spec: RunSpec, engine: LocalEngine) -> Callable[[Inspect], Inspec
 
 
 def _engine(stack: ExitStack, asked: Asked, held: _Held) -> LocalEngine:
-    fd = held.sitting.units_lock.fd
     context = RunContext(
         run_id=held.begin.run_id,
         environment=dict(os.environ),
         log_paths=held.rundir.log_paths,
         run_dir=held.rundir.path,
-        inherited_fds=(fd,) if fd >= 0 else (),
+        open_inherited=held.sitting.units_lock.share,
         mark_base=held.begin.mark_base,
     )
     engine = LocalEngine(asked.spec, context, clock=SystemClock(), capacity=asked.capacity)

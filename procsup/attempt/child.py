@@ -167,6 +167,9 @@ class Starter:
         stderr = (
             stdout if is_one else made.open_stream(Stream(err_path, unit.stderr, order.attempt))
         )
+        made.step = "lock of a unit"
+        inherited_fds = self._context.open_inherited()
+        made.fds += inherited_fds
         made.step = ""
         return system.Launch(
             self._program(argv[0], env, unit.cwd),
@@ -177,7 +180,7 @@ class Starter:
             stdout,
             stderr,
             order.placement.cpu_ids,
-            self._context.inherited_fds,
+            inherited_fds,
             (order.attempt.unit, str(order.attempt.number)),
         )
 

@@ -17,6 +17,7 @@ from procsup.core.quantities import show_time
 from procsup.errors import RecordError, RunBusy
 from procsup.host.files import is_temporary, open_reading, reason, remove
 from procsup.host.locks import FileLock, locks_reach, locks_work, machine_id, process_exists
+from procsup.host.units_lock import UnitsLock
 from procsup.store.rundir import FILE_MODES, RunDir
 
 _OWNER_LIMIT_BYTES = 1 << 16
@@ -70,7 +71,7 @@ class Sitting:
         self.rundir = rundir
         self.owner = owner
         self.previous: Optional[Owner] = None
-        self.units_lock = FileLock(rundir.units_lock)
+        self.units_lock = UnitsLock(rundir.units_lock)
         self._lock = lock
         self._mode = mode
         self._held: Dict[Optional[str], FileLock] = {}
@@ -123,10 +124,9 @@ class Sitting:
     def take_units_lock(
         self, end_leftovers: Callable[[], List[str]], *, timeout_s: float = 10.0
     ) -> None:
-        """Take the lock that units inherit, once all units of earlier sittings are gone.
+        """Take the lock that units share, once all units of earlier sittings are gone.
 
-        `end_leftovers` is called while some are left: it ends them and returns who they are.
-        RunBusy names those that would not go in time.
+        `end_leftovers` ends those that are left and returns who they are; RunBusy names them.
         """
         if not self.owner.locks:
             self.units_lock.open()
@@ -142,7 +142,7 @@ class Sitting:
 
     def _try_units_lock(self) -> bool:
         try:
-            return self.units_lock.try_exclusive()
+            return self.units_lock.try_take()
         except OSError as error:
             problem = f"{self.rundir.units_lock} cannot be locked: {reason(error)}"
             raise RecordError(problem) from error
@@ -171,7 +171,7 @@ class Sitting:
             pass  # then it looks as if we had died, which the next start puts up with
         for stage in list(self._held):
             self._let_go(stage)
-        self.units_lock.close()  # without releasing it: a unit that is left keeps it
+        self.units_lock.close()  # a unit that is left keeps its own share of it
         _release(self._lock)
 
     def __enter__(self) -> "Sitting":

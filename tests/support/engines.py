@@ -126,7 +126,7 @@ class Bench:
             self.environment,
             self.log_paths,
             self.run_dir,
-            settings.pop("inherited_fds", ()),
+            settings.pop("open_inherited", tuple),
             settings.pop("mark_base", marks.new_base()),
         )
         settings.setdefault("clock", RealClock)
