@@ -41,7 +41,7 @@ RULES: Tuple[Rule, ...] = (
     Rule("host/exits.py:watch", FINE, "a thread takes the place of a pidfd, a look that of both"),
     Rule("host/exits.py:wake", FINE, "the loop looks twice a second by itself"),
     Rule("host/guard.py:_tell", FINE, "a dead guard is seen by its lifeline"),
-    Rule("store/sitting.py:read_owner", FINE, "an owner that cannot be read is none"),
+    Rule("store/owner.py:read_owner", FINE, "an owner that cannot be read is none"),
     Rule("store/bodies.py", FINE, "the units are worked out again"),
     Rule("store/sitting.py:_release", FINE, "closing lets go of the lock too"),
     Rule("store/sitting.py:close", FINE, "it looks as if we had died, which a start puts up with"),
