@@ -24,8 +24,7 @@ def say():
     found = [name for name in wanted if name in sys.modules]
     with open(os.environ["REPORT"], "w") as file: file.write(" ".join(found))
 atexit.register(say)
-STARTS = ("os.posix_spawn", "subprocess.Popen")
-sys.addaudithook(lambda event, args: say() if event in STARTS else None)
+sys.addaudithook(lambda event, args: say() if event == "subprocess.Popen" else None)
 from procsup.__main__ import program
 sys.exit(program())
 """

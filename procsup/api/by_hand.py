@@ -20,7 +20,7 @@ from procsup.errors import RecordError, RunBusy, RunUnfinished, UsageError
 from procsup.host import machine
 from procsup.host.files import reason
 from procsup.host.inherited import inherited_environment
-from procsup.host.locks import FileLock
+from procsup.host.units_lock import UnitsLock
 from procsup.runfile.load import Loaded
 from procsup.store.reader import read_journal
 
@@ -111,7 +111,7 @@ def _refuse_live(rerun: Rerun, history: History, unit: UnitSpec) -> None:
     past = history.units.get(unit.id)
     if past is None or past.open_launch is None:
         return
-    left = rerun.live is not None or FileLock(rerun.rundir.units_lock).is_held()
+    left = rerun.live is not None or UnitsLock(rerun.rundir.units_lock).is_held()
     if left:
         who = f"process {past.open_pid}" if past.open_pid is not None else "a process"
         raise RunBusy(

@@ -22,7 +22,7 @@ from procsup.core.planner import Planner
 from procsup.core.records import JOURNAL_VERSION, Begin
 from procsup.engines.local import LocalEngine
 from procsup.engines.worker import SideExpander
-from procsup.host import guard, machine
+from procsup.host import guard, machine, marks
 from procsup.host.inherited import inherited_environment
 from procsup.host.interrupts import SignalInterrupts
 from procsup.host.leftovers import end_traced
@@ -223,6 +223,7 @@ def _begin(asked: Asked, past: Past) -> Begin:
         fresh=whole_fresh,
         variables=asked.spec.variables,
         thread_caps=thread_caps(os.environ),
+        mark_base=marks.new_base(),
     )
 
 
@@ -308,13 +309,13 @@ def _owner(asked: Asked, engine: LocalEngine) -> Optional[Tie]:
 
 
 def _engine(stack: ExitStack, held: _Held) -> LocalEngine:
-    fd = held.sitting.units_lock.fd
     context = RunContext(
         run_id=held.begin.run_id,
         environment=inherited_environment(),
         log_paths=held.rundir.log_paths,
         run_dir=held.rundir.path,
-        inherited_fds=(fd,) if fd >= 0 else (),
+        open_inherited=held.sitting.units_lock.share,
+        mark_base=held.begin.mark_base,
     )
     engine = LocalEngine(context, clock=SystemClock())
     stack.callback(engine.close)

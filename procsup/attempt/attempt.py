@@ -5,7 +5,7 @@ that its pid and its group are pinned while what it left behind is ended; only t
 status taken, once.
 """
 
-from typing import List, Optional
+from typing import Collection, List, Optional
 
 from procsup.attempt.ending import Ending
 from procsup.attempt.files import AttemptFiles
@@ -37,7 +37,6 @@ class Attempt:
         "child",
         "ended_at",
         "files",
-        "key",
         "observed",
         "stopped",
         "task",
@@ -56,7 +55,6 @@ class Attempt:
         self.task = task
         self.child = child
         self.files = files
-        self.key: system.Key = (task.attempt.unit, str(task.attempt.number))
         self.at = at
         self.begun = begun
         self.observed = Observation(child.pid, begun, task.placement.cpu_ids)
@@ -68,7 +66,7 @@ class Attempt:
         self._ending: Optional[Ending] = None  # its main process has left others behind
         self._holding: Optional[Holding] = None
         self._fault = ""  # why it failed although it exited well
-        trees.add(self.key, child)
+        trees.add(child)
 
     @property
     def look_at(self) -> Optional[float]:
@@ -80,7 +78,7 @@ class Attempt:
     def main_ended(self, now: float) -> None:
         """The main process is a zombie now."""
         self.ended_at = self._look_at = now
-        self._trees.main_ended(self.key)
+        self._trees.main_ended(self.child)
 
     def stop(self, order: Stop, now: float) -> None:
         """Ask the tree to end; it is killed when its grace is over.
@@ -106,20 +104,18 @@ class Attempt:
         if self.ended_at is None:
             return False
         self._trees.look()
-        return not self._trees.others(self.key)
+        return not self.child.others()
 
     def _new_ladder(self, grace_s: float, now: float, *, dump: bool = False) -> Ladder:
         rules = self.task.rules
-        tree = system.Teller(
-            self.child, self._trees, self.key, name=rules.stop_signal, reach=rules.stop_to
-        )
+        tree = system.Teller(self.child, self._trees, name=rules.stop_signal, reach=rules.stop_to)
         insist = self.child.dump_stacks if dump else None
         return Ladder(tree, grace_s=grace_s, now=now, insist=insist)
 
     def tend(self, now: float) -> bool:
         """Do what is due; true if nothing of its tree is left, and its status can be taken."""
         if self.ended_at is not None:
-            if not self._trees.others(self.key):
+            if not self.child.others():
                 return True
             if self._ladder is None and (self._look_at is None or now >= self._look_at):
                 self._tend_left(now)
@@ -135,7 +131,7 @@ class Attempt:
             self._holding = Holding(self.task, self.files)
         if self._ending is None:
             self._ending = self._new_ending(self._holding)
-        left = self._holding.left(self._trees.seen(self.key))
+        left = self._holding.left(self._trees.seen(self.child))
         grace_s = self._ending.due_grace_s(now, left)
         self._look_at = self._ending.look_at
         if grace_s is not None:
@@ -145,7 +141,7 @@ class Attempt:
         """It was stopped before its main process ended: what is left is ended with it."""
         holding = Holding(self.task, self.files)
         self._ending = self._new_ending(holding)
-        self._ending.note_ended(holding.left(self._trees.seen(self.key)))
+        self._ending.note_ended(holding.left(self._trees.seen(self.child)))
 
     def _new_ending(self, holding: Holding) -> Ending:
         assert self.ended_at is not None
@@ -161,9 +157,9 @@ class Attempt:
         )
 
     @property
-    def orphans(self) -> List[int]:
+    def orphans(self) -> Collection[int]:
         """The pids of its processes that are our children now, and may be watched."""
-        return self._trees.orphans(self.key)
+        return self.child.orphans
 
     # --- its end -----------------------------------------------------------------------------
 
@@ -193,7 +189,7 @@ class Attempt:
         self.observed.over = True
         ending = self._ending
         usage = self.observed.usage(departure, 0 if ending is None else len(ending.ended))
-        self._trees.remove(self.key)
+        self._trees.remove(self.child)
         self.child.give_up()  # from here on its pid is not ours
         if ending is not None and self._is_good(departure.exit):
             self._fault = ending.fault()

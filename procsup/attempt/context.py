@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Mapping, Tuple
+from typing import Callable, Mapping, Optional, Tuple
 
 from procsup.core.outcome import AttemptId
 
@@ -12,11 +12,13 @@ class RunContext:
     """What an engine is given of the run that it works for; all paths are absolute.
 
     `environment` is what units inherit; `log_paths` names an attempt's logs (stdout, stderr);
-    `inherited_fds` stay open in units (POSIX).
+    `open_inherited` opens what a unit inherits, closed here after its start (POSIX); `mark_base` is
+    what marks begin with (Linux).
     """
 
     run_id: str
     environment: Mapping[str, str]
     log_paths: Callable[[AttemptId, str], Tuple[str, str]]
     run_dir: Path
-    inherited_fds: Tuple[int, ...] = ()
+    open_inherited: Callable[[], Tuple[int, ...]] = tuple
+    mark_base: Optional[int] = None

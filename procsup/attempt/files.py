@@ -1,7 +1,7 @@
 """The files of one attempt: made before its start, settled at its end, undone with half a start."""
 
 import os
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Tuple
 
 from procsup.attempt.makings import (
     make_folders,
@@ -115,6 +115,14 @@ class AttemptFiles:
             self.stderr = stream
         self.step = ""
         return stdin, stdout, stderr
+
+    def keep_inherited(self, open_inherited: Callable[[], Tuple[int, ...]]) -> Tuple[int, ...]:
+        """Open what the unit inherits beside its streams; `close_fds` closes our copies."""
+        self.step = "lock of a unit"
+        fds = open_inherited()
+        self._fds += fds
+        self.step = ""
+        return fds
 
     def _keep(self, fd: int) -> int:
         self._fds.append(fd)

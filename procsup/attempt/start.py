@@ -28,11 +28,10 @@ class Starter:
         self._log_folders: Set[str] = set()  # those that were looked at: one per stage
         self._programs: Dict[Tuple[str, str, str], str] = {}  # (name, PATH, cwd) -> file
         self._null_fd = system.open_null()
-        self._spawner = system.Spawner(context.inherited_fds)
+        self._spawner = system.Spawner(context.mark_base)
 
     def close(self) -> None:
         """Release what all starts shared."""
-        self._spawner.close()
         os.close(self._null_fd)
 
     def start(self, task: Task) -> Union[Started, NotStarted]:
@@ -60,10 +59,14 @@ class Starter:
     def _prepare(self, task: Task, files: AttemptFiles, err_path: str) -> system.Launch:
         env = self._environments.of(task)
         argv = files.make(env)
-        stdin, stdout, stderr = files.open_streams(err_path, self._null_fd)
+        streams = files.open_streams(err_path, self._null_fd)
+        inherited_fds = files.keep_inherited(self._context.open_inherited)
         program = self._program(argv[0], env, task.unit.cwd)
+        key = task.attempt.unit, str(task.attempt.number)
         cpu_ids = task.placement.cpu_ids
-        return system.Launch(program, argv, task.unit.cwd, env, stdin, stdout, stderr, cpu_ids)
+        return system.Launch(
+            program, argv, task.unit.cwd, env, *streams, cpu_ids, inherited_fds, key
+        )
 
     def _program(self, name: str, env: Mapping[str, str], cwd: str) -> str:
         key = (name, env.get("PATH", os.defpath), cwd)

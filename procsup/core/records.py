@@ -22,7 +22,10 @@ _DIGITS = 15  # of a record's number: a line with more is damage, and not the wa
 
 
 class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
-    """A sitting begins; `run_id` is new when the run begins from nothing or a finished state."""
+    """A sitting begins; `run_id` is new when the run begins from nothing or a finished state.
+
+    `mark_base` is what the marks of its attempts begin with (host/marks.py), None without marks.
+    """
 
     version: int
     run_id: str
@@ -40,6 +43,7 @@ class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
     fresh: bool = False
     variables: Dict[str, Any] = {}
     thread_caps: Dict[str, str] = {}  # name -> whose value units get, unless their own `env` says
+    mark_base: Optional[int] = None
 
 
 class Planned(Struct, frozen=True, tag="planned", tag_field="t"):

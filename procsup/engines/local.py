@@ -34,7 +34,7 @@ class LocalEngine:
         self._clock = clock
         self._starter = Starter(context)
         self._exits = system.exit_notifier() if exits is None else exits
-        self._trees = system.Trees(context.run_id)
+        self._trees = system.Trees(context.run_id, context.mark_base)
         self._sampler = Sampler(machine.sample_tree) if sampling else None
         self._live: Dict[AttemptId, Attempt] = {}
         self._by_pid: Dict[int, Attempt] = {}

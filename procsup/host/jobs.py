@@ -9,7 +9,7 @@ assert sys.platform == "win32"
 
 _LIMIT_KILL_ON_JOB_CLOSE = 0x2000
 _BASIC_ACCOUNTING, _PROCESS_IDS, _EXTENDED_LIMITS = 1, 3, 9  # JOBOBJECTINFOCLASS
-_MOST_IDS = 1024
+_MORE_DATA = 234
 _KILLED = 1  # the exit code of what is killed
 
 _kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
@@ -28,6 +28,16 @@ class _Accounting(ctypes.Structure):
         ("total_processes", wintypes.DWORD),
         ("active_processes", wintypes.DWORD),
         ("terminated_processes", wintypes.DWORD),
+    )
+
+
+class _Pids(ctypes.Structure):
+    """JOBOBJECT_BASIC_PROCESS_ID_LIST."""
+
+    _fields_ = (
+        ("assigned", wintypes.DWORD),
+        ("listed", wintypes.DWORD),
+        ("pids", ctypes.c_size_t * 1000),
     )
 
 
@@ -52,16 +62,6 @@ class _Limits(ctypes.Structure):
     )
 
 
-class _ProcessIds(ctypes.Structure):
-    """JOBOBJECT_BASIC_PROCESS_ID_LIST."""
-
-    _fields_ = (
-        ("assigned", wintypes.DWORD),
-        ("listed", wintypes.DWORD),
-        ("ids", ctypes.c_size_t * _MOST_IDS),
-    )
-
-
 class Job:
     """A Job Object; its handle is not inheritable, so that it is closed when we die."""
 
@@ -82,29 +82,32 @@ class Job:
         job, process = wintypes.HANDLE(self._handle), wintypes.HANDLE(process_handle)
         return bool(_kernel32.AssignProcessToJobObject(job, process))
 
-    def account(self) -> _Accounting:
-        """Return what the system counts for the whole job; zeros if it does not tell."""
+    def account(self) -> Optional[_Accounting]:
+        """Return what the system counts for the whole job; None if it does not tell."""
         found = _Accounting()
-        _kernel32.QueryInformationJobObject(
-            wintypes.HANDLE(self._handle),
-            _BASIC_ACCOUNTING,
-            ctypes.byref(found),
-            ctypes.sizeof(found),
-            None,
-        )
-        return found
+        return found if self._query(_BASIC_ACCOUNTING, found) else None
+
+    def active_processes(self) -> int:
+        """Return how many processes of it live; 1 if the system does not tell.
+
+        What is not known to be empty is not taken for empty: the next look asks again.
+        """
+        account = self.account()
+        return 1 if account is None else int(account.active_processes)
 
     def pids(self) -> List[int]:
-        """Return the pids of the processes in the job, at most 1,024; none if it does not tell."""
-        found = _ProcessIds()
-        _kernel32.QueryInformationJobObject(
-            wintypes.HANDLE(self._handle),
-            _PROCESS_IDS,
-            ctypes.byref(found),
-            ctypes.sizeof(found),
-            None,
+        """Return the pids of its processes, at most a thousand; none if it is not told."""
+        found = _Pids()
+        if not self._query(_PROCESS_IDS, found) and ctypes.get_last_error() != _MORE_DATA:
+            return []
+        return [int(pid) for pid in found.pids[: found.listed]]
+
+    def _query(self, kind: int, into: ctypes.Structure) -> bool:
+        return bool(
+            _kernel32.QueryInformationJobObject(
+                wintypes.HANDLE(self._handle), kind, ctypes.byref(into), ctypes.sizeof(into), None
+            )
         )
-        return [int(found.ids[place]) for place in range(found.listed)]
 
     def end(self) -> None:
         """Kill all that is in it."""

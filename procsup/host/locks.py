@@ -186,12 +186,25 @@ class FileLock:
             self.close()  # it was removed or replaced between our opening and our locking
         raise RecordError(f"{self.path} is replaced again and again")
 
+    def try_share(self) -> bool:
+        """Make of an exclusive lock a shared one; False, and unlocked, if somebody came between."""
+        return self.share_open(self.fd)
+
+    @staticmethod
+    def share_open(fd: int) -> bool:
+        """Take a shared lock by a descriptor; False if somebody else holds it exclusively."""
+        return _lock(fd, exclusive=False, wait=False)
+
     def is_in_place(self) -> bool:
         """Tell whether the path still names the file that is open here."""
         try:
             return os.path.samestat(os.stat(self.path), os.fstat(self.fd))
         except OSError:
             return False
+
+    def is_same(self, fd: int) -> bool:
+        """Tell whether a descriptor is of the file that is open here."""
+        return os.path.samestat(os.fstat(fd), os.fstat(self.fd))
 
     def is_held(self) -> bool:
         """Tell whether somebody holds the lock; takes it shared for an instant if nobody does."""

@@ -28,6 +28,7 @@ __all__ = [
     "family",
     "host_name",
     "kill",
+    "look",
     "name_of",
     "physical_memory_bytes",
     "platform_text",
@@ -176,6 +177,17 @@ def descendants(pid: int) -> List[int]:
         return []
 
 
+def look(pid: int) -> Optional[procfs.Process]:
+    """Return the process that has this pid now, or None."""
+    if sys.platform == "linux":
+        return procfs.look(pid)
+    psutil = _psutil()
+    try:
+        return _describe(psutil.Process(pid))
+    except (psutil.Error, OSError):
+        return None
+
+
 def family(pid: int) -> List[Tuple[int, int]]:
     """Return (pid, parent) of a process and all its descendants, as far as psutil sees them."""
     psutil = _psutil()
@@ -237,6 +249,8 @@ def sample_tree(pid: int) -> Optional[TreeSample]:
 
 
 def _sample(pid: int) -> Optional[TreeSample]:
+    if sys.platform == "linux" and not procfs.is_ours():
+        return None  # what has this number there is another process
     try:
         psutil = _psutil()
     except ImportError:

@@ -10,11 +10,11 @@ import signal
 import stat
 import sys
 import time
-from typing import Optional, Sequence, Union
+from typing import FrozenSet, Iterable, Iterator, Optional, Set, Tuple, Union
 
 from procsup.core.outcome import Exited, Signaled, Vanished
-from procsup.host import exits, posix_faults, spawning, telling, trees
-from procsup.host.processes import Departure, Launch
+from procsup.host import exits, marks, posix_faults, spawning, telling, tree_walk, trees
+from procsup.host.processes import Departure, Key, Launch
 
 assert sys.platform != "win32"
 
@@ -48,22 +48,65 @@ _CLOEXEC = os.O_CLOEXEC
 
 
 class Child:
-    """A started process; `born` is its age's beginning on the clock that /proc uses."""
+    """A started process, and what `Trees` knows of its tree.
 
-    __slots__ = ("born", "code", "ended", "pid", "reaped", "taken")
+    `born` is an interval of the clock that /proc uses (`now_in_proc`): a process of this pid that
+    was started outside of it is another one. `mark` is what its descendants have inherited, None
+    if it has none. `logs` are (device, inode) of the files that its output goes to.
+    """
 
-    def __init__(self, pid: int, born: float) -> None:
+    __slots__ = (
+        "adopts",
+        "born",
+        "code",
+        "ended",
+        "hit",
+        "key",
+        "killed_since",
+        "logs",
+        "mark",
+        "orphans",
+        "pid",
+        "reaped",
+        "taken",
+    )
+
+    def __init__(
+        self,
+        pid: int,
+        *,
+        born: Tuple[float, float],
+        mark: Optional[int] = None,
+        key: Key = ("", ""),
+        logs: FrozenSet[Tuple[int, int]] = frozenset(),
+    ) -> None:
         self.pid = pid
         self.born = born
+        self.mark = mark
+        self.key = key
+        self.logs = logs
         self.ended = False  # it is a zombie, or reaped
         self.code: Optional[int] = None  # of a zombie that called exit, where the system tells
         self.reaped = False  # by us, or it is none of our business any more
         self.taken = False  # somebody else reaped it: its pid is not ours any more
+        self.adopts = False  # what it leaves behind comes to us
+        self.orphans: Set[int] = set()  # of its tree, adopted: pinned until we reap them
+        self.hit: Set[Tuple[int, int]] = set()  # (pid, start) of all that were sent SIGKILL
+        self.killed_since: Optional[float] = None
 
     @property
     def pinned(self) -> bool:
         """Whether the pid is sure to be this child's."""
         return not self.reaped and not self.taken
+
+    def others(self) -> int:
+        """Return how many processes of its tree beside itself are known to live.
+
+        As of the last look of `Trees`; descendants of those are not counted.
+        """
+        if self.adopts:
+            return len(self.orphans)
+        return int(tree_walk.group_lives(self.pid)) if self.pinned else 0
 
     def has_ended(self, *, noticed: bool = True) -> bool:
         """Tell whether the process is over, without reaping it.
@@ -129,29 +172,42 @@ class Child:
 
 
 class Spawner:
-    """Starts processes; `inherited_fds` stay open in each of them."""
+    """Starts processes, each with a mark of its own above `mark_base` (None: without)."""
 
-    def __init__(self, inherited_fds: Sequence[int] = ()) -> None:
-        self._spawner = spawning.spawner(inherited_fds)
+    def __init__(self, mark_base: Optional[int] = None) -> None:
+        self._marker = marks.Marker(mark_base)
 
     def spawn(self, launch: Launch) -> Child:
         """Start a process; what can go wrong is for `why_not_started`.
 
         A script that does not say what runs it is run by the shell, as `execvp` has it.
         """
-        born = now_in_proc()
         try:
-            return Child(self._spawner.spawn(launch), born)
+            return self._spawn(launch)
         except OSError as error:
             if error.errno != errno.ENOEXEC or not posix_faults.is_plain_script(launch.program):
                 raise
         argv = posix_faults.by_shell(launch.program, launch.argv)
-        launch = launch._replace(program=argv[0], argv=argv)
-        return Child(self._spawner.spawn(launch), born)
+        return self._spawn(launch._replace(program=argv[0], argv=argv))
 
-    def close(self) -> None:
-        """Release what is held."""
-        self._spawner.close()
+    def _spawn(self, launch: Launch) -> Child:
+        logs = frozenset(_identities((launch.stdout, launch.stderr)))
+        mark = self._marker.put_on()
+        begun = now_in_proc()
+        try:
+            pid = spawning.start(launch)
+        finally:
+            if mark is not None:
+                self._marker.take_off()
+        return Child(pid, born=(begun, now_in_proc()), mark=mark, key=launch.key, logs=logs)
+
+
+def _identities(fds: Iterable[int]) -> Iterator[Tuple[int, int]]:
+    """Yield (device, inode) of those that are regular files: others have more than one user."""
+    for fd in set(fds):
+        status = os.fstat(fd)
+        if stat.S_ISREG(status.st_mode):
+            yield status.st_dev, status.st_ino
 
 
 def now_in_proc() -> float:

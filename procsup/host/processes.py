@@ -9,7 +9,11 @@ Identity = Tuple[int, int]  # a process: its pid and its start, in ticks since t
 
 
 class Launch(NamedTuple):
-    """All that a start takes. `program` is the file to execute; file descriptors stay open."""
+    """All that a start takes. `program` is the file to execute; file descriptors stay open here.
+
+    `inherited_fds` are open in the child under the same numbers (POSIX). `key` is the attempt's, as
+    in its environment.
+    """
 
     program: str
     argv: Tuple[str, ...]
@@ -19,6 +23,8 @@ class Launch(NamedTuple):
     stdout: int
     stderr: int
     cpu_ids: Tuple[int, ...] = ()
+    inherited_fds: Tuple[int, ...] = ()
+    key: Key = ("", "")
 
 
 class OpenFile(NamedTuple):

@@ -6,16 +6,15 @@ On other systems every list is empty.
 
 from __future__ import annotations
 
-import errno
 import os
-import sys
+
+from procsup.host import pidfds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` takes longer to import than the guard to fork
-    from typing import Callable, Collection, Dict, List, Optional
+    from typing import Callable, Collection, Dict, Iterator, List, Optional, Tuple
 
 _PIDS_IN_CIRCLE = 1 << 22  # the most that a kernel can have
-_PIDFD_SEND_SIGNAL = 424  # on every architecture (Linux 5.1); Python has it from 3.9 on
 
 
 class Process:
@@ -35,13 +34,53 @@ class Process:
 
     @property
     def dead(self) -> bool:
-        """Whether it has ended and only waits to be reaped."""
-        return self.state in "ZX"
+        """Whether it has ended and only waits to be reaped.
+
+        One whose first thread has ended while others go on looks like a zombie, and lives.
+        """
+        return self.state in "ZX" and not _has_living_threads(self.pid)
+
+
+_ours: Optional[bool] = None
+
+
+def is_ours() -> bool:
+    """Tell whether /proc is there, and numbers processes as they are numbered here.
+
+    In a new pid namespace that kept the old /proc, all numbers there mean other processes. That
+    counts as hidden, and everything here finds nothing.
+    """
+    global _ours
+    if _ours is None:
+        try:
+            _ours = os.readlink("/proc/self") == str(os.getpid())
+        except OSError:
+            _ours = False
+    return _ours
 
 
 def look(pid: int) -> Optional[Process]:
     """Return the process that has this pid now, or None."""
-    data = _read(f"/proc/{pid}/stat")
+    return _parse_stat(pid, _read(f"/proc/{pid}/stat"))
+
+
+def _has_living_threads(pid: int) -> bool:
+    for thread in _threads(pid):
+        if thread != str(pid):
+            found = _parse_stat(pid, _read(f"/proc/{pid}/task/{thread}/stat"))
+            if found is not None and found.state not in "ZX":
+                return True
+    return False
+
+
+def _threads(pid: int) -> List[str]:
+    try:
+        return os.listdir(f"/proc/{pid}/task") if is_ours() else []
+    except OSError:
+        return []
+
+
+def _parse_stat(pid: int, data: bytes) -> Optional[Process]:
     try:
         # The name, in parentheses, may hold anything, parentheses and spaces too.
         fields = data[data.rindex(b")") + 2 :].split()
@@ -52,10 +91,9 @@ def look(pid: int) -> Optional[Process]:
 
 def everyone() -> List[int]:
     """Return the pids of all processes that can be seen, the youngest first."""
-    try:
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    except OSError:
+    if not is_ours():
         return []
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     # Pids are given in a circle; /proc/loadavg ends with the latest one.
     words = _read("/proc/loadavg").split()
     latest = int(words[-1]) if words else max(pids, default=0)
@@ -72,11 +110,7 @@ def children(pid: int) -> List[int]:
 
 def _listed_children(pid: int) -> List[int]:
     found: List[int] = []
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return found
-    for thread in threads:
+    for thread in _threads(pid):
         found.extend(map(int, _read(f"/proc/{pid}/task/{thread}/children").split()))
     return found
 
@@ -114,13 +148,13 @@ def hit(pid: int, signum: int, is_wanted: Callable[[Process], bool]) -> Optional
     None if nobody has it or it is not wanted. The pidfd is opened first and `is_wanted` asked
     then: the signal reaches the one that was asked about, or nobody.
     """
-    handle = _open_handle(pid) if signum else None
+    handle = pidfds.open_handle(pid) if signum else None
     try:
         process = look(pid)
         if process is None or not is_wanted(process):
             return None
         if signum and not process.dead:
-            _send(pid, handle, signum)
+            pidfds.send(pid, handle, signum)
         return process
     except ProcessLookupError:
         return None  # it ended since
@@ -168,7 +202,48 @@ def raw_environment(pid: int) -> bytes:
 
     Empty if it may not be read: of another user, or of a process that has ended.
     """
-    return _read(f"/proc/{pid}/environ")
+    found = _read(f"/proc/{pid}/environ")
+    if found:
+        return found
+    # The first thread may have ended, and taken its view of the memory along.
+    others = (thread for thread in _threads(pid) if thread != str(pid))
+    return next(filter(None, (_read(f"/proc/{pid}/task/{one}/environ") for one in others)), b"")
+
+
+def limit(pid: int, name: bytes) -> int:
+    """Return a process' soft limit by its name in proc(5); -1 if it has none, or is gone."""
+    for line in _read(f"/proc/{pid}/limits").splitlines():
+        if line.startswith(name):
+            soft = line[len(name) :].split()[0]
+            return int(soft) if soft.isdigit() else -1
+    return -1
+
+
+def open_files(pid: int) -> List[Tuple[str, os.stat_result]]:
+    """Return number and status of each open file of a process; none if they may not be seen."""
+    folders = [f"/proc/{pid}/fd"]
+    threads = _threads(pid)
+    if len(threads) > 1:  # that of a process whose first thread has ended is empty
+        folders += [f"/proc/{pid}/task/{thread}/fd" for thread in threads]
+    return [entry for folder in folders for entry in _open_files_in(folder)]
+
+
+def _open_files_in(folder: str) -> Iterator[Tuple[str, os.stat_result]]:
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return  # of another user, or gone
+    for name in names:
+        status = _status_of(f"{folder}/{name}")
+        if status is not None:
+            yield name, status
+
+
+def _status_of(path: str) -> Optional[os.stat_result]:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None  # closed in mid-look
 
 
 def parse_environment(data: bytes) -> Dict[str, str]:
@@ -179,12 +254,12 @@ def parse_environment(data: bytes) -> Dict[str, str]:
 
 def send_signal(process: Process, signum: int) -> bool:
     """Send a signal to exactly this process; False if it is gone, PermissionError if forbidden."""
-    handle = _open_handle(process.pid)
+    handle = pidfds.open_handle(process.pid)
     try:
         now = look(process.pid)
         if now is None or now.start_ticks != process.start_ticks:
             return False
-        _send(process.pid, handle, signum)
+        pidfds.send(process.pid, handle, signum)
         return True
     except ProcessLookupError:
         return False
@@ -193,65 +268,10 @@ def send_signal(process: Process, signum: int) -> bool:
             os.close(handle)
 
 
-def _send(pid: int, handle: Optional[int], signum: int) -> None:
-    if handle is None:
-        os.kill(pid, signum)
-        return
-    try:
-        _send_by_handle(handle, signum)
-    except OSError as error:
-        if error.errno not in (errno.ENOSYS, errno.EPERM) or _handles_take_signals():
-            raise
-        os.kill(pid, signum)
-
-
-def _handles_take_signals() -> bool:
-    """Tell whether signals can be sent by a handle: we try it on ourselves.
-
-    Not before Linux 5.1, nor where a container's profile does not know that call yet.
-    """
-    handle = _open_handle(os.getpid())
-    if handle is None:
-        return False
-    try:
-        _send_by_handle(handle, 0)
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
-    return True
-
-
-def _send_by_handle(handle: int, signum: int) -> None:
-    import signal  # loaded long since by whoever sends signals
-
-    if sys.version_info >= (3, 9) and sys.platform == "linux":
-        signal.pidfd_send_signal(handle, signum)
-    else:
-        _send_by_system_call(handle, signum)
-
-
-def _send_by_system_call(handle: int, signum: int) -> None:
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syscall(_PIDFD_SEND_SIGNAL, handle, signum, None, 0) != 0:
-        raise OSError(ctypes.get_errno(), "pidfd_send_signal")
-
-
-def _open_handle(pid: int) -> Optional[int]:
-    """Pin a process, so that a signal cannot reach another one with its pid; None if impossible."""
-    try:
-        if sys.version_info >= (3, 9) and sys.platform == "linux":
-            return os.pidfd_open(pid)
-        # Its folder serves as well (pidfd_send_signal(2)).
-        return os.open(f"/proc/{pid}", os.O_RDONLY)
-    except OSError:
-        return None  # before Linux 5.3, forbidden, or gone (which a look will find)
-
-
 def _read(path: str) -> bytes:
-    """Read a whole file; empty if it is gone or may not be read."""
+    """Read a whole file; empty if it is gone or may not be read, or numbers others."""
+    if not is_ours():
+        return b""
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     except OSError:

@@ -10,7 +10,7 @@ import sys
 from typing import Dict, List, Set
 
 from procsup.host import listening, procfs, tree_walk
-from procsup.host.processes import Identity, Key
+from procsup.host.processes import Identity
 
 assert sys.platform != "win32"
 
@@ -27,10 +27,9 @@ class Teller:
     (everybody at once). Without a living main process there is nobody to halt for with ``main``.
     """
 
-    def __init__(self, child: "Child", trees: "Trees", key: Key, *, name: str, reach: str) -> None:
+    def __init__(self, child: "Child", trees: "Trees", *, name: str, reach: str) -> None:
         self._child = child
         self._trees = trees
-        self._key = key
         self._signum = number_of(name)
         self._reach = "auto" if reach == "main" and child.ended else reach
         self._told: Dict[Identity, bool] = {}  # who was told -> whether it listens
@@ -83,9 +82,9 @@ class Teller:
         clean up after the others and then end by themselves.
         """
         if not spare:
-            return self._trees.kill(self._key).fresh
+            return self._trees.kill(self._child).fresh
         victims = [one for one in self._tree() if not self._is_spared(one)]
-        return self._trees.kill_these(self._key, victims).fresh
+        return self._trees.kill_these(self._child, victims).fresh
 
     def _is_spared(self, process: procfs.Process) -> bool:
         if process.pid == self._child.pid:
@@ -98,7 +97,7 @@ class Teller:
         return 0 < process.start_ticks < self._since_ticks
 
     def _tree(self) -> List[procfs.Process]:
-        return self._trees.members(self._key, with_main=True)
+        return self._trees.tree(self._child)
 
 
 def number_of(name: str) -> int:

@@ -2,22 +2,23 @@
 
 On Linux we are a subreaper: a process whose parent died becomes our child, and stays pinned (as
 a zombie at least) until we reap it. The list of our children, read once a turn, is therefore
-all that has to be looked at to know that a tree is empty. A process belongs to the attempt
-whose session it is in, or else to the one named in the environment it was started with, or
-else to the only attempt that lived when it was started. Elsewhere there is the process group,
-and a sweep by environment.
+all that has to be looked at to know that a tree is empty. Whose such a stray is, is told, in this
+order, by the mark that it inherited, its session, the environment it was started with, a log
+that it holds open; or else it is of the only attempt that lived when it was started. Elsewhere
+there is the process group, and a sweep by environment.
 
 Processes in our own session are never a unit's (each unit leads a session of its own, and
 none can be left for ours): they belong to somebody else in this process and are left alone.
 """
 
 import os
+import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set
+from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, Set
 
-from procsup.host import holders, procfs, tree_walk
-from procsup.host.processes import Identity, Key, Left, Seen
+from procsup.host import holders, marks, procfs, tree_walk
+from procsup.host.processes import Left, Seen
 
 if TYPE_CHECKING:
     from procsup.host import posix
@@ -28,58 +29,54 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PAUSE_S = 0.005
 _STOP_FIRST_S = 0.3  # a tree that breeds faster than it is killed is stopped first
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_KEY_NAMES = (b"PROCSUP_UNIT", b"PROCSUP_ATTEMPT")
 _TICK_S = 2.0 / _TICKS_PER_S  # start times are cut to ticks
 
 
-class _Family:
-    """The processes of one attempt, as far as they are our children."""
-
-    __slots__ = ("child", "hit", "killed_since", "orphans")
-
-    def __init__(self, child: "posix.Child") -> None:
-        self.child = child
-        self.orphans: Set[int] = set()  # adopted; pinned until we reap them
-        self.hit: Set[Identity] = set()  # all that were sent SIGKILL
-        self.killed_since: Optional[float] = None
-
-
 class Trees:
-    """The process trees of all live attempts. Belongs to the main thread."""
+    """The process trees of all live attempts. Belongs to the main thread.
 
-    def __init__(self, run_id: str) -> None:
+    `mark_base` is that of the marks of this sitting's attempts.
+    """
+
+    def __init__(self, run_id: str, mark_base: Optional[int] = None) -> None:
         self._run = b"PROCSUP_RUN=" + os.fsencode(run_id)
         self._run_id = run_id
+        self._mark_base = mark_base
         self._session = os.getsid(0)
-        self._families: Dict[Key, _Family] = {}
-        self._by_main: Dict[int, Key] = {}
-        self._strays: Dict[int, Set[Key]] = {}  # adopted, of one of these attempts
+        self._children: Dict[int, posix.Child] = {}  # by pid
+        self._by_mark: Dict[int, posix.Child] = {}
+        self._strays: Dict[int, Set[posix.Child]] = {}  # adopted, of one of these attempts
         self._homeless: Set[int] = set()  # adopted, of an attempt that is over: to be killed
         self._known: Set[bytes] = set()  # our children in the form of the list
         self._foreign: Set[bytes] = set()
-        self._with_orphans: Set[Key] = set()  # attempts that have adopted processes
+        self._with_orphans: Set[posix.Child] = set()
         self._list_fd = _open_list_of_children()
         self.adopts = self._list_fd is not None and become_subreaper()
 
-    def add(self, key: Key, child: "posix.Child") -> None:
+    def add(self, child: "posix.Child") -> None:
         """Take a child that was just started; `remove` gives it back."""
-        self._families[key] = _Family(child)
-        self._by_main[child.pid] = key
+        self._children[child.pid] = child
+        if child.mark is not None:
+            self._by_mark[child.mark] = child
+        child.adopts = self.adopts
         self._known.add(b"%d" % child.pid)
 
-    def remove(self, key: Key) -> None:
+    def remove(self, child: "posix.Child") -> None:
         """Forget an attempt; what still lives of it is killed, and reaped, when it can be."""
-        family = self._families.pop(key)
-        self._by_main.pop(family.child.pid, None)
-        self._homeless.update(family.orphans)
-        self._with_orphans.discard(key)
-        if family.child.pinned:
-            self._homeless.add(family.child.pid)
+        del self._children[child.pid]
+        if child.mark is not None:
+            del self._by_mark[child.mark]
+        self._homeless.update(child.orphans)
+        self._with_orphans.discard(child)
+        if child.pinned:
+            self._homeless.add(child.pid)
         else:
-            self._known.discard(b"%d" % family.child.pid)
+            self._known.discard(b"%d" % child.pid)
         if self._strays:
-            self._settle_strays(key)
+            self._settle_strays(child)
 
-    def _settle_strays(self, ended: Key) -> None:
+    def _settle_strays(self, ended: "posix.Child") -> None:
         for pid, owners in list(self._strays.items()):
             owners.discard(ended)
             if not owners:
@@ -120,51 +117,47 @@ class Trees:
         if process is None or session is None:
             return  # another thread started and reaped it
         owners = self._possible_owners(process.start_ticks)
-        if session == self._session or not owners:
+        if session == self._session or not (owners or self._is_marked(pid)):
             self._foreign.add(token)
             return
         self._known.add(token)
-        owner = self._by_main.get(session)
-        if owner is not None:
-            self._adopt(owner, pid)
-        else:
-            self._strays[pid] = owners
-            self._attribute(pid)
+        self._strays[pid] = owners
+        self._attribute(pid)
 
-    def _possible_owners(self, start_ticks: int) -> Set[Key]:
+    def _possible_owners(self, start_ticks: int) -> "Set[posix.Child]":
         born = start_ticks / _TICKS_PER_S + _TICK_S
-        return {key for key, family in self._families.items() if family.child.born <= born}
+        return {child for child in self._children.values() if child.born[0] <= born}
+
+    def _is_marked(self, pid: int) -> bool:
+        """Tell whether an attempt of this sitting started it, one that is over perhaps."""
+        mark = marks.read(pid) if self._mark_base is not None else None
+        return mark is not None and marks.base_of(mark) == self._mark_base
 
     def _attribute(self, pid: int) -> None:
         """Find a stray's attempt; tried again at each look, since exec hides the environment."""
         owners = self._strays[pid]
-        owner = self._named_owner(pid)
-        if owner is None and len(owners) == 1:
-            owner = next(iter(owners))
-        if owner is None:
+        mark = marks.read(pid)
+        owner = None if mark is None else self._by_mark.get(mark)
+        if owner is None and self._is_marked(pid):
+            del self._strays[pid]
+            self._homeless.add(pid)  # its attempt is over
             return
-        del self._strays[pid]
-        if owner in self._families:
-            self._adopt(owner, pid)
-        else:
-            self._homeless.add(pid)
+        owner = owner or self._children.get(_session_of(pid) or 0)
+        owner = owner or self._named_owner(pid, owners) or _log_holder(pid, owners)
+        if owner is None and len(owners) == 1:
+            (owner,) = owners
+        if owner is not None:
+            del self._strays[pid]
+            owner.orphans.add(pid)
+            self._with_orphans.add(owner)
 
-    def _adopt(self, owner: Key, pid: int) -> None:
-        self._families[owner].orphans.add(pid)
-        self._with_orphans.add(owner)
-
-    def _named_owner(self, pid: int) -> Optional[Key]:
-        data = procfs.raw_environment(pid)
-        if self._run not in data:
-            return None
-        entries = data.split(b"\0")
+    def _named_owner(self, pid: int, owners: "Set[posix.Child]") -> "Optional[posix.Child]":
+        entries = procfs.raw_environment(pid).split(b"\0")
         if self._run not in entries:
             return None
         found = dict(entry.split(b"=", 1) for entry in entries if entry.startswith(b"PROCSUP_"))
-        unit, attempt = found.get(b"PROCSUP_UNIT"), found.get(b"PROCSUP_ATTEMPT")
-        if unit is None or attempt is None:
-            return None
-        return os.fsdecode(unit), os.fsdecode(attempt)
+        key = tuple(os.fsdecode(found.get(name, b"")) for name in _KEY_NAMES)
+        return next((child for child in owners if child.key == key), None)
 
     def _reap_orphans(self) -> bool:
         """Reap adopted processes that are dead; tell whether there were any."""
@@ -176,11 +169,10 @@ class Trees:
             else:
                 self._attribute(pid)
         any_dead = self._reap_of(self._homeless) or any_dead
-        for key in list(self._with_orphans):
-            orphans = self._families[key].orphans
-            any_dead = self._reap_of(orphans) or any_dead
-            if not orphans:
-                self._with_orphans.discard(key)
+        for child in list(self._with_orphans):
+            any_dead = self._reap_of(child.orphans) or any_dead
+            if not child.orphans:
+                self._with_orphans.discard(child)
         return any_dead
 
     def _reap_of(self, orphans: Set[int]) -> bool:
@@ -199,33 +191,18 @@ class Trees:
 
     # --- killing -----------------------------------------------------------------------------
 
-    def main_ended(self, key: Key) -> None:
+    def main_ended(self, child: "posix.Child") -> None:
         """A main process is a zombie now: where orphans do not come to us, its group is killed."""
         if not self.adopts:
-            self.kill(key)
+            self.kill(child)
 
-    def others(self, key: Key) -> int:
-        """Return how many of the attempt's processes beside the main one are known to live.
+    def tree(self, child: "posix.Child") -> List[procfs.Process]:
+        """Return all living processes of its tree, as of the last `look`, parents first."""
+        return tree_walk.walk(_roots_of(child))
 
-        As of the last `look`; descendants of those are not counted.
-        """
-        family = self._families[key]
-        if self.adopts:
-            return len(family.orphans)
-        return int(tree_walk.group_lives(family.child.pid)) if family.child.pinned else 0
-
-    def members(self, key: Key, *, with_main: bool = False) -> List[procfs.Process]:
-        """Return the living processes of an attempt beside the main one (or with it)."""
-        family = self._families[key]
-        roots = set(family.orphans)
-        main = family.child.pid
-        if not family.child.ended:
-            roots.add(main)
-        found = tree_walk.walk(roots)
-        return found if with_main else [one for one in found if one.pid != main]
-
-    def seen(self, key: Key) -> List[Seen]:
-        """Return the living processes of an attempt beside the main one, with their files."""
+    def seen(self, child: "posix.Child") -> List[Seen]:
+        """Return the living processes of its tree beside itself, with what they may write to."""
+        others = [one for one in self.tree(child) if one.pid != child.pid]
         return [
             Seen(
                 one.pid,
@@ -233,36 +210,28 @@ class Trees:
                 tree_walk.name_of(one.pid),
                 holders.open_for_writing(one.pid),
             )
-            for one in self.members(key)
+            for one in others
         ]
 
-    def orphans(self, key: Key) -> List[int]:
-        """Return the pids of those of its processes that are our children now."""
-        return list(self._families[key].orphans)
+    def kill(self, child: "posix.Child") -> Left:
+        """Send SIGKILL to the whole tree, once; repeat, after a `look`, until all is gone."""
+        now = time.monotonic()
+        if child.killed_since is None:
+            child.killed_since = now
+        roots = _roots_of(child)
+        late = now - child.killed_since > _STOP_FIRST_S
+        alive = tree_walk.stop_all(roots) if late else tree_walk.walk(roots)
+        if child.pinned:
+            tree_walk.send_to_group(child.pid)
+        return self.kill_these(child, alive)
 
-    def kill_these(self, key: Key, victims: Sequence[procfs.Process]) -> Left:
-        """Send SIGKILL to some of an attempt's processes."""
-        family = self._families[key]
-        fresh = {(one.pid, one.start_ticks) for one in victims} - family.hit
-        family.hit |= fresh
+    def kill_these(self, child: "posix.Child", victims: Sequence[procfs.Process]) -> Left:
+        """Send SIGKILL to some processes of its tree."""
+        fresh = {(one.pid, one.start_ticks) for one in victims} - child.hit
+        child.hit |= fresh
         for process in victims:
             tree_walk.send(process)
         return Left(len(victims), len(fresh))
-
-    def kill(self, key: Key) -> Left:
-        """Send SIGKILL to the whole tree, once; repeat, after a `look`, until all is gone."""
-        family = self._families[key]
-        now = time.monotonic()
-        if family.killed_since is None:
-            family.killed_since = now
-        roots = set(family.orphans)
-        if not family.child.ended:
-            roots.add(family.child.pid)
-        late = now - family.killed_since > _STOP_FIRST_S
-        alive = tree_walk.stop_all(roots) if late else tree_walk.walk(roots)
-        if family.child.pinned:
-            tree_walk.send_to_group(family.child.pid)
-        return self.kill_these(key, alive)
 
     def _kill_homeless(self) -> None:
         for process in tree_walk.walk(self._homeless):
@@ -282,12 +251,14 @@ class Trees:
             time.sleep(_PAUSE_S)
 
     def _sweep(self) -> List[int]:
-        """Kill what is found by its environment, where orphans do not come to us."""
+        """Kill what is found by its mark or environment, where orphans do not come to us."""
         from procsup.host import machine
 
         found = [pid for pid, _ in machine.processes_with_cookie(self._run_id)]
         for pid in found:
             tree_walk.kill_by_pid(pid)
+        if self._mark_base is not None and not procfs.is_ours():
+            found += marks.hit_all(self._mark_base, signal.SIGKILL)
         return found
 
     def close(self) -> None:
@@ -296,6 +267,16 @@ class Trees:
             os.close(self._list_fd)
             self._list_fd = None
             self.adopts = False
+
+
+def _roots_of(child: "posix.Child") -> Set[int]:
+    return child.orphans if child.ended else {child.pid, *child.orphans}
+
+
+def _log_holder(pid: int, owners: "Iterable[posix.Child]") -> "Optional[posix.Child]":
+    """Return the attempt of which this process has a log open."""
+    files = {(status.st_dev, status.st_ino) for _, status in procfs.open_files(pid)}
+    return next((child for child in owners if not files.isdisjoint(child.logs)), None)
 
 
 def become_subreaper() -> bool:
@@ -312,7 +293,7 @@ def become_subreaper() -> bool:
 
 def _open_list_of_children() -> Optional[int]:
     """Open the main thread's list: that thread adopts. None without CONFIG_PROC_CHILDREN."""
-    if sys.platform != "linux":
+    if sys.platform != "linux" or not procfs.is_ours():
         return None
     try:
         return os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from ctypes import wintypes
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import FrozenSet, List, Optional, Sequence, Set, Tuple
 
 from procsup.core.outcome import Exited, NotStarted
 from procsup.host import jobs, machine, windows_exits
@@ -28,9 +28,11 @@ __all__ = [
     "Spawner",
     "Teller",
     "Trees",
+    "by_shell",
     "environment_key",
     "exit_notifier",
     "find_program",
+    "is_plain_script",
     "open_log",
     "open_null",
     "open_source",
@@ -49,10 +51,16 @@ _ntdll = ctypes.WinDLL("ntdll")
 class Child:
     """A started process and its job; `job` is None where the system would not have it in one."""
 
-    __slots__ = ("_popen", "ended", "job", "pid")
+    __slots__ = ("_popen", "ended", "job", "key", "pid")
 
-    def __init__(self, popen: "subprocess.Popen[bytes]", job: Optional[jobs.Job]) -> None:
+    born: Optional[Tuple[float, float]] = None  # its handle pins its pid, its job holds its tree
+    mark: Optional[int] = None
+
+    def __init__(
+        self, popen: "subprocess.Popen[bytes]", job: Optional[jobs.Job], key: Key = ("", "")
+    ) -> None:
         self._popen = popen
+        self.key = key
         self.job = job
         self.pid = popen.pid
         self.ended = False
@@ -78,10 +86,22 @@ class Child:
         self.ended = self.ended or self.poll() is not None
         return self.ended
 
+    def others(self) -> int:
+        """Return how many processes of its tree beside itself live."""
+        if self.job is None:
+            return len(machine.descendants(self.pid))
+        active = self.job.active_processes()
+        return max(0, active if self.ended else active - 1)
+
     @property
     def code(self) -> Optional[int]:
         """Its exit code, None while it runs."""
         return self.poll()
+
+    @property
+    def orphans(self) -> FrozenSet[int]:
+        """Nothing: no process of a tree becomes our child on Windows."""
+        return frozenset()
 
     def ask_to_stop(self) -> None:
         """Send CTRL_BREAK to its process group, if it shares our console."""
@@ -106,6 +126,8 @@ class Child:
         if self.job is None:
             return Departure(Exited(code % 2**32))
         account = self.job.account()
+        if account is None:
+            return Departure(Exited(code % 2**32))
         return Departure(Exited(code % 2**32), account.user_time / 1e7, account.kernel_time / 1e7)
 
     def give_up(self) -> None:
@@ -116,9 +138,9 @@ class Child:
 
 
 class Spawner:
-    """Starts processes. Nothing but the three streams is inherited."""
+    """Starts processes. Nothing but the three streams is inherited; marks are not needed."""
 
-    def __init__(self, _inherited_fds: Sequence[int] = ()) -> None:
+    def __init__(self, mark_base: Optional[int] = None) -> None:
         """Take what other systems need."""
 
     def spawn(self, launch: Launch) -> Child:
@@ -137,7 +159,7 @@ class Spawner:
             creationflags=_CREATE_SUSPENDED | subprocess.CREATE_NEW_PROCESS_GROUP,
         )
         try:
-            child = Child(popen, _job_of(popen))
+            child = Child(popen, _job_of(popen), launch.key)
             if launch.cpu_ids:
                 _give_cpus(child.pid, launch.cpu_ids)
             _ntdll.NtResumeProcess(wintypes.HANDLE(_handle_of(popen)))
@@ -146,9 +168,6 @@ class Spawner:
             popen.wait()
             raise
         return child
-
-    def close(self) -> None:
-        """Do nothing: nothing is held."""
 
 
 def _handle_of(popen: "subprocess.Popen[bytes]") -> int:
@@ -265,47 +284,34 @@ class Trees:
 
     adopts = True
 
-    def __init__(self, run_id: str) -> None:  # noqa: ARG002 - jobs need no cookie
-        self._children: Dict[Key, Child] = {}
+    def __init__(self, run_id: str, mark_base: Optional[int] = None) -> None:  # noqa: ARG002
+        # Jobs need no cookie and no mark.
+        self._children: Set[Child] = set()
 
-    def add(self, key: Key, child: Child) -> None:
+    def add(self, child: Child) -> None:
         """Take a child that was just started; `remove` gives it back."""
-        self._children[key] = child
+        self._children.add(child)
 
-    def remove(self, key: Key) -> None:
+    def remove(self, child: Child) -> None:
         """Forget an attempt, and release its job."""
-        job = self._children.pop(key).job
-        if job is not None:
-            job.close()
+        self._children.remove(child)
+        if child.job is not None:
+            child.job.close()
 
     def look(self) -> None:
         """Nothing is adopted on Windows."""
 
-    def main_ended(self, key: Key) -> None:
+    def main_ended(self, child: Child) -> None:
         """The job knows by itself."""
 
-    def others(self, key: Key) -> int:
-        """Return how many of the attempt's processes beside the main one live."""
-        child = self._children[key]
-        if child.job is None:
-            return len(_living_descendants(child.pid))
-        active = int(child.job.account().active_processes)
-        return max(0, active if child.ended else active - 1)
-
-    def seen(self, key: Key) -> List[Seen]:
-        """Return what lives of an attempt beside its main process; files are not told."""
-        child = self._children[key]
+    def seen(self, child: Child) -> List[Seen]:
+        """Return the living processes of its tree beside itself; their files are not told."""
         pids = machine.descendants(child.pid) if child.job is None else child.job.pids()
         return [Seen(pid, 0, machine.name_of(pid), None) for pid in pids if pid != child.pid]
 
-    def orphans(self, key: Key) -> List[int]:  # noqa: ARG002 - nothing is adopted
-        """Return nothing: no process of an attempt becomes our child on Windows."""
-        return []
-
-    def kill(self, key: Key) -> Left:
+    def kill(self, child: Child) -> Left:
         """End the whole tree; `fresh` is 0, since nothing can escape from a job."""
-        child = self._children[key]
-        others = self.others(key)
+        others = child.others()
         if child.job is not None:
             child.job.end()
         else:
@@ -318,8 +324,8 @@ class Trees:
 
     def close(self) -> None:
         """Release every job; what is still in one ends."""
-        for key in list(self._children):
-            self.remove(key)
+        for child in list(self._children):
+            self.remove(child)
 
 
 class Teller:
@@ -329,14 +335,12 @@ class Teller:
         self,
         child: Child,
         trees: Trees,
-        key: Key,
         *,
         name: str,  # noqa: ARG002 - every polite signal is CTRL_BREAK here
         reach: str,  # noqa: ARG002 - it reaches the whole group
     ) -> None:
         self._child = child
         self._trees = trees
-        self._key = key
         self._is_told = False
 
     def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:  # noqa: ARG002
@@ -348,16 +352,12 @@ class Teller:
 
     def kill(self, *, spare: bool = False) -> int:  # noqa: ARG002
         """End the job; 0, since nothing can escape from it."""
-        return self._trees.kill(self._key).fresh
-
-
-def _living_descendants(pid: int) -> List[int]:
-    return machine.descendants(pid)
+        return self._trees.kill(self._child).fresh
 
 
 def _end_without_job(child: Child) -> None:
     """Kill by walking: only where a job of somebody else's does not let us have one."""
-    for pid in _living_descendants(child.pid):
+    for pid in machine.descendants(child.pid):
         _terminate(pid)
     child.terminate()
 

@@ -16,6 +16,7 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 from procsup.errors import RecordError, RunBusy
 from procsup.host.files import is_temporary, reason, remove, sync_folder
 from procsup.host.locks import FileLock, locks_work
+from procsup.host.units_lock import UnitsLock
 from procsup.store.rundir import RunDir, has_records
 from procsup.store.sitting import is_live, is_starting, read_owner, refuse_unprovable
 
@@ -55,7 +56,7 @@ def _why_busy(rundir: RunDir) -> Optional[str]:
         return f"it is in use by {owner.describe()}"
     if FileLock(rundir.run_lock).is_held():
         return "it is in use"
-    if FileLock(rundir.units_lock).is_held():
+    if UnitsLock(rundir.units_lock).is_held():
         return "units of it still run; `procsup run` or `procsup stop` ends them"
     return None
 
@@ -113,7 +114,7 @@ def hold(rundir: RunDir) -> FileLock:
     try:
         owner = read_owner(rundir)
         refuse_unprovable(rundir, owner, lockable=lockable)
-        if FileLock(rundir.units_lock).is_held():
+        if UnitsLock(rundir.units_lock).is_held():
             raise RunBusy(f"{rundir.path} is left alone: units of it still run")
         problem = _why_no_run(rundir)
         if problem:

@@ -5,7 +5,7 @@
     journal.jsonl   the truth           logs/STAGE/UNIT.N.out, .err     control/   requests
     manifest.json   of the run          stages/STAGE.json   of a stage  scratch/   of attempts
     run.lock        the supervisor's    locks/N-run.lock, N-stage-STAGE.lock       of a sitting
-    units.lock      inherited by every unit                             supervisor.log
+    units.lock      shared by every unit                                supervisor.log
 """
 
 import os

@@ -8,55 +8,31 @@ be in the way of the next one. The owner line in ``run.lock`` says who holds it.
 import os
 import time
 from types import TracebackType
-from typing import Callable, Dict, List, Optional, Sequence, Tuple, Type
+from typing import Callable, Dict, List, Optional, Sequence, Type
 
 import msgspec
-from msgspec import Struct
 
-from procsup.core.quantities import show_time
 from procsup.errors import RecordError, RunBusy
-from procsup.host.files import is_temporary, open_reading, reason, remove
-from procsup.host.locks import FileLock, locks_reach, locks_work, machine_id, process_exists
+from procsup.host.files import is_temporary, reason, remove
+from procsup.host.locks import FileLock, locks_reach, locks_work, machine_id
+from procsup.host.units_lock import UnitsLock
+from procsup.store.owner import Owner, read_owner
 from procsup.store.rundir import FILE_MODES, RunDir
 
-_OWNER_LIMIT_BYTES = 1 << 16
+__all__ = [
+    "Owner",
+    "Sitting",
+    "is_live",
+    "is_starting",
+    "locks_tell",
+    "read_owner",
+    "refuse_unprovable",
+    "wait_sitting",
+]
+
 _OWNER_APPEARS_S = 5.0  # on a machine that a hundred starters keep busy
 _LOOK_EVERY_S = 1.0  # where locks tell nothing
 _UNITS_LOOK_S = 0.02
-
-
-class Owner(Struct, frozen=True):
-    """Who holds the run directory; `sitting` is 0 while that supervisor still reads the journal.
-
-    `locks`: its locks can be trusted on its host; `ended` is set when it let go by itself.
-    """
-
-    host: str
-    pid: int
-    boot_id: str
-    started: float
-    sitting: int = 0
-    run_id: str = ""
-    stages: Tuple[str, ...] = ()
-    locks: bool = True
-    ended: Optional[float] = None
-
-    def describe(self) -> str:
-        """Say who it is, for messages."""
-        since = show_time(self.started, "%Y-%m-%d %H:%M:%S")
-        return f"process {self.pid} on {self.host} since {since}"
-
-    @property
-    def here(self) -> bool:
-        """It runs, or ran, where this process runs."""
-        host, boot_id = machine_id()
-        return self.host == host or (self.boot_id != "" and self.boot_id == boot_id)
-
-    @property
-    def may_live(self) -> bool:
-        """Its process may be alive: it is somewhere else, or here and of this boot, and exists."""
-        boots = {self.boot_id, machine_id()[1]} - {""}  # one, unless it is known to be of another
-        return not self.here or (len(boots) < 2 and process_exists(self.pid))
 
 
 class Sitting:
@@ -70,7 +46,7 @@ class Sitting:
         self.rundir = rundir
         self.owner = owner
         self.previous: Optional[Owner] = None
-        self.units_lock = FileLock(rundir.units_lock)
+        self.units_lock = UnitsLock(rundir.units_lock)
         self._lock = lock
         self._mode = mode
         self._held: Dict[Optional[str], FileLock] = {}
@@ -123,10 +99,9 @@ class Sitting:
     def take_units_lock(
         self, end_leftovers: Callable[[], List[str]], *, timeout_s: float = 10.0
     ) -> None:
-        """Take the lock that units inherit, once all units of earlier sittings are gone.
+        """Take the lock that units share, once all units of earlier sittings are gone.
 
-        `end_leftovers` is called while some are left: it ends them and returns who they are.
-        RunBusy names those that would not go in time.
+        `end_leftovers` ends those that are left and returns who they are; RunBusy names them.
         """
         if not self.owner.locks:
             self.units_lock.open()
@@ -142,7 +117,7 @@ class Sitting:
 
     def _try_units_lock(self) -> bool:
         try:
-            return self.units_lock.try_exclusive()
+            return self.units_lock.try_take()
         except OSError as error:
             problem = f"{self.rundir.units_lock} cannot be locked: {reason(error)}"
             raise RecordError(problem) from error
@@ -171,7 +146,7 @@ class Sitting:
             pass  # then it looks as if we had died, which the next start puts up with
         for stage in list(self._held):
             self._let_go(stage)
-        self.units_lock.close()  # without releasing it: a unit that is left keeps it
+        self.units_lock.close()  # a unit that is left keeps its own share of it
         _release(self._lock)
 
     def __enter__(self) -> "Sitting":
@@ -240,16 +215,6 @@ def _release(lock: FileLock) -> None:
     except OSError:
         pass  # no locks on this file system
     lock.close()
-
-
-def read_owner(rundir: RunDir) -> Optional[Owner]:
-    """Return who holds, or last held, the run directory; None if that cannot be read."""
-    try:
-        with open_reading(rundir.run_lock) as file:
-            line = file.readline(_OWNER_LIMIT_BYTES)
-        return msgspec.json.decode(line, type=Owner)
-    except (OSError, ValueError, msgspec.MsgspecError, RecursionError):
-        return None
 
 
 def is_live(rundir: RunDir, owner: Optional[Owner] = None) -> bool:

@@ -63,14 +63,12 @@ def test_a_unit_that_returns_to_its_cpus_or_never_left_them_is_not_told_of(tmp_p
 
 @two_cpus
 def test_an_unpinned_unit_drifts_from_the_cpus_it_began_with(tmp_path: Path) -> None:
-    reading, writing = os.pipe()
-    argv = _drifting([OWN[1]], first=f"os.read({reading}, 1)")
-    with Bench(tmp_path, stage={"on_drift": "fail"}, inherited_fds=(reading,)) as bench:
+    os.mkfifo(str(tmp_path / "gate"))
+    argv = _drifting([OWN[1]], first="open('gate').read()")
+    with Bench(tmp_path, stage={"on_drift": "fail"}) as bench:
         attempt = bench.start("u", argv)
-        os.write(writing, b"x")  # only now, as its first CPUs are known
+        (tmp_path / "gate").write_bytes(b"x")  # only now, as its first CPUs are known
         end = bench.wait_for(attempt)
-    os.close(reading)
-    os.close(writing)
 
     assert end.usage.affinity.granted is None
     assert [[OWN[1]]] == [cpus for _, cpus in end.usage.affinity.drift]

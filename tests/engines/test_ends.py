@@ -17,31 +17,7 @@ from procsup.core.outcome import Exited
 from procsup.core.spec import OutputSpec
 from tests.support.engines import Bench, is_alive
 
-WRITER = (
-    "import sys, time\n"
-    "with open(sys.argv[1], 'w') as file:\n"
-    "    for number in range(20):\n"
-    "        print(number, file=file, flush=True); time.sleep(0.03)\n"
-)
-APPENDER = (
-    "import sys, time\n"
-    "for number in range(400):\n"
-    "    with open(sys.argv[1], 'a') as file: print(number, file=file)\n"
-    "    time.sleep(0.02)\n"
-)
-MAPPER = (
-    "import mmap, sys, time\n"
-    "file = open(sys.argv[1], 'r+b'); area = mmap.mmap(file.fileno(), 0); file.close()\n"
-    "time.sleep(0.4); area[:4] = b'last'; area.flush()\n"
-)
-HEADLESS = (  # its first thread ends, another one writes on
-    "import ctypes, sys, threading, time\n"
-    "def write():\n"
-    "    with open(sys.argv[1], 'w') as file:\n"
-    "        time.sleep(0.5); print('whole', file=file)\n"
-    "threading.Thread(target=write).start()\n"
-    "ctypes.CDLL(None).syscall(60, 0)\n"
-)
+LEAVE = f"{sys.executable} -S {Path(__file__).parents[1]}/support/programs/leave.py"
 
 
 def shell(bench: Bench, line: str, *outputs: str, **settings: Any) -> Tuple[Ended, str]:
@@ -55,12 +31,6 @@ def shell(bench: Bench, line: str, *outputs: str, **settings: Any) -> Tuple[Ende
     found = bench.wait_until(lambda: bench.inspection_of(attempt))
     assert isinstance(found, Inspected)
     return end, found.problem
-
-
-def script(folder: Path, name: str, text: str) -> str:
-    path = folder / name
-    path.write_text(text)
-    return f"{sys.executable} -S {path}"
 
 
 def test_a_process_substitution_ends_before_its_output_is_vouched_for(tmp_path: Path) -> None:
@@ -85,9 +55,8 @@ def test_a_process_substitution_ends_before_its_output_is_vouched_for(tmp_path: 
     ],
 )
 def test_who_still_writes_is_waited_for(tmp_path: Path, line: str) -> None:
-    writer = script(tmp_path, "w.py", WRITER)
     with Bench(tmp_path) as bench:
-        end, problem = shell(bench, line.format(writer=writer), "out.txt")
+        end, problem = shell(bench, line.format(writer=f"{LEAVE} write"), "out.txt")
 
     assert (end.exit, end.fault, problem) == (Exited(0), "", "")
     assert len((tmp_path / "out.txt").read_text().split()) == 20
@@ -96,8 +65,8 @@ def test_who_still_writes_is_waited_for(tmp_path: Path, line: str) -> None:
 
 
 def test_who_writes_through_a_map_is_waited_for(tmp_path: Path) -> None:
-    mapper = script(tmp_path, "m.py", MAPPER)
-    line = f"head -c 8192 /dev/zero > out.bin; {mapper} out.bin </dev/null >/dev/null 2>&1 &"
+    map_it = f"{LEAVE} write_by_map"
+    line = f"head -c 8192 /dev/zero > out.bin; {map_it} out.bin </dev/null >/dev/null 2>&1 &"
     with Bench(tmp_path) as bench:
         end, problem = shell(bench, line, "out.bin")
 
@@ -107,9 +76,8 @@ def test_who_writes_through_a_map_is_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of a system call")
 def test_a_process_whose_first_thread_has_ended_is_alive(tmp_path: Path) -> None:
-    headless = script(tmp_path, "h.py", HEADLESS)
     with Bench(tmp_path) as bench:
-        end, problem = shell(bench, f"{headless} out.txt >/dev/null 2>&1 &", "out.txt")
+        end, problem = shell(bench, f"{LEAVE} write_headless out.txt >/dev/null 2>&1 &", "out.txt")
 
     assert (end.fault, problem) == ("", "")
     assert (tmp_path / "out.txt").read_text() == "whole\n"
@@ -141,9 +109,8 @@ def test_a_writer_in_a_folder_or_under_a_glob_is_one_too(tmp_path: Path) -> None
 
 
 def test_who_opens_its_output_again_and_again_fails_its_unit(tmp_path: Path) -> None:
-    appender = script(tmp_path, "a.py", APPENDER)
     with Bench(tmp_path, stage={"linger_s": 2.0}) as bench:
-        end, _ = shell(bench, f"{appender} out.txt >/dev/null 2>&1 &", "out.txt")
+        end, _ = shell(bench, f"{LEAVE} append out.txt >/dev/null 2>&1 &", "out.txt")
 
     assert end.exit == Exited(0)
     assert "out.txt" in end.fault or "an output has changed" in end.fault
@@ -222,17 +189,7 @@ def test_a_stop_after_the_end_that_nobody_has_noticed_is_no_stop(tmp_path: Path)
 
 
 def test_trackers_that_ignore_the_stop_have_time_to_clean_up(tmp_path: Path) -> None:
-    tracker = script(
-        tmp_path,
-        "t.py",
-        "import os, signal, sys\n"
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "print('ready', flush=True)\n"
-        "os.close(1); os.dup2(os.open(os.devnull, os.O_RDWR), 2)\n"
-        "sys.stdin.read()\n"  # until all who hold the pipe are gone
-        "open('cleaned', 'w')\n",
-    )
-    line = f"mkfifo pipe; {tracker} < pipe & exec 9> pipe; wait $!"
+    line = f"mkfifo pipe; {LEAVE} track cleaned < pipe & exec 9> pipe; wait $!"
     with Bench(tmp_path) as bench:
         attempt = bench.start("u", ("bash", "-c", f'trap "" TERM; {line}'))
         bench.wait_until_it_says(attempt, "ready")

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List, Tuple
 
 import pytest
 
@@ -569,13 +569,23 @@ def test_a_readable_descriptor_ends_the_wait_and_a_closed_one_does_so_once(tmp_p
 
 
 @posix_only
-def test_inherited_descriptors_are_open_in_the_unit(tmp_path: Path) -> None:
-    fd = os.open(str(tmp_path / "lock"), os.O_CREAT | os.O_RDWR)
-    with Bench(tmp_path, inherited_fds=(fd,)) as bench:
-        end = bench.wait_for(
-            bench.start("u", (sys.executable, "-S", "-c", f"import os; os.write({fd}, b'here')"))
-        )
-    os.close(fd)
+def test_what_is_inherited_is_open_in_the_unit_and_closed_here(tmp_path: Path) -> None:
+    code = (
+        "import os\n"
+        "for fd in range(3, 256):\n"
+        "    try: os.write(fd, b'here')\n"
+        "    except OSError: pass\n"
+    )
+    opened: List[int] = []
+
+    def open_inherited() -> Tuple[int, ...]:
+        opened.append(os.open(str(tmp_path / "lock"), os.O_CREAT | os.O_RDWR))
+        return (opened[-1],)
+
+    with Bench(tmp_path, open_inherited=open_inherited) as bench:
+        end = bench.wait_for(bench.start("u", (sys.executable, "-S", "-c", code)))
+        with pytest.raises(OSError, match="Bad file"):
+            os.fstat(opened[0])
 
     assert Exited(0) == end.exit
     assert (tmp_path / "lock").read_bytes() == b"here"

@@ -20,8 +20,8 @@ from procsup.host import procfs
 procfs.children = lambda pid: []
 """
 ONLY_THE_MAIN_PROCESS = """
-from procsup.host import trees
-trees.Trees.others = lambda self, key: 0
+from procsup.host import posix, trees
+posix.Child.others = lambda self: 0
 trees.Trees._kill_homeless = lambda self: None
 trees.Trees.end_rest = lambda self, limit_s: []
 """

@@ -141,6 +141,7 @@ def test_the_guard_forks_before_anything_heavy_is_imported():
         "procsup.__main__",
         "procsup.host",
         "procsup.host.guard",
+        "procsup.host.pidfds",
         "procsup.host.procfs",
     }
     assert {name.lstrip("_").split(".")[0] for name in set(loaded) - ours} <= {

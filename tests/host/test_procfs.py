@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from procsup.host import procfs
+from procsup.host import pidfds, procfs
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this /proc")
 FOREVER = "import sys; print('up', flush=True); sys.stdin.read()"
@@ -90,7 +90,7 @@ def test_where_handles_take_no_signals_the_pid_does(child, monkeypatch, number):
     def refuse(handle, signum):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(procfs, "_send_by_handle", refuse)
+    monkeypatch.setattr(pidfds, "_send_by_handle", refuse)
 
     assert procfs.send_signal(procfs.look(child.pid), signal.SIGTERM)
     assert child.wait() == -signal.SIGTERM
@@ -99,7 +99,7 @@ def test_where_handles_take_no_signals_the_pid_does(child, monkeypatch, number):
 @pytest.mark.parametrize("with_handle", [True, False])
 def test_a_signal_never_reaches_a_stranger_with_the_same_pid(child, monkeypatch, with_handle):
     if not with_handle:
-        monkeypatch.setattr(procfs, "_open_handle", lambda pid: None)
+        monkeypatch.setattr(pidfds, "open_handle", lambda pid: None)
     stranger = procfs.Process(child.pid, os.getpid(), "S", start_ticks=1)
 
     assert not procfs.send_signal(stranger, signal.SIGKILL)

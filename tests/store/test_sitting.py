@@ -10,6 +10,7 @@ import pytest
 
 from procsup.errors import RecordError, RunBusy
 from procsup.host.locks import FileLock, machine_id
+from procsup.host.units_lock import UnitsLock
 from procsup.store import sitting as sitting_module
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import (
@@ -234,7 +235,7 @@ def test_what_holds_the_units_lock_is_ended_first(rundir):
 
     with child, Sitting.open(rundir, at=WALL) as sitting:
         sitting.take_units_lock(end_leftovers, timeout_s=LIMIT_S)
-        assert sitting.units_lock.fd >= 0
+        assert UnitsLock(rundir.units_lock).is_held()
         child.wait(LIMIT_S)
 
 
@@ -253,13 +254,66 @@ def test_units_that_do_not_end_are_named(rundir):
 def test_a_unit_that_is_left_keeps_the_units_lock_beyond_the_close(rundir):
     with Sitting.open(rundir, at=WALL) as sitting:
         sitting.take_units_lock(nothing_left)
+        fds = sitting.units_lock.share()
         child = subprocess.Popen(
             [sys.executable, "-c", "import sys; sys.stdin.read()"],
             stdin=subprocess.PIPE,
-            pass_fds=[sitting.units_lock.fd],
+            pass_fds=fds,
         )
+        os.close(fds[0])
     with child:
-        assert FileLock(rundir.units_lock).is_held()
+        assert UnitsLock(rundir.units_lock).is_held()
+        child.communicate()
+    assert not UnitsLock(rundir.units_lock).is_held()
+
+
+@posix
+def test_a_unit_frees_no_more_than_its_own_share_of_the_lock(rundir):
+    code = "import fcntl, sys; fcntl.flock(int(sys.argv[1]), fcntl.LOCK_UN); sys.stdin.read()"
+    with Sitting.open(rundir, at=WALL) as sitting:
+        sitting.take_units_lock(nothing_left)
+        units = []
+        for program in (code, "import sys; sys.stdin.read()"):
+            fds = sitting.units_lock.share()
+            units.append(
+                subprocess.Popen(
+                    [sys.executable, "-c", program, str(fds[0])],
+                    stdin=subprocess.PIPE,
+                    pass_fds=fds,
+                )
+            )
+            os.close(fds[0])
+        units[0].communicate()
+    assert UnitsLock(rundir.units_lock).is_held()
+    with units[1]:
+        units[1].communicate()
+    assert not UnitsLock(rundir.units_lock).is_held()
+
+
+@posix
+def test_what_a_unit_is_given_of_the_lock_can_only_be_read_and_is_closed_at_exec(rundir):
+    import fcntl
+
+    with Sitting.open(rundir, at=WALL) as sitting:
+        assert sitting.units_lock.share() == ()  # not taken yet
+        sitting.take_units_lock(nothing_left)
+        (fd,) = sitting.units_lock.share()
+
+        assert fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+        assert not os.get_inheritable(fd)
+        os.close(fd)
+
+
+@posix
+def test_a_units_lock_that_was_removed_or_replaced_lets_no_unit_start(rundir):
+    with Sitting.open(rundir, at=WALL) as sitting:
+        sitting.take_units_lock(nothing_left)
+        rundir.units_lock.unlink()
+        with pytest.raises(RecordError, match=r"units\.lock was removed"):
+            sitting.units_lock.share()
+        rundir.units_lock.write_bytes(b"")
+        with pytest.raises(RecordError, match=r"units\.lock was replaced"):
+            sitting.units_lock.share()
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"{", b'{"host": 1}', b"[]" * 50_000, b"\xff\x00"])

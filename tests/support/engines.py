@@ -13,6 +13,7 @@ from procsup.core.slots import Placement
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
 from procsup.core.task import Task, rules_of
 from procsup.engines.local import LocalEngine
+from procsup.host import marks
 
 PROGRAM = str(Path(__file__).parent / "programs" / "misbehave.py")
 LIMIT_S = 20.0
@@ -141,7 +142,8 @@ class Bench:
             self.environment,
             self.log_paths,
             self.run_dir,
-            settings.pop("inherited_fds", ()),
+            settings.pop("open_inherited", tuple),
+            settings.pop("mark_base", marks.new_base()),
         )
         settings.setdefault("clock", RealClock)
         settings.setdefault("sampling", False)

@@ -32,7 +32,7 @@ FUNCTIONS: Dict[str, List[Tuple[Any, str]]] = {
     "fsync": [(os, "fsync")],
     "rename": [(os, "replace"), (os, "rename"), (os, "link")],
     "lock": [(fcntl, "flock")],
-    "spawn": [(os, "fork"), (os, "posix_spawn"), (subprocess, "_fork_exec")],
+    "spawn": [(os, "fork"), (subprocess, "_fork_exec")],
     "pidfd_open": [(os, "pidfd_open")],
     "poll": [(select, "select")],  # and the objects of `select.epoll` and `select.poll`
     "wait": [(os, "waitid"), (os, "wait4"), (os, "waitpid")],

@@ -30,7 +30,7 @@ class Rule(NamedTuple):
 
 RULES: Tuple[Rule, ...] = (
     # --- done without -----------------------------------------------------------------------
-    Rule("host/procfs.py:_send", RECORDS, "a tree cannot be ended: the guard does it"),
+    Rule("host/pidfds.py:send", RECORDS, "a tree cannot be ended: the guard does it"),
     Rule("host/procfs.py", FINE, "a process that cannot be looked at is looked for again"),
     Rule("host/machine.py", FINE, "an observation is missing, and recorded as unknown"),
     Rule("host/cgroups.py", FINE, "an observation is missing"),
@@ -38,11 +38,10 @@ RULES: Tuple[Rule, ...] = (
     Rule("host/boot.py", FINE, "a boot id is missing"),
     Rule("host/locks.py:_boot_id", FINE, "a boot id is missing: the host's name is there"),
     Rule("host/trees.py:_open_list_of_children", FINE, "process groups and a sweep instead"),
-    Rule("host/spawning.py:__init__", FINE, "Popen takes the place of posix_spawn"),
     Rule("host/exits.py:watch", FINE, "a thread takes the place of a pidfd, a look that of both"),
     Rule("host/exits.py:wake", FINE, "the loop looks twice a second by itself"),
     Rule("host/guard.py:_tell", FINE, "a dead guard is seen by its lifeline"),
-    Rule("store/sitting.py:read_owner", FINE, "an owner that cannot be read is none"),
+    Rule("store/owner.py:read_owner", FINE, "an owner that cannot be read is none"),
     Rule("store/bodies.py", FINE, "the units are worked out again"),
     Rule("store/sitting.py:_release", FINE, "closing lets go of the lock too"),
     Rule("store/sitting.py:close", FINE, "it looks as if we had died, which a start puts up with"),
@@ -55,7 +54,7 @@ RULES: Tuple[Rule, ...] = (
     Rule("attempt/outputs.py", UNIT, "its outputs cannot be vouched for: unknown is no success"),
     Rule("host/readings.py", UNIT, "its outputs cannot be vouched for"),
     Rule("attempt/start.py", UNIT, "it could not be started"),
-    Rule("host/spawning.py:spawn", UNIT, "it could not be started"),
+    Rule("host/spawning.py:start", UNIT, "it could not be started"),
     Rule("host/threads.py:add", FINE, "the loop does what a thread was meant for"),
     # --- nothing may be claimed any more ------------------------------------------------------
     Rule("store/", RECORDS, "a journal, a lock or a manifest cannot be had"),

@@ -15,7 +15,7 @@ LIMIT_S = 30.0
 POINTS = {
     "planning": ("procsup.api.sitting", "read", False),
     "holding": ("procsup.api.sitting", "_hold", False),
-    "starting": ("procsup.attempt.child", "Starter.start", False),
+    "starting": ("procsup.attempt.start", "Starter.start", False),
     "killing": ("procsup.engines.local", "LocalEngine.kill", False),
     "publishing": ("procsup.store.manifest", "ManifestPublisher.publish_run", False),
     "published": ("procsup.store.manifest", "ManifestPublisher.publish_run", True),

@@ -1,0 +1,162 @@
+"""A mark that a process' descendants inherit and cannot scrub: whose they are (Linux).
+
+It is a soft limit on the CPU time that a real-time thread may take without a pause
+(RLIMIT_RTTIME, in microseconds): a number of 142 years and more, which limits nobody. It goes
+through fork, exec, setsid and an emptied environment; `su` and its like, which set all limits
+anew, lose it. ``ulimit -a`` shows it.
+
+A sitting has a base of its own, drawn at random, and each attempt the next number above that.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from procsup.host import pidfds, procfs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List, Optional
+
+_SMALLEST = 1 << 52  # and all are below 2 ** 53: every reader of JSON takes them for what they are
+_NUMBERS = 1 << 20  # of attempts above a base; after these they come again
+_LIKE_A_MARK = 1 << 50
+_FEW = 1 << 16  # numbers: that many are tried in a twentieth of a second
+
+
+def new_base() -> Optional[int]:
+    """Draw the base of a sitting's marks; None where processes cannot be marked.
+
+    That is: on other systems, and where somebody has set this limit on purpose.
+    """
+    if sys.platform != "linux" or _own_limit() is None:
+        return None
+    return _SMALLEST | int.from_bytes(os.urandom(4), "big") * _NUMBERS
+
+
+def base_of(mark: int) -> int:
+    """Return the base of the sitting that a mark is of."""
+    return mark - mark % _NUMBERS
+
+
+class Marker:
+    """Gives each process that this thread starts a mark: `put_on` before, `take_off` after."""
+
+    def __init__(self, base: Optional[int]) -> None:
+        self._base = base
+        self._last = 0
+        self._own: Optional[tuple[int, int]] = None
+
+    def put_on(self) -> Optional[int]:
+        """Put the next mark on this process, for its next child; return it, None without one."""
+        if sys.platform != "linux" or self._base is None:
+            return None
+        import resource
+
+        self._own = _own_limit()
+        if self._own is None:
+            return None
+        self._last = self._last % (_NUMBERS - 1) + 1
+        mark = self._base + self._last
+        try:
+            resource.setrlimit(resource.RLIMIT_RTTIME, (mark, self._own[1]))
+        except (OSError, ValueError):
+            self._own = None
+            return None
+        return mark
+
+    def take_off(self) -> None:
+        """Give this process back the limit that it had."""
+        if sys.platform == "linux" and self._own is not None:
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_RTTIME, self._own)
+            self._own = None
+
+
+def _own_limit() -> Optional[tuple[int, int]]:
+    """Return this process' limits; None if they leave no room for a mark."""
+    if sys.platform == "linux":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
+        is_free = soft == resource.RLIM_INFINITY or soft >= _LIKE_A_MARK
+        if is_free and (hard == resource.RLIM_INFINITY or hard >= 2 * _SMALLEST):
+            return soft, hard
+    return None
+
+
+def read(pid: int) -> Optional[int]:
+    """Return the mark of whoever has this pid now; None if there is none, or nobody."""
+    if sys.platform != "linux":
+        return None
+    import resource
+
+    try:
+        soft = resource.prlimit(pid, resource.RLIMIT_RTTIME)[0]
+    except PermissionError:
+        soft = procfs.limit(pid, b"Max realtime timeout")  # another user's: all may read this
+    except (OSError, AttributeError):
+        return None
+    return soft if soft >= _LIKE_A_MARK else None
+
+
+def hit_all(base: int, signum: int) -> List[int]:
+    """Send a signal to all that bear a mark of this base; return the pids of those that live.
+
+    Needs no /proc: every number since our own pid is tried, for where /proc is hidden.
+    """
+    alive = []
+    for pid in _later_pids():
+        mark = read(pid)
+        if mark is not None and base_of(mark) == base and pid != os.getpid():
+            handle = pidfds.open_handle(pid)
+            try:
+                # Asked once more: now that the pid is pinned, the answer is about this process.
+                mark = read(pid)
+                if mark is None or base_of(mark) != base or pidfds.is_over(handle):
+                    continue
+                pidfds.send(pid, handle, signum)
+                alive.append(pid)
+            except ProcessLookupError:
+                pass  # it ended meanwhile
+            except PermissionError:
+                alive.append(pid)  # it runs as somebody else
+            finally:
+                if handle is not None:
+                    os.close(handle)
+    return alive
+
+
+def _later_pids() -> List[int]:
+    """Return all numbers that processes younger than this one may have."""
+    own, most = os.getpid(), _most_pids()
+    latest = _latest_number()
+    if latest is None or most <= _FEW:
+        return list(range(2, most))
+    if latest > own:
+        return list(range(own + 1, latest + 1))
+    return [pid for pid in range(2, most) if not latest < pid <= own]
+
+
+def _latest_number() -> Optional[int]:
+    """Return the number given last: numbers are given in a circle, to threads as well."""
+    import threading
+
+    found: List[int] = []
+    thread = threading.Thread(target=lambda: found.append(threading.get_native_id()))
+    try:
+        thread.start()
+    except RuntimeError:
+        return None  # the system allows no more
+    thread.join()
+    return found[0]
+
+
+def _most_pids() -> int:
+    try:
+        with open("/proc/sys/kernel/pid_max", "rb") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 1 << 22
