@@ -57,7 +57,7 @@ RULES: Tuple[Rule, ...] = (
     Rule("host/readings.py", UNIT, "its outputs cannot be vouched for"),
     Rule("attempt/child.py", UNIT, "it could not be started"),
     Rule("host/spawning.py:spawn", UNIT, "it could not be started"),
-    Rule("engines/worker.py:add", FINE, "the loop does what a thread was meant for"),
+    Rule("host/threads.py:add", FINE, "the loop does what a thread was meant for"),
     # --- nothing may be claimed any more ------------------------------------------------------
     Rule("store/", RECORDS, "a journal, a lock or a manifest cannot be had"),
     Rule("host/guard.py:wait_until_ready", RECORDS, "nobody would guard the units"),
