@@ -34,7 +34,7 @@ from procsup.core.spec import RunSpec
 from procsup.core.stages import Stage, by_depth
 from procsup.core.states import Unit
 from procsup.core.succession import Succession
-from procsup.core.tally import Summary
+from procsup.core.tally import EarlyEnd, Summary
 from procsup.core.text import plural
 
 
@@ -144,31 +144,37 @@ class Planner:
         del self._unsettled[:settled]
 
     def _on_interrupted(self, fact: Interrupted) -> None:
-        again = self.summary.ending in ("interrupted", "stopping")
+        again = self.summary.ending >= EarlyEnd.STOPPING
         self.interrupted_by = fact.signum if fact.signum is not None else self.interrupted_by
         by_whom = fact.reason if fact.signum is None else f"interrupted by {fact.reason}"
-        self.end_early("interrupted", by_whom)
+        self.end_early(EarlyEnd.INTERRUPTED, by_whom)
         self.attempts.stop_all(StopReason.USER)
         if again or fact.signum is None:
             self.attempts.kill_all()
 
     def _on_asked(self, fact: Asked) -> None:
-        running = plural(self.summary.running, "running unit")
         if fact.verb == "stop":
-            self.attempts.grace_s = fact.grace_s
-            self.end_early("stopping", "stopped by request")
-            self.attempts.stop_all(StopReason.USER)
-            message = f"stopping {running}"
+            ok, message = True, self._stop(fact.grace_s)
         elif fact.verb == "drain":
-            self.end_early("draining", "drained by request")
-            message = f"nothing more is started; {running} left to finish"
+            ok, message = True, self._drain()
         elif fact.verb == "retry":
-            self.write(Answer(fact.request, fact.verb, *try_again(self, fact.units)))
-            return
+            ok, message = try_again(self, fact.units)
         else:
-            self.write(Answer(fact.request, fact.verb, False, f"unknown request {fact.verb!r}"))
-            return
-        self.write(Answer(fact.request, fact.verb, True, message))
+            ok, message = False, f"unknown request {fact.verb!r}"
+        self.write(Answer(fact.request, fact.verb, ok, message))
+
+    def _stop(self, grace_s: Optional[float]) -> str:
+        self.attempts.grace_s = grace_s
+        self.end_early(EarlyEnd.STOPPING, "stopped by request")
+        self.attempts.stop_all(StopReason.USER)
+        return f"stopping {plural(self.summary.running, 'running unit')}"
+
+    def _drain(self) -> str:
+        if self.summary.ending > EarlyEnd.DRAINING:
+            return f"nothing more is started: {self.closing}"
+        self.end_early(EarlyEnd.DRAINING, "drained by request")
+        running = plural(self.summary.running, "running unit")
+        return f"nothing more is started; {running} left to finish"
 
     # --- for its hands -------------------------------------------------------------------
 
@@ -176,11 +182,16 @@ class Planner:
         """Return a planned unit by its id; KeyError if there is none."""
         return self.by_name[unit_id.partition("/")[0]].by_id[unit_id]
 
-    def end_early(self, ending: str, reason: str) -> None:
-        """Start nothing more in this sitting."""
-        self.moved = True
-        self.summary.ending = ending
-        self.closing = reason
+    def end_early(self, ending: EarlyEnd, reason: str) -> None:
+        """Start nothing more in this sitting; of several reasons the highest, then latest stays.
+
+        A drain asked for after Ctrl-C must neither take its reason back nor the meaning of the
+        next press.
+        """
+        if ending >= self.summary.ending:
+            self.moved = True
+            self.summary.ending = ending
+            self.closing = reason
 
     def write(self, record: Record) -> int:
         """Order a record to be appended; return the number that it will have."""

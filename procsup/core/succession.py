@@ -6,6 +6,7 @@ from procsup.core.admission import Admission
 from procsup.core.events import Expand, Publish, Withdraw
 from procsup.core.records import RunFinal, StageFinal, Withdrawn
 from procsup.core.stages import Stage
+from procsup.core.tally import EarlyEnd
 
 if TYPE_CHECKING:
     from procsup.core.planner import Planner
@@ -140,7 +141,7 @@ class Succession:
         elif planner.summary.ending:
             planner.close("")
         elif not self._can_go_on():
-            planner.end_early("selection", "only the selected units were asked for")
+            planner.end_early(EarlyEnd.SELECTION, "only the selected units were asked for")
             planner.close("")
 
     def _can_go_on(self) -> bool:

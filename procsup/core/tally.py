@@ -1,8 +1,24 @@
 """The run in numbers, kept up to date event by event: what displays and manifests count from."""
 
+from enum import IntEnum
 from typing import Dict, List, Optional
 
 from procsup.core.outcome import Verdict
+
+
+class EarlyEnd(IntEnum):
+    """Why nothing more is started in a sitting; the greater outranks the smaller, for good."""
+
+    NONE = 0
+    SELECTION = 1  # all that was selected is done
+    DRAINING = 2
+    STOPPING = 3
+    INTERRUPTED = 4
+
+    @property
+    def word(self) -> str:
+        """Its name, for people; empty if there is no reason."""
+        return self.name.lower() if self else ""
 
 
 class StageTally:
@@ -71,4 +87,4 @@ class Summary:
     def __init__(self, stages: List[str]) -> None:
         self.stages = {name: StageTally(name) for name in stages}
         self.running = 0
-        self.ending = ""  # why nothing more is started: "interrupted", "draining", "on-failure"
+        self.ending = EarlyEnd.NONE

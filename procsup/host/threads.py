@@ -65,7 +65,7 @@ class Pool:
 
 
 class Finds(Generic[Item]):
-    """What side threads have found, until the loop takes it; `wake` is called when it is to look."""
+    """What side threads have found, until the loop takes it; `wake` makes it look."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
