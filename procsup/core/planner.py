@@ -19,10 +19,12 @@ from procsup.core.events import (
     Inspected,
     Interrupted,
     Order,
+    Published,
     Sampled,
     Settled,
     Started,
     Synced,
+    TakenBack,
     UnitResult,
     Write,
 )
@@ -60,6 +62,7 @@ class Planner:
         self.by_name = {stage.name: stage for stage in self.stages}
         self.later_first = list(reversed(by_depth(self.stages)))
         self.moved = True  # some stage may be unblocked, final or withdrawn since the last look
+        self.run_status: Optional[str] = None  # from the order to publish the run on
         self.outcome: Optional[str] = None
         self.run_id = ""
         self.closing = ""  # why the sitting ended before the run was final
@@ -75,7 +78,7 @@ class Planner:
 
     @property
     def done(self) -> bool:
-        """The sitting is over: no live unit, everything that can be published is."""
+        """The sitting is over: no live unit, everything that can be published stands."""
         return self.outcome is not None
 
     @property
@@ -109,7 +112,11 @@ class Planner:
         return self.attempts.next_deadline()
 
     def results(self, stage: Optional[str] = None) -> Iterator[UnitResult]:
-        """The units that have a verdict, with their ends, in order: of a stage or of the run."""
+        """The units that have a verdict, with their ends, in order: of a stage or of the run.
+
+        Of what is to be published (`Publish`) they may be asked for on another thread: all of it
+        is closed, so that this one only reads it, too.
+        """
         for candidate in self.stages:
             if stage is None or candidate.name == stage:
                 yield from candidate.results()
@@ -143,7 +150,15 @@ class Planner:
             self.orders.append(Settled(end))
         del self._unsettled[:settled]
 
+    def _on_taken_back(self, fact: TakenBack) -> None:
+        self._succession.on_taken_back(fact)
+
+    def _on_published(self, fact: Published) -> None:
+        self._succession.on_published(fact)
+
     def _on_interrupted(self, fact: Interrupted) -> None:
+        if self.run_status is not None:
+            return  # nothing lives, and the run is final: it ends by its outcome
         again = self.summary.ending >= EarlyEnd.STOPPING
         self.interrupted_by = fact.signum if fact.signum is not None else self.interrupted_by
         by_whom = fact.reason if fact.signum is None else f"interrupted by {fact.reason}"
@@ -153,7 +168,9 @@ class Planner:
             self.attempts.kill_all()
 
     def _on_asked(self, fact: Asked) -> None:
-        if fact.verb == "stop":
+        if self.run_status is not None and fact.verb in ("stop", "drain"):
+            ok, message = True, f"the run is final ({self.run_status}): nothing of it runs any more"
+        elif fact.verb == "stop":
             ok, message = True, self._stop(fact.grace_s)
         elif fact.verb == "drain":
             ok, message = True, self._drain()
@@ -224,4 +241,6 @@ _HANDLERS: Dict[type, Callable[[Planner, Any], None]] = {
     Expanded: Planner._on_expanded,
     Asked: Planner._on_asked,
     Interrupted: Planner._on_interrupted,
+    TakenBack: Planner._on_taken_back,
+    Published: Planner._on_published,
 }
