@@ -5,10 +5,12 @@ from typing import Iterator, List, Optional, Protocol, Sequence, Tuple
 from procsup.core.events import (
     Expand,
     Fact,
+    Publish,
     Settled,
     Start,
     Stop,
     UnitResult,
+    Withdraw,
 )
 from procsup.core.manifest import StageCounts
 from procsup.core.outcome import AttemptId
@@ -109,23 +111,36 @@ class Interrupts(Protocol):
 
 
 class Publisher(Protocol):
-    """Manifests and stamps: the files by which others learn of completion."""
+    """Manifests and stamps, by which others learn of completion; in order, on a side thread.
 
-    def withdraw(self, stages: Sequence[str]) -> None:
-        """Remove the manifests and stamps of these stages and of the run; durable on return."""
+    Before each of its deeds the journal is synced. Facts come from `drain`.
+    """
+
+    def withdraw(self, order: Withdraw) -> None:
+        """Remove the manifests and stamps of these stages and of the run.
+
+        Answered by one `TakenBack`, when that is durable.
+        """
         ...
 
-    def publish_stage(self, stage: str, counts: StageCounts, results: Iterator[UnitResult]) -> None:
-        """Write a stage's manifest and stamp, durable on return; then wake its waiters."""
-        ...
-
-    def publish_run(
+    def publish(
         self,
-        status: str,
+        order: Publish,
         counts: Sequence[Tuple[str, StageCounts]],
         results: Iterator[UnitResult],
     ) -> None:
-        """Write the run's manifest, its visible copy and its stamp; durable on return."""
+        """Write the manifest and the stamp of a stage or of the run, then wake its waiters.
+
+        Answered by one `Published`, when they are durable. `counts` are those of the stage, or of
+        all; `results` are asked for on the side thread.
+        """
+        ...
+
+    def drain(self) -> List[Fact]:
+        """Return what was done since the last call; RecordError if something could not be done.
+
+        Nothing that stands in line behind a failure is done any more.
+        """
         ...
 
 

@@ -33,8 +33,9 @@ class World(NamedTuple):
 def supervise(planner: Planner, world: World, facts: Sequence[Fact]) -> None:
     """Run the planner's orders until it is done; `facts` are those known at the start.
 
-    Raises RecordError as soon as a record could not be written or synced: nothing more may be
-    claimed then, and the caller closes the engine, which ends every tree.
+    Raises RecordError as soon as a record or a manifest could not be written, synced or taken
+    back: nothing more may be claimed then, and the caller closes the engine, which ends every
+    tree.
     """
     clock, journal = world.clock, world.journal
     while True:
@@ -50,12 +51,13 @@ def supervise(planner: Planner, world: World, facts: Sequence[Fact]) -> None:
             *happened,
             *world.expander.drain(),
             *journal.drain(),
+            *world.publisher.drain(),
             *world.interrupts.drain(),
         ]
 
 
 def carry_out(orders: Sequence[Order], planner: Planner, world: World) -> None:
-    """Write all records down, then perform the other orders in turn."""
+    """Write all records down, then withdraw, start, stop and do the rest, each in its order."""
     records, deeds = [], []
     for order in orders:
         if type(order) is Write:
@@ -64,6 +66,7 @@ def carry_out(orders: Sequence[Order], planner: Planner, world: World) -> None:
             deeds.append(order)
     if records:
         world.journal.append(records)
+    deeds.sort(key=_turn_of)
     for order in deeds:
         _PERFORM[type(order)](order, planner, world)
 
@@ -91,23 +94,26 @@ def _expand(order: Expand, _planner: Planner, world: World) -> None:
 
 
 def _withdraw(order: Withdraw, _planner: Planner, world: World) -> None:
-    world.journal.sync()
-    world.publisher.withdraw(order.stages)
+    world.publisher.withdraw(order)
 
 
 def _publish(order: Publish, planner: Planner, world: World) -> None:
-    world.journal.sync()
-    results = planner.results(order.stage)
-    if order.stage is None:
-        counts = [(stage.name, stage.counts()) for stage in planner.stages]
-        world.publisher.publish_run(order.status, counts, results)
-        return
-    stage = planner.by_name[order.stage]
-    world.publisher.publish_stage(order.stage, stage.counts(), results)
+    stages = planner.stages if order.stage is None else [planner.by_name[order.stage]]
+    counts = [(stage.name, stage.counts()) for stage in stages]
+    world.publisher.publish(order, counts, planner.results(order.stage))
 
 
 def _settled(order: Settled, _planner: Planner, world: World) -> None:
     world.watcher.settled(order)
+
+
+# Units wait for withdrawals, slots for starts, and nothing of the rest for a start or a stop.
+_TURNS: Dict[type, int] = {Withdraw: 0, Start: 1, Stop: 2, Kill: 2}
+_REST = 3
+
+
+def _turn_of(order: Order) -> int:
+    return _TURNS.get(type(order), _REST)
 
 
 _PERFORM: Dict[type, Callable[[Any, Planner, World], None]] = {

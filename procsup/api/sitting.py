@@ -4,15 +4,15 @@ import os
 import sys
 import time
 from contextlib import ExitStack
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from procsup import __version__
 from procsup.api.asked import Asked, make_directory, read, remarks
 from procsup.api.expansion import Expander
 from procsup.api.past import Past, lost_ends
+from procsup.api.publishing import open_queue
 from procsup.api.requests import DryRun, Ending, Opening, PlannedUnit, Request
 from procsup.api.selection import Again, selector_of
-from procsup.api.trimming import Trimmer
 from procsup.api.watching import Onlookers
 from procsup.attempt.context import RunContext
 from procsup.attempt.environment import thread_caps
@@ -28,11 +28,10 @@ from procsup.host.interrupts import SignalInterrupts
 from procsup.host.leftovers import end_traced
 from procsup.host.sweep import end_leftovers
 from procsup.host.tie import Tie
-from procsup.interfaces import Publisher, Watcher
+from procsup.interfaces import Watcher
 from procsup.loop import World, carry_out, supervise
 from procsup.store.control import ControlInbox
 from procsup.store.journal import JournalWriter
-from procsup.store.manifest import ManifestPublisher
 from procsup.store.rundir import RunDir, has_records
 from procsup.store.sitting import Sitting
 
@@ -283,20 +282,19 @@ def _world(
             durable=asked.request.durable,
         )
     )
-
     side_expander = SideExpander(expander.late, wake=engine.wake)
     stack.callback(side_expander.close)
-    publisher: Publisher = ManifestPublisher(
-        held.rundir,
+    publisher = open_queue(
         asked.spec,
         held.begin,
-        journal,
         held.sitting,
+        journal,
         started=held.past.started,
-        wall=time.time,
+        wake=engine.wake,
     )
-    if asked.spec.keep_logs == "failed":
-        publisher = Trimmer(publisher, held.rundir)
+    stack.callback(publisher.close)
+    # Before all others, which may wait for a disk: whatever went wrong, trees are ended at once.
+    stack.callback(engine.close)
     calls = Calls(signals, ControlInbox(held.rundir, held.begin.sitting), _owner(asked, engine))
     return World(engine, journal, side_expander, publisher, calls, onlookers, SystemClock())
 
@@ -323,9 +321,8 @@ def _engine(stack: ExitStack, held: _Held) -> LocalEngine:
 
 
 def _ending(planner: Planner, held: _Held, onlookers: Onlookers) -> Ending:
-    final: Union[str, None] = planner.outcome or None
     return Ending(
-        status=final,
+        status=planner.outcome or None,
         run_id=held.begin.run_id,
         directory=str(held.rundir.path),
         summary=planner.summary,
@@ -333,5 +330,5 @@ def _ending(planner: Planner, held: _Held, onlookers: Onlookers) -> Ending:
         signum=planner.interrupted_by,
         failures=tuple(onlookers.failures),
         failed_total=onlookers.failed_total,
-        manifest_path=str(held.rundir.manifest) if final else None,
+        manifest_path=str(held.rundir.manifest) if planner.outcome else None,
     )

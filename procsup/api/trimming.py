@@ -9,28 +9,28 @@ from procsup.core.events import UnitResult
 from procsup.core.manifest import StageCounts
 from procsup.core.outcome import Verdict
 from procsup.core.records import End
-from procsup.interfaces import Publisher
+from procsup.store.publishing import Manifests
 from procsup.store.rundir import RunDir
 
 
 class Trimmer:
-    """A publisher that removes the logs of succeeded attempts after the run's manifest stands.
+    """Manifests after the last of which, the run's, the logs of succeeded attempts are removed.
 
     The run's manifest does not name the files that will be gone.
     """
 
-    def __init__(self, publisher: Publisher, rundir: RunDir) -> None:
-        self._publisher = publisher
+    def __init__(self, manifests: Manifests, rundir: RunDir) -> None:
+        self._manifests = manifests
         self._rundir = rundir
         self._doomed: List[str] = []
 
     def withdraw(self, stages: Sequence[str]) -> None:
         """Pass on."""
-        self._publisher.withdraw(stages)
+        self._manifests.withdraw(stages)
 
     def publish_stage(self, stage: str, counts: StageCounts, results: Iterator[UnitResult]) -> None:
         """Pass on: while the run is not final, all logs are there."""
-        self._publisher.publish_stage(stage, counts, results)
+        self._manifests.publish_stage(stage, counts, results)
 
     def publish_run(
         self,
@@ -39,7 +39,7 @@ class Trimmer:
         results: Iterator[UnitResult],
     ) -> None:
         """Publish without the doomed logs, then remove them."""
-        self._publisher.publish_run(status, counts, map(self._without_logs, results))
+        self._manifests.publish_run(status, counts, map(self._without_logs, results))
         for path in self._doomed:
             self._remove(path)
 

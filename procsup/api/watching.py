@@ -15,16 +15,16 @@ _NO_FAULT = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
 class Onlookers:
     """A watcher around a watcher.
 
-    The first turn calls `on_first_turn`: manifests are withdrawn by then. A watcher that raises
-    is not asked again; `fault` holds what it raised.
+    `on_ready` is called in the first turn in which no manifest is on its way to be withdrawn. A
+    watcher that raises is not asked again; `fault` holds what it raised.
     """
 
-    def __init__(self, watcher: Watcher, on_first_turn: Callable[[], None]) -> None:
+    def __init__(self, watcher: Watcher, on_ready: Callable[[], None]) -> None:
         self.failures: List[End] = []
         self._failed: Set[str] = set()
         self.fault: Optional[Exception] = None
         self._watcher = watcher
-        self._on_first_turn: Optional[Callable[[], None]] = on_first_turn
+        self._on_ready: Optional[Callable[[], None]] = on_ready
 
     @property
     def failed_total(self) -> int:
@@ -45,9 +45,9 @@ class Onlookers:
 
     def show(self, summary: Summary) -> None:
         """Pass the run as it stands on."""
-        if self._on_first_turn is not None:
-            on_first_turn, self._on_first_turn = self._on_first_turn, None
-            on_first_turn()
+        if self._on_ready is not None and not summary.withdrawing:
+            on_ready, self._on_ready = self._on_ready, None
+            on_ready()
         if self.fault is None:
             self._guarded(lambda: self._watcher.show(summary))
 

@@ -58,7 +58,7 @@ class Drawing:
             table.add_row(*self._row(name, stage, now))
         elapsed = f"{show_duration(now - self._begun)} elapsed, {summary.running} running"
         if summary.ending:
-            elapsed += f"; {visible(summary.ending)}"
+            elapsed += f"; {summary.ending.word}"
         return Group(table, Text(elapsed, style="dim"))
 
     def _row(self, name: str, stage: StageTally, now: float) -> List[Union[Text, ProgressBar]]:

@@ -6,16 +6,15 @@ from procsup.core.events import Settled
 from procsup.core.outcome import Verdict
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
-from procsup.core.tally import Summary
+from procsup.core.tally import EarlyEnd, Summary
 from procsup.core.text import plural, visible
 
 _NEVER_TRIED = (Verdict.SKIPPED, Verdict.CANCELLED)
 _ENDINGS = {
-    "interrupted": "interrupted: {units} asked to end; once more ends them at once",
-    "stopping": "stopped by request: {units} asked to end",
-    "draining": "draining: nothing more is started, {units} still running",
-    "selection": "only the selected units were asked for; run without --only to go on",
-    "on-failure": "on-failure: nothing more is started, {units} still running",
+    EarlyEnd.INTERRUPTED: "interrupted: {units} asked to end; once more ends them at once",
+    EarlyEnd.STOPPING: "stopped by request: {units} asked to end",
+    EarlyEnd.DRAINING: "draining: nothing more is started, {units} still running",
+    EarlyEnd.SELECTION: "only the selected units were asked for; run without --only to go on",
 }
 
 
@@ -42,7 +41,7 @@ class Remarks:
     """What is to be said of the run itself, each thing once: news of stages, a near end."""
 
     def __init__(self) -> None:
-        self._ending = ""
+        self._ending = EarlyEnd.NONE
         self._told: Dict[str, int] = {}  # how much of each stage's news
 
     def of(self, summary: Summary) -> List[str]:
@@ -59,7 +58,6 @@ class Remarks:
         return lines
 
 
-def ending_line(ending: str, running: int) -> str:
+def ending_line(ending: EarlyEnd, running: int) -> str:
     """Say that nothing more is started, and why."""
-    text = _ENDINGS.get(ending, visible(ending).replace("{", "{{").replace("}", "}}"))
-    return f"procsup: {text.format(units=plural(running, 'unit'))}"
+    return f"procsup: {_ENDINGS[ending].format(units=plural(running, 'unit'))}"

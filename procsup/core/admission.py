@@ -266,7 +266,7 @@ class Admission:
             self._halt(self._planner.stages, self._planner.spec.on_failure.do)
 
     def _halt(self, stages: Iterable[Stage], do: str) -> None:
-        fresh = [stage for stage in stages if not stage.halted and not stage.tally.final]
+        fresh = [stage for stage in stages if not stage.halted and not stage.tally.closed]
         self._planner.moved = True
         for stage in fresh:
             stage.halted = True

@@ -15,6 +15,8 @@ _LATER = "retry it when the run has ended"
 
 def try_again(planner: "Planner", names: Sequence[str]) -> Tuple[bool, str]:
     """Queue these units anew, all or (False, and why) none of them; their tries begin anew."""
+    if planner.run_status is not None:
+        return False, f"the run is final; {_LATER}"
     if planner.summary.ending:
         return False, f"nothing more is started: {planner.closing}; {_LATER}"
     found: List[Tuple[Stage, Unit]] = []
@@ -50,7 +52,7 @@ def _why_not(stage: Stage, unit: Unit, decided: Optional[str]) -> Optional[str]:
         return f"unit {name} has no verdict yet: there is nothing to retry"
     if unit.state.verdict is Verdict.SUCCEEDED:
         return f"unit {name} has succeeded; {_LATER}"
-    if stage.tally.final:
+    if stage.tally.closed:
         return f"stage {stage.name} is final; {_LATER}"
     if stage.halted or stage.tally.problem:
         return f"nothing more of stage {stage.name} is started; {_LATER}"

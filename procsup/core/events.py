@@ -120,7 +120,21 @@ class Interrupted(Struct, frozen=True, tag=True, gc=False):
     reason: str
 
 
-Fact = Union[Started, Sampled, Ended, Inspected, Synced, Expanded, Asked, Interrupted]
+class TakenBack(Struct, frozen=True, tag=True, gc=False):
+    """What a `Withdraw` named is gone for good; the record of its intention is `Withdrawn`."""
+
+    stages: Tuple[str, ...]
+
+
+class Published(Struct, frozen=True, tag=True, gc=False):
+    """The manifest of a stage (None: of the run) stands, its stamp after it; waiters are woken."""
+
+    stage: Optional[str]
+
+
+Fact = Union[
+    Started, Sampled, Ended, Inspected, Synced, Expanded, Asked, Interrupted, TakenBack, Published
+]
 
 # --- orders ------------------------------------------------------------------------------
 
@@ -175,7 +189,11 @@ class Expand(Struct, frozen=True, tag=True):
 
 
 class Withdraw(Struct, frozen=True, tag=True, gc=False):
-    """Sync the journal, then remove these stages' manifests and stamps, and the run's, for good."""
+    """Sync the journal, then remove these stages' manifests and stamps, and the run's, for good.
+
+    On a side thread, in one line with `Publish`, answered by `TakenBack`: until then nothing of
+    these stages is started.
+    """
 
     stages: Tuple[str, ...]
 
@@ -192,7 +210,9 @@ class UnitResult(Struct, frozen=True):
 class Publish(Struct, frozen=True, tag=True):
     """Write the manifest of a stage (None: of the run), then its stamp if it succeeded.
 
-    The results are asked from the planner (`Planner.results`), unit by unit.
+    On a side thread, in one line with `Withdraw`, answered by `Published`: from the order on
+    nothing of the stage changes, so that its results are asked from the planner
+    (`Planner.results`) unit by unit, on that thread.
     """
 
     stage: Optional[str]

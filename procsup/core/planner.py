@@ -19,10 +19,12 @@ from procsup.core.events import (
     Inspected,
     Interrupted,
     Order,
+    Published,
     Sampled,
     Settled,
     Started,
     Synced,
+    TakenBack,
     UnitResult,
     Write,
 )
@@ -34,7 +36,7 @@ from procsup.core.spec import RunSpec
 from procsup.core.stages import Stage, by_depth
 from procsup.core.states import Unit
 from procsup.core.succession import Succession
-from procsup.core.tally import Summary
+from procsup.core.tally import EarlyEnd, Summary
 from procsup.core.task import rules_of
 from procsup.core.text import plural
 
@@ -64,6 +66,7 @@ class Planner:
         self.by_name = {stage.name: stage for stage in self.stages}
         self.later_first = list(reversed(by_depth(self.stages)))
         self.moved = True  # some stage may be unblocked, final or withdrawn since the last look
+        self.run_status: Optional[str] = None  # from the order to publish the run on
         self.outcome: Optional[str] = None
         self.run_id = ""
         self.closing = ""  # why the sitting ended before the run was final
@@ -79,7 +82,7 @@ class Planner:
 
     @property
     def done(self) -> bool:
-        """The sitting is over: no live unit, everything that can be published is."""
+        """The sitting is over: no live unit, everything that can be published stands."""
         return self.outcome is not None
 
     @property
@@ -113,7 +116,11 @@ class Planner:
         return self.attempts.next_deadline()
 
     def results(self, stage: Optional[str] = None) -> Iterator[UnitResult]:
-        """The units that have a verdict, with their ends, in order: of a stage or of the run."""
+        """The units that have a verdict, with their ends, in order: of a stage or of the run.
+
+        Of what is to be published (`Publish`) they may be asked for on another thread: all of it
+        is closed, so that this one only reads it, too.
+        """
         for candidate in self.stages:
             if stage is None or candidate.name == stage:
                 yield from candidate.results()
@@ -147,32 +154,48 @@ class Planner:
             self.orders.append(Settled(end))
         del self._unsettled[:settled]
 
+    def _on_taken_back(self, fact: TakenBack) -> None:
+        self._succession.on_taken_back(fact)
+
+    def _on_published(self, fact: Published) -> None:
+        self._succession.on_published(fact)
+
     def _on_interrupted(self, fact: Interrupted) -> None:
-        again = self.summary.ending in ("interrupted", "stopping")
+        if self.run_status is not None:
+            return  # nothing lives, and the run is final: it ends by its outcome
+        again = self.summary.ending >= EarlyEnd.STOPPING
         self.interrupted_by = fact.signum if fact.signum is not None else self.interrupted_by
         by_whom = fact.reason if fact.signum is None else f"interrupted by {fact.reason}"
-        self.end_early("interrupted", by_whom)
+        self.end_early(EarlyEnd.INTERRUPTED, by_whom)
         self.attempts.stop_all(StopReason.USER)
         if again or fact.signum is None:
             self.attempts.kill_all()
 
     def _on_asked(self, fact: Asked) -> None:
-        running = plural(self.summary.running, "running unit")
-        if fact.verb == "stop":
-            self.attempts.grace_s = fact.grace_s
-            self.end_early("stopping", "stopped by request")
-            self.attempts.stop_all(StopReason.USER)
-            message = f"stopping {running}"
+        if self.run_status is not None and fact.verb in ("stop", "drain"):
+            ok, message = True, f"the run is final ({self.run_status}): nothing of it runs any more"
+        elif fact.verb == "stop":
+            ok, message = True, self._stop(fact.grace_s)
         elif fact.verb == "drain":
-            self.end_early("draining", "drained by request")
-            message = f"nothing more is started; {running} left to finish"
+            ok, message = True, self._drain()
         elif fact.verb == "retry":
-            self.write(Answer(fact.request, fact.verb, *try_again(self, fact.units)))
-            return
+            ok, message = try_again(self, fact.units)
         else:
-            self.write(Answer(fact.request, fact.verb, False, f"unknown request {fact.verb!r}"))
-            return
-        self.write(Answer(fact.request, fact.verb, True, message))
+            ok, message = False, f"unknown request {fact.verb!r}"
+        self.write(Answer(fact.request, fact.verb, ok, message))
+
+    def _stop(self, grace_s: Optional[float]) -> str:
+        self.attempts.grace_s = grace_s
+        self.end_early(EarlyEnd.STOPPING, "stopped by request")
+        self.attempts.stop_all(StopReason.USER)
+        return f"stopping {plural(self.summary.running, 'running unit')}"
+
+    def _drain(self) -> str:
+        if self.summary.ending > EarlyEnd.DRAINING:
+            return f"nothing more is started: {self.closing}"
+        self.end_early(EarlyEnd.DRAINING, "drained by request")
+        running = plural(self.summary.running, "running unit")
+        return f"nothing more is started; {running} left to finish"
 
     # --- for its hands -------------------------------------------------------------------
 
@@ -180,11 +203,16 @@ class Planner:
         """Return a planned unit by its id; KeyError if there is none."""
         return self.by_name[unit_id.partition("/")[0]].by_id[unit_id]
 
-    def end_early(self, ending: str, reason: str) -> None:
-        """Start nothing more in this sitting."""
-        self.moved = True
-        self.summary.ending = ending
-        self.closing = reason
+    def end_early(self, ending: EarlyEnd, reason: str) -> None:
+        """Start nothing more in this sitting; of several reasons the highest, then latest stays.
+
+        A drain asked for after Ctrl-C must neither take its reason back nor the meaning of the
+        next press.
+        """
+        if ending >= self.summary.ending:
+            self.moved = True
+            self.summary.ending = ending
+            self.closing = reason
 
     def write(self, record: Record) -> int:
         """Order a record to be appended; return the number that it will have."""
@@ -217,4 +245,6 @@ _HANDLERS: Dict[type, Callable[[Planner, Any], None]] = {
     Expanded: Planner._on_expanded,
     Asked: Planner._on_asked,
     Interrupted: Planner._on_interrupted,
+    TakenBack: Planner._on_taken_back,
+    Published: Planner._on_published,
 }

@@ -29,7 +29,9 @@ class Stage:
         self.undecided = 0  # units without a verdict, those set aside included
         self.unsettled = 0  # verdicts that are not on disk yet
         self.expanded = False
-        self.withdrawn = False  # its manifest was taken back in this sitting, or there is none
+        self.withdrawn = False  # it was ordered to take its manifest back, if there is one
+        self.taken_back = False  # and that is done: units may start
+        self.outcome = ""  # its status once it is final, from the order to publish it on
         self.halted = False  # on-failure fired: nothing more is started
         self.program: Optional[str] = None
         self.newest_made = 0  # number of the newest record that made outputs what they are
@@ -61,8 +63,8 @@ class Stage:
         return self.undecided > 0 or self.tally.kept < len(self.units)
 
     def has_room(self) -> bool:
-        """Tell whether the stage's own `jobs` allow one more live unit."""
-        return self.spec.jobs is None or self.tally.running < self.spec.jobs
+        """Tell whether one more unit may live: nothing older is claimed, its `jobs` allow it."""
+        return self.taken_back and (self.spec.jobs is None or self.tally.running < self.spec.jobs)
 
     def needs(self, unit: Unit, memory_limit: Optional[int]) -> Needs:
         """What the next attempt of a unit asks for; a retry may ask for more memory."""
@@ -110,9 +112,9 @@ class Stage:
         return "failed"
 
     def counts(self) -> StageCounts:
-        """The stage's counts for a manifest."""
+        """The counts for the manifest of a stage that is to be published."""
         tally = self.tally
-        return count(tally.status, tally.verdicts, kept=tally.kept, problem=tally.problem)
+        return count(self.outcome, tally.verdicts, kept=tally.kept, problem=tally.problem)
 
     def results(self) -> Iterator[UnitResult]:
         """The units with their ends, in order: the lines of its manifest."""

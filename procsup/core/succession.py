@@ -1,11 +1,17 @@
-"""How one stage comes after another: unblocked, withdrawn, published; and how a sitting ends."""
+"""How one stage comes after another: unblocked, withdrawn, published; and how a sitting ends.
+
+Withdrawals and publications take their time beside the loop, one after another. Until a stage's
+withdrawal is answered none of its units starts; from the order to publish it on nothing of it
+changes, and only the answer makes it final for those that come after it.
+"""
 
 from typing import TYPE_CHECKING, Dict, List
 
 from procsup.core.admission import Admission
-from procsup.core.events import Expand, Publish, Withdraw
+from procsup.core.events import Expand, Publish, Published, TakenBack, Withdraw
 from procsup.core.records import RunFinal, StageFinal, Withdrawn
 from procsup.core.stages import Stage
+from procsup.core.tally import EarlyEnd
 
 if TYPE_CHECKING:
     from procsup.core.planner import Planner
@@ -17,6 +23,24 @@ class Succession:
     def __init__(self, planner: "Planner", admission: Admission) -> None:
         self._planner = planner
         self._admission = admission
+        self._awaited = {name for stage in planner.stages for name in stage.upstream}
+
+    # --- facts ---------------------------------------------------------------------------
+
+    def on_taken_back(self, fact: TakenBack) -> None:
+        """Nothing older is claimed of these stages any more."""
+        self._planner.summary.withdrawing -= 1
+        for name in fact.stages:
+            self._planner.by_name[name].taken_back = True
+
+    def on_published(self, fact: Published) -> None:
+        """The manifest of a stage or of the run stands."""
+        if fact.stage is None:
+            self._planner.close(self._planner.run_status or "")
+            return
+        stage = self._planner.by_name[fact.stage]
+        stage.tally.status = stage.outcome
+        self._planner.moved |= stage.name in self._awaited
 
     # --- from stage to stage -------------------------------------------------------------
 
@@ -36,7 +60,7 @@ class Succession:
             self._withdraw()
 
     def _advance(self, stage: Stage) -> bool:
-        if stage.tally.final:
+        if stage.tally.closed:
             return False
         if stage.is_complete() and not stage.standings:
             self._finish(stage)
@@ -95,12 +119,13 @@ class Succession:
         names = [
             stage.name
             for stage in self._planner.stages
-            if not stage.withdrawn and not stage.tally.final and self._will_run(stage, known)
+            if not stage.withdrawn and not stage.tally.closed and self._will_run(stage, known)
         ]
         if not names:
             return
         for name in names:
             self._planner.by_name[name].withdrawn = True
+        self._planner.summary.withdrawing += 1
         self._planner.write(Withdrawn(names))
         self._planner.orders.append(Withdraw(tuple(names)))
 
@@ -117,34 +142,45 @@ class Succession:
 
     def _finish(self, stage: Stage) -> None:
         self._admission.record_kept()
-        status = stage.status()
-        stage.tally.status = status
+        stage.outcome = stage.status()
+        stage.tally.status = "publishing"
         self._planner.later_first.remove(stage)
         counts = {verdict.value: number for verdict, number in stage.tally.verdicts.items()}
-        self._planner.write(StageFinal(stage.name, status, counts))
-        self._planner.orders.append(Publish(stage.name, status))
+        self._planner.write(StageFinal(stage.name, stage.outcome, counts))
+        self._planner.orders.append(Publish(stage.name, stage.outcome))
 
     # --- the end of the sitting ----------------------------------------------------------
 
     def close_if_over(self) -> None:
-        """Publish the run if all of it is final; close the sitting if nothing can go on."""
+        """Publish the run if all of it is final; close the sitting if nothing can go on.
+
+        The run is published in one line with its stages, and so after them; it is final from
+        this order on, as a stage is.
+        """
         planner = self._planner
-        if planner.done or not planner.is_idle:
+        if planner.run_status is not None or planner.done or not planner.is_idle:
             return
-        if all(stage.tally.final for stage in planner.stages):
-            good = all(stage.tally.status == "succeeded" for stage in planner.stages)
-            status = "succeeded" if good else "failed"
-            planner.write(RunFinal(planner.run_id, status, planner.wall))
-            planner.orders.append(Publish(None, status))
-            planner.close(status)
+        if all(stage.tally.closed for stage in planner.stages):
+            good = all(stage.outcome == "succeeded" for stage in planner.stages)
+            planner.run_status = "succeeded" if good else "failed"
+            planner.write(RunFinal(planner.run_id, planner.run_status, planner.wall))
+            planner.orders.append(Publish(None, planner.run_status))
+        elif self._is_answer_due():
+            return
         elif planner.summary.ending:
             planner.close("")
         elif not self._can_go_on():
-            planner.end_early("selection", "only the selected units were asked for")
+            planner.end_early(EarlyEnd.SELECTION, "only the selected units were asked for")
             planner.close("")
 
+    def _is_answer_due(self) -> bool:
+        """Some withdrawal or publication is on its way."""
+        if self._planner.summary.withdrawing:
+            return True
+        return any(stage.tally.status == "publishing" for stage in self._planner.stages)
+
     def _can_go_on(self) -> bool:
-        waiting = [stage for stage in self._planner.stages if not stage.tally.final]
+        waiting = [stage for stage in self._planner.stages if not stage.tally.closed]
         if any(stage.ready or stage.tally.status == "expanding" for stage in waiting):
             return True
         return self._planner.next_deadline() is not None

@@ -1,8 +1,24 @@
 """The run in numbers, kept up to date event by event: what displays and manifests count from."""
 
+from enum import IntEnum
 from typing import Dict, List, Optional
 
 from procsup.core.outcome import Verdict
+
+
+class EarlyEnd(IntEnum):
+    """Why nothing more is started in a sitting; the greater outranks the smaller, for good."""
+
+    NONE = 0
+    SELECTION = 1  # all that was selected is done
+    DRAINING = 2
+    STOPPING = 3
+    INTERRUPTED = 4
+
+    @property
+    def word(self) -> str:
+        """Its name, for people; empty if there is no reason."""
+        return self.name.lower() if self else ""
 
 
 class StageTally:
@@ -11,8 +27,9 @@ class StageTally:
     `news` are sentences for whoever looks on: what of it is kept, once that is known while the
     run goes on; CPU affinities that changed. It only grows.
 
-    `status` is ``blocked`` (waits for other stages), ``expanding``, ``open``, or final:
-    ``succeeded``, ``failed``, ``skipped``.
+    `status` is ``blocked`` (waits for other stages), ``expanding``, ``open``, ``publishing`` (every
+    planned unit has its verdict, and its manifest is on its way), or final: ``succeeded``,
+    ``failed``, ``skipped``.
     """
 
     __slots__ = (
@@ -63,16 +80,25 @@ class StageTally:
 
     @property
     def final(self) -> bool:
-        """Every planned unit has its verdict and the stage its status."""
+        """Every planned unit has its verdict and the stage its status; its manifest stands."""
         return self.status in ("succeeded", "failed", "skipped")
+
+    @property
+    def closed(self) -> bool:
+        """Nothing of it changes any more: its manifest stands or is on its way."""
+        return self.status == "publishing" or self.final
 
 
 class Summary:
-    """The whole run in numbers; the planner's own live object, not a copy."""
+    """The whole run in numbers; the planner's own live object, not a copy.
 
-    __slots__ = ("ending", "running", "stages")
+    `withdrawing` is how many withdrawals are on their way: older manifests may still stand.
+    """
+
+    __slots__ = ("ending", "running", "stages", "withdrawing")
 
     def __init__(self, stages: List[str]) -> None:
         self.stages = {name: StageTally(name) for name in stages}
         self.running = 0
-        self.ending = ""  # why nothing more is started: "interrupted", "draining", "on-failure"
+        self.withdrawing = 0
+        self.ending = EarlyEnd.NONE

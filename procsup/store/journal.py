@@ -40,6 +40,8 @@ _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 class JournalWriter:
     """The open journal of one sitting. `append` is for one thread; RecordError is final.
 
+    `sync` and `mark` are for any thread.
+
     `on_synced` is called on the syncing thread, after each sync and when one failed; `drain`
     then has the news. `check` is called before a sync is reported, and raises RecordError if
     the run directory is no longer ours. The rest of the keywords are seams for tests and
@@ -70,6 +72,7 @@ class JournalWriter:
         self._write, self._sync_fd, self._sleep = write, sync, sleep
         self._failure: Optional[RecordError] = None
         self._syncing = threading.Lock()
+        self._writing = threading.Lock()  # `length` and the digest go together
         self._due = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._keep_syncing, name="procsup-journal")
@@ -126,9 +129,14 @@ class JournalWriter:
         return self._digest.hexdigest()
 
     def mark(self) -> JournalMark:
-        """Sync, and return what a manifest says of the journal that it was made from."""
+        """Sync, and return what a manifest says of the journal that it was made from.
+
+        From any thread: what another one appends meanwhile is in it whole, or not at all.
+        """
+        with self._writing:
+            length, digest = self.length, self._digest.copy()
         self.sync()
-        return JournalMark(self.length, self.sha256)
+        return JournalMark(length, digest.hexdigest())
 
     def append(self, records: Sequence[Record]) -> int:
         """Write the records, all or none; return the number of the last one of the journal.
@@ -145,10 +153,11 @@ class JournalWriter:
             lines.append(encode_line(seq, record))
             hurried = hurried or not isinstance(record, _UNHURRIED)
         data = b"".join(lines)
-        self._write_whole(data)
-        self._digest.update(data)
-        self.length += len(data)
-        self._seq = seq
+        with self._writing:
+            self._write_whole(data)
+            self._digest.update(data)
+            self.length += len(data)
+            self._seq = seq
         if hurried:
             self._due.set()
         return seq

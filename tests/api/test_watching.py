@@ -3,6 +3,7 @@
 from procsup.api.watching import Onlookers
 from procsup.core.events import Settled
 from procsup.core.records import End
+from procsup.core.tally import Summary
 from tests.support.sittings import end
 
 
@@ -42,3 +43,18 @@ def test_a_unit_that_failed_twice_is_one_failure():
 
     assert [one.attempt for one in onlookers.failures] == [2]
     assert onlookers.failed_total == 1
+
+
+def test_nobody_is_told_that_a_run_has_begun_while_older_manifests_may_still_stand():
+    told, summary = [], Summary(["s"])
+    onlookers = Onlookers(Nobody(), lambda: told.append("begun"))
+    summary.withdrawing = 1
+
+    onlookers.show(summary)
+    assert told == []
+
+    summary.withdrawing = 0
+    onlookers.show(summary)
+    onlookers.show(summary)
+
+    assert told == ["begun"]

@@ -14,7 +14,7 @@ from procsup.console.terminal import DirectText
 from procsup.core.events import Settled
 from procsup.core.outcome import Verdict
 from procsup.core.records import End
-from procsup.core.tally import Summary
+from procsup.core.tally import EarlyEnd, Summary
 
 posix = pytest.mark.skipif(os.name == "nt", reason="pipes without blocking and terminals of POSIX")
 
@@ -96,7 +96,7 @@ def test_it_is_said_once_when_nothing_more_is_started():
     stream = io.StringIO()
     numbers = summary()
     watcher = PlainWatcher(numbers, stream)
-    numbers.ending, numbers.running = "interrupted", 2
+    numbers.ending, numbers.running = EarlyEnd.INTERRUPTED, 2
     watcher.show(numbers)
     watcher.show(numbers)
     watcher.close()

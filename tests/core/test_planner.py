@@ -6,6 +6,7 @@ from procsup.core.events import Ended, Inspected, Stop
 from procsup.core.outcome import AttemptId, Exited, Signaled, Usage, Verdict
 from procsup.core.records import Answer, Closed, End, Launch, Planned, Refused, RunFinal, StageFinal
 from procsup.core.spec import OnFailure, Retry
+from procsup.core.tally import EarlyEnd
 from tests.support.plays import LOST, NO_START, SHORTAGE, WALL, Play, stage, unit
 
 
@@ -340,6 +341,46 @@ def test_the_second_interrupt_kills_at_once():
     play.interrupted()
 
     assert play.take_orders() == []
+
+
+@pytest.mark.parametrize("between", [["drain"], ["stop"], ["drain", "stop"], ["stop", "drain"]])
+def test_the_second_interrupt_kills_whatever_was_asked_for_in_between(between):
+    play = one().interrupted()
+    for verb in between:
+        play.asked(verb)
+
+    assert play.take_orders() == ["stop a#1 user"]
+
+    play.interrupted()
+
+    assert play.take_orders() == ["kill a#1"]
+
+    play.ended("a", Signaled(9)).synced()
+
+    assert play.records[-1].reason == "interrupted by signal 2"
+
+
+@pytest.mark.parametrize("later", ["drain", "stop"])
+def test_why_the_sitting_ends_is_never_taken_back(later):
+    play = one().interrupted().asked(later)
+
+    assert play.planner.summary.ending is EarlyEnd.INTERRUPTED
+    assert play.planner.closing == "interrupted by signal 2"
+    assert [record.ok for record in play.records if isinstance(record, Answer)] == [True]
+
+
+def test_a_drain_after_a_stop_says_that_units_are_not_left_to_finish():
+    play = one().asked("stop").asked("drain")
+
+    answers = [record.message for record in play.records if isinstance(record, Answer)]
+    assert answers == ["stopping 1 running unit", "nothing more is started: stopped by request"]
+    assert play.planner.closing == "stopped by request"
+
+
+def test_the_first_interrupt_after_a_stop_kills_although_a_drain_came_in_between():
+    play = one().asked("stop").asked("drain").interrupted()
+
+    assert play.take_orders() == ["stop a#1 user", "kill a#1"]
 
 
 def test_the_death_of_the_guard_kills_at_once():

@@ -298,7 +298,7 @@ def test_interrupted_between_two_stages_it_goes_on_with_the_second():
 
     again = play.again()
 
-    assert again.take_orders() == ["withdraw s t", "start s/b#2", "start t/a#2"]
+    assert again.take_orders() == ["withdraw s t", "start t/a#2", "start s/b#2"]
 
 
 def test_only_leaves_the_followers_of_a_unit_aside():

@@ -5,7 +5,20 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
 
-from procsup.core.events import Ended, Expanded, Fact, Inspected, Standing, Start, Synced, Write
+from procsup.core.events import (
+    Ended,
+    Expanded,
+    Fact,
+    Inspected,
+    Publish,
+    Published,
+    Standing,
+    Start,
+    Synced,
+    TakenBack,
+    Withdraw,
+    Write,
+)
 from procsup.core.outcome import AttemptId, Exited
 from procsup.core.planner import Planner
 from procsup.core.replay import History
@@ -51,6 +64,8 @@ class Played:
                     facts += [Inspected(order.attempt)] * (self._code == 0)
             if any(isinstance(order, Write) for order in orders):
                 facts.append(Synced(self.planner.seq))
+            facts += [TakenBack(order.stages) for order in orders if isinstance(order, Withdraw)]
+            facts += [Published(order.stage) for order in orders if isinstance(order, Publish)]
             if not facts:
                 return
 

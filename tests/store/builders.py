@@ -124,7 +124,13 @@ def every_record() -> List[Record]:
         same_as=3,
     )
     return [
-        begin(run_file="/r/a.toml", resumed=True, fresh=True, variables={"a": 1, "b": [True]}),
+        begin(
+            version=1,
+            run_file="/r/a.toml",
+            resumed=True,
+            fresh=True,
+            variables={"a": 1, "b": [True]},
+        ),
         Planned("s", ["s/x=1", "s/x=\u00e9"], last=False),
         Planned("t", [], problem="no input"),
         Kept("s", ["s/x=0"], stale=True),

@@ -97,6 +97,29 @@ def test_numbers_length_and_digest_go_on_in_the_next_sitting(tmp_path):
     assert [entry.seq for entry in read_journal(path)] == list(range(1, count + 2))
 
 
+def test_a_mark_taken_while_another_thread_appends_is_of_whole_records(tmp_path):
+    path, marks, over = tmp_path / "journal.jsonl", set(), threading.Event()
+    # So long that digesting it lets other threads run, as a turn of thousands of units is.
+    long = Answer("r", "stop", True, "x" * 1_000_000)
+    with JournalWriter.open(path, on_synced=lambda: None, durable=False) as writer:
+
+        def take_marks():
+            while not over.is_set():
+                marks.add(writer.mark())
+
+        taker = threading.Thread(target=take_marks)
+        taker.start()
+        for _ in range(30):
+            writer.append([long])
+        over.set()
+        taker.join()
+
+    whole = path.read_bytes()
+    for mark in marks:
+        assert mark.sha256 == hashlib.sha256(whole[: mark.length]).hexdigest()
+        assert whole[: mark.length].endswith(b"\n") or not mark.length
+
+
 def test_what_is_synced_is_told_once_and_in_order(tmp_path):
     syncs = Syncs()
     with JournalWriter.open(tmp_path / "j", on_synced=syncs.on_synced, sync=syncs.sync) as writer:

@@ -17,18 +17,20 @@ from procsup.core.events import (
     Inspected,
     Interrupted,
     Publish,
+    Published,
     Settled,
     Start,
     Started,
     Stop,
     Synced,
+    TakenBack,
     Withdraw,
     Write,
 )
 from procsup.core.keep import Intact, standing
 from procsup.core.outcome import AttemptId, Exited, Reading, Signaled, Verdict
 from procsup.core.planner import Planner
-from procsup.core.records import JOURNAL_VERSION, Begin, End, Launch, Record
+from procsup.core.records import JOURNAL_VERSION, Answer, Begin, End, Launch, Record
 from procsup.core.replay import History, fold
 from procsup.core.slots import Capacity
 from procsup.core.spec import After, OnFailure, OutputSpec, Retry, RunSpec, StageSpec, UnitSpec
@@ -119,6 +121,9 @@ class Sitting:
         self.live_attempts: Dict[AttemptId, bool] = {}  # whether it was asked to end
         self.looked_at: List[AttemptId] = []
         self.to_expand: List[str] = []
+        self.in_line: List[Any] = []  # withdrawals and publications that are not done
+        self.closed: Dict[str, Any] = {}  # what was said of a stage when it was to be published
+        self.is_final = False  # the run is to be published
         self.used = {(r.unit, r.attempt) for r in world.journal if isinstance(r, Launch)}
         selector: Optional[Callable[[UnitSpec], bool]] = None
         if not calm and self.dice.random() < 0.2:
@@ -185,7 +190,9 @@ class Sitting:
         choices += [self._end_one] * (3 if self.live_attempts else 0)
         choices += [self._inspect_one] * (3 if self.looked_at else 0)
         choices += [self._expand_one] * (3 if self.to_expand else 0)
-        if not self.calm and self.dice.random() < 0.05:
+        choices += [self._publish_one] * (3 if self.in_line else 0)
+        # Most of all while something is on its way: nothing may come of it then.
+        if not self.calm and self.dice.random() < (0.3 if self.in_line else 0.05):
             choices = [self._interfere]
         elif not self.calm and self.dice.random() < 0.02:
             raise Crash
@@ -224,6 +231,19 @@ class Sitting:
             return None
         return self._expanded(self.to_expand.pop(self.dice.randrange(len(self.to_expand))))
 
+    def _publish_one(self) -> Any:
+        """What is first in line is done on the side thread."""
+        if not self.in_line:
+            return None
+        world, order = self.world, self.in_line.pop(0)
+        world.synced = len(world.journal)
+        if isinstance(order, Withdraw):
+            world.published -= {None, *order.stages}
+            return TakenBack(order.stages)
+        self._check_publish(order)
+        world.published.add(order.stage)
+        return Published(order.stage)
+
     def _interfere(self) -> Any:
         kind = self.dice.choice(("retry", "retry", "drain", "stop", "interrupt"))
         if kind == "interrupt":
@@ -235,10 +255,18 @@ class Sitting:
 
     def _handle(self, facts: List[Any]) -> None:
         self.now += 1.0
+        before = self._how_it_ends()
         for fact in list(facts):
             if isinstance(fact, Ended) and self.dice.random() < 0.3:
                 facts.insert(0, Started(fact.attempt, 42, 0.0))
-        self._perform(self.planner.handle(facts, self.now, 0.0))
+        orders = self.planner.handle(facts, self.now, 0.0)
+        assert self.planner.summary.ending >= before[0], "why it ends was taken back"
+        if self.is_final:
+            assert self._how_it_ends() == before, "somebody was heard after the end"
+            self._check_nothing_comes_of_it(orders)
+        self._perform(orders)
+        for name, before in self.closed.items():
+            assert self._said_of(name) == before, f"{name} changed after it was to be published"
 
     def _perform(self, orders: List[Any]) -> None:
         self.world.journal += [order.record for order in orders if isinstance(order, Write)]
@@ -259,12 +287,16 @@ class Sitting:
         elif isinstance(order, Expand):
             self.to_expand.append(order.stage)
         elif isinstance(order, Withdraw):
-            world.synced = len(world.journal)
-            world.published -= {None, *order.stages}
+            assert not self.closed.keys() & set(order.stages), "what is final is withdrawn"
+            self.in_line.append(order)
         elif isinstance(order, Publish):
-            world.synced = len(world.journal)
             self._check_publish(order)
-            world.published.add(order.stage)
+            self.in_line.append(order)
+            if order.stage is None:
+                self.is_final = True
+            else:
+                assert order.stage not in self.closed, "published twice"
+                self.closed[order.stage] = self._said_of(order.stage)
         elif isinstance(order, Settled):
             assert any(record is order.end for record in world.journal[: world.synced])
 
@@ -274,12 +306,31 @@ class Sitting:
         assert attempt not in self.used, "a number is used twice"
         self.used.add((attempt.unit, attempt.number))
         assert not {None, unit.stage} & self.world.published, "started under a manifest"
+        waiting = [one for one in self.in_line if isinstance(one, Withdraw)]
+        assert not any(unit.stage in one.stages for one in waiting), "started before the answer"
+        assert unit.stage not in self.closed, "started although it is final"
         assert not self.planner.summary.ending, "started after the end was asked for"
         for name in unit.follows:
             state = self.planner.unit(name).state
             assert isinstance(state, Done), f"{unit.id} is started before {name} is done"
             good = state.verdict is Verdict.SUCCEEDED
             assert good, f"{unit.id} is started although {name} is not good"
+
+    def _said_of(self, stage: str) -> Any:
+        """All that a manifest says of a stage."""
+        found = self.planner.by_name[stage]
+        return list(found.results()), found.counts(), [unit.state for unit in found.units]
+
+    def _how_it_ends(self) -> Tuple[Any, ...]:
+        planner = self.planner
+        return planner.summary.ending, planner.closing, planner.interrupted_by, planner.run_status
+
+    def _check_nothing_comes_of_it(self, orders: List[Any]) -> None:
+        """The run is to be published: requests are answered, and that is all."""
+        for order in orders:
+            told = isinstance(order, Settled)
+            assert told or (isinstance(order, Write) and isinstance(order.record, Answer)), order
+        assert self.planner.outcome in (None, self.planner.run_status)
 
     def _check_publish(self, order: Publish) -> None:
         for stage in self.planner.stages:
@@ -294,6 +345,8 @@ class Sitting:
     def _check_end(self) -> None:
         assert not self.live_attempts, "it ends while something lives"
         assert not self.looked_at
+        assert not self.in_line, "it ends while something is on its way"
+        assert self.is_final == bool(self.planner.outcome)
         if not self.planner.outcome:
             return
         for stage in self.planner.stages:

@@ -17,6 +17,7 @@ from procsup.core.events import (
     Kill,
     Order,
     Publish,
+    Published,
     Sampled,
     Settled,
     Standing,
@@ -24,6 +25,7 @@ from procsup.core.events import (
     Started,
     Stop,
     Synced,
+    TakenBack,
     Withdraw,
     Write,
 )
@@ -61,7 +63,10 @@ def unit(name: str, *, outputs: Sequence[str] = (), **settings: Any) -> UnitSpec
 
 
 class Play:
-    """One sitting, fact by fact."""
+    """One sitting, fact by fact.
+
+    What is withdrawn or published is done at once, unless the test says when (`by_hand`, `done`).
+    """
 
     def __init__(
         self,
@@ -75,9 +80,12 @@ class Play:
         selector: Any = None,
         memory_bytes: Optional[int] = None,
         jobs: Optional[int] = None,
+        by_hand: bool = False,
         **run: Any,
     ) -> None:
         self.now = 1000.0
+        self.by_hand = by_hand
+        self.in_line: List[Order] = []  # withdrawals and publications that are not done
         self.records: List[Record] = []
         self.orders: List[str] = []
         self.given: List[Order] = []
@@ -115,7 +123,17 @@ class Play:
         while self._checked_anew:
             again = self._expanded(self._checked_anew.pop(), self._standings)
             self._note(self.planner.handle([again], self.now, WALL + self.now))
+        if self.in_line and not self.by_hand:
+            self.done()
         return self
+
+    def done(self) -> "Play":
+        """The withdrawal or publication that is first in line is done."""
+        order = self.in_line.pop(0)
+        if isinstance(order, Withdraw):
+            return self.tell(TakenBack(order.stages))
+        assert isinstance(order, Publish)
+        return self.tell(Published(order.stage))
 
     def _note(self, orders: Sequence[Order]) -> None:
         for order in orders:
@@ -132,6 +150,8 @@ class Play:
             if isinstance(order, Expand) and not self.spec.stage(order.stage).late:
                 self._checked_anew.append(order.stage)  # known early: nothing new comes of it
                 continue
+            if isinstance(order, (Withdraw, Publish)):
+                self.in_line.append(order)
             self.orders.append(say(order))
 
     # --- facts in short ------------------------------------------------------------------

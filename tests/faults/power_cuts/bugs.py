@@ -3,28 +3,38 @@
 import os
 import random
 from contextlib import ExitStack
+from threading import Event
 from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Sequence, Tuple
 from unittest import mock
 
 from procsup import loop
 from procsup.attempt import outputs
-from procsup.core.events import Start, Synced, Withdraw
+from procsup.core.events import Sampled, Start, Synced, TakenBack, Withdraw
+from procsup.core.outcome import AttemptId
+from procsup.engines.local import LocalEngine
 from procsup.host import files, readings
 from procsup.store import manifest, rundir
 from procsup.store.journal import JournalWriter
 from procsup.store.manifest import ManifestPublisher
+from procsup.store.publishing import PublishingQueue
 from tests.faults.power_cuts.course import first_failure
 from tests.faults.power_cuts.workloads import Course, again, fresh
 from tests.faults.trial import Trial
 
 Patch = Any
+_START_S = 10.0
 _nothing: Callable[..., None] = lambda *_, **__: None  # noqa: E731
 
 
 def no_sync_before_a_withdrawal() -> Patch:
     """Manifests are taken away while the journal's word for it is in memory only."""
-    perform = {Withdraw: lambda order, _, world: world.publisher.withdraw(order.stages)}
-    return _on_a_slow_disk(mock.patch.dict(loop._PERFORM, perform))
+
+    def take_back(self: Any, order: Withdraw) -> Any:
+        with mock.patch.object(self, "_sync", _nothing):
+            return real(self, order)
+
+    real = PublishingQueue._take_back
+    return _on_a_slow_disk(mock.patch.object(PublishingQueue, "_take_back", take_back))
 
 
 def manifest_before_the_journal() -> Patch:
@@ -61,7 +71,26 @@ def stamp_before_the_manifest() -> Patch:
 
 def start_before_the_withdrawal() -> Patch:
     """Units start, and then what was claimed of them is taken back."""
-    return _in_another_order(lambda order: isinstance(order, Withdraw))
+
+    def withdraw(self: Any, order: Withdraw) -> None:
+        started.clear()
+        self._done.put(TakenBack(order.stages))
+        self._add(lambda: take_back(self, order))
+
+    def take_back(self: Any, order: Withdraw) -> Any:
+        started.wait(_START_S)
+        real(self, order)
+        return Sampled(AttemptId("nobody", 0), [])  # a fact of which nothing comes
+
+    def start(self: Any, order: Start) -> None:
+        whole(self, order)
+        started.set()
+
+    started, real, whole = Event(), PublishingQueue._take_back, LocalEngine.start
+    both = ExitStack()
+    both.enter_context(mock.patch.object(PublishingQueue, "withdraw", withdraw))
+    both.enter_context(mock.patch.object(LocalEngine, "start", start))
+    return both
 
 
 def start_before_its_record() -> Patch:

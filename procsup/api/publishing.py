@@ -1,0 +1,33 @@
+"""What publishes for a sitting, put together."""
+
+import time
+from typing import Callable, Optional
+
+from procsup.api.trimming import Trimmer
+from procsup.core.records import Begin
+from procsup.core.spec import RunSpec
+from procsup.store.journal import JournalWriter
+from procsup.store.manifest import ManifestPublisher
+from procsup.store.publishing import Manifests, PublishingQueue
+from procsup.store.sitting import Sitting
+
+
+def open_queue(
+    spec: RunSpec,
+    begin: Begin,
+    sitting: Sitting,
+    journal: JournalWriter,
+    *,
+    started: Optional[float],
+    wake: Callable[[], None],
+) -> PublishingQueue:
+    """Return the line in which manifests are withdrawn and published; to be closed.
+
+    `started` is when the run (not this sitting) began, `wake` is called when something was done.
+    """
+    manifests: Manifests = ManifestPublisher(
+        sitting.rundir, spec, begin, journal, sitting, started=started, wall=time.time
+    )
+    if spec.keep_logs == "failed":
+        manifests = Trimmer(manifests, sitting.rundir)
+    return PublishingQueue(manifests, journal, wake=wake)

@@ -1,0 +1,98 @@
+"""Withdrawals and publications, one after another beside the loop, which never waits for a disk."""
+
+from typing import Callable, Iterator, List, Optional, Protocol, Sequence, Tuple
+
+from procsup.core.events import Fact, Publish, Published, TakenBack, UnitResult, Withdraw
+from procsup.core.manifest import StageCounts
+from procsup.host.threads import Finds, Pool
+from procsup.store.journal import JournalWriter
+
+_Counts = Sequence[Tuple[str, StageCounts]]
+
+
+class Manifests(Protocol):
+    """Writes and removes them; durable on return, RecordError if that cannot be."""
+
+    def withdraw(self, stages: Sequence[str]) -> None:
+        """Remove the manifests and stamps of these stages and of the run."""
+        ...
+
+    def publish_stage(self, stage: str, counts: StageCounts, results: Iterator[UnitResult]) -> None:
+        """Write a stage's manifest and stamp, then wake its waiters."""
+        ...
+
+    def publish_run(self, status: str, counts: _Counts, results: Iterator[UnitResult]) -> None:
+        """Write the run's manifest, its visible copy and its stamp, then wake its waiters."""
+        ...
+
+
+class PublishingQueue:
+    """A `Publisher` that has `manifests` do it, on one thread and in the order of the orders.
+
+    What it writes must be closed before the order, as the planner's stages are: units that have
+    their verdict, and will not be touched again, since no attempt of them lives and a retry is
+    refused. The line hands them over, and from then on both threads only read them.
+    """
+
+    def __init__(
+        self, manifests: Manifests, journal: JournalWriter, *, wake: Callable[[], None]
+    ) -> None:
+        self._manifests = manifests
+        self._journal = journal
+        self._wake = wake
+        self._done: Finds[Fact] = Finds(wake)
+        self._failure: Optional[Exception] = None
+        self._line = Pool("procsup-publish", 1)
+
+    def withdraw(self, order: Withdraw) -> None:
+        """Remove the manifests and stamps of these stages and of the run: one `TakenBack`."""
+        self._add(lambda: self._take_back(order))
+
+    def publish(self, order: Publish, counts: _Counts, results: Iterator[UnitResult]) -> None:
+        """Write the manifest and stamp of a stage or of the run: one `Published`."""
+        self._add(lambda: self._put_out(order, counts, results))
+
+    def drain(self) -> List[Fact]:
+        """Return what was done since the last call; raise what went wrong, now and from now on."""
+        if self._failure is not None:
+            raise self._failure
+        return self._done.take()
+
+    def close(self) -> None:
+        """Let it finish the file that it is at, however long that takes; drop the rest.
+
+        Nothing may appear in a run directory that was let go of.
+        """
+        self._line.close()
+        self._line.join()
+
+    def _add(self, deed: Callable[[], Fact]) -> None:
+        self._line.add(lambda: self._do(deed))
+
+    def _do(self, deed: Callable[[], Fact]) -> None:
+        if self._failure is not None:
+            return  # it may hang on what could not be done
+        try:
+            fact = deed()
+        except Exception as error:  # noqa: BLE001  whatever it is, `drain` raises it in the loop
+            self._failure = error
+            self._wake()
+        else:
+            self._done.put(fact)
+
+    def _take_back(self, order: Withdraw) -> Fact:
+        self._sync()
+        self._manifests.withdraw(order.stages)
+        return TakenBack(order.stages)
+
+    def _put_out(self, order: Publish, counts: _Counts, results: Iterator[UnitResult]) -> Fact:
+        self._sync()
+        if order.stage is None:
+            self._manifests.publish_run(order.status, counts, results)
+        else:
+            self._manifests.publish_stage(order.stage, dict(counts)[order.stage], results)
+        return Published(order.stage)
+
+    def _sync(self) -> None:
+        """Have the record of what is to be done on the disk: it was written before the order."""
+        self._journal.sync()
