@@ -25,6 +25,7 @@ __all__ = [
     "boot_id",
     "capacity",
     "descendants",
+    "everyone",
     "family",
     "host_name",
     "kill",
@@ -196,6 +197,11 @@ def family(pid: int) -> List[Tuple[int, int]]:
         return [(one.pid, one.ppid()) for one in [main, *main.children(recursive=True)]]
     except (psutil.Error, OSError):
         return []
+
+
+def everyone() -> List[int]:
+    """Return the pids of all processes, by psutil."""
+    return list(_psutil().pids())
 
 
 def name_of(pid: int) -> str:

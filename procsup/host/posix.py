@@ -13,7 +13,7 @@ import time
 from typing import FrozenSet, Iterable, Iterator, Optional, Set, Tuple, Union
 
 from procsup.core.outcome import Exited, Signaled, Vanished
-from procsup.host import exits, marks, posix_faults, spawning, telling, tree_walk, trees
+from procsup.host import exits, marks, posix_faults, spawning, telling, trees
 from procsup.host.processes import Departure, Key, Launch
 
 assert sys.platform != "win32"
@@ -56,7 +56,6 @@ class Child:
     """
 
     __slots__ = (
-        "adopts",
         "born",
         "code",
         "ended",
@@ -89,8 +88,9 @@ class Child:
         self.code: Optional[int] = None  # of a zombie that called exit, where the system tells
         self.reaped = False  # by us, or it is none of our business any more
         self.taken = False  # somebody else reaped it: its pid is not ours any more
-        self.adopts = False  # what it leaves behind comes to us
-        self.orphans: Set[int] = set()  # of its tree, adopted: pinned until we reap them
+        # Of its tree, beside itself: adopted and pinned until we reap them, or (where orphans do
+        # not come to us) found by its session.
+        self.orphans: Set[int] = set()
         self.hit: Set[Tuple[int, int]] = set()  # (pid, start) of all that were sent SIGKILL
         self.killed_since: Optional[float] = None
 
@@ -104,9 +104,7 @@ class Child:
 
         As of the last look of `Trees`; descendants of those are not counted.
         """
-        if self.adopts:
-            return len(self.orphans)
-        return int(tree_walk.group_lives(self.pid)) if self.pinned else 0
+        return len(self.orphans)
 
     def has_ended(self, *, noticed: bool = True) -> bool:
         """Tell whether the process is over, without reaping it.

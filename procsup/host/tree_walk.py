@@ -71,18 +71,21 @@ def send_to_group(leader: int) -> None:
         pass  # nobody is left in it
 
 
-def group_lives(leader: int) -> bool:
-    """Tell whether a dead leader's group has living members, where the system tells.
+def everyone() -> List[int]:
+    """Return the pids of all processes that can be seen."""
+    if sys.platform == "linux":
+        return procfs.everyone()
+    from procsup.host import machine
 
-    Linux and the BSDs let the zombie itself be signalled: nothing is known there.
-    """
-    if sys.platform != "darwin":
-        return False
-    try:
-        os.killpg(leader, 0)
-    except OSError:
-        return False
-    return True
+    return machine.everyone()
+
+
+def lives(pid: int) -> bool:
+    """Tell whether a process is there, and more than a zombie."""
+    from procsup.host import machine
+
+    process = machine.look(pid)
+    return process is not None and not process.dead
 
 
 def name_of(pid: int) -> str:

@@ -59,7 +59,6 @@ class Trees:
         self._children[child.pid] = child
         if child.mark is not None:
             self._by_mark[child.mark] = child
-        child.adopts = self.adopts
         self._known.add(b"%d" % child.pid)
 
     def remove(self, child: "posix.Child") -> None:
@@ -67,7 +66,8 @@ class Trees:
         del self._children[child.pid]
         if child.mark is not None:
             del self._by_mark[child.mark]
-        self._homeless.update(child.orphans)
+        if self.adopts:
+            self._homeless.update(child.orphans)
         self._with_orphans.discard(child)
         if child.pinned:
             self._homeless.add(child.pid)
@@ -86,8 +86,12 @@ class Trees:
     # --- looking ---------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Read the list of our children once: adopt, attribute, reap the dead ones."""
+        """Read the list of our children once: adopt, attribute, reap the dead ones.
+
+        Where orphans do not come to us, those of a dead main process are found by its session.
+        """
         if not self.adopts:
+            self._look_at_sessions()
             return
         again = True
         while again:
@@ -100,6 +104,15 @@ class Trees:
             again = self._reap_orphans()
         if self._homeless:
             self._kill_homeless()
+
+    def _look_at_sessions(self) -> None:
+        ended = {child.pid: child for child in self._children.values() if child.ended}
+        for child in ended.values():
+            child.orphans.clear()
+        for pid in tree_walk.everyone() if ended else ():
+            child_of = ended.get(_session_of(pid) or 0)
+            if child_of is not None and pid != child_of.pid and tree_walk.lives(pid):
+                child_of.orphans.add(pid)
 
     def _read_list(self) -> Set[bytes]:
         fd = self._list_fd
@@ -191,10 +204,10 @@ class Trees:
 
     # --- killing -----------------------------------------------------------------------------
 
-    def main_ended(self, child: "posix.Child") -> None:
-        """A main process is a zombie now: where orphans do not come to us, its group is killed."""
+    def main_ended(self) -> None:
+        """A main process is a zombie now: where orphans do not come to us, they are looked for."""
         if not self.adopts:
-            self.kill(child)
+            self.look()
 
     def tree(self, child: "posix.Child") -> List[procfs.Process]:
         """Return all living processes of its tree, as of the last `look`, parents first."""
