@@ -14,18 +14,17 @@ if sys.platform == "win32":
 LISTENER = """
 import os, signal, sys
 from procsup.host.tie import Tie
-def asked(*_):
-    os.write(1, b"asked\\n")
-signal.signal(signal.SIGTERM, asked)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # fetched below: none is missed
 tie = Tie(os.getppid())
 for line in tie.lines():
     os.write(1, line)
     if line == b"end\\n":
         break
-tie.watch_stdin()
 tie.hand_over(lambda: (os.write(1, b"gone\\n"), os._exit(0)))
+tie.watch_stdin()
 while True:
-    signal.pause()
+    signal.sigwait([signal.SIGTERM])
+    os.write(1, b"asked\\n")
 """
 
 
