@@ -18,7 +18,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, NoReturn, Optional, TextIO
+    from typing import List, NoReturn, Optional, Sequence, TextIO
 
 READY, READY_WITHOUT_ADOPTION = b"+", b"-"
 _lifeline: Optional[Lifeline] = None
@@ -91,15 +91,24 @@ def is_detached() -> bool:
     return _detached
 
 
-def fork_supervisor(*, detached: bool = False) -> None:
+def is_owned(arguments: Sequence[str]) -> bool:
+    """Tell by its command line whether a program has started this process, and owns its run."""
+    return any(argument.startswith("--owner=") for argument in arguments[1:2])
+
+
+def fork_supervisor(*, detached: bool = False, owned: bool = False) -> None:
     """Fork: the parent becomes the guard and never returns, the child returns as the supervisor.
 
     The child has no signal blocked and SIGCHLD at its default, whatever it was started with.
-    `detached`: the guard lets go of stdin, stdout and stderr. OSError if no process can be made.
+    `detached`: the guard lets go of stdin, stdout and stderr; `owned`: a program owns the run,
+    and asks it to end by SIGTERM. OSError if no process can be made.
     """
     global _detached
     _detached = detached
     if sys.platform != "win32":
+        if owned and signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+            # That program ignores it itself, and has handed that down.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _split()
 
 
