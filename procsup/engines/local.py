@@ -122,7 +122,8 @@ class LocalEngine:
         self._trees.add(live.child)
         self._exits.watch(live.child.pid)
         drifted = live.watched.see_affinity(machine.read_affinity(live.child.pid), live.begun)
-        self._facts.append(StartedFact(attempt, live.child.pid, live.at))
+        child = live.child
+        self._facts.append(StartedFact(attempt, child.pid, live.at, child.born, child.mark))
         self._judge_drift(live, drifted)
         if self._sampler is not None:
             self._sampler.add(live.watched, live.begun)

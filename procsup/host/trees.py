@@ -207,7 +207,7 @@ class Trees:
             child.killed_since = now
         roots = _roots_of(child)
         late = now - child.killed_since > _STOP_FIRST_S
-        alive = tree_walk.stop_all(roots) if late else tree_walk.walk(roots)
+        alive = _at_rest(roots, now + 1.0) if late else tree_walk.walk(roots)
         if child.pinned:
             tree_walk.send_to_group(child.pid)
         fresh = {(process.pid, process.start_ticks) for process in alive} - child.hit
@@ -252,6 +252,16 @@ class Trees:
             os.close(self._list_fd)
             self._list_fd = None
             self.adopts = False
+
+
+def _at_rest(roots: Set[int], deadline: float) -> List[procfs.Process]:
+    def find() -> List[procfs.Process]:
+        found = tree_walk.walk(roots, signum=signal.SIGSTOP)
+        for process in found if sys.platform != "linux" else ():
+            tree_walk.send(process, signal.SIGSTOP)
+        return found
+
+    return tree_walk.bring_to_rest(find, deadline)
 
 
 def _roots_of(child: "posix.Child") -> Set[int]:

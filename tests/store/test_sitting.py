@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from procsup.errors import RecordError, RunBusy
-from procsup.host.locks import FileLock, machine_id
+from procsup.host import identity
+from procsup.host.identity import machine_id
+from procsup.host.locks import FileLock
 from procsup.host.units_lock import UnitsLock
 from procsup.store import sitting as sitting_module
 from procsup.store.rundir import RunDir
@@ -54,7 +56,11 @@ def test_the_owner_is_known_from_the_beginning_to_the_end(rundir):
     assert read_owner(rundir) is None
     with Sitting.open(rundir, at=WALL) as sitting:
         owner = read_owner(rundir)
-        assert owner == Owner(host, os.getpid(), boot_id, WALL)
+        namespace = identity.pid_namespace()
+        ticks = identity.start_ticks()
+        told = {"start_ticks": ticks, "pid_namespace": namespace}
+        assert owner == Owner(host, os.getpid(), boot_id, WALL, **told)
+        assert (ticks is None) == (namespace == "") == (sys.platform != "linux")
         assert is_starting(owner)
         assert not is_live(rundir)
         sitting.begin(3, "r1", ["s"])
