@@ -141,13 +141,14 @@ class Guardian:
         told = _read_told(self._told_fd)
         if "release" in told:
             return
-        left = self._end_descendants(_told_base(told))
+        base = _told_base(told)
+        left = self._end_descendants(base)
         if left:
             pids = ", ".join(str(process.pid) for process in left)
             _say(f"could not end these processes within {_LIMIT_S:g} s: {pids}")
         for line in told:
             if not self._adopts and line.startswith("run "):
-                _sweep(line[len("run ") :])
+                _sweep(line[len("run ") :], base)
 
     def _end_descendants(self, base: Optional[int]) -> List[procfs.Process]:
         """Stop and kill every descendant, round after round; return what would not die in time.
@@ -273,13 +274,14 @@ def _told_base(told: Sequence[str]) -> Optional[int]:
     return int(bases[-1]) if bases else None
 
 
-def _sweep(run_id: str) -> None:
-    """Find what is left by its environment, where orphans go to somebody else."""
+def _sweep(run_id: str, base: Optional[int]) -> None:
+    """Find what is left by mark or environment, where orphans go to somebody else."""
     from procsup.errors import ProcsupError
     from procsup.host.leftovers import Recorded, end_leftovers
 
     try:
-        end_leftovers(Recorded(run_id), limit_s=_LIMIT_S)
+        recorded = Recorded(run_id) if base is None else Recorded(mark_base=base)
+        end_leftovers(recorded, limit_s=_LIMIT_S)
     except ProcsupError as error:
         _say(str(error))
 

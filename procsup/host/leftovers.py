@@ -59,7 +59,7 @@ def end_leftovers(recorded: Recorded, *, limit_s: float) -> List[Tuple[int, str]
         return []  # nothing could be proven
     deadline = time.monotonic() + limit_s
     ended: Dict[int, str] = {}
-    finder = _Finder(recorded)
+    finder = Finder(recorded)
     quiet = 0
     while quiet < _QUIET_LOOKS:
         alive = finder.bring_to_rest(deadline)
@@ -74,7 +74,7 @@ def end_leftovers(recorded: Recorded, *, limit_s: float) -> List[Tuple[int, str]
     return sorted(ended.items())
 
 
-class _Finder:
+class Finder:
     """Finds what is left, stops it on sight, and remembers whose it is."""
 
     def __init__(self, recorded: Recorded) -> None:
@@ -84,10 +84,11 @@ class _Finder:
 
     def bring_to_rest(self, deadline: float) -> List[_Left]:
         """Stop all of it until nothing new appears; return what lives."""
-        found = tree_walk.bring_to_rest(self._find, deadline)
+        found = tree_walk.bring_to_rest(self.find, deadline)
         return [_Left(process, self._units.get(process.pid, "")) for process in found]
 
-    def _find(self) -> List[procfs.Process]:
+    def find(self) -> List[procfs.Process]:
+        """Return what is left, stopped (or killed, where /proc is hidden); it makes no more."""
         if sys.platform != "linux":
             return self._found_by_psutil()
         if not procfs.is_ours():

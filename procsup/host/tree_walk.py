@@ -75,14 +75,6 @@ def send(process: procfs.Process, signum: int = KILL) -> bool:
     return True
 
 
-def kill_by_pid(pid: int) -> None:
-    """Kill a process whose pid is pinned; nothing if it is gone, or somebody else's."""
-    try:
-        os.kill(pid, KILL)
-    except (PermissionError, ProcessLookupError):
-        pass  # if it stays, it is found again
-
-
 if sys.platform != "win32":
 
     def send_to_group(leader: int) -> None:

@@ -236,15 +236,17 @@ class Trees:
             time.sleep(_PAUSE_S)
 
     def _sweep(self) -> List[int]:
-        """Kill what is found by its mark or environment, where orphans do not come to us."""
-        from procsup.host import machine
+        """Kill what is ours for certain, where orphans do not come to us.
 
-        found = [pid for pid, _ in machine.processes_with_cookie(self._run_id)]
-        for pid in found:
-            tree_walk.kill_by_pid(pid)
-        if self._mark_base is not None and not procfs.is_ours():
-            found += marks.hit_all(self._mark_base, signal.SIGKILL)
-        return found
+        The run's id alone tells that only without marks: a copy of the run has the same.
+        """
+        from procsup.host import leftovers
+
+        run_id = self._run_id if self._mark_base is None else None
+        found = leftovers.Finder(leftovers.Recorded(run_id, self._mark_base)).find()
+        for process in found:
+            tree_walk.send(process)
+        return [process.pid for process in found]
 
     def close(self) -> None:
         """Release what was opened. We stay the reaper of orphans."""

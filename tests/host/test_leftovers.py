@@ -9,7 +9,7 @@ import time
 import pytest
 
 from procsup.errors import RunBusy
-from procsup.host import leftovers, machine, marks, posix, procfs
+from procsup.host import leftovers, machine, marks, procfs
 from procsup.host.leftovers import Recorded, Trace, end_leftovers
 from tests.support.guarded import PROGRAMS
 
@@ -87,7 +87,7 @@ def test_what_cannot_be_ended_is_named(monkeypatch):
     def refuse(process):
         raise PermissionError
 
-    monkeypatch.setattr(leftovers._Finder, "_find", lambda finder: [alive])
+    monkeypatch.setattr(leftovers.Finder, "find", lambda finder: [alive])
     monkeypatch.setattr(machine, "kill", refuse)
 
     with pytest.raises(RunBusy, match=r"4711 \(unit unknown\)"):
@@ -103,6 +103,8 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="marks and starts are
 @pytest.fixture
 def scrubbed(tmp_path):
     """Return a starter of marked sessions with an empty environment; all are ended afterwards."""
+    from procsup.host import posix, processes
+
     started = []
 
     def begin(code="import sys; print('up', flush=True); sys.stdin.read()", base=None):
@@ -110,7 +112,7 @@ def scrubbed(tmp_path):
         reading, writing = os.pipe()
         argv = (sys.executable, "-S", "-c", code)
         child = posix.Spawner(base).spawn(
-            posix.Launch(argv[0], argv, str(tmp_path), {}, reading, out, out)
+            processes.Launch(argv[0], argv, str(tmp_path), {}, reading, out, out)
         )
         os.close(reading)
         deadline = time.monotonic() + LIMIT_S
