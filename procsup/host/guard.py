@@ -63,12 +63,14 @@ class Lifeline:
                 self._alive = False
         return self._alive
 
-    def tell_run_id(self, run_id: str) -> None:
-        """Tell the guard by which cookie the run's processes are known, before the first unit.
+    def tell_run_id(self, run_id: str, mark_base: Optional[int] = None) -> None:
+        """Tell the guard by what the run's processes are known, before the first unit.
 
-        It needs this only where orphans are not adopted (macOS).
+        It needs this only where orphans are not adopted (macOS), or /proc is hidden.
         """
         self._tell(f"run {run_id}")
+        if mark_base is not None:
+            self._tell(f"marks {mark_base}")
 
     def release(self) -> None:
         """Tell the guard to leave all processes alone when this one ends."""

@@ -5,6 +5,7 @@ as a zombie: signals sent to it, or to its group, reach nobody else.
 """
 
 import errno
+import math
 import os
 import signal
 import stat
@@ -197,7 +198,13 @@ class Spawner:
         finally:
             if mark is not None:
                 self._marker.take_off()
-        return Child(pid, born=(begun, now_in_proc()), mark=mark, key=launch.key, logs=logs)
+        born = (_hundredth(begun), _hundredth(now_in_proc() + 0.01))
+        return Child(pid, born=born, mark=mark, key=launch.key, logs=logs)
+
+
+def _hundredth(seconds: float) -> float:
+    """Cut to what the starts in /proc are cut to, and short enough for records."""
+    return math.floor(seconds * 100) / 100
 
 
 def _identities(fds: Iterable[int]) -> Iterator[Tuple[int, int]]:

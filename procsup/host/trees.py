@@ -233,7 +233,7 @@ class Trees:
             child.killed_since = now
         roots = _roots_of(child)
         late = now - child.killed_since > _STOP_FIRST_S
-        alive = tree_walk.stop_all(roots) if late else tree_walk.walk(roots)
+        alive = _at_rest(roots, now + 1.0) if late else tree_walk.walk(roots)
         if child.pinned:
             tree_walk.send_to_group(child.pid)
         return self.kill_these(child, alive)
@@ -264,15 +264,17 @@ class Trees:
             time.sleep(_PAUSE_S)
 
     def _sweep(self) -> List[int]:
-        """Kill what is found by its mark or environment, where orphans do not come to us."""
-        from procsup.host import machine
+        """Kill what is ours for certain, where orphans do not come to us.
 
-        found = [pid for pid, _ in machine.processes_with_cookie(self._run_id)]
-        for pid in found:
-            tree_walk.kill_by_pid(pid)
-        if self._mark_base is not None and not procfs.is_ours():
-            found += marks.hit_all(self._mark_base, signal.SIGKILL)
-        return found
+        The run's id alone tells that only without marks: a copy of the run has the same.
+        """
+        from procsup.host import leftovers
+
+        run_id = self._run_id if self._mark_base is None else None
+        found = leftovers.Finder(leftovers.Recorded(run_id, self._mark_base)).find()
+        for process in found:
+            tree_walk.send(process)
+        return [process.pid for process in found]
 
     def close(self) -> None:
         """Release what was opened. We stay the reaper of orphans."""
@@ -280,6 +282,16 @@ class Trees:
             os.close(self._list_fd)
             self._list_fd = None
             self.adopts = False
+
+
+def _at_rest(roots: Set[int], deadline: float) -> List[procfs.Process]:
+    def find() -> List[procfs.Process]:
+        found = tree_walk.walk(roots, signum=signal.SIGSTOP)
+        for process in found if sys.platform != "linux" else ():
+            tree_walk.send(process, signal.SIGSTOP)
+        return found
+
+    return tree_walk.bring_to_rest(find, deadline)
 
 
 def _roots_of(child: "posix.Child") -> Set[int]:
