@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 
 import pytest
 
@@ -14,6 +13,7 @@ from procsup.core.tally import EarlyEnd
 from procsup.errors import RecordError
 from procsup.store.manifest import ManifestPublisher
 from procsup.store.rundir import RunDir
+from tests.faults.laws import until
 from tests.support.projects import Project
 
 LIMIT_S = 20.0
@@ -64,9 +64,8 @@ def bring(tmp_path, text, watcher):
 
 def pid_of_slow(tmp_path):
     """Wait until the slow unit has said its pid."""
-    deadline, pid = time.monotonic() + LIMIT_S, tmp_path / "pid"
-    while not (pid.exists() and pid.read_text().endswith("\n")):
-        assert time.monotonic() < deadline
+    pid = tmp_path / "pid"
+    until(lambda: pid.exists() and pid.read_text().endswith("\n"), "it did not start", LIMIT_S)
     return int(pid.read_text())
 
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.faults.laws import until
 from tests.support.projects import Project, finish
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="presses by signals")
@@ -19,29 +20,21 @@ grace = "1000s"
 """
 
 
-def wait_for(path):
-    deadline = time.monotonic() + LIMIT_S
-    while not path.exists():
-        assert time.monotonic() < deadline, f"no {path.name}"
-        time.sleep(0.002)
-
-
 @pytest.mark.parametrize("verb", ["drain", "stop"])
 def test_the_second_press_kills_and_the_reason_stays(tmp_path, verb):
     project = Project(tmp_path, RUN)
     child = project.start("run", "run.toml")
-    wait_for(tmp_path / "up")
+    until((tmp_path / "up").exists, "it did not start", LIMIT_S)
     pressed_at = time.monotonic()
     child.send_signal(signal.SIGINT)
-    wait_for(tmp_path / "asked")
+    until((tmp_path / "asked").exists, "it was not asked to end", LIMIT_S)
     if verb == "stop":  # which waits for the end
         asker = project.start("stop", "run")
-        while not project.records("answer"):
-            assert time.monotonic() < pressed_at + LIMIT_S
+        until(lambda: bool(project.records("answer")), "no answer", LIMIT_S)
     else:
         assert project.call("drain", "run").returncode == 0
-    while time.monotonic() < pressed_at + PRESS_EVERY_S:
-        time.sleep(0.01)  # the request took that long already, mostly
+    # The request took that long already, mostly.
+    until(lambda: time.monotonic() > pressed_at + PRESS_EVERY_S, "no clock", LIMIT_S)
     child.send_signal(signal.SIGINT)
 
     _out, err = finish(child)
