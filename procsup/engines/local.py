@@ -57,7 +57,7 @@ class LocalEngine:
         if isinstance(started, NotStarted):
             self._facts.append(Ended(task.attempt, started, self._clock.wall()))
             return
-        attempt = Attempt(task, *started, self._trees, at=at, begun=begun)
+        attempt = Attempt(task, *started, self._trees, self._starter, at=at, begun=begun)
         self._live[task.attempt] = attempt
         self._by_pid[attempt.child.pid] = attempt
         self._exits.watch(attempt.child.pid)

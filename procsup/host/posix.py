@@ -191,7 +191,7 @@ class Spawner:
 
     def _spawn(self, launch: Launch) -> Child:
         logs = frozenset(_identities((launch.stdout, launch.stderr)))
-        mark = self._marker.put_on()
+        mark = self._marker.put_on(launch.mark)
         begun = now_in_proc()
         try:
             pid = spawning.start(launch)

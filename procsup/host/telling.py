@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import Dict, List, Set
 
-from procsup.host import listening, procfs, tree_walk
+from procsup.host import listening, procfs, signals, tree_walk
 from procsup.host.processes import Identity
 
 assert sys.platform != "win32"
@@ -30,7 +30,7 @@ class Teller:
     def __init__(self, child: "Child", trees: "Trees", *, name: str, reach: str) -> None:
         self._child = child
         self._trees = trees
-        self._signum = number_of(name)
+        self._signum = signals.number_of(name) or signal.SIGTERM
         self._reach = "auto" if reach == "main" and child.ended else reach
         self._told: Dict[Identity, bool] = {}  # who was told -> whether it listens
         self._there: Set[Identity] = {_identity(one) for one in self._tree()}
@@ -98,11 +98,6 @@ class Teller:
 
     def _tree(self) -> List[procfs.Process]:
         return self._trees.tree(self._child)
-
-
-def number_of(name: str) -> int:
-    """Return the number of a signal by its name without SIG; SIGTERM's if this system has none."""
-    return int(getattr(signal, f"SIG{name}", signal.SIGTERM))
 
 
 def _identity(process: procfs.Process) -> Identity:

@@ -61,6 +61,19 @@ class Trees:
             self._by_mark[child.mark] = child
         self._known.add(b"%d" % child.pid)
 
+    def add_beside(self, child: "posix.Child") -> None:
+        """Take a child that helps an attempt and is reaped by its owner; see `end_beside`."""
+        self._known.add(b"%d" % child.pid)
+
+    def end_beside(self, child: "posix.Child") -> None:
+        """Kill such a child with its tree, and reap it; nothing if that was done."""
+        if not child.pinned:
+            return
+        for process in tree_walk.walk({child.pid}):
+            tree_walk.send(process)
+        child.reap()
+        self._known.discard(b"%d" % child.pid)
+
     def remove(self, child: "posix.Child") -> None:
         """Forget an attempt; what still lives of it is killed, and reaped, when it can be."""
         del self._children[child.pid]

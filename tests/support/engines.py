@@ -131,7 +131,7 @@ class Bench:
         self.folder = folder
         self.run_dir = folder / "run"
         # Most tests are not about what is waited for: there it is ended soon.
-        stage_settings = {"linger_s": 0.2, **settings.pop("stage", {})}
+        stage_settings = {"linger_s": 0.2, "grace_s": 1.0, **settings.pop("stage", {})}
         spec_settings = settings.pop("spec", {})
         self.environment = {**os.environ, **settings.pop("environment", {})}
         self.stage = StageSpec("s", **stage_settings)
