@@ -5,7 +5,6 @@ demands that it wrote every declared output, publishes what it wrote to stdout a
 files were named for them, hashes, and puts all of it on disk. Anything unknown is a problem.
 """
 
-import errno
 import os
 import time
 from functools import partial
@@ -31,13 +30,12 @@ from procsup.core.text import visible
 from procsup.host import holders, leases
 from procsup.host import readings as look
 from procsup.host.files import replace
+from procsup.host.shortages import patiently
 
 _T = TypeVar("_T")
 Stamps = Mapping[str, Optional[look.Stamp]]
 
 _SHOWN_PROBLEMS = 5
-_SHORTAGES = (errno.EMFILE, errno.ENFILE)
-_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 _UNHELD_PAUSES_S = (0.02, 0.08, 0.3, 0.6)
 _sleep = time.sleep
 _EMPTY = "is empty (if that is right, declare it with empty = true)"
@@ -136,15 +134,7 @@ def _for_each(
 
 def _patiently(act: Callable[[], _T]) -> _T:
     """Do what may lack descriptors: that may pass, and is no fault of the unit's."""
-    for pause_s in _PAUSES_S:
-        try:
-            return act()
-        except OSError as error:  # noqa: PERF203
-            opening = error.filename is not None  # a sync that failed is never tried again
-            if not opening or error.errno not in _SHORTAGES:
-                raise
-            _sleep(pause_s)
-    return act()
+    return patiently(act, sleep=_sleep)
 
 
 def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[Reading]:
