@@ -9,7 +9,7 @@ one, and the sessions of recorded processes that live. What is merely likely is 
 import os
 import sys
 import time
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from procsup.errors import RunBusy
 from procsup.host import machine, marks, procfs, tree_walk
@@ -94,18 +94,22 @@ class Finder:
         if not procfs.is_ours():
             return self._found_by_number()
         spared = {os.getpid(), *procfs.ancestors(os.getpid())}
+        found = {main.pid: main for main in self._stop_proven(spared)}
+        below = procfs.descendants(*found, without=spared, signum=tree_walk.STOP)
+        for process in below:  # parents first
+            self._units.setdefault(process.pid, self._units.get(process.parent, ""))
+            found[process.pid] = process
+        return [process for process in found.values() if not process.dead]
+
+    def _stop_proven(self, spared: Set[int]) -> Iterator[procfs.Process]:
         proven = Proof(self._recorded)
-        found: List[procfs.Process] = []
         for pid in procfs.everyone():  # the youngest first: the others may be dead by now
             unit = None if pid in spared else proven(pid)
             # Asked once more, of a process that is pinned: a pid may be given again.
             main = None if unit is None else procfs.hit(pid, tree_walk.STOP, _still(proven))
             if main is not None and unit is not None:
-                below = procfs.descendants(pid, without=spared, signum=tree_walk.STOP)
-                tree = [process for process in (main, *below) if not process.dead]
-                self._units.update((process.pid, unit) for process in tree)
-                found += tree
-        return found
+                self._units[pid] = unit
+                yield main
 
     def _found_by_psutil(self) -> List[procfs.Process]:
         if self._recorded.run_id is None:

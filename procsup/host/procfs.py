@@ -133,15 +133,15 @@ def _listed_children(pid: int) -> List[int]:
     return found
 
 
-def descendants(root: int, *, without: Collection[int] = (), signum: int = 0) -> List[Process]:
-    """Return all descendants of `root`, parents first; not those below the pids in `without`.
+def descendants(*roots: int, without: Collection[int] = (), signum: int = 0) -> List[Process]:
+    """Return all descendants of these, parents first; not those below the pids in `without`.
 
     `signum` is sent to each one before its children are read: stopped, it can make no more.
     """
     families = _families_if_needed()
-    seen = {root}
+    seen = set(roots)
     found: List[Process] = []
-    pending = _below(root, families)
+    pending = [pid for root in roots for pid in _below(root, families)]
     while pending:
         # The youngest first: the others may be dead by now, and it may soon have a child.
         pid = pending.pop()

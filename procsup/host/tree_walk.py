@@ -14,7 +14,7 @@ from procsup.host import procfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Collection, Dict, Iterable, List, Set, Tuple
+    from typing import Callable, Collection, Iterable, List, Set, Tuple
 
 if sys.platform == "win32":
     STOP, KILL = 19, 9  # psutil suspends and ends there
@@ -30,22 +30,16 @@ def walk(
     `signum` is sent to each before its children are read (Linux): stopped, it makes no more.
     Those below the pids in `without` are left out.
     """
-    found: Dict[int, procfs.Process] = {}
-    for root in list(roots):
-        for process in _with_descendants(root, signum, without):
-            if not process.dead:
-                found[process.pid] = process
-    return list(found.values())
-
-
-def _with_descendants(root: int, signum: int, without: Collection[int]) -> List[procfs.Process]:
+    roots = list(roots)
     if sys.platform == "linux":
-        main = procfs.hit(root, signum, lambda _process: True)
-        below = procfs.descendants(root, without=without, signum=signum)
-        return [*([] if main is None else [main]), *below]
+        mains = [procfs.hit(root, signum, lambda _process: True) for root in roots]
+        below = procfs.descendants(*roots, without=without, signum=signum)
+        found = {process.pid: process for process in (*mains, *below) if process is not None}
+        return [process for process in found.values() if not process.dead]
     from procsup.host import machine
 
-    return [procfs.Process(pid, parent, "?", 0) for pid, parent in machine.family(root)]
+    families = dict(pair for root in roots for pair in machine.family(root))
+    return [procfs.Process(pid, parent, "?", 0) for pid, parent in families.items()]
 
 
 def bring_to_rest(

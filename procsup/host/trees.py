@@ -17,6 +17,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, Set
 
+from procsup.errors import RunBusy
 from procsup.host import holders, marks, procfs, tree_walk
 from procsup.host.processes import Left, Seen
 
@@ -265,29 +266,32 @@ class Trees:
 
     def end_rest(self, limit_s: float) -> List[int]:
         """At the end: kill what belongs to no attempt for certain; return pids that stay."""
+        if not self.adopts:
+            return self._sweep(limit_s)
         limit = time.monotonic() + limit_s
         while True:
             self.look()
             self._homeless.update(self._strays)
             self._strays.clear()
             self._kill_homeless()
-            left = sorted(self._homeless) if self.adopts else self._sweep()
-            if not left or time.monotonic() > limit:
-                return left
+            if not self._homeless or time.monotonic() > limit:
+                return sorted(self._homeless)
             time.sleep(_PAUSE_S)
 
-    def _sweep(self) -> List[int]:
-        """Kill what is ours for certain, where orphans do not come to us.
+    def _sweep(self, limit_s: float) -> List[int]:
+        """Kill what is ours for certain, where orphans do not come to us; return what stays.
 
         The run's id alone tells that only without marks: a copy of the run has the same.
         """
         from procsup.host import leftovers
 
         run_id = self._run_id if self._mark_base is None else None
-        found = leftovers.Finder(leftovers.Recorded(run_id, self._mark_base)).find()
-        for process in found:
-            tree_walk.send(process)
-        return [process.pid for process in found]
+        recorded = leftovers.Recorded(run_id, self._mark_base)
+        try:
+            leftovers.end_leftovers(recorded, limit_s=limit_s)
+        except RunBusy:
+            return [process.pid for process in leftovers.Finder(recorded).find()]
+        return []
 
     def close(self) -> None:
         """Release what was opened. We stay the reaper of orphans."""

@@ -148,7 +148,7 @@ def test_a_shortage_is_waited_for_without_counting_as_a_try():
 def test_a_shortage_that_does_not_pass_ends_the_unit():
     play = one()
 
-    for _ in range(10):
+    for _ in range(11):
         play.ended("a", SHORTAGE)
         play.tell(after_s=1000.0)
 

@@ -27,7 +27,7 @@ trees.Trees.end_rest = lambda self, limit_s: []
 """
 NO_SWEEP = """
 from procsup.host import guardian, trees
-trees.Trees._sweep = lambda self: []
+trees.Trees._sweep = lambda self, limit_s: []
 guardian._sweep = lambda run_id, base: None
 """
 CASES = {
