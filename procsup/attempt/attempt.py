@@ -78,7 +78,7 @@ class Attempt:
     def main_ended(self, now: float) -> None:
         """The main process is a zombie now."""
         self.ended_at = self._look_at = now
-        self._trees.main_ended(self.child)
+        self._trees.main_ended()
 
     def stop(self, order: Stop, now: float) -> None:
         """Ask the tree to end; it is killed when its grace is over.
@@ -159,7 +159,7 @@ class Attempt:
     @property
     def orphans(self) -> Collection[int]:
         """The pids of its processes that are our children now, and may be watched."""
-        return self.child.orphans
+        return self.child.orphans if self._trees.adopts else ()
 
     # --- its end -----------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from procsup.core.outcome import AttemptId, Reading
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.core.task import Rules, Task
 from procsup.core.text import visible
+from procsup.host import holders, leases
 from procsup.host import readings as look
 from procsup.host.files import replace
 
@@ -37,6 +38,7 @@ Stamps = Mapping[str, Optional[look.Stamp]]
 _SHOWN_PROBLEMS = 5
 _SHORTAGES = (errno.EMFILE, errno.ENFILE)
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+_UNHELD_PAUSES_S = (0.02, 0.08, 0.3, 0.6)
 _sleep = time.sleep
 _EMPTY = "is empty (if that is right, declare it with empty = true)"
 
@@ -156,9 +158,25 @@ def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[
         if output.optional:
             return []  # an old file: nobody vouches for it
         raise _Unfit("was not written (unchanged since before the start)")
+    for file in files:
+        _require_unheld(file)
     readings = [r for r in (look.read_file(f, checksum=checksum) for f in files) if r is not None]
     _require_content(output, readings)
     return readings
+
+
+def _require_unheld(path: str) -> None:
+    """Refuse a file that anybody at all has open for writing: half of it may be missing yet.
+
+    What its own unit left behind was waited for; this is somebody else, perhaps for a moment.
+    """
+    for pause_s in (*_UNHELD_PAUSES_S, None):
+        if not leases.is_written(path):
+            return
+        if pause_s is not None:
+            _sleep(pause_s)
+    who = ", ".join(f"{one.name} (pid {one.pid})" for one in holders.writers_of(path))
+    raise _Unfit(f"is still open for writing by {who or 'another process'}")
 
 
 def _why_nothing(output: OutputSpec) -> str:
@@ -202,6 +220,7 @@ def _require_publishable(output: OutputSpec, temporary: str) -> List[Reading]:
     stamp = look.stamp_of(temporary)
     if stamp is None:
         raise _Unfit(f"what was written is gone ({os.path.basename(temporary)} is missing)")
+    _require_unheld(temporary)
     if stamp[3] == 0 and not output.empty:
         raise _Unfit(_EMPTY)
     return []

@@ -61,7 +61,7 @@ class Attempts:
             entry = self._live.get(fact.attempt)
             if entry is not None and entry[1].is_live:
                 unit, number = fact.attempt
-                self._planner.write(Spawned(unit, number, fact.pid, fact.at))
+                self._planner.write(Spawned(unit, number, fact.pid, fact.at, fact.born, fact.mark))
         self._newborn.clear()
 
     def on_sampled(self, fact: Sampled) -> None:

@@ -61,7 +61,8 @@ class LocalEngine:
         self._live[task.attempt] = attempt
         self._by_pid[attempt.child.pid] = attempt
         self._exits.watch(attempt.child.pid)
-        self._facts.append(Started(task.attempt, attempt.child.pid, at))
+        child = attempt.child
+        self._facts.append(Started(task.attempt, child.pid, at, child.born, child.mark))
         self._tell(attempt.see_cpus(begun))
         if self._sampler is not None:
             self._sampler.add(attempt.observed, begun)

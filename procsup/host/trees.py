@@ -59,7 +59,6 @@ class Trees:
         self._children[child.pid] = child
         if child.mark is not None:
             self._by_mark[child.mark] = child
-        child.adopts = self.adopts
         self._known.add(b"%d" % child.pid)
 
     def remove(self, child: "posix.Child") -> None:
@@ -67,7 +66,8 @@ class Trees:
         del self._children[child.pid]
         if child.mark is not None:
             del self._by_mark[child.mark]
-        self._homeless.update(child.orphans)
+        if self.adopts:
+            self._homeless.update(child.orphans)
         self._with_orphans.discard(child)
         if child.pinned:
             self._homeless.add(child.pid)
@@ -86,8 +86,12 @@ class Trees:
     # --- looking ---------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Read the list of our children once: adopt, attribute, reap the dead ones."""
+        """Read the list of our children once: adopt, attribute, reap the dead ones.
+
+        Where orphans do not come to us, those of a dead main process are found by its session.
+        """
         if not self.adopts:
+            self._look_at_sessions()
             return
         again = True
         while again:
@@ -100,6 +104,15 @@ class Trees:
             again = self._reap_orphans()
         if self._homeless:
             self._kill_homeless()
+
+    def _look_at_sessions(self) -> None:
+        ended = {child.pid: child for child in self._children.values() if child.ended}
+        for child in ended.values():
+            child.orphans.clear()
+        for pid in tree_walk.everyone() if ended else ():
+            child_of = ended.get(_session_of(pid) or 0)
+            if child_of is not None and pid != child_of.pid and tree_walk.lives(pid):
+                child_of.orphans.add(pid)
 
     def _read_list(self) -> Set[bytes]:
         fd = self._list_fd
@@ -191,10 +204,10 @@ class Trees:
 
     # --- killing -----------------------------------------------------------------------------
 
-    def main_ended(self, child: "posix.Child") -> None:
-        """A main process is a zombie now: where orphans do not come to us, its group is killed."""
+    def main_ended(self) -> None:
+        """A main process is a zombie now: where orphans do not come to us, they are looked for."""
         if not self.adopts:
-            self.kill(child)
+            self.look()
 
     def tree(self, child: "posix.Child") -> List[procfs.Process]:
         """Return all living processes of its tree, as of the last `look`, parents first."""
@@ -220,7 +233,7 @@ class Trees:
             child.killed_since = now
         roots = _roots_of(child)
         late = now - child.killed_since > _STOP_FIRST_S
-        alive = tree_walk.stop_all(roots) if late else tree_walk.walk(roots)
+        alive = _at_rest(roots, now + 1.0) if late else tree_walk.walk(roots)
         if child.pinned:
             tree_walk.send_to_group(child.pid)
         return self.kill_these(child, alive)
@@ -251,15 +264,17 @@ class Trees:
             time.sleep(_PAUSE_S)
 
     def _sweep(self) -> List[int]:
-        """Kill what is found by its mark or environment, where orphans do not come to us."""
-        from procsup.host import machine
+        """Kill what is ours for certain, where orphans do not come to us.
 
-        found = [pid for pid, _ in machine.processes_with_cookie(self._run_id)]
-        for pid in found:
-            tree_walk.kill_by_pid(pid)
-        if self._mark_base is not None and not procfs.is_ours():
-            found += marks.hit_all(self._mark_base, signal.SIGKILL)
-        return found
+        The run's id alone tells that only without marks: a copy of the run has the same.
+        """
+        from procsup.host import leftovers
+
+        run_id = self._run_id if self._mark_base is None else None
+        found = leftovers.Finder(leftovers.Recorded(run_id, self._mark_base)).find()
+        for process in found:
+            tree_walk.send(process)
+        return [process.pid for process in found]
 
     def close(self) -> None:
         """Release what was opened. We stay the reaper of orphans."""
@@ -267,6 +282,16 @@ class Trees:
             os.close(self._list_fd)
             self._list_fd = None
             self.adopts = False
+
+
+def _at_rest(roots: Set[int], deadline: float) -> List[procfs.Process]:
+    def find() -> List[procfs.Process]:
+        found = tree_walk.walk(roots, signum=signal.SIGSTOP)
+        for process in found if sys.platform != "linux" else ():
+            tree_walk.send(process, signal.SIGSTOP)
+        return found
+
+    return tree_walk.bring_to_rest(find, deadline)
 
 
 def _roots_of(child: "posix.Child") -> Set[int]:

@@ -301,7 +301,7 @@ class Trees:
     def look(self) -> None:
         """Nothing is adopted on Windows."""
 
-    def main_ended(self, child: Child) -> None:
+    def main_ended(self) -> None:
         """The job knows by itself."""
 
     def seen(self, child: Child) -> List[Seen]:
