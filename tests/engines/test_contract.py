@@ -14,10 +14,10 @@ from procsup.core.slots import Placement
 from procsup.core.spec import UnitSpec
 from procsup.core.task import Task
 from procsup.host import system
-from tests.support.engines import PROGRAM, Bench, HandClock, Script, ScriptedEngine
+from tests.support.engines import PROGRAM, Bench, HandClock, PipedBench, Script, ScriptedEngine
 
 WINDOWS = os.name == "nt"
-ENGINES = ["scripted", "local"] if WINDOWS else ["scripted", "local", "local-threads"]
+ENGINES = ["scripted", "local", "piped"] + ([] if WINDOWS else ["local-threads"])
 
 
 class Stage:
@@ -66,6 +66,11 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
             "missing": Script(NotStarted("program does not exist")),
         }
         yield Stage(ScriptedEngine(clock, scripts), clock.now, tmp_path)
+        return
+    if request.param == "piped":
+        with PipedBench(tmp_path) as bench:
+            yield Stage(bench.engine, time.monotonic, tmp_path)
+        assert bench.engine.survivors == ()
         return
     way = "threads" if request.param == "local-threads" else ""
     with Bench(tmp_path, exits=system.exit_notifier(way)) as bench:
