@@ -63,7 +63,11 @@ class Wire:
         self._writer.add(self._writer.close)
 
     def wait_until_told(self) -> None:
-        """Return when `finish` is through, or the other side is gone."""
+        """Return when all is written that was told, or the other side is gone; for the last time.
+
+        What is written to stays open: its end says that this process has ended.
+        """
+        self._writer.add(self._writer.close)
         self._writer.join()
 
     def close(self, *, timeout_s: float) -> None:
