@@ -49,6 +49,7 @@ class PipedEngine:
     """
 
     def __init__(self, context: RunContext, *, clock: Clock, sampling: bool = True) -> None:
+        self._far = Apart(_ENTRY, context.environment)
         self._clock = clock
         self._bell = system.exit_notifier()
         self._watched = selectors.DefaultSelector()
@@ -59,7 +60,6 @@ class PipedEngine:
         self._is_over = False
         self._closed = False
         self.survivors: Tuple[int, ...] = ()
-        self._far = Apart(_ENTRY, context.environment)
         setting = Setting(
             context.run_id,
             str(context.run_dir),

@@ -30,7 +30,6 @@ def serve() -> int:
     first = wire.first_line()
     if first:
         _serve(wire, SETTINGS.decode(first))
-    wire.finish()
     wire.wait_until_told()
     return 0
 
@@ -42,13 +41,15 @@ def _serve(wire: Wire, setting: Setting) -> None:
         except RecordError as error:
             _tell(wire, [Failed(str(error))])
             return
+        is_asked = False
         try:
-            _obey(wire, engine, setting.run_id)
+            is_asked = _obey(wire, engine, setting.run_id)
         except RecordError as error:
             _tell(wire, [Failed(str(error))])
         finally:
             facts = engine.close()
-            _tell(wire, [*facts, Left(engine.survivors)])
+            # How units ended that nobody had asked to end says nothing of them.
+            _tell(wire, [*(facts if is_asked else ()), Left(engine.survivors)])
 
 
 def _engine(stack: ExitStack, setting: Setting) -> LocalEngine:
@@ -74,8 +75,11 @@ def _share_nothing() -> Tuple[int, ...]:
     return ()
 
 
-def _obey(wire: Wire, engine: LocalEngine, run_id: str) -> None:
-    """Carry out orders until there can be no more, or something says that it is time to end."""
+def _obey(wire: Wire, engine: LocalEngine, run_id: str) -> bool:
+    """Carry out orders until there can be no more, or a signal or the guard's death ends it.
+
+    Tell whether it was the first: the supervisor wants all to be ended.
+    """
     lifeline = guard.lifeline()
     with SignalInterrupts(lifeline=lifeline, wake=engine.wake) as signals:
         if lifeline is not None:
@@ -89,8 +93,9 @@ def _obey(wire: Wire, engine: LocalEngine, run_id: str) -> None:
             for line in wire.take():
                 _perform(engine, ORDERS.decode(line))
             if is_over:
-                return
+                return True
             _tell(wire, engine.wait(None))
+    return False
 
 
 def _perform(engine: LocalEngine, order: EngineOrder) -> None:

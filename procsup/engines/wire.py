@@ -42,7 +42,7 @@ class Left(Struct, frozen=True, tag=True):
 EngineOrder = Union[Start, Stop, Kill]
 EngineFact = Union[Started, Sampled, Ended, Inspected]
 _SAID = Union[EngineFact, Failed, Left]
-Said = Union[Fact, Failed, Left]
+Said = Union[Fact, Failed, Left]  # as engines give and take it: of facts, those above
 
 SETTINGS = Lines[Setting](Setting)
 ORDERS = Lines[EngineOrder](EngineOrder)

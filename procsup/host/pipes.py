@@ -31,7 +31,7 @@ class Wire:
         self._early: List[bytes] = []  # whole lines that came with the first one
         self._rest: List[bytes] = []  # pieces of a line whose end has not come
         self._wake: Callable[[], None] = _sleep_on
-        self._came: Finds[bytes] = Finds(self._awake)
+        self._came: Finds[List[bytes]] = Finds(self._awake)  # what was written at once together
         self._writer = Pool("procsup-tell", 1)
         self._reader = threading.Thread(target=self._read_on, name="procsup-hear", daemon=True)
 
@@ -51,7 +51,7 @@ class Wire:
 
     def take(self) -> List[bytes]:
         """Return the lines that came since the last call, without their newlines."""
-        return self._came.take()
+        return [line for lines in self._came.take() for line in lines]
 
     def tell(self, lines: bytes) -> None:
         """Have whole lines written; returns at once."""
@@ -63,8 +63,13 @@ class Wire:
         self._writer.add(self._writer.close)
 
     def wait_until_told(self) -> None:
-        """Return when `finish` is through, or the other side is gone."""
-        self._writer.join()
+        """Return when all is written that was told, or the other side is gone; for the last time.
+
+        What is written to stays open: its end says that this process has ended.
+        """
+        told = threading.Event()
+        self._writer.add(told.set)
+        told.wait()
 
     def close(self, *, timeout_s: float) -> None:
         """Release everything; what threads still use after that time stays open."""
@@ -75,8 +80,8 @@ class Wire:
     def _read_on(self) -> None:
         lines: Optional[List[bytes]] = self._early
         while lines is not None:
-            for line in lines:
-                self._came.put(line)
+            if lines:
+                self._came.put(lines)
             lines = self._read()
         self.is_over = True  # what came without a newline was never said to its end
         self._awake()
@@ -107,10 +112,9 @@ class Wire:
             self._awake()
 
     def _close_writing(self) -> None:
-        try:
-            os.close(self._writing_fd)
-        except OSError:
-            pass  # what could not be written has no reader any more
+        fd, self._writing_fd = self._writing_fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def _awake(self) -> None:
         self._wake()
