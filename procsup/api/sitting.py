@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Protocol, Tuple
 
 import msgspec
 
@@ -25,12 +25,13 @@ from procsup.core.records import JOURNAL_VERSION, Begin
 from procsup.engines.local import LocalEngine
 from procsup.engines.worker import SideExpander
 from procsup.host import guard, identity, machine, marks
+from procsup.host.clock import SystemClock
 from procsup.host.files import file_id
 from procsup.host.inherited import inherited_environment
 from procsup.host.interrupts import SignalInterrupts
 from procsup.host.leftovers import end_leftovers
 from procsup.host.tie import Tie
-from procsup.interfaces import Watcher
+from procsup.interfaces import Engine, Watcher
 from procsup.loop import World, carry_out, supervise
 from procsup.store.control import ControlInbox
 from procsup.store.journal import JournalWriter
@@ -41,11 +42,20 @@ _GUARD_READY_S = 10.0
 _LEFTOVERS_END_S = 10.0
 
 
-class SystemClock:
-    """The two clocks of this machine, both in seconds."""
+class WakefulEngine(Engine, Protocol):
+    """An engine that also waits for signals."""
 
-    now = staticmethod(time.monotonic)
-    wall = staticmethod(time.time)
+    def watch_fd(self, fd: int) -> None:
+        """Let `wait` return when this becomes readable; it is not read there (POSIX)."""
+        ...
+
+
+EngineMaker = Callable[[RunContext], WakefulEngine]
+
+
+def local_engine(context: RunContext) -> WakefulEngine:
+    """Make the engine that runs units on this machine, as children of this process."""
+    return LocalEngine(context, clock=SystemClock())
 
 
 class _Held(NamedTuple):
@@ -61,7 +71,7 @@ class Bell:
     """Wakes the engine, as soon as there is one."""
 
     def __init__(self) -> None:
-        self.engine: Optional[LocalEngine] = None
+        self.engine: Optional[Engine] = None
 
     def ring(self) -> None:
         """Make the engine's wait return."""
@@ -103,11 +113,13 @@ def bring_to_completion(
     *,
     watchers: Callable[[Opening], Watcher],
     on_ready: Optional[Callable[[Opening], None]] = None,
+    make_engine: EngineMaker = local_engine,
 ) -> Ending:
     """Bring the run of a run file to completion, and return how this sitting ended.
 
     `watchers` is called once the run directory is held and the plan is known; `on_ready` when
-    older manifests are withdrawn. Must be called on the main thread if signals are to be heard.
+    older manifests are withdrawn; `make_engine` makes what runs the units. Must be called on the
+    main thread if signals are to be heard.
 
     Raises RunFileError or UsageError (nothing was started), RunBusy if a live run holds the
     directory, RecordError if records cannot be written: then every tree was ended first.
@@ -130,7 +142,9 @@ def bring_to_completion(
         held.sitting.begin(held.begin.sitting, held.begin.run_id, [s.name for s in planner.stages])
         onlookers = Onlookers(watchers(opening), lambda: on_ready(opening) if on_ready else None)
         stack.callback(onlookers.close)
-        world = _world(stack, asked, held, expander, onlookers, signals, bell)
+        engine = _engine(stack, held, make_engine)
+        bell.engine = engine
+        world = _world(stack, asked, held, expander, onlookers, signals, engine)
         begin = msgspec.structs.replace(held.begin, journal=file_id(held.rundir.journal))
         carry_out(planner.begin(begin, lost), planner, world)
         supervise(planner, world, [*early.values(), *world.interrupts.drain()])
@@ -264,10 +278,8 @@ def _world(
     expander: Expander,
     onlookers: Onlookers,
     signals: SignalInterrupts,
-    bell: "Bell",
+    engine: WakefulEngine,
 ) -> World:
-    engine = _engine(stack, held)
-    bell.engine = engine
     lifeline = guard.lifeline()
     if lifeline is not None:
         lifeline.wait_until_ready(_GUARD_READY_S)
@@ -300,14 +312,14 @@ def _world(
     return World(engine, journal, side_expander, publisher, calls, onlookers, SystemClock())
 
 
-def _owner(asked: Asked, engine: LocalEngine) -> Optional[Tie]:
+def _owner(asked: Asked, engine: Engine) -> Optional[Tie]:
     tie = asked.request.owner
     if tie is not None:
         tie.hand_over(engine.wake)
     return tie
 
 
-def _engine(stack: ExitStack, held: _Held) -> LocalEngine:
+def _engine(stack: ExitStack, held: _Held, make_engine: EngineMaker) -> WakefulEngine:
     context = RunContext(
         run_id=held.begin.run_id,
         environment=inherited_environment(),
@@ -315,8 +327,9 @@ def _engine(stack: ExitStack, held: _Held) -> LocalEngine:
         run_dir=held.rundir.path,
         open_inherited=held.sitting.units_lock.share,
         mark_base=held.begin.mark_base,
+        units_lock_path=held.sitting.units_lock.shared_path,
     )
-    engine = LocalEngine(context, clock=SystemClock())
+    engine = make_engine(context)
     stack.callback(engine.close)
     return engine
 

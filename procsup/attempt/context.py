@@ -12,8 +12,8 @@ class RunContext:
     """What an engine is given of the run that it works for; all paths are absolute.
 
     `environment` is what units inherit; `log_paths` names an attempt's logs (stdout, stderr);
-    `open_inherited` opens what a unit inherits, closed here after its start (POSIX); `mark_base` is
-    what marks begin with (Linux).
+    `open_inherited` opens what a unit inherits, closed here after its start (POSIX), by
+    `units_lock_path` another process can do the same; `mark_base` is what marks begin with (Linux).
     """
 
     run_id: str
@@ -22,3 +22,4 @@ class RunContext:
     run_dir: Path
     open_inherited: Callable[[], Tuple[int, ...]] = tuple
     mark_base: Optional[int] = None
+    units_lock_path: Optional[str] = None

@@ -3,8 +3,7 @@
 After a good exit, processes that may still write an output or a log are waited for, up to
 `linger_s`; others have a second to go by themselves. Then they are ended. The unit has failed if
 what had to be ended held an output, or an output changed although nobody was seen to hold it,
-or, without declared outputs, the log grew. Whoever merely held the log is a remark. What a server
-says when it starts, and when it is asked to end, is no work: the log is compared in between.
+or, without declared outputs, the log grew. Whoever merely held the log is a remark.
 """
 
 from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
@@ -61,9 +60,6 @@ class Ending:
         self._has_outputs = has_outputs
         self._look = look
         self._before = look() if is_good else ()
-        self._asked: Optional[Stamps] = None  # the logs, when they were asked to end
-        started_s = PATIENCE_S if linger_s is None else min(PATIENCE_S, linger_s / 2)
-        self._started_at: Optional[float] = None if has_outputs else at + started_s
         self._held_until = at  # somebody was seen to hold something
         self._is_held = False  # an output was held at the last look
         self._asked_at = at
@@ -73,8 +69,6 @@ class Ending:
     def due_grace_s(self, now: float, left: Sequence[Left]) -> Optional[float]:
         """Tell whether they are to be ended now, and with how much grace; None: not yet."""
         self._note_outputs(left)
-        if self._started_at is not None and now >= self._started_at:
-            self._before, self._started_at = self._look(), None
         holders = [one for one in left if one.output or one.log] if self._is_good else []
         if holders:
             self._held_until = now
@@ -85,8 +79,6 @@ class Ending:
             grace_s = min(self._grace_s, GRACE_S)
         if until is not None and now >= until:
             self._asked_at = now
-            if not self._has_outputs:
-                self._asked = self._look()
             self.note_ended(left)
             return grace_s
         self._pause_s = min(self._pause_s * 2, _LONGEST_LOOK_S)
@@ -116,8 +108,7 @@ class Ending:
         writers = [one for one in self.ended if one.output]
         if writers:
             return f"{_named(writers)} still wrote to {writers[0].output} {self._after()}"
-        after = self._look() if self._asked is None else self._asked
-        if after == self._before:
+        if self._look() == self._before:
             return ""
         if self._has_outputs:
             return (

@@ -8,10 +8,10 @@ from typing import Dict, List, Optional, Tuple, Union
 
 from msgspec import Struct
 
-from procsup.core.outcome import AttemptId, Exit, Reading, StopReason, Usage
+from procsup.core.outcome import AttemptId, Exit, Exited, Reading, StopReason, Usage
 from procsup.core.records import End, Record
 from procsup.core.spec import UnitSpec
-from procsup.core.task import Task
+from procsup.core.task import Rules, Task
 
 # --- facts -------------------------------------------------------------------------------
 
@@ -55,6 +55,12 @@ class Ended(Struct, frozen=True, tag=True):
     fault: str = ""
     remarks: Tuple[str, ...] = ()
     linger_s: float = 0.0
+
+    def is_good(self, rules: Rules) -> bool:
+        """Tell whether it is a good end, which an `Inspected` follows."""
+        if self.stopped or self.fault or not isinstance(self.exit, Exited):
+            return False
+        return rules.is_success(self.exit.code)
 
 
 class Inspected(Struct, frozen=True, tag=True):

@@ -14,8 +14,8 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 import msgspec
 from msgspec import Struct
 
+from procsup.core.lines import Lines
 from procsup.core.outcome import Exit, Reading, StopReason, Usage, Verdict
-from procsup.core.text import pack, unpack
 
 JOURNAL_VERSION = 2  # 2: `Refused`
 _DIGITS = 15  # of a record's number: a line with more is damage, and not the way to higher ones
@@ -213,9 +213,7 @@ Record = Union[
     Missing,
 ]
 
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Record)
-_NUL = b"\\u0000"  # how JSON writes it: it marks text that had to be packed
+_lines = Lines[Record](Record)
 
 
 class BadLine(ValueError):
@@ -232,27 +230,8 @@ class UnknownRecord(BadLine):
 
 def encode_line(seq: int, record: Record) -> bytes:
     """Return the journal line of a record, newline included."""
-    body = b"%d %s" % (seq, _encode(record))
+    body = b"%d %s" % (seq, _lines.encode(record))
     return b"%08x %s\n" % (zlib.crc32(body), body)
-
-
-def _encode(record: Record) -> bytes:
-    try:
-        text = _encoder.encode(record)
-        if _NUL not in text:
-            return text
-    except UnicodeEncodeError:
-        pass  # a path or an argument that is not UTF-8: packed
-    return _encoder.encode(pack(msgspec.to_builtins(record)))
-
-
-def _decode(text: bytes) -> Record:
-    record: Record
-    if _NUL in text:
-        record = msgspec.convert(unpack(msgspec.json.decode(text)), Record)
-    else:
-        record = _decoder.decode(text)
-    return record
 
 
 def decode_line(line: bytes) -> Tuple[int, Record]:
@@ -269,7 +248,7 @@ def decode_line(line: bytes) -> Tuple[int, Record]:
         raise BadLine("checksum matches, the sequence number does not read")
     seq = int(number)
     try:
-        record = _decode(text)
+        record = _lines.decode(text)
     except msgspec.ValidationError as error:
         raise UnknownRecord(seq, str(error)) from error
     except (ValueError, msgspec.MsgspecError, RecursionError) as error:

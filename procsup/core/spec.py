@@ -1,6 +1,6 @@
 """What was asked, frozen: the run, its stages, their units."""
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 from msgspec import Struct, field
 
@@ -117,7 +117,7 @@ class UnitSpec(Struct, frozen=True, gc=False):
     inputs: Tuple[str, ...] = ()
     depends: Tuple[str, ...] = ()
     outputs: Tuple[OutputSpec, ...] = ()
-    input_names: Dict[str, Any] = field(default_factory=dict)  # as declared: name -> path(s)
+    input_names: Dict[str, Union[str, Tuple[str, ...]]] = field(default_factory=dict)  # declared
     stdin: Optional[str] = None
     stdout: Optional[str] = None
     stderr: Optional[str] = None

@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import IO, Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
-from procsup.host.boot import command_line
+from procsup.host import boot
 from procsup.host.tie import ASK_TO_END
 
 _LAST_WORDS_S = 2.0
@@ -70,7 +70,7 @@ def run_attached(
     meanwhile, by whatever cause, the run ends with it.
     """
     child = subprocess.Popen(
-        command_line([arguments[0], f"--owner={os.getpid()}", *arguments[1:]]),
+        boot.command_line([arguments[0], f"--owner={os.getpid()}", *arguments[1:]]),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -191,17 +191,7 @@ class Companion:
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        options: Dict[str, Any] = {"start_new_session": True}
-        if sys.platform == "win32":
-            flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
-            options = {"creationflags": flags}
-        self._child = subprocess.Popen(
-            command_line([arguments[0], f"--owner={os.getpid()}", *arguments[1:]], detached=True),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            **options,
-        )
+        self._child = boot.start_apart([arguments[0], f"--owner={os.getpid()}", *arguments[1:]])
         self._said: List[bytes] = []
         self._over = threading.Event()
         self._listener = threading.Thread(target=self._listen, daemon=True)

@@ -12,22 +12,9 @@ import threading
 from typing import IO, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from procsup.errors import RecordError
-from procsup.host import guard
+from procsup.host import boot, guard
 from procsup.host.files import open_private, reason
 
-# The same package as here is imported, wherever it lies, and nothing of that place stays in the
-# search path or gets into the environment of units. The current folder is not searched.
-_BOOT = """\
-import sys
-if sys.path and sys.path[0] == "": del sys.path[0]
-sys.argv[0] = "procsup"
-home = sys.argv.pop(1)
-sys.path.insert(0, home)
-import procsup
-sys.path.remove(home)
-from procsup.__main__ import program
-sys.exit(program(detached=True))
-"""
 _LAST_WORDS_S = 2.0
 _SAID_LIMIT_BYTES = 1 << 16
 
@@ -58,7 +45,7 @@ def start_detached(
     line = guard.lifeline()
     if line is not None:
         line.release()  # what is started here shall live on
-    child = _spawn(argv, environment)
+    child = boot.start_apart(argv, stdin=subprocess.DEVNULL, environment=environment)
     assert child.stdout is not None
     assert child.stderr is not None
     said: List[bytes] = []
@@ -121,32 +108,6 @@ def _open_log(path: str) -> int:
         return open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     except OSError as error:
         raise RecordError(f"{path} cannot be written: {reason(error)}") from error
-
-
-def _spawn(
-    argv: Sequence[str], environment: Optional[Mapping[str, str]]
-) -> "subprocess.Popen[bytes]":
-    home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    options: Dict[str, Any] = {"start_new_session": True}
-    if sys.platform == "win32":
-        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
-        options = {"creationflags": flags}
-    return subprocess.Popen(
-        [sys.executable, *_interpreter_options(), "-c", _BOOT, home, *argv],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-        **options,
-    )
-
-
-def _interpreter_options() -> List[str]:
-    """Return the options that decide which modules are found: the other must find the same."""
-    if sys.flags.isolated:
-        return ["-I"]
-    options = ["-E"] if sys.flags.ignore_environment else []
-    return [*options, "-s"] if sys.flags.no_user_site else options
 
 
 def _read_announcement(stdout: IO[bytes]) -> Optional[Dict[str, Any]]:

@@ -1,13 +1,14 @@
 """The lock that tells whether a unit of any sitting may still live.
 
 The supervisor takes it alone, which it gets when nothing of an earlier sitting holds it, and then
-shares it. Each unit is given an open file of its own with a shared lock, so that the kernel says
-when the last one has closed it, and none can free it for the others.
+shares it; a process that starts units for it joins in. Each unit is given an open file of its own
+with a shared lock, so that the kernel says when the last one has closed it, and none can free it
+for the others.
 """
 
 import os
 import sys
-from typing import Tuple
+from typing import Optional, Tuple
 
 from procsup.errors import RecordError
 from procsup.host.files import AnyPath, reason
@@ -19,7 +20,7 @@ _READ_ONLY = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK
 
 
 class UnitsLock:
-    """One supervisor's end of the lock; `share` makes a unit's."""
+    """One process' end of the lock; `share` makes a unit's."""
 
     def __init__(self, path: AnyPath) -> None:
         self.path = os.fspath(path)
@@ -40,6 +41,26 @@ class UnitsLock:
             self._lock.close()  # somebody came between: he is looked at
             return False
         return True
+
+    def join(self) -> None:
+        """Share the lock that a supervisor has taken: this process starts units for it.
+
+        RecordError if it is not there, or held by somebody alone: that supervisor is dead.
+        """
+        try:
+            fd = os.open(self.path, _READ_ONLY)
+        except FileNotFoundError as error:
+            raise RecordError(f"{self.path} was removed during the run") from error
+        self._lock.fd = fd
+        if not self._lock.try_share():
+            self._lock.close()
+            raise RecordError(f"{self.path} is held by another supervisor")
+        self._is_shared = True
+
+    @property
+    def shared_path(self) -> Optional[str]:
+        """What another process can `join` by; None where units inherit no lock."""
+        return self.path if self._is_shared else None
 
     def share(self) -> Tuple[int, ...]:
         """Open what a unit inherits, and keeps the lock by; the caller closes it after the start.

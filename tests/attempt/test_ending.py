@@ -139,19 +139,6 @@ def test_without_outputs_a_log_that_grew_is_the_fault():
     assert fault.startswith("http.server (pid 7) still wrote to its log 10 s after")
 
 
-def test_what_a_server_says_when_it_starts_and_when_it_is_asked_to_end_is_no_fault():
-    story = Story(outputs=False)
-
-    story.seen(SERVER, until_s=0.9)
-    story.stamp += 1
-    story.seen(SERVER)
-    story.stamp += 1
-
-    fault, remarks = story.outcome()
-    assert fault == ""
-    assert len(remarks) == 1
-
-
 @pytest.mark.parametrize("changes", [False, True])
 def test_where_files_are_not_told_everything_is_waited_for_and_stamps_decide(changes):
     story = Story()

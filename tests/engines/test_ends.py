@@ -134,17 +134,6 @@ def test_without_outputs_a_log_that_still_grew_is_the_fault(tmp_path: Path) -> N
     assert "still wrote to its log" in end.fault
 
 
-def test_a_server_that_says_that_it_starts_and_ends_is_a_remark(tmp_path: Path) -> None:
-    serve = (
-        "trap 'echo stopping; exit' TERM; sleep 0.1; echo started; while true; do sleep 0.05; done"
-    )
-    with Bench(tmp_path, stage={"linger_s": 2.0}) as bench:
-        end, problem = shell(bench, f"({serve}) &")
-
-    assert (end.fault, problem) == ("", "")
-    assert len(end.remarks) == 1
-
-
 def test_what_holds_nothing_goes_after_a_second_and_is_no_fault(tmp_path: Path) -> None:
     begun = time.monotonic()
     with Bench(tmp_path, stage={"linger_s": 10.0}) as bench:

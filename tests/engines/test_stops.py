@@ -59,7 +59,7 @@ CASES = {
     "a coordinator": Case("{SAVER} coordinate a | cat"),
     "a trap and a child in front": Case("trap 'echo > trapped' TERM; {S} a; true"),
     "a trap that cleans up slowly": Case(
-        "trap '{SAVER} clean a 1; exit' TERM; touch a.ready; sleep 60"
+        "trap '{SAVER} clean a 1; exit' TERM; sh -c 'touch a.ready; exec sleep 60'; true"
     ),
     "a trap that hands it on": Case("trap 'kill $pid; wait $pid' TERM; {S} a 1 & pid=$!; wait"),
     "the same in sh": Case("sh -c 'trap \"kill \\$pid; wait\" TERM; {S} a 1 & pid=$!; wait'; true"),

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from procsup.errors import RecordError
-from procsup.host import detach, guard
+from procsup.host import boot, detach, guard
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="pipes as signals of an end")
 
@@ -22,8 +22,7 @@ ANNOUNCE = "import os; from procsup.host import detach; detach.announce({}, argv
 
 @pytest.fixture(autouse=True)
 def fake_cli(monkeypatch):
-    boot = detach._BOOT.replace("from procsup.__main__", FAKE_CLI + "from procsup.__main__")
-    monkeypatch.setattr(detach, "_BOOT", boot)
+    monkeypatch.setattr(boot, "_BOOT", boot._BOOT + FAKE_CLI)
 
 
 def start(code, *args, **options):

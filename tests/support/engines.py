@@ -13,7 +13,9 @@ from procsup.core.slots import Placement
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
 from procsup.core.task import Task, rules_of
 from procsup.engines.local import LocalEngine
+from procsup.engines.piped import PipedEngine
 from procsup.host import marks
+from procsup.store.rundir import RunDir
 
 PROGRAM = str(Path(__file__).parent / "programs" / "misbehave.py")
 LIMIT_S = 20.0
@@ -127,6 +129,8 @@ class ScriptedEngine:
 class Bench:
     """A real engine in a folder of its own, and short words for what tests do with it."""
 
+    _make_engine: Any = LocalEngine
+
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
         self.run_dir = folder / "run"
@@ -148,7 +152,7 @@ class Bench:
         )
         settings.setdefault("clock", RealClock)
         settings.setdefault("sampling", False)
-        self.engine = LocalEngine(context, **settings)
+        self.engine: Any = self._make_engine(context, **settings)
         self.facts: List[Fact] = []
 
     def __enter__(self) -> "Bench":
@@ -223,6 +227,15 @@ class Bench:
 
     def pid_it_said(self, attempt: AttemptId) -> int:
         return int(self.wait_until(lambda: first_number(self.output(attempt))))
+
+
+class PipedBench(Bench):
+    """The same with a local engine behind a pipe, which names logs by itself."""
+
+    _make_engine = PipedEngine
+
+    def log_paths(self, attempt: AttemptId, stage: str) -> Tuple[str, str]:
+        return RunDir(self.run_dir).log_paths(attempt, stage)
 
 
 def first_number(text: str) -> Optional[int]:

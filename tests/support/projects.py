@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 class Project:
     """A folder with a run file named ``run.toml``; its run is called ``run``."""
 
+    program: "tuple[str, ...]" = ("-m", "procsup")
+
     def __init__(self, folder: Path, text: str = "", **files: str) -> None:
         self.folder = folder
         self.rundir = folder / ".procsup" / "run"
@@ -35,7 +37,7 @@ class Project:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings.pop("env", {})}
         environment.pop("PROCSUP_RUN", None)
         return subprocess.Popen(
-            [sys.executable, "-m", "procsup", *args],
+            [sys.executable, *self.program, *args],
             cwd=str(self.folder),
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -89,6 +91,21 @@ class Project:
 
     def starts(self) -> List[str]:
         return [f"{r['unit']}#{r['attempt']}" for r in self.records("start")]
+
+
+class PipedProject(Project):
+    """The same with its units behind a pipe."""
+
+    program = (str(PROGRAMS / "piped_procsup.py"),)
+
+    @property
+    def far_pids(self) -> "tuple[int, int]":
+        """The pids of the other end's guard, and of what it guards, in the sitting that runs."""
+        import psutil
+
+        (guard,) = psutil.Process(self.supervisor_pid).children()
+        (served,) = guard.children()
+        return guard.pid, served.pid
 
 
 def finish(child: "subprocess.Popen[str]", limit_s: float = LIMIT_S) -> "tuple[str, str]":

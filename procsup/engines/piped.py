@@ -1,0 +1,189 @@
+"""An engine in a process of its own, behind a pipe: the same attempts, orders and facts as lines.
+
+No verb and no option leads here. It is the proof that all of an engine's orders and facts can
+travel, and the near half of what runs units elsewhere.
+"""
+
+import selectors
+from typing import Dict, List, Optional, Set, Tuple
+
+from procsup.attempt.context import RunContext
+from procsup.core.events import Ended, Fact, Inspected, Kill, Start, Started, Stop
+from procsup.core.outcome import AttemptId, NotStarted, Vanished
+from procsup.core.task import Rules
+from procsup.engines.wire import ORDERS, SAID, SETTINGS, EngineOrder, Failed, Left, Setting
+from procsup.errors import RecordError
+from procsup.host import system
+from procsup.host.pipes import Apart
+from procsup.interfaces import Clock
+
+# The guard is forked before anything else is imported.
+_ENTRY = """\
+from procsup.host.guard import fork_supervisor
+fork_supervisor()
+from procsup.engines.serve import serve
+sys.exit(serve())
+"""
+_ENDS_S = 30.0  # longer than a local engine takes to give up what cannot be ended
+_GONE_S = 5.0
+_DIED = "the process that ran it died"
+
+
+class _Live:
+    """An attempt whose end was not told: what is known of it here."""
+
+    __slots__ = ("pid", "rules", "started")
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.started: Optional[float] = None
+        self.pid: Optional[int] = None
+
+
+class PipedEngine:
+    """Has attempts started, watched and ended by another process; belongs to the main thread.
+
+    That process is started with the context's environment, which is what units inherit; of the
+    rest it is told what `Setting` says. Should it die, its guard ends its trees, and each of its
+    attempts ends as `Vanished`; what is started later is not.
+    """
+
+    def __init__(self, context: RunContext, *, clock: Clock, sampling: bool = True) -> None:
+        self._far = Apart(_ENTRY, context.environment)
+        self._clock = clock
+        self._bell = system.exit_notifier()
+        self._watched = selectors.DefaultSelector()
+        self._live: Dict[AttemptId, _Live] = {}
+        self._inspecting: Set[AttemptId] = set()
+        self._facts: List[Fact] = []
+        self._is_called = False
+        self._is_over = False
+        self._closed = False
+        self.survivors: Tuple[int, ...] = ()
+        setting = Setting(
+            context.run_id,
+            str(context.run_dir),
+            context.mark_base,
+            context.units_lock_path,
+            sampling,
+        )
+        self._far.tell(SETTINGS.encode(setting) + b"\n")
+        self._far.listen(self._bell.wake)
+
+    # --- the seam ----------------------------------------------------------------------------
+
+    def start(self, order: Start) -> None:
+        """Have an attempt started; `Started`, `Ended` and `Inspected` come from `wait`."""
+        if self._is_over:
+            problem = NotStarted("the process that runs units has died")
+            self._facts.append(Ended(order.attempt, problem, self._clock.wall()))
+            return
+        self._live[order.attempt] = _Live(order.task.rules)
+        self._tell(order)
+
+    def stop(self, order: Stop) -> None:
+        """Have an attempt asked to end, and ended by force when its grace is over."""
+        if order.attempt in self._live:
+            self._tell(order)
+
+    def kill(self, attempt: AttemptId) -> None:
+        """Have the attempt's whole tree ended by force."""
+        if attempt in self._live:
+            self._tell(Kill(attempt))
+
+    def wait(self, until: Optional[float]) -> List[Fact]:
+        """Block until something happened, `wake` was called or the monotonic time `until`.
+
+        RecordError if the other process found the run directory unfit.
+        """
+        while True:
+            self._hear()
+            is_late = until is not None and self._clock.now() >= until
+            if self._facts or self._is_called or is_late:
+                self._is_called = False
+                return self._take_facts()
+            self._sleep(until)
+
+    def wake(self) -> None:
+        """Make `wait` return; callable from any thread and from signal handlers."""
+        self._is_called = True
+        self._bell.wake()
+
+    def watch_fd(self, fd: int) -> None:
+        """Let `wait` return when this becomes readable; it is not read here (POSIX)."""
+        self._watched.register(fd, selectors.EVENT_READ)
+        self._bell.watch_fd(fd)
+
+    def close(self) -> List[Fact]:
+        """Close the pipe, which ends every tree, and return when no process is left.
+
+        A process that does not end in time is left behind, its pid in `survivors`.
+        """
+        if self._closed:
+            return []
+        self._closed = True
+        self._far.finish()
+        limit = self._clock.now() + _ENDS_S
+        while not self._is_over and self._clock.now() < limit:
+            self._sleep(limit)
+            self._hear(closing=True)
+        if not self._is_over:
+            self.survivors = (self._far.pid,)
+        self._far.close(timeout_s=_GONE_S if self._is_over else 0.0)
+        self._bell.close()
+        self._watched.close()
+        return self._take_facts()
+
+    # --- the pipe ----------------------------------------------------------------------------
+
+    def _tell(self, order: EngineOrder) -> None:
+        self._far.tell(ORDERS.encode(order) + b"\n")
+
+    def _sleep(self, until: Optional[float]) -> None:
+        """Wait for anything at all; note whether somebody else than the pipe called."""
+        now = self._clock.now()
+        self._bell.wait(None if until is None else max(0.0, until - now))
+        if self._watched.get_map() and self._watched.select(0):
+            self._is_called = True
+
+    def _hear(self, *, closing: bool = False) -> None:
+        is_over = self._far.is_over  # before the last that came is taken
+        for line in self._far.take():
+            said = SAID.decode(line)
+            if isinstance(said, Left):
+                self.survivors = said.survivors
+            elif not isinstance(said, Failed):
+                self._note(said)
+                self._facts.append(said)
+            elif not closing:
+                raise RecordError(said.problem)
+        if is_over and not self._is_over:
+            self._is_over = True
+            self._note_death()
+
+    def _note(self, fact: Fact) -> None:
+        if isinstance(fact, Started):
+            live = self._live[fact.attempt]
+            live.started, live.pid = fact.at, fact.pid
+        elif isinstance(fact, Ended):
+            rules = self._live.pop(fact.attempt).rules
+            if fact.is_good(rules):
+                self._inspecting.add(fact.attempt)
+        elif isinstance(fact, Inspected):
+            self._inspecting.discard(fact.attempt)
+
+    def _note_death(self) -> None:
+        """End all that the other process did not tell the end of; its guard has ended the trees."""
+        at = self._clock.wall()
+        for attempt, live in self._live.items():
+            end = Ended(attempt, Vanished(_DIED), at, started=live.started, pid=live.pid)
+            self._facts.append(end)
+        for attempt in self._inspecting:
+            problem = "the process that ran it died before it had looked at its outputs"
+            self._facts.append(Inspected(attempt, problem=problem))
+        self._live.clear()
+        self._inspecting.clear()
+
+    def _take_facts(self) -> List[Fact]:
+        facts, self._facts = self._facts, []
+        return facts

@@ -1,0 +1,113 @@
+"""The far end of a piped engine: a local engine, with orders as lines in and facts as lines out.
+
+It runs as a process of its own, under a guard of its own. The end of its stdin, a signal, the
+guard's death or a reader that is gone end every tree, and then itself.
+"""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Iterable, Tuple
+
+from procsup.attempt.context import RunContext
+from procsup.core.events import Kill, Start
+from procsup.engines.local import LocalEngine
+from procsup.engines.wire import ORDERS, SAID, SETTINGS, EngineOrder, Failed, Left, Said, Setting
+from procsup.errors import RecordError
+from procsup.host import guard
+from procsup.host.clock import SystemClock
+from procsup.host.inherited import inherited_environment
+from procsup.host.interrupts import SignalInterrupts
+from procsup.host.pipes import Wire, standard_wire
+from procsup.host.units_lock import UnitsLock
+from procsup.store.rundir import RunDir
+
+_GUARD_READY_S = 10.0
+
+
+def serve() -> int:
+    """Serve one supervisor to the end of stdin; return the exit code."""
+    wire = standard_wire()
+    first = wire.first_line()
+    if first:
+        _serve(wire, SETTINGS.decode(first))
+    wire.wait_until_told()
+    return 0
+
+
+def _serve(wire: Wire, setting: Setting) -> None:
+    with ExitStack() as stack:
+        try:
+            engine = _engine(stack, setting)
+        except RecordError as error:
+            _tell(wire, [Failed(str(error))])
+            return
+        is_asked = False
+        try:
+            is_asked = _obey(wire, engine, setting.run_id)
+        except RecordError as error:
+            _tell(wire, [Failed(str(error))])
+        finally:
+            facts = engine.close()
+            # How units ended that nobody had asked to end says nothing of them.
+            _tell(wire, [*(facts if is_asked else ()), Left(engine.survivors)])
+
+
+def _engine(stack: ExitStack, setting: Setting) -> LocalEngine:
+    rundir = RunDir(setting.run_dir)
+    open_inherited = _share_nothing
+    if setting.units_lock_path is not None:
+        lock = UnitsLock(setting.units_lock_path)
+        lock.join()
+        stack.callback(lock.close)
+        open_inherited = lock.share
+    context = RunContext(
+        run_id=setting.run_id,
+        environment=inherited_environment(),
+        log_paths=rundir.log_paths,
+        run_dir=Path(rundir.path),
+        open_inherited=open_inherited,
+        mark_base=setting.mark_base,
+    )
+    return LocalEngine(context, clock=SystemClock, sampling=setting.sampling)
+
+
+def _share_nothing() -> Tuple[int, ...]:
+    return ()
+
+
+def _obey(wire: Wire, engine: LocalEngine, run_id: str) -> bool:
+    """Carry out orders until there can be no more, or a signal or the guard's death ends it.
+
+    Tell whether it was the first: the supervisor wants all to be ended.
+    """
+    lifeline = guard.lifeline()
+    with SignalInterrupts(lifeline=lifeline, wake=engine.wake) as signals:
+        if lifeline is not None:
+            lifeline.wait_until_ready(_GUARD_READY_S)
+            lifeline.tell_run_id(run_id)
+        if signals.fd is not None:
+            engine.watch_fd(signals.fd)
+        wire.listen(engine.wake)
+        while not signals.drain():
+            is_over = wire.is_over or wire.is_broken  # before the last that came is taken
+            for line in wire.take():
+                _perform(engine, ORDERS.decode(line))
+            if is_over:
+                return True
+            _tell(wire, engine.wait(None))
+    return False
+
+
+def _perform(engine: LocalEngine, order: EngineOrder) -> None:
+    if isinstance(order, Start):
+        engine.start(order)
+    elif isinstance(order, Kill):
+        engine.kill(order.attempt)
+    else:
+        engine.stop(order)
+
+
+def _tell(wire: Wire, said: Iterable[Said]) -> None:
+    lines = [SAID.encode(one) + b"\n" for one in said]
+    if lines:
+        wire.tell(b"".join(lines))

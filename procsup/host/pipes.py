@@ -1,0 +1,165 @@
+"""Lines to and from another process: a pair of pipes, with a thread at each end of both.
+
+Neither side ever waits for the other: what comes is read at once, and what is told waits in line
+for a thread of its own.
+"""
+
+import os
+import subprocess
+import threading
+from functools import partial
+from typing import Callable, List, Mapping, Optional
+
+from procsup.host.boot import start_apart
+from procsup.host.threads import Finds, Pool
+
+_CHUNK_BYTES = 1 << 16
+
+
+class Wire:
+    """One end of the pair. `is_over`: nothing comes any more, and whatever came can be taken.
+
+    `is_broken`: the other side reads no more. The descriptors are closed by `close` (the one that
+    is written to by `finish`, if that comes first).
+    """
+
+    def __init__(self, reading_fd: int, writing_fd: int) -> None:
+        self.is_over = False
+        self.is_broken = False
+        self._reading_fd = reading_fd
+        self._writing_fd = writing_fd
+        self._early: List[bytes] = []  # whole lines that came with the first one
+        self._rest: List[bytes] = []  # pieces of a line whose end has not come
+        self._wake: Callable[[], None] = _sleep_on
+        self._came: Finds[List[bytes]] = Finds(self._awake)  # what was written at once together
+        self._writer = Pool("procsup-tell", 1)
+        self._reader = threading.Thread(target=self._read_on, name="procsup-hear", daemon=True)
+
+    def first_line(self) -> bytes:
+        """Wait for the first line, which is not taken by `take`; empty if none comes."""
+        while not self._early:
+            lines = self._read()
+            if lines is None:
+                return b""
+            self._early = lines
+        return self._early.pop(0)
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Read on from now on; `wake` is called, on another thread, when there is something new."""
+        self._wake = wake
+        self._reader.start()
+
+    def take(self) -> List[bytes]:
+        """Return the lines that came since the last call, without their newlines."""
+        return [line for lines in self._came.take() for line in lines]
+
+    def tell(self, lines: bytes) -> None:
+        """Have whole lines written; returns at once."""
+        self._writer.add(partial(self._write, lines))
+
+    def finish(self) -> None:
+        """Close what is written to, as soon as all is written that was told; returns at once."""
+        self._writer.add(self._close_writing)
+        self._writer.add(self._writer.close)
+
+    def wait_until_told(self) -> None:
+        """Return when all is written that was told, or the other side is gone; for the last time.
+
+        What is written to stays open: its end says that this process has ended.
+        """
+        told = threading.Event()
+        self._writer.add(told.set)
+        told.wait()
+
+    def close(self, *, timeout_s: float) -> None:
+        """Release everything; what threads still use after that time stays open."""
+        self._reader.join(timeout_s)
+        if not self._reader.is_alive():
+            os.close(self._reading_fd)
+
+    def _read_on(self) -> None:
+        lines: Optional[List[bytes]] = self._early
+        while lines is not None:
+            if lines:
+                self._came.put(lines)
+            lines = self._read()
+        self.is_over = True  # what came without a newline was never said to its end
+        self._awake()
+
+    def _read(self) -> Optional[List[bytes]]:
+        """Wait for more; return the lines that are whole now, None at the end."""
+        try:
+            data = os.read(self._reading_fd, _CHUNK_BYTES)
+        except OSError:
+            return None  # broken, which is an end like another
+        if not data:
+            return None
+        head, newline, tail = data.rpartition(b"\n")
+        if not newline:
+            self._rest.append(data)
+            return []
+        lines = b"".join([*self._rest, head]).split(b"\n")
+        self._rest = [tail]
+        return lines
+
+    def _write(self, lines: bytes) -> None:
+        left = memoryview(lines)
+        try:
+            while left and not self.is_broken:
+                left = left[os.write(self._writing_fd, left) :]
+        except OSError:
+            self.is_broken = True
+            self._awake()
+
+    def _close_writing(self) -> None:
+        fd, self._writing_fd = self._writing_fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _awake(self) -> None:
+        self._wake()
+
+
+class Apart(Wire):
+    """The near end of a process of ours that runs beside us, in a session of its own.
+
+    It executes `entry` (see `boot.command_line`) with this environment, and hears the end of its
+    stdin when this process ends, however that is. OSError if it cannot be started.
+    """
+
+    def __init__(self, entry: str, environment: Mapping[str, str]) -> None:
+        self._child = start_apart([], entry=entry, stderr=None, environment=environment)
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        super().__init__(
+            *(os.dup(pipe.fileno()) for pipe in (self._child.stdout, self._child.stdin))
+        )
+        self._child.stdin.close()
+        self._child.stdout.close()
+
+    @property
+    def pid(self) -> int:
+        """Its pid (that of its guard, where it has one)."""
+        return self._child.pid
+
+    def close(self, *, timeout_s: float) -> None:
+        """Take its exit status, too, if it has ended by then."""
+        super().close(timeout_s=timeout_s)
+        try:
+            self._child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            pass  # its pid is told to whoever cares
+
+
+def standard_wire() -> Wire:
+    """Return the far end: our stdin and stdout. What is printed from now on goes to stderr."""
+    wire = Wire(os.dup(0), os.dup(1))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return wire
+
+
+def _sleep_on() -> None:
+    """Wake nobody: nobody listens yet."""
