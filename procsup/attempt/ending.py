@@ -123,11 +123,15 @@ class Ending:
             return ()
         told = [one for one in holders if one.is_told]
         what = "kept the log open" if told else "was still alive"
-        waited_s = self._asked_at - self.at
+        named = told or holders
+        if len(named) > 1:
+            what = what.replace("was", "were")
+        ended = "was ended" if len(named) == 1 else "were ended"
         if self._linger_s == 0:
-            return (f"{_named(told or holders)} {what} and was ended",)
+            return (f"{_named(named)} {what} and {ended}",)
+        waited_s = self._asked_at - self.at
         cure = "`linger = 0` ends such at once"
-        return (f"{_named(told or holders)} {what} and was ended after {waited_s:.0f} s; {cure}",)
+        return (f"{_named(named)} {what} and {ended} after {waited_s:.0f} s; {cure}",)
 
     def _after(self) -> str:
         return f"{self._asked_at - self.at:.0f} s after the unit's main process had ended"

@@ -59,7 +59,7 @@ CASES = {
     "a coordinator": Case("{SAVER} coordinate a | cat"),
     "a trap and a child in front": Case("trap 'echo > trapped' TERM; {S} a; true"),
     "a trap that cleans up slowly": Case(
-        "trap '{SAVER} clean a 1; exit' TERM; touch a.ready; sleep 60"
+        "trap '{SAVER} clean a 1; exit' TERM; sh -c 'touch a.ready; exec sleep 60'; true"
     ),
     "a trap that hands it on": Case("trap 'kill $pid; wait $pid' TERM; {S} a 1 & pid=$!; wait"),
     "the same in sh": Case("sh -c 'trap \"kill \\$pid; wait\" TERM; {S} a 1 & pid=$!; wait'; true"),
@@ -273,7 +273,8 @@ def test_joblib_leaves_none_of_its_maps_in_shared_memory(tmp_path: Path, signal_
     before = set(os.listdir("/dev/shm"))
     with Bench(tmp_path, stage={"stop_signal": signal_name}) as bench:
         attempt = start(bench, f"{IN_MEMORY} joblib; true")
-        wait_for_files(bench, ["a"])
+        wait_for_files(bench, ["a"], "workers")
+        bench.wait_until(lambda: (tmp_path / "a.workers").stat().st_size == 2)
         ours = {name for name in set(os.listdir("/dev/shm")) - before if "joblib" in name}
         bench.stop(attempt, grace_s=5.0)
         bench.wait_for(attempt)

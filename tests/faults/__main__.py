@@ -21,6 +21,7 @@ ORDER = (
     "kills",
     "system_calls",
     "trees",
+    "writers",
     "signals",
     "environments",
     "soak",

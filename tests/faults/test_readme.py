@@ -1,4 +1,4 @@
-"""The table of faults names what there is: 70 faults, functions of procsup, tests, harnesses."""
+"""The table of faults names what there is: functions of procsup, tests, harnesses."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,10 @@ def quoted(cell):
 
 
 def test_every_fault_has_one_row():
-    assert [number for number, _ in ROWS] == [f"F{number:02d}" for number in range(1, 71)]
+    assert [number for number, _ in ROWS] == [
+        f"F{number:02d}" for number in range(1, len(ROWS) + 1)
+    ]
+    assert len(ROWS) >= 82
 
 
 def test_every_harness_is_described():
@@ -40,7 +43,7 @@ def test_every_row_says_what_is_done_where_and_how_that_is_tested_or_why_not(num
     assert quoted(where) or "ot handled" in does
     assert quoted(tested) or tested == "not tested"
     for other in re.findall(r"F(\d\d)", row):
-        assert 1 <= int(other) <= 70
+        assert 1 <= int(other) <= len(ROWS)
 
 
 @pytest.mark.parametrize(("number", "row"), ROWS)

@@ -11,7 +11,7 @@ from typing import Dict, List
 from tests.faults.trees import lacking
 from tests.faults.trees.bystander import Bystander
 from tests.faults.trees.crowd import HAS_PROC
-from tests.faults.trees.party import ENDS, LIVE_ON, NEIGHBOURS, SCRUBBED, TIMEOUTS_S, BackEnd, Party
+from tests.faults.trees.party import ENDS, LIVE_ON, NEIGHBOURS, TIMEOUTS_S, WRITERS, BackEnd, Party
 from tests.faults.trial import Trial
 
 WHAT = "whatever a unit makes of its processes, none is left after its end, and no other is hit"
@@ -28,6 +28,9 @@ SHAPES = (
     "re-exec",
     "own-group",
     "log-holder",
+    "scrubbed",
+    "tracker",
+    *WRITERS,
 )
 BACK_ENDS = (
     BackEnd("subreaper, pidfd", "none", adopts=True),
@@ -37,7 +40,9 @@ BACK_ENDS = (
     BackEnd("guard only, pidfd", "lists", adopts=False),
 )
 
-FEW = ("stopped", "daemonized", "runner", "bomb")
+# Where orphans do not come to procsup, it does not know of these; of who holds a file it does.
+OWN_SESSION = ("renaming", "appending", "mapping")
+FEW = ("stopped", "daemonized", "runner", "bomb", "scrubbed", "tracker", "holding")
 
 
 def attack(trial: Trial) -> None:
@@ -58,16 +63,16 @@ def play_all(trial: Trial, back_ends: List[BackEnd]) -> None:
 
 def available(trial: Trial) -> List[BackEnd]:
     """Return the back ends of this host; say what it has not."""
+    trial.leave_out(
+        "writers that are daemons and hold nothing at the end, without a subreaper",
+        "only who holds a file open is known there",
+    )
     trial.leave_out("cgroup.kill", "procsup has no such back end: trees are walked")
     if not HAS_PROC:
         for back_end in BACK_ENDS[1:]:
             trial.leave_out(back_end.name, "this system has no /proc")
         return [BackEnd("of this system", "none", adopts=False)]
     if lacking.can_filter():
-        trial.leave_out(
-            f"{SCRUBBED}, without a subreaper",
-            "nothing tells whose such a process is; not promised",
-        )
         return list(BACK_ENDS)
     for back_end in BACK_ENDS[1:4]:
         trial.leave_out(back_end.name, "the numbers of this machine's system calls are not known")
@@ -77,8 +82,8 @@ def available(trial: Trial) -> List[BackEnd]:
 def play(trial: Trial, back_end: BackEnd, end: str, number: int) -> None:
     """Play one run; each of its shapes is a case, and so are their neighbours."""
     shapes = list(trial.choose(FEW, SHAPES, SHAPES))
-    if back_end.adopts:
-        shapes.append(SCRUBBED)
+    if not back_end.adopts:
+        shapes = [shape for shape in shapes if shape not in OWN_SESSION]
     names = {shape: f"{shape}, {end}, {back_end.name}" for shape in (*shapes, NEIGHBOURS)}
     if not any(map(trial.wants, names.values())):
         return

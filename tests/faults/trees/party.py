@@ -1,6 +1,7 @@
 """One run of all shapes at once, brought to one kind of end, and what became of its processes."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,21 +18,35 @@ GONE_S = 1.0
 LIVE_ON = "of its processes live on"
 TIMEOUTS_S = (1.5, 6.0)  # if not all is ready by the first one, the case proves nothing
 PAUSE_S = 0.01
-ENDS = ("exit 0", "exit 7", "timeout", "stop", "supervisor killed", "guard killed")
+STOPS = {"stop": 3, "ctrl-c": -2, "second ctrl-c": -2, "on-failure": 1}  # with their exit codes
+ENDS = ("exit 0", "exit 7", "timeout", *STOPS, "supervisor killed", "guard killed")
 VERDICTS = {"exit 0": "succeeded", "exit 7": "failed", "timeout": "timed-out"}
 NEIGHBOURS = "neighbours"
-SCRUBBED = "scrubbed"  # a daemon without an environment: only whoever adopts it can know it
-# Whose daemon without an environment is, nobody knows: it lives until the run has ended.
-LATER = ("neighbour", SCRUBBED)
+WRITERS = ("holding", "renaming", "appending", "mapping")
+TALKATIVE = "log-holder"  # without declared outputs, a log that still grows is a fault
+BESIDE = ("neighbour", "failing")
+PRESS_S = 0.3  # nearer together two presses are one
 RUN = """
 [stage.s]
 command = ["{python}", "-I", "-S", "{program}", "{{shape}}", "{code}", "{folder}"]
 matrix.shape = [{shapes}]
 grace = "0.3s"
+linger = "0.5s"
+{timeout}
+[stage.w]
+command = ["{python}", "-I", "-S", "{program}", "{{shape}}", "{code}", "{folder}", "{{outputs[0]}}"]
+matrix.shape = [{writers}]
+outputs = ["out/{{shape}}"]
+grace = "0.3s"
 {timeout}
 [stage.n]
-command = ["{python}", "-I", "-S", "{program}", "neighbour", "stay", "{folder}"]
+command = ["{python}", "-I", "-S", "{program}", "neighbour", "stay", "{folder}", "attended"]
 grace = "0.3s"
+linger = "0.2s"
+"""
+FAILING = """
+[stage.f]
+command = ["{python}", "-I", "-S", "{program}", "failing", "stay", "{folder}"]
 """
 
 
@@ -65,7 +80,7 @@ class Party:
     def play(self, end: str, timeout_s: float = 0.0) -> Dict[str, str]:
         """Play one kind of end; return what was wrong, by shape."""
         code = end.rpartition(" ")[2] if end.startswith("exit") else "stay"
-        self._write(code, timeout_s)
+        self._write(code, timeout_s, on_failure=end == "on-failure")
         child = self._start()
         try:
             self._begun()
@@ -85,13 +100,17 @@ class Party:
         """Return the shapes that were not ready in time."""
         return [shape for shape in self._shapes if not self._crowd.is_ready(shape)]
 
-    def _write(self, code: str, timeout_s: float) -> None:
-        text = RUN.format(
+    def _write(self, code: str, timeout_s: float, *, on_failure: bool) -> None:
+        written = ('on-failure = "stop"' + RUN + FAILING) if on_failure else RUN
+        names = [f'"{shape}"' for shape in self._shapes]
+        writers = [f'"{shape}"' for shape in WRITERS if shape in self._shapes]
+        text = written.format(
             python=sys.executable,
             program=PROGRAMS / "shapes.py",
             folder=self.folder,
             code=code,
-            shapes=", ".join(f'"{shape}"' for shape in self._shapes),
+            shapes=", ".join(name for name in names if name not in writers),
+            writers=", ".join(writers),
             timeout=f'timeout = "{timeout_s}s"' if timeout_s else "",
         )
         self._project.write("run.toml", text)
@@ -101,7 +120,7 @@ class Party:
         stranger = str(self.folder / "stranger")
         child = subprocess.Popen(
             [sys.executable, lacking, self._back_end.lacking, "--stranger", stranger,
-             *self._seed, "run", "run.toml", "--jobs", str(len(self._shapes) + 1)],
+             *self._seed, "run", "run.toml", "--jobs", str(len(self._shapes) + 2)],
             cwd=str(self.folder), env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, start_new_session=True,
@@ -134,14 +153,21 @@ class Party:
         self._wait("not all units end", lambda: len(self._records("end")) >= number)
         if self._back_end.adopts:  # the end of a unit is recorded when its tree is empty
             left = self._crowd.living()
-            self._note_survivors({s: left[s] for s in left if s not in LATER})
-        if not self._crowd.living().get("neighbour"):
-            self._problems[NEIGHBOURS] = "the other unit of the run does not live any more"
+            self._note_survivors({s: left[s] for s in left if s not in BESIDE})
+        if len(self._crowd.living().get("neighbour", ())) < (2 if HAS_PROC else 1):
+            self._problems[NEIGHBOURS] = "the other unit of the run, or its daemon, lives no more"
 
     def _break_off(self, end: str, child: "subprocess.Popen[str]") -> None:
         if end == "stop":
             done = self._project.call("stop", "run", "--grace", "0.3s")
             assert done.returncode == 0, done.stderr
+        elif end.endswith("ctrl-c"):
+            os.kill(child.pid, signal.SIGINT)
+            if end.startswith("second"):
+                laws.pause(PRESS_S)
+                os.kill(child.pid, signal.SIGINT)
+        elif end == "on-failure":
+            (self.folder / "fail").touch()
         elif end == "supervisor killed":
             os.kill(self._supervisor(), 9)
         else:
@@ -152,10 +178,12 @@ class Party:
             self._note_survivors(self._crowd.wait_until_gone(GONE_S))
         out, err = finish(child, LIMIT_S)
         self._note_survivors(self._crowd.wait_until_gone(GONE_S))
-        expected = {"exit 0": 0, "exit 7": 1, "timeout": 1, "stop": 3}.get(end, -9)
+        fails = any(self._verdict(shape, end) != "succeeded" for shape in self._shapes)
+        expected = {**STOPS, **{one: int(fails) for one in VERDICTS}}.get(end, -9)
         assert child.returncode == expected, f"exit code {child.returncode}: {out}{err}"
-        if end in ("stop", "exit 0", "exit 7", "timeout"):
+        if end in (*STOPS, *VERDICTS):
             laws.no_traceback(err)
+            self._check_tracker(end)
         if end == "guard killed":
             self._wait("the supervisor does not end", lambda: not self._supervisor_lives())
         stranger = self._stranger
@@ -163,18 +191,38 @@ class Party:
             self._problems[NEIGHBOURS] = "a process of nobody's does not live any more"
         self._check_records(end)
 
+    def _check_tracker(self, end: str) -> None:
+        """Who ignores the stop has a second to clean up, unless all is killed at once."""
+        is_there = "tracker" in self._shapes and end != "second ctrl-c"
+        if is_there and not (self.folder / "tracker.cleaned").exists():
+            self._problems.setdefault("tracker", "it was killed before it could clean up")
+
+    def _verdict(self, shape: str, end: str) -> str:
+        if end == "exit 0" and shape == TALKATIVE and self._back_end.adopts:
+            return "failed"
+        return VERDICTS.get(end, "succeeded")
+
+    def _check_output(self, shape: str) -> None:
+        if not (self.folder / "out" / shape).read_bytes().endswith(b"end\n"):
+            self._problems.setdefault(shape, "half an output is vouched for")
+
     def _check_records(self, end: str) -> None:
         manifest = self.folder / ".procsup" / "run" / "manifest.json"
-        if end not in VERDICTS:
-            assert not manifest.exists(), "a run that did not end well has a manifest"
+        resumed = end not in VERDICTS
+        if resumed:
+            is_final = end == "on-failure"  # it has failed, and everything has its verdict
+            assert is_final == manifest.exists(), "a run that did not end well has a manifest"
             self._resume()
-            end = "exit 0"
         laws.journal_and_manifest_agree(manifest.parent)
+        verified = self._project.call("verify", "run")
+        assert verified.returncode == 0, f"an output is no longer as vouched for: {verified.stderr}"
         for unit, verdict in self._project.verdicts.items():
             shape = unit.rpartition("=")[2]
             if shape in self._shapes:
-                if verdict != VERDICTS[end]:
+                if verdict != self._verdict(shape, "resumed" if resumed else end):
                     self._problems.setdefault(shape, f"it is called {verdict}")
+                elif verdict == "succeeded" and shape in WRITERS:
+                    self._check_output(shape)
             elif verdict != "succeeded":
                 self._problems.setdefault(NEIGHBOURS, f"the other unit is called {verdict}")
 

@@ -2,9 +2,11 @@
 
 END is the exit code, or ``stay``. Each process of it notes itself in FOLDER as
 ``pids/SHAPE.PID``, its start in the file; ``SHAPE.ready`` appears when all are there. With a file
-``calm`` in FOLDER every shape exits 0 at once. Nothing of it lives longer than LIMIT_S.
+``calm`` in FOLDER every shape exits 0 at once. Nothing of it lives longer than LIMIT_S. Of writers
+HOW is the file that a daemon of theirs still writes after their end.
 """
 
+import mmap
 import os
 import signal
 import sys
@@ -16,6 +18,8 @@ MOST_OF_BOMB = 60
 BRED_EVERY_S = 0.01
 LIFE_IN_BOMB_S = 0.2
 ROUNDS = 3
+WRITES_S = 0.4  # after the end of the main process
+CLEANS_S = 0.3
 SHAPE, END, FOLDER = sys.argv[1:4]
 
 
@@ -167,8 +171,99 @@ def write_log():
         time.sleep(0.01)
 
 
+def tracker():
+    """Leave a process that ignores the stop, and cleans up when our end of a pipe is closed."""
+    reading, writing = os.pipe()
+    branch(lambda: track(reading, writing), orphan=True)
+    os.close(reading)
+
+
+def track(reading, writing):
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, signal.SIG_IGN)
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(null, number)
+    os.close(writing)
+    os.read(reading, 1)
+    time.sleep(CLEANS_S)
+    touch("cleaned")
+
+
+def holding():
+    write_behind(write_slowly)
+
+
+def renaming():
+    write_behind(rename)
+
+
+def appending():
+    write_behind(append)
+
+
+def mapping():
+    write_behind(write_map)
+
+
+def write_behind(write):
+    """Leave a daemon that writes for a while; for long, if we shall stay."""
+    path = sys.argv[4]
+    if write is write_map:
+        with open(path, "wb") as file:
+            file.write(bytes(4096))
+    branch(lambda: write(path), orphan=True, session=True)
+
+
+def until_written():
+    return time.monotonic() + (WRITES_S if END != "stay" else LIMIT_S)
+
+
+def write_slowly(path):
+    until = until_written()
+    with open(path, "w") as file:
+        while time.monotonic() < until:
+            file.write("more\n")
+            file.flush()
+            time.sleep(0.02)
+        file.write("end\n")
+
+
+def rename(path):
+    write_slowly(path + ".part")
+    os.rename(path + ".part", path)
+
+
+def append(path):
+    until = until_written()
+    line = "more\n"
+    while line == "more\n":
+        line = "more\n" if time.monotonic() < until else "end\n"
+        with open(path, "a") as file:
+            file.write(line)
+        time.sleep(0.02)
+
+
+def write_map(path):
+    with open(path, "r+b") as file:
+        area = mmap.mmap(file.fileno(), 0)
+    time.sleep(until_written() - time.monotonic())
+    area[-4:] = b"end\n"
+
+
+def failing():
+    """Fail when the harness wants it."""
+    touch("ready")
+    until = time.monotonic() + LIMIT_S
+    while time.monotonic() < until and not os.path.exists(os.path.join(FOLDER, "fail")):
+        time.sleep(0.02)
+    os._exit(3)
+
+
 def neighbour():
-    """Live until the harness has seen enough, then end well."""
+    """Live until the harness has seen enough, then end well; with a stray daemon if `attended`."""
+    if "attended" in sys.argv:
+        scrubbed()
     touch("ready")
     until = time.monotonic() + (LIMIT_S if "patient" not in sys.argv else PATIENCE_S)
     while time.monotonic() < until:
@@ -198,11 +293,20 @@ SHAPES = {
     "own-group": own_group,
     "log-holder": log_holder,
     "scrubbed": scrubbed,
+    "tracker": tracker,
+    "holding": holding,
+    "renaming": renaming,
+    "appending": appending,
+    "mapping": mapping,
+    "failing": failing,
     "neighbour": neighbour,
     "second": neighbour,
     "third": neighbour,
     "stubborn": stubborn,
 }
+
+
+WRITERS = ("holding", "renaming", "appending", "mapping")
 
 
 def again(what, environment):
@@ -219,6 +323,9 @@ def main(*more):
     if more == ("sleep",):
         sleep()
     if os.path.exists(os.path.join(FOLDER, "calm")):
+        if SHAPE in WRITERS:
+            with open(sys.argv[4], "w") as file:
+                file.write("end\n")
         os._exit(0)
     past = int(more[0]) if more and more[0].isdigit() else 0
     if SHAPE == "re-exec" and past < ROUNDS:

@@ -1,0 +1,61 @@
+"""The pages of documentation that ship with the package."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import procsup
+from tests.support.projects import ROOT
+from tests.support.schemas import check
+
+DOCS = Path(procsup.__file__).parent / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+PROCESSES = (DOCS / "processes.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^```toml\n(.+?)^```$", PROCESSES, re.MULTILINE | re.DOTALL)
+
+
+def test_there_are_pages():
+    assert PAGES
+
+
+def test_every_page_is_package_data():
+    patterns = re.search(
+        r"^procsup = \[(.+)\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    )
+    assert patterns is not None
+    assert '"docs/*.md"' in patterns.group(1)
+
+
+@pytest.mark.slow
+def test_a_wheel_has_them(tmp_path):
+    argv = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w"]
+    done = subprocess.run([*argv, str(tmp_path), str(ROOT)], capture_output=True, text=True)
+    if done.returncode != 0 and "setuptools" in done.stderr:
+        pytest.skip("no setuptools here that builds wheels")
+
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {f"procsup/docs/{page.name}" for page in PAGES} <= set(names)
+
+
+@pytest.mark.parametrize("key", ["linger", "stop-signal", "stop-to", "stop-command"])
+def test_each_key_has_an_example(key):
+    assert any(re.search(rf"^{key} *=", example, re.MULTILINE) for example in EXAMPLES)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_are_of_the_schema(example):
+    check(example)
+
+
+def test_what_real_programs_get_is_a_table_of_what_the_script_tries():
+    section = PROCESSES.partition("## What each program gets")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| \*\*", section, re.MULTILINE)
+    programs = (ROOT / "scripts" / "ends" / "programs.py").read_text(encoding="utf-8")
+
+    assert len(rows) >= 25
+    assert [row for row in rows if row not in programs] == []
