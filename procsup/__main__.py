@@ -34,10 +34,10 @@ def main(argv: Optional[Sequence[str]] = None, *, detached: bool = False) -> int
     open_standard_streams()
     try:
         if detached or is_guarded(args):
-            from procsup.host.guard import fork_supervisor
+            from procsup.host.guard import fork_supervisor, is_owned
 
             try:
-                fork_supervisor(detached=detached)
+                fork_supervisor(detached=detached, owned=is_owned(args))
             except OSError as error:
                 sys.stderr.write(f"procsup: cannot start a second process: {error}\n")
                 return 70

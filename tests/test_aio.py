@@ -1,4 +1,5 @@
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 import procsup
 from procsup import aio
+from procsup.host.attached import Leash
 from tests.support.gate import Gate
 from tests.support.projects import LIMIT_S, PROGRAMS, ROOT
 from tests.support.sittings import Supervised, result
@@ -30,6 +32,17 @@ def untouched():
     yield
 
     assert {signum: signal.getsignal(signum) for signum in signal.Signals} == handlers
+
+
+@pytest.fixture(params=["hears SIGTERM", "ignores SIGTERM"])
+def host(request):
+    """This program, which may ignore the signal by which it asks its runs to end."""
+    if request.param == "hears SIGTERM":
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def gated(gate, name, *options):
@@ -77,7 +90,7 @@ def test_errors_are_raised_where_they_are_awaited(gate, untouched):
     asyncio.run(main())
 
 
-def test_cancelling_stops_the_run_and_leaves_no_process(gate, untouched):
+def test_cancelling_stops_the_run_and_leaves_no_process(gate, host, untouched):
     async def main():
         task = asyncio.ensure_future(
             aio.run_units([gated(gate, "a", "--daemon")], name="n", progress="none")
@@ -100,7 +113,7 @@ def _found(name):
     return find(name, os.curdir)
 
 
-def test_a_second_cancellation_kills_what_does_not_want_to_end(gate, untouched):
+def test_a_second_cancellation_kills_what_does_not_want_to_end(gate, host, untouched):
     async def main():
         unit = gated(gate, "a", "--ignore-term")
         task = asyncio.ensure_future(aio.run_units([unit], grace="1h", name="n", progress="none"))
@@ -116,7 +129,7 @@ def test_a_second_cancellation_kills_what_does_not_want_to_end(gate, untouched):
     asyncio.run(main())
 
 
-def test_a_timeout_stops_the_run_too(gate, untouched):
+def test_a_timeout_stops_the_run_too(gate, host, untouched):
     async def main():
         task = asyncio.ensure_future(aio.map(gated(gate, "a"), ["x"], args=[], progress="none"))
         visitor = await meet(gate, "a")
@@ -127,7 +140,30 @@ def test_a_timeout_stops_the_run_too(gate, untouched):
     asyncio.run(main())
 
 
-def test_cancelling_before_anything_is_started_starts_nothing(gate, untouched):
+def test_a_cancellation_is_heard_however_early_it_comes(gate, host, untouched, monkeypatch):
+    Path("run.toml").write_text(f"[stage.s]\ncommand = {json.dumps(gated(gate, 'never'))}\n")
+    started = threading.Event()
+    tie = Leash._tie
+
+    def tie_and_tell(self, child):
+        tie(self, child)
+        started.set()
+
+    monkeypatch.setattr(Leash, "_tie", tie_and_tell)
+
+    async def main():
+        task = asyncio.ensure_future(aio.run("run.toml", progress="none"))
+        await asyncio.get_running_loop().run_in_executor(None, started.wait)
+        task.cancel()  # its interpreter has hardly begun
+        done, _ = await asyncio.wait({task}, timeout=LIMIT_S)
+        assert done
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+
+def test_cancelling_before_anything_is_started_starts_nothing(gate, host, untouched):
     fed = threading.Event()
 
     def units():

@@ -1,15 +1,17 @@
 """What the journal tells of earlier sittings, and what of it the next one must put right."""
 
 import os
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Iterator, List, Optional, Sequence, Tuple, Union
 
 from procsup.core.outcome import Verdict
 from procsup.core.outlook import Before
 from procsup.core.records import End, Record
 from procsup.core.replay import History
 from procsup.core.spec import RunSpec
-from procsup.errors import RecordError, UsageError
-from procsup.host.leftovers import Trace
+from procsup.errors import RecordError, RunBusy, UsageError
+from procsup.host import identity
+from procsup.host.files import file_id
+from procsup.host.leftovers import Recorded, Trace, bearers_of
 from procsup.store.manifest import read_head
 from procsup.store.reader import read_journal
 from procsup.store.rundir import RunDir
@@ -27,6 +29,7 @@ class Past:
     def __init__(self, rundir: RunDir, spec: RunSpec) -> None:
         self.ended: List[Tuple[int, str]] = []  # (pid, unit) of what was left alive
         self._unreadable: List[str] = []
+        self._journal = rundir.journal
         self.read = read_journal(rundir.journal)
         self.history = History(for_a_sitting=True)
         for entry in self.read:
@@ -58,16 +61,63 @@ class Past:
             return False
         return head is not None and head.run_id == self.history.run_id
 
-    def traces(self, boot_id: str) -> List[Trace]:
-        """Return the processes of attempts without an end, if they were started since the boot."""
+    def recorded(self) -> Recorded:
+        """Return what is proof of a process of the last sitting, here and now.
+
+        Nothing of a copy: what it tells of are the processes of another run directory. Of a
+        journal that does not say which file it is (of an older procsup) nothing either: it may
+        be a copy. Pids prove something on the boot, and in the namespace, that they are of.
+        """
         begin = self.history.begin
-        if begin is None or begin.boot_id != boot_id or not boot_id:
-            return []
-        return [
-            Trace(name, unit.open_pid, unit.open_launch.at)
-            for name, unit in self.history.units.items()
-            if unit.open_launch is not None and unit.open_pid is not None
-        ]
+        if begin is None or not self.is_original:
+            return Recorded()
+        same_boot = begin.boot_id == identity.boot_id() != ""
+        same_numbers = same_boot and begin.pid_namespace == identity.pid_namespace() != ""
+        return Recorded(
+            run_id=begin.run_id,
+            mark_base=begin.mark_base if same_boot else None,
+            traces=list(self._traces(same_numbers=same_numbers)) if same_boot else [],
+        )
+
+    def _traces(self, *, same_numbers: bool) -> Iterator[Trace]:
+        for name, unit in self.history.units.items():
+            spawned = unit.open_spawned
+            if spawned is not None:
+                born = spawned.born if same_numbers else None
+                yield Trace(name, spawned.pid, born, spawned.mark)
+
+    @property
+    def is_original(self) -> bool:
+        """The last sitting is known to have written to this very file."""
+        begin = self.history.begin
+        return begin is not None and begin.journal != "" and not self.is_copy
+
+    @property
+    def is_copy(self) -> bool:
+        """The last sitting is known to have written to another file.
+
+        Numbers of devices may change with every boot.
+        """
+        begin = self.history.begin
+        if begin is None or not begin.journal:
+            return False
+        device, inode = begin.journal.split(":", 1)
+        here_device, here_inode = file_id(self._journal).split(":", 1)
+        same_boot = begin.boot_id == identity.boot_id()
+        return inode != here_inode or (same_boot and device != here_device)
+
+    def refuse_doubt(self) -> None:
+        """Raise RunBusy if a process bears the run's id and a journal of old proves nothing."""
+        begin = self.history.begin
+        if begin is None or begin.journal:
+            return
+        pids = ", ".join(map(str, bearers_of(begin.run_id)))
+        if pids:
+            raise RunBusy(
+                f"an older procsup, of which nothing proves whose processes are, may have left"
+                f" these alive, which bear the run's id: {pids}. Look (ps -fp PID), end those of"
+                f" this run, then run again"
+            )
 
     @property
     def is_open(self) -> bool:

@@ -6,6 +6,8 @@ import time
 from contextlib import ExitStack
 from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Protocol, Tuple
 
+import msgspec
+
 from procsup import __version__
 from procsup.api.asked import Asked, make_directory, read, remarks
 from procsup.api.expansion import Expander
@@ -22,12 +24,12 @@ from procsup.core.planner import Planner
 from procsup.core.records import JOURNAL_VERSION, Begin
 from procsup.engines.local import LocalEngine
 from procsup.engines.worker import SideExpander
-from procsup.host import guard, machine, marks
+from procsup.host import guard, identity, machine, marks
 from procsup.host.clock import SystemClock
+from procsup.host.files import file_id
 from procsup.host.inherited import inherited_environment
 from procsup.host.interrupts import SignalInterrupts
-from procsup.host.leftovers import end_traced
-from procsup.host.sweep import end_leftovers
+from procsup.host.leftovers import end_leftovers
 from procsup.host.tie import Tie
 from procsup.interfaces import Engine, Watcher
 from procsup.loop import World, carry_out, supervise
@@ -143,7 +145,8 @@ def bring_to_completion(
         engine = _engine(stack, held, make_engine)
         bell.engine = engine
         world = _world(stack, asked, held, expander, onlookers, signals, engine)
-        carry_out(planner.begin(held.begin, lost), planner, world)
+        begin = msgspec.structs.replace(held.begin, journal=file_id(held.rundir.journal))
+        carry_out(planner.begin(begin, lost), planner, world)
         supervise(planner, world, [*early.values(), *world.interrupts.drain()])
     return _ending(planner, held, onlookers)
 
@@ -197,22 +200,19 @@ def _remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
 
 
 def _end_leftovers(sitting: Sitting, past: Past) -> None:
-    """End what a dead sitting left alive, then take the lock that every unit inherits."""
-    run_id, units_lock = past.history.run_id, sitting.rundir.units_lock
-    traces = past.traces(machine.boot_id())
+    """End what a dead sitting left alive, then take the lock that every unit shares."""
+    recorded = past.recorded()
 
-    def sweep() -> List[str]:
-        if run_id is None:
-            return []
-        ended = end_leftovers(run_id, limit_s=_LEFTOVERS_END_S)
-        ended += end_traced(traces, units_lock, limit_s=_LEFTOVERS_END_S)
+    def end() -> List[str]:
+        ended = end_leftovers(recorded, limit_s=_LEFTOVERS_END_S)
         past.ended.extend(ended)
         return [f"process {pid} of {unit or 'an unknown unit'}" for pid, unit in ended]
 
     died = sitting.previous is not None and sitting.previous.ended is None
     if died or past.is_open:
-        sweep()
-    sitting.take_units_lock(sweep, timeout_s=_LEFTOVERS_END_S)
+        end()
+        past.refuse_doubt()
+    sitting.take_units_lock(end, timeout_s=_LEFTOVERS_END_S)
 
 
 def _begin(asked: Asked, past: Past) -> Begin:
@@ -237,6 +237,7 @@ def _begin(asked: Asked, past: Past) -> Begin:
         variables=asked.spec.variables,
         thread_caps=thread_caps(os.environ),
         mark_base=marks.new_base(),
+        pid_namespace=identity.pid_namespace(),
     )
 
 
@@ -282,7 +283,7 @@ def _world(
     lifeline = guard.lifeline()
     if lifeline is not None:
         lifeline.wait_until_ready(_GUARD_READY_S)
-        lifeline.tell_run_id(held.begin.run_id)
+        lifeline.tell_run_id(held.begin.run_id, held.begin.mark_base)
     if signals.fd is not None:
         engine.watch_fd(signals.fd)
     journal = stack.enter_context(

@@ -5,16 +5,19 @@ that its pid and its group are pinned while what it left behind is ended; only t
 status taken, once.
 """
 
-from typing import Collection, List, Optional
+from typing import Collection, List, Optional, Tuple
 
 from procsup.attempt.ending import Ending
 from procsup.attempt.files import AttemptFiles
 from procsup.attempt.holding import Holding
-from procsup.attempt.ladder import Ladder
+from procsup.attempt.ladder import Asked, Ladder
 from procsup.attempt.observation import Observation
 from procsup.attempt.outputs import inspect
+from procsup.attempt.start import Starter
+from procsup.attempt.stop_command import StopCommand
 from procsup.core.events import Ended, Inspected, Sampled, Stop
 from procsup.core.outcome import Exit, Exited, Vanished
+from procsup.core.spec import PID
 from procsup.core.task import Task
 from procsup.host import machine, system
 
@@ -31,6 +34,8 @@ class Attempt:
         "_holding",
         "_ladder",
         "_look_at",
+        "_starter",
+        "_stop_command",
         "_trees",
         "at",
         "begun",
@@ -48,6 +53,7 @@ class Attempt:
         child: system.Child,
         files: AttemptFiles,
         trees: system.Trees,
+        starter: Starter,
         *,
         at: float,
         begun: float,
@@ -61,6 +67,8 @@ class Attempt:
         self.stopped = False  # a stop or a kill reached it before its end
         self.ended_at: Optional[float] = None  # when the main process was found dead
         self._trees = trees
+        self._starter = starter
+        self._stop_command: Optional[StopCommand] = None
         self._look_at: Optional[float] = None
         self._ladder: Optional[Ladder] = None  # it is being stopped
         self._ending: Optional[Ending] = None  # its main process has left others behind
@@ -78,7 +86,7 @@ class Attempt:
     def main_ended(self, now: float) -> None:
         """The main process is a zombie now."""
         self.ended_at = self._look_at = now
-        self._trees.main_ended(self.child)
+        self._trees.main_ended()
 
     def stop(self, order: Stop, now: float) -> None:
         """Ask the tree to end; it is killed when its grace is over.
@@ -107,10 +115,17 @@ class Attempt:
         return not self.child.others()
 
     def _new_ladder(self, grace_s: float, now: float, *, dump: bool = False) -> Ladder:
-        rules = self.task.rules
-        tree = system.Teller(self.child, self._trees, name=rules.stop_signal, reach=rules.stop_to)
+        name, reach = self.task.rules.stop_signal, self.task.rules.stop_to
+        tree: Asked = system.Teller(self.child, self._trees, name=name, reach=reach)
+        if self.task.unit.stop_command and self.ended_at is None and grace_s > 0:
+            tree = self._stop_command = StopCommand(self._start_stop_command, self._trees, tree)
         insist = self.child.dump_stacks if dump else None
         return Ladder(tree, grace_s=grace_s, now=now, insist=insist)
+
+    def _start_stop_command(self) -> system.Child:
+        pid = str(self.child.pid)
+        argv = tuple(part.replace(PID, pid) for part in self.task.unit.stop_command)
+        return self._starter.start_beside((self.child, self.files), argv)
 
     def tend(self, now: float) -> bool:
         """Do what is due; true if nothing of its tree is left, and its status can be taken."""
@@ -159,7 +174,7 @@ class Attempt:
     @property
     def orphans(self) -> Collection[int]:
         """The pids of its processes that are our children now, and may be watched."""
-        return self.child.orphans
+        return self.child.orphans if self._trees.adopts else ()
 
     # --- its end -----------------------------------------------------------------------------
 
@@ -189,6 +204,8 @@ class Attempt:
         self.observed.over = True
         ending = self._ending
         usage = self.observed.usage(departure, 0 if ending is None else len(ending.ended))
+        if self._stop_command is not None:
+            self._stop_command.close()
         self._trees.remove(self.child)
         self.child.give_up()  # from here on its pid is not ours
         if ending is not None and self._is_good(departure.exit):
@@ -207,9 +224,14 @@ class Attempt:
             stderr_path=stderr,
             stopped=self.stopped,
             fault=self._fault,
-            remarks=() if ending is None or self._fault else ending.remarks(),
+            remarks=self._remarks(),
             linger_s=0.0 if ending is None else now - ending.at,
         )
+
+    def _remarks(self) -> Tuple[str, ...]:
+        command, ending = self._stop_command, self._ending
+        found = (command.remark,) if command is not None and command.remark else ()
+        return found if ending is None or self._fault else (*found, *ending.remarks())
 
     def is_well(self, exit_: Exit) -> bool:
         """Tell whether an exit is a good end: what was made is worth an inspection."""

@@ -1,7 +1,7 @@
 """The files of one attempt: made before its start, settled at its end, undone with half a start."""
 
 import os
-from typing import Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from procsup.attempt.makings import (
     make_folders,
@@ -148,10 +148,26 @@ class AttemptFiles:
         path = os.path.join(self.run_dir, "scratch", self.name)
         make_private_folder(path)
         self.scratch_path = path
+        self.name_scratch(env)
+        return self.fill_in(self.task.unit.argv)
+
+    def name_scratch(self, env: Dict[str, str]) -> None:
+        """Put the scratch folder, if there is one, into an environment of the attempt."""
+        if self.scratch_path is None:
+            return
         for name, value in self.task.unit.env.items():
-            env[system.environment_key(name)] = value.replace(SCRATCH, path)
-        env["PROCSUP_SCRATCH"] = path
-        return tuple(part.replace(SCRATCH, path) for part in self.task.unit.argv)
+            env[system.environment_key(name)] = value.replace(SCRATCH, self.scratch_path)
+        env["PROCSUP_SCRATCH"] = self.scratch_path
+
+    def fill_in(self, argv: Sequence[str]) -> Tuple[str, ...]:
+        """Return an argv that names the scratch folder, if there is one."""
+        path = self.scratch_path
+        return tuple(argv if path is None else (part.replace(SCRATCH, path) for part in argv))
+
+    def open_error_log(self) -> int:
+        """Open the log that takes what is written beside the unit's own output."""
+        stream = self.stderr or self.stdout
+        return system.open_log(stream.log_path)
 
     def _write_unit_file(self, env: Dict[str, str]) -> None:
         import msgspec

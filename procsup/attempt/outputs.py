@@ -5,7 +5,6 @@ demands that it wrote every declared output, publishes what it wrote to stdout a
 files were named for them, hashes, and puts all of it on disk. Anything unknown is a problem.
 """
 
-import errno
 import os
 import time
 from functools import partial
@@ -28,15 +27,16 @@ from procsup.core.outcome import AttemptId, Reading
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.core.task import Rules, Task
 from procsup.core.text import visible
+from procsup.host import holders, leases
 from procsup.host import readings as look
 from procsup.host.files import replace
+from procsup.host.shortages import patiently
 
 _T = TypeVar("_T")
 Stamps = Mapping[str, Optional[look.Stamp]]
 
 _SHOWN_PROBLEMS = 5
-_SHORTAGES = (errno.EMFILE, errno.ENFILE)
-_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+_UNHELD_PAUSES_S = (0.02, 0.08, 0.3, 0.6)
 _sleep = time.sleep
 _EMPTY = "is empty (if that is right, declare it with empty = true)"
 
@@ -134,15 +134,7 @@ def _for_each(
 
 def _patiently(act: Callable[[], _T]) -> _T:
     """Do what may lack descriptors: that may pass, and is no fault of the unit's."""
-    for pause_s in _PAUSES_S:
-        try:
-            return act()
-        except OSError as error:  # noqa: PERF203
-            opening = error.filename is not None  # a sync that failed is never tried again
-            if not opening or error.errno not in _SHORTAGES:
-                raise
-            _sleep(pause_s)
-    return act()
+    return patiently(act, sleep=_sleep)
 
 
 def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[Reading]:
@@ -156,9 +148,25 @@ def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[
         if output.optional:
             return []  # an old file: nobody vouches for it
         raise _Unfit("was not written (unchanged since before the start)")
+    for file in files:
+        _require_unheld(file)
     readings = [r for r in (look.read_file(f, checksum=checksum) for f in files) if r is not None]
     _require_content(output, readings)
     return readings
+
+
+def _require_unheld(path: str) -> None:
+    """Refuse a file that anybody at all has open for writing: half of it may be missing yet.
+
+    What its own unit left behind was waited for; this is somebody else, perhaps for a moment.
+    """
+    for pause_s in (*_UNHELD_PAUSES_S, None):
+        if not leases.is_written(path):
+            return
+        if pause_s is not None:
+            _sleep(pause_s)
+    who = ", ".join(f"{one.name} (pid {one.pid})" for one in holders.writers_of(path))
+    raise _Unfit(f"is still open for writing by {who or 'another process'}")
 
 
 def _why_nothing(output: OutputSpec) -> str:
@@ -202,6 +210,7 @@ def _require_publishable(output: OutputSpec, temporary: str) -> List[Reading]:
     stamp = look.stamp_of(temporary)
     if stamp is None:
         raise _Unfit(f"what was written is gone ({os.path.basename(temporary)} is missing)")
+    _require_unheld(temporary)
     if stamp[3] == 0 and not output.empty:
         raise _Unfit(_EMPTY)
     return []

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from procsup.attempt.interpreters import ask, environment_of
+from procsup.attempt.interpreters import Answer, ask, environment_of
 from procsup.attempt.places import about_output_folders, about_run_directory, listed, more
 from procsup.attempt.promised import NOTHING, Promised
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
@@ -21,6 +21,8 @@ _ASKED_MOST = 16  # interpreters are asked in so many different folders and envi
 
 _MOVES_MODULES = frozenset(("PYTHONHOME", "PYTHONSAFEPATH", "PYTHONPLATLIBDIR"))
 _modules: Dict[Tuple[str, ...], str] = {}  # where a module was found: what `programs` digests
+# What `programs` has learnt, for the preflight that follows: an interpreter takes 20 ms to start.
+_answers: Dict[Tuple[object, ...], Answer] = {}
 
 
 class _Way(NamedTuple):
@@ -234,7 +236,8 @@ def _about_interpreters(
         file = _found_without_asking(stage, way, environment)
         if file is None:
             env = environment_of(stage, unit, environment, scratch=spec.directory)
-            answer = ask(way.head, stage.module, cwd=way.cwd, env=env)
+            known = _answers.pop(_question(way.head, stage.module, way.cwd, env), None)
+            answer = known or ask(way.head, stage.module, cwd=way.cwd, env=env)
             if answer.problem:
                 problems[f"{answer.problem}; mend `python`, `module`, `cwd` or `pythonpath`"] = None
             file = answer.file
@@ -273,7 +276,16 @@ def _module_file(stage: StageSpec, module: str, unit: UnitSpec) -> Optional[str]
         return known
     env = environment_of(stage, unit, os.environ, scratch=unit.cwd)
     head = unit.argv[: _head_length(stage, unit.argv)]
-    return ask(head, module, cwd=unit.cwd, env=env).file
+    answer = ask(head, module, cwd=unit.cwd, env=env)
+    _answers.clear()  # those that no preflight has asked for may be old by the time of the next
+    _answers[_question(head, module, unit.cwd, env)] = answer
+    return answer.file
+
+
+def _question(
+    head: Sequence[str], module: Optional[str], cwd: str, env: Mapping[str, str]
+) -> Tuple[object, ...]:
+    return (tuple(head), module, cwd, *sorted(env.items()))
 
 
 def _are(things: Sequence[str]) -> str:

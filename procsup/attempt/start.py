@@ -56,6 +56,34 @@ class Starter:
         finally:
             files.close_fds()
 
+    def start_beside(self, attempt: Started, argv: Tuple[str, ...]) -> system.Child:
+        """Start a command that belongs to a living attempt; its output goes to the stderr log.
+
+        OSError, ValueError or TypeError if it cannot be started.
+        """
+        child, files = attempt
+        task = files.task
+        env = self._environments.of(task)
+        files.name_scratch(env)
+        argv, cwd = files.fill_in(argv), task.unit.cwd
+        log = files.open_error_log()
+        try:
+            return self._spawner.spawn(
+                system.Launch(
+                    self._program(argv[0], env, cwd),
+                    argv,
+                    cwd,
+                    env,
+                    self._null_fd,
+                    log,
+                    log,
+                    key=child.key,
+                    mark=child.mark,
+                )
+            )
+        finally:
+            os.close(log)
+
     def _prepare(self, task: Task, files: AttemptFiles, err_path: str) -> system.Launch:
         env = self._environments.of(task)
         argv = files.make(env)

@@ -10,6 +10,7 @@ from procsup.console.terminal import ReaderGone, give_up_stdout, pay, say
 from procsup.core.text import visible
 from procsup.errors import ProcsupError, RecordError, RunFileError, UsageError
 from procsup.host.files import reason
+from procsup.host.guard import is_owned
 
 DEBUG = "PROCSUP_DEBUG"
 INTERNAL = ProcsupError.exit_code
@@ -18,7 +19,7 @@ INTERNAL = ProcsupError.exit_code
 def carry_out(arguments: Sequence[str]) -> int:
     """Carry out a command line; every exception becomes a message and its exit code."""
     arguments = list(arguments) or ["--help"]
-    said_here = not is_heard_elsewhere(arguments)
+    said_here = not is_owned(arguments)  # that program raises what went wrong, as an exception
     try:
         # Not `cli.main`: its own treatment of broken pipes would end a run's verb with exit 1.
         with cli.make_context("procsup", list(arguments)) as context:
@@ -41,11 +42,6 @@ def carry_out(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  the last wall: a user never meets a bare traceback
         _show_trace()
         return _fail(ProcsupError(_internal(error)), as_json=wants_json(arguments))
-
-
-def is_heard_elsewhere(arguments: Sequence[str]) -> bool:
-    """Whether a program started us (`procsup.run`): it raises what went wrong, as an exception."""
-    return any(argument.startswith("--owner=") for argument in arguments[1:2])
 
 
 def wants_json(arguments: Sequence[str]) -> bool:

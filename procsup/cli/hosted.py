@@ -1,7 +1,5 @@
 """`procsup run` as the library starts it: the plan may come by stdin, whose end is the run's."""
 
-import sys
-
 import msgspec
 
 from procsup.cli.run import Options, bring_to_completion, request_of
@@ -19,7 +17,7 @@ def run_for(owner: int, options: Options, *, announce: bool) -> int:
         from procsup.runfile.plan import CalledOff, read_text
 
         try:
-            plan = read_text(sys.stdin.buffer, "plan")
+            plan = read_text(tie.lines(), "plan")
         except CalledOff:
             return UsageError.exit_code
         request = msgspec.structs.replace(request, plan=plan)

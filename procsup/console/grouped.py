@@ -17,10 +17,12 @@ from procsup.console.terminal import write_whole
 from procsup.core.events import Settled
 from procsup.core.records import End
 from procsup.core.tally import Summary
+from procsup.host.shortages import PAUSES_S, patiently
 
 SIGPIPE = 13  # the number on every POSIX system; Windows has none, and exits with 128 + 13
 _CHUNK_BYTES = 1 << 16
 _JOIN_S = 0.5
+_PAUSES_S = (*PAUSES_S, *[2.0] * 30)  # for want of descriptors: a minute
 
 
 class GroupedOutput:
@@ -98,7 +100,9 @@ class GroupedOutput:
 
     def _copy(self, path: str, fd: int) -> None:
         stream = io.FileIO(fd, "w", closefd=False)  # no lock, which a stalled write would hold
-        with open(os.path.join(self._directory, path), "rb") as file:
+        whole = os.path.join(self._directory, path)
+        # Units that have ended give back what they had open; the run itself may have taken it.
+        with patiently(lambda: open(whole, "rb"), pauses_s=_PAUSES_S) as file:
             for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
                 if fd == 1 and sys.stdout is None:  # the null device stands in its place
                     raise OSError(errno.EBADF, os.strerror(errno.EBADF))

@@ -22,9 +22,43 @@ _SHORTAGE_DELAY_S = 0.1  # doubled at each refusal in a row
 _SHORTAGE_DELAY_MAX_S = 2.0
 _SHORTAGE_LIMIT = 10
 _HOLD_S, _LONGEST_HOLD_S = 0.1, 30.0  # between starts while others live, doubled at each refusal
+_ENOUGH = 1000  # starts without a refusal
 _FEW_DEADLINES = 1000
 
 _Due = Tuple[float, int, Stage, Unit]
+
+
+class Shortage:
+    """Starts are refused while others live: how many may be tried, and when the next at the latest.
+
+    One for each attempt that ends, and one after a while; that while doubles with each refusal,
+    and the number with each while without one.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.allowance = 0
+        self.due = now + _HOLD_S
+        self._refused_at = now
+        self._hold_s = _HOLD_S
+        self._tries = 1
+
+    def go_on(self, now: float) -> None:
+        """Another start was refused; of several in one turn the first one counts."""
+        self.allowance = 0
+        self._tries = 1
+        if now > self._refused_at:
+            self._refused_at = now
+            self._hold_s = min(self._hold_s * 2, _LONGEST_HOLD_S)
+        self.due = now + self._hold_s
+
+    def may_be_over(self, now: float) -> bool:
+        """Allow more if it is time to; true once so many went well that it must have passed."""
+        if now < self.due:
+            return False
+        self.allowance += self._tries
+        self._tries *= 2
+        self.due = now + self._hold_s
+        return self._tries > _ENOUGH
 
 
 class Attempts:
@@ -39,9 +73,7 @@ class Attempts:
         self._live: Dict[AttemptId, Tuple[Stage, Unit]] = {}  # those being inspected included
         self._newborn: List[Started] = []
         self.grace_s: Optional[float] = None  # of `procsup stop --grace`
-        # Starts are held for a shortage: until then, or until an attempt ends.
-        self._held_until: Optional[float] = None
-        self._hold_s = _HOLD_S
+        self._shortage: Optional[Shortage] = None
 
     @property
     def any_live(self) -> bool:
@@ -53,7 +85,6 @@ class Attempts:
     def on_started(self, fact: Started) -> None:
         """The process exists."""
         self._newborn.append(fact)
-        self._hold_s = _HOLD_S  # a start was possible
 
     def record_spawned(self) -> None:
         """Record the processes that exist, but not those whose end came with the news."""
@@ -61,7 +92,7 @@ class Attempts:
             entry = self._live.get(fact.attempt)
             if entry is not None and entry[1].is_live:
                 unit, number = fact.attempt
-                self._planner.write(Spawned(unit, number, fact.pid, fact.at))
+                self._planner.write(Spawned(unit, number, fact.pid, fact.at, fact.born, fact.mark))
         self._newborn.clear()
 
     def on_sampled(self, fact: Sampled) -> None:
@@ -88,7 +119,8 @@ class Attempts:
         if isinstance(exit, NotStarted) and exit.passing and self._planner.summary.running:
             self._put_off(stage, unit, fact.attempt, exit.reason)
             return
-        self._held_until = None
+        if self._shortage is not None:
+            self._shortage.allowance += 1
         # A stop that came too late for the unit says nothing of how it ended.
         reason = state.reason if isinstance(state, Stopping) and fact.stopped else None
         verdict = judge(fact.exit, reason, stage.spec.success_codes)
@@ -129,9 +161,10 @@ class Attempts:
         if not any(one.tally.refused for one in planner.stages):
             stage.tally.news.append(shortage_news(reason))
         stage.tally.refused += 1
-        if self._held_until is None:
-            self._held_until = planner.now + self._hold_s
-            self._hold_s = min(self._hold_s * 2, _LONGEST_HOLD_S)
+        if self._shortage is None:
+            self._shortage = Shortage(planner.now)
+        else:
+            self._shortage.go_on(planner.now)
 
     # --- what becomes of the unit --------------------------------------------------------
 
@@ -186,9 +219,9 @@ class Attempts:
         while self._deadlines and not _is_current(self._deadlines[0]):
             heapq.heappop(self._deadlines)
         due = self._deadlines[0][0] if self._deadlines else None
-        if self._held_until is None:
+        if self._shortage is None or not any(one.ready for one in self._planner.stages):
             return due
-        return self._held_until if due is None else min(due, self._held_until)
+        return self._shortage.due if due is None else min(due, self._shortage.due)
 
     def meet_deadlines(self) -> None:
         """Do what is due by now."""
@@ -246,15 +279,18 @@ class Attempts:
 
     def fill_slots(self) -> None:
         """Start what fits, later stages first: they finish what was begun."""
-        if self._held_until is not None:
-            if self._planner.now < self._held_until:
-                return
-            self._held_until = None
+        shortage = self._shortage
+        if shortage is not None and shortage.may_be_over(self._planner.now):
+            self._shortage = shortage = None
         for stage in self._planner.later_first:
             while stage.ready and not self._slots.are_taken and stage.has_room():
+                if shortage is not None and not shortage.allowance:
+                    return
                 if not self._try_start(stage, stage.ready[0]):
                     break
                 stage.ready.popleft()
+                if shortage is not None:
+                    shortage.allowance -= 1
 
     def _try_start(self, stage: Stage, unit: Unit) -> bool:
         planner = self._planner

@@ -17,11 +17,13 @@ from procsup.core.task import Rules, Task
 
 
 class Started(Struct, frozen=True, tag=True, gc=False):
-    """The attempt's process exists."""
+    """The attempt's process exists; `born` and `mark` tell it from others, as in its record."""
 
     attempt: AttemptId
     pid: int
     at: float
+    born: Optional[Tuple[float, float]] = None
+    mark: Optional[int] = None
 
 
 class Sampled(Struct, frozen=True, tag=True, gc=False):

@@ -25,6 +25,9 @@ class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
     """A sitting begins; `run_id` is new when the run begins from nothing or a finished state.
 
     `mark_base` is what the marks of its attempts begin with (host/marks.py), None without marks.
+    Pids are numbers of `pid_namespace`, empty where there is no such thing. `journal` is the very
+    file that this record was written to, as ``DEVICE:INODE`` in hexadecimal digits: in another
+    file it is a copy, which says nothing of processes.
     """
 
     version: int
@@ -44,6 +47,8 @@ class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
     variables: Dict[str, Any] = {}
     thread_caps: Dict[str, str] = {}  # name -> whose value units get, unless their own `env` says
     mark_base: Optional[int] = None
+    pid_namespace: str = ""
+    journal: str = ""
 
 
 class Planned(Struct, frozen=True, tag="planned", tag_field="t"):
@@ -88,13 +93,19 @@ class Launch(Struct, frozen=True, tag="start", tag_field="t", omit_defaults=True
     memory_bytes: Optional[int] = None
 
 
-class Spawned(Struct, frozen=True, tag="spawned", tag_field="t"):
-    """The process exists."""
+class Spawned(Struct, frozen=True, tag="spawned", tag_field="t", omit_defaults=True):
+    """The process exists.
+
+    `born` is an interval of seconds since boot in which it was started (Linux, CLOCK_BOOTTIME): a
+    process of this pid that was started outside of it is another one.
+    """
 
     unit: str
     attempt: int
     pid: int
     at: float
+    born: Optional[Tuple[float, float]] = None
+    mark: Optional[int] = None
 
 
 class Refused(Struct, frozen=True, tag="refused", tag_field="t"):

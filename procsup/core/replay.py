@@ -42,7 +42,7 @@ class UnitHistory(Struct, eq=False, gc=False):
     verdict: Optional[Verdict] = None
     is_final: bool = False
     open_launch: Optional[Launch] = None
-    open_pid: Optional[int] = None
+    open_spawned: Optional[Spawned] = None
 
     @property
     def last(self) -> Optional[End]:
@@ -59,6 +59,11 @@ class UnitHistory(Struct, eq=False, gc=False):
         """The number of an attempt that was started and has no end."""
         return self.open_launch.attempt if self.open_launch is not None else None
 
+    @property
+    def open_pid(self) -> Optional[int]:
+        """The pid of that attempt's process, if it is on record."""
+        return None if self.open_spawned is None else self.open_spawned.pid
+
     def enter(self, generation: int) -> None:
         """A record of this run concerns the unit: ends of an earlier run are history."""
         if self.generation != generation:
@@ -69,7 +74,7 @@ class UnitHistory(Struct, eq=False, gc=False):
 
     def add_end(self, end: End, seq: int) -> None:
         """Take an end; one for an attempt that already has one replaces it."""
-        self.open_launch = self.open_pid = None
+        self.open_launch = self.open_spawned = None
         self.packed = add(self.packed, end)
         self.verdict, self.is_final = end.verdict, end.final
         if end.final:
@@ -172,18 +177,18 @@ class History:
         unit.enter(self.generation)
         unit.last_number = max(unit.last_number, record.attempt)
         unit.open_launch = record
-        unit.open_pid = None
+        unit.open_spawned = None
         self.kept.discard(record.unit)
 
     def _on_spawned(self, _seq: int, record: Spawned) -> None:
         unit = self.unit(record.unit)
         if unit.open_attempt == record.attempt:
-            unit.open_pid = record.pid
+            unit.open_spawned = record
 
     def _on_refused(self, _seq: int, record: Refused) -> None:
         unit = self.unit(record.unit)
         if unit.open_attempt == record.attempt:
-            unit.open_launch = unit.open_pid = None
+            unit.open_launch = unit.open_spawned = None
             unit.last_number = record.attempt - 1
 
     def _on_end(self, seq: int, record: End) -> None:

@@ -57,11 +57,12 @@ class LocalEngine:
         if isinstance(started, NotStarted):
             self._facts.append(Ended(task.attempt, started, self._clock.wall()))
             return
-        attempt = Attempt(task, *started, self._trees, at=at, begun=begun)
+        attempt = Attempt(task, *started, self._trees, self._starter, at=at, begun=begun)
         self._live[task.attempt] = attempt
         self._by_pid[attempt.child.pid] = attempt
         self._exits.watch(attempt.child.pid)
-        self._facts.append(Started(task.attempt, attempt.child.pid, at))
+        child = attempt.child
+        self._facts.append(Started(task.attempt, child.pid, at, child.born, child.mark))
         self._tell(attempt.see_cpus(begun))
         if self._sampler is not None:
             self._sampler.add(attempt.observed, begun)

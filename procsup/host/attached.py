@@ -14,6 +14,7 @@ import threading
 from typing import IO, Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
 from procsup.host import boot
+from procsup.host.tie import ASK_TO_END
 
 _LAST_WORDS_S = 2.0
 _SAID_LIMIT_BYTES = 1 << 16
@@ -154,10 +155,32 @@ def _ask_and_wait(child: "subprocess.Popen[bytes]") -> None:
 
 
 def _ask_to_end(child: "subprocess.Popen[bytes]") -> None:
+    """Send it SIGTERM, or say the same by its stdin where SIGTERM might get lost.
+
+    A program that ignores SIGTERM hands that down, and its child hears none until it has undone
+    that. What stands in the pipe is there whenever the child comes to look.
+    """
+    assert child.stdin is not None
     try:
-        child.send_signal(signal.SIGTERM)
-    except OSError:
-        pass  # it has ended
+        if _is_ignored(signal.SIGTERM):
+            child.stdin.write(ASK_TO_END)
+            child.stdin.flush()
+        else:
+            child.send_signal(signal.SIGTERM)
+    except (OSError, ValueError):
+        pass  # it has ended, and its pipe is broken or closed
+
+
+def _is_ignored(signum: int) -> bool:
+    """Tell whether this process ignores a signal, however that was brought about."""
+    try:
+        with open("/proc/self/status", "rb") as file:
+            for line in file:
+                if line.startswith(b"SigIgn:"):
+                    return bool(int(line.split()[1], 16) >> (signum - 1) & 1)
+    except (OSError, ValueError):
+        pass  # there is no /proc: what Python knows must do
+    return signal.getsignal(signum) is signal.SIG_IGN
 
 
 class Companion:

@@ -156,6 +156,18 @@ else:
         os.fchmod(fd, mode)
 
 
+def file_id(path: AnyPath) -> str:
+    """Return what tells this file from its copies: device and inode, in hexadecimal digits.
+
+    ``:`` if it is not there. After a new start of the machine the device may have another number.
+    """
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ":"
+    return f"{status.st_dev:x}:{status.st_ino:x}"
+
+
 def reason(error: OSError) -> str:
     """Return the system's words for an error, for messages that name the file themselves.
 

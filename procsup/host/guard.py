@@ -18,7 +18,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, NoReturn, Optional, TextIO
+    from typing import List, NoReturn, Optional, Sequence, TextIO
 
 READY, READY_WITHOUT_ADOPTION = b"+", b"-"
 _lifeline: Optional[Lifeline] = None
@@ -63,12 +63,14 @@ class Lifeline:
                 self._alive = False
         return self._alive
 
-    def tell_run_id(self, run_id: str) -> None:
-        """Tell the guard by which cookie the run's processes are known, before the first unit.
+    def tell_run_id(self, run_id: str, mark_base: Optional[int] = None) -> None:
+        """Tell the guard by what the run's processes are known, before the first unit.
 
-        It needs this only where orphans are not adopted (macOS).
+        It needs this only where orphans are not adopted (macOS), or /proc is hidden.
         """
         self._tell(f"run {run_id}")
+        if mark_base is not None:
+            self._tell(f"marks {mark_base}")
 
     def release(self) -> None:
         """Tell the guard to leave all processes alone when this one ends."""
@@ -91,15 +93,24 @@ def is_detached() -> bool:
     return _detached
 
 
-def fork_supervisor(*, detached: bool = False) -> None:
+def is_owned(arguments: Sequence[str]) -> bool:
+    """Tell by its command line whether a program has started this process, and owns its run."""
+    return any(argument.startswith("--owner=") for argument in arguments[1:2])
+
+
+def fork_supervisor(*, detached: bool = False, owned: bool = False) -> None:
     """Fork: the parent becomes the guard and never returns, the child returns as the supervisor.
 
     The child has no signal blocked and SIGCHLD at its default, whatever it was started with.
-    `detached`: the guard lets go of stdin, stdout and stderr. OSError if no process can be made.
+    `detached`: the guard lets go of stdin, stdout and stderr; `owned`: a program owns the run,
+    and asks it to end by SIGTERM. OSError if no process can be made.
     """
     global _detached
     _detached = detached
     if sys.platform != "win32":
+        if owned and signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+            # That program ignores it itself, and has handed that down.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _split()
 
 

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-from procsup.host import guard, procfs
+from procsup.host import guard, marks, procfs, tree_walk
 
 assert sys.platform != "win32"  # nothing below has a meaning there
 
@@ -141,16 +141,19 @@ class Guardian:
         told = _read_told(self._told_fd)
         if "release" in told:
             return
-        left = self._end_descendants()
+        base = _told_base(told)
+        left = self._end_descendants(base)
         if left:
             pids = ", ".join(str(process.pid) for process in left)
             _say(f"could not end these processes within {_LIMIT_S:g} s: {pids}")
         for line in told:
             if not self._adopts and line.startswith("run "):
-                _sweep(line[len("run ") :])
+                _sweep(line[len("run ") :], base)
 
-    def _end_descendants(self) -> List[procfs.Process]:
+    def _end_descendants(self, base: Optional[int]) -> List[procfs.Process]:
         """Stop and kill every descendant, round after round; return what would not die in time.
+
+        Where /proc is hidden, those that bear the run's marks.
 
         That the system knows of no child of ours any more is the proof that none is left: the
         children of whatever dies come to us.
@@ -160,24 +163,21 @@ class Guardian:
             self._reap()
             alive = self._stop_all(deadline)
             for process in alive:
-                _kill(process)
+                tree_walk.send(process)
+            if base is not None and not procfs.is_ours():
+                marks.hit_all(base, signal.SIGKILL)
             if time.monotonic() > deadline or (not alive and not self._has_children()):
                 return alive
             _pause(_ROUND_S)
 
     def _stop_all(self, deadline: float) -> List[procfs.Process]:
-        """Stop the whole tree, walking it until nothing new appears; return what is in it.
+        """Stop the whole tree until nothing new appears; return what is in it."""
+        return tree_walk.bring_to_rest(self._find, deadline)
 
-        A tree that breeds faster than it is killed comes to rest so.
-        """
-        stopped: Set[Tuple[int, int]] = set()
-        while True:
-            tree = procfs.descendants(os.getpid(), without=self._strangers, signum=signal.SIGSTOP)
-            alive = {(p.pid, p.start_ticks): p for p in tree if not p.dead}
-            if stopped.issuperset(alive) or time.monotonic() > deadline:
-                return list(alive.values())
-            stopped.update(alive)
-            self._reap()  # what is dead need not be walked again
+    def _find(self) -> List[procfs.Process]:
+        self._reap()  # what is dead need not be walked again
+        tree = procfs.descendants(os.getpid(), without=self._strangers, signum=signal.SIGSTOP)
+        return [process for process in tree if not process.dead]
 
     def _has_children(self) -> bool:
         if self._childless:
@@ -233,13 +233,6 @@ def _pause(seconds: float) -> None:
         time.sleep(seconds)
 
 
-def _kill(process: procfs.Process) -> None:
-    try:
-        procfs.send_signal(process, signal.SIGKILL)
-    except PermissionError:
-        pass  # it runs as somebody else; if it stays, it is named at the end
-
-
 def _adopt_orphans() -> bool:
     """Make orphaned descendants our children (prctl(2): Linux 3.4); False if it cannot be."""
     if sys.platform != "linux":
@@ -275,13 +268,20 @@ def _read_told(fd: int) -> List[str]:
         return []
 
 
-def _sweep(run_id: str) -> None:
-    """Find what is left by its environment, where orphans go to somebody else."""
+def _told_base(told: Sequence[str]) -> Optional[int]:
+    """Return the base of the marks of the run's units, if it has one."""
+    bases = [line[len("marks ") :] for line in told if line.startswith("marks ")]
+    return int(bases[-1]) if bases else None
+
+
+def _sweep(run_id: str, base: Optional[int]) -> None:
+    """Find what is left by mark or environment, where orphans go to somebody else."""
     from procsup.errors import ProcsupError
-    from procsup.host.sweep import end_leftovers
+    from procsup.host.leftovers import Recorded, end_leftovers
 
     try:
-        end_leftovers(run_id, limit_s=_LIMIT_S)
+        recorded = Recorded(run_id) if base is None else Recorded(mark_base=base)
+        end_leftovers(recorded, limit_s=_LIMIT_S)
     except ProcsupError as error:
         _say(str(error))
 

@@ -8,7 +8,7 @@ import sys
 from typing import Iterator, List, Optional
 
 from procsup.host import procfs
-from procsup.host.processes import OpenFile
+from procsup.host.processes import OpenFile, Seen
 
 _WRITING = os.O_WRONLY | os.O_RDWR
 _DELETED = " (deleted)"
@@ -28,6 +28,20 @@ def open_for_writing(pid: int) -> Optional[List[OpenFile]]:
     except PermissionError:
         return None
     return [*found, *_mapped(pid)]
+
+
+def writers_of(path: str) -> List[Seen]:
+    """Return the processes that have a file open for writing, as far as they can be seen."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return []
+    found = []
+    for pid in procfs.everyone():
+        files = open_for_writing(pid) or []
+        if any((one.device, one.inode) == (status.st_dev, status.st_ino) for one in files):
+            found.append(Seen(pid, 0, procfs.name_of(pid), files))
+    return found
 
 
 def _folders_of_descriptors(pid: int) -> List[str]:

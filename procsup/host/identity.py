@@ -2,6 +2,9 @@
 
 import os
 import sys
+from typing import Optional, Tuple
+
+from procsup.host import procfs
 
 
 def host_name() -> str:
@@ -9,6 +12,30 @@ def host_name() -> str:
     if sys.platform == "win32":
         return os.environ.get("COMPUTERNAME", "") or "windows"
     return os.uname().nodename
+
+
+def machine_id() -> Tuple[str, str]:
+    """Return (host name, id of this boot; empty if unknown): where locks and pids mean something.
+
+    Two containers of one machine differ in the name and agree in the boot.
+    """
+    return host_name(), boot_id()
+
+
+def pid_namespace() -> str:
+    """Return what pids are numbers of (``pid:[4026531836]``); empty where nothing says it."""
+    if sys.platform != "linux":
+        return ""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def start_ticks() -> Optional[int]:
+    """Return when this process was started, in clock ticks since boot; None if nothing says it."""
+    process = procfs.look(os.getpid())
+    return None if process is None else process.start_ticks
 
 
 def boot_id() -> str:

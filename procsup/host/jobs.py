@@ -103,6 +103,8 @@ class Job:
         return [int(pid) for pid in found.pids[: found.listed]]
 
     def _query(self, kind: int, into: ctypes.Structure) -> bool:
+        if self._handle is None:
+            return False  # without a handle it would tell of the job that we are in ourselves
         return bool(
             _kernel32.QueryInformationJobObject(
                 wintypes.HANDLE(self._handle), kind, ctypes.byref(into), ctypes.sizeof(into), None

@@ -1,131 +1,202 @@
-"""Ends units of a dead sitting that dropped their environment: by pid and by the lock they hold.
+"""Ends what a dead sitting left alive: its supervisor and its guard were killed in one instant.
 
-The cookie in the environment (`sweep`) finds what a unit started, as long as it keeps that; sudo
-and many daemons do not. What the journal and ``units.lock`` know finds the unit itself. Linux
-only: elsewhere nothing is found here.
+A process is ended only if it is proven to be of that sitting: by the mark that it inherited; as
+the very process whose start is on record, by its pid, its start and where that pid was given;
+or by the run's id in the environment that it was started with. So are the descendants of such a
+one, and the sessions of recorded processes that live. What is merely likely is never ended.
 """
 
 import os
 import sys
 import time
-from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from procsup.host import machine, procfs
+from procsup.errors import RunBusy
+from procsup.host import machine, marks, procfs, tree_walk
 
 _ROUND_S = 0.01
-_EARLY_S, _LATE_S = 1.0, 5.0  # a start may be recorded so long after or before it happened
+_QUIET_LOOKS = 5  # one may miss what is just being forked
+_TICK_S = 0.01
 
 
 class Trace(NamedTuple):
-    """An attempt that has no end on record: its process, and when it was begun (wall clock)."""
+    """An attempt that has no end on record, and its process as far as that is on record.
+
+    `born` is an interval of the clock that /proc uses, None if the process cannot be told from
+    another one that was given its pid later.
+    """
 
     unit: str
-    pid: int
-    at: float
+    pid: Optional[int] = None
+    born: Optional[Tuple[float, float]] = None
+    mark: Optional[int] = None
 
 
-def end_traced(
-    traces: Sequence[Trace], lock_path: "os.PathLike[str]", *, limit_s: float
-) -> List[Tuple[int, str]]:
-    """Kill the trees of these attempts, and of whoever holds the lock file open.
+class Recorded(NamedTuple):
+    """What the records of a sitting tell of its processes, as far as it holds here and now.
 
-    A process is taken for an attempt's if it, or the leader of its session, has that pid and was
-    started when the attempt was: a stranger that was given the pid later is not hit. This
-    process and its ancestors are spared. Returns (pid, unit or empty) of what was killed, when
-    nothing is left or after `limit_s` seconds.
+    `run_id` is what their environment names; None if others may bear that id, too.
     """
-    if sys.platform != "linux":
-        return []
+
+    run_id: Optional[str] = None
+    mark_base: Optional[int] = None
+    traces: Sequence[Trace] = ()
+
+
+class _Left(NamedTuple):
+    process: procfs.Process
+    unit: str
+
+
+def end_leftovers(recorded: Recorded, *, limit_s: float) -> List[Tuple[int, str]]:
+    """Kill all that is proven to be left of that sitting; return (pid, unit id) of each.
+
+    Returns when several looks in a row have found nothing. This process and its ancestors are
+    spared. RunBusy, with their pids, if some are still alive after `limit_s`. The unit is empty
+    if nothing says it.
+    """
+    if recorded == Recorded():
+        return []  # nothing could be proven
     deadline = time.monotonic() + limit_s
     ended: Dict[int, str] = {}
-    while True:
-        roots = {**_holders(lock_path), **_traced(traces)}
-        if not roots or time.monotonic() > deadline:
-            return sorted(ended.items())
-        for pid, unit in roots.items():
-            for process in _tree(pid):
-                ended[process.pid] = unit
-                _kill(process)
+    finder = Finder(recorded)
+    quiet = 0
+    while quiet < _QUIET_LOOKS:
+        alive = finder.bring_to_rest(deadline)
+        quiet = 0 if alive else quiet + 1
+        if alive and time.monotonic() > deadline:
+            raise RunBusy(_complaint(alive, limit_s))
+        for left in alive:
+            if _kill(left.process):
+                ended[left.process.pid] = left.unit
         time.sleep(_ROUND_S)
+    ended.update((pid, "") for pid in finder.killed)
+    return sorted(ended.items())
 
 
-def _tree(pid: int) -> List[procfs.Process]:
-    main = procfs.look(pid)
-    return [*([] if main is None else [main]), *procfs.descendants(pid)]
+class Finder:
+    """Finds what is left, stops it on sight, and remembers whose it is."""
+
+    def __init__(self, recorded: Recorded) -> None:
+        self._recorded = recorded
+        self._units: Dict[int, str] = {}
+        self.killed: Set[int] = set()  # as soon as they were found
+
+    def bring_to_rest(self, deadline: float) -> List[_Left]:
+        """Stop all of it until nothing new appears; return what lives."""
+        found = tree_walk.bring_to_rest(self.find, deadline)
+        return [_Left(process, self._units.get(process.pid, "")) for process in found]
+
+    def find(self) -> List[procfs.Process]:
+        """Return what is left, stopped (or killed, where /proc is hidden); it makes no more."""
+        if sys.platform != "linux":
+            return self._found_by_psutil()
+        if not procfs.is_ours():
+            return self._found_by_number()
+        spared = {os.getpid(), *procfs.ancestors(os.getpid())}
+        found = {main.pid: main for main in self._stop_proven(spared)}
+        below = procfs.descendants(*found, without=spared, signum=tree_walk.STOP)
+        for process in below:  # parents first
+            self._units.setdefault(process.pid, self._units.get(process.parent, ""))
+            found[process.pid] = process
+        return [process for process in found.values() if not process.dead]
+
+    def _stop_proven(self, spared: Set[int]) -> Iterator[procfs.Process]:
+        proven = Proof(self._recorded)
+        for pid in procfs.everyone():  # the youngest first: the others may be dead by now
+            unit = None if pid in spared else proven(pid)
+            # Asked once more, of a process that is pinned: a pid may be given again.
+            main = None if unit is None else procfs.hit(pid, tree_walk.STOP, _still(proven))
+            if main is not None and unit is not None:
+                self._units[pid] = unit
+                yield main
+
+    def _found_by_psutil(self) -> List[procfs.Process]:
+        if self._recorded.run_id is None:
+            return []
+        found = list(machine.stop_with_cookie(self._recorded.run_id))
+        self._units.update((process.pid, unit) for process, unit in found)
+        return [process for process, _ in found]
+
+    def _found_by_number(self) -> List[procfs.Process]:
+        """Find what is marked where /proc is hidden, and kill it right away."""
+        base = self._recorded.mark_base
+        pids = [] if base is None else marks.hit_all(base, tree_walk.KILL)
+        self.killed.update(pids)
+        return [procfs.Process(pid, 0, "?", 0) for pid in pids]
 
 
-def _kill(process: procfs.Process) -> None:
-    try:
-        machine.kill(process)
-    except PermissionError:
-        pass  # it runs as somebody else: `units.lock` keeps the run from starting
+def _still(proven: "Proof") -> Callable[[procfs.Process], bool]:
+    return lambda process: proven(process.pid) is not None
 
 
-def _spared() -> List[int]:
-    return [os.getpid(), *procfs.ancestors(os.getpid())]
+class Proof:
+    """Tells of a pid whose process it is: the unit's id (empty if unknown), None if not ours."""
+
+    def __init__(self, recorded: Recorded) -> None:
+        self._base = recorded.mark_base
+        traces = recorded.traces
+        self._by_mark = {trace.mark: trace.unit for trace in traces if trace.mark is not None}
+        self._by_pid = {trace.pid: trace for trace in traces if trace.pid and trace.born}
+        self._cookie = None if recorded.run_id is None else f"PROCSUP_RUN={recorded.run_id}"
+
+    def __call__(self, pid: int) -> Optional[str]:
+        """Look at whoever has this pid now."""
+        if self._base is not None:
+            mark = marks.read(pid)
+            if mark is not None and marks.base_of(mark) == self._base:
+                return self._by_mark.get(mark, "")
+        if self._by_pid:
+            trace = self._by_pid.get(pid) or self._by_pid.get(procfs.session(pid))
+            if trace is not None and _is_that_process(trace):
+                return trace.unit
+        return None if self._cookie is None else _unit_by_cookie(pid, self._cookie)
 
 
-def _others() -> Iterable[procfs.Process]:
-    spared = _spared()
-    for pid in procfs.everyone():
-        process = procfs.look(pid) if pid not in spared else None
-        if process is not None and not process.dead:
-            yield process
+def _is_that_process(trace: Trace) -> bool:
+    """Tell whether the process of a trace is there still, as a zombie at least."""
+    assert trace.pid is not None
+    assert trace.born is not None
+    process = procfs.look(trace.pid)
+    if process is None:
+        return False  # its session may have been another's by now: only marks would tell
+    # Starts are cut to ticks.
+    return trace.born[0] - _TICK_S <= process.started_s <= trace.born[1]
 
 
-def _traced(traces: Sequence[Trace]) -> Dict[int, str]:
-    if not traces:
-        return {}
-    by_pid = {trace.pid: trace for trace in traces}
-    found: Dict[int, str] = {}
-    for process in _others():
-        trace = by_pid.get(process.pid) or by_pid.get(_session_of(process.pid))
-        if trace is not None and _fits(process, trace):
-            found[process.pid] = trace.unit
-    return found
+def _unit_by_cookie(pid: int, cookie: str) -> Optional[str]:
+    data = procfs.raw_environment(pid)
+    wanted = os.fsencode(cookie)
+    if wanted not in data or wanted not in data.split(b"\0") or not _is_same_user(pid):
+        return None
+    return procfs.parse_environment(data).get("PROCSUP_UNIT", "")
 
 
-def _fits(process: procfs.Process, trace: Trace) -> bool:
-    """Tell whether it was started when the attempt was, or (in its session) after that."""
-    begun = _started_at(process)
-    if begun < trace.at - _EARLY_S:
-        return False
-    return process.pid != trace.pid or begun <= trace.at + _LATE_S
-
-
-def _started_at(process: procfs.Process) -> float:
-    """Return when it was started, in seconds since 1970, by the wall clock of now."""
-    if sys.platform != "linux":
-        return 0.0
-    uptime_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.time() - uptime_s + process.start_ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _session_of(pid: int) -> int:
+def _is_same_user(pid: int) -> bool:
+    """Tell whether a process runs as we do: root can read everybody's environment."""
     if sys.platform == "win32":
-        return 0
+        return True
     try:
-        return os.getsid(pid)
+        return os.stat(f"/proc/{pid}").st_uid == os.geteuid()
     except OSError:
-        return 0
+        return False
 
 
-def _holders(path: "os.PathLike[str]") -> Dict[int, str]:
+def _kill(process: procfs.Process) -> bool:
     try:
-        wanted = os.stat(path)
-    except OSError:
-        return {}
-    key = wanted.st_dev, wanted.st_ino
-    return {process.pid: "" for process in _others() if key in _open_files(process.pid)}
+        return machine.kill(process)
+    except PermissionError:
+        return False  # it runs as somebody else; if it stays, it is named at the end
 
 
-def _open_files(pid: int) -> List[Tuple[int, int]]:
-    folder = f"/proc/{pid}/fd"
-    found = []
-    try:
-        for name in os.listdir(folder):
-            status = os.stat(f"{folder}/{name}")
-            found.append((status.st_dev, status.st_ino))
-    except OSError:
-        pass  # of another user, or gone in mid-look: what was seen counts
-    return found
+def _complaint(alive: List[_Left], limit_s: float) -> str:
+    names = ", ".join(f"{left.process.pid} ({left.unit or 'unit unknown'})" for left in alive)
+    return (
+        f"an earlier sitting of this run left processes that could not be ended within"
+        f" {limit_s:g} s: {names}; end them, then run again"
+    )
+
+
+def bearers_of(run_id: str) -> List[int]:
+    """Return the pids of processes that bear the run's id in their environment: no proof."""
+    return sorted(pid for pid, _ in machine.processes_with_cookie(run_id))

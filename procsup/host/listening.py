@@ -1,11 +1,16 @@
 """How a process takes a signal: who has a handler of its own for it, and who passes it on.
 
-A process that catches a signal and is no shell listens: what it started is its own business.
-Linux tells that in /proc/PID/status (SigCgt, SigIgn); elsewhere every process but a shell is
-taken for a listener.
+A process that catches a signal and is no shell listens: what it started is its own business. So
+does one that blocks it: it waits for it (sigwait, signalfd), as init programs of containers do.
+A shell with a trap listens for its background jobs only: while something runs in front of it, the
+trap has to wait for that.
+Linux tells that in /proc/PID/status (SigCgt, SigBlk, SigIgn); elsewhere every process but a shell
+is taken for a listener.
 """
 
+import enum
 import os
+import signal
 import sys
 from typing import NamedTuple, Optional
 
@@ -15,12 +20,16 @@ SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "mksh", "ksh93", "ash", 
 
 
 class Manner(NamedTuple):
-    """What a process does with a signal; None: the system does not tell."""
+    """What a process does with a signal; None: the system does not tell.
+
+    `catches`: it has a handler, or blocks the signal to wait for it.
+    """
 
     catches: Optional[bool]
     ignores: Optional[bool]
 
 
+_IN_SIGWAIT = b"do_sigtimedwait"  # the kernel's function in which such a process sleeps
 _UNKNOWN = Manner(None, None)
 
 
@@ -32,8 +41,10 @@ def manner_of(pid: int, signum: int) -> Manner:
     for line in procfs.read(f"/proc/{pid}/status").splitlines():
         if line.startswith(b"SigIgn:"):
             ignored = _has(line, signum)
-        elif line.startswith(b"SigCgt:"):
-            caught = _has(line, signum)
+        elif line.startswith((b"SigBlk:", b"SigCgt:")):  # in this order; SigIgn between them
+            caught = bool(caught) or _has(line, signum)
+    if caught is False and procfs.read(f"/proc/{pid}/wchan").startswith(_IN_SIGWAIT):
+        caught = True  # while it waits for the signal, that is not shown as blocked
     return Manner(caught, ignored)
 
 
@@ -41,11 +52,34 @@ def _has(line: bytes, signum: int) -> bool:
     return bool(int(line.split()[1], 16) >> (signum - 1) & 1)
 
 
-def listens(pid: int, manner: Manner, name: str) -> bool:
-    """Tell whether a process answers for what it started; `name` is that of its program."""
-    if is_shell(pid, name):
+class Answers(enum.Enum):
+    """Whose stop a process sees to itself once it was told."""
+
+    NOBODY = "nobody"
+    JOBS = "background jobs"
+    ALL = "all"
+
+
+def answers_for(pid: int, manner: Manner, name: str) -> Answers:
+    """Tell for whom of those that it started a process answers; `name` is its program's."""
+    if manner.catches is False:
+        return Answers.NOBODY
+    if not is_shell(pid, name):
+        return Answers.ALL
+    # One that ignores INT hands that on to all: its background jobs cannot be told from others.
+    is_known = manner.catches and manner_of(pid, signal.SIGINT).ignores is False
+    return Answers.JOBS if is_known else Answers.NOBODY
+
+
+def is_background_job(pid: int, name: str) -> bool:
+    """Tell whether the shell that started this process does not wait for it.
+
+    A shell without job control lets its background jobs ignore INT and QUIT (POSIX), and few
+    programs touch QUIT; bash itself always ignores that one.
+    """
+    if sys.platform == "win32" or not manner_of(pid, signal.SIGQUIT).ignores:
         return False
-    return manner.catches is not False
+    return not is_shell(pid, name) or bool(manner_of(pid, signal.SIGINT).ignores)
 
 
 def is_shell(pid: int, name: str) -> bool:

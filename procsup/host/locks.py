@@ -9,7 +9,7 @@ import errno
 import os
 import sys
 import threading
-from typing import Callable, Optional, Tuple
+from typing import Callable, Optional
 
 from procsup.errors import RecordError
 from procsup.host.files import AnyPath, open_private, set_mode
@@ -85,14 +85,6 @@ if sys.platform == "win32":
         finally:
             kernel32.CloseHandle(wintypes.HANDLE(handle))
 
-    def _host() -> str:
-        import socket
-
-        return socket.gethostname()
-
-    def _boot_id() -> str:
-        return ""
-
 else:
     import fcntl
 
@@ -117,34 +109,6 @@ else:
         except OSError:
             return True  # it belongs to somebody else
         return True
-
-    def _host() -> str:
-        return os.uname().nodename
-
-    def _boot_id() -> str:
-        if sys.platform == "darwin":
-            return _sysctl("kern.bootsessionuuid")
-        try:
-            with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-                return file.read().strip()
-        except OSError:
-            return ""
-
-    def _sysctl(name: str) -> str:
-        import ctypes
-
-        buffer, size = ctypes.create_string_buffer(64), ctypes.c_size_t(64)
-        call = ctypes.CDLL(None).sysctlbyname
-        failed = call(name.encode(), buffer, ctypes.byref(size), None, ctypes.c_size_t(0))
-        return "" if failed else buffer.value.decode("ascii", "replace")
-
-
-def machine_id() -> Tuple[str, str]:
-    """Return (host name, id of this boot; empty if unknown): where locks and pids mean something.
-
-    Two containers of one machine differ in the name and agree in the boot.
-    """
-    return _host(), _boot_id()
 
 
 class FileLock:

@@ -25,6 +25,7 @@ __all__ = [
     "boot_id",
     "capacity",
     "descendants",
+    "everyone",
     "family",
     "host_name",
     "kill",
@@ -37,7 +38,7 @@ __all__ = [
     "resume",
     "sample_tree",
     "set_affinity",
-    "stop_leftovers",
+    "stop_with_cookie",
 ]
 
 RUN_COOKIE = "PROCSUP_RUN"
@@ -198,6 +199,11 @@ def family(pid: int) -> List[Tuple[int, int]]:
         return []
 
 
+def everyone() -> List[int]:
+    """Return the pids of all processes, by psutil."""
+    return list(_psutil().pids())
+
+
 def name_of(pid: int) -> str:
     """Return the name of a process' program, by psutil; empty if it is gone."""
     psutil = _psutil()
@@ -292,23 +298,6 @@ def processes_with_cookie(run_id: str) -> List[Tuple[int, Dict[str, str]]]:
     return [(process.pid, found) for process, found in _each_with_cookie_by_psutil(run_id)]
 
 
-def stop_leftovers(run_id: str) -> Iterator[Tuple[procfs.Process, str]]:
-    """Stop each process of `processes_with_cookie` on sight, then all its descendants.
-
-    Yields those that live, with the unit's id (empty if it is not told), the youngest first: they
-    may be gone soon. Stopped, they make no more. What belongs to somebody else is yielded too.
-    """
-    if sys.platform != "linux":
-        yield from _stop_leftovers_by_psutil(run_id)
-        return
-    for pid, environment in _each_with_cookie(run_id):
-        unit = environment.get(UNIT_COOKIE, "")
-        main = procfs.hit(pid, signal.SIGSTOP, lambda process: _has_cookie(process.pid, run_id))
-        if main is not None:
-            tree = [main, *procfs.descendants(pid, signum=signal.SIGSTOP)]
-            yield from ((process, unit) for process in tree if not process.dead)
-
-
 def _has_cookie(pid: int, run_id: str) -> bool:
     cookie = os.fsencode(f"{RUN_COOKIE}={run_id}")
     data = procfs.raw_environment(pid)
@@ -335,7 +324,12 @@ def _each_with_cookie_by_psutil(run_id: str) -> Iterator[Tuple[Any, Dict[str, st
             yield process, environment
 
 
-def _stop_leftovers_by_psutil(run_id: str) -> Iterator[Tuple[procfs.Process, str]]:
+def stop_with_cookie(run_id: str) -> Iterator[Tuple[procfs.Process, str]]:
+    """Stop each process of `processes_with_cookie` on sight, then all its descendants, by psutil.
+
+    Yields those that live, with the unit's id (empty if it is not told). Stopped, they make no
+    more. What belongs to somebody else is yielded too. Linux has better ways (leftovers.py).
+    """
     psutil = _psutil()
     for main, environment in _each_with_cookie_by_psutil(run_id):
         _suspend(main)

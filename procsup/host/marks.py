@@ -48,8 +48,11 @@ class Marker:
         self._last = 0
         self._own: Optional[tuple[int, int]] = None
 
-    def put_on(self) -> Optional[int]:
-        """Put the next mark on this process, for its next child; return it, None without one."""
+    def put_on(self, mark: Optional[int] = None) -> Optional[int]:
+        """Put the next mark (or that one) on this process, for its next child.
+
+        Returns it, None without one.
+        """
         if sys.platform != "linux" or self._base is None:
             return None
         import resource
@@ -57,8 +60,9 @@ class Marker:
         self._own = _own_limit()
         if self._own is None:
             return None
-        self._last = self._last % (_NUMBERS - 1) + 1
-        mark = self._base + self._last
+        if mark is None:
+            self._last = self._last % (_NUMBERS - 1) + 1
+            mark = self._base + self._last
         try:
             resource.setrlimit(resource.RLIMIT_RTTIME, (mark, self._own[1]))
         except (OSError, ValueError):

@@ -5,6 +5,7 @@ as a zombie: signals sent to it, or to its group, reach nobody else.
 """
 
 import errno
+import math
 import os
 import signal
 import stat
@@ -13,7 +14,7 @@ import time
 from typing import FrozenSet, Iterable, Iterator, Optional, Set, Tuple, Union
 
 from procsup.core.outcome import Exited, Signaled, Vanished
-from procsup.host import exits, marks, posix_faults, spawning, telling, tree_walk, trees
+from procsup.host import exits, marks, posix_faults, spawning, telling, trees
 from procsup.host.processes import Departure, Key, Launch
 
 assert sys.platform != "win32"
@@ -56,7 +57,6 @@ class Child:
     """
 
     __slots__ = (
-        "adopts",
         "born",
         "code",
         "ended",
@@ -89,8 +89,9 @@ class Child:
         self.code: Optional[int] = None  # of a zombie that called exit, where the system tells
         self.reaped = False  # by us, or it is none of our business any more
         self.taken = False  # somebody else reaped it: its pid is not ours any more
-        self.adopts = False  # what it leaves behind comes to us
-        self.orphans: Set[int] = set()  # of its tree, adopted: pinned until we reap them
+        # Of its tree, beside itself: adopted and pinned until we reap them, or (where orphans do
+        # not come to us) found by its session.
+        self.orphans: Set[int] = set()
         self.hit: Set[Tuple[int, int]] = set()  # (pid, start) of all that were sent SIGKILL
         self.killed_since: Optional[float] = None
 
@@ -104,9 +105,7 @@ class Child:
 
         As of the last look of `Trees`; descendants of those are not counted.
         """
-        if self.adopts:
-            return len(self.orphans)
-        return int(tree_walk.group_lives(self.pid)) if self.pinned else 0
+        return len(self.orphans)
 
     def has_ended(self, *, noticed: bool = True) -> bool:
         """Tell whether the process is over, without reaping it.
@@ -192,14 +191,20 @@ class Spawner:
 
     def _spawn(self, launch: Launch) -> Child:
         logs = frozenset(_identities((launch.stdout, launch.stderr)))
-        mark = self._marker.put_on()
+        mark = self._marker.put_on(launch.mark)
         begun = now_in_proc()
         try:
             pid = spawning.start(launch)
         finally:
             if mark is not None:
                 self._marker.take_off()
-        return Child(pid, born=(begun, now_in_proc()), mark=mark, key=launch.key, logs=logs)
+        born = (_hundredth(begun), _hundredth(now_in_proc() + 0.01))
+        return Child(pid, born=born, mark=mark, key=launch.key, logs=logs)
+
+
+def _hundredth(seconds: float) -> float:
+    """Cut to what the starts in /proc are cut to, and short enough for records."""
+    return math.floor(seconds * 100) / 100
 
 
 def _identities(fds: Iterable[int]) -> Iterator[Tuple[int, int]]:

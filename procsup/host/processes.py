@@ -12,7 +12,7 @@ class Launch(NamedTuple):
     """All that a start takes. `program` is the file to execute; file descriptors stay open here.
 
     `inherited_fds` are open in the child under the same numbers (POSIX). `key` is the attempt's, as
-    in its environment.
+    in its environment. `mark` is that of another process of the same attempt, None for a new one.
     """
 
     program: str
@@ -25,6 +25,7 @@ class Launch(NamedTuple):
     cpu_ids: Tuple[int, ...] = ()
     inherited_fds: Tuple[int, ...] = ()
     key: Key = ("", "")
+    mark: Optional[int] = None
 
 
 class OpenFile(NamedTuple):

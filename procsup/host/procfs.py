@@ -7,6 +7,7 @@ On other systems every list is empty.
 from __future__ import annotations
 
 import os
+import sys
 
 from procsup.host import pidfds
 
@@ -21,12 +22,15 @@ class Process:
     """A process as it was seen: with its start, so that a reused pid is never taken for it.
 
     `start_ticks` is clock ticks since boot, `state` a letter: ``Z`` is a zombie (proc(5), fields
-    22 and 3).
+    22 and 3); `session` is 0 where it is not told.
     """
 
-    __slots__ = ("parent", "pid", "start_ticks", "state")
+    __slots__ = ("parent", "pid", "session", "start_ticks", "state")
 
-    def __init__(self, pid: int, parent: int, state: str, start_ticks: int) -> None:
+    def __init__(
+        self, pid: int, parent: int, state: str, start_ticks: int, session: int = 0
+    ) -> None:
+        self.session = session
         self.pid = pid
         self.parent = parent
         self.state = state
@@ -39,6 +43,13 @@ class Process:
         One whose first thread has ended while others go on looks like a zombie, and lives.
         """
         return self.state in "ZX" and not _has_living_threads(self.pid)
+
+    @property
+    def started_s(self) -> float:
+        """When it was started, in seconds since boot, cut to a tick; 0 where that is unknown."""
+        if sys.platform == "win32":
+            return 0.0
+        return self.start_ticks / os.sysconf("SC_CLK_TCK")
 
 
 _ours: Optional[bool] = None
@@ -64,6 +75,12 @@ def look(pid: int) -> Optional[Process]:
     return _parse_stat(pid, _read(f"/proc/{pid}/stat"))
 
 
+def session(pid: int) -> int:
+    """Return the session of whoever has this pid now; 0 if nobody has."""
+    process = look(pid)
+    return 0 if process is None else process.session
+
+
 def _has_living_threads(pid: int) -> bool:
     for thread in _threads(pid):
         if thread != str(pid):
@@ -84,7 +101,8 @@ def _parse_stat(pid: int, data: bytes) -> Optional[Process]:
     try:
         # The name, in parentheses, may hold anything, parentheses and spaces too.
         fields = data[data.rindex(b")") + 2 :].split()
-        return Process(pid, int(fields[1]), fields[0].decode("ascii"), int(fields[19]))
+        parent, session, start_ticks = int(fields[1]), int(fields[3]), int(fields[19])
+        return Process(pid, parent, fields[0].decode("ascii"), start_ticks, session)
     except (ValueError, IndexError):
         return None  # gone: an empty or cut reading
 
@@ -115,15 +133,15 @@ def _listed_children(pid: int) -> List[int]:
     return found
 
 
-def descendants(root: int, *, without: Collection[int] = (), signum: int = 0) -> List[Process]:
-    """Return all descendants of `root`, parents first; not those below the pids in `without`.
+def descendants(*roots: int, without: Collection[int] = (), signum: int = 0) -> List[Process]:
+    """Return all descendants of these, parents first; not those below the pids in `without`.
 
     `signum` is sent to each one before its children are read: stopped, it can make no more.
     """
     families = _families_if_needed()
-    seen = {root}
+    seen = set(roots)
     found: List[Process] = []
-    pending = _below(root, families)
+    pending = [pid for root in roots for pid in _below(root, families)]
     while pending:
         # The youngest first: the others may be dead by now, and it may soon have a child.
         pid = pending.pop()
@@ -244,6 +262,18 @@ def _status_of(path: str) -> Optional[os.stat_result]:
         return os.stat(path)
     except OSError:
         return None  # closed in mid-look
+
+
+def has_lock(pid: int, fd: str) -> bool:
+    """Tell whether an open file of a process holds a lock (flock) of its own."""
+    found = _read(f"/proc/{pid}/fdinfo/{fd}")
+    return any(line.startswith(b"lock:") and b"FLOCK" in line for line in found.splitlines())
+
+
+def command(pid: int) -> str:
+    """Return the beginning of a process' command line; its name if that is empty."""
+    line = _read(f"/proc/{pid}/cmdline").replace(b"\0", b" ").strip()
+    return os.fsdecode(line or _read(f"/proc/{pid}/comm").strip())[:80]
 
 
 def parse_environment(data: bytes) -> Dict[str, str]:

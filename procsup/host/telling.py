@@ -1,15 +1,17 @@
 """A stop signal on its way down a process tree, to each process once (POSIX).
 
 Whoever catches the signal and is no shell answers for what he started: a coordinator collects
-from its workers before it saves. Those below are told when he is gone, or when the time has come
-to tell everybody. What starts after the stop began (a trap's clean-up program) is not told.
+from its workers before it saves; a shell with a trap answers for its background jobs, which the
+trap may kill. Those below are told when he is gone, or when the time has come to tell everybody.
+What starts after the stop began (a trap's clean-up program) is not told.
 """
 
 import signal
 import sys
 from typing import Dict, List, Set
 
-from procsup.host import listening, procfs, tree_walk
+from procsup.host import listening, procfs, signals, tree_walk
+from procsup.host.listening import Answers
 from procsup.host.processes import Identity
 
 assert sys.platform != "win32"
@@ -30,9 +32,9 @@ class Teller:
     def __init__(self, child: "Child", trees: "Trees", *, name: str, reach: str) -> None:
         self._child = child
         self._trees = trees
-        self._signum = number_of(name)
+        self._signum = signals.number_of(name) or signal.SIGTERM
         self._reach = "auto" if reach == "main" and child.ended else reach
-        self._told: Dict[Identity, bool] = {}  # who was told -> whether it listens
+        self._told: Dict[Identity, Answers] = {}  # who was told, and for whom it answers
         self._there: Set[Identity] = {_identity(one) for one in self._tree()}
         self._since_ticks = tree_walk.ticks_now()
 
@@ -54,26 +56,28 @@ class Teller:
             one = pending.pop()
             if not self._was_there(one):
                 continue
-            if not self._is_told_and_listens(one, dump=dump) or everybody:
-                pending.extend(families.get(one.pid, ()))
+            answers = self._tell(one, dump=dump)
+            below = families.get(one.pid, ())
+            pending.extend(one for one in below if everybody or not _is_left_to(answers, one))
         return any(self._was_there(one) and _identity(one) not in self._told for one in tree)
 
-    def _is_told_and_listens(self, process: procfs.Process, *, dump: bool) -> bool:
+    def _tell(self, process: procfs.Process, *, dump: bool) -> Answers:
+        """Tell one process, once; return for whom it answers."""
         known = self._told.get(_identity(process))
         if known is not None:
             return known
         pid, is_main = process.pid, process.pid == self._child.pid
         manner = listening.manner_of(pid, self._signum)  # before the signal, which may end it
-        listens = listening.listens(pid, manner, tree_walk.name_of(pid))
-        self._told[_identity(process)] = listens
+        answers = listening.answers_for(pid, manner, tree_walk.name_of(pid))
+        self._told[_identity(process)] = answers
         if is_main and dump and manner.catches is False:
             self._child.dump_stacks()
-            return listens
+            return answers
         # Background jobs of shells without job control ignore SIGINT.
         is_deaf = self._signum == signal.SIGINT and manner.ignores
         tree_walk.send(process, signal.SIGTERM if is_deaf else self._signum)
         tree_walk.send(process, signal.SIGCONT)  # stopped, it would not hear it
-        return listens
+        return answers
 
     def kill(self, *, spare: bool = False) -> int:
         """Send SIGKILL to the whole tree; return how many of it were found for the first time.
@@ -100,9 +104,10 @@ class Teller:
         return self._trees.tree(self._child)
 
 
-def number_of(name: str) -> int:
-    """Return the number of a signal by its name without SIG; SIGTERM's if this system has none."""
-    return int(getattr(signal, f"SIG{name}", signal.SIGTERM))
+def _is_left_to(answers: Answers, process: procfs.Process) -> bool:
+    if answers is Answers.JOBS:
+        return listening.is_background_job(process.pid, tree_walk.name_of(process.pid))
+    return answers is Answers.ALL
 
 
 def _identity(process: procfs.Process) -> Identity:

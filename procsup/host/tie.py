@@ -1,16 +1,18 @@
 """What ties a run to the program that started it: the other end of stdin, and its process.
 
 The pipe tells on every system that the program is gone. Where that program forked meanwhile, its
-children hold the pipe too; then its pidfd tells (Linux).
+children hold the pipe too; then its pidfd tells (Linux). Behind the plan, if one comes by it, each
+byte is a request to end: what SIGTERM says, where that could get lost.
 """
 
 import os
 import signal
 import sys
 import threading
-from typing import Callable
+from typing import Callable, Iterator
 
-_CHUNK_BYTES = 4096
+ASK_TO_END = b"."
+_CHUNK_BYTES = 1 << 16
 
 
 class Tie:
@@ -22,13 +24,24 @@ class Tie:
 
     def __init__(self, pid: int) -> None:
         self.is_broken = False
-        self._on_broken: Callable[[], None] = _end_at_once
+        self._on_broken: Callable[[], None] = _ask_to_end
         self._lock = threading.Lock()
+        self._read_ahead = b""
         self._watch(lambda: _is_gone_for_sure(pid))
 
     def watch_stdin(self) -> None:
         """Watch stdin, too, which nobody else may read from now on: that program holds its end."""
-        self._watch(_read_to_end)
+        self._watch(self._read_to_end)
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines that come by stdin; what comes behind the last one taken is kept."""
+        while True:
+            data = os.read(0, _CHUNK_BYTES)
+            if not data:
+                return
+            *lines, self._read_ahead = (self._read_ahead + data).split(b"\n")
+            for line in lines:
+                yield line + b"\n"
 
     def hand_over(self, on_broken: Callable[[], None]) -> None:
         """Have this called instead; at once, if it is broken already."""
@@ -44,23 +57,27 @@ class Tie:
 
         threading.Thread(target=watch, name="procsup-tie", daemon=True).start()
 
+    def _read_to_end(self) -> bool:
+        asked = self._read_ahead
+        try:
+            while True:
+                for _byte in asked:
+                    _ask_to_end()
+                asked = os.read(0, _CHUNK_BYTES)
+                if not asked:
+                    break
+        except OSError:
+            pass  # it was no pipe, or is broken: nobody holds the other end
+        return True
+
     def _break(self) -> None:
         with self._lock:
             self.is_broken = True
             self._on_broken()
 
 
-def _end_at_once() -> None:
+def _ask_to_end() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _read_to_end() -> bool:
-    try:
-        while os.read(0, _CHUNK_BYTES):
-            pass
-    except OSError:
-        pass  # it was no pipe, or is broken: nobody holds the other end
-    return True
 
 
 if sys.platform == "linux":

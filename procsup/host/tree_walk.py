@@ -1,88 +1,99 @@
-"""Walks over process trees, and the signals sent on the way (POSIX)."""
+"""The one way to walk over trees of processes, to bring them to rest and to kill them.
+
+The guard uses it too: nothing heavy is imported here.
+"""
+
+from __future__ import annotations
 
 import os
 import signal
 import sys
 import time
-from typing import Dict, Iterable, List, Set, Tuple
 
 from procsup.host import procfs
 
-assert sys.platform != "win32"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Collection, Iterable, List, Set, Tuple
+
+if sys.platform == "win32":
+    STOP, KILL = 19, 9  # psutil suspends and ends there
+else:
+    STOP, KILL = int(signal.SIGSTOP), int(signal.SIGKILL)
 
 
-def walk(roots: Iterable[int]) -> List[procfs.Process]:
-    """Return all that live in these trees. The roots are our children: their pids are pinned."""
-    found: Dict[int, procfs.Process] = {}
-    for root in list(roots):
-        for process in _with_descendants(root):
-            if not process.dead:
-                found[process.pid] = process
-    return list(found.values())
+def walk(
+    roots: Iterable[int], *, signum: int = 0, without: Collection[int] = ()
+) -> List[procfs.Process]:
+    """Return all that live in these trees, their roots too. Pids of roots must be pinned.
 
-
-def _with_descendants(root: int) -> List[procfs.Process]:
+    `signum` is sent to each before its children are read (Linux): stopped, it makes no more.
+    Those below the pids in `without` are left out.
+    """
+    roots = list(roots)
     if sys.platform == "linux":
-        main = procfs.look(root)
-        return ([] if main is None else [main]) + procfs.descendants(root)
+        mains = [procfs.hit(root, signum, lambda _process: True) for root in roots]
+        below = procfs.descendants(*roots, without=without, signum=signum)
+        found = {process.pid: process for process in (*mains, *below) if process is not None}
+        return [process for process in found.values() if not process.dead]
     from procsup.host import machine
 
-    return [procfs.Process(pid, parent, "?", 0) for pid, parent in machine.family(root)]
+    families = dict(pair for root in roots for pair in machine.family(root))
+    return [procfs.Process(pid, parent, "?", 0) for pid, parent in families.items()]
 
 
-def stop_all(roots: Set[int]) -> List[procfs.Process]:
-    """Stop whole trees, walking them until nothing new appears; return what is in them."""
+def bring_to_rest(
+    find: Callable[[], List[procfs.Process]], deadline: float
+) -> List[procfs.Process]:
+    """Call `find`, which stops all that it finds, until it finds nothing new; return what lives.
+
+    A tree that breeds faster than it is killed comes to rest so; it may be killed then. Not
+    longer than to the monotonic time `deadline`.
+    """
     stopped: Set[Tuple[int, int]] = set()
-    limit = time.monotonic() + 1.0
     while True:
-        alive = walk(roots)
-        fresh = [p for p in alive if (p.pid, p.start_ticks) not in stopped]
-        if not fresh or time.monotonic() > limit:
-            return alive
-        for process in fresh:
-            send(process, signal.SIGSTOP)
-            stopped.add((process.pid, process.start_ticks))
+        alive = {(process.pid, process.start_ticks): process for process in find()}
+        if stopped.issuperset(alive) or time.monotonic() > deadline:
+            return list(alive.values())
+        stopped.update(alive)
 
 
-def send(process: procfs.Process, signum: int = signal.SIGKILL) -> None:
-    """Send a signal to that very process; nothing if it is gone, or somebody else's."""
+def send(process: procfs.Process, signum: int = KILL) -> bool:
+    """Send a signal to that very process; False if it is gone, or somebody else's."""
     try:
         if sys.platform == "linux":
-            procfs.send_signal(process, signum)
-        else:
-            os.kill(process.pid, signum)
+            return procfs.send_signal(process, signum)
+        os.kill(process.pid, signum)
     except (PermissionError, ProcessLookupError):
-        pass  # it runs as somebody else (and is named if it stays), or is gone
-
-
-def kill_by_pid(pid: int) -> None:
-    """Kill a process whose pid is pinned; nothing if it is gone, or somebody else's."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except (PermissionError, ProcessLookupError):
-        pass  # if it stays, it is found again
-
-
-def send_to_group(leader: int) -> None:
-    """Kill the group of an unreaped leader; on macOS a group of zombies answers EPERM."""
-    try:
-        os.killpg(leader, signal.SIGKILL)
-    except (PermissionError, ProcessLookupError):
-        pass  # nobody is left in it
-
-
-def group_lives(leader: int) -> bool:
-    """Tell whether a dead leader's group has living members, where the system tells.
-
-    Linux and the BSDs let the zombie itself be signalled: nothing is known there.
-    """
-    if sys.platform != "darwin":
-        return False
-    try:
-        os.killpg(leader, 0)
-    except OSError:
-        return False
+        return False  # it runs as somebody else (and is named if it stays), or is gone
     return True
+
+
+if sys.platform != "win32":
+
+    def send_to_group(leader: int) -> None:
+        """Kill the group of an unreaped leader; on macOS a group of zombies answers EPERM."""
+        try:
+            os.killpg(leader, KILL)
+        except (PermissionError, ProcessLookupError):
+            pass  # nobody is left in it
+
+
+def everyone() -> List[int]:
+    """Return the pids of all processes that can be seen."""
+    if sys.platform == "linux":
+        return procfs.everyone()
+    from procsup.host import machine
+
+    return machine.everyone()
+
+
+def lives(pid: int) -> bool:
+    """Tell whether a process is there, and more than a zombie."""
+    from procsup.host import machine
+
+    process = machine.look(pid)
+    return process is not None and not process.dead
 
 
 def name_of(pid: int) -> str:

@@ -17,6 +17,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, Set
 
+from procsup.errors import RunBusy
 from procsup.host import holders, marks, procfs, tree_walk
 from procsup.host.processes import Left, Seen
 
@@ -59,15 +60,28 @@ class Trees:
         self._children[child.pid] = child
         if child.mark is not None:
             self._by_mark[child.mark] = child
-        child.adopts = self.adopts
         self._known.add(b"%d" % child.pid)
+
+    def add_beside(self, child: "posix.Child") -> None:
+        """Take a child that helps an attempt and is reaped by its owner; see `end_beside`."""
+        self._known.add(b"%d" % child.pid)
+
+    def end_beside(self, child: "posix.Child") -> None:
+        """Kill such a child with its tree, and reap it; nothing if that was done."""
+        if not child.pinned:
+            return
+        for process in tree_walk.walk({child.pid}):
+            tree_walk.send(process)
+        child.reap()
+        self._known.discard(b"%d" % child.pid)
 
     def remove(self, child: "posix.Child") -> None:
         """Forget an attempt; what still lives of it is killed, and reaped, when it can be."""
         del self._children[child.pid]
         if child.mark is not None:
             del self._by_mark[child.mark]
-        self._homeless.update(child.orphans)
+        if self.adopts:
+            self._homeless.update(child.orphans)
         self._with_orphans.discard(child)
         if child.pinned:
             self._homeless.add(child.pid)
@@ -86,8 +100,12 @@ class Trees:
     # --- looking ---------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Read the list of our children once: adopt, attribute, reap the dead ones."""
+        """Read the list of our children once: adopt, attribute, reap the dead ones.
+
+        Where orphans do not come to us, those of a dead main process are found by its session.
+        """
         if not self.adopts:
+            self._look_at_sessions()
             return
         again = True
         while again:
@@ -100,6 +118,15 @@ class Trees:
             again = self._reap_orphans()
         if self._homeless:
             self._kill_homeless()
+
+    def _look_at_sessions(self) -> None:
+        ended = {child.pid: child for child in self._children.values() if child.ended}
+        for child in ended.values():
+            child.orphans.clear()
+        for pid in tree_walk.everyone() if ended else ():
+            child_of = ended.get(_session_of(pid) or 0)
+            if child_of is not None and pid != child_of.pid and tree_walk.lives(pid):
+                child_of.orphans.add(pid)
 
     def _read_list(self) -> Set[bytes]:
         fd = self._list_fd
@@ -191,10 +218,10 @@ class Trees:
 
     # --- killing -----------------------------------------------------------------------------
 
-    def main_ended(self, child: "posix.Child") -> None:
-        """A main process is a zombie now: where orphans do not come to us, its group is killed."""
+    def main_ended(self) -> None:
+        """A main process is a zombie now: where orphans do not come to us, they are looked for."""
         if not self.adopts:
-            self.kill(child)
+            self.look()
 
     def tree(self, child: "posix.Child") -> List[procfs.Process]:
         """Return all living processes of its tree, as of the last `look`, parents first."""
@@ -220,7 +247,7 @@ class Trees:
             child.killed_since = now
         roots = _roots_of(child)
         late = now - child.killed_since > _STOP_FIRST_S
-        alive = tree_walk.stop_all(roots) if late else tree_walk.walk(roots)
+        alive = _at_rest(roots, now + 1.0) if late else tree_walk.walk(roots)
         if child.pinned:
             tree_walk.send_to_group(child.pid)
         return self.kill_these(child, alive)
@@ -239,27 +266,32 @@ class Trees:
 
     def end_rest(self, limit_s: float) -> List[int]:
         """At the end: kill what belongs to no attempt for certain; return pids that stay."""
+        if not self.adopts:
+            return self._sweep(limit_s)
         limit = time.monotonic() + limit_s
         while True:
             self.look()
             self._homeless.update(self._strays)
             self._strays.clear()
             self._kill_homeless()
-            left = sorted(self._homeless) if self.adopts else self._sweep()
-            if not left or time.monotonic() > limit:
-                return left
+            if not self._homeless or time.monotonic() > limit:
+                return sorted(self._homeless)
             time.sleep(_PAUSE_S)
 
-    def _sweep(self) -> List[int]:
-        """Kill what is found by its mark or environment, where orphans do not come to us."""
-        from procsup.host import machine
+    def _sweep(self, limit_s: float) -> List[int]:
+        """Kill what is ours for certain, where orphans do not come to us; return what stays.
 
-        found = [pid for pid, _ in machine.processes_with_cookie(self._run_id)]
-        for pid in found:
-            tree_walk.kill_by_pid(pid)
-        if self._mark_base is not None and not procfs.is_ours():
-            found += marks.hit_all(self._mark_base, signal.SIGKILL)
-        return found
+        The run's id alone tells that only without marks: a copy of the run has the same.
+        """
+        from procsup.host import leftovers
+
+        run_id = self._run_id if self._mark_base is None else None
+        recorded = leftovers.Recorded(run_id, self._mark_base)
+        try:
+            leftovers.end_leftovers(recorded, limit_s=limit_s)
+        except RunBusy:
+            return [process.pid for process in leftovers.Finder(recorded).find()]
+        return []
 
     def close(self) -> None:
         """Release what was opened. We stay the reaper of orphans."""
@@ -267,6 +299,16 @@ class Trees:
             os.close(self._list_fd)
             self._list_fd = None
             self.adopts = False
+
+
+def _at_rest(roots: Set[int], deadline: float) -> List[procfs.Process]:
+    def find() -> List[procfs.Process]:
+        found = tree_walk.walk(roots, signum=signal.SIGSTOP)
+        for process in found if sys.platform != "linux" else ():
+            tree_walk.send(process, signal.SIGSTOP)
+        return found
+
+    return tree_walk.bring_to_rest(find, deadline)
 
 
 def _roots_of(child: "posix.Child") -> Set[int]:

@@ -292,6 +292,16 @@ class Trees:
         """Take a child that was just started; `remove` gives it back."""
         self._children.add(child)
 
+    def add_beside(self, child: Child) -> None:
+        """Take a child that helps an attempt; its job looks after it."""
+
+    def end_beside(self, child: Child) -> None:
+        """End such a child with its tree."""
+        if child.job is not None:
+            child.job.end()
+            child.job.close()
+        child.terminate()
+
     def remove(self, child: Child) -> None:
         """Forget an attempt, and release its job."""
         self._children.remove(child)
@@ -301,7 +311,7 @@ class Trees:
     def look(self) -> None:
         """Nothing is adopted on Windows."""
 
-    def main_ended(self, child: Child) -> None:
+    def main_ended(self) -> None:
         """The job knows by itself."""
 
     def seen(self, child: Child) -> List[Seen]:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import stat
 import sys
 from typing import Any, Dict, NamedTuple, NoReturn, Union
 
@@ -16,6 +17,8 @@ else:
 
 _MAX_BYTES = 64 * 1024 * 1024
 _PLACE = re.compile(r"\s*\((?:at line (\d+), column (\d+)|at end of document)\)$")
+_OF_DESCRIPTORS = re.compile(r"/dev/fd|/proc/[^/]+(?:/task/[^/]+)?/fd")
+_MOST_LINKS = 40
 _HINTS = {
     "Invalid value": "text needs quotes, truth is written `true` or `false`",
     "Unescaped '\\' in a string": "put Windows paths in single quotes, or write them with /",
@@ -74,6 +77,13 @@ def _read_bytes(shown: str) -> bytes:
     try:
         if os.path.isdir(shown):
             _refuse(f"{shown}: is a folder, expected a run file (such as {_inside(shown)})")
+        kind = _passing_kind(shown)
+        if kind:
+            _refuse(
+                f"{shown}: is {kind}, expected a file that stays: it is read again when the run is"
+                " resumed, retried or verified, and paths in it start from its folder; save it"
+                " under a name, and run that"
+            )
         with open(shown, "rb") as file:
             content = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
@@ -83,6 +93,29 @@ def _read_bytes(shown: str) -> bytes:
     if len(content) > _MAX_BYTES:
         _refuse(f"{shown}: is larger than {_MAX_BYTES >> 20} MB, which no run file is")
     return content
+
+
+def _passing_kind(path: str) -> str:
+    """Say what a path stands for, if that is nothing that lies there; empty for a file."""
+    mode = os.stat(path).st_mode
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    if stat.S_ISSOCK(mode):
+        return "a socket"
+    if not stat.S_ISREG(mode):
+        return "a device"
+    return "what a descriptor has open" if _is_descriptor(path) else ""
+
+
+def _is_descriptor(path: str) -> bool:
+    """Tell whether this is /dev/stdin, /dev/fd/N or the like, or a link that leads there."""
+    for _link in range(_MOST_LINKS):
+        if _OF_DESCRIPTORS.fullmatch(os.path.realpath(os.path.dirname(os.path.abspath(path)))):
+            return True
+        if not os.path.islink(path):
+            return False
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
+    return False
 
 
 def _inside(folder: str) -> str:

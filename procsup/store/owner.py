@@ -6,8 +6,10 @@ import msgspec
 from msgspec import Struct
 
 from procsup.core.quantities import show_time
+from procsup.host import procfs
 from procsup.host.files import open_reading
-from procsup.host.locks import machine_id, process_exists
+from procsup.host.identity import machine_id, pid_namespace
+from procsup.host.locks import process_exists
 from procsup.store.rundir import RunDir
 
 _OWNER_LIMIT_BYTES = 1 << 16
@@ -16,7 +18,9 @@ _OWNER_LIMIT_BYTES = 1 << 16
 class Owner(Struct, frozen=True):
     """Who holds the run directory; `sitting` is 0 while that supervisor still reads the journal.
 
-    `locks`: its locks can be trusted on its host; `ended` is set when it let go by itself.
+    `locks`: its locks can be trusted on its host; `ended` is set when it let go by itself. Its pid
+    is a number of `pid_namespace`, and its process was started at `start_ticks` (clock ticks since
+    boot): both empty where nothing says them.
     """
 
     host: str
@@ -28,6 +32,8 @@ class Owner(Struct, frozen=True):
     stages: Tuple[str, ...] = ()
     locks: bool = True
     ended: Optional[float] = None
+    start_ticks: Optional[int] = None
+    pid_namespace: str = ""
 
     def describe(self) -> str:
         """Say who it is, for messages."""
@@ -44,7 +50,18 @@ class Owner(Struct, frozen=True):
     def may_live(self) -> bool:
         """Its process may be alive: it is somewhere else, or here and of this boot, and exists."""
         boots = {self.boot_id, machine_id()[1]} - {""}  # one, unless it is known to be of another
-        return not self.here or (len(boots) < 2 and process_exists(self.pid))
+        if not self.here:
+            return True
+        return len(boots) < 2 and self._process_may_live()
+
+    def _process_may_live(self) -> bool:
+        namespaces = {self.pid_namespace, pid_namespace()} - {""}
+        if len(namespaces) > 1:
+            return True  # its number means another process here, or none
+        process = procfs.look(self.pid) if self.start_ticks is not None else None
+        if process is not None and process.start_ticks != self.start_ticks:
+            return False  # its number was given again
+        return process_exists(self.pid)
 
 
 def read_owner(rundir: RunDir) -> Optional[Owner]:

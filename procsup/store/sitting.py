@@ -7,14 +7,17 @@ be in the way of the next one. The owner line in ``run.lock`` says who holds it.
 
 import os
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Callable, Dict, List, Optional, Sequence, Type
 
 import msgspec
 
 from procsup.errors import RecordError, RunBusy
+from procsup.host import identity
 from procsup.host.files import is_temporary, reason, remove
-from procsup.host.locks import FileLock, locks_reach, locks_work, machine_id
+from procsup.host.lock_holders import holders_of, how_to_look
+from procsup.host.locks import FileLock, locks_reach, locks_work
 from procsup.host.units_lock import UnitsLock
 from procsup.store.owner import Owner, read_owner
 from procsup.store.rundir import FILE_MODES, RunDir
@@ -57,9 +60,8 @@ class Sitting:
 
         `at` is the wall clock's time.
         """
-        host, boot_id = machine_id()
         try:
-            return cls._open(rundir, Owner(host, os.getpid(), boot_id, at), FILE_MODES[share])
+            return cls._open(rundir, _this_process(at), FILE_MODES[share])
         except OSError as error:
             problem = f"run directory {rundir.path} cannot be locked: {reason(error)}"
             raise RecordError(problem) from error
@@ -101,7 +103,8 @@ class Sitting:
     ) -> None:
         """Take the lock that units share, once all units of earlier sittings are gone.
 
-        `end_leftovers` ends those that are left and returns who they are; RunBusy names them.
+        `end_leftovers` ends those that are proven to be left and returns who they are. RunBusy
+        names those that would not go in time, and whoever else holds the lock: he is not touched.
         """
         if not self.owner.locks:
             self.units_lock.open()
@@ -111,8 +114,7 @@ class Sitting:
         while not self._try_units_lock():
             left = end_leftovers()
             if time.monotonic() >= deadline:
-                named = ", ".join(left) if left else f"whoever holds {self.rundir.units_lock}"
-                raise RunBusy(f"units of an earlier sitting still run and do not end: {named}")
+                raise RunBusy(_who_holds(self.rundir.units_lock, left))
             time.sleep(_UNITS_LOOK_S)
 
     def _try_units_lock(self) -> bool:
@@ -205,6 +207,30 @@ class Sitting:
         # mixture it cannot read nothing.
         os.write(self._lock.fd, line)
         os.ftruncate(self._lock.fd, len(line))
+
+
+def _this_process(at: float) -> Owner:
+    host, boot_id = identity.machine_id()
+    return Owner(
+        host,
+        os.getpid(),
+        boot_id,
+        at,
+        start_ticks=identity.start_ticks(),
+        pid_namespace=identity.pid_namespace(),
+    )
+
+
+def _who_holds(units_lock: Path, left: Sequence[str]) -> str:
+    if left:
+        return f"units of an earlier sitting still run and do not end: {', '.join(left)}"
+    named = [f"process {holder.pid} ({holder.command})" for holder in holders_of(units_lock)]
+    who = ", ".join(named) or "a process that cannot be seen from here"
+    return (
+        f"{units_lock} is held by {who}, which is not proven to be of this run, and so is left"
+        f" alone: a unit of an earlier sitting may still run. Look ({how_to_look(units_lock)}),"
+        " end it or wait for it, then run again"
+    )
 
 
 def _release(lock: FileLock) -> None:

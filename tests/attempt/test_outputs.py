@@ -14,7 +14,7 @@ from procsup.core.records import End
 from procsup.core.slots import Placement
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
 from procsup.core.task import Task, rules_of
-from procsup.host import readings
+from procsup.host import leases, readings
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
@@ -557,3 +557,43 @@ def test_a_real_sync_works_on_this_system(tmp_path, put):
     put("out/sub/a")
 
     assert trial.vouched() == ["out/sub/a"]
+
+
+# --- nobody writes to it any more ---
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="leases are Linux'")
+def test_a_file_that_somebody_still_has_open_for_writing_is_not_vouched_for(
+    tmp_path, put, monkeypatch
+):
+    pauses: List[float] = []
+    monkeypatch.setattr(outputs, "_sleep", pauses.append)
+    trial = one(tmp_path)
+    path = put("out/a.json")
+
+    with open(path, "ab"):
+        problem = trial.problem()
+
+    me = f"(pid {os.getpid()})"
+    assert problem.startswith("output out/a.json: is still open for writing by ")
+    assert me in problem
+    assert sum(pauses) == 1.0
+    assert trial.vouched() == ["out/a.json"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="leases are Linux'")
+def test_a_file_that_is_open_for_reading_only_is_vouched_for(tmp_path, put):
+    trial = one(tmp_path)
+
+    with open(put("out/a.json"), "rb"):
+        assert trial.vouched() == ["out/a.json"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="leases are Linux'")
+def test_a_file_system_whose_leases_tell_nothing_refuses_nothing(tmp_path, put, monkeypatch):
+    monkeypatch.setattr(leases, "_works", {})
+    monkeypatch.setattr(leases, "_try_own", lambda _folder: False)
+    trial = one(tmp_path)
+
+    with open(put("out/a.json"), "ab"):
+        assert trial.vouched() == ["out/a.json"]

@@ -340,6 +340,28 @@ def test_an_interpreter_is_asked_once_for_many_units(tmp_path, monkeypatch):
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("module", ["json.tool", "no.such.module", "worker"])
+def test_an_interpreter_is_asked_once_for_its_file_and_for_the_preflight(
+    tmp_path, monkeypatch, module
+):
+    asked: List[List[str]] = []
+    real = interpreters._run
+
+    def counted(argv: List[str], cwd: str, env: Dict[str, str]) -> Any:
+        asked.append(argv)
+        return real(argv, cwd, env)
+
+    monkeypatch.setattr(interpreters, "_run", counted)
+    plan = module_plan(tmp_path, module)
+    plan.environment = dict(os.environ)
+    missing = programs(plan.stage, plan.units) is None
+
+    assert bool(plan.problems()) == missing
+    assert len(asked) == 1
+    plan.problems()  # what is asked for anew is asked
+    assert len(asked) == 2 or not missing
+
+
 def test_a_script_must_be_there(tmp_path):
     stage = StageSpec("s", is_python=True, script=str(tmp_path / "x.py"), interpreter=PYTHON)
     plan = Plan(tmp_path, stage)

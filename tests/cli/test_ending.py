@@ -3,7 +3,7 @@
 import pytest
 
 from procsup.cli import ending
-from procsup.host import tree_walk
+from procsup.host import files
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ def test_an_error_of_the_system_names_the_file(failing, capsys):
 
 
 def test_an_error_of_the_system_without_a_file_names_the_place(failing, capsys, monkeypatch):
-    def refuse(_pid, _signum):
+    def refuse(_name, _mode):
         raise OSError(12, "Cannot allocate memory")
 
-    monkeypatch.setattr(tree_walk.os, "kill", refuse)
-    said, code = failing(None, capsys, lambda: tree_walk.kill_by_pid(1))
+    monkeypatch.setattr(files.os, "mkdir", refuse)
+    said, code = failing(None, capsys, lambda: files.make_folders("folder"))
 
     assert said == (
         "procsup: the system refuses what the run cannot do without: Cannot allocate memory"
-        " (in procsup.host.tree_walk, kill_by_pid)\n"
+        " (in procsup.host.files, make_folders)\n"
     )
     assert code == 74

@@ -184,7 +184,25 @@ def test_a_shortage_while_a_unit_lives_is_no_attempt_and_uses_no_number():
 
     play.ended("a")
 
-    assert play.take_orders() == ["start b#1", "start c#1"]
+    assert play.take_orders() == ["start b#1"]
+
+
+def test_after_a_shortage_more_and_more_is_tried_until_it_has_passed():
+    units = [unit("a"), unit("b"), *(unit(f"c{number}") for number in range(5000))]
+    play = Play([stage()], units, cpus=5000)
+    play.started("a")
+    for name in [name for name in play.live if name != "a"]:
+        play.ended(name, SHORTAGE)
+    play.take_orders()
+
+    tried = []
+    for _ in range(10):
+        due = play.planner.next_deadline()
+        play.tell(after_s=due - play.now)
+        tried.append(len(play.take_orders()))
+
+    assert tried[:4] == [1, 2, 4, 8]
+    assert sum(tried) == 4999
 
 
 def test_a_shortage_is_tried_again_after_a_while_that_grows_to_half_a_minute():

@@ -34,7 +34,7 @@ def shell(bench: Bench, line: str, *outputs: str, **settings: Any) -> Tuple[Ende
 
 
 def test_a_process_substitution_ends_before_its_output_is_vouched_for(tmp_path: Path) -> None:
-    with Bench(tmp_path) as bench:
+    with Bench(tmp_path, stage={"linger_s": 10.0}) as bench:
         end, problem = shell(bench, "seq 1 300000 | tee >(gzip -9 > out.gz) | tail -1", "out.gz")
 
     assert (end.exit, end.fault, problem) == (Exited(0), "", "")
@@ -55,7 +55,7 @@ def test_a_process_substitution_ends_before_its_output_is_vouched_for(tmp_path: 
     ],
 )
 def test_who_still_writes_is_waited_for(tmp_path: Path, line: str) -> None:
-    with Bench(tmp_path) as bench:
+    with Bench(tmp_path, stage={"linger_s": 10.0}) as bench:
         end, problem = shell(bench, line.format(writer=f"{LEAVE} write"), "out.txt")
 
     assert (end.exit, end.fault, problem) == (Exited(0), "", "")
@@ -67,7 +67,7 @@ def test_who_still_writes_is_waited_for(tmp_path: Path, line: str) -> None:
 def test_who_writes_through_a_map_is_waited_for(tmp_path: Path) -> None:
     map_it = f"{LEAVE} write_by_map"
     line = f"head -c 8192 /dev/zero > out.bin; {map_it} out.bin </dev/null >/dev/null 2>&1 &"
-    with Bench(tmp_path) as bench:
+    with Bench(tmp_path, stage={"linger_s": 10.0}) as bench:
         end, problem = shell(bench, line, "out.bin")
 
     assert (end.fault, problem) == ("", "")
@@ -76,7 +76,7 @@ def test_who_writes_through_a_map_is_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of a system call")
 def test_a_process_whose_first_thread_has_ended_is_alive(tmp_path: Path) -> None:
-    with Bench(tmp_path) as bench:
+    with Bench(tmp_path, stage={"linger_s": 10.0}) as bench:
         end, problem = shell(bench, f"{LEAVE} write_headless out.txt >/dev/null 2>&1 &", "out.txt")
 
     assert (end.fault, problem) == ("", "")
@@ -136,7 +136,7 @@ def test_without_outputs_a_log_that_still_grew_is_the_fault(tmp_path: Path) -> N
 
 def test_what_holds_nothing_goes_after_a_second_and_is_no_fault(tmp_path: Path) -> None:
     begun = time.monotonic()
-    with Bench(tmp_path) as bench:
+    with Bench(tmp_path, stage={"linger_s": 10.0}) as bench:
         line = "echo made > out.txt; setsid sleep 100 </dev/null >/dev/null 2>&1 &"
         end, problem = shell(bench, line, "out.txt")
 
@@ -147,7 +147,7 @@ def test_what_holds_nothing_goes_after_a_second_and_is_no_fault(tmp_path: Path) 
 
 
 def test_after_a_bad_exit_nobody_is_waited_for_long(tmp_path: Path) -> None:
-    with Bench(tmp_path) as bench:
+    with Bench(tmp_path, stage={"linger_s": 10.0}) as bench:
         end, _ = shell(bench, "sleep 100 > out.txt & exit 3", "out.txt")
 
     assert (end.exit, end.fault, end.remarks) == (Exited(3), "", ())
@@ -178,7 +178,7 @@ def test_a_stop_reaches_those_that_are_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_stop_after_the_end_that_nobody_has_noticed_is_no_stop(tmp_path: Path) -> None:
-    with Bench(tmp_path) as bench:
+    with Bench(tmp_path, stage={"linger_s": 10.0}) as bench:
         attempt = bench.start("u", ("true",))
         pid = bench.engine._live[attempt].child.pid
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -190,7 +190,7 @@ def test_a_stop_after_the_end_that_nobody_has_noticed_is_no_stop(tmp_path: Path)
 
 def test_trackers_that_ignore_the_stop_have_time_to_clean_up(tmp_path: Path) -> None:
     line = f"mkfifo pipe; {LEAVE} track cleaned < pipe & exec 9> pipe; wait $!"
-    with Bench(tmp_path) as bench:
+    with Bench(tmp_path, stage={"linger_s": 10.0}) as bench:
         attempt = bench.start("u", ("bash", "-c", f'trap "" TERM; {line}'))
         bench.wait_until_it_says(attempt, "ready")
         bench.stop(attempt, grace_s=0.1)

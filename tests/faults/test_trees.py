@@ -27,8 +27,8 @@ trees.Trees.end_rest = lambda self, limit_s: []
 """
 NO_SWEEP = """
 from procsup.host import guardian, trees
-trees.Trees._sweep = lambda self: []
-guardian._sweep = lambda run_id: None
+trees.Trees._sweep = lambda self, limit_s: []
+guardian._sweep = lambda run_id, base: None
 """
 CASES = {
     "a guard that ends nothing": (SUBREAPER, GUARD_SLEEPS, "supervisor killed", "daemonized"),

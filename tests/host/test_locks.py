@@ -9,8 +9,8 @@ import time
 import pytest
 
 from procsup.errors import RecordError
-from procsup.host import locks
-from procsup.host.locks import FileLock, locks_reach, locks_work, machine_id, process_exists
+from procsup.host import identity, locks
+from procsup.host.locks import FileLock, locks_reach, locks_work, process_exists
 from tests.store.builders import PROGRAMS, environment
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX files can be removed while open")
@@ -274,5 +274,5 @@ def test_a_process_exists_until_it_was_waited_for():
 
 
 def test_the_machine_has_a_name():
-    assert machine_id()[0]
-    assert machine_id() == machine_id()
+    assert identity.machine_id()[0]
+    assert identity.machine_id() == identity.machine_id()

@@ -20,11 +20,24 @@ def test_a_job_counts_what_is_in_it_and_ends_it(tmp_path: Path) -> None:
         bench.wait_until_it_says(attempt, "ready")
         child = bench.engine._live[attempt].child
         assert child.job is not None
-        assert child.job.account().active_processes == 2
+        account = child.job.account()
+        assert account is not None
+        assert account.active_processes == child.job.active_processes() == 2
+        assert child.pid in child.job.pids()
         bench.engine.kill(attempt)
 
         assert isinstance(bench.wait_for(attempt).exit, Exited)
         assert not is_alive(bench.pid_it_said(attempt))
+
+
+def test_a_job_that_tells_nothing_is_not_taken_for_an_empty_one() -> None:
+    job = jobs.Job()
+    assert job.active_processes() == 0
+    job.close()
+
+    assert job.account() is None
+    assert job.active_processes() == 1
+    assert job.pids() == []
 
 
 def test_closing_a_job_ends_what_is_in_it(tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 """Files that are no run file: one clear message each."""
 
 import hashlib
+import os
+import socket
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -99,3 +103,65 @@ def test_numbers_keep_how_they_were_written(written):
 
 def test_underscores_among_digits_are_only_for_the_eye():
     assert str(parse("x = 1_000.5")["x"]) == "1000.5"
+
+
+# --- what is no file ------------------------------------------------------------------------------
+
+
+def passing(kind, folder):
+    """A path of this kind, and what is to be closed afterwards."""
+    if kind == "FIFO":
+        os.mkfifo(folder / "fifo")
+        return str(folder / "fifo"), []
+    if kind == "device":
+        return os.devnull, []
+    if kind == "socket":
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(str(folder / "s"))
+        return str(folder / "s"), [server.close]
+    if kind == "<(...)":
+        reader, writer = os.pipe()
+        os.close(writer)
+        return f"/dev/fd/{reader}", [lambda: os.close(reader)]
+    (folder / "r.toml").write_text('[stage.s]\ncommand = ["true"]\n')
+    fd = os.open(folder / "r.toml", os.O_RDONLY)
+    path = f"/dev/fd/{fd}"
+    if kind == "link to a descriptor":
+        (folder / "link").symlink_to(path)
+        path = str(folder / "link")
+    return path, [lambda: os.close(fd)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="paths of POSIX")
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("FIFO", "is a pipe"),
+        ("<(...)", "is a pipe"),
+        ("device", "is a device"),
+        ("socket", "is a socket"),
+        ("descriptor", "is what a descriptor has open"),
+        ("link to a descriptor", "is what a descriptor has open"),
+    ],
+)
+def test_a_run_file_is_a_file_that_stays(tmp_path, monkeypatch, kind, said):
+    monkeypatch.chdir(tmp_path)  # the names of sockets are short
+    path, closing = passing(kind, Path())
+    try:
+        with pytest.raises(RunFileError) as caught:
+            read_source(path)
+    finally:
+        for close in closing:
+            close()
+
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{path}: {said}, expected a file that stays")
+    assert problem.endswith("save it under a name, and run that")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
+def test_a_link_to_a_file_is_a_file(tmp_path):
+    (tmp_path / "r.toml").write_text('[stage.s]\ncommand = ["true"]\n')
+    (tmp_path / "link").symlink_to("r.toml")
+
+    assert "stage" in read_source(tmp_path / "link").data

@@ -26,6 +26,7 @@ from procsup.core.records import (
     Launch,
     Planned,
     Record,
+    Refused,
     RunFinal,
     Spawned,
     StageFinal,
@@ -148,6 +149,28 @@ def every_record() -> List[Record]:
         Answer("1-a-2", "drain", True),
         Answer("1-a-3", "stop", False, "nothing runs"),
         Closed(WALL + 9, "interrupted by signal 2"),
+    ]
+
+
+def records_of_version_2() -> List[Record]:
+    """What version 2 has beyond the first: what journal-2.jsonl holds for ever."""
+    remark = "sleep (pid 5) kept the log open and was ended after 10 s"
+    return [
+        begin(
+            version=2,
+            thread_caps={"OMP_NUM_THREADS": "procsup", "GOMAXPROCS": "environment"},
+            mark_base=(1 << 52) + (7 << 20),
+            pid_namespace="pid:[4026531836]",
+            journal="fe01:2a",
+        ),
+        Planned("s", ["s/x=1"]),
+        Launch("s/x=1", 1, WALL, "f00"),
+        Refused("s/x=1", 1, WALL, "the system is short of something"),
+        Launch("s/x=1", 1, WALL + 1, "f00"),
+        Spawned("s/x=1", 1, 77, WALL + 1, (10.01, 10.03), (1 << 52) + (7 << 20) + 1),
+        end("s/x=1", linger_s=10.25, remarks=(remark,), threads=2),
+        StageFinal("s", "succeeded", {"succeeded": 1}),
+        RunFinal("r1", "succeeded", WALL + 9),
     ]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from procsup.core.events import Synced
 from procsup.core.records import JOURNAL_VERSION, Answer, Launch, Spawned, encode_line
+from procsup.core.replay import fold
 from procsup.errors import RecordError
 from procsup.store.journal import JournalWriter, follow, read_journal
 from procsup.store.reader import begins, last_begin
@@ -23,6 +24,7 @@ from tests.store.builders import (
     every_record,
     read,
     records,
+    records_of_version_2,
     write,
 )
 
@@ -73,6 +75,17 @@ def test_the_journal_of_version_1_is_read_for_ever(tmp_path):
     assert found == every_record()
     assert (journal.damage, journal.unknown, journal.newer_version) == ([], [], None)
     assert journal.good_length == len(GOLDEN.read_bytes())
+
+
+def test_the_journal_of_version_2_is_read_for_ever():
+    golden = GOLDEN.with_name("journal-2.jsonl")
+    found, journal = read(golden)
+
+    assert found == records_of_version_2()
+    assert (journal.damage, journal.unknown, journal.newer_version) == ([], [], None)
+    history = fold(enumerate(found, 1))
+    assert history.units["s/x=1"].last_number == 1
+    assert history.units["s/x=1"].is_final
 
 
 def test_there_need_not_be_a_journal_yet(tmp_path):

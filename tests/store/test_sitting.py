@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from procsup.errors import RecordError, RunBusy
-from procsup.host.locks import FileLock, machine_id
+from procsup.host import identity, procfs
+from procsup.host.identity import machine_id
+from procsup.host.locks import FileLock
 from procsup.host.units_lock import UnitsLock
 from procsup.store import sitting as sitting_module
 from procsup.store.rundir import RunDir
@@ -54,7 +56,11 @@ def test_the_owner_is_known_from_the_beginning_to_the_end(rundir):
     assert read_owner(rundir) is None
     with Sitting.open(rundir, at=WALL) as sitting:
         owner = read_owner(rundir)
-        assert owner == Owner(host, os.getpid(), boot_id, WALL)
+        namespace = identity.pid_namespace()
+        ticks = identity.start_ticks()
+        told = {"start_ticks": ticks, "pid_namespace": namespace}
+        assert owner == Owner(host, os.getpid(), boot_id, WALL, **told)
+        assert (ticks is None) == (namespace == "") == (sys.platform != "linux")
         assert is_starting(owner)
         assert not is_live(rundir)
         sitting.begin(3, "r1", ["s"])
@@ -250,6 +256,22 @@ def test_units_that_do_not_end_are_named(rundir):
     lock.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_stranger_who_holds_the_units_lock_is_named_and_left_alone(rundir):
+    code = "import fcntl, sys; fcntl.flock(int(sys.argv[1]), 2); print(); sys.stdin.read()"
+    fd = os.open(rundir.units_lock, os.O_RDWR | os.O_CREAT)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    holder = subprocess.Popen([sys.executable, "-c", code, str(fd)], pass_fds=[fd], **pipes)
+    with holder, Sitting.open(rundir, at=WALL) as sitting:
+        holder.stdout.readline()
+        os.close(fd)
+        with pytest.raises(RunBusy, match=rf"process {holder.pid} \(.*import fcntl.*fuser -v /"):
+            sitting.take_units_lock(nothing_left, timeout_s=0.05)
+        assert holder.poll() is None
+        holder.communicate()
+        sitting.take_units_lock(nothing_left)
+
+
 @posix
 def test_a_unit_that_is_left_keeps_the_units_lock_beyond_the_close(rundir):
     with Sitting.open(rundir, at=WALL) as sitting:
@@ -402,6 +424,19 @@ def test_after_a_new_start_of_the_machine_nobody_of_before_is_alive(rundir, monk
     with Sitting.open(rundir, at=WALL):
         pass
     assert is_starting(forge(rundir, host=host, boot_id="", pid=os.getpid(), sitting=0))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="starts and namespaces are Linux'")
+def test_a_pid_that_was_given_again_is_not_the_owner_and_one_of_elsewhere_may_be(rundir):
+    host, boot_id = machine_id()
+    here = {"host": host, "boot_id": boot_id, "pid": os.getpid()}
+    ticks = procfs.look(os.getpid()).start_ticks
+    namespace = identity.pid_namespace()
+
+    assert forge(rundir, **here, start_ticks=ticks, pid_namespace=namespace).may_live
+    assert not forge(rundir, **here, start_ticks=ticks - 1, pid_namespace=namespace).may_live
+    assert forge(rundir, **here, start_ticks=ticks - 1, pid_namespace="pid:[1]").may_live
+    assert not forge(rundir, host=host, boot_id=boot_id, pid_namespace=namespace).may_live
 
 
 def test_without_locks_a_waiter_looks_for_the_manifest_and_the_owner(rundir, monkeypatch):

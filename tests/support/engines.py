@@ -134,7 +134,8 @@ class Bench:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
         self.run_dir = folder / "run"
-        stage_settings = settings.pop("stage", {})
+        # Most tests are not about what is waited for: there it is ended soon.
+        stage_settings = {"linger_s": 0.2, "grace_s": 1.0, **settings.pop("stage", {})}
         spec_settings = settings.pop("spec", {})
         self.environment = {**os.environ, **settings.pop("environment", {})}
         self.stage = StageSpec("s", **stage_settings)

@@ -17,8 +17,7 @@ from procsup.api.waiting import Limits, Waited, await_final
 from procsup.core.outcome import Verdict
 from procsup.core.records import Begin, End, Launch, Record, Withdrawn, decode_line
 from procsup.errors import RunUnfinished
-from procsup.host import machine
-from procsup.store import sitting
+from procsup.host import identity, machine
 from procsup.store.journal import JournalWriter, read_journal
 from procsup.store.manifest import read_head, read_manifest
 from procsup.store.rundir import RunDir
@@ -318,8 +317,8 @@ def _withdrawn(entries: List[Record], stage: str, number: int) -> bool:
 @contextmanager
 def after_a_reboot() -> Iterator[None]:
     """Have this machine look as if it had been started anew: no process of before is alive."""
-    host = sitting.machine_id()[0]
-    with mock.patch.object(
-        sitting, "machine_id", return_value=(host, "another boot")
-    ), mock.patch.object(machine, "boot_id", return_value="another boot"):
+    another = {"return_value": "another boot"}
+    with mock.patch.object(identity, "boot_id", **another), mock.patch.object(
+        machine, "boot_id", **another
+    ):
         yield

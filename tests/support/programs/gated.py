@@ -5,9 +5,10 @@
 It connects to 127.0.0.1:PORT, says ``NAME PID`` and then obeys lines: ``exit N``,
 ``write PATH TEXT``, ``signal N``. The connection ends when the process does, however it ends:
 that is how the test learns of its death, without looking for it. ``--daemon`` first leaves a
-daemon behind (double fork, own session, no files) which reports as ``NAME-daemon``; ``--scrub`` clears the
-daemon's environment. ``--lock`` takes an exclusive lock and fails with exit 99 if a second live
-copy holds it. ``--shed`` first becomes a process without procsup's environment and files.
+daemon behind (double fork, own session, no files) which reports as ``NAME-daemon``; ``--scrub``
+clears the daemon's environment. ``--lock`` takes an exclusive lock and fails with exit 99 if a
+second live copy holds it. ``--shed`` first becomes a process without procsup's environment and
+files.
 """
 
 import os

@@ -1,0 +1,69 @@
+"""A unit's own way to be stopped: a command, in the place of the signal.
+
+It is for what a signal does not reach: containers, jobs on other machines. If it cannot be
+started or fails, the signal is sent after all; if it hangs, the end of the grace is its end too.
+"""
+
+from typing import Callable, Optional
+
+from procsup.attempt.ladder import Asked
+from procsup.core.outcome import Exited, describe
+from procsup.host import system
+
+
+class StopCommand:
+    """Asks a tree by a command; `signal` asks by the signal, and kills in any case.
+
+    `remark` says what went wrong with the command; empty if nothing did.
+    """
+
+    def __init__(
+        self, start: Callable[[], system.Child], trees: system.Trees, signal: Asked
+    ) -> None:
+        self.remark = ""
+        self._start = start
+        self._trees = trees
+        self._signal = signal
+        self._child: Optional[system.Child] = None
+        self._is_done = False
+
+    def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:
+        """Start the command, or see how it goes; true while it runs."""
+        if self.remark:
+            return self._signal.tell(everybody=everybody, dump=dump)
+        if self._is_done:
+            return False
+        if self._child is None:
+            self._try_start()
+        elif self._child.has_ended(noticed=False):
+            self._judge(self._child.reap())
+        if self.remark:
+            return self._signal.tell(everybody=everybody, dump=dump)
+        return not self._is_done
+
+    def _try_start(self) -> None:
+        try:
+            self._child = self._start()
+        except (OSError, ValueError, TypeError) as error:
+            self.remark = f"its stop-command could not be started ({error}): it got the stop signal"
+            return
+        self._trees.add_beside(self._child)
+
+    def _judge(self, departure: system.Departure) -> None:
+        self._is_done = True
+        if departure.exit != Exited(0):
+            how = describe(departure.exit)
+            self.remark = f"its stop-command failed ({how}): it got the stop signal"
+
+    def kill(self, *, spare: bool = False) -> int:
+        """Kill what lives, the command too."""
+        if self._child is not None and not self._is_done and not self.remark:
+            self.remark = "its stop-command had not ended when the grace was over"
+        self.close()
+        return self._signal.kill(spare=spare)
+
+    def close(self) -> None:
+        """End the command if it still runs; it ends with the tree."""
+        if self._child is not None and not self._is_done:
+            self._is_done = True
+            self._trees.end_beside(self._child)

@@ -1,0 +1,80 @@
+"""Is anybody writing to this file right now? Asked of the kernel by a read lease (Linux).
+
+A read lease is refused while the file is open, or mapped, for writing by anybody (fcntl(2)). It
+is given back at once. A file system may refuse leases for reasons of its own, so each is tried
+first with a file of ours that nobody writes to.
+"""
+
+import errno
+import os
+import stat
+import sys
+from typing import Dict, Optional
+
+_works: Dict[int, bool] = {}  # device -> whether its leases tell what we want to know
+
+
+def is_written(path: str) -> Optional[bool]:
+    """Tell whether somebody may write to a regular file through what is open now.
+
+    None if the system does not tell: on other systems, of a file of another user, on file systems
+    without leases. An OSError only if the file cannot be opened.
+    """
+    if sys.platform != "linux":
+        return None
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        refused = _is_refused(fd)
+        if not refused:
+            return refused
+        return True if _tells(status.st_dev, os.path.dirname(path)) else None
+    finally:
+        os.close(fd)
+
+
+def _is_refused(fd: int) -> Optional[bool]:
+    """Take a lease and give it back; None if it is refused for another reason than a writer."""
+    if sys.platform != "linux":
+        return None
+    import fcntl
+
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        return True if error.errno == errno.EAGAIN else None
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
+
+
+def _tells(device: int, folder: str) -> bool:
+    """Tell whether this file system gives a lease on a file that nobody writes to.
+
+    It is tried with a file that never has a name (O_TMPFILE); where that cannot be made, a
+    refusal says nothing.
+    """
+    known = _works.get(device)
+    if known is None:
+        known = _works[device] = _try_own(folder)
+    return known
+
+
+def _try_own(folder: str) -> bool:
+    if sys.platform != "linux":
+        return False
+    try:
+        writer = os.open(folder or ".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return False
+    try:
+        fd = os.open(f"/proc/self/fd/{writer}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    finally:
+        os.close(writer)
+    try:
+        return _is_refused(fd) is False
+    finally:
+        os.close(fd)

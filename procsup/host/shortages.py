@@ -1,0 +1,30 @@
+"""What the system lacks for a while: file descriptors come back when others are closed."""
+
+import errno
+import time
+from typing import Callable, Sequence, TypeVar
+
+_T = TypeVar("_T")
+
+PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+
+
+def patiently(
+    act: Callable[[], _T],
+    *,
+    pauses_s: Sequence[float] = PAUSES_S,
+    sleep: Callable[[float], object] = time.sleep,
+) -> _T:
+    """Do what may lack descriptors, again after each pause; any other OSError is raised at once.
+
+    A sync that failed is never tried again: only what could not be opened is.
+    """
+    for pause_s in pauses_s:
+        try:
+            return act()
+        except OSError as error:  # noqa: PERF203
+            if error.filename is None or error.errno not in _DESCRIPTORS:
+                raise
+            sleep(pause_s)
+    return act()

@@ -1,0 +1,65 @@
+"""What a run hears of the program that started it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from procsup.host.tie import ASK_TO_END
+
+if sys.platform == "win32":
+    pytest.skip("a signal to oneself is the end there", allow_module_level=True)
+
+LISTENER = """
+import os, signal, sys
+from procsup.host.tie import Tie
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # fetched below: none is missed
+tie = Tie(os.getppid())
+for line in tie.lines():
+    os.write(1, line)
+    if line == b"end\\n":
+        break
+tie.hand_over(lambda: (os.write(1, b"gone\\n"), os._exit(0)))
+tie.watch_stdin()
+while True:
+    signal.sigwait([signal.SIGTERM])
+    os.write(1, b"asked\\n")
+"""
+
+
+@pytest.fixture
+def listener():
+    with subprocess.Popen(
+        [sys.executable, "-c", LISTENER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as child:
+        yield child
+        child.kill()
+
+
+def test_a_request_that_came_with_the_plan_is_heard_behind_it(listener):
+    listener.stdin.write(b"head\nend\n" + ASK_TO_END)
+
+    assert [listener.stdout.readline() for _ in range(3)] == [b"head\n", b"end\n", b"asked\n"]
+
+
+def test_each_request_is_heard_and_then_the_end(listener):
+    listener.stdin.write(b"end\n")
+    assert listener.stdout.readline() == b"end\n"
+    for _ in range(3):
+        listener.stdin.write(ASK_TO_END)
+        assert listener.stdout.readline() == b"asked\n"
+    listener.stdin.close()
+
+    assert listener.stdout.readline() == b"gone\n"
+
+
+def test_a_line_that_comes_in_pieces_is_one(listener):
+    for piece in (b"he", b"ad\nen", b"d\n"):
+        listener.stdin.write(piece)
+
+    assert [listener.stdout.readline() for _ in range(2)] == [b"head\n", b"end\n"]
