@@ -44,7 +44,8 @@ class Ladder:
         self._end_at = now + grace_s
         self._insist = insist
         self._pause_s = _FIRST_LOOK_S
-        self._waits = tree.tell(dump=insist is not None)
+        # Without any grace nobody is asked: what is killed at once has no time to hear it.
+        self._waits = grace_s > 0 and tree.tell(dump=insist is not None)
         self._everybody = False
         self._plan_look(now)
 

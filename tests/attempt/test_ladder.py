@@ -85,4 +85,4 @@ def test_no_grace_is_no_waiting():
 
     ladder.tend(0.0)
 
-    assert tree.done == ["tell", "kill some"]
+    assert tree.done == ["kill some"]

@@ -158,7 +158,8 @@ def test_what_does_not_heed_the_stop_is_ended_when_its_grace_is_over(stage: Stag
     stage.engine.stop(Stop(attempt, StopReason.USER, 0.1))
 
     end = next(fact for fact in stage.end(attempt) if isinstance(fact, Ended))
-    assert end.exit == Signaled(15 if WINDOWS else 9) or end.exit not in (Exited(0), Vanished(""))
+    assert end.stopped
+    assert isinstance(end.exit, (Signaled, Exited))
 
 
 def test_a_kill_ends_what_does_not_heed_the_stop(stage: Stage) -> None:
@@ -170,8 +171,10 @@ def test_a_kill_ends_what_does_not_heed_the_stop(stage: Stage) -> None:
 
     end = stage.end(attempt)[-1]
     assert isinstance(end, Ended)
+    assert end.stopped
     assert isinstance(end.exit, (Signaled, Exited))
-    assert end.exit not in (Exited(0), Vanished(""))
+    # What has no handler yet may end with 0 by CTRL_BREAK where that is emulated.
+    assert WINDOWS or end.exit not in (Exited(0), Vanished(""))
 
 
 def test_waiting_ends_when_the_time_is_over(stage: Stage) -> None:
