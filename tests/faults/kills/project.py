@@ -16,6 +16,7 @@ COOKIE = "PROCSUP_TRIAL"
 RUN_FILE = """
 capacity = { cpus = 3 }
 defaults.grace = "1s"
+defaults.linger = "100ms"
 [stage.make]
 command = ["./unit.sh", "make-{n}", "{outputs[0]}"]
 matrix.n = [1, 2]
