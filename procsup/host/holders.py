@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Iterator, List, Optional
 
-from procsup.host import procfs
+from procsup.host import procfs, titles
 from procsup.host.processes import OpenFile, Seen
 
 _WRITING = os.O_WRONLY | os.O_RDWR
@@ -40,7 +40,7 @@ def writers_of(path: str) -> List[Seen]:
     for pid in procfs.everyone():
         files = open_for_writing(pid) or []
         if any((one.device, one.inode) == (status.st_dev, status.st_ino) for one in files):
-            found.append(Seen(pid, 0, procfs.name_of(pid), files))
+            found.append(Seen(pid, 0, titles.title_of(pid), files))
     return found
 
 

@@ -18,7 +18,7 @@ import time
 from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, Set
 
 from procsup.errors import RunBusy
-from procsup.host import holders, marks, procfs, tree_walk
+from procsup.host import holders, marks, procfs, titles, tree_walk
 from procsup.host.processes import Left, Seen
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ class Trees:
             Seen(
                 one.pid,
                 one.start_ticks,
-                tree_walk.name_of(one.pid),
+                titles.title_of(one.pid),
                 holders.open_for_writing(one.pid),
             )
             for one in others

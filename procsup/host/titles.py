@@ -1,0 +1,40 @@
+"""What a process is called for people: of an interpreter, the module or the script that it runs."""
+
+import os
+import re
+import sys
+from typing import Sequence
+
+from procsup.host import procfs
+
+_INTERPRETERS = re.compile(r"(python|pypy|perl|ruby|node|nodejs|java|php|Rscript)[\d.]*")
+_NOT_A_FILE = ("-c", "-e", "--eval", "-r")  # what follows is a program's text
+_TAKES_A_WORD = ("-W", "-X", "-cp", "-classpath", "-I")
+
+
+def title_of(pid: int) -> str:
+    """Return the name of a process, or of what it interprets; empty if it is gone."""
+    if sys.platform != "linux":
+        from procsup.host import machine
+
+        return machine.name_of(pid)
+    name = procfs.name_of(pid)
+    words = procfs.read(f"/proc/{pid}/cmdline").split(b"\0")
+    return title([os.fsdecode(word) for word in words if word]) or name
+
+
+def title(argv: Sequence[str]) -> str:
+    """Return what an interpreter runs, by its command line; empty if it is none, or not told."""
+    if not argv or not _INTERPRETERS.fullmatch(os.path.basename(argv[0])):
+        return ""
+    words = iter(argv[1:])
+    for word in words:
+        if word in _NOT_A_FILE:
+            return ""
+        if word in ("-m", "-jar"):
+            return os.path.basename(next(words, ""))
+        if word in _TAKES_A_WORD:
+            next(words, "")
+        elif not word.startswith("-"):
+            return os.path.basename(word)
+    return ""
