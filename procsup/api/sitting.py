@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Protocol, Tuple
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import msgspec
 
@@ -42,18 +42,10 @@ _GUARD_READY_S = 10.0
 _LEFTOVERS_END_S = 10.0
 
 
-class WakefulEngine(Engine, Protocol):
-    """An engine that also waits for signals."""
-
-    def watch_fd(self, fd: int) -> None:
-        """Let `wait` return when this becomes readable; it is not read there (POSIX)."""
-        ...
+EngineMaker = Callable[[RunContext], Engine]
 
 
-EngineMaker = Callable[[RunContext], WakefulEngine]
-
-
-def local_engine(context: RunContext) -> WakefulEngine:
+def local_engine(context: RunContext) -> Engine:
     """Make the engine that runs units on this machine, as children of this process."""
     return LocalEngine(context, clock=SystemClock())
 
@@ -278,14 +270,12 @@ def _world(
     expander: Expander,
     onlookers: Onlookers,
     signals: SignalInterrupts,
-    engine: WakefulEngine,
+    engine: Engine,
 ) -> World:
     lifeline = guard.lifeline()
     if lifeline is not None:
         lifeline.wait_until_ready(_GUARD_READY_S)
         lifeline.tell_run_id(held.begin.run_id, held.begin.mark_base)
-    if signals.fd is not None:
-        engine.watch_fd(signals.fd)
     journal = stack.enter_context(
         JournalWriter.open(
             held.rundir.journal,
@@ -319,7 +309,7 @@ def _owner(asked: Asked, engine: Engine) -> Optional[Tie]:
     return tie
 
 
-def _engine(stack: ExitStack, held: _Held, make_engine: EngineMaker) -> WakefulEngine:
+def _engine(stack: ExitStack, held: _Held, make_engine: EngineMaker) -> Engine:
     context = RunContext(
         run_id=held.begin.run_id,
         environment=inherited_environment(),

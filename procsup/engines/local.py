@@ -98,10 +98,6 @@ class LocalEngine:
         """Make `wait` return; callable from any thread and from signal handlers."""
         self._exits.wake()
 
-    def watch_fd(self, fd: int) -> None:
-        """Let `wait` return when this becomes readable; it is not read here (POSIX)."""
-        self._exits.watch_fd(fd)
-
     def close(self) -> List[Fact]:
         """End every tree and release everything; returns when no process is left.
 

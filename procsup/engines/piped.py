@@ -4,7 +4,6 @@ No verb and no option leads here. It is the proof that all of an engine's orders
 travel, and the near half of what runs units elsewhere.
 """
 
-import selectors
 from typing import Dict, List, Optional, Set, Tuple
 
 from procsup.attempt.context import RunContext
@@ -52,7 +51,6 @@ class PipedEngine:
         self._far = Apart(_ENTRY, context.environment)
         self._clock = clock
         self._bell = system.exit_notifier()
-        self._watched = selectors.DefaultSelector()
         self._live: Dict[AttemptId, _Live] = {}
         self._inspecting: Set[AttemptId] = set()
         self._facts: List[Fact] = []
@@ -109,11 +107,6 @@ class PipedEngine:
         self._is_called = True
         self._bell.wake()
 
-    def watch_fd(self, fd: int) -> None:
-        """Let `wait` return when this becomes readable; it is not read here (POSIX)."""
-        self._watched.register(fd, selectors.EVENT_READ)
-        self._bell.watch_fd(fd)
-
     def close(self) -> List[Fact]:
         """Close the pipe, which ends every tree, and return when no process is left.
 
@@ -131,7 +124,6 @@ class PipedEngine:
             self.survivors = (self._far.pid,)
         self._far.close(timeout_s=_GONE_S if self._is_over else 0.0)
         self._bell.close()
-        self._watched.close()
         return self._take_facts()
 
     # --- the pipe ----------------------------------------------------------------------------
@@ -140,11 +132,9 @@ class PipedEngine:
         self._far.tell(ORDERS.encode(order) + b"\n")
 
     def _sleep(self, until: Optional[float]) -> None:
-        """Wait for anything at all; note whether somebody else than the pipe called."""
+        """Wait for anything at all."""
         now = self._clock.now()
         self._bell.wait(None if until is None else max(0.0, until - now))
-        if self._watched.get_map() and self._watched.select(0):
-            self._is_called = True
 
     def _hear(self, *, closing: bool = False) -> None:
         is_over = self._far.is_over  # before the last that came is taken

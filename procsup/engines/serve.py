@@ -85,8 +85,6 @@ def _obey(wire: Wire, engine: LocalEngine, run_id: str) -> bool:
         if lifeline is not None:
             lifeline.wait_until_ready(_GUARD_READY_S)
             lifeline.tell_run_id(run_id)
-        if signals.fd is not None:
-            engine.watch_fd(signals.fd)
         wire.listen(engine.wake)
         while not signals.drain():
             is_over = wire.is_over or wire.is_broken  # before the last that came is taken

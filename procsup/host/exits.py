@@ -19,7 +19,7 @@ _LOOK_EVERY_S = 0.05  # at children for which there was no thread
 _AWAY_S = 0.1  # later than asked for by that much, a wait was held up
 _PIDFD_OPEN = 434  # the same number on every architecture (Linux 5.3)
 
-_READABLE, _CLOSED = select.POLLIN, select.POLLHUP | select.POLLERR | select.POLLNVAL
+_READABLE = select.POLLIN
 
 
 class ThreadExits:
@@ -61,10 +61,6 @@ class ThreadExits:
         """Stop watching."""
         self._in_threads.pop(pid, None)
 
-    def watch_fd(self, fd: int) -> None:
-        """Return from `wait` when this is readable."""
-        self._poller.register(fd, _READABLE)
-
     def wait(self, timeout_s: Optional[float]) -> Notice:
         """Block until there is something to say."""
         pids: List[int] = []
@@ -77,16 +73,12 @@ class ThreadExits:
         events = self._poll(timeout_s) or self._poll(0.0)
         if timeout_s is not None and time.monotonic() - began > timeout_s + _AWAY_S:
             alone = list(self._in_threads)  # they come to say so only now
-        for fd, mask in events:
+        for fd, _ in events:
             pid = self._pid_of(fd)
             if pid is not None:
                 pids.append(pid)
             elif fd == self._wake_fd:
-                called = self._hear(pids) or called
-            else:
-                called = True
-                if mask & _CLOSED:
-                    self._poller.unregister(fd)
+                called = self._hear(pids)
         self._take_ended(pids)  # also if the word of it was lost
         pids.extend(pid for pid in alone if pid not in pids and _is_over(pid))
         return Notice(pids, called)
@@ -253,10 +245,6 @@ else:
             """Stop watching."""
             self._pids.pop(pid, None)
 
-        def watch_fd(self, fd: int) -> None:
-            """Return from `wait` when this is readable."""
-            self._change(fd, select.KQ_FILTER_READ, select.KQ_EV_ADD)
-
         def wait(self, timeout_s: Optional[float]) -> Notice:
             """Block until there is something to say."""
             pids, self._late = self._late, []
@@ -270,10 +258,7 @@ else:
                     pids.append(event.ident)
                     continue
                 called = True
-                if event.ident == self._wake_fd:
-                    os.read(self._wake_fd, 1 << 16)
-                elif event.flags & select.KQ_EV_EOF:
-                    self._change(event.ident, select.KQ_FILTER_READ, select.KQ_EV_DELETE)
+                os.read(self._wake_fd, 1 << 16)
             return Notice([pid for pid in pids if pid in self._pids], called)
 
         def wake(self) -> None:

@@ -68,7 +68,7 @@ class Notice(NamedTuple):
     """What a wait brought: children that may have ended, and whether somebody called."""
 
     pids: List[int]
-    called: bool  # `wake`, or a watched file descriptor became readable
+    called: bool  # by `wake`
 
 
 class ExitNotifier(Protocol):
@@ -83,13 +83,6 @@ class ExitNotifier(Protocol):
 
     def forget(self, pid: int) -> None:
         """Stop watching; a pid that is not watched is no error."""
-        ...
-
-    def watch_fd(self, fd: int) -> None:
-        """Return from `wait` when this is readable; it is not read here (POSIX).
-
-        Whose other end is closed is reported once, then no more: it would be readable for ever.
-        """
         ...
 
     def wait(self, timeout_s: Optional[float]) -> Notice:

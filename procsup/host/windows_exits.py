@@ -37,9 +37,6 @@ class WindowsExits:
         """Stop watching."""
         self._threads.pop(pid, None)
 
-    def watch_fd(self, fd: int) -> None:
-        """Nothing: on Windows, whoever has news calls `wake`."""
-
     def wait(self, timeout_s: Optional[float]) -> Notice:
         """Block until there is something to say."""
         pids: List[int] = []

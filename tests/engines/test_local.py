@@ -548,26 +548,6 @@ def test_the_memory_of_a_short_unit_is_unknown_or_its_own_but_never_ours(tmp_pat
     assert own + 50_000_000 < big.peak_memory_bytes < own + 200_000_000
 
 
-# --- being called -----------------------------------------------
-
-
-@posix_only
-def test_a_readable_descriptor_ends_the_wait_and_a_closed_one_does_so_once(tmp_path: Path) -> None:
-    reading, writing = os.pipe()
-    with Bench(tmp_path) as bench:
-        bench.engine.watch_fd(reading)
-        os.write(writing, b"x")
-        assert bench.engine.wait(time.monotonic() + 1000) == []
-        assert os.read(reading, 10) == b"x"
-        os.close(writing)
-        assert bench.engine.wait(time.monotonic() + 1000) == []
-
-        until = time.monotonic() + 0.05
-        bench.engine.wait(until)
-        assert time.monotonic() >= until
-    os.close(reading)
-
-
 @posix_only
 def test_what_is_inherited_is_open_in_the_unit_and_closed_here(tmp_path: Path) -> None:
     code = (

@@ -267,22 +267,6 @@ def test_the_loop_does_not_wait_for_a_process_that_does_not_read(bench: PipedBen
     assert [bench.wait_for(attempt).exit for attempt in orders] == [Exited(0)] * 10
 
 
-@posix_only
-def test_what_is_watched_ends_the_wait(bench: PipedBench) -> None:
-    reading, writing = os.pipe()
-    bench.engine.watch_fd(reading)
-    os.write(writing, b".")
-
-    assert bench.engine.wait(time.monotonic() + LIMIT_S) == []
-
-    os.read(reading, 1)
-    until = time.monotonic() + 0.05
-    assert bench.engine.wait(until) == []
-    assert time.monotonic() >= until
-    os.close(writing)
-    os.close(reading)
-
-
 def test_an_inspection_happens_where_the_outputs_were_made(bench: PipedBench) -> None:
     path = str(bench.folder / "out")
     code = f"open({path!r}, 'w').write('x')"

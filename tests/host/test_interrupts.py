@@ -1,5 +1,4 @@
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from procsup.host.guard import Lifeline
 from procsup.host.interrupts import SignalInterrupts
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="these signals are POSIX")
-windows_only = pytest.mark.skipif(sys.platform != "win32", reason="only Windows has no descriptor")
 LIMIT_S = 20.0
 
 
@@ -22,10 +20,6 @@ class HandClock:
 
     def __call__(self):
         return self.now_s
-
-
-def readable(fd):
-    return bool(select.select([fd], [], [], 0)[0])
 
 
 def signums(facts):
@@ -43,26 +37,40 @@ def test_a_signal_becomes_a_fact():
 
 @posix_only
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])
-def test_each_ending_signal_is_heard_and_wakes_the_one_who_watches(name):
-    signum = signal.Signals[name]
-    with SignalInterrupts() as interrupts:
-        assert not readable(interrupts.fd)
+def test_each_ending_signal_is_heard_and_wakes_the_loop(name):
+    signum, woken = signal.Signals[name], threading.Event()
+    with SignalInterrupts(wake=woken.set) as interrupts:
+        assert not woken.is_set()
         signal.raise_signal(signum)
 
-        assert readable(interrupts.fd)
+        assert woken.wait(LIMIT_S)
         assert interrupts.drain() == [Interrupted(signum, name)]
-        assert not readable(interrupts.fd)
 
 
-@windows_only
-def test_where_nothing_can_be_watched_a_callback_is_called():
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows has it")
+def test_a_break_is_heard_and_wakes_the_loop():
     woken = threading.Event()
     with SignalInterrupts(wake=woken.set) as interrupts:
-        assert interrupts.fd is None
         signal.raise_signal(signal.SIGBREAK)
 
         assert woken.wait(LIMIT_S)
         assert signums(interrupts.drain()) == [signal.SIGBREAK]
+
+
+def test_without_a_thread_to_be_had_signals_are_heard_when_the_loop_looks(monkeypatch):
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        interrupts = SignalInterrupts()
+        interrupts.__enter__()
+    try:
+        signal.raise_signal(signal.SIGINT)
+
+        assert signums(interrupts.drain()) == [signal.SIGINT]
+    finally:
+        interrupts.__exit__(None, None, None)
 
 
 def test_presses_closer_than_a_fifth_of_a_second_are_one():
@@ -140,14 +148,15 @@ def test_the_death_of_the_guard_is_told_once_and_does_not_wake_for_ever():
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     try:
-        with SignalInterrupts(lifeline=Lifeline(reader, -1)) as interrupts:
+        line, woken = Lifeline(reader, -1), threading.Semaphore(0)
+        with SignalInterrupts(lifeline=line, wake=woken.release) as interrupts:
             assert interrupts.drain() == []
             os.close(writer)
 
-            assert readable(interrupts.fd)
+            assert woken.acquire(timeout=LIMIT_S)
             assert interrupts.drain() == [Interrupted(None, "the guard process died")]
             assert interrupts.drain() == []
-            assert not readable(interrupts.fd)
+            assert not woken.acquire(timeout=0.05)
     finally:
         os.close(reader)
 
@@ -157,11 +166,12 @@ def test_the_first_word_of_the_guard_is_not_its_death():
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     try:
-        with SignalInterrupts(lifeline=Lifeline(reader, -1)) as interrupts:
+        woken = threading.Event()
+        with SignalInterrupts(lifeline=Lifeline(reader, -1), wake=woken.set) as interrupts:
             os.write(writer, b"+")
 
+            assert not woken.wait(0.05)
             assert interrupts.drain() == []
-            assert not readable(interrupts.fd)
     finally:
         os.close(reader)
         os.close(writer)
