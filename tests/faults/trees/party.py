@@ -33,16 +33,18 @@ matrix.shape = [{shapes}]
 grace = "0.3s"
 linger = "0.5s"
 {timeout}
+[stage.n]
+command = ["{python}", "-I", "-S", "{program}", "neighbour", "stay", "{folder}", "attended"]
+grace = "0.3s"
+linger = "0.2s"
+"""
+WRITING = """
 [stage.w]
 command = ["{python}", "-I", "-S", "{program}", "{{shape}}", "{code}", "{folder}", "{{outputs[0]}}"]
 matrix.shape = [{writers}]
 outputs = ["out/{{shape}}"]
 grace = "0.3s"
 {timeout}
-[stage.n]
-command = ["{python}", "-I", "-S", "{program}", "neighbour", "stay", "{folder}", "attended"]
-grace = "0.3s"
-linger = "0.2s"
 """
 FAILING = """
 [stage.f]
@@ -101,10 +103,12 @@ class Party:
         return [shape for shape in self._shapes if not self._crowd.is_ready(shape)]
 
     def _write(self, code: str, timeout_s: float, *, on_failure: bool) -> None:
-        written = ('on-failure = "stop"' + RUN + FAILING) if on_failure else RUN
         names = [f'"{shape}"' for shape in self._shapes]
         writers = [f'"{shape}"' for shape in WRITERS if shape in self._shapes]
-        text = written.format(
+        text = RUN + (WRITING if writers else "")
+        if on_failure:
+            text = f'on-failure = "stop"{text}{FAILING}'
+        text = text.format(
             python=sys.executable,
             program=PROGRAMS / "shapes.py",
             folder=self.folder,
