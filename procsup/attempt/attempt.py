@@ -18,7 +18,7 @@ from procsup.attempt.stop_command import StopCommand
 from procsup.core.events import Ended, Inspected, Sampled, Stop
 from procsup.core.outcome import Exit, Exited, Vanished
 from procsup.core.spec import PID
-from procsup.core.task import Task
+from procsup.core.task import Rules, Task
 from procsup.host import machine, system
 
 _UNKILLABLE_S = 10.0  # after a SIGKILL: what still lives then is stuck in the kernel
@@ -77,6 +77,10 @@ class Attempt:
         trees.add(child)
 
     @property
+    def _rules(self) -> Rules:
+        return self.task.rules
+
+    @property
     def look_at(self) -> Optional[float]:
         """The monotonic time at which `tend` has something to do; None if no time is set."""
         return self._look_at if self._ladder is None else self._ladder.look_at
@@ -95,7 +99,7 @@ class Attempt:
         """
         if self._is_gone():
             return
-        self.stopped = True
+        self.stopped = self.stopped or not self._is_known_bad()
         if self._ladder is None:
             self._ladder = self._new_ladder(order.grace_s, now, dump=order.dump)
 
@@ -103,7 +107,7 @@ class Attempt:
         """End the whole tree by force; what it takes goes on in `tend`."""
         if self._is_gone():
             return
-        self.stopped = True
+        self.stopped = self.stopped or not self._is_known_bad()
         if self._ladder is None:
             self._ladder = self._new_ladder(0.0, now)
         self._ladder.force(now)
@@ -113,6 +117,11 @@ class Attempt:
             return False
         self._trees.look()
         return not self.child.others()
+
+    def _is_known_bad(self) -> bool:
+        """Tell whether the main process has ended badly: no stop changes what the unit did."""
+        code = self.child.code
+        return self.ended_at is not None and code is not None and not self._rules.is_success(code)
 
     def _new_ladder(self, grace_s: float, now: float, *, dump: bool = False) -> Ladder:
         name, reach = self.task.rules.stop_signal, self.task.rules.stop_to
@@ -160,11 +169,11 @@ class Attempt:
 
     def _new_ending(self, holding: Holding) -> Ending:
         assert self.ended_at is not None
-        code, rules = self.child.code, self.task.rules
+        rules = self._rules
         return Ending(
             at=self.ended_at,
             # Where it is not told before the reaping, they are waited for all the same.
-            is_good=not self.stopped and (code is None or rules.is_success(code)),
+            is_good=not self.stopped and not self._is_known_bad(),
             linger_s=rules.linger_s,
             grace_s=rules.grace_s,
             has_outputs=holding.has_outputs,

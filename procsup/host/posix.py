@@ -86,7 +86,8 @@ class Child:
         self.key = key
         self.logs = logs
         self.ended = False  # it is a zombie, or reaped
-        self.code: Optional[int] = None  # of a zombie that called exit, where the system tells
+        # Of a zombie, where the system tells: its exit code, or the negative number of its signal.
+        self.code: Optional[int] = None
         self.reaped = False  # by us, or it is none of our business any more
         self.taken = False  # somebody else reaped it: its pid is not ours any more
         # Of its tree, beside itself: adopted and pinned until we reap them, or (where orphans do
@@ -119,8 +120,9 @@ class Child:
                 options = os.WEXITED | os.WNOWAIT | os.WNOHANG
                 found = os.waitid(os.P_PID, self.pid, options)
                 self.ended = found is not None
-                if found is not None and found.si_code == os.CLD_EXITED:
-                    self.code = found.si_status
+                if found is not None:
+                    exited = found.si_code == os.CLD_EXITED
+                    self.code = found.si_status if exited else -found.si_status
             except ChildProcessError:
                 self.ended = self.taken = True
             return self.ended

@@ -13,7 +13,7 @@ if sys.platform != "linux":
     pytest.skip("what a process has open is told by Linux only", allow_module_level=True)
 
 from procsup.core.events import Ended, Inspected
-from procsup.core.outcome import Exited
+from procsup.core.outcome import Exited, Signaled
 from procsup.core.spec import OutputSpec
 from tests.support.engines import Bench, is_alive
 
@@ -152,6 +152,25 @@ def test_after_a_bad_exit_nobody_is_waited_for_long(tmp_path: Path) -> None:
 
     assert (end.exit, end.fault, end.remarks) == (Exited(3), "", ())
     assert end.linger_s < 3.0
+
+
+def test_a_crash_is_a_bad_exit_too(tmp_path: Path) -> None:
+    with Bench(tmp_path, stage={"linger_s": 10.0}) as bench:
+        end, _ = shell(bench, "sleep 100 & kill -SEGV $$")
+
+    assert end.exit == Signaled(11)
+    assert end.linger_s < 3.0
+
+
+def test_a_stop_after_a_bad_exit_leaves_it_a_bad_exit(tmp_path: Path) -> None:
+    with Bench(tmp_path, stage={"linger_s": 10.0}) as bench:
+        attempt = bench.start("u", ("bash", "-c", "sleep 100 & exit 3"))
+        live = bench.engine._live[attempt]
+        bench.wait_until(lambda: live.ended_at is not None)
+        bench.stop(attempt, grace_s=5.0)
+        end = bench.wait_for(attempt)
+
+    assert (end.exit, end.stopped) == (Exited(3), False)
 
 
 def test_no_linger_ends_holders_at_once(tmp_path: Path) -> None:
