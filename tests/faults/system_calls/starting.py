@@ -30,6 +30,7 @@ outputs = ["out/{n}.txt"]
 stamp = "make.stamp"
 
 [stage.leave]
+linger = "100ms"
 command = ["/bin/sh", "-c", "sleep 61 & echo left > {outputs[0]}"]
 outputs = ["out/left.txt"]
 
