@@ -223,7 +223,7 @@ def test_any_signal_may_be_the_request(tmp_path: Path) -> None:
 
 def test_who_was_stopped_hears_the_request(tmp_path: Path) -> None:
     with Bench(tmp_path) as bench:
-        attempt = start(bench, "{S} a & kill -STOP $(cat pid 2>/dev/null || echo $!); wait")
+        attempt = start(bench, "{S} a & kill -STOP $!; wait")
         # It may have been stopped before it was ready: it is asked all the same.
         bench.wait_until(lambda: _state_of_child(bench) == "T")
         stopped(bench, attempt)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from typing import Any, List
 
@@ -128,7 +129,8 @@ def finally_() -> None:
     """Know no signal, but have a ``finally`` and a temporary folder, as programs have."""
     try:
         with tempfile.TemporaryDirectory(dir=".", prefix="temporary-"):
-            touch("ready")
+            # Python may lose a KeyboardInterrupt while it closes files: it shall sleep by then.
+            threading.Timer(0.2, touch, ["ready"]).start()
             time.sleep(LIFE_S)
     finally:
         touch("saved")
