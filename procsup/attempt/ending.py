@@ -3,8 +3,7 @@
 After a good exit, processes that may still write an output or a log are waited for, up to
 `linger_s`; others have a second to go by themselves. Then they are ended. The unit has failed if
 what had to be ended held an output, or an output changed although nobody was seen to hold it,
-or, without declared outputs, the log grew before they were asked to end: what is said then is said
-because we asked. Whoever merely held the log is a remark.
+or, without declared outputs, the log grew. Whoever merely held the log is a remark.
 """
 
 from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
@@ -61,7 +60,6 @@ class Ending:
         self._has_outputs = has_outputs
         self._look = look
         self._before = look() if is_good else ()
-        self._when_asked: Optional[Stamps] = None  # of a unit that has nothing but its logs
         self._held_until = at  # somebody was seen to hold something
         self._is_held = False  # an output was held at the last look
         self._asked_at = at
@@ -81,8 +79,6 @@ class Ending:
             grace_s = min(self._grace_s, GRACE_S)
         if until is not None and now >= until:
             self._asked_at = now
-            if self._is_good and not self._has_outputs:
-                self._when_asked = self._look()
             self.note_ended(left)
             return grace_s
         self._pause_s = min(self._pause_s * 2, _LONGEST_LOOK_S)
@@ -112,8 +108,7 @@ class Ending:
         writers = [one for one in self.ended if one.output]
         if writers:
             return f"{_named(writers)} still wrote to {writers[0].output} {self._after()}"
-        after = self._look() if self._when_asked is None else self._when_asked
-        if after == self._before:
+        if self._look() == self._before:
             return ""
         if self._has_outputs:
             return (

@@ -139,15 +139,6 @@ def test_without_outputs_a_log_that_grew_is_the_fault():
     assert fault.startswith("http.server (pid 7) still wrote to its log 10 s after")
 
 
-def test_what_is_said_when_it_is_asked_to_end_is_no_fault():
-    story = Story(outputs=False)
-
-    story.seen(SERVER)
-    story.stamp += 1
-
-    assert story.outcome()[0] == ""
-
-
 @pytest.mark.parametrize("changes", [False, True])
 def test_where_files_are_not_told_everything_is_waited_for_and_stamps_decide(changes):
     story = Story()
