@@ -5,6 +5,7 @@ that its pid and its group are pinned while what it left behind is ended; only t
 status taken, once.
 """
 
+import time
 from typing import Collection, List, Optional, Tuple
 
 from procsup.attempt.ending import Ending
@@ -22,6 +23,8 @@ from procsup.core.task import Rules, Task
 from procsup.host import machine, system
 
 _UNKILLABLE_S = 10.0  # after a SIGKILL: what still lives then is stuck in the kernel
+_SHARE = 0.01  # of one CPU, for looks at what main processes have left behind
+_LONGEST_REST_S = 2.0
 _FOREIGN_LOOK_S = 1.0  # between looks at a main process that we may not end
 
 
@@ -99,15 +102,17 @@ class Attempt:
         """
         if self._is_gone():
             return
-        self.stopped = self.stopped or not self._is_known_bad()
+        self._note_stop()
         if self._ladder is None:
             self._ladder = self._new_ladder(order.grace_s, now, dump=order.dump)
+        else:
+            self._ladder.shorten(order.grace_s, now)
 
     def kill(self, now: float) -> None:
         """End the whole tree by force; what it takes goes on in `tend`."""
         if self._is_gone():
             return
-        self.stopped = self.stopped or not self._is_known_bad()
+        self._note_stop()
         if self._ladder is None:
             self._ladder = self._new_ladder(0.0, now)
         self._ladder.force(now)
@@ -117,6 +122,12 @@ class Attempt:
             return False
         self._trees.look()
         return not self.child.others()
+
+    def _note_stop(self) -> None:
+        """It is asked to end before its end; those that were waited for have to be ended now."""
+        self.stopped = self.stopped or not self._is_known_bad()
+        if self._ending is not None and self._holding is not None:
+            self._ending.note_ended(self._holding.left(self._trees.seen(self.child)))
 
     def _is_known_bad(self) -> bool:
         """Tell whether the main process has ended badly: no stop changes what the unit did."""
@@ -136,28 +147,33 @@ class Attempt:
         argv = tuple(part.replace(PID, pid) for part in self.task.unit.stop_command)
         return self._starter.start_beside((self.child, self.files), argv)
 
-    def tend(self, now: float) -> bool:
-        """Do what is due; true if nothing of its tree is left, and its status can be taken."""
+    def tend(self, now: float, *, crowd: int = 1) -> bool:
+        """Do what is due; true if nothing of its tree is left, and its status can be taken.
+
+        `crowd` is how many attempts are ending: the more, the rarer is each of them looked at.
+        """
         if self.ended_at is not None:
             if not self.child.others():
                 return True
             if self._ladder is None and (self._look_at is None or now >= self._look_at):
-                self._tend_left(now)
+                self._tend_left(now, crowd)
             elif self._ending is None:
                 self._note_left()
         if self._ladder is not None:
             self._ladder.tend(now)
         return False
 
-    def _tend_left(self, now: float) -> None:
+    def _tend_left(self, now: float, crowd: int) -> None:
         """Wait for those that the main process left behind, or begin to end them."""
         if self._holding is None:
             self._holding = Holding(self.task, self.files)
         if self._ending is None:
             self._ending = self._new_ending(self._holding)
+        begun = time.thread_time()
         left = self._holding.left(self._trees.seen(self.child))
+        rest_s = min((time.thread_time() - begun) * crowd / _SHARE, _LONGEST_REST_S)
         grace_s = self._ending.due_grace_s(now, left)
-        self._look_at = self._ending.look_at
+        self._look_at = max(self._ending.look_at, now + rest_s)
         if grace_s is not None:
             self._ladder = self._new_ladder(grace_s, now)
 

@@ -8,6 +8,7 @@ from procsup.attempt.context import RunContext
 from procsup.attempt.jobserver import VARIABLES, without_dead_server
 from procsup.core.task import Rules, Task
 from procsup.host import system
+from procsup.host.processes import WITHIN
 
 # What libraries and runtimes go by when they start threads or workers. TBB reads none.
 THREAD_CAPS = (
@@ -27,7 +28,7 @@ THREAD_CAPS = (
 _PYTHON_HABITS = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 # Ours, and not those of a unit in which this run may itself be running.
 _COOKIES = re.compile(
-    r"PROCSUP_(RUN|STAGE|UNIT|INDEX|ATTEMPT|CPUS|THREADS|GPUS|MEMORY_BYTES|UNIT_FILE|SCRATCH)"
+    r"PROCSUP_(RUN|STAGE|UNIT|INDEX|ATTEMPT|CPUS|THREADS|GPUS|MEMORY_BYTES|UNIT_FILE|SCRATCH|WITHIN)"
 )
 
 
@@ -37,6 +38,7 @@ class Environments:
     def __init__(self, context: RunContext) -> None:
         self._run_id = context.run_id
         self._passed_on = _passed_on(context.environment)
+        self._within = within(context.environment)
         self._bases: Dict[Tuple[str, int], Dict[str, str]] = {}
 
     def of(self, task: Task) -> Dict[str, str]:
@@ -52,6 +54,8 @@ class Environments:
             inherited = env.get("PYTHONPATH")
             folders = (*rules.pythonpath, *([inherited] if inherited else []))
             env["PYTHONPATH"] = os.pathsep.join(folders)
+        if self._within:
+            env[WITHIN] = self._within
         env["PROCSUP_RUN"] = self._run_id
         env["PROCSUP_STAGE"] = unit.stage
         env["PROCSUP_UNIT"] = task.attempt.unit
@@ -70,6 +74,20 @@ class Environments:
             base.update(_PYTHON_HABITS)
         base.update(self._passed_on)
         return base
+
+
+def within(environment: Mapping[str, str]) -> str:
+    """Return of which attempts of outer runs this run is a part: a line for each, outermost first.
+
+    What a nested run's units leave behind belongs to the outer attempt, too, and bears the mark
+    and the names of the inner one only.
+    """
+    names = ("PROCSUP_RUN", "PROCSUP_ATTEMPT", "PROCSUP_UNIT")
+    outer = environment.get(WITHIN, "")
+    if not all(name in environment for name in names):
+        return outer
+    words = " ".join(environment[name] for name in names).replace("\n", " ")
+    return f"{outer}\n{words}" if outer else words
 
 
 def thread_caps(environment: Mapping[str, str]) -> Dict[str, str]:

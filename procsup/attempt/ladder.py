@@ -68,6 +68,13 @@ class Ladder:
             self._pause_s = _SHORTEST_PAUSE_S
             self._kill_round(now)
 
+    def shorten(self, grace_s: float, now: float) -> None:
+        """Let the grace end in so many seconds, unless it ends before."""
+        self._half_at = min(self._half_at, now + grace_s / 2)
+        self._end_at = min(self._end_at, now + grace_s)
+        if self.killed_at is None:
+            self.look_at = min(self.look_at, self._half_at, self._end_at)
+
     def force(self, now: float) -> None:
         """Kill everything now, whatever it ignores."""
         self._insist = None

@@ -116,7 +116,8 @@ class Attempts:
         stage.tally.running -= 1
         self._planner.summary.running -= 1
         exit = fact.exit
-        if isinstance(exit, NotStarted) and exit.passing and self._planner.summary.running:
+        is_held = stage.halted or isinstance(state, Stopping) or not self._planner.summary.running
+        if isinstance(exit, NotStarted) and exit.passing and not is_held:
             self._put_off(stage, unit, fact.attempt, exit.reason)
             return
         if self._shortage is not None:
@@ -255,6 +256,13 @@ class Attempts:
         for stage, unit in list(self._live.values()):
             if isinstance(unit.state, Running) and only in (None, stage):
                 self._stop(stage, unit, reason)
+
+    def shorten_grace(self) -> None:
+        """Tell those that are stopping already of the grace that was asked for last."""
+        for _, unit in self._live.values():
+            state = unit.state
+            if isinstance(state, Stopping) and not state.killed and self.grace_s is not None:
+                self._planner.orders.append(Stop(state.attempt, state.reason, self.grace_s))
 
     def kill_all(self) -> None:
         """Kill whatever was asked to end and has not."""

@@ -163,7 +163,7 @@ class Planner:
     def _on_interrupted(self, fact: Interrupted) -> None:
         if self.run_status is not None:
             return  # nothing lives, and the run is final: it ends by its outcome
-        again = self.summary.ending >= EarlyEnd.STOPPING
+        again = self.summary.ending >= EarlyEnd.INTERRUPTED
         self.interrupted_by = fact.signum if fact.signum is not None else self.interrupted_by
         by_whom = fact.reason if fact.signum is None else f"interrupted by {fact.reason}"
         self.end_early(EarlyEnd.INTERRUPTED, by_whom)
@@ -187,6 +187,7 @@ class Planner:
     def _stop(self, grace_s: Optional[float]) -> str:
         self.attempts.grace_s = grace_s
         self.end_early(EarlyEnd.STOPPING, "stopped by request")
+        self.attempts.shorten_grace()
         self.attempts.stop_all(StopReason.USER)
         return f"stopping {plural(self.summary.running, 'running unit')}"
 

@@ -180,7 +180,7 @@ class LocalEngine:
 
     def _tend(self, attempt: Attempt, now: float) -> None:
         """Bring an attempt that is ending nearer to its end."""
-        if attempt.tend(now):
+        if attempt.tend(now, crowd=len(self._ending)):
             self._end(attempt, attempt.depart())
             return
         for pid in attempt.orphans:

@@ -59,6 +59,9 @@ class Guardian:
         self._supervisor = supervisor
         self._told_fd = told_fd
         self._strangers = strangers
+        # What strangers leave behind comes to us as well: then only what is proven ours is ended.
+        self._must_prove = bool(strangers)
+        self._proof: Tuple[Optional[int], bytes] = None, b""  # base of marks, entry of environments
         self._terminal = terminal
         self._adopts = adopts
         self._supervisor_reaped = False
@@ -142,6 +145,8 @@ class Guardian:
         if "release" in told:
             return
         base = _told_base(told)
+        run = next((line[len("run ") :] for line in told if line.startswith("run ")), "")
+        self._proof = base, b"PROCSUP_RUN=" + os.fsencode(run)
         left = self._end_descendants(base)
         if left:
             pids = ", ".join(str(process.pid) for process in left)
@@ -176,17 +181,32 @@ class Guardian:
 
     def _find(self) -> List[procfs.Process]:
         self._reap()  # what is dead need not be walked again
-        tree = procfs.descendants(os.getpid(), without=self._strangers, signum=signal.SIGSTOP)
+        if self._must_prove:
+            return tree_walk.walk(self._own_children(), signum=signal.SIGSTOP)
+        tree = procfs.descendants(os.getpid(), signum=signal.SIGSTOP)
         return [process for process in tree if not process.dead]
+
+    def _own_children(self) -> List[int]:
+        """Return our children but for strangers, and for what was left behind by strangers."""
+        return [pid for pid in procfs.children(os.getpid()) if self._is_own(pid)]
+
+    def _is_own(self, pid: int) -> bool:
+        if pid in self._strangers:
+            return False
+        if pid == self._supervisor and not self._supervisor_reaped:
+            return True
+        base, entry = self._proof
+        mark = marks.read(pid) if base is not None else None
+        if mark is not None and marks.base_of(mark) == base:
+            return True
+        return entry in procfs.raw_environment(pid).split(b"\0")
 
     def _has_children(self) -> bool:
         if self._childless:
             return False
         if not self._adopts:
             return not self._supervisor_reaped
-        if self._strangers:
-            return any(pid not in self._strangers for pid in procfs.children(os.getpid()))
-        return True
+        return bool(self._own_children()) if self._must_prove else True
 
 
 class Terminal:

@@ -7,6 +7,7 @@ first with a file of ours that nobody writes to.
 
 import errno
 import os
+import signal
 import stat
 import sys
 from typing import Dict, Optional
@@ -22,7 +23,10 @@ def is_written(path: str) -> Optional[bool]:
     """
     if sys.platform != "linux":
         return None
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except PermissionError:
+        return None
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
@@ -41,12 +45,16 @@ def _is_refused(fd: int) -> Optional[bool]:
         return None
     import fcntl
 
+    # Who opens the file for writing in between breaks the lease, of which the kernel tells us: by
+    # SIGIO, which would end this process, unless another signal is asked for (fcntl(2)).
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
     try:
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
         return True if error.errno == errno.EAGAIN else None
+    broken = fcntl.fcntl(fd, fcntl.F_GETLEASE) != fcntl.F_RDLCK
     fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return False
+    return broken
 
 
 def _tells(device: int, folder: str) -> bool:

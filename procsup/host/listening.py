@@ -38,14 +38,30 @@ def manner_of(pid: int, signum: int) -> Manner:
     if sys.platform != "linux":
         return _UNKNOWN
     caught = ignored = None
+    blocked = False
     for line in procfs.read(f"/proc/{pid}/status").splitlines():
         if line.startswith(b"SigIgn:"):
             ignored = _has(line, signum)
-        elif line.startswith((b"SigBlk:", b"SigCgt:")):  # in this order; SigIgn between them
-            caught = bool(caught) or _has(line, signum)
-    if caught is False and procfs.read(f"/proc/{pid}/wchan").startswith(_IN_SIGWAIT):
-        caught = True  # while it waits for the signal, that is not shown as blocked
+        elif line.startswith(b"SigBlk:"):
+            blocked = _has(line, signum)
+        elif line.startswith(b"SigCgt:"):
+            caught = _has(line, signum)
+    if caught is False and not ignored:
+        caught = _waits_for_signals(pid, blocked=blocked)
     return Manner(caught, ignored)
+
+
+def _waits_for_signals(pid: int, *, blocked: bool) -> bool:
+    """Tell whether a process fetches signals instead of handling them.
+
+    In sigwait a signal is not shown as blocked; for a signalfd it has to be. Who merely blocks it
+    (`unshare --fork`) does not hear it.
+    """
+    if procfs.read(f"/proc/{pid}/wchan").startswith(_IN_SIGWAIT):
+        return True
+    return blocked and any(
+        target == "anon_inode:[signalfd]" for target in procfs.targets_of_descriptors(pid)
+    )
 
 
 def _has(line: bytes, signum: int) -> bool:

@@ -5,6 +5,7 @@ from typing import List, Mapping, NamedTuple, Optional, Protocol, Tuple
 from procsup.core.outcome import Exit
 
 Key = Tuple[str, str]  # the unit's id and the attempt's number, as in its environment
+WITHIN = "PROCSUP_WITHIN"  # a line ``RUN ATTEMPT UNIT`` for each outer run's attempt
 Identity = Tuple[int, int]  # a process: its pid and its start, in ticks since the boot
 
 

@@ -324,6 +324,17 @@ def read(path: str) -> bytes:
     return _read(path)
 
 
+def targets_of_descriptors(pid: int) -> List[str]:
+    """Return what the descriptors of a process lead to; none if they may not be seen."""
+    found: List[str] = []
+    try:
+        names = os.listdir(f"/proc/{pid}/fd") if is_ours() else []
+        found.extend(os.readlink(f"/proc/{pid}/fd/{name}") for name in names)
+    except OSError:
+        pass  # of another user, or gone in mid-look: what was seen counts
+    return found
+
+
 def name_of(pid: int) -> str:
     """Return the name of a process, of at most 15 bytes (proc(5): comm); empty if it is gone."""
     return os.fsdecode(_read(f"/proc/{pid}/comm")).rstrip("\n")

@@ -15,11 +15,11 @@ import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, Set
+from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, Optional, Sequence, Set
 
 from procsup.errors import RunBusy
 from procsup.host import holders, marks, procfs, titles, tree_walk
-from procsup.host.processes import Left, Seen
+from procsup.host.processes import WITHIN, Key, Left, Seen
 
 if TYPE_CHECKING:
     from procsup.host import posix
@@ -180,11 +180,20 @@ class Trees:
 
     def _named_owner(self, pid: int, owners: "Set[posix.Child]") -> "Optional[posix.Child]":
         entries = procfs.raw_environment(pid).split(b"\0")
-        if self._run not in entries:
-            return None
         found = dict(entry.split(b"=", 1) for entry in entries if entry.startswith(b"PROCSUP_"))
-        key = tuple(os.fsdecode(found.get(name, b"")) for name in _KEY_NAMES)
-        return next((child for child in owners if child.key == key), None)
+        keys = set(self._outer_keys(found.get(WITHIN.encode(), b"")))
+        if self._run in entries:
+            unit, attempt = (os.fsdecode(found.get(name, b"")) for name in _KEY_NAMES)
+            keys.add((unit, attempt))
+        return next((child for child in owners if child.key in keys), None)
+
+    def _outer_keys(self, within: bytes) -> Iterator[Key]:
+        """Yield those of this run's attempts that a nested run was part of."""
+        for line in within.split(b"\n"):
+            run, _, rest = line.partition(b" ")
+            attempt, _, unit = rest.partition(b" ")
+            if run == os.fsencode(self._run_id):
+                yield os.fsdecode(unit), os.fsdecode(attempt)
 
     def _reap_orphans(self) -> bool:
         """Reap adopted processes that are dead; tell whether there were any."""

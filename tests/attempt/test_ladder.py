@@ -79,6 +79,17 @@ def test_force_kills_everything_at_once():
     assert tree.done == ["tell", "kill all"] or tree.done == ["tell dump", "kill all"]
 
 
+def test_a_grace_may_be_shortened_and_not_lengthened():
+    tree = Tree(hidden=True)
+    ladder = Ladder(tree, grace_s=60.0, now=0.0)
+
+    ladder.shorten(1.0, 2.0)
+    ladder.shorten(50.0, 2.0)
+    climb(ladder, 3.0)
+
+    assert tree.done == ["tell", "tell everybody", "kill some"]
+
+
 def test_no_grace_is_no_waiting():
     tree = Tree(hidden=True)
     ladder = Ladder(tree, grace_s=0.0, now=0.0)

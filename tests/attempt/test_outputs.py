@@ -1,5 +1,6 @@
 import errno
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -597,3 +598,28 @@ def test_a_file_system_whose_leases_tell_nothing_refuses_nothing(tmp_path, put, 
 
     with open(put("out/a.json"), "ab"):
         assert trial.vouched() == ["out/a.json"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="leases are Linux'")
+def test_who_opens_a_file_while_a_lease_is_held_does_not_end_us(tmp_path):
+    path = tmp_path / "busy"
+    path.write_text("x")
+    line = f"while :; do : >> {path}; done"
+    hammer = subprocess.Popen(["bash", "-c", line])
+    try:
+        seen = {leases.is_written(str(path)) for _ in range(20_000)}
+    finally:
+        hammer.kill()
+        hammer.wait()
+
+    assert seen <= {True, False}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="leases are Linux'")
+def test_a_file_that_may_not_be_opened_tells_nothing(monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "refused")
+
+    monkeypatch.setattr(leases.os, "open", refuse)
+
+    assert leases.is_written("/any") is None

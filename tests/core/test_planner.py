@@ -395,8 +395,8 @@ def test_a_drain_after_a_stop_says_that_units_are_not_left_to_finish():
     assert play.planner.closing == "stopped by request"
 
 
-def test_the_first_interrupt_after_a_stop_kills_although_a_drain_came_in_between():
-    play = one().asked("stop").asked("drain").interrupted()
+def test_the_second_interrupt_kills_whatever_was_asked_for_before_and_between():
+    play = one().asked("stop").asked("drain").interrupted().asked("stop").interrupted()
 
     assert play.take_orders() == ["stop a#1 user", "kill a#1"]
 
@@ -459,6 +459,34 @@ def test_more_memory_than_was_granted_is_a_remark():
     (remark,) = ends(play)[0].remarks
     assert remark.startswith("it took ")
     assert Verdict.SUCCEEDED is play.verdict("a")
+
+
+def test_a_second_request_may_shorten_the_grace():
+    play = one(grace_s=60).asked("stop").asked("stop", grace_s=1)
+
+    assert play.take_orders() == ["stop a#1 user", "stop a#1 user"]
+    assert [order.grace_s for order in play.given if isinstance(order, Stop)] == [60, 1]
+
+
+def test_the_first_press_after_a_request_to_stop_does_not_kill():
+    play = one().asked("stop").interrupted()
+
+    assert play.take_orders() == ["stop a#1 user"]
+
+    play.interrupted()
+
+    assert play.take_orders() == ["kill a#1"]
+
+
+def test_a_start_that_is_refused_after_on_failure_has_fired_is_not_tried_again():
+    play = Play([stage()], [unit(n) for n in "abcd"], cpus=3, on_failure=OnFailure("drain"))
+    play.started("a").started("b").ended("a", Exited(1))
+    play.take_orders()
+
+    play.ended("c", SHORTAGE).tell(after_s=100.0)
+
+    assert "start c#1" not in play.take_orders()
+    assert Verdict.SKIPPED is play.verdict("c")
 
 
 # --- Inspecting --------------------------------------------------------------------------
