@@ -11,7 +11,7 @@ from typing import Collection, List, Optional, Tuple
 from procsup.attempt.ending import Ending
 from procsup.attempt.files import AttemptFiles
 from procsup.attempt.holding import Holding
-from procsup.attempt.ladder import Asked, Ladder
+from procsup.attempt.ladder import Askable, Ladder
 from procsup.attempt.observation import Observation
 from procsup.attempt.outputs import inspect
 from procsup.attempt.start import Starter
@@ -22,7 +22,7 @@ from procsup.core.spec import PID
 from procsup.core.task import Rules, Task
 from procsup.host import machine, system
 
-_UNKILLABLE_S = 10.0  # after a SIGKILL: what still lives then is stuck in the kernel
+UNKILLABLE_S = 10.0  # after a SIGKILL: what still lives then is stuck in the kernel
 _SHARE = 0.01  # of one CPU, for looks at what main processes have left behind
 _LONGEST_REST_S = 2.0
 _FOREIGN_LOOK_S = 1.0  # between looks at a main process that we may not end
@@ -136,7 +136,7 @@ class Attempt:
 
     def _new_ladder(self, grace_s: float, now: float, *, dump: bool = False) -> Ladder:
         name, reach = self.task.rules.stop_signal, self.task.rules.stop_to
-        tree: Asked = system.Teller(self.child, self._trees, name=name, reach=reach)
+        tree: Askable = system.Teller(self.child, self._trees, name=name, reach=reach)
         if self.task.unit.stop_command and self.ended_at is None and grace_s > 0:
             tree = self._stop_command = StopCommand(self._start_stop_command, self._trees, tree)
         insist = self.child.dump_stacks if dump else None
@@ -214,14 +214,14 @@ class Attempt:
         alive, and may not be ended by us: its attempt is not over before it is.
         """
         ladder = self._ladder
-        if ladder is None or ladder.killed_at is None or now - ladder.killed_at <= _UNKILLABLE_S:
+        if ladder is None or ladder.killed_at is None or now - ladder.killed_at <= UNKILLABLE_S:
             return None
         if self.ended_at is not None:
             return self.child.reap()
         if not self.child.may_end():
             ladder.look_at = now + _FOREIGN_LOOK_S
             return None
-        reason = f"process {self.child.pid} did not die within {_UNKILLABLE_S:g} s of SIGKILL"
+        reason = f"process {self.child.pid} did not die within {UNKILLABLE_S:g} s of SIGKILL"
         return system.Departure(Vanished(reason))
 
     def end(self, departure: system.Departure, *, at: float, now: float) -> Ended:

@@ -15,7 +15,7 @@ _LONGEST_LOOK_S = 0.1
 _NAMED_MOST = 3
 
 
-class Left(NamedTuple):
+class Leftover(NamedTuple):
     """A process that was left behind: the output that it may write to, as it is shown; the log.
 
     `log` is also true where the system does not tell what it has open (`is_told` false).
@@ -53,7 +53,7 @@ class Ending:
     ) -> None:
         self.at = at
         self.look_at = at
-        self.ended: List[Left] = []  # those that had to be ended
+        self.ended: List[Leftover] = []  # those that had to be ended
         self._is_good = is_good
         self._linger_s = linger_s
         self._grace_s = grace_s
@@ -66,7 +66,7 @@ class Ending:
         self._pause_s = _FIRST_LOOK_S
         self._names: Set[Tuple[int, int]] = set()
 
-    def due_grace_s(self, now: float, left: Sequence[Left]) -> Optional[float]:
+    def due_grace_s(self, now: float, left: Sequence[Leftover]) -> Optional[float]:
         """Tell whether they are to be ended now, and with how much grace; None: not yet."""
         self._note_outputs(left)
         holders = [one for one in left if one.output or one.log] if self._is_good else []
@@ -85,14 +85,14 @@ class Ending:
         self.look_at = now + self._pause_s if until is None else min(until, now + self._pause_s)
         return None
 
-    def _note_outputs(self, left: Sequence[Left]) -> None:
+    def _note_outputs(self, left: Sequence[Leftover]) -> None:
         """What a writer that was waited for has written is no fault: the comparison begins anew."""
         held = any(one.output for one in left)
         if self._is_held and not held and self._is_good:
             self._before = self._look()
         self._is_held = held
 
-    def note_ended(self, left: Sequence[Left]) -> None:
+    def note_ended(self, left: Sequence[Leftover]) -> None:
         """Take them for such as had to be ended."""
         for one in left:
             if (one.pid, one.start_ticks) not in self._names:
@@ -140,7 +140,7 @@ class Ending:
         return "since the unit's main process had ended"
 
 
-def _named(processes: Sequence[Left]) -> str:
+def _named(processes: Sequence[Leftover]) -> str:
     shown = [str(one) for one in processes[:_NAMED_MOST]]
     more = len(processes) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

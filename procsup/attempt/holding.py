@@ -3,7 +3,7 @@
 import os
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from procsup.attempt.ending import Left, Stamps
+from procsup.attempt.ending import Leftover, Stamps
 from procsup.attempt.files import AttemptFiles, Stream
 from procsup.attempt.outputs import shown
 from procsup.attempt.promised import Promised
@@ -34,7 +34,7 @@ class Holding:
         """Whether the unit declares anything."""
         return bool(self._outputs)
 
-    def left(self, seen: Sequence[system.Seen]) -> List[Left]:
+    def left(self, seen: Sequence[system.Seen]) -> List[Leftover]:
         """Say of each process what it may write to."""
         if not seen:
             return []
@@ -48,8 +48,8 @@ class Holding:
         outputs: Dict[_FileId, str],
         logs: Sequence[_FileId],
         names: Dict[str, str],
-    ) -> Left:
-        left = Left(seen.pid, seen.start_ticks, seen.name)
+    ) -> Leftover:
+        left = Leftover(seen.pid, seen.start_ticks, seen.name)
         if seen.files is None:
             return left._replace(log=True, is_told=False)
         for file in seen.files:

@@ -16,7 +16,7 @@ _LONGEST_PAUSE_S = 0.05
 _ROUNDS = 20  # of killing without a pause, while each still finds new processes
 
 
-class Asked(Protocol):
+class Askable(Protocol):
     """What a ladder does to a tree (`host.system.Teller`)."""
 
     def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:
@@ -35,7 +35,7 @@ class Ladder:
     """
 
     def __init__(
-        self, tree: Asked, *, grace_s: float, now: float, insist: Optional["Insist"] = None
+        self, tree: Askable, *, grace_s: float, now: float, insist: Optional["Insist"] = None
     ) -> None:
         self.look_at = now
         self.killed_at: Optional[float] = None  # since when it is being killed

@@ -15,7 +15,7 @@ from procsup.core.outcome import NotStarted
 from procsup.core.task import Task
 from procsup.host import system
 
-Started = Tuple[system.Child, AttemptFiles]
+Launched = Tuple[system.Child, AttemptFiles]
 
 
 class Starter:
@@ -34,7 +34,7 @@ class Starter:
         """Release what all starts shared."""
         os.close(self._null_fd)
 
-    def start(self, task: Task) -> Union[Started, NotStarted]:
+    def start(self, task: Task) -> Union[Launched, NotStarted]:
         """Make what the attempt needs, and start it.
 
         RecordError if a folder of the run directory is none of ours: no unit could start then.
@@ -56,7 +56,7 @@ class Starter:
         finally:
             files.close_fds()
 
-    def start_beside(self, attempt: Started, argv: Tuple[str, ...]) -> system.Child:
+    def start_beside(self, attempt: Launched, argv: Tuple[str, ...]) -> system.Child:
         """Start a command that belongs to a living attempt; its output goes to the stderr log.
 
         OSError, ValueError or TypeError if it cannot be started.

@@ -6,7 +6,7 @@ started or fails, the signal is sent after all; if it hangs, the end of the grac
 
 from typing import Callable, Optional
 
-from procsup.attempt.ladder import Asked
+from procsup.attempt.ladder import Askable
 from procsup.core.outcome import Exited, describe
 from procsup.host import system
 
@@ -18,7 +18,7 @@ class StopCommand:
     """
 
     def __init__(
-        self, start: Callable[[], system.Child], trees: system.Trees, signal: Asked
+        self, start: Callable[[], system.Child], trees: system.Trees, signal: Askable
     ) -> None:
         self.remark = ""
         self._start = start

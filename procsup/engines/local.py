@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Dict, List, Optional, Set, Tuple
 
-from procsup.attempt.attempt import Attempt
+from procsup.attempt.attempt import UNKILLABLE_S, Attempt
 from procsup.attempt.context import RunContext
 from procsup.attempt.observation import Sampler
 from procsup.attempt.start import Starter
@@ -13,7 +13,6 @@ from procsup.host import machine, system
 from procsup.host.threads import Finds, Pool
 from procsup.interfaces import Clock
 
-_UNKILLABLE_S = 10.0  # after a SIGKILL: what still lives then is stuck in the kernel
 _GATHER_S = 0.002  # the news of a start may wait so long for company
 _REAP_S = 1.0  # adopted zombies wait so long at most
 _INSPECTORS = 2
@@ -108,10 +107,10 @@ class LocalEngine:
         self._closed = True
         for attempt in list(self._live):
             self.kill(attempt)
-        limit = self._clock.now() + _UNKILLABLE_S + 1.0
+        limit = self._clock.now() + UNKILLABLE_S + 1.0
         while self._live and self._clock.now() < limit:
             self._turn(limit)
-        left = self._trees.end_rest(_UNKILLABLE_S)
+        left = self._trees.end_rest(UNKILLABLE_S)
         self.survivors = (*left, *(live.child.pid for live in self._live.values()))
         self._inspectors.close()
         self._inspectors.join(self._clock.now() + _INSPECTED_S)

@@ -10,7 +10,7 @@ from procsup.attempt.context import RunContext
 from procsup.core.events import Ended, Fact, Inspected, Kill, Start, Started, Stop
 from procsup.core.outcome import AttemptId, NotStarted, Vanished
 from procsup.core.task import Rules
-from procsup.engines.wire import ORDERS, SAID, SETTINGS, EngineOrder, Failed, Left, Setting
+from procsup.engines.wire import ORDERS, SAID, SETTINGS, EngineOrder, Failed, Over, Setting
 from procsup.errors import RecordError
 from procsup.host import system
 from procsup.host.pipes import Apart
@@ -140,7 +140,7 @@ class PipedEngine:
         is_over = self._far.is_over  # before the last that came is taken
         for line in self._far.take():
             said = SAID.decode(line)
-            if isinstance(said, Left):
+            if isinstance(said, Over):
                 self.survivors = said.survivors
             elif not isinstance(said, Failed):
                 self._note(said)

@@ -1,7 +1,7 @@
 """What a supervisor and an engine in another process say to each other: one JSON object a line.
 
 First the supervisor says which run it is about (`Setting`), then it gives orders, until its end
-of the pipe is closed: then every tree is ended. The other side tells facts, and `Left` as its
+of the pipe is closed: then every tree is ended. The other side tells facts, and `Over` as its
 last word. Nothing of the environment that units inherit is ever in a line: it is the environment
 that the other process itself was started with.
 """
@@ -33,7 +33,7 @@ class Failed(Struct, frozen=True, tag=True):
     problem: str
 
 
-class Left(Struct, frozen=True, tag=True):
+class Over(Struct, frozen=True, tag=True):
     """All is over: the pids of what could not be ended."""
 
     survivors: Tuple[int, ...] = ()
@@ -41,8 +41,8 @@ class Left(Struct, frozen=True, tag=True):
 
 EngineOrder = Union[Start, Stop, Kill]
 EngineFact = Union[Started, Sampled, Ended, Inspected]
-_SAID = Union[EngineFact, Failed, Left]
-Said = Union[Fact, Failed, Left]  # as engines give and take it: of facts, those above
+_SAID = Union[EngineFact, Failed, Over]
+Said = Union[Fact, Failed, Over]  # as engines give and take it: of facts, those above
 
 SETTINGS = Lines[Setting](Setting)
 ORDERS = Lines[EngineOrder](EngineOrder)

@@ -49,7 +49,7 @@ class Departure(NamedTuple):
     peak_memory_bytes: Optional[int] = None
 
 
-class Left(NamedTuple):
+class Killed(NamedTuple):
     """What a round of killing found alive, and how much of that was new since the last round."""
 
     alive: int

@@ -72,7 +72,7 @@ def is_ours() -> bool:
 
 def look(pid: int) -> Optional[Process]:
     """Return the process that has this pid now, or None."""
-    return _parse_stat(pid, _read(f"/proc/{pid}/stat"))
+    return _parse_stat(pid, read(f"/proc/{pid}/stat"))
 
 
 def session(pid: int) -> int:
@@ -84,7 +84,7 @@ def session(pid: int) -> int:
 def _has_living_threads(pid: int) -> bool:
     for thread in _threads(pid):
         if thread != str(pid):
-            found = _parse_stat(pid, _read(f"/proc/{pid}/task/{thread}/stat"))
+            found = _parse_stat(pid, read(f"/proc/{pid}/task/{thread}/stat"))
             if found is not None and found.state not in "ZX":
                 return True
     return False
@@ -113,7 +113,7 @@ def everyone() -> List[int]:
         return []
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     # Pids are given in a circle; /proc/loadavg ends with the latest one.
-    words = _read("/proc/loadavg").split()
+    words = read("/proc/loadavg").split()
     latest = int(words[-1]) if words else max(pids, default=0)
     return sorted(pids, key=lambda pid: (latest - pid) % _PIDS_IN_CIRCLE)
 
@@ -129,7 +129,7 @@ def children(pid: int) -> List[int]:
 def _listed_children(pid: int) -> List[int]:
     found: List[int] = []
     for thread in _threads(pid):
-        found.extend(map(int, _read(f"/proc/{pid}/task/{thread}/children").split()))
+        found.extend(map(int, read(f"/proc/{pid}/task/{thread}/children").split()))
     return found
 
 
@@ -209,7 +209,7 @@ def ancestors(pid: int) -> List[int]:
 
 def peak_memory_bytes(pid: int) -> Optional[int]:
     """Return the most memory it ever had resident (VmHWM, which the kernel gives in KiB)."""
-    for line in _read(f"/proc/{pid}/status").splitlines():
+    for line in read(f"/proc/{pid}/status").splitlines():
         if line.startswith(b"VmHWM:"):
             return int(line.split()[1]) * 1024
     return None
@@ -220,17 +220,17 @@ def raw_environment(pid: int) -> bytes:
 
     Empty if it may not be read: of another user, or of a process that has ended.
     """
-    found = _read(f"/proc/{pid}/environ")
+    found = read(f"/proc/{pid}/environ")
     if found:
         return found
     # The first thread may have ended, and taken its view of the memory along.
     others = (thread for thread in _threads(pid) if thread != str(pid))
-    return next(filter(None, (_read(f"/proc/{pid}/task/{one}/environ") for one in others)), b"")
+    return next(filter(None, (read(f"/proc/{pid}/task/{one}/environ") for one in others)), b"")
 
 
 def limit(pid: int, name: bytes) -> int:
     """Return a process' soft limit by its name in proc(5); -1 if it has none, or is gone."""
-    for line in _read(f"/proc/{pid}/limits").splitlines():
+    for line in read(f"/proc/{pid}/limits").splitlines():
         if line.startswith(name):
             soft = line[len(name) :].split()[0]
             return int(soft) if soft.isdigit() else -1
@@ -266,14 +266,14 @@ def _status_of(path: str) -> Optional[os.stat_result]:
 
 def has_lock(pid: int, fd: str) -> bool:
     """Tell whether an open file of a process holds a lock (flock) of its own."""
-    found = _read(f"/proc/{pid}/fdinfo/{fd}")
+    found = read(f"/proc/{pid}/fdinfo/{fd}")
     return any(line.startswith(b"lock:") and b"FLOCK" in line for line in found.splitlines())
 
 
 def command(pid: int) -> str:
     """Return the beginning of a process' command line; its name if that is empty."""
-    line = _read(f"/proc/{pid}/cmdline").replace(b"\0", b" ").strip()
-    return os.fsdecode(line or _read(f"/proc/{pid}/comm").strip())[:80]
+    line = read(f"/proc/{pid}/cmdline").replace(b"\0", b" ").strip()
+    return os.fsdecode(line or read(f"/proc/{pid}/comm").strip())[:80]
 
 
 def parse_environment(data: bytes) -> Dict[str, str]:
@@ -298,7 +298,7 @@ def send_signal(process: Process, signum: int) -> bool:
             os.close(handle)
 
 
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
     """Read a whole file; empty if it is gone or may not be read, or numbers others."""
     if not is_ours():
         return b""
@@ -319,11 +319,6 @@ def _read(path: str) -> bytes:
         os.close(fd)
 
 
-def read(path: str) -> bytes:
-    """Return the content of a file of /proc; empty if it is gone or may not be read."""
-    return _read(path)
-
-
 def targets_of_descriptors(pid: int) -> List[str]:
     """Return what the descriptors of a process lead to; none if they may not be seen."""
     found: List[str] = []
@@ -337,4 +332,4 @@ def targets_of_descriptors(pid: int) -> List[str]:
 
 def name_of(pid: int) -> str:
     """Return the name of a process, of at most 15 bytes (proc(5): comm); empty if it is gone."""
-    return os.fsdecode(_read(f"/proc/{pid}/comm")).rstrip("\n")
+    return os.fsdecode(read(f"/proc/{pid}/comm")).rstrip("\n")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, Optional, Sequ
 
 from procsup.errors import RunBusy
 from procsup.host import holders, marks, procfs, titles, tree_walk
-from procsup.host.processes import WITHIN, Key, Left, Seen
+from procsup.host.processes import WITHIN, Key, Killed, Seen
 
 if TYPE_CHECKING:
     from procsup.host import posix
@@ -249,7 +249,7 @@ class Trees:
             for one in others
         ]
 
-    def kill(self, child: "posix.Child") -> Left:
+    def kill(self, child: "posix.Child") -> Killed:
         """Send SIGKILL to the whole tree, once; repeat, after a `look`, until all is gone."""
         now = time.monotonic()
         if child.killed_since is None:
@@ -261,13 +261,13 @@ class Trees:
             tree_walk.send_to_group(child.pid)
         return self.kill_these(child, alive)
 
-    def kill_these(self, child: "posix.Child", victims: Sequence[procfs.Process]) -> Left:
+    def kill_these(self, child: "posix.Child", victims: Sequence[procfs.Process]) -> Killed:
         """Send SIGKILL to some processes of its tree."""
         fresh = {(one.pid, one.start_ticks) for one in victims} - child.hit
         child.hit |= fresh
         for process in victims:
             tree_walk.send(process)
-        return Left(len(victims), len(fresh))
+        return Killed(len(victims), len(fresh))
 
     def _kill_homeless(self) -> None:
         for process in tree_walk.walk(self._homeless):

@@ -17,7 +17,7 @@ from typing import FrozenSet, List, Optional, Sequence, Set, Tuple
 
 from procsup.core.outcome import Exited, NotStarted
 from procsup.host import jobs, machine, windows_exits
-from procsup.host.processes import Departure, Key, Launch, Left, Seen
+from procsup.host.processes import Departure, Key, Killed, Launch, Seen
 
 assert sys.platform == "win32"
 
@@ -319,14 +319,14 @@ class Trees:
         pids = machine.descendants(child.pid) if child.job is None else child.job.pids()
         return [Seen(pid, 0, machine.name_of(pid), None) for pid in pids if pid != child.pid]
 
-    def kill(self, child: Child) -> Left:
+    def kill(self, child: Child) -> Killed:
         """End the whole tree; `fresh` is 0, since nothing can escape from a job."""
         others = child.others()
         if child.job is not None:
             child.job.end()
         else:
             _end_without_job(child)
-        return Left(others + (not child.ended), 0)
+        return Killed(others + (not child.ended), 0)
 
     def end_rest(self, limit_s: float) -> List[int]:  # noqa: ARG002 - nothing is left
         """Return the pids of what could not be ended: none, what is in a job ends with it."""

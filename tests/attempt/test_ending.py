@@ -4,12 +4,12 @@ from typing import List, Optional, Sequence, Tuple
 
 import pytest
 
-from procsup.attempt.ending import Ending, Left
+from procsup.attempt.ending import Ending, Leftover
 
-GZIP = Left(123, 7, "gzip", output="out.gz")
-SERVER = Left(7, 8, "http.server", log=True)
-TRACKER = Left(9, 9, "python3")
-DEAF = Left(10, 10, "sleep", log=True, is_told=False)
+GZIP = Leftover(123, 7, "gzip", output="out.gz")
+SERVER = Leftover(7, 8, "http.server", log=True)
+TRACKER = Leftover(9, 9, "python3")
+DEAF = Leftover(10, 10, "sleep", log=True, is_told=False)
 
 
 class Story:
@@ -21,7 +21,7 @@ class Story:
         self.ending = Ending(has_outputs=outputs, look=lambda: (self.stamp,), **known)  # type: ignore[arg-type]
         self.now = 100.0
 
-    def seen(self, *left: Left, until_s: float = 1000.0) -> Optional[Tuple[float, float]]:
+    def seen(self, *left: Leftover, until_s: float = 1000.0) -> Optional[Tuple[float, float]]:
         """Look at these whenever a look is due; (seconds since the end, grace) of their stop."""
         while self.now <= 100.0 + until_s:
             grace_s = self.ending.due_grace_s(self.now, left)
@@ -155,7 +155,7 @@ def test_where_files_are_not_told_everything_is_waited_for_and_stamps_decide(cha
 
 def test_many_are_named_by_a_few():
     story = Story()
-    many: List[Left] = [Left(n, n, "w", output="o") for n in range(8)]
+    many: List[Leftover] = [Leftover(n, n, "w", output="o") for n in range(8)]
 
     story.seen(*many)
 

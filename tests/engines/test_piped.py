@@ -17,7 +17,7 @@ from procsup.core.outcome import AttemptId, Exited, NotStarted, Signaled, StopRe
 from procsup.core.spec import OutputSpec
 from procsup.engines import piped
 from procsup.engines.piped import PipedEngine
-from procsup.engines.wire import ORDERS, SAID, SETTINGS, Failed, Left
+from procsup.engines.wire import ORDERS, SAID, SETTINGS, Failed, Over
 from procsup.errors import RecordError
 from tests.support.engines import LIMIT_S, PipedBench, RealClock, is_alive
 
@@ -163,7 +163,7 @@ def test_what_was_not_told_when_the_process_died_is_unknown_and_never_good(
 
 
 def test_what_is_wrong_with_the_run_directory_is_raised_here(alone: PipedBench) -> None:
-    say(alone, Failed("units.lock was removed during the run"), Left((7,)))
+    say(alone, Failed("units.lock was removed during the run"), Over((7,)))
 
     with pytest.raises(RecordError, match="was removed"):
         alone.engine.wait(time.monotonic() + LIMIT_S)
@@ -172,7 +172,7 @@ def test_what_is_wrong_with_the_run_directory_is_raised_here(alone: PipedBench) 
 def test_what_could_not_be_ended_is_known_when_it_is_closed(alone: PipedBench) -> None:
     attempt = alone.start("u", ("true",))
     end = Ended(attempt, Signaled(9), 7.0, stopped=True)
-    say(alone, end, Left((7, 8)))
+    say(alone, end, Over((7, 8)))
 
     assert alone.engine.close() == [end]
     assert alone.engine.survivors == (7, 8)

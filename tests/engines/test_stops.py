@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,7 +26,7 @@ GRACE_S = 10.0
 
 
 class Case(NamedTuple):
-    """A line of bash, with the tools that it takes, and who of it saves."""
+    """A line of bash, with the tools that it takes (or a trial of one), and who of it saves."""
 
     line: str
     needs: Sequence[str] = ()
@@ -55,6 +56,8 @@ CASES = {
     "below xargs -P": Case(
         "printf '%s\\n' a b c | xargs -P3 -I@ {S} @", ["xargs"], ["a", "b", "c"]
     ),
+    # It blocks the signal while it waits for its child, and waits for no signal.
+    "below unshare --fork": Case("unshare -m -f {S} a", ["unshare -m true"]),
     "below find -exec": Case("find . -maxdepth 0 -exec {S} a ';'", ["find"]),
     "a coordinator": Case("{SAVER} coordinate a | cat"),
     "a trap and a child in front": Case("trap 'echo > trapped' TERM; {S} a; true"),
@@ -111,7 +114,8 @@ def stopped(bench: Bench, attempt: AttemptId, **settings: Any) -> Ended:
 def test_whoever_saves_is_asked_once_and_has_the_time(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     for tool in case.needs:
-        if shutil.which(tool) is None:
+        words = tool.split()
+        if shutil.which(words[0]) is None or (words[1:] and subprocess.call(words) != 0):
             pytest.skip(f"no {tool} here")
     environment = {"PYTHONPATH": str(ROOT)}
     with Bench(tmp_path, environment=environment) as bench:

@@ -54,7 +54,7 @@ def test_what_does_not_die_of_a_kill_is_given_up_as_lost(
         bench.wait_until_it_says(attempt, "ready")
         pid = bench.engine._live[attempt].child.pid
         with monkeypatch.context() as stuck:
-            stuck.setattr(attempts, "_UNKILLABLE_S", 0.05)
+            stuck.setattr(attempts, "UNKILLABLE_S", 0.05)
             stuck.setattr(tree_walk, "send", lambda process, signum=9: False)
             stuck.setattr(tree_walk, "send_to_group", lambda leader: None)
             bench.engine.kill(attempt)
@@ -74,7 +74,7 @@ def test_what_runs_as_somebody_else_is_waited_for(
         bench.wait_until_it_says(attempt, "ready")
         pid = bench.engine._live[attempt].child.pid
         with monkeypatch.context() as foreign:
-            foreign.setattr(attempts, "_UNKILLABLE_S", 0.05)
+            foreign.setattr(attempts, "UNKILLABLE_S", 0.05)
             foreign.setattr(tree_walk, "send", lambda process, signum=9: False)
             foreign.setattr(tree_walk, "send_to_group", lambda leader: None)
             foreign.setattr(posix.Child, "may_end", lambda child: False)

@@ -180,7 +180,7 @@ def _hurry() -> None:
     from procsup.core import attempts
 
     attempts._SHORTAGE_DELAY_S, attempts._SHORTAGE_DELAY_MAX_S = 0.001, 0.01
-    attempt._UNKILLABLE_S = 0.5
+    attempt.UNKILLABLE_S = 0.5
 
 
 def serve() -> None:
