@@ -129,12 +129,15 @@ class Ending:
         ended = "was ended" if len(named) == 1 else "were ended"
         if self._linger_s == 0:
             return (f"{_named(named)} {what} and {ended}",)
-        waited_s = self._asked_at - self.at
         cure = "`linger = 0` ends such at once"
-        return (f"{_named(named)} {what} and {ended} after {waited_s:.0f} s; {cure}",)
+        return (f"{_named(named)} {what} and {ended} after {self._waited()}; {cure}",)
 
     def _after(self) -> str:
-        return f"{self._asked_at - self.at:.0f} s after the unit's main process had ended"
+        return f"{self._waited()} after the unit's main process had ended"
+
+    def _waited(self) -> str:
+        seconds = self._asked_at - self.at
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
 
     def _since(self) -> str:
         return "since the unit's main process had ended"

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -89,7 +90,7 @@ def test_a_writer_that_does_not_end_fails_its_unit(tmp_path: Path) -> None:
 
     assert end.exit == Exited(0)
     assert end.fault.startswith("sleep (pid ")
-    assert "still wrote to out.txt 0 s after the unit's main process had ended" in end.fault
+    assert re.search(r" still wrote to out\.txt \S+ s after the unit's main process", end.fault)
     assert end.usage.leftovers == 1
 
 
@@ -123,7 +124,7 @@ def test_who_holds_the_log_only_is_a_remark(tmp_path: Path) -> None:
     assert (end.fault, problem) == ("", "")
     (remark,) = end.remarks
     assert remark.startswith("sleep (pid ")
-    assert "kept the log open and was ended after 0 s" in remark
+    assert re.search(r" kept the log open and was ended after \S+ s; ", remark)
 
 
 def test_without_outputs_a_log_that_still_grew_is_the_fault(tmp_path: Path) -> None:
