@@ -37,8 +37,8 @@ def held(code=HOLD, env=None):
 
 @pytest.fixture
 def marked():
-    """A marked process, and its mark."""
-    marker = marks.Marker(BASE)
+    """A marked process, and its mark, of a base that no other test has."""
+    marker = marks.Marker(marks.new_base())
     mark = marker.put_on()
     try:
         process = held(env={})
@@ -107,15 +107,16 @@ def test_where_somebody_has_set_the_limit_there_are_no_marks():
 
 
 def test_all_of_a_base_are_found_without_proc_and_no_others(marked):
-    process, _mark = marked
+    process, mark = marked
+    base = marks.base_of(mark)
     other = held()
 
     with other:
-        assert marks.hit_all(BASE, signal.SIGKILL) == [process.pid]
+        assert marks.hit_all(base, signal.SIGKILL) == [process.pid]
         assert process.wait() == -signal.SIGKILL
         assert other.poll() is None
         other.kill()
-    assert marks.hit_all(BASE, signal.SIGKILL) == []
+    assert marks.hit_all(base, signal.SIGKILL) == []
 
 
 def test_a_process_whose_first_thread_has_ended_is_not_dead():
