@@ -151,7 +151,7 @@ def test_a_zombie_is_not_sampled():
 
 @linux_only
 def test_hidden_processes_are_nothing(monkeypatch):
-    monkeypatch.setattr(procfs, "_read", lambda path: b"")
+    monkeypatch.setattr(procfs, "read", lambda path: b"")
 
     assert machine.descendants(os.getpid()) == []
     assert machine.processes_with_cookie(RUN) == []
