@@ -1,6 +1,7 @@
 """What the systems' ways with processes have in common: their plain data and their interfaces."""
 
-from typing import List, Mapping, NamedTuple, Optional, Protocol, Tuple
+import subprocess
+from typing import Any, List, Mapping, NamedTuple, Optional, Protocol, Tuple
 
 from procsup.core.outcome import Exit
 
@@ -27,6 +28,19 @@ class Launch(NamedTuple):
     inherited_fds: Tuple[int, ...] = ()
     key: Key = ("", "")
     mark: Optional[int] = None
+
+    def open(self, **settings: Any) -> "subprocess.Popen[bytes]":
+        """Start the process; `settings` are what this system's `Popen` takes besides."""
+        return subprocess.Popen(
+            self.argv,
+            executable=self.program,
+            cwd=self.cwd,
+            env=self.env,
+            stdin=self.stdin,
+            stdout=self.stdout,
+            stderr=self.stderr,
+            **settings,
+        )
 
 
 class OpenFile(NamedTuple):
@@ -66,7 +80,7 @@ class Seen(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """What a wait brought: children that may have ended, and whether somebody called."""
+    """What a wait brought: children that may have ended, and whether `wake` was called."""
 
     pids: List[int]
     called: bool  # by `wake`
@@ -75,7 +89,7 @@ class Notice(NamedTuple):
 class ExitNotifier(Protocol):
     """Says which children *may* have ended; reaps nothing. One thread's, except for `wake`.
 
-    Nobody else may reap a watched child: a reaped pid can be reused.
+    No other code may reap a watched child: a reaped pid can be reused.
     """
 
     def watch(self, pid: int) -> None:
@@ -87,7 +101,7 @@ class ExitNotifier(Protocol):
         ...
 
     def wait(self, timeout_s: Optional[float]) -> Notice:
-        """Block until a child may have ended, somebody calls, or the time is over."""
+        """Block until a child may have ended, `wake` is called, or the time is over."""
         ...
 
     def wake(self) -> None:

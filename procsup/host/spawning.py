@@ -7,7 +7,6 @@ which takes the longer, the more memory the supervisor has.
 
 import os
 import signal
-import subprocess
 import sys
 from typing import Any, Sequence
 
@@ -36,17 +35,7 @@ def _start(launch: Launch) -> int:
     if mask:  # it would be inherited
         signal.pthread_sigmask(signal.SIG_UNBLOCK, mask)
     try:
-        popen = subprocess.Popen(
-            launch.argv,
-            executable=launch.program,
-            cwd=launch.cwd,
-            env=launch.env,
-            stdin=launch.stdin,
-            stdout=launch.stdout,
-            stderr=launch.stderr,
-            pass_fds=launch.inherited_fds,
-            start_new_session=True,
-        )
+        popen = launch.open(pass_fds=launch.inherited_fds, start_new_session=True)
     finally:
         if mask:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)

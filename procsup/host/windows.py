@@ -148,16 +148,7 @@ class Spawner:
 
         It gets its job and its CPUs before its first instruction.
         """
-        popen = subprocess.Popen(
-            launch.argv,
-            executable=launch.program,
-            cwd=launch.cwd,
-            env=launch.env,
-            stdin=launch.stdin,
-            stdout=launch.stdout,
-            stderr=launch.stderr,
-            creationflags=_CREATE_SUSPENDED | subprocess.CREATE_NEW_PROCESS_GROUP,
-        )
+        popen = launch.open(creationflags=_CREATE_SUSPENDED | subprocess.CREATE_NEW_PROCESS_GROUP)
         try:
             child = Child(popen, _job_of(popen), launch.key)
             if launch.cpu_ids:
@@ -354,7 +345,7 @@ class Teller:
         self._is_told = False
 
     def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:  # noqa: ARG002
-        """Ask the group, once; false, since nobody is left to be told later."""
+        """Ask the group, once; false, since no process is left to be asked later."""
         if not self._is_told:
             self._is_told = True
             self._child.ask_to_stop()
@@ -366,7 +357,7 @@ class Teller:
 
 
 def _end_without_job(child: Child) -> None:
-    """Kill by walking: only where a job of somebody else's does not let us have one."""
+    """Kill by walking: only where a job that we are in does not allow another."""
     for pid in machine.descendants(child.pid):
         _terminate(pid)
     child.terminate()

@@ -323,7 +323,9 @@ def test_a_prefix_is_part_of_the_question(tmp_path):
     assert plan.problems() == []
 
 
-def test_an_interpreter_is_asked_once_for_many_units(tmp_path, monkeypatch):
+@pytest.fixture
+def asked(monkeypatch):
+    """What interpreters were asked: their command lines."""
     asked: List[List[str]] = []
     real = interpreters._run
 
@@ -332,6 +334,10 @@ def test_an_interpreter_is_asked_once_for_many_units(tmp_path, monkeypatch):
         return real(argv, cwd, env)
 
     monkeypatch.setattr(interpreters, "_run", counted)
+    return asked
+
+
+def test_an_interpreter_is_asked_once_for_many_units(tmp_path, asked):
     plan = module_plan(tmp_path, "json.tool")
     for number in range(1000):
         plan.add(*PYTHON, "-m", "json.tool", env={"SEED": str(number)})
@@ -341,17 +347,7 @@ def test_an_interpreter_is_asked_once_for_many_units(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("module", ["json.tool", "no.such.module", "worker"])
-def test_an_interpreter_is_asked_once_for_its_file_and_for_the_preflight(
-    tmp_path, monkeypatch, module
-):
-    asked: List[List[str]] = []
-    real = interpreters._run
-
-    def counted(argv: List[str], cwd: str, env: Dict[str, str]) -> Any:
-        asked.append(argv)
-        return real(argv, cwd, env)
-
-    monkeypatch.setattr(interpreters, "_run", counted)
+def test_an_interpreter_is_asked_once_for_its_file_and_for_the_preflight(tmp_path, asked, module):
     plan = module_plan(tmp_path, module)
     plan.environment = dict(os.environ)
     missing = programs(plan.stage, plan.units) is None

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.support.gate import Gate
+from tests.support.gate import Gate, complete
 from tests.support.projects import PROGRAMS, Project, finish, kill
 
 pytestmark = pytest.mark.skipif(
@@ -47,17 +47,6 @@ def wait_for_records(made, kind, number, limit_s=10.0):
     deadline = time.monotonic() + limit_s
     while len(made.records(kind)) < number:
         assert time.monotonic() < deadline, f"fewer than {number} {kind} records"
-
-
-def complete(made, gate):
-    """Run to the end, each unit exiting 0."""
-    child = made.start("run", "run.toml", "--jobs", "2")
-    for name in ("a", "b"):
-        gate.meet(name).exit(0)
-    _out, err = finish(child)
-    assert child.returncode == 0, err
-    assert made.verdicts == {"s/n=a": "succeeded", "s/n=b": "succeeded"}
-    return err
 
 
 @pytest.mark.parametrize("options", [(), ("--ignore-term",), ("--scrub",)])

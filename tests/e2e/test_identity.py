@@ -17,7 +17,7 @@ import msgspec
 
 from procsup.core.records import Begin, Spawned, decode_line, encode_line
 from procsup.host import posix, procfs
-from tests.support.gate import Gate
+from tests.support.gate import Gate, complete
 from tests.support.projects import LIMIT_S, PROGRAMS, ROOT, Project, finish, kill
 
 RUN = """
@@ -99,16 +99,6 @@ def rewrite(made, change):
         file.seek(0)
         file.truncate()
         file.write(b"".join(encode_line(seq, change(record)) for seq, record in lines))
-
-
-def complete(made, gate):
-    """Run to the end; return what was said."""
-    child = made.start("run", "run.toml", "--jobs", "2")
-    for name in ("a", "b"):
-        gate.meet(name).exit(0)
-    _, err = finish(child)
-    assert child.returncode == 0, err
-    return err
 
 
 def born(pid):

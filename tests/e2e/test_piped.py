@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.support.gate import Gate
+from tests.support.gate import Gate, complete
 from tests.support.projects import PROGRAMS, PipedProject, Project, finish, kill
 
 pytestmark = pytest.mark.skipif(
@@ -192,17 +192,6 @@ def begin(tmp_path, gate):
     return made, child, [gate.meet(name) for name in ("a", "b", "a-daemon", "b-daemon")]
 
 
-def complete(tmp_path, gate):
-    """Run to the end; each unit holds a lock: a second live copy would exit 99."""
-    made = Project(tmp_path)
-    child = made.start("run", "run.toml", "--jobs", "2")
-    for name in ("a", "b"):
-        gate.meet(name).exit(0)
-    _out, err = finish(child)
-    assert child.returncode == 0, err
-    assert made.verdicts == {"s/n=a": "succeeded", "s/n=b": "succeeded"}
-
-
 @pytest.mark.parametrize("who", ["served", "its guard"])
 def test_after_a_death_behind_the_pipe_nothing_lives_and_the_run_says_so(tmp_path, gate, who):
     made, child, crowd = begin(tmp_path, gate)
@@ -216,7 +205,7 @@ def test_after_a_death_behind_the_pipe_nothing_lives_and_the_run_says_so(tmp_pat
     units = made.manifest["units"]
     said = {(unit["verdict"], unit["cause"]) for unit in units}
     assert said == {("lost", "the process that ran it died")}
-    complete(tmp_path, gate)
+    complete(Project(tmp_path), gate)
 
 
 @pytest.mark.parametrize("who", ["supervisor", "its guard"])
@@ -227,7 +216,7 @@ def test_after_a_death_before_the_pipe_nothing_lives(tmp_path, gate, who):
 
     assert [visitor.ends_within(1.0) for visitor in crowd] == [True] * 4
     finish(child)
-    complete(tmp_path, gate)
+    complete(Project(tmp_path), gate)
 
 
 def test_after_the_death_of_supervisor_and_guard_the_end_of_the_pipe_ends_all(tmp_path, gate):
@@ -240,7 +229,7 @@ def test_after_the_death_of_supervisor_and_guard_the_end_of_the_pipe_ends_all(tm
 
     assert [visitor.ends_within(1.0) for visitor in crowd] == [True] * 4
     finish(child)
-    complete(tmp_path, gate)
+    complete(Project(tmp_path), gate)
 
 
 def test_an_interrupt_ends_the_units_as_without_a_pipe(tmp_path, gate):
@@ -253,4 +242,4 @@ def test_an_interrupt_ends_the_units_as_without_a_pipe(tmp_path, gate):
     assert [visitor.ends_within(0.1) for visitor in crowd] == [True] * 4
     ends = made.records("end")
     assert {(end["verdict"], end["stopped_for"]) for end in ends} == {("cancelled", "user")}
-    complete(tmp_path, gate)
+    complete(Project(tmp_path), gate)

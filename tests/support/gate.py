@@ -8,6 +8,8 @@ import socket
 import time
 from typing import Dict, List, Optional
 
+from tests.support.projects import Project, finish
+
 LIMIT_S = 20.0
 
 
@@ -96,3 +98,14 @@ class Gate:
         self.visitors.append(visitor)
         self._unclaimed.setdefault(name, []).append(visitor)
         return True
+
+
+def complete(made: Project, gate: Gate) -> str:
+    """Run to the end, each unit exiting 0 (a second live copy would exit 99); return its stderr."""
+    child = made.start("run", "run.toml", "--jobs", "2")
+    for name in ("a", "b"):
+        gate.meet(name).exit(0)
+    _out, err = finish(child)
+    assert child.returncode == 0, err
+    assert made.verdicts == {"s/n=a": "succeeded", "s/n=b": "succeeded"}
+    return err
