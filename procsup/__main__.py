@@ -65,7 +65,7 @@ def open_standard_streams() -> None:
     """Put the null device where stdin, stdout or stderr is closed.
 
     Otherwise the journal would get number 2, and a C library's message would land in it. A closed
-    stdout stays None: what is to be written there is lost, and whoever writes it has to say so.
+    stdout stays None: what is written there is lost, and the writer must say so.
     """
     for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -82,7 +82,7 @@ def leave_quickly(code: int) -> None:
 
     All that others can see of an end is done: what stands in a buffer is written, what asked for
     it is called. Returns where the common way out has more to do: a thread is to be waited for,
-    or a stream cannot be written, and the interpreter shall say so.
+    or a stream cannot be written: the interpreter's own exit says so.
     """
     threading = sys.modules.get("threading")
     if threading is not None and not _is_alone(threading):

@@ -109,7 +109,7 @@ async def wait_for(
 ) -> Manifest:
     """Wait until a run, or a stage of it, is final; see `procsup.wait_for`.
 
-    The run is somebody else's: cancelling leaves it alone.
+    Another process works on the run: cancelling the wait does not stop it.
     """
 
     def wait() -> Manifest:
@@ -146,7 +146,7 @@ async def _carried_out(invocation: Callable[[], Invocation]) -> Manifest:
 async def _until_over(future: "asyncio.Future[Manifest]", leash: Leash) -> None:
     while not future.done():
         await _wait_patiently(future, leash)
-    future.exception()  # that it was stopped is no news to anybody
+    future.exception()  # read, so that asyncio does not report it as never retrieved
 
 
 async def _wait_patiently(future: "asyncio.Future[Manifest]", leash: Leash) -> None:
@@ -181,7 +181,7 @@ def _tell(
     try:
         loop.call_soon_threadsafe(_settle, future, result, error)
     except RuntimeError:
-        pass  # that loop is closed: nobody awaits it any more
+        pass  # that loop is closed: no task awaits the future
 
 
 def _settle(
@@ -216,7 +216,7 @@ class _Waits:
         return future
 
     def leave(self, key: Hashable, future: "asyncio.Future[Manifest]") -> None:
-        """Let go of a future: nobody awaits it any more."""
+        """Forget a future: its loop is closed or its task was cancelled."""
         with self._lock:
             subscribers = self._waiting.get(key, [])
             subscribers[:] = [one for one in subscribers if one[1] is not future]

@@ -6,7 +6,7 @@
     ├── UsageError                2  the command line or an argument is wrong
     │   └── RunFileError          2  the run file is wrong (``problems`` lists all of it)
     ├── RunFailed                 1  the run is final and some unit did not succeed (``manifest``)
-    ├── RunUnfinished             3  not finished, and nobody is working on it
+    ├── RunUnfinished             3  not finished, and no supervisor works on it
     ├── OutputsChanged            4  finished, but outputs or plan no longer match
     ├── RecordError              74  the journal or a manifest could not be written or read
     ├── RunBusy                  75  the run directory is in use by a live run
@@ -50,7 +50,7 @@ class RunFailed(ProcsupError):
 
 
 class RunUnfinished(ProcsupError):
-    """The run is not finished and nobody is working on it."""
+    """The run is not finished and no supervisor works on it."""
 
     exit_code = 3
 

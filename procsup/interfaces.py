@@ -102,7 +102,7 @@ class Interrupts(Protocol):
     """Signals, the guard's death and control requests, as facts."""
 
     def next_look(self) -> Optional[float]:
-        """The monotonic time at which `drain` must be called even if nobody woke the engine."""
+        """The monotonic time at which `drain` must be called even if the engine was not woken."""
         ...
 
     def drain(self) -> List[Fact]:
@@ -145,7 +145,7 @@ class Publisher(Protocol):
 
 
 class Watcher(Protocol):
-    """Somebody who looks on; its failures never reach the run."""
+    """A watcher of the run's events; its failures never reach the run."""
 
     def settled(self, order: Settled) -> None:
         """A unit's end is on disk."""

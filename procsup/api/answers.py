@@ -1,4 +1,4 @@
-"""What the other process, which ran the run, said at its end: a manifest, or an exception."""
+"""The supervisor's answer to the process that started it: a manifest or an exception."""
 
 import json
 from typing import Any, Dict, Mapping, Type

@@ -68,7 +68,7 @@ def read(request: Request) -> Asked:
 def make_directory(asked: Asked) -> Tuple[Asked, bool]:
     """Make the run directory; return what is asked for with it, and whether it was made now.
 
-    A run that nobody has named takes the next name that is free: others may have come to the
+    A run without a given name takes the next free name: others may have come to the
     same one in the same moment. Errors as `RunDir.create`.
     """
     plan, count = asked.request.plan, 1

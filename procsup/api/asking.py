@@ -23,7 +23,7 @@ class Asked(NamedTuple):
 
 
 def live_owner(rundir: RunDir, run_id: Optional[str], verb: str) -> Owner:
-    """Return who works on the run; RunUnfinished if nobody does, or on another run than that."""
+    """Return the supervisor of the run; RunUnfinished if there is none, or it has another run."""
     owner = read_owner(rundir)
     if owner is None or not is_live(rundir, owner):
         raise RunUnfinished(f"nobody is working on {rundir.path}: there is nothing to {verb}")

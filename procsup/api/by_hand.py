@@ -1,4 +1,4 @@
-"""`retry --here`: from a unit of a run to its start by hand, beside all records."""
+"""`retry --here`: start one unit of a run in this terminal. Nothing of it is recorded."""
 
 import os
 from typing import Dict, List, NamedTuple, Sequence, Tuple
@@ -28,7 +28,7 @@ Outputs = Dict[str, List[Tuple[str, Tuple[Reading, ...]]]]
 
 
 class Prepared(NamedTuple):
-    """A unit that is ready to be started by hand."""
+    """A unit of a run, with its program and its environment, ready to start here."""
 
     unit: UnitSpec
     by_hand: hand.ByHand

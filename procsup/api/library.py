@@ -49,7 +49,7 @@ def run(
 
     RunFailed (`.manifest`) unless all units succeeded; with `check` false a failed run is
     returned like any other. RunUnfinished if it was stopped before it was final, RunBusy if
-    somebody else is at it, RunFileError, UsageError and RecordError as on the command line.
+    another supervisor has it, RunFileError, UsageError and RecordError as on the command line.
     Nothing of this process is touched; no ``__main__`` guard is needed.
     """
     wishes = Wishes(vars, jobs, only, fresh, dir, engine)
@@ -73,8 +73,8 @@ def wait_for(
 ) -> Manifest:
     """Block until a run, or a stage of it, is final; return its manifest.
 
-    `run` is a name, an id, ``DIR@ID`` or a path. RunUnfinished if nobody works on it or the one
-    who did has ended before it was final, WaitTimeout after `timeout`, RunFailed unless all
+    `run` is a name, an id, ``DIR@ID`` or a path. RunUnfinished if no supervisor works on it
+    or it has ended before the run was final, WaitTimeout after `timeout`, RunFailed unless all
     units succeeded (with `check`), OutputsChanged if `verify` finds outputs that differ.
     """
     limits = Limits(timeout_s=seconds("timeout", timeout), max_age_s=seconds("max_age", max_age))
@@ -86,7 +86,7 @@ def read_manifest(run: AnyPath, *, stage: Optional[str] = None, verify: bool = F
     """Return the manifest of a final run, or of a final stage, succeeded or not.
 
     RunUnfinished if it is not final, or nowhere, UsageError if it has no such stage: never
-    waits, never guesses. A manifest of an earlier run is no answer while somebody works on
+    waits, never guesses. A manifest of an earlier run is no answer while a supervisor works on
     another one.
     """
     found = _found(run)

@@ -222,7 +222,7 @@ def files_below(folder: AnyPath) -> "Iterator[os.DirEntry[str]]":
             with os.scandir(folders.pop()) as entries:
                 found = list(entries)
         except OSError:
-            continue  # it went away, or is somebody else's
+            continue  # it was removed, or belongs to another user
         for entry in found:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)

@@ -114,7 +114,7 @@ def _logs_of_successes(rundir: RunDir) -> Iterator[str]:
 
 
 def carry_out(doomed: Doomed) -> None:
-    """Remove it. RunBusy if somebody took it up meanwhile, RecordError if it cannot be done."""
+    """Remove it. RunBusy if a supervisor took it meanwhile, RecordError if it cannot be done."""
     if doomed.run is None:
         removal.finish(doomed.path)
     elif doomed.logs is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Request(Struct, frozen=True):
     """Bring this run file to completion.
 
-    `variables` are ``--var``; `directory` is where the run directory shall be (``--dir``);
+    `variables` are ``--var``; `directory` is the path of the run directory (``--dir``);
     `only` holds selectors: a stage, a unit's id, a pattern over ids, or ``name=value``. `again`
     makes it a retry, of the units that such words select, or (none) of all that did not succeed.
     `plan`, if there is one, stands in for the run file. The run ends with the program

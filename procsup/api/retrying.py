@@ -114,7 +114,7 @@ def _as_text(value: object) -> str:
     return str(value)
 
 
-# --- while somebody works on it --------------------------------------------------------------
+# --- while a supervisor works on it ----------------------------------------------------------
 
 
 def ask_to_retry(rerun: Rerun, owner: Owner, words: Sequence[str]) -> Asked:

@@ -119,7 +119,7 @@ def bring_to_completion(
     with ExitStack() as stack:
         asked, held = _hold(stack, read(request))
         bell = Bell()
-        # From here on a signal is a fact: whoever waits is to hear that it was one.
+        # From here on a signal is a fact: the caller is told that a signal ended the run.
         signals = stack.enter_context(SignalInterrupts(lifeline=guard.lifeline(), wake=bell.ring))
         base = held.past.history.last_seq
         planner = Planner(

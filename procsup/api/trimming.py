@@ -47,7 +47,7 @@ class Trimmer:
         try:
             os.unlink(self._rundir.path / path)
         except OSError:
-            pass  # a log that cannot be removed harms nobody, and no record names it
+            pass  # a log that cannot be removed does no harm: no record names it
 
     def _without_logs(self, result: UnitResult) -> UnitResult:
         ends = tuple(map(self._without_log, result.ends))

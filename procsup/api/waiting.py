@@ -1,8 +1,8 @@
 """Waiting until a run, or a stage of it, is final: woken by the kernel, never for the dead.
 
 A waiter answers for the sitting that it finds: it blocks on that sitting's own lock, and once
-that is free the manifest is there, or the sitting is over without one. Where nobody works on the
-run, an existing manifest is the answer, and without one it waits a little for somebody to start.
+that is free the manifest is there, or the sitting is over without one. Where no supervisor works
+on the run, an existing manifest is the answer, and without one it waits a little for a start.
 """
 
 import threading
@@ -63,7 +63,7 @@ def await_final(
 ) -> Waited:
     """Return when the run, or the stage, is final.
 
-    Raises RunUnfinished (3) if nobody works on it, or the one who did ended before it was final,
+    Raises RunUnfinished (3) if no one works on it, or the one who did ended before it was final,
     and WaitTimeout (124). `notice` is told what a person should know meanwhile.
     """
     return _Wait(run, stage, limits, start, notice).until_final()
@@ -150,7 +150,7 @@ class _Wait:
                 raise RunUnfinished(str(error)) from error
             return None
 
-    # --- somebody works on it ----------------------------------------------------------
+    # --- a supervisor works on it ------------------------------------------------------
 
     def _follow(self, found: Found, owner: Owner) -> Optional[Waited]:
         """Wait for the end of a live sitting."""
@@ -175,12 +175,12 @@ class _Wait:
         raise RunUnfinished(f"{self._what()}: {how_it_ended(found.rundir, owner)}")
 
     def _goes_on(self, rundir: RunDir, owner: Owner) -> bool:
-        """Whether the sitting lives on, although what we waited for came to nothing."""
+        """Whether the supervisor is still alive, although the awaited stage cannot become final."""
         if not locks_tell(rundir, owner):
             return is_live(rundir, owner) and read_owner(rundir) == owner
         return not wait_sitting(rundir, owner, None, _SETTLES_S)
 
-    # --- nobody works on it ------------------------------------------------------------
+    # --- no supervisor works on it -----------------------------------------------------
 
     def _look_at_rest(self, found: Found, owner: Optional[Owner]) -> Optional[Waited]:
         self._check_stage(owner)

@@ -62,5 +62,5 @@ class Onlookers:
             return
         try:
             call()
-        except Exception as error:  # noqa: BLE001  a display must not end anybody's work
+        except Exception as error:  # noqa: BLE001  a display must not end the run
             self.fault = error

@@ -210,7 +210,7 @@ class Attempt:
     def try_to_give_up(self, now: float) -> Optional[system.Departure]:
         """Return how an attempt departs that SIGKILL did not end in time; None if it may yet.
 
-        Stuck in the kernel, it does no more. A main process of somebody else's (set-user-ID) is
+        Stuck in the kernel, it does no more. A main process of another user (set-user-ID) is
         alive, and may not be ended by us: its attempt is not over before it is.
         """
         ladder = self._ladder
@@ -303,5 +303,5 @@ class Attempt:
                 machine.set_affinity(self.child.pid, self.observed.reference or drifted)
                 self.observed.last = self.observed.reference
             except OSError:
-                pass  # those CPUs are offline, or it runs as somebody else: it is recorded
+                pass  # those CPUs are offline, or it runs as another user: it is recorded
         return Sampled(self.task.attempt, drifted)

@@ -2,8 +2,8 @@
 
 After a good exit, processes that may still write an output or a log are waited for, up to
 `linger_s`; others have a second to go by themselves. Then they are ended. The unit has failed if
-what had to be ended held an output, or an output changed although nobody was seen to hold it,
-or, without declared outputs, the log grew. Whoever merely held the log is a remark.
+what had to be ended held an output, or an output changed although no process was seen to hold it,
+or, without declared outputs, the log grew. A process that held only the log is a remark.
 """
 
 from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
@@ -60,7 +60,7 @@ class Ending:
         self._has_outputs = has_outputs
         self._look = look
         self._before = look() if is_good else ()
-        self._held_until = at  # somebody was seen to hold something
+        self._held_until = at  # the last time at which a process held an output or a log
         self._is_held = False  # an output was held at the last look
         self._asked_at = at
         self._pause_s = _FIRST_LOOK_S

@@ -36,7 +36,7 @@ class Stream:
         try:
             os.unlink(self.written_path)
         except OSError:
-            pass  # somebody else was faster; an empty file that stays does no harm
+            pass  # it has gone already; an empty file that stays does no harm
 
     def settle(self, run_dir: str, *, well: bool) -> str:
         """Return the path as it is recorded.

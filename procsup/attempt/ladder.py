@@ -20,7 +20,7 @@ class Askable(Protocol):
     """What a ladder does to a tree (`host.system.Teller`)."""
 
     def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:
-        """Tell whose turn it is; true if somebody is left to be told later."""
+        """Signal the processes whose turn it is; true if others must be signalled later."""
         ...
 
     def kill(self, *, spare: bool = False) -> int:
@@ -44,7 +44,7 @@ class Ladder:
         self._end_at = now + grace_s
         self._insist = insist
         self._pause_s = _FIRST_LOOK_S
-        # Without any grace nobody is asked: what is killed at once has no time to hear it.
+        # Without grace no process is asked: SIGKILL follows at once.
         self._waits = grace_s > 0 and tree.tell(dump=insist is not None)
         self._everybody = False
         self._plan_look(now)
@@ -84,7 +84,7 @@ class Ladder:
         self._kill_round(now)
 
     def _plan_look(self, now: float) -> None:
-        """Look again soon while somebody waits for his listener to end."""
+        """Look again soon while processes below a listener have not been signalled."""
         due = self._end_at if self._everybody else min(self._half_at, self._end_at)
         if self._waits:
             due = min(due, now + self._pause_s)

@@ -146,7 +146,7 @@ def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[
         raise _Unfit("could not be looked at before the start, so nobody knows who wrote it")
     if not output.unchanged and not any(before.get(f) != look.stamp_of(f) for f in files):
         if output.optional:
-            return []  # an old file: nobody vouches for it
+            return []  # an old file: this attempt did not write it
         raise _Unfit("was not written (unchanged since before the start)")
     for file in files:
         _require_unheld(file)
@@ -156,9 +156,9 @@ def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[
 
 
 def _require_unheld(path: str) -> None:
-    """Refuse a file that anybody at all has open for writing: half of it may be missing yet.
+    """Refuse a file that any process has open for writing: it may be incomplete.
 
-    What its own unit left behind was waited for; this is somebody else, perhaps for a moment.
+    The unit's own processes have ended; this is another process, perhaps for a moment.
     """
     for pause_s in (*_UNHELD_PAUSES_S, None):
         if not leases.is_written(path):

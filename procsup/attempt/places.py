@@ -78,7 +78,7 @@ def _make_folder(folder: str, changed: Set[str]) -> None:
         os.mkdir(folder)
     except FileExistsError:
         if os.path.isdir(folder):
-            return  # somebody else made it just now
+            return  # another process made it just now
         raise NotADirectoryError(errno.ENOTDIR, f"{folder} is a file", folder) from None
     changed.add(parent)
 

@@ -1,4 +1,4 @@
-"""What units that are still to run will make: nobody is to miss it before they have."""
+"""Files that pending units will make: preflight does not report them as missing."""
 
 import os
 from fnmatch import fnmatchcase

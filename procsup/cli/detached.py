@@ -1,4 +1,4 @@
-"""`procsup run --detach`, on both sides: who starts it, and the supervisor that lives on."""
+"""`procsup run --detach`, on both sides: the starter, and the supervisor that stays."""
 
 import os
 from typing import Any, Dict, Sequence
@@ -11,7 +11,7 @@ from procsup.errors import RunUnfinished
 
 
 def announce_ready(opening: Opening) -> None:
-    """In the supervisor: its lock is held and old manifests are withdrawn. Let go of the caller."""
+    """In the supervisor: its lock is held and old manifests are withdrawn. Release the caller."""
     from procsup.host.detach import announce
     from procsup.store.rundir import RunDir
 

@@ -1,6 +1,6 @@
 """Writing to stdout and stderr so that nothing a reader does can hurt the run.
 
-Status goes to stderr and payload to stdout. Nobody else in procsup writes to either. Status may
+Status goes to stderr and payload to stdout. No other module of procsup writes to either. Status may
 be lost; payload is written whole, or it is said that it was not.
 """
 
@@ -20,7 +20,7 @@ _LOOK_S = 1.0  # then the write itself is tried again, whatever select says
 
 
 class ReaderGone(Exception):
-    """Whoever read our stdout has closed it: there is nothing left to say, and it is no error."""
+    """The reader of stdout has closed it. That is no error, and nothing more is written."""
 
 
 def say(*lines: str) -> None:

@@ -192,7 +192,7 @@ class Admission:
             raise AssertionError(f"{unit.spec.id} has a final verdict, and no end")
         changed = standing.reason in CHANGES or last.fingerprint != unit.spec.fingerprint
         if changed and stage.spec.keep != "always":
-            return  # nobody can vouch for it any more
+            return  # its outputs can no longer be confirmed
         if _is_newer(stage, history, newest):  # else it would be wrong to call it finished
             self._keep(stage, unit)
 
@@ -326,7 +326,7 @@ def _may_decide(last: End) -> bool:
 
 
 def _is_newer(stage: Stage, history: UnitHistory, newest: int) -> bool:
-    """What hangs on a unit that ran again runs again, unless it is to be kept always."""
+    """Run the dependents of a unit that ran again, unless they are to be kept always."""
     return stage.spec.keep == "always" or history.ended_seq >= newest
 
 

@@ -42,7 +42,7 @@ class _Pool:
         number = self._numbers.get(value)
         if number is None:
             ticket = next(self._tickets)
-            self.values[ticket] = value  # before anybody can know the number
+            self.values[ticket] = value  # before the number is returned
             number = self._numbers.setdefault(value, ticket)
         return number
 
@@ -100,7 +100,7 @@ def add(packed: Packed, end: End) -> Packed:
 
 def _flat(end: End) -> List[Any]:
     values = list(astuple(end))
-    values[_UNIT] = None  # whoever keeps it knows whose it is
+    values[_UNIT] = None  # the owner of the ticket knows the unit
     if isinstance(end.exit, (Exited, Signaled)):
         values[_EXIT] = _pool.number(end.exit)
     values[_USAGE] = (*astuple(end.usage)[:-1], astuple(end.usage.affinity))

@@ -91,7 +91,7 @@ class Standing(Struct, frozen=True, gc=False):
     kept: bool
     reason: str = ""
     stale: bool = False  # kept although the program's file changed
-    aside: bool = False  # without a verdict, and it stays so unless what it hangs on moves
+    aside: bool = False  # without a verdict, and it stays so unless its dependencies change
 
 
 class Expanded(Struct, frozen=True, tag=True):
@@ -110,7 +110,7 @@ class Expanded(Struct, frozen=True, tag=True):
 
 
 class Asked(Struct, frozen=True, tag=True, gc=False):
-    """Somebody asked by a control file: `verb` is ``drain``, ``stop`` or ``retry``.
+    """A control file asks for something: `verb` is ``drain``, ``stop`` or ``retry``.
 
     `units` are the ids of those to be tried again.
     """

@@ -45,7 +45,7 @@ def standing(
 
     Kept is only what ended as succeeded in its very last attempt. `intact` looks at the files of
     that end and is asked last, since only it is slow; `program` is the sha256 of the script or
-    module file now; `upstream_seq` the number of the latest end among the units it hangs on.
+    module file now; `upstream_seq` the number of the latest end among the units it depends on.
     """
     reason = _not_succeeded(history)
     if history is None or reason:
@@ -83,7 +83,7 @@ def standing_again(
 
     `asked` is true for a unit that was named, false for the others, None if none was named: then
     whatever did not succeed runs. The others keep their verdicts, good or bad; one that has none
-    is left aside. A success runs again only if nobody can vouch for it any more.
+    is left aside. A success runs again only if its outputs cannot be confirmed.
     """
     reason = _not_succeeded(history)
     if asked or (asked is None and reason):

@@ -36,7 +36,7 @@ class NotStarted(Struct, frozen=True, tag="not-started", tag_field="kind"):
 
 
 class Vanished(Struct, frozen=True, tag="vanished", tag_field="kind"):
-    """The process is gone, but nobody could tell us its exit status."""
+    """The process is gone and its exit status is unknown."""
 
     reason: str
 

@@ -43,7 +43,7 @@ class Outlook(NamedTuple):
 def foresee(
     spec: RunSpec, expansions: Mapping[str, Expanded], histories: Histories
 ) -> Dict[str, List[Standing]]:
-    """Return each known stage's standings, with those undone that hang on others.
+    """Return each known stage's standings, with those undone that depend on others.
 
     On units that will run, or that ran again after them and before this sitting.
     """
@@ -85,7 +85,7 @@ def _newest_made(
 def _newer(
     stage: StageSpec, unit: UnitSpec, newest: Mapping[str, int], histories: Histories
 ) -> Optional[str]:
-    """Return what has ended since the unit's own last end, though the unit hangs on it."""
+    """Return what has ended since the unit's own last end, though the unit depends on it."""
     history = histories.get(unit.id)
     if history is None or stage.keep == "always":
         return None

@@ -72,7 +72,7 @@ class LocalEngine:
         if attempt is None:
             return
         if attempt.ended_at is None and attempt.child.has_ended(noticed=False):
-            self._main_ended(attempt, now)  # before the stop, and nobody has noticed yet
+            self._main_ended(attempt, now)  # it had ended before the stop came
         self._ending[order.attempt] = attempt
         attempt.stop(order, now)
 
@@ -130,7 +130,7 @@ class LocalEngine:
     # --- one turn ----------------------------------------------------------------------------
 
     def _turn(self, until: Optional[float]) -> bool:
-        """Wait once, and do what is due; tell whether somebody called."""
+        """Wait once, and do what is due; tell whether `wake` was called."""
         notice = self._exits.wait(self._time_to_wait_s(until))
         now = self._clock.now()
         for pid in notice.pids:

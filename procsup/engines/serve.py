@@ -48,7 +48,7 @@ def _serve(wire: Wire, setting: Setting) -> None:
             _tell(wire, [Failed(str(error))])
         finally:
             facts = engine.close()
-            # How units ended that nobody had asked to end says nothing of them.
+            # An end that this loss has caused says nothing about the unit.
             _tell(wire, [*(facts if is_asked else ()), Over(engine.survivors)])
 
 

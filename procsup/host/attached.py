@@ -114,7 +114,7 @@ def _give(pipe: IO[bytes], feed: Feed, leash: Leash) -> None:
 
 
 def _is_written(pipe: IO[bytes], line: bytes = b"") -> bool:
-    """Write a line, or flush if there is none; false if nobody reads any more."""
+    """Write a line, or flush if there is none; false if the reader has gone."""
     try:
         if line:
             pipe.write(line)

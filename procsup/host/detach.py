@@ -1,7 +1,7 @@
 """A run that goes on alone: started in a session of its own, left when it says that it is ready.
 
 The starting process reads one line of JSON from the other's stdout and passes its stderr on until
-then. From there on the run writes to its own log; nobody holds the other end of anything.
+then. From there on the run writes to its own log; no other process holds a stream of it.
 """
 
 import json
@@ -44,7 +44,7 @@ def start_detached(
     """
     line = guard.lifeline()
     if line is not None:
-        line.release()  # what is started here shall live on
+        line.release()  # the supervisor outlives this process
     child = boot.start_apart(argv, stdin=subprocess.DEVNULL, environment=environment)
     assert child.stdout is not None
     assert child.stderr is not None
@@ -57,7 +57,7 @@ def start_detached(
         with child.stdout:
             ready = _read_announcement(child.stdout)
         exit_code = child.wait() if ready is None else None
-        # A ready child has let go of the pipe; of one that ended, others may still hold it.
+        # A ready child has closed the pipe; of one that ended, others may still hold it.
         listener.join(_LAST_WORDS_S)
     except BaseException:
         child.terminate()
@@ -135,4 +135,4 @@ def _to_our_stderr(line: bytes) -> None:
     try:
         os.write(2, line)
     except OSError:
-        pass  # closed: nobody wants to know
+        pass  # closed: the starter has gone

@@ -13,7 +13,7 @@ from procsup.host.processes import ExitNotifier, Notice
 
 assert sys.platform != "win32"
 
-# Longer waits overflow in some versions of the system's calls; whoever waits comes back.
+# Longer waits overflow in some versions of the system's calls; the caller waits again.
 LONGEST_WAIT_S = 24 * 3600.0
 _LOOK_EVERY_S = 0.05  # at children for which there was no thread
 _AWAY_S = 0.1  # later than asked for by that much, a wait was held up
@@ -53,7 +53,7 @@ class ThreadExits:
         try:
             _wait_without_reaping(pid)
         except OSError:
-            pass  # somebody else reaped it: it has ended in any case, and the owner will see
+            pass  # other code reaped it: it has ended, and the owner will see
         self._ended.append(pid)
         self.wake()
 
@@ -92,7 +92,7 @@ class ThreadExits:
         return None
 
     def _hear(self, pids: List[int]) -> bool:
-        """Take what the threads said; tell whether somebody else called as well."""
+        """Take what the threads said; tell whether `wake` was called as well."""
         words = b""
         try:
             words = os.read(self._wake_fd, 1 << 16)
@@ -109,7 +109,7 @@ class ThreadExits:
                 pids.append(pid)
 
     def wake(self) -> None:
-        """Make `wait` return. Never raises: whoever calls has threads and work of its own."""
+        """Make `wait` return. Never raises: callers are other threads and signal handlers."""
         if self._closed:
             return
         try:
@@ -138,7 +138,7 @@ def _is_over(pid: int) -> bool:
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
     except OSError:
-        return True  # somebody else reaped it: the owner will see
+        return True  # other code reaped it: the owner will see
 
 
 def _wait_without_reaping(pid: int) -> None:

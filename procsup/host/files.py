@@ -1,7 +1,7 @@
 """What differs between systems in opening, syncing and replacing files.
 
 The same names and promises everywhere: what `sync_fd` returned for is on the disk, what
-`write_atomically` returned for is there whole and stays there, and nothing that somebody planted
+`write_atomically` returned for is there whole and stays there, and nothing that others planted
 under a name of ours is ever opened.
 """
 
@@ -47,7 +47,7 @@ if sys.platform == "win32":
         _patiently(lambda: _move_file(os.fspath(source), os.fspath(target)))
 
     def remove(path: AnyPath) -> bool:
-        """Remove a file, retrying while somebody holds it; False if there was none."""
+        """Remove a file, retrying while a process holds it; False if there was none."""
         try:
             _patiently(lambda: os.unlink(path))
         except FileNotFoundError:
@@ -185,7 +185,7 @@ def reason(error: OSError) -> str:
 def open_private(path: AnyPath, flags: int, mode: int = 0o600) -> int:
     """Open a regular file of ours and return its descriptor, which no child inherits.
 
-    What somebody planted under its name (a symbolic link, a FIFO, a device, another file's hard
+    What was planted under its name (a symbolic link, a FIFO, a device, another file's hard
     link) is refused with RecordError, and never followed, waited for or written to.
     """
     name = os.fspath(path)
@@ -255,7 +255,7 @@ def write_atomically(
 def make_folders(path: AnyPath, mode: int = 0o777) -> bool:
     """Make a folder, and those above it that are missing; on return their names are on the disk.
 
-    So is the name of one that was there already: whoever made it may have been killed before that
+    So is the name of one that was there already: its maker may have been killed before that
     was so. True if the folder was made now; OSError if it cannot be.
     """
     name = os.path.abspath(os.fspath(path))

@@ -197,4 +197,4 @@ def _flush(stream: Optional[TextIO]) -> None:
         if stream is not None:
             stream.flush()
     except (OSError, ValueError):
-        pass  # closed, or its reader is gone: nobody to tell
+        pass  # closed, or its reader is gone

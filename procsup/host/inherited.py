@@ -24,7 +24,7 @@ def granted_cpus() -> Optional[float]:
     try:
         cpus = float(os.environ.get("PROCSUP_CPUS", "")) if is_nested() else 0.0
     except ValueError:
-        return None  # somebody else's idea of it
+        return None  # it was not set by procsup
     return max(1.0, cpus) if 0.0 < cpus < math.inf else None
 
 

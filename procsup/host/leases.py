@@ -1,8 +1,8 @@
-"""Is anybody writing to this file right now? Asked of the kernel by a read lease (Linux).
+"""Ask the kernel, by a read lease, whether a file is open for writing (Linux).
 
-A read lease is refused while the file is open, or mapped, for writing by anybody (fcntl(2)). It
+A read lease is refused while the file is open, or mapped, for writing by any process (fcntl(2)). It
 is given back at once. A file system may refuse leases for reasons of its own, so each is tried
-first with a file of ours that nobody writes to.
+first with a file of our own, which no process writes.
 """
 
 import errno
@@ -16,7 +16,7 @@ _works: Dict[int, bool] = {}  # device -> whether its leases tell what we want t
 
 
 def is_written(path: str) -> Optional[bool]:
-    """Tell whether somebody may write to a regular file through what is open now.
+    """Tell whether a process has a regular file open for writing now.
 
     None if the system does not tell: on other systems, of a file of another user, on file systems
     without leases. An OSError only if the file cannot be opened.
@@ -58,7 +58,7 @@ def _is_refused(fd: int) -> Optional[bool]:
 
 
 def _tells(device: int, folder: str) -> bool:
-    """Tell whether this file system gives a lease on a file that nobody writes to.
+    """Tell whether this file system gives a lease on a file that no process writes.
 
     It is tried with a file that never has a name (O_TMPFILE); where that cannot be made, a
     refusal says nothing.

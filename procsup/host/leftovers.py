@@ -141,7 +141,7 @@ class Proof:
         self._cookie = None if recorded.run_id is None else f"PROCSUP_RUN={recorded.run_id}"
 
     def __call__(self, pid: int) -> Optional[str]:
-        """Look at whoever has this pid now."""
+        """Look at the process that has this pid now."""
         if self._base is not None:
             mark = marks.read(pid)
             if mark is not None and marks.base_of(mark) == self._base:
@@ -173,7 +173,7 @@ def _unit_by_cookie(pid: int, cookie: str) -> Optional[str]:
 
 
 def _is_same_user(pid: int) -> bool:
-    """Tell whether a process runs as we do: root can read everybody's environment."""
+    """Tell whether a process runs as we do: root can read every environment."""
     if sys.platform == "win32":
         return True
     try:
@@ -186,7 +186,7 @@ def _kill(process: procfs.Process) -> bool:
     try:
         return machine.kill(process)
     except PermissionError:
-        return False  # it runs as somebody else; if it stays, it is named at the end
+        return False  # it runs as another user; if it stays, it is named at the end
 
 
 def _complaint(alive: List[_Left], limit_s: float) -> str:

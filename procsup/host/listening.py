@@ -1,6 +1,6 @@
 """How a process takes a signal: who has a handler of its own for it, and who passes it on.
 
-A process that catches a signal and is no shell listens: what it started is its own business. So
+A process that catches a signal and is no shell listens: what it started is left to it. So
 does one that blocks it: it waits for it (sigwait, signalfd), as init programs of containers do.
 A shell with a trap listens for its background jobs only: while something runs in front of it, the
 trap has to wait for that.
@@ -77,7 +77,7 @@ class Answers(enum.Enum):
 
 
 def answers_for(pid: int, manner: Manner, name: str) -> Answers:
-    """Tell for whom of those that it started a process answers; `name` is its program's."""
+    """Tell which of its descendants a process answers for; `name` is its program's."""
     if manner.catches is False:
         return Answers.NOBODY
     if not is_shell(pid, name):
@@ -110,4 +110,4 @@ def program_of(pid: int) -> str:
     try:
         return os.path.basename(os.readlink(f"/proc/{pid}/exe")).partition(" (deleted)")[0]
     except OSError:
-        return ""  # it is gone, or somebody else's
+        return ""  # it is gone, or another user's

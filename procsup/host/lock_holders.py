@@ -18,7 +18,7 @@ class Holder(NamedTuple):
 def holders_of(path: AnyPath) -> List[Holder]:
     """Return the living processes that hold a lock on this file, as far as they may be seen.
 
-    Those of other users may not, unless we are root; on other systems than Linux nobody.
+    Those of other users may not, unless we are root; on other systems than Linux none is found.
     """
     if sys.platform != "linux":
         return []

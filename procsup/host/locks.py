@@ -54,7 +54,7 @@ if sys.platform == "win32":
         return _Overlapped(None, None, _FAR_OFFSET & 0xFFFFFFFF, _FAR_OFFSET >> 32, None)
 
     def _lock(fd: int, *, exclusive: bool, wait: bool) -> bool:
-        """Lock the file; False if somebody else holds it."""
+        """Lock the file; False if another process holds it."""
         kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
         flags = (_EXCLUSIVE if exclusive else 0) | (0 if wait else _NOWAIT)
         handle = wintypes.HANDLE(msvcrt.get_osfhandle(fd))
@@ -89,7 +89,7 @@ else:
     import fcntl
 
     def _lock(fd: int, *, exclusive: bool, wait: bool) -> bool:
-        """Lock the file; False if somebody else holds it."""
+        """Lock the file; False if another process holds it."""
         kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
         try:
             fcntl.flock(fd, kind if wait else kind | fcntl.LOCK_NB)
@@ -107,7 +107,7 @@ else:
         except ProcessLookupError:
             return False
         except OSError:
-            return True  # it belongs to somebody else
+            return True  # it belongs to another user
         return True
 
 
@@ -151,12 +151,12 @@ class FileLock:
         raise RecordError(f"{self.path} is replaced again and again")
 
     def try_share(self) -> bool:
-        """Make of an exclusive lock a shared one; False, and unlocked, if somebody came between."""
+        """Turn an exclusive lock into a shared one; False, and unlocked, if another came first."""
         return self.share_open(self.fd)
 
     @staticmethod
     def share_open(fd: int) -> bool:
-        """Take a shared lock by a descriptor; False if somebody else holds it exclusively."""
+        """Take a shared lock by a descriptor; False if another process holds it exclusively."""
         return _lock(fd, exclusive=False, wait=False)
 
     def is_in_place(self) -> bool:
@@ -171,7 +171,7 @@ class FileLock:
         return os.path.samestat(os.fstat(fd), os.fstat(self.fd))
 
     def is_held(self) -> bool:
-        """Tell whether somebody holds the lock; takes it shared for an instant if nobody does."""
+        """Tell whether a process holds the lock; takes it shared for an instant if none does."""
         try:
             fd = open_private(self.path, os.O_RDONLY)
         except FileNotFoundError:
@@ -184,7 +184,7 @@ class FileLock:
     def wait_shared(
         self, timeout_s: Optional[float] = None, *, unless: Callable[[], bool] = lambda: False
     ) -> bool:
-        """Block until nobody holds the lock exclusively; False if that took too long.
+        """Block until no process holds the lock exclusively; False if that took too long.
 
         The kernel wakes us within a millisecond of the holder's release or death. True if there
         is no such file, or if `unless` says so once the file is open: what is waited for may have
@@ -207,19 +207,19 @@ class FileLock:
         return free
 
     def release(self) -> None:
-        """Let go of the lock, also for children that inherited it; the file stays open."""
+        """Release the lock, also for children that inherited it; the file stays open."""
         if self.fd >= 0:
             _unlock(self.fd)
 
     def close(self) -> None:
-        """Close the file, and so let go of the lock, unless a child that inherited it keeps it."""
+        """Close the file, and so release the lock, unless a child that inherited it keeps it."""
         if self.fd >= 0:
             fd, self.fd = self.fd, -1
             os.close(fd)
 
 
 def _try_shared(fd: int) -> bool:
-    """Close the descriptor and return True if nobody holds the lock; keep it open otherwise."""
+    """Close the descriptor and return True if no process holds the lock; else keep it open."""
     try:
         free = _lock(fd, exclusive=False, wait=False)
     except BaseException:

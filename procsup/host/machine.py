@@ -319,7 +319,7 @@ def _each_with_cookie_by_psutil(run_id: str) -> Iterator[Tuple[Any, Dict[str, st
         try:
             environment = {} if process.pid in ours else process.environ()
         except (psutil.Error, OSError):
-            continue  # gone, or somebody else's
+            continue  # gone, or another user's
         if environment.get(RUN_COOKIE) == run_id:
             yield process, environment
 
@@ -328,7 +328,7 @@ def stop_with_cookie(run_id: str) -> Iterator[Tuple[procfs.Process, str]]:
     """Stop each process of `processes_with_cookie` on sight, then all its descendants, by psutil.
 
     Yields those that live, with the unit's id (empty if it is not told). Stopped, they make no
-    more. What belongs to somebody else is yielded too. Linux has better ways (leftovers.py).
+    more. Processes of other users are yielded too. Linux has better ways (leftovers.py).
     """
     psutil = _psutil()
     for main, environment in _each_with_cookie_by_psutil(run_id):
@@ -349,7 +349,7 @@ def _suspend(handle: Any) -> None:
     try:
         handle.suspend()  # compares its start first
     except (psutil.Error, OSError):
-        pass  # going, or somebody else's; if it stays, the one who wants it ended says so
+        pass  # going, or another user's; if it stays, the caller says so
 
 
 def _describe(handle: Any) -> Optional[procfs.Process]:

@@ -1,7 +1,7 @@
 """A mark that a process' descendants inherit and cannot scrub: whose they are (Linux).
 
 It is a soft limit on the CPU time that a real-time thread may take without a pause
-(RLIMIT_RTTIME, in microseconds): a number of 142 years and more, which limits nobody. It goes
+(RLIMIT_RTTIME, in microseconds): a number of 142 years and more, which limits no program. It goes
 through fork, exec, setsid and an emptied environment; `su` and its like, which set all limits
 anew, lose it. ``ulimit -a`` shows it.
 
@@ -28,7 +28,7 @@ _FEW = 1 << 16  # numbers: that many are tried in a twentieth of a second
 def new_base() -> Optional[int]:
     """Draw the base of a sitting's marks; None where processes cannot be marked.
 
-    That is: on other systems, and where somebody has set this limit on purpose.
+    That is: on other systems, and where this limit was set on purpose.
     """
     if sys.platform != "linux" or _own_limit() is None:
         return None
@@ -92,7 +92,7 @@ def _own_limit() -> Optional[tuple[int, int]]:
 
 
 def read(pid: int) -> Optional[int]:
-    """Return the mark of whoever has this pid now; None if there is none, or nobody."""
+    """Return the mark of the process that has this pid now; None without a mark or a process."""
     if sys.platform != "linux":
         return None
     import resource
@@ -126,7 +126,7 @@ def hit_all(base: int, signum: int) -> List[int]:
             except ProcessLookupError:
                 pass  # it ended meanwhile
             except PermissionError:
-                alive.append(pid)  # it runs as somebody else
+                alive.append(pid)  # it runs as another user
             finally:
                 if handle is not None:
                     os.close(handle)

@@ -44,7 +44,7 @@ def _handles_take_signals() -> bool:
 
 
 def _send_by_handle(handle: int, signum: int) -> None:
-    import signal  # loaded long since by whoever sends signals
+    import signal  # loaded already by every module that sends signals
 
     if sys.version_info >= (3, 9) and sys.platform == "linux":
         signal.pidfd_send_signal(handle, signum)

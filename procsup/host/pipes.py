@@ -148,7 +148,7 @@ class Apart(Wire):
         try:
             self._child.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            pass  # its pid is told to whoever cares
+            pass  # `PipedEngine.survivors` names its pid
 
 
 def standard_wire() -> Wire:
@@ -162,4 +162,4 @@ def standard_wire() -> Wire:
 
 
 def _sleep_on() -> None:
-    """Wake nobody: nobody listens yet."""
+    """Do nothing: `listen` was not called yet."""

@@ -1,7 +1,7 @@
 """Processes on Linux, macOS and the BSDs: start, ask to stop, reap exactly once.
 
 Every child leads a session of its own. Until `reap` its pid is pinned, as a living process or
-as a zombie: signals sent to it, or to its group, reach nobody else.
+as a zombie: signals sent to it, or to its group, reach no other process.
 """
 
 import errno
@@ -89,7 +89,7 @@ class Child:
         # Of a zombie, where the system tells: its exit code, or the negative number of its signal.
         self.code: Optional[int] = None
         self.reaped = False  # by us, or it is none of our business any more
-        self.taken = False  # somebody else reaped it: its pid is not ours any more
+        self.taken = False  # other code reaped it: its pid is no longer ours
         # Of its tree, beside itself: adopted and pinned until we reap them, or (where orphans do
         # not come to us) found by its session.
         self.orphans: Set[int] = set()
@@ -139,10 +139,10 @@ class Child:
             os.kill(self.pid, signal.SIGABRT)
             os.kill(self.pid, signal.SIGCONT)  # stopped, it would not hear it
         except (ProcessLookupError, PermissionError):
-            pass  # it has ended meanwhile; or runs as somebody else, and no kill will help either
+            pass  # it has ended meanwhile; or runs as another user, and no kill will help either
 
     def may_end(self) -> bool:
-        """Tell whether the system lets us kill it: not if it runs as somebody else."""
+        """Tell whether the system lets us kill it: not if it runs as another user."""
         try:
             os.kill(self.pid, 0)
         except PermissionError:
@@ -165,7 +165,7 @@ class Child:
         return Departure(_decode(status), usage.ru_utime, usage.ru_stime, peak)
 
     def give_up(self) -> None:
-        """Disown a child that cannot be ended; whoever adopts orphans reaps it if it ever ends."""
+        """Disown a child that cannot be ended; the adopter of orphans reaps it if it ever ends."""
         self.reaped = True
 
 
@@ -290,7 +290,7 @@ def _forbid_core(pid: int) -> None:
             _, hard = resource.prlimit(pid, resource.RLIMIT_CORE)
             resource.prlimit(pid, resource.RLIMIT_CORE, (0, hard))
         except OSError:
-            pass  # it has ended, or runs as somebody else
+            pass  # it has ended, or runs as another user
 
 
 def _decode(status: int) -> Union[Exited, Signaled]:

@@ -76,7 +76,7 @@ def look(pid: int) -> Optional[Process]:
 
 
 def session(pid: int) -> int:
-    """Return the session of whoever has this pid now; 0 if nobody has."""
+    """Return the session of the process that has this pid now; 0 if none has."""
     process = look(pid)
     return 0 if process is None else process.session
 
@@ -161,10 +161,10 @@ def _below(pid: int, families: Optional[Dict[int, List[int]]]) -> List[int]:
 
 
 def hit(pid: int, signum: int, is_wanted: Callable[[Process], bool]) -> Optional[Process]:
-    """Send a signal (0: none) to whoever has this pid now, if it is wanted; return who that is.
+    """Send a signal (0: none) to the process with this pid now, if it is wanted; return it.
 
-    None if nobody has it or it is not wanted. The pidfd is opened first and `is_wanted` asked
-    then: the signal reaches the one that was asked about, or nobody.
+    None if no process has it or it is not wanted. The pidfd is opened first and `is_wanted` asked
+    then: the signal reaches the process that was asked about, or none.
     """
     handle = pidfds.open_handle(pid) if signum else None
     try:
@@ -177,7 +177,7 @@ def hit(pid: int, signum: int, is_wanted: Callable[[Process], bool]) -> Optional
     except ProcessLookupError:
         return None  # it ended since
     except PermissionError:
-        return process  # it runs as somebody else
+        return process  # it runs as another user
     finally:
         if handle is not None:
             os.close(handle)

@@ -130,7 +130,7 @@ def _files_below(folder: str) -> Iterator[str]:
     while folders:
         for entry in _entries(folders.pop()):
             if entry.is_dir(follow_symlinks=False):
-                if entry.name != "__pycache__":  # written whenever somebody imports a neighbour
+                if entry.name != "__pycache__":  # written whenever a neighbour is imported
                     folders.append(entry.path)
             elif entry.is_file() and not _LITTER.fullmatch(entry.name):
                 yield entry.path
@@ -236,7 +236,7 @@ def same_content(recorded: Reading) -> Tuple[bool, str]:
 
 
 def inputs_of(unit: UnitSpec) -> List[OutputSpec]:
-    """Return the paths that a unit's result hangs on, each once, as if they were outputs."""
+    """Return the paths that a unit's result depends on, each once, as if they were outputs."""
     paths = [*unit.inputs, *unit.depends]
     if unit.stdin is not None:
         paths.append(unit.stdin)

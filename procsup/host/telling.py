@@ -1,8 +1,8 @@
 """A stop signal on its way down a process tree, to each process once (POSIX).
 
-Whoever catches the signal and is no shell answers for what he started: a coordinator collects
-from its workers before it saves; a shell with a trap answers for its background jobs, which the
-trap may kill. Those below are told when he is gone, or when the time has come to tell everybody.
+A process that catches the signal and is no shell answers for its children: a coordinator
+collects from its workers before it saves. A shell with a trap answers for its background jobs,
+which the trap may kill. Those below are told when that process is gone, or at half of the grace.
 What starts after the stop began (a trap's clean-up program) is not told.
 """
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Teller:
     """Tells the processes of one tree to stop, and kills those that may not go on.
 
-    `reach` is ``auto`` (halts at who listens), ``main`` (nobody but the main process) or ``tree``
-    (everybody at once). Without a living main process there is nobody to halt for with ``main``.
+    `reach` is ``auto`` (halts at who listens), ``main`` (the main process only) or ``tree``
+    (all at once). Without a living main process ``main`` signals none.
     """
 
     def __init__(self, child: "Child", trees: "Trees", *, name: str, reach: str) -> None:
@@ -34,12 +34,12 @@ class Teller:
         self._trees = trees
         self._signum = signals.number_of(name) or signal.SIGTERM
         self._reach = "auto" if reach == "main" and child.ended else reach
-        self._told: Dict[Identity, Answers] = {}  # who was told, and for whom it answers
+        self._told: Dict[Identity, Answers] = {}  # what each answers for
         self._there: Set[Identity] = {_identity(one) for one in self._tree()}
         self._since_ticks = tree_walk.ticks_now()
 
     def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:
-        """Tell all whose turn it is; true if somebody who was there has not been told yet.
+        """Signal all whose turn it is; true if a process of the tree has not been signalled yet.
 
         `dump`: the main process is asked for its stacks instead, unless it catches the signal.
         """
@@ -62,7 +62,7 @@ class Teller:
         return any(self._was_there(one) and _identity(one) not in self._told for one in tree)
 
     def _tell(self, process: procfs.Process, *, dump: bool) -> Answers:
-        """Tell one process, once; return for whom it answers."""
+        """Signal one process, once; return which descendants it answers for."""
         known = self._told.get(_identity(process))
         if known is not None:
             return known

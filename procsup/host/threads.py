@@ -14,7 +14,7 @@ class Pool:
     """A line of jobs, and up to `size` daemon threads that work it off, in order if it is one.
 
     Threads start with the first job that needs them. Where the system gives none, a job is done
-    by whoever adds it, at once: late for the caller, but done. Jobs must not raise.
+    by the thread that adds it, at once: late for the caller, but done. Jobs must not raise.
     """
 
     def __init__(self, name: str, size: int) -> None:

@@ -18,7 +18,7 @@ _CHUNK_BYTES = 1 << 16
 class Tie:
     """Watches for the end of the program `pid`, on threads of its own and from now on.
 
-    Until somebody takes over (`hand_over`), that end is ours, as by SIGTERM: a plan is read and
+    Until another part takes over (`hand_over`), that end is ours, as by SIGTERM: a plan is read and
     worked out, which may take long, and nothing was started yet.
     """
 
@@ -30,7 +30,7 @@ class Tie:
         self._watch(lambda: _is_gone_for_sure(pid))
 
     def watch_stdin(self) -> None:
-        """Watch stdin, too, which nobody else may read from now on: that program holds its end."""
+        """Watch stdin, too: no other code may read it from now on; that program holds its end."""
         self._watch(self._read_to_end)
 
     def lines(self) -> Iterator[bytes]:
@@ -67,7 +67,7 @@ class Tie:
                 if not asked:
                     break
         except OSError:
-            pass  # it was no pipe, or is broken: nobody holds the other end
+            pass  # it was no pipe, or is broken: no process holds the other end
         return True
 
     def _break(self) -> None:

@@ -59,13 +59,13 @@ def bring_to_rest(
 
 
 def send(process: procfs.Process, signum: int = KILL) -> bool:
-    """Send a signal to that very process; False if it is gone, or somebody else's."""
+    """Send a signal to that very process; False if it is gone, or another user's."""
     try:
         if sys.platform == "linux":
             return procfs.send_signal(process, signum)
         os.kill(process.pid, signum)
     except (PermissionError, ProcessLookupError):
-        return False  # it runs as somebody else (and is named if it stays), or is gone
+        return False  # it runs as another user (and is named if it stays), or is gone
     return True
 
 
@@ -76,7 +76,7 @@ if sys.platform != "win32":
         try:
             os.killpg(leader, KILL)
         except (PermissionError, ProcessLookupError):
-            pass  # nobody is left in it
+            pass  # the group is empty
 
 
 def everyone() -> List[int]:

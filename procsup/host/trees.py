@@ -8,7 +8,7 @@ that it holds open; or else it is of the only attempt that lived when it was sta
 there is the process group, and a sweep by environment.
 
 Processes in our own session are never a unit's (each unit leads a session of its own, and
-none can be left for ours): they belong to somebody else in this process and are left alone.
+none can be left for ours): other code in this process owns them, and they are left alone.
 """
 
 import os

@@ -32,20 +32,20 @@ class UnitsLock:
         self._lock.open()
 
     def try_take(self) -> bool:
-        """Take the lock and share it; False if somebody holds it. OSError as `FileLock`."""
+        """Take the lock and share it; False if a process holds it. OSError as `FileLock`."""
         if not self._lock.try_exclusive():
             return False
         # Windows' locks do not go to children: there the supervisor keeps it for itself.
         self._is_shared = sys.platform != "win32" and self._lock.try_share()
         if not self._is_shared and sys.platform != "win32":
-            self._lock.close()  # somebody came between: he is looked at
+            self._lock.close()  # another process was faster: its owner is looked at
             return False
         return True
 
     def join(self) -> None:
         """Share the lock that a supervisor has taken: this process starts units for it.
 
-        RecordError if it is not there, or held by somebody alone: that supervisor is dead.
+        RecordError if it is not there, or held exclusively by another: that supervisor is dead.
         """
         try:
             fd = os.open(self.path, _READ_ONLY)
@@ -83,7 +83,7 @@ class UnitsLock:
         return (fd,)
 
     def is_held(self) -> bool:
-        """Tell whether somebody holds it, alone or shared; takes it for an instant if not.
+        """Tell whether a process holds it, alone or shared; takes it for an instant if not.
 
         RecordError if that cannot be found out.
         """
@@ -98,6 +98,6 @@ class UnitsLock:
             probe.close()
 
     def close(self) -> None:
-        """Let go of it; units that live keep theirs."""
+        """Release it; live units keep theirs."""
         self._lock.close()
         self._is_shared = False

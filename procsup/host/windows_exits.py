@@ -18,7 +18,7 @@ class WindowsExits:
     """A waiting thread per child, and a queue."""
 
     def __init__(self) -> None:
-        self._ended: SimpleQueue[Optional[int]] = SimpleQueue()  # None: somebody called
+        self._ended: SimpleQueue[Optional[int]] = SimpleQueue()  # None: `wake` was called
         self._threads: Dict[int, threading.Thread] = {}
 
     def watch(self, pid: int) -> None:

@@ -1,4 +1,4 @@
-"""What is about to be run by hand, for the person who asked for it."""
+"""The words of `retry --here`: program, folder and environment of the unit."""
 
 from typing import Dict, List, Optional, Sequence
 

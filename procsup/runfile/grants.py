@@ -1,4 +1,4 @@
-"""What a unit is granted: CPUs, memory, and how many threads its libraries shall start."""
+"""What a unit is granted: CPUs, memory, and a number of threads for its libraries."""
 
 from typing import Any, Mapping, Optional
 

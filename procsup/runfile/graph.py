@@ -1,4 +1,4 @@
-"""How the stages of a run hang together: who waits for whom, and that nobody waits in a circle."""
+"""The dependencies between the stages of a run; cycles are refused."""
 
 from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set
 
@@ -27,13 +27,13 @@ def find_cycle(waits_for: Mapping[str, Sequence[str]]) -> Optional[List[str]]:
 
 
 def all_upstream(stages: Iterable[StageSpec]) -> Dict[str, FrozenSet[str]]:
-    """Return, for each stage, every stage that it hangs on. No cycles allowed."""
+    """Return, for each stage, every stage that it depends on. No cycles allowed."""
     by_name = {stage.name: stage for stage in stages}
     return {name: before(name, by_name) for name in by_name}
 
 
 def before(name: str, stages: Mapping[str, StageSpec]) -> FrozenSet[str]:
-    """Return every stage that this one hangs on, near or far. No cycles allowed."""
+    """Return every stage that this one depends on, directly or not. No cycles allowed."""
     reached: Set[str] = set()
     todo = upstream(stages[name])
     while todo:

@@ -99,7 +99,7 @@ class Loaded:
         return units
 
     def check_marks(self, problems: Problems) -> None:
-        """Note stamps and manifests that fall on one another, or on what is somebody else's.
+        """Note stamps and manifests that fall on one another, or on what is not procsup's.
 
         They are removed and replaced at will, so that nothing else may be at their paths.
         """

@@ -12,7 +12,7 @@ from procsup.core.spec import OutputSpec
 from procsup.host.names import path_key
 from procsup.runfile.patterns import DEEP, Wild, tokens_of
 
-_MOST_GLOBS = 64  # of one beginning: more are not compared, 100,000 units shall stay fast
+_MOST_GLOBS = 64  # of one beginning: more are not compared, so that 100,000 units stay fast
 
 
 class _Claim(NamedTuple):

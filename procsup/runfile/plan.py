@@ -3,7 +3,7 @@
 One JSON object a line: first a head (the run's name, the folder it was asked from, its settings
 as a run file has them), then one object a unit, last ``{"end": COUNT}``. It is made by the
 library and by `procsup map`, travels to the supervisor through a pipe, and stays in the run
-directory as ``plan.jsonl``. A plan without its last line is none: whoever made it gave up.
+directory as ``plan.jsonl``. A plan without its last line is none: its maker gave up.
 """
 
 import datetime
@@ -50,13 +50,13 @@ _NO_MEANING = (
 
 
 class CalledOff(Exception):
-    """Whoever made the plan gave up, and knows why."""
+    """The maker of the plan gave up; it has said why."""
 
 
 class Head(NamedTuple):
     """The first line of a plan; `settings` are keys of a run and of a stage together.
 
-    `named`: somebody chose the name. Else another one is as good, if there is a run of that name.
+    `named`: the user chose the name. Else another one is as good, if there is a run of that name.
     """
 
     name: str
@@ -188,7 +188,7 @@ def load_plan(
 
 
 def own_name(prefix: str) -> str:
-    """Return a name for a run that nobody has named: most likely one that no other run has."""
+    """Return a name for a run without one: most likely one that no other run has."""
     return f"{prefix}-{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(2).hex()}"
 
 
@@ -226,7 +226,7 @@ class LoadedPlan(Loaded):
         self.text = text
 
     def forget_text(self) -> None:
-        """Let go of the lines of the units, here and with whoever handed them over."""
+        """Drop the lines of the units, here and in the caller's list."""
         self.text.units.clear()
 
     def _problems(self) -> Problems:
@@ -255,7 +255,7 @@ class LoadedPlan(Loaded):
 
 
 class PlanProblems(Problems):
-    """The problems of a plan, which has no lines that anybody wrote: named as in Python."""
+    """The problems of a plan, which has no lines in a file: named as in Python."""
 
     def __init__(self, shown: str) -> None:
         super().__init__(shown, "")

@@ -69,7 +69,7 @@ class Registry:
         return ""
 
     def forget_units(self) -> None:
-        """Let go of all units: there will be no more to compare them with."""
+        """Drop all units: there will be no more to compare them with."""
         self._outputs.clear()
         self._declared.clear()
         self._claims.clear()

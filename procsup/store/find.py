@@ -46,7 +46,7 @@ def find(run: str, start: AnyPath) -> Found:
     except PermissionError as error:
         raise RecordError(f"run {run!r} cannot be read: {reason(error)}") from error
     except OSError:
-        pass  # nobody has begun it, or it is no file: others have words for that
+        pass  # it was never begun, or is no file: the caller says which
     return found
 
 

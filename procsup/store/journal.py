@@ -31,7 +31,7 @@ __all__ = ["Entry", "JournalWriter", "ReadJournal", "follow", "read_journal"]
 
 SYNC_EVERY_S = 0.010  # on average: what was not used can be, so that a lone end need not wait
 _SYNCS_SAVED = 5
-# Nobody is told of these, so that they may ride on the next sync that is due anyway.
+# These are not announced, so they may wait for the next sync that is due anyway.
 _UNHURRIED = (Launch, Spawned, Kept)
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR)
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
@@ -65,7 +65,7 @@ class JournalWriter:
         self.length = read.good_length
         self._fd = fd
         status = os.fstat(fd)
-        self._identity = (status.st_dev, status.st_ino)  # nobody else's as long as it is open
+        self._identity = (status.st_dev, status.st_ino)  # unique while this file is open
         self._seq = self._synced = self._told = read.last_seq
         self._digest = read.digest.copy()
         self._on_synced, self._check, self._durable = on_synced, check, durable
@@ -267,7 +267,7 @@ class JournalWriter:
             except OSError as error:
                 problem = f"journal {self.path}: cannot be synced: {reason(error)}"
                 self._failure = RecordError(problem)
-            except Exception as error:  # noqa: BLE001  the thread would end, and nobody be told
+            except Exception as error:  # noqa: BLE001  the thread would end without a word
                 problem = f"journal {self.path}: cannot be synced: {type(error).__name__}: {error}"
                 self._failure = RecordError(problem)
             else:

@@ -11,8 +11,8 @@ def mark_problem(journal: AnyPath, mark: JournalMark) -> str:
     """Say in what way a journal is not the one that a manifest was made from; empty if it is.
 
     Reads as much as the mark is long: 100,000 units are some 60 MB, and a fraction of a second.
-    What was appended since is none of the manifest's business. A journal that belongs to somebody
-    else cannot be compared, and nothing is said of it; RecordError if it cannot be read.
+    What was appended since does not count. A journal of another user cannot be compared, and
+    nothing is said of it; RecordError if it cannot be read.
     """
     import hashlib
 

@@ -18,9 +18,9 @@ _OWNER_LIMIT_BYTES = 1 << 16
 class Owner(Struct, frozen=True):
     """Who holds the run directory; `sitting` is 0 while that supervisor still reads the journal.
 
-    `locks`: its locks can be trusted on its host; `ended` is set when it let go by itself. Its pid
-    is a number of `pid_namespace`, and its process was started at `start_ticks` (clock ticks since
-    boot): both empty where nothing says them.
+    `locks`: its locks can be trusted on its host; `ended` is set when it released them itself.
+    Its pid is a number of `pid_namespace`, and its process was started at `start_ticks` (clock
+    ticks since boot): both empty where nothing says them.
     """
 
     host: str

@@ -61,7 +61,7 @@ class PublishingQueue:
     def close(self) -> None:
         """Let it finish the file that it is at, however long that takes; drop the rest.
 
-        Nothing may appear in a run directory that was let go of.
+        Nothing may appear in a run directory whose lock was released.
         """
         self._line.close()
         self._line.join()
@@ -71,7 +71,7 @@ class PublishingQueue:
 
     def _do(self, deed: Callable[[], Fact]) -> None:
         if self._failure is not None:
-            return  # it may hang on what could not be done
+            return  # it may depend on what could not be done
         try:
             fact = deed()
         except Exception as error:  # noqa: BLE001  whatever it is, `drain` raises it in the loop

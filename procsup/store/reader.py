@@ -246,7 +246,7 @@ def follow(path: AnyPath, from_offset: int = 0) -> Follower:
 
 
 def put_on_disk(path: AnyPath) -> None:
-    """Sync what was read: nobody is told of an end that a power cut could take back."""
+    """Sync what was read: an end is only told once a power cut cannot take it back."""
     try:
         with open_reading(path) as file:
             sync_fd(file.fileno())

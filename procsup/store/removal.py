@@ -64,7 +64,7 @@ def _why_busy(rundir: RunDir) -> Optional[str]:
 def remove_run(rundir: RunDir) -> None:
     """Remove a run directory with all that is in it.
 
-    RunBusy if somebody holds it, or takes it up right now, RecordError if it is none or cannot be
+    RunBusy if a supervisor holds or takes it right now, RecordError if it is none or cannot be
     removed.
     """
     _remove_held(rundir, hold(rundir))
@@ -82,7 +82,7 @@ def _remove_held(rundir: RunDir, held: FileLock) -> None:
 def remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
     """Remove a run directory in which nothing was recorded; what keeps it from going, keeps it.
 
-    `made` is what it was when it was made: what has taken its place is somebody else's, be it as
+    `made` is what it was when it was made: what has taken its place is another run's, be it as
     empty as ours was.
     """
     try:
@@ -90,7 +90,7 @@ def remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
             return
         held = hold(rundir)
         if has_records(rundir):
-            held.close()  # somebody was quick to take it up
+            held.close()  # a supervisor was faster
         else:
             _remove_held(rundir, held)
     except (OSError, RecordError, RunBusy):
@@ -98,7 +98,7 @@ def remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
 
 
 def hold(rundir: RunDir) -> FileLock:
-    """Take a run directory against everybody else, leaving no trace; close it to let go.
+    """Lock a run directory against all others, leaving no trace; close it to release it.
 
     RunBusy and RecordError as `remove_run`.
     """
@@ -126,7 +126,7 @@ def hold(rundir: RunDir) -> FileLock:
 
 
 def _why_no_run(rundir: RunDir) -> Optional[str]:
-    # Once more, now that nobody can put anything there by our leave.
+    # Once more, now that no other procsup can put anything there.
     if not stat.S_ISDIR(os.lstat(rundir.path).st_mode):
         return "it is a link or no folder"
     strangers = [name for name in os.listdir(rundir.path) if not _OURS.fullmatch(name)]
@@ -197,7 +197,7 @@ def remove_file(path: str, rundir: RunDir) -> None:
 
 
 def half_removed(home: Path) -> List[Path]:
-    """Return what earlier removals left in a folder of runs, and nobody is removing right now."""
+    """Return what earlier removals left in a folder of runs, and no process is removing now."""
     try:
         names = sorted(name for name in os.listdir(home) if is_temporary(name))
     except OSError:

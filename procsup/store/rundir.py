@@ -119,7 +119,7 @@ class RunDir:
         """Make the directory, or see that it is fit; `share` says who may read manifests.
 
         True if it was not there before; with `only_new` nothing is done to what was. RecordError
-        if it is a symbolic link, somebody else's, or cannot be written.
+        if it is a symbolic link, another user's, or cannot be written.
         """
         try:
             made = self._make()
@@ -147,7 +147,7 @@ class RunDir:
             kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a folder"
             raise RecordError(f"run directory {self.path} is {kind}: refused, name another")
         # A file made now says as whom this file system sees us: user ids may be mapped. Where
-        # that is not as the folder's owner, the folder is somebody else's, even for root.
+        # that is not as the folder's owner, the folder is another user's, even for root.
         ours = self._probe_owner()
         if not made and status.st_uid != ours:
             raise RecordError(

@@ -1,6 +1,6 @@
 """One supervisor's hold on a run directory, and what others can learn of it.
 
-``run.lock`` excludes other supervisors; nobody else ever locks it. Those who wait block on lock
+``run.lock`` excludes other supervisors; nothing else ever locks it. Those who wait block on lock
 files that belong to one sitting alone, so that they are answered for that sitting, and can never
 be in the way of the next one. The owner line in ``run.lock`` says who holds it.
 """
@@ -104,7 +104,7 @@ class Sitting:
         """Take the lock that units share, once all units of earlier sittings are gone.
 
         `end_leftovers` ends those that are proven to be left and returns who they are. RunBusy
-        names those that would not go in time, and whoever else holds the lock: he is not touched.
+        names those that did not end in time, and other holders of the lock, which are not touched.
         """
         if not self.owner.locks:
             self.units_lock.open()
@@ -138,7 +138,7 @@ class Sitting:
         self._let_go(None)
 
     def close(self) -> None:
-        """Let go of everything; may be called again."""
+        """Release everything; may be called again."""
         if self._lock.fd < 0:
             return
         self.owner = msgspec.structs.replace(self.owner, ended=time.time())
@@ -172,7 +172,7 @@ class Sitting:
         try:
             remove(path)  # of a sitting that died before it wrote its first record
         except PermissionError:
-            pass  # Windows: somebody still has it open; we share the file then
+            pass  # Windows: a process still has it open; we share the file then
         lock = FileLock(path, mode=self._mode)
         if not self.owner.locks:
             lock.open()
@@ -198,7 +198,7 @@ class Sitting:
         try:
             os.unlink(path)
         except OSError:
-            pass  # somebody has it open (Windows): a later start removes it
+            pass  # a process has it open (Windows): a later start removes it
 
     def _write_owner(self) -> None:
         line = msgspec.json.encode(self.owner) + b"\n"
