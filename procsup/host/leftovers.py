@@ -16,7 +16,6 @@ from procsup.host import machine, marks, procfs, tree_walk
 
 _ROUND_S = 0.01
 _QUIET_LOOKS = 5  # one may miss what is just being forked
-_TICK_S = 0.01
 
 
 class Trace(NamedTuple):
@@ -103,7 +102,7 @@ class Finder:
 
     def _stop_proven(self, spared: Set[int]) -> Iterator[procfs.Process]:
         proven = Proof(self._recorded)
-        for pid in procfs.everyone():  # the youngest first: the others may be dead by now
+        for pid in procfs.chase():
             unit = None if pid in spared else proven(pid)
             # Asked once more, of a process that is pinned: a pid may be given again.
             main = None if unit is None else procfs.hit(pid, tree_walk.STOP, _still(proven))
@@ -160,8 +159,7 @@ def _is_that_process(trace: Trace) -> bool:
     process = procfs.look(trace.pid)
     if process is None:
         return False  # its session may have been another's by now: only marks would tell
-    # Starts are cut to ticks.
-    return trace.born[0] - _TICK_S <= process.started_s <= trace.born[1]
+    return trace.born[0] <= process.started_s <= trace.born[1]
 
 
 def _unit_by_cookie(pid: int, cookie: str) -> Optional[str]:

@@ -5,7 +5,6 @@ as a zombie: signals sent to it, or to its group, reach no other process.
 """
 
 import errno
-import math
 import os
 import signal
 import stat
@@ -14,7 +13,7 @@ import time
 from typing import FrozenSet, Iterable, Iterator, Optional, Set, Tuple, Union
 
 from procsup.core.outcome import Exited, Signaled, Vanished
-from procsup.host import exits, marks, posix_faults, spawning, telling, trees
+from procsup.host import exits, marks, posix_faults, procfs, spawning, telling, trees
 from procsup.host.processes import Departure, Key, Launch
 
 assert sys.platform != "win32"
@@ -200,13 +199,7 @@ class Spawner:
         finally:
             if mark is not None:
                 self._marker.take_off()
-        born = (_hundredth(begun), _hundredth(now_in_proc() + 0.01))
-        return Child(pid, born=born, mark=mark, key=launch.key, logs=logs)
-
-
-def _hundredth(seconds: float) -> float:
-    """Cut to what the starts in /proc are cut to, and short enough for records."""
-    return math.floor(seconds * 100) / 100
+        return Child(pid, born=(begun, now_in_proc()), mark=mark, key=launch.key, logs=logs)
 
 
 def _identities(fds: Iterable[int]) -> Iterator[Tuple[int, int]]:
@@ -218,9 +211,9 @@ def _identities(fds: Iterable[int]) -> Iterator[Tuple[int, int]]:
 
 
 def now_in_proc() -> float:
-    """Return the time in seconds on the clock of the start times in /proc."""
+    """Return the time in seconds on the clock of the start times in /proc, cut as they are."""
     if sys.platform == "linux":
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return procfs.ticks_now() / procfs.TICKS_PER_S
     return time.monotonic()
 
 

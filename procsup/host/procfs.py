@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from procsup.host import pidfds
 
@@ -15,7 +16,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` takes longer to import than the guard to fork
     from typing import Callable, Collection, Dict, Iterator, List, Optional, Tuple
 
+if sys.platform == "win32":
+    TICKS_PER_S = 100  # never asked for: no process here has a start
+else:
+    TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_NS_IN_TICK = 1_000_000_000 // TICKS_PER_S
 _PIDS_IN_CIRCLE = 1 << 22  # the most that a kernel can have
+_LOOKS_AT_YOUNGEST = 8
+_YOUNGEST = 4
 
 
 class Process:
@@ -47,9 +55,14 @@ class Process:
     @property
     def started_s(self) -> float:
         """When it was started, in seconds since boot, cut to a tick; 0 where that is unknown."""
-        if sys.platform == "win32":
-            return 0.0
-        return self.start_ticks / os.sysconf("SC_CLK_TCK")
+        return self.start_ticks / TICKS_PER_S
+
+
+def ticks_now() -> int:
+    """Return the time in the unit of `Process.start_ticks`, cut as that is; 0 on other systems."""
+    if sys.platform != "linux":
+        return 0
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // _NS_IN_TICK
 
 
 _ours: Optional[bool] = None
@@ -112,10 +125,30 @@ def everyone() -> List[int]:
     if not is_ours():
         return []
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    # Pids are given in a circle; /proc/loadavg ends with the latest one.
-    words = read("/proc/loadavg").split()
-    latest = int(words[-1]) if words else max(pids, default=0)
+    latest = _latest_number() or max(pids, default=0)
     return sorted(pids, key=lambda pid: (latest - pid) % _PIDS_IN_CIRCLE)
+
+
+def chase() -> Iterator[int]:
+    """Yield the numbers that were given last, a few times, then the pids of `everyone`.
+
+    A program that forks and exits, generation after generation, is found only so: the list takes
+    longer to read than each of its processes lives.
+    """
+    if is_ours():
+        for _ in range(_LOOKS_AT_YOUNGEST):
+            latest = _latest_number()
+            yield from range(latest, max(latest - _YOUNGEST, 0), -1)
+    yield from everyone()
+
+
+def _latest_number() -> int:
+    """Return the number given last, to a process or a thread; 0 where nothing says it.
+
+    Numbers are given in a circle; /proc/loadavg ends with the latest one.
+    """
+    words = read("/proc/loadavg").split()
+    return int(words[-1]) if words else 0
 
 
 def children(pid: int) -> List[int]:

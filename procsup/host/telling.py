@@ -36,7 +36,7 @@ class Teller:
         self._reach = "auto" if reach == "main" and child.ended else reach
         self._told: Dict[Identity, Answers] = {}  # what each answers for
         self._there: Set[Identity] = {_identity(one) for one in self._tree()}
-        self._since_ticks = tree_walk.ticks_now()
+        self._since_ticks = procfs.ticks_now()
 
     def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:
         """Signal all whose turn it is; true if a process of the tree has not been signalled yet.

@@ -103,10 +103,3 @@ def name_of(pid: int) -> str:
     from procsup.host import machine
 
     return machine.name_of(pid)
-
-
-def ticks_now() -> int:
-    """Return the time in the unit of `procfs.Process.start_ticks`; 0 where there are none."""
-    if sys.platform != "linux":
-        return 0
-    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))

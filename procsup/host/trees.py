@@ -29,9 +29,8 @@ assert sys.platform != "win32"
 _PR_SET_CHILD_SUBREAPER = 36
 _PAUSE_S = 0.005
 _STOP_FIRST_S = 0.3  # a tree that breeds faster than it is killed is stopped first
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _KEY_NAMES = (b"PROCSUP_UNIT", b"PROCSUP_ATTEMPT")
-_TICK_S = 2.0 / _TICKS_PER_S  # start times are cut to ticks
+_TICK_S = 2.0 / procfs.TICKS_PER_S  # start times are cut to ticks
 
 
 class Trees:
@@ -152,7 +151,7 @@ class Trees:
         self._attribute(pid)
 
     def _possible_owners(self, start_ticks: int) -> "Set[posix.Child]":
-        born = start_ticks / _TICKS_PER_S + _TICK_S
+        born = start_ticks / procfs.TICKS_PER_S + _TICK_S
         return {child for child in self._children.values() if child.born[0] <= born}
 
     def _is_marked(self, pid: int) -> bool:

@@ -1,5 +1,6 @@
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from procsup.errors import RunBusy
 from procsup.host import leftovers, machine, marks, procfs
 from procsup.host.leftovers import Recorded, Trace, end_leftovers
-from tests.support.guarded import PROGRAMS
+from tests.support.guarded import PROGRAMS, ROOT
 
 LIMIT_S = 20.0
 RUN = f"run-{os.getpid()}"  # other sessions of these tests may run at the same time
@@ -79,6 +80,22 @@ def test_a_leftover_that_breeds_is_ended(start):
         end_leftovers(Recorded(RUN), limit_s=LIMIT_S)
 
     assert breeder.stdout.read() == b""  # nobody holds it any more
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0 or shutil.which("unshare") is None,
+    reason="a pid namespace needs root",
+)
+def test_a_leftover_that_is_quicker_than_the_list_is_ended():
+    program = [sys.executable, str(PROGRAMS / "outrun.py")]
+    done = subprocess.run(
+        ["unshare", "-p", "-f", "--mount-proc", "--kill-child", *program],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        timeout=60,
+    )
+
+    assert done.stdout.split() == [b"True"] * 3
 
 
 def test_what_cannot_be_ended_is_named(monkeypatch):

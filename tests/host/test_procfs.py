@@ -136,6 +136,14 @@ def test_the_youngest_are_listed_first(child):
     assert pids.index(child.pid) < pids.index(os.getpid())
 
 
+def test_the_numbers_given_last_are_tried_before_the_list_is_read(child, monkeypatch):
+    monkeypatch.setattr(procfs, "everyone", list)
+    latest = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    latest.wait()
+
+    assert latest.pid in set(procfs.chase())
+
+
 def test_what_is_not_wanted_is_not_hit(child):
     assert procfs.hit(child.pid, signal.SIGKILL, lambda process: False) is None
     assert child.poll() is None

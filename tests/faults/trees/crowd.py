@@ -36,7 +36,7 @@ class Crowd:
 
     def _find_by_cookie(self, found: Dict[str, Set[int]]) -> None:
         run = b"PROCSUP_RUN=" + self.run_id.encode() if self.run_id else b""
-        for pid in procfs.everyone():
+        for pid in set(procfs.chase()):
             data = procfs.raw_environment(pid)
             if run in data.split(b"\0"):
                 unit = procfs.parse_environment(data).get("PROCSUP_UNIT", "")

@@ -1,0 +1,47 @@
+"""Process 1 of a pid namespace of its own ends a leftover that is quicker than the list of all.
+
+The numbers have just begun anew: in the list, which the kernel makes by number, the leftover comes
+first and is gone when the rest has been read. Prints for each round whether it is gone.
+"""
+
+import os
+import select
+import subprocess
+import sys
+
+from procsup.host import leftovers, marks
+
+ROUNDS = 3
+LONG_S = 20
+RUN_ON = f"""
+import os, time
+until = time.monotonic() + {LONG_S}
+while time.monotonic() < until:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+"""
+
+
+def give_next(number):
+    with open("/proc/sys/kernel/ns_last_pid", "w") as file:
+        file.write(str(number - 1))
+
+
+def is_ended():
+    base = marks.new_base()
+    marker = marks.Marker(base)
+    reading, writing = os.pipe()
+    give_next(300)
+    marker.put_on()
+    first = subprocess.Popen([sys.executable, "-S", "-c", RUN_ON], pass_fds=[writing])
+    marker.take_off()
+    os.close(writing)
+    first.wait()
+    leftovers.end_leftovers(leftovers.Recorded(mark_base=base), limit_s=LONG_S)
+    return bool(select.select([reading], [], [], 0.5)[0])  # its end is closed
+
+
+give_next(20000)
+crowd = [subprocess.Popen(["sleep", "60"]) for _ in range(200)]
+print(*[is_ended() for _ in range(ROUNDS)])
