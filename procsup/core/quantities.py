@@ -1,43 +1,103 @@
-"""Durations as people write and read them."""
+"""Durations and sizes as people write and read them: run file, command line and library alike."""
 
 import math
 import re
-from typing import Union
+from typing import Any, Dict, Mapping
 
-_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_PART = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|min|m|h|d|)(?![a-z])", re.ASCII)
+UNITS_S: Mapping[str, float] = {
+    "ms": 0.001,
+    "s": 1.0,
+    "m": 60.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "w": 604800.0,
+}
+UNITS_BYTES: Mapping[str, int] = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+LONGEST_S = 30 * 366 * 86400.0  # more overflows in timers
+
+_LARGEST_BYTES = (1 << 52) - 1
+_PLAIN = re.compile(NUMBER)
+_PART = re.compile(
+    rf"({NUMBER})\s*({'|'.join(sorted(UNITS_S, key=len, reverse=True))})(?![a-z])\s*"
+)
+_SIZE = re.compile(rf"({NUMBER}) ?([{''.join(UNITS_BYTES)}])", re.IGNORECASE)
+_A_DURATION = 'seconds or a duration such as "90s", "10m" or "1h 30m" (ms, s, m, h, d, w)'
+_A_SIZE = 'bytes or a size such as "2G" (K, M, G, T are powers of 1024)'
 
 
-def duration_s(value: Union[str, float]) -> float:
-    """Return a duration in seconds: a number of seconds, ``"90"``, ``"10m"``, ``"1h 30m"``.
+class NoQuantity(ValueError):
+    """What was given is no amount of what was wanted; `wanted` says what that is."""
 
-    Raises ValueError, with what was expected, for anything else: negative, not finite, no unit
-    of time.
+    def __init__(self, wanted: str, value: object) -> None:
+        super().__init__(f"expected {wanted}, not {value!r}")
+        self.wanted = wanted
+
+
+def duration_s(value: Any) -> float:
+    """Return a duration in seconds: a number of seconds, ``"90"``, ``"10min"``, ``"30m 1h"``.
+
+    Each unit once, in any order and case. NoQuantity for anything else: negative, not finite, no
+    unit of time, longer than 30 years.
     """
-    if isinstance(value, bool):
-        raise ValueError(_expected(value))
-    seconds = _sum_of_parts(value) if isinstance(value, str) else float(value)
+    seconds = _number(value)
+    if math.isnan(seconds) and isinstance(value, str):
+        seconds = _sum_of_parts(value.strip().lower())
     if not math.isfinite(seconds) or seconds < 0:
-        raise ValueError(_expected(value))
+        raise NoQuantity(_A_DURATION, value)
+    if seconds > LONGEST_S:
+        raise NoQuantity("a duration of at most 30 years", value)
     return seconds
 
 
+def limit_s(value: Any) -> float:
+    """Return a duration in seconds that is longer than nothing; NoQuantity as `duration_s`."""
+    seconds = duration_s(value)
+    if seconds <= 0:
+        raise NoQuantity(f"{_A_DURATION}, more than 0", value)
+    return seconds
+
+
+def size_bytes(value: Any) -> int:
+    """Return a size in bytes: a whole number of them, ``"2G"``, ``"1.5 m"``.
+
+    NoQuantity for anything else: nothing, a part of a byte, no unit, 4096 T or more.
+    """
+    size = _number(value)
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is not None:
+        size = float(match.group(1)) * UNITS_BYTES[match.group(2).upper()]
+    elif not math.isfinite(size) or size != int(size):
+        raise NoQuantity(_A_SIZE, value)
+    if not 1 <= size <= _LARGEST_BYTES:
+        raise NoQuantity(f"{_A_SIZE}, more than 0 and less than 4096T", value)
+    return int(size)
+
+
+def _number(value: Any) -> float:
+    """Return what is a number, also one in quotes; NaN for what is none."""
+    if isinstance(value, str):
+        return float(value) if _PLAIN.fullmatch(value.strip()) else math.nan
+    if isinstance(value, (bool, bytes, bytearray)):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
 def _sum_of_parts(text: str) -> float:
-    total, at, bare = 0.0, 0, False
-    stripped = text.strip()
-    while at < len(stripped):
-        part = _PART.match(stripped, at)
-        if part is None or bare:
-            raise ValueError(_expected(text))
-        total += float(part.group(1)) * _UNITS[part.group(2)]
-        bare, at = not part.group(2), part.end()
-    if not stripped or (bare and len(_PART.findall(stripped)) > 1):  # "1h 30": 30 of what?
-        raise ValueError(_expected(text))
-    return total
-
-
-def _expected(value: object) -> str:
-    return f'{value!r} is not a duration: expected seconds or a text such as "90s", "10m", "1h 30m"'
+    """Return the sum of numbers with units, each unit once; NaN if the text is none."""
+    parts: Dict[str, float] = {}
+    at = 0
+    while at < len(text):
+        part = _PART.match(text, at)
+        if part is None or part.group(2) in parts:
+            return math.nan
+        parts[part.group(2)] = float(part.group(1)) * UNITS_S[part.group(2)]
+        at = part.end()
+    return math.fsum(parts.values()) if parts else math.nan
 
 
 def show_duration(seconds: float) -> str:

@@ -8,6 +8,7 @@ editors know. It catches what can be known of one value; the reader knows more.
 import json
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
+from procsup.core.quantities import NUMBER, UNITS_BYTES, UNITS_S
 from procsup.core.spec import RETRY_ON
 from procsup.host.signals import NAMES
 from procsup.runfile import values as v
@@ -23,6 +24,7 @@ Schema = Dict[str, Any]
 SCHEMA = "procsup/runfile/1"
 
 _NUMBER = r"[0-9]+(\.[0-9]+)?"
+_AMOUNT = NUMBER.replace("?:", "")  # of a duration or a size
 _PLACEHOLDER = {"type": "string", "pattern": r"\{"}
 _TEXT: Schema = {"type": "string", "minLength": 1}
 _NAME = "^[A-Za-z_][A-Za-z0-9_-]*$"
@@ -61,15 +63,15 @@ def _written(pattern: str) -> Schema:
 
 
 def _duration() -> Schema:
-    units = "|".join(_either_case(unit) for unit in sorted(v.UNITS_S, key=len, reverse=True))
-    part = rf"{_NUMBER} *({units})"
-    return _any({"type": "number", "minimum": 0}, _written(rf"({_NUMBER}|{part}( *{part})*)"))
+    units = "|".join(_either_case(unit) for unit in sorted(UNITS_S, key=len, reverse=True))
+    part = rf"{_AMOUNT} *({units})"
+    return _any({"type": "number", "minimum": 0}, _written(rf"({_AMOUNT}|{part}( *{part})*)"))
 
 
 def _size(*words: str) -> Schema:
-    units = "|".join(_either_case(unit) for unit in v.UNITS_BYTES if unit)
+    units = "|".join(_either_case(unit) for unit in UNITS_BYTES if unit)
     number = {"type": "number", "exclusiveMinimum": 0}
-    return _any(number, _written(rf"{_NUMBER} ?({units})?"), *_words(words))
+    return _any(number, _written(rf"{_AMOUNT} ?({units})?"), *_words(words))
 
 
 def _cpus() -> Schema:

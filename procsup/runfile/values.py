@@ -5,6 +5,7 @@ import math
 import re
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar, Union
 
+from procsup.core import quantities
 from procsup.core.outcome import Verdict
 from procsup.core.spec import RETRY_ON, OnFailure, Retry
 from procsup.runfile.problems import (
@@ -23,24 +24,14 @@ Scalar = Union[str, int, float, bool]
 _T = TypeVar("_T")
 _Threshold = Tuple[Optional[int], Optional[float]]
 
-UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-UNITS_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _NUMBER = r"\d+(?:\.\d+)?"
-_DURATION_PART = re.compile(rf"({_NUMBER})(ms|s|m|h|d)")
-_DURATION = re.compile(
-    rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?"
-)
 _PLAIN_NUMBER = re.compile(_NUMBER)
-_SIZE = re.compile(rf"({_NUMBER}) ?([KMGT]?)", re.IGNORECASE)
 _PERCENT = re.compile(rf"({_NUMBER}) ?%")
 _FACTOR = re.compile(rf"x({_NUMBER})")
 
 ON_FAILURE = ("finish", "drain", "stop")
 _PLAIN = frozenset((str, int, bool, float))
-_LONGEST_S = 30 * 366 * 86400.0  # more overflows in timers
 _LARGEST = (1 << 52) - 1
-_A_DURATION = 'seconds or a duration such as "1h30m", "10m" or "500ms"'
-_A_SIZE = 'bytes or a size such as "2G" (K, M, G, T are powers of 1024)'
 _SOME_CPUS = 'a number of CPUs above 0 (such as 2 or 0.5) or "all"'
 
 
@@ -135,43 +126,24 @@ def a_list(value: Any, of: str) -> List[Any]:
 
 def duration_s(value: Any) -> float:
     """Accept seconds, or text such as ``1h30m``."""
-    seconds: Optional[float] = None
-    if is_number(value) or _is_plain_number(value):
-        seconds = float(value)
-    elif isinstance(value, str) and value.strip() and _DURATION.fullmatch(_squeezed(value)):
-        parts = _DURATION_PART.findall(_squeezed(value))
-        seconds = sum(float(number) * UNITS_S[unit] for number, unit in parts)
-    if seconds is None or not math.isfinite(seconds) or seconds < 0:
-        raise expected(_A_DURATION, value)
-    if seconds > _LONGEST_S:
-        raise expected("a duration of at most 30 years", value)
-    return seconds
+    return _quantity(quantities.duration_s, value)
 
 
 def limit_s(value: Any) -> float:
     """Accept a duration that is longer than nothing."""
-    seconds = duration_s(value)
-    if seconds <= 0:
-        raise expected(f"{_A_DURATION}, more than 0", value)
-    return seconds
-
-
-def _squeezed(value: str) -> str:
-    return value.replace(" ", "").lower()
+    return _quantity(quantities.limit_s, value)
 
 
 def size_bytes(value: Any) -> int:
     """Accept bytes, or text such as ``2G``."""
-    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is not None:
-        size = float(match.group(1)) * UNITS_BYTES[match.group(2).upper()]
-    elif is_number(value) and math.isfinite(value) and value == int(value):
-        size = value
-    else:
-        raise expected(_A_SIZE, value)
-    if not 1 <= size <= _LARGEST:
-        raise expected(f"{_A_SIZE}, more than 0 and less than 4096T", value)
-    return int(size)
+    return _quantity(quantities.size_bytes, value)
+
+
+def _quantity(convert: Callable[[Any], _T], value: Any) -> _T:
+    try:
+        return convert(value)
+    except quantities.NoQuantity as error:
+        raise expected(error.wanted, value) from None
 
 
 def require_whole_cpus(number: float) -> None:

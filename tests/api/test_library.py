@@ -121,7 +121,7 @@ def test_waiting_verifies_outputs_if_asked_to(run, tmp_path):
 
 
 def test_a_duration_that_is_none_is_a_usage_error():
-    with pytest.raises(procsup.UsageError, match="timeout: 'soon' is not a duration"):
+    with pytest.raises(procsup.UsageError, match="timeout: expected seconds or a duration"):
         procsup.wait_for("demo", timeout="soon")
 
 

@@ -122,7 +122,7 @@ def test_stop_returns_when_no_process_is_left(gate):
     assert are_gone(*pids)
     with pytest.raises(procsup.RunUnfinished, match="stopped by request"):
         run.wait()
-    with pytest.raises(procsup.UsageError, match="grace: 'soon' is not a duration"):
+    with pytest.raises(procsup.UsageError, match="grace: expected seconds or a duration"):
         run.stop("soon")
 
 

@@ -84,7 +84,7 @@ def test_a_verb_that_is_to_come_is_refused_as_such(verb, capsys):
         (["run", "--progress", "loud"], "'loud' is not one of"),
         (["run", "--dry-run", "--detach"], "leave one out"),
         (["wait"], "RUN..."),
-        (["wait", "x", "--timeout", "soon"], "'soon' is not a duration: expected seconds"),
+        (["wait", "x", "--timeout", "soon"], "expected seconds or a duration"),
         (["wait", "x", "--timeout", "-1"], "-1"),
         (["logs", "x", "-f", "--attempt", "1"], "leave --attempt"),
         (["stop"], "RUN"),

@@ -157,7 +157,7 @@ ORDER = {
 SETTINGS = {
     "a timeout": (
         'timeout = "3x"',
-        ['3: stage.a.timeout: expected seconds or a duration such as "1h30m"'],
+        ['3: stage.a.timeout: expected seconds or a duration such as "90s"'],
     ),
     "no timeout": ("timeout = 0", ["3: stage.a.timeout: expected seconds or a duration"]),
     "a negative grace": ("grace = -1", ["3: stage.a.grace: expected seconds or a duration"]),

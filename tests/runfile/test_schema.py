@@ -75,7 +75,7 @@ def test_every_example_is_right_as_it_stands(of_a_stage, key, text, tmp_path):
     [
         "cpu = 1",
         "timeout = 'soon'",
-        "timeout = '10 min'",
+        "timeout = '10 y'",
         "timeout = true",
         "memory = '4 gigs'",
         "memory = 0",

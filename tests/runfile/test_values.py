@@ -1,71 +1,12 @@
-"""Single values: durations, sizes, CPUs, retries."""
+"""Single values: CPUs, retries, policies."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from procsup.core.outcome import Verdict
 from procsup.core.spec import RETRY_ON, OnFailure, Retry
 from procsup.runfile import values
 from procsup.runfile.problems import Wrong
 from procsup.runfile.reading import parse
-
-
-@pytest.mark.parametrize(
-    ("written", "seconds"),
-    [
-        (90, 90),
-        (0.5, 0.5),
-        ("90", 90),
-        ("10m", 600),
-        ("1h30m", 5400),
-        ("1h 30m", 5400),
-        ("1.5h", 5400),
-        ("500ms", 0.5),
-        ("2d", 172800),
-        ("1m500ms", 60.5),
-        ("0", 0),
-    ],
-)
-def test_durations(written, seconds):
-    assert values.duration_s(written) == seconds
-
-
-@pytest.mark.parametrize(
-    "written", ["", " ", "m", "1x", "-1", -1, "30m1h", "1h1h", "1 000", True, None, [1], "inf", "²"]
-)
-def test_what_is_no_duration(written):
-    with pytest.raises(Wrong, match="expected seconds or a duration"):
-        values.duration_s(written)
-
-
-@given(st.integers(0, 99), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))
-def test_durations_add_up(days, hours, minutes, seconds):
-    written = f"{days}d{hours}h{minutes}m{seconds}s"
-
-    assert values.duration_s(written) == ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-
-
-@pytest.mark.parametrize(
-    ("written", "size"),
-    [
-        (1, 1),
-        ("2G", 2 << 30),
-        ("1.5M", 3 << 19),
-        ("3 k", 3072),
-        ("1T", 1 << 40),
-        ("77", 77),
-        (2.0, 2),
-    ],
-)
-def test_sizes(written, size):
-    assert values.size_bytes(written) == size
-
-
-@pytest.mark.parametrize("written", ["", "2X", "G", "2GB", "-1", 0, "0G", 1.5, True, [1]])
-def test_what_is_no_size(written):
-    with pytest.raises(Wrong, match="expected bytes or a size"):
-        values.size_bytes(written)
 
 
 @pytest.mark.parametrize(
@@ -97,10 +38,6 @@ def test_on_failure():
 @pytest.mark.parametrize(
     ("convert", "value"),
     [
-        (values.duration_s, 1e300),
-        (values.duration_s, "99999d"),
-        (values.size_bytes, "9999T"),
-        (values.size_bytes, 10**30),
         (values.whole(1), 10**30),
         (values.scalar, 10**30),
         (values.scalar, -(1 << 63)),
