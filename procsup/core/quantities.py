@@ -23,8 +23,8 @@ _PART = re.compile(
     rf"({NUMBER})\s*({'|'.join(sorted(UNITS_S, key=len, reverse=True))})(?![a-z])\s*"
 )
 _SIZE = re.compile(rf"({NUMBER}) ?([{''.join(UNITS_BYTES)}])", re.IGNORECASE)
-_A_DURATION = 'seconds or a duration such as "90s", "10m" or "1h 30m" (ms, s, m, h, d, w)'
-_A_SIZE = 'bytes or a size such as "2G" (K, M, G, T are powers of 1024)'
+A_DURATION = 'seconds or a duration such as "90s", "10m" or "1h 30m" (ms, s, m, h, d, w)'
+A_SIZE = 'bytes or a size such as "2G" (K, M, G, T are powers of 1024)'
 
 
 class NoQuantity(ValueError):
@@ -45,7 +45,7 @@ def duration_s(value: Any) -> float:
     if math.isnan(seconds) and isinstance(value, str):
         seconds = _sum_of_parts(value.strip().lower())
     if not math.isfinite(seconds) or seconds < 0:
-        raise NoQuantity(_A_DURATION, value)
+        raise NoQuantity(A_DURATION, value)
     if seconds > LONGEST_S:
         raise NoQuantity("a duration of at most 30 years", value)
     return seconds
@@ -55,7 +55,7 @@ def limit_s(value: Any) -> float:
     """Return a duration in seconds that is longer than nothing; NoQuantity as `duration_s`."""
     seconds = duration_s(value)
     if seconds <= 0:
-        raise NoQuantity(f"{_A_DURATION}, more than 0", value)
+        raise NoQuantity(f"{A_DURATION}, more than 0", value)
     return seconds
 
 
@@ -69,9 +69,9 @@ def size_bytes(value: Any) -> int:
     if match is not None:
         size = float(match.group(1)) * UNITS_BYTES[match.group(2).upper()]
     elif not math.isfinite(size) or size != int(size):
-        raise NoQuantity(_A_SIZE, value)
+        raise NoQuantity(A_SIZE, value)
     if not 1 <= size <= _LARGEST_BYTES:
-        raise NoQuantity(f"{_A_SIZE}, more than 0 and less than 4096T", value)
+        raise NoQuantity(f"{A_SIZE}, more than 0 and less than 4096T", value)
     return int(size)
 
 

@@ -38,13 +38,12 @@ from procsup.runfile.problems import (
 from procsup.runfile.scope import PATH, TEXT, Kind, Many, Scope
 from procsup.runfile.tables import ListFile, Row, names_in
 from procsup.runfile.template import Field, Template
-from procsup.runfile.values import Fields, Scalar, a_list, scalar, text, texts
+from procsup.runfile.values import SOURCES, Fields, Scalar, a_list, scalar, text, texts
 
 MAX_UNITS = 1_000_000
 
 _CAPTURE = re.compile(r"{(\w+):")
 _RANGE = re.compile(r"\s*(-?\d+)\s*\.\.\s*(-?\d+)\s*(?::\s*(-?\d+)\s*)?")
-SOURCES = ("range", "glob", "lines")
 _TABLES = ("csv", "jsonl")
 _NO_COLUMNS: Tuple[str, ...] = ()
 

@@ -1,79 +1,11 @@
-"""The vocabulary: every key, those that are for a later version, and which words are taken."""
+"""Which keys a table may have, and which names the user may choose."""
 
 import re
 from typing import AbstractSet, Any, Mapping, Optional, Tuple
 
 from procsup.runfile.problems import KeyPath, Problems, Wrong, did_you_mean, show
+from procsup.runfile.vocabulary import LATER_KEYS, STAGE_KEYS
 
-RUN_KEYS: Tuple[str, ...] = (
-    "name",
-    "vars",
-    "dir",
-    "capacity",
-    "jobs",
-    "on-failure",
-    "missing-inputs",
-    "stamp",
-    "manifest",
-    "checksum",
-    "sync-outputs",
-    "logs",
-    "keep-logs",
-    "share",
-    "defaults",
-    "stage",
-)
-PROGRAM_KEYS: Tuple[str, ...] = ("module", "script", "command", "shell")
-LATER_KEYS: Tuple[str, ...] = (
-    "gpus",
-    "resources",
-    "memory-limit",
-    "stall",
-    "preload",
-)
-STAGE_KEYS: Tuple[str, ...] = (
-    *PROGRAM_KEYS,
-    "args",
-    "prefix",
-    "python",
-    "cwd",
-    "env",
-    "secrets",
-    "pythonpath",
-    "stdin",
-    "stdout",
-    "stderr",
-    "matrix",
-    "zip",
-    "units",
-    "exclude",
-    "for-each",
-    "after",
-    "id",
-    "paths",
-    "inputs",
-    "depends",
-    "outputs",
-    "empty-ok",
-    "cpus",
-    "memory",
-    "pin",
-    "on-drift",
-    "timeout",
-    "grace",
-    "linger",
-    "stop-signal",
-    "stop-to",
-    "stop-command",
-    "scratch",
-    "unit-file",
-    "success-codes",
-    "retries",
-    "keep",
-    "stamp",
-    "jobs",
-    "on-failure",
-)
 # Placeholders that procsup itself fills, now or in a later version.
 RESERVED = frozenset(
     ("inputs", "outputs", "depends", "scratch", "unit_file", "date", "index", "attempt", "gpus")

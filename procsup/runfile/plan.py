@@ -18,7 +18,7 @@ from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.errors import RunFileError, UsageError
 from procsup.host.folders import absolute
-from procsup.runfile.keys import LATER_KEYS, RUN_KEYS, STAGE_KEYS, check_run_name
+from procsup.runfile.keys import check_run_name
 from procsup.runfile.load import Loaded, UpstreamOutputs
 from procsup.runfile.problems import KeyPath, Problems, Wrong, did_you_mean, show_path
 from procsup.runfile.reading import Source
@@ -26,6 +26,7 @@ from procsup.runfile.recipe import Recipe, Surroundings
 from procsup.runfile.run import RunReader
 from procsup.runfile.template import literal
 from procsup.runfile.units import UnitMaker, all_run_python
+from procsup.runfile.vocabulary import LATER_KEYS, RUN_KEYS, STAGE_KEYS
 
 PLAN_FILE = "plan.jsonl"
 PLAN_VERSION = 1

@@ -10,15 +10,7 @@ from procsup.runfile import values as v
 from procsup.runfile.declared import path_text
 from procsup.runfile.following import named_in, settle
 from procsup.runfile.graph import find_cycle
-from procsup.runfile.keys import (
-    LATER_KEYS,
-    RUN_KEYS,
-    STAGE_KEYS,
-    check_keys,
-    check_new_name,
-    check_run_name,
-    check_stage_name,
-)
+from procsup.runfile.keys import check_keys, check_new_name, check_run_name, check_stage_name
 from procsup.runfile.problems import (
     Faults,
     KeyPath,
@@ -35,20 +27,12 @@ from procsup.runfile.scope import TEXT, Kind, Many, Scope
 from procsup.runfile.stage import read_stage
 from procsup.runfile.table import Context
 from procsup.runfile.template import Template
+from procsup.runfile.vocabulary import CAPACITY, LATER_KEYS, RUN, RUN_KEYS, STAGE_KEYS, settings
 
 _T = TypeVar("_T")
 _PRINTED = ("stdout", "stderr")
 
-RUN_SETTINGS: Dict[str, Tuple[str, Callable[[Any], Any]]] = {
-    "on-failure": ("on_failure", v.on_failure),
-    "missing-inputs": ("missing_inputs", v.word("refuse", "fail-unit")),
-    "checksum": ("checksum", v.word("auto", "all", "none")),
-    "sync-outputs": ("sync_outputs", v.truth),
-    "logs": ("logs", v.word("split", "merged")),
-    "keep-logs": ("keep_logs", v.word("all", "failed")),
-    "share": ("share", v.word("none", "group", "all")),
-}
-CAPACITY: Dict[str, Callable[[Any], Any]] = {"cpus": v.cpus, "memory": v.memory_bytes}
+_SETTINGS = settings(RUN)
 _OF_A_STAGE = {
     key: "it belongs into [stage.NAME], or into [defaults] for all stages"
     for key in (*STAGE_KEYS, *LATER_KEYS)
@@ -78,7 +62,7 @@ class RunReader:
         recipes = self._stages()
         settings = {
             field: self._take(key, convert, None)
-            for key, (field, convert) in RUN_SETTINGS.items()
+            for key, field, convert in _SETTINGS
             if key in self._data
         }
         own = {key: value for key, value in self._values.items() if key != "date"}
@@ -283,8 +267,8 @@ def _capacity(value: Any) -> CapacitySpec:
             later = "resources of other names are not there yet in this version of procsup"
             faults.add((key,), f"unknown key{hint}" if hint else later)
     amounts: Dict[str, Any] = {}
-    for key, convert in CAPACITY.items():
+    for key, amount in CAPACITY.items():
         with faults.below(key):
-            amounts[key] = convert(value[key]) if key in value else None
+            amounts[key] = amount.convert(value[key]) if key in value else None
     faults.raise_if_any()
     return CapacitySpec(amounts["cpus"], amounts["memory"])

@@ -20,34 +20,19 @@ from procsup.runfile.declared import (
 )
 from procsup.runfile.environment import read_env, read_secrets
 from procsup.runfile.exclude import Exclude, read_excludes
-from procsup.runfile.keys import LATER_KEYS, PROGRAM_KEYS, STAGE_KEYS, check_keys
+from procsup.runfile.keys import check_keys
 from procsup.runfile.problems import Wrong, below, did_you_mean, each, listing, show
 from procsup.runfile.recipe import Placed, Program, Recipe
 from procsup.runfile.scope import PATH, TEXT, FileSet, Kind, Many, Scope
 from procsup.runfile.shell import read_shell
-from procsup.runfile.stopping import check_linger, linger_s, read_stop_command, stop_signal
+from procsup.runfile.stopping import check_linger, read_stop_command
 from procsup.runfile.table import Context, StageTable
 from procsup.runfile.template import Template
+from procsup.runfile.vocabulary import LATER_KEYS, PROGRAM_KEYS, STAGE, STAGE_KEYS, settings
 
 _Convert = Callable[[Any], Any]
 
-# key -> field of StageSpec, converter. The values are the same for all units of a stage.
-SETTINGS: Dict[str, Tuple[str, _Convert]] = {
-    "jobs": ("jobs", v.whole(1)),
-    "on-failure": ("on_failure", v.on_failure),
-    "timeout": ("timeout_s", v.limit_s),
-    "grace": ("grace_s", v.duration_s),
-    "linger": ("linger_s", linger_s),
-    "stop-signal": ("stop_signal", stop_signal),
-    "stop-to": ("stop_to", v.word("auto", "main", "tree")),
-    "retries": ("retry", v.retries),
-    "success-codes": ("success_codes", v.codes),
-    "keep": ("keep", v.word("unchanged", "never", "always")),
-    "pin": ("pin", v.word("none", "cpus")),
-    "on-drift": ("on_drift", v.word("record", "warn", "restore", "fail")),
-    "scratch": ("scratch", v.truth),
-    "unit-file": ("unit_file", v.truth),
-}
+_SETTINGS = settings(STAGE)
 _STREAMS = ("stdin", "stdout", "stderr")
 _BEFORE_FILES = {
     "inputs": "the inputs are not known here",
@@ -317,7 +302,7 @@ class _StageReader:
         table = self._table
         changes = {
             field: table.take_fixed(key, convert, getattr(spec, field))
-            for key, (field, convert) in SETTINGS.items()
+            for key, field, convert in _SETTINGS
         }
         check_linger(table, seconds=changes["linger_s"], limit_s=changes["timeout_s"])
         return replace(

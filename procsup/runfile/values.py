@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 from procsup.core import quantities
 from procsup.core.outcome import Verdict
 from procsup.core.spec import RETRY_ON, OnFailure, Retry
+from procsup.host.signals import NAMES, NO_REQUESTS, can_be_sent
 from procsup.runfile.problems import (
     Faults,
     Wrong,
@@ -32,7 +33,11 @@ _FACTOR = re.compile(rf"x({_NUMBER})")
 ON_FAILURE = ("finish", "drain", "stop")
 _PLAIN = frozenset((str, int, bool, float))
 _LARGEST = (1 << 52) - 1
-_SOME_CPUS = 'a number of CPUs above 0 (such as 2 or 0.5) or "all"'
+SOURCES = ("range", "glob", "lines")  # of values that are not written out
+AS_LONG_AS_THE_UNIT = "timeout"
+A_LINGER = 'seconds, a duration such as "10s", 0, or "timeout"'
+A_SIGNAL = 'the name of a signal such as "TERM", "INT" or "USR1"'
+SOME_CPUS = 'a number of CPUs above 0 (such as 2 or 0.5) or "all"'
 
 
 def is_number(value: Any) -> bool:
@@ -134,6 +139,35 @@ def limit_s(value: Any) -> float:
     return _quantity(quantities.limit_s, value)
 
 
+def linger_s(value: Any) -> Optional[float]:
+    """Accept a duration; None stands for ``timeout``: as long as the unit may take."""
+    if value == AS_LONG_AS_THE_UNIT:
+        return None
+    try:
+        return duration_s(value)
+    except Wrong:
+        if is_number(value) and value > 0:
+            raise  # it is too long
+        raise expected(A_LINGER, value) from None
+
+
+def stop_signal(value: Any) -> str:
+    """Accept the name of a signal, with or without ``SIG``; return it without."""
+    if is_number(value):
+        cure = "the numbers differ from system to system"
+        raise Wrong(f"expected {A_SIGNAL}, not {show(value)}: {cure}")
+    name = filled(value)
+    short = name[3:] if name.upper().startswith("SIG") else name
+    if short.upper() in NO_REQUESTS:
+        cure = "; `grace = 0` kills at once" if short.upper() == "KILL" else ""
+        raise Wrong(f"no program can listen to {short.upper()}: expected {A_SIGNAL}{cure}")
+    if name not in (short, f"SIG{short}") or short not in NAMES:
+        raise Wrong(f"expected {A_SIGNAL}, not {show(name)}{did_you_mean(short, NAMES)}")
+    if not can_be_sent(short):
+        raise Wrong(f"this system has no signal {short}: expected {A_SIGNAL}")
+    return short
+
+
 def size_bytes(value: Any) -> int:
     """Accept bytes, or text such as ``2G``."""
     return _quantity(quantities.size_bytes, value)
@@ -158,7 +192,7 @@ def cpus(value: Any) -> Optional[float]:
         return None
     number = float(value) if is_number(value) or _is_plain_number(value) else 0.0
     if not math.isfinite(number) or number <= 0:
-        raise expected(_SOME_CPUS, value)
+        raise expected(SOME_CPUS, value)
     return number
 
 

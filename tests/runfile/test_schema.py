@@ -7,10 +7,9 @@ import pytest
 import procsup
 from procsup.cli.main import main
 from procsup.errors import RunFileError
-from procsup.runfile.keys import LATER_KEYS, PROGRAM_KEYS, RUN_KEYS, STAGE_KEYS
 from procsup.runfile.reading import parse
 from procsup.runfile.schema import runfile_schema
-from procsup.runfile.schema_texts import RUN_TEXTS, STAGE_TEXTS
+from procsup.runfile.vocabulary import LATER_KEYS, PROGRAM_KEYS, RUN, RUN_KEYS, STAGE, STAGE_KEYS
 from tests.runfile.builders import load_text
 from tests.support.schemas import problems_of
 
@@ -26,13 +25,6 @@ def in_a_run_file(text, *, of_a_stage):
     return text if text.startswith("stage.") else f'{text}\n[stage.b]\nmodule = "m"\n'
 
 
-def example_of(description):
-    text, found, example = description.partition(" Example: ")
-    assert found
-    assert text.endswith(".")
-    return example
-
-
 def test_the_shipped_schema_is_the_one_that_the_tables_make():
     assert json.loads(SHIPPED.read_text(encoding="utf-8")) == runfile_schema()
 
@@ -43,7 +35,6 @@ def test_it_knows_every_key_and_no_other():
 
     assert (tuple(schema["properties"]), tuple(stage)) == (RUN_KEYS, STAGE_KEYS)
     assert tuple(schema["properties"]["defaults"]["properties"]) == STAGE_KEYS
-    assert (set(RUN_TEXTS), set(STAGE_TEXTS)) == (set(RUN_KEYS), set(STAGE_KEYS))
     assert not set(LATER_KEYS).intersection(stage)
 
 
@@ -57,14 +48,14 @@ def test_the_configs_are_valid(config):
     assert problems_of(config.read_text(encoding="utf-8")) == []
 
 
-EXAMPLES = [(False, key, text) for key, text in RUN_TEXTS.items()]
-EXAMPLES += [(True, key, text) for key, text in STAGE_TEXTS.items()]
+EXAMPLES = [(of_a_stage, key) for of_a_stage in (False, True) for key in (RUN, STAGE)[of_a_stage]]
 
 
-@pytest.mark.parametrize(("of_a_stage", "key", "text"), EXAMPLES)
-def test_every_example_is_right_as_it_stands(of_a_stage, key, text, tmp_path):
-    example = example_of(text)
-    assert example.startswith(key)
+@pytest.mark.parametrize(("of_a_stage", "key"), EXAMPLES)
+def test_every_example_is_right_as_it_stands(of_a_stage, key, tmp_path):
+    example = key.example
+    assert example.startswith(key.name)
+    assert key.help.endswith(".")
     assert problems_of(in_a_run_file(example, of_a_stage=of_a_stage)) == []
     if of_a_stage and not re.search(r"\{[a-z]|\"survey\"|\.csv|after|exclude|paths", example):
         load_text(tmp_path, in_a_run_file(example, of_a_stage=True))  # a wrong one raises

@@ -1,0 +1,54 @@
+"""The vocabulary and what is made from it; the schema has tests of its own."""
+
+from pathlib import Path
+
+import pytest
+
+import procsup
+from procsup.core.spec import RunSpec, StageSpec
+from procsup.runfile.problems import Wrong
+from procsup.runfile.reading import parse
+from procsup.runfile.reference import reference
+from procsup.runfile.vocabulary import LATER_KEYS, RUN, STAGE, settings
+
+PAGE = Path(procsup.__file__).parent / "docs" / "run-file.md"
+SETTINGS = [(spec, key) for keys, spec in ((RUN, RunSpec), (STAGE, StageSpec)) for key in keys]
+SETTINGS = [(spec, key) for spec, key in SETTINGS if key.field is not None]
+
+
+def of_nothing(spec):
+    """Return a spec of which nothing was said."""
+    if spec is StageSpec:
+        return StageSpec("s")
+    return RunSpec("r", "f", "/f", "/d", ())
+
+
+@pytest.mark.parametrize("keys", [RUN, STAGE])
+def test_no_key_stands_twice_or_is_both_there_and_for_later(keys):
+    names = [key.name for key in keys]
+
+    assert len(set(names)) == len(names)
+    assert not set(names) & set(LATER_KEYS)
+
+
+@pytest.mark.parametrize(("spec", "key"), SETTINGS)
+def test_the_default_that_is_told_is_what_holds(spec, key):
+    told = key.type.convert(parse(f"x = {key.default}")["x"]) if key.default else None
+
+    assert getattr(of_nothing(spec), key.field) == told
+
+
+@pytest.mark.parametrize(("spec", "key"), SETTINGS)
+def test_each_setting_refuses_what_it_does_not_take(spec, key):
+    with pytest.raises(Wrong):
+        key.type.convert([{}])
+
+
+def test_settings_are_the_keys_with_a_field():
+    assert [key.name for _, key in SETTINGS] == [
+        name for keys in (RUN, STAGE) for name, _, _ in settings(keys)
+    ]
+
+
+def test_the_shipped_page_is_the_one_that_the_rows_make():
+    assert PAGE.read_text(encoding="utf-8") == reference()
