@@ -156,7 +156,8 @@ class Expander:
             history,
             intact=intact,
             stage=stage,
-            run_finished=generation != self._history.generation,
+            run_succeeded=generation <= self._history.done_generation,
+            earlier=generation != self._history.generation,
             fresh=fresh,
             program=program,
         )

@@ -91,6 +91,7 @@ class Standing(Struct, frozen=True, gc=False):
     kept: bool
     reason: str = ""
     stale: bool = False  # kept although the program's file changed
+    bare: bool = False  # kept without outputs, from a run that did not succeed
     aside: bool = False  # without a verdict, and it stays so unless its dependencies change
 
 

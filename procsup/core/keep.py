@@ -36,7 +36,8 @@ def standing(
     *,
     intact: Look,
     stage: StageSpec,
-    run_finished: bool,
+    run_succeeded: bool,
+    earlier: bool = False,
     fresh: bool,
     program: Optional[str],
     upstream_seq: int = 0,
@@ -46,6 +47,8 @@ def standing(
     Kept is only what ended as succeeded in its very last attempt. `intact` looks at the files of
     that end and is asked last, since only it is slow; `program` is the sha256 of the script or
     module file now; `upstream_seq` the number of the latest end among the units it depends on.
+    Its success is of an `earlier` run than the present one, or of one that `run_succeeded`: then
+    a unit without files is repeated.
     """
     reason = _not_succeeded(history)
     if history is None or reason:
@@ -60,13 +63,13 @@ def standing(
     reason = (
         _outdated(unit, last, intact)
         if stage.keep == "always"
-        else _changed(unit, last, history.ended_seq < upstream_seq, run_finished)
+        else _changed(unit, last, history.ended_seq < upstream_seq, run_succeeded)
         or _touched(intact(unit, last))
     )
     if reason:
         return Standing(False, reason)
     changed = None not in (program, last.program) and program != last.program
-    return Standing(True, stale=changed)
+    return Standing(True, stale=changed, bare=earlier and not _makes_files(unit))
 
 
 def standing_again(
@@ -96,7 +99,7 @@ def standing_again(
             history,
             intact=intact,
             stage=stage,
-            run_finished=False,
+            run_succeeded=False,
             fresh=fresh,
             program=program,
         )
@@ -124,12 +127,12 @@ def _outdated(unit: UnitSpec, last: End, intact: Look) -> str:
     return "outputs changed" if intact(unit, last).missing else ""
 
 
-def _changed(unit: UnitSpec, last: End, upstream_is_newer: bool, run_finished: bool) -> str:
+def _changed(unit: UnitSpec, last: End, upstream_is_newer: bool, run_succeeded: bool) -> str:
     if last.fingerprint != unit.fingerprint:
         return "changed"
     if upstream_is_newer:
         return "input changed"
-    return "no outputs to keep" if run_finished and not _makes_files(unit) else ""
+    return "no outputs to keep" if run_succeeded and not _makes_files(unit) else ""
 
 
 def _makes_files(unit: UnitSpec) -> bool:

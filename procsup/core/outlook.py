@@ -24,7 +24,8 @@ class Before(NamedTuple):
 class Outlook(NamedTuple):
     """Numbers for the first line; `late` are the stages whose units are not known yet.
 
-    `as_they_are` have no success, and a retry that is not about them leaves it at that.
+    `as_they_are` have no success, and a retry that is not about them leaves it at that; `bare` are
+    kept without outputs, from a run that did not succeed.
     """
 
     kept: int
@@ -33,6 +34,7 @@ class Outlook(NamedTuple):
     left_alone: int
     late: List[str]
     as_they_are: int = 0
+    bare: int = 0
 
     @property
     def to_run(self) -> int:
@@ -120,7 +122,7 @@ def outlook(
     """Count what will be kept and what will run, by reason."""
     reasons: Dict[str, int] = {}
     stale: Dict[str, int] = {}
-    kept = left_alone = as_they_are = 0
+    kept = left_alone = as_they_are = bare = 0
     for name, standings in foresee(spec, expansions, histories).items():
         units = expansions[name].units if name in expansions else ()
         for unit, standing in zip(units, standings):
@@ -130,12 +132,13 @@ def outlook(
                 as_they_are += 1
             elif standing.kept:
                 kept += 1
+                bare += standing.bare
                 if standing.stale:
                     stale[name] = stale.get(name, 0) + 1
             else:
                 reasons[standing.reason] = reasons.get(standing.reason, 0) + 1
     late = [stage.name for stage in spec.stages if stage.name not in expansions]
-    return Outlook(kept, reasons, stale, left_alone, late, as_they_are)
+    return Outlook(kept, reasons, stale, left_alone, late, as_they_are, bare)
 
 
 def first_line(seen: Outlook, before: Before, *, fresh: bool) -> str:
@@ -156,8 +159,10 @@ def first_line(seen: Outlook, before: Before, *, fresh: bool) -> str:
         line += f", {seen.left_alone} left alone by --only"
     if seen.as_they_are:
         line += f", {seen.as_they_are} left as they are"
+    if seen.bare:
+        line += f"; kept {seen.bare} without outputs from {_unsuccessful(before)}"
     if seen.kept and not fresh:
-        line += "; --fresh runs all"
+        line += "; --fresh repeats them" if seen.bare else "; --fresh runs all"
     return line
 
 
@@ -169,6 +174,12 @@ def notes(seen: Outlook, spec: RunSpec) -> List[str]:
     if seen.late:
         lines.append(f"units known later, when the stages before are done: {', '.join(seen.late)}")
     return lines
+
+
+def _unsuccessful(before: Before) -> str:
+    if before.run_final is None:
+        return "an unsuccessful run"
+    return f"the unsuccessful run of {show_time(before.run_final.at)}"
 
 
 def _last_time(before: Before) -> str:

@@ -97,6 +97,7 @@ class History:
         self.first_begin: Optional[Begin] = None  # of the present run
         self.generation = 0
         self.fresh_generation = 0  # ends of earlier runs than this one are not kept
+        self.done_generation = 0  # the latest earlier run that succeeded
         self.last_seq = 0
         self.plan: Dict[str, List[str]] = {}
         self.kept: Set[str] = set()
@@ -140,6 +141,8 @@ class History:
         if record.resumed:
             return
         self.first_begin = record
+        if self.run_final is not None and self.run_final.status == "succeeded":
+            self.done_generation = self.generation
         self.generation += 1
         self.run_ids.append(record.run_id)
         self.run_final = None

@@ -21,7 +21,7 @@ class Commands(NamedTuple):
     """Words of the command line that mean this run, quoted for the shell."""
 
     run: str  # what stands after `procsup run`
-    name: str  # what stands after `procsup logs`
+    name: str  # what stands after `procsup logs` and `procsup retry`
 
 
 class Close(NamedTuple):
@@ -73,7 +73,7 @@ def _next_steps(close: Close, commands: Commands) -> List[str]:
     if close.status is None:
         steps.append(f"  procsup run {commands.run}    # goes on where this ended")
     elif close.status != "succeeded":
-        steps.append(f"  procsup run {commands.run}    # tries what did not succeed again")
+        steps.append(f"  procsup retry {commands.name}    # tries what did not succeed again")
     return ["next:", *steps] if steps else []
 
 

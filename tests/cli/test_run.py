@@ -69,7 +69,7 @@ def test_a_failed_run_shows_the_end_of_stderr_and_the_next_commands(tmp_path):
     assert "    no \\e[2J luck\n" in done.stderr
     assert done.stderr.endswith(
         "next:\n  procsup logs run --failed\n"
-        "  procsup run run.toml    # tries what did not succeed again\n"
+        "  procsup retry run    # tries what did not succeed again\n"
     )
     assert re.search(r"^  after  skipped +1 ", done.stderr, re.MULTILINE)
 

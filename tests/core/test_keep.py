@@ -34,7 +34,8 @@ def ask(
     unit: UnitSpec = UNIT,
     look: Intact = UNTOUCHED,
     keep: str = "unchanged",
-    run_finished: bool = False,
+    run_succeeded: bool = False,
+    earlier: bool = False,
     fresh: bool = False,
     program: Optional[str] = None,
     upstream_seq: int = 0,
@@ -44,7 +45,8 @@ def ask(
         past,
         intact=lambda _unit, _end: look,
         stage=StageSpec("s", keep=keep),
-        run_finished=run_finished,
+        run_succeeded=run_succeeded,
+        earlier=earlier,
         fresh=fresh,
         program=program,
         upstream_seq=upstream_seq,
@@ -98,17 +100,19 @@ def test_a_unit_whose_upstream_ended_later_runs_again():
     assert ask(history(ended()), upstream_seq=11) == Standing(False, "input changed")
 
 
-def test_a_finished_run_repeats_units_without_outputs_and_a_resume_does_not():
+def test_a_run_that_succeeded_repeats_units_without_outputs_and_no_other_does():
     bare = UnitSpec("s/a", "s", 0, ("true",), "/", "print-1")
 
-    assert ask(history(ended()), bare, run_finished=True).reason == "no outputs to keep"
-    assert ask(history(ended()), bare, run_finished=False) == Standing(True)
+    assert ask(history(ended()), bare, run_succeeded=True).reason == "no outputs to keep"
+    assert ask(history(ended()), bare, run_succeeded=False) == Standing(True)
+    assert ask(history(ended()), bare, earlier=True) == Standing(True, bare=True)
+    assert ask(history(ended()), earlier=True) == Standing(True)
 
 
 def test_a_file_for_stdout_is_an_output_to_keep():
     printing = UnitSpec("s/a", "s", 0, ("true",), "/", "print-1", stdout="/out/text")
 
-    assert ask(history(ended()), printing, run_finished=True) == Standing(True)
+    assert ask(history(ended()), printing, run_succeeded=True) == Standing(True)
 
 
 def test_fresh_and_never_keep_nothing():
@@ -121,7 +125,7 @@ def test_always_looks_at_nothing_but_that_the_outputs_are_there():
     past = history(ended(fingerprint="print-0"))
     changed = Intact(inputs="/in: size differs", outputs="/o: size differs")
 
-    assert ask(past, look=changed, keep="always", run_finished=True) == Standing(True)
+    assert ask(past, look=changed, keep="always", run_succeeded=True) == Standing(True)
     gone = Intact(outputs="/o: missing", missing=True)
     assert ask(past, look=gone, keep="always") == Standing(False, "outputs changed")
 
@@ -145,7 +149,7 @@ def test_files_are_not_looked_at_when_the_answer_is_known_without():
             past,
             intact=look,
             stage=StageSpec("s"),
-            run_finished=False,
+            run_succeeded=False,
             fresh=False,
             program=None,
         )
@@ -181,7 +185,7 @@ def test_nothing_is_kept_but_an_unchanged_success_at_the_very_end(
         past,
         look=look,
         keep=keep,
-        run_finished=flags[0],
+        run_succeeded=flags[0],
         fresh=flags[1],
         program=program,
         upstream_seq=upstream_seq,

@@ -1,3 +1,5 @@
+import pytest
+
 from procsup.core.outcome import Exited, Verdict
 from procsup.core.records import (
     JOURNAL_VERSION,
@@ -138,3 +140,11 @@ def test_a_second_whole_plan_of_a_stage_in_one_sitting_replaces_the_first():
 
     assert seen.plan == {"s": ["a"]}
     assert seen.problems == {"s": "input x is missing"}
+
+
+@pytest.mark.parametrize(("status", "done"), [("succeeded", 1), ("failed", 0)])
+def test_only_a_run_that_succeeded_is_done_with(status, done):
+    final = RunFinal("r1", status, 2.0)
+
+    assert history(begin(), final, begin("r2", 2)).done_generation == done
+    assert history(begin(), final, begin("r1", 2, resumed=True)).done_generation == 0

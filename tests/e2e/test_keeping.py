@@ -241,7 +241,7 @@ def test_another_run_file_under_the_same_name_is_refused(made):
     assert "belongs to" in done.stderr
 
 
-def test_units_without_outputs_run_again_after_a_finished_run_only(tmp_path):
+def test_units_without_outputs_run_again_after_a_run_that_succeeded_only(tmp_path):
     text = f"""
 [stage.s]
 command = ['{sys.executable}', '-c', 'import sys; sys.exit(int(sys.argv[1]))', '{{n}}']
@@ -255,9 +255,35 @@ matrix.n = [0, 1]
 
     done = project.run(expect=1)
 
+    assert ran(project) == ["s/n=1"]
+    assert "1 to run: 1 failed before; kept 1 without outputs from the unsuccessful" in done.stderr
+    assert "; --fresh repeats them" in done.stderr
+
+    project.write("run.toml", text.replace("int(sys.argv[1])", "0"))
+    project.run()  # what was changed runs, for that reason
     assert ran(project) == ["s/n=0", "s/n=1"]
-    assert "1 failed before" in done.stderr
-    assert "1 no outputs to keep" in done.stderr
+
+    done = project.run()
+
+    assert ran(project) == ["s/n=0", "s/n=1"]
+    assert "2 no outputs to keep" in done.stderr
+
+
+def test_the_advice_after_a_failed_run_repeats_nothing_that_succeeded(tmp_path):
+    text = f"""
+[stage.mail]
+command = ['{sys.executable}', '-c', 'import sys; sys.exit(int(sys.argv[1]))', '{{n}}']
+matrix.n = [0, 1]
+keep = "never"
+"""
+    project = Project(tmp_path, text)
+    done = project.run(expect=1)
+    advice = done.stderr.splitlines()[-1].partition("#")[0].split()
+    assert advice == ["procsup", "retry", "run"]
+
+    project.call(*advice[1:])
+
+    assert ran(project) == ["mail/n=1"]
 
 
 def snapshot(folder):

@@ -81,7 +81,7 @@ def test_a_failed_run_says_who_failed_why_and_what_to_type_next(tmp_path):
         "",
         "next:",
         "  procsup logs demo --failed",
-        "  procsup run run.toml    # tries what did not succeed again",
+        "  procsup retry demo    # tries what did not succeed again",
     ]
 
 

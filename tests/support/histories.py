@@ -178,7 +178,7 @@ class Sitting:
             unit_history,
             intact=lambda _unit, _end: Intact(),
             stage=self.world.spec.stage(unit.stage),
-            run_finished=generation != self.history.generation,
+            run_succeeded=generation <= self.history.done_generation,
             fresh=False,
             program=None,
         )
