@@ -1,6 +1,6 @@
 """The walls of the house, read from the imports: who may lean on whom, and what each may touch.
 
-    errors < core < interfaces < (loop | host < store < attempt < engines)
+    errors < core < paths < interfaces < (loop | host < store < attempt < engines)
     < (runfile, console, report) < api < cli
 
 The loop and the edges beside it never import each other. Imports inside functions and those for
@@ -18,20 +18,21 @@ PACKAGE = Path(__file__).resolve().parent.parent / "procsup"
 LAYERS = {
     "errors": 0,
     "core": 1,
-    "interfaces": 2,
-    "loop": 3,
-    "host": 3,
-    "store": 4,
-    "attempt": 5,
-    "engines": 6,
-    "runfile": 7,
-    "console": 7,
-    "report": 7,
-    "api": 8,
-    "cli": 9,
-    "aio": 9,
-    "__main__": 10,
-    "__init__": 11,  # the front door: names of the library, loaded when they are asked for
+    "paths": 2,
+    "interfaces": 3,
+    "loop": 4,
+    "host": 4,
+    "store": 5,
+    "attempt": 6,
+    "engines": 7,
+    "runfile": 8,
+    "console": 8,
+    "report": 8,
+    "api": 9,
+    "cli": 10,
+    "aio": 10,
+    "__main__": 11,
+    "__init__": 12,  # the front door: names of the library, loaded when they are asked for
 }
 MAY_IMPORT_LOOP = ("api",)
 
@@ -246,6 +247,8 @@ HOLES = [
     ("cli.run", "from procsup.loop import supervise", "imports the loop"),
     ("host.files", "from procsup.store import rundir", "host imports store"),
     ("store.journal", "from procsup.attempt import child", "store imports attempt"),
+    ("core.globs", "from procsup.paths import walk", "core imports paths"),
+    ("paths.walk", "from procsup.host import files", "paths imports host"),
     ("attempt.child", "from procsup.engines import local", "attempt imports engines"),
     ("console.bar", "from procsup.report import counts", "console imports report"),
     ("runfile.reading", "from procsup.console import lines", "runfile imports console"),
@@ -298,6 +301,7 @@ ALLOWED = [
     ("host.machine", "import psutil, sys\nx = sys.platform"),
     ("api.sitting", "from procsup.loop import supervise\nfrom procsup import console"),
     ("runfile.reading", "from procsup.host import files"),
+    ("paths.walk", "import os\nfrom procsup.core.globs import parse"),
     ("cli.run", "from procsup.api import sitting\nfrom procsup import __version__"),
     ("__main__", "def main():\n    from procsup.cli.main import main"),
     ("__init__", "def __getattr__(name):\n    from procsup.api import library"),

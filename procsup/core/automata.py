@@ -1,0 +1,296 @@
+"""Globs as automata: what they match in linear time, whether two can meet, and more.
+
+States are numbers, edges are labelled with the capture that they fill. Searches are breadth
+first, so that the example for a message is a shortest one.
+"""
+
+from collections import deque
+from itertools import cycle
+from string import ascii_lowercase
+from typing import Deque, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+from procsup.core.wildcards import ANY, DEEP, NAME, Chars, Part, Span, Token
+
+_FREE = "\0"  # stands for any letter
+_OUTSIDE = -1  # the label of what no capture holds
+_SLASH = Chars((("/", "/"),), negated=False, slash=True)
+_WIDE = (NAME, ANY)
+_MOST_SETS = 2_000  # of states, that are remembered while texts are matched
+
+
+class _Edge(NamedTuple):
+    chars: Chars
+    target: int
+    label: int
+    dot: bool  # it may take a dot at the beginning of a name
+
+
+class _Pair(NamedTuple):
+    one: int
+    two: int
+    differ: bool
+    slash: bool  # the last character was one, or there was none: there are never two in a row
+
+
+_Trail = Dict[_Pair, Tuple[Optional[_Pair], str, int, int]]
+_States = FrozenSet[int]
+
+
+class Automaton:
+    """The paths that any of these patterns matches; captures are numbered as in `captures`."""
+
+    def __init__(
+        self,
+        patterns: Iterable[Sequence[Part]],
+        captures: Sequence[str] = (),
+        *,
+        case: bool = True,
+    ) -> None:
+        self.case = case
+        self._labels = {name: number for number, name in enumerate(captures)}
+        self._edges: List[List[_Edge]] = [[]]
+        self._skips: List[List[int]] = [[]]
+        ends = {self._pattern(parts) for parts in patterns}
+        closed_over = [self._reach(state) for state in range(len(self._edges))]
+        self._steps = [
+            [edge for near in closed for edge in self._edges[near]] for closed in closed_over
+        ]
+        self._accepting = [not ends.isdisjoint(closed) for closed in closed_over]
+        self._moves: Dict[Tuple[_States, str], _States] = {}
+
+    def steps(self, state: int) -> List[_Edge]:
+        """Return the edges that leave a state."""
+        return self._steps[state]
+
+    def accepts(self, state: int) -> bool:
+        """Tell whether a path may end here."""
+        return self._accepting[state]
+
+    # --- how it is made ----------------------------------------------------------------------
+
+    def _pattern(self, parts: Sequence[Part]) -> int:
+        at = self._new_state()
+        self._skips[0].append(at)
+        for index, part in enumerate(parts):
+            if part == (DEEP,):
+                at = self._deep(at)
+                continue
+            first = True
+            for token in part:
+                at = self._token(at, token, first=first)
+                first = isinstance(token, str) and token.endswith("/")
+            if index < len(parts) - 1:
+                at = self._step(at, _SLASH, _OUTSIDE)
+        return at
+
+    def _new_state(self) -> int:
+        self._edges.append([])
+        self._skips.append([])
+        return len(self._edges) - 1
+
+    def _step(self, at: int, chars: Chars, label: int, *, dot: bool = False) -> int:
+        state = self._new_state()
+        self._edges[at].append(_Edge(chars, state, label, dot))
+        return state
+
+    def _token(self, at: int, token: Token, *, first: bool) -> int:
+        if isinstance(token, str):
+            for place, character in enumerate(token):
+                head = token[place - 1] == "/" if place else first
+                at = self._step(at, _only(character), _OUTSIDE, dot=head)
+            return at
+        return self._span(at, token)
+
+    def _span(self, at: int, span: Span) -> int:
+        label = _OUTSIDE if span.capture is None else self._labels.get(span.capture, _OUTSIDE)
+        for _ in range(span.least):
+            at = self._step(at, span.chars, label, dot=span.hidden)
+        if span.most is None:
+            loop = self._new_state()
+            self._skips[at].append(loop)
+            self._edges[loop].append(_Edge(span.chars, loop, label, span.hidden))
+            at = loop
+        for _ in range((span.most or 0) - span.least):
+            state = self._step(at, span.chars, label, dot=span.hidden)
+            self._skips[at].append(state)
+            at = state
+        return at
+
+    def _deep(self, at: int) -> int:
+        outside, inside = self._new_state(), self._new_state()
+        self._skips[at].append(outside)
+        self._edges[outside].append(_Edge(NAME, inside, _OUTSIDE, False))
+        self._edges[inside] += [
+            _Edge(NAME, inside, _OUTSIDE, False),
+            _Edge(_SLASH, outside, _OUTSIDE, False),
+        ]
+        end = self._new_state()
+        self._skips[outside].append(end)
+        return end
+
+    def _reach(self, state: int) -> List[int]:
+        reached, todo = {state: None}, [state]
+        while todo:
+            for target in self._skips[todo.pop()]:
+                if target not in reached:
+                    reached[target] = None
+                    todo.append(target)
+        return list(reached)
+
+    # --- what it matches ---------------------------------------------------------------------
+
+    def matches(self, path: str) -> bool:
+        """Tell whether it matches a whole path; in time linear in its length."""
+        states: _States = frozenset((0,))
+        before = "/"
+        for character in path:
+            key = (states, "./"[: 1 + (before == "/")] if character == "." else character)
+            following = self._moves.get(key)
+            if following is None:
+                if len(self._moves) >= _MOST_SETS:
+                    self._moves.clear()
+                following = frozenset(
+                    edge.target for s in states for edge in self._fitting(s, character, before)
+                )
+                self._moves[key] = following
+            if not following:
+                return False
+            states, before = following, character
+        return any(self.accepts(state) for state in states)
+
+    def _fitting(self, state: int, character: str, before: str) -> Iterable[_Edge]:
+        hidden = character == "." and before == "/"
+        for edge in self._steps[state]:
+            if (edge.dot or not hidden) and self._has(edge.chars, character):
+                yield edge
+
+    def _has(self, chars: Chars, character: str) -> bool:
+        if chars.has(character):
+            return True
+        swapped = character.swapcase()
+        return not self.case and len(swapped) == 1 and chars.has(swapped)
+
+    def split(self, path: str) -> Optional[Tuple[str, ...]]:
+        """Return what the captures hold, None if the path does not match."""
+        if not self.matches(path):
+            return None
+        if not self._labels:
+            return ()
+        came: List[Dict[int, Tuple[int, int]]] = []
+        states: Iterable[int] = (0,)
+        before = "/"
+        for character in path:
+            step: Dict[int, Tuple[int, int]] = {}
+            for state in states:
+                for edge in self._fitting(state, character, before):
+                    step.setdefault(edge.target, (state, edge.label))
+            came.append(step)
+            states, before = step, character
+        return self._captured(path, came, next(s for s in states if self.accepts(s)))
+
+    def _captured(
+        self, path: str, came: Sequence[Dict[int, Tuple[int, int]]], state: int
+    ) -> Tuple[str, ...]:
+        held = [""] * len(self._labels)
+        for character, step in zip(reversed(path), reversed(came)):
+            state, label = step[state]
+            if label != _OUTSIDE:
+                held[label] = character + held[label]
+        return tuple(held)
+
+
+def _only(character: str) -> Chars:
+    return _SLASH if character == "/" else Chars(((character, character),), negated=False)
+
+
+class TwoReadings(NamedTuple):
+    """A path that a glob reads in two ways: what the captures are in each."""
+
+    path: str
+    one: Tuple[str, ...]
+    two: Tuple[str, ...]
+
+
+def find_two_readings(automaton: Automaton, count: int, *, avoid: str) -> Optional[TwoReadings]:
+    """Return a path of which the `count` captures may be read in two ways, or None.
+
+    Letters of `avoid` do not stand for any letter in it.
+    """
+    trail: _Trail = {}
+    end = _meet(automaton, automaton, trail, differing=True)
+    if end is None:
+        return None
+    steps = _walk_back(trail, end, avoid)
+    return TwoReadings(
+        "".join(character for character, _, _ in steps),
+        tuple("".join(c for c, label, _ in steps if label == wanted) for wanted in range(count)),
+        tuple("".join(c for c, _, label in steps if label == wanted) for wanted in range(count)),
+    )
+
+
+def find_common_path(one: Automaton, two: Automaton) -> Optional[str]:
+    """Return a path that both match, or None."""
+    trail: _Trail = {}
+    end = _meet(one, two, trail, differing=False)
+    if end is None:
+        return None
+    return "".join(character for character, _, _ in _walk_back(trail, end))
+
+
+def _meet(one: Automaton, two: Automaton, trail: _Trail, *, differing: bool) -> Optional[_Pair]:
+    start = _Pair(0, 0, not differing, slash=True)
+    trail[start] = (None, "", _OUTSIDE, _OUTSIDE)
+    todo: Deque[_Pair] = deque([start])
+    case = one.case and two.case
+    while todo:
+        pair = todo.popleft()
+        if pair.differ and not pair.slash and one.accepts(pair.one) and two.accepts(pair.two):
+            return pair
+        for first in one.steps(pair.one):
+            for second in two.steps(pair.two):
+                character = _common(first, second, begins=pair.slash, case=case)
+                is_root = pair == start and first.dot and second.dot
+                if not character or (character == "/" and pair.slash and not is_root):
+                    continue
+                differ = pair.differ or first.label != second.label
+                reached = _Pair(first.target, second.target, differ, character == "/")
+                if reached not in trail:
+                    trail[reached] = (pair, character, first.label, second.label)
+                    todo.append(reached)
+    return None
+
+
+def _common(one: _Edge, two: _Edge, *, begins: bool, case: bool) -> str:
+    """Return a character that both edges take, "" if there is none."""
+    if one.chars in _WIDE and two.chars in _WIDE:
+        return _FREE
+    if one.chars == two.chars == _SLASH:
+        return "/"
+    dot = not begins or (one.dot and two.dot)
+    found = (c for c in _candidates(one.chars, two.chars, case=case) if dot or c != ".")
+    return next(found, "")
+
+
+def _candidates(one: Chars, two: Chars, *, case: bool) -> Iterable[str]:
+    for edge in (*one.edges(), *two.edges(), *ascii_lowercase, "/"):
+        for character in (edge,) if case else (edge, edge.swapcase()):
+            if _holds(one, character, case=case) and _holds(two, character, case=case):
+                yield character
+
+
+def _holds(chars: Chars, character: str, *, case: bool) -> bool:
+    return chars.has(character) or (not case and chars.has(character.swapcase()[:1]))
+
+
+def _walk_back(trail: _Trail, end: _Pair, avoid: str = "") -> List[Tuple[str, int, int]]:
+    steps: List[Tuple[str, int, int]] = []
+    previous, character, one, two = trail[end]
+    while previous is not None:
+        steps.append((character, one, two))
+        previous, character, one, two = trail[previous]
+    # Letters that differ, and are not in the pattern, show best how the readings differ.
+    letters = cycle([c for c in ascii_lowercase if c not in avoid] or ascii_lowercase)
+    return [
+        (next(letters) if character == _FREE else character, one, two)
+        for character, one, two in reversed(steps)
+    ]

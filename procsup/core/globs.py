@@ -1,0 +1,420 @@
+"""Globs: one language of patterns for files, and for ids.
+
+``*`` and ``?`` stay within a name, ``**`` between slashes stands for any folders or none,
+``{a,b}`` for either, ``{:[0-9]+}`` for characters of a set; ``{x:*}``, ``{x:?}``, ``{x:**}`` and
+``{x:[A-Z]+}`` also say what stands there. Wildcards match no hidden names. Brackets are plain
+characters, but for ``[*]``, ``[?]``, ``[[]`` and ``[{]``, which stand for the one within them (as
+`glob.escape` has it). Paths have ``/`` on every system. Matching takes time linear in the path.
+"""
+
+import re
+from functools import lru_cache
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+from procsup.core.automata import Automaton, TwoReadings, find_common_path, find_two_readings
+from procsup.core.wildcards import ANY_NAME, DEEP, EVERYTHING, GlobError, Part, Span, spans_of
+
+_MOST_BRANCHES = 256
+_ESCAPABLE = re.compile(r"[*?{]|\[(?=[*?\[{]|$)")
+_PLAIN_WILDCARD = re.compile(r"(\*\*+|[*?])|\[([*?\[{])\]")
+_SPECIAL = re.compile(r"\[([*?\[{])\]|(\*\*+|[*?])|{((?:[^{}]|{[0-9,]*})*)}")
+_GROUP = re.compile(r"([^\W\d][\w-]*)?:(.+)", re.DOTALL)
+
+
+class Wild(NamedTuple):
+    """A wildcard as written, and the capture that it fills: ``*``, ``?``, ``**``, ``[0-9]+``."""
+
+    kind: str
+    capture: Optional[str] = None
+
+
+class Choice(NamedTuple):
+    """Alternatives, each a row of text and wildcards."""
+
+    items: Tuple[Tuple[Union[str, Wild], ...], ...]
+
+
+Piece = Union[str, Wild, Choice]  # text is literal
+
+
+def escape(text: str) -> str:
+    """Return a pattern that matches just this text."""
+    return _ESCAPABLE.sub(r"[\g<0>]", text)
+
+
+def wildcards(text: str) -> List[Union[str, Wild]]:
+    """Read text in which ``*``, ``**`` and ``?`` are special, and braces are not."""
+    pieces: List[Union[str, Wild]] = []
+    at = 0
+    for match in _PLAIN_WILDCARD.finditer(text):
+        kind, plain = match.groups()
+        pieces += [text[at : match.start()], plain or Wild(kind)]
+        at = match.end()
+    return [piece for piece in (*pieces, text[at:]) if piece]
+
+
+def alternatives(text: str) -> Choice:
+    """Read what stands between the braces of ``{a,b}``."""
+    items = tuple(tuple(wildcards(item)) for item in text.split(","))
+    if any(part in (".", "..") for item in text.split(",") for part in item.split("/")):
+        raise GlobError(f"{{{text}}}: `.` and `..` cannot be alternatives")
+    return Choice(items)
+
+
+@lru_cache(maxsize=1024)
+def parse(text: str) -> "Glob":
+    """Read a pattern; GlobError if it makes no sense. What is in braces otherwise is plain."""
+    pieces: List[Piece] = []
+    at = 0
+    for match in _SPECIAL.finditer(text):
+        plain, kind, group = match.groups()
+        pieces += [text[at : match.start()], plain or (Wild(kind) if kind else _group(group))]
+        at = match.end()
+    return Glob([*pieces, text[at:]], source=text)
+
+
+def _group(text: str) -> Piece:
+    match = _GROUP.fullmatch(text)
+    if match is not None:
+        return Wild(match.group(2), match.group(1))
+    return alternatives(text) if "," in text else f"{{{text}}}"
+
+
+class Matcher:
+    """Matches and splits names or paths by one pattern without slow cases."""
+
+    __slots__ = ("_automaton", "_regex")
+
+    def __init__(self, parts: Sequence[Part], captures: Sequence[str], *, case: bool) -> None:
+        self._regex = self._automaton = None
+        if _is_simple(parts):
+            flags = re.DOTALL if case else re.DOTALL | re.IGNORECASE
+            self._regex = re.compile(_regex(parts), flags)
+        else:
+            self._automaton = Automaton([parts], captures, case=case)
+
+    def split(self, text: str) -> Optional[Tuple[str, ...]]:
+        """Return what the captures hold, None if the text does not match as a whole."""
+        if self._regex is not None:
+            match = self._regex.fullmatch(text)
+            return match.groups() if match else None
+        assert self._automaton is not None
+        return self._automaton.split(text)
+
+
+class Branch:
+    """One of the plain patterns that a glob stands for: a folder, and what is looked for below.
+
+    `base` is literal; `folders`: a slash at the end asks for folders.
+    """
+
+    def __init__(self, parts: List[Part], *, rooted: bool) -> None:
+        self.folders = len(parts) > 1 and not parts[-1]
+        kept = [part for part in parts if part not in ((), (".",))]
+        _check(kept)
+        depth = _literal_depth(kept)
+        self.base = ("/" if rooted else "") + "/".join(map(_literal, kept[:depth]))
+        rest = kept[depth:]
+        if rest and rest[-1] == (DEEP,):
+            rest.append((ANY_NAME,))
+        self.rest: Tuple[Part, ...] = tuple(rest)
+        self.captures = tuple(_captures(rest))
+        self._matchers: Dict[Tuple[bool, Optional[int]], Matcher] = {}
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether folders are crossed by a wildcard."""
+        return any(is_deep(part) for part in self.rest)
+
+    def matcher(self, index: Optional[int] = None, *, case: bool = True) -> Matcher:
+        """Return what matches paths below `base`, or names by the part of this index."""
+        key = (case, index)
+        if key not in self._matchers:
+            parts = self.rest if index is None else (self.rest[index],)
+            self._matchers[key] = Matcher(parts, tuple(_captures(parts)), case=case)
+        return self._matchers[key]
+
+    def match(self, path: str, *, case: bool = True) -> Optional[Tuple[str, ...]]:
+        """Return what the captures hold, None if the path does not match as a whole."""
+        if not self.base:
+            return None if path.startswith("/") else self.matcher(case=case).split(path)
+        start = self.base if self.base == "/" else f"{self.base}/"
+        head, below = path[: len(start)], path[len(start) :]
+        same = head == start or (not case and head.lower() == start.lower())
+        return self.matcher(case=case).split(below) if same else None
+
+    def below_base(self, path: str) -> str:
+        """Return a path below `base` as a whole one."""
+        return path if not self.base else f"{self.base.rstrip('/')}/{path}"
+
+    def whole(self) -> List[Part]:
+        """Return all parts, as one pattern of whole paths."""
+        if not self.base:
+            return list(self.rest)
+        first, *others = self.rest
+        return [(f"{self.base.rstrip('/')}/", *first), *others] if first != (DEEP,) else [
+            (self.base,), first, *others
+        ]  # fmt: skip
+
+
+class Glob:
+    """A pattern that has been read; `source` is how it was written, `text` what `parse` reads.
+
+    It matches what any of its `branches` does, and none of those `excluded`; what matches one of
+    these may be a folder, of which nothing is matched then.
+    """
+
+    def __init__(self, pieces: Sequence[Piece], *, source: str) -> None:
+        self.source = source
+        self.text = "".join(map(_written, _joined(pieces)))
+        if not self.text:
+            raise GlobError("expected a glob that is not empty")
+        self.branches = tuple(_branch(row) for row in _rows(pieces))
+        self.excluded: Tuple[Branch, ...] = ()
+        self.captures = self.branches[0].captures
+        for branch in self.branches:
+            if sorted(branch.captures) != sorted(self.captures):
+                raise GlobError("each alternative has the same captures")
+
+    def joined(self, others: Iterable["Glob"], excluded: Iterable["Glob"]) -> "Glob":
+        """Return a glob that matches what this one or another does, and no excluded one.
+
+        GlobError if the captures differ.
+        """
+        whole = object.__new__(Glob)
+        whole.source, whole.text = self.source, self.text
+        whole.captures, whole.branches = self.captures, self.branches
+        for other in others:
+            if sorted(other.captures) != sorted(self.captures):
+                raise GlobError(f"`{other.source}` and `{self.source}` capture different names:"
+                                " all patterns of a list capture the same")  # fmt: skip
+            whole.branches += other.branches
+        whole.excluded = self.excluded
+        for other in excluded:
+            if other.captures:
+                raise GlobError(f"`!{other.source}`: what is left out captures nothing")
+            whole.excluded += other.branches
+        return whole
+
+    @property
+    def has_wildcards(self) -> bool:
+        """Whether it may match more than one path."""
+        return len(self.branches) > 1 or any(
+            isinstance(token, Span) for part in self.branches[0].rest for token in part
+        )
+
+    def match(self, path: str, *, case: bool = True) -> Optional[Tuple[str, ...]]:
+        """Return what the captures hold, in the order of `captures`; None without a match."""
+        for branch in self.branches:
+            held = branch.match(path, case=case)
+            if held is not None:
+                return None if self.excludes(path, case=case) else self.in_order(branch, held)
+        return None
+
+    def in_order(self, branch: Branch, held: Tuple[str, ...]) -> Tuple[str, ...]:
+        """Return what a branch captured in the order of the glob's `captures`."""
+        if branch.captures == self.captures:
+            return held
+        named = dict(zip(branch.captures, held))
+        return tuple(named[name] for name in self.captures)
+
+    def excludes(self, path: str, *, case: bool = True) -> bool:
+        """Tell whether a path, or a folder that it lies in, is excluded."""
+        if not self.excluded:
+            return False
+        ends = [at for at, character in enumerate(path) if character == "/" and at]
+        starts = [*(path[:at] for at in ends), path]
+        return any(b.match(start, case=case) is not None for b in self.excluded for start in starts)
+
+    def two_readings(self) -> Optional[TwoReadings]:
+        """Return a path that it reads in two ways, None if there is only one for each."""
+        if not self.captures:
+            return None
+        if len(self.branches) == 1:
+            open_ones = [s for s in _spans(self.branches[0].rest) if s.stretches or s == DEEP]
+            if len(open_ones) < 2:
+                return None  # everything else has a fixed length
+        rows = [branch.whole() for branch in self.branches]
+        automaton = Automaton(rows, self.captures)
+        return find_two_readings(automaton, len(self.captures), avoid=self.source)
+
+
+def meet(one: Glob, two: Glob, *, case: bool = True) -> Optional[str]:
+    """Return a path that both may match, None if there is none; what is excluded counts, too."""
+    for first in one.branches:
+        for second in two.branches:
+            found = _meet(first, second, case=case)
+            if found is not None:
+                return found
+    return None
+
+
+def meets_folder(glob: Glob, folder: str, *, case: bool = True) -> Optional[str]:
+    """Return a path in a folder that a glob may match, hidden ones included; None if none."""
+    below = Branch([(f"{folder.rstrip('/')}/", EVERYTHING)], rooted=False)
+    below.base, below.rest = folder.rstrip("/") or "/", ((EVERYTHING,),)
+    for branch in glob.branches:
+        found = _meet(branch, below, case=case)
+        if found is not None:
+            return found
+    return None
+
+
+def _meet(one: Branch, two: Branch, *, case: bool) -> Optional[str]:
+    if not _may_meet(one.base, two.base, case=case):
+        return None
+    automata = [Automaton([branch.whole()], case=case) for branch in (one, two)]
+    return find_common_path(*automata)
+
+
+def _may_meet(one: str, two: str, *, case: bool) -> bool:
+    one, two = ("/".join(("", *base.strip("/").split("/"), "")) for base in (one, two))
+    one, two = (base.replace("//", "/") for base in (one, two))
+    if not case:
+        one, two = one.lower(), two.lower()
+    return one.startswith(two) or two.startswith(one)
+
+
+# --- how a pattern is put together ---------------------------------------------------------------
+
+
+def _joined(pieces: Sequence[Piece]) -> List[Piece]:
+    """Put neighbouring text together, so that what is escaped depends on what follows it."""
+    joined: List[Piece] = []
+    for piece in pieces:
+        if isinstance(piece, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += piece
+        elif piece != "":
+            joined.append(piece)
+    return joined
+
+
+def _written(piece: Piece) -> str:
+    if isinstance(piece, str):
+        return escape(piece)
+    if isinstance(piece, Choice):
+        return "{" + ",".join("".join(map(_written, item)) for item in piece.items) + "}"
+    if piece.capture is None:
+        return piece.kind if piece.kind[:1] in "*?" else f"{{:{piece.kind}}}"
+    return f"{{{piece.capture}:{piece.kind}}}"
+
+
+def _rows(pieces: Sequence[Piece]) -> List[List[Union[str, Wild]]]:
+    """Return the plain patterns, alternatives taken apart."""
+    rows: List[List[Union[str, Wild]]] = [[]]
+    for piece in pieces:
+        items = piece.items if isinstance(piece, Choice) else ((piece,),)
+        rows = [[*row, *item] for row in rows for item in items]
+        if len(rows) > _MOST_BRANCHES:
+            raise GlobError(f"expected at most {_MOST_BRANCHES} combinations of alternatives")
+    return rows
+
+
+def _branch(row: Sequence[Union[str, Wild]]) -> Branch:
+    names = [piece.capture for piece in row if isinstance(piece, Wild) and piece.capture]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise GlobError(f"`{min(twice)}` is captured twice")
+    parts: List[List[Union[str, Span]]] = [[]]
+    for piece in row:
+        if isinstance(piece, Wild):
+            parts[-1] += _wild_spans(piece)
+            continue
+        first, *others = piece.split("/")
+        parts[-1] += [first] if first else []
+        parts += [[name] if name else [] for name in others]
+    rooted = len(parts) > 1 and not parts[0]
+    return Branch([_whole_text(part) for part in parts], rooted=rooted)
+
+
+def _wild_spans(wild: Wild) -> List[Span]:
+    if wild.capture is None and wild.kind.startswith("***"):
+        raise GlobError("`**` stands alone between slashes, as in `lib/**/*.py`")
+    return spans_of(wild.kind, wild.capture)
+
+
+def _whole_text(part: Sequence[Union[str, Span]]) -> Part:
+    """Put neighbouring text together: a name that is known as a whole is one piece."""
+    if all(isinstance(token, str) for token in part):
+        return ("".join(map(str, part)),) if part else ()
+    return tuple(part)
+
+
+def _check(parts: Sequence[Part]) -> None:
+    wild = False
+    for part in parts:
+        wild = wild or any(isinstance(token, Span) for token in part)
+        if DEEP in part and part != (DEEP,):
+            raise GlobError("`**` stands alone between slashes, as in `lib/**/*.py`")
+        if wild and part == ("..",):
+            raise GlobError("`..` cannot follow a wildcard")
+
+
+def _captures(parts: Iterable[Part]) -> Iterable[str]:
+    for part in parts:
+        before: Optional[str] = None
+        for token in part:
+            name = token.capture if isinstance(token, Span) else None
+            if name is not None and name != before:
+                yield name
+            before = name
+
+
+def _spans(parts: Iterable[Part]) -> Iterable[Span]:
+    return (token for part in parts for token in part if isinstance(token, Span))
+
+
+def _literal(part: Part) -> str:
+    return "".join(str(token) for token in part)
+
+
+def is_literal(part: Part) -> bool:
+    """Tell whether a part matches one name only."""
+    return not any(isinstance(token, Span) for token in part)
+
+
+def is_deep(part: Part) -> bool:
+    """Tell whether a part may cross folders."""
+    return any(isinstance(token, Span) and token.chars.slash for token in part)
+
+
+def _literal_depth(parts: Sequence[Part]) -> int:
+    for depth, part in enumerate(parts):
+        if not is_literal(part):
+            return depth
+    return max(len(parts) - 1, 0)
+
+
+# --- as a regular expression ---------------------------------------------------------------------
+
+
+def _is_simple(parts: Sequence[Part]) -> bool:
+    """Tell whether a regular expression matches it without trying too many ways.
+
+    Two spans of open length in a name are tried in some ten thousand ways at most.
+    """
+    deep = sum(is_deep(part) for part in parts)
+    most = max((sum(s.stretches for s in _spans([part])) for part in parts), default=0)
+    return (deep == 0 and most <= 2) or (deep == 1 and most <= 1)
+
+
+def _regex(parts: Sequence[Part]) -> str:
+    text = ""
+    for index, part in enumerate(parts):
+        if part == (DEEP,):
+            text += r"(?:(?!\.)[^/]+/)*"
+        else:
+            text += _part_regex(part) + ("/" if index < len(parts) - 1 else "")
+    return text
+
+
+def _part_regex(part: Part) -> str:
+    text = r"(?!\.)" if isinstance(part[0], Span) and not part[0].hidden else ""
+    group: Optional[str] = None
+    for token in part:
+        capture = token.capture if isinstance(token, Span) else None
+        if capture != group:
+            text += (")" if group is not None else "") + ("(" if capture is not None else "")
+            group = capture
+        text += re.escape(token) if isinstance(token, str) else token.regex()
+    return text + (")" if group is not None else "")

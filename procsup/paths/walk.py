@@ -1,0 +1,277 @@
+"""Finds files: those that a glob matches, those in a folder, those that a declared path means.
+
+Links to folders are followed where a part of a glob stands for one name, and not in ``**``, which
+might run in circles.
+"""
+
+import errno
+import os
+import re
+import stat
+from typing import Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple
+
+from procsup.core.globs import Branch, Glob, is_deep, is_literal, parse
+from procsup.core.spec import OutputSpec
+from procsup.core.wildcards import DEEP
+
+CASE = os.path.normcase("A") == "A"  # whether names that differ in case alone are two
+MISSING = (FileNotFoundError, NotADirectoryError)
+# What file managers and NFS leave in folders by themselves: never part of a result.
+_LITTER = re.compile(
+    r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs[0-9a-f]+"
+    r"|\..*\.procsup-\d+|\.procsup-.*\.part"  # ours, on their way to their names
+)
+_Captures = Tuple[str, ...]
+_Found = Tuple[str, _Captures]
+
+
+class LinkToNothing(OSError):
+    """A link that a glob matches leads to nothing; `filename` is the link."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(errno.ENOENT, "is a link to nothing", path)
+
+
+class Match(NamedTuple):
+    """A path as the glob would write it, and what was captured."""
+
+    path: str
+    captures: _Captures
+
+
+class Found(NamedTuple):
+    """What a glob matches, sorted, and the linked folders that its ``**`` did not enter."""
+
+    matches: List[Match]
+    left_out: List[str]
+
+
+def find(glob: Glob, folder: str = "", *, case: bool = CASE) -> Found:
+    """Return what a glob matches now, its relative bases taken from `folder`.
+
+    A folder that does not exist holds nothing; OSError if one cannot be read, LinkToNothing if a
+    matching link, or one that stands for a folder on the way, is broken.
+    """
+    found: Dict[str, _Captures] = {}
+    left_out: Set[str] = set()
+    for branch in glob.branches:
+        if glob.excludes(branch.base, case=case):
+            continue
+        walker = _Walker(glob, branch, left_out, case=case)
+        for path, captures in walker.below(os.path.join(folder, branch.base)):
+            found.setdefault(path, glob.in_order(branch, captures))
+    return Found([Match(path, found[path]) for path in sorted(found)], sorted(left_out))
+
+
+class _Walker:
+    """Walks what is below the base of one branch; paths are as the glob would write them."""
+
+    def __init__(self, glob: Glob, branch: Branch, left_out: Set[str], *, case: bool) -> None:
+        self._glob = glob
+        self._branch = branch
+        self._left_out = left_out
+        self._case = case
+        self._parts = branch.rest
+        self._prefix = branch.below_base("")
+        self._deep = next((i for i, p in enumerate(self._parts) if _is_captured_deep(p)), -1)
+        self._seen: Set[Tuple[str, int]] = set()  # folders below two `**` are reached in many ways
+
+    def below(self, folder: str) -> Iterator[_Found]:
+        """Yield what is found, with what was captured."""
+        if self._deep < 0:
+            return self._walk(folder, self._prefix, 0, ())
+        return self._split(self._walk(folder, self._prefix, 0, ()))
+
+    def _split(self, found: Iterator[_Found]) -> Iterator[_Found]:
+        """Keep what the whole pattern matches: a deep capture may end anywhere."""
+        split = self._branch.matcher(case=self._case).split
+        for path, _ in found:
+            captures = split(path[len(self._prefix) :])
+            if captures is not None:
+                yield path, captures
+
+    def _walk(self, folder: str, prefix: str, index: int, held: _Captures) -> Iterator[_Found]:
+        part = self._parts[index]
+        if index == self._deep:
+            yield from self._everything(folder, prefix, index)
+        elif part == (DEEP,):
+            yield from self._deeper(folder, prefix, index, held)
+        elif is_literal(part):
+            yield from self._named(folder, prefix, index, held)
+        else:
+            yield from self._matching(folder, prefix, index, held)
+
+    def _deeper(self, folder: str, prefix: str, index: int, held: _Captures) -> Iterator[_Found]:
+        todo = [(folder, prefix)]
+        while todo:
+            at, path = todo.pop()
+            if (at, index) in self._seen:
+                continue
+            if not held:
+                self._seen.add((at, index))
+            yield from self._walk(at, path, index + 1, held)
+            todo += [
+                (entry.path, f"{path}{entry.name}/")
+                for entry in _entries(at)
+                if not entry.name.startswith(".") and self._enters(entry, path + entry.name)
+            ]
+
+    def _enters(self, entry: "os.DirEntry[str]", path: str) -> bool:
+        """Tell whether `**` goes on in a folder; a linked one is noted."""
+        if not entry.is_dir() or self._is_out(path):
+            return False
+        if entry.is_symlink():
+            self._left_out.add(path)
+            return False
+        return True
+
+    def _named(self, folder: str, prefix: str, index: int, held: _Captures) -> Iterator[_Found]:
+        name = "".join(map(str, self._parts[index]))
+        path, shown = os.path.join(folder, name), prefix + name
+        if self._is_out(shown):
+            return
+        is_last = index == len(self._parts) - 1
+        is_folder = os.path.isdir(path)
+        if not is_last and is_folder:
+            yield from self._walk(path, f"{shown}/", index + 1, held)
+        elif is_last and (is_folder if self._branch.folders else os.path.isfile(path)):
+            yield shown, held
+        elif not is_folder and os.path.islink(path) and not os.path.exists(path):
+            raise LinkToNothing(path)
+
+    def _matching(self, folder: str, prefix: str, index: int, held: _Captures) -> Iterator[_Found]:
+        split = self._branch.matcher(index, case=self._case).split
+        is_last = index == len(self._parts) - 1
+        wants_folder = not is_last or self._branch.folders
+        for entry in _entries(folder):
+            captured = split(entry.name)
+            if captured is None or self._is_out(prefix + entry.name):
+                continue
+            if entry.is_dir() if wants_folder else entry.is_file():
+                if is_last:
+                    yield prefix + entry.name, held + captured
+                else:
+                    inside = f"{prefix}{entry.name}/"
+                    yield from self._walk(entry.path, inside, index + 1, held + captured)
+            elif _is_broken(entry):
+                raise LinkToNothing(entry.path)
+
+    def _everything(self, folder: str, prefix: str, index: int) -> Iterator[_Found]:
+        """Yield what a deep capture, and all that stands after it, might match."""
+        later = self._parts[index + 1 :]
+        hidden = any(str(part[0]).startswith(".") for part in later if isinstance(part[0], str))
+        wants_folder = self._branch.folders
+        matcher = self._branch.matcher(case=self._case)
+        todo = [(folder, prefix)]
+        while todo:
+            at, path = todo.pop()
+            for entry in _entries(at):
+                shown = path + entry.name
+                if (entry.name.startswith(".") and not hidden) or self._is_out(shown):
+                    continue
+                if self._enters(entry, shown):
+                    todo.append((entry.path, f"{shown}/"))
+                    if wants_folder:
+                        yield shown, ()
+                elif not wants_folder and entry.is_file():
+                    yield shown, ()
+                elif _is_broken(entry) and matcher.split(shown[len(self._prefix) :]) is not None:
+                    raise LinkToNothing(entry.path)
+
+    def _is_out(self, path: str) -> bool:
+        """Tell whether a path is excluded; the folders that it lies in were asked before."""
+        if not self._glob.excluded:
+            return False
+        return any(one.match(path, case=self._case) is not None for one in self._glob.excluded)
+
+
+def _is_broken(entry: "os.DirEntry[str]") -> bool:
+    return entry.is_symlink() and not os.path.exists(entry.path)
+
+
+def _is_captured_deep(part: Sequence[object]) -> bool:
+    return part != (DEEP,) and is_deep(part)  # type: ignore[arg-type]
+
+
+# --- what a declared path stands for -------------------------------------------------------------
+
+
+def files_of(output: OutputSpec, *, follow: bool = False) -> List[str]:
+    """Return the files that a declared path stands for now; none if there are none.
+
+    A folder (declared as one, or found to be one) stands for every file below, sorted; with
+    `follow` also for those behind links to folders, each folder once. A glob stands for its sorted
+    matches. OSError if a folder cannot be read, LinkToNothing as `find`.
+    """
+    if output.kind == "glob":
+        found = find(parse(output.path.replace(os.sep, "/"))).matches
+        return [match.path.replace("/", os.sep) for match in found]
+    # Without the slash: Windows calls "file/" an invalid name. With its own: one spelling a file.
+    path = output.path
+    if output.kind == "folder":
+        path = path.replace("/", os.sep).rstrip(os.sep) or os.sep
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+    except MISSING:
+        return []
+    if is_folder:
+        return files_below(path, follow=follow)
+    return [] if output.kind == "folder" else [output.path]
+
+
+def home_of(output: OutputSpec) -> str:
+    """Return the folder that must be there before the output can be made.
+
+    Of a glob it is the last one that all of its matches have in common.
+    """
+    if output.kind != "glob":
+        return os.path.dirname(output.path.rstrip("/" + os.sep))
+    bases = [branch.base for branch in parse(output.path.replace(os.sep, "/")).branches]
+    return (bases[0] if len(bases) == 1 else os.path.commonpath(bases)).replace("/", os.sep)
+
+
+def files_below(folder: str, *, follow: bool = False) -> List[str]:
+    """Return every file in and below a folder, sorted, but for what others leave there.
+
+    With `follow`, folders behind links count too, unless they are part of the tree already.
+    """
+    links: List[str] = []
+    folders = [folder]
+    files = list(_files_in(folders, links))
+    if follow and links:
+        known = {_identity(one) for one in folders}
+        while links:
+            link = min(links)
+            links.remove(link)
+            if _identity(link) not in known:
+                more = [link]
+                files += _files_in(more, links)
+                known.update(map(_identity, more))
+    return sorted(files)
+
+
+def _files_in(folders: List[str], links: List[str]) -> Iterator[str]:
+    """Yield the files; `folders` grows by those below, `links` gets the links to others."""
+    for at in folders:
+        for entry in _entries(at):
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name != "__pycache__":  # written whenever a neighbour is imported
+                    folders.append(entry.path)
+            elif entry.is_file():
+                if not _LITTER.fullmatch(entry.name):
+                    yield entry.path
+            elif entry.is_symlink() and entry.is_dir():
+                links.append(entry.path)
+
+
+def _identity(folder: str) -> Tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _entries(folder: str) -> "List[os.DirEntry[str]]":
+    try:
+        with os.scandir(folder or os.curdir) as entries:
+            return list(entries)
+    except MISSING:
+        return []
