@@ -16,6 +16,7 @@ from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream
 from procsup.errors import RunFileError
 from procsup.host import readings
 from procsup.host.inherited import granted_cpus
+from procsup.paths.identity import Contents
 from procsup.runfile.load import Loaded
 
 
@@ -46,6 +47,7 @@ class Expander:
         self._early: Mapping[str, Sequence[UnitSpec]] = {}
         self._units: Dict[str, Sequence[UnitSpec]] = {}  # of the stages expanded so far
         self._standings: Dict[Standing, Standing] = {}  # few are different
+        self._contents = Contents()
 
     def early(
         self, units: Mapping[str, Sequence[UnitSpec]], *, touch: bool = True
@@ -130,7 +132,9 @@ class Expander:
     def _weigh(self, stage: StageSpec, units: Sequence[UnitSpec]) -> Expanded:
         program = preflight.programs(stage, units)
         seen = (self._standing(stage, unit, program) for unit in units)
-        standings = tuple([self._standings.setdefault(one, one) for one in seen])
+        standings = tuple(
+            [one if one.seen else self._standings.setdefault(one, one) for one in seen]
+        )
         return Expanded(stage.name, tuple(units), standings, program=program)
 
     def _standing(self, stage: StageSpec, unit: UnitSpec, program: Optional[str]) -> Standing:
@@ -139,7 +143,7 @@ class Expander:
         fresh = self._fresh or generation < self._history.fresh_generation
 
         def intact(of: UnitSpec, end: End) -> Intact:
-            return readings.intact(of, end, checksum=self._spec.checksum)
+            return readings.intact(of, end, checksum=self._spec.checksum, contents=self._contents)
 
         if self._again is not None:
             return standing_again(

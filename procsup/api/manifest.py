@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from procsup.core.manifest import Head, OutputRecord, StageCounts, UnitRecord
-from procsup.core.outcome import Reading
 from procsup.core.text import plural
 from procsup.errors import OutputsChanged, RecordError, RunUnfinished, UsageError
 from procsup.host.files import AnyPath
-from procsup.host.readings import same
+from procsup.paths.identity import compare
 from procsup.report.rows import row_of_record
 from procsup.store.manifest import read_manifest as read_file
 from procsup.store.mark import mark_problem
@@ -128,7 +127,6 @@ class Manifest:
 def changed_outputs(outputs: Iterator[OutputRecord]) -> Iterator[str]:
     """Yield ``path: what differs`` for each output that is not what its record says."""
     for output in outputs:
-        reading = Reading(output.path, output.size, output.mtime_ns, output.sha256)
-        is_same, reason = same(reading, checksum="auto")
-        if not is_same:
-            yield f"{output.path}: {reason}"
+        difference = compare(output.reading(), checksum="auto").difference
+        if difference:
+            yield f"{output.path}: {difference}"

@@ -7,10 +7,10 @@ from procsup.api.asked import read
 from procsup.api.retrying import request_for, rerun_of
 from procsup.api.sittings import how_it_ended
 from procsup.core.manifest import Head, OutputRecord, StageCounts, UnitRecord
-from procsup.core.outcome import Reading, Verdict
+from procsup.core.outcome import Verdict
 from procsup.errors import ProcsupError, RecordError, RunUnfinished, UsageError
 from procsup.host.folders import who_refuses
-from procsup.host.readings import same, same_content
+from procsup.paths.identity import compare
 from procsup.store.find import Found
 from procsup.store.manifest import read_head, read_manifest
 from procsup.store.mark import mark_problem
@@ -182,9 +182,7 @@ class _Check:
 
 
 def _what_differs(record: OutputRecord, *, checksum: bool) -> str:
-    reading = Reading(record.path, record.size, record.mtime_ns, record.sha256)
-    is_same, what = same_content(reading) if checksum else same(reading, checksum="auto")
-    return "" if is_same else what
+    return compare(record.reading(), checksum="all" if checksum else "auto").difference
 
 
 def _about_plan(found: Found, stage: Optional[str], check: _Check) -> Iterator[Difference]:

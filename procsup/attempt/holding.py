@@ -10,6 +10,7 @@ from procsup.attempt.promised import Promised
 from procsup.core.spec import OutputSpec
 from procsup.core.task import Task
 from procsup.host import readings, system
+from procsup.paths.identity import Stamp, stamp_of
 
 _FileId = Tuple[int, int]
 
@@ -105,7 +106,7 @@ class Holding:
         """Read what the outputs are like now; of a unit that declares none, its logs."""
         if not self._outputs:
             return tuple(_size_of(stream.written_path) for stream in self._logs())
-        found: List[Tuple[str, Optional[readings.Stamp]]] = []
+        found: List[Tuple[str, Optional[Stamp]]] = []
         for output in self._outputs:
             found.extend((path, _stamp_of(path)) for path in _files_of(output))
         targets = [stream for stream in self._streams if stream.target is not None]
@@ -128,9 +129,9 @@ def _note(ids: Dict[_FileId, str], path: str, label: str) -> None:
         pass  # not made yet, or gone: it may still be found by its name
 
 
-def _stamp_of(path: str) -> Optional[readings.Stamp]:
+def _stamp_of(path: str) -> Optional[Stamp]:
     try:
-        return readings.stamp_of(path)
+        return stamp_of(path)
     except OSError:
         return None
 

@@ -31,9 +31,11 @@ from procsup.host import holders, leases
 from procsup.host import readings as look
 from procsup.host.files import replace
 from procsup.host.shortages import patiently
+from procsup.paths import identity
+from procsup.paths.identity import Contents, Stamp
 
 _T = TypeVar("_T")
-Stamps = Mapping[str, Optional[look.Stamp]]
+Stamps = Mapping[str, Optional[Stamp]]
 
 _SHOWN_PROBLEMS = 5
 _UNHELD_PAUSES_S = (0.02, 0.08, 0.3, 0.6)
@@ -52,18 +54,21 @@ class _Made(NamedTuple):
     readings: List[Reading]
 
 
-def stamps_before(unit: UnitSpec) -> Dict[str, Optional[look.Stamp]]:
+def stamps_before(unit: UnitSpec) -> Dict[str, Optional[Stamp]]:
     """Look at a unit's files before an attempt starts: what `inspect` must know of then.
 
     Each declared path is a key (None where there was nothing), and so is each file below a folder
-    or matching a glob. A path that cannot be looked at is left out: `inspect` will refuse it.
+    or matching a glob. Where an output is a link to a folder, the link has a stamp, too. A path
+    that cannot be looked at is left out: `inspect` will refuse it.
     """
-    stamps: Dict[str, Optional[look.Stamp]] = {}
+    stamps: Dict[str, Optional[Stamp]] = {}
     for declared in [*look.inputs_of(unit), *unit.outputs]:
         try:
             files = look.files_of(declared)
-            stamps.update((file, look.stamp_of(file)) for file in files)
+            stamps.update((file, identity.stamp_of(file)) for file in files)
             stamps.setdefault(declared.path, None)
+            if files and declared in unit.outputs and identity.link_of(_bare(declared.path)):
+                stamps[declared.path] = identity.stamp_of(_bare(declared.path))
         except OSError:  # noqa: PERF203
             stamps.pop(declared.path, None)  # the start goes on; unknown is refused at the end
     return stamps
@@ -139,20 +144,36 @@ def _patiently(act: Callable[[], _T]) -> _T:
 
 def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[Reading]:
     """Return the readings of an output that the attempt wrote: some file of it new or changed."""
+
+    def is_written(path: str) -> bool:
+        return before.get(path) != identity.stamp_of(path)
+
     files = look.files_of(output)
     if not files and not output.optional:
         raise _Unfit(_why_nothing(output))
     if not output.unchanged and output.path not in before:
         raise _Unfit("could not be looked at before the start, so nobody knows who wrote it")
-    if not output.unchanged and not any(before.get(f) != look.stamp_of(f) for f in files):
+    if not (output.unchanged or any(map(is_written, files)) or _is_linked_anew(output, before)):
         if output.optional:
             return []  # an old file: this attempt did not write it
         raise _Unfit("was not written (unchanged since before the start)")
     for file in files:
         _require_unheld(file)
-    readings = [r for r in (look.read_file(f, checksum=checksum) for f in files) if r is not None]
+    readings = [
+        r for r in (identity.read_file(f, checksum=checksum) for f in files) if r is not None
+    ]
     _require_content(output, readings)
     return readings
+
+
+def _is_linked_anew(output: OutputSpec, before: Stamps) -> bool:
+    """Whether an output is a link to a folder, which the attempt made: all in it is its output."""
+    link, was = identity.link_of(_bare(output.path)), before.get(output.path)
+    return link is not None and (was is None or link != was.link)
+
+
+def _bare(path: str) -> str:
+    return path.rstrip("/" + os.sep)
 
 
 def _require_unheld(path: str) -> None:
@@ -177,7 +198,7 @@ def _why_nothing(output: OutputSpec) -> str:
         return "has no files in it"
     if os.path.islink(path):
         return "is a link to nothing"
-    bare = path.rstrip("/" + os.sep)
+    bare = _bare(path)
     if bare != path and os.path.exists(bare):
         return "is a file where a folder was declared"
     return "was not made"
@@ -207,11 +228,11 @@ def temporary_output(path: str, attempt: AttemptId) -> str:
 
 
 def _require_publishable(output: OutputSpec, temporary: str) -> List[Reading]:
-    stamp = look.stamp_of(temporary)
+    stamp = identity.stamp_of(temporary)
     if stamp is None:
         raise _Unfit(f"what was written is gone ({os.path.basename(temporary)} is missing)")
     _require_unheld(temporary)
-    if stamp[3] == 0 and not output.empty:
+    if stamp.size == 0 and not output.empty:
         raise _Unfit(_EMPTY)
     return []
 
@@ -269,42 +290,32 @@ def _gone(path: str, files: Sequence[str], before: Stamps) -> List[str]:
     """Return the files of a declared input that were there before and are not now."""
     if files == [path]:
         return []
-    base = path.rstrip("/" + os.sep)
+    base = _bare(path)
     below = (base + "/", base + os.sep)
     there = [file for file, stamp in before.items() if stamp is not None]
     now = set(files)
     return [f for f in there if f not in now and (f == path or f.startswith(below))]
 
 
-def _input_reading(path: str, was: Optional[look.Stamp], checksum: str) -> Optional[Reading]:
+_contents = Contents()
+
+
+def _input_reading(path: str, was: Optional[Stamp], checksum: str) -> Optional[Reading]:
+    """Return the reading of a file that the attempt used.
+
+    One that did not stay what it was before the start may have been read in any state.
+    """
+    now: Optional[Stamp] = None
     try:
-        now = look.stamp_of(path)
-        if now is not None and now == was:
-            return _shared_reading(path, now, checksum)
+        found = identity.read_stamped(path, checksum=checksum, contents=_contents)
+        if found is not None:
+            now, reading = found
+            if now == was:
+                return reading
     except OSError:
-        now = None  # cannot be read any more: recorded as it was, and a resume will compare
-    if was is None:
-        return None if now is None else Reading(path, now[3], now[2] - 1)
-    looks_the_same = now is not None and now[2:] == was[2:] and now[0] != was[0]
-    return Reading(path, was[3], was[2] - 1 if looks_the_same else was[2])
-
-
-_shared: Dict[str, Tuple[look.Stamp, str, Reading]] = {}
-_SHARED_MOST = 4096
-_SETTLED_NS = 3_000_000_000  # beyond the coarsest clock of a file system: 2 s
-
-
-def _shared_reading(path: str, stamp: look.Stamp, checksum: str) -> Optional[Reading]:
-    """Read an input; one that thousands of units share is hashed once, while its stamp holds."""
-    known = _shared.get(path)
-    if known is not None and known[:2] == (stamp, checksum):
-        return known[2]
-    reading = look.read_file(path, checksum=checksum)
-    if reading is not None and time.time_ns() - max(stamp[1], stamp[2]) > _SETTLED_NS:
-        if len(_shared) >= _SHARED_MOST:
-            _shared.clear()
-        _shared[path] = (stamp, checksum, reading)
-    return reading
+        pass  # cannot be read any more: recorded as it was, and a resume will not keep it
+    seen = was or now
+    return None if seen is None else seen.reading(path, changed=True)
 
 
 # --- words -------------------------------------------------------------------------------------

@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Sequ
 
 import msgspec
 
+from procsup.core.ends import see
 from procsup.core.events import Expanded, Standing
 from procsup.core.keep import ASKED, CHANGES
 from procsup.core.news import RUNS_AGAIN, stage_news
-from procsup.core.outcome import StopReason, Verdict
-from procsup.core.records import End, Kept, Planned
+from procsup.core.outcome import Reading, StopReason, Verdict
+from procsup.core.records import End, Kept, Planned, Seen
 from procsup.core.replay import History, UnitHistory
 from procsup.core.slots import why_never
 from procsup.core.spec import StageSpec, UnitSpec
@@ -144,7 +145,7 @@ class Admission:
             self.give_verdict(stage, unit, self._unstarted(unit, Verdict.NOT_STARTED, cause))
         elif standing.kept and history is not None and _is_newer(stage, history, newest):
             unit.stale = standing.stale
-            self._keep(stage, unit)
+            self._keep(stage, unit, standing.seen)
         elif standing.aside and newest <= self._base_seq:
             unit.state = ASIDE
         else:
@@ -166,12 +167,15 @@ class Admission:
         """Queue a unit whose verdict was taken back."""
         self._queue(stage, unit)
 
-    def _keep(self, stage: Stage, unit: Unit) -> None:
+    def _keep(self, stage: Stage, unit: Unit, seen: Sequence[Reading]) -> None:
         history = self._history.units[unit.spec.id]
         verdict = history.verdict
         if verdict is None:
             raise AssertionError(f"{unit.spec.id} is kept, and has no verdict")
         unit.packed = history.packed
+        if seen:
+            self._planner.write(Seen(unit.spec.id, tuple(seen)))
+            unit.packed = see(unit.packed, unit.spec.id, seen)
         unit.kept = verdict is Verdict.SUCCEEDED
         unit.state = DONE[verdict]
         unit.made_seq = history.made_seq
@@ -194,7 +198,7 @@ class Admission:
         if changed and stage.spec.keep != "always":
             return  # its outputs can no longer be confirmed
         if _is_newer(stage, history, newest):  # else it would be wrong to call it finished
-            self._keep(stage, unit)
+            self._keep(stage, unit, standing.seen)
 
     # --- verdicts ------------------------------------------------------------------------
 

@@ -57,9 +57,15 @@ def _types() -> Tuple[Any, ...]:
     types[_ERR] = Union[bool, types[_ERR]]
     types[_FINGERPRINT] = Any  # bytes or text
     for place in _READINGS:
-        types[place] = List[Tuple[(*_types_of(Reading)[:-1], Any)]]  # type: ignore[misc]
+        types[place] = List[Tuple[_reading_types()]]  # type: ignore[misc]
     for place in _SHARED:
         types[place] = int
+    return tuple(types)
+
+
+def _reading_types() -> Tuple[Any, ...]:
+    types = list(_types_of(Reading))
+    types[Reading.__struct_fields__.index("sha256")] = Any  # bytes or text
     return tuple(types)
 
 
@@ -98,6 +104,17 @@ def add(packed: Packed, end: End) -> Packed:
     return pack((*ends, end))
 
 
+def see(packed: Packed, unit: str, readings: Sequence[Reading]) -> Packed:
+    """Return the ends with newer readings of the files of the last one."""
+    *before, last = unpack(packed, unit)
+    newer = {reading.path: reading for reading in readings}
+    outputs, inputs = (
+        tuple([newer.get(reading.path, reading) for reading in known])
+        for known in (last.outputs, last.inputs)
+    )
+    return pack((*before, msgspec.structs.replace(last, outputs=outputs, inputs=inputs)))
+
+
 def _flat(end: End) -> List[Any]:
     values = list(astuple(end))
     values[_UNIT] = None  # the owner of the ticket knows the unit
@@ -109,7 +126,7 @@ def _flat(end: End) -> List[Any]:
     values[_FINGERPRINT] = _digits(end.fingerprint)
     for place in _READINGS:
         if values[place]:
-            values[place] = [(r.path, r.size, r.mtime_ns, _digits(r.sha256)) for r in values[place]]
+            values[place] = [_flat_reading(reading) for reading in values[place]]
     for place in _SHARED:
         values[place] = _pool.number(values[place])
     return values
@@ -127,13 +144,25 @@ def _whole(packed: Tuple[Any, ...], unit: str) -> End:
     values[_FINGERPRINT] = _text(values[_FINGERPRINT])
     for place in _READINGS:
         if values[place]:
-            readings = [Reading(r[0], r[1], r[2], _text(r[3])) for r in values[place]]
-            values[place] = tuple(readings)
+            values[place] = tuple([_whole_reading(values) for values in values[place]])
         else:
             values[place] = ()
     for place in _SHARED:
         values[place] = _pool.values[values[place]]
     return End(*values)
+
+
+def _flat_reading(reading: Reading) -> Tuple[Any, ...]:
+    """Nearly always a file is changed last when it is written last: both times take one's space."""
+    path, size, mtime_ns, sha256, inode, ctime_ns, link, changed = astuple(reading)
+    since_ns = None if ctime_ns is None else ctime_ns - mtime_ns
+    return path, size, mtime_ns, _digits(sha256), inode, since_ns, link, changed
+
+
+def _whole_reading(values: Tuple[Any, ...]) -> Reading:
+    path, size, mtime_ns, digits, inode, since_ns, link, changed = values
+    ctime_ns = None if since_ns is None else mtime_ns + since_ns
+    return Reading(path, size, mtime_ns, _text(digits), inode, ctime_ns, link, changed)
 
 
 def _beside(stdout_path: str) -> str:

@@ -85,7 +85,8 @@ class Standing(Struct, frozen=True, gc=False):
     """Where a unit stands when its stage is expanded.
 
     `kept`: its last success is still good (its files are intact); `reason` says why it must run
-    otherwise: ``new``, ``failed before``, ``changed``, ``outputs changed``, ...
+    otherwise: ``new``, ``failed before``, ``changed``, ``outputs changed``, ... `seen` are new
+    readings of files that had to be read, and are what they were.
     """
 
     kept: bool
@@ -93,6 +94,7 @@ class Standing(Struct, frozen=True, gc=False):
     stale: bool = False  # kept although the program's file changed
     bare: bool = False  # kept without outputs, from a run that did not succeed
     aside: bool = False  # without a verdict, and it stays so unless its dependencies change
+    seen: Tuple[Reading, ...] = ()
 
 
 class Expanded(Struct, frozen=True, tag=True):

@@ -1,11 +1,11 @@
 """What is kept: whether a unit's last success still stands, and if not, why not."""
 
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional, Tuple
 
 import msgspec
 
 from procsup.core.events import Standing
-from procsup.core.outcome import Verdict
+from procsup.core.outcome import Reading, Verdict
 from procsup.core.records import End
 from procsup.core.replay import UnitHistory
 from procsup.core.spec import StageSpec, UnitSpec
@@ -19,12 +19,14 @@ CHANGES = ("changed", "input changed", "outputs changed")
 class Intact(NamedTuple):
     """What a look at a unit's recorded files found: empty words where all is as it was.
 
-    `missing` is true if an output that must be there is not.
+    `missing` is true if an output that must be there is not. `seen` are files whose content had to
+    be read, and is what is on record: their readings of now.
     """
 
     inputs: str = ""
     outputs: str = ""
     missing: bool = False
+    seen: Tuple[Reading, ...] = ()
 
 
 Look = Callable[[UnitSpec, End], Intact]
@@ -60,16 +62,18 @@ def standing(
     last = history.last
     if last is None:
         return Standing(False, reason)
-    reason = (
-        _outdated(unit, last, intact)
-        if stage.keep == "always"
-        else _changed(unit, last, history.ended_seq < upstream_seq, run_succeeded)
-        or _touched(intact(unit, last))
-    )
+    look = Intact()
+    if stage.keep == "always":
+        reason = _outdated(unit, last, intact)
+    else:
+        reason = _changed(unit, last, history.ended_seq < upstream_seq, run_succeeded)
+    if not reason and stage.keep != "always":
+        look = intact(unit, last)
+        reason = _touched(look)
     if reason:
         return Standing(False, reason)
     changed = None not in (program, last.program) and program != last.program
-    return Standing(True, stale=changed, bare=earlier and not _makes_files(unit))
+    return Standing(True, stale=changed, bare=earlier and not _makes_files(unit), seen=look.seen)
 
 
 def standing_again(

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 from msgspec import Struct, field
+from msgspec.structs import astuple
 
 from procsup.core.outcome import Exited, Reading, Signaled, Verdict, describe
 
@@ -21,13 +22,33 @@ SCHEMA = "procsup/manifest/1"
 _WORDS = {verdict: verdict.value for verdict in Verdict}
 
 
-class OutputRecord(Struct, frozen=True, gc=False):
-    """An output that the manifest vouches for; `size` in bytes."""
+class OutputRecord(Struct, frozen=True, gc=False, omit_defaults=True):
+    """An output that the manifest vouches for, or an input; `size` in bytes.
+
+    What comes after `sha256` is left out where it is unknown or does not apply; see `Reading`.
+    """
 
     path: str
     size: int
     mtime_ns: int
-    sha256: Optional[str] = None
+    sha256: Optional[str]
+    inode: Optional[int] = None
+    ctime_ns: Optional[int] = None
+    link: Optional[str] = None
+    changed: bool = False
+
+    def reading(self) -> Reading:
+        """Return it as the journal has it."""
+        return Reading(
+            self.path,
+            self.size,
+            self.mtime_ns,
+            self.sha256,
+            self.inode,
+            self.ctime_ns,
+            self.link,
+            self.changed,
+        )
 
 
 class AffinityRecord(Struct, frozen=True, gc=False):
@@ -272,7 +293,7 @@ def _sum_of_known(*parts: Optional[float]) -> Optional[float]:
 def _files(readings: Sequence[Reading]) -> List[OutputRecord]:
     if not readings:
         return []
-    return [OutputRecord(r.path, r.size, r.mtime_ns, r.sha256) for r in readings]
+    return [OutputRecord(*astuple(reading)) for reading in readings]
 
 
 def count(

@@ -111,13 +111,20 @@ def describe(exit: Exit) -> str:
 class Reading(Struct, frozen=True, gc=False, omit_defaults=True):
     """What a file was like when it was looked at; a folder or a glob is one reading per file.
 
-    `path` is absolute; `size` in bytes; `sha256` is None where it was not asked for.
+    `path` is absolute; `size` in bytes; `sha256` is None where it was not asked for. `inode` and
+    `ctime_ns` are None where they are unknown (of older records, and ctime on Windows, too).
+    Where the path is a symbolic link, `link` is its text, and all else is of the file that it
+    leads to. `changed`: it was another file at the end of the attempt, so it is never intact.
     """
 
     path: str
     size: int
     mtime_ns: int
     sha256: Optional[str] = None
+    inode: Optional[int] = None
+    ctime_ns: Optional[int] = None
+    link: Optional[str] = None
+    changed: bool = False
 
 
 class Affinity(Struct, frozen=True, gc=False, omit_defaults=True):

@@ -17,7 +17,7 @@ from msgspec import Struct
 from procsup.core.lines import Lines
 from procsup.core.outcome import Exit, Reading, StopReason, Usage, Verdict
 
-JOURNAL_VERSION = 2  # 2: `Refused`
+JOURNAL_VERSION = 3  # 2: `Refused`; 3: `Seen`
 _DIGITS = 15  # of a record's number: a line with more is damage, and not the way to higher ones
 
 
@@ -73,6 +73,17 @@ class Kept(Struct, frozen=True, tag="kept", tag_field="t"):
     stage: str
     units: List[str]
     stale: bool = False
+
+
+class Seen(Struct, frozen=True, tag="seen", tag_field="t"):
+    """Files of a unit that is kept were found by their content to be what its last end says.
+
+    They bear other stamps by now (in a copied project, say): with these they are believed again
+    without being read.
+    """
+
+    unit: str
+    readings: Tuple[Reading, ...]
 
 
 class Withdrawn(Struct, frozen=True, tag="withdrawn", tag_field="t"):
@@ -201,6 +212,7 @@ Record = Union[
     Begin,
     Planned,
     Kept,
+    Seen,
     Withdrawn,
     Launch,
     Spawned,

@@ -4,7 +4,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from msgspec import Struct
 
-from procsup.core.ends import NO_ENDS, Packed, add, unpack
+from procsup.core.ends import NO_ENDS, Packed, add, see, unpack
 from procsup.core.outcome import Verdict
 from procsup.core.records import (
     Begin,
@@ -16,6 +16,7 @@ from procsup.core.records import (
     Record,
     Refused,
     RunFinal,
+    Seen,
     Spawned,
     StageFinal,
     Withdrawn,
@@ -170,6 +171,11 @@ class History:
         if record.stale:
             self.stale.update(record.units)
 
+    def _on_seen(self, _seq: int, record: Seen) -> None:
+        unit = self.units.get(record.unit)
+        if unit is not None and unit.packed:
+            unit.packed = see(unit.packed, record.unit, record.readings)
+
     def _on_withdrawn(self, _seq: int, record: Withdrawn) -> None:
         self.run_final = None
         for stage in record.stages:
@@ -237,6 +243,7 @@ _HANDLERS: Dict[type, Callable[[History, int, Any], None]] = {
     Begin: History._on_begin,
     Planned: History._on_planned,
     Kept: History._on_kept,
+    Seen: History._on_seen,
     Withdrawn: History._on_withdrawn,
     Launch: History._on_launch,
     Spawned: History._on_spawned,

@@ -3,24 +3,20 @@
 Nothing is written here, except that `sync_path` puts a file on disk for good.
 """
 
-import errno
 import fnmatch
 import os
 import re
 import stat
-from typing import Iterable, Iterator, List, Optional, Sequence, Tuple
+from functools import partial
+from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from procsup.core.keep import Intact
 from procsup.core.outcome import Reading
 from procsup.core.records import End
 from procsup.core.spec import OutputSpec, UnitSpec
+from procsup.paths.identity import MISSING, Compared, Contents, compare, read_file
 
-Stamp = Tuple[int, int, int, int]
-
-HASHED_UP_TO_BYTES = 64 * 1024 * 1024  # by checksum = "auto"
-_CHUNK_BYTES = 1024 * 1024
 _UNTOUCHED = Intact()
-_MISSING = (FileNotFoundError, NotADirectoryError)
 # What file managers and NFS leave in folders by themselves: never part of a result.
 _LITTER = re.compile(
     r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs[0-9a-f]+"
@@ -28,58 +24,6 @@ _LITTER = re.compile(
 )
 _WILDCARD = re.compile(r"[*?[]")
 _ESCAPED = re.compile(r"\[([*?[])\]")  # what glob.escape makes
-
-
-def stamp_of(path: str) -> Optional[Stamp]:
-    """Return (inode, ctime_ns, mtime_ns, size) of what the path leads to; None if missing.
-
-    Any write leaves at least one of them changed, even one of the same size within one tick of
-    the file system's clock, if it went by a new file. (On Windows ctime is the time of creation.)
-    """
-    try:
-        status = os.stat(path)
-    except _MISSING:
-        return None
-    return (status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size)
-
-
-def read_file(path: str, *, checksum: str) -> Optional[Reading]:
-    """Return what a file is like now, None if it is missing; any other OSError is raised.
-
-    `checksum` is ``auto`` (sha256 up to 64 MiB), ``all`` or ``none``. A reading with a sha256 is
-    of one moment: a file that changes while it is read is an OSError.
-    """
-    try:
-        status = os.stat(path)
-        if not _is_hashed(status, checksum):
-            return Reading(path, status.st_size, status.st_mtime_ns)
-        return _read_content(path)
-    except _MISSING:
-        return None
-
-
-def _is_hashed(status: os.stat_result, checksum: str) -> bool:
-    if checksum == "none" or not stat.S_ISREG(status.st_mode):
-        return False  # opening a FIFO would block
-    return checksum == "all" or status.st_size <= HASHED_UP_TO_BYTES
-
-
-def _read_content(path: str) -> Reading:
-    import hashlib
-
-    digest, length = hashlib.sha256(), 0
-    with open(path, "rb", buffering=0) as file:
-        before = os.fstat(file.fileno())
-        while True:
-            chunk = file.read(min(before.st_size + 1, _CHUNK_BYTES))
-            length += len(chunk)
-            if not chunk or length > before.st_size:  # one that grows has no end
-                break
-            digest.update(chunk)
-        after = os.fstat(file.fileno())
-    if (length, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise OSError(errno.EBUSY, "somebody writes to it while it is read", path)
-    return Reading(path, after.st_size, after.st_mtime_ns, digest.hexdigest())
 
 
 def read_output(output: OutputSpec, *, checksum: str) -> List[Reading]:
@@ -105,7 +49,7 @@ def files_of(output: OutputSpec) -> List[str]:
         path = path.replace("/", os.sep).rstrip(os.sep) or os.sep
     try:
         is_folder = stat.S_ISDIR(os.stat(path).st_mode)
-    except _MISSING:
+    except MISSING:
         return []
     if is_folder:
         return sorted(_files_below(path))
@@ -140,7 +84,7 @@ def _entries(folder: str) -> List["os.DirEntry[str]"]:
     try:
         with os.scandir(folder) as entries:
             return list(entries)
-    except _MISSING:
+    except MISSING:
         return []
 
 
@@ -199,42 +143,6 @@ def _matches_of(folder: str, part: str, rest: Sequence[str]) -> Iterator[str]:
 # --- is it still what was recorded? ----------------------------------------------------------
 
 
-def same(recorded: Reading, *, checksum: str) -> Tuple[bool, str]:
-    """Tell whether a file is intact; if not, the reason in a few words.
-
-    Intact is the same size and mtime, or, where only the time differs and a sha256 is on
-    record, the same content (not looked at with `checksum` ``none``).
-    """
-    try:
-        status = os.stat(recorded.path)
-        if not stat.S_ISREG(status.st_mode):
-            return False, "no longer a file"
-        if status.st_size != recorded.size:
-            return False, "size differs"
-        if status.st_mtime_ns == recorded.mtime_ns:
-            return True, ""
-        if recorded.sha256 is None or checksum == "none":
-            return False, "time differs"
-        intact = _read_content(recorded.path).sha256 == recorded.sha256
-        return intact, "" if intact else "content differs"
-    except _MISSING:
-        return False, "missing"
-    except OSError as error:
-        return False, f"cannot be read: {error.strerror or error}"
-
-
-def same_content(recorded: Reading) -> Tuple[bool, str]:
-    """Tell whether a file is intact by its content, if a sha256 is on record; else as `same`."""
-    is_same, reason = same(recorded, checksum="auto")
-    if not is_same or recorded.sha256 is None:
-        return is_same, reason
-    try:
-        intact = _read_content(recorded.path).sha256 == recorded.sha256
-    except OSError as error:
-        return False, f"cannot be read: {error.strerror or error}"
-    return intact, "" if intact else "content differs"
-
-
 def inputs_of(unit: UnitSpec) -> List[OutputSpec]:
     """Return the paths that a unit's result depends on, each once, as if they were outputs."""
     paths = [*unit.inputs, *unit.depends]
@@ -252,7 +160,9 @@ def outputs_of(unit: UnitSpec) -> List[OutputSpec]:
     return list(outputs.values())
 
 
-def intact(unit: UnitSpec, end: End, *, checksum: str) -> Intact:
+def intact(
+    unit: UnitSpec, end: End, *, checksum: str, contents: Optional[Contents] = None
+) -> Intact:
     """Compare a unit's inputs and outputs with those of its recorded end, file by file.
 
     A folder or a glob is its list of files: one more or one less is a change.
@@ -260,6 +170,7 @@ def intact(unit: UnitSpec, end: End, *, checksum: str) -> Intact:
     outputs, inputs = outputs_of(unit), inputs_of(unit)
     if not (outputs or inputs or end.outputs or end.inputs):
         return _UNTOUCHED
+    seen: List[Reading] = []
     try:
         made = [(output, files_of(output)) for output in outputs]
         for output, files in made:
@@ -272,25 +183,34 @@ def intact(unit: UnitSpec, end: End, *, checksum: str) -> Intact:
             for output, files in made
         ]
         used = [files_of(declared) for declared in inputs]
+        look = partial(compare, checksum=checksum, contents=contents)
         return Intact(
-            _difference(used, end.inputs, checksum),
-            _difference(made_now, end.outputs, checksum),
+            _difference(used, end.inputs, look, seen),
+            _difference(made_now, end.outputs, look, seen),
+            seen=tuple(seen),
         )
     except OSError as error:
         reason = f"{error.filename}: cannot be read: {error.strerror or error}"
         return Intact(reason, reason, missing=True)
 
 
-def _difference(files: Iterable[Sequence[str]], recorded: Sequence[Reading], checksum: str) -> str:
+def _difference(
+    files: Iterable[Sequence[str]],
+    recorded: Sequence[Reading],
+    look: Callable[[Reading], Compared],
+    seen: List[Reading],
+) -> str:
     now = {path for paths in files for path in paths}
     known = {reading.path for reading in recorded}
     if now != known:
         path = min(now ^ known)
         return f"{path}: {'missing' if path in known else 'was not there'}"
     for reading in recorded:
-        is_same, reason = same(reading, checksum=checksum)
-        if not is_same:
-            return f"{reading.path}: {reason}"
+        found = look(reading)
+        if found.difference:
+            return f"{reading.path}: {found.difference}"
+        if found.seen is not None:
+            seen.append(found.seen)
     return ""
 
 

@@ -14,7 +14,7 @@ from typing import Callable, Iterator, List, Optional, Sequence, Type
 
 from procsup.core.events import Fact, Synced
 from procsup.core.manifest import JournalMark
-from procsup.core.records import Kept, Launch, Missing, Record, Spawned, encode_line
+from procsup.core.records import Kept, Launch, Missing, Record, Seen, Spawned, encode_line
 from procsup.errors import RecordError
 from procsup.host.files import (
     AnyPath,
@@ -32,7 +32,7 @@ __all__ = ["Entry", "JournalWriter", "ReadJournal", "follow", "read_journal"]
 SYNC_EVERY_S = 0.010  # on average: what was not used can be, so that a lone end need not wait
 _SYNCS_SAVED = 5
 # These are not announced, so they may wait for the next sync that is due anyway.
-_UNHURRIED = (Launch, Spawned, Kept)
+_UNHURRIED = (Launch, Spawned, Kept, Seen)
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR)
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 

@@ -65,7 +65,7 @@ def test_outputs_that_differ_are_named_and_never_handed_out(made):
 
     assert str(caught.value).split("\n") == [
         "2 outputs are no longer as recorded:",
-        f"  {one}: size differs",
+        f"  {one}: size 7 → 14",
         f"  {other}: missing",
     ]
 

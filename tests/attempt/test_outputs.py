@@ -3,19 +3,20 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
 from procsup.attempt import outputs
 from procsup.attempt.outputs import inspect, stamps_before, temporary_output
 from procsup.core.events import Inspected
-from procsup.core.outcome import AttemptId, Reading, Verdict
+from procsup.core.outcome import AttemptId, Verdict
 from procsup.core.records import End
 from procsup.core.slots import Placement
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
 from procsup.core.task import Task, rules_of
 from procsup.host import leases, readings
+from procsup.paths import identity
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
@@ -123,6 +124,33 @@ def test_the_same_size_at_the_same_time_is_still_a_write(tmp_path, put):
     assert trial.vouched() == ["out/a.json"]
 
 
+@needs_links
+@pytest.mark.parametrize("target", ["raw/x", "raw"])
+def test_a_link_made_again_with_the_same_target_is_written(tmp_path, put, target):
+    put("raw/x")
+    (tmp_path / "out").mkdir()
+    link = tmp_path / "out/link"
+    link.symlink_to(tmp_path / target)
+    stale, trial = one(tmp_path, "out/link"), one(tmp_path, "out/link")
+    assert stale.problem() == f"output out/link: {UNWRITTEN}"
+
+    (tmp_path / "out/new").symlink_to(tmp_path / target)  # as `ln -sfn` does
+    os.replace(tmp_path / "out/new", link)
+
+    assert trial.vouched() == ["out/link" if target == "raw/x" else "out/link/x"]
+
+
+@needs_links
+def test_a_file_written_through_a_link_that_stays_is_written(tmp_path, put):
+    path = put("raw/x")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/link").symlink_to(path)
+    trial = one(tmp_path, "out/link")
+    put("raw/x", "other")
+
+    assert trial.vouched() == ["out/link"]
+
+
 def test_a_rewrite_in_place_is_a_write(tmp_path, put):
     path = put("out/a.json", "old")
     os.utime(path, ns=(0, 0))
@@ -188,7 +216,7 @@ def test_an_output_that_could_not_be_looked_at_before_is_left_out(tmp_path, put,
 
     put("out/a.json")
     with monkeypatch.context() as patch:
-        patch.setattr(readings, "stamp_of", refuse)
+        patch.setattr(identity, "stamp_of", refuse)
         trial = one(tmp_path)
 
     assert trial.before == {}
@@ -196,12 +224,12 @@ def test_an_output_that_could_not_be_looked_at_before_is_left_out(tmp_path, put,
 
 
 def test_an_unreadable_output_is_a_problem_and_no_exception(tmp_path, put, monkeypatch):
-    def refuse(path: str) -> Reading:
+    def refuse(path: str, *_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", path)
 
     trial = one(tmp_path)
     put("out/a.json")
-    monkeypatch.setattr(readings, "_read_content", refuse)
+    monkeypatch.setattr(identity, "_read_content", refuse)
 
     assert trial.problem() == "output out/a.json: Permission denied"
 
@@ -448,15 +476,15 @@ def test_a_file_removed_from_a_folder_of_inputs_is_noticed_by_the_next(tmp_path,
 def test_an_input_that_many_units_share_is_hashed_once(tmp_path, put, monkeypatch):
     path = put("used")
     os.utime(path, ns=(0, 0))
-    monkeypatch.setattr(outputs, "_SETTLED_NS", -(10**12))
+    monkeypatch.setattr(identity, "_SETTLED_NS", -(10**12))
     read: List[str] = []
-    real = readings.read_file
+    real = identity._read_content
 
-    def counted(name: str, *, checksum: str) -> Optional[Reading]:
+    def counted(name: str, link: Optional[identity.Link]) -> Tuple[identity.Stamp, str]:
         read.append(name)
-        return real(name, checksum=checksum)
+        return real(name, link)
 
-    monkeypatch.setattr(readings, "read_file", counted)
+    monkeypatch.setattr(identity, "_read_content", counted)
     trials = [Trial(tmp_path, inputs=(path,)) for _ in range(3)]
 
     assert len({trial.inspect().inputs for trial in trials}) == 1
@@ -528,13 +556,16 @@ def lacking(times: int, of: Any) -> Any:
     return call
 
 
-@pytest.mark.parametrize("name", ["read_file", "sync_file", "sync_folder"])
+@pytest.mark.parametrize(
+    ("of", "name"),
+    [(identity, "read_file"), (readings, "sync_file"), (readings, "sync_folder")],
+)
 def test_descriptors_that_are_lacking_for_a_while_do_not_spoil_an_output(
-    tmp_path, put, monkeypatch, name
+    tmp_path, put, monkeypatch, of, name
 ):
     pauses: List[float] = []
     monkeypatch.setattr(outputs, "_sleep", pauses.append)
-    monkeypatch.setattr(readings, name, lacking(3, getattr(readings, name)))
+    monkeypatch.setattr(of, name, lacking(3, getattr(of, name)))
     trial = one(tmp_path)
     trial.sync = True
     put("out/a.json")
@@ -545,7 +576,7 @@ def test_descriptors_that_are_lacking_for_a_while_do_not_spoil_an_output(
 
 def test_descriptors_that_stay_away_are_a_problem(tmp_path, put, monkeypatch):
     monkeypatch.setattr(outputs, "_sleep", lambda _pause_s: None)
-    monkeypatch.setattr(readings, "read_file", lacking(99, readings.read_file))
+    monkeypatch.setattr(identity, "read_file", lacking(99, identity.read_file))
     trial = one(tmp_path)
     put("out/a.json")
 

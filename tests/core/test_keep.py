@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from procsup.core.events import Standing
 from procsup.core.keep import ASKED, Intact, standing, standing_again
-from procsup.core.outcome import Verdict
+from procsup.core.outcome import Reading, Verdict
 from procsup.core.records import End, Launch
 from procsup.core.replay import UnitHistory
 from procsup.core.spec import OutputSpec, StageSpec, UnitSpec
@@ -93,6 +93,12 @@ def test_another_fingerprint_is_a_change():
 def test_touched_files_are_named_by_their_side():
     assert ask(history(ended()), look=Intact(inputs="/in: size differs")).reason == "input changed"
     assert ask(history(ended()), look=Intact(outputs="/o: missing")).reason == "outputs changed"
+
+
+def test_files_that_were_read_and_are_the_same_are_handed_on():
+    seen = (Reading("/out/a", 1, 2, "ab", 3, 4),)
+
+    assert ask(history(ended()), look=Intact(seen=seen)) == Standing(True, seen=seen)
 
 
 def test_a_unit_whose_upstream_ended_later_runs_again():

@@ -1,6 +1,6 @@
 import pytest
 
-from procsup.core.outcome import Exited, Verdict
+from procsup.core.outcome import Exited, Reading, Verdict
 from procsup.core.records import (
     JOURNAL_VERSION,
     Begin,
@@ -10,6 +10,7 @@ from procsup.core.records import (
     Launch,
     Planned,
     RunFinal,
+    Seen,
     Spawned,
     StageFinal,
     Withdrawn,
@@ -148,3 +149,14 @@ def test_only_a_run_that_succeeded_is_done_with(status, done):
 
     assert history(begin(), final, begin("r2", 2)).done_generation == done
     assert history(begin(), final, begin("r1", 2, resumed=True)).done_generation == 0
+
+
+def test_newer_stamps_of_kept_files_are_those_of_the_last_end():
+    old, other = Reading("/o/a", 1, 2, "ab", 3, 4), Reading("/o/b", 1, 2, "cd", 5, 6)
+    used, now = Reading("/i", 1, 2, "ef", 7, 8), Reading("/o/a", 1, 2, "ab", 9, 10)
+    records = [begin(), launch(), end(outputs=(old, other), inputs=(used,)), Seen("a", (now,))]
+
+    last = history(*records).units["a"].last
+
+    assert (last.outputs, last.inputs) == ((now, other), (used,))
+    assert history(*records, Seen("b", (now,))).units.keys() == {"a"}

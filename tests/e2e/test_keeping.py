@@ -117,6 +117,66 @@ def test_a_touched_input_of_the_same_content_changes_nothing(made):
     assert ran(made) == []
 
 
+def replaced(path, text):
+    """Put another content of the same size in a file's place, and the old times, as `cp -p` may."""
+    status = path.stat()
+    assert len(text) == status.st_size
+    path.with_suffix(".new").write_text(text)
+    os.utime(path.with_suffix(".new"), ns=(status.st_atime_ns, status.st_mtime_ns))
+    os.replace(path.with_suffix(".new"), path)
+
+
+def test_an_input_replaced_by_one_of_the_same_size_and_time_is_another_one(made):
+    replaced(made.folder / "in/a.txt", "a2\n")
+
+    done = made.run()
+
+    assert ran(made) == ["merge", "shout/name=a"]
+    assert "1 input changed" in done.stderr
+
+
+def test_an_output_replaced_by_one_of_the_same_size_and_time_is_made_again(made):
+    replaced(made.folder / "out/a.txt", "XX\n")
+    assert made.call("verify", "run").returncode == 4
+    assert made.call("wait", "run", "--verify").returncode == 4
+
+    made.run()
+
+    assert (made.folder / "all.txt").read_text() == "A1\nB1\nC1\n"
+    assert ran(made) == ["merge", "shout/name=a"]
+
+
+def test_what_was_replaced_by_the_same_is_read_once_and_then_believed(made):
+    replaced(made.folder / "in/a.txt", "a1\n")
+    replaced(made.folder / "out/b.txt", "B1\n")
+
+    made.run()
+    assert ran(made) == []
+    seen = [(one["unit"], len(one["readings"])) for one in made.records("seen")]
+    assert sorted(seen) == [("merge", 1), ("shout/name=a", 1), ("shout/name=b", 1)]
+    assert made.call("verify", "run").returncode == 0
+    made.run()
+    assert ran(made) == []
+    assert len(made.records("seen")) == 3
+
+
+def test_a_link_that_is_made_again_with_the_same_target_is_an_output(tmp_path):
+    text = """
+        [stage.link]
+        command = ["ln", "-sfn", "../raw/x", "o/x"]
+        outputs = ["o/x"]
+    """
+    project = Project(tmp_path, text)
+    project.write("raw/x", "data")
+    (tmp_path / "o").mkdir()
+
+    for _ in range(2):
+        project.run("--fresh")
+
+    assert project.verdicts == {"link": "succeeded"}
+    assert project.manifest["units"][0]["outputs"][0]["link"] == "../raw/x"
+
+
 def test_an_edited_worker_leaves_kept_units_kept_and_says_that_they_are_stale(made):
     made.write("worker.py", WORKER + "# mended\n")
 

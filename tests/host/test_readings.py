@@ -1,4 +1,3 @@
-import hashlib
 import os
 import sys
 from pathlib import Path
@@ -7,11 +6,11 @@ from typing import List
 import pytest
 
 from procsup.core.keep import Intact
-from procsup.core.outcome import Reading, Verdict
+from procsup.core.outcome import Verdict
 from procsup.core.records import End
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.host import files, readings
-from procsup.host.readings import files_of, home_of, intact, read_file, read_output, same, stamp_of
+from procsup.host.readings import files_of, home_of, intact, read_output
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
@@ -25,74 +24,6 @@ def written(path: Path, text: str = "data") -> str:
 
 def below(folder: Path, paths: List[str]) -> List[str]:
     return [os.path.relpath(path, str(folder)).replace(os.sep, "/") for path in paths]
-
-
-def sha(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-# --- one file ----------------------------------------------------------------------------------
-
-
-def test_a_reading_has_size_time_and_digest(tmp_path):
-    path = written(tmp_path / "a", "data")
-
-    status = os.stat(path)
-    assert read_file(path, checksum="auto") == Reading(path, 4, status.st_mtime_ns, sha("data"))
-    assert read_file(path, checksum="none") == Reading(path, 4, status.st_mtime_ns, None)
-
-
-def test_a_missing_file_has_no_reading_and_no_stamp(tmp_path):
-    for path in (str(tmp_path / "a"), str(Path(written(tmp_path / "file")) / "a")):
-        assert read_file(path, checksum="auto") is None
-        assert read_file(path, checksum="none") is None
-        assert stamp_of(path) is None
-
-
-def test_a_large_file_is_digested_only_on_request(tmp_path, monkeypatch):
-    monkeypatch.setattr(readings, "HASHED_UP_TO_BYTES", 3)
-    path = written(tmp_path / "a", "data")
-
-    assert read_file(path, checksum="auto").sha256 is None
-    assert read_file(path, checksum="all").sha256 == sha("data")
-
-
-def test_a_file_of_many_chunks_is_digested_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(readings, "_CHUNK_BYTES", 7)
-    path = written(tmp_path / "a", "0123456789" * 10)
-
-    assert read_file(path, checksum="all").sha256 == sha("0123456789" * 10)
-
-
-def test_a_file_that_grows_as_fast_as_it_is_read_is_an_error(tmp_path, monkeypatch):
-    path = written(tmp_path / "a", "data")
-
-    class Digest:
-        def update(self, _chunk: bytes) -> None:
-            with open(path, "a") as file:
-                file.write("x")
-
-    monkeypatch.setattr(hashlib, "sha256", Digest)
-    monkeypatch.setattr(readings, "_CHUNK_BYTES", 1)
-    with pytest.raises(OSError, match="while it is read"):
-        read_file(path, checksum="all")
-
-
-@needs_posix
-def test_a_fifo_is_not_opened(tmp_path):
-    path = str(tmp_path / "fifo")
-    os.mkfifo(path)
-
-    assert read_file(path, checksum="all").sha256 is None
-
-
-@needs_links
-def test_a_link_is_read_through(tmp_path):
-    written(tmp_path / "target", "data")
-    link = tmp_path / "link"
-    link.symlink_to("target")
-
-    assert read_file(str(link), checksum="auto").sha256 == sha("data")
 
 
 # --- which files -------------------------------------------------------------------------------
@@ -188,54 +119,6 @@ def test_the_home_of_an_output_is_the_folder_it_cannot_do_without(tmp_path, path
     assert Path(home_of(OutputSpec(f"{tmp_path}/{path}", kind=kind))) == tmp_path / home
 
 
-# --- is it the same? ---------------------------------------------------------------------------
-
-
-def test_an_untouched_file_is_the_same_without_being_read(tmp_path, monkeypatch):
-    recorded = read_file(written(tmp_path / "a"), checksum="auto")
-    monkeypatch.setattr(readings, "_read_content", None)
-
-    assert same(recorded, checksum="auto") == (True, "")
-
-
-def test_a_touched_file_is_the_same_if_its_content_is_on_record(tmp_path):
-    path = written(tmp_path / "a", "data")
-    with_sha, without = read_file(path, checksum="auto"), read_file(path, checksum="none")
-    os.utime(path, ns=(0, with_sha.mtime_ns + 10**9))
-
-    assert same(with_sha, checksum="auto") == (True, "")
-    assert same(with_sha, checksum="none") == (False, "time differs")
-    assert same(without, checksum="auto") == (False, "time differs")
-
-
-def test_why_a_file_is_not_the_same(tmp_path):
-    path = written(tmp_path / "a", "data")
-    recorded = read_file(path, checksum="auto")
-
-    written(tmp_path / "a", "atad")
-    os.utime(path, ns=(0, recorded.mtime_ns + 10**9))
-    assert same(recorded, checksum="auto") == (False, "content differs")
-    written(tmp_path / "a", "longer")
-    assert same(recorded, checksum="auto") == (False, "size differs")
-    os.unlink(path)
-    assert same(recorded, checksum="auto") == (False, "missing")
-    os.mkdir(path)
-    assert same(recorded, checksum="auto") == (False, "no longer a file")
-
-
-def test_a_file_that_cannot_be_read_is_not_the_same(tmp_path, monkeypatch):
-    path = written(tmp_path / "a", "data")
-    recorded = read_file(path, checksum="auto")
-    os.utime(path, ns=(0, recorded.mtime_ns + 10**9))
-
-    def refuse(_path: str) -> Reading:
-        raise PermissionError(13, "Permission denied", path)
-
-    monkeypatch.setattr(readings, "_read_content", refuse)
-
-    assert same(recorded, checksum="auto") == (False, "cannot be read: Permission denied")
-
-
 # --- a unit's files ----------------------------------------------------------------------------
 
 
@@ -271,11 +154,11 @@ def test_a_changed_input_a_changed_output_and_a_missing_one_are_told_apart(tmp_p
     end = past(unit)
 
     written(tmp_path / "in", "changed")
-    assert intact(unit, end, checksum="auto") == Intact(inputs=f"{used}: size differs")
+    assert intact(unit, end, checksum="auto") == Intact(inputs=f"{used}: size 4 → 7")
     os.unlink(used)
     assert intact(unit, end, checksum="auto") == Intact(inputs=f"{used}: missing")
     written(tmp_path / "out", "changed")
-    assert intact(unit, end, checksum="auto").outputs == f"{output}: size differs"
+    assert intact(unit, end, checksum="auto").outputs == f"{output}: size 4 → 7"
     os.unlink(output)
     assert intact(unit, end, checksum="auto").missing
 

@@ -388,7 +388,7 @@ def test_a_journal_of_a_newer_version_is_read_but_not_touched(tmp_path):
 
     assert len(found) == 2
     assert journal.newer_version == JOURNAL_VERSION + 1
-    with pytest.raises(RecordError, match=r"version 2.*use the newer procsup"):
+    with pytest.raises(RecordError, match=r"version 3.*use the newer procsup"):
         JournalWriter.open(path, journal, on_synced=lambda: None)
     assert path.read_bytes() == newer + b"torn"
 

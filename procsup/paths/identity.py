@@ -1,0 +1,235 @@
+"""What makes a file the same file: what is recorded of it, and one rule for each question.
+
+* *unchanged*: its `Stamp` is the same as before. A symbolic link is its own stamp and its target's.
+* *written by this attempt*: its stamp is another one than before the start (or there was none).
+* *intact*: `compare` with its `Reading`. The same size and mtime_ns in the same file (inode and
+  ctime_ns) is believed. In another file, or at another time, the content decides if a sha256 is on
+  record; if none is, or under `checksum` ``none``, the rule is that of make: size and mtime_ns.
+  `checksum` ``all`` reads the content always. What is not on record is not compared.
+"""
+
+import errno
+import os
+import stat
+import time
+from typing import Dict, NamedTuple, Optional, Tuple
+
+from procsup.core.outcome import Reading
+
+HASHED_UP_TO_BYTES = 64 * 1024 * 1024  # by checksum = "auto"
+MISSING = (FileNotFoundError, NotADirectoryError)
+
+_CHUNK_BYTES = 1024 * 1024
+_SHARED_MOST = 4096
+_SETTLED_NS = 3_000_000_000  # beyond the coarsest clock of a file system: 2 s
+# Windows, whose files have attributes, gives the time of creation in its place.
+_HAS_CTIME = not hasattr(os.stat_result, "st_file_attributes")
+_INODE_BITS = (1 << 63) - 1  # some file systems have longer numbers, which no record holds
+
+
+class Link(NamedTuple):
+    """What a symbolic link itself is like: made again with the same target, it is another one."""
+
+    inode: int
+    ctime_ns: int
+    mtime_ns: int
+    target: str
+
+
+class Stamp(NamedTuple):
+    """What a path leads to, and the link that it is, if it is one.
+
+    Any write leaves something of it changed, even one of the same size within one tick of the
+    file system's clock, if it went by a new file.
+    """
+
+    inode: int
+    ctime_ns: int
+    mtime_ns: int
+    size: int
+    link: Optional[Link] = None
+
+    def reading(self, path: str, *, sha256: Optional[str] = None, changed: bool = False) -> Reading:
+        """Return what is recorded of this file."""
+        ctime_ns = self.ctime_ns if _HAS_CTIME else None
+        target = None if self.link is None else self.link.target
+        inode = self.inode & _INODE_BITS
+        return Reading(path, self.size, self.mtime_ns, sha256, inode, ctime_ns, target, changed)
+
+
+def stamp_of(path: str) -> Optional[Stamp]:
+    """Return the stamp of a path; None if nothing is there, or a link that leads to nothing."""
+    try:
+        return _look(path)[0]
+    except MISSING:
+        return None
+
+
+def link_of(path: str) -> Optional[Link]:
+    """Return what the link itself is like; None if the path is no symbolic link."""
+    try:
+        status = os.lstat(path)
+        if not stat.S_ISLNK(status.st_mode):
+            return None
+        return Link(status.st_ino, status.st_ctime_ns, status.st_mtime_ns, os.readlink(path))
+    except MISSING:
+        return None
+
+
+def _look(path: str) -> Tuple[Stamp, int]:
+    """Return the stamp and the mode of what a path leads to; OSError if there is nothing."""
+    status, link = os.lstat(path), None
+    if stat.S_ISLNK(status.st_mode):
+        link = link_of(path)
+        status = os.stat(path)
+    return _stamp(status, link), status.st_mode
+
+
+def _stamp(status: os.stat_result, link: Optional[Link]) -> Stamp:
+    return Stamp(status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size, link)
+
+
+class Contents:
+    """The digests of files that many units share: each is read once, while its stamp holds."""
+
+    def __init__(self) -> None:
+        self._known: Dict[str, Tuple[Stamp, str]] = {}
+
+    def get(self, path: str, stamp: Stamp) -> Optional[str]:
+        """Return the sha256 of a file that was read before, and has had this stamp since."""
+        known = self._known.get(path)
+        return known[1] if known is not None and known[0] == stamp else None
+
+    def keep(self, path: str, stamp: Stamp, sha256: str) -> None:
+        """Remember it, unless the file is so new that a write might not show in its stamp."""
+        if time.time_ns() - max(stamp.ctime_ns, stamp.mtime_ns) <= _SETTLED_NS:
+            return
+        if len(self._known) >= _SHARED_MOST:
+            self._known.clear()
+        self._known[path] = (stamp, sha256)
+
+
+def read_file(
+    path: str, *, checksum: str, contents: Optional[Contents] = None
+) -> Optional[Reading]:
+    """Return what a file is like now, None if it is missing; any other OSError is raised.
+
+    `checksum` is ``auto`` (sha256 up to 64 MiB), ``all`` or ``none``. A reading with a sha256 is
+    of one moment: a file that changes while it is read is an OSError.
+    """
+    found = read_stamped(path, checksum=checksum, contents=contents)
+    return None if found is None else found[1]
+
+
+def read_stamped(
+    path: str, *, checksum: str, contents: Optional[Contents] = None
+) -> Optional[Tuple[Stamp, Reading]]:
+    """Return the stamp that a file had while it was read, and its reading; see `read_file`."""
+    try:
+        stamp, mode = _look(path)
+        if not _is_hashed(stamp, mode, checksum):
+            return stamp, stamp.reading(path)
+        stamp, sha256 = _digest(path, stamp, contents)
+        return stamp, stamp.reading(path, sha256=sha256)
+    except MISSING:
+        return None
+
+
+def _is_hashed(stamp: Stamp, mode: int, checksum: str) -> bool:
+    if checksum == "none" or not stat.S_ISREG(mode):
+        return False  # opening a FIFO would block
+    return checksum == "all" or stamp.size <= HASHED_UP_TO_BYTES
+
+
+def _digest(path: str, seen: Stamp, contents: Optional[Contents]) -> Tuple[Stamp, str]:
+    sha256 = None if contents is None else contents.get(path, seen)
+    if sha256 is not None:
+        return seen, sha256
+    stamp, sha256 = _read_content(path, seen.link)
+    if contents is not None:
+        contents.keep(path, stamp, sha256)
+    return stamp, sha256
+
+
+def _read_content(path: str, link: Optional[Link]) -> Tuple[Stamp, str]:
+    import hashlib  # loads the system's cryptography: a run without files does not need it
+
+    digest, length = hashlib.sha256(), 0
+    with open(path, "rb", buffering=0) as file:
+        before = os.fstat(file.fileno())
+        while True:
+            chunk = file.read(min(before.st_size + 1, _CHUNK_BYTES))
+            length += len(chunk)
+            if not chunk or length > before.st_size:  # one that grows has no end
+                break
+            digest.update(chunk)
+        after = os.fstat(file.fileno())
+    if (length, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise OSError(errno.EBUSY, "somebody writes to it while it is read", path)
+    return _stamp(after, link), digest.hexdigest()
+
+
+# --- is it still what was recorded? ----------------------------------------------------------
+
+
+class Compared(NamedTuple):
+    """What a look at a recorded file found: in what it differs, empty if it is intact.
+
+    `seen` is its reading of now where the content had to be read, and is the same: once that is
+    on record, the content need not be read again.
+    """
+
+    difference: str = ""
+    seen: Optional[Reading] = None
+
+
+_INTACT = Compared()
+
+
+def compare(recorded: Reading, *, checksum: str, contents: Optional[Contents] = None) -> Compared:
+    """Tell whether a file is intact, by the rule at the head of this page. Never raises OSError."""
+    if recorded.changed:
+        return Compared("changed while the unit ran")
+    try:
+        stamp, mode = _look(recorded.path)
+        if not stat.S_ISREG(mode):
+            return Compared("no longer a file")
+        if stamp.size != recorded.size:
+            return Compared(f"size {recorded.size} → {stamp.size}")
+        now = stamp.reading(recorded.path, sha256=recorded.sha256)
+        if checksum != "all" and _is_same_file(recorded, now):
+            return _INTACT
+        if recorded.sha256 is None or checksum == "none":
+            return Compared(_as_make_does(recorded, now))
+        stamp, sha256 = _digest(recorded.path, stamp, contents)
+    except MISSING:
+        return Compared("missing")
+    except OSError as error:
+        return Compared(f"cannot be read: {error.strerror or error}")
+    if sha256 != recorded.sha256:
+        return Compared("content differs")
+    now = stamp.reading(recorded.path, sha256=sha256)
+    return _INTACT if now == recorded else Compared(seen=now)
+
+
+def _is_same_file(recorded: Reading, now: Reading) -> bool:
+    if recorded.mtime_ns != now.mtime_ns:
+        return False
+    if recorded.inode is None:  # of an older procsup, which recorded neither this nor links
+        return True
+    same_link = recorded.link == now.link
+    return same_link and (recorded.inode, recorded.ctime_ns) == (now.inode, now.ctime_ns)
+
+
+def _as_make_does(recorded: Reading, now: Reading) -> str:
+    if recorded.mtime_ns != now.mtime_ns:
+        return "time differs"
+    if recorded.inode is not None and recorded.link != now.link:
+        return _other_link(recorded.link, now.link)
+    return ""
+
+
+def _other_link(before: Optional[str], now: Optional[str]) -> str:
+    if now is None:
+        return f"is no link to {before} any more"
+    return f"is a link to {now} now" + (f", was one to {before}" if before is not None else "")
