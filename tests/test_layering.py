@@ -50,6 +50,7 @@ CORE_MAY_USE = {
     "fractions",
     "functools",
     "hashlib",
+    "difflib",
     "heapq",
     "itertools",
     "json",

@@ -39,6 +39,8 @@ def manifest_of(finished: Finished, *, check: bool) -> Manifest:
     body = _body(finished)
     if "error" in body:
         raise error_of(body["error"])
+    if finished.exit_code == UsageError.exit_code:
+        raise UsageError(str(body.get("reason")))
     if body.get("status") is None:
         reason = body.get("reason") or how(finished.exit_code)
         raise RunUnfinished(f"the run is not finished: {reason}")

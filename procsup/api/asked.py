@@ -1,12 +1,14 @@
 """What was asked of a sitting, read and worked out before anything is touched."""
 
 import os
-from typing import List, Mapping, NamedTuple, Sequence, Tuple
+from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import msgspec
 
 from procsup.api.requests import Request
-from procsup.api.selection import require_hits
+from procsup.api.selection import facts_before, refuse, selection_of
+from procsup.core.replay import History
+from procsup.core.selectors import Selection
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.errors import RecordError, UsageError
@@ -19,13 +21,37 @@ from procsup.store.rundir import RunDir
 
 
 class Asked(NamedTuple):
-    """What was asked; `units` are those that can be known now, by stage."""
+    """What was asked; `units` are those that can be known now, by stage.
+
+    `only` and `again` are None if all units are meant; of a retry these are those that did not
+    succeed.
+    """
 
     request: Request
     loaded: Loaded
     spec: RunSpec
     capacity: Capacity
     units: Mapping[str, Sequence[UnitSpec]]
+    only: Optional[Selection] = None
+    again: Optional[Selection] = None
+
+    @property
+    def selections(self) -> List[Selection]:
+        """Those that there are."""
+        return [one for one in (self.only, self.again) if one is not None]
+
+    def weigh_words(self, history: History) -> None:
+        """Let words ask what became of units before; UsageError if one means none of them."""
+        facts = facts_before(history)
+        for selection in self.selections:
+            selection.set_facts(facts)
+        self.refuse_words()
+
+    def refuse_words(self) -> None:
+        """Raise UsageError for a word that means no unit, as far as that is known by now."""
+        late = [stage.name for stage in self.spec.stages if stage.name not in self.units]
+        refuse(self.only, late, "--only ")
+        refuse(self.again, late)
 
     def keep_plan(self) -> None:
         """Write a plan that came from a program into the run directory, which is held.
@@ -57,12 +83,13 @@ def read(request: Request) -> Asked:
         cpus=wanted.cpus, memory_bytes=wanted.memory_bytes, jobs=loaded.spec.jobs
     )
     units = loaded.expand_early(capacity)
-    stages = [stage.name for stage in loaded.spec.stages]
-    late = [name for name in stages if name not in units]
-    known = [unit for some in units.values() for unit in some]
-    require_hits(request.only, stages, late, known)
-    require_hits(request.again or (), stages, late, known, option="")
-    return Asked(request, loaded, loaded.spec, capacity, units)
+    only, again = selection_of(request.only), selection_of(request.again)
+    asked = Asked(request, loaded, loaded.spec, capacity, units, only, again)
+    for selection in asked.selections:
+        for name, some in units.items():
+            selection.learn(some, name)
+    asked.refuse_words()
+    return asked
 
 
 def make_directory(asked: Asked) -> Tuple[Asked, bool]:

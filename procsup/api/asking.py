@@ -1,10 +1,10 @@
 """Asking a live supervisor to drain or to stop, and hearing its answer."""
 
 import time
-from typing import Callable, NamedTuple, Optional, Sequence
+from typing import Callable, NamedTuple, Optional, Sequence, Set, Tuple
 
-from procsup.core.records import Answer
-from procsup.errors import ProcsupError, RunUnfinished, WaitTimeout
+from procsup.core.records import Answer, End
+from procsup.errors import ProcsupError, RunUnfinished, UsageError, WaitTimeout
 from procsup.store.control import ask
 from procsup.store.journal import follow
 from procsup.store.rundir import RunDir
@@ -20,6 +20,7 @@ class Asked(NamedTuple):
     ok: bool
     message: str
     over: bool = False
+    units: Tuple[str, ...] = ()  # that are still to end
 
 
 def live_owner(rundir: RunDir, run_id: Optional[str], verb: str) -> Owner:
@@ -56,7 +57,7 @@ def request(
         for entry in follower.read():
             record = entry.record
             if isinstance(record, Answer) and record.request == request_id:
-                return Asked(record.ok, record.message)
+                return Asked(record.ok, record.message, units=record.units)
         if over:
             return Asked(True, "the run ended before it could answer", over=True)
         if time.monotonic() >= deadline:
@@ -77,3 +78,30 @@ def stop(
     if asked.message:
         said(asked.message)
     wait_sitting(rundir, owner)
+
+
+def stop_units(
+    rundir: RunDir,
+    owner: Owner,
+    words: Sequence[str],
+    *,
+    grace_s: Optional[float] = None,
+    said: Callable[[str], None],
+) -> None:
+    """Ask a live supervisor to stop some units; return when no process of them is left.
+
+    UsageError if a word means no unit.
+    """
+    size = rundir.journal.stat().st_size
+    asked = request(rundir, owner, "stop-units", grace_s=grace_s, units=words)
+    if not asked.ok:
+        raise UsageError(asked.message)
+    if asked.message:
+        said(asked.message)
+    left: Set[str] = set(asked.units)
+    follower = follow(rundir.journal, size)
+    over = asked.over
+    while left and not over:
+        over = wait_sitting(rundir, owner, None, _LOOK_S)
+        ended = (entry.record for entry in follower.read())
+        left -= {record.unit for record in ended if isinstance(record, End)}

@@ -1,30 +1,28 @@
 """`retry --here`: start one unit of a run in this terminal. Nothing of it is recorded."""
 
 import os
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import List, NamedTuple, Sequence
 
 from procsup.api.asked import load_source
+from procsup.api.known import units_of
 from procsup.api.requests import Request
 from procsup.api.retrying import Rerun
-from procsup.api.selection import require_hits, selector_of
+from procsup.api.selection import facts_before, refuse
 from procsup.attempt import by_hand as hand
 from procsup.attempt.context import RunContext
 from procsup.attempt.preflight import about_secrets
-from procsup.core.outcome import AttemptId, Reading, Verdict
-from procsup.core.outlook import in_order
+from procsup.core.outcome import AttemptId
 from procsup.core.replay import History
-from procsup.core.slots import Capacity, Placement
-from procsup.core.spec import UnitSpec, upstream
+from procsup.core.selectors import Selection
+from procsup.core.slots import Placement
+from procsup.core.spec import UnitSpec
 from procsup.core.task import Task, rules_of
 from procsup.errors import RecordError, RunBusy, RunUnfinished, UsageError
 from procsup.host import machine
 from procsup.host.files import reason
 from procsup.host.inherited import inherited_environment
 from procsup.host.units_lock import UnitsLock
-from procsup.runfile.load import Loaded
 from procsup.store.reader import read_journal
-
-Outputs = Dict[str, List[Tuple[str, Tuple[Reading, ...]]]]
 
 
 class Prepared(NamedTuple):
@@ -44,7 +42,7 @@ def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> Prepared:
     for entry in read_journal(rerun.rundir.journal):
         history.add(entry.seq, entry.record)
     loaded = load_source(made)
-    unit = _only_one(word, _units(loaded, history))
+    unit = _only_one(word, units_of(loaded, history), history)
     _refuse_live(rerun, history, unit)
     stage = loaded.spec.stage(unit.stage)
     problems = about_secrets(stage, os.environ)
@@ -62,44 +60,11 @@ def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> Prepared:
     return Prepared(unit, by_hand, [one.path for one in unit.outputs if one.path not in named])
 
 
-def _units(loaded: Loaded, history: History) -> List[UnitSpec]:
-    """Return all units of the run; those known late by what the journal has of earlier stages."""
-    wanted = loaded.spec.capacity
-    capacity = machine.capacity(
-        cpus=wanted.cpus, memory_bytes=wanted.memory_bytes, jobs=loaded.spec.jobs
-    )
-    units: Dict[str, Sequence[UnitSpec]] = dict(loaded.expand_early(capacity))
-    for name in in_order(loaded.spec):
-        if name not in units and all(one in history.finals for one in _before(loaded, name)):
-            units[name] = _expand_late(loaded, name, capacity, history)
-    return [unit for stage in loaded.spec.stages for unit in units.get(stage.name, ())]
-
-
-def _before(loaded: Loaded, name: str) -> List[str]:
-    return upstream(loaded.spec.stage(name))
-
-
-def _expand_late(loaded: Loaded, name: str, capacity: Capacity, history: History) -> List[UnitSpec]:
-    outputs: Outputs = {}
-    for before in _before(loaded, name):
-        outputs[before] = []
-        for unit_id in history.plan.get(before, ()):
-            past = history.units.get(unit_id)
-            last = past.last if past is not None else None
-            if last is not None and last.verdict is Verdict.SUCCEEDED:
-                outputs[before].append((unit_id, last.outputs))
-    return loaded.expand(name, capacity, outputs)
-
-
-def _only_one(word: str, units: Sequence[UnitSpec]) -> UnitSpec:
-    exact = [unit for unit in units if unit.id == word]
-    if exact:
-        return exact[0]
-    stages = list(dict.fromkeys(unit.stage for unit in units))
-    require_hits([word], stages, [], units, option="")
-    selector = selector_of([word])
-    assert selector is not None
-    found = [unit for unit in units if selector(unit)]
+def _only_one(word: str, units: Sequence[UnitSpec], history: History) -> UnitSpec:
+    selection = Selection([word], facts_before(history))
+    selection.learn(units)
+    refuse(selection)
+    found = [unit for unit in units if selection(unit)]
     if len(found) != 1:
         named = ", ".join(unit.id for unit in found[:5])
         more = ", ..." if len(found) > 5 else ""

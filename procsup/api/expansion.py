@@ -4,11 +4,11 @@ from typing import Dict, List, Mapping, Optional, Sequence
 
 import msgspec
 
-from procsup.api.selection import Again
+from procsup.api.asked import Asked
 from procsup.attempt import preflight
 from procsup.attempt.promised import Promised
 from procsup.core.events import Expand, Expanded, Standing
-from procsup.core.keep import Intact, standing, standing_again
+from procsup.core.keep import STALE, Intact, standing, standing_again
 from procsup.core.records import End
 from procsup.core.replay import History
 from procsup.core.slots import Capacity, Needs, why_never
@@ -29,21 +29,17 @@ class Expander:
 
     def __init__(
         self,
-        loaded: Loaded,
-        capacity: Capacity,
+        asked: Asked,
         history: History,
         environment: Mapping[str, str],
-        *,
-        fresh: bool,
-        again: Optional[Again] = None,
     ) -> None:
-        self._loaded = loaded
-        self._spec: RunSpec = loaded.spec
-        self._capacity = capacity
+        self._asked = asked
+        self._loaded: Loaded = asked.loaded
+        self._spec: RunSpec = asked.spec
+        self._capacity: Capacity = asked.capacity
         self._history = history
         self._environment = environment
-        self._fresh = fresh
-        self._again = again
+        self._fresh = asked.request.fresh
         self._early: Mapping[str, Sequence[UnitSpec]] = {}
         self._units: Dict[str, Sequence[UnitSpec]] = {}  # of the stages expanded so far
         self._standings: Dict[Standing, Standing] = {}  # few are different
@@ -96,6 +92,8 @@ class Expander:
         try:
             if units is None:
                 units = self._loaded.expand(order.stage, self._capacity, order.outputs)
+                for selection in self._asked.selections:
+                    selection.learn(units, order.stage)
         except RunFileError as error:
             return Expanded(order.stage, problem=str(error))
         self._units[order.stage] = units
@@ -145,17 +143,18 @@ class Expander:
         def intact(of: UnitSpec, end: End) -> Intact:
             return readings.intact(of, end, checksum=self._spec.checksum, contents=self._contents)
 
-        if self._again is not None:
+        if self._asked.request.again is not None:
+            again = self._asked.again
             return standing_again(
                 unit,
                 history,
-                asked=self._again.asks_for(unit),
+                asked=None if again is None else again(unit),
                 intact=intact,
                 stage=stage,
                 fresh=fresh,
                 program=program,
             )
-        return standing(
+        found = standing(
             unit,
             history,
             intact=intact,
@@ -165,6 +164,8 @@ class Expander:
             fresh=fresh,
             program=program,
         )
+        only = self._asked.only
+        return STALE if found.stale and only is not None and only(unit) else found
 
 
 def _refusal(stage: str, problems: Sequence[str]) -> Expanded:

@@ -45,9 +45,7 @@ def file_words(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, List[str]
     What is wrong with the file is told now: RunFileError has all of it. A RunSpec stands for its
     file, with the variables and the place that it was loaded with.
     """
-    only = wishes.only
-    if isinstance(only, str):
-        raise UsageError(f"only={only!r}: expected a list of selectors, such as [{only!r}]")
+    only = selectors("only", wishes.only)
     file, given, directory = resolved(spec_or_file, wishes)
     words = [f"--engine={wishes.engine}"]
     words += [f"--var={name}={value}" for name, value in given.items()]
@@ -56,6 +54,13 @@ def file_words(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, List[str]
     words += [] if directory is None else [f"--dir={directory}"]
     words += ["--fresh"] if wishes.fresh else []
     return file, words
+
+
+def selectors(name: str, words: Sequence[str]) -> Tuple[str, ...]:
+    """Return an argument that selects units; UsageError for one word instead of a list."""
+    if isinstance(words, str):
+        raise UsageError(f"{name}={words!r}: expected a list of selectors, such as [{words!r}]")
+    return tuple(words)
 
 
 def resolved(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, Dict[str, str], Optional[str]]:

@@ -1,17 +1,16 @@
 """Which log files belong to which units: of a run that is over, and of one that goes on."""
 
 import os
-from fnmatch import fnmatchcase
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from procsup.core.outcome import AttemptId, Verdict
+from procsup.api.selection import Known
+from procsup.core.outcome import HARMLESS, AttemptId
 from procsup.core.records import End
 from procsup.core.replay import History, UnitHistory
 from procsup.errors import UsageError
 from procsup.store.rundir import RunDir
 
 STREAMS = ("stdout", "stderr")
-_NO_FAILURE = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
 
 
 class Log(NamedTuple):
@@ -24,9 +23,9 @@ class Log(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """Which logs are wanted: no `units` are all; `attempt` None is the last one of each."""
+    """Which logs are wanted of those units; `attempt` None is the last one of each."""
 
-    units: Sequence[str] = ()
+    units: Known
     failed: bool = False
     streams: Sequence[str] = STREAMS
     attempt: Optional[int] = None
@@ -35,54 +34,21 @@ class Choice(NamedTuple):
 def logs_of(history: History, rundir: RunDir, choice: Choice) -> List[Log]:
     """Return the logs that are wanted, in the order of the plan.
 
-    UsageError if a word means no unit, or no unit has that attempt.
+    UsageError if no unit has that attempt.
     """
-    stages = {unit: stage for stage, units in history.plan.items() for unit in units}
     found: List[Log] = []
-    for unit_id in chosen(stages, choice.units):
-        unit = history.units.get(unit_id)
+    for one in choice.units.meant():
+        unit = history.units.get(one.id)
         if unit is None or (choice.failed and not _has_failed(unit)):
             continue
-        found += _logs_of_unit(unit_id, unit, rundir, stages[unit_id], choice)
+        found += _logs_of_unit(one.id, unit, rundir, one.stage, choice)
     if choice.attempt is not None and not found:
         raise UsageError(f"no unit that is meant here has an attempt {choice.attempt}")
     return found
 
 
-def chosen(stages: Dict[str, str], words: Sequence[str]) -> Iterable[str]:
-    """Return the units that are meant, all if there is no word; UsageError if one means none.
-
-    `stages` holds the stage of every unit.
-    """
-    if not words:
-        return stages
-    chosen: Dict[str, None] = {}
-    for word in words:
-        meant = [unit for unit, stage in stages.items() if selects(word, unit, stage)]
-        if not meant:
-            raise UsageError(_no_such(word, stages))
-        chosen.update(dict.fromkeys(meant))
-    return [unit for unit in stages if unit in chosen]
-
-
-def selects(word: str, unit: str, stage: str) -> bool:
-    """Whether a word means this unit: its id, its id without the stage, a pattern, its stage."""
-    name = unit[len(stage) + 1 :] if unit.startswith(f"{stage}/") else unit
-    return word in (unit, name, stage) or fnmatchcase(unit, word)
-
-
-def _no_such(word: str, stages: Dict[str, str]) -> str:
-    import difflib  # for this message only
-
-    near = difflib.get_close_matches(word, stages, n=1, cutoff=0.5)
-    hint = (
-        f": did you mean {near[0]!r}?" if near else ": `procsup status --format table` lists them"
-    )
-    return f"no unit is meant by {word!r}{hint}"
-
-
 def _has_failed(unit: UnitHistory) -> bool:
-    if unit.verdict is None or unit.verdict in _NO_FAILURE:
+    if unit.verdict is None or unit.verdict in HARMLESS:
         return False
     last = unit.last
     return last is not None and last.attempt > 0

@@ -1,8 +1,8 @@
 """The dry run, typed: what would happen to each unit, and why."""
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from procsup.api.invocation import SpecOrFile, Wishes, resolved
+from procsup.api.invocation import SpecOrFile, Wishes, resolved, selectors
 from procsup.api.requests import DryRun, Request
 from procsup.report.plan import plan_lines
 
@@ -74,6 +74,7 @@ def plan(
     spec_or_file: SpecOrFile = "procsup.toml",
     *,
     fresh: bool = False,
+    only: Sequence[str] = (),
     vars: Optional[Mapping[str, Any]] = None,
 ) -> Plan:
     """Return what `run` would do and why; nothing is written, started or locked.
@@ -83,4 +84,5 @@ def plan(
     from procsup.api.sitting import dry_run
 
     file, given, directory = resolved(spec_or_file, Wishes(vars=vars))
-    return Plan(dry_run(Request(file, variables=given, directory=directory, fresh=fresh)))
+    words = selectors("only", only)
+    return Plan(dry_run(Request(file, given, directory, fresh=fresh, only=words)))

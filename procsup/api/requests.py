@@ -19,8 +19,8 @@ class Request(Struct, frozen=True):
     """Bring this run file to completion.
 
     `variables` are ``--var``; `directory` is the path of the run directory (``--dir``);
-    `only` holds selectors: a stage, a unit's id, a pattern over ids, or ``name=value``. `again`
-    makes it a retry, of the units that such words select, or (none) of all that did not succeed.
+    `only` holds selectors (core/selectors.py); `again` makes it a retry, of the units that such
+    words select, or (none) of all that did not succeed.
     `plan`, if there is one, stands in for the run file. The run ends with the program
     that `owner` watches.
     """
@@ -65,6 +65,7 @@ class Ending(NamedTuple):
     """How a sitting ended.
 
     `status` is ``succeeded`` or ``failed`` if the run is final, else None and `reason` says why.
+    `complaint` is what was wrong with a selector, if that was known only on the way.
     `failures` are the first ends that are neither success nor a consequence (skipped).
     """
 
@@ -77,6 +78,7 @@ class Ending(NamedTuple):
     failures: Tuple[End, ...] = ()
     failed_total: int = 0
     manifest_path: Optional[str] = None
+    complaint: str = ""
 
 
 class PlannedUnit(NamedTuple):

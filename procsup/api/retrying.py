@@ -2,24 +2,19 @@
 
 import datetime
 import os
-from typing import List, NamedTuple, Optional, Sequence
+from typing import NamedTuple, Optional, Sequence
 
 from procsup.api.asking import Asked, request
-from procsup.api.logs import chosen
 from procsup.api.requests import Request
-from procsup.core.outcome import Verdict
 from procsup.core.records import Begin
-from procsup.core.replay import History
 from procsup.errors import RecordError, RunUnfinished, UsageError
 from procsup.runfile.load import load
 from procsup.runfile.plan import PLAN_FILE
 from procsup.store.find import Found
 from procsup.store.manifest import read_head
-from procsup.store.reader import last_begin, read_journal
+from procsup.store.reader import last_begin
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live, read_owner
-
-_FINE = (Verdict.SUCCEEDED, Verdict.SKIPPED)
 
 
 class Rerun(NamedTuple):
@@ -114,34 +109,6 @@ def _as_text(value: object) -> str:
     return str(value)
 
 
-# --- while a supervisor works on it ----------------------------------------------------------
-
-
 def ask_to_retry(rerun: Rerun, owner: Owner, words: Sequence[str]) -> Asked:
-    """Ask the live supervisor to queue these units again, or all that have failed so far.
-
-    UsageError if a word means no unit.
-    """
-    history = History()
-    for entry in read_journal(rerun.rundir.journal):
-        history.add(entry.seq, entry.record)
-    stages = {unit: stage for stage, units in history.plan.items() for unit in units}
-    units = list(chosen(stages, words)) if words else failed_so_far(history)
-    if not units:
-        return Asked(True, "no unit has failed so far: there is nothing to retry")
-    return request(rerun.rundir, owner, "retry", units=units)
-
-
-def failed_so_far(history: History) -> List[str]:
-    """Return the units with a bad verdict of their own in stages that are not final yet."""
-    found: List[str] = []
-    for stage, units in history.plan.items():
-        if stage in history.finals:
-            continue
-        for name in units:
-            unit = history.units.get(name)
-            if unit is None or unit.verdict is None or unit.generation != history.generation:
-                continue
-            if unit.open_launch is None and unit.is_final and unit.verdict not in _FINE:
-                found.append(name)
-    return found
+    """Ask the live supervisor to queue these units again, or all that have failed so far."""
+    return request(rerun.rundir, owner, "retry", units=words)

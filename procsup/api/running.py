@@ -5,10 +5,10 @@ from types import TracebackType
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Type
 
 from procsup.api.answers import checked, error_of, how
-from procsup.api.asking import request
+from procsup.api.asking import request, stop_units
 from procsup.api.asking import stop as ask_to_stop
 from procsup.api.events import Event, events_of
-from procsup.api.invocation import SpecOrFile, Wishes, file_words
+from procsup.api.invocation import SpecOrFile, Wishes, file_words, selectors
 from procsup.api.manifest import Manifest
 from procsup.api.status import Status, status_of
 from procsup.api.timing import Duration, seconds
@@ -140,14 +140,21 @@ class Run:
         if owner is not None:
             request(self._rundir, owner, "drain")
 
-    def stop(self, grace: Optional[Duration] = None) -> None:
+    def stop(self, grace: Optional[Duration] = None, *, only: Sequence[str] = ()) -> None:
         """Ask the units to end, kill them after `grace` (the stage's, by default), and return
         when no process of the run is left. Nothing happens if it is over.
 
-        Ctrl-C while it waits kills them at once.
+        With `only`, selectors, these units are cancelled and the run goes on; UsageError if one
+        selects none. Ctrl-C while it waits for the whole run kills it at once.
         """
-        self._is_told = True
         grace_s = seconds("grace", grace)
+        words = selectors("only", only)
+        if words:
+            owner = self._live()
+            if owner is not None:
+                stop_units(self._rundir, owner, words, grace_s=grace_s, said=_say_nothing)
+            return
+        self._is_told = True
         try:
             self._stop(grace_s)
         except KeyboardInterrupt:

@@ -1,74 +1,113 @@
-"""``--only``: which units a sitting is about."""
+"""Words that select units, and what the journal of a run knows to answer them."""
 
-from fnmatch import fnmatchcase
-from typing import Iterable, Optional, Sequence
+import time
+from typing import Any, Collection, Dict, Iterator, Mapping, Optional, Sequence
 
-from procsup.core.admission import Selector
-from procsup.core.spec import UnitSpec
+from procsup.core.records import End
+from procsup.core.replay import History, UnitHistory
+from procsup.core.selectors import Facts, FactsOf, Nameable, Named, Selection, facts_of
 from procsup.errors import UsageError
+from procsup.store.rundir import RunDir
+
+_NOT_KNOWN: Mapping[str, Any] = {}
 
 
-def selector_of(only: Sequence[str]) -> Optional[Selector]:
-    """Return what tells whether a unit is selected; None if all are.
+def selection_of(words: Optional[Sequence[str]]) -> Optional[Selection]:
+    """Return what the words select; None if there is none, and all is meant."""
+    return Selection(words) if words else None
 
-    A word selects by a stage's name, a unit's id, a pattern over ids (``*``, ``?``, ``[..]``), or
-    a parameter (``mod=abc``, the value may be a pattern).
+
+def refuse(selection: Optional[Selection], later: Collection[str] = (), option: str = "") -> None:
+    """Raise UsageError for a word that selects nothing, as far as that is known.
+
+    Units of the stages in `later` are not known yet.
     """
-    words = tuple(only)
-    if not words:
-        return None
-    return lambda unit: any(_selects(word, unit) for word in words)
+    complaint = selection.complaint(later) if selection is not None else ""
+    if complaint:
+        raise UsageError(f"{option}{complaint}")
 
 
-class Again:
-    """What a retry is about: units that were named, or (no words) all that did not succeed."""
+def facts_before(history: History) -> FactsOf:
+    """Tell what became of units before a sitting, in this run or in an earlier one."""
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self._selector = selector_of(words)
+    def facts(unit: Nameable) -> Facts:
+        past = history.units.get(unit.id)
+        if past is None or past.open_launch is None:
+            return facts_of(past.ends if past is not None else ())
+        return Facts(columns={"tries": len(past.ends) + 1})
 
-    def asks_for(self, unit: UnitSpec) -> Optional[bool]:
-        """Tell whether this unit was named; None if none was."""
-        return None if self._selector is None else self._selector(unit)
-
-
-def require_hits(
-    only: Sequence[str],
-    stages: Sequence[str],
-    late: Sequence[str],
-    units: Iterable[UnitSpec],
-    *,
-    option: str = "--only ",
-) -> None:
-    """Raise UsageError for a word that selects nothing, as far as that can be known by now."""
-    known = list(units)
-    for word in only:
-        if word in stages or any(_selects(word, unit) for unit in known):
-            continue
-        if late and _may_select_later(word, late):
-            continue
-        names = [*stages, *(unit.id for unit in known)]
-        from difflib import get_close_matches  # for this message only
-
-        close = get_close_matches(word, names, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise UsageError(
-            f"{option}{word!r} selects no unit{hint}: give a stage ({', '.join(stages)}), a unit's"
-            " id, a pattern over ids, or parameter=value"
-        )
+    return facts
 
 
-def _may_select_later(word: str, late: Sequence[str]) -> bool:
-    """Tell whether units that are not known yet may be meant."""
-    stage, slash, _ = word.partition("/")
-    if slash:
-        return any(fnmatchcase(name, stage) for name in late)
-    return "=" in word or any(mark in word for mark in "*?[")
+def facts_now(history: History, *, live: bool) -> FactsOf:
+    """Tell how units stand in the present run; attempts without an end live if the run does."""
+    now = time.time()
+
+    def facts(unit: Nameable) -> Facts:
+        past = history.units.get(unit.id)
+        launch = past.open_launch if past is not None else None
+        if past is not None and launch is not None and live:
+            ends = past.ends if past.generation == history.generation else ()
+            return facts_of(ends, running_s=max(now - launch.at, 0.0))
+        return facts_of(ends_that_count(history, unit.id))
+
+    return facts
 
 
-def _selects(word: str, unit: UnitSpec) -> bool:
-    if word in (unit.stage, unit.id) or fnmatchcase(unit.id, word):
-        return True
-    name, equals, pattern = word.partition("=")
-    if not equals or name not in unit.parameters:
-        return False
-    return fnmatchcase(str(unit.parameters[name]), pattern)
+def ends_that_count(history: History, unit_id: str) -> Sequence[End]:
+    """Return the ends that count in the present run: its own, or those that it keeps."""
+    unit: Optional[UnitHistory] = history.units.get(unit_id)
+    if unit is None or unit.open_launch is not None:
+        return []
+    if unit.generation != history.generation and unit_id not in history.kept:
+        return []
+    return unit.ends
+
+
+class Known:
+    """The planned units of a run, of which words mean some; without words, all.
+
+    UsageError if a word means none; units of the stages in `later` may come yet.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        rundir: RunDir,
+        history: History,
+        *,
+        live: bool,
+        later: Sequence[str] = (),
+    ) -> None:
+        self._rundir = rundir
+        self._history = history
+        self._selection = Selection(words, facts_now(history, live=live))
+        self._units: Dict[str, Named] = {}
+        self._learn()
+        refuse(self._selection, later)
+
+    def meant(self) -> Iterator[Named]:
+        """Yield those that are meant, in the order of the plan."""
+        return (unit for unit in self._units.values() if self._selection(unit))
+
+    def means(self, unit_id: str) -> bool:
+        """Tell whether a unit is meant, which may have been planned since."""
+        if unit_id not in self._units:
+            self._learn()
+        unit = self._units.get(unit_id)
+        return unit is not None and self._selection(unit)
+
+    def _learn(self) -> None:
+        parameters: Mapping[str, Mapping[str, Any]] = {}
+        ids = {unit for units in self._history.plan.values() for unit in units}
+        if self._selection.needs_parameters(ids):
+            from procsup.api.known import parameters_of  # it may read the run file
+
+            parameters, problem = parameters_of(self._rundir, self._history)
+            if problem:
+                raise UsageError(f"what parameters the units have is not known: {problem}")
+        for stage, names in self._history.plan.items():
+            units = [Named(name, stage, parameters.get(name, _NOT_KNOWN)) for name in names]
+            units = [unit for unit in units if unit.id not in self._units]
+            self._units.update((unit.id, unit) for unit in units)
+            self._selection.learn(units, stage)

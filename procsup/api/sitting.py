@@ -14,7 +14,6 @@ from procsup.api.expansion import Expander
 from procsup.api.past import Past, lost_ends
 from procsup.api.publishing import open_queue
 from procsup.api.requests import DryRun, Ending, Opening, PlannedUnit, Request
-from procsup.api.selection import Again, selector_of
 from procsup.api.watching import Onlookers
 from procsup.attempt.context import RunContext
 from procsup.attempt.environment import thread_caps
@@ -122,11 +121,10 @@ def bring_to_completion(
         # From here on a signal is a fact: the caller is told that a signal ended the run.
         signals = stack.enter_context(SignalInterrupts(lifeline=guard.lifeline(), wake=bell.ring))
         base = held.past.history.last_seq
-        planner = Planner(
-            asked.spec, asked.capacity, held.past.history, selector=selector_of(request.only)
-        )
+        planner = _planner(asked, held)
         lost = lost_ends(held.past.history, time.time())
         held.past.extend([held.begin, *lost], base)
+        asked.weigh_words(held.past.history)
         expander = _expander(asked, held.past)
         early = expander.early(asked.units)
         opening = _opening(asked, held, planner, early)
@@ -152,8 +150,9 @@ def dry_run(request: Request) -> DryRun:
     past = Past(RunDir(asked.spec.directory), asked.spec)
     past.refuse_other_file(asked.spec)
     past.extend([_begin(asked, past)], past.history.last_seq)
+    asked.weigh_words(past.history)
     early = _expander(asked, past).early(asked.units, touch=False)
-    selector = selector_of(request.only)
+    selector = asked.only
     histories = past.history.units
     seen = outlook(asked.spec, early, histories, selector)
     lines = [
@@ -207,6 +206,11 @@ def _end_leftovers(sitting: Sitting, past: Past) -> None:
     sitting.take_units_lock(end, timeout_s=_LEFTOVERS_END_S)
 
 
+def _planner(asked: Asked, held: _Held) -> Planner:
+    history, named = held.past.history, asked.selections
+    return Planner(asked.spec, asked.capacity, history, selector=asked.only, named=named)
+
+
 def _begin(asked: Asked, past: Past) -> Begin:
     whole_fresh = asked.request.fresh and not asked.request.only
     resumed = not past.finished and not whole_fresh
@@ -238,19 +242,11 @@ def _new_id() -> str:
 
 
 def _expander(asked: Asked, past: Past) -> Expander:
-    return Expander(
-        asked.loaded,
-        asked.capacity,
-        past.history,
-        os.environ,
-        fresh=asked.request.fresh,
-        again=None if asked.request.again is None else Again(asked.request.again),
-    )
+    return Expander(asked, past.history, os.environ)
 
 
 def _opening(asked: Asked, held: _Held, planner: Planner, early: Mapping[str, Expanded]) -> Opening:
-    histories, selector = held.past.history.units, selector_of(asked.request.only)
-    seen = outlook(asked.spec, early, histories, selector)
+    seen = outlook(asked.spec, early, held.past.history.units, asked.only)
     lines = [*remarks(asked), *held.past.remarks(), *notes(seen, asked.spec)]
     return Opening(
         asked.spec,
@@ -331,6 +327,7 @@ def _ending(planner: Planner, held: _Held, onlookers: Onlookers) -> Ending:
         directory=str(held.rundir.path),
         summary=planner.summary,
         reason=planner.closing,
+        complaint=planner.complaint,
         signum=planner.interrupted_by,
         failures=tuple(onlookers.failures),
         failed_total=onlookers.failed_total,

@@ -1,25 +1,24 @@
 """How a run stands, by its journal, its locks and its manifest: live, dead or final."""
 
 import time
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
+from procsup.api.selection import Known, ends_that_count
 from procsup.api.sittings import how_it_ended
 from procsup.api.waiting import ended_at
 from procsup.core.manifest import Head
-from procsup.core.outcome import Verdict
+from procsup.core.outcome import HARMLESS
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
-from procsup.core.replay import History, UnitHistory
+from procsup.core.replay import History
 from procsup.core.tally import StageTally
 from procsup.errors import RunUnfinished
-from procsup.report.rows import row_of_ends
+from procsup.report.rows import parameter_columns, row_of_ends
 from procsup.store.find import Found
 from procsup.store.manifest import read_head
 from procsup.store.reader import put_on_disk, read_journal
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live, is_starting, read_owner
-
-_NO_FAILURE = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
 
 
 class RunningUnit(NamedTuple):
@@ -59,15 +58,37 @@ class Status(NamedTuple):
         begin = self.history.begin
         return begin.name if begin is not None else self.rundir.path.name
 
-    def rows(self) -> Iterator[Dict[str, Any]]:
-        """Yield one flat row per planned unit; what is not known yet is None."""
+    def parameters(self) -> Tuple[Mapping[str, Mapping[str, Any]], str]:
+        """Return the parameters of the planned units, and why those of some are not known.
+
+        Of stages that are not final the run file tells them, as it is now.
+        """
+        from procsup.api.known import parameters_of  # it may read the run file
+
+        return parameters_of(self.rundir, self.history)
+
+    def rows(
+        self, *units: str, parameters: Mapping[str, Mapping[str, Any]] = {}
+    ) -> Iterator[Dict[str, Any]]:
+        """Yield one flat row per planned unit, or per unit that these words select.
+
+        What is not known yet is None; of those that have `parameters`, they are in the row.
+        UsageError if a word selects none.
+        """
+        known = None
+        if units:
+            live = self.state == "running"
+            known = Known(units, self.rundir, self.history, live=live)
         for tally in self.stages:
             stage = tally.name
             for index, unit_id in enumerate(self.history.plan.get(stage, ())):
+                if known is not None and not known.means(unit_id):
+                    continue
                 kept = unit_id in self.history.kept and self.history.succeeded(unit_id)
-                ends = _ends_of(self.history, unit_id)
+                ends = ends_that_count(self.history, unit_id)
                 stale = unit_id in self.history.stale
-                yield row_of_ends(unit_id, stage, index, ends, kept=kept, stale=stale)
+                row = row_of_ends(unit_id, stage, index, ends, kept=kept, stale=stale)
+                yield {**row, **parameter_columns(parameters.get(unit_id, {}))}
 
 
 def status_of(found: Found) -> Status:
@@ -157,15 +178,5 @@ def _failures(history: History, stages: Iterable[str]) -> Iterator[End]:
     for stage in stages:
         for unit_id in history.plan.get(stage, ()):
             unit = history.units.get(unit_id)
-            if unit is not None and unit.is_final and unit.verdict not in _NO_FAILURE:
-                yield from _ends_of(history, unit_id)[-1:]
-
-
-def _ends_of(history: History, unit_id: str) -> Sequence[End]:
-    """Return the ends that count in the present run: its own, or those that it keeps."""
-    unit: Optional[UnitHistory] = history.units.get(unit_id)
-    if unit is None or unit.open_launch is not None:
-        return []
-    if unit.generation != history.generation and unit_id not in history.kept:
-        return []
-    return unit.ends
+            if unit is not None and unit.is_final and unit.verdict not in HARMLESS:
+                yield from ends_that_count(history, unit_id)[-1:]

@@ -8,8 +8,9 @@ from typing import Any, BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Se
 
 import click
 
-from procsup.api.logs import STREAMS, Choice, Log, logs_of, running_logs, selects
-from procsup.cli.options import RUN_HELP, exit_codes, json_option
+from procsup.api.logs import STREAMS, Choice, Log, logs_of, running_logs
+from procsup.api.selection import Known
+from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
 from procsup.console.terminal import pay, pay_bytes, say
 from procsup.core.outcome import AttemptId
 from procsup.core.records import Launch
@@ -24,10 +25,11 @@ from procsup.store.sitting import Owner, is_live, read_owner, wait_sitting
 
 _HELP = f"""Print what units wrote: of one unit its bytes unchanged, of several with a header each.
 
-UNIT is an id, an id without its stage, a pattern, or a stage; all units if none is given. Shown is
-the last attempt of each, stdout before stderr.
+Of all units, or of those that UNIT selects. Shown is the last attempt of each, stdout before
+stderr.
 
 {RUN_HELP}
+{UNITS_HELP}
 \b
 Examples:
   procsup logs survey measure/mod=abc
@@ -71,7 +73,6 @@ def command(
     if follow and (attempt is not None or failed):
         raise click.UsageError("-f goes on with what runs: leave --attempt and --failed out")
     streams = _streams(only_stdout=only_stdout, only_stderr=only_stderr)
-    choice = Choice(units, failed, streams, attempt)
     rundir = RunDir.find(run, ".").rundir
     owner = read_owner(rundir)  # before the journal: what it writes later, `follow` finds
     journal = read_journal(rundir.journal)
@@ -79,6 +80,10 @@ def command(
     for entry in journal:
         history.add(entry.seq, entry.record)
     journal.check_writable()  # of a newer procsup: what it says may not mean what it seems to
+    live = owner is not None and is_live(rundir, owner)
+    later = [one for one in owner.stages if one not in history.plan] if owner and follow else []
+    known = Known(units, rundir, history, live=live, later=later)
+    choice = Choice(known, failed, streams, attempt)
     logs = logs_of(history, rundir, choice)
     printer: Printer
     if as_json:
@@ -88,7 +93,7 @@ def command(
             with_headers=follow or len({log.unit for log in logs}) > 1, tail=tail
         )
     printer.print_new(logs)
-    if follow and owner is not None and is_live(rundir, owner):
+    if follow and owner is not None and live:
         _follow(printer, _Scene(rundir, owner, history, choice), journal.good_length)
     elif not logs:
         say("nothing was written by what is meant here")
@@ -134,8 +139,7 @@ def _open_logs(scene: _Scene) -> Iterator[Log]:
 
 def _logs_of_launch(scene: _Scene, launch: Launch) -> List[Log]:
     stage = launch.unit.partition("/")[0]
-    words = scene.choice.units
-    if words and not any(selects(word, launch.unit, stage) for word in words):
+    if not scene.choice.units.means(launch.unit):
         return []
     attempt = AttemptId(launch.unit, launch.attempt)
     return running_logs(attempt, scene.rundir, stage, scene.choice.streams)

@@ -15,6 +15,15 @@ RUN is
   a name            of a run in the nearest .procsup, from here upwards
   a path            of a run directory, or of the run file
 """
+UNITS_HELP = """\b
+UNIT is
+  measure, measure/a, a   a stage; an id; an id without its stage
+  mod=abc                 a parameter; several: n=1,mod=abc
+  'mod=a*', 'measure/*'   a pattern (*, ?) over ids or values; what is hit exactly wins
+  @failed, 'wall_s>10m'   a state or verdict; a number of the record, or a parameter's
+  '!measure'              none of these
+Several UNITs mean what any of them means.
+"""
 
 
 def as_duration(

@@ -8,7 +8,7 @@ import click
 from procsup.api import retrying
 from procsup.api.requests import Request
 from procsup.api.retrying import Rerun
-from procsup.cli.options import RUN_HELP, exit_codes, json_option
+from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
 from procsup.cli.run import Options, bring_to_completion
 from procsup.console.choose import PROGRESS
 from procsup.console.terminal import pay, say
@@ -22,7 +22,7 @@ _HELP = f"""Run units of a run again: all that did not succeed, or those that ar
 What hangs on them runs after them; all others keep their verdicts, also those that make no files
 (`procsup run` would run these again), unless nobody can vouch for them any more: their command or
 their files have changed. The run's own file, variables and date are used, and attempts are
-counted on. A UNIT is an id, a pattern over ids, a stage, or parameter=value.
+counted on.
 
 While somebody works on the run, its supervisor is asked: units that have failed go back into the
 queue, as long as nothing that hangs on them is decided.
@@ -31,10 +31,12 @@ queue, as long as nothing that hangs on them is decided.
 into a failure. Nothing of it is recorded, and its exit code is the verb's.
 
 {RUN_HELP}
+{UNITS_HELP}
 \b
 Examples:
   procsup retry survey
   procsup retry survey measure/mod=abc 'merge/*'
+  procsup retry survey @timed-out
   procsup retry last mod=abc --here
   procsup retry last mod=abc --here --dry-run > again.sh
 """

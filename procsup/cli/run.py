@@ -10,7 +10,7 @@ from procsup.cli.options import exit_codes, json_option, path_from_here, word_fo
 from procsup.console.choose import PROGRESS, watcher_for
 from procsup.console.terminal import ReaderGone, pay, say
 from procsup.core.text import visible
-from procsup.errors import RecordError, RunFailed, RunUnfinished
+from procsup.errors import RecordError, RunFailed, RunUnfinished, UsageError
 
 if TYPE_CHECKING:  # `procsup map` has it, and `procsup run` needs none
     from procsup.console.grouped import GroupedOutput
@@ -25,7 +25,7 @@ ended; of a finished one the units run again whose inputs, arguments or outputs 
 Examples:
   procsup run
   procsup run survey.toml --var lib=src --jobs 8
-  procsup run survey.toml --only measure --only 'merge/*'
+  procsup run survey.toml --only measure --only '!mod=abc'
   procsup run survey.toml --dry-run
   id=$(procsup run survey.toml --detach) && procsup wait "$id"
 
@@ -92,7 +92,7 @@ def _variables(
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Most units at once.")
 @click.option("--fresh", is_flag=True, help="Run all units again, keep none.")
 @click.option("--only", multiple=True, metavar="SELECTOR",
-              help="A stage, a unit, a pattern over ids, or name=value.")  # fmt: skip
+              help="Run these UNITs (see `procsup status --help`) only.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show what would run and why; write nothing.")
 @click.option("--detach", is_flag=True,
               help="Return when the run has begun; print DIR@ID for `procsup wait`.")  # fmt: skip
@@ -183,6 +183,8 @@ def _tell_end(opening: Opening, ending: Ending, options: Options, code: int, too
     try:
         if not options.quiet or code != 0:
             say(*_last_words(opening, ending, options, took_s))
+        if ending.complaint and ending.status is not None:
+            say(f"procsup: {visible(ending.complaint)}")
         if options.as_json:
             _pay_ending(opening, ending, code)
     except ReaderGone:
@@ -210,6 +212,8 @@ def _finished(printer: "GroupedOutput", code: int) -> int:
 
 
 def _exit_code(ending: Ending) -> int:
+    if ending.complaint:
+        return UsageError.exit_code
     if ending.status is None:
         return RunUnfinished.exit_code
     return 0 if ending.status == "succeeded" else RunFailed.exit_code

@@ -1,34 +1,38 @@
 """`procsup status`: what is done, running and failed."""
 
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import click
 
 from procsup.api.status import Status, status_of
-from procsup.cli.options import RUN_HELP, exit_codes, json_option
+from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
 from procsup.console.terminal import pay, say
 from procsup.core.text import visible
 from procsup.report.counts import stage_data
 from procsup.report.failures import MOST_SHOWN
 from procsup.report.rows import FLAT, row_of_ends
 from procsup.report.standing import RunningLine, standing_lines
-from procsup.report.tables import aligned, csv_lines, json_lines, json_text
+from procsup.report.tables import aligned, columns_of, csv_lines, json_lines, json_text
 from procsup.store.rundir import RunDir
 
 _HELP = f"""Show how a run stands: live, dead or final; from any terminal.
 
+With UNITs, a row of each.
+
 {RUN_HELP}
+{UNITS_HELP}
 \b
 Examples:
   procsup status survey
   procsup status last --format csv > units.csv
+  procsup status survey @failed 'wall_s>10m'
   procsup status survey --json | jq .state
 """
 
 _CODES = exit_codes(
     _0="it could tell, whatever there was to tell",
-    _2="there is no such run",
+    _2="there is no such run or unit",
     _3="that very run is not the latest of its directory any more",
     _74="the journal or a manifest could not be read, or a newer procsup wrote it",
 )
@@ -38,29 +42,37 @@ _SHORT = ("id", "verdict", "exit_code", "tries", "wall_s", "cpu_s", "peak_memory
 
 @click.command("status", help=_HELP, epilog=_CODES)
 @click.argument("run", default="last", metavar="[RUN]")
+@click.argument("units", nargs=-1, metavar="[UNIT]...")
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl", "table"]),
               help="One row per unit, with the flat columns of the manifest.")  # fmt: skip
 @json_option("Print one object: state, stages in numbers, what runs, what failed.")
-def command(run: str, form: Optional[str], as_json: bool) -> int:
+def command(run: str, units: Tuple[str, ...], form: Optional[str], as_json: bool) -> int:
     """Read the records and print them in the form that was asked for."""
     status = status_of(RunDir.find(run, "."))
     say(*(f"procsup: journal: {visible(note)}" for note in status.notes))
     if as_json:
-        pay(json_text(_data(status)))
-    elif form is not None:
-        pay(*_units(status, form))
+        selected = {"units": list(status.rows(*units))} if units else {}
+        pay(json_text({**_data(status), **selected}))
+    elif form is not None or units:
+        pay(*_units(status, units, form or "table"))
     else:
         pay(*_text(status))
     return 0
 
 
-def _units(status: Status, form: str) -> List[str]:
-    rows = list(status.rows())
-    if form == "csv":
-        return list(csv_lines(FLAT, rows))
+def _units(status: Status, units: Sequence[str], form: str) -> List[str]:
+    if form == "table":
+        rows = status.rows(*units)
+        return aligned(_SHORT, [[row[column] for column in _SHORT] for row in rows])
+    parameters, problem = status.parameters()
+    if problem:
+        say(f"procsup: what parameters some units have is not known: {visible(problem)}")
+    found = list(status.rows(*units, parameters=parameters))
     if form == "jsonl":
-        return list(json_lines(rows))
-    return aligned(_SHORT, [[row[column] for column in _SHORT] for row in rows])
+        return list(json_lines(found))
+    return list(
+        csv_lines([*FLAT, *(name for name in columns_of(found) if name not in FLAT)], found)
+    )
 
 
 def _text(status: Status) -> List[str]:

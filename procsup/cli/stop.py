@@ -1,29 +1,33 @@
 """`procsup stop`: end a run and every process of it."""
 
-from typing import Optional
+from typing import Optional, Tuple
 
 import click
 
-from procsup.api.asking import live_owner, stop
-from procsup.cli.options import RUN_HELP, duration_option, exit_codes, json_option
+from procsup.api.asking import live_owner, stop, stop_units
+from procsup.cli.options import RUN_HELP, UNITS_HELP, duration_option, exit_codes, json_option
 from procsup.console.terminal import pay, say
 from procsup.core.text import visible
 from procsup.store.rundir import RunDir
 
 _HELP = f"""Ask every running unit to end, then force it; return when nothing of the run is left.
 
-What has succeeded stays; `procsup run` goes on from there.
+What has succeeded stays; `procsup run` goes on from there. With UNITs only these are stopped, those
+that wait are not begun, and the run goes on: they are cancelled, and what hangs on them is skipped.
 
 {RUN_HELP}
+{UNITS_HELP}
 \b
 Examples:
   procsup stop survey
   procsup stop last --grace 1m
+  procsup stop survey mod=abc
+  procsup stop survey '@running,wall_s>2h'
 """
 
 _CODES = exit_codes(
-    _0="the run has ended and no process of it is left",
-    _2="there is no such run",
+    _0="the run has ended (UNIT: they have), and no process of it is left",
+    _2="there is no such run or unit",
     _3="nobody is working on it",
     _124="its supervisor did not answer",
 )
@@ -31,14 +35,18 @@ _CODES = exit_codes(
 
 @click.command("stop", help=_HELP, epilog=_CODES)
 @click.argument("run", metavar="RUN")
+@click.argument("units", nargs=-1, metavar="[UNIT]...")
 @duration_option("--grace", "From the request to end to the kill; default: that of each stage.")
 @json_option("Print an object on stdout when it has ended.")
-def command(run: str, grace: Optional[float], as_json: bool) -> int:
+def command(run: str, units: Tuple[str, ...], grace: Optional[float], as_json: bool) -> int:
     """Find the live supervisor, ask it, and wait for its end."""
     found = RunDir.find(run, ".")
     owner = live_owner(found.rundir, found.run_id, "stop")
-    stop(found.rundir, owner, grace_s=grace, said=lambda text: say(visible(text)))
-    say(f"run {visible(owner.run_id)} has ended")
+    if units:
+        stop_units(found.rundir, owner, units, grace_s=grace, said=lambda text: say(visible(text)))
+    else:
+        stop(found.rundir, owner, grace_s=grace, said=lambda text: say(visible(text)))
+        say(f"run {visible(owner.run_id)} has ended")
     if as_json:
         from procsup.report.tables import json_text
 

@@ -8,7 +8,7 @@ from procsup.core.ends import see
 from procsup.core.events import Expanded, Standing
 from procsup.core.keep import ASKED, CHANGES
 from procsup.core.news import RUNS_AGAIN, stage_news
-from procsup.core.outcome import Reading, StopReason, Verdict
+from procsup.core.outcome import HARMLESS, Reading, StopReason, Verdict
 from procsup.core.records import End, Kept, Planned, Seen
 from procsup.core.replay import History, UnitHistory
 from procsup.core.slots import why_never
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Selector = Callable[[UnitSpec], bool]
 
 _CHUNK = 500  # unit ids in one record
-_HARMLESS = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
 
 
 class Admission:
@@ -198,6 +197,7 @@ class Admission:
         if changed and stage.spec.keep != "always":
             return  # its outputs can no longer be confirmed
         if _is_newer(stage, history, newest):  # else it would be wrong to call it finished
+            unit.stale = standing.stale
             self._keep(stage, unit, standing.seen)
 
     # --- verdicts ------------------------------------------------------------------------
@@ -214,7 +214,7 @@ class Admission:
         stage.decide(unit, end.verdict)
         self._planner.await_sync(seq, stage, end)
         self._release(unit)
-        if end.verdict not in _HARMLESS:
+        if end.verdict not in HARMLESS:
             self._check_policies(stage)
 
     def _release(self, unit: Unit) -> None:
@@ -245,6 +245,10 @@ class Admission:
         else:
             end = self._unstarted(unit, Verdict.SKIPPED, cause)
         self.give_verdict(stage, unit, end)
+
+    def cancel(self, stage: Stage, unit: Unit, cause: str) -> None:
+        """It will not be started, as was asked."""
+        self.give_verdict(stage, unit, self._unstarted(unit, Verdict.CANCELLED, cause))
 
     def _unstarted(self, unit: Unit, verdict: Verdict, cause: str) -> End:
         return End(
@@ -336,5 +340,5 @@ def _is_newer(stage: Stage, history: UnitHistory, newest: int) -> bool:
 
 def _failures(stage: Stage) -> int:
     verdicts = stage.tally.verdicts
-    bad = sum(number for verdict, number in verdicts.items() if verdict not in _HARMLESS)
+    bad = sum(number for verdict, number in verdicts.items() if verdict not in HARMLESS)
     return bad + (1 if stage.tally.problem and not stage.passed_over else 0)

@@ -1,8 +1,9 @@
 """A retry while the run goes on: units that have failed go back into the queue."""
 
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Dict, Optional, Sequence, Set, Tuple
 
 from procsup.core.outcome import Verdict
+from procsup.core.picking import Picked, pick
 from procsup.core.stages import Stage
 from procsup.core.states import Done, Unit
 from procsup.core.text import plural
@@ -10,23 +11,30 @@ from procsup.core.text import plural
 if TYPE_CHECKING:
     from procsup.core.planner import Planner
 
+_FINE = (Verdict.SUCCEEDED, Verdict.SKIPPED)
 _LATER = "retry it when the run has ended"
 
 
-def try_again(planner: "Planner", names: Sequence[str]) -> Tuple[bool, str]:
-    """Queue these units anew, all or (False, and why) none of them; their tries begin anew."""
+def try_again(planner: "Planner", words: Sequence[str]) -> Tuple[bool, str]:
+    """Queue units anew, all or (False, and why) none of them; their tries begin anew.
+
+    Those that the words select; without any, all that have failed so far.
+    """
     if planner.run_status is not None:
         return False, f"the run is final; {_LATER}"
     if planner.summary.ending:
         return False, f"nothing more is started: {planner.closing}; {_LATER}"
-    found: List[Tuple[Stage, Unit]] = []
-    decided = _decided_followers(planner, set(names))
-    for name in dict.fromkeys(names):
-        stage, unit = _find(planner, name)
-        why = f"no unit {name} is planned yet" if unit is None else None
-        if unit is not None and stage is not None:
-            found.append((stage, unit))
-            why = _why_not(stage, unit, decided.get(name))
+    if not words:
+        found = _failed_so_far(planner)
+        if not found:
+            return True, "no unit has failed so far: there is nothing to retry"
+    else:
+        found, complaint = pick(planner, words)
+        if complaint:
+            return False, complaint
+    decided = _decided_followers(planner, {unit.spec.id for _, unit in found})
+    for stage, unit in found:
+        why = _why_not(stage, unit, decided.get(unit.spec.id))
         if why is not None:
             return False, why
     for stage, unit in found:
@@ -35,11 +43,15 @@ def try_again(planner: "Planner", names: Sequence[str]) -> Tuple[bool, str]:
     return True, f"{plural(len(found), 'unit')} queued again"
 
 
-def _find(planner: "Planner", name: str) -> Tuple[Optional[Stage], Optional[Unit]]:
-    for stage in planner.stages:
-        if name in stage.by_id:
-            return stage, stage.by_id[name]
-    return None, None
+def _failed_so_far(planner: "Planner") -> Picked:
+    """Return the units with a bad verdict of their own in stages that are not final yet."""
+    return [
+        (stage, unit)
+        for stage in planner.stages
+        if not stage.tally.closed
+        for unit in stage.units
+        if isinstance(unit.state, Done) and unit.state.verdict not in _FINE
+    ]
 
 
 def _why_not(stage: Stage, unit: Unit, decided: Optional[str]) -> Optional[str]:

@@ -128,11 +128,13 @@ class Attempts:
         if verdict is Verdict.SUCCEEDED and fact.fault:
             verdict = Verdict.FAILED
         if verdict is Verdict.SUCCEEDED:
-            unit.state = Inspecting(fact.attempt, fact, state.placement)
+            unit.state = Inspecting(fact.attempt, fact, state.placement, state.since)
             self._live[fact.attempt] = (stage, unit)
             return
         cause = fact.fault or cause_of(fact.exit, reason, stage.spec)
-        self._conclude(stage, unit, self._end(unit, fact, state.placement, verdict, cause, reason))
+        end = self._end(unit, fact, state.placement, verdict, cause, reason)
+        is_called_off = isinstance(state, Stopping) and state.called_off
+        self._conclude(stage, unit, end, is_called_off=is_called_off)
 
     def on_inspected(self, fact: Inspected) -> None:
         """Its outputs were looked at."""
@@ -169,14 +171,17 @@ class Attempts:
 
     # --- what becomes of the unit --------------------------------------------------------
 
-    def _conclude(self, stage: Stage, unit: Unit, end: End) -> None:
+    def _conclude(self, stage: Stage, unit: Unit, end: End, *, is_called_off: bool = False) -> None:
         """An attempt is over: try again, or give the unit its verdict."""
         self._remark(stage, end)
         if stage.program is not None:
             end = msgspec.structs.replace(end, program=stage.program)
         user = end.stopped_for is StopReason.USER
         shortage = isinstance(end.exit, NotStarted) and end.exit.passing
-        if user or (shortage and unit.shortages < _SHORTAGE_LIMIT):
+        if is_called_off:
+            end = msgspec.structs.replace(end, counts=end.stopped_for is not StopReason.USER)
+            self._planner.admission.give_verdict(stage, unit, end)
+        elif user or (shortage and unit.shortages < _SHORTAGE_LIMIT):
             self._leave_open(stage, unit, end, delay_s=0.0 if user else _shortage_delay_s(unit))
         elif self._retry_is_due(stage, unit, end.verdict):
             unit.tried += 1
@@ -257,6 +262,17 @@ class Attempts:
             if isinstance(unit.state, Running) and only in (None, stage):
                 self._stop(stage, unit, reason)
 
+    def call_off(self, stage: Stage, unit: Unit, grace_s: Optional[float]) -> None:
+        """Ask a live attempt to end if it was not; the unit is not tried again."""
+        if isinstance(unit.state, Running):
+            self._stop(stage, unit, StopReason.USER, grace_s)
+        elif isinstance(unit.state, Stopping) and not unit.state.killed and grace_s is not None:
+            state = unit.state
+            self._planner.orders.append(Stop(state.attempt, state.reason, grace_s))
+        if not isinstance(unit.state, Stopping):
+            raise AssertionError(f"{unit.spec.id} is called off while it is {unit.state}")
+        unit.state = msgspec.structs.replace(unit.state, called_off=True)
+
     def shorten_grace(self) -> None:
         """Tell those that are stopping already of the grace that was asked for last."""
         for _, unit in self._live.values():
@@ -270,18 +286,20 @@ class Attempts:
             state = unit.state
             if isinstance(state, Stopping) and not state.killed:
                 self._planner.orders.append(Kill(state.attempt))
-                unit.state = Stopping(state.attempt, state.placement, state.reason, killed=True)
+                unit.state = msgspec.structs.replace(state, killed=True)
 
-    def _stop(self, stage: Stage, unit: Unit, reason: StopReason) -> None:
+    def _stop(
+        self, stage: Stage, unit: Unit, reason: StopReason, own_grace_s: Optional[float] = None
+    ) -> None:
         state = unit.state
         if not isinstance(state, Running):
             raise AssertionError(f"{unit.spec.id} is asked to stop while it is {state}")
         dump = stage.spec.is_python and reason in (StopReason.DEADLINE, StopReason.STALL)
-        grace_s = stage.spec.grace_s
-        if reason is StopReason.USER and self.grace_s is not None:
-            grace_s = self.grace_s
+        asked_s = self.grace_s if own_grace_s is None else own_grace_s
+        by_user = reason is StopReason.USER and asked_s is not None
+        grace_s = asked_s if by_user and asked_s is not None else stage.spec.grace_s
         self._planner.orders.append(Stop(state.attempt, reason, grace_s, dump))
-        unit.state = Stopping(state.attempt, state.placement, reason)
+        unit.state = Stopping(state.attempt, state.placement, reason, state.since)
 
     # --- starts --------------------------------------------------------------------------
 
@@ -309,7 +327,7 @@ class Attempts:
         attempt = AttemptId(unit.spec.id, unit.last_number)
         timeout_s = stage.spec.timeout_s
         deadline = None if timeout_s is None else planner.now + timeout_s
-        unit.state = Running(attempt, placement, deadline)
+        unit.state = Running(attempt, placement, deadline, planner.now)
         if deadline is not None:
             self._remind(deadline, stage, unit)
         self._live[attempt] = (stage, unit)

@@ -113,9 +113,10 @@ class Expanded(Struct, frozen=True, tag=True):
 
 
 class Asked(Struct, frozen=True, tag=True, gc=False):
-    """A control file asks for something: `verb` is ``drain``, ``stop`` or ``retry``.
+    """A control file asks for something: ``drain``, ``stop``, ``stop-units`` or ``retry``.
 
-    `units` are the ids of those to be tried again.
+    `units` are words that select those to be stopped or tried again; to be tried again are, without
+    any, all that have failed so far.
     """
 
     request: str

@@ -9,7 +9,7 @@ characters, but for ``[*]``, ``[?]``, ``[[]`` and ``[{]``, which stand for the o
 
 import re
 from functools import lru_cache
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from procsup.core.automata import Automaton, TwoReadings, find_common_path, find_two_readings
 from procsup.core.wildcards import ANY_NAME, DEEP, EVERYTHING, GlobError, Part, Span, spans_of
@@ -276,6 +276,35 @@ def _may_meet(one: str, two: str, *, case: bool) -> bool:
 
 
 # --- how a pattern is put together ---------------------------------------------------------------
+
+
+@lru_cache(maxsize=1024)
+def names_matcher(text: str) -> Callable[[str], bool]:
+    """Return what tells whether an id or a value matches ``*`` and ``?``, in linear time.
+
+    In these slashes and dots are plain characters, which wildcards match like any other.
+    """
+    runs: List[str] = [""]  # regular expressions of fixed length, between the stars
+    for piece in wildcards(text):
+        if isinstance(piece, str):
+            runs[-1] += re.escape(piece)
+        elif piece.kind == "?":
+            runs[-1] += "."
+        else:
+            runs.append("")
+    first, *others = [re.compile(run, re.DOTALL) for run in runs]
+    if not others:
+        return lambda name: first.fullmatch(name) is not None
+    *between, last = others
+    tail = re.compile(f"(?:{last.pattern})\\Z", re.DOTALL)
+
+    def matches(name: str) -> bool:
+        found = first.match(name)
+        for run in between:
+            found = found and run.search(name, found.end())
+        return found is not None and tail.search(name, found.end()) is not None
+
+    return matches
 
 
 def _joined(pieces: Sequence[Piece]) -> List[Piece]:

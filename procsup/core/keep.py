@@ -11,6 +11,7 @@ from procsup.core.replay import UnitHistory
 from procsup.core.spec import StageSpec, UnitSpec
 
 ASKED = "asked for"
+STALE = Standing(False, "program changed")  # kept, unless `--only` names it
 _KEPT = Standing(True)
 
 CHANGES = ("changed", "input changed", "outputs changed")

@@ -223,7 +223,7 @@ def unit_record(result: "UnitResult") -> UnitRecord:
         shown.started,
         shown.ended,
         last.wall_s,
-        _sum_of_known(shown.cpu_user_s, shown.cpu_system_s),
+        last.usage.cpu_s,
         shown.peak_memory_bytes,
         last.host,
         last.stdout_path,
@@ -283,11 +283,6 @@ def exit_numbers(end: "End") -> Tuple[Optional[int], Optional[int]]:
     if isinstance(exit, Signaled):
         return None, exit.signum
     return None, None
-
-
-def _sum_of_known(*parts: Optional[float]) -> Optional[float]:
-    known = [part for part in parts if part is not None]
-    return sum(known) if known else None
 
 
 def _files(readings: Sequence[Reading]) -> List[OutputRecord]:

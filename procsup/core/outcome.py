@@ -70,6 +70,9 @@ class Verdict(Enum):
     LOST = "lost"
 
 
+# No fault of the unit's own: its failure is another's, or was wanted.
+HARMLESS = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
+
 _STOPPED = {
     StopReason.DEADLINE: Verdict.TIMED_OUT,
     StopReason.MEMORY: Verdict.OVER_MEMORY,
@@ -152,3 +155,9 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
     sample_interval_s: Optional[float] = None
     leftovers: int = 0  # processes of the tree that had to be ended after the main one
     affinity: Affinity = Affinity()
+
+    @property
+    def cpu_s(self) -> Optional[float]:
+        """CPU time, as far as it is known."""
+        known = [part for part in (self.cpu_user_s, self.cpu_system_s) if part is not None]
+        return sum(known) if known else None

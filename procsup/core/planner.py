@@ -6,11 +6,12 @@ of facts to it. What a unit goes through is drawn in ``states.py`` and happens i
 each other in ``succession.py``; here the facts meet them.
 """
 
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from procsup.core.admission import Admission, Selector
 from procsup.core.again import try_again
 from procsup.core.attempts import Attempts
+from procsup.core.calling_off import call_off
 from procsup.core.events import (
     Asked,
     Ended,
@@ -31,6 +32,7 @@ from procsup.core.events import (
 from procsup.core.outcome import StopReason
 from procsup.core.records import Answer, Begin, Closed, End, Record
 from procsup.core.replay import History
+from procsup.core.selectors import Selection
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec
 from procsup.core.stages import Stage, by_depth
@@ -55,6 +57,7 @@ class Planner:
         history: History,
         *,
         selector: Optional[Selector] = None,
+        named: Sequence[Selection] = (),
     ) -> None:
         self.spec = spec
         self.capacity = capacity
@@ -70,6 +73,7 @@ class Planner:
         self.outcome: Optional[str] = None
         self.run_id = ""
         self.closing = ""  # why the sitting ended before the run was final
+        self.complaint = ""  # a word of a selector means no unit, as the last stages showed
         self.interrupted_by: Optional[int] = None
         self.seq = history.last_seq
         self.now = 0.0
@@ -77,6 +81,7 @@ class Planner:
         self.orders: List[Order] = []
         self._unsettled: List[Tuple[int, Stage, End]] = []
         self.admission = Admission(self, history, selector)
+        self._named = named
         self.attempts = Attempts(self)
         self._succession = Succession(self, self.admission)
 
@@ -142,6 +147,15 @@ class Planner:
     def _on_expanded(self, fact: Expanded) -> None:
         self.moved = True
         self.admission.take(fact)
+        self._check_words()
+
+    def _check_words(self) -> None:
+        """Start nothing more if a word of a selector means none of the units of any stage."""
+        later = [one.name for one in self.stages if not one.expanded or one.tally.problem]
+        for selection in self._named:
+            self.complaint = self.complaint or selection.complaint(later)
+        if self.complaint:
+            self.end_early(EarlyEnd.DRAINING, self.complaint)
 
     def _on_synced(self, fact: Synced) -> None:
         settled = 0
@@ -172,17 +186,20 @@ class Planner:
             self.attempts.kill_all()
 
     def _on_asked(self, fact: Asked) -> None:
-        if self.run_status is not None and fact.verb in ("stop", "drain"):
+        units: Tuple[str, ...] = ()
+        if self.run_status is not None and fact.verb in ("stop", "stop-units", "drain"):
             ok, message = True, f"the run is final ({self.run_status}): nothing of it runs any more"
         elif fact.verb == "stop":
             ok, message = True, self._stop(fact.grace_s)
         elif fact.verb == "drain":
             ok, message = True, self._drain()
+        elif fact.verb == "stop-units":
+            ok, message, units = call_off(self, fact.units, fact.grace_s)
         elif fact.verb == "retry":
             ok, message = try_again(self, fact.units)
         else:
             ok, message = False, f"unknown request {fact.verb!r}"
-        self.write(Answer(fact.request, fact.verb, ok, message))
+        self.write(Answer(fact.request, fact.verb, ok, message, units))
 
     def _stop(self, grace_s: Optional[float]) -> str:
         self.attempts.grace_s = grace_s

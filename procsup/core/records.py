@@ -187,12 +187,13 @@ class RunFinal(Struct, frozen=True, tag="run-final", tag_field="t"):
 
 
 class Answer(Struct, frozen=True, tag="answer", tag_field="t"):
-    """A control request was carried out or refused."""
+    """A control request was carried out or refused; `units` are those that are being stopped."""
 
     request: str
     verb: str
     ok: bool
     message: str = ""
+    units: Tuple[str, ...] = ()
 
 
 class Closed(Struct, frozen=True, tag="closed", tag_field="t"):

@@ -39,20 +39,23 @@ class Waiting(Struct, frozen=True, gc=False):
 
 
 class Running(Struct, frozen=True, gc=False):
-    """An attempt lives; `deadline` is monotonic, None without a timeout."""
+    """An attempt lives, `since` then; `deadline` is monotonic, too, None without a timeout."""
 
     attempt: AttemptId
     placement: Placement
     deadline: Optional[float]
+    since: float
 
 
 class Stopping(Struct, frozen=True, gc=False):
-    """It was asked to end; `killed`: by force, at once."""
+    """It was asked to end; `killed`: by force, at once. `called_off`: it is not tried again."""
 
     attempt: AttemptId
     placement: Placement
     reason: StopReason
+    since: float
     killed: bool = False
+    called_off: bool = False
 
 
 class Inspecting(Struct, frozen=True):
@@ -61,6 +64,7 @@ class Inspecting(Struct, frozen=True):
     attempt: AttemptId
     ended: Ended
     placement: Placement
+    since: float
 
 
 class Done(Struct, frozen=True, gc=False):

@@ -146,6 +146,13 @@ def last_lines(data: bytes, count: int) -> List[str]:
     return [visible(line.expandtabs(4)) for line in lines]
 
 
+def written(value: Any) -> str:
+    """Write a parameter or a variable as a placeholder shows it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
 def plural(count: int, word: str) -> str:
     """Say a number of things: ``1 unit``, ``2 units``."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"

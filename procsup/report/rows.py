@@ -1,6 +1,6 @@
 """The flat columns of a unit: names that other programs rely on."""
 
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from procsup.core.manifest import UnitRecord, exit_numbers, rfc3339
 from procsup.core.records import End
@@ -31,8 +31,12 @@ FLAT = (
 def row_of_record(record: UnitRecord) -> Dict[str, Any]:
     """Return a unit of a manifest as one flat row; its parameters as ``parameters.NAME``."""
     row = {name: getattr(record, name) for name in FLAT}
-    row.update((f"parameters.{name}", value) for name, value in record.parameters.items())
-    return row
+    return {**row, **parameter_columns(record.parameters)}
+
+
+def parameter_columns(parameters: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return parameters as they stand in a flat row."""
+    return {f"parameters.{name}": value for name, value in parameters.items()}
 
 
 def row_of_ends(
@@ -59,15 +63,10 @@ def row_of_ends(
         ended=rfc3339(last.at),
         wall_s=last.wall_s,
         linger_s=last.linger_s,
-        cpu_s=_cpu_s(last),
+        cpu_s=last.usage.cpu_s,
         peak_memory_bytes=last.usage.peak_memory_bytes,
         host=last.host,
         stdout_path=last.stdout_path,
         stderr_path=last.stderr_path,
     )
     return row
-
-
-def _cpu_s(end: End) -> Optional[float]:
-    known = [s for s in (end.usage.cpu_user_s, end.usage.cpu_system_s) if s is not None]
-    return sum(known) if known else None

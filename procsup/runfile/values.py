@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 from procsup.core import quantities
 from procsup.core.outcome import Verdict
 from procsup.core.spec import RETRY_ON, OnFailure, Retry
+from procsup.core.text import written as written
 from procsup.host.signals import NAMES, NO_REQUESTS, can_be_sent
 from procsup.runfile.problems import (
     Faults,
@@ -230,13 +231,6 @@ def scalar(value: Any) -> Scalar:
     if isinstance(value, str):
         return text(value)
     raise expected("text, a number, true or false", value)
-
-
-def written(value: Scalar) -> str:
-    """Write a value as a placeholder shows it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
 
 
 def plain(value: Any) -> Any:

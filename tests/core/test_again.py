@@ -44,7 +44,7 @@ def test_what_was_tried_again_by_request_is_replayed_as_it_was():
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("nope", "no unit nope is planned yet"),
+        ("nope", "'nope' selects no unit"),
         ("s/b", "has no verdict yet"),
         ("s/c", "has succeeded; retry it when the run has ended"),
     ],

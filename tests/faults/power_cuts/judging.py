@@ -192,9 +192,7 @@ class Judge:
         """The next sitting keeps what is finished, and uses no number twice that was told."""
         run_id = past.history.run_id
         past.extend([begin(run_id or "new", 99, resumed=not past.finished)], 10_000)
-        expander = Expander(
-            self.asked.loaded, self.asked.capacity, past.history, os.environ, fresh=False
-        )
+        expander = Expander(self.asked, past.history, os.environ)
         weighed = expander.early(self.asked.units, touch=False)
         for end in told.settled.values():
             history = past.history.units[end.unit]

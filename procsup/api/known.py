@@ -1,0 +1,73 @@
+"""The units of a run that is seen from outside, as its manifests and its file tell of them."""
+
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+from procsup.api.asked import load_source
+from procsup.api.retrying import request_for, rerun_of
+from procsup.core.outcome import Reading, Verdict
+from procsup.core.outlook import in_order
+from procsup.core.replay import History
+from procsup.core.slots import Capacity
+from procsup.core.spec import UnitSpec, upstream
+from procsup.errors import ProcsupError, RecordError
+from procsup.host import machine
+from procsup.runfile.load import Loaded
+from procsup.store.find import Found
+from procsup.store.manifest import read_manifest
+from procsup.store.rundir import RunDir
+
+_Outputs = Dict[str, List[Tuple[str, Tuple[Reading, ...]]]]
+Parameters = Dict[str, Mapping[str, Any]]
+
+
+def parameters_of(rundir: RunDir, history: History) -> Tuple[Parameters, str]:
+    """Return the parameters of planned units, and why those of others are not known.
+
+    From the manifests of the run; of stages that have none yet, from its file as it is now.
+    """
+    found: Parameters = {}
+    for path in (rundir.manifest, *map(rundir.stage_manifest, history.plan)):
+        if all(unit in found for units in history.plan.values() for unit in units):
+            return found, ""
+        try:
+            head, units = read_manifest(path)
+            of_this_run = head.run_id == history.run_id
+            found.update((unit.id, unit.parameters) for unit in units if of_this_run)
+        except RecordError:
+            continue  # not final yet, or withdrawn meanwhile
+    try:
+        rerun = rerun_of(Found(rundir, None))
+        loaded = load_source(request_for(rerun, ()))
+        now = {unit.id: unit.parameters for unit in units_of(loaded, history)}
+    except ProcsupError as error:
+        return found, str(error)
+    return {**now, **found}, ""
+
+
+def units_of(loaded: Loaded, history: History) -> List[UnitSpec]:
+    """Return all units of the run; those known late by what the journal has of earlier stages."""
+    wanted = loaded.spec.capacity
+    capacity = machine.capacity(
+        cpus=wanted.cpus, memory_bytes=wanted.memory_bytes, jobs=loaded.spec.jobs
+    )
+    units: Dict[str, Sequence[UnitSpec]] = dict(loaded.expand_early(capacity))
+    for name in in_order(loaded.spec):
+        if name not in units and all(one in history.finals for one in _before(loaded, name)):
+            units[name] = _expand_late(loaded, name, capacity, history)
+    return [unit for stage in loaded.spec.stages for unit in units.get(stage.name, ())]
+
+
+def _before(loaded: Loaded, name: str) -> List[str]:
+    return upstream(loaded.spec.stage(name))
+
+
+def _expand_late(loaded: Loaded, name: str, capacity: Capacity, history: History) -> List[UnitSpec]:
+    outputs: _Outputs = {}
+    for before in _before(loaded, name):
+        outputs[before] = []
+        for unit_id in history.plan.get(before, ()):
+            past = history.units.get(unit_id)
+            last = past.last if past is not None else None
+            if last is not None and last.verdict is Verdict.SUCCEEDED:
+                outputs[before].append((unit_id, last.outputs))
+    return loaded.expand(name, capacity, outputs)

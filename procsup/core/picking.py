@@ -1,0 +1,35 @@
+"""Which units of a plan that goes on are meant by the words of a request."""
+
+from typing import TYPE_CHECKING, Dict, List, Sequence, Tuple
+
+from procsup.core.selectors import Facts, Nameable, Selection, facts_of
+from procsup.core.stages import Stage
+from procsup.core.states import Inspecting, Running, Stopping, Unit
+
+if TYPE_CHECKING:
+    from procsup.core.planner import Planner
+
+Picked = List[Tuple[Stage, Unit]]
+
+
+def pick(planner: "Planner", words: Sequence[str]) -> Tuple[Picked, str]:
+    """Return the units that are meant, and what is wrong with the words (empty if nothing is)."""
+    by_id: Dict[str, Tuple[Stage, Unit]] = {
+        name: (stage, unit) for stage in planner.stages for name, unit in stage.by_id.items()
+    }
+
+    def facts(unit: Nameable) -> Facts:
+        return _facts(by_id[unit.id][1], planner.now)
+
+    selection = Selection(words, facts)
+    for stage in planner.stages:
+        selection.learn([unit.spec for unit in stage.units], stage.name)
+    picked = [pair for pair in by_id.values() if selection(pair[1].spec)]
+    return picked, selection.complaint()
+
+
+def _facts(unit: Unit, now: float) -> Facts:
+    state = unit.state
+    if isinstance(state, (Running, Stopping, Inspecting)):
+        return facts_of(unit.ends, running_s=max(now - state.since, 0.0))
+    return facts_of(unit.ends)

@@ -1,0 +1,406 @@
+"""Which units are meant: one grammar for every verb and for the library.
+
+A word names units by a stage (``measure``), an id (``measure/mod=abc``, also without its stage), a
+parameter (``mod=abc``), a pattern over any of these (``*``, ``?``), a state
+(``@failed``) or a number of their record (``wall_s>60``). Of parts that commas join all must hold,
+and those with a ``!`` before them must not. Of several words one must hold, and none of those
+that begin with ``!``. What is hit as it stands wins over what is hit as a pattern only.
+"""
+
+import operator
+import re
+from typing import (
+    Any,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+)
+
+from procsup.core.globs import names_matcher
+from procsup.core.manifest import exit_numbers
+from procsup.core.outcome import HARMLESS, Verdict
+from procsup.core.quantities import NoQuantity, duration_s, size_bytes
+from procsup.core.records import End
+from procsup.core.text import written
+
+STATES = ("waiting", "running", *(verdict.value for verdict in Verdict))
+# Names that are those of a record, and never of a parameter; the first are numbers.
+_READ: Mapping[str, Callable[[Any], float]] = {
+    "tries": float,
+    "exit_code": float,
+    "signal": float,
+    "wall_s": duration_s,
+    "linger_s": duration_s,
+    "cpu_s": duration_s,
+    "peak_memory_bytes": size_bytes,
+}
+COLUMNS = (*_READ, "verdict")
+
+_COMPARED = re.compile(r"([^\W\d][\w-]*)(<=|>=|<|>|=)(.*)", re.DOTALL)
+_COMPARE: Mapping[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_ENOUGH = 5000  # units that are looked through for a hint
+
+
+class Nameable(Protocol):
+    """A unit as far as words can name it."""
+
+    @property
+    def id(self) -> str:
+        """Its id, stage and all."""
+
+    @property
+    def stage(self) -> str:
+        """The name of its stage."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Its parameters; empty where they are not known."""
+
+
+class Named(NamedTuple):
+    """A unit of which there is no spec."""
+
+    id: str
+    stage: str
+    parameters: Mapping[str, Any] = {}
+
+
+class Facts(NamedTuple):
+    """What became of a unit: words of `STATES`, and those of `COLUMNS` that are known."""
+
+    states: Collection[str] = ("waiting",)
+    columns: Mapping[str, Any] = {}
+
+
+FactsOf = Callable[[Nameable], Facts]
+_Pair = Tuple[Nameable, Optional[Facts]]
+
+
+def facts_of(ends: Sequence[End], *, running_s: Optional[float] = None) -> Facts:
+    """Return what a unit's ends say, of which the last one counts.
+
+    `running_s` is the age of an attempt that lives. A failure of any kind is ``failed``, too.
+    """
+    tries = sum(1 for end in ends if end.attempt > 0)
+    if running_s is not None:
+        return Facts(("running",), {"tries": tries + 1, "wall_s": running_s})
+    last = ends[-1] if ends else None
+    if last is None or not last.final:
+        return Facts(("waiting",), {"tries": tries})
+    failed = (Verdict.FAILED.value,) if last.verdict not in HARMLESS else ()
+    exit_code, signal = exit_numbers(last)
+    columns = {
+        "tries": tries,
+        "verdict": last.verdict.value,
+        "exit_code": exit_code,
+        "signal": signal,
+        "wall_s": last.wall_s,
+        "linger_s": last.linger_s,
+        "cpu_s": last.usage.cpu_s,
+        "peak_memory_bytes": last.usage.peak_memory_bytes,
+    }
+    known = {name: value for name, value in columns.items() if value is not None}
+    return Facts((last.verdict.value, *failed), known)
+
+
+class Selection:
+    """What several words mean together; without any, all units.
+
+    What it is told by `learn` decides which words are hit as they stand. `facts` tells what became
+    of a unit; as long as it is None, words that ask for that hit nothing.
+    """
+
+    def __init__(self, words: Sequence[str], facts: Optional[FactsOf] = None) -> None:
+        self.words = tuple(words)
+        self._facts = facts
+        self._words = [_Word(word) for word in words]
+        self._known: List[Sequence[Nameable]] = []
+        self._selects = False  # some unit is meant by all words together
+        self._settle()
+
+    def __call__(self, unit: Nameable) -> bool:
+        """Tell whether a unit is meant."""
+        facts = self._facts(unit) if self._facts is not None and self._asks_facts else None
+        meant = self._only_leaves_out
+        for word in self._words:
+            if (word.leaves_out or not meant) and word.hits(unit, facts):
+                if word.leaves_out:
+                    return False
+                meant = True
+        return meant
+
+    def learn(self, units: Sequence[Nameable], *stages: str) -> None:
+        """Take units that are known now, and the names of their stages, which may have none."""
+        for word in self._words:
+            word.is_met = word.is_met or word.text in stages
+            for unit in units:
+                word.learn(unit)
+        self._settle()
+        self._known.append(units)
+        self._look()
+
+    def set_facts(self, facts: FactsOf) -> None:
+        """Tell what became of units, from now on."""
+        self._facts = facts
+        self._look()
+
+    def needs_parameters(self, ids: Collection[str]) -> bool:
+        """Tell whether some word asks for parameters; `ids` are those of all units."""
+        return any(word.text not in ids and word.asks_parameters for word in self._words)
+
+    def complaint(self, later: Collection[str] = ()) -> str:
+        """Say what is wrong with the first word that hits nothing; empty if all do.
+
+        Units of the stages in `later` are not known yet, and may be what is meant.
+        """
+        unclear = False
+        for word in self._words:
+            if word.is_met:
+                continue
+            problem = word.problem()
+            if problem:
+                return f"{word.text!r}: {problem}"
+            if (word.asks_facts and self._facts is None) or word.may_be_of(later):
+                unclear = True
+                continue
+            return f"{word.text!r} selects no unit{self._hint(word)}"
+        if self._selects or unclear or later or not self._words:
+            return ""
+        return f"{' '.join(map(repr, self.words))} together select no unit"
+
+    def _settle(self) -> None:
+        self._only_leaves_out = all(word.leaves_out for word in self._words)
+        self._asks_facts = any(word.asks_facts for word in self._words)
+
+    def _look(self) -> None:
+        """See which words hit something by now; then forget what no hint can need."""
+        for word in self._words:
+            if not word.is_met and not (word.asks_facts and self._facts is None):
+                word.is_met = word.is_met_by(self._pairs(word.asks_facts))
+        if all(word.is_met for word in self._words):
+            self._selects = self._selects or any(map(self, self._units()))
+            if self._selects:
+                self._known.clear()
+
+    def _pairs(self, asks_facts: bool) -> List[_Pair]:
+        facts = self._facts if asks_facts else None
+        return [(unit, None if facts is None else facts(unit)) for unit in self._units()]
+
+    def _units(self) -> Iterator[Nameable]:
+        for units in self._known:
+            yield from units
+
+    def _hint(self, word: "_Word") -> str:
+        few = [unit for units in self._known for unit in units[:_ENOUGH]]
+        for part in word.parts:
+            near = "" if part.asks_facts else _near(part.text, dict.fromkeys(part.names(few)))
+            if near:
+                return near
+        stages = dict.fromkeys(unit.stage for unit in self._units())
+        return f": stages are {', '.join(stages)}" if stages else ""
+
+
+class _Word:
+    """One word: parts that must hold or, with a ``!``, must not."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.is_name = False  # the whole of it is an id or a stage, whatever signs are in it
+        self.is_met = False  # it hits some unit
+        self._excludes = text.startswith("!")
+        self.parts = [_Part(one) for one in text[self._excludes :].split(",")]
+
+    @property
+    def leaves_out(self) -> bool:
+        """What it hits is not meant."""
+        return self._excludes and not self.is_name
+
+    @property
+    def asks_facts(self) -> bool:
+        """It can only be answered if it is known what became of units."""
+        return not self.is_name and any(part.asks_facts for part in self.parts)
+
+    @property
+    def asks_parameters(self) -> bool:
+        """It can only be answered if the parameters of units are known."""
+        return any(part.asks_parameters for part in self.parts)
+
+    def learn(self, unit: Nameable) -> None:
+        """Note what is hit as it stands."""
+        self.is_name = self.is_name or is_name_of(self.text, unit)
+        for part in self.parts:
+            part.is_exact = part.is_exact or part.hits_as_it_stands(unit)
+
+    def hits(self, unit: Nameable, facts: Optional[Facts]) -> bool:
+        """Tell whether its parts hold for a unit."""
+        if self.is_name and (is_name_of(self.text, unit) or not self._is_values):
+            return is_name_of(self.text, unit)
+        return all(part.hits(unit, facts) is not part.is_negative for part in self.parts)
+
+    def is_met_by(self, pairs: Sequence[_Pair]) -> bool:
+        """Tell whether it hits one of these units, and so does each part that must not hold."""
+        if not any(self.hits(*pair) for pair in pairs):
+            return False
+        negative = [] if self.is_name else [part for part in self.parts if part.is_negative]
+        return all(any(part.hits(*pair) for pair in pairs) for part in negative)
+
+    def problem(self) -> str:
+        """Say what is wrong with it, whatever the units are; empty if nothing is."""
+        return next(filter(None, (part.problem() for part in self.parts)), "")
+
+    def may_be_of(self, stages: Collection[str]) -> bool:
+        """Tell whether units of these stages may be meant, whose ids are not known yet."""
+        return bool(stages) and all(
+            part.is_negative or part.may_be_of(stages) for part in self.parts
+        )
+
+    @property
+    def _is_values(self) -> bool:
+        """``a=1,b=2`` means all units of these values, even if one of them is called that."""
+        return all(part.sign == "=" and not part.is_negative for part in self.parts)
+
+
+class _Part:
+    """One condition: as a text that may be hit as it stands, and as a pattern."""
+
+    def __init__(self, text: str) -> None:
+        self.is_negative = text.startswith("!")
+        self.text = text = text[self.is_negative :]
+        self.is_exact = False  # some unit is hit without any pattern
+        self.state = text[1:] if text.startswith("@") else None
+        match = _COMPARED.fullmatch(text)
+        self.stage, slash, rest = "", "", text
+        if match is None:
+            self.stage, slash, rest = text.partition("/")
+            match = _COMPARED.fullmatch(rest) if slash else None
+        self.name, self.sign, self.value = match.groups() if match else ("", "", "")
+
+    @property
+    def asks_facts(self) -> bool:
+        """It can only be answered if it is known what became of units."""
+        return not self.is_exact and (self.state is not None or self.name in COLUMNS)
+
+    @property
+    def asks_parameters(self) -> bool:
+        """It can only be answered if the parameters of units are known."""
+        return bool(self.sign) and self.name not in COLUMNS
+
+    def hits(self, unit: Nameable, facts: Optional[Facts]) -> bool:
+        """Tell whether it holds for a unit."""
+        if self.is_exact:
+            return self.hits_as_it_stands(unit)
+        if self.state is not None:
+            return facts is not None and self.state in facts.states
+        if not self.sign:
+            return _matches(self.text, unit.id) or _matches(self.text, own_name(unit))
+        if self.stage and not _matches(self.stage, unit.stage):
+            return False
+        values = self._values(unit, facts)
+        if self.sign == "=":
+            return any(_matches(self.value, written(one)) for one in values) or _matches(
+                self.text, unit.id if self.stage else own_name(unit)
+            )
+        return any(self._compares(one) for one in values)
+
+    def hits_as_it_stands(self, unit: Nameable) -> bool:
+        """Tell whether it is a unit's id or stage, or the value of a parameter."""
+        if is_name_of(self.text, unit):
+            return True
+        if not self.asks_parameters or self.sign != "=" or self.stage not in ("", unit.stage):
+            return False
+        return any(_says(one, self.value) for one in self._values(unit, None))
+
+    def problem(self) -> str:
+        """Say what is wrong with it, whatever the units are; empty if nothing is."""
+        if not self.text:
+            return "expected something before and after each comma, and behind `!`"
+        if self.state is not None and self.state not in STATES:
+            there_are = ", ".join(f"@{state}" for state in STATES)
+            return f"no unit is ever that{_near(self.text, there_are.split(', '))}: {there_are}"
+        if self.sign not in _COMPARE:
+            return ""
+        try:
+            _READ.get(self.name, float)(self.value)
+        except NoQuantity as error:
+            return str(error)
+        except ValueError:
+            return f"expected a number behind {self.sign}, not {self.value!r}"
+        return ""
+
+    def may_be_of(self, stages: Collection[str]) -> bool:
+        """Tell whether it may hold for units of these stages."""
+        stage, slash, _ = self.text.partition("/")
+        is_value = bool(self.sign) and not self.stage
+        return not slash or is_value or any(_matches(stage, name) for name in stages)
+
+    def names(self, units: Iterable[Nameable]) -> Iterator[str]:
+        """Yield what it could have been, if it is misspelt."""
+        for unit in units:
+            yield unit.stage
+            yield unit.id if "/" in self.text else own_name(unit)
+            for name, value in unit.parameters.items() if self.sign else ():
+                head = f"{self.stage and unit.stage + '/'}{name}{self.sign}"
+                yield head + (written(value) if self.sign == "=" else self.value)
+
+    def _values(self, unit: Nameable, facts: Optional[Facts]) -> Sequence[Any]:
+        if self.name in COLUMNS:
+            value = None if facts is None else facts.columns.get(self.name)
+        else:
+            value = unit.parameters.get(self.name)
+        if value is None:
+            return ()
+        return value if isinstance(value, (list, tuple)) else (value,)
+
+    def _compares(self, value: Any) -> bool:
+        try:
+            limit = _READ.get(self.name, float)(self.value)
+            return not isinstance(value, bool) and _COMPARE[self.sign](float(value), limit)
+        except ValueError:
+            return False  # text is neither more nor less
+
+
+def own_name(unit: Nameable) -> str:
+    """Return a unit's id without its stage; all of it where that is the stage."""
+    head = f"{unit.stage}/"
+    return unit.id[len(head) :] if unit.id.startswith(head) else unit.id
+
+
+def is_name_of(text: str, unit: Nameable) -> bool:
+    """Tell whether a text is a unit's id, with its stage or without, or the stage."""
+    return text in (unit.id, unit.stage) or text == own_name(unit)
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return names_matcher(pattern)(text)
+
+
+def _says(value: Any, text: str) -> bool:
+    """Tell whether a value is written like this; a number in any way."""
+    if written(value) == text:
+        return True
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return float(text) == value
+    except ValueError:
+        return False
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # for messages only
+
+    near = get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

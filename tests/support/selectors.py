@@ -1,0 +1,114 @@
+"""One table of selectors, to which every verb is held: words, and the units that they mean.
+
+The units are those of `RUN_FILE`; `STATES` is how they stand when the table is asked: two have
+failed, one has succeeded, ``hold`` runs (of a dead run: was begun), the others have not begun.
+"""
+
+from typing import Dict, List, Tuple
+
+RUN_FILE = """
+jobs = 2
+
+[stage.fit]
+command = ["{python}", "-c", "import sys; print(sys.argv[1:]); sys.exit({{code}})", "{{s}}"]
+units = [
+  {{ s = "a", n = 0.10, code = 0 }},
+  {{ s = "b", n = 0.10, code = 3 }},
+  {{ s = "[ab]", n = 2, code = 4 }},
+]
+id = "s={{s}},n={{n}}"
+
+[stage.hold]
+command = {hold}
+id = "it"
+
+[stage.sum]
+after = ["hold"]
+command = ["{python}", "-c", "pass"]
+matrix.k = ["x", "y*", "yz"]
+"""
+
+FIT = ["fit/s=a,n=0.10", "fit/s=b,n=0.10", "fit/s=[ab],n=2"]
+HOLD = "hold/it"
+SUM = ["sum/k=x", "sum/k=y*", "sum/k=yz"]
+ALL = [*FIT, HOLD, *SUM]
+A, B, AB = FIT
+X, Y_STAR, YZ = SUM
+PARAMETERS: Dict[str, Dict[str, object]] = {
+    A: {"s": "a", "n": 0.1, "code": 0},
+    B: {"s": "b", "n": 0.1, "code": 3},
+    AB: {"s": "[ab]", "n": 2, "code": 4},
+    HOLD: {},
+    X: {"k": "x"},
+    Y_STAR: {"k": "y*"},
+    YZ: {"k": "yz"},
+}
+
+# What names units by what they are, whatever became of them.
+BY_NAME: List[Tuple[List[str], List[str]]] = [
+    (["fit"], FIT),
+    (["hold"], [HOLD]),
+    ([A], [A]),
+    (["s=a,n=0.10"], [A]),
+    (["fit/*"], FIT),
+    (["f*"], FIT),
+    (["*n=0.10"], [A, B]),
+    (["s=a"], [A]),
+    (["fit/s=a"], [A]),
+    (["*/s=a"], [A]),
+    (["s=[ab]"], [AB]),
+    (["fit/s=[ab]"], [AB]),
+    ([AB], [AB]),
+    (["k=y*"], [Y_STAR]),
+    (["sum/k=y*"], [Y_STAR]),
+    (["k=y?"], [Y_STAR, YZ]),
+    (["n=0.1"], [A, B]),
+    (["n=0.10"], [A, B]),
+    (["n=.1"], [A, B]),
+    (["n=2.0"], [AB]),
+    (["n<1"], [A, B]),
+    (["n>=2"], [AB]),
+    (["fit/n>=2"], [AB]),
+    (["code>0,n<1"], [B]),
+    (["s=a,n=0.1"], [A]),
+    (["n=0.1,s=b"], [B]),
+    (["fit,!s=a"], [B, AB]),
+    (["!fit"], [HOLD, *SUM]),
+    (["fit", "!s=a"], [B, AB]),
+    (["!s=a,n=0.1", "fit"], [B, AB]),
+    (["s=a", "k=x"], [A, X]),
+    (["fit", "sum", "!n=0.1", "!k=x"], [AB, Y_STAR, YZ]),
+]
+# What asks what became of them.
+BY_STATE: List[Tuple[List[str], List[str]]] = [
+    (["@failed"], [B, AB]),
+    (["@succeeded"], [A]),
+    (["fit,!@failed"], [A]),
+    (["@failed,n=0.1"], [B]),
+    (["verdict=failed"], [B, AB]),
+    (["exit_code=3"], [B]),
+    (["exit_code>3"], [AB]),
+    (["wall_s<10min,@failed"], [B, AB]),
+    (["tries>0"], [*FIT, HOLD]),
+]
+# What means nothing, and a part of what is said.
+WRONG: List[Tuple[List[str], str]] = [
+    (["fitt"], "'fitt' selects no unit (did you mean 'fit'?)"),
+    (["fit/s=c"], "'fit/s=c' selects no unit (did you mean 'fit/s="),
+    (["s=[abc]"], "'s=[abc]' selects no unit (did you mean 's=[ab]'?)"),
+    (["s=c"], "'s=c' selects no unit (did you mean 's="),
+    (["q=1"], "'q=1' selects no unit"),
+    (["fit", "nothing"], "'nothing' selects no unit"),
+    (["s=a,n=2"], "'s=a,n=2' selects no unit"),
+    (["!fitt"], "'!fitt' selects no unit"),
+    (["fit,!s=c"], "'fit,!s=c' selects no unit"),
+    (["fit", "!fit"], "'fit' '!fit' together select no unit"),
+    (["@fialed"], "'@fialed': no unit is ever that (did you mean '@failed'?)"),
+    (["@timed-out"], "'@timed-out' selects no unit"),
+    (["wall_s>soon"], "'wall_s>soon': expected seconds or a duration"),
+    (["n>few"], "'n>few': expected a number behind >, not 'few'"),
+    (["peak_memory_bytes>2X"], "expected bytes or a size"),
+    ([""], "'': expected something before and after each comma"),
+    (["s=a,"], "'s=a,': expected something before and after each comma"),
+    (["wall_s>30d"], "'wall_s>30d' selects no unit"),
+]
