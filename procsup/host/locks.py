@@ -200,11 +200,14 @@ class FileLock:
             if (timeout_s is not None and timeout_s <= 0) or unless():
                 os.close(fd)
                 return unless()
+            if timeout_s is None and sys.platform != "win32":
+                return _block_shared(fd)
             self._waiting = _Waiting(fd)
-        free = self._waiting.join(_LONGEST_WAIT_S if timeout_s is None else timeout_s)
-        if free:
-            self._waiting = None
-        return free
+        while not self._waiting.join(_LONGEST_WAIT_S if timeout_s is None else timeout_s):
+            if timeout_s is not None:
+                return False
+        self._waiting = None
+        return True
 
     def release(self) -> None:
         """Release the lock, also for children that inherited it; the file stays open."""
@@ -228,6 +231,14 @@ def _try_shared(fd: int) -> bool:
     if free:
         os.close(fd)
     return free
+
+
+def _block_shared(fd: int) -> bool:
+    """Block in this thread, which is woken sooner than by another one; close the descriptor."""
+    try:
+        return _lock(fd, exclusive=False, wait=True)
+    finally:
+        os.close(fd)
 
 
 class _Waiting:
