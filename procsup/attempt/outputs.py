@@ -8,6 +8,7 @@ files were named for them, hashes, and puts all of it on disk. Anything unknown 
 import os
 import time
 from functools import partial
+from hashlib import sha256
 from typing import (
     Callable,
     Dict,
@@ -40,6 +41,7 @@ Stamps = Mapping[str, Optional[Stamp]]
 _SHOWN_PROBLEMS = 5
 _UNHELD_PAUSES_S = (0.02, 0.08, 0.3, 0.6)
 _sleep = time.sleep
+_LONGEST_NAME_BYTES, _ENOUGH_CHARACTERS = 255, 40
 _EMPTY = "is empty (if that is right, declare it with empty = true)"
 
 
@@ -224,7 +226,11 @@ def _temporaries(unit: UnitSpec, attempt: AttemptId) -> Dict[str, str]:
 def temporary_output(path: str, attempt: AttemptId) -> str:
     """Return the name under which a declared stdout or stderr is written until it is published."""
     folder, name = os.path.split(path)
-    return os.path.join(folder, f".{name}.procsup-{attempt.number}")
+    end = f".procsup-{attempt.number}"
+    raw = os.fsencode(name)
+    if len(raw) + len(end) >= _LONGEST_NAME_BYTES:
+        name = f"{name[:_ENOUGH_CHARACTERS]}~{sha256(raw).hexdigest()[:16]}"
+    return os.path.join(folder, f".{name}{end}")
 
 
 def _require_publishable(output: OutputSpec, temporary: str) -> List[Reading]:

@@ -4,7 +4,9 @@ Each axis yields rows; the units of a stage are the cross product of its axes, t
 running fastest: `units`, then `matrix`, then all of `zip` as one.
 """
 
+import json
 import re
+from contextlib import contextmanager
 from typing import (
     Any,
     Dict,
@@ -34,17 +36,27 @@ from procsup.runfile.problems import (
     each_of,
     expected,
     listing,
+    show,
 )
 from procsup.runfile.scope import PATH, TEXT, Kind, Many, Scope
 from procsup.runfile.tables import ListFile, Row, names_in
 from procsup.runfile.template import Field, Template
-from procsup.runfile.values import SOURCES, Fields, Scalar, a_list, scalar, text, texts
+from procsup.runfile.values import (
+    SOURCES,
+    TABLES,
+    Fields,
+    Scalar,
+    a_list,
+    filled,
+    scalar,
+    text,
+    texts,
+)
 
 MAX_UNITS = 1_000_000
 
 _CAPTURE = re.compile(r"{(\w+):")
 _RANGE = re.compile(r"\s*(-?\d+)\s*\.\.\s*(-?\d+)\s*(?::\s*(-?\d+)\s*)?")
-_TABLES = ("csv", "jsonl")
 _NO_COLUMNS: Tuple[str, ...] = ()
 
 
@@ -177,24 +189,39 @@ class AxisReader:
         return Axis(at, kinds, tuple(name for name in kinds if kinds[name] == TEXT), rows)
 
     def _table(self, at: KeyPath, value: Dict[str, Any]) -> Axis:
-        kind = next((key for key in _TABLES if key in value), "")
+        kind = next((key for key in TABLES if key in value), "")
         if not kind or ("csv" in value and "jsonl" in value):
             cure = '{ csv = "samples.csv" } or { jsonl = "samples.jsonl" }'
             raise Wrong(f"expected a list of tables, {cure}, not {listing(value) or 'nothing'}")
-        fields = Fields(value, (kind, "columns"), kind)
+        fields = Fields(value, (kind, *TABLES[kind]), kind)
         columns = fields.take("columns", texts, _NO_COLUMNS)
-        path = fields.take(kind, self._list_path, "")
+        file = ListFile(
+            kind,
+            fields.take(kind, self._list_path, ""),
+            all_names=not columns,
+            required=fields.take("required", texts, _NO_COLUMNS),
+            delimiter=fields.take("delimiter", _delimiter, ""),
+            comment=fields.take("comment", filled, ""),
+        )
         fields.raise_if_any()
-        with below("columns" if columns else kind):
-            if columns:
-                first: Row = dict.fromkeys(columns, "")
-            else:
-                first = names_in(kind, path, self._folder)
-            for name in first:
-                check_new_name(name, "parameter", self._taken)
+        first = self._names_of(file, columns)
+        with below("required"):
+            for name in file.required:
+                if name not in first:
+                    hint = did_you_mean(name, first)
+                    raise Wrong(f"there is no column `{name}`{hint}; there are {listing(first)}")
         kinds = {name: _kind(cell) for name, cell in first.items()}
         in_id = tuple(name for name in kinds if kinds[name] == TEXT)
-        return Axis(at, kinds, in_id, ListFile(kind, path, tuple(kinds)))
+        return Axis(at, kinds, in_id, file._replace(columns=tuple(kinds)))
+
+    def _names_of(self, file: ListFile, columns: Tuple[str, ...]) -> Row:
+        """Return the names of a file's columns, with a cell that tells of what kind they are."""
+        with below("columns" if columns else file.kind):
+            first = dict.fromkeys(columns, "") if columns else names_in(file, self._folder)
+            for place, name in enumerate(first, 1):
+                with _of_column(file, place, name, [] if columns else list(first)):
+                    check_new_name(name, "parameter", self._taken)
+        return first
 
     def _list_path(self, value: Any) -> str:
         path = self._filled_in(value)
@@ -271,6 +298,28 @@ def _two_ways(glob: Glob, two: ambiguity.Reading) -> str:
         " a wildcard also matches what divides it from the next one, unless that is a /"
         " ({x:?} is just one character)"
     )
+
+
+@contextmanager
+def _of_column(file: ListFile, place: int, name: str, found: List[str]) -> Iterator[None]:
+    """Let a `Wrong` name the column that was `found`, and say how to do without it."""
+    try:
+        yield
+    except Wrong as wrong:
+        if not found:
+            raise
+        good = json.dumps([one for one in found if one != name], ensure_ascii=False)
+        which = f"column {place}" if file.kind == "csv" else "the name"
+        raise Wrong(
+            f"{file.path}: {which}, {show(name)}: {wrong}; or say which columns are used:"
+            f" columns = {good}"
+        ) from None
+
+
+def _delimiter(value: Any) -> str:
+    if not isinstance(value, str) or len(value) != 1 or value in '"\r\n':
+        raise expected('one character such as ";" or "\\t"', value)
+    return value
 
 
 def _row(value: Any) -> Row:

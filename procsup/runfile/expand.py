@@ -47,10 +47,10 @@ def expand(
 
     Problems are noted, and leave units out.
     """
-    groups: List[Group] = [_ALONE]
+    groups: List[Group] = []
     with problems.below(recipe.place("for-each")):
-        if recipe.spec.for_each:
-            groups = group_units(recipe.spec.for_each, before.made)
+        followed_stages = recipe.spec.for_each
+        groups = group_units(followed_stages, before.made) if followed_stages else [_ALONE]
     axes_rows = _rows(recipe, around, len(groups), problems)
     if axes_rows is None:
         return [], []

@@ -173,7 +173,8 @@ class RunReader:
         stages = self._data.get("stage", {})
         if not isinstance(stages, dict) or not stages:
             at: KeyPath = ("stage",) if "stage" in self._data else ()
-            self._problems.add(at, "expected at least one table [stage.NAME]")
+            if at or not any(did_you_mean(key, ("stage",)) for key in self._data):
+                self._problems.add(at, "expected at least one table [stage.NAME]")
             return []
         scope, names = Scope(self._kinds), tuple(stages)
         found: Dict[str, Recipe] = {}
@@ -219,6 +220,12 @@ class RunReader:
             cure = f" with `{name}` in it" if forgotten else ""
             self._problems.add(at, f"expected a table [stage.NAME]{cure}")
             return False
+        for key, value in table.items():
+            is_key = key in (*STAGE_KEYS, *LATER_KEYS)
+            if not is_key and isinstance(value, dict) and not set(STAGE_KEYS).isdisjoint(value):
+                cure = f"a stage's name has no dot: write [stage.{name}-{key}]"
+                self._problems.add((*at, key), cure)
+                return False
         try:
             check_stage_name(name)
         except Wrong as wrong:

@@ -6,6 +6,7 @@ Every message about a row is ``file:line: what is wrong``; many are told at once
 import csv
 import json
 import os
+import re
 from contextlib import contextmanager
 from itertools import chain
 from typing import (
@@ -23,22 +24,30 @@ from typing import (
 
 from procsup.runfile.problems import Faults, Wrong, did_you_mean, each, expected, listing
 from procsup.runfile.reading import WrittenFloat
-from procsup.runfile.values import scalar
+from procsup.runfile.values import Scalar, scalar, written
 
 Row = Dict[str, Any]  # parameter -> scalar as written, or a tuple of them
 
 _ENOUGH_PROBLEMS = 20
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class ListFile(NamedTuple):
     """A file of parameters: `kind` is ``lines``, ``csv`` or ``jsonl``, `path` as written.
 
-    `columns` are the parameters that it gives; for ``lines`` the only one.
+    `columns` are the parameters that it gives; for ``lines`` the only one. No other names may stand
+    in an object if they are `all_names` that there are. Cells of `required` columns may not be
+    empty. Cells of a CSV are divided by `delimiter`, by default a comma, of a TSV a tab; its lines
+    that begin with `comment` are left out.
     """
 
     kind: str
     path: str
     columns: Tuple[str, ...] = ()
+    all_names: bool = False
+    required: Tuple[str, ...] = ()
+    delimiter: str = ""
+    comment: str = ""
 
 
 class _Placed(NamedTuple):
@@ -52,19 +61,20 @@ def read_rows(file: ListFile, folder: str) -> List[Row]:
         return _READERS[file.kind](file, opened)
 
 
-def names_in(kind: str, path: str, folder: str) -> Row:
+def names_in(file: ListFile, folder: str) -> Row:
     """Return the first row of a file, of a CSV its header: the names, and what kind they are of.
 
     `Wrong` if it cannot be read, says how to name the columns of a file that is still to be made.
     """
+    path = file.path
     if not os.path.exists(os.path.join(folder, path)):
         raise Wrong(
             f"`{path}` does not exist, so that its columns are not known: make it, or, if an"
             ' earlier stage makes it, name them: columns = ["a", "b"]'
         )
     with _opened(path, folder) as opened:
-        if kind == "csv":
-            return dict.fromkeys(_header(path, _csv_rows(path, opened)), "")
+        if file.kind == "csv":
+            return dict.fromkeys(_header(path, _csv_rows(file, opened)), "")
         rows = _texts(opened)
         first = next(rows, None)
         if first is None:
@@ -143,7 +153,7 @@ def _lines(file: ListFile, opened: TextIO) -> List[Row]:
 
 
 def _csv(file: ListFile, opened: TextIO) -> List[Row]:
-    rows = _csv_rows(file.path, opened)
+    rows = _csv_rows(file, opened)
     header = _header(file.path, rows)
     missing = [name for name in file.columns if name not in header]
     if missing:
@@ -158,22 +168,49 @@ def _csv(file: ListFile, opened: TextIO) -> List[Row]:
             raise Wrong(f"{file.path}:{placed.line}: expected {wanted}, not {len(cells)}")
         if any("\0" in cell for cell in cells):
             raise Wrong(f"{file.path}:{placed.line}: holds a NUL character")
-        return {name: cells[place] for name, place in places}
+        return _complete(file, placed.line, {name: cells[place] for name, place in places})
 
     return _all_of(rows, row)
 
 
-def _csv_rows(path: str, opened: TextIO) -> Iterator[_Placed]:
-    """Yield the rows that are not blank, each with its (last) line."""
-    delimiter = "\t" if path.lower().endswith((".tsv", ".tab")) else ","
-    reader = csv.reader(opened, delimiter=delimiter, strict=True)
+def _complete(file: ListFile, line: int, row: Row) -> Row:
+    """Return the row; `Wrong` if a cell that is required is empty."""
+    empty = [name for name in file.required if not written(row[name]).strip()]
+    if empty:
+        raise Wrong(f"{file.path}:{line}: {listing(empty)} is empty, and required")
+    return row
+
+
+class _CsvLines:
+    """The lines of a CSV for its reader; between rows comments are left out."""
+
+    def __init__(self, opened: TextIO, comment: str) -> None:
+        self.number = 0
+        self.is_between_rows = True  # not within a cell of several lines
+        self._opened = opened
+        self._comment = comment
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._opened:
+            self.number += 1
+            if self._comment and self.is_between_rows and line.startswith(self._comment):
+                continue
+            self.is_between_rows = False
+            yield line
+
+
+def _csv_rows(file: ListFile, opened: TextIO) -> Iterator[_Placed]:
+    """Yield the rows that hold anything, each with its (last) line."""
+    by_suffix = "\t" if file.path.lower().endswith((".tsv", ".tab")) else ","
+    lines = _CsvLines(opened, file.comment)
     try:
-        for cells in reader:
-            if cells:
-                yield _Placed(reader.line_num, cells)
+        for cells in csv.reader(lines, delimiter=file.delimiter or by_suffix, strict=True):
+            lines.is_between_rows = True
+            if any(cell.strip() for cell in cells):
+                yield _Placed(lines.number, cells)
     except csv.Error as error:
         reason = _too_long() if "field limit" in str(error) else f"not CSV: {error}"
-        raise Wrong(f"{path}:{reader.line_num}: {reason}") from None
+        raise Wrong(f"{file.path}:{lines.number}: {reason}") from None
 
 
 def _too_long() -> str:
@@ -205,20 +242,26 @@ def _jsonl(file: ListFile, opened: TextIO) -> List[Row]:
     def row(placed: _Placed) -> Row:
         nonlocal first
         found = _object(file.path, placed)
-        difference = _difference(found, file.columns, first)
+        difference = _difference(found, file, first)
         if difference:
             raise Wrong(f"{file.path}:{placed.line}: {difference}")
         first = first or found
-        return {name: found[name] for name in found if name in file.columns}
+        own = {name: found[name] for name in found if name in file.columns}
+        return _complete(file, placed.line, own)
 
     return _all_of(_texts(opened), row)
 
 
-def _difference(row: Row, columns: Tuple[str, ...], first: Optional[Row]) -> str:
-    missing = [name for name in columns if name not in row]
+def _difference(row: Row, file: ListFile, first: Optional[Row]) -> str:
+    missing = [name for name in file.columns if name not in row]
     if missing:
         return f"{listing(missing)} missing: all objects have the same names"
-    for name in columns if first else ():
+    more = [name for name in row if name not in file.columns] if file.all_names else []
+    if more:
+        known = json.dumps(list(file.columns), ensure_ascii=False)
+        cure = f"name those that you use: columns = {known}"
+        return f"the first object has no {listing(more)}, and all have the same names, or {cure}"
+    for name in file.columns if first else ():
         if first and isinstance(row[name], tuple) != isinstance(first[name], tuple):
             return f"`{name}` is a list in one object and a single value in another"
     return ""
@@ -246,9 +289,16 @@ def _parsed(line: str) -> Row:
     row: Row = {}
     for name, cell in value.items():
         with faults.below(name):
-            row[name] = tuple(each(cell, scalar)) if isinstance(cell, list) else scalar(cell)
+            row[name] = tuple(each(cell, _cell)) if isinstance(cell, list) else _cell(cell)
     faults.raise_if_any()
     return row
+
+
+def _cell(value: Any) -> Scalar:
+    cell = scalar(value)
+    if isinstance(cell, str) and _LONE_SURROGATE.search(cell):
+        raise Wrong("holds half of a character (a lone surrogate), which no argument can hold")
+    return cell
 
 
 def _table(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:

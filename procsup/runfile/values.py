@@ -3,7 +3,7 @@
 import datetime
 import math
 import re
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
 from procsup.core import quantities
 from procsup.core.outcome import Verdict
@@ -35,6 +35,11 @@ ON_FAILURE = ("finish", "drain", "stop")
 _PLAIN = frozenset((str, int, bool, float))
 _LARGEST = (1 << 52) - 1
 SOURCES = ("range", "glob", "lines")  # of values that are not written out
+# Files with a unit a row, and what else may be said of them.
+TABLES: Mapping[str, Tuple[str, ...]] = {
+    "csv": ("columns", "required", "delimiter", "comment"),
+    "jsonl": ("columns", "required"),
+}
 AS_LONG_AS_THE_UNIT = "timeout"
 A_LINGER = 'seconds, a duration such as "10s", 0, or "timeout"'
 A_SIGNAL = 'the name of a signal such as "TERM", "INT" or "USR1"'

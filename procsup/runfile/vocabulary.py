@@ -113,6 +113,12 @@ def _size(*words: str) -> Schema:
 _CPUS = any_of({"enum": ["all"]}, {"type": "number", "exclusiveMinimum": 0}, _written(_NUMBER))
 _WHOLE_TEXT = _written("[0-9]+")
 _TEXTS = list_of(_TEXT)
+_OF_TABLES: Mapping[str, Schema] = {
+    "columns": _TEXTS,
+    "required": _TEXTS,
+    "delimiter": {"type": "string", "minLength": 1, "maxLength": 1},
+    "comment": _TEXT,
+}
 _ARGUMENTS = list_of(_SCALAR)
 _CELL = any_of(_SCALAR, list_of(_SCALAR))
 _AXIS = any_of(
@@ -341,10 +347,14 @@ STAGE: Tuple[Key, ...] = (
     Key(
         "units",
         Type(
-            'a list of tables, { csv = "FILE" } or { jsonl = "FILE" }',
+            'a list of tables, { csv = "FILE" } or { jsonl = "FILE" }; also `columns` (those used),'
+            ' `required` (never empty); of a CSV `delimiter = ";"`, `comment = "#"`',
             any_of(
                 list_of({**named(_CELL, _NAME), **_ROW}, least=1),
-                *[table_of({kind: _TEXT, "columns": _TEXTS}, kind) for kind in ("csv", "jsonl")],
+                *[
+                    table_of({kind: _TEXT, **{key: _OF_TABLES[key] for key in more}}, kind)
+                    for kind, more in v.TABLES.items()
+                ],
             ),
         ),
         "One unit a row.",

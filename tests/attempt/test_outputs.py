@@ -654,3 +654,14 @@ def test_a_file_that_may_not_be_opened_tells_nothing(monkeypatch):
     monkeypatch.setattr(leases.os, "open", refuse)
 
     assert leases.is_written("/any") is None
+
+
+@pytest.mark.parametrize("name", ["x" * 251, "x" * 255, "\u4e2d" * 85, "x" * 10])
+def test_a_name_as_long_as_the_system_allows_may_be_published(name, tmp_path):
+    temporary = Path(temporary_output(str(tmp_path / name), ATTEMPT))
+
+    temporary.write_text("x")  # it is not too long, and one of its own
+    assert temporary.name != Path(temporary_output(str(tmp_path / f"{name[:-1]}y"), ATTEMPT)).name
+    assert temporary.name.startswith(".")
+    assert temporary.name.endswith(f".procsup-{ATTEMPT.number}")
+    os.replace(temporary, tmp_path / name)

@@ -212,6 +212,65 @@ def test_each_object_of_a_jsonl_is_a_unit(tmp_path):
     ]
 
 
+def test_rows_with_nothing_in_them_are_left_out(tmp_path):
+    put(tmp_path, "s.csv", 'sample,v\n\nA,1\n,\n   , \t\n,2\n"",""\n')
+    assert ids(tmp_path, 'units = { csv = "s.csv" }') == ["sample=A,v=1", "sample=,v=2"]
+
+
+def test_a_cell_that_is_required_may_not_be_empty(tmp_path):
+    put(tmp_path, "s.csv", "sample,v\nA,1\n,2\n  ,3\n")
+    said = [f"3: stage.a.units: s.csv:{line}: `sample` is empty, and required" for line in (3, 4)]
+    check_problems(tmp_path, 'units = { csv = "s.csv", required = ["sample"] }', said)
+    assert len(ids(tmp_path, 'units = { csv = "s.csv", required = ["v"] }')) == 3
+
+    put(tmp_path, "s.jsonl", '{"a": "", "n": 0}\n')
+    said = ["3: stage.a.units: s.jsonl:1: `a` is empty, and required"]
+    check_problems(tmp_path, 'units = { jsonl = "s.jsonl", required = ["a", "n"] }', said)
+
+
+def test_cells_may_be_divided_by_any_character_and_comments_left_out(tmp_path):
+    text = '# made by hand\na;b\n1;"x, #1"\n#2;y\n3;"two\n# lines"\n#\n'
+    put(tmp_path, "s.txt", text)
+
+    made = units(tmp_path, 'units = { csv = "s.txt", delimiter = ";", comment = "#" }')
+
+    assert [one.parameters for one in made] == [
+        {"a": "1", "b": "x, #1"},
+        {"a": "3", "b": "two\n# lines"},
+    ]
+    put(tmp_path, "t.csv", "a\tb\n//x\n1\t2\n")
+    assert ids(tmp_path, 'units = { csv = "t.csv", delimiter = "\\t", comment = "//" }') == [
+        "a=1,b=2"
+    ]
+
+
+def test_lines_are_counted_with_comments(tmp_path):
+    put(tmp_path, "s.csv", "# one\n\na,b\n# two\n1\n")
+    said = ["3: stage.a.units: s.csv:5: expected 2 cells, as the header has, not 1"]
+    check_problems(tmp_path, 'units = { csv = "s.csv", comment = "#" }', said)
+
+
+def test_a_wrong_header_says_how_to_do_without_it(tmp_path):
+    put(tmp_path, "s.csv", "a,b c\n1,2\n")
+    (said,) = problems(tmp_path, 'units = { csv = "s.csv" }')
+    assert said.endswith('; or say which columns are used: columns = ["a"]')
+
+
+def test_names_that_only_later_objects_have_are_no_secret(tmp_path):
+    put(tmp_path, "s.jsonl", '{"a": 1}\n{"a": 2, "b": 3}\n')
+    said = "3: stage.a.units: s.jsonl:2: the first object has no `b`, and all have the same names"
+    check_problems(tmp_path, 'units = { jsonl = "s.jsonl" }', [said])
+
+    assert ids(tmp_path, 'units = { jsonl = "s.jsonl", columns = ["a"] }') == ["a=1", "a=2"]
+
+
+@pytest.mark.parametrize("cell", ['"\\ud800"', '["x", "a\\udc80"]'])
+def test_half_a_character_is_refused_where_it_is_read(cell, tmp_path):
+    put(tmp_path, "s.jsonl", f'{{"a": {cell}}}\n')
+    (said,) = problems(tmp_path, 'units = { jsonl = "s.jsonl" }')
+    assert "s.jsonl:1: `a`: holds half of a character" in said
+
+
 LATE = """
 [stage.plan]
 module = "m"
@@ -241,11 +300,12 @@ def test_a_file_that_an_earlier_stage_makes_is_read_when_that_is_done(tmp_path):
     ("content", "problem"),
     [
         ("", "csv: `s.csv` is empty, expected a row with the names"),
-        ("a,b c\n1,2\n", "csv: a parameter's name is a letter"),
-        ("a,args\n1,2\n", "csv: `args` is a key of the stage"),
-        ("a,inputs\n1,2\n", "csv: {inputs} is a placeholder of procsup itself"),
+        ("a,b c\n1,2\n", 'csv: s.csv: column 2, "b c": a parameter\'s name is a letter'),
+        ("a,args\n1,2\n", 'csv: s.csv: column 2, "args": `args` is a key of the stage'),
+        ("a,inputs\n1,2\n", 'csv: s.csv: column 2, "inputs": {inputs} is a placeholder of procsup'),
+        ("a,\n1,2\n", 'csv: s.csv: column 2, "": a parameter\'s name is a letter'),
         ("a,a\n1,2\n", "csv: s.csv:1: `a` stands in the header twice"),
-        ("a,b\n", " `s.csv` has no rows (`empty-ok = true` allows that)"),
+        ("a,b\n,\n", " `s.csv` has no rows (`empty-ok = true` allows that)"),
         ("a,b\n1,2\n1\n3,4\n1,2,3\n", " s.csv:3: expected 2 cells, as the header has, not 1"),
         ('a,b\n"1,2\n', " s.csv:2: not CSV: unexpected end of data"),
     ],
@@ -313,6 +373,10 @@ def test_the_line_that_is_not_utf_8_is_named_wherever_it_is(tmp_path):
     [
         ("{}", "units: expected a list of tables"),
         ('{ tsv = "x" }', "units: expected a list of tables, { csv ="),
+        ('{ csv = "s.csv", delimiter = ";;" }', "units.delimiter: expected one character such as"),
+        ('{ csv = "s.csv", comment = "" }', "units.comment: expected text that is not empty"),
+        ('{ jsonl = "s", delimiter = ";" }', "units.delimiter: unknown key"),
+        ('{ csv = "s.csv", required = ["q"] }', "units.required: there is no column `q`"),
         ('{ csv = "x", jsonl = "y" }', "units: expected a list of tables"),
         ('{ csv = "x", colums = ["a"] }', "units.colums: unknown key (did you mean `columns`?)"),
         ('{ csv = "{nothing}" }', "units.csv: unknown placeholder {nothing}"),
@@ -345,7 +409,7 @@ command = ["x", "{a}", "{s.outputs[0]}", "{b}"]
         ('units = { csv = "empty" }', "units.csv: `empty` is empty, expected a row"),
         ('units = { csv = "latin" }', "units.csv: `latin` is not UTF-8"),
         ('units = { csv = "twice" }', "units.csv: twice:1: `a` stands in the header twice"),
-        ('units = { csv = "taken" }', "units.csv: `args` is a key of the stage"),
+        ('units = { csv = "taken" }', 'units.csv: taken: column 2, "args": `args` is a key'),
         ('units = { jsonl = "taken" }', "units.jsonl: taken:1: expected a JSON object"),
         ("units = 3", "units: expected a list"),
         ("matrix = 3", "matrix: expected a table"),

@@ -2,6 +2,9 @@
 
 import os
 
+import pytest
+
+import procsup
 from tests.runfile.builders import CAPACITY, args, check_problems, early, grow, load_text
 
 CHAIN = """
@@ -155,6 +158,32 @@ def test_units_of_several_stages_need_a_partner_each(tmp_path):
         ["9: stage.c.for-each: units of `a` and `b` belong together if their ids agree, and these"
          " have no partner: a/x=2, b/x=3"],
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("use", ["{s}", "{a.outputs[0]}", "{index}"])
+def test_units_without_a_partner_are_all_that_is_said(use, tmp_path, monkeypatch):
+    text = f"""
+    [stage.a]
+    module = "m"
+    matrix.s = ["x", "y"]
+    outputs = ["{{s}}.a"]
+    [stage.b]
+    module = "m"
+    matrix.s = ["x", "z"]
+    [stage.c]
+    for-each = ["a", "b"]
+    module = "m"
+    matrix.k = [1, 2]
+    args = ["{use}", "{{k}}"]
+    outputs = ["{{s}}-{{k}}.c"]
+    """
+    said = "10: stage.c.for-each: units of `a` and `b` belong together if their ids agree"
+    check_problems(tmp_path, text, [said])
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(procsup.RunFileError, match="belong together if their ids agree"):
+        procsup.plan("p.toml")
 
 
 # --- whom it waits for ---------------------------------------------------------------------

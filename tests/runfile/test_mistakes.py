@@ -28,10 +28,11 @@ KEYS = {
     ),
     "stages in the plural": (
         '[stages.a]\nmodule = "m"',
-        [
-            "1: stages: unknown key (did you mean `stage`?)",
-            "1: expected at least one table [stage.NAME]",
-        ],
+        ["1: stages: unknown key (did you mean `stage`?)"],
+    ),
+    "a dot in a stage's name": (
+        '[stage.fit.one]\nmodule = "m"\nafter = ["b"]',
+        ["1: stage.fit.one: a stage's name has no dot: write [stage.fit-one]"],
     ),
     "underscores": (
         "on_failure = 1",
