@@ -16,7 +16,8 @@ from tests.support.schemas import check
 DOCS = Path(procsup.__file__).parent / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 PROCESSES = (DOCS / "processes.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```toml\n(.+?)^```$", PROCESSES, re.MULTILINE | re.DOTALL)
+FILES = (DOCS / "files.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^```toml\n(.+?)^```$", PROCESSES + FILES, re.MULTILINE | re.DOTALL)
 
 
 def test_there_are_pages():

@@ -43,6 +43,7 @@ CORE_MAY_USE = {
     "binascii",
     "bisect",
     "collections",
+    "copy",
     "datetime",
     "decimal",
     "enum",

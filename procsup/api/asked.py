@@ -110,6 +110,12 @@ def make_directory(asked: Asked) -> Tuple[Asked, bool]:
 
 
 def remarks(asked: Asked) -> List[str]:
+    """Say what is to be known of what was asked before it starts, each thing in a line."""
+    found = [line for stage in asked.units for line in asked.loaded.notes(stage)]
+    return [*_about_cpus(asked), *found]
+
+
+def _about_cpus(asked: Asked) -> List[str]:
     """Say it if the CPUs are those of a unit of another run, and not the machine's."""
     granted, capacity = granted_cpus(), asked.capacity
     own = asked.spec.capacity.cpus is not None

@@ -1,6 +1,6 @@
 """From a run file's stage to units that are checked and know whether they are kept."""
 
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import msgspec
 
@@ -89,15 +89,17 @@ class Expander:
         """Work out a stage whose upstream is done; what is wrong becomes its problem."""
         stage = self._spec.stage(order.stage)
         units: Optional[Sequence[UnitSpec]] = self._early.get(order.stage)
+        notes: Tuple[str, ...] = ()
         try:
             if units is None:
                 units = self._loaded.expand(order.stage, self._capacity, order.outputs)
                 for selection in self._asked.selections:
                     selection.learn(units, order.stage)
+                notes = self._loaded.notes(order.stage)
         except RunFileError as error:
             return Expanded(order.stage, problem=str(error))
         self._units[order.stage] = units
-        weighed = self._weigh(stage, units)
+        weighed = msgspec.structs.replace(self._weigh(stage, units), notes=notes)
         pairs = zip(units, weighed.standings)
         stays = all(self._stays(unit, standing, order.newest) for unit, standing in pairs)
         if stays and not order.moving:

@@ -11,6 +11,7 @@ from procsup.core.spec import OutputSpec
 from procsup.core.task import Task
 from procsup.host import readings, system
 from procsup.paths.identity import Stamp, stamp_of
+from procsup.paths.walk import files_of
 
 _FileId = Tuple[int, int]
 
@@ -116,7 +117,7 @@ class Holding:
 
 def _files_of(output: OutputSpec) -> List[str]:
     try:
-        return readings.files_of(output)
+        return files_of(output)
     except OSError:
         return []  # the inspection will say what is wrong with it
 

@@ -1,24 +1,19 @@
 """The folders and small files that are made for an attempt before it starts."""
 
 import os
-import re
 import stat
 from typing import Mapping, Tuple
 
 from procsup.core.spec import UnitSpec
 from procsup.errors import RecordError
-
-_WILDCARD = re.compile(r"[*?\[]")
+from procsup.paths.walk import home_of
 
 
 def make_folders(unit: UnitSpec) -> None:
     """Make the folders that hold the declared files (of a glob: what precedes its wildcards)."""
-    paths = [output.path for output in unit.outputs]
-    paths.extend(path for path in (unit.stdout, unit.stderr) if path is not None)
-    for path in paths:
-        folder = os.path.dirname(path.rstrip("/" + os.sep))
-        while _WILDCARD.search(folder) and not os.path.isdir(folder):
-            folder = os.path.dirname(folder)
+    homes = [home_of(output) for output in unit.outputs]
+    homes += [os.path.dirname(path) for path in (unit.stdout, unit.stderr) if path is not None]
+    for folder in homes:
         if not os.path.isdir(folder):
             os.makedirs(folder, exist_ok=True)
 

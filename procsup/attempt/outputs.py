@@ -34,6 +34,7 @@ from procsup.host.files import replace
 from procsup.host.shortages import patiently
 from procsup.paths import identity
 from procsup.paths.identity import Contents, Stamp
+from procsup.paths.walk import files_of, home_of
 
 _T = TypeVar("_T")
 Stamps = Mapping[str, Optional[Stamp]]
@@ -64,12 +65,13 @@ def stamps_before(unit: UnitSpec) -> Dict[str, Optional[Stamp]]:
     that cannot be looked at is left out: `inspect` will refuse it.
     """
     stamps: Dict[str, Optional[Stamp]] = {}
-    for declared in [*look.inputs_of(unit), *unit.outputs]:
+    inputs = [(declared, True) for declared in look.inputs_of(unit)]
+    for declared, is_input in [*inputs, *((output, False) for output in unit.outputs)]:
         try:
-            files = look.files_of(declared)
+            files = files_of(declared, follow=is_input)
             stamps.update((file, identity.stamp_of(file)) for file in files)
             stamps.setdefault(declared.path, None)
-            if files and declared in unit.outputs and identity.link_of(_bare(declared.path)):
+            if files and not is_input and identity.link_of(_bare(declared.path)):
                 stamps[declared.path] = identity.stamp_of(_bare(declared.path))
         except OSError:  # noqa: PERF203
             stamps.pop(declared.path, None)  # the start goes on; unknown is refused at the end
@@ -150,7 +152,7 @@ def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[
     def is_written(path: str) -> bool:
         return before.get(path) != identity.stamp_of(path)
 
-    files = look.files_of(output)
+    files = files_of(output)
     if not files and not output.optional:
         raise _Unfit(_why_nothing(output))
     if not output.unchanged and output.path not in before:
@@ -262,7 +264,7 @@ def _sync_one(sync: Callable[[str], None], path: str, rules: Rules) -> None:
 
 def _folders(made: _Made) -> Iterable[str]:
     """Yield the folders that hold the names of an output, up to one that preflight made sure of."""
-    top = look.home_of(made.output)
+    top = home_of(made.output)
     for reading in made.readings:
         folder = os.path.dirname(reading.path)
         while len(folder) > len(top):
@@ -282,7 +284,7 @@ def _look_at_inputs(unit: UnitSpec, rules: Rules, before: Stamps) -> Tuple[Readi
     readings: Dict[str, Reading] = {}
     for declared in look.inputs_of(unit):
         try:
-            files = look.files_of(declared)
+            files = files_of(declared, follow=True)
         except OSError:
             files = []  # recorded as they were: see _gone
         for file in [*files, *_gone(declared.path, files, before)]:

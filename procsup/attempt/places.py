@@ -9,6 +9,7 @@ from procsup.core.spec import RunSpec, UnitSpec
 from procsup.core.text import visible
 from procsup.host import readings as look
 from procsup.host.files import remove
+from procsup.paths.walk import home_of
 
 _LISTED_MOST = 5
 
@@ -33,7 +34,7 @@ def about_run_directory(spec: RunSpec) -> List[str]:
 
 def about_output_folders(spec: RunSpec, units: Sequence[UnitSpec]) -> List[str]:
     """Make the folders of the outputs; their names are on disk for good on return."""
-    homes = {look.home_of(output) for unit in units for output in look.outputs_of(unit)}
+    homes = {home_of(output) for unit in units for output in look.outputs_of(unit)}
     changed: Set[str] = set()
     groups: Dict[Tuple[str, str], List[str]] = {}
     for folder in sorted(homes):

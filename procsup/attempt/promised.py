@@ -1,11 +1,12 @@
 """Files that pending units will make: preflight does not report them as missing."""
 
 import os
-from fnmatch import fnmatchcase
 from typing import Iterable, List, Sequence, Set
 
+from procsup.core.globs import Glob, parse
 from procsup.core.spec import UnitSpec
 from procsup.host.names import path_key
+from procsup.paths.walk import CASE
 
 
 class Promised:
@@ -14,7 +15,7 @@ class Promised:
     def __init__(self, stages: Iterable[Sequence[UnitSpec]] = ()) -> None:
         self._files: Set[str] = set()
         self._folders: Set[str] = set()
-        self._globs: List[str] = []
+        self._globs: List[Glob] = []
         for units in stages:
             for unit in units:
                 self._add(unit)
@@ -23,7 +24,7 @@ class Promised:
         for output in unit.outputs:
             key = path_key(output.path.rstrip(os.sep))
             if output.kind == "glob":
-                self._globs.append(key)
+                self._globs.append(parse(output.path.replace(os.sep, "/")))
             else:
                 (self._folders if output.kind == "folder" else self._files).add(key)
         self._files.update(path_key(path) for path in (unit.stdout, unit.stderr) if path)
@@ -33,7 +34,7 @@ class Promised:
 
     def __contains__(self, path: str) -> bool:
         key = path_key(path.rstrip(os.sep))
-        if key in self._files or any(fnmatchcase(key, glob) for glob in self._globs):
+        if key in self._files or self._is_matched(path):
             return True
         while key not in self._folders:
             above = os.path.dirname(key)
@@ -41,6 +42,10 @@ class Promised:
                 return False
             key = above
         return True
+
+    def _is_matched(self, path: str) -> bool:
+        shown = path.replace(os.sep, "/")
+        return any(glob.match(shown, case=CASE) is not None for glob in self._globs)
 
 
 NOTHING = Promised()

@@ -51,6 +51,7 @@ class Admission:
         stage.program = fact.program
         stage.standings = list(fact.standings)
         stage.unfit = dict(fact.unfit)
+        stage.tally.news += fact.notes
         if not stage.expanded:
             self._plan(stage, fact.units)
             self._take_back(fact)

@@ -101,7 +101,8 @@ class Expanded(Struct, frozen=True, tag=True):
     """The units of a stage, in order, each with its standing; or why there are none.
 
     `unfit` holds units whose inputs are missing where `missing-inputs` is ``fail-unit``;
-    `program` is the sha256 of the stage's script or module file, None if there is none.
+    `program` is the sha256 of the stage's script or module file, None if there is none; `notes`
+    are to be said of it: what was left out.
     """
 
     stage: str
@@ -110,6 +111,7 @@ class Expanded(Struct, frozen=True, tag=True):
     unfit: Dict[str, str] = {}  # unit id -> reason
     problem: str = ""
     program: Optional[str] = None
+    notes: Tuple[str, ...] = ()
 
 
 class Asked(Struct, frozen=True, tag=True, gc=False):

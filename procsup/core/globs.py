@@ -8,6 +8,7 @@ characters, but for ``[*]``, ``[?]``, ``[[]`` and ``[{]``, which stand for the o
 """
 
 import re
+from copy import copy
 from functools import lru_cache
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -147,6 +148,12 @@ class Branch:
         """Return a path below `base` as a whole one."""
         return path if not self.base else f"{self.base.rstrip('/')}/{path}"
 
+    def based(self, place: Callable[[str], str]) -> "Branch":
+        """Return the same with another base."""
+        branch = copy(self)
+        branch.base = place(self.base)
+        return branch
+
     def whole(self) -> List[Part]:
         """Return all parts, as one pattern of whole paths."""
         if not self.base:
@@ -179,21 +186,28 @@ class Glob:
     def joined(self, others: Iterable["Glob"], excluded: Iterable["Glob"]) -> "Glob":
         """Return a glob that matches what this one or another does, and no excluded one.
 
-        GlobError if the captures differ.
+        GlobError if the captures differ, or one leaves nothing out.
         """
-        whole = object.__new__(Glob)
-        whole.source, whole.text = self.source, self.text
-        whole.captures, whole.branches = self.captures, self.branches
+        whole = copy(self)
         for other in others:
             if sorted(other.captures) != sorted(self.captures):
                 raise GlobError(f"`{other.source}` and `{self.source}` capture different names:"
                                 " all patterns of a list capture the same")  # fmt: skip
             whole.branches += other.branches
-        whole.excluded = self.excluded
         for other in excluded:
             if other.captures:
                 raise GlobError(f"`!{other.source}`: what is left out captures nothing")
+            if not any(_may_hold(one, two) for one in other.branches for two in whole.branches):
+                raise GlobError(f"`!{other.source}` leaves nothing out: no other pattern may match"
+                                " what it matches, or what is in it")  # fmt: skip
             whole.excluded += other.branches
+        return whole
+
+    def based(self, place: Callable[[str], str]) -> "Glob":
+        """Return the same with other bases."""
+        whole = copy(self)
+        whole.branches = tuple(branch.based(place) for branch in self.branches)
+        whole.excluded = tuple(branch.based(place) for branch in self.excluded)
         return whole
 
     @property
@@ -265,6 +279,13 @@ def _meet(one: Branch, two: Branch, *, case: bool) -> Optional[str]:
         return None
     automata = [Automaton([branch.whole()], case=case) for branch in (one, two)]
     return find_common_path(*automata)
+
+
+def _may_hold(folder: Branch, one: Branch) -> bool:
+    """Tell whether a path that the one may match is that of a folder, or lies in it."""
+    whole = folder.whole()
+    around = Automaton([whole, [*whole, (EVERYTHING,)]])
+    return find_common_path(around, Automaton([one.whole()])) is not None
 
 
 def _may_meet(one: str, two: str, *, case: bool) -> bool:

@@ -13,9 +13,10 @@ from typing import Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple
 from procsup.core.globs import Branch, Glob, is_deep, is_literal, parse
 from procsup.core.spec import OutputSpec
 from procsup.core.wildcards import DEEP
+from procsup.paths.identity import MISSING
 
 CASE = os.path.normcase("A") == "A"  # whether names that differ in case alone are two
-MISSING = (FileNotFoundError, NotADirectoryError)
+
 # What file managers and NFS leave in folders by themselves: never part of a result.
 _LITTER = re.compile(
     r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs[0-9a-f]+"

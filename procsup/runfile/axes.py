@@ -21,10 +21,11 @@ from typing import (
     Union,
 )
 
-from procsup.runfile import ambiguity
+from procsup.core.automata import TwoReadings
+from procsup.core.globs import Glob
 from procsup.runfile.columns import Column
 from procsup.runfile.keys import check_new_name
-from procsup.runfile.patterns import Glob, is_capture, read_glob
+from procsup.runfile.patterns import check_input, read_glob, together
 from procsup.runfile.problems import (
     Faults,
     KeyPath,
@@ -252,23 +253,37 @@ class AxisReader:
             if kind == "range":
                 return _listed(at, name, _range(self._filled_in(content)))
             if kind == "glob":
-                return self._glob(at, name, Template(text(content)))
+                return self._glob(at, name, content)
             path = self._list_path(content)
             return Axis(at, {name: TEXT}, (name,), ListFile("lines", path, (name,)))
 
-    def _glob(self, at: KeyPath, name: str, template: Template) -> Axis:
-        for field in template.fields:
-            if not is_capture(field):
-                self._check_known(field)
-        glob = read_glob(template, self._values)
+    def _glob(self, at: KeyPath, name: str, content: Any) -> Axis:
+        if isinstance(content, list):
+            patterns = each(list(enumerate(content)), self._pattern_of_list)
+            glob = together(patterns)
+        else:
+            glob = self._pattern(content)
         if name in glob.captures:
             raise Wrong(f"`{name}` is the path itself: choose another name for the capture")
-        two = ambiguity.find_two_readings(glob)
+        two = glob.two_readings()
         if two is not None:
             raise Wrong(_two_ways(glob, two))
         kinds: Dict[str, Kind] = {name: PATH}
         kinds.update((capture, TEXT) for capture in glob.captures)
         return Axis(at, kinds, glob.captures or (name,), glob)
+
+    def _pattern_of_list(self, item: Tuple[int, Any]) -> Tuple[KeyPath, bool, Glob]:
+        index, content = item
+        leaves_out = filled(content).startswith("!")
+        return (index,), leaves_out, self._pattern(content[1:] if leaves_out else content)
+
+    def _pattern(self, content: Any) -> Glob:
+        template = Template(text(content), glob=True)
+        for field in template.fields:
+            if not field.is_capture:
+                self._check_known(field)
+        check_input(template)
+        return read_glob(template, self._values)
 
     def _check_known(self, field: Field) -> None:
         name = field.name
@@ -287,16 +302,16 @@ def _unread(at: KeyPath, name: str, value: Any) -> Axis:
     return Axis(at, kinds, (), [])
 
 
-def _two_ways(glob: Glob, two: ambiguity.Reading) -> str:
+def _two_ways(glob: Glob, two: TwoReadings) -> str:
     one_way, other_way = (
         ", ".join(f'{name}="{value}"' for name, value in zip(glob.captures, values))
         for values in (two.one, two.two)
     )
     ways = f": {one_way} or {other_way}" if one_way != other_way else ""
     return (
-        f"`{glob.source}` can read the path `{glob.below_base(two.path)}` in two ways{ways};"
+        f"`{glob.source}` can read the path `{two.path}` in two ways{ways};"
         " a wildcard also matches what divides it from the next one, unless that is a /"
-        " ({x:?} is just one character)"
+        " ({x:?} is just one character, {x:[^_]+} none that is a _)"
     )
 
 

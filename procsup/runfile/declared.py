@@ -1,16 +1,19 @@
 """The files that a stage declares: inputs, depends and outputs, as templates and per unit."""
 
 import os
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple, Union
+import re
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple, Union
 
+from procsup.core.globs import escape
 from procsup.core.spec import OutputSpec
-from procsup.runfile.patterns import has_wildcards, read_glob
+from procsup.runfile.patterns import check_input, check_output, has_wildcards, read_glob
 from procsup.runfile.problems import Faults, KeyPath, Wrong, below, each, each_of, expected, show
 from procsup.runfile.scope import PATH, FileSet, Kind, Many, Scope
 from procsup.runfile.template import Files, Step, Template
 from procsup.runfile.values import Fields, filled, truth
-from procsup.runfile.walk import find, why_nothing
+from procsup.runfile.walk import Finder
 
+_BEHIND_BRACES = re.compile(r"}.*/\.\.(?:/|$)")
 _OUTPUT_KEYS = ("path", "empty", "optional", "unchanged")
 
 
@@ -67,7 +70,7 @@ def read_wanted(value: Any) -> Wanted:
         return Wanted(tuple(_flat(each_of(value, _named))), is_table=True)
     if not isinstance(value, list):
         raise _not_files(value, "paths")
-    items = each(list(enumerate(value)), lambda pair: _item((pair[0],), None, pair[1]))
+    items = each(list(enumerate(value)), lambda pair: _input((pair[0],), None, pair[1]))
     return Wanted(tuple(items))
 
 
@@ -79,18 +82,32 @@ def _named(name: str, value: Any) -> List[Item]:
     if name == "file":
         raise Wrong("`file` stands for a file that lists the paths: choose another name")
     if not isinstance(value, list):
-        return [_item((name,), name, value)]
+        return [_input((name,), name, value)]
     if not value:
         raise expected("at least one path", value)
     return each(
         list(enumerate(value)),
-        lambda pair: _item((name, pair[0]), name, pair[1])._replace(in_list=True),
+        lambda pair: _input((name, pair[0]), name, pair[1])._replace(in_list=True),
     )
 
 
 def _item(at: KeyPath, name: Optional[str], value: Any) -> Item:
-    template = Template(path_text(value))
+    template = Template(path_text(value), glob=True)
     return Item(at, name, template, has_wildcards(template))
+
+
+def _input(at: KeyPath, name: Optional[str], value: Any) -> Item:
+    item = _item(at, name, value)
+    if item.is_glob:
+        check_input(item.template)
+    return item
+
+
+def _made(at: KeyPath, name: Optional[str], value: Any) -> Item:
+    item = _item(at, name, value)
+    if item.is_glob:
+        check_output(item.template)
+    return item
 
 
 def path_text(value: Any) -> str:
@@ -128,10 +145,10 @@ def read_outputs(value: Any) -> Wanted:
 
 def _output(at: KeyPath, name: Optional[str], value: Any) -> Item:
     if not isinstance(value, dict):
-        return _item(at, name, value)
+        return _made(at, name, value)
     table = Fields(value, _OUTPUT_KEYS, "path")
     flags = {key: table.take(key, truth, False) for key in _OUTPUT_KEYS if key != "path"}
-    item = table.take("path", lambda path: _item(at, name, path), None)
+    item = table.take("path", lambda path: _made(at, name, path), None)
     table.raise_if_any()
     if item is None:
         raise AssertionError("a missing path is a fault")
@@ -147,39 +164,35 @@ def check_wanted(wanted: Wanted, scope: Scope, *, several: bool = False) -> None
     faults.raise_if_any()
 
 
-class Finder:
-    """Turns declared paths into those of one unit; a glob is looked up once per run of it."""
+def input_files(
+    wanted: Wanted, values: Mapping[str, Any], finder: Finder, *, empty_ok: bool
+) -> Files:
+    """Return a unit's inputs as written, globs replaced by what they match now."""
+    if not wanted.items:
+        return _NO_TABLE if wanted.is_table else _NO_FILES
+    paths: List[str] = []
+    named: Dict[str, Union[str, Tuple[str, ...]]] = {}
+    for item in wanted.items:
+        with below(*item.at):
+            found = _paths(item, values, finder, empty_ok=empty_ok)
+        paths += found
+        if item.name is not None:
+            many = item.in_list or item.is_glob
+            before = named.get(item.name, ())
+            named[item.name] = (*before, *found) if many else found[0]
+    return Files(tuple(paths), named if wanted.is_table else None)
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-        self._found: Dict[str, Tuple[str, ...]] = {}
 
-    def files(self, wanted: Wanted, values: Mapping[str, Any], *, empty_ok: bool) -> Files:
-        """Return a unit's inputs as written, globs replaced by what they match now."""
-        if not wanted.items:
-            return _NO_TABLE if wanted.is_table else _NO_FILES
-        paths: List[str] = []
-        named: Dict[str, Union[str, Tuple[str, ...]]] = {}
-        for item in wanted.items:
-            with below(*item.at):
-                found = self._paths(item, values, empty_ok=empty_ok)
-            paths += found
-            if item.name is not None:
-                many = item.in_list or item.is_glob
-                before = named.get(item.name, ())
-                named[item.name] = (*before, *found) if many else found[0]
-        return Files(tuple(paths), named if wanted.is_table else None)
-
-    def _paths(self, item: Item, values: Mapping[str, Any], *, empty_ok: bool) -> Tuple[str, ...]:
-        if not item.is_glob:
-            return rendered_paths(item.template, values)
-        glob = read_glob(item.template, values)
-        if glob.source not in self._found:
-            self._found[glob.source] = tuple(match.path for match in find(glob, self._folder))
-        if not self._found[glob.source] and not empty_ok:
-            why = why_nothing(glob, self._folder)
-            raise Wrong(f"{why} (`empty-ok = true` allows that)")
-        return self._found[glob.source]
+def _paths(
+    item: Item, values: Mapping[str, Any], finder: Finder, *, empty_ok: bool
+) -> Tuple[str, ...]:
+    if not item.is_glob:
+        return rendered_paths(item.template, values)
+    glob = read_glob(item.template, values)
+    found = tuple([match.path for match in finder.find(glob)])
+    if not found and not empty_ok:
+        raise Wrong(f"{finder.why_nothing(glob)} (`empty-ok = true` allows that)")
+    return found
 
 
 def rendered_path(template: Template, values: Mapping[str, Any]) -> str:
@@ -211,25 +224,39 @@ def output_files(wanted: Wanted, values: Mapping[str, Any]) -> Files:
 
 
 def output_specs(
-    wanted: Wanted, files: Files, absolute: Callable[[str], str]
+    wanted: Wanted, files: Files, values: Mapping[str, Any], folder: str
 ) -> Tuple[OutputSpec, ...]:
-    """Return a unit's outputs as the run needs them."""
+    """Return a unit's outputs as the run needs them; relative ones are in `folder`."""
     if not files.paths:
         return ()
     return tuple(
-        [_output_spec(item, path, absolute) for item, path in zip(wanted.items, files.paths)]
+        [_output_spec(item, path, values, folder) for item, path in zip(wanted.items, files.paths)]
     )
 
 
-def _output_spec(item: Item, path: str, absolute: Callable[[str], str]) -> OutputSpec:
-    if not item.flags and not item.is_glob and not path.endswith("/"):
-        return OutputSpec(absolute(path), item.name)
-    is_folder = path.endswith("/") and not item.is_glob
+def _output_spec(item: Item, path: str, values: Mapping[str, Any], folder: str) -> OutputSpec:
+    if item.is_glob:
+        whole, kind = _whole_pattern(item, values, folder), "glob"
+    else:
+        whole, kind = os.path.normpath(os.path.join(folder, path)), "file"
+        if path.endswith("/"):
+            whole, kind = whole + os.sep, "folder"
+    if not item.flags:
+        return OutputSpec(whole, item.name, kind=kind)
     return OutputSpec(
-        absolute(path) + (os.sep if is_folder else ""),
+        whole,
         item.name,
         empty=item.flags.get("empty", False),
         optional=item.flags.get("optional", False),
         unchanged=item.flags.get("unchanged", False),
-        kind="glob" if item.is_glob else "folder" if is_folder else "file",
+        kind=kind,
     )
+
+
+def _whole_pattern(item: Item, values: Mapping[str, Any], folder: str) -> str:
+    """Return the pattern of a glob from the root; the names of folders on the way are literal."""
+    with below(*item.at):
+        text = read_glob(item.template, values).text
+        if _BEHIND_BRACES.search(text):
+            raise Wrong("`..` cannot follow alternatives")
+    return os.path.normpath(os.path.join(escape(folder), text))

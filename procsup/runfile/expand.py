@@ -10,7 +10,7 @@ from procsup.core.spec import PID, SCRATCH, UnitSpec
 from procsup.runfile import values as v
 from procsup.runfile.axes import MAX_UNITS
 from procsup.runfile.command import Command, CommandMaker, Misplaced
-from procsup.runfile.declared import Finder, output_files, output_specs, rendered_path
+from procsup.runfile.declared import input_files, output_files, output_specs, rendered_path
 from procsup.runfile.exclude import Sieve
 from procsup.runfile.fingerprint import Identity, fingerprint
 from procsup.runfile.following import Before, Group, Made
@@ -21,6 +21,7 @@ from procsup.runfile.recipe import Recipe, Surroundings
 from procsup.runfile.rows import rows_of
 from procsup.runfile.tables import Row
 from procsup.runfile.template import Files, Followed, Template
+from procsup.runfile.walk import Finder
 
 _T = TypeVar("_T")
 _Combined = Tuple[Group, Row]
@@ -39,6 +40,7 @@ def expand(
     around: Surroundings,
     capacity: Capacity,
     before: Before,
+    finder: Finder,
     problems: Problems,
     *,
     followed: bool,
@@ -51,10 +53,10 @@ def expand(
     with problems.below(recipe.place("for-each")):
         followed_stages = recipe.spec.for_each
         groups = group_units(followed_stages, before.made) if followed_stages else [_ALONE]
-    axes_rows = _rows(recipe, around, len(groups), problems)
+    axes_rows = _rows(recipe, around, finder, len(groups), problems)
     if axes_rows is None:
         return [], []
-    maker = _Maker(recipe, around, capacity, before.inputs_from)
+    maker = _Maker(recipe, around, capacity, finder, before.inputs_from)
     sieve = Sieve(recipe.excludes)
     units: List[UnitSpec] = []
     seen: List[Made] = []
@@ -68,12 +70,12 @@ def expand(
 
 
 def _rows(
-    recipe: Recipe, around: Surroundings, count: int, problems: Problems
+    recipe: Recipe, around: Surroundings, finder: Finder, count: int, problems: Problems
 ) -> Optional[List[Sequence[Row]]]:
     rows: List[Sequence[Row]] = []
     for axis in recipe.axes:
         with problems.below(axis.at):
-            rows.append(rows_of(axis, around.folder, empty_ok=recipe.empty_ok))
+            rows.append(rows_of(axis, around.folder, finder, empty_ok=recipe.empty_ok))
             count *= len(rows[-1])
     if count > MAX_UNITS:
         problems.add(recipe.at, f"makes {count:,} units, expected at most {MAX_UNITS:,}")
@@ -119,13 +121,14 @@ class _Maker:
         recipe: Recipe,
         around: Surroundings,
         capacity: Capacity,
+        finder: Finder,
         inputs_from: Sequence[str],
     ) -> None:
         self._recipe = recipe
         self._stage = recipe.spec.name
         self._around = around
         self._grants = Grants(recipe, capacity)
-        self._finder = Finder(around.folder)
+        self._finder = finder
         self._commands = CommandMaker(recipe)
         self._lists = recipe.uses_list_file()
         self._in_id = [name for axis in recipe.axes for name in axis.in_id]
@@ -174,7 +177,10 @@ class _Maker:
             env=command.env,
             inputs=self._absolute_inputs(inputs) + ((stdin,) if stdin else ()),
             depends=self._depends(depends, row),
-            outputs=output_specs(recipe.outputs, outputs, self._absolute),
+            outputs=self._at(
+                "outputs",
+                lambda: output_specs(recipe.outputs, outputs, values, self._around.folder),
+            ),
             input_names=self._names(inputs),
             stdin=stdin,
             stdout=streams.get("stdout"),
@@ -255,8 +261,9 @@ class _Maker:
         wanted = self._recipe.inputs if key == "inputs" else self._recipe.depends
         empty_ok = self._recipe.empty_ok
         if not wanted.items:
-            return self._finder.files(wanted, values, empty_ok=empty_ok)
-        return self._at(key, lambda: self._finder.files(wanted, values, empty_ok=empty_ok))
+            return input_files(wanted, values, self._finder, empty_ok=empty_ok)
+        finder = self._finder
+        return self._at(key, lambda: input_files(wanted, values, finder, empty_ok=empty_ok))
 
     def _absolute_inputs(self, inputs: Files) -> Tuple[str, ...]:
         if inputs.paths is self._from.paths:

@@ -20,15 +20,15 @@ from typing import (
 
 from msgspec.structs import replace
 
+from procsup.core.globs import Glob
 from procsup.core.spec import After, upstream
 from procsup.runfile.axes import single
 from procsup.runfile.graph import before, done_before
-from procsup.runfile.patterns import Glob, is_capture
 from procsup.runfile.problems import Wrong, each, listing, some
 from procsup.runfile.recipe import Recipe
 from procsup.runfile.scope import FollowedUnit, Kind
 from procsup.runfile.tables import ListFile, Row
-from procsup.runfile.template import Field, Files, Template
+from procsup.runfile.template import Braces, Field, Files, Template
 from procsup.runfile.values import Fields, a_list, word, written
 
 _NAMED = 5
@@ -232,7 +232,8 @@ class _Settler:
     def _looks(self, recipe: Recipe) -> Iterator[Tuple[str, str]]:
         for axis in single(recipe.axes):
             if isinstance(axis.source, Glob):
-                yield (self._absolute(axis.source.base) if axis.source.base else ""), ""
+                for base in (branch.base for branch in axis.source.branches):
+                    yield (self._absolute(base) if base else ""), ""
             elif isinstance(axis.source, ListFile):
                 yield self._absolute(axis.source.path), ""
         for wanted in (recipe.inputs, recipe.depends):
@@ -249,7 +250,9 @@ class _Settler:
         return (self._absolute(head) if head else ""), ("" if is_folder else tail)
 
     def _known(self, part: Any) -> str:
-        if isinstance(part, Field) and (part.name not in self._values or is_capture(part)):
+        if isinstance(part, Braces):
+            return "*"
+        if isinstance(part, Field) and (part.name not in self._values or part.is_capture):
             return "*"
         return part.text(self._values) if isinstance(part, Field) else str(part)
 

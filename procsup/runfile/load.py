@@ -16,6 +16,7 @@ from procsup.runfile.reading import Source, read_source
 from procsup.runfile.recipe import Recipe, Surroundings
 from procsup.runfile.registry import Registry
 from procsup.runfile.run import RunReader
+from procsup.runfile.walk import Finder
 
 UpstreamOutputs = Mapping[str, Sequence[Tuple[str, Tuple[Reading, ...]]]]
 
@@ -61,6 +62,7 @@ class Loaded:
         self._followed = {name for stage in spec.stages for name in stage.for_each}
         self._made: Dict[str, List[Made]] = {}  # units that others may follow
         self._around = around
+        self._notes: Dict[str, Tuple[str, ...]] = {}
         self._registry = Registry(spec, source.path)
         for recipe in recipes:
             self._registry.add_looks(recipe, around.values)
@@ -97,6 +99,10 @@ class Loaded:
         self._registry.check_inputs(self._recipes[stage], units, problems)
         problems.raise_if_any()
         return units
+
+    def notes(self, stage: str) -> Tuple[str, ...]:
+        """Say what was left out when the units of a stage were looked for."""
+        return self._notes.get(stage, ())
 
     def check_marks(self, problems: Problems) -> None:
         """Note stamps and manifests that fall on one another, or on what is not procsup's.
@@ -146,7 +152,11 @@ class Loaded:
         made = {name: self._made[name] for name in recipe.spec.for_each}
         followed = stage in self._followed
         before = Before(paths, made)
-        units, seen = expand(recipe, self._around, capacity, before, problems, followed=followed)
+        finder = Finder(self._around.folder)
+        units, seen = expand(
+            recipe, self._around, capacity, before, finder, problems, followed=followed
+        )
+        self._notes[stage] = tuple(f"{stage}: {note}" for note in finder.notes())
         if followed:
             self._made[stage] = seen
         self._registry.add(recipe, units, problems)

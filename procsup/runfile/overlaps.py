@@ -1,72 +1,145 @@
-"""Outputs that lie inside of what another unit declares as a folder, or by a glob.
+"""Outputs that lie inside of what another unit declares as a folder or by a glob, or may.
 
-Each of both units would vouch for what the other one writes. Two globs are not compared: whether
-they meet is known only when the files are there.
+Each of both units would vouch for what the other one writes.
 """
 
 import os
-import re
-from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Pattern, Tuple
+from bisect import bisect_left
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
+from procsup.core.globs import Branch, Glob, meet, meets_folder, parse
 from procsup.core.spec import OutputSpec
 from procsup.host.names import path_key
-from procsup.runfile.patterns import DEEP, Wild, tokens_of
+from procsup.paths.walk import CASE
 
-_MOST_GLOBS = 64  # of one beginning: more are not compared, so that 100,000 units stay fast
+_MOST_COMPARED = 64  # of globs that begin and end alike: 100,000 units stay fast
+
+
+class Overlap(NamedTuple):
+    """An output (by its key) and its unit, what the claiming unit declares, and what is in both.
+
+    `common` is None if the one lies in the other as a whole.
+    """
+
+    key: str
+    unit: str
+    claimer: str
+    declared: str
+    common: Optional[str] = None
 
 
 class _Claim(NamedTuple):
+    key: str
     unit: str
     path: str
-    regex: Optional[Pattern[str]]  # None: everything below a folder
+    glob: Glob
 
 
 class Claims:
     """The folders and globs that the units of a stage declare, found by how their paths begin."""
 
     def __init__(self, declared: Iterable[Tuple[OutputSpec, str]]) -> None:
-        self._claims: Dict[str, List[_Claim]] = {}
-        self._globs: Dict[str, str] = {}
+        self._folders: Dict[str, Tuple[str, str]] = {}
+        self._globs: Dict[str, Tuple[str, List[Tuple[str, str]]]] = {}  # key -> unit, its ends
+        self._claims: Dict[str, Dict[str, List[_Claim]]] = {}  # start -> end backwards -> claims
         for output, unit in declared:
             key = path_key(output.path)
             if output.kind == "folder":
-                self._claims.setdefault(key, []).append(_Claim(unit, output.path, None))
+                self._folders[key] = (unit, output.path)
                 continue
-            self._globs[key] = unit
-            claims = self._claims.setdefault(re.split(r"[*?]", key, maxsplit=1)[0], [])
-            if len(claims) < _MOST_GLOBS:
-                claims.append(_Claim(unit, output.path, _regex_of(key)))
+            glob = parse(output.path.replace(os.sep, "/"))
+            ends = [_ends(branch) for branch in glob.branches]
+            self._globs[key] = (unit, ends)
+            for start, end in ends:
+                claims = self._claims.setdefault(start, {}).setdefault(end, [])
+                claims.append(_Claim(key, unit, output.path, glob))
+        self._folder_lengths = sorted({len(key) for key in self._folders})
         self._lengths = sorted({len(start) for start in self._claims})
+        self._sorted = {start: sorted(by_end) for start, by_end in self._claims.items()}
 
-    def is_glob(self, key: str) -> bool:
-        """Tell whether a path with this key is a glob of this stage."""
-        return key in self._globs
-
-    def hits(self, outputs: Mapping[str, str], of: "Claims") -> Iterator[Tuple[str, str, str, str]]:
+    def hits(self, outputs: Mapping[str, str], of: "Claims") -> Iterator[Overlap]:
         """Yield the outputs (key -> unit, with their stage's claims) that lie in what is claimed.
 
-        Each as its key, its unit, the unit that claims it, and what that one declares.
+        Of two globs that meet, the one is yielded that comes later.
         """
-        for key, unit in outputs.items() if self._claims else ():
-            for length in self._lengths:
-                for claim in self._claims.get(key[:length], ()):
-                    if claim.unit != unit and _is_in(key, claim, is_glob=of.is_glob(key)):
-                        yield key, unit, claim.unit, claim.path
+        if not (self._folders or self._claims):
+            return
+        for key, unit in outputs.items():
+            if key in of._globs:
+                for start, end in of._globs[key][1]:
+                    yield from self._in_folders(key, start, unit)
+                    yield from self._meeting(key, start, end, unit)
+                continue
+            yield from self._in_folders(key, key, unit)
+            if self._claims:
+                yield from self._matching(key, unit, is_folder=key in of._folders)
+
+    def _in_folders(self, key: str, start: str, unit: str) -> Iterator[Overlap]:
+        for length in self._folder_lengths:
+            whose = self._folders.get(start[:length])
+            if whose is not None and whose[0] != unit:
+                yield Overlap(key, unit, *whose)
+
+    def _matching(self, key: str, unit: str, *, is_folder: bool) -> Iterator[Overlap]:
+        path = key.replace(os.sep, "/")
+        backwards = "" if is_folder else path[::-1]
+        for claim in self._candidates(path, backwards, unit, any_end=is_folder):
+            if is_folder:
+                inside = _start_of(claim).startswith(path)  # then it was found to lie there
+                common = None if inside else meets_folder(claim.glob, path, case=CASE)
+                if common is not None:
+                    yield Overlap(key, unit, claim.unit, claim.path, common)
+            elif claim.glob.match(path, case=CASE) is not None:
+                yield Overlap(key, unit, claim.unit, claim.path)
+
+    def _meeting(self, key: str, start: str, end: str, unit: str) -> Iterator[Overlap]:
+        glob: Optional[Glob] = None
+        for claim in self._candidates(start, end, unit, any_end=False):
+            own = _start_of(claim)
+            if own == start and claim.key >= key:
+                continue  # it is found from the other side
+            glob = glob or parse(key.replace(os.sep, "/"))
+            common = meet(glob, claim.glob, case=CASE)
+            if common is not None:
+                yield Overlap(key, unit, claim.unit, claim.path, common)
+
+    def _candidates(
+        self, start: str, backwards: str, unit: str, *, any_end: bool
+    ) -> Iterator[_Claim]:
+        """Yield globs that begin as this does and end as it does, or as something that it ends."""
+        for length in self._lengths:
+            if length > len(start):
+                return
+            by_end = self._claims.get(start[:length])
+            if by_end is None:
+                continue
+            compared = 0
+            for end in self._ends_like(start[:length], backwards, any_end=any_end):
+                for claim in by_end[end]:
+                    if claim.unit != unit and compared < _MOST_COMPARED:
+                        compared += 1
+                        yield claim
+
+    def _ends_like(self, start: str, backwards: str, *, any_end: bool) -> Iterator[str]:
+        ends = self._sorted[start]
+        if any_end:
+            yield from ends
+            return
+        by_end = self._claims[start]
+        yield from (backwards[:n] for n in range(len(backwards)) if backwards[:n] in by_end)
+        at = bisect_left(ends, backwards)
+        while at < len(ends) and ends[at].startswith(backwards):
+            yield ends[at]
+            at += 1
 
 
-def _is_in(key: str, claim: _Claim, *, is_glob: bool) -> bool:
-    if claim.regex is None:
-        return True
-    return not is_glob and claim.regex.fullmatch(key.replace(os.sep, "/")) is not None
+def _ends(branch: Branch) -> Tuple[str, str]:
+    """Return how all paths of a branch begin, and, backwards, how they end."""
+    first, last = branch.rest[0][0], branch.rest[-1][-1]
+    start = branch.below_base(first if isinstance(first, str) else "")
+    end = last if isinstance(last, str) else ""
+    return path_key(start).replace(os.sep, "/"), path_key(end)[::-1]
 
 
-def _regex_of(key: str) -> Pattern[str]:
-    text = ""
-    for token in tokens_of(key.replace(os.sep, "/")):
-        if isinstance(token, Wild):
-            visible = r"(?!\.)" if text.endswith("/") or not text else ""
-            many = r"(?:(?!\.)[^/]+/)*" if token == DEEP else "[^/]*"
-            text += visible + ("[^/]" if token.kind == "?" else many)
-        else:
-            text += re.escape(token)
-    return re.compile(text)
+def _start_of(claim: _Claim) -> str:
+    return _ends(claim.glob.branches[0])[0]

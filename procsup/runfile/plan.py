@@ -27,6 +27,7 @@ from procsup.runfile.run import RunReader
 from procsup.runfile.template import literal
 from procsup.runfile.units import UnitMaker, all_run_python
 from procsup.runfile.vocabulary import LATER_KEYS, RUN_KEYS, STAGE_KEYS
+from procsup.runfile.walk import Finder
 
 PLAN_FILE = "plan.jsonl"
 PLAN_VERSION = 1
@@ -241,7 +242,8 @@ class LoadedPlan(Loaded):
         problems: Problems,
     ) -> List[UnitSpec]:
         recipe = self._recipes[stage]
-        maker = UnitMaker(recipe, self._around, capacity)
+        finder = Finder(self._around.folder)
+        maker = UnitMaker(recipe, self._around, capacity, finder)
         units: List[UnitSpec] = []
         wrong_ones = 0
         for index, line in enumerate(self.text.units):
@@ -251,6 +253,7 @@ class LoadedPlan(Loaded):
             wrong_ones += len(units) == before
             if wrong_ones >= _ENOUGH_PROBLEMS:
                 break
+        self._notes[stage] = tuple(f"{stage}: {note}" for note in finder.notes())
         self._registry.add(recipe, units, problems)
         return units
 

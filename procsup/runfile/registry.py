@@ -17,13 +17,16 @@ from typing import (
     Tuple,
 )
 
+from msgspec.structs import replace
+
+from procsup.core.globs import escape, meet, meets_folder, parse
 from procsup.core.spec import OutputSpec, RunSpec, UnitSpec
 from procsup.host.names import path_key
-from procsup.runfile.ambiguity import find_common_path
+from procsup.paths.links import RealFolders
+from procsup.paths.walk import CASE
 from procsup.runfile.graph import all_upstream, done_before
 from procsup.runfile.looks import Look, looks_of
-from procsup.runfile.overlaps import Claims
-from procsup.runfile.patterns import Token, Wild, tokens_of
+from procsup.runfile.overlaps import Claims, Overlap
 from procsup.runfile.problems import KeyPath, Problems
 from procsup.runfile.recipe import Recipe
 
@@ -45,6 +48,7 @@ class Registry:
         self._declared: Dict[str, List[Tuple[OutputSpec, str]]] = {}  # folders and globs, likewise
         self._claims: Dict[str, Claims] = {}  # stage -> its folders and globs
         self._looks: List[Look] = []
+        self._real = RealFolders(spec.folder)
         self._marks: Dict[str, str] = {}  # stamps and the like -> whose
         self._lock = threading.Lock()  # stages may be expanded on side threads
 
@@ -105,11 +109,12 @@ class Registry:
                 yield recipe.place("id") if recipe.unit_id else recipe.at, _same_id(first, unit)
                 continue
             for output in unit.outputs:
-                problem = self._take(recipe.spec.name, output.path, unit)
+                is_glob = output.kind == "glob"
+                problem = self._take(recipe.spec.name, output.path, unit, is_glob=is_glob)
                 if problem:
                     yield recipe.place("outputs"), problem
                 elif output.kind != "file":
-                    self._declared[recipe.spec.name].append((output, unit.id))
+                    self._declare(recipe.spec.name, output, unit.id)
             yield from self._take_streams(recipe, unit)
             yield from self._own_inputs(recipe, unit)
             if self._marks:
@@ -122,10 +127,16 @@ class Registry:
         pairs += [(other, stage) for other in self._claims if other != stage]
         for of, claiming in pairs:
             for hit in self._claims[claiming].hits(self._outputs[of], self._claims[of]):
-                key, unit, claimer, declared = hit
-                lies = f"{self._shown(key)} of the unit `{unit}` lies in {self._shown(declared)}"
-                problem = f"{lies}, which the unit `{claimer}` makes: both would vouch for it"
-                yield recipe.place("outputs"), problem
+                yield recipe.place("outputs"), self._about_both(hit)
+
+    def _about_both(self, hit: Overlap) -> str:
+        own, other = self._shown(hit.key), self._shown(hit.declared)
+        if hit.common is None:
+            lies = f"{own} of the unit `{hit.unit}` lies in {other}"
+            return f"{lies}, which the unit `{hit.claimer}` makes: both would vouch for it"
+        both = f"{own} of the unit `{hit.unit}` and {other} of the unit `{hit.claimer}`"
+        shared = self._shown(hit.common)
+        return f"{both} may both be {shared}: both would vouch for it, so narrow one"
 
     def _own_inputs(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
         """Find what a unit both reads and writes: it would destroy it, or never be kept."""
@@ -165,20 +176,43 @@ class Registry:
                 if problem:
                     yield recipe.place(key), problem
 
-    def _take(self, stage: str, path: str, unit: UnitSpec) -> str:
-        key = path_key(path)
+    def _declare(self, stage: str, output: OutputSpec, unit: str) -> None:
+        self._declared[stage].append((output, unit))
+        real = self._real_path(output.path, is_glob=output.kind == "glob")
+        if real != output.path:
+            self._declared[stage].append((replace(output, path=real), unit))
+
+    def _real_path(self, path: str, *, is_glob: bool) -> str:
+        """Return a path, or a pattern, without links to folders on the way to it."""
+        if not is_glob:
+            return self._real.real(path)
+        base = parse(path.replace(os.sep, "/")).branches[0].base.replace("/", os.sep)
+        real, written = self._real.real(os.path.join(base, "_"))[:-2], escape(base)
+        return escape(real) + path[len(written) :] if path.startswith(written) else path
+
+    def _take(self, stage: str, path: str, unit: UnitSpec, *, is_glob: bool = False) -> str:
+        problem = self._take_as(stage, path, path, unit)
+        real = self._real_path(path, is_glob=is_glob)
+        if problem or real == path:
+            return problem
+        return self._take_as(stage, real, path, unit)
+
+    def _take_as(self, stage: str, real: str, path: str, unit: UnitSpec) -> str:
+        """Take a path, which is called `path` by the unit and leads to `real`."""
+        key = path_key(real)
+        through = f" (through a link, {self._shown(path)})" if real != path else ""
         for taken in self._outputs.values():
             if key in taken:
                 whose = taken[key]
                 if whose == unit.id:
-                    return f"the unit `{unit.id}` writes {self._shown(path)} twice"
+                    return f"the unit `{unit.id}` writes {self._shown(real)}{through} twice"
                 both = f"the units `{whose}` and `{unit.id}` write the same file"
-                return f"{both}, {self._shown(path)}: each needs its own"
+                return f"{both}, {self._shown(real)}{through}: each needs its own"
         self._outputs[stage][key] = unit.id
-        marked = self._marks.get(_key_of(path))
+        marked = self._marks.get(_key_of(real))
         if marked is not None:
-            return f"{self._shown(path)} is {marked}, too"
-        return self._why_procsups_own(path)
+            return f"{self._shown(real)}{through} is {marked}, too"
+        return self._why_procsups_own(real)
 
     def _why_procsups_own(self, path: str) -> str:
         directory = path_key(self._directory)
@@ -255,7 +289,11 @@ class Registry:
             if look.sees(path) and not self._is_own_source(look, maker, path):
                 return path
         for output, _ in self._declared[maker]:
-            common = find_common_path(look.tokens(), _tokens(output))
+            path = output.path.replace(os.sep, "/")
+            if output.kind == "folder":
+                common = meets_folder(look.glob, path, case=CASE)
+            else:
+                common = meet(look.glob, parse(path), case=CASE)
             if common is not None:
                 return output.path
         return None
@@ -295,11 +333,6 @@ def _parameters(unit: UnitSpec) -> str:
 
 def _not_waited_for(path: str, maker: str) -> str:
     return f'{path} is made by the stage `{maker}`: wait for it with after = ["{maker}"]'
-
-
-def _tokens(output: OutputSpec) -> List[Token]:
-    path = output.path.replace(os.sep, "/")
-    return [path, Wild("**", "")] if output.kind == "folder" else tokens_of(path)
 
 
 def _first(problems: Iterator[Tuple[KeyPath, str]]) -> List[Tuple[KeyPath, str]]:

@@ -2,16 +2,16 @@
 
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
+from procsup.core.globs import Glob
 from procsup.runfile.axes import Axis, check_lengths
 from procsup.runfile.columns import Column
-from procsup.runfile.patterns import Glob
 from procsup.runfile.problems import Faults, Wrong, some
 from procsup.runfile.tables import ListFile, Row, read_rows
 from procsup.runfile.values import written
-from procsup.runfile.walk import find, why_nothing
+from procsup.runfile.walk import Finder
 
 
-def rows_of(axis: Axis, folder: str, *, empty_ok: bool) -> Sequence[Row]:
+def rows_of(axis: Axis, folder: str, finder: Finder, *, empty_ok: bool) -> Sequence[Row]:
     """Return an axis' rows, looking at the file system where that is needed.
 
     `Wrong` if it yields nothing, unless that is allowed.
@@ -20,23 +20,23 @@ def rows_of(axis: Axis, folder: str, *, empty_ok: bool) -> Sequence[Row]:
     if isinstance(source, (list, Column)):
         return source
     if isinstance(source, Glob):
-        rows = _found(axis, source, folder)
-        nothing: Callable[[], str] = lambda: why_nothing(source, folder)  # noqa: E731
+        rows = _found(axis, source, finder)
+        nothing: Callable[[], str] = lambda: finder.why_nothing(source)  # noqa: E731
     elif isinstance(source, ListFile):
         rows = read_rows(source, folder)
         what = "lines" if source.kind == "lines" else "rows"
         nothing = lambda: f"`{source.path}` has no {what}"  # noqa: E731
     else:
-        return _side_by_side(source, folder, empty_ok=empty_ok)
+        return _side_by_side(source, folder, finder, empty_ok=empty_ok)
     if not rows and not empty_ok:
         raise Wrong(f"{nothing()} (`empty-ok = true` allows that)")
     return rows
 
 
-def _found(axis: Axis, glob: Glob, folder: str) -> List[Row]:
+def _found(axis: Axis, glob: Glob, finder: Finder) -> List[Row]:
     name = next(iter(axis.kinds))
     rows: List[Row] = []
-    for match in find(glob, folder):
+    for match in finder.find(glob):
         row: Row = {name: match.path}
         row.update(zip(glob.captures, match.captures))
         rows.append(row)
@@ -46,7 +46,9 @@ def _found(axis: Axis, glob: Glob, folder: str) -> List[Row]:
 # --- side by side ------------------------------------------------------------------------
 
 
-def _side_by_side(parts: Sequence[Axis], folder: str, *, empty_ok: bool) -> List[Row]:
+def _side_by_side(
+    parts: Sequence[Axis], folder: str, finder: Finder, *, empty_ok: bool
+) -> List[Row]:
     """Put the rows of several axes together, the first with the first and so on.
 
     Globs that capture the same names are put together by what they capture: pairs.
@@ -55,7 +57,7 @@ def _side_by_side(parts: Sequence[Axis], folder: str, *, empty_ok: bool) -> List
     columns: List[Sequence[Row]] = []
     for part in parts:
         with faults.below(part.at[-1]):
-            columns.append(rows_of(part, folder, empty_ok=empty_ok))
+            columns.append(rows_of(part, folder, finder, empty_ok=empty_ok))
     faults.raise_if_any()
     for index, part in enumerate(parts):
         for before, other in enumerate(parts[:index]):

@@ -87,7 +87,7 @@ class Scope:
         kind = self.known[field.name]
         for step in field.steps:
             kind = _step(field, kind, step)
-        if field.spec.startswith("*"):
+        if field.is_capture:
             raise Wrong(f"{field}: only the globs of a matrix capture")
         if isinstance(kind, FollowedUnit):
             raise Wrong(f"{field}: of a unit that is followed only its outputs are known, such as"

@@ -102,10 +102,11 @@ def render(template: Template, values: Mapping[str, Any], shell: Shell) -> str:
             done = done[:-1] + words[1:] if glue and words else done + words
             glue = shell.name != "bash" and bool(words)
         else:
-            match = _GLUED.match(part) if glue else None
+            plain = str(part)
+            match = _GLUED.match(plain) if glue else None
             inside = match.group() if match else ""
-            done = (done[:-1] + inside + done[-1] if inside else done) + part[len(inside) :]
-            glue = glue and inside == part
+            done = (done[:-1] + inside + done[-1] if inside else done) + plain[len(inside) :]
+            glue = glue and inside == plain
     return done
 
 

@@ -13,6 +13,8 @@ _REFERENCE = re.compile(r"([^.\[\]]+)((?:\.[^.\[\]]+|\[[^\[\]]+\])*)")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[([^\[\]]+)\]")
 _NAME = re.compile(r"[^\W\d][\w-]*")
 _formatter = string.Formatter()
+_CAPTURES = ("*", "**", "?")
+_COUNTED = re.compile(r"(?:[^{}]|{[0-9,]+})*")  # a constraint may hold {3} or {1,3}
 _LARGEST_WIDTH = 10_000  # of a format, and its largest precision: more is a slip, or an attack
 
 
@@ -132,6 +134,11 @@ class Field(NamedTuple):
         steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.steps)
         return f"{{{self.name}{steps}{self.spec and ':' + self.spec}}}"
 
+    @property
+    def is_capture(self) -> bool:
+        """Whether it captures in a glob: ``{x:*}``, or with a constraint ``{x:[0-9]+}``."""
+        return self.spec in _CAPTURES or "[" in self.spec
+
     def value(self, values: Mapping[str, Any]) -> Any:
         """Look up what the placeholder stands for."""
         value = values[self.name]
@@ -155,19 +162,45 @@ class Field(NamedTuple):
             raise Wrong(f"{self} does not fit the value {show(value)}: {error}") from None
 
 
+class Braces(NamedTuple):
+    """What a glob has in braces beside placeholders: ``{a,b}``, ``{:[0-9]+}``."""
+
+    content: str
+
+    def __str__(self) -> str:
+        return f"{{{self.content}}}"
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it stands for characters of a set."""
+        return self.content.startswith(":")
+
+    def text(self, values: Mapping[str, Any]) -> str:  # noqa: ARG002 - as that of Field
+        """Write it as it is."""
+        return str(self)
+
+
+Piece = Union[str, Field, Braces]
+
+
 class Template:
-    """Text whose placeholders are known; `Wrong` if it cannot be read."""
+    """Text whose placeholders are known; `Wrong` if it cannot be read.
+
+    With `glob` braces may also hold alternatives and sets of characters.
+    """
 
     __slots__ = ("alone", "constant", "fields", "parts", "source")
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, *, glob: bool = False) -> None:
         if "\0" in source:
             raise Wrong("holds a NUL character, which no argument or path can hold")
         self.source = source
-        self.parts: Tuple[Union[str, Field], ...] = tuple(_parts(source))
+        self.parts: Tuple[Piece, ...] = tuple(_parts(source, glob=glob))
         self.fields = tuple(part for part in self.parts if isinstance(part, Field))
         # The text itself if it has no placeholders.
-        self.constant: Optional[str] = None if self.fields else "".join(map(str, self.parts))
+        self.constant: Optional[str] = (
+            "".join(map(str, self.parts)) if all(isinstance(p, str) for p in self.parts) else None
+        )
         # The placeholder, if the text is nothing but one.
         is_alone = len(self.parts) == 1 and self.fields and not self.fields[0].spec
         self.alone: Optional[Field] = self.fields[0] if is_alone else None
@@ -191,14 +224,15 @@ class Template:
         return [self.render(values)]
 
 
-def _parts(source: str) -> List[Union[str, Field]]:
-    parts: List[Union[str, Field]] = []
+def _parts(source: str, *, glob: bool) -> List[Piece]:
+    parts: List[Piece] = []
     try:
         for literal, reference, spec, conversion in _formatter.parse(source):
             if literal:
                 parts.append(literal)
             if reference is not None:
-                parts.append(_field(reference, spec or "", conversion))
+                braces = _braces(reference, spec or "") if glob and not conversion else None
+                parts.append(braces or _field(reference, spec or "", conversion))
     except ValueError:
         raise Wrong(
             f"a single brace in {show(source)}: double the braces ({{{{ and }}}}) that stand"
@@ -207,9 +241,15 @@ def _parts(source: str) -> List[Union[str, Field]]:
     return _joined(parts)
 
 
-def _joined(parts: List[Union[str, Field]]) -> List[Union[str, Field]]:
+def _braces(reference: str, spec: str) -> Optional[Braces]:
+    if "," in reference:
+        return Braces(reference + (f":{spec}" if spec else ""))
+    return Braces(f":{spec}") if not reference and spec else None
+
+
+def _joined(parts: List[Piece]) -> List[Piece]:
     """Put neighbouring literals together: the parser splits at doubled braces."""
-    joined: List[Union[str, Field]] = []
+    joined: List[Piece] = []
     for part in parts:
         if isinstance(part, str) and joined and isinstance(joined[-1], str):
             joined[-1] += part
@@ -232,9 +272,9 @@ def _field(reference: str, spec: str, conversion: Optional[str]) -> Field:
         raise Wrong(
             f"{{{reference}!{conversion}}}: conversions such as !{conversion} are not known"
         )
-    if "{" in spec:
+    if "{" in spec and not ("[" in spec and _COUNTED.fullmatch(spec)):
         raise Wrong(f"{{{reference}:{spec}}}: a placeholder cannot stand inside another")
-    for digits in re.findall(r"0*(\d+)", spec):
+    for digits in re.findall(r"0*(\d+)", spec) if "[" not in spec else ():
         if len(digits) > len(str(_LARGEST_WIDTH)) or int(digits) > _LARGEST_WIDTH:
             most = f"a width or precision of at most {_LARGEST_WIDTH:,}"
             raise Wrong(f"{{{reference}:{show(spec)[1:-1]}}}: expected {most}")

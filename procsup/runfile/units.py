@@ -22,7 +22,7 @@ from procsup.core.text import visible
 from procsup.runfile import values as v
 from procsup.runfile.command import Command, CommandMaker, Misplaced
 from procsup.runfile.declared import (
-    Finder,
+    input_files,
     output_files,
     output_specs,
     path_text,
@@ -38,6 +38,7 @@ from procsup.runfile.program import runs_python
 from procsup.runfile.recipe import Recipe, Surroundings
 from procsup.runfile.stopping import read_stop
 from procsup.runfile.template import Files, Template, literal
+from procsup.runfile.walk import Finder
 
 UNIT_KEYS: FrozenSet[str] = frozenset(
     (
@@ -60,13 +61,15 @@ class UnitMaker:
     What the stage says (`recipe`) holds for all of them; what a unit says wins.
     """
 
-    def __init__(self, recipe: Recipe, around: Surroundings, capacity: Capacity) -> None:
+    def __init__(
+        self, recipe: Recipe, around: Surroundings, capacity: Capacity, finder: Finder
+    ) -> None:
         self._recipe = recipe
         self._stage = recipe.spec.name
         self._folder = around.folder
         self._values = around.values
         self._grants = Grants(recipe, capacity)
-        self._finder = Finder(around.folder)
+        self._finder = finder
         self._commands = CommandMaker(recipe)
         self._front = tuple(placed.template.render({}) for placed in recipe.program.prefix)
         self._env = {name: placed.template.render({}) for name, placed in recipe.env.items()}
@@ -197,17 +200,17 @@ class UnitMaker:
 
     def _wanted(self, value: Any) -> Files:
         wanted = read_wanted(literal(value))
-        return self._finder.files(wanted, {}, empty_ok=self._recipe.empty_ok)
+        return input_files(wanted, {}, self._finder, empty_ok=self._recipe.empty_ok)
 
     def _of_stage(self, key: str) -> Files:
         wanted = self._recipe.inputs if key == "inputs" else self._recipe.depends
         if not wanted.items:
             return _NO_FILES
-        return self._finder.files(wanted, {}, empty_ok=self._recipe.empty_ok)
+        return input_files(wanted, {}, self._finder, empty_ok=self._recipe.empty_ok)
 
     def _outputs(self, value: Any) -> Tuple[OutputSpec, ...]:
         wanted = read_outputs(literal(value))
-        return output_specs(wanted, output_files(wanted, {}), self._absolute)
+        return output_specs(wanted, output_files(wanted, {}), {}, self._folder)
 
     def _paths(self, files: Files) -> Tuple[str, ...]:
         return tuple([self._absolute(path) for path in files.paths])

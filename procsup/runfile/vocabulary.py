@@ -124,6 +124,7 @@ _CELL = any_of(_SCALAR, list_of(_SCALAR))
 _AXIS = any_of(
     list_of(_SCALAR, least=1),
     *[table_of({source: {"type": "string"}}, source) for source in v.SOURCES],
+    table_of({"glob": list_of(_TEXT, least=1)}, "glob"),
 )
 _FILES = any_of(_TEXTS, named(any_of(_TEXT, list_of(_TEXT, least=1))))
 _FLAGS = dict.fromkeys(("empty", "optional", "unchanged"), _BOOLEAN)

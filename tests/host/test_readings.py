@@ -10,7 +10,8 @@ from procsup.core.outcome import Verdict
 from procsup.core.records import End
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.host import files, readings
-from procsup.host.readings import files_of, home_of, intact, read_output
+from procsup.host.readings import intact, read_output
+from procsup.paths.walk import files_of, home_of
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
@@ -74,7 +75,6 @@ def test_linked_folders_are_not_followed(tmp_path):
     [
         ("*.txt", ["a.txt", "b.txt"]),
         ("?.txt", ["a.txt", "b.txt"]),
-        ("[!b].txt", ["a.txt"]),
         ("*/*.txt", ["d/c.txt", "e[1]/f.txt"]),
         ("**/*.txt", ["a.txt", "b.txt", "d/c.txt", "d/deep/x.txt", "e[1]/f.txt"]),
         ("d/**", ["d/c.txt", "d/deep/x.txt"]),
@@ -85,7 +85,6 @@ def test_linked_folders_are_not_followed(tmp_path):
         ("d*", []),
         ("none/*", []),
         ("a.txt/*", []),
-        ("d*/", ["d/c.txt", "d/deep/x.txt"]),
     ],
 )
 def test_a_glob_is_its_sorted_matches(tmp_path, pattern, expected):

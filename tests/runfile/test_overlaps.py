@@ -1,7 +1,10 @@
+import os
 import time
 
 import pytest
 
+from procsup.paths.walk import home_of
+from tests.paths.test_walk import link
 from tests.runfile.builders import check_problems, problems, units
 
 TWO = """
@@ -44,7 +47,11 @@ def test_an_output_inside_of_another_unit_s_is_refused(one, two, inside, whole, 
         ('"o/*.csv"', '"o/p/x.csv"'),
         ('"o/*"', '"o/.x"'),
         ('"o/", "o/x.csv"', '"p"'),
-        ('"o/a*"', '"o/*b"'),
+        ('"o/a*"', '"o/b*"'),
+        ('"o/*.a"', '"o/*.b"'),
+        ('"o/*/x"', '"o/*/y"'),
+        ('"o/*/x/*"', '"p/a/"'),
+        ('"o/.*"', '"o/*"'),
     ],
 )
 def test_what_lies_beside_is_welcome(one, two, tmp_path):
@@ -65,7 +72,69 @@ def test_a_stdout_inside_of_another_unit_s_folder_is_refused(tmp_path):
     assert "o/log of the unit `b` lies in o/" in found
 
 
-@pytest.mark.parametrize("output", ["out/{x}/", "out/{x}.d/*.txt", "out/*.{x}"])
+@pytest.mark.parametrize("after", ["", 'after = ["a"]'])
+@pytest.mark.parametrize(
+    ("one", "two", "common"),
+    [
+        ('"o/a*"', '"o/*b"', "o/ab"),
+        ('"o/**/x.csv"', '"o/p/*"', "o/p/x.csv"),
+        ('"o/*.gz"', '"o/{a,b}*"', "o/a.gz"),
+        ('"o/{:[0-9]+}*"', '"o/7*"', "o/7"),
+        ('"o/*/x"', '"o/p/"', "o/p/x"),
+    ],
+)
+def test_patterns_that_may_meet_are_refused(one, two, common, after, tmp_path):
+    (found,) = problems(tmp_path, TWO.format(one=one, two=two, after=after))
+
+    assert f"may both be {common}: both would vouch for it" in found
+
+
+def test_patterns_of_the_units_of_one_stage_that_may_meet_are_refused(tmp_path):
+    found = problems(tmp_path, 'matrix.x = ["a", "b"]\noutputs = ["o/*_{x}_*"]')
+
+    (line,) = found
+    assert "o/*_a_* of the unit" in line
+    assert "o/*_b_*" in line
+
+
+def test_a_value_is_no_pattern(tmp_path):
+    names = '["a*", "ab", "a[0-9]", "a5", "{{x,y}}", "x"]'
+    found = units(tmp_path, f'matrix.s = {names}\noutputs = ["out/{{s}}/*.txt"]')
+
+    assert len(found) == 6
+    assert [os.path.basename(home_of(unit.outputs[0])) for unit in found] == [
+        "a*", "ab", "a[0-9]", "a5", "{{x,y}}", "x",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["d1", "sub/deep"])
+@pytest.mark.parametrize(
+    ("one", "two"), [("x", "x"), ("x", "*"), ("", "x"), ("p/*", "p/x"), ("*", "*")]
+)
+def test_two_names_of_one_file_through_a_linked_folder_are_refused(one, two, target, tmp_path):
+    (tmp_path / target).mkdir(parents=True)
+    link(tmp_path / target, tmp_path / "d2")
+    text = TWO.format(one=f'"{target}/{one}"', two=f'"d2/{two}"', after="")
+
+    (found,) = problems(tmp_path, text)
+
+    assert f"{target}/" in found
+
+
+def test_a_folder_that_is_another_s_by_a_link_outside_is_known_as_well(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "run").mkdir()
+    link(tmp_path / "real", tmp_path / "run" / "o1")
+    link(tmp_path / "real", tmp_path / "run" / "o2")
+    link(tmp_path / "run", tmp_path / "back")
+
+    assert problems(tmp_path / "run", TWO.format(one='"o1/x"', two='"o2/x"', after=""))
+    outside = f'"{(tmp_path / "back" / "y").as_posix()}"'
+    assert problems(tmp_path / "run", TWO.format(one='"y"', two=outside, after=""))
+    assert units(tmp_path / "run", TWO.format(one='"o1/x"', two='"o2/y"', after=""))
+
+
+@pytest.mark.parametrize("output", ["out/{x}/", "out/{x}.d/*.txt", "out/*.{x}", "out/{x}_*"])
 def test_very_many_folders_and_globs_are_compared_fast(output, tmp_path):
     text = f'matrix.x.range = "1..30000"\noutputs = ["{output}", "o2/{{x}}.txt"]'
     begun = time.monotonic()

@@ -1,0 +1,52 @@
+"""Tells whether two paths lead to one file through links to folders."""
+
+import os
+import stat
+from typing import Dict, Optional
+
+
+class RealFolders:
+    """Resolves folders, each looked at once; those in `root` stay named as they are there."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._real_root: Optional[str] = None
+        self._known: Dict[str, Optional[str]] = {root: root}  # None: not there, nor what is below
+
+    def real(self, path: str) -> str:
+        """Return a path with links to folders resolved on the way to it, not its own last name.
+
+        A folder that is not there yet leads where its name says.
+        """
+        bare = path.rstrip("/" + os.sep)
+        folder, name = os.path.split(bare)
+        real = self._folder(folder)
+        if real is None or real == folder:
+            return path
+        return os.path.join(real, name) + path[len(bare) :]
+
+    def _folder(self, folder: str) -> Optional[str]:
+        if folder not in self._known:
+            inside = folder.startswith(self._root.rstrip(os.sep) + os.sep)
+            self._known[folder] = self._look(folder) if inside else self._outside(folder)
+        return self._known[folder]
+
+    def _look(self, folder: str) -> Optional[str]:
+        parent, name = os.path.split(folder)
+        above = self._folder(parent)
+        if above is None:
+            return None
+        try:
+            is_link = stat.S_ISLNK(os.lstat(folder).st_mode)
+        except OSError:
+            return None if above == parent else os.path.join(above, name)
+        return self._outside(folder) if is_link else os.path.join(above, name)
+
+    def _outside(self, folder: str) -> str:
+        """Resolve a folder as a whole, and name it as in the root if it leads there."""
+        if self._real_root is None:
+            self._real_root = os.path.realpath(self._root)
+        real = os.path.realpath(folder)
+        if real == self._real_root or real.startswith(self._real_root.rstrip(os.sep) + os.sep):
+            return self._root + real[len(self._real_root) :]
+        return real

@@ -1,0 +1,118 @@
+"""Globs and links with real children: literal is what no pattern wrote, and no file is lost."""
+
+import json
+import os
+
+import pytest
+
+from tests.paths.test_walk import link
+from tests.support.projects import Project
+
+WRITER = """
+import sys
+for path in sys.argv[1:]:
+    open(path, "w").write(path)
+"""
+
+
+def project(folder, text):
+    made = Project(folder, text)
+    made.write("w.py", WRITER)
+    return made
+
+
+def verdicts(made):
+    return {unit["id"]: unit["verdict"] for unit in made.manifest["units"]}
+
+
+def outputs(made):
+    return {
+        unit["id"]: [os.path.relpath(one["path"], made.folder) for one in unit["outputs"]]
+        for unit in made.manifest["units"]
+    }
+
+
+odd_names = pytest.mark.skipif(os.name == "nt", reason="names that Windows does not have")
+
+
+@odd_names
+@pytest.mark.parametrize(("name", "other"), [("exp[1]", "exp1"), ("a*", "ab"), ("{x,y}", "x")])
+def test_a_unit_in_an_odd_folder_answers_for_its_own_files(name, other, tmp_path):
+    for folder in (name, other):
+        (tmp_path / folder).mkdir()
+    text = '[stage.a]\nscript = "w.py"\nargs = ["out/{}.txt"]\noutputs = ["out/*.txt"]\n'
+    project(tmp_path / other, text.format("x")).run()
+    own = project(tmp_path / name, text.format("y"))
+
+    own.run()
+
+    assert outputs(own) == {"a": [os.path.join("out", "y.txt")]}
+    own = project(tmp_path / name, text.format("y").replace("out/y.txt", "no.txt"))
+    os.unlink(tmp_path / name / "out" / "y.txt")
+    assert own.run(expect=1)
+    assert verdicts(own) == {"a": "bad-output"}
+
+
+@odd_names
+def test_values_with_brackets_and_stars_vouch_for_their_own_files(tmp_path):
+    made = project(
+        tmp_path,
+        '[stage.a]\nscript = "w.py"\nmatrix.s = ["a*", "ab", "a[0-9]", "a5"]\n'
+        'args = ["out/{s}/x.txt"]\noutputs = ["out/{s}/*.txt"]\n',
+    )
+
+    made.run()
+
+    assert outputs(made) == {
+        f"a/s={s}": [os.path.join("out", s, "x.txt")] for s in ("a*", "ab", "a[0-9]", "a5")
+    }
+
+
+def test_linked_sample_folders_are_units_and_a_broken_one_is_refused(tmp_path):
+    for sample in ("samples/A", "real/B"):
+        (tmp_path / sample).mkdir(parents=True)
+        (tmp_path / sample / "r.fq").write_text("x")
+    link(tmp_path / "real" / "B", tmp_path / "samples" / "B")
+    made = project(
+        tmp_path,
+        '[stage.a]\nscript = "w.py"\nmatrix.f.glob = "samples/{s:*}/r.fq"\n'
+        'args = ["out/{s}"]\noutputs = ["out/{s}"]\n',
+    )
+
+    made.run()
+    assert verdicts(made) == {"a/s=A": "succeeded", "a/s=B": "succeeded"}
+
+    os.unlink(tmp_path / "samples" / "B")
+    link(tmp_path / "real" / "C", tmp_path / "samples" / "B")
+    refused = made.run(expect=2)
+    assert "samples/B, which is a link to nothing" in refused.stderr
+
+
+def test_a_linked_folder_in_an_input_is_watched(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "ext").mkdir()
+    (tmp_path / "ext" / "x.csv").write_text("1")
+    link(tmp_path / "ext", tmp_path / "data" / "sub")
+    link(tmp_path / "data", tmp_path / "ext" / "loop")
+    made = project(
+        tmp_path, '[stage.a]\nscript = "w.py"\ninputs = ["data/"]\nargs = ["o"]\noutputs = ["o"]\n'
+    )
+    made.run()
+    assert "kept 1 of 1" in made.run().stderr
+
+    (tmp_path / "ext" / "x.csv").write_text("12")
+
+    assert "kept 0 of 1" in made.run().stderr
+
+
+def test_what_a_deep_wildcard_leaves_out_is_said_at_the_start(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.csv").write_text("1")
+    link(tmp_path / "data", tmp_path / "data" / "again")
+    text = '[stage.a]\nscript = "w.py"\ninputs = ["data/**/*.csv"]\nargs = ["o"]\noutputs = ["o"]\n'
+
+    done = project(tmp_path, text).run()
+
+    assert done.stderr.count("does not look into links to folders (no `**` does)") == 1
+    assert "data/again" in done.stderr
+    assert json.loads((tmp_path / ".procsup/run/manifest.json").read_text())["status"]

@@ -1,0 +1,110 @@
+"""Globs in the run file: lists, alternatives, constraints, brackets, and what links lead to."""
+
+import pytest
+
+from tests.paths.test_walk import link
+from tests.runfile.builders import (
+    CAPACITY,
+    args,
+    check_problems,
+    grow,
+    load_text,
+    problems,
+    unit,
+    units,
+)
+
+
+def ids(folder, text):
+    return [one.id[2:] for one in units(folder, text)]
+
+
+def test_several_patterns_and_what_they_leave_out(tmp_path):
+    grow(tmp_path, "raw/a.fq", "raw/test1.fq", "more/b.fq", "raw/testing/c.fq", "./!x/d.fq")
+    text = 'matrix.f.glob = ["raw/{s:*}.fq", "more/{s:*}.fq", "./!x/{s:*}.fq", "!raw/test*"]'
+
+    assert ids(tmp_path, text) == ["s=d", "s=b", "s=a"]
+
+
+def test_alternatives(tmp_path):
+    grow(tmp_path, "raw/a.fq", "raw/b.fastq", "raw/c.fq.gz", "raw/d.txt")
+
+    assert ids(tmp_path, 'matrix.f.glob = "raw/{s:[a-z]}.{fq,fastq}{,.gz}"') == [
+        "s=a",
+        "s=b",
+        "s=c",
+    ]
+    only = unit(tmp_path, 'inputs = ["raw/*.{fq,txt}"]\nargs = ["{inputs}"]')
+    assert args(only) == ["raw/a.fq", "raw/d.txt"]
+
+
+def test_captures_with_a_constraint(tmp_path):
+    grow(tmp_path, "raw/AB12_R1.fq", "raw/AB12_R2.fq", "raw/ab_R1.fq", "raw/2024-11/x")
+
+    text = 'matrix.f.glob = "raw/{s:[A-Z]+[0-9]*}_R{r:[12]}.fq"'
+    assert ids(tmp_path, text) == ["s=AB12,r=1", "s=AB12,r=2"]
+    assert ids(tmp_path, 'matrix.f.glob = "raw/{y:[0-9]{4}}-{m:[0-9]{2}}/x"') == ["y=2024,m=11"]
+
+
+@pytest.mark.parametrize(
+    ("glob", "said"),
+    [
+        ('["!raw/*"]', "glob: expected a pattern that takes files, too"),
+        ('["raw/*", "!roh/x"]', "glob[1]: `!roh/x` leaves nothing out"),
+        ('["raw/{s:*}", "more/*"]', "glob[1]: `more/*` and `raw/{s:*}` capture different names"),
+        ('["raw/{s:*}", "!raw/{s:*}x"]', "glob[1]: `!raw/{s:*}x`: what is left out captures"),
+        ('["raw/{s:*}_1", "raw/{s:*}"]', "glob: `raw/{s:*}_1` can read the path"),
+        ('"{s:[0-9]*}"', "glob: {s:[0-9]*} could be empty"),
+        ('"{s:[0-9]+.}"', "glob: `[0-9]+.`: expected sets such as"),
+        ('"raw/x[*].fq"', "glob: `[*]`: write [[]*] for a wildcard in brackets"),
+        ('"{a,b}{c,d}{e,f}{g,h}{i,j}{k,l}{m,n}{o,p}{q,r}/*"', "glob: expected at most 256"),
+    ],
+)
+def test_mistakes(glob, said, tmp_path):
+    (found,) = problems(tmp_path, f"matrix.f.glob = {glob}")
+
+    assert found.startswith(f"3: stage.a.matrix.f.{said}")
+
+
+def test_brackets_are_plain_characters(tmp_path):
+    grow(tmp_path, "raw/x[1].fq", "raw/x1.fq", "raw[2]/y.fq")
+
+    assert args(unit(tmp_path, 'inputs = ["raw/x[1]*"]\nargs = ["{inputs}"]')) == ["raw/x[1].fq"]
+    assert args(unit(tmp_path, 'inputs = ["raw[2]/*"]\nargs = ["{inputs}"]')) == ["raw[2]/y.fq"]
+    (one,) = unit(tmp_path, 'vars = { e = "exp[1]" }\n[stage.a]\nmodule = "m"\n'
+                  'outputs = ["{e}/*.txt"]').outputs  # fmt: skip
+    assert one.path.endswith("exp[1]/*.txt")
+
+
+def test_brackets_that_were_a_set_in_outputs_are_refused_with_a_cure(tmp_path):
+    said = "`[0-9]`: brackets are plain characters in a glob: write {:[0-9]} for one"
+    check_problems(tmp_path, 'outputs = ["o/x[0-9]*.txt"]', [f"3: stage.a.outputs[0]: {said}"])
+    assert unit(tmp_path, 'outputs = ["o/x{:[0-9]}*.txt", "p/[[]1]*", "q/x[1]"]').outputs
+
+
+def test_alternatives_are_for_globs_alone(tmp_path):
+    (found,) = problems(tmp_path, 'args = ["{a,b}"]')
+
+    assert "{a,b} is no placeholder: double the braces" in found
+
+
+def test_a_link_to_nothing_is_named(tmp_path):
+    grow(tmp_path, "samples/A/r.fq")
+    link(tmp_path / "nothing", tmp_path / "samples" / "B")
+
+    said = "`samples/{s:*}/r.fq` matches samples/B, which is a link to nothing"
+    check_problems(
+        tmp_path, 'matrix.f.glob = "samples/{s:*}/r.fq"', [f"3: stage.a.matrix.f: {said}"]
+    )
+
+
+def test_linked_folders_that_a_deep_wildcard_leaves_out_are_told_once(tmp_path):
+    grow(tmp_path, "data/a.csv", "ext/x.csv")
+    link(tmp_path / "ext", tmp_path / "data" / "sub")
+    loaded = load_text(tmp_path, 'matrix.n = [1, 2]\ninputs = ["data/**/*.csv"]')
+
+    loaded.expand_early(CAPACITY)
+
+    assert loaded.notes("a") == (
+        "a: `data/**/*.csv` does not look into links to folders (no `**` does): data/sub",
+    )
