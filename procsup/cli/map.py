@@ -1,6 +1,7 @@
 """`procsup map`: one child per input, as xargs and GNU Parallel have it."""
 
 import os
+import re
 import sys
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -18,13 +19,17 @@ from procsup.runfile.units import Names
 
 _STAGE = "map"
 _SEPARATOR = ":::"
+# Not ${HOME}, {{.Name}}, {"a": 1}, {a,b}, { print; }, nor the ranges of a shell.
+_GROUP = re.compile(r"(?<![${])\{[^\s{}\"'$,:;()<>|&\\*?\[\]`]+\}(?!\})|(?<![${])\{=[^{}]*=\}")
+_RANGE = re.compile(r"\{-?\w+\.\.-?\w+(\.\.-?\d+)?\}")
 
 _HELP = """Run COMMAND once for each INPUT, as many at once as the machine allows.
 
 In COMMAND {} stands for the input, anywhere in an argument and as often as wanted; where it
-stands nowhere, the input is put behind. Inputs follow after ::: or come by stdin, one a line
-(empty lines are left out). What a unit wrote is passed on when it has ended, never mixed with
-that of another. Options of procsup stand before COMMAND: what follows it is COMMAND's.
+stands nowhere, the input is put behind. Other groups in braces ({.}, {1}) are refused. Inputs
+follow after ::: or come by stdin, one a line (empty lines are left out). What a unit wrote is
+passed on when it has ended, never mixed with that of another. Options of procsup stand before
+COMMAND: what follows it is COMMAND's.
 
 \b
 Examples:
@@ -91,6 +96,7 @@ def command(words: Tuple[str, ...], **given: Any) -> int:
     """Make a plan of the command line and run it."""
     options = MapOptions(**given)
     argv, inputs = split(words)
+    refuse_groups(argv)
     if options.dry_run:
         pay(*(_shown(filled(argv, text)) for text in inputs))
         return 0
@@ -110,6 +116,20 @@ def split(words: Sequence[str]) -> Tuple[List[str], Iterable[str]]:
     if _SEPARATOR in inputs:
         raise click.UsageError("a second ::: is not there yet in this version")
     return argv, inputs
+
+
+def refuse_groups(argv: Sequence[str]) -> None:
+    """Refuse what looks like a placeholder and is none: it would stand in every command alike."""
+    for word in argv:
+        for match in _GROUP.finditer(word):
+            if _RANGE.fullmatch(match.group()) is None:
+                group = match.group()
+                raise click.UsageError(
+                    f"{group} in {word!r} is no placeholder of map, which knows {{}} alone: every"
+                    " command would have it as it stands. Let a shell make a name of the input:"
+                    """ sh -c 'convert "$1" "${1%.*}.jpg"' x {}. What is meant as it stands has a"""
+                    " blank in it ({ print }), and {3,3} for {3} in a regular expression"
+                )
 
 
 def lines_of_stdin() -> Iterator[str]:

@@ -35,7 +35,7 @@ from procsup.core.replay import History
 from procsup.core.selectors import Selection
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec
-from procsup.core.stages import Stage, by_depth
+from procsup.core.stages import Stage, later_first
 from procsup.core.states import Unit
 from procsup.core.succession import Succession
 from procsup.core.tally import EarlyEnd, Summary
@@ -67,7 +67,7 @@ class Planner:
             for stage in spec.stages
         ]
         self.by_name = {stage.name: stage for stage in self.stages}
-        self.later_first = list(reversed(by_depth(self.stages)))
+        self.later_first = later_first(self.stages)
         self.moved = True  # some stage may be unblocked, final or withdrawn since the last look
         self.run_status: Optional[str] = None  # from the order to publish the run on
         self.outcome: Optional[str] = None

@@ -128,15 +128,15 @@ class Stage:
         return [(last.unit, last.outputs) for last in lasts if last.verdict is Verdict.SUCCEEDED]
 
 
-def by_depth(stages: List[Stage]) -> List[Stage]:
-    """Return the stages, each after all that come before it; in the file's order otherwise."""
+def later_first(stages: List[Stage]) -> List[Stage]:
+    """Return the stages, each before all that it waits for; in the file's order otherwise."""
     depths: Dict[str, int] = {}
     for _ in stages:  # as many rounds as the longest chain has stages, at most
         for stage in stages:
             depths[stage.name] = 1 + max(
                 [depths.get(name, 0) for name in stage.upstream], default=0
             )
-    return sorted(stages, key=lambda stage: depths[stage.name])
+    return sorted(stages, key=lambda stage: -depths[stage.name])
 
 
 def fires(policy: OnFailure, unsuccessful: int, planned: int) -> bool:

@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -92,7 +93,7 @@ def test_failures_are_told_with_exit_1_and_tried_again_if_asked_for(project):
     done = run_map(project, "--name", "m", "--retries", "1", "false", ":::", "a", expect=1)
 
     assert "map/a: failed, exit 1 (attempt 2" in done.stderr
-    assert "procsup run .procsup/m/plan.jsonl" in done.stderr
+    assert "procsup retry m" in done.stderr
     assert project.call("run", ".procsup/m/plan.jsonl").returncode == 1  # as it says
 
 
@@ -137,6 +138,64 @@ def test_no_input_is_no_work(project):
 )
 def test_a_wrong_command_line_is_said_and_nothing_is_started(project, words, said):
     assert said in run_map(project, *words, expect=2).stderr
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "{.}.jpg",
+        "{/}",
+        "{//}",
+        "{/.}",
+        "{#}",
+        "{%}",
+        "{1}",
+        "{2.}",
+        "{-1}",
+        "out/{input}",
+        "{.stem}",
+        "{= s/a/b/ =}",
+        "{+}",
+        "--out={..}",
+        "a{3}",
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_groups_that_are_no_placeholders_are_refused(project, word, more):
+    done = run_map(project, *more, "echo", "{}", word, ":::", "a", "b", expect=2)
+
+    assert f"in {word!r} is no placeholder of map, which knows {{}} alone" in done.stderr
+    assert list(project.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "${HOME}",
+        "{print $1}",
+        "{ print }",
+        '{"a": 1}',
+        "{a,b}",
+        "{{.Name}}",
+        "{{x}}",
+        "a{2,3}",
+        "{0..9}",
+        "{a..z}",
+        "{01..10..2}",
+        "{",
+        "}",
+        "{}{}",
+        "{x;}",
+        "'{}'",
+        "f(){ g; }",
+        "\\{3\\}",
+    ],
+)
+def test_braces_of_others_pass_as_they_stand(project, word):
+    done = run_map(project, "--dry-run", "echo", word, ":::", "IN")
+
+    shown = word.replace("{}", "IN") if "{}" in word else f"{word} IN"
+    assert " ".join(shlex.split(done.stdout)[1:]) == shown
 
 
 @POSIX

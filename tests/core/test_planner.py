@@ -73,7 +73,7 @@ def test_the_jobs_of_a_stage_limit_its_live_units():
 def test_the_jobs_of_the_run_limit_all_live_units():
     play = Play([stage("s"), stage("t")], [unit("s/a"), unit("t/a")], jobs=1)
 
-    assert play.take_orders() == ["withdraw s t", "start t/a#1"]
+    assert play.take_orders() == ["withdraw s t", "start s/a#1"]
 
 
 # --- Running -----------------------------------------------------------------------------
@@ -654,9 +654,8 @@ def test_a_policy_may_wait_for_a_share_of_failures():
 def test_a_policy_of_a_stage_leaves_the_others_alone():
     stages = [stage("s", on_failure=OnFailure("drain")), stage("t")]
     play = Play(stages, [unit("s/a"), unit("s/b"), unit("t/a"), unit("t/b")], cpus=1)
-    play.ended("t/a").ended("t/b").take_orders()
 
-    play.ended("s/a", Exited(1))
+    play.ended("s/a", Exited(1)).ended("t/a").ended("t/b")
 
     assert (play.verdicts()) == {
         "s/a": "failed",

@@ -74,7 +74,7 @@ def test_when_finished_goes_on_after_failures():
 def test_stages_that_do_not_depend_on_each_other_overlap():
     play = Play([stage("s"), stage("t")], [unit("s/a"), unit("t/a")])
 
-    assert play.take_orders() == ["withdraw s t", "start t/a#1", "start s/a#1"]
+    assert play.take_orders() == ["withdraw s t", "start s/a#1", "start t/a#1"]
 
 
 def test_a_late_stage_is_expanded_when_the_stages_before_it_are_done():
@@ -195,3 +195,20 @@ def test_long_plans_are_recorded_in_chunks_that_close():
 
     assert [len(record.units) for record in plans] == [500, 500, 1]
     assert [record.last for record in plans] == [False, False, True]
+
+
+def test_stages_of_equal_depth_start_in_the_order_of_the_file_and_later_ones_first():
+    stages = [stage(name) for name in ("b", "a", "c")] + [stage("d", after=(After("a"),))]
+    specs = [unit(f"{name}/{n}") for name in "bacd" for n in "12"]
+    play = Play(stages, specs, cpus=1)
+
+    started = []
+    while play.planner.outcome is None:
+        started += [order for order in play.take_orders() if order.startswith("start")]
+        if play.live:
+            play.ended(next(iter(play.live)))
+        else:
+            play.synced()
+
+    order = [one.split()[1].split("/")[0] for one in started]
+    assert order == ["b", "b", "a", "a", "c", "c", "d", "d"]
