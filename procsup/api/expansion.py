@@ -1,5 +1,6 @@
 """From a run file's stage to units that are checked and know whether they are kept."""
 
+import os
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import msgspec
@@ -8,7 +9,7 @@ from procsup.api.asked import Asked
 from procsup.attempt import preflight
 from procsup.attempt.promised import Promised
 from procsup.core.events import Expand, Expanded, Standing
-from procsup.core.keep import STALE, Intact, standing, standing_again
+from procsup.core.keep import RUNNING, STALE, Change, Intact, standing, standing_again
 from procsup.core.records import End
 from procsup.core.replay import History
 from procsup.core.slots import Capacity, Needs, why_never
@@ -24,7 +25,8 @@ class Expander:
     """Works out the units of stages: those known at the start at once, the others when asked.
 
     Thread-safe as far as it is used: `early` before the loop begins, `late` on one side thread,
-    and the history is only read.
+    and the history is only read. With `touch` false nothing is written. `live`: attempts without
+    an end run right now, under another supervisor.
     """
 
     def __init__(
@@ -32,6 +34,9 @@ class Expander:
         asked: Asked,
         history: History,
         environment: Mapping[str, str],
+        *,
+        live: bool = False,
+        touch: bool = True,
     ) -> None:
         self._asked = asked
         self._loaded: Loaded = asked.loaded
@@ -40,28 +45,28 @@ class Expander:
         self._history = history
         self._environment = environment
         self._fresh = asked.request.fresh
+        self._live = live
+        self._touch = touch
         self._early: Mapping[str, Sequence[UnitSpec]] = {}
         self._units: Dict[str, Sequence[UnitSpec]] = {}  # of the stages expanded so far
         self._standings: Dict[Standing, Standing] = {}  # few are different
         self._contents = Contents()
 
-    def early(
-        self, units: Mapping[str, Sequence[UnitSpec]], *, touch: bool = True
-    ) -> Dict[str, Expanded]:
+    def early(self, units: Mapping[str, Sequence[UnitSpec]]) -> Dict[str, Expanded]:
         """Check and weigh the units known at the start; RunFileError with all problems.
 
         A stage with others before it is only weighed: it is checked when they are done, since
-        they may make what it needs. With `touch` false nothing is written.
+        they may make what it needs.
         """
         self._early = units
         self._units.update(units)
-        found = {name: self._look_early(name, touch=touch) for name in units}
+        found = {name: self._look_early(name) for name in units}
         problems = [fact.problem for fact in found.values() if fact.problem]
         if problems:
             raise RunFileError([line for text in problems for line in text.splitlines()])
         return found
 
-    def _look_early(self, name: str, *, touch: bool) -> Expanded:
+    def _look_early(self, name: str) -> Expanded:
         stage, units = self._spec.stage(name), self._early[name]
         weighed = self._weigh(stage, units)
         due = [pair[0] for pair in zip(units, weighed.standings) if not pair[1].kept]
@@ -72,7 +77,7 @@ class Expander:
             unset = preflight.about_secrets(stage, self._environment)
             problems = [*too_large, *(f"stage {name}: {line}" for line in unset)]
             return _refusal(name, problems) if problems else weighed
-        return self._checked(stage, weighed, touch=touch)
+        return self._checked(stage, weighed)
 
     def _too_large(self, stage: StageSpec, units: Sequence[UnitSpec]) -> List[str]:
         pinned = stage.pin == "cpus"
@@ -110,11 +115,16 @@ class Expander:
         history = self._history.units.get(unit.id)
         return standing.kept and history is not None and history.ended_seq >= newest
 
-    def _checked(self, stage: StageSpec, weighed: Expanded, *, touch: bool = True) -> Expanded:
+    def _checked(self, stage: StageSpec, weighed: Expanded) -> Expanded:
         """Look at what a stage needs in which something will be started."""
         promised = Promised(self._units[name] for name in self._unit_wise_before(stage))
         problems, unfit = preflight.preflight(
-            self._spec, stage, weighed.units, self._environment, promised=promised, touch=touch
+            self._spec,
+            stage,
+            weighed.units,
+            self._environment,
+            promised=promised,
+            touch=self._touch,
         )
         if problems:
             return _refusal(stage.name, problems)
@@ -142,8 +152,14 @@ class Expander:
         generation = history.generation if history is not None else 0
         fresh = self._fresh or generation < self._history.fresh_generation
 
+        if self._live and history is not None and history.open_launch is not None:
+            return Standing(False, RUNNING)
+
         def intact(of: UnitSpec, end: End) -> Intact:
-            return readings.intact(of, end, checksum=self._spec.checksum, contents=self._contents)
+            look = readings.intact(of, end, checksum=self._spec.checksum, contents=self._contents)
+            if look.inputs is None and look.outputs is None:
+                return look
+            return look._replace(inputs=self._shown(look.inputs), outputs=self._shown(look.outputs))
 
         if self._asked.request.again is not None:
             again = self._asked.again
@@ -168,6 +184,14 @@ class Expander:
         )
         only = self._asked.only
         return STALE if found.stale and only is not None and only(unit) else found
+
+    def _shown(self, change: Optional[Change]) -> Optional[Change]:
+        """Return it with its path as the run file would write it."""
+        if change is None:
+            return None
+        folder = self._spec.folder.rstrip(os.sep) + os.sep
+        inside = change.path.startswith(folder)
+        return change._replace(path=change.path[len(folder) :] if inside else change.path)
 
 
 def _refusal(stage: str, problems: Sequence[str]) -> Expanded:

@@ -5,10 +5,9 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 from procsup.api.asked import load_source
 from procsup.api.retrying import request_for, rerun_of
 from procsup.core.outcome import Reading, Verdict
-from procsup.core.outlook import in_order
 from procsup.core.replay import History
 from procsup.core.slots import Capacity
-from procsup.core.spec import UnitSpec, upstream
+from procsup.core.spec import UnitSpec, in_order, upstream
 from procsup.errors import ProcsupError, RecordError
 from procsup.host import machine
 from procsup.runfile.load import Loaded

@@ -10,8 +10,9 @@ from procsup.report.plan import plan_lines
 class PlanUnit(NamedTuple):
     """A unit, and whether it would be kept; `reason` says why it would run.
 
-    ``new``, ``failed before``, ``changed``, ``input changed``, ``fresh``, ...; `stale`: it would
-    be kept although its program's file has changed.
+    ``new``, ``failed before``, ``changed``, ``input changed``, ``fresh``, ...; `detail` names the
+    thing. `aside`: it would not be started, and has no success. `stale`: it would be kept
+    although its program's file has changed.
     """
 
     id: str
@@ -22,12 +23,16 @@ class PlanUnit(NamedTuple):
     argv: Tuple[str, ...]
     cwd: str
     parameters: Mapping[str, Any]
+    detail: str = ""
+    aside: bool = False
 
 
 class Plan:
     """What a run would do; a stage whose units are known later has None.
 
-    `notes` are what the run would say first, `lines` the plan for people.
+    What would run is taken to change its outputs. `notes` are what the run would say first,
+    `lines` the plan for people; `known_after` has, of stages that are known later, those for
+    which they wait; `live`: a supervisor works on the run right now.
     """
 
     def __init__(self, dry: DryRun) -> None:
@@ -36,9 +41,15 @@ class Plan:
         self.notes: List[str] = list(dry.notes)
         self.lines: List[str] = plan_lines(dry.spec, dry.stages)
         self.stages: Dict[str, Optional[List[PlanUnit]]] = {
-            name: None if units is None else [_unit(*planned) for planned in units]
-            for name, units in dry.stages.items()
+            name: None if seen.known_after is not None else list(map(_unit, *seen[:2]))
+            for name, seen in dry.stages.items()
         }
+        self.known_after: Dict[str, List[str]] = {
+            name: list(seen.known_after)
+            for name, seen in dry.stages.items()
+            if seen.known_after is not None
+        }
+        self.live = dry.live
 
     def __repr__(self) -> str:
         return f"<Plan of {self.name}: {len(self.to_run)} of {len(self.units)} units to run>"
@@ -54,7 +65,7 @@ class Plan:
     @property
     def to_run(self) -> List[PlanUnit]:
         """Those of them that would run."""
-        return [unit for unit in self.units if not unit.keep]
+        return [unit for unit in self.units if not (unit.keep or unit.aside)]
 
 
 def _unit(unit: Any, standing: Any) -> PlanUnit:
@@ -67,6 +78,8 @@ def _unit(unit: Any, standing: Any) -> PlanUnit:
         unit.argv,
         unit.cwd,
         unit.parameters,
+        standing.text,
+        standing.aside,
     )
 
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple
 
 from msgspec import Struct
 
-from procsup.core.events import Standing
 from procsup.core.records import End
-from procsup.core.spec import RunSpec, UnitSpec
+from procsup.core.rehearsal import Foreseen
+from procsup.core.spec import RunSpec
 from procsup.core.tally import Summary
 
 if TYPE_CHECKING:
@@ -81,16 +81,10 @@ class Ending(NamedTuple):
     complaint: str = ""
 
 
-class PlannedUnit(NamedTuple):
-    """A unit of a dry run, and whether it would be kept or why it would run."""
-
-    unit: UnitSpec
-    standing: Standing
-
-
 class DryRun(NamedTuple):
-    """What a run would do; a stage whose units are known later has None."""
+    """What a run would do; `live`: a supervisor works on it right now."""
 
     spec: RunSpec
-    stages: Dict[str, Optional[List[PlannedUnit]]]
+    stages: Dict[str, Foreseen]
     notes: List[str]
+    live: bool = False

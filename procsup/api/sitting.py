@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Callable, List, Mapping, NamedTuple, Optional, Tuple
 
 import msgspec
 
@@ -13,14 +13,16 @@ from procsup.api.asked import Asked, make_directory, read, remarks
 from procsup.api.expansion import Expander
 from procsup.api.past import Past, lost_ends
 from procsup.api.publishing import open_queue
-from procsup.api.requests import DryRun, Ending, Opening, PlannedUnit, Request
+from procsup.api.requests import DryRun, Ending, Opening, Request
 from procsup.api.watching import Onlookers
 from procsup.attempt.context import RunContext
 from procsup.attempt.environment import thread_caps
+from procsup.core.admission import Selector
 from procsup.core.events import Expanded, Fact, Interrupted
-from procsup.core.outlook import first_line, foresee, notes, outlook
+from procsup.core.outlook import first_line, notes, outlook
 from procsup.core.planner import Planner
 from procsup.core.records import JOURNAL_VERSION, Begin
+from procsup.core.rehearsal import Foreseen, rehearse
 from procsup.engines.local import LocalEngine
 from procsup.engines.worker import SideExpander
 from procsup.host import guard, identity, machine, marks
@@ -35,7 +37,7 @@ from procsup.loop import World, carry_out, supervise
 from procsup.store.control import ControlInbox
 from procsup.store.journal import JournalWriter
 from procsup.store.rundir import RunDir, has_records
-from procsup.store.sitting import Sitting
+from procsup.store.sitting import Owner, Sitting, is_live, read_owner
 
 _GUARD_READY_S = 10.0
 _LEFTOVERS_END_S = 10.0
@@ -125,7 +127,7 @@ def bring_to_completion(
         lost = lost_ends(held.past.history, time.time())
         held.past.extend([held.begin, *lost], base)
         asked.weigh_words(held.past.history)
-        expander = _expander(asked, held.past)
+        expander = Expander(asked, held.past.history, os.environ)
         early = expander.early(asked.units)
         opening = _opening(asked, held, planner, early)
         asked.keep_plan()
@@ -151,22 +153,38 @@ def dry_run(request: Request) -> DryRun:
     past.refuse_other_file(asked.spec)
     past.extend([_begin(asked, past)], past.history.last_seq)
     asked.weigh_words(past.history)
-    early = _expander(asked, past).early(asked.units, touch=False)
+    owner = read_owner(RunDir(asked.spec.directory))
+    live = owner if owner is not None and is_live(RunDir(asked.spec.directory), owner) else None
+    expander = Expander(asked, past.history, os.environ, live=live is not None, touch=False)
     selector = asked.only
-    histories = past.history.units
-    seen = outlook(asked.spec, early, histories, selector)
+    foreseen = rehearse(
+        asked.spec,
+        asked.capacity,
+        past.history,
+        expander.early(asked.units),
+        selector=selector,
+        expand=expander.late,
+    )
+    seen = outlook(foreseen, selector)
     lines = [
         first_line(seen, past.before, fresh=request.runs_all_or_again),
+        *([_about_live(live)] if live is not None else []),
         *remarks(asked),
         *notes(seen, asked.spec),
     ]
-    foreseen = foresee(asked.spec, early, histories)
-    stages: Dict[str, Optional[List[PlannedUnit]]] = {}
-    for stage in asked.spec.stages:
-        pairs = zip(asked.units.get(stage.name, ()), foreseen[stage.name])
-        planned = [PlannedUnit(*pair) for pair in pairs if selector is None or selector(pair[0])]
-        stages[stage.name] = planned if stage.name in early else None
-    return DryRun(asked.spec, stages, lines)
+    if selector is not None:
+        foreseen = {name: _selected(stage, selector) for name, stage in foreseen.items()}
+    return DryRun(asked.spec, foreseen, lines, live=live is not None)
+
+
+def _about_live(owner: Owner) -> str:
+    return f"this run is live (pid {owner.pid}): what stands here is what would be left to do now"
+
+
+def _selected(stage: Foreseen, selector: Selector) -> Foreseen:
+    pairs = [pair for pair in zip(stage.units, stage.standings) if selector(pair[0])]
+    units, standings = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    return stage._replace(units=units, standings=standings)
 
 
 def _hold(stack: ExitStack, asked: Asked) -> Tuple[Asked, _Held]:
@@ -241,12 +259,11 @@ def _new_id() -> str:
     return f"{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(4).hex()}"
 
 
-def _expander(asked: Asked, past: Past) -> Expander:
-    return Expander(asked, past.history, os.environ)
-
-
 def _opening(asked: Asked, held: _Held, planner: Planner, early: Mapping[str, Expanded]) -> Opening:
-    seen = outlook(asked.spec, early, held.past.history.units, asked.only)
+    history, selector = held.past.history, asked.only
+    seen = outlook(
+        rehearse(asked.spec, asked.capacity, history, early, selector=selector), selector
+    )
     lines = [*remarks(asked), *held.past.remarks(), *notes(seen, asked.spec)]
     return Opening(
         asked.spec,

@@ -6,19 +6,30 @@ from procsup.api.requests import Request
 from procsup.cli.run import Options, request_of
 from procsup.console.terminal import pay, say
 from procsup.core.text import visible
-from procsup.report.plan import plan_data, plan_lines
+from procsup.report.plan import graph_lines, plan_data, plan_lines
 from procsup.report.tables import json_text
 
 
-def show_plan(options: Options, request: Optional[Request] = None) -> int:
-    """Print what would be run; problems of the preflight are raised."""
+def show_plan(
+    options: Options,
+    request: Optional[Request] = None,
+    *,
+    kept_too: bool = False,
+    graph: Optional[str] = None,
+) -> int:
+    """Print what would be run; problems of the preflight are raised.
+
+    `kept_too`: kept units have a line each, too; `graph` is a form of `report.plan.GRAPHS`.
+    """
     from procsup.api.sitting import dry_run
 
     plan = dry_run(request or request_of(options))
     if not options.quiet:
         say(*map(visible, plan.notes))
     if options.as_json:
-        pay(json_text(plan_data(plan.spec, plan.stages)))
+        pay(json_text(plan_data(plan.spec, plan.stages, live=plan.live, notes=plan.notes)))
+    elif graph is not None:
+        pay(*graph_lines(plan.spec, plan.stages, graph))
     else:
-        pay(*plan_lines(plan.spec, plan.stages))
+        pay(*plan_lines(plan.spec, plan.stages, kept_too=kept_too))
     return 0

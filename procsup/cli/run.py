@@ -27,6 +27,7 @@ Examples:
   procsup run survey.toml --var lib=src --jobs 8
   procsup run survey.toml --only measure --only '!mod=abc'
   procsup run survey.toml --dry-run
+  procsup run survey.toml --dry-run --graph dot | dot -Tsvg > plan.svg
   id=$(procsup run survey.toml --detach) && procsup wait "$id"
 
 Ctrl-C once asks the units to stop and gives them 10 seconds; twice ends them at once.
@@ -94,6 +95,9 @@ def _variables(
 @click.option("--only", multiple=True, metavar="SELECTOR",
               help="Run these UNITs (see `procsup status --help`) only.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show what would run and why; write nothing.")
+@click.option("--all", "kept_too", is_flag=True, help="With --dry-run: list kept units, too.")
+@click.option("--graph", type=click.Choice(["mermaid", "dot"]),
+              help="With --dry-run: the stages as a graph, for Mermaid or Graphviz.")  # fmt: skip
 @click.option("--detach", is_flag=True,
               help="Return when the run has begun; print DIR@ID for `procsup wait`.")  # fmt: skip
 @click.option("--engine", default="local", show_default=True, help="What runs the units.")
@@ -103,7 +107,15 @@ def _variables(
 @json_option("Print one object about the end on stdout.")
 @click.option("--announce", is_flag=True, hidden=True)
 @click.option("--owner", type=int, hidden=True, help="The process that holds our stdin.")
-def command(dry_run: bool, detach: bool, announce: bool, owner: Optional[int], **given: Any) -> int:
+def command(
+    dry_run: bool,
+    kept_too: bool,
+    graph: Optional[str],
+    detach: bool,
+    announce: bool,
+    owner: Optional[int],
+    **given: Any,
+) -> int:
     """Take the command line apart and go one of the three ways."""
     options = Options(**given)
     if owner is not None:
@@ -112,10 +124,12 @@ def command(dry_run: bool, detach: bool, announce: bool, owner: Optional[int], *
         return run_for(owner, options, announce=announce)
     if dry_run and detach:
         raise click.UsageError("--dry-run starts nothing that could be detached: leave one out")
+    if (kept_too or graph is not None) and not dry_run:
+        raise click.UsageError("--all and --graph are about what would run: add --dry-run")
     if dry_run:
         from procsup.cli.dry import show_plan
 
-        return show_plan(options)
+        return show_plan(options, kept_too=kept_too, graph=graph)
     if detach:
         from procsup.cli.detached import start
 

@@ -6,8 +6,8 @@ import msgspec
 
 from procsup.core.ends import see
 from procsup.core.events import Expanded, Standing
-from procsup.core.keep import ASKED, CHANGES
-from procsup.core.news import RUNS_AGAIN, stage_news
+from procsup.core.keep import ASKED, CHANGES, INPUTS
+from procsup.core.news import after, stage_news
 from procsup.core.outcome import HARMLESS, Reading, StopReason, Verdict
 from procsup.core.records import End, Kept, Planned, Seen
 from procsup.core.replay import History, UnitHistory
@@ -33,6 +33,8 @@ class Admission:
         self._selector = selector
         self._kept: Dict[Tuple[str, bool], List[str]] = {}  # (stage, stale) -> not recorded yet
         self._base_seq = history.last_seq
+        self._room_for: Optional[Tuple[object, ...]] = None  # what was found to fit last
+        self._reasons: Dict[str, int] = {}  # of the stage that is being decided
 
     # --- a stage's plan ------------------------------------------------------------------
 
@@ -88,15 +90,12 @@ class Admission:
     def decide(self, stage: Stage) -> None:
         """The stages before it are done: keep what is still good, queue the rest."""
         stage.tally.status = "open"
-        stage.newest_before = self.newest_before(stage)
-        reasons: Dict[str, int] = {}
+        stage.made_before = self.made_before(stage)
+        self._reasons = {}
         for unit, standing in zip(stage.units, stage.standings):
             self._place(stage, unit, standing)
-            if isinstance(unit.state, Waiting):
-                reason = standing.reason or RUNS_AGAIN.format(" and ".join(stage.upstream))
-                reasons[reason] = reasons.get(reason, 0) + 1
         if stage.upstream and not stage.spec.unit_wise:
-            stage.tally.news += stage_news(stage.spec, stage.tally, reasons)
+            stage.tally.news += stage_news(stage.spec, stage.tally, self._reasons)
         stage.standings = []
 
     def record_kept(self) -> None:
@@ -106,11 +105,11 @@ class Admission:
                 self._planner.write(Kept(stage, ids[start : start + _CHUNK], stale))
         self._kept.clear()
 
-    def newest_before(self, stage: Stage) -> int:
-        """Return the number of the newest end in the whole stages before one."""
+    def made_before(self, stage: Stage) -> Dict[str, int]:
+        """Return, for the whole stages before one, the newest record that made their outputs."""
         before = [self._planner.by_name[name] for name in stage.whole_upstream]
         made = [one for one in before if not only_lists([u.spec for u in one.units], stage.spec)]
-        return max([one.newest_made for one in made], default=0)
+        return {one.name: one.newest_made for one in made}
 
     def _place(self, stage: Stage, unit: Unit, standing: Standing) -> None:
         if not isinstance(unit.state, Blocked):
@@ -122,6 +121,9 @@ class Admission:
             if history.generation == self._history.generation:
                 unit.packed = history.packed
                 unit.tried = history.tried
+        if not unit.spec.follows:
+            self._seat(stage, unit, standing)
+            return
         followed = [self._planner.unit(name) for name in unit.spec.follows]
         open_ones = [one for one in followed if not isinstance(one.state, Done)]
         bad = next((one for one in followed if one.failed), None)
@@ -136,36 +138,74 @@ class Admission:
 
     def _seat(self, stage: Stage, unit: Unit, standing: Standing) -> None:
         """Everything before it is done: keep it, queue it or leave it aside."""
-        newest = self._newest(stage, unit)
-        history = self._history.units.get(unit.spec.id)
         if self._selector is not None and not self._selector(unit.spec):
-            self._hold(stage, unit, newest, standing)
-        elif unit.spec.id in stage.unfit:
+            self._hold(stage, unit, standing)
+        elif stage.unfit and unit.spec.id in stage.unfit:
             cause = stage.unfit[unit.spec.id]
             self.give_verdict(stage, unit, self._unstarted(unit, Verdict.NOT_STARTED, cause))
-        elif standing.kept and history is not None and _is_newer(stage, history, newest):
+        elif standing.kept and unit.past is not None and self._is_newer(stage, unit, unit.past):
             unit.stale = standing.stale
             self._keep(stage, unit, standing.seen)
-        elif standing.aside and newest <= self._base_seq:
+        elif standing.aside and self._newest(stage, unit) <= self._base_seq:
             unit.state = ASIDE
         else:
-            self._queue(stage, unit)
+            self._queue(stage, unit, self._why(stage, unit, standing))
+
+    def _why(self, stage: Stage, unit: Unit, standing: Standing) -> Standing:
+        """Say why it runs: what it depends on has moved, or what was found at the look at it.
+
+        What a stage before it makes anew explains what was found of its inputs, too.
+        """
+        if not (standing.kept or standing.aside or standing.reason in INPUTS):
+            return standing
+        ended = unit.past.ended_seq if unit.past is not None else 0
+        made = {name: self._planner.unit(name).made_seq for name in unit.spec.follows}
+        for name, seq in (*made.items(), *stage.made_before.items()):
+            if seq > ended:
+                return after(name, now=seq > self._base_seq)
+        return standing
 
     def _newest(self, stage: Stage, unit: Unit) -> int:
+        if not (stage.made_before or unit.spec.follows):
+            return 0
         followed = [self._planner.unit(name).made_seq for name in unit.spec.follows]
-        return max([stage.newest_before, *followed])
+        return max([*stage.made_before.values(), *followed], default=0)
 
-    def _queue(self, stage: Stage, unit: Unit) -> None:
-        why = why_never(stage.needs(unit, None), self._planner.capacity)
-        if why is None:
-            self._planner.attempts.wait_until(stage, unit, 0.0)
+    def _is_newer(self, stage: Stage, unit: Unit, history: UnitHistory) -> bool:
+        """Run the dependents of a unit that ran again, unless they are to be kept always."""
+        return stage.spec.keep == "always" or history.ended_seq >= self._newest(stage, unit)
+
+    def _queue(self, stage: Stage, unit: Unit, why: Standing) -> None:
+        never = self._why_never(stage, unit)
+        if never is None:
+            self._reasons[why.reason] = self._reasons.get(why.reason, 0) + 1
+            self._planner.attempts.admit(stage, unit, why)
             return
-        cause = f"{why}: ask for less, or raise `capacity`"
+        cause = f"{never}: ask for less, or raise `capacity`"
         self.give_verdict(stage, unit, self._unstarted(unit, Verdict.NOT_STARTED, cause))
+
+    def _why_never(self, stage: Stage, unit: Unit) -> Optional[str]:
+        """Say why there will never be room for it; thousands of units need the same."""
+        needs = (stage, unit.spec.cpus, unit.spec.memory_bytes, unit.tried)
+        if needs != self._room_for:
+            why = why_never(stage.needs(unit, None), self._planner.capacity)
+            if why is not None:
+                return why
+            self._room_for = needs
+        return None
 
     def queue_again(self, stage: Stage, unit: Unit) -> None:
         """Queue a unit whose verdict was taken back."""
-        self._queue(stage, unit)
+        self._queue(stage, unit, Standing(False, ASKED))
+
+    def imagine(self, stage: Stage, unit: Unit) -> None:
+        """Take it to have succeeded, with new outputs, and go on from there; nothing is written."""
+        self._planner.seq += 1
+        unit.state = DONE[Verdict.SUCCEEDED]
+        unit.made_seq = stage.newest_made = self._planner.seq
+        stage.decide(unit, Verdict.SUCCEEDED)
+        self._planner.moved |= not stage.undecided
+        self._release(unit)
 
     def _keep(self, stage: Stage, unit: Unit, seen: Sequence[Reading]) -> None:
         history = self._history.units[unit.spec.id]
@@ -185,7 +225,7 @@ class Admission:
         self._kept.setdefault((stage.name, unit.stale), []).append(unit.spec.id)
         self._release(unit)
 
-    def _hold(self, stage: Stage, unit: Unit, newest: int, standing: Standing) -> None:
+    def _hold(self, stage: Stage, unit: Unit, standing: Standing) -> None:
         """Not selected: it keeps its verdict if that still stands, and stays aside otherwise."""
         history = self._history.units.get(unit.spec.id)
         unit.state = ASIDE
@@ -197,7 +237,7 @@ class Admission:
         changed = standing.reason in CHANGES or last.fingerprint != unit.spec.fingerprint
         if changed and stage.spec.keep != "always":
             return  # its outputs can no longer be confirmed
-        if _is_newer(stage, history, newest):  # else it would be wrong to call it finished
+        if self._is_newer(stage, unit, history):  # else it would be wrong to call it finished
             unit.stale = standing.stale
             self._keep(stage, unit, standing.seen)
 
@@ -236,7 +276,7 @@ class Admission:
         if self._selector is None or self._selector(unit.spec):
             self.skip(stage, unit, f"unit {bad.spec.id} did not succeed")
         else:
-            self._hold(stage, unit, self._newest(stage, unit), standing)
+            self._hold(stage, unit, standing)
 
     def skip(self, stage: Stage, unit: Unit, cause: str) -> None:
         """It will not be started (again): its last counted attempt decides, else `skipped`."""
@@ -332,11 +372,6 @@ def _may_decide(last: End) -> bool:
     An earlier success does not stand for a unit that was to run again.
     """
     return last.counts and last.attempt > 0 and last.verdict is not Verdict.SUCCEEDED
-
-
-def _is_newer(stage: Stage, history: UnitHistory, newest: int) -> bool:
-    """Run the dependents of a unit that ran again, unless they are to be kept always."""
-    return stage.spec.keep == "always" or history.ended_seq >= newest
 
 
 def _failures(stage: Stage) -> int:

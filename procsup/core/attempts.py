@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 import msgspec
 
-from procsup.core.events import Ended, Inspected, Kill, Sampled, Start, Started, Stop
+from procsup.core.events import Ended, Inspected, Kill, Sampled, Standing, Start, Started, Stop
 from procsup.core.outcome import AttemptId, NotStarted, StopReason, Verdict, judge
 from procsup.core.records import End, Launch, Refused, Spawned
 from procsup.core.slots import Placement, Slots
@@ -207,6 +207,10 @@ class Attempts:
             self._planner.admission.skip(stage, unit, "not started for want of resources")
             return
         self.wait_until(stage, unit, self._planner.now + delay_s if delay_s else 0.0)
+
+    def admit(self, stage: Stage, unit: Unit, why: Standing) -> None:  # noqa: ARG002
+        """Put a unit that is to run into the queue; `why` is for a planner that starts nothing."""
+        self.wait_until(stage, unit, 0.0)
 
     def wait_until(self, stage: Stage, unit: Unit, not_before: float) -> None:
         """Put a unit into the queue of its stage, now or at a monotonic time."""

@@ -85,16 +85,23 @@ class Standing(Struct, frozen=True, gc=False):
     """Where a unit stands when its stage is expanded.
 
     `kept`: its last success is still good (its files are intact); `reason` says why it must run
-    otherwise: ``new``, ``failed before``, ``changed``, ``outputs changed``, ... `seen` are new
-    readings of files that had to be read, and are what they were.
+    otherwise, as a kind that can be counted: ``new``, ``failed before``, ``input changed``, ...;
+    `detail` is a sentence that names the thing, empty where there is no more to say. `seen` are
+    new readings of files that had to be read, and are what they were.
     """
 
     kept: bool
     reason: str = ""
+    detail: str = ""
     stale: bool = False  # kept although the program's file changed
     bare: bool = False  # kept without outputs, from a run that did not succeed
     aside: bool = False  # without a verdict, and it stays so unless its dependencies change
     seen: Tuple[Reading, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The reason, as precise as it is known."""
+        return self.detail or self.reason
 
 
 class Expanded(Struct, frozen=True, tag=True):

@@ -12,20 +12,31 @@ from procsup.core.spec import StageSpec, UnitSpec
 
 ASKED = "asked for"
 STALE = Standing(False, "program changed")  # kept, unless `--only` names it
+RUNNING = "running now"
 _KEPT = Standing(True)
 
-CHANGES = ("changed", "input changed", "outputs changed")
+INPUTS = ("input changed", "input deleted")
+# Reasons for which the outputs of an earlier success can no longer be confirmed.
+CHANGES = ("changed", *INPUTS, "output changed", "output deleted")
+
+
+class Change(NamedTuple):
+    """A file that is not what was recorded, and in what way it differs."""
+
+    path: str
+    how: str
+    deleted: bool = False
 
 
 class Intact(NamedTuple):
-    """What a look at a unit's recorded files found: empty words where all is as it was.
+    """What a look at a unit's recorded files found: the first input and output that differ.
 
     `missing` is true if an output that must be there is not. `seen` are files whose content had to
     be read, and is what is on record: their readings of now.
     """
 
-    inputs: str = ""
-    outputs: str = ""
+    inputs: Optional[Change] = None
+    outputs: Optional[Change] = None
     missing: bool = False
     seen: Tuple[Reading, ...] = ()
 
@@ -65,14 +76,14 @@ def standing(
         return Standing(False, reason)
     look = Intact()
     if stage.keep == "always":
-        reason = _outdated(unit, last, intact)
+        why = _outdated(unit, last, intact)
     else:
-        reason = _changed(unit, last, history.ended_seq < upstream_seq, run_succeeded)
-    if not reason and stage.keep != "always":
+        why = _changed(unit, last, history.ended_seq < upstream_seq, run_succeeded)
+    if why is None and stage.keep != "always":
         look = intact(unit, last)
-        reason = _touched(look)
-    if reason:
-        return Standing(False, reason)
+        why = _touched(look)
+    if why is not None:
+        return why
     changed = None not in (program, last.program) and program != last.program
     return Standing(True, stale=changed, bare=earlier and not _makes_files(unit), seen=look.seen)
 
@@ -128,23 +139,36 @@ def _not_succeeded(history: Optional[UnitHistory]) -> str:
     return "failed before"
 
 
-def _outdated(unit: UnitSpec, last: End, intact: Look) -> str:
-    return "outputs changed" if intact(unit, last).missing else ""
+def _outdated(unit: UnitSpec, last: End, intact: Look) -> Optional[Standing]:
+    look = intact(unit, last)
+    if not look.missing:
+        return None
+    return _difference("output", look.outputs) or Standing(False, "output deleted")
 
 
-def _changed(unit: UnitSpec, last: End, upstream_is_newer: bool, run_succeeded: bool) -> str:
+def _changed(
+    unit: UnitSpec, last: End, upstream_is_newer: bool, run_succeeded: bool
+) -> Optional[Standing]:
     if last.fingerprint != unit.fingerprint:
-        return "changed"
+        return Standing(False, "changed")
     if upstream_is_newer:
-        return "input changed"
-    return "no outputs to keep" if run_succeeded and not _makes_files(unit) else ""
+        return Standing(False, "input changed")
+    if run_succeeded and not _makes_files(unit):
+        return Standing(False, "no outputs to keep")
+    return None
 
 
 def _makes_files(unit: UnitSpec) -> bool:
     return bool(unit.outputs) or unit.stdout is not None or unit.stderr is not None
 
 
-def _touched(look: Intact) -> str:
-    if look.inputs:
-        return "input changed"
-    return "outputs changed" if look.outputs else ""
+def _touched(look: Intact) -> Optional[Standing]:
+    return _difference("input", look.inputs) or _difference("output", look.outputs)
+
+
+def _difference(what: str, change: Optional[Change]) -> Optional[Standing]:
+    if change is None:
+        return None
+    if change.deleted:
+        return Standing(False, f"{what} deleted", f"{what} deleted: {change.path}")
+    return Standing(False, f"{what} changed", f"{what} changed: {change.path} ({change.how})")

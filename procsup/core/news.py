@@ -2,11 +2,15 @@
 
 from typing import Dict, List
 
+from procsup.core.events import Standing
 from procsup.core.spec import StageSpec
 from procsup.core.tally import StageTally
 
-RUNS_AGAIN = "after {}, which runs again"
-RAN_AGAIN = "after {}, which ran again"
+
+def after(name: str, *, now: bool) -> Standing:
+    """Say that a unit runs since a unit or a stage before it runs `now`, or ran since it did."""
+    word = "runs" if now else "ran since"
+    return Standing(False, f"after {name.partition('/')[0]}", f"after {name}, which {word}")
 
 
 def said(reasons: Dict[str, int]) -> str:

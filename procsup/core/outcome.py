@@ -69,6 +69,9 @@ class Verdict(Enum):
     SKIPPED = "skipped"
     LOST = "lost"
 
+    # There is one of each, and units are counted by it: Enum's own is a call of Python each time.
+    __hash__ = object.__hash__
+
 
 # No fault of the unit's own: its failure is another's, or was wanted.
 HARMLESS = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)

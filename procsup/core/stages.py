@@ -22,7 +22,7 @@ class Stage:
         self.tally = tally
         self.upstream = upstream(spec)
         self.whole_upstream = whole_upstream(spec)
-        self.newest_before = 0  # the newest end in a whole stage before it
+        self.made_before: Dict[str, int] = {}  # whole stage before it -> the newest that it made
         self.units: List[Unit] = []
         self.by_id: Dict[str, Unit] = {}
         self.ready: Deque[Unit] = deque()

@@ -98,7 +98,7 @@ class Succession:
         stage.tally.status = "expanding"
         planner = self._planner
         outputs = {name: planner.by_name[name].outputs() for name in stage.whole_upstream}
-        newest = self._admission.newest_before(stage)
+        newest = max(self._admission.made_before(stage).values(), default=0)
         moving = any(planner.by_name[name].may_move for name in stage.spec.for_each)
         planner.orders.append(Expand(stage.name, outputs, newest, moving))
 

@@ -7,7 +7,7 @@ import os
 from functools import partial
 from typing import Callable, Iterable, List, Optional, Sequence
 
-from procsup.core.keep import Intact
+from procsup.core.keep import Change, Intact
 from procsup.core.outcome import Reading
 from procsup.core.records import End
 from procsup.core.spec import OutputSpec, UnitSpec
@@ -58,7 +58,7 @@ def intact(
         made = [(output, files_of(output)) for output in outputs]
         for output, files in made:
             if not files and not output.optional:
-                return Intact(outputs=f"{output.path}: missing", missing=True)
+                return Intact(outputs=Change(output.path, "missing", deleted=True), missing=True)
         known = {reading.path for reading in end.outputs}
         made_now = [
             # An old file under an optional name was not vouched for: it does not count now either.
@@ -73,8 +73,8 @@ def intact(
             seen=tuple(seen),
         )
     except OSError as error:
-        reason = f"{error.filename}: cannot be read: {error.strerror or error}"
-        return Intact(reason, reason, missing=True)
+        unread = Change(str(error.filename), f"cannot be read: {error.strerror or error}")
+        return Intact(unread, unread, missing=True)
 
 
 def _difference(
@@ -82,19 +82,20 @@ def _difference(
     recorded: Sequence[Reading],
     look: Callable[[Reading], Compared],
     seen: List[Reading],
-) -> str:
+) -> Optional[Change]:
     now = {path for paths in files for path in paths}
     known = {reading.path for reading in recorded}
     if now != known:
         path = min(now ^ known)
-        return f"{path}: {'missing' if path in known else 'was not there'}"
+        return Change(path, "missing" if path in known else "new", deleted=path in known)
     for reading in recorded:
         found = look(reading)
         if found.difference:
-            return f"{reading.path}: {found.difference}"
+            missing = found.difference == "missing"
+            return Change(reading.path, found.difference, deleted=missing)
         if found.seen is not None:
             seen.append(found.seen)
-    return ""
+    return None
 
 
 # --- on disk for good ------------------------------------------------------------------------

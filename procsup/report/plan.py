@@ -1,70 +1,142 @@
-"""The dry run as text and as data: what would be run, and why."""
+"""The dry run as text, as data and as a graph: what would be run, and why."""
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from procsup.core.events import Standing
+from procsup.core.rehearsal import Foreseen
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream, whole_upstream
 from procsup.core.text import plural, visible
 
-Planned = Sequence[Tuple[UnitSpec, Standing]]
+Stages = Mapping[str, Foreseen]
+
+GRAPHS = ("mermaid", "dot")
 
 
-def plan_lines(spec: RunSpec, stages: Mapping[str, Optional[Planned]]) -> List[str]:
-    """Return one line per unit under its stage; a stage planned later says what it waits for."""
+def plan_lines(spec: RunSpec, stages: Stages, *, kept_too: bool = True) -> List[str]:
+    """Return each stage with its units, one a line; without `kept_too`, kept ones are a number."""
     lines = [f"{visible(spec.name)}, in {visible(spec.directory)}"]
     for stage in spec.stages:
-        units = stages.get(stage.name)
-        if units is None:
-            lines.append(f"{visible(stage.name)}: planned when {visible(_when(stage))}")
-            continue
-        to_run = sum(1 for _, standing in units if not (standing.kept or standing.aside))
-        count = plural(len(units), "unit")
-        lines.append(f"{visible(stage.name)}: {count}, {to_run} to run")
-        lines += [f"  {_unit_line(unit, standing)}" for unit, standing in units]
+        seen = stages[stage.name]
+        lines.append(f"{visible(stage.name)}: {visible(_said(stage, seen))}")
+        lines += [
+            f"  {_unit_line(unit, standing)}"
+            for unit, standing in zip(seen.units, seen.standings)
+            if kept_too or not _is_plainly_kept(standing)
+        ]
     return lines
 
 
-def _when(stage: StageSpec) -> str:
-    """Say after what the units of a stage are known."""
-    whole = whole_upstream(stage) if stage.unit_wise else upstream(stage)
-    parts = [f"{', '.join(whole)} is done"] if whole else []
-    if stage.unit_wise:
-        parts.append(f"the units of {', '.join(stage.for_each)} are known")
-    return " and ".join(parts)
+def _said(stage: StageSpec, seen: Foreseen) -> str:
+    """Say a stage in numbers, or when its units are known."""
+    if seen.known_after is not None:
+        whole = whole_upstream(stage) if stage.unit_wise else upstream(stage)
+        names = [name for name in seen.known_after if name in whole] or list(seen.known_after)
+        return f"known when {' and '.join(names)} {'have' if len(names) > 1 else 'has'} run"
+    if seen.problem:
+        return f"cannot be run: {seen.problem}"
+    to_run = sum(1 for one in seen.standings if not (one.kept or one.aside))
+    kept = sum(map(_is_kept, seen.standings))
+    left = len(seen.standings) - to_run - kept
+    also = f", {left} left as they are" if left else ""
+    return f"{plural(len(seen.units), 'unit')}: {kept} kept, {to_run} to run{also}"
+
+
+def _is_kept(standing: Standing) -> bool:
+    return standing.kept and not standing.reason
+
+
+def _is_plainly_kept(standing: Standing) -> bool:
+    return _is_kept(standing) and not standing.stale
 
 
 def _unit_line(unit: UnitSpec, standing: Standing) -> str:
+    text = standing.text
     if standing.aside:
-        word = "leave aside"
-    elif standing.kept and standing.reason:
-        word = f"leave as it is ({standing.reason})"
+        word = f"leave aside ({text})" if text else "leave aside"
+    elif standing.kept and text:
+        word = f"leave as it is ({text})"
     elif standing.kept:
         word = "keep (its program has changed)" if standing.stale else "keep"
     else:
-        word = f"run ({standing.reason})" if standing.reason else "run"
+        word = f"run ({text})" if text else "run"
     return f"{visible(word)}  {visible(unit.id)}"
 
 
-def plan_data(spec: RunSpec, stages: Mapping[str, Optional[Planned]]) -> Dict[str, Any]:
-    """Return the plan as plain data; a stage that is planned later is null."""
+# --- as data -----------------------------------------------------------------------------------
+
+
+def plan_data(spec: RunSpec, stages: Stages, **more: Any) -> Dict[str, Any]:
+    """Return the plan as plain data; a stage whose units are not known is null.
+
+    ``known_after`` has the stages for which it waits, ``problems`` why stages cannot be run.
+    """
+    later = {name: list(seen.known_after or ()) for name, seen in stages.items() if _is_later(seen)}
     return {
         "name": spec.name,
         "directory": spec.directory,
-        "stages": {stage.name: _stage_data(stages.get(stage.name)) for stage in spec.stages},
+        **more,
+        "stages": {stage.name: _stage_data(stages[stage.name]) for stage in spec.stages},
+        "known_after": later,
+        "problems": {name: seen.problem for name, seen in stages.items() if seen.problem},
     }
 
 
-def _stage_data(units: Optional[Planned]) -> Optional[List[Dict[str, Any]]]:
-    if units is None:
+def _is_later(seen: Foreseen) -> bool:
+    return seen.known_after is not None
+
+
+def _stage_data(seen: Foreseen) -> Optional[List[Dict[str, Any]]]:
+    if _is_later(seen):
         return None
     return [
         {
             "id": unit.id,
             "keep": standing.kept,
             "stale": standing.stale,
+            "aside": standing.aside,
             "reason": standing.reason,
+            "detail": standing.text,
+            "parameters": unit.parameters,
             "argv": list(unit.argv),
             "cwd": unit.cwd,
         }
-        for unit, standing in units
+        for unit, standing in zip(seen.units, seen.standings)
     ]
+
+
+# --- as a graph --------------------------------------------------------------------------------
+
+
+def graph_lines(spec: RunSpec, stages: Stages, form: str) -> List[str]:
+    """Return the stages and what they wait for: `form` is ``mermaid`` or ``dot``.
+
+    A dashed arrow leads to a stage whose units follow those of the other, one by one.
+    """
+    numbers = {stage.name: f"s{number}" for number, stage in enumerate(spec.stages)}
+    if form == "mermaid":
+        return ["flowchart TD", *(f"  {line}" for line in _mermaid(spec, stages, numbers))]
+    return ["digraph {", *(f"  {line}" for line in _dot(spec, stages, numbers)), "}"]
+
+
+def _mermaid(spec: RunSpec, stages: Stages, numbers: Mapping[str, str]) -> Iterator[str]:
+    for stage in spec.stages:
+        text = f"{stage.name}<br>{_said(stage, stages[stage.name])}"
+        for mark, code in (('"', "#quot;"), ("\n", " ")):
+            text = text.replace(mark, code)
+        yield f'{numbers[stage.name]}["{visible(text)}"]'
+    for stage in spec.stages:
+        for name in upstream(stage):
+            arrow = "-.->" if stage.unit_wise and name in stage.for_each else "-->"
+            yield f"{numbers[name]} {arrow} {numbers[stage.name]}"
+
+
+def _dot(spec: RunSpec, stages: Stages, numbers: Mapping[str, str]) -> Iterator[str]:
+    for stage in spec.stages:
+        words = (stage.name, _said(stage, stages[stage.name]))
+        text = "\\n".join(visible(word).replace("\\", "\\\\").replace('"', '\\"') for word in words)
+        yield f'{numbers[stage.name]} [shape=box, label="{text}"];'
+    for stage in spec.stages:
+        for name in upstream(stage):
+            dashed = stage.unit_wise and name in stage.for_each
+            style = " [style=dashed]" if dashed else ""
+            yield f"{numbers[name]} -> {numbers[stage.name]}{style};"

@@ -5,9 +5,8 @@ import os
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from procsup.core.outcome import Reading
-from procsup.core.outlook import in_order
 from procsup.core.slots import Capacity
-from procsup.core.spec import RunSpec, UnitSpec
+from procsup.core.spec import RunSpec, UnitSpec, in_order
 from procsup.host.names import path_key
 from procsup.runfile.expand import expand
 from procsup.runfile.following import Before, Made

@@ -340,12 +340,16 @@ def test_a_plan_says_what_would_happen_and_why(tmp_path, monkeypatch):
     plan = procsup.plan("run.toml")
 
     told = {unit.id: (unit.keep, unit.reason) for unit in plan.units}
-    assert told == {"k": (True, ""), "f": (False, "failed before")}
+    assert told == {"k": (True, ""), "f": (False, "failed before"), "late": (True, "")}
     assert [unit.argv for unit in plan.to_run] == [("false",)]
-    assert plan.stages["late"] is None
-    assert "kept 1 of" in plan.notes[0]
+    assert "kept 2 of" in plan.notes[0]
     assert any("run (failed before)  f" in line for line in plan.lines)
-    assert str(plan).endswith("late: planned when k is done")
+    Path("out").unlink()
+    plan = procsup.plan("run.toml")
+    assert (plan.stages["late"], plan.known_after, plan.live) == (None, {"late": ["k"]}, False)
+    assert plan.to_run[0].detail == "output deleted: out"
+    assert str(plan).endswith("late: known when k has run")
+    Path("out").write_text("x")
     assert procsup.plan("run.toml", fresh=True).units[0].reason == "fresh"
     spec = procsup.load("run.toml", vars={"to": "other"})
     assert procsup.plan(spec).units[0].reason == "changed"

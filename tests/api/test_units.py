@@ -127,7 +127,7 @@ def test_the_plan_lies_in_the_run_directory_and_is_run_again_from_there(here):
 
     done = Project(here).call("run", ".procsup/again/plan.jsonl")
 
-    assert (done.returncode, "1 to run: 1 outputs changed" in done.stderr) == (0, True), done
+    assert (done.returncode, "1 to run: 1 output deleted" in done.stderr) == (0, True), done
     assert os.path.exists("o\udce9")
     files = {path.name for path in here.iterdir()}
     assert files == {".procsup", "in", "o\udce9"}  # and nothing elsewhere

@@ -10,6 +10,7 @@ import pytest
 from procsup.attempt import outputs
 from procsup.attempt.outputs import inspect, stamps_before, temporary_output
 from procsup.core.events import Inspected
+from procsup.core.keep import Change
 from procsup.core.outcome import AttemptId, Verdict
 from procsup.core.records import End
 from procsup.core.slots import Placement
@@ -406,7 +407,7 @@ def test_nothing_is_published_if_another_output_is_not_as_declared(tmp_path):
 # --- inputs ---
 
 
-def kept_inputs(trial: Trial, found: Inspected) -> str:
+def kept_inputs(trial: Trial, found: Inspected) -> Optional[Change]:
     end = End("s/a", 3, Verdict.SUCCEEDED, 1.0, outputs=found.outputs, inputs=found.inputs)
     return readings.intact(trial.unit, end, checksum="auto").inputs
 
@@ -421,7 +422,7 @@ def test_inputs_depends_and_stdin_are_recorded(tmp_path, put):
 
     assert [reading.path for reading in found.inputs] == list(paths.values())
     assert all(reading.sha256 for reading in found.inputs)
-    assert kept_inputs(trial, found) == ""
+    assert kept_inputs(trial, found) is None
 
 
 def changed_in_place(path: str) -> None:
@@ -445,14 +446,14 @@ def test_an_input_changed_during_the_run_is_noticed_by_the_next(tmp_path, put, c
 
     assert [reading.sha256 for reading in found.inputs] == [None]
     assert found.problem == ""
-    assert kept_inputs(trial, found) != ""
+    assert kept_inputs(trial, found) is not None
 
 
 def test_an_input_that_came_during_the_run_is_noticed_by_the_next(tmp_path, put):
     trial = Trial(tmp_path, inputs=(str(tmp_path / "used"),))
     put("used")
 
-    assert kept_inputs(trial, trial.inspect()) != ""
+    assert kept_inputs(trial, trial.inspect()) is not None
 
 
 @pytest.mark.parametrize("name", ["data/new", "data/a"])
@@ -461,7 +462,7 @@ def test_a_folder_of_inputs_that_changed_is_noticed_by_the_next(tmp_path, put, n
     trial = Trial(tmp_path, inputs=(str(tmp_path / "data"),))
     put(name, "other")
 
-    assert kept_inputs(trial, trial.inspect()) != ""
+    assert kept_inputs(trial, trial.inspect()) is not None
 
 
 def test_a_file_removed_from_a_folder_of_inputs_is_noticed_by_the_next(tmp_path, put):
@@ -470,7 +471,7 @@ def test_a_file_removed_from_a_folder_of_inputs_is_noticed_by_the_next(tmp_path,
     trial = Trial(tmp_path, inputs=(str(tmp_path / "data"),))
     os.unlink(gone)
 
-    assert kept_inputs(trial, trial.inspect()) != ""
+    assert kept_inputs(trial, trial.inspect()) is not None
 
 
 def test_an_input_that_many_units_share_is_hashed_once(tmp_path, put, monkeypatch):

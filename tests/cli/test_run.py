@@ -90,13 +90,14 @@ def test_a_dry_run_gives_reasons_and_writes_nothing(tmp_path):
     project = Project(tmp_path, two_stages())
 
     plan = project.run("--dry-run")
-    assert "make: 3 units, 3 to run\n  run (new)  make/n=1\n" in plan.stdout
+    assert "make: 3 units: 0 kept, 3 to run\n  run (new)  make/n=1\n" in plan.stdout
     assert not (tmp_path / ".procsup").exists()
     project.run()
     (tmp_path / "out" / "2.txt").unlink()
     body = json.loads(project.run("--dry-run", "--json").stdout)
     assert [unit["keep"] for unit in body["stages"]["make"]] == [True, False, True]
-    assert body["stages"]["make"][1]["reason"] == "outputs changed"
+    assert body["stages"]["make"][1]["reason"] == "output deleted"
+    assert body["stages"]["make"][1]["detail"] == "output deleted: out/2.txt"
 
 
 def test_all_problems_of_a_run_file_come_at_once(tmp_path):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from procsup.core.events import Standing
-from procsup.core.keep import ASKED, Intact, standing, standing_again
+from procsup.core.keep import ASKED, Change, Intact, standing, standing_again
 from procsup.core.outcome import Reading, Verdict
 from procsup.core.records import End, Launch
 from procsup.core.replay import UnitHistory
@@ -91,8 +91,13 @@ def test_another_fingerprint_is_a_change():
 
 
 def test_touched_files_are_named_by_their_side():
-    assert ask(history(ended()), look=Intact(inputs="/in: size differs")).reason == "input changed"
-    assert ask(history(ended()), look=Intact(outputs="/o: missing")).reason == "outputs changed"
+    for side in ("input", "output"):
+        grown, gone = Change("in/a", "size 10 → 12"), Change("in/a", "missing", deleted=True)
+        found = ask(history(ended()), look=Intact(**{f"{side}s": grown}))
+        assert found.reason == f"{side} changed"
+        assert found.text == f"{side} changed: in/a (size 10 → 12)"
+        found = ask(history(ended()), look=Intact(**{f"{side}s": gone}))
+        assert (found.reason, found.text) == (f"{side} deleted", f"{side} deleted: in/a")
 
 
 def test_files_that_were_read_and_are_the_same_are_handed_on():
@@ -129,11 +134,11 @@ def test_fresh_and_never_keep_nothing():
 
 def test_always_looks_at_nothing_but_that_the_outputs_are_there():
     past = history(ended(fingerprint="print-0"))
-    changed = Intact(inputs="/in: size differs", outputs="/o: size differs")
+    changed = Intact(Change("/in", "size differs"), Change("/o", "size differs"))
 
     assert ask(past, look=changed, keep="always", run_succeeded=True) == Standing(True)
-    gone = Intact(outputs="/o: missing", missing=True)
-    assert ask(past, look=gone, keep="always") == Standing(False, "outputs changed")
+    gone = Intact(outputs=Change("/o", "missing", deleted=True), missing=True)
+    assert ask(past, look=gone, keep="always").text == "output deleted: /o"
 
 
 def test_a_changed_program_makes_a_kept_unit_stale():
@@ -176,7 +181,10 @@ ENDS = st.builds(
     ends=st.lists(ENDS, max_size=3),
     is_open=st.booleans(),
     look=st.builds(
-        Intact, st.sampled_from(["", "in"]), st.sampled_from(["", "out"]), st.booleans()
+        Intact,
+        st.sampled_from([None, Change("in", "content differs")]),
+        st.sampled_from([None, Change("out", "missing", deleted=True)]),
+        st.booleans(),
     ),
     keep=st.sampled_from(["unchanged", "never", "always"]),
     flags=st.tuples(st.booleans(), st.booleans()),
@@ -206,7 +214,9 @@ def test_nothing_is_kept_but_an_unchanged_success_at_the_very_end(
         assert not is_open
         assert keep != "never"
         assert not flags[1]
-        assert keep == "always" or (last.fingerprint == UNIT.fingerprint and look[:2] == ("", ""))
+        assert keep == "always" or (
+            last.fingerprint == UNIT.fingerprint and look[:2] == (None, None)
+        )
         assert keep != "always" or not look.missing
 
 
@@ -241,10 +251,10 @@ def test_a_retry_keeps_a_success_whatever_the_stage_says_and_without_outputs(kee
 
 
 def test_a_retry_runs_a_success_that_nobody_can_vouch_for_any_more():
-    gone = Intact(outputs="/out/a: missing", missing=True)
+    gone = Intact(outputs=Change("/out/a", "missing", deleted=True), missing=True)
     other = UnitSpec("s/a", "s", 0, ("false",), "/", "print-2", outputs=OUTPUTS)
 
-    assert ask_again(history(ended()), False, look=gone) == Standing(False, "outputs changed")
+    assert ask_again(history(ended()), False, look=gone).reason == "output deleted"
     assert ask_again(history(ended()), None, unit=other) == Standing(False, "changed")
 
 

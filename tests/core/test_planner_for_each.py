@@ -2,8 +2,8 @@
 
 from procsup.core.events import Expanded, Standing
 from procsup.core.outcome import Exited, Verdict
-from procsup.core.outlook import foresee
 from procsup.core.records import End, Kept
+from procsup.core.rehearsal import rehearse
 from procsup.core.spec import After, OnFailure
 from tests.support.plays import Play, stage, unit
 
@@ -323,10 +323,11 @@ def test_it_is_foreseen_what_will_run_after_what():
         "t": Expanded("t", UNITS[2:], (KEPT, KEPT)),
     }
 
-    foreseen = foresee(play.spec, expansions, {})
+    foreseen = rehearse(play.spec, play.planner.capacity, play.replayed(), expansions)
 
-    assert [one.kept for one in foreseen["t"]] == [False, True]
-    assert foreseen["t"][0].reason == "after s/a, which runs again"
+    assert [one.kept for one in foreseen["t"].standings] == [False, True]
+    assert foreseen["t"].standings[0].reason == "after s"
+    assert foreseen["t"].standings[0].text == "after s/a, which runs"
 
 
 def test_an_earlier_success_does_not_decide_a_unit_that_was_to_run_again():

@@ -194,7 +194,7 @@ def test_only_leaves_the_others_as_they_were():
     assert second.planner.outcome == "succeeded"
 
 
-@pytest.mark.parametrize("reason", ["changed", "input changed", "outputs changed"])
+@pytest.mark.parametrize("reason", ["changed", "input changed", "output changed", "output deleted"])
 def test_only_does_not_vouch_for_another_unit_that_has_changed(reason):
     first = finished(units=[unit("a"), unit("b")])
     changed = Standing(False, reason)

@@ -144,7 +144,7 @@ def test_a_dry_run_shows_the_plan_and_begins_nothing(made):
     assert done.returncode == 0
     assert "run (failed before)  s/n=a" in done.stdout
     assert "leave as it is (failed before)  s/n=b" in done.stdout
-    assert "keep  s/n=c" in done.stdout
+    assert "s: 3 units: 1 kept, 1 to run, 1 left as they are\n" in done.stdout
     assert len(made.records("begin")) == sittings
 
 

@@ -5,7 +5,7 @@ from typing import List
 
 import pytest
 
-from procsup.core.keep import Intact
+from procsup.core.keep import Change, Intact
 from procsup.core.outcome import Verdict
 from procsup.core.records import End
 from procsup.core.spec import OutputSpec, UnitSpec
@@ -153,11 +153,11 @@ def test_a_changed_input_a_changed_output_and_a_missing_one_are_told_apart(tmp_p
     end = past(unit)
 
     written(tmp_path / "in", "changed")
-    assert intact(unit, end, checksum="auto") == Intact(inputs=f"{used}: size 4 → 7")
+    assert intact(unit, end, checksum="auto") == Intact(Change(used, "size 4 → 7"))
     os.unlink(used)
-    assert intact(unit, end, checksum="auto") == Intact(inputs=f"{used}: missing")
+    assert intact(unit, end, checksum="auto") == Intact(Change(used, "missing", deleted=True))
     written(tmp_path / "out", "changed")
-    assert intact(unit, end, checksum="auto").outputs == f"{output}: size 4 → 7"
+    assert intact(unit, end, checksum="auto").outputs == Change(output, "size 4 → 7")
     os.unlink(output)
     assert intact(unit, end, checksum="auto").missing
 
@@ -168,7 +168,7 @@ def test_one_file_more_in_a_folder_is_a_change(tmp_path):
     end = past(unit)
     more = written(tmp_path / "in/b")
 
-    assert intact(unit, end, checksum="auto") == Intact(inputs=f"{more}: was not there")
+    assert intact(unit, end, checksum="auto") == Intact(Change(more, "new"))
 
 
 def test_an_output_declared_since_is_missing_until_it_is_made(tmp_path):
@@ -177,7 +177,7 @@ def test_an_output_declared_since_is_missing_until_it_is_made(tmp_path):
 
     assert intact(declared, end, checksum="auto").missing
     written(tmp_path / "out")
-    assert intact(declared, end, checksum="auto").outputs.endswith("was not there")
+    assert intact(declared, end, checksum="auto").outputs == Change(str(tmp_path / "out"), "new")
 
 
 def test_an_old_file_under_an_optional_name_does_not_count(tmp_path):

@@ -3,12 +3,13 @@ import json
 
 from procsup.core.events import Standing
 from procsup.core.outcome import Verdict
+from procsup.core.rehearsal import Foreseen
 from procsup.core.spec import After, RunSpec, StageSpec, UnitSpec
 from procsup.core.tally import Summary
 from procsup.report.counts import said_in_short, stage_data, stage_table
 from procsup.report.ending import Close, Commands, ending_data, ending_lines
 from procsup.report.failures import failure_lines, tail_of
-from procsup.report.plan import plan_data, plan_lines
+from procsup.report.plan import graph_lines, plan_data, plan_lines
 from procsup.report.rows import FLAT, row_of_ends
 from procsup.report.standing import RunningLine, standing_lines
 from procsup.report.tables import aligned, columns_of, csv_lines, json_lines, json_text
@@ -233,23 +234,43 @@ def test_the_standing_of_a_run_is_title_table_what_runs_and_what_failed():
 def test_a_plan_gives_a_reason_for_each_unit_that_runs():
     unit = UnitSpec("s/x=1", "s", 0, ("true",), "w", "f")
     spec = RunSpec("demo", None, "f", "d", (StageSpec("s"), StageSpec("t", after=(After("s"),))))
+    changed = Standing(False, "input changed", "input changed: in/a (size 10 → 12)")
     stages = {
-        "s": [
-            (unit, Standing(False, "changed")),
-            (unit, Standing(True)),
-            (unit, Standing(True, stale=True)),
-        ],
-        "t": None,
+        "s": Foreseen([unit] * 3, [changed, Standing(True), Standing(True, stale=True)]),
+        "t": Foreseen(known_after=("s",)),
     }
 
     assert plan_lines(spec, stages) == [
         "demo, in d",
-        "s: 3 units, 1 to run",
-        "  run (changed)  s/x=1",
+        "s: 3 units: 2 kept, 1 to run",
+        "  run (input changed: in/a (size 10 → 12))  s/x=1",
         "  keep  s/x=1",
         "  keep (its program has changed)  s/x=1",
-        "t: planned when s is done",
+        "t: known when s has run",
     ]
+    assert "  keep  s/x=1" not in plan_lines(spec, stages, kept_too=False)
     data = plan_data(spec, stages)
     assert data["stages"]["t"] is None
     assert [unit["keep"] for unit in data["stages"]["s"]] == [False, True, True]
+    assert data["known_after"] == {"t": ["s"]}
+    assert data["stages"]["s"][0]["detail"] == "input changed: in/a (size 10 → 12)"
+
+
+def test_a_plan_is_drawn_as_a_graph_whatever_stages_are_called():
+    stages = (StageSpec("a"), StageSpec("b", for_each=("a",), unit_wise=True, after=(After("a"),)))
+    spec = RunSpec("demo", None, "f", "d", stages)
+    seen = {"a": Foreseen(problem='no "x"\nhere'), "b": Foreseen(known_after=("a",))}
+
+    assert graph_lines(spec, seen, "dot") == [
+        "digraph {",
+        '  s0 [shape=box, label="a\\ncannot be run: no \\"x\\"\\\\nhere"];',
+        '  s1 [shape=box, label="b\\nknown when a has run"];',
+        "  s0 -> s1 [style=dashed];",
+        "}",
+    ]
+    assert graph_lines(spec, seen, "mermaid") == [
+        "flowchart TD",
+        '  s0["a<br>cannot be run: no #quot;x#quot; here"]',
+        '  s1["b<br>known when a has run"]',
+        "  s0 -.-> s1",
+    ]

@@ -1,0 +1,154 @@
+"""What a sitting would do: the planner itself, over a world in which nothing happens.
+
+What would run is taken to succeed, and to make other outputs than before.
+"""
+
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+
+from procsup.core.admission import Selector
+from procsup.core.attempts import Attempts
+from procsup.core.events import (
+    Expand,
+    Expanded,
+    Fact,
+    Order,
+    Publish,
+    Published,
+    Standing,
+    Synced,
+    TakenBack,
+    Withdraw,
+)
+from procsup.core.planner import Planner
+from procsup.core.replay import History
+from procsup.core.slots import Capacity
+from procsup.core.spec import RunSpec, UnitSpec, upstream
+from procsup.core.stages import Stage
+from procsup.core.states import Aside, Done, Unit
+
+ExpandLate = Callable[[Expand], Expanded]
+
+
+class Foreseen(NamedTuple):
+    """A stage: its units, with what would become of each; `problem` says why there are none.
+
+    `known_after`: the stages before it that must have run before its units are known.
+    """
+
+    units: Sequence[UnitSpec] = ()
+    standings: Sequence[Standing] = ()
+    known_after: Optional[Tuple[str, ...]] = None
+    problem: str = ""
+
+
+def rehearse(
+    spec: RunSpec,
+    capacity: Capacity,
+    history: History,
+    early: Mapping[str, Expanded],
+    *,
+    selector: Optional[Selector] = None,
+    expand: Optional[ExpandLate] = None,
+) -> Dict[str, Foreseen]:
+    """Return what would become of each stage, in the run file's order.
+
+    `early` are the stages whose units are known by now. `expand` works out a later one as soon
+    as all that comes before it is kept; without it, none is worked out.
+    """
+    if selector is None and not any(map(upstream, spec.stages)) and not _unfit(early):
+        # Nothing moves any unit: each stands as it was found.
+        return {name: Foreseen(fact.units, fact.standings) for name, fact in early.items()}
+    return _Rehearsal(spec, capacity, history, early, selector, expand).play()
+
+
+def _unfit(early: Mapping[str, Expanded]) -> bool:
+    return any(fact.unfit for fact in early.values())
+
+
+class _Imagined(Attempts):
+    """Attempts that are never made."""
+
+    def __init__(self, planner: Planner) -> None:
+        super().__init__(planner)
+        self.whys: Dict[str, Standing] = {}  # of the units that would run
+
+    def admit(self, stage: Stage, unit: Unit, why: Standing) -> None:
+        """Note why it would run, and go on as if it had."""
+        self.whys[unit.spec.id] = why
+        self._planner.admission.imagine(stage, unit)
+
+
+class _Rehearsal:
+    def __init__(
+        self,
+        spec: RunSpec,
+        capacity: Capacity,
+        history: History,
+        early: Mapping[str, Expanded],
+        selector: Optional[Selector],
+        expand: Optional[ExpandLate],
+    ) -> None:
+        self._planner = Planner(spec, capacity, history, selector=selector)
+        self._planner.attempts = self._imagined = _Imagined(self._planner)
+        self._known = dict(early)
+        self._expand = expand
+        self._later: Dict[str, Tuple[str, ...]] = {}
+        self._moved: Set[str] = set()  # later stages that something before them moves
+
+    def play(self) -> Dict[str, Foreseen]:
+        facts: List[Fact] = list(self._known.values())
+        while facts and not self._planner.done:
+            orders = self._planner.handle(facts, 0.0, 0.0)
+            facts = [fact for order in orders for fact in self._answers(order)]
+            if not self._planner.is_idle:
+                facts.append(Synced(self._planner.seq))
+        return {stage.name: self._foreseen(stage) for stage in self._planner.stages}
+
+    def _answers(self, order: Order) -> List[Fact]:
+        if isinstance(order, Withdraw):
+            return [TakenBack(order.stages)]
+        if isinstance(order, Publish):
+            return [Published(order.stage)]
+        return [self._expanded(order)] if isinstance(order, Expand) else []
+
+    def _expanded(self, order: Expand) -> Expanded:
+        """Answer with what is known, or can be known; else with no units."""
+        name = order.stage
+        if name in self._known:
+            return self._known[name]
+        stage = self._planner.by_name[name]
+        moving = tuple(one for one in stage.upstream if self._moves(one))
+        if self._expand is not None and not moving:
+            self._known[name] = self._expand(order)
+            return self._known[name]
+        self._later[name] = moving or tuple(stage.upstream)
+        if moving:
+            self._moved.add(name)
+            self._planner.seq += 1
+            stage.newest_made = self._planner.seq
+        return Expanded(name)
+
+    def _moves(self, name: str) -> bool:
+        """Tell whether something of a stage would run, as far as that is known by now."""
+        return name in self._moved or self._planner.by_name[name].may_move
+
+    def _foreseen(self, stage: Stage) -> Foreseen:
+        if stage.name in self._later or stage.name not in self._known:
+            return Foreseen(known_after=self._later.get(stage.name, tuple(stage.upstream)))
+        fact = self._known[stage.name]
+        standings = [self._of(unit, at) for unit, at in zip(stage.units, fact.standings)]
+        return Foreseen(fact.units, standings, problem=fact.problem)
+
+    def _of(self, unit: Unit, found: Standing) -> Standing:
+        """Say what became of a unit, by its state."""
+        why = self._imagined.whys.get(unit.spec.id)
+        if why is not None:
+            return why
+        if isinstance(unit.state, Aside):
+            return Standing(False, found.reason, found.detail, aside=True)
+        if not isinstance(unit.state, Done) or unit.kept:
+            return found
+        past = unit.past
+        if past is not None and unit.packed is past.packed:
+            return Standing(True, found.reason, found.detail)
+        return Standing(False, "cannot start", unit.ends[-1].cause, aside=True)
