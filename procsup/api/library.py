@@ -7,6 +7,7 @@ import os
 from typing import Any, List, Mapping, Optional, Sequence
 
 from procsup.api.answers import checked
+from procsup.api.finding import find_run
 from procsup.api.invocation import (
     Invocation,
     SpecOrFile,
@@ -21,7 +22,7 @@ from procsup.api.waiting import Limits, await_final
 from procsup.core.spec import RunSpec
 from procsup.errors import RunUnfinished, UsageError
 from procsup.host.files import AnyPath
-from procsup.store.find import Found, NoSuchRun, find
+from procsup.store.find import Found, NoSuchRun
 from procsup.store.manifest import read_head
 from procsup.store.sitting import Owner, is_live, read_owner
 
@@ -111,7 +112,7 @@ def _check_stage(found: Found, owner: Optional[Owner], stage: Optional[str]) -> 
 
 def _found(run: AnyPath) -> Found:
     try:
-        return find(os.fspath(run), os.curdir)
+        return find_run(os.fspath(run), os.curdir)
     except NoSuchRun as error:
         raise RunUnfinished(str(error)) from error
 

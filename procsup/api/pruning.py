@@ -4,12 +4,13 @@ import time
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Sequence
 
+from procsup.api.finding import find_run
 from procsup.api.listing import Listed, look_at
 from procsup.core.outcome import AttemptId, Verdict
 from procsup.core.replay import History
 from procsup.errors import ProcsupError, RecordError, RunUnfinished
 from procsup.store import removal
-from procsup.store.find import find, runs_in
+from procsup.store.find import runs_in
 from procsup.store.reader import read_journal
 from procsup.store.removal import Removed
 from procsup.store.rundir import RunDir
@@ -70,7 +71,7 @@ def plan(choice: Choice, home: Optional[Path], *, start: str = ".") -> Plan:
 
 
 def _named(run: str, start: str) -> Listed:
-    found = find(run, start)
+    found = find_run(run, start)
     listed = look_at(found.rundir)
     if found.run_id not in (None, listed.run_id):
         raise RunUnfinished(f"run {found.run_id} is not the latest of {found.rundir.path}")

@@ -98,7 +98,8 @@ def _with_variables(made: Request, begin: Begin) -> Request:
     given = {
         name: _as_text(value)
         for name, value in begin.variables.items()
-        if name in now and now[name] != value and not isinstance(value, (list, tuple))
+        if (name == "date" or name in now) and now.get(name) != value
+        if not isinstance(value, (list, tuple))
     }
     return msgspec.structs.replace(made, variables=given)
 

@@ -37,6 +37,7 @@ from procsup.loop import World, carry_out, supervise
 from procsup.store.control import ControlInbox
 from procsup.store.journal import JournalWriter
 from procsup.store.rundir import RunDir, has_records
+from procsup.store.shared_lock import SharedLock
 from procsup.store.sitting import Owner, Sitting, is_live, read_owner
 
 _GUARD_READY_S = 10.0
@@ -194,6 +195,9 @@ def _hold(stack: ExitStack, asked: Asked) -> Tuple[Asked, _Held]:
     if made:
         stack.callback(_remove_unbegun, rundir, os.stat(rundir.path))
     sitting = stack.enter_context(Sitting.open(rundir, share=asked.spec.share, at=time.time()))
+    if asked.spec.lock is not None:
+        who = f"run {asked.spec.name} (process {os.getpid()} on {machine.host_name()})"
+        stack.enter_context(SharedLock(rundir.path.parent, asked.spec.lock, holder=who))
     past = Past(rundir, asked.spec)
     past.refuse_other_file(asked.spec)
     _end_leftovers(sitting, past)

@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
+from procsup.api.finding import find_run
 from procsup.core.manifest import Head
 from procsup.core.quantities import show_duration
 from procsup.errors import ProcsupError, RunUnfinished, UsageError, WaitTimeout
 from procsup.host.files import AnyPath
-from procsup.store.find import Found, NoSuchRun, find
+from procsup.store.find import Found, NoSuchRun
 from procsup.store.manifest import read_head
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live, is_starting, locks_tell, read_owner, wait_sitting
@@ -144,7 +145,7 @@ class _Wait:
 
     def _find(self) -> Optional[Found]:
         try:
-            return find(self._run, self._start)
+            return find_run(self._run, self._start)
         except NoSuchRun as error:
             if self._start_is_over(has_id=False):
                 raise RunUnfinished(str(error)) from error

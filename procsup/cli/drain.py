@@ -3,11 +3,11 @@
 import click
 
 from procsup.api.asking import live_owner, request
+from procsup.api.finding import find_run
 from procsup.cli.options import RUN_HELP, exit_codes, json_option
 from procsup.console.terminal import pay, say
 from procsup.core.text import visible
 from procsup.errors import ProcsupError
-from procsup.store.rundir import RunDir
 
 _HELP = f"""Start nothing more of a run; what runs may finish. Returns when that is acknowledged.
 
@@ -33,7 +33,7 @@ _CODES = exit_codes(
 @json_option("Print an object on stdout when it is acknowledged.")
 def command(run: str, as_json: bool) -> int:
     """Find the live supervisor, ask it, and hear its answer."""
-    found = RunDir.find(run, ".")
+    found = find_run(run, ".")
     owner = live_owner(found.rundir, found.run_id, "drain")
     asked = request(found.rundir, owner, "drain")
     if not asked.ok:

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Se
 
 import click
 
+from procsup.api.finding import find_run
 from procsup.api.logs import STREAMS, Choice, Log, logs_of, running_logs
 from procsup.api.selection import Known
 from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
@@ -73,7 +74,7 @@ def command(
     if follow and (attempt is not None or failed):
         raise click.UsageError("-f goes on with what runs: leave --attempt and --failed out")
     streams = _streams(only_stdout=only_stdout, only_stderr=only_stderr)
-    rundir = RunDir.find(run, ".").rundir
+    rundir = find_run(run, ".").rundir
     owner = read_owner(rundir)  # before the journal: what it writes later, `follow` finds
     journal = read_journal(rundir.journal)
     history = History()

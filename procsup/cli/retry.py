@@ -6,6 +6,7 @@ from typing import Optional, Tuple
 import click
 
 from procsup.api import retrying
+from procsup.api.finding import find_run
 from procsup.api.requests import Request
 from procsup.api.retrying import Rerun
 from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
@@ -15,7 +16,6 @@ from procsup.console.terminal import pay, say
 from procsup.core.text import visible
 from procsup.errors import RunUnfinished, UsageError
 from procsup.report.tables import json_text
-from procsup.store.rundir import RunDir
 
 _HELP = f"""Run units of a run again: all that did not succeed, or those that are named.
 
@@ -78,7 +78,7 @@ def command(
 ) -> int:
     """Find the run, and go the way that was asked for."""
     _check(units, here=here, dry_run=dry_run, detach=detach)
-    rerun = retrying.rerun_of(RunDir.find(run, "."))
+    rerun = retrying.rerun_of(find_run(run, "."))
     if here:
         return _by_hand(rerun, units[0], dry_run=dry_run, as_json=as_json)
     if rerun.live is not None and not dry_run:

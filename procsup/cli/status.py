@@ -5,6 +5,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import click
 
+from procsup.api.finding import find_run
 from procsup.api.status import Status, status_of
 from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
 from procsup.console.terminal import pay, say
@@ -14,7 +15,6 @@ from procsup.report.failures import MOST_SHOWN
 from procsup.report.rows import FLAT, row_of_ends
 from procsup.report.standing import RunningLine, standing_lines
 from procsup.report.tables import aligned, columns_of, csv_lines, json_lines, json_text
-from procsup.store.rundir import RunDir
 
 _HELP = f"""Show how a run stands: live, dead or final; from any terminal.
 
@@ -48,7 +48,7 @@ _SHORT = ("id", "verdict", "exit_code", "tries", "wall_s", "cpu_s", "peak_memory
 @json_option("Print one object: state, stages in numbers, what runs, what failed.")
 def command(run: str, units: Tuple[str, ...], form: Optional[str], as_json: bool) -> int:
     """Read the records and print them in the form that was asked for."""
-    status = status_of(RunDir.find(run, "."))
+    status = status_of(find_run(run, "."))
     say(*(f"procsup: journal: {visible(note)}" for note in status.notes))
     if as_json:
         selected = {"units": list(status.rows(*units))} if units else {}

@@ -5,10 +5,10 @@ from typing import Optional, Tuple
 import click
 
 from procsup.api.asking import live_owner, stop, stop_units
+from procsup.api.finding import find_run
 from procsup.cli.options import RUN_HELP, UNITS_HELP, duration_option, exit_codes, json_option
 from procsup.console.terminal import pay, say
 from procsup.core.text import visible
-from procsup.store.rundir import RunDir
 
 _HELP = f"""Ask every running unit to end, then force it; return when nothing of the run is left.
 
@@ -40,7 +40,7 @@ _CODES = exit_codes(
 @json_option("Print an object on stdout when it has ended.")
 def command(run: str, units: Tuple[str, ...], grace: Optional[float], as_json: bool) -> int:
     """Find the live supervisor, ask it, and wait for its end."""
-    found = RunDir.find(run, ".")
+    found = find_run(run, ".")
     owner = live_owner(found.rundir, found.run_id, "stop")
     if units:
         stop_units(found.rundir, owner, units, grace_s=grace, said=lambda text: say(visible(text)))

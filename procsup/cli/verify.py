@@ -4,6 +4,7 @@ from typing import Any, Dict, Optional, Tuple
 
 import click
 
+from procsup.api.finding import find_run
 from procsup.api.verification import Difference, Verified, verify
 from procsup.cli.options import RUN_HELP, exit_codes, json_option
 from procsup.cli.wait import WORST_FIRST
@@ -12,7 +13,6 @@ from procsup.core.text import visible
 from procsup.errors import ProcsupError
 from procsup.report.tables import json_text
 from procsup.report.verification import verification_lines
-from procsup.store.rundir import RunDir
 
 _HELP = f"""Check what a final run promised: its record, its counts, its outputs, its plan.
 
@@ -59,7 +59,7 @@ def command(runs: Tuple[str, ...], stage: Optional[str], checksum: bool, as_json
 
 
 def _verify(run: str, stage: Optional[str], *, checksum: bool, as_json: bool) -> int:
-    found = RunDir.find(run, ".")
+    found = find_run(run, ".")
     seen = verify(found, stage=stage, checksum=checksum, said=say)
     name = seen.head.name if stage is None else f"{seen.head.name}, stage {stage}"
     say(

@@ -156,6 +156,7 @@ class RunSpec(Struct, frozen=True):
     logs: str = "split"  # or "merged"
     keep_logs: str = "all"  # or "failed"
     share: str = "none"  # or "group", "all"
+    lock: Optional[str] = None  # a name that runs share which are never at work together
 
     def stage(self, name: str) -> StageSpec:
         """Return the stage of that name; KeyError if there is none."""

@@ -65,7 +65,8 @@ class RunReader:
             for key, field, convert in _SETTINGS
             if key in self._data
         }
-        own = {key: value for key, value in self._values.items() if key != "date"}
+        built_in = {"date"} - set(variables)
+        own = {key: value for key, value in self._values.items() if key not in built_in}
         spec = RunSpec(
             name=name,
             file=self._source.path,
@@ -77,6 +78,7 @@ class RunReader:
             jobs=self._jobs(jobs),
             stamp=self._take("stamp", self._path, None),
             manifest=self._take("manifest", self._path, None),
+            lock=self._take("lock", _lock_name, None),
             **{"on_failure": OnFailure(), **settings},
         )
         return spec, recipes
@@ -140,6 +142,7 @@ class RunReader:
             self._problems.add_wrong(("vars",), expected("a table of names and values", table))
             table = {}
         self._check_given(given, table)
+        self._values["date"] = given.get("date", self._values["date"])
         for name, value in table.items():
             try:
                 check_new_name(name, "variable")
@@ -152,7 +155,7 @@ class RunReader:
 
     def _check_given(self, given: Mapping[str, str], table: Mapping[str, Any]) -> None:
         for name in given:
-            if name not in table:
+            if name not in table and name != "date":
                 hint = did_you_mean(name, table)
                 known = f"it has {listing(table)}" if table else "it has none"
                 message = f"--var {name}: the run file has no such variable{hint}: {known}"
@@ -262,6 +265,13 @@ def _run_name(value: Any) -> str:
     name = v.filled(value)
     check_run_name(name)
     return name
+
+
+def _lock_name(value: Any) -> str:
+    try:
+        return _run_name(value)
+    except Wrong:
+        raise expected("a name of letters, digits, `.`, `-` and `_`", value) from None
 
 
 def _capacity(value: Any) -> CapacitySpec:

@@ -285,6 +285,12 @@ RUN: Tuple[Key, ...] = (
         "share",
     ),
     Key(
+        "lock",
+        TEXT,
+        "A name that several runs share, of which only one is at work at a time (exit 75).",
+        'lock = "nightly"',
+    ),
+    Key(
         "defaults",
         Type("a table of stage keys", {}),
         "Keys for all stages.",

@@ -3,7 +3,7 @@
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath, is_temporary, open_reading, reason
@@ -33,14 +33,19 @@ class Found(NamedTuple):
     run_id: Optional[str] = None
 
 
-def find(run: str, start: AnyPath) -> Found:
+HomeOf = Callable[[Path], Optional[Path]]
+
+
+def find(run: str, start: AnyPath, *, home_of: HomeOf = lambda _file: None) -> Found:
     """Find the run that is meant, looking from the folder `start` upwards; NoSuchRun if none.
+
+    `home_of` tells where a run file has its runs, if that is not the ``.procsup`` beside it.
 
     What names a file or folder is a path; then come ``last``, names and ids of the nearest
     ``.procsup``. RecordError, which says whose it is, if what is meant may not be read: nothing
     that could be said of it would be known.
     """
-    found = _find(run, start)
+    found = _find(run, start, home_of)
     try:
         open_reading(found.rundir.run_lock).close()
     except PermissionError as error:
@@ -50,7 +55,7 @@ def find(run: str, start: AnyPath) -> Found:
     return found
 
 
-def _find(run: str, start: AnyPath) -> Found:
+def _find(run: str, start: AnyPath, home_of: HomeOf) -> Found:
     folder, separator, run_id = run.rpartition("@")
     if separator and _is_run_dir(Path(start, folder)):
         return Found(RunDir(Path(start, folder)), run_id)
@@ -58,7 +63,7 @@ def _find(run: str, start: AnyPath) -> Found:
     if _is_run_dir(path):
         return Found(RunDir(path))
     if os.path.isfile(path):
-        return Found(_of_run_file(path))
+        return Found(_of_run_file(path, home_of))
     if separator and os.sep in folder:
         _refuse_closed(run, Path(start, folder))
         raise NoSuchRun(f"no run directory at {Path(start, folder)}")
@@ -163,23 +168,35 @@ def _no_such(run: str, home: Path, names: List[str], closed: List[str]) -> NoSuc
     return NoSuchRun(message, tuple(names))
 
 
-def _of_run_file(path: Path) -> RunDir:
+def _of_run_file(path: Path, home_of: HomeOf) -> RunDir:
     """Return the run directory of a run file: the one it was run in, else the one by its stem.
 
     A file in a run directory (a plan is one) stands for that.
     """
     if _is_run_dir(path.parent):
         return RunDir(path.parent)
-    file = absolute(path)
     home = path.parent / HOME
     by_stem = RunDir(home / path.stem)
-    theirs = [rundir for rundir in runs_in(home) if _run_file(rundir) == file]
+    theirs = _of_file(path, home)
+    if not theirs:
+        other = home_of(path)
+        home = home if other is None else other
+        theirs = _of_file(path, home)
     if theirs:
         return max(theirs, key=_begun)
     if _is_run_dir(by_stem.path):
         return by_stem
     names = [rundir.path.name for rundir in runs_in(home)]
-    raise NoSuchRun(f"{path} has not been run yet: {home} holds nothing of it", tuple(names))
+    raise NoSuchRun(
+        f"{path}: {home} holds no run of it; if it was run with --dir, name its run directory",
+        tuple(names),
+    )
+
+
+def _of_file(path: Path, home: Path) -> List[RunDir]:
+    """Return the runs of a run file in a folder of runs."""
+    file = absolute(path)
+    return [rundir for rundir in runs_in(home) if _run_file(rundir) == file]
 
 
 def _run_file(rundir: RunDir) -> Optional[str]:

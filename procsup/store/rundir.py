@@ -20,7 +20,7 @@ from procsup.host.files import AnyPath, make_folders, open_private, reason, remo
 from procsup.host.folders import absolute
 
 if TYPE_CHECKING:
-    from procsup.store.find import Found
+    pass
 
 FOLDER_MODES = {"none": 0o700, "group": 0o750, "all": 0o755}
 FILE_MODES = {"none": 0o600, "group": 0o640, "all": 0o644}
@@ -107,13 +107,6 @@ class RunDir:
         """Return the path of a file that holds a unit's list (``{inputs.file}``)."""
         folder = self.path / "units" / stage_name(stage)
         return folder / f"{_unit_name(unit_id, stage)}.{safe_name(name)}.list"
-
-    @classmethod
-    def find(cls, run: str, start: AnyPath) -> "Found":
-        """Find the run that is meant by what a person typed; see `procsup.store.find`."""
-        from procsup.store.find import find
-
-        return find(run, start)
 
     def create(self, share: str = "none", *, only_new: bool = False) -> bool:
         """Make the directory, or see that it is fit; `share` says who may read manifests.

@@ -218,8 +218,8 @@ def test_a_run_that_does_not_exist_is_waited_for_and_then_named(run):
 
 def test_a_waiter_may_come_before_the_run(run, monkeypatch):
     looked = threading.Event()
-    find = waiting.find
-    monkeypatch.setattr(waiting, "find", lambda *args: looked.set() or find(*args))
+    find = waiting.find_run
+    monkeypatch.setattr(waiting, "find_run", lambda *args: looked.set() or find(*args))
     waiter = Meanwhile(lambda: wait(run, limits=Limits(start_s=LIMIT_S)))
     assert looked.wait(LIMIT_S)
     run.begin().publish(result(0))
@@ -230,8 +230,8 @@ def test_a_waiter_may_come_before_the_run(run, monkeypatch):
 def test_an_interrupted_run_is_given_time_to_be_resumed_by_its_name(run, monkeypatch):
     run.begin().close("interrupted by SIGINT")
     looked = threading.Event()
-    find = waiting.find
-    monkeypatch.setattr(waiting, "find", lambda *args: looked.set() or find(*args))
+    find = waiting.find_run
+    monkeypatch.setattr(waiting, "find_run", lambda *args: looked.set() or find(*args))
     waiter = Meanwhile(lambda: wait(run, limits=Limits(start_s=LIMIT_S)))
     assert looked.wait(LIMIT_S)
     run.begin(sitting=2).publish(result(0))

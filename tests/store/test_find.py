@@ -3,7 +3,7 @@ import os
 import pytest
 
 from procsup.errors import UsageError
-from procsup.store.find import NoSuchRun, nearest_home, runs_in
+from procsup.store.find import NoSuchRun, find, nearest_home, runs_in
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Sitting
 from tests.store.builders import WALL, begin, write
@@ -29,7 +29,7 @@ def make(project, name, run_ids, at, run_file):
 
 
 def found(run, start):
-    result = RunDir.find(run, start)
+    result = find(run, start)
     return result.rundir.path.name, result.run_id
 
 
@@ -38,7 +38,7 @@ def test_a_name_is_looked_for_in_the_nearest_home_upwards(project):
         assert found("alpha", start) == ("alpha", None)
     (project / "src" / ".procsup").mkdir()
     with pytest.raises(NoSuchRun, match="holds none yet"):
-        RunDir.find("alpha", project / "src" / "deep")
+        find("alpha", project / "src" / "deep")
 
 
 def test_a_file_in_a_run_directory_stands_for_it(project):
@@ -52,7 +52,7 @@ def test_a_path_is_looked_for_from_where_one_is(project):
 
     assert found(str(path), project) == ("alpha", None)
     assert found(os.path.join("..", ".procsup", "beta"), project / "src") == ("beta", None)
-    assert RunDir.find(str(path), project).rundir.path == path
+    assert find(str(path), project).rundir.path == path
 
 
 def test_an_id_names_a_very_run(project):
@@ -66,7 +66,7 @@ def test_a_folder_and_an_id_name_a_very_run_from_anywhere(project, tmp_path_fact
 
     assert found(f"{project / '.procsup' / 'alpha'}@a1", elsewhere) == ("alpha", "a1")
     with pytest.raises(NoSuchRun, match="no run directory at"):
-        RunDir.find(f"{project / '.procsup' / 'delta'}@a1", elsewhere)
+        find(f"{project / '.procsup' / 'delta'}@a1", elsewhere)
 
 
 def test_last_is_the_one_begun_last(project):
@@ -83,17 +83,17 @@ def test_a_run_file_names_the_directory_in_which_it_was_run(project):
     assert found("first.toml", project) == ("alpha", None)
     assert found(str(project / "first.toml"), project / "src") == ("alpha", None)
     assert found("gamma.toml", project) == ("gamma", None)
-    with pytest.raises(NoSuchRun, match="has not been run yet"):
-        RunDir.find("other.toml", project)
+    with pytest.raises(NoSuchRun, match="holds no run of it; if it was run with --dir"):
+        find("other.toml", project)
 
 
 def test_a_wrong_name_is_answered_with_what_there_is_and_a_guess(project):
     with pytest.raises(NoSuchRun, match=r"alpha, beta, gamma; did you mean 'alpha'\?") as caught:
-        RunDir.find("alpah", project)
+        find("alpah", project)
     assert caught.value.known == ("alpha", "beta", "gamma")
     assert isinstance(caught.value, UsageError)
     with pytest.raises(NoSuchRun, match=r"holds: alpha, beta, gamma$"):
-        RunDir.find("zzz", project)
+        find("zzz", project)
 
 
 def test_where_nothing_was_ever_run_this_is_said(tmp_path, monkeypatch):
@@ -101,7 +101,7 @@ def test_where_nothing_was_ever_run_this_is_said(tmp_path, monkeypatch):
 
     assert nearest_home(tmp_path) is None
     with pytest.raises(NoSuchRun, match=r"in .* or above it"):
-        RunDir.find("alpha", tmp_path)
+        find("alpha", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_where_nothing_was_ever_run_this_is_said(tmp_path, monkeypatch):
 )
 def test_nonsense_is_no_run(project, run):
     with pytest.raises(NoSuchRun):
-        RunDir.find(run, project)
+        find(run, project)
 
 
 def test_a_home_that_cannot_be_listed_holds_nothing(tmp_path):
