@@ -91,27 +91,29 @@ def _chosen(listed: Sequence[Listed], choice: Choice) -> List[Listed]:
 def _doomed(one: Listed, *, logs: bool) -> List[Doomed]:
     if not logs:
         return [Doomed(one.rundir.path, one, None, removal.sizes(one.rundir.path))]
-    paths = list(_logs_of_successes(one.rundir))
+    paths = list(_needless_logs(one.rundir))
     if not paths:
         return []
     return [Doomed(one.rundir.path, one, paths, removal.sizes(one.rundir.path, paths))]
 
 
-def _logs_of_successes(rundir: RunDir) -> Iterator[str]:
-    """Yield the logs of all attempts of the units that have succeeded."""
+def _needless_logs(rundir: RunDir) -> Iterator[str]:
+    """Yield the logs of all attempts of units that have succeeded, or that left the plan."""
     history = History()
     for entry in read_journal(rundir.journal):
         history.add(entry.seq, entry.record)
-    for stage, units in history.plan.items():
-        for name in units:
-            unit = history.units.get(name)
-            if unit is None or unit.open_launch is not None:
-                continue
-            if not unit.is_final or unit.verdict is not Verdict.SUCCEEDED:
-                continue
-            for number in range(1, unit.last_number + 1):
-                paths = rundir.log_paths(AttemptId(name, number), stage)
-                yield from (path for path in paths if Path(path).is_file())
+    stages = {name: stage for stage, units in history.plan.items() for name in units}
+    for name, unit in history.units.items():
+        if unit.open_launch is not None:
+            continue
+        if name not in stages and history.run_final is None:
+            continue  # its stage may be planned yet
+        if name in stages and not (unit.is_final and unit.verdict is Verdict.SUCCEEDED):
+            continue
+        stage = stages.get(name, name.partition("/")[0])
+        for number in range(1, unit.last_number + 1):
+            paths = rundir.log_paths(AttemptId(name, number), stage)
+            yield from (path for path in paths if Path(path).is_file())
 
 
 def carry_out(doomed: Doomed) -> None:

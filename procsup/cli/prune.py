@@ -43,7 +43,7 @@ _CODES = exit_codes(
 @click.option("--keep", type=click.IntRange(min=0), metavar="N",
               help="All but the N newest.")  # fmt: skip
 @click.option("--logs", is_flag=True,
-              help="Remove no run, only the logs of units that succeeded.")  # fmt: skip
+              help="Remove only logs: of units that succeeded, or left the plan.")  # fmt: skip
 @click.option("--dir", "directory", metavar="DIR",
               help="The folder of the runs, or one that has a .procsup.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")

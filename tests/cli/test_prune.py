@@ -8,9 +8,10 @@ import pytest
 
 from procsup.cli.main import main
 from procsup.core.outcome import AttemptId
-from procsup.core.records import StageFinal
+from procsup.core.records import RunFinal, StageFinal
 from procsup.host.locks import FileLock
 from procsup.store import removal
+from procsup.store.journal import JournalWriter
 from procsup.store.rundir import RunDir
 from tests.support.sittings import Supervised, end, plan, result, started
 
@@ -201,3 +202,18 @@ def test_logs_of_what_succeeded_go_and_the_rest_stays(home, made, capsys):
     assert main(["logs", "run"]) == 0
     assert main(["prune", "run", "--logs", "--yes"]) == 0
     assert "nothing is to be removed" in capsys.readouterr().err
+
+
+def test_logs_of_units_that_left_the_plan_go_too_once_the_run_is_final(home, made, capsys):
+    run = made("run", live=True)
+    run.write(plan("s/a"))  # as a run file would have it that lost s/b
+    run.close("stopped")
+    log = run.rundir.log_paths(AttemptId("s/b", 1), "s")[0]
+
+    assert main(["prune", "run", "--logs", "--yes"]) == 0
+    assert os.path.exists(log)
+
+    with JournalWriter.open(run.rundir.journal, on_synced=lambda: None, durable=False) as journal:
+        journal.append([RunFinal("r1", "succeeded", time.time())])
+    assert main(["prune", "run", "--logs", "--yes"]) == 0
+    assert not os.path.exists(log)
