@@ -7,6 +7,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.core.spec import SCRATCH, StageSpec, UnitSpec
 from procsup.core.text import visible
+from procsup.host import pythons
 from procsup.host.system import environment_key, find_program
 
 LIMIT_S = 30.0
@@ -96,13 +97,21 @@ def ask(
         return Answer(f"interpreter {called} gave no answer within {LIMIT_S:g} s")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        return Answer(f"interpreter {called} could not be started: {reason}")
+        looked = _where_looked(command, env)
+        return Answer(f"interpreter {called} could not be started: {reason}{looked}")
     marked = [line for line in output.splitlines() if line.startswith(b"procsup:")]
     if not marked:
         last = errors.decode("utf-8", "replace").strip().splitlines()[-1:]
         reason = visible(": ".join([said, *last]))
-        return Answer(f"interpreter {called} does not run as a Python ({reason})")
+        looked = _where_looked(command, env)
+        return Answer(f"interpreter {called} does not run as a Python ({reason}){looked}")
     return _understood(marked[-1], called, module or "", cwd)
+
+
+def _where_looked(command: Sequence[str], env: Mapping[str, str]) -> str:
+    version = pythons.version_of(tuple(command))
+    said = pythons.search(version, env).explained if version is not None else ""
+    return f"; {visible(said)}" if said else ""
 
 
 def _understood(line: bytes, called: str, module: str, cwd: str) -> Answer:

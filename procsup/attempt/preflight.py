@@ -14,6 +14,7 @@ from procsup.attempt.places import about_output_folders, about_run_directory, li
 from procsup.attempt.promised import NOTHING, Promised
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
 from procsup.core.text import plural, visible
+from procsup.host import pythons
 from procsup.host.shells import SHELLS
 from procsup.host.system import find_program
 
@@ -217,7 +218,11 @@ def _why_not_runnable(command: str, cwd: str, path: str) -> str:
     except OSError:
         if command in SHELLS:
             return "is not found on PATH; install it (`shell` needs it), or use `command`"
-        return "is not found on PATH; install it, or give its path"
+        version = pythons.version_of((command,))
+        if version is None:
+            return "is not found on PATH; install it, or give its path"
+        looked = pythons.search(version, {**os.environ, "PATH": path}).explained
+        return f"is not found ({looked}); install it, or give its path"
     if not os.path.isfile(program):
         return f"does not exist (looked for from {visible(cwd)}); mend its path"
     if not os.access(program, os.X_OK):

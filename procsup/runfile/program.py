@@ -5,6 +5,7 @@ import os
 import re
 from typing import Any, Callable, Mapping, NamedTuple, Optional, Tuple
 
+from procsup.host import pythons
 from procsup.host.names import is_bare_name, python_command, running_python
 from procsup.runfile.declared import path_text
 from procsup.runfile.problems import Wrong, each, expected, show
@@ -25,8 +26,13 @@ class Interpreter(NamedTuple):
     shown: str
 
 
-def read_interpreter(value: Any, absolute: Callable[[str], str]) -> Interpreter:
-    """Accept a version, a path or a name; relative paths are taken from the run file's folder."""
+def read_interpreter(
+    value: Any, absolute: Callable[[str], str], *, search: bool = False
+) -> Interpreter:
+    """Accept a version, a path or a name; relative paths are taken from the run file's folder.
+
+    With `search` a version is also looked for where tools such as pyenv have it.
+    """
     if value is None:
         return Interpreter((running_python(),), "")
     number = isinstance(value, (int, WrittenFloat)) and not isinstance(value, bool)
@@ -34,7 +40,8 @@ def read_interpreter(value: Any, absolute: Callable[[str], str]) -> Interpreter:
         raise expected('a version ("3.12"), a path or a name of a Python', value)
     name = written(value) if number else path_text(value)
     if _VERSION.fullmatch(name):
-        return Interpreter(python_command(name), name)
+        argv = pythons.search(name, os.environ).argv if search else python_command(name)
+        return Interpreter(argv, name)
     return Interpreter((name if is_bare_name(name) else absolute(name),), name)
 
 

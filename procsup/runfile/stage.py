@@ -272,9 +272,12 @@ class _StageReader:
         self, spec: StageSpec, key: str, prefix: Tuple[Placed, ...], args: Tuple[Placed, ...]
     ) -> Tuple[StageSpec, Program]:
         absolute = self._context.absolute
+        env = self._table.values.get("env")
+        # What stands before it, and a PATH of its own, may know Pythons that we do not.
+        search = not prefix and not (isinstance(env, dict) and "PATH" in env)
         python = self._table.take_fixed(
             "python",
-            lambda value: programs.read_interpreter(value, absolute),
+            lambda value: programs.read_interpreter(value, absolute, search=search),
             programs.read_interpreter(None, absolute),
         )
         spec = replace(spec, is_python=True, interpreter=python.argv)

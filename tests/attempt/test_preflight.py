@@ -306,7 +306,7 @@ def test_an_interpreter_that_hangs_is_given_up(tmp_path, monkeypatch):
 def test_a_missing_interpreter_is_a_missing_command(tmp_path):
     plan = module_plan(tmp_path, "worker", interpreter=("python9.9",))
 
-    assert plan.problem().startswith("command python9.9 is not found on PATH")
+    assert plan.problem().startswith("command python9.9 is not found (looked on PATH, ")
 
 
 def test_a_prefix_is_part_of_the_question(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 
 from procsup.core.outcome import Verdict
 from procsup.core.spec import After, CapacitySpec, OnFailure, Retry, RunSpec, StageSpec
+from procsup.host import pythons
 from procsup.host.names import python_command, running_python
 from procsup.runfile.load import load
 from tests.runfile.builders import CAPACITY, STAGE, early, grow, load_text
@@ -173,7 +174,10 @@ def test_a_command_that_runs_a_python_is_known_by_its_name(tmp_path):
 
 
 @pytest.mark.parametrize("written", ['"3.10"', "3.10"])
-def test_a_version_of_python_need_not_be_in_quotes(written, tmp_path):
+def test_a_version_of_python_need_not_be_in_quotes(written, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        pythons, "search", lambda version, _: pythons.Search(python_command(version))
+    )
     assert stage(tmp_path, f"python = {written}").interpreter == python_command("3.10")
 
 

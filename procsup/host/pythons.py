@@ -1,0 +1,97 @@
+"""Where Pythons of a version are: PATH, pyenv, uv, conda; on Windows also the launcher `py`."""
+
+import glob
+import os
+import re
+import shutil
+import sys
+from typing import Iterator, List, Mapping, NamedTuple, Optional, Tuple
+
+from procsup.host.names import python_command
+
+_IS_WINDOWS = sys.platform == "win32"
+_SHIMS = "shims"  # of pyenv: scripts, most of which refuse to run a version that is not chosen
+_NUMBERS = re.compile(r"\d+")
+
+
+class Search(NamedTuple):
+    """The argv that starts a Python of a version, and every place that was looked at, in words."""
+
+    argv: Tuple[str, ...]
+    tried: Tuple[str, ...] = ()
+
+    @property
+    def explained(self) -> str:
+        """Say where it was looked for."""
+        return "looked on " + ", ".join(self.tried) if self.tried else ""
+
+
+def search(version: str, environment: Mapping[str, str]) -> Search:
+    """Look for a Python of a version such as ``3.12`` or ``3``.
+
+    What PATH has is left to be found when a unit starts, in its own PATH; elsewhere the newest
+    one counts.
+    """
+    argv = python_command(version)
+    found = shutil.which(argv[0], path=environment.get("PATH"))
+    if found is not None and not _is_shim(found):
+        return Search(argv)
+    tried = ["PATH" if found is None else f"PATH ({found} is a shim of pyenv)"]
+    for name, place, programs in _places(version, environment):
+        good = [program for program in programs if os.access(program, os.X_OK)]
+        if good:
+            return Search((max(good, key=_newness),), tuple(tried))
+        tried.append(f"{name} ({place})")
+    return Search(argv, tuple(tried))
+
+
+def _is_shim(program: str) -> bool:
+    return os.path.basename(os.path.dirname(program)) == _SHIMS
+
+
+def _newness(program: str) -> List[int]:
+    return [int(number) for number in _NUMBERS.findall(program)]
+
+
+def _places(version: str, environment: Mapping[str, str]) -> Iterator[Tuple[str, str, List[str]]]:
+    """Yield, of each tool, its name, where it has its Pythons, and those of this version."""
+    home = environment.get("USERPROFILE" if _IS_WINDOWS else "HOME") or os.path.expanduser("~")
+    program = "python.exe" if _IS_WINDOWS else os.path.join("bin", f"python{version}")
+    own = os.path.join(home, ".pyenv", "pyenv-win") if _IS_WINDOWS else os.path.join(home, ".pyenv")
+    versions = os.path.join(environment.get("PYENV_ROOT") or own, "versions")
+    yield "pyenv", versions, _of_version(versions, f"{version}.*", program)
+    pythons = environment.get("UV_PYTHON_INSTALL_DIR") or _uv_home(home, environment)
+    yield "uv", pythons, _of_version(pythons, f"cpython-{version}.*", program)
+    listed = os.path.join(home, ".conda", "environments.txt")
+    folders = [environment.get("CONDA_PREFIX"), *_lines(listed)]
+    named = f"python-{version}.*.json"  # what conda keeps of the package
+    good = [one for one in folders if one and glob.glob(os.path.join(one, "conda-meta", named))]
+    yield "conda", f"the environments of {listed}", [os.path.join(one, program) for one in good]
+
+
+def _of_version(folder: str, pattern: str, program: str) -> List[str]:
+    return glob.glob(os.path.join(glob.escape(folder), pattern, program))
+
+
+def _uv_home(home: str, environment: Mapping[str, str]) -> str:
+    if _IS_WINDOWS:
+        return os.path.join(environment.get("APPDATA") or home, "uv", "python")
+    data = environment.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share")
+    return os.path.join(data, "uv", "python")
+
+
+def _lines(path: str) -> List[str]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return [line.strip() for line in file if line.strip()]
+    except OSError:
+        return []
+
+
+def version_of(command: Tuple[str, ...]) -> Optional[str]:
+    """Return the version that a command asks for as `python_command` does; None if it does not."""
+    for words in (command[:1], command[:2]):
+        found = _NUMBERS.findall(" ".join(words))
+        if found and python_command(".".join(found)) == words:
+            return ".".join(found)
+    return None
