@@ -22,7 +22,7 @@ from procsup.host import machine
 from procsup.host.files import reason
 from procsup.host.inherited import inherited_environment
 from procsup.host.units_lock import UnitsLock
-from procsup.store.reader import read_journal
+from procsup.store.past import read_history
 
 
 class Prepared(NamedTuple):
@@ -38,9 +38,7 @@ def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> Prepared:
 
     UsageError if none or several are meant, RunBusy if that unit lives right now.
     """
-    history = History()
-    for entry in read_journal(rerun.rundir.journal):
-        history.add(entry.seq, entry.record)
+    history = read_history(rerun.rundir)
     loaded = load_source(made)
     unit = _only_one(word, units_of(loaded, history), history)
     _refuse_live(rerun, history, unit)

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from procsup.core.manifest import Head, OutputRecord, StageCounts, UnitRecord
+from procsup.core.manifest import Head, StageCounts, UnitRecord
+from procsup.core.outcome import Reading
 from procsup.core.text import plural
 from procsup.errors import OutputsChanged, RecordError, RunUnfinished, UsageError
 from procsup.host.files import AnyPath
@@ -12,6 +13,7 @@ from procsup.paths.identity import compare
 from procsup.report.rows import row_of_record
 from procsup.store.manifest import read_manifest as read_file
 from procsup.store.mark import mark_problem
+from procsup.store.place import Project
 
 _NAMED = 10
 
@@ -48,8 +50,8 @@ class Manifest:
 
     @property
     def directory(self) -> Path:
-        """The run directory."""
-        return Path(self.head.directory)
+        """The run directory, where it is by now."""
+        return self.path.parent if self.head.stage is None else self.path.parent.parent
 
     @property
     def stages(self) -> Mapping[str, StageCounts]:
@@ -91,8 +93,7 @@ class Manifest:
         Before that the journal is read as far as the manifest was made from it. RecordError if it
         is not that one, OutputsChanged names the outputs that differ.
         """
-        folder = self.path.parent if self.head.stage is None else self.path.parent.parent
-        problem = mark_problem(folder / "journal.jsonl", self.head.journal)
+        problem = mark_problem(self.directory / "journal.jsonl", self.head.journal)
         if problem:
             raise RecordError(problem)
         self._verify_outputs(stage)
@@ -115,18 +116,20 @@ class Manifest:
         """Return one flat row per unit: ``pandas.DataFrame(manifest.rows())``."""
         return [row_of_record(unit) for unit in self.units]
 
-    def _outputs(self, stage: Optional[str]) -> Iterator[OutputRecord]:
+    def _outputs(self, stage: Optional[str]) -> Iterator[Reading]:
+        """Yield the outputs with the paths that they have by now: the project may have moved."""
+        project = Project(self.directory, self.head)
         for unit in self.read_units():
             if stage is None or unit.stage == stage:
-                yield from unit.outputs
+                yield from map(project.reading, unit.outputs)
 
     def _begun_again(self) -> RunUnfinished:
         return RunUnfinished(f"{self.path} is withdrawn or of another run: it was begun again")
 
 
-def changed_outputs(outputs: Iterator[OutputRecord]) -> Iterator[str]:
+def changed_outputs(outputs: Iterator[Reading]) -> Iterator[str]:
     """Yield ``path: what differs`` for each output that is not what its record says."""
     for output in outputs:
-        difference = compare(output.reading(), checksum="auto").difference
+        difference = compare(output, checksum="auto").difference
         if difference:
             yield f"{output.path}: {difference}"

@@ -3,6 +3,7 @@
 import os
 from typing import Iterator, List, Optional, Sequence, Tuple, Union
 
+from procsup.api.requests import Request
 from procsup.core.outcome import Verdict
 from procsup.core.outlook import Before
 from procsup.core.records import End, Record
@@ -12,7 +13,9 @@ from procsup.errors import RecordError, RunBusy, UsageError
 from procsup.host import identity
 from procsup.host.files import file_id
 from procsup.host.leftovers import Recorded, Trace, bearers_of
+from procsup.store.find import same_file
 from procsup.store.manifest import read_head
+from procsup.store.place import folder_before, run_file_now
 from procsup.store.reader import read_journal
 from procsup.store.rundir import RunDir
 
@@ -29,14 +32,14 @@ class Past:
     def __init__(self, rundir: RunDir, spec: RunSpec) -> None:
         self.ended: List[Tuple[int, str]] = []  # (pid, unit) of what was left alive
         self._unreadable: List[str] = []
-        self._journal = rundir.journal
+        self._rundir, self._folder = rundir, spec.folder
         self.read = read_journal(rundir.journal)
-        self.history = History(for_a_sitting=True)
+        self.history = History(for_a_sitting=True, folder_now=lambda _begin: spec.folder)
         for entry in self.read:
             self.history.add(entry.seq, entry.record)
         self.read.check_writable()
         seen = self.history
-        self.before = Before(seen.begin, seen.run_final, seen.closed)
+        self.before = Before(seen.begin, seen.run_final, seen.closed, self.whence)
         self.finished = self._is_finished(rundir, spec)
 
     def _is_finished(self, rundir: RunDir, spec: RunSpec) -> bool:
@@ -102,7 +105,7 @@ class Past:
         if begin is None or not begin.journal:
             return False
         device, inode = begin.journal.split(":", 1)
-        here_device, here_inode = file_id(self._journal).split(":", 1)
+        here_device, here_inode = file_id(self._rundir.journal).split(":", 1)
         same_boot = begin.boot_id == identity.boot_id()
         return inode != here_inode or (same_boot and device != here_device)
 
@@ -137,13 +140,47 @@ class Past:
 
     def refuse_other_file(self, spec: RunSpec) -> None:
         """Raise UsageError if the run of that name is of another run file, which still exists."""
-        written = self.history.begin.run_file if self.history.begin is not None else None
-        if written is None or written == spec.file or not os.path.exists(written):
+        begin = self.history.begin
+        written = None if begin is None else run_file_now(self._rundir.path, begin)
+        if written is None or spec.file is None or not os.path.exists(written):
+            return
+        if written == spec.file or same_file(written, spec.file):
             return
         raise UsageError(
             f"run directory {spec.directory} belongs to {written}, not to {spec.file}: give this"
             " run another `name`, or another --dir"
         )
+
+    def refuse_copy(self, request: Request) -> None:
+        """Raise UsageError in a copy that has something to keep, unless the user said what to do.
+
+        Its files are found and looked at as those of any run; but whether what the copied run did
+        beside them holds here as well, only the user knows.
+        """
+        if not self.is_copy or request.keep_copied or (request.fresh and not request.only):
+            return
+        if any(unit.verdict is Verdict.SUCCEEDED for unit in self.history.units.values()):
+            raise UsageError(
+                f"run directory {self._rundir.path} is {self.whence}: `procsup run` with"
+                " --keep-copied keeps what was done there, where its files are intact; --fresh"
+                " repeats all"
+            )
+
+    @property
+    def whence(self) -> str:
+        """Say where the project comes from, if it was elsewhere when the last sitting began."""
+        was = self._folder_before
+        is_here = was is None or was == self._folder
+        if self.is_copy:
+            return "restored from a copy" if is_here else f"copied from {was}"
+        is_here = is_here or same_file(str(was), self._folder)
+        return "" if is_here else f"moved from {was}"
+
+    @property
+    def _folder_before(self) -> Optional[str]:
+        """The run file's folder as it was when the last sitting began."""
+        begin = self.history.begin
+        return None if begin is None else folder_before(self._rundir.path, begin)
 
     def remarks(self) -> List[str]:
         """Say what was wrong with the journal, if anything."""

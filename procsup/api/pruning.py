@@ -7,11 +7,10 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence
 from procsup.api.finding import find_run
 from procsup.api.listing import Listed, look_at
 from procsup.core.outcome import AttemptId, Verdict
-from procsup.core.replay import History
 from procsup.errors import ProcsupError, RecordError, RunUnfinished
 from procsup.store import removal
 from procsup.store.find import runs_in
-from procsup.store.reader import read_journal
+from procsup.store.past import read_history
 from procsup.store.removal import Removed
 from procsup.store.rundir import RunDir
 
@@ -99,9 +98,7 @@ def _doomed(one: Listed, *, logs: bool) -> List[Doomed]:
 
 def _needless_logs(rundir: RunDir) -> Iterator[str]:
     """Yield the logs of all attempts of units that have succeeded, or that left the plan."""
-    history = History()
-    for entry in read_journal(rundir.journal):
-        history.add(entry.seq, entry.record)
+    history = read_history(rundir)
     stages = {name: stage for stage, units in history.plan.items() for name in units}
     for name, unit in history.units.items():
         if unit.open_launch is not None:

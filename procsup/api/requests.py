@@ -36,6 +36,7 @@ class Request(Struct, frozen=True):
     engine: str = "local"
     plan: Optional["PlanText"] = None
     owner: Optional["Tie"] = None
+    keep_copied: bool = False  # the user has said that a copy keeps what it is a copy of
     durable: bool = True  # False: nothing is synced; for measuring what durability costs
 
     @property

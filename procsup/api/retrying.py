@@ -12,6 +12,7 @@ from procsup.runfile.load import load
 from procsup.runfile.plan import PLAN_FILE
 from procsup.store.find import Found
 from procsup.store.manifest import read_head
+from procsup.store.place import run_file_now
 from procsup.store.reader import last_begin
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live, read_owner
@@ -27,7 +28,7 @@ class Rerun(NamedTuple):
     @property
     def source(self) -> str:
         """The file that it was made from; UsageError if that is gone."""
-        path = self.begin.run_file or str(self.rundir.path / PLAN_FILE)
+        path = run_file_now(self.rundir.path, self.begin) or str(self.rundir.path / PLAN_FILE)
         if os.path.exists(path):
             return path
         if self.begin.run_file is None:

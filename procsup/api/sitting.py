@@ -23,6 +23,7 @@ from procsup.core.outlook import first_line, notes, outlook
 from procsup.core.planner import Planner
 from procsup.core.records import JOURNAL_VERSION, Begin
 from procsup.core.rehearsal import Foreseen, rehearse
+from procsup.core.relocation import Root
 from procsup.engines.local import LocalEngine
 from procsup.engines.worker import SideExpander
 from procsup.host import guard, identity, machine, marks
@@ -36,6 +37,7 @@ from procsup.interfaces import Engine, Watcher
 from procsup.loop import World, carry_out, supervise
 from procsup.store.control import ControlInbox
 from procsup.store.journal import JournalWriter
+from procsup.store.place import way_to
 from procsup.store.rundir import RunDir, has_records
 from procsup.store.shared_lock import SharedLock
 from procsup.store.sitting import Owner, Sitting, is_live, read_owner
@@ -200,6 +202,7 @@ def _hold(stack: ExitStack, asked: Asked) -> Tuple[Asked, _Held]:
         stack.enter_context(SharedLock(rundir.path.parent, asked.spec.lock, holder=who))
     past = Past(rundir, asked.spec)
     past.refuse_other_file(asked.spec)
+    past.refuse_copy(asked.request)
     _end_leftovers(sitting, past)
     return asked, _Held(rundir, sitting, past, _begin(asked, past))
 
@@ -256,6 +259,7 @@ def _begin(asked: Asked, past: Past) -> Begin:
         thread_caps=thread_caps(os.environ),
         mark_base=marks.new_base(),
         pid_namespace=identity.pid_namespace(),
+        root=way_to(asked.spec.folder, asked.spec.directory),
     )
 
 
@@ -300,6 +304,7 @@ def _world(
             on_synced=engine.wake,
             check=held.sitting.check,
             durable=asked.request.durable,
+            root=Root(asked.spec.folder, held.begin.root),
         )
     )
     side_expander = SideExpander(expander.late, wake=engine.wake)

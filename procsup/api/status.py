@@ -16,6 +16,7 @@ from procsup.errors import RunUnfinished
 from procsup.report.rows import parameter_columns, row_of_ends
 from procsup.store.find import Found
 from procsup.store.manifest import read_head
+from procsup.store.past import read_history
 from procsup.store.reader import put_on_disk, read_journal
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live, is_starting, read_owner
@@ -101,9 +102,7 @@ def status_of(found: Found) -> Status:
     owner = read_owner(rundir)
     live = owner is not None and is_live(rundir, owner)
     journal = read_journal(rundir.journal)
-    history = History()
-    for entry in journal:
-        history.add(entry.seq, entry.record)
+    history = read_history(rundir, journal)
     journal.check_writable()
     put_on_disk(rundir.journal)
     if found.run_id not in (None, history.run_id):

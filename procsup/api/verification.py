@@ -14,6 +14,7 @@ from procsup.paths.identity import compare
 from procsup.store.find import Found
 from procsup.store.manifest import read_head, read_manifest
 from procsup.store.mark import mark_problem
+from procsup.store.place import Project
 from procsup.store.sitting import is_live, read_owner
 
 FIRST_WORD_S = 1.0
@@ -65,7 +66,7 @@ def verify(
     """
     head = _final_head(found, stage)
     path = found.rundir.manifest_of(stage)
-    check = _Check(head, checksum=checksum, said=said)
+    check = _Check(head, Project(found.rundir.path, head), checksum=checksum, said=said)
     now, units = read_manifest(path)
     if (now.run_id, now.journal) != (head.run_id, head.journal):
         raise RunUnfinished(f"{path} is of another run by now: it was begun again")
@@ -106,12 +107,15 @@ def _final_head(found: Found, stage: Optional[str]) -> Head:
 class _Check:
     """Takes the units one by one, in constant memory but for their ids."""
 
-    def __init__(self, head: Head, *, checksum: bool, said: Callable[[str], None]) -> None:
+    def __init__(
+        self, head: Head, project: Project, *, checksum: bool, said: Callable[[str], None]
+    ) -> None:
         self.units = self.outputs = 0
         self.differences: List[Difference] = []
         self.notes: List[Difference] = []
         self.prints: Dict[str, str] = {}  # unit id -> fingerprint
         self._head, self._checksum, self._said = head, checksum, said
+        self._place = project.reading
         self._planned = sum(counts.planned for counts in head.stages.values())
         self._counts: Dict[Tuple[str, str], int] = {}
         self._twice: List[str] = []
@@ -129,15 +133,16 @@ class _Check:
             self._counts[unit.stage, key] = self._counts.get((unit.stage, key), 0) + 1
         for output in unit.outputs:
             self.outputs += 1
-            what = _what_differs(output, checksum=self._checksum)
+            there = self._place(output)
+            what = compare(there, checksum="all" if self._checksum else "auto").difference
             if what:
-                self.differences.append(Difference("output", unit.id, output.path, what))
+                self.differences.append(Difference("output", unit.id, there.path, what))
         for given in unit.inputs:
             if given not in self._inputs:
-                self._inputs[given] = _what_differs(given, checksum=False)
+                self._inputs[given] = compare(self._place(given), checksum="auto").difference
             if self._inputs[given]:
-                note = Difference("input", unit.id, given.path, self._inputs[given])
-                self.notes.append(note)
+                path = self._place(given).path
+                self.notes.append(Difference("input", unit.id, path, self._inputs[given]))
 
     def _say_how_far(self) -> None:
         if time.monotonic() >= self._next_word:
@@ -179,10 +184,6 @@ class _Check:
         well = self._counts.get((name, "succeeded"), 0)
         if counts.status == "succeeded" and (well != total or counts.problem):
             yield f"stage {name} is called succeeded, and {total - well} of its units are not"
-
-
-def _what_differs(record: OutputRecord, *, checksum: bool) -> str:
-    return compare(record.reading(), checksum="all" if checksum else "auto").difference
 
 
 def _about_plan(found: Found, stage: Optional[str], check: _Check) -> Iterator[Difference]:

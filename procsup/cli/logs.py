@@ -21,6 +21,7 @@ from procsup.errors import RecordError
 from procsup.host.files import open_reading, reason
 from procsup.report.tables import json_text
 from procsup.store.journal import follow, read_journal
+from procsup.store.past import read_history
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live, read_owner, wait_sitting
 
@@ -77,9 +78,7 @@ def command(
     rundir = find_run(run, ".").rundir
     owner = read_owner(rundir)  # before the journal: what it writes later, `follow` finds
     journal = read_journal(rundir.journal)
-    history = History()
-    for entry in journal:
-        history.add(entry.seq, entry.record)
+    history = read_history(rundir, journal)
     journal.check_writable()  # of a newer procsup: what it says may not mean what it seems to
     live = owner is not None and is_live(rundir, owner)
     later = [one for one in owner.stages if one not in history.plan] if owner and follow else []

@@ -28,6 +28,7 @@ Examples:
   procsup run survey.toml --only measure --only '!mod=abc'
   procsup run survey.toml --dry-run
   procsup run survey.toml --dry-run --graph dot | dot -Tsvg > plan.svg
+  procsup run restored/survey.toml --keep-copied
   id=$(procsup run survey.toml --detach) && procsup wait "$id"
 
 Ctrl-C once asks the units to stop and gives them 10 seconds; twice ends them at once.
@@ -58,6 +59,7 @@ class Options(NamedTuple):
     progress: str
     quiet: bool
     as_json: bool
+    keep_copied: bool = False
 
     def arguments(self) -> List[str]:
         """Return the command line that means the same."""
@@ -68,7 +70,12 @@ class Options(NamedTuple):
             words.append(f"--dir={self.directory}")
         if self.jobs is not None:
             words.append(f"--jobs={self.jobs}")
-        flags = (("--fresh", self.fresh), ("--quiet", self.quiet), ("--json", self.as_json))
+        flags = (
+            ("--fresh", self.fresh),
+            ("--keep-copied", self.keep_copied),
+            ("--quiet", self.quiet),
+            ("--json", self.as_json),
+        )
         words += [flag for flag, given in flags if given]
         return [*words, "--", self.file]
 
@@ -92,6 +99,8 @@ def _variables(
 @click.option("--dir", "directory", metavar="DIR", help="Where the run directory shall be.")
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Most units at once.")
 @click.option("--fresh", is_flag=True, help="Run all units again, keep none.")
+@click.option("--keep-copied", is_flag=True,
+              help="In a copied or restored project, keep what is done and intact.")  # fmt: skip
 @click.option("--only", multiple=True, metavar="SELECTOR",
               help="Run these UNITs (see `procsup status --help`) only.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show what would run and why; write nothing.")
@@ -145,6 +154,7 @@ def request_of(options: Options) -> Request:
         directory=options.directory,
         jobs=options.jobs,
         fresh=options.fresh,
+        keep_copied=options.keep_copied,
         only=options.only,
         engine=options.engine,
     )

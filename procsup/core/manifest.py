@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 from msgspec import Struct, field
-from msgspec.structs import astuple
 
 from procsup.core.outcome import Exited, Reading, Signaled, Verdict, describe
+from procsup.core.rooted import below
 
 if TYPE_CHECKING:  # who waits reads manifests only
     from procsup.core.events import UnitResult
@@ -25,7 +25,9 @@ _WORDS = {verdict: verdict.value for verdict in Verdict}
 class OutputRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     """An output that the manifest vouches for, or an input; `size` in bytes.
 
-    What comes after `sha256` is left out where it is unknown or does not apply; see `Reading`.
+    `path` is absolute, as of writing; `relative` the same from `Head.root`, if it is below that: by
+    it the file is found in a project that was moved or copied. What comes after `sha256` is left
+    out where it is unknown or does not apply; see `Reading`.
     """
 
     path: str
@@ -36,11 +38,12 @@ class OutputRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     ctime_ns: Optional[int] = None
     link: Optional[str] = None
     changed: bool = False
+    relative: Optional[str] = None
 
-    def reading(self) -> Reading:
-        """Return it as the journal has it."""
+    def reading(self, path: str) -> Reading:
+        """Return it as the journal has it, with the path that it has now."""
         return Reading(
-            self.path,
+            path,
             self.size,
             self.mtime_ns,
             self.sha256,
@@ -158,8 +161,9 @@ class JournalMark(Struct, frozen=True):
 class Head(Struct, frozen=True):
     """All of a manifest but its units: its first line. `stage` is None for the run's.
 
-    `thread_caps` tells of each variable whether units of the last sitting had it from the
-    ``environment`` of the caller or from ``procsup``; what a unit's own `env` names is its own.
+    `root` is the run file's folder, as of writing. `thread_caps` tells of each variable whether
+    units of the last sitting had it from the ``environment`` of the caller or from ``procsup``;
+    what a unit's own `env` names is its own.
     """
 
     run_id: str
@@ -178,6 +182,7 @@ class Head(Struct, frozen=True):
     stage: Optional[str] = None
     variables: Dict[str, Any] = field(default_factory=dict)
     thread_caps: Dict[str, str] = field(default_factory=dict)
+    root: Optional[str] = None
     schema: str = SCHEMA
 
 
@@ -200,8 +205,8 @@ def _second(second: int) -> str:
     return datetime.fromtimestamp(second, timezone.utc).isoformat()[:19]
 
 
-def unit_record(result: "UnitResult") -> UnitRecord:
-    """Make a unit's line of the manifest from its ends."""
+def unit_record(result: "UnitResult", root: Optional[str] = None) -> UnitRecord:
+    """Make a unit's line of the manifest from its ends; `root` is that of its head."""
     # By place, here and below: by name it takes half as long again, for each of 100,000 units.
     unit, last = result.unit, result.ends[-1]
     attempts = [attempt_record(end) for end in result.ends]
@@ -231,8 +236,8 @@ def unit_record(result: "UnitResult") -> UnitRecord:
         unit.argv,
         unit.cwd,
         sorted(unit.env),
-        _files(last.inputs),
-        _files(last.outputs) if last.verdict is Verdict.SUCCEEDED else [],
+        _files(last.inputs, root),
+        _files(last.outputs, root) if last.verdict is Verdict.SUCCEEDED else [],
         tried,
         last.linger_s,
     )
@@ -285,10 +290,23 @@ def exit_numbers(end: "End") -> Tuple[Optional[int], Optional[int]]:
     return None, None
 
 
-def _files(readings: Sequence[Reading]) -> List[OutputRecord]:
+def _files(readings: Sequence[Reading], root: Optional[str]) -> List[OutputRecord]:
     if not readings:
         return []
-    return [OutputRecord(*astuple(reading)) for reading in readings]
+    return [
+        OutputRecord(
+            one.path,
+            one.size,
+            one.mtime_ns,
+            one.sha256,
+            one.inode,
+            one.ctime_ns,
+            one.link,
+            one.changed,
+            None if root is None else below(root, one.path),
+        )
+        for one in readings
+    ]
 
 
 def count(

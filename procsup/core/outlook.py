@@ -16,6 +16,7 @@ class Before(NamedTuple):
     begin: Optional[Begin] = None
     run_final: Optional[RunFinal] = None
     closed: Optional[Closed] = None
+    whence: str = ""  # where the project was then, if that was elsewhere
 
 
 class Outlook(NamedTuple):
@@ -69,9 +70,9 @@ def first_line(seen: Outlook, before: Before, *, fresh: bool) -> str:
     """
     total = seen.kept + seen.to_run + seen.left_alone + seen.as_they_are
     line = f"kept {seen.kept} of {total}"
-    when = _last_time(before)
+    when = [text for text in (before.whence, _last_time(before)) if text]
     if when:
-        line += f" ({when})"
+        line += f" ({'; '.join(when)})"
     line += f", {seen.to_run} to run"
     if seen.to_run:
         line += ": " + said(seen.reasons)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from procsup.core.lines import Lines
 from procsup.core.outcome import Exit, Reading, StopReason, Usage, Verdict
 
-JOURNAL_VERSION = 3  # 2: `Refused`; 3: `Seen`
+JOURNAL_VERSION = 3  # 2: `Refused`; 3: `root`, `Seen`
 _DIGITS = 15  # of a record's number: a line with more is damage, and not the way to higher ones
 
 
@@ -27,7 +27,10 @@ class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
     `mark_base` is what the marks of its attempts begin with (host/marks.py), None without marks.
     Pids are numbers of `pid_namespace`, empty where there is no such thing. `journal` is the very
     file that this record was written to, as ``DEVICE:INODE`` in hexadecimal digits: in another
-    file it is a copy, which says nothing of processes.
+    file it is a copy, which says nothing of processes. `root` leads from the run directory to the
+    run file's folder (the text ``../..``, as a rule), or is absolute where that is not above it:
+    the paths of files in the records of the sitting are relative to that folder, if below it.
+    Without it (in the first form, versions 1 and 2) all of them are absolute.
     """
 
     version: int
@@ -49,6 +52,7 @@ class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
     mark_base: Optional[int] = None
     pid_namespace: str = ""
     journal: str = ""
+    root: str = ""
 
 
 class Planned(Struct, frozen=True, tag="planned", tag_field="t"):

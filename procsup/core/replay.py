@@ -21,6 +21,7 @@ from procsup.core.records import (
     StageFinal,
     Withdrawn,
 )
+from procsup.core.relocation import Places, in_place, placed, places_of
 
 
 class UnitHistory(Struct, eq=False, gc=False):
@@ -90,10 +91,19 @@ class History:
     """The whole journal, folded.
 
     `for_a_sitting`: without what only reports ask for, which units were planned and which kept.
+    `folder_now` says where the run file of a sitting is by now: from there its files are found
+    (without it, or where it is None, paths are as they were recorded).
     """
 
-    def __init__(self, *, for_a_sitting: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        for_a_sitting: bool = False,
+        folder_now: Callable[[Begin], Optional[str]] = lambda _begin: None,
+    ) -> None:
         self._for_a_sitting = for_a_sitting
+        self._folder_now = folder_now
+        self._places: Optional[Places] = None
         self.begin: Optional[Begin] = None
         self.first_begin: Optional[Begin] = None  # of the present run
         self.generation = 0
@@ -138,6 +148,7 @@ class History:
     def _on_begin(self, _seq: int, record: Begin) -> None:
         self.begin = record
         self.closed = None
+        self._places = places_of(record, self._folder_now(record))
         self._open_plans = set()
         if record.resumed:
             return
@@ -174,7 +185,9 @@ class History:
     def _on_seen(self, _seq: int, record: Seen) -> None:
         unit = self.units.get(record.unit)
         if unit is not None and unit.packed:
-            unit.packed = see(unit.packed, record.unit, record.readings)
+            places, seen = self._places, record.readings
+            seen = seen if places is None else placed(seen, places.file)
+            unit.packed = see(unit.packed, record.unit, seen)
 
     def _on_withdrawn(self, _seq: int, record: Withdrawn) -> None:
         self.run_final = None
@@ -204,7 +217,7 @@ class History:
         unit = self.unit(record.unit)
         unit.enter(self.generation)
         unit.last_number = max(unit.last_number, record.attempt)
-        unit.add_end(record, seq)
+        unit.add_end(record if self._places is None else in_place(record, self._places), seq)
 
     def _on_stage_final(self, _seq: int, record: StageFinal) -> None:
         self.finals[record.stage] = record

@@ -9,13 +9,12 @@ from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath, is_temporary, open_reading, reason
 from procsup.host.folders import absolute, who_refuses
 from procsup.store.manifest import read_head
+from procsup.store.place import HOME, run_file_now
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import read_owner
 
 if TYPE_CHECKING:
     from procsup.core.records import Begin
-
-HOME = ".procsup"
 
 
 class NoSuchRun(UsageError):
@@ -195,14 +194,22 @@ def _of_run_file(path: Path, home_of: HomeOf) -> RunDir:
 
 def _of_file(path: Path, home: Path) -> List[RunDir]:
     """Return the runs of a run file in a folder of runs."""
-    file = absolute(path)
-    return [rundir for rundir in runs_in(home) if _run_file(rundir) == file]
+    return [rundir for rundir in runs_in(home) if _is_of(rundir, path)]
 
 
-def _run_file(rundir: RunDir) -> Optional[str]:
+def _is_of(rundir: RunDir, file: Path) -> bool:
     # A directory belongs to one run file for good, so that its first beginning tells.
     first = next(_beginnings(rundir), None)
-    return None if first is None else first.run_file
+    written = None if first is None else run_file_now(rundir.path, first)
+    return written is not None and same_file(written, file)
+
+
+def same_file(one: AnyPath, other: AnyPath) -> bool:
+    """Tell whether two paths lead to one file; False if one of them leads to none."""
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False
 
 
 def _begun(rundir: RunDir) -> float:

@@ -15,6 +15,7 @@ from typing import Callable, Iterator, List, Optional, Sequence, Type
 from procsup.core.events import Fact, Synced
 from procsup.core.manifest import JournalMark
 from procsup.core.records import Kept, Launch, Missing, Record, Seen, Spawned, encode_line
+from procsup.core.relocation import Root
 from procsup.errors import RecordError
 from procsup.host.files import (
     AnyPath,
@@ -44,8 +45,9 @@ class JournalWriter:
 
     `on_synced` is called on the syncing thread, after each sync and when one failed; `drain`
     then has the news. `check` is called before a sync is reported, and raises RecordError if
-    the run directory is no longer ours. The rest of the keywords are seams for tests and
-    benchmarks; with `durable` false nothing is synced, but all else happens.
+    the run directory is no longer ours; paths below `root` are written relative to it. The rest of
+    the keywords are seams for tests and benchmarks; with `durable` false nothing is synced, but all
+    else happens.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class JournalWriter:
         on_synced: Callable[[], None],
         check: Optional[Callable[[], None]] = None,
         durable: bool = True,
+        root: Optional[Root] = None,
         write: Callable[[int, bytes], int] = os.write,
         sync: Callable[[int], None] = sync_fd,
         sleep: Callable[[float], None] = time.sleep,
@@ -70,6 +73,7 @@ class JournalWriter:
         self._digest = read.digest.copy()
         self._on_synced, self._check, self._durable = on_synced, check, durable
         self._write, self._sync_fd, self._sleep = write, sync, sleep
+        self._root = root
         self._failure: Optional[RecordError] = None
         self._syncing = threading.Lock()
         self._writing = threading.Lock()  # `length` and the digest go together
@@ -87,6 +91,7 @@ class JournalWriter:
         on_synced: Callable[[], None],
         check: Optional[Callable[[], None]] = None,
         durable: bool = True,
+        root: Optional[Root] = None,
         write: Callable[[int, bytes], int] = os.write,
         sync: Callable[[int], None] = sync_fd,
         sleep: Callable[[float], None] = time.sleep,
@@ -112,6 +117,7 @@ class JournalWriter:
             on_synced=on_synced,
             check=check,
             durable=durable,
+            root=root,
             write=write,
             sync=sync,
             sleep=sleep,
@@ -150,7 +156,8 @@ class JournalWriter:
         seq, lines, hurried = self._seq, [], False
         for record in records:
             seq += 1
-            lines.append(encode_line(seq, record))
+            recorded = record if self._root is None else self._root.recorded(record)
+            lines.append(encode_line(seq, recorded))
             hurried = hurried or not isinstance(record, _UNHURRIED)
         data = b"".join(lines)
         with self._writing:

@@ -94,7 +94,7 @@ class ManifestPublisher:
         head = self._head(counts.status, {stage: counts}, stage)
         path = self._rundir.stage_manifest(stage)
         first = _first_line(head)
-        lines = _unit_lines(map(unit_record, results))
+        lines = _unit_lines(self._records(results))
         noted = self._bodies.noted(stage, path, len(first), lines)
         _write(path, _whole(first, noted), mode=self._mode)
         self._stamp(self._spec.stage(stage).stamp, head)
@@ -110,7 +110,7 @@ class ManifestPublisher:
         head = self._head(status, dict(counts), None)
         path = self._rundir.manifest
         if not self._try_copy(path, head, [name for name, _ in counts]):
-            _write(path, manifest_lines(head, map(unit_record, results)), mode=self._mode)
+            _write(path, manifest_lines(head, self._records(results)), mode=self._mode)
         if self._spec.manifest is not None:
             _check_manifest(self._spec.manifest)
             _write_for_user(self._spec.manifest, _copied(path))
@@ -131,6 +131,9 @@ class ManifestPublisher:
             return False
         return True
 
+    def _records(self, results: Iterator[UnitResult]) -> Iterator[UnitRecord]:
+        return (unit_record(result, self._spec.folder) for result in results)
+
     def _head(self, status: str, stages: Dict[str, StageCounts], stage: Optional[str]) -> Head:
         begin = self._begin
         return Head(
@@ -150,6 +153,7 @@ class ManifestPublisher:
             stage=stage,
             variables=begin.variables,
             thread_caps=begin.thread_caps,
+            root=self._spec.folder,
         )
 
     def _check_ours(self, stages: Sequence[str]) -> None:

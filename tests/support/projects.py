@@ -79,11 +79,14 @@ class Project:
     def verdicts(self) -> Dict[str, str]:
         return {unit["id"]: unit["verdict"] for unit in self.manifest["units"]}
 
-    def records(self, kind: str) -> List[Dict[str, Any]]:
-        """The journal's records of a type, as plain tables."""
+    def all_records(self) -> List[Dict[str, Any]]:
+        """The journal's records, as plain tables."""
         lines = (self.rundir / "journal.jsonl").read_text().splitlines()
-        records = [json.loads(line.split(" ", 2)[2]) for line in lines]
-        return [record for record in records if record["t"] == kind]
+        return [json.loads(line.split(" ", 2)[2]) for line in lines]
+
+    def records(self, kind: str) -> List[Dict[str, Any]]:
+        """The journal's records of a type."""
+        return [record for record in self.all_records() if record["t"] == kind]
 
     @property
     def supervisor_pid(self) -> int:

@@ -1,0 +1,40 @@
+"""Paths relative to a folder, as text: the ways that all systems write them are known here.
+
+Folders and paths are absolute and normal.
+"""
+
+from typing import Optional
+
+
+def below(folder: str, path: str) -> Optional[str]:
+    """Return the path relative to the folder; None if it is not below it."""
+    start = _start(folder)
+    return path[len(start) :] if path.startswith(start) and path != start else None
+
+
+def at(folder: str, path: str) -> str:
+    """Return where a recorded path is, if relative ones start at this folder."""
+    return path if is_absolute(path, folder) else _start(folder) + path
+
+
+def separator_of(folder: str) -> str:
+    """Return what stands between the names of an absolute path."""
+    return "/" if folder.startswith("/") else "\\"
+
+
+def _start(folder: str) -> str:
+    separator = separator_of(folder)
+    return folder if folder.endswith(separator) else folder + separator
+
+
+def is_absolute(path: str, folder: str) -> bool:
+    """Tell whether a path is absolute on the system that the absolute `folder` is of."""
+    if folder.startswith("/"):
+        return path.startswith("/")
+    return path[:1] in ("\\", "/") or path[1:2] == ":"
+
+
+def folder_of(file: str) -> str:
+    """Return the folder that a file is in."""
+    separator = separator_of(file)
+    return file.rpartition(separator)[0] or separator

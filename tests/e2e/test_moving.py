@@ -1,0 +1,293 @@
+"""A project that is moved, linked, copied or restored: what is kept, of which files it speaks."""
+
+import os
+import shutil
+import sys
+import tarfile
+
+import pytest
+
+from procsup import OutputsChanged, read_manifest
+from tests.support.projects import Project
+
+needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+
+WORKER = """
+import sys
+print("said by", sys.argv[2])
+open(sys.argv[2], "w").write(open(sys.argv[1]).read() + sys.argv[3])
+"""
+
+RUN = """
+name = "run"
+
+[defaults]
+script = "worker.py"
+id = "{sample}"
+
+[stage.trim]
+matrix.source.glob = "raw/{sample:*}.fq"
+args = ["{source}", "{outputs[0]}", "t"]
+outputs = ["trim/{sample}"]
+stdout = "said/{sample}.txt"
+
+[stage.map]
+for-each = "trim"
+args = ["{trim.outputs[0]}", "{outputs[0]}", "m"]
+inputs = ["{trim.outputs[0]}"]
+outputs = ["map/{sample}"]
+
+[stage.sort]
+for-each = "map"
+args = ["{map.outputs[0]}", "{outputs[0]}", "s"]
+inputs = ["{map.outputs[0]}"]
+outputs = ["sort/{sample}"]
+
+[stage.call]
+for-each = "sort"
+args = ["{sort.outputs[0]}", "{outputs[0]}", "c"]
+inputs = ["{sort.outputs[0]}"]
+outputs = ["call/{sample}"]
+"""
+STAGES = ("trim", "map", "sort", "call")
+
+
+@pytest.fixture
+def made(tmp_path):
+    folder = tmp_path / "first"
+    folder.mkdir()
+    project = Project(folder, RUN)
+    project.write("worker.py", WORKER)
+    for sample in ("A", "B"):
+        project.write(f"raw/{sample}.fq", f"{sample}1")
+    project.run()
+    assert (folder / "call/A").read_text() == "A1tmsc"
+    return project
+
+
+def ran(project):
+    """What the last sitting started."""
+    begun = project.records("begin")[-1]["sitting"]
+    records, sitting = [], 0
+    for record in project.all_records():
+        sitting = record["sitting"] if record["t"] == "begin" else sitting
+        if record["t"] == "start" and sitting == begun:
+            records.append(record["unit"])
+    return sorted(records)
+
+
+def moved(project, name="second"):
+    target = project.folder.parent / name
+    os.rename(project.folder, target)
+    return Project(target)
+
+
+def copied(project, name="second"):
+    target = project.folder.parent / name
+    shutil.copytree(project.folder, target, symlinks=True)
+    return Project(target)
+
+
+def restored(project, name="second"):
+    """Pack it and unpack it under another name, or (the same name) in its own place."""
+    target = project.folder.parent / name
+    archive = project.folder.parent / "saved.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(project.folder, arcname=name)
+    if target.exists():
+        os.rename(target, target.with_name("lost"))  # not removed: its inodes stay in use
+    with tarfile.open(archive) as tar:
+        tar.extractall(project.folder.parent)
+    return Project(target)
+
+
+def replaced(path, text):
+    """Put another content of the same size in a file's place, with its times."""
+    status = path.stat()
+    assert len(text) == status.st_size
+    other = path.with_name("other")
+    other.write_text(text)
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    os.replace(other, path)
+
+
+def chain(sample):
+    return sorted(f"{stage}/{sample}" for stage in STAGES)
+
+
+# --- moved ---
+
+
+def test_a_moved_project_stays_finished(made):
+    there = moved(made)
+
+    done = there.run()
+
+    assert ran(there) == []
+    assert f"kept 8 of 8 (moved from {made.folder}; finished " in done.stderr
+    assert there.records("seen") == []  # the files are the same ones: none had to be read
+    assert "moved from" not in there.run().stderr
+
+
+def test_in_a_moved_project_exactly_the_chain_of_a_replaced_sample_runs(made):
+    there = moved(made)
+    replaced(there.folder / "raw/A.fq", "A2")
+
+    there.run()
+
+    assert ran(there) == chain("A")
+    assert (there.folder / "call/A").read_text() == "A2tmsc"
+
+
+def test_verbs_speak_of_the_moved_project(made):
+    there = moved(made)
+
+    assert there.call("verify", "run").returncode == 0
+    assert there.call("wait", "run.toml", "--verify").returncode == 0
+    logs = there.call("logs", "run", "trim/A", "--stdout")
+    assert logs.stdout.replace(os.sep, "/") == "said by trim/A\n"
+    assert read_manifest(there.rundir).outputs("trim")[0] == there.folder / "trim/A"
+    assert read_manifest(there.rundir).directory == there.rundir
+    os.unlink(there.folder / "trim/A")
+    assert there.call("verify", "run").returncode == 4
+    assert there.call("retry", "run", "call/B").returncode == 0
+    assert "call/B" in ran(there)
+    assert there.records("begin")[-1]["run_file"] == str(there.folder / "run.toml")
+
+
+def test_an_interrupted_run_goes_on_in_the_moved_project(made):
+    made.write("raw/C.fq", "C1")
+    made.write("worker.py", WORKER + 'assert "C" not in sys.argv[2] or "map" not in sys.argv[2]\n')
+    made.run(expect=1)
+    there = moved(made)
+    there.write("worker.py", WORKER)
+
+    there.run()
+
+    assert ran(there) == ["call/C", "map/C", "sort/C"]
+
+
+def test_a_run_directory_elsewhere_is_found_by_the_moved_project(made):
+    elsewhere = str(made.folder.parent / "runs")
+    made.run("--dir", elsewhere)
+    there = moved(made)
+
+    done = there.run("--dir", elsewhere)
+
+    assert "kept 8 of 8 (moved from " in done.stderr
+
+
+# --- by a link ---
+
+
+@needs_links
+def test_the_same_file_by_another_name_is_the_same_run(made):
+    link = made.folder.parent / "link"
+    link.symlink_to(made.folder)
+    there = Project(link)
+
+    done = there.run()
+
+    assert "kept 8 of 8 (finished " in done.stderr
+    assert ran(there) == []
+    for word in ("run", "run.toml", str(made.folder / "run.toml"), str(link / "run.toml")):
+        assert there.call("wait", word, "--verify").returncode == 0
+    replaced(link / "raw/A.fq", "A2")
+    there.run()
+    assert ran(there) == chain("A")
+    assert "kept 8 of 8 (finished " in made.run().stderr
+
+
+# --- copied ---
+
+
+@pytest.mark.parametrize("take", [copied, restored])
+def test_a_copy_keeps_what_is_done_once_the_user_has_said_so(made, take):
+    there = take(made)
+    before = (there.rundir / "journal.jsonl").read_bytes()
+
+    refused = there.run(expect=2)
+
+    assert f"is copied from {made.folder}: `procsup run` with --keep-copied keeps" in refused.stderr
+    assert (there.rundir / "journal.jsonl").read_bytes() == before
+    assert there.call("retry", "run", "trim/A").returncode == 2
+    done = there.run("--keep-copied")
+    assert ran(there) == []
+    assert f"kept 8 of 8 (copied from {made.folder}; finished " in done.stderr
+    assert there.records("seen")  # its files are others: each was read
+    there.run()  # and from now on it is a project like any other
+    assert ran(there) == []
+    assert len(there.records("seen")) == len(set(map(str, there.records("seen")))) == 8
+    assert ran(made) == sorted([*chain("A"), *chain("B")])
+
+
+def test_a_copy_may_be_run_afresh(made):
+    there = copied(made)
+
+    there.run("--fresh")
+
+    assert ran(there) == sorted([*chain("A"), *chain("B")])
+    assert "kept 8 of 8" in there.run().stderr
+
+
+def test_a_dry_run_of_a_copy_says_what_would_be_kept(made):
+    done = copied(made).call("run", "run.toml", "--dry-run")
+
+    assert "kept 8 of 8 (copied from " in done.stdout + done.stderr
+
+
+def test_a_project_restored_in_its_own_place_is_a_copy_as_well(made):
+    there = restored(made, "first")
+
+    refused = there.run(expect=2)
+
+    assert "is restored from a copy: `procsup run` with --keep-copied keeps" in refused.stderr
+    assert "kept 8 of 8 (restored from a copy; finished" in there.run("--keep-copied").stderr
+    assert ran(there) == []
+
+
+def test_in_a_copy_exactly_the_chain_of_a_replaced_sample_runs(made):
+    there = copied(made)
+    replaced(there.folder / "raw/A.fq", "A2")
+
+    there.run("--keep-copied")
+
+    assert ran(there) == chain("A")
+    assert (made.folder / "call/A").read_text() == "A1tmsc"
+
+
+def test_a_damaged_output_of_a_copy_is_not_vouched_for_by_the_original(made):
+    there = copied(made)
+    replaced(there.folder / "sort/B", "XXXXX")
+
+    verified = there.call("verify", "run")
+
+    assert verified.returncode == 4
+    assert "sort/B: content differs" in verified.stdout.replace(os.sep, "/") + verified.stderr
+    assert there.call("wait", "run", "--verify").returncode == 4
+    assert there.call("wait", str(there.rundir), "--verify").returncode == 4
+    assert made.call("wait", "run", "--verify").returncode == 0
+    with pytest.raises(OutputsChanged, match="content differs") as caught:
+        read_manifest(there.rundir).outputs()
+    assert str(there.folder / "sort" / "B") in str(caught.value)
+
+
+@needs_links
+def test_a_damaged_output_is_found_by_a_linked_path_too(made):
+    there = copied(made)
+    link = there.folder.parent / "link"
+    link.symlink_to(there.folder)
+    replaced(there.folder / "sort/B", "XXXXX")
+
+    for word in ("run", "run.toml", str(link / "run.toml")):
+        assert Project(link).call("wait", word, "--verify").returncode == 4
+        assert Project(link).call("verify", word).returncode == 4
+
+
+def test_a_run_file_beside_a_run_directory_of_another_one_is_refused(made):
+    made.write("other.toml", RUN)
+
+    refused = made.call("run", "other.toml")
+
+    assert refused.returncode == 2
+    assert f"belongs to {made.folder / 'run.toml'}" in refused.stderr
