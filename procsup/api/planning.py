@@ -4,6 +4,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 from procsup.api.invocation import SpecOrFile, Wishes, resolved, selectors
 from procsup.api.requests import DryRun, Request
+from procsup.core.late import as_placeholders
 from procsup.report.plan import plan_lines
 
 
@@ -75,7 +76,7 @@ def _unit(unit: Any, standing: Any) -> PlanUnit:
         standing.kept,
         standing.reason,
         standing.stale,
-        unit.argv,
+        as_placeholders(unit.argv),
         unit.cwd,
         unit.parameters,
         standing.text,

@@ -17,8 +17,8 @@ from procsup.attempt.outputs import inspect
 from procsup.attempt.start import Starter
 from procsup.attempt.stop_command import StopCommand
 from procsup.core.events import Ended, Inspected, Sampled, Stop
+from procsup.core.late import fill_in
 from procsup.core.outcome import Exit, Exited, Vanished
-from procsup.core.spec import PID
 from procsup.core.task import Rules, Task
 from procsup.host import machine, system
 
@@ -143,8 +143,8 @@ class Attempt:
         return Ladder(tree, grace_s=grace_s, now=now, insist=insist)
 
     def _start_stop_command(self) -> system.Child:
-        pid = str(self.child.pid)
-        argv = tuple(part.replace(PID, pid) for part in self.task.unit.stop_command)
+        pid = {"pid": str(self.child.pid)}
+        argv = tuple(fill_in(part, pid) for part in self.task.unit.stop_command)
         return self._starter.start_beside((self.child, self.files), argv)
 
     def tend(self, now: float, *, crowd: int = 1) -> bool:

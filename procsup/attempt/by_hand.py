@@ -16,7 +16,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 from procsup.attempt.context import RunContext
 from procsup.attempt.environment import Environments
 from procsup.attempt.files import AttemptFiles
-from procsup.core.spec import SCRATCH
+from procsup.core.late import SCRATCH
 from procsup.core.task import Task
 from procsup.errors import UsageError
 from procsup.host import system
@@ -58,7 +58,9 @@ def prepare(task: Task, context: RunContext, *, touch: bool) -> ByHand:
     if touch:
         argv = files.make(env)
     else:
-        argv = tuple(part.replace(SCRATCH, "SCRATCH") for part in task.unit.argv)
+        files.fill_in_env(env)
+        env = {name: value.replace(SCRATCH, "SCRATCH") for name, value in env.items()}
+        argv = tuple(part.replace(SCRATCH, "SCRATCH") for part in files.fill_in(task.unit.argv))
     return ByHand(argv, task.unit.cwd, env, task.unit.stdin, files.scratch_path)
 
 

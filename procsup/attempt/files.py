@@ -10,7 +10,7 @@ from procsup.attempt.makings import (
     write_private,
 )
 from procsup.attempt.outputs import Stamps, stamps_before, temporary_output
-from procsup.core.spec import SCRATCH
+from procsup.core.late import fill_in, given, has_marks
 from procsup.core.task import Task
 from procsup.host import system
 
@@ -86,18 +86,18 @@ class AttemptFiles:
     def make(self, env: Dict[str, str]) -> Tuple[str, ...]:
         """Make what the unit finds when it starts; complete `env`, return its argv."""
         unit, rules = self.task.unit, self.task.rules
-        argv = unit.argv
         if unit.outputs or unit.stdout or unit.stderr:
             self.step = "output folder"
             make_folders(unit)
         if rules.scratch:
-            argv = self._make_scratch(env)
+            self._make_scratch()
+        self.fill_in_env(env)
         if unit.lists:
             self.step = "list of inputs"
             write_lists(unit.lists)
         if rules.unit_file:
             self._write_unit_file(env)
-        return argv
+        return self.fill_in(unit.argv)
 
     def open_streams(self, stderr_path: str, null_fd: int) -> Tuple[int, int, int]:
         """Open stdin, stdout and stderr for the child; `close_fds` closes our copies."""
@@ -142,27 +142,34 @@ class AttemptFiles:
                 stream.remove()
         self.clear()
 
-    def _make_scratch(self, env: Dict[str, str]) -> Tuple[str, ...]:
-        """Make the attempt's scratch folder, put it into `env`, return the argv that names it."""
+    def _make_scratch(self) -> None:
         self.step = "scratch folder"
         path = os.path.join(self.run_dir, "scratch", self.name)
         make_private_folder(path)
         self.scratch_path = path
-        self.name_scratch(env)
-        return self.fill_in(self.task.unit.argv)
 
-    def name_scratch(self, env: Dict[str, str]) -> None:
-        """Put the scratch folder, if there is one, into an environment of the attempt."""
-        if self.scratch_path is None:
-            return
-        for name, value in self.task.unit.env.items():
-            env[system.environment_key(name)] = value.replace(SCRATCH, self.scratch_path)
-        env["PROCSUP_SCRATCH"] = self.scratch_path
+    def fill_in_env(self, env: Dict[str, str]) -> None:
+        """Put into an environment of the attempt what its own names ask of it."""
+        own = self.task.unit.env
+        if own and has_marks(tuple(own.values())):
+            values = self._known()
+            for name, value in own.items():
+                env[system.environment_key(name)] = fill_in(value, values)
+        if self.scratch_path is not None:
+            env["PROCSUP_SCRATCH"] = self.scratch_path
 
     def fill_in(self, argv: Sequence[str]) -> Tuple[str, ...]:
-        """Return an argv that names the scratch folder, if there is one."""
-        path = self.scratch_path
-        return tuple(argv if path is None else (part.replace(SCRATCH, path) for part in argv))
+        """Return an argv in which stands what this attempt is given."""
+        if not has_marks(argv):
+            return tuple(argv)
+        values = self._known()
+        return tuple([fill_in(part, values) for part in argv])
+
+    def _known(self) -> Dict[str, str]:
+        values = dict(given(self.task.attempt.number, self.task.placement))
+        if self.scratch_path is not None:
+            values["scratch"] = self.scratch_path
+        return values
 
     def open_error_log(self) -> int:
         """Open the log that takes what is written beside the unit's own output."""

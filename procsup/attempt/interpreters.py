@@ -5,7 +5,9 @@ import os
 import subprocess
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from procsup.core.spec import SCRATCH, StageSpec, UnitSpec
+from procsup.core.late import fill_in, given
+from procsup.core.slots import Placement
+from procsup.core.spec import StageSpec, UnitSpec
 from procsup.core.text import visible
 from procsup.host import pythons
 from procsup.host.system import environment_key, find_program
@@ -83,7 +85,9 @@ def environment_of(
     if stage.pythonpath:
         inherited = [env["PYTHONPATH"]] if env.get("PYTHONPATH") else []
         env["PYTHONPATH"] = os.pathsep.join([*stage.pythonpath, *inherited])
-    return {name: value.replace(SCRATCH, scratch) for name, value in env.items()}
+    first = Placement("", unit.cpus, unit.memory_bytes)
+    values = {**given(1, first), "scratch": scratch}
+    return {name: fill_in(value, values) for name, value in env.items()}
 
 
 def ask(

@@ -64,7 +64,7 @@ class Starter:
         child, files = attempt
         task = files.task
         env = self._environments.of(task)
-        files.name_scratch(env)
+        files.fill_in_env(env)
         argv, cwd = files.fill_in(argv), task.unit.cwd
         log = files.open_error_log()
         try:

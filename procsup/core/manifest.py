@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 from msgspec import Struct, field
 
+from procsup.core.late import as_placeholders
 from procsup.core.outcome import Exited, Reading, Signaled, Verdict, describe
 from procsup.core.rooted import below
 
@@ -233,7 +234,7 @@ def unit_record(result: "UnitResult", root: Optional[str] = None) -> UnitRecord:
         last.host,
         last.stdout_path,
         last.stderr_path,
-        unit.argv,
+        as_placeholders(unit.argv),
         unit.cwd,
         sorted(unit.env),
         _files(last.inputs, root),

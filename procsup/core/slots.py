@@ -1,5 +1,6 @@
 """CPU and memory arithmetic: what there is, what an attempt gets, what comes back."""
 
+from heapq import heappop, heappush
 from typing import List, NamedTuple, Optional, Set, Tuple
 
 from msgspec import Struct
@@ -18,12 +19,16 @@ class Capacity(Struct, frozen=True):
 
 
 class Placement(Struct, frozen=True, gc=False):
-    """What one attempt got: `cpu_ids` is empty unless its stage pins."""
+    """What one attempt got: `cpu_ids` is empty unless its stage pins.
+
+    No two that live at once have the same `slot`, a number from 1 on, the lowest that is free.
+    """
 
     host: str
     cpus: float
     memory_bytes: Optional[int] = None
     cpu_ids: Tuple[int, ...] = ()
+    slot: int = 1
 
 
 class Needs(NamedTuple):
@@ -43,6 +48,8 @@ class Slots:
         self._memory_bytes = capacity.memory_bytes
         self._jobs = capacity.jobs
         self._free_ids: Set[int] = set(capacity.cpu_ids)
+        self._free_slots: List[int] = []  # a heap of those that came back
+        self._slots = 0  # so many were ever given
 
     @property
     def are_taken(self) -> bool:
@@ -64,7 +71,13 @@ class Slots:
             self._memory_bytes -= memory
         if self._jobs is not None:
             self._jobs -= 1
-        return Placement(self.capacity.host, needs.cpus, memory, ids)
+        return Placement(self.capacity.host, needs.cpus, memory, ids, self._take_slot())
+
+    def _take_slot(self) -> int:
+        if self._free_slots:
+            return heappop(self._free_slots)
+        self._slots += 1
+        return self._slots
 
     def _take_ids(self, needs: Needs) -> Optional[Tuple[int, ...]]:
         if not needs.pinned:
@@ -92,6 +105,7 @@ class Slots:
         if self._jobs is not None:
             self._jobs += 1
         self._free_ids.update(placement.cpu_ids)
+        heappush(self._free_slots, placement.slot)
 
 
 def thread_share(capacity: Capacity) -> int:

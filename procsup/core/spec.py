@@ -6,11 +6,6 @@ from msgspec import Struct, field
 
 from procsup.core.outcome import Verdict
 
-# Stands in argv and env for the folder of the attempt (`scratch = true`): the engine replaces it.
-SCRATCH = "\0scratch\0"
-# Likewise in `stop_command` for the number of the unit's main process.
-PID = "\0pid\0"
-
 RETRY_ON = (
     Verdict.FAILED,
     Verdict.TIMED_OUT,
@@ -103,7 +98,7 @@ class UnitSpec(Struct, frozen=True, gc=False):
 
     `depends` and `inputs` must exist before the start; `fingerprint` covers argv, parameters,
     declared env, cwd, the interpreter as written and the *names* of inputs (their contents are
-    compared by readings).
+    compared by readings). argv, `env` and `stop_command` may hold marks (core/late.py).
     """
 
     id: str  # "stage/key=value", unique in the run
@@ -125,7 +120,7 @@ class UnitSpec(Struct, frozen=True, gc=False):
     memory_bytes: Optional[int] = None
     threads: Optional[int] = None  # what its libraries may start; None: as many as its CPUs
     lists: Dict[str, Tuple[str, ...]] = field(default_factory=dict)  # file to write first -> lines
-    stop_command: Tuple[str, ...] = ()  # runs instead of the signal; PID stands in it
+    stop_command: Tuple[str, ...] = ()  # runs instead of the signal
     follows: Tuple[str, ...] = ()  # ids of the units that must have succeeded (`for-each`)
 
 

@@ -3,6 +3,7 @@
 from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from procsup.core.events import Standing
+from procsup.core.late import as_placeholders
 from procsup.core.rehearsal import Foreseen
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream, whole_upstream
 from procsup.core.text import plural, visible
@@ -97,7 +98,7 @@ def _stage_data(seen: Foreseen) -> Optional[List[Dict[str, Any]]]:
             "reason": standing.reason,
             "detail": standing.text,
             "parameters": unit.parameters,
-            "argv": list(unit.argv),
+            "argv": list(as_placeholders(unit.argv)),
             "cwd": unit.cwd,
         }
         for unit, standing in zip(seen.units, seen.standings)

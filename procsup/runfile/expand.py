@@ -5,8 +5,9 @@ import os
 import re
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
+from procsup.core.late import MARKS, SCRATCH
 from procsup.core.slots import Capacity
-from procsup.core.spec import PID, SCRATCH, UnitSpec
+from procsup.core.spec import UnitSpec
 from procsup.runfile import values as v
 from procsup.runfile.axes import MAX_UNITS
 from procsup.runfile.command import Command, CommandMaker, Misplaced
@@ -135,7 +136,7 @@ class _Maker:
         self._path_names = sorted(recipe.path_names)
         self._from_paths = tuple(inputs_from)
         self._from = Files(tuple(self._relative(path) for path in inputs_from))
-        self._base = {"pid": PID, **around.values, "scratch": SCRATCH}
+        self._base = {**MARKS, **around.values, "scratch": SCRATCH}
         self._argv: Tuple[str, ...] = ()
         self._cwd = self._path(recipe.cwd, {}) if recipe.cwd.constant is not None else None
 

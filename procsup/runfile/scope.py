@@ -7,9 +7,13 @@ from procsup.runfile.template import PATH_PARTS, Field, Step, Template
 
 
 class Text(NamedTuple):
-    """A value that is one text or number; a path, if its parts may be asked for."""
+    """A value that is one text or number; a path, if its parts may be asked for.
+
+    `late`: only an attempt knows it.
+    """
 
     path: bool = False
+    late: bool = False
 
 
 class Many(NamedTuple):
@@ -37,6 +41,7 @@ class FollowedUnit(NamedTuple):
 
 Kind = Union[Text, Many, FileSet, FollowedUnit]
 TEXT = Text()
+LATE = Text(late=True)
 PATH = Text(path=True)
 
 
@@ -85,6 +90,8 @@ class Scope:
                 return
             raise Wrong(self._unknown(field))
         kind = self.known[field.name]
+        if isinstance(kind, Text) and kind.late and (field.spec or field.steps):
+            raise Wrong(f"{field}: it is known when an attempt starts, and written as it is then")
         for step in field.steps:
             kind = _step(field, kind, step)
         if field.is_capture:

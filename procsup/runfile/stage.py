@@ -4,6 +4,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 from msgspec.structs import replace
 
+from procsup.core.late import GIVEN
 from procsup.core.spec import After, StageSpec
 from procsup.host.shells import native_shell
 from procsup.runfile import following
@@ -23,7 +24,7 @@ from procsup.runfile.exclude import Exclude, read_excludes
 from procsup.runfile.keys import check_keys
 from procsup.runfile.problems import Wrong, below, did_you_mean, each, listing, show
 from procsup.runfile.recipe import Placed, Program, Recipe
-from procsup.runfile.scope import PATH, TEXT, FileSet, Kind, Many, Scope
+from procsup.runfile.scope import LATE, PATH, TEXT, FileSet, Kind, Many, Scope
 from procsup.runfile.shell import read_shell
 from procsup.runfile.stopping import check_linger, read_stop_command
 from procsup.runfile.table import Context, StageTable
@@ -39,7 +40,7 @@ _BEFORE_FILES = {
     "depends": "the depends are not known here",
     "outputs": "the outputs are not known here",
     "scratch": "only `args`, `command`, `prefix` and `env` know the scratch folder",
-    "attempt": "the number of the attempt is in the environment (PROCSUP_ATTEMPT)",
+    **dict.fromkeys(GIVEN, "only what is started knows it: `args`, `command`, `prefix`, `env`"),
     "pid": "only `stop-command` knows the process",
     "unit_file": "its path is in the environment (PROCSUP_UNIT_FILE)",
 }
@@ -87,7 +88,7 @@ class _StageReader:
         outputs = table.take("outputs", read_outputs, Wanted())
         self._check("outputs", outputs, with_inputs)
         with_files = with_inputs.plus(*self._output_kinds(outputs))
-        full = with_files.plus(*self._scratch_kind())
+        full = with_files.plus(*self._late_kinds(with_files))
         spec, program = self._program(full)
         spec = self._settings(spec, inputs_from, tuple(one.spec.name for one in followed))
         rest: Dict[str, Any] = {
@@ -227,10 +228,16 @@ class _StageReader:
         }
         return ({"outputs": outputs.kind(file=False)} if "outputs" in self._table else {}), absent
 
-    def _scratch_kind(self) -> Tuple[Dict[str, Kind], Dict[str, str]]:
+    def _late_kinds(self, scope: Scope) -> Tuple[Dict[str, Kind], Dict[str, str]]:
+        """Return what only an attempt knows; a variable of such a name wins, as it always has."""
+        known: Dict[str, Kind] = {name: LATE for name in GIVEN if name not in scope.known}
+        absent: Dict[str, str] = {}
+        if "memory" in known and "memory" not in self._table:
+            absent["memory"] = "the stage declares no memory"
+            del known["memory"]
         if self._table.take("scratch", v.truth, False):
-            return {"scratch": TEXT}, {}
-        return {}, {"scratch": "`scratch = true` is missing"}
+            return {**known, "scratch": LATE}, absent
+        return known, {**absent, "scratch": "`scratch = true` is missing"}
 
     def _streams(self, scope: Scope) -> Dict[str, Template]:
         streams = {key: self._table.take_template(key, scope, stream_path) for key in _STREAMS}

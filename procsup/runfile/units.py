@@ -16,8 +16,9 @@ from typing import (
     Tuple,
 )
 
+from procsup.core.late import PID
 from procsup.core.slots import Capacity
-from procsup.core.spec import PID, OutputSpec, UnitSpec
+from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.core.text import visible
 from procsup.runfile import values as v
 from procsup.runfile.command import Command, CommandMaker, Misplaced

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from procsup.core.events import Ended, Inspected, Kill, Sampled, Start, Started, Stop
+from procsup.core.late import PID, SCRATCH
 from procsup.core.lines import Lines
 from procsup.core.outcome import (
     Affinity,
@@ -22,7 +23,7 @@ from procsup.core.outcome import (
     Vanished,
 )
 from procsup.core.slots import Placement
-from procsup.core.spec import PID, SCRATCH, OutputSpec, UnitSpec
+from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.core.task import Rules, Task
 
 ORDERS = Lines[Union[Start, Stop, Kill]](Union[Start, Stop, Kill])

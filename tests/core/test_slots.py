@@ -106,3 +106,17 @@ def test_whatever_is_taken_and_given_back_no_cpu_is_pinned_twice_and_all_comes_b
 )
 def test_who_says_nothing_of_cpus_may_start_a_share_of_threads(cpus, jobs, threads):
     assert thread_share(Capacity(cpus, jobs=jobs)) == threads
+
+
+def test_the_lowest_number_that_is_free_is_the_slot_of_the_next():
+    slots = Slots(Capacity(3.0))
+    one, two, three = (slots.place(Needs(1.0)) for _ in range(3))
+    assert [placed.slot for placed in (one, two, three)] == [1, 2, 3]
+
+    slots.give_back(three)
+    slots.give_back(one)
+
+    assert [slots.place(Needs(1.0)).slot for _ in range(2)] == [1, 3]
+    assert slots.place(Needs(1.0)) is None  # no number is used up by that
+    slots.give_back(two)
+    assert slots.place(Needs(1.0)).slot == 2

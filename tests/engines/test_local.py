@@ -12,8 +12,9 @@ import pytest
 
 from procsup.attempt.outputs import temporary_output
 from procsup.core.events import Ended, Sampled, Started
+from procsup.core.late import SCRATCH
 from procsup.core.outcome import Exited, NotStarted, Signaled, Vanished
-from procsup.core.spec import SCRATCH, OutputSpec
+from procsup.core.spec import OutputSpec
 from tests.support.engines import PROGRAM, Bench
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="signals and sessions are POSIX")

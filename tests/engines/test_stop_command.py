@@ -10,8 +10,8 @@ if sys.platform == "win32":
     pytest.skip("its units are POSIX programs", allow_module_level=True)
 
 from procsup.core.events import Ended
+from procsup.core.late import PID
 from procsup.core.outcome import Exited, Signaled
-from procsup.core.spec import PID
 from tests.support.engines import PROGRAM, Bench
 
 WAITS = (sys.executable, "-S", PROGRAM, "sleep")

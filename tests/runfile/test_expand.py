@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+from procsup.core.late import PID, SCRATCH
 from procsup.core.slots import Capacity
-from procsup.core.spec import PID, SCRATCH, OutputSpec
+from procsup.core.spec import OutputSpec
 from tests.runfile.builders import (
     CAPACITY,
     args,

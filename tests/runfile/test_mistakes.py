@@ -239,8 +239,8 @@ PLACEHOLDERS = {
         ["4: stage.a.cwd: {scratch}: only `args`, `command`, `prefix` and `env` know"],
     ),
     "the attempt": (
-        'args = ["{attempt}"]',
-        ["3: stage.a.args[0]: {attempt}: the number of the attempt"],
+        'outputs = ["{attempt}"]',
+        ["3: stage.a.outputs[0]: {attempt}: only what is started knows it"],
     ),
     "a capture in an argument": (
         'matrix.x = [1]\nargs = ["{x:*}"]',

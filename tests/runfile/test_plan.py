@@ -6,8 +6,8 @@ import re
 import pytest
 
 from procsup.api.units import Unit
+from procsup.core.late import PID
 from procsup.core.slots import Capacity
-from procsup.core.spec import PID
 from procsup.errors import RunFileError
 from procsup.runfile.plan import Head, PlanText, encode, load_plan
 from tests.runfile.builders import CAPACITY
