@@ -14,7 +14,7 @@ from procsup.attempt.preflight import about_secrets
 from procsup.core.outcome import AttemptId
 from procsup.core.replay import History
 from procsup.core.selectors import Selection
-from procsup.core.slots import Placement
+from procsup.core.slots import granted
 from procsup.core.spec import UnitSpec
 from procsup.core.task import Task, rules_of
 from procsup.errors import RecordError, RunBusy, RunUnfinished, UsageError
@@ -48,7 +48,7 @@ def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> Prepared:
         raise UsageError(f"stage {stage.name}: {problems[0]}")
     past = history.units.get(unit.id)
     number = past.last_number + 1 if past is not None else 1
-    placement = Placement(machine.host_name(), unit.cpus, unit.memory_bytes)
+    placement = granted(machine.host_name(), unit.cpus, unit.memory_bytes)
     task = Task(AttemptId(unit.id, number), unit, placement, rules_of(loaded.spec, stage))
     try:
         by_hand = hand.prepare(task, _context(rerun), touch=touch)

@@ -9,7 +9,8 @@ from procsup.api.asked import Asked
 from procsup.attempt import preflight
 from procsup.attempt.promised import Promised
 from procsup.core.events import Expand, Expanded, Standing
-from procsup.core.keep import RUNNING, STALE, Change, Intact, standing, standing_again
+from procsup.core.keep import CHANGED, RUNNING, STALE, Change, Intact, standing, standing_again
+from procsup.core.making import what_changed
 from procsup.core.records import End
 from procsup.core.replay import History
 from procsup.core.slots import Capacity, Needs, why_never
@@ -19,6 +20,10 @@ from procsup.host import readings
 from procsup.host.inherited import granted_cpus
 from procsup.paths.identity import Contents
 from procsup.runfile.load import Loaded
+from procsup.store.past import makings_before
+from procsup.store.rundir import RunDir
+
+_EXPLAINED_MOST = 1000
 
 
 class Expander:
@@ -145,7 +150,27 @@ class Expander:
         standings = tuple(
             [one if one.seen else self._standings.setdefault(one, one) for one in seen]
         )
+        standings = self._explained(units, standings)
         return Expanded(stage.name, tuple(units), standings, program=program)
+
+    def _explained(
+        self, units: Sequence[UnitSpec], standings: Tuple[Standing, ...]
+    ) -> Tuple[Standing, ...]:
+        """Say of units that are not what they were what it is; of very many, of the first ones."""
+        pairs = zip(units, standings)
+        changed = [unit.id for unit, one in pairs if one.reason == CHANGED][:_EXPLAINED_MOST]
+        if not changed:
+            return standings
+        ended = {name: self._history.units[name].ended_seq for name in changed}
+        makings = makings_before(RunDir(self._spec.directory), ended)
+        return tuple(
+            [
+                msgspec.structs.replace(one, detail=what_changed(makings[unit.id], unit))
+                if unit.id in makings
+                else one
+                for unit, one in zip(units, standings)
+            ]
+        )
 
     def _standing(self, stage: StageSpec, unit: UnitSpec, program: Optional[str]) -> Standing:
         history = self._history.units.get(unit.id)

@@ -209,8 +209,9 @@ def lost_ends(history: History, at: float) -> List[End]:
             cause=LOST,
             started=launch.at,
             pid=unit.open_pid,
-            cpus=launch.cpus,
-            memory_bytes=launch.memory_bytes,
+            host=launch.host or None,
+            cpus=launch.placement.cpus,
+            memory_bytes=launch.placement.memory_bytes,
             fingerprint=launch.fingerprint,
         )
         ends.append(end)

@@ -6,7 +6,7 @@ import subprocess
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.core.late import fill_in, given
-from procsup.core.slots import Placement
+from procsup.core.slots import granted
 from procsup.core.spec import StageSpec, UnitSpec
 from procsup.core.text import visible
 from procsup.host import pythons
@@ -85,7 +85,7 @@ def environment_of(
     if stage.pythonpath:
         inherited = [env["PYTHONPATH"]] if env.get("PYTHONPATH") else []
         env["PYTHONPATH"] = os.pathsep.join([*stage.pythonpath, *inherited])
-    first = Placement("", unit.cpus, unit.memory_bytes)
+    first = granted("", unit.cpus, unit.memory_bytes)
     values = {**given(1, first), "scratch": scratch}
     return {name: fill_in(value, values) for name, value in env.items()}
 

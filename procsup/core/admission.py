@@ -7,6 +7,7 @@ import msgspec
 from procsup.core.ends import see
 from procsup.core.events import Expanded, Standing
 from procsup.core.keep import ASKED, CHANGES, INPUTS
+from procsup.core.making import made_of
 from procsup.core.news import after, stage_news
 from procsup.core.outcome import HARMLESS, Reading, StopReason, Verdict
 from procsup.core.records import End, Kept, Planned, Seen
@@ -64,8 +65,9 @@ class Admission:
         stage.admit([Unit(spec) for spec in specs])
         ids = [spec.id for spec in specs]
         for start in range(0, max(len(ids), 1), _CHUNK):
-            chunk = ids[start : start + _CHUNK]
-            self._planner.write(Planned(stage.name, chunk, start + _CHUNK >= len(ids)))
+            chunk, made = ids[start : start + _CHUNK], made_of(specs[start : start + _CHUNK])
+            last = start + _CHUNK >= len(ids)
+            self._planner.write(Planned(stage.name, chunk, last, made=made))
 
     def _take_back(self, fact: Expanded) -> None:
         """What is asked for again has succeeded: a resume must not keep that."""

@@ -17,7 +17,8 @@ _KEPT = Standing(True)
 
 INPUTS = ("input changed", "input deleted")
 # Reasons for which the outputs of an earlier success can no longer be confirmed.
-CHANGES = ("changed", *INPUTS, "output changed", "output deleted")
+CHANGED = "changed"
+CHANGES = (CHANGED, *INPUTS, "output changed", "output deleted")
 
 
 class Change(NamedTuple):
@@ -150,7 +151,7 @@ def _changed(
     unit: UnitSpec, last: End, upstream_is_newer: bool, run_succeeded: bool
 ) -> Optional[Standing]:
     if last.fingerprint != unit.fingerprint:
-        return Standing(False, "changed")
+        return Standing(False, CHANGED)
     if upstream_is_newer:
         return Standing(False, "input changed")
     if run_succeeded and not _makes_files(unit):

@@ -15,9 +15,11 @@ import msgspec
 from msgspec import Struct
 
 from procsup.core.lines import Lines
+from procsup.core.making import Made
 from procsup.core.outcome import Exit, Reading, StopReason, Usage, Verdict
+from procsup.core.slots import Placement, granted
 
-JOURNAL_VERSION = 3  # 2: `Refused`; 3: `root`, `Seen`
+JOURNAL_VERSION = 3  # 2: `Refused`; 3: the second form (see `Begin.root`)
 _DIGITS = 15  # of a record's number: a line with more is damage, and not the way to higher ones
 
 
@@ -58,14 +60,17 @@ class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
 class Planned(Struct, frozen=True, tag="planned", tag_field="t"):
     """Units of a stage, in order, in as many records as it takes; `last` closes the stage's plan.
 
-    A stage's plan replaces the one of an earlier sitting. `problem` says why a stage could not
-    be planned at all.
+    A stage's plan replaces the one of an earlier sitting; an `open` one may go on although its
+    last record is there, and then grows. `problem` says why a stage could not be planned at all.
+    `made` has what the units are made of (None in the first form).
     """
 
     stage: str
     units: List[str]
     last: bool = True
     problem: str = ""
+    open: bool = False
+    made: Optional[Made] = None
 
 
 class Kept(Struct, frozen=True, tag="kept", tag_field="t"):
@@ -97,22 +102,42 @@ class Withdrawn(Struct, frozen=True, tag="withdrawn", tag_field="t"):
 
 
 class Launch(Struct, frozen=True, tag="start", tag_field="t", omit_defaults=True):
-    """The intention to start an attempt; written before the process exists."""
+    """The intention to start an attempt; written before the process exists.
+
+    `host`, `agent` and `slot` say where it starts, `amounts` and `indices` what of each resource
+    it gets, by name; see `Placement`. The first form knew CPUs and memory only.
+    """
 
     unit: str
     attempt: int
     at: float
     fingerprint: str
-    cpus: float = 1.0
-    cpu_ids: Tuple[int, ...] = ()
-    memory_bytes: Optional[int] = None
+    cpus: Optional[float] = None  # the first form's
+    cpu_ids: Tuple[int, ...] = ()  # likewise
+    memory_bytes: Optional[int] = None  # likewise
+    host: str = ""
+    agent: str = ""
+    slot: Optional[int] = None
+    amounts: Dict[str, Union[int, float]] = {}
+    indices: Dict[str, Tuple[int, ...]] = {}
+
+    @property
+    def placement(self) -> Placement:
+        """What it was to get."""
+        if self.amounts:
+            slot = 1 if self.slot is None else self.slot
+            return Placement(self.host, self.amounts, self.indices, self.agent, slot)
+        cpus = 1.0 if self.cpus is None else self.cpus
+        return granted(self.host, cpus, self.memory_bytes, self.cpu_ids)
 
 
 class Spawned(Struct, frozen=True, tag="spawned", tag_field="t", omit_defaults=True):
     """The process exists.
 
     `born` is an interval of seconds since boot in which it was started (Linux, CLOCK_BOOTTIME): a
-    process of this pid that was started outside of it is another one.
+    process of this pid that was started outside of it is another one. `boot` is the boot that this
+    and the pid are of, where it is not that of the supervisor; `handle` is the name that the
+    system has for it that started it for us, if there is one.
     """
 
     unit: str
@@ -121,6 +146,8 @@ class Spawned(Struct, frozen=True, tag="spawned", tag_field="t", omit_defaults=T
     at: float
     born: Optional[Tuple[float, float]] = None
     mark: Optional[int] = None
+    boot: Optional[str] = None
+    handle: Optional[str] = None
 
 
 class Refused(Struct, frozen=True, tag="refused", tag_field="t"):

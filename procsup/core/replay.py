@@ -172,7 +172,7 @@ class History:
         self.plan[record.stage].extend(record.units)
         if record.problem:
             self.problems[record.stage] = record.problem
-        if record.last:
+        if record.last and not record.open:
             self._open_plans.discard(record.stage)  # another one would be a new plan
 
     def _on_kept(self, _seq: int, record: Kept) -> None:

@@ -1,7 +1,7 @@
 """CPU and memory arithmetic: what there is, what an attempt gets, what comes back."""
 
 from heapq import heappop, heappush
-from typing import List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple, Union
 
 from msgspec import Struct
 
@@ -19,16 +19,47 @@ class Capacity(Struct, frozen=True):
 
 
 class Placement(Struct, frozen=True, gc=False):
-    """What one attempt got: `cpu_ids` is empty unless its stage pins.
+    """Where one attempt is, and what it got of each resource, by name.
 
-    No two that live at once have the same `slot`, a number from 1 on, the lowest that is free.
+    `amounts` has ``cpus``, and ``memory`` (bytes) if that is counted; `indices` which ones it got
+    of those that are told apart (``cpus`` if its stage pins). `agent` is that of a
+    place that an engine gave, empty on this machine. No two that live at once have the same `slot`,
+    a number from 1 on, the lowest that is free.
     """
 
     host: str
-    cpus: float
-    memory_bytes: Optional[int] = None
-    cpu_ids: Tuple[int, ...] = ()
+    amounts: Dict[str, Union[int, float]]
+    indices: Dict[str, Tuple[int, ...]] = {}
+    agent: str = ""
     slot: int = 1
+
+    @property
+    def cpus(self) -> float:
+        """How many CPUs."""
+        return self.amounts["cpus"]
+
+    @property
+    def memory_bytes(self) -> Optional[int]:
+        """How much memory; None if it is not counted."""
+        memory = self.amounts.get("memory")
+        return None if memory is None else int(memory)
+
+    @property
+    def cpu_ids(self) -> Tuple[int, ...]:
+        """Which CPUs; empty if it is not pinned."""
+        return self.indices.get("cpus", ())
+
+
+def granted(
+    host: str,
+    cpus: float,
+    memory_bytes: Optional[int] = None,
+    cpu_ids: Tuple[int, ...] = (),
+    slot: int = 1,
+) -> Placement:
+    """Return the placement of an attempt that got these CPUs and this memory on a host."""
+    amounts = {"cpus": cpus} if memory_bytes is None else {"cpus": cpus, "memory": memory_bytes}
+    return Placement(host, amounts, {"cpus": cpu_ids} if cpu_ids else {}, slot=slot)
 
 
 class Needs(NamedTuple):
@@ -71,7 +102,7 @@ class Slots:
             self._memory_bytes -= memory
         if self._jobs is not None:
             self._jobs -= 1
-        return Placement(self.capacity.host, needs.cpus, memory, ids, self._take_slot())
+        return granted(self.capacity.host, needs.cpus, memory, ids, slot=self._take_slot())
 
     def _take_slot(self) -> int:
         if self._free_slots:

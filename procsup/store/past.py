@@ -1,11 +1,12 @@
 """A run's journal, folded, with the files that it tells of where they are by now."""
 
 from functools import partial
-from typing import Optional
+from typing import Dict, Mapping, Optional
 
+from procsup.core.making import Making, making_at
 from procsup.core.replay import History
 from procsup.store.place import folder_now
-from procsup.store.reader import ReadJournal, read_journal
+from procsup.store.reader import ReadJournal, plans, read_journal
 from procsup.store.rundir import RunDir
 
 
@@ -15,3 +16,18 @@ def read_history(rundir: RunDir, journal: Optional[ReadJournal] = None) -> Histo
     for entry in read_journal(rundir.journal) if journal is None else journal:
         history.add(entry.seq, entry.record)
     return history
+
+
+def makings_before(rundir: RunDir, ended: Mapping[str, int]) -> Dict[str, Making]:
+    """Return what these units were made of when they ended, by the number of that record.
+
+    Units whose plan does not say it (of an older procsup) are left out.
+    """
+    found: Dict[str, Making] = {}
+    for seq, plan in plans(rundir.journal):
+        if plan.made is None:
+            continue
+        for place, unit in enumerate(plan.units):
+            if seq < ended.get(unit, 0):
+                found[unit] = making_at(plan.made, place)
+    return found

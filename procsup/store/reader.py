@@ -16,6 +16,7 @@ from procsup.core.records import (
     BadLine,
     Begin,
     Missing,
+    Planned,
     Record,
     UnknownRecord,
     decode_line,
@@ -264,20 +265,30 @@ def last_begin(path: AnyPath) -> Optional[Begin]:
 
 def begins(path: AnyPath) -> Iterator[Begin]:
     """Return the beginnings of all sittings, in order; none if there is no journal."""
+    return (record for _, record in _of_type(path, b"begin") if isinstance(record, Begin))
+
+
+def plans(path: AnyPath) -> Iterator[Tuple[int, Planned]]:
+    """Return the plans of all sittings with their numbers, in order, without decoding the rest."""
+    for seq, record in _of_type(path, b"planned"):
+        if isinstance(record, Planned):
+            yield seq, record
+
+
+def _of_type(path: AnyPath, tag: bytes) -> Iterator[Tuple[int, Record]]:
     try:
         file = open_reading(path)
     except OSError:
         return
+    start = b'{"t":"%s"' % tag
     with file:
         for line, whole in _lines(file):
-            if not whole or b'{"t":"begin"' not in line[:48]:
+            if not whole or start not in line[:48]:
                 continue
             try:
-                _seq, record = decode_line(line[:-1])
+                yield decode_line(line[:-1])
             except BadLine:
                 continue
-            if isinstance(record, Begin):
-                yield record
 
 
 def _lines(file: BinaryIO) -> Iterator[Tuple[bytes, bool]]:

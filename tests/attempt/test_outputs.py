@@ -13,7 +13,7 @@ from procsup.core.events import Inspected
 from procsup.core.keep import Change
 from procsup.core.outcome import AttemptId, Verdict
 from procsup.core.records import End
-from procsup.core.slots import Placement
+from procsup.core.slots import granted
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
 from procsup.core.task import Task, rules_of
 from procsup.host import leases, readings
@@ -48,7 +48,7 @@ class Trial:
             checksum=self.checksum,
             sync_outputs=self.sync,
         )
-        task = Task(ATTEMPT, self.unit, Placement("here", 1.0), rules_of(spec, STAGE))
+        task = Task(ATTEMPT, self.unit, granted("here", 1.0), rules_of(spec, STAGE))
         return inspect(task, self.before)
 
     def problem(self) -> str:

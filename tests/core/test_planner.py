@@ -599,7 +599,9 @@ def test_a_retry_may_be_granted_more_memory_but_never_more_than_there_is():
 
     play.ended("a", Exited(1)).ended("a", Exited(1))
 
-    grants = [record.memory_bytes for record in play.records if isinstance(record, Launch)]
+    grants = [
+        record.placement.memory_bytes for record in play.records if isinstance(record, Launch)
+    ]
     assert grants == [100, 200, 300]
 
 

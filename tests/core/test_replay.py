@@ -16,6 +16,7 @@ from procsup.core.records import (
     Withdrawn,
 )
 from procsup.core.replay import fold
+from procsup.core.slots import granted
 
 
 def begin(run_id="r1", sitting=1, *, resumed=False, fresh=False):
@@ -160,3 +161,23 @@ def test_newer_stamps_of_kept_files_are_those_of_the_last_end():
 
     assert (last.outputs, last.inputs) == ((now, other), (used,))
     assert history(*records, Seen("b", (now,))).units.keys() == {"a"}
+
+
+def test_an_open_plan_grows_within_its_sitting():
+    seen = history(begin(), Planned("s", ["a"], open=True), Planned("s", ["b"], open=True))
+    assert seen.plan == {"s": ["a", "b"]}
+
+    seen.add(4, Planned("s", ["c"]))
+    seen.add(5, Planned("s", ["d"]))
+    assert seen.plan == {"s": ["d"]}
+
+
+def test_a_launch_of_the_first_form_says_what_it_was_to_get():
+    first = Launch("a", 1, 0.0, "f", cpus=2.0, cpu_ids=(0, 1), memory_bytes=5)
+    second = Launch("a", 1, 0.0, "f", host="h", amounts={"cpus": 0.5, "tokens": 3})
+
+    assert first.placement == granted("", 2.0, 5, (0, 1))
+    assert (second.placement.host, second.placement.cpus) == ("h", 0.5)
+    assert second.placement.amounts["tokens"] == 3
+    assert (second.placement.memory_bytes, second.placement.cpu_ids) == (None, ())
+    assert launch().placement == granted("", 1.0)

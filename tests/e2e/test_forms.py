@@ -29,7 +29,7 @@ def lines(records):
         yield b"%08x %s\n" % (zlib.crc32(body), body)
 
 
-@pytest.fixture(params=["first-form"])
+@pytest.fixture(params=["first-form", "second-form"])
 def old(request, tmp_path):
     """The project as it was when its run had ended, in another folder."""
     project = Project(tmp_path)

@@ -189,6 +189,15 @@ def test_an_edited_worker_leaves_kept_units_kept_and_says_that_they_are_stale(ma
     assert sum(unit["stale"] for unit in made.manifest["units"]) == 3
 
 
+def test_of_a_changed_argument_it_is_said_what_it_was_and_is(made):
+    made.write("run.toml", RUN.replace('args = ["{source}",', 'args = ["./{source}",'))
+
+    done = made.call("run", "run.toml", "--dry-run")
+
+    said = f"argument 2 changed: in{os.sep}a.txt → .{os.sep}in{os.sep}a.txt"
+    assert said.replace(os.sep, "/") in done.stdout.replace(os.sep, "/")
+
+
 def test_a_changed_argument_runs_the_stage_again(made):
     made.write("run.toml", RUN.replace('args = ["{source}",', 'args = ["./{source}",'))
 

@@ -267,7 +267,7 @@ def test_what_was_there_before_the_start_is_noted(tmp_path: Path) -> None:
         bench.wait_for(attempt)
     stamp = readings[str(old)]
     assert stamp is not None
-    assert (before.st_mtime_ns, 3) == stamp[2:]
+    assert (before.st_mtime_ns, 3) == stamp[2:4]
     assert readings[str(new)] is None
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, List, Optional
 
 from procsup.core.events import UnitResult
+from procsup.core.making import Made
 from procsup.core.outcome import (
     Affinity,
     Exited,
@@ -28,6 +29,7 @@ from procsup.core.records import (
     Record,
     Refused,
     RunFinal,
+    Seen,
     Spawned,
     StageFinal,
     Withdrawn,
@@ -195,3 +197,27 @@ def result(number: int, unit_id: Optional[str] = None, **changes: Any) -> UnitRe
     name = unit_id or f"s/x={number}"
     unit = UnitSpec(name, "s", number, ("true",), "/w", "f00", **changes)
     return UnitResult(unit, (end(name, outputs=(Reading(f"/o/{number}", 3, 4),)),))
+
+
+def records_of_version_3() -> List[Record]:
+    """What version 3 has beyond those before: what journal-3.jsonl holds for ever."""
+    files = (Reading("o/a", 3, 4, "ab", 5, 6), Reading("/x", 3, 4, None, 5, 6, "../l", True))
+    made = Made([["x"], ["1", "2"]], {"n": ["1", "2"]}, {"LANG": ["6b23c0d5", None]})
+    return [
+        begin(version=3, run_file="/r/a.toml", root="../.."),
+        Planned("s", ["s/n=1", "s/n=2"], open=True, made=made),
+        Launch(
+            "s/n=1",
+            1,
+            WALL,
+            "f00",
+            host="h",
+            agent="a",
+            slot=2,
+            amounts={"cpus": 1.5, "memory": 1 << 30, "licence": 1},
+            indices={"cpus": (0, 1), "gpus": (3,)},
+        ),
+        Spawned("s/n=1", 1, 77, WALL, (10.01, 10.03), 9, "b007", "job-12"),
+        End("s/n=1", 1, Verdict.SUCCEEDED, WALL, exit=Exited(0), outputs=files, inputs=files),
+        Seen("s/n=1", files),
+    ]

@@ -25,6 +25,7 @@ from tests.store.builders import (
     read,
     records,
     records_of_version_2,
+    records_of_version_3,
     write,
 )
 
@@ -86,6 +87,16 @@ def test_the_journal_of_version_2_is_read_for_ever():
     history = fold(enumerate(found, 1))
     assert history.units["s/x=1"].last_number == 1
     assert history.units["s/x=1"].is_final
+
+
+def test_the_journal_of_version_3_is_read_for_ever():
+    golden = GOLDEN.with_name("journal-3.jsonl")
+    found, journal = read(golden)
+
+    assert found == records_of_version_3()
+    assert (journal.damage, journal.unknown, journal.newer_version) == ([], [], None)
+    lines = [encode_line(seq, record) for seq, record in enumerate(found, 1)]
+    assert b"".join(lines) == golden.read_bytes()
 
 
 def test_there_need_not_be_a_journal_yet(tmp_path):

@@ -1,0 +1,129 @@
+"""What planned units are made of, kept small: so that it can be said *what* of a unit changed.
+
+Units of one stage differ in few words. A plan has the words of many units by column, and a column
+in which all agree once.
+"""
+
+from hashlib import sha256
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+from msgspec import Struct
+
+from procsup.core.spec import UnitSpec
+
+_DIGITS = 8  # of the digest of a value of `env`, which is not recorded itself
+
+Column = List[Any]  # one value for all units, or one for each
+
+
+class Made(Struct, frozen=True, omit_defaults=True):
+    """The columns of the units of one `Planned`, in their order; see `Making`.
+
+    `argv` is None where the units have different numbers of words. A parameter or variable that a
+    unit has not is None in its column.
+    """
+
+    argv: Optional[List[Column]] = None
+    parameters: Dict[str, Column] = {}
+    env: Dict[str, Column] = {}
+
+
+class Making(NamedTuple):
+    """What one unit was made of: its words, its parameters as text, digests of its variables."""
+
+    argv: Optional[Tuple[str, ...]]
+    parameters: Dict[str, str]
+    env: Dict[str, str]
+
+
+def made_of(units: Sequence[UnitSpec]) -> Optional[Made]:
+    """Return what these units are made of; None if there are none."""
+    if not units:
+        return None
+    lengths = {len(unit.argv) for unit in units}
+    same = len(lengths) == 1
+    argv = [_column(words) for words in zip(*(unit.argv for unit in units))] if same else None
+    parameters = _columns([unit.parameters for unit in units], _text)
+    digests: Dict[str, str] = {}
+
+    def digest(value: Any) -> str:
+        found = digests.get(value)
+        if found is None:
+            found = sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+            digests[value] = found
+        return found
+
+    return Made(argv, parameters, _columns([unit.env for unit in units], digest))
+
+
+def making_at(made: Made, place: int) -> Making:
+    """Return what the unit at this place of the plan was made of."""
+    argv = None if made.argv is None else tuple([_value(one, place) for one in made.argv])
+    return Making(argv, _row(made.parameters, place), _row(made.env, place))
+
+
+def what_changed(before: Making, unit: UnitSpec) -> str:
+    """Say in what a unit is not what it was; empty if that is none of these.
+
+    ``argument 3 changed: 0.1 → 0.2``, ``parameter rate changed: 0.1 → 0.2``, ``env LANG changed``
+    """
+    now = making_at(_made_alone(unit), 0)
+    parts = [*_arguments(before.argv, now.argv)]
+    parts = parts or [
+        f"parameter {name} changed: {was} → {value}"
+        for name, was, value in _pairs(before.parameters, now.parameters)
+    ]
+    parts += [f"env {name} changed" for name, _, _ in _pairs(before.env, now.env)]
+    return "; ".join(parts)
+
+
+def _made_alone(unit: UnitSpec) -> Made:
+    made = made_of([unit])
+    assert made is not None
+    return made
+
+
+def _arguments(before: Optional[Sequence[str]], now: Optional[Sequence[str]]) -> Iterable[str]:
+    if before is None or now is None or before == now:
+        return
+    if len(before) != len(now):
+        yield f"the command changed: {len(before) - 1} arguments → {len(now) - 1}"
+        return
+    for place, (was, word) in enumerate(zip(before, now)):
+        if was != word:
+            what = f"argument {place}" if place else "the program"
+            yield f"{what} changed: {was} → {word}"
+
+
+def _pairs(before: Dict[str, str], now: Dict[str, str]) -> Iterable[Tuple[str, str, str]]:
+    for name in sorted({*before, *now}):
+        was, value = before.get(name, "nothing"), now.get(name, "nothing")
+        if was != value:
+            yield name, was, value
+
+
+def _columns(rows: Sequence[Dict[str, Any]], shown: Any) -> Dict[str, Column]:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {
+        name: _column([shown(row[name]) if name in row else None for row in rows]) for name in names
+    }
+
+
+def _column(values: Sequence[Any]) -> Column:
+    first = values[0]
+    return [first] if values.count(first) == len(values) else list(values)
+
+
+def _value(column: Column, place: int) -> Any:
+    return column[0] if len(column) == 1 else column[place]
+
+
+def _row(columns: Dict[str, Column], place: int) -> Dict[str, str]:
+    row = {name: _value(column, place) for name, column in columns.items()}
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if type(value) is str else str(value)

@@ -1,0 +1,78 @@
+"""What units are made of, by column, and what of it changed."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from procsup.core.making import Made, made_of, making_at, what_changed
+from procsup.core.spec import UnitSpec
+
+WORDS = st.text("ab\udc80é ", max_size=3)
+
+
+def unit(argv=("x", "--rate", "0.1"), parameters=None, env=None):
+    return UnitSpec("s/a", "s", 0, tuple(argv), "/", "f", parameters or {}, env or {})
+
+
+def changed(before, after):
+    return what_changed(making_at(made_of([before]), 0), after)
+
+
+def test_what_all_units_have_in_common_is_there_once():
+    made = made_of([unit(("x", name), {"n": name, "k": 1}) for name in "abc"])
+
+    assert made == Made([["x"], ["a", "b", "c"]], {"n": ["a", "b", "c"], "k": ["1"]})
+
+
+def test_no_units_are_made_of_nothing():
+    assert made_of([]) is None
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(WORDS, max_size=3),
+            st.dictionaries(st.sampled_from("pq"), WORDS | st.integers() | st.booleans()),
+            st.dictionaries(st.sampled_from("PQ"), WORDS),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_each_unit_is_found_again(rows):
+    units = [unit(*row) for row in rows]
+    made = made_of(units)
+
+    for place, one in enumerate(units):
+        alone = making_at(made_of([one]), 0)
+        found = making_at(made, place)
+        assert found.argv in (None, one.argv)
+        assert (found.parameters, found.env) == (alone.parameters, alone.env)
+        assert what_changed(found, one) == ""
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        (unit(("x", "--rate", "0.2")), "argument 2 changed: 0.1 → 0.2"),
+        (unit(("y", "--rate", "0.1")), "the program changed: x → y"),
+        (unit(("x",)), "the command changed: 2 arguments → 0"),
+        (unit(parameters={"rate": 2}), "parameter rate changed: nothing → 2"),
+        (unit(env={"LANG": "C"}), "env LANG changed"),
+        (
+            unit(("x", "-r", "0.2"), {"rate": 2}, {"A": "1"}),
+            "argument 1 changed: --rate → -r; argument 2 changed: 0.1 → 0.2; env A changed",
+        ),
+        (unit(), ""),
+    ],
+)
+def test_what_changed_is_named(after, said):
+    assert changed(unit(), after) == said
+
+
+def test_values_of_variables_are_not_recorded():
+    made = made_of([unit(env={"TOKEN": "secret-of-mine"})])
+
+    assert b"secret" not in msgspec.json.encode(made)
+    assert changed(unit(env={"TOKEN": "a"}), unit(env={"TOKEN": "b"})) == "env TOKEN changed"
