@@ -12,7 +12,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 RUN_HELP = """\b
 RUN is
   DIR@ID or an ID   that very run (what `procsup run --detach` prints)
-  a name            of a run in the nearest .procsup, from here upwards
+  a name            of a run in the nearest .procsup, from here upwards; last: the newest there
   a path            of a run directory, or of the run file
 """
 UNITS_HELP = """\b

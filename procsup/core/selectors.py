@@ -210,6 +210,8 @@ class Selection:
             if near:
                 return near
         stages = dict.fromkeys(unit.stage for unit in self._units())
+        if word.asks_facts:
+            return " now"
         return f": stages are {', '.join(stages)}" if stages else ""
 
 

@@ -74,7 +74,9 @@ def test_only_and_retry_are_held_to_the_table(words, meant, capsys):
 
     code, planned = of_dry_run("retry", ["run", "--", *words], capsys)
     asked = [unit["id"] for unit in planned if not unit["keep"] and unit["reason"] in REASONS]
-    assert (code, asked) == (0, meant)
+    # Of what lives no more can be said than that it is running now.
+    running = [unit["id"] for unit in planned if unit["reason"] == "running now"]
+    assert (code, asked) == (0, [unit for unit in meant if unit not in running])
     assert [unit.id for unit in procsup.plan("run.toml", only=words).units] == meant
 
 

@@ -104,7 +104,7 @@ WRONG: List[Tuple[List[str], str]] = [
     (["fit,!s=c"], "'fit,!s=c' selects no unit"),
     (["fit", "!fit"], "'fit' '!fit' together select no unit"),
     (["@fialed"], "'@fialed': no unit is ever that (did you mean '@failed'?)"),
-    (["@timed-out"], "'@timed-out' selects no unit"),
+    (["@timed-out"], "'@timed-out' selects no unit now"),
     (["wall_s>soon"], "'wall_s>soon': expected seconds or a duration"),
     (["n>few"], "'n>few': expected a number behind >, not 'few'"),
     (["peak_memory_bytes>2X"], "expected bytes or a size"),
