@@ -10,6 +10,7 @@ from procsup.core.events import (
     Start,
     Stop,
     UnitResult,
+    Weigh,
     Withdraw,
 )
 from procsup.core.manifest import StageCounts
@@ -91,6 +92,10 @@ class Expander(Protocol):
 
     def expand(self, order: Expand) -> None:
         """Work out a stage's units: answered by one `Expanded`."""
+        ...
+
+    def weigh(self, order: Weigh) -> None:
+        """Look again at the files of some units: answered by one `Weighed`."""
         ...
 
     def drain(self) -> List[Fact]:

@@ -11,6 +11,7 @@ from procsup.core.events import (
     Settled,
     Start,
     Stop,
+    Weigh,
     Withdraw,
     Write,
 )
@@ -93,6 +94,10 @@ def _expand(order: Expand, _planner: Planner, world: World) -> None:
     world.expander.expand(order)
 
 
+def _weigh(order: Weigh, _planner: Planner, world: World) -> None:
+    world.expander.weigh(order)
+
+
 def _withdraw(order: Withdraw, _planner: Planner, world: World) -> None:
     world.publisher.withdraw(order)
 
@@ -121,6 +126,7 @@ _PERFORM: Dict[type, Callable[[Any, Planner, World], None]] = {
     Stop: _stop,
     Kill: _kill,
     Expand: _expand,
+    Weigh: _weigh,
     Withdraw: _withdraw,
     Publish: _publish,
     Settled: _settled,

@@ -8,7 +8,7 @@ import msgspec
 from procsup.api.asked import Asked
 from procsup.attempt import preflight
 from procsup.attempt.promised import Promised
-from procsup.core.events import Expand, Expanded, Standing
+from procsup.core.events import Expand, Expanded, Standing, Weigh, Weighed
 from procsup.core.keep import CHANGED, RUNNING, STALE, Change, Intact, standing, standing_again
 from procsup.core.making import what_changed
 from procsup.core.records import End
@@ -115,6 +115,14 @@ class Expander:
         if stays and not order.moving:
             return weighed
         return self._checked(stage, weighed)
+
+    def again(self, order: Weigh) -> Weighed:
+        """Look again at units whose inputs were made anew."""
+        wanted = frozenset(order.units)
+        units = [unit for unit in self._units[order.stage] if unit.id in wanted]
+        weighed = self._weigh(self._spec.stage(order.stage), units)
+        found = zip(weighed.units, weighed.standings)
+        return Weighed(order.stage, {unit.id: standing for unit, standing in found})
 
     def _stays(self, unit: UnitSpec, standing: Standing, newest: int) -> bool:
         history = self._history.units.get(unit.id)

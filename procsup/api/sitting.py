@@ -307,7 +307,7 @@ def _world(
             root=Root(asked.spec.folder, held.begin.root),
         )
     )
-    side_expander = SideExpander(expander.late, wake=engine.wake)
+    side_expander = SideExpander(expander.late, expander.again, wake=engine.wake)
     stack.callback(side_expander.close)
     publisher = open_queue(
         asked.spec,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Sequ
 import msgspec
 
 from procsup.core.ends import see
-from procsup.core.events import Expanded, Standing
+from procsup.core.events import Expanded, Standing, Weigh, Weighed
 from procsup.core.keep import ASKED, CHANGES, INPUTS
 from procsup.core.making import made_of
 from procsup.core.news import after, stage_news
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Selector = Callable[[UnitSpec], bool]
 
+IN_DOUBT = Standing(False, "looked at again")
 _CHUNK = 500  # unit ids in one record
 
 
@@ -34,6 +35,8 @@ class Admission:
         self._selector = selector
         self._kept: Dict[Tuple[str, bool], List[str]] = {}  # (stage, stale) -> not recorded yet
         self._base_seq = history.last_seq
+        self._in_doubt: Dict[str, List[str]] = {}  # stage -> units to be looked at again
+        self.looking = 0  # such looks that are not answered
         self._room_for: Optional[Tuple[object, ...]] = None  # what was found to fit last
         self._reasons: Dict[str, int] = {}  # of the stage that is being decided
 
@@ -138,7 +141,34 @@ class Admission:
         else:
             self._seat(stage, unit, standing)
 
-    def _seat(self, stage: Stage, unit: Unit, standing: Standing) -> None:
+    def weigh_again(self) -> None:
+        """Order a look at the units of which there is doubt by now."""
+        for stage, ids in self._in_doubt.items():
+            self.looking += 1
+            self._planner.orders.append(Weigh(stage, tuple(ids)))
+        self._in_doubt.clear()
+
+    def take_again(self, fact: Weighed) -> None:
+        """Units were looked at once more: the answer holds for those that still wait for it."""
+        self.looking -= 1
+        stage = self._planner.by_name[fact.stage]
+        for name, standing in fact.standings.items():
+            unit = stage.by_id[name]
+            if isinstance(unit.state, Blocked) and unit.state.standing is IN_DOUBT:
+                self._seat(stage, unit, standing, looked=True)
+
+    def _is_in_doubt(self, stage: Stage, unit: Unit, standing: Standing) -> bool:
+        """Tell whether its inputs had changed, and all that it follows made the same by now.
+
+        A whole stage before it is no matter: it is done before anything of this one is looked at.
+        """
+        if not stage.spec.unit_wise or standing.reason not in INPUTS or unit.past is None:
+            return False
+        followed = [self._planner.unit(name) for name in unit.spec.follows]
+        ran = any(not one.kept for one in followed)
+        return ran and unit.past.ended_seq >= self._newest(stage, unit)
+
+    def _seat(self, stage: Stage, unit: Unit, standing: Standing, *, looked: bool = False) -> None:
         """Everything before it is done: keep it, queue it or leave it aside."""
         if self._selector is not None and not self._selector(unit.spec):
             self._hold(stage, unit, standing)
@@ -148,6 +178,9 @@ class Admission:
         elif standing.kept and unit.past is not None and self._is_newer(stage, unit, unit.past):
             unit.stale = standing.stale
             self._keep(stage, unit, standing.seen)
+        elif not looked and self._is_in_doubt(stage, unit, standing):
+            unit.state = Blocked(0, IN_DOUBT)
+            self._in_doubt.setdefault(stage.name, []).append(unit.spec.id)
         elif standing.aside and self._newest(stage, unit) <= self._base_seq:
             unit.state = ASIDE
         else:
@@ -342,7 +375,7 @@ class Admission:
 
 
 def _compared(end: End, unit: Unit) -> End:
-    """Note an end whose outputs are, untouched, those of the unit's success before.
+    """Note an end whose outputs are those of the unit's success before.
 
     Skipped again, a unit changes nothing either.
     """
@@ -356,10 +389,24 @@ def _compared(end: End, unit: Unit) -> End:
     prior = past.last
     if end.verdict is not Verdict.SUCCEEDED or not end.outputs or prior is None:
         return end
-    untouched = [(r.path, r.size, r.mtime_ns) for r in end.outputs] == [
-        (r.path, r.size, r.mtime_ns) for r in prior.outputs
+    if not are_same(end.outputs, prior.outputs):
+        return end
+    return msgspec.structs.replace(end, same_as=past.made_seq)
+
+
+def are_same(now: Sequence[Reading], before: Sequence[Reading]) -> bool:
+    """Tell whether outputs are what they were: by their content where all of it is known.
+
+    Where some was not read, by their stamps: they must not have been touched.
+    """
+    both = (*now, *before)
+    if any(reading.changed for reading in both):
+        return False
+    if all(reading.sha256 for reading in both):
+        return {(one.path, one.sha256) for one in now} == {(one.path, one.sha256) for one in before}
+    return [(one.path, one.size, one.mtime_ns) for one in now] == [
+        (one.path, one.size, one.mtime_ns) for one in before
     ]
-    return msgspec.structs.replace(end, same_as=past.made_seq) if untouched else end
 
 
 def only_lists(before: Iterable[UnitSpec], stage: StageSpec) -> bool:

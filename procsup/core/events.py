@@ -121,6 +121,13 @@ class Expanded(Struct, frozen=True, tag=True):
     notes: Tuple[str, ...] = ()
 
 
+class Weighed(Struct, frozen=True, tag=True):
+    """Where the units that a `Weigh` named stand now."""
+
+    stage: str
+    standings: Dict[str, Standing]  # unit id -> its standing
+
+
 class Asked(Struct, frozen=True, tag=True, gc=False):
     """A control file asks for something: ``drain``, ``stop``, ``stop-units`` or ``retry``.
 
@@ -154,7 +161,17 @@ class Published(Struct, frozen=True, tag=True, gc=False):
 
 
 Fact = Union[
-    Started, Sampled, Ended, Inspected, Synced, Expanded, Asked, Interrupted, TakenBack, Published
+    Started,
+    Sampled,
+    Ended,
+    Inspected,
+    Synced,
+    Expanded,
+    Weighed,
+    Asked,
+    Interrupted,
+    TakenBack,
+    Published,
 ]
 
 # --- orders ------------------------------------------------------------------------------
@@ -209,6 +226,16 @@ class Expand(Struct, frozen=True, tag=True):
     moving: bool = False
 
 
+class Weigh(Struct, frozen=True, tag=True, gc=False):
+    """Look again at the files of units, on the side thread; answered by one `Weighed`.
+
+    Their inputs had changed, and those that make these have run and made the same as before.
+    """
+
+    stage: str
+    units: Tuple[str, ...]
+
+
 class Withdraw(Struct, frozen=True, tag=True, gc=False):
     """Sync the journal, then remove these stages' manifests and stamps, and the run's, for good.
 
@@ -247,4 +274,4 @@ class Settled(Struct, frozen=True, tag=True):
     kept: bool = False
 
 
-Order = Union[Write, Start, Stop, Kill, Expand, Withdraw, Publish, Settled]
+Order = Union[Write, Start, Stop, Kill, Expand, Weigh, Withdraw, Publish, Settled]

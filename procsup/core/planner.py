@@ -27,6 +27,7 @@ from procsup.core.events import (
     Synced,
     TakenBack,
     UnitResult,
+    Weighed,
     Write,
 )
 from procsup.core.outcome import StopReason
@@ -157,6 +158,9 @@ class Planner:
         if self.complaint:
             self.end_early(EarlyEnd.DRAINING, self.complaint)
 
+    def _on_weighed(self, fact: Weighed) -> None:
+        self.admission.take_again(fact)
+
     def _on_synced(self, fact: Synced) -> None:
         settled = 0
         for seq, stage, end in self._unsettled:
@@ -261,6 +265,7 @@ _HANDLERS: Dict[type, Callable[[Planner, Any], None]] = {
     Inspected: Planner._on_inspected,
     Synced: Planner._on_synced,
     Expanded: Planner._on_expanded,
+    Weighed: Planner._on_weighed,
     Asked: Planner._on_asked,
     Interrupted: Planner._on_interrupted,
     TakenBack: Planner._on_taken_back,

@@ -55,6 +55,7 @@ class Succession:
             changed = False
             for stage in self._planner.stages:
                 changed |= self._advance(stage)
+        self._admission.weigh_again()
         self._admission.record_kept()
         if has_moved:
             self._withdraw()
@@ -181,6 +182,8 @@ class Succession:
 
     def _can_go_on(self) -> bool:
         waiting = [stage for stage in self._planner.stages if not stage.tally.closed]
+        if self._admission.looking:
+            return True
         if any(stage.ready or stage.tally.status == "expanding" for stage in waiting):
             return True
         return self._planner.next_deadline() is not None

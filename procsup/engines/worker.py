@@ -4,25 +4,37 @@ import time
 from functools import partial
 from typing import Callable, List
 
-from procsup.core.events import Expand, Expanded, Fact
+from procsup.core.events import Expand, Expanded, Fact, Standing, Weigh, Weighed
 from procsup.host.threads import Finds, Pool
 
 
 class SideExpander:
     """Works out stages on a thread of its own, which starts with the first order.
 
-    Whatever `expand` raises becomes the `problem` of its fact, so that every order is answered
-    and never by a success. `wake` is called from the thread when `drain` has something to give.
+    Whatever `expand` raises becomes the `problem` of its fact, and what `weigh` raises an answer
+    that keeps nothing, so that every order is answered and never by a success. `wake` is called
+    from the thread when `drain` has something to give.
     """
 
-    def __init__(self, expand: Callable[[Expand], Expanded], *, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        expand: Callable[[Expand], Expanded],
+        weigh: Callable[[Weigh], Weighed],
+        *,
+        wake: Callable[[], None],
+    ) -> None:
         self._expand = expand
+        self._weigh = weigh
         self._found: Finds[Fact] = Finds(wake)
         self._thread = Pool("procsup-expand", 1)
 
     def expand(self, order: Expand) -> None:
         """Work out a stage's units: answered by one `Expanded`."""
         self._thread.add(partial(self._do, order))
+
+    def weigh(self, order: Weigh) -> None:
+        """Look again at the files of some units: answered by one `Weighed`."""
+        self._thread.add(partial(self._look_again, order))
 
     def drain(self) -> List[Fact]:
         """Return what was found since the last call."""
@@ -36,6 +48,14 @@ class SideExpander:
         """
         self._thread.close()
         self._thread.join(time.monotonic() + timeout_s)
+
+    def _look_again(self, order: Weigh) -> None:
+        try:
+            fact = self._weigh(order)
+        except Exception:  # noqa: BLE001  what cannot be looked at is not kept: it runs
+            run = Standing(False, "input changed")
+            fact = Weighed(order.stage, dict.fromkeys(order.units, run))
+        self._found.put(fact)
 
     def _do(self, order: Expand) -> None:
         try:

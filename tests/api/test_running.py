@@ -101,7 +101,7 @@ def test_what_keeps_a_run_from_beginning_is_raised(gate, capfd):
 def test_drain_starts_nothing_more(gate):
     write_run(gate, "a", "b")
     run = procsup.start("run.toml", jobs=1)
-    unit = gate.meet("b")  # later stages go first
+    unit = gate.meet("a")
 
     run.drain()
     unit.exit(0)

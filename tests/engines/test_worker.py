@@ -1,7 +1,7 @@
 import threading
 from typing import Any, Callable, List, Optional
 
-from procsup.core.events import Expand, Expanded, Fact
+from procsup.core.events import Expand, Expanded, Fact, Weigh, Weighed
 from procsup.engines.worker import SideExpander
 
 LIMIT_S = 20.0
@@ -14,7 +14,7 @@ class Desk:
         self.woken = threading.Event()
         self.wakes = 0
         act = expand or (lambda order: Expanded(order.stage))
-        self.expander = SideExpander(act, wake=self._wake)
+        self.expander = SideExpander(act, lambda order: explode(order), wake=self._wake)
 
     def __enter__(self) -> "Desk":
         return self
@@ -45,6 +45,16 @@ def test_an_order_is_answered_once():
         desk.expander.expand(Expand("s"))
         assert desk.facts(1) == [Expanded("s")]
         assert desk.expander.drain() == []
+
+
+def test_units_that_cannot_be_looked_at_again_are_to_run():
+    with Desk() as desk:
+        desk.expander.weigh(Weigh("s", ("s/a",)))
+
+        (fact,) = desk.facts(1)
+
+    assert isinstance(fact, Weighed)
+    assert not fact.standings["s/a"].kept
 
 
 def test_no_thread_runs_before_the_first_order():
@@ -82,7 +92,7 @@ def test_close_does_not_wait_for_ever_for_a_dead_file_system():
         gate.wait(LIMIT_S)
         return Expanded(order.stage)
 
-    expander = SideExpander(hang, wake=lambda: None)
+    expander = SideExpander(hang, explode, wake=lambda: None)
     expander.expand(Expand("s"))
     assert begun.wait(LIMIT_S)
 

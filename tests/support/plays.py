@@ -26,6 +26,7 @@ from procsup.core.events import (
     Stop,
     Synced,
     TakenBack,
+    Weigh,
     Withdraw,
     Write,
 )
@@ -181,8 +182,10 @@ class Play:
             facts.append(Inspected(attempt))
         return self.tell(*facts, after_s=after_s)
 
-    def inspected(self, name: str, number: int = 1, problem: str = "") -> "Play":
-        readings = () if problem else (Reading("/out", 1, 1),)
+    def inspected(
+        self, name: str, number: int = 1, problem: str = "", outputs: Sequence[Reading] = ()
+    ) -> "Play":
+        readings = () if problem else (tuple(outputs) or (Reading("/out", 1, 1),))
         return self.tell(Inspected(AttemptId(name, number), readings, (), problem))
 
     def synced(self) -> "Play":
@@ -271,6 +274,8 @@ def say(order: Order) -> str:
         return f"expand {order.stage}"
     if isinstance(order, Withdraw):
         return "withdraw " + " ".join(order.stages)
+    if isinstance(order, Weigh):
+        return f"weigh {' '.join(order.units)}"
     if isinstance(order, Publish):
         return f"publish {order.stage or 'run'} {order.status}"
     if isinstance(order, Settled):
