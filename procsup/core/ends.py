@@ -12,6 +12,7 @@ from msgspec.structs import astuple
 
 from procsup.core.outcome import Affinity, Exited, Reading, Signaled, Usage
 from procsup.core.records import End
+from procsup.core.relocation import Places, in_place
 
 # Text that is not UTF-8 and numbers of more than 64 bits cannot be packed: such ends stay what
 # they are.
@@ -87,6 +88,17 @@ def pack(ends: Sequence[End]) -> Packed:
         return tuple(ends)
 
 
+def pack_in_place(end: End, places: Places) -> Packed:
+    """Return an end that was read in little space, with its files where they are by now.
+
+    The same as `pack` of `in_place`, without making what is packed at once anew.
+    """
+    try:
+        return _encode([_flat(end, places)])
+    except (UnicodeEncodeError, OverflowError):
+        return (in_place(end, places),)
+
+
 def unpack(packed: Packed, unit: str) -> Tuple[End, ...]:
     """Return the ends of a unit as they were."""
     if not packed or not isinstance(packed, bytes):
@@ -94,10 +106,14 @@ def unpack(packed: Packed, unit: str) -> Tuple[End, ...]:
     return tuple([_whole(values, unit) for values in _decode(packed)])
 
 
-def add(packed: Packed, end: End) -> Packed:
-    """Return the ends with one more; one for an attempt that already has one replaces it."""
+def add(packed: Packed, end: End, places: Optional[Places] = None) -> Packed:
+    """Return the ends with one more; one for an attempt that already has one replaces it.
+
+    `places` are of one that was read.
+    """
     if not packed:
-        return pack((end,))
+        return pack((end,)) if places is None else pack_in_place(end, places)
+    end = end if places is None else in_place(end, places)
     ends = unpack(packed, end.unit)
     if ends[-1].attempt == end.attempt:
         ends = ends[:-1]
@@ -115,18 +131,21 @@ def see(packed: Packed, unit: str, readings: Sequence[Reading]) -> Packed:
     return pack((*before, msgspec.structs.replace(last, outputs=outputs, inputs=inputs)))
 
 
-def _flat(end: End) -> List[Any]:
+def _flat(end: End, places: Optional[Places] = None) -> List[Any]:
     values = list(astuple(end))
+    if places is not None:
+        values[_OUT] = end.stdout_path and places.log(end.stdout_path)
+        values[_ERR] = end.stderr_path and places.log(end.stderr_path)
     values[_UNIT] = None  # the owner of the ticket knows the unit
     if isinstance(end.exit, (Exited, Signaled)):
         values[_EXIT] = _pool.number(end.exit)
     values[_USAGE] = (*astuple(end.usage)[:-1], astuple(end.usage.affinity))
-    if end.stderr_path and end.stdout_path and end.stderr_path == _beside(end.stdout_path):
+    if values[_OUT] and values[_ERR] and values[_ERR] == _beside(values[_OUT]):
         values[_ERR] = True
     values[_FINGERPRINT] = _digits(end.fingerprint)
     for place in _READINGS:
         if values[place]:
-            values[place] = [_flat_reading(reading) for reading in values[place]]
+            values[place] = [_flat_reading(reading, places) for reading in values[place]]
     for place in _SHARED:
         values[place] = _pool.number(values[place])
     return values
@@ -152,10 +171,11 @@ def _whole(packed: Tuple[Any, ...], unit: str) -> End:
     return End(*values)
 
 
-def _flat_reading(reading: Reading) -> Tuple[Any, ...]:
+def _flat_reading(reading: Reading, places: Optional[Places]) -> Tuple[Any, ...]:
     """Nearly always a file is changed last when it is written last: both times take one's space."""
     path, size, mtime_ns, sha256, inode, ctime_ns, link, changed = astuple(reading)
     since_ns = None if ctime_ns is None else ctime_ns - mtime_ns
+    path = path if places is None else places.file(path)
     return path, size, mtime_ns, _digits(sha256), inode, since_ns, link, changed
 
 

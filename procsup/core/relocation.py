@@ -9,16 +9,20 @@ import msgspec
 
 from procsup.core.outcome import Reading
 from procsup.core.records import Begin, End, Record, Seen
-from procsup.core.rooted import at, below, folder_of, is_absolute, separator_of
+from procsup.core.rooted import at, below, folder_of, is_absolute, separator_of, start_of
 
 Place = Callable[[str], str]
 
 
-class Root(NamedTuple):
+class Root:
     """The run file's folder, and how `Begin.root` says it: the way there from the run directory."""
 
-    folder: str
-    way: str
+    def __init__(self, folder: str, way: str) -> None:
+        self.folder = folder
+        self._way = way
+        self._start = start_of(folder)
+        self._before_logs = way + separator_of(folder)
+        self._is_posix = folder.startswith("/")
 
     def recorded(self, record: Record) -> Record:
         """Return a record as the journal has it."""
@@ -44,27 +48,25 @@ class Root(NamedTuple):
     def _log(self, path: Optional[str]) -> Optional[str]:
         """Logs that the user named are recorded from the run directory, as the others are."""
         within = None if path is None else below(self.folder, path)
-        if within is None or self._is_absolute(self.way):
+        if within is None or self._is_absolute(self._way):
             return path
         return self._before_logs + within
 
     def _is_absolute(self, path: str) -> bool:
         return is_absolute(path, self.folder)
 
-    @property
-    def _before_logs(self) -> str:
-        return self.way + separator_of(self.folder)
-
     # --- and back --------------------------------------------------------------------------
 
     def file(self, path: str) -> str:
         """Return where a recorded file is."""
+        if self._is_posix:  # for each file of a journal: at once
+            return path if path.startswith("/") else self._start + path
         return at(self.folder, path)
 
     def log(self, path: str) -> str:
         """Return where a recorded log is: from the run directory, absolute if the user named it."""
-        start = self._before_logs
-        return at(self.folder, path[len(start) :]) if path.startswith(start) else path
+        before = self._before_logs
+        return self._start + path[len(before) :] if path.startswith(before) else path
 
 
 class Rebased(NamedTuple):

@@ -21,7 +21,7 @@ from procsup.core.records import (
     StageFinal,
     Withdrawn,
 )
-from procsup.core.relocation import Places, in_place, placed, places_of
+from procsup.core.relocation import Places, placed, places_of
 
 
 class UnitHistory(Struct, eq=False, gc=False):
@@ -74,10 +74,13 @@ class UnitHistory(Struct, eq=False, gc=False):
             self.verdict, self.is_final = None, False
             self.tried = 0
 
-    def add_end(self, end: End, seq: int) -> None:
-        """Take an end; one for an attempt that already has one replaces it."""
+    def add_end(self, end: End, seq: int, places: Optional[Places] = None) -> None:
+        """Take an end; one for an attempt that already has one replaces it.
+
+        `places` say where the files of one that was read are by now.
+        """
         self.open_launch = self.open_spawned = None
-        self.packed = add(self.packed, end)
+        self.packed = add(self.packed, end, places)
         self.verdict, self.is_final = end.verdict, end.final
         if end.final:
             self.tried = 0
@@ -217,7 +220,7 @@ class History:
         unit = self.unit(record.unit)
         unit.enter(self.generation)
         unit.last_number = max(unit.last_number, record.attempt)
-        unit.add_end(record if self._places is None else in_place(record, self._places), seq)
+        unit.add_end(record, seq, self._places)
 
     def _on_stage_final(self, _seq: int, record: StageFinal) -> None:
         self.finals[record.stage] = record

@@ -8,13 +8,13 @@ from typing import Optional
 
 def below(folder: str, path: str) -> Optional[str]:
     """Return the path relative to the folder; None if it is not below it."""
-    start = _start(folder)
+    start = start_of(folder)
     return path[len(start) :] if path.startswith(start) and path != start else None
 
 
 def at(folder: str, path: str) -> str:
     """Return where a recorded path is, if relative ones start at this folder."""
-    return path if is_absolute(path, folder) else _start(folder) + path
+    return path if is_absolute(path, folder) else start_of(folder) + path
 
 
 def separator_of(folder: str) -> str:
@@ -22,7 +22,8 @@ def separator_of(folder: str) -> str:
     return "/" if folder.startswith("/") else "\\"
 
 
-def _start(folder: str) -> str:
+def start_of(folder: str) -> str:
+    """Return what all paths below the folder begin with."""
     separator = separator_of(folder)
     return folder if folder.endswith(separator) else folder + separator
 

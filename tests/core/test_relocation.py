@@ -1,9 +1,11 @@
 """Paths of records: relative to the run file's folder, wherever that is by now."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from procsup.core.ends import NO_ENDS, add, pack, unpack
 from procsup.core.outcome import Exited, Reading, Verdict
 from procsup.core.records import JOURNAL_VERSION, Begin, End, Kept, Seen
 from procsup.core.relocation import Rebased, Root, in_place, places_of
@@ -146,3 +148,15 @@ def test_a_history_has_its_files_where_they_are_by_now():
 
     outputs = history.units["s/a"].last.outputs
     assert [(one.path, one.inode) for one in outputs] == [("/q/a", 3), ("/q/b", 9)]
+
+
+@pytest.mark.parametrize("places", [Root("/q", "../.."), Rebased("/p", "/q")])
+@pytest.mark.parametrize("name", ["a", "\udcff"])
+def test_an_end_is_packed_where_its_files_are_by_now(places, name):
+    read = end(
+        outputs=[name, f"/p/{name}"], inputs=["/b"], stdout_path="../../o", stderr_path="/p/e"
+    )
+
+    assert unpack(add(NO_ENDS, read, places), "s/a") == (in_place(read, places),)
+    twice = add(pack([read]), msgspec.structs.replace(read, attempt=2), places)
+    assert unpack(twice, "s/a")[1].outputs == in_place(read, places).outputs
