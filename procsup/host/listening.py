@@ -82,9 +82,14 @@ def answers_for(pid: int, manner: Manner, name: str) -> Answers:
         return Answers.NOBODY
     if not is_shell(pid, name):
         return Answers.ALL
-    # One that ignores INT hands that on to all: its background jobs cannot be told from others.
+    # Where all ignore INT or QUIT, background jobs cannot be told from others.
     is_known = manner.catches and manner_of(pid, signal.SIGINT).ignores is False
-    return Answers.JOBS if is_known else Answers.NOBODY
+    return Answers.JOBS if is_known and not _all_ignore_quit() else Answers.NOBODY
+
+
+def _all_ignore_quit() -> bool:
+    """Tell whether we were started so that we ignore SIGQUIT, which all units inherit."""
+    return sys.platform != "win32" and signal.getsignal(signal.SIGQUIT) == signal.SIG_IGN
 
 
 def is_background_job(pid: int, name: str) -> bool:

@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -131,6 +132,24 @@ def test_whoever_saves_is_asked_once_and_has_the_time(name: str, tmp_path: Path)
     for saver in case.savers:
         assert (tmp_path / f"{saver}.saved").exists(), saver
         assert len(received(tmp_path, saver)) <= case.most_signals, saver
+
+
+@pytest.mark.parametrize("name", ["a trap, one in front, one behind", "a trap at the exit"])
+def test_where_all_ignore_quit_a_trap_answers_for_nothing(name: str, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    try:
+        with Bench(tmp_path, environment={"PYTHONPATH": str(ROOT)}) as bench:
+            attempt = start(bench, CASES[name].line)
+            wait_for_files(bench, CASES[name].savers)
+            begun = time.monotonic()
+            end = stopped(bench, attempt)
+            took_s = time.monotonic() - begun
+    finally:
+        signal.signal(signal.SIGQUIT, before)
+
+    assert end.stopped
+    assert took_s < GRACE_S / 2
+    assert all((tmp_path / f"{saver}.saved").exists() for saver in CASES[name].savers)
 
 
 def test_what_asks_its_workers_itself_is_left_to_it_and_tree_tells_everybody(
