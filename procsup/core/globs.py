@@ -82,25 +82,26 @@ def _group(text: str) -> Piece:
 
 
 class Matcher:
-    """Matches and splits names or paths by one pattern without slow cases."""
+    """Matches and splits names or paths by one pattern without slow cases.
 
-    __slots__ = ("_automaton", "_regex")
+    `split` returns what the captures hold, None if a text does not match as a whole.
+    """
+
+    __slots__ = ("split",)
 
     def __init__(self, parts: Sequence[Part], captures: Sequence[str], *, case: bool) -> None:
-        self._regex = self._automaton = None
+        self.split: Callable[[str], Optional[Tuple[str, ...]]]
         if _is_simple(parts):
             flags = re.DOTALL if case else re.DOTALL | re.IGNORECASE
-            self._regex = re.compile(_regex(parts), flags)
-        else:
-            self._automaton = Automaton([parts], captures, case=case)
+            fullmatch = re.compile(_regex(parts), flags).fullmatch
 
-    def split(self, text: str) -> Optional[Tuple[str, ...]]:
-        """Return what the captures hold, None if the text does not match as a whole."""
-        if self._regex is not None:
-            match = self._regex.fullmatch(text)
-            return match.groups() if match else None
-        assert self._automaton is not None
-        return self._automaton.split(text)
+            def split(text: str) -> Optional[Tuple[str, ...]]:
+                match = fullmatch(text)
+                return match.groups() if match else None
+
+            self.split = split
+        else:
+            self.split = Automaton([parts], captures, case=case).split
 
 
 class Branch:

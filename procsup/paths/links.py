@@ -4,12 +4,16 @@ import os
 import stat
 from typing import Dict, Optional
 
+_SEPARATORS = "/" + os.sep
+_UNKNOWN = ""
+
 
 class RealFolders:
     """Resolves folders, each looked at once; those in `root` stay named as they are there."""
 
     def __init__(self, root: str) -> None:
         self._root = root
+        self._inside = root.rstrip(os.sep) + os.sep
         self._real_root: Optional[str] = None
         self._known: Dict[str, Optional[str]] = {root: root}  # None: not there, nor what is below
 
@@ -18,29 +22,30 @@ class RealFolders:
 
         A folder that is not there yet leads where its name says.
         """
-        bare = path.rstrip("/" + os.sep)
-        folder, name = os.path.split(bare)
-        real = self._folder(folder)
+        folder, separator, _ = path.rstrip(_SEPARATORS).rpartition(os.sep)
+        real = self._known.get(folder, _UNKNOWN)
+        if real is _UNKNOWN:
+            real = self._folder(folder)
         if real is None or real == folder:
             return path
-        return os.path.join(real, name) + path[len(bare) :]
+        return f"{real}{separator}{path[len(folder) + 1 :]}"
 
     def _folder(self, folder: str) -> Optional[str]:
         if folder not in self._known:
-            inside = folder.startswith(self._root.rstrip(os.sep) + os.sep)
+            inside = folder.startswith(self._inside)
             self._known[folder] = self._look(folder) if inside else self._outside(folder)
         return self._known[folder]
 
     def _look(self, folder: str) -> Optional[str]:
-        parent, name = os.path.split(folder)
+        parent, separator, name = folder.rpartition(os.sep)
         above = self._folder(parent)
         if above is None:
             return None
         try:
             is_link = stat.S_ISLNK(os.lstat(folder).st_mode)
         except OSError:
-            return None if above == parent else os.path.join(above, name)
-        return self._outside(folder) if is_link else os.path.join(above, name)
+            return None if above == parent else f"{above}{separator}{name}"
+        return self._outside(folder) if is_link else f"{above}{separator}{name}"
 
     def _outside(self, folder: str) -> str:
         """Resolve a folder as a whole, and name it as in the root if it leads there."""

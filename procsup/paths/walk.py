@@ -8,7 +8,7 @@ import errno
 import os
 import re
 import stat
-from typing import Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple
+from typing import Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 from procsup.core.globs import Branch, Glob, is_deep, is_literal, parse
 from procsup.core.spec import OutputSpec
@@ -53,15 +53,18 @@ def find(glob: Glob, folder: str = "", *, case: bool = CASE) -> Found:
     A folder that does not exist holds nothing; OSError if one cannot be read, LinkToNothing if a
     matching link, or one that stands for a folder on the way, is broken.
     """
-    found: Dict[str, _Captures] = {}
+    found: Set[_Found] = set()
     left_out: Set[str] = set()
     for branch in glob.branches:
         if glob.excludes(branch.base, case=case):
             continue
         walker = _Walker(glob, branch, left_out, case=case)
-        for path, captures in walker.below(os.path.join(folder, branch.base)):
-            found.setdefault(path, glob.in_order(branch, captures))
-    return Found([Match(path, found[path]) for path in sorted(found)], sorted(left_out))
+        below = walker.below(os.path.join(folder, branch.base))
+        if branch.captures == glob.captures:
+            found.update(below)
+        else:
+            found.update((path, glob.in_order(branch, held)) for path, held in below)
+    return Found([Match(*one) for one in sorted(found)], sorted(left_out))
 
 
 class _Walker:
@@ -144,9 +147,10 @@ class _Walker:
         split = self._branch.matcher(index, case=self._case).split
         is_last = index == len(self._parts) - 1
         wants_folder = not is_last or self._branch.folders
+        may_be_out = bool(self._glob.excluded)
         for entry in _entries(folder):
             captured = split(entry.name)
-            if captured is None or self._is_out(prefix + entry.name):
+            if captured is None or (may_be_out and self._is_out(prefix + entry.name)):
                 continue
             if entry.is_dir() if wants_folder else entry.is_file():
                 if is_last:

@@ -189,7 +189,7 @@ def _paths(
     if not item.is_glob:
         return rendered_paths(item.template, values)
     glob = read_glob(item.template, values)
-    found = tuple([match.path for match in finder.find(glob)])
+    found = tuple([match.path for match in finder.find_once(glob)])
     if not found and not empty_ok:
         raise Wrong(f"{finder.why_nothing(glob)} (`empty-ok = true` allows that)")
     return found
@@ -242,7 +242,11 @@ def _output_spec(item: Item, path: str, values: Mapping[str, Any], folder: str) 
         if path.endswith("/"):
             whole, kind = whole + os.sep, "folder"
     if not item.flags:
-        return OutputSpec(whole, item.name, kind=kind)
+        return (
+            OutputSpec(whole, item.name)
+            if kind == "file"
+            else OutputSpec(whole, item.name, kind=kind)
+        )
     return OutputSpec(
         whole,
         item.name,

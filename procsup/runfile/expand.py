@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Seque
 
 from procsup.core.late import MARKS, SCRATCH
 from procsup.core.slots import Capacity
-from procsup.core.spec import UnitSpec
+from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.runfile import values as v
 from procsup.runfile.axes import MAX_UNITS
 from procsup.runfile.command import Command, CommandMaker, Misplaced
@@ -132,6 +132,7 @@ class _Maker:
         self._finder = finder
         self._commands = CommandMaker(recipe)
         self._lists = recipe.uses_list_file()
+        self._makes_globs = recipe.outputs.looks_at_files
         self._in_id = [name for axis in recipe.axes for name in axis.in_id]
         self._path_names = sorted(recipe.path_names)
         self._from_paths = tuple(inputs_from)
@@ -178,10 +179,7 @@ class _Maker:
             env=command.env,
             inputs=self._absolute_inputs(inputs) + ((stdin,) if stdin else ()),
             depends=self._depends(depends, row),
-            outputs=self._at(
-                "outputs",
-                lambda: output_specs(recipe.outputs, outputs, values, self._around.folder),
-            ),
+            outputs=self._output_specs(outputs, values),
             input_names=self._names(inputs),
             stdin=stdin,
             stdout=streams.get("stdout"),
@@ -265,6 +263,12 @@ class _Maker:
             return input_files(wanted, values, self._finder, empty_ok=empty_ok)
         finder = self._finder
         return self._at(key, lambda: input_files(wanted, values, finder, empty_ok=empty_ok))
+
+    def _output_specs(self, outputs: Files, values: Mapping[str, Any]) -> Tuple[OutputSpec, ...]:
+        wanted, folder = self._recipe.outputs, self._around.folder
+        if not self._makes_globs:
+            return output_specs(wanted, outputs, values, folder)
+        return self._at("outputs", lambda: output_specs(wanted, outputs, values, folder))
 
     def _absolute_inputs(self, inputs: Files) -> Tuple[str, ...]:
         if inputs.paths is self._from.paths:

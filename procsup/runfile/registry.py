@@ -5,6 +5,7 @@ Also: no stage may look, by a glob, at what another one makes without waiting fo
 
 import json
 import os
+import re
 import threading
 from typing import (
     Dict,
@@ -31,6 +32,7 @@ from procsup.runfile.problems import KeyPath, Problems
 from procsup.runfile.recipe import Recipe
 
 _ENOUGH_PROBLEMS = 20
+_SPECIAL = re.compile(r"[*?\[{]")  # in a pattern; before it all is literal
 
 
 class Registry:
@@ -43,7 +45,8 @@ class Registry:
         by_name = {stage.name: stage for stage in spec.stages}
         self._done = {stage.name: done_before(stage, by_name) for stage in spec.stages}
         self._follows: Dict[str, Tuple[str, ...]] = {}  # unit -> units that it follows
-        self._file = file
+        self._file_key = path_key(file)
+        self._inside_directory = path_key(spec.directory) + os.sep
         self._outputs: Dict[str, Dict[str, str]] = {}  # stage -> output -> unit
         self._declared: Dict[str, List[Tuple[OutputSpec, str]]] = {}  # folders and globs, likewise
         self._claims: Dict[str, Claims] = {}  # stage -> its folders and globs
@@ -59,7 +62,7 @@ class Registry:
     def why_no_mark(self, path: str) -> str:
         """Return why nothing may be written to, and removed from, this path; "" if it may."""
         key = _key_of(path)
-        problem = self._why_procsups_own(path)
+        problem = self._why_procsups_own(path, key)
         if problem:
             return problem
         if path_key(self._directory).startswith(key.rstrip(os.sep) + os.sep):
@@ -186,9 +189,9 @@ class Registry:
         """Return a path, or a pattern, without links to folders on the way to it."""
         if not is_glob:
             return self._real.real(path)
-        base = parse(path.replace(os.sep, "/")).branches[0].base.replace("/", os.sep)
-        real, written = self._real.real(os.path.join(base, "_"))[:-2], escape(base)
-        return escape(real) + path[len(written) :] if path.startswith(written) else path
+        folder = _SPECIAL.split(path, maxsplit=1)[0].rpartition(os.sep)[0]
+        real = self._real.real(f"{folder}{os.sep}_")[:-2]
+        return path if real == folder else escape(real) + path[len(folder) :]
 
     def _take(self, stage: str, path: str, unit: UnitSpec, *, is_glob: bool = False) -> str:
         problem = self._take_as(stage, path, path, unit)
@@ -209,16 +212,16 @@ class Registry:
                 both = f"the units `{whose}` and `{unit.id}` write the same file"
                 return f"{both}, {self._shown(real)}{through}: each needs its own"
         self._outputs[stage][key] = unit.id
-        marked = self._marks.get(_key_of(real))
+        bare = key.rstrip(os.sep) or key
+        marked = self._marks.get(bare)
         if marked is not None:
             return f"{self._shown(real)}{through} is {marked}, too"
-        return self._why_procsups_own(real)
+        return self._why_procsups_own(real, bare)
 
-    def _why_procsups_own(self, path: str) -> str:
-        directory = path_key(self._directory)
-        if (_key_of(path) + os.sep).startswith(directory + os.sep):
+    def _why_procsups_own(self, path: str, key: str) -> str:
+        if (key + os.sep).startswith(self._inside_directory):
             return f"{self._shown(path)} is in the run directory, which is procsup's own"
-        if path_key(path) == path_key(self._file):
+        if key == self._file_key:
             return f"{self._shown(path)} is the run file itself"
         return ""
 

@@ -4,7 +4,7 @@ import os
 from typing import Dict, List
 
 from procsup.core.globs import Glob
-from procsup.paths.walk import Found, LinkToNothing, Match, find
+from procsup.paths.walk import LinkToNothing, Match, find
 from procsup.runfile.problems import Wrong, some
 
 _SHOWN = 3
@@ -15,26 +15,30 @@ class Finder:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._found: Dict[str, Found] = {}
-        self._sources: Dict[str, str] = {}
+        self._found: Dict[str, List[Match]] = {}
+        self._left_out: Dict[str, List[str]] = {}
+
+    def find_once(self, glob: Glob) -> List[Match]:
+        """Return what a glob matches that many units share: it is looked up once."""
+        if glob.text not in self._found:
+            self._found[glob.text] = self.find(glob)
+        return self._found[glob.text]
 
     def find(self, glob: Glob) -> List[Match]:
         """Return what a glob matches; `Wrong` if a folder cannot be read, or a link is broken."""
-        found = self._found.get(glob.text)
-        if found is None:
-            try:
-                found = find(glob, self._folder)
-            except LinkToNothing as link:
-                shown = os.path.relpath(str(link.filename), self._folder).replace(os.sep, "/")
-                raise Wrong(
-                    f"`{glob.source}` matches {shown}, which is a link to nothing:"
-                    " mend the link, remove it, or narrow the glob"
-                ) from None
-            except OSError as error:
-                reason = error.strerror or error
-                raise Wrong(f"{error.filename}: cannot be read: {reason}") from None
-            self._found[glob.text] = found
-            self._sources[glob.text] = glob.source
+        try:
+            found = find(glob, self._folder)
+        except LinkToNothing as link:
+            shown = os.path.relpath(str(link.filename), self._folder).replace(os.sep, "/")
+            raise Wrong(
+                f"`{glob.source}` matches {shown}, which is a link to nothing:"
+                " mend the link, remove it, or narrow the glob"
+            ) from None
+        except OSError as error:
+            reason = error.strerror or error
+            raise Wrong(f"{error.filename}: cannot be read: {reason}") from None
+        if found.left_out:
+            self._left_out[glob.source] = found.left_out
         return found.matches
 
     def why_nothing(self, glob: Glob) -> str:
@@ -47,8 +51,7 @@ class Finder:
     def notes(self) -> List[str]:
         """Say what was left out because `**` does not follow links, each glob once."""
         return [
-            f"`{self._sources[text]}` does not look into links to folders (no `**` does):"
-            f" {some(found.left_out, _SHOWN)}"
-            for text, found in self._found.items()
-            if found.left_out
+            f"`{source}` does not look into links to folders (no `**` does):"
+            f" {some(left_out, _SHOWN)}"
+            for source, left_out in self._left_out.items()
         ]
