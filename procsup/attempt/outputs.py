@@ -147,7 +147,11 @@ def _patiently(act: Callable[[], _T]) -> _T:
 
 
 def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[Reading]:
-    """Return the readings of an output that the attempt wrote: some file of it new or changed."""
+    """Return the readings of an output that the attempt wrote.
+
+    Of a folder or a glob these are the files that are new or changed; the others are left over.
+    Where it need not be written anew (`unchanged`), all of its files count.
+    """
 
     def is_written(path: str) -> bool:
         return before.get(path) != identity.stamp_of(path)
@@ -157,10 +161,10 @@ def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[
         raise _Unfit(_why_nothing(output))
     if not output.unchanged and output.path not in before:
         raise _Unfit("could not be looked at before the start, so nobody knows who wrote it")
-    if not (output.unchanged or any(map(is_written, files)) or _is_linked_anew(output, before)):
-        if output.optional:
-            return []  # an old file: this attempt did not write it
-        raise _Unfit("was not written (unchanged since before the start)")
+    if not (output.unchanged or _is_linked_anew(output, before)):
+        files = [file for file in files if is_written(file)]
+        if not files and not output.optional:
+            raise _Unfit("was not written (unchanged since before the start)")
     for file in files:
         _require_unheld(file)
     readings = [

@@ -48,7 +48,8 @@ def intact(
 ) -> Intact:
     """Compare a unit's inputs and outputs with those of its recorded end, file by file.
 
-    A folder or a glob is its list of files: one more or one less is a change.
+    A folder or a glob that is an input is its list of files: one more or one less is a change. One
+    that is an output is the files that were vouched for: strange ones beside them are no matter.
     """
     outputs, inputs = outputs_of(unit), inputs_of(unit)
     if not (outputs or inputs or end.outputs or end.inputs):
@@ -61,8 +62,8 @@ def intact(
                 return Intact(outputs=Change(output.path, "missing", deleted=True), missing=True)
         known = {reading.path for reading in end.outputs}
         made_now = [
-            # An old file under an optional name was not vouched for: it does not count now either.
-            [file for file in files if file in known] if output.optional else files
+            # None of them is known: it was declared since. (An old optional one does not count.)
+            [file for file in files if file in known] or ([] if output.optional else files)
             for output, files in made
         ]
         used = [files_of(declared, follow=True) for declared in inputs]

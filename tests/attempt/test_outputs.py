@@ -300,12 +300,14 @@ def test_an_empty_folder_where_a_file_was_declared_is_a_problem(tmp_path):
 # --- folders and globs ---
 
 
-def test_a_folder_needs_one_new_file_and_is_all_of_them(tmp_path, put):
+def test_a_folder_needs_a_new_file_and_is_those_that_were_written(tmp_path, put):
     put("out/old")
     trial = one(tmp_path, "out/")
     assert trial.problem() == f"output out/: {UNWRITTEN}"
     put("out/sub/new")
 
+    assert trial.vouched() == ["out/sub/new"]
+    put("out/old", "again")
     assert trial.vouched() == ["out/old", "out/sub/new"]
 
 

@@ -116,3 +116,42 @@ def test_what_a_deep_wildcard_leaves_out_is_said_at_the_start(tmp_path):
     assert done.stderr.count("does not look into links to folders (no `**` does)") == 1
     assert "data/again" in done.stderr
     assert json.loads((tmp_path / ".procsup/run/manifest.json").read_text())["status"]
+
+
+HALF = """
+import os, sys
+number = int(os.environ["PROCSUP_ATTEMPT"])
+name = "half" if number == 1 else "good"
+open("w/" + name + ".txt", "w").write(name)
+sys.exit(number == 1)
+"""
+
+
+@pytest.mark.parametrize("output", ["w/", "w/*.txt", "w"])
+def test_what_a_failed_attempt_left_is_never_passed_on(output, tmp_path):
+    made = project(
+        tmp_path,
+        f'[stage.a]\nscript = "half.py"\nretries = 1\noutputs = ["{output}", "w2"]\n'
+        '[stage.b]\nscript = "w.py"\ninputs = { from = "a" }\n'
+        'args = ["o", "{inputs}"]\noutputs = ["o"]\n',
+    )
+    made.write("half.py", HALF.replace("sys.exit", 'open("w2", "w").write("x")\nsys.exit'))
+    (tmp_path / "w").mkdir()
+
+    made.run()
+
+    assert outputs(made)["a"] == [os.path.join("w", "good.txt"), "w2"]
+    assert (tmp_path / "w" / "half.txt").read_text() == "half"
+    (taken,) = [unit for unit in made.manifest["units"] if unit["id"] == "b"]
+    assert not any("half" in word for word in taken["argv"])
+
+
+def test_a_strange_file_in_an_output_folder_is_no_reason_to_run_again(tmp_path):
+    made = project(tmp_path, '[stage.a]\nscript = "w.py"\nargs = ["w/x"]\noutputs = ["w/"]\n')
+    (tmp_path / "w").mkdir()
+    made.run()
+    (tmp_path / "w" / "strange").write_text("1")
+
+    assert "kept 1 of 1" in made.run().stderr
+    os.unlink(tmp_path / "w" / "x")
+    assert "kept 0 of 1" in made.run().stderr
