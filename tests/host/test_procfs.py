@@ -138,10 +138,13 @@ def test_the_youngest_are_listed_first(child):
 
 def test_the_numbers_given_last_are_tried_before_the_list_is_read(child, monkeypatch):
     monkeypatch.setattr(procfs, "everyone", list)
-    latest = subprocess.Popen([sys.executable, "-S", "-c", ""])
-    latest.wait()
 
-    assert latest.pid in set(procfs.chase())
+    def is_tried():
+        latest = subprocess.Popen([sys.executable, "-S", "-c", ""])
+        latest.wait()
+        return latest.pid in set(procfs.chase())
+
+    assert any(is_tried() for _ in range(100))  # others may start processes in between
 
 
 def test_what_is_not_wanted_is_not_hit(child):
