@@ -251,6 +251,7 @@ class Attempt:
             fault=self._fault,
             remarks=self._remarks(),
             linger_s=0.0 if ending is None else now - ending.at,
+            program=self.files.program,
         )
 
     def _remarks(self) -> Tuple[str, ...]:

@@ -58,7 +58,17 @@ class AttemptFiles:
     `stderr` is None.
     """
 
-    __slots__ = ("_fds", "before", "run_dir", "scratch_path", "stderr", "stdout", "step", "task")
+    __slots__ = (
+        "_fds",
+        "before",
+        "program",
+        "run_dir",
+        "scratch_path",
+        "stderr",
+        "stdout",
+        "step",
+        "task",
+    )
 
     def __init__(self, task: Task, run_dir: str, stdout_path: str) -> None:
         self.task = task
@@ -67,6 +77,7 @@ class AttemptFiles:
         self.stderr: Optional[Stream] = None
         self.scratch_path: Optional[str] = None
         self.before: Stamps = {}
+        self.program: Optional[str] = None  # sha256 of the script that it starts
         self.step = ""
         self._fds: List[int] = []  # ours, to be closed after the start in any case
 

@@ -4,6 +4,7 @@ Whatever goes wrong with the unit's own things comes back as a `NotStarted`; hal
 undone.
 """
 
+import hashlib
 import os
 from typing import Dict, Mapping, Optional, Set, Tuple, Union
 
@@ -14,6 +15,7 @@ from procsup.attempt.makings import refuse_planted
 from procsup.core.outcome import NotStarted
 from procsup.core.task import Task
 from procsup.host import system
+from procsup.paths.identity import Stamp, stamp_of
 
 Launched = Tuple[system.Child, AttemptFiles]
 
@@ -28,6 +30,7 @@ class Starter:
         self._log_folders: Set[str] = set()  # those that were looked at: one per stage
         self._programs: Dict[Tuple[str, str, str], str] = {}  # (name, PATH, cwd) -> file
         self._null_fd = system.open_null()
+        self._scripts: Dict[str, Tuple[Stamp, str]] = {}  # path -> its stamp then, and its sha256
         self._spawner = system.Spawner(context.mark_base)
 
     def close(self) -> None:
@@ -47,6 +50,7 @@ class Starter:
         launch: Optional[system.Launch] = None
         try:
             files.look_before()
+            files.program = self._digest(task.rules.program)
             launch = self._prepare(task, files, err_path)
             return self._spawner.spawn(launch), files
         except (OSError, ValueError, TypeError) as error:
@@ -102,6 +106,21 @@ class Starter:
         if found is None:
             found = self._programs[key] = system.find_program(*key)
         return found
+
+    def _digest(self, script: Optional[str]) -> Optional[str]:
+        """Return the sha256 of a script as it is now, None if unknown; it is read once a stamp."""
+        stamp = None if script is None else stamp_of(script)
+        if script is None or stamp is None:
+            return None
+        known = self._scripts.get(script)
+        if known is None or known[0] != stamp:
+            try:
+                with open(script, "rb") as file:
+                    known = (stamp, hashlib.sha256(file.read()).hexdigest())
+            except OSError:
+                return None  # its interpreter will say so
+            self._scripts[script] = known
+        return known[1]
 
     def _check_log_folder(self, folder: str) -> None:
         if folder not in self._log_folders:

@@ -174,7 +174,7 @@ class Attempts:
     def _conclude(self, stage: Stage, unit: Unit, end: End, *, is_called_off: bool = False) -> None:
         """An attempt is over: try again, or give the unit its verdict."""
         self._remark(stage, end)
-        if stage.program is not None:
+        if end.program is None and stage.program is not None:
             end = msgspec.structs.replace(end, program=stage.program)
         user = end.stopped_for is StopReason.USER
         shortage = isinstance(end.exit, NotStarted) and end.exit.passing
@@ -370,6 +370,7 @@ class Attempts:
             stderr_path=fact.stderr_path,
             fingerprint=unit.spec.fingerprint,
             linger_s=round(fact.linger_s, 3),
+            program=fact.program,
             remarks=fact.remarks + memory_remark(used, placement.memory_bytes),
             threads=threads_of(unit.spec, placement),
         )

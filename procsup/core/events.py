@@ -39,7 +39,8 @@ class Ended(Struct, frozen=True, tag=True):
     `started` is None if no process came into being. `stopped`: a stop or a kill reached the unit
     before its end. `fault`: it exited well, and yet something still wrote what it vouches for. A
     good end without either is followed by one `Inspected`. `linger_s` passed between the end of
-    the main process and that of its tree. Log paths are relative to the run directory.
+    the main process and that of its tree. Log paths are relative to the run directory. `program`
+    is the sha256 of its script when it started, None if unknown.
     """
 
     attempt: AttemptId
@@ -55,6 +56,7 @@ class Ended(Struct, frozen=True, tag=True):
     fault: str = ""
     remarks: Tuple[str, ...] = ()
     linger_s: float = 0.0
+    program: Optional[str] = None
 
     def is_good(self, rules: Rules) -> bool:
         """Tell whether it is a good end, which an `Inspected` follows."""

@@ -31,6 +31,7 @@ class Rules(Struct, frozen=True):
     sync_outputs: bool = True
     merged_logs: bool = False
     folder: str = "/"
+    program: Optional[str] = None  # absolute: the script that every unit runs
 
     def is_success(self, code: int) -> bool:
         """Tell whether this exit code is a good one."""
@@ -81,4 +82,5 @@ def rules_of(spec: RunSpec, stage: StageSpec) -> Rules:
         sync_outputs=spec.sync_outputs,
         merged_logs=spec.logs == "merged",
         folder=spec.folder,
+        program=stage.script,
     )
