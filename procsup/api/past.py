@@ -104,8 +104,8 @@ class Past:
         begin = self.history.begin
         if begin is None or not begin.journal:
             return False
-        device, inode = begin.journal.split(":", 1)
-        here_device, here_inode = file_id(self._rundir.journal).split(":", 1)
+        device, _, inode = begin.journal.partition(":")
+        here_device, _, here_inode = file_id(self._rundir.journal).partition(":")
         same_boot = begin.boot_id == identity.boot_id()
         return inode != here_inode or (same_boot and device != here_device)
 

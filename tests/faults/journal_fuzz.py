@@ -16,8 +16,9 @@ import msgspec
 
 from procsup.api.events import events_of
 from procsup.api.listing import look_at
-from procsup.api.logs import Choice, logs_of
+from procsup.api.logs import Choice, Log, logs_of
 from procsup.api.past import Past, lost_ends
+from procsup.api.selection import Known
 from procsup.api.sittings import how_it_ended
 from procsup.api.status import status_of
 from procsup.core.events import UnitResult
@@ -256,7 +257,7 @@ class Bench:
             lambda: list(events_of(self.rundir, owner)),
             lambda: how_it_ended(self.rundir, owner),
             lambda: list(map(_line_of, Past(self.rundir, spec).history.units.values())),
-            lambda: logs_of(status_of(Found(self.rundir)).history, self.rundir, Choice()),
+            self._logs,
             lambda: [json.dumps(row) for row in status_of(Found(self.rundir)).rows()],
             lambda: status_of(Found(self.rundir)).sentence,
             lambda: lost_ends(Past(self.rundir, spec).history, 0.0),
@@ -264,6 +265,10 @@ class Bench:
             lambda: first_line(_QUIET, Past(self.rundir, spec).before, fresh=False),
         ):
             _only_our_errors(ask)
+
+    def _logs(self) -> List[Log]:
+        history = status_of(Found(self.rundir)).history
+        return logs_of(history, self.rundir, Choice(Known((), self.rundir, history, live=False)))
 
     def _go_on(self, numbers: List[int], data: Any, *, damaged: bool) -> None:
         """Open it for writing: what was believed stays, what is written is believed, too."""

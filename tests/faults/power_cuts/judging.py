@@ -16,10 +16,12 @@ from procsup.api.past import Past
 from procsup.api.waiting import Limits, Waited, await_final
 from procsup.core.outcome import Verdict
 from procsup.core.records import Begin, End, Launch, Record, Withdrawn, decode_line
+from procsup.core.relocation import Root
 from procsup.errors import RunUnfinished
 from procsup.host import identity, machine
 from procsup.store.journal import JournalWriter, read_journal
 from procsup.store.manifest import read_head, read_manifest
+from procsup.store.place import way_to
 from procsup.store.rundir import RunDir
 from tests.faults.power_cuts.disk import State
 from tests.faults.power_cuts.recording import Op
@@ -58,6 +60,7 @@ class Judge:
             self.manifests[str(self.rundir.stage_manifest(stage.name))] = stage.name
             self.stamps[str(stage.stamp)] = stage.name
         self.stamp_ns = stamps_of(recording.ops)
+        self._root = Root(spec.folder, way_to(spec.folder, self.rundir.path))
         self._told = _Teller(self)
         self._ends = self._all_ends()
         self._whole: Set[bytes] = set()
@@ -85,7 +88,8 @@ class Judge:
         ends = {repr(record) for record in entries if isinstance(record, End)}
         assert ends <= self._ends, "P1: an end that nobody observed"
         for end in told.settled.values():
-            assert repr(end) in ends, f"P2: the end of {end.unit} #{end.attempt} was told, and lost"
+            said = repr(self._root.recorded(end))
+            assert said in ends, f"P2: the end of {end.unit} #{end.attempt} was told, and lost"
         if state.plain:
             assert not past.read.damage, f"a power cut reads as damage: {past.read.damage}"
         sittings = [record.sitting for record in entries if isinstance(record, Begin)]
@@ -192,8 +196,8 @@ class Judge:
         """The next sitting keeps what is finished, and uses no number twice that was told."""
         run_id = past.history.run_id
         past.extend([begin(run_id or "new", 99, resumed=not past.finished)], 10_000)
-        expander = Expander(self.asked, past.history, os.environ)
-        weighed = expander.early(self.asked.units, touch=False)
+        expander = Expander(self.asked, past.history, os.environ, touch=False)
+        weighed = expander.early(self.asked.units)
         for end in told.settled.values():
             history = past.history.units[end.unit]
             assert history.last_number >= end.attempt, "a number would be used twice"

@@ -124,7 +124,8 @@ class Course:
         folder.mkdir(parents=True)
         (folder / "run.toml").write_text(text)
         self.name, self.folder, self.ends = name, folder.resolve(), ends
-        self.request = Request(file=str(self.folder / "run.toml"))
+        # A killed one is laid anew: a copy, as far as procsup can tell.
+        self.request = Request(file=str(self.folder / "run.toml"), keep_copied=True)
         self.ops: List[Op] = []
         self._names: Dict[str, int] = {}
 
