@@ -280,3 +280,7 @@ def _entries(folder: str) -> "List[os.DirEntry[str]]":
             return list(entries)
     except MISSING:
         return []
+    except OSError:
+        if os.path.isdir(folder or os.curdir):
+            raise
+        return []  # a file, which some systems have other words for

@@ -67,7 +67,7 @@ class Claims:
         for key, unit in outputs.items():
             if key in of._globs:
                 for start, end in of._globs[key][1]:
-                    yield from self._in_folders(key, start, unit)
+                    yield from self._in_folders(key, path_key(start), unit)
                     yield from self._meeting(key, start, end, unit)
                 continue
             yield from self._in_folders(key, key, unit)

@@ -1,5 +1,7 @@
 """Globs in the run file: lists, alternatives, constraints, brackets, and what links lead to."""
 
+import os
+
 import pytest
 
 from tests.paths.test_walk import link
@@ -39,7 +41,7 @@ def test_alternatives(tmp_path):
 
 
 def test_captures_with_a_constraint(tmp_path):
-    grow(tmp_path, "raw/AB12_R1.fq", "raw/AB12_R2.fq", "raw/ab_R1.fq", "raw/2024-11/x")
+    grow(tmp_path, "raw/AB12_R1.fq", "raw/AB12_R2.fq", "raw/1ab_R1.fq", "raw/2024-11/x")
 
     text = 'matrix.f.glob = "raw/{s:[A-Z]+[0-9]*}_R{r:[12]}.fq"'
     assert ids(tmp_path, text) == ["s=AB12,r=1", "s=AB12,r=2"]
@@ -73,7 +75,7 @@ def test_brackets_are_plain_characters(tmp_path):
     assert args(unit(tmp_path, 'inputs = ["raw[2]/*"]\nargs = ["{inputs}"]')) == ["raw[2]/y.fq"]
     (one,) = unit(tmp_path, 'vars = { e = "exp[1]" }\n[stage.a]\nmodule = "m"\n'
                   'outputs = ["{e}/*.txt"]').outputs  # fmt: skip
-    assert one.path.endswith("exp[1]/*.txt")
+    assert one.path.replace(os.sep, "/").endswith("exp[1]/*.txt")
 
 
 def test_brackets_that_were_a_set_in_outputs_are_refused_with_a_cure(tmp_path):
