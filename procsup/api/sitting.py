@@ -39,7 +39,7 @@ from procsup.store.control import ControlInbox
 from procsup.store.journal import JournalWriter
 from procsup.store.place import way_to
 from procsup.store.rundir import RunDir, has_records
-from procsup.store.shared_lock import SharedLock
+from procsup.store.shared_lock import shared_lock
 from procsup.store.sitting import Owner, Sitting, is_live, read_owner
 
 _GUARD_READY_S = 10.0
@@ -199,7 +199,7 @@ def _hold(stack: ExitStack, asked: Asked) -> Tuple[Asked, _Held]:
     sitting = stack.enter_context(Sitting.open(rundir, share=asked.spec.share, at=time.time()))
     if asked.spec.lock is not None:
         who = f"run {asked.spec.name} (process {os.getpid()} on {machine.host_name()})"
-        stack.enter_context(SharedLock(rundir.path.parent, asked.spec.lock, holder=who))
+        stack.enter_context(shared_lock(rundir.path.parent, asked.spec.lock, holder=who))
     past = Past(rundir, asked.spec)
     past.refuse_other_file(asked.spec)
     past.refuse_copy(asked.request)

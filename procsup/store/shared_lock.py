@@ -1,12 +1,12 @@
-"""`lock = "nightly"`: runs of several names that are never at work at the same time.
+"""`lock = "nightly"`: runs of several names, of which only one at a time may work.
 
 The lock is a file beside their run directories; the kernel releases it when its holder ends.
 """
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Optional, Type
+from typing import Iterator
 
 from procsup.core.text import visible
 from procsup.errors import RecordError, RunBusy
@@ -16,50 +16,41 @@ from procsup.host.locks import FileLock, locks_work
 _LONGEST_BYTES = 1 << 12
 
 
-class SharedLock:
-    """Held as a context; RunBusy on entering if another run has it, and which.
+@contextmanager
+def shared_lock(home: Path, name: str, *, holder: str) -> Iterator[None]:
+    """Hold the lock of this name; RunBusy names the run that has it.
 
-    `home` is the folder of the run directories, which must exist; `holder` says who we are.
-    RecordError if it cannot be locked.
+    `home` is the folder of the run directories, which must exist; `holder` is a description of
+    this run for the others. RecordError if the file cannot be locked.
     """
-
-    def __init__(self, home: Path, name: str, *, holder: str) -> None:
-        self.path = home / f".{name}.lock"  # the name of no run begins with a dot
-        self._name = name
-        self._holder = holder
-        self._lock = FileLock(self.path)
-
-    def __enter__(self) -> "SharedLock":
+    path = home / f".{name}.lock"  # no run's name begins with a dot
+    lock = FileLock(path)
+    try:
         try:
-            if not locks_work(self.path.parent):
-                raise RecordError(
-                    f"lock = {self._name!r}: the file system of {self.path.parent} has no locks,"
-                    " so that it keeps no run from another"
-                )
-            if not self._lock.try_exclusive():
-                raise RunBusy(f"lock {self._name!r} ({self.path}) is held by {self._said()}")
-            os.ftruncate(self._lock.fd, 0)
-            os.write(self._lock.fd, self._holder.encode("utf-8", "replace"))
+            _take(lock, path, name, holder)
         except OSError as error:
-            self._lock.close()
-            raise RecordError(f"{self.path} cannot be locked: {reason(error)}") from error
-        except BaseException:
-            self._lock.close()
-            raise
-        return self
+            raise RecordError(f"{path} cannot be locked: {reason(error)}") from error
+        yield
+    finally:
+        lock.close()
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self._lock.close()
 
-    def _said(self) -> str:
-        try:
-            with open_reading(self.path) as file:
-                text = file.read(_LONGEST_BYTES).decode("utf-8", "replace").strip()
-        except OSError:
-            text = ""
-        return visible(text) or "another run"
+def _take(lock: FileLock, path: Path, name: str, holder: str) -> None:
+    if not locks_work(path.parent):
+        raise RecordError(
+            f"lock = {name!r}: the file system of {path.parent} has no locks, so that it keeps no"
+            " run from another"
+        )
+    if not lock.try_exclusive():
+        raise RunBusy(f"lock {name!r} ({path}) is held by {_holder_of(path)}")
+    os.ftruncate(lock.fd, 0)
+    os.write(lock.fd, holder.encode("utf-8", "replace"))
+
+
+def _holder_of(path: Path) -> str:
+    try:
+        with open_reading(path) as file:
+            text = file.read(_LONGEST_BYTES).decode("utf-8", "replace").strip()
+    except OSError:
+        text = ""
+    return visible(text) or "another run"

@@ -18,8 +18,8 @@ from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
 from procsup.core.task import Task, rules_of
 from procsup.host import leases, readings
 from procsup.paths import identity
+from tests.support.files import needs_links
 
-needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
 
 ATTEMPT = AttemptId("s/a", 3)

@@ -2,15 +2,13 @@
 
 import os
 import shutil
-import sys
 import tarfile
 
 import pytest
 
 from procsup import OutputsChanged, read_manifest
+from tests.support.files import needs_links
 from tests.support.projects import Project
-
-needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 
 WORKER = """
 import sys

@@ -12,15 +12,9 @@ from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.host import files, readings
 from procsup.host.readings import intact, read_output
 from procsup.paths.walk import files_of, home_of
+from tests.support.files import needs_links, written
 
-needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
-
-
-def written(path: Path, text: str = "data") -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return str(path)
 
 
 def below(folder: Path, paths: List[str]) -> List[str]:

@@ -12,15 +12,9 @@ import pytest
 from procsup.core.outcome import Reading
 from procsup.paths import identity
 from procsup.paths.identity import Contents, compare, read_file, stamp_of
+from tests.support.files import needs_links, written
 
-needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs, no ctime there")
-
-
-def written(path: Path, text: str = "data") -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return str(path)
 
 
 def sha(text: str) -> str:

@@ -48,6 +48,11 @@ def units(folder, text, stage="a", **options):
     return early(folder, text, **options)[stage]
 
 
+def ids(folder, text):
+    """Return the ids of the units of the stage `a`, without its name."""
+    return [one.id[2:] for one in units(folder, text)]
+
+
 def unit(folder, text, stage="a", **options):
     """Return the only unit of a stage."""
     (only,) = units(folder, text, stage, **options)

@@ -10,15 +10,12 @@ from tests.runfile.builders import (
     args,
     check_problems,
     grow,
+    ids,
     load_text,
     problems,
     unit,
     units,
 )
-
-
-def ids(folder, text):
-    return [one.id[2:] for one in units(folder, text)]
 
 
 def put(folder, name, text):
