@@ -208,10 +208,10 @@ class Attempt:
         return self.child.reap()
 
     def try_to_give_up(self, now: float) -> Optional[system.Departure]:
-        """Return how an attempt departs that SIGKILL did not end in time; None if it may yet.
+        """Give up on an attempt that SIGKILL did not end in time; None if it may still end.
 
-        Stuck in the kernel, it does no more. A main process of another user (set-user-ID) is
-        alive, and may not be ended by us: its attempt is not over before it is.
+        A process stuck in the kernel does nothing more. A main process of another user
+        (set-user-ID) lives and we may not kill it: the attempt lasts as long as it does.
         """
         ladder = self._ladder
         if ladder is None or ladder.killed_at is None or now - ladder.killed_at <= UNKILLABLE_S:
@@ -304,5 +304,5 @@ class Attempt:
                 machine.set_affinity(self.child.pid, self.observed.reference or drifted)
                 self.observed.last = self.observed.reference
             except OSError:
-                pass  # those CPUs are offline, or it runs as another user: it is recorded
+                pass  # those CPUs are offline, or it runs as another user: the drift is recorded
         return Sampled(self.task.attempt, drifted)

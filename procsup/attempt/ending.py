@@ -2,8 +2,8 @@
 
 After a good exit, processes that may still write an output or a log are waited for, up to
 `linger_s`; others have a second to go by themselves. Then they are ended. The unit has failed if
-what had to be ended held an output, or an output changed although no process was seen to hold it,
-or, without declared outputs, the log grew. A process that held only the log is a remark.
+a process that had to be ended held an output, if an output changed although no process was seen
+to hold it, or if it declares no outputs and the log grew. Holding only the log is a remark.
 """
 
 from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Tuple

@@ -36,7 +36,7 @@ class Stream:
         try:
             os.unlink(self.written_path)
         except OSError:
-            pass  # it has gone already; an empty file that stays does no harm
+            pass  # it is already deleted; an empty file left behind does no harm
 
     def settle(self, run_dir: str, *, well: bool) -> str:
         """Return the path as it is recorded.
@@ -160,7 +160,7 @@ class AttemptFiles:
         self.scratch_path = path
 
     def fill_in_env(self, env: Dict[str, str]) -> None:
-        """Put into an environment of the attempt what its own names ask of it."""
+        """Set the unit's own variables, with their marks filled in, and PROCSUP_SCRATCH."""
         own = self.task.unit.env
         if own and has_marks(tuple(own.values())):
             values = self._known()
@@ -170,7 +170,7 @@ class AttemptFiles:
             env["PROCSUP_SCRATCH"] = self.scratch_path
 
     def fill_in(self, argv: Sequence[str]) -> Tuple[str, ...]:
-        """Return an argv in which stands what this attempt is given."""
+        """Return an argv with its marks replaced by this attempt's values."""
         if not has_marks(argv):
             return tuple(argv)
         values = self._known()

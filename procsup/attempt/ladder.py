@@ -20,7 +20,7 @@ class Askable(Protocol):
     """What a ladder does to a tree (`host.system.Teller`)."""
 
     def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:
-        """Signal the processes whose turn it is; true if others must be signalled later."""
+        """Signal the processes that are next; return true if others must be signalled later."""
         ...
 
     def kill(self, *, spare: bool = False) -> int:
@@ -44,7 +44,7 @@ class Ladder:
         self._end_at = now + grace_s
         self._insist = insist
         self._pause_s = _FIRST_LOOK_S
-        # Without grace no process is asked: SIGKILL follows at once.
+        # Without grace no process gets the stop signal, only SIGKILL.
         self._waits = grace_s > 0 and tree.tell(dump=insist is not None)
         self._everybody = False
         self._plan_look(now)

@@ -58,7 +58,7 @@ class _Made(NamedTuple):
 
 
 def stamps_before(unit: UnitSpec) -> Dict[str, Optional[Stamp]]:
-    """Look at a unit's files before an attempt starts: what `inspect` must know of then.
+    """Return the stamps of a unit's files before an attempt starts; `inspect` needs them.
 
     Each declared path is a key (None where there was nothing), and so is each file below a folder
     or matching a glob. Where an output is a link to a folder, the link has a stamp, too. A path
@@ -149,8 +149,8 @@ def _patiently(act: Callable[[], _T]) -> _T:
 def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[Reading]:
     """Return the readings of an output that the attempt wrote.
 
-    Of a folder or a glob these are the files that are new or changed; the others are left over.
-    Where it need not be written anew (`unchanged`), all of its files count.
+    For a folder or a glob only new and changed files count; the others are left over. If the
+    output may stay `unchanged`, all of its files count.
     """
 
     def is_written(path: str) -> bool:
@@ -175,7 +175,7 @@ def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[
 
 
 def _is_linked_anew(output: OutputSpec, before: Stamps) -> bool:
-    """Whether an output is a link to a folder, which the attempt made: all in it is its output."""
+    """Whether an output is a link to a folder that the attempt made: all files in it count."""
     link, was = identity.link_of(_bare(output.path)), before.get(output.path)
     return link is not None and (was is None or link != was.link)
 
@@ -315,7 +315,7 @@ _contents = Contents()
 def _input_reading(path: str, was: Optional[Stamp], checksum: str) -> Optional[Reading]:
     """Return the reading of a file that the attempt used.
 
-    One that did not stay what it was before the start may have been read in any state.
+    A file that changed after the start may have been read in any state.
     """
     now: Optional[Stamp] = None
     try:
@@ -325,7 +325,7 @@ def _input_reading(path: str, was: Optional[Stamp], checksum: str) -> Optional[R
             if now == was:
                 return reading
     except OSError:
-        pass  # cannot be read any more: recorded as it was, and a resume will not keep it
+        pass  # no longer readable: recorded as it was, and a resume will not keep the unit
     seen = was or now
     return None if seen is None else seen.reading(path, changed=True)
 

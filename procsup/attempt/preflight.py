@@ -266,7 +266,7 @@ def _found_without_asking(
     try:
         rivals = [file for file in os.listdir(way.cwd) if file.partition(".")[0] == name]
     except OSError:
-        return None  # the interpreter's own message says what is wrong
+        return None  # the interpreter reports the error
     file = os.path.join(way.cwd, f"{name}.py")
     return file if rivals == [f"{name}.py"] and os.access(file, os.R_OK) else None
 

@@ -30,7 +30,7 @@ class Starter:
         self._log_folders: Set[str] = set()  # those that were looked at: one per stage
         self._programs: Dict[Tuple[str, str, str], str] = {}  # (name, PATH, cwd) -> file
         self._null_fd = system.open_null()
-        self._scripts: Dict[str, Tuple[Stamp, str]] = {}  # path -> its stamp then, and its sha256
+        self._scripts: Dict[str, Tuple[Stamp, str]] = {}  # path -> (stamp when it was read, sha256)
         self._spawner = system.Spawner(context.mark_base)
 
     def close(self) -> None:
@@ -108,7 +108,7 @@ class Starter:
         return found
 
     def _digest(self, script: Optional[str]) -> Optional[str]:
-        """Return the sha256 of a script as it is now, None if unknown; it is read once a stamp."""
+        """Return a script's current sha256, None if unknown; cached while its stamp is the same."""
         stamp = None if script is None else stamp_of(script)
         if script is None or stamp is None:
             return None
@@ -118,7 +118,7 @@ class Starter:
                 with open(script, "rb") as file:
                     known = (stamp, hashlib.sha256(file.read()).hexdigest())
             except OSError:
-                return None  # its interpreter will say so
+                return None  # the interpreter will report it
             self._scripts[script] = known
         return known[1]
 

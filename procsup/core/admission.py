@@ -35,10 +35,10 @@ class Admission:
         self._selector = selector
         self._kept: Dict[Tuple[str, bool], List[str]] = {}  # (stage, stale) -> not recorded yet
         self._base_seq = history.last_seq
-        self._in_doubt: Dict[str, List[str]] = {}  # stage -> units to be looked at again
-        self.looking = 0  # such looks that are not answered
-        self._room_for: Optional[Tuple[object, ...]] = None  # what was found to fit last
-        self._reasons: Dict[str, int] = {}  # of the stage that is being decided
+        self._in_doubt: Dict[str, List[str]] = {}  # stage -> units to look at again
+        self.looking = 0  # `Weigh` orders without an answer yet
+        self._room_for: Optional[Tuple[object, ...]] = None  # the last needs that fit
+        self._reasons: Dict[str, int] = {}  # of the stage being decided
 
     # --- a stage's plan ------------------------------------------------------------------
 
@@ -111,7 +111,7 @@ class Admission:
         self._kept.clear()
 
     def made_before(self, stage: Stage) -> Dict[str, int]:
-        """Return, for the whole stages before one, the newest record that made their outputs."""
+        """Return the newest record with outputs of each whole stage that this one follows."""
         before = [self._planner.by_name[name] for name in stage.whole_upstream]
         made = [one for one in before if not only_lists([u.spec for u in one.units], stage.spec)]
         return {one.name: one.newest_made for one in made}
@@ -142,14 +142,14 @@ class Admission:
             self._seat(stage, unit, standing)
 
     def weigh_again(self) -> None:
-        """Order a look at the units of which there is doubt by now."""
+        """Order a second look at the units in doubt."""
         for stage, ids in self._in_doubt.items():
             self.looking += 1
             self._planner.orders.append(Weigh(stage, tuple(ids)))
         self._in_doubt.clear()
 
     def take_again(self, fact: Weighed) -> None:
-        """Units were looked at once more: the answer holds for those that still wait for it."""
+        """Take the result of a second look, for the units that still wait for it."""
         self.looking -= 1
         stage = self._planner.by_name[fact.stage]
         for name, standing in fact.standings.items():
@@ -158,9 +158,9 @@ class Admission:
                 self._seat(stage, unit, standing, looked=True)
 
     def _is_in_doubt(self, stage: Stage, unit: Unit, standing: Standing) -> bool:
-        """Tell whether its inputs had changed, and all that it follows made the same by now.
+        """Tell whether its inputs had changed, and the units it follows ran and made the same.
 
-        A whole stage before it is no matter: it is done before anything of this one is looked at.
+        Whole stages before it need no second look: they were done before the first one.
         """
         if not stage.spec.unit_wise or standing.reason not in INPUTS or unit.past is None:
             return False
@@ -187,9 +187,9 @@ class Admission:
             self._queue(stage, unit, self._why(stage, unit, standing))
 
     def _why(self, stage: Stage, unit: Unit, standing: Standing) -> Standing:
-        """Say why it runs: what it depends on has moved, or what was found at the look at it.
+        """Return why it runs: a unit or stage it depends on ran, or else the result of the look.
 
-        What a stage before it makes anew explains what was found of its inputs, too.
+        A stage before it that ran also explains why its inputs changed.
         """
         if not (standing.kept or standing.aside or standing.reason in INPUTS):
             return standing
@@ -207,7 +207,7 @@ class Admission:
         return max([*stage.made_before.values(), *followed], default=0)
 
     def _is_newer(self, stage: Stage, unit: Unit, history: UnitHistory) -> bool:
-        """Run the dependents of a unit that ran again, unless they are to be kept always."""
+        """Tell whether its success is newer than what it depends on, or `keep` is ``always``."""
         return stage.spec.keep == "always" or history.ended_seq >= self._newest(stage, unit)
 
     def _queue(self, stage: Stage, unit: Unit, why: Standing) -> None:
@@ -220,7 +220,7 @@ class Admission:
         self.give_verdict(stage, unit, self._unstarted(unit, Verdict.NOT_STARTED, cause))
 
     def _why_never(self, stage: Stage, unit: Unit) -> Optional[str]:
-        """Say why there will never be room for it; thousands of units need the same."""
+        """Return why it can never fit, None if it can; cached, since many units need the same."""
         needs = (stage, unit.spec.cpus, unit.spec.memory_bytes, unit.tried)
         if needs != self._room_for:
             why = why_never(stage.needs(unit, None), self._planner.capacity)
@@ -234,7 +234,7 @@ class Admission:
         self._queue(stage, unit, Standing(False, ASKED))
 
     def imagine(self, stage: Stage, unit: Unit) -> None:
-        """Take it to have succeeded, with new outputs, and go on from there; nothing is written."""
+        """Continue as if it had succeeded with new outputs; nothing is written."""
         self._planner.seq += 1
         unit.state = DONE[Verdict.SUCCEEDED]
         unit.made_seq = stage.newest_made = self._planner.seq
@@ -272,7 +272,7 @@ class Admission:
         changed = standing.reason in CHANGES or last.fingerprint != unit.spec.fingerprint
         if changed and stage.spec.keep != "always":
             return  # its outputs can no longer be confirmed
-        if self._is_newer(stage, unit, history):  # else it would be wrong to call it finished
+        if self._is_newer(stage, unit, history):  # otherwise its success is out of date
             unit.stale = standing.stale
             self._keep(stage, unit, standing.seen)
 
@@ -323,7 +323,7 @@ class Admission:
         self.give_verdict(stage, unit, end)
 
     def cancel(self, stage: Stage, unit: Unit, cause: str) -> None:
-        """It will not be started, as was asked."""
+        """Cancel a unit before it starts."""
         self.give_verdict(stage, unit, self._unstarted(unit, Verdict.CANCELLED, cause))
 
     def _unstarted(self, unit: Unit, verdict: Verdict, cause: str) -> End:
@@ -375,9 +375,9 @@ class Admission:
 
 
 def _compared(end: End, unit: Unit) -> End:
-    """Note an end whose outputs are those of the unit's success before.
+    """Mark an end whose outputs are the same as those of the unit's last success.
 
-    Skipped again, a unit changes nothing either.
+    A unit that is skipped again has not changed either.
     """
     past = unit.past
     if past is None or not past.is_final or past.open_launch is not None:
@@ -395,9 +395,9 @@ def _compared(end: End, unit: Unit) -> End:
 
 
 def are_same(now: Sequence[Reading], before: Sequence[Reading]) -> bool:
-    """Tell whether outputs are what they were: by their content where all of it is known.
+    """Tell whether outputs are the same: by content if every sha256 is known.
 
-    Where some was not read, by their stamps: they must not have been touched.
+    Otherwise by path, size and mtime: they must not have been touched.
     """
     both = (*now, *before)
     if any(reading.changed for reading in both):

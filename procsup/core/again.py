@@ -16,9 +16,9 @@ _LATER = "retry it when the run has ended"
 
 
 def try_again(planner: "Planner", words: Sequence[str]) -> Tuple[bool, str]:
-    """Queue units anew, all or (False, and why) none of them; their tries begin anew.
+    """Queue units again and reset their tries: all of them, or (False, and why) none.
 
-    Those that the words select; without any, all that have failed so far.
+    They are the ones that the words select; without words, all that have failed so far.
     """
     if planner.run_status is not None:
         return False, f"the run is final; {_LATER}"
@@ -44,7 +44,7 @@ def try_again(planner: "Planner", words: Sequence[str]) -> Tuple[bool, str]:
 
 
 def _failed_so_far(planner: "Planner") -> Picked:
-    """Return the units with a bad verdict of their own in stages that are not final yet."""
+    """Return the units that failed themselves, in stages that are not final yet."""
     return [
         (stage, unit)
         for stage in planner.stages

@@ -209,7 +209,7 @@ class Attempts:
         self.wait_until(stage, unit, self._planner.now + delay_s if delay_s else 0.0)
 
     def admit(self, stage: Stage, unit: Unit, why: Standing) -> None:  # noqa: ARG002
-        """Put a unit that is to run into the queue; `why` is for a planner that starts nothing."""
+        """Queue a unit that must run; only a rehearsal uses `why`."""
         self.wait_until(stage, unit, 0.0)
 
     def wait_until(self, stage: Stage, unit: Unit, not_before: float) -> None:
@@ -267,7 +267,7 @@ class Attempts:
                 self._stop(stage, unit, reason)
 
     def call_off(self, stage: Stage, unit: Unit, grace_s: Optional[float]) -> None:
-        """Ask a live attempt to end if it was not; the unit is not tried again."""
+        """Ask a live attempt to end, unless it was asked before; the unit is not tried again."""
         if isinstance(unit.state, Running):
             self._stop(stage, unit, StopReason.USER, grace_s)
         elif isinstance(unit.state, Stopping) and not unit.state.killed and grace_s is not None:

@@ -1,7 +1,7 @@
-"""Globs as automata: what they match in linear time, whether two can meet, and more.
+"""Globs as automata: match in linear time, and find paths that two match or one reads twice.
 
-States are numbers, edges are labelled with the capture that they fill. Searches are breadth
-first, so that the example for a message is a shortest one.
+States are numbers, and edges are labelled with the capture that they fill. Searches are breadth
+first, so that messages show a shortest example.
 """
 
 from collections import deque
@@ -11,25 +11,25 @@ from typing import Deque, Dict, FrozenSet, Iterable, List, NamedTuple, Optional,
 
 from procsup.core.wildcards import ANY, DEEP, NAME, Chars, Part, Span, Token
 
-_FREE = "\0"  # stands for any letter
-_OUTSIDE = -1  # the label of what no capture holds
+_FREE = "\0"  # a placeholder for any letter
+_OUTSIDE = -1  # the label of edges outside all captures
 _SLASH = Chars((("/", "/"),), negated=False, slash=True)
 _WIDE = (NAME, ANY)
-_MOST_SETS = 2_000  # of states, that are remembered while texts are matched
+_MOST_SETS = 2_000  # sets of states cached while matching
 
 
 class _Edge(NamedTuple):
     chars: Chars
     target: int
     label: int
-    dot: bool  # it may take a dot at the beginning of a name
+    dot: bool  # it may match a dot at the beginning of a name
 
 
 class _Pair(NamedTuple):
     one: int
     two: int
     differ: bool
-    slash: bool  # the last character was one, or there was none: there are never two in a row
+    slash: bool  # at the start or after a slash: a path never has two in a row
 
 
 _Trail = Dict[_Pair, Tuple[Optional[_Pair], str, int, int]]
@@ -37,7 +37,7 @@ _States = FrozenSet[int]
 
 
 class Automaton:
-    """The paths that any of these patterns matches; captures are numbered as in `captures`."""
+    """Matches paths by any of several patterns; captures are numbered as in `captures`."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Automaton:
         """Tell whether a path may end here."""
         return self._accepting[state]
 
-    # --- how it is made ----------------------------------------------------------------------
+    # --- construction ------------------------------------------------------------------------
 
     def _pattern(self, parts: Sequence[Part]) -> int:
         at = self._new_state()
@@ -137,10 +137,10 @@ class Automaton:
                     todo.append(target)
         return list(reached)
 
-    # --- what it matches ---------------------------------------------------------------------
+    # --- matching ----------------------------------------------------------------------------
 
     def matches(self, path: str) -> bool:
-        """Tell whether it matches a whole path; in time linear in its length."""
+        """Tell whether it matches a whole path, in time linear in its length."""
         states: _States = frozenset((0,))
         before = "/"
         for character in path:
@@ -171,7 +171,7 @@ class Automaton:
         return not self.case and len(swapped) == 1 and chars.has(swapped)
 
     def split(self, path: str) -> Optional[Tuple[str, ...]]:
-        """Return what the captures hold, None if the path does not match."""
+        """Return the captured texts, None if the path does not match."""
         if not self.matches(path):
             return None
         if not self._labels:
@@ -204,7 +204,7 @@ def _only(character: str) -> Chars:
 
 
 class TwoReadings(NamedTuple):
-    """A path that a glob reads in two ways: what the captures are in each."""
+    """A path that a glob reads in two ways, with the captures of each."""
 
     path: str
     one: Tuple[str, ...]
@@ -212,9 +212,9 @@ class TwoReadings(NamedTuple):
 
 
 def find_two_readings(automaton: Automaton, count: int, *, avoid: str) -> Optional[TwoReadings]:
-    """Return a path of which the `count` captures may be read in two ways, or None.
+    """Return a path whose `count` captures may be read in two ways, or None.
 
-    Letters of `avoid` do not stand for any letter in it.
+    Where any letter will do, the example uses none of `avoid`.
     """
     trail: _Trail = {}
     end = _meet(automaton, automaton, trail, differing=True)
@@ -261,7 +261,7 @@ def _meet(one: Automaton, two: Automaton, trail: _Trail, *, differing: bool) -> 
 
 
 def _common(one: _Edge, two: _Edge, *, begins: bool, case: bool) -> str:
-    """Return a character that both edges take, "" if there is none."""
+    """Return a character that both edges match, "" if there is none."""
     if one.chars in _WIDE and two.chars in _WIDE:
         return _FREE
     if one.chars == two.chars == _SLASH:
@@ -288,7 +288,7 @@ def _walk_back(trail: _Trail, end: _Pair, avoid: str = "") -> List[Tuple[str, in
     while previous is not None:
         steps.append((character, one, two))
         previous, character, one, two = trail[previous]
-    # Letters that differ, and are not in the pattern, show best how the readings differ.
+    # Different letters that are not in the pattern show the difference best.
     letters = cycle([c for c in ascii_lowercase if c not in avoid] or ascii_lowercase)
     return [
         (next(letters) if character == _FREE else character, one, two)

@@ -1,4 +1,4 @@
-"""`procsup stop RUN UNIT`: single units of a run that goes on are ended, or never begun."""
+"""`procsup stop RUN UNIT`: cancels single units while the rest of the run continues."""
 
 from collections import deque
 from typing import TYPE_CHECKING, Optional, Sequence, Set, Tuple
@@ -16,9 +16,9 @@ _CAUSE = "stopped by request"
 def call_off(
     planner: "Planner", words: Sequence[str], grace_s: Optional[float]
 ) -> Tuple[bool, str, Tuple[str, ...]]:
-    """Cancel units: those that run are asked to end, those that wait are decided at once.
+    """Cancel units: running ones are asked to end, waiting ones get their verdict at once.
 
-    Return whether that was done, a sentence, and the ids of those that are still to end.
+    Return whether it was done, a sentence, and the ids of the units that have yet to end.
     """
     picked, complaint = pick(planner, words)
     if complaint:

@@ -43,7 +43,7 @@ class _Pool:
         number = self._numbers.get(value)
         if number is None:
             ticket = next(self._tickets)
-            self.values[ticket] = value  # before the number is returned
+            self.values[ticket] = value  # before another thread can see the number
             number = self._numbers.setdefault(value, ticket)
         return number
 
@@ -89,9 +89,9 @@ def pack(ends: Sequence[End]) -> Packed:
 
 
 def pack_in_place(end: End, places: Places) -> Packed:
-    """Return an end that was read in little space, with its files where they are by now.
+    """Pack an end read from the journal, with the current paths of its files.
 
-    The same as `pack` of `in_place`, without making what is packed at once anew.
+    The same as `pack` of `in_place`, without building the `End` in between.
     """
     try:
         return _encode([_flat(end, places)])
@@ -107,9 +107,9 @@ def unpack(packed: Packed, unit: str) -> Tuple[End, ...]:
 
 
 def add(packed: Packed, end: End, places: Optional[Places] = None) -> Packed:
-    """Return the ends with one more; one for an attempt that already has one replaces it.
+    """Return the ends with one more; a second end for an attempt replaces the first.
 
-    `places` are of one that was read.
+    `places` maps the recorded paths of an end read from the journal.
     """
     if not packed:
         return pack((end,)) if places is None else pack_in_place(end, places)
@@ -136,7 +136,7 @@ def _flat(end: End, places: Optional[Places] = None) -> List[Any]:
     if places is not None:
         values[_OUT] = end.stdout_path and places.log(end.stdout_path)
         values[_ERR] = end.stderr_path and places.log(end.stderr_path)
-    values[_UNIT] = None  # the owner of the ticket knows the unit
+    values[_UNIT] = None  # the caller of `unpack` passes it
     if isinstance(end.exit, (Exited, Signaled)):
         values[_EXIT] = _pool.number(end.exit)
     values[_USAGE] = (*astuple(end.usage)[:-1], astuple(end.usage.affinity))
@@ -172,7 +172,7 @@ def _whole(packed: Tuple[Any, ...], unit: str) -> End:
 
 
 def _flat_reading(reading: Reading, places: Optional[Places]) -> Tuple[Any, ...]:
-    """Nearly always a file is changed last when it is written last: both times take one's space."""
+    """Pack a reading; ctime as its distance from mtime, which is nearly always small."""
     path, size, mtime_ns, sha256, inode, ctime_ns, link, changed = astuple(reading)
     since_ns = None if ctime_ns is None else ctime_ns - mtime_ns
     path = path if places is None else places.file(path)

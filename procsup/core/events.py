@@ -38,8 +38,8 @@ class Ended(Struct, frozen=True, tag=True):
 
     `started` is None if no process came into being. `stopped`: a stop or a kill reached the unit
     before its end. `fault`: it exited well, and yet something still wrote what it vouches for. A
-    good end without either is followed by one `Inspected`. `linger_s` passed between the end of
-    the main process and that of its tree. Log paths are relative to the run directory. `program`
+    good end without either is followed by one `Inspected`. `linger_s` is the time from the end of
+    the main process to the end of its tree. Log paths are relative to the run directory. `program`
     is the sha256 of its script when it started, None if unknown.
     """
 
@@ -86,10 +86,10 @@ class Synced(Struct, frozen=True, tag=True, gc=False):
 class Standing(Struct, frozen=True, gc=False):
     """Where a unit stands when its stage is expanded.
 
-    `kept`: its last success is still good (its files are intact); `reason` says why it must run
-    otherwise, as a kind that can be counted: ``new``, ``failed before``, ``input changed``, ...;
-    `detail` is a sentence that names the thing, empty where there is no more to say. `seen` are
-    new readings of files that had to be read, and are what they were.
+    `kept`: its last success is still good (its files are intact). Otherwise `reason` is the kind
+    of reason why it must run: ``new``, ``failed before``, ``input changed``, ...; `detail` is a
+    sentence that names the file, parameter or the like, empty if there is none. `seen` are new
+    readings of files whose content was read again and is unchanged.
     """
 
     kept: bool
@@ -97,12 +97,12 @@ class Standing(Struct, frozen=True, gc=False):
     detail: str = ""
     stale: bool = False  # kept although the program's file changed
     bare: bool = False  # kept without outputs, from a run that did not succeed
-    aside: bool = False  # without a verdict, and it stays so unless its dependencies change
+    aside: bool = False  # it gets no verdict unless its dependencies change
     seen: Tuple[Reading, ...] = ()
 
     @property
     def text(self) -> str:
-        """The reason, as precise as it is known."""
+        """`detail` if there is one, else `reason`."""
         return self.detail or self.reason
 
 
@@ -111,7 +111,7 @@ class Expanded(Struct, frozen=True, tag=True):
 
     `unfit` holds units whose inputs are missing where `missing-inputs` is ``fail-unit``;
     `program` is the sha256 of the stage's script or module file, None if there is none; `notes`
-    are to be said of it: what was left out.
+    are for the user: what was left out.
     """
 
     stage: str
@@ -124,17 +124,17 @@ class Expanded(Struct, frozen=True, tag=True):
 
 
 class Weighed(Struct, frozen=True, tag=True):
-    """Where the units that a `Weigh` named stand now."""
+    """The new standings of the units that a `Weigh` named."""
 
     stage: str
     standings: Dict[str, Standing]  # unit id -> its standing
 
 
 class Asked(Struct, frozen=True, tag=True, gc=False):
-    """A control file asks for something: ``drain``, ``stop``, ``stop-units`` or ``retry``.
+    """A request from a control file: ``drain``, ``stop``, ``stop-units`` or ``retry``.
 
-    `units` are words that select those to be stopped or tried again; to be tried again are, without
-    any, all that have failed so far.
+    `units` are words that select the units to stop or retry; ``retry`` without words means all
+    that have failed so far.
     """
 
     request: str
@@ -231,7 +231,7 @@ class Expand(Struct, frozen=True, tag=True):
 class Weigh(Struct, frozen=True, tag=True, gc=False):
     """Look again at the files of units, on the side thread; answered by one `Weighed`.
 
-    Their inputs had changed, and those that make these have run and made the same as before.
+    Their inputs had changed; since then the units that make these inputs made the same as before.
     """
 
     stage: str

@@ -1,10 +1,10 @@
 """Globs: one language of patterns for files, and for ids.
 
-``*`` and ``?`` stay within a name, ``**`` between slashes stands for any folders or none,
-``{a,b}`` for either, ``{:[0-9]+}`` for characters of a set; ``{x:*}``, ``{x:?}``, ``{x:**}`` and
-``{x:[A-Z]+}`` also say what stands there. Wildcards match no hidden names. Brackets are plain
-characters, but for ``[*]``, ``[?]``, ``[[]`` and ``[{]``, which stand for the one within them (as
-`glob.escape` has it). Paths have ``/`` on every system. Matching takes time linear in the path.
+``*`` and ``?`` match within a name, ``**`` between slashes matches any folders or none,
+``{a,b}`` either text, ``{:[0-9]+}`` characters of a set; ``{x:*}``, ``{x:?}``, ``{x:**}`` and
+``{x:[A-Z]+}`` also capture what they match. Wildcards match no hidden names. Brackets are plain
+characters, except that ``[*]``, ``[?]``, ``[[]`` and ``[{]`` match the character in them (as
+`glob.escape` writes). Paths have ``/`` on every system. Matching takes time linear in the path.
 """
 
 import re
@@ -30,7 +30,7 @@ class Wild(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """Alternatives, each a row of text and wildcards."""
+    """Alternatives, each a sequence of text and wildcards."""
 
     items: Tuple[Tuple[Union[str, Wild], ...], ...]
 
@@ -39,12 +39,12 @@ Piece = Union[str, Wild, Choice]  # text is literal
 
 
 def escape(text: str) -> str:
-    """Return a pattern that matches just this text."""
+    """Return a pattern that matches only this text."""
     return _ESCAPABLE.sub(r"[\g<0>]", text)
 
 
 def wildcards(text: str) -> List[Union[str, Wild]]:
-    """Read text in which ``*``, ``**`` and ``?`` are special, and braces are not."""
+    """Parse text in which only ``*``, ``**`` and ``?`` are special."""
     pieces: List[Union[str, Wild]] = []
     at = 0
     for match in _PLAIN_WILDCARD.finditer(text):
@@ -55,7 +55,7 @@ def wildcards(text: str) -> List[Union[str, Wild]]:
 
 
 def alternatives(text: str) -> Choice:
-    """Read what stands between the braces of ``{a,b}``."""
+    """Parse the text between the braces of ``{a,b}``."""
     items = tuple(tuple(wildcards(item)) for item in text.split(","))
     if any(part in (".", "..") for item in text.split(",") for part in item.split("/")):
         raise GlobError(f"{{{text}}}: `.` and `..` cannot be alternatives")
@@ -64,7 +64,7 @@ def alternatives(text: str) -> Choice:
 
 @lru_cache(maxsize=1024)
 def parse(text: str) -> "Glob":
-    """Read a pattern; GlobError if it makes no sense. What is in braces otherwise is plain."""
+    """Parse a pattern; GlobError if it is invalid. Other text in braces is literal."""
     pieces: List[Piece] = []
     at = 0
     for match in _SPECIAL.finditer(text):
@@ -82,9 +82,9 @@ def _group(text: str) -> Piece:
 
 
 class Matcher:
-    """Matches and splits names or paths by one pattern without slow cases.
+    """Matches and splits names or paths by one pattern, without slow cases.
 
-    `split` returns what the captures hold, None if a text does not match as a whole.
+    `split` returns the captured texts, None if the whole text does not match.
     """
 
     __slots__ = ("split",)
@@ -105,9 +105,9 @@ class Matcher:
 
 
 class Branch:
-    """One of the plain patterns that a glob stands for: a folder, and what is looked for below.
+    """One of a glob's patterns without alternatives: a folder, and the parts to match below it.
 
-    `base` is literal; `folders`: a slash at the end asks for folders.
+    `base` is literal; `folders`: the pattern ends with a slash and matches only folders.
     """
 
     def __init__(self, parts: List[Part], *, rooted: bool) -> None:
@@ -125,11 +125,11 @@ class Branch:
 
     @property
     def is_deep(self) -> bool:
-        """Whether folders are crossed by a wildcard."""
+        """Whether a wildcard may match across folders."""
         return any(is_deep(part) for part in self.rest)
 
     def matcher(self, index: Optional[int] = None, *, case: bool = True) -> Matcher:
-        """Return what matches paths below `base`, or names by the part of this index."""
+        """Return the matcher of paths below `base`, or of names by the part at `index`."""
         key = (case, index)
         if key not in self._matchers:
             parts = self.rest if index is None else (self.rest[index],)
@@ -137,7 +137,7 @@ class Branch:
         return self._matchers[key]
 
     def match(self, path: str, *, case: bool = True) -> Optional[Tuple[str, ...]]:
-        """Return what the captures hold, None if the path does not match as a whole."""
+        """Return the captured texts, None if the whole path does not match."""
         if not self.base:
             return None if path.startswith("/") else self.matcher(case=case).split(path)
         start = self.base if self.base == "/" else f"{self.base}/"
@@ -146,17 +146,17 @@ class Branch:
         return self.matcher(case=case).split(below) if same else None
 
     def below_base(self, path: str) -> str:
-        """Return a path below `base` as a whole one."""
+        """Return a path relative to `base` with `base` before it."""
         return path if not self.base else f"{self.base.rstrip('/')}/{path}"
 
     def based(self, place: Callable[[str], str]) -> "Branch":
-        """Return the same with another base."""
+        """Return a copy with another base."""
         branch = copy(self)
         branch.base = place(self.base)
         return branch
 
     def whole(self) -> List[Part]:
-        """Return all parts, as one pattern of whole paths."""
+        """Return the parts of the pattern with the base as its first part."""
         if not self.base:
             return list(self.rest)
         first, *others = self.rest
@@ -166,10 +166,10 @@ class Branch:
 
 
 class Glob:
-    """A pattern that has been read; `source` is how it was written, `text` what `parse` reads.
+    """A parsed pattern; `source` is how the user wrote it, `text` is the input of `parse`.
 
-    It matches what any of its `branches` does, and none of those `excluded`; what matches one of
-    these may be a folder, of which nothing is matched then.
+    It matches a path if any of `branches` does and none of `excluded` matches the path or a
+    folder that it is in.
     """
 
     def __init__(self, pieces: Sequence[Piece], *, source: str) -> None:
@@ -185,9 +185,9 @@ class Glob:
                 raise GlobError("each alternative has the same captures")
 
     def joined(self, others: Iterable["Glob"], excluded: Iterable["Glob"]) -> "Glob":
-        """Return a glob that matches what this one or another does, and no excluded one.
+        """Return a glob that matches what this one or any of `others` matches, without `excluded`.
 
-        GlobError if the captures differ, or one leaves nothing out.
+        GlobError if the captures differ, or if an excluded glob can exclude nothing.
         """
         whole = copy(self)
         for other in others:
@@ -205,7 +205,7 @@ class Glob:
         return whole
 
     def based(self, place: Callable[[str], str]) -> "Glob":
-        """Return the same with other bases."""
+        """Return a copy with other bases."""
         whole = copy(self)
         whole.branches = tuple(branch.based(place) for branch in self.branches)
         whole.excluded = tuple(branch.based(place) for branch in self.excluded)
@@ -219,7 +219,7 @@ class Glob:
         )
 
     def match(self, path: str, *, case: bool = True) -> Optional[Tuple[str, ...]]:
-        """Return what the captures hold, in the order of `captures`; None without a match."""
+        """Return the captured texts in the order of `captures`; None without a match."""
         for branch in self.branches:
             held = branch.match(path, case=case)
             if held is not None:
@@ -227,14 +227,14 @@ class Glob:
         return None
 
     def in_order(self, branch: Branch, held: Tuple[str, ...]) -> Tuple[str, ...]:
-        """Return what a branch captured in the order of the glob's `captures`."""
+        """Return a branch's captured texts in the order of the glob's `captures`."""
         if branch.captures == self.captures:
             return held
         named = dict(zip(branch.captures, held))
         return tuple(named[name] for name in self.captures)
 
     def excludes(self, path: str, *, case: bool = True) -> bool:
-        """Tell whether a path, or a folder that it lies in, is excluded."""
+        """Tell whether a path, or a folder that it is in, is excluded."""
         if not self.excluded:
             return False
         ends = [at for at, character in enumerate(path) if character == "/" and at]
@@ -242,20 +242,20 @@ class Glob:
         return any(b.match(start, case=case) is not None for b in self.excluded for start in starts)
 
     def two_readings(self) -> Optional[TwoReadings]:
-        """Return a path that it reads in two ways, None if there is only one for each."""
+        """Return a path that it can read in two ways, None if there is none."""
         if not self.captures:
             return None
         if len(self.branches) == 1:
             open_ones = [s for s in _spans(self.branches[0].rest) if s.stretches or s == DEEP]
             if len(open_ones) < 2:
-                return None  # everything else has a fixed length
+                return None  # all other tokens have a fixed length
         rows = [branch.whole() for branch in self.branches]
         automaton = Automaton(rows, self.captures)
         return find_two_readings(automaton, len(self.captures), avoid=self.source)
 
 
 def meet(one: Glob, two: Glob, *, case: bool = True) -> Optional[str]:
-    """Return a path that both may match, None if there is none; what is excluded counts, too."""
+    """Return a path that both may match, None if there is none; exclusions are ignored."""
     for first in one.branches:
         for second in two.branches:
             found = _meet(first, second, case=case)
@@ -283,7 +283,7 @@ def _meet(one: Branch, two: Branch, *, case: bool) -> Optional[str]:
 
 
 def _may_hold(folder: Branch, one: Branch) -> bool:
-    """Tell whether a path that the one may match is that of a folder, or lies in it."""
+    """Tell whether `one` may match a path of `folder` or a path in it."""
     whole = folder.whole()
     around = Automaton([whole, [*whole, (EVERYTHING,)]])
     return find_common_path(around, Automaton([one.whole()])) is not None
@@ -297,14 +297,14 @@ def _may_meet(one: str, two: str, *, case: bool) -> bool:
     return one.startswith(two) or two.startswith(one)
 
 
-# --- how a pattern is put together ---------------------------------------------------------------
+# --- building patterns ---------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=1024)
 def names_matcher(text: str) -> Callable[[str], bool]:
-    """Return what tells whether an id or a value matches ``*`` and ``?``, in linear time.
+    """Return a matcher of ids or values with ``*`` and ``?``, which takes linear time.
 
-    In these slashes and dots are plain characters, which wildcards match like any other.
+    Slashes and dots are ordinary characters here, and wildcards match them.
     """
     runs: List[str] = [""]  # regular expressions of fixed length, between the stars
     for piece in wildcards(text):
@@ -330,7 +330,7 @@ def names_matcher(text: str) -> Callable[[str], bool]:
 
 
 def _joined(pieces: Sequence[Piece]) -> List[Piece]:
-    """Put neighbouring text together, so that what is escaped depends on what follows it."""
+    """Join adjacent text: what must be escaped depends on the text after it."""
     joined: List[Piece] = []
     for piece in pieces:
         if isinstance(piece, str) and joined and isinstance(joined[-1], str):
@@ -351,7 +351,7 @@ def _written(piece: Piece) -> str:
 
 
 def _rows(pieces: Sequence[Piece]) -> List[List[Union[str, Wild]]]:
-    """Return the plain patterns, alternatives taken apart."""
+    """Expand the alternatives into patterns without any."""
     rows: List[List[Union[str, Wild]]] = [[]]
     for piece in pieces:
         items = piece.items if isinstance(piece, Choice) else ((piece,),)
@@ -385,7 +385,7 @@ def _wild_spans(wild: Wild) -> List[Span]:
 
 
 def _whole_text(part: Sequence[Union[str, Span]]) -> Part:
-    """Put neighbouring text together: a name that is known as a whole is one piece."""
+    """Join adjacent text, so that a literal name is one token."""
     if all(isinstance(token, str) for token in part):
         return ("".join(map(str, part)),) if part else ()
     return tuple(part)
@@ -420,12 +420,12 @@ def _literal(part: Part) -> str:
 
 
 def is_literal(part: Part) -> bool:
-    """Tell whether a part matches one name only."""
+    """Tell whether a part matches only one name."""
     return not any(isinstance(token, Span) for token in part)
 
 
 def is_deep(part: Part) -> bool:
-    """Tell whether a part may cross folders."""
+    """Tell whether a part may match across folders."""
     return any(isinstance(token, Span) and token.chars.slash for token in part)
 
 
@@ -436,13 +436,13 @@ def _literal_depth(parts: Sequence[Part]) -> int:
     return max(len(parts) - 1, 0)
 
 
-# --- as a regular expression ---------------------------------------------------------------------
+# --- regular expressions -------------------------------------------------------------------------
 
 
 def _is_simple(parts: Sequence[Part]) -> bool:
-    """Tell whether a regular expression matches it without trying too many ways.
+    """Tell whether a regular expression can match it without much backtracking.
 
-    Two spans of open length in a name are tried in some ten thousand ways at most.
+    Two spans of open length in a name are tried in at most some ten thousand ways.
     """
     deep = sum(is_deep(part) for part in parts)
     most = max((sum(s.stretches for s in _spans([part])) for part in parts), default=0)

@@ -11,7 +11,7 @@ from procsup.core.replay import UnitHistory
 from procsup.core.spec import StageSpec, UnitSpec
 
 ASKED = "asked for"
-STALE = Standing(False, "program changed")  # kept, unless `--only` names it
+STALE = Standing(False, "program changed")  # kept, unless `--only` selects it
 RUNNING = "running now"
 _KEPT = Standing(True)
 
@@ -22,7 +22,7 @@ CHANGES = (CHANGED, *INPUTS, "output changed", "output deleted")
 
 
 class Change(NamedTuple):
-    """A file that is not what was recorded, and in what way it differs."""
+    """A file that differs from its record, and how."""
 
     path: str
     how: str
@@ -32,8 +32,8 @@ class Change(NamedTuple):
 class Intact(NamedTuple):
     """What a look at a unit's recorded files found: the first input and output that differ.
 
-    `missing` is true if an output that must be there is not. `seen` are files whose content had to
-    be read, and is what is on record: their readings of now.
+    `missing` is true if an output that must be there is not. `seen` are new readings of files
+    whose content was read again and is unchanged.
     """
 
     inputs: Optional[Change] = None
@@ -62,8 +62,8 @@ def standing(
     Kept is only what ended as succeeded in its very last attempt. `intact` looks at the files of
     that end and is asked last, since only it is slow; `program` is the sha256 of the script or
     module file now; `upstream_seq` the number of the latest end among the units it depends on.
-    Its success is of an `earlier` run than the present one, or of one that `run_succeeded`: then
-    a unit without files is repeated.
+    `earlier`: its success is of a run before the present one. `run_succeeded`: that run succeeded
+    as a whole; then a unit without files is repeated.
     """
     reason = _not_succeeded(history)
     if history is None or reason:
@@ -102,8 +102,8 @@ def standing_again(
     """Tell where a unit stands in a retry.
 
     `asked` is true for a unit that was named, false for the others, None if none was named: then
-    whatever did not succeed runs. The others keep their verdicts, good or bad; one that has none
-    is left aside. A success runs again only if its outputs cannot be confirmed.
+    whatever did not succeed runs. The others keep their verdicts, good or bad; a unit without
+    a verdict is left aside. A success runs again only if its outputs cannot be confirmed.
     """
     reason = _not_succeeded(history)
     if asked or (asked is None and reason):

@@ -1,6 +1,6 @@
-"""What only an attempt knows: its specs hold marks in the place of it, which the attempt fills in.
+"""Marks in unit specs for values that are known only when an attempt starts, which fills them in.
 
-So a unit stays the same unit, whatever CPUs, memory or slot it is given, and in whatever attempt.
+So a unit's fingerprint does not depend on its CPUs, memory, slot or attempt number.
 """
 
 import re
@@ -8,16 +8,16 @@ from typing import Any, Mapping, Sequence, Tuple
 
 from procsup.core.slots import Placement
 
-# No argument and no value of the environment can hold a NUL, so that it is free to mark them.
+# No argument or environment value can contain NUL, so it can delimit marks.
 SCRATCH, PID = "\0scratch\0", "\0pid\0"
-GIVEN = ("cpus", "memory", "attempt", "slot")  # what every attempt is given
+GIVEN = ("cpus", "memory", "attempt", "slot")  # values that every attempt gets
 MARKS: Mapping[str, str] = {name: f"\0{name}\0" for name in ("scratch", "pid", *GIVEN)}
 
 _MARK = re.compile("\0({})\0".format("|".join(MARKS)))
 
 
 def given(number: int, placement: Placement) -> Mapping[str, str]:
-    """Return what an attempt of this number is given, as its program reads it."""
+    """Return the values of an attempt as text for its program."""
     memory = placement.memory_bytes
     return {
         "cpus": f"{placement.cpus:g}",
@@ -28,19 +28,19 @@ def given(number: int, placement: Placement) -> Mapping[str, str]:
 
 
 def has_marks(texts: Sequence[str]) -> bool:
-    """Tell whether something is to be filled in."""
+    """Tell whether any text contains a mark."""
     return "\0" in "".join(texts)
 
 
 def fill_in(text: str, values: Mapping[str, str]) -> str:
-    """Return the text with the values that are known; the others stay marked."""
+    """Replace the marks whose values are given; the others stay."""
     if "\0" not in text:
         return text
     return _MARK.sub(lambda match: values.get(match.group(1), match.group()), text)
 
 
 def as_placeholders(texts: Any) -> Tuple[str, ...]:
-    """Return texts for people and programs elsewhere: marks as the run file has them."""
+    """Replace marks with placeholders as in the run file, for display and export."""
     if not has_marks(texts):
         return tuple(texts)
     return tuple(_MARK.sub(r"{\1}", text) for text in texts)

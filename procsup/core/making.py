@@ -1,7 +1,7 @@
-"""What planned units are made of, kept small: so that it can be said *what* of a unit changed.
+"""A compact record of each planned unit's arguments and parameters, to tell *what* changed.
 
-Units of one stage differ in few words. A plan has the words of many units by column, and a column
-in which all agree once.
+Units of one stage differ in few words. A plan stores the words of many units by column, and a
+column in which all agree only once.
 """
 
 from hashlib import sha256
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from procsup.core.spec import UnitSpec
 
-_DIGITS = 8  # of the digest of a value of `env`, which is not recorded itself
+_DIGITS = 8  # of the digest of an `env` value; the value itself is not recorded
 
 Column = List[Any]  # one value for all units, or one for each
 
@@ -19,8 +19,8 @@ Column = List[Any]  # one value for all units, or one for each
 class Made(Struct, frozen=True, omit_defaults=True):
     """The columns of the units of one `Planned`, in their order; see `Making`.
 
-    `argv` is None where the units have different numbers of words. A parameter or variable that a
-    unit has not is None in its column.
+    `argv` is None if the units have different numbers of words. A parameter or variable that a
+    unit does not have is None in its column.
     """
 
     argv: Optional[List[Column]] = None
@@ -29,7 +29,7 @@ class Made(Struct, frozen=True, omit_defaults=True):
 
 
 class Making(NamedTuple):
-    """What one unit was made of: its words, its parameters as text, digests of its variables."""
+    """One unit's arguments, its parameters as text, and digests of its variables."""
 
     argv: Optional[Tuple[str, ...]]
     parameters: Dict[str, str]
@@ -37,7 +37,7 @@ class Making(NamedTuple):
 
 
 def made_of(units: Sequence[UnitSpec]) -> Optional[Made]:
-    """Return what these units are made of; None if there are none."""
+    """Return the columns of these units; None if there are none."""
     if not units:
         return None
     lengths = {len(unit.argv) for unit in units}
@@ -57,13 +57,13 @@ def made_of(units: Sequence[UnitSpec]) -> Optional[Made]:
 
 
 def making_at(made: Made, place: int) -> Making:
-    """Return what the unit at this place of the plan was made of."""
+    """Return the making of the unit at this position of the plan."""
     argv = None if made.argv is None else tuple([_value(one, place) for one in made.argv])
     return Making(argv, _row(made.parameters, place), _row(made.env, place))
 
 
 def what_changed(before: Making, unit: UnitSpec) -> str:
-    """Say in what a unit is not what it was; empty if that is none of these.
+    """Describe the first difference of a unit from before; empty if there is none of these:
 
     ``argument 3 changed: 0.1 → 0.2``, ``parameter rate changed: 0.1 → 0.2``, ``env LANG changed``
     """

@@ -8,7 +8,7 @@ from procsup.core.tally import StageTally
 
 
 def after(name: str, *, now: bool) -> Standing:
-    """Say that a unit runs since a unit or a stage before it runs `now`, or ran since it did."""
+    """Return the reason: a unit or stage before it runs `now`, or ran after its last success."""
     word = "runs" if now else "ran since"
     return Standing(False, f"after {name.partition('/')[0]}", f"after {name}, which {word}")
 

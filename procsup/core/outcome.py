@@ -69,11 +69,11 @@ class Verdict(Enum):
     SKIPPED = "skipped"
     LOST = "lost"
 
-    # There is one of each, and units are counted by it: Enum's own is a call of Python each time.
+    # Members are singletons; Enum's own hash is a slow Python call for each unit counted.
     __hash__ = object.__hash__
 
 
-# No fault of the unit's own: its failure is another's, or was wanted.
+# The unit itself did not fail: it succeeded, another unit failed, or the user cancelled it.
 HARMLESS = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
 
 _STOPPED = {
@@ -115,12 +115,12 @@ def describe(exit: Exit) -> str:
 
 
 class Reading(Struct, frozen=True, gc=False, omit_defaults=True):
-    """What a file was like when it was looked at; a folder or a glob is one reading per file.
+    """The state of a file at one look; a folder or a glob has one reading per file.
 
-    `path` is absolute; `size` in bytes; `sha256` is None where it was not asked for. `inode` and
-    `ctime_ns` are None where they are unknown (of older records, and ctime on Windows, too).
-    Where the path is a symbolic link, `link` is its text, and all else is of the file that it
-    leads to. `changed`: it was another file at the end of the attempt, so it is never intact.
+    `path` is absolute; `size` in bytes; `sha256` is None if it was not requested. `inode` and
+    `ctime_ns` are None if unknown (in older records; ctime also on Windows). If the path is a
+    symbolic link, `link` is its text, and all other fields are those of its target.
+    `changed`: it differed at the end of the attempt, so it is never intact.
     """
 
     path: str
@@ -161,6 +161,6 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def cpu_s(self) -> Optional[float]:
-        """CPU time, as far as it is known."""
+        """The CPU time that is known; None if none is."""
         known = [part for part in (self.cpu_user_s, self.cpu_system_s) if part is not None]
         return sum(known) if known else None

@@ -16,14 +16,14 @@ class Before(NamedTuple):
     begin: Optional[Begin] = None
     run_final: Optional[RunFinal] = None
     closed: Optional[Closed] = None
-    whence: str = ""  # where the project was then, if that was elsewhere
+    whence: str = ""  # the project's place then, if it has moved
 
 
 class Outlook(NamedTuple):
     """Numbers for the first line; `late` are the stages whose units are not known yet.
 
-    `as_they_are` have no success, and a retry that is not about them leaves it at that; `bare` are
-    kept without outputs, from a run that did not succeed.
+    `as_they_are` are units without success that a retry does not run; `bare` are units kept
+    without outputs, from a run that did not succeed.
     """
 
     kept: int
@@ -41,7 +41,7 @@ class Outlook(NamedTuple):
 
 
 def outlook(foreseen: Mapping[str, Foreseen], selector: Optional[Selector]) -> Outlook:
-    """Count what will be kept and what will run, by kind of reason."""
+    """Count the units that are kept, and those that will run, by kind of reason."""
     reasons: Dict[str, int] = {}
     stale: Dict[str, int] = {}
     kept = left_alone = as_they_are = bare = 0

@@ -74,7 +74,7 @@ class Planner:
         self.outcome: Optional[str] = None
         self.run_id = ""
         self.closing = ""  # why the sitting ended before the run was final
-        self.complaint = ""  # a word of a selector means no unit, as the last stages showed
+        self.complaint = ""  # a word of a selector selects no unit of any stage
         self.interrupted_by: Optional[int] = None
         self.seq = history.last_seq
         self.now = 0.0
@@ -151,7 +151,7 @@ class Planner:
         self._check_words()
 
     def _check_words(self) -> None:
-        """Start nothing more if a word of a selector means none of the units of any stage."""
+        """Start nothing more if a word of a selector selects no unit of any stage."""
         later = [one.name for one in self.stages if not one.expanded or one.tally.problem]
         for selection in self._named:
             self.complaint = self.complaint or selection.complaint(later)

@@ -1,4 +1,4 @@
-"""Durations and sizes as people write and read them: run file, command line and library alike."""
+"""Durations and sizes as text, for the run file, the command line and the library."""
 
 import math
 import re
@@ -15,7 +15,7 @@ UNITS_S: Mapping[str, float] = {
 }
 UNITS_BYTES: Mapping[str, int] = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
-LONGEST_S = 30 * 366 * 86400.0  # more overflows in timers
+LONGEST_S = 30 * 366 * 86400.0  # longer ones overflow timers
 
 _LARGEST_BYTES = (1 << 52) - 1
 _PLAIN = re.compile(NUMBER)
@@ -28,7 +28,7 @@ A_SIZE = 'bytes or a size such as "2G" (K, M, G, T are powers of 1024)'
 
 
 class NoQuantity(ValueError):
-    """What was given is no amount of what was wanted; `wanted` says what that is."""
+    """A value is not a valid amount; `wanted` describes what is."""
 
     def __init__(self, wanted: str, value: object) -> None:
         super().__init__(f"expected {wanted}, not {value!r}")
@@ -38,8 +38,8 @@ class NoQuantity(ValueError):
 def duration_s(value: Any) -> float:
     """Return a duration in seconds: a number of seconds, ``"90"``, ``"10min"``, ``"30m 1h"``.
 
-    Each unit once, in any order and case. NoQuantity for anything else: negative, not finite, no
-    unit of time, longer than 30 years.
+    Each unit once, in any order and case. NoQuantity for anything else: negative, not finite, an
+    unknown unit, longer than 30 years.
     """
     seconds = _number(value)
     if math.isnan(seconds) and isinstance(value, str):
@@ -52,7 +52,7 @@ def duration_s(value: Any) -> float:
 
 
 def limit_s(value: Any) -> float:
-    """Return a duration in seconds that is longer than nothing; NoQuantity as `duration_s`."""
+    """Return a duration in seconds, longer than zero; NoQuantity as `duration_s`."""
     seconds = duration_s(value)
     if seconds <= 0:
         raise NoQuantity(f"{A_DURATION}, more than 0", value)
@@ -62,7 +62,7 @@ def limit_s(value: Any) -> float:
 def size_bytes(value: Any) -> int:
     """Return a size in bytes: a whole number of them, ``"2G"``, ``"1.5 m"``.
 
-    NoQuantity for anything else: nothing, a part of a byte, no unit, 4096 T or more.
+    NoQuantity for anything else: zero, a fraction of a byte, an unknown unit, 4096 T or more.
     """
     size = _number(value)
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
@@ -76,7 +76,7 @@ def size_bytes(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    """Return what is a number, also one in quotes; NaN for what is none."""
+    """Return a number, also from a string; NaN if it is not a number."""
     if isinstance(value, str):
         return float(value) if _PLAIN.fullmatch(value.strip()) else math.nan
     if isinstance(value, (bool, bytes, bytearray)):
@@ -88,7 +88,7 @@ def _number(value: Any) -> float:
 
 
 def _sum_of_parts(text: str) -> float:
-    """Return the sum of numbers with units, each unit once; NaN if the text is none."""
+    """Return the sum of numbers with units, each unit once; NaN if the text is not one."""
     parts: Dict[str, float] = {}
     at = 0
     while at < len(text):

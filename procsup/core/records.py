@@ -20,19 +20,19 @@ from procsup.core.outcome import Exit, Reading, StopReason, Usage, Verdict
 from procsup.core.slots import Placement, granted
 
 JOURNAL_VERSION = 3  # 2: `Refused`; 3: the second form (see `Begin.root`)
-_DIGITS = 15  # of a record's number: a line with more is damage, and not the way to higher ones
+_DIGITS = 15  # of a record's number: a line with more is damaged
 
 
 class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
     """A sitting begins; `run_id` is new when the run begins from nothing or a finished state.
 
-    `mark_base` is what the marks of its attempts begin with (host/marks.py), None without marks.
-    Pids are numbers of `pid_namespace`, empty where there is no such thing. `journal` is the very
-    file that this record was written to, as ``DEVICE:INODE`` in hexadecimal digits: in another
-    file it is a copy, which says nothing of processes. `root` leads from the run directory to the
-    run file's folder (the text ``../..``, as a rule), or is absolute where that is not above it:
-    the paths of files in the records of the sitting are relative to that folder, if below it.
-    Without it (in the first form, versions 1 and 2) all of them are absolute.
+    `mark_base` is the prefix of the marks of its attempts (host/marks.py), None without marks.
+    Pids are numbers of `pid_namespace`, empty where there are none. `journal` identifies the file
+    that this record was written to, as ``DEVICE:INODE`` in hexadecimal digits: in another file
+    the record is a copy, and its processes are not ours. `root` is the path from the run
+    directory to the run file's folder (usually ``../..``), absolute if that is not above it.
+    Files below that folder are recorded relative to it, in all records of the sitting. Without
+    `root` (in the first form, versions 1 and 2) all paths are absolute.
     """
 
     version: int
@@ -60,9 +60,9 @@ class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
 class Planned(Struct, frozen=True, tag="planned", tag_field="t"):
     """Units of a stage, in order, in as many records as it takes; `last` closes the stage's plan.
 
-    A stage's plan replaces the one of an earlier sitting; an `open` one may go on although its
-    last record is there, and then grows. `problem` says why a stage could not be planned at all.
-    `made` has what the units are made of (None in the first form).
+    A stage's plan replaces the one of an earlier sitting; an `open` one may grow after its last
+    record. `problem` says why a stage could not be planned at all.
+    `made` holds the units' arguments and parameters (None in the first form).
     """
 
     stage: str
@@ -85,10 +85,10 @@ class Kept(Struct, frozen=True, tag="kept", tag_field="t"):
 
 
 class Seen(Struct, frozen=True, tag="seen", tag_field="t"):
-    """Files of a unit that is kept were found by their content to be what its last end says.
+    """The content of a kept unit's files was read again and matches its last end.
 
-    They bear other stamps by now (in a copied project, say): with these they are believed again
-    without being read.
+    Their stamps are new (in a copied project, say); with these readings the content need not be
+    read again.
     """
 
     unit: str
@@ -104,17 +104,17 @@ class Withdrawn(Struct, frozen=True, tag="withdrawn", tag_field="t"):
 class Launch(Struct, frozen=True, tag="start", tag_field="t", omit_defaults=True):
     """The intention to start an attempt; written before the process exists.
 
-    `host`, `agent` and `slot` say where it starts, `amounts` and `indices` what of each resource
-    it gets, by name; see `Placement`. The first form knew CPUs and memory only.
+    `host`, `agent` and `slot` are where it starts, `amounts` and `indices` what it gets of each
+    resource, by name; see `Placement`. The first form has only CPUs and memory.
     """
 
     unit: str
     attempt: int
     at: float
     fingerprint: str
-    cpus: Optional[float] = None  # the first form's
-    cpu_ids: Tuple[int, ...] = ()  # likewise
-    memory_bytes: Optional[int] = None  # likewise
+    cpus: Optional[float] = None  # only in the first form
+    cpu_ids: Tuple[int, ...] = ()  # only in the first form
+    memory_bytes: Optional[int] = None  # only in the first form
     host: str = ""
     agent: str = ""
     slot: Optional[int] = None
@@ -123,7 +123,7 @@ class Launch(Struct, frozen=True, tag="start", tag_field="t", omit_defaults=True
 
     @property
     def placement(self) -> Placement:
-        """What it was to get."""
+        """The placement, from either form."""
         if self.amounts:
             slot = 1 if self.slot is None else self.slot
             return Placement(self.host, self.amounts, self.indices, self.agent, slot)
@@ -135,9 +135,9 @@ class Spawned(Struct, frozen=True, tag="spawned", tag_field="t", omit_defaults=T
     """The process exists.
 
     `born` is an interval of seconds since boot in which it was started (Linux, CLOCK_BOOTTIME): a
-    process of this pid that was started outside of it is another one. `boot` is the boot that this
-    and the pid are of, where it is not that of the supervisor; `handle` is the name that the
-    system has for it that started it for us, if there is one.
+    process of this pid that started outside of it is another one. `boot` identifies the boot for
+    `born` and the pid, if it is not the supervisor's; `handle` is the process's name in the system
+    that started it for us, if there is one.
     """
 
     unit: str
@@ -218,7 +218,7 @@ class RunFinal(Struct, frozen=True, tag="run-final", tag_field="t"):
 
 
 class Answer(Struct, frozen=True, tag="answer", tag_field="t"):
-    """A control request was carried out or refused; `units` are those that are being stopped."""
+    """A control request was carried out or refused; `units` are being stopped."""
 
     request: str
     verb: str

@@ -1,6 +1,6 @@
-"""What a sitting would do: the planner itself, over a world in which nothing happens.
+"""Predicts what a sitting would do: runs the real planner without starting anything.
 
-What would run is taken to succeed, and to make other outputs than before.
+Units that would run are assumed to succeed and to make new outputs.
 """
 
 from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
@@ -30,9 +30,9 @@ ExpandLate = Callable[[Expand], Expanded]
 
 
 class Foreseen(NamedTuple):
-    """A stage: its units, with what would become of each; `problem` says why there are none.
+    """The prediction for a stage: its units and their standings; `problem`: why there are none.
 
-    `known_after`: the stages before it that must have run before its units are known.
+    `known_after`: the stages that must run before its units are known.
     """
 
     units: Sequence[UnitSpec] = ()
@@ -50,13 +50,13 @@ def rehearse(
     selector: Optional[Selector] = None,
     expand: Optional[ExpandLate] = None,
 ) -> Dict[str, Foreseen]:
-    """Return what would become of each stage, in the run file's order.
+    """Return the prediction for each stage, in the run file's order.
 
-    `early` are the stages whose units are known by now. `expand` works out a later one as soon
-    as all that comes before it is kept; without it, none is worked out.
+    `early` are the stages whose units are known now. `expand` expands a later stage if all
+    stages before it are kept; without it, no later stage is expanded.
     """
     if selector is None and not any(map(upstream, spec.stages)) and not _unfit(early):
-        # Nothing moves any unit: each stands as it was found.
+        # Units do not affect each other: the standings are final.
         return {name: Foreseen(fact.units, fact.standings) for name, fact in early.items()}
     return _Rehearsal(spec, capacity, history, early, selector, expand).play()
 
@@ -73,7 +73,7 @@ class _Imagined(Attempts):
         self.whys: Dict[str, Standing] = {}  # of the units that would run
 
     def admit(self, stage: Stage, unit: Unit, why: Standing) -> None:
-        """Note why it would run, and go on as if it had."""
+        """Record why it would run, and continue as if it had succeeded."""
         self.whys[unit.spec.id] = why
         self._planner.admission.imagine(stage, unit)
 
@@ -93,7 +93,7 @@ class _Rehearsal:
         self._known = dict(early)
         self._expand = expand
         self._later: Dict[str, Tuple[str, ...]] = {}
-        self._moved: Set[str] = set()  # later stages that something before them moves
+        self._moved: Set[str] = set()  # later stages that a stage before them changes
 
     def play(self) -> Dict[str, Foreseen]:
         facts: List[Fact] = list(self._known.values())
@@ -112,7 +112,7 @@ class _Rehearsal:
         return [self._expanded(order)] if isinstance(order, Expand) else []
 
     def _expanded(self, order: Expand) -> Expanded:
-        """Answer with what is known, or can be known; else with no units."""
+        """Answer with the stage's units if they are known or can be expanded, else with none."""
         name = order.stage
         if name in self._known:
             return self._known[name]
@@ -129,7 +129,7 @@ class _Rehearsal:
         return Expanded(name)
 
     def _moves(self, name: str) -> bool:
-        """Tell whether something of a stage would run, as far as that is known by now."""
+        """Tell whether a unit of a stage would run, as far as is known."""
         return name in self._moved or self._planner.by_name[name].may_move
 
     def _foreseen(self, stage: Stage) -> Foreseen:
@@ -140,7 +140,7 @@ class _Rehearsal:
         return Foreseen(fact.units, standings, problem=fact.problem)
 
     def _of(self, unit: Unit, found: Standing) -> Standing:
-        """Say what became of a unit, by its state."""
+        """Return a unit's predicted standing, from its state."""
         why = self._imagined.whys.get(unit.spec.id)
         if why is not None:
             return why

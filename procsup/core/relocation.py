@@ -1,6 +1,6 @@
-"""Records as the journal has them: files below the run file's folder are relative to it.
+"""Converts paths for the journal: files below the run file's folder are relative to it.
 
-So a project may be moved, copied, or come to by a link, and its records find its files.
+So records still find their files if a project is moved, copied or opened through a link.
 """
 
 from typing import Callable, Iterable, NamedTuple, Optional, Tuple, Union
@@ -15,7 +15,7 @@ Place = Callable[[str], str]
 
 
 class Root:
-    """The run file's folder, and how `Begin.root` says it: the way there from the run directory."""
+    """The run file's folder, and the path to it from the run directory (`Begin.root`)."""
 
     def __init__(self, folder: str, way: str) -> None:
         self.folder = folder
@@ -25,7 +25,7 @@ class Root:
         self._is_posix = folder.startswith("/")
 
     def recorded(self, record: Record) -> Record:
-        """Return a record as the journal has it."""
+        """Return a record with its paths as in the journal."""
         if type(record) is Seen:
             readings = placed(record.readings, self._file)
             return msgspec.structs.replace(record, readings=readings)
@@ -33,7 +33,7 @@ class Root:
             return record
         named = [path for path in (record.stdout_path, record.stderr_path) if path]
         if not (record.outputs or record.inputs or any(map(self._is_absolute, named))):
-            return record  # its logs are relative to the run directory already
+            return record  # its logs are already relative to the run directory
         return msgspec.structs.replace(
             record,
             outputs=placed(record.outputs, self._file),
@@ -46,7 +46,7 @@ class Root:
         return below(self.folder, path) or path
 
     def _log(self, path: Optional[str]) -> Optional[str]:
-        """Logs that the user named are recorded from the run directory, as the others are."""
+        """Return a log's path relative to the run directory, also if the user named the log."""
         within = None if path is None else below(self.folder, path)
         if within is None or self._is_absolute(self._way):
             return path
@@ -55,33 +55,33 @@ class Root:
     def _is_absolute(self, path: str) -> bool:
         return is_absolute(path, self.folder)
 
-    # --- and back --------------------------------------------------------------------------
+    # --- from the journal ------------------------------------------------------------------
 
     def file(self, path: str) -> str:
-        """Return where a recorded file is."""
-        if self._is_posix:  # for each file of a journal: at once
+        """Return the current path of a recorded file."""
+        if self._is_posix:  # a fast path, for each file of a journal
             return path if path.startswith("/") else self._start + path
         return at(self.folder, path)
 
     def log(self, path: str) -> str:
-        """Return where a recorded log is: from the run directory, absolute if the user named it."""
+        """Return a log's current path: absolute if the user named it, else in the run directory."""
         before = self._before_logs
         return self._start + path[len(before) :] if path.startswith(before) else path
 
 
 class Rebased(NamedTuple):
-    """Where the files of a journal of the first form are, which has absolute paths."""
+    """Moves the absolute paths of a journal of the first form to the project's current folder."""
 
     was: str
     now: str
 
     def file(self, path: str) -> str:
-        """Return where a recorded file is by now."""
+        """Return the current path of a recorded file."""
         within = below(self.was, path)
         return path if within is None else at(self.now, within)
 
     def log(self, path: str) -> str:
-        """Return where a recorded log is by now."""
+        """Return the current path of a recorded log."""
         return self.file(path)
 
 
@@ -89,9 +89,9 @@ Places = Union[Root, Rebased]
 
 
 def places_of(begin: Begin, folder: Optional[str]) -> Optional[Places]:
-    """Return where the paths of a sitting's records lead, if the run file is in `folder` by now.
+    """Return how to map the paths of a sitting's records if the run file is now in `folder`.
 
-    None if they are as they are: the folder is not known, or has not moved.
+    None if they need no mapping: the folder is not known, or has not moved.
     """
     if folder is None:
         return None
@@ -102,7 +102,7 @@ def places_of(begin: Begin, folder: Optional[str]) -> Optional[Places]:
 
 
 def in_place(end: End, places: Places) -> End:
-    """Return an end that was read with its files where they are by now."""
+    """Return an end read from the journal with the current paths of its files."""
     if not (end.outputs or end.inputs or end.stdout_path or end.stderr_path):
         return end
     return msgspec.structs.replace(
@@ -115,5 +115,5 @@ def in_place(end: End, places: Places) -> End:
 
 
 def placed(readings: Iterable[Reading], place: Place) -> Tuple[Reading, ...]:
-    """Return readings with each path taken to another place."""
+    """Return readings with each path mapped by `place`."""
     return tuple([msgspec.structs.replace(one, path=place(one.path)) for one in readings])

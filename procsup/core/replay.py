@@ -75,9 +75,9 @@ class UnitHistory(Struct, eq=False, gc=False):
             self.tried = 0
 
     def add_end(self, end: End, seq: int, places: Optional[Places] = None) -> None:
-        """Take an end; one for an attempt that already has one replaces it.
+        """Add an end; a second end for an attempt replaces the first.
 
-        `places` say where the files of one that was read are by now.
+        `places` maps the recorded paths of an end read from the journal.
         """
         self.open_launch = self.open_spawned = None
         self.packed = add(self.packed, end, places)
@@ -93,9 +93,9 @@ class UnitHistory(Struct, eq=False, gc=False):
 class History:
     """The whole journal, folded.
 
-    `for_a_sitting`: without what only reports ask for, which units were planned and which kept.
-    `folder_now` says where the run file of a sitting is by now: from there its files are found
-    (without it, or where it is None, paths are as they were recorded).
+    `for_a_sitting`: omit what only reports need, which units were planned and which kept.
+    `folder_now` returns the current folder of a sitting's run file, from which its files are
+    found (without it, or if it returns None, paths stay as recorded).
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class History:
         self.begin: Optional[Begin] = None
         self.first_begin: Optional[Begin] = None  # of the present run
         self.generation = 0
-        self.fresh_generation = 0  # ends of earlier runs than this one are not kept
+        self.fresh_generation = 0  # ends of runs before this one are not kept
         self.done_generation = 0  # the latest earlier run that succeeded
         self.last_seq = 0
         self.plan: Dict[str, List[str]] = {}

@@ -1,6 +1,6 @@
-"""Paths relative to a folder, as text: the ways that all systems write them are known here.
+"""Paths relative to a folder, as text, in the notation of any system.
 
-Folders and paths are absolute and normal.
+Folders and paths are absolute and normalized.
 """
 
 from typing import Optional
@@ -13,23 +13,23 @@ def below(folder: str, path: str) -> Optional[str]:
 
 
 def at(folder: str, path: str) -> str:
-    """Return where a recorded path is, if relative ones start at this folder."""
+    """Return a recorded path as an absolute one; relative ones start at this folder."""
     return path if is_absolute(path, folder) else start_of(folder) + path
 
 
 def separator_of(folder: str) -> str:
-    """Return what stands between the names of an absolute path."""
+    """Return the path separator of the system of an absolute path."""
     return "/" if folder.startswith("/") else "\\"
 
 
 def start_of(folder: str) -> str:
-    """Return what all paths below the folder begin with."""
+    """Return the prefix of all paths below the folder."""
     separator = separator_of(folder)
     return folder if folder.endswith(separator) else folder + separator
 
 
 def is_absolute(path: str, folder: str) -> bool:
-    """Tell whether a path is absolute on the system that the absolute `folder` is of."""
+    """Tell whether a path is absolute on the system of `folder`, which is absolute."""
     if folder.startswith("/"):
         return path.startswith("/")
     return path[:1] in ("\\", "/") or path[1:2] == ":"

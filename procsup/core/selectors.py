@@ -1,10 +1,10 @@
-"""Which units are meant: one grammar for every verb and for the library.
+"""Selects units by words: one grammar for every verb and for the library.
 
 A word names units by a stage (``measure``), an id (``measure/mod=abc``, also without its stage), a
 parameter (``mod=abc``), a pattern over any of these (``*``, ``?``), a state
-(``@failed``) or a number of their record (``wall_s>60``). Of parts that commas join all must hold,
-and those with a ``!`` before them must not. Of several words one must hold, and none of those
-that begin with ``!``. What is hit as it stands wins over what is hit as a pattern only.
+(``@failed``) or a number of their record (``wall_s>60``). All parts that commas join must match,
+and those after a ``!`` must not. At least one of several words must match, and none that begins
+with ``!``. A literal match takes precedence over a match as a pattern.
 """
 
 import operator
@@ -32,7 +32,7 @@ from procsup.core.records import End
 from procsup.core.text import written
 
 STATES = ("waiting", "running", *(verdict.value for verdict in Verdict))
-# Names that are those of a record, and never of a parameter; the first are numbers.
+# Names of record fields, never of parameters; the first are numbers.
 _READ: Mapping[str, Callable[[Any], float]] = {
     "tries": float,
     "exit_code": float,
@@ -51,15 +51,15 @@ _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_ENOUGH = 5000  # units that are looked through for a hint
+_ENOUGH = 5000  # units searched for a hint
 
 
 class Nameable(Protocol):
-    """A unit as far as words can name it."""
+    """The attributes of a unit that words can select by."""
 
     @property
     def id(self) -> str:
-        """Its id, stage and all."""
+        """Its id, with the stage."""
 
     @property
     def stage(self) -> str:
@@ -67,11 +67,11 @@ class Nameable(Protocol):
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """Its parameters; empty where they are not known."""
+        """Its parameters; empty if they are not known."""
 
 
 class Named(NamedTuple):
-    """A unit of which there is no spec."""
+    """A unit without a spec."""
 
     id: str
     stage: str
@@ -79,7 +79,7 @@ class Named(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What became of a unit: words of `STATES`, and those of `COLUMNS` that are known."""
+    """A unit's states, of `STATES`, and the known values of `COLUMNS`."""
 
     states: Collection[str] = ("waiting",)
     columns: Mapping[str, Any] = {}
@@ -90,9 +90,9 @@ _Pair = Tuple[Nameable, Optional[Facts]]
 
 
 def facts_of(ends: Sequence[End], *, running_s: Optional[float] = None) -> Facts:
-    """Return what a unit's ends say, of which the last one counts.
+    """Return the facts of a unit from its ends; the last one counts.
 
-    `running_s` is the age of an attempt that lives. A failure of any kind is ``failed``, too.
+    `running_s` is the age of a live attempt. A failure of any kind also has the state ``failed``.
     """
     tries = sum(1 for end in ends if end.attempt > 0)
     if running_s is not None:
@@ -117,10 +117,10 @@ def facts_of(ends: Sequence[End], *, running_s: Optional[float] = None) -> Facts
 
 
 class Selection:
-    """What several words mean together; without any, all units.
+    """The units that several words select together; without words, all units.
 
-    What it is told by `learn` decides which words are hit as they stand. `facts` tells what became
-    of a unit; as long as it is None, words that ask for that hit nothing.
+    The units passed to `learn` decide which words match literally. `facts` returns the facts of
+    a unit; while it is None, words that need facts match nothing.
     """
 
     def __init__(self, words: Sequence[str], facts: Optional[FactsOf] = None) -> None:
@@ -128,11 +128,11 @@ class Selection:
         self._facts = facts
         self._words = [_Word(word) for word in words]
         self._known: List[Sequence[Nameable]] = []
-        self._selects = False  # some unit is meant by all words together
+        self._selects = False  # the words together select some unit
         self._settle()
 
     def __call__(self, unit: Nameable) -> bool:
-        """Tell whether a unit is meant."""
+        """Tell whether a unit is selected."""
         facts = self._facts(unit) if self._facts is not None and self._asks_facts else None
         meant = self._only_leaves_out
         for word in self._words:
@@ -143,7 +143,7 @@ class Selection:
         return meant
 
     def learn(self, units: Sequence[Nameable], *stages: str) -> None:
-        """Take units that are known now, and the names of their stages, which may have none."""
+        """Add newly known units and the names of their stages, some of which may have no units."""
         for word in self._words:
             word.is_met = word.is_met or word.text in stages
             for unit in units:
@@ -153,18 +153,18 @@ class Selection:
         self._look()
 
     def set_facts(self, facts: FactsOf) -> None:
-        """Tell what became of units, from now on."""
+        """Set the function that returns the facts of a unit."""
         self._facts = facts
         self._look()
 
     def needs_parameters(self, ids: Collection[str]) -> bool:
-        """Tell whether some word asks for parameters; `ids` are those of all units."""
+        """Tell whether some word needs parameters; `ids` are those of all units."""
         return any(word.text not in ids and word.asks_parameters for word in self._words)
 
     def complaint(self, later: Collection[str] = ()) -> str:
-        """Say what is wrong with the first word that hits nothing; empty if all do.
+        """Return what is wrong with the first word that matches nothing; empty if all match.
 
-        Units of the stages in `later` are not known yet, and may be what is meant.
+        Units of the stages in `later` are not known yet, and a word may match them.
         """
         unclear = False
         for word in self._words:
@@ -186,7 +186,7 @@ class Selection:
         self._asks_facts = any(word.asks_facts for word in self._words)
 
     def _look(self) -> None:
-        """See which words hit something by now; then forget what no hint can need."""
+        """Update which words match a unit; then drop units that no hint needs."""
         for word in self._words:
             if not word.is_met and not (word.asks_facts and self._facts is None):
                 word.is_met = word.is_met_by(self._pairs(word.asks_facts))
@@ -216,72 +216,72 @@ class Selection:
 
 
 class _Word:
-    """One word: parts that must hold or, with a ``!``, must not."""
+    """One word: parts that must match or, with a ``!``, must not."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.is_name = False  # the whole of it is an id or a stage, whatever signs are in it
-        self.is_met = False  # it hits some unit
+        self.is_name = False  # the whole text is an id or a stage, despite any special characters
+        self.is_met = False  # it matches some unit
         self._excludes = text.startswith("!")
         self.parts = [_Part(one) for one in text[self._excludes :].split(",")]
 
     @property
     def leaves_out(self) -> bool:
-        """What it hits is not meant."""
+        """Whether it excludes the units that it matches."""
         return self._excludes and not self.is_name
 
     @property
     def asks_facts(self) -> bool:
-        """It can only be answered if it is known what became of units."""
+        """Whether it needs the facts of units."""
         return not self.is_name and any(part.asks_facts for part in self.parts)
 
     @property
     def asks_parameters(self) -> bool:
-        """It can only be answered if the parameters of units are known."""
+        """Whether it needs the parameters of units."""
         return any(part.asks_parameters for part in self.parts)
 
     def learn(self, unit: Nameable) -> None:
-        """Note what is hit as it stands."""
+        """Note literal matches of a unit."""
         self.is_name = self.is_name or is_name_of(self.text, unit)
         for part in self.parts:
             part.is_exact = part.is_exact or part.hits_as_it_stands(unit)
 
     def hits(self, unit: Nameable, facts: Optional[Facts]) -> bool:
-        """Tell whether its parts hold for a unit."""
+        """Tell whether it matches a unit."""
         if self.is_name and (is_name_of(self.text, unit) or not self._is_values):
             return is_name_of(self.text, unit)
         return all(part.hits(unit, facts) is not part.is_negative for part in self.parts)
 
     def is_met_by(self, pairs: Sequence[_Pair]) -> bool:
-        """Tell whether it hits one of these units, and so does each part that must not hold."""
+        """Tell whether it matches one of these units, and so does each part after a ``!``."""
         if not any(self.hits(*pair) for pair in pairs):
             return False
         negative = [] if self.is_name else [part for part in self.parts if part.is_negative]
         return all(any(part.hits(*pair) for pair in pairs) for part in negative)
 
     def problem(self) -> str:
-        """Say what is wrong with it, whatever the units are; empty if nothing is."""
+        """Return what is wrong with it regardless of the units; empty if nothing is."""
         return next(filter(None, (part.problem() for part in self.parts)), "")
 
     def may_be_of(self, stages: Collection[str]) -> bool:
-        """Tell whether units of these stages may be meant, whose ids are not known yet."""
+        """Tell whether it may match units of these stages, whose ids are not known yet."""
         return bool(stages) and all(
             part.is_negative or part.may_be_of(stages) for part in self.parts
         )
 
     @property
     def _is_values(self) -> bool:
-        """``a=1,b=2`` means all units of these values, even if one of them is called that."""
+        """Whether it is like ``a=1,b=2``: all units with these values, even if one has this id."""
         return all(part.sign == "=" and not part.is_negative for part in self.parts)
 
 
 class _Part:
-    """One condition: as a text that may be hit as it stands, and as a pattern."""
+    """One condition: literal text if that matches a unit, otherwise a pattern."""
 
     def __init__(self, text: str) -> None:
         self.is_negative = text.startswith("!")
         self.text = text = text[self.is_negative :]
-        self.is_exact = False  # some unit is hit without any pattern
+        self.is_exact = False  # it matches some unit literally
         self.state = text[1:] if text.startswith("@") else None
         match = _COMPARED.fullmatch(text)
         self.stage, slash, rest = "", "", text
@@ -292,16 +292,16 @@ class _Part:
 
     @property
     def asks_facts(self) -> bool:
-        """It can only be answered if it is known what became of units."""
+        """Whether it needs the facts of units."""
         return not self.is_exact and (self.state is not None or self.name in COLUMNS)
 
     @property
     def asks_parameters(self) -> bool:
-        """It can only be answered if the parameters of units are known."""
+        """Whether it needs the parameters of units."""
         return bool(self.sign) and self.name not in COLUMNS
 
     def hits(self, unit: Nameable, facts: Optional[Facts]) -> bool:
-        """Tell whether it holds for a unit."""
+        """Tell whether it matches a unit."""
         if self.is_exact:
             return self.hits_as_it_stands(unit)
         if self.state is not None:
@@ -326,7 +326,7 @@ class _Part:
         return any(_says(one, self.value) for one in self._values(unit, None))
 
     def problem(self) -> str:
-        """Say what is wrong with it, whatever the units are; empty if nothing is."""
+        """Return what is wrong with it regardless of the units; empty if nothing is."""
         if not self.text:
             return "expected something before and after each comma, and behind `!`"
         if self.state is not None and self.state not in STATES:
@@ -343,13 +343,13 @@ class _Part:
         return ""
 
     def may_be_of(self, stages: Collection[str]) -> bool:
-        """Tell whether it may hold for units of these stages."""
+        """Tell whether it may match units of these stages."""
         stage, slash, _ = self.text.partition("/")
         is_value = bool(self.sign) and not self.stage
         return not slash or is_value or any(_matches(stage, name) for name in stages)
 
     def names(self, units: Iterable[Nameable]) -> Iterator[str]:
-        """Yield what it could have been, if it is misspelt."""
+        """Yield the texts that it may be a misspelling of."""
         for unit in units:
             yield unit.stage
             yield unit.id if "/" in self.text else own_name(unit)
@@ -371,11 +371,11 @@ class _Part:
             limit = _READ.get(self.name, float)(self.value)
             return not isinstance(value, bool) and _COMPARE[self.sign](float(value), limit)
         except ValueError:
-            return False  # text is neither more nor less
+            return False  # text is not comparable with a number
 
 
 def own_name(unit: Nameable) -> str:
-    """Return a unit's id without its stage; all of it where that is the stage."""
+    """Return a unit's id without its stage; the whole id if it is the stage."""
     head = f"{unit.stage}/"
     return unit.id[len(head) :] if unit.id.startswith(head) else unit.id
 
@@ -390,7 +390,7 @@ def _matches(pattern: str, text: str) -> bool:
 
 
 def _says(value: Any, text: str) -> bool:
-    """Tell whether a value is written like this; a number in any way."""
+    """Tell whether a text is a value as written; numbers are compared as numbers."""
     if written(value) == text:
         return True
     if isinstance(value, bool) or not isinstance(value, (int, float)):

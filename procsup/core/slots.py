@@ -19,12 +19,11 @@ class Capacity(Struct, frozen=True):
 
 
 class Placement(Struct, frozen=True, gc=False):
-    """Where one attempt is, and what it got of each resource, by name.
+    """Where one attempt runs, and what it got of each resource, by name.
 
-    `amounts` has ``cpus``, and ``memory`` (bytes) if that is counted; `indices` which ones it got
-    of those that are told apart (``cpus`` if its stage pins). `agent` is that of a
-    place that an engine gave, empty on this machine. No two that live at once have the same `slot`,
-    a number from 1 on, the lowest that is free.
+    `amounts` has ``cpus``, and ``memory`` (bytes) if that is counted; `indices` the individual
+    ones that it got (``cpus`` if its stage pins). `agent` is the engine's agent, empty on this
+    machine. `slot` is the lowest free number from 1 on; no two live attempts share one.
     """
 
     host: str
@@ -35,18 +34,18 @@ class Placement(Struct, frozen=True, gc=False):
 
     @property
     def cpus(self) -> float:
-        """How many CPUs."""
+        """The number of CPUs."""
         return self.amounts["cpus"]
 
     @property
     def memory_bytes(self) -> Optional[int]:
-        """How much memory; None if it is not counted."""
+        """The memory in bytes; None if it is not counted."""
         memory = self.amounts.get("memory")
         return None if memory is None else int(memory)
 
     @property
     def cpu_ids(self) -> Tuple[int, ...]:
-        """Which CPUs; empty if it is not pinned."""
+        """The numbers of its CPUs; empty if it is not pinned."""
         return self.indices.get("cpus", ())
 
 
@@ -79,8 +78,8 @@ class Slots:
         self._memory_bytes = capacity.memory_bytes
         self._jobs = capacity.jobs
         self._free_ids: Set[int] = set(capacity.cpu_ids)
-        self._free_slots: List[int] = []  # a heap of those that came back
-        self._slots = 0  # so many were ever given
+        self._free_slots: List[int] = []  # a heap of the returned ones
+        self._slots = 0  # the highest number given so far
 
     @property
     def are_taken(self) -> bool:

@@ -120,7 +120,7 @@ class UnitSpec(Struct, frozen=True, gc=False):
     memory_bytes: Optional[int] = None
     threads: Optional[int] = None  # what its libraries may start; None: as many as its CPUs
     lists: Dict[str, Tuple[str, ...]] = field(default_factory=dict)  # file to write first -> lines
-    stop_command: Tuple[str, ...] = ()  # runs instead of the signal
+    stop_command: Tuple[str, ...] = ()  # runs in place of the stop signal
     follows: Tuple[str, ...] = ()  # ids of the units that must have succeeded (`for-each`)
 
 
@@ -151,7 +151,7 @@ class RunSpec(Struct, frozen=True):
     logs: str = "split"  # or "merged"
     keep_logs: str = "all"  # or "failed"
     share: str = "none"  # or "group", "all"
-    lock: Optional[str] = None  # a name that runs share which are never at work together
+    lock: Optional[str] = None  # runs with the same name never run at once
 
     def stage(self, name: str) -> StageSpec:
         """Return the stage of that name; KeyError if there is none."""
@@ -175,13 +175,13 @@ def whole_upstream(stage: StageSpec) -> List[str]:
 
 
 def in_order(spec: RunSpec) -> List[str]:
-    """Return the stages' names, each after those that it waits for."""
+    """Return the names of the stages, each after those that it waits for."""
     placed: List[str] = []
     left = [stage.name for stage in spec.stages]
     while left:
         ready = [name for name in left if set(upstream(spec.stage(name))) <= set(placed)]
         placed.extend(ready)
         left = [name for name in left if name not in ready]
-        if not ready:  # a cycle, which the run file's reader refuses
+        if not ready:  # a cycle; the run file's reader refuses it
             return placed + left
     return placed

@@ -22,7 +22,7 @@ class Stage:
         self.tally = tally
         self.upstream = upstream(spec)
         self.whole_upstream = whole_upstream(spec)
-        self.made_before: Dict[str, int] = {}  # whole stage before it -> the newest that it made
+        self.made_before: Dict[str, int] = {}  # whole stage before it -> its newest record
         self.units: List[Unit] = []
         self.by_id: Dict[str, Unit] = {}
         self.ready: Deque[Unit] = deque()
@@ -129,7 +129,7 @@ class Stage:
 
 
 def later_first(stages: List[Stage]) -> List[Stage]:
-    """Return the stages, each before all that it waits for; in the file's order otherwise."""
+    """Return the stages, each before those that it waits for, otherwise in the file's order."""
     depths: Dict[str, int] = {}
     for _ in stages:  # as many rounds as the longest chain has stages, at most
         for stage in stages:

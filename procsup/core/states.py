@@ -39,7 +39,7 @@ class Waiting(Struct, frozen=True, gc=False):
 
 
 class Running(Struct, frozen=True, gc=False):
-    """An attempt lives, `since` then; `deadline` is monotonic, too, None without a timeout."""
+    """An attempt is alive; `since` and `deadline` (None without a timeout) are monotonic."""
 
     attempt: AttemptId
     placement: Placement
@@ -48,7 +48,7 @@ class Running(Struct, frozen=True, gc=False):
 
 
 class Stopping(Struct, frozen=True, gc=False):
-    """It was asked to end; `killed`: by force, at once. `called_off`: it is not tried again."""
+    """It was asked to end; `killed`: by SIGKILL at once. `called_off`: it is not tried again."""
 
     attempt: AttemptId
     placement: Placement

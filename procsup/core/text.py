@@ -147,7 +147,7 @@ def last_lines(data: bytes, count: int) -> List[str]:
 
 
 def written(value: Any) -> str:
-    """Write a parameter or a variable as a placeholder shows it."""
+    """Return a parameter or variable as the text that a placeholder inserts."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

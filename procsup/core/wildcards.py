@@ -1,15 +1,15 @@
-"""What a glob is made of: text, and spans of characters that wildcards stand for."""
+"""The pieces of a glob: text, and spans of characters that wildcards match."""
 
 import re
 from typing import Iterator, List, NamedTuple, Optional, Tuple, Union
 
-_LONGEST = 255  # characters that {n} may ask for: no file system has longer names
+_LONGEST = 255  # the limit of {n}: no file system has longer names
 _PIECE = re.compile(r"(\[[!^]?\]?[^\]]*\]|[^\W]|-)(?:([+*?])|{(\d+)(?:(,)(\d*))?})?")
 _BOUNDS = {None: (1, 1), "+": (1, None), "*": (0, None), "?": (0, 1)}
 
 
 class GlobError(ValueError):
-    """A glob makes no sense; the message says what is wrong and what is right."""
+    """An invalid glob; the message says what is wrong and how to fix it."""
 
 
 class Chars(NamedTuple):
@@ -26,14 +26,16 @@ class Chars(NamedTuple):
         return any(low <= character <= high for low, high in self.ranges) != self.negated
 
     def regex(self) -> str:
-        """Return the set as a regular expression has it; not for sets with a slash."""
+        """Return the set as a regular expression; not for sets with a slash."""
         body = "".join(f"{re.escape(low)}-{re.escape(high)}" for low, high in self.ranges)
         if self.negated:
             return f"[^/{body}]"
         return f"(?!/)[{body}]" if self._spans_slash() else f"[{body}]"
 
     def edges(self) -> Iterator[str]:
-        """Yield characters of which one is in every set that is not empty, but for wide ones."""
+        """Yield the characters at and next to the ends of the ranges.
+
+        Two sets that meet, unless both are wide, share one of these."""
         for low, high in self.ranges:
             yield from (low, high)
             yield from (chr(ord(low) - 1) if low > "\x01" else low, _next(high))
@@ -51,9 +53,9 @@ ANY = Chars(slash=True)
 
 
 class Span(NamedTuple):
-    """So many characters of a set, at least `least`; the capture that they fill.
+    """From `least` to `most` characters of a set, and the capture that they fill.
 
-    At the beginning of a name it holds no dot, unless it is `hidden`.
+    At the beginning of a name it does not match a dot, unless it is `hidden`.
     """
 
     chars: Chars
@@ -64,11 +66,11 @@ class Span(NamedTuple):
 
     @property
     def stretches(self) -> bool:
-        """Whether its length is open."""
+        """Whether its length can vary."""
         return self.least != self.most
 
     def regex(self) -> str:
-        """Return it as a regular expression, without a group."""
+        """Return a regular expression for it, without a group."""
         if self.chars.slash:
             return r"(?:[^/]|/(?![./]))+"
         counts = f"{{{self.least},{'' if self.most is None else self.most}}}"
@@ -76,17 +78,17 @@ class Span(NamedTuple):
 
 
 Token = Union[str, Span]
-Part = Tuple[Token, ...]  # what stands between two slashes
+Part = Tuple[Token, ...]  # the text between two slashes
 
 ANY_NAME = Span(NAME, 0, None)
 DEEP = Span(ANY, 0, None)  # alone in a part: any folders, or none
-EVERYTHING = Span(ANY, 1, None, hidden=True)  # all that is below a folder
+EVERYTHING = Span(ANY, 1, None, hidden=True)  # everything below a folder
 
 
 def spans_of(kind: str, capture: Optional[str] = None) -> List[Span]:
-    """Return what a wildcard stands for: ``*``, ``?``, ``**``, or a constraint (``[0-9]+``).
+    """Return the spans of a wildcard: ``*``, ``?``, ``**``, or a constraint (``[0-9]+``).
 
-    A capture holds at least one character; GlobError if its constraint might hold none.
+    A capture has at least one character; GlobError if its constraint may match none.
     """
     least = 0 if capture is None else 1
     if kind == "*":

@@ -130,7 +130,7 @@ class LocalEngine:
     # --- one turn ----------------------------------------------------------------------------
 
     def _turn(self, until: Optional[float]) -> bool:
-        """Wait once, and do what is due; tell whether `wake` was called."""
+        """Wait once and do what is due; return whether `wake` was called."""
         notice = self._exits.wait(self._time_to_wait_s(until))
         now = self._clock.now()
         for pid in notice.pids:

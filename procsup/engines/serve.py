@@ -48,7 +48,7 @@ def _serve(wire: Wire, setting: Setting) -> None:
             _tell(wire, [Failed(str(error))])
         finally:
             facts = engine.close()
-            # An end that this loss has caused says nothing about the unit.
+            # Ends that the lost connection caused are not the unit's fault.
             _tell(wire, [*(facts if is_asked else ()), Over(engine.survivors)])
 
 

@@ -11,9 +11,9 @@ from procsup.host.threads import Finds, Pool
 class SideExpander:
     """Works out stages on a thread of its own, which starts with the first order.
 
-    Whatever `expand` raises becomes the `problem` of its fact, and what `weigh` raises an answer
-    that keeps nothing, so that every order is answered and never by a success. `wake` is called
-    from the thread when `drain` has something to give.
+    An exception of `expand` becomes the `problem` of its fact, and after one of `weigh` the
+    answer keeps nothing: every order is answered, and a failure never looks like a success.
+    `wake` is called from the thread when `drain` has something to return.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class SideExpander:
     def _look_again(self, order: Weigh) -> None:
         try:
             fact = self._weigh(order)
-        except Exception:  # noqa: BLE001  what cannot be looked at is not kept: it runs
+        except Exception:  # noqa: BLE001  units whose files cannot be read run again
             run = Standing(False, "input changed")
             fact = Weighed(order.stage, dict.fromkeys(order.units, run))
         self._found.put(fact)

@@ -1,1 +1,1 @@
-"""Files as procsup believes in them: which ones a declared path stands for, and what they are."""
+"""Finds the files of a declared path, and tells whether they are unchanged."""

@@ -1,11 +1,11 @@
-"""What makes a file the same file: what is recorded of it, and one rule for each question.
+"""File identity: what is recorded of a file, and when it counts as the same.
 
-* *unchanged*: its `Stamp` is the same as before. A symbolic link is its own stamp and its target's.
-* *written by this attempt*: its stamp is another one than before the start (or there was none).
-* *intact*: `compare` with its `Reading`. The same size and mtime_ns in the same file (inode and
-  ctime_ns) is believed. In another file, or at another time, the content decides if a sha256 is on
-  record; if none is, or under `checksum` ``none``, the rule is that of make: size and mtime_ns.
-  `checksum` ``all`` reads the content always. What is not on record is not compared.
+* *unchanged*: its `Stamp` is the same as before. A link's stamp covers the link and its target.
+* *written by this attempt*: its stamp differs from before the start (or there was none).
+* *intact*: it matches its `Reading`, by `compare`. A file with the same size, mtime_ns, inode and
+  ctime_ns is intact. Otherwise the content decides if a sha256 is recorded; if none is, or under
+  `checksum` ``none``, size and mtime_ns decide, as in make. `checksum` ``all`` always reads the
+  content. Fields that are not recorded are not compared.
 """
 
 import errno
@@ -16,19 +16,19 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 from procsup.core.outcome import Reading
 
-HASHED_UP_TO_BYTES = 64 * 1024 * 1024  # by checksum = "auto"
+HASHED_UP_TO_BYTES = 64 * 1024 * 1024  # with checksum = "auto"
 MISSING = (FileNotFoundError, NotADirectoryError)
 
 _CHUNK_BYTES = 1024 * 1024
 _SHARED_MOST = 4096
 _SETTLED_NS = 3_000_000_000  # beyond the coarsest clock of a file system: 2 s
-# Windows, whose files have attributes, gives the time of creation in its place.
+# On Windows, where files have attributes, st_ctime_ns is the time of creation.
 _HAS_CTIME = not hasattr(os.stat_result, "st_file_attributes")
-_INODE_BITS = (1 << 63) - 1  # some file systems have longer numbers, which no record holds
+_INODE_BITS = (1 << 63) - 1  # some file systems have longer numbers, too long for a record
 
 
 class Link(NamedTuple):
-    """What a symbolic link itself is like: made again with the same target, it is another one."""
+    """The identity of a symbolic link itself: a link made again with the same target differs."""
 
     inode: int
     ctime_ns: int
@@ -37,10 +37,10 @@ class Link(NamedTuple):
 
 
 class Stamp(NamedTuple):
-    """What a path leads to, and the link that it is, if it is one.
+    """The identity of the file at a path, and of the link, if the path is one.
 
-    Any write leaves something of it changed, even one of the same size within one tick of the
-    file system's clock, if it went by a new file.
+    Every write changes it. A write of the same size within one tick of the file system's clock
+    changes it only if it made a new file.
     """
 
     inode: int
@@ -50,7 +50,7 @@ class Stamp(NamedTuple):
     link: Optional[Link] = None
 
     def reading(self, path: str, *, sha256: Optional[str] = None, changed: bool = False) -> Reading:
-        """Return what is recorded of this file."""
+        """Return the reading of this file for the record."""
         ctime_ns = self.ctime_ns if _HAS_CTIME else None
         target = None if self.link is None else self.link.target
         inode = self.inode & _INODE_BITS
@@ -58,7 +58,7 @@ class Stamp(NamedTuple):
 
 
 def stamp_of(path: str) -> Optional[Stamp]:
-    """Return the stamp of a path; None if nothing is there, or a link that leads to nothing."""
+    """Return the stamp of a path; None if nothing is there, or a broken link."""
     try:
         return _look(path)[0]
     except MISSING:
@@ -66,7 +66,7 @@ def stamp_of(path: str) -> Optional[Stamp]:
 
 
 def link_of(path: str) -> Optional[Link]:
-    """Return what the link itself is like; None if the path is no symbolic link."""
+    """Return the identity of a symbolic link; None if the path is not one."""
     try:
         status = os.lstat(path)
         if not stat.S_ISLNK(status.st_mode):
@@ -77,7 +77,7 @@ def link_of(path: str) -> Optional[Link]:
 
 
 def _look(path: str) -> Tuple[Stamp, int]:
-    """Return the stamp and the mode of what a path leads to; OSError if there is nothing."""
+    """Return the stamp and the mode of the file at a path; OSError if there is none."""
     status, link = os.lstat(path), None
     if stat.S_ISLNK(status.st_mode):
         link = link_of(path)
@@ -90,18 +90,18 @@ def _stamp(status: os.stat_result, link: Optional[Link]) -> Stamp:
 
 
 class Contents:
-    """The digests of files that many units share: each is read once, while its stamp holds."""
+    """Caches digests of files that many units share; a file is read again if its stamp changed."""
 
     def __init__(self) -> None:
         self._known: Dict[str, Tuple[Stamp, str]] = {}
 
     def get(self, path: str, stamp: Stamp) -> Optional[str]:
-        """Return the sha256 of a file that was read before, and has had this stamp since."""
+        """Return the cached sha256 of a file with this stamp, None if there is none."""
         known = self._known.get(path)
         return known[1] if known is not None and known[0] == stamp else None
 
     def keep(self, path: str, stamp: Stamp, sha256: str) -> None:
-        """Remember it, unless the file is so new that a write might not show in its stamp."""
+        """Cache a digest, unless the file is so new that a write might not change its stamp."""
         if time.time_ns() - max(stamp.ctime_ns, stamp.mtime_ns) <= _SETTLED_NS:
             return
         if len(self._known) >= _SHARED_MOST:
@@ -112,10 +112,10 @@ class Contents:
 def read_file(
     path: str, *, checksum: str, contents: Optional[Contents] = None
 ) -> Optional[Reading]:
-    """Return what a file is like now, None if it is missing; any other OSError is raised.
+    """Return a file's current reading, None if it is missing; any other OSError is raised.
 
-    `checksum` is ``auto`` (sha256 up to 64 MiB), ``all`` or ``none``. A reading with a sha256 is
-    of one moment: a file that changes while it is read is an OSError.
+    `checksum` is ``auto`` (sha256 up to 64 MiB), ``all`` or ``none``. OSError if the file changes
+    while its sha256 is computed.
     """
     found = read_stamped(path, checksum=checksum, contents=contents)
     return None if found is None else found[1]
@@ -152,7 +152,7 @@ def _digest(path: str, seen: Stamp, contents: Optional[Contents]) -> Tuple[Stamp
 
 
 def _read_content(path: str, link: Optional[Link]) -> Tuple[Stamp, str]:
-    import hashlib  # loads the system's cryptography: a run without files does not need it
+    import hashlib  # slow to load, and not needed by a run without files
 
     digest, length = hashlib.sha256(), 0
     with open(path, "rb", buffering=0) as file:
@@ -160,7 +160,7 @@ def _read_content(path: str, link: Optional[Link]) -> Tuple[Stamp, str]:
         while True:
             chunk = file.read(min(before.st_size + 1, _CHUNK_BYTES))
             length += len(chunk)
-            if not chunk or length > before.st_size:  # one that grows has no end
+            if not chunk or length > before.st_size:  # a growing file may have no end
                 break
             digest.update(chunk)
         after = os.fstat(file.fileno())
@@ -169,14 +169,14 @@ def _read_content(path: str, link: Optional[Link]) -> Tuple[Stamp, str]:
     return _stamp(after, link), digest.hexdigest()
 
 
-# --- is it still what was recorded? ----------------------------------------------------------
+# --- comparison with the record ------------------------------------------------------------
 
 
 class Compared(NamedTuple):
-    """What a look at a recorded file found: in what it differs, empty if it is intact.
+    """How a file differs from its record; empty if it is intact.
 
-    `seen` is its reading of now where the content had to be read, and is the same: once that is
-    on record, the content need not be read again.
+    `seen` is its new reading if the content was read and is the same: once recorded, the content
+    need not be read again.
     """
 
     difference: str = ""
@@ -187,7 +187,7 @@ _INTACT = Compared()
 
 
 def compare(recorded: Reading, *, checksum: str, contents: Optional[Contents] = None) -> Compared:
-    """Tell whether a file is intact, by the rule at the head of this page. Never raises OSError."""
+    """Tell whether a file is intact, by the rule in the module docstring. Never raises OSError."""
     if recorded.changed:
         return Compared("changed while the unit ran")
     try:
@@ -215,7 +215,7 @@ def compare(recorded: Reading, *, checksum: str, contents: Optional[Contents] = 
 def _is_same_file(recorded: Reading, now: Reading) -> bool:
     if recorded.mtime_ns != now.mtime_ns:
         return False
-    if recorded.inode is None:  # of an older procsup, which recorded neither this nor links
+    if recorded.inode is None:  # from an older procsup, which recorded neither inodes nor links
         return True
     same_link = recorded.link == now.link
     return same_link and (recorded.inode, recorded.ctime_ns) == (now.inode, now.ctime_ns)

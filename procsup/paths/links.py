@@ -1,4 +1,4 @@
-"""Tells whether two paths lead to one file through links to folders."""
+"""Resolves links to folders, to tell whether two paths are one file."""
 
 import os
 import stat
@@ -9,18 +9,18 @@ _UNKNOWN = ""
 
 
 class RealFolders:
-    """Resolves folders, each looked at once; those in `root` stay named as they are there."""
+    """Resolves folders and caches the results; paths in `root` keep their names."""
 
     def __init__(self, root: str) -> None:
         self._root = root
         self._inside = root.rstrip(os.sep) + os.sep
         self._real_root: Optional[str] = None
-        self._known: Dict[str, Optional[str]] = {root: root}  # None: not there, nor what is below
+        self._known: Dict[str, Optional[str]] = {root: root}  # None: missing, and all below it, too
 
     def real(self, path: str) -> str:
-        """Return a path with links to folders resolved on the way to it, not its own last name.
+        """Return a path with the links in its folders resolved, but not its last name.
 
-        A folder that is not there yet leads where its name says.
+        The name of a folder that does not exist yet is kept.
         """
         folder, separator, _ = path.rstrip(_SEPARATORS).rpartition(os.sep)
         real = self._known.get(folder, _UNKNOWN)
@@ -48,7 +48,7 @@ class RealFolders:
         return self._outside(folder) if is_link else f"{above}{separator}{name}"
 
     def _outside(self, folder: str) -> str:
-        """Resolve a folder as a whole, and name it as in the root if it leads there."""
+        """Resolve a whole folder; if it is in the root, return its name there."""
         if self._real_root is None:
             self._real_root = os.path.realpath(self._root)
         real = os.path.realpath(folder)

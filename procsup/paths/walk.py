@@ -1,7 +1,7 @@
-"""Finds files: those that a glob matches, those in a folder, those that a declared path means.
+"""Finds files: those that a glob matches, those in a folder, those of a declared path.
 
-Links to folders are followed where a part of a glob stands for one name, and not in ``**``, which
-might run in circles.
+Links to folders are followed where a part of a glob matches one name, but not in ``**``, which
+could loop.
 """
 
 import errno
@@ -15,43 +15,43 @@ from procsup.core.spec import OutputSpec
 from procsup.core.wildcards import DEEP
 from procsup.paths.identity import MISSING
 
-CASE = os.path.normcase("A") == "A"  # whether names that differ in case alone are two
+CASE = os.path.normcase("A") == "A"  # whether names are case-sensitive
 
-# What file managers and NFS leave in folders by themselves: never part of a result.
+# Files that file managers and NFS create in folders: never part of a result.
 _LITTER = re.compile(
     r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs[0-9a-f]+"
-    r"|\..*\.procsup-\d+|\.procsup-.*\.part"  # ours, on their way to their names
+    r"|\..*\.procsup-\d+|\.procsup-.*\.part"  # our own temporary files
 )
 _Captures = Tuple[str, ...]
 _Found = Tuple[str, _Captures]
 
 
 class LinkToNothing(OSError):
-    """A link that a glob matches leads to nothing; `filename` is the link."""
+    """A glob matches a broken link; `filename` is the link."""
 
     def __init__(self, path: str) -> None:
         super().__init__(errno.ENOENT, "is a link to nothing", path)
 
 
 class Match(NamedTuple):
-    """A path as the glob would write it, and what was captured."""
+    """A path in the notation of the glob, and the captured texts."""
 
     path: str
     captures: _Captures
 
 
 class Found(NamedTuple):
-    """What a glob matches, sorted, and the linked folders that its ``**`` did not enter."""
+    """The sorted matches of a glob, and the linked folders that its ``**`` did not enter."""
 
     matches: List[Match]
     left_out: List[str]
 
 
 def find(glob: Glob, folder: str = "", *, case: bool = CASE) -> Found:
-    """Return what a glob matches now, its relative bases taken from `folder`.
+    """Return the current matches of a glob; its relative bases start at `folder`.
 
-    A folder that does not exist holds nothing; OSError if one cannot be read, LinkToNothing if a
-    matching link, or one that stands for a folder on the way, is broken.
+    A missing folder counts as empty; OSError if a folder cannot be read, LinkToNothing if a
+    matching link, or a link in place of a folder on the way, is broken.
     """
     found: Set[_Found] = set()
     left_out: Set[str] = set()
@@ -68,7 +68,7 @@ def find(glob: Glob, folder: str = "", *, case: bool = CASE) -> Found:
 
 
 class _Walker:
-    """Walks what is below the base of one branch; paths are as the glob would write them."""
+    """Walks the tree below the base of one branch; paths are in the notation of the glob."""
 
     def __init__(self, glob: Glob, branch: Branch, left_out: Set[str], *, case: bool) -> None:
         self._glob = glob
@@ -78,16 +78,16 @@ class _Walker:
         self._parts = branch.rest
         self._prefix = branch.below_base("")
         self._deep = next((i for i, p in enumerate(self._parts) if _is_captured_deep(p)), -1)
-        self._seen: Set[Tuple[str, int]] = set()  # folders below two `**` are reached in many ways
+        self._seen: Set[Tuple[str, int]] = set()  # with two `**`, a folder is reached in many ways
 
     def below(self, folder: str) -> Iterator[_Found]:
-        """Yield what is found, with what was captured."""
+        """Yield the matches, with the captured texts."""
         if self._deep < 0:
             return self._walk(folder, self._prefix, 0, ())
         return self._split(self._walk(folder, self._prefix, 0, ()))
 
     def _split(self, found: Iterator[_Found]) -> Iterator[_Found]:
-        """Keep what the whole pattern matches: a deep capture may end anywhere."""
+        """Keep the paths that the whole pattern matches: a deep capture may end anywhere."""
         split = self._branch.matcher(case=self._case).split
         for path, _ in found:
             captures = split(path[len(self._prefix) :])
@@ -121,7 +121,7 @@ class _Walker:
             ]
 
     def _enters(self, entry: "os.DirEntry[str]", path: str) -> bool:
-        """Tell whether `**` goes on in a folder; a linked one is noted."""
+        """Tell whether `**` enters a folder; a linked one is recorded as left out."""
         if not entry.is_dir() or self._is_out(path):
             return False
         if entry.is_symlink():
@@ -162,7 +162,7 @@ class _Walker:
                 raise LinkToNothing(entry.path)
 
     def _everything(self, folder: str, prefix: str, index: int) -> Iterator[_Found]:
-        """Yield what a deep capture, and all that stands after it, might match."""
+        """Yield the paths that a deep capture and the parts after it may match."""
         later = self._parts[index + 1 :]
         hidden = any(str(part[0]).startswith(".") for part in later if isinstance(part[0], str))
         wants_folder = self._branch.folders
@@ -184,7 +184,7 @@ class _Walker:
                     raise LinkToNothing(entry.path)
 
     def _is_out(self, path: str) -> bool:
-        """Tell whether a path is excluded; the folders that it lies in were asked before."""
+        """Tell whether a path is excluded; its folders were checked before."""
         if not self._glob.excluded:
             return False
         return any(one.match(path, case=self._case) is not None for one in self._glob.excluded)
@@ -198,20 +198,20 @@ def _is_captured_deep(part: Sequence[object]) -> bool:
     return part != (DEEP,) and is_deep(part)  # type: ignore[arg-type]
 
 
-# --- what a declared path stands for -------------------------------------------------------------
+# --- declared paths ------------------------------------------------------------------------------
 
 
 def files_of(output: OutputSpec, *, follow: bool = False) -> List[str]:
-    """Return the files that a declared path stands for now; none if there are none.
+    """Return the current files of a declared path, which may be none.
 
-    A folder (declared as one, or found to be one) stands for every file below, sorted; with
-    `follow` also for those behind links to folders, each folder once. A glob stands for its sorted
-    matches. OSError if a folder cannot be read, LinkToNothing as `find`.
+    For a folder (declared or found) these are all files below it, sorted; with `follow` also
+    those behind links to folders, each folder once. For a glob they are its sorted matches.
+    OSError if a folder cannot be read, LinkToNothing as `find`.
     """
     if output.kind == "glob":
         found = find(parse(output.path.replace(os.sep, "/"))).matches
         return [match.path.replace("/", os.sep) for match in found]
-    # Without the slash: Windows calls "file/" an invalid name. With its own: one spelling a file.
+    # Windows refuses the name "file/"; with its own separator each file has one spelling.
     path = output.path
     if output.kind == "folder":
         path = path.replace("/", os.sep).rstrip(os.sep) or os.sep
@@ -225,9 +225,9 @@ def files_of(output: OutputSpec, *, follow: bool = False) -> List[str]:
 
 
 def home_of(output: OutputSpec) -> str:
-    """Return the folder that must be there before the output can be made.
+    """Return the folder that must exist before the output can be made.
 
-    Of a glob it is the last one that all of its matches have in common.
+    For a glob it is the deepest folder that all of its matches share.
     """
     if output.kind != "glob":
         return os.path.dirname(output.path.rstrip("/" + os.sep))
@@ -236,9 +236,9 @@ def home_of(output: OutputSpec) -> str:
 
 
 def files_below(folder: str, *, follow: bool = False) -> List[str]:
-    """Return every file in and below a folder, sorted, but for what others leave there.
+    """Return every file in and below a folder, sorted, without those of `_LITTER`.
 
-    With `follow`, folders behind links count too, unless they are part of the tree already.
+    With `follow`, folders behind links count too, unless they are already in the tree.
     """
     links: List[str] = []
     folders = [folder]
@@ -256,11 +256,11 @@ def files_below(folder: str, *, follow: bool = False) -> List[str]:
 
 
 def _files_in(folders: List[str], links: List[str]) -> Iterator[str]:
-    """Yield the files; `folders` grows by those below, `links` gets the links to others."""
+    """Yield the files; add subfolders to `folders`, and links to folders to `links`."""
     for at in folders:
         for entry in _entries(at):
             if entry.is_dir(follow_symlinks=False):
-                if entry.name != "__pycache__":  # written whenever a neighbour is imported
+                if entry.name != "__pycache__":  # written when a module beside it is imported
                     folders.append(entry.path)
             elif entry.is_file():
                 if not _LITTER.fullmatch(entry.name):
@@ -283,4 +283,4 @@ def _entries(folder: str) -> "List[os.DirEntry[str]]":
     except OSError:
         if os.path.isdir(folder or os.curdir):
             raise
-        return []  # a file, which some systems have other words for
+        return []  # a file; some systems raise another error for it
