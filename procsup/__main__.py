@@ -65,7 +65,7 @@ def open_standard_streams() -> None:
     """Put the null device where stdin, stdout or stderr is closed.
 
     Otherwise the journal would get number 2, and a C library's message would land in it. A closed
-    stdout stays None: what is written there is lost, and the writer must say so.
+    stdout stays None: output is lost, and the writer must report that.
     """
     for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -80,9 +80,8 @@ def open_standard_streams() -> None:
 def leave_quickly(code: int) -> None:
     """End the process without taking the interpreter apart, which takes longer than `wait` does.
 
-    All that others can see of an end is done: what stands in a buffer is written, what asked for
-    it is called. Returns where the common way out has more to do: a thread is to be waited for,
-    or a stream cannot be written: the interpreter's own exit says so.
+    Buffers are written and exit functions are called. Returns if the interpreter's own exit has
+    more to do: to wait for a thread, or to report a stream that cannot be written.
     """
     threading = sys.modules.get("threading")
     if threading is not None and not _is_alone(threading):

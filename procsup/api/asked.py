@@ -1,4 +1,4 @@
-"""What was asked of a sitting, read and worked out before anything is touched."""
+"""Reads a request and works it out before anything is touched."""
 
 import os
 from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -21,9 +21,9 @@ from procsup.store.rundir import RunDir
 
 
 class Asked(NamedTuple):
-    """What was asked; `units` are those that can be known now, by stage.
+    """A request, read; `units` has the units that can be worked out now, by stage.
 
-    `only` and `again` are None if all units are meant; of a retry these are those that did not
+    `only` and `again` are None if they select no units: a retry then runs those that did not
     succeed.
     """
 
@@ -37,18 +37,18 @@ class Asked(NamedTuple):
 
     @property
     def selections(self) -> List[Selection]:
-        """Those that there are."""
+        """The selections of the request."""
         return [one for one in (self.only, self.again) if one is not None]
 
     def weigh_words(self, history: History) -> None:
-        """Let words ask what became of units before; UsageError if one means none of them."""
+        """Give the selectors the earlier results; UsageError if one selects no unit."""
         facts = facts_before(history)
         for selection in self.selections:
             selection.set_facts(facts)
         self.refuse_words()
 
     def refuse_words(self) -> None:
-        """Raise UsageError for a word that means no unit, as far as that is known by now."""
+        """Raise UsageError for a selector that certainly selects no unit."""
         late = [stage.name for stage in self.spec.stages if stage.name not in self.units]
         refuse(self.only, late, "--only ")
         refuse(self.again, late)
@@ -56,8 +56,8 @@ class Asked(NamedTuple):
     def keep_plan(self) -> None:
         """Write a plan that came from a program into the run directory, which is held.
 
-        From there it is read again by a resume. RecordError if it cannot be written. Its text is
-        let go of: the units are known, and may be many.
+        A resume reads it from there. RecordError if it cannot be written. Its text is freed: it
+        may be large, and is not needed any more.
         """
         if not isinstance(self.loaded, LoadedPlan):
             return
@@ -93,10 +93,10 @@ def read(request: Request) -> Asked:
 
 
 def make_directory(asked: Asked) -> Tuple[Asked, bool]:
-    """Make the run directory; return what is asked for with it, and whether it was made now.
+    """Make the run directory; return the request with it, and whether it was made now.
 
-    A run without a given name takes the next free name: others may have come to the
-    same one in the same moment. Errors as `RunDir.create`.
+    A run without a given name takes the next free name: another run may take the same one at
+    the same moment. Errors as `RunDir.create`.
     """
     plan, count = asked.request.plan, 1
     if plan is None or plan.head.named:
@@ -110,13 +110,13 @@ def make_directory(asked: Asked) -> Tuple[Asked, bool]:
 
 
 def remarks(asked: Asked) -> List[str]:
-    """Say what is to be known of what was asked before it starts, each thing in a line."""
+    """Return the notes to show before the run starts, a line each."""
     found = [line for stage in asked.units for line in asked.loaded.notes(stage)]
     return [*_about_cpus(asked), *found]
 
 
 def _about_cpus(asked: Asked) -> List[str]:
-    """Say it if the CPUs are those of a unit of another run, and not the machine's."""
+    """Return a note if the CPUs are those of a unit of another run, not the machine's."""
     granted, capacity = granted_cpus(), asked.capacity
     own = asked.spec.capacity.cpus is not None
     machines = len(capacity.cpu_ids) or os.cpu_count() or 1

@@ -20,11 +20,11 @@ class Asked(NamedTuple):
     ok: bool
     message: str
     over: bool = False
-    units: Tuple[str, ...] = ()  # that are still to end
+    units: Tuple[str, ...] = ()  # those still to end
 
 
 def live_owner(rundir: RunDir, run_id: Optional[str], verb: str) -> Owner:
-    """Return the supervisor of the run; RunUnfinished if there is none, or it has another run."""
+    """Return the supervisor of the run; RunUnfinished if none, or if it runs another one."""
     owner = read_owner(rundir)
     if owner is None or not is_live(rundir, owner):
         raise RunUnfinished(f"nobody is working on {rundir.path}: there is nothing to {verb}")
@@ -90,7 +90,7 @@ def stop_units(
 ) -> None:
     """Ask a live supervisor to stop some units; return when no process of them is left.
 
-    UsageError if a word means no unit.
+    UsageError if a selector selects no unit.
     """
     size = rundir.journal.stat().st_size
     asked = request(rundir, owner, "stop-units", grace_s=grace_s, units=words)

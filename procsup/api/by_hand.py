@@ -34,9 +34,9 @@ class Prepared(NamedTuple):
 
 
 def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> Prepared:
-    """Find the one unit that is meant and make what it needs (unless `touch` is false).
+    """Find the selected unit and make what it needs (unless `touch` is false).
 
-    UsageError if none or several are meant, RunBusy if that unit lives right now.
+    UsageError unless exactly one is selected, RunBusy if that unit is running.
     """
     history = read_history(rerun.rundir)
     loaded = load_source(made)
@@ -86,7 +86,7 @@ def _refuse_live(rerun: Rerun, history: History, unit: UnitSpec) -> None:
 def _context(rerun: Rerun) -> RunContext:
     if not rerun.rundir.path.is_dir():
         raise RunUnfinished(f"{rerun.rundir.path} is gone")
-    # Not the run's own id: what bears that is ended by the next sitting of the run.
+    # Not the run's own id: the next sitting ends processes that bear it.
     return RunContext(
         f"{rerun.begin.run_id}-here",
         inherited_environment(),

@@ -1,4 +1,4 @@
-"""From a run file's stage to units that are checked and know whether they are kept."""
+"""Expands stages into units, checks them and decides which are kept."""
 
 import os
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
@@ -29,9 +29,9 @@ _EXPLAINED_MOST = 1000
 class Expander:
     """Works out the units of stages: those known at the start at once, the others when asked.
 
-    Thread-safe as far as it is used: `early` before the loop begins, `late` on one side thread,
-    and the history is only read. With `touch` false nothing is written. `live`: attempts without
-    an end run right now, under another supervisor.
+    `early` is called before the loop begins, `late` and `again` on one side thread; the history
+    is only read. With `touch` false nothing is written. `live`: attempts without an end run
+    right now, under another supervisor.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class Expander:
     def early(self, units: Mapping[str, Sequence[UnitSpec]]) -> Dict[str, Expanded]:
         """Check and weigh the units known at the start; RunFileError with all problems.
 
-        A stage with others before it is only weighed: it is checked when they are done, since
-        they may make what it needs.
+        A stage with others before it is only weighed. It is checked when they are done, since
+        they may make its inputs.
         """
         self._early = units
         self._units.update(units)
@@ -117,7 +117,7 @@ class Expander:
         return self._checked(stage, weighed)
 
     def again(self, order: Weigh) -> Weighed:
-        """Look again at units whose inputs were made anew."""
+        """Weigh units again after their inputs were made anew."""
         wanted = frozenset(order.units)
         units = [unit for unit in self._units[order.stage] if unit.id in wanted]
         weighed = self._weigh(self._spec.stage(order.stage), units)
@@ -129,7 +129,7 @@ class Expander:
         return standing.kept and history is not None and history.ended_seq >= newest
 
     def _checked(self, stage: StageSpec, weighed: Expanded) -> Expanded:
-        """Look at what a stage needs in which something will be started."""
+        """Run the preflight of a stage in which something will be started."""
         promised = Promised(self._units[name] for name in self._unit_wise_before(stage))
         problems, unfit = preflight.preflight(
             self._spec,
@@ -164,7 +164,7 @@ class Expander:
     def _explained(
         self, units: Sequence[UnitSpec], standings: Tuple[Standing, ...]
     ) -> Tuple[Standing, ...]:
-        """Say of units that are not what they were what it is; of very many, of the first ones."""
+        """Add to changed units what has changed; of very many, only to the first ones."""
         pairs = zip(units, standings)
         changed = [unit.id for unit, one in pairs if one.reason == CHANGED][:_EXPLAINED_MOST]
         if not changed:
@@ -219,7 +219,7 @@ class Expander:
         return STALE if found.stale and only is not None and only(unit) else found
 
     def _shown(self, change: Optional[Change]) -> Optional[Change]:
-        """Return it with its path as the run file would write it."""
+        """Return the change with its path relative to the run file's folder."""
         if change is None:
             return None
         folder = self._spec.folder.rstrip(os.sep) + os.sep

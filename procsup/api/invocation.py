@@ -29,7 +29,7 @@ class Invocation(NamedTuple):
 
 
 class Wishes(NamedTuple):
-    """What may be said of a run beside its file."""
+    """The options of a run, besides its file."""
 
     vars: Optional[Mapping[str, Any]] = None
     jobs: Optional[int] = None
@@ -42,8 +42,8 @@ class Wishes(NamedTuple):
 def file_words(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, List[str]]:
     """Return a run file and the options that go with it.
 
-    What is wrong with the file is told now: RunFileError has all of it. A RunSpec stands for its
-    file, with the variables and the place that it was loaded with.
+    RunFileError with everything that is wrong with the file. A RunSpec gives its file, with the
+    variables and the directory that it was loaded with.
     """
     only = selectors("only", wishes.only)
     file, given, directory = resolved(spec_or_file, wishes)
@@ -57,7 +57,7 @@ def file_words(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, List[str]
 
 
 def selectors(name: str, words: Sequence[str]) -> Tuple[str, ...]:
-    """Return an argument that selects units; UsageError for one word instead of a list."""
+    """Return an argument of selectors as a tuple; UsageError if it is a string, not a list."""
     if isinstance(words, str):
         raise UsageError(f"{name}={words!r}: expected a list of selectors, such as [{words!r}]")
     return tuple(words)

@@ -1,4 +1,4 @@
-"""The units of a run that is seen from outside, as its manifests and its file tell of them."""
+"""The units of a run, read from its manifests and its run file."""
 
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
@@ -20,9 +20,9 @@ Parameters = Dict[str, Mapping[str, Any]]
 
 
 def parameters_of(rundir: RunDir, history: History) -> Tuple[Parameters, str]:
-    """Return the parameters of planned units, and why those of others are not known.
+    """Return the parameters of planned units, and the error if some are unknown.
 
-    From the manifests of the run; of stages that have none yet, from its file as it is now.
+    They come from the run's manifests, or from its present file for stages without a manifest.
     """
     found: Parameters = {}
     for path in (rundir.manifest, *map(rundir.stage_manifest, history.plan)):
@@ -33,7 +33,7 @@ def parameters_of(rundir: RunDir, history: History) -> Tuple[Parameters, str]:
             of_this_run = head.run_id == history.run_id
             found.update((unit.id, unit.parameters) for unit in units if of_this_run)
         except RecordError:
-            continue  # not final yet, or withdrawn meanwhile
+            continue  # not final yet, or withdrawn
     try:
         rerun = rerun_of(Found(rundir, None))
         loaded = load_source(request_for(rerun, ()))
@@ -44,7 +44,7 @@ def parameters_of(rundir: RunDir, history: History) -> Tuple[Parameters, str]:
 
 
 def units_of(loaded: Loaded, history: History) -> List[UnitSpec]:
-    """Return all units of the run; those known late by what the journal has of earlier stages."""
+    """Return all units of the run; later stages are expanded from outputs in the journal."""
     wanted = loaded.spec.capacity
     capacity = machine.capacity(
         cpus=wanted.cpus, memory_bytes=wanted.memory_bytes, jobs=loaded.spec.jobs

@@ -50,7 +50,7 @@ def run(
 
     RunFailed (`.manifest`) unless all units succeeded; with `check` false a failed run is
     returned like any other. RunUnfinished if it was stopped before it was final, RunBusy if
-    another supervisor has it, RunFileError, UsageError and RecordError as on the command line.
+    another supervisor works on it, RunFileError, UsageError and RecordError as on the command line.
     Nothing of this process is touched; no ``__main__`` guard is needed.
     """
     wishes = Wishes(vars, jobs, only, fresh, dir, engine)
@@ -86,9 +86,9 @@ def wait_for(
 def read_manifest(run: AnyPath, *, stage: Optional[str] = None, verify: bool = False) -> Manifest:
     """Return the manifest of a final run, or of a final stage, succeeded or not.
 
-    RunUnfinished if it is not final, or nowhere, UsageError if it has no such stage: never
-    waits, never guesses. A manifest of an earlier run is no answer while a supervisor works on
-    another one.
+    RunUnfinished if it is not final or not found, UsageError if it has no such stage. Never
+    waits. A manifest of an earlier run is not returned while a supervisor works on a newer
+    one.
     """
     found = _found(run)
     owner = read_owner(found.rundir)

@@ -1,4 +1,4 @@
-"""Which log files belong to which units: of a run that is over, and of one that goes on."""
+"""Finds the log files of units, of a finished or a running attempt."""
 
 import os
 from typing import List, NamedTuple, Optional, Sequence, Tuple
@@ -23,7 +23,7 @@ class Log(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """Which logs are wanted of those units; `attempt` None is the last one of each."""
+    """The logs to return; `attempt` None selects the last one of each unit."""
 
     units: Known
     failed: bool = False
@@ -32,7 +32,7 @@ class Choice(NamedTuple):
 
 
 def logs_of(history: History, rundir: RunDir, choice: Choice) -> List[Log]:
-    """Return the logs that are wanted, in the order of the plan.
+    """Return the chosen logs, in the order of the plan.
 
     UsageError if no unit has that attempt.
     """
@@ -72,7 +72,7 @@ def _logs_of_unit(
 def running_logs(
     attempt: AttemptId, rundir: RunDir, stage: str, streams: Sequence[str] = STREAMS
 ) -> List[Log]:
-    """Return where an attempt that goes on writes to."""
+    """Return the logs of a running attempt."""
     paths = dict(zip(STREAMS, rundir.log_paths(attempt, stage)))
     return [Log(attempt.unit, attempt.number, stream, paths[stream]) for stream in streams]
 

@@ -50,7 +50,7 @@ class Manifest:
 
     @property
     def directory(self) -> Path:
-        """The run directory, where it is by now."""
+        """The present path of the run directory."""
         return self.path.parent if self.head.stage is None else self.path.parent.parent
 
     @property
@@ -117,7 +117,7 @@ class Manifest:
         return [row_of_record(unit) for unit in self.units]
 
     def _outputs(self, stage: Optional[str]) -> Iterator[Reading]:
-        """Yield the outputs with the paths that they have by now: the project may have moved."""
+        """Yield the outputs with their present paths: the project may have moved."""
         project = Project(self.directory, self.head)
         for unit in self.read_units():
             if stage is None or unit.stage == stage:

@@ -1,4 +1,4 @@
-"""What the journal tells of earlier sittings, and what of it the next one must put right."""
+"""Reads the journal of earlier sittings, and finds what the next one must repair."""
 
 import os
 from typing import Iterator, List, Optional, Sequence, Tuple, Union
@@ -43,9 +43,9 @@ class Past:
         self.finished = self._is_finished(rundir, spec)
 
     def _is_finished(self, rundir: RunDir, spec: RunSpec) -> bool:
-        """A run is finished when all that tells of it stands; a crash before leaves it unfinished.
+        """A run is finished when its manifests and stamp exist; a crash may leave it unfinished.
 
-        An unreadable manifest does not stand: it is made anew from the journal.
+        An unreadable manifest does not count: it is made anew from the journal.
         """
         if self.history.run_id is None:
             return True
@@ -152,10 +152,10 @@ class Past:
         )
 
     def refuse_copy(self, request: Request) -> None:
-        """Raise UsageError in a copy that has something to keep, unless the user said what to do.
+        """Raise UsageError for a copy with successful units, without --keep-copied or --fresh.
 
-        Its files are found and looked at as those of any run; but whether what the copied run did
-        beside them holds here as well, only the user knows.
+        We can check the copied files. Only the user can judge whether other effects of the copied
+        run, outside its files, are present here.
         """
         if not self.is_copy or request.keep_copied or (request.fresh and not request.only):
             return
@@ -168,7 +168,7 @@ class Past:
 
     @property
     def whence(self) -> str:
-        """Say where the project comes from, if it was elsewhere when the last sitting began."""
+        """Describe where the project was when the last sitting began; empty if it was here."""
         was = self._folder_before
         is_here = was is None or was == self._folder
         if self.is_copy:
@@ -178,7 +178,7 @@ class Past:
 
     @property
     def _folder_before(self) -> Optional[str]:
-        """The run file's folder as it was when the last sitting began."""
+        """The path of the run file's folder when the last sitting began."""
         begin = self.history.begin
         return None if begin is None else folder_before(self._rundir.path, begin)
 

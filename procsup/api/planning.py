@@ -12,7 +12,7 @@ class PlanUnit(NamedTuple):
     """A unit, and whether it would be kept; `reason` says why it would run.
 
     ``new``, ``failed before``, ``changed``, ``input changed``, ``fresh``, ...; `detail` names the
-    thing. `aside`: it would not be started, and has no success. `stale`: it would be kept
+    cause. `aside`: it has not succeeded and would not be started. `stale`: it would be kept
     although its program's file has changed.
     """
 
@@ -29,11 +29,11 @@ class PlanUnit(NamedTuple):
 
 
 class Plan:
-    """What a run would do; a stage whose units are known later has None.
+    """What a run would do; a stage that is expanded later has None.
 
-    What would run is taken to change its outputs. `notes` are what the run would say first,
-    `lines` the plan for people; `known_after` has, of stages that are known later, those for
-    which they wait; `live`: a supervisor works on the run right now.
+    A unit that would run is assumed to change its outputs. `notes` are the notes that the run
+    would print first, `lines` is the plan for people. `known_after` maps each stage that is
+    expanded later to those it waits for. `live`: a supervisor works on the run right now.
     """
 
     def __init__(self, dry: DryRun) -> None:
@@ -60,12 +60,12 @@ class Plan:
 
     @property
     def units(self) -> List[PlanUnit]:
-        """The units that are known by now, of all stages."""
+        """The units of all stages that are expanded already."""
         return [unit for units in self.stages.values() for unit in units or ()]
 
     @property
     def to_run(self) -> List[PlanUnit]:
-        """Those of them that would run."""
+        """The units that would run."""
         return [unit for unit in self.units if not (unit.keep or unit.aside)]
 
 

@@ -104,7 +104,7 @@ def _needless_logs(rundir: RunDir) -> Iterator[str]:
         if unit.open_launch is not None:
             continue
         if name not in stages and history.run_final is None:
-            continue  # its stage may be planned yet
+            continue  # its stage may still be planned
         if name in stages and not (unit.is_final and unit.verdict is Verdict.SUCCEEDED):
             continue
         stage = stages.get(name, name.partition("/")[0])
@@ -114,7 +114,7 @@ def _needless_logs(rundir: RunDir) -> Iterator[str]:
 
 
 def carry_out(doomed: Doomed) -> None:
-    """Remove it. RunBusy if a supervisor took it meanwhile, RecordError if it cannot be done."""
+    """Remove it. RunBusy if a supervisor has taken it, RecordError if it cannot be removed."""
     if doomed.run is None:
         removal.finish(doomed.path)
     elif doomed.logs is None:

@@ -1,4 +1,4 @@
-"""What is asked of a sitting, what is known when it opens, and how it ended."""
+"""The request for a sitting, its opening and its ending."""
 
 import datetime
 from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple
@@ -19,9 +19,9 @@ class Request(Struct, frozen=True):
     """Bring this run file to completion.
 
     `variables` are ``--var``; `directory` is the path of the run directory (``--dir``);
-    `only` holds selectors (core/selectors.py); `again` makes it a retry, of the units that such
-    words select, or (none) of all that did not succeed.
-    `plan`, if there is one, stands in for the run file. The run ends with the program
+    `only` holds selectors (core/selectors.py); `again` makes it a retry of the units that its
+    selectors select, or, if it is empty, of all that did not succeed.
+    `plan`, if there is one, replaces the run file. The run ends with the program
     that `owner` watches.
     """
 
@@ -36,7 +36,7 @@ class Request(Struct, frozen=True):
     engine: str = "local"
     plan: Optional["PlanText"] = None
     owner: Optional["Tie"] = None
-    keep_copied: bool = False  # the user has said that a copy keeps what it is a copy of
+    keep_copied: bool = False  # ``--keep-copied``: a copied run keeps its finished units
     durable: bool = True  # False: nothing is synced; for measuring what durability costs
 
     @property
@@ -66,7 +66,7 @@ class Ending(NamedTuple):
     """How a sitting ended.
 
     `status` is ``succeeded`` or ``failed`` if the run is final, else None and `reason` says why.
-    `complaint` is what was wrong with a selector, if that was known only on the way.
+    `complaint` describes a wrong selector, if that was found only during the run.
     `failures` are the first ends that are neither success nor a consequence (skipped).
     """
 

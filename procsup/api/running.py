@@ -20,7 +20,7 @@ from procsup.store.find import Found
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live, read_owner, wait_sitting
 
-_GUARD_ENDS_S = 10.0  # after its supervisor has said all
+_GUARD_ENDS_S = 10.0  # after its supervisor's last message
 
 
 def start(
@@ -34,7 +34,7 @@ def start(
     engine: str = "local",
     detach: bool = False,
 ) -> "Run":
-    """Start a run and return while it goes on, when it holds its run directory.
+    """Start a run and return once it holds its run directory.
 
     It is a process of its own: this program's signals, children, threads and streams are
     untouched, and Ctrl-C in its terminal does not reach the run. The run belongs to this program:
@@ -144,8 +144,8 @@ class Run:
         """Ask the units to end, kill them after `grace` (the stage's, by default), and return
         when no process of the run is left. Nothing happens if it is over.
 
-        With `only`, selectors, these units are cancelled and the run goes on; UsageError if one
-        selects none. Ctrl-C while it waits for the whole run kills it at once.
+        With `only` (selectors), only these units are cancelled; UsageError if one selects none.
+        Ctrl-C during the wait for the whole run kills it at once.
         """
         grace_s = seconds("grace", grace)
         words = selectors("only", only)

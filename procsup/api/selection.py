@@ -1,4 +1,4 @@
-"""Words that select units, and what the journal of a run knows to answer them."""
+"""Applies selectors to the units and results in a run's journal."""
 
 import time
 from typing import Any, Collection, Dict, Iterator, Mapping, Optional, Sequence
@@ -13,12 +13,12 @@ _NOT_KNOWN: Mapping[str, Any] = {}
 
 
 def selection_of(words: Optional[Sequence[str]]) -> Optional[Selection]:
-    """Return what the words select; None if there is none, and all is meant."""
+    """Return the selection of these words; None without words, for all units."""
     return Selection(words) if words else None
 
 
 def refuse(selection: Optional[Selection], later: Collection[str] = (), option: str = "") -> None:
-    """Raise UsageError for a word that selects nothing, as far as that is known.
+    """Raise UsageError for a word that certainly selects nothing.
 
     Units of the stages in `later` are not known yet.
     """
@@ -28,7 +28,7 @@ def refuse(selection: Optional[Selection], later: Collection[str] = (), option: 
 
 
 def facts_before(history: History) -> FactsOf:
-    """Tell what became of units before a sitting, in this run or in an earlier one."""
+    """Return a lookup of units' results before a sitting, in this run or an earlier one."""
 
     def facts(unit: Nameable) -> Facts:
         past = history.units.get(unit.id)
@@ -40,7 +40,7 @@ def facts_before(history: History) -> FactsOf:
 
 
 def facts_now(history: History, *, live: bool) -> FactsOf:
-    """Tell how units stand in the present run; attempts without an end live if the run does."""
+    """Return a lookup of units' states in this run; open attempts are running if it is live."""
     now = time.time()
 
     def facts(unit: Nameable) -> Facts:
@@ -65,9 +65,9 @@ def ends_that_count(history: History, unit_id: str) -> Sequence[End]:
 
 
 class Known:
-    """The planned units of a run, of which words mean some; without words, all.
+    """The planned units of a run that words select; without words, all.
 
-    UsageError if a word means none; units of the stages in `later` may come yet.
+    UsageError if a word selects none; units of the stages in `later` may still be planned.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class Known:
         refuse(self._selection, later)
 
     def meant(self) -> Iterator[Named]:
-        """Yield those that are meant, in the order of the plan."""
+        """Yield the selected units, in the order of the plan."""
         return (unit for unit in self._units.values() if self._selection(unit))
 
     def means(self, unit_id: str) -> bool:
-        """Tell whether a unit is meant, which may have been planned since."""
+        """Return whether a unit is selected; it may have been planned since."""
         if unit_id not in self._units:
             self._learn()
         unit = self._units.get(unit_id)

@@ -55,7 +55,7 @@ def local_engine(context: RunContext) -> Engine:
 
 
 class _Held(NamedTuple):
-    """The run directory in our hands, and what its journal tells."""
+    """The run directory that we hold, and its journal as read."""
 
     rundir: RunDir
     sitting: Sitting
@@ -64,7 +64,7 @@ class _Held(NamedTuple):
 
 
 class Bell:
-    """Wakes the engine, as soon as there is one."""
+    """Wakes the engine's wait from another thread."""
 
     def __init__(self) -> None:
         self.engine: Optional[Engine] = None
@@ -123,7 +123,7 @@ def bring_to_completion(
     with ExitStack() as stack:
         asked, held = _hold(stack, read(request))
         bell = Bell()
-        # From here on a signal is a fact: the caller is told that a signal ended the run.
+        # From here on a signal becomes a fact: it ends the run, and `Ending.signum` has it.
         signals = stack.enter_context(SignalInterrupts(lifeline=guard.lifeline(), wake=bell.ring))
         base = held.past.history.last_seq
         planner = _planner(asked, held)
@@ -318,7 +318,7 @@ def _world(
         wake=engine.wake,
     )
     stack.callback(publisher.close)
-    # Before all others, which may wait for a disk: whatever went wrong, trees are ended at once.
+    # Closed first, since other callbacks may wait for a disk: after any error trees end at once.
     stack.callback(engine.close)
     calls = Calls(signals, ControlInbox(held.rundir, held.begin.sitting), _owner(asked, engine))
     return World(engine, journal, side_expander, publisher, calls, onlookers, SystemClock())

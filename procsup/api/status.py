@@ -60,9 +60,9 @@ class Status(NamedTuple):
         return begin.name if begin is not None else self.rundir.path.name
 
     def parameters(self) -> Tuple[Mapping[str, Mapping[str, Any]], str]:
-        """Return the parameters of the planned units, and why those of some are not known.
+        """Return the parameters of the planned units, and the error if some are unknown.
 
-        Of stages that are not final the run file tells them, as it is now.
+        For stages that are not final they come from the present run file.
         """
         from procsup.api.known import parameters_of  # it may read the run file
 
@@ -73,8 +73,8 @@ class Status(NamedTuple):
     ) -> Iterator[Dict[str, Any]]:
         """Yield one flat row per planned unit, or per unit that these words select.
 
-        What is not known yet is None; of those that have `parameters`, they are in the row.
-        UsageError if a word selects none.
+        A value that is not known yet is None. A unit's `parameters` are added to its row.
+        UsageError if a word selects no unit.
         """
         known = None
         if units:

@@ -1,8 +1,8 @@
 """Waiting until a run, or a stage of it, is final: woken by the kernel, never for the dead.
 
-A waiter answers for the sitting that it finds: it blocks on that sitting's own lock, and once
-that is free the manifest is there, or the sitting is over without one. Where no supervisor works
-on the run, an existing manifest is the answer, and without one it waits a little for a start.
+A wait is for the sitting that it finds: it blocks on that sitting's own lock. Once the lock is
+free, the manifest is there, or the sitting ended without one. If no supervisor works on the run,
+an existing manifest is the answer; without one, the wait gives a start a little time.
 """
 
 import threading
@@ -64,8 +64,8 @@ def await_final(
 ) -> Waited:
     """Return when the run, or the stage, is final.
 
-    Raises RunUnfinished (3) if no one works on it, or the one who did ended before it was final,
-    and WaitTimeout (124). `notice` is told what a person should know meanwhile.
+    Raises RunUnfinished (3) if no supervisor works on it, or if it ended before the run was final,
+    and WaitTimeout (124). `notice` gets messages for the user during the wait.
     """
     return _Wait(run, stage, limits, start, notice).until_final()
 

@@ -19,7 +19,7 @@ def show_plan(
 ) -> int:
     """Print what would be run; problems of the preflight are raised.
 
-    `kept_too`: kept units have a line each, too; `graph` is a form of `report.plan.GRAPHS`.
+    `kept_too`: each kept unit has a line, too; `graph` is a form of `report.plan.GRAPHS`.
     """
     from procsup.api.sitting import dry_run
 

@@ -119,7 +119,7 @@ def split(words: Sequence[str]) -> Tuple[List[str], Iterable[str]]:
 
 
 def refuse_groups(argv: Sequence[str]) -> None:
-    """Refuse what looks like a placeholder and is none: it would stand in every command alike."""
+    """Refuse a word that only looks like a placeholder: it would be the same in all commands."""
     for word in argv:
         for match in _GROUP.finditer(word):
             if _RANGE.fullmatch(match.group()) is None:

@@ -212,7 +212,7 @@ def _tell_end(opening: Opening, ending: Ending, options: Options, code: int, too
         if options.as_json:
             _pay_ending(opening, ending, code)
     except ReaderGone:
-        pass  # the stream is closed: the exit code and the manifest say it
+        pass  # the stream is closed: the exit code and the manifest have the result
     except RecordError as error:
         say(f"procsup: {visible(str(error))}")
         return RecordError.exit_code

@@ -1,7 +1,7 @@
 """Writing to stdout and stderr so that nothing a reader does can hurt the run.
 
 Status goes to stderr and payload to stdout. No other module of procsup writes to either. Status may
-be lost; payload is written whole, or it is said that it was not.
+be lost; payload is written whole, or its loss is reported.
 """
 
 import io
@@ -20,7 +20,7 @@ _LOOK_S = 1.0  # then the write itself is tried again, whatever select says
 
 
 class ReaderGone(Exception):
-    """The reader of stdout has closed it. That is no error, and nothing more is written."""
+    """The reader of stdout has closed it. This is no error; nothing more is written."""
 
 
 def say(*lines: str) -> None:

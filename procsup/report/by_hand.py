@@ -1,4 +1,4 @@
-"""The words of `retry --here`: program, folder and environment of the unit."""
+"""The text of `retry --here`: program, folder and environment of the unit."""
 
 from typing import Dict, List, Optional, Sequence
 

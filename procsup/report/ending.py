@@ -20,8 +20,8 @@ from procsup.report.rows import row_of_ends
 class Commands(NamedTuple):
     """Words of the command line that mean this run, quoted for the shell."""
 
-    run: str  # what stands after `procsup run`
-    name: str  # what stands after `procsup logs` and `procsup retry`
+    run: str  # the argument of `procsup run`
+    name: str  # the argument of `procsup logs` and `procsup retry`
 
 
 class Close(NamedTuple):

@@ -60,7 +60,7 @@ def tail_of(path: Optional[str], directory: str, count: int = TAIL_LINES) -> Lis
             size = file.seek(0, os.SEEK_END)
             file.seek(max(size - _TAIL_BYTES, 0))
             data = file.read(_TAIL_BYTES)
-    except OSError:  # removed, or never made: the report goes on without it
+    except OSError:  # removed, or never made: the report omits it
         return []
     if size > _TAIL_BYTES:  # begin with a whole line, if there is one
         data = data.partition(b"\n")[2] or data

@@ -14,7 +14,7 @@ GRAPHS = ("mermaid", "dot")
 
 
 def plan_lines(spec: RunSpec, stages: Stages, *, kept_too: bool = True) -> List[str]:
-    """Return each stage with its units, one a line; without `kept_too`, kept ones are a number."""
+    """Return each stage with its units, one a line; kept units only with `kept_too`."""
     lines = [f"{visible(spec.name)}, in {visible(spec.directory)}"]
     for stage in spec.stages:
         seen = stages[stage.name]
@@ -28,7 +28,7 @@ def plan_lines(spec: RunSpec, stages: Stages, *, kept_too: bool = True) -> List[
 
 
 def _said(stage: StageSpec, seen: Foreseen) -> str:
-    """Say a stage in numbers, or when its units are known."""
+    """Return the counts of a stage, or when its units will be known."""
     if seen.known_after is not None:
         whole = whole_upstream(stage) if stage.unit_wise else upstream(stage)
         names = [name for name in seen.known_after if name in whole] or list(seen.known_after)
@@ -69,7 +69,7 @@ def _unit_line(unit: UnitSpec, standing: Standing) -> str:
 def plan_data(spec: RunSpec, stages: Stages, **more: Any) -> Dict[str, Any]:
     """Return the plan as plain data; a stage whose units are not known is null.
 
-    ``known_after`` has the stages for which it waits, ``problems`` why stages cannot be run.
+    ``known_after`` has the stages that it waits for, ``problems`` why stages cannot be run.
     """
     later = {name: list(seen.known_after or ()) for name, seen in stages.items() if _is_later(seen)}
     return {
@@ -111,7 +111,7 @@ def _stage_data(seen: Foreseen) -> Optional[List[Dict[str, Any]]]:
 def graph_lines(spec: RunSpec, stages: Stages, form: str) -> List[str]:
     """Return the stages and what they wait for: `form` is ``mermaid`` or ``dot``.
 
-    A dashed arrow leads to a stage whose units follow those of the other, one by one.
+    A dashed arrow leads to a stage whose units start as the other's units end, one by one.
     """
     numbers = {stage.name: f"s{number}" for number, stage in enumerate(spec.stages)}
     if form == "mermaid":

@@ -35,7 +35,7 @@ def row_of_record(record: UnitRecord) -> Dict[str, Any]:
 
 
 def parameter_columns(parameters: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return parameters as they stand in a flat row."""
+    """Return the parameters as columns of a flat row."""
     return {f"parameters.{name}": value for name, value in parameters.items()}
 
 

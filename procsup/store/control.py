@@ -18,7 +18,7 @@ from procsup.host.files import is_temporary, open_private, reason, remove, write
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import read_owner
 
-# A procsup that knows no units of `stop` would end the whole run: they have a verb of their own.
+# An older supervisor ignores the units of `stop` and ends the whole run: hence `stop-units`.
 VERBS = ("drain", "stop", "stop-units", "retry")
 LOOK_EVERY_S = 0.5
 _LIMIT_BYTES = 1 << 20

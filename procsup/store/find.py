@@ -36,13 +36,13 @@ HomeOf = Callable[[Path], Optional[Path]]
 
 
 def find(run: str, start: AnyPath, *, home_of: HomeOf = lambda _file: None) -> Found:
-    """Find the run that is meant, looking from the folder `start` upwards; NoSuchRun if none.
+    """Find a run, looking from the folder `start` upwards; NoSuchRun if none.
 
-    `home_of` tells where a run file has its runs, if that is not the ``.procsup`` beside it.
+    `home_of` returns the folder of a run file's runs, if that is not the ``.procsup`` beside it.
 
-    What names a file or folder is a path; then come ``last``, names and ids of the nearest
-    ``.procsup``. RecordError, which says whose it is, if what is meant may not be read: nothing
-    that could be said of it would be known.
+    `run` is first taken as the path of a file or folder, then as ``last``, a name or an id in the
+    nearest ``.procsup``. RecordError, which names the owner, if the run may not be read: its
+    state would be unknown.
     """
     found = _find(run, start, home_of)
     try:
@@ -50,7 +50,7 @@ def find(run: str, start: AnyPath, *, home_of: HomeOf = lambda _file: None) -> F
     except PermissionError as error:
         raise RecordError(f"run {run!r} cannot be read: {reason(error)}") from error
     except OSError:
-        pass  # it was never begun, or is no file: the caller says which
+        pass  # it was never begun, or is no file: the caller reports which
     return found
 
 
@@ -198,14 +198,14 @@ def _of_file(path: Path, home: Path) -> List[RunDir]:
 
 
 def _is_of(rundir: RunDir, file: Path) -> bool:
-    # A directory belongs to one run file for good, so that its first beginning tells.
+    # A directory always belongs to one run file: its first `Begin` names it.
     first = next(_beginnings(rundir), None)
     written = None if first is None else run_file_now(rundir.path, first)
     return written is not None and same_file(written, file)
 
 
 def same_file(one: AnyPath, other: AnyPath) -> bool:
-    """Tell whether two paths lead to one file; False if one of them leads to none."""
+    """Return whether two paths lead to the same file; False if one does not exist."""
     try:
         return os.path.samefile(one, other)
     except (OSError, ValueError):

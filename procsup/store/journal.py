@@ -44,10 +44,9 @@ class JournalWriter:
     `sync` and `mark` are for any thread.
 
     `on_synced` is called on the syncing thread, after each sync and when one failed; `drain`
-    then has the news. `check` is called before a sync is reported, and raises RecordError if
-    the run directory is no longer ours; paths below `root` are written relative to it. The rest of
-    the keywords are seams for tests and benchmarks; with `durable` false nothing is synced, but all
-    else happens.
+    then returns the result. `check` is called before a sync is reported, and raises RecordError
+    if the run directory is no longer ours; paths below `root` are written relative to it. The
+    other keywords are for tests and benchmarks: with `durable` false only the syncs are left out.
     """
 
     def __init__(
@@ -274,7 +273,7 @@ class JournalWriter:
             except OSError as error:
                 problem = f"journal {self.path}: cannot be synced: {reason(error)}"
                 self._failure = RecordError(problem)
-            except Exception as error:  # noqa: BLE001  the thread would end without a word
+            except Exception as error:  # noqa: BLE001  the thread would end without an error
                 problem = f"journal {self.path}: cannot be synced: {type(error).__name__}: {error}"
                 self._failure = RecordError(problem)
             else:

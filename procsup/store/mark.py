@@ -8,11 +8,11 @@ _CHUNK_BYTES = 1 << 20
 
 
 def mark_problem(journal: AnyPath, mark: JournalMark) -> str:
-    """Say in what way a journal is not the one that a manifest was made from; empty if it is.
+    """Return how a journal differs from the one a manifest was made from; empty if it does not.
 
     Reads as much as the mark is long: 100,000 units are some 60 MB, and a fraction of a second.
-    What was appended since does not count. A journal of another user cannot be compared, and
-    nothing is said of it; RecordError if it cannot be read.
+    Later appends do not count. A journal that we have no permission to read counts as equal;
+    RecordError for any other error of reading.
     """
     import hashlib
 

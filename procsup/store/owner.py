@@ -20,7 +20,7 @@ class Owner(Struct, frozen=True):
 
     `locks`: its locks can be trusted on its host; `ended` is set when it released them itself.
     Its pid is a number of `pid_namespace`, and its process was started at `start_ticks` (clock
-    ticks since boot): both empty where nothing says them.
+    ticks since boot): both are empty if the system does not provide them.
     """
 
     host: str

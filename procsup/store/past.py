@@ -1,4 +1,4 @@
-"""A run's journal, folded, with the files that it tells of where they are by now."""
+"""Reads a run's journal into a `History`, with the present paths of its files."""
 
 from functools import partial
 from typing import Dict, Mapping, Optional
@@ -11,7 +11,7 @@ from procsup.store.rundir import RunDir
 
 
 def read_history(rundir: RunDir, journal: Optional[ReadJournal] = None) -> History:
-    """Read the journal (as it is given, or anew) to its end; RecordError if that cannot be."""
+    """Read the journal (the given one, or anew) to its end; RecordError if it cannot be read."""
     history = History(folder_now=partial(folder_now, rundir.path))
     for entry in read_journal(rundir.journal) if journal is None else journal:
         history.add(entry.seq, entry.record)
@@ -19,9 +19,9 @@ def read_history(rundir: RunDir, journal: Optional[ReadJournal] = None) -> Histo
 
 
 def makings_before(rundir: RunDir, ended: Mapping[str, int]) -> Dict[str, Making]:
-    """Return what these units were made of when they ended, by the number of that record.
+    """Return the making of each unit at its end; `ended` has the number of the end's record.
 
-    Units whose plan does not say it (of an older procsup) are left out.
+    Units planned by an older procsup, which did not record it, are left out.
     """
     found: Dict[str, Making] = {}
     for seq, plan in plans(rundir.journal):

@@ -1,7 +1,7 @@
-"""Where a project is by now: its folder found from where its run directory lies.
+"""Finds the present folder of a project from the path of its run directory.
 
-A project that was moved, copied or restored takes its run directory with it, as a rule: then both
-are as far from each other as they were, and everything that is recorded is found from there.
+A project that is moved, copied or restored usually takes its run directory with it. Then the
+relative path between them is unchanged, and all recorded files are found through it.
 """
 
 import os
@@ -13,23 +13,23 @@ from procsup.core.outcome import Reading
 from procsup.core.rooted import at, below, folder_of
 from procsup.host.files import AnyPath
 
-if TYPE_CHECKING:  # who waits reads manifests only
+if TYPE_CHECKING:  # a waiter reads only manifests, and should import little
     from procsup.core.records import Begin
 
 HOME = ".procsup"
 
 
 def way_to(folder: str, directory: AnyPath) -> str:
-    """Return what `Begin.root` is: how the run file's folder is found from the run directory."""
+    """Return `Begin.root`: the run file's folder, relative to a run directory below it."""
     within = below(folder, os.fspath(directory))
     return folder if within is None else os.path.relpath(folder, os.fspath(directory))
 
 
 def folder_now(directory: AnyPath, begin: "Begin") -> Optional[str]:
-    """Return where the folder of a sitting's run file is; None if that is not known.
+    """Return the present folder of a sitting's run file; None if it is unknown.
 
-    `directory` is the run directory. A journal of the first form does not say how far that is
-    from the folder: the run file is looked for where it lies by default.
+    `directory` is the run directory. A journal of the first version does not record `root`: the
+    run file is then looked for in its default place.
     """
     if begin.root:
         return os.path.normpath(os.path.join(os.fspath(directory), begin.root))
@@ -42,13 +42,13 @@ def folder_now(directory: AnyPath, begin: "Begin") -> Optional[str]:
 
 
 def folder_before(directory: AnyPath, begin: "Begin") -> Optional[str]:
-    """Return where the folder was when the sitting began; None if that is not known."""
+    """Return the folder's path when the sitting began; None if it is unknown."""
     if begin.run_file is None:
         return None
     folder = folder_of(begin.run_file)
     if not begin.root or run_file_now(directory, begin) != _within(directory, begin.run_file):
         return folder
-    return os.path.normpath(os.path.join(folder, begin.root))  # of a plan in the run directory
+    return os.path.normpath(os.path.join(folder, begin.root))  # a plan in the run directory
 
 
 def _within(directory: AnyPath, file: str) -> str:
@@ -56,9 +56,9 @@ def _within(directory: AnyPath, file: str) -> str:
 
 
 def run_file_now(directory: AnyPath, begin: "Begin") -> Optional[str]:
-    """Return where the file that a sitting was made from is by now; None if there was none.
+    """Return the present path of a sitting's run file; None if it had none.
 
-    The plan of a program lies in the run directory itself.
+    A plan made by a program is in the run directory itself.
     """
     if begin.run_file is None:
         return None
@@ -68,7 +68,7 @@ def run_file_now(directory: AnyPath, begin: "Begin") -> Optional[str]:
 
 
 class Project:
-    """The files of a manifest, found from where its run directory lies by now."""
+    """Finds the files of a manifest from the present path of its run directory."""
 
     def __init__(self, directory: AnyPath, head: Head) -> None:
         self._was = head.root or (None if head.run_file is None else folder_of(head.run_file))
@@ -79,9 +79,9 @@ class Project:
             self._now = os.path.normpath(os.path.join(os.fspath(directory), way))
 
     def reading(self, record: OutputRecord) -> Reading:
-        """Return what the manifest says of a file, with the path that it has by now."""
+        """Return the manifest's record of a file, with its present path."""
         relative = record.relative
-        if relative is None and self._was is not None:  # of an older procsup
+        if relative is None and self._was is not None:  # written by an older procsup
             relative = below(self._was, record.path)
         path = record.path
         if relative is not None and self._now is not None:

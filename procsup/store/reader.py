@@ -247,7 +247,7 @@ def follow(path: AnyPath, from_offset: int = 0) -> Follower:
 
 
 def put_on_disk(path: AnyPath) -> None:
-    """Sync what was read: an end is only told once a power cut cannot take it back."""
+    """Sync the journal that was read: an end is reported only once it is durable."""
     try:
         with open_reading(path) as file:
             sync_fd(file.fileno())
@@ -269,7 +269,7 @@ def begins(path: AnyPath) -> Iterator[Begin]:
 
 
 def plans(path: AnyPath) -> Iterator[Tuple[int, Planned]]:
-    """Return the plans of all sittings with their numbers, in order, without decoding the rest."""
+    """Return the plans of all sittings with their record numbers, in order; decode nothing else."""
     for seq, record in _of_type(path, b"planned"):
         if isinstance(record, Planned):
             yield seq, record

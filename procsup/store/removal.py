@@ -64,7 +64,7 @@ def _why_busy(rundir: RunDir) -> Optional[str]:
 def remove_run(rundir: RunDir) -> None:
     """Remove a run directory with all that is in it.
 
-    RunBusy if a supervisor holds or takes it right now, RecordError if it is none or cannot be
+    RunBusy if a supervisor holds or takes it, RecordError if it is no run directory or cannot be
     removed.
     """
     _remove_held(rundir, hold(rundir))
@@ -80,17 +80,17 @@ def _remove_held(rundir: RunDir, held: FileLock) -> None:
 
 
 def remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
-    """Remove a run directory in which nothing was recorded; what keeps it from going, keeps it.
+    """Remove a run directory in which nothing was recorded; leave it if that fails.
 
-    `made` is what it was when it was made: what has taken its place is another run's, be it as
-    empty as ours was.
+    `made` is its `stat` from its creation: a directory that has replaced it is another run's,
+    even if it is empty.
     """
     try:
         if not os.path.samestat(os.stat(rundir.path), made):
             return
         held = hold(rundir)
         if has_records(rundir):
-            held.close()  # a supervisor was faster
+            held.close()  # a supervisor took it first
         else:
             _remove_held(rundir, held)
     except (OSError, RecordError, RunBusy):
@@ -98,7 +98,7 @@ def remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
 
 
 def hold(rundir: RunDir) -> FileLock:
-    """Lock a run directory against all others, leaving no trace; close it to release it.
+    """Lock a run directory without changing it; close the lock to release it.
 
     RunBusy and RecordError as `remove_run`.
     """
@@ -197,7 +197,7 @@ def remove_file(path: str, rundir: RunDir) -> None:
 
 
 def half_removed(home: Path) -> List[Path]:
-    """Return what earlier removals left in a folder of runs, and no process is removing now."""
+    """Return the remains of interrupted removals in a folder of runs."""
     try:
         names = sorted(name for name in os.listdir(home) if is_temporary(name))
     except OSError:

@@ -111,8 +111,8 @@ class RunDir:
     def create(self, share: str = "none", *, only_new: bool = False) -> bool:
         """Make the directory, or see that it is fit; `share` says who may read manifests.
 
-        True if it was not there before; with `only_new` nothing is done to what was. RecordError
-        if it is a symbolic link, another user's, or cannot be written.
+        True if it was not there before; with `only_new` an existing one is not changed. RecordError
+        if it is a symbolic link, belongs to another user, or cannot be written.
         """
         try:
             made = self._make()
@@ -139,8 +139,8 @@ class RunDir:
         if not stat.S_ISDIR(status.st_mode):
             kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a folder"
             raise RecordError(f"run directory {self.path} is {kind}: refused, name another")
-        # A file made now says as whom this file system sees us: user ids may be mapped. Where
-        # that is not as the folder's owner, the folder is another user's, even for root.
+        # A new file has our user id as this file system maps it. If that is not the folder's
+        # owner, the folder belongs to another user, even for root.
         ours = self._probe_owner()
         if not made and status.st_uid != ours:
             raise RecordError(

@@ -1,8 +1,8 @@
 """One supervisor's hold on a run directory, and what others can learn of it.
 
-``run.lock`` excludes other supervisors; nothing else ever locks it. Those who wait block on lock
-files that belong to one sitting alone, so that they are answered for that sitting, and can never
-be in the way of the next one. The owner line in ``run.lock`` says who holds it.
+``run.lock`` excludes other supervisors; nothing else ever locks it. Waiters block on the
+lock files of one sitting, so that they get the result of that sitting and never block the next
+one. The owner line in ``run.lock`` names the holder.
 """
 
 import os
@@ -103,7 +103,7 @@ class Sitting:
     ) -> None:
         """Take the lock that units share, once all units of earlier sittings are gone.
 
-        `end_leftovers` ends those that are proven to be left and returns who they are. RunBusy
+        `end_leftovers` ends the proven leftovers and returns their names. RunBusy
         names those that did not end in time, and other holders of the lock, which are not touched.
         """
         if not self.owner.locks:
