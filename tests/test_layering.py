@@ -32,7 +32,7 @@ LAYERS = {
     "cli": 10,
     "aio": 10,
     "__main__": 11,
-    "__init__": 12,  # the front door: names of the library, loaded when they are asked for
+    "__init__": 12,  # the library's names, loaded on first use
 }
 MAY_IMPORT_LOOP = ("api",)
 

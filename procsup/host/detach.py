@@ -1,7 +1,7 @@
 """A run that goes on alone: started in a session of its own, left when it says that it is ready.
 
 The starting process reads one line of JSON from the other's stdout and passes its stderr on until
-then. From there on the run writes to its own log; no other process holds a stream of it.
+then. After that the run writes to its own log; no other process holds its streams.
 """
 
 import json
@@ -57,7 +57,7 @@ def start_detached(
         with child.stdout:
             ready = _read_announcement(child.stdout)
         exit_code = child.wait() if ready is None else None
-        # A ready child has closed the pipe; of one that ended, others may still hold it.
+        # A ready child has closed the pipe. If it ended, other processes may still hold it.
         listener.join(_LAST_WORDS_S)
     except BaseException:
         child.terminate()

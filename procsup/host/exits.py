@@ -53,7 +53,7 @@ class ThreadExits:
         try:
             _wait_without_reaping(pid)
         except OSError:
-            pass  # other code reaped it: it has ended, and the owner will see
+            pass  # other code reaped it: it has ended, and its owner finds that out
         self._ended.append(pid)
         self.wake()
 
@@ -92,7 +92,7 @@ class ThreadExits:
         return None
 
     def _hear(self, pids: List[int]) -> bool:
-        """Take what the threads said; tell whether `wake` was called as well."""
+        """Take the pids from the threads; tell whether `wake` was called as well."""
         words = b""
         try:
             words = os.read(self._wake_fd, 1 << 16)
@@ -138,7 +138,7 @@ def _is_over(pid: int) -> bool:
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
     except OSError:
-        return True  # other code reaped it: the owner will see
+        return True  # other code reaped it: its owner finds that out
 
 
 def _wait_without_reaping(pid: int) -> None:

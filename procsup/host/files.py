@@ -1,8 +1,8 @@
 """What differs between systems in opening, syncing and replacing files.
 
-The same names and promises everywhere: what `sync_fd` returned for is on the disk, what
-`write_atomically` returned for is there whole and stays there, and nothing that others planted
-under a name of ours is ever opened.
+The same names and promises everywhere: when `sync_fd` returns, the data is on the disk; when
+`write_atomically` returns, the file is complete and durable; a file that others planted under
+one of our names is never opened.
 """
 
 import errno
@@ -185,7 +185,7 @@ def reason(error: OSError) -> str:
 def open_private(path: AnyPath, flags: int, mode: int = 0o600) -> int:
     """Open a regular file of ours and return its descriptor, which no child inherits.
 
-    What was planted under its name (a symbolic link, a FIFO, a device, another file's hard
+    Anything planted under its name (a symbolic link, a FIFO, a device, another file's hard
     link) is refused with RecordError, and never followed, waited for or written to.
     """
     name = os.fspath(path)
@@ -255,8 +255,8 @@ def write_atomically(
 def make_folders(path: AnyPath, mode: int = 0o777) -> bool:
     """Make a folder, and those above it that are missing; on return their names are on the disk.
 
-    So is the name of one that was there already: its maker may have been killed before that
-    was so. True if the folder was made now; OSError if it cannot be.
+    This includes a folder that existed: its maker may have been killed before the sync. True if
+    the folder was made now; OSError if it cannot be.
     """
     name = os.path.abspath(os.fspath(path))
     parent, made = os.path.dirname(name), False

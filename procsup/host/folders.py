@@ -44,7 +44,7 @@ def who_refuses(path: "AnyPath") -> str:
         except PermissionError:  # noqa: PERF203 - it ends the loop
             return f"{folder} may not be entered{_whose(folder)}"
         except OSError:
-            return ""  # it ends here, and no folder refused access
+            return ""  # the path ends here; no folder refused access
     return f"{whole} may not be read{_whose(whole)}" if _may_not_be_read(whole) else ""
 
 

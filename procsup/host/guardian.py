@@ -109,7 +109,7 @@ class Guardian:
         self._terminal.restore()
         if not from_terminal:
             os.kill(self._supervisor, signal.SIGTSTP)
-        # The default action, which spares a process that no shell could continue.
+        # The default action does not stop a process that no shell could continue.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTSTP,))
         os.kill(os.getpid(), signal.SIGTSTP)
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTSTP,))
@@ -117,7 +117,7 @@ class Guardian:
     def _reap(self) -> Optional[int]:
         """Reap all that have ended; return the supervisor's status as soon as that is met.
 
-        Its pid is free from then on: a later process with that pid is another one.
+        After that another process may get its pid.
         """
         try:
             while True:
@@ -234,7 +234,7 @@ class Terminal:
                 termios.tcsetattr(self._fd, termios.TCSANOW, self._saved)
                 os.write(self._fd, b"\x1b[?25h")
         except (OSError, termios.error):
-            pass  # it hung up, or was closed
+            pass  # the terminal hung up, or was closed
 
 
 def _next_signal(watched: Sequence[int]) -> Tuple[int, bool]:
@@ -295,7 +295,7 @@ def _told_base(told: Sequence[str]) -> Optional[int]:
 
 
 def _sweep(run_id: str, base: Optional[int]) -> None:
-    """Find what is left by mark or environment, where orphans go to another process."""
+    """Find leftovers by mark or environment, where another process adopts orphans."""
     from procsup.errors import ProcsupError
     from procsup.host.leftovers import Recorded, end_leftovers
 

@@ -1,7 +1,7 @@
 """Ctrl-C, SIGTERM, SIGHUP and the guard's death become facts.
 
 A handler only notes the signal and the time: a handler that raises would leave children behind
-that no module knows. The wait that the loop sits in is ended through `wake`.
+that no module tracks. `wake` ends the loop's wait.
 """
 
 import select

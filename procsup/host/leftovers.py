@@ -171,7 +171,7 @@ def _unit_by_cookie(pid: int, cookie: str) -> Optional[str]:
 
 
 def _is_same_user(pid: int) -> bool:
-    """Tell whether a process runs as we do: root can read every environment."""
+    """Tell whether a process runs as our user; root can read every environment."""
     if sys.platform == "win32":
         return True
     try:

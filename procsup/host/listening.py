@@ -1,10 +1,10 @@
 """How a process takes a signal: who has a handler of its own for it, and who passes it on.
 
-A process that catches a signal and is no shell listens: what it started is left to it. So
-does one that blocks it: it waits for it (sigwait, signalfd), as init programs of containers do.
-A shell with a trap listens for its background jobs only: while something runs in front of it, the
-trap has to wait for that.
-Linux tells that in /proc/PID/status (SigCgt, SigBlk, SigIgn); elsewhere every process but a shell
+A process that catches a signal and is no shell listens: it stops what it started. So does a
+process that blocks it and waits for it (sigwait, signalfd), as init programs of containers do.
+A shell with a trap listens for its background jobs only: while a foreground job runs, the trap
+has to wait for that.
+Linux shows that in /proc/PID/status (SigCgt, SigBlk, SigIgn); elsewhere every process but a shell
 is taken for a listener.
 """
 
@@ -77,18 +77,18 @@ class Answers(enum.Enum):
 
 
 def answers_for(pid: int, manner: Manner, name: str) -> Answers:
-    """Tell which of its descendants a process answers for; `name` is its program's."""
+    """Return which of its descendants a process answers for; `name` is its program's name."""
     if manner.catches is False:
         return Answers.NOBODY
     if not is_shell(pid, name):
         return Answers.ALL
-    # Where all ignore INT or QUIT, background jobs cannot be told from others.
+    # If all ignore INT or QUIT, background jobs cannot be distinguished.
     is_known = manner.catches and manner_of(pid, signal.SIGINT).ignores is False
     return Answers.JOBS if is_known and not _all_ignore_quit() else Answers.NOBODY
 
 
 def _all_ignore_quit() -> bool:
-    """Tell whether we were started so that we ignore SIGQUIT, which all units inherit."""
+    """Tell whether we were started with SIGQUIT ignored, which all units inherit."""
     return sys.platform != "win32" and signal.getsignal(signal.SIGQUIT) == signal.SIG_IGN
 
 

@@ -16,9 +16,9 @@ class Holder(NamedTuple):
 
 
 def holders_of(path: AnyPath) -> List[Holder]:
-    """Return the living processes that hold a lock on this file, as far as they may be seen.
+    """Return the living processes that hold a lock on this file, as far as we may see them.
 
-    Those of other users may not, unless we are root; on other systems than Linux none is found.
+    Only root sees those of other users; on other systems than Linux none is found.
     """
     if sys.platform != "linux":
         return []

@@ -151,7 +151,7 @@ class FileLock:
         raise RecordError(f"{self.path} is replaced again and again")
 
     def try_share(self) -> bool:
-        """Turn an exclusive lock into a shared one; False, and unlocked, if another came first."""
+        """Turn an exclusive lock into a shared one; False, and unlocked, if another has it."""
         return self.share_open(self.fd)
 
     @staticmethod
@@ -234,7 +234,7 @@ def _try_shared(fd: int) -> bool:
 
 
 def _block_shared(fd: int) -> bool:
-    """Block in this thread, which is woken sooner than by another one; close the descriptor."""
+    """Block in this thread, which wakes sooner than a helper thread; close the descriptor."""
     try:
         return _lock(fd, exclusive=False, wait=True)
     finally:

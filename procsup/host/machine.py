@@ -327,8 +327,8 @@ def _each_with_cookie_by_psutil(run_id: str) -> Iterator[Tuple[Any, Dict[str, st
 def stop_with_cookie(run_id: str) -> Iterator[Tuple[procfs.Process, str]]:
     """Stop each process of `processes_with_cookie` on sight, then all its descendants, by psutil.
 
-    Yields those that live, with the unit's id (empty if it is not told). Stopped, they make no
-    more. Processes of other users are yielded too. Linux has better ways (leftovers.py).
+    Yields the live ones with the unit's id (empty if unknown). A stopped process forks no more.
+    Processes of other users are yielded too. Linux has better ways (leftovers.py).
     """
     psutil = _psutil()
     for main, environment in _each_with_cookie_by_psutil(run_id):
@@ -349,7 +349,7 @@ def _suspend(handle: Any) -> None:
     try:
         handle.suspend()  # compares its start first
     except (psutil.Error, OSError):
-        pass  # going, or another user's; if it stays, the caller says so
+        pass  # ending, or another user's; the caller reports it if it stays
 
 
 def _describe(handle: Any) -> Optional[procfs.Process]:

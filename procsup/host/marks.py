@@ -1,9 +1,9 @@
 """A mark that a process' descendants inherit and cannot scrub: whose they are (Linux).
 
 It is a soft limit on the CPU time that a real-time thread may take without a pause
-(RLIMIT_RTTIME, in microseconds): a number of 142 years and more, which limits no program. It goes
-through fork, exec, setsid and an emptied environment; `su` and its like, which set all limits
-anew, lose it. ``ulimit -a`` shows it.
+(RLIMIT_RTTIME, in microseconds) of 142 years and more, which limits no program. It survives
+fork, exec, setsid and an emptied environment, but not `su` and its like, which set all limits
+anew. ``ulimit -a`` shows it.
 
 A sitting has a base of its own, drawn at random, and each attempt the next number above that.
 """
@@ -28,7 +28,7 @@ _FEW = 1 << 16  # numbers: that many are tried in a twentieth of a second
 def new_base() -> Optional[int]:
     """Draw the base of a sitting's marks; None where processes cannot be marked.
 
-    That is: on other systems, and where this limit was set on purpose.
+    They cannot on other systems, or where this limit was set on purpose.
     """
     if sys.platform != "linux" or _own_limit() is None:
         return None

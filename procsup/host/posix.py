@@ -138,7 +138,7 @@ class Child:
             os.kill(self.pid, signal.SIGABRT)
             os.kill(self.pid, signal.SIGCONT)  # stopped, it would not hear it
         except (ProcessLookupError, PermissionError):
-            pass  # it has ended meanwhile; or runs as another user, and no kill will help either
+            pass  # it has ended; or it runs as another user, and SIGKILL would fail, too
 
     def may_end(self) -> bool:
         """Tell whether the system lets us kill it: not if it runs as another user."""
@@ -211,7 +211,7 @@ def _identities(fds: Iterable[int]) -> Iterator[Tuple[int, int]]:
 
 
 def now_in_proc() -> float:
-    """Return the time in seconds on the clock of the start times in /proc, cut as they are."""
+    """Return the time in seconds on the clock of start times in /proc, truncated like them."""
     if sys.platform == "linux":
         return procfs.ticks_now() / procfs.TICKS_PER_S
     return time.monotonic()

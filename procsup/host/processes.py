@@ -30,7 +30,7 @@ class Launch(NamedTuple):
     mark: Optional[int] = None
 
     def open(self, **settings: Any) -> "subprocess.Popen[bytes]":
-        """Start the process; `settings` are what this system's `Popen` takes besides."""
+        """Start the process; `settings` are further arguments of this system's `Popen`."""
         return subprocess.Popen(
             self.argv,
             executable=self.program,
@@ -80,7 +80,7 @@ class Seen(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """What a wait brought: children that may have ended, and whether `wake` was called."""
+    """The result of a wait: children that may have ended, and whether `wake` was called."""
 
     pids: List[int]
     called: bool  # by `wake`

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # `typing` takes longer to import than the guard to fork
     from typing import Callable, Collection, Dict, Iterator, List, Optional, Tuple
 
 if sys.platform == "win32":
-    TICKS_PER_S = 100  # never asked for: no process here has a start
+    TICKS_PER_S = 100  # never used: no process here has start ticks
 else:
     TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _NS_IN_TICK = 1_000_000_000 // TICKS_PER_S
@@ -59,7 +59,7 @@ class Process:
 
 
 def ticks_now() -> int:
-    """Return the time in the unit of `Process.start_ticks`, cut as that is; 0 on other systems."""
+    """Return the time in the unit of `Process.start_ticks`, truncated; 0 on other systems."""
     if sys.platform != "linux":
         return 0
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // _NS_IN_TICK
@@ -130,10 +130,10 @@ def everyone() -> List[int]:
 
 
 def chase() -> Iterator[int]:
-    """Yield the numbers that were given last, a few times, then the pids of `everyone`.
+    """Yield the latest pids, a few times, then the pids of `everyone`.
 
-    A program that forks and exits, generation after generation, is found only so: the list takes
-    longer to read than each of its processes lives.
+    Only this finds a program that forks and exits, generation after generation: reading the whole
+    list takes longer than each of its processes lives.
     """
     if is_ours():
         for _ in range(_LOOKS_AT_YOUNGEST):
@@ -143,9 +143,9 @@ def chase() -> Iterator[int]:
 
 
 def _latest_number() -> int:
-    """Return the number given last, to a process or a thread; 0 where nothing says it.
+    """Return the latest pid or thread id; 0 if it is unknown.
 
-    Numbers are given in a circle; /proc/loadavg ends with the latest one.
+    The kernel assigns them in a circle; /proc/loadavg ends with the latest one.
     """
     words = read("/proc/loadavg").split()
     return int(words[-1]) if words else 0
@@ -196,8 +196,8 @@ def _below(pid: int, families: Optional[Dict[int, List[int]]]) -> List[int]:
 def hit(pid: int, signum: int, is_wanted: Callable[[Process], bool]) -> Optional[Process]:
     """Send a signal (0: none) to the process with this pid now, if it is wanted; return it.
 
-    None if no process has it or it is not wanted. The pidfd is opened first and `is_wanted` asked
-    then: the signal reaches the process that was asked about, or none.
+    None if no process has it or it is not wanted. The pidfd is opened before `is_wanted` is
+    called: the signal reaches the process that was checked, or none.
     """
     handle = pidfds.open_handle(pid) if signum else None
     try:

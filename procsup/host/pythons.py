@@ -1,4 +1,4 @@
-"""Where Pythons of a version are: PATH, pyenv, uv, conda; on Windows also the launcher `py`."""
+"""Find a Python of a version: PATH, pyenv, uv, conda; on Windows also the launcher `py`."""
 
 import glob
 import os
@@ -10,27 +10,27 @@ from typing import Iterator, List, Mapping, NamedTuple, Optional, Tuple
 from procsup.host.names import python_command
 
 _IS_WINDOWS = sys.platform == "win32"
-_SHIMS = "shims"  # of pyenv: scripts, most of which refuse to run a version that is not chosen
+_SHIMS = "shims"  # scripts of pyenv, which refuse to run a version that pyenv has not selected
 _NUMBERS = re.compile(r"\d+")
 
 
 class Search(NamedTuple):
-    """The argv that starts a Python of a version, and every place that was looked at, in words."""
+    """The argv that starts a Python of a version, and every place that was searched."""
 
     argv: Tuple[str, ...]
     tried: Tuple[str, ...] = ()
 
     @property
     def explained(self) -> str:
-        """Say where it was looked for."""
+        """Return the places that were searched, in words."""
         return "looked on " + ", ".join(self.tried) if self.tried else ""
 
 
 def search(version: str, environment: Mapping[str, str]) -> Search:
     """Look for a Python of a version such as ``3.12`` or ``3``.
 
-    What PATH has is left to be found when a unit starts, in its own PATH; elsewhere the newest
-    one counts.
+    If PATH has one, its bare name is returned: each unit looks it up in its own PATH. Elsewhere
+    the newest one is taken.
     """
     argv = python_command(version)
     found = shutil.which(argv[0], path=environment.get("PATH"))
@@ -54,7 +54,7 @@ def _newness(program: str) -> List[int]:
 
 
 def _places(version: str, environment: Mapping[str, str]) -> Iterator[Tuple[str, str, List[str]]]:
-    """Yield, of each tool, its name, where it has its Pythons, and those of this version."""
+    """Yield each tool's name, the place of its Pythons, and its Pythons of this version."""
     home = environment.get("USERPROFILE" if _IS_WINDOWS else "HOME") or os.path.expanduser("~")
     program = "python.exe" if _IS_WINDOWS else os.path.join("bin", f"python{version}")
     own = os.path.join(home, ".pyenv", "pyenv-win") if _IS_WINDOWS else os.path.join(home, ".pyenv")
@@ -64,7 +64,7 @@ def _places(version: str, environment: Mapping[str, str]) -> Iterator[Tuple[str,
     yield "uv", pythons, _of_version(pythons, f"cpython-{version}.*", program)
     listed = os.path.join(home, ".conda", "environments.txt")
     folders = [environment.get("CONDA_PREFIX"), *_lines(listed)]
-    named = f"python-{version}.*.json"  # what conda keeps of the package
+    named = f"python-{version}.*.json"  # conda's record of the package
     good = [one for one in folders if one and glob.glob(os.path.join(one, "conda-meta", named))]
     yield "conda", f"the environments of {listed}", [os.path.join(one, program) for one in good]
 
@@ -89,7 +89,7 @@ def _lines(path: str) -> List[str]:
 
 
 def version_of(command: Tuple[str, ...]) -> Optional[str]:
-    """Return the version that a command asks for as `python_command` does; None if it does not."""
+    """Return the version for which `python_command` returns this command; None if there is none."""
     for words in (command[:1], command[:2]):
         found = _NUMBERS.findall(" ".join(words))
         if found and python_command(".".join(found)) == words:

@@ -48,8 +48,8 @@ def intact(
 ) -> Intact:
     """Compare a unit's inputs and outputs with those of its recorded end, file by file.
 
-    A folder or a glob that is an input is its list of files: one more or one less is a change. One
-    that is an output is the files that were vouched for: strange ones beside them are no matter.
+    If an input is a folder or a glob, a file that is added or removed is a change. If an output
+    is one, only the recorded files count: other files beside them do not matter.
     """
     outputs, inputs = outputs_of(unit), inputs_of(unit)
     if not (outputs or inputs or end.outputs or end.inputs):
@@ -62,7 +62,7 @@ def intact(
                 return Intact(outputs=Change(output.path, "missing", deleted=True), missing=True)
         known = {reading.path for reading in end.outputs}
         made_now = [
-            # None of them is known: it was declared since. (An old optional one does not count.)
+            # Without a recorded file it was declared later. (Old optional ones are ignored.)
             [file for file in files if file in known] or ([] if output.optional else files)
             for output, files in made
         ]

@@ -2,8 +2,8 @@
 
 A process that catches the signal and is no shell answers for its children: a coordinator
 collects from its workers before it saves. A shell with a trap answers for its background jobs,
-which the trap may kill. Those below are told when that process is gone, or at half of the grace.
-What starts after the stop began (a trap's clean-up program) is not told.
+which the trap may kill. These get the signal when that process is gone, or at half of the grace.
+A process that starts after the stop began (a trap's clean-up program) gets none.
 """
 
 import signal
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Teller:
     """Tells the processes of one tree to stop, and kills those that may not go on.
 
-    `reach` is ``auto`` (halts at who listens), ``main`` (the main process only) or ``tree``
-    (all at once). Without a living main process ``main`` signals none.
+    `reach` is ``auto`` (halts at listeners), ``main`` (the main process only) or ``tree``
+    (all at once). ``main`` becomes ``auto`` if the main process has already ended.
     """
 
     def __init__(self, child: "Child", trees: "Trees", *, name: str, reach: str) -> None:

@@ -13,8 +13,8 @@ Job = Callable[[], None]
 class Pool:
     """A line of jobs, and up to `size` daemon threads that work it off, in order if it is one.
 
-    Threads start with the first job that needs them. Where the system gives none, a job is done
-    by the thread that adds it, at once: late for the caller, but done. Jobs must not raise.
+    Threads start with the first job that needs them. Where the system gives none, the thread
+    that adds a job runs it at once, which delays the caller. Jobs must not raise.
     """
 
     def __init__(self, name: str, size: int) -> None:

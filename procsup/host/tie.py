@@ -18,8 +18,8 @@ _CHUNK_BYTES = 1 << 16
 class Tie:
     """Watches for the end of the program `pid`, on threads of its own and from now on.
 
-    Until another part takes over (`hand_over`), that end is ours, as by SIGTERM: a plan is read and
-    worked out, which may take long, and nothing was started yet.
+    Until another part takes over (`hand_over`), that end stops us like SIGTERM: reading a plan may
+    take long, and nothing was started yet.
     """
 
     def __init__(self, pid: int) -> None:
@@ -30,7 +30,7 @@ class Tie:
         self._watch(lambda: _is_gone_for_sure(pid))
 
     def watch_stdin(self) -> None:
-        """Watch stdin, too: no other code may read it from now on; that program holds its end."""
+        """Watch stdin, too, whose other end that program holds; no other code may read it then."""
         self._watch(self._read_to_end)
 
     def lines(self) -> Iterator[bytes]:

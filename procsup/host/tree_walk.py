@@ -59,7 +59,7 @@ def bring_to_rest(
 
 
 def send(process: procfs.Process, signum: int = KILL) -> bool:
-    """Send a signal to that very process; False if it is gone, or another user's."""
+    """Send a signal to exactly that process; False if it is gone, or another user's."""
     try:
         if sys.platform == "linux":
             return procfs.send_signal(process, signum)

@@ -7,8 +7,8 @@ order, by the mark that it inherited, its session, the environment it was starte
 that it holds open; or else it is of the only attempt that lived when it was started. Elsewhere
 there is the process group, and a sweep by environment.
 
-Processes in our own session are never a unit's (each unit leads a session of its own, and
-none can be left for ours): other code in this process owns them, and they are left alone.
+Processes in our own session are never a unit's (each unit leads a session of its own, and no
+process can move to ours): other code in this process owns them, and we leave them alone.
 """
 
 import os
@@ -30,7 +30,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PAUSE_S = 0.005
 _STOP_FIRST_S = 0.3  # a tree that breeds faster than it is killed is stopped first
 _KEY_NAMES = (b"PROCSUP_UNIT", b"PROCSUP_ATTEMPT")
-_TICK_S = 2.0 / procfs.TICKS_PER_S  # start times are cut to ticks
+_TICK_S = 2.0 / procfs.TICKS_PER_S  # start times are truncated to ticks
 
 
 class Trees:

@@ -38,14 +38,14 @@ class UnitsLock:
         # Windows' locks do not go to children: there the supervisor keeps it for itself.
         self._is_shared = sys.platform != "win32" and self._lock.try_share()
         if not self._is_shared and sys.platform != "win32":
-            self._lock.close()  # another process was faster: its owner is looked at
+            self._lock.close()  # another process was faster: the caller looks at its owner
             return False
         return True
 
     def join(self) -> None:
         """Share the lock that a supervisor has taken: this process starts units for it.
 
-        RecordError if it is not there, or held exclusively by another: that supervisor is dead.
+        RecordError if it is missing, or another process holds it alone: the supervisor is dead.
         """
         try:
             fd = os.open(self.path, _READ_ONLY)

@@ -345,7 +345,7 @@ class Teller:
         self._is_told = False
 
     def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:  # noqa: ARG002
-        """Ask the group, once; false, since no process is left to be asked later."""
+        """Ask the group to stop, once; false, since that asks every process."""
         if not self._is_told:
             self._is_told = True
             self._child.ask_to_stop()
@@ -357,7 +357,7 @@ class Teller:
 
 
 def _end_without_job(child: Child) -> None:
-    """Kill by walking: only where a job that we are in does not allow another."""
+    """Kill by walking the tree, only where our own job forbids a nested one."""
     for pid in machine.descendants(child.pid):
         _terminate(pid)
     child.terminate()

@@ -216,7 +216,7 @@ class AxisReader:
         return Axis(at, kinds, in_id, file._replace(columns=tuple(kinds)))
 
     def _names_of(self, file: ListFile, columns: Tuple[str, ...]) -> Row:
-        """Return the names of a file's columns, with a cell that tells of what kind they are."""
+        """Return the names of a file's columns, each with a cell that shows its kind."""
         with below("columns" if columns else file.kind):
             first = dict.fromkeys(columns, "") if columns else names_in(file, self._folder)
             for place, name in enumerate(first, 1):
@@ -317,7 +317,7 @@ def _two_ways(glob: Glob, two: TwoReadings) -> str:
 
 @contextmanager
 def _of_column(file: ListFile, place: int, name: str, found: List[str]) -> Iterator[None]:
-    """Let a `Wrong` name the column that was `found`, and say how to do without it."""
+    """Add to a `Wrong` its column in the file, and how to leave that column out."""
     try:
         yield
     except Wrong as wrong:

@@ -258,7 +258,7 @@ def _output_spec(item: Item, path: str, values: Mapping[str, Any], folder: str) 
 
 
 def _whole_pattern(item: Item, values: Mapping[str, Any], folder: str) -> str:
-    """Return the pattern of a glob from the root; the names of folders on the way are literal."""
+    """Return the absolute pattern of a glob; wildcards in the folder's name are escaped."""
     with below(*item.at):
         text = read_glob(item.template, values).text
         if _BEHIND_BRACES.search(text):

@@ -42,7 +42,7 @@ def fingerprint(identity: Identity) -> str:
 
 
 def _encoded(content: List[Any]) -> bytes:
-    """Return it as JSON in ASCII, as it has always been: recorded fingerprints depend on it."""
+    """Return it as JSON in ASCII. This must not change: recorded fingerprints depend on it."""
     try:
         text = _encode_fast(content)
     except UnicodeEncodeError:

@@ -100,11 +100,11 @@ class Loaded:
         return units
 
     def notes(self, stage: str) -> Tuple[str, ...]:
-        """Say what was left out when the units of a stage were looked for."""
+        """Return notes on the paths that were left out when a stage's units were made."""
         return self._notes.get(stage, ())
 
     def check_marks(self, problems: Problems) -> None:
-        """Note stamps and manifests that fall on one another, or on what is not procsup's.
+        """Note stamps and manifests whose path is also that of another file.
 
         They are removed and replaced at will, so that nothing else may be at their paths.
         """

@@ -1,6 +1,6 @@
-"""Outputs that lie inside of what another unit declares as a folder or by a glob, or may.
+"""Outputs that lie, or may lie, in a folder or a glob that another unit declares.
 
-Each of both units would vouch for what the other one writes.
+Both units would then record the same files as their own.
 """
 
 import os
@@ -12,13 +12,13 @@ from procsup.core.spec import OutputSpec
 from procsup.host.names import path_key
 from procsup.paths.walk import CASE
 
-_MOST_COMPARED = 64  # of globs that begin and end alike: 100,000 units stay fast
+_MOST_COMPARED = 64  # globs with the same start and end: 100,000 units stay fast
 
 
 class Overlap(NamedTuple):
-    """An output (by its key) and its unit, what the claiming unit declares, and what is in both.
+    """An output (`key`) of a unit that lies in what the unit `claimer` declares.
 
-    `common` is None if the one lies in the other as a whole.
+    `common` is a path in both; None if the whole output lies in it.
     """
 
     key: str
@@ -40,8 +40,8 @@ class Claims:
 
     def __init__(self, declared: Iterable[Tuple[OutputSpec, str]]) -> None:
         self._folders: Dict[str, Tuple[str, str]] = {}
-        self._globs: Dict[str, Tuple[str, List[Tuple[str, str]]]] = {}  # key -> unit, its ends
-        self._claims: Dict[str, Dict[str, List[_Claim]]] = {}  # start -> end backwards -> claims
+        self._globs: Dict[str, Tuple[str, List[Tuple[str, str]]]] = {}  # key -> unit, (start, end)
+        self._claims: Dict[str, Dict[str, List[_Claim]]] = {}  # start -> reversed end -> claims
         for output, unit in declared:
             key = path_key(output.path)
             if output.kind == "folder":
@@ -60,7 +60,7 @@ class Claims:
     def hits(self, outputs: Mapping[str, str], of: "Claims") -> Iterator[Overlap]:
         """Yield the outputs (key -> unit, with their stage's claims) that lie in what is claimed.
 
-        Of two globs that meet, the one is yielded that comes later.
+        Of two globs that overlap, the later one is yielded.
         """
         if not (self._folders or self._claims):
             return
@@ -85,7 +85,7 @@ class Claims:
         backwards = "" if is_folder else path[::-1]
         for claim in self._candidates(path, backwards, unit, any_end=is_folder):
             if is_folder:
-                inside = _start_of(claim).startswith(path)  # then it was found to lie there
+                inside = _start_of(claim).startswith(path)  # `_in_folders` finds that
                 common = None if inside else meets_folder(claim.glob, path, case=CASE)
                 if common is not None:
                     yield Overlap(key, unit, claim.unit, claim.path, common)
@@ -97,7 +97,7 @@ class Claims:
         for claim in self._candidates(start, end, unit, any_end=False):
             own = _start_of(claim)
             if own == start and claim.key >= key:
-                continue  # it is found from the other side
+                continue  # found in the other order
             glob = glob or parse(key.replace(os.sep, "/"))
             common = meet(glob, claim.glob, case=CASE)
             if common is not None:
@@ -106,7 +106,7 @@ class Claims:
     def _candidates(
         self, start: str, backwards: str, unit: str, *, any_end: bool
     ) -> Iterator[_Claim]:
-        """Yield globs that begin as this does and end as it does, or as something that it ends."""
+        """Yield globs that may match a path with this start and this reversed end."""
         for length in self._lengths:
             if length > len(start):
                 return
@@ -134,7 +134,7 @@ class Claims:
 
 
 def _ends(branch: Branch) -> Tuple[str, str]:
-    """Return how all paths of a branch begin, and, backwards, how they end."""
+    """Return the start that all paths of a branch share, and their end, reversed."""
     first, last = branch.rest[0][0], branch.rest[-1][-1]
     start = branch.below_base(first if isinstance(first, str) else "")
     end = last if isinstance(last, str) else ""

@@ -1,7 +1,7 @@
 """Globs of the run file: templates whose values are literal, and `core.globs` for the rest.
 
-Brackets are plain characters: where an output or an input could have meant more by them before,
-it is refused with what to write instead.
+Brackets are plain characters. Outputs and inputs in which they had another meaning in earlier
+versions are refused, with what to write instead.
 """
 
 import re
@@ -13,7 +13,7 @@ from procsup.runfile.problems import KeyPath, Wrong, below
 from procsup.runfile.template import Braces, Field, Template
 
 _WILDCARD = re.compile(r"[*?]")
-_SET = re.compile(r"\[[^/]+?\]")  # what outputs were once matched by
+_SET = re.compile(r"\[[^/]+?\]")  # a set of characters in earlier versions
 _PLAIN = re.compile(r"\[[*?\[{]\]")
 _ESCAPED = re.compile(r"\[[*?]\]")
 
@@ -27,7 +27,7 @@ def has_wildcards(template: Template) -> bool:
 
 
 def check_output(template: Template) -> None:
-    """Refuse brackets in the glob of an output, which stood for sets of characters once."""
+    """Refuse brackets in the glob of an output: earlier versions read a set of characters."""
     found = _own_text(template, _SET, but=_PLAIN)
     if found:
         raise Wrong(
@@ -37,7 +37,7 @@ def check_output(template: Template) -> None:
 
 
 def check_input(template: Template) -> None:
-    """Refuse ``[*]``, in which the brackets were plain characters around a wildcard once."""
+    """Refuse ``[*]``, which earlier versions read as a wildcard between plain brackets."""
     found = _own_text(template, _ESCAPED)
     if found:
         sign = found[1]
@@ -94,7 +94,7 @@ def _capture(field: Field) -> Wild:
 
 
 def together(globs: Sequence[Tuple[KeyPath, bool, Glob]]) -> Glob:
-    """Return a list of globs as one, each with its place and whether it leaves out."""
+    """Join globs into one; each has its place and whether it excludes files."""
     taken = [(at, glob) for at, leaves_out, glob in globs if not leaves_out]
     if not taken:
         raise Wrong("expected a pattern that takes files, too: those with ! leave some out")

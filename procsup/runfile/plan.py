@@ -3,7 +3,7 @@
 One JSON object a line: first a head (the run's name, the folder it was asked from, its settings
 as a run file has them), then one object a unit, last ``{"end": COUNT}``. It is made by the
 library and by `procsup map`, travels to the supervisor through a pipe, and stays in the run
-directory as ``plan.jsonl``. A plan without its last line is none: its maker gave up.
+directory as ``plan.jsonl``. A plan without its last line is void: its maker gave up.
 """
 
 import datetime
@@ -52,13 +52,13 @@ _NO_MEANING = (
 
 
 class CalledOff(Exception):
-    """The maker of the plan gave up; it has said why."""
+    """The maker of the plan gave up; it has reported why."""
 
 
 class Head(NamedTuple):
     """The first line of a plan; `settings` are keys of a run and of a stage together.
 
-    `named`: the user chose the name. Else another one is as good, if there is a run of that name.
+    `named`: the user chose the name. Else another name is used if a run has this one.
     """
 
     name: str
@@ -190,7 +190,7 @@ def load_plan(
 
 
 def own_name(prefix: str) -> str:
-    """Return a name for a run without one: most likely one that no other run has."""
+    """Return a name for a run without one; most likely no other run has it."""
     return f"{prefix}-{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(2).hex()}"
 
 
@@ -259,7 +259,7 @@ class LoadedPlan(Loaded):
 
 
 class PlanProblems(Problems):
-    """The problems of a plan, which has no lines in a file: named as in Python."""
+    """The problems of a plan, shown with names as in Python instead of lines of a file."""
 
     def __init__(self, shown: str) -> None:
         super().__init__(shown, "")

@@ -31,7 +31,7 @@ def read_interpreter(
 ) -> Interpreter:
     """Accept a version, a path or a name; relative paths are taken from the run file's folder.
 
-    With `search` a version is also looked for where tools such as pyenv have it.
+    With `search` a version is also searched for where tools such as pyenv install it.
     """
     if value is None:
         return Interpreter((running_python(),), "")

@@ -32,7 +32,7 @@ from procsup.runfile.problems import KeyPath, Problems
 from procsup.runfile.recipe import Recipe
 
 _ENOUGH_PROBLEMS = 20
-_SPECIAL = re.compile(r"[*?\[{]")  # in a pattern; before it all is literal
+_SPECIAL = re.compile(r"[*?\[{]")  # in a pattern; all before it is literal
 
 
 class Registry:
@@ -76,7 +76,7 @@ class Registry:
         return ""
 
     def forget_units(self) -> None:
-        """Drop all units: there will be no more to compare them with."""
+        """Drop all units: no more units will be compared with them."""
         self._outputs.clear()
         self._declared.clear()
         self._claims.clear()
@@ -186,7 +186,7 @@ class Registry:
             self._declared[stage].append((replace(output, path=real), unit))
 
     def _real_path(self, path: str, *, is_glob: bool) -> str:
-        """Return a path, or a pattern, without links to folders on the way to it."""
+        """Return a path, or a pattern, with links to its folders resolved."""
         if not is_glob:
             return self._real.real(path)
         folder = _SPECIAL.split(path, maxsplit=1)[0].rpartition(os.sep)[0]
@@ -201,7 +201,7 @@ class Registry:
         return self._take_as(stage, real, path, unit)
 
     def _take_as(self, stage: str, real: str, path: str, unit: UnitSpec) -> str:
-        """Take a path, which is called `path` by the unit and leads to `real`."""
+        """Register an output that the unit declares as `path` and that leads to `real`."""
         key = path_key(real)
         through = f" (through a link, {self._shown(path)})" if real != path else ""
         for taken in self._outputs.values():

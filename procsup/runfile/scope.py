@@ -7,9 +7,9 @@ from procsup.runfile.template import PATH_PARTS, Field, Step, Template
 
 
 class Text(NamedTuple):
-    """A value that is one text or number; a path, if its parts may be asked for.
+    """A value that is one text or number.
 
-    `late`: only an attempt knows it.
+    `path`: its parts (such as the stem) may be used. `late`: each attempt sets it.
     """
 
     path: bool = False

@@ -229,7 +229,7 @@ class _StageReader:
         return ({"outputs": outputs.kind(file=False)} if "outputs" in self._table else {}), absent
 
     def _late_kinds(self, scope: Scope) -> Tuple[Dict[str, Kind], Dict[str, str]]:
-        """Return what only an attempt knows; a variable of such a name wins, as it always has."""
+        """Return the values that each attempt sets; a variable of the same name wins."""
         known: Dict[str, Kind] = {name: LATE for name in GIVEN if name not in scope.known}
         absent: Dict[str, str] = {}
         if "memory" in known and "memory" not in self._table:
@@ -280,7 +280,7 @@ class _StageReader:
     ) -> Tuple[StageSpec, Program]:
         absolute = self._context.absolute
         env = self._table.values.get("env")
-        # What stands before it, and a PATH of its own, may know Pythons that we do not.
+        # A prefix, or a PATH in `env`, may lead to Pythons that we cannot find.
         search = not prefix and not (isinstance(env, dict) and "PATH" in env)
         python = self._table.take_fixed(
             "python",

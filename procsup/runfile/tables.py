@@ -35,10 +35,10 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 class ListFile(NamedTuple):
     """A file of parameters: `kind` is ``lines``, ``csv`` or ``jsonl``, `path` as written.
 
-    `columns` are the parameters that it gives; for ``lines`` the only one. No other names may stand
-    in an object if they are `all_names` that there are. Cells of `required` columns may not be
-    empty. Cells of a CSV are divided by `delimiter`, by default a comma, of a TSV a tab; its lines
-    that begin with `comment` are left out.
+    `columns` are the parameters that it gives; ``lines`` gives one. With `all_names` an object may
+    have no other names. Cells of `required` columns must not be empty. `delimiter` divides the
+    cells of a CSV; the default is a comma, in a TSV a tab. Lines of a CSV that begin with
+    `comment` are left out.
     """
 
     kind: str
@@ -182,7 +182,7 @@ def _complete(file: ListFile, line: int, row: Row) -> Row:
 
 
 class _CsvLines:
-    """The lines of a CSV for its reader; between rows comments are left out."""
+    """The lines of a CSV for its reader, without the comments between rows."""
 
     def __init__(self, opened: TextIO, comment: str) -> None:
         self.number = 0
@@ -200,7 +200,7 @@ class _CsvLines:
 
 
 def _csv_rows(file: ListFile, opened: TextIO) -> Iterator[_Placed]:
-    """Yield the rows that hold anything, each with its (last) line."""
+    """Yield the rows that are not empty, each with the number of its (last) line."""
     by_suffix = "\t" if file.path.lower().endswith((".tsv", ".tab")) else ","
     lines = _CsvLines(opened, file.comment)
     try:

@@ -163,7 +163,7 @@ class Field(NamedTuple):
 
 
 class Braces(NamedTuple):
-    """What a glob has in braces beside placeholders: ``{a,b}``, ``{:[0-9]+}``."""
+    """Braces in a glob that are no placeholder: ``{a,b}``, ``{:[0-9]+}``."""
 
     content: str
 
@@ -172,11 +172,11 @@ class Braces(NamedTuple):
 
     @property
     def is_set(self) -> bool:
-        """Whether it stands for characters of a set."""
+        """Whether it is a set of characters."""
         return self.content.startswith(":")
 
-    def text(self, values: Mapping[str, Any]) -> str:  # noqa: ARG002 - as that of Field
-        """Write it as it is."""
+    def text(self, values: Mapping[str, Any]) -> str:  # noqa: ARG002 - as in `Field`
+        """Return it unchanged."""
         return str(self)
 
 
@@ -184,7 +184,7 @@ Piece = Union[str, Field, Braces]
 
 
 class Template:
-    """Text whose placeholders are known; `Wrong` if it cannot be read.
+    """Text with its placeholders parsed; `Wrong` if it cannot be parsed.
 
     With `glob` braces may also hold alternatives and sets of characters.
     """

@@ -34,8 +34,8 @@ _FACTOR = re.compile(rf"x({_NUMBER})")
 ON_FAILURE = ("finish", "drain", "stop")
 _PLAIN = frozenset((str, int, bool, float))
 _LARGEST = (1 << 52) - 1
-SOURCES = ("range", "glob", "lines")  # of values that are not written out
-# Files with a unit a row, and what else may be said of them.
+SOURCES = ("range", "glob", "lines")  # of values that the run file does not list
+# Files with one unit per row, and their further keys.
 TABLES: Mapping[str, Tuple[str, ...]] = {
     "csv": ("columns", "required", "delimiter", "comment"),
     "jsonl": ("columns", "required"),
@@ -146,7 +146,7 @@ def limit_s(value: Any) -> float:
 
 
 def linger_s(value: Any) -> Optional[float]:
-    """Accept a duration; None stands for ``timeout``: as long as the unit may take."""
+    """Accept a duration; return None for ``timeout``: as long as the unit may take."""
     if value == AS_LONG_AS_THE_UNIT:
         return None
     try:

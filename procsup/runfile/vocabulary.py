@@ -1,8 +1,7 @@
 """The vocabulary of the run file: one row a key.
 
-All that lists keys is made from these rows: what the reader takes, which keys are unknown, the
-schema for editors (schema.py), the texts that editors show, and the page docs/run-file.md
-(reference.py).
+Every list of keys is made from these rows: the keys that the reader accepts, the schema for
+editors (schema.py), the texts that editors show, and the page docs/run-file.md (reference.py).
 """
 
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -22,11 +21,11 @@ def _as_it_is(value: Any) -> Any:
 
 
 class Type(NamedTuple):
-    """What the value of a key may be.
+    """The type of a key's value.
 
-    `says` completes the words *expected ...*; `schema` (JSON Schema, draft 7) holds what can be
-    known of one value. `convert` turns the value into what it means, or raises `Wrong`; it does
-    nothing where the key has a reader of its own.
+    `says` completes the words *expected ...*; `schema` (JSON Schema, draft 7) checks the value
+    alone. `convert` returns the value in the form that the run uses, or raises `Wrong`; it does
+    nothing if the key has a reader of its own.
     """
 
     says: str
@@ -35,10 +34,10 @@ class Type(NamedTuple):
 
 
 class Key(NamedTuple):
-    """A key of the run file; `example` is a line that is right as it stands.
+    """A key of the run file; `example` is a valid line.
 
-    `field` is that of RunSpec or StageSpec where the value is the same for all units; `default` is
-    written as the file has it then, else in words. `since` is the version that knew it first.
+    `field` is its field of RunSpec or StageSpec if the value is the same for all units; `default`
+    is then written as in the file, else in words. `since` is the first version that has the key.
     """
 
     name: str
@@ -64,12 +63,12 @@ _ROW: Schema = {"type": "object", "minProperties": 1}
 
 
 def any_of(*schemas: Schema) -> Schema:
-    """Return the schema of what fits one of these."""
+    """Return the schema of a value that fits one of these."""
     return {"anyOf": list(schemas)}
 
 
 def list_of(item: Schema, *, least: int = 0) -> Schema:
-    """Return the schema of a list of at least so many."""
+    """Return the schema of a list of at least `least` items."""
     return {"type": "array", "items": item, "minItems": least}
 
 
@@ -84,7 +83,7 @@ def table_of(properties: Mapping[str, Schema], *required: str) -> Schema:
 
 
 def named(item: Schema, pattern: str = "") -> Schema:
-    """Return the schema of a table of names that the user chose."""
+    """Return the schema of a table whose names the user chooses."""
     if not pattern:
         return {"type": "object", "additionalProperties": item}
     return {"type": "object", "patternProperties": {pattern: item}, "additionalProperties": False}
@@ -547,5 +546,5 @@ STAGE_KEYS = tuple([key.name for key in STAGE])
 
 
 def settings(keys: Sequence[Key]) -> List[Tuple[str, str, Convert]]:
-    """Return (key, field of the spec, converter) of those that are the same for all units."""
+    """Return (key, field of the spec, converter) of the keys that are the same for all units."""
     return [(key.name, key.field, key.type.convert) for key in keys if key.field is not None]

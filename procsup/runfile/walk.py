@@ -1,4 +1,4 @@
-"""What the globs of a stage match: looked up once each, and what was left out for what reason."""
+"""Find what the globs of a stage match, and note what was left out and why."""
 
 import os
 from typing import Dict, List
@@ -11,7 +11,7 @@ _SHOWN = 3
 
 
 class Finder:
-    """Looks up the globs of a stage's units, their relative bases taken from `folder`."""
+    """Looks up the globs of a stage's units; relative ones start at `folder`."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -19,7 +19,7 @@ class Finder:
         self._left_out: Dict[str, List[str]] = {}
 
     def find_once(self, glob: Glob) -> List[Match]:
-        """Return what a glob matches that many units share: it is looked up once."""
+        """Return the matches of a glob that many units share; it is looked up once."""
         if glob.text not in self._found:
             self._found[glob.text] = self.find(glob)
         return self._found[glob.text]

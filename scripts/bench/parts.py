@@ -4,8 +4,8 @@
     python scripts/bench/parts.py              # 2,000 units that write a file each
     python scripts/bench/parts.py --units 500 --rounds 3
 
-A whole run is brought to completion in which the functions of each part are timed (CPU time of
-the thread that runs them, less what the timing itself costs). Linux only.
+It times the functions of each part during a whole run (CPU time of the thread that runs them,
+minus the cost of the timing itself). Linux only.
 """
 
 import argparse
@@ -27,7 +27,7 @@ command = ["/bin/sh", "-c", "echo made > out/{n}"]
 outputs = ["out/{n}"]
 matrix.n = { range = "1..%d" }
 """
-# Part, module, class (or none), function. None of them calls another of its part.
+# Part, module, class (or none), function. No function calls another one of its part.
 TIMED = (
     ("identity: mark put on", "procsup.host.marks", "Marker", "put_on"),
     ("identity: mark taken off", "procsup.host.marks", "Marker", "take_off"),
@@ -51,7 +51,7 @@ class Timer:
         self.calls = 0
 
     def bound(self) -> Callable[..., Any]:
-        """Return what takes the function's place."""
+        """Return a timed version of the function."""
 
         def timed(*args: Any, **settings: Any) -> Any:
             begun = time.thread_time()
@@ -65,7 +65,7 @@ class Timer:
 
 
 def own_cost_s() -> float:
-    """Return the CPU seconds that a timer adds to what it measures, a call."""
+    """Return the CPU seconds that a timer adds to each call."""
     timer = Timer(lambda: None)
     timed = timer.bound()
     for _ in range(20_000):
@@ -74,7 +74,7 @@ def own_cost_s() -> float:
 
 
 def run_timed(result: str) -> int:
-    """Be procsup, here; the supervisor writes the seconds of each part to a file at its end."""
+    """Run procsup here; at its end the supervisor writes the seconds of each part to a file."""
     import importlib
 
     timers: Dict[str, Timer] = {}

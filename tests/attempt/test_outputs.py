@@ -663,7 +663,7 @@ def test_a_file_that_may_not_be_opened_tells_nothing(monkeypatch):
 def test_a_name_as_long_as_the_system_allows_may_be_published(name, tmp_path):
     temporary = Path(temporary_output(str(tmp_path / name), ATTEMPT))
 
-    temporary.write_text("x")  # it is not too long, and one of its own
+    temporary.write_text("x")  # the system accepts the name
     assert temporary.name != Path(temporary_output(str(tmp_path / f"{name[:-1]}y"), ATTEMPT)).name
     assert temporary.name.startswith(".")
     assert temporary.name.endswith(f".procsup-{ATTEMPT.number}")

@@ -325,7 +325,7 @@ def test_a_prefix_is_part_of_the_question(tmp_path):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What interpreters were asked: their command lines."""
+    """The command lines of the interpreters that were run."""
     asked: List[List[str]] = []
     real = interpreters._run
 

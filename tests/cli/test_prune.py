@@ -206,7 +206,7 @@ def test_logs_of_what_succeeded_go_and_the_rest_stays(home, made, capsys):
 
 def test_logs_of_units_that_left_the_plan_go_too_once_the_run_is_final(home, made, capsys):
     run = made("run", live=True)
-    run.write(plan("s/a"))  # as a run file would have it that lost s/b
+    run.write(plan("s/a"))  # as if s/b was removed from the run file
     run.close("stopped")
     log = run.rundir.log_paths(AttemptId("s/b", 1), "s")[0]
 

@@ -1,4 +1,4 @@
-"""Every verb that takes a selector is held to one table, on a live run and on a dead one."""
+"""One table tests every verb that takes a selector, on a live run and on a dead one."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from tests.support.selectors import BY_NAME, BY_STATE, FIT, HOLD, RUN_FILE, WRON
 
 @pytest.fixture(scope="module", params=["live", "dead"])
 def run(request, tmp_path_factory):
-    """A run as the table has it, whose supervisor lives, or was stopped."""
+    """The run of the table; its supervisor is alive or was stopped."""
     with Gate() as gate:
         hold = [sys.executable, str(PROGRAMS / "gated.py"), str(gate.port), "hold"]
         text = RUN_FILE.format(python=sys.executable.replace("\\", "/"), hold=json.dumps(hold))
@@ -74,7 +74,7 @@ def test_only_and_retry_are_held_to_the_table(words, meant, capsys):
 
     code, planned = of_dry_run("retry", ["run", "--", *words], capsys)
     asked = [unit["id"] for unit in planned if not unit["keep"] and unit["reason"] in REASONS]
-    # Of what lives no more can be said than that it is running now.
+    # The reason of a running unit is always "running now".
     running = [unit["id"] for unit in planned if unit["reason"] == "running now"]
     assert (code, asked) == (0, [unit for unit in meant if unit not in running])
     assert [unit.id for unit in procsup.plan("run.toml", only=words).units] == meant

@@ -194,7 +194,7 @@ def test_content_that_was_changed_behind_size_and_time_is_found_by_checksum(made
     path.write_text("X\n")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
-    if sys.platform != "win32":  # elsewhere the time of the last change tells at once
+    if sys.platform != "win32":  # the ctime shows the change at once
         assert seen_by(made)[0] == 4
     code, seen = seen_by(made, "--checksum")
     assert (code, [one["what"] for one in seen["differences"]]) == (4, ["content differs"])

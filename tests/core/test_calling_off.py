@@ -1,4 +1,4 @@
-"""Single units of a run that goes on are stopped, by request."""
+"""Single units are stopped on request while their run continues."""
 
 from procsup.core.outcome import Exited, Signaled, Verdict
 from procsup.core.records import Answer, End

@@ -1,4 +1,4 @@
-"""The one language of patterns: what it matches, what it captures, where two may meet."""
+"""Patterns: what they match, what they capture, whether two can match the same path."""
 
 import fnmatch
 import itertools
@@ -186,7 +186,7 @@ SHORT_PATHS = [
 def test_both_ways_of_matching_agree(source):
     glob = parse(source)
     if glob.two_readings() is not None:
-        return  # then there is no one right capture
+        return  # then more than one capture is right
     for branch in glob.branches:
         machine = Automaton([branch.rest], branch.captures)
         matcher = Matcher(branch.rest, branch.captures, case=True)

@@ -1,4 +1,4 @@
-"""What units are made of, by column, and what of it changed."""
+"""The values that units are made from, by column, and which of them changed."""
 
 import msgspec
 import pytest

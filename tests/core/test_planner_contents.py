@@ -1,4 +1,4 @@
-"""Outputs that are made again and are what they were: what hangs on them is left alone."""
+"""Outputs that are made again with the same content: dependent units do not run again."""
 
 from typing import Any, List, Optional
 

@@ -1,4 +1,4 @@
-"""What would run, foreseen by the planner itself."""
+"""The planner predicts what would run."""
 
 from typing import Any, Dict, List
 
@@ -19,7 +19,7 @@ CAPACITY = Capacity(2.0, None, (0, 1), None, "h")
 
 
 def past(**ended: Any) -> History:
-    """Units that succeeded: ``s0=30`` at that number, ``s0=(30, 10)`` with outputs of another."""
+    """Units that succeeded: ``s0=30`` at record 30, ``s0=(30, 10)`` with outputs of record 10."""
     history = History()
     history.last_seq = 100
     for name, seqs in ended.items():
@@ -79,7 +79,7 @@ def test_only_the_follower_of_a_unit_that_ran_since_runs():
     )
 
     assert texts(seen["t"]) == ["after s/0, which ran since", "keep"]
-    assert seen["t"].standings[0].reason == "after s"  # what is counted does not name units
+    assert seen["t"].standings[0].reason == "after s"  # a counted reason names no unit
 
 
 def test_an_input_that_a_unit_before_makes_anew_is_no_reason_of_its_own():

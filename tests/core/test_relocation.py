@@ -1,4 +1,4 @@
-"""Paths of records: relative to the run file's folder, wherever that is by now."""
+"""Paths in records are relative to the run file's folder, which may have moved."""
 
 import msgspec
 import pytest

@@ -49,7 +49,7 @@ def test_what_means_nothing_is_said_with_a_hint(words, said):
 
 @pytest.fixture(scope="module")
 def play():
-    """A run that goes on, as the table has it."""
+    """The run of the table, still alive."""
     specs = [unit(u.id, parameters=u.parameters) for u in UNITS]
     play = Play([stage("fit"), stage("hold"), stage("sum", after=(After("hold"),))], specs, cpus=4)
     play.ended(A).ended(B, Exited(3)).ended(AB, Exited(4)).synced()

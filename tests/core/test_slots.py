@@ -117,6 +117,6 @@ def test_the_lowest_number_that_is_free_is_the_slot_of_the_next():
     slots.give_back(one)
 
     assert [slots.place(Needs(1.0)).slot for _ in range(2)] == [1, 3]
-    assert slots.place(Needs(1.0)) is None  # no number is used up by that
+    assert slots.place(Needs(1.0)) is None  # this uses up no number
     slots.give_back(two)
     assert slots.place(Needs(1.0)).slot == 2

@@ -1,7 +1,7 @@
 """Random histories of files against a model that knows their contents.
 
-Nothing stale is kept, and nothing unchanged is repeated: whatever was written, touched, linked,
-replaced by a file of equal size and time, moved, copied or restored in between.
+No stale unit is kept, and no unchanged unit is repeated, after files were written, touched,
+linked, replaced by a file of equal size and time, moved, copied or restored.
 """
 
 import os
@@ -26,13 +26,13 @@ id = "{n}"
 """
 WORKER = "import sys; open(sys.argv[2], 'w').write(open(sys.argv[1]).read().upper())\n"
 NAMES = "abcd"
-CONTENTS = ("one", "two", "six")  # all of one size
+CONTENTS = ("one", "two", "six")  # all of the same size
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 
 
 class World:
-    """The project, and what is known of its files: `done` has the content that each unit used."""
+    """The project and its expected files; `done` has the content that each unit used."""
 
     def __init__(self, folder, seed):
         folder.mkdir()
@@ -50,7 +50,7 @@ class World:
     def folder(self):
         return self.project.folder
 
-    # --- what may happen -------------------------------------------------------------------
+    # --- changes ---------------------------------------------------------------------------
 
     def write(self, name):
         self.raw[name] = self.random.choice(CONTENTS)
@@ -94,7 +94,7 @@ class World:
             with tarfile.open(archive, "w") as tar:
                 tar.add(self.folder, arcname=target.name)
             with tarfile.open(archive) as tar:
-                tar.extraction_filter = lambda member, _path: member  # all is our own
+                tar.extraction_filter = lambda member, _path: member  # our own archive
                 tar.extractall(target.parent)
 
         self._go_on_in(restored)
@@ -112,7 +112,7 @@ class World:
         os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
         os.replace(new, path)
 
-    # --- and what is right then ------------------------------------------------------------
+    # --- what must run ---------------------------------------------------------------------
 
     def due(self):
         return [

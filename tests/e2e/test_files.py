@@ -1,4 +1,4 @@
-"""Globs and links with real children: literal is what no pattern wrote, and no file is lost."""
+"""Globs and links with real children: values in patterns are literal, and no file is lost."""
 
 import json
 import os

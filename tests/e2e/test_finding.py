@@ -33,8 +33,8 @@ def test_runs_of_other_names_are_kept_from_each_other_by_a_lock(tmp_path):
     project.rundir = tmp_path / ".procsup" / "nightly-monday"
     holder = f"is held by run nightly-monday (process {project.supervisor_pid} on "
     assert holder in refused.stderr
-    assert "lock 'nightly'" not in same.stderr  # it is that very run
-    assert made == ["nightly-monday"]  # what was refused leaves nothing behind
+    assert "lock 'nightly'" not in same.stderr  # it is the same run
+    assert made == ["nightly-monday"]  # the refused run leaves no folder
     assert (first.returncode, after.returncode) == (0, 0)
     listed = project.call("list", "--json").stdout
     assert "nightly-tuesday" in listed

@@ -128,7 +128,7 @@ def test_a_lost_output_in_the_middle_is_made_again_alone(tmp_path):
     (tmp_path / "b/x.txt").unlink()
     project.run()
 
-    assert starts_of_last(project) == ["b/name=x"]  # it is what it was: nothing is moved
+    assert starts_of_last(project) == ["b/name=x"]  # its content is the same: no other unit runs
 
 
 def test_a_dry_run_tells_the_whole_chain(tmp_path):

@@ -1,4 +1,4 @@
-"""Records of each form that procsup ever wrote are read, verified and resumed for ever."""
+"""Records of each form that procsup ever wrote can be read, verified and resumed."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def lines(records):
 
 @pytest.fixture(params=["first-form", "second-form"])
 def old(request, tmp_path):
-    """The project as it was when its run had ended, in another folder."""
+    """A project whose run has ended, copied to another folder."""
     project = Project(tmp_path)
     project.rundir.mkdir(parents=True, mode=0o700)
     form = FORMS / request.param

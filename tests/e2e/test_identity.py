@@ -131,7 +131,7 @@ def test_a_pid_that_was_given_again_is_a_stranger(made, gate, stranger):
     die(made, gate)
     last = max(record["born"][1] for record in made.records("spawned"))
     while posix.now_in_proc() <= last:
-        pass  # a tick is a hundredth of a second; no system gives a pid again within it
+        pass  # no system reuses a pid within a tick (a hundredth of a second)
     login = stranger(LOGIN)
     editor = procfs.children(login.pid)
     rewrite(

@@ -118,7 +118,7 @@ def test_a_touched_input_of_the_same_content_changes_nothing(made):
 
 
 def replaced(path, text):
-    """Put another content of the same size in a file's place, and the old times, as `cp -p` may."""
+    """Replace a file by one of the same size and times but other content, as `cp -p` may."""
     status = path.stat()
     assert len(text) == status.st_size
     path.with_suffix(".new").write_text(text)
@@ -285,7 +285,7 @@ def test_a_dry_run_says_what_would_run_and_why_and_writes_nothing(made):
     done = made.run("--dry-run")
 
     assert "  run (output deleted: out/b.txt)  shout/name=b\n" in done.stdout
-    assert "shout/name=a" not in done.stdout  # it is kept: one of a number
+    assert "shout/name=a" not in done.stdout  # kept units are only counted
     assert "merge: known when shout has run\n" in done.stdout
     assert before == snapshot(made.folder)
 
@@ -330,7 +330,7 @@ matrix.n = [0, 1]
     assert "; --fresh repeats them" in done.stderr
 
     project.write("run.toml", text.replace("int(sys.argv[1])", "0"))
-    project.run()  # what was changed runs, for that reason
+    project.run()  # the unit runs because it was changed
     assert ran(project) == ["s/n=0", "s/n=1"]
 
     done = project.run()

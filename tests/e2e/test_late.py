@@ -1,4 +1,4 @@
-"""`{cpus}`, `{memory}`, `{attempt}`, `{slot}`: known to each attempt, and no part of identity."""
+"""`{cpus}`, `{memory}`, `{attempt}`, `{slot}`: set for each attempt, and no part of identity."""
 
 import json
 import sys
@@ -83,7 +83,7 @@ def test_units_that_live_at_once_have_other_slots(tmp_path):
     args = ["{n}", "{slot}"]
     """
     made = Project(tmp_path, text)
-    # Each holds a file of its slot's name, which must not be there.
+    # Each unit creates a file named after its slot, which must not exist yet.
     code = (
         "import os, sys\np = 'slot-' + sys.argv[2]\nos.close(os.open(p, os.O_CREAT | os.O_EXCL))\n"
     )

@@ -1,4 +1,4 @@
-"""A project that is moved, linked, copied or restored: what is kept, of which files it speaks."""
+"""A project is moved, linked, copied or restored: which units it keeps, which paths it shows."""
 
 import os
 import shutil
@@ -64,7 +64,7 @@ def made(tmp_path):
 
 
 def ran(project):
-    """What the last sitting started."""
+    """Return the units that the last sitting started."""
     begun = project.records("begin")[-1]["sitting"]
     records, sitting = [], 0
     for record in project.all_records():
@@ -87,7 +87,7 @@ def copied(project, name="second"):
 
 
 def restored(project, name="second"):
-    """Pack it and unpack it under another name, or (the same name) in its own place."""
+    """Pack the project and unpack it under another name, or in its own place."""
     target = project.folder.parent / name
     archive = project.folder.parent / "saved.tar"
     with tarfile.open(archive, "w") as tar:
@@ -95,13 +95,13 @@ def restored(project, name="second"):
     if target.exists():
         os.rename(target, target.with_name("lost"))  # not removed: its inodes stay in use
     with tarfile.open(archive) as tar:
-        tar.extraction_filter = lambda member, _path: member  # all is our own
+        tar.extraction_filter = lambda member, _path: member  # our own archive
         tar.extractall(project.folder.parent)
     return Project(target)
 
 
 def replaced(path, text):
-    """Put another content of the same size in a file's place, with its times."""
+    """Replace a file by one of the same size and times but other content."""
     status = path.stat()
     assert len(text) == status.st_size
     other = path.with_name("other")
@@ -213,8 +213,8 @@ def test_a_copy_keeps_what_is_done_once_the_user_has_said_so(made, take):
     done = there.run("--keep-copied")
     assert ran(there) == []
     assert f"kept 8 of 8 (copied from {made.folder}; finished " in done.stderr
-    assert there.records("seen")  # its files are others: each was read
-    there.run()  # and from now on it is a project like any other
+    assert there.records("seen")  # its files are new: each was read
+    there.run()  # now it is a normal project
     assert ran(there) == []
     assert len(there.records("seen")) == len(set(map(str, there.records("seen")))) == 8
     assert ran(made) == sorted([*chain("A"), *chain("B")])

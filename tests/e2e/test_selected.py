@@ -1,4 +1,4 @@
-"""Selectors for real: what runs, what is stopped, and what is said of words that mean nothing."""
+"""Selectors with real children: what runs, what is stopped, and the errors for unknown words."""
 
 import json
 import sys
@@ -43,7 +43,7 @@ def late(tmp_path):
 def test_only_runs_units_whose_program_has_changed(made):  # noqa: F811
     made.write("worker.py", WORKER + "# mended\n")
 
-    done = made.run("--only", "shout,!name=c")  # the same content again moves nothing
+    done = made.run("--only", "shout,!name=c")  # same outputs: no dependent unit runs
 
     assert ran(made) == ["shout/name=a", "shout/name=b"]
     assert "2 to run: 2 program changed" in done.stderr
@@ -69,7 +69,7 @@ def test_what_means_no_unit_of_a_late_stage_is_an_error_as_soon_as_that_is_known
 
     assert f"{word!r} selects no unit" in done.stderr
     assert ran(late) == ["first"]
-    late.run()  # what had succeeded is kept
+    late.run()  # successful units are kept
     assert "first" not in ran(late)
 
 

@@ -29,7 +29,7 @@ def recorded(tmp_path_factory):
 
 
 def near(recorded, file):
-    """Leave of the points while units run those of one file; all of them without its name."""
+    """Of the points while units run, keep those of one file; all if `file` is empty."""
     points = [one for one in recorded.until_held if one.file.replace(os.sep, "/").endswith(file)]
     return recorded._replace(until_held=points)
 

@@ -1,4 +1,4 @@
-"""Where Pythons of a version are found, and what is said if there is none."""
+"""Where Pythons of a version are found, and the message if there is none."""
 
 import os
 import sys

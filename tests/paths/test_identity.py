@@ -1,4 +1,4 @@
-"""One rule each: what is recorded of a file, when it was written, when it is intact."""
+"""What is recorded of a file, when it was written, when it is intact."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ def sha(text: str) -> str:
 
 
 def replaced(path: str, text: str) -> None:
-    """Put a file of another content, and the same times, in the place of one, as `cp -p` may."""
+    """Replace a file by one of the same times but other content, as `cp -p` may."""
     status = os.stat(path)
     written(Path(f"{path}.new"), text)
     os.utime(f"{path}.new", ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -215,7 +215,7 @@ def test_a_write_that_restores_the_time_is_seen(tmp_path):
     status = os.stat(path)
     recorded = read_file(path, checksum="auto")
 
-    while os.stat(path).st_ctime_ns == status.st_ctime_ns:  # until the clock of files ticks
+    while os.stat(path).st_ctime_ns == status.st_ctime_ns:  # until the file system's clock ticks
         written(tmp_path / "a", "new")
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
@@ -291,7 +291,7 @@ def test_a_link_that_leads_elsewhere_is_intact_if_the_content_is(tmp_path):
 
 
 def aged(path: str) -> str:
-    """Make a file old; where its ctime tells when that was done, time itself must seem to pass."""
+    """Make a file's mtime old; its ctime stays new, so tests patch `_SETTLED_NS`, too."""
     os.utime(path, ns=(0, 10**18))
     return path
 

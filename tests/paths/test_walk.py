@@ -1,4 +1,4 @@
-"""Finding files: sorted, links followed where a part stands for one name, none dropped silently."""
+"""Finding files: they are sorted, only `**` does not follow links, none is dropped silently."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ def found(folder, source):
 
 
 def link(target, path):
-    """Make a link that is one, or skip the test."""
+    """Make a symbolic link, or skip the test where that fails."""
     try:
         os.symlink(target, path, target_is_directory=os.path.isdir(target))
     except OSError:
@@ -152,7 +152,7 @@ def test_a_linked_folder_in_a_folder_is_followed_once(tmp_path):
     assert len(files_below(str(data))) == 2
 
 
-# --- what a declared path stands for -------------------------------------------------------------
+# --- the files of a declared path ----------------------------------------------------------------
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names that Windows does not have")

@@ -17,7 +17,7 @@ SETTINGS = [(spec, key) for spec, key in SETTINGS if key.field is not None]
 
 
 def of_nothing(spec):
-    """Return a spec of which nothing was said."""
+    """Return a spec with all its defaults."""
     if spec is StageSpec:
         return StageSpec("s")
     return RunSpec("r", "f", "/f", "/d", ())

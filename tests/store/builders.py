@@ -200,7 +200,7 @@ def result(number: int, unit_id: Optional[str] = None, **changes: Any) -> UnitRe
 
 
 def records_of_version_3() -> List[Record]:
-    """What version 3 has beyond those before: what journal-3.jsonl holds for ever."""
+    """Return the records that version 3 added; journal-3.jsonl must keep them."""
     files = (Reading("o/a", 3, 4, "ab", 5, 6), Reading("/x", 3, 4, None, 5, 6, "../l", True))
     made = Made([["x"], ["1", "2"]], {"n": ["1", "2"]}, {"LANG": ["6b23c0d5", None]})
     return [

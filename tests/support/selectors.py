@@ -1,7 +1,7 @@
-"""One table of selectors, to which every verb is held: words, and the units that they mean.
+"""One table of selectors for the tests of every verb: words, and the units that they select.
 
-The units are those of `RUN_FILE`; `STATES` is how they stand when the table is asked: two have
-failed, one has succeeded, ``hold`` runs (of a dead run: was begun), the others have not begun.
+The units are those of `RUN_FILE`. When a test uses the table, two have failed, one has succeeded,
+``hold`` runs (in a dead run: has begun), and the others have not begun.
 """
 
 from typing import Dict, List, Tuple
@@ -44,7 +44,7 @@ PARAMETERS: Dict[str, Dict[str, object]] = {
     YZ: {"k": "yz"},
 }
 
-# What names units by what they are, whatever became of them.
+# Selectors by name and parameter.
 BY_NAME: List[Tuple[List[str], List[str]]] = [
     (["fit"], FIT),
     (["hold"], [HOLD]),
@@ -79,7 +79,7 @@ BY_NAME: List[Tuple[List[str], List[str]]] = [
     (["s=a", "k=x"], [A, X]),
     (["fit", "sum", "!n=0.1", "!k=x"], [AB, Y_STAR, YZ]),
 ]
-# What asks what became of them.
+# Selectors by state and result.
 BY_STATE: List[Tuple[List[str], List[str]]] = [
     (["@failed"], [B, AB]),
     (["@succeeded"], [A]),
@@ -91,7 +91,7 @@ BY_STATE: List[Tuple[List[str], List[str]]] = [
     (["wall_s<10min,@failed"], [B, AB]),
     (["tries>0"], [*FIT, HOLD]),
 ]
-# What means nothing, and a part of what is said.
+# Wrong selectors, and a part of the message.
 WRONG: List[Tuple[List[str], str]] = [
     (["fitt"], "'fitt' selects no unit (did you mean 'fit'?)"),
     (["fit/s=c"], "'fit/s=c' selects no unit (did you mean 'fit/s="),

@@ -106,5 +106,5 @@ SHOWN_BY = {
     "the guard is not missed": "guard",
     "units inherit what waiters block on": "both while units run",
 }
-# Where a death shows it, of those that few other places show.
+# For faults that few places show: a file in which a death shows it.
 SHOWN_IN = {"units start before their record": "engines/local.py"}

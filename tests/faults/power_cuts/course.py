@@ -77,7 +77,7 @@ def _states_of(
 def _resume(recording: Recording) -> None:
     """Resume for real: it ends as an undisturbed run does."""
     ending = bring_to_completion(
-        # The states are laid as new files: in a copy, as far as procsup can tell.
+        # The states are written as new files, which procsup takes for a copy.
         Request(file=recording.request.file, keep_copied=True),
         watchers=lambda _: Watcher(lambda *_: None, lambda _: None),
     )

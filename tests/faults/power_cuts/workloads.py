@@ -124,7 +124,7 @@ class Course:
         folder.mkdir(parents=True)
         (folder / "run.toml").write_text(text)
         self.name, self.folder, self.ends = name, folder.resolve(), ends
-        # A killed one is laid anew: a copy, as far as procsup can tell.
+        # A killed course is written as new files, which procsup takes for a copy.
         self.request = Request(file=str(self.folder / "run.toml"), keep_copied=True)
         self.ops: List[Op] = []
         self._names: Dict[str, int] = {}

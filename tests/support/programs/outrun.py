@@ -1,7 +1,7 @@
-"""Process 1 of a pid namespace of its own ends a leftover that is quicker than the list of all.
+"""Process 1 of its own pid namespace ends a leftover that forks faster than all pids can be read.
 
-The numbers have just begun anew: in the list, which the kernel makes by number, the leftover comes
-first and is gone when the rest has been read. Prints for each round whether it is gone.
+Pids have just wrapped around: the kernel lists processes by pid, so the leftover comes first and
+has exited when the rest has been read. Prints for each round whether it is gone.
 """
 
 import os
@@ -39,7 +39,7 @@ def is_ended():
     os.close(writing)
     first.wait()
     leftovers.end_leftovers(leftovers.Recorded(mark_base=base), limit_s=LONG_S)
-    return bool(select.select([reading], [], [], 0.5)[0])  # its end is closed
+    return bool(select.select([reading], [], [], 0.5)[0])  # closed by the leftover's end
 
 
 give_next(20000)
