@@ -7,7 +7,6 @@ import msgspec
 from procsup.core.ends import see
 from procsup.core.events import Expanded, Standing, Weigh, Weighed
 from procsup.core.keep import ASKED, CHANGES, INPUTS
-from procsup.core.making import made_of
 from procsup.core.news import after, stage_news
 from procsup.core.outcome import HARMLESS, Reading, StopReason, Verdict
 from procsup.core.records import End, Kept, Planned, Seen
@@ -66,11 +65,7 @@ class Admission:
 
     def _plan(self, stage: Stage, specs: Sequence[UnitSpec]) -> None:
         stage.admit([Unit(spec) for spec in specs])
-        ids = [spec.id for spec in specs]
-        for start in range(0, max(len(ids), 1), _CHUNK):
-            chunk, made = ids[start : start + _CHUNK], made_of(specs[start : start + _CHUNK])
-            last = start + _CHUNK >= len(ids)
-            self._planner.write(Planned(stage.name, chunk, last, made=made))
+        self._planner.write_plan(stage.name, specs)
 
     def _take_back(self, fact: Expanded) -> None:
         """What is asked for again has succeeded: a resume must not keep that."""
@@ -129,9 +124,14 @@ class Admission:
         if not unit.spec.follows:
             self._seat(stage, unit, standing)
             return
-        followed = [self._planner.unit(name) for name in unit.spec.follows]
-        open_ones = [one for one in followed if not isinstance(one.state, Done)]
-        bad = next((one for one in followed if one.failed), None)
+        bad: Optional[Unit] = None
+        open_ones: List[Unit] = []
+        for name in unit.spec.follows:
+            one = self._planner.unit(name)
+            if not isinstance(one.state, Done):
+                open_ones.append(one)
+            elif bad is None and one.failed:
+                bad = one
         if bad is not None:
             self._skip_after(stage, unit, bad, standing)
         elif open_ones:

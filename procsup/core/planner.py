@@ -30,18 +30,21 @@ from procsup.core.events import (
     Weighed,
     Write,
 )
+from procsup.core.making import made_of
 from procsup.core.outcome import StopReason
-from procsup.core.records import Answer, Begin, Closed, End, Record
+from procsup.core.records import Answer, Begin, Closed, End, Planned, Record
 from procsup.core.replay import History
 from procsup.core.selectors import Selection
 from procsup.core.slots import Capacity
-from procsup.core.spec import RunSpec
+from procsup.core.spec import RunSpec, UnitSpec
 from procsup.core.stages import Stage, later_first
 from procsup.core.states import Unit
 from procsup.core.succession import Succession
 from procsup.core.tally import EarlyEnd, Summary
 from procsup.core.task import rules_of
 from procsup.core.text import plural
+
+_PLAN_CHUNK = 500  # units in one record
 
 
 class Planner:
@@ -241,6 +244,13 @@ class Planner:
         self.seq += 1
         self.orders.append(Write(record))
         return self.seq
+
+    def write_plan(self, stage: str, units: Sequence[UnitSpec]) -> None:
+        """Write the plan of a stage, in as many records as it takes."""
+        for start in range(0, max(len(units), 1), _PLAN_CHUNK):
+            some = units[start : start + _PLAN_CHUNK]
+            last = start + _PLAN_CHUNK >= len(units)
+            self.write(Planned(stage, [unit.id for unit in some], last, made=made_of(some)))
 
     def await_sync(self, seq: int, stage: Stage, end: End) -> None:
         """Settle this verdict once its record is on disk."""

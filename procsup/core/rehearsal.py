@@ -19,6 +19,7 @@ from procsup.core.events import (
     TakenBack,
     Withdraw,
 )
+from procsup.core.keep import INPUTS
 from procsup.core.planner import Planner
 from procsup.core.replay import History
 from procsup.core.slots import Capacity
@@ -55,14 +56,33 @@ def rehearse(
     `early` are the stages whose units are known now. `expand` expands a later stage if all
     stages before it are kept; without it, no later stage is expanded.
     """
-    if selector is None and not any(map(upstream, spec.stages)) and not _unfit(early):
-        # Units do not affect each other: the standings are final.
+    if selector is None and not _unfit(early) and _are_final(spec, early):
         return {name: Foreseen(fact.units, fact.standings) for name, fact in early.items()}
     return _Rehearsal(spec, capacity, history, early, selector, expand).play()
 
 
 def _unfit(early: Mapping[str, Expanded]) -> bool:
     return any(fact.unfit for fact in early.values())
+
+
+def _are_final(spec: RunSpec, early: Mapping[str, Expanded]) -> bool:
+    """Tell whether no standing changes by what the units before it do.
+
+    A unit that must run for a reason of its own runs for that reason.
+    """
+    if not any(map(upstream, spec.stages)):
+        return True
+    if any(stage.name not in early for stage in spec.stages):
+        return False
+    different = {id(one): one for fact in early.values() for one in fact.standings}
+    return not any(one.kept or one.aside or one.reason in INPUTS for one in different.values())
+
+
+class _Silent(Planner):
+    """A planner whose records are not written."""
+
+    def write_plan(self, stage: str, units: Sequence[UnitSpec]) -> None:
+        """Write nothing: the record of a plan takes long to make."""
 
 
 class _Imagined(Attempts):
@@ -88,7 +108,7 @@ class _Rehearsal:
         selector: Optional[Selector],
         expand: Optional[ExpandLate],
     ) -> None:
-        self._planner = Planner(spec, capacity, history, selector=selector)
+        self._planner = _Silent(spec, capacity, history, selector=selector)
         self._planner.attempts = self._imagined = _Imagined(self._planner)
         self._known = dict(early)
         self._expand = expand
@@ -141,12 +161,14 @@ class _Rehearsal:
 
     def _of(self, unit: Unit, found: Standing) -> Standing:
         """Return a unit's predicted standing, from its state."""
+        if unit.kept:
+            return found
         why = self._imagined.whys.get(unit.spec.id)
         if why is not None:
             return why
         if isinstance(unit.state, Aside):
             return Standing(False, found.reason, found.detail, aside=True)
-        if not isinstance(unit.state, Done) or unit.kept:
+        if not isinstance(unit.state, Done):
             return found
         past = unit.past
         if past is not None and unit.packed is past.packed:

@@ -2,6 +2,8 @@
 
 from typing import Any, Dict, List
 
+import pytest
+
 from procsup.core.events import Expand, Expanded, Standing
 from procsup.core.outcome import Verdict
 from procsup.core.records import End
@@ -211,6 +213,7 @@ def test_a_long_chain_of_followers_is_foreseen_to_its_end():
         stages.append(stage(name, for_each=(before,), unit_wise=True))
         early.append(expanded(name, KEPT, follows=before))
     history = History()
+    history.last_seq = len(names)
     for seq, name in enumerate(names, 1):
         one = history.unit(f"{name}/0")
         one.add_end(End(one.unit, 1, Verdict.SUCCEEDED, 1.0, fingerprint="f"), seq)
@@ -218,3 +221,26 @@ def test_a_long_chain_of_followers_is_foreseen_to_its_end():
     seen = foreseen(list(reversed(stages)), early, history)
 
     assert texts(seen[names[-1]]) == [f"after {names[-2]}/0, which runs"]
+
+
+@pytest.mark.parametrize(
+    "whys", [(NEW, NEW), (NEW, FAILED), (FAILED, FAILED), (NEW, GONE), (NEW, KEPT)]
+)
+def test_where_all_run_for_reasons_of_their_own_nothing_is_played_and_the_answer_is_the_same(whys):
+    stages = [
+        stage("s"),
+        stage("t", for_each=("s",), unit_wise=True),
+        stage("u", after=(After("t"),)),
+    ]
+    early = [
+        expanded("s", *whys),
+        expanded("t", *whys[::-1], follows="s"),
+        expanded("u", NEW),
+    ]
+    history = past(s0=5, s1=6, t0=7, t1=8)
+
+    played = foreseen(stages, early, history, selector=lambda _unit: True)
+
+    for name, seen in foreseen(stages, early, history).items():
+        assert list(seen.standings) == list(played[name].standings)
+    assert not any(one.kept for one in played["t"].standings)
