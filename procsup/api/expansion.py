@@ -189,7 +189,13 @@ class Expander:
             return Standing(False, RUNNING)
 
         def intact(of: UnitSpec, end: End) -> Intact:
-            look = readings.intact(of, end, checksum=self._spec.checksum, contents=self._contents)
+            look = readings.intact(
+                of,
+                end,
+                checksum=self._spec.checksum,
+                contents=self._contents,
+                folder=self._spec.folder,
+            )
             if look.inputs is None and look.outputs is None:
                 return look
             return look._replace(inputs=self._shown(look.inputs), outputs=self._shown(look.outputs))

@@ -161,6 +161,9 @@ def _tally(history: History, name: str, live: Set[str]) -> StageTally:
         tally.running = sum(1 for unit in units if unit in live)
     tally.verdicts = history.verdict_counts(name)
     tally.problem = history.problems.get(name, "")
+    if history.leftover_files:
+        for unit in units or ():
+            tally.note_leftover_files(unit, history.leftover_files.get(unit))
     if name in history.finals:
         tally.status = history.finals[name].status
     return tally

@@ -55,6 +55,7 @@ class _Made(NamedTuple):
 
     output: OutputSpec
     readings: List[Reading]
+    left_over: Sequence[str] = ()  # files that the attempt did not write
 
 
 def stamps_before(unit: UnitSpec) -> Dict[str, Optional[Stamp]]:
@@ -93,7 +94,9 @@ def inspect(task: Task, before: Stamps) -> Inspected:
         return Inspected(task.attempt, problem=str(problem))
     outputs = {reading.path: reading for one in made for reading in one.readings}
     inputs = _look_at_inputs(task.unit, rules, before)
-    return Inspected(task.attempt, tuple(outputs.values()), inputs)
+    left_over = [path for one in made for path in one.left_over if path not in outputs]
+    found = look.leftover_files(left_over, rules.folder) if left_over else None
+    return Inspected(task.attempt, tuple(outputs.values()), inputs, leftover_files=found)
 
 
 # --- outputs -----------------------------------------------------------------------------------
@@ -102,17 +105,17 @@ def inspect(task: Task, before: Stamps) -> Inspected:
 def _look_at_outputs(task: Task, before: Stamps) -> List[_Made]:
     unit, rules = task.unit, task.rules
 
-    def read(output: OutputSpec) -> List[Reading]:
+    def read(output: OutputSpec) -> _Made:
         return _require_written(output, before, rules.checksum)
 
-    def check(output: OutputSpec) -> List[Reading]:
+    def check(output: OutputSpec) -> _Made:
         return _require_publishable(output, temporaries[output.path])
 
-    def publish(output: OutputSpec) -> List[Reading]:
+    def publish(output: OutputSpec) -> _Made:
         if output.path not in published:
             replace(temporaries[output.path], output.path)
             published.add(output.path)
-        return look.read_output(output, checksum=rules.checksum)
+        return _Made(output, look.read_output(output, checksum=rules.checksum))
 
     published: Set[str] = set()
     temporaries = _temporaries(unit, task.attempt)
@@ -123,14 +126,14 @@ def _look_at_outputs(task: Task, before: Stamps) -> List[_Made]:
 
 
 def _for_each(
-    outputs: Iterable[OutputSpec], act: Callable[[OutputSpec], List[Reading]], rules: Rules
+    outputs: Iterable[OutputSpec], act: Callable[[OutputSpec], _Made], rules: Rules
 ) -> List[_Made]:
     """Act on every output; all that is wrong with them is raised as one `_Unfit`."""
     made: List[_Made] = []
     problems: List[str] = []
     for output in outputs:
         try:
-            made.append(_Made(output, _patiently(partial(act, output))))
+            made.append(_patiently(partial(act, output)))
         except _Unfit as problem:  # noqa: PERF203
             problems.append(f"output {shown(output.path, rules.folder)}: {problem}")
         except OSError as error:
@@ -146,8 +149,8 @@ def _patiently(act: Callable[[], _T]) -> _T:
     return patiently(act, sleep=_sleep)
 
 
-def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[Reading]:
-    """Return the readings of an output that the attempt wrote.
+def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> _Made:
+    """Return an output with the readings of the files that the attempt wrote.
 
     For a folder or a glob only new and changed files count; the others are left over. If the
     output may stay `unchanged`, all of its files count.
@@ -161,8 +164,12 @@ def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[
         raise _Unfit(_why_nothing(output))
     if not output.unchanged and output.path not in before:
         raise _Unfit("could not be looked at before the start, so nobody knows who wrote it")
+    left_over: List[str] = []
     if not (output.unchanged or _is_linked_anew(output, before)):
-        files = [file for file in files if is_written(file)]
+        written = [file for file in files if is_written(file)]
+        if len(written) < len(files):
+            left_over = sorted({*files} - {*written})
+        files = written
         if not files and not output.optional:
             raise _Unfit("was not written (unchanged since before the start)")
     for file in files:
@@ -171,7 +178,7 @@ def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> List[
         r for r in (identity.read_file(f, checksum=checksum) for f in files) if r is not None
     ]
     _require_content(output, readings)
-    return readings
+    return _Made(output, readings, left_over)
 
 
 def _is_linked_anew(output: OutputSpec, before: Stamps) -> bool:
@@ -239,14 +246,14 @@ def temporary_output(path: str, attempt: AttemptId) -> str:
     return os.path.join(folder, f".{name}{end}")
 
 
-def _require_publishable(output: OutputSpec, temporary: str) -> List[Reading]:
+def _require_publishable(output: OutputSpec, temporary: str) -> _Made:
     stamp = identity.stamp_of(temporary)
     if stamp is None:
         raise _Unfit(f"what was written is gone ({os.path.basename(temporary)} is missing)")
     _require_unheld(temporary)
     if stamp.size == 0 and not output.empty:
         raise _Unfit(_EMPTY)
-    return []
+    return _Made(output, [])
 
 
 def _sync(made: Sequence[_Made], rules: Rules) -> None:

@@ -8,7 +8,7 @@ from procsup.core.ends import see
 from procsup.core.events import Expanded, Standing, Weigh, Weighed
 from procsup.core.keep import ASKED, CHANGES, INPUTS
 from procsup.core.news import after, stage_news
-from procsup.core.outcome import HARMLESS, Reading, StopReason, Verdict
+from procsup.core.outcome import HARMLESS, NO_LEFTOVER_FILES, Reading, StopReason, Verdict
 from procsup.core.records import End, Kept, Planned, Seen
 from procsup.core.replay import History, UnitHistory
 from procsup.core.slots import why_never
@@ -177,7 +177,7 @@ class Admission:
             self.give_verdict(stage, unit, self._unstarted(unit, Verdict.NOT_STARTED, cause))
         elif standing.kept and unit.past is not None and self._is_newer(stage, unit, unit.past):
             unit.stale = standing.stale
-            self._keep(stage, unit, standing.seen)
+            self._keep(stage, unit, standing)
         elif not looked and self._is_in_doubt(stage, unit, standing):
             unit.state = Blocked(0, IN_DOUBT)
             self._in_doubt.setdefault(stage.name, []).append(unit.spec.id)
@@ -242,15 +242,13 @@ class Admission:
         self._planner.moved |= not stage.undecided
         self._release(unit)
 
-    def _keep(self, stage: Stage, unit: Unit, seen: Sequence[Reading]) -> None:
+    def _keep(self, stage: Stage, unit: Unit, standing: Standing) -> None:
         history = self._history.units[unit.spec.id]
         verdict = history.verdict
         if verdict is None:
             raise AssertionError(f"{unit.spec.id} is kept, and has no verdict")
         unit.packed = history.packed
-        if seen:
-            self._planner.write(Seen(unit.spec.id, tuple(seen)))
-            unit.packed = see(unit.packed, unit.spec.id, seen)
+        self._see(stage, unit, standing)
         unit.kept = verdict is Verdict.SUCCEEDED
         unit.state = DONE[verdict]
         unit.made_seq = history.made_seq
@@ -259,6 +257,18 @@ class Admission:
         self._planner.moved |= not stage.undecided
         self._kept.setdefault((stage.name, unit.stale), []).append(unit.spec.id)
         self._release(unit)
+
+    def _see(self, stage: Stage, unit: Unit, standing: Standing) -> None:
+        """Record what the look at a kept unit's files found that was not known."""
+        name = unit.spec.id
+        known = self._history.leftover_files.get(name, NO_LEFTOVER_FILES)
+        now = known if standing.leftover_files is None else standing.leftover_files
+        if standing.seen or now != known:
+            news = Seen(name, standing.seen, None if now == known else now)
+            self._planner.write(news)
+            unit.packed = see(unit.packed, name, news.readings, news.leftover_files)
+        if now.count:
+            stage.tally.leftover_files[name] = now
 
     def _hold(self, stage: Stage, unit: Unit, standing: Standing) -> None:
         """Not selected: it keeps its verdict if that still stands, and stays aside otherwise."""
@@ -274,7 +284,7 @@ class Admission:
             return  # its outputs can no longer be confirmed
         if self._is_newer(stage, unit, history):  # otherwise its success is out of date
             unit.stale = standing.stale
-            self._keep(stage, unit, standing.seen)
+            self._keep(stage, unit, standing)
 
     # --- verdicts ------------------------------------------------------------------------
 

@@ -144,7 +144,13 @@ class Attempts:
             raise AssertionError(f"{fact.attempt} was inspected while it was {state}")
         verdict = Verdict.BAD_OUTPUT if fact.problem else Verdict.SUCCEEDED
         end = self._end(unit, state.ended, state.placement, verdict, fact.problem)
-        end = msgspec.structs.replace(end, outputs=fact.outputs, inputs=fact.inputs)
+        end = msgspec.structs.replace(
+            end,
+            outputs=fact.outputs,
+            inputs=fact.inputs,
+            leftover_files=fact.leftover_files,
+        )
+        stage.tally.note_leftover_files(end.unit, end.leftover_files)
         self._conclude(stage, unit, end)
 
     def _remark(self, stage: Stage, end: End) -> None:

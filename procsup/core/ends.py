@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union, get_type_h
 import msgspec
 from msgspec.structs import astuple
 
-from procsup.core.outcome import Affinity, Exited, Reading, Signaled, Usage
+from procsup.core.outcome import Affinity, Exited, LeftoverFiles, Reading, Signaled, Usage
 from procsup.core.records import End
 from procsup.core.relocation import Places, in_place
 
@@ -120,15 +120,27 @@ def add(packed: Packed, end: End, places: Optional[Places] = None) -> Packed:
     return pack((*ends, end))
 
 
-def see(packed: Packed, unit: str, readings: Sequence[Reading]) -> Packed:
-    """Return the ends with newer readings of the files of the last one."""
+def see(
+    packed: Packed,
+    unit: str,
+    readings: Sequence[Reading],
+    leftover_files: Optional[LeftoverFiles] = None,
+) -> Packed:
+    """Return the ends with newer readings of the files of the last one, and what is beside them."""
     *before, last = unpack(packed, unit)
     newer = {reading.path: reading for reading in readings}
     outputs, inputs = (
         tuple([newer.get(reading.path, reading) for reading in known])
         for known in (last.outputs, last.inputs)
     )
-    return pack((*before, msgspec.structs.replace(last, outputs=outputs, inputs=inputs)))
+    left = last.leftover_files if leftover_files is None else leftover_files
+    now = msgspec.structs.replace(
+        last,
+        outputs=outputs,
+        inputs=inputs,
+        leftover_files=left if left is not None and left.count else None,
+    )
+    return pack((*before, now))
 
 
 def _flat(end: End, places: Optional[Places] = None) -> List[Any]:

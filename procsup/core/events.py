@@ -8,7 +8,15 @@ from typing import Dict, List, Optional, Tuple, Union
 
 from msgspec import Struct
 
-from procsup.core.outcome import AttemptId, Exit, Exited, Reading, StopReason, Usage
+from procsup.core.outcome import (
+    AttemptId,
+    Exit,
+    Exited,
+    LeftoverFiles,
+    Reading,
+    StopReason,
+    Usage,
+)
 from procsup.core.records import End, Record
 from procsup.core.spec import UnitSpec
 from procsup.core.task import Rules, Task
@@ -68,13 +76,15 @@ class Ended(Struct, frozen=True, tag=True):
 class Inspected(Struct, frozen=True, tag=True):
     """What a good end left was looked at, hashed and synced; `problem` is empty if all is well.
 
-    It comes for units without files too: exactly one for each good end.
+    It comes for units without files too: exactly one for each good end. `leftover_files` are in
+    folder and glob outputs, and the attempt did not write them.
     """
 
     attempt: AttemptId
     outputs: Tuple[Reading, ...] = ()
     inputs: Tuple[Reading, ...] = ()
     problem: str = ""
+    leftover_files: Optional[LeftoverFiles] = None
 
 
 class Synced(Struct, frozen=True, tag=True, gc=False):
@@ -89,7 +99,8 @@ class Standing(Struct, frozen=True, gc=False):
     `kept`: its last success is still good (its files are intact). Otherwise `reason` is the kind
     of reason why it must run: ``new``, ``failed before``, ``input changed``, ...; `detail` is a
     sentence that names the file, parameter or the like, empty if there is none. `seen` are new
-    readings of files whose content was read again and is unchanged.
+    readings of files whose content was read again and is unchanged. `leftover_files` are beside
+    the outputs of a kept unit now; None if they were not looked for.
     """
 
     kept: bool
@@ -99,6 +110,7 @@ class Standing(Struct, frozen=True, gc=False):
     bare: bool = False  # kept without outputs, from a run that did not succeed
     aside: bool = False  # it gets no verdict unless its dependencies change
     seen: Tuple[Reading, ...] = ()
+    leftover_files: Optional[LeftoverFiles] = None
 
     @property
     def text(self) -> str:

@@ -5,7 +5,7 @@ from typing import Callable, NamedTuple, Optional, Tuple
 import msgspec
 
 from procsup.core.events import Standing
-from procsup.core.outcome import Reading, Verdict
+from procsup.core.outcome import LeftoverFiles, Reading, Verdict
 from procsup.core.records import End
 from procsup.core.replay import UnitHistory
 from procsup.core.spec import StageSpec, UnitSpec
@@ -33,13 +33,15 @@ class Intact(NamedTuple):
     """What a look at a unit's recorded files found: the first input and output that differ.
 
     `missing` is true if an output that must be there is not. `seen` are new readings of files
-    whose content was read again and is unchanged.
+    whose content was read again and is unchanged. `leftover_files` are in folder and glob outputs,
+    and not among those recorded; None if that was not looked for.
     """
 
     inputs: Optional[Change] = None
     outputs: Optional[Change] = None
     missing: bool = False
     seen: Tuple[Reading, ...] = ()
+    leftover_files: Optional[LeftoverFiles] = None
 
 
 Look = Callable[[UnitSpec, End], Intact]
@@ -86,7 +88,9 @@ def standing(
     if why is not None:
         return why
     changed = None not in (program, last.program) and program != last.program
-    return Standing(True, stale=changed, bare=earlier and not _makes_files(unit), seen=look.seen)
+    bare = earlier and not _makes_files(unit)
+    left = look.leftover_files
+    return Standing(True, stale=changed, bare=bare, seen=look.seen, leftover_files=left)
 
 
 def standing_again(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 from msgspec import Struct, field
 
 from procsup.core.late import as_placeholders
-from procsup.core.outcome import Exited, Reading, Signaled, Verdict, describe
+from procsup.core.outcome import Exited, LeftoverFiles, Reading, Signaled, Verdict, describe
 from procsup.core.rooted import below
 
 if TYPE_CHECKING:  # who waits reads manifests only
@@ -100,8 +100,12 @@ class AttemptRecord(Struct, frozen=True, gc=False):
     threads: Optional[int] = None
 
 
-class UnitRecord(Struct, frozen=True, gc=False):
-    """One unit; the flat names are those of its last attempt."""
+class UnitRecord(Struct, frozen=True, gc=False, omit_defaults=True):
+    """One unit; the flat names are those of its last attempt.
+
+    `leftover_files` are in its folder and glob outputs and not vouched for; left out if none are
+    known.
+    """
 
     id: str
     stage: str
@@ -130,6 +134,7 @@ class UnitRecord(Struct, frozen=True, gc=False):
     outputs: List[OutputRecord]
     attempts: List[AttemptRecord]
     linger_s: Optional[float] = None
+    leftover_files: Optional[LeftoverFiles] = None
 
 
 class StageCounts(Struct, frozen=True, rename="kebab"):
@@ -241,6 +246,7 @@ def unit_record(result: "UnitResult", root: Optional[str] = None) -> UnitRecord:
         _files(last.outputs, root) if last.verdict is Verdict.SUCCEEDED else [],
         tried,
         last.linger_s,
+        last.leftover_files,
     )
 
 

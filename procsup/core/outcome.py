@@ -133,6 +133,19 @@ class Reading(Struct, frozen=True, gc=False, omit_defaults=True):
     changed: bool = False
 
 
+class LeftoverFiles(Struct, frozen=True, gc=False):
+    """Files in a unit's outputs that are not vouched for: their number and first names.
+
+    Names are relative to the run file's folder if they are below it, with slashes.
+    """
+
+    count: int = 0
+    names: Tuple[str, ...] = ()
+
+
+NO_LEFTOVER_FILES = LeftoverFiles()
+
+
 class Affinity(Struct, frozen=True, gc=False, omit_defaults=True):
     """CPUs granted, those observed (union of all samples), and each set that differed."""
 

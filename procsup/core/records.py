@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from procsup.core.lines import Lines
 from procsup.core.making import Made
-from procsup.core.outcome import Exit, Reading, StopReason, Usage, Verdict
+from procsup.core.outcome import Exit, LeftoverFiles, Reading, StopReason, Usage, Verdict
 from procsup.core.slots import Placement, granted
 
 JOURNAL_VERSION = 3  # 2: `Refused`; 3: the second form (see `Begin.root`)
@@ -84,15 +84,16 @@ class Kept(Struct, frozen=True, tag="kept", tag_field="t"):
     stale: bool = False
 
 
-class Seen(Struct, frozen=True, tag="seen", tag_field="t"):
+class Seen(Struct, frozen=True, tag="seen", tag_field="t", omit_defaults=True):
     """The content of a kept unit's files was read again and matches its last end.
 
     Their stamps are new (in a copied project, say); with these readings the content need not be
-    read again.
+    read again. `leftover_files`: what is beside its outputs now; None if that has not changed.
     """
 
     unit: str
     readings: Tuple[Reading, ...]
+    leftover_files: Optional[LeftoverFiles] = None
 
 
 class Withdrawn(Struct, frozen=True, tag="withdrawn", tag_field="t"):
@@ -170,7 +171,8 @@ class End(Struct, frozen=True, tag="end", tag_field="t", omit_defaults=True):
     sha256 of the script or module file, None if unknown. `same_as` is the number of an earlier
     end whose outputs this attempt left untouched: what follows the unit needs no new run.
     `linger_s` passed between the end of the main process and that of its tree; `remarks` are
-    sentences about what was not as it should be and no fault.
+    sentences about what was not as it should be and no fault. `leftover_files` were in its folder
+    and glob outputs before, and are not vouched for.
     """
 
     unit: str
@@ -199,6 +201,7 @@ class End(Struct, frozen=True, tag="end", tag_field="t", omit_defaults=True):
     linger_s: float = 0.0
     remarks: Tuple[str, ...] = ()
     threads: Optional[int] = None  # the number in those thread caps that are procsup's
+    leftover_files: Optional[LeftoverFiles] = None
 
 
 class StageFinal(Struct, frozen=True, tag="stage-final", tag_field="t"):

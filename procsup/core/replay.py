@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 from msgspec import Struct
 
 from procsup.core.ends import NO_ENDS, Packed, add, see, unpack
-from procsup.core.outcome import Verdict
+from procsup.core.outcome import LeftoverFiles, Verdict
 from procsup.core.records import (
     Begin,
     Closed,
@@ -122,6 +122,7 @@ class History:
         self.run_final: Optional[RunFinal] = None
         self.closed: Optional[Closed] = None
         self.run_ids: List[str] = []
+        self.leftover_files: Dict[str, LeftoverFiles] = {}  # of units that have some
         self._open_plans: Set[str] = set()
 
     @property
@@ -190,7 +191,9 @@ class History:
         if unit is not None and unit.packed:
             places, seen = self._places, record.readings
             seen = seen if places is None else placed(seen, places.file)
-            unit.packed = see(unit.packed, record.unit, seen)
+            unit.packed = see(unit.packed, record.unit, seen, record.leftover_files)
+        if record.leftover_files is not None:
+            self._note_leftover_files(record.unit, record.leftover_files)
 
     def _on_withdrawn(self, _seq: int, record: Withdrawn) -> None:
         self.run_final = None
@@ -221,6 +224,14 @@ class History:
         unit.enter(self.generation)
         unit.last_number = max(unit.last_number, record.attempt)
         unit.add_end(record, seq, self._places)
+        if record.leftover_files is not None or self.leftover_files:
+            self._note_leftover_files(record.unit, record.leftover_files)
+
+    def _note_leftover_files(self, unit: str, found: Optional[LeftoverFiles]) -> None:
+        if found is not None and found.count:
+            self.leftover_files[unit] = found
+        else:
+            self.leftover_files.pop(unit, None)
 
     def _on_stage_final(self, _seq: int, record: StageFinal) -> None:
         self.finals[record.stage] = record

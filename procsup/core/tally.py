@@ -3,7 +3,7 @@
 from enum import IntEnum
 from typing import Dict, List, Optional
 
-from procsup.core.outcome import Verdict
+from procsup.core.outcome import NO_LEFTOVER_FILES, LeftoverFiles, Verdict
 
 
 class EarlyEnd(IntEnum):
@@ -34,6 +34,7 @@ class StageTally:
 
     __slots__ = (
         "kept",
+        "leftover_files",
         "name",
         "news",
         "planned",
@@ -56,12 +57,29 @@ class StageTally:
         self.problem = ""
         self.news: List[str] = []
         self.remarks: List[str] = []  # of attempts, each as it is recorded
+        self.leftover_files: Dict[str, LeftoverFiles] = {}  # unit -> what is in its outputs
         self.refused = 0  # starts that were put off for a shortage
         self.verdicts: Dict[Verdict, int] = {}
 
     def count(self, verdict: Verdict) -> None:
         """Count one unit that has its verdict."""
         self.verdicts[verdict] = self.verdicts.get(verdict, 0) + 1
+
+    def note_leftover_files(self, unit: str, found: Optional[LeftoverFiles]) -> None:
+        """Take what is in a unit's outputs and not vouched for; it replaces what was before."""
+        if found is not None and found.count:
+            self.leftover_files[unit] = found
+        elif self.leftover_files:
+            self.leftover_files.pop(unit, None)
+
+    @property
+    def all_leftover_files(self) -> LeftoverFiles:
+        """The leftover files of all of its units together."""
+        if not self.leftover_files:
+            return NO_LEFTOVER_FILES
+        found = self.leftover_files.values()
+        names = tuple([name for one in found for name in one.names])
+        return LeftoverFiles(sum(one.count for one in found), names)
 
     @property
     def done(self) -> int:

@@ -8,13 +8,15 @@ from functools import partial
 from typing import Callable, Iterable, List, Optional, Sequence
 
 from procsup.core.keep import Change, Intact
-from procsup.core.outcome import Reading
+from procsup.core.outcome import NO_LEFTOVER_FILES, LeftoverFiles, Reading
 from procsup.core.records import End
+from procsup.core.rooted import below
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.paths.identity import Compared, Contents, compare, read_file
 from procsup.paths.walk import files_of
 
 _UNTOUCHED = Intact()
+_NAMED = 3  # leftover files of a unit
 
 
 def read_output(output: OutputSpec, *, checksum: str) -> List[Reading]:
@@ -44,12 +46,18 @@ def outputs_of(unit: UnitSpec) -> List[OutputSpec]:
 
 
 def intact(
-    unit: UnitSpec, end: End, *, checksum: str, contents: Optional[Contents] = None
+    unit: UnitSpec,
+    end: End,
+    *,
+    checksum: str,
+    contents: Optional[Contents] = None,
+    folder: str = "",
 ) -> Intact:
     """Compare a unit's inputs and outputs with those of its recorded end, file by file.
 
     If an input is a folder or a glob, a file that is added or removed is a change. If an output
-    is one, only the recorded files count: other files beside them do not matter.
+    is one, only the recorded files count: others beside them are leftover files, whose names are
+    shown relative to `folder`.
     """
     outputs, inputs = outputs_of(unit), inputs_of(unit)
     if not (outputs or inputs or end.outputs or end.inputs):
@@ -72,10 +80,22 @@ def intact(
             _difference(used, end.inputs, look, seen),
             _difference(made_now, end.outputs, look, seen),
             seen=tuple(seen),
+            leftover_files=leftover_files(
+                [file for _, files in made for file in files if file not in known], folder
+            ),
         )
     except OSError as error:
         unread = Change(str(error.filename), f"cannot be read: {error.strerror or error}")
         return Intact(unread, unread, missing=True)
+
+
+def leftover_files(paths: Iterable[str], folder: str) -> LeftoverFiles:
+    """Return the record of these files, with names relative to `folder`."""
+    found = sorted({*paths})
+    if not found:
+        return NO_LEFTOVER_FILES
+    names = [(below(folder, path) or path).replace(os.sep, "/") for path in found[:_NAMED]]
+    return LeftoverFiles(len(found), tuple(names))
 
 
 def _difference(

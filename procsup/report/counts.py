@@ -2,11 +2,12 @@
 
 from typing import Any, Dict, Iterable, List
 
-from procsup.core.outcome import Verdict
+from procsup.core.outcome import LeftoverFiles, Verdict
 from procsup.core.tally import StageTally
 from procsup.core.text import plural, visible
 from procsup.report.tables import aligned
 
+_NAMED = 3  # leftover files
 _FIXED = ("planned", "kept", "succeeded")
 
 
@@ -54,12 +55,32 @@ def stage_remarks(tallies: Iterable[StageTally]) -> List[str]:
     return lines
 
 
+def stage_leftovers(tallies: Iterable[StageTally]) -> List[str]:
+    """Return a line for each stage whose outputs hold files that are not vouched for."""
+    return [
+        f"{visible(stage.name)}: {leftovers_phrase(stage.all_leftover_files)}"
+        for stage in tallies
+        if stage.leftover_files
+    ]
+
+
+def leftovers_phrase(found: LeftoverFiles) -> str:
+    """Say them: ``3 leftover files in its outputs are not vouched for (out/a, out/b, ...)``."""
+    names = [visible(name) for name in found.names[:_NAMED]]
+    shown = ", ".join([*names, "..."] if found.count > len(names) else names)
+    verb = "is" if found.count == 1 else "are"
+    files = plural(found.count, "leftover file")
+    return f"{files} in its outputs {verb} not vouched for ({shown})"
+
+
 def stage_data(stage: StageTally) -> Dict[str, Any]:
     """Return a stage as plain data, with the names of the manifest's counts."""
     data: Dict[str, Any] = {"status": stage.status, "planned": stage.planned}
     data["running"], data["kept"], data["stale"] = stage.running, stage.kept, stage.stale
     data.update((verdict.value, stage.verdicts.get(verdict, 0)) for verdict in Verdict)
     data["remarks"], data["starts_put_off"] = len(stage.remarks), stage.refused
+    if stage.leftover_files:
+        data["leftover_files"] = stage.all_leftover_files.count
     if stage.problem:
         data["problem"] = stage.problem
     return data

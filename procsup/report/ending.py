@@ -9,6 +9,7 @@ from procsup.core.text import plural, visible
 from procsup.report.counts import (
     said_in_short,
     stage_data,
+    stage_leftovers,
     stage_problems,
     stage_remarks,
     stage_table,
@@ -44,7 +45,8 @@ def ending_lines(close: Close, commands: Commands) -> List[str]:
     stages = list(close.summary.stages.values())
     if len(stages) > 1:
         lines += [f"  {line}" for line in stage_table(stages)]
-    lines += [f"  {line}" for line in (*stage_problems(stages), *stage_remarks(stages))]
+    said = (*stage_problems(stages), *stage_remarks(stages), *stage_leftovers(stages))
+    lines += [f"  {line}" for line in said]
     if close.failures:
         lines += ["", f"{failed_phrase(close.failed_total)}:"]
         lines += failure_lines(close.failures, close.failed_total, close.directory)

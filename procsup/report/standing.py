@@ -6,7 +6,7 @@ from procsup.core.quantities import show_duration
 from procsup.core.records import End
 from procsup.core.tally import StageTally
 from procsup.core.text import visible
-from procsup.report.counts import stage_problems, stage_table
+from procsup.report.counts import stage_leftovers, stage_problems, stage_table
 from procsup.report.failures import failed_phrase, failure_lines
 from procsup.report.tables import aligned
 
@@ -32,7 +32,7 @@ def standing_lines(
     """Return the title, the table of stages, what runs and what failed."""
     lines = [visible(title)]
     if stages:
-        lines += ["", *stage_table(stages), *stage_problems(stages)]
+        lines += ["", *stage_table(stages), *stage_problems(stages), *stage_leftovers(stages)]
     if running:
         lines += ["", *_running_lines(running)]
     if failures:

@@ -11,7 +11,7 @@ from procsup.attempt import outputs
 from procsup.attempt.outputs import inspect, stamps_before, temporary_output
 from procsup.core.events import Inspected
 from procsup.core.keep import Change
-from procsup.core.outcome import AttemptId, Verdict
+from procsup.core.outcome import AttemptId, LeftoverFiles, Verdict
 from procsup.core.records import End
 from procsup.core.slots import granted
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
@@ -298,6 +298,30 @@ def test_an_empty_folder_where_a_file_was_declared_is_a_problem(tmp_path):
 
 
 # --- folders and globs ---
+
+
+def test_what_the_attempt_did_not_write_is_counted_and_the_first_of_it_named(tmp_path, put):
+    declared = [
+        OutputSpec(f"{tmp_path}/out/", kind="folder"),
+        OutputSpec(f"{tmp_path}/*.log", kind="glob", optional=True),
+        OutputSpec(os.path.join(str(tmp_path), "bin")),
+        OutputSpec(os.path.join(str(tmp_path), "kept"), unchanged=True),
+        OutputSpec(os.path.join(str(tmp_path), "out", "note"), unchanged=True),
+    ]
+    for name in ("out/z", "out/note", "out/sub/a", "x.log", "bin/tool", "kept", "other"):
+        put(name)
+    trial = Trial(tmp_path, *declared)
+    for name in ("out/new", "bin/fresh"):
+        put(name)
+
+    found = trial.inspect()
+
+    left = LeftoverFiles(4, ("bin/tool", "out/sub/a", "out/z"))
+    assert (found.problem, found.leftover_files) == ("", left)
+    assert trial.vouched() == ["out/new", "bin/fresh", "kept", "out/note"]
+    for name in ("out/z", "out/sub/a", "x.log", "bin/tool"):
+        put(name, "anew")
+    assert trial.inspect().leftover_files is None
 
 
 def test_a_folder_needs_a_new_file_and_is_those_that_were_written(tmp_path, put):

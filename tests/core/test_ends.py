@@ -8,6 +8,7 @@ from procsup.core.outcome import (
     Affinity,
     Exit,
     Exited,
+    LeftoverFiles,
     NotStarted,
     Reading,
     Signaled,
@@ -46,6 +47,7 @@ def end(attempt: int = 1, *, exit: Exit = WELL, cause: str = "") -> End:
         fingerprint="f" * 32,
         program="p" * 64,
         same_as=77,
+        leftover_files=LeftoverFiles(9, ("out/a", "/x/\u00e9")),
     )
 
 

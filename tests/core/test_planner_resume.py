@@ -5,9 +5,17 @@ import random
 import pytest
 
 from procsup.core.events import Expanded, Inspected, Interrupted, Standing, Start, Withdraw
-from procsup.core.outcome import AttemptId, Exited, Reading, Signaled, Verdict
+from procsup.core.outcome import (
+    NO_LEFTOVER_FILES,
+    AttemptId,
+    Exited,
+    LeftoverFiles,
+    Reading,
+    Signaled,
+    Verdict,
+)
 from procsup.core.planner import Planner
-from procsup.core.records import Begin, End, Kept, Launch
+from procsup.core.records import Begin, End, Kept, Launch, Seen
 from procsup.core.replay import fold
 from procsup.core.spec import After, Retry
 from tests.support.plays import Play, stage, unit
@@ -290,3 +298,20 @@ def test_the_lost_ends_of_a_dead_sitting_do_not_count():
 
     assert history.units["a"].open_attempt is None
     assert history.units["a"].tried == 0
+
+
+def test_files_found_beside_the_outputs_of_a_kept_unit_are_recorded_once_and_known_later():
+    units = [unit("a", outputs=["/out"])]
+    found = LeftoverFiles(2, ("out/x", "out/y"))
+    play = Play([stage()], units)
+    play.ended("a").inspected("a").synced()
+
+    for now, recorded in [(found, [found]), (found, []), (None, []), (NO_LEFTOVER_FILES, None)]:
+        play = play.again(standings={"a": Standing(True, leftover_files=now)})
+        seen = [one.leftover_files for one in play.records if isinstance(one, Seen)]
+        assert seen == ([NO_LEFTOVER_FILES] if recorded is None else recorded)
+        known = play.planner.summary.stages["s"].leftover_files
+        assert known == ({} if recorded is None else {"a": found})
+        (result,) = play.planner.results()
+        assert result.ends[-1].leftover_files == (None if recorded is None else found)
+        play.synced()

@@ -1,6 +1,6 @@
 import pytest
 
-from procsup.core.outcome import Exited, Reading, Verdict
+from procsup.core.outcome import Exited, LeftoverFiles, Reading, Verdict
 from procsup.core.records import (
     JOURNAL_VERSION,
     Begin,
@@ -161,6 +161,23 @@ def test_newer_stamps_of_kept_files_are_those_of_the_last_end():
 
     assert (last.outputs, last.inputs) == ((now, other), (used,))
     assert history(*records, Seen("b", (now,))).units.keys() == {"a"}
+
+
+def test_leftover_files_are_those_of_the_last_end_or_of_a_later_look():
+    found, fewer = LeftoverFiles(2, ("o/x", "o/y")), LeftoverFiles(1, ("o/y",))
+    made = [begin(), launch(), end(leftover_files=found)]
+
+    for more, known in [
+        ([], found),
+        ([Seen("a", ())], found),
+        ([Seen("a", (), fewer)], fewer),
+        ([Seen("a", (), LeftoverFiles())], None),
+        ([launch(2), end(2)], None),
+        ([launch(2), end(2, leftover_files=fewer)], fewer),
+    ]:
+        told = history(*made, *more)
+        assert told.leftover_files.get("a") == known
+        assert told.units["a"].last.leftover_files == known
 
 
 def test_an_open_plan_grows_within_its_sitting():

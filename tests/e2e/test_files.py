@@ -32,6 +32,11 @@ def outputs(made):
     }
 
 
+def unit_of(made, name):
+    (unit,) = [unit for unit in made.manifest["units"] if unit["id"] == name]
+    return unit
+
+
 odd_names = pytest.mark.skipif(os.name == "nt", reason="names that Windows does not have")
 
 
@@ -142,8 +147,10 @@ def test_what_a_failed_attempt_left_is_never_passed_on(output, tmp_path):
 
     assert outputs(made)["a"] == [os.path.join("w", "good.txt"), "w2"]
     assert (tmp_path / "w" / "half.txt").read_text() == "half"
-    (taken,) = [unit for unit in made.manifest["units"] if unit["id"] == "b"]
+    taken = unit_of(made, "b")
     assert not any("half" in word for word in taken["argv"])
+    assert unit_of(made, "a")["leftover_files"] == {"count": 1, "names": ["w/half.txt"]}
+    assert "leftover_files" not in taken
 
 
 def test_a_strange_file_in_an_output_folder_is_no_reason_to_run_again(tmp_path):
@@ -152,6 +159,17 @@ def test_a_strange_file_in_an_output_folder_is_no_reason_to_run_again(tmp_path):
     made.run()
     (tmp_path / "w" / "strange").write_text("1")
 
-    assert "kept 1 of 1" in made.run().stderr
+    said = "a: 1 leftover file in its outputs is not vouched for (w/strange)"
+    for _ in range(2):
+        again = made.run().stderr
+        assert "kept 1 of 1" in again
+        assert said in again
+        assert said in made.call("status", "run").stdout
+    assert unit_of(made, "a")["leftover_files"]["names"] == ["w/strange"]
+
+    os.unlink(tmp_path / "w" / "strange")
+    assert "leftover" not in made.run().stderr
+    assert "leftover" not in made.call("status", "run").stdout
+    assert "leftover_files" not in unit_of(made, "a")
     os.unlink(tmp_path / "w" / "x")
     assert "kept 0 of 1" in made.run().stderr

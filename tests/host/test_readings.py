@@ -6,7 +6,7 @@ from typing import List
 import pytest
 
 from procsup.core.keep import Change, Intact
-from procsup.core.outcome import Verdict
+from procsup.core.outcome import NO_LEFTOVER_FILES, LeftoverFiles, Verdict
 from procsup.core.records import End
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.host import files, readings
@@ -15,6 +15,8 @@ from procsup.paths.walk import files_of, home_of
 from tests.support.files import needs_links, written
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
+
+FINE = Intact(leftover_files=NO_LEFTOVER_FILES)
 
 
 def below(folder: Path, paths: List[str]) -> List[str]:
@@ -138,7 +140,7 @@ def test_untouched_files_are_intact(tmp_path):
 
     assert len(end.inputs) == 3
     assert len(end.outputs) == 2
-    assert intact(unit, end, checksum="auto") == Intact()
+    assert intact(unit, end, checksum="auto") == FINE
 
 
 def test_a_changed_input_a_changed_output_and_a_missing_one_are_told_apart(tmp_path):
@@ -147,9 +149,11 @@ def test_a_changed_input_a_changed_output_and_a_missing_one_are_told_apart(tmp_p
     end = past(unit)
 
     written(tmp_path / "in", "changed")
-    assert intact(unit, end, checksum="auto") == Intact(Change(used, "size 4 → 7"))
+    assert intact(unit, end, checksum="auto") == FINE._replace(inputs=Change(used, "size 4 → 7"))
     os.unlink(used)
-    assert intact(unit, end, checksum="auto") == Intact(Change(used, "missing", deleted=True))
+    assert intact(unit, end, checksum="auto") == FINE._replace(
+        inputs=Change(used, "missing", deleted=True)
+    )
     written(tmp_path / "out", "changed")
     assert intact(unit, end, checksum="auto").outputs == Change(output, "size 4 → 7")
     os.unlink(output)
@@ -162,7 +166,7 @@ def test_one_file_more_in_a_folder_is_a_change(tmp_path):
     end = past(unit)
     more = written(tmp_path / "in/b")
 
-    assert intact(unit, end, checksum="auto") == Intact(Change(more, "new"))
+    assert intact(unit, end, checksum="auto") == FINE._replace(inputs=Change(more, "new"))
 
 
 def test_an_output_declared_since_is_missing_until_it_is_made(tmp_path):
@@ -179,7 +183,9 @@ def test_an_old_file_under_an_optional_name_does_not_count(tmp_path):
     end = past(unit)
     written(tmp_path / "out")
 
-    assert intact(unit, end, checksum="auto") == Intact()
+    left = LeftoverFiles(1, ("out",))
+    found = intact(unit, end, checksum="auto", folder=str(tmp_path))
+    assert found == Intact(leftover_files=left)
 
 
 # --- on disk -----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@ import csv
 import json
 
 from procsup.core.events import Standing
-from procsup.core.outcome import Verdict
+from procsup.core.outcome import LeftoverFiles, Verdict
 from procsup.core.rehearsal import Foreseen
 from procsup.core.spec import After, RunSpec, StageSpec, UnitSpec
 from procsup.core.tally import Summary
@@ -105,6 +105,22 @@ def test_a_stage_that_could_not_be_planned_is_explained():
     lines = ending_lines(close("failed", numbers), COMMANDS)
 
     assert lines[2] == "  s: the glob matches\\nnothing"
+
+
+def test_leftover_files_are_counted_and_the_first_three_named():
+    numbers = summary(s=("succeeded", 2, {Verdict.SUCCEEDED: 2}), t=("succeeded", 1, {}))
+    numbers.stages["s"].note_leftover_files("s/a", LeftoverFiles(1, ("out/\x1b",)))
+    alone = "s: 1 leftover file in its outputs is not vouched for (out/\\e)"
+    assert "  " + alone in ending_lines(close("succeeded", numbers), COMMANDS)
+    numbers.stages["s"].note_leftover_files("s/b", LeftoverFiles(5, ("b/1", "b/2", "b/3")))
+    many = "s: 6 leftover files in its outputs are not vouched for (out/\\e, b/1, b/2, ...)"
+    assert "  " + many in ending_lines(close("succeeded", numbers), COMMANDS)
+    assert many in standing_lines("title", list(numbers.stages.values()), [], [], ".")
+    assert [stage_data(one).get("leftover_files") for one in numbers.stages.values()] == [6, None]
+
+    for name in ("s/a", "s/b"):
+        numbers.stages["s"].note_leftover_files(name, None)
+    assert "leftover" not in "".join(ending_lines(close("succeeded", numbers), COMMANDS))
 
 
 def test_of_many_failures_twenty_are_shown():
