@@ -15,6 +15,7 @@ from procsup.core.records import End
 from procsup.core.replay import History
 from procsup.core.slots import Capacity, Needs, why_never
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream
+from procsup.core.versions import Version
 from procsup.errors import RunFileError
 from procsup.host import readings
 from procsup.host.inherited import granted_cpus
@@ -111,7 +112,7 @@ class Expander:
         self._units[order.stage] = units
         weighed = msgspec.structs.replace(self._weigh(stage, units), notes=notes)
         pairs = zip(units, weighed.standings)
-        stays = all(self._stays(unit, standing, order.newest) for unit, standing in pairs)
+        stays = all(self._stays(unit, standing, order.made) for unit, standing in pairs)
         if stays and not order.moving:
             return weighed
         return self._checked(stage, weighed)
@@ -124,9 +125,10 @@ class Expander:
         found = zip(weighed.units, weighed.standings)
         return Weighed(order.stage, {unit.id: standing for unit, standing in found})
 
-    def _stays(self, unit: UnitSpec, standing: Standing, newest: int) -> bool:
+    def _stays(self, unit: UnitSpec, standing: Standing, made: Version) -> bool:
         history = self._history.units.get(unit.id)
-        return standing.kept and history is not None and history.ended_seq >= newest
+        success = None if history is None else history.standing_success or history
+        return standing.kept and success is not None and made.was_used_by(success.ended_seq)
 
     def _checked(self, stage: StageSpec, weighed: Expanded) -> Expanded:
         """Run the preflight of a stage in which something will be started."""
@@ -169,7 +171,8 @@ class Expander:
         changed = [unit.id for unit, one in pairs if one.reason == CHANGED][:_EXPLAINED_MOST]
         if not changed:
             return standings
-        ended = {name: self._history.units[name].ended_seq for name in changed}
+        successes = ((name, self._history.units[name].standing_success) for name in changed)
+        ended = {name: success.ended_seq for name, success in successes if success is not None}
         makings = makings_before(RunDir(self._spec.directory), ended)
         return tuple(
             [
@@ -182,7 +185,8 @@ class Expander:
 
     def _standing(self, stage: StageSpec, unit: UnitSpec, program: Optional[str]) -> Standing:
         history = self._history.units.get(unit.id)
-        generation = history.generation if history is not None else 0
+        success = None if history is None else history.standing_success
+        generation = success.generation if success is not None else 0
         fresh = self._fresh or generation < self._history.fresh_generation
 
         if self._live and history is not None and history.open_launch is not None:

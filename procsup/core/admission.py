@@ -15,6 +15,7 @@ from procsup.core.slots import why_never
 from procsup.core.spec import StageSpec, UnitSpec
 from procsup.core.stages import Stage, fires
 from procsup.core.states import ASIDE, DONE, Blocked, Done, Unit, Waiting
+from procsup.core.versions import Version, newest
 
 if TYPE_CHECKING:
     from procsup.core.planner import Planner
@@ -32,7 +33,8 @@ class Admission:
         self._planner = planner
         self._history = history
         self._selector = selector
-        self._kept: Dict[Tuple[str, bool], List[str]] = {}  # (stage, stale) -> not recorded yet
+        # (stage, stale, restored) -> units that are not recorded yet
+        self._kept: Dict[Tuple[str, bool, bool], List[str]] = {}
         self._base_seq = history.last_seq
         self._in_doubt: Dict[str, List[str]] = {}  # stage -> units to look at again
         self.looking = 0  # `Weigh` orders without an answer yet
@@ -100,16 +102,28 @@ class Admission:
 
     def record_kept(self) -> None:
         """Record the units that were kept since the last call."""
-        for (stage, stale), ids in self._kept.items():
+        for (stage, stale, restored), ids in self._kept.items():
             for start in range(0, len(ids), _CHUNK):
-                self._planner.write(Kept(stage, ids[start : start + _CHUNK], stale))
+                self._planner.write(Kept(stage, ids[start : start + _CHUNK], stale, restored))
         self._kept.clear()
 
-    def made_before(self, stage: Stage) -> Dict[str, int]:
-        """Return the newest record with outputs of each whole stage that this one follows."""
+    def made_before(self, stage: Stage) -> Dict[str, Version]:
+        """Return the version of the outputs of each whole stage that this one follows."""
         before = [self._planner.by_name[name] for name in stage.whole_upstream]
         made = [one for one in before if not only_lists([u.spec for u in one.units], stage.spec)]
-        return {one.name: one.newest_made for one in made}
+        return {one.name: self._version_of_all(one) for one in made}
+
+    def _version_of_all(self, stage: Stage) -> Version:
+        versions = map(self._version, stage.units)
+        return newest([Version(stage.newest_made), *(one for one in versions if one.gaps)])
+
+    def _version(self, unit: Unit) -> Version:
+        """Return the version of a unit's outputs."""
+        past = unit.past
+        success = None if past is None else past.success
+        if past is None or success is None or success.made_seq != unit.made_seq:
+            return Version(unit.made_seq)
+        return past.version_at(self._planner.seq + 1)
 
     def _place(self, stage: Stage, unit: Unit, standing: Standing) -> None:
         if not isinstance(unit.state, Blocked):
@@ -166,22 +180,24 @@ class Admission:
             return False
         followed = [self._planner.unit(name) for name in unit.spec.follows]
         ran = any(not one.kept for one in followed)
-        return ran and unit.past.ended_seq >= self._newest(stage, unit)
+        success = unit.past.standing_success
+        return ran and success is not None and self._is_newer(stage, unit, success)
 
     def _seat(self, stage: Stage, unit: Unit, standing: Standing, *, looked: bool = False) -> None:
         """Everything before it is done: keep it, queue it or leave it aside."""
+        kept_as = _kept_as(unit, standing)
         if self._selector is not None and not self._selector(unit.spec):
-            self._hold(stage, unit, standing)
+            self._hold(stage, unit, standing, kept_as)
         elif stage.unfit and unit.spec.id in stage.unfit:
             cause = stage.unfit[unit.spec.id]
             self.give_verdict(stage, unit, self._unstarted(unit, Verdict.NOT_STARTED, cause))
-        elif standing.kept and unit.past is not None and self._is_newer(stage, unit, unit.past):
+        elif standing.kept and kept_as is not None and self._is_newer(stage, unit, kept_as):
             unit.stale = standing.stale
-            self._keep(stage, unit, standing)
+            self._keep(stage, unit, kept_as, standing)
         elif not looked and self._is_in_doubt(stage, unit, standing):
             unit.state = Blocked(0, IN_DOUBT)
             self._in_doubt.setdefault(stage.name, []).append(unit.spec.id)
-        elif standing.aside and self._newest(stage, unit) <= self._base_seq:
+        elif standing.aside and self._has_used(stage, unit, self._base_seq):
             unit.state = ASIDE
         else:
             self._queue(stage, unit, self._why(stage, unit, standing))
@@ -193,22 +209,26 @@ class Admission:
         """
         if not (standing.kept or standing.aside or standing.reason in INPUTS):
             return standing
-        ended = unit.past.ended_seq if unit.past is not None else 0
-        made = {name: self._planner.unit(name).made_seq for name in unit.spec.follows}
-        for name, seq in (*made.items(), *stage.made_before.items()):
-            if seq > ended:
-                return after(name, now=seq > self._base_seq)
+        past = unit.past
+        ended = 0 if past is None else (past.standing_success or past).ended_seq
+        for name, version in self._used(stage, unit):
+            if not version.was_used_by(ended):
+                return after(name, now=version.seq > self._base_seq)
         return standing
 
-    def _newest(self, stage: Stage, unit: Unit) -> int:
-        if not (stage.made_before or unit.spec.follows):
-            return 0
-        followed = [self._planner.unit(name).made_seq for name in unit.spec.follows]
-        return max([*stage.made_before.values(), *followed], default=0)
+    def _used(self, stage: Stage, unit: Unit) -> Iterable[Tuple[str, Version]]:
+        """Yield the name and version of each unit and whole stage that it depends on."""
+        for name in unit.spec.follows:
+            yield name, self._version(self._planner.unit(name))
+        yield from stage.made_before.items()
 
     def _is_newer(self, stage: Stage, unit: Unit, history: UnitHistory) -> bool:
-        """Tell whether its success is newer than what it depends on, or `keep` is ``always``."""
-        return stage.spec.keep == "always" or history.ended_seq >= self._newest(stage, unit)
+        """Tell whether its end is newer than what it depends on, or `keep` is ``always``."""
+        return stage.spec.keep == "always" or self._has_used(stage, unit, history.ended_seq)
+
+    def _has_used(self, stage: Stage, unit: Unit, ended_seq: int) -> bool:
+        """Tell whether an end with this record was made from what it depends on now."""
+        return all(version.was_used_by(ended_seq) for _, version in self._used(stage, unit))
 
     def _queue(self, stage: Stage, unit: Unit, why: Standing) -> None:
         never = self._why_never(stage, unit)
@@ -242,8 +262,8 @@ class Admission:
         self._planner.moved |= not stage.undecided
         self._release(unit)
 
-    def _keep(self, stage: Stage, unit: Unit, standing: Standing) -> None:
-        history = self._history.units[unit.spec.id]
+    def _keep(self, stage: Stage, unit: Unit, history: UnitHistory, standing: Standing) -> None:
+        """Keep it as `history` has it: its last verdict, or its last success."""
         verdict = history.verdict
         if verdict is None:
             raise AssertionError(f"{unit.spec.id} is kept, and has no verdict")
@@ -255,7 +275,8 @@ class Admission:
         stage.newest_made = max(stage.newest_made, unit.made_seq)
         stage.decide(unit, verdict)
         self._planner.moved |= not stage.undecided
-        self._kept.setdefault((stage.name, unit.stale), []).append(unit.spec.id)
+        kept = (stage.name, unit.stale, history is not unit.past)
+        self._kept.setdefault(kept, []).append(unit.spec.id)
         self._release(unit)
 
     def _see(self, stage: Stage, unit: Unit, standing: Standing) -> None:
@@ -270,21 +291,24 @@ class Admission:
         if now.count:
             stage.tally.leftover_files[name] = now
 
-    def _hold(self, stage: Stage, unit: Unit, standing: Standing) -> None:
+    def _hold(
+        self, stage: Stage, unit: Unit, standing: Standing, history: Optional[UnitHistory]
+    ) -> None:
         """Not selected: it keeps its verdict if that still stands, and stays aside otherwise."""
-        history = self._history.units.get(unit.spec.id)
         unit.state = ASIDE
         if history is None or not history.is_final or history.open_launch is not None:
             return
         last = history.last
         if last is None:
             raise AssertionError(f"{unit.spec.id} has a final verdict, and no end")
-        changed = standing.reason in CHANGES or last.fingerprint != unit.spec.fingerprint
+        succeeded = history.verdict is Verdict.SUCCEEDED
+        changed = last.fingerprint != unit.spec.fingerprint
+        changed = changed or (succeeded and standing.reason in CHANGES)
         if changed and stage.spec.keep != "always":
             return  # its outputs can no longer be confirmed
         if self._is_newer(stage, unit, history):  # otherwise its success is out of date
             unit.stale = standing.stale
-            self._keep(stage, unit, standing)
+            self._keep(stage, unit, history, standing)
 
     # --- verdicts ------------------------------------------------------------------------
 
@@ -321,7 +345,7 @@ class Admission:
         if self._selector is None or self._selector(unit.spec):
             self.skip(stage, unit, f"unit {bad.spec.id} did not succeed")
         else:
-            self._hold(stage, unit, standing)
+            self._hold(stage, unit, standing, unit.past)
 
     def skip(self, stage: Stage, unit: Unit, cause: str) -> None:
         """It will not be started (again): its last counted attempt decides, else `skipped`."""
@@ -384,24 +408,34 @@ class Admission:
                 self.skip(stage, unit, cause)
 
 
+def _kept_as(unit: Unit, standing: Standing) -> Optional[UnitHistory]:
+    """Return what the unit is if it is kept: its last success, or the verdict it has.
+
+    A kept standing with a reason means that the verdict was no success, and stays.
+    """
+    past = unit.past
+    if past is None or not standing.kept or standing.reason:
+        return past
+    return past.standing_success or past
+
+
 def _compared(end: End, unit: Unit) -> End:
     """Mark an end whose outputs are the same as those of the unit's last success.
 
     A unit that is skipped again has not changed either.
     """
     past = unit.past
-    if past is None or not past.is_final or past.open_launch is not None:
+    if past is None or past.open_launch is not None:
         return end
-    if end.verdict is not past.verdict:
-        return end
-    if end.verdict is Verdict.SKIPPED:
+    if end.verdict is Verdict.SKIPPED is past.verdict:
         return msgspec.structs.replace(end, same_as=past.made_seq)
-    prior = past.last
-    if end.verdict is not Verdict.SUCCEEDED or not end.outputs or prior is None:
+    success = past.success
+    if end.verdict is not Verdict.SUCCEEDED or not end.outputs or success is None:
         return end
-    if not are_same(end.outputs, prior.outputs):
+    prior = success.last
+    if prior is None or not are_same(end.outputs, prior.outputs):
         return end
-    return msgspec.structs.replace(end, same_as=past.made_seq)
+    return msgspec.structs.replace(end, same_as=success.made_seq)
 
 
 def are_same(now: Sequence[Reading], before: Sequence[Reading]) -> bool:

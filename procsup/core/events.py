@@ -20,6 +20,7 @@ from procsup.core.outcome import (
 from procsup.core.records import End, Record
 from procsup.core.spec import UnitSpec
 from procsup.core.task import Rules, Task
+from procsup.core.versions import Version
 
 # --- facts -------------------------------------------------------------------------------
 
@@ -230,13 +231,14 @@ class Expand(Struct, frozen=True, tag=True):
     """Work out the units of a stage whose upstream is done, on a side thread.
 
     `outputs` are the readings of the succeeded units of the stages before it, by stage, in unit
-    order, each with its unit's id; a success older than the record `newest` will not be kept.
+    order, each with its unit's id; a success that did not use the version `made` of them will not
+    be kept.
     `moving`: units that its own follow may still run, so that any of its own may, too.
     """
 
     stage: str
     outputs: Dict[str, List[Tuple[str, Tuple[Reading, ...]]]] = {}
-    newest: int = 0
+    made: Version = Version()
     moving: bool = False
 
 

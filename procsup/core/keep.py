@@ -61,27 +61,28 @@ def standing(
 ) -> Standing:
     """Tell where a unit stands when its stage is expanded.
 
-    Kept is only what ended as succeeded in its very last attempt. `intact` looks at the files of
+    Kept is only what succeeded in its very last attempt (it may have been skipped since). `intact`
+    looks at the files of
     that end and is asked last, since only it is slow; `program` is the sha256 of the script or
     module file now; `upstream_seq` the number of the latest end among the units it depends on.
     `earlier`: its success is of a run before the present one. `run_succeeded`: that run succeeded
     as a whole; then a unit without files is repeated.
     """
-    reason = _not_succeeded(history)
-    if history is None or reason:
-        return Standing(False, reason)
+    success = None if history is None else history.standing_success
+    if success is None:
+        return Standing(False, _not_succeeded(history))
     if fresh or stage.keep == "never":
         return Standing(False, "fresh" if fresh else "never kept")
     if stage.keep == "always" and program is None and not _makes_files(unit):
         return _KEPT  # whatever its end says: it need not be unpacked
-    last = history.last
+    last = success.last
     if last is None:
-        return Standing(False, reason)
+        raise AssertionError(f"{unit.id} has succeeded, and has no end")
     look = Intact()
     if stage.keep == "always":
         why = _outdated(unit, last, intact)
     else:
-        why = _changed(unit, last, history.ended_seq < upstream_seq, run_succeeded)
+        why = _changed(unit, last, success.ended_seq < upstream_seq, run_succeeded)
     if why is None and stage.keep != "always":
         look = intact(unit, last)
         why = _touched(look)
@@ -110,12 +111,13 @@ def standing_again(
     a verdict is left aside. A success runs again only if its outputs cannot be confirmed.
     """
     reason = _not_succeeded(history)
-    if asked or (asked is None and reason):
+    success = None if history is None else history.standing_success
+    if asked or (asked is None and success is None):
         return Standing(False, reason or ASKED)
-    if not reason:
+    if success is not None:
         if stage.keep == "never":
             stage = msgspec.structs.replace(stage, keep="unchanged")
-        return standing(
+        found = standing(
             unit,
             history,
             intact=intact,
@@ -124,6 +126,8 @@ def standing_again(
             fresh=fresh,
             program=program,
         )
+        if found.kept or asked is None or not reason:
+            return found
     if history is None or not history.is_final or history.open_launch is not None:
         return Standing(False, "not asked for", aside=True)
     return Standing(True, reason)

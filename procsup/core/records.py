@@ -77,11 +77,13 @@ class Kept(Struct, frozen=True, tag="kept", tag_field="t"):
     """Finished units that this run leaves alone; `stale` if their program's file changed since.
 
     With ``--only`` and in a retry also units that did not succeed, and are left at that.
+    `restored`: they were skipped or not started since their last success, which still stands.
     """
 
     stage: str
     units: List[str]
     stale: bool = False
+    restored: bool = False
 
 
 class Seen(Struct, frozen=True, tag="seen", tag_field="t", omit_defaults=True):

@@ -2,6 +2,7 @@
 
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
+import msgspec
 from msgspec import Struct
 
 from procsup.core.ends import NO_ENDS, Packed, add, see, unpack
@@ -22,6 +23,19 @@ from procsup.core.records import (
     Withdrawn,
 )
 from procsup.core.relocation import Places, placed, places_of
+from procsup.core.versions import Version
+
+
+class LastSuccess(Struct, eq=False, gc=False):
+    """A unit as it was at its last success, for one that has ended or was started since.
+
+    `broke_seq` is the number of the first final end since then (0 without one). `superseded`: an
+    attempt has ended since, or was asked for. Otherwise the unit was only skipped or not started.
+    """
+
+    unit: "UnitHistory"
+    broke_seq: int = 0
+    superseded: bool = False
 
 
 class UnitHistory(Struct, eq=False, gc=False):
@@ -32,6 +46,7 @@ class UnitHistory(Struct, eq=False, gc=False):
     verdict that count against `retries`; `ended_seq` is the number of its last final end,
     `made_seq` of the record since which its outputs are what they are (an end that left them
     untouched is newer); `generation` numbers the run (1 for the first of the directory).
+    `before` is kept only while the last end is no success.
     """
 
     unit: str = ""
@@ -45,6 +60,29 @@ class UnitHistory(Struct, eq=False, gc=False):
     is_final: bool = False
     open_launch: Optional[Launch] = None
     open_spawned: Optional[Spawned] = None
+    gaps: Tuple[Tuple[int, int], ...] = ()  # see `Version`
+    before: Optional[LastSuccess] = None
+
+    @property
+    def success(self) -> Optional["UnitHistory"]:
+        """The unit as it was at its last success, None if it never succeeded."""
+        if self.verdict is Verdict.SUCCEEDED:
+            return self
+        return None if self.before is None else self.before.unit
+
+    @property
+    def standing_success(self) -> Optional["UnitHistory"]:
+        """Its last success, unless an attempt was started or asked for since."""
+        if self.open_launch is not None or (self.before is not None and self.before.superseded):
+            return None
+        return self.success
+
+    def version_at(self, seq: int) -> Version:
+        """Return the version of its outputs if record `seq` says that it has its success again."""
+        success = self.success or self
+        if self.before is None or not self.before.broke_seq:
+            return Version(success.made_seq, success.gaps)
+        return Version(success.made_seq, (*success.gaps, (self.before.broke_seq, seq)))
 
     @property
     def last(self) -> Optional[End]:
@@ -69,6 +107,7 @@ class UnitHistory(Struct, eq=False, gc=False):
     def enter(self, generation: int) -> None:
         """A record of this run concerns the unit: ends of an earlier run are history."""
         if self.generation != generation:
+            self._remember_success()
             self.generation = generation
             self.packed = NO_ENDS
             self.verdict, self.is_final = None, False
@@ -80,6 +119,11 @@ class UnitHistory(Struct, eq=False, gc=False):
         `places` maps the recorded paths of an end read from the journal.
         """
         self.open_launch = self.open_spawned = None
+        if end.verdict is Verdict.SUCCEEDED:
+            self.gaps = self.version_at(seq).gaps if end.same_as else ()
+            self.before = None
+        else:
+            self._remember_success()
         self.packed = add(self.packed, end, places)
         self.verdict, self.is_final = end.verdict, end.final
         if end.final:
@@ -88,6 +132,26 @@ class UnitHistory(Struct, eq=False, gc=False):
             self.made_seq = end.same_as or seq
         elif end.counts:
             self.tried += 1
+        if self.before is not None:
+            self.before.superseded |= end.attempt > 0 or not end.final
+            if end.final and not self.before.broke_seq:
+                self.before.broke_seq = seq
+
+    def _remember_success(self) -> None:
+        if self.verdict is Verdict.SUCCEEDED:
+            was = msgspec.structs.replace(self, open_launch=None, open_spawned=None, before=None)
+            self.before = LastSuccess(was)
+
+    def restore(self, seq: int) -> None:
+        """Record `seq` says that its last success still stands, after it was only skipped."""
+        success = self.standing_success
+        if success is None or success is self:
+            return
+        self.gaps = self.version_at(seq).gaps
+        self.generation, self.packed = success.generation, success.packed
+        self.ended_seq, self.made_seq = success.ended_seq, success.made_seq
+        self.verdict, self.is_final, self.tried = Verdict.SUCCEEDED, True, 0
+        self.before = None
 
 
 class History:
@@ -179,7 +243,10 @@ class History:
         if record.last and not record.open:
             self._open_plans.discard(record.stage)  # another one would be a new plan
 
-    def _on_kept(self, _seq: int, record: Kept) -> None:
+    def _on_kept(self, seq: int, record: Kept) -> None:
+        if record.restored:
+            for name in record.units:
+                self.unit(name).restore(seq)
         if self._for_a_sitting:
             return
         self.kept.update(record.units)
@@ -187,7 +254,8 @@ class History:
             self.stale.update(record.units)
 
     def _on_seen(self, _seq: int, record: Seen) -> None:
-        unit = self.units.get(record.unit)
+        history = self.units.get(record.unit)
+        unit = None if history is None else history.standing_success or history
         if unit is not None and unit.packed:
             places, seen = self._places, record.readings
             seen = seen if places is None else placed(seen, places.file)
@@ -224,7 +292,7 @@ class History:
         unit.enter(self.generation)
         unit.last_number = max(unit.last_number, record.attempt)
         unit.add_end(record, seq, self._places)
-        if record.leftover_files is not None or self.leftover_files:
+        if record.attempt and (record.leftover_files is not None or self.leftover_files):
             self._note_leftover_files(record.unit, record.leftover_files)
 
     def _note_leftover_files(self, unit: str, found: Optional[LeftoverFiles]) -> None:

@@ -11,6 +11,7 @@ from procsup.core.spec import OnFailure, StageSpec, upstream, whole_upstream
 from procsup.core.states import Done, Unit
 from procsup.core.tally import StageTally
 from procsup.core.task import Rules
+from procsup.core.versions import Version
 
 
 class Stage:
@@ -22,7 +23,7 @@ class Stage:
         self.tally = tally
         self.upstream = upstream(spec)
         self.whole_upstream = whole_upstream(spec)
-        self.made_before: Dict[str, int] = {}  # whole stage before it -> its newest record
+        self.made_before: Dict[str, Version] = {}  # of the whole stages before it
         self.units: List[Unit] = []
         self.by_id: Dict[str, Unit] = {}
         self.ready: Deque[Unit] = deque()

@@ -12,6 +12,7 @@ from procsup.core.events import Expand, Publish, Published, TakenBack, Withdraw
 from procsup.core.records import RunFinal, StageFinal, Withdrawn
 from procsup.core.stages import Stage
 from procsup.core.tally import EarlyEnd
+from procsup.core.versions import newest
 
 if TYPE_CHECKING:
     from procsup.core.planner import Planner
@@ -99,9 +100,9 @@ class Succession:
         stage.tally.status = "expanding"
         planner = self._planner
         outputs = {name: planner.by_name[name].outputs() for name in stage.whole_upstream}
-        newest = max(self._admission.made_before(stage).values(), default=0)
+        made = newest(self._admission.made_before(stage).values())
         moving = any(planner.by_name[name].may_move for name in stage.spec.for_each)
-        planner.orders.append(Expand(stage.name, outputs, newest, moving))
+        planner.orders.append(Expand(stage.name, outputs, made, moving))
 
     def _lets_on(self, name: str, stage: Stage) -> bool:
         """Tell whether an earlier stage allows a later one to begin."""

@@ -71,13 +71,35 @@ def test_a_unit_without_a_past_is_new(past):
         (ended(Verdict.NOT_STARTED), "failed before"),
         (ended(Verdict.CANCELLED), "interrupted before"),
         (ended(Verdict.LOST), "interrupted before"),
-        (ended(Verdict.CANCELLED, attempt=0), "not run yet"),
-        (ended(Verdict.SKIPPED, attempt=0), "skipped before"),
     ],
 )
 @pytest.mark.parametrize("keep", ["unchanged", "always"])
 def test_what_did_not_succeed_last_time_is_never_kept(last, reason, keep):
     assert ask(history(ended(), last), keep=keep) == Standing(False, reason)
+
+
+NOT_STARTED = [
+    (ended(Verdict.CANCELLED, attempt=0), "not run yet"),
+    (ended(Verdict.SKIPPED, attempt=0), "skipped before"),
+]
+
+
+@pytest.mark.parametrize(("last", "reason"), NOT_STARTED)
+def test_a_success_stands_though_the_unit_was_skipped_since(last, reason):
+    assert ask(history(ended(), last)) == Standing(True)
+    assert ask(history(last)) == Standing(False, reason)
+    assert ask(history(ended(), ended(Verdict.FAILED), last)) == Standing(False, reason)
+    asked_for = ended(Verdict.CANCELLED, attempt=0, final=False)
+    assert ask(history(ended(), asked_for, last)) == Standing(False, reason)
+
+
+def test_a_success_that_was_skipped_since_is_compared_as_any_other():
+    past = history(ended(), ended(Verdict.SKIPPED, attempt=0))
+    gone = Intact(outputs=Change("/out/a", "missing", deleted=True), missing=True)
+
+    assert ask(past, look=gone).reason == "output deleted"
+    assert ask(past, fresh=True) == Standing(False, "fresh")
+    assert ask(past, upstream_seq=11).reason == "input changed"
 
 
 @pytest.mark.parametrize("keep", ["unchanged", "always"])
@@ -177,6 +199,10 @@ ENDS = st.builds(
 )
 
 
+def is_passed_over(end: End) -> bool:
+    return end.attempt == 0 and end.final and end.verdict is not Verdict.SUCCEEDED
+
+
 @given(
     ends=st.lists(ENDS, max_size=3),
     is_open=st.booleans(),
@@ -191,7 +217,7 @@ ENDS = st.builds(
     program=st.sampled_from([None, "sha-1", "sha-2"]),
     upstream_seq=st.integers(0, 20),
 )
-def test_nothing_is_kept_but_an_unchanged_success_at_the_very_end(
+def test_nothing_is_kept_but_an_unchanged_success_after_which_nothing_was_tried(
     ends: List[End], is_open, look, keep, flags, program, upstream_seq
 ):
     past = history(*ends, is_open=is_open)
@@ -208,8 +234,7 @@ def test_nothing_is_kept_but_an_unchanged_success_at_the_very_end(
     assert answer.kept == (not answer.reason)
     assert answer.kept or not answer.stale
     if answer.kept:
-        last = past.last
-        assert last is not None
+        last = [end for end in ends if not is_passed_over(end)][-1]
         assert last.verdict is Verdict.SUCCEEDED
         assert not is_open
         assert keep != "never"
@@ -264,6 +289,16 @@ def test_a_retry_leaves_a_failure_as_it_is_unless_it_is_about_it():
     assert ask_again(failed, None) == Standing(False, "failed before")
     assert ask_again(failed, True) == Standing(False, "failed before")
     assert ask_again(failed, False) == Standing(True, "failed before")
+
+
+def test_a_retry_keeps_a_success_that_was_skipped_since_if_it_still_stands():
+    past = history(ended(), ended(Verdict.SKIPPED, attempt=0))
+    gone = Intact(outputs=Change("/out/a", "missing", deleted=True), missing=True)
+
+    assert ask_again(past, None) == ask_again(past, False) == Standing(True)
+    assert ask_again(past, None, look=gone).reason == "output deleted"
+    assert ask_again(past, False, look=gone) == Standing(True, "skipped before")
+    assert ask_again(past, True) == Standing(False, "skipped before")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pytest
 
 from procsup.core.admission import are_same
 from procsup.core.events import Standing, Weighed
-from procsup.core.outcome import Exited, Reading
+from procsup.core.outcome import Exited, Reading, Verdict
+from procsup.core.records import Kept
 from procsup.core.spec import After
 from tests.support.plays import Play, stage, unit
 
@@ -32,6 +33,12 @@ def first(stages: Any, units: Any, outputs: List[Reading]) -> Play:
 def again(play: Play, outputs: List[Reading], number: int = 2, follower: Standing = KEPT) -> Play:
     later = play.again(standings={"s/a": DUE, "t/a": follower})
     return later.ended("s/a").inspected("s/a", number, outputs=outputs).synced()
+
+
+def after_failure(play: Play, **settings: Any) -> Play:
+    """Another run, in which the unit before the other fails."""
+    later = play.again(standings={"s/a": DUE, "t/a": KEPT}, **settings)
+    return later.ended("s/a", Exited(1)).synced()
 
 
 def starts(play: Play) -> List[str]:
@@ -129,3 +136,126 @@ def test_a_unit_that_is_skipped_meanwhile_stays_so_whatever_the_look_finds():
 
     assert starts(later) == []
     assert later.verdicts()["t/a"] == "skipped"
+
+
+@pytest.mark.parametrize(("stages", "units"), [(WHOLE, APART), (ONE_BY_ONE, UNITS)])
+@pytest.mark.parametrize("failures", [1, 2])
+def test_the_same_content_as_at_the_last_success_moves_nothing_though_it_failed_since(
+    stages, units, failures
+):
+    play = first(stages, units, made())
+    for _ in range(failures):
+        play = after_failure(play)
+        assert play.verdicts()["t/a"] == "skipped"
+
+    play = again(play, made(mtime_ns=2), 2 + failures)
+
+    assert starts(play) == []
+    assert play.planner.outcome == "succeeded"
+    assert [(kept.units, kept.restored) for kept in kepts(play)] == [(["t/a"], True)]
+    later = play.again()
+    assert later.planner.outcome == "succeeded"
+    assert all(not kept.restored for kept in kepts(later))
+
+
+def kepts(play: Play) -> List[Kept]:
+    return [record for record in play.records if isinstance(record, Kept)]
+
+
+@pytest.mark.parametrize(("stages", "units"), [(WHOLE, APART), (ONE_BY_ONE, UNITS)])
+def test_other_content_after_a_failure_moves_what_hangs_on_it(stages, units):
+    play = again(after_failure(first(stages, units, made())), made("cd"), 3)
+
+    assert starts(play) == ["start t/a#2"]
+
+
+def test_what_was_skipped_with_its_unit_is_restored_down_the_whole_chain():
+    chain = [*ONE_BY_ONE, stage("u", for_each=("t",), unit_wise=True)]
+    units = [
+        UNITS[0],
+        unit("t/a", outputs=["/out"], follows=("s/a",)),
+        unit("u/a", follows=("t/a",)),
+    ]
+    play = Play(chain, units)
+    play.ended("s/a").inspected("s/a", outputs=made()).ended("t/a").inspected("t/a", outputs=made())
+    play.ended("u/a").synced()
+    later = play.again(standings={"s/a": DUE, "t/a": KEPT, "u/a": KEPT})
+    later.ended("s/a", Exited(1)).synced()
+    assert later.verdicts() == {"s/a": "failed", "t/a": "skipped", "u/a": "skipped"}
+
+    last = later.again(standings={"s/a": DUE, "t/a": KEPT, "u/a": KEPT})
+    last.ended("s/a").inspected("s/a", 3, outputs=made(mtime_ns=2)).synced()
+
+    assert last.planner.outcome == "succeeded"
+    assert set(last.verdicts().values()) == {"succeeded"}
+
+
+TOLERANT = [stage("s"), stage("t", after=(After("s", "finished"),))]
+
+
+def test_what_ran_while_it_had_failed_runs_again_when_the_same_content_is_back():
+    play = after_failure(first(TOLERANT, APART, made()))
+    play.ended("t/a").synced()
+    assert play.verdicts() == {"s/a": "failed", "t/a": "succeeded"}
+
+    later = again(play, made(mtime_ns=2), 3)
+    assert starts(later) == ["start t/a#3"]
+    later.ended("t/a").synced()
+
+    assert later.planner.outcome == "succeeded"
+    assert later.again().planner.outcome == "succeeded"
+
+
+def test_what_ran_while_it_had_failed_runs_again_though_the_stage_tolerates_that_no_longer():
+    play = after_failure(first(TOLERANT, APART, made()))
+    play.ended("t/a").synced()
+    later = play.again(stages=WHOLE, standings={"s/a": DUE, "t/a": KEPT})
+    later.ended("s/a").inspected("s/a", 3, outputs=made(mtime_ns=2)).interrupted().synced()
+    later = later.again(stages=WHOLE, standings={"s/a": KEPT, "t/a": KEPT})
+
+    assert starts(later) == ["start t/a#3"]
+
+
+def test_what_did_not_run_while_it_had_failed_is_kept_when_the_same_content_is_back():
+    play = first(TOLERANT, APART, made()).again(standings={"s/a": DUE, "t/a": KEPT})
+    play.interrupted().ended("s/a", Exited(1)).synced()
+
+    play = again(play, made(mtime_ns=2), 3)
+
+    assert starts(play) == []
+    assert play.planner.outcome == "succeeded"
+
+
+@pytest.mark.parametrize(("stages", "units"), [(WHOLE, APART), (ONE_BY_ONE, UNITS)])
+def test_a_unit_that_was_skipped_and_left_at_that_runs_when_what_it_follows_is_mended(
+    stages, units
+):
+    left = Standing(True, "skipped before")
+    play = again(after_failure(first(stages, units, made())), made(mtime_ns=2), 3, follower=left)
+
+    assert starts(play) == ["start t/a#2"]
+
+
+def test_a_unit_that_is_not_selected_is_restored_by_the_success_of_the_one_it_follows():
+    play = after_failure(first(ONE_BY_ONE, UNITS, made()))
+    later = play.again(standings={"s/a": DUE, "t/a": KEPT}, selector=lambda one: one.id == "s/a")
+    later.ended("s/a").inspected("s/a", 3, outputs=made(mtime_ns=2)).synced()
+
+    assert later.planner.outcome == "succeeded"
+    assert later.verdicts() == {"s/a": "succeeded", "t/a": "succeeded"}
+
+
+def test_a_unit_that_is_not_selected_stays_skipped_while_the_one_it_follows_has_failed():
+    units = [*UNITS, unit("s/b"), unit("t/b", follows=("s/b",))]
+    play = Play(ONE_BY_ONE, units)
+    play.ended("s/a").inspected("s/a", outputs=made()).ended("s/b").ended("t/a").ended(
+        "t/b"
+    ).synced()
+    later = play.again(standings={"s/a": DUE, "s/b": KEPT, "t/a": KEPT, "t/b": KEPT})
+    later.ended("s/a", Exited(1)).synced()
+
+    standings = {"s/a": Standing(False, "failed before"), "s/b": DUE, "t/a": KEPT, "t/b": KEPT}
+    last = later.again(standings=standings, selector=lambda one: one.id == "s/b")
+    last.ended("s/b").synced()
+
+    assert last.verdict("t/a") is Verdict.SKIPPED

@@ -9,6 +9,7 @@ from procsup.core.records import (
     Kept,
     Launch,
     Planned,
+    Refused,
     RunFinal,
     Seen,
     Spawned,
@@ -17,6 +18,7 @@ from procsup.core.records import (
 )
 from procsup.core.replay import fold
 from procsup.core.slots import granted
+from procsup.core.versions import Version
 
 
 def begin(run_id="r1", sitting=1, *, resumed=False, fresh=False):
@@ -198,3 +200,85 @@ def test_a_launch_of_the_first_form_says_what_it_was_to_get():
     assert second.placement.amounts["tokens"] == 3
     assert (second.placement.memory_bytes, second.placement.cpu_ids) == (None, ())
     assert launch().placement == granted("", 1.0)
+
+
+def skipped(**settings):
+    return End("a", 0, Verdict.SKIPPED, 1.0, **settings)
+
+
+def unit_after(*records):
+    return history(begin(), launch(), end(), *records).units["a"]
+
+
+def test_a_unit_that_was_skipped_since_its_success_has_it_still():
+    success = unit_after()
+
+    for records in (
+        (begin("r2", 2), skipped()),
+        (begin("r2", 2), skipped(), begin("r3", 3), skipped(same_as=5)),
+        (skipped(),),
+    ):
+        unit = unit_after(*records)
+        assert unit.verdict is Verdict.SKIPPED
+        assert unit.standing_success is unit.success
+        assert unit.success.last == success.last
+        assert (unit.success.ended_seq, unit.success.generation) == (3, 1)
+
+
+def test_a_success_is_known_but_does_not_stand_after_an_attempt_that_was_none():
+    for records in (
+        (begin("r2", 2), launch(2)),
+        (begin("r2", 2), launch(2), end(2, Verdict.LOST, final=False, counts=False)),
+        (begin("r2", 2), launch(2), end(2, Verdict.FAILED), begin("r3", 3), skipped()),
+        (begin("r2", 2), end(0, Verdict.CANCELLED, final=False), skipped()),
+        (launch(2), end(2, Verdict.FAILED)),
+    ):
+        unit = unit_after(*records)
+        assert unit.standing_success is None
+        assert unit.success.last.attempt == 1
+    assert unit_after(begin("r2", 2), launch(2), Refused("a", 2, 0.0, "full")).standing_success
+
+
+def test_a_success_at_the_end_is_the_only_one_that_is_remembered():
+    assert unit_after(begin("r2", 2), launch(2), end(2, Verdict.FAILED)).before is not None
+    assert unit_after(begin("r2", 2), launch(2), end(2)).before is None
+    assert unit_after(launch(2), end(2)).before is None
+
+
+def test_a_success_that_was_skipped_since_is_restored_with_the_newest_stamps_of_its_files():
+    old, now = Reading("/o", 1, 2, "ab", 3, 4), Reading("/o", 1, 9, "ab", 3, 9)
+    first = begin(), launch(), end(outputs=(old,))
+    past = (begin("r2", 2), skipped(), begin("r3", 3), Planned("s", ["a"]))
+    seen = history(*first, *past, Seen("a", (now,)), Kept("s", ["a"], restored=True))
+    unit = seen.units["a"]
+
+    assert unit.last.outputs == (now,)
+    assert (unit.verdict, unit.is_final, unit.ended_seq) == (Verdict.SUCCEEDED, True, 3)
+    assert unit.version_at(99) == Version(3, ((5, 9),))
+    assert seen.verdict_counts("s") == {Verdict.SUCCEEDED: 1}
+
+
+def test_a_unit_that_is_not_started_leaves_what_it_left_in_its_outputs():
+    left = LeftoverFiles(1, ("/o/x",))
+    seen = history(begin(), launch(), end(leftover_files=left), begin("r2", 2), skipped())
+
+    assert seen.leftover_files == {"a": left}
+
+
+def test_what_cannot_be_restored_stays_what_it_is():
+    kept = Kept("s", ["a"], restored=True)
+
+    failed = unit_after(begin("r2", 2), launch(2), end(2, Verdict.FAILED), kept)
+    assert failed.verdict is Verdict.FAILED
+    assert unit_after(kept).last.attempt == 1
+
+
+def test_the_same_content_after_a_failure_is_the_same_version_but_for_the_gap():
+    broken = (begin("r2", 2), launch(2), end(2, Verdict.FAILED), begin("r3", 3), skipped())
+    mended = (*broken, begin("r4", 4), launch(3), end(3, same_as=3))
+
+    assert unit_after(*broken).version_at(20) == Version(3, ((6, 20),))
+    assert unit_after(*mended).version_at(20) == Version(3, ((6, 11),))
+    again = (*mended, launch(4), end(4, Verdict.FAILED), launch(5), end(5, same_as=3))
+    assert unit_after(*again).version_at(20) == Version(3, ((6, 11), (13, 15)))
+    assert unit_after(*again, launch(6), end(6)).version_at(30) == Version(17)

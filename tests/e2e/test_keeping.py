@@ -430,3 +430,95 @@ def test_a_script_that_its_own_run_edits_makes_those_stale_that_ran_the_old_one(
 
     assert "worker.py changed since 1 kept units ran" in done.stderr
     assert [unit["stale"] for unit in project.manifest["units"]] == [True, False, False]
+
+
+BROKEN = """
+[stage.first]
+command = [{python!r}, "-c", "import os, sys; print(1); sys.exit(os.path.exists('broken'))"]
+stdout = "first.txt"
+keep = "never"
+
+[stage.shout]
+script = "worker.py"
+after = ["first"]
+matrix.name = ["a", "b"]
+depends = ["switch/{{name}}"]
+args = ["{{name}}", "{{outputs[0]}}"]
+outputs = ["out/{{name}}.txt"]
+stdout = "log/{{name}}.txt"
+
+[stage.again]
+for-each = "shout"
+script = "copy.py"
+inputs = ["{{shout.outputs[0]}}", "log/{{name}}.txt"]
+args = ["{{inputs}}", "{{outputs[0]}}"]
+outputs = ["again/{{name}}.txt"]
+
+[stage.merge]
+script = "copy.py"
+inputs = {{ from = "again" }}
+args = ["{{inputs}}", "{{outputs[0]}}"]
+outputs = ["all.txt"]
+"""
+SWITCHED = """
+import sys
+name, target = sys.argv[1:]
+print("made", name)
+switch = open("switch/" + name).read().strip()
+open(target, "w").write(name if switch != "half" else "ha")
+sys.exit(switch in ("fail", "half"))
+"""
+
+
+def broken(tmp_path):
+    project = Project(tmp_path, BROKEN.format(python=sys.executable))
+    project.write("worker.py", SWITCHED)
+    project.write("copy.py", MERGE)
+    for name in ("a", "b"):
+        project.write(f"switch/{name}", "on")
+    project.run()
+    return project
+
+
+@pytest.mark.parametrize("how", ["fail", "half"])
+@pytest.mark.parametrize("mend", ["run", "retry"])
+def test_what_is_the_same_again_after_a_failure_moves_nothing(tmp_path, how, mend):
+    project = broken(tmp_path)
+    project.write("switch/a", how)
+    project.run(expect=1)
+    assert project.verdicts["again/name=a"] == "skipped"
+    project.write("switch/a", "on again")
+
+    project.call(mend, "run" if mend == "retry" else "run.toml")
+
+    assert [one for one in ran(project) if one != "first"] == ["shout/name=a"]
+    assert set(project.verdicts.values()) == {"succeeded"}
+    assert project.call("verify", "run").returncode == 0
+    project.run()
+    assert ran(project) == ["first"]
+
+
+def test_what_was_skipped_since_it_succeeded_is_kept(tmp_path):
+    project = broken(tmp_path)
+    project.write("broken", "")
+    project.run(expect=1)
+    assert set(project.verdicts.values()) == {"failed", "skipped"}
+    os.unlink(tmp_path / "broken")
+
+    project.run()
+
+    assert ran(project) == ["first"]
+    assert set(project.verdicts.values()) == {"succeeded"}
+
+
+def test_what_was_skipped_since_it_succeeded_and_has_changed_runs(tmp_path):
+    project = broken(tmp_path)
+    project.write("broken", "")
+    project.run(expect=1)
+    os.unlink(tmp_path / "broken")
+    os.unlink(tmp_path / "again/b.txt")
+    os.unlink(tmp_path / "log/a.txt")
+
+    project.run()
+
+    assert ran(project) == ["again/name=b", "first", "shout/name=a"]

@@ -1,0 +1,35 @@
+"""Which version of its outputs a unit has, by record numbers: what a follower was made from."""
+
+from typing import Iterable, List, NamedTuple, Tuple
+
+Gap = Tuple[int, int]
+
+
+class Version(NamedTuple):
+    """Outputs that are the same since record `seq`, except within the `gaps`.
+
+    A gap is from a record that the unit did not succeed to one that it did, with the same
+    content as before. A stage that tolerates failures may have run within it.
+    """
+
+    seq: int = 0
+    gaps: Tuple[Gap, ...] = ()
+
+    def was_used_by(self, ended_seq: int) -> bool:
+        """Tell whether a follower that ended with this record was made from this version."""
+        if ended_seq < self.seq:
+            return False
+        return not any(start < ended_seq < end for start, end in self.gaps)
+
+
+def newest(versions: Iterable[Version]) -> Version:
+    """Return the version that a follower of all these was made from only if it used each."""
+    all_of = list(versions)
+    seq = max([one.seq for one in all_of], default=0)
+    merged: List[Gap] = []
+    for start, end in sorted(gap for one in all_of for gap in one.gaps if gap[1] > seq):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return Version(seq, tuple(merged))
