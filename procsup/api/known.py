@@ -7,7 +7,7 @@ from procsup.api.retrying import request_for, rerun_of
 from procsup.core.outcome import Reading, Verdict
 from procsup.core.replay import History
 from procsup.core.slots import Capacity
-from procsup.core.spec import UnitSpec, in_order, upstream
+from procsup.core.spec import UnitSpec, in_order, sources, upstream
 from procsup.errors import ProcsupError, RecordError
 from procsup.host import machine
 from procsup.runfile.load import Loaded
@@ -51,18 +51,18 @@ def units_of(loaded: Loaded, history: History) -> List[UnitSpec]:
     )
     units: Dict[str, Sequence[UnitSpec]] = dict(loaded.expand_early(capacity))
     for name in in_order(loaded.spec):
-        if name not in units and all(one in history.finals for one in _before(loaded, name)):
+        if name not in units and _is_due(loaded, name, history):
             units[name] = _expand_late(loaded, name, capacity, history)
     return [unit for stage in loaded.spec.stages for unit in units.get(stage.name, ())]
 
 
-def _before(loaded: Loaded, name: str) -> List[str]:
-    return upstream(loaded.spec.stage(name))
+def _is_due(loaded: Loaded, name: str, history: History) -> bool:
+    return all(one in history.finals for one in upstream(loaded.spec.stage(name)))
 
 
 def _expand_late(loaded: Loaded, name: str, capacity: Capacity, history: History) -> List[UnitSpec]:
     outputs: _Outputs = {}
-    for before in _before(loaded, name):
+    for before in sources(loaded.spec.stage(name)):
         outputs[before] = []
         for unit_id in history.plan.get(before, ()):
             past = history.units.get(unit_id)

@@ -230,9 +230,9 @@ class Write(Struct, frozen=True, tag=True):
 class Expand(Struct, frozen=True, tag=True):
     """Work out the units of a stage whose upstream is done, on a side thread.
 
-    `outputs` are the readings of the succeeded units of the stages before it, by stage, in unit
-    order, each with its unit's id; a success that did not use the version `made` of them will not
-    be kept.
+    `outputs` are the readings of the succeeded units of the stages that it asks for (`sources`),
+    by stage, in unit order, each with its unit's id; a success that did not use the version `made`
+    of the stages before it will not be kept.
     `moving`: units that its own follow may still run, so that any of its own may, too.
     """
 

@@ -69,6 +69,7 @@ class StageSpec(Struct, frozen=True):
     for_each: Tuple[str, ...] = ()  # stages whose units its own follow, one by one
     unit_wise: bool = False  # each starts once those it follows succeeded, not when all are done
     late: bool = False  # its units are only known once the stages before it are (done)
+    looks_into: Tuple[str, ...] = ()  # stages before it whose outputs its globs may match
     list_files: Tuple[str, ...] = ()  # absolute: files with one parameter a line
     jobs: Optional[int] = None
     on_failure: Optional[OnFailure] = None
@@ -172,6 +173,12 @@ def whole_upstream(stage: StageSpec) -> List[str]:
     if stage.inputs_from is not None and stage.inputs_from not in names:
         names.append(stage.inputs_from)
     return names
+
+
+def sources(stage: StageSpec) -> List[str]:
+    """Return the names of the stages whose outputs its expansion asks for, each once."""
+    names = () if stage.inputs_from is None else (stage.inputs_from,)
+    return list(dict.fromkeys([*names, *stage.looks_into]))
 
 
 def in_order(spec: RunSpec) -> List[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Dict, List
 from procsup.core.admission import Admission
 from procsup.core.events import Expand, Publish, Published, TakenBack, Withdraw
 from procsup.core.records import RunFinal, StageFinal, Withdrawn
+from procsup.core.spec import sources
 from procsup.core.stages import Stage
 from procsup.core.tally import EarlyEnd
 from procsup.core.versions import newest
@@ -99,7 +100,7 @@ class Succession:
             return
         stage.tally.status = "expanding"
         planner = self._planner
-        outputs = {name: planner.by_name[name].outputs() for name in stage.whole_upstream}
+        outputs = {name: planner.by_name[name].outputs() for name in sources(stage.spec)}
         made = newest(self._admission.made_before(stage).values())
         moving = any(planner.by_name[name].may_move for name in stage.spec.for_each)
         planner.orders.append(Expand(stage.name, outputs, made, moving))

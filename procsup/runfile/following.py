@@ -5,6 +5,7 @@ succeeded. Where a glob of the stage may match what they make, it waits for all 
 does the glob tell the truth.
 """
 
+import os
 from typing import (
     Any,
     Callable,
@@ -207,6 +208,7 @@ class _Settler:
     def _settle(self, recipe: Recipe) -> Recipe:
         spec = recipe.spec
         late = bool(upstream(spec)) and spec.inputs_from is not None
+        spec = replace(spec, looks_into=self._looked_into(recipe))
         if not spec.for_each:
             late = late or (bool(upstream(spec)) and recipe.looks_at_files())
             return recipe._replace(spec=replace(spec, late=late))
@@ -220,24 +222,38 @@ class _Settler:
     def _before(self, name: str) -> FrozenSet[str]:
         return before(name, {key: recipe.spec for key, recipe in self._recipes.items()})
 
+    def _looked_into(self, recipe: Recipe) -> Tuple[str, ...]:
+        """Return the stages before it that make what its globs may match."""
+        if not recipe.looks_at_files():
+            return ()
+        globs = list(self._globs(recipe))
+        before = sorted(self._before(recipe.spec.name))
+        known = [name for name in before if name in self._recipes]
+        return tuple([name for name in known if self._may_meet(globs, name)])
+
     def _may_see(self, recipe: Recipe, name: str) -> bool:
-        """Tell whether a glob of the one may match what the other makes; in doubt, it may."""
+        """Tell whether it may look at what another stage makes; in doubt, it may."""
+        return self._may_meet([*self._globs(recipe), *self._lists(recipe)], name)
+
+    def _may_meet(self, looks: Sequence[Tuple[str, str]], name: str) -> bool:
         other = self._recipes[name]
         made = [item.template for item in other.outputs.items]
         made += [one for key, one in other.streams.items() if key != "stdin"]
         ends = [self._ends(template) for template in made]
-        looks = list(self._looks(recipe))
         return any(_may_meet(look, end) for look in looks for end in ends)
 
-    def _looks(self, recipe: Recipe) -> Iterator[Tuple[str, str]]:
+    def _globs(self, recipe: Recipe) -> Iterator[Tuple[str, str]]:
         for axis in single(recipe.axes):
             if isinstance(axis.source, Glob):
                 for base in (branch.base for branch in axis.source.branches):
-                    yield (self._absolute(base) if base else ""), ""
-            elif isinstance(axis.source, ListFile):
-                yield self._absolute(axis.source.path), ""
+                    yield self._start(f"{base}/" if base else ""), ""
         for wanted in (recipe.inputs, recipe.depends):
             yield from (self._ends(item.template) for item in wanted.items if item.is_glob)
+
+    def _lists(self, recipe: Recipe) -> Iterator[Tuple[str, str]]:
+        for axis in single(recipe.axes):
+            if isinstance(axis.source, ListFile):
+                yield self._start(axis.source.path), ""
 
     def _ends(self, template: Template) -> Tuple[str, str]:
         """Return how all paths that come of it begin, and how they end."""
@@ -247,7 +263,17 @@ class _Settler:
         head = _before_wildcard("".join(parts))
         tail = _before_wildcard("".join(parts)[::-1])[::-1]
         is_folder = tail.endswith("/")  # anything may be in it
-        return (self._absolute(head) if head else ""), ("" if is_folder else tail)
+        return self._start(head), ("" if is_folder else tail)
+
+    def _start(self, head: str) -> str:
+        """Return how a path begins, with links to its folders resolved."""
+        if not head:
+            return ""
+        whole = self._absolute(head)
+        if head.endswith("/"):
+            return os.path.realpath(whole)
+        folder, name = os.path.split(whole)
+        return os.path.join(os.path.realpath(folder), name)
 
     def _known(self, part: Any) -> str:
         if isinstance(part, Braces):

@@ -15,6 +15,7 @@ from procsup.runfile.reading import Source, read_source
 from procsup.runfile.recipe import Recipe, Surroundings
 from procsup.runfile.registry import Registry
 from procsup.runfile.run import RunReader
+from procsup.runfile.vouched import Vouched
 from procsup.runfile.walk import Finder
 
 UpstreamOutputs = Mapping[str, Sequence[Tuple[str, Tuple[Reading, ...]]]]
@@ -90,7 +91,7 @@ class Loaded:
     def expand(self, stage: str, capacity: Capacity, outputs: UpstreamOutputs) -> List[UnitSpec]:
         """Return the units of a stage whose upstream is done; RunFileError has all problems.
 
-        `outputs`: for each stage before it, the readings of the units that succeeded, in order;
+        `outputs`: for each of its `sources`, the readings of the units that succeeded, in order;
         the stages whose units it follows have been expanded.
         """
         problems = self._problems()
@@ -151,7 +152,7 @@ class Loaded:
         made = {name: self._made[name] for name in recipe.spec.for_each}
         followed = stage in self._followed
         before = Before(paths, made)
-        finder = Finder(self._around.folder)
+        finder = Finder(self._around.folder, self._vouched(recipe, outputs))
         units, seen = expand(
             recipe, self._around, capacity, before, finder, problems, followed=followed
         )
@@ -160,3 +161,12 @@ class Loaded:
             self._made[stage] = seen
         self._registry.add(recipe, units, problems)
         return units
+
+    def _vouched(self, recipe: Recipe, outputs: UpstreamOutputs) -> Optional[Vouched]:
+        """Return which outputs the stage's globs may match; None if they match no outputs."""
+        stages = [name for name in recipe.spec.looks_into if name in outputs]
+        if not stages:
+            return None
+        units = (unit for name in stages for unit in outputs[name])
+        made = (reading.path for _, readings in units for reading in readings)
+        return self._registry.vouched(stages, made)

@@ -74,6 +74,14 @@ class Claims:
             if self._claims:
                 yield from self._matching(key, unit, is_folder=key in of._folders)
 
+    def holds(self, key: str) -> bool:
+        """Tell whether a path lies in one of the folders, or is matched by one of the globs."""
+        if any(True for _ in self._in_folders(key, key, "")):
+            return True
+        path = key.replace(os.sep, "/")
+        near = self._candidates(path, path[::-1], "", any_end=False, most=None)
+        return any(claim.glob.match(path, case=CASE) is not None for claim in near)
+
     def _in_folders(self, key: str, start: str, unit: str) -> Iterator[Overlap]:
         for length in self._folder_lengths:
             whose = self._folders.get(start[:length])
@@ -104,7 +112,13 @@ class Claims:
                 yield Overlap(key, unit, claim.unit, claim.path, common)
 
     def _candidates(
-        self, start: str, backwards: str, unit: str, *, any_end: bool
+        self,
+        start: str,
+        backwards: str,
+        unit: str,
+        *,
+        any_end: bool,
+        most: Optional[int] = _MOST_COMPARED,
     ) -> Iterator[_Claim]:
         """Yield globs that may match a path with this start and this reversed end."""
         for length in self._lengths:
@@ -116,7 +130,7 @@ class Claims:
             compared = 0
             for end in self._ends_like(start[:length], backwards, any_end=any_end):
                 for claim in by_end[end]:
-                    if claim.unit != unit and compared < _MOST_COMPARED:
+                    if claim.unit != unit and (most is None or compared < most):
                         compared += 1
                         yield claim
 

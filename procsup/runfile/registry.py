@@ -14,6 +14,7 @@ from typing import (
     List,
     Mapping,
     Optional,
+    Sequence,
     Set,
     Tuple,
 )
@@ -30,6 +31,7 @@ from procsup.runfile.looks import Look, looks_of
 from procsup.runfile.overlaps import Claims, Overlap
 from procsup.runfile.problems import KeyPath, Problems
 from procsup.runfile.recipe import Recipe
+from procsup.runfile.vouched import Vouched
 
 _ENOUGH_PROBLEMS = 20
 _SPECIAL = re.compile(r"[*?\[{]")  # in a pattern; all before it is literal
@@ -81,6 +83,20 @@ class Registry:
         self._declared.clear()
         self._claims.clear()
         self._follows.clear()
+
+    def vouched(self, stages: Sequence[str], made: Iterable[str]) -> Vouched:
+        """Return which outputs of these stages are vouched for: those that were `made`."""
+
+        def is_output(key: str) -> bool:
+            names = (key, key + os.sep)  # folders are registered with a separator
+            return any(
+                any(name in self._outputs[stage] for name in names)
+                or self._claims[stage].holds(key)
+                for stage in known
+            )
+
+        known = [stage for stage in stages if stage in self._claims]
+        return Vouched(made, is_output, self._real)
 
     def add_looks(self, recipe: Recipe, values: Mapping[str, object]) -> None:
         """Note the globs and lists of a stage that are the same for all its units."""
@@ -186,7 +202,12 @@ class Registry:
             self._declared[stage].append((replace(output, path=real), unit))
 
     def _real_path(self, path: str, *, is_glob: bool) -> str:
-        """Return a path, or a pattern, with links to its folders resolved."""
+        """Return a path, or a pattern, with links to its folders resolved.
+
+        A path that ends with a separator is a folder's, and may be a link itself.
+        """
+        if path.endswith(os.sep):
+            return self._real.real(f"{path}_")[:-1]
         if not is_glob:
             return self._real.real(path)
         folder = _SPECIAL.split(path, maxsplit=1)[0].rpartition(os.sep)[0]

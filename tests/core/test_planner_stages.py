@@ -1,6 +1,6 @@
 """Stages: blocked, expanded, overlapping, skipped, published."""
 
-from procsup.core.events import Expanded, Standing
+from procsup.core.events import Expand, Expanded, Standing
 from procsup.core.outcome import Exited, Verdict
 from procsup.core.records import End, Planned
 from procsup.core.spec import After, OnFailure
@@ -99,6 +99,21 @@ def test_a_late_stage_gets_the_outputs_of_the_units_before_it():
 
     expand = next(order for order in play.given if type(order).__name__ == "Expand")
     assert [(n, [r.path for r in rs]) for n, rs in expand.outputs["s"]] == [("s/a", ["/out"])]
+
+
+def test_a_stage_gets_the_outputs_that_its_globs_may_match_also_of_stages_far_before_it():
+    stages = [
+        stage("s"),
+        stage("t", after=(After("s"),)),
+        stage("u", after=(After("t"),), late=True, looks_into=("s",)),
+    ]
+    play = Play(stages, [unit("s/a", outputs=["/out"]), unit("t/a")])
+
+    play.ended("s/a").inspected("s/a").synced().ended("t/a").synced()
+
+    (expand,) = [one for one in play.given if isinstance(one, Expand) and one.stage == "u"]
+    assert {name: len(made) for name, made in expand.outputs.items()} == {"s": 1}
+    assert next(one.outputs for one in play.given if isinstance(one, Expand)) == {}
 
 
 def test_a_stage_that_cannot_be_expanded_fails_and_says_why():

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import subprocess
 
 import pytest
 
@@ -173,3 +175,52 @@ def test_a_strange_file_in_an_output_folder_is_no_reason_to_run_again(tmp_path):
     assert "leftover_files" not in unit_of(made, "a")
     os.unlink(tmp_path / "w" / "x")
     assert "kept 0 of 1" in made.run().stderr
+
+
+UNPACK = """
+import os, subprocess, sys
+os.makedirs("w", exist_ok=True)
+name = "half.tar" if os.environ["PROCSUP_ATTEMPT"] == "1" else "few.tar"
+sys.exit(subprocess.call(["tar", "-xf", name, "-C", "w"]))
+"""
+
+
+def archives(folder):
+    """Make few.tar with two of three files, and half.tar, torn in the second of three."""
+    for name in ("a", "b", "c"):
+        (folder / name).write_text(name)
+    subprocess.check_call(["tar", "-cf", "half.tar", "a", "b", "c"], cwd=str(folder))
+    subprocess.check_call(["tar", "-cf", "few.tar", "a", "c"], cwd=str(folder))
+    with open(folder / "half.tar", "r+b") as file:
+        file.truncate(512 * 3)  # a header and a block each
+
+
+needs_tar = pytest.mark.skipif(shutil.which("tar") is None, reason="no tar here")
+
+
+@needs_tar
+def test_a_glob_over_the_outputs_of_an_earlier_stage_finds_what_that_vouches_for(tmp_path):
+    archives(tmp_path)
+    made = project(
+        tmp_path,
+        '[stage.unpack]\nretries = 1\nscript = "unpack.py"\noutputs = ["w/"]\n'
+        '[stage.each]\nafter = ["unpack"]\nmatrix.f.glob = "w/*"\n'
+        'script = "w.py"\nargs = ["{outputs[0]}"]\noutputs = ["each/{f.name}"]\n'
+        '[stage.all]\nafter = ["each"]\ninputs = ["w/*"]\n'
+        'script = "first.py"\nargs = ["all.txt", "{inputs}"]\noutputs = ["all.txt"]\n',
+    )
+    made.write("unpack.py", UNPACK)
+    made.write("first.py", 'import sys\nopen(sys.argv[1], "w").write(" ".join(sys.argv))\n')
+
+    done = made.run()
+
+    assert sorted(verdicts(made)) == ["all", "each/f=w/a", "each/f=w/c", "unpack"]
+    assert unit_of(made, "unpack")["leftover_files"]["names"] == ["w/b"]
+    assert unit_of(made, "all")["argv"][-2:] == ["w/a", "w/c"]
+    said = "`w/*` leaves out outputs that are not vouched for: w/b"
+    assert f"each: {said}" in done.stderr
+    assert f"all: {said}" in done.stderr
+    (tmp_path / "w" / "strange").write_text("1")
+    assert "kept 4 of 4" in made.call("run", "run.toml", "--dry-run").stderr
+    assert "4 succeeded (4 kept)" in made.run().stderr
+    assert len(made.call("status", "run", "--format", "jsonl").stdout.splitlines()) == 4
