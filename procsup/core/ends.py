@@ -145,15 +145,17 @@ def see(
 
 def _flat(end: End, places: Optional[Places] = None) -> List[Any]:
     values = list(astuple(end))
-    if places is not None:
-        values[_OUT] = end.stdout_path and places.log(end.stdout_path)
-        values[_ERR] = end.stderr_path and places.log(end.stderr_path)
+    out, err = end.stdout_path, end.stderr_path
+    if out and err and err == _beside(out):
+        values[_ERR] = True
+    elif err and places is not None:
+        values[_ERR] = places.log(err)
+    if out and places is not None:
+        values[_OUT] = places.log(out)
     values[_UNIT] = None  # the caller of `unpack` passes it
     if isinstance(end.exit, (Exited, Signaled)):
         values[_EXIT] = _pool.number(end.exit)
     values[_USAGE] = (*astuple(end.usage)[:-1], astuple(end.usage.affinity))
-    if values[_OUT] and values[_ERR] and values[_ERR] == _beside(values[_OUT]):
-        values[_ERR] = True
     values[_FINGERPRINT] = _digits(end.fingerprint)
     for place in _READINGS:
         if values[place]:

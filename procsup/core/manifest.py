@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 from msgspec import Struct, field
+from msgspec.structs import astuple
 
 from procsup.core.late import as_placeholders
 from procsup.core.outcome import Exited, LeftoverFiles, Reading, Signaled, Verdict, describe
@@ -300,20 +301,9 @@ def exit_numbers(end: "End") -> Tuple[Optional[int], Optional[int]]:
 def _files(readings: Sequence[Reading], root: Optional[str]) -> List[OutputRecord]:
     if not readings:
         return []
-    return [
-        OutputRecord(
-            one.path,
-            one.size,
-            one.mtime_ns,
-            one.sha256,
-            one.inode,
-            one.ctime_ns,
-            one.link,
-            one.changed,
-            None if root is None else below(root, one.path),
-        )
-        for one in readings
-    ]
+    if root is None:
+        return [OutputRecord(*astuple(one)) for one in readings]
+    return [OutputRecord(*astuple(one), relative=below(root, one.path)) for one in readings]
 
 
 def count(

@@ -3,6 +3,7 @@
 Folders and paths are absolute and normalized.
 """
 
+from functools import lru_cache
 from typing import Optional
 
 
@@ -22,6 +23,7 @@ def separator_of(folder: str) -> str:
     return "/" if folder.startswith("/") else "\\"
 
 
+@lru_cache(maxsize=64)  # asked for each file of a run, of very few folders
 def start_of(folder: str) -> str:
     """Return the prefix of all paths below the folder."""
     separator = separator_of(folder)
