@@ -13,6 +13,7 @@ from procsup.host import machine
 from procsup.runfile.load import Loaded
 from procsup.store.find import Found
 from procsup.store.manifest import read_manifest
+from procsup.store.past import parameters_recorded
 from procsup.store.rundir import RunDir
 
 _Outputs = Dict[str, List[Tuple[str, Tuple[Reading, ...]]]]
@@ -22,16 +23,18 @@ Parameters = Dict[str, Mapping[str, Any]]
 def parameters_of(rundir: RunDir, history: History) -> Tuple[Parameters, str]:
     """Return the parameters of planned units, and the error if some are unknown.
 
-    They come from the run's manifests, or from its present file for stages without a manifest.
+    Of units planned by an older procsup, which did not record them, they come from the run's
+    manifests, or from its present file for stages without a manifest.
     """
-    found: Parameters = {}
+    found: Parameters = dict(parameters_recorded(rundir))
     for path in (rundir.manifest, *map(rundir.stage_manifest, history.plan)):
         if all(unit in found for units in history.plan.values() for unit in units):
             return found, ""
         try:
             head, units = read_manifest(path)
             of_this_run = head.run_id == history.run_id
-            found.update((unit.id, unit.parameters) for unit in units if of_this_run)
+            if of_this_run:
+                found = {**{unit.id: unit.parameters for unit in units}, **found}
         except RecordError:
             continue  # not final yet, or withdrawn
     try:

@@ -67,7 +67,7 @@ class Admission:
 
     def _plan(self, stage: Stage, specs: Sequence[UnitSpec]) -> None:
         stage.admit([Unit(spec) for spec in specs])
-        self._planner.write_plan(stage.name, specs)
+        self._planner.write_plan(stage.name, specs, stage.standings)
 
     def _take_back(self, fact: Expanded) -> None:
         """What is asked for again has succeeded: a resume must not keep that."""

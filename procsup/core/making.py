@@ -5,13 +5,16 @@ column in which all agree only once.
 """
 
 from hashlib import sha256
+from math import isfinite
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from msgspec import Struct
 
 from procsup.core.spec import UnitSpec
+from procsup.core.text import written
 
 _DIGITS = 8  # of the digest of an `env` value; the value itself is not recorded
+_JSON_LIMIT = 1 << 63  # of integers
 
 Column = List[Any]  # one value for all units, or one for each
 
@@ -20,7 +23,7 @@ class Made(Struct, frozen=True, omit_defaults=True):
     """The columns of the units of one `Planned`, in their order; see `Making`.
 
     `argv` is None if the units have different numbers of words. A parameter or variable that a
-    unit does not have is None in its column.
+    unit does not have is None in its column. Parameters that JSON cannot hold are text.
     """
 
     argv: Optional[List[Column]] = None
@@ -29,11 +32,11 @@ class Made(Struct, frozen=True, omit_defaults=True):
 
 
 class Making(NamedTuple):
-    """One unit's arguments, its parameters as text, and digests of its variables."""
+    """One unit's arguments, its parameters, and digests of its variables."""
 
     argv: Optional[Tuple[str, ...]]
-    parameters: Dict[str, str]
-    env: Dict[str, str]
+    parameters: Dict[str, Any]
+    env: Dict[str, Any]
 
 
 def made_of(units: Sequence[UnitSpec]) -> Optional[Made]:
@@ -43,7 +46,7 @@ def made_of(units: Sequence[UnitSpec]) -> Optional[Made]:
     lengths = {len(unit.argv) for unit in units}
     same = len(lengths) == 1
     argv = [_column(words) for words in zip(*(unit.argv for unit in units))] if same else None
-    parameters = _columns([unit.parameters for unit in units], _text)
+    parameters = _columns([unit.parameters for unit in units], _plain)
     digests: Dict[str, str] = {}
 
     def digest(value: Any) -> str:
@@ -59,7 +62,12 @@ def made_of(units: Sequence[UnitSpec]) -> Optional[Made]:
 def making_at(made: Made, place: int) -> Making:
     """Return the making of the unit at this position of the plan."""
     argv = None if made.argv is None else tuple([_value(one, place) for one in made.argv])
-    return Making(argv, _row(made.parameters, place), _row(made.env, place))
+    return Making(argv, parameters_at(made, place), _row(made.env, place))
+
+
+def parameters_at(made: Made, place: int) -> Dict[str, Any]:
+    """Return the parameters of the unit at this position of the plan."""
+    return _row(made.parameters, place)
 
 
 def what_changed(before: Making, unit: UnitSpec) -> str:
@@ -95,9 +103,9 @@ def _arguments(before: Optional[Sequence[str]], now: Optional[Sequence[str]]) ->
             yield f"{what} changed: {was} → {word}"
 
 
-def _pairs(before: Dict[str, str], now: Dict[str, str]) -> Iterable[Tuple[str, str, str]]:
+def _pairs(before: Dict[str, Any], now: Dict[str, Any]) -> Iterable[Tuple[str, str, str]]:
     for name in sorted({*before, *now}):
-        was, value = before.get(name, "nothing"), now.get(name, "nothing")
+        was, value = (written(one.get(name, "nothing")) for one in (before, now))
         if was != value:
             yield name, was, value
 
@@ -111,19 +119,27 @@ def _columns(rows: Sequence[Dict[str, Any]], shown: Any) -> Dict[str, Column]:
 
 def _column(values: Sequence[Any]) -> Column:
     first = values[0]
-    return [first] if values.count(first) == len(values) else list(values)
+    if values.count(first) < len(values) or len({*map(type, values)}) > 1:  # 1 == True
+        return list(values)
+    return [first]
 
 
 def _value(column: Column, place: int) -> Any:
     return column[0] if len(column) == 1 else column[place]
 
 
-def _row(columns: Dict[str, Column], place: int) -> Dict[str, str]:
+def _row(columns: Dict[str, Column], place: int) -> Dict[str, Any]:
     row = {name: _value(column, place) for name, column in columns.items()}
     return {name: value for name, value in row.items() if value is not None}
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if type(value) is str else str(value)
+def _plain(value: Any) -> Any:
+    """Return a parameter as JSON holds it, or as text."""
+    kind = type(value)
+    if kind is str or kind is bool:
+        return value
+    if kind is int and abs(value) < _JSON_LIMIT:
+        return value
+    if isinstance(value, float) and isfinite(value):
+        return float(value)  # without how it was written
+    return [_plain(one) for one in value] if kind in (list, tuple) else str(value)

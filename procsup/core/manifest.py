@@ -303,7 +303,7 @@ def _files(readings: Sequence[Reading], root: Optional[str]) -> List[OutputRecor
         return []
     if root is None:
         return [OutputRecord(*astuple(one)) for one in readings]
-    return [OutputRecord(*astuple(one), relative=below(root, one.path)) for one in readings]
+    return [OutputRecord(*(*astuple(one), below(root, one.path))) for one in readings]
 
 
 def count(

@@ -23,6 +23,7 @@ from procsup.core.events import (
     Published,
     Sampled,
     Settled,
+    Standing,
     Started,
     Synced,
     TakenBack,
@@ -245,12 +246,17 @@ class Planner:
         self.orders.append(Write(record))
         return self.seq
 
-    def write_plan(self, stage: str, units: Sequence[UnitSpec]) -> None:
+    def write_plan(
+        self, stage: str, units: Sequence[UnitSpec], standings: Sequence[Standing]
+    ) -> None:
         """Write the plan of a stage, in as many records as it takes."""
         for start in range(0, max(len(units), 1), _PLAN_CHUNK):
-            some = units[start : start + _PLAN_CHUNK]
-            last = start + _PLAN_CHUNK >= len(units)
-            self.write(Planned(stage, [unit.id for unit in some], last, made=made_of(some)))
+            end = start + _PLAN_CHUNK
+            some = units[start:end]
+            # What is kept was made of the same: an earlier plan records it.
+            same = standings and all(one.kept for one in standings[start:end])
+            made = None if same else made_of(some)
+            self.write(Planned(stage, [unit.id for unit in some], end >= len(units), made=made))
 
     def await_sync(self, seq: int, stage: Stage, end: End) -> None:
         """Settle this verdict once its record is on disk."""

@@ -62,7 +62,8 @@ class Planned(Struct, frozen=True, tag="planned", tag_field="t"):
 
     A stage's plan replaces the one of an earlier sitting; an `open` one may grow after its last
     record. `problem` says why a stage could not be planned at all.
-    `made` holds the units' arguments and parameters (None in the first form).
+    `made` holds the units' arguments and parameters; None if all are kept, for which an earlier
+    plan has them (and in the first form).
     """
 
     stage: str

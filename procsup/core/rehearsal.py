@@ -81,7 +81,9 @@ def _are_final(spec: RunSpec, early: Mapping[str, Expanded]) -> bool:
 class _Silent(Planner):
     """A planner whose records are not written."""
 
-    def write_plan(self, stage: str, units: Sequence[UnitSpec]) -> None:
+    def write_plan(
+        self, stage: str, units: Sequence[UnitSpec], standings: Sequence[Standing]
+    ) -> None:
         """Write nothing: the record of a plan takes long to make."""
 
 

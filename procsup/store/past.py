@@ -1,9 +1,9 @@
 """Reads a run's journal into a `History`, with the present paths of its files."""
 
 from functools import partial
-from typing import Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional
 
-from procsup.core.making import Making, making_at
+from procsup.core.making import Making, making_at, parameters_at
 from procsup.core.replay import History
 from procsup.store.place import folder_now
 from procsup.store.reader import ReadJournal, plans, read_journal
@@ -30,4 +30,17 @@ def makings_before(rundir: RunDir, ended: Mapping[str, int]) -> Dict[str, Making
         for place, unit in enumerate(plan.units):
             if seq < ended.get(unit, 0):
                 found[unit] = making_at(plan.made, place)
+    return found
+
+
+def parameters_recorded(rundir: RunDir) -> Dict[str, Dict[str, Any]]:
+    """Return the parameters of each unit, from its latest plan.
+
+    Units planned by an older procsup, which did not record them, are left out.
+    """
+    found: Dict[str, Dict[str, Any]] = {}
+    for _seq, plan in plans(rundir.journal):
+        if plan.made is not None:
+            for place, unit in enumerate(plan.units):
+                found[unit] = parameters_at(plan.made, place)
     return found

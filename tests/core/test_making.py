@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procsup.core.making import Made, made_of, making_at, what_changed
+from procsup.core.making import Made, made_of, making_at, parameters_at, what_changed
 from procsup.core.spec import UnitSpec
 
 WORDS = st.text("ab\udc80é ", max_size=3)
@@ -22,7 +22,17 @@ def changed(before, after):
 def test_what_all_units_have_in_common_is_there_once():
     made = made_of([unit(("x", name), {"n": name, "k": 1}) for name in "abc"])
 
-    assert made == Made([["x"], ["a", "b", "c"]], {"n": ["a", "b", "c"], "k": ["1"]})
+    assert made == Made([["x"], ["a", "b", "c"]], {"n": ["a", "b", "c"], "k": [1]})
+
+
+def test_parameters_keep_their_types_also_where_they_are_equal():
+    rows = [{"n": 1}, {"n": True}, {"n": 1.0}, {"n": [1, "x"]}, {"n": float("inf")}, {}]
+    made = made_of([unit(parameters=row) for row in rows])
+    read = msgspec.json.decode(msgspec.json.encode(made), type=Made)
+
+    found = [parameters_at(read, place) for place in range(len(rows))]
+
+    assert repr(found) == repr([*rows[:4], {"n": "inf"}, {}])
 
 
 def test_no_units_are_made_of_nothing():

@@ -15,7 +15,7 @@ from procsup.core.outcome import (
     Verdict,
 )
 from procsup.core.planner import Planner
-from procsup.core.records import Begin, End, Kept, Launch, Seen
+from procsup.core.records import Begin, End, Kept, Launch, Planned, Seen
 from procsup.core.replay import fold
 from procsup.core.spec import After, Retry
 from tests.support.plays import Play, stage, unit
@@ -24,8 +24,8 @@ KEPT = Standing(True)
 DUE = Standing(False, "changed")
 
 
-def finished(*stages, units):
-    play = Play(stages or [stage()], units, cpus=1)
+def finished(*stages, units, cpus=1):
+    play = Play(stages or [stage()], units, cpus=cpus)
     drive(play)
     assert play.planner.outcome == "succeeded"
     play.take_orders()
@@ -59,6 +59,20 @@ def test_a_changed_unit_runs_again_with_a_number_never_used_before():
     second = finished(units=[unit("a"), unit("b")]).again(standings={"a": KEPT, "b": DUE})
 
     assert second.take_orders() == ["withdraw s", "start b#2"]
+
+
+def test_what_units_are_made_of_is_recorded_again_only_where_one_runs():
+    names = [f"u{n}" for n in range(1001)]
+    first = finished(units=[unit(name) for name in names], cpus=100)
+    standings = {**dict.fromkeys(names, KEPT), "u600": DUE}
+
+    second = first.again(standings=standings)
+
+    made = [
+        [one.made is not None for one in play.records if isinstance(one, Planned)]
+        for play in (first, second, first.again())
+    ]
+    assert made == [[True, True, True], [False, True, False], [False, False, False]]
 
 
 def test_what_hangs_on_a_unit_that_ran_again_runs_again():

@@ -77,6 +77,20 @@ def test_its_units_stay_finished_and_the_next_begin_is_of_the_form_of_now(old):
     assert ran(old) == []
 
 
+def test_parameters_that_are_nowhere_recorded_are_not_known(old):
+    old.folder.joinpath("run.toml").unlink()
+    old.rundir.joinpath("manifest.json").unlink()
+    are_recorded = any("made" in plan for plan in old.records("planned"))
+
+    rows = old.call("status", ".procsup/run", "--format", "jsonl")
+    asked = old.call("status", ".procsup/run", "name=a")
+
+    assert (rows.returncode, len(rows.stdout.splitlines())) == (0, 3)
+    unknown = "what parameters some units have is not known: the run file" in rows.stderr
+    assert unknown is not are_recorded
+    assert asked.returncode == (0 if are_recorded else 2)
+
+
 def test_what_changed_since_runs_again(old):
     old.write("raw/b.txt", "B\n")
 

@@ -190,6 +190,7 @@ def test_an_edited_worker_leaves_kept_units_kept_and_says_that_they_are_stale(ma
 
 
 def test_of_a_changed_argument_it_is_said_what_it_was_and_is(made):
+    made.run()  # which keeps everything
     made.write("run.toml", RUN.replace('args = ["{source}",', 'args = ["./{source}",'))
 
     done = made.call("run", "run.toml", "--dry-run")
