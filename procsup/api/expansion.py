@@ -155,8 +155,9 @@ class Expander:
         return [name for name in found if name in self._units]
 
     def _weigh(self, stage: StageSpec, units: Sequence[UnitSpec]) -> Expanded:
-        program = preflight.programs(stage, units)
-        seen = (self._standing(stage, unit, program) for unit in units)
+        program = preflight.program_of(stage, units)
+        sha256 = None if program is None else program.sha256
+        seen = (self._standing(stage, unit, sha256) for unit in units)
         standings = tuple(
             [one if one.seen else self._standings.setdefault(one, one) for one in seen]
         )

@@ -77,7 +77,7 @@ class AttemptFiles:
         self.stderr: Optional[Stream] = None
         self.scratch_path: Optional[str] = None
         self.before: Stamps = {}
-        self.program: Optional[str] = None  # sha256 of the script that it starts
+        self.program: Optional[str] = None  # sha256 of the script or module file that it starts
         self.step = ""
         self._fds: List[int] = []  # ours, to be closed after the start in any case
 

@@ -13,6 +13,7 @@ from procsup.attempt.interpreters import Answer, ask, environment_of
 from procsup.attempt.places import about_output_folders, about_run_directory, listed, more
 from procsup.attempt.promised import NOTHING, Promised
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
+from procsup.core.task import Program
 from procsup.core.text import plural, visible
 from procsup.host import pythons
 from procsup.host.shells import SHELLS
@@ -21,8 +22,8 @@ from procsup.host.system import find_program
 _ASKED_MOST = 16  # interpreters are asked in so many different folders and environments
 
 _MOVES_MODULES = frozenset(("PYTHONHOME", "PYTHONSAFEPATH", "PYTHONPLATLIBDIR"))
-_modules: Dict[Tuple[str, ...], str] = {}  # where a module was found: what `programs` digests
-# What `programs` has learnt, for the preflight that follows: an interpreter takes 20 ms to start.
+_modules: Dict[Tuple[str, ...], str] = {}  # where a module was found: what `program_of` digests
+# What `program_of` has learnt, for the preflight that follows: an interpreter takes 20 ms to start.
 _answers: Dict[Tuple[object, ...], Answer] = {}
 
 
@@ -63,8 +64,8 @@ def preflight(
     return [f"stage {stage.name}: {problem}" for problem in problems], unfit
 
 
-def programs(stage: StageSpec, units: Sequence[UnitSpec]) -> Optional[str]:
-    """Return the sha256 of the script or module file that these units run, None if unknown."""
+def program_of(stage: StageSpec, units: Sequence[UnitSpec]) -> Optional[Program]:
+    """Return the script or module file that these units run, None if there is none."""
     path = stage.script
     if path is None and stage.module is not None and units:
         path = _module_file(stage, stage.module, units[0])
@@ -72,9 +73,9 @@ def programs(stage: StageSpec, units: Sequence[UnitSpec]) -> Optional[str]:
         return None
     try:
         with open(path, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()
+            return Program(path, hashlib.sha256(file.read()).hexdigest())
     except OSError:
-        return None  # unknown; that it is missing is for `preflight` to say
+        return Program(path, None)  # that it is missing is for `preflight` to say
 
 
 # --- inputs ------------------------------------------------------------------------------------

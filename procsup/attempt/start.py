@@ -30,7 +30,7 @@ class Starter:
         self._log_folders: Set[str] = set()  # those that were looked at: one per stage
         self._programs: Dict[Tuple[str, str, str], str] = {}  # (name, PATH, cwd) -> file
         self._null_fd = system.open_null()
-        self._scripts: Dict[str, Tuple[Stamp, str]] = {}  # path -> (stamp when it was read, sha256)
+        self._files: Dict[str, Tuple[Stamp, str]] = {}  # path -> (stamp when it was read, sha256)
         self._spawner = system.Spawner(context.mark_base)
 
     def close(self) -> None:
@@ -107,19 +107,19 @@ class Starter:
             found = self._programs[key] = system.find_program(*key)
         return found
 
-    def _digest(self, script: Optional[str]) -> Optional[str]:
-        """Return a script's current sha256, None if unknown; cached while its stamp is the same."""
-        stamp = None if script is None else stamp_of(script)
-        if script is None or stamp is None:
+    def _digest(self, path: Optional[str]) -> Optional[str]:
+        """Return a file's current sha256, None if unknown; cached while its stamp is the same."""
+        stamp = None if path is None else stamp_of(path)
+        if path is None or stamp is None:
             return None
-        known = self._scripts.get(script)
+        known = self._files.get(path)
         if known is None or known[0] != stamp:
             try:
-                with open(script, "rb") as file:
+                with open(path, "rb") as file:
                     known = (stamp, hashlib.sha256(file.read()).hexdigest())
             except OSError:
                 return None  # the interpreter will report it
-            self._scripts[script] = known
+            self._files[path] = known
         return known[1]
 
     def _check_log_folder(self, folder: str) -> None:

@@ -55,7 +55,7 @@ class Admission:
         if fact.problem:
             self._refuse(stage, fact.problem)
             return
-        stage.program = fact.program
+        stage.run(fact.program)
         stage.standings = list(fact.standings)
         stage.unfit = dict(fact.unfit)
         stage.tally.news += fact.notes

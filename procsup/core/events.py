@@ -19,7 +19,7 @@ from procsup.core.outcome import (
 )
 from procsup.core.records import End, Record
 from procsup.core.spec import UnitSpec
-from procsup.core.task import Rules, Task
+from procsup.core.task import Program, Rules, Task
 from procsup.core.versions import Version
 
 # --- facts -------------------------------------------------------------------------------
@@ -49,7 +49,7 @@ class Ended(Struct, frozen=True, tag=True):
     before its end. `fault`: it exited well, and yet something still wrote what it vouches for. A
     good end without either is followed by one `Inspected`. `linger_s` is the time from the end of
     the main process to the end of its tree. Log paths are relative to the run directory. `program`
-    is the sha256 of its script when it started, None if unknown.
+    is the sha256 of its script or module file when it started, None if unknown.
     """
 
     attempt: AttemptId
@@ -123,8 +123,8 @@ class Expanded(Struct, frozen=True, tag=True):
     """The units of a stage, in order, each with its standing; or why there are none.
 
     `unfit` holds units whose inputs are missing where `missing-inputs` is ``fail-unit``;
-    `program` is the sha256 of the stage's script or module file, None if there is none; `notes`
-    are for the user: what was left out.
+    `program` is the stage's script or module file, None if there is none; `notes` are for the
+    user: what was left out.
     """
 
     stage: str
@@ -132,7 +132,7 @@ class Expanded(Struct, frozen=True, tag=True):
     standings: Tuple[Standing, ...] = ()
     unfit: Dict[str, str] = {}  # unit id -> reason
     problem: str = ""
-    program: Optional[str] = None
+    program: Optional[Program] = None
     notes: Tuple[str, ...] = ()
 
 

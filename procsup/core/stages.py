@@ -3,6 +3,8 @@
 from collections import deque
 from typing import Deque, Dict, Iterator, List, Optional, Tuple
 
+import msgspec
+
 from procsup.core.events import Standing, UnitResult
 from procsup.core.manifest import StageCounts, count
 from procsup.core.outcome import Reading, Verdict
@@ -10,7 +12,7 @@ from procsup.core.slots import Needs
 from procsup.core.spec import OnFailure, StageSpec, upstream, whole_upstream
 from procsup.core.states import Done, Unit
 from procsup.core.tally import StageTally
-from procsup.core.task import Rules
+from procsup.core.task import Program, Rules
 from procsup.core.versions import Version
 
 
@@ -34,7 +36,7 @@ class Stage:
         self.taken_back = False  # and that is done: units may start
         self.outcome = ""  # its status once it is final, from the order to publish it on
         self.halted = False  # on-failure fired: nothing more is started
-        self.program: Optional[str] = None
+        self.program: Optional[str] = None  # the sha256 of its script or module file
         self.newest_made = 0  # number of the newest record that made outputs what they are
         self.standings: List[Standing] = []  # until it is unblocked
         self.unfit: Dict[str, str] = {}
@@ -52,6 +54,12 @@ class Stage:
         self.by_id = {unit.spec.id: unit for unit in units}
         self.undecided = len(units)
         self.tally.planned = len(units)
+
+    def run(self, program: Optional[Program]) -> None:
+        """Take the file that its units run; it is looked at again when each of them starts."""
+        if program is not None:
+            self.program = program.sha256
+            self.rules = msgspec.structs.replace(self.rules, program=program.path)
 
     @property
     def is_open(self) -> bool:

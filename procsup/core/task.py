@@ -1,12 +1,19 @@
 """What an executor needs to run one attempt: self-contained, and fit to travel as a JSON line."""
 
-from typing import Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 from msgspec import Struct
 
 from procsup.core.outcome import AttemptId
 from procsup.core.slots import Placement
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
+
+
+class Program(NamedTuple):
+    """The file of the script or module that a stage's units run, and its sha256 at a look."""
+
+    path: str  # absolute
+    sha256: Optional[str]  # None if it could not be read
 
 
 class Rules(Struct, frozen=True):
@@ -31,7 +38,7 @@ class Rules(Struct, frozen=True):
     sync_outputs: bool = True
     merged_logs: bool = False
     folder: str = "/"
-    program: Optional[str] = None  # absolute: the script that every unit runs
+    program: Optional[str] = None  # absolute: the script or module file that every unit runs
 
     def is_success(self, code: int) -> bool:
         """Tell whether this exit code is a good one."""

@@ -10,7 +10,7 @@ import pytest
 
 from procsup.attempt import interpreters
 from procsup.attempt import preflight as module_under_test
-from procsup.attempt.preflight import preflight, programs
+from procsup.attempt.preflight import preflight, program_of
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
 from procsup.host import readings
 
@@ -350,7 +350,7 @@ def test_an_interpreter_is_asked_once_for_many_units(tmp_path, asked):
 def test_an_interpreter_is_asked_once_for_its_file_and_for_the_preflight(tmp_path, asked, module):
     plan = module_plan(tmp_path, module)
     plan.environment = dict(os.environ)
-    missing = programs(plan.stage, plan.units) is None
+    missing = program_of(plan.stage, plan.units) is None
 
     assert bool(plan.problems()) == missing
     assert len(asked) == 1
@@ -411,10 +411,18 @@ def test_the_program_is_the_scripts_or_the_modules_file(tmp_path):
     written(tmp_path / "tools/worker.py", "# module")
     written(tmp_path / "tools/__main__.py", "# main")
 
-    assert programs(StageSpec("s", script=script, interpreter=PYTHON), []) == sha("# script")
+    stage = StageSpec("s", script=script, interpreter=PYTHON)
+    assert program_of(stage, []) == (script, sha("# script"))
     for module, text in (("tools.worker", "# module"), ("tools", "# main")):
         plan = module_plan(tmp_path, module)
-        assert programs(plan.stage, plan.units) == sha(text)
+        program = program_of(plan.stage, plan.units)
+        assert program is not None
+        assert program.sha256 == sha(Path(program.path).read_text()) == sha(text)
+
+
+def digest_of(plan):
+    program = program_of(plan.stage, plan.units)
+    return None if program is None else program.sha256
 
 
 def test_after_a_preflight_the_program_is_known_without_asking(tmp_path, monkeypatch):
@@ -424,18 +432,19 @@ def test_after_a_preflight_the_program_is_known_without_asking(tmp_path, monkeyp
     assert plan.problems() == []
     monkeypatch.setattr(interpreters, "_run", None)
 
-    assert programs(plan.stage, plan.units) == sha("# module")
+    assert digest_of(plan) == sha("# module")
     written(tmp_path / "tools/worker.py", "# mended")
-    assert programs(plan.stage, plan.units) == sha("# mended")
+    assert digest_of(plan) == sha("# mended")
 
 
 def test_an_unknown_program_is_none(tmp_path):
     plan = module_plan(tmp_path, "no_such_module_at_all")
 
-    assert programs(plan.stage, plan.units) is None
-    assert programs(plan.stage, []) is None
-    assert programs(StageSpec("s", script=str(tmp_path / "none.py")), plan.units) is None
-    assert programs(StageSpec("s"), plan.units) is None
+    assert program_of(plan.stage, plan.units) is None
+    assert program_of(plan.stage, []) is None
+    gone = str(tmp_path / "none.py")
+    assert program_of(StageSpec("s", script=gone), plan.units) == (gone, None)
+    assert program_of(StageSpec("s"), plan.units) is None
 
 
 # --- where things are written ---

@@ -416,20 +416,31 @@ def test_an_output_that_is_made_again_with_the_same_content_moves_nothing(tmp_pa
     assert (tmp_path / "all.txt").read_text() == "A2\nB1\n"
 
 
-def test_a_script_that_its_own_run_edits_makes_those_stale_that_ran_the_old_one(tmp_path):
+@pytest.mark.parametrize(
+    ("program", "file"),
+    [
+        ('script = "worker.py"', "worker.py"),
+        ('module = "worker"', "worker.py"),
+        ('module = "tools.worker"', "tools/worker.py"),
+        ('module = "tools"\npythonpath = ["lib"]', "lib/tools/__main__.py"),
+    ],
+)
+def test_a_program_that_its_own_run_edits_makes_those_stale_that_ran_the_old_one(
+    tmp_path, program, file
+):
     project = Project(
         tmp_path,
-        '[stage.s]\nscript = "worker.py"\nmatrix.n = [1, 2, 3]\n'
+        f"[stage.s]\n{program}\nmatrix.n = [1, 2, 3]\n"
         'args = ["{outputs[0]}"]\noutputs = ["out/{n}.txt"]\njobs = 1\n',
     )
     text = "import sys\nopen(sys.argv[1], 'w').write('x')\n"
     edit = "if '1.txt' in sys.argv[1]:\n    open(__file__, 'a').write('# edited\\n')\n"
-    project.write("worker.py", text + edit)
+    project.write(file, text + edit)
     project.run()
 
     done = project.run()
 
-    assert "worker.py changed since 1 kept units ran" in done.stderr
+    assert "changed since 1 kept units ran" in done.stderr
     assert [unit["stale"] for unit in project.manifest["units"]] == [True, False, False]
 
 
