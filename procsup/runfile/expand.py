@@ -10,13 +10,13 @@ from procsup.core.slots import Capacity
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.runfile import values as v
 from procsup.runfile.axes import MAX_UNITS
-from procsup.runfile.command import Command, CommandMaker, Misplaced
+from procsup.runfile.command import Misplaced
 from procsup.runfile.declared import input_files, output_files, output_specs, rendered_path
 from procsup.runfile.exclude import Sieve
-from procsup.runfile.fingerprint import Identity, fingerprint
 from procsup.runfile.following import Before, Group, Made
 from procsup.runfile.following import groups as group_units
 from procsup.runfile.grants import Grants
+from procsup.runfile.maker import NOTHING, Parts, UnitMaker
 from procsup.runfile.problems import Problems, Wrong
 from procsup.runfile.recipe import Recipe, Surroundings
 from procsup.runfile.rows import rows_of
@@ -31,7 +31,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=-]+")
 _ENOUGH_PROBLEMS = 20
 _LONGEST_NAME = 80
-_NOTHING: Dict[str, Any] = {}  # one for all units
 _ALONE = Group("", {}, {})  # what a unit follows that follows none
 _LIST_FILE = "{inputs.file}"  # what a fingerprint sees of the path of a list
 
@@ -57,11 +56,11 @@ def expand(
     axes_rows = _rows(recipe, around, finder, len(groups), problems)
     if axes_rows is None:
         return [], []
-    maker = _Maker(recipe, around, capacity, finder, before.inputs_from)
+    renderer = _Renderer(recipe, around, capacity, finder, before.inputs_from)
     sieve = Sieve(recipe.excludes)
     units: List[UnitSpec] = []
     seen: List[Made] = []
-    for unit, made in _made(maker, sieve.left(_merged(groups, axes_rows)), problems):
+    for unit, made in _made(renderer, sieve.left(_merged(groups, axes_rows)), problems):
         units.append(unit)
         if followed:
             seen.append(made)
@@ -102,11 +101,11 @@ def _joined(row: Row, axes_rows: Sequence[Sequence[Row]]) -> Iterator[Row]:
 
 
 def _made(
-    maker: "_Maker", combinations: Iterator[_Combined], problems: Problems
+    renderer: "_Renderer", combinations: Iterator[_Combined], problems: Problems
 ) -> Iterator[Tuple[UnitSpec, Made]]:
     failed = 0
     for index, (group, row) in enumerate(combinations):
-        unit = maker.try_make(index, row, group, problems)
+        unit = renderer.try_make(index, row, group, problems)
         failed += unit is None
         if unit is not None:
             yield unit
@@ -114,8 +113,8 @@ def _made(
             return
 
 
-class _Maker:
-    """Makes the units of one stage; what they have in common is made once."""
+class _Renderer:
+    """Renders the parts of the units of one stage from its templates, and has them made."""
 
     def __init__(
         self,
@@ -126,19 +125,15 @@ class _Maker:
         inputs_from: Sequence[str],
     ) -> None:
         self._recipe = recipe
-        self._stage = recipe.spec.name
         self._around = around
         self._grants = Grants(recipe, capacity)
         self._finder = finder
-        self._commands = CommandMaker(recipe)
+        self._maker = UnitMaker(recipe, around, inputs_from)
         self._lists = recipe.uses_list_file()
         self._makes_globs = recipe.outputs.looks_at_files
         self._in_id = [name for axis in recipe.axes for name in axis.in_id]
         self._path_names = sorted(recipe.path_names)
-        self._from_paths = tuple(inputs_from)
-        self._from = Files(tuple(self._relative(path) for path in inputs_from))
         self._base = {**MARKS, **around.values, "scratch": SCRATCH}
-        self._argv: Tuple[str, ...] = ()
         self._cwd = self._path(recipe.cwd, {}) if recipe.cwd.constant is not None else None
 
     def try_make(
@@ -156,48 +151,34 @@ class _Maker:
         values: Dict[str, Any] = {**self._base, **row, "index": index}
         for name, made in group.units.items():
             values[name] = Followed(made.outputs)
-        unit_id = self._at("id", lambda: self._id(row, values, group))
+        own = self._at("id", lambda: self._own(row, values, group))
         cwd = self._cwd or self._at("cwd", lambda: self._path(recipe.cwd, values))
         values["inputs"] = inputs = self._inputs(values)
         values["depends"] = depends = self._wanted("depends", values)
         outputs = self._at("outputs", lambda: output_files(recipe.outputs, values))
         values["outputs"] = outputs
-        streams = {key: self._stream(key, values) for key in recipe.streams}
-        list_path = self._list_path(unit_id) if self._lists else None
-        shown = self._commands.render(values)
+        list_path = self._list_path(own) if self._lists else None
+        shown = self._maker.commands.render(values)
         real = self._real_values(values, cwd, list_path)
-        command = shown if real is values else self._commands.render(real)
-        stdin = streams.get("stdin")
-        unit = UnitSpec(
-            id=unit_id,
-            stage=self._stage,
-            index=index,
-            argv=self._shared(self._at("args", lambda: self._commands.started(command, cwd))),
+        parts = Parts(
+            own=own,
+            row=row,
             cwd=cwd,
-            fingerprint=self._fingerprint(shown, row, values, cwd, stdin),
-            parameters=v.plain_row(row),
-            env=command.env,
-            inputs=self._absolute_inputs(inputs) + ((stdin,) if stdin else ()),
-            depends=self._depends(depends, row),
+            shown=shown,
+            real=shown if real is values else self._maker.commands.render(real),
+            inputs=inputs,
+            depends=depends,
+            paths=self._path_parameters(row) if self._path_names else (),
             outputs=self._output_specs(outputs, values),
-            input_names=self._names(inputs),
-            stdin=stdin,
-            stdout=streams.get("stdout"),
-            stderr=streams.get("stderr"),
+            streams={key: self._stream(key, values) for key in recipe.streams},
             cpus=self._at("cpus", lambda: self._grants.cpus_of(values)),
             memory_bytes=self._at("memory", lambda: self._grants.memory_of(values)),
             threads=self._grants.threads,
-            lists={list_path: real["inputs"].paths} if list_path else _NOTHING,
-            stop_command=self._commands.stop(command.stop, cwd),
+            lists={list_path: real["inputs"].paths} if list_path else NOTHING,
             follows=group.ids,
         )
-        return unit, Made(unit_id, unit_id[len(self._stage) + 1 :], row, outputs)
-
-    def _shared(self, argv: Tuple[str, ...]) -> Tuple[str, ...]:
-        """Return the argv of the unit before if it is the same: most have some of their own."""
-        if argv != self._argv:
-            self._argv = argv
-        return self._argv
+        unit = self._maker.make(index, parts)
+        return unit, Made(unit.id, own, row, outputs)
 
     def _at(self, key: str, make: Callable[[], _T]) -> _T:
         try:
@@ -207,7 +188,7 @@ class _Maker:
 
     # --- names and paths -----------------------------------------------------------------
 
-    def _id(self, row: Row, values: Mapping[str, Any], group: Group) -> str:
+    def _own(self, row: Row, values: Mapping[str, Any], group: Group) -> str:
         template = self._recipe.unit_id
         if template is not None:
             own = template.render(values)
@@ -216,36 +197,28 @@ class _Maker:
         else:
             parts = [f"{name}={v.written(row[name])}" for name in self._in_id]
             own = ",".join([group.own, *parts] if group.own else parts)
-        if not own:
-            return self._stage
-        return f"{self._stage}/{_CONTROL.sub(_escaped, own)}"
-
-    def _absolute(self, path: str) -> str:
-        return os.path.normpath(os.path.join(self._around.folder, path))
+        return _CONTROL.sub(_escaped, own)
 
     def _path(self, template: Template, values: Mapping[str, Any]) -> str:
-        return self._absolute(rendered_path(template, values))
+        return self._around.absolute(rendered_path(template, values))
 
     def _absolute_text(self, path: str) -> str:
-        whole = self._absolute(path).replace(os.sep, "/")  # as all paths of placeholders
+        whole = self._around.absolute(path).replace(os.sep, "/")  # as all paths of placeholders
         return whole + ("/" if path.endswith("/") else "")
 
-    def _relative(self, path: str) -> str:
-        folder = self._around.folder.rstrip(os.sep) + os.sep
-        inside = path[len(folder) :] if path.startswith(folder) else path
-        return inside.replace(os.sep, "/")
-
-    def _list_path(self, unit_id: str) -> str:
-        name = _UNSAFE.sub("_", unit_id[len(self._stage) + 1 :])[:_LONGEST_NAME]
-        digest = hashlib.sha256(unit_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    def _list_path(self, own: str) -> str:
+        stage = self._recipe.spec.name
+        whole = f"{stage}/{own}" if own else stage
+        name = _UNSAFE.sub("_", own)[:_LONGEST_NAME]
+        digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:8]
         file = f"{name}-{digest}.txt" if name else f"{digest}.txt"
-        return os.path.join(self._around.directory, "lists", self._stage, file)
+        return os.path.join(self._around.directory, "lists", stage, file)
 
     # --- files ---------------------------------------------------------------------------
 
     def _inputs(self, values: Mapping[str, Any]) -> Files:
         if self._recipe.spec.inputs_from is not None:
-            files = self._from
+            files = self._maker.inputs_from
         else:
             files = self._wanted("inputs", values)
         if not self._lists:
@@ -270,24 +243,8 @@ class _Maker:
             return output_specs(wanted, outputs, values, folder)
         return self._at("outputs", lambda: output_specs(wanted, outputs, values, folder))
 
-    def _absolute_inputs(self, inputs: Files) -> Tuple[str, ...]:
-        if inputs.paths is self._from.paths:
-            return self._from_paths
-        if not inputs.paths:
-            return ()
-        return tuple([self._absolute(path) for path in inputs.paths])
-
-    def _depends(self, declared: Files, row: Row) -> Tuple[str, ...]:
-        """Return what is watched for changes: declared files, and parameters that are files."""
-        if not declared.paths and not self._path_names:
-            return ()
-        paths = [*declared.paths, *(str(row[name]) for name in self._path_names if name in row)]
-        return tuple([self._absolute(path) for path in paths])
-
-    def _names(self, inputs: Files) -> Dict[str, Any]:
-        if inputs.named is None:
-            return _NOTHING
-        return dict(inputs.mapped(self._absolute, None).named or {})
+    def _path_parameters(self, row: Row) -> List[str]:
+        return [str(row[name]) for name in self._path_names if name in row]
 
     def _stream(self, key: str, values: Mapping[str, Any]) -> str:
         template = self._recipe.streams[key]
@@ -321,27 +278,6 @@ class _Maker:
                 else self._absolute_text(v.written(value))
             )
         return changed
-
-    # --- the rest ------------------------------------------------------------------------
-
-    def _fingerprint(
-        self,
-        shown: Command,
-        row: Row,
-        values: Mapping[str, Any],
-        cwd: str,
-        stdin: Optional[str],
-    ) -> str:
-        identity = Identity(
-            argv=shown.argv(self._recipe.program.shown_head),
-            parameters=row,
-            env=shown.env,
-            cwd=self._relative(cwd) if cwd != self._around.folder else ".",
-            inputs=values["inputs"].paths,
-            depends=values["depends"].paths,
-            stdin=None if stdin is None else self._relative(stdin),
-        )
-        return fingerprint(identity)
 
 
 def _escaped(match: "re.Match[str]") -> str:

@@ -25,7 +25,7 @@ from procsup.runfile.reading import Source
 from procsup.runfile.recipe import Recipe, Surroundings
 from procsup.runfile.run import RunReader
 from procsup.runfile.template import literal
-from procsup.runfile.units import UnitMaker, all_run_python
+from procsup.runfile.units import UnitReader, all_run_python
 from procsup.runfile.vocabulary import LATER_KEYS, RUN_KEYS, STAGE_KEYS
 from procsup.runfile.walk import Finder
 
@@ -243,13 +243,13 @@ class LoadedPlan(Loaded):
     ) -> List[UnitSpec]:
         recipe = self._recipes[stage]
         finder = Finder(self._around.folder)
-        maker = UnitMaker(recipe, self._around, capacity, finder)
+        reader = UnitReader(recipe, self._around, capacity, finder)
         units: List[UnitSpec] = []
         wrong_ones = 0
         for index, line in enumerate(self.text.units):
             before = len(units)
             with problems.below(("stage", stage, index)):
-                units.append(maker.make(index, _decode(line, self._source.shown)))
+                units.append(reader.read(index, _decode(line, self._source.shown)))
             wrong_ones += len(units) == before
             if wrong_ones >= _ENOUGH_PROBLEMS:
                 break

@@ -1,5 +1,6 @@
 """A stage as the run file has it: settings for all its units, and templates to make them from."""
 
+import os
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
 
 from procsup.core.spec import StageSpec
@@ -91,3 +92,13 @@ class Surroundings(NamedTuple):
     folder: str
     directory: str
     values: Mapping[str, Any]
+
+    def absolute(self, path: str) -> str:
+        """Return a path as the system has it; a relative one starts at `folder`."""
+        return os.path.normpath(os.path.join(self.folder, path))
+
+    def relative(self, path: str) -> str:
+        """Return an absolute path relative to `folder` if it is below it, always with ``/``."""
+        folder = self.folder.rstrip(os.sep) + os.sep
+        inside = path[len(folder) :] if path.startswith(folder) else path
+        return inside.replace(os.sep, "/")

@@ -21,7 +21,7 @@ from procsup.core.slots import Capacity
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.core.text import visible
 from procsup.runfile import values as v
-from procsup.runfile.command import Command, CommandMaker, Misplaced
+from procsup.runfile.command import Command, Misplaced
 from procsup.runfile.declared import (
     input_files,
     output_files,
@@ -31,9 +31,9 @@ from procsup.runfile.declared import (
     read_wanted,
 )
 from procsup.runfile.environment import fixed_env
-from procsup.runfile.fingerprint import Identity, fingerprint
 from procsup.runfile.grants import Grants
 from procsup.runfile.keys import check_new_name
+from procsup.runfile.maker import NOTHING, Parts, UnitMaker
 from procsup.runfile.problems import Faults, Wrong, did_you_mean, each, each_of, expected
 from procsup.runfile.program import runs_python
 from procsup.runfile.recipe import Recipe, Surroundings
@@ -52,12 +52,10 @@ _STREAMS = ("stdin", "stdout", "stderr")
 _MOST_SHARED = 4096
 _SHORT_CHARACTERS, _HASH_DIGITS = 60, 8
 _NO_FILES = Files(())
-_NO_ENV: Dict[str, str] = {}
-_NO_PARAMETERS: Dict[str, Any] = {}
 
 
-class UnitMaker:
-    """Makes the units of one stage from tables of `UNIT_KEYS`.
+class UnitReader:
+    """Reads the units of one stage from tables of `UNIT_KEYS`, and has them made.
 
     What the stage says (`recipe`) holds for all of them; what a unit says wins.
     """
@@ -66,19 +64,17 @@ class UnitMaker:
         self, recipe: Recipe, around: Surroundings, capacity: Capacity, finder: Finder
     ) -> None:
         self._recipe = recipe
-        self._stage = recipe.spec.name
-        self._folder = around.folder
-        self._values = around.values
+        self._around = around
         self._grants = Grants(recipe, capacity)
         self._finder = finder
-        self._commands = CommandMaker(recipe)
+        self._maker = UnitMaker(recipe, around)
         self._front = tuple(placed.template.render({}) for placed in recipe.program.prefix)
         self._env = {name: placed.template.render({}) for name, placed in recipe.env.items()}
-        self._cwd = self._absolute(recipe.cwd.render({}))
+        self._cwd = around.absolute(recipe.cwd.render({}))
         self._namer = Names()
         self._texts: Dict[str, str] = {}  # arguments that many units may have
 
-    def make(self, index: int, table: Any) -> UnitSpec:
+    def read(self, index: int, table: Any) -> UnitSpec:
         """Return one unit; `Wrong` has everything that is wrong with it."""
         if not isinstance(table, dict):
             raise expected("a table of what the unit is", table)
@@ -104,8 +100,8 @@ class UnitMaker:
         return {
             "arguments": take("argv", _arguments, None) or take("args", _arguments, ()),
             "id": take("id", v.filled, None),
-            "env": take("env", fixed_env, _NO_ENV),
-            "cwd": take("cwd", lambda value: self._absolute(path_text(value)), self._cwd),
+            "env": take("env", fixed_env, NOTHING),
+            "cwd": take("cwd", lambda value: self._around.absolute(path_text(value)), self._cwd),
             "inputs": take("inputs", self._wanted, None),
             "depends": take("depends", self._wanted, None),
             "outputs": take("outputs", self._outputs, ()),
@@ -114,7 +110,7 @@ class UnitMaker:
             "memory": take("memory", grants.memory_bytes, None) or grants.memory_of({}),
             "threads": take("cpus", lambda _: None, grants.threads),
             "stop": take("stop_command", read_stop, recipe.stop_templates()),
-            "parameters": take("parameters", _parameters, _NO_PARAMETERS),
+            "parameters": take("parameters", _parameters, NOTHING),
             "label": take("label", v.text, None),
             "paths": take("paths", v.texts, ()),
         }
@@ -125,37 +121,30 @@ class UnitMaker:
         if not arguments and not head:
             raise Wrong("`argv` is missing: expected a list that begins with a program")
         env = {**self._env, **taken["env"]} if taken["env"] else self._env
-        command = Command(self._front, arguments, env)
         inputs = taken["inputs"] or self._of_stage("inputs")
         depends = taken["depends"] or self._of_stage("depends")
-        streams = {key: path and self._absolute(path) for key, path in taken["streams"].items()}
-        stdin = streams["stdin"] or self._stdin()
-        try:
-            argv = self._commands.started(command, taken["cwd"])
-            stop = self._stop_command(index, taken, inputs, depends)
-        except Misplaced as misplaced:
-            raise misplaced.wrong from None
-        return UnitSpec(
-            id=self._id(taken, (*self._shown_head(), *arguments)),
-            stage=self._stage,
-            index=index,
-            argv=argv,
+        command = Command(
+            self._front, arguments, env, self._stop_command(index, taken, inputs, depends)
+        )
+        parts = Parts(
+            own=self._own(taken, (*self._shown_head(), *arguments)),
+            row=taken["parameters"],
             cwd=taken["cwd"],
-            fingerprint=self._fingerprint(command, taken, inputs, depends, stdin),
-            parameters=v.plain_row(taken["parameters"]),
-            env=env,
-            inputs=(*self._paths(inputs), *([stdin] if stdin else [])),
-            depends=(*self._paths(depends), *map(self._absolute, taken["paths"])),
+            shown=command,
+            real=command,
+            inputs=inputs,
+            depends=depends,
+            paths=taken["paths"],
             outputs=taken["outputs"],
-            input_names=self._names(inputs),
-            stdin=stdin,
-            stdout=streams["stdout"],
-            stderr=streams["stderr"],
+            streams=self._streams(taken["streams"]),
             cpus=taken["cpus"],
             memory_bytes=taken["memory"],
             threads=taken["threads"],
-            stop_command=stop,
         )
+        try:
+            return self._maker.make(index, parts)
+        except Misplaced as misplaced:
+            raise misplaced.wrong from None
 
     def _stop_command(
         self, index: int, taken: Mapping[str, Any], inputs: Files, depends: Files
@@ -163,11 +152,10 @@ class UnitMaker:
         templates: Sequence[Template] = taken["stop"]
         if not templates:
             return ()
-        values = {"pid": PID, **self._values, "index": index}
-        values["inputs"] = inputs.mapped(self._absolute, None)
-        values["depends"] = depends.mapped(self._absolute, None)
-        argv = tuple(text for one in templates for text in one.render_all(values))
-        return self._commands.stop(argv, taken["cwd"])
+        values = {"pid": PID, **self._around.values, "index": index}
+        values["inputs"] = inputs.mapped(self._around.absolute, None)
+        values["depends"] = depends.mapped(self._around.absolute, None)
+        return tuple(text for one in templates for text in one.render_all(values))
 
     def _shared(self, text: str) -> str:
         """Return the same text, as the same object if it came before."""
@@ -177,25 +165,16 @@ class UnitMaker:
 
     # --- names ---------------------------------------------------------------------------
 
-    def _id(self, taken: Mapping[str, Any], argv: Tuple[str, ...]) -> str:
+    def _own(self, taken: Mapping[str, Any], argv: Tuple[str, ...]) -> str:
         """Return the id: the one given, or a short form of the command, numbered if need be."""
         if taken["id"] is not None:
-            return f"{self._stage}/{visible(taken['id'])}"
+            return visible(taken["id"])
         label = taken["label"]
-        own = self._namer.free(short_form(argv)) if label is None else self._namer.of(label)
-        return f"{self._stage}/{own}"
+        return self._namer.free(short_form(argv)) if label is None else self._namer.of(label)
 
     def _shown_head(self) -> Tuple[str, ...]:
         program = self._recipe.program
         return () if not program.head else ("python", *program.shown_head[1:])
-
-    def _absolute(self, path: str) -> str:
-        return os.path.normpath(os.path.join(self._folder, path))
-
-    def _relative(self, path: str) -> str:
-        folder = self._folder.rstrip(os.sep) + os.sep
-        inside = path[len(folder) :] if path.startswith(folder) else path
-        return inside.replace(os.sep, "/")
 
     # --- files ---------------------------------------------------------------------------
 
@@ -211,41 +190,14 @@ class UnitMaker:
 
     def _outputs(self, value: Any) -> Tuple[OutputSpec, ...]:
         wanted = read_outputs(literal(value))
-        return output_specs(wanted, output_files(wanted, {}), {}, self._folder)
+        return output_specs(wanted, output_files(wanted, {}), {}, self._around.folder)
 
-    def _paths(self, files: Files) -> Tuple[str, ...]:
-        return tuple([self._absolute(path) for path in files.paths])
-
-    def _names(self, files: Files) -> Dict[str, Any]:
-        if files.named is None:
-            return _NO_PARAMETERS
-        return dict(files.mapped(self._absolute, None).named or {})
-
-    def _stdin(self) -> Optional[str]:
+    def _streams(self, given: Mapping[str, Optional[str]]) -> Dict[str, Optional[str]]:
+        streams = {key: path and self._around.absolute(path) for key, path in given.items()}
         template = self._recipe.streams.get("stdin")
-        return None if template is None else self._absolute(template.render({}))
-
-    # --- the rest ------------------------------------------------------------------------
-
-    def _fingerprint(
-        self,
-        command: Command,
-        taken: Mapping[str, Any],
-        inputs: Files,
-        depends: Files,
-        stdin: Optional[str],
-    ) -> str:
-        cwd: str = taken["cwd"]
-        identity = Identity(
-            argv=command.argv(self._recipe.program.shown_head),
-            parameters=taken["parameters"],
-            env=command.env,
-            cwd=self._relative(cwd) if cwd != self._folder else ".",
-            inputs=inputs.paths,
-            depends=depends.paths,
-            stdin=None if stdin is None else self._relative(stdin),
-        )
-        return fingerprint(identity)
+        if template is not None and not streams["stdin"]:
+            streams["stdin"] = self._around.absolute(template.render({}))
+        return streams
 
 
 class Names:
