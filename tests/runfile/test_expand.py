@@ -122,6 +122,8 @@ def test_units_from_tables(tmp_path):
     assert [u.id for u in found] == ["a/name=p,n=1,k=7", "a/name=q,n=2,k=7"]
     assert [args(u) for u in found] == [["p", "a.x", "b.x", "end"], ["q", "end"]]
     assert found[0].parameters == {"name": "p", "files": ["a.x", "b.x"], "n": 1, "k": 7}
+    assert found[0].depends == (str(tmp_path / "a.x"), str(tmp_path / "b.x"))
+    assert found[1].depends == ()
 
 
 def test_an_id_of_ones_own(tmp_path):
