@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         UnitKept,
         UnitStarted,
     )
+    from procsup.api.explaining import explain
     from procsup.api.library import load, read_manifest, run, wait_for
     from procsup.api.manifest import Manifest
     from procsup.api.planning import Plan, PlanUnit, plan
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         UsageError,
         WaitTimeout,
     )
+    from procsup.report.explanation import Explanation
 
 # Where each public name is; nothing is imported before it is asked for, since the guard must
 # fork, and `--version` answer, without loading the rest.
@@ -58,6 +60,7 @@ _HOMES = {
     "AffinityRecord": "core.manifest",
     "AttemptRecord": "core.manifest",
     "Event": "api.events",
+    "Explanation": "report.explanation",
     "Head": "core.manifest",
     "Manifest": "api.manifest",
     "OutputRecord": "core.manifest",
@@ -84,6 +87,7 @@ _HOMES = {
     "UnitStarted": "api.events",
     "UsageError": "errors",
     "WaitTimeout": "errors",
+    "explain": "api.explaining",
     "load": "api.library",
     "map": "api.units",
     "plan": "api.planning",
@@ -98,6 +102,7 @@ __all__ = [
     "AffinityRecord",
     "AttemptRecord",
     "Event",
+    "Explanation",
     "Head",
     "Manifest",
     "OutputRecord",
@@ -124,6 +129,7 @@ __all__ = [
     "UnitStarted",
     "UsageError",
     "WaitTimeout",
+    "explain",
     "load",
     "map",
     "plan",

@@ -1,7 +1,7 @@
 """Expands stages into units, checks them and decides which are kept."""
 
 import os
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Container, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import msgspec
 
@@ -31,7 +31,8 @@ class Expander:
     """Works out the units of stages: those known at the start at once, the others when asked.
 
     `early` is called before the loop begins, `late` and `again` on one side thread; the history
-    is only read. With `touch` false nothing is written. `live`: attempts without an end run
+    is only read. With `touch` false nothing is written. `wanted` are ids of units of which
+    what changed is told in any case. `live`: attempts without an end run
     right now, under another supervisor.
     """
 
@@ -43,6 +44,7 @@ class Expander:
         *,
         live: bool = False,
         touch: bool = True,
+        wanted: Container[str] = (),
     ) -> None:
         self._asked = asked
         self._loaded: Loaded = asked.loaded
@@ -53,6 +55,7 @@ class Expander:
         self._fresh = asked.request.fresh
         self._live = live
         self._touch = touch
+        self._wanted = wanted
         self._early: Mapping[str, Sequence[UnitSpec]] = {}
         self._units: Dict[str, Sequence[UnitSpec]] = {}  # of the stages expanded so far
         self._standings: Dict[Standing, Standing] = {}  # few are different
@@ -169,7 +172,10 @@ class Expander:
     ) -> Tuple[Standing, ...]:
         """Add to changed units what has changed; of very many, only to the first ones."""
         pairs = zip(units, standings)
-        changed = [unit.id for unit, one in pairs if one.reason == CHANGED][:_EXPLAINED_MOST]
+        changed = [unit.id for unit, one in pairs if one.reason == CHANGED]
+        changed = changed[:_EXPLAINED_MOST] + [
+            name for name in changed[_EXPLAINED_MOST:] if name in self._wanted
+        ]
         if not changed:
             return standings
         successes = ((name, self._history.units[name].standing_success) for name in changed)

@@ -41,7 +41,7 @@ def logs_of(history: History, rundir: RunDir, choice: Choice) -> List[Log]:
         unit = history.units.get(one.id)
         if unit is None or (choice.failed and not _has_failed(unit)):
             continue
-        found += _logs_of_unit(one.id, unit, rundir, one.stage, choice)
+        found += logs_of_unit(unit, rundir, one.stage, choice.attempt, choice.streams)
     if choice.attempt is not None and not found:
         raise UsageError(f"no unit that is meant here has an attempt {choice.attempt}")
     return found
@@ -54,18 +54,22 @@ def _has_failed(unit: UnitHistory) -> bool:
     return last is not None and last.attempt > 0
 
 
-def _logs_of_unit(
-    unit_id: str, unit: UnitHistory, rundir: RunDir, stage: str, choice: Choice
+def logs_of_unit(
+    unit: UnitHistory,
+    rundir: RunDir,
+    stage: str,
+    number: Optional[int] = None,
+    streams: Sequence[str] = STREAMS,
 ) -> List[Log]:
+    """Return the logs of an attempt of a unit (None: of the last one); nothing if it has none."""
     tried = [end for end in unit.ends if end.attempt > 0]
-    number = choice.attempt
     if number is None:
         number = unit.open_attempt or (tried[-1].attempt if tried else 0)
     if number == unit.open_attempt:
-        return running_logs(AttemptId(unit_id, number), rundir, stage, choice.streams)
+        return running_logs(AttemptId(unit.unit, number), rundir, stage, streams)
     for end in tried:
         if end.attempt == number:
-            return _ended_logs(end, rundir, choice.streams)
+            return _ended_logs(end, rundir, streams)
     return []
 
 

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from procsup.core.records import End
 from procsup.core.rehearsal import Foreseen
+from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec
 from procsup.core.tally import Summary
 
@@ -86,6 +87,7 @@ class DryRun(NamedTuple):
     """What a run would do; `live`: a supervisor works on it right now."""
 
     spec: RunSpec
+    capacity: Capacity
     stages: Dict[str, Foreseen]
     notes: List[str]
     live: bool = False

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack
-from typing import Callable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Callable, Container, List, Mapping, NamedTuple, Optional, Tuple
 
 import msgspec
 
@@ -146,9 +146,10 @@ def bring_to_completion(
     return _ending(planner, held, onlookers)
 
 
-def dry_run(request: Request) -> DryRun:
+def dry_run(request: Request, *, wanted: Container[str] = ()) -> DryRun:
     """Return what a run would do and why; nothing is written, started or locked.
 
+    `wanted` are ids of units of which all is told, however many others have changed.
     Raises RunFileError with everything that is wrong.
     """
     asked = read(request)
@@ -158,7 +159,9 @@ def dry_run(request: Request) -> DryRun:
     asked.weigh_words(past.history)
     owner = read_owner(RunDir(asked.spec.directory))
     live = owner if owner is not None and is_live(RunDir(asked.spec.directory), owner) else None
-    expander = Expander(asked, past.history, os.environ, live=live is not None, touch=False)
+    expander = Expander(
+        asked, past.history, os.environ, live=live is not None, touch=False, wanted=wanted
+    )
     selector = asked.only
     foreseen = rehearse(
         asked.spec,
@@ -177,7 +180,7 @@ def dry_run(request: Request) -> DryRun:
     ]
     if selector is not None:
         foreseen = {name: _selected(stage, selector) for name, stage in foreseen.items()}
-    return DryRun(asked.spec, foreseen, lines, live=live is not None)
+    return DryRun(asked.spec, asked.capacity, foreseen, lines, live=live is not None)
 
 
 def _about_live(owner: Owner) -> str:
@@ -260,6 +263,9 @@ def _begin(asked: Asked, past: Past) -> Begin:
         mark_base=marks.new_base(),
         pid_namespace=identity.pid_namespace(),
         root=way_to(asked.spec.folder, asked.spec.directory),
+        capacity=asked.capacity.amounts,
+        jobs=asked.capacity.jobs,
+        selected=asked.request.only or asked.request.again or (),
     )
 
 

@@ -14,6 +14,7 @@ VERBS: Dict[str, Tuple[str, str]] = {
     "wait": ("procsup.cli.wait", "block until a run is final"),
     "status": ("procsup.cli.status", "what is done, running and failed"),
     "logs": ("procsup.cli.logs", "what units wrote"),
+    "explain": ("procsup.cli.explain", "what became of a unit, what holds it, would it run again"),
     "drain": ("procsup.cli.drain", "start nothing more, let what runs finish"),
     "stop": ("procsup.cli.stop", "end a run and every process of it"),
     "retry": ("procsup.cli.retry", "run again what did not succeed, or what is named"),
@@ -24,7 +25,6 @@ VERBS: Dict[str, Tuple[str, str]] = {
 }
 
 LATER = (
-    "explain",
     "report",
     "top",
     "unit",

@@ -32,7 +32,9 @@ class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
     the record is a copy, and its processes are not ours. `root` is the path from the run
     directory to the run file's folder (usually ``../..``), absolute if that is not above it.
     Files below that folder are recorded relative to it, in all records of the sitting. Without
-    `root` (in the first form, versions 1 and 2) all paths are absolute.
+    `root` (in the first form, versions 1 and 2) all paths are absolute. `capacity` is what there
+    was of each resource, by name, and `jobs` the most live units (None: not limited); `selected`
+    are the words of ``--only`` or of a retry: other units are left alone.
     """
 
     version: int
@@ -55,6 +57,9 @@ class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
     pid_namespace: str = ""
     journal: str = ""
     root: str = ""
+    capacity: Dict[str, Union[int, float]] = {}
+    jobs: Optional[int] = None
+    selected: Tuple[str, ...] = ()
 
 
 class Planned(Struct, frozen=True, tag="planned", tag_field="t"):

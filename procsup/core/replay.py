@@ -8,6 +8,7 @@ from msgspec import Struct
 from procsup.core.ends import NO_ENDS, Packed, add, see, unpack
 from procsup.core.outcome import LeftoverFiles, Verdict
 from procsup.core.records import (
+    Answer,
     Begin,
     Closed,
     End,
@@ -185,6 +186,7 @@ class History:
         self.problems: Dict[str, str] = {}
         self.run_final: Optional[RunFinal] = None
         self.closed: Optional[Closed] = None
+        self.ending = ""  # the request by which nothing more is started: `drain`, `stop`
         self.run_ids: List[str] = []
         self.leftover_files: Dict[str, LeftoverFiles] = {}  # of units that have some
         self._open_plans: Set[str] = set()
@@ -215,7 +217,7 @@ class History:
 
     def _on_begin(self, _seq: int, record: Begin) -> None:
         self.begin = record
-        self.closed = None
+        self.closed, self.ending = None, ""
         self._places = places_of(record, self._folder_now(record))
         self._open_plans = set()
         if record.resumed:
@@ -310,17 +312,26 @@ class History:
     def _on_closed(self, _seq: int, record: Closed) -> None:
         self.closed = record
 
+    def _on_answer(self, _seq: int, record: Answer) -> None:
+        if record.ok and record.verb in ("drain", "stop"):
+            self.ending = record.verb
+
+    def final_verdict(self, unit_id: str) -> Optional[Verdict]:
+        """Return the verdict that a unit has in the present run; None if it has none yet."""
+        unit = self.units.get(unit_id)
+        if unit is None or unit.open_launch is not None or not unit.is_final:
+            return None
+        if unit.generation != self.generation and unit_id not in self.kept:
+            return None
+        return unit.verdict
+
     def verdict_counts(self, stage: str) -> Dict[Verdict, int]:
         """Count the final verdicts of a stage's planned units."""
         counts: Dict[Verdict, int] = {}
         for unit_id in self.plan.get(stage, ()):
-            unit = self.units.get(unit_id)
-            if unit is None or unit.open_launch is not None:
-                continue
-            if unit.generation != self.generation and unit_id not in self.kept:
-                continue
-            if unit.verdict is not None and unit.is_final:
-                counts[unit.verdict] = counts.get(unit.verdict, 0) + 1
+            verdict = self.final_verdict(unit_id)
+            if verdict is not None:
+                counts[verdict] = counts.get(verdict, 0) + 1
         return counts
 
     def succeeded(self, unit_id: str) -> bool:
@@ -347,6 +358,7 @@ _HANDLERS: Dict[type, Callable[[History, int, Any], None]] = {
     StageFinal: History._on_stage_final,
     RunFinal: History._on_run_final,
     Closed: History._on_closed,
+    Answer: History._on_answer,
 }
 
 

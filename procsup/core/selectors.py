@@ -157,6 +157,11 @@ class Selection:
         self._facts = facts
         self._look()
 
+    @property
+    def asks_facts(self) -> bool:
+        """Whether some word needs the facts of units."""
+        return self._asks_facts
+
     def needs_parameters(self, ids: Collection[str]) -> bool:
         """Tell whether some word needs parameters; `ids` are those of all units."""
         return any(word.text not in ids and word.asks_parameters for word in self._words)

@@ -5,6 +5,9 @@ from typing import Dict, List, NamedTuple, Optional, Set, Tuple, Union
 
 from msgspec import Struct
 
+from procsup.core.quantities import show_bytes
+from procsup.core.text import plural
+
 _ROUNDING = 1e-9  # ten units of 0.1 CPU must fit into one CPU
 
 
@@ -16,6 +19,11 @@ class Capacity(Struct, frozen=True):
     cpu_ids: Tuple[int, ...] = ()
     jobs: Optional[int] = None
     host: str = ""
+
+    @property
+    def amounts(self) -> Dict[str, Union[int, float]]:
+        """What there is of each resource, by name, as in `Placement`."""
+        return amounts_of(self.cpus, self.memory_bytes)
 
 
 class Placement(Struct, frozen=True, gc=False):
@@ -49,6 +57,11 @@ class Placement(Struct, frozen=True, gc=False):
         return self.indices.get("cpus", ())
 
 
+def amounts_of(cpus: float, memory_bytes: Optional[int]) -> Dict[str, Union[int, float]]:
+    """Return CPUs, and memory if that is counted, by name."""
+    return {"cpus": cpus} if memory_bytes is None else {"cpus": cpus, "memory": memory_bytes}
+
+
 def granted(
     host: str,
     cpus: float,
@@ -57,7 +70,7 @@ def granted(
     slot: int = 1,
 ) -> Placement:
     """Return the placement of an attempt that got these CPUs and this memory on a host."""
-    amounts = {"cpus": cpus} if memory_bytes is None else {"cpus": cpus, "memory": memory_bytes}
+    amounts = amounts_of(cpus, memory_bytes)
     return Placement(host, amounts, {"cpus": cpu_ids} if cpu_ids else {}, slot=slot)
 
 
@@ -126,6 +139,33 @@ class Slots:
 
     def _all_pinnable(self) -> bool:
         return self.capacity.cpus <= len(self.capacity.cpu_ids) + _ROUNDING
+
+    def take(self, placement: Placement) -> None:
+        """Take the share that an attempt has already."""
+        self._cpus -= placement.cpus
+        if placement.memory_bytes is not None and self._memory_bytes is not None:
+            self._memory_bytes -= placement.memory_bytes
+        if self._jobs is not None:
+            self._jobs -= 1
+        self._free_ids.difference_update(placement.cpu_ids)
+
+    def lacking(self, needs: Needs) -> str:
+        """Say what is missing for a unit to be placed now; empty if it fits."""
+        placement = self.place(needs)
+        if placement is not None:
+            self.give_back(placement)
+            return ""
+        whole, found = self.capacity, []
+        if self._jobs is not None and self._jobs <= 0:
+            return f"one of the {whole.jobs} units that may run at once to end"
+        if needs.cpus > self._cpus + _ROUNDING:
+            free = max(round(self._cpus, 6), 0.0)
+            found.append(f"CPUs (it needs {needs.cpus:g}; {free:g} of {whole.cpus:g} are free)")
+        memory, left = needs.memory_bytes, self._memory_bytes
+        if memory is not None and left is not None and memory > left:
+            sizes = map(show_bytes, (memory, max(left, 0), whole.memory_bytes or 0))
+            found.append("memory (it needs {}; {} of {} are free)".format(*sizes))
+        return " and ".join(found) or f"{plural(max(1, round(needs.cpus)), 'CPU')} of its own"
 
     def give_back(self, placement: Placement) -> None:
         """Return a share that `place` gave."""

@@ -9,7 +9,7 @@ from procsup.core.events import Standing, UnitResult
 from procsup.core.manifest import StageCounts, count
 from procsup.core.outcome import Reading, Verdict
 from procsup.core.slots import Needs
-from procsup.core.spec import OnFailure, StageSpec, upstream, whole_upstream
+from procsup.core.spec import OnFailure, StageSpec, UnitSpec, upstream, whole_upstream
 from procsup.core.states import Done, Unit
 from procsup.core.tally import StageTally
 from procsup.core.task import Program, Rules
@@ -77,13 +77,7 @@ class Stage:
 
     def needs(self, unit: Unit, memory_limit: Optional[int]) -> Needs:
         """What the next attempt of a unit asks for; a retry may ask for more memory."""
-        memory = unit.spec.memory_bytes
-        factor = self.spec.retry.memory_factor
-        if memory is not None and factor != 1.0 and unit.tried:
-            memory = int(memory * factor**unit.tried)
-            if memory_limit is not None:
-                memory = max(unit.spec.memory_bytes or 0, min(memory, memory_limit))
-        return Needs(unit.spec.cpus, memory, pinned=self.spec.pin == "cpus")
+        return needs_of(self.spec, unit.spec, unit.tried, memory_limit)
 
     def decide(self, unit: Unit, verdict: Verdict) -> None:
         """Count a unit's verdict."""
@@ -135,6 +129,17 @@ class Stage:
         """The outputs of its succeeded units, in order."""
         lasts = (unit.ends[-1] for unit in self.units if unit.packed)
         return [(last.unit, last.outputs) for last in lasts if last.verdict is Verdict.SUCCEEDED]
+
+
+def needs_of(stage: StageSpec, unit: UnitSpec, tried: int, memory_limit: Optional[int]) -> Needs:
+    """Return what an attempt of a unit asks for after `tried` tries."""
+    memory = unit.memory_bytes
+    factor = stage.retry.memory_factor
+    if memory is not None and factor != 1.0 and tried:
+        memory = int(memory * factor**tried)
+        if memory_limit is not None:
+            memory = max(unit.memory_bytes or 0, min(memory, memory_limit))
+    return Needs(unit.cpus, memory, pinned=stage.pin == "cpus")
 
 
 def later_first(stages: List[Stage]) -> List[Stage]:

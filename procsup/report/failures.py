@@ -26,20 +26,30 @@ def failure_lines(failures: Sequence[End], total: int, directory: str) -> List[s
     return lines
 
 
-def _paragraph(end: End, directory: str) -> List[str]:
+def phrase_of(end: End) -> str:
+    """Say how an attempt ended: ``failed, exit 3 (attempt 2, 0.5 s)``."""
     exit_words = describe(end.exit) if end.exit is not None else ""
     facts = [end.verdict.value]
     if exit_words and exit_words not in end.cause:
         facts.append(exit_words)
     if end.cause:
         facts.append(end.cause)
-    line = f"{visible(end.unit)}: {visible(', '.join(facts))}"
+    words = visible(", ".join(facts))
     if end.attempt > 0 and end.wall_s is not None:
-        line += f" (attempt {end.attempt}, {show_duration(end.wall_s)})"
+        words += f" (attempt {end.attempt}, {show_duration(end.wall_s)})"
+    return words
+
+
+def _paragraph(end: End, directory: str) -> List[str]:
+    return [f"{visible(end.unit)}: {phrase_of(end)}", *tail_lines(end, directory)]
+
+
+def tail_lines(end: End, directory: str) -> List[str]:
+    """Return the end of what an attempt wrote, indented; nothing if it wrote nothing."""
     name, tail = last_words(end, directory)
     if not tail:
-        return [line]
-    return [line, f"  end of {name}:", *(f"    {text[:_WIDEST]}" for text in tail)]
+        return []
+    return [f"  end of {name}:", *(f"    {text[:_WIDEST]}" for text in tail)]
 
 
 def last_words(end: End, directory: str) -> Tuple[str, Sequence[str]]:

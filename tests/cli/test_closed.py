@@ -25,6 +25,7 @@ VERBS = [
     ["status", "{}"],
     ["status", "{}", "--json"],
     ["logs", "{}"],
+    ["explain", "{}", "s"],
     ["verify", "{}"],
     ["stop", "{}"],
     ["drain", "{}"],

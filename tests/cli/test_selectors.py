@@ -66,6 +66,17 @@ def test_status_and_logs_are_held_to_the_table(words, meant, capsys):
     assert (code, found) == (0, [unit for unit in meant if unit in [*FIT, HOLD]])
 
 
+def of_explain(words, capsys):
+    code = main(["explain", "run", "--json", *words])
+    return code, [unit["id"] for unit in json.loads(capsys.readouterr().out)["units"]]
+
+
+@pytest.mark.parametrize(("words", "meant"), [*BY_NAME, *BY_STATE])
+def test_explain_is_held_to_the_table(words, meant, capsys):
+    assert of_explain(words, capsys) == (0, meant)
+    assert [unit.id for unit in procsup.explain("run.toml", only=words)] == meant
+
+
 @pytest.mark.parametrize(("words", "meant"), [*BY_NAME, *BY_STATE])
 def test_only_and_retry_are_held_to_the_table(words, meant, capsys):
     only = [f"--only={word}" for word in words]
@@ -86,7 +97,13 @@ REASONS = ("asked for", "failed before", "interrupted before", "new", "not run y
 @pytest.mark.parametrize(("words", "said"), WRONG)
 @pytest.mark.parametrize(
     "verb",
-    [["status", "run"], ["logs", "run"], ["retry", "run", "--dry-run"], ["run", "--dry-run"]],
+    [
+        ["status", "run"],
+        ["logs", "run"],
+        ["explain", "run"],
+        ["retry", "run", "--dry-run"],
+        ["run", "--dry-run"],
+    ],
 )
 def test_what_means_nothing_is_a_mistake_of_the_command_line(verb, words, said, capsys):
     given = [f"--only={word}" for word in words] if verb[0] == "run" else ["--", *words]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procsup.core.slots import Capacity, Needs, Slots, thread_share, why_never
+from procsup.core.slots import Capacity, Needs, Slots, granted, thread_share, why_never
 
 
 def test_tenths_of_a_cpu_add_up_to_a_whole():
@@ -90,6 +90,25 @@ def test_whatever_is_taken_and_given_back_no_cpu_is_pinned_twice_and_all_comes_b
         slots.give_back(placement)
 
     assert all(slots.place(Needs(1.0, 30, True)) is not None for _ in range(3))
+
+
+def test_it_is_said_what_a_unit_that_does_not_fit_now_lacks():
+    slots = Slots(Capacity(4.0, memory_bytes=4 << 30, cpu_ids=(0, 1, 2, 3)))
+    taken = slots.place(Needs(2.5, 1 << 30, pinned=True))
+    assert taken is not None
+
+    assert slots.lacking(Needs(1.5)) == ""
+    assert slots.lacking(Needs(2.0)) == "CPUs (it needs 2; 1.5 of 4 are free)"
+    assert slots.lacking(Needs(2.0, 4 << 30)).endswith(
+        " and memory (it needs 4.0 GB; 3.0 GB of 4.0 GB are free)"
+    )
+    assert slots.lacking(Needs(1.5, pinned=True)) == ""
+    slots.take(granted("", 1.0, cpu_ids=(2,)))
+    assert slots.lacking(Needs(0.5, pinned=True)) == ""
+    slots.take(granted("", 0.1, cpu_ids=(3,)))
+    assert slots.lacking(Needs(0.2, pinned=True)) == "1 CPU of its own"
+    slots.give_back(taken)
+    assert slots.lacking(Needs(2.0, 4 << 30, pinned=True)) == ""
 
 
 @pytest.mark.parametrize(

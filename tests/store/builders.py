@@ -204,7 +204,14 @@ def records_of_version_3() -> List[Record]:
     files = (Reading("o/a", 3, 4, "ab", 5, 6), Reading("/x", 3, 4, None, 5, 6, "../l", True))
     made = Made([["x"], ["1", "2"]], {"n": ["1", "2"]}, {"LANG": ["6b23c0d5", None]})
     return [
-        begin(version=3, run_file="/r/a.toml", root="../.."),
+        begin(
+            version=3,
+            run_file="/r/a.toml",
+            root="../..",
+            capacity={"cpus": 2.0, "memory": 1 << 30},
+            jobs=4,
+            selected=("s",),
+        ),
         Planned("s", ["s/n=1", "s/n=2"], open=True, made=made),
         Launch(
             "s/n=1",

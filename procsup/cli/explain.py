@@ -1,0 +1,68 @@
+"""`procsup explain`: what became of a unit, what holds it, what a run would do with it now."""
+
+import os
+from itertools import islice
+from typing import Tuple
+
+import click
+
+from procsup.api.explaining import Explained
+from procsup.api.finding import find_run
+from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
+from procsup.console.terminal import pay, say
+from procsup.core.text import visible
+from procsup.report.explanation import explanation_data
+from procsup.report.tables import json_text
+
+_MOST = 20
+
+_HELP = f"""Say of units what became of them, or why they have not started, and what a run would
+do with them now, and why: a paragraph each.
+
+Of a run that is live, dead or final. What a run would do is what `procsup run --dry-run` says, with
+the run's own variables; nothing is written or started.
+
+{RUN_HELP}
+{UNITS_HELP}
+\b
+Examples:
+  procsup explain survey measure/mod=abc
+  procsup explain last @failed --all
+  procsup explain survey measure --json | jq '.units[] | [.id, .held, .detail]'
+"""
+
+_CODES = exit_codes(
+    _0="it could tell, whatever there was to tell",
+    _2="there is no such run or unit",
+    _3="that very run is not the latest of its directory any more",
+    _74="the journal or a manifest could not be read, or a newer procsup wrote it",
+)
+
+
+@click.command("explain", help=_HELP, epilog=_CODES)
+@click.argument("run", metavar="RUN")
+@click.argument("units", nargs=-1, required=True, metavar="UNIT...")
+@click.option("--all", "whole", is_flag=True, help=f"Of all these units, not of {_MOST} at most.")
+@json_option("Print one object: how the run stands, and all of each unit.")
+def command(run: str, units: Tuple[str, ...], whole: bool, as_json: bool) -> int:
+    """Read the records and the run file, and print what they tell."""
+    explained = Explained(find_run(run, "."), units)
+    status = explained.status
+    say(*(f"procsup: journal: {visible(note)}" for note in status.notes))
+    if as_json:
+        data = {
+            "run_id": status.history.run_id,
+            "name": status.name,
+            "state": status.state,
+            "message": status.sentence,
+            "directory": str(status.rundir.path),
+            "units": explanation_data(list(explained)),
+        }
+        pay(json_text(data))
+        return 0
+    for unit in islice(explained, None if whole else _MOST):
+        pay(*unit.lines(base=os.getcwd()))
+    beyond = len(explained) - _MOST
+    if beyond > 0 and not whole:
+        pay(f"... and {beyond} more (--all)")
+    return 0

@@ -1,0 +1,163 @@
+"""Why a unit of a live run has not started, as far as the run's records tell."""
+
+from typing import Dict, List, Mapping, Optional
+
+from procsup.core.outcome import Verdict
+from procsup.core.quantities import show_duration, show_time
+from procsup.core.replay import History, UnitHistory
+from procsup.core.selectors import Selection
+from procsup.core.slots import Capacity, Slots
+from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream
+from procsup.core.stages import needs_of
+from procsup.core.text import plural
+
+SOON = "nothing on record holds it: it is about to start"
+_ENDING = {
+    "drain": "nothing more is started: the run is being drained",
+    "stop": "nothing more is started: the run is being stopped",
+}
+
+
+class Waits:
+    """Answers for the units of a run with a live supervisor.
+
+    `units` are all units that are known, by id; `at` is the present time, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        units: Mapping[str, UnitSpec],
+        history: History,
+        capacity: Capacity,
+        *,
+        at: float,
+    ) -> None:
+        self._stages = {stage.name: stage for stage in spec.stages}
+        self._units = units
+        self._history = history
+        self._at = at
+        self._capacity = capacity
+        self._slots = Slots(capacity)
+        self._running: Dict[str, List[str]] = {}  # by stage
+        for name, past in history.units.items():
+            if past.open_launch is not None:
+                self._slots.take(past.open_launch.placement)
+                self._running.setdefault(name.partition("/")[0], []).append(name)
+        self._queues: Dict[str, Dict[str, int]] = {}  # what needs only room, in order
+        self._selected: Optional[Selection] = None
+        begin = history.begin
+        if begin is not None and begin.selected:
+            self._selected = Selection(begin.selected)
+            for name in self._stages:
+                self._selected.learn([one for one in units.values() if one.stage == name], name)
+
+    def why(self, unit: UnitSpec) -> str:
+        """Return what holds a unit that has neither a verdict nor a live attempt."""
+        return (
+            self._ends_early()
+            or self._is_left_alone(unit)
+            or self._stage_before(unit)
+            or self._unit_before(unit)
+            or self._delay(unit)
+            or self._room(unit)
+        )
+
+    def _ends_early(self) -> str:
+        return _ENDING.get(self._history.ending, "")
+
+    def _is_left_alone(self, unit: UnitSpec) -> str:
+        begin, selected = self._history.begin, self._selected
+        if begin is None or selected is None or selected(unit):
+            return ""
+        words = " ".join(begin.selected)
+        if selected.asks_facts:
+            return ""  # they were asked for when the sitting began
+        return f"it is left alone: this sitting runs only {words}"
+
+    def _stage_before(self, unit: UnitSpec) -> str:
+        stage = self._stages[unit.stage]
+        followed = stage.for_each if stage.unit_wise else ()
+        for name in upstream(stage):
+            if name not in self._history.finals and name not in followed:
+                return f"it waits for {self._progress(name)}"
+        return ""
+
+    def _progress(self, stage: str) -> str:
+        planned = self._history.plan.get(stage)
+        if planned is None:
+            return f"all of stage {stage}, whose units are not known yet"
+        done = sum(self._history.verdict_counts(stage).values())
+        return f"all of stage {stage} ({done} of {plural(len(planned), 'unit')} done)"
+
+    def _unit_before(self, unit: UnitSpec) -> str:
+        due = [one for one in unit.follows if not self._has_succeeded(one)]
+        if not due:
+            return ""
+        more = f" and {len(due) - 1} more" if len(due) > 1 else ""
+        past = self._history.units.get(due[0])
+        runs = past is not None and past.open_launch is not None
+        return f"it waits for {due[0]}{more}, which {'runs' if runs else 'waits, too'}"
+
+    def _has_succeeded(self, unit_id: str) -> bool:
+        return self._history.final_verdict(unit_id) is Verdict.SUCCEEDED
+
+    def _delay(self, unit: UnitSpec) -> str:
+        due = self._due(unit)
+        if due is None:
+            return ""
+        when = show_time(due, "%H:%M:%S")
+        return f"its next attempt is made at {when}, in {show_duration(due - self._at)}"
+
+    def _due(self, unit: UnitSpec) -> Optional[float]:
+        """When its next attempt is due, if that is in the future."""
+        past = self._past(unit)
+        last = past.last if past is not None else None
+        delay_s = self._stages[unit.stage].retry.delay_s
+        if last is None or last.final or not last.counts or last.at + delay_s <= self._at:
+            return None
+        return last.at + delay_s
+
+    def _past(self, unit: UnitSpec) -> Optional[UnitHistory]:
+        """What is on record of a unit in the present run."""
+        past = self._history.units.get(unit.id)
+        return past if past is not None and past.generation == self._history.generation else None
+
+    def _room(self, unit: UnitSpec) -> str:
+        stage = self._stages[unit.stage]
+        running = len(self._running.get(stage.name, ()))
+        if stage.jobs is not None and running >= stage.jobs:
+            return f"it waits for one of the {running} that run of its stage (`jobs`) to end"
+        lacks = self._lacks(stage, unit)
+        if lacks:
+            return f"it waits for {lacks}"
+        queue = self._queue(stage)
+        ahead = queue.get(unit.id, 0)
+        first = self._units[next(iter(queue))] if ahead else unit
+        lacks = self._lacks(stage, first) if ahead else ""
+        if lacks:
+            return f"it waits behind {plural(ahead, 'unit')}, of which {first.id} waits for {lacks}"
+        begin = self._history.begin
+        if self._selected is not None and begin is not None:
+            return f"{SOON}, if {' '.join(begin.selected)} selected it"
+        return SOON
+
+    def _lacks(self, stage: StageSpec, unit: UnitSpec) -> str:
+        past = self._past(unit)
+        tried = past.tried if past is not None else 0
+        return self._slots.lacking(needs_of(stage, unit, tried, self._capacity.memory_bytes))
+
+    def _queue(self, stage: StageSpec) -> Dict[str, int]:
+        if stage.name not in self._queues:
+            known = (self._units.get(name) for name in self._history.plan.get(stage.name, ()))
+            ready = (unit.id for unit in known if unit is not None and self._is_ready(unit))
+            self._queues[stage.name] = {name: place for place, name in enumerate(ready)}
+        return self._queues[stage.name]
+
+    def _is_ready(self, unit: UnitSpec) -> bool:
+        past = self._history.units.get(unit.id)
+        if self._history.final_verdict(unit.id) is not None:
+            return False
+        if past is not None and past.open_launch is not None:
+            return False
+        return not (self._is_left_alone(unit) or self._unit_before(unit) or self._delay(unit))

@@ -1,0 +1,168 @@
+"""One unit in a paragraph: what became of it, what holds it, what a run would do with it now."""
+
+import os
+import time
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from procsup.core.manifest import rfc3339
+from procsup.core.outcome import HARMLESS
+from procsup.core.quantities import show_bytes, show_duration, show_time
+from procsup.core.records import End
+from procsup.core.text import plural, visible
+from procsup.report.failures import phrase_of, tail_lines
+from procsup.report.rows import row_of_ends
+
+_TIME = "%Y-%m-%d %H:%M:%S"
+_EARLIER_MOST = 3
+_OF_ATTEMPT = ("verdict", "exit_code", "signal", "cause", "started", "ended", "wall_s", "host")
+
+
+class Begun(NamedTuple):
+    """An attempt without an end; `pid` is None if it is not known, `since` seconds since 1970."""
+
+    attempt: int
+    pid: Optional[int]
+    since: float
+
+
+class Explanation(NamedTuple):
+    """A unit of a run: what became of it, what holds it, and what a run would do with it now.
+
+    `state` is ``waiting``, ``running``, a verdict, or ``unknown`` (of a stage whose units are not
+    known yet). `ends` are the ends of its attempts in this run, of which the last one decides;
+    `begun` is an attempt without an end. `held` says why it has not started. `keep` tells whether
+    a run would keep it now, `reason` and `detail` why not; if that is not known, `keep` is None,
+    and `detail` says why. `logs` are the logs of its last attempt, by stream; `directory` is the
+    run directory.
+    """
+
+    id: str
+    stage: str
+    state: str
+    ends: Tuple[End, ...] = ()
+    begun: Optional[Begun] = None
+    kept: bool = False
+    stale: bool = False
+    held: str = ""
+    keep: Optional[bool] = None
+    reason: str = ""
+    detail: str = ""
+    logs: Mapping[str, str] = {}
+    directory: str = ""
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self, *, base: str = "") -> List[str]:
+        """Return a paragraph, and below it the end of what a failed unit wrote.
+
+        Paths of logs below the folder `base` are shown relative to it.
+        """
+        sentences = [*_became(self), *_held(self), *_logs(self, base), *_would_be(self)]
+        last = self.ends[-1] if self.ends else None
+        paragraph = visible(f"{self.id}: {' '.join(sentences)}")
+        if last is None or last.verdict in HARMLESS or last.attempt == 0:
+            return [paragraph]
+        return [paragraph, *tail_lines(last, self.directory)]
+
+
+def _became(unit: Explanation) -> Iterator[str]:
+    ends, begun = unit.ends, unit.begun
+    if begun is not None and unit.state == "running":
+        pid = "" if begun.pid is None else f", pid {begun.pid}"
+        since = show_duration(time.time() - begun.since)
+        yield f"attempt {begun.attempt} runs, for {since} now{pid}."
+    elif begun is not None:
+        yield (
+            f"attempt {begun.attempt} began {show_time(begun.since, _TIME)}, and its end is not"
+            " on record."
+        )
+    elif ends:
+        yield f"{_decided(unit)}."
+        yield from (f"{one[:1].upper()}{one[1:]}." for one in _used(ends[-1]))
+        ends = ends[:-1]
+    earlier = [end for end in ends if end.attempt > 0]
+    if earlier:
+        shown = "; ".join(phrase_of(end) for end in earlier[-_EARLIER_MOST:])
+        more = len(earlier) - _EARLIER_MOST
+        also = f"{plural(more, 'attempt')} more; " if more > 0 else ""
+        yield f"Before that: {also}{shown}."
+
+
+def _decided(unit: Explanation) -> str:
+    last = unit.ends[-1]
+    words = phrase_of(last)
+    if not last.final:
+        words = f"no verdict yet; {words}"
+    if unit.kept:
+        return f"{words}, {show_time(last.at, _TIME)}, kept since"
+    return f"{words}, {show_time(last.at, _TIME)}"
+
+
+def _used(last: End) -> Iterator[str]:
+    peak = last.usage.peak_memory_bytes
+    if last.attempt > 0 and peak is not None and last.verdict not in HARMLESS:
+        yield f"it took up to {show_bytes(peak)} of memory"
+    yield from last.remarks
+
+
+def _held(unit: Explanation) -> Iterator[str]:
+    if unit.state == "unknown":
+        yield f"{unit.held}."
+    elif unit.held:
+        begins = "not started yet: " if not (unit.ends or unit.begun) else ""
+        held = unit.held if begins else f"{unit.held[:1].upper()}{unit.held[1:]}"
+        yield f"{begins}{held}."
+
+
+def _logs(unit: Explanation, base: str) -> Iterator[str]:
+    if not unit.logs:
+        return
+    paths = (_short(path, base) for path in unit.logs.values())
+    yield f"Logs: {', '.join(paths)}."
+
+
+def _short(path: str, base: str) -> str:
+    inside = bool(base) and path.startswith(os.path.join(base, ""))
+    return os.path.relpath(path, base) if inside else path
+
+
+def _would_be(unit: Explanation) -> Iterator[str]:
+    if unit.keep is None:
+        if unit.detail:
+            yield f"What a run would do with it now is {unit.detail}."
+    elif unit.keep:
+        stale = ", although its program has changed since" if unit.stale else ""
+        yield f"A run would keep it now{stale}."
+    else:
+        yield f"A run would start it now: {unit.detail}."
+
+
+def explanation_data(units: Sequence[Explanation]) -> List[Dict[str, Any]]:
+    """Return the explanations as plain data, with the flat names of a manifest's units."""
+    return [_data(unit) for unit in units]
+
+
+def _data(unit: Explanation) -> Dict[str, Any]:
+    row = row_of_ends(unit.id, unit.stage, None, unit.ends, kept=unit.kept, stale=unit.stale)
+    del row["index"]
+    begun = unit.begun
+    return {
+        **row,
+        "state": unit.state,
+        "attempts": [_attempt(end) for end in unit.ends if end.attempt > 0],
+        "begun": None
+        if begun is None
+        else {"attempt": begun.attempt, "pid": begun.pid, "started": rfc3339(begun.since)},
+        "held": unit.held or None,
+        "keep": unit.keep,
+        "reason": unit.reason or None,
+        "detail": unit.detail or None,
+        "logs": dict(unit.logs),
+    }
+
+
+def _attempt(end: End) -> Dict[str, Any]:
+    row = row_of_ends(end.unit, None, None, [end])
+    verdict = end.verdict.value  # also of an attempt after which it was tried again
+    return {"attempt": end.attempt, **{name: row[name] for name in _OF_ATTEMPT}, "verdict": verdict}
