@@ -4,7 +4,7 @@
     < (runfile, console, report) < api < cli
 
 The loop and the edges beside it never import each other. Imports inside functions and those for
-type checkers count too.
+type checkers count too. Within runfile the phases (`PHASES`) have an order, too.
 """
 
 import ast
@@ -35,6 +35,9 @@ LAYERS = {
     "__init__": 12,  # the library's names, loaded on first use
 }
 MAY_IMPORT_LOOP = ("api",)
+
+# From the text of a run file to its units; its doors (`load`, `plan`) come after all of them.
+PHASES = ("syntax", "vocabulary", "templates", "parameters", "stages", "checks", "units")
 
 # What the pure core may use beyond procsup. Everything else reads a clock, a file or the machine.
 CORE_MAY_USE = {
@@ -153,6 +156,7 @@ def complaints(module: Source) -> List[str]:
     """All that is wrong with a module, each with its line."""
     found = [
         *_against_the_layers(module),
+        *_against_the_phases(module),
         *_asking_for_the_system(module),
         *_behind_the_doors(module),
         *_impure(module),
@@ -176,6 +180,21 @@ def _against_the_layers(module: Source) -> Iterator[str]:
             yield f"{use.line}: imports the loop; only api may"
         elif LAYERS[other] >= LAYERS[mine]:
             yield f"{use.line}: {mine} imports {other}"
+
+
+def _against_the_phases(module: Source) -> Iterator[str]:
+    mine = _phase(module.name.split("."))
+    for use in uses(module):
+        other = _phase([*use.module.split("."), use.taken or ""][1:])
+        if mine is not None and other is not None and other > mine:
+            yield f"{use.line}: {PHASES[mine]} imports {use.module} {use.taken or ''}"
+
+
+def _phase(words: List[str]) -> Optional[int]:
+    """The number of the phase that a module of runfile is in; that of a door is the last."""
+    if words[0] != "runfile":
+        return None
+    return PHASES.index(words[1]) if words[1:] and words[1] in PHASES else len(PHASES)
 
 
 def _asking_for_the_system(module: Source) -> Iterator[str]:
@@ -253,7 +272,14 @@ HOLES = [
     ("paths.walk", "from procsup.host import files", "paths imports host"),
     ("attempt.child", "from procsup.engines import local", "attempt imports engines"),
     ("console.bar", "from procsup.report import counts", "console imports report"),
-    ("runfile.reading", "from procsup.console import lines", "runfile imports console"),
+    ("runfile.syntax.reading", "from procsup.console import lines", "runfile imports console"),
+    ("runfile.stages.run", "from procsup.runfile.units.maker import x", "stages imports"),
+    ("runfile.syntax.values", "from procsup.runfile import templates", "syntax imports"),
+    (
+        "runfile.units.expand",
+        "def f():\n    from procsup.runfile.load import load",
+        "units imports",
+    ),
     ("report.counts", "from procsup.api import sitting", "report imports api"),
     ("api.sitting", "def f():\n    from procsup.cli import main", "api imports cli"),
     (
@@ -302,7 +328,9 @@ ALLOWED = [
     ("store.journal", "from procsup.host.files import replace"),
     ("host.machine", "import psutil, sys\nx = sys.platform"),
     ("api.sitting", "from procsup.loop import supervise\nfrom procsup import console"),
-    ("runfile.reading", "from procsup.host import files"),
+    ("runfile.syntax.reading", "from procsup.host import files"),
+    ("runfile.load", "from procsup.runfile.units import expand\nfrom procsup.runfile import plan"),
+    ("runfile.checks.looks", "from procsup.runfile.syntax.problems import Wrong"),
     ("paths.walk", "import os\nfrom procsup.core.globs import parse"),
     ("cli.run", "from procsup.api import sitting\nfrom procsup import __version__"),
     ("__main__", "def main():\n    from procsup.cli.main import main"),

@@ -7,10 +7,10 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 from procsup.api.plain import arguments, plain
 from procsup.errors import UsageError
 from procsup.host.files import AnyPath
-from procsup.runfile.problems import Wrong
-from procsup.runfile.program import module_name
-from procsup.runfile.scope import PATH, Scope
-from procsup.runfile.template import Template
+from procsup.runfile.stages.program import module_name
+from procsup.runfile.syntax.problems import Wrong
+from procsup.runfile.templates.scope import PATH, Scope
+from procsup.runfile.templates.template import Template
 
 DEFAULT_ARGS = ("{}",)
 INPUT = "input"  # the parameter that `{}` stands for

@@ -15,7 +15,7 @@ from procsup.console.terminal import is_terminal, pay, say
 from procsup.core.text import visible
 from procsup.host.folders import current_folder
 from procsup.runfile.plan import Head, PlanText, check_name, encode, own_name
-from procsup.runfile.units import Names
+from procsup.runfile.units.given import Names
 
 _STAGE = "map"
 _SEPARATOR = ":::"

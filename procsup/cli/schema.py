@@ -30,6 +30,6 @@ def command(of: str) -> int:
     if of == "manifest":
         from procsup.report.schema import manifest_schema as schema
     else:
-        from procsup.runfile.schema import runfile_schema as schema
+        from procsup.runfile.vocabulary.schema import runfile_schema as schema
     pay(json.dumps(schema(), indent=1))
     return 0

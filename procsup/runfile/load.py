@@ -8,15 +8,15 @@ from procsup.core.outcome import Reading
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec, in_order
 from procsup.host.names import path_key
-from procsup.runfile.expand import expand
-from procsup.runfile.following import Before, Made
-from procsup.runfile.problems import KeyPath, Problems
-from procsup.runfile.reading import Source, read_source
-from procsup.runfile.recipe import Recipe, Surroundings
-from procsup.runfile.registry import Registry
-from procsup.runfile.run import RunReader
-from procsup.runfile.vouched import Vouched
-from procsup.runfile.walk import Finder
+from procsup.runfile.checks.registry import Registry
+from procsup.runfile.parameters.vouched import Vouched
+from procsup.runfile.parameters.walk import Finder
+from procsup.runfile.stages.following import Before, Made
+from procsup.runfile.stages.recipe import Recipe, Surroundings
+from procsup.runfile.stages.run import RunReader
+from procsup.runfile.syntax.problems import KeyPath, Problems
+from procsup.runfile.syntax.reading import Source, read_source
+from procsup.runfile.units.expand import expand
 
 UpstreamOutputs = Mapping[str, Sequence[Tuple[str, Tuple[Reading, ...]]]]
 

@@ -18,16 +18,16 @@ from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.errors import RunFileError, UsageError
 from procsup.host.folders import absolute
-from procsup.runfile.keys import check_run_name
 from procsup.runfile.load import Loaded, UpstreamOutputs
-from procsup.runfile.problems import KeyPath, Problems, Wrong, did_you_mean, show_path
-from procsup.runfile.reading import Source
-from procsup.runfile.recipe import Recipe, Surroundings
-from procsup.runfile.run import RunReader
-from procsup.runfile.template import literal
-from procsup.runfile.units import UnitReader, all_run_python
-from procsup.runfile.vocabulary import LATER_KEYS, RUN_KEYS, STAGE_KEYS
-from procsup.runfile.walk import Finder
+from procsup.runfile.parameters.walk import Finder
+from procsup.runfile.stages.recipe import Recipe, Surroundings
+from procsup.runfile.stages.run import RunReader
+from procsup.runfile.syntax.problems import KeyPath, Problems, Wrong, did_you_mean, show_path
+from procsup.runfile.syntax.reading import Source
+from procsup.runfile.templates.template import literal
+from procsup.runfile.units.given import UnitReader, all_run_python
+from procsup.runfile.vocabulary.keys import LATER_KEYS, RUN_KEYS, STAGE_KEYS
+from procsup.runfile.vocabulary.names import check_run_name
 
 PLAN_FILE = "plan.jsonl"
 PLAN_VERSION = 1

@@ -17,8 +17,8 @@ from procsup.core.quantities import (
     size_bytes,
 )
 from procsup.errors import UsageError
-from procsup.runfile import values
-from procsup.runfile.problems import Wrong
+from procsup.runfile.syntax import values
+from procsup.runfile.syntax.problems import Wrong
 from tests.support.schemas import problems_of
 
 DURATIONS = [

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from procsup.runfile.fingerprint import Identity
-from procsup.runfile.fingerprint import fingerprint as make
+from procsup.runfile.units.fingerprint import Identity
+from procsup.runfile.units.fingerprint import fingerprint as make
 from tests.runfile.builders import grow, unit
 
 BASE = """

@@ -5,8 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procsup.runfile.lines import lines_of
-from procsup.runfile.reading import parse
+from procsup.runfile.syntax.lines import lines_of
+from procsup.runfile.syntax.reading import parse
 
 
 def paths(value, at=()):

@@ -152,7 +152,7 @@ def test_what_is_left_behind_may_take_as_long_as_the_unit(tmp_path):
 
 @pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "QUIT", "BREAK", "WINCH"])
 def test_a_stop_signal_is_written_with_or_without_sig(name, tmp_path, monkeypatch):
-    monkeypatch.setattr("procsup.runfile.values.can_be_sent", lambda name: True)
+    monkeypatch.setattr("procsup.runfile.syntax.values.can_be_sent", lambda name: True)
 
     assert stage(tmp_path, f'stop-signal = "{name}"').stop_signal == name
     assert stage(tmp_path, f'stop-signal = "SIG{name}"').stop_signal == name

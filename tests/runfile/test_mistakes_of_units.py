@@ -324,7 +324,7 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     def closed(path):
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr("procsup.runfile.walk.os.scandir", closed)
+    monkeypatch.setattr("procsup.runfile.parameters.walk.os.scandir", closed)
     (found,) = problems(tmp_path, 'matrix.s.glob = "d/*.py"')
 
     assert found == f"3: stage.a.matrix.s: {tmp_path / 'd'}: cannot be read: Permission denied"

@@ -10,7 +10,7 @@ import pytest
 
 from procsup.errors import RunFileError
 from procsup.runfile.load import load
-from procsup.runfile.reading import parse, read_source
+from procsup.runfile.syntax.reading import parse, read_source
 from tests.runfile.builders import STAGE
 
 
@@ -69,7 +69,7 @@ def test_a_number_without_end_is_no_crash(tmp_path):
 
 
 def test_a_file_too_large_is_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr("procsup.runfile.reading._MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("procsup.runfile.syntax.reading._MAX_BYTES", 1 << 20)
     file = tmp_path / "run.toml"
     file.write_bytes(b"#" * ((1 << 20) + 1))
 

@@ -7,9 +7,16 @@ import pytest
 import procsup
 from procsup.cli.main import main
 from procsup.errors import RunFileError
-from procsup.runfile.reading import parse
-from procsup.runfile.schema import runfile_schema
-from procsup.runfile.vocabulary import LATER_KEYS, PROGRAM_KEYS, RUN, RUN_KEYS, STAGE, STAGE_KEYS
+from procsup.runfile.syntax.reading import parse
+from procsup.runfile.vocabulary.keys import (
+    LATER_KEYS,
+    PROGRAM_KEYS,
+    RUN,
+    RUN_KEYS,
+    STAGE,
+    STAGE_KEYS,
+)
+from procsup.runfile.vocabulary.schema import runfile_schema
 from tests.runfile.builders import load_text
 from tests.support.schemas import problems_of
 

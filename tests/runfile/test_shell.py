@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from procsup.host.shells import bash, powershell
-from procsup.runfile.problems import Wrong
-from procsup.runfile.scope import PATH, TEXT, Many, Scope
-from procsup.runfile.shell import read_shell, render
+from procsup.runfile.syntax.problems import Wrong
+from procsup.runfile.templates.scope import PATH, TEXT, Many, Scope
+from procsup.runfile.templates.shell import read_shell, render
 from tests.runfile.builders import check_problems, load_text, unit, units
 
 needs_bash = pytest.mark.skipif(
@@ -188,7 +188,7 @@ def test_a_stage_of_shell_lines(tmp_path):
 
 @needs_bash
 def test_the_fingerprint_is_of_the_text_not_of_the_shell_s_place(tmp_path, monkeypatch):
-    from procsup.runfile import stage
+    from procsup.runfile.stages import stage
 
     first = unit(tmp_path, SHELL)
     monkeypatch.setattr(stage, "native_shell", lambda: bash()._replace(head=("/x/bash", "-c")))

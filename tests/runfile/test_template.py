@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procsup.runfile import template as templates
-from procsup.runfile.problems import Wrong
-from procsup.runfile.template import Files, Template
+from procsup.runfile.syntax.problems import Wrong
+from procsup.runfile.templates import template as templates
+from procsup.runfile.templates.template import Files, Template
 
 VALUES = {
     "index": 7,

@@ -4,9 +4,9 @@ import pytest
 
 from procsup.core.outcome import Verdict
 from procsup.core.spec import RETRY_ON, OnFailure, Retry
-from procsup.runfile import values
-from procsup.runfile.problems import Wrong
-from procsup.runfile.reading import parse
+from procsup.runfile.syntax import values
+from procsup.runfile.syntax.problems import Wrong
+from procsup.runfile.syntax.reading import parse
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import pytest
 
 import procsup
 from procsup.core.spec import RunSpec, StageSpec
-from procsup.runfile.problems import Wrong
-from procsup.runfile.reading import parse
-from procsup.runfile.reference import reference
-from procsup.runfile.vocabulary import LATER_KEYS, RUN, STAGE, settings
+from procsup.runfile.syntax.problems import Wrong
+from procsup.runfile.syntax.reading import parse
+from procsup.runfile.vocabulary.keys import LATER_KEYS, RUN, STAGE, settings
+from procsup.runfile.vocabulary.reference import reference
 
 PAGE = Path(procsup.__file__).parent / "docs" / "run-file.md"
 SETTINGS = [(spec, key) for keys, spec in ((RUN, RunSpec), (STAGE, StageSpec)) for key in keys]

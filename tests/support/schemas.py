@@ -6,8 +6,8 @@ from typing import Any, List
 
 import pytest
 
-from procsup.runfile.reading import parse
-from procsup.runfile.schema import runfile_schema
+from procsup.runfile.syntax.reading import parse
+from procsup.runfile.vocabulary.schema import runfile_schema
 
 
 @lru_cache(maxsize=None)

@@ -1,0 +1,51 @@
+"""What a stage looks at when its units are made: globs, and files that list parameters."""
+
+import os
+from typing import Iterator, Mapping, NamedTuple
+
+from procsup.core.globs import Glob, escape, parse
+from procsup.paths.walk import CASE
+from procsup.runfile.parameters.axes import single
+from procsup.runfile.parameters.tables import ListFile
+from procsup.runfile.stages.recipe import Recipe
+from procsup.runfile.syntax.problems import KeyPath
+from procsup.runfile.templates.patterns import read_glob
+
+
+class Look(NamedTuple):
+    """A glob of a stage (from the root), or a list that it reads."""
+
+    stage: str
+    at: KeyPath
+    source: str  # the glob as written, the absolute path of a list
+    glob: Glob
+    is_glob: bool = True
+
+    def sees(self, path: str) -> bool:
+        """Tell whether the glob matches a path, or the list is at it."""
+        return self.glob.match(path.replace(os.sep, "/"), case=CASE) is not None
+
+
+def looks_of(recipe: Recipe, values: Mapping[str, object], folder: str) -> Iterator[Look]:
+    """Yield what a stage looks at that is the same for all its units."""
+    stage = recipe.spec.name
+    for axis in single(recipe.axes):
+        if isinstance(axis.source, Glob):
+            yield _at_glob(stage, axis.at, axis.source, folder)
+        elif isinstance(axis.source, ListFile):
+            whole = os.path.normpath(os.path.join(folder, axis.source.path))
+            glob = parse(escape(whole.replace(os.sep, "/")))
+            yield Look(stage, axis.at, whole, glob, is_glob=False)
+    for key, wanted in (("inputs", recipe.inputs), ("depends", recipe.depends)):
+        for item in wanted.items:
+            known = all(field.name in values for field in item.template.fields)
+            if item.is_glob and known:
+                at = (*recipe.place(key), *item.at)
+                yield _at_glob(stage, at, read_glob(item.template, values), folder)
+
+
+def _at_glob(stage: str, at: KeyPath, glob: Glob, folder: str) -> Look:
+    def place(base: str) -> str:
+        return os.path.normpath(os.path.join(folder, base)).replace(os.sep, "/")
+
+    return Look(stage, at, glob.source, glob.based(place))

@@ -1,0 +1,373 @@
+"""What may be there only once: ids and outputs of units, over all stages of a run.
+
+Also: no stage may look, by a glob, at what another one makes without waiting for it.
+"""
+
+import json
+import os
+import re
+import threading
+from typing import (
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
+
+from msgspec.structs import replace
+
+from procsup.core.globs import escape, meet, meets_folder, parse
+from procsup.core.spec import OutputSpec, RunSpec, UnitSpec
+from procsup.host.names import path_key
+from procsup.paths.links import RealFolders
+from procsup.paths.walk import CASE
+from procsup.runfile.checks.looks import Look, looks_of
+from procsup.runfile.checks.overlaps import Claims, Overlap
+from procsup.runfile.parameters.vouched import Vouched
+from procsup.runfile.stages.graph import all_upstream, done_before
+from procsup.runfile.stages.recipe import Recipe
+from procsup.runfile.syntax.problems import KeyPath, Problems
+
+_ENOUGH_PROBLEMS = 20
+_SPECIAL = re.compile(r"[*?\[{]")  # in a pattern; all before it is literal
+
+
+class Registry:
+    """The units and outputs of all stages that have been expanded."""
+
+    def __init__(self, spec: RunSpec, file: str) -> None:
+        self._folder = spec.folder
+        self._directory = spec.directory
+        self._upstream = all_upstream(spec.stages)
+        by_name = {stage.name: stage for stage in spec.stages}
+        self._done = {stage.name: done_before(stage, by_name) for stage in spec.stages}
+        self._follows: Dict[str, Tuple[str, ...]] = {}  # unit -> units that it follows
+        self._file_key = path_key(file)
+        self._inside_directory = path_key(spec.directory) + os.sep
+        self._outputs: Dict[str, Dict[str, str]] = {}  # stage -> output -> unit
+        self._declared: Dict[str, List[Tuple[OutputSpec, str]]] = {}  # folders and globs, likewise
+        self._claims: Dict[str, Claims] = {}  # stage -> its folders and globs
+        self._looks: List[Look] = []
+        self._real = RealFolders(spec.folder)
+        self._marks: Dict[str, str] = {}  # stamps and the like -> whose
+        self._lock = threading.Lock()  # stages may be expanded on side threads
+
+    def reserve(self, path: str, owner: str) -> Optional[str]:
+        """Take a path for a stamp or the like; return who has it already."""
+        return self._marks.setdefault(_key_of(path), owner)
+
+    def why_no_mark(self, path: str) -> str:
+        """Return why nothing may be written to, and removed from, this path; "" if it may."""
+        key = _key_of(path)
+        problem = self._why_procsups_own(path, key)
+        if problem:
+            return problem
+        if path_key(self._directory).startswith(key.rstrip(os.sep) + os.sep):
+            return f"{self._shown(path)} is a folder: the run directory is in it"
+        if os.path.isdir(path):
+            return f"{self._shown(path)} is a folder"
+        for look in self._looks:
+            if look.is_glob and look.sees(key):
+                seen = f"the stage `{look.stage}` would find {self._shown(path)} by its glob"
+                return f"{seen} `{look.source}`"
+        return ""
+
+    def forget_units(self) -> None:
+        """Drop all units: no more units will be compared with them."""
+        self._outputs.clear()
+        self._declared.clear()
+        self._claims.clear()
+        self._follows.clear()
+
+    def vouched(self, stages: Sequence[str], made: Iterable[str]) -> Vouched:
+        """Return which outputs of these stages are vouched for: those that were `made`."""
+
+        def is_output(key: str) -> bool:
+            names = (key, key + os.sep)  # folders are registered with a separator
+            return any(
+                any(name in self._outputs[stage] for name in names)
+                or self._claims[stage].holds(key)
+                for stage in known
+            )
+
+        known = [stage for stage in stages if stage in self._claims]
+        return Vouched(made, is_output, self._real)
+
+    def add_looks(self, recipe: Recipe, values: Mapping[str, object]) -> None:
+        """Note the globs and lists of a stage that are the same for all its units."""
+        self._looks += looks_of(recipe, values, self._folder)
+
+    def add(self, recipe: Recipe, units: Iterable[UnitSpec], problems: Problems) -> None:
+        """Take in the units of a stage; what is there twice, or looked at too early, is noted."""
+        with self._lock:
+            stage = recipe.spec.name
+            self._outputs[stage] = {}
+            self._declared[stage] = []
+            ids: Dict[str, UnitSpec] = {}
+            for problem in _first(self._problems_of(recipe, units, ids)):
+                problems.add(*problem)
+            self._claims[stage] = Claims(self._declared[stage])
+            for problem in _first(self._overlaps(recipe)):
+                problems.add(*problem)
+            for problem in _first(self._early_looks(recipe)):
+                problems.add(*problem)
+
+    def _problems_of(
+        self, recipe: Recipe, units: Iterable[UnitSpec], ids: Dict[str, UnitSpec]
+    ) -> Iterator[Tuple[KeyPath, str]]:
+        for unit in units:
+            if unit.follows:
+                self._follows[unit.id] = unit.follows
+            first = ids.setdefault(unit.id, unit)
+            if first is not unit:
+                yield recipe.place("id") if recipe.unit_id else recipe.at, _same_id(first, unit)
+                continue
+            for output in unit.outputs:
+                is_glob = output.kind == "glob"
+                problem = self._take(recipe.spec.name, output.path, unit, is_glob=is_glob)
+                if problem:
+                    yield recipe.place("outputs"), problem
+                elif output.kind != "file":
+                    self._declare(recipe.spec.name, output, unit.id)
+            yield from self._take_streams(recipe, unit)
+            yield from self._own_inputs(recipe, unit)
+            if self._marks:
+                yield from self._marked_inputs(recipe, unit)
+
+    def _overlaps(self, recipe: Recipe) -> Iterator[Tuple[KeyPath, str]]:
+        """Find outputs that lie in what another unit declares as a folder or by a glob."""
+        stage = recipe.spec.name
+        pairs = [(stage, other) for other in self._claims]
+        pairs += [(other, stage) for other in self._claims if other != stage]
+        for of, claiming in pairs:
+            for hit in self._claims[claiming].hits(self._outputs[of], self._claims[of]):
+                yield recipe.place("outputs"), self._about_both(hit)
+
+    def _about_both(self, hit: Overlap) -> str:
+        own, other = self._shown(hit.key), self._shown(hit.declared)
+        if hit.common is None:
+            lies = f"{own} of the unit `{hit.unit}` lies in {other}"
+            return f"{lies}, which the unit `{hit.claimer}` makes: both would vouch for it"
+        both = f"{own} of the unit `{hit.unit}` and {other} of the unit `{hit.claimer}`"
+        shared = self._shown(hit.common)
+        return f"{both} may both be {shared}: both would vouch for it, so narrow one"
+
+    def _own_inputs(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
+        """Find what a unit both reads and writes: it would destroy it, or never be kept."""
+        if not unit.inputs or not (unit.outputs or unit.stdout or unit.stderr):
+            return
+        inputs = {_key_of(path) for path in unit.inputs}
+        streams = {key: getattr(unit, key) for key in ("stdout", "stderr")}
+        for key, path in streams.items():
+            if path is not None and _key_of(path) in inputs:
+                both = f"{self._shown(path)} is an input of the unit `{unit.id}`, too"
+                yield recipe.place(key), f"{both}: it would be emptied before it is read"
+        for output in unit.outputs:
+            written = output.path in streams.values()
+            if _key_of(output.path) in inputs and not (output.unchanged or written):
+                both = f"{self._shown(output.path)} is an input of the unit `{unit.id}`, too"
+                cure = "give the output a path of its own, or `unchanged = true`"
+                yield recipe.place("outputs"), f"{both}: its result would never be kept: {cure}"
+
+    def _marked_inputs(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
+        for key, paths in (("inputs", unit.inputs), ("depends", unit.depends)):
+            for path in paths:
+                whose = self._marks.get(_key_of(path))
+                if whose is not None:
+                    own = "stdin" if path == unit.stdin else key
+                    # A parameter that is a path has no key of its own here.
+                    at = recipe.place(own) if own in recipe.places else recipe.at
+                    problem = f"{self._shown(path)}, which the unit `{unit.id}` reads, is {whose}"
+                    yield at, f"{problem}, too: procsup would remove it"
+
+    def _take_streams(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
+        if unit.stdout is None and unit.stderr is None:
+            return
+        declared = {output.path for output in unit.outputs}
+        for key, path in (("stdout", unit.stdout), ("stderr", unit.stderr)):
+            if path is not None and path not in declared:
+                problem = self._take(recipe.spec.name, path, unit)
+                if problem:
+                    yield recipe.place(key), problem
+
+    def _declare(self, stage: str, output: OutputSpec, unit: str) -> None:
+        self._declared[stage].append((output, unit))
+        real = self._real_path(output.path, is_glob=output.kind == "glob")
+        if real != output.path:
+            self._declared[stage].append((replace(output, path=real), unit))
+
+    def _real_path(self, path: str, *, is_glob: bool) -> str:
+        """Return a path, or a pattern, with links to its folders resolved.
+
+        A path that ends with a separator is a folder's, and may be a link itself.
+        """
+        if path.endswith(os.sep):
+            return self._real.real(f"{path}_")[:-1]
+        if not is_glob:
+            return self._real.real(path)
+        folder = _SPECIAL.split(path, maxsplit=1)[0].rpartition(os.sep)[0]
+        real = self._real.real(f"{folder}{os.sep}_")[:-2]
+        return path if real == folder else escape(real) + path[len(folder) :]
+
+    def _take(self, stage: str, path: str, unit: UnitSpec, *, is_glob: bool = False) -> str:
+        problem = self._take_as(stage, path, path, unit)
+        real = self._real_path(path, is_glob=is_glob)
+        if problem or real == path:
+            return problem
+        return self._take_as(stage, real, path, unit)
+
+    def _take_as(self, stage: str, real: str, path: str, unit: UnitSpec) -> str:
+        """Register an output that the unit declares as `path` and that leads to `real`."""
+        key = path_key(real)
+        through = f" (through a link, {self._shown(path)})" if real != path else ""
+        for taken in self._outputs.values():
+            if key in taken:
+                whose = taken[key]
+                if whose == unit.id:
+                    return f"the unit `{unit.id}` writes {self._shown(real)}{through} twice"
+                both = f"the units `{whose}` and `{unit.id}` write the same file"
+                return f"{both}, {self._shown(real)}{through}: each needs its own"
+        self._outputs[stage][key] = unit.id
+        bare = key.rstrip(os.sep) or key
+        marked = self._marks.get(bare)
+        if marked is not None:
+            return f"{self._shown(real)}{through} is {marked}, too"
+        return self._why_procsups_own(real, bare)
+
+    def _why_procsups_own(self, path: str, key: str) -> str:
+        if (key + os.sep).startswith(self._inside_directory):
+            return f"{self._shown(path)} is in the run directory, which is procsup's own"
+        if key == self._file_key:
+            return f"{self._shown(path)} is the run file itself"
+        return ""
+
+    def _shown(self, path: str) -> str:
+        inside = path_key(path).startswith(path_key(self._folder + os.sep))
+        return (path[len(self._folder) + 1 :] if inside else path).replace(os.sep, "/")
+
+    # --- who looks at what ---------------------------------------------------------------
+
+    def check_inputs(self, recipe: Recipe, units: Iterable[UnitSpec], problems: Problems) -> None:
+        """Note inputs that another stage makes, which this one does not wait for."""
+        with self._lock:
+            done = self._done[recipe.spec.name]
+            if set(self._outputs) - done - {recipe.spec.name}:
+                for problem in _first(self._made_elsewhere(recipe, units)):
+                    problems.add(*problem)
+
+    def _made_elsewhere(
+        self, recipe: Recipe, units: Iterable[UnitSpec]
+    ) -> Iterator[Tuple[KeyPath, str]]:
+        for unit in units:
+            for key, paths in (("inputs", unit.inputs), ("depends", unit.depends)):
+                for path in paths:
+                    problem = self._why_too_early(path, unit)
+                    if problem:
+                        yield recipe.place(key), problem
+
+    def _why_too_early(self, path: str, unit: UnitSpec) -> str:
+        """Say which unit makes this path without being waited for; "" if there is none."""
+        key = path_key(path)
+        for other, outputs in self._outputs.items():
+            if other == unit.stage or key not in outputs or other in self._done[unit.stage]:
+                continue
+            if other not in self._upstream[unit.stage]:
+                return _not_waited_for(self._shown(path), other)
+            if outputs[key] not in self._before(unit):
+                return (
+                    f"{self._shown(path)} is made by the unit `{outputs[key]}`, which the unit"
+                    f' `{unit.id}` does not follow: wait for all with after = ["{other}"]'
+                )
+        return ""
+
+    def _before(self, unit: UnitSpec) -> Set[str]:
+        """Return the units that this one follows, near or far."""
+        found: Set[str] = set()
+        todo = list(unit.follows)
+        while todo:
+            one = todo.pop()
+            if one not in found:
+                found.add(one)
+                todo += self._follows.get(one, ())
+        return found
+
+    def _early_looks(self, recipe: Recipe) -> Iterator[Tuple[KeyPath, str]]:
+        """Compare the stage's globs with all outputs, and all globs with the stage's outputs."""
+        for look in self._looks:
+            for maker in self._outputs:
+                if recipe.spec.name not in (look.stage, maker):
+                    continue
+                own = maker == look.stage and not look.is_glob  # a list that is not there is told
+                if maker not in self._upstream[look.stage] and not own:
+                    path = self._seen(look, maker)
+                    if path is not None:
+                        yield look.at, self._too_early(look, maker, path)
+
+    def _seen(self, look: Look, maker: str) -> Optional[str]:
+        for path in self._outputs[maker]:
+            if look.sees(path) and not self._is_own_source(look, maker, path):
+                return path
+        for output, _ in self._declared[maker]:
+            path = output.path.replace(os.sep, "/")
+            if output.kind == "folder":
+                common = meets_folder(look.glob, path, case=CASE)
+            else:
+                common = meet(look.glob, parse(path), case=CASE)
+            if common is not None:
+                return output.path
+        return None
+
+    def _is_own_source(self, look: Look, maker: str, path: str) -> bool:
+        """A stage that changes its files in place looks at what it makes, and may."""
+        return look.stage == maker and os.path.exists(path)
+
+    def _too_early(self, look: Look, maker: str, path: str) -> str:
+        if not look.is_glob:
+            return _not_waited_for(self._shown(look.source), maker)
+        seen = f"`{look.source}` matches what the stage `{maker}` makes ({self._shown(path)})"
+        if look.stage == maker:
+            return f"{seen}: the next run would take its own outputs for new work"
+        return f'{seen}: wait for it with after = ["{maker}"], or narrow the glob'
+
+
+def _key_of(path: str) -> str:
+    """Return the key of a file or folder, which may have a separator at its end."""
+    return path_key(path.rstrip(os.sep) or path)
+
+
+def _same_id(first: UnitSpec, second: UnitSpec) -> str:
+    ways = " and ".join(f"{{{_parameters(unit)}}}" for unit in (first, second))
+    return (
+        f"two units have the id `{first.id}`, from {ways}:"
+        ' give each its own with `id = "..."`, or leave one out'
+    )
+
+
+def _parameters(unit: UnitSpec) -> str:
+    return ", ".join(
+        f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        for name, value in unit.parameters.items()
+    )
+
+
+def _not_waited_for(path: str, maker: str) -> str:
+    return f'{path} is made by the stage `{maker}`: wait for it with after = ["{maker}"]'
+
+
+def _first(problems: Iterator[Tuple[KeyPath, str]]) -> List[Tuple[KeyPath, str]]:
+    """Return the first problems, the rest counted; all are looked at, for what they register."""
+    found: List[Tuple[KeyPath, str]] = []
+    more = 0
+    for problem in problems:
+        if len(found) < _ENOUGH_PROBLEMS:
+            found.append(problem)
+        else:
+            more += 1
+    if more:
+        found.append((found[-1][0], f"and {more:,} more of this kind"))
+    return found

@@ -1,0 +1,388 @@
+"""Where the parameters of a stage's units come from: lists, ranges, globs, lines, tables.
+
+Each axis yields rows; the units of a stage are the cross product of its axes, the last one
+running fastest: `units`, then `matrix`, then all of `zip` as one.
+"""
+
+import json
+import re
+from contextlib import contextmanager
+from typing import (
+    Any,
+    Dict,
+    FrozenSet,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Sequence,
+    Tuple,
+    Union,
+)
+
+from procsup.core.automata import TwoReadings
+from procsup.core.globs import Glob
+from procsup.runfile.parameters.columns import Column
+from procsup.runfile.parameters.tables import ListFile, Row, names_in
+from procsup.runfile.syntax.problems import (
+    Faults,
+    KeyPath,
+    Problems,
+    Wrong,
+    below,
+    did_you_mean,
+    each,
+    each_of,
+    expected,
+    listing,
+    show,
+)
+from procsup.runfile.syntax.values import (
+    SOURCES,
+    TABLES,
+    Fields,
+    Scalar,
+    a_list,
+    filled,
+    scalar,
+    text,
+    texts,
+)
+from procsup.runfile.templates.patterns import check_input, read_glob, together
+from procsup.runfile.templates.scope import PATH, TEXT, Kind, Many, Scope
+from procsup.runfile.templates.template import Field, Template
+from procsup.runfile.vocabulary.names import check_new_name
+
+MAX_UNITS = 1_000_000
+
+_CAPTURE = re.compile(r"{(\w+):")
+_RANGE = re.compile(r"\s*(-?\d+)\s*\.\.\s*(-?\d+)\s*(?::\s*(-?\d+)\s*)?")
+_NO_COLUMNS: Tuple[str, ...] = ()
+
+
+class Axis(NamedTuple):
+    """Parameters that vary together; `source` says what they are, or where to find it."""
+
+    at: KeyPath
+    kinds: Dict[str, Kind]  # the parameters it gives
+    in_id: Tuple[str, ...]  # those of them that tell units apart
+    source: Union[List[Row], Column, Glob, ListFile, Tuple["Axis", ...]]  # several: side by side
+
+    @property
+    def looks_at_files(self) -> bool:
+        """Only the file system knows the rows."""
+        if isinstance(self.source, tuple) and not isinstance(self.source, ListFile):
+            return any(part.looks_at_files for part in self.source)
+        return not isinstance(self.source, (list, Column))
+
+
+def single(axes: Iterable[Axis]) -> Iterator[Axis]:
+    """Yield the axes, in place of a zip its parts."""
+    for axis in axes:
+        if isinstance(axis.source, tuple) and not isinstance(axis.source, ListFile):
+            yield from single(axis.source)
+        else:
+            yield axis
+
+
+def list_files(axes: Iterable[Axis]) -> List[str]:
+    """Return the files, as written, that hold the parameters of these axes."""
+    sources = [axis.source for axis in single(axes)]
+    return [source.path for source in sources if isinstance(source, ListFile)]
+
+
+def check_lengths(lengths: Mapping[str, int]) -> None:
+    """Refuse axes that stand side by side and are not equally long."""
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"`{name}` has {count:,}" for name, count in lengths.items())
+        raise Wrong(f"{counts}: what stands side by side must have equally many values")
+
+
+class AxisReader:
+    """Reads `units`, `matrix` and `zip` of one stage.
+
+    `scope` and `values` are the run's variables, `folder` is that of the run file.
+    """
+
+    def __init__(
+        self, scope: Scope, values: Mapping[str, Any], folder: str, problems: Problems
+    ) -> None:
+        self._scope = scope
+        self._values = values
+        self._folder = folder
+        self._problems = problems
+        self._taken: FrozenSet[str] = frozenset(scope.known)
+        self._names: Dict[str, KeyPath] = {}
+        self.partial = False  # some names of parameters could not be read
+
+    def read(self, table: Mapping[str, Any], places: Mapping[str, KeyPath]) -> Tuple[Axis, ...]:
+        """Return the axes of a stage's table; `places` says where its keys stand."""
+        axes: List[Axis] = []
+        if "units" in table:
+            axes += self._try(places["units"], self._rows, table["units"])
+            self.partial = not axes
+        for key in ("matrix", "zip"):
+            if key in table:
+                found = self._named(places[key], key, table[key])
+                axes += found if key == "matrix" else self._side_by_side(places[key], found)
+        return tuple(axes)
+
+    def _named(self, at: KeyPath, key: str, table: Any) -> List[Axis]:
+        if not isinstance(table, dict):
+            self._problems.add_wrong(at, expected(f"a table (`{key}.x = [1, 2]`)", table))
+            self.partial = True
+            return []
+        axes: List[Axis] = []
+        for name, value in table.items():
+            read = self._try(
+                (*at, name), self._values_of, value, shared=axes if key == "zip" else []
+            )
+            axes += read or [_unread((*at, name), name, value)]
+        return axes
+
+    def _side_by_side(self, at: KeyPath, parts: List[Axis]) -> List[Axis]:
+        lists = {
+            str(part.at[-1]): part.source
+            for part in parts
+            if isinstance(part.source, (list, Column)) and part.source
+        }
+        with self._problems.below(at):
+            check_lengths({name: len(rows) for name, rows in lists.items()})
+        kinds = {name: kind for part in parts for name, kind in part.kinds.items()}
+        in_id = tuple(dict.fromkeys(name for part in parts for name in part.in_id))
+        return [Axis(at, kinds, in_id, tuple(parts))] if parts else []
+
+    def _try(self, at: KeyPath, read: Any, value: Any, shared: Sequence[Axis] = ()) -> List[Axis]:
+        """Read an axis; its globs may capture once more what those of `shared` capture."""
+        again = {
+            name for one in shared if isinstance(one.source, Glob) for name in one.source.captures
+        }
+        try:
+            axis: Axis = read(at, value)
+            captures = axis.source.captures if isinstance(axis.source, Glob) else ()
+            for name in axis.kinds:
+                if name not in again or name not in captures:
+                    self._claim(name, at)
+            return [axis]
+        except Wrong as wrong:
+            self._problems.add_wrong(at, wrong)
+            return []
+
+    def _claim(self, name: str, at: KeyPath) -> None:
+        check_new_name(name, "parameter", self._taken)
+        if name in self._names:
+            raise Wrong(f"the parameter `{name}` is given twice")
+        self._names[name] = at
+
+    def _rows(self, at: KeyPath, value: Any) -> Axis:
+        if isinstance(value, dict):
+            return self._table(at, value)
+        rows = each(a_list(value, "tables"), _row)
+        if not rows:
+            raise Wrong("expected at least one table")
+        faults = Faults()
+        for index, row in enumerate(rows):
+            for difference in _differences(row, rows[0]):
+                faults.add((index,), difference)
+        faults.raise_if_any()
+        kinds = {name: _kind(cell) for name, cell in rows[0].items()}
+        return Axis(at, kinds, tuple(name for name in kinds if kinds[name] == TEXT), rows)
+
+    def _table(self, at: KeyPath, value: Dict[str, Any]) -> Axis:
+        kind = next((key for key in TABLES if key in value), "")
+        if not kind or ("csv" in value and "jsonl" in value):
+            cure = '{ csv = "samples.csv" } or { jsonl = "samples.jsonl" }'
+            raise Wrong(f"expected a list of tables, {cure}, not {listing(value) or 'nothing'}")
+        fields = Fields(value, (kind, *TABLES[kind]), kind)
+        columns = fields.take("columns", texts, _NO_COLUMNS)
+        file = ListFile(
+            kind,
+            fields.take(kind, self._list_path, ""),
+            all_names=not columns,
+            required=fields.take("required", texts, _NO_COLUMNS),
+            delimiter=fields.take("delimiter", _delimiter, ""),
+            comment=fields.take("comment", filled, ""),
+        )
+        fields.raise_if_any()
+        first = self._names_of(file, columns)
+        with below("required"):
+            for name in file.required:
+                if name not in first:
+                    hint = did_you_mean(name, first)
+                    raise Wrong(f"there is no column `{name}`{hint}; there are {listing(first)}")
+        kinds = {name: _kind(cell) for name, cell in first.items()}
+        in_id = tuple(name for name in kinds if kinds[name] == TEXT)
+        return Axis(at, kinds, in_id, file._replace(columns=tuple(kinds)))
+
+    def _names_of(self, file: ListFile, columns: Tuple[str, ...]) -> Row:
+        """Return the names of a file's columns, each with a cell that shows its kind."""
+        with below("columns" if columns else file.kind):
+            first = dict.fromkeys(columns, "") if columns else names_in(file, self._folder)
+            for place, name in enumerate(first, 1):
+                with _of_column(file, place, name, [] if columns else list(first)):
+                    check_new_name(name, "parameter", self._taken)
+        return first
+
+    def _list_path(self, value: Any) -> str:
+        path = self._filled_in(value)
+        if not path.strip():
+            raise expected("the path of a file", path)
+        return path
+
+    def _filled_in(self, value: Any) -> str:
+        return self._scope.check(Template(text(value))).render(self._values)
+
+    def _values_of(self, at: KeyPath, value: Any) -> Axis:
+        name = str(at[-1])
+        if isinstance(value, dict):
+            return self._source(at, name, value)
+        values = each(a_list(value, "values, or a table with `glob`, `range` or `lines`"), scalar)
+        if not values:
+            raise Wrong("expected at least one value")
+        return _listed(at, name, values)
+
+    def _source(self, at: KeyPath, name: str, value: Dict[str, Any]) -> Axis:
+        if len(value) != 1 or next(iter(value)) not in SOURCES:
+            wrong = next((key for key in value if key not in SOURCES), "")
+            hint = did_you_mean(wrong, SOURCES) if wrong else ""
+            given = listing(value) if value else "nothing"
+            raise Wrong(f"expected a list or one of {listing(SOURCES)}, not {given}{hint}")
+        ((kind, content),) = value.items()
+        with below(kind):
+            if kind == "range":
+                return _listed(at, name, _range(self._filled_in(content)))
+            if kind == "glob":
+                return self._glob(at, name, content)
+            path = self._list_path(content)
+            return Axis(at, {name: TEXT}, (name,), ListFile("lines", path, (name,)))
+
+    def _glob(self, at: KeyPath, name: str, content: Any) -> Axis:
+        if isinstance(content, list):
+            patterns = each(list(enumerate(content)), self._pattern_of_list)
+            glob = together(patterns)
+        else:
+            glob = self._pattern(content)
+        if name in glob.captures:
+            raise Wrong(f"`{name}` is the path itself: choose another name for the capture")
+        two = glob.two_readings()
+        if two is not None:
+            raise Wrong(_two_ways(glob, two))
+        kinds: Dict[str, Kind] = {name: PATH}
+        kinds.update((capture, TEXT) for capture in glob.captures)
+        return Axis(at, kinds, glob.captures or (name,), glob)
+
+    def _pattern_of_list(self, item: Tuple[int, Any]) -> Tuple[KeyPath, bool, Glob]:
+        index, content = item
+        leaves_out = filled(content).startswith("!")
+        return (index,), leaves_out, self._pattern(content[1:] if leaves_out else content)
+
+    def _pattern(self, content: Any) -> Glob:
+        template = Template(text(content), glob=True)
+        for field in template.fields:
+            if not field.is_capture:
+                self._check_known(field)
+        check_input(template)
+        return read_glob(template, self._values)
+
+    def _check_known(self, field: Field) -> None:
+        name = field.name
+        if name not in self._scope.known:
+            hint = did_you_mean(name, self._scope.known)
+            cure = f"{{{name}:*}} captures what stands there"
+            raise Wrong(f"{{{name}}}: there is no variable of this name{hint}; {cure}")
+        self._scope.check(Template(str(field)))
+
+
+def _unread(at: KeyPath, name: str, value: Any) -> Axis:
+    """Stand in for an axis that is wrong: its name is known, and where it is used no mistake."""
+    kinds: Dict[str, Kind] = {name: TEXT}
+    if isinstance(value, dict) and "glob" in value:
+        kinds = {name: PATH, **dict.fromkeys(_CAPTURE.findall(str(value["glob"])), TEXT)}
+    return Axis(at, kinds, (), [])
+
+
+def _two_ways(glob: Glob, two: TwoReadings) -> str:
+    one_way, other_way = (
+        ", ".join(f'{name}="{value}"' for name, value in zip(glob.captures, values))
+        for values in (two.one, two.two)
+    )
+    ways = f": {one_way} or {other_way}" if one_way != other_way else ""
+    return (
+        f"`{glob.source}` can read the path `{two.path}` in two ways{ways};"
+        " a wildcard also matches what divides it from the next one, unless that is a /"
+        " ({x:?} is just one character, {x:[^_]+} none that is a _)"
+    )
+
+
+@contextmanager
+def _of_column(file: ListFile, place: int, name: str, found: List[str]) -> Iterator[None]:
+    """Add to a `Wrong` its column in the file, and how to leave that column out."""
+    try:
+        yield
+    except Wrong as wrong:
+        if not found:
+            raise
+        good = json.dumps([one for one in found if one != name], ensure_ascii=False)
+        which = f"column {place}" if file.kind == "csv" else "the name"
+        raise Wrong(
+            f"{file.path}: {which}, {show(name)}: {wrong}; or say which columns are used:"
+            f" columns = {good}"
+        ) from None
+
+
+def _delimiter(value: Any) -> str:
+    if not isinstance(value, str) or len(value) != 1 or value in '"\r\n':
+        raise expected('one character such as ";" or "\\t"', value)
+    return value
+
+
+def _row(value: Any) -> Row:
+    if not isinstance(value, dict) or not value:
+        raise expected("a table of parameters", value)
+    cells = each_of(value, lambda _, cell: _cell(cell))
+    return dict(zip(value, cells))
+
+
+def _cell(value: Any) -> Any:
+    return tuple(each(value, scalar)) if isinstance(value, list) else scalar(value)
+
+
+def _kind(cell: Any) -> Kind:
+    return Many(TEXT) if isinstance(cell, tuple) else TEXT
+
+
+def _differences(row: Row, first: Row) -> Iterable[str]:
+    missing = [name for name in first if name not in row]
+    if missing:
+        yield f"{listing(missing)} missing: the first row has it, and all rows have the same names"
+    more = [name for name in row if name not in first]
+    if more:
+        yield f"the first row has no {listing(more)}, and all rows have the same names"
+    for name in row:
+        if name in first and isinstance(row[name], tuple) != isinstance(first[name], tuple):
+            yield f"`{name}` is a list in one row and a single value in another"
+
+
+def _listed(at: KeyPath, name: str, values: Sequence[Scalar]) -> Axis:
+    return Axis(at, {name: TEXT}, (name,), Column(name, values))
+
+
+def _range(value: str) -> Sequence[Scalar]:
+    match = _RANGE.fullmatch(value)
+    if match is None:
+        raise expected('a range such as "1..9" or "1..9:2" (both ends included)', value)
+    first, last, step = match.groups()
+    start, end = int(first), int(last)
+    stride = int(step) if step else (1 if start <= end else -1)
+    if stride == 0 or (end - start) * stride < 0:
+        raise Wrong(f"the range {value} is empty: a step of {stride} never leads there")
+    numbers = range(start, end + (1 if stride > 0 else -1), stride)
+    if len(numbers) > MAX_UNITS:
+        raise Wrong(f"the range {value} has {len(numbers):,} values, more than {MAX_UNITS:,}")
+    width = max(len(first), len(last)) if _is_padded(first) or _is_padded(last) else 0
+    return [f"{number:0{width}d}" for number in numbers] if width else numbers
+
+
+def _is_padded(number: str) -> bool:
+    return len(number.lstrip("-")) > 1 and number.lstrip("-").startswith("0")

@@ -1,0 +1,315 @@
+"""Files that hold parameters: one value a line, a CSV with a header row, one JSON object a line.
+
+Every message about a row is ``file:line: what is wrong``; many are told at once.
+"""
+
+import csv
+import json
+import os
+import re
+from contextlib import contextmanager
+from itertools import chain
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    TextIO,
+    Tuple,
+)
+
+from procsup.runfile.syntax.problems import Faults, Wrong, did_you_mean, each, expected, listing
+from procsup.runfile.syntax.reading import WrittenFloat
+from procsup.runfile.syntax.values import Scalar, scalar, written
+
+Row = Dict[str, Any]  # parameter -> scalar as written, or a tuple of them
+
+_ENOUGH_PROBLEMS = 20
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class ListFile(NamedTuple):
+    """A file of parameters: `kind` is ``lines``, ``csv`` or ``jsonl``, `path` as written.
+
+    `columns` are the parameters that it gives; ``lines`` gives one. With `all_names` an object may
+    have no other names. Cells of `required` columns must not be empty. `delimiter` divides the
+    cells of a CSV; the default is a comma, in a TSV a tab. Lines of a CSV that begin with
+    `comment` are left out.
+    """
+
+    kind: str
+    path: str
+    columns: Tuple[str, ...] = ()
+    all_names: bool = False
+    required: Tuple[str, ...] = ()
+    delimiter: str = ""
+    comment: str = ""
+
+
+class _Placed(NamedTuple):
+    line: int
+    cells: List[str]  # of lines and JSON lines: the one text
+
+
+def read_rows(file: ListFile, folder: str) -> List[Row]:
+    """Return the rows of a file, its relative path taken from `folder`; `Wrong` says all faults."""
+    with _opened(file.path, folder) as opened:
+        return _READERS[file.kind](file, opened)
+
+
+def names_in(file: ListFile, folder: str) -> Row:
+    """Return the first row of a file, of a CSV its header: the names, and what kind they are of.
+
+    `Wrong` if it cannot be read, says how to name the columns of a file that is still to be made.
+    """
+    path = file.path
+    if not os.path.exists(os.path.join(folder, path)):
+        raise Wrong(
+            f"`{path}` does not exist, so that its columns are not known: make it, or, if an"
+            ' earlier stage makes it, name them: columns = ["a", "b"]'
+        )
+    with _opened(path, folder) as opened:
+        if file.kind == "csv":
+            return dict.fromkeys(_header(path, _csv_rows(file, opened)), "")
+        rows = _texts(opened)
+        first = next(rows, None)
+        if first is None:
+            raise Wrong(f"`{path}` is empty, expected a JSON object a line")
+        try:
+            return _object(path, first)
+        except Wrong:
+            _all_of(chain([first], rows), lambda placed: _object(path, placed))
+            raise
+
+
+@contextmanager
+def _opened(path: str, folder: str) -> Iterator[TextIO]:
+    try:
+        with open(os.path.join(folder, path), encoding="utf-8-sig", newline="") as file:
+            yield file
+    except UnicodeDecodeError as error:
+        line = _first_undecodable(os.path.join(folder, path))
+        raise Wrong(f"`{path}` is not UTF-8: {error.reason} in line {line}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Wrong(f"`{path}` cannot be read: {reason}") from None
+
+
+def _first_undecodable(path: str) -> int:
+    """Return the line; the decoder counts from wherever its last piece began."""
+    with open(path, "rb") as file:
+        lines = enumerate(file, 1)
+        return next((number for number, line in lines if not _is_utf_8(line)), 1)
+
+
+def _is_utf_8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _all_of(rows: Iterable[_Placed], make: Callable[[_Placed], Row]) -> List[Row]:
+    """Return what is made of the rows; the first faults of them are raised together."""
+    faults = Faults()
+    found: List[Row] = []
+    with faults.below():  # a file may be broken behind rows that are wrong
+        for number, placed in enumerate(rows):
+            with faults.below():
+                found.append(make(placed))
+            if number - len(found) >= _ENOUGH_PROBLEMS:
+                break
+    faults.raise_if_any()
+    return found
+
+
+def _texts(opened: TextIO) -> Iterator[_Placed]:
+    """Yield the lines that are not blank."""
+    for number, line in enumerate(opened, 1):
+        if line.strip():
+            yield _Placed(number, [line.rstrip("\r\n")])
+
+
+# --- one value a line --------------------------------------------------------------------
+
+
+def _lines(file: ListFile, opened: TextIO) -> List[Row]:
+    def row(placed: _Placed) -> Row:
+        if "\0" in placed.cells[0]:
+            message = "holds a NUL character, which no argument can hold"
+            raise Wrong(f"`{file.path}` line {placed.line} {message}")
+        return {name: placed.cells[0]}
+
+    (name,) = file.columns
+    return _all_of(_texts(opened), row)
+
+
+# --- CSV ---------------------------------------------------------------------------------
+
+
+def _csv(file: ListFile, opened: TextIO) -> List[Row]:
+    rows = _csv_rows(file, opened)
+    header = _header(file.path, rows)
+    missing = [name for name in file.columns if name not in header]
+    if missing:
+        hint = did_you_mean(missing[0], header)
+        raise Wrong(f"{file.path}:1: no column {listing(missing)}{hint}; it has {listing(header)}")
+    places = [(name, header.index(name)) for name in file.columns]
+
+    def row(placed: _Placed) -> Row:
+        cells = placed.cells
+        if len(cells) != len(header):
+            wanted = f"{len(header)} cells, as the header has"
+            raise Wrong(f"{file.path}:{placed.line}: expected {wanted}, not {len(cells)}")
+        if any("\0" in cell for cell in cells):
+            raise Wrong(f"{file.path}:{placed.line}: holds a NUL character")
+        return _complete(file, placed.line, {name: cells[place] for name, place in places})
+
+    return _all_of(rows, row)
+
+
+def _complete(file: ListFile, line: int, row: Row) -> Row:
+    """Return the row; `Wrong` if a cell that is required is empty."""
+    empty = [name for name in file.required if not written(row[name]).strip()]
+    if empty:
+        raise Wrong(f"{file.path}:{line}: {listing(empty)} is empty, and required")
+    return row
+
+
+class _CsvLines:
+    """The lines of a CSV for its reader, without the comments between rows."""
+
+    def __init__(self, opened: TextIO, comment: str) -> None:
+        self.number = 0
+        self.is_between_rows = True  # not within a cell of several lines
+        self._opened = opened
+        self._comment = comment
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._opened:
+            self.number += 1
+            if self._comment and self.is_between_rows and line.startswith(self._comment):
+                continue
+            self.is_between_rows = False
+            yield line
+
+
+def _csv_rows(file: ListFile, opened: TextIO) -> Iterator[_Placed]:
+    """Yield the rows that are not empty, each with the number of its (last) line."""
+    by_suffix = "\t" if file.path.lower().endswith((".tsv", ".tab")) else ","
+    lines = _CsvLines(opened, file.comment)
+    try:
+        for cells in csv.reader(lines, delimiter=file.delimiter or by_suffix, strict=True):
+            lines.is_between_rows = True
+            if any(cell.strip() for cell in cells):
+                yield _Placed(lines.number, cells)
+    except csv.Error as error:
+        reason = _too_long() if "field limit" in str(error) else f"not CSV: {error}"
+        raise Wrong(f"{file.path}:{lines.number}: {reason}") from None
+
+
+def _too_long() -> str:
+    # The limit is of the whole process, and a library's host may count on it; Linux takes
+    # no argument that is longer.
+    return (
+        f"expected cells of at most {csv.field_size_limit():,} characters: is a quote never"
+        " closed? Longer values belong into files, and their paths here"
+    )
+
+
+def _header(path: str, rows: Iterator[_Placed]) -> List[str]:
+    line, names = next(rows, _Placed(1, []))
+    if not names:
+        raise Wrong(f"`{path}` is empty, expected a row with the names of its columns")
+    names = [name.strip() for name in names]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise Wrong(f"{path}:{line}: {listing(twice)} stands in the header twice")
+    return names
+
+
+# --- JSON lines --------------------------------------------------------------------------
+
+
+def _jsonl(file: ListFile, opened: TextIO) -> List[Row]:
+    first: Optional[Row] = None
+
+    def row(placed: _Placed) -> Row:
+        nonlocal first
+        found = _object(file.path, placed)
+        difference = _difference(found, file, first)
+        if difference:
+            raise Wrong(f"{file.path}:{placed.line}: {difference}")
+        first = first or found
+        own = {name: found[name] for name in found if name in file.columns}
+        return _complete(file, placed.line, own)
+
+    return _all_of(_texts(opened), row)
+
+
+def _difference(row: Row, file: ListFile, first: Optional[Row]) -> str:
+    missing = [name for name in file.columns if name not in row]
+    if missing:
+        return f"{listing(missing)} missing: all objects have the same names"
+    more = [name for name in row if name not in file.columns] if file.all_names else []
+    if more:
+        known = json.dumps(list(file.columns), ensure_ascii=False)
+        cure = f"name those that you use: columns = {known}"
+        return f"the first object has no {listing(more)}, and all have the same names, or {cure}"
+    for name in file.columns if first else ():
+        if first and isinstance(row[name], tuple) != isinstance(first[name], tuple):
+            return f"`{name}` is a list in one object and a single value in another"
+    return ""
+
+
+def _object(path: str, placed: _Placed) -> Row:
+    try:
+        return _parsed(placed.cells[0])
+    except (Wrong, ValueError, RecursionError) as error:
+        raise Wrong(f"{path}:{placed.line}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Wrong):
+        at, message = error.faults[0]
+        return f"`{at[0]}`: {message}" if at else message
+    return f"expected a JSON object: {error}"
+
+
+def _parsed(line: str) -> Row:
+    value = json.loads(line, parse_float=WrittenFloat, object_pairs_hook=_table)
+    if not isinstance(value, dict) or not value:
+        raise expected("a JSON object with parameters", value)
+    faults = Faults()
+    row: Row = {}
+    for name, cell in value.items():
+        with faults.below(name):
+            row[name] = tuple(each(cell, _cell)) if isinstance(cell, list) else _cell(cell)
+    faults.raise_if_any()
+    return row
+
+
+def _cell(value: Any) -> Scalar:
+    cell = scalar(value)
+    if isinstance(cell, str) and _LONE_SURROGATE.search(cell):
+        raise Wrong("holds half of a character (a lone surrogate), which no argument can hold")
+    return cell
+
+
+def _table(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        raise Wrong("a name stands here twice")
+    return table
+
+
+_READERS: Dict[str, Callable[[ListFile, TextIO], List[Row]]] = {
+    "lines": _lines,
+    "csv": _csv,
+    "jsonl": _jsonl,
+}

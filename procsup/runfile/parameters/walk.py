@@ -1,0 +1,86 @@
+"""Find what the globs of a stage match, and note what was left out and why."""
+
+import os
+from typing import Dict, List, Optional, Tuple
+
+from procsup.core.globs import Glob
+from procsup.paths.walk import LinkToNothing, Match, find
+from procsup.runfile.parameters.vouched import Vouched
+from procsup.runfile.syntax.problems import Wrong, some
+
+_SHOWN = 3
+
+
+class Finder:
+    """Looks up the globs of a stage's units; relative ones start at `folder`.
+
+    Outputs of earlier stages that are not `vouched` for are left out.
+    """
+
+    def __init__(self, folder: str, vouched: Optional[Vouched] = None) -> None:
+        self._folder = folder
+        self._vouched = vouched
+        self._unvouched: Dict[Tuple[str, str], List[str]] = {}  # (source, text) of a glob -> paths
+        self._found: Dict[str, List[Match]] = {}
+        self._left_out: Dict[str, List[str]] = {}
+
+    def find_once(self, glob: Glob) -> List[Match]:
+        """Return the matches of a glob that many units share; it is looked up once."""
+        if glob.text not in self._found:
+            self._found[glob.text] = self.find(glob)
+        return self._found[glob.text]
+
+    def find(self, glob: Glob) -> List[Match]:
+        """Return what a glob matches; `Wrong` if a folder cannot be read, or a link is broken."""
+        try:
+            found = find(glob, self._folder)
+        except LinkToNothing as link:
+            shown = os.path.relpath(str(link.filename), self._folder).replace(os.sep, "/")
+            raise Wrong(
+                f"`{glob.source}` matches {shown}, which is a link to nothing:"
+                " mend the link, remove it, or narrow the glob"
+            ) from None
+        except OSError as error:
+            reason = error.strerror or error
+            raise Wrong(f"{error.filename}: cannot be read: {reason}") from None
+        if found.left_out:
+            self._left_out[glob.source] = found.left_out
+        if self._vouched is None:
+            return found.matches
+        return self._without_unvouched(glob, found.matches, self._vouched)
+
+    def _without_unvouched(self, glob: Glob, matches: List[Match], vouched: Vouched) -> List[Match]:
+        kept: List[Match] = []
+        for match in matches:
+            whole = os.path.normpath(os.path.join(self._folder, match.path))
+            if vouched.leaves_out(whole):
+                self._unvouched.setdefault((glob.source, glob.text), []).append(match.path)
+            else:
+                kept.append(match)
+        return kept
+
+    def why_nothing(self, glob: Glob) -> str:
+        """Say in a few words why a glob found nothing."""
+        unvouched = self._unvouched.get((glob.source, glob.text))
+        if unvouched:
+            return f"{_leaves_out(glob.source, unvouched)}, and matches nothing else"
+        branch = glob.branches[0]
+        if len(glob.branches) == 1 and not os.path.isdir(os.path.join(self._folder, branch.base)):
+            return f"`{glob.source}` matches nothing: there is no folder `{branch.base}`"
+        return f"`{glob.source}` matches no {'folder' if branch.folders else 'file'}"
+
+    def notes(self) -> List[str]:
+        """Say what each glob left out: folders behind links, and what is not vouched for."""
+        linked = [
+            f"`{source}` does not look into links to folders (no `**` does):"
+            f" {some(left_out, _SHOWN)}"
+            for source, left_out in self._left_out.items()
+        ]
+        unvouched: Dict[str, List[str]] = {}
+        for (source, _), paths in self._unvouched.items():
+            unvouched.setdefault(source, []).extend(paths)
+        return linked + [_leaves_out(*one) for one in unvouched.items()]
+
+
+def _leaves_out(source: str, paths: List[str]) -> str:
+    return f"`{source}` leaves out outputs that are not vouched for: {some(paths, _SHOWN)}"

@@ -1,0 +1,62 @@
+"""The `env` of a stage and its `secrets`: values that are recorded, and names that never are."""
+
+from typing import Any, Dict, List, Tuple
+
+from procsup.runfile.stages.recipe import Placed
+from procsup.runfile.stages.table import StageTable
+from procsup.runfile.syntax import values as v
+from procsup.runfile.syntax.problems import Problems, Wrong, each, each_of, expected, listing, show
+from procsup.runfile.templates.scope import Scope
+from procsup.runfile.templates.template import Template, literal
+
+
+def read_env(table: StageTable, scope: Scope, problems: Problems) -> Dict[str, Placed]:
+    """Read `env`, that of `defaults` and the stage's own together; the own one wins."""
+    env: Dict[str, Placed] = {}
+    for values, at in ((table.defaults, ("defaults", "env")), (table.own, (*table.at, "env"))):
+        if "env" in values:
+            with problems.below(at):
+                entries = _entries(values["env"], scope)
+                env.update((name, Placed((*at, name), one)) for name, one in entries)
+    both = [name for name in read_secrets(table) if name in env]
+    if both:
+        table.note("secrets", f"{listing(both)} stands in `env` too: secrets are never recorded")
+    return env
+
+
+def fixed_env(value: Any) -> Dict[str, str]:
+    """Read the environment of a unit that is written out: nothing in it is a placeholder."""
+    return {name: one.render({}) for name, one in _entries(literal(value), Scope({}))}
+
+
+def read_secrets(table: StageTable) -> Tuple[str, ...]:
+    """Read the names of variables that are passed through."""
+    none: Tuple[str, ...] = ()
+    return table.take("secrets", _names, none)
+
+
+def _names(value: Any) -> Tuple[str, ...]:
+    return tuple(each(v.a_list(value, "names of variables"), _name))
+
+
+def _name(value: Any) -> str:
+    name = v.filled(value)
+    if "=" in name:
+        raise Wrong("expected the name of a variable only: its value is never written down")
+    return name
+
+
+def _entries(value: Any, scope: Scope) -> List[Tuple[str, Template]]:
+    if not isinstance(value, dict):
+        raise expected("a table of names and values", value)
+    return each_of(value, lambda name, content: (name, _entry(name, content, scope)))
+
+
+def _entry(name: str, content: Any, scope: Scope) -> Template:
+    if not name or "=" in name or "\0" in name:
+        raise Wrong("is no name of an environment variable")
+    if name.upper().startswith("PROCSUP_"):
+        raise Wrong("the names that begin with PROCSUP_ are procsup's own")
+    if isinstance(content, bool) or not isinstance(content, (str, int, float)):
+        raise Wrong(f'expected text or a number, not {show(content)} (such as "1" or "")')
+    return scope.check(Template(v.written(content)))

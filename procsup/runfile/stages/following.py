@@ -1,0 +1,294 @@
+"""Units that follow units: what the units of a `for-each` stage take over from others.
+
+Each follows one unit of each stage named, has its parameters, and starts as soon as those have
+succeeded. Where a glob of the stage may match what they make, it waits for all of them: only then
+does the glob tell the truth.
+"""
+
+import os
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Sequence,
+    Tuple,
+)
+
+from msgspec.structs import replace
+
+from procsup.core.globs import Glob
+from procsup.core.spec import After, upstream
+from procsup.runfile.parameters.axes import single
+from procsup.runfile.parameters.tables import ListFile, Row
+from procsup.runfile.stages.graph import before, done_before
+from procsup.runfile.stages.recipe import Recipe
+from procsup.runfile.syntax.problems import Wrong, each, listing, some
+from procsup.runfile.syntax.values import Fields, a_list, word, written
+from procsup.runfile.templates.scope import FollowedUnit, Kind
+from procsup.runfile.templates.template import Braces, Field, Files, Template
+
+_NAMED = 5
+
+
+class Made(NamedTuple):
+    """A unit as those that follow it see it; `own` is its id without the stage."""
+
+    id: str
+    own: str
+    row: Row
+    outputs: Files
+
+
+class Before(NamedTuple):
+    """What the stages before one have made of use to it.
+
+    `inputs_from`: absolute paths of what the stage named by ``inputs.from`` has made; `made`: the
+    units of the stages that it follows.
+    """
+
+    inputs_from: Sequence[str] = ()
+    made: Mapping[str, Sequence[Made]] = {}
+
+
+class Group(NamedTuple):
+    """The units that one unit follows, by stage; what they are called, and their parameters."""
+
+    own: str
+    row: Row
+    units: Mapping[str, Made]
+
+    @property
+    def ids(self) -> Tuple[str, ...]:
+        """The ids of the units."""
+        return tuple([made.id for made in self.units.values()]) if self.units else ()
+
+
+def afters(value: Any, known: Callable[[Any], str]) -> Tuple[After, ...]:
+    """Read the value of `after`, a list of stages; `known` accepts a stage's name."""
+    found = each(a_list(value, "stages"), lambda one: _after(one, known))
+    names = [after.stage for after in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise Wrong(f"{listing(twice)} stands here twice")
+    return tuple(found)
+
+
+def _after(value: Any, known: Callable[[Any], str]) -> After:
+    if not isinstance(value, dict):
+        return After(known(value))
+    table = Fields(value, ("stage", "when"), "stage")
+    when = table.take("when", word("succeeded", "finished"), "succeeded")
+    after = After(table.take("stage", known, ""), when)
+    table.raise_if_any()
+    return after
+
+
+def stages_followed(value: Any, known: Callable[[Any], str]) -> Tuple[str, ...]:
+    """Read the value of `for-each`: a stage, or several; `known` accepts a stage's name."""
+    if isinstance(value, str):
+        return (known(value),)
+    names = each(a_list(value, "stages, or one stage"), known)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise Wrong(f"{listing(twice)} stands here twice")
+    if not names:
+        raise Wrong("expected the name of a stage")
+    return tuple(names)
+
+
+def named_in(table: Mapping[str, Any]) -> List[str]:
+    """Return the stages that a table's `for-each` names, as far as it is in order."""
+    value = table.get("for-each")
+    names = value if isinstance(value, list) else [value]
+    return [name for name in names if isinstance(name, str)]
+
+
+def inherited(recipes: Sequence[Recipe]) -> Dict[str, Kind]:
+    """Return the parameters that units take over from those of these stages.
+
+    `Wrong` if two stages have one of the same name and of different kinds.
+    """
+    kinds: Dict[str, Kind] = {}
+    for recipe in recipes:
+        for name, kind in recipe.kinds.items():
+            if kinds.setdefault(name, kind) != kind:
+                raise Wrong(f"`{name}` is of another kind in the stage `{recipe.spec.name}`")
+    return kinds
+
+
+def seen_units(recipes: Sequence[Recipe], taken: Mapping[str, Kind]) -> Dict[str, Kind]:
+    """Return the placeholders by which a unit sees those that it follows: their stages' names."""
+    seen: Dict[str, Kind] = {}
+    for recipe in recipes:
+        name = recipe.spec.name
+        if name in taken or name in ("inputs", "outputs", "depends", "index", "scratch"):
+            used = f"{{{name}}} stands for something else here already"
+            raise Wrong(f"{used}: give the stage `{name}` another name")
+        outputs = recipe.outputs.followed_kind() if recipe.outputs.items else None
+        seen[name] = FollowedUnit(name, outputs)
+    return seen
+
+
+def groups(stages: Sequence[str], made: Mapping[str, Sequence[Made]]) -> List[Group]:
+    """Return what each unit follows, in the order of the first stage.
+
+    Units of several stages belong together if their ids are the same but for the stage; `Wrong`
+    if one has no partner, or they differ in a parameter.
+    """
+    first, *others = stages
+    partners = {stage: {one.own: one for one in made[stage]} for stage in others}
+    for stage, by_own in partners.items():
+        _require_partners(first, made[first], stage, by_own)
+    return [
+        _group({first: one, **{stage: partners[stage][one.own] for stage in others}})
+        for one in made[first]
+    ]
+
+
+def _require_partners(
+    first: str, units: Sequence[Made], stage: str, partners: Mapping[str, Made]
+) -> None:
+    alone = [one.id for one in units if one.own not in partners]
+    alone += [f"{stage}/{own}" for own in partners if own not in {one.own for one in units}]
+    if alone:
+        raise Wrong(
+            f"units of `{first}` and `{stage}` belong together if their ids agree, and these have"
+            f" no partner: {some(alone, _NAMED)}"
+        )
+
+
+def _group(units: Dict[str, Made]) -> Group:
+    row: Row = {}
+    for made in units.values():
+        for name, value in made.row.items():
+            if name in row and _text(row[name]) != _text(value):
+                raise Wrong(f"{listing(one.id for one in units.values())} differ in `{name}`")
+            row[name] = value
+    return Group(next(iter(units.values())).own, row, units)
+
+
+def _text(value: Any) -> Any:
+    return tuple(written(item) for item in value) if isinstance(value, tuple) else written(value)
+
+
+# --- who waits for whole stages -------------------------------------------------------------
+
+
+def settle(
+    recipes: Sequence[Recipe], values: Mapping[str, Any], absolute: Callable[[str], str]
+) -> List[Recipe]:
+    """Return the recipes, each told when its units can be known and how long they wait."""
+    names = [recipe.spec.name for recipe in recipes]
+    settler = _Settler({recipe.spec.name: recipe for recipe in recipes}, values, absolute)
+    return [settler.settled(name) for name in names]
+
+
+class _Settler:
+    def __init__(
+        self,
+        recipes: Dict[str, Recipe],
+        values: Mapping[str, Any],
+        absolute: Callable[[str], str],
+    ) -> None:
+        self._recipes = recipes
+        self._values = values
+        self._absolute = absolute
+        self._settled: Dict[str, Recipe] = {}
+
+    def settled(self, name: str) -> Recipe:
+        if name not in self._settled:
+            self._settled[name] = self._settle(self._recipes[name])
+        return self._settled[name]
+
+    def _settle(self, recipe: Recipe) -> Recipe:
+        spec = recipe.spec
+        late = bool(upstream(spec)) and spec.inputs_from is not None
+        spec = replace(spec, looks_into=self._looked_into(recipe))
+        if not spec.for_each:
+            late = late or (bool(upstream(spec)) and recipe.looks_at_files())
+            return recipe._replace(spec=replace(spec, late=late))
+        late = late or any(self.settled(name).spec.late for name in spec.for_each)
+        specs = {name: self.settled(name).spec for name in self._before(spec.name)}
+        done = done_before(replace(spec, unit_wise=True), specs)
+        seen = [name for name in specs if self._may_see(recipe, name)]
+        unit_wise = all(name in done for name in seen)
+        return recipe._replace(spec=replace(spec, late=late or bool(seen), unit_wise=unit_wise))
+
+    def _before(self, name: str) -> FrozenSet[str]:
+        return before(name, {key: recipe.spec for key, recipe in self._recipes.items()})
+
+    def _looked_into(self, recipe: Recipe) -> Tuple[str, ...]:
+        """Return the stages before it that make what its globs may match."""
+        if not recipe.looks_at_files():
+            return ()
+        globs = list(self._globs(recipe))
+        before = sorted(self._before(recipe.spec.name))
+        known = [name for name in before if name in self._recipes]
+        return tuple([name for name in known if self._may_meet(globs, name)])
+
+    def _may_see(self, recipe: Recipe, name: str) -> bool:
+        """Tell whether it may look at what another stage makes; in doubt, it may."""
+        return self._may_meet([*self._globs(recipe), *self._lists(recipe)], name)
+
+    def _may_meet(self, looks: Sequence[Tuple[str, str]], name: str) -> bool:
+        other = self._recipes[name]
+        made = [item.template for item in other.outputs.items]
+        made += [one for key, one in other.streams.items() if key != "stdin"]
+        ends = [self._ends(template) for template in made]
+        return any(_may_meet(look, end) for look in looks for end in ends)
+
+    def _globs(self, recipe: Recipe) -> Iterator[Tuple[str, str]]:
+        for axis in single(recipe.axes):
+            if isinstance(axis.source, Glob):
+                for base in (branch.base for branch in axis.source.branches):
+                    yield self._start(f"{base}/" if base else ""), ""
+        for wanted in (recipe.inputs, recipe.depends):
+            yield from (self._ends(item.template) for item in wanted.items if item.is_glob)
+
+    def _lists(self, recipe: Recipe) -> Iterator[Tuple[str, str]]:
+        for axis in single(recipe.axes):
+            if isinstance(axis.source, ListFile):
+                yield self._start(axis.source.path), ""
+
+    def _ends(self, template: Template) -> Tuple[str, str]:
+        """Return how all paths that come of it begin, and how they end."""
+        if ".." in template.source:
+            return "", ""
+        parts = [self._known(part) for part in template.parts]
+        head = _before_wildcard("".join(parts))
+        tail = _before_wildcard("".join(parts)[::-1])[::-1]
+        is_folder = tail.endswith("/")  # anything may be in it
+        return self._start(head), ("" if is_folder else tail)
+
+    def _start(self, head: str) -> str:
+        """Return how a path begins, with links to its folders resolved."""
+        if not head:
+            return ""
+        whole = self._absolute(head)
+        if head.endswith("/"):
+            return os.path.realpath(whole)
+        folder, name = os.path.split(whole)
+        return os.path.join(os.path.realpath(folder), name)
+
+    def _known(self, part: Any) -> str:
+        if isinstance(part, Braces):
+            return "*"
+        if isinstance(part, Field) and (part.name not in self._values or part.is_capture):
+            return "*"
+        return part.text(self._values) if isinstance(part, Field) else str(part)
+
+
+def _before_wildcard(text: str) -> str:
+    cut = [text.index(mark) for mark in "*?" if mark in text]
+    return text[: min(cut)] if cut else text
+
+
+def _may_meet(one: Tuple[str, str], two: Tuple[str, str]) -> bool:
+    heads = one[0].startswith(two[0]) or two[0].startswith(one[0])
+    tails = one[1].endswith(two[1]) or two[1].endswith(one[1])
+    return heads and tails

@@ -1,0 +1,128 @@
+"""What a stage starts: `module`, `script` or `command`, with `python`, `prefix` and `args`."""
+
+import json
+import os
+import re
+from typing import Any, Callable, Mapping, NamedTuple, Optional, Tuple
+
+from procsup.host import pythons
+from procsup.host.names import is_bare_name, python_command, running_python
+from procsup.runfile.stages.declared import path_text
+from procsup.runfile.syntax.problems import Wrong, each, expected, show
+from procsup.runfile.syntax.reading import WrittenFloat
+from procsup.runfile.syntax.values import a_list, filled, scalar, written
+from procsup.runfile.templates.scope import Scope
+from procsup.runfile.templates.template import Template
+
+_MODULE = re.compile(r"[^\W\d][\w-]*(?:\.[^\W\d][\w-]*)*")
+_VERSION = re.compile(r"\d+(?:\.\d+)?")
+_PYTHON_NAME = re.compile(r"(?:python|pypy)w?\d*(?:\.\d+)?t?(?:\.exe)?", re.IGNORECASE)
+
+
+class Interpreter(NamedTuple):
+    """The argv that starts a Python, and how the run file names it ("" for the default)."""
+
+    argv: Tuple[str, ...]
+    shown: str
+
+
+def read_interpreter(
+    value: Any, absolute: Callable[[str], str], *, search: bool = False
+) -> Interpreter:
+    """Accept a version, a path or a name; relative paths are taken from the run file's folder.
+
+    With `search` a version is also searched for where tools such as pyenv install it.
+    """
+    if value is None:
+        return Interpreter((running_python(),), "")
+    number = isinstance(value, (int, WrittenFloat)) and not isinstance(value, bool)
+    if not number and not isinstance(value, str):
+        raise expected('a version ("3.12"), a path or a name of a Python', value)
+    name = written(value) if number else path_text(value)
+    if _VERSION.fullmatch(name):
+        argv = pythons.search(name, os.environ).argv if search else python_command(name)
+        return Interpreter(argv, name)
+    return Interpreter((name if is_bare_name(name) else absolute(name),), name)
+
+
+def module_name(value: Any) -> str:
+    """Accept the dotted name of a module."""
+    name = filled(value)
+    if name.endswith(".py") or "/" in name or "\\" in name:
+        raise Wrong(f"{show(name)} is a file, expected a module's dotted name (or use `script`)")
+    if not _MODULE.fullmatch(name):
+        raise expected("a module's dotted name such as `package.module`", name)
+    return name
+
+
+def script_path(value: Any) -> str:
+    """Accept the path of a Python file."""
+    path = path_text(value)
+    if path.endswith("/"):
+        raise expected("the path of a Python file", path)
+    return path
+
+
+def arguments(scope: Scope) -> Callable[[Any], Tuple[Template, ...]]:
+    """Make a converter for a list of arguments, numbers and truth values welcome."""
+
+    def convert(value: Any) -> Tuple[Template, ...]:
+        if isinstance(value, str):
+            raise Wrong(f"expected a list of arguments: write {_split(value)}")
+        return tuple(each(a_list(value, "arguments"), one))
+
+    def one(value: Any) -> Template:
+        return scope.check(Template(_argument(value)), several=True)
+
+    return convert
+
+
+def command(scope: Scope) -> Callable[[Any], Tuple[Template, ...]]:
+    """Make a converter for the argv of a command."""
+
+    def convert(value: Any) -> Tuple[Template, ...]:
+        argv = arguments(scope)(value)
+        if not argv or not argv[0].source.strip():
+            raise Wrong("expected a list that begins with a program")
+        return argv
+
+    return convert
+
+
+def _argument(value: Any) -> str:
+    if isinstance(value, (dict, list)):
+        raise expected("text or a number", value)
+    return written(scalar(value))
+
+
+def _split(line: str) -> str:
+    import shlex  # for this message only
+
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        words = [line]
+    return json.dumps(words, ensure_ascii=False)
+
+
+def runs_python(argv: Tuple[Template, ...]) -> bool:
+    """Tell whether a command's program is a Python, by its name."""
+    program: Optional[str] = argv[0].constant if argv else None
+    return program is not None and bool(_PYTHON_NAME.fullmatch(os.path.basename(program)))
+
+
+def chosen(own: Mapping[str, Any], inherited: Mapping[str, Any], keys: Tuple[str, ...]) -> str:
+    """Return which of the program keys counts; a stage's own replaces those of `defaults`.
+
+    `Wrong` if there is none, or more than one.
+    """
+    for table in (own, inherited):
+        present = [key for key in keys if key in table]
+        if len(present) > 1:
+            names = " and ".join(f"`{key}`" for key in present)
+            raise Wrong(f"{names} are given, expected only one of them")
+        if present:
+            return present[0]
+    raise Wrong(
+        "expected one of `module`, `script`, `command` and `shell`: nothing says what to start"
+    )

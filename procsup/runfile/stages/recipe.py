@@ -1,0 +1,104 @@
+"""A stage as the run file has it: settings for all its units, and templates to make them from."""
+
+import os
+from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
+
+from procsup.core.spec import StageSpec
+from procsup.host.shells import Shell
+from procsup.runfile.parameters.axes import Axis
+from procsup.runfile.parameters.exclude import Exclude
+from procsup.runfile.stages.declared import Wanted
+from procsup.runfile.syntax.problems import KeyPath
+from procsup.runfile.templates.scope import Kind
+from procsup.runfile.templates.template import Template
+
+
+class Placed(NamedTuple):
+    """A template and the place in the file that its problems are reported at."""
+
+    at: KeyPath
+    template: Template
+
+
+class Program(NamedTuple):
+    """What is started: prefix, then a fixed head (an interpreter and its argument) or a command.
+
+    With a `shell`, `command` is its text alone, and the head starts that shell.
+    """
+
+    prefix: Tuple[Placed, ...]
+    head: Tuple[str, ...]  # as started
+    shown_head: Tuple[str, ...]  # as fingerprinted: the interpreter as written
+    command: Tuple[Placed, ...]
+    args: Tuple[Placed, ...]
+    shell: Optional[Shell] = None
+
+
+class Recipe(NamedTuple):
+    """All that is needed to make the units of a stage; `places` says where each key stands."""
+
+    spec: StageSpec
+    at: KeyPath
+    places: Dict[str, KeyPath]
+    axes: Tuple[Axis, ...]
+    kinds: Dict[str, Kind]  # of the parameters, those of followed units included
+    path_names: FrozenSet[str]  # the parameters that are paths
+    program: Program
+    unit_id: Optional[Template]
+    cwd: Template
+    env: Dict[str, Placed]
+    streams: Dict[str, Template]  # stdin, stdout, stderr
+    inputs: Wanted
+    depends: Wanted
+    outputs: Wanted
+    cpus: Optional[Template]
+    memory: Optional[Template]
+    empty_ok: bool
+    excludes: Tuple[Exclude, ...] = ()
+    stop_command: Tuple[Placed, ...] = ()
+    partial: bool = False  # it has parameters that could not be read, which is a problem
+
+    def place(self, key: str) -> KeyPath:
+        """Return where a key of this stage stands (in it, or in `defaults`)."""
+        return self.places.get(key, (*self.at, key))
+
+    def looks_at_files(self) -> bool:
+        """Tell whether only the file system knows its units or their inputs."""
+        looks = any(axis.looks_at_files for axis in self.axes)
+        return looks or self.inputs.looks_at_files or self.depends.looks_at_files
+
+    def templates(self) -> List[Template]:
+        """Return what argv, env and `stop-command` are made from."""
+        program = self.program
+        placed = [*program.prefix, *program.command, *program.args, *self.env.values()]
+        return [one.template for one in (*placed, *self.stop_command)]
+
+    def stop_templates(self) -> Tuple[Template, ...]:
+        """Return what `stop-command` is made from."""
+        return tuple(one.template for one in self.stop_command)
+
+    def uses_list_file(self) -> bool:
+        """Tell whether `{inputs.file}` is asked for."""
+        return any(
+            field.name == "inputs" and field.steps == ("file",)
+            for template in self.templates()
+            for field in template.fields
+        )
+
+
+class Surroundings(NamedTuple):
+    """What all stages share: the run file's folder, the run directory, the variables."""
+
+    folder: str
+    directory: str
+    values: Mapping[str, Any]
+
+    def absolute(self, path: str) -> str:
+        """Return a path as the system has it; a relative one starts at `folder`."""
+        return os.path.normpath(os.path.join(self.folder, path))
+
+    def relative(self, path: str) -> str:
+        """Return an absolute path relative to `folder` if it is below it, always with ``/``."""
+        folder = self.folder.rstrip(os.sep) + os.sep
+        inside = path[len(folder) :] if path.startswith(folder) else path
+        return inside.replace(os.sep, "/")

@@ -1,0 +1,337 @@
+"""Reads one stage of the run file: its settings into a StageSpec, all else into a Recipe."""
+
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+
+from msgspec.structs import replace
+
+from procsup.core.late import GIVEN
+from procsup.core.spec import After, StageSpec
+from procsup.host.shells import native_shell
+from procsup.runfile.parameters.axes import Axis, AxisReader, list_files
+from procsup.runfile.parameters.exclude import Exclude, read_excludes
+from procsup.runfile.stages import following
+from procsup.runfile.stages import program as programs
+from procsup.runfile.stages.declared import (
+    Wanted,
+    check_wanted,
+    path_text,
+    read_outputs,
+    read_wanted,
+    stream_path,
+)
+from procsup.runfile.stages.environment import read_env, read_secrets
+from procsup.runfile.stages.recipe import Placed, Program, Recipe
+from procsup.runfile.stages.stopping import check_linger, read_stop_command
+from procsup.runfile.stages.table import Context, StageTable
+from procsup.runfile.syntax import values as v
+from procsup.runfile.syntax.problems import Wrong, below, did_you_mean, each, listing, show
+from procsup.runfile.templates.scope import LATE, PATH, TEXT, FileSet, Kind, Many, Scope
+from procsup.runfile.templates.shell import read_shell
+from procsup.runfile.templates.template import Template
+from procsup.runfile.vocabulary.keys import LATER_KEYS, PROGRAM_KEYS, STAGE, STAGE_KEYS, settings
+from procsup.runfile.vocabulary.names import check_keys
+
+_Convert = Callable[[Any], Any]
+
+_SETTINGS = settings(STAGE)
+_STREAMS = ("stdin", "stdout", "stderr")
+_BEFORE_FILES = {
+    "inputs": "the inputs are not known here",
+    "depends": "the depends are not known here",
+    "outputs": "the outputs are not known here",
+    "scratch": "only `args`, `command`, `prefix` and `env` know the scratch folder",
+    **dict.fromkeys(GIVEN, "only what is started knows it: `args`, `command`, `prefix`, `env`"),
+    "pid": "only `stop-command` knows the process",
+    "unit_file": "its path is in the environment (PROCSUP_UNIT_FILE)",
+}
+_NO_NAMES: Tuple[str, ...] = ()
+_NO_AFTERS: Tuple[After, ...] = ()
+_NO_EXCLUDES: Tuple[Exclude, ...] = ()
+
+
+def read_stage(
+    name: str, own: Mapping[str, Any], defaults: Mapping[str, Any], context: Context
+) -> Optional[Recipe]:
+    """Read a stage; problems are noted in the context, and may leave nothing to return."""
+    table = StageTable(name, own, defaults, context)
+    check_keys(own, STAGE_KEYS, table.at, context.problems, later=LATER_KEYS)
+    return _StageReader(name, table, context).read()
+
+
+class _StageReader:
+    def __init__(self, name: str, table: StageTable, context: Context) -> None:
+        self._name = name
+        self._table = table
+        self._context = context
+        self._partial = False  # some parameters could not be read
+
+    def read(self) -> Optional[Recipe]:
+        for_each = self._for_each()
+        known = self._context.recipes
+        followed = [known[name] for name in for_each or () if name in known]
+        self._partial = for_each is None or any(recipe.partial for recipe in followed)
+        if len(followed) == len(for_each or ()):
+            return self._read(followed)
+        self._partial = True  # what is wrong with those stages is noted
+        self._read(followed)
+        return None
+
+    def _read(self, followed: Sequence[Recipe]) -> Optional[Recipe]:
+        table, context = self._table, self._context
+        axes, kinds = self._parameters(followed)
+        table.parameters = tuple(kinds)
+        unit = self._unit_scope(followed, kinds)
+        inputs_from = self._inputs_from()
+        inputs = self._wanted("inputs", unit)
+        depends = self._wanted("depends", unit)
+        with_inputs = unit.plus(self._input_kinds(inputs, inputs_from, depends))
+        outputs = table.take("outputs", read_outputs, Wanted())
+        self._check("outputs", outputs, with_inputs)
+        with_files = with_inputs.plus(*self._output_kinds(outputs))
+        full = with_files.plus(*self._late_kinds(with_files))
+        spec, program = self._program(full)
+        spec = self._settings(spec, inputs_from, tuple(one.spec.name for one in followed))
+        rest: Dict[str, Any] = {
+            "unit_id": table.take_template("id", unit, v.filled),
+            "cwd": table.take_template("cwd", unit) or Template("."),
+            "env": read_env(table, full, context.problems),
+            "streams": self._streams(with_files),
+            "cpus": self._amount("cpus", v.cpus, unit),
+            "memory": self._amount("memory", v.memory_bytes, unit),
+            "empty_ok": table.take("empty-ok", v.truth, False),
+            "stop_command": read_stop_command(table, full),
+            "excludes": table.take("exclude", self._excludes(kinds), _NO_EXCLUDES),
+            "partial": self._partial,
+        }
+        if program is None:
+            return None
+        return Recipe(
+            spec=replace(spec, list_files=tuple(context.absolute(one) for one in list_files(axes))),
+            at=table.at,
+            places=table.places,
+            axes=axes,
+            kinds=kinds,
+            path_names=frozenset(n for n, kind in kinds.items() if kind in (PATH, Many(PATH))),
+            program=program,
+            inputs=inputs,
+            depends=depends,
+            outputs=outputs,
+            **rest,
+        )
+
+    def _amount(self, key: str, convert: _Convert, scope: Scope) -> Optional[Template]:
+        def read(value: Any) -> Optional[Template]:
+            if isinstance(value, str) and "{" in value:
+                return scope.check(Template(value))
+            number = convert(value)
+            if key == "cpus" and number and self._table.values.get("pin") == "cpus":
+                v.require_whole_cpus(number)
+            return Template(v.written(value))
+
+        return self._table.take(key, read, None)
+
+    # --- parameters ----------------------------------------------------------------------
+
+    def _for_each(self) -> Optional[Tuple[str, ...]]:
+        """Return the stages named; None if that is wrong."""
+
+        def read(value: Any) -> Tuple[str, ...]:
+            return following.stages_followed(value, self._stage)
+
+        return self._table.take("for-each", read, None) if "for-each" in self._table else ()
+
+    def _unit_scope(self, followed: Sequence[Recipe], kinds: Mapping[str, Kind]) -> Scope:
+        taken = {**self._context.scope.known, **kinds}
+        none: Dict[str, Kind] = {}
+        seen = self._table.take("for-each", lambda _: following.seen_units(followed, taken), none)
+        known = {**kinds, **seen, "index": TEXT}
+        return self._context.scope.plus(known, _BEFORE_FILES, partial=self._partial)
+
+    def _parameters(self, followed: Sequence[Recipe]) -> Tuple[Tuple[Axis, ...], Dict[str, Kind]]:
+        context = self._context
+        none: Dict[str, Kind] = {}
+        inherited = self._table.take("for-each", lambda _: following.inherited(followed), none)
+        folder = context.absolute(".")
+        reader = AxisReader(context.scope, context.values, folder, context.problems)
+        axes = reader.read(self._table.values, self._table.places)
+        self._partial |= reader.partial
+        kinds = dict(inherited)
+        for axis in axes:
+            for name, kind in axis.kinds.items():
+                if name in inherited:
+                    message = f"the units that are followed have a parameter `{name}` already"
+                    context.problems.add(axis.at, message)
+                kinds[name] = kind
+        for name in self._table.take("paths", v.texts, _NO_NAMES):
+            if name in kinds:
+                kinds[name] = Many(PATH) if isinstance(kinds[name], Many) else PATH
+            elif not self._partial:
+                known = f"it has {listing(kinds)}" if kinds else "it has none"
+                hint = did_you_mean(name, kinds)
+                self._table.note("paths", f"the stage has no parameter `{name}`{hint}: {known}")
+        return axes, kinds
+
+    def _excludes(self, kinds: Mapping[str, Kind]) -> Callable[[Any], Tuple[Exclude, ...]]:
+        return lambda value: read_excludes(value, kinds, partial=self._partial)
+
+    # --- files ---------------------------------------------------------------------------
+
+    def _is_from(self) -> bool:
+        value = self._table.values.get("inputs")
+        return isinstance(value, dict) and "from" in value
+
+    def _inputs_from(self) -> Optional[str]:
+        if not self._is_from():
+            return None
+        return self._table.take("inputs", self._stage_of_inputs, None)
+
+    def _stage_of_inputs(self, value: Mapping[str, Any]) -> Optional[str]:
+        if len(value) > 1:
+            raise Wrong("`from` stands alone: further files belong into `depends`")
+        with below("from"):
+            return self._stage(value["from"])
+
+    def _stage(self, value: Any) -> str:
+        name = v.filled(value)
+        if name not in self._context.stage_names:
+            hint = did_you_mean(name, self._context.stage_names)
+            raise Wrong(f"there is no stage {show(name)}{hint}")
+        return name
+
+    def _wanted(self, key: str, scope: Scope) -> Wanted:
+        if key == "inputs" and self._is_from():
+            return Wanted()
+        wanted = self._table.take(key, read_wanted, Wanted())
+        self._check(key, wanted, scope, several=True)
+        return wanted
+
+    def _check(self, key: str, wanted: Wanted, scope: Scope, *, several: bool = False) -> None:
+        self._table.take(key, lambda _: check_wanted(wanted, scope, several=several), None)
+
+    def _input_kinds(
+        self, inputs: Wanted, inputs_from: Optional[str], depends: Wanted
+    ) -> Dict[str, Kind]:
+        kinds: Dict[str, Kind] = {}
+        if inputs_from is not None:
+            kinds["inputs"] = FileSet(None, None, file=True)
+        elif "inputs" in self._table:
+            kinds["inputs"] = inputs.kind(file=True)
+        if "depends" in self._table:
+            kinds["depends"] = depends.kind(file=False)
+        return kinds
+
+    def _output_kinds(self, outputs: Wanted) -> Tuple[Dict[str, Kind], Dict[str, str]]:
+        absent = {
+            key: f"the stage declares no {key}"
+            for key in ("inputs", "depends", "outputs")
+            if key not in self._table
+        }
+        return ({"outputs": outputs.kind(file=False)} if "outputs" in self._table else {}), absent
+
+    def _late_kinds(self, scope: Scope) -> Tuple[Dict[str, Kind], Dict[str, str]]:
+        """Return the values that each attempt sets; a variable of the same name wins."""
+        known: Dict[str, Kind] = {name: LATE for name in GIVEN if name not in scope.known}
+        absent: Dict[str, str] = {}
+        if "memory" in known and "memory" not in self._table:
+            absent["memory"] = "the stage declares no memory"
+            del known["memory"]
+        if self._table.take("scratch", v.truth, False):
+            return {**known, "scratch": LATE}, absent
+        return known, {**absent, "scratch": "`scratch = true` is missing"}
+
+    def _streams(self, scope: Scope) -> Dict[str, Template]:
+        streams = {key: self._table.take_template(key, scope, stream_path) for key in _STREAMS}
+        return {key: template for key, template in streams.items() if template is not None}
+
+    # --- what is started -----------------------------------------------------------------
+
+    def _program(self, scope: Scope) -> Tuple[StageSpec, Optional[Program]]:
+        table, spec = self._table, StageSpec(self._name)
+        prefix = table.take_placed("prefix", programs.arguments(scope))
+        args = table.take_placed("args", programs.arguments(scope))
+        try:
+            key = programs.chosen(table.own, table.defaults, PROGRAM_KEYS)
+        except Wrong as wrong:
+            self._context.problems.add_wrong(table.at, wrong)
+            return spec, None
+        if key == "command":
+            return self._command(spec, prefix, args, scope)
+        if key == "shell":
+            return spec, self._shell(prefix, args, scope)
+        return self._python(spec, key, prefix, args)
+
+    def _shell(
+        self, prefix: Tuple[Placed, ...], args: Tuple[Placed, ...], scope: Scope
+    ) -> Optional[Program]:
+        self._refuse_python("shell")
+        shell = native_shell()
+        text = self._table.take("shell", lambda value: read_shell(value, scope, shell), None)
+        if text is None:
+            return None
+        placed = (Placed(self._table.places["shell"], text),)
+        return Program(prefix, shell.head, ("shell",), placed, args, shell)
+
+    def _refuse_python(self, key: str) -> None:
+        if "python" in self._table.own:
+            self._table.note("python", f"has no effect on a `{key}`: name the Python there")
+
+    def _python(
+        self, spec: StageSpec, key: str, prefix: Tuple[Placed, ...], args: Tuple[Placed, ...]
+    ) -> Tuple[StageSpec, Program]:
+        absolute = self._context.absolute
+        env = self._table.values.get("env")
+        # A prefix, or a PATH in `env`, may lead to Pythons that we cannot find.
+        search = not prefix and not (isinstance(env, dict) and "PATH" in env)
+        python = self._table.take_fixed(
+            "python",
+            lambda value: programs.read_interpreter(value, absolute, search=search),
+            programs.read_interpreter(None, absolute),
+        )
+        spec = replace(spec, is_python=True, interpreter=python.argv)
+        if key == "module":
+            name = self._table.take_fixed("module", programs.module_name, "")
+            heads = [(*argv, "-m", name) for argv in (python.argv, (python.shown,))]
+            return replace(spec, module=name), Program(prefix, heads[0], heads[1], (), args)
+        path = self._table.take_fixed("script", programs.script_path, "")
+        head, shown = (*python.argv, absolute(path)), (python.shown, path)
+        return replace(spec, script=absolute(path)), Program(prefix, head, shown, (), args)
+
+    def _command(
+        self, spec: StageSpec, prefix: Tuple[Placed, ...], args: Tuple[Placed, ...], scope: Scope
+    ) -> Tuple[StageSpec, Program]:
+        self._refuse_python("command")
+        argv = self._table.take_placed("command", programs.command(scope))
+        is_python = programs.runs_python(tuple(placed.template for placed in argv))
+        return replace(spec, is_python=is_python), Program(prefix, (), (), argv, args)
+
+    # --- settings ------------------------------------------------------------------------
+
+    def _settings(
+        self, spec: StageSpec, inputs_from: Optional[str], for_each: Tuple[str, ...]
+    ) -> StageSpec:
+        table = self._table
+        changes = {
+            field: table.take_fixed(key, convert, getattr(spec, field))
+            for key, field, convert in _SETTINGS
+        }
+        check_linger(table, seconds=changes["linger_s"], limit_s=changes["timeout_s"])
+        return replace(
+            spec,
+            after=table.take("after", self._after, _NO_AFTERS),
+            inputs_from=inputs_from,
+            for_each=for_each,
+            secrets=read_secrets(table),
+            pythonpath=table.take_fixed("pythonpath", self._folders, _NO_NAMES),
+            stamp=table.take_fixed("stamp", self._path, None),
+            **changes,
+        )
+
+    def _path(self, value: Any) -> Optional[str]:
+        return self._context.absolute(path_text(value))
+
+    def _folders(self, value: Any) -> Tuple[str, ...]:
+        paths = each(v.a_list(value, "folders"), path_text)
+        return tuple(self._context.absolute(path) for path in paths)
+
+    def _after(self, value: Any) -> Tuple[After, ...]:
+        return following.afters(value, self._stage)

@@ -1,0 +1,31 @@
+"""How a unit is asked to end, and how long what it leaves behind is waited for."""
+
+from typing import Any, Dict, Optional, Tuple
+
+from procsup.runfile.stages.program import command
+from procsup.runfile.stages.recipe import Placed
+from procsup.runfile.stages.table import StageTable
+from procsup.runfile.templates.scope import TEXT, Scope
+from procsup.runfile.templates.template import Template
+
+
+def read_stop_command(table: StageTable, scope: Scope) -> Tuple[Placed, ...]:
+    """Read `stop-command`, an argv that also knows `{pid}`, the unit's main process."""
+    key = "stop-command"
+    if key in table and "pid" in scope.known:
+        what = "parameter" if "pid" in table.parameters else "variable"
+        table.note(key, f"{{pid}} is the process here: give the {what} `pid` another name")
+    pid: Dict[str, Any] = {"pid": TEXT}
+    return table.take_placed(key, command(scope.plus(pid)))
+
+
+def read_stop(value: Any) -> Tuple[Template, ...]:
+    """Read the `stop_command` of a unit that is written out; it knows `{pid}` and `{index}`."""
+    return command(Scope({"pid": TEXT, "index": TEXT}))(value)
+
+
+def check_linger(table: StageTable, *, seconds: Optional[float], limit_s: Optional[float]) -> None:
+    """Note it if the end of `linger` is that of a `timeout` which the stage has not."""
+    if seconds is None and limit_s is None and "timeout" not in table:
+        message = '"timeout" means as long as the unit may take, and the stage has no `timeout`'
+        table.note("linger", f"{message}: give it one, or write how long")

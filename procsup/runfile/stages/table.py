@@ -1,0 +1,98 @@
+"""One stage's table of the run file, `defaults` merged in, and the taking of values from it."""
+
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple, TypeVar
+
+from procsup.runfile.stages.declared import path_text
+from procsup.runfile.stages.recipe import Placed, Recipe
+from procsup.runfile.syntax.problems import KeyPath, Problems, Wrong, each
+from procsup.runfile.templates.scope import Scope
+from procsup.runfile.templates.template import Template
+
+_T = TypeVar("_T")
+
+_SHARED = "all units of the stage share this value, only variables are known here"
+_CURES = {
+    "python": '; one for each unit is the first word of `command = ["{interpreter}", "x.py"]`',
+    "script": '; one for each unit is a word of `command = ["python3", "{script}"]`',
+    "module": '; one for each unit is a word of `command = ["python3", "-m", "{module}"]`',
+}
+
+
+class Context(NamedTuple):
+    """What a stage's reader knows of the run."""
+
+    scope: Scope  # variables and `date`
+    values: Mapping[str, Any]
+    absolute: Callable[[str], str]  # path as written -> absolute
+    stage_names: Tuple[str, ...]
+    problems: Problems
+    recipes: Dict[str, Recipe]  # of the stages that were read before
+
+
+class StageTable:
+    """The values of a stage and where each stands; what is wrong with them is noted.
+
+    `own` is the stage's table, `defaults` what all stages inherit.
+    """
+
+    def __init__(
+        self, name: str, own: Mapping[str, Any], defaults: Mapping[str, Any], context: Context
+    ) -> None:
+        self.at: KeyPath = ("stage", name)
+        self.own = own
+        self.defaults = defaults
+        self.values: Dict[str, Any] = {**defaults, **own}
+        self.places: Dict[str, KeyPath] = {key: ("defaults", key) for key in defaults}
+        self.places.update((key, (*self.at, key)) for key in own)
+        self.parameters: Tuple[str, ...] = ()  # set as soon as they are known
+        self._context = context
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.values
+
+    def note(self, key: str, message: str) -> None:
+        """Note a problem with the value of a key."""
+        self._context.problems.add(self.places.get(key, self.at), message)
+
+    def take(self, key: str, convert: Callable[[Any], _T], default: _T) -> _T:
+        """Convert the value of a key; the default stands in for what is wrong or not there."""
+        if key not in self.values:
+            return default
+        try:
+            return convert(self.values[key])
+        except Wrong as wrong:
+            self._context.problems.add_wrong(self.places[key], wrong)
+            return default
+
+    def take_fixed(self, key: str, convert: Callable[[Any], _T], default: _T) -> _T:
+        """Like `take`, for a value that is the same for all units: only variables are known."""
+        why = _SHARED + _CURES.get(key, "")
+        return self.take(key, lambda value: convert(self._filled_in(value, why)), default)
+
+    def take_template(
+        self, key: str, scope: Scope, accept: Callable[[Any], str] = path_text
+    ) -> Optional[Template]:
+        """Read the text of a key, to be filled in for each unit."""
+
+        def convert(value: Any) -> Optional[Template]:
+            return scope.check(Template(accept(value)))
+
+        return self.take(key, convert, None)
+
+    def take_placed(
+        self, key: str, convert: Callable[[Any], Tuple[Template, ...]]
+    ) -> Tuple[Placed, ...]:
+        """Read a list of texts, to be filled in for each unit."""
+        none: Tuple[Template, ...] = ()
+        place = self.places.get(key, (*self.at, key))
+        templates = self.take(key, convert, none)
+        return tuple(Placed((*place, index), one) for index, one in enumerate(templates))
+
+    def _filled_in(self, value: Any, why: str) -> Any:
+        if isinstance(value, list):
+            return each(value, lambda item: self._filled_in(item, why))
+        if not isinstance(value, str) or ("{" not in value and "}" not in value):
+            return value
+        names = (*self.parameters, "index", "inputs", "depends", "outputs", "scratch")
+        scope = self._context.scope.plus({}, dict.fromkeys(names, why))
+        return scope.check(Template(value)).render(self._context.values)

@@ -1,0 +1,137 @@
+"""On which line each key of a TOML text stands.
+
+No TOML parser keeps lines, so that this reads the text a second time, and only when there is
+something to complain about. The text is known to be valid: a parser has accepted it.
+"""
+
+import bisect
+import re
+from typing import Dict, List
+
+from procsup.runfile.syntax.problems import KeyPath
+from procsup.runfile.syntax.reading import parse
+
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_BARE_KEY = re.compile(r"[^\s.=\]\"'#]+")
+_STRING = re.compile(
+    r'"""(?:\\.|[^\\])*?"""(?:"{0,2})'  # a quote or two before the closing ones belong to the text
+    r"|'''.*?'''(?:'{0,2})"
+    r'|"(?:\\.|[^"\\])*"'
+    r"|'[^']*'",
+    re.DOTALL,
+)
+_SCALAR = re.compile(r"[^,\]}#\n]+")
+
+
+def lines_of(text: str) -> Dict[KeyPath, int]:
+    """Return the line (from 1) of every key and list item of a valid TOML text."""
+    scanner = _Scanner(text)
+    scanner.document()
+    return scanner.lines
+
+
+class _Scanner:
+    def __init__(self, text: str) -> None:
+        self.lines: Dict[KeyPath, int] = {}
+        self._text = text
+        self._at = 0
+        self._breaks = [match.start() for match in re.finditer("\n", text)]
+        self._last_of: Dict[KeyPath, int] = {}  # array of tables -> index of its newest table
+
+    def document(self) -> None:
+        table: KeyPath = ()
+        self._skip_blank()
+        while self._at < len(self._text):
+            if self._text.startswith("[[", self._at):
+                table = self._header(2)
+            elif self._text[self._at] == "[":
+                table = self._header(1)
+            else:
+                self._pair(table)
+            self._skip_blank()
+
+    def _skip_blank(self) -> None:
+        match = _BLANK.match(self._text, self._at)
+        self._at = match.end() if match else self._at
+
+    def _mark(self, path: KeyPath, at: int) -> None:
+        self.lines.setdefault(path, bisect.bisect_left(self._breaks, at) + 1)
+
+    def _header(self, brackets: int) -> KeyPath:
+        start = self._at
+        self._at += brackets
+        keys = self._keys()
+        self._skip_blank()
+        self._at += brackets
+        path: KeyPath = ()
+        for depth, key in enumerate(keys):
+            path = (*path, key)
+            self._mark(path, start)
+            last = depth == len(keys) - 1
+            if last and brackets == 2:
+                self._last_of[path] = self._last_of.get(path, -1) + 1
+            if path in self._last_of:
+                path = (*path, self._last_of[path])
+                self._mark(path, start)
+        return path
+
+    def _keys(self) -> List[str]:
+        keys: List[str] = []
+        while True:
+            self._skip_blank()
+            keys.append(self._key())
+            self._skip_blank()
+            if self._text[self._at] != ".":
+                return keys
+            self._at += 1
+
+    def _key(self) -> str:
+        quoted = self._text[self._at] in "\"'"
+        match = (_STRING if quoted else _BARE_KEY).match(self._text, self._at)
+        if match is None:
+            raise AssertionError(f"no key at {self._at}")
+        self._at = match.end()
+        return str(parse(f"key = {match.group()}")["key"]) if quoted else match.group()
+
+    def _pair(self, table: KeyPath) -> None:
+        start = self._at
+        path = table
+        for key in self._keys():
+            path = (*path, key)
+            self._mark(path, start)
+        self._at += 1  # the equals sign
+        self._skip_blank()
+        self._value(path)
+
+    def _value(self, path: KeyPath) -> None:
+        opening = self._text[self._at]
+        if opening == "[":
+            self._items(path)
+        elif opening == "{":
+            self._entries(path)
+        else:
+            match = (_STRING if opening in "\"'" else _SCALAR).match(self._text, self._at)
+            self._at = match.end() if match else self._at + 1
+
+    def _items(self, path: KeyPath) -> None:
+        self._at += 1
+        index = 0
+        while not self._closed("]"):
+            self._mark((*path, index), self._at)
+            self._value((*path, index))
+            index += 1
+
+    def _entries(self, path: KeyPath) -> None:
+        self._at += 1
+        while not self._closed("}"):
+            self._pair(path)
+
+    def _closed(self, bracket: str) -> bool:
+        self._skip_blank()
+        if self._text[self._at] == ",":
+            self._at += 1
+            self._skip_blank()
+        if self._text[self._at] != bracket:
+            return False
+        self._at += 1
+        return True

@@ -1,0 +1,200 @@
+"""What is wrong with a run file, collected so that all of it can be said at once."""
+
+import json
+import re
+from contextlib import contextmanager
+from typing import (
+    Any,
+    Callable,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Sequence,
+    Set,
+    Tuple,
+    TypeVar,
+    Union,
+)
+
+from procsup.errors import RunFileError
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_SHOWN_LENGTH = 60
+
+KeyPath = Tuple[Union[str, int], ...]
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+_K = TypeVar("_K", int, str)
+
+
+class Wrong(Exception):
+    """A value is wrong; `faults` are the places below the value, each with what is wrong there."""
+
+    def __init__(self, message: str = "", *, faults: Sequence[Tuple[KeyPath, str]] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults) or (((), message),)
+
+    def below(self, *place: Union[str, int]) -> List[Tuple[KeyPath, str]]:
+        """Return the faults as seen from the holder of the value."""
+        return [((*place, *at), message) for at, message in self.faults]
+
+
+class Problems:
+    """The problems of one file; each is said once, in the order of the lines."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self._file = file
+        self._text = text
+        self._found: List[Tuple[KeyPath, str]] = []
+        self._known: Set[Tuple[KeyPath, str]] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, at: KeyPath, message: str) -> None:
+        """Note a problem of the value at this path."""
+        if (at, message) not in self._known:
+            self._known.add((at, message))
+            self._found.append((at, message))
+
+    def add_wrong(self, at: KeyPath, wrong: Wrong) -> None:
+        """Note everything that is wrong with or below the value at this path."""
+        for place in wrong.below(*at):
+            self.add(*place)
+
+    @contextmanager
+    def below(self, at: KeyPath) -> Iterator[None]:
+        """Note a `Wrong` that is raised within, as one of the value at this path."""
+        try:
+            yield
+        except Wrong as wrong:
+            self.add_wrong(at, wrong)
+
+    def raise_if_any(self) -> None:
+        """Raise RunFileError with every problem, each with file, line and key path."""
+        if not self._found:
+            return
+        from procsup.runfile.syntax.lines import lines_of  # a good file needs no lines
+
+        lines = lines_of(self._text)
+        placed = sorted(((_line(lines, at), at, text) for at, text in self._found), key=_by_line)
+        shown = [f"{self._file}:{line}: {_prefix(at)}{text}" for line, at, text in placed]
+        raise RunFileError(shown)
+
+
+def _by_line(placed: Tuple[int, KeyPath, str]) -> int:
+    return placed[0]
+
+
+def _line(lines: Mapping[KeyPath, int], at: KeyPath) -> int:
+    while at not in lines and at:
+        at = at[:-1]  # a key that is missing stands where its table begins
+    return lines.get(at, 1)
+
+
+def _prefix(at: KeyPath) -> str:
+    return f"{show_path(at)}: " if at else ""
+
+
+def show_path(at: KeyPath) -> str:
+    """Write a key path as TOML would: ``stage.fit.args[2]``."""
+    text = ""
+    for part in at:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            name = part if _PLAIN_KEY.fullmatch(part) else json.dumps(part, ensure_ascii=False)
+            text += f".{name}" if text else name
+    return text
+
+
+def show(value: Any) -> str:
+    """Write a value for a message, in one short line."""
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 4]} ..."
+
+
+def expected(what: str, value: Any) -> Wrong:
+    """Return the usual fault: something else was expected here."""
+    return Wrong(f"expected {what}, not {show(value)}")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean ...?)``, or nothing if no known word is near."""
+    import difflib  # for messages only
+
+    by_lower = {name.lower().replace("_", "-"): name for name in known}
+    near = difflib.get_close_matches(word.lower().replace("_", "-"), by_lower, n=1, cutoff=0.6)
+    return f" (did you mean `{by_lower[near[0]]}`?)" if near else ""
+
+
+def listing(words: Iterable[str]) -> str:
+    """Write words for a message: `` `a`, `b` ``."""
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def some(words: Sequence[str], limit: int = 8) -> str:
+    """Write the first of many words, and how many there are beyond."""
+    more = f" and {len(words) - limit:,} more" if len(words) > limit else ""
+    return ", ".join(words[:limit]) + more
+
+
+class Faults:
+    """Collects what is wrong with several values, to raise all of it as one `Wrong`."""
+
+    def __init__(self) -> None:
+        self._found: List[Tuple[KeyPath, str]] = []
+
+    def add(self, at: KeyPath, message: str) -> None:
+        """Note one fault."""
+        self._found.append((at, message))
+
+    @contextmanager
+    def below(self, *place: Union[str, int]) -> Iterator[None]:
+        """Note a `Wrong` that is raised within, as one of the value at this place."""
+        try:
+            yield
+        except Wrong as wrong:
+            self._found += wrong.below(*place)
+
+    def raise_if_any(self) -> None:
+        """Raise `Wrong` if something was noted."""
+        if self._found:
+            raise Wrong(faults=self._found)
+
+
+@contextmanager
+def below(*place: Union[str, int]) -> Iterator[None]:
+    """Let a `Wrong` that is raised within be one of the value at this place."""
+    faults = Faults()
+    with faults.below(*place):
+        yield
+    faults.raise_if_any()
+
+
+def each(values: Iterable[_T], convert: Callable[[_T], _R]) -> List[_R]:
+    """Convert every item of a list; all that is wrong with them is raised as one `Wrong`."""
+    return [done for _, done in _each(enumerate(values), lambda _, value: convert(value))]
+
+
+def each_of(table: Mapping[str, _T], convert: Callable[[str, _T], _R]) -> List[_R]:
+    """Convert every entry of a table, likewise."""
+    return [done for _, done in _each(table.items(), convert)]
+
+
+def _each(pairs: Iterable[Tuple[_K, _T]], convert: Callable[[_K, _T], _R]) -> List[Tuple[_K, _R]]:
+    done: List[Tuple[_K, _R]] = []
+    faults = Faults()
+    for key, value in pairs:
+        with faults.below(key):
+            done.append((key, convert(key, value)))
+    faults.raise_if_any()
+    return done

@@ -1,0 +1,1 @@
+"""Text with placeholders: parsing, what a placeholder may name, globs and shell lines."""

@@ -1,0 +1,116 @@
+"""Globs of the run file: templates whose values are literal, and `core.globs` for the rest.
+
+Brackets are plain characters. Outputs and inputs in which they had another meaning in earlier
+versions are refused, with what to write instead.
+"""
+
+import re
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
+
+from procsup.core.globs import Glob, Piece, Wild, alternatives, wildcards
+from procsup.core.wildcards import GlobError
+from procsup.runfile.syntax.problems import KeyPath, Wrong, below
+from procsup.runfile.templates.template import Braces, Field, Template
+
+_WILDCARD = re.compile(r"[*?]")
+_SET = re.compile(r"\[[^/]+?\]")  # a set of characters in earlier versions
+_PLAIN = re.compile(r"\[[*?\[{]\]")
+_ESCAPED = re.compile(r"\[[*?]\]")
+
+
+def has_wildcards(template: Template) -> bool:
+    """Tell whether a declared path is a glob; values of placeholders do not count."""
+    return any(
+        isinstance(part, Braces) or (isinstance(part, str) and _WILDCARD.search(part) is not None)
+        for part in template.parts
+    )
+
+
+def check_output(template: Template) -> None:
+    """Refuse brackets in the glob of an output: earlier versions read a set of characters."""
+    found = _own_text(template, _SET, but=_PLAIN)
+    if found:
+        raise Wrong(
+            f"`{found}`: brackets are plain characters in a glob: write {{:{found}}} for one"
+            " character of a set, and [[] for a bracket that is meant"
+        )
+
+
+def check_input(template: Template) -> None:
+    """Refuse ``[*]``, which earlier versions read as a wildcard between plain brackets."""
+    found = _own_text(template, _ESCAPED)
+    if found:
+        sign = found[1]
+        raise Wrong(
+            f"`{found}`: write [[]{sign}] for a wildcard in brackets, and {{:{found}}} for the"
+            f" character {sign} itself"
+        )
+
+
+def _own_text(
+    template: Template, pattern: "re.Pattern[str]", *, but: Optional["re.Pattern[str]"] = None
+) -> str:
+    own = [part for part in template.parts if isinstance(part, str)]
+    found = (pattern.search(but.sub("", part) if but else part) for part in own)
+    return next((match.group() for match in found if match), "")
+
+
+def read_glob(template: Template, values: Mapping[str, Any]) -> Glob:
+    """Read a glob, its known placeholders filled in literally; `Wrong` if it makes no sense."""
+    pieces: List[Piece] = []
+    shown = ""
+    for part in template.parts:
+        if isinstance(part, str):
+            if "\\" in part:
+                raise Wrong("a glob has / between names on every system, and no \\")
+            pieces += wildcards(part)
+            shown += part
+        elif isinstance(part, Braces):
+            pieces.append(_piece(part))
+            shown += str(part)
+        elif part.is_capture:
+            pieces.append(_capture(part))
+            shown += str(part)
+        else:
+            pieces.append(part.text(values))
+            shown += part.text(values)
+    try:
+        return Glob(pieces, source=shown)
+    except GlobError as error:
+        raise Wrong(str(error)) from None
+
+
+def _piece(braces: Braces) -> Piece:
+    try:
+        return Wild(braces.content[1:]) if braces.is_set else alternatives(braces.content)
+    except GlobError as error:
+        raise Wrong(str(error)) from None
+
+
+def _capture(field: Field) -> Wild:
+    if field.steps:
+        raise Wrong(f"{field}: a capture is a plain name")
+    return Wild(field.spec, field.name)
+
+
+def together(globs: Sequence[Tuple[KeyPath, bool, Glob]]) -> Glob:
+    """Join globs into one; each has its place and whether it excludes files."""
+    taken = [(at, glob) for at, leaves_out, glob in globs if not leaves_out]
+    if not taken:
+        raise Wrong("expected a pattern that takes files, too: those with ! leave some out")
+    whole = taken[0][1]
+    for at, glob in taken[1:]:
+        whole = _joined(at, whole, [glob], [])
+    for at, leaves_out, glob in globs:
+        if leaves_out:
+            whole = _joined(at, whole, [], [glob])
+    return whole
+
+
+def _joined(at: KeyPath, whole: Glob, more: List[Glob], excluded: List[Glob]) -> Glob:
+    with below(*at):
+        try:
+            return whole.joined(more, excluded)
+        except GlobError as error:
+            raise Wrong(str(error)) from None
+    raise AssertionError("what is wrong was raised")

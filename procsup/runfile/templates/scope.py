@@ -1,0 +1,172 @@
+"""Which placeholders are known where, and checks of templates against that, before any unit is."""
+
+from typing import Dict, FrozenSet, Mapping, NamedTuple, Optional, Union
+
+from procsup.runfile.syntax.problems import Faults, Wrong, did_you_mean, listing
+from procsup.runfile.templates.template import PATH_PARTS, Field, Step, Template
+
+
+class Text(NamedTuple):
+    """A value that is one text or number.
+
+    `path`: its parts (such as the stem) may be used. `late`: each attempt sets it.
+    """
+
+    path: bool = False
+    late: bool = False
+
+
+class Many(NamedTuple):
+    """A list of values; `length` is None where only the run will tell."""
+
+    item: Text
+    length: Optional[int] = None
+
+
+class FileSet(NamedTuple):
+    """Declared inputs or outputs: a table of names, or a list."""
+
+    names: Optional[Dict[str, Union[Text, Many]]]
+    length: Optional[int] = None
+    file: bool = False  # `.file`: the paths, one a line
+    globs: FrozenSet[Step] = frozenset()  # those of which only the run will tell the paths
+
+
+class FollowedUnit(NamedTuple):
+    """A unit of this stage, which another one follows; its outputs, if it declares any."""
+
+    stage: str
+    outputs: Optional[FileSet]
+
+
+Kind = Union[Text, Many, FileSet, FollowedUnit]
+TEXT = Text()
+LATE = Text(late=True)
+PATH = Text(path=True)
+
+
+class Scope:
+    """The placeholders known at some place; `absent` says of others why they are not.
+
+    `partial`: there are more that could not be read, so that nothing is said of unknown ones.
+    """
+
+    def __init__(
+        self,
+        known: Mapping[str, Kind],
+        absent: Optional[Mapping[str, str]] = None,
+        *,
+        partial: bool = False,
+    ) -> None:
+        self.known = dict(known)
+        self.absent = dict(absent or {})
+        self.partial = partial
+
+    def plus(
+        self,
+        known: Mapping[str, Kind],
+        absent: Optional[Mapping[str, str]] = None,
+        *,
+        partial: bool = False,
+    ) -> "Scope":
+        """Return a scope that knows more."""
+        left = {name: why for name, why in self.absent.items() if name not in known}
+        return Scope(
+            {**self.known, **known}, {**left, **(absent or {})}, partial=self.partial or partial
+        )
+
+    def check(self, template: Template, *, several: bool = False) -> Template:
+        """Return the template if it can be filled in here; `several`: it may become many texts."""
+        faults = Faults()
+        for field in template.fields:
+            with faults.below():
+                self._check_field(field, several=several and template.alone is not None)
+        faults.raise_if_any()
+        return template
+
+    def _check_field(self, field: Field, *, several: bool) -> None:
+        if field.name not in self.known:
+            if self.partial and field.name not in self.absent:
+                return
+            raise Wrong(self._unknown(field))
+        kind = self.known[field.name]
+        if isinstance(kind, Text) and kind.late and (field.spec or field.steps):
+            raise Wrong(f"{field}: it is known when an attempt starts, and written as it is then")
+        for step in field.steps:
+            kind = _step(field, kind, step)
+        if field.is_capture:
+            raise Wrong(f"{field}: only the globs of a matrix capture")
+        if isinstance(kind, FollowedUnit):
+            raise Wrong(f"{field}: of a unit that is followed only its outputs are known, such as"
+                        f" {{{field.name}.outputs[0]}}")  # fmt: skip
+        if isinstance(kind, FileSet) and kind.globs:
+            raise Wrong(_of_glob(field))
+        if not isinstance(kind, Text) and not several:
+            raise Wrong(f"{field} is a list: it can only stand alone as an item of `args`")
+
+    def _unknown(self, field: Field) -> str:
+        if field.name in self.absent:
+            return f"{field}: {self.absent[field.name]}"
+        hint = did_you_mean(field.name, self.known)
+        known = listing(self.known)
+        return f"unknown placeholder {{{field.name}}}{hint}; known here: {known}"
+
+
+def _step(field: Field, kind: Kind, step: Step) -> Kind:
+    if isinstance(kind, FollowedUnit):
+        return _step_into_unit(field, kind, step)
+    if isinstance(kind, FileSet):
+        return _step_into_files(field, kind, step)
+    if isinstance(kind, Many):
+        if not isinstance(step, int):
+            raise Wrong(f"{field}: it is a list, its items are {{{field.name}[0]}} and so on")
+        _check_index(field, step, kind.length)
+        return kind.item
+    if not kind.path:
+        raise Wrong(f"{field}: `{field.name}` is no path (name it in `paths` if it is one)")
+    if step not in PATH_PARTS:
+        hint = did_you_mean(str(step), PATH_PARTS)
+        raise Wrong(f"{field}: unknown part `{step}`{hint}; a path has {listing(PATH_PARTS)}")
+    return PATH if step == "parent" else TEXT
+
+
+def _step_into_unit(field: Field, kind: FollowedUnit, step: Step) -> Kind:
+    if step != "outputs":
+        hint = did_you_mean(str(step), ("outputs",))
+        raise Wrong(f"{field}: of a unit that is followed only its `outputs` are known{hint}")
+    if kind.outputs is None:
+        raise Wrong(f"{field}: the stage `{kind.stage}` declares no outputs")
+    return kind.outputs
+
+
+def _of_glob(field: Field) -> str:
+    return (
+        f"{field}: what a glob matches is known only when the unit is done: declare a folder"
+        " (a path with a / at its end), or take the outputs of all:"
+        f' inputs = {{ from = "{field.name}" }}'
+    )
+
+
+def _step_into_files(field: Field, kind: FileSet, step: Step) -> Kind:
+    if kind.file and step == "file":
+        return PATH
+    if step in kind.globs:
+        raise Wrong(_of_glob(field))
+    if kind.names is None:
+        if not isinstance(step, int):
+            raise Wrong(
+                f"{field}: `{field.name}` are a list, not a table of names:"
+                f" use {{{field.name}[0]}}, or give them names"
+            )
+        _check_index(field, step, kind.length)
+        return PATH
+    if not isinstance(step, str) or step not in kind.names:
+        hint = did_you_mean(str(step), kind.names)
+        raise Wrong(f"{field}: no `{step}` in `{field.name}`{hint}; it has {listing(kind.names)}")
+    return kind.names[step]
+
+
+def _check_index(field: Field, index: int, length: Optional[int]) -> None:
+    if length is not None and index >= length:
+        items = "1 item" if length == 1 else f"{length} items"
+        raise Wrong(f"{field}: `{field.name}` has {items}, the first is [0]")

@@ -1,0 +1,1 @@
+"""One maker of units, from recipes or from what a program gives."""

@@ -1,0 +1,159 @@
+"""The command line and environment of one unit, rendered from the templates of its stage."""
+
+import os
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+
+from procsup.host.names import ArgumentLimits, argument_limits, is_bare_name
+from procsup.host.shells import Shell
+from procsup.runfile.stages.recipe import Placed, Recipe
+from procsup.runfile.syntax.problems import KeyPath, Wrong
+from procsup.runfile.templates.shell import render
+
+_SURELY_FITS = 7_000  # characters, which are at most four bytes each
+_POINTER_BYTES = 8
+
+
+class Misplaced(Exception):
+    """Something is wrong with a unit, and this is the place in the file to say so."""
+
+    def __init__(self, at: KeyPath, wrong: Wrong) -> None:
+        super().__init__(str(wrong))
+        self.at = at
+        self.wrong = wrong
+
+
+class Command(NamedTuple):
+    """What is rendered of a command: before the fixed head, after it, and the environment."""
+
+    front: Tuple[str, ...]
+    back: Tuple[str, ...]
+    env: Dict[str, str]
+    stop: Tuple[str, ...] = ()  # `stop-command`
+
+    def argv(self, head: Sequence[str]) -> Tuple[str, ...]:
+        """Return the whole command line."""
+        return (*self.front, *head, *self.back)
+
+
+class CommandMaker:
+    """Renders the commands of one stage; `limits` are those of the system."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._limits: ArgumentLimits = argument_limits()
+        self._shell = recipe.program.shell
+        own = () if self._shell is not None else recipe.program.command
+        self._back = (*own, *recipe.program.args)
+        self._takes_inputs = any(
+            field.name == "inputs" for template in recipe.templates() for field in template.fields
+        )
+        self._fixed_env = self._constant_env()
+        self._stop: Tuple[str, ...] = ()
+        self._as_they_are: Set[str] = set()  # programs that are started as they are written
+
+    def render(self, values: Mapping[str, Any]) -> Command:
+        """Fill in the values of one unit; `Misplaced` if one does not fit."""
+        front = _arguments(self._recipe.program.prefix, values)
+        back = _arguments(self._back, values)
+        if self._shell is not None:
+            back.insert(0, self._line(self._shell, values))
+        env = self._env(values) if self._fixed_env is None else self._fixed_env
+        stop = tuple(_arguments(self._recipe.stop_command, values))
+        return Command(tuple(front), tuple(back), env, stop)
+
+    def _line(self, shell: Shell, values: Mapping[str, Any]) -> str:
+        (placed,) = self._recipe.program.command
+        try:
+            return render(placed.template, values, shell)
+        except Wrong as wrong:
+            raise Misplaced(placed.at, wrong) from None
+
+    def started(self, command: Command, cwd: str) -> Tuple[str, ...]:
+        """Return the argv as the system gets it; a program with a slash is found from `cwd`."""
+        if self._shell is not None:
+            text, *args = command.back
+            command = command._replace(back=self._shell.tail(text, args))
+        argv = command.argv(self._recipe.program.head)
+        program = argv[0]
+        if program not in self._as_they_are:
+            if not is_bare_name(program) and "\0" not in program and not os.path.isabs(program):
+                argv = (os.path.normpath(os.path.join(cwd, program)), *argv[1:])
+            else:
+                self._as_they_are.add(program)
+        self._check_size("args", argv, command.env)
+        return argv
+
+    def stop(self, argv: Tuple[str, ...], cwd: str) -> Tuple[str, ...]:
+        """Return the argv of a `stop-command` as the system gets it; () if there is none.
+
+        Most units have the same: they share it.
+        """
+        if not argv:
+            return argv
+        if not is_bare_name(argv[0]) and "\0" not in argv[0] and not os.path.isabs(argv[0]):
+            argv = (os.path.normpath(os.path.join(cwd, argv[0])), *argv[1:])
+        if argv != self._stop:
+            self._check_size("stop-command", argv, {})
+            self._stop = argv
+        return self._stop
+
+    def _constant_env(self) -> Optional[Dict[str, str]]:
+        """Return the environment if all units share it: one for all of them."""
+        texts = {name: placed.template.constant for name, placed in self._recipe.env.items()}
+        fixed = {name: text for name, text in texts.items() if text is not None}
+        return fixed if len(fixed) == len(texts) else None
+
+    def _env(self, values: Mapping[str, Any]) -> Dict[str, str]:
+        return {name: _one(placed, values) for name, placed in self._recipe.env.items()}
+
+    def _check_size(self, key: str, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        length = sum(map(len, argv))
+        if env:
+            length += sum(map(len, env)) + sum(map(len, env.values()))
+        if length < _SURELY_FITS and len(argv) < _SURELY_FITS // _POINTER_BYTES:
+            return
+        sizes = [_size_bytes(text) for text in argv]
+        sizes += [_size_bytes(f"{name}={value}") for name, value in env.items()]
+        total = sum(sizes) + _POINTER_BYTES * len(sizes)
+        if max(sizes) <= self._limits.one and total <= self._limits.total:
+            return
+        limit = self._limits.one if max(sizes) > self._limits.one else self._limits.total
+        most = max(sizes) if max(sizes) > self._limits.one else total
+        raise Misplaced(self._recipe.place(key), Wrong(self._too_long(most, limit)))
+
+    def _too_long(self, size: int, limit: int) -> str:
+        problem = f"the command line would take {size:,} bytes, this system allows {limit:,}"
+        if self._takes_inputs:
+            return f"{problem}: give the program a list of its inputs, {{inputs.file}}, one a line"
+        return f"{problem}: hand long values over in a file"
+
+
+def _size_bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass")) + 1
+
+
+def _arguments(placed: Sequence[Placed], values: Mapping[str, Any]) -> List[str]:
+    done: List[str] = []
+    for one in placed:
+        template = one.template
+        if template.constant is not None:
+            done.append(template.constant)
+        elif template.alone is None:
+            done.append(_one(one, values))
+        else:
+            done += _several(one, values)
+    return done
+
+
+def _several(placed: Placed, values: Mapping[str, Any]) -> List[str]:
+    try:
+        return placed.template.render_all(values)
+    except Wrong as wrong:
+        raise Misplaced(placed.at, wrong) from None
+
+
+def _one(placed: Placed, values: Mapping[str, Any]) -> str:
+    try:
+        return placed.template.render(values)
+    except Wrong as wrong:
+        raise Misplaced(placed.at, wrong) from None

@@ -1,0 +1,286 @@
+"""Makes the units of a stage from its recipe."""
+
+import hashlib
+import os
+import re
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
+
+from procsup.core.late import MARKS, SCRATCH
+from procsup.core.slots import Capacity
+from procsup.core.spec import OutputSpec, UnitSpec
+from procsup.runfile.parameters.axes import MAX_UNITS
+from procsup.runfile.parameters.exclude import Sieve
+from procsup.runfile.parameters.rows import rows_of
+from procsup.runfile.parameters.tables import Row
+from procsup.runfile.parameters.walk import Finder
+from procsup.runfile.stages.declared import input_files, output_files, output_specs, rendered_path
+from procsup.runfile.stages.following import Before, Group, Made
+from procsup.runfile.stages.following import groups as group_units
+from procsup.runfile.stages.recipe import Recipe, Surroundings
+from procsup.runfile.syntax import values as v
+from procsup.runfile.syntax.problems import Problems, Wrong
+from procsup.runfile.templates.template import Files, Followed, Template
+from procsup.runfile.units.command import Misplaced
+from procsup.runfile.units.grants import Grants
+from procsup.runfile.units.maker import NOTHING, Parts, UnitMaker
+
+_T = TypeVar("_T")
+_Combined = Tuple[Group, Row]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._=-]+")
+_ENOUGH_PROBLEMS = 20
+_LONGEST_NAME = 80
+_ALONE = Group("", {}, {})  # what a unit follows that follows none
+_LIST_FILE = "{inputs.file}"  # what a fingerprint sees of the path of a list
+
+
+def expand(
+    recipe: Recipe,
+    around: Surroundings,
+    capacity: Capacity,
+    before: Before,
+    finder: Finder,
+    problems: Problems,
+    *,
+    followed: bool,
+) -> Tuple[List[UnitSpec], List[Made]]:
+    """Return the units of a stage; if it is `followed`, each also as those that follow it see it.
+
+    Problems are noted, and leave units out.
+    """
+    groups: List[Group] = []
+    with problems.below(recipe.place("for-each")):
+        followed_stages = recipe.spec.for_each
+        groups = group_units(followed_stages, before.made) if followed_stages else [_ALONE]
+    axes_rows = _rows(recipe, around, finder, len(groups), problems)
+    if axes_rows is None:
+        return [], []
+    renderer = _Renderer(recipe, around, capacity, finder, before.inputs_from)
+    sieve = Sieve(recipe.excludes)
+    units: List[UnitSpec] = []
+    seen: List[Made] = []
+    for unit, made in _made(renderer, sieve.left(_merged(groups, axes_rows)), problems):
+        units.append(unit)
+        if followed:
+            seen.append(made)
+    with problems.below(recipe.place("exclude")):
+        sieve.check(recipe.axes, empty_ok=recipe.empty_ok)
+    return units, seen
+
+
+def _rows(
+    recipe: Recipe, around: Surroundings, finder: Finder, count: int, problems: Problems
+) -> Optional[List[Sequence[Row]]]:
+    rows: List[Sequence[Row]] = []
+    for axis in recipe.axes:
+        with problems.below(axis.at):
+            rows.append(rows_of(axis, around.folder, finder, empty_ok=recipe.empty_ok))
+            count *= len(rows[-1])
+    if count > MAX_UNITS:
+        problems.add(recipe.at, f"makes {count:,} units, expected at most {MAX_UNITS:,}")
+        return None
+    return rows if len(rows) == len(recipe.axes) else None
+
+
+def _merged(groups: Sequence[Group], axes_rows: Sequence[Sequence[Row]]) -> Iterator[_Combined]:
+    """Yield every combination, the last axis running fastest; all rows are new ones."""
+    for group in groups:
+        for row in _joined(group.row, axes_rows):
+            yield group, row
+
+
+def _joined(row: Row, axes_rows: Sequence[Sequence[Row]]) -> Iterator[Row]:
+    if not axes_rows:
+        yield dict(row)
+        return
+    *others, last = axes_rows
+    for before in _joined(row, others):
+        for own in last:
+            yield {**before, **own}
+
+
+def _made(
+    renderer: "_Renderer", combinations: Iterator[_Combined], problems: Problems
+) -> Iterator[Tuple[UnitSpec, Made]]:
+    failed = 0
+    for index, (group, row) in enumerate(combinations):
+        unit = renderer.try_make(index, row, group, problems)
+        failed += unit is None
+        if unit is not None:
+            yield unit
+        elif failed >= _ENOUGH_PROBLEMS:
+            return
+
+
+class _Renderer:
+    """Renders the parts of the units of one stage from its templates, and has them made."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        around: Surroundings,
+        capacity: Capacity,
+        finder: Finder,
+        inputs_from: Sequence[str],
+    ) -> None:
+        self._recipe = recipe
+        self._around = around
+        self._grants = Grants(recipe, capacity)
+        self._finder = finder
+        self._maker = UnitMaker(recipe, around, inputs_from)
+        self._lists = recipe.uses_list_file()
+        self._makes_globs = recipe.outputs.looks_at_files
+        self._in_id = [name for axis in recipe.axes for name in axis.in_id]
+        self._path_names = sorted(recipe.path_names)
+        self._base = {**MARKS, **around.values, "scratch": SCRATCH}
+        self._cwd = self._path(recipe.cwd, {}) if recipe.cwd.constant is not None else None
+
+    def try_make(
+        self, index: int, row: Row, group: Group, problems: Problems
+    ) -> Optional[Tuple[UnitSpec, Made]]:
+        """Return one unit; None if its values do not fit the templates, which is noted."""
+        try:
+            return self._make(index, row, group)
+        except Misplaced as misplaced:
+            problems.add_wrong(misplaced.at, misplaced.wrong)
+            return None
+
+    def _make(self, index: int, row: Row, group: Group) -> Tuple[UnitSpec, Made]:
+        recipe = self._recipe
+        values: Dict[str, Any] = {**self._base, **row, "index": index}
+        for name, made in group.units.items():
+            values[name] = Followed(made.outputs)
+        own = self._at("id", lambda: self._own(row, values, group))
+        cwd = self._cwd or self._at("cwd", lambda: self._path(recipe.cwd, values))
+        values["inputs"] = inputs = self._inputs(values)
+        values["depends"] = depends = self._wanted("depends", values)
+        outputs = self._at("outputs", lambda: output_files(recipe.outputs, values))
+        values["outputs"] = outputs
+        list_path = self._list_path(own) if self._lists else None
+        shown = self._maker.commands.render(values)
+        real = self._real_values(values, cwd, list_path)
+        parts = Parts(
+            own=own,
+            row=row,
+            cwd=cwd,
+            shown=shown,
+            real=shown if real is values else self._maker.commands.render(real),
+            inputs=inputs,
+            depends=depends,
+            paths=self._path_parameters(row) if self._path_names else (),
+            outputs=self._output_specs(outputs, values),
+            streams={key: self._stream(key, values) for key in recipe.streams},
+            cpus=self._at("cpus", lambda: self._grants.cpus_of(values)),
+            memory_bytes=self._at("memory", lambda: self._grants.memory_of(values)),
+            threads=self._grants.threads,
+            lists={list_path: real["inputs"].paths} if list_path else NOTHING,
+            follows=group.ids,
+        )
+        unit = self._maker.make(index, parts)
+        return unit, Made(unit.id, own, row, outputs)
+
+    def _at(self, key: str, make: Callable[[], _T]) -> _T:
+        try:
+            return make()
+        except Wrong as wrong:
+            raise Misplaced(self._recipe.place(key), wrong) from None
+
+    # --- names and paths -----------------------------------------------------------------
+
+    def _own(self, row: Row, values: Mapping[str, Any], group: Group) -> str:
+        template = self._recipe.unit_id
+        if template is not None:
+            own = template.render(values)
+            if not own.strip():
+                raise Wrong(f"`{template.source}` is empty for this unit")
+        else:
+            parts = [f"{name}={v.written(row[name])}" for name in self._in_id]
+            own = ",".join([group.own, *parts] if group.own else parts)
+        return _CONTROL.sub(_escaped, own)
+
+    def _path(self, template: Template, values: Mapping[str, Any]) -> str:
+        return self._around.absolute(rendered_path(template, values))
+
+    def _absolute_text(self, path: str) -> str:
+        whole = self._around.absolute(path).replace(os.sep, "/")  # as all paths of placeholders
+        return whole + ("/" if path.endswith("/") else "")
+
+    def _list_path(self, own: str) -> str:
+        stage = self._recipe.spec.name
+        whole = f"{stage}/{own}" if own else stage
+        name = _UNSAFE.sub("_", own)[:_LONGEST_NAME]
+        digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        file = f"{name}-{digest}.txt" if name else f"{digest}.txt"
+        return os.path.join(self._around.directory, "lists", stage, file)
+
+    # --- files ---------------------------------------------------------------------------
+
+    def _inputs(self, values: Mapping[str, Any]) -> Files:
+        if self._recipe.spec.inputs_from is not None:
+            files = self._maker.inputs_from
+        else:
+            files = self._wanted("inputs", values)
+        if not self._lists:
+            return files
+        odd = [path for path in files.paths if "\n" in path]
+        if odd:
+            message = f"{_LIST_FILE} has one path a line, and this one has a line break: {odd[0]!r}"
+            raise Misplaced(self._recipe.place("inputs"), Wrong(message))
+        return Files(files.paths, files.named, _LIST_FILE)
+
+    def _wanted(self, key: str, values: Mapping[str, Any]) -> Files:
+        wanted = self._recipe.inputs if key == "inputs" else self._recipe.depends
+        empty_ok = self._recipe.empty_ok
+        if not wanted.items:
+            return input_files(wanted, values, self._finder, empty_ok=empty_ok)
+        finder = self._finder
+        return self._at(key, lambda: input_files(wanted, values, finder, empty_ok=empty_ok))
+
+    def _output_specs(self, outputs: Files, values: Mapping[str, Any]) -> Tuple[OutputSpec, ...]:
+        wanted, folder = self._recipe.outputs, self._around.folder
+        if not self._makes_globs:
+            return output_specs(wanted, outputs, values, folder)
+        return self._at("outputs", lambda: output_specs(wanted, outputs, values, folder))
+
+    def _path_parameters(self, row: Row) -> List[str]:
+        values = [row[name] for name in self._path_names if name in row]
+        lists = [value if isinstance(value, tuple) else (value,) for value in values]
+        return [v.written(path) for paths in lists for path in paths]
+
+    def _stream(self, key: str, values: Mapping[str, Any]) -> str:
+        template = self._recipe.streams[key]
+        return self._at(key, lambda: self._path(template, values))
+
+    def _real_values(
+        self, values: Dict[str, Any], cwd: str, list_path: Optional[str]
+    ) -> Mapping[str, Any]:
+        """Return the values as the unit sees them.
+
+        A relative path is good for a unit that runs in the run file's folder; any other needs
+        it absolute. `values` itself is returned where nothing differs.
+        """
+        if cwd == self._around.folder and list_path is None:
+            return values
+        changed = dict(values)
+        if cwd == self._around.folder:
+            inputs: Files = values["inputs"]
+            changed["inputs"] = Files(inputs.paths, inputs.named, list_path)
+            return changed
+        for name in self._recipe.spec.for_each:
+            changed[name] = values[name].mapped(self._absolute_text)
+        for key in ("inputs", "depends", "outputs"):
+            changed[key] = values[key].mapped(self._absolute_text, list_path)
+        for name in self._recipe.path_names:
+            value = values[name]
+            many = isinstance(value, tuple)
+            changed[name] = (
+                tuple(self._absolute_text(str(path)) for path in value)
+                if many
+                else self._absolute_text(v.written(value))
+            )
+        return changed
+
+
+def _escaped(match: "re.Match[str]") -> str:
+    return f"\\x{ord(match.group()):02x}"

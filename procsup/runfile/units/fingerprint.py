@@ -1,0 +1,56 @@
+"""The digest of what makes a unit the same unit, wherever its project's folder stands."""
+
+import hashlib
+import json
+from operator import itemgetter
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
+
+import msgspec
+
+from procsup.runfile.syntax.values import written
+
+_DIGITS = 32
+_name = itemgetter(0)
+_encode_fast = msgspec.json.Encoder().encode
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # ASCII: lone surrogates survive
+
+
+class Identity(NamedTuple):
+    """What counts: all paths relative to the run file's folder where they are below it."""
+
+    argv: Sequence[str]  # the interpreter as written
+    parameters: Mapping[str, Any]
+    env: Mapping[str, str]
+    cwd: str
+    inputs: Sequence[str]
+    depends: Sequence[str]
+    stdin: Optional[str]
+
+
+def fingerprint(identity: Identity) -> str:
+    """Return the digest, in hexadecimal."""
+    content = [
+        list(identity.argv),
+        [[name, _text(value)] for name, value in sorted(identity.parameters.items(), key=_name)],
+        [[name, value] for name, value in sorted(identity.env.items(), key=_name)],
+        identity.cwd,
+        list(identity.inputs),
+        list(identity.depends),
+        identity.stdin,
+    ]
+    return hashlib.sha256(_encoded(content)).hexdigest()[:_DIGITS]
+
+
+def _encoded(content: List[Any]) -> bytes:
+    """Return it as JSON in ASCII. This must not change: recorded fingerprints depend on it."""
+    try:
+        text = _encode_fast(content)
+    except UnicodeEncodeError:
+        return _encode(content).encode("ascii")
+    # Where nothing is escaped, and nothing ought to be, both say the same.
+    plain = text.isascii() and b"\\" not in text and b"\x7f" not in text
+    return text if plain else _encode(content).encode("ascii")
+
+
+def _text(value: Any) -> Any:
+    return [written(item) for item in value] if isinstance(value, tuple) else written(value)

@@ -1,0 +1,270 @@
+"""Units that a program gives one by one: each is written out, nothing in it is a placeholder."""
+
+import os
+import shlex
+from hashlib import sha256
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    Iterable,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
+
+from procsup.core.late import PID
+from procsup.core.slots import Capacity
+from procsup.core.spec import OutputSpec, UnitSpec
+from procsup.core.text import visible
+from procsup.runfile.parameters.walk import Finder
+from procsup.runfile.stages.declared import (
+    input_files,
+    output_files,
+    output_specs,
+    path_text,
+    read_outputs,
+    read_wanted,
+)
+from procsup.runfile.stages.environment import fixed_env
+from procsup.runfile.stages.program import runs_python
+from procsup.runfile.stages.recipe import Recipe, Surroundings
+from procsup.runfile.stages.stopping import read_stop
+from procsup.runfile.syntax import values as v
+from procsup.runfile.syntax.problems import Faults, Wrong, did_you_mean, each, each_of, expected
+from procsup.runfile.templates.template import Files, Template, literal
+from procsup.runfile.units.command import Command, Misplaced
+from procsup.runfile.units.grants import Grants
+from procsup.runfile.units.maker import NOTHING, Parts, UnitMaker
+from procsup.runfile.vocabulary.names import check_new_name
+
+UNIT_KEYS: FrozenSet[str] = frozenset(
+    (
+        *("argv", "args", "id", "env", "cwd", "inputs", "depends", "outputs"),
+        *("stdin", "stdout", "stderr", "cpus", "memory", "stop_command", "parameters"),
+        *("label", "paths"),  # what its id is made of; files among its parameters
+    )
+)
+_STREAMS = ("stdin", "stdout", "stderr")
+_MOST_SHARED = 4096
+_SHORT_CHARACTERS, _HASH_DIGITS = 60, 8
+_NO_FILES = Files(())
+
+
+class UnitReader:
+    """Reads the units of one stage from tables of `UNIT_KEYS`, and has them made.
+
+    What the stage says (`recipe`) holds for all of them; what a unit says wins.
+    """
+
+    def __init__(
+        self, recipe: Recipe, around: Surroundings, capacity: Capacity, finder: Finder
+    ) -> None:
+        self._recipe = recipe
+        self._around = around
+        self._grants = Grants(recipe, capacity)
+        self._finder = finder
+        self._maker = UnitMaker(recipe, around)
+        self._front = tuple(placed.template.render({}) for placed in recipe.program.prefix)
+        self._env = {name: placed.template.render({}) for name, placed in recipe.env.items()}
+        self._cwd = around.absolute(recipe.cwd.render({}))
+        self._namer = Names()
+        self._texts: Dict[str, str] = {}  # arguments that many units may have
+
+    def read(self, index: int, table: Any) -> UnitSpec:
+        """Return one unit; `Wrong` has everything that is wrong with it."""
+        if not isinstance(table, dict):
+            raise expected("a table of what the unit is", table)
+        faults = Faults()
+        for key in table:
+            if key not in UNIT_KEYS:
+                faults.add((key,), f"unknown key{did_you_mean(key, UNIT_KEYS)}")
+
+        def take(key: str, convert: Callable[[Any], Any], default: Any) -> Any:
+            if table.get(key) is None:
+                return default
+            with faults.below(key):
+                return convert(table[key])
+            return default
+
+        taken = self._taken(take)
+        faults.raise_if_any()
+        return self._unit(index, taken)
+
+    def _taken(self, take: Callable[[str, Callable[[Any], Any], Any], Any]) -> Dict[str, Any]:
+        recipe = self._recipe
+        grants = self._grants
+        return {
+            "arguments": take("argv", _arguments, None) or take("args", _arguments, ()),
+            "id": take("id", v.filled, None),
+            "env": take("env", fixed_env, NOTHING),
+            "cwd": take("cwd", lambda value: self._around.absolute(path_text(value)), self._cwd),
+            "inputs": take("inputs", self._wanted, None),
+            "depends": take("depends", self._wanted, None),
+            "outputs": take("outputs", self._outputs, ()),
+            "streams": {key: take(key, path_text, None) for key in _STREAMS},
+            "cpus": take("cpus", grants.cpus, None) or grants.cpus_of({}),
+            "memory": take("memory", grants.memory_bytes, None) or grants.memory_of({}),
+            "threads": take("cpus", lambda _: None, grants.threads),
+            "stop": take("stop_command", read_stop, recipe.stop_templates()),
+            "parameters": take("parameters", _parameters, NOTHING),
+            "label": take("label", v.text, None),
+            "paths": take("paths", v.texts, ()),
+        }
+
+    def _unit(self, index: int, taken: Dict[str, Any]) -> UnitSpec:
+        arguments = tuple([self._shared(text) for text in taken["arguments"]])
+        head = self._recipe.program.head
+        if not arguments and not head:
+            raise Wrong("`argv` is missing: expected a list that begins with a program")
+        env = {**self._env, **taken["env"]} if taken["env"] else self._env
+        inputs = taken["inputs"] or self._of_stage("inputs")
+        depends = taken["depends"] or self._of_stage("depends")
+        command = Command(
+            self._front, arguments, env, self._stop_command(index, taken, inputs, depends)
+        )
+        parts = Parts(
+            own=self._own(taken, (*self._shown_head(), *arguments)),
+            row=taken["parameters"],
+            cwd=taken["cwd"],
+            shown=command,
+            real=command,
+            inputs=inputs,
+            depends=depends,
+            paths=taken["paths"],
+            outputs=taken["outputs"],
+            streams=self._streams(taken["streams"]),
+            cpus=taken["cpus"],
+            memory_bytes=taken["memory"],
+            threads=taken["threads"],
+        )
+        try:
+            return self._maker.make(index, parts)
+        except Misplaced as misplaced:
+            raise misplaced.wrong from None
+
+    def _stop_command(
+        self, index: int, taken: Mapping[str, Any], inputs: Files, depends: Files
+    ) -> Tuple[str, ...]:
+        templates: Sequence[Template] = taken["stop"]
+        if not templates:
+            return ()
+        values = {"pid": PID, **self._around.values, "index": index}
+        values["inputs"] = inputs.mapped(self._around.absolute, None)
+        values["depends"] = depends.mapped(self._around.absolute, None)
+        return tuple(text for one in templates for text in one.render_all(values))
+
+    def _shared(self, text: str) -> str:
+        """Return the same text, as the same object if it came before."""
+        if len(self._texts) < _MOST_SHARED:
+            return self._texts.setdefault(text, text)
+        return self._texts.get(text, text)
+
+    # --- names ---------------------------------------------------------------------------
+
+    def _own(self, taken: Mapping[str, Any], argv: Tuple[str, ...]) -> str:
+        """Return the id: the one given, or a short form of the command, numbered if need be."""
+        if taken["id"] is not None:
+            return visible(taken["id"])
+        label = taken["label"]
+        return self._namer.free(short_form(argv)) if label is None else self._namer.of(label)
+
+    def _shown_head(self) -> Tuple[str, ...]:
+        program = self._recipe.program
+        return () if not program.head else ("python", *program.shown_head[1:])
+
+    # --- files ---------------------------------------------------------------------------
+
+    def _wanted(self, value: Any) -> Files:
+        wanted = read_wanted(literal(value))
+        return input_files(wanted, {}, self._finder, empty_ok=self._recipe.empty_ok)
+
+    def _of_stage(self, key: str) -> Files:
+        wanted = self._recipe.inputs if key == "inputs" else self._recipe.depends
+        if not wanted.items:
+            return _NO_FILES
+        return input_files(wanted, {}, self._finder, empty_ok=self._recipe.empty_ok)
+
+    def _outputs(self, value: Any) -> Tuple[OutputSpec, ...]:
+        wanted = read_outputs(literal(value))
+        return output_specs(wanted, output_files(wanted, {}), {}, self._around.folder)
+
+    def _streams(self, given: Mapping[str, Optional[str]]) -> Dict[str, Optional[str]]:
+        streams = {key: path and self._around.absolute(path) for key, path in given.items()}
+        template = self._recipe.streams.get("stdin")
+        if template is not None and not streams["stdin"]:
+            streams["stdin"] = self._around.absolute(template.render({}))
+        return streams
+
+
+class Names:
+    """Gives texts short names, each only once: a second one of the same is numbered."""
+
+    def __init__(self) -> None:
+        self._taken: Set[str] = set()
+
+    def of(self, text: str) -> str:
+        """Return a name for a text, such as an input."""
+        return self.free(shortened(visible(text) or "''", text))
+
+    def free(self, name: str) -> str:
+        """Return the name, with a number behind it if it is taken."""
+        own, number = name, 1
+        while own in self._taken:
+            number += 1
+            own = f"{name} #{number}"
+        self._taken.add(own)
+        return own
+
+
+def _arguments(value: Any) -> Tuple[str, ...]:
+    return tuple(each(v.a_list(value, "arguments"), v.text))
+
+
+def _parameters(value: Any) -> Dict[str, Any]:
+    if not isinstance(value, dict):
+        raise expected("a table of names and values", value)
+    return dict(each_of(value, _parameter))
+
+
+def _parameter(name: str, value: Any) -> Tuple[str, Any]:
+    check_new_name(name, "parameter")
+    return name, tuple(each(value, v.scalar)) if isinstance(value, list) else v.scalar(value)
+
+
+def short_form(argv: Tuple[str, ...]) -> str:
+    """Return a command in few characters, the same whenever the command is.
+
+    Of the program only the name is left; what is cut off is told apart by a digest.
+    """
+    whole = " ".join([shlex.quote(visible(text)) for text in (_name_of(argv[0]), *argv[1:])])
+    return shortened(whole, "\0".join(argv))
+
+
+def shortened(shown: str, whole: str) -> str:
+    """Return what is shown if it is short, else its beginning and a digest of the whole."""
+    if len(shown) <= _SHORT_CHARACTERS:
+        return shown
+    digest = sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
+    return f"{shown[:_SHORT_CHARACTERS].rstrip()}~{digest}"
+
+
+def _name_of(program: str) -> str:
+    return os.path.basename(program.replace("\\", "/")) or program
+
+
+def all_run_python(tables: Iterable[Any]) -> bool:
+    """Tell whether all these units start a Python, by the names of their programs."""
+    programs = {_program(table) for table in tables}
+    return bool(programs) and all(
+        runs_python((Template(literal(program)),)) for program in programs
+    )
+
+
+def _program(table: Any) -> str:
+    argv = table.get("argv") if isinstance(table, dict) else None
+    first = argv[0] if isinstance(argv, list) and argv else ""
+    return first if isinstance(first, str) and "\0" not in first else ""

@@ -1,0 +1,114 @@
+"""Makes the units of a stage from their parts, which are rendered from templates or given."""
+
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from procsup.core.spec import OutputSpec, UnitSpec
+from procsup.runfile.parameters.tables import Row
+from procsup.runfile.stages.recipe import Recipe, Surroundings
+from procsup.runfile.syntax import values as v
+from procsup.runfile.templates.template import Files
+from procsup.runfile.units.command import Command, CommandMaker
+from procsup.runfile.units.fingerprint import Identity, fingerprint
+
+NOTHING: Dict[str, Any] = {}  # one for all units
+
+
+class Parts(NamedTuple):
+    """What one unit is made of.
+
+    Files are as written, so relative to the run file's folder; the rest of the paths are absolute.
+    """
+
+    own: str  # its id without the stage; "" for an only unit
+    row: Row
+    cwd: str
+    shown: Command  # what the fingerprint sees: its paths are as written
+    real: Command  # what is started: its paths are good in `cwd`
+    inputs: Files
+    depends: Files
+    paths: Sequence[str]  # its parameters that are files
+    outputs: Tuple[OutputSpec, ...]
+    streams: Mapping[str, Optional[str]]  # stdin, stdout, stderr
+    cpus: float
+    memory_bytes: Optional[int]
+    threads: Optional[int]
+    lists: Dict[str, Tuple[str, ...]] = NOTHING
+    follows: Tuple[str, ...] = ()
+
+
+class UnitMaker:
+    """Makes the units of one stage; what they have in common is made once.
+
+    `inputs_from`: the absolute paths that ``inputs.from`` stands for.
+    """
+
+    def __init__(
+        self, recipe: Recipe, around: Surroundings, inputs_from: Sequence[str] = ()
+    ) -> None:
+        self.commands = CommandMaker(recipe)
+        self.inputs_from = Files(tuple(map(around.relative, inputs_from)))
+        self._inputs_from = tuple(inputs_from)
+        self._stage = recipe.spec.name
+        self._shown_head = recipe.program.shown_head
+        self._around = around
+        self._argv: Tuple[str, ...] = ()
+
+    def make(self, index: int, parts: Parts) -> UnitSpec:
+        """Return a unit; `Misplaced` if the system would not take its command."""
+        own, cwd, real, streams = parts.own, parts.cwd, parts.real, parts.streams
+        stdin = streams.get("stdin")
+        return UnitSpec(
+            id=f"{self._stage}/{own}" if own else self._stage,
+            stage=self._stage,
+            index=index,
+            argv=self._shared(self.commands.started(real, cwd)),
+            cwd=cwd,
+            fingerprint=self._fingerprint(parts, stdin),
+            parameters=v.plain_row(parts.row),
+            env=real.env,
+            inputs=self._absolute_inputs(parts.inputs) + ((stdin,) if stdin else ()),
+            depends=self._absolute((*parts.depends.paths, *parts.paths)),
+            outputs=parts.outputs,
+            input_names=self._names(parts.inputs),
+            stdin=stdin,
+            stdout=streams.get("stdout"),
+            stderr=streams.get("stderr"),
+            cpus=parts.cpus,
+            memory_bytes=parts.memory_bytes,
+            threads=parts.threads,
+            lists=parts.lists,
+            stop_command=self.commands.stop(real.stop, cwd),
+            follows=parts.follows,
+        )
+
+    def _shared(self, argv: Tuple[str, ...]) -> Tuple[str, ...]:
+        """Return the argv of the unit before if it is the same: most have some of their own."""
+        if argv != self._argv:
+            self._argv = argv
+        return self._argv
+
+    def _absolute(self, paths: Tuple[str, ...]) -> Tuple[str, ...]:
+        return tuple([self._around.absolute(path) for path in paths]) if paths else ()
+
+    def _absolute_inputs(self, inputs: Files) -> Tuple[str, ...]:
+        if inputs.paths is self.inputs_from.paths:
+            return self._inputs_from
+        return self._absolute(inputs.paths)
+
+    def _names(self, inputs: Files) -> Dict[str, Any]:
+        if inputs.named is None:
+            return NOTHING
+        return dict(inputs.mapped(self._around.absolute, None).named or {})
+
+    def _fingerprint(self, parts: Parts, stdin: Optional[str]) -> str:
+        around, cwd = self._around, parts.cwd
+        identity = Identity(
+            argv=parts.shown.argv(self._shown_head),
+            parameters=parts.row,
+            env=parts.shown.env,
+            cwd=around.relative(cwd) if cwd != around.folder else ".",
+            inputs=parts.inputs.paths,
+            depends=parts.depends.paths,
+            stdin=None if stdin is None else around.relative(stdin),
+        )
+        return fingerprint(identity)

@@ -1,0 +1,48 @@
+"""The JSON Schema of the run file, made from its vocabulary.
+
+``procsup/schema/runfile.json`` is what `runfile_schema` returned when it was last made:
+``python -m procsup.runfile.vocabulary.schema > procsup/schema/runfile.json``. Draft 7, which the
+TOML editors know. It catches what can be known of one value; the reader knows more.
+"""
+
+import json
+from typing import Dict, Optional, Sequence
+
+from procsup.runfile.vocabulary.keys import PROGRAM_KEYS, RUN, STAGE, Key, Schema, named, table_of
+
+SCHEMA = "procsup/runfile/1"
+
+
+def _described(keys: Sequence[Key]) -> Dict[str, Schema]:
+    return {
+        key.name: {"description": f"{key.help} Example: {key.example}", **key.type.schema}
+        for key in keys
+    }
+
+
+def _stage(more: Optional[Schema] = None) -> Schema:
+    return {**table_of(_described(STAGE)), **(more or {})}
+
+
+def _only_one_program() -> Schema:
+    pairs = [(a, b) for i, a in enumerate(PROGRAM_KEYS) for b in PROGRAM_KEYS[i + 1 :]]
+    return {"allOf": [{"not": {"required": list(pair)}} for pair in pairs]}
+
+
+def runfile_schema() -> Schema:
+    """Return the schema of a run file, as editors take it."""
+    stages = named({"$ref": "#/definitions/stage"}, "^[a-z][a-z0-9_-]*$")
+    keys = _described(RUN)
+    keys["defaults"].update(_stage())
+    keys["stage"].update({**stages, "minProperties": 1})
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$id": "urn:" + SCHEMA.replace("/", ":"),  # absolute: some readers want that
+        "title": "procsup run file",
+        **table_of(keys, "stage"),
+        "definitions": {"stage": _stage(_only_one_program())},
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(runfile_schema(), indent=1))
