@@ -256,7 +256,9 @@ class Attempt:
 
     def _remarks(self) -> Tuple[str, ...]:
         command, ending = self._stop_command, self._ending
-        found = (command.remark,) if command is not None and command.remark else ()
+        found = self.files.remarks
+        if command is not None and command.remark:
+            found = (*found, command.remark)
         return found if ending is None or self._fault else (*found, *ending.remarks())
 
     def is_well(self, exit_: Exit) -> bool:

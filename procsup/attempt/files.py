@@ -62,6 +62,7 @@ class AttemptFiles:
         "_fds",
         "before",
         "program",
+        "remarks",
         "run_dir",
         "scratch_path",
         "stderr",
@@ -78,6 +79,7 @@ class AttemptFiles:
         self.scratch_path: Optional[str] = None
         self.before: Stamps = {}
         self.program: Optional[str] = None  # sha256 of the script or module file that it starts
+        self.remarks: Tuple[str, ...] = ()  # what was moved away before its start
         self.step = ""
         self._fds: List[int] = []  # ours, to be closed after the start in any case
 

@@ -8,14 +8,16 @@ import hashlib
 import os
 from typing import Dict, Mapping, Optional, Set, Tuple, Union
 
+from procsup.attempt.aside import put_aside
 from procsup.attempt.context import RunContext
 from procsup.attempt.environment import Environments
 from procsup.attempt.files import AttemptFiles
 from procsup.attempt.makings import refuse_planted
-from procsup.core.outcome import NotStarted
+from procsup.core.outcome import AttemptId, NotStarted
 from procsup.core.task import Task
 from procsup.host import system
 from procsup.paths.identity import Stamp, stamp_of
+from procsup.store.rundir import RunDir
 
 Launched = Tuple[system.Child, AttemptFiles]
 
@@ -29,6 +31,7 @@ class Starter:
         self._environments = Environments(context)
         self._log_folders: Set[str] = set()  # those that were looked at: one per stage
         self._programs: Dict[Tuple[str, str, str], str] = {}  # (name, PATH, cwd) -> file
+        self._unsaid: Dict[str, Tuple[str, ...]] = {}  # unit -> of starts that were refused
         self._null_fd = system.open_null()
         self._files: Dict[str, Tuple[Stamp, str]] = {}  # path -> (stamp when it was read, sha256)
         self._spawner = system.Spawner(context.mark_base)
@@ -49,10 +52,13 @@ class Starter:
         files = AttemptFiles(task, self._run_dir, out_path)
         launch: Optional[system.Launch] = None
         try:
+            files.remarks = self._put_aside(task)
             files.look_before()
             files.program = self._digest(task.rules.program)
             launch = self._prepare(task, files, err_path)
-            return self._spawner.spawn(launch), files
+            child = self._spawner.spawn(launch)
+            self._unsaid.pop(task.unit.id, None)
+            return child, files
         except (OSError, ValueError, TypeError) as error:
             self._programs.clear()  # they may have moved
             files.undo()
@@ -87,6 +93,17 @@ class Starter:
             )
         finally:
             os.close(log)
+
+    def _put_aside(self, task: Task) -> Tuple[str, ...]:
+        """Move away what an earlier attempt left; return what is to be said, once it starts."""
+        if task.aside is None:
+            return ()
+        unit = task.unit
+        earlier = AttemptId(unit.id, task.aside.number)
+        folder = RunDir(self._run_dir).failed(earlier, unit.stage)
+        said = (*self._unsaid.get(unit.id, ()), *put_aside(task, folder))
+        self._unsaid[unit.id] = said
+        return said
 
     def _prepare(self, task: Task, files: AttemptFiles, err_path: str) -> system.Launch:
         env = self._environments.of(task)

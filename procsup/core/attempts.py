@@ -12,7 +12,7 @@ from procsup.core.records import End, Launch, Refused, Spawned
 from procsup.core.slots import Placement, Slots
 from procsup.core.stages import Stage
 from procsup.core.states import READY, Inspecting, Running, Stopping, Unit, Waiting
-from procsup.core.task import Task, threads_of
+from procsup.core.task import Aside, Task, threads_of
 from procsup.core.wording import cause_of, drift_news, memory_remark, shortage_news
 
 if TYPE_CHECKING:
@@ -344,7 +344,8 @@ class Attempts:
         stage.tally.running += 1
         planner.summary.running += 1
         planner.write(_launch(unit, attempt, planner.wall, placement))
-        planner.orders.append(Start(Task(attempt, unit.spec, placement, stage.rules)))
+        task = Task(attempt, unit.spec, placement, stage.rules, _aside(stage, unit))
+        planner.orders.append(Start(task))
         return True
 
     def _end(
@@ -393,6 +394,23 @@ def _is_current(entry: _Due) -> bool:
 def _shortage_delay_s(unit: Unit) -> float:
     unit.shortages += 1
     return min(_SHORTAGE_DELAY_S * 2.0**unit.shortages, _SHORTAGE_DELAY_MAX_S)
+
+
+def _aside(stage: Stage, unit: Unit) -> Optional[Aside]:
+    """Return what is to be moved away before a unit's next attempt, if anything."""
+    if stage.spec.on_failed_outputs != "aside" or unit.last_number < 2:
+        return None
+    past, ends = unit.past, unit.ends
+    failed = None if past is None else past.failed
+    success = None if past is None or past.success is None else past.success.last
+    for end in ends:
+        if end.verdict is Verdict.SUCCEEDED:
+            failed, success = None, end
+        elif end.attempt and end.started is not None:
+            failed = (end.attempt, end.started)
+    if failed is None:
+        return None
+    return Aside(*failed, () if success is None else success.outputs)
 
 
 def _launch(unit: Unit, attempt: AttemptId, at: float, placement: Placement) -> Launch:

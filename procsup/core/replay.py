@@ -47,7 +47,8 @@ class UnitHistory(Struct, eq=False, gc=False):
     verdict that count against `retries`; `ended_seq` is the number of its last final end,
     `made_seq` of the record since which its outputs are what they are (an end that left them
     untouched is newer); `generation` numbers the run (1 for the first of the directory).
-    `before` is kept only while the last end is no success.
+    `before` is kept only while the last end is no success. `failed` is the number and the start of
+    the last attempt if it has no good end, over all runs.
     """
 
     unit: str = ""
@@ -63,6 +64,7 @@ class UnitHistory(Struct, eq=False, gc=False):
     open_spawned: Optional[Spawned] = None
     gaps: Tuple[Tuple[int, int], ...] = ()  # see `Version`
     before: Optional[LastSuccess] = None
+    failed: Optional[Tuple[int, float]] = None
 
     @property
     def success(self) -> Optional["UnitHistory"]:
@@ -122,9 +124,11 @@ class UnitHistory(Struct, eq=False, gc=False):
         self.open_launch = self.open_spawned = None
         if end.verdict is Verdict.SUCCEEDED:
             self.gaps = self.version_at(seq).gaps if end.same_as else ()
-            self.before = None
+            self.before = self.failed = None
         else:
             self._remember_success()
+            if end.attempt and end.started is not None:
+                self.failed = (end.attempt, end.started)
         self.packed = add(self.packed, end, places)
         self.verdict, self.is_final = end.verdict, end.final
         if end.final:

@@ -83,6 +83,7 @@ class StageSpec(Struct, frozen=True):
     keep: str = "unchanged"  # or "never", "always"
     pin: str = "none"  # or "cpus"
     on_drift: str = "record"  # or "warn", "restore", "fail"
+    on_failed_outputs: str = "leave"  # or "aside"
     is_python: bool = False  # module, script, or a command that runs a Python
     module: Optional[str] = None
     script: Optional[str] = None  # absolute

@@ -4,7 +4,7 @@ from typing import NamedTuple, Optional, Tuple
 
 from msgspec import Struct
 
-from procsup.core.outcome import AttemptId
+from procsup.core.outcome import AttemptId, Reading
 from procsup.core.slots import Placement
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
 
@@ -45,6 +45,18 @@ class Rules(Struct, frozen=True):
         return code in self.success_codes
 
 
+class Aside(Struct, frozen=True):
+    """What an attempt without a good end left in its outputs, which is to be moved away.
+
+    `number` is the attempt's, `since` its start (seconds since 1970); `vouched` are the outputs of
+    the unit's last success.
+    """
+
+    number: int
+    since: float
+    vouched: Tuple[Reading, ...] = ()
+
+
 class Task(Struct, frozen=True):
     """One attempt at a unit: what to run, with what, by which rules."""
 
@@ -52,6 +64,7 @@ class Task(Struct, frozen=True):
     unit: UnitSpec
     placement: Placement
     rules: Rules = Rules()
+    aside: Optional[Aside] = None
 
     @property
     def threads(self) -> int:

@@ -23,7 +23,7 @@ from procsup.store.sitting import is_live, is_starting, read_owner, refuse_unpro
 # Everything that procsup makes in a run directory.
 _OURS = re.compile(
     r"journal\.jsonl(\.damaged.*)?|manifest\.json|plan\.jsonl|run\.lock|units\.lock"
-    r"|supervisor\.log|\.gitignore|control|lists|locks|logs|scratch|stages|unit-files|units"
+    r"|supervisor\.log|\.gitignore|control|failed|lists|locks|logs|scratch|stages|unit-files|units"
     r"|\.procsup-.*"
 )
 _ATTEMPTS = 100  # where two of us remove the same

@@ -6,6 +6,7 @@
     manifest.json   of the run          stages/STAGE.json   of a stage  scratch/   of attempts
     run.lock        the supervisor's    locks/N-run.lock, N-stage-STAGE.lock       of a sitting
     units.lock      shared by every unit                                supervisor.log
+    failed/STAGE/UNIT.N/   outputs of attempts without a good end, moved away
 """
 
 import os
@@ -98,6 +99,10 @@ class RunDir:
     def scratch(self, attempt: AttemptId, stage: str) -> Path:
         """Return the path of an attempt's scratch folder."""
         return self.path / "scratch" / stage_name(stage) / _attempt_name(attempt, stage)
+
+    def failed(self, attempt: AttemptId, stage: str) -> Path:
+        """Return the path of the folder for what an attempt left in its outputs."""
+        return self.path / "failed" / stage_name(stage) / _attempt_name(attempt, stage)
 
     def unit_file(self, attempt: AttemptId, stage: str) -> Path:
         """Return the path of the file that tells an attempt what is known of its unit."""

@@ -7,8 +7,9 @@ import subprocess
 
 import pytest
 
+from tests.e2e.test_ends import wait_for
 from tests.paths.test_walk import link
-from tests.support.projects import Project
+from tests.support.projects import Project, finish, kill
 
 WRITER = """
 import sys
@@ -224,3 +225,74 @@ def test_a_glob_over_the_outputs_of_an_earlier_stage_finds_what_that_vouches_for
     assert "kept 4 of 4" in made.call("run", "run.toml", "--dry-run").stderr
     assert "4 succeeded (4 kept)" in made.run().stderr
     assert len(made.call("status", "run", "--format", "jsonl").stdout.splitlines()) == 4
+
+
+# --- what attempts without a good end leave ---------------------------------------------------
+
+
+@needs_tar
+def test_half_an_archive_is_moved_aside_before_the_next_attempt_and_the_folder_is_clean(tmp_path):
+    archives(tmp_path)
+    made = project(
+        tmp_path,
+        '[stage.unpack]\nretries = 1\non-failed-outputs = "aside"\n'
+        'script = "unpack.py"\noutputs = ["w/"]\n'
+        '[stage.pack]\nafter = ["unpack"]\ninputs = ["w/"]\n'
+        'command = ["tar", "-cf", "{outputs[0]}", "w"]\noutputs = ["all.tar"]\n',
+    )
+    made.write("unpack.py", UNPACK)
+
+    done = made.run()
+
+    aside = made.rundir / "failed" / "unpack" / "@unpack.1" / "w"
+    assert sorted(path.name for path in aside.iterdir()) == ["a", "b"]
+    moved = "moved 2 files that attempt 1 left to .procsup/run/failed/unpack/@unpack.1: w/a, w/b"
+    assert f"remark: unpack#2: {moved}" in done.stderr
+    assert unit_of(made, "unpack")["attempts"][-1]["remarks"] == [moved]
+    assert "leftover_files" not in unit_of(made, "unpack")
+    listed = subprocess.check_output(["tar", "-tf", "all.tar"], cwd=str(tmp_path)).decode()
+    assert [name for name in listed.split() if "b" in name] == []
+    assert made.call("prune", "run", "--yes").returncode == 0
+    assert not made.rundir.exists()
+
+
+GZIP = """
+set -e
+echo "$1" > out/plain.txt
+gzip -kf out/plain.txt
+echo ready > ready
+[ "$1" = good ] || exec sleep 600
+"""
+
+
+@pytest.mark.skipif(shutil.which("gzip") is None or os.name == "nt", reason="no gzip here")
+@pytest.mark.parametrize("policy", ["leave", "aside"])
+def test_after_the_death_of_the_supervisor_too(policy, tmp_path):
+    text = (
+        f'[stage.a]\non-failed-outputs = "{policy}"\n'
+        'command = ["bash", "g.sh", "WORD"]\noutputs = ["out/"]\n'
+    )
+    made = project(tmp_path, text.replace("WORD", "good"))
+    made.write("g.sh", GZIP)
+    (tmp_path / "out").mkdir()
+    made.run()
+    kept = (tmp_path / "out" / "plain.txt.gz").read_bytes()
+    os.unlink(tmp_path / "ready")
+    made.write("run.toml", text.replace("WORD", "bad"))
+    child = made.start("run", "run.toml")
+    wait_for(made, "ready")
+    kill(made.supervisor_pid)
+    finish(child)
+    made.write("g.sh", "echo new > out/new.txt")
+
+    made.run()
+
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    aside = made.rundir / "failed" / "a" / "@a.2" / "out"
+    if policy == "leave":
+        assert left == {"plain.txt", "plain.txt.gz", "new.txt"}
+        assert not aside.exists()
+        return
+    assert left == {"new.txt"}
+    assert {path.name for path in aside.iterdir()} == {"plain.txt", "plain.txt.gz"}
+    assert (aside / "plain.txt.gz").read_bytes() != kept

@@ -415,6 +415,15 @@ STAGE: Tuple[Key, ...] = (
         "Files that must be made.",
         'outputs = { json = "out/{name}.json" }',
     ),
+    Key(
+        "on-failed-outputs",
+        _words("leave", "aside"),
+        "What becomes of outputs of an attempt that did not end well, before the unit's next one:"
+        " they stay, or are moved into the run directory.",
+        'on-failed-outputs = "aside"',
+        '"leave"',
+        "on_failed_outputs",
+    ),
     Key("empty-ok", TRUTH, "A glob may match nothing.", "empty-ok = true", "false"),
     Key("cpus", CPUS, "CPUs of a unit.", "cpus = 2", "1"),
     Key(

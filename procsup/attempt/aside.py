@@ -1,0 +1,121 @@
+"""`on-failed-outputs = "aside"`: what an attempt without a good end left is moved away.
+
+A file counts as left by that attempt if it is among the declared outputs, was written or put there
+since the attempt started, and is not as the last success left it. Its stamps decide, since they
+are all that is known after a death of the supervisor. A file system whose clock is behind may hide
+files written right after the start: they stay, and are leftover files.
+"""
+
+import os
+from pathlib import Path
+from typing import Dict, Iterator, List, Tuple
+
+from procsup.attempt.makings import make_private_folder
+from procsup.attempt.outputs import shown, temporary_output
+from procsup.core.outcome import AttemptId, Reading
+from procsup.core.rooted import below
+from procsup.core.spec import UnitSpec
+from procsup.core.task import Aside, Task
+from procsup.core.text import plural
+from procsup.host.files import reason
+from procsup.host.readings import inputs_of, outputs_of
+from procsup.paths.identity import compare, link_of, stamp_of
+from procsup.paths.walk import files_of
+
+_COARSEST_CLOCK_NS = 2_000_000_000  # of file systems
+_NAMED = 3
+
+
+def put_aside(task: Task, folder: Path) -> Tuple[str, ...]:
+    """Move what the attempt before has left into `folder`, by rename; say what was moved.
+
+    What cannot be moved stays, which is said, too. RecordError if the place for it in the run
+    directory is taken by something else.
+    """
+    aside = task.aside
+    if aside is None:
+        return ()
+    root = task.rules.folder
+    stuck: List[str] = []
+    left = list(_left(task, aside, stuck))
+    if left:
+        make_private_folder(os.fspath(folder.parent))
+    problems = {path: _why_stuck(path, _target(path, folder, root)) for path in left}
+    stuck += [f"{shown(path, root)} ({why})" for path, why in problems.items() if why]
+    moved = [shown(path, root) for path, why in problems.items() if not why]
+    said: List[str] = []
+    if moved:
+        files, where = plural(len(moved), "file"), shown(os.fspath(folder), root)
+        said.append(f"moved {files} that attempt {aside.number} left to {where}: {_some(moved)}")
+    if stuck:
+        files = plural(len(stuck), "file")
+        said.append(f"could not move {files} that attempt {aside.number} left: {_some(stuck)}")
+    return tuple(said)
+
+
+def _left(task: Task, aside: Aside, stuck: List[str]) -> Iterator[str]:
+    """Yield the files that the attempt left; add what cannot be looked at to `stuck`."""
+    unit = task.unit
+    since_ns = int(aside.since * 1e9) - _COARSEST_CLOCK_NS
+    vouched: Dict[str, Reading] = {reading.path: reading for reading in aside.vouched}
+    try:
+        spared = {path for one in inputs_of(unit) for path in files_of(one, follow=True)}
+        found = [path for output in outputs_of(unit) for path in files_of(output)]
+    except OSError as error:
+        stuck.append(f"{error.filename} ({reason(error)})")
+        return
+    found += _temporaries(unit, aside.number)
+    for path in dict.fromkeys(found):
+        if path in spared or not _is_newer(path, since_ns):
+            continue
+        recorded = vouched.get(path)
+        if recorded is not None and _is_intact(recorded, task.rules.checksum):
+            continue
+        yield path
+
+
+def _temporaries(unit: UnitSpec, number: int) -> Iterator[str]:
+    """Yield the files for stdout and stderr that were never published."""
+    for target in (unit.stdout, unit.stderr):
+        if target is not None:
+            path = temporary_output(target, AttemptId(unit.id, number))
+            if os.path.lexists(path):
+                yield path
+
+
+def _is_newer(path: str, since_ns: int) -> bool:
+    """Tell whether a file, or the link in its place, was made or changed since then."""
+    try:
+        one = link_of(path) or stamp_of(path)
+    except OSError:
+        return False
+    return one is not None and max(one.ctime_ns, one.mtime_ns) >= since_ns
+
+
+def _is_intact(recorded: Reading, checksum: str) -> bool:
+    return not compare(recorded, checksum=checksum).difference
+
+
+def _target(path: str, folder: Path, root: str) -> Path:
+    """Return where a file goes: by its path from the run file's folder, or from the root."""
+    inside = below(root, path)
+    if inside is not None:
+        return folder / inside
+    return folder / "@" / os.path.splitdrive(path)[1].lstrip("/" + os.sep)
+
+
+def _why_stuck(path: str, target: Path) -> str:
+    """Move a file; return why that is not possible, empty if it was moved."""
+    try:
+        os.makedirs(target.parent, exist_ok=True)
+        if os.path.lexists(target):
+            return f"{target} is there already"
+        os.rename(path, target)
+    except OSError as error:
+        return reason(error)
+    return ""
+
+
+def _some(words: List[str]) -> str:
+    more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
+    return ", ".join(words[:_NAMED]) + more
