@@ -6,6 +6,7 @@ import msgspec
 
 from procsup.core.ends import see
 from procsup.core.events import Expanded, Standing, Weigh, Weighed
+from procsup.core.handed import HandedFolders
 from procsup.core.keep import ASKED, CHANGES, INPUTS
 from procsup.core.news import after, stage_news
 from procsup.core.outcome import HARMLESS, NO_LEFTOVER_FILES, Reading, StopReason, Verdict
@@ -36,6 +37,7 @@ class Admission:
         # (stage, stale, restored) -> units that are not recorded yet
         self._kept: Dict[Tuple[str, bool, bool], List[str]] = {}
         self._base_seq = history.last_seq
+        self._handed = HandedFolders(planner)
         self._in_doubt: Dict[str, List[str]] = {}  # stage -> units to look at again
         self.looking = 0  # `Weigh` orders without an answer yet
         self._room_for: Optional[Tuple[object, ...]] = None  # the last needs that fit
@@ -93,6 +95,7 @@ class Admission:
         """The stages before it are done: keep what is still good, queue the rest."""
         stage.tally.status = "open"
         stage.made_before = self.made_before(stage)
+        self._handed.look_before(stage)
         self._reasons = {}
         for unit, standing in zip(stage.units, stage.standings):
             self._place(stage, unit, standing)
@@ -234,6 +237,8 @@ class Admission:
         never = self._why_never(stage, unit)
         if never is None:
             self._reasons[why.reason] = self._reasons.get(why.reason, 0) + 1
+            if self._handed.may_hold_leftovers(stage, unit.spec):
+                self._handed.note(stage, unit.spec)
             self._planner.attempts.admit(stage, unit, why)
             return
         cause = f"{never}: ask for less, or raise `capacity`"

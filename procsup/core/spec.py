@@ -67,6 +67,7 @@ class StageSpec(Struct, frozen=True):
     after: Tuple[After, ...] = ()
     inputs_from: Optional[str] = None  # the stage whose outputs are this one's inputs
     for_each: Tuple[str, ...] = ()  # stages whose units its own follow, one by one
+    hands_on: Tuple[str, ...] = ()  # stages of `for_each` whose outputs are named in its commands
     unit_wise: bool = False  # each starts once those it follows succeeded, not when all are done
     late: bool = False  # its units are only known once the stages before it are (done)
     looks_into: Tuple[str, ...] = ()  # stages before it whose outputs its globs may match

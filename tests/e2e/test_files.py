@@ -296,3 +296,26 @@ def test_after_the_death_of_the_supervisor_too(policy, tmp_path):
     assert left == {"new.txt"}
     assert {path.name for path in aside.iterdir()} == {"plain.txt", "plain.txt.gz"}
     assert (aside / "plain.txt.gz").read_bytes() != kept
+
+
+@needs_tar
+@pytest.mark.parametrize(
+    "reader",
+    [
+        'after = ["unpack"]\ninputs = ["w/"]\ncommand = ["tar", "-cf", "{outputs[0]}", "w"]\n',
+        'for-each = "unpack"\ncommand = ["tar", "-cf", "{outputs[0]}", "{unpack.outputs[0]}"]\n',
+    ],
+)
+def test_a_stage_that_packs_a_folder_with_leftover_files_is_told_of_them(reader, tmp_path):
+    archives(tmp_path)
+    made = project(
+        tmp_path,
+        '[stage.unpack]\nretries = 1\nscript = "unpack.py"\noutputs = ["w/"]\n'
+        f'[stage.pack]\n{reader}outputs = ["all.tar"]\n',
+    )
+    made.write("unpack.py", UNPACK)
+
+    done = made.run()
+
+    said = "note: pack reads all of w/, also 1 leftover file of unpack (w/b): remove them, or set"
+    assert done.stderr.count(said) == 1

@@ -95,7 +95,7 @@ class Play:
         self.reached: Set[AttemptId] = set()  # attempts that a stop reached before their end
         self._checked_anew: List[str] = []
         self._standings = standings or {}
-        self.spec = RunSpec("run", None, "/", "/d", tuple(stages), **run)
+        self.spec = RunSpec("run", None, run.pop("folder", "/"), "/d", tuple(stages), **run)
         self.units = units
         self.history = history or History()
         self.base = self.history.last_seq

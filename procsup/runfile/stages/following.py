@@ -212,6 +212,8 @@ class _Settler:
         if not spec.for_each:
             late = late or (bool(upstream(spec)) and recipe.looks_at_files())
             return recipe._replace(spec=replace(spec, late=late))
+        named = {field.name for template in recipe.templates() for field in template.fields}
+        spec = replace(spec, hands_on=tuple([one for one in spec.for_each if one in named]))
         late = late or any(self.settled(name).spec.late for name in spec.for_each)
         specs = {name: self.settled(name).spec for name in self._before(spec.name)}
         done = done_before(replace(spec, unit_wise=True), specs)
