@@ -75,9 +75,10 @@ def intact(
             for output, files in made
         ]
         used = [files_of(declared, follow=True) for declared in inputs]
+        were_used = _watched(end.inputs, inputs, used)
         look = partial(compare, checksum=checksum, contents=contents)
         return Intact(
-            _difference(used, end.inputs, look, seen),
+            _difference(used, were_used, look, seen),
             _difference(made_now, end.outputs, look, seen),
             seen=tuple(seen),
             leftover_files=leftover_files(
@@ -87,6 +88,24 @@ def intact(
     except OSError as error:
         unread = Change(str(error.filename), f"cannot be read: {error.strerror or error}")
         return Intact(unread, unread, missing=True)
+
+
+def _watched(
+    recorded: Sequence[Reading], inputs: Sequence[OutputSpec], now: Sequence[Sequence[str]]
+) -> Sequence[Reading]:
+    """Return the recorded inputs without those that are not watched any more.
+
+    An older procsup watched more. What the unit declares is part of its fingerprint.
+    """
+    found = {path for paths in now for path in paths}
+    if all(reading.path in found for reading in recorded):
+        return recorded
+    declared = {one.path for one in inputs}
+    return [
+        reading
+        for reading in recorded
+        if reading.path in declared or any(below(at, reading.path) for at in declared)
+    ]
 
 
 def leftover_files(paths: Iterable[str], folder: str) -> LeftoverFiles:

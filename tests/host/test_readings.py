@@ -11,6 +11,7 @@ from procsup.core.records import End
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.host import files, readings
 from procsup.host.readings import intact, read_output
+from procsup.paths.identity import read_file
 from procsup.paths.walk import files_of, home_of
 from tests.support.files import needs_links, written
 
@@ -200,3 +201,25 @@ def test_syncing_a_path_syncs_the_file_and_its_folder(tmp_path, monkeypatch):
     readings.sync_path(path)
 
     assert synced == [4, str(tmp_path)]
+
+
+def test_a_recorded_input_that_is_not_declared_any_more_says_nothing(tmp_path):
+    paths = [written(tmp_path / name, "x") for name in ("in/a", "in/b", "once/c")]
+    before = UnitSpec("u", "s", 0, ("true",), "/", "f", depends=tuple(paths))
+    end = End("u", 1, Verdict.SUCCEEDED, 0.0, inputs=tuple(map(read, paths)))
+    assert intact(before, end, checksum="auto") == FINE
+    now = UnitSpec("u", "s", 0, ("true",), "/", "f", depends=(str(tmp_path / "in"),))
+
+    written(tmp_path / "once/c", "another")
+    assert intact(now, end, checksum="auto") == FINE
+    os.unlink(tmp_path / "once/c")
+    assert intact(now, end, checksum="auto") == FINE
+    os.unlink(tmp_path / "in/b")
+    found = intact(now, end, checksum="auto")
+    assert found.inputs == Change(paths[1], "missing", deleted=True)
+
+
+def read(path):
+    reading = read_file(path, checksum="auto")
+    assert reading is not None
+    return reading

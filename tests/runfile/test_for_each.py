@@ -419,3 +419,49 @@ def test_a_stage_is_not_named_like_something_else_that_is_known(tmp_path):
         tmp_path, text,
         ["6: stage.b.for-each: {trim} stands for something else here already: give the stage"],
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "is_watched"),
+    [
+        ('args = ["{between.outputs.fq}"]\noutputs = ["x/{sample}"]', False),
+        ('args = ["{sample}"]\nid = "{raw.stem}"\nstdout = "{raw.name}.txt"', False),
+        ('args = ["{raw}"]', True),
+        ('args = ["{raw.stem}"]', True),
+        ('prefix = ["nice", "{raw}"]', True),
+        ('env = { RAW = "{raw}" }', True),
+        ('cwd = "{raw.parent}"', True),
+        ('stdin = "{raw}"', True),
+        ('stop-command = ["stop", "{raw}"]', True),
+        ('depends = ["{raw}.bai"]', True),
+        ('inputs = ["{raw.parent}/all"]', True),
+        ("unit-file = true", True),
+        ('paths = ["raw"]', True),
+    ],
+)
+@pytest.mark.parametrize("between", ["", 'args = ["{raw}"]'])
+def test_a_path_of_the_followed_unit_is_watched_where_it_is_used(
+    tmp_path, more, is_watched, between
+):
+    grow(tmp_path, "raw/a.fq", "raw/a.fq.bai", "raw/all")
+    text = f"""
+        [stage.trim]
+        module = "m"
+        matrix.raw.glob = "raw/{{sample:[a-z]}}.fq"
+        [stage.between]
+        for-each = "trim"
+        module = "m"
+        outputs = {{ fq = "between/{{sample}}" }}
+        {between}
+        [stage.x]
+        for-each = "between"
+        module = "m"
+    """
+
+    units = early(tmp_path, text + more)
+
+    raw = str(tmp_path / "raw" / "a.fq")
+    assert [raw in units[name][0].depends for name in ("between", "x")] == [
+        bool(between),
+        is_watched,
+    ]

@@ -42,7 +42,7 @@ class Recipe(NamedTuple):
     places: Dict[str, KeyPath]
     axes: Tuple[Axis, ...]
     kinds: Dict[str, Kind]  # of the parameters, those of followed units included
-    path_names: FrozenSet[str]  # the parameters that are paths
+    path_names: FrozenSet[str]  # the parameters that are paths and are watched
     program: Program
     unit_id: Optional[Template]
     cwd: Template
@@ -76,6 +76,18 @@ class Recipe(NamedTuple):
     def stop_templates(self) -> Tuple[Template, ...]:
         """Return what `stop-command` is made from."""
         return tuple(one.template for one in self.stop_command)
+
+    def uses(self, parameter: str) -> bool:
+        """Tell whether a unit may read the file that a parameter names, as far as we can see.
+
+        Names that are made from it, of the unit, its outputs and its logs, do not count.
+        """
+        if self.spec.unit_file:
+            return True  # all parameters are in it
+        files = [item.template for item in (*self.inputs.items, *self.depends.items)]
+        streams = [one for key, one in self.streams.items() if key == "stdin"]
+        templates = [*self.templates(), *files, *streams, self.cwd]
+        return any(field.name == parameter for one in templates for field in one.fields)
 
     def uses_list_file(self) -> bool:
         """Tell whether `{inputs.file}` is asked for."""

@@ -78,7 +78,7 @@ class _StageReader:
 
     def _read(self, followed: Sequence[Recipe]) -> Optional[Recipe]:
         table, context = self._table, self._context
-        axes, kinds = self._parameters(followed)
+        axes, kinds, paths = self._parameters(followed)
         table.parameters = tuple(kinds)
         unit = self._unit_scope(followed, kinds)
         inputs_from = self._inputs_from()
@@ -105,19 +105,21 @@ class _StageReader:
         }
         if program is None:
             return None
-        return Recipe(
+        recipe = Recipe(
             spec=replace(spec, list_files=tuple(context.absolute(one) for one in list_files(axes))),
             at=table.at,
             places=table.places,
             axes=axes,
             kinds=kinds,
-            path_names=frozenset(n for n, kind in kinds.items() if kind in (PATH, Many(PATH))),
+            path_names=frozenset(paths),
             program=program,
             inputs=inputs,
             depends=depends,
             outputs=outputs,
             **rest,
         )
+        watched = [name for name, own in paths.items() if own or recipe.uses(name)]
+        return recipe._replace(path_names=frozenset(watched))
 
     def _amount(self, key: str, convert: _Convert, scope: Scope) -> Optional[Template]:
         def read(value: Any) -> Optional[Template]:
@@ -147,7 +149,13 @@ class _StageReader:
         known = {**kinds, **seen, "index": TEXT}
         return self._context.scope.plus(known, _BEFORE_FILES, partial=self._partial)
 
-    def _parameters(self, followed: Sequence[Recipe]) -> Tuple[Tuple[Axis, ...], Dict[str, Kind]]:
+    def _parameters(
+        self, followed: Sequence[Recipe]
+    ) -> Tuple[Tuple[Axis, ...], Dict[str, Kind], Dict[str, bool]]:
+        """Return its axes, the kinds of all parameters, and which are paths.
+
+        A path is true if it is the stage's own, false if it is only taken over.
+        """
         context = self._context
         none: Dict[str, Kind] = {}
         inherited = self._table.take("for-each", lambda _: following.inherited(followed), none)
@@ -162,14 +170,20 @@ class _StageReader:
                     message = f"the units that are followed have a parameter `{name}` already"
                     context.problems.add(axis.at, message)
                 kinds[name] = kind
-        for name in self._table.take("paths", v.texts, _NO_NAMES):
+        named = self._table.take("paths", v.texts, _NO_NAMES)
+        for name in named:
             if name in kinds:
                 kinds[name] = Many(PATH) if isinstance(kinds[name], Many) else PATH
             elif not self._partial:
                 known = f"it has {listing(kinds)}" if kinds else "it has none"
                 hint = did_you_mean(name, kinds)
                 self._table.note("paths", f"the stage has no parameter `{name}`{hint}: {known}")
-        return axes, kinds
+        paths = {
+            name: name not in inherited or name in named
+            for name, kind in kinds.items()
+            if kind in (PATH, Many(PATH))
+        }
+        return axes, kinds, paths
 
     def _excludes(self, kinds: Mapping[str, Kind]) -> Callable[[Any], Tuple[Exclude, ...]]:
         return lambda value: read_excludes(value, kinds, partial=self._partial)
