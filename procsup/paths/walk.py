@@ -8,7 +8,7 @@ import errno
 import os
 import re
 import stat
-from typing import Iterator, List, NamedTuple, Sequence, Set, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 from procsup.core.globs import Branch, Glob, is_deep, is_literal, parse
 from procsup.core.spec import OutputSpec
@@ -33,17 +33,13 @@ class LinkToNothing(OSError):
         super().__init__(errno.ENOENT, "is a link to nothing", path)
 
 
-class Match(NamedTuple):
-    """A path in the notation of the glob, and the captured texts."""
-
-    path: str
-    captures: _Captures
-
-
 class Found(NamedTuple):
-    """The sorted matches of a glob, and the linked folders that its ``**`` did not enter."""
+    """The matches of a glob, and the linked folders that its ``**`` did not enter, both sorted.
 
-    matches: List[Match]
+    `matches`: path in the notation of the glob -> captured texts.
+    """
+
+    matches: Dict[str, _Captures]
     left_out: List[str]
 
 
@@ -53,18 +49,17 @@ def find(glob: Glob, folder: str = "", *, case: bool = CASE) -> Found:
     A missing folder counts as empty; OSError if a folder cannot be read, LinkToNothing if a
     matching link, or a link in place of a folder on the way, is broken.
     """
-    found: Set[_Found] = set()
+    found: Dict[str, _Captures] = {}
     left_out: Set[str] = set()
     for branch in glob.branches:
         if glob.excludes(branch.base, case=case):
             continue
         walker = _Walker(glob, branch, left_out, case=case)
         below = walker.below(os.path.join(folder, branch.base))
-        if branch.captures == glob.captures:
-            found.update(below)
-        else:
-            found.update((path, glob.in_order(branch, held)) for path, held in below)
-    return Found([Match(*one) for one in sorted(found)], sorted(left_out))
+        if branch.captures != glob.captures:
+            below = ((path, glob.in_order(branch, held)) for path, held in below)
+        found = {**dict(below), **found}  # as `match` does: the first branch captures
+    return Found({path: found[path] for path in sorted(found)}, sorted(left_out))
 
 
 class _Walker:
@@ -210,7 +205,7 @@ def files_of(output: OutputSpec, *, follow: bool = False) -> List[str]:
     """
     if output.kind == "glob":
         found = find(parse(output.path.replace(os.sep, "/"))).matches
-        return [match.path.replace("/", os.sep) for match in found]
+        return [path.replace("/", os.sep) for path in found]
     # Windows refuses the name "file/"; with its own separator each file has one spelling.
     path = output.path
     if output.kind == "folder":

@@ -32,7 +32,11 @@ class _Claim(NamedTuple):
     key: str
     unit: str
     path: str
-    glob: Glob
+
+    @property
+    def glob(self) -> Glob:
+        """The pattern: 100,000 parsed ones would take much memory, and few are compared."""
+        return _parsed(self.path)
 
 
 class Claims:
@@ -40,19 +44,17 @@ class Claims:
 
     def __init__(self, declared: Iterable[Tuple[OutputSpec, str]]) -> None:
         self._folders: Dict[str, Tuple[str, str]] = {}
-        self._globs: Dict[str, Tuple[str, List[Tuple[str, str]]]] = {}  # key -> unit, (start, end)
+        self._globs: Dict[str, List[Tuple[str, str]]] = {}  # key -> (start, end) of each branch
         self._claims: Dict[str, Dict[str, List[_Claim]]] = {}  # start -> reversed end -> claims
         for output, unit in declared:
             key = path_key(output.path)
             if output.kind == "folder":
                 self._folders[key] = (unit, output.path)
                 continue
-            glob = parse(output.path.replace(os.sep, "/"))
-            ends = [_ends(branch) for branch in glob.branches]
-            self._globs[key] = (unit, ends)
-            for start, end in ends:
+            self._globs[key] = [_ends(branch) for branch in _parsed(output.path).branches]
+            for start, end in self._globs[key]:
                 claims = self._claims.setdefault(start, {}).setdefault(end, [])
-                claims.append(_Claim(key, unit, output.path, glob))
+                claims.append(_Claim(key, unit, output.path))
         self._folder_lengths = sorted({len(key) for key in self._folders})
         self._lengths = sorted({len(start) for start in self._claims})
         self._sorted = {start: sorted(by_end) for start, by_end in self._claims.items()}
@@ -66,7 +68,7 @@ class Claims:
             return
         for key, unit in outputs.items():
             if key in of._globs:
-                for start, end in of._globs[key][1]:
+                for start, end in of._globs[key]:
                     yield from self._in_folders(key, path_key(start), unit)
                     yield from self._meeting(key, start, end, unit)
                 continue
@@ -101,13 +103,11 @@ class Claims:
                 yield Overlap(key, unit, claim.unit, claim.path)
 
     def _meeting(self, key: str, start: str, end: str, unit: str) -> Iterator[Overlap]:
-        glob: Optional[Glob] = None
         for claim in self._candidates(start, end, unit, any_end=False):
             own = _start_of(claim)
             if own == start and claim.key >= key:
                 continue  # found in the other order
-            glob = glob or parse(key.replace(os.sep, "/"))
-            common = meet(glob, claim.glob, case=CASE)
+            common = meet(_parsed(key), claim.glob, case=CASE)
             if common is not None:
                 yield Overlap(key, unit, claim.unit, claim.path, common)
 
@@ -145,6 +145,10 @@ class Claims:
         while at < len(ends) and ends[at].startswith(backwards):
             yield ends[at]
             at += 1
+
+
+def _parsed(path: str) -> Glob:
+    return parse(path.replace(os.sep, "/"))
 
 
 def _ends(branch: Branch) -> Tuple[str, str]:

@@ -36,9 +36,9 @@ def rows_of(axis: Axis, folder: str, finder: Finder, *, empty_ok: bool) -> Seque
 def _found(axis: Axis, glob: Glob, finder: Finder) -> List[Row]:
     name = next(iter(axis.kinds))
     rows: List[Row] = []
-    for match in finder.find(glob):
-        row: Row = {name: match.path}
-        row.update(zip(glob.captures, match.captures))
+    for path, captures in finder.find(glob).items():
+        row: Row = {name: path}
+        row.update(zip(glob.captures, captures))
         rows.append(row)
     return rows
 

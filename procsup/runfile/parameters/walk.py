@@ -4,11 +4,12 @@ import os
 from typing import Dict, List, Optional, Tuple
 
 from procsup.core.globs import Glob
-from procsup.paths.walk import LinkToNothing, Match, find
+from procsup.paths.walk import LinkToNothing, find
 from procsup.runfile.parameters.vouched import Vouched
 from procsup.runfile.syntax.problems import Wrong, some
 
 _SHOWN = 3
+_Matches = Dict[str, Tuple[str, ...]]
 
 
 class Finder:
@@ -21,17 +22,20 @@ class Finder:
         self._folder = folder
         self._vouched = vouched
         self._unvouched: Dict[Tuple[str, str], List[str]] = {}  # (source, text) of a glob -> paths
-        self._found: Dict[str, List[Match]] = {}
+        self._found: Dict[str, _Matches] = {}
         self._left_out: Dict[str, List[str]] = {}
 
-    def find_once(self, glob: Glob) -> List[Match]:
+    def find_once(self, glob: Glob) -> _Matches:
         """Return the matches of a glob that many units share; it is looked up once."""
         if glob.text not in self._found:
             self._found[glob.text] = self.find(glob)
         return self._found[glob.text]
 
-    def find(self, glob: Glob) -> List[Match]:
-        """Return what a glob matches; `Wrong` if a folder cannot be read, or a link is broken."""
+    def find(self, glob: Glob) -> _Matches:
+        """Return the matches of a glob, with what they capture.
+
+        `Wrong` if a folder cannot be read, or a link is broken.
+        """
         try:
             found = find(glob, self._folder)
         except LinkToNothing as link:
@@ -49,14 +53,13 @@ class Finder:
             return found.matches
         return self._without_unvouched(glob, found.matches, self._vouched)
 
-    def _without_unvouched(self, glob: Glob, matches: List[Match], vouched: Vouched) -> List[Match]:
-        kept: List[Match] = []
-        for match in matches:
-            whole = os.path.normpath(os.path.join(self._folder, match.path))
-            if vouched.leaves_out(whole):
-                self._unvouched.setdefault((glob.source, glob.text), []).append(match.path)
+    def _without_unvouched(self, glob: Glob, matches: _Matches, vouched: Vouched) -> _Matches:
+        kept: _Matches = {}
+        for path, captures in matches.items():
+            if vouched.leaves_out(os.path.normpath(os.path.join(self._folder, path))):
+                self._unvouched.setdefault((glob.source, glob.text), []).append(path)
             else:
-                kept.append(match)
+                kept[path] = captures
         return kept
 
     def why_nothing(self, glob: Glob) -> str:

@@ -198,7 +198,7 @@ def _paths(
     if not item.is_glob:
         return rendered_paths(item.template, values)
     glob = read_glob(item.template, values)
-    found = tuple([match.path for match in finder.find_once(glob)])
+    found = tuple(finder.find_once(glob))
     if not found and not empty_ok:
         raise Wrong(f"{finder.why_nothing(glob)} (`empty-ok = true` allows that)")
     return found

@@ -174,10 +174,10 @@ class Faults:
 @contextmanager
 def below(*place: Union[str, int]) -> Iterator[None]:
     """Let a `Wrong` that is raised within be one of the value at this place."""
-    faults = Faults()
-    with faults.below(*place):
+    try:
         yield
-    faults.raise_if_any()
+    except Wrong as wrong:
+        raise Wrong(faults=wrong.below(*place)) from None
 
 
 def each(values: Iterable[_T], convert: Callable[[_T], _R]) -> List[_R]:

@@ -244,9 +244,11 @@ class _Renderer:
         return self._at("outputs", lambda: output_specs(wanted, outputs, values, folder))
 
     def _path_parameters(self, row: Row) -> List[str]:
-        values = [row[name] for name in self._path_names if name in row]
-        lists = [value if isinstance(value, tuple) else (value,) for value in values]
-        return [v.written(path) for paths in lists for path in paths]
+        paths: List[str] = []
+        for name in self._path_names:
+            value = row.get(name, ())
+            paths += map(v.written, value) if isinstance(value, tuple) else [v.written(value)]
+        return paths
 
     def _stream(self, key: str, values: Mapping[str, Any]) -> str:
         template = self._recipe.streams[key]

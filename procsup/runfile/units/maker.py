@@ -52,6 +52,8 @@ class UnitMaker:
         self._shown_head = recipe.program.shown_head
         self._around = around
         self._argv: Tuple[str, ...] = ()
+        self._paths: Tuple[str, ...] = ()
+        self._absolute_paths: Tuple[str, ...] = ()
 
     def make(self, index: int, parts: Parts) -> UnitSpec:
         """Return a unit; `Misplaced` if the system would not take its command."""
@@ -88,7 +90,11 @@ class UnitMaker:
         return self._argv
 
     def _absolute(self, paths: Tuple[str, ...]) -> Tuple[str, ...]:
-        return tuple([self._around.absolute(path) for path in paths]) if paths else ()
+        """Return absolute paths; what a unit depends on is often its inputs, which are shared."""
+        if paths != self._paths:
+            self._paths = paths
+            self._absolute_paths = tuple([self._around.absolute(path) for path in paths])
+        return self._absolute_paths
 
     def _absolute_inputs(self, inputs: Files) -> Tuple[str, ...]:
         if inputs.paths is self.inputs_from.paths:
