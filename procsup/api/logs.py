@@ -1,16 +1,17 @@
 """Finds the log files of units, of a finished or a running attempt."""
 
 import os
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence
 
 from procsup.api.selection import Known
-from procsup.core.outcome import HARMLESS, AttemptId
+from procsup.core.outcome import HARMLESS, AttemptId, Part
 from procsup.core.records import End
 from procsup.core.replay import History, UnitHistory
 from procsup.errors import UsageError
 from procsup.store.rundir import RunDir
 
 STREAMS = ("stdout", "stderr")
+_NO_LOG = (None, None)
 
 
 class Log(NamedTuple):
@@ -20,6 +21,7 @@ class Log(NamedTuple):
     attempt: int
     stream: str
     path: str
+    part: Optional[Part] = None
 
 
 class Choice(NamedTuple):
@@ -82,16 +84,12 @@ def running_logs(
 
 
 def _ended_logs(end: End, rundir: RunDir, streams: Sequence[str]) -> List[Log]:
-    pairs: List[Tuple[str, Optional[str]]] = [
-        ("stdout", end.stdout_path),
-        ("stderr", end.stderr_path),
-    ]
-    if end.stdout_path is not None and end.stderr_path in (None, end.stdout_path):
-        return [Log(end.unit, end.attempt, "output", _absolute(rundir, end.stdout_path))]
+    out, err = (end.stdout_path, end.stdout_part), (end.stderr_path, end.stderr_part)
+    named = [("output", out)] if err in (out, _NO_LOG) else [("stdout", out), ("stderr", err)]
     return [
-        Log(end.unit, end.attempt, stream, _absolute(rundir, path))
-        for stream, path in pairs
-        if path is not None and stream in streams
+        Log(end.unit, end.attempt, stream, _absolute(rundir, path), part)
+        for stream, (path, part) in named
+        if path is not None and stream in (*streams, "output")
     ]
 
 

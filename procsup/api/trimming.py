@@ -56,10 +56,13 @@ class Trimmer:
     def _without_log(self, end: End) -> End:
         if end.verdict is not Verdict.SUCCEEDED:
             return end
-        for path in (end.stdout_path, end.stderr_path):
-            if path is not None and self._is_log(path):
+        logs = ((end.stdout_path, end.stdout_part), (end.stderr_path, end.stderr_part))
+        for path, part in logs:
+            if path is not None and part is None and self._is_log(path):
                 self._doomed.append(path)
-        return msgspec.structs.replace(end, stdout_path=None, stderr_path=None)
+        return msgspec.structs.replace(
+            end, stdout_path=None, stderr_path=None, stdout_part=None, stderr_part=None
+        )
 
     def _is_log(self, path: str) -> bool:
         return not os.path.isabs(path) and path.replace("\\", "/").startswith("logs/")

@@ -13,12 +13,13 @@ from procsup.api.logs import STREAMS, Choice, Log, logs_of, running_logs
 from procsup.api.selection import Known
 from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
 from procsup.console.terminal import pay, pay_bytes, say
-from procsup.core.outcome import AttemptId
+from procsup.core.outcome import AttemptId, Part
 from procsup.core.records import Launch
 from procsup.core.replay import History
 from procsup.core.text import visible
 from procsup.errors import RecordError
-from procsup.host.files import open_reading, reason
+from procsup.host.files import reason
+from procsup.host.logfiles import open_log
 from procsup.report.tables import json_text
 from procsup.store.journal import follow, read_journal
 from procsup.store.past import read_history
@@ -150,26 +151,27 @@ class Printer(ABC):
 
     def __init__(self, *, tail: Optional[int]) -> None:
         self._tail = tail
-        self._offsets: Dict[str, int] = {}
+        self._offsets: Dict[Tuple[str, Optional[Part]], int] = {}
         self.problems: Dict[str, str] = {}  # of files that are there and cannot be read
 
     def print_new(self, logs: Sequence[Log]) -> None:
         """Print what is new in these files; a file that is not there yet has nothing new."""
         for log in logs:
             try:
-                file = open_reading(log.path)
+                file = open_log(log.path, log.part)
             except (FileNotFoundError, NotADirectoryError):  # not made yet, or not kept
                 continue
             except OSError as error:
                 self.problems[log.path] = f"{log.path}: {reason(error)}"
                 continue
+            key = log.path, log.part
             with file:
-                if log.path not in self._offsets:
+                if key not in self._offsets:
                     size = file.seek(0, os.SEEK_END)
-                    self._offsets[log.path] = _tail_start(file, size, self._tail)
-                file.seek(self._offsets[log.path])
+                    self._offsets[key] = _tail_start(file, size, self._tail)
+                file.seek(self._offsets[key])
                 self._print(file, log)
-                self._offsets[log.path] = file.tell()
+                self._offsets[key] = file.tell()
 
     @abstractmethod
     def finish(self) -> None:
@@ -235,6 +237,8 @@ class JsonPrinter(Printer):
 
 def _data(log: Log, data: bytes) -> Dict[str, Any]:
     body: Dict[str, Any] = log._asdict()
+    if body["part"] is None:
+        del body["part"]  # it is the whole file
     try:
         body["text"] = data.decode("utf-8")
     except UnicodeDecodeError:

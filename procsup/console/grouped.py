@@ -15,8 +15,10 @@ from typing import Callable, Dict, Iterator, List, Mapping, Optional
 
 from procsup.console.terminal import write_whole
 from procsup.core.events import Settled
+from procsup.core.outcome import Part
 from procsup.core.records import End
 from procsup.core.tally import Summary
+from procsup.host.logfiles import open_log
 from procsup.host.shortages import PAUSES_S, patiently
 
 SIGPIPE = 13  # the number on every POSIX system; Windows has none, and exits with 128 + 13
@@ -89,20 +91,20 @@ class GroupedOutput:
     def _pass_on(self, end: End) -> None:
         if end.stdout_path is not None and not (self.gone or self.problem):
             try:
-                self._copy(end.stdout_path, 1)
+                self._copy(end.stdout_path, end.stdout_part, 1)
             except OSError as error:
                 self._give_up(error)
         if end.stderr_path is not None:
             try:
-                self._copy(end.stderr_path, 2)
+                self._copy(end.stderr_path, end.stderr_part, 2)
             except OSError:
                 pass  # it is status: in the log file, as all of it
 
-    def _copy(self, path: str, fd: int) -> None:
+    def _copy(self, path: str, part: Optional[Part], fd: int) -> None:
         stream = io.FileIO(fd, "w", closefd=False)  # no lock, which a stalled write would hold
         whole = os.path.join(self._directory, path)
         # Units that have ended give back what they had open; the run itself may have taken it.
-        with patiently(lambda: open(whole, "rb"), pauses_s=_PAUSES_S) as file:
+        with patiently(lambda: open_log(whole, part), pauses_s=_PAUSES_S) as file:
             for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
                 if fd == 1 and sys.stdout is None:  # the null device stands in its place
                     raise OSError(errno.EBADF, os.strerror(errno.EBADF))

@@ -6,13 +6,13 @@ The names here are relied on by other programs; they change only with `SCHEMA`. 
 
 from datetime import datetime, timezone
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Union
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import astuple
 
 from procsup.core.late import as_placeholders
-from procsup.core.outcome import Exited, LeftoverFiles, Reading, Signaled, Verdict, describe
+from procsup.core.outcome import Exited, LeftoverFiles, Part, Reading, Signaled, Verdict, describe
 from procsup.core.rooted import below
 
 if TYPE_CHECKING:  # who waits reads manifests only
@@ -69,7 +69,8 @@ class AttemptRecord(Struct, frozen=True, gc=False):
 
     `wall_s` is the time of its main process, `linger_s` what its tree took beyond that (None in
     manifests that are older). `remarks` are sentences about what was no fault.
-    `threads` is what stood in the thread caps that were procsup's own (`Head.thread_caps`).
+    `threads` is what stood in the thread caps that were procsup's own (`Head.thread_caps`). A log
+    is the file at its path, or, where there is one, the part of it: (offset, length) in bytes.
     """
 
     attempt: int
@@ -99,6 +100,8 @@ class AttemptRecord(Struct, frozen=True, gc=False):
     linger_s: Optional[float] = None
     remarks: Tuple[str, ...] = ()
     threads: Optional[int] = None
+    stdout_part: Union[Part, UnsetType] = UNSET
+    stderr_part: Union[Part, UnsetType] = UNSET
 
 
 class UnitRecord(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -134,8 +137,10 @@ class UnitRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     inputs: List[OutputRecord]
     outputs: List[OutputRecord]
     attempts: List[AttemptRecord]
-    linger_s: Optional[float] = None
+    linger_s: Optional[float] = field(default_factory=lambda: None)  # not left out
     leftover_files: Optional[LeftoverFiles] = None
+    stdout_part: Union[Part, UnsetType] = UNSET
+    stderr_part: Union[Part, UnsetType] = UNSET
 
 
 class StageCounts(Struct, frozen=True, rename="kebab"):
@@ -248,6 +253,8 @@ def unit_record(result: "UnitResult", root: Optional[str] = None) -> UnitRecord:
         tried,
         last.linger_s,
         last.leftover_files,
+        last.stdout_part or UNSET,
+        last.stderr_part or UNSET,
     )
 
 
@@ -285,6 +292,8 @@ def attempt_record(end: "End") -> AttemptRecord:
         end.linger_s,
         end.remarks,
         end.threads,
+        end.stdout_part or UNSET,
+        end.stderr_part or UNSET,
     )
 
 

@@ -146,6 +146,9 @@ class LeftoverFiles(Struct, frozen=True, gc=False):
 NO_LEFTOVER_FILES = LeftoverFiles()
 
 
+Part = Tuple[int, int]  # (offset, length) in bytes, of a log that is not a whole file
+
+
 class Affinity(Struct, frozen=True, gc=False, omit_defaults=True):
     """CPUs granted, those observed (union of all samples), and each set that differed."""
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from procsup.core.lines import Lines
 from procsup.core.making import Made
-from procsup.core.outcome import Exit, LeftoverFiles, Reading, StopReason, Usage, Verdict
+from procsup.core.outcome import Exit, LeftoverFiles, Part, Reading, StopReason, Usage, Verdict
 from procsup.core.slots import Placement, granted
 
 JOURNAL_VERSION = 3  # 2: `Refused`; 3: the second form (see `Begin.root`)
@@ -180,7 +180,8 @@ class End(Struct, frozen=True, tag="end", tag_field="t", omit_defaults=True):
     end whose outputs this attempt left untouched: what follows the unit needs no new run.
     `linger_s` passed between the end of the main process and that of its tree; `remarks` are
     sentences about what was not as it should be and no fault. `leftover_files` were in its folder
-    and glob outputs before, and are not vouched for.
+    and glob outputs before, and are not vouched for. A log is the file at its path, or the `Part`
+    of it that is recorded.
     """
 
     unit: str
@@ -210,6 +211,8 @@ class End(Struct, frozen=True, tag="end", tag_field="t", omit_defaults=True):
     remarks: Tuple[str, ...] = ()
     threads: Optional[int] = None  # the number in those thread caps that are procsup's
     leftover_files: Optional[LeftoverFiles] = None
+    stdout_part: Optional[Part] = None
+    stderr_part: Optional[Part] = None
 
 
 class StageFinal(Struct, frozen=True, tag="stage-final", tag_field="t"):

@@ -3,11 +3,11 @@
 import os
 from typing import List, Optional, Sequence, Tuple
 
-from procsup.core.outcome import describe
+from procsup.core.outcome import Part, describe
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
 from procsup.core.text import last_lines, plural, visible
-from procsup.host.files import open_reading
+from procsup.host.logfiles import open_log
 
 MOST_SHOWN = 20
 TAIL_LINES = 10
@@ -54,19 +54,25 @@ def tail_lines(end: End, directory: str) -> List[str]:
 
 def last_words(end: End, directory: str) -> Tuple[str, Sequence[str]]:
     """Return (``stderr`` or ``stdout``, last lines) of an attempt: of the first that has any."""
-    for name, path in (("stderr", end.stderr_path), ("stdout", end.stdout_path)):
-        tail = tail_of(path, directory)
+    logs = (
+        ("stderr", end.stderr_path, end.stderr_part),
+        ("stdout", end.stdout_path, end.stdout_part),
+    )
+    for name, path, part in logs:
+        tail = tail_of(path, directory, part)
         if tail:
             return name, tail
     return "stderr", []
 
 
-def tail_of(path: Optional[str], directory: str, count: int = TAIL_LINES) -> List[str]:
+def tail_of(
+    path: Optional[str], directory: str, part: Optional[Part] = None, count: int = TAIL_LINES
+) -> List[str]:
     """Return the last lines of a log, visible; nothing if it is not there or cannot be read."""
     if path is None:
         return []
     try:
-        with open_reading(os.path.join(directory, path)) as file:
+        with open_log(os.path.join(directory, path), part) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(size - _TAIL_BYTES, 0))
             data = file.read(_TAIL_BYTES)

@@ -293,6 +293,26 @@ def test_the_tail_of_a_long_log_is_found_from_its_end(run, capfdbinary):
         assert printed(capfdbinary, "s/a", "--tail", str(count)) == expected
 
 
+def test_a_log_may_be_a_part_of_a_file(run, capfdbinary):
+    run.begin()
+    (run.rundir.path / "packed").write_bytes(b"one\ntwo\nthree\nbad\n")
+    packed = {"stdout_path": "packed", "stderr_path": "packed"}
+    run.write(plan("s/a", "s/b"), *started("s/a"), *started("s/b"))
+    run.write(end("s/a", 1, 7, **packed, stdout_part=(4, 10), stderr_part=(14, 4)))
+    run.write(end("s/b", **packed, stdout_part=(0, 4), stderr_part=(4, 0))).close("done")
+
+    assert printed(capfdbinary, "a") == b"two\nthree\nbad\n"
+    assert printed(capfdbinary, "a", "--stdout", "--tail", "1") == b"three\n"
+    assert printed(capfdbinary, "b") == b"one\n"
+    rows = map(json.loads, printed(capfdbinary, "a", "--json").splitlines())
+    assert [(row["part"], row["text"]) for row in rows] == [
+        ([4, 10], "two\nthree\n"),
+        ([14, 4], "bad\n"),
+    ]
+    assert main(["status", "demo"]) == 0
+    assert b"    bad\n" in capfdbinary.readouterr().out
+
+
 def test_the_logs_of_several_units_have_headers(logged, capfdbinary):
     assert printed(capfdbinary, "s", "--stderr") == b"==> s/b (attempt 1, stderr) <==\nboom\n"
     assert printed(capfdbinary, "--tail", "1") == (

@@ -42,6 +42,7 @@ def end(attempt: int = 1, *, exit: Exit = WELL, cause: str = "") -> End:
             affinity=Affinity(observed=[0, 1], drift=((0.5, [1]), (0.75, [0]))),
         ),
         stdout_path="logs/s/a.1.out",
+        stdout_part=(7, 1 << 40),
         outputs=(Reading("/x/a", 1, 2, "ab"), Reading("/x/b", 0, 3)),
         inputs=(Reading("/x/in", 9, 8),),
         fingerprint="f" * 32,

@@ -227,4 +227,15 @@ def records_of_version_3() -> List[Record]:
         Spawned("s/n=1", 1, 77, WALL, (10.01, 10.03), 9, "b007", "job-12"),
         End("s/n=1", 1, Verdict.SUCCEEDED, WALL, exit=Exited(0), outputs=files, inputs=files),
         Seen("s/n=1", files),
+        End(
+            "s/n=2",
+            1,
+            Verdict.SUCCEEDED,
+            WALL,
+            exit=Exited(0),
+            stdout_path="logs/s.log",
+            stderr_path="logs/s.log",
+            stdout_part=(4, 10),
+            stderr_part=(14, 0),
+        ),
     ]

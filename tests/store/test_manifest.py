@@ -108,6 +108,19 @@ def test_few_units_or_none_are_json_too(house, count):
     assert len(list(read_manifest(house.rundir.manifest)[1])) == count
 
 
+def test_a_part_is_named_only_of_a_log_that_is_one_and_unknown_times_are_null():
+    whole, packed = result(0), result(1)
+    end = msgspec.structs.replace(packed.ends[0], stdout_part=(4, 10), linger_s=None)
+    packed = msgspec.structs.replace(packed, ends=(end,))
+
+    first, second = (msgspec.to_builtins(unit_record(one)) for one in (whole, packed))
+
+    assert not [name for name in (*first, *first["attempts"][0]) if name.endswith("_part")]
+    assert (second["stdout_part"], second["attempts"][0]["stdout_part"]) == ((4, 10), (4, 10))
+    assert "stderr_part" not in second
+    assert second["linger_s"] is None
+
+
 def test_what_was_published_is_read_again(house):
     house.publish()
 
