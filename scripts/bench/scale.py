@@ -1,7 +1,8 @@
 """How it grows: time, memory and files against the number of units of `true`; and what follows.
 
 Each finished run of procsup is waited for and resumed, and once more it is run with a `procsup
-wait` that is blocked on it while it goes: what those take at that number stands with it.
+wait` that is blocked on it while it goes: what those take at that number stands with it. So does
+the planning of units from as many files, with files and with globs as outputs.
 """
 
 import os
@@ -22,7 +23,8 @@ SIZES = {
 }
 PEERS_TO = {"xargs -P": 100_000, "make -j": 100_000, "HyperQueue": 10_000}
 LIMIT_S = 3600.0
-WOKEN_TO = 100_000
+ALL_TO = 100_000  # beyond it, waiters and planning are left out
+OUTPUTS = {"plan": "out/{name}.txt", "plan_globs": "out/{name}-*.txt"}
 
 
 def measure(
@@ -57,7 +59,8 @@ def _exponents(points: Dict[str, List[Dict[str, float]]]) -> Dict[str, Dict[str,
     for name, found in points.items():
         sizes = [point["units"] for point in found]
         for key in found[0]:
-            power = exponent(sizes, [point[key] for point in found])
+            known = [(n, point[key]) for n, point in zip(sizes, found) if key in point]
+            power = exponent(*zip(*known))
             if key != "units" and power is not None:
                 fitted.setdefault(name, {})[key] = power
     return fitted
@@ -80,9 +83,28 @@ def _ours(bench: Workshop, size: int) -> Dict[str, float]:
         point[key], point[key.replace("_s", "_cpu_s")] = cost.wall_s, cost.cpu_s
         point[key.replace("_s", "_bytes")] = cost.largest_bytes
     _must_have(bench, probed, "kept", size)
-    if size <= WOKEN_TO:
+    if size <= ALL_TO:
         point["woken_s"] = waited(bench, size, gated=False, limit_s=LIMIT_S)
+        point.update(_planned(bench, size))
     return point
+
+
+def _planned(bench: Workshop, size: int) -> Dict[str, float]:
+    """Return CPU seconds and memory of planning units from files, for each kind of outputs."""
+    room = bench.room()
+    (room / "in").mkdir()
+    for number in range(size):
+        (room / "in" / f"{number:07}.txt").touch()
+    found: Dict[str, float] = {}
+    for key, outputs in OUTPUTS.items():
+        bench.run_file(
+            room,
+            '[stage.all]\nmatrix.file.glob = "in/{name:*}.txt"\ninputs = ["{file}"]\n'
+            f'command = ["true", "{{file}}"]\noutputs = ["{outputs}"]\n',
+        )
+        cost = bench.cost(Command([*bench.procsup, "run", "--dry-run"], room), LIMIT_S)
+        found[f"{key}_cpu_s"], found[f"{key}_bytes"] = cost.cpu_s, cost.largest_bytes
+    return found
 
 
 def _must_have(bench: Workshop, probed: Probed, what: str, size: int) -> None:

@@ -130,6 +130,10 @@ _SCALE = {
     "wait_s": "`wait` afterwards",
     "resume_s": "resume",
     "woken_s": "final to `wait` returns",
+    "plan_cpu_s": "planning from files (CPU)",
+    "plan_bytes": "its memory",
+    "plan_globs_cpu_s": "with globs as outputs (CPU)",
+    "plan_globs_bytes": "its memory",
 }
 
 
