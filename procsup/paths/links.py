@@ -2,7 +2,7 @@
 
 import os
 import stat
-from typing import Dict, Optional
+from typing import Dict, Iterable, Optional
 
 _SEPARATORS = "/" + os.sep
 _UNKNOWN = ""
@@ -29,6 +29,11 @@ class RealFolders:
         if real is None or real == folder:
             return path
         return f"{real}{separator}{path[len(folder) + 1 :]}"
+
+    @property
+    def folders(self) -> Iterable[str]:
+        """The folders that were looked at, and those above them that are in `root`."""
+        return self._known.keys()
 
     def _folder(self, folder: str) -> Optional[str]:
         if folder not in self._known:

@@ -29,6 +29,10 @@ outputs = [{two}]
         ('"o/*.csv"', '"o/x.csv"', "o/x.csv", "o/*.csv"),
         ('"o/x.csv"', '"o/x*"', "o/x.csv", "o/x*"),
         ('"o/**/x?.csv"', '"o/p/q/x1.csv"', "o/p/q/x1.csv", "o/**/x?.csv"),
+        ('"o"', '"o/p/x.csv"', "o/p/x.csv", "o"),
+        ('"o/p/"', '"o"', "o/p/", "o"),
+        ('"o"', '"o/"', "o/", "o"),
+        ('"o/**/*.csv"', '"o"', "o/**/*.csv", "o"),
     ],
 )
 def test_an_output_inside_of_another_unit_s_is_refused(one, two, inside, whole, after, tmp_path):
@@ -47,6 +51,7 @@ def test_an_output_inside_of_another_unit_s_is_refused(one, two, inside, whole, 
         ('"o/*.csv"', '"o/p/x.csv"'),
         ('"o/*"', '"o/.x"'),
         ('"o/", "o/x.csv"', '"p"'),
+        ('"o", "o/x.csv"', '"p"'),
         ('"o/a*"', '"o/b*"'),
         ('"o/*.a"', '"o/*.b"'),
         ('"o/*/x"', '"o/*/y"'),

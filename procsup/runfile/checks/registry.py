@@ -147,6 +147,26 @@ class Registry:
         for of, claiming in pairs:
             for hit in self._claims[claiming].hits(self._outputs[of], self._claims[of]):
                 yield recipe.place("outputs"), self._about_both(hit)
+        for hit in self._inside_of_files(stage):
+            yield recipe.place("outputs"), self._about_both(hit)
+
+    def _inside_of_files(self, stage: str) -> Iterator[Overlap]:
+        """Find outputs that lie below one of another unit that was not declared as a folder."""
+        folders = {path_key(folder) for folder in self._real.folders}
+        above: Dict[str, Tuple[str, str]] = {}  # output -> its unit and stage
+        for maker, outputs in self._outputs.items():
+            above.update((key, (outputs[key], maker)) for key in folders & outputs.keys())
+        if not above:
+            return
+        for maker, outputs in self._outputs.items():
+            for key, unit in outputs.items():
+                folder = key.rstrip(os.sep) if key.endswith(os.sep) else os.path.dirname(key)
+                while folder not in above and folder != os.path.dirname(folder):
+                    folder = os.path.dirname(folder)
+                if folder in above:
+                    other, of = above[folder]
+                    if other != unit and stage in (maker, of):
+                        yield Overlap(key, unit, other, folder)
 
     def _about_both(self, hit: Overlap) -> str:
         own, other = self._shown(hit.key), self._shown(hit.declared)
