@@ -19,7 +19,7 @@ from procsup.core.task import Aside, Task
 from procsup.core.text import plural
 from procsup.host.files import reason
 from procsup.host.readings import inputs_of, outputs_of
-from procsup.paths.identity import compare, link_of, stamp_of
+from procsup.paths.identity import is_intact, link_of, stamp_of
 from procsup.paths.walk import files_of
 
 _COARSEST_CLOCK_NS = 2_000_000_000  # of file systems
@@ -57,7 +57,7 @@ def _left(task: Task, aside: Aside, stuck: List[str]) -> Iterator[str]:
     """Yield the files that the attempt left; add what cannot be looked at to `stuck`."""
     unit = task.unit
     since_ns = int(aside.since * 1e9) - _COARSEST_CLOCK_NS
-    vouched: Dict[str, Reading] = {reading.path: reading for reading in aside.vouched}
+    vouched: Dict[str, Reading] = {reading.path: reading for reading in task.vouched}
     try:
         spared = {path for one in inputs_of(unit) for path in files_of(one, follow=True)}
         found = [path for output in outputs_of(unit) for path in files_of(output)]
@@ -69,7 +69,7 @@ def _left(task: Task, aside: Aside, stuck: List[str]) -> Iterator[str]:
         if path in spared or not _is_newer(path, since_ns):
             continue
         recorded = vouched.get(path)
-        if recorded is not None and _is_intact(recorded, task.rules.checksum):
+        if recorded is not None and is_intact(recorded, checksum=task.rules.checksum):
             continue
         yield path
 
@@ -90,10 +90,6 @@ def _is_newer(path: str, since_ns: int) -> bool:
     except OSError:
         return False
     return one is not None and max(one.ctime_ns, one.mtime_ns) >= since_ns
-
-
-def _is_intact(recorded: Reading, checksum: str) -> bool:
-    return not compare(recorded, checksum=checksum).difference
 
 
 def _target(path: str, folder: Path, root: str) -> Path:

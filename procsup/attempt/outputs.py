@@ -43,6 +43,8 @@ _SHOWN_PROBLEMS = 5
 _UNHELD_PAUSES_S = (0.02, 0.08, 0.3, 0.6)
 _sleep = time.sleep
 _LONGEST_NAME_BYTES, _ENOUGH_CHARACTERS = 255, 40
+_UNWRITTEN = "was not written (unchanged since before the start)"
+_UNWRITTEN_ANEW = "was not written, and holds nothing that an earlier success of this unit made"
 _EMPTY = "is empty (if that is right, declare it with empty = true)"
 
 
@@ -106,7 +108,7 @@ def _look_at_outputs(task: Task, before: Stamps) -> List[_Made]:
     unit, rules = task.unit, task.rules
 
     def read(output: OutputSpec) -> _Made:
-        return _require_written(output, before, rules.checksum)
+        return _require_written(output, before, vouched, rules.checksum)
 
     def check(output: OutputSpec) -> _Made:
         return _require_publishable(output, temporaries[output.path])
@@ -117,6 +119,7 @@ def _look_at_outputs(task: Task, before: Stamps) -> List[_Made]:
             published.add(output.path)
         return _Made(output, look.read_output(output, checksum=rules.checksum))
 
+    vouched = {reading.path: reading for reading in task.vouched}
     published: Set[str] = set()
     temporaries = _temporaries(unit, task.attempt)
     streams = [output for output in look.outputs_of(unit) if output.path in temporaries]
@@ -149,29 +152,36 @@ def _patiently(act: Callable[[], _T]) -> _T:
     return patiently(act, sleep=_sleep)
 
 
-def _require_written(output: OutputSpec, before: Stamps, checksum: str) -> _Made:
-    """Return an output with the readings of the files that the attempt wrote.
+def _require_written(
+    output: OutputSpec, before: Stamps, vouched: Mapping[str, Reading], checksum: str
+) -> _Made:
+    """Return an output with the readings of the files that count; the others are left over.
 
-    For a folder or a glob only new and changed files count; the others are left over. If the
-    output may stay `unchanged`, all of its files count.
+    Of a folder or a glob those count that the attempt wrote: new and changed ones. If it may stay
+    `unchanged`, so do those that it left as the last success had `vouched` for them. A single file
+    that may stay unchanged counts in any case.
     """
 
-    def is_written(path: str) -> bool:
-        return before.get(path) != identity.stamp_of(path)
+    def counts(path: str) -> bool:
+        if before.get(path) != identity.stamp_of(path):
+            return True
+        known = vouched.get(path) if output.unchanged else None
+        return known is not None and identity.is_intact(known, checksum=checksum)
 
     files = files_of(output)
     if not files and not output.optional:
         raise _Unfit(_why_nothing(output))
-    if not output.unchanged and output.path not in before:
+    all_count = output.unchanged and files in ([output.path], [])  # a single file
+    if not all_count and output.path not in before:
         raise _Unfit("could not be looked at before the start, so nobody knows who wrote it")
     left_over: List[str] = []
-    if not (output.unchanged or _is_linked_anew(output, before)):
-        written = [file for file in files if is_written(file)]
-        if len(written) < len(files):
-            left_over = sorted({*files} - {*written})
-        files = written
+    if not (all_count or _is_linked_anew(output, before)):
+        counting = [file for file in files if counts(file)]
+        if len(counting) < len(files):
+            left_over = sorted({*files} - {*counting})
+        files = counting
         if not files and not output.optional:
-            raise _Unfit("was not written (unchanged since before the start)")
+            raise _Unfit(_UNWRITTEN_ANEW if output.unchanged else _UNWRITTEN)
     for file in files:
         _require_unheld(file)
     readings = [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 import msgspec
 
 from procsup.core.events import Ended, Inspected, Kill, Sampled, Standing, Start, Started, Stop
-from procsup.core.outcome import AttemptId, NotStarted, StopReason, Verdict, judge
+from procsup.core.outcome import AttemptId, NotStarted, Reading, StopReason, Verdict, judge
 from procsup.core.records import End, Launch, Refused, Spawned
 from procsup.core.slots import Placement, Slots
 from procsup.core.stages import Stage
@@ -344,7 +344,10 @@ class Attempts:
         stage.tally.running += 1
         planner.summary.running += 1
         planner.write(_launch(unit, attempt, planner.wall, placement))
-        task = Task(attempt, unit.spec, placement, stage.rules, _aside(stage, unit))
+        aside = _aside(stage, unit)
+        older = aside is not None or any(one.unchanged for one in unit.spec.outputs)
+        vouched = _last_outputs(unit) if older else ()
+        task = Task(attempt, unit.spec, placement, stage.rules, aside, vouched)
         planner.orders.append(Start(task))
         return True
 
@@ -400,17 +403,23 @@ def _aside(stage: Stage, unit: Unit) -> Optional[Aside]:
     """Return what is to be moved away before a unit's next attempt, if anything."""
     if stage.spec.on_failed_outputs != "aside" or unit.last_number < 2:
         return None
-    past, ends = unit.past, unit.ends
-    failed = None if past is None else past.failed
-    success = None if past is None or past.success is None else past.success.last
-    for end in ends:
+    failed = None if unit.past is None else unit.past.failed
+    for end in unit.ends:
         if end.verdict is Verdict.SUCCEEDED:
-            failed, success = None, end
+            failed = None
         elif end.attempt and end.started is not None:
             failed = (end.attempt, end.started)
-    if failed is None:
-        return None
-    return Aside(*failed, () if success is None else success.outputs)
+    return None if failed is None else Aside(*failed)
+
+
+def _last_outputs(unit: Unit) -> Tuple[Reading, ...]:
+    """Return the outputs of a unit's last success, of this run or an earlier one."""
+    past = unit.past
+    success = None if past is None or past.success is None else past.success.last
+    for end in unit.ends:
+        if end.verdict is Verdict.SUCCEEDED:
+            success = end
+    return () if success is None else success.outputs
 
 
 def _launch(unit: Unit, attempt: AttemptId, at: float, placement: Placement) -> Launch:

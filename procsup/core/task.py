@@ -48,23 +48,26 @@ class Rules(Struct, frozen=True):
 class Aside(Struct, frozen=True):
     """What an attempt without a good end left in its outputs, which is to be moved away.
 
-    `number` is the attempt's, `since` its start (seconds since 1970); `vouched` are the outputs of
-    the unit's last success.
+    `number` is the attempt's, `since` its start (seconds since 1970).
     """
 
     number: int
     since: float
-    vouched: Tuple[Reading, ...] = ()
 
 
 class Task(Struct, frozen=True):
-    """One attempt at a unit: what to run, with what, by which rules."""
+    """One attempt at a unit: what to run, with what, by which rules.
+
+    `vouched` are the outputs of the unit's last success, where files of it may count again or
+    must not be moved away.
+    """
 
     attempt: AttemptId
     unit: UnitSpec
     placement: Placement
     rules: Rules = Rules()
     aside: Optional[Aside] = None
+    vouched: Tuple[Reading, ...] = ()
 
     @property
     def threads(self) -> int:

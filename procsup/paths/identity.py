@@ -212,6 +212,11 @@ def compare(recorded: Reading, *, checksum: str, contents: Optional[Contents] = 
     return _INTACT if now == recorded else Compared(seen=now)
 
 
+def is_intact(recorded: Reading, *, checksum: str) -> bool:
+    """Tell whether a file is intact; see `compare`."""
+    return not compare(recorded, checksum=checksum).difference
+
+
 def _is_same_file(recorded: Reading, now: Reading) -> bool:
     if recorded.mtime_ns != now.mtime_ns:
         return False

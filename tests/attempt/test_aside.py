@@ -39,13 +39,14 @@ class Trial:
         return OutputSpec(f"{self.folder}/{path}".replace("/", os.sep), kind=kind)
 
     def put(self, *vouched: Reading, since: float = LONG_AGO, **rules: Any) -> Sequence[str]:
-        told = Aside(1, since, vouched)
+        told = Aside(1, since)
         task = Task(
             AttemptId("s/a", 2),
             self.unit,
             granted("here", 1.0),
             Rules(folder=str(self.folder), **rules),
             told,
+            vouched,
         )
         return put_aside(task, self.place)
 

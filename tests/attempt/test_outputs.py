@@ -11,7 +11,7 @@ from procsup.attempt import outputs
 from procsup.attempt.outputs import inspect, stamps_before, temporary_output
 from procsup.core.events import Inspected
 from procsup.core.keep import Change
-from procsup.core.outcome import AttemptId, LeftoverFiles, Verdict
+from procsup.core.outcome import AttemptId, LeftoverFiles, Reading, Verdict
 from procsup.core.records import End
 from procsup.core.slots import granted
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
@@ -37,6 +37,14 @@ class Trial:
         self.checksum = "auto"
         self.sync = False
         self.before = stamps_before(self.unit)
+        self.last: Tuple[Reading, ...] = ()  # the outputs of the last success
+
+    def again(self) -> None:
+        """The attempt succeeds, and another one begins."""
+        found = self.inspect()
+        assert found.problem == ""
+        self.last = found.outputs
+        self.before = stamps_before(self.unit)
 
     def inspect(self) -> Inspected:
         spec = RunSpec(
@@ -48,7 +56,8 @@ class Trial:
             checksum=self.checksum,
             sync_outputs=self.sync,
         )
-        task = Task(ATTEMPT, self.unit, granted("here", 1.0), rules_of(spec, STAGE))
+        rules = rules_of(spec, STAGE)
+        task = Task(ATTEMPT, self.unit, granted("here", 1.0), rules, vouched=self.last)
         return inspect(task, self.before)
 
     def problem(self) -> str:
@@ -333,6 +342,40 @@ def test_a_folder_needs_a_new_file_and_is_those_that_were_written(tmp_path, put)
     assert trial.vouched() == ["out/sub/new"]
     put("out/old", "again")
     assert trial.vouched() == ["out/old", "out/sub/new"]
+
+
+@pytest.mark.parametrize("name", ["out/", "out", "out/*"])
+def test_an_unchanged_folder_is_what_was_written_and_what_the_last_success_has_left(
+    tmp_path, put, name
+):
+    put("out/strange")
+    trial = one(tmp_path, name, unchanged=True)
+    assert trial.problem().endswith("holds nothing that an earlier success of this unit made")
+    for file in ("out/a", "out/b", "out/c", "out/d"):
+        put(file)
+    trial.again()
+    put("out/half")  # of a failed attempt
+    put("out/c", "spoilt")
+    os.unlink(tmp_path / "out/d")
+    trial.before = stamps_before(trial.unit)
+    put("out/b", "anew")
+
+    assert trial.vouched() == ["out/a", "out/b"]
+    left = trial.inspect().leftover_files
+    assert left == LeftoverFiles(3, ("out/c", "out/half", "out/strange"))
+    trial.again()
+    assert trial.vouched() == ["out/a", "out/b"]
+    os.unlink(tmp_path / "out/b")
+    put("out/a", "strange now")
+    trial.before = stamps_before(trial.unit)
+    assert "was not written" in trial.problem()
+
+
+def test_a_folder_that_must_be_written_holds_nothing_of_the_last_success(tmp_path, put):
+    trial = one(tmp_path, "out/")
+    put("out/a")
+    trial.again()
+    assert trial.problem() == f"output out/: {UNWRITTEN}"
 
 
 def test_a_folder_may_hold_empty_files_but_not_only_those(tmp_path, put):

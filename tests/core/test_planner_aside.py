@@ -3,11 +3,12 @@
 from typing import Any, List, Optional
 
 import pytest
+from msgspec import structs
 
 from procsup.core.events import Standing
 from procsup.core.outcome import AttemptId, Reading, Verdict
 from procsup.core.records import End
-from procsup.core.spec import Retry
+from procsup.core.spec import OutputSpec, Retry
 from procsup.core.task import Aside
 from tests.support.plays import FAILED, LOST, NO_START, WALL, Play, stage, unit
 
@@ -28,6 +29,11 @@ def again(play: Play, **settings: Any) -> Play:
 
 def aside(play: Play, number: int) -> Optional[Aside]:
     return play.tasks[AttemptId("a", number)].aside
+
+
+def told(play: Play, number: int) -> Any:
+    task = play.tasks[AttemptId("a", number)]
+    return task.aside, task.vouched
 
 
 def test_outputs_stay_unless_it_is_asked_for():
@@ -68,10 +74,10 @@ def test_what_the_last_success_vouches_for_is_told_with_it():
     good = first().ended("a").inspected("a", outputs=MADE)
     failed = again(good).ended("a", FAILED[0])
     assert aside(failed, 2) is None
-    assert aside(failed, 3) == Aside(2, WALL, MADE)
+    assert told(failed, 3) == (Aside(2, WALL), MADE)
 
     failed.ended("a", FAILED[0])
-    assert aside(again(failed), 4) == Aside(3, WALL, MADE)
+    assert told(again(failed), 4) == (Aside(3, WALL), MADE)
 
 
 def test_an_attempt_that_the_supervisor_did_not_survive_has_no_good_end():
@@ -97,4 +103,17 @@ def test_an_attempt_before_a_success_of_the_same_run_has_left_nothing_any_more()
     resumed = again(play)
     assert aside(resumed, 3) is None
     resumed.ended("a", FAILED[0])
-    assert aside(resumed, 4) == Aside(3, WALL, MADE)
+    assert told(resumed, 4) == (Aside(3, WALL), MADE)
+
+
+def test_the_outputs_of_the_last_success_are_told_to_a_unit_that_may_leave_them_unchanged():
+    outputs = (OutputSpec("/out", unchanged=True),)
+    play = Play([stage(retry=Retry(1))], [structs.replace(UNITS[0], outputs=outputs)])
+    assert told(play, 1) == (None, ())
+    play.ended("a").inspected("a", outputs=MADE)
+
+    failed = again(play).ended("a", FAILED[0])
+    assert told(failed, 2) == told(failed, 3) == (None, MADE)
+    failed.ended("a", FAILED[0])
+    assert told(again(failed), 4) == (None, MADE)
+    assert told(again(first(on_failed_outputs="leave").ended("a").inspected("a")), 2) == (None, ())

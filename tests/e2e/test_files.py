@@ -319,3 +319,41 @@ def test_a_stage_that_packs_a_folder_with_leftover_files_is_told_of_them(reader,
 
     said = "note: pack reads all of w/, also 1 leftover file of unpack (w/b): remove them, or set"
     assert done.stderr.count(said) == 1
+
+
+REFRESH = """
+import os, sys
+mode = open("mode").read()
+os.makedirs("out", exist_ok=True)
+for name in mode.split():
+    if name != "fail":
+        open(f"out/{name}", "w").write(name)
+sys.exit("fail" in mode)
+"""
+
+
+def test_an_unchanged_folder_passes_on_no_half_file_of_a_failed_attempt(tmp_path):
+    text = """
+        [stage.refresh]
+        script = "refresh.py"
+        depends = ["mode"]
+        outputs = [{ path = "out/", unchanged = true }]
+        [stage.use]
+        script = "use.py"
+        args = ["{inputs}"]
+        inputs = { from = "refresh" }
+        stdout = "used"
+    """
+    project = Project(tmp_path, text)
+    project.write("refresh.py", REFRESH)
+    project.write("use.py", "import sys; print(*sys.argv[1:])")
+    used = {}
+    for mode, code in (("a b", 0), ("half fail", 1), ("c", 0), ("fail", 1), ("", 0)):
+        project.write("mode", mode)
+        project.run(expect=code)
+        used[mode] = (tmp_path / "used").read_text().split()
+
+    assert used["a b"] == ["out/a", "out/b"]
+    assert used["c"] == used[""] == ["out/a", "out/b", "out/c"]
+    assert project.call("verify", "run").returncode == 0
+    assert project.manifest["units"][0]["leftover_files"]["count"] == 1
