@@ -1,7 +1,7 @@
 """Expands stages into units, checks them and decides which are kept."""
 
 import os
-from typing import Container, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import msgspec
 
@@ -9,8 +9,17 @@ from procsup.api.asked import Asked
 from procsup.attempt import preflight
 from procsup.attempt.promised import Promised
 from procsup.core.events import Expand, Expanded, Standing, Weigh, Weighed
-from procsup.core.keep import CHANGED, RUNNING, STALE, Change, Intact, standing, standing_again
-from procsup.core.making import what_changed
+from procsup.core.keep import (
+    CHANGED,
+    CHANGES,
+    RUNNING,
+    STALE,
+    Change,
+    Intact,
+    standing,
+    standing_again,
+)
+from procsup.core.making import kinds_of_change, making_at, what_changed
 from procsup.core.records import End
 from procsup.core.replay import History
 from procsup.core.slots import Capacity, Needs, why_never
@@ -21,7 +30,7 @@ from procsup.host import readings
 from procsup.host.inherited import granted_cpus
 from procsup.paths.identity import Contents
 from procsup.runfile.load import Loaded
-from procsup.store.past import makings_before
+from procsup.store.past import places_before
 from procsup.store.rundir import RunDir
 
 _EXPLAINED_MOST = 1000
@@ -44,7 +53,7 @@ class Expander:
         *,
         live: bool = False,
         touch: bool = True,
-        wanted: Container[str] = (),
+        wanted: Collection[str] = (),
     ) -> None:
         self._asked = asked
         self._loaded: Loaded = asked.loaded
@@ -59,6 +68,7 @@ class Expander:
         self._early: Mapping[str, Sequence[UnitSpec]] = {}
         self._units: Dict[str, Sequence[UnitSpec]] = {}  # of the stages expanded so far
         self._standings: Dict[Standing, Standing] = {}  # few are different
+        self._kinds = {kind: Standing(False, kind) for kind in CHANGES}
         self._contents = Contents()
 
     def early(self, units: Mapping[str, Sequence[UnitSpec]]) -> Dict[str, Expanded]:
@@ -170,25 +180,27 @@ class Expander:
     def _explained(
         self, units: Sequence[UnitSpec], standings: Tuple[Standing, ...]
     ) -> Tuple[Standing, ...]:
-        """Add to changed units what has changed; of very many, only to the first ones."""
-        pairs = zip(units, standings)
-        changed = [unit.id for unit, one in pairs if one.reason == CHANGED]
-        changed = changed[:_EXPLAINED_MOST] + [
-            name for name in changed[_EXPLAINED_MOST:] if name in self._wanted
-        ]
+        """Tell of changed units the kind of change, and what changed: of very many, of the first.
+
+        Where it is not on record, they have just changed.
+        """
+        plain = self._standings.get(self._kinds[CHANGED])
+        if plain is None:
+            return standings
+        changed = [unit for unit, one in zip(units, standings) if one is plain]
         if not changed:
             return standings
-        successes = ((name, self._history.units[name].standing_success) for name in changed)
-        ended = {name: success.ended_seq for name, success in successes if success is not None}
-        makings = makings_before(RunDir(self._spec.directory), ended)
-        return tuple(
-            [
-                msgspec.structs.replace(one, detail=what_changed(makings[unit.id], unit))
-                if unit.id in makings
-                else one
-                for unit, one in zip(units, standings)
-            ]
-        )
+        ended = {unit.id: self._history.units[unit.id].ended_seq for unit in changed}
+        places = places_before(RunDir(self._spec.directory), ended)
+        kinds = kinds_of_change(places, changed)
+        told = [self._kinds[kinds.get(unit.id, CHANGED)] for unit in changed]
+        wanted = self._wanted
+        for number, unit in enumerate(changed if wanted else changed[:_EXPLAINED_MOST]):
+            if unit.id in places and (number < _EXPLAINED_MOST or unit.id in wanted):
+                detail = what_changed(making_at(*places[unit.id]), unit)
+                told[number] = Standing(False, told[number].reason, detail)
+        following = iter(told)
+        return tuple([next(following) if one is plain else one for one in standings])
 
     def _standing(self, stage: StageSpec, unit: UnitSpec, program: Optional[str]) -> Standing:
         history = self._history.units.get(unit.id)

@@ -11,8 +11,8 @@ from procsup.report.plan import plan_lines
 class PlanUnit(NamedTuple):
     """A unit, and whether it would be kept; `reason` says why it would run.
 
-    ``new``, ``failed before``, ``changed``, ``input changed``, ``fresh``, ...; `detail` names the
-    cause. `aside`: it has not succeeded and would not be started. `stale`: it would be kept
+    ``new``, ``failed before``, ``command changed``, ``input changed``, ``fresh``, ...; `detail` names
+    the cause. `aside`: it has not succeeded and would not be started. `stale`: it would be kept
     although its program's file has changed.
     """
 

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack
-from typing import Callable, Container, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Callable, Collection, List, Mapping, NamedTuple, Optional, Tuple
 
 import msgspec
 
@@ -146,7 +146,7 @@ def bring_to_completion(
     return _ending(planner, held, onlookers)
 
 
-def dry_run(request: Request, *, wanted: Container[str] = ()) -> DryRun:
+def dry_run(request: Request, *, wanted: Collection[str] = ()) -> DryRun:
     """Return what a run would do and why; nothing is written, started or locked.
 
     `wanted` are ids of units of which all is told, however many others have changed.

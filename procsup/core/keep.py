@@ -5,6 +5,7 @@ from typing import Callable, NamedTuple, Optional, Tuple
 import msgspec
 
 from procsup.core.events import Standing
+from procsup.core.making import COMMAND, ENV, PARAMETER
 from procsup.core.outcome import LeftoverFiles, Reading, Verdict
 from procsup.core.records import End
 from procsup.core.replay import UnitHistory
@@ -18,7 +19,7 @@ _KEPT = Standing(True)
 INPUTS = ("input changed", "input deleted")
 # Reasons for which the outputs of an earlier success can no longer be confirmed.
 CHANGED = "changed"
-CHANGES = (CHANGED, *INPUTS, "output changed", "output deleted")
+CHANGES = (CHANGED, COMMAND, PARAMETER, ENV, *INPUTS, "output changed", "output deleted")
 
 
 class Change(NamedTuple):

@@ -6,7 +6,19 @@ column in which all agree only once.
 
 from hashlib import sha256
 from math import isfinite
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from msgspec import Struct
 
@@ -15,6 +27,8 @@ from procsup.core.text import written
 
 _DIGITS = 8  # of the digest of an `env` value; the value itself is not recorded
 _JSON_LIMIT = 1 << 63  # of integers
+
+COMMAND, PARAMETER, ENV = "command changed", "parameter changed", "env changed"
 
 Column = List[Any]  # one value for all units, or one for each
 
@@ -47,16 +61,21 @@ def made_of(units: Sequence[UnitSpec]) -> Optional[Made]:
     same = len(lengths) == 1
     argv = [_column(words) for words in zip(*(unit.argv for unit in units))] if same else None
     parameters = _columns([unit.parameters for unit in units], _plain)
-    digests: Dict[str, str] = {}
+    return Made(argv, parameters, _columns([unit.env for unit in units], _Digests()))
 
-    def digest(value: Any) -> str:
-        found = digests.get(value)
+
+class _Digests:
+    """Digests of values, each made once."""
+
+    def __init__(self) -> None:
+        self._known: Dict[str, str] = {}
+
+    def __call__(self, value: str) -> str:
+        found = self._known.get(value)
         if found is None:
             found = sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
-            digests[value] = found
+            self._known[value] = found
         return found
-
-    return Made(argv, parameters, _columns([unit.env for unit in units], digest))
 
 
 def making_at(made: Made, place: int) -> Making:
@@ -68,6 +87,97 @@ def making_at(made: Made, place: int) -> Making:
 def parameters_at(made: Made, place: int) -> Dict[str, Any]:
     """Return the parameters of the unit at this position of the plan."""
     return _row(made.parameters, place)
+
+
+Place = Tuple[Made, int]  # of a unit: the plan that it is in, and its position there
+
+
+def kinds_of_change(before: Mapping[str, Place], units: Iterable[UnitSpec]) -> Dict[str, str]:
+    """Return what kind of change each unit has: `COMMAND`, else `PARAMETER`, else `ENV`.
+
+    Units without any of these are left out, and so are units whose making is not known. Whole
+    columns are compared, since there may be very many units.
+    """
+    groups: Dict[int, Tuple[Made, List[int], List[UnitSpec]]] = {}
+    for unit in units:
+        place = before.get(unit.id)
+        if place is not None:
+            made, at = place
+            try:
+                group = groups[id(made)]
+            except KeyError:
+                group = groups[id(made)] = (made, [], [])
+            group[1].append(at)
+            group[2].append(unit)
+    kinds: Dict[str, str] = {}
+    for made, places, some in groups.values():
+        for kind, differing in ((COMMAND, _commands), (PARAMETER, _parameters), (ENV, _variables)):
+            changed = differing(made, places, some)
+            if len(changed) == len(some):
+                kinds.update(dict.fromkeys([unit.id for unit in some], kind))
+                break
+            if changed:
+                kinds.update((some[number].id, kind) for number in changed)
+                places = [at for number, at in enumerate(places) if number not in changed]
+                some = [unit for number, unit in enumerate(some) if number not in changed]
+    return kinds
+
+
+def _commands(made: Made, places: Sequence[int], units: Sequence[UnitSpec]) -> Set[int]:
+    """Return the numbers of the units whose argv is another one."""
+    if made.argv is None:
+        return set()
+    length = len(made.argv)
+    changed = {number for number, unit in enumerate(units) if len(unit.argv) != length}
+    if changed:
+        alike = [number for number in range(len(units)) if number not in changed]
+        found = _commands(made, [places[one] for one in alike], [units[one] for one in alike])
+        return changed.union(alike[one] for one in found)
+    for column, words in zip(made.argv, zip(*[unit.argv for unit in units])):
+        changed |= _differing(column, places, list(words))
+    return changed
+
+
+def _parameters(made: Made, places: Sequence[int], units: Sequence[UnitSpec]) -> Set[int]:
+    rows = [unit.parameters for unit in units]
+    return _differing_rows(made.parameters, places, rows, _plain)
+
+
+def _variables(made: Made, places: Sequence[int], units: Sequence[UnitSpec]) -> Set[int]:
+    return _differing_rows(made.env, places, [unit.env for unit in units], _Digests())
+
+
+def _differing_rows(
+    columns: Mapping[str, Column],
+    places: Sequence[int],
+    rows: Sequence[Mapping[str, Any]],
+    shown: Callable[[Any], Any],
+) -> Set[int]:
+    changed: Set[int] = set()
+    for name in {*columns, *(name for row in rows for name in row)}:
+        now = [shown(row[name]) if name in row else None for row in rows]
+        column = columns.get(name, [None])
+        found = _differing(column, places, now)
+        changed.update(one for one in found if _differ(_value(column, places[one]), now[one]))
+    return changed
+
+
+def _differing(column: Column, places: Sequence[int], now: Sequence[Any]) -> Set[int]:
+    """Return the numbers of the values that are not the same as before."""
+    before = column * len(now) if len(column) == 1 else [column[at] for at in places]
+    if before == now and [*map(type, before)] == [*map(type, now)]:  # 1 == True
+        return set()
+    pairs = enumerate(zip(before, now))
+    return {
+        number for number, (was, value) in pairs if was != value or type(was) is not type(value)
+    }
+
+
+def _differ(was: Any, value: Any) -> bool:
+    """Tell whether values differ as they are written; one that is not there is None."""
+    if was is None or value is None:
+        return was is not value
+    return written(was) != written(value)
 
 
 def what_changed(before: Making, unit: UnitSpec) -> str:

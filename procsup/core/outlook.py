@@ -66,7 +66,7 @@ def first_line(seen: Outlook, before: Before, *, fresh: bool) -> str:
     """Say what is kept and why the rest runs.
 
     ``kept 212 of 240 (finished 2026-11-21 03:10), 28 to run: 12 failed before, 10 new, 6
-    changed; --fresh runs all``
+    command changed; --fresh runs all``
     """
     total = seen.kept + seen.to_run + seen.left_alone + seen.as_they_are
     line = f"kept {seen.kept} of {total}"

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any, Dict, Mapping, Optional
 
-from procsup.core.making import Making, making_at, parameters_at
+from procsup.core.making import Place, parameters_at
 from procsup.core.replay import History
 from procsup.store.place import folder_now
 from procsup.store.reader import ReadJournal, plans, read_journal
@@ -18,18 +18,20 @@ def read_history(rundir: RunDir, journal: Optional[ReadJournal] = None) -> Histo
     return history
 
 
-def makings_before(rundir: RunDir, ended: Mapping[str, int]) -> Dict[str, Making]:
-    """Return the making of each unit at its end; `ended` has the number of the end's record.
+def places_before(rundir: RunDir, ended: Mapping[str, int]) -> Dict[str, Place]:
+    """Return where the making of each unit at its end is recorded.
 
-    Units planned by an older procsup, which did not record it, are left out.
+    `ended` has the number of the end's record. Units planned by an older procsup, which did not
+    record what they are made of, are left out.
     """
-    found: Dict[str, Making] = {}
+    found: Dict[str, Place] = {}
     for seq, plan in plans(rundir.journal):
-        if plan.made is None:
+        made = plan.made
+        if made is None:
             continue
         for place, unit in enumerate(plan.units):
             if seq < ended.get(unit, 0):
-                found[unit] = making_at(plan.made, place)
+                found[unit] = (made, place)
     return found
 
 

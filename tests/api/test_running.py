@@ -352,7 +352,7 @@ def test_a_plan_says_what_would_happen_and_why(tmp_path, monkeypatch):
     Path("out").write_text("x")
     assert procsup.plan("run.toml", fresh=True).units[0].reason == "fresh"
     spec = procsup.load("run.toml", vars={"to": "other"})
-    assert procsup.plan(spec).units[0].reason == "changed"
+    assert procsup.plan(spec).units[0].reason == "command changed"
     assert sorted(tmp_path.rglob("*")) == before
     with pytest.raises(procsup.RunFileError):
         procsup.plan("nowhere.toml")

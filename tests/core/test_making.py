@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procsup.core.making import Made, made_of, making_at, parameters_at, what_changed
+from procsup.core.making import (
+    COMMAND,
+    ENV,
+    PARAMETER,
+    Made,
+    kinds_of_change,
+    made_of,
+    making_at,
+    parameters_at,
+    what_changed,
+)
 from procsup.core.spec import UnitSpec
 
 WORDS = st.text("ab\udc80é ", max_size=3)
@@ -79,6 +89,37 @@ def test_each_unit_is_found_again(rows):
 )
 def test_what_changed_is_named(after, said):
     assert changed(unit(), after) == said
+
+
+ROWS = st.tuples(
+    st.lists(WORDS, max_size=3),
+    st.dictionaries(st.sampled_from("pq"), WORDS | st.integers(0, 1) | st.booleans()),
+    st.dictionaries(st.sampled_from("PQ"), WORDS),
+)
+
+
+@given(st.lists(st.tuples(ROWS, ROWS | st.none()), min_size=1, max_size=5), st.integers(1, 3))
+def test_the_kinds_of_change_are_those_that_are_told_of_each_unit(pairs, chunk):
+    def units(rows):
+        return [msgspec.structs.replace(unit(*row), id=f"s/{n}") for n, row in enumerate(rows)]
+
+    before, now = units([was for was, _ in pairs]), units([row or was for was, row in pairs])
+    places = {}
+    for start in range(0, len(before), chunk):
+        made = made_of(before[start : start + chunk])
+        places.update((one.id, (made, at)) for at, one in enumerate(before[start : start + chunk]))
+
+    kinds = kinds_of_change(places, now)
+
+    for one in now:
+        made, at = places[one.id]
+        told = what_changed(making_at(made, at), one).partition(" ")[0]
+        kind = {"argument": COMMAND, "the": COMMAND, "parameter": PARAMETER, "env": ENV}.get(told)
+        assert kinds.get(one.id) == kind
+
+
+def test_what_is_not_on_record_has_no_kind():
+    assert kinds_of_change({}, [unit()]) == {}
 
 
 def test_values_of_variables_are_not_recorded():

@@ -205,7 +205,27 @@ def test_a_changed_argument_runs_the_stage_again(made):
     done = made.run()
 
     assert ran(made) == ["shout/name=a", "shout/name=b", "shout/name=c"]
-    assert "3 changed" in done.stderr
+    assert ", 3 to run: 3 command changed\n" in done.stderr
+
+
+def test_kinds_of_change_are_told_apart_in_the_first_line_and_the_dry_run(tmp_path):
+    text = (
+        '[stage.s]\nscript = "s.py"\nargs = ["{outputs[0]}", "-v"]\nzip.k = [1, 2]\n'
+        'zip.n = [3, 4]\nid = "{k}"\noutputs = ["out{k}"]\nenv = { A = "a" }\n'
+    )
+    project = Project(tmp_path, text)
+    project.write("s.py", "import sys; open(sys.argv[1], 'w').write('x')")
+    project.run()
+    for before, after, said in [
+        ('"-v"', '"-f"', "2 to run: 2 command changed"),
+        ("[3, 4]", "[3, 5]", "1 to run: 1 parameter changed"),
+        ('A = "a"', 'A = "b"', "2 to run: 2 env changed"),
+        ("n = [3, 5]", 'n = [6, 5]\nstdin = "s.py"', "2 to run: 1 changed, 1 parameter changed"),
+    ]:
+        text = text.replace(before, after)
+        project.write("run.toml", text)
+        assert said in project.call("run", "run.toml", "--dry-run").stderr
+        assert said in project.run(expect=None).stderr
 
 
 def test_fresh_runs_all_and_goes_on_counting_attempts(made):
