@@ -11,9 +11,9 @@ from procsup.report.plan import plan_lines
 class PlanUnit(NamedTuple):
     """A unit, and whether it would be kept; `reason` says why it would run.
 
-    ``new``, ``failed before``, ``command changed``, ``input changed``, ``fresh``, ...; `detail` names
-    the cause. `aside`: it has not succeeded and would not be started. `stale`: it would be kept
-    although its program's file has changed.
+    ``new``, ``failed before``, ``command changed``, ``input changed``, ``fresh``, ...; `detail`
+    names the cause. `aside`: it has not succeeded and would not be started. `stale`: it would be
+    kept although its program's file has changed.
     """
 
     id: str
