@@ -80,6 +80,17 @@ def test_brackets_that_were_a_set_in_outputs_are_refused_with_a_cure(tmp_path):
     assert unit(tmp_path, 'outputs = ["o/x{:[0-9]}*.txt", "p/[[]1]*", "q/x[1]"]').outputs
 
 
+@pytest.mark.parametrize(
+    ("output", "files"),
+    [("o/*/", "o/*/**"), ("o/**/", "o/**"), ("o/a?{x}/", "o/a?{x}/**")],
+)
+def test_a_glob_of_folders_is_no_output(output, files, tmp_path):
+    (found,) = problems(tmp_path, f'matrix.x = [1]\noutputs = ["{output}"]')
+
+    assert f"`{output}` stands for folders, expected a pattern of files: `{files}` are" in found
+    assert unit(tmp_path, f'matrix.x = [1]\noutputs = ["{files}"]')
+
+
 def test_alternatives_are_for_globs_alone(tmp_path):
     (found,) = problems(tmp_path, 'args = ["{a,b}"]')
 

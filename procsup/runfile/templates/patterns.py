@@ -27,7 +27,17 @@ def has_wildcards(template: Template) -> bool:
 
 
 def check_output(template: Template) -> None:
-    """Refuse brackets in the glob of an output: earlier versions read a set of characters."""
+    """Refuse a glob of folders as an output, since outputs are files, and one with brackets.
+
+    Earlier versions read those as a set of characters.
+    """
+    source = template.source
+    if source.endswith("/"):
+        files = source[:-1] if source.endswith("**/") else f"{source}**"
+        raise Wrong(
+            f"`{source}` stands for folders, expected a pattern of files:"
+            f" `{files}` are all files in such folders"
+        )
     found = _own_text(template, _SET, but=_PLAIN)
     if found:
         raise Wrong(
