@@ -3,7 +3,8 @@
 A file counts as left by that attempt if it is among the declared outputs, was written or put there
 since the attempt started, and is not as the last success left it. Its stamps decide, since they
 are all that is known after a death of the supervisor. A file system whose clock is behind may hide
-files written right after the start: they stay, and are leftover files.
+files written right after the start: they stay, and are leftover files. In a copied project all
+files are as new as the copy, so that what was there before the attempt goes aside, too.
 """
 
 import os
