@@ -211,6 +211,28 @@ def test_a_glob_with_another_ending_does_not_wait(tmp_path):
     assert waits(tmp_path, 'depends = ["trim/*.txt"]') == (True, False)
 
 
+@pytest.mark.parametrize("folder", ["d[1", "d{1"])
+def test_brackets_in_a_folder_s_name_hide_nothing_from_a_glob_with_them_escaped(tmp_path, folder):
+    made = folder.replace("{", "{{")
+    text = f"""
+    [stage.a]
+    module = "m"
+    matrix.x = [1]
+    outputs = ["{made}/{{x}}.txt"]
+    [stage.b]
+    for-each = "a"
+    module = "m"
+    inputs = ["{made.replace("[", "[[]")}/*.txt"]
+    """
+    stage = load_text(tmp_path, text).spec.stage("b")
+    assert (stage.unit_wise, stage.late, stage.looks_into) == (False, True, ("a",))
+
+
+def test_where_case_does_not_count_a_glob_of_another_case_waits(tmp_path, monkeypatch):
+    monkeypatch.setattr("procsup.runfile.stages.following.path_key", str.lower)
+    assert waits(tmp_path, 'inputs = ["Trim/*.FQ"]') == (False, True)
+
+
 def test_a_glob_over_a_whole_stage_before_it_is_looked_up_when_that_is_done(tmp_path):
     more = 'after = ["align"]\ninputs = ["bam/*.bam"]'
     assert waits(tmp_path, more) == (True, True)

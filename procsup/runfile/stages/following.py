@@ -21,8 +21,9 @@ from typing import (
 
 from msgspec.structs import replace
 
-from procsup.core.globs import Glob
+from procsup.core.globs import Glob, wildcards
 from procsup.core.spec import After, upstream
+from procsup.host.names import path_key
 from procsup.runfile.parameters.axes import single
 from procsup.runfile.parameters.tables import ListFile, Row
 from procsup.runfile.stages.graph import before, done_before
@@ -239,9 +240,8 @@ class _Settler:
 
     def _may_meet(self, looks: Sequence[Tuple[str, str]], name: str) -> bool:
         other = self._recipes[name]
-        made = [item.template for item in other.outputs.items]
-        made += [one for key, one in other.streams.items() if key != "stdin"]
-        ends = [self._ends(template) for template in made]
+        ends = [self._ends(item.template, item.is_glob) for item in other.outputs.items]
+        ends += [self._ends(one, False) for key, one in other.streams.items() if key != "stdin"]
         return any(_may_meet(look, end) for look in looks for end in ends)
 
     def _globs(self, recipe: Recipe) -> Iterator[Tuple[str, str]]:
@@ -250,18 +250,18 @@ class _Settler:
                 for base in (branch.base for branch in axis.source.branches):
                     yield self._start(f"{base}/" if base else ""), ""
         for wanted in (recipe.inputs, recipe.depends):
-            yield from (self._ends(item.template) for item in wanted.items if item.is_glob)
+            yield from (self._ends(one.template, True) for one in wanted.items if one.is_glob)
 
     def _lists(self, recipe: Recipe) -> Iterator[Tuple[str, str]]:
         for axis in single(recipe.axes):
             if isinstance(axis.source, ListFile):
                 yield self._start(axis.source.path), ""
 
-    def _ends(self, template: Template) -> Tuple[str, str]:
+    def _ends(self, template: Template, is_glob: bool) -> Tuple[str, str]:
         """Return how all paths that come of it begin, and how they end."""
         if ".." in template.source:
             return "", ""
-        parts = [self._known(part) for part in template.parts]
+        parts = [self._known(part, is_glob) for part in template.parts]
         head = _before_wildcard("".join(parts))
         tail = _before_wildcard("".join(parts)[::-1])[::-1]
         is_folder = tail.endswith("/")  # anything may be in it
@@ -277,12 +277,16 @@ class _Settler:
         folder, name = os.path.split(whole)
         return os.path.join(os.path.realpath(folder), name)
 
-    def _known(self, part: Any) -> str:
+    def _known(self, part: Any, is_glob: bool) -> str:
+        """Return the text of a part, with a wildcard for what is not known yet."""
         if isinstance(part, Braces):
             return "*"
         if isinstance(part, Field) and (part.name not in self._values or part.is_capture):
             return "*"
-        return part.text(self._values) if isinstance(part, Field) else str(part)
+        if isinstance(part, Field):
+            return part.text(self._values)
+        pieces = wildcards(part) if is_glob else [part]
+        return "".join([one if isinstance(one, str) else "*" for one in pieces])
 
 
 def _before_wildcard(text: str) -> str:
@@ -291,6 +295,8 @@ def _before_wildcard(text: str) -> str:
 
 
 def _may_meet(one: Tuple[str, str], two: Tuple[str, str]) -> bool:
-    heads = one[0].startswith(two[0]) or two[0].startswith(one[0])
-    tails = one[1].endswith(two[1]) or two[1].endswith(one[1])
+    head, tail = map(path_key, one)
+    other_head, other_tail = map(path_key, two)
+    heads = head.startswith(other_head) or other_head.startswith(head)
+    tails = tail.endswith(other_tail) or other_tail.endswith(tail)
     return heads and tails
