@@ -2,8 +2,6 @@
 
 from typing import Callable, NamedTuple, Optional, Tuple
 
-import msgspec
-
 from procsup.core.events import Standing
 from procsup.core.making import COMMAND, ENV, PARAMETER
 from procsup.core.outcome import LeftoverFiles, Reading, Verdict
@@ -66,14 +64,17 @@ def standing(
     looks at the files of
     that end and is asked last, since only it is slow; `program` is the sha256 of the script or
     module file now; `upstream_seq` the number of the latest end among the units it depends on.
-    `earlier`: its success is of a run before the present one. `run_succeeded`: that run succeeded
-    as a whole; then a unit without files is repeated.
+    `earlier`: its success is of a run before the present one; of a resumed run nothing is
+    repeated, whatever `keep` says. `run_succeeded`: that run succeeded as a whole; then a unit
+    without files is repeated.
     """
     success = None if history is None else history.standing_success
     if success is None:
         return Standing(False, _not_succeeded(history))
-    if fresh or stage.keep == "never":
-        return Standing(False, "fresh" if fresh else "never kept")
+    if fresh:
+        return Standing(False, "fresh")
+    if stage.keep == "never" and earlier:
+        return Standing(False, "never kept")
     if stage.keep == "always" and program is None and not _makes_files(unit):
         return _KEPT  # whatever its end says: it need not be unpacked
     last = success.last
@@ -116,8 +117,6 @@ def standing_again(
     if asked or (asked is None and success is None):
         return Standing(False, reason or ASKED)
     if success is not None:
-        if stage.keep == "never":
-            stage = msgspec.structs.replace(stage, keep="unchanged")
         found = standing(
             unit,
             history,

@@ -13,6 +13,7 @@ from procsup.core.spec import OutputSpec, StageSpec, UnitSpec
 
 OUTPUTS = (OutputSpec("/out/a"),)
 UNTOUCHED = Intact()
+GONE = Intact(outputs=Change("/out/a", "missing", deleted=True), missing=True)
 UNIT = UnitSpec("s/a", "s", 0, ("true",), "/", "print-1", outputs=OUTPUTS)
 
 
@@ -151,7 +152,16 @@ def test_a_file_for_stdout_is_an_output_to_keep():
 def test_fresh_and_never_keep_nothing():
     assert ask(history(ended()), fresh=True) == Standing(False, "fresh")
     assert ask(history(ended()), fresh=True, keep="always") == Standing(False, "fresh")
-    assert ask(history(ended()), keep="never") == Standing(False, "never kept")
+    never = Standing(False, "never kept")
+    assert ask(history(ended()), keep="never", earlier=True) == never
+    assert ask(history(ended()), keep="never", run_succeeded=True, earlier=True) == never
+    assert ask(history(ended()), keep="never", look=GONE, earlier=True) == never
+
+
+def test_a_resumed_run_repeats_nothing_that_succeeded_in_it_though_it_is_never_kept():
+    assert ask(history(ended()), keep="never") == Standing(True)
+    assert ask(history(ended()), keep="never", look=GONE).reason == "output deleted"
+    assert ask(history(ended()), keep="never", fresh=True) == Standing(False, "fresh")
 
 
 def test_always_looks_at_nothing_but_that_the_outputs_are_there():
@@ -213,7 +223,7 @@ def is_passed_over(end: End) -> bool:
         st.booleans(),
     ),
     keep=st.sampled_from(["unchanged", "never", "always"]),
-    flags=st.tuples(st.booleans(), st.booleans()),
+    flags=st.tuples(st.booleans(), st.booleans(), st.booleans()),
     program=st.sampled_from([None, "sha-1", "sha-2"]),
     upstream_seq=st.integers(0, 20),
 )
@@ -227,6 +237,7 @@ def test_nothing_is_kept_but_an_unchanged_success_after_which_nothing_was_tried(
         keep=keep,
         run_succeeded=flags[0],
         fresh=flags[1],
+        earlier=flags[2],
         program=program,
         upstream_seq=upstream_seq,
     )
@@ -237,7 +248,7 @@ def test_nothing_is_kept_but_an_unchanged_success_after_which_nothing_was_tried(
         last = [end for end in ends if not is_passed_over(end)][-1]
         assert last.verdict is Verdict.SUCCEEDED
         assert not is_open
-        assert keep != "never"
+        assert keep != "never" or not flags[2]
         assert not flags[1]
         assert keep == "always" or (
             last.fingerprint == UNIT.fingerprint and look[:2] == (None, None)

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tests.support.projects import Project
+from tests.e2e.test_ends import wait_for
+from tests.support.projects import Project, finish, kill
 
 WORKER = """
 import sys
@@ -554,3 +555,35 @@ def test_what_was_skipped_since_it_succeeded_and_has_changed_runs(tmp_path):
     project.run()
 
     assert ran(project) == ["again/name=b", "first", "shout/name=a"]
+
+
+NEVER = """
+[stage.mail]
+script = "mail.py"
+matrix.n = [1, 2]
+args = ["{n}"]
+jobs = 1
+keep = "never"
+"""
+MAIL = """
+import os, sys, time
+open("sent", "a").write(sys.argv[1])
+while sys.argv[1] == "2" and not os.path.exists("go"):
+    open("ready", "w").close()
+    time.sleep(0.01)
+"""
+
+
+def test_a_resumed_run_repeats_nothing_that_succeeded_in_it_though_it_is_never_kept(tmp_path):
+    project = Project(tmp_path, NEVER)
+    project.write("mail.py", MAIL)
+    child = project.start("run", "run.toml")
+    wait_for(project, "ready")
+    kill(project.supervisor_pid)
+    finish(child)
+    project.write("go", "")
+
+    project.run()
+    assert (tmp_path / "sent").read_text() == "122"
+    project.run()
+    assert (tmp_path / "sent").read_text() == "12212"

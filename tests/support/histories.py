@@ -172,13 +172,15 @@ class Sitting:
 
     def _standing(self, unit: UnitSpec) -> Any:
         unit_history = self.history.units.get(unit.id)
-        generation = unit_history.generation if unit_history is not None else 0
+        success = None if unit_history is None else unit_history.standing_success
+        generation = success.generation if success is not None else 0
         return standing(
             unit,
             unit_history,
             intact=lambda _unit, _end: Intact(),
             stage=self.world.spec.stage(unit.stage),
             run_succeeded=generation <= self.history.done_generation,
+            earlier=generation != self.history.generation,
             fresh=False,
             program=None,
         )

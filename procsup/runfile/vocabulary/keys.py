@@ -531,7 +531,7 @@ STAGE: Tuple[Key, ...] = (
     Key(
         "keep",
         _words("unchanged", "never", "always"),
-        "When a finished unit is kept.",
+        "When a later run keeps a finished unit. A resumed run repeats none.",
         'keep = "always"',
         '"unchanged"',
         "keep",
