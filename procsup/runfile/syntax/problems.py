@@ -192,9 +192,12 @@ def each_of(table: Mapping[str, _T], convert: Callable[[str, _T], _R]) -> List[_
 
 def _each(pairs: Iterable[Tuple[_K, _T]], convert: Callable[[_K, _T], _R]) -> List[Tuple[_K, _R]]:
     done: List[Tuple[_K, _R]] = []
-    faults = Faults()
+    found: List[Tuple[KeyPath, str]] = []
     for key, value in pairs:
-        with faults.below(key):
+        try:
             done.append((key, convert(key, value)))
-    faults.raise_if_any()
+        except Wrong as wrong:  # noqa: PERF203 - a context manager an item takes longer
+            found += wrong.below(key)
+    if found:
+        raise Wrong(faults=found)
     return done
