@@ -53,9 +53,10 @@ async def run(
     engine: str = "local",
     progress: str = "auto",
     check: bool = True,
+    keep_copied: bool = False,
 ) -> Manifest:
     """Bring a run to completion; see `procsup.run`."""
-    wishes = Wishes(vars, jobs, only, fresh, dir, engine)
+    wishes = Wishes(vars, jobs, only, fresh, dir, engine, keep_copied)
     return await _carried_out(
         lambda: library.run_invocation(file, wishes, progress=progress, check=check)
     )
@@ -68,13 +69,16 @@ async def run_units(
     jobs: Optional[int] = None,
     on_failure: Union[str, Mapping[str, Any]] = "finish",
     keep: str = "never",
+    keep_copied: bool = False,
     dir: Optional[AnyPath] = None,
     progress: str = "auto",
     check: bool = True,
     **defaults: Any,
 ) -> Manifest:
     """Run units; see `procsup.run_units`. A generator of units is run through on a thread."""
-    wishes = listed.UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults)
+    wishes = listed.UnitWishes(
+        name, jobs, on_failure, keep, dir, progress, check, defaults, keep_copied
+    )
     return await _carried_out(lambda: listed.units_invocation(units, wishes))
 
 
@@ -89,12 +93,15 @@ async def map(
     jobs: Optional[int] = None,
     on_failure: Union[str, Mapping[str, Any]] = "finish",
     keep: str = "never",
+    keep_copied: bool = False,
     dir: Optional[AnyPath] = None,
     progress: str = "auto",
     **defaults: Any,
 ) -> Manifest:
     """Run one child per input; see `procsup.map`."""
-    wishes = listed.UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults)
+    wishes = listed.UnitWishes(
+        name, jobs, on_failure, keep, dir, progress, check, defaults, keep_copied
+    )
     return await _carried_out(lambda: listed.map_invocation(target, inputs, args, outputs, wishes))
 
 

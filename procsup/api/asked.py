@@ -14,9 +14,12 @@ from procsup.core.spec import RunSpec, UnitSpec
 from procsup.errors import RecordError, UsageError
 from procsup.host import machine
 from procsup.host.files import reason, write_atomically
+from procsup.host.folders import absolute
 from procsup.host.inherited import granted_cpus
 from procsup.runfile.load import Loaded, load
 from procsup.runfile.plan import PLAN_FILE, LoadedPlan, PlanText, load_plan, read_file
+from procsup.store.place import folder_now
+from procsup.store.reader import last_begin
 from procsup.store.rundir import RunDir
 
 
@@ -131,7 +134,8 @@ def load_source(request: Request) -> Loaded:
     if request.plan is not None:
         return load_plan(request.plan, directory=request.directory, jobs=request.jobs)
     if os.path.basename(request.file) == PLAN_FILE:
-        return load_plan(read_file(request.file), jobs=request.jobs, path=request.file)
+        text = _with_present_folder(read_file(request.file), request.file)
+        return load_plan(text, jobs=request.jobs, path=request.file)
     return load(
         request.file,
         variables=request.variables,
@@ -139,3 +143,11 @@ def load_source(request: Request) -> Loaded:
         jobs=request.jobs,
         today=request.date,
     )
+
+
+def _with_present_folder(text: PlanText, file: str) -> PlanText:
+    """Return a plan of a run directory with the folder that its paths start at now."""
+    rundir = RunDir(os.path.dirname(absolute(file)))
+    begin = last_begin(rundir.journal)
+    folder = folder_now(rundir.path, begin) if begin is not None and begin.root else None
+    return text if folder is None else text._replace(head=text.head._replace(folder=folder))

@@ -37,6 +37,7 @@ class Wishes(NamedTuple):
     fresh: bool = False
     dir: Optional[AnyPath] = None
     engine: str = "local"
+    keep_copied: bool = False
 
 
 def file_words(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, List[str]]:
@@ -53,6 +54,7 @@ def file_words(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, List[str]
     words += [] if wishes.jobs is None else [f"--jobs={wishes.jobs}"]
     words += [] if directory is None else [f"--dir={directory}"]
     words += ["--fresh"] if wishes.fresh else []
+    words += ["--keep-copied"] if wishes.keep_copied else []
     return file, words
 
 

@@ -45,15 +45,19 @@ def run(
     engine: str = "local",
     progress: str = "auto",
     check: bool = True,
+    keep_copied: bool = False,
 ) -> Manifest:
     """Bring a run to completion and return its manifest.
+
+    In a copy of its folder a run keeps what was done in the original only with `fresh` or
+    `keep_copied`: UsageError without one of them.
 
     RunFailed (`.manifest`) unless all units succeeded; with `check` false a failed run is
     returned like any other. RunUnfinished if it was stopped before it was final, RunBusy if
     another supervisor works on it, RunFileError, UsageError and RecordError as on the command line.
     Nothing of this process is touched; no ``__main__`` guard is needed.
     """
-    wishes = Wishes(vars, jobs, only, fresh, dir, engine)
+    wishes = Wishes(vars, jobs, only, fresh, dir, engine, keep_copied)
     return run_invocation(file, wishes, progress=progress, check=check).carry_out()
 
 

@@ -162,8 +162,8 @@ class Past:
         if any(unit.verdict is Verdict.SUCCEEDED for unit in self.history.units.values()):
             raise UsageError(
                 f"run directory {self._rundir.path} is {self.whence}: `procsup run` with"
-                " --keep-copied keeps what was done there, where its files are intact; --fresh"
-                " repeats all"
+                " --keep-copied (in a program: keep_copied=True) keeps what was done there, where"
+                " its files are intact; --fresh repeats all"
             )
 
     @property

@@ -33,6 +33,7 @@ def start(
     dir: Optional[AnyPath] = None,
     engine: str = "local",
     detach: bool = False,
+    keep_copied: bool = False,
 ) -> "Run":
     """Start a run and return once it holds its run directory.
 
@@ -41,7 +42,9 @@ def start(
     it ends when this ends, however that comes about; with `detach` it goes on alone, as with
     ``procsup run --detach``. RunFileError, UsageError, RunBusy and RecordError as `run`.
     """
-    file, words = file_words(spec_or_file, Wishes(vars, jobs, only, fresh, dir, engine))
+    file, words = file_words(
+        spec_or_file, Wishes(vars, jobs, only, fresh, dir, engine, keep_copied)
+    )
     arguments = ["run", "--json", "--quiet", "--announce", *words, "--", file]
     return _start_detached(arguments) if detach else _start_tied(arguments)
 

@@ -79,6 +79,7 @@ def run_units(
     jobs: Optional[int] = None,
     on_failure: Union[str, Mapping[str, Any]] = "finish",
     keep: str = "never",
+    keep_copied: bool = False,
     dir: Optional[AnyPath] = None,
     progress: str = "auto",
     check: bool = True,
@@ -89,13 +90,14 @@ def run_units(
     `units` may be a generator, and long. `name` names the run directory (``.procsup/NAME`` here,
     or below `dir`); without one it gets a name of its own. With `keep` ``"unchanged"`` a second
     call of the same name leaves alone what succeeded before and is the same, ``"always"`` also
-    what is not; ``"never"`` runs all. `defaults` are the keys of a stage for all units, with
-    underscores: ``timeout="10m"``, ``retries=2``, ``memory="2G"``, ``env``, ``cwd``, ...
+    what is not; ``"never"`` runs all. In a copied folder what was done in the original is kept only
+    with `keep_copied`, else that is a UsageError. `defaults` are the keys of a stage for all units,
+    with underscores: ``timeout="10m"``, ``retries=2``, ``memory="2G"``, ``env``, ``cwd``, ...
 
     Errors are those of `run`; UsageError says what is wrong with a unit or a setting, and then
     nothing was started. An exception of the generator calls all off.
     """
-    wishes = UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults)
+    wishes = UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults, keep_copied)
     return units_invocation(units, wishes).carry_out()
 
 
@@ -110,6 +112,7 @@ def map(
     jobs: Optional[int] = None,
     on_failure: Union[str, Mapping[str, Any]] = "finish",
     keep: str = "never",
+    keep_copied: bool = False,
     dir: Optional[AnyPath] = None,
     progress: str = "auto",
     **defaults: Any,
@@ -123,7 +126,7 @@ def map(
     `os.PathLike` is watched for changes (for ``keep="unchanged"``). The rest is as in
     `run_units`; `python` chooses the interpreter.
     """
-    wishes = UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults)
+    wishes = UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults, keep_copied)
     return map_invocation(target, inputs, args, outputs, wishes).carry_out()
 
 
@@ -139,6 +142,7 @@ class UnitWishes:
     progress: str
     check: bool
     defaults: Mapping[str, Any]
+    keep_copied: bool = False
 
     def settings(self) -> Dict[str, Any]:
         """Return them as a run file has them; UsageError if one is unknown."""
@@ -163,6 +167,7 @@ class UnitWishes:
         head = Head(self.run_name(), current_folder(), stage, self.settings(), program, named)
         words = [] if self.dir is None else [f"--dir={absolute(self.dir)}"]
         words += ["--fresh"] if self.keep == "never" else []
+        words += ["--keep-copied"] if self.keep_copied else []
         words += progress_words(self.progress)
         return Invocation(
             ["run", "--json", *words, "--", "-"], Feed(_lines(head, tables), CALLED_OFF), self.check

@@ -6,6 +6,7 @@ import tarfile
 
 import pytest
 
+import procsup
 from procsup import OutputsChanged, read_manifest
 from tests.support.files import needs_links
 from tests.support.projects import Project
@@ -207,7 +208,8 @@ def test_a_copy_keeps_what_is_done_once_the_user_has_said_so(made, take):
 
     refused = there.run(expect=2)
 
-    assert f"is copied from {made.folder}: `procsup run` with --keep-copied keeps" in refused.stderr
+    said = "with --keep-copied (in a program: keep_copied=True) keeps"
+    assert f"is copied from {made.folder}: `procsup run` {said}" in refused.stderr
     assert (there.rundir / "journal.jsonl").read_bytes() == before
     assert there.call("retry", "run", "trim/A").returncode == 2
     done = there.run("--keep-copied")
@@ -240,7 +242,7 @@ def test_a_project_restored_in_its_own_place_is_a_copy_as_well(made):
 
     refused = there.run(expect=2)
 
-    assert "is restored from a copy: `procsup run` with --keep-copied keeps" in refused.stderr
+    assert "is restored from a copy: `procsup run` with --keep-copied" in refused.stderr
     assert "kept 8 of 8 (restored from a copy; finished" in there.run("--keep-copied").stderr
     assert ran(there) == []
 
@@ -290,3 +292,69 @@ def test_a_run_file_beside_a_run_directory_of_another_one_is_refused(made):
 
     assert refused.returncode == 2
     assert f"belongs to {made.folder / 'run.toml'}" in refused.stderr
+
+
+# --- runs of a program ---
+
+PROGRAM = """
+import sys, procsup
+copy = "import os, sys; open(sys.argv[1], 'w').write(open('in.txt').read())"
+units = [
+    procsup.Unit([sys.executable, "-c", copy, name], id=name, inputs=["in.txt"], outputs=[name])
+    for name in ("a.txt", "b.txt")
+]
+settings = {word: True for word in sys.argv[1:]}
+done = procsup.run_units(units, name="run", keep="unchanged", check=False, **settings)
+print([unit.id for unit in done.units if unit.kept])
+"""
+KEPT = "['units/a.txt', 'units/b.txt']\n"
+
+
+@pytest.fixture
+def of_a_program(tmp_path):
+    (tmp_path / "first").mkdir()
+    project = Project(tmp_path / "first")
+    project.write("go.py", PROGRAM)
+    project.write("in.txt", "in")
+    assert go(project).stdout == "[]\n"
+    return project
+
+
+def go(project, *words):
+    program = Project(project.folder)
+    program.program = ("go.py",)
+    return program.call(*words)
+
+
+def test_a_run_of_a_program_is_repeated_where_its_folder_is_now(of_a_program):
+    there = moved(of_a_program)
+    (there.folder / "b.txt").unlink()
+
+    retried = there.call("retry", "run", "b.txt")
+
+    assert retried.returncode == 0, retried.stderr
+    assert ran(there) == ["units/b.txt"]
+    assert (there.folder / "b.txt").read_text() == "in"
+    assert go(there).stdout == KEPT
+
+
+def test_a_program_says_that_its_run_keeps_what_was_done_before_the_copy(of_a_program):
+    there = copied(of_a_program)
+
+    refused = go(there)
+    kept = go(there, "keep_copied")
+
+    assert "keep_copied=True" in refused.stderr
+    assert kept.stdout == KEPT
+    assert procsup.run(there.rundir / "plan.jsonl", progress="none").status == "succeeded"
+    assert len(there.starts()) == 2
+
+
+def test_a_program_may_keep_what_was_done_in_a_copied_run_file(made):
+    there = copied(made)
+
+    with pytest.raises(procsup.UsageError, match="keep_copied=True"):
+        procsup.run(there.folder / "run.toml", progress="none")
+    done = procsup.run(there.folder / "run.toml", progress="none", keep_copied=True)
+
+    assert [unit.kept for unit in done.units] == [True] * 8
