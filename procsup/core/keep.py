@@ -61,12 +61,11 @@ def standing(
     """Tell where a unit stands when its stage is expanded.
 
     Kept is only what succeeded in its very last attempt (it may have been skipped since). `intact`
-    looks at the files of
-    that end and is asked last, since only it is slow; `program` is the sha256 of the script or
-    module file now; `upstream_seq` the number of the latest end among the units it depends on.
-    `earlier`: its success is of a run before the present one; of a resumed run nothing is
-    repeated, whatever `keep` says. `run_succeeded`: that run succeeded as a whole; then a unit
-    without files is repeated.
+    looks at the files of that end and is asked last, since only it is slow; `program` is the
+    sha256 of the script or module file now; `upstream_seq` the number of the latest end among the
+    units it depends on. `earlier`: its success is of a run before the present one; of a resumed
+    run nothing is repeated, whatever `keep` says. `run_succeeded`: that run succeeded as a whole;
+    then a unit without files is repeated.
     """
     success = None if history is None else history.standing_success
     if success is None:
@@ -78,16 +77,14 @@ def standing(
     if stage.keep == "always" and program is None and not _makes_files(unit):
         return _KEPT  # whatever its end says: it need not be unpacked
     last = success.last
-    if last is None:
-        raise AssertionError(f"{unit.id} has succeeded, and has no end")
+    assert last is not None
     look = Intact()
     if stage.keep == "always":
         why = _outdated(unit, last, intact)
     else:
         why = _changed(unit, last, success.ended_seq < upstream_seq, run_succeeded)
-    if why is None and stage.keep != "always":
-        look = intact(unit, last)
-        why = _touched(look)
+        look = intact(unit, last) if why is None else look
+        why = why or _touched(look)
     if why is not None:
         return why
     changed = None not in (program, last.program) and program != last.program

@@ -566,11 +566,11 @@ jobs = 1
 keep = "never"
 """
 MAIL = """
-import os, sys, time
+import os, socket, sys
 open("sent", "a").write(sys.argv[1])
-while sys.argv[1] == "2" and not os.path.exists("go"):
+if sys.argv[1] == "2" and not os.path.exists("go"):
     open("ready", "w").close()
-    time.sleep(0.01)
+    socket.create_server(("127.0.0.1", 0)).accept()
 """
 
 
