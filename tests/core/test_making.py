@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from procsup.core.making import (
@@ -99,6 +99,7 @@ ROWS = st.tuples(
 
 
 @given(st.lists(st.tuples(ROWS, ROWS | st.none()), min_size=1, max_size=5), st.integers(1, 3))
+@example([(([], {"p": 1}, {}), ([], {"p": True}, {}))], 1)  # equal, and written differently
 def test_the_kinds_of_change_are_those_that_are_told_of_each_unit(pairs, chunk):
     def units(rows):
         return [msgspec.structs.replace(unit(*row), id=f"s/{n}") for n, row in enumerate(rows)]
