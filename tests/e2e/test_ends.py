@@ -15,7 +15,7 @@ if sys.platform != "linux":
     pytest.skip("what a process has open is told by Linux only", allow_module_level=True)
 
 from procsup.host import procfs
-from tests.faults.laws import pause
+from tests.faults.laws import until
 from tests.support.projects import LIMIT_S, PROGRAMS, ROOT, Project, finish, kill
 
 pytestmark = pytest.mark.slow
@@ -36,11 +36,10 @@ def attempts_of(project: Project, unit: str) -> List[Dict[str, Any]]:
 
 
 def wait_for(project: Project, *names: str) -> None:
-    for _ in range(int(LIMIT_S / 0.01)):
-        if all((project.folder / name).exists() for name in names):
-            return
-        pause(0.01)
-    raise AssertionError(f"not all of these within {LIMIT_S:g} s: {names}")
+    def are_there() -> bool:
+        return all((project.folder / name).exists() for name in names)
+
+    until(are_there, f"not all of these are there: {names}", LIMIT_S)
 
 
 def received(project: Project, name: str) -> List[str]:

@@ -138,9 +138,19 @@ def nothing_lives(entry: bytes, limit_s: float = LIVES_ON_S) -> None:
     deadline = time.monotonic() + limit_s
     left = living(entry)
     while left and time.monotonic() < deadline:
-        time.sleep(0.01)
+        _await_ends(left, deadline - time.monotonic())
         left = living(entry)
     assert not left, f"still alive {limit_s:g} s after the end: {left}"
+
+
+def _await_ends(pids: List[int], limit_s: float) -> None:
+    import psutil
+
+    for pid in pids:
+        try:
+            psutil.Process(pid).wait(timeout=max(limit_s, 0.0))
+        except (psutil.NoSuchProcess, psutil.TimeoutExpired):
+            pass  # it has ended, or is looked for again
 
 
 def no_traceback(said: str) -> None:
