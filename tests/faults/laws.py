@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -147,10 +148,8 @@ def _await_ends(pids: List[int], limit_s: float) -> None:
     import psutil
 
     for pid in pids:
-        try:
+        with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
             psutil.Process(pid).wait(timeout=max(limit_s, 0.0))
-        except (psutil.NoSuchProcess, psutil.TimeoutExpired):
-            pass  # it has ended, or is looked for again
 
 
 def no_traceback(said: str) -> None:
