@@ -294,6 +294,52 @@ def test_a_run_file_beside_a_run_directory_of_another_one_is_refused(made):
     assert f"belongs to {made.folder / 'run.toml'}" in refused.stderr
 
 
+# --- many ---
+
+COHORT = """
+name = "run"
+[defaults]
+id = "{sample}"
+[stage.trim]
+command = ["cp", "{source}", "{outputs[0]}"]
+matrix.source.glob = "raw/{sample:*}.fq"
+inputs = ["{source}"]
+outputs = ["trim/{sample}"]
+""" + "".join(
+    f"""
+[stage.{stage}]
+command = ["cp", "{{{before}.outputs[0]}}", "{{outputs[0]}}"]
+for-each = "{before}"
+inputs = ["{{{before}.outputs[0]}}"]
+outputs = ["{stage}/{{sample}}"]
+"""
+    for before, stage in zip(STAGES, STAGES[1:])
+)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="cp is a program of POSIX")
+def test_of_300_samples_exactly_the_chain_of_the_replaced_one_runs(tmp_path):
+    (tmp_path / "first").mkdir()
+    made = Project(tmp_path / "first", COHORT)
+    for number in range(300):
+        made.write(f"raw/S{number:03}.fq", f"{number:03}")
+    made.run()
+    there, link = moved(made), tmp_path / "link"
+    replaced(there.folder / "raw/S017.fq", "XYZ")
+    link.symlink_to(there.folder)
+
+    Project(link).call("run", str(link / "run.toml"))
+
+    assert len(there.starts()) == 1204
+    assert ran(there) == sorted(f"{stage}/S017" for stage in STAGES)
+    assert (there.folder / "call/S017").read_text() == "XYZ"
+    copy = copied(there, "third")
+    replaced(copy.folder / "sort/S200", "ZYX")
+    verbs = [("verify", "run"), ("wait", "run", "--verify"), ("verify", str(link / "run.toml"))]
+    codes = [one.call(*words).returncode for one, words in zip((copy, copy, there), verbs)]
+    assert codes == [4, 4, 0]
+
+
 # --- runs of a program ---
 
 PROGRAM = """
