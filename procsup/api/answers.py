@@ -35,7 +35,7 @@ _BY_CODE = {kind.exit_code: kind for kind in _BY_NAME.values()}
 
 
 def manifest_of(finished: Finished, *, check: bool) -> Manifest:
-    """Return the manifest; raise what was raised there, or RunUnfinished, or RunFailed."""
+    """Return the manifest; raise the other process's exception, RunUnfinished or RunFailed."""
     body = _body(finished)
     if "error" in body:
         raise error_of(body["error"])
@@ -78,7 +78,7 @@ def error_of(error: Mapping[str, Any]) -> ProcsupError:
     """Return the exception that the other process raised."""
     if error.get("type") == RunFileError.__name__:
         return RunFileError(error.get("problems") or [str(error.get("message"))])
-    # Where the command line has its help is nothing to a program.
+    # A hint at the command's --help is of no use to a program.
     message = str(error.get("message")).partition("\n(see: ")[0]
     return _BY_NAME.get(str(error.get("type")), ProcsupError)(message)
 

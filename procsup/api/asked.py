@@ -1,4 +1,4 @@
-"""Reads a request and works it out before anything is touched."""
+"""Reads a request and expands its units before anything is changed on disk."""
 
 import os
 from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -24,7 +24,7 @@ from procsup.store.rundir import RunDir
 
 
 class Asked(NamedTuple):
-    """A request, read; `units` has the units that can be worked out now, by stage.
+    """A request, read; `units` has the units that can be expanded now, by stage.
 
     `only` and `again` are None if they select no units: a retry then runs those that did not
     succeed.
@@ -57,10 +57,10 @@ class Asked(NamedTuple):
         refuse(self.again, late)
 
     def keep_plan(self) -> None:
-        """Write a plan that came from a program into the run directory, which is held.
+        """Write a program's plan into the run directory, whose lock this process holds.
 
-        A resume reads it from there. RecordError if it cannot be written. Its text is freed: it
-        may be large, and is not needed any more.
+        A resume reads it from there. RecordError if it cannot be written. The text is freed
+        afterwards: it may be large, and is not needed any more.
         """
         if not isinstance(self.loaded, LoadedPlan):
             return
@@ -77,7 +77,7 @@ class Asked(NamedTuple):
 
 
 def read(request: Request) -> Asked:
-    """Read what is asked for; RunFileError and UsageError have all that is wrong with it."""
+    """Read the request; RunFileError and UsageError list all its errors."""
     if request.engine != "local":
         raise UsageError(f"engine {request.engine!r} is not there yet; this version has: local")
     loaded = load_source(request)

@@ -1,4 +1,4 @@
-"""Asking a live supervisor to drain or to stop, and hearing its answer."""
+"""Sends requests (drain, stop, retry) to a live supervisor and waits for its answer."""
 
 import time
 from typing import Callable, NamedTuple, Optional, Sequence, Set, Tuple
@@ -44,7 +44,7 @@ def request(
     units: Sequence[str] = (),
     timeout_s: float = ANSWER_S,
 ) -> Asked:
-    """Put a request before a live supervisor and return its answer.
+    """Send a request to a live supervisor and return its answer.
 
     WaitTimeout if it neither answers nor ends in time.
     """

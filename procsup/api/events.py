@@ -1,4 +1,4 @@
-"""What happens in a run, as typed facts from its journal, while it happens."""
+"""The events of a live run, typed, read from its journal as it grows."""
 
 from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Union
 
@@ -32,7 +32,7 @@ class StagePlanned(NamedTuple):
 
 
 class UnitKept(NamedTuple):
-    """A unit is left alone: what it did before still stands; `stale` if its program changed."""
+    """A unit is not run: its earlier success still counts; `stale` if its program changed."""
 
     unit: str
     stage: str
@@ -40,7 +40,7 @@ class UnitKept(NamedTuple):
 
 
 class UnitStarted(NamedTuple):
-    """An attempt at a unit has a process, whose end follows; `at` is in seconds since 1970."""
+    """An attempt has a process; a `UnitEnded` follows. `at` is in seconds since 1970."""
 
     unit: str
     stage: str
@@ -85,10 +85,10 @@ Event = Union[StagePlanned, UnitKept, UnitStarted, UnitEnded, StageEnded, RunEnd
 
 
 def events_of(rundir: RunDir, owner: Owner) -> Iterator[Event]:
-    """Yield what happens in that sitting, from its beginning on, and last how it ended.
+    """Yield the events of that sitting from its beginning; the last one is a `RunEnded`.
 
-    When the last one comes, the manifest of a final run is there. RunUnfinished if the journal
-    says nothing of that sitting.
+    The manifest of a final run exists before that one is yielded. RunUnfinished if the journal
+    has no records of that sitting.
     """
     follower = follow(rundir.journal)
     reader = _Reader(owner)
@@ -125,7 +125,7 @@ class _Reader:
         self.end: Optional[RunEnded] = None
 
     def events(self, record: Record) -> Iterator[Event]:
-        """Yield what a record says, if it is of the sitting."""
+        """Yield the events of a record, if it belongs to the sitting."""
         if isinstance(record, Begin):
             self.began = record.sitting == self._owner.sitting
         elif self.began and self.end is None:
@@ -136,7 +136,7 @@ class _Reader:
             yield self._started(record.unit, record.attempt, record.pid, record.at)
         elif isinstance(record, End):
             if record.started is not None and record.unit not in self._running:
-                # Its end came with the news of its start, which has no record of its own then.
+                # Start and end arrived in one turn: the start then has no record of its own.
                 yield self._started(record.unit, record.attempt, record.pid, record.started)
             self._running.discard(record.unit)
             yield self._ended(record)

@@ -37,12 +37,11 @@ _EXPLAINED_MOST = 1000
 
 
 class Expander:
-    """Works out the units of stages: those known at the start at once, the others when asked.
+    """Expands stages into units: those known at the start at once, the others on request.
 
     `early` is called before the loop begins, `late` and `again` on one side thread; the history
-    is only read. With `touch` false nothing is written. `wanted` are ids of units of which
-    what changed is told in any case. `live`: attempts without an end run
-    right now, under another supervisor.
+    is only read. With `touch` false nothing is written. `wanted` are ids of units whose changes
+    are always described. `live`: another supervisor runs the attempts without an end now.
     """
 
     def __init__(
@@ -110,7 +109,7 @@ class Expander:
         return []
 
     def late(self, order: Expand) -> Expanded:
-        """Work out a stage whose upstream is done; what is wrong becomes its problem."""
+        """Expand a stage whose upstream is done; an error becomes its `problem`."""
         stage = self._spec.stage(order.stage)
         units: Optional[Sequence[UnitSpec]] = self._early.get(order.stage)
         notes: Tuple[str, ...] = ()
@@ -159,7 +158,7 @@ class Expander:
         return msgspec.structs.replace(weighed, unfit=unfit)
 
     def _unit_wise_before(self, stage: StageSpec) -> List[str]:
-        """Return the stages that may still be at work when this one's first units start."""
+        """Return the stages that may still run when this one's first units start."""
         if not stage.unit_wise:
             return []
         found = list(stage.for_each)
@@ -180,9 +179,9 @@ class Expander:
     def _explained(
         self, units: Sequence[UnitSpec], standings: Tuple[Standing, ...]
     ) -> Tuple[Standing, ...]:
-        """Tell of changed units the kind of change, and what changed: of very many, of the first.
+        """Add to changed units the kind of change, and for the first 1,000 what changed.
 
-        Where it is not on record, they have just changed.
+        Units whose earlier command is not on record keep the general reason.
         """
         plain = self._standings.get(self._kinds[CHANGED])
         if plain is None:

@@ -142,7 +142,7 @@ class Explained:
 
 
 class _Foresight:
-    """What the dry run says, for single units; `problem` is why it cannot be made."""
+    """The dry run's result for single units; `problem` says why there is none."""
 
     def __init__(self, rundir: RunDir, wanted: Collection[str]) -> None:
         from procsup.api.sitting import dry_run
@@ -191,7 +191,7 @@ class _Foresight:
         return f"not known: {why}"
 
     def waits(self, status: Status) -> Optional[Waits]:
-        """Return what answers for units that wait; None without a run file."""
+        """Return an object that explains why units wait; None without a dry run."""
         if self._dry is None:
             return None
         units = {name: pair[0] for name, pair in self._known.items()}
@@ -209,7 +209,7 @@ def _told(standing: Standing) -> Dict[str, Any]:
 
 
 def _capacity(status: Status, now: Capacity) -> Capacity:
-    """Return what the sitting may use, as it is recorded; of an older procsup's as it is now."""
+    """Return the sitting's recorded capacity; an older procsup recorded none: then today's."""
     begin = status.history.begin
     if begin is None or not begin.capacity:
         return now

@@ -15,7 +15,7 @@ def find_run(run: str, start: AnyPath) -> Found:
 
 def _home_of(file: Path) -> Optional[Path]:
     """Return the folder of a run file's runs; None if the file is wrong."""
-    from procsup.runfile.load import load  # seldom: only if no run lies beside it
+    from procsup.runfile.load import load  # rarely needed: if no run lies beside it
 
     try:
         return Path(load(file).spec.directory).parent

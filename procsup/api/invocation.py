@@ -1,4 +1,4 @@
-"""How the library starts a run: the command line of the other process, and what it is fed."""
+"""How the library starts a run: the command line of the other process, and its stdin."""
 
 import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
@@ -16,7 +16,7 @@ SpecOrFile = Union[AnyPath, RunSpec]
 
 
 class Invocation(NamedTuple):
-    """A run to be started: what stands on the command line, and the plan if there is one."""
+    """A run to start: the command line's arguments, and the plan if there is one."""
 
     arguments: List[str]
     feed: Optional[Feed] = None
@@ -41,10 +41,10 @@ class Wishes(NamedTuple):
 
 
 def file_words(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, List[str]]:
-    """Return a run file and the options that go with it.
+    """Return a run file and its options for the command line.
 
-    RunFileError with everything that is wrong with the file. A RunSpec gives its file, with the
-    variables and the directory that it was loaded with.
+    RunFileError lists all errors of the file. A RunSpec stands for its file, with the variables
+    and the directory that it was loaded with.
     """
     only = selectors("only", wishes.only)
     file, given, directory = resolved(spec_or_file, wishes)
@@ -66,7 +66,7 @@ def selectors(name: str, words: Sequence[str]) -> Tuple[str, ...]:
 
 
 def resolved(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, Dict[str, str], Optional[str]]:
-    """Return the file, the variables to be given and the parent of the run directory."""
+    """Return the file, its variables as texts and the parent of the run directory."""
     given = texts(wishes.vars)
     directory = None if wishes.dir is None else os.fspath(wishes.dir)
     if not isinstance(spec_or_file, RunSpec):

@@ -1,4 +1,4 @@
-"""The runs of a folder at a glance: by the heads of their manifests, by journals where need be."""
+"""Lists the runs of a folder from the heads of their manifests, or else from their journals."""
 
 import os
 import time
@@ -18,15 +18,15 @@ from procsup.store.place import HOME
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live, is_starting, read_owner
 
-JOURNALS_BYTES = 1 << 25  # what is read of journals in all, unless everything is asked for
-FILES_MOST = 100_000  # how many files are looked at for sizes
+JOURNALS_BYTES = 1 << 25  # limit on journals read, all runs together, unless `whole`
+FILES_MOST = 100_000  # limit on files measured for sizes
 
 
 class Listed(NamedTuple):
-    """One run; what is not known, or would take too long to find out, is None.
+    """One run; a value that is unknown, or would take too long to read, is None.
 
     `state` is ``running``, ``starting``, ``succeeded``, ``failed``, ``unfinished``, ``empty`` or
-    ``unreadable``; `message` says it in words where there is more to say. `done` counts verdicts,
+    ``unreadable``; `message` explains it if that word is not enough. `done` counts verdicts,
     `began` and `ended` are seconds since 1970.
     """
 
@@ -44,12 +44,12 @@ class Listed(NamedTuple):
 
     @property
     def when(self) -> float:
-        """When something last happened to it, as far as is known."""
+        """Its latest known time: its end, else its beginning; 0 if unknown."""
         return self.ended or self.began or 0.0
 
 
 class Budget:
-    """How much may still be read; one without end never runs out."""
+    """How much may still be read; with `whole` there is no limit."""
 
     def __init__(self, *, whole: bool = False) -> None:
         self._whole = whole
@@ -58,7 +58,7 @@ class Budget:
         self.spent = False
 
     def allows_journal(self, size_bytes: int) -> bool:
-        """Take the size of a journal off, if there is so much left."""
+        """Subtract the size of a journal; false if the rest is too small."""
         if self._whole:
             return True
         if size_bytes > self._left_bytes:
@@ -68,7 +68,7 @@ class Budget:
         return True
 
     def allows_file(self) -> bool:
-        """Take one file off."""
+        """Subtract one file; false if none is left."""
         if not self._whole and self._left_files <= 0:
             self.spent = True
             return False
@@ -93,9 +93,9 @@ def home_of(directory: Optional[str], start: AnyPath = ".") -> Path:
 
 
 def list_runs(home: AnyPath, *, whole: bool = False) -> Tuple[List[Listed], bool]:
-    """Return the runs of a folder, newest first, and whether all was found out that could be.
+    """Return the runs of a folder, newest first, and whether the limits left nothing out.
 
-    With `whole` every journal is read and every file measured, however long that takes.
+    With `whole` there are no limits: every journal is read and every file measured.
     """
     budget = Budget(whole=whole)
     found = sorted(map(look_at, runs_in(home)), key=lambda one: one.when, reverse=True)
@@ -103,7 +103,7 @@ def list_runs(home: AnyPath, *, whole: bool = False) -> Tuple[List[Listed], bool
 
 
 def look_at(rundir: RunDir) -> Listed:
-    """Say how a run stands by its owner and the head of its manifest, without its journal."""
+    """Return a run's state from its owner and the head of its manifest, without its journal."""
     owner = read_owner(rundir)
     name = rundir.path.name
     began = None if owner is None else owner.started
@@ -188,7 +188,7 @@ def _counted(one: Listed, budget: Budget) -> Listed:
             return one
         history = read_history(one.rundir)
     except (OSError, RecordError):
-        return one  # it is its owner's, and the rest is known
+        return one  # only the owner may read it; the rest is known
     first = history.first_begin
     counts = [history.verdict_counts(stage) for stage in history.plan]
     return one._replace(
@@ -208,7 +208,7 @@ def _measured(one: Listed, budget: Budget) -> Listed:
         try:
             total += entry.stat(follow_symlinks=False).st_size
         except OSError:
-            continue  # it went away while we looked
+            continue  # it was removed while we read
     return one._replace(size_bytes=total)
 
 
@@ -236,7 +236,7 @@ def age_s(one: Listed, now: Optional[float] = None) -> Optional[float]:
 
 
 def unknown_words(runs: Iterable[Listed]) -> str:
-    """Say what was left out so as to be quick; empty if nothing was."""
+    """Describe what the limits left out; empty if they left out nothing."""
     counts = sum(1 for one in runs if one.planned is None and one.state == "unfinished")
     sizes = sum(1 for one in runs if one.size_bytes is None)
     parts = [f"the units of {counts}"] if counts else []

@@ -90,8 +90,8 @@ class Manifest:
     def verify(self, stage: Optional[str] = None) -> None:
         """Compare every output with its record: size and time, or content where it is known.
 
-        Before that the journal is read as far as the manifest was made from it. RecordError if it
-        is not that one, OutputsChanged names the outputs that differ.
+        First the part of the journal is read from which the manifest was made. RecordError if it
+        differs, OutputsChanged names the outputs that differ.
         """
         problem = mark_problem(self.directory / "journal.jsonl", self.head.journal)
         if problem:

@@ -25,12 +25,12 @@ LOST = "the supervisor ended while it ran"
 class Past:
     """The journal, folded; `finished` if its run is, or if there was none.
 
-    `history` grows by what this sitting writes first (`extend`); `before` stays as it was read.
-    Raises RecordError if the journal cannot be read, or is of a newer procsup.
+    `extend` adds this sitting's first records to `history`; `before` stays as it was read.
+    RecordError if the journal cannot be read, or a newer procsup wrote it.
     """
 
     def __init__(self, rundir: RunDir, spec: RunSpec) -> None:
-        self.ended: List[Tuple[int, str]] = []  # (pid, unit) of what was left alive
+        self.ended: List[Tuple[int, str]] = []  # (pid, unit) of processes left alive
         self._unreadable: List[str] = []
         self._rundir, self._folder = rundir, spec.folder
         self.read = read_journal(rundir.journal)
@@ -65,11 +65,11 @@ class Past:
         return head is not None and head.run_id == self.history.run_id
 
     def recorded(self) -> Recorded:
-        """Return what is proof of a process of the last sitting, here and now.
+        """Return the records that identify processes of the last sitting on this machine.
 
-        Nothing of a copy: what it tells of are the processes of another run directory. Of a
-        journal that does not say which file it is (of an older procsup) nothing either: it may
-        be a copy. Pids prove something on the boot, and in the namespace, that they are of.
+        Empty for a copied journal: its processes belong to another run directory. Empty, too, for
+        a journal of an older procsup, which does not record its own file: it may be a copy. A pid
+        counts only on the same boot and in the same pid namespace.
         """
         begin = self.history.begin
         if begin is None or not self.is_original:
@@ -110,7 +110,10 @@ class Past:
         return inode != here_inode or (same_boot and device != here_device)
 
     def refuse_doubt(self) -> None:
-        """Raise RunBusy if a process bears the run's id and a journal of old proves nothing."""
+        """Raise RunBusy if a process bears the run's id and the journal records no file id.
+
+        An older procsup wrote such a journal; it may be a copy, so the process may be another's.
+        """
         begin = self.history.begin
         if begin is None or begin.journal:
             return
@@ -134,7 +137,7 @@ class Past:
         return first.at if first is not None else None
 
     def extend(self, records: Sequence[Record], base_seq: int) -> None:
-        """Take the records by which this sitting opens."""
+        """Add the records that open this sitting."""
         for seq, record in enumerate(records, base_seq + 1):
             self.history.add(seq, record)
 
@@ -183,7 +186,7 @@ class Past:
         return None if begin is None else folder_before(self._rundir.path, begin)
 
     def remarks(self) -> List[str]:
-        """Say what was wrong with the journal, if anything."""
+        """Return a line for each damage of the records, and for each process ended."""
         remarks = [*self.read.damage, *self._unreadable]
         for pid, unit in self.ended:
             remarks.append(f"ended process {pid} of {unit or 'an unknown unit'}, left alive before")
@@ -193,7 +196,7 @@ class Past:
 
 
 def lost_ends(history: History, at: float) -> List[End]:
-    """Make the ends of attempts that a dead sitting left without one; they count for nothing."""
+    """Make the ends that a dead sitting did not record; they do not count as tries."""
     ends = []
     for unit_id, unit in history.units.items():
         launch = unit.open_launch

@@ -1,4 +1,4 @@
-"""What a program hands over, as plain data: texts, numbers, lists and tables."""
+"""Converts a program's arguments to plain data: texts, numbers, lists and tables."""
 
 import os
 from numbers import Integral, Real
@@ -8,7 +8,7 @@ from procsup.errors import UsageError
 
 
 def plain(value: Any, where: str, *, paths: bool = False) -> Any:
-    """Return plain data; UsageError, with the place, for what is none.
+    """Return plain data; UsageError, with the place, for any other value.
 
     `paths`: the texts are paths, which have ``/`` in records on every system.
     """
@@ -30,7 +30,7 @@ def plain(value: Any, where: str, *, paths: bool = False) -> Any:
 
 
 def _number(value: Any, where: str) -> Any:
-    """Return a number as Python has it: arrays' numbers are numbers, too."""
+    """Return a Python number; the scalar types of array libraries are converted."""
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real):
@@ -47,7 +47,7 @@ def _name(key: Any, where: str) -> str:
 
 
 def arguments(values: Any, where: str) -> List[str]:
-    """Return a command line as texts; UsageError if it is none."""
+    """Return a command line as texts; UsageError if the value is not one."""
     if isinstance(values, (str, bytes, os.PathLike)):
         raise UsageError(f"{where}: expected a list of arguments, such as [{_shown(values)}]")
     try:

@@ -93,7 +93,7 @@ def plan(
 ) -> Plan:
     """Return what `run` would do and why; nothing is written, started or locked.
 
-    RunFileError has everything that is wrong.
+    RunFileError lists all errors.
     """
     from procsup.api.sitting import dry_run
 

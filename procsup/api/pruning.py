@@ -1,4 +1,4 @@
-"""Which runs, or logs of them, are to go; and their removal, one by one."""
+"""Selects runs, or logs of runs, for removal, and removes them one by one."""
 
 import time
 from pathlib import Path
@@ -16,10 +16,7 @@ from procsup.store.rundir import RunDir
 
 
 class Doomed(NamedTuple):
-    """A run that is to go, or the logs of it that are (`logs`); or what a removal has left.
-
-    `run` is None for the latter.
-    """
+    """A run to remove, or only its `logs`; or the rest of an interrupted removal (`run` None)."""
 
     path: Path
     run: Optional[Listed]
@@ -28,7 +25,7 @@ class Doomed(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What is to go: runs that are named, or all that are older, or beyond the newest `keep`."""
+    """Which runs to remove: the named ones, or all older ones, or all but the newest `keep`."""
 
     runs: Sequence[str] = ()
     older_than_s: Optional[float] = None
@@ -37,7 +34,7 @@ class Choice(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What is to go, and a sentence for each that is not although it was named or is old."""
+    """What to remove, and a sentence for each named or old run that stays."""
 
     doomed: List[Doomed]
     left: List[str]
@@ -45,7 +42,7 @@ class Plan(NamedTuple):
 
 
 def plan(choice: Choice, home: Optional[Path], *, start: str = ".") -> Plan:
-    """Work out what is to go; nothing is touched. NoSuchRun for a name that means none."""
+    """Find out what to remove; nothing is changed. NoSuchRun for the name of no run."""
     if choice.runs:
         found = [_named(run, start) for run in choice.runs]
         listed = list({one.rundir.path: one for one in found}.values())
@@ -97,7 +94,7 @@ def _doomed(one: Listed, *, logs: bool) -> List[Doomed]:
 
 
 def _needless_logs(rundir: RunDir) -> Iterator[str]:
-    """Yield the logs of all attempts of units that have succeeded, or that left the plan."""
+    """Yield the logs of all attempts of units that succeeded or are not in the plan any more."""
     history = read_history(rundir)
     stages = {name: stage for stage, units in history.plan.items() for name in units}
     for name, unit in history.units.items():
@@ -133,7 +130,7 @@ def _remove_logs(rundir: RunDir, paths: Sequence[str]) -> None:
 
 
 def try_all(doomed: Sequence[Doomed]) -> "List[ProcsupError]":
-    """Remove one after the other; return what went wrong."""
+    """Remove one after the other; return the errors."""
     errors: List[ProcsupError] = []
     for one in doomed:
         try:

@@ -1,4 +1,4 @@
-"""What publishes for a sitting, put together."""
+"""Builds what publishes a sitting's manifests."""
 
 import time
 from typing import Callable, Optional
@@ -21,9 +21,9 @@ def open_queue(
     started: Optional[float],
     wake: Callable[[], None],
 ) -> PublishingQueue:
-    """Return the line in which manifests are withdrawn and published; to be closed.
+    """Return the queue that withdraws and publishes manifests; the caller closes it.
 
-    `started` is when the run (not this sitting) began, `wake` is called when something was done.
+    `started` is when the run (not this sitting) began; `wake` is called after each step.
     """
     manifests: Manifests = ManifestPublisher(
         sitting.rundir, spec, begin, journal, sitting, started=started, wall=time.time

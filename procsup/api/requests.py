@@ -52,7 +52,7 @@ class Request(Struct, frozen=True):
 
 
 class Opening(NamedTuple):
-    """A sitting that holds its lock and has withdrawn what it must; nothing has started yet."""
+    """A sitting that holds its lock and has withdrawn outdated manifests; no unit started yet."""
 
     spec: RunSpec
     run_id: str
@@ -67,8 +67,8 @@ class Ending(NamedTuple):
     """How a sitting ended.
 
     `status` is ``succeeded`` or ``failed`` if the run is final, else None and `reason` says why.
-    `complaint` describes a wrong selector, if that was found only during the run.
-    `failures` are the first ends that are neither success nor a consequence (skipped).
+    `complaint` describes a wrong selector that was found only during the run.
+    `failures` are the first ends that are not succeeded, skipped or cancelled.
     """
 
     status: Optional[str]

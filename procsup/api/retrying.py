@@ -1,4 +1,4 @@
-"""From a run that was to the request that runs some of its units again."""
+"""Makes from an earlier run the request that runs some of its units again."""
 
 import datetime
 import os
@@ -19,7 +19,7 @@ from procsup.store.sitting import Owner, is_live, read_owner
 
 
 class Rerun(NamedTuple):
-    """A run to be taken up again; `live` is who works on it right now."""
+    """A run to retry; `live` is the supervisor that works on it now."""
 
     rundir: RunDir
     begin: Begin
@@ -27,7 +27,7 @@ class Rerun(NamedTuple):
 
     @property
     def source(self) -> str:
-        """The file that it was made from; UsageError if that is gone."""
+        """The path of its run file or plan; UsageError if that does not exist any more."""
         path = run_file_now(self.rundir.path, self.begin) or str(self.rundir.path / PLAN_FILE)
         if os.path.exists(path):
             return path
@@ -40,7 +40,7 @@ class Rerun(NamedTuple):
 
 
 def rerun_of(found: Found) -> Rerun:
-    """Look at the run that is meant; RunUnfinished if it is not the latest of its directory."""
+    """Read the run; RunUnfinished if it is not the latest of its directory."""
     owner = read_owner(found.rundir)
     live = owner if owner is not None and is_live(found.rundir, owner) else None
     begin = last_begin(found.rundir.journal)
@@ -92,7 +92,7 @@ def request_for(rerun: Rerun, units: Sequence[str], *, jobs: Optional[int] = Non
 
 
 def _with_variables(made: Request, begin: Begin) -> Request:
-    """Give the values that the run had, where the file would say another one now."""
+    """Set the run's recorded variables wherever the file has another value now."""
     import msgspec
 
     now = load(made.file).spec.variables

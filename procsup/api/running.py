@@ -37,10 +37,10 @@ def start(
 ) -> "Run":
     """Start a run and return once it holds its run directory.
 
-    It is a process of its own: this program's signals, children, threads and streams are
-    untouched, and Ctrl-C in its terminal does not reach the run. The run belongs to this program:
-    it ends when this ends, however that comes about; with `detach` it goes on alone, as with
-    ``procsup run --detach``. RunFileError, UsageError, RunBusy and RecordError as `run`.
+    The run is a separate process: this program's signals, children, threads and streams stay as
+    they are, and Ctrl-C in its terminal does not reach the run. The run ends when this program
+    ends, even by SIGKILL; with `detach` it does not, as with ``procsup run --detach``.
+    RunFileError, UsageError, RunBusy and RecordError as `run`.
     """
     file, words = file_words(
         spec_or_file, Wishes(vars, jobs, only, fresh, dir, engine, keep_copied)
@@ -65,7 +65,7 @@ def _start_detached(arguments: Sequence[str]) -> "Run":
 def _checked(
     ready: Optional[Dict[str, Any]], exit_code: Optional[int], said: str
 ) -> Dict[str, Any]:
-    """Return what was announced; raise what kept the run from beginning."""
+    """Return the supervisor's announcement; raise the error if the run did not begin."""
     if ready is None:
         words = said.strip() or f"the supervisor {how(exit_code or 0)}"
         raise RunUnfinished(f"the run has not begun: {words}")
@@ -75,15 +75,15 @@ def _checked(
 
 
 def _say_nothing(_text: str) -> None:
-    """Keep still: the host program speaks for itself."""
+    """Print nothing: the output belongs to the calling program."""
 
 
 class Run:
     """A run that was started by `start`.
 
-    As a context manager: leaving by an exception stops the run and goes on when no process of it
-    is left; leaving normally waits for its end, and raises RunFailed or RunUnfinished unless
-    `wait` or `stop` has told how it ended before.
+    As a context manager: after an exception the run is stopped, and the exception continues when
+    no process of the run is left. Without one the end of the run is awaited: RunFailed or
+    RunUnfinished are raised, unless `wait` or `stop` has reported the end already.
     """
 
     def __init__(self, ready: Mapping[str, Any], companion: Optional[Companion]) -> None:
@@ -131,14 +131,14 @@ class Run:
         return status_of(Found(self._rundir, self.id))
 
     def events(self) -> Iterator[Event]:
-        """Yield what happens in the run, from its beginning on; the last one is a `RunEnded`.
+        """Yield the events of the run from its beginning; the last one is a `RunEnded`.
 
-        An end is told when it is on disk. May be asked for several times, and from any thread.
+        An end is yielded when it is on disk. May be called several times, and from any thread.
         """
         return events_of(self._rundir, self._own())
 
     def drain(self) -> None:
-        """Start nothing more; what runs is let finish. Nothing happens if the run is over."""
+        """Start no more units; running ones finish. Nothing happens if the run is over."""
         owner = self._live()
         if owner is not None:
             request(self._rundir, owner, "drain")
@@ -196,7 +196,7 @@ class Run:
         return owner if is_live(self._rundir, owner) else None
 
     def _wait_for_guard(self) -> None:
-        """Return when the guard has ended, too: it goes last, when every tree is empty."""
+        """Return when the guard has ended, too: it ends last, when every tree is empty."""
         if self._companion is not None:
             self._companion.wait(_GUARD_ENDS_S)
         else:

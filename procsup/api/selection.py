@@ -13,12 +13,12 @@ _NOT_KNOWN: Mapping[str, Any] = {}
 
 
 def selection_of(words: Optional[Sequence[str]]) -> Optional[Selection]:
-    """Return the selection of these words; None without words, for all units."""
+    """Return the selection of these selectors; None without any, for all units."""
     return Selection(words) if words else None
 
 
 def refuse(selection: Optional[Selection], later: Collection[str] = (), option: str = "") -> None:
-    """Raise UsageError for a word that certainly selects nothing.
+    """Raise UsageError for a selector that certainly selects no unit.
 
     Units of the stages in `later` are not known yet.
     """
@@ -65,9 +65,9 @@ def ends_that_count(history: History, unit_id: str) -> Sequence[End]:
 
 
 class Known:
-    """The planned units of a run that words select; without words, all.
+    """The planned units of a run that selectors select; without selectors, all.
 
-    UsageError if a word selects none; units of the stages in `later` may still be planned.
+    UsageError if a selector selects none; units of the stages in `later` may still be planned.
     """
 
     def __init__(

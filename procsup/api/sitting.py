@@ -1,4 +1,4 @@
-"""One supervisor's share of a run, put together: here, and only here, the edges meet the loop."""
+"""Builds and runs one sitting: the only module that connects the edges with the loop."""
 
 import os
 import sys
@@ -55,7 +55,7 @@ def local_engine(context: RunContext) -> Engine:
 
 
 class _Held(NamedTuple):
-    """The run directory that we hold, and its journal as read."""
+    """The run directory whose lock we hold, and its journal as read."""
 
     rundir: RunDir
     sitting: Sitting
@@ -76,9 +76,9 @@ class Bell:
 
 
 class Calls:
-    """Signals, the guard's death and control files: everything that people want of a run.
+    """Interrupts from outside: signals, control files, the guard's death.
 
-    Also that the program which the run belongs to is gone, if it belongs to one.
+    Also the end of the program that owns the run, if there is one.
     """
 
     def __init__(
@@ -89,11 +89,11 @@ class Calls:
         self._owner = owner
 
     def next_look(self) -> Optional[float]:
-        """When the control folder is looked at next (monotonic)."""
+        """The monotonic time at which the control folder is read next."""
         return self._inbox.next_look
 
     def drain(self) -> List[Fact]:
-        """Return what came."""
+        """Return the interrupts since the last call."""
         is_broken = self._owner is not None and self._owner.is_broken  # before it is asked why
         facts = [*self._signals.drain(), *self._inbox.drain()]
         if any(isinstance(fact, Interrupted) and fact.signum is None for fact in facts):
@@ -115,7 +115,7 @@ def bring_to_completion(
 
     `watchers` is called once the run directory is held and the plan is known; `on_ready` when
     older manifests are withdrawn; `make_engine` makes what runs the units. Must be called on the
-    main thread if signals are to be heard.
+    main thread for signals to be handled.
 
     Raises RunFileError or UsageError (nothing was started), RunBusy if a live run holds the
     directory, RecordError if records cannot be written: then every tree was ended first.
@@ -149,8 +149,8 @@ def bring_to_completion(
 def dry_run(request: Request, *, wanted: Collection[str] = ()) -> DryRun:
     """Return what a run would do and why; nothing is written, started or locked.
 
-    `wanted` are ids of units of which all is told, however many others have changed.
-    Raises RunFileError with everything that is wrong.
+    `wanted` are ids of units whose changes are always described, however many others changed.
+    RunFileError lists all errors.
     """
     asked = read(request)
     past = Past(RunDir(asked.spec.directory), asked.spec)
@@ -194,7 +194,7 @@ def _selected(stage: Foreseen, selector: Selector) -> Foreseen:
 
 
 def _hold(stack: ExitStack, asked: Asked) -> Tuple[Asked, _Held]:
-    """Take the run directory, end what a dead sitting left alive, and read the journal."""
+    """Lock the run directory, read the journal, end processes that a dead sitting left alive."""
     asked, made = make_directory(asked)
     rundir = RunDir(asked.spec.directory)
     if made:
@@ -211,7 +211,7 @@ def _hold(stack: ExitStack, asked: Asked) -> Tuple[Asked, _Held]:
 
 
 def _remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
-    """Leave no directory behind of a run that was refused: this very start has made it."""
+    """Remove the directory of a refused run, if this start made it and it has no records."""
     if not has_records(rundir):
         from procsup.store.removal import remove_unbegun
 
@@ -219,7 +219,7 @@ def _remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
 
 
 def _end_leftovers(sitting: Sitting, past: Past) -> None:
-    """End what a dead sitting left alive, then take the lock that every unit shares."""
+    """End the processes of a dead sitting, then take the lock that every unit inherits."""
     recorded = past.recorded()
 
     def end() -> List[str]:

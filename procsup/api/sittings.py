@@ -1,4 +1,4 @@
-"""What became of a sitting that is over: asked of its locks and of the end of its journal."""
+"""How a sitting ended, by its locks and the last records of the journal."""
 
 import os
 from typing import List, Optional, Sequence, Union
@@ -13,7 +13,7 @@ _TAIL_BYTES = 1 << 18
 
 
 def how_it_ended(rundir: RunDir, owner: Owner) -> str:
-    """Say why that supervisor's sitting is over, and whether another goes on already."""
+    """Say why that supervisor's sitting is over, and whether another sitting has begun since."""
     return f"{_reason(rundir, owner)}{_successor(rundir, owner)}"
 
 
@@ -22,7 +22,7 @@ def _reason(rundir: RunDir, owner: Owner) -> str:
         return f"nobody is working on it: {owner.describe()} ended before it began"
     try:
         last = last_word(rundir, owner.sitting)
-    except (OSError, RecordError):  # the journal is its owner's: others learn of the end only
+    except (OSError, RecordError):  # only the owner may read the journal: others see just the end
         last = None
     if isinstance(last, Closed):
         return f"not finished, and nobody is working on it: {last.reason}"
@@ -45,7 +45,7 @@ def _successor(rundir: RunDir, owner: Owner) -> str:
 def last_word(rundir: RunDir, sitting: int) -> Optional[Union[Closed, RunFinal]]:
     """Return the record by which a sitting ended; None if it ended without one.
 
-    The end of the journal is enough, unless much was written since.
+    Only the last part of the journal is read, unless later sittings wrote more than that.
     """
     size = os.path.getsize(rundir.journal)
     tail = [entry.record for entry in follow(rundir.journal, max(size - _TAIL_BYTES, 0)).read()]

@@ -55,7 +55,7 @@ class Status(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The run's name; that of its directory if nothing was begun."""
+        """The run's name; the name of its directory if no run was begun in it."""
         begin = self.history.begin
         return begin.name if begin is not None else self.rundir.path.name
 
@@ -71,10 +71,10 @@ class Status(NamedTuple):
     def rows(
         self, *units: str, parameters: Mapping[str, Mapping[str, Any]] = {}
     ) -> Iterator[Dict[str, Any]]:
-        """Yield one flat row per planned unit, or per unit that these words select.
+        """Yield one flat row per planned unit, or per unit that the selectors select.
 
         A value that is not known yet is None. A unit's `parameters` are added to its row.
-        UsageError if a word selects no unit.
+        UsageError if a selector selects no unit.
         """
         known = None
         if units:
@@ -95,8 +95,8 @@ class Status(NamedTuple):
 def status_of(found: Found) -> Status:
     """Read how the run stands.
 
-    RunUnfinished if that very run is not the latest any more, RecordError if a newer procsup
-    wrote the journal: what it says may not mean what it seems to.
+    RunUnfinished if that run is not the latest any more. RecordError if a newer procsup wrote
+    the journal: this version could misread it.
     """
     rundir = found.rundir
     owner = read_owner(rundir)
@@ -146,7 +146,7 @@ def _age(head: Head) -> str:
 def _stages(history: History, owner: Optional[Owner]) -> List[str]:
     """Return the stages of the present sitting; those of the plan if there is none yet.
 
-    The plan remembers stages that were taken out of the run file since.
+    The plan still has stages that were since removed from the run file.
     """
     return list(owner.stages if owner is not None and owner.stages else history.plan)
 

@@ -1,4 +1,4 @@
-"""What `procsup.map` runs, and how an input gets into its arguments and outputs."""
+"""What `procsup.map` runs, and how inputs are filled into its arguments and outputs."""
 
 import os
 import re
@@ -20,7 +20,7 @@ _BARE = re.compile(r"\{\{|\}\}|\{(?=[}.])")
 
 
 class Target(NamedTuple):
-    """What is run for each input: a program that all share, or an argv, and the templates."""
+    """The program or argv that runs for each input, and the templates of its arguments."""
 
     program: Mapping[str, str]  # `module` or `script`; empty: `arguments` begin with a program
     arguments: Tuple[Template, ...]
@@ -41,7 +41,7 @@ class Target(NamedTuple):
 
 
 def target_of(target: Union[AnyPath, Sequence[Any]], args: Sequence[Any], outputs: Any) -> Target:
-    """Return what is to be run; UsageError says what may be."""
+    """Return the target to run; UsageError says which forms a target may have."""
     program, argv = _program(target)
     words = [_template(word, f"target[{at}]") for at, word in enumerate(argv)]
     if not (any(word.fields for word in words) and tuple(args) == DEFAULT_ARGS):

@@ -14,9 +14,9 @@ from procsup.store.rundir import RunDir
 
 
 class Trimmer:
-    """Manifests after the last of which, the run's, the logs of succeeded attempts are removed.
+    """Publishes manifests; after the run's, the last, removes the logs of succeeded attempts.
 
-    The run's manifest does not name the files that will be gone.
+    The run's manifest does not name the removed files.
     """
 
     def __init__(self, manifests: Manifests, rundir: RunDir) -> None:
@@ -25,11 +25,11 @@ class Trimmer:
         self._doomed: List[str] = []
 
     def withdraw(self, stages: Sequence[str]) -> None:
-        """Pass on."""
+        """Withdraw as the inner publisher does."""
         self._manifests.withdraw(stages)
 
     def publish_stage(self, stage: str, counts: StageCounts, results: Iterator[UnitResult]) -> None:
-        """Pass on: while the run is not final, all logs are there."""
+        """Publish unchanged: while the run is not final, all logs exist."""
         self._manifests.publish_stage(stage, counts, results)
 
     def publish_run(
@@ -38,7 +38,7 @@ class Trimmer:
         counts: Sequence[Tuple[str, StageCounts]],
         results: Iterator[UnitResult],
     ) -> None:
-        """Publish without the doomed logs, then remove them."""
+        """Publish without the logs to remove, then remove them."""
         self._manifests.publish_run(status, counts, map(self._without_logs, results))
         for path in self._doomed:
             self._remove(path)

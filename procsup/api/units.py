@@ -33,15 +33,15 @@ _FILES = ("inputs", "depends", "outputs", "cwd", "stdin", "stdout", "stderr")
 
 @dataclass(frozen=True)
 class Unit:
-    """One child process to be run: its command line, and what is known of its files.
+    """One child process to run: its command line, and the files that it declares.
 
-    Nothing in it is a placeholder; relative paths start where `run_units` is called. `inputs`
-    must exist, `outputs` must be made, `depends` are only watched for changes: lists, or tables
-    of names; ``*`` and ``?`` in them are wildcards. An output may be a table with `path` and the
-    options `empty`, `optional` and `unchanged`. `cpus` is a number, a fraction or ``"all"``,
-    `memory` bytes or a text such as ``"2G"``; `parameters` are recorded. `stop_command` is run
-    instead of the stop signal; in it alone ``{pid}`` is the number of the unit's process,
-    ``{index}`` the unit's own, and other braces are doubled.
+    It has no placeholders; relative paths start where `run_units` is called. `inputs` must exist,
+    `outputs` must be made, `depends` are only compared for changes: lists, or tables of names;
+    ``*`` and ``?`` in them are wildcards. An output may be a table with `path` and the options
+    `empty`, `optional` and `unchanged`. `cpus` is a number, a fraction or ``"all"``, `memory`
+    bytes or a text such as ``"2G"``; `parameters` are recorded. `stop_command` is run instead of
+    the stop signal; only there ``{pid}`` is the unit's process id, ``{index}`` the unit's index,
+    and other braces are doubled.
     """
 
     argv: Sequence[Argument]
@@ -60,7 +60,10 @@ class Unit:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def table(self, where: str = "") -> Dict[str, Any]:
-        """Return it as a plan has it, without what was not said; `where` is for messages."""
+        """Return the unit as a table of a plan, without empty fields.
+
+        Error messages name a field by `where` and its name.
+        """
         table = {
             name: plain(value, where + name, paths=name in _FILES)
             for name, value in vars(self).items()
@@ -88,14 +91,14 @@ def run_units(
     """Run units, each a command line or a `Unit`, and return the manifest when all have ended.
 
     `units` may be a generator, and long. `name` names the run directory (``.procsup/NAME`` here,
-    or below `dir`); without one it gets a name of its own. With `keep` ``"unchanged"`` a second
-    call of the same name leaves alone what succeeded before and is the same, ``"always"`` also
-    what is not; ``"never"`` runs all. In a copied folder what was done in the original is kept only
-    with `keep_copied`, else that is a UsageError. `defaults` are the keys of a stage for all units,
-    with underscores: ``timeout="10m"``, ``retries=2``, ``memory="2G"``, ``env``, ``cwd``, ...
+    or below `dir`); without it procsup chooses a new name. In a second call of the same name,
+    `keep` ``"unchanged"`` skips units that succeeded before and are the same, ``"always"`` also
+    those that have changed; ``"never"`` runs all. In a copied folder the original's successes are
+    kept only with `keep_copied`; without it they are a UsageError. `defaults` are the keys of a
+    stage for all units, with underscores: ``timeout="10m"``, ``retries=2``, ``env``, ``cwd``, ...
 
     Errors are those of `run`; UsageError says what is wrong with a unit or a setting, and then
-    nothing was started. An exception of the generator calls all off.
+    nothing was started. If the generator raises, nothing is started and its exception goes on.
     """
     wishes = UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults, keep_copied)
     return units_invocation(units, wishes).carry_out()
@@ -132,7 +135,7 @@ def map(
 
 @dataclass(frozen=True)
 class UnitWishes:
-    """What may be said of all units together; see `run_units`."""
+    """The arguments of `run_units` and `map` that apply to all units."""
 
     name: Optional[str]
     jobs: Optional[int]
@@ -145,7 +148,7 @@ class UnitWishes:
     keep_copied: bool = False
 
     def settings(self) -> Dict[str, Any]:
-        """Return them as a run file has them; UsageError if one is unknown."""
+        """Return the settings under their keys in a run file; UsageError if one is unknown."""
         if self.keep not in _KEEP:
             raise UsageError(f"keep={self.keep!r}: expected one of {', '.join(_KEEP)}")
         settings = {key.replace("_", "-"): plain(value, key) for key, value in self.given()}
@@ -156,13 +159,13 @@ class UnitWishes:
         return {**settings, **more}
 
     def given(self) -> Iterator[Any]:
-        """Yield the settings that were given, each with its name; None is not given."""
+        """Yield name and value of each setting that is not None."""
         return ((key, value) for key, value in self.defaults.items() if value is not None)
 
     def invocation(
         self, stage: str, program: Mapping[str, Any], tables: Iterable[Dict[str, Any]]
     ) -> Invocation:
-        """Return how a run of these units is started."""
+        """Return the invocation that runs these units."""
         named = self.name is not None
         head = Head(self.run_name(), current_folder(), stage, self.settings(), program, named)
         words = [] if self.dir is None else [f"--dir={absolute(self.dir)}"]
@@ -174,7 +177,7 @@ class UnitWishes:
         )
 
     def run_name(self) -> str:
-        """Return the name of the run: the one given, or one of its own."""
+        """Return the given name of the run, or a new one."""
         if self.name is None:
             return own_name("run")
         check_name(self.name)
@@ -182,7 +185,7 @@ class UnitWishes:
 
 
 def units_invocation(units: Iterable[AnyUnit], wishes: UnitWishes) -> Invocation:
-    """Return what `run_units` carries out."""
+    """Return the invocation of `run_units`."""
     if isinstance(units, (str, bytes, Unit)) or not isinstance(units, Iterable):
         raise UsageError(
             f"units: expected a list of command lines, such as [['gzip', 'a.txt']], not {units!r}"
@@ -197,7 +200,7 @@ def map_invocation(
     outputs: Outputs,
     wishes: UnitWishes,
 ) -> Invocation:
-    """Return what `map` carries out."""
+    """Return the invocation of `map`."""
     aim = target_of(target, args, outputs)
     if isinstance(inputs, (str, bytes, os.PathLike)) or not isinstance(inputs, Iterable):
         raise UsageError(f"inputs: expected a list of inputs, such as [{inputs!r}]")

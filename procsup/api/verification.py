@@ -1,4 +1,4 @@
-"""A final run's promises, checked after the fact: record, counts, outputs, inputs, plan."""
+"""Checks a final run's manifest afterwards: record, counts, outputs, inputs, plan."""
 
 import time
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
@@ -31,9 +31,9 @@ class Difference(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """What a check found; `damage` is what is wrong with the record itself, a sentence each.
+    """The result of a check; `damage` has a sentence for each error of the record itself.
 
-    `differences` break the run's promises; `notes` are inputs that have changed since, and what
+    `differences` contradict the manifest; `notes` are inputs that have changed since, and what
     could not be compared.
     """
 
@@ -60,9 +60,10 @@ def verify(
     checksum: bool = False,
     said: Callable[[str], None] = lambda _text: None,
 ) -> Verified:
-    """Check a final run, or a final stage of it; `said` hears of progress when it takes longer.
+    """Check a final run, or a final stage of it.
 
-    RunUnfinished if it is not final, RecordError if its manifest cannot be read at all.
+    A check that takes longer calls `said` with messages about its progress. RunUnfinished if it
+    is not final, RecordError if its manifest cannot be read at all.
     """
     head = _final_head(found, stage)
     path = found.rundir.manifest_of(stage)
@@ -105,7 +106,7 @@ def _final_head(found: Found, stage: Optional[str]) -> Head:
 
 
 class _Check:
-    """Takes the units one by one, in constant memory but for their ids."""
+    """Checks the units one by one; in memory stay their ids, fingerprints and distinct inputs."""
 
     def __init__(
         self, head: Head, project: Project, *, checksum: bool, said: Callable[[str], None]
@@ -123,7 +124,7 @@ class _Check:
         self._next_word = time.monotonic() + FIRST_WORD_S
 
     def take(self, unit: UnitRecord) -> None:
-        """Look at one unit's files."""
+        """Compare one unit's files with its record."""
         self._say_how_far()
         self.units += 1
         if unit.id in self.prints:
@@ -150,7 +151,7 @@ class _Check:
             self._said(f"verified {self.units} of {self._planned} units so far")
 
     def about_counts(self) -> List[str]:
-        """Say where the head of the manifest and its units contradict each other."""
+        """Return a sentence for each contradiction between the manifest's head and its units."""
         problems = [f"unit {name} stands in the manifest twice" for name in self._twice]
         stages = {stage for stage, _ in self._counts}
         problems += [
@@ -187,7 +188,7 @@ class _Check:
 
 
 def _about_plan(found: Found, stage: Optional[str], check: _Check) -> Iterator[Difference]:
-    """Compare the units that the run's own file stands for now with those of the manifest."""
+    """Compare the units that the run's own file defines now with those of the manifest."""
     try:
         asked = read(request_for(rerun_of(found), ()))
     except (ProcsupError, OSError) as error:

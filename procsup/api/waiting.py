@@ -1,8 +1,9 @@
-"""Waiting until a run, or a stage of it, is final: woken by the kernel, never for the dead.
+"""Waits until a run, or a stage of it, is final.
 
-A wait is for the sitting that it finds: it blocks on that sitting's own lock. Once the lock is
-free, the manifest is there, or the sitting ended without one. If no supervisor works on the run,
-an existing manifest is the answer; without one, the wait gives a start a little time.
+A wait blocks on the lock of the sitting that it finds: the kernel wakes it, and the death of a
+supervisor ends it, too. Once the lock is free, the manifest exists, or the sitting ended without
+one. If no supervisor works on the run, an existing manifest is the answer; without one, the wait
+goes on for a short time, in which a supervisor may start.
 """
 
 import threading
@@ -20,11 +21,11 @@ from procsup.store.manifest import read_head
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live, is_starting, locks_tell, read_owner, wait_sitting
 
-START_TIMEOUT_S = 5.0  # for a name or a path; a run with an id has begun
-_STARTING_S = 60.0  # between its lock and its first record no supervisor needs longer
+START_TIMEOUT_S = 5.0  # for a name or a path; a run that has an id has begun
+_STARTING_S = 60.0  # the longest time between a supervisor's lock and its first record
 _LOOK_S = 0.05
 _JOIN_S = 0.5
-_SETTLES_S = 1.0  # between the release of two locks of a supervisor that closes
+_SETTLES_S = 1.0  # between the releases of two locks by a supervisor that ends
 
 
 class Waited(NamedTuple):
@@ -79,7 +80,7 @@ def await_all(
 ) -> List[Union[Waited, ProcsupError]]:
     """Wait for several (run, stage), all at once; return the answers in their order.
 
-    Each is looked for now, and not when the ones before it are done.
+    All are looked up now, not each after the end of the one before.
     """
     answers: List[Union[Waited, ProcsupError, None]] = [None] * len(wanted)
 
@@ -105,7 +106,7 @@ def _in_threads(work: Callable[[int], None], count: int) -> None:
         thread.start()
     for thread in threads:
         while thread.is_alive():
-            thread.join(_JOIN_S)  # Windows does not hear Ctrl-C in a wait without end
+            thread.join(_JOIN_S)  # On Windows Ctrl-C does not interrupt a join without timeout
 
 
 class _Wait:
@@ -190,12 +191,12 @@ class _Wait:
         if head is not None and found.run_id in (None, head.run_id) and not self._too_old(head):
             return Waited(found.rundir, path, head, _age_s(head))
         if self._start_is_over(has_id=found.run_id is not None):
-            # Asked only now: the journal tells why, and may be long.
+            # Only now: the reason is in the journal, which may be long.
             raise RunUnfinished(f"{self._what()}: {self._why_not(found, owner, head)}")
         return None
 
     def _why_not(self, found: Found, owner: Optional[Owner], head: Optional[Head]) -> str:
-        """Say why what lies there is not the answer."""
+        """Say why the existing manifest is not the answer, or why there is none."""
         run_id = found.run_id
         if head is not None and run_id in (None, head.run_id):
             return self._too_old(head)
@@ -259,7 +260,7 @@ def _age_s(head: Head) -> Optional[float]:
 
 
 def ended_at(head: Head) -> Optional[float]:
-    """Return when a run or stage ended, in seconds since 1970; None if that does not read."""
+    """Return when a run or stage ended, in seconds since 1970; None if that is unreadable."""
     from datetime import datetime
 
     try:

@@ -1,4 +1,4 @@
-"""Onlookers of a run: their faults never reach it, and the run's failures are remembered."""
+"""Keeps a watcher's errors away from the run, and collects the run's failures."""
 
 from typing import Callable, List, Optional, Set
 
@@ -15,8 +15,8 @@ _NO_FAULT = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
 class Onlookers:
     """A watcher around a watcher.
 
-    `on_ready` is called in the first turn in which no manifest is on its way to be withdrawn. A
-    watcher that raises is not asked again; `fault` holds what it raised.
+    `on_ready` is called in the first turn in which no manifest waits to be withdrawn. A watcher
+    that raises is not called again; `fault` holds what it raised.
     """
 
     def __init__(self, watcher: Watcher, on_ready: Callable[[], None]) -> None:
@@ -28,13 +28,13 @@ class Onlookers:
 
     @property
     def failed_total(self) -> int:
-        """How many units are neither a success nor a consequence."""
+        """How many units ended neither succeeded, skipped nor cancelled."""
         return len(self._failed)
 
     def settled(self, order: Settled) -> None:
         """A unit's end is on disk."""
         end = order.end
-        if end.unit in self._failed:  # it was tried again, by request
+        if end.unit in self._failed:  # it was retried on request
             self._failed.discard(end.unit)
             self.failures = [one for one in self.failures if one.unit != end.unit]
         if end.final and end.verdict not in _NO_FAULT:
@@ -44,7 +44,7 @@ class Onlookers:
         self._guarded(lambda: self._watcher.settled(order))
 
     def show(self, summary: Summary) -> None:
-        """Pass the run as it stands on."""
+        """Pass the summary to the watcher."""
         if self._on_ready is not None and not summary.withdrawing:
             on_ready, self._on_ready = self._on_ready, None
             on_ready()
@@ -52,7 +52,7 @@ class Onlookers:
             self._guarded(lambda: self._watcher.show(summary))
 
     def close(self) -> None:
-        """Close the watcher, whatever happened to it."""
+        """Close the watcher, even after it raised."""
         fault, self.fault = self.fault, None
         self._guarded(self._watcher.close)
         self.fault = fault or self.fault
