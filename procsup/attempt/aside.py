@@ -1,10 +1,10 @@
-"""`on-failed-outputs = "aside"`: what an attempt without a good end left is moved away.
+"""`on-failed-outputs = "aside"`: moves away the files that an attempt without a good end left.
 
-A file counts as left by that attempt if it is among the declared outputs, was written or put there
-since the attempt started, and is not as the last success left it. Its stamps decide, since they
-are all that is known after a death of the supervisor. A file system whose clock is behind may hide
-files written right after the start: they stay, and are leftover files. In a copied project all
-files are as new as the copy, so that what was there before the attempt goes aside, too.
+A file counts as left by that attempt if it is among the declared outputs, was written or renamed
+there since the attempt started, and differs from what the last success left. Its stamps decide:
+after the death of a supervisor nothing else is known. If the clock of the file system is behind,
+files written right after the start may look older: they stay, and are leftover files. In a copied
+project all files are as new as the copy, so files from before the attempt are moved aside, too.
 """
 
 import os
@@ -28,10 +28,10 @@ _NAMED = 3
 
 
 def put_aside(task: Task, folder: Path) -> Tuple[str, ...]:
-    """Move what the attempt before has left into `folder`, by rename; say what was moved.
+    """Rename the files that the previous attempt left into `folder`; return remarks about it.
 
-    What cannot be moved stays, which is said, too. RecordError if the place for it in the run
-    directory is taken by something else.
+    A file that cannot be moved stays, and a remark names it. RecordError if something else than
+    a folder has the place of `folder`'s parent in the run directory.
     """
     aside = task.aside
     if aside is None:
@@ -55,7 +55,7 @@ def put_aside(task: Task, folder: Path) -> Tuple[str, ...]:
 
 
 def _left(task: Task, aside: Aside, stuck: List[str]) -> Iterator[str]:
-    """Yield the files that the attempt left; add what cannot be looked at to `stuck`."""
+    """Yield the files that the attempt left; add unreadable paths to `stuck`."""
     unit = task.unit
     since_ns = int(aside.since * 1e9) - _COARSEST_CLOCK_NS
     vouched: Dict[str, Reading] = {reading.path: reading for reading in task.vouched}
@@ -85,7 +85,7 @@ def _temporaries(unit: UnitSpec, number: int) -> Iterator[str]:
 
 
 def _is_newer(path: str, since_ns: int) -> bool:
-    """Tell whether a file, or the link in its place, was made or changed since then."""
+    """Whether a file, or the link in its place, was made or changed since then."""
     try:
         one = link_of(path) or stamp_of(path)
     except OSError:
@@ -94,7 +94,7 @@ def _is_newer(path: str, since_ns: int) -> bool:
 
 
 def _target(path: str, folder: Path, root: str) -> Path:
-    """Return where a file goes: by its path from the run file's folder, or from the root."""
+    """Return a file's new path: below `folder` by its path from the run file's folder, or root."""
     inside = below(root, path)
     if inside is not None:
         return folder / inside
@@ -102,7 +102,7 @@ def _target(path: str, folder: Path, root: str) -> Path:
 
 
 def _why_stuck(path: str, target: Path) -> str:
-    """Move a file; return why that is not possible, empty if it was moved."""
+    """Move a file; return why that failed, empty if it was moved."""
     try:
         os.makedirs(target.parent, exist_ok=True)
         if os.path.lexists(target):

@@ -1,8 +1,8 @@
 """One try at a unit on this host, from its process to the fact of its end.
 
-An attempt is over when its whole tree is gone. Its main process stays a zombie until then, so
-that its pid and its group are pinned while what it left behind is ended; only then is its exit
-status taken, once.
+An attempt is over when its whole process tree is gone. Until then its main process stays a
+zombie, which keeps its pid and its process group reserved while the processes that it left behind
+are ended. Only then is the main process reaped.
 """
 
 import time
@@ -22,14 +22,14 @@ from procsup.core.outcome import Exit, Exited, Vanished
 from procsup.core.task import Rules, Task
 from procsup.host import machine, system
 
-UNKILLABLE_S = 10.0  # after a SIGKILL: what still lives then is stuck in the kernel
-_SHARE = 0.01  # of one CPU, for looks at what main processes have left behind
+UNKILLABLE_S = 10.0  # after a SIGKILL: a process that still lives is stuck in the kernel
+_SHARE = 0.01  # of one CPU, for observing the processes that main processes left behind
 _LONGEST_REST_S = 2.0
 _FOREIGN_LOOK_S = 1.0  # between looks at a main process that we may not end
 
 
 class Attempt:
-    """An attempt whose end has not been told. `at` is wall clock, all other times are monotonic."""
+    """A live attempt: no `Ended` was made yet. `at` is wall clock, other times are monotonic."""
 
     __slots__ = (
         "_ending",
@@ -73,8 +73,8 @@ class Attempt:
         self._starter = starter
         self._stop_command: Optional[StopCommand] = None
         self._look_at: Optional[float] = None
-        self._ladder: Optional[Ladder] = None  # it is being stopped
-        self._ending: Optional[Ending] = None  # its main process has left others behind
+        self._ladder: Optional[Ladder] = None  # not None while it is being stopped
+        self._ending: Optional[Ending] = None  # not None if its main process left processes behind
         self._holding: Optional[Holding] = None
         self._fault = ""  # why it failed although it exited well
         trees.add(child)
@@ -88,17 +88,17 @@ class Attempt:
         """The monotonic time at which `tend` has something to do; None if no time is set."""
         return self._look_at if self._ladder is None else self._ladder.look_at
 
-    # --- what happens to it ------------------------------------------------------------------
+    # --- its stop and its tree ---------------------------------------------------------------
 
     def main_ended(self, now: float) -> None:
-        """The main process is a zombie now."""
+        """Note that the main process is a zombie now."""
         self.ended_at = self._look_at = now
         self._trees.main_ended()
 
     def stop(self, order: Stop, now: float) -> None:
-        """Ask the tree to end; it is killed when its grace is over.
+        """Send the tree the stop signal; it is killed when its grace is over.
 
-        Nothing happens if nothing of the tree is left: it ended before.
+        Nothing happens if no process of the tree is left.
         """
         if self._is_gone():
             return
@@ -109,7 +109,7 @@ class Attempt:
             self._ladder.shorten(order.grace_s, now)
 
     def kill(self, now: float) -> None:
-        """End the whole tree by force; what it takes goes on in `tend`."""
+        """Kill the whole tree; `tend` repeats the kill until no process is left."""
         if self._is_gone():
             return
         self._note_stop()
@@ -124,13 +124,13 @@ class Attempt:
         return not self.child.others()
 
     def _note_stop(self) -> None:
-        """It is asked to end before its end; those that were waited for have to be ended now."""
+        """Note the stop; processes left behind, awaited so far, now count as ended by us."""
         self.stopped = self.stopped or not self._is_known_bad()
         if self._ending is not None and self._holding is not None:
             self._ending.note_ended(self._holding.left(self._trees.seen(self.child)))
 
     def _is_known_bad(self) -> bool:
-        """Tell whether the main process has ended badly: no stop changes what the unit did."""
+        """Whether the main process is known to have failed: a later stop does not change that."""
         code = self.child.code
         return self.ended_at is not None and code is not None and not self._rules.is_success(code)
 
@@ -148,9 +148,10 @@ class Attempt:
         return self._starter.start_beside((self.child, self.files), argv)
 
     def tend(self, now: float, *, crowd: int = 1) -> bool:
-        """Do what is due; true if nothing of its tree is left, and its status can be taken.
+        """Do what is due; true if its tree has ended and the main process can be reaped.
 
-        `crowd` is how many attempts are ending: the more, the rarer is each of them looked at.
+        `crowd` is the number of attempts that are ending: with more of them, each is observed
+        less often.
         """
         if self.ended_at is not None:
             if not self.child.others():
@@ -164,7 +165,7 @@ class Attempt:
         return False
 
     def _tend_left(self, now: float, crowd: int) -> None:
-        """Wait for those that the main process left behind, or begin to end them."""
+        """Wait for the processes that the main process left behind, or begin to end them."""
         if self._holding is None:
             self._holding = Holding(self.task, self.files)
         if self._ending is None:
@@ -178,7 +179,7 @@ class Attempt:
             self._ladder = self._new_ladder(grace_s, now)
 
     def _note_left(self) -> None:
-        """It was stopped before its main process ended: what is left is ended with it."""
+        """Count the processes left behind by a stopped main process as ended by the same stop."""
         holding = Holding(self.task, self.files)
         self._ending = self._new_ending(holding)
         self._ending.note_ended(holding.left(self._trees.seen(self.child)))
@@ -188,7 +189,8 @@ class Attempt:
         rules = self._rules
         return Ending(
             at=self.ended_at,
-            # Where it is not told before the reaping, they are waited for all the same.
+            # If the exit code is unknown before the reaping, it counts as a success here: the
+            # processes left behind then have time to finish their writes.
             is_good=not self.stopped and not self._is_known_bad(),
             linger_s=rules.linger_s,
             grace_s=rules.grace_s,
@@ -198,20 +200,20 @@ class Attempt:
 
     @property
     def orphans(self) -> Collection[int]:
-        """The pids of its processes that are our children now, and may be watched."""
+        """The pids of its orphans that are our children now, whose ends we can wait for."""
         return self.child.orphans if self._trees.adopts else ()
 
     # --- its end -----------------------------------------------------------------------------
 
     def depart(self) -> system.Departure:
-        """Take the exit status of an attempt whose tree is empty."""
+        """Reap the main process of an attempt whose tree is empty."""
         return self.child.reap()
 
     def try_to_give_up(self, now: float) -> Optional[system.Departure]:
         """Give up on an attempt that SIGKILL did not end in time; None if it may still end.
 
-        A process stuck in the kernel does nothing more. A main process of another user
-        (set-user-ID) lives and we may not kill it: the attempt lasts as long as it does.
+        A process stuck in the kernel runs no more code. A main process of another user
+        (set-user-ID), which we may not kill, still runs: the attempt lasts until it ends.
         """
         ladder = self._ladder
         if ladder is None or ladder.killed_at is None or now - ladder.killed_at <= UNKILLABLE_S:
@@ -225,7 +227,7 @@ class Attempt:
         return system.Departure(Vanished(reason))
 
     def end(self, departure: system.Departure, *, at: float, now: float) -> Ended:
-        """Return the fact of its end; its tree is not looked after any more."""
+        """Return the fact of its end, and stop observing its tree."""
         self.observed.over = True
         ending = self._ending
         usage = self.observed.usage(departure, 0 if ending is None else len(ending.ended))
@@ -262,7 +264,7 @@ class Attempt:
         return found if ending is None or self._fault else (*found, *ending.remarks())
 
     def is_well(self, exit_: Exit) -> bool:
-        """Tell whether an exit is a good end: what was made is worth an inspection."""
+        """Whether an exit is a good end: only then are the outputs inspected."""
         return self._is_good(exit_) and not self._fault
 
     def _is_good(self, exit_: Exit) -> bool:
@@ -270,7 +272,10 @@ class Attempt:
         return is_good and not self.stopped
 
     def inspect(self) -> Inspected:
-        """Look at what a good end has left, then clear away; never raises. May take long."""
+        """Inspect the outputs of a good end, then remove the scratch folder.
+
+        Never raises. May take long.
+        """
         try:
             return inspect(self.task, self.files.before)
         except Exception as error:  # noqa: BLE001  unknown is never success, and never silence
@@ -282,25 +287,25 @@ class Attempt:
 
     @property
     def needs_inspection(self) -> bool:
-        """Whether `inspect` has more to do than to say that all is well."""
+        """Whether `inspect` has any work for this attempt."""
         return self.task.is_inspected or self.files.scratch_path is not None
 
     # --- its CPUs ----------------------------------------------------------------------------
 
     def see_cpus(self, now: float) -> Optional[Sampled]:
-        """Read which CPUs its main process may use; a zombie still tells its last ones (Linux)."""
+        """Read which CPUs its main process may use; on Linux a zombie still shows its last ones."""
         if not self.child.pinned:
             return None
         cpus = machine.read_affinity(self.child.pid)
         return self.judge_drift(self.observed.see_affinity(cpus, now))
 
     def judge_drift(self, drifted: Optional[List[int]]) -> Optional[Sampled]:
-        """Do what ``on-drift`` says about CPUs that have become others; return what to tell."""
+        """Apply ``on-drift`` if the CPUs have changed; return the fact for the planner."""
         on_drift = self.task.rules.on_drift
         if drifted is None or on_drift == "record":
             return None
         if on_drift == "fail":
-            self.stopped = True  # whether or not it ends before the planner has asked for that
+            self.stopped = True  # even if it ends before the planner orders the stop
         elif on_drift == "restore" and self.ended_at is None:
             try:
                 machine.set_affinity(self.child.pid, self.observed.reference or drifted)

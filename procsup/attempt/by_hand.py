@@ -1,7 +1,7 @@
-"""One unit in the foreground, for a person who looks into it: nothing is recorded.
+"""Runs one unit in the foreground, for debugging: nothing is recorded.
 
-Its files are made as the engine makes them. The streams are those of the terminal; only a
-declared stdin is read from its file, since the unit would do something else without.
+Its files are made as the engine makes them. Its streams are the terminal; only a declared stdin
+is read from its file, since the unit's work depends on it.
 """
 
 import errno
@@ -21,11 +21,11 @@ from procsup.core.task import Task
 from procsup.errors import UsageError
 from procsup.host import system
 
-HERE = "PROCSUP_HERE"  # set to 1 for what a person started
+HERE = "PROCSUP_HERE"  # set to 1 for a unit started in a terminal
 
 
 class ByHand(NamedTuple):
-    """What is to be started; `scratch_path` was made for it."""
+    """The process to start; `scratch_path` was made for it."""
 
     argv: Tuple[str, ...]
     cwd: str
@@ -34,7 +34,7 @@ class ByHand(NamedTuple):
     scratch_path: Optional[str] = None
 
     def differences(self, environment: Mapping[str, str]) -> Dict[str, str]:
-        """Return what of its environment is not what the caller has."""
+        """Return the variables that differ from the caller's environment."""
         known = {system.environment_key(name): value for name, value in environment.items()}
         return {name: value for name, value in self.env.items() if known.get(name) != value}
 
@@ -47,7 +47,7 @@ class ByHand(NamedTuple):
 
 
 def prepare(task: Task, context: RunContext, *, touch: bool) -> ByHand:
-    """Make what the unit needs as the engine does (with `touch`); say what is to be started.
+    """Make the unit's files as the engine does (with `touch`); return the process to start.
 
     OSError if something cannot be made, RecordError if something else stands in its place.
     """
@@ -67,7 +67,7 @@ def prepare(task: Task, context: RunContext, *, touch: bool) -> ByHand:
 def run(prepared: ByHand) -> int:
     """Run it to its end; return its exit code, or the negative number of the signal it died of.
 
-    Ctrl-C is the unit's, which gets it from the terminal. UsageError if it cannot be started.
+    The terminal sends Ctrl-C to the unit; we ignore it. UsageError if it cannot be started.
     """
     child: List[subprocess.Popen[bytes]] = []
 

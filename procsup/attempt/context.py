@@ -1,4 +1,4 @@
-"""What an engine is told of the run that it works for."""
+"""What an engine knows of the run that it works for."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,10 @@ from procsup.core.outcome import AttemptId
 class RunContext:
     """What an engine is given of the run that it works for; all paths are absolute.
 
-    `environment` is what units inherit; `log_paths` names an attempt's logs (stdout, stderr);
-    `open_inherited` opens what a unit inherits, closed here after its start (POSIX), by
-    `units_lock_path` another process can do the same; `mark_base` is what marks begin with (Linux).
+    `environment` is what units inherit; `log_paths` names an attempt's logs (stdout, stderr).
+    `open_inherited` opens the descriptors that a unit inherits; we close ours after its start
+    (POSIX). With `units_lock_path` another process can open them. `mark_base` is the beginning
+    of all marks (Linux).
     """
 
     run_id: str

@@ -1,24 +1,26 @@
-"""When is a unit over? What becomes of those that its main process left behind. Pure.
+"""Decides when a unit is over: what happens to processes that its main process left behind. Pure.
 
 After a good exit, processes that may still write an output or a log are waited for, up to
-`linger_s`; others have a second to go by themselves. Then they are ended. The unit has failed if
+`linger_s`; others have a second to end by themselves. Then they are ended. The unit has failed if
 a process that had to be ended held an output, if an output changed although no process was seen
-to hold it, or if it declares no outputs and the log grew. Holding only the log is a remark.
+to hold it, or if it declares no outputs and the log grew. If a process held only the log, that is
+a remark.
 """
 
 from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-PATIENCE_S = 1.0  # for what holds nothing: trackers, which end when a pipe closes
-GRACE_S = 2.0  # at most, between being asked and being killed, for the same
+PATIENCE_S = 1.0  # for processes that hold no file of ours: trackers, which end when a pipe closes
+GRACE_S = 2.0  # at most, between stop signal and kill, for the same processes
 _FIRST_LOOK_S = 0.002
 _LONGEST_LOOK_S = 0.1
 _NAMED_MOST = 3
 
 
 class Leftover(NamedTuple):
-    """A process that was left behind: the output that it may write to, as it is shown; the log.
+    """A process that was left behind: the output that it may write to, and whether it has the log.
 
-    `log` is also true where the system does not tell what it has open (`is_told` false).
+    `output` is the path as messages show it. `log` is also true if the system does not show which
+    files the process has open (`is_told` false).
     """
 
     pid: int
@@ -32,13 +34,13 @@ class Leftover(NamedTuple):
         return f"{self.name or 'a process'} (pid {self.pid})"
 
 
-Stamps = Tuple[object, ...]  # compared, never looked into
+Stamps = Tuple[object, ...]  # only compared; the contents have no meaning here
 
 
 class Ending:
-    """What is known of an attempt since its main process ended, at the monotonic time `at`.
+    """An attempt whose main process ended, at the monotonic time `at`, and left processes behind.
 
-    `look` reads what its outputs, and its logs, are like now.
+    `look` returns the present stamps of its outputs, or without outputs the sizes of its logs.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Ending:
         self._names: Set[Tuple[int, int]] = set()
 
     def due_grace_s(self, now: float, left: Sequence[Leftover]) -> Optional[float]:
-        """Tell whether they are to be ended now, and with how much grace; None: not yet."""
+        """Return the grace if the processes left behind must be ended now; None: not yet."""
         self._note_outputs(left)
         holders = [one for one in left if one.output or one.log] if self._is_good else []
         if holders:
@@ -86,20 +88,20 @@ class Ending:
         return None
 
     def _note_outputs(self, left: Sequence[Leftover]) -> None:
-        """What a writer that was waited for has written is no fault: the comparison begins anew."""
+        """Take new stamps after a holder has ended: writes during the wait are no fault."""
         held = any(one.output for one in left)
         if self._is_held and not held and self._is_good:
             self._before = self._look()
         self._is_held = held
 
     def note_ended(self, left: Sequence[Leftover]) -> None:
-        """Take them for such as had to be ended."""
+        """Note that these processes had to be ended."""
         for one in left:
             if (one.pid, one.start_ticks) not in self._names:
                 self._names.add((one.pid, one.start_ticks))
                 self.ended.append(one)
 
-    # --- afterwards --------------------------------------------------------------------------
+    # --- after all processes have ended ------------------------------------------------------
 
     def fault(self) -> str:
         """Say why the unit failed although it exited well; empty if it did not."""
@@ -117,7 +119,7 @@ class Ending:
         return f"{_named(self.ended)} still wrote to its log {self._after()}"
 
     def remarks(self) -> Tuple[str, ...]:
-        """Say who held the log only, and cost time."""
+        """Return a remark about processes that held only the log, and how long we waited."""
         holders = [one for one in self.ended if one.log and not one.output]
         if not self._is_good or not holders:
             return ()

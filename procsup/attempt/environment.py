@@ -1,4 +1,4 @@
-"""What a unit finds in its environment. Nothing of what is inherited is written down anywhere."""
+"""Makes the environment of a unit. Inherited values are never recorded."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from procsup.core.task import Rules, Task
 from procsup.host import system
 from procsup.host.processes import WITHIN
 
-# What libraries and runtimes go by when they start threads or workers. TBB reads none.
+# Variables that libraries and runtimes read to size thread and worker pools. TBB reads none.
 THREAD_CAPS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -26,14 +26,14 @@ THREAD_CAPS = (
     "RAYON_NUM_THREADS",  # rayon-core/src/lib.rs: ThreadPoolBuilder::num_threads
 )
 _PYTHON_HABITS = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
-# Ours, and not those of a unit in which this run may itself be running.
+# Variables that procsup sets. Those of an outer run, in whose unit we may run, are not passed on.
 _COOKIES = re.compile(
     r"PROCSUP_(RUN|STAGE|UNIT|INDEX|ATTEMPT|CPUS|THREADS|GPUS|MEMORY_BYTES|UNIT_FILE|SCRATCH|WITHIN)"
 )
 
 
 class Environments:
-    """Makes the environments of attempts; remembers what all units of a stage have in common."""
+    """Makes the environments of attempts; caches what all units of a stage have in common."""
 
     def __init__(self, context: RunContext) -> None:
         self._run_id = context.run_id
@@ -68,7 +68,7 @@ class Environments:
         return env
 
     def _base_of(self, rules: Rules, threads: int) -> Dict[str, str]:
-        """Return what a stage's units inherit; what the user has set wins over our habits."""
+        """Return what a stage's units inherit; the user's values take precedence over defaults."""
         base = dict.fromkeys(THREAD_CAPS, str(threads))
         if rules.is_python:
             base.update(_PYTHON_HABITS)
@@ -77,10 +77,10 @@ class Environments:
 
 
 def within(environment: Mapping[str, str]) -> str:
-    """Return of which attempts of outer runs this run is a part: a line for each, outermost first.
+    """Return the attempts of outer runs that contain this run: a line for each, outermost first.
 
-    What a nested run's units leave behind belongs to the outer attempt, too, and bears the mark
-    and the names of the inner one only.
+    Processes that a nested run's units leave behind belong to the outer attempt, too, but have
+    the mark and the names of the inner attempt only.
     """
     names = ("PROCSUP_RUN", "PROCSUP_ATTEMPT", "PROCSUP_UNIT")
     outer = environment.get(WITHIN, "")
@@ -91,7 +91,10 @@ def within(environment: Mapping[str, str]) -> str:
 
 
 def thread_caps(environment: Mapping[str, str]) -> Dict[str, str]:
-    """Tell of each thread cap whose value units get that set none: which, not what it is."""
+    """Return the origin of each thread cap's default: the environment or procsup.
+
+    The values themselves are not returned: inherited values are never recorded.
+    """
     passed_on = _passed_on(environment)
     return {name: "environment" if name in passed_on else "procsup" for name in THREAD_CAPS}
 
@@ -108,5 +111,5 @@ def _passed_on(environment: Mapping[str, str]) -> Dict[str, str]:
 
 
 def _is_of_outer_run(name: str, value: str, environment: Mapping[str, str]) -> bool:
-    """Tell whether a thread cap was set by a procsup in whose unit this run is running."""
+    """Whether an outer run's procsup set this thread cap for the unit in which this run runs."""
     return name in THREAD_CAPS and value == environment.get("PROCSUP_THREADS")

@@ -1,4 +1,4 @@
-"""The files of one attempt: made before its start, settled at its end, undone with half a start."""
+"""The files of one attempt: made before its start, settled at its end, removed if it fails."""
 
 import os
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -16,7 +16,7 @@ from procsup.host import system
 
 
 class Stream:
-    """Where one of a child's streams goes: a log, or a file of the user's (`target`)."""
+    """The file of one of a child's streams: a log, or a file of the user's (`target`)."""
 
     __slots__ = ("log_path", "target", "written_path")
 
@@ -32,17 +32,17 @@ class Stream:
         return system.open_target(self.written_path)
 
     def remove(self) -> None:
-        """Remove what was opened for nothing."""
+        """Remove the file that a failed start opened."""
         try:
             os.unlink(self.written_path)
         except OSError:
             pass  # it is already deleted; an empty file left behind does no harm
 
     def settle(self, run_dir: str, *, well: bool) -> str:
-        """Return the path as it is recorded.
+        """Return the path for the record.
 
-        A file of the user's is left for the inspection to publish if all is `well`; otherwise it
-        becomes the attempt's log.
+        If the attempt ended `well`, the inspection publishes a file of the user's later; otherwise
+        the file becomes the attempt's log.
         """
         if self.target is not None and well:
             return self.target
@@ -52,9 +52,9 @@ class Stream:
 
 
 class AttemptFiles:
-    """The files of one attempt, and what was there before it started.
+    """The files of one attempt, and the stamps of the unit's files before it started.
 
-    `step` says what is being made, for the message if it fails. With one file for both streams
+    `step` names what is being made, for the error message. With one file for both streams
     `stderr` is None.
     """
 
@@ -79,9 +79,9 @@ class AttemptFiles:
         self.scratch_path: Optional[str] = None
         self.before: Stamps = {}
         self.program: Optional[str] = None  # sha256 of the script or module file that it starts
-        self.remarks: Tuple[str, ...] = ()  # what was moved away before its start
+        self.remarks: Tuple[str, ...] = ()  # about files moved away before its start
         self.step = ""
-        self._fds: List[int] = []  # ours, to be closed after the start in any case
+        self._fds: List[int] = []  # our copies, closed after every start, also a failed one
 
     @property
     def name(self) -> str:
@@ -92,12 +92,12 @@ class AttemptFiles:
     # --- before the start --------------------------------------------------------------------
 
     def look_before(self) -> None:
-        """Note what the unit's files are like before it starts."""
+        """Note the stamps of the unit's files before it starts."""
         if self.task.is_inspected:
             self.before = stamps_before(self.task.unit)
 
     def make(self, env: Dict[str, str]) -> Tuple[str, ...]:
-        """Make what the unit finds when it starts; complete `env`, return its argv."""
+        """Make the folders and files that the unit needs; complete `env`, return its argv."""
         unit, rules = self.task.unit, self.task.rules
         if unit.outputs or unit.stdout or unit.stderr:
             self.step = "output folder"
@@ -130,7 +130,7 @@ class AttemptFiles:
         return stdin, stdout, stderr
 
     def keep_inherited(self, open_inherited: Callable[[], Tuple[int, ...]]) -> Tuple[int, ...]:
-        """Open what the unit inherits beside its streams; `close_fds` closes our copies."""
+        """Open the descriptors inherited beside the streams; `close_fds` closes our copies."""
         self.step = "lock of a unit"
         fds = open_inherited()
         self._fds += fds
@@ -148,7 +148,7 @@ class AttemptFiles:
         self._fds.clear()
 
     def undo(self) -> None:
-        """Remove what was made for nothing."""
+        """Remove the files of a start that failed."""
         self.close_fds()  # Windows removes no open file
         for stream in (self.stdout, self.stderr):
             if stream is not None:
@@ -185,7 +185,7 @@ class AttemptFiles:
         return values
 
     def open_error_log(self) -> int:
-        """Open the log that takes what is written beside the unit's own output."""
+        """Open the stderr log (or the common one), for output that is not the unit's own."""
         stream = self.stderr or self.stdout
         return system.open_log(stream.log_path)
 
@@ -201,7 +201,7 @@ class AttemptFiles:
     # --- after the end -----------------------------------------------------------------------
 
     def settle(self, *, well: bool) -> Tuple[str, Optional[str]]:
-        """Return the paths of stdout and stderr as they are recorded (None: not apart)."""
+        """Return the paths of stdout and stderr for the record (None: one file for both)."""
         shown = self.stdout.settle(self.run_dir, well=well)
         if self.stderr is None:
             return shown, None
@@ -246,7 +246,7 @@ def _recorded(path: str, run_dir: str) -> str:
 
 
 def _move(source: str, target: str) -> bool:
-    """Move a file; False if it had to stay: what was written is not thrown away."""
+    """Move a file; False if that failed: the file then stays, so that its content is not lost."""
     try:
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
         import shutil

@@ -1,4 +1,4 @@
-"""Whose files are these? What a process may write to, compared with what its unit declared."""
+"""Compares the files that a process has open for writing with those that its unit declared."""
 
 import os
 from typing import Dict, List, Optional, Sequence, Tuple
@@ -19,7 +19,7 @@ _FileId = Tuple[int, int]
 class Holding:
     """The outputs and logs of one attempt, found by inode or by name.
 
-    Beside the declared files, folders and globs these are what stdout and stderr are named, and
+    Beside the declared files, folders and globs these are the files of stdout and stderr, and
     siblings ``OUT.*`` and ``.OUT.*``: many programs write there first and rename.
     """
 
@@ -33,11 +33,11 @@ class Holding:
 
     @property
     def has_outputs(self) -> bool:
-        """Whether the unit declares anything."""
+        """Whether the unit declares outputs."""
         return bool(self._outputs)
 
     def left(self, seen: Sequence[system.Seen]) -> List[Leftover]:
-        """Say of each process what it may write to."""
+        """Return for each process the output or log that it may write to."""
         if not seen:
             return []
         outputs, logs = self._output_ids(), self._log_ids()
@@ -62,7 +62,7 @@ class Holding:
         return left._replace(log=any(one in logs for one in ids))
 
     def _named(self, path: str, names: Dict[str, str]) -> str:
-        """Return the output that a path is, or lies in, or is a sibling of; empty if none."""
+        """Return the output that a path is, is below, or is a sibling of; empty if none."""
         if path in self._promised:
             return shown(path, self._folder)
         folder, name = os.path.split(path)
@@ -74,7 +74,7 @@ class Holding:
         return ""
 
     def _names(self) -> Dict[str, str]:
-        """Return the declared files, also as they are named without links to folders."""
+        """Return the declared files, also by their paths with links to folders resolved."""
         names: Dict[str, str] = {}
         for path in self._files:
             label = shown(path, self._folder)
@@ -104,7 +104,7 @@ class Holding:
         return [stream for stream in self._streams if stream.target is None]
 
     def look(self) -> Stamps:
-        """Read what the outputs are like now; of a unit that declares none, its logs."""
+        """Return the present stamps of the outputs; without outputs the sizes of the logs."""
         if not self._outputs:
             return tuple(_size_of(stream.written_path) for stream in self._logs())
         found: List[Tuple[str, Optional[Stamp]]] = []
@@ -119,7 +119,7 @@ def _files_of(output: OutputSpec) -> List[str]:
     try:
         return files_of(output)
     except OSError:
-        return []  # the inspection will say what is wrong with it
+        return []  # the inspection reports it
 
 
 def _note(ids: Dict[_FileId, str], path: str, label: str) -> None:
@@ -127,7 +127,7 @@ def _note(ids: Dict[_FileId, str], path: str, label: str) -> None:
         status = os.stat(path)
         ids[status.st_dev, status.st_ino] = label
     except OSError:
-        pass  # not made yet, or gone: it may still be found by its name
+        pass  # not made yet, or removed: its name may still match
 
 
 def _stamp_of(path: str) -> Optional[Stamp]:

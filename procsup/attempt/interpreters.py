@@ -14,8 +14,8 @@ from procsup.host.system import environment_key, find_program
 
 LIMIT_S = 30.0
 
-# Runs in the unit's own interpreter. What `-m` would run is found, not run; only the packages
-# around it are imported, as `-m` itself does. The answer comes last and marked: they may print.
+# Runs in the unit's own interpreter. The module is found, as `-m` finds it, but not run. Only its
+# parent packages are imported, as `-m` does. They may print: the last marked line is the answer.
 _QUESTION = r"""
 import sys
 path, sys.path = sys.path, [p for p in sys.path if p]  # no file of the user's in place of these
@@ -71,7 +71,7 @@ os._exit(0)
 
 
 class Answer(NamedTuple):
-    """What an interpreter said: `problem` is empty if all is well, `file` the module's if known."""
+    """An interpreter's answer: `problem` may be empty, `file` is the module's if known."""
 
     problem: str = ""
     file: Optional[str] = None
@@ -80,7 +80,7 @@ class Answer(NamedTuple):
 def environment_of(
     stage: StageSpec, unit: UnitSpec, environment: Mapping[str, str], *, scratch: str
 ) -> Dict[str, str]:
-    """Return what a unit's interpreter sees of the environment, as far as it decides on modules."""
+    """Return a unit's environment, as far as it affects which modules its interpreter finds."""
     env = {**environment, **{environment_key(name): value for name, value in unit.env.items()}}
     if stage.pythonpath:
         inherited = [env["PYTHONPATH"]] if env.get("PYTHONPATH") else []
@@ -93,7 +93,7 @@ def environment_of(
 def ask(
     command: Sequence[str], module: Optional[str], *, cwd: str, env: Mapping[str, str]
 ) -> Answer:
-    """Ask the interpreter that `command` starts; with a module, where it finds that."""
+    """Ask the interpreter that `command` starts whether it runs, and where it finds the module."""
     called = visible(" ".join(command))
     try:
         output, errors, said = _run([*command, "-c", _QUESTION, module or ""], cwd, env)
@@ -130,7 +130,7 @@ def _understood(line: bytes, called: str, module: str, cwd: str) -> Answer:
 
 
 def _run(argv: List[str], cwd: str, env: Mapping[str, str]) -> Tuple[bytes, bytes, str]:
-    """Run to the end, or to the limit; return output, errors and the exit in words."""
+    """Run a command, at most `LIMIT_S`; return its stdout, stderr and its exit in words."""
     quiet = {**env, "PYTHONDONTWRITEBYTECODE": "1"}  # nothing is written before the first start
     with subprocess.Popen(
         argv,

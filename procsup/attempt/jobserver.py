@@ -1,8 +1,8 @@
-"""The job server of a `make` above us, which units cannot reach: what its children are told of it.
+"""Removes from MAKEFLAGS the job server of an outer `make`, if units cannot reach it.
 
-GNU make hands its tokens out by a pipe or by a FIFO, which MAKEFLAGS names. Of a pipe units do not
-have the descriptors: a `make` there would complain and run one job at a time, or take another
-file that has the number for the pipe.
+GNU make hands out its tokens by a pipe or by a FIFO, which MAKEFLAGS names. Units do not inherit
+the descriptors of a pipe: a `make` in a unit would warn and run one job at a time, or use another
+file that has the same descriptor number.
 """
 
 import os
@@ -10,9 +10,9 @@ import re
 import stat
 from typing import Tuple
 
-# Cargo and the crate `jobserver` look at the first two before they look at MAKEFLAGS.
+# Cargo and the crate `jobserver` read the first two before MAKEFLAGS.
 VARIABLES = ("CARGO_MAKEFLAGS", "MFLAGS", "MAKEFLAGS")
-# make 4.4: fifo:PATH; 4.2: auth=R,W; before: fds=R,W. A negative number: it was taken away.
+# make 4.4: fifo:PATH; 4.2: auth=R,W; before: fds=R,W. Negative numbers: make disabled it.
 _SERVER = re.compile(r"(?<!\S)--jobserver-(?:auth|fds)=(\S+)")
 _DESCRIPTORS = re.compile(r"-?\d+,-?\d+")
 _PARTS = re.compile(r"(?<!\S)(?:--jobserver-(?:auth|fds)=\S+|-j\d*|--jobs(?:=\d+)?)(?!\S)\s*")
@@ -21,12 +21,12 @@ _PARTS = re.compile(r"(?<!\S)(?:--jobserver-(?:auth|fds)=\S+|-j\d*|--jobs(?:=\d+
 def without_dead_server(flags: str) -> str:
     """Return MAKEFLAGS without a job server that units cannot reach, and without its ``-jN``.
 
-    What has no job server, or one that can be opened, is returned as it is. Definitions of
-    variables (behind ``--``) are not touched.
+    Flags without a job server, or with one that can be opened, are returned unchanged.
+    Definitions of variables (behind ``--``) stay.
     """
     options, separator, definitions = _split(flags)
     servers = _SERVER.findall(options)
-    if not servers or _is_within_reach(servers[-1]):  # make itself goes by the last
+    if not servers or _is_within_reach(servers[-1]):  # make itself uses the last
         return flags
     left = _PARTS.sub("", options).rstrip()
     return f"{left}{separator}{definitions}" if left else f"{separator}{definitions}".lstrip()

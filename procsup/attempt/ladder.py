@@ -1,19 +1,20 @@
-"""The stop of one tree, rung by rung: asked, asked again for its stacks, killed.
+"""The stop of one tree, step by step: stop signal, request for stacks, kill.
 
-All who are to be told are told once. At half of the grace those are told, too, whose listener
-has not ended. When the grace is over everything is killed: first what does not ignore the stop
-signal, a second later the rest, so that the trackers of multiprocessing and loky can clean up.
+Each process that must get the stop signal gets it once. At half of the grace the processes below
+a listener that has not ended get it, too. When the grace is over all are killed: first those that
+do not ignore the stop signal, a second later the rest, so that the trackers of multiprocessing and
+loky can clean up.
 """
 
 from typing import Optional, Protocol
 
 _DUMP_S = 1.0  # from the request for stacks to the kill
-_SPARE_S = 1.0  # from the first kill to that of those who ignore the stop signal
+_SPARE_S = 1.0  # from the first kill to the kill of processes that ignore the stop signal
 _FIRST_LOOK_S = 0.005
 _LONGEST_LOOK_S = 0.1
 _SHORTEST_PAUSE_S = 0.0005
 _LONGEST_PAUSE_S = 0.05
-_ROUNDS = 20  # of killing without a pause, while each still finds new processes
+_ROUNDS = 20  # of kills without a pause, while each round still finds new processes
 
 
 class Askable(Protocol):
@@ -24,7 +25,7 @@ class Askable(Protocol):
         ...
 
     def kill(self, *, spare: bool = False) -> int:
-        """Kill what lives; return how many were found for the first time."""
+        """Kill the live processes; return how many were found for the first time."""
         ...
 
 
@@ -38,7 +39,7 @@ class Ladder:
         self, tree: Askable, *, grace_s: float, now: float, insist: Optional["Insist"] = None
     ) -> None:
         self.look_at = now
-        self.killed_at: Optional[float] = None  # since when it is being killed
+        self.killed_at: Optional[float] = None  # when its kill began; None before
         self._tree = tree
         self._half_at = now + grace_s / 2
         self._end_at = now + grace_s
@@ -69,14 +70,14 @@ class Ladder:
             self._kill_round(now)
 
     def shorten(self, grace_s: float, now: float) -> None:
-        """Let the grace end in so many seconds, unless it ends before."""
+        """End the grace in `grace_s` seconds, unless it ends earlier."""
         self._half_at = min(self._half_at, now + grace_s / 2)
         self._end_at = min(self._end_at, now + grace_s)
         if self.killed_at is None:
             self.look_at = min(self.look_at, self._half_at, self._end_at)
 
     def force(self, now: float) -> None:
-        """Kill everything now, whatever it ignores."""
+        """Kill all processes now, also those that ignore the stop signal."""
         self._insist = None
         self._end_at = now
         self.killed_at = now - _SPARE_S
@@ -105,5 +106,5 @@ class Insist(Protocol):
     """Asks a main process for its stacks once more."""
 
     def __call__(self) -> None:
-        """Do it."""
+        """Ask for them."""
         ...

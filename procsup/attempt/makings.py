@@ -26,18 +26,18 @@ def write_lists(lists: Mapping[str, Tuple[str, ...]]) -> None:
 
 
 def make_private_folder(path: str) -> None:
-    """Make a folder of ours for its owner only, and the one above it, if they are missing.
+    """Make a private folder (mode 0700), and the one above it, if they are missing.
 
     RecordError if something else stands there.
     """
-    # `makedirs` gives its mode to the last folder alone; the one above is made by itself.
+    # `makedirs` applies the mode to the last folder only: so the parent gets a call of its own.
     for folder in (os.path.dirname(path), path):
         refuse_planted(folder)
         os.makedirs(folder, mode=0o700, exist_ok=True)
 
 
 def refuse_planted(folder: str) -> None:
-    """Raise RecordError if something else than a folder stands in a folder's place."""
+    """Raise RecordError if the path exists and is not a folder."""
     try:
         mode = os.lstat(folder).st_mode
     except FileNotFoundError:
@@ -48,7 +48,7 @@ def refuse_planted(folder: str) -> None:
 
 
 def write_private(path: str, data: bytes) -> None:
-    """Write a file of ours whole: an attempt before may still be reading the old one."""
+    """Write a private file and rename it into place: an earlier attempt may still read the old."""
     temporary = path + ".new"
     with open(temporary, "wb", opener=_open_private) as file:
         file.write(data)

@@ -1,4 +1,4 @@
-"""Looks at live trees now and then: CPU affinity, memory, number of processes.
+"""Samples live trees: CPU affinity, memory, number of processes.
 
 It takes at most a hundredth of one CPU however many units run: after each sample it rests a
 hundred times as long as that one took, and a little more. One tree is sampled at a time, so an
@@ -12,14 +12,14 @@ from typing import Callable, List, Optional, Protocol, Sequence, Set, Tuple
 from procsup.core.outcome import Affinity, Usage
 from procsup.host.processes import Departure
 
-_FIRST_S = 0.3  # most short units are never looked at: looking would cost more than they do
+_FIRST_S = 0.3  # most short units are never sampled: a sample would cost more CPU than the unit
 _LONGEST_INTERVAL_S = 2.0
 _SHARE = 0.007  # of one CPU: less than a hundredth, with what the rest of a turn costs
 _WAKING_S = 100e-6  # what a turn of the loop costs beside the sample itself
 
 
 class TreeSample(Protocol):
-    """What is used of `machine.TreeSample`."""
+    """The part of `machine.TreeSample` that is used here."""
 
     @property
     def memory_bytes(self) -> int:
@@ -33,7 +33,7 @@ class TreeSample(Protocol):
 
     @property
     def processes(self) -> int:
-        """How many there are."""
+        """Number of processes."""
         ...
 
     @property
@@ -43,7 +43,7 @@ class TreeSample(Protocol):
 
 
 class Observation:
-    """What has been seen of one attempt; `pid` is its main process, pinned."""
+    """The samples of one attempt; `pid` is its main process, which is not reaped meanwhile."""
 
     __slots__ = (
         "begun",
@@ -77,7 +77,7 @@ class Observation:
         self.over = False
 
     def see_affinity(self, cpus: Optional[List[int]], now: float) -> Optional[List[int]]:
-        """Note the CPUs seen; return them if they have become others than expected."""
+        """Note the CPUs seen; return them if they newly differ from the expected ones."""
         if cpus is None:
             return None
         self.cpus_seen.update(cpus)
@@ -101,11 +101,11 @@ class Observation:
         return self.see_affinity(sample.affinity, now)
 
     def affinity(self) -> Affinity:
-        """Return what is recorded; `granted` is None unless the attempt was pinned."""
+        """Return the affinity for the record; `granted` is None unless the attempt was pinned."""
         return Affinity(self.granted, sorted(self.cpus_seen) or None, tuple(self.drift))
 
     def usage(self, departure: Departure, leftovers: int) -> Usage:
-        """Return peaks and sums, with what was learnt when the main process was reaped."""
+        """Return peaks and sums, together with the resource usage from the reaping."""
         peak, source = self.peak_memory_bytes, "sampled"
         if peak is None:
             peak, source = departure.peak_memory_bytes, "rusage"
@@ -122,7 +122,7 @@ class Observation:
         )
 
     def mean_interval_s(self) -> Optional[float]:
-        """Return how far apart the samples were, on average."""
+        """Return the average time between samples; None without any."""
         if not self.samples:
             return None
         return round((self.sampled_at - self.begun) / self.samples, 3)
@@ -161,13 +161,13 @@ class Sampler:
         return max(self._line[0][0], self._rests_until)
 
     def sample_one(self, now: float) -> Tuple[Optional[Observation], Optional[List[int]]]:
-        """Take the sample that is due; return whose it was, and what its CPUs drifted to."""
+        """Take the sample that is due; return its observation, and the CPUs if they drifted."""
         due = self.next_due()
         if due is None or due > now:
             return None, None
         observed = heapq.heappop(self._line)[2]
         if not self._has_loaded:
-            self._sample_tree(observed.pid)  # loads psutil: not what the next ones will cost
+            self._sample_tree(observed.pid)  # loads psutil: the next samples cost less
             self._has_loaded = True
         before = self._cpu_clock()
         sample = self._sample_tree(observed.pid)

@@ -1,8 +1,8 @@
 """Judges an attempt's outputs, and takes the readings that a resume compares.
 
-Before an attempt starts, `stamps_before` looks at its files. After it exited well, `inspect`
-demands that it wrote every declared output, publishes what it wrote to stdout and stderr where
-files were named for them, hashes, and puts all of it on disk. Anything unknown is a problem.
+Before an attempt starts, `stamps_before` reads the stamps of its files. After a good exit,
+`inspect` requires that it wrote every declared output, publishes the declared files of stdout and
+stderr, hashes, and syncs all of them to disk. An unknown state is a problem.
 """
 
 import os
@@ -53,7 +53,7 @@ class _Unfit(Exception):
 
 
 class _Made(NamedTuple):
-    """A declared output and the files it stands for now."""
+    """A declared output and its present files."""
 
     output: OutputSpec
     readings: List[Reading]
@@ -63,9 +63,9 @@ class _Made(NamedTuple):
 def stamps_before(unit: UnitSpec) -> Dict[str, Optional[Stamp]]:
     """Return the stamps of a unit's files before an attempt starts; `inspect` needs them.
 
-    Each declared path is a key (None where there was nothing), and so is each file below a folder
-    or matching a glob. Where an output is a link to a folder, the link has a stamp, too. A path
-    that cannot be looked at is left out: `inspect` will refuse it.
+    Each declared path is a key (None if nothing existed there), and so is each file below a folder
+    or matching a glob. If an output is a link to a folder, the link has a stamp, too. A path whose
+    stamp cannot be read is left out: `inspect` will refuse it.
     """
     stamps: Dict[str, Optional[Stamp]] = {}
     inputs = [(declared, True) for declared in look.inputs_of(unit)]
@@ -82,10 +82,10 @@ def stamps_before(unit: UnitSpec) -> Dict[str, Optional[Stamp]]:
 
 
 def inspect(task: Task, before: Stamps) -> Inspected:
-    """Look at the files of an attempt that exited well; whatever is wrong is the `problem`.
+    """Check the files of an attempt that exited well; all faults become its `problem`.
 
-    `before` is what `stamps_before` said. Without a problem, stdout and stderr are published and
-    all outputs are on disk for good (unless `sync-outputs` is off). Never raises OSError.
+    `before` is the result of `stamps_before`. Without a problem, stdout and stderr are published
+    and all outputs are durable (unless `sync-outputs` is off). Never raises OSError.
     """
     rules = task.rules
     try:
@@ -131,7 +131,7 @@ def _look_at_outputs(task: Task, before: Stamps) -> List[_Made]:
 def _for_each(
     outputs: Iterable[OutputSpec], act: Callable[[OutputSpec], _Made], rules: Rules
 ) -> List[_Made]:
-    """Act on every output; all that is wrong with them is raised as one `_Unfit`."""
+    """Act on every output; raise one `_Unfit` with all their faults."""
     made: List[_Made] = []
     problems: List[str] = []
     for output in outputs:
@@ -148,7 +148,7 @@ def _for_each(
 
 
 def _patiently(act: Callable[[], _T]) -> _T:
-    """Do what may lack descriptors: that may pass, and is no fault of the unit's."""
+    """Retry while file descriptors are short: that may pass, and is not the unit's fault."""
     return patiently(act, sleep=_sleep)
 
 
@@ -157,9 +157,9 @@ def _require_written(
 ) -> _Made:
     """Return an output with the readings of the files that count; the others are left over.
 
-    Of a folder or a glob those count that the attempt wrote: new and changed ones. If it may stay
-    `unchanged`, so do those that it left as the last success had `vouched` for them. A single file
-    that may stay unchanged counts in any case.
+    In a folder or a glob, the files that the attempt wrote count: new and changed ones. If the
+    output may stay `unchanged`, files that are still as the last success `vouched` for them count,
+    too. A single file that may stay unchanged always counts.
     """
 
     def counts(path: str) -> bool:
@@ -204,7 +204,7 @@ def _bare(path: str) -> str:
 def _require_unheld(path: str) -> None:
     """Refuse a file that any process has open for writing: it may be incomplete.
 
-    The unit's own processes have ended; this is another process, perhaps for a moment.
+    The unit's own processes have ended; this is another process, which may close it soon.
     """
     for pause_s in (*_UNHELD_PAUSES_S, None):
         if not leases.is_written(path):
@@ -236,7 +236,7 @@ def _require_content(output: OutputSpec, readings: Sequence[Reading]) -> None:
             raise _Unfit("is not a regular file")
     if output.empty or not hollow:
         return
-    # A folder may hold empty files (markers); a file that was declared or asked for may not.
+    # A folder may hold empty files (markers); a declared file, or one that matches a glob, may not.
     if len(hollow) == len(readings) or output.kind == "glob":
         raise _Unfit(_EMPTY if len(readings) == 1 else f"{hollow[0].path} {_EMPTY}")
 
@@ -267,7 +267,7 @@ def _require_publishable(output: OutputSpec, temporary: str) -> _Made:
 
 
 def _sync(made: Sequence[_Made], rules: Rules) -> None:
-    """Put the outputs and their names on disk; each folder once, after its files."""
+    """Sync the outputs and their names to disk; each folder once, after its files."""
     for path in [r.path for one in made for r in one.readings]:
         _sync_one(look.sync_file, path, rules)
     for folder in dict.fromkeys(folder for one in made for folder in _folders(one)):
@@ -284,7 +284,7 @@ def _sync_one(sync: Callable[[str], None], path: str, rules: Rules) -> None:
 
 
 def _folders(made: _Made) -> Iterable[str]:
-    """Yield the folders that hold the names of an output, up to one that preflight made sure of."""
+    """Yield the folders that hold the names of an output, up to the one that preflight synced."""
     top = home_of(made.output)
     for reading in made.readings:
         folder = os.path.dirname(reading.path)
@@ -301,7 +301,7 @@ def _folders(made: _Made) -> Iterable[str]:
 
 
 def _look_at_inputs(unit: UnitSpec, rules: Rules, before: Stamps) -> Tuple[Reading, ...]:
-    """Return what the attempt read, such that a resume notices what changed under its hands."""
+    """Return readings of the inputs, by which a resume notices changes during the attempt."""
     readings: Dict[str, Reading] = {}
     for declared in look.inputs_of(unit):
         try:
@@ -316,7 +316,7 @@ def _look_at_inputs(unit: UnitSpec, rules: Rules, before: Stamps) -> Tuple[Readi
 
 
 def _gone(path: str, files: Sequence[str], before: Stamps) -> List[str]:
-    """Return the files of a declared input that were there before and are not now."""
+    """Return the files of a declared input that existed before and do not exist now."""
     if files == [path]:
         return []
     base = _bare(path)
@@ -342,7 +342,7 @@ def _input_reading(path: str, was: Optional[Stamp], checksum: str) -> Optional[R
             if now == was:
                 return reading
     except OSError:
-        pass  # no longer readable: recorded as it was, and a resume will not keep the unit
+        pass  # not readable any more: recorded as it was, and a resume will not keep the unit
     seen = was or now
     return None if seen is None else seen.reading(path, changed=True)
 
@@ -351,7 +351,7 @@ def _input_reading(path: str, was: Optional[Stamp], checksum: str) -> Optional[R
 
 
 def shown(path: str, folder: str) -> str:
-    """Return a path as a person reads it: relative to `folder` if below it, with slashes."""
+    """Return a path for messages: relative to `folder` if below it, with slashes."""
     path, start = path.replace(os.sep, "/"), folder.replace(os.sep, "/").rstrip("/") + "/"
     return visible(path[len(start) :] if path.startswith(start) else path)
 

@@ -1,4 +1,4 @@
-"""Where a stage will write: looked at, and made, before its first unit starts."""
+"""Checks and makes the folders that a stage will write to, before its first unit starts."""
 
 import errno
 import os
@@ -15,8 +15,8 @@ _LISTED_MOST = 5
 
 
 def about_run_directory(spec: RunSpec) -> List[str]:
-    """Write a little where journal and logs will be: a full disk is better known now."""
-    # A start that was killed right here, by a process of the same number, may have left one.
+    """Write a small file to the run directory, to detect a full disk before the start."""
+    # An earlier process with the same pid, killed at this point, may have left its file.
     probe = os.path.join(spec.directory, f".procsup-{os.getpid()}-preflight.part")
     try:
         remove(probe)
@@ -33,7 +33,7 @@ def about_run_directory(spec: RunSpec) -> List[str]:
 
 
 def about_output_folders(spec: RunSpec, units: Sequence[UnitSpec]) -> List[str]:
-    """Make the folders of the outputs; their names are on disk for good on return."""
+    """Make the folders of the outputs; on return their names are durable."""
     homes = {home_of(output) for unit in units for output in look.outputs_of(unit)}
     changed: Set[str] = set()
     groups: Dict[Tuple[str, str], List[str]] = {}
@@ -43,7 +43,7 @@ def about_output_folders(spec: RunSpec, units: Sequence[UnitSpec]) -> List[str]:
             groups.setdefault(reason, []).append(folder)
     if spec.sync_outputs:
         readable = (folder for folder in sorted(changed) if os.access(folder, os.R_OK))
-        for folder in readable:  # in another no name can be put on the disk
+        for folder in readable:  # a folder without read permission cannot be opened for a sync
             reason = _refused(partial(look.sync_folder, folder))
             if reason is not None:
                 groups.setdefault(reason, []).append(folder)
@@ -62,9 +62,9 @@ def _refused(act: Callable[[], None]) -> Optional[Tuple[str, str]]:
 
 
 def _make_folder(folder: str, changed: Set[str]) -> None:
-    """Make a folder and those above it; `changed` gets every folder that has a new name in it.
+    """Make a folder and those above it; add every folder that has a new entry to `changed`.
 
-    A folder that was there may be as new: made by a start that was killed before its sync.
+    An existing folder counts as new: a start that was killed before its sync may have made it.
     """
     if os.path.isdir(folder):
         changed.add(os.path.dirname(folder))
@@ -79,7 +79,7 @@ def _make_folder(folder: str, changed: Set[str]) -> None:
         os.mkdir(folder)
     except FileExistsError:
         if os.path.isdir(folder):
-            return  # another process made it just now
+            return  # another process made it in the meantime
         raise NotADirectoryError(errno.ENOTDIR, f"{folder} is a file", folder) from None
     changed.add(parent)
 
@@ -93,11 +93,11 @@ def _cure(error: OSError) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Name the first few of many things, and the number of the rest."""
+    """Return the first few names, and the number of the rest."""
     shown = ", ".join(visible(name) for name in names[:_LISTED_MOST])
     return shown + more(len(names) - _LISTED_MOST)
 
 
 def more(count: int) -> str:
-    """Say how many more there are, if any."""
+    """Return ``and COUNT more``; empty for none."""
     return f" and {count} more" if count > 0 else ""

@@ -1,7 +1,7 @@
-"""What can be known before the first unit of a stage starts: one clear error, not 10,000 failures.
+"""Checks before the first unit of a stage starts: one clear error, not 10,000 failures.
 
-Everything is looked at once, however many units share it. Nothing is written but the folders of
-declared outputs, and for a moment a file in the run directory.
+Each file or program is checked once, however many units share it. Only the folders of declared
+outputs are written, and for a moment a file in the run directory.
 """
 
 import hashlib
@@ -19,18 +19,18 @@ from procsup.host import pythons
 from procsup.host.shells import SHELLS
 from procsup.host.system import find_program
 
-_ASKED_MOST = 16  # interpreters are asked in so many different folders and environments
+_ASKED_MOST = 16  # limit on the different folders and environments in which interpreters are asked
 
 _MOVES_MODULES = frozenset(("PYTHONHOME", "PYTHONSAFEPATH", "PYTHONPLATLIBDIR"))
-_modules: Dict[Tuple[str, ...], str] = {}  # where a module was found: what `program_of` digests
-# What `program_of` has learnt, for the preflight that follows: an interpreter takes 20 ms to start.
+_modules: Dict[Tuple[str, ...], str] = {}  # the file of a module, which `program_of` digests
+# Answers that `program_of` got, for the preflight after it: an interpreter takes 20 ms to start.
 _answers: Dict[Tuple[object, ...], Answer] = {}
 
 
 class _Way(NamedTuple):
-    """What decides whether a unit's program can be found; thousands of units share one."""
+    """All that determines whether a unit's program is found; thousands of units share one."""
 
-    head: Tuple[str, ...]  # argv as far as the interpreter, or its first word
+    head: Tuple[str, ...]  # argv up to the interpreter, or its first word
     cwd: str
     env: Tuple[Tuple[str, str], ...]  # PATH, PYTHON...
 
@@ -44,11 +44,11 @@ def preflight(
     promised: Promised = NOTHING,
     touch: bool = True,
 ) -> Tuple[List[str], Dict[str, str]]:
-    """Look at everything these units need; return what refuses the stage, and the unfit units.
+    """Check all that these units need; return the problems of the stage, and the unfit units.
 
-    Unfit (id -> reason) are units that miss inputs where `missing-inputs` is ``fail-unit``.
-    Folders of outputs are made, but only if nothing else is wrong; with `touch` false nothing is
-    written at all. What is `promised` by others need not be there yet. Never raises OSError.
+    Unfit (id -> reason) are units with missing inputs if `missing-inputs` is ``fail-unit``.
+    Folders of outputs are made, but only if there are no problems; with `touch` false nothing is
+    written. Files that are `promised` by other units need not exist yet. Never raises OSError.
     """
     missing = _missing_files(units, promised)
     unfit = _unfit(units, missing) if spec.missing_inputs == "fail-unit" else {}
@@ -75,7 +75,7 @@ def program_of(stage: StageSpec, units: Sequence[UnitSpec]) -> Optional[Program]
         with open(path, "rb") as file:
             return Program(path, hashlib.sha256(file.read()).hexdigest())
     except OSError:
-        return Program(path, None)  # that it is missing is for `preflight` to say
+        return Program(path, None)  # `preflight` reports that it is missing
 
 
 # --- inputs ------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ def _needed(unit: UnitSpec) -> Iterable[str]:
 def _to_be_asked(
     stage: StageSpec, units: Sequence[UnitSpec], promised: Promised
 ) -> Sequence[UnitSpec]:
-    """Return the units whose program and folder should be there by now."""
+    """Return the units whose program and folder no other unit has promised to make."""
     if not promised or not units:
         return units
     if stage.script is not None and stage.script in promised:
@@ -100,7 +100,7 @@ def _to_be_asked(
 
 
 def _missing_files(units: Sequence[UnitSpec], promised: Promised) -> Dict[str, str]:
-    """Return the paths that are not there or cannot be read, and which of both."""
+    """Return the paths that are missing or not readable, each with which of the two."""
     paths = dict.fromkeys(path for unit in units for path in _needed(unit))
     bad = [path for path in paths if not os.access(path, os.R_OK) and path not in promised]
     return {path: "not readable" if os.path.exists(path) else "missing" for path in bad}
@@ -175,7 +175,7 @@ def _bad_folders(units: Sequence[UnitSpec]) -> Dict[str, List[str]]:
 
 
 def _ways(stage: StageSpec, units: Sequence[UnitSpec]) -> Dict[_Way, UnitSpec]:
-    """Return the different ways in which the units find their programs, with one unit each."""
+    """Return the distinct ways in which the units' programs are found, with one unit each."""
     length = _head_length(stage, units[0].argv) if units else 0
     ways: Dict[_Way, UnitSpec] = {}
     for unit in units:
@@ -185,7 +185,7 @@ def _ways(stage: StageSpec, units: Sequence[UnitSpec]) -> Dict[_Way, UnitSpec]:
 
 
 def _head_length(stage: StageSpec, argv: Sequence[str]) -> int:
-    """Return how much of an argv starts the interpreter (prefixes included), or 1."""
+    """Return how many words of an argv start the interpreter (prefixes included), or 1."""
     if stage.module is not None:
         tail: Tuple[str, ...] = ("-m", stage.module)
     else:
@@ -255,9 +255,9 @@ def _about_interpreters(
 def _found_without_asking(
     stage: StageSpec, way: _Way, environment: Mapping[str, str]
 ) -> Optional[str]:
-    """Return the file of a plain module right in the cwd, if our own interpreter will run it.
+    """Return the file of a plain module directly in the cwd, if our own interpreter will run it.
 
-    Spares the 20 ms of an interpreter's start where its answer is certain.
+    This saves the 20 ms of an interpreter's start if its answer is certain.
     """
     name = stage.module
     if way.head != (sys.executable,) or name is None or "." in name or name in sys.modules:
@@ -283,7 +283,7 @@ def _module_file(stage: StageSpec, module: str, unit: UnitSpec) -> Optional[str]
     env = environment_of(stage, unit, os.environ, scratch=unit.cwd)
     head = unit.argv[: _head_length(stage, unit.argv)]
     answer = ask(head, module, cwd=unit.cwd, env=env)
-    _answers.clear()  # those that no preflight has asked for may be old by the time of the next
+    _answers.clear()  # an answer that no preflight has used may be outdated at the next one
     _answers[_question(head, module, unit.cwd, env)] = answer
     return answer.file
 

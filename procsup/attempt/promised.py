@@ -10,7 +10,7 @@ from procsup.paths.walk import CASE
 
 
 class Promised:
-    """The declared outputs of units; `path in promised` also of what lies in a folder of them."""
+    """The declared outputs of units; `path in promised` is also true below an output folder."""
 
     def __init__(self, stages: Iterable[Sequence[UnitSpec]] = ()) -> None:
         self._files: Set[str] = set()

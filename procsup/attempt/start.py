@@ -1,7 +1,7 @@
 """The start of an attempt: its environment, its files, its process.
 
-Whatever goes wrong with the unit's own things comes back as a `NotStarted`; half a start is
-undone.
+An error that concerns only this unit is returned as a `NotStarted`; the files of a failed start
+are removed.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ Launched = Tuple[system.Child, AttemptFiles]
 
 
 class Starter:
-    """Starts attempts; remembers what is the same for all units of a stage."""
+    """Starts attempts; caches what is the same for all units of a stage."""
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self._run_dir = os.fspath(context.run_dir)
         self._environments = Environments(context)
-        self._log_folders: Set[str] = set()  # those that were looked at: one per stage
+        self._log_folders: Set[str] = set()  # those that were checked: one per stage
         self._programs: Dict[Tuple[str, str, str], str] = {}  # (name, PATH, cwd) -> file
         self._unsaid: Dict[str, Tuple[str, ...]] = {}  # unit -> of starts that were refused
         self._null_fd = system.open_null()
@@ -41,9 +41,10 @@ class Starter:
         os.close(self._null_fd)
 
     def start(self, task: Task) -> Union[Launched, NotStarted]:
-        """Make what the attempt needs, and start it.
+        """Make the attempt's files, and start its process.
 
-        RecordError if a folder of the run directory is none of ours: no unit could start then.
+        RecordError if something else has the place of a folder of the run directory: then no unit
+        can start.
         """
         if not task.unit.argv:
             return NotStarted("the command is empty")
@@ -60,7 +61,7 @@ class Starter:
             self._unsaid.pop(task.unit.id, None)
             return child, files
         except (OSError, ValueError, TypeError) as error:
-            self._programs.clear()  # they may have moved
+            self._programs.clear()  # the programs may have moved
             files.undo()
             return system.why_not_started(error, launch, files.step)
         finally:
@@ -95,7 +96,7 @@ class Starter:
             os.close(log)
 
     def _put_aside(self, task: Task) -> Tuple[str, ...]:
-        """Move away what an earlier attempt left; return what is to be said, once it starts."""
+        """Move away the files of an earlier attempt; return remarks for the start that succeeds."""
         if task.aside is None:
             return ()
         unit = task.unit

@@ -1,7 +1,7 @@
-"""A unit's own way to be stopped: a command, in the place of the signal.
+"""A unit's `stop-command`, which runs instead of the stop signal.
 
-It is for what a signal does not reach: containers, jobs on other machines. If it cannot be
-started or fails, the signal is sent after all; if it hangs, the end of the grace is its end too.
+It stops what a signal does not reach: containers, jobs on other machines. If it cannot be started
+or fails, the signal is sent; if it hangs, it is ended at the end of the grace.
 """
 
 from typing import Callable, Optional
@@ -12,9 +12,9 @@ from procsup.host import system
 
 
 class StopCommand:
-    """Asks a tree by a command; `signal` asks by the signal, and kills in any case.
+    """Asks a tree to end by a command; `signal` sends the stop signal, and does all kills.
 
-    `remark` says what went wrong with the command; empty if nothing did.
+    `remark` describes a failure of the command; empty if there was none.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class StopCommand:
         self._is_done = False
 
     def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:
-        """Start the command, or see how it goes; true while it runs."""
+        """Start the command, or check whether it has ended; true while it runs."""
         if self.remark:
             return self._signal.tell(everybody=everybody, dump=dump)
         if self._is_done:
@@ -56,14 +56,14 @@ class StopCommand:
             self.remark = f"its stop-command failed ({how}): it got the stop signal"
 
     def kill(self, *, spare: bool = False) -> int:
-        """Kill what lives, the command too."""
+        """Kill the tree and the command."""
         if self._child is not None and not self._is_done and not self.remark:
             self.remark = "its stop-command had not ended when the grace was over"
         self.close()
         return self._signal.kill(spare=spare)
 
     def close(self) -> None:
-        """End the command if it still runs; it ends with the tree."""
+        """End the command if it still runs: it must not outlive the tree."""
         if self._child is not None and not self._is_done:
             self._is_done = True
             self._trees.end_beside(self._child)
