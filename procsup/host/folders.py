@@ -31,6 +31,16 @@ def absolute(path: "AnyPath") -> str:
     return os.path.normpath(os.path.join(current_folder(), text))
 
 
+def real_file(path: "AnyPath") -> str:
+    """Return the absolute path of a file; of a symbolic link, that of the file it leads to.
+
+    Links to folders on the way keep their names if the file itself is none. UsageError as
+    `current_folder`.
+    """
+    whole = absolute(path)
+    return os.path.realpath(whole) if os.path.islink(whole) else whole
+
+
 def who_refuses(path: "AnyPath") -> str:
     """Say what keeps us from reading `path`, and whose that is; empty if nothing is found.
 

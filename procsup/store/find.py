@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, Optional
 
 from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath, is_temporary, open_reading, reason
-from procsup.host.folders import absolute, who_refuses
+from procsup.host.folders import absolute, real_file, who_refuses
 from procsup.store.manifest import read_head
 from procsup.store.place import HOME, run_file_now
 from procsup.store.rundir import RunDir
@@ -62,7 +62,7 @@ def _find(run: str, start: AnyPath, home_of: HomeOf) -> Found:
     if _is_run_dir(path):
         return Found(RunDir(path))
     if os.path.isfile(path):
-        return Found(_of_run_file(path, home_of))
+        return Found(_of_run_file(Path(real_file(path)), home_of))
     if separator and os.sep in folder:
         _refuse_closed(run, Path(start, folder))
         raise NoSuchRun(f"no run directory at {Path(start, folder)}")

@@ -198,6 +198,67 @@ def test_the_same_file_by_another_name_is_the_same_run(made):
     assert "kept 8 of 8 (finished " in made.run().stderr
 
 
+def linked_file(made, kind):
+    """A link to the run file: beside it, elsewhere, of two steps, in a folder that is a link."""
+    beside, elsewhere = made.folder / "zz.toml", made.folder.parent / "other"
+    elsewhere.mkdir()
+    beside.symlink_to("run.toml")
+    (elsewhere / "yy.toml").symlink_to("../first/run.toml")
+    (elsewhere / "two.toml").symlink_to(beside)
+    (made.folder.parent / "folder").symlink_to(elsewhere)
+    return {
+        "beside": beside,
+        "elsewhere": elsewhere / "yy.toml",
+        "of a link": elsewhere / "two.toml",
+        "in a linked folder": made.folder.parent / "folder" / "yy.toml",
+    }[kind]
+
+
+@needs_links
+@pytest.mark.parametrize("kind", ["beside", "elsewhere", "of a link", "in a linked folder"])
+def test_a_link_to_the_run_file_is_that_run(made, kind):
+    link = linked_file(made, kind)
+    there = Project(link.parent)
+    (made.folder / "call" / "B").unlink()
+
+    planned = there.call("run", link.name, "--dry-run")
+    done = there.call("run", link.name)
+
+    assert "kept 7 of 8 (finished " in planned.stdout + planned.stderr
+    assert "kept 7 of 8 (finished " in done.stderr
+    assert ran(made) == ["call/B"]
+    assert there.call("status", link.name).stdout.startswith("run (run ")
+    assert there.call("wait", str(link), "--verify").returncode == 0
+    assert there.call("verify", link.name).returncode == 0
+    assert there.call("retry", link.name, "trim/A").returncode == 0
+    assert set(ran(made)) >= {"trim/A"}
+    plan = procsup.plan(link)
+    assert (plan.directory, plan.to_run) == (os.path.realpath(made.rundir), [])
+    run = procsup.run(link, progress="none")
+    assert [unit.kept for unit in run.units] == [True] * 8
+    assert sorted(os.listdir(made.folder / ".procsup")) == ["run"]
+    assert not (made.folder.parent / "other" / ".procsup").exists()
+
+
+@needs_links
+def test_a_link_to_a_run_file_without_a_name_of_its_own_names_no_run(made):
+    made.write("plain.toml", RUN.replace('name = "run"', ""))
+    (made.folder / "zz.toml").symlink_to("plain.toml")
+
+    assert procsup.load(made.folder / "zz.toml").name == "plain"
+    assert made.call("run", "zz.toml").returncode == 0
+    assert sorted(os.listdir(made.folder / ".procsup")) == ["plain", "run"]
+    assert "kept 8 of 8" in made.call("run", "plain.toml").stderr
+
+
+@needs_links
+def test_what_is_wrong_in_a_linked_run_file_is_said_by_the_name_that_was_given(made):
+    made.write("run.toml", "nmae = 'run'")
+    (made.folder / "zz.toml").symlink_to("run.toml")
+
+    assert "zz.toml:1: nmae: unknown key" in made.call("run", "zz.toml").stderr
+
+
 # --- copied ---
 
 

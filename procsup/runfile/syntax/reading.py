@@ -8,7 +8,7 @@ import sys
 from typing import Any, Dict, NamedTuple, NoReturn, Union
 
 from procsup.errors import RunFileError
-from procsup.host.folders import absolute
+from procsup.host.folders import real_file
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -45,7 +45,11 @@ class WrittenFloat(float):
 
 
 class Source(NamedTuple):
-    """A run file as read; `shown` is how messages name it, `path` is absolute."""
+    """A run file as read; `shown` is how messages name it.
+
+    `path` is absolute, and the target's where the file is a symbolic link: name and folder of the
+    run do not depend on the name by which the file was called.
+    """
 
     shown: str
     path: str
@@ -62,7 +66,7 @@ def parse(text: str) -> Dict[str, Any]:
 def read_source(path: Union[str, "os.PathLike[str]"]) -> Source:
     """Read a run file; RunFileError says what is wrong with the file as such."""
     shown = os.fspath(path)
-    whole = absolute(shown)
+    whole = real_file(shown)
     content = _read_bytes(shown)
     text = _decode(shown, content)
     digest = hashlib.sha256(content).hexdigest()
