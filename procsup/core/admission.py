@@ -1,4 +1,4 @@
-"""How the units of a stage begin: planned, kept, queued, blocked by others, halted, judged."""
+"""How the units of a stage begin: planned, kept, blocked, queued, skipped or given a verdict."""
 
 from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
@@ -28,7 +28,7 @@ _CHUNK = 500  # unit ids in one record
 
 
 class Admission:
-    """The planner's hand for whole stages; it works on the planner's own state."""
+    """The planner's part for whole stages; it changes the planner's own state."""
 
     def __init__(self, planner: "Planner", history: History, selector: Optional[Selector]) -> None:
         self._planner = planner
@@ -38,7 +38,7 @@ class Admission:
         self._kept: Dict[Tuple[str, bool, bool], List[str]] = {}
         self._base_seq = history.last_seq
         self._handed = HandedFolders(planner)
-        self._in_doubt: Dict[str, List[str]] = {}  # stage -> units to look at again
+        self._in_doubt: Dict[str, List[str]] = {}  # stage -> units to weigh again
         self.looking = 0  # `Weigh` orders without an answer yet
         self._room_for: Optional[Tuple[object, ...]] = None  # the last needs that fit
         self._reasons: Dict[str, int] = {}  # of the stage being decided
@@ -48,12 +48,13 @@ class Admission:
     def take(self, fact: Expanded) -> None:
         """The units of a stage are known, or why there are none.
 
-        With others before it, one known early is told twice: it is checked when they are done.
+        A stage that is known early and has stages before it comes twice: it is checked when they
+        are done.
         """
         stage = self._planner.by_name[fact.stage]
         expanding = stage.tally.status == "expanding"
         if stage.halted or (stage.expanded and not expanding):
-            return  # passed over while its units were worked out
+            return  # passed over while it was expanded
         if fact.problem:
             self._refuse(stage, fact.problem)
             return
@@ -72,7 +73,7 @@ class Admission:
         self._planner.write_plan(stage.name, specs, stage.standings)
 
     def _take_back(self, fact: Expanded) -> None:
-        """What is asked for again has succeeded: a resume must not keep that."""
+        """Record that requested units run again: a resume must not keep their old success."""
         for spec, standing in zip(fact.units, fact.standings):
             if standing.reason == ASKED:
                 cause = "asked to run again"
@@ -130,7 +131,7 @@ class Admission:
 
     def _place(self, stage: Stage, unit: Unit, standing: Standing) -> None:
         if not isinstance(unit.state, Blocked):
-            return  # the verdict of one before it has halted the stage
+            return  # an earlier unit's verdict has halted the stage
         history = self._history.units.get(unit.spec.id)
         if history is not None:
             unit.last_number = history.last_number
@@ -159,14 +160,14 @@ class Admission:
             self._seat(stage, unit, standing)
 
     def weigh_again(self) -> None:
-        """Order a second look at the units in doubt."""
+        """Order a second comparison of the units in doubt."""
         for stage, ids in self._in_doubt.items():
             self.looking += 1
             self._planner.orders.append(Weigh(stage, tuple(ids)))
         self._in_doubt.clear()
 
     def take_again(self, fact: Weighed) -> None:
-        """Take the result of a second look, for the units that still wait for it."""
+        """Apply the results of a second comparison to the units that still wait for them."""
         self.looking -= 1
         stage = self._planner.by_name[fact.stage]
         for name, standing in fact.standings.items():
@@ -175,9 +176,9 @@ class Admission:
                 self._seat(stage, unit, standing, looked=True)
 
     def _is_in_doubt(self, stage: Stage, unit: Unit, standing: Standing) -> bool:
-        """Tell whether its inputs had changed, and the units it follows ran and made the same.
+        """Whether its inputs had changed, and the units it follows ran and made the same.
 
-        Whole stages before it need no second look: they were done before the first one.
+        Whole stages before it need no second comparison: they were done before the first one.
         """
         if not stage.spec.unit_wise or standing.reason not in INPUTS or unit.past is None:
             return False
@@ -206,7 +207,7 @@ class Admission:
             self._queue(stage, unit, self._why(stage, unit, standing))
 
     def _why(self, stage: Stage, unit: Unit, standing: Standing) -> Standing:
-        """Return why it runs: a unit or stage it depends on ran, or else the result of the look.
+        """Return why it runs: a unit or stage it depends on ran, or else its standing.
 
         A stage before it that ran also explains why its inputs changed.
         """
@@ -226,11 +227,11 @@ class Admission:
         yield from stage.made_before.items()
 
     def _is_newer(self, stage: Stage, unit: Unit, history: UnitHistory) -> bool:
-        """Tell whether its end is newer than what it depends on, or `keep` is ``always``."""
+        """Whether its end is newer than the outputs it depends on, or `keep` is ``always``."""
         return stage.spec.keep == "always" or self._has_used(stage, unit, history.ended_seq)
 
     def _has_used(self, stage: Stage, unit: Unit, ended_seq: int) -> bool:
-        """Tell whether an end with this record was made from what it depends on now."""
+        """Whether an end with this record number used the present versions of its dependencies."""
         return all(version.was_used_by(ended_seq) for _, version in self._used(stage, unit))
 
     def _queue(self, stage: Stage, unit: Unit, why: Standing) -> None:
@@ -285,7 +286,7 @@ class Admission:
         self._release(unit)
 
     def _see(self, stage: Stage, unit: Unit, standing: Standing) -> None:
-        """Record what the look at a kept unit's files found that was not known."""
+        """Record new readings and leftover files of a kept unit."""
         name = unit.spec.id
         known = self._history.leftover_files.get(name, NO_LEFTOVER_FILES)
         now = known if standing.leftover_files is None else standing.leftover_files
@@ -333,7 +334,7 @@ class Admission:
             self._check_policies(stage)
 
     def _release(self, unit: Unit) -> None:
-        """It has its verdict: those that follow it go on, or never will."""
+        """It has its verdict: units that follow it continue, or are skipped."""
         dependents, unit.dependents = unit.dependents, None
         for other in dependents or ():
             state, stage = other.state, self._planner.by_name[other.spec.stage]
@@ -399,7 +400,7 @@ class Admission:
                 self._planner.attempts.stop_all(StopReason.POLICY, stage)
 
     def pass_over(self, stage: Stage, cause: str) -> None:
-        """Start nothing more of it: what waits is skipped."""
+        """Start no more of its units: waiting ones are skipped."""
         stage.ready.clear()
         stage.standings = []
         if not stage.expanded:
@@ -414,7 +415,7 @@ class Admission:
 
 
 def _kept_as(unit: Unit, standing: Standing) -> Optional[UnitHistory]:
-    """Return what the unit is if it is kept: its last success, or the verdict it has.
+    """Return the history under which the unit is kept: its last success, or its last verdict.
 
     A kept standing with a reason means that the verdict was no success, and stays.
     """
@@ -446,7 +447,7 @@ def _compared(end: End, unit: Unit) -> End:
 def are_same(now: Sequence[Reading], before: Sequence[Reading]) -> bool:
     """Tell whether outputs are the same: by content if every sha256 is known.
 
-    Otherwise by path, size and mtime: they must not have been touched.
+    Otherwise by path, size and mtime: the files must not have been written.
     """
     both = (*now, *before)
     if any(reading.changed for reading in both):
@@ -459,7 +460,7 @@ def are_same(now: Sequence[Reading], before: Sequence[Reading]) -> bool:
 
 
 def only_lists(before: Iterable[UnitSpec], stage: StageSpec) -> bool:
-    """Tell whether all that these units make is the list of parameters that the stage reads."""
+    """Whether these units make only the lists of parameters that the stage reads."""
     made = [output.path for unit in before for output in unit.outputs]
     return bool(made) and set(made) <= set(stage.list_files)
 

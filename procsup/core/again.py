@@ -18,7 +18,7 @@ _LATER = "retry it when the run has ended"
 def try_again(planner: "Planner", words: Sequence[str]) -> Tuple[bool, str]:
     """Queue units again and reset their tries: all of them, or (False, and why) none.
 
-    They are the ones that the words select; without words, all that have failed so far.
+    The selectors select them; without selectors, all that have failed so far.
     """
     if planner.run_status is not None:
         return False, f"the run is final; {_LATER}"
@@ -44,7 +44,7 @@ def try_again(planner: "Planner", words: Sequence[str]) -> Tuple[bool, str]:
 
 
 def _failed_so_far(planner: "Planner") -> Picked:
-    """Return the units that failed themselves, in stages that are not final yet."""
+    """Return the units that failed themselves (not skipped), in stages that are not final yet."""
     return [
         (stage, unit)
         for stage in planner.stages

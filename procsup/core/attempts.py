@@ -29,10 +29,10 @@ _Due = Tuple[float, int, Stage, Unit]
 
 
 class Shortage:
-    """Starts are refused while others live: how many may be tried, and when the next at the latest.
+    """Limits starts while the system refuses them and other attempts live.
 
-    One for each attempt that ends, and one after a while; that while doubles with each refusal,
-    and the number with each while without one.
+    Each end of an attempt allows one more start (`allowance`), and so does each wait until `due`.
+    A refusal doubles the wait; a wait without a refusal doubles the starts that the next allows.
     """
 
     def __init__(self, now: float) -> None:
@@ -43,7 +43,7 @@ class Shortage:
         self._tries = 1
 
     def go_on(self, now: float) -> None:
-        """Another start was refused; of several in one turn the first one counts."""
+        """Note another refused start; several in one turn count once."""
         self.allowance = 0
         self._tries = 1
         if now > self._refused_at:
@@ -52,7 +52,7 @@ class Shortage:
         self.due = now + self._hold_s
 
     def may_be_over(self, now: float) -> bool:
-        """Allow more if it is time to; true once so many went well that it must have passed."""
+        """Allow more starts once `due`; true if enough waits passed without a refusal."""
         if now < self.due:
             return False
         self.allowance += self._tries
@@ -62,7 +62,7 @@ class Shortage:
 
 
 class Attempts:
-    """The planner's hand for single attempts; it works on the planner's own state."""
+    """The planner's part for single attempts; it changes the planner's own state."""
 
     def __init__(self, planner: "Planner") -> None:
         self._planner = planner
@@ -70,7 +70,7 @@ class Attempts:
         self._deadlines: List[_Due] = []
         self._tidy_at = _FEW_DEADLINES
         self._ticket = count()
-        self._live: Dict[AttemptId, Tuple[Stage, Unit]] = {}  # those being inspected included
+        self._live: Dict[AttemptId, Tuple[Stage, Unit]] = {}  # includes those being inspected
         self._newborn: List[Started] = []
         self.grace_s: Optional[float] = None  # of `procsup stop --grace`
         self._shortage: Optional[Shortage] = None
@@ -87,7 +87,7 @@ class Attempts:
         self._newborn.append(fact)
 
     def record_spawned(self) -> None:
-        """Record the processes that exist, but not those whose end came with the news."""
+        """Record the processes that exist, but not those that ended within the same turn."""
         for fact in self._newborn:
             entry = self._live.get(fact.attempt)
             if entry is not None and entry[1].is_live:
@@ -107,7 +107,7 @@ class Attempts:
             self._stop(stage, unit, StopReason.DRIFT)
 
     def on_ended(self, fact: Ended) -> None:
-        """The process and its tree are gone: judge, or look at the outputs first."""
+        """The process and its tree have ended: judge, or let the outputs be inspected first."""
         stage, unit = self._live.pop(fact.attempt)
         state = unit.state
         if not isinstance(state, (Running, Stopping)):
@@ -122,7 +122,7 @@ class Attempts:
             return
         if self._shortage is not None:
             self._shortage.allowance += 1
-        # A stop that came too late for the unit says nothing of how it ended.
+        # A stop that came after the unit's end is not the reason of that end.
         reason = state.reason if isinstance(state, Stopping) and fact.stopped else None
         verdict = judge(fact.exit, reason, stage.spec.success_codes)
         if verdict is Verdict.SUCCEEDED and fact.fault:
@@ -137,7 +137,7 @@ class Attempts:
         self._conclude(stage, unit, end, is_called_off=is_called_off)
 
     def on_inspected(self, fact: Inspected) -> None:
-        """Its outputs were looked at."""
+        """Its outputs were inspected."""
         stage, unit = self._live.pop(fact.attempt)
         state = unit.state
         if not isinstance(state, Inspecting):
@@ -154,14 +154,17 @@ class Attempts:
         self._conclude(stage, unit, end)
 
     def _remark(self, stage: Stage, end: End) -> None:
-        """Count what is to be said of an attempt, and tell the first of it that cost time."""
+        """Collect the remarks of an attempt; the first one of the stage becomes news."""
         is_first = not stage.tally.remarks
         stage.tally.remarks += [f"{end.unit}#{end.attempt}: {one}" for one in end.remarks]
         if is_first and stage.tally.remarks:
             stage.tally.news.append(stage.tally.remarks[0])
 
     def _put_off(self, stage: Stage, unit: Unit, attempt: AttemptId, reason: str) -> None:
-        """What the run itself lacks comes back when one of its attempts ends: no fault, no try."""
+        """Queue a unit again whose start was refused for a shortage; it does not count as a try.
+
+        The run's own attempts may use what is short: it is free again when one of them ends.
+        """
         planner = self._planner
         planner.write(Refused(*attempt, planner.wall, reason))
         unit.last_number -= 1
@@ -175,7 +178,7 @@ class Attempts:
         else:
             self._shortage.go_on(planner.now)
 
-    # --- what becomes of the unit --------------------------------------------------------
+    # --- next try or verdict -------------------------------------------------------------
 
     def _conclude(self, stage: Stage, unit: Unit, end: End, *, is_called_off: bool = False) -> None:
         """An attempt is over: try again, or give the unit its verdict."""
@@ -252,7 +255,7 @@ class Attempts:
             self._tidy()
 
     def _tidy(self) -> None:
-        """Drop the reminders of what is over: they lie behind one that lives long."""
+        """Drop outdated reminders, which `next_deadline` does not reach behind a current one."""
         self._deadlines = [entry for entry in self._deadlines if _is_current(entry)]
         heapq.heapify(self._deadlines)
         self._tidy_at = max(_FEW_DEADLINES, 2 * len(self._deadlines))
@@ -273,7 +276,7 @@ class Attempts:
                 self._stop(stage, unit, reason)
 
     def call_off(self, stage: Stage, unit: Unit, grace_s: Optional[float]) -> None:
-        """Ask a live attempt to end, unless it was asked before; the unit is not tried again."""
+        """Ask a live attempt to end, unless that was done before; the unit is not tried again."""
         if isinstance(unit.state, Running):
             self._stop(stage, unit, StopReason.USER, grace_s)
         elif isinstance(unit.state, Stopping) and not unit.state.killed and grace_s is not None:
@@ -284,14 +287,14 @@ class Attempts:
         unit.state = msgspec.structs.replace(unit.state, called_off=True)
 
     def shorten_grace(self) -> None:
-        """Tell those that are stopping already of the grace that was asked for last."""
+        """Order the latest requested grace for attempts that are stopping already."""
         for _, unit in self._live.values():
             state = unit.state
             if isinstance(state, Stopping) and not state.killed and self.grace_s is not None:
                 self._planner.orders.append(Stop(state.attempt, state.reason, self.grace_s))
 
     def kill_all(self) -> None:
-        """Kill whatever was asked to end and has not."""
+        """Kill the attempts that were asked to end and have not ended."""
         for _, unit in self._live.values():
             state = unit.state
             if isinstance(state, Stopping) and not state.killed:
@@ -314,7 +317,7 @@ class Attempts:
     # --- starts --------------------------------------------------------------------------
 
     def fill_slots(self) -> None:
-        """Start what fits, later stages first: they finish what was begun."""
+        """Start the units that fit, later stages first: they finish work that was begun."""
         shortage = self._shortage
         if shortage is not None and shortage.may_be_over(self._planner.now):
             self._shortage = shortage = None
@@ -387,7 +390,7 @@ class Attempts:
 
 
 def _is_current(entry: _Due) -> bool:
-    """A reminder stands only while the unit is still in the state that asked for it."""
+    """Whether the unit is still in the state that set this reminder."""
     when, state = entry[0], entry[3].state
     if isinstance(state, Running):
         return state.deadline == when
@@ -400,7 +403,7 @@ def _shortage_delay_s(unit: Unit) -> float:
 
 
 def _aside(stage: Stage, unit: Unit) -> Optional[Aside]:
-    """Return what is to be moved away before a unit's next attempt, if anything."""
+    """Return the failed attempt whose files must be moved away before the next, if any."""
     if stage.spec.on_failed_outputs != "aside" or unit.last_number < 2:
         return None
     failed = None if unit.past is None else unit.past.failed

@@ -214,7 +214,7 @@ class TwoReadings(NamedTuple):
 def find_two_readings(automaton: Automaton, count: int, *, avoid: str) -> Optional[TwoReadings]:
     """Return a path whose `count` captures may be read in two ways, or None.
 
-    Where any letter will do, the example uses none of `avoid`.
+    Where any letter matches, the example uses none of `avoid`.
     """
     trail: _Trail = {}
     end = _meet(automaton, automaton, trail, differing=True)

@@ -18,7 +18,7 @@ def call_off(
 ) -> Tuple[bool, str, Tuple[str, ...]]:
     """Cancel units: running ones are asked to end, waiting ones get their verdict at once.
 
-    Return whether it was done, a sentence, and the ids of the units that have yet to end.
+    Return whether it was done, a sentence, and the ids of the units that have not ended yet.
     """
     picked, complaint = pick(planner, words)
     if complaint:

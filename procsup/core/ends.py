@@ -1,7 +1,7 @@
-"""A unit's ends, kept small: 100,000 of them lie in memory until their manifest is written.
+"""Packs a unit's ends: 100,000 of them stay in memory until their manifest is written.
 
-An `End` is some thirty objects, and mostly the same ones for all units. Packed it is one, of a
-third of the size, and nothing for the garbage collector to visit.
+An `End` is some thirty objects, most of them equal for all units. Packed it is one object of a
+third of the size, which the garbage collector need not visit.
 """
 
 from itertools import count
@@ -14,8 +14,8 @@ from procsup.core.outcome import Affinity, Exited, LeftoverFiles, Reading, Signa
 from procsup.core.records import End
 from procsup.core.relocation import Places, in_place
 
-# Text that is not UTF-8 and numbers of more than 64 bits cannot be packed: such ends stay what
-# they are.
+# Text that is not UTF-8 and numbers of more than 64 bits cannot be packed: such ends stay
+# unpacked.
 Packed = Union[bytes, Tuple[End, ...]]
 
 NO_ENDS: Packed = b""
@@ -28,7 +28,7 @@ _SHARED = tuple(map(_FIELDS.index, ("host", "program")))
 
 
 class _Pool:
-    """Values that very many ends have in common; each is kept once, and known by its number.
+    """Values that very many ends have in common; each is stored once and has a number.
 
     A program may read several runs at once, on several threads: a number is never given twice.
     """
@@ -39,7 +39,7 @@ class _Pool:
         self._tickets = count()
 
     def number(self, value: Any) -> int:
-        """Return the number of a value, which is kept from now on."""
+        """Return the number of a value; store it if it is new."""
         number = self._numbers.get(value)
         if number is None:
             ticket = next(self._tickets)
@@ -49,7 +49,7 @@ class _Pool:
 
 
 def _types() -> Tuple[Any, ...]:
-    """Return what each place of a packed end holds."""
+    """Return the type of each field of a packed end."""
     hints = get_type_hints(End)
     types = [hints[name] for name in _FIELDS]
     types[_UNIT] = None
@@ -81,7 +81,7 @@ _decode = msgspec.msgpack.Decoder(List[Tuple[_types()]]).decode  # type: ignore[
 
 
 def pack(ends: Sequence[End]) -> Packed:
-    """Return the ends of one unit in little space."""
+    """Return the packed ends of one unit."""
     try:
         return _encode([_flat(end) for end in ends])
     except (UnicodeEncodeError, OverflowError):
@@ -126,7 +126,7 @@ def see(
     readings: Sequence[Reading],
     leftover_files: Optional[LeftoverFiles] = None,
 ) -> Packed:
-    """Return the ends with newer readings of the files of the last one, and what is beside them."""
+    """Return the ends with new readings and leftover files for the last one."""
     *before, last = unpack(packed, unit)
     newer = {reading.path: reading for reading in readings}
     outputs, inputs = (
@@ -200,19 +200,19 @@ def _whole_reading(values: Tuple[Any, ...]) -> Reading:
 
 
 def _beside(stdout_path: str) -> str:
-    """Return where stderr is written to if stdout is written there."""
+    """Return the path of stderr's log that belongs to this path of stdout's log."""
     return stdout_path[:-3] + "err"
 
 
 def _digits(text: Optional[str]) -> Union[bytes, str, None]:
-    """Return hexadecimal digits in half the space."""
+    """Return hexadecimal digits as bytes, which need half the space."""
     if not text:
         return text
     try:
         digits = bytes.fromhex(text)
     except ValueError:
         return text
-    return digits if digits.hex() == text else text  # it may have had capitals, or blanks
+    return digits if digits.hex() == text else text  # capitals or blanks would be lost
 
 
 def _text(digits: Union[bytes, str, None]) -> Any:

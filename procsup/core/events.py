@@ -1,4 +1,4 @@
-"""The facts that the planner hears and the orders it gives: plain data, fit for JSON lines.
+"""The facts that the planner receives and the orders it gives: plain data, fit for JSON lines.
 
 Wall-clock times (`at`) are seconds since 1970; they are recorded and never compared with the
 monotonic `now` that the loop hands to the planner.
@@ -26,7 +26,7 @@ from procsup.core.versions import Version
 
 
 class Started(Struct, frozen=True, tag=True, gc=False):
-    """The attempt's process exists; `born` and `mark` tell it from others, as in its record."""
+    """The attempt's process exists; `born` and `mark` identify it, as in its record."""
 
     attempt: AttemptId
     pid: int
@@ -36,7 +36,7 @@ class Started(Struct, frozen=True, tag=True, gc=False):
 
 
 class Sampled(Struct, frozen=True, tag=True, gc=False):
-    """A reading of a live tree said something the planner must judge: its affinity drifted."""
+    """A sample of a live tree needs a decision of the planner: its affinity drifted."""
 
     attempt: AttemptId
     drifted_to: List[int]
@@ -45,8 +45,8 @@ class Sampled(Struct, frozen=True, tag=True, gc=False):
 class Ended(Struct, frozen=True, tag=True):
     """The attempt is over and its tree is empty; exactly one per `Start`.
 
-    `started` is None if no process came into being. `stopped`: a stop or a kill reached the unit
-    before its end. `fault`: it exited well, and yet something still wrote what it vouches for. A
+    `started` is None if no process was made. `stopped`: a stop or a kill reached the unit before
+    its end. `fault`: it exited well, but a process left behind still wrote its outputs or log. A
     good end without either is followed by one `Inspected`. `linger_s` is the time from the end of
     the main process to the end of its tree. Log paths are relative to the run directory. `program`
     is the sha256 of its script or module file when it started, None if unknown.
@@ -68,16 +68,16 @@ class Ended(Struct, frozen=True, tag=True):
     program: Optional[str] = None
 
     def is_good(self, rules: Rules) -> bool:
-        """Tell whether it is a good end, which an `Inspected` follows."""
+        """Whether it is a good end, which an `Inspected` follows."""
         if self.stopped or self.fault or not isinstance(self.exit, Exited):
             return False
         return rules.is_success(self.exit.code)
 
 
 class Inspected(Struct, frozen=True, tag=True):
-    """What a good end left was looked at, hashed and synced; `problem` is empty if all is well.
+    """The outputs of a good end were inspected, hashed and synced; without faults no `problem`.
 
-    It comes for units without files too: exactly one for each good end. `leftover_files` are in
+    There is exactly one for each good end, also for units without files. `leftover_files` are in
     folder and glob outputs, and the attempt did not write them.
     """
 
@@ -95,13 +95,13 @@ class Synced(Struct, frozen=True, tag=True, gc=False):
 
 
 class Standing(Struct, frozen=True, gc=False):
-    """Where a unit stands when its stage is expanded.
+    """Whether a unit is kept when its stage is expanded, and why not.
 
     `kept`: its last success is still good (its files are intact). Otherwise `reason` is the kind
     of reason why it must run: ``new``, ``failed before``, ``input changed``, ...; `detail` is a
     sentence that names the file, parameter or the like, empty if there is none. `seen` are new
     readings of files whose content was read again and is unchanged. `leftover_files` are beside
-    the outputs of a kept unit now; None if they were not looked for.
+    the outputs of a kept unit now; None if nothing searched for them.
     """
 
     kept: bool
@@ -122,7 +122,7 @@ class Standing(Struct, frozen=True, gc=False):
 class Expanded(Struct, frozen=True, tag=True):
     """The units of a stage, in order, each with its standing; or why there are none.
 
-    `unfit` holds units whose inputs are missing where `missing-inputs` is ``fail-unit``;
+    `unfit` holds units with missing inputs if `missing-inputs` is ``fail-unit``;
     `program` is the stage's script or module file, None if there is none; `notes` are for the
     user: what was left out.
     """
@@ -164,13 +164,13 @@ class Interrupted(Struct, frozen=True, tag=True, gc=False):
 
 
 class TakenBack(Struct, frozen=True, tag=True, gc=False):
-    """What a `Withdraw` named is gone for good; the record of its intention is `Withdrawn`."""
+    """A `Withdraw` is done, durably; its intention was recorded as `Withdrawn`."""
 
     stages: Tuple[str, ...]
 
 
 class Published(Struct, frozen=True, tag=True, gc=False):
-    """The manifest of a stage (None: of the run) stands, its stamp after it; waiters are woken."""
+    """The manifest of a stage (None: of the run), then its stamp, are published; waiters woken."""
 
     stage: Optional[str]
 
@@ -199,14 +199,14 @@ class Start(Struct, frozen=True, tag=True):
 
     @property
     def attempt(self) -> AttemptId:
-        """Which one."""
+        """The attempt's id."""
         return self.task.attempt
 
 
 class Stop(Struct, frozen=True, tag=True, gc=False):
-    """Ask an attempt to end, and end its tree by force after `grace_s` seconds.
+    """Ask an attempt to end, and kill its tree after `grace_s` seconds.
 
-    `dump`: a Python unit, it leaves the stacks of its threads in its log before it ends.
+    `dump`: a Python unit writes the stacks of its threads to its log before it ends.
     """
 
     attempt: AttemptId
@@ -216,7 +216,7 @@ class Stop(Struct, frozen=True, tag=True, gc=False):
 
 
 class Kill(Struct, frozen=True, tag=True, gc=False):
-    """End the whole tree by force, now."""
+    """Kill the whole tree now."""
 
     attempt: AttemptId
 
@@ -228,7 +228,7 @@ class Write(Struct, frozen=True, tag=True):
 
 
 class Expand(Struct, frozen=True, tag=True):
-    """Work out the units of a stage whose upstream is done, on a side thread.
+    """Expand the units of a stage whose upstream is done, on a side thread.
 
     `outputs` are the readings of the succeeded units of the stages that it asks for (`sources`),
     by stage, in unit order, each with its unit's id; a success that did not use the version `made`
@@ -243,7 +243,7 @@ class Expand(Struct, frozen=True, tag=True):
 
 
 class Weigh(Struct, frozen=True, tag=True, gc=False):
-    """Look again at the files of units, on the side thread; answered by one `Weighed`.
+    """Compare the files of units again, on the side thread; answered by one `Weighed`.
 
     Their inputs had changed; since then the units that make these inputs made the same as before.
     """
@@ -253,10 +253,10 @@ class Weigh(Struct, frozen=True, tag=True, gc=False):
 
 
 class Withdraw(Struct, frozen=True, tag=True, gc=False):
-    """Sync the journal, then remove these stages' manifests and stamps, and the run's, for good.
+    """Sync the journal, then durably remove the manifests and stamps of these stages and the run.
 
-    On a side thread, in one line with `Publish`, answered by `TakenBack`: until then nothing of
-    these stages is started.
+    Done on a side thread, in one queue with `Publish`, answered by `TakenBack`: until then no unit
+    of these stages is started.
     """
 
     stages: Tuple[str, ...]
@@ -274,9 +274,9 @@ class UnitResult(Struct, frozen=True):
 class Publish(Struct, frozen=True, tag=True):
     """Write the manifest of a stage (None: of the run), then its stamp if it succeeded.
 
-    On a side thread, in one line with `Withdraw`, answered by `Published`: from the order on
-    nothing of the stage changes, so that its results are asked from the planner
-    (`Planner.results`) unit by unit, on that thread.
+    Done on a side thread, in one queue with `Withdraw`, answered by `Published`. From the order on
+    nothing of the stage changes, so that thread may read its results from the planner unit by unit
+    (`Planner.results`).
     """
 
     stage: Optional[str]

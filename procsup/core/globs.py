@@ -283,7 +283,7 @@ def _meet(one: Branch, two: Branch, *, case: bool) -> Optional[str]:
 
 
 def _may_hold(folder: Branch, one: Branch) -> bool:
-    """Tell whether `one` may match a path of `folder` or a path in it."""
+    """Whether `one` may match a path of `folder` or a path below it."""
     whole = folder.whole()
     around = Automaton([whole, [*whole, (EVERYTHING,)]])
     return find_common_path(around, Automaton([one.whole()])) is not None

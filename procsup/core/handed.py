@@ -1,4 +1,4 @@
-"""Units that are told to read a folder with leftover files in it: said once of a stage."""
+"""Notes, once for a stage, that its units read a folder with leftover files in it."""
 
 from typing import TYPE_CHECKING, Container, Dict, Iterable, List, Optional, Set
 
@@ -15,7 +15,7 @@ _NAMED = 3
 
 
 class HandedFolders:
-    """The planner's hand for folders with leftover files; it works on the planner's own state."""
+    """The planner's part for folders with leftover files; it changes the planner's own state."""
 
     def __init__(self, planner: "Planner") -> None:
         self._planner = planner
@@ -26,7 +26,7 @@ class HandedFolders:
         """Find the folders that hold leftover files of the stages before one, which are done."""
         by_name = self._planner.by_name
         names = list(stage.upstream)
-        for name in names:  # grows while it is walked
+        for name in names:  # grows during the loop
             names += [one for one in by_name[name].upstream if one not in names]
         left = {name: by_name[name].tally.leftover_files.values() for name in names}
         self._left[stage.name] = {
@@ -34,12 +34,12 @@ class HandedFolders:
         }
 
     def may_hold_leftovers(self, stage: "Stage", unit: UnitSpec) -> bool:
-        """Tell whether `note` may have something to say of this unit."""
+        """Whether `note` may find such a folder for this unit."""
         left = self._left.get(stage.name)
         return bool(left) or (left is not None and bool(unit.follows))
 
     def note(self, stage: "Stage", unit: UnitSpec) -> None:
-        """Tell of the first unit of a stage that is to read such a folder, and of the cure."""
+        """Add a note, with the cure, if this is the stage's first unit that reads such a folder."""
         for name, folders in self._left[stage.name].items():
             path = _read(unit, folders)
             if path is not None:
@@ -75,7 +75,7 @@ class HandedFolders:
 
 
 def _folders(found: Iterable[LeftoverFiles], root: str) -> Set[str]:
-    """Return the folders, absolute, that hold the named files, near or far."""
+    """Return all folders above the named files, absolute."""
     folders: Set[str] = set()
     for one in found:
         for name in one.names:

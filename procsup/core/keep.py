@@ -29,11 +29,11 @@ class Change(NamedTuple):
 
 
 class Intact(NamedTuple):
-    """What a look at a unit's recorded files found: the first input and output that differ.
+    """The comparison of a unit's files with its record: the first input and output that differ.
 
-    `missing` is true if an output that must be there is not. `seen` are new readings of files
-    whose content was read again and is unchanged. `leftover_files` are in folder and glob outputs,
-    and not among those recorded; None if that was not looked for.
+    `missing` is true if a required output does not exist. `seen` are new readings of files whose
+    content was read again and is unchanged. `leftover_files` are in folder and glob outputs, and
+    not among those recorded; None if nothing searched for them.
     """
 
     inputs: Optional[Change] = None
@@ -58,14 +58,13 @@ def standing(
     program: Optional[str],
     upstream_seq: int = 0,
 ) -> Standing:
-    """Tell where a unit stands when its stage is expanded.
+    """Return a unit's standing when its stage is expanded.
 
-    Kept is only what succeeded in its very last attempt (it may have been skipped since). `intact`
-    looks at the files of that end and is asked last, since only it is slow; `program` is the
-    sha256 of the script or module file now; `upstream_seq` the number of the latest end among the
-    units it depends on. `earlier`: its success is of a run before the present one; of a resumed
-    run nothing is repeated, whatever `keep` says. `run_succeeded`: that run succeeded as a whole;
-    then a unit without files is repeated.
+    A unit is kept only if its very last attempt succeeded (it may have been skipped since).
+    `intact` compares the files of that end; it is called last, since only it is slow. `program` is
+    the sha256 of the script or module file now. `earlier`: its success is of a run before the
+    present one; a resumed run repeats no success, for any value of `keep`. `run_succeeded`: that
+    run succeeded as a whole; then a unit without files is repeated.
     """
     success = None if history is None else history.standing_success
     if success is None:
@@ -75,7 +74,7 @@ def standing(
     if stage.keep == "never" and earlier:
         return Standing(False, "never kept")
     if stage.keep == "always" and program is None and not _makes_files(unit):
-        return _KEPT  # whatever its end says: it need not be unpacked
+        return _KEPT  # independent of its end, which need not be unpacked
     last = success.last
     assert last is not None
     look = Intact()
@@ -103,11 +102,11 @@ def standing_again(
     fresh: bool,
     program: Optional[str],
 ) -> Standing:
-    """Tell where a unit stands in a retry.
+    """Return a unit's standing in a retry.
 
-    `asked` is true for a unit that was named, false for the others, None if none was named: then
-    whatever did not succeed runs. The others keep their verdicts, good or bad; a unit without
-    a verdict is left aside. A success runs again only if its outputs cannot be confirmed.
+    `asked` is true for a selected unit, false for the others, None if none was selected: then all
+    units that did not succeed run. The others keep their verdicts, good or bad; a unit without a
+    verdict is left aside. A success runs again only if its outputs cannot be confirmed.
     """
     reason = _not_succeeded(history)
     success = None if history is None else history.standing_success

@@ -1,8 +1,8 @@
-"""A value as one line of JSON, and back, whatever its texts hold.
+"""Encodes a value as one line of JSON, and decodes it; its texts may hold any bytes.
 
-One owner for the journal's records and for what goes between a supervisor and an engine that is
-another process. JSON knows no text with lone surrogates (bytes that are not UTF-8): such values
-are packed (`procsup.core.text`), and a NUL in the line says so.
+The journal's records and the messages between a supervisor and an engine process use it. JSON
+cannot hold texts with lone surrogates (bytes that are not UTF-8): such values are packed
+(`procsup.core.text`), and a NUL in the line marks them.
 """
 
 from typing import Any, Generic, TypeVar, cast
@@ -14,14 +14,14 @@ from procsup.core.text import pack, unpack
 Value = TypeVar("Value")
 
 _encoder = msgspec.json.Encoder()
-_NUL = b"\\u0000"  # how JSON writes it: it marks text that had to be packed
+_NUL = b"\\u0000"  # NUL as JSON writes it: it marks text that had to be packed
 
 
 class Lines(Generic[Value]):
     """Encodes and decodes values of one type: a struct, or a union of tagged ones.
 
-    What comes back equals what was given, where its types say what it holds: within `Any` a tuple
-    comes back as a list, and there must be no number that is not finite.
+    The decoded value equals the encoded one where its type is declared: within `Any` a tuple
+    becomes a list, and all numbers must be finite.
     """
 
     def __init__(self, kind: Any) -> None:
@@ -40,9 +40,9 @@ class Lines(Generic[Value]):
         return _encoder.encode(pack(msgspec.to_builtins(value)))
 
     def decode(self, text: bytes) -> Value:
-        """Return the value; ValueError, MsgspecError or RecursionError if it is none of these.
+        """Return the value; ValueError, MsgspecError or RecursionError for another line.
 
-        msgspec's ValidationError: it is JSON, of another shape.
+        msgspec's ValidationError means that it is JSON of another shape.
         """
         if _NUL in text:
             return cast(Value, msgspec.convert(unpack(msgspec.json.decode(text)), self._kind))

@@ -95,7 +95,7 @@ Place = Tuple[Made, int]  # of a unit: the plan that it is in, and its position 
 def kinds_of_change(before: Mapping[str, Place], units: Iterable[UnitSpec]) -> Dict[str, str]:
     """Return what kind of change each unit has: `COMMAND`, else `PARAMETER`, else `ENV`.
 
-    Units without any of these are left out, and so are units whose making is not known. Whole
+    Units without such a change are left out, and so are units whose making is not known. Whole
     columns are compared, since there may be very many units.
     """
     groups: Dict[int, Tuple[Made, List[int], List[UnitSpec]]] = {}
@@ -174,14 +174,14 @@ def _differing(column: Column, places: Sequence[int], now: Sequence[Any]) -> Set
 
 
 def _differ(was: Any, value: Any) -> bool:
-    """Tell whether values differ as they are written; one that is not there is None."""
+    """Whether values differ as they are written; a missing one is None."""
     if was is None or value is None:
         return was is not value
     return written(was) != written(value)
 
 
 def what_changed(before: Making, unit: UnitSpec) -> str:
-    """Describe the first difference of a unit from before; empty if there is none of these:
+    """Describe the first difference of a unit from before, empty if there is none:
 
     ``argument 3 changed: 0.1 → 0.2``, ``parameter rate changed: 0.1 → 0.2``, ``env LANG changed``
     """

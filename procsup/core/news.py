@@ -14,7 +14,7 @@ def after(name: str, *, now: bool) -> Standing:
 
 
 def said(reasons: Dict[str, int]) -> str:
-    """Say reasons with their numbers, the most frequent first: ``12 failed before, 10 new``."""
+    """Return reasons with their numbers, the most frequent first: ``12 failed before, 10 new``."""
     parts = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{number} {reason}" for reason, number in parts)
 
@@ -27,7 +27,7 @@ def stale_line(stage: StageSpec, number: int) -> str:
 
 
 def stage_news(stage: StageSpec, tally: StageTally, reasons: Dict[str, int]) -> List[str]:
-    """Say what of a stage is kept, when that is known only while the run goes on."""
+    """Describe what is kept of a stage that was expanded during the run."""
     to_run = sum(reasons.values())
     line = f"{stage.name}: kept {tally.kept} of {tally.planned}, {to_run} to run"
     lines = [f"{line}: {said(reasons)}" if reasons else line]

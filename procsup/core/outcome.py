@@ -1,4 +1,4 @@
-"""What became of an attempt: the system's word (`Exit`) and our conclusion (`Verdict`)."""
+"""The end of an attempt: the system's exit status (`Exit`) and our conclusion (`Verdict`)."""
 
 from enum import Enum
 from typing import List, NamedTuple, Optional, Tuple, Union
@@ -29,7 +29,7 @@ class Signaled(Struct, frozen=True, tag="signaled", tag_field="kind"):
 
 
 class NotStarted(Struct, frozen=True, tag="not-started", tag_field="kind"):
-    """No process came into being; `passing` is true for a shortage that may pass by itself."""
+    """No process was made; `passing` is true for a shortage that may pass by itself."""
 
     reason: str
     passing: bool = False
@@ -89,7 +89,7 @@ _STOPPED = {
 def judge(
     exit: Exit, stopped_for: Optional[StopReason] = None, success_codes: Tuple[int, ...] = (0,)
 ) -> Verdict:
-    """Conclude from an exit, before its outputs were looked at.
+    """Return the verdict of an exit, before its outputs are inspected.
 
     An unknown exit status is `LOST`, never success; a child that exits 0 while it is being
     stopped did not succeed.
@@ -106,7 +106,7 @@ def judge(
 
 
 def describe(exit: Exit) -> str:
-    """Say an exit in a few words: ``exit 7``, ``signal 9``, or the reason."""
+    """Describe an exit in a few words: ``exit 7``, ``signal 9``, or the reason."""
     if isinstance(exit, Exited):
         return f"exit {exit.code}" if exit.code < 2**16 else f"exit 0x{exit.code:08X}"
     if isinstance(exit, Signaled):
@@ -115,7 +115,7 @@ def describe(exit: Exit) -> str:
 
 
 class Reading(Struct, frozen=True, gc=False, omit_defaults=True):
-    """The state of a file at one look; a folder or a glob has one reading per file.
+    """The state of a file at one time; a folder or a glob has one reading per file.
 
     `path` is absolute; `size` in bytes; `sha256` is None if it was not requested. `inode` and
     `ctime_ns` are None if unknown (in older records; ctime also on Windows). If the path is a
@@ -160,7 +160,7 @@ class Affinity(Struct, frozen=True, gc=False, omit_defaults=True):
 class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
     """Peaks and sums of an attempt; None is unknown, never 0.
 
-    CPU times are in seconds (of the whole tree where the system tells), memory in bytes.
+    CPU times are in seconds (of the whole tree if the system counts it), memory in bytes.
     `peak_memory_source` is ``sampled`` (sum over the tree), ``rusage`` (largest single process)
     or None.
     """

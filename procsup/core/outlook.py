@@ -63,7 +63,7 @@ def outlook(foreseen: Mapping[str, Foreseen], selector: Optional[Selector]) -> O
 
 
 def first_line(seen: Outlook, before: Before, *, fresh: bool) -> str:
-    """Say what is kept and why the rest runs.
+    """Describe what is kept and why the rest runs.
 
     ``kept 212 of 240 (finished 2026-11-21 03:10), 28 to run: 12 failed before, 10 new, 6
     command changed; --fresh runs all``
@@ -88,7 +88,7 @@ def first_line(seen: Outlook, before: Before, *, fresh: bool) -> str:
 
 
 def notes(seen: Outlook, spec: RunSpec) -> List[str]:
-    """Say what the first line has no room for: stale programs, stages to be expanded later."""
+    """Return further lines: stale programs, and stages that are expanded later."""
     lines = []
     for name, number in seen.stale.items():
         lines.append(stale_line(spec.stage(name), number))

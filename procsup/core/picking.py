@@ -1,4 +1,4 @@
-"""Selects units of a running plan by the words of a request."""
+"""Selects units of a running plan by the selectors of a request."""
 
 from typing import TYPE_CHECKING, Dict, List, Sequence, Tuple
 
@@ -13,7 +13,7 @@ Picked = List[Tuple[Stage, Unit]]
 
 
 def pick(planner: "Planner", words: Sequence[str]) -> Tuple[Picked, str]:
-    """Return the selected units, and what is wrong with the words (empty if nothing is)."""
+    """Return the selected units, and a complaint about a selector (empty if there is none)."""
     by_id: Dict[str, Tuple[Stage, Unit]] = {
         name: (stage, unit) for stage in planner.stages for name, unit in stage.by_id.items()
     }

@@ -1,9 +1,9 @@
 """The state machine over the whole run: facts in, orders out.
 
-One `handle` per turn of the loop. It never acts and never asks the time; tests play histories
-of facts to it. What a unit goes through is drawn in ``states.py`` and happens in
-``attempts.py``; how the units of a stage begin is in ``admission.py``, how stages come after
-each other in ``succession.py``; here the facts meet them.
+One `handle` per turn of the loop. It never acts and never reads a clock; tests give it histories
+of facts. ``states.py`` has the states of a unit, ``attempts.py`` the transitions between them,
+``admission.py`` the beginning of a stage's units, ``succession.py`` the order of stages. This
+module hands each fact to one of them.
 """
 
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
@@ -73,12 +73,12 @@ class Planner:
         ]
         self.by_name = {stage.name: stage for stage in self.stages}
         self.later_first = later_first(self.stages)
-        self.moved = True  # some stage may be unblocked, final or withdrawn since the last look
+        self.moved = True  # a stage may now be unblocked, final or withdrawn
         self.run_status: Optional[str] = None  # from the order to publish the run on
         self.outcome: Optional[str] = None
         self.run_id = ""
         self.closing = ""  # why the sitting ended before the run was final
-        self.complaint = ""  # a word of a selector selects no unit of any stage
+        self.complaint = ""  # a selector selects no unit of any stage
         self.interrupted_by: Optional[int] = None
         self.seq = history.last_seq
         self.now = 0.0
@@ -92,16 +92,16 @@ class Planner:
 
     @property
     def done(self) -> bool:
-        """The sitting is over: no live unit, everything that can be published stands."""
+        """The sitting is over: no unit is live, and all publications are done."""
         return self.outcome is not None
 
     @property
     def is_idle(self) -> bool:
-        """No unit lives or is being looked at, and every verdict is on disk."""
+        """No attempt is live or being inspected, and every verdict is on disk."""
         return not self.attempts.any_live and not self._unsettled
 
     def begin(self, begin: Begin, lost: Iterable[End]) -> List[Order]:
-        """Open the sitting; `lost` are attempts of dead sittings that never got their end."""
+        """Open the sitting; `lost` are the ends that dead sittings did not record."""
         self.run_id = begin.run_id
         self.write(begin)
         for end in lost:
@@ -109,7 +109,7 @@ class Planner:
         return self._take_orders()
 
     def handle(self, facts: Iterable[Fact], now: float, wall: float) -> List[Order]:
-        """Take what happened and say what to do; `now` is monotonic, `wall` for records."""
+        """Take the facts and return the orders; `now` is monotonic, `wall` for records."""
         self.now, self.wall = now, wall
         for fact in facts:
             _HANDLERS[type(fact)](self, fact)
@@ -128,8 +128,7 @@ class Planner:
     def results(self, stage: Optional[str] = None) -> Iterator[UnitResult]:
         """The units that have a verdict, with their ends, in order: of a stage or of the run.
 
-        Of what is to be published (`Publish`) they may be asked for on another thread: all of it
-        is closed, so that this one only reads it, too.
+        Another thread may read those that a `Publish` names: they do not change any more.
         """
         for candidate in self.stages:
             if stage is None or candidate.name == stage:
@@ -155,7 +154,7 @@ class Planner:
         self._check_words()
 
     def _check_words(self) -> None:
-        """Start nothing more if a word of a selector selects no unit of any stage."""
+        """Start nothing more if a selector selects no unit of any stage."""
         later = [one.name for one in self.stages if not one.expanded or one.tally.problem]
         for selection in self._named:
             self.complaint = self.complaint or selection.complaint(later)
@@ -223,7 +222,7 @@ class Planner:
         running = plural(self.summary.running, "running unit")
         return f"nothing more is started; {running} left to finish"
 
-    # --- for its hands -------------------------------------------------------------------
+    # --- for its parts -------------------------------------------------------------------
 
     def unit(self, unit_id: str) -> Unit:
         """Return a planned unit by its id; KeyError if there is none."""
@@ -232,8 +231,8 @@ class Planner:
     def end_early(self, ending: EarlyEnd, reason: str) -> None:
         """Start nothing more in this sitting; of several reasons the highest, then latest stays.
 
-        A drain asked for after Ctrl-C must neither take its reason back nor the meaning of the
-        next press.
+        So a drain requested after Ctrl-C does not replace its reason, and the next Ctrl-C still
+        kills.
         """
         if ending >= self.summary.ending:
             self.moved = True
@@ -253,7 +252,7 @@ class Planner:
         for start in range(0, max(len(units), 1), _PLAN_CHUNK):
             end = start + _PLAN_CHUNK
             some = units[start:end]
-            # What is kept was made of the same: an earlier plan records it.
+            # Kept units have the same arguments and parameters as in an earlier plan.
             same = standings and all(one.kept for one in standings[start:end])
             made = None if same else made_of(some)
             self.write(Planned(stage, [unit.id for unit in some], end >= len(units), made=made))

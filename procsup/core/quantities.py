@@ -101,7 +101,7 @@ def _sum_of_parts(text: str) -> float:
 
 
 def show_duration(seconds: float) -> str:
-    """Say a duration in few characters: ``0.3 s``, ``12 s``, ``4m 05s``, ``2h 03m``, ``3d 04h``."""
+    """Return a duration as short text: ``0.3 s``, ``12 s``, ``4m 05s``, ``2h 03m``, ``3d 04h``."""
     if seconds < 9.95:
         return f"{max(seconds, 0.0):.1f} s"
     whole = round(seconds)
@@ -115,7 +115,7 @@ def show_duration(seconds: float) -> str:
 
 
 def show_bytes(count: int) -> str:
-    """Say a size in few characters, in powers of 1024: ``512 B``, ``1.5 KB``, ``20 GB``."""
+    """Return a size as short text, in powers of 1024: ``512 B``, ``1.5 KB``, ``20 GB``."""
     value = float(count)
     for unit in ("B", "KB", "MB", "GB"):
         if value < 1024:
@@ -125,8 +125,8 @@ def show_bytes(count: int) -> str:
 
 
 def show_time(at: float, pattern: str = "%Y-%m-%d %H:%M") -> str:
-    """Write seconds since 1970 in local time; what is beyond the calendar as it is."""
-    from datetime import datetime  # for a person only, who is seldom told a time
+    """Return seconds since 1970 as local time; as a number if beyond the calendar."""
+    from datetime import datetime  # loaded here: times are rarely shown
 
     try:
         return datetime.fromtimestamp(at).strftime(pattern)

@@ -32,9 +32,9 @@ class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
     the record is a copy, and its processes are not ours. `root` is the path from the run
     directory to the run file's folder (usually ``../..``), absolute if that is not above it.
     Files below that folder are recorded relative to it, in all records of the sitting. Without
-    `root` (in the first form, versions 1 and 2) all paths are absolute. `capacity` is what there
-    was of each resource, by name, and `jobs` the most live units (None: not limited); `selected`
-    are the words of ``--only`` or of a retry: other units are left alone.
+    `root` (in the first form, versions 1 and 2) all paths are absolute. `capacity` is the amount
+    of each resource, by name, and `jobs` the most live units (None: not limited); `selected` are
+    the selectors of ``--only`` or of a retry: other units are not run.
     """
 
     version: int
@@ -80,10 +80,10 @@ class Planned(Struct, frozen=True, tag="planned", tag_field="t"):
 
 
 class Kept(Struct, frozen=True, tag="kept", tag_field="t"):
-    """Finished units that this run leaves alone; `stale` if their program's file changed since.
+    """Finished units that this run does not repeat; `stale` if their program's file changed since.
 
-    With ``--only`` and in a retry also units that did not succeed, and are left at that.
-    `restored`: they were skipped or not started since their last success, which still stands.
+    With ``--only`` and in a retry also units that did not succeed and keep that verdict.
+    `restored`: they were skipped or not started since their last success, which still counts.
     """
 
     stage: str
@@ -95,8 +95,8 @@ class Kept(Struct, frozen=True, tag="kept", tag_field="t"):
 class Seen(Struct, frozen=True, tag="seen", tag_field="t", omit_defaults=True):
     """The content of a kept unit's files was read again and matches its last end.
 
-    Their stamps are new (in a copied project, say); with these readings the content need not be
-    read again. `leftover_files`: what is beside its outputs now; None if that has not changed.
+    Their stamps are new (in a copied project, for example); with these readings the content need
+    not be read again. `leftover_files` are those beside its outputs now; None if unchanged.
     """
 
     unit: str
@@ -105,7 +105,7 @@ class Seen(Struct, frozen=True, tag="seen", tag_field="t", omit_defaults=True):
 
 
 class Withdrawn(Struct, frozen=True, tag="withdrawn", tag_field="t"):
-    """The manifests and stamps of these stages, and the run's, are taken back."""
+    """The manifests and stamps of these stages, and the run's, will be removed."""
 
     stages: List[str]
 
@@ -162,7 +162,7 @@ class Spawned(Struct, frozen=True, tag="spawned", tag_field="t", omit_defaults=T
 class Refused(Struct, frozen=True, tag="refused", tag_field="t"):
     """The start of an attempt was refused for a shortage that the run itself may have caused.
 
-    No process came of it: it was no attempt, and its number is free again.
+    No process was made: it was no attempt, and its number is free again.
     """
 
     unit: str
@@ -172,14 +172,14 @@ class Refused(Struct, frozen=True, tag="refused", tag_field="t"):
 
 
 class End(Struct, frozen=True, tag="end", tag_field="t", omit_defaults=True):
-    """An attempt is over, its tree empty, its outputs looked at.
+    """An attempt is over, its tree empty, its outputs inspected.
 
     `final` is false when the unit will be tried again; `counts` is false when the attempt does
     not count against `retries`. A unit that never started ends with attempt 0. `program` is the
     sha256 of the script or module file, None if unknown. `same_as` is the number of an earlier
-    end whose outputs this attempt left untouched: what follows the unit needs no new run.
+    end whose outputs this attempt did not change: units that follow it need no new run.
     `linger_s` passed between the end of the main process and that of its tree; `remarks` are
-    sentences about what was not as it should be and no fault. `leftover_files` were in its folder
+    sentences about irregularities that are no fault. `leftover_files` were in its folder
     and glob outputs before, and are not vouched for. A log is the file at its path, or the `Part`
     of it that is recorded.
     """
@@ -249,7 +249,7 @@ class Closed(Struct, frozen=True, tag="closed", tag_field="t"):
 
 
 class Missing(Struct, frozen=True, tag="missing", tag_field="t"):
-    """Stands in a repaired journal for damaged records: from its own number to `last`."""
+    """Replaces damaged records in a repaired journal: those from its own number to `last`."""
 
     last: int
 
@@ -275,11 +275,11 @@ _lines = Lines[Record](Record)
 
 
 class BadLine(ValueError):
-    """A journal line that cannot be trusted; the message says in what way."""
+    """A damaged or unknown journal line; the message describes the damage."""
 
 
 class UnknownRecord(BadLine):
-    """A line that is whole, and whose record this procsup does not know; `seq` is its number."""
+    """An undamaged line whose record this procsup does not know; `seq` is its number."""
 
     def __init__(self, seq: int, message: str) -> None:
         super().__init__(message)
@@ -295,7 +295,7 @@ def encode_line(seq: int, record: Record) -> bytes:
 def decode_line(line: bytes) -> Tuple[int, Record]:
     """Return sequence number and record of a line without its newline; BadLine if damaged.
 
-    UnknownRecord, a BadLine too, if it is whole, but not of a shape that is known here.
+    UnknownRecord, a BadLine too, if it is undamaged and of an unknown shape.
     The checksum is compared as text: reading it as a number accepts damaged digits.
     """
     crc, blank, body = line[:8], line[8:9], line[9:]

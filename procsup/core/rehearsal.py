@@ -66,7 +66,7 @@ def _unfit(early: Mapping[str, Expanded]) -> bool:
 
 
 def _are_final(spec: RunSpec, early: Mapping[str, Expanded]) -> bool:
-    """Tell whether no standing changes by what the units before it do.
+    """Whether no standing depends on what the units before it do.
 
     A unit that must run for a reason of its own runs for that reason.
     """
@@ -84,11 +84,11 @@ class _Silent(Planner):
     def write_plan(
         self, stage: str, units: Sequence[UnitSpec], standings: Sequence[Standing]
     ) -> None:
-        """Write nothing: the record of a plan takes long to make."""
+        """Write nothing: the record of a plan is slow to make."""
 
 
 class _Imagined(Attempts):
-    """Attempts that are never made."""
+    """Predicts attempts instead of ordering them."""
 
     def __init__(self, planner: Planner) -> None:
         super().__init__(planner)

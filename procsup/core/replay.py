@@ -31,7 +31,8 @@ class LastSuccess(Struct, eq=False, gc=False):
     """A unit as it was at its last success, for one that has ended or was started since.
 
     `broke_seq` is the number of the first final end since then (0 without one). `superseded`: an
-    attempt has ended since, or was asked for. Otherwise the unit was only skipped or not started.
+    attempt has ended since, or a retry was requested. Otherwise the unit was only skipped or not
+    started.
     """
 
     unit: "UnitHistory"
@@ -45,8 +46,8 @@ class UnitHistory(Struct, eq=False, gc=False):
     `ends` are those of the latest run that touched it, one per attempt; `verdict` and `is_final`
     are of the last one (None and false without any). `tried` counts the ones since its last final
     verdict that count against `retries`; `ended_seq` is the number of its last final end,
-    `made_seq` of the record since which its outputs are what they are (an end that left them
-    untouched is newer); `generation` numbers the run (1 for the first of the directory).
+    `made_seq` of the record that last changed its outputs (an end that did not change them is
+    newer); `generation` numbers the run (1 for the first of the directory).
     `before` is kept only while the last end is no success. `failed` is the number and the start of
     the last attempt if it has no good end, over all runs.
     """
@@ -75,13 +76,13 @@ class UnitHistory(Struct, eq=False, gc=False):
 
     @property
     def standing_success(self) -> Optional["UnitHistory"]:
-        """Its last success, unless an attempt was started or asked for since."""
+        """Its last success, unless an attempt was started or requested since."""
         if self.open_launch is not None or (self.before is not None and self.before.superseded):
             return None
         return self.success
 
     def version_at(self, seq: int) -> Version:
-        """Return the version of its outputs if record `seq` says that it has its success again."""
+        """Return the version of its outputs if record `seq` restores its success."""
         success = self.success or self
         if self.before is None or not self.before.broke_seq:
             return Version(success.made_seq, success.gaps)
@@ -94,7 +95,7 @@ class UnitHistory(Struct, eq=False, gc=False):
 
     @property
     def ends(self) -> Tuple[End, ...]:
-        """Its ends, unpacked: to be asked for once, not in a loop."""
+        """Its ends, unpacked at each call: read it once, not in a loop."""
         return unpack(self.packed, self.unit)
 
     @property
@@ -108,7 +109,7 @@ class UnitHistory(Struct, eq=False, gc=False):
         return None if self.open_spawned is None else self.open_spawned.pid
 
     def enter(self, generation: int) -> None:
-        """A record of this run concerns the unit: ends of an earlier run are history."""
+        """Note that a record of this run concerns the unit: drop the ends of an earlier run."""
         if self.generation != generation:
             self._remember_success()
             self.generation = generation
@@ -148,7 +149,7 @@ class UnitHistory(Struct, eq=False, gc=False):
             self.before = LastSuccess(was)
 
     def restore(self, seq: int) -> None:
-        """Record `seq` says that its last success still stands, after it was only skipped."""
+        """Restore its last success by record `seq`: it was only skipped since."""
         success = self.standing_success
         if success is None or success is self:
             return
@@ -162,7 +163,7 @@ class UnitHistory(Struct, eq=False, gc=False):
 class History:
     """The whole journal, folded.
 
-    `for_a_sitting`: omit what only reports need, which units were planned and which kept.
+    `for_a_sitting`: omit the planned and kept units, which only reports need.
     `folder_now` returns the current folder of a sitting's run file, from which its files are
     found (without it, or if it returns None, paths stay as recorded).
     """
@@ -190,7 +191,7 @@ class History:
         self.problems: Dict[str, str] = {}
         self.run_final: Optional[RunFinal] = None
         self.closed: Optional[Closed] = None
-        self.ending = ""  # the request by which nothing more is started: `drain`, `stop`
+        self.ending = ""  # the request to start no more units: `drain`, `stop`
         self.run_ids: List[str] = []
         self.leftover_files: Dict[str, LeftoverFiles] = {}  # of units that have some
         self._open_plans: Set[str] = set()
@@ -247,7 +248,7 @@ class History:
         if record.problem:
             self.problems[record.stage] = record.problem
         if record.last and not record.open:
-            self._open_plans.discard(record.stage)  # another one would be a new plan
+            self._open_plans.discard(record.stage)  # a different stage begins a new plan
 
     def _on_kept(self, seq: int, record: Kept) -> None:
         if record.restored:

@@ -23,7 +23,7 @@ def separator_of(folder: str) -> str:
     return "/" if folder.startswith("/") else "\\"
 
 
-@lru_cache(maxsize=64)  # asked for each file of a run, of very few folders
+@lru_cache(maxsize=64)  # called for each file of a run, with very few folders
 def start_of(folder: str) -> str:
     """Return the prefix of all paths below the folder."""
     separator = separator_of(folder)

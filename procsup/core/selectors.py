@@ -167,7 +167,7 @@ class Selection:
         return any(word.text not in ids and word.asks_parameters for word in self._words)
 
     def complaint(self, later: Collection[str] = ()) -> str:
-        """Return what is wrong with the first word that matches nothing; empty if all match.
+        """Return a complaint about the first word that matches nothing; empty if all match.
 
         Units of the stages in `later` are not known yet, and a word may match them.
         """

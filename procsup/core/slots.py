@@ -1,4 +1,4 @@
-"""CPU and memory arithmetic: what there is, what an attempt gets, what comes back."""
+"""Allocates CPUs and memory to attempts, and takes them back."""
 
 from heapq import heappop, heappush
 from typing import Dict, List, NamedTuple, Optional, Set, Tuple, Union
@@ -12,7 +12,7 @@ _ROUNDING = 1e-9  # ten units of 0.1 CPU must fit into one CPU
 
 
 class Capacity(Struct, frozen=True):
-    """What the run may use: CPUs (a number, and the ids it may pin to), memory, live units."""
+    """The limits of a run: CPUs (a number, and the ids it may pin to), memory, live units."""
 
     cpus: float
     memory_bytes: Optional[int] = None  # None: not limited and not counted
@@ -22,7 +22,7 @@ class Capacity(Struct, frozen=True):
 
     @property
     def amounts(self) -> Dict[str, Union[int, float]]:
-        """What there is of each resource, by name, as in `Placement`."""
+        """The amount of each resource, by name, as in `Placement`."""
         return amounts_of(self.cpus, self.memory_bytes)
 
 
@@ -96,7 +96,7 @@ class Slots:
 
     @property
     def are_taken(self) -> bool:
-        """Nothing can be placed before something comes back."""
+        """Nothing can be placed before an attempt gives its share back."""
         return self._jobs == 0 or self._cpus <= 0.0
 
     def place(self, needs: Needs) -> Optional[Placement]:
@@ -150,7 +150,7 @@ class Slots:
         self._free_ids.difference_update(placement.cpu_ids)
 
     def lacking(self, needs: Needs) -> str:
-        """Say what is missing for a unit to be placed now; empty if it fits."""
+        """Describe what a unit lacks to be placed now; empty if it fits."""
         placement = self.place(needs)
         if placement is not None:
             self.give_back(placement)
@@ -179,10 +179,9 @@ class Slots:
 
 
 def thread_share(capacity: Capacity) -> int:
-    """Return how many threads a unit may start that says nothing of CPUs: at least 1.
+    """Return how many threads a unit without `cpus` may start: at least 1.
 
-    That is its share of the CPUs if as many units run as `jobs` lets; without that, as many run
-    as there are CPUs.
+    That is its share of the CPUs if `jobs` units run, or without `jobs` one unit per CPU.
     """
     return max(1, int(capacity.cpus) // capacity.jobs) if capacity.jobs else 1
 

@@ -1,4 +1,4 @@
-"""What was asked, frozen: the run, its stages, their units."""
+"""The specification of a run, its stages and their units; immutable."""
 
 from typing import Any, Dict, List, Optional, Tuple, Union
 
@@ -26,10 +26,10 @@ class Retry(Struct, frozen=True):
 
 
 class OnFailure(Struct, frozen=True):
-    """What the first failures mean for the others.
+    """What the first failures do to the other units.
 
-    `do` is ``finish`` (go on), ``drain`` (start nothing more) or ``stop`` (end what runs); it
-    fires when `at_count` units did not succeed, or `at_fraction` of those planned.
+    `do` is ``finish`` (continue), ``drain`` (start nothing more) or ``stop`` (end running units);
+    it applies when `at_count` units did not succeed, or `at_fraction` of those planned.
     """
 
     do: str = "finish"
@@ -45,7 +45,7 @@ class After(Struct, frozen=True):
 
 
 class OutputSpec(Struct, frozen=True, gc=False):
-    """A file, folder or glob (relative to `UnitSpec` is nothing: `path` is absolute) to be made.
+    """A file, folder or glob that a unit must make; `path` is absolute.
 
     `empty`: may be empty; `optional`: may be missing; `unchanged`: need not be written anew.
     `kind` is ``file``, ``folder`` (`path` ends with a separator) or ``glob`` (``*`` and ``?``
@@ -97,7 +97,7 @@ class StageSpec(Struct, frozen=True):
 
 
 class UnitSpec(Struct, frozen=True, gc=False):
-    """One piece of work. All paths are absolute; `shown` forms are made for people elsewhere.
+    """One piece of work. All paths are absolute; messages show them in shorter forms.
 
     `depends` and `inputs` must exist before the start; `fingerprint` covers argv, parameters,
     declared env, cwd, the interpreter as written and the *names* of inputs (their contents are
@@ -128,7 +128,7 @@ class UnitSpec(Struct, frozen=True, gc=False):
 
 
 class CapacitySpec(Struct, frozen=True):
-    """What the run file or `--jobs` says of capacity; None: what this process may really use."""
+    """The capacity by the run file or `--jobs`; None: as much as this process may really use."""
 
     cpus: Optional[float] = None
     memory_bytes: Optional[int] = None
@@ -170,7 +170,7 @@ def upstream(stage: StageSpec) -> List[str]:
 
 
 def whole_upstream(stage: StageSpec) -> List[str]:
-    """Return the names of the stages of which every unit is waited for, each once."""
+    """Return the names of the stages that must be done as a whole before it, each once."""
     names = [after.stage for after in stage.after]
     if stage.inputs_from is not None and stage.inputs_from not in names:
         names.append(stage.inputs_from)
@@ -178,7 +178,7 @@ def whole_upstream(stage: StageSpec) -> List[str]:
 
 
 def sources(stage: StageSpec) -> List[str]:
-    """Return the names of the stages whose outputs its expansion asks for, each once."""
+    """Return the names of the stages whose outputs its expansion needs, each once."""
     names = () if stage.inputs_from is None else (stage.inputs_from,)
     return list(dict.fromkeys([*names, *stage.looks_into]))
 

@@ -1,4 +1,4 @@
-"""A stage on its way: its units, who of them is ready, and when it is final."""
+"""The state of a stage: its units, which of them are ready, and when it is final."""
 
 from collections import deque
 from typing import Deque, Dict, Iterator, List, Optional, Tuple
@@ -17,7 +17,7 @@ from procsup.core.versions import Version
 
 
 class Stage:
-    """One stage of the plan. `tally.status` tells where it stands; see `StageTally`."""
+    """One stage of the plan. `tally.status` is its status; see `StageTally`."""
 
     def __init__(self, spec: StageSpec, tally: StageTally, rules: Rules) -> None:
         self.spec = spec
@@ -29,15 +29,15 @@ class Stage:
         self.units: List[Unit] = []
         self.by_id: Dict[str, Unit] = {}
         self.ready: Deque[Unit] = deque()
-        self.undecided = 0  # units without a verdict, those set aside included
+        self.undecided = 0  # units without a verdict, including those left aside
         self.unsettled = 0  # verdicts that are not on disk yet
         self.expanded = False
-        self.withdrawn = False  # it was ordered to take its manifest back, if there is one
-        self.taken_back = False  # and that is done: units may start
+        self.withdrawn = False  # the withdrawal of its manifest, if there is one, was ordered
+        self.taken_back = False  # that withdrawal is done: units may start
         self.outcome = ""  # its status once it is final, from the order to publish it on
         self.halted = False  # on-failure fired: nothing more is started
         self.program: Optional[str] = None  # the sha256 of its script or module file
-        self.newest_made = 0  # number of the newest record that made outputs what they are
+        self.newest_made = 0  # number of the newest record that changed outputs
         self.standings: List[Standing] = []  # until it is unblocked
         self.unfit: Dict[str, str] = {}
         self.passed_over = False  # skipped before its units were known
@@ -56,14 +56,14 @@ class Stage:
         self.tally.planned = len(units)
 
     def run(self, program: Optional[Program]) -> None:
-        """Take the file that its units run; it is looked at again when each of them starts."""
+        """Set the file that its units run; each start reads it again."""
         if program is not None:
             self.program = program.sha256
             self.rules = msgspec.structs.replace(self.rules, program=program.path)
 
     @property
     def is_open(self) -> bool:
-        """Its units are known, and each is on its way or waits for those that it follows."""
+        """Its units are known, and each is in progress or waits for units that it follows."""
         return self.expanded and self.tally.status not in ("blocked", "expanding")
 
     @property
@@ -72,11 +72,11 @@ class Stage:
         return self.undecided > 0 or self.tally.kept < len(self.units)
 
     def has_room(self) -> bool:
-        """Tell whether one more unit may live: nothing older is claimed, its `jobs` allow it."""
+        """Whether one more unit may run: older manifests are withdrawn, and its `jobs` allow it."""
         return self.taken_back and (self.spec.jobs is None or self.tally.running < self.spec.jobs)
 
     def needs(self, unit: Unit, memory_limit: Optional[int]) -> Needs:
-        """What the next attempt of a unit asks for; a retry may ask for more memory."""
+        """Return what the next attempt of a unit needs; a retry may need more memory."""
         return needs_of(self.spec, unit.spec, unit.tried, memory_limit)
 
     def decide(self, unit: Unit, verdict: Verdict) -> None:
@@ -132,7 +132,7 @@ class Stage:
 
 
 def needs_of(stage: StageSpec, unit: UnitSpec, tried: int, memory_limit: Optional[int]) -> Needs:
-    """Return what an attempt of a unit asks for after `tried` tries."""
+    """Return what an attempt of a unit needs after `tried` tries."""
     memory = unit.memory_bytes
     factor = stage.retry.memory_factor
     if memory is not None and factor != 1.0 and tried:
@@ -154,7 +154,7 @@ def later_first(stages: List[Stage]) -> List[Stage]:
 
 
 def fires(policy: OnFailure, unsuccessful: int, planned: int) -> bool:
-    """Tell whether so many unsuccessful units of so many planned make a policy act."""
+    """Whether this number of unsuccessful units, of those planned, triggers a policy."""
     if policy.do == "finish" or unsuccessful == 0:
         return False
     if policy.at_fraction is not None:

@@ -23,9 +23,9 @@ from procsup.core.spec import UnitSpec
 
 
 class Blocked(Struct, frozen=True, gc=False):
-    """The stages before its own are not done, or `left` of the units that it follows.
+    """The stages before its own are not done, or `left` units that it follows are not.
 
-    `standing` is where it stood when its stage was opened, None before that.
+    `standing` is its standing when its stage was opened, None before that.
     """
 
     left: int = 0
@@ -48,7 +48,7 @@ class Running(Struct, frozen=True, gc=False):
 
 
 class Stopping(Struct, frozen=True, gc=False):
-    """It was asked to end; `killed`: by SIGKILL at once. `called_off`: it is not tried again."""
+    """A stop was ordered; `killed`: by SIGKILL at once. `called_off`: it is not tried again."""
 
     attempt: AttemptId
     placement: Placement
@@ -59,7 +59,7 @@ class Stopping(Struct, frozen=True, gc=False):
 
 
 class Inspecting(Struct, frozen=True):
-    """It ended well and its slot is free; its outputs are being looked at."""
+    """It ended well and its slot is free; its outputs are being inspected."""
 
     attempt: AttemptId
     ended: Ended
@@ -86,9 +86,9 @@ DONE = {verdict: Done(verdict) for verdict in Verdict}  # one for all units
 
 
 class Unit(Struct, eq=False, gc=False):
-    """A unit on its way: its spec, its state, its ends in this run.
+    """A unit of this run: its spec, its state, its ends.
 
-    `past` is what the journal told of it when its stage was opened, None if it is new.
+    `past` is its history in the journal when its stage was opened, None if it is new.
     """
 
     spec: UnitSpec
@@ -100,16 +100,16 @@ class Unit(Struct, eq=False, gc=False):
     kept: bool = False
     stale: bool = False
     past: Optional[UnitHistory] = None
-    made_seq: int = 0  # number of the record since which its outputs are what they are
+    made_seq: int = 0  # number of the record that last changed its outputs
     dependents: Optional[List["Unit"]] = None  # blocked units that follow it
 
     @property
     def ends(self) -> Tuple[End, ...]:
-        """Its ends, unpacked: to be asked for once, not in a loop."""
+        """Its ends, unpacked at each call: read it once, not in a loop."""
         return unpack(self.packed, self.spec.id)
 
     def add_end(self, end: End) -> None:
-        """Take an end; one for an attempt that already has one replaces it."""
+        """Add an end; a second end for an attempt replaces the first."""
         self.packed = add(self.packed, end)
 
     @property

@@ -1,8 +1,8 @@
-"""How one stage comes after another: unblocked, withdrawn, published; and how a sitting ends.
+"""The order of stages: unblocked, withdrawn, published; and the end of a sitting.
 
-Withdrawals and publications take their time beside the loop, one after another. Until a stage's
-withdrawal is answered none of its units starts; from the order to publish it on nothing of it
-changes, and only the answer makes it final for those that come after it.
+Withdrawals and publications run on a side thread, one after another. No unit of a stage starts
+before its withdrawal is answered. After the order to publish a stage nothing of it changes, and
+the answer makes it final for the stages after it.
 """
 
 from typing import TYPE_CHECKING, Dict, List
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Succession:
-    """The planner's hand for the order of stages; it works on the planner's own state."""
+    """The planner's part for the order of stages; it changes the planner's own state."""
 
     def __init__(self, planner: "Planner", admission: Admission) -> None:
         self._planner = planner
@@ -30,13 +30,13 @@ class Succession:
     # --- facts ---------------------------------------------------------------------------
 
     def on_taken_back(self, fact: TakenBack) -> None:
-        """Nothing older is claimed of these stages any more."""
+        """The older manifests of these stages are withdrawn."""
         self._planner.summary.withdrawing -= 1
         for name in fact.stages:
             self._planner.by_name[name].taken_back = True
 
     def on_published(self, fact: Published) -> None:
-        """The manifest of a stage or of the run stands."""
+        """The manifest of a stage or of the run is published."""
         if fact.stage is None:
             self._planner.close(self._planner.run_status or "")
             return
@@ -47,9 +47,9 @@ class Succession:
     # --- from stage to stage -------------------------------------------------------------
 
     def settle_stages(self) -> None:
-        """Unblock, finish and publish whatever can be, then withdraw what will run again.
+        """Unblock, finish and publish the stages that can be; withdraw those that will run again.
 
-        There may be many stages: they are looked at only when one may have moved.
+        There may be many stages: they are examined only if one may have changed.
         """
         has_moved, self._planner.moved = self._planner.moved, False
         changed = has_moved
@@ -106,7 +106,7 @@ class Succession:
         planner.orders.append(Expand(stage.name, outputs, made, moving))
 
     def _lets_on(self, name: str, stage: Stage) -> bool:
-        """Tell whether an earlier stage allows a later one to begin."""
+        """Whether an earlier stage allows a later one to begin."""
         before = self._planner.by_name[name]
         if name not in stage.whole_upstream:
             return not before.passed_over and not (before.tally.problem and not before.units)
@@ -155,10 +155,10 @@ class Succession:
     # --- the end of the sitting ----------------------------------------------------------
 
     def close_if_over(self) -> None:
-        """Publish the run if all of it is final; close the sitting if nothing can go on.
+        """Publish the run if all of it is final; close the sitting if no unit can continue.
 
-        The run is published in one line with its stages, and so after them; it is final from
-        this order on, as a stage is.
+        The run is published in one queue with its stages, and so after them; like a stage it is
+        final from this order on.
         """
         planner = self._planner
         if planner.run_status is not None or planner.done or not planner.is_idle:
@@ -177,7 +177,7 @@ class Succession:
             planner.close("")
 
     def _is_answer_due(self) -> bool:
-        """Some withdrawal or publication is on its way."""
+        """Some withdrawal or publication has no answer yet."""
         if self._planner.summary.withdrawing:
             return True
         return any(stage.tally.status == "publishing" for stage in self._planner.stages)

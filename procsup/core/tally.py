@@ -1,4 +1,4 @@
-"""The run in numbers, kept up to date event by event: what displays and manifests count from."""
+"""The run in numbers, updated with each event: the source of all counts shown and published."""
 
 from enum import IntEnum
 from typing import Dict, List, Optional
@@ -7,7 +7,7 @@ from procsup.core.outcome import NO_LEFTOVER_FILES, LeftoverFiles, Verdict
 
 
 class EarlyEnd(IntEnum):
-    """Why nothing more is started in a sitting; the greater outranks the smaller, for good."""
+    """Why nothing more is started in a sitting; a greater one replaces a smaller one for good."""
 
     NONE = 0
     SELECTION = 1  # all that was selected is done
@@ -17,18 +17,18 @@ class EarlyEnd(IntEnum):
 
     @property
     def word(self) -> str:
-        """Its name, for people; empty if there is no reason."""
+        """Its name for messages; empty if there is no reason."""
         return self.name.lower() if self else ""
 
 
 class StageTally:
     """One stage in numbers; `planned` is None until its units are known.
 
-    `news` are sentences for whoever looks on: what of it is kept, once that is known while the
-    run goes on; CPU affinities that changed. It only grows.
+    `news` are sentences for displays: what of it is kept, for a stage expanded during the run;
+    CPU affinities that changed. It only grows.
 
     `status` is ``blocked`` (waits for other stages), ``expanding``, ``open``, ``publishing`` (every
-    planned unit has its verdict, and its manifest is on its way), or final: ``succeeded``,
+    planned unit has its verdict, and its manifest is being published), or final: ``succeeded``,
     ``failed``, ``skipped``.
     """
 
@@ -66,7 +66,7 @@ class StageTally:
         self.verdicts[verdict] = self.verdicts.get(verdict, 0) + 1
 
     def note_leftover_files(self, unit: str, found: Optional[LeftoverFiles]) -> None:
-        """Take what is in a unit's outputs and not vouched for; it replaces what was before."""
+        """Note the leftover files of a unit's outputs; they replace those noted before."""
         if found is not None and found.count:
             self.leftover_files[unit] = found
         elif self.leftover_files:
@@ -98,19 +98,19 @@ class StageTally:
 
     @property
     def final(self) -> bool:
-        """Every planned unit has its verdict and the stage its status; its manifest stands."""
+        """Every unit has its verdict and the stage its status; its manifest is published."""
         return self.status in ("succeeded", "failed", "skipped")
 
     @property
     def closed(self) -> bool:
-        """Nothing of it changes any more: its manifest stands or is on its way."""
+        """Nothing of it changes any more: its manifest is published, or being published."""
         return self.status == "publishing" or self.final
 
 
 class Summary:
     """The whole run in numbers; the planner's own live object, not a copy.
 
-    `withdrawing` is how many withdrawals are on their way: older manifests may still stand.
+    `withdrawing` is how many withdrawals are not done: older manifests may still exist.
     """
 
     __slots__ = ("ending", "running", "stages", "withdrawing")

@@ -1,4 +1,4 @@
-"""What an executor needs to run one attempt: self-contained, and fit to travel as a JSON line."""
+"""All that an executor needs to run one attempt: self-contained, and fit for a JSON line."""
 
 from typing import NamedTuple, Optional, Tuple
 
@@ -10,7 +10,7 @@ from procsup.core.spec import RunSpec, StageSpec, UnitSpec
 
 
 class Program(NamedTuple):
-    """The file of the script or module that a stage's units run, and its sha256 at a look."""
+    """The file of the script or module that a stage's units run, and its sha256 when read."""
 
     path: str  # absolute
     sha256: Optional[str]  # None if it could not be read
@@ -19,7 +19,7 @@ class Program(NamedTuple):
 class Rules(Struct, frozen=True):
     """The settings of a stage and its run that the executor of its attempts must know.
 
-    `secrets` are names of environment variables; no value of an inherited one ever travels.
+    `secrets` are names of environment variables; inherited values are never in it.
     `folder` is the run file's: paths are shown relative to it.
     """
 
@@ -41,12 +41,12 @@ class Rules(Struct, frozen=True):
     program: Optional[str] = None  # absolute: the script or module file that every unit runs
 
     def is_success(self, code: int) -> bool:
-        """Tell whether this exit code is a good one."""
+        """Whether this exit code is a success."""
         return code in self.success_codes
 
 
 class Aside(Struct, frozen=True):
-    """What an attempt without a good end left in its outputs, which is to be moved away.
+    """An attempt without a good end, whose files among the outputs must be moved away.
 
     `number` is the attempt's, `since` its start (seconds since 1970).
     """
@@ -56,10 +56,10 @@ class Aside(Struct, frozen=True):
 
 
 class Task(Struct, frozen=True):
-    """One attempt at a unit: what to run, with what, by which rules.
+    """One attempt at a unit: its spec, its placement, its rules.
 
-    `vouched` are the outputs of the unit's last success, where files of it may count again or
-    must not be moved away.
+    `vouched` are the outputs of the unit's last success, if its files may count again or must not
+    be moved away.
     """
 
     attempt: AttemptId
@@ -76,7 +76,7 @@ class Task(Struct, frozen=True):
 
     @property
     def is_inspected(self) -> bool:
-        """Whether the unit has files that are looked at before its start and after a good end."""
+        """Whether the unit has files that are read before its start and after a good end."""
         unit = self.unit
         given = unit.inputs or unit.depends or unit.stdin
         return bool(given or unit.outputs or unit.stdout or unit.stderr)
@@ -88,7 +88,7 @@ def threads_of(unit: UnitSpec, placement: Placement) -> int:
 
 
 def rules_of(spec: RunSpec, stage: StageSpec) -> Rules:
-    """Return what a stage's attempts are run by."""
+    """Return the rules of a stage's attempts."""
     return Rules(
         success_codes=stage.success_codes,
         is_python=stage.is_python,

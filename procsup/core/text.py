@@ -1,20 +1,20 @@
-"""Text from elsewhere: bytes that no encoding explains, and characters that act on a terminal.
+"""Foreign text: bytes that are not UTF-8, and characters that act on a terminal.
 
-Names and arguments may hold bytes that are not UTF-8. Python carries such bytes as lone
-surrogates, which JSON cannot. The journal packs them so that they come back exactly; a manifest,
-which other programs read, shows them escaped and gives the bytes in base64 beside it. A person
-is shown `visible` text only.
+Names and arguments may hold bytes that are not UTF-8. Python represents such bytes as lone
+surrogates, which JSON cannot hold. The journal packs them so that they are read back exactly; a
+manifest, which other programs read, shows them escaped and has the bytes in base64 beside it.
+Only `visible` text is printed for people.
 """
 
 import re
 from base64 import b64decode, b64encode
 from typing import Any, Dict, List, Tuple
 
-# No path, argument or id can hold a NUL, so that it is free to mark what is packed.
+# No path, argument or id can hold a NUL, so it can mark packed text.
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
 _PACKED = re.compile("\x00([0-9a-f]{4})")
 _LONE = re.compile("[\ud800-\udfff]")
-# C0, DEL, C1, line separators; what turns the direction of text or hides in it; lone surrogates.
+# C0, DEL, C1, line separators; marks of text direction, invisible characters; lone surrogates.
 _ACTING = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
     "\ud800-\udfff\U000e0000-\U000e007f]"
@@ -28,7 +28,7 @@ def pack(value: Any) -> Any:
 
 
 def unpack(value: Any) -> Any:
-    """Return what `pack` was given."""
+    """Return the data that `pack` packed."""
     return _mapped(value, lambda text: _PACKED.sub(lambda m: chr(int(m.group(1), 16)), text))
 
 
@@ -40,8 +40,8 @@ def escape(text: str) -> str:
 def armour(value: Any) -> Tuple[Any, Dict[str, str]]:
     """Return plain data escaped, and the bytes of each escaped text in base64.
 
-    The keys are JSON pointers (RFC 6901) into the escaped data; texts that needed nothing are
-    not in there. Keys of tables are escaped only.
+    The keys are JSON pointers (RFC 6901) into the escaped data; only escaped texts have an entry.
+    Keys of tables are escaped only.
     """
     found: Dict[str, str] = {}
     return _armoured(value, "", found), found
@@ -103,7 +103,7 @@ def _bytes_of(text: str) -> bytes:
 
 
 def _text_of(raw: bytes, shown: str) -> str:
-    """Of the two readings of the bytes, return the one that is shown like this."""
+    """Return the one of the two decodings of the bytes that is escaped like this."""
     for manner in ("surrogateescape", "surrogatepass"):
         try:
             text = raw.decode("utf-8", manner)
@@ -115,9 +115,9 @@ def _text_of(raw: bytes, shown: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Return the text on one line, with all that could act on a terminal shown as an escape.
+    """Return the text on one line, with characters that act on a terminal shown as escapes.
 
-    What stands for a byte that is not UTF-8 (a lone low surrogate) appears as that byte.
+    A lone low surrogate, which represents a byte that is not UTF-8, is shown as that byte.
     """
     return _ACTING.sub(_shown, text)
 
@@ -137,7 +137,7 @@ def _shown(match: "re.Match[str]") -> str:
 def last_lines(data: bytes, count: int) -> List[str]:
     """Return the last lines of a log, each one visible; tabs become blanks.
 
-    Of a line that was overwritten by carriage returns (a progress bar) the last state is taken.
+    A line that carriage returns overwrote (a progress bar) is returned in its last state.
     """
     text = data.decode("utf-8", "surrogateescape").rstrip()
     if not text or count <= 0:
@@ -154,5 +154,5 @@ def written(value: Any) -> str:
 
 
 def plural(count: int, word: str) -> str:
-    """Say a number of things: ``1 unit``, ``2 units``."""
+    """Return a number with its noun: ``1 unit``, ``2 units``."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"

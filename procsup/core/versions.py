@@ -1,4 +1,4 @@
-"""Which version of its outputs a unit has, by record numbers: what a follower was made from."""
+"""Versions of a unit's outputs, by record numbers: shows which of them a follower has used."""
 
 from typing import Iterable, List, NamedTuple, Tuple
 
@@ -23,7 +23,7 @@ class Version(NamedTuple):
 
 
 def newest(versions: Iterable[Version]) -> Version:
-    """Return the version that a follower of all these was made from only if it used each."""
+    """Return one version for several: a follower has used it only if it has used each of them."""
     all_of = list(versions)
     seq = max([one.seq for one in all_of], default=0)
     merged: List[Gap] = []

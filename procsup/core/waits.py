@@ -1,4 +1,4 @@
-"""Why a unit of a live run has not started, as far as the run's records tell."""
+"""Explains why a unit of a live run has not started, from the run's records."""
 
 from typing import Dict, List, Mapping, Optional
 
@@ -19,7 +19,7 @@ _ENDING = {
 
 
 class Waits:
-    """Answers for the units of a run with a live supervisor.
+    """Explains the waiting units of a run with a live supervisor.
 
     `units` are all units that are known, by id; `at` is the present time, in seconds since 1970.
     """
@@ -44,7 +44,7 @@ class Waits:
             if past.open_launch is not None:
                 self._slots.take(past.open_launch.placement)
                 self._running.setdefault(name.partition("/")[0], []).append(name)
-        self._queues: Dict[str, Dict[str, int]] = {}  # what needs only room, in order
+        self._queues: Dict[str, Dict[str, int]] = {}  # units that wait only for room, in order
         self._selected: Optional[Selection] = None
         begin = history.begin
         if begin is not None and begin.selected:
@@ -53,7 +53,7 @@ class Waits:
                 self._selected.learn([one for one in units.values() if one.stage == name], name)
 
     def why(self, unit: UnitSpec) -> str:
-        """Return what holds a unit that has neither a verdict nor a live attempt."""
+        """Return why a unit without a verdict and a live attempt has not started."""
         return (
             self._ends_early()
             or self._is_left_alone(unit)
@@ -72,7 +72,7 @@ class Waits:
             return ""
         words = " ".join(begin.selected)
         if selected.asks_facts:
-            return ""  # they were asked for when the sitting began
+            return ""  # the request for them began the sitting
         return f"it is left alone: this sitting runs only {words}"
 
     def _stage_before(self, unit: UnitSpec) -> str:
@@ -119,7 +119,7 @@ class Waits:
         return last.at + delay_s
 
     def _past(self, unit: UnitSpec) -> Optional[UnitHistory]:
-        """What is on record of a unit in the present run."""
+        """The history of a unit in the present run."""
         past = self._history.units.get(unit.id)
         return past if past is not None and past.generation == self._history.generation else None
 

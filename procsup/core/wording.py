@@ -25,7 +25,7 @@ def cause_of(exit: Exit, reason: Optional[StopReason], stage: StageSpec) -> str:
 
 
 def memory_remark(used_bytes: Optional[int], granted_bytes: Optional[int]) -> Tuple[str, ...]:
-    """Say that an attempt took more memory than it was granted, if that is known."""
+    """Return a remark if an attempt is known to have used more memory than it was granted."""
     if used_bytes is None or granted_bytes is None or used_bytes <= granted_bytes:
         return ()
     used, granted = show_bytes(used_bytes), show_bytes(granted_bytes)
@@ -39,5 +39,5 @@ def drift_news(attempt: AttemptId, cpus: Sequence[int], on_drift: str) -> str:
 
 
 def shortage_news(reason: str) -> str:
-    """Say that starts wait, since the system refuses them while others run."""
+    """Say that starts wait: the system refuses them while other attempts run."""
     return f"{reason}: no more is started until a unit has ended; nothing is lost by that"
