@@ -1,4 +1,4 @@
-"""The unit lines of the manifests of stages: the run's manifest repeats them as they are."""
+"""The unit lines of the manifests of stages: the run's manifest copies them unchanged."""
 
 import zlib
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence
@@ -9,7 +9,7 @@ _CHUNK_BYTES = 1 << 16
 
 
 class BodyChanged(Exception):
-    """What was written is not there any more, or is something else by now."""
+    """A stage's lines are not in its file any more, or have been changed."""
 
 
 class _Body(NamedTuple):
@@ -20,7 +20,7 @@ class _Body(NamedTuple):
 
 
 class Bodies:
-    """Remembers where the lines of each stage lie, and what they were."""
+    """Remembers the place and the checksum of each stage's lines."""
 
     def __init__(self) -> None:
         self._bodies: Dict[str, _Body] = {}
@@ -39,7 +39,7 @@ class Bodies:
     def joined(self, stages: Sequence[str], between: bytes) -> Optional[Iterator[bytes]]:
         """Return the lines of these stages in pieces; None if some are not known.
 
-        Asked for the last piece it raises BodyChanged if one is not what was written.
+        The iteration raises BodyChanged if the lines of a stage are not as they were written.
         """
         if not all(stage in self._bodies for stage in stages):
             return None

@@ -1,7 +1,7 @@
-"""How a verb reaches a live supervisor, on every system: one request per file.
+"""Requests to a live supervisor, the same on every system: one file per request.
 
-A request is named for the sitting that it is meant for, so that one which came too late is never
-carried out by the next. The answer is a journal record, which the verb waits for.
+The file name contains the sitting that the request is for, so that a later sitting never carries
+it out. The answer is a journal record, which the verb waits for.
 """
 
 import os
@@ -34,9 +34,9 @@ class _Request(Struct, frozen=True):
 def ask(
     rundir: RunDir, verb: str, grace_s: Optional[float] = None, units: Sequence[str] = ()
 ) -> str:
-    """Put a request before the present sitting; return its id, which the answer will bear.
+    """Write a request to the present sitting; return its id, which the answer will contain.
 
-    RunUnfinished if there is no supervisor that could hear it, UsageError if it is too long.
+    RunUnfinished if there is no live supervisor, UsageError if the request is too long.
     """
     owner = read_owner(rundir)
     if owner is None or owner.ended is not None or owner.sitting == 0:
@@ -54,9 +54,9 @@ def ask(
 
 
 class ControlInbox:
-    """The supervisor's side: `drain` may be called at any rate, it looks twice a second.
+    """The supervisor's side: `drain` may be called at any rate, it reads the folder twice a second.
 
-    `ignored` holds a sentence for each request that made no sense.
+    `ignored` holds a sentence for each invalid request.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class ControlInbox:
         return self._next_look
 
     def drain(self) -> List[Asked]:
-        """Return the requests that came, each once, oldest first."""
+        """Return the new requests, each once, oldest first."""
         if self._now() < self._next_look:
             return []
         self._next_look = self._now() + LOOK_EVERY_S
         try:
             names = sorted(os.listdir(self._rundir.control))
         except OSError:
-            return []  # the run directory is gone: the journal says so
+            return []  # the run directory was removed: the journal reports it
         found = (self._take(name) for name in names if not is_temporary(name))
         return [asked for asked in found if asked is not None]
 

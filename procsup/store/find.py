@@ -1,4 +1,4 @@
-"""From what a person types to a run directory: a name, a path, an id, ``DIR@ID`` or ``last``."""
+"""Finds the run directory that a name, a path, an id, ``DIR@ID`` or ``last`` stands for."""
 
 import os
 import stat
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class NoSuchRun(UsageError):
-    """Nothing of that name is there (yet); `known` are the names of what there is."""
+    """No run of that name exists (yet); `known` are the names of the existing runs."""
 
     def __init__(self, message: str, known: Tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class NoSuchRun(UsageError):
 
 
 class Found(NamedTuple):
-    """A run directory, and the id of the very run that was asked for (None: whichever)."""
+    """A run directory, and the id of the requested run (None: the latest of the directory)."""
 
     rundir: RunDir
     run_id: Optional[str] = None
@@ -76,7 +76,7 @@ def _find(run: str, start: AnyPath, home_of: HomeOf) -> Found:
 def nearest_home(start: AnyPath) -> Optional[Path]:
     """Return the nearest ``.procsup`` folder from `start` upwards; None if there is none.
 
-    UsageError if `start` does not exist any more, RecordError if a folder on the way keeps us out.
+    UsageError if `start` does not exist any more, RecordError if a folder above it is unreadable.
     """
     here = Path(absolute(start))
     for folder in (here, *here.parents):
@@ -86,7 +86,7 @@ def nearest_home(start: AnyPath) -> Optional[Path]:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is there; RecordError, saying whose, if that may not be looked at."""
+    """Whether a folder exists; RecordError, which names the owner, without permission to look."""
     try:
         return stat.S_ISDIR(os.stat(path).st_mode)
     except PermissionError as error:
@@ -98,9 +98,9 @@ def is_folder(path: Path) -> bool:
 def runs_in(home: AnyPath) -> List[RunDir]:
     """Return the run directories in a ``.procsup`` folder, by name.
 
-    Those that are being removed bear a temporary name, and are none any more. Folders that may
-    not be entered are among them: that they are none is not known. RecordError if `home` itself
-    may not be read.
+    Directories that are being removed have a temporary name and are left out. Folders that may
+    not be entered are included: they may be run directories. RecordError if `home` itself may not
+    be read.
     """
     try:
         names = sorted(name for name in os.listdir(home) if not is_temporary(name))
@@ -125,13 +125,13 @@ def _is_run_dir(path: Path, *, if_closed: bool = False) -> bool:
 
 
 def _refuse_closed(run: str, path: Path) -> None:
-    """Raise RecordError if we may not look at that path: it may well be there."""
+    """Raise RecordError if we have no permission for that path: a run may exist there."""
     try:
         os.stat(path / "run.lock")
     except PermissionError as error:
         raise RecordError(f"run {run!r} cannot be read: {reason(error)}") from error
     except (OSError, ValueError):
-        return  # it is not there, as is said next
+        return  # it does not exist: the caller reports that
 
 
 def _by_name(run: str, start: Path) -> Found:
@@ -170,7 +170,7 @@ def _no_such(run: str, home: Path, names: List[str], closed: List[str]) -> NoSuc
 def _of_run_file(path: Path, home_of: HomeOf) -> RunDir:
     """Return the run directory of a run file: the one it was run in, else the one by its stem.
 
-    A file in a run directory (a plan is one) stands for that.
+    A file in a run directory, such as a plan, stands for that directory.
     """
     if _is_run_dir(path.parent):
         return RunDir(path.parent)
@@ -235,7 +235,7 @@ def _run_ids(rundir: RunDir) -> Iterator[str]:
 
 
 def _beginnings(rundir: RunDir) -> Iterator["Begin"]:
-    from procsup.store.reader import begins  # the journal is asked last
+    from procsup.store.reader import begins  # the journal is read last
 
     try:
         yield from begins(rundir.journal)

@@ -1,8 +1,8 @@
-"""Writing the journal: one `write` per append, one thread that syncs, failures that are final.
+"""Writes the journal: one `write` per append, a thread that syncs, failures that are final.
 
-The loop never waits for a disk: it appends, and learns from `Synced` facts what has become
-durable. A line that went out short is taken back; a sync that failed is never tried again, since
-the system may have dropped the data and report success the next time.
+The loop never waits for a disk: it appends, and `Synced` facts tell it which records are durable.
+A partly written line is cut off again. A failed sync is never repeated, since the system may have
+dropped the data and could report success the next time.
 """
 
 import errno
@@ -30,9 +30,9 @@ from procsup.store.reader import Entry, ReadJournal, follow, read_journal
 
 __all__ = ["Entry", "JournalWriter", "ReadJournal", "follow", "read_journal"]
 
-SYNC_EVERY_S = 0.010  # on average: what was not used can be, so that a lone end need not wait
+SYNC_EVERY_S = 0.010  # on average: unused syncs are saved, so that a single end need not wait
 _SYNCS_SAVED = 5
-# These are not announced, so they may wait for the next sync that is due anyway.
+# Nothing waits for these records, so the next sync that is due anyway includes them.
 _UNHURRIED = (Launch, Spawned, Kept, Seen)
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR)
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
@@ -97,8 +97,8 @@ class JournalWriter:
     ) -> "JournalWriter":
         """Open the journal for writing, after `read` was iterated (None: it is read here).
 
-        A torn tail is cut off. Of a damaged journal a copy is kept beside it, and the lines that
-        can be believed take its place, with their numbers. One of a newer procsup is refused with
+        A torn tail is cut off. A damaged journal is copied to a file beside it and replaced by its
+        undamaged lines, with their numbers. A journal of a newer procsup is refused with
         RecordError.
         """
         read = (read or read_journal(path)).read()
@@ -134,9 +134,9 @@ class JournalWriter:
         return self._digest.hexdigest()
 
     def mark(self) -> JournalMark:
-        """Sync, and return what a manifest says of the journal that it was made from.
+        """Sync, and return the mark by which a manifest identifies its journal.
 
-        From any thread: what another one appends meanwhile is in it whole, or not at all.
+        May be called on any thread: an append on another thread is in the mark as a whole, or not.
         """
         with self._writing:
             length, digest = self.length, self._digest.copy()
@@ -146,7 +146,7 @@ class JournalWriter:
     def append(self, records: Sequence[Record]) -> int:
         """Write the records, all or none; return the number of the last one of the journal.
 
-        A full disk is waited for, for three seconds.
+        On a full disk it tries again, for three seconds.
         """
         if self._failure is not None:
             raise self._failure
@@ -175,7 +175,7 @@ class JournalWriter:
             raise self._failure
 
     def drain(self) -> List[Fact]:
-        """Return what became durable since the last call; RecordError if a sync failed."""
+        """Return the facts of syncs since the last call; RecordError if a sync failed."""
         if self._failure is not None:
             raise self._failure
         synced = self._synced
@@ -185,7 +185,7 @@ class JournalWriter:
         return [Synced(synced)]
 
     def close(self) -> None:
-        """Sync what is left, end the thread and close the file; may be called again."""
+        """Sync the rest, end the thread and close the file; may be called again."""
         if self._fd < 0:
             return
         self._closing.set()
@@ -216,7 +216,7 @@ class JournalWriter:
         for pause_s in (*_PAUSES_S, None):
             try:
                 written = self._write(self._fd, data)
-                if written < len(data):  # why, only a second call says
+                if written < len(data):  # a second call reports the error
                     written += self._write(self._fd, data[written:])
                 if written == len(data):
                     return
@@ -280,7 +280,7 @@ class JournalWriter:
                 self._synced = seq
 
     def _check_place(self) -> None:
-        """Raise RecordError if what we wrote is no longer where others look for it."""
+        """Raise RecordError if the journal at its path is no longer the file that we write."""
         length = self.length  # another thread may be appending: the file is never shorter
         try:
             found: Optional[os.stat_result] = os.stat(self.path)
@@ -305,8 +305,8 @@ def _open_for_append(path: AnyPath, read: ReadJournal) -> int:
             raise RecordError(f"journal {os.fspath(path)} was changed while it was read")
         if size > read.good_length:
             os.ftruncate(fd, read.good_length)
-        sync_fd(fd)  # what an earlier sitting wrote last may not be on the disk yet
-        # Nor its name, if that sitting was killed right then.
+        sync_fd(fd)  # the last records of an earlier sitting may not be durable yet
+        # Nor may its name, if that sitting was killed after it made the file.
         sync_folder(os.path.dirname(os.path.abspath(os.fspath(path))))
     except BaseException:
         os.close(fd)
@@ -315,7 +315,7 @@ def _open_for_append(path: AnyPath, read: ReadJournal) -> int:
 
 
 def _repair(path: AnyPath, read: ReadJournal) -> ReadJournal:
-    """Keep the damaged journal aside and put its believed records, as they are, in its place."""
+    """Copy the damaged journal to a file beside it and replace it by its undamaged records."""
     name = os.fspath(path)
     aside = _free_name(f"{name}.damaged-")
     with open_reading(name) as file:
@@ -327,7 +327,7 @@ def _repair(path: AnyPath, read: ReadJournal) -> ReadJournal:
 
 
 def _believed_lines(read: ReadJournal) -> Iterator[bytes]:
-    """Return the lines of a journal, with one for each gap in the numbers, which stay."""
+    """Yield the undamaged lines with their numbers, and one `Missing` for each gap in these."""
     expected = 1
     for entry in read:
         if entry.seq > expected:

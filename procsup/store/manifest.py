@@ -1,7 +1,7 @@
-"""Manifests and stamps: the files by which others learn of completion.
+"""Manifests and stamps: the files that show other programs the completion of a run.
 
-A manifest is one JSON object, of which the first line holds all but the units, and each further
-line one unit. It appears whole, after everything that it vouches for is on the disk.
+A manifest is one JSON object: its first line holds all but the units, and each further line one
+unit. It is renamed into place as a whole, after all that it vouches for is durable.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _LONGEST_LINE_BYTES = 1 << 28
 _ARMOUR = "base64"  # JSON pointer -> bytes, of texts that are not UTF-8
 _BETWEEN = b",\n"
 _LAST_LINE = b"]}"
-# How to know a file of a user's path as one of procsup's, whatever its version.
+# How a file at a path of the user's is recognized as procsup's, in any version.
 _STAMP = re.compile(rb"\S+ \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\s*")
 _MANIFEST = re.compile(rb'\{"schema":"%s' % re.escape(SCHEMA.rpartition("/")[0] + "/").encode())
 _LONGEST_STAMP_BYTES = 1 << 12
@@ -77,7 +77,7 @@ class ManifestPublisher:
     def withdraw(self, stages: Sequence[str]) -> None:
         """Remove the manifests and stamps of these stages and of the run; durable on return.
 
-        RecordError, and nothing is removed, if a user's path has something that is not procsup's.
+        RecordError, and nothing is removed, if the file at a user's path is not procsup's.
         """
         self._check_ours(stages)
         doomed: List[Optional[AnyPath]] = [
@@ -118,12 +118,12 @@ class ManifestPublisher:
         self._sitting.run_done()
 
     def _try_copy(self, path: AnyPath, head: Head, stages: Sequence[str]) -> bool:
-        """Write the run's manifest from those of its stages, which say the same of their units.
+        """Write the run's manifest with the unit lines copied from the manifests of its stages.
 
-        False if that cannot be: then nothing was written.
+        False if these cannot be used: then nothing was written.
         """
         lines = self._bodies.joined(stages, _BETWEEN)
-        if lines is None or self._spec.keep_logs != "all":  # the logs will be gone by then
+        if lines is None or self._spec.keep_logs != "all":  # they name logs that are removed
             return False
         try:
             _write(path, _whole(_first_line(head), lines), mode=self._mode)
@@ -212,9 +212,9 @@ def read_head(path: AnyPath) -> Optional[Head]:
 
 
 def read_manifest(path: AnyPath) -> Tuple[Head, Iterator[UnitRecord]]:
-    """Read a manifest: its head, and its units one by one as they are asked for.
+    """Read a manifest: its head, and an iterator that reads its units one by one.
 
-    RecordError if there is none, or if it cannot be read, which may come with any unit.
+    RecordError if there is none or it cannot be read; the iterator may raise it, too.
     """
     try:
         file = open_reading(path)
@@ -307,12 +307,12 @@ def _check_manifest(path: Optional[str]) -> None:
 
 
 def _start_of(path: Optional[str]) -> bytes:
-    """Return what a user's file begins with; nothing if there is none, or it is empty."""
+    """Return the first bytes of a user's file; none if it does not exist or is empty."""
     if path is None:
         return b""
     with _reported(path, "read"):
         try:
-            # A device or a pipe may be empty, and is not to be opened or removed.
+            # A device or a pipe may look empty; it must not be opened or removed.
             if not stat.S_ISREG(os.stat(path).st_mode):
                 raise RecordError(_kept(path, "is no regular file"))
             with open_reading(path) as file:
@@ -334,11 +334,11 @@ def _copied(path: AnyPath) -> Iterator[bytes]:
 
 
 def _remove_durably(paths: Sequence[AnyPath]) -> None:
-    """Remove the files; on return they are gone for good."""
+    """Remove the files; on return their removal is durable."""
     for path in paths:
         with _reported(path, "removed"):
             remove(path)
-    # Also where there was nothing to remove: a sitting that died may have removed it unsynced.
+    # Also if no file existed: a sitting that died may have removed it without a sync.
     for folder in {os.path.dirname(os.path.abspath(path)) for path in paths}:
         with _reported(folder, "synced"):
             if os.path.isdir(folder):

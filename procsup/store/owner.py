@@ -1,4 +1,4 @@
-"""Who holds a run directory: the line in ``run.lock``."""
+"""The owner of a run directory: the line in ``run.lock``."""
 
 from typing import Optional, Tuple
 
@@ -16,7 +16,7 @@ _OWNER_LIMIT_BYTES = 1 << 16
 
 
 class Owner(Struct, frozen=True):
-    """Who holds the run directory; `sitting` is 0 while that supervisor still reads the journal.
+    """The holder of a run directory; `sitting` is 0 while that supervisor still reads the journal.
 
     `locks`: its locks can be trusted on its host; `ended` is set when it released them itself.
     Its pid is a number of `pid_namespace`, and its process was started at `start_ticks` (clock
@@ -36,20 +36,20 @@ class Owner(Struct, frozen=True):
     pid_namespace: str = ""
 
     def describe(self) -> str:
-        """Say who it is, for messages."""
+        """Describe it for messages."""
         since = show_time(self.started, "%Y-%m-%d %H:%M:%S")
         return f"process {self.pid} on {self.host} since {since}"
 
     @property
     def here(self) -> bool:
-        """It runs, or ran, where this process runs."""
+        """Whether it runs, or ran, on this host: the same name or the same boot."""
         host, boot_id = machine_id()
         return self.host == host or (self.boot_id != "" and self.boot_id == boot_id)
 
     @property
     def may_live(self) -> bool:
-        """Its process may be alive: it is somewhere else, or here and of this boot, and exists."""
-        boots = {self.boot_id, machine_id()[1]} - {""}  # one, unless it is known to be of another
+        """Whether its process may be alive: it is elsewhere, or here, of this boot, and exists."""
+        boots = {self.boot_id, machine_id()[1]} - {""}  # two only if known to differ
         if not self.here:
             return True
         return len(boots) < 2 and self._process_may_live()
@@ -57,15 +57,15 @@ class Owner(Struct, frozen=True):
     def _process_may_live(self) -> bool:
         namespaces = {self.pid_namespace, pid_namespace()} - {""}
         if len(namespaces) > 1:
-            return True  # its number means another process here, or none
+            return True  # here its pid is another process's, or unused
         process = procfs.look(self.pid) if self.start_ticks is not None else None
         if process is not None and process.start_ticks != self.start_ticks:
-            return False  # its number was given again
+            return False  # its pid was reused
         return process_exists(self.pid)
 
 
 def read_owner(rundir: RunDir) -> Optional[Owner]:
-    """Return who holds, or last held, the run directory; None if that cannot be read."""
+    """Return the present or last holder of the run directory; None if that cannot be read."""
     try:
         with open_reading(rundir.run_lock) as file:
             line = file.readline(_OWNER_LIMIT_BYTES)

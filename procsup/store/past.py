@@ -19,10 +19,10 @@ def read_history(rundir: RunDir, journal: Optional[ReadJournal] = None) -> Histo
 
 
 def places_before(rundir: RunDir, ended: Mapping[str, int]) -> Dict[str, Place]:
-    """Return where the making of each unit at its end is recorded.
+    """Return the place of the record with each unit's making at its end.
 
     `ended` has the number of the end's record. Units planned by an older procsup, which did not
-    record what they are made of, are left out.
+    record their arguments and parameters, are left out.
     """
     found: Dict[str, Place] = {}
     for seq, plan in plans(rundir.journal):

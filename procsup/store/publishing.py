@@ -1,4 +1,4 @@
-"""Withdrawals and publications, one after another beside the loop, which never waits for a disk."""
+"""Withdraws and publishes on a side thread, one after another: the loop never waits for a disk."""
 
 from typing import Callable, Iterator, List, Optional, Protocol, Sequence, Tuple
 
@@ -11,7 +11,7 @@ _Counts = Sequence[Tuple[str, StageCounts]]
 
 
 class Manifests(Protocol):
-    """Writes and removes them; durable on return, RecordError if that cannot be."""
+    """Writes and removes manifests; durable on return, RecordError if that fails."""
 
     def withdraw(self, stages: Sequence[str]) -> None:
         """Remove the manifests and stamps of these stages and of the run."""
@@ -27,11 +27,11 @@ class Manifests(Protocol):
 
 
 class PublishingQueue:
-    """A `Publisher` that has `manifests` do it, on one thread and in the order of the orders.
+    """A `Publisher` that carries out orders with `manifests`, on one thread and in sequence.
 
-    What it writes must be closed before the order, as the planner's stages are: units that have
-    their verdict, and will not be touched again, since no attempt of them lives and a retry is
-    refused. The line hands them over, and from then on both threads only read them.
+    The results must be final before the order, as they are in the planner's closed stages: their
+    units have a verdict, no attempt of them is live, and a retry of them is refused. After the
+    order both threads only read them.
     """
 
     def __init__(
@@ -45,23 +45,23 @@ class PublishingQueue:
         self._line = Pool("procsup-publish", 1)
 
     def withdraw(self, order: Withdraw) -> None:
-        """Remove the manifests and stamps of these stages and of the run: one `TakenBack`."""
+        """Remove the manifests and stamps of these stages and of the run; gives one `TakenBack`."""
         self._add(lambda: self._take_back(order))
 
     def publish(self, order: Publish, counts: _Counts, results: Iterator[UnitResult]) -> None:
-        """Write the manifest and stamp of a stage or of the run: one `Published`."""
+        """Write the manifest and stamp of a stage or of the run; gives one `Published`."""
         self._add(lambda: self._put_out(order, counts, results))
 
     def drain(self) -> List[Fact]:
-        """Return what was done since the last call; raise what went wrong, now and from now on."""
+        """Return the facts since the last call; after a failure every call raises it."""
         if self._failure is not None:
             raise self._failure
         return self._done.take()
 
     def close(self) -> None:
-        """Let it finish the file that it is at, however long that takes; drop the rest.
+        """Wait for the file that is being written, without a limit; drop the remaining orders.
 
-        Nothing may appear in a run directory whose lock was released.
+        No file may appear in a run directory whose lock was released.
         """
         self._line.close()
         self._line.join()
@@ -71,10 +71,10 @@ class PublishingQueue:
 
     def _do(self, deed: Callable[[], Fact]) -> None:
         if self._failure is not None:
-            return  # it may depend on what could not be done
+            return  # it may depend on the order that failed
         try:
             fact = deed()
-        except Exception as error:  # noqa: BLE001  whatever it is, `drain` raises it in the loop
+        except Exception as error:  # noqa: BLE001  `drain` raises it in the loop
             self._failure = error
             self._wake()
         else:
@@ -94,5 +94,5 @@ class PublishingQueue:
         return Published(order.stage)
 
     def _sync(self) -> None:
-        """Have the record of what is to be done on the disk: it was written before the order."""
+        """Sync the record of this intention, which was written before the order."""
         self._journal.sync()

@@ -1,8 +1,8 @@
-"""Reading a journal: what may be believed of it, and what is wrong with it.
+"""Reads a journal: its valid records, and a list of its damage.
 
-A line counts if its newline is there, its checksum matches and its number is higher than all
+A line is valid if it has its newline, its checksum matches and its number is higher than all
 before it. One bad line at the very end is a torn write: it was never acknowledged. Any other bad
-line, and any gap in the numbers, is damage: it is listed, and reading goes on at the next line.
+line, and any gap in the numbers, is damage: it is listed, and reading continues at the next line.
 """
 
 import os
@@ -25,12 +25,12 @@ from procsup.errors import RecordError
 from procsup.host.files import AnyPath, open_reading, reason, sync_fd
 
 LONGEST_LINE_BYTES = 1 << 24
-_ABOUT_ITSELF = (Begin, Missing)  # records that tell of the journal
-_MOST_DAMAGE = 100  # beyond, places are only counted
+_ABOUT_ITSELF = (Begin, Missing)  # records about the journal itself
+_MOST_DAMAGE = 100  # further places are only counted
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """One believed record: its number, where its line starts, and itself."""
+    """One valid record: its number, the offset of its line, and the record."""
 
     seq: int
     offset: int
@@ -44,13 +44,13 @@ class _Bad(NamedTuple):
 
 
 class ReadJournal:
-    """A journal to be iterated once, in constant memory; the attributes hold when that is done.
+    """A journal to iterate once, in constant memory; the attributes are valid after that.
 
-    good_length  bytes up to the end of the last believed line; `digest` is the sha256 over them
+    good_length  bytes up to the end of the last valid line; `digest` is the sha256 over them
     last_seq     number of the last record
     torn         bytes of a torn write behind the good part
-    damage       what else is wrong, a sentence each
-    unknown      what records there are that this procsup does not know
+    damage       a sentence for each other damage
+    unknown      a description of each record that this procsup does not know
     """
 
     def __init__(self, path: AnyPath) -> None:
@@ -90,7 +90,7 @@ class ReadJournal:
         self.finished = True
 
     def read(self) -> "ReadJournal":
-        """Read it to its end for the attributes' sake, if that was not done."""
+        """Read it to its end, so that the attributes are valid, unless that was done."""
         if not self.finished:
             for _entry in self:
                 pass
@@ -126,7 +126,7 @@ class ReadJournal:
             except BadLine as error:
                 self._distrust(line, start, str(error))
             else:
-                if seq == self.last_seq + 1 and not self._bad:  # nearly always: at once
+                if seq == self.last_seq + 1 and not self._bad:  # the usual case
                     self.digest.update(line)
                     self.good_length = offset
                     self.last_seq = seq
@@ -183,13 +183,13 @@ class ReadJournal:
             return
         self.torn = self._bad[-1].end - self._bad[0].offset
         if len(self._bad) > 1:
-            # A torn write leaves one fragment; this was more than that.
+            # A torn write leaves one fragment; more bad lines are damage.
             kept, self.digest = self.digest, self._bad_digest
             self._admit_damage()
             self.digest = kept
 
     def _is_stranger(self, line: bytes, problem: str) -> bool:
-        """Note a record of a newer procsup; False if the line is none at all."""
+        """Note a record of a newer procsup; False if the line is not a record."""
         kind, version = _look_at(line)
         if kind is None:
             return False
@@ -206,10 +206,10 @@ def read_journal(path: AnyPath) -> ReadJournal:
 
 
 class Follower:
-    """Reads what is appended to a journal while its supervisor writes it.
+    """Reads new records of a journal while its supervisor writes it.
 
-    Each `read` returns the records that are whole since the last one; `offset` is where the next
-    one starts. A journal that was replaced, or cut behind us, is read from its start again.
+    Each `read` returns the records completed since the last one; `offset` is where the next one
+    starts. A journal that became shorter than `offset` is read from its start again.
     """
 
     def __init__(self, path: AnyPath, offset: int = 0) -> None:
@@ -217,7 +217,7 @@ class Follower:
         self.offset = offset
 
     def read(self) -> List[Entry]:
-        """Return the records that came; an empty list if there are none, or no journal yet."""
+        """Return the new records; an empty list if there are none, or no journal yet."""
         try:
             file = open_reading(self.path)
         except FileNotFoundError:
@@ -233,7 +233,7 @@ class Follower:
                 try:
                     seq, record = decode_line(line[:-1])
                 except BadLine:
-                    pass  # the next sitting reports it; to look on, we need not
+                    pass  # the next sitting reports it; a follower need not
                 else:
                     if not isinstance(record, Missing):
                         found.append(Entry(seq, self.offset, record))
@@ -292,7 +292,7 @@ def _of_type(path: AnyPath, tag: bytes) -> Iterator[Tuple[int, Record]]:
 
 
 def _lines(file: BinaryIO) -> Iterator[Tuple[bytes, bool]]:
-    """Return each line with its newline, and whether it is whole; too long ones in pieces."""
+    """Yield each line with its newline, and whether it is whole; too long ones in pieces."""
     within = False  # the rest of a line that was too long
     for line in iter(partial(file.readline, LONGEST_LINE_BYTES), b""):
         ends = line[-1:] == b"\n"
@@ -301,7 +301,7 @@ def _lines(file: BinaryIO) -> Iterator[Tuple[bytes, bool]]:
 
 
 def _look_at(line: bytes) -> Tuple[Optional[str], Optional[int]]:
-    """Return the type and the version that a record names; no type: it is no record."""
+    """Return the type and the version of a record; without a type the line is not a record."""
     try:
         fields = msgspec.json.decode(line[9:].partition(b" ")[2])
     except (ValueError, msgspec.MsgspecError, RecursionError):

@@ -1,8 +1,8 @@
-"""Removing run directories, so that a kill in the middle leaves a run or something to be removed.
+"""Removes run directories; after a kill in between, either the run or only a remainder exists.
 
-A run directory is renamed first, while its lock is held: from then on it is no run any more, and
-the next `prune` removes what is left of it. Nothing else than what procsup makes is ever removed,
-and no link is followed.
+A run directory is renamed first, while its lock is held: from then on it is not a run any more,
+and the next `prune` removes the remainder. Only files that procsup makes are removed, and no link
+is followed.
 """
 
 import os
@@ -26,7 +26,7 @@ _OURS = re.compile(
     r"|supervisor\.log|\.gitignore|control|failed|lists|locks|logs|scratch|stages|unit-files|units"
     r"|\.procsup-.*"
 )
-_ATTEMPTS = 100  # where two of us remove the same
+_ATTEMPTS = 100  # when two processes remove the same directory
 _LAST = ("run.lock", "journal.jsonl")
 
 
@@ -38,7 +38,7 @@ class Removed(NamedTuple):
 
 
 def why_not(rundir: RunDir) -> Optional[str]:
-    """Say why this folder is not one to be removed; None if it is a run directory that is over."""
+    """Return why this folder must stay; None if it is a run directory that may be removed."""
     status = os.lstat(rundir.path)
     if not stat.S_ISDIR(status.st_mode):
         return "it is a link or no folder: remove what it leads to by its own path"
@@ -62,7 +62,7 @@ def _why_busy(rundir: RunDir) -> Optional[str]:
 
 
 def remove_run(rundir: RunDir) -> None:
-    """Remove a run directory with all that is in it.
+    """Remove a run directory with its contents.
 
     RunBusy if a supervisor holds or takes it, RecordError if it is no run directory or cannot be
     removed.
@@ -94,7 +94,7 @@ def remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
         else:
             _remove_held(rundir, held)
     except (OSError, RecordError, RunBusy):
-        pass  # it is another's by now, or stays as an empty one, which `prune` removes
+        pass  # another run has it now, or it stays empty, and `prune` removes it
 
 
 def hold(rundir: RunDir) -> FileLock:
@@ -126,7 +126,7 @@ def hold(rundir: RunDir) -> FileLock:
 
 
 def _why_no_run(rundir: RunDir) -> Optional[str]:
-    # Once more, now that no other procsup can put anything there.
+    # Checked again: with the lock held no other procsup can add files.
     if not stat.S_ISDIR(os.lstat(rundir.path).st_mode):
         return "it is a link or no folder"
     strangers = [name for name in os.listdir(rundir.path) if not _OURS.fullmatch(name)]
@@ -134,13 +134,13 @@ def _why_no_run(rundir: RunDir) -> Optional[str]:
 
 
 def _renamed(rundir: RunDir, held: FileLock) -> Path:
-    """Give it a name that no run has; on return that is so for good."""
+    """Rename it to a name that no run has; durable on return."""
     target = _free_name(rundir.path)
     try:
         try:
             os.rename(rundir.path, target)
         except PermissionError:
-            # Windows renames no folder of which a file is open; who opens one now makes it fail.
+            # Windows renames no folder with an open file. If a process opens one now, this fails.
             held.close()
             os.rename(rundir.path, target)
         sync_folder(target.parent)
@@ -154,13 +154,13 @@ def _free_name(path: Path) -> Path:
 
 
 def finish(doomed: Path) -> None:
-    """Remove what was renamed; its lock and its journal last. RecordError names what stays."""
+    """Remove a renamed directory; its lock and journal last. RecordError names what stays."""
     _clear(doomed, but=_LAST)
     _clear(doomed)
 
 
 def _clear(doomed: Path, *, but: Tuple[str, ...] = ()) -> None:
-    """Empty a folder but for these names; without any, it goes itself."""
+    """Empty a folder but for these names; without any, remove the folder, too."""
     for _attempt in range(_ATTEMPTS):
         try:
             for name in os.listdir(doomed):
@@ -217,7 +217,7 @@ def sizes(path: Path, only: Optional[Sequence[str]] = None) -> Removed:
         try:
             size = os.lstat(name).st_size
         except OSError:
-            continue  # it went away meanwhile
+            continue  # it was removed meanwhile
         total = Removed(total.files + 1, total.size_bytes + size)
     return total
 

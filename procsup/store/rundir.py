@@ -1,4 +1,4 @@
-"""The run directory: every file name in it is made here, and its safety is looked after here.
+"""The run directory: all its file names, its creation and the checks of its owner and modes.
 
 ::
 
@@ -33,9 +33,10 @@ _SLUG_CHARACTERS, _HASH_DIGITS = 60, 20
 
 
 def safe_name(unit_id: str) -> str:
-    """Return a file name for an id, however hostile; two ids never get the same one.
+    """Return a file name for any id, even a hostile one; two ids never get the same name.
 
-    Not even where case does not count. Short ids of plain small letters are their own names.
+    That holds on case-insensitive file systems, too. Short ids of plain lower-case letters are
+    their own names.
     """
     if _PLAIN.fullmatch(unit_id) and not _RESERVED.fullmatch(unit_id):
         return unit_id
@@ -47,9 +48,9 @@ def safe_name(unit_id: str) -> str:
 
 
 def stage_name(stage: str) -> str:
-    """Return a stage's name in file names: itself, where that is safe.
+    """Return a stage's name in file names: the name itself, if that is safe.
 
-    Stages whose names differ only in case are refused where run files are read.
+    Run files with stages whose names differ only in case are refused when they are read.
     """
     if _PLAIN_STAGE.fullmatch(stage) and not _RESERVED.fullmatch(stage):
         return stage
@@ -57,7 +58,7 @@ def stage_name(stage: str) -> str:
 
 
 class RunDir:
-    """Names the files of one run directory; touches nothing until `create`."""
+    """Names the files of one run directory; changes nothing on disk before `create`."""
 
     def __init__(self, path: AnyPath) -> None:
         self.path = Path(absolute(path))
@@ -101,11 +102,11 @@ class RunDir:
         return self.path / "scratch" / stage_name(stage) / _attempt_name(attempt, stage)
 
     def failed(self, attempt: AttemptId, stage: str) -> Path:
-        """Return the path of the folder for what an attempt left in its outputs."""
+        """Return the path of the folder to which an attempt's output files are moved aside."""
         return self.path / "failed" / stage_name(stage) / _attempt_name(attempt, stage)
 
     def unit_file(self, attempt: AttemptId, stage: str) -> Path:
-        """Return the path of the file that tells an attempt what is known of its unit."""
+        """Return the path of the file with a unit's data for its attempt (`PROCSUP_UNIT_FILE`)."""
         return self.path / "units" / stage_name(stage) / f"{_attempt_name(attempt, stage)}.json"
 
     def list_file(self, unit_id: str, stage: str, name: str) -> Path:
@@ -114,10 +115,10 @@ class RunDir:
         return folder / f"{_unit_name(unit_id, stage)}.{safe_name(name)}.list"
 
     def create(self, share: str = "none", *, only_new: bool = False) -> bool:
-        """Make the directory, or see that it is fit; `share` says who may read manifests.
+        """Make the directory, or check an existing one; `share` says who may read manifests.
 
-        True if it was not there before; with `only_new` an existing one is not changed. RecordError
-        if it is a symbolic link, belongs to another user, or cannot be written.
+        True if it did not exist before; with `only_new` an existing one is not changed.
+        RecordError if it is a symbolic link, belongs to another user, or cannot be written.
         """
         try:
             made = self._make()
@@ -136,7 +137,7 @@ class RunDir:
 
     def _make(self) -> bool:
         if os.path.lexists(self.path) and not os.path.isdir(self.path):
-            return False  # what it is, is said where the owner is looked at
+            return False  # `_check_owner` reports what it is
         return make_folders(self.path, 0o700)
 
     def _check_owner(self, *, made: bool) -> None:
@@ -167,13 +168,13 @@ class RunDir:
         try:
             fd = open_private(self.path / ".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         except (FileExistsError, RecordError):
-            return  # whatever is there, it is not ours to change
+            return  # an existing file is the user's: it is not changed
         with os.fdopen(fd, "wb") as file:
             file.write(b"*\n")
 
 
 def has_records(rundir: RunDir) -> bool:
-    """Whether anything was ever recorded there."""
+    """Whether it has any records."""
     try:
         return rundir.journal.stat().st_size > 0
     except FileNotFoundError:

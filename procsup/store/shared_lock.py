@@ -1,4 +1,4 @@
-"""`lock = "nightly"`: runs of several names, of which only one at a time may work.
+"""`lock = "nightly"`: of the runs with the same lock only one at a time may work.
 
 The lock is a file beside their run directories; the kernel releases it when its holder ends.
 """

@@ -1,4 +1,4 @@
-"""One supervisor's hold on a run directory, and what others can learn of it.
+"""One supervisor's hold on a run directory, and how other processes see it.
 
 ``run.lock`` excludes other supervisors; nothing else ever locks it. Waiters block on the
 lock files of one sitting, so that they get the result of that sitting and never block the next
@@ -33,16 +33,16 @@ __all__ = [
     "wait_sitting",
 ]
 
-_OWNER_APPEARS_S = 5.0  # on a machine that a hundred starters keep busy
-_LOOK_EVERY_S = 1.0  # where locks tell nothing
+_OWNER_APPEARS_S = 5.0  # long enough on a machine on which a hundred supervisors start
+_LOOK_EVERY_S = 1.0  # where locks are of no use
 _UNITS_LOOK_S = 0.02
 
 
 class Sitting:
-    """The hold itself: `open` takes it, `begin` tells others, `close` lets go.
+    """The hold: `open` takes it, `begin` publishes the sitting's number, `close` releases it.
 
-    `previous` is the owner before (None: there was none, or it cannot be read); where its
-    `ended` is None, that supervisor died.
+    `previous` is the earlier owner (None: there was none, or it cannot be read); if its `ended` is
+    None, that supervisor died.
     """
 
     def __init__(self, rundir: RunDir, lock: FileLock, owner: Owner, *, mode: int) -> None:
@@ -56,7 +56,7 @@ class Sitting:
 
     @classmethod
     def open(cls, rundir: RunDir, *, share: str = "none", at: float) -> "Sitting":
-        """Take the run directory, which must exist; RunBusy names the one who has it.
+        """Lock the run directory, which must exist; RunBusy names its present holder.
 
         `at` is the wall clock's time.
         """
@@ -86,7 +86,7 @@ class Sitting:
         return sitting
 
     def begin(self, sitting: int, run_id: str, stages: Sequence[str]) -> None:
-        """Make and hold the locks of this sitting, then tell others its number and its run."""
+        """Make and hold the locks of this sitting, then write the owner line with its number."""
         try:
             self._clear_old()
             for stage in (None, *stages):
@@ -101,10 +101,10 @@ class Sitting:
     def take_units_lock(
         self, end_leftovers: Callable[[], List[str]], *, timeout_s: float = 10.0
     ) -> None:
-        """Take the lock that units share, once all units of earlier sittings are gone.
+        """Take the lock that units share, once all units of earlier sittings have ended.
 
         `end_leftovers` ends the proven leftovers and returns their names. RunBusy
-        names those that did not end in time, and other holders of the lock, which are not touched.
+        names those that did not end in time, and other holders of the lock, which are not ended.
         """
         if not self.owner.locks:
             self.units_lock.open()
@@ -125,16 +125,16 @@ class Sitting:
             raise RecordError(problem) from error
 
     def check(self) -> None:
-        """Raise RecordError if the lock file was removed or replaced: another may have begun."""
+        """Raise RecordError if the lock file was removed or replaced: another run may be live."""
         if not self._lock.is_in_place():
             raise RecordError(f"{self.rundir.run_lock} was removed or replaced during the run")
 
     def stage_done(self, stage: str) -> None:
-        """Wake those who wait for the stage: its manifest stands."""
+        """Wake the waiters for the stage: its manifest is published."""
         self._let_go(stage)
 
     def run_done(self) -> None:
-        """Wake those who wait for the run: its manifest stands."""
+        """Wake the waiters for the run: its manifest is published."""
         self._let_go(None)
 
     def close(self) -> None:
@@ -145,10 +145,10 @@ class Sitting:
         try:
             self._write_owner()
         except OSError:
-            pass  # then it looks as if we had died, which the next start puts up with
+            pass  # then the next start treats us as crashed, which is safe
         for stage in list(self._held):
             self._let_go(stage)
-        self.units_lock.close()  # a unit that is left keeps its own share of it
+        self.units_lock.close()  # a unit that still lives keeps its own descriptor of it
         _release(self._lock)
 
     def __enter__(self) -> "Sitting":
@@ -177,7 +177,7 @@ class Sitting:
         if not self.owner.locks:
             lock.open()
             return lock
-        # One who waited for the dead sitting may hold it for an instant.
+        # A waiter of the dead sitting may hold it for an instant.
         for _attempt in range(50):
             if lock.try_exclusive():
                 return lock
@@ -185,7 +185,7 @@ class Sitting:
         raise RunBusy(f"{path} is held by another process")
 
     def _clear_old(self) -> None:
-        """Remove the lock files of old sittings and what killed processes were writing."""
+        """Remove the lock files of old sittings and the temporary files of killed processes."""
         for name in os.listdir(self.rundir.locks):
             self._try_remove(os.path.join(self.rundir.locks, name))
         for folder in (self.rundir.path, self.rundir.stages, self.rundir.control):
@@ -203,8 +203,8 @@ class Sitting:
     def _write_owner(self) -> None:
         line = msgspec.json.encode(self.owner) + b"\n"
         os.lseek(self._lock.fd, 0, os.SEEK_SET)
-        # In one write over the old text, then cut: a reader sees one line or the other, and of a
-        # mixture it cannot read nothing.
+        # One write over the old text, then a cut: a reader sees the old line, the new one, or a
+        # mixture, which it cannot decode and treats as no owner.
         os.write(self._lock.fd, line)
         os.ftruncate(self._lock.fd, len(line))
 
@@ -234,8 +234,8 @@ def _who_holds(units_lock: Path, left: Sequence[str]) -> str:
 
 
 def _release(lock: FileLock) -> None:
-    # A child between its birth and its program has our files open for a moment: closing alone
-    # would leave the lock with it.
+    # A child between fork and exec has our files open for a moment: a close alone would leave the
+    # lock with it.
     try:
         lock.release()
     except OSError:
@@ -244,10 +244,10 @@ def _release(lock: FileLock) -> None:
 
 
 def is_live(rundir: RunDir, owner: Optional[Owner] = None) -> bool:
-    """Tell whether a supervisor that has begun holds the run directory (``owner``: that one).
+    """Whether a supervisor that has begun holds the run directory (``owner``: that supervisor).
 
-    Never in the way of a start. Where locks tell nothing, it is believed to live until it says
-    otherwise, or its process is known to be gone.
+    The check never blocks a start. Where locks are of no use, a supervisor counts as live until
+    its owner line has its end, or its process is known to have ended.
     """
     owner = owner or read_owner(rundir)
     if owner is None or owner.ended is not None or owner.sitting == 0:
@@ -259,7 +259,7 @@ def is_live(rundir: RunDir, owner: Optional[Owner] = None) -> bool:
 
 
 def is_starting(owner: Optional[Owner]) -> bool:
-    """Tell whether that supervisor has the directory, but has not begun its sitting yet."""
+    """Whether that supervisor has the directory, but has not begun its sitting yet."""
     if owner is None or owner.ended is not None or owner.sitting != 0:
         return False
     return owner.may_live
@@ -268,10 +268,10 @@ def is_starting(owner: Optional[Owner]) -> bool:
 def wait_sitting(
     rundir: RunDir, owner: Owner, stage: Optional[str] = None, timeout_s: Optional[float] = None
 ) -> bool:
-    """Block until that sitting is over with a stage (None: the run), or dead; False if too long.
+    """Block until that sitting has finished a stage (None: the run), or died; False at the timeout.
 
-    Where locks tell nothing (another host, a file system without), it looks once a second for the
-    manifest and for a change of owner.
+    Where locks are of no use (another host, a file system without locks), it looks once a second
+    for the manifest and for a change of owner.
     """
     if locks_tell(rundir, owner):
         lock = FileLock(rundir.sitting_lock(owner.sitting, stage))
@@ -295,10 +295,10 @@ def _is_over(rundir: RunDir, owner: Owner) -> bool:
 
 
 def _is_replaced(rundir: RunDir, owner: Owner) -> bool:
-    """Tell whether another one has the directory by now.
+    """Whether another supervisor has the directory now.
 
-    A sitting that died before it wrote its first record leaves its number to the next one, which
-    writes its owner line before it makes a lock of that name.
+    If a sitting died before its first record, the next one gets the same number; it writes its
+    owner line before it makes a lock of that name.
     """
     now = read_owner(rundir)
     if now is None:
@@ -307,12 +307,12 @@ def _is_replaced(rundir: RunDir, owner: Owner) -> bool:
 
 
 def locks_tell(rundir: RunDir, owner: Owner) -> bool:
-    """Whether a lock tells if that supervisor lives; else only looking now and then does."""
+    """Whether a lock shows if that supervisor is alive; otherwise its files must be polled."""
     return owner.locks and (owner.here or locks_reach(rundir.path))
 
 
 def _busy(rundir: RunDir) -> RunBusy:
-    """Name the holder; its line may be a moment behind its lock."""
+    """Return the error that names the holder, whose line may come a moment after its lock."""
     deadline, pause_s = time.monotonic() + _OWNER_APPEARS_S, 0.005
     owner = read_owner(rundir)
     while (owner is None or owner.ended is not None) and time.monotonic() < deadline:
@@ -326,11 +326,11 @@ def _busy(rundir: RunDir) -> RunBusy:
 
 
 def refuse_unprovable(rundir: RunDir, previous: Optional[Owner], *, lockable: bool) -> None:
-    """Raise RunBusy if the previous owner may live, and no lock would tell."""
+    """Raise RunBusy if the previous owner may be alive, and locks cannot show it."""
     if previous is None or previous.ended is not None:
         return
     if previous.here:
-        # One who went without locks is not kept out by ours, nor are we by any of his.
+        # If one of the two supervisors has no locks, locks do not exclude the other.
         if not (lockable and previous.locks) and previous.pid != os.getpid() and previous.may_live:
             raise _busy(rundir)
     elif not lockable or not locks_reach(rundir.path):
