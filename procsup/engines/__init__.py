@@ -1,1 +1,1 @@
-"""What starts, stops and waits for attempts: the seam behind which work could run elsewhere."""
+"""Engines start, stop and wait for attempts, on this machine or in another process."""

@@ -1,4 +1,4 @@
-"""The engine of this machine: it starts attempts, waits for news of them, and tends to them."""
+"""The engine of this machine: it starts attempts, waits for their events, and ends them."""
 
 from functools import partial
 from typing import Dict, List, Optional, Set, Tuple
@@ -13,10 +13,10 @@ from procsup.host import machine, system
 from procsup.host.threads import Finds, Pool
 from procsup.interfaces import Clock
 
-_GATHER_S = 0.002  # the news of a start may wait so long for company
-_REAP_S = 1.0  # adopted zombies wait so long at most
+_GATHER_S = 0.002  # the fact of a start waits this long for other facts of the same turn
+_REAP_S = 1.0  # adopted zombies are reaped after this time at the latest
 _INSPECTORS = 2
-_INSPECTED_S = 5.0  # a look at outputs may hang in a dead file system
+_INSPECTED_S = 5.0  # an inspection may hang in a dead file system
 
 
 class LocalEngine:
@@ -37,7 +37,7 @@ class LocalEngine:
         self._sampler = Sampler(machine.sample_tree) if sampling else None
         self._live: Dict[AttemptId, Attempt] = {}
         self._by_pid: Dict[int, Attempt] = {}
-        self._ending: Dict[AttemptId, Attempt] = {}  # those asked to end, or with a dead main
+        self._ending: Dict[AttemptId, Attempt] = {}  # stopped, or main has ended
         self._watched: Set[int] = set()  # adopted processes
         self._facts: List[Fact] = []
         self._inspectors = Pool("procsup-inspect", _INSPECTORS)
@@ -46,7 +46,7 @@ class LocalEngine:
         self._closed = False
         self.survivors: Tuple[int, ...] = ()
 
-    # --- the seam ----------------------------------------------------------------------------
+    # --- the engine's interface --------------------------------------------------------------
 
     def start(self, order: Start) -> None:
         """Start an attempt; `Started`, `Ended` and `Inspected` come from `wait`."""
@@ -67,7 +67,7 @@ class LocalEngine:
             self._sampler.add(attempt.observed, begun)
 
     def stop(self, order: Stop) -> None:
-        """Ask an attempt to end; it is ended by force when its grace is over."""
+        """Ask an attempt to end; it is killed when its grace is over."""
         attempt, now = self._live.get(order.attempt), self._clock.now()
         if attempt is None:
             return
@@ -77,16 +77,16 @@ class LocalEngine:
         attempt.stop(order, now)
 
     def kill(self, attempt: AttemptId) -> None:
-        """End the attempt's whole tree by force; what it takes goes on in `wait`."""
+        """Kill the attempt's whole tree; `wait` repeats the kill until no process is left."""
         live = self._live.get(attempt)
         if live is not None:
             self._ending[attempt] = live
             live.kill(self._clock.now())
 
     def wait(self, until: Optional[float]) -> List[Fact]:
-        """Block until something happened, `wake` was called or the monotonic time `until`.
+        """Block until there are facts, `wake` was called or the monotonic time `until`.
 
-        The news that an attempt started may come a little later, with its end if that is soon.
+        The fact of a start may come a little later, together with its end if that is soon.
         """
         while True:
             called = self._turn(until)
@@ -100,7 +100,7 @@ class LocalEngine:
     def close(self) -> List[Fact]:
         """End every tree and release everything; returns when no process is left.
 
-        What cannot be ended within 10 s is left behind, its pids in `survivors`.
+        Processes that cannot be ended within 10 s are left behind, with their pids in `survivors`.
         """
         if self._closed:
             return []
@@ -136,15 +136,15 @@ class LocalEngine:
         for pid in notice.pids:
             attempt = self._by_pid.get(pid)
             if attempt is None:
-                self._forget(pid)  # adopted, and it has ended
+                self._forget(pid)  # an adopted process, which has ended
             elif attempt.child.has_ended():
                 self._main_ended(attempt, now)
         if self._ending or now - self._looked_at > _REAP_S:
-            self._trees.look()  # once a turn, however many ended
+            self._trees.look()  # once a turn, for any number of ends
             self._looked_at = now
         for attempt in list(self._ending.values()):
             self._tend(attempt, now)
-        self._facts.extend(self._inspected.take())  # also if the word of it was lost
+        self._facts.extend(self._inspected.take())  # in every turn: the wake-up may have been lost
         if self._sampler is not None and not notice.pids:
             self._sample(now)
         return notice.called
@@ -173,12 +173,12 @@ class LocalEngine:
 
     def _main_ended(self, attempt: Attempt, now: float) -> None:
         self._ending[attempt.task.attempt] = attempt
-        self._exits.forget(attempt.child.pid)  # it would be told again and again until it is reaped
+        self._exits.forget(attempt.child.pid)  # it would be reported in every turn
         attempt.main_ended(now)
         self._tell(attempt.see_cpus(now))  # most units are never sampled
 
     def _tend(self, attempt: Attempt, now: float) -> None:
-        """Bring an attempt that is ending nearer to its end."""
+        """Do the next step of an attempt that is ending."""
         if attempt.tend(now, crowd=len(self._ending)):
             self._end(attempt, attempt.depart())
             return
@@ -189,7 +189,7 @@ class LocalEngine:
             self._end(attempt, departure)
 
     def _watch(self, pid: int) -> None:
-        """Have the engine woken when an adopted process ends."""
+        """Wake the engine when an adopted process ends."""
         if pid not in self._watched:
             self._watched.add(pid)
             self._exits.watch(pid)
@@ -213,5 +213,5 @@ class LocalEngine:
             self._facts.append(Inspected(attempt.task.attempt))
 
     def _inspect(self, attempt: Attempt) -> None:
-        """Look at what an attempt made, on a thread of the inspectors."""
+        """Inspect an attempt's outputs, on a thread of the inspectors."""
         self._inspected.put(attempt.inspect())

@@ -1,7 +1,7 @@
-"""An engine in a process of its own, behind a pipe: the same attempts, orders and facts as lines.
+"""An engine in another process, behind a pipe: the same attempts, orders and facts as lines.
 
-No verb and no option leads here. It is the proof that all of an engine's orders and facts can
-travel, and the near half of what runs units elsewhere.
+No verb and no option uses it. It shows that all orders and facts can be sent as lines, and is the
+supervisor's half of an engine that runs units elsewhere.
 """
 
 from typing import Dict, List, Optional, Set, Tuple
@@ -23,13 +23,13 @@ fork_supervisor()
 from procsup.engines.serve import serve
 sys.exit(serve())
 """
-_ENDS_S = 30.0  # longer than a local engine takes to give up what cannot be ended
+_ENDS_S = 30.0  # longer than a local engine needs to give up processes that cannot be ended
 _GONE_S = 5.0
 _DIED = "the process that ran it died"
 
 
 class _Live:
-    """An attempt whose end was not told: what is known of it here."""
+    """An attempt whose `Ended` has not arrived: its rules, its start and its pid."""
 
     __slots__ = ("pid", "rules", "started")
 
@@ -40,11 +40,11 @@ class _Live:
 
 
 class PipedEngine:
-    """Has attempts started, watched and ended by another process; belongs to the main thread.
+    """Runs attempts through another process, which starts and ends them; for the main thread.
 
-    That process is started with the context's environment, which is what units inherit; of the
-    rest it is told what `Setting` says. Should it die, its guard ends its trees, and each of its
-    attempts ends as `Vanished`; what is started later is not.
+    That process is started with the context's environment, which units inherit; `Setting` sends
+    it the rest. If it dies, its guard ends its trees, and each of its attempts ends as `Vanished`;
+    later starts fail.
     """
 
     def __init__(self, context: RunContext, *, clock: Clock, sampling: bool = True) -> None:
@@ -68,10 +68,10 @@ class PipedEngine:
         self._far.tell(SETTINGS.encode(setting) + b"\n")
         self._far.listen(self._bell.wake)
 
-    # --- the seam ----------------------------------------------------------------------------
+    # --- the engine's interface --------------------------------------------------------------
 
     def start(self, order: Start) -> None:
-        """Have an attempt started; `Started`, `Ended` and `Inspected` come from `wait`."""
+        """Send the start of an attempt; `Started`, `Ended` and `Inspected` come from `wait`."""
         if self._is_over:
             problem = NotStarted("the process that runs units has died")
             self._facts.append(Ended(order.attempt, problem, self._clock.wall()))
@@ -80,17 +80,17 @@ class PipedEngine:
         self._tell(order)
 
     def stop(self, order: Stop) -> None:
-        """Have an attempt asked to end, and ended by force when its grace is over."""
+        """Send the stop of an attempt; it is killed when its grace is over."""
         if order.attempt in self._live:
             self._tell(order)
 
     def kill(self, attempt: AttemptId) -> None:
-        """Have the attempt's whole tree ended by force."""
+        """Send the kill of the attempt's whole tree."""
         if attempt in self._live:
             self._tell(Kill(attempt))
 
     def wait(self, until: Optional[float]) -> List[Fact]:
-        """Block until something happened, `wake` was called or the monotonic time `until`.
+        """Block until there are facts, `wake` was called or the monotonic time `until`.
 
         RecordError if the other process found the run directory unfit.
         """
@@ -132,12 +132,12 @@ class PipedEngine:
         self._far.tell(ORDERS.encode(order) + b"\n")
 
     def _sleep(self, until: Optional[float]) -> None:
-        """Wait for anything at all."""
+        """Wait for a line, a call of `wake` or the time `until`."""
         now = self._clock.now()
         self._bell.wait(None if until is None else max(0.0, until - now))
 
     def _hear(self, *, closing: bool = False) -> None:
-        is_over = self._far.is_over  # before the last that came is taken
+        is_over = self._far.is_over  # read before the last lines are taken
         for line in self._far.take():
             said = SAID.decode(line)
             if isinstance(said, Over):
@@ -163,7 +163,7 @@ class PipedEngine:
             self._inspecting.discard(fact.attempt)
 
     def _note_death(self) -> None:
-        """End all that the other process did not tell the end of; its guard has ended the trees."""
+        """End the attempts whose ends did not arrive; the guard has ended their trees."""
         at = self._clock.wall()
         for attempt, live in self._live.items():
             end = Ended(attempt, Vanished(_DIED), at, started=live.started, pid=live.pid)

@@ -1,7 +1,7 @@
 """The far end of a piped engine: a local engine, with orders as lines in and facts as lines out.
 
-It runs as a process of its own, under a guard of its own. The end of its stdin, a signal, the
-guard's death or a reader that is gone end every tree, and then itself.
+It runs as a separate process, under a separate guard. It ends every tree, and then itself, at the
+end of its stdin, a signal, the death of the guard, or if its stdout has no reader any more.
 """
 
 from contextlib import ExitStack
@@ -76,9 +76,9 @@ def _share_nothing() -> Tuple[int, ...]:
 
 
 def _obey(wire: Wire, engine: LocalEngine, run_id: str) -> bool:
-    """Carry out orders until there can be no more, or a signal or the guard's death ends it.
+    """Carry out orders until the pipe closes, or until a signal or the guard's death.
 
-    Tell whether it was the first: the supervisor wants all to be ended.
+    True if the pipe closed: then the supervisor wants every attempt ended.
     """
     lifeline = guard.lifeline()
     with SignalInterrupts(lifeline=lifeline, wake=engine.wake) as signals:
@@ -87,7 +87,7 @@ def _obey(wire: Wire, engine: LocalEngine, run_id: str) -> bool:
             lifeline.tell_run_id(run_id)
         wire.listen(engine.wake)
         while not signals.drain():
-            is_over = wire.is_over or wire.is_broken  # before the last that came is taken
+            is_over = wire.is_over or wire.is_broken  # read before the last lines are taken
             for line in wire.take():
                 _perform(engine, ORDERS.decode(line))
             if is_over:

@@ -1,9 +1,8 @@
-"""What a supervisor and an engine in another process say to each other: one JSON object a line.
+"""The messages between a supervisor and an engine in another process: one JSON object a line.
 
-First the supervisor says which run it is about (`Setting`), then it gives orders, until its end
-of the pipe is closed: then every tree is ended. The other side tells facts, and `Over` as its
-last word. Nothing of the environment that units inherit is ever in a line: it is the environment
-that the other process itself was started with.
+First the supervisor sends `Setting`, then orders, until it closes its end of the pipe: then every
+tree is ended. The engine sends facts, and `Over` as its last line. The environment that units
+inherit is never in a line: the engine's process is started with it.
 """
 
 from typing import Optional, Tuple, Union
@@ -15,9 +14,9 @@ from procsup.core.lines import Lines
 
 
 class Setting(Struct, frozen=True, tag=True):
-    """The run that orders are about; paths are absolute.
+    """The run that the orders belong to; paths are absolute.
 
-    `units_lock_path` is None where units inherit no lock; `mark_base` is what marks begin with.
+    `units_lock_path` is None if units inherit no lock; all marks begin with `mark_base`.
     """
 
     run_id: str
@@ -28,13 +27,13 @@ class Setting(Struct, frozen=True, tag=True):
 
 
 class Failed(Struct, frozen=True, tag=True):
-    """The run directory is not as it must be: no unit can be started, and all are ended."""
+    """The run directory is damaged: no unit can be started, and all are ended."""
 
     problem: str
 
 
 class Over(Struct, frozen=True, tag=True):
-    """All is over: the pids of what could not be ended."""
+    """The engine has ended; `survivors` are the pids of processes that could not be ended."""
 
     survivors: Tuple[int, ...] = ()
 
@@ -42,7 +41,7 @@ class Over(Struct, frozen=True, tag=True):
 EngineOrder = Union[Start, Stop, Kill]
 EngineFact = Union[Started, Sampled, Ended, Inspected]
 _SAID = Union[EngineFact, Failed, Over]
-Said = Union[Fact, Failed, Over]  # as engines give and take it: of facts, those above
+Said = Union[Fact, Failed, Over]  # for type checkers; only facts of `EngineFact` occur
 
 SETTINGS = Lines[Setting](Setting)
 ORDERS = Lines[EngineOrder](EngineOrder)

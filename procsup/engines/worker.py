@@ -1,4 +1,4 @@
-"""A side thread for slow looks at the file system, so that the loop never waits for a disk."""
+"""A side thread for slow reads of the file system, so that the loop never waits for a disk."""
 
 import time
 from functools import partial
@@ -9,10 +9,10 @@ from procsup.host.threads import Finds, Pool
 
 
 class SideExpander:
-    """Works out stages on a thread of its own, which starts with the first order.
+    """Expands stages on a separate thread, which starts with the first order.
 
     An exception of `expand` becomes the `problem` of its fact, and after one of `weigh` the
-    answer keeps nothing: every order is answered, and a failure never looks like a success.
+    answer keeps no unit: every order is answered, and a failure never looks like a success.
     `wake` is called from the thread when `drain` has something to return.
     """
 
@@ -29,22 +29,22 @@ class SideExpander:
         self._thread = Pool("procsup-expand", 1)
 
     def expand(self, order: Expand) -> None:
-        """Work out a stage's units: answered by one `Expanded`."""
+        """Expand a stage's units: answered by one `Expanded`."""
         self._thread.add(partial(self._do, order))
 
     def weigh(self, order: Weigh) -> None:
-        """Look again at the files of some units: answered by one `Weighed`."""
+        """Compare the files of some units again: answered by one `Weighed`."""
         self._thread.add(partial(self._look_again, order))
 
     def drain(self) -> List[Fact]:
-        """Return what was found since the last call."""
+        """Return the facts since the last call."""
         return self._found.take()
 
     def close(self, *, timeout_s: float = 5.0) -> None:
-        """End the thread; what waits in line is not done any more.
+        """End the thread; waiting orders are dropped.
 
-        Returns after `timeout_s` even if it hangs in a dead file system: it is a daemon, and
-        what it finds is never recorded.
+        Returns after `timeout_s` even if the thread hangs in a dead file system: it is a daemon,
+        and its results are never recorded.
         """
         self._thread.close()
         self._thread.join(time.monotonic() + timeout_s)
