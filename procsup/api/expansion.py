@@ -1,6 +1,5 @@
 """Expands stages into units, checks them and decides which are kept."""
 
-import os
 from typing import Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import msgspec
@@ -12,6 +11,8 @@ from procsup.core.events import Expand, Expanded, Standing, Weigh, Weighed
 from procsup.core.keep import (
     CHANGED,
     CHANGES,
+    INPUT_NEW,
+    INPUT_REMOVED,
     RUNNING,
     STALE,
     Change,
@@ -22,6 +23,7 @@ from procsup.core.keep import (
 from procsup.core.making import kinds_of_change, making_at, what_changed
 from procsup.core.records import End
 from procsup.core.replay import History
+from procsup.core.rooted import below
 from procsup.core.slots import Capacity, Needs, why_never
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream
 from procsup.core.versions import Version
@@ -193,13 +195,35 @@ class Expander:
         places = places_before(RunDir(self._spec.directory), ended)
         kinds = kinds_of_change(places, changed)
         told = [self._kinds[kinds.get(unit.id, CHANGED)] for unit in changed]
-        wanted = self._wanted
-        for number, unit in enumerate(changed if wanted else changed[:_EXPLAINED_MOST]):
-            if unit.id in places and (number < _EXPLAINED_MOST or unit.id in wanted):
-                detail = what_changed(making_at(*places[unit.id]), unit)
-                told[number] = Standing(False, told[number].reason, detail)
+        for number, unit in enumerate(changed):
+            if unit.id not in places:
+                continue
+            detailed = number < _EXPLAINED_MOST or unit.id in self._wanted
+            if detailed or unit.id not in kinds:
+                declared = self._declared_since(unit)
+                kind = kinds.get(unit.id) or next(iter(declared), CHANGED)
+                made = what_changed(making_at(*places[unit.id]), unit) if detailed else ""
+                detail = "; ".join(filter(None, (made, *declared.values())) if detailed else ())
+                told[number] = Standing(False, kind, detail) if detail else self._kinds[kind]
         following = iter(told)
         return tuple([next(following) if one is plain else one for one in standings])
+
+    def _declared_since(self, unit: UnitSpec) -> Dict[str, str]:
+        """Return by kind what inputs a unit declares, or no longer does, since its success."""
+        success = self._history.units[unit.id].standing_success
+        last = None if success is None else success.last
+        if last is None:
+            return {}
+        try:
+            found = readings.declared_since(unit, last)
+        except OSError:  # the look at its files, or its preflight, says so
+            return {}
+        told = {INPUT_NEW: found.new, INPUT_REMOVED: found.removed}
+        return {kind: f"{kind}: {self._several(paths)}" for kind, paths in told.items() if paths}
+
+    def _several(self, paths: Sequence[str]) -> str:
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        return f"{self._relative(paths[0])}{more}"
 
     def _standing(self, stage: StageSpec, unit: UnitSpec, program: Optional[str]) -> Standing:
         history = self._history.units.get(unit.id)
@@ -248,11 +272,10 @@ class Expander:
 
     def _shown(self, change: Optional[Change]) -> Optional[Change]:
         """Return the change with its path relative to the run file's folder."""
-        if change is None:
-            return None
-        folder = self._spec.folder.rstrip(os.sep) + os.sep
-        inside = change.path.startswith(folder)
-        return change._replace(path=change.path[len(folder) :] if inside else change.path)
+        return None if change is None else change._replace(path=self._relative(change.path))
+
+    def _relative(self, path: str) -> str:
+        return below(self._spec.folder, path) or path
 
 
 def _refusal(stage: str, problems: Sequence[str]) -> Expanded:

@@ -14,18 +14,32 @@ STALE = Standing(False, "program changed")  # kept, unless `--only` selects it
 RUNNING = "running now"
 _KEPT = Standing(True)
 
-INPUTS = ("input changed", "input deleted")
+INPUT_NEW, INPUT_REMOVED = "input new", "input removed"
+INPUTS = ("input changed", "input deleted", INPUT_NEW)
 # Reasons for which the outputs of an earlier success can no longer be confirmed.
 CHANGED = "changed"
-CHANGES = (CHANGED, COMMAND, PARAMETER, ENV, *INPUTS, "output changed", "output deleted")
+CHANGES = (
+    CHANGED,
+    COMMAND,
+    PARAMETER,
+    ENV,
+    *INPUTS,
+    INPUT_REMOVED,
+    "output changed",
+    "output deleted",
+    "output new",
+)
 
 
 class Change(NamedTuple):
-    """A file that differs from its record, and how."""
+    """A file that differs from its record, and how.
+
+    `kind` is ``changed``, ``deleted``, or ``new`` (of which there is no record).
+    """
 
     path: str
     how: str
-    deleted: bool = False
+    kind: str = "changed"
 
 
 class Intact(NamedTuple):
@@ -174,6 +188,6 @@ def _touched(look: Intact) -> Optional[Standing]:
 def _difference(what: str, change: Optional[Change]) -> Optional[Standing]:
     if change is None:
         return None
-    if change.deleted:
-        return Standing(False, f"{what} deleted", f"{what} deleted: {change.path}")
-    return Standing(False, f"{what} changed", f"{what} changed: {change.path} ({change.how})")
+    reason = f"{what} {change.kind}"
+    how = f" ({change.how})" if change.kind == "changed" else ""
+    return Standing(False, reason, f"{reason}: {change.path}{how}")

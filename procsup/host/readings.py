@@ -5,7 +5,7 @@ Nothing is written here, except that `sync_path` puts a file on disk for good.
 
 import os
 from functools import partial
-from typing import Callable, Iterable, List, Optional, Sequence
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
 from procsup.core.keep import Change, Intact
 from procsup.core.outcome import NO_LEFTOVER_FILES, LeftoverFiles, Reading
@@ -13,7 +13,7 @@ from procsup.core.records import End
 from procsup.core.rooted import below
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.paths.identity import Compared, Contents, compare, read_file
-from procsup.paths.walk import files_of
+from procsup.paths.walk import files_below, files_of, stands_for
 
 _UNTOUCHED = Intact()
 _NAMED = 3  # leftover files of a unit
@@ -67,7 +67,9 @@ def intact(
         made = [(output, files_of(output)) for output in outputs]
         for output, files in made:
             if not files and not output.optional:
-                return Intact(outputs=Change(output.path, "missing", deleted=True), missing=True)
+                made_before = any(stands_for(output, one.path) for one in end.outputs)
+                kind = "deleted" if made_before else "new"
+                return Intact(outputs=Change(output.path, "missing", kind), missing=True)
         known = {reading.path for reading in end.outputs}
         made_now = [
             # Without a recorded file it was declared later. (Old optional ones are ignored.)
@@ -108,6 +110,36 @@ def _watched(
     ]
 
 
+class Declared(NamedTuple):
+    """Paths that a unit declares as inputs now and not when it ended, and the other way round."""
+
+    new: Sequence[str] = ()
+    removed: Sequence[str] = ()
+
+
+def declared_since(unit: UnitSpec, end: End) -> Declared:
+    """Return which inputs are declared since the recorded end, and which no longer are.
+
+    By the files on record: of a folder without files nothing is known. OSError if a folder
+    cannot be read.
+    """
+    known = [reading.path for reading in end.inputs]
+    declared = dict.fromkeys(one.path for one in inputs_of(unit))
+    seen = {above for path in known for above in _with_folders(path)}
+    new = [one for one in declared if one not in seen]
+    return Declared(
+        [one for one in new if not os.path.isdir(one) or files_below(one, follow=True)],
+        [one for one in known if declared.keys().isdisjoint(_with_folders(one))],
+    )
+
+
+def _with_folders(path: str) -> Iterator[str]:
+    above = ""
+    while path != above:
+        yield path
+        above, path = path, os.path.dirname(path)
+
+
 def leftover_files(paths: Iterable[str], folder: str) -> LeftoverFiles:
     """Return the record of these files, with names relative to `folder`."""
     found = sorted({*paths})
@@ -127,12 +159,12 @@ def _difference(
     known = {reading.path for reading in recorded}
     if now != known:
         path = min(now ^ known)
-        return Change(path, "missing" if path in known else "new", deleted=path in known)
+        return Change(path, "missing", "deleted") if path in known else Change(path, "new", "new")
     for reading in recorded:
         found = look(reading)
         if found.difference:
-            missing = found.difference == "missing"
-            return Change(reading.path, found.difference, deleted=missing)
+            kind = "deleted" if found.difference == "missing" else "changed"
+            return Change(reading.path, found.difference, kind)
         if found.seen is not None:
             seen.append(found.seen)
     return None

@@ -219,6 +219,15 @@ def files_of(output: OutputSpec, *, follow: bool = False) -> List[str]:
     return [] if output.kind == "folder" else [output.path]
 
 
+def stands_for(output: OutputSpec, file: str) -> bool:
+    """Tell whether a declared path stands for this file, if there is one."""
+    if output.kind == "glob":
+        glob = parse(output.path.replace(os.sep, "/"))
+        return glob.match(file.replace(os.sep, "/"), case=CASE) is not None
+    path = output.path.rstrip("/" + os.sep)
+    return file == path or file.startswith(path + os.sep)
+
+
 def home_of(output: OutputSpec) -> str:
     """Return the folder that must exist before the output can be made.
 

@@ -13,7 +13,7 @@ from procsup.core.spec import OutputSpec, StageSpec, UnitSpec
 
 OUTPUTS = (OutputSpec("/out/a"),)
 UNTOUCHED = Intact()
-GONE = Intact(outputs=Change("/out/a", "missing", deleted=True), missing=True)
+GONE = Intact(outputs=Change("/out/a", "missing", kind="deleted"), missing=True)
 UNIT = UnitSpec("s/a", "s", 0, ("true",), "/", "print-1", outputs=OUTPUTS)
 
 
@@ -96,7 +96,7 @@ def test_a_success_stands_though_the_unit_was_skipped_since(last, reason):
 
 def test_a_success_that_was_skipped_since_is_compared_as_any_other():
     past = history(ended(), ended(Verdict.SKIPPED, attempt=0))
-    gone = Intact(outputs=Change("/out/a", "missing", deleted=True), missing=True)
+    gone = Intact(outputs=Change("/out/a", "missing", kind="deleted"), missing=True)
 
     assert ask(past, look=gone).reason == "output deleted"
     assert ask(past, fresh=True) == Standing(False, "fresh")
@@ -115,7 +115,7 @@ def test_another_fingerprint_is_a_change():
 
 def test_touched_files_are_named_by_their_side():
     for side in ("input", "output"):
-        grown, gone = Change("in/a", "size 10 → 12"), Change("in/a", "missing", deleted=True)
+        grown, gone = Change("in/a", "size 10 → 12"), Change("in/a", "missing", kind="deleted")
         found = ask(history(ended()), look=Intact(**{f"{side}s": grown}))
         assert found.reason == f"{side} changed"
         assert found.text == f"{side} changed: in/a (size 10 → 12)"
@@ -169,7 +169,9 @@ def test_always_looks_at_nothing_but_that_the_outputs_are_there():
     changed = Intact(Change("/in", "size differs"), Change("/o", "size differs"))
 
     assert ask(past, look=changed, keep="always", run_succeeded=True) == Standing(True)
-    gone = Intact(outputs=Change("/o", "missing", deleted=True), missing=True)
+    new = Intact(outputs=Change("/o", "missing", kind="new"), missing=True)
+    assert ask(past, look=new, keep="always").text == "output new: /o"
+    gone = Intact(outputs=Change("/o", "missing", kind="deleted"), missing=True)
     assert ask(past, look=gone, keep="always").text == "output deleted: /o"
 
 
@@ -219,7 +221,7 @@ def is_passed_over(end: End) -> bool:
     look=st.builds(
         Intact,
         st.sampled_from([None, Change("in", "content differs")]),
-        st.sampled_from([None, Change("out", "missing", deleted=True)]),
+        st.sampled_from([None, Change("out", "missing", kind="deleted")]),
         st.booleans(),
     ),
     keep=st.sampled_from(["unchanged", "never", "always"]),
@@ -287,7 +289,7 @@ def test_a_retry_keeps_a_success_whatever_the_stage_says_and_without_outputs(kee
 
 
 def test_a_retry_runs_a_success_that_nobody_can_vouch_for_any_more():
-    gone = Intact(outputs=Change("/out/a", "missing", deleted=True), missing=True)
+    gone = Intact(outputs=Change("/out/a", "missing", kind="deleted"), missing=True)
     other = UnitSpec("s/a", "s", 0, ("false",), "/", "print-2", outputs=OUTPUTS)
 
     assert ask_again(history(ended()), False, look=gone).reason == "output deleted"
@@ -304,7 +306,7 @@ def test_a_retry_leaves_a_failure_as_it_is_unless_it_is_about_it():
 
 def test_a_retry_keeps_a_success_that_was_skipped_since_if_it_still_stands():
     past = history(ended(), ended(Verdict.SKIPPED, attempt=0))
-    gone = Intact(outputs=Change("/out/a", "missing", deleted=True), missing=True)
+    gone = Intact(outputs=Change("/out/a", "missing", kind="deleted"), missing=True)
 
     assert ask_again(past, None) == ask_again(past, False) == Standing(True)
     assert ask_again(past, None, look=gone).reason == "output deleted"

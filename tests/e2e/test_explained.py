@@ -127,7 +127,12 @@ def test_what_is_kept_says_since_when(made):
 # --- why it would run again ------------------------------------------------------------------
 
 
-RAW, OUT = os.path.join("raw", "a.txt"), os.path.join("out", "a")
+RAW, OUT, ZZ = (os.path.join(*path.split("/")) for path in ("raw/a.txt", "out/a", "zz/a"))
+MORE = "input new: make.py and 1 more"
+
+
+def also(project, line):
+    changed(project, "env = {", f"{line}\nenv = {{")
 
 
 @pytest.mark.parametrize(
@@ -138,6 +143,11 @@ RAW, OUT = os.path.join("raw", "a.txt"), os.path.join("out", "a")
         (lambda p: changed(p, '"{rate}"]', '"{rate}2"]'), "argument 4 changed: 0.1 → 0.12"),
         (lambda p: changed(p, 'LANG = "C"', 'LANG = "de"'), "env LANG changed"),
         (lambda p: (p.folder / "out/a").unlink(), f"output deleted: {OUT}"),
+        (lambda p: also(p, 'stdout = "{s}.log"'), "output new: a.log"),
+        (lambda p: changed(p, '["out/{s}"]', '["out/{s}", "zz/{s}"]'), f"output new: {ZZ}"),
+        (lambda p: also(p, 'inputs = ["{source}", "make.py"]'), "input new: make.py"),
+        (lambda p: also(p, 'depends = ["make.py", "run.toml"]'), MORE),
+        (lambda p: also(p, 'stdin = "make.py"'), "input new: make.py"),
         (lambda p: p.write("out/a", "longer"), f"output changed: {OUT} (size 4 → 6)"),
     ],
 )
@@ -153,6 +163,30 @@ def test_a_reason_names_the_thing_as_the_dry_run_does(made, change, why):
     assert one.detail == why == planned.detail
     assert (one.keep, one.reason) == (False, planned.reason)
     assert f"A run would start it now: {why}." in str(one)
+
+
+def test_inputs_that_are_declared_no_longer_are_named(made):
+    also(made, 'inputs = ["{source}", "make.py", "run.toml"]')
+    made.run(expect=1)
+    changed(made, ', "make.py", "run.toml"]', ', "make.py"]')
+
+    assert "A run would start it now: input removed: run.toml." in text("make/a")
+
+    changed(made, ', "make.py"]', ', "raw/b.txt"]')
+    b = os.path.join("raw", "b.txt")
+    assert f"input new: {b}; input removed: make.py and 1 more." in text("make/a")
+
+
+def test_an_input_that_is_an_argument_as_well_is_named_beside_it(made):
+    changed(made, '["{source}", ', '["{inputs}", ')
+    also(made, 'inputs = ["{source}"]')
+    made.run(expect=1)
+    changed(made, 'inputs = ["{source}"]', 'inputs = ["{source}", "make.py"]')
+
+    (one,) = told("make/a")
+
+    assert one.reason == "command changed"
+    assert one.detail.endswith("; input new: make.py")
 
 
 def test_what_hangs_on_a_unit_that_would_run_says_so(made):

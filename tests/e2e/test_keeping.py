@@ -221,7 +221,7 @@ def test_kinds_of_change_are_told_apart_in_the_first_line_and_the_dry_run(tmp_pa
         ('"-v"', '"-f"', "2 to run: 2 command changed"),
         ("[3, 4]", "[3, 5]", "1 to run: 1 parameter changed"),
         ('A = "a"', 'A = "b"', "2 to run: 2 env changed"),
-        ("n = [3, 5]", 'n = [6, 5]\nstdin = "s.py"', "2 to run: 1 changed, 1 parameter changed"),
+        ("n = [3, 5]", 'n = [6, 5]\nstdin = "s.py"', "2 to run: 1 input new, 1 parameter changed"),
     ]:
         text = text.replace(before, after)
         project.write("run.toml", text)

@@ -10,7 +10,7 @@ from procsup.core.outcome import NO_LEFTOVER_FILES, LeftoverFiles, Verdict
 from procsup.core.records import End
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.host import files, readings
-from procsup.host.readings import intact, read_output
+from procsup.host.readings import declared_since, intact, read_output
 from procsup.paths.identity import read_file
 from procsup.paths.walk import files_of, home_of
 from tests.support.files import needs_links, written
@@ -153,7 +153,7 @@ def test_a_changed_input_a_changed_output_and_a_missing_one_are_told_apart(tmp_p
     assert intact(unit, end, checksum="auto") == FINE._replace(inputs=Change(used, "size 4 → 7"))
     os.unlink(used)
     assert intact(unit, end, checksum="auto") == FINE._replace(
-        inputs=Change(used, "missing", deleted=True)
+        inputs=Change(used, "missing", kind="deleted")
     )
     written(tmp_path / "out", "changed")
     assert intact(unit, end, checksum="auto").outputs == Change(output, "size 4 → 7")
@@ -167,16 +167,55 @@ def test_one_file_more_in_a_folder_is_a_change(tmp_path):
     end = past(unit)
     more = written(tmp_path / "in/b")
 
-    assert intact(unit, end, checksum="auto") == FINE._replace(inputs=Change(more, "new"))
+    assert intact(unit, end, checksum="auto") == FINE._replace(inputs=Change(more, "new", "new"))
 
 
 def test_an_output_declared_since_is_missing_until_it_is_made(tmp_path):
     end = past(unit_of(tmp_path))
     declared = unit_of(tmp_path, OutputSpec(str(tmp_path / "out")))
 
-    assert intact(declared, end, checksum="auto").missing
+    new = Change(str(tmp_path / "out"), "missing", "new")
+    assert intact(declared, end, checksum="auto") == Intact(outputs=new, missing=True)
     written(tmp_path / "out")
-    assert intact(declared, end, checksum="auto").outputs == Change(str(tmp_path / "out"), "new")
+    assert intact(declared, end, checksum="auto").outputs == new._replace(how="new")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "glob"])
+def test_an_output_that_was_made_before_is_deleted_and_another_is_new(tmp_path, kind):
+    def output(name):
+        path = {"file": "a", "folder": os.sep, "glob": "*"}[kind]
+        return OutputSpec(f"{tmp_path / name}{path if kind != 'file' else ''}", kind=kind)
+
+    made = written(tmp_path / "old" / "a" if kind == "folder" else tmp_path / "old")
+    end = past(unit_of(tmp_path, output("old")))
+    assert len(end.outputs) == 1
+    os.unlink(made)
+
+    kinds = []
+    for name in ("old", "other"):
+        found = intact(unit_of(tmp_path, output(name)), end, checksum="auto").outputs
+        kinds.append(found and found.kind)
+    assert kinds == ["deleted", "new"]
+
+
+def test_inputs_that_are_declared_since_and_no_longer_are_told(tmp_path):
+    a, b, c = (written(tmp_path / name) for name in ("a", "in/b", "in/deep/c"))
+    folder, empty = str(tmp_path / "in"), str(tmp_path / "empty")
+    os.mkdir(empty)
+    end = past(unit_of(tmp_path, inputs=(a, b)))
+
+    def since(*inputs):
+        return declared_since(unit_of(tmp_path, inputs=inputs), end)
+
+    assert since(a, b) == since(a, folder) == since(a, b, empty) == ([], [])
+    assert since(a, b, c) == ([c], [])
+    assert since(b) == ([], [a])
+    assert since(str(tmp_path / "later"), b) == ([str(tmp_path / "later")], [a])
+    assert since() == ([], [a, b])
+    assert declared_since(unit_of(tmp_path, inputs=(folder, a)), past(unit_of(tmp_path))) == (
+        [folder, a],
+        [],
+    )
 
 
 def test_an_old_file_under_an_optional_name_does_not_count(tmp_path):
@@ -216,7 +255,7 @@ def test_a_recorded_input_that_is_not_declared_any_more_says_nothing(tmp_path):
     assert intact(now, end, checksum="auto") == FINE
     os.unlink(tmp_path / "in/b")
     found = intact(now, end, checksum="auto")
-    assert found.inputs == Change(paths[1], "missing", deleted=True)
+    assert found.inputs == Change(paths[1], "missing", kind="deleted")
 
 
 def read(path):
