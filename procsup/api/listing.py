@@ -8,13 +8,13 @@ from typing import Iterable, Iterator, List, NamedTuple, Optional, Tuple
 from procsup.api.sittings import how_it_ended
 from procsup.api.waiting import ended_at
 from procsup.core.manifest import Head
+from procsup.core.rooted import HOME
 from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath
 from procsup.host.folders import absolute
 from procsup.store.find import NoSuchRun, is_folder, nearest_home, runs_in
 from procsup.store.manifest import read_head
 from procsup.store.past import read_history
-from procsup.store.place import HOME
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live, is_starting, read_owner
 

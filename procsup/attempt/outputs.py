@@ -71,7 +71,7 @@ def stamps_before(unit: UnitSpec) -> Dict[str, Optional[Stamp]]:
     inputs = [(declared, True) for declared in look.inputs_of(unit)]
     for declared, is_input in [*inputs, *((output, False) for output in unit.outputs)]:
         try:
-            files = files_of(declared, follow=is_input)
+            files = look.input_files(unit, declared) if is_input else files_of(declared)
             stamps.update((file, identity.stamp_of(file)) for file in files)
             stamps.setdefault(declared.path, None)
             if files and not is_input and identity.link_of(_bare(declared.path)):
@@ -305,25 +305,26 @@ def _look_at_inputs(unit: UnitSpec, rules: Rules, before: Stamps) -> Tuple[Readi
     readings: Dict[str, Reading] = {}
     for declared in look.inputs_of(unit):
         try:
-            files = files_of(declared, follow=True)
+            files = look.input_files(unit, declared)
         except OSError:
             files = []  # recorded as they were: see _gone
-        for file in [*files, *_gone(declared.path, files, before)]:
+        for file in [*files, *_gone(unit, declared.path, files, before)]:
             reading = _input_reading(file, before.get(file), rules.checksum)
             if reading is not None:
                 readings[file] = reading
     return tuple(readings.values())
 
 
-def _gone(path: str, files: Sequence[str], before: Stamps) -> List[str]:
+def _gone(unit: UnitSpec, path: str, files: Sequence[str], before: Stamps) -> List[str]:
     """Return the files of a declared input that existed before and do not exist now."""
     if files == [path]:
         return []
     base = _bare(path)
     below = (base + "/", base + os.sep)
     there = [file for file, stamp in before.items() if stamp is not None]
-    now = set(files)
-    return [f for f in there if f not in now and (f == path or f.startswith(below))]
+    now, is_own = set(files), look.own_outputs(unit, path)
+    gone = [f for f in there if f not in now and (f == path or f.startswith(below))]
+    return [f for f in gone if not is_own(f)]
 
 
 _contents = Contents()

@@ -6,6 +6,7 @@ from typing import Any, Callable, Optional, TypeVar
 import click
 
 from procsup.core.quantities import duration_s
+from procsup.core.rooted import HOME
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -74,7 +75,7 @@ def nearest_runs(start: str) -> Optional[str]:
     """Return the nearest ``.procsup`` folder from `start` upwards."""
     folder = start
     while True:
-        candidate = os.path.join(folder, ".procsup")
+        candidate = os.path.join(folder, HOME)
         if os.path.isdir(candidate):
             return candidate
         above = os.path.dirname(folder)

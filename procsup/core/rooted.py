@@ -6,6 +6,8 @@ Folders and paths are absolute and normalized.
 from functools import lru_cache
 from typing import Optional
 
+HOME = ".procsup"  # beside a run file: the folder of its run directories, unless `dir` says other
+
 
 def below(folder: str, path: str) -> Optional[str]:
     """Return the path relative to the folder; None if it is not below it."""

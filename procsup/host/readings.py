@@ -13,9 +13,10 @@ from procsup.core.records import End
 from procsup.core.rooted import below
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.paths.identity import Compared, Contents, compare, read_file
-from procsup.paths.walk import files_below, files_of, stands_for
+from procsup.paths.walk import files_of, stands_for
 
 _UNTOUCHED = Intact()
+_SEPARATORS = "/" + os.sep
 _NAMED = 3  # leftover files of a unit
 
 
@@ -34,6 +35,34 @@ def inputs_of(unit: UnitSpec) -> List[OutputSpec]:
     if unit.stdin is not None:
         paths.append(unit.stdin)
     return [OutputSpec(path) for path in dict.fromkeys(paths)]
+
+
+def input_files(unit: UnitSpec, declared: OutputSpec) -> List[str]:
+    """Return the current files of one of a unit's inputs.
+
+    In a folder the unit's own outputs do not count. OSError as `files_of`.
+    """
+    files = files_of(declared, follow=True)
+    if files in ([], [declared.path]):
+        return files
+    is_own = own_outputs(unit, declared.path)
+    return [path for path in files if not is_own(path)]
+
+
+def own_outputs(unit: UnitSpec, folder: str) -> Callable[[str], bool]:
+    """Return what tells whether a file is one of the unit's outputs, none of which is `folder`."""
+    bare = folder.rstrip(_SEPARATORS)
+    outputs = [one for one in outputs_of(unit) if one.path.rstrip(_SEPARATORS) != bare]
+    globs = [one for one in outputs if one.kind == "glob"]
+    paths = {one.path.rstrip(_SEPARATORS) for one in outputs if one.kind != "glob"}
+    folders = tuple(path + os.sep for path in paths)
+
+    def is_own(path: str) -> bool:
+        if path in paths or path.startswith(folders):
+            return True
+        return any(stands_for(glob, path) for glob in globs)
+
+    return is_own
 
 
 def outputs_of(unit: UnitSpec) -> List[OutputSpec]:
@@ -76,7 +105,7 @@ def intact(
             [file for file in files if file in known] or ([] if output.optional else files)
             for output, files in made
         ]
-        used = [files_of(declared, follow=True) for declared in inputs]
+        used = [input_files(unit, declared) for declared in inputs]
         were_used = _watched(end.inputs, inputs, used)
         look = partial(compare, checksum=checksum, contents=contents)
         return Intact(
@@ -128,7 +157,7 @@ def declared_since(unit: UnitSpec, end: End) -> Declared:
     seen = {above for path in known for above in _with_folders(path)}
     new = [one for one in declared if one not in seen]
     return Declared(
-        [one for one in new if not os.path.isdir(one) or files_below(one, follow=True)],
+        [one for one in new if not os.path.isdir(one) or input_files(unit, OutputSpec(one))],
         [one for one in known if declared.keys().isdisjoint(_with_folders(one))],
     )
 

@@ -11,6 +11,7 @@ import stat
 from typing import Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 from procsup.core.globs import Branch, Glob, is_deep, is_literal, parse
+from procsup.core.rooted import HOME
 from procsup.core.spec import OutputSpec
 from procsup.core.wildcards import DEEP
 from procsup.paths.identity import MISSING
@@ -22,6 +23,10 @@ _LITTER = re.compile(
     r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs[0-9a-f]+"
     r"|\..*\.procsup-\d+|\.procsup-.*\.part"  # our own temporary files
 )
+# What marks a run directory. Its files change with every run: it is never part of what is found.
+_RUN_LOCK, _UNITS_LOCK = "run.lock", "units.lock"
+# Python writes the first one when a module beside it is imported.
+_FOLDERS_OF_TOOLS = ("__pycache__", HOME)
 _Captures = Tuple[str, ...]
 _Found = Tuple[str, _Captures]
 
@@ -46,8 +51,9 @@ class Found(NamedTuple):
 def find(glob: Glob, folder: str = "", *, case: bool = CASE) -> Found:
     """Return the current matches of a glob; its relative bases start at `folder`.
 
-    A missing folder counts as empty; OSError if a folder cannot be read, LinkToNothing if a
-    matching link, or a link in place of a folder on the way, is broken.
+    Run directories are not looked into, unless the base itself is one. A missing folder counts as
+    empty; OSError if a folder cannot be read, LinkToNothing if a matching link, or a link in place
+    of a folder on the way, is broken.
     """
     found: Dict[str, _Captures] = {}
     left_out: Set[str] = set()
@@ -74,9 +80,11 @@ class _Walker:
         self._prefix = branch.below_base("")
         self._deep = next((i for i, p in enumerate(self._parts) if _is_captured_deep(p)), -1)
         self._seen: Set[Tuple[str, int]] = set()  # with two `**`, a folder is reached in many ways
+        self._top = ""
 
     def below(self, folder: str) -> Iterator[_Found]:
         """Yield the matches, with the captured texts."""
+        self._top = folder
         if self._deep < 0:
             return self._walk(folder, self._prefix, 0, ())
         return self._split(self._walk(folder, self._prefix, 0, ()))
@@ -108,10 +116,13 @@ class _Walker:
                 continue
             if not held:
                 self._seen.add((at, index))
+            entries = _entries(at)
+            if self._is_run_directory(at, entries):
+                continue
             yield from self._walk(at, path, index + 1, held)
             todo += [
                 (entry.path, f"{path}{entry.name}/")
-                for entry in _entries(at)
+                for entry in entries
                 if not entry.name.startswith(".") and self._enters(entry, path + entry.name)
             ]
 
@@ -143,7 +154,7 @@ class _Walker:
         is_last = index == len(self._parts) - 1
         wants_folder = not is_last or self._branch.folders
         may_be_out = bool(self._glob.excluded)
-        for entry in _entries(folder):
+        for entry in self._entries(folder):
             captured = split(entry.name)
             if captured is None or (may_be_out and self._is_out(prefix + entry.name)):
                 continue
@@ -165,7 +176,7 @@ class _Walker:
         todo = [(folder, prefix)]
         while todo:
             at, path = todo.pop()
-            for entry in _entries(at):
+            for entry in self._entries(at):
                 shown = path + entry.name
                 if (entry.name.startswith(".") and not hidden) or self._is_out(shown):
                     continue
@@ -177,6 +188,13 @@ class _Walker:
                     yield shown, ()
                 elif _is_broken(entry) and matcher.split(shown[len(self._prefix) :]) is not None:
                     raise LinkToNothing(entry.path)
+
+    def _entries(self, folder: str) -> "List[os.DirEntry[str]]":
+        entries = _entries(folder)
+        return [] if self._is_run_directory(folder, entries) else entries
+
+    def _is_run_directory(self, folder: str, entries: "List[os.DirEntry[str]]") -> bool:
+        return folder != self._top and _is_run_directory(folder, entries)
 
     def _is_out(self, path: str) -> bool:
         """Tell whether a path is excluded; its folders were checked before."""
@@ -240,15 +258,15 @@ def home_of(output: OutputSpec) -> str:
 
 
 def files_below(folder: str, *, follow: bool = False) -> List[str]:
-    """Return every file in and below a folder, sorted, without those of `_LITTER`.
+    """Return every file in and below a folder, sorted, without `_LITTER` and run directories.
 
-    With `follow`, folders behind links count too, unless they are already in the tree.
+    With `follow`, folders behind links count too, unless they are already in the tree or hold it.
     """
     links: List[str] = []
     folders = [folder]
     files = list(_files_in(folders, links))
     if follow and links:
-        known = {_identity(one) for one in folders}
+        known = {_identity(one) for one in [*folders, *_above(folder)]}
         while links:
             link = min(links)
             links.remove(link)
@@ -261,16 +279,32 @@ def files_below(folder: str, *, follow: bool = False) -> List[str]:
 
 def _files_in(folders: List[str], links: List[str]) -> Iterator[str]:
     """Yield the files; add subfolders to `folders`, and links to folders to `links`."""
+    top = folders[0]
     for at in folders:
-        for entry in _entries(at):
+        entries = _entries(at)
+        if at != top and _is_run_directory(at, entries):
+            continue
+        for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                if entry.name != "__pycache__":  # written when a module beside it is imported
+                if entry.name not in _FOLDERS_OF_TOOLS:
                     folders.append(entry.path)
             elif entry.is_file():
                 if not _LITTER.fullmatch(entry.name):
                     yield entry.path
             elif entry.is_symlink() and entry.is_dir():
                 links.append(entry.path)
+
+
+def _is_run_directory(folder: str, entries: "List[os.DirEntry[str]]") -> bool:
+    named = _RUN_LOCK in [entry.name for entry in entries]
+    return named and os.path.exists(os.path.join(folder, _UNITS_LOCK))
+
+
+def _above(folder: str) -> List[str]:
+    found = [os.path.realpath(folder)]
+    while os.path.dirname(found[-1]) != found[-1]:
+        found.append(os.path.dirname(found[-1]))
+    return found
 
 
 def _identity(folder: str) -> Tuple[int, int]:

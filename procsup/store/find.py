@@ -5,11 +5,12 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
+from procsup.core.rooted import HOME
 from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath, is_temporary, open_reading, reason
 from procsup.host.folders import absolute, real_file, who_refuses
 from procsup.store.manifest import read_head
-from procsup.store.place import HOME, run_file_now
+from procsup.store.place import run_file_now
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import read_owner
 

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Optional
 
 from procsup.core.manifest import Head, OutputRecord
 from procsup.core.outcome import Reading
-from procsup.core.rooted import at, below, folder_of
+from procsup.core.rooted import HOME, at, below, folder_of
 from procsup.host.files import AnyPath
 
 if TYPE_CHECKING:  # a waiter reads only manifests, and should import little
     from procsup.core.records import Begin
-
-HOME = ".procsup"
 
 
 def way_to(folder: str, directory: AnyPath) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.test_ends import wait_for
 from tests.paths.test_walk import link
+from tests.support.files import needs_links
 from tests.support.projects import Project, finish, kill
 
 WRITER = """
@@ -111,6 +112,63 @@ def test_a_linked_folder_in_an_input_is_watched(tmp_path):
     (tmp_path / "ext" / "x.csv").write_text("12")
 
     assert "kept 0 of 1" in made.run().stderr
+
+
+DATED = """
+{dir}
+[stage.a]
+script = "w.py"
+args = ["out/a.txt", "out/deep/b.txt", "out/c.csv", "said.txt", "loose.txt"]
+stdout = "printed.txt"
+inputs = {inputs}
+empty-ok = true
+outputs = ["out/a.txt", "out/deep/", "out/*.csv", {{ path = "said.txt" }}, "loose.txt"]
+[stage.a.env]
+ROUND = "{round}"
+"""
+STAMPED_WRITER = """
+import os, sys, time
+for path in sys.argv[1:]:
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    open(path, "w").write(f"{time.time()}")
+print(time.time())
+"""
+
+
+@needs_links
+@pytest.mark.parametrize("home", ["", 'dir = "state"', 'dir = "data"', 'dir = "."'])
+@pytest.mark.parametrize(
+    "inputs", ['["."]', '["data/"]', '["./"]', '["state/**/*", "state/**/manifest.json", "*/a/*"]']
+)
+def test_what_contains_the_run_directory_and_the_outputs_settles(inputs, home, tmp_path):
+    folder = tmp_path / "p"
+    folder.mkdir()
+    made = Project(folder, DATED.format(dir=home, inputs=inputs, round=1))
+    made.write("w.py", STAMPED_WRITER)
+    made.write("data/a/x.csv", "x")
+    made.write("state/r/y.csv", "y")
+    (folder / "data" / "loop").symlink_to("..")
+    made.run()
+
+    assert "kept 1 of 1" in made.run().stderr
+    assert "kept 1 of 1" in made.run().stderr
+    made.write("run.toml", DATED.format(dir=home, inputs=inputs, round=2))
+    made.run()
+    assert "kept 1 of 1" in made.run().stderr
+    made.write("data/a/x.csv", "changed")
+    assert "input changed: data/a/x.csv (size 1" in made.call("run", "run.toml", "--dry-run").stdout
+
+
+def test_a_units_own_output_is_no_input_of_it_and_is_checked_as_an_output(tmp_path):
+    made = Project(tmp_path, DATED.format(dir="", inputs='["."]', round=1))
+    made.write("w.py", STAMPED_WRITER)
+    made.run()
+    inputs = [one["path"] for one in made.records("end")[-1]["inputs"]]
+    made.write("out/a.txt", "changed")
+
+    assert sorted(inputs) == ["run.toml", "w.py"]
+    planned = made.call("run", "run.toml", "--dry-run").stdout
+    assert "output changed: out/a.txt" in planned
 
 
 def test_what_a_deep_wildcard_leaves_out_is_said_at_the_start(tmp_path):

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from procsup.core.globs import parse
+from procsup.core.rooted import HOME
 from procsup.core.spec import OutputSpec
 from procsup.paths.walk import LinkToNothing, files_below, files_of, find, home_of
+from procsup.store.rundir import RunDir
 from tests.runfile.builders import grow
 
 
@@ -153,6 +155,53 @@ def test_a_linked_folder_in_a_folder_is_followed_once(tmp_path):
 
 
 # --- the files of a declared path ----------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project with a run directory beside its run file and another one in `state`."""
+    RunDir(tmp_path / "state" / "run").create()
+    RunDir(tmp_path / HOME / "run").create()
+    for home in ("state", HOME):
+        for name in ("run.lock", "units.lock", "manifest.json", "logs/a.csv"):
+            (tmp_path / home / "run" / name).write_text("x")
+    for path in ("x.csv", "state/y.csv", "state/run.lock", "data/run/z.csv"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("x")
+    return tmp_path
+
+
+def test_run_directories_are_no_part_of_a_folder(project):
+    seen = [os.path.relpath(path, project) for path in files_below(str(project))]
+
+    expected = ["data/run/z.csv", "state/run.lock", "state/y.csv", "x.csv"]
+    assert [path.replace(os.sep, "/") for path in seen] == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "paths"),
+    [
+        ("**", ["data/run/z.csv", "state/run.lock", "state/y.csv", "x.csv"]),
+        ("{x:**}", ["data/run/z.csv", "state/run.lock", "state/y.csv", "x.csv"]),
+        ("**/*.json", []),
+        ("**/manifest.json", []),
+        ("*/run/*", ["data/run/z.csv"]),
+        ("state/*/*", []),
+        ("state/run/*.json", ["state/run/manifest.json"]),  # it is named in full
+        (".procsup/run/logs/*", [".procsup/run/logs/a.csv"]),
+    ],
+)
+def test_run_directories_are_no_matches_unless_they_are_named(source, paths, project):
+    assert found(project, source) == paths
+
+
+def test_a_link_back_to_a_folder_above_is_not_followed(tmp_path):
+    (tmp_path / "data").mkdir()
+    for path in ("x.csv", "data/y.csv"):
+        (tmp_path / path).write_text("x")
+    link(tmp_path, tmp_path / "data" / "loop")
+
+    assert files_below(str(tmp_path / "data"), follow=True) == [str(tmp_path / "data" / "y.csv")]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names that Windows does not have")

@@ -4,6 +4,7 @@ import datetime
 import os
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 
+from procsup.core.rooted import HOME
 from procsup.core.spec import CapacitySpec, OnFailure, RunSpec, upstream
 from procsup.host.folders import absolute
 from procsup.runfile.stages.declared import path_text
@@ -135,7 +136,7 @@ class RunReader:
         own = self._take("dir", self._path, None)
         if directory is not None:
             return absolute(directory)
-        return own or os.path.join(self._folder, ".procsup")
+        return own or os.path.join(self._folder, HOME)
 
     def _jobs(self, given: Optional[int]) -> Optional[int]:
         own = self._take("jobs", v.whole(1), None)
