@@ -175,11 +175,11 @@ class Expander:
         standings = tuple(
             [one if one.seen else self._standings.setdefault(one, one) for one in seen]
         )
-        standings = self._explained(units, standings)
+        standings = self._explained(stage, units, standings)
         return Expanded(stage.name, tuple(units), standings, program=program)
 
     def _explained(
-        self, units: Sequence[UnitSpec], standings: Tuple[Standing, ...]
+        self, stage: StageSpec, units: Sequence[UnitSpec], standings: Tuple[Standing, ...]
     ) -> Tuple[Standing, ...]:
         """Add to changed units the kind of change, and for the first 1,000 what changed.
 
@@ -193,7 +193,7 @@ class Expander:
             return standings
         ended = {unit.id: self._history.units[unit.id].ended_seq for unit in changed}
         places = places_before(RunDir(self._spec.directory), ended)
-        kinds = kinds_of_change(places, changed)
+        kinds = kinds_of_change(places, changed, self._spec.folder)
         told = [self._kinds[kinds.get(unit.id, CHANGED)] for unit in changed]
         for number, unit in enumerate(changed):
             if unit.id not in places:
@@ -202,9 +202,12 @@ class Expander:
             if detailed or unit.id not in kinds:
                 declared = self._declared_since(unit)
                 kind = kinds.get(unit.id) or next(iter(declared), CHANGED)
-                made = what_changed(making_at(*places[unit.id]), unit) if detailed else ""
-                detail = "; ".join(filter(None, (made, *declared.values())) if detailed else ())
-                told[number] = Standing(False, kind, detail) if detail else self._kinds[kind]
+                told[number] = self._kinds[kind]
+                if detailed:
+                    before = making_at(*places[unit.id])
+                    made = what_changed(before, unit, stage, self._spec.folder)
+                    detail = "; ".join(filter(None, (made, *declared.values())))
+                    told[number] = Standing(False, kind, detail)
         following = iter(told)
         return tuple([next(following) if one is plain else one for one in standings])
 

@@ -3,7 +3,7 @@
 from typing import Callable, NamedTuple, Optional, Tuple
 
 from procsup.core.events import Standing
-from procsup.core.making import COMMAND, ENV, PARAMETER
+from procsup.core.making import COMMAND, CWD, ENV, PARAMETER
 from procsup.core.outcome import LeftoverFiles, Reading, Verdict
 from procsup.core.records import End
 from procsup.core.replay import UnitHistory
@@ -20,6 +20,7 @@ INPUTS = ("input changed", "input deleted", INPUT_NEW)
 CHANGED = "changed"
 CHANGES = (
     CHANGED,
+    CWD,
     COMMAND,
     PARAMETER,
     ENV,

@@ -1,16 +1,19 @@
-"""A compact record of each planned unit's arguments and parameters, to tell *what* changed.
+"""A compact record of each planned unit's folder, arguments and parameters: to tell *what* changed.
 
 Units of one stage differ in few words. A plan stores the words of many units by column, and a
 column in which all agree only once.
 """
 
+from functools import partial
 from hashlib import sha256
+from itertools import zip_longest
 from math import isfinite
 from typing import (
     Any,
     Callable,
     Dict,
     Iterable,
+    Iterator,
     List,
     Mapping,
     NamedTuple,
@@ -22,13 +25,15 @@ from typing import (
 
 from msgspec import Struct
 
-from procsup.core.spec import UnitSpec
-from procsup.core.text import written
+from procsup.core.rooted import below
+from procsup.core.spec import StageSpec, UnitSpec, head_of
+from procsup.core.text import plural, written
 
 _DIGITS = 8  # of the digest of an `env` value; the value itself is not recorded
 _JSON_LIMIT = 1 << 63  # of integers
 
-COMMAND, PARAMETER, ENV = "command changed", "parameter changed", "env changed"
+CWD, COMMAND = "cwd changed", "command changed"
+PARAMETER, ENV = "parameter changed", "env changed"
 
 Column = List[Any]  # one value for all units, or one for each
 
@@ -37,31 +42,41 @@ class Made(Struct, frozen=True, omit_defaults=True):
     """The columns of the units of one `Planned`, in their order; see `Making`.
 
     `argv` is None if the units have different numbers of words. A parameter or variable that a
-    unit does not have is None in its column. Parameters that JSON cannot hold are text.
+    unit does not have is None in its column. Parameters that JSON cannot hold are text. `cwd` is
+    relative to the run file's folder (``.``) if it is below it; None if it was not recorded.
     """
 
     argv: Optional[List[Column]] = None
     parameters: Dict[str, Column] = {}
     env: Dict[str, Column] = {}
+    cwd: Optional[Column] = None
 
 
 class Making(NamedTuple):
-    """One unit's arguments, its parameters, and digests of its variables."""
+    """One unit's arguments, its parameters, digests of its variables, and its folder."""
 
     argv: Optional[Tuple[str, ...]]
     parameters: Dict[str, Any]
     env: Dict[str, Any]
+    cwd: Optional[str]
 
 
-def made_of(units: Sequence[UnitSpec]) -> Optional[Made]:
-    """Return the columns of these units; None if there are none."""
+def made_of(units: Sequence[UnitSpec], folder: str) -> Optional[Made]:
+    """Return the columns of these units, None if there are none; `folder` is the run file's."""
     if not units:
         return None
     lengths = {len(unit.argv) for unit in units}
     same = len(lengths) == 1
     argv = [_column(words) for words in zip(*(unit.argv for unit in units))] if same else None
     parameters = _columns([unit.parameters for unit in units], _plain)
-    return Made(argv, parameters, _columns([unit.env for unit in units], _Digests()))
+    env = _columns([unit.env for unit in units], _Digests())
+    return Made(argv, parameters, env, _column(_folders(units, folder)))
+
+
+def _folders(units: Sequence[UnitSpec], folder: str) -> List[str]:
+    shown = {cwd: below(folder, cwd) or cwd for cwd in {unit.cwd for unit in units}}
+    shown[folder] = "."
+    return [shown[unit.cwd] for unit in units]
 
 
 class _Digests:
@@ -81,7 +96,8 @@ class _Digests:
 def making_at(made: Made, place: int) -> Making:
     """Return the making of the unit at this position of the plan."""
     argv = None if made.argv is None else tuple([_value(one, place) for one in made.argv])
-    return Making(argv, parameters_at(made, place), _row(made.env, place))
+    cwd = None if made.cwd is None else _value(made.cwd, place)
+    return Making(argv, parameters_at(made, place), _row(made.env, place), cwd)
 
 
 def parameters_at(made: Made, place: int) -> Dict[str, Any]:
@@ -92,11 +108,14 @@ def parameters_at(made: Made, place: int) -> Dict[str, Any]:
 Place = Tuple[Made, int]  # of a unit: the plan that it is in, and its position there
 
 
-def kinds_of_change(before: Mapping[str, Place], units: Iterable[UnitSpec]) -> Dict[str, str]:
-    """Return what kind of change each unit has: `COMMAND`, else `PARAMETER`, else `ENV`.
+def kinds_of_change(
+    before: Mapping[str, Place], units: Iterable[UnitSpec], folder: str
+) -> Dict[str, str]:
+    """Return the kind of change of each unit: the first of `CWD`, `COMMAND`, `PARAMETER`, `ENV`.
 
-    Units without such a change are left out, and so are units whose making is not known. Whole
-    columns are compared, since there may be very many units.
+    Where the folder is another one, the command may differ by that alone. Units without any of
+    these are left out, and so are units whose making is not known. Whole columns are compared,
+    since there may be very many units.
     """
     groups: Dict[int, Tuple[Made, List[int], List[UnitSpec]]] = {}
     for unit in units:
@@ -110,8 +129,14 @@ def kinds_of_change(before: Mapping[str, Place], units: Iterable[UnitSpec]) -> D
             group[1].append(at)
             group[2].append(unit)
     kinds: Dict[str, str] = {}
+    looks = (
+        (CWD, partial(_moved, folder)),
+        (COMMAND, _commands),
+        (PARAMETER, _parameters),
+        (ENV, _variables),
+    )
     for made, places, some in groups.values():
-        for kind, differing in ((COMMAND, _commands), (PARAMETER, _parameters), (ENV, _variables)):
+        for kind, differing in looks:
             changed = differing(made, places, some)
             if len(changed) == len(some):
                 kinds.update(dict.fromkeys([unit.id for unit in some], kind))
@@ -121,6 +146,12 @@ def kinds_of_change(before: Mapping[str, Place], units: Iterable[UnitSpec]) -> D
                 places = [at for number, at in enumerate(places) if number not in changed]
                 some = [unit for number, unit in enumerate(some) if number not in changed]
     return kinds
+
+
+def _moved(folder: str, made: Made, places: Sequence[int], units: Sequence[UnitSpec]) -> Set[int]:
+    if made.cwd is None:
+        return set()
+    return _differing(made.cwd, places, _folders(units, folder))
 
 
 def _commands(made: Made, places: Sequence[int], units: Sequence[UnitSpec]) -> Set[int]:
@@ -180,13 +211,21 @@ def _differ(was: Any, value: Any) -> bool:
     return written(was) != written(value)
 
 
-def what_changed(before: Making, unit: UnitSpec) -> str:
-    """Describe the first difference of a unit from before, empty if there is none:
+def what_changed(before: Making, unit: UnitSpec, stage: StageSpec, folder: str) -> str:
+    """Describe how a unit differs from before; empty if in none of these:
 
-    ``argument 3 changed: 0.1 → 0.2``, ``parameter rate changed: 0.1 → 0.2``, ``env LANG changed``
+    ``cwd changed: . → work``, ``argument 3 changed: 0.1 → 0.2``, ``shell changed: ls a → ls b``,
+    ``parameter rate changed: 0.1 → 0.2``, ``env LANG changed``
+
+    Arguments are counted as the program does: those behind a script, a module or a shell's text.
     """
-    now = making_at(_made_alone(unit), 0)
-    parts = [*_arguments(before.argv, now.argv)]
+    made = made_of([unit], folder)
+    assert made is not None
+    now = making_at(made, 0)
+    if before.cwd not in (None, now.cwd):
+        parts = [f"{CWD}: {before.cwd} → {now.cwd}"]
+    else:
+        parts = [*_arguments(before.argv, now.argv, head_of(stage), bool(stage.shell))]
     parts = parts or [
         f"parameter {name} changed: {was} → {value}"
         for name, was, value in _pairs(before.parameters, now.parameters)
@@ -195,22 +234,50 @@ def what_changed(before: Making, unit: UnitSpec) -> str:
     return "; ".join(parts)
 
 
-def _made_alone(unit: UnitSpec) -> Made:
-    made = made_of([unit])
-    assert made is not None
-    return made
-
-
-def _arguments(before: Optional[Sequence[str]], now: Optional[Sequence[str]]) -> Iterable[str]:
+def _arguments(
+    before: Optional[Tuple[str, ...]],
+    now: Optional[Tuple[str, ...]],
+    head: Tuple[str, ...],
+    is_shell: bool,
+) -> Iterator[str]:
     if before is None or now is None or before == now:
         return
-    if len(before) != len(now):
-        yield f"the command changed: {len(before) - 1} arguments → {len(now) - 1}"
+    start = _place_of(head, now)
+    end = start + len(head)
+    if before[start:end] != head:
+        yield f"the program changed: {' '.join(before[start:end])} → {' '.join(head)}"
         return
-    for place, (was, word) in enumerate(zip(before, now)):
-        if was != word:
+    if before[:start] != now[:start]:
+        yield f"prefix changed: {' '.join(before[:start])} → {' '.join(now[:start])}"
+    was, words = before[end:], now[end:]
+    if is_shell:
+        if was[:1] != words[:1]:
+            yield f"shell changed: {_first_difference(*map(''.join, (was[:1], words[:1])))}"
+        was, words = was[2:], words[2:]  # without the text, and the shell's own name
+    first = 1 if head else 0
+    if len(was) != len(words):
+        many, more = (len(some) + first - 1 for some in (was, words))
+        yield f"the command changed: {plural(many, 'argument')} → {more}"
+        return
+    for place, (one, other) in enumerate(zip(was, words), first):
+        if one != other:
             what = f"argument {place}" if place else "the program"
-            yield f"{what} changed: {was} → {word}"
+            yield f"{what} changed: {one} → {other}"
+
+
+def _place_of(head: Tuple[str, ...], argv: Tuple[str, ...]) -> int:
+    """Return where the head begins, behind a prefix."""
+    places = range(len(argv) - len(head) + 1)
+    return next((at for at in places if argv[at : at + len(head)] == head), 0)
+
+
+def _first_difference(was: str, now: str) -> str:
+    """Show the first line that differs; of a text that only got longer, the line that is new."""
+    for one, other in zip_longest(was.split("\n"), now.split("\n")):
+        if one != other:
+            shown = ("nothing" if line is None else line.strip() for line in (one, other))
+            return " → ".join(shown)
+    raise AssertionError("the texts are the same")
 
 
 def _pairs(before: Dict[str, Any], now: Dict[str, Any]) -> Iterable[Tuple[str, str, str]]:

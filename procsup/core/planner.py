@@ -254,7 +254,7 @@ class Planner:
             some = units[start:end]
             # Kept units have the same arguments and parameters as in an earlier plan.
             same = standings and all(one.kept for one in standings[start:end])
-            made = None if same else made_of(some)
+            made = None if same else made_of(some, self.spec.folder)
             self.write(Planned(stage, [unit.id for unit in some], end >= len(units), made=made))
 
     def await_sync(self, seq: int, stage: Stage, end: End) -> None:

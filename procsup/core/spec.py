@@ -89,6 +89,7 @@ class StageSpec(Struct, frozen=True):
     module: Optional[str] = None
     script: Optional[str] = None  # absolute
     interpreter: Tuple[str, ...] = ()  # argv of the interpreter; () for commands
+    shell: Tuple[str, ...] = ()  # argv of the shell, up to its text; () for all else
     secrets: Tuple[str, ...] = ()
     pythonpath: Tuple[str, ...] = ()  # absolute folders
     scratch: bool = False
@@ -162,6 +163,14 @@ class RunSpec(Struct, frozen=True):
             if stage.name == name:
                 return stage
         raise KeyError(name)
+
+
+def head_of(stage: StageSpec) -> Tuple[str, ...]:
+    """Return the fixed argv between `prefix` and what a unit has of its own; () for commands."""
+    if not stage.interpreter:
+        return stage.shell
+    target = (stage.script,) if stage.module is None else ("-m", stage.module)
+    return (*stage.interpreter, *(word for word in target if word is not None))
 
 
 def upstream(stage: StageSpec) -> List[str]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from procsup.core.making import (
     COMMAND,
+    CWD,
     ENV,
     PARAMETER,
     Made,
@@ -16,7 +17,7 @@ from procsup.core.making import (
     parameters_at,
     what_changed,
 )
-from procsup.core.spec import UnitSpec
+from procsup.core.spec import StageSpec, UnitSpec
 
 WORDS = st.text("ab\udc80é ", max_size=3)
 
@@ -25,19 +26,25 @@ def unit(argv=("x", "--rate", "0.1"), parameters=None, env=None):
     return UnitSpec("s/a", "s", 0, tuple(argv), "/", "f", parameters or {}, env or {})
 
 
-def changed(before, after):
-    return what_changed(making_at(made_of([before]), 0), after)
+STAGE = StageSpec("s")
+SCRIPT = StageSpec("s", interpreter=("py",), script="/x.py")
+MODULE = StageSpec("s", interpreter=("py", "-3"), module="m")
+SHELL = StageSpec("s", shell=("bash", "-c"))
+
+
+def changed(before, after, stage=STAGE):
+    return what_changed(making_at(made_of([before], "/"), 0), after, stage, "/")
 
 
 def test_what_all_units_have_in_common_is_there_once():
-    made = made_of([unit(("x", name), {"n": name, "k": 1}) for name in "abc"])
+    made = made_of([unit(("x", name), {"n": name, "k": 1}) for name in "abc"], "/")
 
-    assert made == Made([["x"], ["a", "b", "c"]], {"n": ["a", "b", "c"], "k": [1]})
+    assert made == Made([["x"], ["a", "b", "c"]], {"n": ["a", "b", "c"], "k": [1]}, cwd=["."])
 
 
 def test_parameters_keep_their_types_also_where_they_are_equal():
     rows = [{"n": 1}, {"n": True}, {"n": 1.0}, {"n": [1, "x"]}, {"n": float("inf")}, {}]
-    made = made_of([unit(parameters=row) for row in rows])
+    made = made_of([unit(parameters=row) for row in rows], "/")
     read = msgspec.json.decode(msgspec.json.encode(made), type=Made)
 
     found = [parameters_at(read, place) for place in range(len(rows))]
@@ -46,7 +53,7 @@ def test_parameters_keep_their_types_also_where_they_are_equal():
 
 
 def test_no_units_are_made_of_nothing():
-    assert made_of([]) is None
+    assert made_of([], "/") is None
 
 
 @given(
@@ -62,14 +69,14 @@ def test_no_units_are_made_of_nothing():
 )
 def test_each_unit_is_found_again(rows):
     units = [unit(*row) for row in rows]
-    made = made_of(units)
+    made = made_of(units, "/")
 
     for place, one in enumerate(units):
-        alone = making_at(made_of([one]), 0)
+        alone = making_at(made_of([one], "/"), 0)
         found = making_at(made, place)
         assert found.argv in (None, one.argv)
         assert (found.parameters, found.env) == (alone.parameters, alone.env)
-        assert what_changed(found, one) == ""
+        assert what_changed(found, one, STAGE, "/") == ""
 
 
 @pytest.mark.parametrize(
@@ -91,6 +98,60 @@ def test_what_changed_is_named(after, said):
     assert changed(unit(), after) == said
 
 
+@pytest.mark.parametrize(
+    ("stage", "before", "after", "said"),
+    [
+        (SCRIPT, "py /x.py a b", "py /x.py a c", "argument 2 changed: b → c"),
+        (SCRIPT, "nice py /x.py a", "nice py /x.py b", "argument 1 changed: a → b"),
+        (SCRIPT, "nice py /x.py a", "time py /x.py a", "prefix changed: nice → time"),
+        (SCRIPT, "py /x.py a", "py /x.py", "the command changed: 1 argument → 0"),
+        (SCRIPT, "py /y.py a", "py /x.py a", "the program changed: py /y.py → py /x.py"),
+        (MODULE, "py -3 -m m a", "py -3 -m m b", "argument 1 changed: a → b"),
+        (MODULE, "py -m n a", "py -3 -m m a", "the program changed: py -m n a → py -3 -m m"),
+        (STAGE, "cp a", "cp a b", "the command changed: 1 argument → 2"),
+        (SHELL, "bash -c x", "bash -c y", "shell changed: x → y"),
+        (SHELL, "bash -c x bash 1", "bash -c x bash 2", "argument 1 changed: 1 → 2"),
+        (SHELL, "bash -c x", "bash -c x bash 1 2", "the command changed: 0 arguments → 2"),
+        (SHELL, "nice bash -c x", "nice bash -c y", "shell changed: x → y"),
+        (SHELL, "cp a b", "bash -c x", "the program changed: cp a → bash -c"),
+        (SHELL, "bash -c", "bash -c x", "shell changed:  → x"),
+    ],
+)
+def test_what_the_user_did_not_write_is_not_counted(stage, before, after, said):
+    assert changed(unit(before.split()), unit(after.split()), stage).startswith(said)
+
+
+def test_of_a_long_shell_text_the_first_line_that_differs_is_shown():
+    def text(*lines):
+        return unit(("bash", "-c", "\n".join(lines)))
+
+    before = text("set -x", "  cp a b # 1", "ls")
+    after = text("set -x", "  cp a b # 2", "ls -l")
+    assert changed(before, after, SHELL) == "shell changed: cp a b # 1 → cp a b # 2"
+    assert changed(text("a"), text("a", "b"), SHELL) == "shell changed: nothing → b"
+
+
+def test_another_folder_is_named_and_not_the_arguments_that_follow_from_it():
+    before, after = unit(("x", "in/a")), unit(("x", "../in/a"), {"n": 1}, {"A": "1"})
+    after = msgspec.structs.replace(after, cwd="/work")
+    said = "cwd changed: . → work"
+
+    assert changed(before, after) == f"{said}; env A changed"
+    made = made_of([before, msgspec.structs.replace(before, cwd="/x")], "/")
+    assert kinds_of_change({after.id: (made, 0)}, [after], "/") == {after.id: CWD}
+    assert kinds_of_change({after.id: (made, 1)}, [after], "/work") == {after.id: CWD}
+    assert what_changed(making_at(made, 1), before, STAGE, "/") == "cwd changed: x → ."
+
+
+def test_a_folder_that_was_not_recorded_is_not_compared():
+    old = msgspec.structs.replace(made_of([unit()], "/"), cwd=None)
+
+    assert b"cwd" not in msgspec.json.encode(old)
+    after = msgspec.structs.replace(unit(), cwd="/work")
+    assert kinds_of_change({"s/a": (old, 0)}, [after], "/") == {}
+    assert what_changed(making_at(old, 0), after, STAGE, "/") == ""
+
+
 ROWS = st.tuples(
     st.lists(WORDS, max_size=3),
     st.dictionaries(st.sampled_from("pq"), WORDS | st.integers(0, 1) | st.booleans()),
@@ -107,24 +168,24 @@ def test_the_kinds_of_change_are_those_that_are_told_of_each_unit(pairs, chunk):
     before, now = units([was for was, _ in pairs]), units([row or was for was, row in pairs])
     places = {}
     for start in range(0, len(before), chunk):
-        made = made_of(before[start : start + chunk])
+        made = made_of(before[start : start + chunk], "/")
         places.update((one.id, (made, at)) for at, one in enumerate(before[start : start + chunk]))
 
-    kinds = kinds_of_change(places, now)
+    kinds = kinds_of_change(places, now, "/")
 
     for one in now:
         made, at = places[one.id]
-        told = what_changed(making_at(made, at), one).partition(" ")[0]
+        told = what_changed(making_at(made, at), one, STAGE, "/").partition(" ")[0]
         kind = {"argument": COMMAND, "the": COMMAND, "parameter": PARAMETER, "env": ENV}.get(told)
         assert kinds.get(one.id) == kind
 
 
 def test_what_is_not_on_record_has_no_kind():
-    assert kinds_of_change({}, [unit()]) == {}
+    assert kinds_of_change({}, [unit()], "/") == {}
 
 
 def test_values_of_variables_are_not_recorded():
-    made = made_of([unit(env={"TOKEN": "secret-of-mine"})])
+    made = made_of([unit(env={"TOKEN": "secret-of-mine"})], "/")
 
     assert b"secret" not in msgspec.json.encode(made)
     assert changed(unit(env={"TOKEN": "a"}), unit(env={"TOKEN": "b"})) == "env TOKEN changed"

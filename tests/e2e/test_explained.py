@@ -140,8 +140,9 @@ def also(project, line):
     [
         (lambda p: p.write("raw/a.txt", "Aaa"), f"input changed: {RAW} (size 1 → 3)"),
         (lambda p: changed(p, 'rate = "0.1"', 'rate = "0.2"'), None),
-        (lambda p: changed(p, '"{rate}"]', '"{rate}2"]'), "argument 4 changed: 0.1 → 0.12"),
+        (lambda p: changed(p, '"{rate}"]', '"{rate}2"]'), "argument 3 changed: 0.1 → 0.12"),
         (lambda p: changed(p, 'LANG = "C"', 'LANG = "de"'), "env LANG changed"),
+        (lambda p: also(p, 'cwd = "raw"'), "cwd changed: . → raw"),
         (lambda p: (p.folder / "out/a").unlink(), f"output deleted: {OUT}"),
         (lambda p: also(p, 'stdout = "{s}.log"'), "output new: a.log"),
         (lambda p: changed(p, '["out/{s}"]', '["out/{s}", "zz/{s}"]'), f"output new: {ZZ}"),
@@ -163,6 +164,29 @@ def test_a_reason_names_the_thing_as_the_dry_run_does(made, change, why):
     assert one.detail == why == planned.detail
     assert (one.keep, one.reason) == (False, planned.reason)
     assert f"A run would start it now: {why}." in str(one)
+
+
+def test_a_changed_shell_text_is_named(made):
+    changed(made, "[stage.use]", SHELL_STAGE)
+    made.run(expect=1)
+    changed(made, "# 1", "# 2")
+
+    (one,) = told("copy")
+    assert one.detail.startswith("shell changed: cp ")
+    assert one.detail.count("# ") == 2
+    assert one.reason == "command changed"
+
+    changed(made, "[1]", "[1, 2]")
+    assert "; the command changed: 1 argument → 2." in text("copy")
+
+
+SHELL_STAGE = """[stage.copy]
+shell = '''
+cp raw/a.txt {outputs[0]} # 1
+'''
+args = [1]
+outputs = ["copied"]
+[stage.use]"""
 
 
 def test_inputs_that_are_declared_no_longer_are_named(made):

@@ -196,7 +196,7 @@ def test_of_a_changed_argument_it_is_said_what_it_was_and_is(made):
 
     done = made.call("run", "run.toml", "--dry-run")
 
-    said = f"argument 2 changed: in{os.sep}a.txt → .{os.sep}in{os.sep}a.txt"
+    said = f"argument 1 changed: in{os.sep}a.txt → .{os.sep}in{os.sep}a.txt"
     assert said.replace(os.sep, "/") in done.stdout.replace(os.sep, "/")
 
 

@@ -271,7 +271,8 @@ class _StageReader:
         if key == "command":
             return self._command(spec, prefix, args, scope)
         if key == "shell":
-            return spec, self._shell(prefix, args, scope)
+            program = self._shell(prefix, args, scope)
+            return (spec if program is None else replace(spec, shell=program.head)), program
         return self._python(spec, key, prefix, args)
 
     def _shell(
