@@ -1,8 +1,8 @@
 """Running procsup as a child: how a program that imports it starts a run.
 
-The guard and the supervisor are processes of their own, so that the host program keeps its
-signal handlers, its children and its threads. Their stdin is a pipe from here: by it comes the
-plan, if there is one, and its end tells them that this program is gone.
+The guard and the supervisor are separate processes, so that the host program keeps its signal
+handlers, its children and its threads. Their stdin is a pipe from this program: it carries the
+plan, if there is one, and its end shows them that this program has ended.
 """
 
 import json
@@ -37,8 +37,8 @@ class Feed(NamedTuple):
 class Leash:
     """Stops what another thread runs with `run_attached`, from any thread and at any time.
 
-    The first pull asks the run to stop, as SIGTERM does; each further one is passed on, too:
-    the second ends the units at once.
+    The first pull asks the run to stop, as SIGTERM does. Further pulls repeat the request: the
+    second one kills the units at once.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Leash:
         self._lock = threading.Lock()
 
     def pull(self) -> None:
-        """Ask for the end; returns at once."""
+        """Ask the run to stop; returns at once."""
         with self._lock:
             self.pulled = True
             if self._child is not None:
@@ -65,9 +65,9 @@ def run_attached(
 ) -> Finished:
     """Run ``procsup ARGUMENTS...`` and return when it has ended; its stderr is ours.
 
-    Ended by an exception (Ctrl-C), the run is asked to stop, and the exception goes on when it
-    has: nothing of it is left then. OSError if no process can be started. Does this program end
-    meanwhile, by whatever cause, the run ends with it.
+    At an exception (Ctrl-C) the run is asked to stop; the exception continues when no process of
+    the run is left. OSError if no process can be started. If this program ends meanwhile, even
+    by SIGKILL, the run ends, too.
     """
     child = subprocess.Popen(
         boot.command_line([arguments[0], f"--owner={os.getpid()}", *arguments[1:]]),
@@ -95,9 +95,9 @@ def run_attached(
 
 
 def _give(pipe: IO[bytes], feed: Feed, leash: Leash) -> None:
-    """Write what is fed; a child that ends before it has read all of it says why by itself.
+    """Write the lines of `feed`; a child that ends before it has read them reports the reason.
 
-    What the lines raise goes on, whatever it is and whatever became of the child.
+    An exception of the lines always continues, even if the child has ended.
     """
     try:
         for line in feed.lines:
@@ -114,7 +114,7 @@ def _give(pipe: IO[bytes], feed: Feed, leash: Leash) -> None:
 
 
 def _is_written(pipe: IO[bytes], line: bytes = b"") -> bool:
-    """Write a line, or flush if there is none; false if the reader has gone."""
+    """Write a line, or flush if there is none; false if the reader has closed the pipe."""
     try:
         if line:
             pipe.write(line)
@@ -123,7 +123,7 @@ def _is_written(pipe: IO[bytes], line: bytes = b"") -> bool:
     except (BrokenPipeError, ConnectionResetError):
         return False
     except OSError as error:
-        if sys.platform != "win32" or error.errno != 22:  # so it says there that a pipe broke
+        if sys.platform != "win32" or error.errno != 22:  # EINVAL: a broken pipe on Windows
             raise
         return False
     return True
@@ -133,14 +133,14 @@ def _close(pipe: IO[bytes]) -> None:
     try:
         pipe.close()
     except OSError:
-        pass  # what was not written has no reader any more
+        pass  # the rest has no reader any more
 
 
 def _stop(child: "subprocess.Popen[bytes]") -> None:
     """Ask it to end and wait until it has.
 
-    A terminal's Ctrl-C reaches it by itself: the request is the same press then. Each further
-    one here is passed on, and ends its units at once.
+    The terminal sends Ctrl-C to it, too: our request then counts as the same press. Each further
+    Ctrl-C here repeats the request, and kills its units at once.
     """
     while child.poll() is None:
         _ask_and_wait(child)
@@ -151,14 +151,14 @@ def _ask_and_wait(child: "subprocess.Popen[bytes]") -> None:
         _ask_to_end(child)
         child.wait()
     except KeyboardInterrupt:
-        pass  # it is asked once more
+        pass  # the request is repeated
 
 
 def _ask_to_end(child: "subprocess.Popen[bytes]") -> None:
-    """Send it SIGTERM, or say the same by its stdin where SIGTERM might get lost.
+    """Send it SIGTERM, or the same request by its stdin if SIGTERM might get lost.
 
-    A program that ignores SIGTERM hands that down, and its child hears none until it has undone
-    that. What stands in the pipe is there whenever the child comes to look.
+    If this program ignores SIGTERM, the child inherits that and ignores it, too, until it sets a
+    handler. A byte in the pipe stays until the child reads it.
     """
     assert child.stdin is not None
     try:
@@ -172,22 +172,22 @@ def _ask_to_end(child: "subprocess.Popen[bytes]") -> None:
 
 
 def _is_ignored(signum: int) -> bool:
-    """Tell whether this process ignores a signal, however that was brought about."""
+    """Whether this process ignores a signal, also if code outside of Python arranged that."""
     try:
         with open("/proc/self/status", "rb") as file:
             for line in file:
                 if line.startswith(b"SigIgn:"):
                     return bool(int(line.split()[1], 16) >> (signum - 1) & 1)
     except (OSError, ValueError):
-        pass  # there is no /proc: what Python knows must do
+        pass  # there is no /proc: only Python's own record is left
     return signal.getsignal(signum) is signal.SIG_IGN
 
 
 class Companion:
-    """A supervisor that runs beside this program, in a session of its own.
+    """A supervisor that runs beside this program, in its own session.
 
-    `ready` is what it announced; None: it ended before, with `exit_code`, having `said` that. It
-    lives until its run is over, `let_go` is called or this program ends.
+    `ready` is its announcement; None: it ended before, with `exit_code`, and wrote `said` to
+    stderr. It lives until its run is over or this program ends.
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
@@ -202,7 +202,7 @@ class Companion:
             _stop(self._child)
             raise
         finally:
-            # Takes its exit status one day: no zombie is left in a program that lives longer.
+            # Reaps it after its end: no zombie is left in a program that lives longer.
             threading.Thread(target=self._reap, daemon=True).start()
         if self.ready is None or "error" in self.ready:
             self._over.wait()
@@ -215,7 +215,7 @@ class Companion:
 
     @property
     def said(self) -> str:
-        """What it wrote to stderr until it was ready."""
+        """Its stderr until it was ready."""
         return b"".join(self._said).decode("utf-8", "replace")
 
     def wait(self, timeout_s: Optional[float] = None) -> bool:
@@ -239,7 +239,7 @@ class Companion:
                 try:
                     ready = json.loads(line)
                 except ValueError:
-                    continue  # something else that wrote there
+                    continue  # the output of other code
                 if isinstance(ready, dict):
                     return ready
         return None

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-# The same package as here is imported, wherever it lies, and nothing of that place stays in the
-# search path or gets into the environment of units. The current folder is not searched.
+# Imports the same package as here from its folder, which then leaves the search path and never
+# gets into the environment of units. The current folder is not searched.
 _BOOT = """\
 import sys
 if sys.path and sys.path[0] == "": del sys.path[0]
@@ -38,9 +38,9 @@ def start_apart(
     stderr: Optional[int] = subprocess.PIPE,
     environment: Optional[Mapping[str, str]] = None,
 ) -> "subprocess.Popen[bytes]":
-    """Start it in a session of its own; its stdout is a pipe.
+    """Start it in its own session; its stdout is a pipe.
 
-    `environment` is what it is started with, by default `os.environ`. OSError if it cannot be.
+    `environment` is by default `os.environ`. OSError if it cannot be started.
     """
     options: Dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
@@ -57,7 +57,7 @@ def start_apart(
 
 
 def _interpreter_options() -> List[str]:
-    """Return the options that decide which modules are found: the other must find the same."""
+    """Return the options that affect the module search: the new process must find the same."""
     if sys.flags.isolated:
         return ["-I"]
     options = ["-E"] if sys.flags.ignore_environment else []

@@ -116,4 +116,4 @@ def _read(path: str) -> str:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()
     except OSError:
-        return ""  # no such controller in this group, or it went away
+        return ""  # no such controller in this group, or the group was removed

@@ -1,7 +1,7 @@
-"""A run that goes on alone: started in a session of its own, left when it says that it is ready.
+"""Detached runs: started in their own session; the starter ends when the run is ready.
 
-The starting process reads one line of JSON from the other's stdout and passes its stderr on until
-then. After that the run writes to its own log; no other process holds its streams.
+The starter reads one line of JSON from the new process's stdout and relays its stderr until then.
+After that the run writes to its own log; no other process holds its streams.
 """
 
 import json
@@ -20,7 +20,7 @@ _SAID_LIMIT_BYTES = 1 << 16
 
 
 class Detached(NamedTuple):
-    """How a detached start went: `ready` is what it announced; None: it ended before.
+    """The result of a detached start: `ready` is the announcement; None: the process ended before.
 
     Then `exit_code` is its code (negative: the signal that ended it) and `said` its stderr.
     """
@@ -38,9 +38,9 @@ def start_detached(
 ) -> Detached:
     """Start ``procsup ARGV...`` detached; return when it announced that it is ready, or ended.
 
-    `relay` gets what it writes to stderr until then; the default writes it to our own stderr.
-    `environment` is what it is started with; the default is `os.environ`.
-    Ended by an exception (Ctrl-C), the start is called off. OSError if nothing can be started.
+    `relay` gets its stderr until then; the default writes it to our own stderr. `environment` is
+    by default `os.environ`. An exception (Ctrl-C) cancels the start. OSError if no process can be
+    started.
     """
     line = guard.lifeline()
     if line is not None:
@@ -63,24 +63,24 @@ def start_detached(
         child.terminate()
         raise
     finally:
-        # Takes its exit status one day, so that no zombie is left in a program that lives longer.
+        # Reaps it after its end, so that no zombie is left in a program that lives longer.
         threading.Thread(target=child.wait, daemon=True).start()
     return Detached(ready, exit_code, b"".join(said).decode("utf-8", "replace"))
 
 
 def announce(ready: Mapping[str, Any], log_path: str) -> None:
-    """In the detached process: tell the starter that all is ready, then `let_go` to this log.
+    """In the detached process: announce to the starter that it is ready, then `let_go` to this log.
 
-    RecordError, before anything is told, if the log cannot be written or was tampered with.
+    RecordError, before the announcement, if the log cannot be written or was tampered with.
     """
-    is_heard = _is_open(1)  # closed, the log would take its place
+    is_heard = _is_open(1)  # if it is closed, the log gets its number
     log = _open_log(log_path)
     line = json.dumps(dict(ready), separators=(",", ":")) + "\n"
     try:
         if is_heard:
             os.write(1, line.encode("ascii"))
     except OSError:
-        pass  # the starter is gone; the run goes on all the same
+        pass  # the starter has ended; the run continues
     let_go(log)
 
 
@@ -91,7 +91,7 @@ def let_go(log: int) -> None:
             stream.flush()
     for fd in (1, 2):
         os.dup2(log, fd)
-    if log > 2:  # else one of them was closed, and this is it
+    if log > 2:  # else the log has the number of a closed stream
         os.close(log)
 
 
@@ -115,7 +115,7 @@ def _read_announcement(stdout: IO[bytes]) -> Optional[Dict[str, Any]]:
         try:
             ready = json.loads(line)
         except ValueError:
-            continue  # something else that wrote there
+            continue  # the output of other code
         if isinstance(ready, dict):
             return ready
     return None
@@ -135,4 +135,4 @@ def _to_our_stderr(line: bytes) -> None:
     try:
         os.write(2, line)
     except OSError:
-        pass  # closed: the starter has gone
+        pass  # closed: the starter's terminal is gone

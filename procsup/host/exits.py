@@ -1,4 +1,4 @@
-"""Learning that a child ended, without polling (POSIX). What each way promises: `ExitNotifier`."""
+"""Detects the end of children without polling (POSIX); `ExitNotifier` is the interface."""
 
 import errno
 import os
@@ -15,15 +15,15 @@ assert sys.platform != "win32"
 
 # Longer waits overflow in some versions of the system's calls; the caller waits again.
 LONGEST_WAIT_S = 24 * 3600.0
-_LOOK_EVERY_S = 0.05  # at children for which there was no thread
-_AWAY_S = 0.1  # later than asked for by that much, a wait was held up
+_LOOK_EVERY_S = 0.05  # interval of polls for children without a thread
+_AWAY_S = 0.1  # a wait that is this much too late was suspended (Ctrl-Z)
 _PIDFD_OPEN = 434  # the same number on every architecture (Linux 5.3)
 
 _READABLE = select.POLLIN
 
 
 class ThreadExits:
-    """A waiting thread per child: for systems, and shortages, that leave nothing better."""
+    """A waiting thread per child: for systems without a better way, and in shortages."""
 
     def __init__(self) -> None:
         self._wake_fd, self._waking_fd = os.pipe()
@@ -32,7 +32,7 @@ class ThreadExits:
         self._poller: Any = self._make_poller()
         self._poller.register(self._wake_fd, _READABLE)
         self._ended: Deque[int] = deque()  # by the threads
-        self._in_threads: Dict[int, Optional[threading.Thread]] = {}  # None: none could be had
+        self._in_threads: Dict[int, Optional[threading.Thread]] = {}  # None: without a thread
         self._closed = False
 
     def _make_poller(self) -> Any:
@@ -44,7 +44,7 @@ class ThreadExits:
         thread = threading.Thread(target=self._wait_for, args=(pid,), daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the system allows no more
+        except RuntimeError:  # the system allows no more threads
             self._in_threads[pid] = None
         else:
             self._in_threads[pid] = thread
@@ -53,7 +53,7 @@ class ThreadExits:
         try:
             _wait_without_reaping(pid)
         except OSError:
-            pass  # other code reaped it: it has ended, and its owner finds that out
+            pass  # other code reaped it: it has ended, and its owner will notice
         self._ended.append(pid)
         self.wake()
 
@@ -69,22 +69,22 @@ class ThreadExits:
         if alone:
             timeout_s = _LOOK_EVERY_S if timeout_s is None else min(timeout_s, _LOOK_EVERY_S)
         began = time.monotonic()
-        # Continued (Ctrl-Z, fg) when the time is over, Python's poll does not look any more.
+        # If it was suspended (Ctrl-Z, fg) past the time, Python's poll returns without a result.
         events = self._poll(timeout_s) or self._poll(0.0)
         if timeout_s is not None and time.monotonic() - began > timeout_s + _AWAY_S:
-            alone = list(self._in_threads)  # they come to say so only now
+            alone = list(self._in_threads)  # their threads were suspended, too
         for fd, _ in events:
             pid = self._pid_of(fd)
             if pid is not None:
                 pids.append(pid)
             elif fd == self._wake_fd:
                 called = self._hear(pids)
-        self._take_ended(pids)  # also if the word of it was lost
+        self._take_ended(pids)  # in any case: the wake-up may have been lost
         pids.extend(pid for pid in alone if pid not in pids and _is_over(pid))
         return Notice(pids, called)
 
     def _poll(self, timeout_s: Optional[float]) -> Any:
-        """Poll; the time is rounded up to milliseconds, lest we return before it is over."""
+        """Poll; the time is rounded up to milliseconds, so that it never returns too early."""
         limit_s = LONGEST_WAIT_S if timeout_s is None else min(timeout_s, LONGEST_WAIT_S)
         return self._poller.poll(max(0, int(limit_s * 1000 + 0.999)))
 
@@ -92,12 +92,12 @@ class ThreadExits:
         return None
 
     def _hear(self, pids: List[int]) -> bool:
-        """Take the pids from the threads; tell whether `wake` was called as well."""
+        """Take the pids from the threads; return whether `wake` was called as well."""
         words = b""
         try:
             words = os.read(self._wake_fd, 1 << 16)
         except BlockingIOError:
-            pass  # another look has emptied it
+            pass  # it is empty already
         before = len(pids)
         self._take_ended(pids)
         return len(words) > len(pids) - before
@@ -115,7 +115,7 @@ class ThreadExits:
         try:
             os.write(self._waking_fd, b".")
         except OSError:
-            pass  # full of wakings already, or out of memory: the loop looks twice a second
+            pass  # the pipe is full, or no memory: the loop polls twice a second
 
     def close(self) -> None:
         """Release everything."""
@@ -127,18 +127,18 @@ class ThreadExits:
         late = any(thread.is_alive() for thread in threads)
         self._closed = True
         if late:
-            return  # such a thread may still write to the pipe: its number must stay ours
+            return  # such a thread may still write to the pipe: it must stay open
         os.close(self._wake_fd)
         os.close(self._waking_fd)
 
 
 def _is_over(pid: int) -> bool:
     if sys.platform == "darwin" and sys.version_info < (3, 13):
-        return False  # it has no such look; and it has kqueue, which needs no threads
+        return False  # waitid is missing there; kqueue needs no threads
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
     except OSError:
-        return True  # other code reaped it: its owner finds that out
+        return True  # other code reaped it: its owner will notice
 
 
 def _wait_without_reaping(pid: int) -> None:
@@ -195,7 +195,7 @@ if sys.platform == "linux":
                 super().forget(pid)
                 return
             del self._pids[fd]
-            # A fork by another thread may hold a copy for a moment: epoll would go on about it.
+            # A child forked by another thread may hold a copy for a moment: epoll would report it.
             self._poller.unregister(fd)
             os.close(fd)
 
@@ -251,7 +251,7 @@ else:
             called = False
             limit_s = LONGEST_WAIT_S if timeout_s is None else min(timeout_s, LONGEST_WAIT_S)
             events = self._queue.control(None, 256, 0 if pids else max(0.0, limit_s))
-            if not events:  # stopped and continued beyond the limit, Python looks at nothing
+            if not events:  # suspended past the limit, Python returns nothing
                 events = self._queue.control(None, 256, 0)
             for event in events:
                 if event.filter == select.KQ_FILTER_PROC:
@@ -266,7 +266,7 @@ else:
             try:
                 os.write(self._waking_fd, b".")
             except OSError:
-                pass  # full of wakings already, or closed
+                pass  # the pipe is full, or closed
 
         def close(self) -> None:
             """Release everything."""
@@ -276,7 +276,7 @@ else:
 
 
 def exit_notifier(way: str = "") -> ExitNotifier:
-    """Return the best way that this system has; `way` asks for ``threads`` instead."""
+    """Return the best notifier for this system; `way` can request ``threads`` instead."""
     if way == "threads":
         return ThreadExits()
     if sys.platform == "linux":

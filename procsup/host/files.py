@@ -37,12 +37,12 @@ if sys.platform == "win32":
         os.fsync(fd)
 
     def sync_folder(path: AnyPath) -> None:
-        """Do nothing: Windows has no such thing, and `replace` writes through."""
+        """Do nothing: Windows cannot sync folders, and `replace` writes through."""
 
     def replace(source: AnyPath, target: AnyPath) -> None:
-        """Put `source` in the place of `target`, as one step that is on the disk on return.
+        """Replace `target` by `source`, atomically; durable on return.
 
-        A scanner or a reader may hold the target for a moment: that is retried for 2.5 s.
+        A scanner or a reader may hold the target for a moment: so it is retried for 2.5 s.
         """
         _patiently(lambda: _move_file(os.fspath(source), os.fspath(target)))
 
@@ -92,7 +92,7 @@ if sys.platform == "win32":
             pause_s = min(pause_s * 2, 0.1)
 
     def set_mode(fd: int, mode: int) -> None:
-        """Do nothing: who may read is a matter of the folder's access list."""
+        """Do nothing: the folder's access list decides who may read."""
 
 else:
     import fcntl
@@ -136,7 +136,7 @@ else:
             os.close(fd)
 
     def replace(source: AnyPath, target: AnyPath) -> None:
-        """Put `source` in the place of `target`, as one step; `sync_folder` makes it durable."""
+        """Replace `target` by `source`, atomically; `sync_folder` makes it durable."""
         os.replace(source, target)
 
     def remove(path: AnyPath) -> bool:
@@ -152,14 +152,14 @@ else:
         return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
 
     def set_mode(fd: int, mode: int) -> None:
-        """Set the permissions of an open file: open() has taken the umask off."""
+        """Set the permissions of an open file: open() has applied the umask."""
         os.fchmod(fd, mode)
 
 
 def file_id(path: AnyPath) -> str:
-    """Return what tells this file from its copies: device and inode, in hexadecimal digits.
+    """Return an id of this file, different from its copies': device and inode in hexadecimal.
 
-    ``:`` if it is not there. After a new start of the machine the device may have another number.
+    ``:`` if it does not exist. After a boot the device may have another number.
     """
     try:
         status = os.stat(path)
@@ -171,7 +171,7 @@ def file_id(path: AnyPath) -> str:
 def reason(error: OSError) -> str:
     """Return the system's words for an error, for messages that name the file themselves.
 
-    Of what may not be read it is said which folder that is due to, and whose it is.
+    For a path without permission it names the folder that is closed, and its owner.
     """
     words = error.strerror or str(error)
     if isinstance(error, PermissionError) and isinstance(error.filename, (str, os.PathLike)):
@@ -232,8 +232,8 @@ def write_atomically(
 ) -> None:
     """Write a file such that its name holds the old content or the new, whole, durably.
 
-    `mode` None: as the user's umask has it (for files that the user named). OSError if it
-    failed: then the old content stands and nothing is left behind.
+    `mode` None: by the user's umask (for files that the user named). OSError if it failed: then
+    the old content is unchanged and no temporary file is left.
     """
     target = os.path.abspath(os.fspath(path))
     temporary, fd = _create_beside(target, 0o666 if mode is None else 0o600)
@@ -271,12 +271,12 @@ def make_folders(path: AnyPath, mode: int = 0o777) -> bool:
     try:
         sync_folder(parent)
     except PermissionError:
-        pass  # it may be written to and not read: no name in it can be put on the disk
+        pass  # a folder without read permission: it cannot be opened for a sync
     return made
 
 
 def is_temporary(name: str) -> bool:
-    """Tell whether this is the name of a file on its way to another name."""
+    """Whether this is the name of a temporary file or folder of procsup."""
     return name.startswith(_TEMPORARY[0]) and name.endswith(_TEMPORARY[1])
 
 

@@ -1,4 +1,4 @@
-"""What stands in the way to a path: folders that we may not enter, a current one that is gone."""
+"""Explains why a path is unreachable: a folder that we may not enter, a removed current folder."""
 
 import os
 import stat
@@ -32,9 +32,9 @@ def absolute(path: "AnyPath") -> str:
 
 
 def real_file(path: "AnyPath") -> str:
-    """Return the absolute path of a file; of a symbolic link, that of the file it leads to.
+    """Return the absolute path of a file; for a symbolic link, the path of its target.
 
-    Links to folders on the way keep their names if the file itself is none. UsageError as
+    If the file itself is not a link, links among its folders keep their names. UsageError as
     `current_folder`.
     """
     whole = absolute(path)
@@ -42,9 +42,9 @@ def real_file(path: "AnyPath") -> str:
 
 
 def who_refuses(path: "AnyPath") -> str:
-    """Say what keeps us from reading `path`, and whose that is; empty if nothing is found.
+    """Return which folder refuses access to `path`, and its owner; empty if none is found.
 
-    The system says "Permission denied" of the whole path, whichever of its folders it means:
+    The system's "Permission denied" does not name the folder; this does:
     ``/data/eve may not be entered: it belongs to user eve (mode 0700)``.
     """
     whole = Path(path)
@@ -79,7 +79,7 @@ def _whose(path: Path) -> str:
     try:
         status = os.stat(path)
     except OSError:
-        return ""  # it went away
+        return ""  # it was removed
     import pwd
 
     try:

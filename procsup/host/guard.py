@@ -1,10 +1,10 @@
-"""The guard: a tiny process that outlives the supervisor and ends whatever that left behind.
+"""The guard: a small process that outlives the supervisor and ends the processes it left behind.
 
 The process that the user started forks before any import. The parent becomes the guard
 (guardian.py): it adopts orphans, forwards signals, and dies as the supervisor died. The child
-goes on as the supervisor and holds a `Lifeline`: it ends when the guard does.
+becomes the supervisor and holds a `Lifeline`: it ends when the guard does.
 
-Windows has no guard: there the engine's Job Object ends every process when its owner is gone
+Windows has no guard: there the engine's Job Object ends every process when its owner ends
 (KILL_ON_JOB_CLOSE), and `fork_supervisor` does nothing.
 
 Nothing is imported here but `os`, `sys` and `signal`: a thousandth of a second and few MB.
@@ -26,10 +26,10 @@ _detached = False
 
 
 class Lifeline:
-    """The supervisor's end of its tie to the guard.
+    """The supervisor's end of its connection to the guard.
 
-    `fd` is readable once the guard is dead (after `wait_until_ready`); `adopts` tells whether
-    orphans come to the guard (Linux); None before it is ready.
+    `fd` is readable once the guard is dead (after `wait_until_ready`); `adopts`: the guard adopts
+    orphans (Linux); None before it is ready.
     """
 
     def __init__(self, fd: int, telling_fd: int) -> None:
@@ -41,7 +41,7 @@ class Lifeline:
     def wait_until_ready(self, timeout_s: float) -> None:
         """Return when the guard can do its work; TimeoutError if it cannot by then.
 
-        No unit may be started before. A guard that died instead is seen by `alive`.
+        No unit may be started before. `alive` shows a guard that died instead.
         """
         import select
 
@@ -64,9 +64,9 @@ class Lifeline:
         return self._alive
 
     def tell_run_id(self, run_id: str, mark_base: Optional[int] = None) -> None:
-        """Tell the guard by what the run's processes are known, before the first unit.
+        """Send the guard the ids by which the run's processes are known, before the first unit.
 
-        It needs this only where orphans are not adopted (macOS), or /proc is hidden.
+        It needs them only where orphans are not adopted (macOS), or /proc is hidden.
         """
         self._tell(f"run {run_id}")
         if mark_base is not None:
@@ -80,11 +80,11 @@ class Lifeline:
         try:
             os.write(self._telling_fd, os.fsencode(text) + b"\n")
         except OSError:
-            pass  # the guard is dead, which `alive` says
+            pass  # the guard is dead: `alive` is false
 
 
 def lifeline() -> Optional[Lifeline]:
-    """Return the tie to the guard; None if there is none: on Windows, or inside another program."""
+    """Return the lifeline; None without a guard: on Windows, or inside another program."""
     return _lifeline
 
 
@@ -94,22 +94,22 @@ def is_detached() -> bool:
 
 
 def is_owned(arguments: Sequence[str]) -> bool:
-    """Tell by its command line whether a program has started this process, and owns its run."""
+    """Whether, by its command line, a program started this process and owns its run."""
     return any(argument.startswith("--owner=") for argument in arguments[1:2])
 
 
 def fork_supervisor(*, detached: bool = False, owned: bool = False) -> None:
     """Fork: the parent becomes the guard and never returns, the child returns as the supervisor.
 
-    The child has no signal blocked and SIGCHLD at its default, whatever it was started with.
-    `detached`: the guard lets go of stdin, stdout and stderr; `owned`: a program owns the run,
+    The child has no signal blocked and SIGCHLD at its default, even if it was started otherwise.
+    `detached`: the guard closes stdin, stdout and stderr; `owned`: a program owns the run,
     and asks it to end by SIGTERM. OSError if no process can be made.
     """
     global _detached
     _detached = detached
     if sys.platform != "win32":
         if owned and signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
-            # That program ignores it itself, and has handed that down.
+            # That program ignores it, and this process has inherited that.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _split()
 
@@ -120,7 +120,7 @@ if sys.platform != "win32":
         global _lifeline
         from procsup.host import procfs
 
-        strangers = procfs.children(os.getpid())  # what a shell left us when it called exec
+        strangers = procfs.children(os.getpid())  # children that a shell had before it called exec
         ready_fds, told_fds = os.pipe(), os.pipe()
         watched = watched_signals()
         for signum in (signal.SIGCHLD, signal.SIGCONT):
@@ -157,7 +157,7 @@ if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     def watched_signals() -> List[int]:
-        """Return what the guard waits for; a signal that was ignored at the start stays ignored."""
+        """Return the signals that the guard waits for; one ignored at the start stays ignored."""
         ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
         others = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTSTP)
         heard = [s for s in (*ends, *others) if signal.getsignal(s) is not signal.SIG_IGN]
@@ -165,11 +165,11 @@ if sys.platform != "win32":
 
 
 def _never_called(signum: int, frame: object) -> None:
-    """Stand as a handler: the signal is blocked and fetched."""
+    """Do nothing: the signal only needs a handler, since it is blocked and fetched."""
 
 
 def die_by(signum: int) -> NoReturn:
-    """End this process by that signal, so that a shell sees it and ends its loop too.
+    """End this process by that signal, so that a shell which waits for it ends its loop, too.
 
     Output is flushed first, no core is dumped. Where no signal can do it (Windows, process 1 of
     a container) the exit code is 128 + `signum`.
@@ -188,7 +188,7 @@ def die_by(signum: int) -> NoReturn:
 
 
 def die_of_interrupt() -> NoReturn:
-    """End this process as Ctrl-C ends one that does not care."""
+    """End this process as Ctrl-C ends one without a handler."""
     die_by(signal.SIGINT)
 
 
@@ -197,4 +197,4 @@ def _flush(stream: Optional[TextIO]) -> None:
         if stream is not None:
             stream.flush()
     except (OSError, ValueError):
-        pass  # closed, or its reader is gone
+        pass  # closed, or without a reader

@@ -1,7 +1,7 @@
-"""What the guard does while the supervisor lives, and what it does when that is dead.
+"""The guard's work while the supervisor lives, and after its death.
 
 It is one thread that waits for signals, all of which are blocked. Three presses of Ctrl-C
-(or three of SIGTERM and the like) end everything at once.
+(or three of SIGTERM and the like) kill all processes at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PRESS_S = 0.2  # closer together they are one press: a terminal and a wrapper both send it
 _PRESSES_TO_KILL = 3
-_LIMIT_S = 5.0  # for ending the trees; a process in uninterruptible sleep would hold us for ever
+_LIMIT_S = 5.0  # for ending the trees; a process in uninterruptible sleep would block us for ever
 _ROUND_S = 0.005
 _SI_KERNEL = 0x80  # siginfo: sent by the terminal, so to the whole foreground group (Linux)
 _PR_SET_CHILD_SUBREAPER = 36
@@ -30,7 +30,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 def stand_guard(
     supervisor: int, ready_fd: int, told_fd: int, strangers: Sequence[int], *, detached: bool
 ) -> NoReturn:
-    """Guard until the supervisor is dead and nothing of it is left, then die as it did."""
+    """Guard until the supervisor is dead and none of its processes is left, then die as it did."""
     try:
         adopts = _adopt_orphans()
         if detached:
@@ -59,7 +59,7 @@ class Guardian:
         self._supervisor = supervisor
         self._told_fd = told_fd
         self._strangers = strangers
-        # What strangers leave behind comes to us as well: then only what is proven ours is ended.
+        # We adopt the orphans of strangers, too: then only processes proven to be ours are ended.
         self._must_prove = bool(strangers)
         self._proof: Tuple[Optional[int], bytes] = None, b""  # base of marks, entry of environments
         self._terminal = terminal
@@ -82,12 +82,12 @@ class Guardian:
                 self._suspend(from_terminal=from_terminal)
             elif signum == signal.SIGCONT:
                 os.kill(self._supervisor, signal.SIGCONT)
-            elif signum not in (signal.SIGUSR1, signal.SIGUSR2):  # these mean nothing to us
+            elif signum not in (signal.SIGUSR1, signal.SIGUSR2):  # these have no meaning here
                 self._forward(signum, from_terminal=from_terminal)
 
     def _forward(self, signum: int, *, from_terminal: bool) -> None:
         self._count_press(signum)
-        # A terminal that hangs up may tell the session's leader only.
+        # A terminal that hangs up may signal the session's leader only.
         if not from_terminal or signum == signal.SIGHUP:
             os.kill(self._supervisor, signum)
 
@@ -105,17 +105,17 @@ class Guardian:
             guard.die_by(signum)
 
     def _suspend(self, *, from_terminal: bool) -> None:
-        """Stop, as Ctrl-Z asks; units run on in their own sessions."""
+        """Suspend, as Ctrl-Z requests; units continue in their own sessions."""
         self._terminal.restore()
         if not from_terminal:
             os.kill(self._supervisor, signal.SIGTSTP)
-        # The default action does not stop a process that no shell could continue.
+        # The default action, unlike SIGSTOP, does not suspend a process that no shell can continue.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTSTP,))
         os.kill(os.getpid(), signal.SIGTSTP)
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTSTP,))
 
     def _reap(self) -> Optional[int]:
-        """Reap all that have ended; return the supervisor's status as soon as that is met.
+        """Reap all that have ended; stop and return the status if the supervisor is among them.
 
         After that another process may get its pid.
         """
@@ -156,12 +156,12 @@ class Guardian:
                 _sweep(line[len("run ") :], base)
 
     def _end_descendants(self, base: Optional[int]) -> List[procfs.Process]:
-        """Stop and kill every descendant, round after round; return what would not die in time.
+        """Stop and kill every descendant, in rounds; return those that did not die in time.
 
-        Where /proc is hidden, those that bear the run's marks.
+        Where /proc is hidden, those that have the run's marks.
 
-        That the system knows of no child of ours any more is the proof that none is left: the
-        children of whatever dies come to us.
+        If we have no child any more, no descendant is left: we adopt the children of every
+        process that dies.
         """
         deadline = time.monotonic() + _LIMIT_S
         while True:
@@ -176,18 +176,18 @@ class Guardian:
             _pause(_ROUND_S)
 
     def _stop_all(self, deadline: float) -> List[procfs.Process]:
-        """Stop the whole tree until nothing new appears; return what is in it."""
+        """Stop the whole tree until no new process appears; return its processes."""
         return tree_walk.bring_to_rest(self._find, deadline)
 
     def _find(self) -> List[procfs.Process]:
-        self._reap()  # what is dead need not be walked again
+        self._reap()  # dead processes need not be walked again
         if self._must_prove:
             return tree_walk.walk(self._own_children(), signum=signal.SIGSTOP)
         tree = procfs.descendants(os.getpid(), signum=signal.SIGSTOP)
         return [process for process in tree if not process.dead]
 
     def _own_children(self) -> List[int]:
-        """Return our children but for strangers, and for what was left behind by strangers."""
+        """Return our children without strangers and without orphans of strangers."""
         return [pid for pid in procfs.children(os.getpid()) if self._is_own(pid)]
 
     def _is_own(self, pid: int) -> bool:
@@ -221,10 +221,10 @@ class Terminal:
             try:
                 self._saved = termios.tcgetattr(self._fd)
             except termios.error:
-                self._fd = None  # it hung up
+                self._fd = None  # the terminal hung up
 
     def restore(self) -> None:
-        """Bring back its settings and its cursor, unless another job has it now."""
+        """Restore its settings and its cursor, unless another job has the terminal now."""
         if self._fd is None or self._saved is None:
             return
         import termios
@@ -238,7 +238,7 @@ class Terminal:
 
 
 def _next_signal(watched: Sequence[int]) -> Tuple[int, bool]:
-    """Wait for one of them; return it, and whether it is known to come from the terminal."""
+    """Wait for a signal; return it, and whether it is known to come from the terminal."""
     if sys.platform == "linux":
         info = signal.sigwaitinfo(watched)
         return info.si_signo, info.si_code == _SI_KERNEL
@@ -246,7 +246,7 @@ def _next_signal(watched: Sequence[int]) -> Tuple[int, bool]:
 
 
 def _pause(seconds: float) -> None:
-    """Wait until a child ends, at most so long."""
+    """Wait until a child ends, at most this long."""
     if sys.platform == "linux":
         signal.sigtimedwait((signal.SIGCHLD,), seconds)
     else:
@@ -280,7 +280,7 @@ def _let_go_of_streams() -> None:
 
 
 def _read_told(fd: int) -> List[str]:
-    """Return what the supervisor told; to be called once, when it is dead or as good as dead."""
+    """Return the supervisor's lines; call it once, when the supervisor is dead or killed."""
     os.set_blocking(fd, False)
     try:
         return os.fsdecode(os.read(fd, 1 << 16)).splitlines()

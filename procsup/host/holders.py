@@ -1,6 +1,6 @@
 """Which files a process has open, or mapped, for writing (Linux: /proc/PID/fd, fdinfo and maps).
 
-Elsewhere the system does not tell cheaply: there nothing is known of any process.
+On other systems that is expensive to find out: there the files of all processes are unknown.
 """
 
 import os
@@ -17,8 +17,8 @@ _DELETED = " (deleted)"
 def open_for_writing(pid: int) -> Optional[List[OpenFile]]:
     """Return the files that a process has open, or mapped and shared, for writing.
 
-    None if that cannot be told: on other systems, and of another user's process. Descriptors that
-    are on their way through a socket are not seen (unix(7)).
+    None if unknown: on other systems, and for another user's process. Descriptors that are being
+    sent through a socket are not seen (unix(7)).
     """
     if sys.platform != "linux":
         return None
@@ -45,7 +45,7 @@ def writers_of(path: str) -> List[Seen]:
 
 
 def _folders_of_descriptors(pid: int) -> List[str]:
-    """Return the folder of the process; of one whose first thread is dead, those of the others."""
+    """Return the folder of the process; if its first thread is dead, those of its other threads."""
     folder = f"/proc/{pid}"
     process = procfs.look(pid)
     if process is None or process.state != "Z":

@@ -1,4 +1,4 @@
-"""What this machine is called, for records: names and nothing that is asked twice a second."""
+"""Ids of this machine, this boot and this process, for records."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ def host_name() -> str:
 
 
 def machine_id() -> Tuple[str, str]:
-    """Return (host name, id of this boot; empty if unknown): where locks and pids mean something.
+    """Return (host name, id of this boot; empty if unknown): the scope of locks and pids.
 
     Two containers of one machine differ in the name and agree in the boot.
     """
@@ -23,7 +23,7 @@ def machine_id() -> Tuple[str, str]:
 
 
 def pid_namespace() -> str:
-    """Return what pids are numbers of (``pid:[4026531836]``); empty where nothing says it."""
+    """Return the pid namespace (``pid:[4026531836]``); empty if the system does not show it."""
     if sys.platform != "linux":
         return ""
     try:
@@ -33,13 +33,13 @@ def pid_namespace() -> str:
 
 
 def start_ticks() -> Optional[int]:
-    """Return when this process was started, in clock ticks since boot; None if nothing says it."""
+    """Return when this process was started, in clock ticks since boot; None if unknown."""
     process = procfs.look(os.getpid())
     return None if process is None else process.start_ticks
 
 
 def boot_id() -> str:
-    """Return what changes with every boot and with nothing else; empty where nothing says it."""
+    """Return an id that changes only with a boot; empty if the system has none."""
     if sys.platform == "linux":
         return _first_line("/proc/sys/kernel/random/boot_id")
     if sys.platform == "darwin":

@@ -1,4 +1,4 @@
-"""What we were started with: the environment, and the share of a run in whose unit we are."""
+"""What this process inherited: its environment, and the CPUs of the unit that it is part of."""
 
 import math
 import os
@@ -12,14 +12,14 @@ _MADE_UP = ("C.UTF-8", "C.utf8", "UTF-8")
 
 
 def is_nested() -> bool:
-    """Tell whether this process is part of a unit of a run."""
+    """Whether this process is part of a unit of a run."""
     return bool(os.environ.get("PROCSUP_RUN"))
 
 
 def granted_cpus() -> Optional[float]:
     """Return the CPUs that a run granted to the unit that this process is part of.
 
-    At least 1, or no unit of one CPU could ever run here. None if it is not part of one.
+    At least 1: otherwise no unit of one CPU could run here. None if it is not part of a unit.
     """
     try:
         cpus = float(os.environ.get("PROCSUP_CPUS", "")) if is_nested() else 0.0
@@ -31,15 +31,15 @@ def granted_cpus() -> Optional[float]:
 def inherited_environment() -> Dict[str, str]:
     """Return `os.environ` with the LC_CTYPE that we were started with.
 
-    A program that uses the library hands its own `os.environ` to the supervisor that it starts,
-    as `subprocess` does: that is what the supervisor was started with.
+    A program that uses the library starts its supervisor with its own `os.environ`, as
+    `subprocess` does.
     """
     environment = dict(os.environ)
     if environment.get("LC_CTYPE") not in _MADE_UP:
         return environment
     first = _first_environment()
     if first is None:
-        return environment  # it may well be the user's
+        return environment  # it may be the user's value
     if "LC_CTYPE" in first:
         environment["LC_CTYPE"] = first["LC_CTYPE"]
     else:
@@ -48,12 +48,12 @@ def inherited_environment() -> Dict[str, str]:
 
 
 def _first_environment() -> Optional[Dict[str, str]]:
-    """Return what this process, or the one it was forked from, was started with.
+    """Return the environment with which this process, or the one it was forked from, started.
 
-    It does not change with `os.environ`. None if the system does not say.
+    It does not change with `os.environ`. None if the system does not show it.
     """
     if sys.platform != "linux":
-        from procsup.host import machine  # which asks here for the CPUs
+        from procsup.host import machine  # imported late: it imports this module
 
         return machine.first_environment()
     try:

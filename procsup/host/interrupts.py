@@ -23,12 +23,12 @@ PRESS_S = 0.2  # closer together they are one press: a terminal and a wrapper bo
 
 
 class SignalInterrupts:
-    """Listens to signals while it is entered; everything is as before when it is left.
+    """Handles signals while it is entered; restores all handlers when it is left.
 
-    `wake` is called on another thread as soon as `drain` has something to say. Entered on another
-    than the main thread it hears the guard's death only. Units started meanwhile have no signal
-    blocked, and INT and QUIT at their default even if procsup itself was started with them
-    ignored (it goes on ignoring them). USR1 and USR2 mean nothing to procsup, and do nothing to it.
+    `wake` is called on another thread as soon as `drain` has a result. Entered on another than
+    the main thread it notices only the guard's death. Units started meanwhile have no signal
+    blocked, and INT and QUIT at their default, even if procsup itself was started with them
+    ignored (it still ignores them). procsup ignores USR1 and USR2.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class SignalInterrupts:
             self._relay = None
 
     def drain(self) -> List[Fact]:
-        """Return what came since the last call; signals in quick succession are one."""
+        """Return the interrupts since the last call; signals in quick succession are one."""
         facts: List[Fact] = []
         while self._came:
             signum, at = self._came.popleft()
@@ -84,7 +84,7 @@ class SignalInterrupts:
         return facts
 
     def _is_guard_dead(self) -> bool:
-        """Tell whether it has died since it was last asked."""
+        """Whether it has died since the last call."""
         if self._lifeline is None or self._guard_dead or self._relay is None:
             return False
         return self._relay.is_cut and not self._lifeline.alive()
@@ -92,14 +92,14 @@ class SignalInterrupts:
     def _install_handlers(self) -> None:
         for signum in _ending_signals():
             ignored = signal.getsignal(signum) is signal.SIG_IGN
-            # What is ignored would be ignored in the units too; a handler is not inherited.
+            # Units would inherit an ignored signal; they do not inherit a handler.
             self._handle(signum, _do_nothing if ignored else self._note)
         if sys.platform != "win32":
             if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
                 self._handle(signal.SIGHUP, self._note)
             for signum in (signal.SIGUSR1, signal.SIGUSR2):  # they would kill a run
                 self._handle(signum, _do_nothing)
-            # Ignored, it would make the system forget every exit status.
+            # If it is ignored, the system discards every exit status.
             self._handle(signal.SIGCHLD, signal.SIG_DFL)
             self._mask = signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
@@ -121,17 +121,17 @@ def _do_nothing(_signum: int, _frame: Optional[FrameType]) -> None:
 
 
 class _Relay:
-    """Calls `wake` for each signal, and when the guard has died, on a thread of its own.
+    """Calls `wake` for each signal, and when the guard has died, on a separate thread.
 
-    A handler alone cannot end the loop's wait: of a signal that comes just before the wait it runs
-    after it. But the interpreter writes a byte per signal at once (`set_wakeup_fd`), which the
-    thread reads. Without a thread to be had, signals are heard when the loop looks by itself.
+    A handler alone cannot end the loop's wait: if a signal comes just before the wait, the handler
+    runs after it. But the interpreter writes a byte per signal at once (`set_wakeup_fd`), which
+    the thread reads. If no thread can be started, the loop notices signals when it polls.
     """
 
     def __init__(self, lifeline: Optional[Lifeline], wake: Callable[[], object]) -> None:
         import socket
 
-        self.is_cut = False  # the guard may have died: it is to be looked at
+        self.is_cut = False  # the guard may have died: it must be checked
         self._lifeline = lifeline
         self._wake = wake
         self._near, self._far = socket.socketpair()
@@ -140,18 +140,18 @@ class _Relay:
         self._thread = threading.Thread(target=self._run, name="procsup-signals", daemon=True)
         try:
             self._thread.start()
-        except RuntimeError:  # the system allows no more
+        except RuntimeError:  # the system allows no more threads
             self.is_cut = True
 
     def connect(self) -> None:
-        """Have the interpreter write to us."""
+        """Set our socket as the interpreter's wakeup fd."""
         self._previous_fd = signal.set_wakeup_fd(self._far.fileno(), warn_on_full_buffer=False)
 
     def _run(self) -> None:
         try:
             self._relay()
         except OSError:
-            self.is_cut = True  # then the loop's own looks have to do, twice a second
+            self.is_cut = True  # then the loop only polls, twice a second
 
     if sys.platform == "win32":
 
@@ -176,7 +176,7 @@ class _Relay:
                 self._wake()
 
     def close(self) -> None:
-        """Give the interpreter back what it wrote to before, and end the thread."""
+        """Restore the interpreter's previous wakeup fd, and end the thread."""
         if self._previous_fd is not None:
             signal.set_wakeup_fd(self._previous_fd)
         self._far.close()

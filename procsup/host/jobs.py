@@ -1,4 +1,4 @@
-"""Windows' Job Objects: what is put into one, and all it starts, can be counted and ended."""
+"""Windows' Job Objects: a process in one, with all that it starts, can be counted and ended."""
 
 import ctypes
 import sys
@@ -10,7 +10,7 @@ assert sys.platform == "win32"
 _LIMIT_KILL_ON_JOB_CLOSE = 0x2000
 _BASIC_ACCOUNTING, _PROCESS_IDS, _EXTENDED_LIMITS = 1, 3, 9  # JOBOBJECTINFOCLASS
 _MORE_DATA = 234
-_KILLED = 1  # the exit code of what is killed
+_KILLED = 1  # the exit code of killed processes
 
 _kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
 _kernel32.CreateJobObjectW.restype = wintypes.HANDLE
@@ -83,20 +83,20 @@ class Job:
         return bool(_kernel32.AssignProcessToJobObject(job, process))
 
     def account(self) -> Optional[_Accounting]:
-        """Return what the system counts for the whole job; None if it does not tell."""
+        """Return the system's accounting of the whole job; None if it fails."""
         found = _Accounting()
         return found if self._query(_BASIC_ACCOUNTING, found) else None
 
     def active_processes(self) -> int:
-        """Return how many processes of it live; 1 if the system does not tell.
+        """Return how many of its processes live; 1 if the system call fails.
 
-        What is not known to be empty is not taken for empty: the next look asks again.
+        A job counts as empty only if that is known: the next call tries again.
         """
         account = self.account()
         return 1 if account is None else int(account.active_processes)
 
     def pids(self) -> List[int]:
-        """Return the pids of its processes, at most a thousand; none if it is not told."""
+        """Return the pids of its processes, at most a thousand; none if the system call fails."""
         found = _Pids()
         if not self._query(_PROCESS_IDS, found) and ctypes.get_last_error() != _MORE_DATA:
             return []
@@ -104,7 +104,7 @@ class Job:
 
     def _query(self, kind: int, into: ctypes.Structure) -> bool:
         if self._handle is None:
-            return False  # without a handle it would tell of the job that we are in ourselves
+            return False  # without a handle the call is about our own job
         return bool(
             _kernel32.QueryInformationJobObject(
                 wintypes.HANDLE(self._handle), kind, ctypes.byref(into), ctypes.sizeof(into), None
@@ -112,11 +112,11 @@ class Job:
         )
 
     def end(self) -> None:
-        """Kill all that is in it."""
+        """Kill all its processes."""
         _kernel32.TerminateJobObject(wintypes.HANDLE(self._handle), _KILLED)
 
     def close(self) -> None:
-        """Release it; what is still in it ends."""
+        """Release it; processes that are still in it end."""
         if self._handle is not None:
             _kernel32.CloseHandle(wintypes.HANDLE(self._handle))
             self._handle = None

@@ -12,14 +12,14 @@ import stat
 import sys
 from typing import Dict, Optional
 
-_works: Dict[int, bool] = {}  # device -> whether its leases tell what we want to know
+_works: Dict[int, bool] = {}  # device -> whether its leases detect writers
 
 
 def is_written(path: str) -> Optional[bool]:
-    """Tell whether a process has a regular file open for writing now.
+    """Whether a process has a regular file open for writing now.
 
-    None if the system does not tell: on other systems, of a file of another user, on file systems
-    without leases. An OSError only if the file cannot be opened.
+    None if unknown: on other systems, for a file of another user, on file systems without leases.
+    OSError only if the file cannot be opened.
     """
     if sys.platform != "linux":
         return None
@@ -45,8 +45,8 @@ def _is_refused(fd: int) -> Optional[bool]:
         return None
     import fcntl
 
-    # Who opens the file for writing in between breaks the lease, of which the kernel tells us: by
-    # SIGIO, which would end this process, unless another signal is asked for (fcntl(2)).
+    # A process that opens the file for writing meanwhile breaks the lease, and the kernel signals
+    # us: by SIGIO, which would end this process, unless another signal is set (fcntl(2)).
     fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
     try:
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
@@ -58,10 +58,10 @@ def _is_refused(fd: int) -> Optional[bool]:
 
 
 def _tells(device: int, folder: str) -> bool:
-    """Tell whether this file system gives a lease on a file that no process writes.
+    """Whether this file system gives a lease on a file that no process writes.
 
-    It is tried with a file that never has a name (O_TMPFILE); where that cannot be made, a
-    refusal says nothing.
+    It is tried with a file that never has a name (O_TMPFILE); if that cannot be made, a refused
+    lease shows nothing.
     """
     known = _works.get(device)
     if known is None:

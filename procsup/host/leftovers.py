@@ -1,9 +1,9 @@
-"""Ends what a dead sitting left alive: its supervisor and its guard were killed in one instant.
+"""Ends processes of a dead sitting whose supervisor and guard were killed at the same time.
 
 A process is ended only if it is proven to be of that sitting: by the mark that it inherited; as
-the very process whose start is on record, by its pid, its start and where that pid was given;
-or by the run's id in the environment that it was started with. So are the descendants of such a
-one, and the sessions of recorded processes that live. What is merely likely is never ended.
+the process on record, by its pid, its start time, its boot and its pid namespace; or by the run's
+id in the environment that it was started with. The descendants of such a process are ended, too,
+and the sessions of recorded processes that live. A process that only may be of it is not ended.
 """
 
 import os
@@ -15,14 +15,14 @@ from procsup.errors import RunBusy
 from procsup.host import machine, marks, procfs, tree_walk
 
 _ROUND_S = 0.01
-_QUIET_LOOKS = 5  # one may miss what is just being forked
+_QUIET_LOOKS = 5  # one search may miss a process that is just being forked
 
 
 class Trace(NamedTuple):
     """An attempt that has no end on record, and its process as far as that is on record.
 
-    `born` is an interval of the clock that /proc uses, None if the process cannot be told from
-    another one that was given its pid later.
+    `born` is an interval of the clock that /proc uses, None if the process cannot be distinguished
+    from a later one with its pid.
     """
 
     unit: str
@@ -32,9 +32,9 @@ class Trace(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """What the records of a sitting tell of its processes, as far as it holds here and now.
+    """The recorded ids of a sitting's processes, as far as they are valid here and now.
 
-    `run_id` is what their environment names; None if others may bear that id, too.
+    `run_id` is in their environment; None if other processes may have that id, too.
     """
 
     run_id: Optional[str] = None
@@ -48,11 +48,11 @@ class _Left(NamedTuple):
 
 
 def end_leftovers(recorded: Recorded, *, limit_s: float) -> List[Tuple[int, str]]:
-    """Kill all that is proven to be left of that sitting; return (pid, unit id) of each.
+    """Kill all proven leftovers of that sitting; return (pid, unit id) of each.
 
-    Returns when several looks in a row have found nothing. This process and its ancestors are
+    Returns when several searches in a row have found none. This process and its ancestors are
     spared. RunBusy, with their pids, if some are still alive after `limit_s`. The unit is empty
-    if nothing says it.
+    if it is unknown.
     """
     if recorded == Recorded():
         return []  # nothing could be proven
@@ -74,7 +74,7 @@ def end_leftovers(recorded: Recorded, *, limit_s: float) -> List[Tuple[int, str]
 
 
 class Finder:
-    """Finds what is left, stops it on sight, and remembers whose it is."""
+    """Finds the leftovers, stops each at once, and remembers their units."""
 
     def __init__(self, recorded: Recorded) -> None:
         self._recorded = recorded
@@ -82,12 +82,12 @@ class Finder:
         self.killed: Set[int] = set()  # as soon as they were found
 
     def bring_to_rest(self, deadline: float) -> List[_Left]:
-        """Stop all of it until nothing new appears; return what lives."""
+        """Stop all leftovers until no new one appears; return the live ones."""
         found = tree_walk.bring_to_rest(self.find, deadline)
         return [_Left(process, self._units.get(process.pid, "")) for process in found]
 
     def find(self) -> List[procfs.Process]:
-        """Return what is left, stopped (or killed, where /proc is hidden); it makes no more."""
+        """Return the leftovers, stopped (or killed, where /proc is hidden): they cannot fork."""
         if sys.platform != "linux":
             return self._found_by_psutil()
         if not procfs.is_ours():
@@ -104,7 +104,7 @@ class Finder:
         proven = Proof(self._recorded)
         for pid in procfs.chase():
             unit = None if pid in spared else proven(pid)
-            # Asked once more, of a process that is pinned: a pid may be given again.
+            # Checked again with the process pinned: the pid may have been reused.
             main = None if unit is None else procfs.hit(pid, tree_walk.STOP, _still(proven))
             if main is not None and unit is not None:
                 self._units[pid] = unit
@@ -118,7 +118,7 @@ class Finder:
         return [process for process, _ in found]
 
     def _found_by_number(self) -> List[procfs.Process]:
-        """Find what is marked where /proc is hidden, and kill it right away."""
+        """Where /proc is hidden: find the processes with our marks, and kill them at once."""
         base = self._recorded.mark_base
         pids = [] if base is None else marks.hit_all(base, tree_walk.KILL)
         self.killed.update(pids)
@@ -130,7 +130,7 @@ def _still(proven: "Proof") -> Callable[[procfs.Process], bool]:
 
 
 class Proof:
-    """Tells of a pid whose process it is: the unit's id (empty if unknown), None if not ours."""
+    """Maps a pid to its unit's id (empty if unknown); None if it is not proven to be ours."""
 
     def __init__(self, recorded: Recorded) -> None:
         self._base = recorded.mark_base
@@ -140,7 +140,7 @@ class Proof:
         self._cookie = None if recorded.run_id is None else f"PROCSUP_RUN={recorded.run_id}"
 
     def __call__(self, pid: int) -> Optional[str]:
-        """Look at the process that has this pid now."""
+        """Check the process that has this pid now."""
         if self._base is not None:
             mark = marks.read(pid)
             if mark is not None and marks.base_of(mark) == self._base:
@@ -153,12 +153,12 @@ class Proof:
 
 
 def _is_that_process(trace: Trace) -> bool:
-    """Tell whether the process of a trace is there still, as a zombie at least."""
+    """Whether the process of a trace still exists, at least as a zombie."""
     assert trace.pid is not None
     assert trace.born is not None
     process = procfs.look(trace.pid)
     if process is None:
-        return False  # its session may have been another's by now: only marks would tell
+        return False  # its session id may have been reused: only marks prove it
     return trace.born[0] <= process.started_s <= trace.born[1]
 
 
@@ -171,7 +171,7 @@ def _unit_by_cookie(pid: int, cookie: str) -> Optional[str]:
 
 
 def _is_same_user(pid: int) -> bool:
-    """Tell whether a process runs as our user; root can read every environment."""
+    """Whether a process runs as our user; root can read every environment."""
     if sys.platform == "win32":
         return True
     try:
@@ -184,7 +184,7 @@ def _kill(process: procfs.Process) -> bool:
     try:
         return machine.kill(process)
     except PermissionError:
-        return False  # it runs as another user; if it stays, it is named at the end
+        return False  # it runs as another user; if it stays, the error names it
 
 
 def _complaint(alive: List[_Left], limit_s: float) -> str:
@@ -196,5 +196,5 @@ def _complaint(alive: List[_Left], limit_s: float) -> str:
 
 
 def bearers_of(run_id: str) -> List[int]:
-    """Return the pids of processes that bear the run's id in their environment: no proof."""
+    """Return the pids of processes with the run's id in their environment, which is no proof."""
     return sorted(pid for pid, _ in machine.processes_with_cookie(run_id))

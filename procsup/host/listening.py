@@ -1,11 +1,11 @@
-"""How a process takes a signal: who has a handler of its own for it, and who passes it on.
+"""How a process handles a signal, and for which descendants it is then responsible.
 
-A process that catches a signal and is no shell listens: it stops what it started. So does a
-process that blocks it and waits for it (sigwait, signalfd), as init programs of containers do.
-A shell with a trap listens for its background jobs only: while a foreground job runs, the trap
-has to wait for that.
+A process that catches a signal and is not a shell is a listener: it stops its own children. So
+is a process that blocks the signal and waits for it (sigwait, signalfd), as init programs of
+containers do. A shell with a trap is a listener for its background jobs only: while a foreground
+job runs, the trap has to wait for it.
 Linux shows that in /proc/PID/status (SigCgt, SigBlk, SigIgn); elsewhere every process but a shell
-is taken for a listener.
+counts as a listener.
 """
 
 import enum
@@ -20,7 +20,7 @@ SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "mksh", "ksh93", "ash", 
 
 
 class Manner(NamedTuple):
-    """What a process does with a signal; None: the system does not tell.
+    """What a process does with a signal; None: the system does not show it.
 
     `catches`: it has a handler, or blocks the signal to wait for it.
     """
@@ -52,10 +52,10 @@ def manner_of(pid: int, signum: int) -> Manner:
 
 
 def _waits_for_signals(pid: int, *, blocked: bool) -> bool:
-    """Tell whether a process fetches signals instead of handling them.
+    """Whether a process fetches signals instead of handling them.
 
-    In sigwait a signal is not shown as blocked; for a signalfd it has to be. Who merely blocks it
-    (`unshare --fork`) does not hear it.
+    In sigwait a signal is not shown as blocked; for a signalfd it must be blocked. A process that
+    only blocks it (`unshare --fork`) does not listen.
     """
     if procfs.read(f"/proc/{pid}/wchan").startswith(_IN_SIGWAIT):
         return True
@@ -69,7 +69,7 @@ def _has(line: bytes, signum: int) -> bool:
 
 
 class Answers(enum.Enum):
-    """Whose stop a process sees to itself once it was told."""
+    """Which descendants a process stops itself once it got the signal."""
 
     NOBODY = "nobody"
     JOBS = "background jobs"
@@ -77,7 +77,7 @@ class Answers(enum.Enum):
 
 
 def answers_for(pid: int, manner: Manner, name: str) -> Answers:
-    """Return which of its descendants a process answers for; `name` is its program's name."""
+    """Return which of its descendants a process stops itself; `name` is its program's name."""
     if manner.catches is False:
         return Answers.NOBODY
     if not is_shell(pid, name):
@@ -88,12 +88,12 @@ def answers_for(pid: int, manner: Manner, name: str) -> Answers:
 
 
 def _all_ignore_quit() -> bool:
-    """Tell whether we were started with SIGQUIT ignored, which all units inherit."""
+    """Whether we were started with SIGQUIT ignored, which all units inherit."""
     return sys.platform != "win32" and signal.getsignal(signal.SIGQUIT) == signal.SIG_IGN
 
 
 def is_background_job(pid: int, name: str) -> bool:
-    """Tell whether the shell that started this process does not wait for it.
+    """Whether the shell that started this process does not wait for it.
 
     A shell without job control lets its background jobs ignore INT and QUIT (POSIX), and few
     programs touch QUIT; bash itself always ignores that one.
@@ -109,7 +109,7 @@ def is_shell(pid: int, name: str) -> bool:
 
 
 def program_of(pid: int) -> str:
-    """Return the file name of the program that a process executes; empty if it is not told."""
+    """Return the file name of the program that a process executes; empty if unknown."""
     if sys.platform != "linux":
         return ""
     try:

@@ -1,4 +1,4 @@
-"""Who holds a lock on a file: not who has the file open, but who has the lock (Linux)."""
+"""Finds the processes that hold a lock on a file, not all that have it open (Linux)."""
 
 import os
 import sys

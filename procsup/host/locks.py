@@ -1,8 +1,8 @@
 """Locks that the kernel releases when their holder ends, and how to wait for them.
 
-flock on POSIX (it belongs to the open file, so that a child may inherit it on purpose; lockf is
-lost when any descriptor of the file is closed), LockFileEx on Windows, far beyond the text, so
-that the file stays readable.
+flock on POSIX: it belongs to the open file, so a child can inherit it; lockf would be lost when
+any descriptor of the file is closed. LockFileEx on Windows, on bytes far behind the text, so that
+the file stays readable.
 """
 
 import errno
@@ -16,7 +16,7 @@ from procsup.host.files import AnyPath, open_private, set_mode
 
 _SLICE_S = 0.2  # Windows does not interrupt a waiting thread for Ctrl-C
 _LONGEST_WAIT_S = 24 * 3600.0  # some systems overflow beyond
-# These say nothing of whether a file system has locks.
+# These errors do not show whether a file system has locks.
 _NOT_THE_LOCKS_FAULT = frozenset(
     (
         errno.EACCES,
@@ -112,7 +112,7 @@ else:
 
 
 class FileLock:
-    """A kernel lock on a file, which is created if need be and never removed by this class.
+    """A kernel lock on a file, which is created if it is missing and never removed by this class.
 
     One object is one open file: either it holds the lock exclusively, or it waits for others.
     """
@@ -124,7 +124,7 @@ class FileLock:
         self._waiting: Optional[_Waiting] = None
 
     def open(self) -> None:
-        """Open the file without locking it, where the file system has no locks."""
+        """Open the file without a lock, if the file system has no locks."""
         if self.fd < 0:
             self.fd = open_private(self.path, os.O_RDWR | os.O_CREAT)
             if self._mode != 0o600:
@@ -133,7 +133,7 @@ class FileLock:
     def try_exclusive(self) -> bool:
         """Take the lock; False if another open file holds it, in this process or elsewhere.
 
-        RecordError if something else was planted under the name, OSError if the file system
+        RecordError if the path is not a regular file of ours, OSError if the file system
         has no locks.
         """
         for _attempt in range(100):
@@ -160,14 +160,14 @@ class FileLock:
         return _lock(fd, exclusive=False, wait=False)
 
     def is_in_place(self) -> bool:
-        """Tell whether the path still names the file that is open here."""
+        """Whether the path still names the file that is open here."""
         try:
             return os.path.samestat(os.stat(self.path), os.fstat(self.fd))
         except OSError:
             return False
 
     def is_same(self, fd: int) -> bool:
-        """Tell whether a descriptor is of the file that is open here."""
+        """Whether a descriptor is of the file that is open here."""
         return os.path.samestat(os.fstat(fd), os.fstat(self.fd))
 
     def is_held(self) -> bool:
@@ -187,8 +187,8 @@ class FileLock:
         """Block until no process holds the lock exclusively; False if that took too long.
 
         The kernel wakes us within a millisecond of the holder's release or death. True if there
-        is no such file, or if `unless` says so once the file is open: what is waited for may have
-        been put in the place of what was meant. Ctrl-C and signal handlers are heard.
+        is no such file, or if `unless` returns true once the file is open: another lock may have
+        replaced the intended one. Ctrl-C and signal handlers work during the wait.
         """
         if self._waiting is None:
             try:
@@ -242,7 +242,7 @@ def _block_shared(fd: int) -> bool:
 
 
 class _Waiting:
-    """A thread blocked in the kernel on behalf of others, who may give up while it goes on."""
+    """A thread that blocks in the kernel; its callers may give up while it still waits."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -270,10 +270,10 @@ class _Waiting:
 
 
 def locks_work(folder: AnyPath) -> bool:
-    """Tell whether locks exclude in this folder: of two open files the second must fail.
+    """Whether locks exclude in this folder: of two open files the second must fail.
 
-    OSError where that cannot be tried: what passes by itself must not pass for a file system
-    without locks, or two supervisors would believe that nothing keeps them apart.
+    OSError if that cannot be tried: a temporary error must not count as a file system without
+    locks, on which two supervisors would not exclude each other.
     """
     path = os.path.join(folder, f".procsup-{os.getpid()}-lock.part")
     first, second = FileLock(path), FileLock(path)
@@ -293,7 +293,7 @@ def locks_work(folder: AnyPath) -> bool:
 
 
 def locks_reach(folder: AnyPath) -> bool:
-    """Tell whether locks in this folder are seen by other hosts, as far as Linux tells.
+    """Whether other hosts see locks in this folder, as far as Linux shows it.
 
     Network mounts with ``nolock`` and the like give locks that only this host sees.
     """

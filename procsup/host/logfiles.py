@@ -18,7 +18,7 @@ def open_log(path: AnyPath, part: Optional[Part] = None) -> BinaryIO:
 
 
 class _PartOfFile(io.RawIOBase):
-    """A part of a file, as if it were all of it; shorter if the file is."""
+    """A part of a file, read like a whole file; shorter if the file ends earlier."""
 
     def __init__(self, file: BinaryIO, offset: int, length: int) -> None:
         self._file, self._offset = file, offset
@@ -42,7 +42,7 @@ class _PartOfFile(io.RawIOBase):
         return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a place counted from the start of the part, or as `whence` says."""
+        """Move to an offset from the start of the part, or from where `whence` says."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._length}[whence]
         self._at = start + offset
         return self._at

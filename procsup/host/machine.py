@@ -1,8 +1,8 @@
-"""What this machine is and has, and how process trees on it are doing.
+"""The resources of this machine, and measurements of its process trees.
 
-psutil observes and never waits: waiting would take an exit status that belongs to the engine.
-It is imported when it is first needed, after the first unit has started. A process that is
-gone, or that may not be looked at, never raises here.
+psutil only observes and never waits: a wait would reap a process that belongs to the engine.
+It is imported when it is first needed, after the first unit has started. A process that has
+ended, or that we have no permission to read, never raises here.
 """
 
 import math
@@ -48,7 +48,7 @@ UNIT_COOKIE = "PROCSUP_UNIT"
 class TreeSample(NamedTuple):
     """One reading of a process and all its descendants.
 
-    CPU seconds are those of the living and of the children that they have reaped. Memory is the
+    CPU seconds are those of live processes and of the children that they have reaped. Memory is the
     sum of resident sets (shared pages count for each). `peak_bytes` is the sum of each living
     process' own high-water mark: VmHWM of proc(5), PeakWorkingSetSize on Windows; None on macOS.
     """
@@ -67,7 +67,7 @@ class TreeSample(NamedTuple):
 def capacity(
     *, cpus: Optional[float], memory_bytes: Optional[int], jobs: Optional[int]
 ) -> "Capacity":
-    """Return what a run may use: what is given here, else what this process may really use.
+    """Return the capacity of a run: the given values, else what this process may really use.
 
     That is the smallest of its CPU affinity, its CPU quota (rounded up) and the CPUs of the unit
     of another run that it is part of; and the smallest of physical memory and the memory limits
@@ -132,7 +132,7 @@ def set_affinity(pid: int, cpus: Sequence[int]) -> None:
         try:
             os.sched_setaffinity(pid, cpus)
         except ProcessLookupError:
-            pass  # it ended, as anything may at any time
+            pass  # it ended meanwhile
     elif sys.platform == "win32":
         psutil = _psutil()
         try:
@@ -214,7 +214,7 @@ def name_of(pid: int) -> str:
 
 
 def kill(process: procfs.Process) -> bool:
-    """End this very process by force; False if it is gone. PermissionError is the caller's."""
+    """Kill this process; False if it has ended. PermissionError is the caller's."""
     if sys.platform == "linux":
         return procfs.send_signal(process, signal.SIGKILL)
     return _kill_by_psutil(process)
@@ -237,7 +237,7 @@ def _kill_by_psutil(process: procfs.Process) -> bool:
 def sample_tree(pid: int) -> Optional[TreeSample]:
     """Read a process and its descendants; None if the process is gone or has ended.
 
-    None, too, if psutil is missing or broken: what is not observed is recorded as unknown.
+    None, too, if psutil is missing or broken: then the values are recorded as unknown.
     """
     main = _sample(pid)
     if main is None:
@@ -256,11 +256,11 @@ def sample_tree(pid: int) -> Optional[TreeSample]:
 
 def _sample(pid: int) -> Optional[TreeSample]:
     if sys.platform == "linux" and not procfs.is_ours():
-        return None  # what has this number there is another process
+        return None  # there this pid is another process's
     try:
         psutil = _psutil()
     except ImportError:
-        return None  # a run that lives does not end for want of a measurement
+        return None  # a missing measurement must not end a live run
     try:
         process = psutil.Process(pid)
         with process.oneshot():
@@ -290,8 +290,8 @@ def _peak_bytes(pid: int, memory: Any) -> Optional[int]:
 def processes_with_cookie(run_id: str) -> List[Tuple[int, Dict[str, str]]]:
     """Return pid and environment of each process that a unit of this run started.
 
-    They are known by PROCSUP_RUN in the environment they were started with, which only processes
-    of the same user show. This process and its ancestors are left out, and so are the ended.
+    PROCSUP_RUN in the environment they were started with identifies them; only processes of the
+    same user show it. This process, its ancestors and ended processes are left out.
     """
     if sys.platform == "linux":
         return list(_each_with_cookie(run_id))
@@ -325,7 +325,7 @@ def _each_with_cookie_by_psutil(run_id: str) -> Iterator[Tuple[Any, Dict[str, st
 
 
 def stop_with_cookie(run_id: str) -> Iterator[Tuple[procfs.Process, str]]:
-    """Stop each process of `processes_with_cookie` on sight, then all its descendants, by psutil.
+    """Stop each process of `processes_with_cookie` at once, then all its descendants, by psutil.
 
     Yields the live ones with the unit's id (empty if unknown). A stopped process forks no more.
     Processes of other users are yielded too. Linux has better ways (leftovers.py).
@@ -349,14 +349,14 @@ def _suspend(handle: Any) -> None:
     try:
         handle.suspend()  # compares its start first
     except (psutil.Error, OSError):
-        pass  # ending, or another user's; the caller reports it if it stays
+        pass  # it is ending, or another user's; the caller reports it if it stays
 
 
 def _describe(handle: Any) -> Optional[procfs.Process]:
     psutil = _psutil()
     try:
         state = "Z" if handle.status() == psutil.STATUS_ZOMBIE else "T"
-        # The start is only compared with itself: milliseconds will do for ticks.
+        # The start is only compared with itself: so milliseconds can replace ticks.
         return procfs.Process(handle.pid, handle.ppid(), state, int(handle.create_time() * 1000))
     except (psutil.Error, OSError):
         return None

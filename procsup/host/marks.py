@@ -1,11 +1,11 @@
-"""A mark that a process' descendants inherit and cannot scrub: whose they are (Linux).
+"""A mark that all descendants of a process inherit; it identifies their attempt (Linux).
 
 It is a soft limit on the CPU time that a real-time thread may take without a pause
 (RLIMIT_RTTIME, in microseconds) of 142 years and more, which limits no program. It survives
 fork, exec, setsid and an emptied environment, but not `su` and its like, which set all limits
 anew. ``ulimit -a`` shows it.
 
-A sitting has a base of its own, drawn at random, and each attempt the next number above that.
+Each sitting has its own base, drawn at random, and each attempt the next number above that.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional
 
-_SMALLEST = 1 << 52  # and all are below 2 ** 53: every reader of JSON takes them for what they are
-_NUMBERS = 1 << 20  # of attempts above a base; after these they come again
+_SMALLEST = 1 << 52  # and all are below 2 ** 53: every reader of JSON reads them exactly
+_NUMBERS = 1 << 20  # of attempts above a base; then the marks repeat
 _LIKE_A_MARK = 1 << 50
 _FEW = 1 << 16  # numbers: that many are tried in a twentieth of a second
 
 
 def new_base() -> Optional[int]:
-    """Draw the base of a sitting's marks; None where processes cannot be marked.
+    """Draw the base of a sitting's marks; None if processes cannot be marked.
 
-    They cannot on other systems, or where this limit was set on purpose.
+    That is so on other systems, or if this limit was set on purpose.
     """
     if sys.platform != "linux" or _own_limit() is None:
         return None
@@ -71,7 +71,7 @@ class Marker:
         return mark
 
     def take_off(self) -> None:
-        """Give this process back the limit that it had."""
+        """Restore the limit that this process had."""
         if sys.platform == "linux" and self._own is not None:
             import resource
 
@@ -107,9 +107,9 @@ def read(pid: int) -> Optional[int]:
 
 
 def hit_all(base: int, signum: int) -> List[int]:
-    """Send a signal to all that bear a mark of this base; return the pids of those that live.
+    """Send a signal to all processes with a mark of this base; return the pids of live ones.
 
-    Needs no /proc: every number since our own pid is tried, for where /proc is hidden.
+    Needs no /proc: it tries every pid since our own, for systems where /proc is hidden.
     """
     alive = []
     for pid in _later_pids():
@@ -117,7 +117,7 @@ def hit_all(base: int, signum: int) -> List[int]:
         if mark is not None and base_of(mark) == base and pid != os.getpid():
             handle = pidfds.open_handle(pid)
             try:
-                # Asked once more: now that the pid is pinned, the answer is about this process.
+                # Checked again: now that the pid is pinned, the mark is of this process.
                 mark = read(pid)
                 if mark is None or base_of(mark) != base or pidfds.is_over(handle):
                     continue
@@ -134,7 +134,7 @@ def hit_all(base: int, signum: int) -> List[int]:
 
 
 def _later_pids() -> List[int]:
-    """Return all numbers that processes younger than this one may have."""
+    """Return all pids that processes younger than this one may have."""
     own, most = os.getpid(), _most_pids()
     latest = _latest_number()
     if latest is None or most <= _FEW:
@@ -145,7 +145,7 @@ def _later_pids() -> List[int]:
 
 
 def _latest_number() -> Optional[int]:
-    """Return the number given last: numbers are given in a circle, to threads as well."""
+    """Return the latest pid: pids are assigned in a circle, to threads as well."""
     import threading
 
     found: List[int] = []

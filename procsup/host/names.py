@@ -1,4 +1,4 @@
-"""How the system calls its interpreters, and how long it lets a command line be."""
+"""The system's names of Python interpreters, and its limits for command lines."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from typing import NamedTuple, Tuple
 
 
 class ArgumentLimits(NamedTuple):
-    """What an argv may hold, in bytes (Windows: UTF-16 units), terminators included."""
+    """Limits of an argv, in bytes (Windows: UTF-16 units), terminators included."""
 
     one: int
     total: int
@@ -39,10 +39,10 @@ def argument_limits() -> ArgumentLimits:
 
 
 def is_bare_name(program: str) -> bool:
-    """Tell whether the system looks for a program of this name in PATH."""
+    """Whether the system searches PATH for a program of this name."""
     return not os.path.dirname(program)
 
 
 def path_key(path: str) -> str:
-    """Return what two paths have in common if they name the same file to this system."""
+    """Return a form of the path that is equal for all spellings of it on this system."""
     return os.path.normcase(path)

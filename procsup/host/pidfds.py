@@ -27,9 +27,9 @@ def send(pid: int, handle: Optional[int], signum: int) -> None:
 
 
 def _handles_take_signals() -> bool:
-    """Tell whether signals can be sent by a handle: we try it on ourselves.
+    """Whether signals can be sent by a handle: tried with our own process.
 
-    Not before Linux 5.1, nor where a container's profile does not know that call yet.
+    That fails before Linux 5.1, or if a container's seccomp profile does not know the call.
     """
     handle = open_handle(os.getpid())
     if handle is None:
@@ -63,7 +63,7 @@ def _send_by_system_call(handle: int, signum: int) -> None:
 def is_over(handle: Optional[int]) -> bool:
     """Tell whether the process of a pidfd has ended; False if that is not known."""
     if handle is None or sys.version_info < (3, 9) or sys.platform == "win32":
-        return False  # the folder that stands for a pidfd there tells nothing
+        return False  # the folder used instead of a pidfd there does not show it
     import select
 
     poller = select.poll()
@@ -81,4 +81,4 @@ def open_handle(pid: int) -> Optional[int]:
             return None  # it numbers other processes
         return os.open(f"/proc/{pid}", os.O_RDONLY)
     except OSError:
-        return None  # before Linux 5.3, forbidden, or gone (which a look will find)
+        return None  # before Linux 5.3, forbidden, or ended, which the caller will notice

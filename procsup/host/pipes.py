@@ -1,7 +1,7 @@
 """Lines to and from another process: a pair of pipes, with a thread at each end of both.
 
-Neither side ever waits for the other: what comes is read at once, and what is told waits in line
-for a thread of its own.
+Neither side ever waits for the other: a thread reads incoming lines at once, and another thread
+writes outgoing lines from a queue.
 """
 
 import os
@@ -17,10 +17,10 @@ _CHUNK_BYTES = 1 << 16
 
 
 class Wire:
-    """One end of the pair. `is_over`: nothing comes any more, and whatever came can be taken.
+    """One end of the pair. `is_over`: no more lines arrive, and all that arrived can be taken.
 
-    `is_broken`: the other side reads no more. The descriptors are closed by `close` (the one that
-    is written to by `finish`, if that comes first).
+    `is_broken`: the other side does not read any more. `close` closes the descriptors; `finish`
+    closes the outgoing one, if it is called first.
     """
 
     def __init__(self, reading_fd: int, writing_fd: int) -> None:
@@ -28,15 +28,15 @@ class Wire:
         self.is_broken = False
         self._reading_fd = reading_fd
         self._writing_fd = writing_fd
-        self._early: List[bytes] = []  # whole lines that came with the first one
-        self._rest: List[bytes] = []  # pieces of a line whose end has not come
+        self._early: List[bytes] = []  # whole lines that arrived with the first one
+        self._rest: List[bytes] = []  # pieces of a line whose end has not arrived
         self._wake: Callable[[], None] = _sleep_on
-        self._came: Finds[List[bytes]] = Finds(self._awake)  # what was written at once together
+        self._came: Finds[List[bytes]] = Finds(self._awake)  # lines that were written together
         self._writer = Pool("procsup-tell", 1)
         self._reader = threading.Thread(target=self._read_on, name="procsup-hear", daemon=True)
 
     def first_line(self) -> bytes:
-        """Wait for the first line, which is not taken by `take`; empty if none comes."""
+        """Wait for the first line, which `take` does not return; empty if none arrives."""
         while not self._early:
             lines = self._read()
             if lines is None:
@@ -45,34 +45,34 @@ class Wire:
         return self._early.pop(0)
 
     def listen(self, wake: Callable[[], None]) -> None:
-        """Read on from now on; `wake` is called, on another thread, when there is something new."""
+        """Start to read; `wake` is called, on another thread, for each arrival."""
         self._wake = wake
         self._reader.start()
 
     def take(self) -> List[bytes]:
-        """Return the lines that came since the last call, without their newlines."""
+        """Return the lines that arrived since the last call, without their newlines."""
         return [line for lines in self._came.take() for line in lines]
 
     def tell(self, lines: bytes) -> None:
-        """Have whole lines written; returns at once."""
+        """Queue whole lines for writing; returns at once."""
         self._writer.add(partial(self._write, lines))
 
     def finish(self) -> None:
-        """Close what is written to, as soon as all is written that was told; returns at once."""
+        """Close the outgoing pipe as soon as all queued lines are written; returns at once."""
         self._writer.add(self._close_writing)
         self._writer.add(self._writer.close)
 
     def wait_until_told(self) -> None:
-        """Return when all is written that was told, or the other side is gone; for the last time.
+        """Return when all queued lines are written or the other side has ended; call it last.
 
-        What is written to stays open: its end says that this process has ended.
+        The outgoing pipe stays open: its end shows that this process has ended.
         """
         told = threading.Event()
         self._writer.add(told.set)
         told.wait()
 
     def close(self, *, timeout_s: float) -> None:
-        """Release everything; what threads still use after that time stays open."""
+        """Release everything; descriptors that threads still use after that time stay open."""
         self._reader.join(timeout_s)
         if not self._reader.is_alive():
             os.close(self._reading_fd)
@@ -83,7 +83,7 @@ class Wire:
             if lines:
                 self._came.put(lines)
             lines = self._read()
-        self.is_over = True  # what came without a newline was never said to its end
+        self.is_over = True  # a line without its newline is incomplete
         self._awake()
 
     def _read(self) -> Optional[List[bytes]]:
@@ -91,7 +91,7 @@ class Wire:
         try:
             data = os.read(self._reading_fd, _CHUNK_BYTES)
         except OSError:
-            return None  # broken, which is an end like another
+            return None  # broken: it counts as the end
         if not data:
             return None
         head, newline, tail = data.rpartition(b"\n")
@@ -121,10 +121,10 @@ class Wire:
 
 
 class Apart(Wire):
-    """The near end of a process of ours that runs beside us, in a session of its own.
+    """The near end of a process that we start beside us, in its own session.
 
-    It executes `entry` (see `boot.command_line`) with this environment, and hears the end of its
-    stdin when this process ends, however that is. OSError if it cannot be started.
+    It executes `entry` (see `boot.command_line`) with this environment. Its stdin ends when this
+    process ends, even by SIGKILL. OSError if it cannot be started.
     """
 
     def __init__(self, entry: str, environment: Mapping[str, str]) -> None:
@@ -139,11 +139,11 @@ class Apart(Wire):
 
     @property
     def pid(self) -> int:
-        """Its pid (that of its guard, where it has one)."""
+        """Its pid (the pid of its guard, if it has one)."""
         return self._child.pid
 
     def close(self, *, timeout_s: float) -> None:
-        """Take its exit status, too, if it has ended by then."""
+        """Reap it, too, if it has ended by then."""
         super().close(timeout_s=timeout_s)
         try:
             self._child.wait(timeout_s)
@@ -152,7 +152,7 @@ class Apart(Wire):
 
 
 def standard_wire() -> Wire:
-    """Return the far end: our stdin and stdout. What is printed from now on goes to stderr."""
+    """Return the far end: our stdin and stdout. From now on prints go to stderr."""
     wire = Wire(os.dup(0), os.dup(1))
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)

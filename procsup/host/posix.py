@@ -1,7 +1,7 @@
 """Processes on Linux, macOS and the BSDs: start, ask to stop, reap exactly once.
 
-Every child leads a session of its own. Until `reap` its pid is pinned, as a living process or
-as a zombie: signals sent to it, or to its group, reach no other process.
+Every child leads its own session. Until `reap` its pid is pinned, as a live process or as a
+zombie: signals sent to it, or to its group, reach no other process.
 """
 
 import errno
@@ -48,11 +48,11 @@ _CLOEXEC = os.O_CLOEXEC
 
 
 class Child:
-    """A started process, and what `Trees` knows of its tree.
+    """A started process, and the state that `Trees` has of its tree.
 
     `born` is an interval of the clock that /proc uses (`now_in_proc`): a process of this pid that
-    was started outside of it is another one. `mark` is what its descendants have inherited, None
-    if it has none. `logs` are (device, inode) of the files that its output goes to.
+    was started outside of it is another one. Its descendants inherit `mark`, None if it has none.
+    `logs` are (device, inode) of the files that its output goes to.
     """
 
     __slots__ = (
@@ -85,9 +85,9 @@ class Child:
         self.key = key
         self.logs = logs
         self.ended = False  # it is a zombie, or reaped
-        # Of a zombie, where the system tells: its exit code, or the negative number of its signal.
+        # Of a zombie, if the system shows it: its exit code, or the negative number of its signal.
         self.code: Optional[int] = None
-        self.reaped = False  # by us, or it is none of our business any more
+        self.reaped = False  # by us, or we gave it up
         self.taken = False  # other code reaped it: its pid is no longer ours
         # Of its tree, beside itself: adopted and pinned until we reap them, or (where orphans do
         # not come to us) found by its session.
@@ -97,7 +97,7 @@ class Child:
 
     @property
     def pinned(self) -> bool:
-        """Whether the pid is sure to be this child's."""
+        """Whether the pid is certainly this child's."""
         return not self.reaped and not self.taken
 
     def others(self) -> int:
@@ -108,9 +108,9 @@ class Child:
         return len(self.orphans)
 
     def has_ended(self, *, noticed: bool = True) -> bool:
-        """Tell whether the process is over, without reaping it.
+        """Whether the process has ended; it is not reaped.
 
-        Without a notice, macOS before Python 3.13 does not tell: false then.
+        Without a notice, macOS before Python 3.13 cannot find out: false then.
         """
         if self.ended:
             return True
@@ -125,7 +125,7 @@ class Child:
             except ChildProcessError:
                 self.ended = self.taken = True
             return self.ended
-        # Before Python 3.13 there is no waitid on macOS: kqueue's notice is that knowledge.
+        # Before Python 3.13 there is no waitid on macOS: kqueue's notice is the only source.
         self.ended = noticed
         return noticed
 
@@ -136,12 +136,12 @@ class Child:
         _forbid_core(self.pid)
         try:
             os.kill(self.pid, signal.SIGABRT)
-            os.kill(self.pid, signal.SIGCONT)  # stopped, it would not hear it
+            os.kill(self.pid, signal.SIGCONT)  # a stopped process would not handle it
         except (ProcessLookupError, PermissionError):
             pass  # it has ended; or it runs as another user, and SIGKILL would fail, too
 
     def may_end(self) -> bool:
-        """Tell whether the system lets us kill it: not if it runs as another user."""
+        """Whether the system lets us kill it: not if it runs as another user."""
         try:
             os.kill(self.pid, 0)
         except PermissionError:
@@ -151,7 +151,7 @@ class Child:
         return True
 
     def reap(self) -> Departure:
-        """Take the exit status, once, when the tree is empty; from here on the pid is not ours."""
+        """Reap it, once, when the tree is empty; from here on the pid may be another process's."""
         try:
             if self.taken:
                 raise ChildProcessError
@@ -172,15 +172,15 @@ class Child:
 
 
 class Spawner:
-    """Starts processes, each with a mark of its own above `mark_base` (None: without)."""
+    """Starts processes, each with its own mark above `mark_base` (None: without)."""
 
     def __init__(self, mark_base: Optional[int] = None) -> None:
         self._marker = marks.Marker(mark_base)
 
     def spawn(self, launch: Launch) -> Child:
-        """Start a process; what can go wrong is for `why_not_started`.
+        """Start a process; `why_not_started` explains its errors.
 
-        A script that does not say what runs it is run by the shell, as `execvp` has it.
+        A script without an interpreter line is run by the shell, as by `execvp`.
         """
         try:
             return self._spawn(launch)
@@ -203,7 +203,7 @@ class Spawner:
 
 
 def _identities(fds: Iterable[int]) -> Iterator[Tuple[int, int]]:
-    """Yield (device, inode) of those that are regular files: others have more than one user."""
+    """Yield (device, inode) of the regular files: several processes may use the others."""
     for fd in set(fds):
         status = os.fstat(fd)
         if stat.S_ISREG(status.st_mode):
@@ -228,7 +228,7 @@ def open_null() -> int:
 def open_source(path: str) -> int:
     """Open a file that the user named, to be read by the child; OSError if it is a FIFO.
 
-    That would wait for its writer, who may never come, and the whole run with it.
+    Opening a FIFO blocks until it has a writer, and the whole run with it.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _CLOEXEC)
     if stat.S_ISFIFO(os.fstat(fd).st_mode):
@@ -241,7 +241,7 @@ def open_source(path: str) -> int:
 def open_log(path: str) -> int:
     """Open a log for appending, for its owner only; its folder is made if it is missing.
 
-    Nothing but a regular file of one name is accepted: the folder may have been tampered with.
+    Only a regular file with a single name is accepted: the folder may have been tampered with.
     """
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | _CLOEXEC
     try:
@@ -250,7 +250,7 @@ def open_log(path: str) -> int:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         return os.open(path, flags | os.O_EXCL, 0o600)
     except FileExistsError:
-        # A power cut may have lost the record of an attempt whose log is there.
+        # A power cut may have lost the record of an attempt whose log exists.
         return _require_plain(os.open(path, flags | os.O_NONBLOCK, 0o600), path)
 
 
@@ -275,7 +275,7 @@ def _require_plain(fd: int, path: str) -> int:
 
 
 def _forbid_core(pid: int) -> None:
-    """Let no core file appear in the working folder: the stacks are what was asked for."""
+    """Prevent a core file in the working folder: only the stacks are wanted."""
     if sys.platform == "linux":
         import resource
 
@@ -292,7 +292,7 @@ def _decode(status: int) -> Union[Exited, Signaled]:
     return Exited(os.WEXITSTATUS(status))
 
 
-_own_peak = 0  # as of the last look; it only grows
+_own_peak = 0  # our own high-water mark as last read; it only grows
 
 
 def _known_peak(maxrss: int) -> Optional[int]:

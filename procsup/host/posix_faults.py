@@ -24,7 +24,7 @@ _SHORTAGES = frozenset(
     )
 )
 
-_SHELL = "/bin/sh"  # what POSIX has `execvp` run a script by that does not name its interpreter
+_SHELL = "/bin/sh"  # by POSIX, `execvp` runs a script without an interpreter line by this
 _LOOKED_AT_BYTES = 256
 
 
@@ -43,10 +43,10 @@ def find_program(name: str, path: str, cwd: str) -> str:
 
 
 def is_plain_script(program: str) -> bool:
-    """Tell whether a file that the system does not know how to run is text, for the shell to run.
+    """Whether a file that the system cannot execute is text, which the shell can run.
 
-    Shells look for the same: a binary of another system has a NUL soon. An empty file is none,
-    although `execvp` has it run: it would do nothing, and be called succeeded.
+    Shells check the same: a binary of another system has a NUL among its first bytes. An empty
+    file is not a script, although `execvp` runs it: it would do nothing and count as succeeded.
     """
     start = _start_of(program)
     return start != b"" and b"\0" not in start
@@ -63,9 +63,9 @@ def environment_key(name: str) -> str:
 
 
 def why_not_started(error: BaseException, launch: Optional[Launch], step: str = "") -> NotStarted:
-    """Say what, which and why; the file system is asked, since ENOENT has many meanings.
+    """Return what failed and why; it checks the file system, since ENOENT has many causes.
 
-    Without a `launch`, `step` says what was being made.
+    Without a `launch`, `step` names what was being made.
     """
     number = error.errno if isinstance(error, OSError) else None
     words = (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -128,12 +128,12 @@ def _wrong_program(program: str, number: Optional[int]) -> Optional[str]:
 
 
 def _start_of(program: str) -> bytes:
-    """Return how a file begins; empty if that may not be read."""
+    """Return the first bytes of a file; empty if it may not be read."""
     try:
         with open(program, "rb") as file:
             return file.read(_LOOKED_AT_BYTES)
     except OSError:
-        return b""  # executable, yet not readable: nothing can be said
+        return b""  # executable, but not readable: the cause is unknown
 
 
 def _interpreter_of(program: str) -> Optional[str]:

@@ -1,4 +1,4 @@
-"""What the systems' ways with processes have in common: their plain data and their interfaces."""
+"""Data and interfaces that the modules for processes of all systems share."""
 
 import subprocess
 from typing import Any, List, Mapping, NamedTuple, Optional, Protocol, Tuple
@@ -52,7 +52,7 @@ class OpenFile(NamedTuple):
 
 
 class Departure(NamedTuple):
-    """What was learnt when a child was reaped; None is unknown.
+    """The status and the resource usage of a reaped child; None is unknown.
 
     `peak_memory_bytes` is that of its largest process, if it can be told from our own.
     """
@@ -64,14 +64,14 @@ class Departure(NamedTuple):
 
 
 class Killed(NamedTuple):
-    """What a round of killing found alive, and how much of that was new since the last round."""
+    """How many processes a round of kills found alive, and how many of them were new."""
 
     alive: int
     fresh: int
 
 
 class Seen(NamedTuple):
-    """A process of a tree, and the files that it may write to (None: the system does not tell)."""
+    """A process of a tree, and the files that it may write to (None: unknown)."""
 
     pid: int
     start_ticks: int
@@ -87,13 +87,13 @@ class Notice(NamedTuple):
 
 
 class ExitNotifier(Protocol):
-    """Says which children *may* have ended; reaps nothing. One thread's, except for `wake`.
+    """Reports which children *may* have ended; reaps none. For one thread, except `wake`.
 
     No other code may reap a watched child: a reaped pid can be reused.
     """
 
     def watch(self, pid: int) -> None:
-        """Say when this child, not yet reaped, has ended; it may have ended already."""
+        """Report the end of this child, not yet reaped; it may have ended already."""
         ...
 
     def forget(self, pid: int) -> None:

@@ -1,6 +1,6 @@
 """Linux's /proc, read with nothing but `os`: the guard uses it before anything heavy is imported.
 
-Processes come and go while they are read: what is gone is left out, nothing here raises for it.
+Processes start and end while they are read: ended ones are left out, without an exception.
 On other systems every list is empty.
 """
 
@@ -27,10 +27,10 @@ _YOUNGEST = 4
 
 
 class Process:
-    """A process as it was seen: with its start, so that a reused pid is never taken for it.
+    """A process at one time, with its start: so a process with the reused pid is another one.
 
     `start_ticks` is clock ticks since boot, `state` a letter: ``Z`` is a zombie (proc(5), fields
-    22 and 3); `session` is 0 where it is not told.
+    22 and 3); `session` is 0 if unknown.
     """
 
     __slots__ = ("parent", "pid", "session", "start_ticks", "state")
@@ -48,7 +48,7 @@ class Process:
     def dead(self) -> bool:
         """Whether it has ended and only waits to be reaped.
 
-        One whose first thread has ended while others go on looks like a zombie, and lives.
+        A process whose first thread has ended while others run looks like a zombie, but is alive.
         """
         return self.state in "ZX" and not _has_living_threads(self.pid)
 
@@ -69,10 +69,10 @@ _ours: Optional[bool] = None
 
 
 def is_ours() -> bool:
-    """Tell whether /proc is there, and numbers processes as they are numbered here.
+    """Whether /proc is mounted and belongs to our pid namespace.
 
-    In a new pid namespace that kept the old /proc, all numbers there mean other processes. That
-    counts as hidden, and everything here finds nothing.
+    In a new pid namespace that kept the old /proc, its pids are of other processes. That counts
+    as hidden: then all functions here find nothing.
     """
     global _ours
     if _ours is None:
@@ -117,7 +117,7 @@ def _parse_stat(pid: int, data: bytes) -> Optional[Process]:
         parent, session, start_ticks = int(fields[1]), int(fields[3]), int(fields[19])
         return Process(pid, parent, fields[0].decode("ascii"), start_ticks, session)
     except (ValueError, IndexError):
-        return None  # gone: an empty or cut reading
+        return None  # it has ended: an empty or cut reading
 
 
 def everyone() -> List[int]:
@@ -154,7 +154,7 @@ def _latest_number() -> int:
 def children(pid: int) -> List[int]:
     """Return the pids of the children of all threads of `pid`, zombies included.
 
-    An entry may be missing while its siblings exit (proc(5)): look again until nothing changes.
+    An entry may be missing while its siblings exit (proc(5)): read again until nothing changes.
     """
     return _below(pid, _families_if_needed())
 
@@ -176,7 +176,7 @@ def descendants(*roots: int, without: Collection[int] = (), signum: int = 0) -> 
     found: List[Process] = []
     pending = [pid for root in roots for pid in _below(root, families)]
     while pending:
-        # The youngest first: the others may be dead by now, and it may soon have a child.
+        # The youngest first: it may fork soon, while the others may already be dead.
         pid = pending.pop()
         # A pid that was reused since the list was read has a parent outside of this tree.
         if pid in seen or pid in without:
@@ -310,7 +310,7 @@ def command(pid: int) -> str:
 
 
 def parse_environment(data: bytes) -> Dict[str, str]:
-    """Take apart what `raw_environment` returns."""
+    """Split the result of `raw_environment` into names and values."""
     pairs = (entry.partition(b"=") for entry in data.split(b"\0") if b"=" in entry)
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
 
@@ -332,7 +332,7 @@ def send_signal(process: Process, signum: int) -> bool:
 
 
 def read(path: str) -> bytes:
-    """Read a whole file; empty if it is gone or may not be read, or numbers others."""
+    """Read a whole file; empty if it is missing or unreadable, or of another pid namespace."""
     if not is_ours():
         return b""
     try:
@@ -353,7 +353,7 @@ def read(path: str) -> bytes:
 
 
 def targets_of_descriptors(pid: int) -> List[str]:
-    """Return what the descriptors of a process lead to; none if they may not be seen."""
+    """Return the targets of a process' descriptors; none if they are not visible to us."""
     found: List[str] = []
     try:
         names = os.listdir(f"/proc/{pid}/fd") if is_ours() else []

@@ -1,6 +1,6 @@
-"""Looks at files: what they are like, and whether they still are what was recorded.
+"""Takes readings of files, and compares them with recorded ones.
 
-Nothing is written here, except that `sync_path` puts a file on disk for good.
+Nothing is written here; `sync_path` only makes a file durable.
 """
 
 import os
@@ -21,16 +21,16 @@ _NAMED = 3  # leftover files of a unit
 
 
 def read_output(output: OutputSpec, *, checksum: str) -> List[Reading]:
-    """Return a reading of each file that a declared output stands for now (see `files_of`)."""
+    """Return a reading of each present file of a declared output (see `files_of`)."""
     readings = (read_file(path, checksum=checksum) for path in files_of(output))
     return [reading for reading in readings if reading is not None]
 
 
-# --- is it still what was recorded? ----------------------------------------------------------
+# --- comparison with the record --------------------------------------------------------------
 
 
 def inputs_of(unit: UnitSpec) -> List[OutputSpec]:
-    """Return the paths that a unit's result depends on, each once, as if they were outputs."""
+    """Return the paths that a unit's result depends on, each once, in the form of outputs."""
     paths = [*unit.inputs, *unit.depends]
     if unit.stdin is not None:
         paths.append(unit.stdin)
@@ -84,9 +84,9 @@ def intact(
 ) -> Intact:
     """Compare a unit's inputs and outputs with those of its recorded end, file by file.
 
-    If an input is a folder or a glob, a file that is added or removed is a change. If an output
-    is one, only the recorded files count: others beside them are leftover files, whose names are
-    shown relative to `folder`.
+    If an input is a folder or a glob, an added or removed file is a change. If an output is a
+    folder or a glob, only the recorded files count: others beside them are leftover files, whose
+    names are shown relative to `folder`.
     """
     outputs, inputs = outputs_of(unit), inputs_of(unit)
     if not (outputs or inputs or end.outputs or end.inputs):
@@ -101,7 +101,7 @@ def intact(
                 return Intact(outputs=Change(output.path, "missing", kind), missing=True)
         known = {reading.path for reading in end.outputs}
         made_now = [
-            # Without a recorded file it was declared later. (Old optional ones are ignored.)
+            # Without a recorded file it was declared later. (Old optional outputs are ignored.)
             [file for file in files if file in known] or ([] if output.optional else files)
             for output, files in made
         ]
@@ -124,9 +124,9 @@ def intact(
 def _watched(
     recorded: Sequence[Reading], inputs: Sequence[OutputSpec], now: Sequence[Sequence[str]]
 ) -> Sequence[Reading]:
-    """Return the recorded inputs without those that are not watched any more.
+    """Return the recorded inputs without those that are not compared any more.
 
-    An older procsup watched more. What the unit declares is part of its fingerprint.
+    An older procsup compared more. The declared inputs are part of the unit's fingerprint.
     """
     found = {path for paths in now for path in paths}
     if all(reading.path in found for reading in recorded):
@@ -199,12 +199,12 @@ def _difference(
     return None
 
 
-# --- on disk for good ------------------------------------------------------------------------
+# --- durability ------------------------------------------------------------------------------
 
 
 def sync_file(path: str) -> None:
     """Return when the file's content is on disk; OSError if it could not be put there."""
-    from procsup.host import files  # a run without outputs does not pay for it
+    from procsup.host import files  # a run without outputs does not load it
 
     writable = os.O_RDONLY if os.name == "posix" else os.O_RDWR  # Windows flushes for writers only
     fd = os.open(path, writable | getattr(os, "O_BINARY", 0))

@@ -30,7 +30,7 @@ class Shell(NamedTuple):
     head: Tuple[str, ...]
     quote: Callable[[str], str]
     tail: Callable[[str, Sequence[str]], Tuple[str, ...]]  # text, arguments -> rest of the argv
-    scratch: str  # what stands for the attempt's scratch folder
+    scratch: str  # the text for the attempt's scratch folder
 
 
 def bash() -> Shell:

@@ -1,4 +1,4 @@
-"""What the system lacks for a while: file descriptors come back when others are closed."""
+"""Temporary shortages of the system: file descriptors are free again when others are closed."""
 
 import errno
 import time
@@ -16,9 +16,9 @@ def patiently(
     pauses_s: Sequence[float] = PAUSES_S,
     sleep: Callable[[float], object] = time.sleep,
 ) -> _T:
-    """Do what may lack descriptors, again after each pause; any other OSError is raised at once.
+    """Call `act`, again after each pause while descriptors are short; raise other OSErrors at once.
 
-    A sync that failed is never tried again: only what could not be opened is.
+    A failed sync is never repeated: only a failed open is.
     """
     for pause_s in pauses_s:
         try:

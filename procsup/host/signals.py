@@ -4,8 +4,8 @@ import signal
 import sys
 from typing import Optional, Tuple
 
-# signal(7) of Linux and macOS, signal.h of Windows: a run file may name what only another
-# system has, and is told so there. KILL and STOP are no requests, nothing can listen to them.
+# signal(7) of Linux and macOS, signal.h of Windows: a run file may name a signal that only
+# another system has; the error says so. KILL and STOP are missing: no process can handle them.
 NAMES: Tuple[str, ...] = (
     *("TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "ABRT", "ALRM", "BREAK", "BUS", "CHLD"),
     *("CONT", "EMT", "FPE", "ILL", "INFO", "IO", "IOT", "PIPE", "POLL", "PROF", "PWR", "SEGV"),
@@ -21,7 +21,7 @@ def number_of(name: str) -> Optional[int]:
 
 
 def can_be_sent(name: str) -> bool:
-    """Tell whether a stop may begin with this signal here.
+    """Whether a stop may begin with this signal here.
 
     On Windows each is CTRL_BREAK, the only one that reaches another process' group there.
     """

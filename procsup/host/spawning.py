@@ -1,8 +1,8 @@
-"""How a process comes into being on Linux, macOS and the BSDs: by `subprocess.Popen`.
+"""Starts processes on Linux, macOS and the BSDs, by `subprocess.Popen`.
 
-`posix_spawn` costs 50 us of CPU time less (scripts/bench/starts.py), and takes a change of the
-whole process' folder and a walk over all descriptors for it. On Python 3.8 and 3.9 `Popen` forks,
-which takes the longer, the more memory the supervisor has.
+`posix_spawn` costs 50 us of CPU time less (scripts/bench/starts.py), but would require to change
+the current folder of the whole process and to walk over all descriptors. On Python 3.8 and 3.9
+`Popen` forks, which takes longer with more memory in the supervisor.
 """
 
 import os
@@ -16,11 +16,11 @@ assert sys.platform != "win32"
 
 
 def start(launch: Launch) -> int:
-    """Start a process that leads a session of its own, and return its pid.
+    """Start a process that leads its own session, and return its pid.
 
-    It inherits nothing but its streams and what the launch names. Its CPUs are set on this thread
-    around the start: it has them from its first instruction. OSError, ValueError or TypeError if
-    it cannot be started.
+    It inherits only its streams and the descriptors in the launch. Its CPUs are set on this thread
+    around the start, so that it has them from its first instruction. OSError, ValueError or
+    TypeError if it cannot be started.
     """
     own_cpus = _take_cpus(launch.cpu_ids) if launch.cpu_ids else None
     try:
@@ -39,7 +39,7 @@ def _start(launch: Launch) -> int:
     finally:
         if mask:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    popen.returncode = 0  # reaping is not its business; without one it would try
+    popen.returncode = 0  # Popen must not reap it; without a return code it would try
     return popen.pid
 
 

@@ -1,9 +1,9 @@
-"""A stop signal on its way down a process tree, to each process once (POSIX).
+"""Sends a stop signal down a process tree, to each process once (POSIX).
 
-A process that catches the signal and is no shell answers for its children: a coordinator
-collects from its workers before it saves. A shell with a trap answers for its background jobs,
-which the trap may kill. These get the signal when that process is gone, or at half of the grace.
-A process that starts after the stop began (a trap's clean-up program) gets none.
+A process that catches the signal and is not a shell stops its children itself: a coordinator
+collects from its workers before it saves. A shell with a trap does so for its background jobs,
+which the trap may kill. These get the signal when that process has ended, or at half of the
+grace. A process that starts after the stop began (a trap's clean-up program) gets none.
 """
 
 import signal
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Teller:
-    """Tells the processes of one tree to stop, and kills those that may not go on.
+    """Sends the stop signal to the processes of one tree, and kills them when they must end.
 
     `reach` is ``auto`` (halts at listeners), ``main`` (the main process only) or ``tree``
     (all at once). ``main`` becomes ``auto`` if the main process has already ended.
@@ -34,12 +34,12 @@ class Teller:
         self._trees = trees
         self._signum = signals.number_of(name) or signal.SIGTERM
         self._reach = "auto" if reach == "main" and child.ended else reach
-        self._told: Dict[Identity, Answers] = {}  # what each answers for
+        self._told: Dict[Identity, Answers] = {}  # the descendants that each stops itself
         self._there: Set[Identity] = {_identity(one) for one in self._tree()}
         self._since_ticks = procfs.ticks_now()
 
     def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:
-        """Signal all whose turn it is; true if a process of the tree has not been signalled yet.
+        """Signal the processes that are due; true if others of the tree must still be signalled.
 
         `dump`: the main process is asked for its stacks instead, unless it catches the signal.
         """
@@ -62,7 +62,7 @@ class Teller:
         return any(self._was_there(one) and _identity(one) not in self._told for one in tree)
 
     def _tell(self, process: procfs.Process, *, dump: bool) -> Answers:
-        """Signal one process, once; return which descendants it answers for."""
+        """Signal one process, once; return which descendants it stops itself."""
         known = self._told.get(_identity(process))
         if known is not None:
             return known
@@ -76,14 +76,14 @@ class Teller:
         # Background jobs of shells without job control ignore SIGINT.
         is_deaf = self._signum == signal.SIGINT and manner.ignores
         tree_walk.send(process, signal.SIGTERM if is_deaf else self._signum)
-        tree_walk.send(process, signal.SIGCONT)  # stopped, it would not hear it
+        tree_walk.send(process, signal.SIGCONT)  # a stopped process would not handle it
         return answers
 
     def kill(self, *, spare: bool = False) -> int:
-        """Send SIGKILL to the whole tree; return how many of it were found for the first time.
+        """Send SIGKILL to the whole tree; return how many processes were found for the first time.
 
-        `spare`: not to those beside the main process that ignore the signal; trackers do, which
-        clean up after the others and then end by themselves.
+        `spare`: not to processes, beside the main one, that ignore the stop signal: these may be
+        trackers, which clean up after the others and then end by themselves.
         """
         if not spare:
             return self._trees.kill(self._child).fresh

@@ -1,4 +1,4 @@
-"""Side threads: what may wait for a disk is done there, so that the loop never does."""
+"""Side threads, which do the work that may wait for a disk, so that the loop never waits for it."""
 
 import threading
 import time
@@ -11,10 +11,10 @@ Job = Callable[[], None]
 
 
 class Pool:
-    """A line of jobs, and up to `size` daemon threads that work it off, in order if it is one.
+    """A queue of jobs, and up to `size` daemon threads that run them; one thread keeps the order.
 
-    Threads start with the first job that needs them. Where the system gives none, the thread
-    that adds a job runs it at once, which delays the caller. Jobs must not raise.
+    Threads start with the first job that needs them. If no thread can be started, the thread that
+    adds a job runs it at once, which delays the caller. Jobs must not raise.
     """
 
     def __init__(self, name: str, size: int) -> None:
@@ -25,19 +25,19 @@ class Pool:
         self._closed = threading.Event()
 
     def add(self, job: Job) -> None:
-        """Put a job in line; from one thread only."""
+        """Queue a job; to be called on one thread only."""
         self._jobs.put(job)
         if len(self._threads) < self._size and self._jobs.qsize() > 0:
             thread = threading.Thread(target=self._work, name=self._name, daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # the system allows no more
+            except RuntimeError:  # the system allows no more threads
                 self._do_without_thread()
             else:
                 self._threads.append(thread)
 
     def close(self) -> None:
-        """Let every thread end after the job it is at; what waits in line is not done any more."""
+        """Let every thread end after its present job; queued jobs are dropped."""
         self._closed.set()
         for _ in self._threads:
             self._jobs.put(None)
@@ -48,7 +48,7 @@ class Pool:
             thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
     def _do_without_thread(self) -> None:
-        """Do what waits here and now, unless some thread is there to do it."""
+        """Run the queued jobs on this thread, if there is no side thread."""
         if self._threads:
             return
         while not self._jobs.empty():
@@ -65,7 +65,7 @@ class Pool:
 
 
 class Finds(Generic[Item]):
-    """What side threads have found, until the loop takes it; `wake` makes the loop look."""
+    """Results of side threads, until the loop takes them; `wake` wakes the loop."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
@@ -73,15 +73,15 @@ class Finds(Generic[Item]):
         self._found: List[Item] = []
 
     def put(self, item: Item) -> None:
-        """Leave something; from any thread."""
+        """Add a result; callable on any thread."""
         with self._lock:
             is_first = not self._found
             self._found.append(item)
-        if is_first:  # otherwise the loop was woken and has not looked yet
+        if is_first:  # otherwise the loop was woken already
             self._wake()
 
     def take(self) -> List[Item]:
-        """Return what was found since the last call."""
+        """Return the results since the last call."""
         with self._lock:
             found, self._found = self._found, []
         return found

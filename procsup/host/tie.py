@@ -1,8 +1,8 @@
-"""What ties a run to the program that started it: the other end of stdin, and its process.
+"""Connects a run with the program that owns it: detects that program's end.
 
-The pipe tells on every system that the program is gone. Where that program forked meanwhile, its
-children hold the pipe too; then its pidfd tells (Linux). Behind the plan, if one comes by it, each
-byte is a request to end: what SIGTERM says, where that could get lost.
+On every system the pipe at stdin closes when the program ends. If the program forked meanwhile,
+its children hold the pipe, too; then its pidfd shows the end (Linux). After the plan, if the pipe
+carries one, each byte is a request to end: it replaces SIGTERM where that could get lost.
 """
 
 import os
@@ -16,10 +16,10 @@ _CHUNK_BYTES = 1 << 16
 
 
 class Tie:
-    """Watches for the end of the program `pid`, on threads of its own and from now on.
+    """Watches for the end of the program `pid`, on separate threads and from now on.
 
-    Until another part takes over (`hand_over`), that end stops us like SIGTERM: reading a plan may
-    take long, and nothing was started yet.
+    Until `hand_over` sets another callback, that end stops us like SIGTERM: reading a plan may
+    take long, and no unit was started yet.
     """
 
     def __init__(self, pid: int) -> None:
@@ -30,11 +30,11 @@ class Tie:
         self._watch(lambda: _is_gone_for_sure(pid))
 
     def watch_stdin(self) -> None:
-        """Watch stdin, too, whose other end that program holds; no other code may read it then."""
+        """Watch stdin, too, whose other end that program holds; no other code may read it."""
         self._watch(self._read_to_end)
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the lines that come by stdin; what comes behind the last one taken is kept."""
+        """Yield the lines of stdin; data read beyond the last yielded line is kept."""
         while True:
             data = os.read(0, _CHUNK_BYTES)
             if not data:
@@ -44,7 +44,7 @@ class Tie:
                 yield line + b"\n"
 
     def hand_over(self, on_broken: Callable[[], None]) -> None:
-        """Have this called instead; at once, if it is broken already."""
+        """Set the callback; it is called at once if the program has ended already."""
         with self._lock:
             self._on_broken = on_broken
         if self.is_broken:
@@ -67,7 +67,7 @@ class Tie:
                 if not asked:
                     break
         except OSError:
-            pass  # it was no pipe, or is broken: no process holds the other end
+            pass  # not a pipe, or broken: no process holds the other end
         return True
 
     def _break(self) -> None:
@@ -83,7 +83,7 @@ def _ask_to_end() -> None:
 if sys.platform == "linux":
 
     def _is_gone_for_sure(pid: int) -> bool:
-        """Wait until that process has ended; false if this system cannot tell."""
+        """Wait until that process has ended; false if this system has no way to do so."""
         import select
 
         from procsup.host.exits import open_pidfd
@@ -93,7 +93,7 @@ if sys.platform == "linux":
         except ProcessLookupError:
             return True
         except (OSError, AttributeError):
-            return False  # this system has no pidfd: the pipe alone must do
+            return False  # this system has no pidfd: only the pipe is watched
         poller = select.poll()
         poller.register(fd, select.POLLIN)
         poller.poll()

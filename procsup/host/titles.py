@@ -1,4 +1,4 @@
-"""What a process is called for people: of an interpreter, the module or the script that it runs."""
+"""Names of processes for messages: for an interpreter, the module or the script that it runs."""
 
 import os
 import re
@@ -13,7 +13,7 @@ _TAKES_A_WORD = ("-W", "-X", "-cp", "-classpath", "-I")
 
 
 def title_of(pid: int) -> str:
-    """Return the name of a process, or of what it interprets; empty if it is gone."""
+    """Return the name of a process, or of its script or module; empty if it has ended."""
     if sys.platform != "linux":
         from procsup.host import machine
 
@@ -24,7 +24,7 @@ def title_of(pid: int) -> str:
 
 
 def title(argv: Sequence[str]) -> str:
-    """Return what an interpreter runs, by its command line; empty if it is none, or not told."""
+    """Return the script or module of an interpreter's command line; empty if there is none."""
     if not argv or not _INTERPRETERS.fullmatch(os.path.basename(argv[0])):
         return ""
     words = iter(argv[1:])

@@ -1,4 +1,4 @@
-"""The one way to walk over trees of processes, to bring them to rest and to kill them.
+"""Walks over trees of processes, stops them and kills them.
 
 The guard uses it too: nothing heavy is imported here.
 """
@@ -27,8 +27,8 @@ def walk(
 ) -> List[procfs.Process]:
     """Return all that live in these trees, their roots too. Pids of roots must be pinned.
 
-    `signum` is sent to each before its children are read (Linux): stopped, it makes no more.
-    Those below the pids in `without` are left out.
+    `signum` is sent to each before its children are read (Linux): a stopped process forks no more.
+    Processes below the pids in `without` are left out.
     """
     roots = list(roots)
     if sys.platform == "linux":
@@ -45,10 +45,10 @@ def walk(
 def bring_to_rest(
     find: Callable[[], List[procfs.Process]], deadline: float
 ) -> List[procfs.Process]:
-    """Call `find`, which stops all that it finds, until it finds nothing new; return what lives.
+    """Call `find`, which stops what it finds, until it finds no new process; return the live ones.
 
-    A tree that breeds faster than it is killed comes to rest so; it may be killed then. Not
-    longer than to the monotonic time `deadline`.
+    So a tree that forks faster than it is killed comes to rest and can be killed. It returns at
+    the monotonic time `deadline` at the latest.
     """
     stopped: Set[Tuple[int, int]] = set()
     while True:
@@ -59,13 +59,13 @@ def bring_to_rest(
 
 
 def send(process: procfs.Process, signum: int = KILL) -> bool:
-    """Send a signal to exactly that process; False if it is gone, or another user's."""
+    """Send a signal to exactly that process; False if it has ended, or is another user's."""
     try:
         if sys.platform == "linux":
             return procfs.send_signal(process, signum)
         os.kill(process.pid, signum)
     except (PermissionError, ProcessLookupError):
-        return False  # it runs as another user (and is named if it stays), or is gone
+        return False  # it runs as another user (messages name it if it stays), or has ended
     return True
 
 
@@ -89,7 +89,7 @@ def everyone() -> List[int]:
 
 
 def lives(pid: int) -> bool:
-    """Tell whether a process is there, and more than a zombie."""
+    """Whether a process exists and is not a zombie."""
     from procsup.host import machine
 
     process = machine.look(pid)

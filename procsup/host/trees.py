@@ -1,14 +1,14 @@
-"""Whose process is this, and are all of an attempt's processes gone? (POSIX)
+"""Assigns processes to attempts, and finds out when a tree is empty (POSIX).
 
 On Linux we are a subreaper: a process whose parent died becomes our child, and stays pinned (as
-a zombie at least) until we reap it. The list of our children, read once a turn, is therefore
-all that has to be looked at to know that a tree is empty. Whose such a stray is, is told, in this
-order, by the mark that it inherited, its session, the environment it was started with, a log
-that it holds open; or else it is of the only attempt that lived when it was started. Elsewhere
-there is the process group, and a sweep by environment.
+a zombie at least) until we reap it. So the list of our children, read once a turn, is enough to
+know that a tree is empty. The attempt of such an orphan is found, in this order, by the mark that
+it inherited, its session, the environment it was started with, a log that it holds open; or else
+it belongs to the only attempt that was live when it was started. On other systems the process
+group and a sweep by environment are used.
 
-Processes in our own session are never a unit's (each unit leads a session of its own, and no
-process can move to ours): other code in this process owns them, and we leave them alone.
+Processes in our own session are never a unit's (each unit leads its own session, and no process
+can move to ours): other code in this process owns them, and we do not touch them.
 """
 
 import os
@@ -28,7 +28,7 @@ assert sys.platform != "win32"
 
 _PR_SET_CHILD_SUBREAPER = 36
 _PAUSE_S = 0.005
-_STOP_FIRST_S = 0.3  # a tree that breeds faster than it is killed is stopped first
+_STOP_FIRST_S = 0.3  # a tree that forks faster than it is killed is stopped first
 _KEY_NAMES = (b"PROCSUP_UNIT", b"PROCSUP_ATTEMPT")
 _TICK_S = 2.0 / procfs.TICKS_PER_S  # start times are truncated to ticks
 
@@ -36,7 +36,7 @@ _TICK_S = 2.0 / procfs.TICKS_PER_S  # start times are truncated to ticks
 class Trees:
     """The process trees of all live attempts. Belongs to the main thread.
 
-    `mark_base` is that of the marks of this sitting's attempts.
+    `mark_base` is the base of the marks of this sitting's attempts.
     """
 
     def __init__(self, run_id: str, mark_base: Optional[int] = None) -> None:
@@ -46,8 +46,8 @@ class Trees:
         self._session = os.getsid(0)
         self._children: Dict[int, posix.Child] = {}  # by pid
         self._by_mark: Dict[int, posix.Child] = {}
-        self._strays: Dict[int, Set[posix.Child]] = {}  # adopted, of one of these attempts
-        self._homeless: Set[int] = set()  # adopted, of an attempt that is over: to be killed
+        self._strays: Dict[int, Set[posix.Child]] = {}  # adopted; of one of these attempts
+        self._homeless: Set[int] = set()  # adopted; its attempt is over: it is killed
         self._known: Set[bytes] = set()  # our children in the form of the list
         self._foreign: Set[bytes] = set()
         self._with_orphans: Set[posix.Child] = set()
@@ -55,18 +55,18 @@ class Trees:
         self.adopts = self._list_fd is not None and become_subreaper()
 
     def add(self, child: "posix.Child") -> None:
-        """Take a child that was just started; `remove` gives it back."""
+        """Add a child that was just started, until `remove`."""
         self._children[child.pid] = child
         if child.mark is not None:
             self._by_mark[child.mark] = child
         self._known.add(b"%d" % child.pid)
 
     def add_beside(self, child: "posix.Child") -> None:
-        """Take a child that helps an attempt and is reaped by its owner; see `end_beside`."""
+        """Add a helper of an attempt, which its owner reaps; see `end_beside`."""
         self._known.add(b"%d" % child.pid)
 
     def end_beside(self, child: "posix.Child") -> None:
-        """Kill such a child with its tree, and reap it; nothing if that was done."""
+        """Kill a helper with its tree, and reap it; nothing if that was done."""
         if not child.pinned:
             return
         for process in tree_walk.walk({child.pid}):
@@ -75,7 +75,7 @@ class Trees:
         self._known.discard(b"%d" % child.pid)
 
     def remove(self, child: "posix.Child") -> None:
-        """Forget an attempt; what still lives of it is killed, and reaped, when it can be."""
+        """Forget an attempt; its live processes are killed, and reaped when they have ended."""
         del self._children[child.pid]
         if child.mark is not None:
             del self._by_mark[child.mark]
@@ -96,12 +96,12 @@ class Trees:
                 del self._strays[pid]
                 self._homeless.add(pid)
 
-    # --- looking ---------------------------------------------------------------------------
+    # --- reading the list of children ------------------------------------------------------
 
     def look(self) -> None:
         """Read the list of our children once: adopt, attribute, reap the dead ones.
 
-        Where orphans do not come to us, those of a dead main process are found by its session.
+        Where we do not adopt orphans, those of a dead main process are found by its session.
         """
         if not self.adopts:
             self._look_at_sessions()
@@ -131,7 +131,7 @@ class Trees:
         fd = self._list_fd
         assert fd is not None
         data = os.pread(fd, 1 << 16, 0)
-        if len(data) > 4000:  # it comes in pages
+        if len(data) > 4000:  # a read returns a page at most
             os.lseek(fd, 0, os.SEEK_SET)
             data = b"".join(iter(lambda: os.read(fd, 1 << 16), b""))
         return set(data.split())
@@ -155,12 +155,12 @@ class Trees:
         return {child for child in self._children.values() if child.born[0] <= born}
 
     def _is_marked(self, pid: int) -> bool:
-        """Tell whether an attempt of this sitting started it, one that is over perhaps."""
+        """Whether an attempt of this sitting started it, which may be over."""
         mark = marks.read(pid) if self._mark_base is not None else None
         return mark is not None and marks.base_of(mark) == self._mark_base
 
     def _attribute(self, pid: int) -> None:
-        """Find a stray's attempt; tried again at each look, since exec hides the environment."""
+        """Find an orphan's attempt; repeated at each `look`, since exec hides the environment."""
         owners = self._strays[pid]
         mark = marks.read(pid)
         owner = None if mark is None else self._by_mark.get(mark)
@@ -187,7 +187,7 @@ class Trees:
         return next((child for child in owners if child.key in keys), None)
 
     def _outer_keys(self, within: bytes) -> Iterator[Key]:
-        """Yield those of this run's attempts that a nested run was part of."""
+        """Yield the attempts of this run that contained a nested run."""
         for line in within.split(b"\n"):
             run, _, rest = line.partition(b" ")
             attempt, _, unit = rest.partition(b" ")
@@ -195,7 +195,7 @@ class Trees:
                 yield os.fsdecode(unit), os.fsdecode(attempt)
 
     def _reap_orphans(self) -> bool:
-        """Reap adopted processes that are dead; tell whether there were any."""
+        """Reap adopted processes that are dead; return whether there were any."""
         any_dead = False
         for pid in list(self._strays):
             if self._reap(pid):
@@ -227,7 +227,7 @@ class Trees:
     # --- killing -----------------------------------------------------------------------------
 
     def main_ended(self) -> None:
-        """A main process is a zombie now: where orphans do not come to us, they are looked for."""
+        """A main process is a zombie now: if we do not adopt orphans, search for them."""
         if not self.adopts:
             self.look()
 
@@ -236,7 +236,7 @@ class Trees:
         return tree_walk.walk(_roots_of(child))
 
     def seen(self, child: "posix.Child") -> List[Seen]:
-        """Return the living processes of its tree beside itself, with what they may write to."""
+        """Return the other live processes of its tree, with the files that they may write to."""
         others = [one for one in self.tree(child) if one.pid != child.pid]
         return [
             Seen(
@@ -273,7 +273,7 @@ class Trees:
             tree_walk.send(process)
 
     def end_rest(self, limit_s: float) -> List[int]:
-        """At the end: kill what belongs to no attempt for certain; return pids that stay."""
+        """At the end: kill orphans without a certain attempt; return the pids that stay."""
         if not self.adopts:
             return self._sweep(limit_s)
         limit = time.monotonic() + limit_s
@@ -287,9 +287,9 @@ class Trees:
             time.sleep(_PAUSE_S)
 
     def _sweep(self, limit_s: float) -> List[int]:
-        """Kill what is ours for certain, where orphans do not come to us; return what stays.
+        """Where we do not adopt orphans: kill those that are certainly ours; return the rest.
 
-        The run's id alone tells that only without marks: a copy of the run has the same.
+        The run's id is used only without marks: a copy of the run has the same id.
         """
         from procsup.host import leftovers
 
@@ -302,7 +302,7 @@ class Trees:
         return []
 
     def close(self) -> None:
-        """Release what was opened. We stay the reaper of orphans."""
+        """Release the descriptors. We stay the subreaper."""
         if self._list_fd is not None:
             os.close(self._list_fd)
             self._list_fd = None

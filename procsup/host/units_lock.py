@@ -1,9 +1,9 @@
-"""The lock that tells whether a unit of any sitting may still live.
+"""The lock that shows whether a unit of any sitting may still be alive.
 
-The supervisor takes it alone, which it gets when nothing of an earlier sitting holds it, and then
-shares it; a process that starts units for it joins in. Each unit is given an open file of its own
-with a shared lock, so that the kernel says when the last one has closed it, and none can free it
-for the others.
+The supervisor takes it exclusively, which succeeds when no process of an earlier sitting holds it,
+and then makes it shared; a process that starts units for it takes it shared, too. Each unit gets
+its own open file with a shared lock: so the kernel shows when the last one has closed it, and no
+unit can release it for the others.
 """
 
 import os
@@ -20,7 +20,7 @@ _READ_ONLY = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK
 
 
 class UnitsLock:
-    """One process' end of the lock; `share` makes a unit's."""
+    """One process' hold on the lock; `share` makes a unit's."""
 
     def __init__(self, path: AnyPath) -> None:
         self.path = os.fspath(path)
@@ -28,17 +28,17 @@ class UnitsLock:
         self._is_shared = False
 
     def open(self) -> None:
-        """Open the file without a lock, where the file system has none: units get nothing then."""
+        """Open the file without a lock, if the file system has none: units inherit none then."""
         self._lock.open()
 
     def try_take(self) -> bool:
         """Take the lock and share it; False if a process holds it. OSError as `FileLock`."""
         if not self._lock.try_exclusive():
             return False
-        # Windows' locks do not go to children: there the supervisor keeps it for itself.
+        # Children do not inherit locks on Windows: there only the supervisor holds it.
         self._is_shared = sys.platform != "win32" and self._lock.try_share()
         if not self._is_shared and sys.platform != "win32":
-            self._lock.close()  # another process was faster: the caller looks at its owner
+            self._lock.close()  # another process was faster: the caller reports its owner
             return False
         return True
 
@@ -59,19 +59,19 @@ class UnitsLock:
 
     @property
     def shared_path(self) -> Optional[str]:
-        """What another process can `join` by; None where units inherit no lock."""
+        """The path with which another process can `join`; None if units inherit no lock."""
         return self.path if self._is_shared else None
 
     def share(self) -> Tuple[int, ...]:
-        """Open what a unit inherits, and keeps the lock by; the caller closes it after the start.
+        """Open the descriptor with which a unit holds the lock; the caller closes its own copy.
 
-        Nothing where units inherit no locks. RecordError if the file is not there any more, or
-        another is: a unit would be believed to be gone while it lives. OSError in a shortage.
+        Empty if units inherit no locks. RecordError if the file was removed or replaced: a live
+        unit would then be taken for ended. OSError in a shortage.
         """
         if not self._is_shared:
             return ()
         try:
-            fd = os.open(self.path, _READ_ONLY)  # what it is, is_same tells: our own file
+            fd = os.open(self.path, _READ_ONLY)  # `is_same` checks that it is our own file
         except FileNotFoundError as error:
             raise RecordError(f"{self.path} was removed during the run") from error
         try:
@@ -83,7 +83,7 @@ class UnitsLock:
         return (fd,)
 
     def is_held(self) -> bool:
-        """Tell whether a process holds it, alone or shared; takes it for an instant if not.
+        """Whether a process holds it, exclusively or shared; takes it for an instant if not.
 
         RecordError if that cannot be found out.
         """

@@ -49,7 +49,7 @@ _ntdll = ctypes.WinDLL("ntdll")
 
 
 class Child:
-    """A started process and its job; `job` is None where the system would not have it in one."""
+    """A started process and its job; `job` is None if the system refused to put it into one."""
 
     __slots__ = ("_popen", "ended", "job", "key", "pid")
 
@@ -67,7 +67,7 @@ class Child:
 
     @property
     def pinned(self) -> bool:
-        """Whether the pid is sure to be this child's: as long as we hold its handle."""
+        """Whether the pid is certainly this child's: as long as we hold its handle."""
         return True
 
     def poll(self) -> Optional[int]:
@@ -82,7 +82,7 @@ class Child:
             pass  # it has ended
 
     def has_ended(self, *, noticed: bool = True) -> bool:  # noqa: ARG002 - it can always be told
-        """Tell whether the process is over."""
+        """Whether the process has ended."""
         self.ended = self.ended or self.poll() is not None
         return self.ended
 
@@ -110,13 +110,13 @@ class Child:
         try:
             os.kill(self.pid, signal.CTRL_BREAK_EVENT)
         except (OSError, SystemError):
-            pass  # it has ended, or has no console: the kill after the grace will do
+            pass  # it has ended, or has no console: the kill after the grace ends it
 
     def dump_stacks(self) -> None:
         """Do nothing: there are no stack dumps on Windows."""
 
     def may_end(self) -> bool:
-        """Tell whether the system lets us kill it: we made it, so it does."""
+        """True: the system lets us kill a process that we started."""
         return True
 
     def reap(self) -> Departure:
@@ -141,10 +141,10 @@ class Spawner:
     """Starts processes. Nothing but the three streams is inherited; marks are not needed."""
 
     def __init__(self, mark_base: Optional[int] = None) -> None:
-        """Take what other systems need."""
+        """Accept the arguments that other systems need."""
 
     def spawn(self, launch: Launch) -> Child:
-        """Start a process; what can go wrong is for `why_not_started`.
+        """Start a process; `why_not_started` explains its errors.
 
         It gets its job and its CPUs before its first instruction.
         """
@@ -177,7 +177,7 @@ def _give_cpus(pid: int, cpu_ids: Sequence[int]) -> None:
     try:
         machine.set_affinity(pid, cpu_ids)
     except OSError:
-        pass  # such a CPU is not there any more: the start goes on, and the drift is recorded
+        pass  # such a CPU is missing now: the start continues, and the drift is recorded
 
 
 def find_program(name: str, path: str, cwd: str) -> str:
@@ -195,7 +195,7 @@ def find_program(name: str, path: str, cwd: str) -> str:
 
 
 def is_plain_script(_program: str) -> bool:
-    """Tell that nothing runs a file here whose kind the system does not know."""
+    """False: no shell runs a file here that the system cannot execute."""
     return False
 
 
@@ -210,7 +210,7 @@ def environment_key(name: str) -> str:
 
 
 def why_not_started(error: BaseException, launch: Optional[Launch], step: str = "") -> NotStarted:
-    """Say what, which and why. Without a `launch`, `step` says what was being made."""
+    """Return what failed and why. Without a `launch`, `step` names what was being made."""
     number = getattr(error, "winerror", None)
     words = (error.strerror if isinstance(error, OSError) else None) or str(error)
     name = getattr(error, "filename", None)
@@ -280,14 +280,14 @@ class Trees:
         self._children: Set[Child] = set()
 
     def add(self, child: Child) -> None:
-        """Take a child that was just started; `remove` gives it back."""
+        """Add a child that was just started, until `remove`."""
         self._children.add(child)
 
     def add_beside(self, child: Child) -> None:
-        """Take a child that helps an attempt; its job looks after it."""
+        """Add a helper of an attempt; its job keeps track of it."""
 
     def end_beside(self, child: Child) -> None:
-        """End such a child with its tree."""
+        """End a helper with its tree."""
         if child.job is not None:
             child.job.end()
             child.job.close()
@@ -303,10 +303,10 @@ class Trees:
         """Nothing is adopted on Windows."""
 
     def main_ended(self) -> None:
-        """The job knows by itself."""
+        """Do nothing: the job keeps track of its processes."""
 
     def seen(self, child: Child) -> List[Seen]:
-        """Return the living processes of its tree beside itself; their files are not told."""
+        """Return the other live processes of its tree; their open files are unknown."""
         pids = machine.descendants(child.pid) if child.job is None else child.job.pids()
         return [Seen(pid, 0, machine.name_of(pid), None) for pid in pids if pid != child.pid]
 
@@ -320,11 +320,11 @@ class Trees:
         return Killed(others + (not child.ended), 0)
 
     def end_rest(self, limit_s: float) -> List[int]:  # noqa: ARG002 - nothing is left
-        """Return the pids of what could not be ended: none, what is in a job ends with it."""
+        """Return the pids that could not be ended: none, processes in a job end with it."""
         return []
 
     def close(self) -> None:
-        """Release every job; what is still in one ends."""
+        """Release every job; processes that are still in one end."""
         for child in list(self._children):
             self.remove(child)
 
@@ -345,7 +345,7 @@ class Teller:
         self._is_told = False
 
     def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:  # noqa: ARG002
-        """Ask the group to stop, once; false, since that asks every process."""
+        """Ask the group to stop, once; false, since every process gets the request."""
         if not self._is_told:
             self._is_told = True
             self._child.ask_to_stop()

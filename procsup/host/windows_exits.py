@@ -1,4 +1,4 @@
-"""Learning of exits on Windows: a waiting thread per child."""
+"""Detects the end of children on Windows: a waiting thread per child."""
 
 import _winapi
 import sys
@@ -22,7 +22,7 @@ class WindowsExits:
         self._threads: Dict[int, threading.Thread] = {}
 
     def watch(self, pid: int) -> None:
-        """Say when this child has ended."""
+        """Report the end of this child."""
         handle = _winapi.OpenProcess(_SYNCHRONIZE, False, pid)
         thread = threading.Thread(target=self._wait_for, args=(pid, handle), daemon=True)
         self._threads[pid] = thread
@@ -38,7 +38,7 @@ class WindowsExits:
         self._threads.pop(pid, None)
 
     def wait(self, timeout_s: Optional[float]) -> Notice:
-        """Block until there is something to say."""
+        """Block until there is a notice."""
         pids: List[int] = []
         called = False
         limit_s = _LONGEST_WAIT_S if timeout_s is None else min(timeout_s, _LONGEST_WAIT_S)
@@ -64,5 +64,5 @@ class WindowsExits:
 
 
 def exit_notifier(way: str = "") -> ExitNotifier:  # noqa: ARG001 - there is but one
-    """Return the way that this system has."""
+    """Return the notifier of this system."""
     return WindowsExits()
