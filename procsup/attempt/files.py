@@ -94,6 +94,7 @@ class AttemptFiles:
     def look_before(self) -> None:
         """Note the stamps of the unit's files before it starts."""
         if self.task.is_inspected:
+            self.step = "input"
             self.before = stamps_before(self.task.unit)
 
     def make(self, env: Dict[str, str]) -> Tuple[str, ...]:

@@ -34,7 +34,7 @@ from procsup.host.files import replace
 from procsup.host.shortages import patiently
 from procsup.paths import identity
 from procsup.paths.identity import Contents, Stamp
-from procsup.paths.walk import files_of, home_of
+from procsup.paths.walk import LinkToNothing, files_of, home_of
 
 _T = TypeVar("_T")
 Stamps = Mapping[str, Optional[Stamp]]
@@ -65,7 +65,8 @@ def stamps_before(unit: UnitSpec) -> Dict[str, Optional[Stamp]]:
 
     Each declared path is a key (None if nothing existed there), and so is each file below a folder
     or matching a glob. If an output is a link to a folder, the link has a stamp, too. A path whose
-    stamp cannot be read is left out: `inspect` will refuse it.
+    stamp cannot be read is left out: `inspect` will refuse it. LinkToNothing if an input is
+    a folder with a broken link in it.
     """
     stamps: Dict[str, Optional[Stamp]] = {}
     inputs = [(declared, True) for declared in look.inputs_of(unit)]
@@ -76,7 +77,9 @@ def stamps_before(unit: UnitSpec) -> Dict[str, Optional[Stamp]]:
             stamps.setdefault(declared.path, None)
             if files and not is_input and identity.link_of(_bare(declared.path)):
                 stamps[declared.path] = identity.stamp_of(_bare(declared.path))
-        except OSError:  # noqa: PERF203
+        except OSError as error:  # noqa: PERF203
+            if is_input and isinstance(error, LinkToNothing):
+                raise
             stamps.pop(declared.path, None)  # the start goes on; unknown is refused at the end
     return stamps
 

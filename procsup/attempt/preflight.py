@@ -18,7 +18,10 @@ from procsup.core.text import plural, visible
 from procsup.host import pythons
 from procsup.host.shells import SHELLS
 from procsup.host.system import find_program
+from procsup.paths.walk import LinkToNothing, files_below
 
+_WALKED_MOST = 1_000  # limit on the different inputs that are looked into if they are folders
+_OTHER_UNITS = 'say missing-inputs = "fail-unit" to run the other units'
 _ASKED_MOST = 16  # limit on the different folders and environments in which interpreters are asked
 
 _MOVES_MODULES = frozenset(("PYTHONHOME", "PYTHONSAFEPATH", "PYTHONPLATLIBDIR"))
@@ -103,7 +106,25 @@ def _missing_files(units: Sequence[UnitSpec], promised: Promised) -> Dict[str, s
     """Return the paths that are missing or not readable, each with which of the two."""
     paths = dict.fromkeys(path for unit in units for path in _needed(unit))
     bad = [path for path in paths if not os.access(path, os.R_OK) and path not in promised]
-    return {path: "not readable" if os.path.exists(path) else "missing" for path in bad}
+    found = {path: "not readable" if os.path.exists(path) else "missing" for path in bad}
+    # With more, only an attempt finds it: here it would take a look at each of 100,000 files.
+    for path in paths if len(paths) <= _WALKED_MOST else ():
+        link = _link_to_nothing(path)
+        if link and os.path.realpath(link) not in promised:
+            found[path] = f"a folder in which {visible(link)} is a link to nothing"
+    return found
+
+
+def _link_to_nothing(path: str) -> str:
+    """Return the first broken link in a folder; empty if it has none, or is a file."""
+    try:
+        if os.path.isdir(path):
+            files_below(path, follow=True)
+    except LinkToNothing as link:
+        return str(link.filename)
+    except OSError:
+        pass  # reported as not readable, or by the attempt
+    return ""
 
 
 def _unfit(units: Sequence[UnitSpec], missing: Mapping[str, str]) -> Dict[str, str]:
@@ -126,8 +147,12 @@ def _about_missing(missing: Mapping[str, str], units: Sequence[UnitSpec]) -> Lis
             count = f"{plural(len(paths), 'input')} {_are(paths)} {reason}"
             problems.append(
                 f"{count}: {listed(paths)} (the first one for unit {visible(wanting)}); {cure},"
-                ' or say missing-inputs = "fail-unit" to run the other units'
+                f" or {_OTHER_UNITS}"
             )
+    for path, said in missing.items():
+        if said not in ("missing", "not readable"):
+            cure = f"mend the link or remove it, or {_OTHER_UNITS}"
+            problems.append(f"input {visible(path)} is {said}; {cure}")
     return problems
 
 

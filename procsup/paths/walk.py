@@ -23,6 +23,7 @@ _LITTER = re.compile(
     r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs[0-9a-f]+"
     r"|\..*\.procsup-\d+|\.procsup-.*\.part"  # our own temporary files
 )
+_EDITORS_LOCK = ".#"  # Emacs: a link to USER@HOST while the file is edited
 # What marks a run directory. Its files change with every run: it is never part of what is found.
 _RUN_LOCK, _UNITS_LOCK = "run.lock", "units.lock"
 # Python writes the first one when a module beside it is imported.
@@ -32,7 +33,7 @@ _Found = Tuple[str, _Captures]
 
 
 class LinkToNothing(OSError):
-    """A glob matches a broken link; `filename` is the link."""
+    """A glob matches a broken link, or a folder holds one; `filename` is the link."""
 
     def __init__(self, path: str) -> None:
         super().__init__(errno.ENOENT, "is a link to nothing", path)
@@ -260,11 +261,12 @@ def home_of(output: OutputSpec) -> str:
 def files_below(folder: str, *, follow: bool = False) -> List[str]:
     """Return every file in and below a folder, sorted, without `_LITTER` and run directories.
 
-    With `follow`, folders behind links count too, unless they are already in the tree or hold it.
+    With `follow`, folders behind links count too, unless they are already in the tree or hold it,
+    and a link to nothing is an error: LinkToNothing.
     """
     links: List[str] = []
     folders = [folder]
-    files = list(_files_in(folders, links))
+    files = list(_files_in(folders, links, follow=follow))
     if follow and links:
         known = {_identity(one) for one in [*folders, *_above(folder)]}
         while links:
@@ -272,12 +274,12 @@ def files_below(folder: str, *, follow: bool = False) -> List[str]:
             links.remove(link)
             if _identity(link) not in known:
                 more = [link]
-                files += _files_in(more, links)
+                files += _files_in(more, links, follow=True)
                 known.update(map(_identity, more))
     return sorted(files)
 
 
-def _files_in(folders: List[str], links: List[str]) -> Iterator[str]:
+def _files_in(folders: List[str], links: List[str], *, follow: bool) -> Iterator[str]:
     """Yield the files; add subfolders to `folders`, and links to folders to `links`."""
     top = folders[0]
     for at in folders:
@@ -293,6 +295,8 @@ def _files_in(folders: List[str], links: List[str]) -> Iterator[str]:
                     yield entry.path
             elif entry.is_symlink() and entry.is_dir():
                 links.append(entry.path)
+            elif follow and _is_broken(entry) and not entry.name.startswith(_EDITORS_LOCK):
+                raise LinkToNothing(entry.path)
 
 
 def _is_run_directory(folder: str, entries: "List[os.DirEntry[str]]") -> bool:

@@ -114,6 +114,75 @@ def test_a_linked_folder_in_an_input_is_watched(tmp_path):
     assert "kept 0 of 1" in made.run().stderr
 
 
+@needs_links
+@pytest.mark.parametrize("broken", ["data/x", "data/deep/.hidden", "data/more/x"])
+def test_a_link_to_nothing_in_a_folder_that_is_an_input_is_refused_by_name(broken, tmp_path):
+    (tmp_path / "p").mkdir()
+    made = project(tmp_path / "p", UNIT_OF_A_FOLDER)
+    (tmp_path / "far").mkdir()
+    made.write("data/deep/a", "a")
+    (made.folder / "data" / "more").symlink_to(tmp_path / "far")
+    made.run()
+    assert "kept 1 of 1" in made.run().stderr
+    (made.folder / broken).symlink_to("nowhere")
+
+    planned, refused = made.call("run", "run.toml", "--dry-run"), made.run(expect=2)
+
+    said = f"{made.folder / broken} is a link to nothing; mend the link or remove it"
+    assert said in planned.stdout + planned.stderr
+    assert said in refused.stderr
+    (made.folder / broken).unlink()
+    assert "kept 1 of 1" in made.run().stderr
+
+
+@needs_links
+def test_a_link_to_nothing_fails_the_unit_alone_where_missing_inputs_do(tmp_path):
+    made = project(tmp_path, 'missing-inputs = "fail-unit"\n' + UNIT_OF_A_FOLDER)
+    made.write("data/a", "a")
+    (tmp_path / "data" / "x").symlink_to("nowhere")
+
+    assert f"{tmp_path / 'data' / 'x'} is a link to nothing" in made.run(expect=1).stderr
+
+
+@needs_links
+def test_a_link_to_nothing_that_appears_later_keeps_the_attempt_from_its_start(tmp_path):
+    text = """
+[stage.first]
+command = ["ln", "-s", "nowhere", "data/x"]
+[stage.a]
+for-each = "first"
+script = "w.py"
+args = ["b"]
+inputs = ["data/"]
+outputs = ["b"]
+"""
+    made = project(tmp_path, text)
+    made.write("data/a", "a")
+
+    failed = made.run(expect=1)
+
+    assert "data/x" in failed.stderr
+    assert "link to nothing" in failed.stderr
+
+
+@needs_links
+def test_a_lock_of_an_editor_is_no_link_to_nothing(tmp_path):
+    made = project(tmp_path, UNIT_OF_A_FOLDER)
+    made.write("data/a", "a")
+    (tmp_path / "data" / ".#a").symlink_to("someone@host.123:456")
+
+    made.run()
+
+    assert "kept 1 of 1" in made.run().stderr
+
+
+UNIT_OF_A_FOLDER = """
+[stage.a]
+script = "w.py"
+args = ["out.txt"]
+inputs = ["data/"]
+outputs = ["out.txt"]
+"""
 DATED = """
 {dir}
 [stage.a]
