@@ -1,5 +1,5 @@
-"""The run file: TOML in, a run and its units out; `load` is the door, `plan` that of programs.
+"""Reads run files (`load`) and programs' plans (`plan`), and makes a run and its units of them.
 
-In between are phases, in this order: `syntax`, `vocabulary`, `templates`, `parameters`, `stages`,
-`checks`, `units`.
+Its packages are the phases, in this order: `syntax`, `vocabulary`, `templates`, `parameters`,
+`stages`, `checks`, `units`.
 """

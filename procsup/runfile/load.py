@@ -1,4 +1,4 @@
-"""The door of the run file: `load` reads and checks it, `Loaded` makes its units."""
+"""The entry to run files: `load` reads and checks one, `Loaded` makes its units."""
 
 import datetime
 import os
@@ -31,9 +31,9 @@ def load(
 ) -> "Loaded":
     """Read and check a run file; RunFileError has all of its problems.
 
-    `variables` override those of the file; `directory` is the folder in which the run's own is
-    made, by default ``.procsup`` beside the file; `jobs` wins over the file's; `today` is the
-    local date behind ``{date}``.
+    `variables` override those of the file; `directory` is the folder in which the run directory
+    is made, by default ``.procsup`` beside the file; `jobs` overrides the file's; `today` is the
+    local date for ``{date}``.
     """
     source = read_source(path)
     problems = Problems(source.shown, source.text)
@@ -47,7 +47,7 @@ def load(
 
 
 class Loaded:
-    """A run file that is in order, and the units that it stands for.
+    """A valid run file, and its units.
 
     `digest` is the sha256 of the file's bytes.
     """
@@ -107,7 +107,7 @@ class Loaded:
     def check_marks(self, problems: Problems) -> None:
         """Note stamps and manifests whose path is also that of another file.
 
-        They are removed and replaced at will, so that nothing else may be at their paths.
+        procsup removes and replaces them, so no other file may have their paths.
         """
         read = self._read_by_stages()
         marks: List[Tuple[KeyPath, Optional[str], str]] = [
@@ -128,7 +128,7 @@ class Loaded:
                 problems.add(at, f"{problem}: {whose} needs a path of its own")
 
     def _read_by_stages(self) -> Dict[str, str]:
-        """Return the files that stages name, whatever their units are: what each of them is."""
+        """Return the files that stages name for all their units, with a description of each."""
         read: Dict[str, str] = {}
         for stage in self.spec.stages:
             named = [(stage.script, "script"), *((one, "list") for one in stage.list_files)]

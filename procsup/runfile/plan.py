@@ -1,9 +1,9 @@
-"""A plan: what a program asked for without a run file, written down so that it can be read again.
+"""A plan: a program's run without a run file, written to a file from which a resume reads it.
 
 One JSON object a line: first a head (the run's name, the folder it was asked from, its settings
 as a run file has them), then one object a unit, last ``{"end": COUNT}``. It is made by the
 library and by `procsup map`, travels to the supervisor through a pipe, and stays in the run
-directory as ``plan.jsonl``. A plan without its last line is void: its maker gave up.
+directory as ``plan.jsonl``. A plan without its last line is invalid: its maker gave up.
 """
 
 import datetime
@@ -40,7 +40,7 @@ _TEXT_AS_IS = ("secrets", "stop-command")
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
-# Settings of a run that hold for a plan, too; `name` and `dir` are arguments of their own.
+# Settings of a run that a plan may have, too; `name` and `dir` are separate arguments.
 _OF_THE_RUN = tuple(
     key for key in RUN_KEYS if key not in ("name", "dir", "vars", "defaults", "stage")
 )
@@ -69,7 +69,7 @@ class Head(NamedTuple):
     named: bool = True
 
     def line(self) -> bytes:
-        """Return it as the file has it."""
+        """Return the line of the head."""
         return encode({_MARK: PLAN_VERSION, **self._asdict()})
 
 
@@ -97,9 +97,9 @@ def end_line(count: int) -> bytes:
 
 
 def read_text(lines: Iterable[bytes], shown: str) -> PlanText:
-    """Read a plan up to its last line; UsageError if it is none, or not whole.
+    """Read a plan up to its last line; UsageError if it is not a plan, or not whole.
 
-    CalledOff if it says so itself.
+    CalledOff if it has the line by which its maker gave up.
     """
     rows = iter(lines)
     head = _head(next(rows, b""), shown)
@@ -116,7 +116,7 @@ def read_text(lines: Iterable[bytes], shown: str) -> PlanText:
 
 
 def read_file(path: str) -> PlanText:
-    """Read the plan that a run directory holds."""
+    """Read the plan of a run directory."""
     try:
         with open(path, "rb") as file:
             return read_text(file, path)
@@ -142,9 +142,9 @@ def _decode(line: bytes, shown: str) -> Dict[str, Any]:
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
-    """Refuse what cannot be said of all units of a plan; UsageError, with underscores as in Python.
+    """Refuse keys that cannot apply to all units of a plan; UsageError names them as in Python.
 
-    What the values must be is checked when the plan is loaded.
+    The values are checked when the plan is loaded.
     """
     known = (*(key for key in STAGE_KEYS if key not in _NO_MEANING), *_OF_THE_RUN)
     for key in settings:
@@ -163,10 +163,10 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 def load_plan(
     text: PlanText, *, directory: Optional[str] = None, jobs: Optional[int] = None, path: str = ""
 ) -> "LoadedPlan":
-    """Make a run of a plan; RunFileError has everything that is wrong with its settings.
+    """Make a run of a plan; RunFileError lists all errors of its settings.
 
-    `directory` is the folder in which the run's own is made; `path` is where the plan lies
-    already, in the run directory itself.
+    `directory` is the folder in which the run directory is made; `path` is the path of the plan
+    if it is already in the run directory.
     """
     head = text.head
     problems = PlanProblems(path)
@@ -203,7 +203,7 @@ def check_name(name: str) -> None:
 
 
 def _data(head: Head) -> Dict[str, Any]:
-    """Return the run file that says the same of the run and its stage."""
+    """Return the settings as the parsed run file of an equal run."""
     run = {key: value for key, value in head.settings.items() if key in _OF_THE_RUN}
     stage = {key: value for key, value in head.settings.items() if key not in run}
     written = {
@@ -214,7 +214,7 @@ def _data(head: Head) -> Dict[str, Any]:
 
 
 class LoadedPlan(Loaded):
-    """A plan that is in order, and its units; `text` is what it was read from."""
+    """A valid plan, and its units; `text` is the text that it was read from."""
 
     def __init__(
         self,

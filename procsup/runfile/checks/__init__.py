@@ -1,1 +1,1 @@
-"""What no run may have: the same file twice, overlaps, and globs that look too early."""
+"""Refuses the same output twice, overlaps, and globs on outputs that may not exist yet."""

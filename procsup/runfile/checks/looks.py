@@ -1,4 +1,4 @@
-"""What a stage looks at when its units are made: globs, and files that list parameters."""
+"""What a stage reads when its units are made: globs, and files that list parameters."""
 
 import os
 from typing import Iterator, Mapping, NamedTuple
@@ -27,7 +27,7 @@ class Look(NamedTuple):
 
 
 def looks_of(recipe: Recipe, values: Mapping[str, object], folder: str) -> Iterator[Look]:
-    """Yield what a stage looks at that is the same for all its units."""
+    """Yield the globs and lists that are the same for all units of a stage."""
     stage = recipe.spec.name
     for axis in single(recipe.axes):
         if isinstance(axis.source, Glob):

@@ -1,4 +1,4 @@
-"""Outputs that lie, or may lie, in a folder or a glob that another unit declares.
+"""Outputs that are, or may be, in a folder or a glob that another unit declares.
 
 Both units would then record the same files as their own.
 """
@@ -60,7 +60,7 @@ class Claims:
         self._sorted = {start: sorted(by_end) for start, by_end in self._claims.items()}
 
     def hits(self, outputs: Mapping[str, str], of: "Claims") -> Iterator[Overlap]:
-        """Yield the outputs (key -> unit, with their stage's claims) that lie in what is claimed.
+        """Yield the outputs (key -> unit, with their stage's claims) that are in a claim.
 
         Of two globs that overlap, the later one is yielded.
         """
@@ -77,7 +77,7 @@ class Claims:
                 yield from self._matching(key, unit, is_folder=key in of._folders)
 
     def holds(self, key: str) -> bool:
-        """Tell whether a path lies in one of the folders, or is matched by one of the globs."""
+        """Whether a path is in one of the folders, or matches one of the globs."""
         if any(True for _ in self._in_folders(key, key, "")):
             return True
         path = key.replace(os.sep, "/")

@@ -1,6 +1,6 @@
-"""What may be there only once: ids and outputs of units, over all stages of a run.
+"""Checks that ids and outputs of units are unique over all stages of a run.
 
-Also: no stage may look, by a glob, at what another one makes without waiting for it.
+Also: no glob of a stage may match the outputs of another stage for which it does not wait.
 """
 
 import json
@@ -34,7 +34,7 @@ from procsup.runfile.stages.recipe import Recipe
 from procsup.runfile.syntax.problems import KeyPath, Problems
 
 _ENOUGH_PROBLEMS = 20
-_SPECIAL = re.compile(r"[*?\[{]")  # in a pattern; all before it is literal
+_SPECIAL = re.compile(r"[*?\[{]")  # in a pattern; the text before it is literal
 
 
 class Registry:
@@ -58,11 +58,11 @@ class Registry:
         self._lock = threading.Lock()  # stages may be expanded on side threads
 
     def reserve(self, path: str, owner: str) -> Optional[str]:
-        """Take a path for a stamp or the like; return who has it already."""
+        """Reserve a path for a stamp or the like; return its present user, if there is one."""
         return self._marks.setdefault(_key_of(path), owner)
 
     def why_no_mark(self, path: str) -> str:
-        """Return why nothing may be written to, and removed from, this path; "" if it may."""
+        """Return why no file may be written to or removed from this path; "" if it may."""
         key = _key_of(path)
         problem = self._why_procsups_own(path, key)
         if problem:
@@ -103,7 +103,7 @@ class Registry:
         self._looks += looks_of(recipe, values, self._folder)
 
     def add(self, recipe: Recipe, units: Iterable[UnitSpec], problems: Problems) -> None:
-        """Take in the units of a stage; what is there twice, or looked at too early, is noted."""
+        """Add the units of a stage; note duplicates, and inputs that are read too early."""
         with self._lock:
             stage = recipe.spec.name
             self._outputs[stage] = {}
@@ -140,7 +140,7 @@ class Registry:
                 yield from self._marked_inputs(recipe, unit)
 
     def _overlaps(self, recipe: Recipe) -> Iterator[Tuple[KeyPath, str]]:
-        """Find outputs that lie in what another unit declares as a folder or by a glob."""
+        """Find outputs in a folder or a glob that another unit declares."""
         stage = recipe.spec.name
         pairs = [(stage, other) for other in self._claims]
         pairs += [(other, stage) for other in self._claims if other != stage]
@@ -151,7 +151,7 @@ class Registry:
             yield recipe.place("outputs"), self._about_both(hit)
 
     def _inside_of_files(self, stage: str) -> Iterator[Overlap]:
-        """Find outputs that lie below one of another unit that was not declared as a folder."""
+        """Find outputs below another unit's output that was not declared as a folder."""
         folders = {path_key(folder) for folder in self._real.folders}
         above: Dict[str, Tuple[str, str]] = {}  # output -> its unit and stage
         for maker, outputs in self._outputs.items():
@@ -178,7 +178,7 @@ class Registry:
         return f"{both} may both be {shared}: both would vouch for it, so narrow one"
 
     def _own_inputs(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
-        """Find what a unit both reads and writes: it would destroy it, or never be kept."""
+        """Find files that a unit both reads and writes: it destroys them, or is never kept."""
         if not unit.inputs or not (unit.outputs or unit.stdout or unit.stderr):
             return
         inputs = {_key_of(path) for path in unit.inputs}
@@ -270,7 +270,7 @@ class Registry:
         inside = path_key(path).startswith(path_key(self._folder + os.sep))
         return (path[len(self._folder) + 1 :] if inside else path).replace(os.sep, "/")
 
-    # --- who looks at what ---------------------------------------------------------------
+    # --- inputs and globs ----------------------------------------------------------------
 
     def check_inputs(self, recipe: Recipe, units: Iterable[UnitSpec], problems: Problems) -> None:
         """Note inputs that another stage makes, which this one does not wait for."""
@@ -291,7 +291,7 @@ class Registry:
                         yield recipe.place(key), problem
 
     def _why_too_early(self, path: str, unit: UnitSpec) -> str:
-        """Say which unit makes this path without being waited for; "" if there is none."""
+        """Name the unit that makes this path and for which the stage does not wait; "" if none."""
         key = path_key(path)
         for other, outputs in self._outputs.items():
             if other == unit.stage or key not in outputs or other in self._done[unit.stage]:
@@ -306,7 +306,7 @@ class Registry:
         return ""
 
     def _before(self, unit: UnitSpec) -> Set[str]:
-        """Return the units that this one follows, near or far."""
+        """Return the units that this one follows, directly or not."""
         found: Set[str] = set()
         todo = list(unit.follows)
         while todo:
@@ -343,7 +343,7 @@ class Registry:
         return None
 
     def _is_own_source(self, look: Look, maker: str, path: str) -> bool:
-        """A stage that changes its files in place looks at what it makes, and may."""
+        """Whether the stage matches an existing file of its own: it changes its files in place."""
         return look.stage == maker and os.path.exists(path)
 
     def _too_early(self, look: Look, maker: str, path: str) -> str:
@@ -380,7 +380,7 @@ def _not_waited_for(path: str, maker: str) -> str:
 
 
 def _first(problems: Iterator[Tuple[KeyPath, str]]) -> List[Tuple[KeyPath, str]]:
-    """Return the first problems, the rest counted; all are looked at, for what they register."""
+    """Return the first problems and a count of the rest; reads all, which registers units."""
     found: List[Tuple[KeyPath, str]] = []
     more = 0
     for problem in problems:

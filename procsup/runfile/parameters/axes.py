@@ -1,4 +1,4 @@
-"""Where the parameters of a stage's units come from: lists, ranges, globs, lines, tables.
+"""The sources of a stage's parameters: lists, ranges, globs, lines, tables.
 
 Each axis yields rows; the units of a stage are the cross product of its axes, the last one
 running fastest: `units`, then `matrix`, then all of `zip` as one.
@@ -62,16 +62,16 @@ _NO_COLUMNS: Tuple[str, ...] = ()
 
 
 class Axis(NamedTuple):
-    """Parameters that vary together; `source` says what they are, or where to find it."""
+    """Parameters that vary together; `source` has their values, or where to read them."""
 
     at: KeyPath
     kinds: Dict[str, Kind]  # the parameters it gives
-    in_id: Tuple[str, ...]  # those of them that tell units apart
+    in_id: Tuple[str, ...]  # those of them that identify units
     source: Union[List[Row], Column, Glob, ListFile, Tuple["Axis", ...]]  # several: side by side
 
     @property
     def looks_at_files(self) -> bool:
-        """Only the file system knows the rows."""
+        """Whether the rows depend on the file system."""
         if isinstance(self.source, tuple) and not isinstance(self.source, ListFile):
             return any(part.looks_at_files for part in self.source)
         return not isinstance(self.source, (list, Column))
@@ -93,7 +93,7 @@ def list_files(axes: Iterable[Axis]) -> List[str]:
 
 
 def check_lengths(lengths: Mapping[str, int]) -> None:
-    """Refuse axes that stand side by side and are not equally long."""
+    """Refuse axes of a zip with different lengths."""
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"`{name}` has {count:,}" for name, count in lengths.items())
         raise Wrong(f"{counts}: what stands side by side must have equally many values")
@@ -117,7 +117,7 @@ class AxisReader:
         self.partial = False  # some names of parameters could not be read
 
     def read(self, table: Mapping[str, Any], places: Mapping[str, KeyPath]) -> Tuple[Axis, ...]:
-        """Return the axes of a stage's table; `places` says where its keys stand."""
+        """Return the axes of a stage's table; `places` has the places of its keys."""
         axes: List[Axis] = []
         if "units" in table:
             axes += self._try(places["units"], self._rows, table["units"])
@@ -154,7 +154,7 @@ class AxisReader:
         return [Axis(at, kinds, in_id, tuple(parts))] if parts else []
 
     def _try(self, at: KeyPath, read: Any, value: Any, shared: Sequence[Axis] = ()) -> List[Axis]:
-        """Read an axis; its globs may capture once more what those of `shared` capture."""
+        """Read an axis; its globs may capture the names that those of `shared` capture."""
         again = {
             name for one in shared if isinstance(one.source, Glob) for name in one.source.captures
         }
@@ -295,7 +295,7 @@ class AxisReader:
 
 
 def _unread(at: KeyPath, name: str, value: Any) -> Axis:
-    """Stand in for an axis that is wrong: its name is known, and where it is used no mistake."""
+    """Return a placeholder for an invalid axis: its name is known, so its uses are no errors."""
     kinds: Dict[str, Kind] = {name: TEXT}
     if isinstance(value, dict) and "glob" in value:
         kinds = {name: PATH, **dict.fromkeys(_CAPTURE.findall(str(value["glob"])), TEXT)}

@@ -1,4 +1,4 @@
-"""Rows of one parameter each, made when they are asked for: a million of them take no memory."""
+"""Rows of one parameter each, made when they are read: a million of them take no memory."""
 
 from typing import Any, Iterator, List, Sequence, Union, overload
 
@@ -6,7 +6,7 @@ from procsup.runfile.parameters.tables import Row
 
 
 class Column(Sequence[Row]):
-    """One parameter and its values: a sequence of rows with nothing else in them."""
+    """One parameter and its values: a sequence of rows with only that parameter."""
 
     __slots__ = ("_name", "_values")
 

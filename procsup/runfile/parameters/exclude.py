@@ -40,7 +40,7 @@ class Exclude(NamedTuple):
     values: Dict[str, FrozenSet[str]]
 
     def hits(self, row: Row) -> bool:
-        """Tell whether a unit of these parameters is left out."""
+        """Whether a unit with these parameters is left out."""
         return all(written(row[name]) in wanted for name, wanted in self.values.items())
 
 
@@ -76,7 +76,7 @@ def _values(name: str, value: Any, kinds: Mapping[str, Kind]) -> FrozenSet[str]:
 
 
 class Sieve:
-    """Leaves combinations out, and knows afterwards what each exclude did."""
+    """Leaves combinations out, and counts how many each exclude left out."""
 
     def __init__(self, excludes: Sequence[Exclude]) -> None:
         self._excludes = excludes
@@ -86,7 +86,7 @@ class Sieve:
         self._whole = False
 
     def left(self, combinations: Iterable[Tuple[_T, Row]]) -> Iterator[Tuple[_T, Row]]:
-        """Yield the rows that no exclude hits, each with what it came with."""
+        """Yield the rows that no exclude matches, each with its companion."""
         if not self._excludes:
             yield from combinations
             return
@@ -101,7 +101,7 @@ class Sieve:
         self._whole = True
 
     def check(self, axes: Sequence[Axis], *, empty_ok: bool) -> None:
-        """Refuse excludes that left nothing out, unless files decide what there is."""
+        """Refuse excludes that left nothing out, unless the rows depend on files."""
         if not self._whole or not self._all:
             return
         if not self._left and not empty_ok:

@@ -1,4 +1,4 @@
-"""The rows of an axis, looked up in the file system where only that knows them."""
+"""The rows of an axis, read from the file system if they depend on it."""
 
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
@@ -12,7 +12,7 @@ from procsup.runfile.syntax.values import written
 
 
 def rows_of(axis: Axis, folder: str, finder: Finder, *, empty_ok: bool) -> Sequence[Row]:
-    """Return an axis' rows, looking at the file system where that is needed.
+    """Return an axis' rows; reads the file system if they depend on it.
 
     `Wrong` if it yields nothing, unless that is allowed.
     """
@@ -49,9 +49,9 @@ def _found(axis: Axis, glob: Glob, finder: Finder) -> List[Row]:
 def _side_by_side(
     parts: Sequence[Axis], folder: str, finder: Finder, *, empty_ok: bool
 ) -> List[Row]:
-    """Put the rows of several axes together, the first with the first and so on.
+    """Join the rows of several axes, the first with the first and so on.
 
-    Globs that capture the same names are put together by what they capture: pairs.
+    Globs that capture the same names are joined by the captured texts: pairs.
     """
     faults = Faults()
     columns: List[Sequence[Row]] = []

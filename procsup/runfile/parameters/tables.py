@@ -1,6 +1,6 @@
 """Files that hold parameters: one value a line, a CSV with a header row, one JSON object a line.
 
-Every message about a row is ``file:line: what is wrong``; many are told at once.
+Every message about a row is ``file:line: what is wrong``; many are raised together.
 """
 
 import csv
@@ -56,15 +56,16 @@ class _Placed(NamedTuple):
 
 
 def read_rows(file: ListFile, folder: str) -> List[Row]:
-    """Return the rows of a file, its relative path taken from `folder`; `Wrong` says all faults."""
+    """Return the rows of a file, whose relative path starts at `folder`; `Wrong` has all faults."""
     with _opened(file.path, folder) as opened:
         return _READERS[file.kind](file, opened)
 
 
 def names_in(file: ListFile, folder: str) -> Row:
-    """Return the first row of a file, of a CSV its header: the names, and what kind they are of.
+    """Return the first row of a file, of a CSV its header: the names and the kinds of the columns.
 
-    `Wrong` if it cannot be read, says how to name the columns of a file that is still to be made.
+    `Wrong` if it cannot be read; its message says how to name the columns of a file that does not
+    exist yet.
     """
     path = file.path
     if not os.path.exists(os.path.join(folder, path)):
@@ -100,7 +101,7 @@ def _opened(path: str, folder: str) -> Iterator[TextIO]:
 
 
 def _first_undecodable(path: str) -> int:
-    """Return the line; the decoder counts from wherever its last piece began."""
+    """Return the line of the error; the decoder counts from the start of its last piece."""
     with open(path, "rb") as file:
         lines = enumerate(file, 1)
         return next((number for number, line in lines if not _is_utf_8(line)), 1)
@@ -115,10 +116,10 @@ def _is_utf_8(line: bytes) -> bool:
 
 
 def _all_of(rows: Iterable[_Placed], make: Callable[[_Placed], Row]) -> List[Row]:
-    """Return what is made of the rows; the first faults of them are raised together."""
+    """Return the converted rows; their first faults are raised together."""
     faults = Faults()
     found: List[Row] = []
-    with faults.below():  # a file may be broken behind rows that are wrong
+    with faults.below():  # a file may be undecodable behind invalid rows
         for number, placed in enumerate(rows):
             with faults.below():
                 found.append(make(placed))
@@ -214,7 +215,7 @@ def _csv_rows(file: ListFile, opened: TextIO) -> Iterator[_Placed]:
 
 
 def _too_long() -> str:
-    # The limit is of the whole process, and a library's host may count on it; Linux takes
+    # The limit is of the whole process, and a program may rely on it; Linux takes
     # no argument that is longer.
     return (
         f"expected cells of at most {csv.field_size_limit():,} characters: is a quote never"

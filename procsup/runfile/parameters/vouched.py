@@ -1,4 +1,4 @@
-"""Which of the files that a glob matches are outputs that nothing vouches for."""
+"""Finds, among the matches of a glob, outputs that no succeeded unit vouches for."""
 
 import os
 from typing import Callable, Iterable, Set
@@ -8,10 +8,10 @@ from procsup.paths.links import RealFolders
 
 
 class Vouched:
-    """Tells the outputs of earlier stages that are vouched for from those that are not.
+    """Distinguishes outputs of earlier stages that are vouched for from others.
 
-    `made` are the paths that are vouched for; `is_output` tells by its key whether a path is, or
-    lies in, what a unit of these stages declares as output.
+    `made` are the vouched paths; `is_output` returns by its key whether a path is, or is in, a
+    declared output of a unit of these stages.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Vouched:
             key = os.path.dirname(key)
 
     def leaves_out(self, path: str) -> bool:
-        """Tell whether a file is an output that nothing vouches for, or a folder of only such."""
+        """Whether a file is an output that is not vouched for, or a folder with only such files."""
         key = path_key(path)
         if key in self._made:
             return False

@@ -1,4 +1,4 @@
-"""Find what the globs of a stage match, and note what was left out and why."""
+"""Finds the matches of a stage's globs, and notes which paths were left out and why."""
 
 import os
 from typing import Dict, List, Optional, Tuple
@@ -13,7 +13,7 @@ _Matches = Dict[str, Tuple[str, ...]]
 
 
 class Finder:
-    """Looks up the globs of a stage's units; relative ones start at `folder`.
+    """Finds the matches of a stage's globs; relative ones start at `folder`.
 
     Outputs of earlier stages that are not `vouched` for are left out.
     """
@@ -26,7 +26,7 @@ class Finder:
         self._left_out: Dict[str, List[str]] = {}
 
     def find_once(self, glob: Glob) -> _Matches:
-        """Return the matches of a glob that many units share; it is looked up once."""
+        """Return the matches of a glob that many units share; they are cached."""
         if glob.text not in self._found:
             self._found[glob.text] = self.find(glob)
         return self._found[glob.text]
@@ -73,7 +73,7 @@ class Finder:
         return f"`{glob.source}` matches no {'folder' if branch.folders else 'file'}"
 
     def notes(self) -> List[str]:
-        """Say what each glob left out: folders behind links, and what is not vouched for."""
+        """Return what each glob left out: folders behind links, and files not vouched for."""
         linked = [
             f"`{source}` does not look into links to folders (no `**` does):"
             f" {some(left_out, _SHOWN)}"

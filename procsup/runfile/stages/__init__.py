@@ -1,1 +1,1 @@
-"""A stage as it is read: its settings, the recipe of its units, whom it follows."""
+"""Reads stages: their settings, the recipes of their units, the stages that they follow."""

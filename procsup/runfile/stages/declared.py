@@ -49,11 +49,11 @@ class Wanted(NamedTuple):
 
     @property
     def looks_at_files(self) -> bool:
-        """Only the file system knows which files are meant."""
+        """Whether the files depend on the file system: a glob, for example."""
         return any(item.is_glob for item in self.items)
 
     def kind(self, *, file: bool) -> Kind:
-        """Return what placeholders may ask of it."""
+        """Return the form in which placeholders see it."""
         unknown = self.looks_at_files or any(item.template.alone for item in self.items)
         length = None if unknown else len(self.items)
         if not self.is_table:
@@ -65,7 +65,7 @@ class Wanted(NamedTuple):
         return FileSet(names, length, file)
 
     def followed_kind(self) -> FileSet:
-        """Return what units that follow one with these outputs may ask of them."""
+        """Return these outputs as placeholders of following units see them."""
         globs: Set[Step] = set()
         for index, item in enumerate(self.items):
             globs |= {str(item.name) if self.is_table else index} if item.is_glob else set()
@@ -74,7 +74,7 @@ class Wanted(NamedTuple):
 
 
 def read_wanted(value: Any) -> Wanted:
-    """Read a list or table of paths; in a table, a name may stand for a list of them."""
+    """Read a list or table of paths; in a table, a name may have a list of them."""
     if isinstance(value, dict):
         return Wanted(tuple(_flat(each_of(value, _named))), is_table=True)
     if not isinstance(value, list):
@@ -165,7 +165,7 @@ def _output(at: KeyPath, name: Optional[str], value: Any) -> Item:
 
 
 def check_wanted(wanted: Wanted, scope: Scope, *, several: bool = False) -> None:
-    """Check the placeholders of declared paths; `several`: one in a list may stand for many."""
+    """Check the placeholders of declared paths; `several`: one in a list may give many paths."""
     faults = Faults()
     for item in wanted.items:
         with faults.below(*item.at):
@@ -213,7 +213,7 @@ def rendered_path(template: Template, values: Mapping[str, Any]) -> str:
 
 
 def rendered_paths(template: Template, values: Mapping[str, Any]) -> Tuple[str, ...]:
-    """Fill in paths, of which a placeholder that stands alone may give many."""
+    """Fill in paths; a path that is only a placeholder may give many."""
     if template.alone is None:
         return (rendered_path(template, values),)
     paths = template.render_all(values)
@@ -235,7 +235,7 @@ def output_files(wanted: Wanted, values: Mapping[str, Any]) -> Files:
 def output_specs(
     wanted: Wanted, files: Files, values: Mapping[str, Any], folder: str
 ) -> Tuple[OutputSpec, ...]:
-    """Return a unit's outputs as the run needs them; relative ones are in `folder`."""
+    """Return a unit's outputs for its spec; relative ones are in `folder`."""
     if not files.paths:
         return ()
     return tuple(

@@ -25,7 +25,7 @@ def read_env(table: StageTable, scope: Scope, problems: Problems) -> Dict[str, P
 
 
 def fixed_env(value: Any) -> Dict[str, str]:
-    """Read the environment of a unit that is written out: nothing in it is a placeholder."""
+    """Read the environment of a unit of a plan: it has no placeholders."""
     return {name: one.render({}) for name, one in _entries(literal(value), Scope({}))}
 
 

@@ -1,8 +1,8 @@
-"""Units that follow units: what the units of a `for-each` stage take over from others.
+"""Units that follow units: the units of a `for-each` stage.
 
-Each follows one unit of each stage named, has its parameters, and starts as soon as those have
-succeeded. Where a glob of the stage may match what they make, it waits for all of them: only then
-does the glob tell the truth.
+Each follows one unit of each named stage, has that unit's parameters, and starts as soon as all
+of these have succeeded. If a glob of the stage may match their outputs, it waits for the whole
+stages: only then are the matches of the glob complete.
 """
 
 import os
@@ -37,7 +37,7 @@ _NAMED = 5
 
 
 class Made(NamedTuple):
-    """A unit as those that follow it see it; `own` is its id without the stage."""
+    """A unit as its followers see it; `own` is its id without the stage."""
 
     id: str
     own: str
@@ -46,9 +46,9 @@ class Made(NamedTuple):
 
 
 class Before(NamedTuple):
-    """What the stages before one have made of use to it.
+    """What a stage uses of the stages before it.
 
-    `inputs_from`: absolute paths of what the stage named by ``inputs.from`` has made; `made`: the
+    `inputs_from`: absolute paths of the outputs of the stage named by ``inputs.from``; `made`: the
     units of the stages that it follows.
     """
 
@@ -57,7 +57,7 @@ class Before(NamedTuple):
 
 
 class Group(NamedTuple):
-    """The units that one unit follows, by stage; what they are called, and their parameters."""
+    """The units that one unit follows, by stage; their common name, and their parameters."""
 
     own: str
     row: Row
@@ -103,7 +103,7 @@ def stages_followed(value: Any, known: Callable[[Any], str]) -> Tuple[str, ...]:
 
 
 def named_in(table: Mapping[str, Any]) -> List[str]:
-    """Return the stages that a table's `for-each` names, as far as it is in order."""
+    """Return the stages that a table's `for-each` names; invalid values are ignored."""
     value = table.get("for-each")
     names = value if isinstance(value, list) else [value]
     return [name for name in names if isinstance(name, str)]
@@ -123,7 +123,7 @@ def inherited(recipes: Sequence[Recipe]) -> Dict[str, Kind]:
 
 
 def seen_units(recipes: Sequence[Recipe], taken: Mapping[str, Kind]) -> Dict[str, Kind]:
-    """Return the placeholders by which a unit sees those that it follows: their stages' names."""
+    """Return the placeholders for the units that a unit follows: the names of their stages."""
     seen: Dict[str, Kind] = {}
     for recipe in recipes:
         name = recipe.spec.name
@@ -138,8 +138,8 @@ def seen_units(recipes: Sequence[Recipe], taken: Mapping[str, Kind]) -> Dict[str
 def groups(stages: Sequence[str], made: Mapping[str, Sequence[Made]]) -> List[Group]:
     """Return what each unit follows, in the order of the first stage.
 
-    Units of several stages belong together if their ids are the same but for the stage; `Wrong`
-    if one has no partner, or they differ in a parameter.
+    Units of several stages belong together if their ids differ only in the stage; `Wrong` if one
+    has no partner, or they differ in a parameter.
     """
     first, *others = stages
     partners = {stage: {one.own: one for one in made[stage]} for stage in others}
@@ -177,13 +177,13 @@ def _text(value: Any) -> Any:
     return tuple(written(item) for item in value) if isinstance(value, tuple) else written(value)
 
 
-# --- who waits for whole stages -------------------------------------------------------------
+# --- waits for whole stages -----------------------------------------------------------------
 
 
 def settle(
     recipes: Sequence[Recipe], values: Mapping[str, Any], absolute: Callable[[str], str]
 ) -> List[Recipe]:
-    """Return the recipes, each told when its units can be known and how long they wait."""
+    """Return the recipes, each with when its units are known and which stages they wait for."""
     names = [recipe.spec.name for recipe in recipes]
     settler = _Settler({recipe.spec.name: recipe for recipe in recipes}, values, absolute)
     return [settler.settled(name) for name in names]
@@ -226,7 +226,7 @@ class _Settler:
         return before(name, {key: recipe.spec for key, recipe in self._recipes.items()})
 
     def _looked_into(self, recipe: Recipe) -> Tuple[str, ...]:
-        """Return the stages before it that make what its globs may match."""
+        """Return the stages before it whose outputs its globs may match."""
         if not recipe.looks_at_files():
             return ()
         globs = list(self._globs(recipe))
@@ -235,7 +235,7 @@ class _Settler:
         return tuple([name for name in known if self._may_meet(globs, name)])
 
     def _may_see(self, recipe: Recipe, name: str) -> bool:
-        """Tell whether it may look at what another stage makes; in doubt, it may."""
+        """Whether its globs or lists may find the outputs of another stage; true if in doubt."""
         return self._may_meet([*self._globs(recipe), *self._lists(recipe)], name)
 
     def _may_meet(self, looks: Sequence[Tuple[str, str]], name: str) -> bool:
@@ -258,7 +258,7 @@ class _Settler:
                 yield self._start(axis.source.path), ""
 
     def _ends(self, template: Template, is_glob: bool) -> Tuple[str, str]:
-        """Return how all paths that come of it begin, and how they end."""
+        """Return the beginning and the end that all paths of a template have."""
         if ".." in template.source:
             return "", ""
         parts = [self._known(part, is_glob) for part in template.parts]
@@ -268,7 +268,7 @@ class _Settler:
         return self._start(head), ("" if is_folder else tail)
 
     def _start(self, head: str) -> str:
-        """Return how a path begins, with links to its folders resolved."""
+        """Return the beginning of a path, with links to its folders resolved."""
         if not head:
             return ""
         whole = self._absolute(head)
@@ -278,7 +278,7 @@ class _Settler:
         return os.path.join(os.path.realpath(folder), name)
 
     def _known(self, part: Any, is_glob: bool) -> str:
-        """Return the text of a part, with a wildcard for what is not known yet."""
+        """Return the text of a part, with a wildcard for unknown values."""
         if isinstance(part, Braces):
             return "*"
         if isinstance(part, Field) and (part.name not in self._values or part.is_capture):

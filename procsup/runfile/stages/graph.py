@@ -6,7 +6,7 @@ from procsup.core.spec import StageSpec, upstream, whole_upstream
 
 
 def find_cycle(waits_for: Mapping[str, Sequence[str]]) -> Optional[List[str]]:
-    """Return stages of which each waits for the next, the first one again at the end; or None."""
+    """Return a cycle: stages that each wait for the next, ending with the first; or None."""
     done: Set[str] = set()
     for start in waits_for:
         path: List[str] = []
@@ -45,7 +45,7 @@ def before(name: str, stages: Mapping[str, StageSpec]) -> FrozenSet[str]:
 
 
 def done_before(stage: StageSpec, stages: Mapping[str, StageSpec]) -> FrozenSet[str]:
-    """Return the stages of which every unit is done before any of this one starts."""
+    """Return the stages that are done as a whole before any unit of this one starts."""
     done: Set[str] = set()
     whole = whole_upstream(stage) if stage.unit_wise else upstream(stage)
     for name in whole:

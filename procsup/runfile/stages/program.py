@@ -1,4 +1,4 @@
-"""What a stage starts: `module`, `script` or `command`, with `python`, `prefix` and `args`."""
+"""Reads the program of a stage: `module`, `script` or `command`, with `python` and `args`."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def script_path(value: Any) -> str:
 
 
 def arguments(scope: Scope) -> Callable[[Any], Tuple[Template, ...]]:
-    """Make a converter for a list of arguments, numbers and truth values welcome."""
+    """Make a converter for a list of arguments; numbers and truth values are accepted, too."""
 
     def convert(value: Any) -> Tuple[Template, ...]:
         if isinstance(value, str):
@@ -106,13 +106,13 @@ def _split(line: str) -> str:
 
 
 def runs_python(argv: Tuple[Template, ...]) -> bool:
-    """Tell whether a command's program is a Python, by its name."""
+    """Whether a command's program is a Python, by its name."""
     program: Optional[str] = argv[0].constant if argv else None
     return program is not None and bool(_PYTHON_NAME.fullmatch(os.path.basename(program)))
 
 
 def chosen(own: Mapping[str, Any], inherited: Mapping[str, Any], keys: Tuple[str, ...]) -> str:
-    """Return which of the program keys counts; a stage's own replaces those of `defaults`.
+    """Return the program key that applies; a stage's own replaces those of `defaults`.
 
     `Wrong` if there is none, or more than one.
     """

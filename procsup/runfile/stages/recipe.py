@@ -1,4 +1,4 @@
-"""A stage as the run file has it: settings for all its units, and templates to make them from."""
+"""A stage of the run file: the settings of all its units, and the templates that make them."""
 
 import os
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
@@ -21,7 +21,7 @@ class Placed(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What is started: prefix, then a fixed head (an interpreter and its argument) or a command.
+    """The command line: prefix, then a fixed head (an interpreter and its argument) or a command.
 
     With a `shell`, `command` is its text alone, and the head starts that shell.
     """
@@ -35,13 +35,13 @@ class Program(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """All that is needed to make the units of a stage; `places` says where each key stands."""
+    """All that is needed to make the units of a stage; `places` has the place of each key."""
 
     spec: StageSpec
     at: KeyPath
     places: Dict[str, KeyPath]
     axes: Tuple[Axis, ...]
-    kinds: Dict[str, Kind]  # of the parameters, those of followed units included
+    kinds: Dict[str, Kind]  # of the parameters, including those of followed units
     path_names: FrozenSet[str]  # the parameters that are paths and are watched
     program: Program
     unit_id: Optional[Template]
@@ -59,28 +59,28 @@ class Recipe(NamedTuple):
     partial: bool = False  # it has parameters that could not be read, which is a problem
 
     def place(self, key: str) -> KeyPath:
-        """Return where a key of this stage stands (in it, or in `defaults`)."""
+        """Return the place of a key of this stage (in it, or in `defaults`)."""
         return self.places.get(key, (*self.at, key))
 
     def looks_at_files(self) -> bool:
-        """Tell whether only the file system knows its units or their inputs."""
+        """Whether its units or their inputs depend on the file system."""
         looks = any(axis.looks_at_files for axis in self.axes)
         return looks or self.inputs.looks_at_files or self.depends.looks_at_files
 
     def templates(self) -> List[Template]:
-        """Return what argv, env and `stop-command` are made from."""
+        """Return the templates of argv, env and `stop-command`."""
         program = self.program
         placed = [*program.prefix, *program.command, *program.args, *self.env.values()]
         return [one.template for one in (*placed, *self.stop_command)]
 
     def stop_templates(self) -> Tuple[Template, ...]:
-        """Return what `stop-command` is made from."""
+        """Return the templates of `stop-command`."""
         return tuple(one.template for one in self.stop_command)
 
     def uses(self, parameter: str) -> bool:
-        """Tell whether a unit may read the file that a parameter names, as far as we can see.
+        """Whether a unit may read the file that a parameter names, judged by its templates.
 
-        Names that are made from it, of the unit, its outputs and its logs, do not count.
+        Templates of names (of the unit, its outputs and its logs) do not count.
         """
         if self.spec.unit_file:
             return True  # all parameters are in it
@@ -90,7 +90,7 @@ class Recipe(NamedTuple):
         return any(field.name == parameter for one in templates for field in one.fields)
 
     def uses_list_file(self) -> bool:
-        """Tell whether `{inputs.file}` is asked for."""
+        """Whether a template contains `{inputs.file}`."""
         return any(
             field.name == "inputs" and field.steps == ("file",)
             for template in self.templates()
@@ -106,7 +106,7 @@ class Surroundings(NamedTuple):
     values: Mapping[str, Any]
 
     def absolute(self, path: str) -> str:
-        """Return a path as the system has it; a relative one starts at `folder`."""
+        """Return a path in the system's notation; a relative one starts at `folder`."""
         return os.path.normpath(os.path.join(self.folder, path))
 
     def relative(self, path: str) -> str:

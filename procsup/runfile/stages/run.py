@@ -1,4 +1,4 @@
-"""Reads what the run file says of the run as a whole."""
+"""Reads the settings of the run as a whole, its variables and its stages."""
 
 import datetime
 import os
@@ -54,7 +54,7 @@ _OF_A_STAGE = {
 
 
 class RunReader:
-    """Reads a parsed run file; what is wrong is noted in `problems`."""
+    """Reads a parsed run file; errors are noted in `problems`."""
 
     def __init__(self, source: Source, problems: Problems, today: datetime.date) -> None:
         self._source = source
@@ -205,7 +205,7 @@ class RunReader:
         return recipes if self._problems else settle(recipes, self._values, self._absolute)
 
     def _followed_first(self, stages: Mapping[str, Any]) -> List[str]:
-        """Return the stages' names, each after those whose units its own follow."""
+        """Return the names of the stages, each after the stages that it follows."""
         tables = {name: table for name, table in stages.items() if isinstance(table, dict)}
         follows = {name: named_in(table) for name, table in tables.items()}
         order: List[str] = []
@@ -270,7 +270,7 @@ class RunReader:
 
 
 def _makes_files(recipe: Recipe) -> bool:
-    """Tell whether a stage vouches for files: its outputs, and what it prints into one."""
+    """Whether a stage vouches for files: its outputs, or a file for stdout or stderr."""
     return bool(recipe.outputs.items) or not recipe.streams.keys().isdisjoint(_PRINTED)
 
 

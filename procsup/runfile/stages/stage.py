@@ -52,7 +52,7 @@ _NO_EXCLUDES: Tuple[Exclude, ...] = ()
 def read_stage(
     name: str, own: Mapping[str, Any], defaults: Mapping[str, Any], context: Context
 ) -> Optional[Recipe]:
-    """Read a stage; problems are noted in the context, and may leave nothing to return."""
+    """Read a stage; problems are noted in the context; None if they leave no usable stage."""
     table = StageTable(name, own, defaults, context)
     check_keys(own, STAGE_KEYS, table.at, context.problems, later=LATER_KEYS)
     return _StageReader(name, table, context).read()
@@ -72,7 +72,7 @@ class _StageReader:
         self._partial = for_each is None or any(recipe.partial for recipe in followed)
         if len(followed) == len(for_each or ()):
             return self._read(followed)
-        self._partial = True  # what is wrong with those stages is noted
+        self._partial = True  # the problems of those stages are noted already
         self._read(followed)
         return None
 
@@ -135,7 +135,7 @@ class _StageReader:
     # --- parameters ----------------------------------------------------------------------
 
     def _for_each(self) -> Optional[Tuple[str, ...]]:
-        """Return the stages named; None if that is wrong."""
+        """Return the named stages; None if the value is invalid."""
 
         def read(value: Any) -> Tuple[str, ...]:
             return following.stages_followed(value, self._stage)
@@ -154,7 +154,7 @@ class _StageReader:
     ) -> Tuple[Tuple[Axis, ...], Dict[str, Kind], Dict[str, bool]]:
         """Return its axes, the kinds of all parameters, and which are paths.
 
-        A path is true if it is the stage's own, false if it is only taken over.
+        A path is true if it is the stage's own parameter, false if it is a followed stage's.
         """
         context = self._context
         none: Dict[str, Kind] = {}
@@ -243,7 +243,7 @@ class _StageReader:
         return ({"outputs": outputs.kind(file=False)} if "outputs" in self._table else {}), absent
 
     def _late_kinds(self, scope: Scope) -> Tuple[Dict[str, Kind], Dict[str, str]]:
-        """Return the values that each attempt sets; a variable of the same name wins."""
+        """Return the values that each attempt sets; a variable of the same name has precedence."""
         known: Dict[str, Kind] = {name: LATE for name in GIVEN if name not in scope.known}
         absent: Dict[str, str] = {}
         if "memory" in known and "memory" not in self._table:

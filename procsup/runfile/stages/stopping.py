@@ -1,4 +1,4 @@
-"""How a unit is asked to end, and how long what it leaves behind is waited for."""
+"""Reads `stop-command` and `linger`: the stop of a unit and the wait for its leftover processes."""
 
 from typing import Any, Dict, Optional, Tuple
 
@@ -20,12 +20,12 @@ def read_stop_command(table: StageTable, scope: Scope) -> Tuple[Placed, ...]:
 
 
 def read_stop(value: Any) -> Tuple[Template, ...]:
-    """Read the `stop_command` of a unit that is written out; it knows `{pid}` and `{index}`."""
+    """Read the `stop_command` of a unit of a plan; it knows `{pid}` and `{index}`."""
     return command(Scope({"pid": TEXT, "index": TEXT}))(value)
 
 
 def check_linger(table: StageTable, *, seconds: Optional[float], limit_s: Optional[float]) -> None:
-    """Note it if the end of `linger` is that of a `timeout` which the stage has not."""
+    """Note a problem if `linger` ends with the `timeout`, and the stage has no `timeout`."""
     if seconds is None and limit_s is None and "timeout" not in table:
         message = '"timeout" means as long as the unit may take, and the stage has no `timeout`'
         table.note("linger", f"{message}: give it one, or write how long")

@@ -1,4 +1,4 @@
-"""One stage's table of the run file, `defaults` merged in, and the taking of values from it."""
+"""One stage's table of the run file with `defaults` merged in; reads values from it."""
 
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple, TypeVar
 
@@ -19,18 +19,18 @@ _CURES = {
 
 
 class Context(NamedTuple):
-    """What a stage's reader knows of the run."""
+    """The run's data that the reader of a stage needs."""
 
     scope: Scope  # variables and `date`
     values: Mapping[str, Any]
     absolute: Callable[[str], str]  # path as written -> absolute
     stage_names: Tuple[str, ...]
     problems: Problems
-    recipes: Dict[str, Recipe]  # of the stages that were read before
+    recipes: Dict[str, Recipe]  # of the stages read before
 
 
 class StageTable:
-    """The values of a stage and where each stands; what is wrong with them is noted.
+    """The values of a stage and the place of each; their errors are noted.
 
     `own` is the stage's table, `defaults` what all stages inherit.
     """
@@ -55,7 +55,7 @@ class StageTable:
         self._context.problems.add(self.places.get(key, self.at), message)
 
     def take(self, key: str, convert: Callable[[Any], _T], default: _T) -> _T:
-        """Convert the value of a key; the default stands in for what is wrong or not there."""
+        """Convert the value of a key; the default replaces an invalid or missing one."""
         if key not in self.values:
             return default
         try:
@@ -72,7 +72,7 @@ class StageTable:
     def take_template(
         self, key: str, scope: Scope, accept: Callable[[Any], str] = path_text
     ) -> Optional[Template]:
-        """Read the text of a key, to be filled in for each unit."""
+        """Read the text of a key as a template, which each unit fills in."""
 
         def convert(value: Any) -> Optional[Template]:
             return scope.check(Template(accept(value)))
@@ -82,7 +82,7 @@ class StageTable:
     def take_placed(
         self, key: str, convert: Callable[[Any], Tuple[Template, ...]]
     ) -> Tuple[Placed, ...]:
-        """Read a list of texts, to be filled in for each unit."""
+        """Read a list of texts as templates, which each unit fills in."""
         none: Tuple[Template, ...] = ()
         place = self.places.get(key, (*self.at, key))
         templates = self.take(key, convert, none)

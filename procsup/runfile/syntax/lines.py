@@ -1,7 +1,7 @@
-"""On which line each key of a TOML text stands.
+"""Finds the line of each key of a TOML text.
 
-No TOML parser keeps lines, so that this reads the text a second time, and only when there is
-something to complain about. The text is known to be valid: a parser has accepted it.
+No TOML parser keeps lines, so this reads the text a second time, and only if there are problems
+to report. The text is valid: a parser has accepted it.
 """
 
 import bisect

@@ -1,4 +1,4 @@
-"""What is wrong with a run file, collected so that all of it can be said at once."""
+"""Collects the problems of a run file, to report all of them together."""
 
 import json
 import re
@@ -30,19 +30,19 @@ _K = TypeVar("_K", int, str)
 
 
 class Wrong(Exception):
-    """A value is wrong; `faults` are the places below the value, each with what is wrong there."""
+    """A value is invalid; `faults` are places below it, each with its error."""
 
     def __init__(self, message: str = "", *, faults: Sequence[Tuple[KeyPath, str]] = ()) -> None:
         super().__init__(message)
         self.faults = tuple(faults) or (((), message),)
 
     def below(self, *place: Union[str, int]) -> List[Tuple[KeyPath, str]]:
-        """Return the faults as seen from the holder of the value."""
+        """Return the faults with their places relative to the value's container."""
         return [((*place, *at), message) for at, message in self.faults]
 
 
 class Problems:
-    """The problems of one file; each is said once, in the order of the lines."""
+    """The problems of one file; each is reported once, in the order of the lines."""
 
     def __init__(self, file: str, text: str) -> None:
         self._file = file
@@ -60,7 +60,7 @@ class Problems:
             self._found.append((at, message))
 
     def add_wrong(self, at: KeyPath, wrong: Wrong) -> None:
-        """Note everything that is wrong with or below the value at this path."""
+        """Note all faults of the value at this path, and below it."""
         for place in wrong.below(*at):
             self.add(*place)
 
@@ -90,7 +90,7 @@ def _by_line(placed: Tuple[int, KeyPath, str]) -> int:
 
 def _line(lines: Mapping[KeyPath, int], at: KeyPath) -> int:
     while at not in lines and at:
-        at = at[:-1]  # a key that is missing stands where its table begins
+        at = at[:-1]  # a missing key has the line of its table
     return lines.get(at, 1)
 
 
@@ -123,7 +123,7 @@ def show(value: Any) -> str:
 
 
 def expected(what: str, value: Any) -> Wrong:
-    """Return the usual fault: something else was expected here."""
+    """Return the usual fault: another value was expected here."""
     return Wrong(f"expected {what}, not {show(value)}")
 
 
@@ -148,7 +148,7 @@ def some(words: Sequence[str], limit: int = 8) -> str:
 
 
 class Faults:
-    """Collects what is wrong with several values, to raise all of it as one `Wrong`."""
+    """Collects the faults of several values, to raise all of them as one `Wrong`."""
 
     def __init__(self) -> None:
         self._found: List[Tuple[KeyPath, str]] = []
@@ -166,14 +166,14 @@ class Faults:
             self._found += wrong.below(*place)
 
     def raise_if_any(self) -> None:
-        """Raise `Wrong` if something was noted."""
+        """Raise `Wrong` if a fault was noted."""
         if self._found:
             raise Wrong(faults=self._found)
 
 
 @contextmanager
 def below(*place: Union[str, int]) -> Iterator[None]:
-    """Let a `Wrong` that is raised within be one of the value at this place."""
+    """Raise a `Wrong` of the body as a fault of the value at this place."""
     try:
         yield
     except Wrong as wrong:
@@ -181,12 +181,12 @@ def below(*place: Union[str, int]) -> Iterator[None]:
 
 
 def each(values: Iterable[_T], convert: Callable[[_T], _R]) -> List[_R]:
-    """Convert every item of a list; all that is wrong with them is raised as one `Wrong`."""
+    """Convert every item of a list; all their faults are raised as one `Wrong`."""
     return [done for _, done in _each(enumerate(values), lambda _, value: convert(value))]
 
 
 def each_of(table: Mapping[str, _T], convert: Callable[[str, _T], _R]) -> List[_R]:
-    """Convert every entry of a table, likewise."""
+    """Convert every entry of a table; all their faults are raised as one `Wrong`."""
     return [done for _, done in _each(table.items(), convert)]
 
 

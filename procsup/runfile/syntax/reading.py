@@ -1,4 +1,4 @@
-"""Reads a run file's bytes, text and TOML; every way in which that can fail has its message."""
+"""Reads a run file's bytes, text and TOML; every possible error has its own message."""
 
 import hashlib
 import os
@@ -28,7 +28,7 @@ _HINTS = {
 
 
 class WrittenFloat(float):
-    """A number that remembers how it was written: 0.10 stays 0.10."""
+    """A number that keeps its written form: 0.10 stays 0.10."""
 
     __slots__ = ("written",)
 
@@ -47,8 +47,8 @@ class WrittenFloat(float):
 class Source(NamedTuple):
     """A run file as read; `shown` is how messages name it.
 
-    `path` is absolute, and the target's where the file is a symbolic link: name and folder of the
-    run do not depend on the name by which the file was called.
+    `path` is absolute, and for a symbolic link it is the target's: name and folder of the run do
+    not depend on the name by which the file was given.
     """
 
     shown: str
@@ -59,12 +59,12 @@ class Source(NamedTuple):
 
 
 def parse(text: str) -> Dict[str, Any]:
-    """Parse TOML, numbers as they were written."""
+    """Parse TOML; numbers keep their written form."""
     return tomllib.loads(text, parse_float=WrittenFloat)
 
 
 def read_source(path: Union[str, "os.PathLike[str]"]) -> Source:
-    """Read a run file; RunFileError says what is wrong with the file as such."""
+    """Read a run file; RunFileError if it cannot be read, decoded or parsed."""
     shown = os.fspath(path)
     whole = real_file(shown)
     content = _read_bytes(shown)
@@ -100,7 +100,7 @@ def _read_bytes(shown: str) -> bytes:
 
 
 def _passing_kind(path: str) -> str:
-    """Say what a path stands for, if that is nothing that lies there; empty for a file."""
+    """Describe a path that is a stream instead of a file; empty for a file."""
     mode = os.stat(path).st_mode
     if stat.S_ISFIFO(mode):
         return "a pipe"
@@ -112,7 +112,7 @@ def _passing_kind(path: str) -> str:
 
 
 def _is_descriptor(path: str) -> bool:
-    """Tell whether this is /dev/stdin, /dev/fd/N or the like, or a link that leads there."""
+    """Whether this is /dev/stdin, /dev/fd/N or the like, or a link to one of them."""
     for _link in range(_MOST_LINKS):
         if _OF_DESCRIPTORS.fullmatch(os.path.realpath(os.path.dirname(os.path.abspath(path)))):
             return True

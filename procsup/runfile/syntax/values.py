@@ -1,4 +1,4 @@
-"""Turns single values of a run file into what they mean; `Wrong` says what was expected."""
+"""Converts single values of a run file; `Wrong` says what was expected."""
 
 import datetime
 import math
@@ -47,7 +47,7 @@ SOME_CPUS = 'a number of CPUs above 0 (such as 2 or 0.5) or "all"'
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a value is a number, which true and false are not."""
+    """Whether a value is a number; true and false are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -141,7 +141,7 @@ def duration_s(value: Any) -> float:
 
 
 def limit_s(value: Any) -> float:
-    """Accept a duration that is longer than nothing."""
+    """Accept a duration longer than zero."""
     return _quantity(quantities.limit_s, value)
 
 
@@ -187,7 +187,7 @@ def _quantity(convert: Callable[[Any], _T], value: Any) -> _T:
 
 
 def require_whole_cpus(number: float) -> None:
-    """Refuse a part of a CPU, to which nothing can be pinned."""
+    """Refuse a fraction of a CPU: units are pinned to whole CPUs."""
     if number != int(number):
         raise expected('whole CPUs, because of `pin = "cpus"`', number)
 
@@ -239,14 +239,14 @@ def scalar(value: Any) -> Scalar:
 
 
 def plain(value: Any) -> Any:
-    """Return the value for records: numbers as numbers, without the memory of their writing."""
+    """Return the value for records: numbers as plain numbers, without their written form."""
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return float(value) if isinstance(value, WrittenFloat) else value
 
 
 def plain_row(row: Dict[str, Any]) -> Dict[str, Any]:
-    """Return parameters for records: the row itself where nothing differs."""
+    """Return parameters for records: the row itself if nothing differs."""
     for value in row.values():
         if type(value) not in _PLAIN:
             return {name: plain(value) for name, value in row.items()}
@@ -254,7 +254,7 @@ def plain_row(row: Dict[str, Any]) -> Dict[str, Any]:
 
 
 class Fields:
-    """A table of few keys, of which one must be there; its faults are raised together."""
+    """A table of few keys, with one required key; its faults are raised together."""
 
     def __init__(self, value: Any, known: Sequence[str], required: str) -> None:
         if not isinstance(value, dict):
@@ -269,19 +269,19 @@ class Fields:
             self._faults.add((), f"`{required}` is missing")
 
     def take(self, key: str, convert: Callable[[Any], _T], default: _T) -> _T:
-        """Convert one entry, if it is there."""
+        """Convert one entry, if it exists."""
         if key in self._table:
             with self._faults.below(key):
                 return convert(self._table[key])
         return default
 
     def raise_if_any(self) -> None:
-        """Raise what was wrong with the table and its entries."""
+        """Raise the faults of the table and its entries."""
         self._faults.raise_if_any()
 
 
 def retries(value: Any) -> Retry:
-    """Accept a number of retries, or a table that says more."""
+    """Accept a number of retries, or a table with further settings."""
     if not isinstance(value, dict):
         if not isinstance(value, (int, str)):
             raise expected("a number of retries or a table with `times`", value)
@@ -311,7 +311,7 @@ def _factor(value: Any) -> float:
 
 
 def on_failure(value: Any) -> OnFailure:
-    """Accept what the first failures mean for the others."""
+    """Accept a value of `on-failure`: what the first failures do to the other units."""
     choose = word(*ON_FAILURE)
     if not isinstance(value, dict):
         return OnFailure(do=choose(value))

@@ -19,7 +19,7 @@ _ESCAPED = re.compile(r"\[[*?]\]")
 
 
 def has_wildcards(template: Template) -> bool:
-    """Tell whether a declared path is a glob; values of placeholders do not count."""
+    """Whether a declared path is a glob; values of placeholders do not count."""
     return any(
         isinstance(part, Braces) or (isinstance(part, str) and _WILDCARD.search(part) is not None)
         for part in template.parts
@@ -66,7 +66,7 @@ def _own_text(
 
 
 def read_glob(template: Template, values: Mapping[str, Any]) -> Glob:
-    """Read a glob, its known placeholders filled in literally; `Wrong` if it makes no sense."""
+    """Read a glob, its known placeholders filled in literally; `Wrong` if it is invalid."""
     pieces: List[Piece] = []
     shown = ""
     for part in template.parts:

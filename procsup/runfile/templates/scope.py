@@ -1,4 +1,4 @@
-"""Which placeholders are known where, and checks of templates against that, before any unit is."""
+"""The placeholders known at a place; checks templates against them before units are made."""
 
 from typing import Dict, FrozenSet, Mapping, NamedTuple, Optional, Union
 
@@ -17,7 +17,7 @@ class Text(NamedTuple):
 
 
 class Many(NamedTuple):
-    """A list of values; `length` is None where only the run will tell."""
+    """A list of values; `length` is None if it is known only during the run."""
 
     item: Text
     length: Optional[int] = None
@@ -29,7 +29,7 @@ class FileSet(NamedTuple):
     names: Optional[Dict[str, Union[Text, Many]]]
     length: Optional[int] = None
     file: bool = False  # `.file`: the paths, one a line
-    globs: FrozenSet[Step] = frozenset()  # those of which only the run will tell the paths
+    globs: FrozenSet[Step] = frozenset()  # those whose paths are known only during the run
 
 
 class FollowedUnit(NamedTuple):
@@ -46,9 +46,9 @@ PATH = Text(path=True)
 
 
 class Scope:
-    """The placeholders known at some place; `absent` says of others why they are not.
+    """The placeholders known at some place; `absent` has the reasons why others are unknown.
 
-    `partial`: there are more that could not be read, so that nothing is said of unknown ones.
+    `partial`: there are more that could not be read, so that unknown ones are not reported.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Scope:
         *,
         partial: bool = False,
     ) -> "Scope":
-        """Return a scope that knows more."""
+        """Return a scope with further placeholders."""
         left = {name: why for name, why in self.absent.items() if name not in known}
         return Scope(
             {**self.known, **known}, {**left, **(absent or {})}, partial=self.partial or partial

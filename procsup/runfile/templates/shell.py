@@ -1,8 +1,8 @@
 """`shell`: text for the system's shell, in which each placeholder is quoted for that shell.
 
-The text is read as the shell would, just far enough to know where a placeholder may stand: as a
-word or a part of one. Elsewhere (in quotes, here-documents, comments) the value's own quoting
-would not do, and the placeholder is refused.
+The text is read as the shell does, just far enough to know where a placeholder is allowed: as a
+word or a part of one. Elsewhere (in quotes, here-documents, comments) the quoting of the value
+would be wrong, and the placeholder is refused.
 """
 
 import re
@@ -17,11 +17,11 @@ from procsup.runfile.templates.template import Field, Files, Template
 _DOLLAR = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_:]*)")
 _GLUED = re.compile(r"[A-Za-z0-9_./\\:=+%@~^-]+")  # in PowerShell: what can join a quoted value
 _ENDS = " \t\r\n;|&)}],>"
-_MARK = "\0"  # stands for a placeholder in the text that is looked through
+_MARK = "\0"  # replaces a placeholder in the text that is read
 
 
 def read_shell(value: Any, scope: Scope, shell: Shell) -> Template:
-    """Read the text of `shell`; `Wrong` says what is wrong with its placeholders."""
+    """Read the text of `shell`; `Wrong` has the errors of its placeholders."""
     text = filled(value)
     try:
         template = Template(text)
@@ -48,7 +48,7 @@ def _about_dollar(text: str) -> str:
 
 
 class _Place(NamedTuple):
-    problem: str  # why no placeholder may stand here
+    problem: str  # why no placeholder is allowed here
     is_glued: bool
     follows_dollar: bool
 
@@ -92,7 +92,7 @@ def _places(template: Template, shell: Shell) -> List[_Place]:
 def render(template: Template, values: Mapping[str, Any], shell: Shell) -> str:
     """Fill in the values, each quoted; a list becomes several words."""
     done = ""
-    glue = False  # PowerShell parts words behind a closing quote: what follows goes into it
+    glue = False  # PowerShell splits words behind a closing quote: the rest goes into it
     for part in template.parts:
         if isinstance(part, Field):
             if part.name == "scratch":
@@ -120,17 +120,17 @@ def _words(field: Field, values: Mapping[str, Any]) -> List[str]:
 
 
 class _Reader:
-    """What both shells' readers share: a stack of what is open, and a walk over the text."""
+    """Common to both shells' readers: a stack of open constructs, and a walk over the text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
         self.open: List[str] = []
         self.found: List[str] = []
-        self.doubt = ""  # why nothing is sure any more
+        self.doubt = ""  # why the state is uncertain from here on
 
     def problems(self) -> List[str]:
-        """Return, for each placeholder, why it may not stand where it does; "" if it may."""
+        """Return, for each placeholder, why it is not allowed there; "" if it is."""
         while self.at < len(self.text):
             if self.text[self.at] == _MARK:
                 self.found.append(self.where())
@@ -143,7 +143,7 @@ class _Reader:
         return [self.doubt or problem for problem in self.found]
 
     def step(self) -> None:
-        """Read what stands at `at`, which is no placeholder."""
+        """Read the text at `at`, which is not a placeholder."""
         raise AssertionError("each shell has its own")
 
     def where(self) -> str:
@@ -151,11 +151,11 @@ class _Reader:
         return _WHY.get(self.open[-1], "") if self.open else ""
 
     def is_next(self, word: str) -> bool:
-        """Tell whether this text comes next."""
+        """Whether this text comes next."""
         return self.text.startswith(word, self.at)
 
     def push(self, what: str, length: int) -> None:
-        """Note that something begins here."""
+        """Note that a construct begins here."""
         self.open.append(what)
         self.at += length
 
@@ -188,7 +188,7 @@ _WHY: Dict[str, str] = {
 
 
 class Bash(_Reader):
-    """Reads bash as far as it tells where words may stand."""
+    """Reads bash, as far as needed to know where words are allowed."""
 
     def where(self) -> str:
         """Return why no placeholder may stand at `at`."""
@@ -242,7 +242,7 @@ class Bash(_Reader):
         for word, what in (("$((", "(("), ("$(", "("), ("${", "${"), ("`", "`")):
             if self.is_next(word):
                 if what == "`" and "`" in self.open:
-                    self.doubt = _WHY["`"]  # closed inside of something else: no knowing
+                    self.doubt = _WHY["`"]  # closed inside of another construct: uncertain
                 self.push(what, len(word))
                 return True
         return False
@@ -303,7 +303,7 @@ class Bash(_Reader):
 
 
 class PowerShell(_Reader):
-    """Reads PowerShell likewise."""
+    """Reads PowerShell in the same way."""
 
     def step(self) -> None:
         """Read what stands at `at`."""

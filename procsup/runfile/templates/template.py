@@ -1,4 +1,4 @@
-"""Text with placeholders, in the manner of `str.format`, but strict and without surprises."""
+"""Text with placeholders, similar to `str.format`, but strict."""
 
 import re
 import string
@@ -15,7 +15,7 @@ _NAME = re.compile(r"[^\W\d][\w-]*")
 _formatter = string.Formatter()
 _CAPTURES = ("*", "**", "?")
 _COUNTED = re.compile(r"(?:[^{}]|{[0-9,]+})*")  # a constraint may hold {3} or {1,3}
-_LARGEST_WIDTH = 10_000  # of a format, and its largest precision: more is a slip, or an attack
+_LARGEST_WIDTH = 10_000  # of a format, and its largest precision: more is a mistake, or an attack
 
 
 def parent_of(path: str) -> str:
@@ -51,7 +51,7 @@ PATH_PARTS: Dict[str, Callable[[str], str]] = {
 
 
 def literal(value: Any) -> Any:
-    """Return plain data in which every brace of a text stands for itself."""
+    """Return plain data with every brace in its texts doubled, so that it is literal."""
     if isinstance(value, str):
         return value.replace("{", "{{").replace("}", "}}")
     if isinstance(value, dict):
@@ -140,7 +140,7 @@ class Field(NamedTuple):
         return self.spec in _CAPTURES or "[" in self.spec
 
     def value(self, values: Mapping[str, Any]) -> Any:
-        """Look up what the placeholder stands for."""
+        """Look up the value of the placeholder."""
         value = values[self.name]
         for step in self.steps:
             if isinstance(value, (Files, Followed)):
@@ -152,7 +152,7 @@ class Field(NamedTuple):
         return value
 
     def text(self, values: Mapping[str, Any]) -> str:
-        """Write what the placeholder stands for."""
+        """Return the value of the placeholder as text."""
         value = self.value(values) if self.steps else values[self.name]
         if not self.spec:
             return value if isinstance(value, str) else written(value)
@@ -214,7 +214,7 @@ class Template:
         )
 
     def render_all(self, values: Mapping[str, Any]) -> List[str]:
-        """Fill in the values; a placeholder that stands alone for a list becomes several texts."""
+        """Fill in the values; a text that is only a placeholder of a list becomes several texts."""
         if self.alone is not None:
             value = self.alone.value(values)
             if isinstance(value, Files):

@@ -1,1 +1,1 @@
-"""One maker of units, from recipes or from what a program gives."""
+"""Makes units, from recipes or from a program's plan."""

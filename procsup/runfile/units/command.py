@@ -14,7 +14,7 @@ _POINTER_BYTES = 8
 
 
 class Misplaced(Exception):
-    """Something is wrong with a unit, and this is the place in the file to say so."""
+    """An error of a unit, with the place in the file to report it at."""
 
     def __init__(self, at: KeyPath, wrong: Wrong) -> None:
         super().__init__(str(wrong))
@@ -23,7 +23,7 @@ class Misplaced(Exception):
 
 
 class Command(NamedTuple):
-    """What is rendered of a command: before the fixed head, after it, and the environment."""
+    """The rendered parts of a command: before the fixed head, after it, and the environment."""
 
     front: Tuple[str, ...]
     back: Tuple[str, ...]
@@ -69,7 +69,7 @@ class CommandMaker:
             raise Misplaced(placed.at, wrong) from None
 
     def started(self, command: Command, cwd: str) -> Tuple[str, ...]:
-        """Return the argv as the system gets it; a program with a slash is found from `cwd`."""
+        """Return the argv for the start; the path of a program with a slash is valid from `cwd`."""
         if self._shell is not None:
             text, *args = command.back
             command = command._replace(back=self._shell.tail(text, args))
@@ -84,7 +84,7 @@ class CommandMaker:
         return argv
 
     def stop(self, argv: Tuple[str, ...], cwd: str) -> Tuple[str, ...]:
-        """Return the argv of a `stop-command` as the system gets it; () if there is none.
+        """Return the argv of a `stop-command` for its start; () if there is none.
 
         Most units have the same: they share it.
         """

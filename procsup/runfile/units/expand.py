@@ -31,8 +31,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=-]+")
 _ENOUGH_PROBLEMS = 20
 _LONGEST_NAME = 80
-_ALONE = Group("", {}, {})  # what a unit follows that follows none
-_LIST_FILE = "{inputs.file}"  # what a fingerprint sees of the path of a list
+_ALONE = Group("", {}, {})  # for a unit that follows none
+_LIST_FILE = "{inputs.file}"  # the path of a list in a fingerprint
 
 
 def expand(
@@ -45,9 +45,9 @@ def expand(
     *,
     followed: bool,
 ) -> Tuple[List[UnitSpec], List[Made]]:
-    """Return the units of a stage; if it is `followed`, each also as those that follow it see it.
+    """Return the units of a stage; if it is `followed`, also the form that its followers see.
 
-    Problems are noted, and leave units out.
+    Problems are noted, and their units left out.
     """
     groups: List[Group] = []
     with problems.below(recipe.place("for-each")):
@@ -114,7 +114,7 @@ def _made(
 
 
 class _Renderer:
-    """Renders the parts of the units of one stage from its templates, and has them made."""
+    """Renders the parts of the units of one stage from its templates, and makes the units."""
 
     def __init__(
         self,
@@ -259,8 +259,8 @@ class _Renderer:
     ) -> Mapping[str, Any]:
         """Return the values as the unit sees them.
 
-        A relative path is good for a unit that runs in the run file's folder; any other needs
-        it absolute. `values` itself is returned where nothing differs.
+        A relative path is valid for a unit that runs in the run file's folder; in another folder
+        it must be absolute. If nothing differs, `values` itself is returned.
         """
         if cwd == self._around.folder and list_path is None:
             return values

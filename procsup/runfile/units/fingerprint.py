@@ -1,4 +1,4 @@
-"""The digest of what makes a unit the same unit, wherever its project's folder stands."""
+"""The fingerprint of a unit: a digest of its definition, independent of the project's folder."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode  # ASCII: lone surrogat
 
 
 class Identity(NamedTuple):
-    """What counts: all paths relative to the run file's folder where they are below it."""
+    """The digested fields; paths below the run file's folder are relative to it."""
 
     argv: Sequence[str]  # the interpreter as written
     parameters: Mapping[str, Any]
@@ -47,7 +47,7 @@ def _encoded(content: List[Any]) -> bytes:
         text = _encode_fast(content)
     except UnicodeEncodeError:
         return _encode(content).encode("ascii")
-    # Where nothing is escaped, and nothing ought to be, both say the same.
+    # If no character needs an escape, both encoders give the same text.
     plain = text.isascii() and b"\\" not in text and b"\x7f" not in text
     return text if plain else _encode(content).encode("ascii")
 

@@ -1,4 +1,4 @@
-"""Units that a program gives one by one: each is written out, nothing in it is a placeholder."""
+"""Units that a program gives one by one, as tables without placeholders."""
 
 import os
 import shlex
@@ -45,7 +45,7 @@ UNIT_KEYS: FrozenSet[str] = frozenset(
     (
         *("argv", "args", "id", "env", "cwd", "inputs", "depends", "outputs"),
         *("stdin", "stdout", "stderr", "cpus", "memory", "stop_command", "parameters"),
-        *("label", "paths"),  # what its id is made of; files among its parameters
+        *("label", "paths"),  # the parts of its id; files among its parameters
     )
 )
 _STREAMS = ("stdin", "stdout", "stderr")
@@ -55,9 +55,9 @@ _NO_FILES = Files(())
 
 
 class UnitReader:
-    """Reads the units of one stage from tables of `UNIT_KEYS`, and has them made.
+    """Reads the units of one stage from tables of `UNIT_KEYS`, and makes them.
 
-    What the stage says (`recipe`) holds for all of them; what a unit says wins.
+    The stage's settings (`recipe`) apply to all of them; a unit's own settings have precedence.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class UnitReader:
         self._env = {name: placed.template.render({}) for name, placed in recipe.env.items()}
         self._cwd = around.absolute(recipe.cwd.render({}))
         self._namer = Names()
-        self._texts: Dict[str, str] = {}  # arguments that many units may have
+        self._texts: Dict[str, str] = {}  # arguments that many units may share
 
     def read(self, index: int, table: Any) -> UnitSpec:
-        """Return one unit; `Wrong` has everything that is wrong with it."""
+        """Return one unit; `Wrong` lists all its errors."""
         if not isinstance(table, dict):
             raise expected("a table of what the unit is", table)
         faults = Faults()
@@ -158,7 +158,7 @@ class UnitReader:
         return tuple(text for one in templates for text in one.render_all(values))
 
     def _shared(self, text: str) -> str:
-        """Return the same text, as the same object if it came before."""
+        """Return the text, as the same object if it occurred before."""
         if len(self._texts) < _MOST_SHARED:
             return self._texts.setdefault(text, text)
         return self._texts.get(text, text)
@@ -166,7 +166,7 @@ class UnitReader:
     # --- names ---------------------------------------------------------------------------
 
     def _own(self, taken: Mapping[str, Any], argv: Tuple[str, ...]) -> str:
-        """Return the id: the one given, or a short form of the command, numbered if need be."""
+        """Return the given id, or a short form of the command, with a number if it is taken."""
         if taken["id"] is not None:
             return visible(taken["id"])
         label = taken["label"]
@@ -201,7 +201,7 @@ class UnitReader:
 
 
 class Names:
-    """Gives texts short names, each only once: a second one of the same is numbered."""
+    """Gives texts short unique names: a repeated name gets a number."""
 
     def __init__(self) -> None:
         self._taken: Set[str] = set()
@@ -211,7 +211,7 @@ class Names:
         return self.free(shortened(visible(text) or "''", text))
 
     def free(self, name: str) -> str:
-        """Return the name, with a number behind it if it is taken."""
+        """Return the name, with a number appended if it is taken."""
         own, number = name, 1
         while own in self._taken:
             number += 1
@@ -236,16 +236,16 @@ def _parameter(name: str, value: Any) -> Tuple[str, Any]:
 
 
 def short_form(argv: Tuple[str, ...]) -> str:
-    """Return a command in few characters, the same whenever the command is.
+    """Return a command as short text; equal commands have equal texts.
 
-    Of the program only the name is left; what is cut off is told apart by a digest.
+    The program is shortened to its name; a digest distinguishes commands that were cut.
     """
     whole = " ".join([shlex.quote(visible(text)) for text in (_name_of(argv[0]), *argv[1:])])
     return shortened(whole, "\0".join(argv))
 
 
 def shortened(shown: str, whole: str) -> str:
-    """Return what is shown if it is short, else its beginning and a digest of the whole."""
+    """Return the text if it is short, else its beginning and a digest of the whole."""
     if len(shown) <= _SHORT_CHARACTERS:
         return shown
     digest = sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
@@ -257,7 +257,7 @@ def _name_of(program: str) -> str:
 
 
 def all_run_python(tables: Iterable[Any]) -> bool:
-    """Tell whether all these units start a Python, by the names of their programs."""
+    """Whether all these units start a Python, by the names of their programs."""
     programs = {_program(table) for table in tables}
     return bool(programs) and all(
         runs_python((Template(literal(program)),)) for program in programs

@@ -32,11 +32,11 @@ class Grants:
         return self._capacity.memory_bytes if size is None else size
 
     def cpus_of(self, values: Mapping[str, Any]) -> float:
-        """Return what the stage grants a unit of these values: 1 if it does not say."""
+        """Return the CPUs that the stage grants a unit of these values; 1 by default."""
         template = self._recipe.cpus
         return self.cpus(template.render(values)) if template else 1.0
 
     def memory_of(self, values: Mapping[str, Any]) -> Optional[int]:
-        """Return what the stage grants a unit of these values: None if it does not say."""
+        """Return the memory that the stage grants a unit of these values; None by default."""
         template = self._recipe.memory
         return self.memory_bytes(template.render(values)) if template else None

@@ -14,16 +14,16 @@ NOTHING: Dict[str, Any] = {}  # one for all units
 
 
 class Parts(NamedTuple):
-    """What one unit is made of.
+    """The parts of one unit.
 
-    Files are as written, so relative to the run file's folder; the rest of the paths are absolute.
+    Files are as written, so relative to the run file's folder; all other paths are absolute.
     """
 
     own: str  # its id without the stage; "" for an only unit
     row: Row
     cwd: str
-    shown: Command  # what the fingerprint sees: its paths are as written
-    real: Command  # what is started: its paths are good in `cwd`
+    shown: Command  # for the fingerprint: its paths are as written
+    real: Command  # for the start: its paths are valid in `cwd`
     inputs: Files
     depends: Files
     paths: Sequence[str]  # its parameters that are files
@@ -37,9 +37,9 @@ class Parts(NamedTuple):
 
 
 class UnitMaker:
-    """Makes the units of one stage; what they have in common is made once.
+    """Makes the units of one stage; their common parts are made once.
 
-    `inputs_from`: the absolute paths that ``inputs.from`` stands for.
+    `inputs_from`: the absolute paths of ``inputs.from``.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class UnitMaker:
         self._absolute_paths: Tuple[str, ...] = ()
 
     def make(self, index: int, parts: Parts) -> UnitSpec:
-        """Return a unit; `Misplaced` if the system would not take its command."""
+        """Return a unit; `Misplaced` if its command exceeds the system's limits."""
         own, cwd, real, streams = parts.own, parts.cwd, parts.real, parts.streams
         stdin = streams.get("stdin")
         return UnitSpec(
@@ -84,13 +84,13 @@ class UnitMaker:
         )
 
     def _shared(self, argv: Tuple[str, ...]) -> Tuple[str, ...]:
-        """Return the argv of the unit before if it is the same: most have some of their own."""
+        """Return the previous unit's argv if it is equal, to save memory; most units differ."""
         if argv != self._argv:
             self._argv = argv
         return self._argv
 
     def _absolute(self, paths: Tuple[str, ...]) -> Tuple[str, ...]:
-        """Return absolute paths; what a unit depends on is often its inputs, which are shared."""
+        """Return absolute paths; `depends` often equals the inputs, and then shares their paths."""
         if paths != self._paths:
             self._paths = paths
             self._absolute_paths = tuple([self._around.absolute(path) for path in paths])

@@ -1,1 +1,1 @@
-"""What may stand in a run file: a row a key, from which schema and reference are made."""
+"""The keys of a run file: one row per key, from which schema and reference are made."""

@@ -25,7 +25,7 @@ class Type(NamedTuple):
 
     `says` completes the words *expected ...*; `schema` (JSON Schema, draft 7) checks the value
     alone. `convert` returns the value in the form that the run uses, or raises `Wrong`; it does
-    nothing if the key has a reader of its own.
+    nothing if the key has its own reader.
     """
 
     says: str

@@ -27,7 +27,7 @@ def check_keys(
     later: Tuple[str, ...] = (),
     elsewhere: Optional[Mapping[str, str]] = None,
 ) -> None:
-    """Complain about every key that is not known; `elsewhere` says where some others belong."""
+    """Note every unknown key as a problem; `elsewhere` says where some others belong."""
     for key in table:
         if key in known:
             continue
@@ -67,7 +67,7 @@ def _check_device(name: str) -> None:
 
 
 def check_new_name(name: str, what: str, taken: AbstractSet[str] = frozenset()) -> None:
-    """Refuse a parameter's or variable's name that cannot be a placeholder of its own."""
+    """Refuse a parameter's or variable's name that cannot be a placeholder."""
     if not _NAME.fullmatch(name):
         raise Wrong(f"a {what}'s name is a letter, then letters, digits, `_` and `-`")
     if name.replace("-", "_") in RESERVED:

@@ -2,7 +2,7 @@
 
 ``procsup/schema/runfile.json`` is what `runfile_schema` returned when it was last made:
 ``python -m procsup.runfile.vocabulary.schema > procsup/schema/runfile.json``. Draft 7, which the
-TOML editors know. It catches what can be known of one value; the reader knows more.
+TOML editors know. It detects errors of single values; the reader detects more.
 """
 
 import json
