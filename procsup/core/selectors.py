@@ -90,7 +90,7 @@ _Pair = Tuple[Nameable, Optional[Facts]]
 
 
 def facts_of(ends: Sequence[End], *, running_s: Optional[float] = None) -> Facts:
-    """Return the facts of a unit from its ends; the last one counts.
+    """Return the facts of a unit from its ends; the last one counts, as in a row of `status`.
 
     `running_s` is the age of a live attempt. A failure of any kind also has the state ``failed``.
     """
@@ -98,13 +98,12 @@ def facts_of(ends: Sequence[End], *, running_s: Optional[float] = None) -> Facts
     if running_s is not None:
         return Facts(("running",), {"tries": tries + 1, "wall_s": running_s})
     last = ends[-1] if ends else None
-    if last is None or not last.final:
+    if last is None:
         return Facts(("waiting",), {"tries": tries})
-    failed = (Verdict.FAILED.value,) if last.verdict not in HARMLESS else ()
     exit_code, signal = exit_numbers(last)
     columns = {
         "tries": tries,
-        "verdict": last.verdict.value,
+        "verdict": last.verdict.value if last.final else None,
         "exit_code": exit_code,
         "signal": signal,
         "wall_s": last.wall_s,
@@ -113,6 +112,9 @@ def facts_of(ends: Sequence[End], *, running_s: Optional[float] = None) -> Facts
         "peak_memory_bytes": last.usage.peak_memory_bytes,
     }
     known = {name: value for name, value in columns.items() if value is not None}
+    if not last.final:
+        return Facts(("waiting",), known)
+    failed = (Verdict.FAILED.value,) if last.verdict not in HARMLESS else ()
     return Facts((last.verdict.value, *failed), known)
 
 

@@ -2,28 +2,38 @@
 
 import json
 import sys
+from contextlib import contextmanager
 
 import pytest
 
 import procsup
 from procsup.cli.main import main
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import read_owner
 from tests.e2e.test_retry import wait_for_ends
 from tests.support.gate import Gate
 from tests.support.projects import PROGRAMS, Project, finish
 from tests.support.selectors import BY_NAME, BY_STATE, FIT, HOLD, RUN_FILE, WRONG
 
 
-@pytest.fixture(scope="module", params=["live", "dead"])
-def run(request, tmp_path_factory):
-    """The run of the table; its supervisor is alive or was stopped."""
+@contextmanager
+def started(folder):
+    """Start the run of the table in a folder; ``hold`` runs until it is told to exit."""
     with Gate() as gate:
         hold = [sys.executable, str(PROGRAMS / "gated.py"), str(gate.port), "hold"]
         text = RUN_FILE.format(python=sys.executable.replace("\\", "/"), hold=json.dumps(hold))
-        project = Project(tmp_path_factory.mktemp("selectors"), text)
+        project = Project(folder, text)
         child = project.start("run", "run.toml", "-q")
         held = gate.meet("hold")
         for unit in FIT:
             wait_for_ends(project, unit, 1)
+        yield project, child, held
+
+
+@pytest.fixture(scope="module", params=["live", "dead"])
+def run(request, tmp_path_factory):
+    """The run of the table; its supervisor is alive or was stopped."""
+    with started(tmp_path_factory.mktemp("selectors")) as (project, child, held):
         if request.param == "dead":
             project.call("stop", "run", "--grace", "0")
             finish(child)
@@ -38,8 +48,9 @@ def here(run, monkeypatch):
     monkeypatch.chdir(run.folder)
 
 
-def is_live(project):
-    return main(["wait", "run", "--timeout", "0"]) == 124
+@pytest.fixture
+def is_live(run):
+    return read_owner(RunDir(run.rundir)).ended is None
 
 
 def of_status(words, capsys):
@@ -89,6 +100,53 @@ def test_only_and_retry_are_held_to_the_table(words, meant, capsys):
     running = [unit["id"] for unit in planned if unit["reason"] == "running now"]
     assert (code, asked) == (0, [unit for unit in meant if unit not in running])
     assert [unit.id for unit in procsup.plan("run.toml", only=words).units] == meant
+
+
+@pytest.mark.parametrize("column", ["wall_s", "linger_s", "tries", "exit_code", "signal"])
+def test_numbers_are_those_of_the_rows(is_live, column, capsys):
+    main(["status", "run", "--format", "jsonl"])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    shown = [row["id"] for row in rows if (row[column] or 0) > 0]
+    if is_live and column in ("wall_s", "tries"):  # of the attempt that runs
+        shown = [*shown, HOLD]
+
+    if shown:
+        assert of_status([f"{column}>0"], capsys) == (0, shown)
+    else:
+        assert main(["status", "run", f"{column}>0"]) == 2
+
+
+@pytest.mark.parametrize(("words", "meant"), [*BY_NAME, *BY_STATE])
+def test_stop_is_held_to_the_table(is_live, words, meant, capsys):
+    if not is_live:
+        assert main(["stop", "run", "--", *words]) == 3
+        assert "nobody is working on" in capsys.readouterr().err
+    elif set(meant) <= set(FIT):  # which have ended; the others have a run of their own below
+        assert main(["stop", "run", "--", *words]) == 0
+        assert "what is meant is over already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "said"), WRONG)
+def test_stop_of_what_means_nothing_is_a_mistake_of_the_command_line(is_live, words, said, capsys):
+    assert main(["stop", "run", "--", *words]) == (2 if is_live else 3)
+    assert (said if is_live else "nobody is working on") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["hold"], ["!fit,!k=x"], ["@running"], ["k=y*"], ["sum/k=y?", "fit"], ["@waiting"]]
+)
+def test_what_stop_ends_is_what_status_selects(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with started(tmp_path) as (_, child, held):
+        code, meant = of_status(words, capsys)
+        assert (code, main(["stop", "run", "--grace", "0", "--", *words])) == (0, 0)
+        if HOLD not in meant:
+            held.exit(0)
+        finish(child)
+        capsys.readouterr()
+
+        code, cancelled = of_status(["@cancelled"], capsys)
+        assert (code, cancelled) == (0, [unit for unit in meant if unit not in FIT])
 
 
 REASONS = ("asked for", "failed before", "interrupted before", "new", "not run yet")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from procsup.core.globs import names_matcher
-from procsup.core.outcome import Exited, Verdict
+from procsup.core.outcome import Exited, Signaled, Verdict
 from procsup.core.picking import pick
 from procsup.core.records import End
 from procsup.core.selectors import COLUMNS, STATES, Facts, Named, Selection, facts_of
@@ -97,6 +97,18 @@ def test_a_living_attempt_runs_whatever_was_before():
     late = End("s/a", 1, Verdict.TIMED_OUT, 1.0, final=False)
     assert facts_of([late], running_s=7.0) == Facts(("running",), {"tries": 2, "wall_s": 7.0})
     assert facts_of([late]).states == ("waiting",)
+
+
+def test_an_attempt_that_does_not_decide_has_its_numbers_and_no_verdict():
+    tried = End("s/a", 1, Verdict.CANCELLED, 1.0, final=False, exit=Signaled(9), wall_s=8.8)
+    facts = facts_of([tried])
+    assert facts == Facts(
+        ("waiting",),
+        {"tries": 1, "signal": 9, "wall_s": 8.8, "linger_s": facts.columns["linger_s"]},
+    )
+    unit = Named("s/a", "s", {})
+    assert Selection(["wall_s>1"], lambda _: facts)(unit)
+    assert not Selection(["verdict=cancelled"], lambda _: facts)(unit)
 
 
 def test_truth_is_written_as_in_the_run_file_and_of_a_list_any_item_counts():
