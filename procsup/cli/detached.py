@@ -11,7 +11,7 @@ from procsup.errors import RunUnfinished
 
 
 def announce_ready(opening: Opening) -> None:
-    """In the supervisor: its lock is held and old manifests are withdrawn. Release the caller."""
+    """In the supervisor: its lock is held, old manifests are withdrawn. Let the starter end."""
     from procsup.host.detach import announce
     from procsup.store.rundir import RunDir
 
@@ -39,7 +39,7 @@ def start_words(words: Sequence[str], *, quiet: bool, as_json: bool) -> int:
     detached = start_detached(list(words), environment=inherited_environment())
     if detached.ready is None:
         return _not_begun(detached.exit_code)
-    if "error" in detached.ready:  # said on stderr; with --json this is the payload
+    if "error" in detached.ready:  # stderr has it, too; with --json this is the payload
         return _pay_error(detached.ready)
     _pay_run(detached.ready, quiet=quiet, as_json=as_json)
     return 0
@@ -54,7 +54,7 @@ def _pay_run(ready: Dict[str, Any], *, quiet: bool, as_json: bool) -> None:
     if as_json:
         pay(json_text({**ready, "run": run}))
     else:
-        pay_bytes([os.fsencode(run), b"\n"])  # unchanged: the shell hands it to `procsup wait`
+        pay_bytes([os.fsencode(run), b"\n"])  # unchanged: the shell passes it to `procsup wait`
 
 
 def _pay_error(ready: Dict[str, Any]) -> int:
@@ -66,6 +66,6 @@ def _pay_error(ready: Dict[str, Any]) -> int:
 
 def _not_begun(exit_code: Any) -> int:
     if isinstance(exit_code, int) and exit_code > 0:
-        return exit_code  # it has said why
+        return exit_code  # it has reported why
     signal = f" by signal {-exit_code}" if isinstance(exit_code, int) and exit_code < 0 else ""
     raise RunUnfinished(f"the supervisor ended{signal} before the run had begun")

@@ -17,7 +17,7 @@ def show_plan(
     kept_too: bool = False,
     graph: Optional[str] = None,
 ) -> int:
-    """Print what would be run; problems of the preflight are raised.
+    """Print which units would run; problems of the preflight are raised.
 
     `kept_too`: each kept unit has a line, too; `graph` is a form of `report.plan.GRAPHS`.
     """

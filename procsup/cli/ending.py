@@ -1,4 +1,4 @@
-"""From what a verb returned or raised to an exit code and one clear message."""
+"""Turns a verb's result or exception into an exit code and one clear message."""
 
 import os
 from typing import Any, Dict, List, Sequence, Set
@@ -19,9 +19,9 @@ INTERNAL = ProcsupError.exit_code
 def carry_out(arguments: Sequence[str]) -> int:
     """Carry out a command line; every exception becomes a message and its exit code."""
     arguments = list(arguments) or ["--help"]
-    said_here = not is_owned(arguments)  # that program raises what went wrong, as an exception
+    said_here = not is_owned(arguments)  # that program gets the error and raises it
     try:
-        # Not `cli.main`: its own treatment of broken pipes would end a run's verb with exit 1.
+        # Not `cli.main`: at a broken pipe it would end a run's verb with exit 1.
         with cli.make_context("procsup", list(arguments)) as context:
             code = cli.invoke(context)
         return code if isinstance(code, int) else 0
@@ -45,7 +45,7 @@ def carry_out(arguments: Sequence[str]) -> int:
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether the caller reads JSON: known even where the command line itself is wrong."""
+    """Whether the caller wants JSON: known even if the command line itself is invalid."""
     arguments = list(arguments)
     if arguments[:1] == ["map"]:
         return "--json" in _before_command(arguments[1:])
@@ -54,7 +54,7 @@ def wants_json(arguments: Sequence[str]) -> bool:
 
 
 def _before_command(words: List[str]) -> List[str]:
-    """Return the options of `procsup map`: what stands behind them is COMMAND's."""
+    """Return the options of `procsup map`: the words after them belong to COMMAND."""
     from procsup.cli.map import command
 
     valued = {
@@ -70,7 +70,7 @@ def _before_command(words: List[str]) -> List[str]:
 
 
 def _takes_the_next(word: str, valued: Set[str]) -> bool:
-    """Whether the next word is this option's value; letters may stand together, as in ``-qj 4``."""
+    """Whether the next word is this option's value; letters may be combined, as in ``-qj 4``."""
     if word.startswith("--"):
         return word in valued
     taking = [at for at, letter in enumerate(word) if f"-{letter}" in valued]
@@ -109,7 +109,7 @@ def _pay_error(error: ProcsupError) -> None:
     body["exit_code"] = error.exit_code
     try:
         pay(json_text({"error": body}))
-    except (ReaderGone, RecordError):  # it was said on stderr, and the exit code says it too
+    except (ReaderGone, RecordError):  # stderr has the message, and the exit code shows it, too
         pass
 
 
@@ -126,7 +126,7 @@ def _said_by_system(error: OSError) -> str:
     if error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {said}"
     place, trace = "", error.__traceback__
-    while trace is not None:  # the innermost of ours says what it was about
+    while trace is not None:  # our innermost frame names the fault
         module = trace.tb_frame.f_globals.get("__name__", "")
         if module.startswith("procsup."):
             place = f" (in {module}, {trace.tb_frame.f_code.co_name})"
@@ -147,6 +147,6 @@ def _internal(error: Exception) -> str:
 
 def _show_trace() -> None:
     if os.environ.get(DEBUG):
-        import traceback  # for this only
+        import traceback  # loaded only for this
 
         say(*(visible(line) for line in traceback.format_exc().rstrip().split("\n")))

@@ -54,14 +54,14 @@ Exit codes, everywhere the same:
 
 
 class Verbs(click.Group):
-    """A group that knows its verbs by name and loads them on demand."""
+    """A group that has the names of its verbs and imports each when it is used."""
 
     def list_commands(self, ctx: click.Context) -> List[str]:  # noqa: ARG002
-        """Return the verbs in the order of a day's work."""
+        """Return the verbs in the order of typical use."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, name: str) -> Optional[click.Command]:
-        """Load a verb; UsageError for one that is not there, saying what is near."""
+        """Load a verb; UsageError for an unknown one, with the nearest name."""
         if name not in VERBS:
             ctx.fail(_unknown(name))
         command = import_module(VERBS[name][0]).command

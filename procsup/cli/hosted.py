@@ -1,4 +1,4 @@
-"""`procsup run` as the library starts it: the plan may come by stdin, whose end is the run's."""
+"""`procsup run` as the library starts it: stdin may carry the plan; its end stops the run."""
 
 import msgspec
 

@@ -52,7 +52,7 @@ def command(directory: Optional[str], whole: bool, as_json: bool) -> int:
 
 
 def line_of(run: Listed) -> RunLine:
-    """Return what is shown of a run."""
+    """Return a run's row of the table."""
     return RunLine(
         run.name,
         run.run_id,

@@ -77,10 +77,10 @@ def command(
         raise click.UsageError("-f goes on with what runs: leave --attempt and --failed out")
     streams = _streams(only_stdout=only_stdout, only_stderr=only_stderr)
     rundir = find_run(run, ".").rundir
-    owner = read_owner(rundir)  # before the journal: what it writes later, `follow` finds
+    owner = read_owner(rundir)  # read before the journal: `follow` finds later records
     journal = read_journal(rundir.journal)
     history = read_history(rundir, journal)
-    journal.check_writable()  # of a newer procsup: what it says may not mean what it seems to
+    journal.check_writable()  # written by a newer procsup: we could misread it
     live = owner is not None and is_live(rundir, owner)
     later = [one for one in owner.stages if one not in history.plan] if owner and follow else []
     known = Known(units, rundir, history, live=live, later=later)
@@ -117,7 +117,7 @@ class _Scene(NamedTuple):
 
 
 def _follow(printer: "Printer", scene: _Scene, from_offset: int) -> None:
-    """Print what the running attempts write until that sitting is over."""
+    """Print the output of running attempts until that sitting is over."""
     journal = follow(scene.rundir.journal, from_offset)
     live = dict.fromkeys(_open_logs(scene))
     over = False
@@ -147,15 +147,15 @@ def _logs_of_launch(scene: _Scene, launch: Launch) -> List[Log]:
 
 
 class Printer(ABC):
-    """Prints what files hold beyond what it has printed of them."""
+    """Prints the new content of files, each from where it stopped before."""
 
     def __init__(self, *, tail: Optional[int]) -> None:
         self._tail = tail
         self._offsets: Dict[Tuple[str, Optional[Part]], int] = {}
-        self.problems: Dict[str, str] = {}  # of files that are there and cannot be read
+        self.problems: Dict[str, str] = {}  # of files that exist and cannot be read
 
     def print_new(self, logs: Sequence[Log]) -> None:
-        """Print what is new in these files; a file that is not there yet has nothing new."""
+        """Print the new content of these files; a missing file has none."""
         for log in logs:
             try:
                 file = open_log(log.path, log.part)
@@ -175,11 +175,11 @@ class Printer(ABC):
 
     @abstractmethod
     def finish(self) -> None:
-        """Print what was held back; nothing more is written."""
+        """Print the bytes that were held back; no more content follows."""
 
     @abstractmethod
     def _print(self, file: BinaryIO, log: Log) -> None:
-        """Print from where the file stands, and leave it where that ended."""
+        """Print from the file's position, and leave the position at the end of the printed part."""
 
 
 class BytesPrinter(Printer):
@@ -191,7 +191,7 @@ class BytesPrinter(Printer):
         self._last: Optional[Log] = None
 
     def finish(self) -> None:
-        """Nothing is held back of bytes."""
+        """Do nothing: bytes are never held back."""
 
     def _print(self, file: BinaryIO, log: Log) -> None:
         pay_bytes(self._chunks(file, log))
@@ -205,15 +205,15 @@ class BytesPrinter(Printer):
 
 
 class JsonPrinter(Printer):
-    """Prints an object for each file, or, where files grow, for each chunk of one."""
+    """Prints an object for each file, or for each chunk of a growing file."""
 
     def __init__(self, *, in_chunks: bool, tail: Optional[int]) -> None:
         super().__init__(tail=tail)
         self._in_chunks = in_chunks
-        self._held: Dict[Log, None] = {}  # they end within a character, for now
+        self._held: Dict[Log, None] = {}  # the last character may be incomplete so far
 
     def finish(self) -> None:
-        """Print what looked like the first bytes of a character, and was the end."""
+        """Print bytes that were held back as the first part of a character."""
         self._in_chunks = False
         self.print_new(list(self._held))
 
@@ -248,7 +248,7 @@ def _data(log: Log, data: bytes) -> Dict[str, Any]:
 
 
 def _cut_off_bytes(chunk: bytes) -> int:
-    """Return how many bytes at its end begin a character that goes on behind it."""
+    """Return how many bytes at the end are the first part of an incomplete character."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     decoder.decode(chunk)
     return len(decoder.getstate()[0])
@@ -260,7 +260,7 @@ def _header(log: Log, *, first: bool) -> bytes:
 
 
 def _tail_start(file: BinaryIO, size: int, count: Optional[int]) -> int:
-    """Return where the last `count` lines begin (None: at the start)."""
+    """Return the offset of the last `count` lines (None: of all)."""
     if count is None:
         return 0
     if count == 0:

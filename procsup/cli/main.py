@@ -1,4 +1,4 @@
-"""Where the command line begins: which verb, and what its end means to the shell."""
+"""The entry of the command line: finds the verb, and ends as the shell expects."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Carry out a command line and return its exit code. Never raises for what a user can do.
+    """Carry out a command line and return its exit code. Never raises for errors of the user.
 
-    Where the run was ended by a signal, the process dies by that signal instead of returning.
+    If a signal ended the run, the process dies by that signal instead of returning.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments == ["--version"] and _try_print_version():
@@ -24,11 +24,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 
 def _try_print_version() -> bool:
-    """Answer without loading anything: scripts ask this often. False if it was not written."""
+    """Print the version without loading anything: scripts call it often. False if that failed."""
     from procsup import __version__
 
     text = f"procsup {__version__}\n".encode("ascii")
     try:
         return sys.stdout is not None and os.write(1, text) == len(text)
-    except OSError:  # the verb knows what is to be said of that
+    except OSError:  # the verb reports that
         return False

@@ -56,7 +56,7 @@ _SIGNAL = "\nEnded by a signal (Ctrl-C), or by a closed stdout (SIGPIPE), it die
 
 
 class MapOptions(NamedTuple):
-    """The options of `procsup map`, as they were given."""
+    """The options of `procsup map`."""
 
     jobs: Optional[int]
     name: Optional[str]
@@ -69,7 +69,7 @@ class MapOptions(NamedTuple):
     as_json: bool
 
     def settings(self) -> Dict[str, Any]:
-        """Return those that a plan has."""
+        """Return the options that become settings of the plan."""
         given = {"jobs": self.jobs, "timeout": self.timeout, "retries": self.retries}
         return {key: value for key, value in given.items() if value is not None}
 

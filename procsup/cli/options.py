@@ -30,7 +30,7 @@ Several UNITs mean what any of them means.
 def as_duration(
     _ctx: click.Context, _param: click.Parameter, value: Optional[str]
 ) -> Optional[float]:
-    """Turn the value of an option into seconds; a usage error for what is no duration."""
+    """Turn the value of an option into seconds; a usage error if it is not a duration."""
     if value is None:
         return None
     try:
@@ -56,13 +56,13 @@ def exit_codes(**meanings: str) -> str:
 
 
 def word_for(directory: str) -> str:
-    """Return the shortest word that means this run directory on a command line typed here."""
+    """Return the shortest name of this run directory on a command line in the current folder."""
     from shlex import quote
 
     name = os.path.basename(directory)
     try:
         near = nearest_runs(os.getcwd())
-    except OSError:  # the working directory is gone
+    except OSError:  # the working directory was removed
         near = None
     if near is not None and os.path.realpath(os.path.join(near, name)) == os.path.realpath(
         directory
@@ -85,9 +85,9 @@ def nearest_runs(start: str) -> Optional[str]:
 
 
 def path_from_here(path: str) -> str:
-    """Return the path relative to the working directory where that is below it."""
+    """Return the path, relative to the working directory if it is below it."""
     try:
         relative = os.path.relpath(path)
-    except (OSError, ValueError):  # the working directory is gone, or another drive
+    except (OSError, ValueError):  # the working directory was removed, or is on another drive
         return path
     return path if relative.startswith(os.pardir) else relative

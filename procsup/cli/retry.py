@@ -115,7 +115,7 @@ def _that_very(rerun: Rerun) -> str:
 
 
 def _options(made: Request, *, progress: str, quiet: bool, as_json: bool) -> Options:
-    """Return the options of the `procsup run` that would go on with this run."""
+    """Return the options of the `procsup run` that would continue this run."""
     return Options(
         file=os.path.relpath(made.file),
         variables=dict(made.variables),

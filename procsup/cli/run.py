@@ -12,7 +12,7 @@ from procsup.console.terminal import ReaderGone, pay, say
 from procsup.core.text import visible
 from procsup.errors import RecordError, RunFailed, RunUnfinished, UsageError
 
-if TYPE_CHECKING:  # `procsup map` has it, and `procsup run` needs none
+if TYPE_CHECKING:  # only `procsup map` uses it
     from procsup.console.grouped import GroupedOutput
     from procsup.interfaces import Watcher
 
@@ -47,7 +47,7 @@ _SIGNAL = "\nEnded by a signal (Ctrl-C), procsup dies by that signal after clean
 
 
 class Options(NamedTuple):
-    """The command line of `procsup run`, as it was given."""
+    """The command line of `procsup run`."""
 
     file: str
     variables: Dict[str, str]
@@ -62,7 +62,7 @@ class Options(NamedTuple):
     keep_copied: bool = False
 
     def arguments(self) -> List[str]:
-        """Return the command line that means the same."""
+        """Return an equal command line."""
         words = ["run", "--engine", self.engine, "--progress", self.progress]
         words += [f"--var={name}={value}" for name, value in self.variables.items()]
         words += [f"--only={selector}" for selector in self.only]
@@ -169,7 +169,7 @@ def bring_to_completion(
 ) -> int:
     """Run here, in this process; return the exit code, or die by the signal that ended the run.
 
-    `printers` makes what passes on the output of units, in the place of a display of the run.
+    `printers` makes the watchers that print the output of units instead of a display of the run.
     """
     from procsup.api import sitting
     from procsup.cli.detached import announce_ready
@@ -203,7 +203,7 @@ def bring_to_completion(
 
 
 def _tell_end(opening: Opening, ending: Ending, options: Options, code: int, took_s: float) -> int:
-    """Say how it ended; return the exit code, which is 74 if that could not be paid out."""
+    """Report how it ended; return the exit code, 74 if stdout could not be written."""
     try:
         if not options.quiet or code != 0:
             say(*_last_words(opening, ending, options, took_s))
@@ -212,7 +212,7 @@ def _tell_end(opening: Opening, ending: Ending, options: Options, code: int, too
         if options.as_json:
             _pay_ending(opening, ending, code)
     except ReaderGone:
-        pass  # the stream is closed: the exit code and the manifest have the result
+        pass  # the stream is closed: exit code and manifest have the result
     except RecordError as error:
         say(f"procsup: {visible(str(error))}")
         return RecordError.exit_code
@@ -222,7 +222,7 @@ def _tell_end(opening: Opening, ending: Ending, options: Options, code: int, too
 
 
 def _finished(printer: "GroupedOutput", code: int) -> int:
-    """Let the output of units be passed on; die by SIGPIPE if its reader is gone."""
+    """Wait until the output of units is printed; die by SIGPIPE if it has no reader any more."""
     printer.finish()
     if printer.gone:
         from procsup.console.grouped import SIGPIPE
@@ -264,10 +264,10 @@ def _last_words(opening: Opening, ending: Ending, options: Options, took_s: floa
 
 
 def _again(options: Options, opening: Opening) -> str:
-    """Return what stands behind `procsup run` to go on with this run."""
+    """Return the arguments of `procsup run` that continue this run."""
     from shlex import quote
 
-    if options.file == "-":  # a plan that came by stdin, and is in the run directory now
+    if options.file == "-":  # a plan that was read from stdin, and is in the run directory now
         return visible(quote(path_from_here(opening.spec.file or "")))
     words = [] if options.file == "procsup.toml" else [options.file]
     words += [f"--var={name}={value}" for name, value in options.variables.items()]

@@ -1,4 +1,4 @@
-"""`procsup verify`: a final run's promises, checked after the fact."""
+"""`procsup verify`: compares a final run with its manifest."""
 
 from typing import Any, Dict, Optional, Tuple
 
