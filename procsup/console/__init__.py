@@ -1,1 +1,1 @@
-"""What a person sees while a run goes on; nothing else writes to a terminal."""
+"""Displays of a live run; no other package writes to a terminal."""

@@ -15,8 +15,7 @@ REFRESH_S = 0.25
 class BarWatcher:
     """Draws on a side thread, which reads the planner's own numbers a few times a second.
 
-    The loop only leaves the failures there; rich is imported by that thread, after the first
-    unit has been started.
+    The loop only queues the failures; that thread imports rich, after the first unit has started.
     """
 
     def __init__(self, summary: Summary, stream: Optional[IO[str]] = None) -> None:

@@ -1,4 +1,4 @@
-"""Which watcher a run gets."""
+"""Chooses the watcher of a run."""
 
 import os
 import sys

@@ -19,7 +19,7 @@ _MOST_STAGES = 12
 
 
 class _SteadyConsole(Console):
-    """A console that never hides the cursor: killed at any moment, it leaves nothing to restore."""
+    """A console that never hides the cursor: so a kill leaves nothing to restore."""
 
     def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002
         return False
@@ -41,7 +41,7 @@ class Drawing:
         self._live.start()
 
     def update(self, summary: Summary, failures: Sequence[str], *, last: bool) -> None:
-        """Print the failures, and draw anew if anything changed or a second has passed."""
+        """Print the failures, and redraw if a number changed or a second has passed."""
         now = time.monotonic()
         for line in failures:
             self._console.print(Text(line, style="red"))
@@ -92,7 +92,7 @@ def _ahead(eta: Eta, stage: StageTally, now: float) -> str:
 
 
 def _shown(summary: Summary) -> List[Tuple[str, StageTally]]:
-    """Return the stages to draw: those going on first if there are too many for a screen."""
+    """Return the stages to draw: active ones first if there are too many for a screen."""
     stages = list(summary.stages.items())
     if len(stages) <= _MOST_STAGES:
         return stages

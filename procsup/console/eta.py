@@ -1,4 +1,4 @@
-"""How long the rest of a stage may take."""
+"""Estimates the remaining time of a stage."""
 
 from collections import deque
 from typing import Deque, Optional, Tuple
@@ -8,23 +8,23 @@ _KEPT_SAMPLES = 240
 
 
 class Eta:
-    """Estimates the remaining time from the units done of late; kept units say nothing.
+    """Estimates the remaining time from recently finished units; kept units do not count.
 
-    Feed it `sample` now and then, with a monotonic time.
+    Call `sample` regularly, with a monotonic time.
     """
 
     def __init__(self) -> None:
         self._samples: Deque[Tuple[float, int]] = deque(maxlen=_KEPT_SAMPLES)
 
     def sample(self, now: float, done: int) -> None:
-        """Note how many units were done by now; only changes are of interest."""
+        """Note how many units are done; only changes are stored."""
         if not self._samples or done != self._samples[-1][1]:
             self._samples.append((now, done))
         while len(self._samples) > 2 and now - self._samples[1][0] > WINDOW_S:
             self._samples.popleft()
 
     def remaining_s(self, now: float, left: int) -> Optional[float]:
-        """Return the seconds that `left` units may take; None as long as nothing is known.
+        """Return the seconds that `left` units may take; None if there is no estimate yet.
 
         Between two ends the estimate goes down; once the next end is overdue it grows.
         """

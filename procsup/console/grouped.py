@@ -1,8 +1,8 @@
-"""What units wrote, passed on whole: one unit after another, and never two mixed.
+"""Prints the output of units, one unit after another, and never two mixed.
 
 Stdout of a unit goes to stdout and its stderr to stderr when its end is on disk, with `in_order`
-not before those of the units in front of it. A thread of its own writes, so that a reader that
-stalls never stalls the run; one that is gone ends it (`on_gone`).
+not before those of the units before it. A separate thread writes, so that a reader that stalls
+never delays the run; a reader that closes the pipe ends it (`on_gone`).
 """
 
 import errno
@@ -24,14 +24,14 @@ from procsup.host.shortages import PAUSES_S, patiently
 SIGPIPE = 13  # the number on every POSIX system; Windows has none, and exits with 128 + 13
 _CHUNK_BYTES = 1 << 16
 _JOIN_S = 0.5
-_PAUSES_S = (*PAUSES_S, *[2.0] * 30)  # for want of descriptors: a minute
+_PAUSES_S = (*PAUSES_S, *[2.0] * 30)  # while descriptors are short: a minute
 
 
 class GroupedOutput:
-    """A watcher that writes what units wrote; `finish` returns when all is written.
+    """A watcher that prints the output of units; `finish` returns when all is written.
 
-    `order` gives each unit's place, if they are to come in order. `gone` is true once stdout has
-    no reader any more; `problem` says why else it could not be written.
+    `order` has each unit's position, if they are printed in order. `gone` is true once stdout has
+    no reader any more; `problem` describes another error of writing.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class GroupedOutput:
         self._thread.start()
 
     def settled(self, order: Settled) -> None:
-        """A unit's end is on disk: what it wrote may be passed on."""
+        """A unit's end is on disk: its output may be printed."""
         if order.end.final:
             self._ends.put(order.end)
 
@@ -65,7 +65,7 @@ class GroupedOutput:
         self._ends.put(None)
 
     def finish(self) -> None:
-        """Return when everything is written, or cannot be; Ctrl-C is heard meanwhile."""
+        """Return when everything is written, or cannot be; Ctrl-C works meanwhile."""
         while self._thread.is_alive():
             self._thread.join(_JOIN_S)
 
@@ -76,7 +76,7 @@ class GroupedOutput:
                 break
             for ready in self._due(end):
                 self._pass_on(ready)
-        for place in sorted(self._held):  # those before them have no end: the run was stopped
+        for place in sorted(self._held):  # units before them have no end: the run was stopped
             self._pass_on(self._held[place])
 
     def _due(self, end: End) -> Iterator[End]:
@@ -98,15 +98,15 @@ class GroupedOutput:
             try:
                 self._copy(end.stderr_path, end.stderr_part, 2)
             except OSError:
-                pass  # it is status: in the log file, as all of it
+                pass  # stderr is only status; the log file has it, too
 
     def _copy(self, path: str, part: Optional[Part], fd: int) -> None:
         stream = io.FileIO(fd, "w", closefd=False)  # no lock, which a stalled write would hold
         whole = os.path.join(self._directory, path)
-        # Units that have ended give back what they had open; the run itself may have taken it.
+        # Descriptors may be short for a while: the run's own units use them.
         with patiently(lambda: open_log(whole, part), pauses_s=_PAUSES_S) as file:
             for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
-                if fd == 1 and sys.stdout is None:  # the null device stands in its place
+                if fd == 1 and sys.stdout is None:  # the null device has its number
                     raise OSError(errno.EBADF, os.strerror(errno.EBADF))
                 write_whole(stream, chunk)
 

@@ -1,4 +1,4 @@
-"""Lines of text about a run that goes on: what scripts, logs and `--progress plain` get."""
+"""Lines of text about a live run, for scripts, logs and `--progress plain`."""
 
 from typing import Dict, List
 
@@ -32,20 +32,20 @@ def unit_line(end: End, position: str) -> str:
 
 
 def is_worth_a_line(order: Settled) -> bool:
-    """Whether something happened: a unit that was kept or never tried is only counted."""
+    """Whether to show an end: a unit that was kept or never tried is only counted."""
     end = order.end
     return not order.kept and not (end.attempt == 0 and end.verdict in _NEVER_TRIED)
 
 
 class Remarks:
-    """What is to be said of the run itself, each thing once: news of stages, a near end."""
+    """Messages about the run itself, each once: news of stages, an early end."""
 
     def __init__(self) -> None:
         self._ending = EarlyEnd.NONE
-        self._told: Dict[str, int] = {}  # how much of each stage's news
+        self._told: Dict[str, int] = {}  # how many news of each stage were returned
 
     def of(self, summary: Summary) -> List[str]:
-        """Return the lines that are due; called once a turn, and cheap."""
+        """Return the new lines; called once a turn, so it must be cheap."""
         lines: List[str] = []
         for stage in summary.stages.values():
             told = self._told.get(stage.name, 0)

@@ -13,7 +13,7 @@ from procsup.core.text import plural
 class PlainWatcher:
     """Writes a line per settled unit; kept ones are counted and not shown.
 
-    Everything is written by a side thread: a reader that stalls costs lines, never the run.
+    A side thread writes: a reader that stalls loses lines, and never delays the run.
     """
 
     def __init__(self, summary: Summary, stream: Optional[IO[str]] = None) -> None:
@@ -21,7 +21,7 @@ class PlainWatcher:
         self._summary = summary
         self._remarks = Remarks()
         self._count = 0
-        self._turn: List[Union[Settled, str]] = []  # what this turn of the loop has brought
+        self._turn: List[Union[Settled, str]] = []  # the items of this turn of the loop
         self._side: SideThread[Union[Settled, str]] = SideThread(self._write)
 
     def settled(self, order: Settled) -> None:
@@ -30,7 +30,7 @@ class PlainWatcher:
             self._turn.append(order)
 
     def show(self, summary: Summary) -> None:
-        """Remember where the totals are; say what is new of the run itself."""
+        """Keep the summary for the totals; queue news of the run itself."""
         self._summary = summary
         self._turn.extend(self._remarks.of(summary))
         self._hand_over()
@@ -41,7 +41,7 @@ class PlainWatcher:
             self._turn = []
 
     def close(self) -> None:
-        """Write what is waiting, if the reader takes it within two seconds."""
+        """Write the queued lines, if the reader takes them within two seconds."""
         self._hand_over()
         self._side.close()
 

@@ -1,4 +1,4 @@
-"""A thread that writes what the run has to say, so that the run never waits for a reader."""
+"""A thread that writes messages about the run, so that the run never waits for a reader."""
 
 import threading
 from collections import deque
@@ -11,7 +11,7 @@ CLOSE_S = 2.0
 
 
 class SideThread(Generic[Item]):
-    """Hands items to `work`, in batches, on a thread of its own.
+    """Passes items to `work`, in batches, on a separate thread.
 
     `put` never blocks: beyond `limit` waiting items the oldest are dropped and counted. `work`
     gets (items, number dropped before them, whether this is the last call); it is called at
@@ -36,7 +36,7 @@ class SideThread(Generic[Item]):
         self._thread: Optional[threading.Thread] = None
 
     def put(self, items: Iterable[Item]) -> None:
-        """Leave items for the thread; many at once cost hardly more than one."""
+        """Queue items for the thread; many at once cost hardly more than one."""
         with self._changed:
             for item in items:
                 if len(self._items) >= self._limit:
@@ -53,13 +53,13 @@ class SideThread(Generic[Item]):
         thread = threading.Thread(target=self._run, name="procsup-console", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the system gives no more threads: the run matters, we do not
+        except RuntimeError:  # no thread can be started: the run continues without display
             self._closing = True
             return
         self._thread = thread
 
     def close(self, timeout_s: float = CLOSE_S) -> bool:
-        """Let the thread finish what it has; False if it is still stuck after `timeout_s`."""
+        """Let the thread finish its items; False if it still runs after `timeout_s`."""
         with self._changed:
             self._closing = True
             self._changed.notify()

@@ -1,4 +1,4 @@
-"""Writing to stdout and stderr so that nothing a reader does can hurt the run.
+"""Writes to stdout and stderr; a slow, stopped or missing reader never harms the run.
 
 Status goes to stderr and payload to stdout. No other module of procsup writes to either. Status may
 be lost; payload is written whole, or its loss is reported.
@@ -16,7 +16,7 @@ from procsup.errors import RecordError
 
 STDERR_FD = 2
 _RETRY_S = 0.02
-_LOOK_S = 1.0  # then the write itself is tried again, whatever select says
+_LOOK_S = 1.0  # after this time the write is tried again, even if select does not return
 
 
 class ReaderGone(Exception):
@@ -24,7 +24,7 @@ class ReaderGone(Exception):
 
 
 def say(*lines: str) -> None:
-    """Write lines of status to stderr; a closed or full stderr is none of the run's business."""
+    """Write lines of status to stderr; a closed or full stderr does not affect the run."""
     _write_text(sys.stderr, "".join(line + "\n" for line in lines))
 
 
@@ -34,26 +34,26 @@ def _write_text(stream: Optional[TextIO], text: str) -> bool:
     try:
         stream.write(fit_for(stream, text))
         stream.flush()
-    except (OSError, ValueError):  # closed, full, gone: status is lost, the work is not
+    except (OSError, ValueError):  # closed, full, no reader: only status is lost
         return False
     return True
 
 
 def fit_for(stream: TextIO, text: str) -> str:
-    """Return the text with what the stream's encoding cannot write as escapes."""
+    """Return the text with escapes for characters that the stream's encoding lacks."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding, "replace")
 
 
 def pay(*lines: str) -> None:
-    """Write lines of payload to stdout, whole, however slow its reader is.
+    """Write lines of payload to stdout, whole, even to a slow reader.
 
     Raises ReaderGone if its reader has closed it, RecordError if it cannot be written.
     """
     with _paying() as stream:
         text = "".join(line + "\n" for line in lines)
         raw = _raw_of(stream)
-        if raw is None:  # no file of the system, but what a program has put in its place
+        if raw is None:  # not a file of the system, but an object that a program has set
             stream.write(fit_for(stream, text))
             stream.flush()
             return
@@ -62,7 +62,7 @@ def pay(*lines: str) -> None:
 
 
 def pay_bytes(chunks: Iterable[bytes]) -> None:
-    """Write bytes to stdout unchanged; raises as `pay` does, and what reading them raises."""
+    """Write bytes to stdout unchanged; raises as `pay`, and exceptions of the iterator."""
     for chunk in chunks:
         with _paying() as stream:
             raw = _raw_of(stream)
@@ -74,10 +74,10 @@ def pay_bytes(chunks: Iterable[bytes]) -> None:
 
 
 def write_whole(raw: io.RawIOBase, data: bytes) -> None:
-    """Write all of `data`; OSError if that cannot be.
+    """Write all of `data`; OSError if that fails.
 
-    A pipe that another program has made non-blocking takes a part of it, or refuses it while it
-    is full: then its reader is waited for.
+    A pipe that another program has made non-blocking accepts a part of it, or refuses it while
+    the pipe is full: then this waits for its reader.
     """
     view = memoryview(data)
     while view:
@@ -97,7 +97,7 @@ def _wait_until_writable(fd: int) -> None:
 
 @contextmanager
 def _paying() -> Iterator[TextIO]:
-    """Give stdout to the body; what that meets becomes ReaderGone or RecordError."""
+    """Give stdout to the body; its OSErrors become ReaderGone or RecordError."""
     stream = sys.stdout
     if stream is None:  # `open_standard_streams` leaves it so
         raise RecordError("stdout is closed: what was asked for could not be written")
@@ -113,9 +113,9 @@ def _paying() -> Iterator[TextIO]:
 
 
 def _raw_of(stream: TextIO) -> Optional[io.RawIOBase]:
-    """Return the file below a stream, with nothing left above it; None if there is none.
+    """Return the raw file below a stream, after a flush of its buffers; None if there is none.
 
-    What a buffer makes of a write that is refused depends on how the interpreter was started.
+    How a buffer handles a refused write depends on how the interpreter was started.
     """
     stream.flush()
     try:
@@ -130,8 +130,8 @@ def _raw_of(stream: TextIO) -> Optional[io.RawIOBase]:
 def give_up_stdout() -> None:
     """Write no more to stdout.
 
-    What is left in its buffer would fail again when the interpreter flushes it at exit, and that
-    would end in a traceback and exit code 120.
+    The rest of its buffer would fail again when the interpreter flushes it at exit, with a
+    traceback and exit code 120.
     """
     try:
         null = os.open(os.devnull, os.O_WRONLY)
@@ -142,11 +142,11 @@ def give_up_stdout() -> None:
 
 
 class DirectText(io.TextIOBase):
-    """A text stream straight onto a file descriptor: no buffer, no lock, no exception.
+    """A text stream that writes directly to a file descriptor: no buffer, no lock, no exception.
 
     A thread that is blocked in its `write` (the terminal is stopped by Ctrl-S) holds no lock of
-    the interpreter's own stderr, so that the process can still end. What cannot be written is
-    dropped; after a failure that will not pass `gone` is true and nothing more is tried.
+    the interpreter's own stderr, so that the process can still end. Text that cannot be written is
+    dropped; after a permanent failure `gone` is true and nothing more is written.
     """
 
     def __init__(self, fd: int = STDERR_FD, encoding: Optional[str] = None) -> None:
@@ -157,7 +157,7 @@ class DirectText(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # typeshed has an attribute here
-        """The encoding of the stream it stands for."""
+        """The encoding of the stream that it replaces."""
         return self._encoding
 
     def fileno(self) -> int:
@@ -165,7 +165,7 @@ class DirectText(io.TextIOBase):
         return self._fd
 
     def isatty(self) -> bool:
-        """Whether a terminal is there."""
+        """Whether it is a terminal."""
         try:
             return os.isatty(self._fd)
         except OSError:
@@ -194,7 +194,7 @@ class DirectText(io.TextIOBase):
 
 
 def direct_stderr() -> IO[str]:
-    """Return a stream straight onto stderr, for a thread of its own."""
+    """Return a stream that writes directly to stderr, for a side thread."""
     return cast("IO[str]", DirectText())
 
 

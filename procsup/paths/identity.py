@@ -1,4 +1,4 @@
-"""File identity: what is recorded of a file, and when it counts as the same.
+"""File identity: the record of a file, and when a file counts as the same.
 
 * *unchanged*: its `Stamp` is the same as before. A link's stamp covers the link and its target.
 * *written by this attempt*: its stamp differs from before the start (or there was none).

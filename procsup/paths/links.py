@@ -32,7 +32,7 @@ class RealFolders:
 
     @property
     def folders(self) -> Iterable[str]:
-        """The folders that were looked at, and those above them that are in `root`."""
+        """The resolved folders, and those above them that are in `root`."""
         return self._known.keys()
 
     def _folder(self, folder: str) -> Optional[str]:

@@ -24,7 +24,7 @@ _LITTER = re.compile(
     r"|\..*\.procsup-\d+|\.procsup-.*\.part"  # our own temporary files
 )
 _EDITORS_LOCK = ".#"  # Emacs: a link to USER@HOST while the file is edited
-# What marks a run directory. Its files change with every run: it is never part of what is found.
+# Files that identify a run directory. Its files change with every run: they are never found.
 _RUN_LOCK, _UNITS_LOCK = "run.lock", "units.lock"
 # Python writes the first one when a module beside it is imported.
 _FOLDERS_OF_TOOLS = ("__pycache__", HOME)
@@ -128,7 +128,7 @@ class _Walker:
             ]
 
     def _enters(self, entry: "os.DirEntry[str]", path: str) -> bool:
-        """Tell whether `**` enters a folder; a linked one is recorded as left out."""
+        """Whether `**` enters a folder; a linked one is recorded as left out."""
         if not entry.is_dir() or self._is_out(path):
             return False
         if entry.is_symlink():
@@ -198,7 +198,7 @@ class _Walker:
         return folder != self._top and _is_run_directory(folder, entries)
 
     def _is_out(self, path: str) -> bool:
-        """Tell whether a path is excluded; its folders were checked before."""
+        """Whether a path is excluded; its folders were checked before."""
         if not self._glob.excluded:
             return False
         return any(one.match(path, case=self._case) is not None for one in self._glob.excluded)
@@ -239,7 +239,7 @@ def files_of(output: OutputSpec, *, follow: bool = False) -> List[str]:
 
 
 def stands_for(output: OutputSpec, file: str) -> bool:
-    """Tell whether a declared path stands for this file, if there is one."""
+    """Whether this file, if it exists, is among those of a declared path."""
     if output.kind == "glob":
         glob = parse(output.path.replace(os.sep, "/"))
         return glob.match(file.replace(os.sep, "/"), case=CASE) is not None

@@ -1,1 +1,1 @@
-"""What a person looks at afterwards: the end of a run, its failures, tables. Text, no I/O."""
+"""Reports for people: the end of a run, its failures, tables. Text, no output of its own."""

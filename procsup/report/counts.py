@@ -42,7 +42,7 @@ def stage_problems(tallies: Iterable[StageTally]) -> List[str]:
 
 
 def stage_remarks(tallies: Iterable[StageTally]) -> List[str]:
-    """Return what was not as it should be, and no fault: the first remark of each stage."""
+    """Return the first remark of each stage: irregularities that are no fault."""
     lines = []
     for stage in tallies:
         if stage.remarks:
@@ -65,7 +65,7 @@ def stage_leftovers(tallies: Iterable[StageTally]) -> List[str]:
 
 
 def leftovers_phrase(found: LeftoverFiles) -> str:
-    """Say them: ``3 leftover files in its outputs are not vouched for (out/a, out/b, ...)``."""
+    """Return ``3 leftover files in its outputs are not vouched for (out/a, out/b, ...)``."""
     names = [visible(name) for name in found.names[:_NAMED]]
     shown = ", ".join([*names, "..."] if found.count > len(names) else names)
     verb = "is" if found.count == 1 else "are"
@@ -87,7 +87,7 @@ def stage_data(stage: StageTally) -> Dict[str, Any]:
 
 
 def said_in_short(tallies: Iterable[StageTally]) -> str:
-    """Say all stages in one phrase: ``209 succeeded (40 kept), 2 failed, 1 timed-out``."""
+    """Return all stages in one phrase: ``209 succeeded (40 kept), 2 failed, 1 timed-out``."""
     stages = list(tallies)
     kept = sum(stage.kept for stage in stages)
     words = []

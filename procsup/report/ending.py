@@ -1,4 +1,4 @@
-"""The last words of a sitting: what was done, what failed, where the record is, what to type."""
+"""The final report of a sitting: counts, failures, the manifest and the next command."""
 
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
@@ -19,14 +19,14 @@ from procsup.report.rows import row_of_ends
 
 
 class Commands(NamedTuple):
-    """Words of the command line that mean this run, quoted for the shell."""
+    """Arguments of the command line for this run, quoted for the shell."""
 
     run: str  # the argument of `procsup run`
     name: str  # the argument of `procsup logs` and `procsup retry`
 
 
 class Close(NamedTuple):
-    """All that the last words are made of; `status` is None if the run is not final."""
+    """The data of the final report; `status` is None if the run is not final."""
 
     name: str
     status: Optional[str]

@@ -26,14 +26,13 @@ class Begun(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """A unit of a run: what became of it, what holds it, and what a run would do with it now.
+    """A unit of a run: its ends, why it waits, and what a run would do with it now.
 
     `state` is ``waiting``, ``running``, a verdict, or ``unknown`` (of a stage whose units are not
-    known yet). `ends` are the ends of its attempts in this run, of which the last one decides;
-    `begun` is an attempt without an end. `held` says why it has not started. `keep` tells whether
-    a run would keep it now, `reason` and `detail` why not; if that is not known, `keep` is None,
-    and `detail` says why. `logs` are the logs of its last attempt, by stream; `directory` is the
-    run directory.
+    known yet). `ends` are the ends of its attempts in this run; the last one decides. `begun` is
+    an attempt without an end. `held` says why it has not started. `keep`: whether a run would keep
+    it now; `reason` and `detail` say why not; if that is unknown, `keep` is None, and `detail`
+    says why. `logs` are the logs of its last attempt, by stream; `directory` is the run directory.
     """
 
     id: str
@@ -54,7 +53,7 @@ class Explanation(NamedTuple):
         return "\n".join(self.lines())
 
     def lines(self, *, base: str = "") -> List[str]:
-        """Return a paragraph, and below it the end of what a failed unit wrote.
+        """Return a paragraph, and below it the last output of a failed unit.
 
         Paths of logs below the folder `base` are shown relative to it.
         """

@@ -1,4 +1,4 @@
-"""Failed units, each with its exit, its cause and the end of what it wrote."""
+"""Failed units, each with its exit, its cause and its last output."""
 
 import os
 from typing import List, Optional, Sequence, Tuple
@@ -16,7 +16,7 @@ _WIDEST = 400
 
 
 def failure_lines(failures: Sequence[End], total: int, directory: str) -> List[str]:
-    """Return a paragraph per failed unit, at most 20, then how many there are beyond."""
+    """Return a paragraph per failed unit, at most 20, then the number of the rest."""
     lines: List[str] = []
     for end in failures[:MOST_SHOWN]:
         lines += _paragraph(end, directory)
@@ -45,7 +45,7 @@ def _paragraph(end: End, directory: str) -> List[str]:
 
 
 def tail_lines(end: End, directory: str) -> List[str]:
-    """Return the end of what an attempt wrote, indented; nothing if it wrote nothing."""
+    """Return the last output of an attempt, indented; empty without output."""
     name, tail = last_words(end, directory)
     if not tail:
         return []
@@ -68,7 +68,7 @@ def last_words(end: End, directory: str) -> Tuple[str, Sequence[str]]:
 def tail_of(
     path: Optional[str], directory: str, part: Optional[Part] = None, count: int = TAIL_LINES
 ) -> List[str]:
-    """Return the last lines of a log, visible; nothing if it is not there or cannot be read."""
+    """Return the last lines of a log, visible; none if it is missing or unreadable."""
     if path is None:
         return []
     try:

@@ -1,4 +1,4 @@
-"""The dry run as text, as data and as a graph: what would be run, and why."""
+"""The dry run as text, as data and as a graph: which units would run, and why."""
 
 from typing import Any, Dict, Iterator, List, Mapping, Optional
 
@@ -109,7 +109,7 @@ def _stage_data(seen: Foreseen) -> Optional[List[Dict[str, Any]]]:
 
 
 def graph_lines(spec: RunSpec, stages: Stages, form: str) -> List[str]:
-    """Return the stages and what they wait for: `form` is ``mermaid`` or ``dot``.
+    """Return the stages and those that they wait for: `form` is ``mermaid`` or ``dot``.
 
     A dashed arrow leads to a stage whose units start as the other's units end, one by one.
     """

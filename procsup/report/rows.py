@@ -1,4 +1,4 @@
-"""The flat columns of a unit: names that other programs rely on."""
+"""The flat columns of a unit; other programs rely on their names."""
 
 from typing import Any, Dict, Mapping, Optional, Sequence
 
@@ -48,7 +48,7 @@ def row_of_ends(
     kept: bool = False,
     stale: bool = False,
 ) -> Dict[str, Any]:
-    """Return a unit of a journal as one flat row; what is not known yet is None."""
+    """Return a unit of a journal as one flat row; unknown values are None."""
     row: Dict[str, Any] = dict.fromkeys(FLAT)
     row.update(id=unit, stage=stage, index=index, kept=kept, stale=stale)
     row["tries"] = sum(1 for end in ends if end.attempt > 0)

@@ -1,4 +1,4 @@
-"""The JSON Schema of the completion manifest, made from the very types that are written.
+"""The JSON Schema of the completion manifest, made from the types of its records.
 
 ``procsup/schema/manifest.json`` is what `manifest_schema` returned when it was last made:
 ``python -m procsup.report.schema > procsup/schema/manifest.json``.

@@ -1,4 +1,4 @@
-"""How a run stands, as text for a person."""
+"""The status of a run, as text."""
 
 from typing import List, NamedTuple, Optional, Sequence
 
@@ -29,7 +29,7 @@ def standing_lines(
     failures: Sequence[End],
     directory: str,
 ) -> List[str]:
-    """Return the title, the table of stages, what runs and what failed."""
+    """Return the title, the table of stages, the running units and the failed ones."""
     lines = [visible(title)]
     if stages:
         lines += ["", *stage_table(stages), *stage_problems(stages), *stage_leftovers(stages)]

@@ -1,4 +1,4 @@
-"""What a check of a run's promises found, as text."""
+"""The result of `procsup verify`, as text."""
 
 from typing import List, Optional, Sequence, Tuple
 
@@ -17,7 +17,7 @@ def verification_lines(
     differences: Sequence[Line],
     notes: Sequence[Line],
 ) -> List[str]:
-    """Return the judgement first, then what differs."""
+    """Return the result first, then the differences."""
     shown = visible(name)
     looked = f"{plural(units, 'unit')}, {plural(outputs, 'output')}"
     if damage:
