@@ -21,7 +21,7 @@ _NEW_OBJECTS_PER_COLLECTION = 50_000
 
 
 def program(*, detached: bool = False) -> int:
-    """Be the program: what is installed, and ``-m``. Ends the process, or returns its exit code."""
+    """The program's entry, also of ``-m``. Ends the process, or returns its exit code."""
     gc.set_threshold(_NEW_OBJECTS_PER_COLLECTION, *gc.get_threshold()[1:])
     code = main(detached=detached)
     leave_quickly(code)
@@ -51,7 +51,7 @@ def main(argv: Optional[Sequence[str]] = None, *, detached: bool = False) -> int
 
 
 def is_guarded(args: Sequence[str]) -> bool:
-    """Tell whether this command line starts processes of its own, here."""
+    """Whether this command line starts units in this process."""
     options = list(args)
     if "--" in options:
         del options[options.index("--") :]
@@ -71,17 +71,17 @@ def open_standard_streams() -> None:
         try:
             os.fstat(fd)
         except OSError:
-            # The lowest free number is given, and all below this one are open.
+            # The system assigns the lowest free number, and all below this one are open.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
         if getattr(sys, name) is None and name != "stdout":
             setattr(sys, name, open(fd, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def leave_quickly(code: int) -> None:
-    """End the process without taking the interpreter apart, which takes longer than `wait` does.
+    """End the process without the interpreter's finalization, which takes longer than `wait` does.
 
-    Buffers are written and exit functions are called. Returns if the interpreter's own exit has
-    more to do: to wait for a thread, or to report a stream that cannot be written.
+    Buffers are written and exit functions are called. Returns if the interpreter's own exit is
+    needed: to wait for a thread, or to report a stream that cannot be written.
     """
     threading = sys.modules.get("threading")
     if threading is not None and not _is_alone(threading):
@@ -104,7 +104,7 @@ def _is_alone(threading: Any) -> bool:
 
 
 def leave_out_current_folder() -> None:
-    """Undo what ``-m`` does to the search path: a ``json.py`` lying here is not ours to execute.
+    """Remove the current folder from the search path: ``-m`` adds it, and a ``json.py`` there runs.
 
     The package itself is found by where it was loaded from, not by the search path.
     """

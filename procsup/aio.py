@@ -4,10 +4,10 @@
 
     manifest = await procsup.aio.run("survey.toml")
 
-A run that is awaited belongs to its task: cancelling the task (a timeout of `asyncio.wait_for`,
-too) stops the run, and the CancelledError goes on when no process of it is left; a second
-cancellation kills what is left at once. Neither child watchers nor the default executor are
-used, and the event loop's signal handlers stay as they are.
+An awaited run belongs to its task: a cancellation of the task (a timeout of `asyncio.wait_for`,
+too) stops the run, and the CancelledError continues when no process of it is left; a second
+cancellation kills the remaining processes at once. Neither child watchers nor the default
+executor are used, and the event loop's signal handlers stay as they are.
 """
 
 import asyncio
@@ -75,7 +75,7 @@ async def run_units(
     check: bool = True,
     **defaults: Any,
 ) -> Manifest:
-    """Run units; see `procsup.run_units`. A generator of units is run through on a thread."""
+    """Run units; see `procsup.run_units`. A thread iterates over a generator of units."""
     wishes = listed.UnitWishes(
         name, jobs, on_failure, keep, dir, progress, check, defaults, keep_copied
     )
@@ -124,7 +124,7 @@ async def wait_for(
             run, stage=stage, timeout=timeout, max_age=max_age, verify=verify, check=False
         )
 
-    # Those who wait for the same thing share a thread: it ends with the run, and a caller that
+    # Waits for the same run share a thread: it ends with the run, and a caller that
     # gives up and asks again, every second, would leave one behind each time.
     where = "" if os.path.isabs(run) else absolute(os.curdir)
     key = (where, os.fspath(run), stage, timeout, max_age, verify)
@@ -137,7 +137,7 @@ async def wait_for(
 
 
 async def _carried_out(invocation: Callable[[], Invocation]) -> Manifest:
-    """Carry out on a thread of its own; cancelled, stop the run and wait until nothing is left."""
+    """Carry out on a separate thread; if cancelled, stop the run and wait for its processes."""
     leash = Leash()
     future = asyncio.get_running_loop().create_future()
     subscriber = (future.get_loop(), future)
@@ -160,7 +160,7 @@ async def _wait_patiently(future: "asyncio.Future[Manifest]", leash: Leash) -> N
     try:
         await asyncio.wait({future})
     except asyncio.CancelledError:
-        leash.pull()  # the first cancellation goes on when nothing is left
+        leash.pull()  # the first cancellation continues when no process is left
 
 
 def _begin_thread(work: Callable[[], None]) -> None:
@@ -168,7 +168,7 @@ def _begin_thread(work: Callable[[], None]) -> None:
 
 
 def _deliver(subscribers: Sequence[_Subscriber], work: _Work) -> None:
-    """Do the work here, and tell its result or exception to all of them, each on its loop."""
+    """Do the work here, and set its result or exception in all futures, each on its loop."""
     result: Optional[Manifest] = None
     error: Optional[BaseException] = None
     try:
@@ -203,7 +203,7 @@ def _settle(
 
 
 class _Waits:
-    """Who waits for what: one thread for each different thing."""
+    """The futures of each wait: equal waits share one thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""The seams: what the loop asks of the world, as Protocols. No implementation is named here."""
+"""The interfaces that the loop uses, as Protocols. No implementation is named here."""
 
 from typing import Iterator, List, Optional, Protocol, Sequence, Tuple
 
@@ -20,7 +20,7 @@ from procsup.core.tally import Summary
 
 
 class Clock(Protocol):
-    """Time as an argument."""
+    """The two clocks."""
 
     def now(self) -> float:
         """Monotonic seconds: for deadlines."""
@@ -32,12 +32,13 @@ class Clock(Protocol):
 
 
 class Engine(Protocol):
-    """What starts, stops and waits for attempts.
+    """Starts, stops and waits for attempts.
 
-    Its law: a unit's fault never raises, it arrives as ``Ended(NotStarted(...))``; each `start`
-    is answered by exactly one `Ended`, which comes when the attempt's whole tree is gone, and
-    each good end without a stop by one `Inspected` after it, from the host where the outputs were
-    made; stopping or killing what has ended is a no-op; facts and orders are plain data.
+    Every engine guarantees: a unit's fault never raises, it arrives as ``Ended(NotStarted(...))``.
+    Each `start` is answered by exactly one `Ended`, which comes when the attempt's whole tree has
+    ended, and each good end without a stop by one `Inspected` after it, from the host where the
+    outputs were made. Stopping or killing an ended attempt is a no-op. Facts and orders are plain
+    data.
     """
 
     def start(self, order: Start) -> None:
@@ -45,15 +46,15 @@ class Engine(Protocol):
         ...
 
     def stop(self, order: Stop) -> None:
-        """Ask an attempt to end; the engine ends it by force when its grace is over."""
+        """Ask an attempt to end; the engine kills it when its grace is over."""
         ...
 
     def kill(self, attempt: AttemptId) -> None:
-        """End the attempt's whole tree by force."""
+        """Kill the attempt's whole tree."""
         ...
 
     def wait(self, until: Optional[float]) -> List[Fact]:
-        """Block until something happened, `wake` was called or the monotonic time `until`."""
+        """Block until there are facts, `wake` was called or the monotonic time `until`."""
         ...
 
     def wake(self) -> None:
@@ -61,7 +62,7 @@ class Engine(Protocol):
         ...
 
     def close(self) -> List[Fact]:
-        """End every tree and release everything; return the facts that `wait` had not told.
+        """End every tree and release everything; return the facts that `wait` has not returned.
 
         No process is left on return.
         """
@@ -69,7 +70,8 @@ class Engine(Protocol):
 
 
 class Journal(Protocol):
-    """The append-only truth. Any failure to write or sync raises RecordError, now or next time."""
+    """The append-only journal. A failed write or sync raises RecordError, at once or in the next
+    call."""
 
     def append(self, records: Sequence[Record]) -> int:
         """Write the records (not yet synced); return the number of the last one.
@@ -88,18 +90,18 @@ class Journal(Protocol):
 
 
 class Expander(Protocol):
-    """Works out stages, on a side thread; facts come from `drain`."""
+    """Expands stages, on a side thread; facts come from `drain`."""
 
     def expand(self, order: Expand) -> None:
-        """Work out a stage's units: answered by one `Expanded`."""
+        """Expand a stage's units: answered by one `Expanded`."""
         ...
 
     def weigh(self, order: Weigh) -> None:
-        """Look again at the files of some units: answered by one `Weighed`."""
+        """Compare the files of some units again: answered by one `Weighed`."""
         ...
 
     def drain(self) -> List[Fact]:
-        """Return what was found since the last call."""
+        """Return the facts since the last call."""
         ...
 
 
@@ -111,14 +113,14 @@ class Interrupts(Protocol):
         ...
 
     def drain(self) -> List[Fact]:
-        """Return what came since the last call: `Interrupted` and `Asked`."""
+        """Return the facts since the last call: `Interrupted` and `Asked`."""
         ...
 
 
 class Publisher(Protocol):
-    """Manifests and stamps, by which others learn of completion; in order, on a side thread.
+    """Manifests and stamps, which show the completion; in order, on a side thread.
 
-    Before each of its deeds the journal is synced. Facts come from `drain`.
+    The journal is synced before each step. Facts come from `drain`.
     """
 
     def withdraw(self, order: Withdraw) -> None:
@@ -142,9 +144,9 @@ class Publisher(Protocol):
         ...
 
     def drain(self) -> List[Fact]:
-        """Return what was done since the last call; RecordError if something could not be done.
+        """Return the facts since the last call; RecordError if an order failed.
 
-        Nothing that stands in line behind a failure is done any more.
+        Orders queued behind a failed one are dropped.
         """
         ...
 
@@ -157,7 +159,7 @@ class Watcher(Protocol):
         ...
 
     def show(self, summary: Summary) -> None:
-        """The run as it stands; called once a turn, must be cheap."""
+        """Show the present state of the run; called once a turn, must be cheap."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The only loop: decide, write down, act, look on. It knows seams, never what is behind them."""
+"""The only loop: decide, record, act, show. It uses interfaces and never an implementation."""
 
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
@@ -20,7 +20,7 @@ from procsup.interfaces import Clock, Engine, Expander, Interrupts, Journal, Pub
 
 
 class World(NamedTuple):
-    """Everything that the loop reaches the world by."""
+    """All implementations that the loop uses."""
 
     engine: Engine
     journal: Journal
@@ -34,8 +34,8 @@ class World(NamedTuple):
 def supervise(planner: Planner, world: World, facts: Sequence[Fact]) -> None:
     """Run the planner's orders until it is done; `facts` are those known at the start.
 
-    Raises RecordError as soon as a record or a manifest could not be written, synced or taken
-    back: nothing more may be claimed then, and the caller closes the engine, which ends every
+    Raises RecordError as soon as a record or a manifest could not be written, synced or removed:
+    then no further result may be recorded, and the caller closes the engine, which ends every
     tree.
     """
     clock, journal = world.clock, world.journal
@@ -58,7 +58,7 @@ def supervise(planner: Planner, world: World, facts: Sequence[Fact]) -> None:
 
 
 def carry_out(orders: Sequence[Order], planner: Planner, world: World) -> None:
-    """Write all records down, then withdraw, start, stop and do the rest, each in its order."""
+    """Append all records, then withdraw, start, stop and do the rest, in this sequence."""
     records, deeds = [], []
     for order in orders:
         if type(order) is Write:
@@ -112,7 +112,7 @@ def _settled(order: Settled, _planner: Planner, world: World) -> None:
     world.watcher.settled(order)
 
 
-# Units wait for withdrawals, slots for starts, and nothing of the rest for a start or a stop.
+# Units wait for withdrawals and slots for starts; no start or stop waits for other orders.
 _TURNS: Dict[type, int] = {Withdraw: 0, Start: 1, Stop: 2, Kill: 2}
 _REST = 3
 
