@@ -74,6 +74,6 @@ class RunBusy(ProcsupError):
 
 
 class WaitTimeout(ProcsupError):
-    """The wait ended before the run did; the run goes on."""
+    """The wait ended before the run did; the run continues."""
 
     exit_code = 124

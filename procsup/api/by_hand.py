@@ -86,7 +86,7 @@ def _refuse_live(rerun: Rerun, history: History, unit: UnitSpec) -> None:
 def _context(rerun: Rerun) -> RunContext:
     if not rerun.rundir.path.is_dir():
         raise RunUnfinished(f"{rerun.rundir.path} is gone")
-    # Not the run's own id: the next sitting ends processes that bear it.
+    # Not the run's own id: the next sitting ends processes that have it.
     return RunContext(
         f"{rerun.begin.run_id}-here",
         inherited_environment(),

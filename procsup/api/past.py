@@ -110,7 +110,7 @@ class Past:
         return inode != here_inode or (same_boot and device != here_device)
 
     def refuse_doubt(self) -> None:
-        """Raise RunBusy if a process bears the run's id and the journal records no file id.
+        """Raise RunBusy if a process has the run's id and the journal records no file id.
 
         An older procsup wrote such a journal; it may be a copy, so the process may be another's.
         """

@@ -110,7 +110,7 @@ class Run:
     ) -> Manifest:
         """Block until the run, or a stage of it, is final; return its manifest.
 
-        WaitTimeout after `timeout` (the run goes on), RunFailed unless all units succeeded (with
+        WaitTimeout after `timeout` (the run continues), RunFailed unless all units succeeded (with
         `check`), RunUnfinished if it ended before it was final.
         """
         limits = Limits(timeout_s=seconds("timeout", timeout))

@@ -98,7 +98,7 @@ def run_units(
     stage for all units, with underscores: ``timeout="10m"``, ``retries=2``, ``env``, ``cwd``, ...
 
     Errors are those of `run`; UsageError says what is wrong with a unit or a setting, and then
-    nothing was started. If the generator raises, nothing is started and its exception goes on.
+    nothing was started. If the generator raises, nothing is started and its exception propagates.
     """
     wishes = UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults, keep_copied)
     return units_invocation(units, wishes).carry_out()

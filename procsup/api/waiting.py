@@ -3,7 +3,7 @@
 A wait blocks on the lock of the sitting that it finds: the kernel wakes it, and the death of a
 supervisor ends it, too. Once the lock is free, the manifest exists, or the sitting ended without
 one. If no supervisor works on the run, an existing manifest is the answer; without one, the wait
-goes on for a short time, in which a supervisor may start.
+continues for a short time, in which a supervisor may start.
 """
 
 import threading

@@ -25,7 +25,7 @@ from procsup.host import machine, system
 UNKILLABLE_S = 10.0  # after a SIGKILL: a process that still lives is stuck in the kernel
 _SHARE = 0.01  # of one CPU, for observing the processes that main processes left behind
 _LONGEST_REST_S = 2.0
-_FOREIGN_LOOK_S = 1.0  # between looks at a main process that we may not end
+_FOREIGN_LOOK_S = 1.0  # between checks of a main process that we may not end
 
 
 class Attempt:

@@ -80,7 +80,7 @@ def stamps_before(unit: UnitSpec) -> Dict[str, Optional[Stamp]]:
         except OSError as error:  # noqa: PERF203
             if is_input and isinstance(error, LinkToNothing):
                 raise
-            stamps.pop(declared.path, None)  # the start goes on; unknown is refused at the end
+            stamps.pop(declared.path, None)  # unknown: refused at the end, not here
     return stamps
 
 

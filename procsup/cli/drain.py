@@ -32,7 +32,7 @@ _CODES = exit_codes(
 @click.argument("run", metavar="RUN")
 @json_option("Print an object on stdout when it is acknowledged.")
 def command(run: str, as_json: bool) -> int:
-    """Find the live supervisor, ask it, and hear its answer."""
+    """Find the live supervisor, send it the request, and wait for its answer."""
     found = find_run(run, ".")
     owner = live_owner(found.rundir, found.run_id, "drain")
     asked = request(found.rundir, owner, "drain")

@@ -72,7 +72,7 @@ def command(
     tail: Optional[int],
     as_json: bool,
 ) -> int:
-    """Find the files and print them; with -f go on until the sitting is over."""
+    """Find the files and print them; with -f continue until the sitting is over."""
     if follow and (attempt is not None or failed):
         raise click.UsageError("-f goes on with what runs: leave --attempt and --failed out")
     streams = _streams(only_stdout=only_stdout, only_stderr=only_stderr)

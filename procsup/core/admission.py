@@ -445,7 +445,7 @@ def _compared(end: End, unit: Unit) -> End:
 
 
 def are_same(now: Sequence[Reading], before: Sequence[Reading]) -> bool:
-    """Tell whether outputs are the same: by content if every sha256 is known.
+    """Whether outputs are the same: by content if every sha256 is known.
 
     Otherwise by path, size and mtime: the files must not have been written.
     """
@@ -466,7 +466,7 @@ def only_lists(before: Iterable[UnitSpec], stage: StageSpec) -> bool:
 
 
 def _may_decide(last: End) -> bool:
-    """Tell whether a unit that is not tried again has the verdict of its last attempt.
+    """Whether a unit that is not tried again has the verdict of its last attempt.
 
     An earlier success does not stand for a unit that was to run again.
     """

@@ -1,4 +1,4 @@
-"""A retry while the run goes on: units that have failed go back into the queue."""
+"""A retry during the run: units that have failed go back into the queue."""
 
 from typing import TYPE_CHECKING, Dict, Optional, Sequence, Set, Tuple
 

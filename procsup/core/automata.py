@@ -63,7 +63,7 @@ class Automaton:
         return self._steps[state]
 
     def accepts(self, state: int) -> bool:
-        """Tell whether a path may end here."""
+        """Whether a path may end here."""
         return self._accepting[state]
 
     # --- construction ------------------------------------------------------------------------
@@ -140,7 +140,7 @@ class Automaton:
     # --- matching ----------------------------------------------------------------------------
 
     def matches(self, path: str) -> bool:
-        """Tell whether it matches a whole path, in time linear in its length."""
+        """Whether it matches a whole path, in time linear in its length."""
         states: _States = frozenset((0,))
         before = "/"
         for character in path:

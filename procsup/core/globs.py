@@ -234,7 +234,7 @@ class Glob:
         return tuple(named[name] for name in self.captures)
 
     def excludes(self, path: str, *, case: bool = True) -> bool:
-        """Tell whether a path, or a folder that it is in, is excluded."""
+        """Whether a path, or a folder that it is in, is excluded."""
         if not self.excluded:
             return False
         ends = [at for at, character in enumerate(path) if character == "/" and at]
@@ -420,12 +420,12 @@ def _literal(part: Part) -> str:
 
 
 def is_literal(part: Part) -> bool:
-    """Tell whether a part matches only one name."""
+    """Whether a part matches only one name."""
     return not any(isinstance(token, Span) for token in part)
 
 
 def is_deep(part: Part) -> bool:
-    """Tell whether a part may match across folders."""
+    """Whether a part may match across folders."""
     return any(isinstance(token, Span) and token.chars.slash for token in part)
 
 
@@ -440,7 +440,7 @@ def _literal_depth(parts: Sequence[Part]) -> int:
 
 
 def _is_simple(parts: Sequence[Part]) -> bool:
-    """Tell whether a regular expression can match it without much backtracking.
+    """Whether a regular expression can match it without much backtracking.
 
     Two spans of open length in a name are tried in at most some ten thousand ways.
     """

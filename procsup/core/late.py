@@ -28,7 +28,7 @@ def given(number: int, placement: Placement) -> Mapping[str, str]:
 
 
 def has_marks(texts: Sequence[str]) -> bool:
-    """Tell whether any text contains a mark."""
+    """Whether any text contains a mark."""
     return "\0" in "".join(texts)
 
 

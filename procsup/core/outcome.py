@@ -36,7 +36,7 @@ class NotStarted(Struct, frozen=True, tag="not-started", tag_field="kind"):
 
 
 class Vanished(Struct, frozen=True, tag="vanished", tag_field="kind"):
-    """The process is gone and its exit status is unknown."""
+    """The process has ended and its exit status is unknown."""
 
     reason: str
 

@@ -151,7 +151,7 @@ class _Rehearsal:
         return Expanded(name)
 
     def _moves(self, name: str) -> bool:
-        """Tell whether a unit of a stage would run, as far as is known."""
+        """Whether a unit of a stage would run, as far as is known."""
         return name in self._moved or self._planner.by_name[name].may_move
 
     def _foreseen(self, stage: Stage) -> Foreseen:

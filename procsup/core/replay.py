@@ -340,7 +340,7 @@ class History:
         return counts
 
     def succeeded(self, unit_id: str) -> bool:
-        """Tell whether a unit's latest end is a success."""
+        """Whether a unit's latest end is a success."""
         unit = self.units.get(unit_id)
         return unit is not None and unit.verdict is Verdict.SUCCEEDED
 

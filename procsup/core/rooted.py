@@ -33,7 +33,7 @@ def start_of(folder: str) -> str:
 
 
 def is_absolute(path: str, folder: str) -> bool:
-    """Tell whether a path is absolute on the system of `folder`, which is absolute."""
+    """Whether a path is absolute on the system of `folder`, which is absolute."""
     if folder.startswith("/"):
         return path.startswith("/")
     return path[:1] in ("\\", "/") or path[1:2] == ":"

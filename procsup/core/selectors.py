@@ -134,7 +134,7 @@ class Selection:
         self._settle()
 
     def __call__(self, unit: Nameable) -> bool:
-        """Tell whether a unit is selected."""
+        """Whether a unit is selected."""
         facts = self._facts(unit) if self._facts is not None and self._asks_facts else None
         meant = self._only_leaves_out
         for word in self._words:
@@ -165,7 +165,7 @@ class Selection:
         return self._asks_facts
 
     def needs_parameters(self, ids: Collection[str]) -> bool:
-        """Tell whether some word needs parameters; `ids` are those of all units."""
+        """Whether some word needs parameters; `ids` are those of all units."""
         return any(word.text not in ids and word.asks_parameters for word in self._words)
 
     def complaint(self, later: Collection[str] = ()) -> str:
@@ -254,13 +254,13 @@ class _Word:
             part.is_exact = part.is_exact or part.hits_as_it_stands(unit)
 
     def hits(self, unit: Nameable, facts: Optional[Facts]) -> bool:
-        """Tell whether it matches a unit."""
+        """Whether it matches a unit."""
         if self.is_name and (is_name_of(self.text, unit) or not self._is_values):
             return is_name_of(self.text, unit)
         return all(part.hits(unit, facts) is not part.is_negative for part in self.parts)
 
     def is_met_by(self, pairs: Sequence[_Pair]) -> bool:
-        """Tell whether it matches one of these units, and so does each part after a ``!``."""
+        """Whether it matches one of these units, and so does each part after a ``!``."""
         if not any(self.hits(*pair) for pair in pairs):
             return False
         negative = [] if self.is_name else [part for part in self.parts if part.is_negative]
@@ -271,7 +271,7 @@ class _Word:
         return next(filter(None, (part.problem() for part in self.parts)), "")
 
     def may_be_of(self, stages: Collection[str]) -> bool:
-        """Tell whether it may match units of these stages, whose ids are not known yet."""
+        """Whether it may match units of these stages, whose ids are not known yet."""
         return bool(stages) and all(
             part.is_negative or part.may_be_of(stages) for part in self.parts
         )
@@ -308,7 +308,7 @@ class _Part:
         return bool(self.sign) and self.name not in COLUMNS
 
     def hits(self, unit: Nameable, facts: Optional[Facts]) -> bool:
-        """Tell whether it matches a unit."""
+        """Whether it matches a unit."""
         if self.is_exact:
             return self.hits_as_it_stands(unit)
         if self.state is not None:
@@ -325,7 +325,7 @@ class _Part:
         return any(self._compares(one) for one in values)
 
     def hits_as_it_stands(self, unit: Nameable) -> bool:
-        """Tell whether it is a unit's id or stage, or the value of a parameter."""
+        """Whether it is a unit's id or stage, or the value of a parameter."""
         if is_name_of(self.text, unit):
             return True
         if not self.asks_parameters or self.sign != "=" or self.stage not in ("", unit.stage):
@@ -350,7 +350,7 @@ class _Part:
         return ""
 
     def may_be_of(self, stages: Collection[str]) -> bool:
-        """Tell whether it may match units of these stages."""
+        """Whether it may match units of these stages."""
         stage, slash, _ = self.text.partition("/")
         is_value = bool(self.sign) and not self.stage
         return not slash or is_value or any(_matches(stage, name) for name in stages)
@@ -388,7 +388,7 @@ def own_name(unit: Nameable) -> str:
 
 
 def is_name_of(text: str, unit: Nameable) -> bool:
-    """Tell whether a text is a unit's id, with its stage or without, or the stage."""
+    """Whether a text is a unit's id, with its stage or without, or the stage."""
     return text in (unit.id, unit.stage) or text == own_name(unit)
 
 
@@ -397,7 +397,7 @@ def _matches(pattern: str, text: str) -> bool:
 
 
 def _says(value: Any, text: str) -> bool:
-    """Tell whether a text is a value as written; numbers are compared as numbers."""
+    """Whether a text is a value as written; numbers are compared as numbers."""
     if written(value) == text:
         return True
     if isinstance(value, bool) or not isinstance(value, (int, float)):

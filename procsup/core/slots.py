@@ -134,7 +134,7 @@ class Slots:
         return ids
 
     def could_pin(self, wanted: int) -> bool:
-        """Tell whether that many CPUs can ever be pinned at once."""
+        """Whether that many CPUs can ever be pinned at once."""
         return wanted <= len(self.capacity.cpu_ids)
 
     def _all_pinnable(self) -> bool:

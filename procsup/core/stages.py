@@ -115,7 +115,7 @@ class Stage:
         return "failed"
 
     def counts(self) -> StageCounts:
-        """The counts for the manifest of a stage that is to be published."""
+        """The counts for the manifest of a stage."""
         tally = self.tally
         return count(self.outcome, tally.verdicts, kept=tally.kept, problem=tally.problem)
 

@@ -16,7 +16,7 @@ class Version(NamedTuple):
     gaps: Tuple[Gap, ...] = ()
 
     def was_used_by(self, ended_seq: int) -> bool:
-        """Tell whether a follower that ended with this record was made from this version."""
+        """Whether a follower that ended with this record was made from this version."""
         if ended_seq < self.seq:
             return False
         return not any(start < ended_seq < end for start, end in self.gaps)

@@ -20,7 +20,7 @@ class Chars(NamedTuple):
     slash: bool = False
 
     def has(self, character: str) -> bool:
-        """Tell whether a character is in the set."""
+        """Whether a character is in the set."""
         if character == "/":
             return self.slash
         return any(low <= character <= high for low, high in self.ranges) != self.negated

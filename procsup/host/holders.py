@@ -53,7 +53,7 @@ def _folders_of_descriptors(pid: int) -> List[str]:
     try:
         return [f"{folder}/task/{thread}" for thread in os.listdir(f"{folder}/task")]
     except OSError:
-        return []  # it is gone
+        return []  # it has ended
 
 
 def _descriptors(folder: str) -> Iterator[OpenFile]:
@@ -62,7 +62,7 @@ def _descriptors(folder: str) -> Iterator[OpenFile]:
     except PermissionError:
         raise
     except OSError:
-        return  # it is gone: nothing is open any more
+        return  # it has ended: nothing is open any more
     for name in names:
         link = f"{folder}/fd/{name}"
         try:

@@ -104,7 +104,7 @@ def is_background_job(pid: int, name: str) -> bool:
 
 
 def is_shell(pid: int, name: str) -> bool:
-    """Tell whether a process is a shell: by its program, since a script has a name of its own."""
+    """Whether a process is a shell: by its program, since a script has a name of its own."""
     return program_of(pid) in SHELLS or name.lstrip("-") in SHELLS
 
 
@@ -115,4 +115,4 @@ def program_of(pid: int) -> str:
     try:
         return os.path.basename(os.readlink(f"/proc/{pid}/exe")).partition(" (deleted)")[0]
     except OSError:
-        return ""  # it is gone, or another user's
+        return ""  # it has ended, or another user's

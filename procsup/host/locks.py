@@ -73,7 +73,7 @@ if sys.platform == "win32":
         kernel32.UnlockFileEx(handle, 0, 1, 0, ctypes.byref(where))
 
     def process_exists(pid: int) -> bool:
-        """Tell whether a process of that number is alive."""
+        """Whether a process of that number is alive."""
         kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
         kernel32.OpenProcess.restype = wintypes.HANDLE
         synchronize, timeout, access_denied = 0x100000, 0x102, 5
@@ -101,7 +101,7 @@ else:
         fcntl.flock(fd, fcntl.LOCK_UN)
 
     def process_exists(pid: int) -> bool:
-        """Tell whether a process of that number is alive."""
+        """Whether a process of that number is alive."""
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -171,7 +171,7 @@ class FileLock:
         return os.path.samestat(os.fstat(fd), os.fstat(self.fd))
 
     def is_held(self) -> bool:
-        """Tell whether a process holds the lock; takes it shared for an instant if none does."""
+        """Whether a process holds the lock; takes it shared for an instant if none does."""
         try:
             fd = open_private(self.path, os.O_RDONLY)
         except FileNotFoundError:

@@ -106,7 +106,7 @@ def physical_memory_bytes() -> Optional[int]:
 def read_affinity(pid: int) -> Optional[List[int]]:
     """Return the ids of the CPUs that the process' main thread may run on, sorted.
 
-    None if it is gone, or on a system without affinity (macOS).
+    None if it has ended, or on a system without affinity (macOS).
     """
     if sys.platform == "linux":
         try:
@@ -125,7 +125,7 @@ def read_affinity(pid: int) -> Optional[List[int]]:
 def set_affinity(pid: int, cpus: Sequence[int]) -> None:
     """Let the process' main thread (0: the calling thread) run on these CPUs only.
 
-    Does nothing if it is gone, or on a system without affinity. OSError if no such CPU is online.
+    Does nothing if it has ended, or on a system without affinity. OSError if no such CPU is online.
     On Windows it is the whole process, and 0 means this one.
     """
     if sys.platform == "linux":
@@ -156,7 +156,7 @@ def first_environment() -> Optional[Dict[str, str]]:
 
 
 def resume(pid: int) -> None:
-    """Let a process run that was created suspended (Windows); nothing if it is gone."""
+    """Let a process run that was created suspended (Windows); nothing if it has ended."""
     psutil = _psutil()
     try:
         psutil.Process(pid).resume()
@@ -205,7 +205,7 @@ def everyone() -> List[int]:
 
 
 def name_of(pid: int) -> str:
-    """Return the name of a process' program, by psutil; empty if it is gone."""
+    """Return the name of a process' program, by psutil; empty if it has ended."""
     psutil = _psutil()
     try:
         return str(psutil.Process(pid).name())
@@ -235,7 +235,7 @@ def _kill_by_psutil(process: procfs.Process) -> bool:
 
 
 def sample_tree(pid: int) -> Optional[TreeSample]:
-    """Read a process and its descendants; None if the process is gone or has ended.
+    """Read a process and its descendants; None if the process has ended.
 
     None, too, if psutil is missing or broken: then the values are recorded as unknown.
     """

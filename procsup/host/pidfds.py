@@ -61,7 +61,7 @@ def _send_by_system_call(handle: int, signum: int) -> None:
 
 
 def is_over(handle: Optional[int]) -> bool:
-    """Tell whether the process of a pidfd has ended; False if that is not known."""
+    """Whether the process of a pidfd has ended; False if that is not known."""
     if handle is None or sys.version_info < (3, 9) or sys.platform == "win32":
         return False  # the folder used instead of a pidfd there does not show it
     import select

@@ -262,7 +262,7 @@ def raw_environment(pid: int) -> bytes:
 
 
 def limit(pid: int, name: bytes) -> int:
-    """Return a process' soft limit by its name in proc(5); -1 if it has none, or is gone."""
+    """Return a process' soft limit by its name in proc(5); -1 if it has none, or has ended."""
     for line in read(f"/proc/{pid}/limits").splitlines():
         if line.startswith(name):
             soft = line[len(name) :].split()[0]
@@ -298,7 +298,7 @@ def _status_of(path: str) -> Optional[os.stat_result]:
 
 
 def has_lock(pid: int, fd: str) -> bool:
-    """Tell whether an open file of a process holds a lock (flock) of its own."""
+    """Whether an open file of a process holds a lock (flock) of its own."""
     found = read(f"/proc/{pid}/fdinfo/{fd}")
     return any(line.startswith(b"lock:") and b"FLOCK" in line for line in found.splitlines())
 
@@ -316,7 +316,7 @@ def parse_environment(data: bytes) -> Dict[str, str]:
 
 
 def send_signal(process: Process, signum: int) -> bool:
-    """Send a signal to exactly this process; False if it is gone, PermissionError if forbidden."""
+    """Signal exactly this process; False if it has ended, PermissionError if forbidden."""
     handle = pidfds.open_handle(process.pid)
     try:
         now = look(process.pid)
@@ -364,5 +364,5 @@ def targets_of_descriptors(pid: int) -> List[str]:
 
 
 def name_of(pid: int) -> str:
-    """Return the name of a process, of at most 15 bytes (proc(5): comm); empty if it is gone."""
+    """Return the name of a process, of at most 15 bytes (proc(5): comm); empty if it has ended."""
     return os.fsdecode(read(f"/proc/{pid}/comm")).rstrip("\n")

@@ -50,7 +50,7 @@ def input_files(unit: UnitSpec, declared: OutputSpec) -> List[str]:
 
 
 def own_outputs(unit: UnitSpec, folder: str) -> Callable[[str], bool]:
-    """Return what tells whether a file is one of the unit's outputs, none of which is `folder`."""
+    """Return a test whether a file is one of the unit's outputs, except `folder` itself."""
     bare = folder.rstrip(_SEPARATORS)
     outputs = [one for one in outputs_of(unit) if one.path.rstrip(_SEPARATORS) != bare]
     globs = [one for one in outputs if one.kind == "glob"]

@@ -24,7 +24,7 @@ _AFTER = "\nexit $LASTEXITCODE"
 
 
 class Shell(NamedTuple):
-    """A shell: `head` is its argv before the text, `name` tells the two kinds apart."""
+    """A shell: `head` is its argv before the text, `name` is its kind."""
 
     name: str  # "bash" or "powershell"
     head: Tuple[str, ...]

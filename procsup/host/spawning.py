@@ -51,5 +51,5 @@ def _take_cpus(cpu_ids: Sequence[int]) -> Any:
     try:
         os.sched_setaffinity(0, cpu_ids)
     except OSError:
-        return None  # they went offline: the start goes on, and the drift is recorded
+        return None  # they went offline: the start continues, and the drift is recorded
     return own_cpus

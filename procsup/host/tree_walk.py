@@ -97,7 +97,7 @@ def lives(pid: int) -> bool:
 
 
 def name_of(pid: int) -> str:
-    """Return the name of a process' program; empty if it is gone."""
+    """Return the name of a process' program; empty if it has ended."""
     if sys.platform == "linux":
         return procfs.name_of(pid)
     from procsup.host import machine

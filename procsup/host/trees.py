@@ -249,7 +249,7 @@ class Trees:
         ]
 
     def kill(self, child: "posix.Child") -> Killed:
-        """Send SIGKILL to the whole tree, once; repeat, after a `look`, until all is gone."""
+        """Send SIGKILL to the whole tree, once; repeat, after a `look`, until none is left."""
         now = time.monotonic()
         if child.killed_since is None:
             child.killed_since = now

@@ -1,1 +1,1 @@
-"""Finds the files of a declared path, and tells whether they are unchanged."""
+"""Finds the files of a declared path, and compares them with their records."""

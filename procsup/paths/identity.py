@@ -187,7 +187,7 @@ _INTACT = Compared()
 
 
 def compare(recorded: Reading, *, checksum: str, contents: Optional[Contents] = None) -> Compared:
-    """Tell whether a file is intact, by the rule in the module docstring. Never raises OSError."""
+    """Whether a file is intact, by the rule in the module docstring. Never raises OSError."""
     if recorded.changed:
         return Compared("changed while the unit ran")
     try:
@@ -213,7 +213,7 @@ def compare(recorded: Reading, *, checksum: str, contents: Optional[Contents] = 
 
 
 def is_intact(recorded: Reading, *, checksum: str) -> bool:
-    """Tell whether a file is intact; see `compare`."""
+    """Whether a file is intact; see `compare`."""
     return not compare(recorded, checksum=checksum).difference
 
 

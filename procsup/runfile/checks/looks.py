@@ -22,7 +22,7 @@ class Look(NamedTuple):
     is_glob: bool = True
 
     def sees(self, path: str) -> bool:
-        """Tell whether the glob matches a path, or the list is at it."""
+        """Whether the glob matches a path, or the list is at it."""
         return self.glob.match(path.replace(os.sep, "/"), case=CASE) is not None
 
 

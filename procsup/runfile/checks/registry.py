@@ -322,7 +322,7 @@ class Registry:
             for maker in self._outputs:
                 if recipe.spec.name not in (look.stage, maker):
                     continue
-                own = maker == look.stage and not look.is_glob  # a list that is not there is told
+                own = maker == look.stage and not look.is_glob  # a missing list is reported
                 if maker not in self._upstream[look.stage] and not own:
                     path = self._seen(look, maker)
                     if path is not None:
