@@ -113,6 +113,32 @@ FILES = {
         f'{STAGE}[stage.b]\nmodule = "m"\ninputs.from = "a"',
         ["5: stage.b.inputs.from: the stage `a` declares no outputs"],
     ),
+    "from outputs that are wrong": (
+        f'{STAGE}outputs = ["o/[ab]*"]\n[stage.b]\nmodule = "m"\ninputs.from = "a"',
+        ["3: stage.a.outputs[0]: `[ab]`: brackets are plain characters in a glob"],
+    ),
+    "from a stream that is wrong": (
+        f'{STAGE}stdout = 3\n[stage.b]\nmodule = "m"\ninputs.from = "a"',
+        ["3: stage.a.stdout: expected text, not 3"],
+    ),
+    "followed outputs that are wrong": (
+        f'{STAGE}outputs = 3\n[stage.b]\nfor-each = "a"\nmodule = "m"\n'
+        'args = ["{a.outputs[0]}", "{a.outputs.x}"]',
+        ["3: stage.a.outputs: expected a list or a table of outputs, not 3"],
+    ),
+    "placeholders of files that are wrong": (
+        f'{STAGE}inputs = [3]\ndepends = 4\noutputs = {{ x = 5 }}\nstdout = "{{outputs.x}}"\n'
+        'args = ["{inputs[0]}", "{inputs.y}", "{depends[1]}", "{outputs[0].stem}"]',
+        [
+            "3: stage.a.inputs[0]: expected text, not 3",
+            "4: stage.a.depends: expected a list or a table of paths, not 4",
+            "5: stage.a.outputs.x: expected text, not 5",
+        ],
+    ),
+    "placeholders of what comes from an unknown stage": (
+        f'{STAGE}inputs.from = "c"\nargs = ["{{inputs[0]}}"]',
+        ['3: stage.a.inputs.from: there is no stage "c"'],
+    ),
     "the same stamp twice": (
         f'stamp = "s"\n{STAGE}stamp = "s"',
         ["4: stage.a.stamp: the same file is the run's stamp"],

@@ -19,7 +19,7 @@ from procsup.runfile.syntax.problems import (
 )
 from procsup.runfile.syntax.values import Fields, filled, truth
 from procsup.runfile.templates.patterns import check_input, check_output, has_wildcards, read_glob
-from procsup.runfile.templates.scope import PATH, FileSet, Kind, Many, Scope
+from procsup.runfile.templates.scope import PATH, UNREAD, FileSet, Kind, Many, Scope, Unread
 from procsup.runfile.templates.template import Files, Step, Template
 
 _BEHIND_BRACES = re.compile(r"}.*/\.\.(?:/|$)")
@@ -42,10 +42,11 @@ class Item(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """Declared inputs or depends of a stage."""
+    """Declared inputs, depends or outputs of a stage; `is_unread`: they could not be read."""
 
     items: Tuple[Item, ...] = ()
     is_table: bool = False
+    is_unread: bool = False
 
     @property
     def looks_at_files(self) -> bool:
@@ -54,6 +55,8 @@ class Wanted(NamedTuple):
 
     def kind(self, *, file: bool) -> Kind:
         """Return the form in which placeholders see it."""
+        if self.is_unread:
+            return UNREAD
         unknown = self.looks_at_files or any(item.template.alone for item in self.items)
         length = None if unknown else len(self.items)
         if not self.is_table:
@@ -64,8 +67,12 @@ class Wanted(NamedTuple):
             names[str(item.name)] = Many(PATH) if many else PATH
         return FileSet(names, length, file)
 
-    def followed_kind(self) -> FileSet:
-        """Return these outputs as placeholders of following units see them."""
+    def followed_kind(self) -> Union[FileSet, Unread, None]:
+        """Return these outputs as placeholders of following units see them; None without."""
+        if self.is_unread:
+            return UNREAD
+        if not self.items:
+            return None
         globs: Set[Step] = set()
         for index, item in enumerate(self.items):
             globs |= {str(item.name) if self.is_table else index} if item.is_glob else set()

@@ -130,8 +130,7 @@ def seen_units(recipes: Sequence[Recipe], taken: Mapping[str, Kind]) -> Dict[str
         if name in taken or name in ("inputs", "outputs", "depends", "index", "scratch"):
             used = f"{{{name}}} stands for something else here already"
             raise Wrong(f"{used}: give the stage `{name}` another name")
-        outputs = recipe.outputs.followed_kind() if recipe.outputs.items else None
-        seen[name] = FollowedUnit(name, outputs)
+        seen[name] = FollowedUnit(name, recipe.outputs.followed_kind())
     return seen
 
 

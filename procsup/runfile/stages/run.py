@@ -271,7 +271,8 @@ class RunReader:
 
 def _makes_files(recipe: Recipe) -> bool:
     """Whether a stage vouches for files: its outputs, or a file for stdout or stderr."""
-    return bool(recipe.outputs.items) or not recipe.streams.keys().isdisjoint(_PRINTED)
+    outputs = recipe.outputs
+    return bool(outputs.items) or outputs.is_unread or not recipe.places.keys().isdisjoint(_PRINTED)
 
 
 def _run_name(value: Any) -> str:

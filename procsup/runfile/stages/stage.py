@@ -44,6 +44,7 @@ _BEFORE_FILES = {
     "pid": "only `stop-command` knows the process",
     "unit_file": "its path is in the environment (PROCSUP_UNIT_FILE)",
 }
+_UNREAD = Wanted(is_unread=True)
 _NO_NAMES: Tuple[str, ...] = ()
 _NO_AFTERS: Tuple[After, ...] = ()
 _NO_EXCLUDES: Tuple[Exclude, ...] = ()
@@ -84,8 +85,8 @@ class _StageReader:
         inputs_from = self._inputs_from()
         inputs = self._wanted("inputs", unit)
         depends = self._wanted("depends", unit)
-        with_inputs = unit.plus(self._input_kinds(inputs, inputs_from, depends))
-        outputs = table.take("outputs", read_outputs, Wanted())
+        with_inputs = unit.plus(self._input_kinds(inputs, depends))
+        outputs = self._declared("outputs", read_outputs)
         self._check("outputs", outputs, with_inputs)
         with_files = with_inputs.plus(*self._output_kinds(outputs))
         full = with_files.plus(*self._late_kinds(with_files))
@@ -215,18 +216,19 @@ class _StageReader:
     def _wanted(self, key: str, scope: Scope) -> Wanted:
         if key == "inputs" and self._is_from():
             return Wanted()
-        wanted = self._table.take(key, read_wanted, Wanted())
+        wanted = self._declared(key, read_wanted)
         self._check(key, wanted, scope, several=True)
         return wanted
+
+    def _declared(self, key: str, read: Callable[[Any], Wanted]) -> Wanted:
+        return self._table.take(key, read, _UNREAD) if key in self._table else Wanted()
 
     def _check(self, key: str, wanted: Wanted, scope: Scope, *, several: bool = False) -> None:
         self._table.take(key, lambda _: check_wanted(wanted, scope, several=several), None)
 
-    def _input_kinds(
-        self, inputs: Wanted, inputs_from: Optional[str], depends: Wanted
-    ) -> Dict[str, Kind]:
+    def _input_kinds(self, inputs: Wanted, depends: Wanted) -> Dict[str, Kind]:
         kinds: Dict[str, Kind] = {}
-        if inputs_from is not None:
+        if self._is_from():
             kinds["inputs"] = FileSet(None, None, file=True)
         elif "inputs" in self._table:
             kinds["inputs"] = inputs.kind(file=True)

@@ -32,14 +32,19 @@ class FileSet(NamedTuple):
     globs: FrozenSet[Step] = frozenset()  # those whose paths are known only during the run
 
 
+class Unread:
+    """A value that could not be read: this is noted, and uses of it are not checked."""
+
+
 class FollowedUnit(NamedTuple):
     """A unit of this stage, which another one follows; its outputs, if it declares any."""
 
     stage: str
-    outputs: Optional[FileSet]
+    outputs: Optional[Union[FileSet, Unread]]
 
 
-Kind = Union[Text, Many, FileSet, FollowedUnit]
+Kind = Union[Text, Many, FileSet, FollowedUnit, Unread]
+UNREAD = Unread()
 TEXT = Text()
 LATE = Text(late=True)
 PATH = Text(path=True)
@@ -94,6 +99,8 @@ class Scope:
             raise Wrong(f"{field}: it is known when an attempt starts, and written as it is then")
         for step in field.steps:
             kind = _step(field, kind, step)
+        if isinstance(kind, Unread):
+            return
         if field.is_capture:
             raise Wrong(f"{field}: only the globs of a matrix capture")
         if isinstance(kind, FollowedUnit):
@@ -113,6 +120,8 @@ class Scope:
 
 
 def _step(field: Field, kind: Kind, step: Step) -> Kind:
+    if isinstance(kind, Unread):
+        return kind
     if isinstance(kind, FollowedUnit):
         return _step_into_unit(field, kind, step)
     if isinstance(kind, FileSet):
