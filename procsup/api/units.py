@@ -37,11 +37,12 @@ class Unit:
 
     It has no placeholders; relative paths start where `run_units` is called. `inputs` must exist,
     `outputs` must be made, `depends` are only compared for changes: lists, or tables of names;
-    ``*`` and ``?`` in them are wildcards. An output may be a table with `path` and the options
-    `empty`, `optional` and `unchanged`. `cpus` is a number, a fraction or ``"all"``, `memory`
-    bytes or a text such as ``"2G"``; `parameters` are recorded. `stop_command` is run instead of
-    the stop signal; only there ``{pid}`` is the unit's process id, ``{index}`` the unit's index,
-    and other braces are doubled.
+    ``*`` and ``?`` in them are wildcards, and an entry with ``!`` in front excludes what it
+    matches. An output may be a table with `path` and the options `empty`, `optional` and
+    `unchanged`. `cpus` is a number, a fraction or ``"all"``, `memory` bytes or a text such as
+    ``"2G"``; `parameters` are recorded. `stop_command` is run instead of the stop signal; only
+    there ``{pid}`` is the unit's process id, ``{index}`` the unit's index, and other braces are
+    doubled.
     """
 
     argv: Sequence[Argument]

@@ -12,13 +12,13 @@ from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 from procsup.attempt.interpreters import Answer, ask, environment_of
 from procsup.attempt.places import about_output_folders, about_run_directory, listed, more
 from procsup.attempt.promised import NOTHING, Promised
-from procsup.core.spec import RunSpec, StageSpec, UnitSpec
+from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
 from procsup.core.task import Program
 from procsup.core.text import plural, visible
 from procsup.host import pythons
 from procsup.host.shells import SHELLS
 from procsup.host.system import find_program
-from procsup.paths.walk import LinkToNothing, files_below
+from procsup.paths.walk import LinkToNothing, files_of
 
 _WALKED_MOST = 1_000  # limit on the different inputs that are looked into if they are folders
 _OTHER_UNITS = 'say missing-inputs = "fail-unit" to run the other units'
@@ -108,18 +108,20 @@ def _missing_files(units: Sequence[UnitSpec], promised: Promised) -> Dict[str, s
     bad = [path for path in paths if not os.access(path, os.R_OK) and path not in promised]
     found = {path: "not readable" if os.path.exists(path) else "missing" for path in bad}
     # With more, only an attempt finds it: here it would take a look at each of 100,000 files.
-    for path in paths if len(paths) <= _WALKED_MOST else ():
-        link = _link_to_nothing(path)
+    walked = paths if len(paths) <= _WALKED_MOST else {}
+    excluded = {path: patterns for unit in units for path, patterns in unit.excluded.items()}
+    for path in walked:
+        link = _link_to_nothing(OutputSpec(path, excluded=excluded.get(path, ())))
         if link and os.path.realpath(link) not in promised:
             found[path] = f"a folder in which {visible(link)} is a link to nothing"
     return found
 
 
-def _link_to_nothing(path: str) -> str:
+def _link_to_nothing(declared: OutputSpec) -> str:
     """Return the first broken link in a folder; empty if it has none, or is a file."""
     try:
-        if os.path.isdir(path):
-            files_below(path, follow=True)
+        if os.path.isdir(declared.path):
+            files_of(declared, follow=True)
     except LinkToNothing as link:
         return str(link.filename)
     except OSError:

@@ -3,10 +3,10 @@
 import os
 from typing import Iterable, List, Sequence, Set
 
-from procsup.core.globs import Glob, parse
+from procsup.core.globs import Glob
 from procsup.core.spec import UnitSpec
 from procsup.host.names import path_key
-from procsup.paths.walk import CASE
+from procsup.paths.walk import CASE, glob_of
 
 
 class Promised:
@@ -24,7 +24,7 @@ class Promised:
         for output in unit.outputs:
             key = path_key(output.path.rstrip(os.sep))
             if output.kind == "glob":
-                self._globs.append(parse(output.path.replace(os.sep, "/")))
+                self._globs.append(glob_of(output))
             else:
                 (self._folders if output.kind == "folder" else self._files).add(key)
         self._files.update(path_key(path) for path in (unit.stdout, unit.stderr) if path)

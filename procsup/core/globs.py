@@ -74,6 +74,12 @@ def parse(text: str) -> "Glob":
     return Glob([*pieces, text[at:]], source=text)
 
 
+@lru_cache(maxsize=1024)
+def parse_without(text: str, excluded: Tuple[str, ...]) -> "Glob":
+    """Parse a pattern and those of what it leaves out."""
+    return parse(text).without(map(parse, excluded)) if excluded else parse(text)
+
+
 def _group(text: str) -> Piece:
     match = _GROUP.fullmatch(text)
     if match is not None:
@@ -179,6 +185,7 @@ class Glob:
             raise GlobError("expected a glob that is not empty")
         self.branches = tuple(_branch(row) for row in _rows(pieces))
         self.excluded: Tuple[Branch, ...] = ()
+        self.excluded_texts: Tuple[str, ...] = ()
         self.captures = self.branches[0].captures
         for branch in self.branches:
             if sorted(branch.captures) != sorted(self.captures):
@@ -198,10 +205,22 @@ class Glob:
         for other in excluded:
             if other.captures:
                 raise GlobError(f"`!{other.source}`: what is left out captures nothing")
-            if not any(_may_hold(one, two) for one in other.branches for two in whole.branches):
+            if not whole.may_be_less(other):
                 raise GlobError(f"`!{other.source}` leaves nothing out: no other pattern may match"
                                 " what it matches, or what is in it")  # fmt: skip
+            whole = whole.without([other])
+        return whole
+
+    def may_be_less(self, excluded: "Glob") -> bool:
+        """Tell whether `excluded` may match what this one matches, or a folder that it is in."""
+        return any(_may_hold(one, two) for one in excluded.branches for two in self.branches)
+
+    def without(self, excluded: Iterable["Glob"]) -> "Glob":
+        """Return a glob that does not match what `excluded` match, nor what lies in that."""
+        whole = copy(self)
+        for other in excluded:
             whole.excluded += other.branches
+            whole.excluded_texts += (other.text,)
         return whole
 
     def based(self, place: Callable[[str], str]) -> "Glob":
@@ -266,13 +285,24 @@ def meet(one: Glob, two: Glob, *, case: bool = True) -> Optional[str]:
 
 def meets_folder(glob: Glob, folder: str, *, case: bool = True) -> Optional[str]:
     """Return a path in a folder that a glob may match, hidden ones included; None if none."""
-    below = Branch([(f"{folder.rstrip('/')}/", EVERYTHING)], rooted=False)
-    below.base, below.rest = folder.rstrip("/") or "/", ((EVERYTHING,),)
+    below = _everything_in(folder)
     for branch in glob.branches:
         found = _meet(branch, below, case=case)
         if found is not None:
             return found
     return None
+
+
+def may_exclude(excluded: Glob, folder: str) -> bool:
+    """Tell whether a glob may match a folder, one above it, or a path in it."""
+    below = _everything_in(folder)
+    return any(_may_hold(one, below) for one in excluded.branches)
+
+
+def _everything_in(folder: str) -> Branch:
+    below = Branch([(f"{folder.rstrip('/')}/", EVERYTHING)], rooted=False)
+    below.base, below.rest = folder.rstrip("/") or "/", ((EVERYTHING,),)
+    return below
 
 
 def _meet(one: Branch, two: Branch, *, case: bool) -> Optional[str]:

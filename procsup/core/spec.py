@@ -49,7 +49,8 @@ class OutputSpec(Struct, frozen=True, gc=False):
 
     `empty`: may be empty; `optional`: may be missing; `unchanged`: need not be written anew.
     `kind` is ``file``, ``folder`` (`path` ends with a separator) or ``glob`` (``*`` and ``?``
-    within a name, ``**`` for any depth).
+    within a name, ``**`` for any depth). `excluded` are absolute patterns of what is not part of
+    a folder or glob.
     """
 
     path: str
@@ -58,6 +59,7 @@ class OutputSpec(Struct, frozen=True, gc=False):
     optional: bool = False
     unchanged: bool = False
     kind: str = "file"
+    excluded: Tuple[str, ...] = ()
 
 
 class StageSpec(Struct, frozen=True):
@@ -115,6 +117,7 @@ class UnitSpec(Struct, frozen=True, gc=False):
     env: Dict[str, str] = field(default_factory=dict)
     inputs: Tuple[str, ...] = ()
     depends: Tuple[str, ...] = ()
+    excluded: Dict[str, Tuple[str, ...]] = field(default_factory=dict)  # folder of these -> globs
     outputs: Tuple[OutputSpec, ...] = ()
     input_names: Dict[str, Union[str, Tuple[str, ...]]] = field(default_factory=dict)  # declared
     stdin: Optional[str] = None

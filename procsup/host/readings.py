@@ -5,7 +5,7 @@ Nothing is written here; `sync_path` only makes a file durable.
 
 import os
 from functools import partial
-from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from procsup.core.keep import Change, Intact
 from procsup.core.outcome import NO_LEFTOVER_FILES, LeftoverFiles, Reading
@@ -13,7 +13,7 @@ from procsup.core.records import End
 from procsup.core.rooted import below
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.paths.identity import Compared, Contents, compare, read_file
-from procsup.paths.walk import files_of, stands_for
+from procsup.paths.walk import excludes, files_of, stands_for
 
 _UNTOUCHED = Intact()
 _SEPARATORS = "/" + os.sep
@@ -34,6 +34,9 @@ def inputs_of(unit: UnitSpec) -> List[OutputSpec]:
     paths = [*unit.inputs, *unit.depends]
     if unit.stdin is not None:
         paths.append(unit.stdin)
+    if unit.excluded:
+        excluded = unit.excluded
+        return [OutputSpec(p, excluded=excluded.get(p, ())) for p in dict.fromkeys(paths)]
     return [OutputSpec(path) for path in dict.fromkeys(paths)]
 
 
@@ -110,7 +113,7 @@ def intact(
         look = partial(compare, checksum=checksum, contents=contents)
         return Intact(
             _difference(used, were_used, look, seen),
-            _difference(made_now, end.outputs, look, seen),
+            _left_out_by_now(known, made) or _difference(made_now, end.outputs, look, seen),
             seen=tuple(seen),
             leftover_files=leftover_files(
                 [file for _, files in made for file in files if file not in known], folder
@@ -121,12 +124,25 @@ def intact(
         return Intact(unread, unread, missing=True)
 
 
+def _left_out_by_now(
+    recorded: Set[str], made: Sequence[Tuple[OutputSpec, Sequence[str]]]
+) -> Optional[Change]:
+    """Return the first recorded output that the outputs exclude now."""
+    less = [output for output, _ in made if output.excluded]
+    if not less:
+        return None
+    unlisted = recorded.difference(*(files for _, files in made))
+    paths = [path for path in unlisted if any(excludes(one, path) for one in less)]
+    return Change(min(paths), "is left out by now") if paths else None
+
+
 def _watched(
     recorded: Sequence[Reading], inputs: Sequence[OutputSpec], now: Sequence[Sequence[str]]
 ) -> Sequence[Reading]:
     """Return the recorded inputs without those that are not compared any more.
 
-    An older procsup compared more. The declared inputs are part of the unit's fingerprint.
+    An older procsup compared more, and more may be excluded from a folder now. The declared inputs
+    are part of the unit's fingerprint.
     """
     found = {path for paths in now for path in paths}
     if all(reading.path in found for reading in recorded):
@@ -135,7 +151,8 @@ def _watched(
     return [
         reading
         for reading in recorded
-        if reading.path in declared or any(below(at, reading.path) for at in declared)
+        if reading.path in declared
+        or any(below(one.path, reading.path) and not excludes(one, reading.path) for one in inputs)
     ]
 
 

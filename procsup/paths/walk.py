@@ -8,9 +8,10 @@ import errno
 import os
 import re
 import stat
-from typing import Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple
+from functools import lru_cache
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from procsup.core.globs import Branch, Glob, is_deep, is_literal, parse
+from procsup.core.globs import Branch, Glob, is_deep, is_literal, parse, parse_without
 from procsup.core.rooted import HOME
 from procsup.core.spec import OutputSpec
 from procsup.core.wildcards import DEEP
@@ -220,10 +221,11 @@ def files_of(output: OutputSpec, *, follow: bool = False) -> List[str]:
 
     For a folder (declared or found) these are all files below it, sorted; with `follow` also
     those behind links to folders, each folder once. For a glob they are its sorted matches.
-    OSError if a folder cannot be read, LinkToNothing as `find`.
+    What is `excluded`, or lies in a folder that is, is left out of both. OSError if a folder
+    cannot be read, LinkToNothing as `find`.
     """
     if output.kind == "glob":
-        found = find(parse(output.path.replace(os.sep, "/"))).matches
+        found = find(glob_of(output)).matches
         return [path.replace("/", os.sep) for path in found]
     # Windows refuses the name "file/"; with its own separator each file has one spelling.
     path = output.path
@@ -234,17 +236,38 @@ def files_of(output: OutputSpec, *, follow: bool = False) -> List[str]:
     except MISSING:
         return []
     if is_folder:
-        return files_below(path, follow=follow)
+        return files_below(path, follow=follow, leaves_out=_leaves_out(output.excluded))
     return [] if output.kind == "folder" else [output.path]
 
 
 def stands_for(output: OutputSpec, file: str) -> bool:
     """Whether this file, if it exists, is among those of a declared path."""
     if output.kind == "glob":
-        glob = parse(output.path.replace(os.sep, "/"))
-        return glob.match(file.replace(os.sep, "/"), case=CASE) is not None
+        return glob_of(output).match(file.replace(os.sep, "/"), case=CASE) is not None
     path = output.path.rstrip("/" + os.sep)
-    return file == path or file.startswith(path + os.sep)
+    inside = file == path or file.startswith(path + os.sep)
+    return inside and not excludes(output, file)
+
+
+def glob_of(output: OutputSpec) -> Glob:
+    """Return the pattern of a declared glob, with what it leaves out."""
+    excluded = tuple([one.replace(os.sep, "/") for one in output.excluded])
+    return parse_without(output.path.replace(os.sep, "/"), excluded)
+
+
+def excludes(declared: OutputSpec, path: str) -> bool:
+    """Tell whether a declared folder or glob leaves out a path, or a folder that it is in."""
+    leaves_out = _leaves_out(declared.excluded)
+    return leaves_out is not None and leaves_out(path)
+
+
+@lru_cache(maxsize=1024)
+def _leaves_out(excluded: Tuple[str, ...]) -> "Optional[Callable[[str], bool]]":
+    if not excluded:
+        return None
+    globs = [parse(one.replace(os.sep, "/")) for one in excluded]
+    whole = globs[0].without(globs)
+    return lambda path: whole.excludes(path.replace(os.sep, "/"), case=CASE)
 
 
 def home_of(output: OutputSpec) -> str:
@@ -258,15 +281,21 @@ def home_of(output: OutputSpec) -> str:
     return (bases[0] if len(bases) == 1 else os.path.commonpath(bases)).replace("/", os.sep)
 
 
-def files_below(folder: str, *, follow: bool = False) -> List[str]:
+def files_below(
+    folder: str,
+    *,
+    follow: bool = False,
+    leaves_out: Optional[Callable[[str], bool]] = None,
+) -> List[str]:
     """Return every file in and below a folder, sorted, without `_LITTER` and run directories.
 
     With `follow`, folders behind links count too, unless they are already in the tree or hold it,
-    and a link to nothing is an error: LinkToNothing.
+    and a link to nothing is an error: LinkToNothing. `leaves_out` tells which files and folders
+    do not count.
     """
     links: List[str] = []
     folders = [folder]
-    files = list(_files_in(folders, links, follow=follow))
+    files = list(_files_in(folders, links, leaves_out, follow=follow))
     if follow and links:
         known = {_identity(one) for one in [*folders, *_above(folder)]}
         while links:
@@ -274,12 +303,18 @@ def files_below(folder: str, *, follow: bool = False) -> List[str]:
             links.remove(link)
             if _identity(link) not in known:
                 more = [link]
-                files += _files_in(more, links, follow=True)
+                files += _files_in(more, links, leaves_out, follow=True)
                 known.update(map(_identity, more))
     return sorted(files)
 
 
-def _files_in(folders: List[str], links: List[str], *, follow: bool) -> Iterator[str]:
+def _files_in(
+    folders: List[str],
+    links: List[str],
+    leaves_out: Optional[Callable[[str], bool]],
+    *,
+    follow: bool,
+) -> Iterator[str]:
     """Yield the files; add subfolders to `folders`, and links to folders to `links`."""
     top = folders[0]
     for at in folders:
@@ -287,6 +322,8 @@ def _files_in(folders: List[str], links: List[str], *, follow: bool) -> Iterator
         if at != top and _is_run_directory(at, entries):
             continue
         for entry in entries:
+            if leaves_out is not None and leaves_out(entry.path):
+                continue
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in _FOLDERS_OF_TOOLS:
                     folders.append(entry.path)

@@ -41,6 +41,25 @@ def verdicts(manifest):
 # --- run_units -----------------------------------------------------------------------------
 
 
+def test_patterns_of_a_unit_leave_out_what_has_an_exclamation_mark_before_it(here):
+    (here / "d" / "tmp").mkdir(parents=True)
+    for name in ("d/a", "d/tmp/b", "c.txt", "x.txt", "!y"):
+        (here / name).write_text(name)
+    unit = Unit(
+        python("open('o.1', 'w').write('1'); open('o.2', 'w').write('2')"),
+        inputs=["d/", "*.txt", "!d/tmp", "!x*", "./!y"],
+        outputs=["o.*", "!o.2"],
+    )
+
+    (record,) = run_units([unit]).units
+
+    names = [sorted(os.path.relpath(one.path, here) for one in found)
+             for found in (record.inputs, record.outputs)]  # fmt: skip
+    assert names == [["!y", "c.txt", os.path.join("d", "a")], ["o.1"]]
+    with pytest.raises(procsup.UsageError, match=r"`\./!y`"):
+        run_units([Unit(TRUE, inputs=["!y"])])
+
+
 def test_units_are_run_and_told_by_their_commands(here):
     manifest = run_units([["echo", "{a}", 1], ["true"], ["true"], [Path("/bin/echo"), 0.5]])
 

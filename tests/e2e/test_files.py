@@ -484,3 +484,60 @@ def test_an_unchanged_folder_passes_on_no_half_file_of_a_failed_attempt(tmp_path
     assert used["c"] == used[""] == ["out/a", "out/b", "out/c"]
     assert project.call("verify", "run").returncode == 0
     assert project.manifest["units"][0]["leftover_files"]["count"] == 1
+
+
+def relative(made, key):
+    (unit,) = made.manifest["units"]
+    return sorted(
+        os.path.relpath(one["path"], made.folder).replace(os.sep, "/") for one in unit[key]
+    )
+
+
+def ran(done):
+    return "kept 0 of 1" in done.stdout + done.stderr
+
+
+def test_what_is_left_out_of_a_folder_is_not_watched(tmp_path):
+    text = '[stage.a]\nscript = "w.py"\nargs = ["o"]\noutputs = ["o"]\ninputs = ["data/"{}]\n'
+    made = project(tmp_path, text.format(""))
+    for name in ("data/x", "data/tmp/y", "data/x.log"):
+        made.write(name, name)
+    made.run()
+
+    made.write("run.toml", text.format(', "!data/tmp", "!data/*.log"'))
+    made.write("data/tmp/y", "other")
+    made.write("data/new.log", "")
+    assert not ran(made.run())  # less is watched, and that is as it was
+    made.write("data/x", "other")
+    link("nothing", tmp_path / "data" / "tmp" / "gone")
+    assert ran(made.run())
+    assert relative(made, "inputs") == ["data/x"]
+
+    (tmp_path / "data" / "tmp" / "gone").unlink()
+    made.write("run.toml", text.format(""))
+    done = made.run()
+    assert ran(done)
+    assert "1 input new" in done.stderr
+
+
+def test_what_is_left_out_of_outputs_is_not_vouched_for(tmp_path):
+    text = """
+        [stage.a]
+        script = "w.py"
+        args = ["out/x", "out/log", "p/x.csv", "p/t.csv"]
+        outputs = ["out/", "p/*.csv", "!out/log", "!p/t*"]
+    """
+    made = project(tmp_path, text)
+    (tmp_path / "out").mkdir()
+    made.run()
+
+    assert relative(made, "outputs") == ["out/x", "p/x.csv"]
+    assert made.manifest["units"][0].get("leftover_files") is None
+    made.write("out/log", "other")
+    (tmp_path / "p" / "t.csv").unlink()
+    assert not ran(made.run())
+    assert made.call("verify", "run").returncode == 0
+
+    made.write("run.toml", text.replace('"!p/t*"', '"!p/t*", "!**/x"'))
+    done = made.run(expect=1)
+    assert "out/: has no files in it" in done.stdout + done.stderr

@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from procsup.host.readings import inputs_of
+from procsup.paths.walk import files_of
 from tests.paths.test_walk import link
 from tests.runfile.builders import (
     CAPACITY,
@@ -117,3 +119,92 @@ def test_linked_folders_that_a_deep_wildcard_leaves_out_are_told_once(tmp_path):
     assert loaded.notes("a") == (
         "a: `data/**/*.csv` does not look into links to folders (no `**` does): data/sub",
     )
+
+
+FILES = ("raw/a.fq", "raw/b.fq", "raw/test1.fq", "raw/testing/c.fq", "lib/m.py", "lib/x/n.py")
+
+
+@pytest.mark.parametrize("key", ["inputs", "depends"])
+@pytest.mark.parametrize(
+    ("paths", "found"),
+    [
+        ('["raw/*.fq", "!raw/test*"]', ["raw/a.fq", "raw/b.fq"]),
+        ('["!raw/test*", "raw/**"]', ["raw/a.fq", "raw/b.fq"]),
+        ('["raw/*.fq", "!raw/{b,test1}.fq"]', ["raw/a.fq"]),
+        ('["raw/*.fq", "!./raw/../raw/test*"]', ["raw/a.fq", "raw/b.fq"]),
+        ('["{r}/*.fq", "!{r}/test*", "!raw/b.fq"]', ["raw/a.fq"]),
+        ('["{here}/raw/*.fq", "!raw/[b]*", "!{r}/test*", "!raw/b*"]', ["{here}/raw/a.fq"]),
+        ('["raw/test1.fq", "raw/*.fq", "!raw/test*"]', ["raw/test1.fq", "raw/a.fq", "raw/b.fq"]),
+        ('{ one = ["raw/*.fq", "!raw/[a].fq", "!raw/a*"], two = ["raw/a*"] }',
+         ["raw/b.fq", "raw/test1.fq", "raw/a.fq"]),
+        ('["raw/*.fq", "./!raw/x"]', ["raw/a.fq", "raw/b.fq", "raw/test1.fq", "./!raw/x"]),
+    ],
+)  # fmt: skip
+def test_exclusions_in_lists_of_files(key, paths, found, tmp_path):
+    grow(tmp_path, *FILES)
+    here = tmp_path.as_posix()
+    text = f'vars = {{ r = "raw", here = "{here}" }}\n[stage.a]\nmodule = "m"\n{key} = {paths}\n'
+
+    one = unit(tmp_path, f'{text}args = ["{{{key}}}"]')
+
+    assert args(one) == [path.replace("{here}", here) for path in found]
+
+
+def test_what_is_excluded_is_left_out_of_folders(tmp_path):
+    grow(tmp_path, *FILES)
+
+    one = unit(tmp_path, 'inputs = ["lib", "raw", "!lib/x"]\ndepends = ["lib/", "!**/m.py"]')
+
+    watched = {path for declared in inputs_of(one) for path in files_of(declared, follow=True)}
+    names = sorted(os.path.relpath(path, tmp_path).replace(os.sep, "/") for path in watched)
+    everything = [*FILES[4:], *FILES[:4]]
+    assert names == sorted(everything)  # the lists leave out different files of lib
+    one = unit(tmp_path, 'inputs = ["lib/", "raw/", "!**/{x,test*}"]\nargs = ["{inputs[1]}"]')
+    watched = {path for declared in inputs_of(one) for path in files_of(declared, follow=True)}
+    assert sorted(os.path.relpath(path, tmp_path).replace(os.sep, "/") for path in watched) == [
+        "lib/m.py",
+        "raw/a.fq",
+        "raw/b.fq",
+    ]
+    assert args(one) == ["raw/"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('inputs = ["!raw/x"]', "inputs[0]: `!raw/x` leaves nothing out: no other entry"),
+        ('depends = ["raw/*", "!roh/x"]', "depends[1]: `!roh/x` leaves nothing out"),
+        ('inputs = ["lib/", "!libs/x"]', "inputs[1]: `!libs/x` leaves nothing out"),
+        ('outputs = ["o/*", "!p/*"]', "outputs[1]: `!p/*` leaves nothing out"),
+        ('inputs = { a = "!x" }', "inputs.a: `!x` leaves out nothing, since it stands in no list"),
+        ('outputs = { a = "!x" }', "outputs.a: `!x` leaves out nothing"),
+        ('outputs = ["o/*", { path = "!o/x" }]', "outputs[1].path: `!o/x` leaves out nothing"),
+        ('inputs = ["raw/*", "!raw/{s:*}"]', "inputs[1]: "),
+        ('inputs = ["raw/*", "!"]', "inputs[1]: "),
+    ],
+)
+def test_exclusions_that_leave_nothing_out_are_refused(line, said, tmp_path):
+    grow(tmp_path, *FILES)
+
+    (found,) = problems(tmp_path, line)
+
+    assert found.startswith(f"3: stage.a.{said}")
+    if "leaves" in said:
+        name = found[found.index("`") + 1 : found.index("`", found.index("`") + 1)]
+        assert f"`./{name}`" in found
+
+
+def test_what_a_unit_leaves_out_of_its_outputs_another_one_may_make(tmp_path):
+    text = """
+        [stage.a]
+        module = "m"
+        outputs = ["o/", "p/*.csv", {left_out}]
+        [stage.b]
+        module = "m"
+        outputs = ["o/log.txt", "p/x.csv", "o/sub/"]
+    """
+    out = '"!o/log.txt", "!p/x.csv", "!o/sub"'
+    made = unit(tmp_path, text.replace("{left_out}", out), "a")
+    assert [len(one.excluded) for one in made.outputs] == [3, 3]
+
+    assert len(problems(tmp_path, text.replace("{left_out}", '"!o/log.txt"'))) == 2

@@ -41,7 +41,13 @@ def looks_of(recipe: Recipe, values: Mapping[str, object], folder: str) -> Itera
             known = all(field.name in values for field in item.template.fields)
             if item.is_glob and known:
                 at = (*recipe.place(key), *item.at)
-                yield _at_glob(stage, at, read_glob(item.template, values), folder)
+                left_out = [
+                    read_glob(one.template, values)
+                    for one in item.left_out
+                    if all(field.name in values for field in one.template.fields)
+                ]
+                glob = read_glob(item.template, values).without(left_out)
+                yield _at_glob(stage, at, glob, folder)
 
 
 def _at_glob(stage: str, at: KeyPath, glob: Glob, folder: str) -> Look:

@@ -7,10 +7,10 @@ import os
 from bisect import bisect_left
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
-from procsup.core.globs import Branch, Glob, meet, meets_folder, parse
+from procsup.core.globs import Branch, Glob, meet, meets_folder
 from procsup.core.spec import OutputSpec
 from procsup.host.names import path_key
-from procsup.paths.walk import CASE
+from procsup.paths.walk import CASE, excludes, glob_of
 
 _MOST_COMPARED = 64  # globs with the same start and end: 100,000 units stay fast
 
@@ -32,11 +32,12 @@ class _Claim(NamedTuple):
     key: str
     unit: str
     path: str
+    excluded: Tuple[str, ...] = ()
 
     @property
     def glob(self) -> Glob:
         """The pattern: 100,000 parsed ones would take much memory, and few are compared."""
-        return _parsed(self.path)
+        return _parsed(self.path, self.excluded)
 
 
 class Claims:
@@ -44,17 +45,20 @@ class Claims:
 
     def __init__(self, declared: Iterable[Tuple[OutputSpec, str]]) -> None:
         self._folders: Dict[str, Tuple[str, str]] = {}
+        self._less: Dict[str, OutputSpec] = {}  # folders of which something is left out
         self._globs: Dict[str, List[Tuple[str, str]]] = {}  # key -> (start, end) of each branch
         self._claims: Dict[str, Dict[str, List[_Claim]]] = {}  # start -> reversed end -> claims
         for output, unit in declared:
             key = path_key(output.path)
             if output.kind == "folder":
                 self._folders[key] = (unit, output.path)
+                if output.excluded:
+                    self._less[key] = output
                 continue
             self._globs[key] = [_ends(branch) for branch in _parsed(output.path).branches]
             for start, end in self._globs[key]:
                 claims = self._claims.setdefault(start, {}).setdefault(end, [])
-                claims.append(_Claim(key, unit, output.path))
+                claims.append(_Claim(key, unit, output.path, output.excluded))
         self._folder_lengths = sorted({len(key) for key in self._folders})
         self._lengths = sorted({len(start) for start in self._claims})
         self._sorted = {start: sorted(by_end) for start, by_end in self._claims.items()}
@@ -87,6 +91,9 @@ class Claims:
     def _in_folders(self, key: str, start: str, unit: str) -> Iterator[Overlap]:
         for length in self._folder_lengths:
             whose = self._folders.get(start[:length])
+            less = self._less.get(start[:length])
+            if less is not None and start == key and excludes(less, key.rstrip(os.sep)):
+                continue
             if whose is not None and whose[0] != unit:
                 yield Overlap(key, unit, *whose)
 
@@ -96,7 +103,8 @@ class Claims:
         for claim in self._candidates(path, backwards, unit, any_end=is_folder):
             if is_folder:
                 inside = _start_of(claim).startswith(path)  # `_in_folders` finds that
-                common = None if inside else meets_folder(claim.glob, path, case=CASE)
+                out = claim.glob.excludes(path.rstrip("/"), case=CASE)
+                common = None if inside or out else meets_folder(claim.glob, path, case=CASE)
                 if common is not None:
                     yield Overlap(key, unit, claim.unit, claim.path, common)
             elif claim.glob.match(path, case=CASE) is not None:
@@ -147,8 +155,8 @@ class Claims:
             at += 1
 
 
-def _parsed(path: str) -> Glob:
-    return parse(path.replace(os.sep, "/"))
+def _parsed(path: str, excluded: Tuple[str, ...] = ()) -> Glob:
+    return glob_of(OutputSpec(path, kind="glob", excluded=excluded))
 
 
 def _ends(branch: Branch) -> Tuple[str, str]:

@@ -219,7 +219,8 @@ class Registry:
         self._declared[stage].append((output, unit))
         real = self._real_path(output.path, is_glob=output.kind == "glob")
         if real != output.path:
-            self._declared[stage].append((replace(output, path=real), unit))
+            excluded = tuple([self._real_path(one, is_glob=True) for one in output.excluded])
+            self._declared[stage].append((replace(output, path=real, excluded=excluded), unit))
 
     def _real_path(self, path: str, *, is_glob: bool) -> str:
         """Return a path, or a pattern, with links to its folders resolved.

@@ -22,14 +22,19 @@ class Finder:
         self._folder = folder
         self._vouched = vouched
         self._unvouched: Dict[Tuple[str, str], List[str]] = {}  # (source, text) of a glob -> paths
-        self._found: Dict[str, _Matches] = {}
+        self._found: Dict[Tuple[str, ...], _Matches] = {}
         self._left_out: Dict[str, List[str]] = {}
 
     def find_once(self, glob: Glob) -> _Matches:
         """Return the matches of a glob that many units share; they are cached."""
-        if glob.text not in self._found:
-            self._found[glob.text] = self.find(glob)
-        return self._found[glob.text]
+        key = (glob.text, *glob.excluded_texts)
+        if key not in self._found:
+            self._found[key] = self.find(glob)
+        return self._found[key]
+
+    def absolute(self, path: str) -> str:
+        """Return a path or a pattern from the root, with ``/``."""
+        return os.path.normpath(os.path.join(self._folder, path)).replace(os.sep, "/")
 
     def find(self, glob: Glob) -> _Matches:
         """Return the matches of a glob, with what they capture.

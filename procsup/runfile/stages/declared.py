@@ -1,11 +1,25 @@
 """The files that a stage declares: inputs, depends and outputs, as templates and per unit."""
 
 import os
+import posixpath
 import re
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 
-from procsup.core.globs import escape
+from procsup.core.globs import escape, may_exclude
 from procsup.core.spec import OutputSpec
+from procsup.paths.walk import CASE
 from procsup.runfile.parameters.walk import Finder
 from procsup.runfile.syntax.problems import (
     Faults,
@@ -23,6 +37,7 @@ from procsup.runfile.templates.scope import PATH, UNREAD, FileSet, Kind, Many, S
 from procsup.runfile.templates.template import Files, Step, Template
 
 _BEHIND_BRACES = re.compile(r"}.*/\.\.(?:/|$)")
+_SOME_FOLDER = "/1/2/3/4/5/6/7/8"  # for the run file's, which makes no difference
 _OUTPUT_KEYS = ("path", "empty", "optional", "unchanged")
 
 
@@ -39,6 +54,7 @@ class Item(NamedTuple):
     is_glob: bool
     in_list: bool = False  # the name stands for a list
     flags: Mapping[str, bool] = {}
+    left_out: Tuple["Item", ...] = ()  # entries of its list with a leading `!`, without that
 
 
 class Wanted(NamedTuple):
@@ -47,6 +63,7 @@ class Wanted(NamedTuple):
     items: Tuple[Item, ...] = ()
     is_table: bool = False
     is_unread: bool = False
+    left_out: Tuple[Item, ...] = ()  # of all lists
 
     @property
     def looks_at_files(self) -> bool:
@@ -83,15 +100,17 @@ class Wanted(NamedTuple):
 def read_wanted(value: Any) -> Wanted:
     """Read a list or table of paths; in a table, a name may have a list of them."""
     if isinstance(value, dict):
-        return Wanted(tuple(_flat(each_of(value, _named))), is_table=True)
+        return _wanted(each_of(value, _named), is_table=True)
     if not isinstance(value, list):
         raise _not_files(value, "paths")
-    items = each(list(enumerate(value)), lambda pair: _input((pair[0],), None, pair[1]))
-    return Wanted(tuple(items))
+    return _wanted([_list_of(value, lambda pair: _input((pair[0],), None, pair[1]))])
 
 
-def _flat(groups: List[List[Item]]) -> List[Item]:
-    return [item for group in groups for item in group]
+def _wanted(groups: Sequence[List[Item]], *, is_table: bool = False) -> Wanted:
+    items = [item for group in groups for item in group]
+    # All items of a list leave out the same.
+    left_out = [one for group in groups if group for one in group[0].left_out]
+    return Wanted(tuple(items), is_table, left_out=tuple(left_out))
 
 
 def _named(name: str, value: Any) -> List[Item]:
@@ -101,10 +120,77 @@ def _named(name: str, value: Any) -> List[Item]:
         return [_input((name,), name, value)]
     if not value:
         raise expected("at least one path", value)
-    return each(
-        list(enumerate(value)),
+    return _list_of(
+        value,
         lambda pair: _input((name, pair[0]), name, pair[1])._replace(in_list=True),
+        (name,),
     )
+
+
+def _list_of(
+    values: List[Any], read: Callable[[Tuple[int, Any]], Item], at: KeyPath = ()
+) -> List[Item]:
+    """Read a list of paths, less what its entries with a leading `!` leave out."""
+    entries = list(enumerate(values))
+    if not any(map(_is_excluded, values)):
+        return each(entries, read)
+    found = each(
+        entries,
+        lambda pair: _excluded((*at, pair[0]), pair[1]) if _is_excluded(pair[1]) else read(pair),
+    )
+    items = [item for item, value in zip(found, values) if not _is_excluded(value)]
+    left_out: List[Item] = []
+    faults = Faults()
+    for index, value in entries:
+        if _is_excluded(value):
+            with faults.below(index):
+                _check_excluded(found[index], items)
+            left_out.append(found[index])
+    faults.raise_if_any()
+    return [item._replace(left_out=tuple(left_out)) for item in items]
+
+
+def _is_excluded(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("!")
+
+
+def _excluded(at: KeyPath, value: str) -> Item:
+    item = _item(at, None, value[1:])
+    check_input(item.template)
+    return item
+
+
+def _check_excluded(excluded: Item, items: Sequence[Item]) -> None:
+    if not any(_may_exclude(excluded.template, other.template) for other in items):
+        shown = f"!{excluded.template.source}"
+        raise Wrong(
+            f"`{shown}` leaves nothing out: no other entry of this list is a pattern or a folder in"
+            f" which that may be (a name that begins with `!` is written `./{shown}`)"
+        )
+
+
+def _may_exclude(excluded: Template, other: Template) -> bool:
+    if excluded.fields or other.fields:
+        return True  # depends on the unit
+    if os.path.isabs(excluded.source) != os.path.isabs(other.source):
+        return True
+    glob = read_glob(excluded, {}).based(_placed)
+    if not has_wildcards(other):
+        return may_exclude(glob, _placed(other.render({})))
+    return read_glob(other, {}).based(_placed).may_be_less(glob)
+
+
+def _placed(path: str) -> str:
+    return posixpath.normpath(posixpath.join(_SOME_FOLDER, path))
+
+
+def _path(at: KeyPath, name: Optional[str], value: Any) -> Item:
+    if _is_excluded(value):
+        raise Wrong(
+            f"`{value}` leaves out nothing, since it stands in no list with patterns or folders (a"
+            f" name that begins with `!` is written `./{value}`)"
+        )
+    return _item(at, name, value)
 
 
 def _item(at: KeyPath, name: Optional[str], value: Any) -> Item:
@@ -113,14 +199,14 @@ def _item(at: KeyPath, name: Optional[str], value: Any) -> Item:
 
 
 def _input(at: KeyPath, name: Optional[str], value: Any) -> Item:
-    item = _item(at, name, value)
+    item = _path(at, name, value)
     if item.is_glob:
         check_input(item.template)
     return item
 
 
 def _made(at: KeyPath, name: Optional[str], value: Any) -> Item:
-    item = _item(at, name, value)
+    item = _path(at, name, value)
     if item.is_glob:
         check_output(item.template)
     return item
@@ -152,11 +238,10 @@ def read_outputs(value: Any) -> Wanted:
     if isinstance(value, dict):
         if "path" in value and any(isinstance(value.get(flag), bool) for flag in _OUTPUT_KEYS):
             raise Wrong("expected a list or a table of outputs: write [{ path = ... }]")
-        return Wanted(tuple(each_of(value, lambda name, v: _output((name,), name, v))), True)
+        return _wanted([each_of(value, lambda name, v: _output((name,), name, v))], is_table=True)
     if not isinstance(value, list):
         raise _not_files(value, "outputs")
-    items = each(list(enumerate(value)), lambda pair: _output((pair[0],), None, pair[1]))
-    return Wanted(tuple(items))
+    return _wanted([_list_of(value, lambda pair: _output((pair[0],), None, pair[1]))])
 
 
 def _output(at: KeyPath, name: Optional[str], value: Any) -> Item:
@@ -177,6 +262,9 @@ def check_wanted(wanted: Wanted, scope: Scope, *, several: bool = False) -> None
     for item in wanted.items:
         with faults.below(*item.at):
             scope.check(item.template, several=several and (item.in_list or item.name is None))
+    for item in wanted.left_out:
+        with faults.below(*item.at):
+            scope.check(item.template)
     faults.raise_if_any()
 
 
@@ -205,10 +293,32 @@ def _paths(
     if not item.is_glob:
         return rendered_paths(item.template, values)
     glob = read_glob(item.template, values)
+    if item.left_out:
+        glob = glob.without([read_glob(one.template, values) for one in item.left_out])
     found = tuple(finder.find_once(glob))
+    if item.left_out:  # also where the patterns write the same folder in different ways
+        placed = glob.based(finder.absolute)
+        found = tuple([p for p in found if not placed.excludes(finder.absolute(p), case=CASE)])
     if not found and not empty_ok:
         raise Wrong(f"{finder.why_nothing(glob)} (`empty-ok = true` allows that)")
     return found
+
+
+def left_out_of(
+    wanted: Wanted, values: Mapping[str, Any], finder: Finder, folder: str
+) -> Dict[str, Tuple[str, ...]]:
+    """Return what is left out of declared paths that may be folders: absolute path -> patterns."""
+    found: Dict[str, Tuple[str, ...]] = {}
+    for item in wanted.items:
+        if item.left_out and (not item.is_glob or item.template.source.endswith("/")):
+            patterns = _left_out(item, values, folder)
+            for path in _paths(item, values, finder, empty_ok=True):
+                found[os.path.normpath(os.path.join(folder, path))] = patterns
+    return found
+
+
+def _left_out(item: Item, values: Mapping[str, Any], folder: str) -> Tuple[str, ...]:
+    return tuple([_whole_pattern(one, values, folder) for one in item.left_out])
 
 
 def rendered_path(template: Template, values: Mapping[str, Any]) -> str:
@@ -257,6 +367,9 @@ def _output_spec(item: Item, path: str, values: Mapping[str, Any], folder: str) 
         whole, kind = os.path.normpath(os.path.join(folder, path)), "file"
         if path.endswith("/"):
             whole, kind = whole + os.sep, "folder"
+    if item.left_out:
+        excluded = _left_out(item, values, folder)
+        return OutputSpec(whole, item.name, **item.flags, kind=kind, excluded=excluded)
     if not item.flags:
         return (
             OutputSpec(whole, item.name)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from functools import partial
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from procsup.core.late import MARKS, SCRATCH
@@ -13,7 +14,13 @@ from procsup.runfile.parameters.exclude import Sieve
 from procsup.runfile.parameters.rows import rows_of
 from procsup.runfile.parameters.tables import Row
 from procsup.runfile.parameters.walk import Finder
-from procsup.runfile.stages.declared import input_files, output_files, output_specs, rendered_path
+from procsup.runfile.stages.declared import (
+    input_files,
+    left_out_of,
+    output_files,
+    output_specs,
+    rendered_path,
+)
 from procsup.runfile.stages.following import Before, Group, Made
 from procsup.runfile.stages.following import groups as group_units
 from procsup.runfile.stages.recipe import Recipe, Surroundings
@@ -130,7 +137,7 @@ class _Renderer:
         self._finder = finder
         self._maker = UnitMaker(recipe, around, inputs_from)
         self._lists = recipe.uses_list_file()
-        self._makes_globs = recipe.outputs.looks_at_files
+        self._makes_globs = recipe.outputs.looks_at_files or bool(recipe.outputs.left_out)
         self._in_id = [name for axis in recipe.axes for name in axis.in_id]
         self._path_names = sorted(recipe.path_names)
         self._base = {**MARKS, **around.values, "scratch": SCRATCH}
@@ -176,6 +183,7 @@ class _Renderer:
             threads=self._grants.threads,
             lists={list_path: real["inputs"].paths} if list_path else NOTHING,
             follows=group.ids,
+            excluded=self._excluded(values),
         )
         unit = self._maker.make(index, parts)
         return unit, Made(unit.id, own, row, outputs)
@@ -236,6 +244,13 @@ class _Renderer:
             return input_files(wanted, values, self._finder, empty_ok=empty_ok)
         finder = self._finder
         return self._at(key, lambda: input_files(wanted, values, finder, empty_ok=empty_ok))
+
+    def _excluded(self, values: Mapping[str, Any]) -> Sequence[Mapping[str, Tuple[str, ...]]]:
+        lists = {"inputs": self._recipe.inputs, "depends": self._recipe.depends}
+        if not any(wanted.left_out for wanted in lists.values()):
+            return ()
+        find = partial(left_out_of, values=values, finder=self._finder, folder=self._around.folder)
+        return [self._at(key, partial(find, wanted)) for key, wanted in lists.items()]
 
     def _output_specs(self, outputs: Files, values: Mapping[str, Any]) -> Tuple[OutputSpec, ...]:
         wanted, folder = self._recipe.outputs, self._around.folder

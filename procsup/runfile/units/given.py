@@ -22,7 +22,9 @@ from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.core.text import visible
 from procsup.runfile.parameters.walk import Finder
 from procsup.runfile.stages.declared import (
+    Wanted,
     input_files,
+    left_out_of,
     output_files,
     output_specs,
     path_text,
@@ -51,7 +53,8 @@ UNIT_KEYS: FrozenSet[str] = frozenset(
 _STREAMS = ("stdin", "stdout", "stderr")
 _MOST_SHARED = 4096
 _SHORT_CHARACTERS, _HASH_DIGITS = 60, 8
-_NO_FILES = Files(())
+_Found = Tuple[Files, Mapping[str, Tuple[str, ...]]]  # and what is left out of folders
+_NO_FILES: _Found = (Files(()), NOTHING)
 
 
 class UnitReader:
@@ -121,8 +124,8 @@ class UnitReader:
         if not arguments and not head:
             raise Wrong("`argv` is missing: expected a list that begins with a program")
         env = {**self._env, **taken["env"]} if taken["env"] else self._env
-        inputs = taken["inputs"] or self._of_stage("inputs")
-        depends = taken["depends"] or self._of_stage("depends")
+        inputs, not_inputs = taken["inputs"] or self._of_stage("inputs")
+        depends, not_depends = taken["depends"] or self._of_stage("depends")
         command = Command(
             self._front, arguments, env, self._stop_command(index, taken, inputs, depends)
         )
@@ -140,6 +143,7 @@ class UnitReader:
             cpus=taken["cpus"],
             memory_bytes=taken["memory"],
             threads=taken["threads"],
+            excluded=(not_inputs, not_depends) if not_inputs or not_depends else (),
         )
         try:
             return self._maker.make(index, parts)
@@ -178,15 +182,18 @@ class UnitReader:
 
     # --- files ---------------------------------------------------------------------------
 
-    def _wanted(self, value: Any) -> Files:
-        wanted = read_wanted(literal(value))
-        return input_files(wanted, {}, self._finder, empty_ok=self._recipe.empty_ok)
+    def _wanted(self, value: Any) -> _Found:
+        return self._found(read_wanted(literal(value)))
 
-    def _of_stage(self, key: str) -> Files:
+    def _of_stage(self, key: str) -> _Found:
         wanted = self._recipe.inputs if key == "inputs" else self._recipe.depends
-        if not wanted.items:
-            return _NO_FILES
-        return input_files(wanted, {}, self._finder, empty_ok=self._recipe.empty_ok)
+        return self._found(wanted) if wanted.items else _NO_FILES
+
+    def _found(self, wanted: Wanted) -> _Found:
+        files = input_files(wanted, {}, self._finder, empty_ok=self._recipe.empty_ok)
+        if not wanted.left_out:
+            return files, NOTHING
+        return files, left_out_of(wanted, {}, self._finder, self._around.folder)
 
     def _outputs(self, value: Any) -> Tuple[OutputSpec, ...]:
         wanted = read_outputs(literal(value))

@@ -34,6 +34,8 @@ class Parts(NamedTuple):
     threads: Optional[int]
     lists: Dict[str, Tuple[str, ...]] = NOTHING
     follows: Tuple[str, ...] = ()
+    # What is left out of folders among the inputs and the depends: absolute path -> patterns.
+    excluded: Sequence[Mapping[str, Tuple[str, ...]]] = ()
 
 
 class UnitMaker:
@@ -70,6 +72,7 @@ class UnitMaker:
             env=real.env,
             inputs=self._absolute_inputs(parts.inputs) + ((stdin,) if stdin else ()),
             depends=self._absolute((*parts.depends.paths, *parts.paths)),
+            excluded=self._excluded(parts) if parts.excluded else NOTHING,
             outputs=parts.outputs,
             input_names=self._names(parts.inputs),
             stdin=stdin,
@@ -100,6 +103,20 @@ class UnitMaker:
         if inputs.paths is self.inputs_from.paths:
             return self._inputs_from
         return self._absolute(inputs.paths)
+
+    def _excluded(self, parts: Parts) -> Dict[str, Tuple[str, ...]]:
+        """Return what is left out of folders: of one in both lists, what both leave out."""
+        one, two = parts.excluded
+        of_inputs, of_depends = (
+            {self._around.absolute(path) for path in files.paths}
+            for files in (parts.inputs, parts.depends)
+        )
+        both = of_inputs & of_depends
+        return {
+            path: patterns
+            for path, patterns in {**one, **two}.items()
+            if path not in both or one.get(path) == two.get(path)
+        }
 
     def _names(self, inputs: Files) -> Dict[str, Any]:
         if inputs.named is None:
