@@ -37,7 +37,7 @@ def told(play: Play, number: int) -> Any:
 
 
 def test_outputs_stay_unless_it_is_asked_for():
-    play = first(on_failed_outputs="leave").ended("a", FAILED[0])
+    play = first(on_failed_outputs="keep").ended("a", FAILED[0])
 
     assert aside(play, 2) is None
 
@@ -116,4 +116,4 @@ def test_the_outputs_of_the_last_success_are_told_to_a_unit_that_may_leave_them_
     assert told(failed, 2) == told(failed, 3) == (None, MADE)
     failed.ended("a", FAILED[0])
     assert told(again(failed), 4) == (None, MADE)
-    assert told(again(first(on_failed_outputs="leave").ended("a").inspected("a")), 2) == (None, ())
+    assert told(again(first(on_failed_outputs="keep").ended("a").inspected("a")), 2) == (None, ())

@@ -393,7 +393,7 @@ echo ready > ready
 
 
 @pytest.mark.skipif(shutil.which("gzip") is None or os.name == "nt", reason="no gzip here")
-@pytest.mark.parametrize("policy", ["leave", "aside"])
+@pytest.mark.parametrize("policy", ["keep", "aside"])
 def test_after_the_death_of_the_supervisor_too(policy, tmp_path):
     text = (
         f'[stage.a]\non-failed-outputs = "{policy}"\n'
@@ -416,7 +416,7 @@ def test_after_the_death_of_the_supervisor_too(policy, tmp_path):
 
     left = {path.name for path in (tmp_path / "out").iterdir()}
     aside = made.rundir / "failed" / "a" / "@a.2" / "out"
-    if policy == "leave":
+    if policy == "keep":
         assert left == {"plain.txt", "plain.txt.gz", "new.txt"}
         assert not aside.exists()
         return

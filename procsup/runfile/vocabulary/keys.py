@@ -417,11 +417,11 @@ STAGE: Tuple[Key, ...] = (
     ),
     Key(
         "on-failed-outputs",
-        _words("leave", "aside"),
+        _words("keep", "aside"),
         "What becomes of outputs of an attempt that did not end well, before the unit's next one:"
         " they stay, or are moved into the run directory.",
         'on-failed-outputs = "aside"',
-        '"leave"',
+        '"keep"',
         "on_failed_outputs",
     ),
     Key("empty-ok", TRUTH, "A glob may match nothing.", "empty-ok = true", "false"),
