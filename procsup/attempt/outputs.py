@@ -141,9 +141,9 @@ def _for_each(
         try:
             made.append(_patiently(partial(act, output)))
         except _Unfit as problem:  # noqa: PERF203
-            problems.append(f"output {shown(output.path, rules.folder)}: {problem}")
+            problems.append(f"output {shown(look.plain_path(output), rules.folder)}: {problem}")
         except OSError as error:
-            path = shown(_path_in(error) or output.path, rules.folder)
+            path = shown(_path_in(error) or look.plain_path(output), rules.folder)
             problems.append(f"output {path}: {error.strerror or error}")
     if problems:
         raise _Unfit(_joined(problems))

@@ -17,6 +17,7 @@ from procsup.core.wildcards import ANY_NAME, DEEP, EVERYTHING, GlobError, Part, 
 
 _MOST_BRANCHES = 256
 _ESCAPABLE = re.compile(r"[*?{]|\[(?=[*?\[{]|$)")
+_ESCAPED = re.compile(r"\[([*?\[{])\]")
 _PLAIN_WILDCARD = re.compile(r"(\*\*+|[*?])|\[([*?\[{])\]")
 _SPECIAL = re.compile(r"\[([*?\[{])\]|(\*\*+|[*?])|{((?:[^{}]|{[0-9,]*})*)}")
 _GROUP = re.compile(r"([^\W\d][\w-]*)?:(.+)", re.DOTALL)
@@ -41,6 +42,11 @@ Piece = Union[str, Wild, Choice]  # text is literal
 def escape(text: str) -> str:
     """Return a pattern that matches only this text."""
     return _ESCAPABLE.sub(r"[\g<0>]", text)
+
+
+def unescape(text: str) -> str:
+    """Return a pattern for people: what was escaped as it was before."""
+    return _ESCAPED.sub(r"\1", text)
 
 
 def wildcards(text: str) -> List[Union[str, Wild]]:

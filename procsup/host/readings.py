@@ -7,6 +7,7 @@ import os
 from functools import partial
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from procsup.core.globs import unescape
 from procsup.core.keep import Change, Intact
 from procsup.core.outcome import NO_LEFTOVER_FILES, LeftoverFiles, Reading
 from procsup.core.records import End
@@ -68,6 +69,11 @@ def own_outputs(unit: UnitSpec, folder: str) -> Callable[[str], bool]:
     return is_own
 
 
+def plain_path(output: OutputSpec) -> str:
+    """Return an output's path for people; that of a glob without what is escaped in it."""
+    return unescape(output.path) if output.kind == "glob" else output.path
+
+
 def outputs_of(unit: UnitSpec) -> List[OutputSpec]:
     """Return the declared outputs and the files named for stdout and stderr, each path once."""
     outputs = {output.path: output for output in unit.outputs}
@@ -101,7 +107,7 @@ def intact(
             if not files and not output.optional:
                 made_before = any(stands_for(output, one.path) for one in end.outputs)
                 kind = "deleted" if made_before else "new"
-                return Intact(outputs=Change(output.path, "missing", kind), missing=True)
+                return Intact(outputs=Change(plain_path(output), "missing", kind), missing=True)
         known = {reading.path for reading in end.outputs}
         made_now = [
             # Without a recorded file it was declared later. (Old optional outputs are ignored.)

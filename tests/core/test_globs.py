@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from procsup.core.automata import Automaton
-from procsup.core.globs import Glob, Matcher, alternatives, escape, meet, meets_folder, parse
+from procsup.core.globs import (
+    Glob,
+    Matcher,
+    alternatives,
+    escape,
+    meet,
+    meets_folder,
+    parse,
+    unescape,
+)
 from procsup.core.wildcards import GlobError, spans_of
 
 
@@ -138,6 +147,7 @@ TEXTS = st.text(st.sampled_from("ab*?[]{},.:!-"), min_size=1, max_size=8)
 def test_what_is_escaped_matches_itself_alone(text, other):
     text, other = f"x{text}", f"x{other}"  # a lone dot is no name
     pattern = escape(text)
+    assert unescape(pattern) == text
 
     assert (parse(pattern).match(other) is not None) == (text == other)
     assert parse(pattern).match(text) == ()

@@ -77,6 +77,43 @@ def test_values_with_brackets_and_stars_vouch_for_their_own_files(tmp_path):
     }
 
 
+@odd_names
+@pytest.mark.parametrize("name", ["d[x]{y}*", "[*]", "plain"])
+def test_patterns_are_shown_as_they_were_written_and_relative(name, tmp_path):
+    (tmp_path / name).mkdir()
+    text = """
+[stage.a]
+command = ["true", "{s}"]
+matrix.s = ["S[1]", "T*"]
+outputs = ["o/{s}/*.txt", "{{x/*"]
+id = "{s}"
+"""
+    made = project(tmp_path / name, text.replace(', "{{x/*"', ""))
+
+    failed = made.run(expect=1).stderr
+
+    assert "output o/S[1]/*.txt: no file matches" in failed
+    assert "output o/T*/*.txt: no file matches" in failed
+    made.write("run.toml", text)
+    refused = made.run(expect=2).stderr
+    assert "write the same file, {x/*: each needs its own" in refused
+    made.write("run.toml", text.replace("{{x/*", "o/*/*.txt"))
+    refused = made.run(expect=2).stderr
+    assert "o/T*/*.txt of the unit `a/T*` and o/*/*.txt of the unit `a/S[1]`" in refused
+    assert str(tmp_path) not in refused
+
+
+@odd_names
+def test_a_deleted_match_of_a_pattern_is_shown_without_escapes(tmp_path):
+    (tmp_path / "d*").mkdir()
+    text = '[stage.a]\nscript = "w.py"\nargs = ["o/{x"]\noutputs = ["o/{{*"]\n'
+    made = project(tmp_path / "d*", text.replace('"o/{x"', '"o/{{x"'))
+    made.run()
+    (made.folder / "o" / "{x").unlink()
+
+    assert "output deleted: o/{*" in made.call("run", "run.toml", "--dry-run").stdout
+
+
 def test_linked_sample_folders_are_units_and_a_broken_one_is_refused(tmp_path):
     for sample in ("samples/A", "real/B"):
         (tmp_path / sample).mkdir(parents=True)

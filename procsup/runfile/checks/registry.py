@@ -21,7 +21,7 @@ from typing import (
 
 from msgspec.structs import replace
 
-from procsup.core.globs import escape, meet, meets_folder, parse
+from procsup.core.globs import escape, meet, meets_folder, parse, unescape
 from procsup.core.spec import OutputSpec, RunSpec, UnitSpec
 from procsup.host.names import path_key
 from procsup.paths.links import RealFolders
@@ -55,6 +55,7 @@ class Registry:
         self._looks: List[Look] = []
         self._real = RealFolders(spec.folder)
         self._marks: Dict[str, str] = {}  # stamps and the like -> whose
+        self._escaped: Set[str] = set()  # patterns with escaped characters, and their keys
         self._lock = threading.Lock()  # stages may be expanded on side threads
 
     def reserve(self, path: str, owner: str) -> Optional[str]:
@@ -83,6 +84,7 @@ class Registry:
         self._declared.clear()
         self._claims.clear()
         self._follows.clear()
+        self._escaped.clear()
 
     def vouched(self, stages: Sequence[str], made: Iterable[str]) -> Vouched:
         """Return which outputs of these stages are vouched for: those that were `made`."""
@@ -236,8 +238,10 @@ class Registry:
         return path if real == folder else escape(real) + path[len(folder) :]
 
     def _take(self, stage: str, path: str, unit: UnitSpec, *, is_glob: bool = False) -> str:
-        problem = self._take_as(stage, path, path, unit)
         real = self._real_path(path, is_glob=is_glob)
+        if is_glob and "[" in real:
+            self._escaped.update((path, real, path_key(path), path_key(real)))
+        problem = self._take_as(stage, path, path, unit)
         if problem or real == path:
             return problem
         return self._take_as(stage, real, path, unit)
@@ -268,6 +272,8 @@ class Registry:
         return ""
 
     def _shown(self, path: str) -> str:
+        if path in self._escaped:
+            path = unescape(path)
         inside = path_key(path).startswith(path_key(self._folder + os.sep))
         return (path[len(self._folder) + 1 :] if inside else path).replace(os.sep, "/")
 
