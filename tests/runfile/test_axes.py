@@ -301,6 +301,27 @@ def test_a_file_that_an_earlier_stage_makes_is_read_when_that_is_done(tmp_path):
         ("a,b c\n1,2\n", 'csv: s.csv: column 2, "b c": a parameter\'s name is a letter'),
         ("a,args\n1,2\n", 'csv: s.csv: column 2, "args": `args` is a key of the stage'),
         ("a,inputs\n1,2\n", 'csv: s.csv: column 2, "inputs": {inputs} is a placeholder of procsup'),
+        (
+            "a;b\n1;2\n",
+            'csv: s.csv: the header is not divided, "a;b": if that is what divides its'
+            ' cells, write delimiter = ";"',
+        ),
+        (
+            "a\tb\n1\t2\n",
+            'csv: s.csv: the header is not divided, "a\\tb": if that is what divides its'
+            ' cells, write delimiter = "\\t"',
+        ),
+        (
+            "a|b;c|d\n",
+            'csv: s.csv: the header is not divided, "a|b;c|d": if that is what divides its'
+            ' cells, write delimiter = "|"',
+        ),
+        (
+            "a,b\n#x\n",
+            " s.csv:2: expected 2 cells, as the header has, not 1 (if that is a comment,"
+            ' write comment = "#")',
+        ),
+        ('a,"b,c"\n', 'csv: s.csv: column 2, "b,c": a parameter\'s name is a letter'),
         ("a,\n1,2\n", 'csv: s.csv: column 2, "": a parameter\'s name is a letter'),
         ("a,a\n1,2\n", "csv: s.csv:1: `a` stands in the header twice"),
         ("a,b\n,\n", " `s.csv` has no rows (`empty-ok = true` allows that)"),
@@ -323,7 +344,15 @@ def test_mistakes_in_a_csv_are_said_with_its_line(content, problem, tmp_path):
         ('{"a": 1}\n[1]\n', ": s.jsonl:2: expected a JSON object with parameters, not a list"),
         ('{"a": 1}\n{"b": 1}\n', ": s.jsonl:2: `a` missing: all objects have the same names"),
         ('{"a": 1}\n{"a": [1]}\n', ": s.jsonl:2: `a` is a list in one object and a single value"),
-        ('{"a": null}\n', ".jsonl: s.jsonl:1: `a`: expected text, a number, true or false"),
+        (
+            '{"a": null}\n',
+            ".jsonl: s.jsonl:1: `a`: expected text, a number, true or false, not null",
+        ),
+        (
+            '{"a": [null]}\n',
+            ".jsonl: s.jsonl:1: `a`: expected text, a number, true or false, not null",
+        ),
+        ('{"a": 1}\nnull\n', ": s.jsonl:2: expected a JSON object with parameters, not null"),
         ('{"a": 1, "a": 2}\n', ".jsonl: s.jsonl:1: a name stands here twice"),
         ('{"a": 1\n', ".jsonl: s.jsonl:1: expected a JSON object: "),
         ('{"a": 1e999}\n', ".jsonl: s.jsonl:1: `a`: expected a finite number"),

@@ -24,7 +24,12 @@ from typing import (
 from procsup.core.automata import TwoReadings
 from procsup.core.globs import Glob
 from procsup.runfile.parameters.columns import Column
-from procsup.runfile.parameters.tables import ListFile, Row, names_in
+from procsup.runfile.parameters.tables import (
+    ListFile,
+    Row,
+    cure_of_delimiter,
+    names_in,
+)
 from procsup.runfile.syntax.problems import (
     Faults,
     KeyPath,
@@ -321,6 +326,9 @@ def _of_column(file: ListFile, place: int, name: str, found: List[str]) -> Itera
     try:
         yield
     except Wrong as wrong:
+        cure = cure_of_delimiter(file, name)
+        if cure:
+            raise Wrong(f"{file.path}: the header is not divided, {show(name)}: {cure}") from None
         if not found:
             raise
         good = json.dumps([one for one in found if one != name], ensure_ascii=False)

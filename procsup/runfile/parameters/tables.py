@@ -29,6 +29,8 @@ from procsup.runfile.syntax.values import Scalar, scalar, written
 Row = Dict[str, Any]  # parameter -> scalar as written, or a tuple of them
 
 _ENOUGH_PROBLEMS = 20
+_DELIMITERS = (";", "\t", "|", ",")
+_COMMENTS = ("#", "//", "%")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -166,12 +168,26 @@ def _csv(file: ListFile, opened: TextIO) -> List[Row]:
         cells = placed.cells
         if len(cells) != len(header):
             wanted = f"{len(header)} cells, as the header has"
-            raise Wrong(f"{file.path}:{placed.line}: expected {wanted}, not {len(cells)}")
+            hint = _comment_hint(cells[0]) if not file.comment else ""
+            raise Wrong(f"{file.path}:{placed.line}: expected {wanted}, not {len(cells)}{hint}")
         if any("\0" in cell for cell in cells):
             raise Wrong(f"{file.path}:{placed.line}: holds a NUL character")
         return _complete(file, placed.line, {name: cells[place] for name, place in places})
 
     return _all_of(rows, row)
+
+
+def cure_of_delimiter(file: ListFile, name: str) -> str:
+    """Return what to write if a name in the header of a CSV has another delimiter in it."""
+    found = max((one for one in _DELIMITERS if one != _delimiter_of(file)), key=name.count)
+    if file.kind != "csv" or found not in name:
+        return ""
+    return f"if that is what divides its cells, write delimiter = {json.dumps(found)}"
+
+
+def _comment_hint(cell: str) -> str:
+    mark = next((one for one in _COMMENTS if cell.startswith(one)), "")
+    return f' (if that is a comment, write comment = "{mark}")' if mark else ""
 
 
 def _complete(file: ListFile, line: int, row: Row) -> Row:
@@ -200,12 +216,16 @@ class _CsvLines:
             yield line
 
 
+def _delimiter_of(file: ListFile) -> str:
+    by_suffix = "\t" if file.path.lower().endswith((".tsv", ".tab")) else ","
+    return file.delimiter or by_suffix
+
+
 def _csv_rows(file: ListFile, opened: TextIO) -> Iterator[_Placed]:
     """Yield the rows that are not empty, each with the number of its (last) line."""
-    by_suffix = "\t" if file.path.lower().endswith((".tsv", ".tab")) else ","
     lines = _CsvLines(opened, file.comment)
     try:
-        for cells in csv.reader(lines, delimiter=file.delimiter or by_suffix, strict=True):
+        for cells in csv.reader(lines, delimiter=_delimiter_of(file), strict=True):
             lines.is_between_rows = True
             if any(cell.strip() for cell in cells):
                 yield _Placed(lines.number, cells)
@@ -284,6 +304,8 @@ def _reason(error: Exception) -> str:
 
 def _parsed(line: str) -> Row:
     value = json.loads(line, parse_float=WrittenFloat, object_pairs_hook=_table)
+    if value is None:
+        raise Wrong("expected a JSON object with parameters, not null")
     if not isinstance(value, dict) or not value:
         raise expected("a JSON object with parameters", value)
     faults = Faults()
@@ -296,6 +318,9 @@ def _parsed(line: str) -> Row:
 
 
 def _cell(value: Any) -> Scalar:
+    if value is None:
+        raise Wrong("expected text, a number, true or false, not null: leave the row out, or say it"
+                    " in another way")  # fmt: skip
     cell = scalar(value)
     if isinstance(cell, str) and _LONE_SURROGATE.search(cell):
         raise Wrong("holds half of a character (a lone surrogate), which no argument can hold")
