@@ -89,6 +89,7 @@ def read(request: Request) -> Asked:
     only, again = selection_of(request.only), selection_of(request.again)
     asked = Asked(request, loaded, loaded.spec, capacity, units, only, again)
     for selection in asked.selections:
+        selection.set_stages({stage.name: "" for stage in asked.spec.stages})
         for name, some in units.items():
             selection.learn(some, name)
     asked.refuse_words()

@@ -19,6 +19,7 @@ from procsup.core.rehearsal import Foreseen
 from procsup.core.selectors import Named, Selection
 from procsup.core.slots import Capacity
 from procsup.core.spec import UnitSpec
+from procsup.core.text import known_when
 from procsup.core.waits import Waits
 from procsup.errors import ProcsupError
 from procsup.host.files import AnyPath
@@ -185,8 +186,7 @@ class _Foresight:
     def unknown(self, seen: Foreseen, stage: str) -> str:
         """Say when the units of a stage will be known."""
         if seen.known_after:
-            names = " and ".join(seen.known_after)
-            return f"known when {names} {'have' if len(seen.known_after) > 1 else 'has'} run"
+            return known_when(seen.known_after)
         why = seen.problem or self.problem or f"the run file makes no units of stage {stage}"
         return f"not known: {why}"
 

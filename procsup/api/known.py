@@ -8,6 +8,7 @@ from procsup.core.outcome import Reading, Verdict
 from procsup.core.replay import History
 from procsup.core.slots import Capacity
 from procsup.core.spec import UnitSpec, in_order, sources, upstream
+from procsup.core.text import known_when
 from procsup.errors import ProcsupError, RecordError
 from procsup.host import machine
 from procsup.runfile.load import Loaded
@@ -15,6 +16,7 @@ from procsup.store.find import Found
 from procsup.store.manifest import read_manifest
 from procsup.store.past import parameters_recorded
 from procsup.store.rundir import RunDir
+from procsup.store.sitting import read_owner
 
 _Outputs = Dict[str, List[Tuple[str, Tuple[Reading, ...]]]]
 Parameters = Dict[str, Mapping[str, Any]]
@@ -44,6 +46,25 @@ def parameters_of(rundir: RunDir, history: History) -> Tuple[Parameters, str]:
     except ProcsupError as error:
         return found, str(error)
     return {**now, **found}, ""
+
+
+def stages_of(rundir: RunDir, history: History) -> Dict[str, str]:
+    """Return all stages in the run file's order, and of those not planned when units are known."""
+    owner = read_owner(rundir)
+    names = owner.stages if owner is not None and owner.stages else tuple(history.plan)
+    try:
+        spec = load_source(request_for(rerun_of(Found(rundir, None)), ())).spec
+        before = {stage.name: upstream(stage) for stage in spec.stages}
+    except ProcsupError:
+        before = {}
+    return {name: _when_known(name, before.get(name, ()), history) for name in names}
+
+
+def _when_known(name: str, before: Sequence[str], history: History) -> str:
+    if name in history.plan:
+        return ""
+    due = [one for one in before if one not in history.finals] or before
+    return f"the units of stage {name} are {known_when(due) if due else 'not known yet'}"
 
 
 def units_of(loaded: Loaded, history: History) -> List[UnitSpec]:

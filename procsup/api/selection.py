@@ -84,7 +84,11 @@ class Known:
         self._selection = Selection(words, facts_now(history, live=live))
         self._units: Dict[str, Named] = {}
         self._learn()
-        refuse(self._selection, later)
+        if self._selection.complaint(later):
+            from procsup.api.known import stages_of  # it may read the run file
+
+            self._selection.set_stages(stages_of(rundir, history))
+            refuse(self._selection, later)
 
     def meant(self) -> Iterator[Named]:
         """Yield the selected units, in the order of the plan."""

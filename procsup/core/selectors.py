@@ -131,6 +131,7 @@ class Selection:
         self._words = [_Word(word) for word in words]
         self._known: List[Sequence[Nameable]] = []
         self._selects = False  # the words together select some unit
+        self._stages: Mapping[str, str] = {}
         self._settle()
 
     def __call__(self, unit: Nameable) -> bool:
@@ -159,6 +160,10 @@ class Selection:
         self._facts = facts
         self._look()
 
+    def set_stages(self, stages: Mapping[str, str]) -> None:
+        """Set all stages, for complaints: of each that is not planned, what to say of its units."""
+        self._stages = stages
+
     @property
     def asks_facts(self) -> bool:
         """Whether some word needs the facts of units."""
@@ -183,6 +188,9 @@ class Selection:
             if (word.asks_facts and self._facts is None) or word.may_be_of(later):
                 unclear = True
                 continue
+            for name, why in self._stages.items():
+                if why and word.names_stage(name):
+                    return f"{word.text!r}: {why}"
             return f"{word.text!r} selects no unit{self._hint(word)}"
         if self._selects or unclear or later or not self._words:
             return ""
@@ -212,11 +220,16 @@ class Selection:
 
     def _hint(self, word: "_Word") -> str:
         few = [unit for units in self._known for unit in units[:_ENOUGH]]
-        for part in word.parts:
-            near = "" if part.asks_facts else _near(part.text, dict.fromkeys(part.names(few)))
-            if near:
-                return near
-        stages = dict.fromkeys(unit.stage for unit in self._units())
+        if len(word.parts) > 1:  # one of them alone is no cure, an id with commas may be
+            ids = [name for unit in few for name in (unit.id, own_name(unit)) if "," in name]
+            near = _near(word.text, ids)
+        else:
+            (part,) = word.parts
+            names = [*part.names(few), *self._stages]
+            near = "" if part.asks_facts else _near(part.text, dict.fromkeys(names))
+        if near:
+            return near
+        stages = self._stages or dict.fromkeys(unit.stage for unit in self._units())
         if word.asks_facts:
             return " now"
         return f": stages are {', '.join(stages)}" if stages else ""
@@ -275,6 +288,10 @@ class _Word:
         return bool(stages) and all(
             part.is_negative or part.may_be_of(stages) for part in self.parts
         )
+
+    def names_stage(self, stage: str) -> bool:
+        """Tell whether some part of it names this stage, or units by it."""
+        return any(part.names_stage(stage) for part in self.parts)
 
     @property
     def _is_values(self) -> bool:
@@ -354,6 +371,12 @@ class _Part:
         stage, slash, _ = self.text.partition("/")
         is_value = bool(self.sign) and not self.stage
         return not slash or is_value or any(_matches(stage, name) for name in stages)
+
+    def names_stage(self, stage: str) -> bool:
+        """Tell whether it names this stage, or units by it."""
+        if self.state is not None or (self.sign and not self.stage):
+            return False
+        return _matches(self.stage or self.text, stage)
 
     def names(self, units: Iterable[Nameable]) -> Iterator[str]:
         """Yield the texts that it may be a misspelling of."""

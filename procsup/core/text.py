@@ -8,7 +8,7 @@ Only `visible` text is printed for people.
 
 import re
 from base64 import b64decode, b64encode
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 # No path, argument or id can hold a NUL, so it can mark packed text.
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
@@ -151,6 +151,11 @@ def written(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+def known_when(stages: Sequence[str]) -> str:
+    """Say that units are known when these stages have run."""
+    return f"known when {' and '.join(stages)} {'have' if len(stages) > 1 else 'has'} run"
 
 
 def plural(count: int, word: str) -> str:

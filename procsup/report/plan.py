@@ -6,7 +6,7 @@ from procsup.core.events import Standing
 from procsup.core.late import as_placeholders
 from procsup.core.rehearsal import Foreseen
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream, whole_upstream
-from procsup.core.text import plural, visible
+from procsup.core.text import known_when, plural, visible
 
 Stages = Mapping[str, Foreseen]
 
@@ -32,7 +32,7 @@ def _said(stage: StageSpec, seen: Foreseen) -> str:
     if seen.known_after is not None:
         whole = whole_upstream(stage) if stage.unit_wise else upstream(stage)
         names = [name for name in seen.known_after if name in whole] or list(seen.known_after)
-        return f"known when {' and '.join(names)} {'have' if len(names) > 1 else 'has'} run"
+        return known_when(names)
     if seen.problem:
         return f"cannot be run: {seen.problem}"
     to_run = sum(1 for one in seen.standings if not (one.kept or one.aside))

@@ -13,19 +13,30 @@ from procsup.store.sitting import read_owner
 from tests.e2e.test_retry import wait_for_ends
 from tests.support.gate import Gate
 from tests.support.projects import PROGRAMS, Project, finish
-from tests.support.selectors import BY_NAME, BY_STATE, FIT, HOLD, RUN_FILE, WRONG
+from tests.support.selectors import (
+    BY_NAME,
+    BY_STATE,
+    FIT,
+    HOLD,
+    LATE_RUN_FILE,
+    LATE_SAID,
+    NOT_OF_LATE_STAGE,
+    OF_LATE_STAGE,
+    RUN_FILE,
+    WRONG,
+)
 
 
 @contextmanager
-def started(folder):
+def started(folder, run_file=RUN_FILE, ended=FIT):
     """Start the run of the table in a folder; ``hold`` runs until it is told to exit."""
     with Gate() as gate:
         hold = [sys.executable, str(PROGRAMS / "gated.py"), str(gate.port), "hold"]
-        text = RUN_FILE.format(python=sys.executable.replace("\\", "/"), hold=json.dumps(hold))
+        text = run_file.format(python=sys.executable.replace("\\", "/"), hold=json.dumps(hold))
         project = Project(folder, text)
         child = project.start("run", "run.toml", "-q")
         held = gate.meet("hold")
-        for unit in FIT:
+        for unit in ended:
             wait_for_ends(project, unit, 1)
         yield project, child, held
 
@@ -147,6 +158,43 @@ def test_what_stop_ends_is_what_status_selects(words, tmp_path, monkeypatch, cap
 
         code, cancelled = of_status(["@cancelled"], capsys)
         assert (code, cancelled) == (0, [unit for unit in meant if unit not in FIT])
+
+
+@pytest.fixture(scope="module", params=["live", "dead"])
+def late_run(request, tmp_path_factory):
+    """A run of which a stage is not planned yet; its supervisor is alive or was stopped."""
+    with started(tmp_path_factory.mktemp("late"), LATE_RUN_FILE, ["quick"]) as (project, child, _):
+        if request.param == "dead":
+            project.call("stop", "run", "--grace", "0")
+            finish(child)
+        yield project, request.param == "live"
+        if request.param == "live":
+            project.call("stop", "run", "--grace", "0")
+            finish(child)
+
+
+@pytest.mark.parametrize("verb", ["status", "logs", "stop", "retry"])
+@pytest.mark.parametrize(
+    ("words", "said"), [*((words, LATE_SAID) for words in OF_LATE_STAGE), *NOT_OF_LATE_STAGE]
+)
+def test_a_stage_that_is_not_planned_yet_is_known_by_name(
+    late_run, verb, words, said, capsys, monkeypatch
+):
+    project, live = late_run
+    if verb in ("stop", "retry") and not live:
+        return  # nobody is there to stop it; a retry plans it
+    monkeypatch.chdir(project.folder)
+
+    assert main([verb, "run", "--", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_explain_tells_of_a_stage_that_is_not_planned_yet(late_run, capsys, monkeypatch):
+    project, _live = late_run
+    monkeypatch.chdir(project.folder)
+
+    assert main(["explain", "run", "late"]) == 0
+    assert capsys.readouterr().out == f"late: {LATE_SAID}.\n"
 
 
 REASONS = ("asked for", "failed before", "interrupted before", "new", "not run yet")

@@ -91,6 +91,36 @@ BY_STATE: List[Tuple[List[str], List[str]]] = [
     (["wall_s<10min,@failed"], [B, AB]),
     (["tries>0"], [*FIT, HOLD]),
 ]
+# A run of which a stage is not planned yet, selectors that name it, and what is said of it.
+LATE_RUN_FILE = """
+[stage.slow]
+command = {hold}
+id = "it"
+outputs = [{{ path = "names.txt", optional = true }}]
+
+[stage.late]
+after = ["slow"]
+command = ["{python}", "-c", "pass"]
+matrix.k.lines = "names.txt"
+
+[stage.quick]
+command = ["{python}", "-c", "pass"]
+"""
+OF_LATE_STAGE = [
+    ["late"],
+    ["late/k=1"],
+    ["la*"],
+    ["late/k>1"],
+    ["quick", "late"],
+    ["!late"],
+    ["late,k=1"],
+    ["*,!late"],
+]
+LATE_SAID = "the units of stage late are known when slow has run"
+NOT_OF_LATE_STAGE = [
+    (["q=1"], "'q=1' selects no unit: stages are slow, late, quick"),
+    (["lat"], "'lat' selects no unit (did you mean 'late'?)"),
+]
 # Wrong selectors, and a part of the message.
 WRONG: List[Tuple[List[str], str]] = [
     (["fitt"], "'fitt' selects no unit (did you mean 'fit'?)"),
@@ -100,6 +130,8 @@ WRONG: List[Tuple[List[str], str]] = [
     (["q=1"], "'q=1' selects no unit"),
     (["fit", "nothing"], "'nothing' selects no unit"),
     (["s=a,n=2"], "'s=a,n=2' selects no unit"),
+    (["s=a,code=3"], "'s=a,code=3' selects no unit: stages are fit, hold, sum"),
+    (["fit,k=x"], "'fit,k=x' selects no unit: stages are fit, hold, sum"),
     (["!fitt"], "'!fitt' selects no unit"),
     (["fit,!s=c"], "'fit,!s=c' selects no unit"),
     (["fit", "!fit"], "'fit' '!fit' together select no unit"),
