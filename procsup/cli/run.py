@@ -135,6 +135,8 @@ def command(
         raise click.UsageError("--dry-run starts nothing that could be detached: leave one out")
     if (kept_too or graph is not None) and not dry_run:
         raise click.UsageError("--all and --graph are about what would run: add --dry-run")
+    if graph is not None and options.as_json:
+        raise click.UsageError("--graph and --json are two forms of the plan: leave one out")
     if dry_run:
         from procsup.cli.dry import show_plan
 

@@ -316,3 +316,15 @@ def test_the_library_raises_when_somebody_else_is_at_it(tmp_path, capfd):
     assert project.call("stop", run).returncode == 0
     with pytest.raises(procsup.RunUnfinished, match="stopped by request"):
         procsup.wait_for(run)
+
+
+def test_two_forms_of_the_plan_at_once_are_refused(tmp_path):
+    project = Project(tmp_path, two_stages())
+
+    done = project.call("run", "run.toml", "--dry-run", "--graph", "dot", "--json")
+
+    assert done.returncode == 2
+    message = json.loads(done.stdout)["error"]["message"]
+    assert message.startswith("--graph and --json are two forms of the plan: leave one out")
+    for one in ("--json", "--graph=dot"):
+        assert project.call("run", "run.toml", "--dry-run", one).stdout
