@@ -54,7 +54,11 @@ def last_word(rundir: RunDir, sitting: int) -> Optional[Union[Closed, RunFinal]]
     latest = last_begin(rundir.journal)
     if latest is not None and latest.sitting == sitting:
         return _closing(tail)  # all of it
-    return _closing(_of_sitting([entry.record for entry in read_journal(rundir.journal)], sitting))
+    return _closing(
+        _of_sitting(
+            [entry.record for entry in read_journal(rundir.journal, digesting=False)], sitting
+        )
+    )
 
 
 def _begins(record: Record, sitting: int) -> bool:

@@ -101,7 +101,7 @@ def status_of(found: Found) -> Status:
     rundir = found.rundir
     owner = read_owner(rundir)
     live = owner is not None and is_live(rundir, owner)
-    journal = read_journal(rundir.journal)
+    journal = read_journal(rundir.journal, digesting=False)
     history = read_history(rundir, journal)
     journal.check_writable()
     put_on_disk(rundir.journal)

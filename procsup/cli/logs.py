@@ -78,7 +78,7 @@ def command(
     streams = _streams(only_stdout=only_stdout, only_stderr=only_stderr)
     rundir = find_run(run, ".").rundir
     owner = read_owner(rundir)  # read before the journal: `follow` finds later records
-    journal = read_journal(rundir.journal)
+    journal = read_journal(rundir.journal, digesting=False)
     history = read_history(rundir, journal)
     journal.check_writable()  # written by a newer procsup: we could misread it
     live = owner is not None and is_live(rundir, owner)

@@ -5,7 +5,18 @@ Nothing is written here; `sync_path` only makes a file durable.
 
 import os
 from functools import partial
-from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import (
+    Callable,
+    Container,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from procsup.core.globs import unescape
 from procsup.core.keep import Change, Intact
@@ -13,10 +24,11 @@ from procsup.core.outcome import NO_LEFTOVER_FILES, LeftoverFiles, Reading
 from procsup.core.records import End
 from procsup.core.rooted import below
 from procsup.core.spec import OutputSpec, UnitSpec
-from procsup.paths.identity import Compared, Contents, compare, read_file
+from procsup.paths.identity import Compared, Contents, compare, has_recorded_stamps, read_file
 from procsup.paths.walk import excludes, files_of, stands_for
 
 _UNTOUCHED = Intact()
+_INTACT = Intact(leftover_files=NO_LEFTOVER_FILES)
 _SEPARATORS = "/" + os.sep
 _NAMED = 3  # leftover files of a unit
 
@@ -100,26 +112,22 @@ def intact(
     outputs, inputs = outputs_of(unit), inputs_of(unit)
     if not (outputs or inputs or end.outputs or end.inputs):
         return _UNTOUCHED
+    if checksum != "all" and _are_as_recorded(outputs, inputs, end):
+        return _INTACT
     seen: List[Reading] = []
     try:
         made = [(output, files_of(output)) for output in outputs]
-        for output, files in made:
-            if not files and not output.optional:
-                made_before = any(stands_for(output, one.path) for one in end.outputs)
-                kind = "deleted" if made_before else "new"
-                return Intact(outputs=Change(plain_path(output), "missing", kind), missing=True)
+        missing = next((one for one, files in made if not files and not one.optional), None)
+        if missing is not None:
+            return _not_there(missing, end)
         known = {reading.path for reading in end.outputs}
-        made_now = [
-            # Without a recorded file it was declared later. (Old optional outputs are ignored.)
-            [file for file in files if file in known] or ([] if output.optional else files)
-            for output, files in made
-        ]
-        used = [input_files(unit, declared) for declared in inputs]
+        used = {path for declared in inputs for path in input_files(unit, declared)}
         were_used = _watched(end.inputs, inputs, used)
         look = partial(compare, checksum=checksum, contents=contents)
         return Intact(
             _difference(used, were_used, look, seen),
-            _left_out_by_now(known, made) or _difference(made_now, end.outputs, look, seen),
+            _left_out_by_now(known, made)
+            or _difference(_that_count(made, known), end.outputs, look, seen),
             seen=tuple(seen),
             leftover_files=leftover_files(
                 [file for _, files in made for file in files if file not in known], folder
@@ -142,16 +150,41 @@ def _left_out_by_now(
     return Change(min(paths), "is left out by now") if paths else None
 
 
+def _are_as_recorded(outputs: Sequence[OutputSpec], inputs: Sequence[OutputSpec], end: End) -> bool:
+    """Whether all declared files are single ones with their recorded stamps: nearly always."""
+    recorded = (*end.outputs, *end.inputs)
+    if [one.path for one in (*outputs, *inputs)] != [one.path for one in recorded]:
+        return False
+    return all(map(has_recorded_stamps, recorded))
+
+
+def _that_count(
+    made: Iterable[Tuple[OutputSpec, Sequence[str]]], known: Container[str]
+) -> Set[str]:
+    """Return the present files of outputs that are recorded, or that were declared later."""
+    found: Set[str] = set()
+    for output, files in made:
+        recorded = [file for file in files if file in known]
+        # Old files of an optional output that is declared later are ignored.
+        found.update(recorded or ([] if output.optional else files))
+    return found
+
+
+def _not_there(output: OutputSpec, end: End) -> Intact:
+    made_before = any(stands_for(output, one.path) for one in end.outputs)
+    kind = "deleted" if made_before else "new"
+    return Intact(outputs=Change(plain_path(output), "missing", kind), missing=True)
+
+
 def _watched(
-    recorded: Sequence[Reading], inputs: Sequence[OutputSpec], now: Sequence[Sequence[str]]
+    recorded: Sequence[Reading], inputs: Sequence[OutputSpec], now: Set[str]
 ) -> Sequence[Reading]:
     """Return the recorded inputs without those that are not compared any more.
 
     An older procsup compared more, and more may be excluded from a folder now. The declared inputs
     are part of the unit's fingerprint.
     """
-    found = {path for paths in now for path in paths}
-    if all(reading.path in found for reading in recorded):
+    if now.issuperset([reading.path for reading in recorded]):
         return recorded
     declared = {one.path for one in inputs}
     return [
@@ -202,12 +235,11 @@ def leftover_files(paths: Iterable[str], folder: str) -> LeftoverFiles:
 
 
 def _difference(
-    files: Iterable[Sequence[str]],
+    now: Set[str],
     recorded: Sequence[Reading],
     look: Callable[[Reading], Compared],
     seen: List[Reading],
 ) -> Optional[Change]:
-    now = {path for paths in files for path in paths}
     known = {reading.path for reading in recorded}
     if now != known:
         path = min(now ^ known)

@@ -131,7 +131,7 @@ class JournalWriter:
     @property
     def sha256(self) -> str:
         """The digest of the first `length` bytes, in hexadecimal digits."""
-        return self._digest.hexdigest()
+        return str(self._digest.hexdigest())
 
     def mark(self) -> JournalMark:
         """Sync, and return the mark by which a manifest identifies its journal.

@@ -13,7 +13,7 @@ from procsup.store.rundir import RunDir
 def read_history(rundir: RunDir, journal: Optional[ReadJournal] = None) -> History:
     """Read the journal (the given one, or anew) to its end; RecordError if it cannot be read."""
     history = History(folder_now=partial(folder_now, rundir.path))
-    for entry in read_journal(rundir.journal) if journal is None else journal:
+    for entry in read_journal(rundir.journal, digesting=False) if journal is None else journal:
         history.add(entry.seq, entry.record)
     return history
 

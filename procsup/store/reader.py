@@ -7,7 +7,7 @@ line, and any gap in the numbers, is damage: it is listed, and reading continues
 
 import os
 from functools import partial
-from typing import BinaryIO, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, BinaryIO, Iterator, List, NamedTuple, Optional, Tuple
 
 import msgspec
 
@@ -53,7 +53,7 @@ class ReadJournal:
     unknown      a description of each record that this procsup does not know
     """
 
-    def __init__(self, path: AnyPath) -> None:
+    def __init__(self, path: AnyPath, *, digesting: bool = True) -> None:
         self.path = os.fspath(path)
         self.good_length = 0
         self.last_seq = 0
@@ -62,9 +62,7 @@ class ReadJournal:
         self.damage_count = 0
         self.unknown: List[str] = []
         self.newer_version: Optional[int] = None
-        import hashlib  # loads the system's cryptography: not every verb reads a journal
-
-        self.digest = hashlib.sha256()
+        self.digest: Any = _new_digest() if digesting else _NoDigest()
         self.exists = False
         self.finished = False
         self._bad: List[_Bad] = []  # since the last good line
@@ -73,7 +71,7 @@ class ReadJournal:
     @property
     def sha256(self) -> str:
         """The digest of the good part, in hexadecimal digits."""
-        return self.digest.hexdigest()
+        return str(self.digest.hexdigest())
 
     def __iter__(self) -> Iterator[Entry]:
         try:
@@ -200,9 +198,29 @@ class ReadJournal:
         return True
 
 
-def read_journal(path: AnyPath) -> ReadJournal:
-    """Return a reader of the journal; a missing one reads as empty."""
-    return ReadJournal(path)
+def _new_digest() -> Any:
+    import hashlib  # loads the system's cryptography: not every verb reads a journal
+
+    return hashlib.sha256()
+
+
+class _NoDigest:
+    """Stands for the digest that is not needed."""
+
+    def update(self, data: bytes) -> None:
+        """Ignore the data."""
+
+    def copy(self) -> "_NoDigest":
+        """Return itself: it has no state."""
+        return self
+
+
+def read_journal(path: AnyPath, *, digesting: bool = True) -> ReadJournal:
+    """Return a reader of the journal; a missing one reads as empty.
+
+    Only a writer needs its `digest`; without it reading is quicker.
+    """
+    return ReadJournal(path, digesting=digesting)
 
 
 class Follower:
