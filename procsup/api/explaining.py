@@ -18,7 +18,7 @@ from procsup.core.records import End
 from procsup.core.rehearsal import Foreseen
 from procsup.core.selectors import Named, Selection
 from procsup.core.slots import Capacity
-from procsup.core.spec import UnitSpec
+from procsup.core.spec import UnitSpec, upstream
 from procsup.core.text import known_when
 from procsup.core.waits import Waits
 from procsup.errors import ProcsupError
@@ -149,6 +149,7 @@ class _Foresight:
         from procsup.api.sitting import dry_run
 
         self.problem = ""
+        self._working: Dict[str, bool] = {}  # stages with units that would run
         self._dry: Optional[DryRun] = None
         try:
             request = request_for(rerun_of(Found(rundir, None)), ())
@@ -173,7 +174,7 @@ class _Foresight:
         """Return what a run would do with a unit now, as fields of an `Explanation`."""
         pair = self._known.get(unit_id)
         if pair is not None:
-            return _told(pair[1])
+            return {**_told(pair[1]), "after": self._after(*pair), "unless": self._refusal}
         if self._dry is None:
             return {"detail": f"not known: {self.problem}"}
         seen = self.stages.get(stage)
@@ -182,6 +183,30 @@ class _Foresight:
         if seen.units:
             return {"detail": "not known: the run file has no such unit any more"}
         return {"detail": self.unknown(seen, stage)}
+
+    @property
+    def _refusal(self) -> str:
+        return "" if self._dry is None else self._dry.refusal
+
+    def _after(self, unit: UnitSpec, standing: Standing) -> Tuple[str, ...]:
+        """Return the units and stages before a unit that would run before it."""
+        if standing.kept or self._dry is None:
+            return ()
+        stage = self._dry.spec.stage(unit.stage)
+        names = [name for name in upstream(stage) if not (stage.unit_wise and unit.follows)]
+        units = [one for one in unit.follows if stage.unit_wise and self._would_run(one)]
+        return (*units, *(name for name in names if self._has_work(name)))
+
+    def _would_run(self, unit_id: str) -> bool:
+        pair = self._known.get(unit_id)
+        return pair is not None and not pair[1].kept
+
+    def _has_work(self, stage: str) -> bool:
+        if stage not in self._working:
+            seen = self.stages.get(stage, Foreseen())
+            is_late = seen.known_after is not None
+            self._working[stage] = is_late or not all(one.kept for one in seen.standings)
+        return self._working[stage]
 
     def unknown(self, seen: Foreseen, stage: str) -> str:
         """Say when the units of a stage will be known."""

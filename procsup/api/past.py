@@ -155,19 +155,26 @@ class Past:
         )
 
     def refuse_copy(self, request: Request) -> None:
-        """Raise UsageError for a copy with successful units, without --keep-copied or --fresh.
+        """Raise UsageError for a copy with successful units, without --keep-copied or --fresh."""
+        complaint = self.about_copy(request)
+        if complaint:
+            raise UsageError(complaint)
+
+    def about_copy(self, request: Request) -> str:
+        """Return why a run is refused in a copy with successful units; empty if it is not.
 
         We can check the copied files. Only the user can judge whether other effects of the copied
         run, outside its files, are present here.
         """
         if not self.is_copy or request.keep_copied or (request.fresh and not request.only):
-            return
-        if any(unit.verdict is Verdict.SUCCEEDED for unit in self.history.units.values()):
-            raise UsageError(
-                f"run directory {self._rundir.path} is {self.whence}: `procsup run` with"
-                " --keep-copied (in a program: keep_copied=True) keeps what was done there, where"
-                " its files are intact; --fresh repeats all"
-            )
+            return ""
+        if not any(unit.verdict is Verdict.SUCCEEDED for unit in self.history.units.values()):
+            return ""
+        return (
+            f"run directory {self._rundir.path} is {self.whence}: `procsup run` with --keep-copied"
+            " (in a program: keep_copied=True) keeps what was done there, where its files are"
+            " intact; --fresh repeats all"
+        )
 
     @property
     def whence(self) -> str:

@@ -84,10 +84,14 @@ class Ending(NamedTuple):
 
 
 class DryRun(NamedTuple):
-    """What a run would do; `live`: a supervisor works on it right now."""
+    """What a run would do; `live`: a supervisor works on it right now.
+
+    `refusal` says why the run would be refused without another option; empty if it would not.
+    """
 
     spec: RunSpec
     capacity: Capacity
     stages: Dict[str, Foreseen]
     notes: List[str]
     live: bool = False
+    refusal: str = ""

@@ -155,6 +155,7 @@ def dry_run(request: Request, *, wanted: Collection[str] = ()) -> DryRun:
     asked = read(request)
     past = Past(RunDir(asked.spec.directory), asked.spec)
     past.refuse_other_file(asked.spec)
+    refusal = past.about_copy(request)  # before the journal seems to be this one's
     past.extend([_begin(asked, past)], past.history.last_seq)
     asked.weigh_words(past.history)
     owner = read_owner(RunDir(asked.spec.directory))
@@ -175,12 +176,15 @@ def dry_run(request: Request, *, wanted: Collection[str] = ()) -> DryRun:
     lines = [
         first_line(seen, past.before, fresh=request.runs_all_or_again),
         *([_about_live(live)] if live is not None else []),
+        *([f"refused as it is: {refusal}"] if refusal else []),
         *remarks(asked),
         *notes(seen, asked.spec),
     ]
     if selector is not None:
         foreseen = {name: _selected(stage, selector) for name, stage in foreseen.items()}
-    return DryRun(asked.spec, asked.capacity, foreseen, lines, live=live is not None)
+    return DryRun(
+        asked.spec, asked.capacity, foreseen, lines, live=live is not None, refusal=refusal
+    )
 
 
 def _about_live(owner: Owner) -> str:

@@ -14,6 +14,7 @@ from procsup.report.rows import row_of_ends
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 _EARLIER_MOST = 3
+_AFTER_MOST = 3
 _OF_ATTEMPT = ("verdict", "exit_code", "signal", "cause", "started", "ended", "wall_s", "host")
 
 
@@ -32,7 +33,9 @@ class Explanation(NamedTuple):
     known yet). `ends` are the ends of its attempts in this run; the last one decides. `begun` is
     an attempt without an end. `held` says why it has not started. `keep`: whether a run would keep
     it now; `reason` and `detail` say why not; if that is unknown, `keep` is None, and `detail`
-    says why. `logs` are the logs of its last attempt, by stream; `directory` is the run directory.
+    says why. `after` are the units and stages that would run before it; `unless` says why a run is
+    refused now without another option. `logs` are the logs of its last attempt, by stream;
+    `directory` is the run directory.
     """
 
     id: str
@@ -48,6 +51,8 @@ class Explanation(NamedTuple):
     detail: str = ""
     logs: Mapping[str, str] = {}
     directory: str = ""
+    after: Tuple[str, ...] = ()
+    unless: str = ""
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -133,8 +138,16 @@ def _would_be(unit: Explanation) -> Iterator[str]:
     elif unit.keep:
         stale = ", although its program has changed since" if unit.stale else ""
         yield f"A run would keep it now{stale}."
+    elif unit.detail.startswith("after "):
+        yield f"A run would start it {unit.detail}."
+    elif unit.after:
+        more = len(unit.after) - _AFTER_MOST
+        names = [*unit.after[:_AFTER_MOST], *([f"{more} more"] if more > 0 else [])]
+        yield f"A run would start it after {' and '.join(names)}: {unit.detail}."
     else:
         yield f"A run would start it now: {unit.detail}."
+    if unit.unless:
+        yield f"Such a run is refused as it is: {unit.unless}."
 
 
 def explanation_data(units: Sequence[Explanation]) -> List[Dict[str, Any]]:
@@ -157,6 +170,8 @@ def _data(unit: Explanation) -> Dict[str, Any]:
         "keep": unit.keep,
         "reason": unit.reason or None,
         "detail": unit.detail or None,
+        "after": list(unit.after),
+        "unless": unit.unless or None,
         "logs": dict(unit.logs),
     }
 

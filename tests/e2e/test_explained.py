@@ -12,6 +12,7 @@ import procsup
 from procsup import UsageError
 from procsup.cli.main import main
 from procsup.core.records import Launch, Planned
+from procsup.report.explanation import explanation_data
 from tests.e2e.test_forms import UNITS, old  # noqa: F401 - a fixture
 from tests.e2e.test_selected import late  # noqa: F401 - a fixture
 from tests.support.permissions import closed
@@ -88,11 +89,48 @@ def test_a_success_and_a_failure_are_told_in_a_paragraph_each(made, capsys):
     assert tail == ["  end of stderr:", "    first line", "    the last line"]
 
 
+WAITING = """
+name = "run"
+jobs = 1
+on-failure = "stop"
+[stage.first]
+command = ["{python}", "-c", "import sys; sys.exit({n})"]
+matrix.n = [1, 0, 0, 0, 0]
+id = "{n}-{index}"
+[stage.second]
+command = ["{python}", "-c", "pass"]
+after = ["first"]
+matrix.k = [1]
+""".replace("{python}", sys.executable.replace("\\", "/"))
+
+
+def test_a_unit_whose_producers_have_not_run_starts_after_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = Project(tmp_path, WAITING)
+    project.run(expect=None)
+
+    assert " A run would start it after first: " in text("second")
+    (one,) = told("second")
+    assert explanation_data([one])[0]["after"] == ["first"]
+
+
+def test_in_a_copy_it_is_said_that_a_run_is_refused_as_it_is(made, monkeypatch):
+    there = made.folder.parent / (made.folder.name + "-copy")
+    shutil.copytree(made.folder, there)
+    monkeypatch.chdir(there)
+
+    said = text("make/a")
+
+    assert " A run would keep it now. Such a run is refused as it is: run directory " in said
+    assert "--keep-copied" in said
+    assert "refused as it is: " in Project(there).call("run", "run.toml", "--dry-run").stderr
+
+
 def test_what_was_skipped_names_the_failure_that_held_it(made):
     told_of = text("use/b")
 
     assert "use/b: skipped, unit make/b did not succeed, " in told_of
-    assert "A run would start it now: skipped before." in told_of
+    assert "A run would start it after make/b: skipped before." in told_of
 
 
 def test_all_attempts_are_told(made):
@@ -216,7 +254,7 @@ def test_an_input_that_is_an_argument_as_well_is_named_beside_it(made):
 def test_what_hangs_on_a_unit_that_would_run_says_so(made):
     made.write("raw/a.txt", "Aaa")
 
-    assert text("use/a").endswith("A run would start it now: after make/a, which runs.")
+    assert text("use/a").endswith("A run would start it after make/a, which runs.")
 
 
 def test_a_unit_beyond_the_first_thousand_is_told_its_reason_as_well(tmp_path, monkeypatch):
