@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -136,20 +135,7 @@ def pause(seconds: float) -> None:
 
 def nothing_lives(entry: bytes, limit_s: float = LIVES_ON_S) -> None:
     """P4: one second after the end no process of the run is alive; `entry` is its cookie."""
-    deadline = time.monotonic() + limit_s
-    left = living(entry)
-    while left and time.monotonic() < deadline:
-        _await_ends(left, deadline - time.monotonic())
-        left = living(entry)
-    assert not left, f"still alive {limit_s:g} s after the end: {left}"
-
-
-def _await_ends(pids: List[int], limit_s: float) -> None:
-    import psutil
-
-    for pid in pids:
-        with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
-            psutil.Process(pid).wait(timeout=max(limit_s, 0.0))
+    until(lambda: not living(entry), f"processes with {entry!r} do not end", limit_s)
 
 
 def no_traceback(said: str) -> None:
