@@ -88,11 +88,11 @@ def _code_of(cell: Cell, hit: Hit, hits: Sequence[Hit]) -> int:
     rule = rule_for(hit)
     again = sum(1 for other in hits if other.by[:1] == hit.by[:1])
     if cell.call == "lock" and cell.error == "EAGAIN":  # which says that somebody else has it
-        return (
-            BUSY
-            if "store/sitting.py:_open" in hit.by and hit.target.endswith("/run.lock")
-            else FINE
-        )
+        if "host/locks.py:share_open" in hit.by:
+            return RECORDS  # which we share: it is not the same file any more
+        if "store/sitting.py:_open" in hit.by and hit.target.endswith("/run.lock"):
+            return BUSY
+        return FINE
     if cell.error == "short" and "store/journal.py:_write_whole" not in hit.by:
         return FINE  # the rest is written by a second call
     if hit.by[0] == "store/journal.py:_write_whole" and cell.error in (*JOURNAL_WAITS, "short"):
