@@ -16,22 +16,6 @@ if TYPE_CHECKING:
     from typing import List
 
     from procsup import aio as aio
-    from procsup.api.events import (
-        Event,
-        RunEnded,
-        StageEnded,
-        StagePlanned,
-        UnitEnded,
-        UnitKept,
-        UnitStarted,
-    )
-    from procsup.api.explaining import explain
-    from procsup.api.library import load, read_manifest, run, wait_for
-    from procsup.api.manifest import Manifest
-    from procsup.api.planning import Plan, PlanUnit, plan
-    from procsup.api.running import Run, start
-    from procsup.api.status import Status
-    from procsup.api.units import Unit, map, run_units
     from procsup.core.manifest import (
         AffinityRecord,
         AttemptRecord,
@@ -52,50 +36,65 @@ if TYPE_CHECKING:
         UsageError,
         WaitTimeout,
     )
-    from procsup.report.explanation import Explanation
+    from procsup.lib.explaining import Explanation, explain
+    from procsup.lib.library import load, read_manifest, run, wait_for
+    from procsup.lib.manifest import Manifest
+    from procsup.lib.planning import Plan, PlanUnit, plan
+    from procsup.lib.running import Run, start
+    from procsup.lib.units import Unit, map, run_units
+    from procsup.queries.events import (
+        Event,
+        RunEnded,
+        StageEnded,
+        StagePlanned,
+        UnitEnded,
+        UnitKept,
+        UnitStarted,
+    )
+    from procsup.queries.status import Status
 
 # Where each public name is; nothing is imported before it is asked for, since the guard must
 # fork, and `--version` answer, without loading the rest.
 _HOMES = {
     "AffinityRecord": "core.manifest",
     "AttemptRecord": "core.manifest",
-    "Event": "api.events",
-    "Explanation": "report.explanation",
+    "Event": "queries.events",
+    "Explanation": "lib.explaining",
     "Head": "core.manifest",
-    "Manifest": "api.manifest",
+    "Manifest": "lib.manifest",
     "OutputRecord": "core.manifest",
     "OutputsChanged": "errors",
-    "Plan": "api.planning",
-    "PlanUnit": "api.planning",
+    "Plan": "lib.planning",
+    "PlanUnit": "lib.planning",
     "ProcsupError": "errors",
     "RecordError": "errors",
-    "Run": "api.running",
+    "Run": "lib.running",
     "RunBusy": "errors",
-    "RunEnded": "api.events",
+    "RunEnded": "queries.events",
     "RunFailed": "errors",
     "RunFileError": "errors",
     "RunSpec": "core.spec",
     "RunUnfinished": "errors",
     "StageCounts": "core.manifest",
-    "StageEnded": "api.events",
-    "StagePlanned": "api.events",
-    "Status": "api.status",
-    "Unit": "api.units",
-    "UnitEnded": "api.events",
-    "UnitKept": "api.events",
+    "StageEnded": "queries.events",
+    "StagePlanned": "queries.events",
+    "Status": "queries.status",
+    "Unit": "lib.units",
+    "UnitEnded": "queries.events",
+    "UnitKept": "queries.events",
     "UnitRecord": "core.manifest",
-    "UnitStarted": "api.events",
+    "UnitStarted": "queries.events",
     "UsageError": "errors",
     "WaitTimeout": "errors",
-    "explain": "api.explaining",
-    "load": "api.library",
-    "map": "api.units",
-    "plan": "api.planning",
-    "read_manifest": "api.library",
-    "run": "api.library",
-    "run_units": "api.units",
-    "start": "api.running",
-    "wait_for": "api.library",
+    "explain": "lib.explaining",
+    "load": "lib.library",
+    "map": "lib.units",
+    "plan": "lib.planning",
+    "read_manifest": "lib.library",
+    "run": "lib.library",
+    "run_units": "lib.units",
+    "start": "lib.running",
+    "wait_for": "lib.library",
 }
 
 __all__ = [

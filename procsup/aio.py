@@ -27,16 +27,16 @@ from typing import (
     Union,
 )
 
-from procsup.api import library
-from procsup.api import units as listed
-from procsup.api.answers import checked
-from procsup.api.invocation import Invocation, SpecOrFile, Wishes
-from procsup.api.manifest import Manifest
-from procsup.api.targets import DEFAULT_ARGS
-from procsup.api.timing import Duration
 from procsup.host.attached import Leash
 from procsup.host.files import AnyPath
 from procsup.host.folders import absolute
+from procsup.lib import library
+from procsup.lib import units as listed
+from procsup.lib.answers import checked
+from procsup.lib.invocation import Invocation, SpecOrFile, Wishes
+from procsup.lib.manifest import Manifest
+from procsup.lib.targets import DEFAULT_ARGS
+from procsup.lib.timing import Duration
 
 _Work = Callable[[], Manifest]
 _Subscriber = Tuple[asyncio.AbstractEventLoop, "asyncio.Future[Manifest]"]
@@ -53,10 +53,10 @@ async def run(
     engine: str = "local",
     progress: str = "auto",
     check: bool = True,
-    keep_copied: bool = False,
+    adopt: bool = False,
 ) -> Manifest:
     """Bring a run to completion; see `procsup.run`."""
-    wishes = Wishes(vars, jobs, only, fresh, dir, engine, keep_copied)
+    wishes = Wishes(vars, jobs, only, fresh, dir, engine, adopt)
     return await _carried_out(
         lambda: library.run_invocation(file, wishes, progress=progress, check=check)
     )
@@ -69,16 +69,14 @@ async def run_units(
     jobs: Optional[int] = None,
     on_failure: Union[str, Mapping[str, Any]] = "finish",
     keep: str = "never",
-    keep_copied: bool = False,
+    adopt: bool = False,
     dir: Optional[AnyPath] = None,
     progress: str = "auto",
     check: bool = True,
     **defaults: Any,
 ) -> Manifest:
     """Run units; see `procsup.run_units`. A thread iterates over a generator of units."""
-    wishes = listed.UnitWishes(
-        name, jobs, on_failure, keep, dir, progress, check, defaults, keep_copied
-    )
+    wishes = listed.UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
     return await _carried_out(lambda: listed.units_invocation(units, wishes))
 
 
@@ -93,15 +91,13 @@ async def map(
     jobs: Optional[int] = None,
     on_failure: Union[str, Mapping[str, Any]] = "finish",
     keep: str = "never",
-    keep_copied: bool = False,
+    adopt: bool = False,
     dir: Optional[AnyPath] = None,
     progress: str = "auto",
     **defaults: Any,
 ) -> Manifest:
     """Run one child per input; see `procsup.map`."""
-    wishes = listed.UnitWishes(
-        name, jobs, on_failure, keep, dir, progress, check, defaults, keep_copied
-    )
+    wishes = listed.UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
     return await _carried_out(lambda: listed.map_invocation(target, inputs, args, outputs, wishes))
 
 

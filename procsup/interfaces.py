@@ -15,8 +15,8 @@ from procsup.core.events import (
 )
 from procsup.core.manifest import StageCounts
 from procsup.core.outcome import AttemptId
+from procsup.core.plan.summary import Summary
 from procsup.core.records import Record
-from procsup.core.tally import Summary
 
 
 class Clock(Protocol):

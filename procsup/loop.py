@@ -15,7 +15,8 @@ from procsup.core.events import (
     Withdraw,
     Write,
 )
-from procsup.core.planner import Planner
+from procsup.core.plan.reactor import handle, next_deadline
+from procsup.core.plan.state import Plan
 from procsup.interfaces import Clock, Engine, Expander, Interrupts, Journal, Publisher, Watcher
 
 
@@ -31,8 +32,8 @@ class World(NamedTuple):
     clock: Clock
 
 
-def supervise(planner: Planner, world: World, facts: Sequence[Fact]) -> None:
-    """Run the planner's orders until it is done; `facts` are those known at the start.
+def supervise(plan: Plan, world: World, facts: Sequence[Fact]) -> None:
+    """Carry out the plan's orders until it is done; `facts` are known at the start.
 
     Raises RecordError as soon as a record or a manifest could not be written, synced or removed:
     then no further result may be recorded, and the caller closes the engine, which ends every
@@ -40,14 +41,12 @@ def supervise(planner: Planner, world: World, facts: Sequence[Fact]) -> None:
     """
     clock, journal = world.clock, world.journal
     while True:
-        orders = planner.handle(facts, clock.now(), clock.wall())
-        carry_out(orders, planner, world)
-        world.watcher.show(planner.summary)
-        if planner.done:
+        orders = handle(plan, facts, clock.now(), clock.wall())
+        carry_out(orders, plan, world)
+        world.watcher.show(plan.summary)
+        if plan.done:
             return
-        happened = world.engine.wait(
-            _earlier(planner.next_deadline(), world.interrupts.next_look())
-        )
+        happened = world.engine.wait(_earlier(next_deadline(plan), world.interrupts.next_look()))
         facts = [
             *happened,
             *world.expander.drain(),
@@ -57,7 +56,7 @@ def supervise(planner: Planner, world: World, facts: Sequence[Fact]) -> None:
         ]
 
 
-def carry_out(orders: Sequence[Order], planner: Planner, world: World) -> None:
+def carry_out(orders: Sequence[Order], plan: Plan, world: World) -> None:
     """Append all records, then withdraw, start, stop and do the rest, in this sequence."""
     records, deeds = [], []
     for order in orders:
@@ -69,7 +68,7 @@ def carry_out(orders: Sequence[Order], planner: Planner, world: World) -> None:
         world.journal.append(records)
     deeds.sort(key=_turn_of)
     for order in deeds:
-        _PERFORM[type(order)](order, planner, world)
+        _PERFORM[type(order)](order, plan, world)
 
 
 def _earlier(one: Optional[float], other: Optional[float]) -> Optional[float]:
@@ -78,37 +77,37 @@ def _earlier(one: Optional[float], other: Optional[float]) -> Optional[float]:
     return min(one, other)
 
 
-def _start(order: Start, _planner: Planner, world: World) -> None:
+def _start(order: Start, _plan: Plan, world: World) -> None:
     world.engine.start(order)
 
 
-def _stop(order: Stop, _planner: Planner, world: World) -> None:
+def _stop(order: Stop, _plan: Plan, world: World) -> None:
     world.engine.stop(order)
 
 
-def _kill(order: Kill, _planner: Planner, world: World) -> None:
+def _kill(order: Kill, _plan: Plan, world: World) -> None:
     world.engine.kill(order.attempt)
 
 
-def _expand(order: Expand, _planner: Planner, world: World) -> None:
+def _expand(order: Expand, _plan: Plan, world: World) -> None:
     world.expander.expand(order)
 
 
-def _weigh(order: Weigh, _planner: Planner, world: World) -> None:
+def _weigh(order: Weigh, _plan: Plan, world: World) -> None:
     world.expander.weigh(order)
 
 
-def _withdraw(order: Withdraw, _planner: Planner, world: World) -> None:
+def _withdraw(order: Withdraw, _plan: Plan, world: World) -> None:
     world.publisher.withdraw(order)
 
 
-def _publish(order: Publish, planner: Planner, world: World) -> None:
-    stages = planner.stages if order.stage is None else [planner.by_name[order.stage]]
+def _publish(order: Publish, plan: Plan, world: World) -> None:
+    stages = plan.stages if order.stage is None else [plan.by_name[order.stage]]
     counts = [(stage.name, stage.counts()) for stage in stages]
-    world.publisher.publish(order, counts, planner.results(order.stage))
+    world.publisher.publish(order, counts, plan.results(order.stage))
 
 
-def _settled(order: Settled, _planner: Planner, world: World) -> None:
+def _settled(order: Settled, _plan: Plan, world: World) -> None:
     world.watcher.settled(order)
 
 
@@ -121,7 +120,7 @@ def _turn_of(order: Order) -> int:
     return _TURNS.get(type(order), _REST)
 
 
-_PERFORM: Dict[type, Callable[[Any, Planner, World], None]] = {
+_PERFORM: Dict[type, Callable[[Any, Plan, World], None]] = {
     Start: _start,
     Stop: _stop,
     Kill: _kill,

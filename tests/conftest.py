@@ -11,8 +11,8 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 SLOW = (
-    "api/test_running.py",
-    "api/test_units.py",
+    "lib/test_running.py",
+    "lib/test_units.py",
     "cli/test_map.py",
     "cli/test_run.py",
     "e2e",
@@ -22,11 +22,13 @@ SLOW = (
     "scripts/test_pipelines.py",
     "store/test_journal_damage.py",
     "test_aio.py",
+    "test_portable.py",
     "test_readme.py",
     "test_typing.py",
 )
-EVERYWHERE = ("faults/test_harnesses.py", "faults/test_readme.py")  # the others are proofs
-POSIX = ("api/test_running.py", "api/test_units.py", "cli/test_map.py", "test_aio.py")
+# The others of faults are proofs.
+EVERYWHERE = ("faults/test_harnesses.py", "faults/test_readme.py", "faults/test_seams.py")
+POSIX = ("lib/test_running.py", "lib/test_units.py", "cli/test_map.py", "test_aio.py")
 
 
 def pytest_collection_modifyitems(items):

@@ -96,13 +96,13 @@ def test_cancelling_stops_the_run_and_leaves_no_process(gate, host, untouched):
             aio.run_units([gated(gate, "a", "--daemon")], name="n", progress="none")
         )
         pids = [(await meet(gate, name)).pid for name in ("a", "a-daemon")]
-        pids.append(procsup.api.status.status_of(_found("n")).owner.pid)
+        pids.append(procsup.queries.status.status_of(_found("n")).owner.pid)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert all(map(is_gone, pids))
 
-    import procsup.api.status
+    import procsup.queries.status
 
     asyncio.run(main())
 

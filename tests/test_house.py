@@ -104,6 +104,19 @@ def test_tests_do_not_sleep():
     assert sleepers == []
 
 
+def test_no_run_file_of_a_test_has_a_path_of_python_with_backslashes():
+    """`tests.support.projects.PYTHON` has none."""
+    written = re.compile(r"python=sys\.exec|(command|\[stage).*\{sys\.exec|format\(sys\.exec")
+    found = [
+        f"{short(path)}: {line.strip()}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if written.search(line) and "-m procsup" not in line and "written =" not in line
+    ]
+
+    assert found == []
+
+
 def test_the_checks_see_what_they_are_for():
     assert UNFINISHED.search("# TO" + "DO later")
     assert MACHINE.search("see /wo" + "rk/main")

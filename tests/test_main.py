@@ -110,6 +110,7 @@ def trap(tmp_path):
     return tmp_path
 
 
+@pytest.mark.survives("F53")
 @pytest.mark.parametrize("args", [["--version"], ["run", "--help"], ["run", "nowhere.toml"]])
 def test_a_module_in_the_current_folder_is_not_executed(trap, args):
     argv = [sys.executable, "-m", "procsup", *args]
@@ -164,6 +165,7 @@ with open(argv[1], "w") as file: print(found, streams, new > 2, file=file)
 """
 
 
+@pytest.mark.survives("F23")
 @posix_only
 @pytest.mark.parametrize("verb", ["run", "status"])
 @pytest.mark.parametrize("redirect", ["<&- >&- 2>&-", "<&- >/dev/null 2>&-", "</dev/null >&- 2>&-"])

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Dict, Iterator, List, Tuple
 
-from procsup.attempt.makings import make_private_folder
+from procsup.attempt.makings import private_folder
 from procsup.attempt.outputs import shown, temporary_output
 from procsup.core.outcome import AttemptId, Reading
 from procsup.core.rooted import below
@@ -19,7 +19,8 @@ from procsup.core.spec import UnitSpec
 from procsup.core.task import Aside, Task
 from procsup.core.text import plural
 from procsup.host.files import reason
-from procsup.host.readings import inputs_of, outputs_of
+from procsup.host.opened import Folder
+from procsup.host.readings import input_files, inputs_of, outputs_of
 from procsup.paths.identity import is_intact, link_of, stamp_of
 from procsup.paths.walk import files_of
 
@@ -27,11 +28,11 @@ _COARSEST_CLOCK_NS = 2_000_000_000  # of file systems
 _NAMED = 3
 
 
-def put_aside(task: Task, folder: Path) -> Tuple[str, ...]:
+def put_aside(task: Task, folder: Path, run_dir: str) -> Tuple[str, ...]:
     """Rename the files that the previous attempt left into `folder`; return remarks about it.
 
     A file that cannot be moved stays, and a remark names it. RecordError if something else than
-    a folder has the place of `folder`'s parent in the run directory.
+    a folder of ours has the place of one of its folders below the run directory.
     """
     aside = task.aside
     if aside is None:
@@ -39,9 +40,7 @@ def put_aside(task: Task, folder: Path) -> Tuple[str, ...]:
     root = task.rules.folder
     stuck: List[str] = []
     left = list(_left(task, aside, stuck))
-    if left:
-        make_private_folder(os.fspath(folder.parent))
-    problems = {path: _why_stuck(path, _target(path, folder, root)) for path in left}
+    problems = {path: _why_stuck(path, _target(path, folder, root), run_dir) for path in left}
     stuck += [f"{shown(path, root)} ({why})" for path, why in problems.items() if why]
     moved = [shown(path, root) for path, why in problems.items() if not why]
     said: List[str] = []
@@ -60,7 +59,9 @@ def _left(task: Task, aside: Aside, stuck: List[str]) -> Iterator[str]:
     since_ns = int(aside.since * 1e9) - _COARSEST_CLOCK_NS
     vouched: Dict[str, Reading] = {reading.path: reading for reading in task.vouched}
     try:
-        spared = {path for one in inputs_of(unit) for path in files_of(one, follow=True)}
+        spared = {
+            path for one in inputs_of(unit) for path in input_files(unit, one, task.rules.published)
+        }
         found = [path for output in outputs_of(unit) for path in files_of(output)]
     except OSError as error:
         stuck.append(f"{error.filename} ({reason(error)})")
@@ -101,13 +102,15 @@ def _target(path: str, folder: Path, root: str) -> Path:
     return folder / "@" / os.path.splitdrive(path)[1].lstrip("/" + os.sep)
 
 
-def _why_stuck(path: str, target: Path) -> str:
+def _why_stuck(path: str, target: Path, run_dir: str) -> str:
     """Move a file; return why that failed, empty if it was moved."""
+    above, name = os.path.split(path)
     try:
-        os.makedirs(target.parent, exist_ok=True)
-        if os.path.lexists(target):
-            return f"{target} is there already"
-        os.rename(path, target)
+        with private_folder(os.fspath(target.parent), run_dir) as folder:
+            if folder.has(target.name):
+                return f"{target} is there already"
+            with Folder.reached(above) as source:
+                folder.take(source, name, target.name)
     except OSError as error:
         return reason(error)
     return ""

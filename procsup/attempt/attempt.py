@@ -8,6 +8,8 @@ are ended. Only then is the main process reaped.
 import time
 from typing import Collection, List, Optional, Tuple
 
+import msgspec
+
 from procsup.attempt.ending import Ending
 from procsup.attempt.files import AttemptFiles
 from procsup.attempt.holding import Holding
@@ -277,18 +279,18 @@ class Attempt:
         Never raises. May take long.
         """
         try:
-            return inspect(self.task, self.files.before)
+            found = inspect(self.task, self.files.before, self.files.made())
         except Exception as error:  # noqa: BLE001  unknown is never success, and never silence
             what = f"{type(error).__name__}: {error}"
             problem = f"its outputs could not be looked at: {what}"
-            return Inspected(self.task.attempt, problem=problem)
-        finally:
-            self.files.clear()
+            found = Inspected(self.task.attempt, problem=problem)
+        remarks = self.files.clear()
+        return msgspec.structs.replace(found, remarks=remarks) if remarks else found
 
     @property
     def needs_inspection(self) -> bool:
         """Whether `inspect` has any work for this attempt."""
-        return self.task.is_inspected or self.files.scratch_path is not None
+        return self.task.is_inspected or self.files.scratch is not None
 
     # --- its CPUs ----------------------------------------------------------------------------
 

@@ -6,8 +6,6 @@ is read from its file, since the unit's work depends on it.
 
 import errno
 import os
-import shlex
-import shutil
 import signal
 import subprocess
 from types import FrameType
@@ -16,22 +14,24 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 from procsup.attempt.context import RunContext
 from procsup.attempt.environment import Environments
 from procsup.attempt.files import AttemptFiles
+from procsup.attempt.makings import Scratch
 from procsup.core.late import SCRATCH
 from procsup.core.task import Task
 from procsup.errors import UsageError
 from procsup.host import system
+from procsup.host.shells import Process, native_shell
 
 HERE = "PROCSUP_HERE"  # set to 1 for a unit started in a terminal
 
 
 class ByHand(NamedTuple):
-    """The process to start; `scratch_path` was made for it."""
+    """The process to start; `scratch` was made for it."""
 
     argv: Tuple[str, ...]
     cwd: str
     env: Mapping[str, str]
     stdin_path: Optional[str] = None
-    scratch_path: Optional[str] = None
+    scratch: Optional[Scratch] = None
 
     def differences(self, environment: Mapping[str, str]) -> Dict[str, str]:
         """Return the variables that differ from the caller's environment."""
@@ -39,11 +39,9 @@ class ByHand(NamedTuple):
         return {name: value for name, value in self.env.items() if known.get(name) != value}
 
     def shell_line(self, environment: Mapping[str, str]) -> str:
-        """Return a line for a POSIX shell that does the same."""
-        words = [f"{name}={value}" for name, value in self.differences(environment).items()]
-        line = " ".join(map(shlex.quote, ["env", *words, *self.argv]))
-        stdin = "" if self.stdin_path is None else f" < {shlex.quote(self.stdin_path)}"
-        return f"cd {shlex.quote(self.cwd)} && {line}{stdin}"
+        """Return an equal line for this system's shell, without terminal control characters."""
+        variables = self.differences(environment)
+        return native_shell().line(Process(self.argv, self.cwd, variables, self.stdin_path))
 
 
 def prepare(task: Task, context: RunContext, *, touch: bool) -> ByHand:
@@ -61,7 +59,7 @@ def prepare(task: Task, context: RunContext, *, touch: bool) -> ByHand:
         files.fill_in_env(env)
         env = {name: value.replace(SCRATCH, "SCRATCH") for name, value in env.items()}
         argv = tuple(part.replace(SCRATCH, "SCRATCH") for part in files.fill_in(task.unit.argv))
-    return ByHand(argv, task.unit.cwd, env, task.unit.stdin, files.scratch_path)
+    return ByHand(argv, task.unit.cwd, env, task.unit.stdin, files.scratch)
 
 
 def run(prepared: ByHand) -> int:
@@ -111,7 +109,6 @@ def _start(prepared: ByHand, program: str, stdin: Optional[int]) -> "subprocess.
     return start(argv[0], argv)
 
 
-def clear(prepared: ByHand) -> None:
-    """Remove the scratch folder."""
-    if prepared.scratch_path is not None:
-        shutil.rmtree(prepared.scratch_path, ignore_errors=True)
+def clear(prepared: ByHand) -> str:
+    """Remove the scratch folder; return a remark about what stays, empty if nothing does."""
+    return "" if prepared.scratch is None else prepared.scratch.remove()

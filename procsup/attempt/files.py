@@ -1,40 +1,45 @@
 """The files of one attempt: made before its start, settled at its end, removed if it fails."""
 
+import errno
 import os
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from procsup.attempt.makings import (
-    make_folders,
-    make_private_folder,
-    write_lists,
-    write_private,
-)
+from procsup.attempt.makings import Scratch, make_folders, write_lists, write_private
 from procsup.attempt.outputs import Stamps, stamps_before, temporary_output
 from procsup.core.late import fill_in, given, has_marks
 from procsup.core.task import Task
 from procsup.host import system
+from procsup.host.opened import Folder, Identity, identity_of
 
 
 class Stream:
     """The file of one of a child's streams: a log, or a file of the user's (`target`)."""
 
-    __slots__ = ("log_path", "target", "written_path")
+    __slots__ = ("fd", "log_path", "made", "target", "written_path")
 
     def __init__(self, log_path: str, target: Optional[str], task: Task) -> None:
         self.log_path = log_path
         self.target = target
         self.written_path = log_path if target is None else temporary_output(target, task.attempt)
+        self.made: Optional[Identity] = None  # of the file that will be published
+        self.fd: Optional[int] = None  # None: it was never opened
 
     def open(self) -> int:
         """Open it for the child."""
         if self.target is None:
-            return system.open_log(self.log_path)
-        return system.open_target(self.written_path)
+            self.fd = system.open_log(self.log_path)
+            return self.fd
+        self.fd = system.open_target(self.written_path)
+        self.made = identity_of(os.fstat(self.fd))
+        return self.fd
 
-    def remove(self) -> None:
-        """Remove the file that a failed start opened."""
+    def remove(self, opened: Identity) -> None:
+        """Remove the file that a failed start opened, but not another file of the same name."""
+        folder, name = os.path.split(self.written_path)
         try:
-            os.unlink(self.written_path)
+            with Folder.reached(folder) as place:
+                if place.is_still(name, opened):
+                    place.unlink(name)
         except OSError:
             pass  # it is already deleted; an empty file left behind does no harm
 
@@ -46,9 +51,48 @@ class Stream:
         """
         if self.target is not None and well:
             return self.target
-        if self.target is not None and not _move(self.written_path, self.log_path):
+        if self.target is not None and not self._move():
             return self.written_path
         return _recorded(self.log_path, run_dir)
+
+    def _move(self) -> bool:
+        """Move the file to the log; False if that failed: then it stays, and its content, too.
+
+        What another process has put in its place is no log of ours: then the log is missing.
+        """
+        folder, name = os.path.split(self.written_path)
+        log_folder, log = os.path.split(self.log_path)
+        try:
+            os.makedirs(log_folder, mode=0o700, exist_ok=True)
+            with Folder.reached(folder) as source, Folder.open(log_folder) as logs:
+                if source.is_still(name, self.made):
+                    self._move_to(logs, log, source, name)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def _move_to(self, logs: Folder, log: str, source: Folder, name: str) -> None:
+        try:
+            logs.take(source, name, log)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._copy_to(logs, log, source, name)
+            return
+        if not (identity_of(logs.look(log)) == self.made or source.is_closed()):
+            source.take(logs, log, name)  # it was replaced after the check: moved back
+
+    def _copy_to(self, logs: Folder, log: str, source: Folder, name: str) -> None:
+        import shutil
+
+        with source.read(name) as written:
+            if not (identity_of(os.fstat(written.fileno())) == self.made or source.is_closed()):
+                return
+            with os.fdopen(logs.create(log), "wb") as file:
+                shutil.copyfileobj(written, file)
+        source.unlink(name)
 
 
 class AttemptFiles:
@@ -64,7 +108,7 @@ class AttemptFiles:
         "program",
         "remarks",
         "run_dir",
-        "scratch_path",
+        "scratch",
         "stderr",
         "stdout",
         "step",
@@ -76,7 +120,7 @@ class AttemptFiles:
         self.run_dir = run_dir
         self.stdout = Stream(stdout_path, task.unit.stdout, task)
         self.stderr: Optional[Stream] = None
-        self.scratch_path: Optional[str] = None
+        self.scratch: Optional[Scratch] = None
         self.before: Stamps = {}
         self.program: Optional[str] = None  # sha256 of the script or module file that it starts
         self.remarks: Tuple[str, ...] = ()  # about files moved away before its start
@@ -95,7 +139,7 @@ class AttemptFiles:
         """Note the stamps of the unit's files before it starts."""
         if self.task.is_inspected:
             self.step = "input"
-            self.before = stamps_before(self.task.unit)
+            self.before = stamps_before(self.task.unit, self.task.rules.published)
 
     def make(self, env: Dict[str, str]) -> Tuple[str, ...]:
         """Make the folders and files that the unit needs; complete `env`, return its argv."""
@@ -108,7 +152,7 @@ class AttemptFiles:
         self.fill_in_env(env)
         if unit.lists:
             self.step = "list of inputs"
-            write_lists(unit.lists)
+            write_lists(unit.lists, self.run_dir)
         if rules.unit_file:
             self._write_unit_file(env)
         return self.fill_in(unit.argv)
@@ -150,17 +194,20 @@ class AttemptFiles:
 
     def undo(self) -> None:
         """Remove the files of a start that failed."""
+        opened = [
+            (stream, identity_of(os.fstat(stream.fd)))
+            for stream in (self.stdout, self.stderr)
+            if stream is not None and stream.fd is not None
+        ]
         self.close_fds()  # Windows removes no open file
-        for stream in (self.stdout, self.stderr):
-            if stream is not None:
-                stream.remove()
+        for stream, identity in opened:
+            stream.remove(identity)
         self.clear()
 
     def _make_scratch(self) -> None:
         self.step = "scratch folder"
         path = os.path.join(self.run_dir, "scratch", self.name)
-        make_private_folder(path)
-        self.scratch_path = path
+        self.scratch = Scratch.make(path, self.run_dir)
 
     def fill_in_env(self, env: Dict[str, str]) -> None:
         """Set the unit's own variables, with their marks filled in, and PROCSUP_SCRATCH."""
@@ -169,8 +216,8 @@ class AttemptFiles:
             values = self._known()
             for name, value in own.items():
                 env[system.environment_key(name)] = fill_in(value, values)
-        if self.scratch_path is not None:
-            env["PROCSUP_SCRATCH"] = self.scratch_path
+        if self.scratch is not None:
+            env["PROCSUP_SCRATCH"] = self.scratch.path
 
     def fill_in(self, argv: Sequence[str]) -> Tuple[str, ...]:
         """Return an argv with its marks replaced by this attempt's values."""
@@ -181,8 +228,8 @@ class AttemptFiles:
 
     def _known(self) -> Dict[str, str]:
         values = dict(given(self.task.attempt.number, self.task.placement))
-        if self.scratch_path is not None:
-            values["scratch"] = self.scratch_path
+        if self.scratch is not None:
+            values["scratch"] = self.scratch.path
         return values
 
     def open_error_log(self) -> int:
@@ -195,8 +242,8 @@ class AttemptFiles:
 
         self.step = "unit file"
         path = os.path.join(self.run_dir, "unit-files", f"{self.name}.json")
-        make_private_folder(os.path.dirname(path))
-        write_private(path, msgspec.json.encode(_known_of(self.task, env["PROCSUP_RUN"])))
+        known = _known_of(self.task, env["PROCSUP_RUN"])
+        write_private(path, msgspec.json.encode(known), self.run_dir)
         env["PROCSUP_UNIT_FILE"] = path
 
     # --- after the end -----------------------------------------------------------------------
@@ -208,13 +255,16 @@ class AttemptFiles:
             return shown, None
         return shown, self.stderr.settle(self.run_dir, well=well)
 
-    def clear(self) -> None:
-        """Remove the scratch folder, which may take long."""
-        if self.scratch_path is not None:
-            import shutil
+    def made(self) -> Dict[str, Identity]:
+        """Return the files that were made for streams, to be published: path -> identity."""
+        streams = (self.stdout, self.stderr)
+        return {one.written_path: one.made for one in streams if one is not None and one.made}
 
-            shutil.rmtree(self.scratch_path, ignore_errors=True)
-            self.scratch_path = None
+    def clear(self) -> Tuple[str, ...]:
+        """Remove the scratch folder, which may take long; return a remark if something stays."""
+        scratch, self.scratch = self.scratch, None
+        remark = "" if scratch is None else scratch.remove()
+        return (remark,) if remark else ()
 
 
 def _known_of(task: Task, run_id: str) -> Mapping[str, object]:
@@ -244,15 +294,3 @@ def _recorded(path: str, run_dir: str) -> str:
         return path
     shown = path[len(prefix) :]
     return shown if os.sep == "/" else shown.replace(os.sep, "/")
-
-
-def _move(source: str, target: str) -> bool:
-    """Move a file; False if that failed: the file then stays, so that its content is not lost."""
-    try:
-        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-        import shutil
-
-        shutil.move(source, target)  # perhaps to another file system
-    except OSError:
-        return False
-    return True

@@ -2,10 +2,13 @@
 
 import os
 import stat
-from typing import Mapping, Tuple
+from typing import Mapping, NamedTuple, Tuple
 
 from procsup.core.spec import UnitSpec
+from procsup.core.text import visible
 from procsup.errors import RecordError
+from procsup.host.files import reason
+from procsup.host.opened import Folder, Identity
 from procsup.paths.walk import home_of
 
 
@@ -18,22 +21,68 @@ def make_folders(unit: UnitSpec) -> None:
             os.makedirs(folder, exist_ok=True)
 
 
-def write_lists(lists: Mapping[str, Tuple[str, ...]]) -> None:
+def write_lists(lists: Mapping[str, Tuple[str, ...]], run_dir: str) -> None:
     """Write the lists that are too long for a command line."""
     for path, lines in lists.items():
-        make_private_folder(os.path.dirname(path))
-        write_private(path, b"".join(os.fsencode(line) + b"\n" for line in lines))
+        write_private(path, b"".join(os.fsencode(line) + b"\n" for line in lines), run_dir)
 
 
-def make_private_folder(path: str) -> None:
-    """Make a private folder (mode 0700), and the one above it, if they are missing.
+def write_private(path: str, data: bytes, run_dir: str) -> None:
+    """Write a private file below the run directory; its folder is made if it is missing.
 
-    RecordError if something else stands there.
+    It is renamed into place: an earlier attempt may still read the old one. RecordError as
+    `private_folder`.
     """
-    # `makedirs` applies the mode to the last folder only: so the parent gets a call of its own.
-    for folder in (os.path.dirname(path), path):
-        refuse_planted(folder)
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+    name = os.path.basename(path)
+    with private_folder(os.path.dirname(path), run_dir) as folder:
+        with os.fdopen(folder.create(f"{name}.new"), "wb") as file:
+            file.write(data)
+        folder.rename(f"{name}.new", name)
+
+
+def private_folder(path: str, run_dir: str) -> Folder:
+    """Open a folder below the run directory; make it, and those above it, with mode 0700.
+
+    RecordError if something else than a folder of ours has the place of one of them.
+    """
+    folder = Folder.open(run_dir)
+    for name in os.path.relpath(path, run_dir).split(os.sep):
+        with folder:
+            try:
+                folder = folder.make(name)
+            except (NotADirectoryError, PermissionError) as error:
+                refuse_planted(os.path.join(folder.path, name))
+                raise RecordError(f"{error.filename}: {reason(error)}: refused") from error
+    return folder
+
+
+class Scratch(NamedTuple):
+    """The scratch folder of an attempt, as it was made for it."""
+
+    path: str
+    made: Identity
+
+    @classmethod
+    def make(cls, path: str, run_dir: str) -> "Scratch":
+        """Make it, empty; RecordError as `private_folder`, OSError if it cannot be made."""
+        above, name = os.path.split(path)
+        with private_folder(above, run_dir) as folder, folder.make_anew(name) as made:
+            return cls(path, made.identity)
+
+    def remove(self) -> str:
+        """Remove it with its contents; return a remark about what stays, empty if nothing does.
+
+        Links are not followed, what is mounted in it stays, and so does another folder of its name.
+        """
+        try:
+            with Folder.open(os.path.dirname(self.path)) as folder:
+                folder.remove_tree(os.path.basename(self.path), self.made)
+        except FileNotFoundError:
+            return ""  # the unit has removed it
+        except OSError as error:
+            where = visible(str(error.filename or self.path))
+            return f"scratch folder: {where} could not be removed: {reason(error)}"
+        return ""
 
 
 def refuse_planted(folder: str) -> None:
@@ -45,15 +94,3 @@ def refuse_planted(folder: str) -> None:
     if not stat.S_ISDIR(mode):
         kind = "a symbolic link" if stat.S_ISLNK(mode) else "no folder"
         raise RecordError(f"{folder} is {kind}: refused, remove it")
-
-
-def write_private(path: str, data: bytes) -> None:
-    """Write a private file and rename it into place: an earlier attempt may still read the old."""
-    temporary = path + ".new"
-    with open(temporary, "wb", opener=_open_private) as file:
-        file.write(data)
-    os.replace(temporary, path)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)

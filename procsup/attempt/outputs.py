@@ -30,14 +30,19 @@ from procsup.core.task import Rules, Task
 from procsup.core.text import visible
 from procsup.host import holders, leases
 from procsup.host import readings as look
-from procsup.host.files import replace
+from procsup.host.files import reason, replace
+from procsup.host.opened import Identity, is_still
 from procsup.host.shortages import patiently
 from procsup.paths import identity
 from procsup.paths.identity import Contents, Stamp
 from procsup.paths.walk import LinkToNothing, files_of, home_of
+from procsup.seams import seam
 
 _T = TypeVar("_T")
 Stamps = Mapping[str, Optional[Stamp]]
+Written = Mapping[str, Identity]
+
+_NOTHING: Written = {}
 
 _SHOWN_PROBLEMS = 5
 _UNHELD_PAUSES_S = (0.02, 0.08, 0.3, 0.6)
@@ -60,7 +65,7 @@ class _Made(NamedTuple):
     left_over: Sequence[str] = ()  # files that the attempt did not write
 
 
-def stamps_before(unit: UnitSpec) -> Dict[str, Optional[Stamp]]:
+def stamps_before(unit: UnitSpec, published: Sequence[str] = ()) -> Dict[str, Optional[Stamp]]:
     """Return the stamps of a unit's files before an attempt starts; `inspect` needs them.
 
     Each declared path is a key (None if nothing existed there), and so is each file below a folder
@@ -72,10 +77,11 @@ def stamps_before(unit: UnitSpec) -> Dict[str, Optional[Stamp]]:
     inputs = [(declared, True) for declared in look.inputs_of(unit)]
     for declared, is_input in [*inputs, *((output, False) for output in unit.outputs)]:
         try:
-            files = look.input_files(unit, declared) if is_input else files_of(declared)
+            find = partial(look.input_files, unit, published=published) if is_input else files_of
+            files = find(declared)
             stamps.update((file, identity.stamp_of(file)) for file in files)
             stamps.setdefault(declared.path, None)
-            if files and not is_input and identity.link_of(_bare(declared.path)):
+            if files and not is_input and _link_of(declared):
                 stamps[declared.path] = identity.stamp_of(_bare(declared.path))
         except OSError as error:  # noqa: PERF203
             if is_input and isinstance(error, LinkToNothing):
@@ -84,15 +90,17 @@ def stamps_before(unit: UnitSpec) -> Dict[str, Optional[Stamp]]:
     return stamps
 
 
-def inspect(task: Task, before: Stamps) -> Inspected:
+def inspect(task: Task, before: Stamps, written: Written = _NOTHING) -> Inspected:
     """Check the files of an attempt that exited well; all faults become its `problem`.
 
-    `before` is the result of `stamps_before`. Without a problem, stdout and stderr are published
-    and all outputs are durable (unless `sync-outputs` is off). Never raises OSError.
+    `before` is the result of `stamps_before`; `written` has the temporary paths of stdout and
+    stderr, each with the identity of the file that was made there for the child. Without a
+    problem, stdout and stderr are published and all outputs are durable (unless `sync-outputs` is
+    off). Never raises OSError.
     """
     rules = task.rules
     try:
-        made = _look_at_outputs(task, before)
+        made = _look_at_outputs(task, before, written)
         if rules.sync_outputs:
             _sync(made, rules)
     except _Unfit as problem:
@@ -107,18 +115,20 @@ def inspect(task: Task, before: Stamps) -> Inspected:
 # --- outputs -----------------------------------------------------------------------------------
 
 
-def _look_at_outputs(task: Task, before: Stamps) -> List[_Made]:
+def _look_at_outputs(task: Task, before: Stamps, written: Written) -> List[_Made]:
     unit, rules = task.unit, task.rules
 
     def read(output: OutputSpec) -> _Made:
         return _require_written(output, before, vouched, rules.checksum)
 
     def check(output: OutputSpec) -> _Made:
-        return _require_publishable(output, temporaries[output.path])
+        temporary = temporaries[output.path]
+        return _require_publishable(output, temporary, written.get(temporary))
 
     def publish(output: OutputSpec) -> _Made:
         if output.path not in published:
             replace(temporaries[output.path], output.path)
+            _require_same(output.path, written.get(temporaries[output.path]))
             published.add(output.path)
         return _Made(output, look.read_output(output, checksum=rules.checksum))
 
@@ -144,7 +154,7 @@ def _for_each(
             problems.append(f"output {shown(look.plain_path(output), rules.folder)}: {problem}")
         except OSError as error:
             path = shown(_path_in(error) or look.plain_path(output), rules.folder)
-            problems.append(f"output {path}: {error.strerror or error}")
+            problems.append(f"output {path}: {reason(error)}")
     if problems:
         raise _Unfit(_joined(problems))
     return made
@@ -162,11 +172,14 @@ def _require_written(
 
     In a folder or a glob, the files that the attempt wrote count: new and changed ones. If the
     output may stay `unchanged`, files that are still as the last success `vouched` for them count,
-    too. A single file that may stay unchanged always counts.
+    too. A link to nothing never counts. A single file that may stay unchanged always counts.
     """
 
     def counts(path: str) -> bool:
-        if before.get(path) != identity.stamp_of(path):
+        stamp = identity.stamp_of(path)
+        if stamp is None:
+            return False  # a link to nothing
+        if linked_anew or before.get(path) != stamp:
             return True
         known = vouched.get(path) if output.unchanged else None
         return known is not None and identity.is_intact(known, checksum=checksum)
@@ -178,12 +191,17 @@ def _require_written(
     if not all_count and output.path not in before:
         raise _Unfit("could not be looked at before the start, so nobody knows who wrote it")
     left_over: List[str] = []
-    if not (all_count or _is_linked_anew(output, before)):
+    linked_anew = _is_linked_anew(output, before)
+    if not all_count:
         counting = [file for file in files if counts(file)]
         if len(counting) < len(files):
             left_over = sorted({*files} - {*counting})
         files = counting
         if not files and not output.optional:
+            if not any(map(os.path.exists, left_over)):
+                raise _Unfit(
+                    f"holds nothing but links to nothing ({os.path.basename(left_over[0])})"
+                )
             raise _Unfit(_UNWRITTEN_ANEW if output.unchanged else _UNWRITTEN)
     for file in files:
         _require_unheld(file)
@@ -196,8 +214,13 @@ def _require_written(
 
 def _is_linked_anew(output: OutputSpec, before: Stamps) -> bool:
     """Whether an output is a link to a folder that the attempt made: all files in it count."""
-    link, was = identity.link_of(_bare(output.path)), before.get(output.path)
+    link, was = _link_of(output), before.get(output.path)
     return link is not None and (was is None or link != was.link)
+
+
+def _link_of(output: OutputSpec) -> Optional[identity.Link]:
+    # A glob is not a path: Windows refuses such names, and a POSIX file could have that name.
+    return None if output.kind == "glob" else identity.link_of(_bare(output.path))
 
 
 def _bare(path: str) -> str:
@@ -259,16 +282,23 @@ def temporary_output(path: str, attempt: AttemptId) -> str:
     return os.path.join(folder, f".{name}{end}")
 
 
-def _require_publishable(output: OutputSpec, temporary: str) -> _Made:
+def _require_same(path: str, written: Optional[Identity]) -> None:
+    if not is_still(path, written):
+        raise _Unfit("another file has the place of the one that was written")
+
+
+def _require_publishable(output: OutputSpec, temporary: str, written: Optional[Identity]) -> _Made:
     stamp = identity.stamp_of(temporary)
     if stamp is None:
         raise _Unfit(f"what was written is gone ({os.path.basename(temporary)} is missing)")
+    _require_same(temporary, written)
     _require_unheld(temporary)
     if stamp.size == 0 and not output.empty:
         raise _Unfit(_EMPTY)
     return _Made(output, [])
 
 
+@seam("sync outputs")
 def _sync(made: Sequence[_Made], rules: Rules) -> None:
     """Sync the outputs and their names to disk; each folder once, after its files."""
     for path in [r.path for one in made for r in one.readings]:
@@ -281,9 +311,9 @@ def _sync_one(sync: Callable[[str], None], path: str, rules: Rules) -> None:
     try:
         _patiently(partial(sync, path))
     except OSError as error:
-        reason = error.strerror or error
         where = shown(path, rules.folder)
-        raise _Unfit(f"output {where}: could not be put on disk: {reason}") from error
+        problem = f"output {where}: could not be put on disk: {reason(error)}"
+        raise _Unfit(problem) from error
 
 
 def _folders(made: _Made) -> Iterable[str]:
@@ -303,29 +333,33 @@ def _folders(made: _Made) -> Iterable[str]:
 # --- inputs ------------------------------------------------------------------------------------
 
 
+@seam("look at inputs")
 def _look_at_inputs(unit: UnitSpec, rules: Rules, before: Stamps) -> Tuple[Reading, ...]:
     """Return readings of the inputs, by which a resume notices changes during the attempt."""
     readings: Dict[str, Reading] = {}
     for declared in look.inputs_of(unit):
         try:
-            files = look.input_files(unit, declared)
+            files = look.input_files(unit, declared, rules.published)
         except OSError:
             files = []  # recorded as they were: see _gone
-        for file in [*files, *_gone(unit, declared.path, files, before)]:
+        is_own = look.OwnFiles(unit, declared.path, rules.published)
+        for file in [*files, *_gone(declared.path, files, before, is_own)]:
             reading = _input_reading(file, before.get(file), rules.checksum)
             if reading is not None:
                 readings[file] = reading
     return tuple(readings.values())
 
 
-def _gone(unit: UnitSpec, path: str, files: Sequence[str], before: Stamps) -> List[str]:
+def _gone(
+    path: str, files: Sequence[str], before: Stamps, is_own: Callable[[str], bool]
+) -> List[str]:
     """Return the files of a declared input that existed before and do not exist now."""
     if files == [path]:
         return []
     base = _bare(path)
     below = (base + "/", base + os.sep)
     there = [file for file, stamp in before.items() if stamp is not None]
-    now, is_own = set(files), look.own_outputs(unit, path)
+    now = set(files)
     gone = [f for f in there if f not in now and (f == path or f.startswith(below))]
     return [f for f in gone if not is_own(f)]
 

@@ -8,7 +8,8 @@ from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.core.text import visible
 from procsup.host import readings as look
-from procsup.host.files import remove
+from procsup.host.files import reason, temporary_name
+from procsup.host.opened import Folder
 from procsup.paths.walk import home_of
 
 _LISTED_MOST = 5
@@ -16,19 +17,18 @@ _LISTED_MOST = 5
 
 def about_run_directory(spec: RunSpec) -> List[str]:
     """Write a small file to the run directory, to detect a full disk before the start."""
-    # An earlier process with the same pid, killed at this point, may have left its file.
-    probe = os.path.join(spec.directory, f".procsup-{os.getpid()}-preflight.part")
+    probe = temporary_name()
     try:
-        remove(probe)
-        fd = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        try:
-            os.write(fd, b"\0" * 4096)
-        finally:
-            os.close(fd)
-            os.unlink(probe)
+        with Folder.open(spec.directory) as folder:
+            fd = folder.create(probe)
+            try:
+                os.write(fd, b"\0" * 4096)
+            finally:
+                os.close(fd)
+                folder.unlink(probe)
     except OSError as error:
         where = visible(spec.directory)
-        return [f"the run directory {where} cannot be written: {error.strerror}; {_cure(error)}"]
+        return [f"the run directory {where} cannot be written: {reason(error)}; {_cure(error)}"]
     return []
 
 
@@ -57,7 +57,7 @@ def _refused(act: Callable[[], None]) -> Optional[Tuple[str, str]]:
     try:
         act()
     except OSError as error:
-        return error.strerror or str(error), _cure(error)
+        return reason(error), _cure(error)
     return None
 
 

@@ -4,21 +4,25 @@ Each file or program is checked once, however many units share it. Only the fold
 outputs are written, and for a moment a file in the run directory.
 """
 
-import hashlib
 import os
+import stat
 import sys
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.attempt.interpreters import Answer, ask, environment_of
 from procsup.attempt.places import about_output_folders, about_run_directory, listed, more
 from procsup.attempt.promised import NOTHING, Promised
-from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
+from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec, published_files
 from procsup.core.task import Program
-from procsup.core.text import plural, visible
+from procsup.core.text import are, plural, visible
 from procsup.host import pythons
+from procsup.host.files import reason
+from procsup.host.readings import input_files
 from procsup.host.shells import SHELLS
 from procsup.host.system import find_program
-from procsup.paths.walk import LinkToNothing, files_of
+from procsup.paths.identity import digest_of
+from procsup.paths.opening import is_absent, is_folder, kind_of
+from procsup.paths.walk import LinkToNothing
 
 _WALKED_MOST = 1_000  # limit on the different inputs that are looked into if they are folders
 _OTHER_UNITS = 'say missing-inputs = "fail-unit" to run the other units'
@@ -46,20 +50,23 @@ def preflight(
     *,
     promised: Promised = NOTHING,
     touch: bool = True,
+    asking: bool = True,
 ) -> Tuple[List[str], Dict[str, str]]:
     """Check all that these units need; return the problems of the stage, and the unfit units.
 
     Unfit (id -> reason) are units with missing inputs if `missing-inputs` is ``fail-unit``.
     Folders of outputs are made, but only if there are no problems; with `touch` false nothing is
-    written. Files that are `promised` by other units need not exist yet. Never raises OSError.
+    written, with `asking` false no interpreter is started. Files that are `promised` by other units
+    need not exist yet. Never raises OSError.
     """
-    missing = _missing_files(units, promised)
+    missing = _missing_files(units, promised, published_files(spec))
     unfit = _unfit(units, missing) if spec.missing_inputs == "fail-unit" else {}
     fit = [unit for unit in units if unit.id not in unfit] if unfit else units
+    asked = _to_be_asked(stage, fit, promised)
     problems = [
         *([] if unfit else _about_missing(missing, units)),
         *about_secrets(stage, environment),
-        *_about_programs(spec, stage, _to_be_asked(stage, fit, promised), environment),
+        *_about_programs(spec, stage, asked, environment, asking=asking),
         *(about_run_directory(spec) if touch else []),
     ]
     if touch and not problems:
@@ -67,16 +74,20 @@ def preflight(
     return [f"stage {stage.name}: {problem}" for problem in problems], unfit
 
 
-def program_of(stage: StageSpec, units: Sequence[UnitSpec]) -> Optional[Program]:
-    """Return the script or module file that these units run, None if there is none."""
+def program_of(
+    stage: StageSpec, units: Sequence[UnitSpec], *, asking: bool = True
+) -> Optional[Program]:
+    """Return the script or module file that these units run, None if there is none.
+
+    With `asking` false no interpreter is started, so that a module's file is unknown.
+    """
     path = stage.script
-    if path is None and stage.module is not None and units:
+    if path is None and stage.module is not None and units and asking:
         path = _module_file(stage, stage.module, units[0])
     if path is None:
         return None
     try:
-        with open(path, "rb") as file:
-            return Program(path, hashlib.sha256(file.read()).hexdigest())
+        return Program(path, digest_of(path))
     except OSError:
         return Program(path, None)  # `preflight` reports that it is missing
 
@@ -102,26 +113,28 @@ def _to_be_asked(
     return [unit for unit in units if unit.argv[0] not in promised and unit.cwd not in promised]
 
 
-def _missing_files(units: Sequence[UnitSpec], promised: Promised) -> Dict[str, str]:
+def _missing_files(
+    units: Sequence[UnitSpec], promised: Promised, published: Sequence[str]
+) -> Dict[str, str]:
     """Return the paths that are missing or not readable, each with which of the two."""
-    paths = dict.fromkeys(path for unit in units for path in _needed(unit))
+    paths = {path: unit for unit in units for path in _needed(unit)}
     bad = [path for path in paths if not os.access(path, os.R_OK) and path not in promised]
-    found = {path: "not readable" if os.path.exists(path) else "missing" for path in bad}
+    found = {path: "missing" if is_absent(path) else "not readable" for path in bad}
     # With more, only an attempt finds it: here it would take a look at each of 100,000 files.
     walked = paths if len(paths) <= _WALKED_MOST else {}
-    excluded = {path: patterns for unit in units for path, patterns in unit.excluded.items()}
-    for path in walked:
-        link = _link_to_nothing(OutputSpec(path, excluded=excluded.get(path, ())))
+    for path, unit in walked.items():
+        link = _link_to_nothing(unit, path, published)
         if link and os.path.realpath(link) not in promised:
             found[path] = f"a folder in which {visible(link)} is a link to nothing"
     return found
 
 
-def _link_to_nothing(declared: OutputSpec) -> str:
-    """Return the first broken link in a folder; empty if it has none, or is a file."""
+def _link_to_nothing(unit: UnitSpec, path: str, published: Sequence[str]) -> str:
+    """Return the first broken link in a folder that is an input; empty if it has none."""
     try:
-        if os.path.isdir(declared.path):
-            files_of(declared, follow=True)
+        if os.path.isdir(path):
+            declared = OutputSpec(path, excluded=unit.excluded.get(path, ()))
+            input_files(unit, declared, published)
     except LinkToNothing as link:
         return str(link.filename)
     except OSError:
@@ -142,11 +155,11 @@ def _unfit(units: Sequence[UnitSpec], missing: Mapping[str, str]) -> Dict[str, s
 
 def _about_missing(missing: Mapping[str, str], units: Sequence[UnitSpec]) -> List[str]:
     problems = []
-    for reason, cure in (("missing", "make them"), ("not readable", "mend that")):
-        paths = [path for path, said in missing.items() if said == reason]
+    for what, cure in (("missing", "make them"), ("not readable", "mend that")):
+        paths = [path for path, said in missing.items() if said == what]
         if paths:
             wanting = next(unit.id for unit in units if paths[0] in _needed(unit))
-            count = f"{plural(len(paths), 'input')} {_are(paths)} {reason}"
+            count = f"{plural(len(paths), 'input')} {are(len(paths))} {what}"
             problems.append(
                 f"{count}: {listed(paths)} (the first one for unit {visible(wanting)}); {cure},"
                 f" or {_OTHER_UNITS}"
@@ -164,14 +177,21 @@ def about_secrets(stage: StageSpec, environment: Mapping[str, str]) -> List[str]
     if not unset:
         return []
     names = f"secret{'s' * (len(unset) > 1)} {listed(unset)}"
-    return [f"{names} {_are(unset)} not set in the environment; export what is missing, then run"]
+    return [
+        f"{names} {are(len(unset))} not set in the environment; export what is missing, then run"
+    ]
 
 
 # --- programs ------------------------------------------------------------------------------------
 
 
 def _about_programs(
-    spec: RunSpec, stage: StageSpec, units: Sequence[UnitSpec], environment: Mapping[str, str]
+    spec: RunSpec,
+    stage: StageSpec,
+    units: Sequence[UnitSpec],
+    environment: Mapping[str, str],
+    *,
+    asking: bool,
 ) -> List[str]:
     bad_folders = _bad_folders(units)
     problems = [
@@ -182,9 +202,9 @@ def _about_programs(
     ways = [item for item in _ways(stage, units).items() if item[0].cwd not in bad]
     commands = _about_commands(ways, environment)
     if stage.script is not None and not os.access(stage.script, os.R_OK):
-        reason = "cannot be read" if os.path.exists(stage.script) else "does not exist"
+        reason = "does not exist" if is_absent(stage.script) else "cannot be read"
         problems.append(f"script {visible(stage.script)} {reason}; mend `script`")
-    if commands or not stage.interpreter:
+    if commands or not (asking and stage.interpreter):
         return problems + commands
     return problems + _about_interpreters(spec, stage, ways, environment)
 
@@ -193,12 +213,19 @@ def _bad_folders(units: Sequence[UnitSpec]) -> Dict[str, List[str]]:
     """Return the working folders that cannot be entered, by reason."""
     bad: Dict[str, List[str]] = {}
     for cwd in sorted({unit.cwd for unit in units}):
-        if not os.path.isdir(cwd):
-            reason = "is not a folder" if os.path.exists(cwd) else "does not exist"
+        reason = _why_not_entered(cwd)
+        if reason:
             bad.setdefault(reason, []).append(cwd)
-        elif not os.access(cwd, os.X_OK):
-            bad.setdefault("cannot be entered", []).append(cwd)
     return bad
+
+
+def _why_not_entered(cwd: str) -> str:
+    try:
+        if not is_folder(cwd):
+            return "does not exist" if is_absent(cwd) else "is not a folder"
+    except PermissionError:
+        return "cannot be entered"
+    return "" if os.access(cwd, os.X_OK) else "cannot be entered"
 
 
 def _ways(stage: StageSpec, units: Sequence[UnitSpec]) -> Dict[_Way, UnitSpec]:
@@ -243,7 +270,12 @@ def _about_commands(
 def _why_not_runnable(command: str, cwd: str, path: str) -> str:
     try:
         program = find_program(command, path, cwd)
+        mode = os.stat(program).st_mode
+    except PermissionError as error:
+        return f"cannot be executed ({reason(error)}); chmod +x it, or give another path"
     except OSError:
+        if os.path.dirname(command):
+            return f"does not exist (looked for from {visible(cwd)}); mend its path"
         if command in SHELLS:
             return "is not found on PATH; install it (`shell` needs it), or use `command`"
         version = pythons.version_of((command,))
@@ -251,8 +283,8 @@ def _why_not_runnable(command: str, cwd: str, path: str) -> str:
             return "is not found on PATH; install it, or give its path"
         looked = pythons.search(version, {**os.environ, "PATH": path}).explained
         return f"is not found ({looked}); install it, or give its path"
-    if not os.path.isfile(program):
-        return f"does not exist (looked for from {visible(cwd)}); mend its path"
+    if not stat.S_ISREG(mode):
+        return f"is {kind_of(mode)}; mend its path"
     if not os.access(program, os.X_OK):
         return "is not executable; chmod +x it, or run it by its interpreter"
     return ""
@@ -319,7 +351,3 @@ def _question(
     head: Sequence[str], module: Optional[str], cwd: str, env: Mapping[str, str]
 ) -> Tuple[object, ...]:
     return (tuple(head), module, cwd, *sorted(env.items()))
-
-
-def _are(things: Sequence[str]) -> str:
-    return "is" if len(things) == 1 else "are"

@@ -4,7 +4,6 @@ An error that concerns only this unit is returned as a `NotStarted`; the files o
 are removed.
 """
 
-import hashlib
 import os
 from typing import Dict, Mapping, Optional, Set, Tuple, Union
 
@@ -16,7 +15,7 @@ from procsup.attempt.makings import refuse_planted
 from procsup.core.outcome import AttemptId, NotStarted
 from procsup.core.task import Task
 from procsup.host import system
-from procsup.paths.identity import Stamp, stamp_of
+from procsup.paths.identity import Stamp, digest_of, stamp_of
 from procsup.store.rundir import RunDir
 
 Launched = Tuple[system.Child, AttemptFiles]
@@ -102,7 +101,7 @@ class Starter:
         unit = task.unit
         earlier = AttemptId(unit.id, task.aside.number)
         folder = RunDir(self._run_dir).failed(earlier, unit.stage)
-        said = (*self._unsaid.get(unit.id, ()), *put_aside(task, folder))
+        said = (*self._unsaid.get(unit.id, ()), *put_aside(task, folder, self._run_dir))
         self._unsaid[unit.id] = said
         return said
 
@@ -133,8 +132,7 @@ class Starter:
         known = self._files.get(path)
         if known is None or known[0] != stamp:
             try:
-                with open(path, "rb") as file:
-                    known = (stamp, hashlib.sha256(file.read()).hexdigest())
+                known = (stamp, digest_of(path))
             except OSError:
                 return None  # the interpreter will report it
             self._files[path] = known

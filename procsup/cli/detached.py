@@ -3,11 +3,11 @@
 import os
 from typing import Any, Dict, Sequence
 
-from procsup.api.requests import Opening
-from procsup.cli.run import Options
-from procsup.console.terminal import pay, pay_bytes, say
-from procsup.core.text import visible
+from procsup.cli.run_options import Options
+from procsup.console.terminal import Screen, pay, pay_bytes, say
+from procsup.core.text import shell_word
 from procsup.errors import RunUnfinished
+from procsup.supervisor.requests import Opening
 
 
 def announce_ready(opening: Opening) -> None:
@@ -50,11 +50,12 @@ def _pay_run(ready: Dict[str, Any], *, quiet: bool, as_json: bool) -> None:
 
     run = f"{ready['directory']}@{ready['id']}"
     if not quiet:
-        say(f"detached; procsup wait {visible(run)}")
+        say(f"detached; procsup wait {shell_word(run)}")
     if as_json:
         pay(json_text({**ready, "run": run}))
     else:
-        pay_bytes([os.fsencode(run), b"\n"])  # unchanged: the shell passes it to `procsup wait`
+        line = os.fsencode(run) + b"\n"  # unchanged: the shell passes it to `procsup wait`
+        pay_bytes([Screen().fit(line, last=True)])
 
 
 def _pay_error(ready: Dict[str, Any]) -> int:

@@ -2,12 +2,11 @@
 
 from typing import Optional
 
-from procsup.api.requests import Request
-from procsup.cli.run import Options, request_of
+from procsup.cli.run_options import Options, request_of
 from procsup.console.terminal import pay, say
-from procsup.core.text import visible
 from procsup.report.plan import graph_lines, plan_data, plan_lines
 from procsup.report.tables import json_text
+from procsup.supervisor.requests import Request
 
 
 def show_plan(
@@ -16,16 +15,18 @@ def show_plan(
     *,
     kept_too: bool = False,
     graph: Optional[str] = None,
+    static: bool = False,
 ) -> int:
     """Print which units would run; problems of the preflight are raised.
 
-    `kept_too`: each kept unit has a line, too; `graph` is a form of `report.plan.GRAPHS`.
+    `kept_too`: each kept unit has a line, too; `graph` is a form of `report.plan.GRAPHS`;
+    `static`: nothing that the run file names is executed.
     """
-    from procsup.api.sitting import dry_run
+    from procsup.supervisor.session import dry_run
 
-    plan = dry_run(request or request_of(options))
+    plan = dry_run(request or request_of(options), static=static)
     if not options.quiet:
-        say(*map(visible, plan.notes))
+        say(*plan.notes)
     if options.as_json:
         pay(json_text(plan_data(plan.spec, plan.stages, live=plan.live, notes=plan.notes)))
     elif graph is not None:

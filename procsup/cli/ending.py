@@ -7,7 +7,6 @@ import click
 
 from procsup.cli.group import cli
 from procsup.console.terminal import ReaderGone, give_up_stdout, pay, say
-from procsup.core.text import visible
 from procsup.errors import ProcsupError, RecordError, RunFileError, UsageError
 from procsup.host.files import reason
 from procsup.host.guard import is_owned
@@ -95,9 +94,9 @@ def _fail(error: ProcsupError, *, as_json: bool, said_here: bool = True) -> int:
 
 def _message(error: ProcsupError) -> List[str]:
     if isinstance(error, RunFileError):
-        return [f"procsup: {visible(problem)}" for problem in error.problems]
+        return [f"procsup: {problem}" for problem in error.problems]
     lines = str(error).split("\n")
-    return [f"procsup: {visible(lines[0])}", *(visible(line) for line in lines[1:])]
+    return [f"procsup: {lines[0]}", *lines[1:]]
 
 
 def _pay_error(error: ProcsupError) -> None:
@@ -149,4 +148,4 @@ def _show_trace() -> None:
     if os.environ.get(DEBUG):
         import traceback  # loaded only for this
 
-        say(*(visible(line) for line in traceback.format_exc().rstrip().split("\n")))
+        say(*traceback.format_exc().rstrip().split("\n"))

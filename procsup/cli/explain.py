@@ -6,12 +6,11 @@ from typing import Tuple
 
 import click
 
-from procsup.api.explaining import Explained
-from procsup.api.finding import find_run
 from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
 from procsup.console.terminal import pay, say
-from procsup.core.text import visible
-from procsup.report.explanation import explanation_data
+from procsup.queries.explaining import Explained
+from procsup.queries.finding import find_run
+from procsup.report.explanation import explanation_data, explanation_lines
 from procsup.report.tables import json_text
 
 _MOST = 20
@@ -46,9 +45,9 @@ _CODES = exit_codes(
 @json_option("Print one object: how the run stands, and all of each unit.")
 def command(run: str, units: Tuple[str, ...], whole: bool, as_json: bool) -> int:
     """Read the records and the run file, and print what they tell."""
-    explained = Explained(find_run(run, "."), units)
+    explained = Explained(find_run(run, ".", notice=say), units)
     status = explained.status
-    say(*(f"procsup: journal: {visible(note)}" for note in status.notes))
+    say(*(f"procsup: journal: {note}" for note in status.notes))
     if as_json:
         data = {
             "run_id": status.history.run_id,
@@ -61,7 +60,7 @@ def command(run: str, units: Tuple[str, ...], whole: bool, as_json: bool) -> int
         pay(json_text(data))
         return 0
     for unit in islice(explained, None if whole else _MOST):
-        pay(*unit.lines(base=os.getcwd()))
+        pay(*explanation_lines(unit, base=os.getcwd()))
     beyond = len(explained) - _MOST
     if beyond > 0 and not whole:
         pay(f"... and {beyond} more (--all)")

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from procsup.cli.run import Options, bring_to_completion, request_of
+from procsup.cli.foreground import bring_to_completion
+from procsup.cli.run_options import Options, request_of
 from procsup.errors import UsageError
 from procsup.host.tie import Tie
 

@@ -4,10 +4,9 @@ from typing import Optional
 
 import click
 
-from procsup.api.listing import Listed, age_s, home_of, list_runs, unknown_words
 from procsup.cli.options import exit_codes, json_option
 from procsup.console.terminal import pay, say
-from procsup.core.text import visible
+from procsup.queries.listing import Listed, age_s, home_of, list_runs, unknown_words
 from procsup.report.listing import RunLine, listing_data, listing_lines
 from procsup.report.tables import json_text
 
@@ -42,7 +41,7 @@ def command(directory: Optional[str], whole: bool, as_json: bool) -> int:
         pay(json_text({"directory": str(home), "complete": complete, "runs": data}))
         return 0
     if not runs:
-        say(f"no runs in {visible(str(home))}")
+        say(f"no runs in {home}")
         return 0
     pay(*listing_lines([line_of(run) for run in runs]))
     words = "" if complete else unknown_words(runs)
@@ -66,4 +65,5 @@ def line_of(run: Listed) -> RunLine:
         age_s(run),
         run.size_bytes,
         str(run.rundir.path),
+        run.user,
     )

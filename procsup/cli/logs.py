@@ -8,28 +8,31 @@ from typing import Any, BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Se
 
 import click
 
-from procsup.api.finding import find_run
-from procsup.api.logs import STREAMS, Choice, Log, logs_of, running_logs
-from procsup.api.selection import Known
 from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
-from procsup.console.terminal import pay, pay_bytes, say
+from procsup.console.terminal import Screen, pay, pay_bytes, say
 from procsup.core.outcome import AttemptId, Part
+from procsup.core.quantities import show_bytes
 from procsup.core.records import Launch
 from procsup.core.replay import History
-from procsup.core.text import visible
+from procsup.core.text import escape, visible
 from procsup.errors import RecordError
 from procsup.host.files import reason
-from procsup.host.logfiles import open_log
+from procsup.host.logfiles import LogPlaces, open_log
+from procsup.queries.finding import find_run
+from procsup.queries.logs import STREAMS, Choice, Log, logs_of, running_logs
+from procsup.queries.selection import Known
 from procsup.report.tables import json_text
 from procsup.store.journal import follow, read_journal
+from procsup.store.log_places import log_places
 from procsup.store.past import read_history
 from procsup.store.rundir import RunDir
-from procsup.store.sitting import Owner, is_live, read_owner, wait_sitting
+from procsup.store.sitting import Owner, SittingEnd, is_live, read_owner
 
 _HELP = f"""Print what units wrote: of one unit its bytes unchanged, of several with a header each.
 
 Of all units, or of those that UNIT selects. Shown is the last attempt of each, stdout before
-stderr.
+stderr. On a terminal, characters that act on it (escape sequences, marks of text direction) are
+shown as escapes; --raw sends them.
 
 {RUN_HELP}
 {UNITS_HELP}
@@ -48,6 +51,8 @@ _CODES = exit_codes(
 )
 
 _CHUNK_BYTES = 1 << 16
+_CODED_BYTES = 3 << 14  # whole groups of base64
+_LONGEST_LINE_BYTES = 1 << 24
 _LOOK_S = 0.2
 
 
@@ -60,6 +65,7 @@ _LOOK_S = 0.2
 @click.option("--stderr", "only_stderr", is_flag=True, help="Only their stderr.")
 @click.option("--attempt", type=click.IntRange(min=1), help="This attempt instead of the last.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
+@click.option("--raw", is_flag=True, help="On a terminal, too, print the bytes unchanged.")
 @json_option("Print one object per stream: its text, escaped, and base64 if it is not UTF-8.")
 def command(
     run: str,
@@ -70,13 +76,14 @@ def command(
     only_stderr: bool,
     attempt: Optional[int],
     tail: Optional[int],
+    raw: bool,
     as_json: bool,
 ) -> int:
     """Find the files and print them; with -f continue until the sitting is over."""
     if follow and (attempt is not None or failed):
         raise click.UsageError("-f goes on with what runs: leave --attempt and --failed out")
     streams = _streams(only_stdout=only_stdout, only_stderr=only_stderr)
-    rundir = find_run(run, ".").rundir
+    rundir = find_run(run, ".", notice=say).rundir
     owner = read_owner(rundir)  # read before the journal: `follow` finds later records
     journal = read_journal(rundir.journal, digesting=False)
     history = read_history(rundir, journal)
@@ -86,12 +93,16 @@ def command(
     known = Known(units, rundir, history, live=live, later=later)
     choice = Choice(known, failed, streams, attempt)
     logs = logs_of(history, rundir, choice)
+    places = log_places(rundir, history.begin)
     printer: Printer
     if as_json:
-        printer = JsonPrinter(in_chunks=follow, tail=tail)
+        printer = JsonPrinter(places, in_chunks=follow, tail=tail)
     else:
         printer = BytesPrinter(
-            with_headers=follow or len({log.unit for log in logs}) > 1, tail=tail
+            places,
+            with_headers=follow or len({log.unit for log in logs}) > 1,
+            tail=tail,
+            screen=Screen(raw=raw),
         )
     printer.print_new(logs)
     if follow and owner is not None and live:
@@ -99,7 +110,7 @@ def command(
     elif not logs:
         say("nothing was written by what is meant here")
     printer.finish()
-    say(*(f"procsup: {visible(problem)}" for problem in printer.problems.values()))
+    say(*(f"procsup: {problem}" for problem in printer.problems.values()))
     return RecordError.exit_code if printer.problems else 0
 
 
@@ -120,9 +131,9 @@ def _follow(printer: "Printer", scene: _Scene, from_offset: int) -> None:
     """Print the output of running attempts until that sitting is over."""
     journal = follow(scene.rundir.journal, from_offset)
     live = dict.fromkeys(_open_logs(scene))
-    over = False
+    end, over = SittingEnd(scene.rundir, scene.owner), False
     while not over:
-        over = wait_sitting(scene.rundir, scene.owner, None, _LOOK_S)
+        over = end.wait(_LOOK_S)
         for entry in journal.read():
             scene.history.add(entry.seq, entry.record)
             if isinstance(entry.record, Launch):
@@ -149,7 +160,8 @@ def _logs_of_launch(scene: _Scene, launch: Launch) -> List[Log]:
 class Printer(ABC):
     """Prints the new content of files, each from where it stopped before."""
 
-    def __init__(self, *, tail: Optional[int]) -> None:
+    def __init__(self, places: LogPlaces, *, tail: Optional[int]) -> None:
+        self._places = places
         self._tail = tail
         self._offsets: Dict[Tuple[str, Optional[Part]], int] = {}
         self.problems: Dict[str, str] = {}  # of files that exist and cannot be read
@@ -158,7 +170,7 @@ class Printer(ABC):
         """Print the new content of these files; a missing file has none."""
         for log in logs:
             try:
-                file = open_log(log.path, log.part)
+                file = open_log(log.path, log.part, **self._places._asdict())
             except (FileNotFoundError, NotADirectoryError):  # not made yet, or not kept
                 continue
             except OSError as error:
@@ -168,7 +180,10 @@ class Printer(ABC):
             with file:
                 if key not in self._offsets:
                     size = file.seek(0, os.SEEK_END)
-                    self._offsets[key] = _tail_start(file, size, self._tail)
+                    self._offsets[key], is_cut = _tail_start(file, size, self._tail)
+                    if is_cut:
+                        most = show_bytes(_LONGEST_LINE_BYTES)
+                        say(f"{log.path}: of a line of more than {most} only the end is shown")
                 file.seek(self._offsets[key])
                 self._print(file, log)
                 self._offsets[key] = file.tell()
@@ -183,15 +198,19 @@ class Printer(ABC):
 
 
 class BytesPrinter(Printer):
-    """Prints bytes unchanged, with a header where another file begins."""
+    """Prints bytes as the screen takes them, with a header where another file begins."""
 
-    def __init__(self, *, with_headers: bool, tail: Optional[int]) -> None:
-        super().__init__(tail=tail)
+    def __init__(
+        self, places: LogPlaces, *, with_headers: bool, tail: Optional[int], screen: Screen
+    ) -> None:
+        super().__init__(places, tail=tail)
         self._with_headers = with_headers
+        self._screen = screen
         self._last: Optional[Log] = None
 
     def finish(self) -> None:
-        """Do nothing: bytes are never held back."""
+        """Print what may have been the first part of a character."""
+        pay_bytes([self._screen.fit(b"", last=True)])
 
     def _print(self, file: BinaryIO, log: Log) -> None:
         pay_bytes(self._chunks(file, log))
@@ -199,16 +218,17 @@ class BytesPrinter(Printer):
     def _chunks(self, file: BinaryIO, log: Log) -> Iterator[bytes]:
         for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
             if self._with_headers and log != self._last:
-                yield _header(log, first=self._last is None)
+                yield self._screen.fit(b"", last=True)
+                yield self._screen.encode(_header(log, first=self._last is None))
             self._last = log
-            yield chunk
+            yield self._screen.fit(chunk)
 
 
 class JsonPrinter(Printer):
     """Prints an object for each file, or for each chunk of a growing file."""
 
-    def __init__(self, *, in_chunks: bool, tail: Optional[int]) -> None:
-        super().__init__(tail=tail)
+    def __init__(self, places: LogPlaces, *, in_chunks: bool, tail: Optional[int]) -> None:
+        super().__init__(places, tail=tail)
         self._in_chunks = in_chunks
         self._held: Dict[Log, None] = {}  # the last character may be incomplete so far
 
@@ -218,13 +238,16 @@ class JsonPrinter(Printer):
         self.print_new(list(self._held))
 
     def _print(self, file: BinaryIO, log: Log) -> None:
-        for data in self._pieces(file, log):
-            pay(json_text(_data(log, data)))
+        held = self._held.pop(log, None) is not None
+        if self._in_chunks or held:
+            for data in self._pieces(file, log):
+                pay(json_text(_data(log, data)))
+        else:
+            pay_bytes(_whole_object(file, log))
 
     def _pieces(self, file: BinaryIO, log: Log) -> Iterator[bytes]:
-        self._held.pop(log, None)
         if not self._in_chunks:
-            yield file.read()
+            yield file.read()  # the first part of a character
             return
         for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
             held = _cut_off_bytes(chunk)
@@ -235,10 +258,45 @@ class JsonPrinter(Printer):
             yield chunk[: len(chunk) - held]
 
 
-def _data(log: Log, data: bytes) -> Dict[str, Any]:
+def _whole_object(file: BinaryIO, log: Log) -> Iterator[bytes]:
+    """Yield the JSON of all that a file holds now, in parts: it may be larger than the memory.
+
+    It is read twice if it is not UTF-8. The position is at its end afterwards.
+    """
+    start = file.tell()
+    size = file.seek(0, os.SEEK_END) - start
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    is_utf8 = True
+    yield json_text(_about(log))[:-1].encode("ascii") + b', "text": "'
+    for chunk, last in _chunks(file, start, size):
+        text = decoder.decode(chunk, last)
+        is_utf8 = is_utf8 and escape(text) == text
+        yield json_text(text)[1:-1].encode("ascii")
+    if not is_utf8:
+        yield b'", "base64": "'
+        yield from (b64encode(chunk) for chunk, _last in _chunks(file, start, size))
+    yield b'"}' + os.linesep.encode("ascii")
+
+
+def _chunks(file: BinaryIO, start: int, size: int) -> Iterator[Tuple[bytes, bool]]:
+    """Yield a part of a file in pieces, and whether each is the last; then an empty one."""
+    file.seek(start)
+    while size > 0:
+        chunk = file.read(min(size, _CODED_BYTES))
+        size = size - len(chunk) if chunk else 0
+        yield chunk, size <= 0
+    yield b"", True
+
+
+def _about(log: Log) -> Dict[str, Any]:
     body: Dict[str, Any] = log._asdict()
     if body["part"] is None:
         del body["part"]  # it is the whole file
+    return body
+
+
+def _data(log: Log, data: bytes) -> Dict[str, Any]:
+    body = _about(log)
     try:
         body["text"] = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -254,19 +312,24 @@ def _cut_off_bytes(chunk: bytes) -> int:
     return len(decoder.getstate()[0])
 
 
-def _header(log: Log, *, first: bool) -> bytes:
+def _header(log: Log, *, first: bool) -> str:
     text = f"==> {visible(log.unit)} (attempt {log.attempt}, {log.stream}) <==\n"
-    return (text if first else f"\n{text}").encode("utf-8")
+    return text if first else f"\n{text}"
 
 
-def _tail_start(file: BinaryIO, size: int, count: Optional[int]) -> int:
-    """Return the offset of the last `count` lines (None: of all)."""
+def _tail_start(file: BinaryIO, size: int, count: Optional[int]) -> Tuple[int, bool]:
+    """Return the offset of the last `count` lines (None: of all), and whether the first is cut.
+
+    A line may have no end, as in a file with a hole in it: only its last part is looked at.
+    """
     if count is None:
-        return 0
+        return 0, False
     if count == 0:
-        return size
-    at, seen = size, 0
+        return size, False
+    at, seen, line_end = size, 0, size
     while at > 0:
+        if line_end - at >= _LONGEST_LINE_BYTES:
+            return at, True
         start = max(at - _CHUNK_BYTES, 0)
         file.seek(start)
         chunk = file.read(at - start)
@@ -277,8 +340,8 @@ def _tail_start(file: BinaryIO, size: int, count: Optional[int]) -> int:
             found = chunk.rfind(b"\n", 0, found)
             if found < 0:
                 break
-            seen += 1
+            seen, line_end = seen + 1, start + found
         if seen == count:
-            return start + found + 1
+            return start + found + 1, False
         at = start
-    return 0
+    return 0, False

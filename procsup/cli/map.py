@@ -7,20 +7,25 @@ from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Se
 
 import click
 
-from procsup.api.requests import Opening, Request
+from procsup.cli.foreground import bring_to_completion
 from procsup.cli.options import exit_codes, json_option
-from procsup.cli.run import Options, bring_to_completion
+from procsup.cli.run_options import Options
 from procsup.console.grouped import GroupedOutput
 from procsup.console.terminal import is_terminal, pay, say
-from procsup.core.text import visible
+from procsup.core.text import shell_word
 from procsup.host.folders import current_folder
 from procsup.runfile.plan import Head, PlanText, check_name, encode, own_name
 from procsup.runfile.units.given import Names
+from procsup.supervisor.requests import Opening, Request
 
 _STAGE = "map"
 _SEPARATOR = ":::"
-# Not ${HOME}, {{.Name}}, {"a": 1}, {a,b}, { print; }, nor the ranges of a shell.
-_GROUP = re.compile(r"(?<![${])\{[^\s{}\"'$,:;()<>|&\\*?\[\]`]+\}(?!\})|(?<![${])\{=[^{}]*=\}")
+# Not ${HOME}, {{.Name}}, {"a": 1}, {a,b}, { print; }, {:a;n;ba}, nor the ranges of a shell.
+_GROUP = re.compile(
+    r"(?<![${])\{[^\s{}\"'$,:;()<>|&\\*?\[\]`]+\}(?!\})"
+    r"|(?<![${])\{=[^{}]*=\}"
+    r"|(?<![${])\{\d*(![rsa])?:[^\s{}\"';]*\}"  # as Python formats a number: {:04d}
+)
 _RANGE = re.compile(r"\{-?\w+\.\.-?\w+(\.\.-?\d+)?\}")
 
 _HELP = """Run COMMAND once for each INPUT, as many at once as the machine allows.
@@ -152,9 +157,7 @@ def filled(argv: Sequence[str], text: str) -> List[str]:
 
 
 def _shown(argv: Sequence[str]) -> str:
-    from shlex import quote
-
-    return " ".join(visible(quote(word)) for word in argv)
+    return " ".join(map(shell_word, argv))
 
 
 def _run(options: MapOptions, argv: Sequence[str], inputs: Iterable[str]) -> int:

@@ -1,14 +1,18 @@
 """Options and texts that several verbs share."""
 
 import os
-from typing import Any, Callable, Optional, TypeVar
+from typing import Any, Callable, List, Optional, TypeVar
 
 import click
 
 from procsup.core.quantities import duration_s
 from procsup.core.rooted import HOME
+from procsup.core.text import shell_word
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+DRY = ("plain", "static")
+_STATIC = "--dry-run-static"
 
 RUN_HELP = """\b
 RUN is
@@ -25,6 +29,23 @@ UNIT is
   '!measure'              none of these
 Several UNITs mean what any of them means.
 """
+
+
+class Planning(click.Command):
+    """A command with `dry_run_option`, whose flag may be written ``--dry-run=static``."""
+
+    def parse_args(self, ctx: click.Context, args: List[str]) -> List[str]:
+        """Parse the arguments."""
+        end = args.index("--") if "--" in args else len(args)
+        ours = [_STATIC if word == "--dry-run=static" else word for word in args[:end]]
+        return super().parse_args(ctx, [*ours, *args[end:]])
+
+
+def dry_run_option(help_text: str) -> Callable[[Decorated], Decorated]:
+    """Add ``--dry-run`` to a `Planning` command: None, or one of `DRY`."""
+    plain = click.option("--dry-run", "dry_run", flag_value=DRY[0], help=help_text)
+    static = click.option(_STATIC, "dry_run", flag_value=DRY[1], hidden=True)
+    return lambda command: plain(static(command))
 
 
 def as_duration(
@@ -57,8 +78,6 @@ def exit_codes(**meanings: str) -> str:
 
 def word_for(directory: str) -> str:
     """Return the shortest name of this run directory on a command line in the current folder."""
-    from shlex import quote
-
     name = os.path.basename(directory)
     try:
         near = nearest_runs(os.getcwd())
@@ -67,8 +86,8 @@ def word_for(directory: str) -> str:
     if near is not None and os.path.realpath(os.path.join(near, name)) == os.path.realpath(
         directory
     ):
-        return quote(name)
-    return quote(path_from_here(directory))
+        return shell_word(name)
+    return shell_word(path_from_here(directory))
 
 
 def nearest_runs(start: str) -> Optional[str]:

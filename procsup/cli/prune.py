@@ -4,16 +4,16 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import click
 
-from procsup.api.listing import home_of
-from procsup.api.pruning import Choice, Doomed, Plan, plan, try_all
 from procsup.cli.options import RUN_HELP, duration_option, exit_codes, json_option
 from procsup.console.terminal import is_terminal, pay, say
 from procsup.core.quantities import show_bytes
-from procsup.core.text import plural, visible
+from procsup.core.text import plural
 from procsup.errors import ProcsupError, RunBusy
+from procsup.queries.listing import home_of
+from procsup.queries.pruning import Choice, Doomed, Plan, plan, try_all
 from procsup.report.tables import json_text
 
-_HELP = f"""Remove run directories that nobody works on, final or not: journal, manifests, logs.
+_HELP = f"""Remove run directories that have no live supervisor: journal, manifests, logs.
 
 Never removed are outputs, stamps and manifests whose paths the run file names, runs that are
 live, and folders that hold anything else than procsup's own files. A removed run is forgotten:
@@ -66,14 +66,14 @@ def command(
         )
     home = None if runs else home_of(directory)
     planned = plan(Choice(runs, older_than, keep, logs), home, start=directory or ".")
-    say(*(f"procsup: {visible(sentence)}" for sentence in planned.left))
+    say(*(f"procsup: {sentence}" for sentence in planned.left))
     say(*map(_line, planned.doomed), _total(planned.doomed, logs=logs))
     errors: List[ProcsupError] = []
     if planned.doomed and not dry_run:
         if not yes and not _agrees():
             return 1
         errors = try_all(planned.doomed)
-        say(*(f"procsup: {visible(str(error))}" for error in errors))
+        say(*(f"procsup: {error}" for error in errors))
     if as_json:
         pay(json_text(_data(planned, errors, dry_run=dry_run)))
     if errors:
@@ -91,10 +91,10 @@ def _agrees() -> bool:
 
 def _line(doomed: Doomed) -> str:
     if doomed.run is None:
-        return f"  {visible(str(doomed.path))}: the rest of an interrupted removal"
+        return f"  {doomed.path}: the rest of an interrupted removal"
     what = "" if doomed.logs is None else f"{plural(doomed.frees.files, 'log')} of "
     size = show_bytes(doomed.frees.size_bytes)
-    return f"  {what}{visible(str(doomed.path))}: {doomed.run.state}, {size}"
+    return f"  {what}{doomed.path}: {doomed.run.state}, {size}"
 
 
 def _total(doomed: List[Doomed], *, logs: bool) -> str:

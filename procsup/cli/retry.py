@@ -5,17 +5,24 @@ from typing import Optional, Tuple
 
 import click
 
-from procsup.api import retrying
-from procsup.api.finding import find_run
-from procsup.api.requests import Request
-from procsup.api.retrying import Rerun
-from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
-from procsup.cli.run import Options, bring_to_completion
+from procsup.cli.foreground import bring_to_completion
+from procsup.cli.options import (
+    RUN_HELP,
+    UNITS_HELP,
+    Planning,
+    dry_run_option,
+    exit_codes,
+    json_option,
+)
+from procsup.cli.run_options import Options
 from procsup.console.choose import PROGRESS
 from procsup.console.terminal import pay, say
-from procsup.core.text import visible
 from procsup.errors import RunUnfinished, UsageError
+from procsup.queries import retrying
+from procsup.queries.finding import find_to_execute
+from procsup.queries.retrying import Rerun
 from procsup.report.tables import json_text
+from procsup.supervisor.requests import Request
 
 _HELP = f"""Run units of a run again: all that did not succeed, or those that are named.
 
@@ -51,12 +58,13 @@ _CODES = exit_codes(
 )
 
 
-@click.command("retry", help=_HELP, epilog=_CODES)
+@click.command("retry", cls=Planning, help=_HELP, epilog=_CODES)
 @click.argument("run", metavar="RUN")
 @click.argument("units", nargs=-1, metavar="[UNIT...]")
 @click.option("--here", is_flag=True, help="Run the one UNIT in the foreground, by hand.")
-@click.option("--dry-run", is_flag=True,
-              help="Show what would run and why; with --here, a shell line.")  # fmt: skip
+@dry_run_option(
+    "Show what would run and why (=static: as of `run`); with --here, a line for the shell."
+)
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Most units at once.")
 @click.option("--detach", is_flag=True, help="Return when it has begun; print DIR@ID.")
 @click.option("--progress", type=click.Choice(PROGRESS), default="auto", show_default=True,
@@ -68,7 +76,7 @@ def command(
     run: str,
     units: Tuple[str, ...],
     here: bool,
-    dry_run: bool,
+    dry_run: Optional[str],
     jobs: Optional[int],
     detach: bool,
     progress: str,
@@ -77,10 +85,10 @@ def command(
     announce: bool,
 ) -> int:
     """Find the run, and go the way that was asked for."""
-    _check(units, here=here, dry_run=dry_run, detach=detach)
-    rerun = retrying.rerun_of(find_run(run, "."))
+    _check(units, here=here, dry_run=bool(dry_run), detach=detach)
+    rerun = retrying.rerun_of(find_to_execute(run, ".", "retry"))
     if here:
-        return _by_hand(rerun, units[0], dry_run=dry_run, as_json=as_json)
+        return _by_hand(rerun, units[0], dry_run=bool(dry_run), as_json=as_json)
     if rerun.live is not None and not dry_run:
         return _ask(rerun, units, as_json=as_json)
     if not units and retrying.has_succeeded(rerun):
@@ -90,7 +98,7 @@ def command(
     if dry_run:
         from procsup.cli.dry import show_plan
 
-        return show_plan(options, made)
+        return show_plan(options, made, static=dry_run == "static")
     if detach:
         from procsup.cli.detached import start_words
 
@@ -132,7 +140,7 @@ def _options(made: Request, *, progress: str, quiet: bool, as_json: bool) -> Opt
 
 def _nothing_to_do(rerun: Rerun, *, as_json: bool) -> int:
     message = "all units succeeded: there is nothing to retry (name a UNIT to run it again)"
-    say(f"{visible(rerun.begin.name)}: {message}")
+    say(f"{rerun.begin.name}: {message}")
     if as_json:
         body = {"run_id": rerun.begin.run_id, "directory": str(rerun.rundir.path)}
         pay(json_text({**body, "status": "succeeded", "message": message}))
@@ -147,7 +155,7 @@ def _ask(rerun: Rerun, units: Tuple[str, ...], *, as_json: bool) -> int:
         raise RunUnfinished("the run ended before it could answer: retry once more")
     if not asked.ok:
         raise UsageError(f"retry was refused by the live run: {asked.message}")
-    say(visible(asked.message))
+    say(asked.message)
     if as_json:
         body = {"run_id": rerun.live.run_id, "directory": str(rerun.rundir.path)}
         pay(json_text({**body, "message": asked.message}))
@@ -156,13 +164,13 @@ def _ask(rerun: Rerun, units: Tuple[str, ...], *, as_json: bool) -> int:
 
 def _by_hand(rerun: Rerun, word: str, *, dry_run: bool, as_json: bool) -> int:
     """Run one unit in the foreground, or print the line that does it."""
-    from procsup.api import by_hand
     from procsup.attempt import by_hand as hand
     from procsup.host.inherited import inherited_environment
+    from procsup.queries import run_here
     from procsup.report.by_hand import by_hand_lines
 
     made = retrying.request_for(rerun, (word,))
-    ready = by_hand.prepare(rerun, made, word, touch=not dry_run)
+    ready = run_here.prepare(rerun, made, word, touch=not dry_run)
     what, unit = ready.by_hand, ready.unit
     here = inherited_environment()
     env = what.differences(here)
@@ -175,13 +183,14 @@ def _by_hand(rerun: Rerun, word: str, *, dry_run: bool, as_json: bool) -> int:
         return 0
     say(*by_hand_lines(unit.id, what.argv, what.cwd, env, what.stdin_path, ready.outputs))
     code = hand.run(what)
-    if what.scratch_path is not None and code != 0:
-        say(f"its scratch folder is kept: {visible(what.scratch_path)}")
+    if what.scratch is not None and code != 0:
+        say(f"its scratch folder is kept: {what.scratch.path}")
     elif code == 0:
-        hand.clear(what)
+        remark = hand.clear(what)
+        say(*([f"procsup: {remark}"] if remark else []))
     if code < 0:
         from procsup.host.interrupts import die_by
 
-        say(f"{visible(unit.id)}: ended by signal {-code}")
+        say(f"{unit.id}: ended by signal {-code}")
         die_by(-code)
     return code

@@ -5,14 +5,14 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import click
 
-from procsup.api.finding import find_run
-from procsup.api.status import Status, status_of
 from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
 from procsup.console.terminal import pay, say
-from procsup.core.text import visible
+from procsup.host.logfiles import LogPlaces
+from procsup.queries.finding import find_run
+from procsup.queries.rows import FLAT, row_of_ends
+from procsup.queries.status import Status, status_of
 from procsup.report.counts import stage_data
 from procsup.report.failures import MOST_SHOWN
-from procsup.report.rows import FLAT, row_of_ends
 from procsup.report.standing import RunningLine, standing_lines
 from procsup.report.tables import aligned, columns_of, csv_lines, json_lines, json_text
 
@@ -48,8 +48,8 @@ _SHORT = ("id", "verdict", "exit_code", "tries", "wall_s", "cpu_s", "peak_memory
 @json_option("Print one object: state, stages in numbers, what runs, what failed.")
 def command(run: str, units: Tuple[str, ...], form: Optional[str], as_json: bool) -> int:
     """Read the records and print them in the form that was asked for."""
-    status = status_of(find_run(run, "."))
-    say(*(f"procsup: journal: {visible(note)}" for note in status.notes))
+    status = status_of(find_run(run, ".", notice=say))
+    say(*(f"procsup: journal: {note}" for note in status.notes))
     if as_json:
         selected = {"units": list(status.rows(*units))} if units else {}
         pay(json_text({**_data(status), **selected}))
@@ -66,7 +66,7 @@ def _units(status: Status, units: Sequence[str], form: str) -> List[str]:
         return aligned(_SHORT, [[row[column] for column in _SHORT] for row in rows])
     parameters, problem = status.parameters()
     if problem:
-        say(f"procsup: what parameters some units have is not known: {visible(problem)}")
+        say(f"procsup: what parameters some units have is not known: {problem}")
     found = list(status.rows(*units, parameters=parameters))
     if form == "jsonl":
         return list(json_lines(found))
@@ -82,7 +82,10 @@ def _text(status: Status) -> List[str]:
     ]
     run_id = status.history.run_id
     title = f"{status.name}{f' (run {run_id})' if run_id else ''}: {status.sentence}"
-    return standing_lines(title, status.stages, running, status.failures, str(status.rundir.path))
+    failures = status.failures
+    # Asked only if there is a log to show: it loads ctypes.
+    places = status.log_places if failures else LogPlaces(str(status.rundir.path))
+    return standing_lines(title, status.stages, running, failures, places)
 
 
 def _data(status: Status) -> Dict[str, Any]:

@@ -4,11 +4,10 @@ from typing import Optional, Tuple
 
 import click
 
-from procsup.api.asking import live_owner, stop, stop_units
-from procsup.api.finding import find_run
 from procsup.cli.options import RUN_HELP, UNITS_HELP, duration_option, exit_codes, json_option
 from procsup.console.terminal import pay, say
-from procsup.core.text import visible
+from procsup.queries.control import live_owner, stop, stop_units
+from procsup.queries.finding import find_own_run
 
 _HELP = f"""Ask every running unit to end, then force it; return when nothing of the run is left.
 
@@ -40,13 +39,13 @@ _CODES = exit_codes(
 @json_option("Print an object on stdout when it has ended.")
 def command(run: str, units: Tuple[str, ...], grace: Optional[float], as_json: bool) -> int:
     """Find the live supervisor, ask it, and wait for its end."""
-    found = find_run(run, ".")
+    found = find_own_run(run, ".", "stop", root_may=True)
     owner = live_owner(found.rundir, found.run_id, "stop")
     if units:
-        stop_units(found.rundir, owner, units, grace_s=grace, said=lambda text: say(visible(text)))
+        stop_units(found.rundir, owner, units, grace_s=grace, said=say)
     else:
-        stop(found.rundir, owner, grace_s=grace, said=lambda text: say(visible(text)))
-        say(f"run {visible(owner.run_id)} has ended")
+        stop(found.rundir, owner, grace_s=grace, said=say)
+        say(f"run {owner.run_id} has ended")
     if as_json:
         from procsup.report.tables import json_text
 

@@ -4,15 +4,15 @@ from typing import Any, Dict, Optional, Tuple
 
 import click
 
-from procsup.api.finding import find_run
-from procsup.api.verification import Difference, Verified, verify
 from procsup.cli.options import RUN_HELP, exit_codes, json_option
 from procsup.cli.wait import WORST_FIRST
 from procsup.console.terminal import pay, say
-from procsup.core.text import visible
 from procsup.errors import ProcsupError
+from procsup.queries.finding import find_run
+from procsup.queries.verification import Difference, Verified, verify
 from procsup.report.tables import json_text
 from procsup.report.verification import verification_lines
+from procsup.store.origin import about_copy
 
 _HELP = f"""Check what a final run promised: its record, its counts, its outputs, its plan.
 
@@ -53,14 +53,16 @@ def command(runs: Tuple[str, ...], stage: Optional[str], checksum: bool, as_json
         try:
             codes.append(_verify(run, stage, checksum=checksum, as_json=as_json))
         except ProcsupError as error:  # noqa: PERF203  the others are checked all the same
-            say(f"procsup: {visible(str(error))}")
+            say(f"procsup: {error}")
             codes.append(error.exit_code)
     return min(codes, key=WORST_FIRST.index)
 
 
 def _verify(run: str, stage: Optional[str], *, checksum: bool, as_json: bool) -> int:
-    found = find_run(run, ".")
+    found = find_run(run, ".", notice=say)
     seen = verify(found, stage=stage, checksum=checksum, said=say)
+    if seen.copied_from is not None:
+        say(about_copy(found.rundir, seen.copied_from, seen.head))
     name = seen.head.name if stage is None else f"{seen.head.name}, stage {stage}"
     say(
         *verification_lines(
@@ -79,6 +81,7 @@ def _data(seen: Verified) -> Dict[str, Any]:
         "status": seen.head.status,
         "stage": seen.head.stage,
         "manifest": seen.path,
+        "copied_from": seen.copied_from,
         "units": seen.units,
         "outputs": seen.outputs,
         "ok": seen.exit_code == 0,

@@ -4,20 +4,21 @@ from typing import Optional, Tuple, Union
 
 import click
 
-from procsup.api.waiting import Limits, Waited, await_all
 from procsup.cli.options import RUN_HELP, duration_option, exit_codes, json_option
 from procsup.console.terminal import pay, say
 from procsup.core.manifest import Head
 from procsup.core.quantities import show_duration
-from procsup.core.text import visible
+from procsup.core.text import plural
 from procsup.errors import OutputsChanged, ProcsupError, RecordError, RunFailed, RunUnfinished
+from procsup.queries.waiting import Limits, Waited, await_all
+from procsup.store.origin import about_copy, copied_from
 
 _HELP = f"""Block until a run, or stages of it, are final: woken by the kernel, without polling.
 
 {RUN_HELP}
 With several RUNs or stages all are waited for, and the exit code is that of the worst, in the
 order 3, 4, 1, 0 (any other code comes before these). An older result is answered for at once, and
-its age is said.
+its age is said, as is that it came along with a copy or a checkout.
 
 \b
 Examples:
@@ -48,7 +49,7 @@ WORST_FIRST = (2, 70, 74, 124, 3, 4, 1, 0)
 @click.option(
     "--verify", is_flag=True, help="Compare outputs (4) and journal (74) with the manifest."
 )
-@json_option("Print the head of each manifest on stdout, one object a line.")
+@json_option("Print the head of each manifest, and `copied_from`, one object a line.")
 def command(
     runs: Tuple[str, ...],
     stages: Tuple[str, ...],
@@ -63,7 +64,7 @@ def command(
     answers = await_all(
         wanted,
         limits=Limits(timeout, start_timeout, max_age),
-        notice=lambda text: say(visible(text)),
+        notice=say,
     )
     if len(answers) == 1 and isinstance(answers[0], ProcsupError):
         raise answers[0]
@@ -78,21 +79,24 @@ def _rank(code: int) -> int:
 def _answer(answer: Union[Waited, ProcsupError], *, verify: bool, as_json: bool) -> int:
     """Say how one of them ended; return its exit code."""
     if isinstance(answer, ProcsupError):
-        say(f"procsup: {visible(str(answer))}")
+        say(f"procsup: {answer}")
         return answer.exit_code
     head = answer.head
+    source = None if answer.age_s is None else copied_from(answer.rundir, head)
     say(_sentence(head, answer.age_s))
+    if source is not None:
+        say(about_copy(answer.rundir, source, head))
     code = 0 if head.status == "succeeded" else RunFailed.exit_code
     if verify:
         try:
-            from procsup.api.manifest import Manifest
+            from procsup.lib.manifest import Manifest
 
             Manifest(answer.path, head).verify()
         except (OutputsChanged, RecordError, RunUnfinished) as error:
-            say(*(f"procsup: {visible(line)}" for line in str(error).split("\n")))
+            say(*(f"procsup: {line}" for line in str(error).split("\n")))
             code = error.exit_code
     if as_json:
-        _pay_head(head)
+        _pay_head(head, source)
     return code
 
 
@@ -101,12 +105,13 @@ def _sentence(head: Head, age_s: Optional[float]) -> str:
     planned = sum(counts.planned for counts in head.stages.values())
     well = sum(counts.succeeded for counts in head.stages.values())
     age = "" if age_s is None else f"; finished {show_duration(age_s)} ago"
-    return f"{visible(what)} {head.status}: {well} of {planned} units succeeded{age}"
+    return f"{what} {head.status}: {well} of {plural(planned, 'unit')} succeeded{age}"
 
 
-def _pay_head(head: Head) -> None:
+def _pay_head(head: Head, source: Optional[str]) -> None:
     import msgspec
 
     from procsup.report.tables import json_text
 
-    pay(json_text({"schema": head.schema, **msgspec.to_builtins(head)}))
+    body = msgspec.to_builtins(head)
+    pay(json_text({"schema": head.schema, **body, "copied_from": source}))

@@ -7,7 +7,7 @@ from procsup.console.side import SideThread
 from procsup.console.terminal import direct_stderr
 from procsup.core.events import Settled
 from procsup.core.outcome import Verdict
-from procsup.core.tally import Summary
+from procsup.core.plan.summary import Summary
 
 REFRESH_S = 0.25
 

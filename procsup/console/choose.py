@@ -4,7 +4,7 @@ import os
 import sys
 
 from procsup.console.terminal import is_terminal
-from procsup.core.tally import Summary
+from procsup.core.plan.summary import Summary
 from procsup.interfaces import Watcher
 
 PROGRESS = ("auto", "bar", "plain", "none")

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from procsup.console.eta import Eta
+from procsup.core.plan.summary import StageTally, Summary
 from procsup.core.quantities import show_duration
-from procsup.core.tally import StageTally, Summary
 from procsup.core.text import visible
 
 HEARTBEAT_S = 1.0
@@ -84,9 +84,9 @@ class Drawing:
 
 def _ahead(eta: Eta, stage: StageTally, now: float) -> str:
     if stage.final:
-        return stage.status
+        return stage.status.word
     if stage.planned is None:
-        return stage.status
+        return stage.status.word
     left_s = eta.remaining_s(now, stage.planned - stage.done)
     return "" if left_s is None else f"ETA {show_duration(left_s)}"
 

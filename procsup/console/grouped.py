@@ -10,14 +10,15 @@ import io
 import os
 import sys
 import threading
+from functools import partial
 from queue import SimpleQueue
 from typing import Callable, Dict, Iterator, List, Mapping, Optional
 
 from procsup.console.terminal import write_whole
 from procsup.core.events import Settled
 from procsup.core.outcome import Part
+from procsup.core.plan.summary import Summary
 from procsup.core.records import End
-from procsup.core.tally import Summary
 from procsup.host.logfiles import open_log
 from procsup.host.shortages import PAUSES_S, patiently
 
@@ -102,9 +103,9 @@ class GroupedOutput:
 
     def _copy(self, path: str, part: Optional[Part], fd: int) -> None:
         stream = io.FileIO(fd, "w", closefd=False)  # no lock, which a stalled write would hold
-        whole = os.path.join(self._directory, path)
         # Descriptors may be short for a while: the run's own units use them.
-        with patiently(lambda: open_log(whole, part), pauses_s=_PAUSES_S) as file:
+        log = partial(open_log, path, part, run=self._directory)
+        with patiently(log, pauses_s=_PAUSES_S) as file:
             for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
                 if fd == 1 and sys.stdout is None:  # the null device has its number
                     raise OSError(errno.EBADF, os.strerror(errno.EBADF))

@@ -4,9 +4,9 @@ from typing import Dict, List
 
 from procsup.core.events import Settled
 from procsup.core.outcome import Verdict
+from procsup.core.plan.summary import EarlyEnd, Summary
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
-from procsup.core.tally import EarlyEnd, Summary
 from procsup.core.text import plural, visible
 
 _NEVER_TRIED = (Verdict.SKIPPED, Verdict.CANCELLED)

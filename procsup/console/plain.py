@@ -6,7 +6,7 @@ from procsup.console.lines import Remarks, is_worth_a_line, unit_line
 from procsup.console.side import SideThread
 from procsup.console.terminal import direct_stderr
 from procsup.core.events import Settled
-from procsup.core.tally import Summary
+from procsup.core.plan.summary import Summary
 from procsup.core.text import plural
 
 

@@ -1,7 +1,7 @@
 """The watcher of `--progress none`."""
 
 from procsup.core.events import Settled
-from procsup.core.tally import Summary
+from procsup.core.plan.summary import Summary
 
 
 class NullWatcher:

@@ -1,7 +1,8 @@
 """Writes to stdout and stderr; a slow, stopped or missing reader never harms the run.
 
 Status goes to stderr and payload to stdout. No other module of procsup writes to either. Status may
-be lost; payload is written whole, or its loss is reported.
+be lost; payload is written whole, or its loss is reported. No character of foreign text acts on a
+terminal: status shows such characters as escapes, and so does payload if stdout is a terminal.
 """
 
 import io
@@ -12,7 +13,9 @@ import time
 from contextlib import contextmanager
 from typing import IO, Iterable, Iterator, Optional, TextIO, cast
 
+from procsup.core.text import HarmlessBytes, harmless, visible
 from procsup.errors import RecordError
+from procsup.host import files
 
 STDERR_FD = 2
 _RETRY_S = 0.02
@@ -25,7 +28,7 @@ class ReaderGone(Exception):
 
 def say(*lines: str) -> None:
     """Write lines of status to stderr; a closed or full stderr does not affect the run."""
-    _write_text(sys.stderr, "".join(line + "\n" for line in lines))
+    _write_text(sys.stderr, "".join(visible(line) + "\n" for line in lines))
 
 
 def _write_text(stream: Optional[TextIO], text: str) -> bool:
@@ -52,6 +55,8 @@ def pay(*lines: str) -> None:
     """
     with _paying() as stream:
         text = "".join(line + "\n" for line in lines)
+        if is_terminal(stream):
+            text = harmless(text)
         raw = _raw_of(stream)
         if raw is None:  # not a file of the system, but an object that a program has set
             stream.write(fit_for(stream, text))
@@ -59,6 +64,27 @@ def pay(*lines: str) -> None:
             return
         data = text.replace("\n", os.linesep).encode(stream.encoding, "backslashreplace")
         write_whole(raw, data)
+
+
+class Screen:
+    """Turns bytes into those that stdout may get: harmless text if it is a terminal.
+
+    With `raw`, and where stdout is no terminal, they are unchanged.
+    """
+
+    def __init__(self, *, raw: bool = False) -> None:
+        self._text = HarmlessBytes() if is_terminal(sys.stdout) and not raw else None
+
+    def fit(self, data: bytes, *, last: bool = False) -> bytes:
+        """Return what to write of the next bytes; before others follow, give the `last` ones."""
+        if self._text is None:
+            return data
+        return self.encode(self._text.add(data, last=last))
+
+    @staticmethod
+    def encode(text: str) -> bytes:
+        """Return text of ours as it may stand between those bytes: in the encoding of stdout."""
+        return text.encode(getattr(sys.stdout, "encoding", None) or "utf-8", "backslashreplace")
 
 
 def pay_bytes(chunks: Iterable[bytes]) -> None:
@@ -167,7 +193,7 @@ class DirectText(io.TextIOBase):
     def isatty(self) -> bool:
         """Whether it is a terminal."""
         try:
-            return os.isatty(self._fd)
+            return files.is_terminal(self._fd)
         except OSError:
             return False
 
@@ -201,6 +227,10 @@ def direct_stderr() -> IO[str]:
 def is_terminal(stream: Optional[TextIO]) -> bool:
     """Whether the stream is open and a terminal."""
     try:
-        return stream is not None and stream.isatty()
-    except ValueError:  # closed
+        if stream is None or not stream.isatty():
+            return False
+        return files.is_terminal(stream.fileno())
+    except io.UnsupportedOperation:  # an object that a program has set, without a descriptor
+        return True
+    except (OSError, ValueError):  # closed
         return False

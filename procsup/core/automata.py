@@ -16,6 +16,7 @@ _OUTSIDE = -1  # the label of edges outside all captures
 _SLASH = Chars((("/", "/"),), negated=False, slash=True)
 _WIDE = (NAME, ANY)
 _MOST_SETS = 2_000  # sets of states cached while matching
+_MOST_SPOTS = 1_000  # visited in the search for a common path that is not excluded
 
 
 class _Edge(NamedTuple):
@@ -30,6 +31,13 @@ class _Pair(NamedTuple):
     two: int
     differ: bool
     slash: bool  # at the start or after a slash: a path never has two in a row
+
+
+class _Spot(NamedTuple):
+    one: int
+    two: int
+    excluded: FrozenSet[int]  # the states that the excluded patterns may be in
+    slash: bool
 
 
 _Trail = Dict[_Pair, Tuple[Optional[_Pair], str, int, int]]
@@ -149,14 +157,17 @@ class Automaton:
             if following is None:
                 if len(self._moves) >= _MOST_SETS:
                     self._moves.clear()
-                following = frozenset(
-                    edge.target for s in states for edge in self._fitting(s, character, before)
-                )
+                following = self.after(states, character, before)
                 self._moves[key] = following
             if not following:
                 return False
             states, before = following, character
         return any(self.accepts(state) for state in states)
+
+    def after(self, states: Iterable[int], character: str, before: str) -> _States:
+        """Return the states after one more character; `before` is the one before it."""
+        fitting = (edge for s in states for edge in self._fitting(s, character, before))
+        return frozenset([edge.target for edge in fitting])
 
     def _fitting(self, state: int, character: str, before: str) -> Iterable[_Edge]:
         hidden = character == "." and before == "/"
@@ -228,13 +239,62 @@ def find_two_readings(automaton: Automaton, count: int, *, avoid: str) -> Option
     )
 
 
-def find_common_path(one: Automaton, two: Automaton) -> Optional[str]:
-    """Return a path that both match, or None."""
+def find_common_path(
+    one: Automaton, two: Automaton, excluded: Optional[Automaton] = None
+) -> Optional[str]:
+    """Return a path that both match, and `excluded` does not, or None.
+
+    A search with `excluded` that becomes very long ends with a path that both match.
+    """
     trail: _Trail = {}
     end = _meet(one, two, trail, differing=False)
     if end is None:
         return None
-    return "".join(character for character, _, _ in _walk_back(trail, end))
+    common = "".join(character for character, _, _ in _walk_back(trail, end))
+    if excluded is None or not excluded.matches(common):
+        return common
+    return _outside(one, two, excluded, common)
+
+
+def _outside(one: Automaton, two: Automaton, excluded: Automaton, common: str) -> Optional[str]:
+    """Return a path that both match and `excluded` does not; `common` if that takes too long."""
+    start = _Spot(0, 0, frozenset((0,)), slash=True)
+    came: Dict[_Spot, str] = {start: ""}
+    todo: Deque[_Spot] = deque([start])
+    from_root = all(any(e.dot and e.chars.slash for e in each.steps(0)) for each in (one, two))
+    while todo:
+        spot = todo.popleft()
+        path = came[spot]
+        ends_well = not spot.slash and one.accepts(spot.one) and two.accepts(spot.two)
+        if ends_well and not any(map(excluded.accepts, spot.excluded)):
+            return path
+        if len(came) > _MOST_SPOTS:
+            return common
+        for character in _representatives(one, two, excluded, spot):
+            if character == "/" and spot.slash and not (spot == start and from_root):
+                continue
+            before = path[-1:] or "/"
+            left = excluded.after(spot.excluded, character, before)
+            for first in one.after((spot.one,), character, before):
+                for second in two.after((spot.two,), character, before):
+                    reached = _Spot(first, second, left, character == "/")
+                    if reached not in came:
+                        came[reached] = path + character
+                        todo.append(reached)
+    return None
+
+
+def _representatives(
+    one: Automaton, two: Automaton, excluded: Automaton, spot: _Spot
+) -> Iterable[str]:
+    """Return characters, at least one of each set whose members all edges here treat alike."""
+    edges = [*one.steps(spot.one), *two.steps(spot.two)]
+    edges += [edge for state in spot.excluded for edge in excluded.steps(state)]
+    near = {character for edge in edges for character in edge.chars.edges()}
+    if not (one.case and two.case and excluded.case):
+        near |= {character.swapcase()[:1] for character in near}
+    letter = next((c for c in ascii_lowercase if c not in near), "a")
+    return list(dict.fromkeys([letter, *sorted(near), ".", "/"]))
 
 
 def _meet(one: Automaton, two: Automaton, trail: _Trail, *, differing: bool) -> Optional[_Pair]:

@@ -21,7 +21,7 @@ Packed = Union[bytes, Tuple[End, ...]]
 NO_ENDS: Packed = b""
 
 _FIELDS = End.__struct_fields__
-_UNIT, _EXIT, _USAGE = map(_FIELDS.index, ("unit", "exit", "usage"))
+_UNIT, _ATTEMPT, _EXIT, _USAGE = map(_FIELDS.index, ("unit", "attempt", "exit", "usage"))
 _OUT, _ERR, _FINGERPRINT = map(_FIELDS.index, ("stdout_path", "stderr_path", "fingerprint"))
 _READINGS = tuple(map(_FIELDS.index, ("outputs", "inputs")))
 _SHARED = tuple(map(_FIELDS.index, ("host", "program")))
@@ -55,6 +55,7 @@ def _types() -> Tuple[Any, ...]:
     types[_UNIT] = None
     types[_EXIT] = Union[int, types[_EXIT]]
     types[_USAGE] = Tuple[(*_types_of(Usage)[:-1], Tuple[_types_of(Affinity)])]
+    types[_OUT] = Union[bool, types[_OUT]]
     types[_ERR] = Union[bool, types[_ERR]]
     types[_FINGERPRINT] = Any  # bytes or text
     for place in _READINGS:
@@ -67,7 +68,7 @@ def _types() -> Tuple[Any, ...]:
 def _reading_types() -> Tuple[Any, ...]:
     types = list(_types_of(Reading))
     types[Reading.__struct_fields__.index("sha256")] = Any  # bytes or text
-    return tuple(types)
+    return (int, *types)
 
 
 def _types_of(struct: Any) -> Tuple[Any, ...]:
@@ -150,7 +151,9 @@ def _flat(end: End, places: Optional[Places] = None) -> List[Any]:
         values[_ERR] = True
     elif err and places is not None:
         values[_ERR] = places.log(err)
-    if out and places is not None:
+    if out and out == _log_of(end.unit, end.attempt):
+        values[_OUT] = True
+    elif out and places is not None:
         values[_OUT] = places.log(out)
     values[_UNIT] = None  # the caller of `unpack` passes it
     if isinstance(end.exit, (Exited, Signaled)):
@@ -172,6 +175,8 @@ def _whole(packed: Tuple[Any, ...], unit: str) -> End:
         values[_EXIT] = _pool.values[values[_EXIT]]
     *usage, affinity = values[_USAGE]
     values[_USAGE] = Usage(*(*usage, Affinity(*affinity)))
+    if values[_OUT] is True:
+        values[_OUT] = _log_of(unit, values[_ATTEMPT])
     if values[_ERR] is True:
         values[_ERR] = _beside(values[_OUT])
     values[_FINGERPRINT] = _text(values[_FINGERPRINT])
@@ -186,17 +191,33 @@ def _whole(packed: Tuple[Any, ...], unit: str) -> End:
 
 
 def _flat_reading(reading: Reading, places: Optional[Places]) -> Tuple[Any, ...]:
-    """Pack a reading; ctime as its distance from mtime, which is nearly always small."""
+    """Pack a reading: a path without the start that many share, ctime by its distance to mtime."""
     path, size, mtime_ns, sha256, inode, ctime_ns, link, changed = astuple(reading)
     since_ns = None if ctime_ns is None else ctime_ns - mtime_ns
-    path = path if places is None else places.file(path)
-    return path, size, mtime_ns, _digits(sha256), inode, since_ns, link, changed
+    start, path = ("", path) if places is None else places.split(path)
+    return (
+        _pool.number(start),
+        path,
+        size,
+        mtime_ns,
+        _digits(sha256),
+        inode,
+        since_ns,
+        link,
+        changed,
+    )
 
 
 def _whole_reading(values: Tuple[Any, ...]) -> Reading:
-    path, size, mtime_ns, digits, inode, since_ns, link, changed = values
+    start, path, size, mtime_ns, digits, inode, since_ns, link, changed = values
     ctime_ns = None if since_ns is None else mtime_ns + since_ns
+    path = _pool.values[start] + path
     return Reading(path, size, mtime_ns, _text(digits), inode, ctime_ns, link, changed)
+
+
+def _log_of(unit: str, attempt: int) -> str:
+    """Return the path that most logs have; others are packed whole."""
+    return f"logs/{unit}.{attempt}.out"
 
 
 def _beside(stdout_path: str) -> str:

@@ -4,7 +4,7 @@ Wall-clock times (`at`) are seconds since 1970; they are recorded and never comp
 monotonic `now` that the loop hands to the planner.
 """
 
-from typing import Dict, List, Optional, Tuple, Union
+from typing import ClassVar, Dict, List, Optional, Tuple, Union
 
 from msgspec import Struct
 
@@ -78,7 +78,8 @@ class Inspected(Struct, frozen=True, tag=True):
     """The outputs of a good end were inspected, hashed and synced; without faults no `problem`.
 
     There is exactly one for each good end, also for units without files. `leftover_files` are in
-    folder and glob outputs, and the attempt did not write them.
+    folder and glob outputs, and the attempt did not write them. `remarks` are added to those of
+    its end.
     """
 
     attempt: AttemptId
@@ -86,6 +87,7 @@ class Inspected(Struct, frozen=True, tag=True):
     inputs: Tuple[Reading, ...] = ()
     problem: str = ""
     leftover_files: Optional[LeftoverFiles] = None
+    remarks: Tuple[str, ...] = ()
 
 
 class Synced(Struct, frozen=True, tag=True, gc=False):
@@ -94,29 +96,59 @@ class Synced(Struct, frozen=True, tag=True, gc=False):
     seq: int
 
 
-class Standing(Struct, frozen=True, gc=False):
-    """Whether a unit is kept when its stage is expanded, and why not.
+class Reuse(Struct, frozen=True, tag=True, gc=False):
+    """A unit's standing when its stage is expanded: its last success still stands.
 
-    `kept`: its last success is still good (its files are intact). Otherwise `reason` is the kind
-    of reason why it must run: ``new``, ``failed before``, ``input changed``, ...; `detail` is a
-    sentence that names the file, parameter or the like, empty if there is none. `seen` are new
-    readings of files whose content was read again and is unchanged. `leftover_files` are beside
-    the outputs of a kept unit now; None if nothing searched for them.
+    Its files are intact. `seen` are new readings of files whose content was read again and is
+    unchanged. `leftover_files` are beside its outputs now; None if nothing searched for them.
     """
 
-    kept: bool
-    reason: str = ""
-    detail: str = ""
-    stale: bool = False  # kept although the program's file changed
-    bare: bool = False  # kept without outputs, from a run that did not succeed
-    aside: bool = False  # it gets no verdict unless its dependencies change
+    stale: bool = False  # although the program's file changed
+    bare: bool = False  # without outputs, from a run that did not succeed
     seen: Tuple[Reading, ...] = ()
     leftover_files: Optional[LeftoverFiles] = None
+
+    reason: ClassVar[str] = ""
+    text: ClassVar[str] = ""
+    keeps_verdict: ClassVar[bool] = True
+
+
+class Rerun(Struct, frozen=True, tag=True, gc=False):
+    """A unit's standing: it must run.
+
+    `reason` is the kind of reason: ``new``, ``failed before``, ``input changed``, ...; `detail` is
+    a sentence that names the file, parameter or the like, empty if there is none.
+    """
+
+    reason: str
+    detail: str = ""
+
+    keeps_verdict: ClassVar[bool] = False
 
     @property
     def text(self) -> str:
         """`detail` if there is one, else `reason`."""
         return self.detail or self.reason
+
+
+class Hold(Struct, frozen=True, tag=True, gc=False):
+    """A unit's standing: without a success it stays as it is, unless its dependencies change.
+
+    `keeps_verdict`: it has its verdict; otherwise this sitting gives it none. `reason` and
+    `detail` as in `Rerun`.
+    """
+
+    reason: str
+    detail: str = ""
+    keeps_verdict: bool = False
+
+    @property
+    def text(self) -> str:
+        """`detail` if there is one, else `reason`."""
+        return self.detail or self.reason
+
+
+Standing = Union[Reuse, Rerun, Hold]
 
 
 class Expanded(Struct, frozen=True, tag=True):
@@ -276,7 +308,7 @@ class Publish(Struct, frozen=True, tag=True):
 
     Done on a side thread, in one queue with `Withdraw`, answered by `Published`. From the order on
     nothing of the stage changes, so that thread may read its results from the planner unit by unit
-    (`Planner.results`).
+    (`Plan.results`).
     """
 
     stage: Optional[str]

@@ -80,6 +80,18 @@ def parse(text: str) -> "Glob":
     return Glob([*pieces, text[at:]], source=text)
 
 
+def ends(text: str) -> List[Tuple[str, str]]:
+    """Return the literal start and end of the paths that each alternative of a pattern matches.
+
+    The pattern has no part `.` and no double slash. Without braces it is not parsed: a plan may
+    have 100,000 of them.
+    """
+    found = [match for match in _SPECIAL.finditer(text) if match.group(1) is None]
+    if not found or any(match.group(3) is not None for match in found):
+        return [branch.ends() for branch in parse(text).branches]
+    return [(unescape(text[: found[0].start()]), unescape(text[found[-1].end() :]))]
+
+
 @lru_cache(maxsize=1024)
 def parse_without(text: str, excluded: Tuple[str, ...]) -> "Glob":
     """Parse a pattern and those of what it leaves out."""
@@ -160,6 +172,12 @@ class Branch:
     def below_base(self, path: str) -> str:
         """Return a path relative to `base` with `base` before it."""
         return path if not self.base else f"{self.base.rstrip('/')}/{path}"
+
+    def ends(self) -> Tuple[str, str]:
+        """Return a text that all of its paths begin with, and one that they end with."""
+        first, last = self.rest[0][0], self.rest[-1][-1]
+        start = self.below_base(first if isinstance(first, str) else "")
+        return start, last if isinstance(last, str) else ""
 
     def based(self, place: Callable[[str], str]) -> "Branch":
         """Return a copy with another base."""
@@ -280,20 +298,27 @@ class Glob:
 
 
 def meet(one: Glob, two: Glob, *, case: bool = True) -> Optional[str]:
-    """Return a path that both may match, None if there is none; exclusions are ignored."""
+    """Return a path that both may match, None if there is none."""
+    excluded = (*one.excluded, *two.excluded)
     for first in one.branches:
         for second in two.branches:
-            found = _meet(first, second, case=case)
+            found = _meet(first, second, excluded, case=case)
             if found is not None:
                 return found
     return None
 
 
-def meets_folder(glob: Glob, folder: str, *, case: bool = True) -> Optional[str]:
-    """Return a path in a folder that a glob may match, hidden ones included; None if none."""
+def meets_folder(
+    glob: Glob, folder: str, excluded: Iterable[Glob] = (), *, case: bool = True
+) -> Optional[str]:
+    """Return a path in a folder that a glob may match, hidden ones included; None if none.
+
+    `excluded` are left out of the folder.
+    """
+    left_out = (*glob.excluded, *(branch for one in excluded for branch in one.branches))
     below = _everything_in(folder)
     for branch in glob.branches:
-        found = _meet(branch, below, case=case)
+        found = _meet(branch, below, left_out, case=case)
         if found is not None:
             return found
     return None
@@ -311,18 +336,22 @@ def _everything_in(folder: str) -> Branch:
     return below
 
 
-def _meet(one: Branch, two: Branch, *, case: bool) -> Optional[str]:
+def _meet(one: Branch, two: Branch, excluded: Sequence[Branch], *, case: bool) -> Optional[str]:
     if not _may_meet(one.base, two.base, case=case):
         return None
-    automata = [Automaton([branch.whole()], case=case) for branch in (one, two)]
-    return find_common_path(*automata)
+    first, second = (Automaton([branch.whole()], case=case) for branch in (one, two))
+    return find_common_path(first, second, _around(excluded, case=case) if excluded else None)
 
 
 def _may_hold(folder: Branch, one: Branch) -> bool:
     """Whether `one` may match a path of `folder` or a path below it."""
-    whole = folder.whole()
-    around = Automaton([whole, [*whole, (EVERYTHING,)]])
-    return find_common_path(around, Automaton([one.whole()])) is not None
+    return find_common_path(_around([folder]), Automaton([one.whole()])) is not None
+
+
+def _around(folders: Iterable[Branch], *, case: bool = True) -> Automaton:
+    """Return what matches the paths of these patterns, and all that is below such a path."""
+    wholes = [folder.whole() for folder in folders]
+    return Automaton([*wholes, *([*whole, (EVERYTHING,)] for whole in wholes)], case=case)
 
 
 def _may_meet(one: str, two: str, *, case: bool) -> bool:

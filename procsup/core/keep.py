@@ -2,7 +2,7 @@
 
 from typing import Callable, NamedTuple, Optional, Tuple
 
-from procsup.core.events import Standing
+from procsup.core.events import Hold, Rerun, Reuse, Standing
 from procsup.core.making import COMMAND, CWD, ENV, PARAMETER
 from procsup.core.outcome import LeftoverFiles, Reading, Verdict
 from procsup.core.records import End
@@ -10,9 +10,10 @@ from procsup.core.replay import UnitHistory
 from procsup.core.spec import StageSpec, UnitSpec
 
 ASKED = "asked for"
-STALE = Standing(False, "program changed")  # kept, unless `--only` selects it
+FRESH = "fresh"
+STALE = Rerun("program changed")  # kept, unless `--only` selects it
 RUNNING = "running now"
-_KEPT = Standing(True)
+_KEPT = Reuse()
 
 INPUT_NEW, INPUT_REMOVED = "input new", "input removed"
 INPUTS = ("input changed", "input deleted", INPUT_NEW)
@@ -71,7 +72,6 @@ def standing(
     earlier: bool = False,
     fresh: bool,
     program: Optional[str],
-    upstream_seq: int = 0,
 ) -> Standing:
     """Return a unit's standing when its stage is expanded.
 
@@ -83,11 +83,11 @@ def standing(
     """
     success = None if history is None else history.standing_success
     if success is None:
-        return Standing(False, _not_succeeded(history))
+        return Rerun(_not_succeeded(history))
     if fresh:
-        return Standing(False, "fresh")
+        return Rerun(FRESH)
     if stage.keep == "never" and earlier:
-        return Standing(False, "never kept")
+        return Rerun("never kept")
     if stage.keep == "always" and program is None and not _makes_files(unit):
         return _KEPT  # independent of its end, which need not be unpacked
     last = success.last
@@ -96,7 +96,7 @@ def standing(
     if stage.keep == "always":
         why = _outdated(unit, last, intact)
     else:
-        why = _changed(unit, last, success.ended_seq < upstream_seq, run_succeeded)
+        why = _changed(unit, last, run_succeeded)
         look = intact(unit, last) if why is None else look
         why = why or _touched(look)
     if why is not None:
@@ -104,7 +104,7 @@ def standing(
     changed = None not in (program, last.program) and program != last.program
     bare = earlier and not _makes_files(unit)
     left = look.leftover_files
-    return Standing(True, stale=changed, bare=bare, seen=look.seen, leftover_files=left)
+    return Reuse(stale=changed, bare=bare, seen=look.seen, leftover_files=left)
 
 
 def standing_again(
@@ -126,7 +126,7 @@ def standing_again(
     reason = _not_succeeded(history)
     success = None if history is None else history.standing_success
     if asked or (asked is None and success is None):
-        return Standing(False, reason or ASKED)
+        return Rerun(reason or ASKED)
     if success is not None:
         found = standing(
             unit,
@@ -137,11 +137,11 @@ def standing_again(
             fresh=fresh,
             program=program,
         )
-        if found.kept or asked is None or not reason:
+        if found.keeps_verdict or asked is None or not reason:
             return found
     if history is None or not history.is_final or history.open_launch is not None:
-        return Standing(False, "not asked for", aside=True)
-    return Standing(True, reason)
+        return Hold("not asked for")
+    return Hold(reason, keeps_verdict=True)
 
 
 def _not_succeeded(history: Optional[UnitHistory]) -> str:
@@ -159,22 +159,18 @@ def _not_succeeded(history: Optional[UnitHistory]) -> str:
     return "failed before"
 
 
-def _outdated(unit: UnitSpec, last: End, intact: Look) -> Optional[Standing]:
+def _outdated(unit: UnitSpec, last: End, intact: Look) -> Optional[Rerun]:
     look = intact(unit, last)
     if not look.missing:
         return None
-    return _difference("output", look.outputs) or Standing(False, "output deleted")
+    return _difference("output", look.outputs) or Rerun("output deleted")
 
 
-def _changed(
-    unit: UnitSpec, last: End, upstream_is_newer: bool, run_succeeded: bool
-) -> Optional[Standing]:
+def _changed(unit: UnitSpec, last: End, run_succeeded: bool) -> Optional[Rerun]:
     if last.fingerprint != unit.fingerprint:
-        return Standing(False, CHANGED)
-    if upstream_is_newer:
-        return Standing(False, "input changed")
+        return Rerun(CHANGED)
     if run_succeeded and not _makes_files(unit):
-        return Standing(False, "no outputs to keep")
+        return Rerun("no outputs to keep")
     return None
 
 
@@ -182,13 +178,13 @@ def _makes_files(unit: UnitSpec) -> bool:
     return bool(unit.outputs) or unit.stdout is not None or unit.stderr is not None
 
 
-def _touched(look: Intact) -> Optional[Standing]:
+def _touched(look: Intact) -> Optional[Rerun]:
     return _difference("input", look.inputs) or _difference("output", look.outputs)
 
 
-def _difference(what: str, change: Optional[Change]) -> Optional[Standing]:
+def _difference(what: str, change: Optional[Change]) -> Optional[Rerun]:
     if change is None:
         return None
     reason = f"{what} {change.kind}"
     how = f" ({change.how})" if change.kind == "changed" else ""
-    return Standing(False, reason, f"{reason}: {change.path}{how}")
+    return Rerun(reason, f"{reason}: {change.path}{how}")

@@ -3,10 +3,13 @@
 So a unit's fingerprint does not depend on its CPUs, memory, slot or attempt number.
 """
 
-import re
-from typing import Any, Mapping, Sequence, Tuple
+from __future__ import annotations
 
-from procsup.core.slots import Placement
+import re
+from typing import TYPE_CHECKING, Any, Mapping, Sequence, Tuple
+
+if TYPE_CHECKING:
+    from procsup.core.slots import Placement
 
 # No argument or environment value can contain NUL, so it can delimit marks.
 SCRATCH, PID = "\0scratch\0", "\0pid\0"

@@ -30,6 +30,7 @@ from procsup.core.spec import StageSpec, UnitSpec, head_of
 from procsup.core.text import plural, written
 
 _DIGITS = 8  # of the digest of an `env` value; the value itself is not recorded
+_SHOWN = 100  # characters of a command that is shown whole
 _JSON_LIMIT = 1 << 63  # of integers
 
 CWD, COMMAND = "cwd changed", "command changed"
@@ -243,18 +244,26 @@ def _arguments(
     if before is None or now is None or before == now:
         return
     start = _place_of(head, now)
-    end = start + len(head)
-    if before[start:end] != head:
-        yield f"the program changed: {' '.join(before[start:end])} → {' '.join(head)}"
+    old_start = _place_of(head, before, start)
+    end, old_end = start + len(head), old_start + len(head)
+    if before[old_start:old_end] != head:
+        if before[end:] == now[end:]:
+            yield f"the program changed: {' '.join(before[start:end])} → {' '.join(head)}"
+        else:
+            yield _whole(before, now)
         return
-    if before[:start] != now[:start]:
-        yield f"prefix changed: {' '.join(before[:start])} → {' '.join(now[:start])}"
-    was, words = before[end:], now[end:]
+    prefixes = [" ".join(one) or "nothing" for one in (before[:old_start], now[:start])]
+    if prefixes[0] != prefixes[1]:
+        yield f"prefix changed: {' → '.join(prefixes)}"
+    was, words = before[old_end:], now[end:]
     if is_shell:
         if was[:1] != words[:1]:
             yield f"shell changed: {_first_difference(*map(''.join, (was[:1], words[:1])))}"
         was, words = was[2:], words[2:]  # without the text, and the shell's own name
     first = 1 if head else 0
+    if len(was) != len(words) and was[:1] != words[:1] and not head:
+        yield _whole(before, now)
+        return
     if len(was) != len(words):
         many, more = (len(some) + first - 1 for some in (was, words))
         yield f"the command changed: {plural(many, 'argument')} → {more}"
@@ -265,10 +274,25 @@ def _arguments(
             yield f"{what} changed: {one} → {other}"
 
 
-def _place_of(head: Tuple[str, ...], argv: Tuple[str, ...]) -> int:
-    """Return where the head begins, behind a prefix."""
+def _whole(before: Sequence[str], now: Sequence[str]) -> str:
+    """Show two commands of different forms: no part of one corresponds to a part of the other."""
+    was, line = (" ".join(map(_in_quotes, argv)) for argv in (before, now))
+    return f"the command changed: {_cut(was)} → {_cut(line)}"
+
+
+def _in_quotes(word: str) -> str:
+    """Return a word, in quotes if it has spaces, so that it is seen to be one."""
+    return word if word.split() == [word] else f"'{word}'"
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
+
+
+def _place_of(head: Tuple[str, ...], argv: Tuple[str, ...], default: int = 0) -> int:
+    """Return where the head begins, behind a prefix; `default` if it is not there."""
     places = range(len(argv) - len(head) + 1)
-    return next((at for at in places if argv[at : at + len(head)] == head), 0)
+    return next((at for at in places if argv[at : at + len(head)] == head), default)
 
 
 def _first_difference(was: str, now: str) -> str:

@@ -52,7 +52,7 @@ class StopReason(Enum):
     STALL = "stall"
     DRIFT = "drift"  # its CPU affinity changed, and on-drift says "fail"
     POLICY = "on-failure"  # the run's own on-failure = "stop"
-    USER = "user"  # Ctrl-C, a signal, `procsup stop`
+    USER = "user"  # from outside: a signal, `procsup stop`, the end of the guard or the owner
 
 
 class Verdict(Enum):

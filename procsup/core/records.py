@@ -24,17 +24,21 @@ _DIGITS = 15  # of a record's number: a line with more is damaged
 
 
 class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
-    """A sitting begins; `run_id` is new when the run begins from nothing or a finished state.
+    """A sitting begins; `run_id` is new unless it resumes a run that was not finished.
+
+    What is begun in a copy of a run directory is never resumed: the original has its id.
 
     `mark_base` is the prefix of the marks of its attempts (host/marks.py), None without marks.
     Pids are numbers of `pid_namespace`, empty where there are none. `journal` identifies the file
     that this record was written to, as ``DEVICE:INODE`` in hexadecimal digits: in another file
-    the record is a copy, and its processes are not ours. `root` is the path from the run
-    directory to the run file's folder (usually ``../..``), absolute if that is not above it.
-    Files below that folder are recorded relative to it, in all records of the sitting. Without
+    the record is a copy, and its processes are not ours. `born_ns` is when that file was made, in
+    nanoseconds since 1970 (None if that is unknown): inodes are used again. `root` is the path from
+    the run directory to the run file's folder (usually ``../..``), absolute if that is not above
+    it. Files below that folder are recorded relative to it, in all records of the sitting. Without
     `root` (in the first form, versions 1 and 2) all paths are absolute. `capacity` is the amount
     of each resource, by name, and `jobs` the most live units (None: not limited); `selected` are
-    the selectors of ``--only`` or of a retry: other units are not run.
+    the selectors of ``--only`` or of a retry: other units are not run. `adopted`: the user said
+    that what a copied journal calls done counts here.
     """
 
     version: int
@@ -60,6 +64,8 @@ class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
     capacity: Dict[str, Union[int, float]] = {}
     jobs: Optional[int] = None
     selected: Tuple[str, ...] = ()
+    adopted: bool = False
+    born_ns: Optional[int] = None
 
 
 class Planned(Struct, frozen=True, tag="planned", tag_field="t"):
@@ -232,7 +238,10 @@ class RunFinal(Struct, frozen=True, tag="run-final", tag_field="t"):
 
 
 class Answer(Struct, frozen=True, tag="answer", tag_field="t"):
-    """A control request was carried out or refused; `units` are being stopped."""
+    """A control request was carried out or refused; `units` are being stopped.
+
+    An interrupt is one without a name, and is recorded as it comes: ``stop``, with its cause.
+    """
 
     request: str
     verb: str

@@ -63,6 +63,12 @@ class Root:
             return path if path.startswith("/") else self._start + path
         return at(self.folder, path)
 
+    def split(self, path: str) -> Tuple[str, str]:
+        """Return the same in two parts: a start that many files share, or none, and the rest."""
+        if is_absolute(path, self.folder):
+            return "", path
+        return self._start, path
+
     def log(self, path: str) -> str:
         """Return a log's current path: absolute if the user named it, else in the run directory."""
         before = self._before_logs
@@ -79,6 +85,10 @@ class Rebased(NamedTuple):
         """Return the current path of a recorded file."""
         within = below(self.was, path)
         return path if within is None else at(self.now, within)
+
+    def split(self, path: str) -> Tuple[str, str]:
+        """Return the same in two parts: a start that many files share, or none, and the rest."""
+        return "", self.file(path)
 
     def log(self, path: str) -> str:
         """Return the current path of a recorded log."""

@@ -30,6 +30,7 @@ from procsup.core.outcome import HARMLESS, Verdict
 from procsup.core.quantities import NoQuantity, duration_s, size_bytes
 from procsup.core.records import End
 from procsup.core.text import written
+from procsup.errors import UsageError
 
 STATES = ("waiting", "running", *(verdict.value for verdict in Verdict))
 # Names of record fields, never of parameters; the first are numbers.
@@ -131,7 +132,7 @@ class Selection:
         self._words = [_Word(word) for word in words]
         self._known: List[Sequence[Nameable]] = []
         self._selects = False  # the words together select some unit
-        self._stages: Mapping[str, str] = {}
+        self._stages: Mapping[str, str] = {}  # and why the units of a stage are not known
         self._settle()
 
     def __call__(self, unit: Nameable) -> bool:
@@ -161,7 +162,7 @@ class Selection:
         self._look()
 
     def set_stages(self, stages: Mapping[str, str]) -> None:
-        """Set all stages, for complaints: of each that is not planned, what to say of its units."""
+        """Set all stages, for complaints: why units of each are not known; empty if they are."""
         self._stages = stages
 
     @property
@@ -185,16 +186,29 @@ class Selection:
             problem = word.problem()
             if problem:
                 return f"{word.text!r}: {problem}"
-            if (word.asks_facts and self._facts is None) or word.may_be_of(later):
+            if (word.asks_facts and self._facts is None) or self._may_be_of(word, later):
                 unclear = True
                 continue
-            for name, why in self._stages.items():
-                if why and word.names_stage(name):
-                    return f"{word.text!r}: {why}"
-            return f"{word.text!r} selects no unit{self._hint(word)}"
+            return self._unmet(word, [] if word.asks_facts else self._unknown)
         if self._selects or unclear or later or not self._words:
             return ""
         return f"{' '.join(map(repr, self.words))} together select no unit"
+
+    def doubt(self) -> str:
+        """Return a sentence about the first word that only units that are not known may match."""
+        for word in self._words:
+            if not word.is_met and self._may_be_of(word, self._unknown):
+                return self._unmet(word, self._unknown)
+        return ""
+
+    @property
+    def _unknown(self) -> List[str]:
+        """The stages whose units are not known."""
+        return [name for name, why in self._stages.items() if why]
+
+    def _may_be_of(self, word: "_Word", stages: Collection[str]) -> bool:
+        """Whether a word may match units of these stages, which are not known yet."""
+        return word.may_be_of(stages, self._stages.keys() - set(stages))
 
     def _settle(self) -> None:
         self._only_leaves_out = all(word.leaves_out for word in self._words)
@@ -218,20 +232,33 @@ class Selection:
         for units in self._known:
             yield from units
 
+    def _unmet(self, word: "_Word", unknown: Sequence[str]) -> str:
+        """Say that a word matches nothing; units of the stages in `unknown` are not known."""
+        named = next(filter(word.names_stage, unknown), None)
+        if named is not None:
+            return f"{word.text!r}: {self._stages[named]}"
+        if not self._may_be_of(word, unknown):
+            return f"{word.text!r} selects no unit{self._hint(word) or self._there_are(word)}"
+        why = self._stages[unknown[0]]
+        if len(unknown) > 1:
+            why = f"the units of stages {', '.join(unknown)} are not known yet"
+        return f"{word.text!r} selects no unit that is known{self._hint(word)}: {why}"
+
     def _hint(self, word: "_Word") -> str:
         few = [unit for units in self._known for unit in units[:_ENOUGH]]
         if len(word.parts) > 1:  # one of them alone is no cure, an id with commas may be
             ids = [name for unit in few for name in (unit.id, own_name(unit)) if "," in name]
-            near = _near(word.text, ids)
-        else:
-            (part,) = word.parts
-            names = [*part.names(few), *self._stages]
-            near = "" if part.asks_facts else _near(part.text, dict.fromkeys(names))
-        if near:
-            return near
-        stages = self._stages or dict.fromkeys(unit.stage for unit in self._units())
+            return _near(word.text, ids)
+        (part,) = word.parts
+        if part.asks_facts:
+            return ""
+        names = dict.fromkeys([*part.names(few), *self._stages])
+        return _near(part.text, names) or part.near_stage(self._stages)
+
+    def _there_are(self, word: "_Word") -> str:
         if word.asks_facts:
             return " now"
+        stages = self._stages or dict.fromkeys(unit.stage for unit in self._units())
         return f": stages are {', '.join(stages)}" if stages else ""
 
 
@@ -283,10 +310,10 @@ class _Word:
         """Return what is wrong with it regardless of the units; empty if nothing is."""
         return next(filter(None, (part.problem() for part in self.parts)), "")
 
-    def may_be_of(self, stages: Collection[str]) -> bool:
-        """Whether it may match units of these stages, whose ids are not known yet."""
+    def may_be_of(self, stages: Collection[str], others: Collection[str]) -> bool:
+        """Whether it may match units of these stages, but not of the others."""
         return bool(stages) and all(
-            part.is_negative or part.may_be_of(stages) for part in self.parts
+            part.is_negative or part.may_be_of(stages, others) for part in self.parts
         )
 
     def names_stage(self, stage: str) -> bool:
@@ -366,8 +393,10 @@ class _Part:
             return f"expected a number behind {self.sign}, not {self.value!r}"
         return ""
 
-    def may_be_of(self, stages: Collection[str]) -> bool:
-        """Whether it may match units of these stages."""
+    def may_be_of(self, stages: Collection[str], others: Collection[str]) -> bool:
+        """Whether it may match units of these stages; it does not if it is one of the others."""
+        if self.text in others:
+            return False
         stage, slash, _ = self.text.partition("/")
         is_value = bool(self.sign) and not self.stage
         return not slash or is_value or any(_matches(stage, name) for name in stages)
@@ -386,6 +415,11 @@ class _Part:
             for name, value in unit.parameters.items() if self.sign else ():
                 head = f"{self.stage and unit.stage + '/'}{name}{self.sign}"
                 yield head + (written(value) if self.sign == "=" else self.value)
+
+    def near_stage(self, stages: Collection[str]) -> str:
+        """Return a hint if it misspells one of these stages before a slash."""
+        stage, slash, rest = self.text.partition("/")
+        return _near(stage, stages, slash + rest) if slash and stage not in stages else ""
 
     def _values(self, unit: Nameable, facts: Optional[Facts]) -> Sequence[Any]:
         if self.name in COLUMNS:
@@ -431,8 +465,23 @@ def _says(value: Any, text: str) -> bool:
         return False
 
 
-def _near(word: str, known: Iterable[str]) -> str:
+def _near(word: str, known: Iterable[str], rest: str = "") -> str:
     from difflib import get_close_matches  # for messages only
 
     near = get_close_matches(word, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    return f" (did you mean {near[0] + rest!r}?)" if near else ""
+
+
+def selection_of(words: Optional[Sequence[str]]) -> Optional[Selection]:
+    """Return the selection of these selectors; None without any, for all units."""
+    return Selection(words) if words else None
+
+
+def refuse(selection: Optional[Selection], later: Collection[str] = (), option: str = "") -> None:
+    """Raise UsageError for a selector that certainly selects no unit.
+
+    Units of the stages in `later` are not known yet.
+    """
+    complaint = selection.complaint(later) if selection is not None else ""
+    if complaint:
+        raise UsageError(f"{option}{complaint}")

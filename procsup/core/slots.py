@@ -6,6 +6,7 @@ from typing import Dict, List, NamedTuple, Optional, Set, Tuple, Union
 from msgspec import Struct
 
 from procsup.core.quantities import show_bytes
+from procsup.core.spec import StageSpec, UnitSpec
 from procsup.core.text import plural
 
 _ROUNDING = 1e-9  # ten units of 0.1 CPU must fit into one CPU
@@ -82,6 +83,17 @@ class Needs(NamedTuple):
     pinned: bool = False
 
 
+def needs_of(stage: StageSpec, unit: UnitSpec, tried: int, memory_limit: Optional[int]) -> Needs:
+    """Return what an attempt of a unit needs after `tried` tries."""
+    memory = unit.memory_bytes
+    factor = stage.retry.memory_factor
+    if memory is not None and factor != 1.0 and tried:
+        memory = int(memory * factor**tried)
+        if memory_limit is not None:
+            memory = max(unit.memory_bytes or 0, min(memory, memory_limit))
+    return Needs(unit.cpus, memory, pinned=stage.pin == "cpus")
+
+
 class Slots:
     """The share of a capacity that is still free."""
 
@@ -156,8 +168,8 @@ class Slots:
             self.give_back(placement)
             return ""
         whole, found = self.capacity, []
-        if self._jobs is not None and self._jobs <= 0:
-            return f"one of the {whole.jobs} units that may run at once to end"
+        if whole.jobs is not None and self._jobs is not None and self._jobs <= 0:
+            return f"a unit to end: {plural(whole.jobs, 'unit')} may run at once"
         if needs.cpus > self._cpus + _ROUNDING:
             free = max(round(self._cpus, 6), 0.0)
             found.append(f"CPUs (it needs {needs.cpus:g}; {free:g} of {whole.cpus:g} are free)")

@@ -168,6 +168,12 @@ class RunSpec(Struct, frozen=True):
         raise KeyError(name)
 
 
+def published_files(spec: RunSpec) -> Tuple[str, ...]:
+    """Return the files outside the run directory that procsup itself writes: stamps, manifest."""
+    paths = (spec.stamp, spec.manifest, *(stage.stamp for stage in spec.stages))
+    return tuple([path for path in paths if path is not None])
+
+
 def head_of(stage: StageSpec) -> Tuple[str, ...]:
     """Return the fixed argv between `prefix` and what a unit has of its own; () for commands."""
     if not stage.interpreter:

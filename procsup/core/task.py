@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from procsup.core.outcome import AttemptId, Reading
 from procsup.core.slots import Placement
-from procsup.core.spec import RunSpec, StageSpec, UnitSpec
+from procsup.core.spec import RunSpec, StageSpec, UnitSpec, published_files
 
 
 class Program(NamedTuple):
@@ -38,6 +38,7 @@ class Rules(Struct, frozen=True):
     sync_outputs: bool = True
     merged_logs: bool = False
     folder: str = "/"
+    published: Tuple[str, ...] = ()  # absolute: files that procsup writes for the user
     program: Optional[str] = None  # absolute: the script or module file that every unit runs
 
     def is_success(self, code: int) -> bool:
@@ -105,5 +106,6 @@ def rules_of(spec: RunSpec, stage: StageSpec) -> Rules:
         sync_outputs=spec.sync_outputs,
         merged_logs=spec.logs == "merged",
         folder=spec.folder,
+        published=published_files(spec),
         program=stage.script,
     )

@@ -3,9 +3,10 @@
 Names and arguments may hold bytes that are not UTF-8. Python represents such bytes as lone
 surrogates, which JSON cannot hold. The journal packs them so that they are read back exactly; a
 manifest, which other programs read, shows them escaped and has the bytes in base64 beside it.
-Only `visible` text is printed for people.
+Only `visible` and `harmless` text is printed for people, and words of a shell by `shell_word`.
 """
 
+import codecs
 import re
 from base64 import b64decode, b64encode
 from typing import Any, Dict, List, Sequence, Tuple
@@ -20,6 +21,7 @@ _ACTING = re.compile(
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\x1b": "\\e"}
+_LINES_AND_TABS = "\n\t"
 
 
 def pack(value: Any) -> Any:
@@ -122,6 +124,53 @@ def visible(text: str) -> str:
     return _ACTING.sub(_shown, text)
 
 
+def harmless(text: str) -> str:
+    """Return text as `visible` does, with its lines and tabs as they are."""
+    return _ACTING.sub(_shown_within_lines, text.replace("\r\n", "\n"))
+
+
+class HarmlessBytes:
+    """Turns bytes, which come in parts, into harmless text."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._held = ""  # a carriage return, whose line feed may follow
+
+    def add(self, data: bytes, *, last: bool = False) -> str:
+        """Return the text of the next bytes; what is incomplete waits for more, or for the last."""
+        text = self._held + self._decoder.decode(data, last)
+        self._held = "\r" if text.endswith("\r") and not last else ""
+        return harmless(text[: len(text) - len(self._held)])
+
+
+def shell_word(text: str, *, in_lines: bool = False) -> str:
+    r"""Quote a word for bash; if it has characters that act on a terminal, as ``$'\e[31m'``.
+
+    bash reads the very word from it, also bytes that are not UTF-8. `in_lines`: line feeds and tabs
+    stay as they are.
+    """
+    from shlex import quote  # for messages only
+
+    keep = _LINES_AND_TABS if in_lines else ""
+    if set(_ACTING.findall(text)) <= set(keep):
+        return quote(text)
+    plain = text.replace("\\", r"\\").replace("'", r"\'")
+    return f"$'{_ACTING.sub(lambda m: m[0] if m[0] in keep else _in_bash(m[0]), plain)}'"
+
+
+def around_acting(text: str) -> List[str]:
+    """Split a text; every second piece is one terminal control character."""
+    return re.split(f"({_ACTING.pattern})", text)
+
+
+def _in_bash(char: str) -> str:
+    return _SHORT.get(char) or "".join(f"\\x{byte:02x}" for byte in _bytes_of(char))
+
+
+def _shown_within_lines(match: "re.Match[str]") -> str:
+    return match.group() if match.group() in _LINES_AND_TABS else _shown(match)
+
+
 def _shown(match: "re.Match[str]") -> str:
     char = match.group()
     point = ord(char)
@@ -158,6 +207,16 @@ def known_when(stages: Sequence[str]) -> str:
     return f"known when {' and '.join(stages)} {'have' if len(stages) > 1 else 'has'} run"
 
 
-def plural(count: int, word: str) -> str:
+def units_known_when(stage: str, before: Sequence[str]) -> str:
+    """Say when the units of a stage are known; `before` are the stages that must run first."""
+    return f"the units of stage {stage} are {known_when(before) if before else 'not known yet'}"
+
+
+def plural(count: int, noun: str) -> str:
     """Return a number with its noun: ``1 unit``, ``2 units``."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def are(count: int) -> str:
+    """Return ``is`` for one thing, else ``are``."""
+    return "is" if count == 1 else "are"

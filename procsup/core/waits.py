@@ -6,9 +6,8 @@ from procsup.core.outcome import Verdict
 from procsup.core.quantities import show_duration, show_time
 from procsup.core.replay import History, UnitHistory
 from procsup.core.selectors import Selection
-from procsup.core.slots import Capacity, Slots
+from procsup.core.slots import Capacity, Slots, needs_of
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream
-from procsup.core.stages import needs_of
 from procsup.core.text import plural
 
 SOON = "nothing on record holds it: it is about to start"
@@ -127,7 +126,8 @@ class Waits:
         stage = self._stages[unit.stage]
         running = len(self._running.get(stage.name, ()))
         if stage.jobs is not None and running >= stage.jobs:
-            return f"it waits for one of the {running} that run of its stage (`jobs`) to end"
+            most = plural(running, "unit")
+            return f"it waits for a unit of its stage to end: {most} may run at once"
         lacks = self._lacks(stage, unit)
         if lacks:
             return f"it waits for {lacks}"

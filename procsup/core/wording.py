@@ -6,9 +6,14 @@ from procsup.core.outcome import AttemptId, Exit, NotStarted, StopReason, Vanish
 from procsup.core.quantities import show_bytes
 from procsup.core.spec import StageSpec
 
+BY_REQUEST = "stopped by request"
 
-def cause_of(exit: Exit, reason: Optional[StopReason], stage: StageSpec) -> str:
-    """Say why an attempt did not succeed: the reason it was stopped for, or its exit."""
+
+def cause_of(exit: Exit, reason: Optional[StopReason], stage: StageSpec, why: str = "") -> str:
+    """Say why an attempt did not succeed: the reason it was stopped for, or its exit.
+
+    `why`: who or what stopped it from outside the run.
+    """
     if isinstance(exit, (NotStarted, Vanished)):
         return exit.reason
     if reason is StopReason.DEADLINE:
@@ -18,7 +23,7 @@ def cause_of(exit: Exit, reason: Optional[StopReason], stage: StageSpec) -> str:
     if reason is StopReason.POLICY:
         return f'stopped, since on-failure = "stop" ({describe(exit)})'
     if reason is StopReason.USER:
-        return f"stopped by the user ({describe(exit)})"
+        return f"{why} ({describe(exit)})"
     if reason is not None:
         return f"stopped for {reason.value} ({describe(exit)})"
     return describe(exit)

@@ -4,7 +4,7 @@ import time
 from functools import partial
 from typing import Callable, List
 
-from procsup.core.events import Expand, Expanded, Fact, Standing, Weigh, Weighed
+from procsup.core.events import Expand, Expanded, Fact, Rerun, Weigh, Weighed
 from procsup.host.threads import Finds, Pool
 
 
@@ -53,7 +53,7 @@ class SideExpander:
         try:
             fact = self._weigh(order)
         except Exception:  # noqa: BLE001  units whose files cannot be read run again
-            run = Standing(False, "input changed")
+            run = Rerun("input changed")
             fact = Weighed(order.stage, dict.fromkeys(order.units, run))
         self._found.put(fact)
 

@@ -6,19 +6,20 @@ one of our names is never opened.
 """
 
 import errno
-import itertools
 import os
 import stat
 import sys
-from typing import BinaryIO, Iterable, Optional, Tuple, Union
+from typing import BinaryIO, Iterable, Optional, Tuple
 
 from procsup.errors import RecordError
-
-AnyPath = Union[str, "os.PathLike[str]"]
+from procsup.host.owners import refuse_foreign
+from procsup.paths.opening import AnyPath as AnyPath
+from procsup.paths.opening import open_regular, refuse_irregular
 
 _WRITE_BYTES = 1 << 16
 _TEMPORARY = (".procsup-", ".part")
-_counter = itertools.count(1)
+_LARGE_BYTES = 1 << 30
+_MOST_COMPRESSED = 64  # file systems that compress store a journal in a tenth
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 if sys.platform == "win32":
@@ -26,7 +27,7 @@ if sys.platform == "win32":
     import msvcrt
     import time
     from ctypes import wintypes
-    from typing import Callable
+    from typing import Callable, List
 
     _BUSY = (5, 32, 33)  # access denied, sharing violation, lock violation
     _RETRY_S = 2.5
@@ -55,7 +56,11 @@ if sys.platform == "win32":
         return True
 
     def open_reading(path: AnyPath) -> BinaryIO:
-        """Open a file for reading such that it can be removed and replaced meanwhile."""
+        """Open a regular file for reading such that it can be removed and replaced meanwhile.
+
+        OSError if it is anything else: a device may have no end.
+        """
+        refuse_irregular(os.fspath(path), os.fspath(path))
         kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
         kernel32.CreateFileW.restype = wintypes.HANDLE
         generic_read, share_all, open_existing, normal = 0x80000000, 7, 3, 0x80
@@ -64,7 +69,13 @@ if sys.platform == "win32":
         )
         if handle in (None, wintypes.HANDLE(-1).value):
             raise _windows_error(os.fspath(path))
-        return os.fdopen(msvcrt.open_osfhandle(handle, os.O_RDONLY | os.O_BINARY), "rb")
+        file = os.fdopen(msvcrt.open_osfhandle(handle, os.O_RDONLY | os.O_BINARY), "rb")
+        try:
+            refuse_irregular(file.fileno(), os.fspath(path))
+        except BaseException:
+            file.close()
+            raise
+        return file
 
     def _move_file(source: str, target: str) -> None:
         kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
@@ -78,13 +89,19 @@ if sys.platform == "win32":
         code = ctypes.get_last_error()
         return OSError(0, ctypes.FormatError(code).strip(), path, code)
 
+    def _opened(name: str, flags: int, mode: int) -> int:
+        """Open a file; one that is being removed is denied until all others have closed it."""
+        found: List[int] = []
+        _patiently(lambda: found.append(os.open(name, flags, mode)))
+        return found[0]
+
     def _patiently(act: Callable[[], None]) -> None:
         deadline, pause_s = time.monotonic() + _RETRY_S, 0.005
         while True:
             try:
                 act()
             except PermissionError as error:
-                if error.winerror not in _BUSY or time.monotonic() >= deadline:
+                if error.winerror not in (*_BUSY, None) or time.monotonic() >= deadline:
                     raise
             else:
                 return
@@ -94,10 +111,19 @@ if sys.platform == "win32":
     def set_mode(fd: int, mode: int) -> None:
         """Do nothing: the folder's access list decides who may read."""
 
+    def is_terminal(fd: int) -> bool:
+        """Whether it is a console; `os.isatty` says yes to NUL, too. OSError if it is closed."""
+        mode, kernel32 = wintypes.DWORD(), ctypes.WinDLL("kernel32")
+        handle = wintypes.HANDLE(msvcrt.get_osfhandle(fd))
+        return bool(kernel32.GetConsoleMode(handle, ctypes.byref(mode)))
+
 else:
     import fcntl
 
     _SAFE_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+    def _opened(name: str, flags: int, mode: int) -> int:
+        return os.open(name, flags, mode)
 
     if sys.platform == "darwin":
         _F_BARRIERFSYNC = 85
@@ -116,12 +142,11 @@ else:
             return True
 
     else:
-        # Not every POSIX has it; data and length are all that the records need.
-        _fdatasync = getattr(os, "fdatasync", os.fsync)
 
         def sync_fd(fd: int) -> None:
             """Return when everything written to the file is on the disk; OSError if that failed."""
-            _fdatasync(fd)
+            # Not every POSIX has it; data and length are all that the records need.
+            getattr(os, "fdatasync", os.fsync)(fd)
 
     def sync_folder(path: AnyPath) -> None:
         """Return when the names in the folder are on the disk."""
@@ -148,12 +173,25 @@ else:
         return True
 
     def open_reading(path: AnyPath) -> BinaryIO:
-        """Open a file for reading such that it can be removed and replaced meanwhile."""
-        return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
+        """Open a regular file for reading such that it can be removed and replaced meanwhile.
+
+        OSError if it is anything else: a FIFO is not waited for, a device may have no end.
+        """
+        return os.fdopen(open_regular(os.fspath(path)), "rb")
 
     def set_mode(fd: int, mode: int) -> None:
         """Set the permissions of an open file: open() has applied the umask."""
         os.fchmod(fd, mode)
+
+    def is_terminal(fd: int) -> bool:
+        """Whether it is a terminal; false if it is closed."""
+        return os.isatty(fd)
+
+
+_HARD_LINKED = (
+    "another file too (it has a second hard link): refused. If the project was copied by hard links"
+    " (cp -al), replace the run directory of that copy by one with files of its own (cp -a)"
+)
 
 
 def file_id(path: AnyPath) -> str:
@@ -168,16 +206,43 @@ def file_id(path: AnyPath) -> str:
     return f"{status.st_dev:x}:{status.st_ino:x}"
 
 
+def open_record(path: AnyPath) -> BinaryIO:
+    """Open a record of a run for reading, as `open_reading` does; it is of that run's own user.
+
+    Another user may have put it there before the folder was closed to him. OSError if it is
+    anything else, or a large file of next to no content, which would take for ever to read.
+    """
+    name = os.path.abspath(os.fspath(path))
+    file = open_reading(name)
+    try:
+        refuse_foreign(file.fileno(), name, os.path.dirname(name))
+        _refuse_hollow(os.fstat(file.fileno()), name)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _refuse_hollow(status: os.stat_result, path: str) -> None:
+    on_disk = getattr(status, "st_blocks", status.st_size) * 512  # Windows does not tell
+    if status.st_size > _LARGE_BYTES and on_disk * _MOST_COMPRESSED < status.st_size:
+        problem = f"it is no record: of its {status.st_size} bytes only {on_disk} are on the disk"
+        raise OSError(errno.EINVAL, problem, path)
+
+
 def reason(error: OSError) -> str:
     """Return the system's words for an error, for messages that name the file themselves.
 
-    For a path without permission it names the folder that is closed, and its owner.
+    For a path without permission it names the folder that is closed, or the file that may not be
+    replaced, and the owner.
     """
     words = error.strerror or str(error)
-    if isinstance(error, PermissionError) and isinstance(error.filename, (str, os.PathLike)):
-        from procsup.host.folders import who_refuses  # for this message only
+    if isinstance(error, PermissionError):
+        from procsup.host.folders import who_keeps, who_refuses  # for this message only
 
-        who = who_refuses(error.filename)
+        paths = [one for one in (error.filename, error.filename2) if isinstance(one, str)]
+        asked = (who_keeps, who_refuses) if error.errno == errno.EPERM else (who_refuses, who_keeps)
+        who = next(filter(None, (ask(path) for ask in asked for path in paths)), "")
         return f"{words}: {who}" if who else words
     return words
 
@@ -190,19 +255,19 @@ def open_private(path: AnyPath, flags: int, mode: int = 0o600) -> int:
     """
     name = os.fspath(path)
     try:
-        fd = os.open(name, flags | _SAFE_FLAGS, mode)
+        fd = _opened(name, flags | _SAFE_FLAGS, mode)
     except OSError as error:
         planted = _what_is_planted(name)
         if planted is None:
             raise
-        raise RecordError(f"{name} is {planted}: refused, remove it") from error
+        raise RecordError(f"{name} is {planted}") from error
     try:
         status = os.fstat(fd)
         planted = _why_not_ours(status.st_mode, status.st_nlink)
         if planted is None and sys.platform == "win32":
             planted = _what_is_planted(name)
         if planted is not None:
-            raise RecordError(f"{name} is {planted}: refused, remove it")
+            raise RecordError(f"{name} is {planted}")
     except BaseException:
         os.close(fd)
         raise
@@ -219,12 +284,12 @@ def _what_is_planted(path: str) -> Optional[str]:
 
 def _why_not_ours(mode: int, links: int) -> Optional[str]:
     if stat.S_ISLNK(mode):
-        return "a symbolic link"
+        return "a symbolic link: refused, remove it"
     if stat.S_ISDIR(mode):
-        return "a folder"
+        return "a folder: refused, remove it"
     if not stat.S_ISREG(mode):
-        return "no regular file"
-    return "another file too (it has a second hard link)" if links > 1 else None
+        return "no regular file: refused, remove it"
+    return _HARD_LINKED if links > 1 else None
 
 
 def write_atomically(
@@ -252,16 +317,17 @@ def write_atomically(
     sync_folder(os.path.dirname(target))
 
 
-def make_folders(path: AnyPath, mode: int = 0o777) -> bool:
+def make_folders(path: AnyPath, mode: int = 0o777, *, above: int = 0o777) -> bool:
     """Make a folder, and those above it that are missing; on return their names are on the disk.
 
+    `above` is the mode of the missing ones above it; the umask takes its part of both modes.
     This includes a folder that existed: its maker may have been killed before the sync. True if
     the folder was made now; OSError if it cannot be.
     """
     name = os.path.abspath(os.fspath(path))
     parent, made = os.path.dirname(name), False
     if not os.path.isdir(name):
-        make_folders(parent)
+        make_folders(parent, above, above=above)
         try:
             os.mkdir(name, mode)
             made = True
@@ -275,22 +341,19 @@ def make_folders(path: AnyPath, mode: int = 0o777) -> bool:
     return made
 
 
+def temporary_name() -> str:
+    """Return a new name for a temporary file or folder, which no other user can plant before us."""
+    return f"{os.getpid()}-{os.urandom(8).hex()}".join(_TEMPORARY)
+
+
 def is_temporary(name: str) -> bool:
     """Whether this is the name of a temporary file or folder of procsup."""
     return name.startswith(_TEMPORARY[0]) and name.endswith(_TEMPORARY[1])
 
 
 def _create_beside(target: str, mode: int) -> Tuple[str, int]:
-    folder = os.path.dirname(target)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE_FLAGS
-    for _attempt in range(100):  # a killed process of the same pid may have left some
-        name = f"{os.getpid()}-{next(_counter)}".join(_TEMPORARY)
-        temporary = os.path.join(folder, name)
-        try:
-            return temporary, os.open(temporary, flags, mode)
-        except FileExistsError:
-            continue
-    raise FileExistsError(errno.EEXIST, "no free temporary name", folder)
+    temporary = os.path.join(os.path.dirname(target), temporary_name())
+    return temporary, os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE_FLAGS, mode)
 
 
 def _write_all(fd: int, chunks: Iterable[bytes]) -> None:

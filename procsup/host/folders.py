@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from procsup.errors import UsageError
+from procsup.host.owners import user_name
+from procsup.paths.joining import joined
+from procsup.paths.opening import open_regular
 
 if TYPE_CHECKING:
     from procsup.host.files import AnyPath
@@ -24,11 +27,11 @@ def current_folder() -> str:
 
 
 def absolute(path: "AnyPath") -> str:
-    """Return the absolute path, without `.` and `..`; UsageError as `current_folder`."""
+    """Return the absolute path, `.` and `..` resolved; UsageError as `current_folder`."""
     text = os.fspath(path)
     if os.path.isabs(text):
-        return os.path.abspath(text)
-    return os.path.normpath(os.path.join(current_folder(), text))
+        return os.path.abspath(joined("", text))
+    return joined(current_folder(), text)
 
 
 def real_file(path: "AnyPath") -> str:
@@ -39,6 +42,17 @@ def real_file(path: "AnyPath") -> str:
     """
     whole = absolute(path)
     return os.path.realpath(whole) if os.path.islink(whole) else whole
+
+
+def user_settings() -> str:
+    """Return the path of the user's own configuration of procsup, whether it is there or not."""
+    if sys.platform == "win32":
+        folder = os.environ.get("APPDATA") or os.path.expanduser("~")
+    else:
+        # The XDG Base Directory Specification: a relative path is to be ignored.
+        named = os.environ.get("XDG_CONFIG_HOME", "")
+        folder = named if os.path.isabs(named) else os.path.expanduser("~/.config")
+    return os.path.join(folder, "procsup", "config.toml")
 
 
 def who_refuses(path: "AnyPath") -> str:
@@ -58,6 +72,26 @@ def who_refuses(path: "AnyPath") -> str:
     return f"{whole} may not be read{_whose(whole)}" if _may_not_be_read(whole) else ""
 
 
+def who_keeps(path: "AnyPath") -> str:
+    """Return whose a file is that its owner alone may remove or replace; empty if none is found.
+
+    So it is in a sticky folder, such as /tmp, where the system says "Operation not permitted".
+    """
+    whole = Path(path)
+    if sys.platform == "win32" or not whole.is_absolute():
+        return ""
+    try:
+        status, above = os.lstat(whole), os.stat(whole.parent)
+    except OSError:
+        return ""  # it was removed
+    if not above.st_mode & stat.S_ISVTX or os.geteuid() in (0, status.st_uid, above.st_uid):
+        return ""
+    return (
+        f"{whole} belongs to {user_name(status.st_uid)}, who alone may remove or replace it in this"
+        " folder (it is sticky): have it removed, or choose another folder"
+    )
+
+
 def _may_not_be_read(path: Path) -> bool:
     try:
         mode = os.stat(path).st_mode
@@ -65,7 +99,7 @@ def _may_not_be_read(path: Path) -> bool:
             os.scandir(path).close()
             os.stat(path / os.curdir)
         elif stat.S_ISREG(mode):
-            os.close(os.open(path, os.O_RDONLY))
+            os.close(open_regular(os.fspath(path)))
     except PermissionError:
         return True
     except OSError:
@@ -80,10 +114,4 @@ def _whose(path: Path) -> str:
         status = os.stat(path)
     except OSError:
         return ""  # it was removed
-    import pwd
-
-    try:
-        user = f"user {pwd.getpwuid(status.st_uid).pw_name}"
-    except KeyError:
-        user = f"an unknown user (uid {status.st_uid})"
-    return f": it belongs to {user} (mode {stat.S_IMODE(status.st_mode):04o})"
+    return f": it belongs to {user_name(status.st_uid)} (mode {stat.S_IMODE(status.st_mode):04o})"

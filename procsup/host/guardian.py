@@ -12,6 +12,7 @@ import sys
 import time
 
 from procsup.host import guard, marks, procfs, tree_walk
+from procsup.seams import seam
 
 assert sys.platform != "win32"  # nothing below has a meaning there
 
@@ -140,6 +141,7 @@ class Guardian:
             guard.die_by(os.WTERMSIG(status))
         os._exit(os.WEXITSTATUS(status))
 
+    @seam("guard: end all")
     def _end_all(self) -> None:
         told = _read_told(self._told_fd)
         if "release" in told:
@@ -253,6 +255,7 @@ def _pause(seconds: float) -> None:
         time.sleep(seconds)
 
 
+@seam("guard: adopt orphans")
 def _adopt_orphans() -> bool:
     """Make orphaned descendants our children (prctl(2): Linux 3.4); False if it cannot be."""
     if sys.platform != "linux":
@@ -294,6 +297,7 @@ def _told_base(told: Sequence[str]) -> Optional[int]:
     return int(bases[-1]) if bases else None
 
 
+@seam("guard: sweep")
 def _sweep(run_id: str, base: Optional[int]) -> None:
     """Find leftovers by mark or environment, where another process adopts orphans."""
     from procsup.errors import ProcsupError

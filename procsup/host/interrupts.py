@@ -70,24 +70,27 @@ class SignalInterrupts:
             self._relay.close()
             self._relay = None
 
-    def drain(self) -> List[Fact]:
-        """Return the interrupts since the last call; signals in quick succession are one."""
+    def drain(self, *, ask_guard: bool = False) -> List[Fact]:
+        """Return the interrupts since the last call; signals in quick succession are one.
+
+        With `ask_guard` it is asked whether the guard lives even if no event said otherwise yet.
+        """
         facts: List[Fact] = []
         while self._came:
             signum, at = self._came.popleft()
             if at - self._pressed_at >= PRESS_S:
                 self._pressed_at = at
                 facts.append(Interrupted(signum, signal.Signals(signum).name))
-        if self._is_guard_dead():
+        if self._is_guard_dead(asked=ask_guard):
             self._guard_dead = True
             facts.append(Interrupted(None, "the guard process died"))
         return facts
 
-    def _is_guard_dead(self) -> bool:
+    def _is_guard_dead(self, *, asked: bool) -> bool:
         """Whether it has died since the last call."""
         if self._lifeline is None or self._guard_dead or self._relay is None:
             return False
-        return self._relay.is_cut and not self._lifeline.alive()
+        return (asked or self._relay.is_cut) and not self._lifeline.alive()
 
     def _install_handlers(self) -> None:
         for signum in _ending_signals():

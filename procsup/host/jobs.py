@@ -95,11 +95,11 @@ class Job:
         account = self.account()
         return 1 if account is None else int(account.active_processes)
 
-    def pids(self) -> List[int]:
-        """Return the pids of its processes, at most a thousand; none if the system call fails."""
+    def pids(self) -> Optional[List[int]]:
+        """Return the pids of its processes, at most a thousand; None if the system call fails."""
         found = _Pids()
         if not self._query(_PROCESS_IDS, found) and ctypes.get_last_error() != _MORE_DATA:
-            return []
+            return None
         return [int(pid) for pid in found.pids[: found.listed]]
 
     def _query(self, kind: int, into: ctypes.Structure) -> bool:

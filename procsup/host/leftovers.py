@@ -11,6 +11,7 @@ import sys
 import time
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from procsup.core.text import visible
 from procsup.errors import RunBusy
 from procsup.host import machine, marks, procfs, tree_walk
 
@@ -143,13 +144,30 @@ class Proof:
         """Check the process that has this pid now."""
         if self._base is not None:
             mark = marks.read(pid)
-            if mark is not None and marks.base_of(mark) == self._base:
+            if mark is not None and marks.base_of(mark) == self._base and self._may_be_ours(pid):
                 return self._by_mark.get(mark, "")
         if self._by_pid:
             trace = self._by_pid.get(pid) or self._by_pid.get(procfs.session(pid))
             if trace is not None and _is_that_process(trace):
                 return trace.unit
         return None if self._cookie is None else _unit_by_cookie(pid, self._cookie)
+
+    def _may_be_ours(self, pid: int) -> bool:
+        """Whether a process with our mark runs as our user, or in the session of a recorded one.
+
+        Any user can read a mark, put it on a process of theirs, and have that run a program as
+        root (`sudo` at its prompt). But no process can join another session. Root's units may
+        change their user.
+        """
+        if _runs_as_us(pid):
+            return True
+        return procfs.session(pid) in self._by_pid
+
+
+def _runs_as_us(pid: int) -> bool:
+    if sys.platform == "win32" or os.geteuid() == 0:
+        return True
+    return os.geteuid() in procfs.users(pid)
 
 
 def _is_that_process(trace: Trace) -> bool:
@@ -188,10 +206,17 @@ def _kill(process: procfs.Process) -> bool:
 
 
 def _complaint(alive: List[_Left], limit_s: float) -> str:
+    pids = [left.process.pid for left in alive]
     names = ", ".join(f"{left.process.pid} ({left.unit or 'unit unknown'})" for left in alive)
+    others = [pid for pid in pids if sys.platform == "linux" and not _runs_as_us(pid)]
+    how = ""
+    if others:
+        who = ", ".join(f"{pid} ({procfs.command(pid)})" for pid in others)
+        how = f" (another user's, whose end takes root: sudo kill -9 PID: {visible(who)})"
     return (
         f"an earlier sitting of this run left processes that could not be ended within"
-        f" {limit_s:g} s: {names}; end them, then run again"
+        f" {limit_s:g} s: {names}; look at them (ps -fp {','.join(map(str, pids))}), end"
+        f" them{how}, then run again"
     )
 
 

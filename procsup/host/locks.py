@@ -3,23 +3,32 @@
 flock on POSIX: it belongs to the open file, so a child can inherit it; lockf would be lost when
 any descriptor of the file is closed. LockFileEx on Windows, on bytes far behind the text, so that
 the file stays readable.
+
+Who may read a file may hold these locks, too, also exclusively. So where others may read it, Linux
+waits by a second kind: an open-file-description lock (fcntl(2)), which belongs to the open file as
+well, but is exclusive only for a writer. The holder has both kinds, for waiters of older versions.
+macOS has no second kind that is of use: there a flock keeps the other kinds out.
 """
 
 import errno
 import os
+import struct
 import sys
 import threading
-from typing import Callable, Optional
+from typing import Callable, Optional, Protocol
 
 from procsup.errors import RecordError
-from procsup.host.files import AnyPath, open_private, set_mode
+from procsup.host.files import AnyPath, open_private, remove, replace, set_mode, temporary_name
 
 _SLICE_S = 0.2  # Windows does not interrupt a waiting thread for Ctrl-C
 _LONGEST_WAIT_S = 24 * 3600.0  # some systems overflow beyond
+_NO_PID = 1 << 31
+_LOOK_S = 1.0  # whether there is nothing to wait for, although somebody holds the lock
 # These errors do not show whether a file system has locks.
 _NOT_THE_LOCKS_FAULT = frozenset(
     (
         errno.EACCES,
+        errno.EAGAIN,  # from the opening: a lock that is taken is no error
         errno.EROFS,
         errno.ENOSPC,
         errno.EDQUOT,
@@ -72,8 +81,17 @@ if sys.platform == "win32":
         where = _where()
         kernel32.UnlockFileEx(handle, 0, 1, 0, ctypes.byref(where))
 
+    def _lock_description(fd: int, *, exclusive: bool, wait: bool) -> bool:  # noqa: ARG001
+        """Windows has no such locks."""
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    def _unlock_description(fd: int) -> None:
+        """There are none."""
+
     def process_exists(pid: int) -> bool:
-        """Whether a process of that number is alive."""
+        """Whether a process of that number is alive; false for a number that none can have."""
+        if not 0 < pid < _NO_PID:
+            return False
         kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
         kernel32.OpenProcess.restype = wintypes.HANDLE
         synchronize, timeout, access_denied = 0x100000, 0x102, 5
@@ -100,8 +118,40 @@ else:
     def _unlock(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_UN)
 
+    if sys.platform == "linux":
+        _OFD_SETLK, _OFD_SETLKW = 37, 38  # Python has the names since 3.9
+        _TAKEN = (errno.EAGAIN, errno.EACCES)
+
+        def _lock_description(fd: int, *, exclusive: bool, wait: bool) -> bool:
+            """Lock the open file description; False if another one has it locked."""
+            kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
+            try:
+                fcntl.fcntl(fd, _OFD_SETLKW if wait else _OFD_SETLK, _whole_file(kind))
+            except OSError as error:
+                if error.errno in _TAKEN:
+                    return False
+                raise
+            return True
+
+        def _unlock_description(fd: int) -> None:
+            fcntl.fcntl(fd, _OFD_SETLK, _whole_file(fcntl.F_UNLCK))
+
+        def _whole_file(kind: int) -> bytes:
+            return struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0)  # struct flock
+
+    else:
+
+        def _lock_description(fd: int, *, exclusive: bool, wait: bool) -> bool:  # noqa: ARG001
+            """Not here, see above."""
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+        def _unlock_description(fd: int) -> None:
+            """There are none."""
+
     def process_exists(pid: int) -> bool:
-        """Whether a process of that number is alive."""
+        """Whether a process of that number is alive; false for a number that none can have."""
+        if not 0 < pid < _NO_PID:
+            return False  # 0 and negative numbers stand for groups
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -115,20 +165,28 @@ class FileLock:
     """A kernel lock on a file, which is created if it is missing and never removed by this class.
 
     One object is one open file: either it holds the lock exclusively, or it waits for others.
+    `by_description`: the holder has the second kind, by which this one waits.
     """
 
-    def __init__(self, path: AnyPath, *, mode: int = 0o600) -> None:
+    def __init__(self, path: AnyPath, *, mode: int = 0o600, by_description: bool = False) -> None:
         self.path = os.fspath(path)
         self.fd = -1
+        self.by_description = by_description
         self._mode = mode
         self._waiting: Optional[_Waiting] = None
 
-    def open(self) -> None:
-        """Open the file without a lock, if the file system has no locks."""
+    def open(self, *, only_new: bool = False) -> None:
+        """Open the file without a lock, if the file system has no locks.
+
+        `only_new`: FileExistsError if it is there.
+        """
         if self.fd < 0:
-            self.fd = open_private(self.path, os.O_RDWR | os.O_CREAT)
+            flags = os.O_RDWR | os.O_CREAT | (os.O_EXCL if only_new else 0)
+            self.fd = open_private(self.path, flags)
             if self._mode != 0o600:
                 set_mode(self.fd, self._mode)
+            else:
+                _close_to_others(self.fd)
 
     def try_exclusive(self) -> bool:
         """Take the lock; False if another open file holds it, in this process or elsewhere.
@@ -149,6 +207,35 @@ class FileLock:
                 return True
             self.close()  # it was removed or replaced between our opening and our locking
         raise RecordError(f"{self.path} is replaced again and again")
+
+    def try_new(self) -> bool:
+        """Take the lock of a new file, which replaces what is at the path; False as above.
+
+        On POSIX no other process can have locked it before: it gets its name and its mode when
+        it is locked. `by_description` is set if it has the second kind, too.
+        """
+        if sys.platform == "win32":
+            try:
+                remove(self.path)
+            except PermissionError:
+                pass  # a process still has it open; we share the file then
+            return self.try_exclusive()
+        folder, name = os.path.split(self.path)
+        private = os.path.join(folder, f".procsup-{name}.part")
+        remove(private)
+        self.fd = open_private(private, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        try:
+            if not _lock(self.fd, exclusive=True, wait=False):
+                self.close()
+                return False
+            self.by_description = _try_description(self.fd)
+            replace(private, self.path)
+            set_mode(self.fd, self._mode)
+        except BaseException:
+            self.close()
+            remove(private)
+            raise
+        return True
 
     def try_share(self) -> bool:
         """Turn an exclusive lock into a shared one; False, and unlocked, if another has it."""
@@ -176,10 +263,7 @@ class FileLock:
             fd = open_private(self.path, os.O_RDONLY)
         except FileNotFoundError:
             return False
-        try:
-            return not _lock(fd, exclusive=False, wait=False)
-        finally:
-            os.close(fd)
+        return not _try_shared(fd, self._take_shared)
 
     def wait_shared(
         self, timeout_s: Optional[float] = None, *, unless: Callable[[], bool] = lambda: False
@@ -188,31 +272,52 @@ class FileLock:
 
         The kernel wakes us within a millisecond of the holder's release or death. True if there
         is no such file, or if `unless` returns true once the file is open: another lock may have
-        replaced the intended one. Ctrl-C and signal handlers work during the wait.
+        replaced the intended one. Where readers can hold the lock, `unless` is asked once a
+        second, too. Ctrl-C and signal handlers work during the wait.
         """
+        take = self._take_shared
         if self._waiting is None:
             try:
                 fd = open_private(self.path, os.O_RDONLY)
             except FileNotFoundError:
                 return True
-            if _try_shared(fd):
+            if _try_shared(fd, take, keep=True):
                 return True
             if (timeout_s is not None and timeout_s <= 0) or unless():
                 os.close(fd)
                 return unless()
-            if timeout_s is None and sys.platform != "win32":
-                return _block_shared(fd)
-            self._waiting = _Waiting(fd)
-        while not self._waiting.join(_LONGEST_WAIT_S if timeout_s is None else timeout_s):
-            if timeout_s is not None:
-                return False
+            if timeout_s is None and self.by_description:
+                return _block_shared(fd, take)
+            self._waiting = _Waiting(fd, take)
+        if not self._join(self._waiting, timeout_s, unless):
+            return False
         self._waiting = None
         return True
+
+    def _join(
+        self, waiting: "_Waiting", timeout_s: Optional[float], unless: Callable[[], bool]
+    ) -> bool:
+        left_s = _LONGEST_WAIT_S if timeout_s is None else timeout_s
+        look_s = left_s if self.by_description else _LOOK_S
+        while not waiting.join(min(look_s, left_s)):
+            if not self.by_description and unless():
+                return True
+            if timeout_s is not None:
+                left_s -= look_s
+                if left_s <= 0:
+                    return False
+        return True
+
+    @property
+    def _take_shared(self) -> "_Take":
+        return _lock_description if self.by_description else _lock
 
     def release(self) -> None:
         """Release the lock, also for children that inherited it; the file stays open."""
         if self.fd >= 0:
             _unlock(self.fd)
+            if self.by_description:
+                _unlock_description(self.fd)
 
     def close(self) -> None:
         """Close the file, and so release the lock, unless a child that inherited it keeps it."""
@@ -221,22 +326,42 @@ class FileLock:
             os.close(fd)
 
 
-def _try_shared(fd: int) -> bool:
-    """Close the descriptor and return True if no process holds the lock; else keep it open."""
+def _close_to_others(fd: int) -> None:
+    """Let only its owner open the file from now on: an older version may have shared it."""
     try:
-        free = _lock(fd, exclusive=False, wait=False)
-    except BaseException:
-        os.close(fd)
-        raise
-    if free:
-        os.close(fd)
+        if os.fstat(fd).st_mode & 0o077:
+            set_mode(fd, 0o600)
+    except OSError:
+        pass  # a file system without permissions
+
+
+class _Take(Protocol):
+    def __call__(self, fd: int, *, exclusive: bool, wait: bool) -> bool: ...
+
+
+def _try_description(fd: int) -> bool:
+    """Take the second kind; False where there is none, or where both kinds are one."""
+    try:
+        return _lock_description(fd, exclusive=True, wait=False)
+    except OSError:
+        return False
+
+
+def _try_shared(fd: int, take: _Take, *, keep: bool = False) -> bool:
+    """Whether no process holds the lock; the descriptor is closed, unless it is to be kept then."""
+    free = True
+    try:
+        free = take(fd, exclusive=False, wait=False)
+    finally:
+        if free or not keep:
+            os.close(fd)
     return free
 
 
-def _block_shared(fd: int) -> bool:
+def _block_shared(fd: int, take: _Take) -> bool:
     """Block in this thread, which wakes sooner than a helper thread; close the descriptor."""
     try:
-        return _lock(fd, exclusive=False, wait=True)
+        return take(fd, exclusive=False, wait=True)
     finally:
         os.close(fd)
 
@@ -244,15 +369,15 @@ def _block_shared(fd: int) -> bool:
 class _Waiting:
     """A thread that blocks in the kernel; its callers may give up while it still waits."""
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+    def __init__(self, fd: int, take: _Take) -> None:
+        self._fd, self._take = fd, take
         self._free = threading.Event()
         self._error: Optional[OSError] = None
         threading.Thread(target=self._block, name="procsup-wait", daemon=True).start()
 
     def _block(self) -> None:
         try:
-            _lock(self._fd, exclusive=False, wait=True)
+            self._take(self._fd, exclusive=False, wait=True)
         except OSError as error:
             self._error = error
         finally:
@@ -275,8 +400,9 @@ def locks_work(folder: AnyPath) -> bool:
     OSError if that cannot be tried: a temporary error must not count as a file system without
     locks, on which two supervisors would not exclude each other.
     """
-    path = os.path.join(folder, f".procsup-{os.getpid()}-lock.part")
+    path = os.path.join(folder, temporary_name())
     first, second = FileLock(path), FileLock(path)
+    first.open(only_new=True)
     try:
         return first.try_exclusive() and not second.try_exclusive()
     except OSError as error:
@@ -297,18 +423,14 @@ def locks_reach(folder: AnyPath) -> bool:
 
     Network mounts with ``nolock`` and the like give locks that only this host sees.
     """
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            mounts = [line.split() for line in file]
-    except OSError:
-        return True
-    place, best = os.path.realpath(folder), ("", "")
-    for words in mounts:
-        point = words[4].encode().decode("unicode_escape")
-        inside = place == point or place.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best[0]):
-            best = (point, words[-1])
-    return _HOST_ONLY.isdisjoint(best[1].split(","))
+    from procsup.host.mounts import Mount, mounts  # few runs need it
+
+    place, best = os.path.realpath(folder), Mount("", "")
+    for mount in mounts():
+        inside = place == mount.point or place.startswith(mount.point.rstrip("/") + "/")
+        if inside and len(mount.point) >= len(best.point):
+            best = mount
+    return _HOST_ONLY.isdisjoint(best.options.split(","))
 
 
 _HOST_ONLY = frozenset(["nolock", "local_lock=all", "local_lock=flock", "localflock", "nobrl"])

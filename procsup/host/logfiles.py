@@ -1,20 +1,69 @@
 """Reading logs that are whole files, or parts of one."""
 
+import errno
 import io
 import os
-from typing import Any, BinaryIO, Optional
+from typing import Any, BinaryIO, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.core.outcome import Part
 from procsup.host.files import AnyPath, open_reading
+from procsup.host.owners import is_ours, refuse_foreign
 
 
-def open_log(path: AnyPath, part: Optional[Part] = None) -> BinaryIO:
+class LogPlaces(NamedTuple):
+    """Where the logs of a run are: relative paths in the run directory `run`.
+
+    `only` are the folders in which they must be; none: anywhere, as the run file said.
+    """
+
+    run: str
+    only: Tuple[str, ...] = ()
+
+
+def open_log(
+    path: AnyPath, part: Optional[Part] = None, *, run: AnyPath, only: Sequence[str] = ()
+) -> BinaryIO:
     """Open a log for reading; with a part, (offset, length) in bytes, only that can be read.
 
-    OSError if it cannot be opened.
+    `run` is the run directory, in which a relative path is. OSError if it cannot be opened, or if
+    it is not a regular file of the run's user: the record of somebody else's run may name any file
+    that we may read. So may that of a copy, which may have come with a checkout: of this one logs
+    are only read if they really are in one of the folders `only`.
     """
-    file = open_reading(path)
+    name, folder = os.path.join(run, path), os.fspath(run)
+    file = open_reading(name)
+    try:
+        # A path in our own run file may be on a file system that has other user ids.
+        if _is_below(folder, name) or not is_ours(os.lstat(folder)):
+            refuse_foreign(file.fileno(), name, folder)
+        _refuse_link_out(name, folder)
+        _refuse_outside(name, only)
+    except BaseException:
+        file.close()
+        raise
     return file if part is None else io.BufferedReader(_PartOfFile(file, *part))
+
+
+def _refuse_link_out(path: str, run: str) -> None:
+    """Raise OSError for a link: procsup makes none, and one in a checkout may lead to a secret."""
+    if _is_below(run, path) and not _is_below(os.path.realpath(run), os.path.realpath(path)):
+        raise OSError(errno.EINVAL, "it is a link out of the run directory", path)
+
+
+def _refuse_outside(path: str, only: Sequence[str]) -> None:
+    real = os.path.realpath(path)
+    if only and not any(_is_below(os.path.realpath(folder), real) for folder in only):
+        problem = (
+            "it is outside of the run directory, and the records are a copy, which may name any"
+            " file. If you know it, open it yourself, or keep what the copy says: procsup run"
+            " --adopt"
+        )
+        raise OSError(errno.EINVAL, problem, path)
+
+
+def _is_below(folder: str, path: str) -> bool:
+    """Whether a path is that of something in a folder, as text."""
+    return os.path.normpath(path).startswith(os.path.join(folder, ""))
 
 
 class _PartOfFile(io.RawIOBase):

@@ -35,7 +35,6 @@ __all__ = [
     "platform_text",
     "processes_with_cookie",
     "read_affinity",
-    "resume",
     "sample_tree",
     "set_affinity",
     "stop_with_cookie",
@@ -153,15 +152,6 @@ def first_environment() -> Optional[Dict[str, str]]:
         return dict(psutil.Process().environ())
     except (psutil.Error, OSError):
         return None
-
-
-def resume(pid: int) -> None:
-    """Let a process run that was created suspended (Windows); nothing if it has ended."""
-    psutil = _psutil()
-    try:
-        psutil.Process(pid).resume()
-    except psutil.NoSuchProcess:
-        pass  # killed before it ever ran
 
 
 # --- trees -------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import FrozenSet, Iterable, Iterator, Optional, Set, Tuple, Union
 
 from procsup.core.outcome import Exited, Signaled, Vanished
 from procsup.host import exits, marks, posix_faults, procfs, spawning, telling, trees
+from procsup.host.opened import create
 from procsup.host.processes import Departure, Key, Launch
 
 assert sys.platform != "win32"
@@ -45,6 +46,8 @@ __all__ = [
 ]
 
 _CLOEXEC = os.O_CLOEXEC
+_LOG_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | _CLOEXEC
+_NEW_LOG = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | _CLOEXEC
 
 
 class Child:
@@ -230,7 +233,7 @@ def open_source(path: str) -> int:
 
     Opening a FIFO blocks until it has a writer, and the whole run with it.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | _CLOEXEC)
     if stat.S_ISFIFO(os.fstat(fd).st_mode):
         os.close(fd)
         raise OSError(errno.EINVAL, "a FIFO, whose writer may never come", path)
@@ -241,34 +244,52 @@ def open_source(path: str) -> int:
 def open_log(path: str) -> int:
     """Open a log for appending, for its owner only; its folder is made if it is missing.
 
-    Only a regular file with a single name is accepted: the folder may have been tampered with.
+    Only a regular file with a single name is accepted, in a folder that is ours and no link: it may
+    have been tampered with.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | _CLOEXEC
+    place, _, name = path.rpartition("/")
     try:
-        return os.open(path, flags | os.O_EXCL, 0o600)
+        folder = os.open(place, _LOG_FOLDER)
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        return os.open(path, flags | os.O_EXCL, 0o600)
+        os.makedirs(place, mode=0o700, exist_ok=True)
+        folder = os.open(place, _LOG_FOLDER)
+    try:
+        return _open_log_in(folder, name)
+    except OSError as error:
+        error.filename = path
+        raise
+    finally:
+        os.close(folder)
+
+
+def _open_log_in(folder: int, name: str) -> int:
+    owner = os.fstat(folder).st_uid
+    try:
+        fd = os.open(name, _NEW_LOG | os.O_EXCL, 0o600, dir_fd=folder)
+        if owner == os.geteuid():
+            return fd  # nearly all of them: two calls are saved
     except FileExistsError:
         # A power cut may have lost the record of an attempt whose log exists.
-        return _require_plain(os.open(path, flags | os.O_NONBLOCK, 0o600), path)
-
-
-def open_target(path: str) -> int:
-    """Open a file that the user named, empty, to be written by the child."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | _CLOEXEC
-    fd = _require_plain(os.open(path, flags, 0o666), path)
-    os.ftruncate(fd, 0)
+        fd = os.open(name, _NEW_LOG | os.O_NONBLOCK, 0o600, dir_fd=folder)
+    try:
+        _require_ours(os.fstat(fd), owner)
+        os.set_blocking(fd, True)
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 
-def _require_plain(fd: int, path: str) -> int:
-    status = os.fstat(fd)
-    if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
-        os.set_blocking(fd, True)
-        return fd
-    os.close(fd)
-    raise OSError(errno.EINVAL, "not a regular file of one name", path)
+def _require_ours(log: os.stat_result, owner: int) -> None:
+    if not stat.S_ISREG(log.st_mode) or log.st_nlink != 1:
+        raise OSError(errno.EINVAL, "not a regular file of one name")
+    if log.st_uid != owner:  # by the file system's own word: it may map users
+        raise OSError(errno.EPERM, "it and its folder belong to different users")
+
+
+def open_target(path: str) -> int:
+    """Make a file beside one that the user named, to be written by the child; return its fd."""
+    return create(path, None)
 
 
 # --- ending ------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ import sys
 from typing import Optional, Sequence, Tuple
 
 from procsup.core.outcome import NotStarted
+from procsup.core.text import shell_word
+from procsup.host.files import open_reading, reason
 from procsup.host.processes import Launch
 
 assert sys.platform != "win32"
@@ -31,14 +33,19 @@ _LOOKED_AT_BYTES = 256
 def find_program(name: str, path: str, cwd: str) -> str:
     """Return the file that `name` stands for; FileNotFoundError if PATH has none.
 
-    A name with a slash is relative to `cwd`.
+    PermissionError if PATH has some, and none may be executed. A name with a slash is relative
+    to `cwd`.
     """
     if "/" in name:
         return os.path.join(cwd, name)
-    for folder in path.split(os.pathsep):
-        candidate = os.path.join(cwd, folder, name)
+    candidates = [os.path.join(cwd, folder, name) for folder in path.split(os.pathsep)]
+    for candidate in candidates:
         if os.access(candidate, os.X_OK) and os.path.isfile(candidate):
             return candidate
+    refused = next((one for one in candidates if os.path.isfile(one)), None)
+    if refused is not None:
+        said = f"program {name!r} is found on PATH as {refused}, which may not be executed"
+        raise PermissionError(errno.EACCES, said)
     raise FileNotFoundError(errno.ENOENT, f"program {name!r} was not found on PATH")
 
 
@@ -68,7 +75,7 @@ def why_not_started(error: BaseException, launch: Optional[Launch], step: str = 
     Without a `launch`, `step` names what was being made.
     """
     number = error.errno if isinstance(error, OSError) else None
-    words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    words = reason(error) if isinstance(error, OSError) else str(error)
     name = getattr(error, "filename", None)
     if isinstance(name, (str, bytes)):
         words = f"{os.fsdecode(name)!r}: {words}"
@@ -117,9 +124,7 @@ def _wrong_program(program: str, number: Optional[int]) -> Optional[str]:
     if interpreter is None or os.access(interpreter, os.X_OK):
         return None
     if interpreter.endswith("\r"):
-        from shlex import quote
-
-        cure = f"sed -i 's/\\r$//' {quote(program)}"
+        cure = f"sed -i 's/\\r$//' {shell_word(program)}"
         return (
             f"program {program!r} has Windows line ends, so that its first line asks for"
             f" {interpreter!r}: take them out with dos2unix, or {cure}"
@@ -130,7 +135,7 @@ def _wrong_program(program: str, number: Optional[int]) -> Optional[str]:
 def _start_of(program: str) -> bytes:
     """Return the first bytes of a file; empty if it may not be read."""
     try:
-        with open(program, "rb") as file:
+        with open_reading(program) as file:
             return file.read(_LOOKED_AT_BYTES)
     except OSError:
         return b""  # executable, but not readable: the cause is unknown

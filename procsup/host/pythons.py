@@ -3,11 +3,11 @@
 import glob
 import os
 import re
-import shutil
 import sys
 from typing import Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from procsup.host.names import python_command
+from procsup.paths.opening import open_regular
 
 _IS_WINDOWS = sys.platform == "win32"
 _SHIMS = "shims"  # scripts of pyenv, which refuse to run a version that pyenv has not selected
@@ -32,6 +32,8 @@ def search(version: str, environment: Mapping[str, str]) -> Search:
     If PATH has one, its bare name is returned: each unit looks it up in its own PATH. Elsewhere
     the newest one is taken.
     """
+    import shutil  # here: few runs need it, and it takes half a megabyte
+
     argv = python_command(version)
     found = shutil.which(argv[0], path=environment.get("PATH"))
     if found is not None and not _is_shim(found):
@@ -82,7 +84,7 @@ def _uv_home(home: str, environment: Mapping[str, str]) -> str:
 
 def _lines(path: str) -> List[str]:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, encoding="utf-8", errors="surrogateescape", opener=open_regular) as file:
             return [line.strip() for line in file if line.strip()]
     except OSError:
         return []

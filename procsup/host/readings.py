@@ -25,6 +25,8 @@ from procsup.core.records import End
 from procsup.core.rooted import below
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.paths.identity import Compared, Contents, compare, has_recorded_stamps, read_file
+from procsup.paths.links import RealFolders
+from procsup.paths.opening import open_regular
 from procsup.paths.walk import excludes, files_of, stands_for
 
 _UNTOUCHED = Intact()
@@ -53,32 +55,53 @@ def inputs_of(unit: UnitSpec) -> List[OutputSpec]:
     return [OutputSpec(path) for path in dict.fromkeys(paths)]
 
 
-def input_files(unit: UnitSpec, declared: OutputSpec) -> List[str]:
+def input_files(unit: UnitSpec, declared: OutputSpec, published: Sequence[str] = ()) -> List[str]:
     """Return the current files of one of a unit's inputs.
 
-    In a folder the unit's own outputs do not count. OSError as `files_of`.
+    In a folder the unit's own outputs do not count, nor do the `published` files that procsup
+    itself writes. OSError as `files_of`.
     """
-    files = files_of(declared, follow=True)
-    if files in ([], [declared.path]):
-        return files
-    is_own = own_outputs(unit, declared.path)
-    return [path for path in files if not is_own(path)]
+    return files_of(declared, follow=True, leaves_out=OwnFiles(unit, declared.path, published))
 
 
-def own_outputs(unit: UnitSpec, folder: str) -> Callable[[str], bool]:
-    """Return a test whether a file is one of the unit's outputs, except `folder` itself."""
-    bare = folder.rstrip(_SEPARATORS)
-    outputs = [one for one in outputs_of(unit) if one.path.rstrip(_SEPARATORS) != bare]
-    globs = [one for one in outputs if one.kind == "glob"]
-    paths = {one.path.rstrip(_SEPARATORS) for one in outputs if one.kind != "glob"}
-    folders = tuple(path + os.sep for path in paths)
+class OwnFiles:
+    """Tells which files of an input folder are written by the unit itself, or by procsup.
 
-    def is_own(path: str) -> bool:
-        if path in paths or path.startswith(folders):
+    Links are resolved. An output at the same path as the folder does not count.
+    """
+
+    def __init__(self, unit: UnitSpec, folder: str, published: Sequence[str] = ()) -> None:
+        self._unit, self._published = unit, published
+        self._folder = folder.rstrip(_SEPARATORS)
+        self._real = RealFolders(self._folder)
+        self._paths: Optional[Set[str]] = None  # with all that is below them
+        self._folders: Tuple[str, ...] = ()
+        self._special: List[OutputSpec] = []
+
+    def __call__(self, path: str) -> bool:
+        """Whether a file or folder is one of these."""
+        if self._paths is None:
+            self._paths = set(self._find())
+            self._folders = tuple([one + os.sep for one in self._paths])
+        real = self._real.real(path)
+        if real in self._paths or real.startswith(self._folders):
             return True
-        return any(stands_for(glob, path) for glob in globs)
+        # A folder of which something is left out may hold files that count.
+        return any(stands_for(one, real) for one in self._special) and not os.path.isdir(path)
 
-    return is_own
+    def _find(self) -> Iterator[str]:
+        yield from map(self._real.real, self._published)
+        for output in outputs_of(self._unit):
+            bare = output.path.rstrip(_SEPARATORS)
+            if bare == self._folder:
+                continue
+            real = self._real.output(output)
+            if output.kind == "glob" or output.excluded:
+                self._special.append(real)
+            else:
+                yield real.path.rstrip(_SEPARATORS)
+            if output.kind != "glob" and os.path.islink(bare):
+                yield self._real.real(os.path.realpath(bare))
 
 
 def plain_path(output: OutputSpec) -> str:
@@ -102,6 +125,7 @@ def intact(
     checksum: str,
     contents: Optional[Contents] = None,
     folder: str = "",
+    published: Sequence[str] = (),
 ) -> Intact:
     """Compare a unit's inputs and outputs with those of its recorded end, file by file.
 
@@ -121,8 +145,9 @@ def intact(
         if missing is not None:
             return _not_there(missing, end)
         known = {reading.path for reading in end.outputs}
-        used = {path for declared in inputs for path in input_files(unit, declared)}
-        were_used = _watched(end.inputs, inputs, used)
+        used = {path for declared in inputs for path in input_files(unit, declared, published)}
+        own = [OwnFiles(unit, declared.path, published) for declared in inputs]
+        were_used = _watched(end.inputs, inputs, used, own)
         look = partial(compare, checksum=checksum, contents=contents)
         return Intact(
             _difference(used, were_used, look, seen),
@@ -177,22 +202,25 @@ def _not_there(output: OutputSpec, end: End) -> Intact:
 
 
 def _watched(
-    recorded: Sequence[Reading], inputs: Sequence[OutputSpec], now: Set[str]
+    recorded: Sequence[Reading],
+    inputs: Sequence[OutputSpec],
+    now: Set[str],
+    own: Sequence[OwnFiles],
 ) -> Sequence[Reading]:
     """Return the recorded inputs without those that are not compared any more.
 
-    An older procsup compared more, and more may be excluded from a folder now. The declared inputs
-    are part of the unit's fingerprint.
+    `own` are the tests of `inputs`. An older procsup compared more, and
+    more may be excluded from a folder now. The declared inputs are part of the unit's fingerprint.
     """
     if now.issuperset([reading.path for reading in recorded]):
         return recorded
     declared = {one.path for one in inputs}
-    return [
-        reading
-        for reading in recorded
-        if reading.path in declared
-        or any(below(one.path, reading.path) and not excludes(one, reading.path) for one in inputs)
-    ]
+
+    def is_watched(path: str) -> bool:
+        holding = [pair for pair in zip(inputs, own) if below(pair[0].path, path)]
+        return any(not (excludes(one, path) or is_own(path)) for one, is_own in holding)
+
+    return [one for one in recorded if one.path in declared or is_watched(one.path)]
 
 
 class Declared(NamedTuple):
@@ -202,18 +230,18 @@ class Declared(NamedTuple):
     removed: Sequence[str] = ()
 
 
-def declared_since(unit: UnitSpec, end: End) -> Declared:
+def declared_since(unit: UnitSpec, end: End, published: Sequence[str] = ()) -> Declared:
     """Return which inputs are declared since the recorded end, and which no longer are.
 
     By the files on record: of a folder without files nothing is known. OSError if a folder
     cannot be read.
     """
     known = [reading.path for reading in end.inputs]
-    declared = dict.fromkeys(one.path for one in inputs_of(unit))
+    declared = {one.path: one for one in inputs_of(unit)}
     seen = {above for path in known for above in _with_folders(path)}
     new = [one for one in declared if one not in seen]
     return Declared(
-        [one for one in new if not os.path.isdir(one) or input_files(unit, OutputSpec(one))],
+        [p for p in new if not os.path.isdir(p) or input_files(unit, declared[p], published)],
         [one for one in known if declared.keys().isdisjoint(_with_folders(one))],
     )
 
@@ -262,7 +290,7 @@ def sync_file(path: str) -> None:
     from procsup.host import files  # a run without outputs does not load it
 
     writable = os.O_RDONLY if os.name == "posix" else os.O_RDWR  # Windows flushes for writers only
-    fd = os.open(path, writable | getattr(os, "O_BINARY", 0))
+    fd = open_regular(path, writable)
     try:
         files.sync_fd(fd)
     finally:

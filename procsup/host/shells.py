@@ -1,4 +1,4 @@
-"""The shell of each system: how a line is started, how a value is quoted for it.
+"""The shell of each system: how a line is started, how a value is quoted, how a line is made.
 
 Linux, macOS: bash, which stops at the first command that fails, in a pipe too. Windows:
 PowerShell (7's `pwsh` where it is found), which stops at the first error; `pwsh` from 7.4 also at
@@ -6,8 +6,11 @@ the first program that fails, Windows PowerShell ends with the exit code of the 
 """
 
 import shlex
+import subprocess
 import sys
-from typing import Callable, NamedTuple, Sequence, Tuple
+from typing import Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from procsup.core.text import around_acting, shell_word
 
 # Windows PowerShell takes typographic single quotes for plain ones.
 _SINGLE_QUOTES = "'\u2018\u2019\u201a\u201b"
@@ -23,6 +26,15 @@ _BEFORE = (
 _AFTER = "\nexit $LASTEXITCODE"
 
 
+class Process(NamedTuple):
+    """A process; `variables` are those that differ from the environment that it is started in."""
+
+    argv: Sequence[str]
+    cwd: str
+    variables: Mapping[str, str]
+    stdin_path: Optional[str]
+
+
 class Shell(NamedTuple):
     """A shell: `head` is its argv before the text, `name` is its kind."""
 
@@ -31,22 +43,35 @@ class Shell(NamedTuple):
     quote: Callable[[str], str]
     tail: Callable[[str, Sequence[str]], Tuple[str, ...]]  # text, arguments -> rest of the argv
     scratch: str  # the text for the attempt's scratch folder
+    line: Callable[[Process], str]  # starts the process; has no terminal control characters
 
 
 def bash() -> Shell:
     """Return bash; arguments are its ``"$1"``, ``"$2"`` and ``"$@"``."""
     head = ("bash", "-euo", "pipefail", "-c")
-    return Shell("bash", head, shlex.quote, _bash_tail, '"$PROCSUP_SCRATCH"')
+    return Shell("bash", head, shlex.quote, _bash_tail, '"$PROCSUP_SCRATCH"', _bash_line)
 
 
 def _bash_tail(text: str, arguments: Sequence[str]) -> Tuple[str, ...]:
     return (text, "bash", *arguments) if arguments else (text,)
 
 
+def _bash_line(process: Process) -> str:
+    def word(text: str) -> str:
+        return shell_word(text, in_lines=True)
+
+    settings = [f"{name}={value}" for name, value in process.variables.items()]
+    line = " ".join(map(word, ["env", *settings, *process.argv]))
+    stdin = "" if process.stdin_path is None else f" < {word(process.stdin_path)}"
+    return f"cd {word(process.cwd)} && {line}{stdin}"
+
+
 def powershell(program: str) -> Shell:
     """Return PowerShell; arguments are its ``$args[0]`` and so on."""
     head = (program, "-NoProfile", "-NonInteractive", "-Command")
-    return Shell("powershell", head, quoted, _powershell_tail, "${env:PROCSUP_SCRATCH}")
+    return Shell(
+        "powershell", head, quoted, _powershell_tail, "${env:PROCSUP_SCRATCH}", _powershell_line
+    )
 
 
 def quoted(text: str) -> str:
@@ -57,6 +82,31 @@ def quoted(text: str) -> str:
 def _powershell_tail(text: str, arguments: Sequence[str]) -> Tuple[str, ...]:
     words = "".join(f" {quoted(argument)}" for argument in arguments)
     return (f"{_BEFORE}{text}\n}}{words}{_AFTER}",)
+
+
+def _powershell_line(process: Process) -> str:
+    program, *arguments = process.argv
+    # By `&`, PowerShell before 7.3 would lose double quotes and empty arguments.
+    start = f"Start-Process -NoNewWindow -Wait -FilePath {_shown(program)}"
+    if arguments:
+        start += f" -ArgumentList {_shown(subprocess.list2cmdline(arguments))}"
+    if process.stdin_path is not None:
+        start += f" -RedirectStandardInput {_shown(process.stdin_path)}"
+    settings = [f"${{env:{name}}} = {_shown(value)}" for name, value in process.variables.items()]
+    return "; ".join([f"Set-Location -LiteralPath {_shown(process.cwd)}", *settings, start])
+
+
+def _shown(text: str) -> str:
+    """Quote a text for PowerShell, without the characters that act on a terminal."""
+    pieces = around_acting(text)
+    pieces[::2] = map(quoted, pieces[::2])
+    pieces[1::2] = map(_by_number, pieces[1::2])
+    return f"({' + '.join(pieces)})" if len(pieces) > 1 else pieces[0]
+
+
+def _by_number(char: str) -> str:
+    number = ord(char)  # one of more than 16 bits is two characters there
+    return f"[char]{number}" if number < 1 << 16 else f"[char]::ConvertFromUtf32({number})"
 
 
 def native_shell() -> Shell:

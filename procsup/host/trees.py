@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, Optional, Sequ
 from procsup.errors import RunBusy
 from procsup.host import holders, marks, procfs, titles, tree_walk
 from procsup.host.processes import WITHIN, Key, Killed, Seen
+from procsup.seams import seam
 
 if TYPE_CHECKING:
     from procsup.host import posix
@@ -268,6 +269,7 @@ class Trees:
             tree_walk.send(process)
         return Killed(len(victims), len(fresh))
 
+    @seam("kill orphans")
     def _kill_homeless(self) -> None:
         for process in tree_walk.walk(self._homeless):
             tree_walk.send(process)
@@ -286,6 +288,7 @@ class Trees:
                 return sorted(self._homeless)
             time.sleep(_PAUSE_S)
 
+    @seam("sweep")
     def _sweep(self, limit_s: float) -> List[int]:
         """Where we do not adopt orphans: kill those that are certainly ours; return the rest.
 

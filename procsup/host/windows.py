@@ -17,6 +17,7 @@ from typing import FrozenSet, List, Optional, Sequence, Set, Tuple
 
 from procsup.core.outcome import Exited, NotStarted
 from procsup.host import jobs, machine, windows_exits
+from procsup.host.opened import create
 from procsup.host.processes import Departure, Key, Killed, Launch, Seen
 
 assert sys.platform == "win32"
@@ -81,7 +82,7 @@ class Child:
         except OSError:
             pass  # it has ended
 
-    def has_ended(self, *, noticed: bool = True) -> bool:  # noqa: ARG002 - it can always be told
+    def has_ended(self, *, noticed: bool = True) -> bool:  # noqa: ARG002 - here the answer is always known
         """Whether the process has ended."""
         self.ended = self.ended or self.poll() is not None
         return self.ended
@@ -265,9 +266,8 @@ def open_log(path: str) -> int:
 
 
 def open_target(path: str) -> int:
-    """Open a file that the user named, empty, to be written by the child."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_BINARY | os.O_NOINHERIT
-    return os.open(path, flags, 0o666)
+    """Make a file beside one that the user named, to be written by the child; return its fd."""
+    return create(path, None)
 
 
 class Trees:
@@ -307,7 +307,9 @@ class Trees:
 
     def seen(self, child: Child) -> List[Seen]:
         """Return the other live processes of its tree; their open files are unknown."""
-        pids = machine.descendants(child.pid) if child.job is None else child.job.pids()
+        pids = None if child.job is None else child.job.pids()
+        if pids is None:
+            pids = machine.descendants(child.pid)
         return [Seen(pid, 0, machine.name_of(pid), None) for pid in pids if pid != child.pid]
 
     def kill(self, child: Child) -> Killed:

@@ -15,9 +15,10 @@ import time
 from typing import Dict, NamedTuple, Optional, Tuple
 
 from procsup.core.outcome import Reading
+from procsup.paths.opening import MISSING, open_regular
+from procsup.paths.reader import belongs_to
 
 HASHED_UP_TO_BYTES = 64 * 1024 * 1024  # with checksum = "auto"
-MISSING = (FileNotFoundError, NotADirectoryError)
 
 _CHUNK_BYTES = 1024 * 1024
 _SHARED_MOST = 4096
@@ -76,13 +77,13 @@ def link_of(path: str) -> Optional[Link]:
         return None
 
 
-def _look(path: str) -> Tuple[Stamp, int]:
-    """Return the stamp and the mode of the file at a path; OSError if there is none."""
+def _look(path: str) -> Tuple[Stamp, os.stat_result]:
+    """Return the stamp and the status of the file at a path; OSError if there is none."""
     status, link = os.lstat(path), None
     if stat.S_ISLNK(status.st_mode):
         link = link_of(path)
         status = os.stat(path)
-    return _stamp(status, link), status.st_mode
+    return _stamp(status, link), status
 
 
 def _stamp(status: os.stat_result, link: Optional[Link]) -> Stamp:
@@ -126,13 +127,18 @@ def read_stamped(
 ) -> Optional[Tuple[Stamp, Reading]]:
     """Return the stamp that a file had while it was read, and its reading; see `read_file`."""
     try:
-        stamp, mode = _look(path)
-        if not _is_hashed(stamp, mode, checksum):
+        stamp, status = _look(path)
+        if not _is_hashed(stamp, status.st_mode, checksum):
             return stamp, stamp.reading(path)
         stamp, sha256 = _digest(path, stamp, contents)
         return stamp, stamp.reading(path, sha256=sha256)
     except MISSING:
         return None
+
+
+def digest_of(path: str) -> str:
+    """Return the sha256 of a regular file; OSError if it cannot be read, or changes meanwhile."""
+    return _read_content(path, None)[1]
 
 
 def _is_hashed(stamp: Stamp, mode: int, checksum: str) -> bool:
@@ -155,7 +161,7 @@ def _read_content(path: str, link: Optional[Link]) -> Tuple[Stamp, str]:
     import hashlib  # slow to load, and not needed by a run without files
 
     digest, length = hashlib.sha256(), 0
-    with open(path, "rb", buffering=0) as file:
+    with open(path, "rb", buffering=0, opener=open_regular) as file:
         before = os.fstat(file.fileno())
         while True:
             chunk = file.read(min(before.st_size + 1, _CHUNK_BYTES))
@@ -186,14 +192,25 @@ class Compared(NamedTuple):
 _INTACT = Compared()
 
 
-def compare(recorded: Reading, *, checksum: str, contents: Optional[Contents] = None) -> Compared:
-    """Whether a file is intact, by the rule in the module docstring. Never raises OSError."""
+def compare(
+    recorded: Reading,
+    *,
+    checksum: str,
+    contents: Optional[Contents] = None,
+    owner: Optional[int] = None,
+) -> Compared:
+    """Whether a file is intact, by the rule in the module docstring. Never raises OSError.
+
+    With an `owner`, another user's file is none: the record is theirs, and may name any.
+    """
     if recorded.changed:
         return Compared("changed while the unit ran")
     try:
-        stamp, mode = _look(recorded.path)
-        if not stat.S_ISREG(mode):
+        stamp, status = _look(recorded.path)
+        if not stat.S_ISREG(status.st_mode):
             return Compared("no longer a file")
+        if owner is not None and status.st_uid != owner:
+            return Compared(belongs_to(status.st_uid, owner))
         if stamp.size != recorded.size:
             return Compared(f"size {recorded.size} → {stamp.size}")
         now = stamp.reading(recorded.path, sha256=recorded.sha256)

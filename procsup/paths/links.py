@@ -1,11 +1,30 @@
 """Resolves links to folders, to tell whether two paths are one file."""
 
 import os
+import re
 import stat
-from typing import Dict, Iterable, Optional
+from typing import AbstractSet, Dict, Iterable, Optional
+
+from msgspec.structs import replace
+
+from procsup.core.globs import escape, unescape
+from procsup.core.spec import OutputSpec
+from procsup.paths.joining import joined
 
 _SEPARATORS = "/" + os.sep
 _UNKNOWN = ""
+_MANY = 50  # to list a folder takes no longer than so many looks into it, unless it is very full
+_SPECIAL = re.compile(r"[*?\[{]")  # in a pattern; the text before it is literal
+_PARENTS = re.compile(r"(?:.*/)?\.\.(?=/|$)", re.DOTALL)  # in a pattern: before its wildcards
+
+
+def joined_pattern(folder: str, text: str) -> str:
+    """Return a pattern from the root, as `joined`; the name of `folder` is literal."""
+    parents = _PARENTS.match(text) if ".." in text else None
+    if parents is None:
+        return os.path.normpath(os.path.join(escape(folder), text))
+    above = escape(joined(folder, unescape(parents.group())))
+    return os.path.normpath(above + text[parents.end() :])
 
 
 class RealFolders:
@@ -15,6 +34,8 @@ class RealFolders:
         self._root = root
         self._inside = root.rstrip(os.sep) + os.sep
         self._real_root: Optional[str] = None
+        self._asked: Dict[str, int] = {}  # how often something in the folder was looked for
+        self._links: Dict[str, AbstractSet[str]] = {}
         self._known: Dict[str, Optional[str]] = {root: root}  # None: missing, and all below it, too
 
     def real(self, path: str) -> str:
@@ -23,34 +44,73 @@ class RealFolders:
         The name of a folder that does not exist yet is kept.
         """
         folder, separator, _ = path.rstrip(_SEPARATORS).rpartition(os.sep)
-        real = self._known.get(folder, _UNKNOWN)
-        if real is _UNKNOWN:
-            real = self._folder(folder)
+        real = self._folder(folder)
         if real is None or real == folder:
             return path
         return f"{real}{separator}{path[len(folder) + 1 :]}"
 
+    def declared(self, path: str, *, is_glob: bool = False) -> str:
+        """Return a declared path, or a pattern, with links in its folders resolved.
+
+        A path that ends with a separator is a folder's, and may be a link itself.
+        """
+        if path.endswith(os.sep):
+            folder = path[:-1]
+            real = self._known[folder] if folder in self._known else self._find(folder)
+            return path if real is None or real == folder else f"{real}{os.sep}"
+        if not is_glob:
+            return self.real(path)
+        folder = _SPECIAL.split(path, maxsplit=1)[0].rpartition(os.sep)[0]
+        real = self.real(f"{folder}{os.sep}_")[:-2]
+        return path if real == folder else escape(real) + path[len(folder) :]
+
+    def output(self, output: OutputSpec) -> OutputSpec:
+        """Return an output with links in its folders resolved."""
+        real = self.declared(output.path, is_glob=output.kind == "glob")
+        if real == output.path:
+            return output
+        excluded = tuple([self.declared(one, is_glob=True) for one in output.excluded])
+        return replace(output, path=real, excluded=excluded)
+
     @property
     def folders(self) -> Iterable[str]:
-        """The resolved folders, and those above them that are in `root`."""
+        """The folders in which the paths are, and those above them that are in `root`."""
         return self._known.keys()
 
     def _folder(self, folder: str) -> Optional[str]:
-        if folder not in self._known:
-            inside = folder.startswith(self._inside)
-            self._known[folder] = self._look(folder) if inside else self._outside(folder)
-        return self._known[folder]
+        real = self._known.get(folder, _UNKNOWN)
+        if real is _UNKNOWN:
+            real = self._known[folder] = self._find(folder)
+        return real
+
+    def _find(self, folder: str) -> Optional[str]:
+        return self._look(folder) if folder.startswith(self._inside) else self._outside(folder)
 
     def _look(self, folder: str) -> Optional[str]:
         parent, separator, name = folder.rpartition(os.sep)
         above = self._folder(parent)
         if above is None:
             return None
+        plain = folder if above == parent else f"{above}{separator}{name}"
+        links = self._links_in(parent)
+        if links is not None:
+            return self._outside(folder) if name in links else plain
         try:
             is_link = stat.S_ISLNK(os.lstat(folder).st_mode)
         except OSError:
-            return None if above == parent else f"{above}{separator}{name}"
-        return self._outside(folder) if is_link else f"{above}{separator}{name}"
+            return None if above == parent else plain
+        return self._outside(folder) if is_link else plain
+
+    def _links_in(self, folder: str) -> Optional[AbstractSet[str]]:
+        """Return the names of the links in a folder that was asked for many times, else None."""
+        asked = self._asked[folder] = self._asked.get(folder, 0) + 1
+        if asked == _MANY:
+            try:
+                with os.scandir(folder) as entries:
+                    self._links[folder] = {one.name for one in entries if one.is_symlink()}
+            except OSError:
+                pass  # each is looked at
+        return self._links.get(folder)
 
     def _outside(self, folder: str) -> str:
         """Resolve a whole folder; if it is in the root, return its name there."""

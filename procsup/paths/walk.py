@@ -15,7 +15,8 @@ from procsup.core.globs import Branch, Glob, is_deep, is_literal, parse, parse_w
 from procsup.core.rooted import HOME
 from procsup.core.spec import OutputSpec
 from procsup.core.wildcards import DEEP
-from procsup.paths.identity import MISSING
+from procsup.paths.opening import MISSING, is_folder
+from procsup.paths.reader import names_shown
 
 CASE = os.path.normcase("A") == "A"  # whether names are case-sensitive
 
@@ -143,12 +144,12 @@ class _Walker:
         if self._is_out(shown):
             return
         is_last = index == len(self._parts) - 1
-        is_folder = os.path.isdir(path)
-        if not is_last and is_folder:
+        leads_on = is_folder(path)
+        if not is_last and leads_on:
             yield from self._walk(path, f"{shown}/", index + 1, held)
-        elif is_last and (is_folder if self._branch.folders else os.path.isfile(path)):
+        elif is_last and (leads_on if self._branch.folders else os.path.isfile(path)):
             yield shown, held
-        elif not is_folder and os.path.islink(path) and not os.path.exists(path):
+        elif not leads_on and os.path.islink(path) and not os.path.exists(path):
             raise LinkToNothing(path)
 
     def _matching(self, folder: str, prefix: str, index: int, held: _Captures) -> Iterator[_Found]:
@@ -216,13 +217,18 @@ def _is_captured_deep(part: Sequence[object]) -> bool:
 # --- declared paths ------------------------------------------------------------------------------
 
 
-def files_of(output: OutputSpec, *, follow: bool = False) -> List[str]:
+def files_of(
+    output: OutputSpec,
+    *,
+    follow: bool = False,
+    leaves_out: Optional[Callable[[str], bool]] = None,
+) -> List[str]:
     """Return the current files of a declared path, which may be none.
 
-    For a folder (declared or found) these are all files below it, sorted; with `follow` also
-    those behind links to folders, each folder once. For a glob they are its sorted matches.
-    What is `excluded`, or lies in a folder that is, is left out of both. OSError if a folder
-    cannot be read, LinkToNothing as `find`.
+    For a folder (declared or found) these are all files below it, as `files_below` has them. For
+    a glob they are its sorted matches. What is `excluded`, or lies in a folder that is, is left
+    out of both; of a folder also what `leaves_out` tells. OSError if a folder cannot be read,
+    LinkToNothing as `find`.
     """
     if output.kind == "glob":
         found = find(glob_of(output)).matches
@@ -236,7 +242,9 @@ def files_of(output: OutputSpec, *, follow: bool = False) -> List[str]:
     except MISSING:
         return []
     if is_folder:
-        return files_below(path, follow=follow, leaves_out=_leaves_out(output.excluded))
+        tests = [test for test in (_leaves_out(output.excluded), leaves_out) if test is not None]
+        both = tests[0] if len(tests) == 1 else lambda path: any(test(path) for test in tests)
+        return files_below(path, follow=follow, leaves_out=both if tests else None)
     return [] if output.kind == "folder" else [output.path]
 
 
@@ -253,6 +261,11 @@ def glob_of(output: OutputSpec) -> Glob:
     """Return the pattern of a declared glob, with what it leaves out."""
     excluded = tuple([one.replace(os.sep, "/") for one in output.excluded])
     return parse_without(output.path.replace(os.sep, "/"), excluded)
+
+
+def excluded_of(output: OutputSpec) -> List[Glob]:
+    """Return the patterns that a declared folder or glob leaves out."""
+    return [parse(one.replace(os.sep, "/")) for one in output.excluded]
 
 
 def excludes(declared: OutputSpec, path: str) -> bool:
@@ -289,9 +302,9 @@ def files_below(
 ) -> List[str]:
     """Return every file in and below a folder, sorted, without `_LITTER` and run directories.
 
-    With `follow`, folders behind links count too, unless they are already in the tree or hold it,
-    and a link to nothing is an error: LinkToNothing. `leaves_out` tells which files and folders
-    do not count.
+    With `follow`, folders behind links count too, each once, unless they are already in the tree or
+    hold it, and a link to nothing is an error, LinkToNothing; without, it is returned. `leaves_out`
+    tells which files and folders do not count.
     """
     links: List[str] = []
     folders = [folder]
@@ -332,8 +345,10 @@ def _files_in(
                     yield entry.path
             elif entry.is_symlink() and entry.is_dir():
                 links.append(entry.path)
-            elif follow and _is_broken(entry) and not entry.name.startswith(_EDITORS_LOCK):
-                raise LinkToNothing(entry.path)
+            elif _is_broken(entry) and not entry.name.startswith(_EDITORS_LOCK):
+                if follow:
+                    raise LinkToNothing(entry.path)
+                yield entry.path
 
 
 def _is_run_directory(folder: str, entries: "List[os.DirEntry[str]]") -> bool:
@@ -356,10 +371,12 @@ def _identity(folder: str) -> Tuple[int, int]:
 def _entries(folder: str) -> "List[os.DirEntry[str]]":
     try:
         with os.scandir(folder or os.curdir) as entries:
-            return list(entries)
+            found = list(entries)
+        names = names_shown(folder or os.curdir)
+        return found if names is None else [entry for entry in found if entry.name in names]
     except MISSING:
         return []
     except OSError:
-        if os.path.isdir(folder or os.curdir):
+        if is_folder(folder or os.curdir):
             raise
         return []  # a file; some systems raise another error for it

@@ -2,7 +2,7 @@
 
 from typing import Dict, List, Optional, Sequence
 
-from procsup.core.text import visible
+from procsup.core.text import shell_word, visible
 
 _MOST_NAMED = 5
 
@@ -16,12 +16,10 @@ def by_hand_lines(
     outputs: Sequence[str],
 ) -> List[str]:
     """Return the unit, its folder, its command, what its environment adds, and a warning."""
-    from shlex import quote
-
     lines = [
         f"{visible(unit)}, by hand: nothing of this is recorded",
         f"  cwd      {visible(cwd)}",
-        f"  command  {' '.join(visible(quote(word)) for word in argv)}",
+        f"  command  {' '.join(map(shell_word, argv))}",
     ]
     if stdin is not None:
         lines.append(f"  stdin    {visible(stdin)}")

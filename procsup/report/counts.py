@@ -3,8 +3,8 @@
 from typing import Any, Dict, Iterable, List
 
 from procsup.core.outcome import LeftoverFiles, Verdict
-from procsup.core.tally import StageTally
-from procsup.core.text import plural, visible
+from procsup.core.plan.summary import StageTally
+from procsup.core.text import are, plural, visible
 from procsup.report.tables import aligned
 
 _NAMED = 3  # leftover files
@@ -24,7 +24,7 @@ def stage_table(tallies: Iterable[StageTally]) -> List[str]:
     rows = [
         [
             s.name,
-            s.status,
+            s.status.word,
             s.planned,
             s.kept,
             s.succeeded,
@@ -68,14 +68,13 @@ def leftovers_phrase(found: LeftoverFiles) -> str:
     """Return ``3 leftover files in its outputs are not vouched for (out/a, out/b, ...)``."""
     names = [visible(name) for name in found.names[:_NAMED]]
     shown = ", ".join([*names, "..."] if found.count > len(names) else names)
-    verb = "is" if found.count == 1 else "are"
     files = plural(found.count, "leftover file")
-    return f"{files} in its outputs {verb} not vouched for ({shown})"
+    return f"{files} in its outputs {are(found.count)} not vouched for ({shown})"
 
 
 def stage_data(stage: StageTally) -> Dict[str, Any]:
     """Return a stage as plain data, with the names of the manifest's counts."""
-    data: Dict[str, Any] = {"status": stage.status, "planned": stage.planned}
+    data: Dict[str, Any] = {"status": stage.status.word, "planned": stage.planned}
     data["running"], data["kept"], data["stale"] = stage.running, stage.kept, stage.stale
     data.update((verdict.value, stage.verdicts.get(verdict, 0)) for verdict in Verdict)
     data["remarks"], data["starts_put_off"] = len(stage.remarks), stage.refused

@@ -2,10 +2,12 @@
 
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
+from procsup.core.plan.summary import Summary
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
-from procsup.core.tally import Summary
 from procsup.core.text import plural, visible
+from procsup.host.logfiles import LogPlaces
+from procsup.queries.rows import row_of_ends
 from procsup.report.counts import (
     said_in_short,
     stage_data,
@@ -15,7 +17,6 @@ from procsup.report.counts import (
     stage_table,
 )
 from procsup.report.failures import failed_phrase, failure_lines
-from procsup.report.rows import row_of_ends
 
 
 class Commands(NamedTuple):
@@ -49,7 +50,7 @@ def ending_lines(close: Close, commands: Commands) -> List[str]:
     lines += [f"  {line}" for line in said]
     if close.failures:
         lines += ["", f"{failed_phrase(close.failed_total)}:"]
-        lines += failure_lines(close.failures, close.failed_total, close.directory)
+        lines += failure_lines(close.failures, close.failed_total, LogPlaces(close.directory))
         lines.append("")
     if close.manifest_path is not None:
         lines.append(f"manifest: {visible(close.manifest_path)}")

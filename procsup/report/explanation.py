@@ -2,15 +2,17 @@
 
 import os
 import time
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence
 
 from procsup.core.manifest import rfc3339
 from procsup.core.outcome import HARMLESS
 from procsup.core.quantities import show_bytes, show_duration, show_time
 from procsup.core.records import End
 from procsup.core.text import plural, visible
+from procsup.host.logfiles import LogPlaces
+from procsup.queries.explaining import Explanation
+from procsup.queries.rows import row_of_ends
 from procsup.report.failures import phrase_of, tail_lines
-from procsup.report.rows import row_of_ends
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 _EARLIER_MOST = 3
@@ -18,56 +20,17 @@ _AFTER_MOST = 3
 _OF_ATTEMPT = ("verdict", "exit_code", "signal", "cause", "started", "ended", "wall_s", "host")
 
 
-class Begun(NamedTuple):
-    """An attempt without an end; `pid` is None if it is not known, `since` seconds since 1970."""
+def explanation_lines(unit: Explanation, *, base: str = "") -> List[str]:
+    """Return a paragraph, and below it the last output of a failed unit.
 
-    attempt: int
-    pid: Optional[int]
-    since: float
-
-
-class Explanation(NamedTuple):
-    """A unit of a run: its ends, why it waits, and what a run would do with it now.
-
-    `state` is ``waiting``, ``running``, a verdict, or ``unknown`` (of a stage whose units are not
-    known yet). `ends` are the ends of its attempts in this run; the last one decides. `begun` is
-    an attempt without an end. `held` says why it has not started. `keep`: whether a run would keep
-    it now; `reason` and `detail` say why not; if that is unknown, `keep` is None, and `detail`
-    says why. `after` are the units and stages that would run before it; `unless` says why a run is
-    refused now without another option. `logs` are the logs of its last attempt, by stream;
-    `directory` is the run directory.
+    Paths of logs below the folder `base` are shown relative to it.
     """
-
-    id: str
-    stage: str
-    state: str
-    ends: Tuple[End, ...] = ()
-    begun: Optional[Begun] = None
-    kept: bool = False
-    stale: bool = False
-    held: str = ""
-    keep: Optional[bool] = None
-    reason: str = ""
-    detail: str = ""
-    logs: Mapping[str, str] = {}
-    directory: str = ""
-    after: Tuple[str, ...] = ()
-    unless: str = ""
-
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
-
-    def lines(self, *, base: str = "") -> List[str]:
-        """Return a paragraph, and below it the last output of a failed unit.
-
-        Paths of logs below the folder `base` are shown relative to it.
-        """
-        sentences = [*_became(self), *_held(self), *_logs(self, base), *_would_be(self)]
-        last = self.ends[-1] if self.ends else None
-        paragraph = visible(f"{self.id}: {' '.join(sentences)}")
-        if last is None or last.verdict in HARMLESS or last.attempt == 0:
-            return [paragraph]
-        return [paragraph, *tail_lines(last, self.directory)]
+    sentences = [*_became(unit), *_held(unit), *_logs(unit, base), *_would_be(unit)]
+    last = unit.ends[-1] if unit.ends else None
+    paragraph = visible(f"{unit.id}: {' '.join(sentences)}")
+    if last is None or last.verdict in HARMLESS or last.attempt == 0:
+        return [paragraph]
+    return [paragraph, *tail_lines(last, LogPlaces(unit.directory, unit.log_folders))]
 
 
 def _became(unit: Explanation) -> Iterator[str]:

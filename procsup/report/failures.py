@@ -7,7 +7,7 @@ from procsup.core.outcome import Part, describe
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
 from procsup.core.text import last_lines, plural, visible
-from procsup.host.logfiles import open_log
+from procsup.host.logfiles import LogPlaces, open_log
 
 MOST_SHOWN = 20
 TAIL_LINES = 10
@@ -15,11 +15,11 @@ _TAIL_BYTES = 16384
 _WIDEST = 400
 
 
-def failure_lines(failures: Sequence[End], total: int, directory: str) -> List[str]:
+def failure_lines(failures: Sequence[End], total: int, places: LogPlaces) -> List[str]:
     """Return a paragraph per failed unit, at most 20, then the number of the rest."""
     lines: List[str] = []
     for end in failures[:MOST_SHOWN]:
-        lines += _paragraph(end, directory)
+        lines += _paragraph(end, places)
     beyond = total - min(len(failures), MOST_SHOWN)
     if beyond > 0:
         lines.append(f"... and {beyond} more")
@@ -40,39 +40,39 @@ def phrase_of(end: End) -> str:
     return words
 
 
-def _paragraph(end: End, directory: str) -> List[str]:
-    return [f"{visible(end.unit)}: {phrase_of(end)}", *tail_lines(end, directory)]
+def _paragraph(end: End, places: LogPlaces) -> List[str]:
+    return [f"{visible(end.unit)}: {phrase_of(end)}", *tail_lines(end, places)]
 
 
-def tail_lines(end: End, directory: str) -> List[str]:
+def tail_lines(end: End, places: LogPlaces) -> List[str]:
     """Return the last output of an attempt, indented; empty without output."""
-    name, tail = last_words(end, directory)
+    name, tail = last_words(end, places)
     if not tail:
         return []
     return [f"  end of {name}:", *(f"    {text[:_WIDEST]}" for text in tail)]
 
 
-def last_words(end: End, directory: str) -> Tuple[str, Sequence[str]]:
+def last_words(end: End, places: LogPlaces) -> Tuple[str, Sequence[str]]:
     """Return (``stderr`` or ``stdout``, last lines) of an attempt: of the first that has any."""
     logs = (
         ("stderr", end.stderr_path, end.stderr_part),
         ("stdout", end.stdout_path, end.stdout_part),
     )
     for name, path, part in logs:
-        tail = tail_of(path, directory, part)
+        tail = tail_of(path, places, part)
         if tail:
             return name, tail
     return "stderr", []
 
 
 def tail_of(
-    path: Optional[str], directory: str, part: Optional[Part] = None, count: int = TAIL_LINES
+    path: Optional[str], places: LogPlaces, part: Optional[Part] = None, count: int = TAIL_LINES
 ) -> List[str]:
     """Return the last lines of a log, visible; none if it is missing or unreadable."""
     if path is None:
         return []
     try:
-        with open_log(os.path.join(directory, path), part) as file:
+        with open_log(path, part, **places._asdict()) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(size - _TAIL_BYTES, 0))
             data = file.read(_TAIL_BYTES)

@@ -10,7 +10,7 @@ _HEADER = ("name", "state", "units", "when", "age", "size", "run")
 
 
 class RunLine(NamedTuple):
-    """One run for a person or a program; None is unknown."""
+    """One run for a person or a program; None is unknown, and for `user`: ours."""
 
     name: str
     run_id: Optional[str]
@@ -24,11 +24,16 @@ class RunLine(NamedTuple):
     age_s: Optional[float]
     size_bytes: Optional[int]
     directory: str
+    user: Optional[str] = None
 
 
 def listing_lines(runs: List[RunLine]) -> List[str]:
     """Return the table of runs."""
-    return aligned(_HEADER, [_row(run) for run in runs])
+    rows = [_row(run) for run in runs]
+    if not any(run.user for run in runs):
+        return aligned(_HEADER, rows)
+    users = [run.user or "" for run in runs]
+    return aligned((*_HEADER, "of"), [[*row, user] for row, user in zip(rows, users)])
 
 
 def _row(run: RunLine) -> List[Optional[str]]:

@@ -2,9 +2,9 @@
 
 from typing import Any, Dict, Iterator, List, Mapping, Optional
 
-from procsup.core.events import Standing
+from procsup.core.events import Hold, Rerun, Reuse, Standing
 from procsup.core.late import as_placeholders
-from procsup.core.rehearsal import Foreseen
+from procsup.core.plan.rehearsal import Foreseen
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream, whole_upstream
 from procsup.core.text import known_when, plural, visible
 
@@ -35,31 +35,25 @@ def _said(stage: StageSpec, seen: Foreseen) -> str:
         return known_when(names)
     if seen.problem:
         return f"cannot be run: {seen.problem}"
-    to_run = sum(1 for one in seen.standings if not (one.kept or one.aside))
-    kept = sum(map(_is_kept, seen.standings))
+    to_run = sum(isinstance(one, Rerun) for one in seen.standings)
+    kept = sum(isinstance(one, Reuse) for one in seen.standings)
     left = len(seen.standings) - to_run - kept
     also = f", {left} left as they are" if left else ""
     return f"{plural(len(seen.units), 'unit')}: {kept} kept, {to_run} to run{also}"
 
 
-def _is_kept(standing: Standing) -> bool:
-    return standing.kept and not standing.reason
-
-
 def _is_plainly_kept(standing: Standing) -> bool:
-    return _is_kept(standing) and not standing.stale
+    return isinstance(standing, Reuse) and not standing.stale
 
 
 def _unit_line(unit: UnitSpec, standing: Standing) -> str:
-    text = standing.text
-    if standing.aside:
-        word = f"leave aside ({text})" if text else "leave aside"
-    elif standing.kept and text:
-        word = f"leave as it is ({text})"
-    elif standing.kept:
+    if isinstance(standing, Reuse):
         word = "keep (its program has changed)" if standing.stale else "keep"
     else:
-        word = f"run ({text})" if text else "run"
+        word = "run"
+        if isinstance(standing, Hold):
+            word = "leave as it is" if standing.keeps_verdict else "leave aside"
+        word += f" ({standing.text})" if standing.text else ""
     return f"{visible(word)}  {visible(unit.id)}"
 
 
@@ -92,9 +86,9 @@ def _stage_data(seen: Foreseen) -> Optional[List[Dict[str, Any]]]:
     return [
         {
             "id": unit.id,
-            "keep": standing.kept,
-            "stale": standing.stale,
-            "aside": standing.aside,
+            "keep": standing.keeps_verdict,
+            "stale": isinstance(standing, Reuse) and standing.stale,
+            "aside": isinstance(standing, Hold) and not standing.keeps_verdict,
             "reason": standing.reason,
             "detail": standing.text,
             "parameters": unit.parameters,

@@ -2,10 +2,11 @@
 
 from typing import List, NamedTuple, Optional, Sequence
 
+from procsup.core.plan.summary import StageTally
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
-from procsup.core.tally import StageTally
 from procsup.core.text import visible
+from procsup.host.logfiles import LogPlaces
 from procsup.report.counts import stage_leftovers, stage_problems, stage_table
 from procsup.report.failures import failed_phrase, failure_lines
 from procsup.report.tables import aligned
@@ -27,7 +28,7 @@ def standing_lines(
     stages: Sequence[StageTally],
     running: Sequence[RunningLine],
     failures: Sequence[End],
-    directory: str,
+    places: LogPlaces,
 ) -> List[str]:
     """Return the title, the table of stages, the running units and the failed ones."""
     lines = [visible(title)]
@@ -37,7 +38,7 @@ def standing_lines(
         lines += ["", *_running_lines(running)]
     if failures:
         lines += ["", f"{failed_phrase(len(failures))}:"]
-        lines += failure_lines(failures, len(failures), directory)
+        lines += failure_lines(failures, len(failures), places)
     return lines
 
 

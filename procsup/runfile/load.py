@@ -14,7 +14,8 @@ from procsup.runfile.parameters.walk import Finder
 from procsup.runfile.stages.following import Before, Made
 from procsup.runfile.stages.recipe import Recipe, Surroundings
 from procsup.runfile.stages.run import RunReader
-from procsup.runfile.syntax.problems import KeyPath, Problems
+from procsup.runfile.syntax.keypath import KeyPath
+from procsup.runfile.syntax.problems import Problems
 from procsup.runfile.syntax.reading import Source, read_source
 from procsup.runfile.units.expand import expand
 
@@ -80,8 +81,8 @@ class Loaded:
             if name in early:
                 found[name] = self._expand(name, capacity, {}, problems)
         units = {name: found[name] for name in early}
-        for name, made in units.items():
-            self._registry.check_inputs(self._recipes[name], made, problems)
+        made = [(self._recipes[name], of_stage) for name, of_stage in units.items()]
+        self._registry.check_inputs(made, problems)
         problems.raise_if_any()
         if not any(stage.late for stage in self.spec.stages):
             self._registry.forget_units()
@@ -96,7 +97,7 @@ class Loaded:
         """
         problems = self._problems()
         units = self._expand(stage, capacity, outputs, problems)
-        self._registry.check_inputs(self._recipes[stage], units, problems)
+        self._registry.check_inputs([(self._recipes[stage], units)], problems)
         problems.raise_if_any()
         return units
 
@@ -152,7 +153,7 @@ class Loaded:
         made = {name: self._made[name] for name in recipe.spec.for_each}
         followed = stage in self._followed
         before = Before(paths, made)
-        finder = Finder(self._around.folder, self._vouched(recipe, outputs))
+        finder = Finder(self._around.folder, self._vouched(recipe, outputs), self._registry.marks)
         units, seen = expand(
             recipe, self._around, capacity, before, finder, problems, followed=followed
         )

@@ -16,13 +16,16 @@ import msgspec
 
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
+from procsup.core.text import plural
 from procsup.errors import RunFileError, UsageError
+from procsup.host.files import open_record
 from procsup.host.folders import absolute
 from procsup.runfile.load import Loaded, UpstreamOutputs
 from procsup.runfile.parameters.walk import Finder
 from procsup.runfile.stages.recipe import Recipe, Surroundings
 from procsup.runfile.stages.run import RunReader
-from procsup.runfile.syntax.problems import KeyPath, Problems, Wrong, did_you_mean, show_path
+from procsup.runfile.syntax.keypath import KeyPath
+from procsup.runfile.syntax.problems import Problems, Wrong, did_you_mean, show_path
 from procsup.runfile.syntax.reading import Source
 from procsup.runfile.templates.template import literal
 from procsup.runfile.units.given import UnitReader, all_run_python
@@ -109,7 +112,9 @@ def read_text(lines: Iterable[bytes], shown: str) -> PlanText:
             raise CalledOff
         if line.startswith(b'{"end":'):
             if _decode(line, shown) != {"end": len(units)}:
-                raise UsageError(f"{shown}: the plan is not whole: {len(units)} units came")
+                raise UsageError(
+                    f"{shown}: the plan is not whole: {plural(len(units), 'unit')} came"
+                )
             return PlanText(head, units)
         units.append(line)
     raise UsageError(f"{shown}: the plan is not whole: it has no last line")
@@ -118,7 +123,7 @@ def read_text(lines: Iterable[bytes], shown: str) -> PlanText:
 def read_file(path: str) -> PlanText:
     """Read the plan of a run directory."""
     try:
-        with open(path, "rb") as file:
+        with open_record(path) as file:
             return read_text(file, path)
     except OSError as error:
         raise RunFileError([f"{path}: cannot be read: {error.strerror or error}"]) from error
@@ -242,7 +247,7 @@ class LoadedPlan(Loaded):
         problems: Problems,
     ) -> List[UnitSpec]:
         recipe = self._recipes[stage]
-        finder = Finder(self._around.folder)
+        finder = Finder(self._around.folder, marks=self._registry.marks)
         reader = UnitReader(recipe, self._around, capacity, finder)
         units: List[UnitSpec] = []
         wrong_ones = 0

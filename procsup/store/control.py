@@ -4,9 +4,21 @@ The file name contains the sitting that the request is for, so that a later sitt
 it out. The answer is a journal record, which the verb waits for.
 """
 
+import errno
 import os
 import time
-from typing import Callable, List, Optional, Sequence, Set, Tuple
+from contextlib import ExitStack, contextmanager
+from typing import (
+    BinaryIO,
+    Callable,
+    ContextManager,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 import msgspec
 from msgspec import Struct
@@ -14,9 +26,11 @@ from msgspec import Struct
 from procsup.core.events import Asked
 from procsup.core.text import pack, unpack
 from procsup.errors import RecordError, RunUnfinished, UsageError
-from procsup.host.files import is_temporary, open_private, reason, remove, write_atomically
+from procsup.host.files import AnyPath, is_temporary, open_private, reason, temporary_name
+from procsup.host.opened import Folder
+from procsup.host.owners import is_ours, is_ours_or_roots, user_name
+from procsup.store.owner import Owner, decode_owner, open_owner
 from procsup.store.rundir import RunDir
-from procsup.store.sitting import read_owner
 
 # An older supervisor ignores the units of `stop` and ends the whole run: hence `stop-units`.
 VERBS = ("drain", "stop", "stop-units", "retry")
@@ -32,25 +46,88 @@ class _Request(Struct, frozen=True):
 
 
 def ask(
-    rundir: RunDir, verb: str, grace_s: Optional[float] = None, units: Sequence[str] = ()
+    rundir: RunDir,
+    verb: str,
+    grace_s: Optional[float] = None,
+    units: Sequence[str] = (),
+    *,
+    of: Optional[Owner] = None,
 ) -> str:
     """Write a request to the present sitting; return its id, which the answer will contain.
 
-    RunUnfinished if there is no live supervisor, UsageError if the request is too long.
+    `of` is the supervisor that it is for. RunUnfinished if there is no live one, or another,
+    UsageError if the request is too long, RecordError if it cannot be written to the folder in
+    which the supervisor's line is.
     """
-    owner = read_owner(rundir)
-    if owner is None or owner.ended is not None or owner.sitting == 0:
-        raise RunUnfinished(f"nobody is working on {rundir.path}: there is nothing to {verb}")
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open_owner(rundir))
+            owner = decode_owner(file)
+        except OSError:
+            owner = None
+        if owner is None or owner.ended is not None or owner.sitting == 0:
+            raise RunUnfinished(f"nobody is working on {rundir.path}: there is nothing to {verb}")
+        if of is not None and not owner.is_same(of):
+            raise RunUnfinished(f"{of.describe()} works no more on {rundir.path}")
+        return _ask(rundir, owner, file, verb, grace_s, units)
+
+
+def _ask(
+    rundir: RunDir,
+    owner: Owner,
+    file: BinaryIO,
+    verb: str,
+    grace_s: Optional[float],
+    units: Sequence[str],
+) -> str:
     request = f"{owner.sitting}-{time.time_ns():x}-{os.getpid()}"
     text = msgspec.json.encode(_Request(verb, grace_s, tuple(pack(list(units)))))
     if len(text) > _LIMIT_BYTES:
         raise UsageError(f"{len(units)} units are too many for one request: {verb} fewer at once")
     try:
-        write_atomically(rundir.control / f"{request}{_ENDING}", [text, b"\n"])
+        _write(rundir, file, f"{request}{_ENDING}", text + b"\n")
     except OSError as error:
         problem = f"{rundir.control}: the request could not be written: {reason(error)}"
         raise RecordError(problem) from error
     return request
+
+
+def _write(rundir: RunDir, owner: BinaryIO, name: str, text: bytes) -> None:
+    """Write a request whole; what root asks, the run's user can read.
+
+    OSError if the folder is a link or of another user, or if the run's folder is not the one
+    whose owner was read: it would lead root somewhere else.
+    """
+    with open_control(rundir, os.path.realpath(rundir.path), owner) as control:
+        temporary = temporary_name()
+        mode = 0o600 if is_ours(control.status) else 0o644  # only these two can enter the folder
+        with os.fdopen(control.create(temporary, mode), "wb") as file:
+            file.write(text)
+        control.rename(temporary, name)
+
+
+@contextmanager
+def open_control(
+    rundir: RunDir, path: AnyPath, owner: Optional[BinaryIO] = None
+) -> Iterator[Folder]:
+    """Open the folder of requests; OSError if another one has its place.
+
+    `owner` is the open file with the owner's line, which must be in the run's folder.
+    """
+    with Folder.open(path) as run, run.plain_child(rundir.control.name) as control:
+        if owner is not None and not _holds(run, rundir, owner.fileno()):
+            raise OSError(errno.EINVAL, "another folder has taken its place", run.path)
+        if control.status.st_uid != run.status.st_uid:
+            raise OSError(errno.EINVAL, "it belongs to another user than the run", control.path)
+        yield control
+
+
+def _holds(run: Folder, rundir: RunDir, fd: int) -> bool:
+    """Whether an open file with the owner's line is in this folder."""
+    if run.shows(rundir.run_lock.name, fd):
+        return True
+    with run.plain_child(rundir.locks.name) as locks:
+        return locks.shows(rundir.shared_owner.name, fd)
 
 
 class ControlInbox:
@@ -80,55 +157,76 @@ class ControlInbox:
             return []
         self._next_look = self._now() + LOOK_EVERY_S
         try:
-            names = sorted(os.listdir(self._rundir.control))
+            with self._control() as control:
+                found = [
+                    self._take(control, name)
+                    for name in sorted(control.names())
+                    if not is_temporary(name)
+                ]
         except OSError:
-            return []  # the run directory was removed: the journal reports it
-        found = (self._take(name) for name in names if not is_temporary(name))
+            return []  # it was removed, or replaced by another folder, which is not touched
         return [asked for asked in found if asked is not None]
 
     def done(self, request: str) -> None:
         """Remove a request that was answered."""
-        self._discard(f"{request}{_ENDING}")
+        try:
+            with self._control() as control:
+                _discard(control, f"{request}{_ENDING}")
+        except OSError:
+            pass  # as above
 
-    def _take(self, name: str) -> Optional[Asked]:
+    def _control(self) -> ContextManager[Folder]:
+        return open_control(self._rundir, self._rundir.path)
+
+    def _take(self, control: Folder, name: str) -> Optional[Asked]:
         if name in self._taken:
             return None
         request = name[: -len(_ENDING)]
         if not name.endswith(_ENDING) or not name.startswith(self._prefix):
-            self._ignore(name, "it is not meant for this sitting")
+            self._ignore(control, name, "it is not meant for this sitting")
             return None
         try:
-            asked = self._read(name)
+            asked = _read(control, name)
         except FileNotFoundError:
             return None
         except (OSError, RecordError, ValueError, msgspec.MsgspecError, RecursionError) as error:
-            self._ignore(name, str(error))
+            self._ignore(control, name, str(error))
             return None
         if asked.verb not in VERBS:
-            self._ignore(name, f"{asked.verb!r} is no request that this procsup knows")
+            self._ignore(control, name, f"{asked.verb!r} is no request that this procsup knows")
             return None
         self._taken.add(name)
         return Asked(request, asked.verb, asked.grace_s, tuple(unpack(list(asked.units))))
 
-    def _read(self, name: str) -> _Request:
-        fd = open_private(self._rundir.control / name, os.O_RDONLY)
-        try:
-            text = os.read(fd, _LIMIT_BYTES)
-        finally:
-            os.close(fd)
-        request = msgspec.json.decode(text, type=_Request)
-        if request.grace_s is not None and not 0 <= request.grace_s < float("inf"):
-            raise ValueError(f"a grace of {request.grace_s} s")
-        return request
-
-    def _ignore(self, name: str, problem: str) -> None:
+    def _ignore(self, control: Folder, name: str, problem: str) -> None:
         self.ignored.append(f"request {name!r} ignored: {problem}")
         del self.ignored[:-100]
         self._taken.add(name)
-        self._discard(name)
+        _discard(control, name)
 
-    def _discard(self, name: str) -> None:
-        try:
-            remove(self._rundir.control / name)
-        except OSError:
-            pass  # a folder, or held open: it is never read again
+
+def _read(control: Folder, name: str) -> _Request:
+    fd = open_private(os.path.join(control.place, name), os.O_RDONLY)
+    try:
+        _refuse_others(os.fstat(fd), control)
+        text = os.read(fd, _LIMIT_BYTES)
+    finally:
+        os.close(fd)
+    request = msgspec.json.decode(text, type=_Request)
+    if request.grace_s is not None and not 0 <= request.grace_s < float("inf"):
+        raise ValueError(f"a grace of {request.grace_s} s")
+    return request
+
+
+def _refuse_others(status: os.stat_result, control: Folder) -> None:
+    """Raise RecordError unless the request is of root, or of the run's own user."""
+    ours = control.status.st_uid  # as the file system maps us
+    if not is_ours_or_roots(status) and status.st_uid != ours:
+        raise RecordError(f"it is of {user_name(status.st_uid)}")
+
+
+def _discard(control: Folder, name: str) -> None:
+    try:
+        control.unlink(name)
+    except OSError:
+        pass  # a folder, or held open: it is never read again

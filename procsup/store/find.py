@@ -3,16 +3,31 @@
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Callable,
+    ContextManager,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
+from procsup.core.manifest import Head
 from procsup.core.rooted import HOME
 from procsup.errors import RecordError, UsageError
-from procsup.host.files import AnyPath, is_temporary, open_reading, reason
+from procsup.host.files import AnyPath, is_temporary, reason
 from procsup.host.folders import absolute, real_file, who_refuses
+from procsup.host.owners import is_ours, is_ours_or_roots, reader_of, user_name
+from procsup.paths.reader import reading_for
 from procsup.store.manifest import read_head
-from procsup.store.place import run_file_now
+from procsup.store.owner import open_owner
+from procsup.store.place import Project, run_file_now
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import read_owner
+from procsup.store.trust import is_trusted, refuse_doubtful
 
 if TYPE_CHECKING:
     from procsup.core.records import Begin
@@ -32,6 +47,21 @@ class Found(NamedTuple):
     rundir: RunDir
     run_id: Optional[str] = None
 
+    @property
+    def other_owner(self) -> Optional[str]:
+        """The user that the run belongs to; None if it is ours."""
+        return _other_owner(self.rundir.path)
+
+    def reading(self) -> ContextManager[None]:
+        """Let this thread read only what the run's user may read; if it is ours, all that we may.
+
+        RecordError if it is gone.
+        """
+        try:
+            return reading_for(reader_of(self.rundir.path))
+        except OSError as error:
+            raise RecordError(f"run {self.rundir.path}: {reason(error)}") from error
+
 
 HomeOf = Callable[[Path], Optional[Path]]
 
@@ -42,12 +72,13 @@ def find(run: str, start: AnyPath, *, home_of: HomeOf = lambda _file: None) -> F
     `home_of` returns the folder of a run file's runs, if that is not the ``.procsup`` beside it.
 
     `run` is first taken as the path of a file or folder, then as ``last``, a name or an id in the
-    nearest ``.procsup``. RecordError, which names the owner, if the run may not be read: its
-    state would be unknown.
+    nearest ``.procsup``. By a name only runs of our own are found, by a run file also those of its
+    owner. RecordError, which names the owner, if the run may not be read: its state would be
+    unknown; and if others could put another run in its place.
     """
     found = _find(run, start, home_of)
     try:
-        open_reading(found.rundir.run_lock).close()
+        open_owner(found.rundir).close()
     except PermissionError as error:
         raise RecordError(f"run {run!r} cannot be read: {reason(error)}") from error
     except OSError:
@@ -61,29 +92,78 @@ def _find(run: str, start: AnyPath, home_of: HomeOf) -> Found:
         return Found(RunDir(Path(start, folder)), run_id)
     path = Path(start, run)
     if _is_run_dir(path):
-        return Found(RunDir(path))
+        if os.path.basename(run) != run:
+            return Found(RunDir(path))
+        if is_believed(path):
+            return _in_safe_place(Found(RunDir(path)))
     if os.path.isfile(path):
-        return Found(_of_run_file(Path(real_file(path)), home_of))
+        return _in_safe_place(Found(_of_run_file(Path(real_file(path)), home_of)))
     if separator and os.sep in folder:
         _refuse_closed(run, Path(start, folder))
         raise NoSuchRun(f"no run directory at {Path(start, folder)}")
     try:
-        return _by_name(run, Path(start))
+        return _in_safe_place(_by_name(run, Path(start)))
     except NoSuchRun:
         _refuse_closed(run, path)
         raise
 
 
-def nearest_home(start: AnyPath) -> Optional[Path]:
+def _in_safe_place(found: Found) -> Found:
+    """Return a run; RecordError if it is ours, and others could have put another in its place."""
+    if found.other_owner is None:
+        refuse_doubtful(found.rundir.path)
+    return found
+
+
+def nearest_home(start: AnyPath, left_out: Optional[List[str]] = None) -> Optional[Path]:
     """Return the nearest ``.procsup`` folder from `start` upwards; None if there is none.
 
-    UsageError if `start` does not exist any more, RecordError if a folder above it is unreadable.
+    Those of other users are passed over, and added to `left_out` with the reason. UsageError if
+    `start` does not exist any more, RecordError if a folder above it is unreadable, or if others
+    could put another folder in the place of that ``.procsup``.
     """
     here = Path(absolute(start))
     for folder in (here, *here.parents):
-        if is_folder(folder / HOME):
-            return folder / HOME
+        home = folder / HOME
+        if not is_folder(home):
+            continue
+        why = _why_not_ours(home)
+        if why is None:
+            refuse_doubtful(home)
+            return home
+        if left_out is not None:
+            left_out.append(f"{home} is left out: it {why}")
     return None
+
+
+def _why_not_ours(home: Path) -> Optional[str]:
+    """Return whose a folder of runs is; None if it is ours, root's or trusted."""
+    for status, itself in ((os.lstat(home), True), (os.stat(home), False)):
+        if not is_ours_or_roots(status) and not is_trusted(str(home), itself=itself):
+            return f"belongs to {user_name(status.st_uid)}"
+    return None
+
+
+def is_believed(path: Path) -> bool:
+    """Tell whether a run directory is our own, or in a folder that the user trusts.
+
+    UsageError if the user's configuration is wrong.
+    """
+    try:
+        link, folder = os.lstat(path), os.stat(path)
+    except OSError:
+        return False
+    return (is_ours(link) or is_trusted(str(path), itself=True)) and (
+        is_ours(folder) or is_trusted(str(path))
+    )
+
+
+def _other_owner(path: Path) -> Optional[str]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return None if is_ours(status) else user_name(status.st_uid)
 
 
 def is_folder(path: Path) -> bool:
@@ -136,79 +216,151 @@ def _refuse_closed(run: str, path: Path) -> None:
 
 
 def _by_name(run: str, start: Path) -> Found:
-    home = nearest_home(start)
+    left_out: List[str] = []
+    home = nearest_home(start, left_out)
     if home is None:
         raise NoSuchRun(
             f"no run {run!r}: there is no {HOME} folder in {start} or above it (runs are kept"
-            " beside their run file, whose path names its run, too)"
+            f" beside their run file, whose path names its run, too){_and(left_out)}"
         )
     runs = runs_in(home)
-    for rundir in runs:
+    believed = [rundir for rundir in runs if is_believed(rundir.path)]
+    for rundir in believed:
         if rundir.path.name == run:
             return Found(rundir)
-    if run == "last" and runs:
-        return Found(max(runs, key=_begun))
-    for rundir in runs:
+    if run == "last" and believed:
+        return Found(max(believed, key=_begun))
+    for rundir in believed:
         if run in _run_ids(rundir):
             return Found(rundir, run)
-    closed = [who_refuses(rundir.run_lock) for rundir in runs]
-    raise _no_such(run, home, [one.path.name for one in runs], [text for text in closed if text])
+    closed = [text for text in map(_who_closed, believed) if text]
+    if closed:
+        left_out.append(f"what may not be read was not searched ({closed[0]})")
+    others = len(runs) - len(believed)
+    if others:
+        left_out.append(f"{others} of other users are found by their paths only")
+    raise _no_such(run, home, [one.path.name for one in believed], _and(left_out))
 
 
-def _no_such(run: str, home: Path, names: List[str], closed: List[str]) -> NoSuchRun:
+def _who_closed(rundir: RunDir) -> str:
+    try:
+        open_owner(rundir).close()
+    except PermissionError as error:
+        return who_refuses(error.filename)
+    except OSError:
+        pass  # it was never begun
+    return ""
+
+
+def _and(left_out: Sequence[str]) -> str:
+    return "".join(f"; {text}" for text in left_out)
+
+
+def _no_such(run: str, home: Path, names: List[str], left_out: str) -> NoSuchRun:
     if not names:
-        return NoSuchRun(f"no run {run!r}: {home} holds none yet")
+        return NoSuchRun(f"no run {run!r}: {home} holds none yet{left_out}")
     import difflib  # for this message only
 
     close = difflib.get_close_matches(run, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-    unknown = f"; what may not be read was not searched ({closed[0]})" if closed else ""
-    message = f"no run {run!r} in {home}, which holds: {shown}{hint}{unknown}"
+    message = f"no run {run!r} in {home}, which holds: {shown}{hint}{left_out}"
     return NoSuchRun(message, tuple(names))
 
 
 def _of_run_file(path: Path, home_of: HomeOf) -> RunDir:
     """Return the run directory of a run file: the one it was run in, else the one by its stem.
 
-    A file in a run directory, such as a plan, stands for that directory.
+    A file in a run directory, such as a plan, stands for that directory. RecordError, which names
+    the owner, if none is found, and some may not be read.
     """
     if _is_run_dir(path.parent):
         return RunDir(path.parent)
     home = path.parent / HOME
     by_stem = RunDir(home / path.stem)
-    theirs = _of_file(path, home)
+    closed: List[str] = []
+    theirs = _of_file(path, home, closed)
     if not theirs:
         other = home_of(path)
         home = home if other is None else other
-        theirs = _of_file(path, home)
+        theirs = _of_file(path, home, closed)
     if theirs:
         return max(theirs, key=_begun)
-    if _is_run_dir(by_stem.path):
+    if _is_run_dir(by_stem.path) and _may_be_of(by_stem.path, path):
         return by_stem
-    names = [rundir.path.name for rundir in runs_in(home)]
+    if closed:
+        raise RecordError(f"{path}: its runs cannot be looked for: {closed[0]}")
+    names = [rundir.path.name for rundir in runs_in(home) if _may_be_of(rundir.path, path)]
     raise NoSuchRun(
         f"{path}: {home} holds no run of it; if it was run with --dir, name its run directory",
         tuple(names),
     )
 
 
-def _of_file(path: Path, home: Path) -> List[RunDir]:
-    """Return the runs of a run file in a folder of runs."""
-    return [rundir for rundir in runs_in(home) if _is_of(rundir, path)]
+def _of_file(path: Path, home: Path, closed: List[str]) -> List[RunDir]:
+    """Return the runs of a run file in a folder; add to `closed` who refuses to show one."""
+    found = []
+    for rundir in runs_in(home):
+        try:
+            if _may_be_of(rundir.path, path) and _is_of(rundir, path):
+                found.append(rundir)
+        except PermissionError as error:  # noqa: PERF203
+            closed.append(reason(error))
+    return found
+
+
+def _may_be_of(directory: Path, file: Path) -> bool:
+    """Whether a run directory is ours, or belongs to the owner of the run file that was named.
+
+    PermissionError if that may not be asked.
+    """
+    try:
+        owner = os.stat(file).st_uid
+        theirs = {os.lstat(directory).st_uid, os.stat(directory).st_uid} == {owner}
+    except PermissionError:
+        raise
+    except OSError:
+        return False
+    return theirs or is_believed(directory)
 
 
 def _is_of(rundir: RunDir, file: Path) -> bool:
-    # A directory always belongs to one run file: its first `Begin` names it.
-    first = next(_beginnings(rundir), None)
-    written = None if first is None else run_file_now(rundir.path, first)
+    """Whether it is a run of that file; PermissionError if that may not be read."""
+    from procsup.store.reader import begins
+
+    try:
+        # A directory always belongs to one run file: its first `Begin` names it.
+        first = next(begins(rundir.journal), None)
+        written = None if first is None else run_file_now(rundir.path, first)
+    except PermissionError:
+        head = _shared_head(rundir)
+        if head is None:
+            raise
+        written = Project(rundir.path, head).run_file
+    except OSError:
+        return False
     return written is not None and same_file(written, file)
 
 
-def same_file(one: AnyPath, other: AnyPath) -> bool:
-    """Return whether two paths lead to the same file; False if one does not exist."""
+def _shared_head(rundir: RunDir) -> Optional[Head]:
+    """Return the start of a manifest; None if there is none for us: it is shared, or it is not."""
     try:
-        return os.path.samefile(one, other)
+        return read_head(rundir.manifest)
+    except RecordError:
+        return None
+
+
+def same_file(one: AnyPath, other: AnyPath) -> bool:
+    """Whether two paths lead to the same file or folder; False if one does not exist.
+
+    Hard links are files of their own: `cp -al` makes them, and each copy has its own folder.
+    """
+    try:
+        if not os.path.samefile(one, other):
+            return False
+        status = os.stat(one)
+        is_one = stat.S_ISDIR(status.st_mode) or status.st_nlink == 1
+        return is_one or os.path.realpath(one) == os.path.realpath(other)
     except (OSError, ValueError):
         return False
 

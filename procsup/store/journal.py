@@ -16,6 +16,7 @@ from procsup.core.events import Fact, Synced
 from procsup.core.manifest import JournalMark
 from procsup.core.records import Kept, Launch, Missing, Record, Seen, Spawned, encode_line
 from procsup.core.relocation import Root
+from procsup.core.text import plural
 from procsup.errors import RecordError
 from procsup.host.files import (
     AnyPath,
@@ -26,6 +27,8 @@ from procsup.host.files import (
     sync_folder,
     write_atomically,
 )
+from procsup.host.opened import refuse_replaced
+from procsup.seams import seam
 from procsup.store.reader import Entry, ReadJournal, follow, read_journal
 
 __all__ = ["Entry", "JournalWriter", "ReadJournal", "follow", "read_journal"]
@@ -242,6 +245,7 @@ class JournalWriter:
 
     # --- syncing -----------------------------------------------------------------------------
 
+    @seam("sync beside the loop")
     def _keep_syncing(self) -> None:
         saved, since = float(_SYNCS_SAVED), time.monotonic()
         while self._due.wait() and not self._closing.is_set():
@@ -290,8 +294,8 @@ class JournalWriter:
             raise RecordError(f"journal {self.path} was removed, moved or replaced during the run")
         if found.st_size < length:
             raise RecordError(
-                f"journal {self.path} was cut during the run: it has {found.st_size} bytes"
-                f" of the {length} that were written"
+                f"journal {self.path} was cut during the run: it has {found.st_size} of"
+                f" {plural(length, 'byte')}"
             )
         if self._check is not None:
             self._check()
@@ -300,6 +304,7 @@ class JournalWriter:
 def _open_for_append(path: AnyPath, read: ReadJournal) -> int:
     fd = open_private(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
+        refuse_replaced(path, fd)
         size = os.fstat(fd).st_size
         if size < read.good_length:
             raise RecordError(f"journal {os.fspath(path)} was changed while it was read")

@@ -21,11 +21,13 @@ from procsup.host.files import (
     AnyPath,
     make_folders,
     open_reading,
+    open_record,
     reason,
     remove,
     sync_folder,
     write_atomically,
 )
+from procsup.seams import seam
 from procsup.store.bodies import Bodies, BodyChanged
 from procsup.store.rundir import FILE_MODES, RunDir
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:  # who waits reads manifests only
     from procsup.store.sitting import Sitting
 
 _LONGEST_LINE_BYTES = 1 << 28
+_LONGEST_HEAD_BYTES = 1 << 24
 _ARMOUR = "base64"  # JSON pointer -> bytes, of texts that are not UTF-8
 _BETWEEN = b",\n"
 _LAST_LINE = b"]}"
@@ -97,6 +100,7 @@ class ManifestPublisher:
         lines = _unit_lines(self._records(results))
         noted = self._bodies.noted(stage, path, len(first), lines)
         _write(path, _whole(first, noted), mode=self._mode)
+        self._sitting.check()  # in another folder by now, it would tell no waiter of ours
         self._stamp(self._spec.stage(stage).stamp, head)
         self._sitting.stage_done(stage)
 
@@ -111,6 +115,7 @@ class ManifestPublisher:
         path = self._rundir.manifest
         if not self._try_copy(path, head, [name for name, _ in counts]):
             _write(path, manifest_lines(head, self._records(results)), mode=self._mode)
+        self._sitting.check()
         if self._spec.manifest is not None:
             _check_manifest(self._spec.manifest)
             _write_for_user(self._spec.manifest, _copied(path))
@@ -202,7 +207,7 @@ def read_head(path: AnyPath) -> Optional[Head]:
     RecordError if it cannot be read, or is of another schema.
     """
     try:
-        file = open_reading(path)
+        file = open_record(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -217,7 +222,7 @@ def read_manifest(path: AnyPath) -> Tuple[Head, Iterator[UnitRecord]]:
     RecordError if there is none or it cannot be read; the iterator may raise it, too.
     """
     try:
-        file = open_reading(path)
+        file = open_record(path)
     except OSError as error:
         raise _unreadable(path, reason(error)) from error
     try:
@@ -229,7 +234,7 @@ def read_manifest(path: AnyPath) -> Tuple[Head, Iterator[UnitRecord]]:
 
 
 def _head_of(path: AnyPath, file: BinaryIO) -> Head:
-    line = file.readline(_LONGEST_LINE_BYTES)
+    line = file.readline(_LONGEST_HEAD_BYTES)
     start, separator, rest = line.rpartition(b',"units":[')
     if not separator or rest != b"\n":
         raise _unreadable(path, "its first line is not that of a manifest")
@@ -248,6 +253,9 @@ def _units_of(path: AnyPath, file: BinaryIO) -> Iterator[UnitRecord]:
             text = line.rstrip(b",\n")
             if text == _LAST_LINE:
                 return
+            if len(line) == _LONGEST_LINE_BYTES:
+                limit = _LONGEST_LINE_BYTES >> 20
+                raise _unreadable(path, f"a line of it is longer than {limit} MB: it is damaged")
             try:
                 yield _unit_of(text)
             except (ValueError, msgspec.MsgspecError, RecursionError) as error:
@@ -283,6 +291,7 @@ def _unreadable(path: AnyPath, problem: str) -> RecordError:
     return RecordError(f"manifest {os.fspath(path)} cannot be read: {problem}")
 
 
+@seam("write a manifest")
 def _write(path: AnyPath, chunks: Iterable[bytes], *, mode: Optional[int]) -> None:
     with _reported(path, "written"):
         write_atomically(path, chunks, mode=mode)

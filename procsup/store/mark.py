@@ -2,7 +2,7 @@
 
 from procsup.core.manifest import JournalMark
 from procsup.errors import RecordError
-from procsup.host.files import AnyPath, open_reading, reason
+from procsup.host.files import AnyPath, open_record, reason
 
 _CHUNK_BYTES = 1 << 20
 
@@ -18,7 +18,7 @@ def mark_problem(journal: AnyPath, mark: JournalMark) -> str:
 
     digest, left = hashlib.sha256(), mark.length
     try:
-        with open_reading(journal) as file:
+        with open_record(journal) as file:
             while left > 0:
                 chunk = file.read(min(left, _CHUNK_BYTES))
                 if not chunk:

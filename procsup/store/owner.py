@@ -1,13 +1,16 @@
-"""The owner of a run directory: the line in ``run.lock``."""
+"""The owner of a run directory: the line in ``run.lock``, for other users in ``locks/owner.json``.
 
-from typing import Optional, Tuple
+Who may open ``run.lock`` may lock it, and so keep any supervisor out: it is for its owner only.
+"""
+
+from typing import BinaryIO, Optional, Tuple
 
 import msgspec
 from msgspec import Struct
 
 from procsup.core.quantities import show_time
 from procsup.host import procfs
-from procsup.host.files import open_reading
+from procsup.host.files import open_record
 from procsup.host.identity import machine_id, pid_namespace
 from procsup.host.locks import process_exists
 from procsup.store.rundir import RunDir
@@ -18,9 +21,10 @@ _OWNER_LIMIT_BYTES = 1 << 16
 class Owner(Struct, frozen=True):
     """The holder of a run directory; `sitting` is 0 while that supervisor still reads the journal.
 
-    `locks`: its locks can be trusted on its host; `ended` is set when it released them itself.
-    Its pid is a number of `pid_namespace`, and its process was started at `start_ticks` (clock
-    ticks since boot): both are empty if the system does not provide them.
+    `locks`: its locks can be trusted on its host; `by_description`: those of its sitting are of
+    the kind that readers cannot hold, too (see host/locks.py). `ended` is set when it
+    released them itself. Its pid is a number of `pid_namespace`, and its process was started at
+    `start_ticks` (clock ticks since boot): both are empty if the system does not provide them.
     """
 
     host: str
@@ -34,11 +38,18 @@ class Owner(Struct, frozen=True):
     ended: Optional[float] = None
     start_ticks: Optional[int] = None
     pid_namespace: str = ""
+    by_description: bool = False
 
     def describe(self) -> str:
         """Describe it for messages."""
         since = show_time(self.started, "%Y-%m-%d %H:%M:%S")
         return f"process {self.pid} on {self.host} since {since}"
+
+    def is_same(self, other: "Owner") -> bool:
+        """Whether both lines are of one supervisor, which rewrites its line several times."""
+        return (self.host, self.boot_id, self.pid, self.started) == (
+            other.host, other.boot_id, other.pid, other.started
+        )  # fmt: skip
 
     @property
     def here(self) -> bool:
@@ -54,6 +65,12 @@ class Owner(Struct, frozen=True):
             return True
         return len(boots) < 2 and self._process_may_live()
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether its process is known to have ended: it was of this boot."""
+        boot_id = machine_id()[1]
+        return self.boot_id == boot_id != "" and not self._process_may_live()
+
     def _process_may_live(self) -> bool:
         namespaces = {self.pid_namespace, pid_namespace()} - {""}
         if len(namespaces) > 1:
@@ -67,8 +84,29 @@ class Owner(Struct, frozen=True):
 def read_owner(rundir: RunDir) -> Optional[Owner]:
     """Return the present or last holder of the run directory; None if that cannot be read."""
     try:
-        with open_reading(rundir.run_lock) as file:
-            line = file.readline(_OWNER_LIMIT_BYTES)
-        return msgspec.json.decode(line, type=Owner)
-    except (OSError, ValueError, msgspec.MsgspecError, RecursionError):
+        with open_owner(rundir) as file:
+            return decode_owner(file)
+    except OSError:
         return None
+
+
+def decode_owner(file: BinaryIO) -> Optional[Owner]:
+    """Return the owner whose line a file holds; None if it is not whole. OSError."""
+    try:
+        return msgspec.json.decode(file.readline(_OWNER_LIMIT_BYTES), type=Owner)
+    except (ValueError, msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def open_owner(rundir: RunDir) -> BinaryIO:
+    """Open the file with the owner's line, as which user we are; OSError if there is none for us.
+
+    PermissionError if the run is not shared with us.
+    """
+    try:
+        return open_record(rundir.run_lock)
+    except PermissionError as error:
+        try:
+            return open_record(rundir.shared_owner)
+        except FileNotFoundError:
+            raise error from None

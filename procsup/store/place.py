@@ -71,10 +71,18 @@ class Project:
     def __init__(self, directory: AnyPath, head: Head) -> None:
         self._was = head.root or (None if head.run_file is None else folder_of(head.run_file))
         self._now = self._was
+        self._file = head.run_file
         within = None if self._was is None else below(self._was, head.directory)
         if within is not None and self._was is not None:
             way = os.path.relpath(self._was, head.directory)
             self._now = os.path.normpath(os.path.join(os.fspath(directory), way))
+
+    @property
+    def run_file(self) -> Optional[str]:
+        """The present path of the run file; None if it had none."""
+        if self._file is None or self._now is None:
+            return None
+        return os.path.join(self._now, os.path.basename(self._file))
 
     def reading(self, record: OutputRecord) -> Reading:
         """Return the manifest's record of a file, with its present path."""

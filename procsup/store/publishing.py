@@ -5,6 +5,7 @@ from typing import Callable, Iterator, List, Optional, Protocol, Sequence, Tuple
 from procsup.core.events import Fact, Publish, Published, TakenBack, UnitResult, Withdraw
 from procsup.core.manifest import StageCounts
 from procsup.host.threads import Finds, Pool
+from procsup.seams import seam
 from procsup.store.journal import JournalWriter
 
 _Counts = Sequence[Tuple[str, StageCounts]]
@@ -80,6 +81,7 @@ class PublishingQueue:
         else:
             self._done.put(fact)
 
+    @seam("withdraw")
     def _take_back(self, order: Withdraw) -> Fact:
         self._sync()
         self._manifests.withdraw(order.stages)

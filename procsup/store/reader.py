@@ -22,7 +22,9 @@ from procsup.core.records import (
     decode_line,
 )
 from procsup.errors import RecordError
-from procsup.host.files import AnyPath, open_reading, reason, sync_fd
+from procsup.host.files import AnyPath, open_reading, open_record, reason, sync_fd
+from procsup.paths.opening import MISSING
+from procsup.seams import seam
 
 LONGEST_LINE_BYTES = 1 << 24
 _ABOUT_ITSELF = (Begin, Missing)  # records about the journal itself
@@ -75,8 +77,8 @@ class ReadJournal:
 
     def __iter__(self) -> Iterator[Entry]:
         try:
-            file = open_reading(self.path)
-        except FileNotFoundError:
+            file = open_record(self.path)
+        except MISSING:
             self.finished = True
             return
         except OSError as error:
@@ -108,6 +110,7 @@ class ReadJournal:
                 " directory"
             )
 
+    @seam("read entries")
     def _entries(self, file: BinaryIO) -> Iterator[Entry]:
         offset = 0
         for line, whole in _lines(file):
@@ -134,6 +137,7 @@ class ReadJournal:
                     continue
                 yield Entry(seq, start, record)
 
+    @seam("believe a line")
     def _believe(self, line: bytes, seq: int, start: int) -> bool:
         if seq <= self.last_seq:
             self._distrust(line, start, f"record {seq} comes after record {self.last_seq}")
@@ -171,6 +175,7 @@ class ReadJournal:
         self._bad.clear()
         self.digest = self._bad_digest
 
+    @seam("note damage")
     def _note(self, sentence: str) -> None:
         self.damage_count += 1
         if len(self.damage) < _MOST_DAMAGE:
@@ -237,7 +242,7 @@ class Follower:
     def read(self) -> List[Entry]:
         """Return the new records; an empty list if there are none, or no journal yet."""
         try:
-            file = open_reading(self.path)
+            file = open_record(self.path)
         except FileNotFoundError:
             return []
         found: List[Entry] = []
@@ -282,7 +287,10 @@ def last_begin(path: AnyPath) -> Optional[Begin]:
 
 
 def begins(path: AnyPath) -> Iterator[Begin]:
-    """Return the beginnings of all sittings, in order; none if there is no journal."""
+    """Return the beginnings of all sittings, in order; none if there is no journal.
+
+    OSError if it cannot be read, as for `last_begin` and `plans`.
+    """
     return (record for _, record in _of_type(path, b"begin") if isinstance(record, Begin))
 
 
@@ -295,8 +303,8 @@ def plans(path: AnyPath) -> Iterator[Tuple[int, Planned]]:
 
 def _of_type(path: AnyPath, tag: bytes) -> Iterator[Tuple[int, Record]]:
     try:
-        file = open_reading(path)
-    except OSError:
+        file = open_record(path)
+    except MISSING:
         return
     start = b'{"t":"%s"' % tag
     with file:
@@ -309,6 +317,7 @@ def _of_type(path: AnyPath, tag: bytes) -> Iterator[Tuple[int, Record]]:
                 continue
 
 
+@seam("read lines")
 def _lines(file: BinaryIO) -> Iterator[Tuple[bytes, bool]]:
     """Yield each line with its newline, and whether it is whole; too long ones in pieces."""
     within = False  # the rest of a line that was too long

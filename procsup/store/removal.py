@@ -1,24 +1,29 @@
 """Removes run directories; after a kill in between, either the run or only a remainder exists.
 
 A run directory is renamed first, while its lock is held: from then on it is not a run any more,
-and the next `prune` removes the remainder. Only files that procsup makes are removed, and no link
-is followed.
+and the next `prune` removes the remainder. Only files that procsup makes are removed, no link is
+followed, and nothing is removed across a mount. What is removed is the folder that was looked at
+when that was decided, whatever has its name by now.
 """
 
+import errno
 import os
 import re
-import shutil
-import stat
-import time
+from contextlib import ExitStack, contextmanager
+from itertools import groupby
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.errors import RecordError, RunBusy
-from procsup.host.files import is_temporary, reason, remove, sync_folder
+from procsup.host.files import AnyPath, reason, sync_folder
 from procsup.host.locks import FileLock, locks_work
+from procsup.host.mounts import mounted_below
+from procsup.host.opened import Folder, Identity, identity_of
+from procsup.host.owners import is_root
 from procsup.host.units_lock import UnitsLock
 from procsup.store.rundir import RunDir, has_records
 from procsup.store.sitting import is_live, is_starting, read_owner, refuse_unprovable
+from procsup.store.trust import is_trusted
 
 # Everything that procsup makes in a run directory.
 _OURS = re.compile(
@@ -26,6 +31,7 @@ _OURS = re.compile(
     r"|supervisor\.log|\.gitignore|control|failed|lists|locks|logs|scratch|stages|unit-files|units"
     r"|\.procsup-.*"
 )
+_REST = re.compile(r"\.procsup-\d+-[0-9a-f]+-.*\.part", re.DOTALL)  # see _renamed
 _ATTEMPTS = 100  # when two processes remove the same directory
 _LAST = ("run.lock", "journal.jsonl")
 
@@ -37,17 +43,81 @@ class Removed(NamedTuple):
     size_bytes: int = 0
 
 
-def why_not(rundir: RunDir) -> Optional[str]:
-    """Return why this folder must stay; None if it is a run directory that may be removed."""
-    status = os.lstat(rundir.path)
-    if not stat.S_ISDIR(status.st_mode):
-        return "it is a link or no folder: remove what it leads to by its own path"
-    strangers = [name for name in os.listdir(rundir.path) if not _OURS.fullmatch(name)]
-    if strangers:
-        return f"it holds {strangers[0]}, which is not procsup's: move that away first"
-    if not any(path.is_file() for path in (rundir.journal, rundir.run_lock)):
-        return "it has no journal, and nobody has ever held it: it is no run directory"
-    return _why_busy(rundir)
+class Target(NamedTuple):
+    """A folder to remove, as it was when that was decided. `home`: None if any will do."""
+
+    path: Path
+    folder: Identity
+    home: Optional[Identity] = None
+
+
+# --- what may be removed -----------------------------------------------------------------------
+
+
+def target(rundir: RunDir) -> Target:
+    """Return a run directory as a target; RecordError says why it must stay."""
+    with _opened(rundir.path) as (home, folder):
+        inside = RunDir(folder.place)
+        problem = _why_no_run(folder.names())
+        if not problem and not any(path.is_file() for path in (inside.journal, inside.run_lock)):
+            problem = "it has no journal, and nobody has ever held it: it is no run directory"
+        problem = problem or _why_busy(inside)
+        if problem:
+            raise RecordError(f"{rundir.path} is left alone: {problem}")
+        return Target(rundir.path, folder.identity, home.identity)
+
+
+@contextmanager
+def _opened(path: Path, planned: Optional[Target] = None) -> Iterator[Tuple[Folder, Folder]]:
+    """Open a folder, and the folder that it is in.
+
+    RecordError if it is not the planned one, or if other users may exchange it or own it.
+    """
+    with ExitStack() as stack:
+        try:
+            home = stack.enter_context(Folder.open(path.parent))
+            folder = stack.enter_context(home.plain_child(path.name))
+            if planned is not None:
+                folder.require(planned.folder)
+                home.require(planned.home or home.identity)
+            if planned is None or planned.home is not None:
+                _refuse_foreign(home, folder)
+        except OSError as error:
+            raise RecordError(f"{path} is left alone: {_why_closed(error, path)}") from error
+        yield home, folder
+
+
+def _why_closed(error: OSError, path: Path) -> str:
+    where = os.fspath(path) if error.filename is None else os.fspath(error.filename)
+    named = "" if where == os.fspath(path) else f"{where}: "
+    if isinstance(error, NotADirectoryError):
+        return f"{named}it is a link or no folder: remove what it leads to by its own path"
+    return named + reason(error)
+
+
+def _refuse_foreign(home: Folder, folder: Folder) -> None:
+    """Raise RecordError if other users decide what is removed.
+
+    A user's folders are compared by inode. Root, who may remove everything, must not be led at all.
+    """
+    uid, why = home.status.st_uid, home.why_others_may_write()
+    problem = ""
+    if not (home.is_ours() or uid == 0 or is_trusted(home.path)):
+        problem = f"{home.path} belongs to another user (uid {uid}): keep runs elsewhere (--dir)"
+    elif (uid == 0 or is_root()) and why is not None and not is_trusted(home.path):
+        problem = f"{home.path} {why}: `chmod go-w` it first"
+    elif not folder.is_ours():
+        problem = f"it belongs to another user (uid {folder.status.st_uid}), who alone removes it"
+    if problem:
+        raise RecordError(f"{folder.path} is left alone: {problem}")
+
+
+def _why_no_run(names: Iterable[str]) -> Optional[str]:
+    """Return why a folder with these names is none that procsup has made."""
+    stranger = min((name for name in names if not _OURS.fullmatch(name)), default=None)
+    if stranger is None:
+        return None
+    return f"it holds {stranger}, which is not procsup's: move that away first"
 
 
 def _why_busy(rundir: RunDir) -> Optional[str]:
@@ -61,22 +131,53 @@ def _why_busy(rundir: RunDir) -> Optional[str]:
     return None
 
 
-def remove_run(rundir: RunDir) -> None:
+def half_removed(home: Path) -> List[Target]:
+    """Return the remains of interrupted removals in a folder of runs, of the caller's own."""
+    try:
+        names = sorted(name for name in os.listdir(home) if _REST.fullmatch(name))
+    except OSError:
+        return []
+    found: List[Target] = []
+    for name in names:
+        try:
+            with _opened(home / name) as (above, folder):
+                if not (_why_no_run(folder.names()) or _is_being_removed(folder)):
+                    found.append(Target(home / name, folder.identity, above.identity))
+        except (OSError, RecordError):  # noqa: PERF203
+            continue  # a link, another user's, or gone by now: nothing that we left
+    return found
+
+
+def _is_being_removed(folder: Folder) -> bool:
+    return FileLock(RunDir(folder.place).run_lock).is_held()
+
+
+def mount_in(path: Path) -> str:
+    """Return why a folder cannot be removed because of a mount in it; empty if there is none."""
+    point = mounted_below(path)
+    return f"{point} is a mount point: unmount it first" if point else ""
+
+
+# --- removal of runs ---------------------------------------------------------------------------
+
+
+def remove_run(rundir: RunDir, planned: Target) -> None:
     """Remove a run directory with its contents.
 
-    RunBusy if a supervisor holds or takes it, RecordError if it is no run directory or cannot be
-    removed.
+    RunBusy if a supervisor holds or takes it, RecordError if it is not the planned one or cannot
+    be removed.
     """
-    _remove_held(rundir, hold(rundir))
+    with _opened(rundir.path, planned) as (home, folder):
+        _remove_held(rundir, home, folder, _hold(rundir, folder))
 
 
-def _remove_held(rundir: RunDir, held: FileLock) -> None:
+def _remove_held(rundir: RunDir, home: Folder, folder: Folder, held: FileLock) -> None:
     try:
-        doomed = _renamed(rundir, held)
-        _clear(doomed, but=_LAST)
+        doomed = _renamed(home, rundir.path.name, folder.identity, held)
+        _clear(home, doomed, folder.identity, but=_LAST)
     finally:
         held.close()  # Windows removes no file that is open
-    finish(doomed)
+    _remove_rest(home, doomed, folder.identity)
 
 
 def remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
@@ -86,25 +187,25 @@ def remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
     even if it is empty.
     """
     try:
-        if not os.path.samestat(os.stat(rundir.path), made):
-            return
-        held = hold(rundir)
-        if has_records(rundir):
-            held.close()  # a supervisor took it first
-        else:
-            _remove_held(rundir, held)
+        with _opened(rundir.path, Target(rundir.path, identity_of(made))) as (home, folder):
+            held = _hold(rundir, folder)
+            if has_records(RunDir(folder.place)):
+                held.close()  # a supervisor took it first
+            else:
+                _remove_held(rundir, home, folder, held)
     except (OSError, RecordError, RunBusy):
         pass  # another run has it now, or it stays empty, and `prune` removes it
 
 
-def hold(rundir: RunDir) -> FileLock:
+def _hold(rundir: RunDir, folder: Folder) -> FileLock:
     """Lock a run directory without changing it; close the lock to release it.
 
     RunBusy and RecordError as `remove_run`.
     """
-    lock = FileLock(rundir.run_lock)
+    inside = RunDir(folder.place)
+    lock = FileLock(inside.run_lock)
     try:
-        lockable = locks_work(rundir.path)
+        lockable = locks_work(inside.path)
         if not lockable:
             lock.open()
         elif not lock.try_exclusive():
@@ -112,11 +213,14 @@ def hold(rundir: RunDir) -> FileLock:
     except OSError as error:
         raise RecordError(f"{rundir.path} cannot be locked: {reason(error)}") from error
     try:
-        owner = read_owner(rundir)
+        owner = read_owner(inside)
         refuse_unprovable(rundir, owner, lockable=lockable)
-        if UnitsLock(rundir.units_lock).is_held():
+        if UnitsLock(inside.units_lock).is_held():
             raise RunBusy(f"{rundir.path} is left alone: units of it still run")
-        problem = _why_no_run(rundir)
+        # Checked again: with the lock held no other procsup can add files.
+        problem = _why_no_run(folder.names())
+        if not folder.shows(inside.run_lock.name, lock.fd):
+            problem = "another folder has taken its place"
         if problem:
             raise RecordError(f"{rundir.path} is left alone: {problem}")
     except BaseException:
@@ -125,89 +229,141 @@ def hold(rundir: RunDir) -> FileLock:
     return lock
 
 
-def _why_no_run(rundir: RunDir) -> Optional[str]:
-    # Checked again: with the lock held no other procsup can add files.
-    if not stat.S_ISDIR(os.lstat(rundir.path).st_mode):
-        return "it is a link or no folder"
-    strangers = [name for name in os.listdir(rundir.path) if not _OURS.fullmatch(name)]
-    return f"it holds {strangers[0]}, which is not procsup's" if strangers else None
-
-
-def _renamed(rundir: RunDir, held: FileLock) -> Path:
-    """Rename it to a name that no run has; durable on return."""
-    target = _free_name(rundir.path)
+def _renamed(home: Folder, name: str, planned: Identity, held: FileLock) -> str:
+    """Rename it to a name that no run has, and return that; durable on return."""
+    new = f".procsup-{os.getpid()}-{os.urandom(8).hex()}-{name[:40]}.part"
     try:
         try:
-            os.rename(rundir.path, target)
+            home.rename(name, new)
         except PermissionError:
             # Windows renames no folder with an open file. If a process opens one now, this fails.
             held.close()
-            os.rename(rundir.path, target)
-        sync_folder(target.parent)
+            home.rename(name, new)
+        if identity_of(home.look(new)) != planned:
+            home.rename(new, name)
+            raise OSError(errno.ESTALE, "another folder has taken its place", name)
+        sync_folder(home.path)
     except OSError as error:
-        raise RecordError(f"{rundir.path} cannot be removed: {reason(error)}") from error
-    return target
+        path = os.path.join(home.path, name)
+        raise RecordError(f"{path} cannot be removed: {reason(error)}") from error
+    return new
 
 
-def _free_name(path: Path) -> Path:
-    return path.parent / f".procsup-{os.getpid()}-{time.time_ns():x}-{path.name[:40]}.part"
+def finish(rest: Target) -> None:
+    """Remove the rest of a run directory that was renamed. RecordError names what stays."""
+    with _opened(rest.path, rest) as (home, folder):
+        _remove_rest(home, rest.path.name, folder.identity)
 
 
-def finish(doomed: Path) -> None:
-    """Remove a renamed directory; its lock and journal last. RecordError names what stays."""
-    _clear(doomed, but=_LAST)
-    _clear(doomed)
-
-
-def _clear(doomed: Path, *, but: Tuple[str, ...] = ()) -> None:
-    """Empty a folder but for these names; without any, remove the folder, too."""
-    for _attempt in range(_ATTEMPTS):
-        try:
-            for name in os.listdir(doomed):
-                if name not in but:
-                    _remove(doomed / name)
-            if not but:
-                os.rmdir(doomed)
-        except FileNotFoundError:  # noqa: PERF203
-            if not os.path.lexists(doomed):
-                return  # another prune was faster
-        except OSError as error:
-            where = error.filename or doomed
-            raise RecordError(f"{where} cannot be removed: {reason(error)}") from error
-        else:
-            return
-
-
-def _remove(path: Path) -> None:
-    if stat.S_ISDIR(os.lstat(path).st_mode):
-        shutil.rmtree(path)
-    else:
-        os.unlink(path)
-
-
-def remove_file(path: str, rundir: RunDir) -> None:
-    """Remove one file of a run directory that is held; RecordError if it cannot be done."""
-    folder = os.path.realpath(os.path.dirname(path))
-    if not folder.startswith(os.path.realpath(rundir.path) + os.sep):
-        raise RecordError(f"{path} leads out of {rundir.path}: it is left alone")
+def _remove_rest(home: Folder, doomed: str, planned: Identity) -> None:
+    """Remove a renamed directory; its lock and journal last."""
+    _clear(home, doomed, planned, but=_LAST)
+    _clear(home, doomed, planned)
     try:
-        remove(path)
+        home.remove_empty(doomed, planned)
+    except FileNotFoundError:
+        pass  # another prune was faster
     except OSError as error:
+        path = os.path.join(home.path, doomed)
         raise RecordError(f"{path} cannot be removed: {reason(error)}") from error
 
 
-def half_removed(home: Path) -> List[Path]:
-    """Return the remains of interrupted removals in a folder of runs."""
+def _clear(home: Folder, doomed: str, planned: Identity, *, but: Tuple[str, ...] = ()) -> None:
+    """Empty a folder but for these names; names that procsup does not give are refused."""
     try:
-        names = sorted(name for name in os.listdir(home) if is_temporary(name))
-    except OSError:
-        return []
-    folders = [home / name for name in names if not os.path.islink(home / name)]
-    return [path for path in folders if path.is_dir() and not _is_being_removed(path)]
+        with home.child(doomed) as folder:
+            folder.require(planned)
+            for _attempt in range(_ATTEMPTS):
+                names = [name for name in folder.names() if name not in but]
+                problem = _why_no_run(names)
+                if problem:
+                    raise RecordError(f"{folder.path} is left alone: {problem}")
+                for name in names:
+                    _remove(folder, name)
+                if not names:
+                    return
+    except FileNotFoundError:
+        return  # another prune was faster
+    except OSError as error:
+        where = error.filename or os.path.join(home.path, doomed)
+        raise RecordError(f"{where} cannot be removed: {reason(error)}") from error
 
 
-def _is_being_removed(path: Path) -> bool:
-    return FileLock(path / "run.lock").is_held()
+def _remove(folder: Folder, name: str) -> None:
+    try:
+        folder.remove(name)
+    except FileNotFoundError:
+        pass  # another prune was faster
+
+
+# --- removal of single files -------------------------------------------------------------------
+
+
+def remove_logs(rundir: RunDir, planned: Target, paths: Sequence[str]) -> None:
+    """Remove these files of a run directory.
+
+    RunBusy if a supervisor holds it, RecordError if it is not the planned one or one of the files
+    cannot be removed.
+    """
+    with _opened(rundir.path, planned) as (_home, folder):
+        held = _hold(rundir, folder)
+        try:
+            errors = _remove_files(folder, [os.path.relpath(path, rundir.path) for path in paths])
+        finally:
+            held.close()
+    if errors:
+        where = errors[0].filename
+        raise RecordError(f"{where} cannot be removed: {reason(errors[0])}") from errors[0]
+
+
+def remove_files(run_dir: AnyPath, paths: Iterable[str]) -> List[OSError]:
+    """Remove files of a run directory that is held, named by relative paths; return the errors."""
+    try:
+        with Folder.open(run_dir) as folder:
+            return _remove_files(folder, paths)
+    except OSError as error:
+        return [error]
+
+
+def _remove_files(root: Folder, paths: Iterable[str]) -> List[OSError]:
+    errors: List[OSError] = []
+    names = sorted(path.replace(os.sep, "/").split("/") for path in paths)
+    for parents, group in groupby(names, key=lambda parts: parts[:-1]):
+        try:
+            with _descend(root, parents) as folder:
+                errors += [found for one in group for found in _unlink(folder, one[-1])]
+        except FileNotFoundError:  # noqa: PERF203
+            pass  # they were removed with their folder
+        except (OSError, ValueError) as error:
+            path = os.path.join(root.path, *parents)
+            errors.append(_with_path(error, path))
+    return errors
+
+
+def _descend(root: Folder, parents: Sequence[str]) -> Folder:
+    """Open the folder that these names lead to, one in the other; links and mounts are refused."""
+    folder = root.plain_child(parents[0])
+    for name in parents[1:]:
+        with folder:
+            folder = folder.plain_child(name)
+    return folder
+
+
+def _unlink(folder: Folder, name: str) -> List[OSError]:
+    try:
+        folder.unlink(name)
+    except FileNotFoundError:
+        pass  # it was removed before
+    except OSError as error:
+        return [_with_path(error, os.path.join(folder.path, name))]
+    return []
+
+
+def _with_path(error: Exception, path: str) -> OSError:
+    if not isinstance(error, OSError):
+        return OSError(errno.EINVAL, "it leads out of the run directory", path)
+    error.filename = path
+    return error
 
 
 def sizes(path: Path, only: Optional[Sequence[str]] = None) -> Removed:

@@ -5,23 +5,21 @@
     journal.jsonl   the truth           logs/STAGE/UNIT.N.out, .err     control/   requests
     manifest.json   of the run          stages/STAGE.json   of a stage  scratch/   of attempts
     run.lock        the supervisor's    locks/N-run.lock, N-stage-STAGE.lock       of a sitting
+                                        locks/owner.json   of a shared run: who holds it
     units.lock      shared by every unit                                supervisor.log
     failed/STAGE/UNIT.N/   outputs of attempts without a good end, moved away
 """
 
 import os
 import re
-import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 from procsup.core.outcome import AttemptId
 from procsup.errors import RecordError
-from procsup.host.files import AnyPath, make_folders, open_private, reason, remove
+from procsup.host.files import AnyPath, make_folders, reason, temporary_name
 from procsup.host.folders import absolute
-
-if TYPE_CHECKING:
-    pass
+from procsup.host.opened import Folder
 
 FOLDER_MODES = {"none": 0o700, "group": 0o750, "all": 0o755}
 FILE_MODES = {"none": 0o600, "group": 0o640, "all": 0o644}
@@ -70,6 +68,7 @@ class RunDir:
         self.logs = self.path / "logs"
         self.stages = self.path / "stages"
         self.locks = self.path / "locks"
+        self.shared_owner = self.locks / "owner.json"
         self.supervisor_log = self.path / "supervisor.log"
         self._log_folders: Dict[str, str] = {}  # by stage
 
@@ -97,80 +96,58 @@ class RunDir:
         base = folder + _attempt_name(attempt, stage)
         return f"{base}.out", f"{base}.err"
 
-    def scratch(self, attempt: AttemptId, stage: str) -> Path:
-        """Return the path of an attempt's scratch folder."""
-        return self.path / "scratch" / stage_name(stage) / _attempt_name(attempt, stage)
-
     def failed(self, attempt: AttemptId, stage: str) -> Path:
         """Return the path of the folder to which an attempt's output files are moved aside."""
         return self.path / "failed" / stage_name(stage) / _attempt_name(attempt, stage)
-
-    def unit_file(self, attempt: AttemptId, stage: str) -> Path:
-        """Return the path of the file with a unit's data for its attempt (`PROCSUP_UNIT_FILE`)."""
-        return self.path / "units" / stage_name(stage) / f"{_attempt_name(attempt, stage)}.json"
-
-    def list_file(self, unit_id: str, stage: str, name: str) -> Path:
-        """Return the path of a file that holds a unit's list (``{inputs.file}``)."""
-        folder = self.path / "units" / stage_name(stage)
-        return folder / f"{_unit_name(unit_id, stage)}.{safe_name(name)}.list"
 
     def create(self, share: str = "none", *, only_new: bool = False) -> bool:
         """Make the directory, or check an existing one; `share` says who may read manifests.
 
         True if it did not exist before; with `only_new` an existing one is not changed.
-        RecordError if it is a symbolic link, belongs to another user, or cannot be written.
+        RecordError if it is a symbolic link, belongs to another user, cannot be written, or stands
+        where others could put something else in its place.
         """
+        from procsup.store.trust import refuse_doubtful  # waiters need little of this
+
+        refuse_doubtful(self.path)
         try:
             made = self._make()
             if only_new and not made:
                 return False
-            self._check_owner(made=made)
-            os.chmod(self.path, FOLDER_MODES[share])
-            for folder in (self.stages, self.locks):
-                _make_folder(folder, FOLDER_MODES[share])
-            for folder in (self.logs, self.control):
-                _make_folder(folder, 0o700)
-            self._hide_from_git()
+            if made:
+                refuse_doubtful(self.path)  # another user may have been quicker with one above
+            with self._opened() as folder:
+                _try_out(folder)
+                folder.set_mode(FOLDER_MODES[share])
+                for path in (self.stages, self.locks):
+                    _make_folder(folder, path.name, FOLDER_MODES[share])
+                for path in (self.logs, self.control):
+                    _make_folder(folder, path.name, 0o700)
+                _hide_from_git(folder)
         except OSError as error:
             raise RecordError(f"run directory {self.path}: {reason(error)}") from error
         return made
 
     def _make(self) -> bool:
         if os.path.lexists(self.path) and not os.path.isdir(self.path):
-            return False  # `_check_owner` reports what it is
-        return make_folders(self.path, 0o700)
+            return False  # `_opened` reports what it is
+        return make_folders(self.path, 0o700, above=0o755)
 
-    def _check_owner(self, *, made: bool) -> None:
-        status = os.lstat(self.path)
-        if not stat.S_ISDIR(status.st_mode):
-            kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a folder"
-            raise RecordError(f"run directory {self.path} is {kind}: refused, name another")
-        # A new file has our user id as this file system maps it. If that is not the folder's
-        # owner, the folder belongs to another user, even for root.
-        ours = self._probe_owner()
-        if not made and status.st_uid != ours:
+    def _opened(self) -> Folder:
+        """Open it; RecordError if it is a link, no folder, or another user's, even for root."""
+        try:
+            folder = Folder.open(self.path)
+        except NotADirectoryError:
+            kind = "a symbolic link" if os.path.islink(self.path) else "not a folder"
+            problem = f"run directory {self.path} is {kind}: refused, name another"
+            raise RecordError(problem) from None
+        if not folder.is_ours():
+            folder.close()
             raise RecordError(
-                f"run directory {self.path} belongs to another user (uid {status.st_uid}):"
+                f"run directory {self.path} belongs to another user (uid {folder.status.st_uid}):"
                 " refused, name another with --dir"
             )
-
-    def _probe_owner(self) -> int:
-        probe = self.path / f".procsup-{os.getpid()}-owner.part"
-        remove(probe)
-        fd = open_private(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-        try:
-            return os.fstat(fd).st_uid
-        finally:
-            os.close(fd)
-            remove(probe)
-
-    def _hide_from_git(self) -> None:
-        try:
-            fd = open_private(self.path / ".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        except (FileExistsError, RecordError):
-            return  # an existing file is the user's: it is not changed
-        with os.fdopen(fd, "wb") as file:
-            file.write(b"*\n")
+        return folder
 
 
 def has_records(rundir: RunDir) -> bool:
@@ -181,13 +158,27 @@ def has_records(rundir: RunDir) -> bool:
         return False
 
 
-def _make_folder(path: Path, mode: int) -> None:
+def _try_out(folder: Folder) -> None:
+    """Raise OSError if no file can be made: what its owner has closed is not opened again."""
+    name = temporary_name()
+    os.close(folder.create(name))
+    folder.unlink(name)
+
+
+def _make_folder(above: Folder, name: str, mode: int) -> None:
     try:
-        os.mkdir(path, mode)
+        above.make(name, mode).close()
+    except NotADirectoryError as error:
+        raise RecordError(f"{error.filename} is not a folder: refused, remove it") from None
+
+
+def _hide_from_git(folder: Folder) -> None:
+    try:
+        fd = folder.create_new(".gitignore")
     except FileExistsError:
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
-            raise RecordError(f"{path} is not a folder: refused, remove it") from None
-    os.chmod(path, mode)
+        return  # an existing file is the user's: it is not changed
+    with os.fdopen(fd, "wb") as file:
+        file.write(b"*\n")
 
 
 def _unit_name(unit_id: str, stage: str) -> str:

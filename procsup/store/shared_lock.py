@@ -12,22 +12,26 @@ from procsup.core.text import visible
 from procsup.errors import RecordError, RunBusy
 from procsup.host.files import open_reading, reason
 from procsup.host.locks import FileLock, locks_work
+from procsup.host.owners import refuse_foreign
 
 _LONGEST_BYTES = 1 << 12
 
 
 @contextmanager
-def shared_lock(home: Path, name: str, *, holder: str) -> Iterator[None]:
+def shared_lock(run_dir: Path, name: str, *, holder: str) -> Iterator[None]:
     """Hold the lock of this name; RunBusy names the run that has it.
 
-    `home` is the folder of the run directories, which must exist; `holder` is a description of
-    this run for the others. RecordError if the file cannot be locked.
+    It is beside `run_dir`, which must exist; `holder` is a description of this run for the others.
+    RecordError if the file cannot be locked, or belongs to another user, as it may in /tmp.
     """
-    path = home / f".{name}.lock"  # no run's name begins with a dot
+    path = run_dir.parent / f".{name}.lock"  # no run's name begins with a dot
     lock = FileLock(path)
     try:
         try:
+            lock.open()
+            refuse_foreign(lock.fd, lock.path, os.fspath(run_dir))
             _take(lock, path, name, holder)
+            refuse_foreign(lock.fd, lock.path, os.fspath(run_dir))  # it may have been replaced
         except OSError as error:
             raise RecordError(f"{path} cannot be locked: {reason(error)}") from error
         yield

@@ -7,24 +7,29 @@ one. The owner line in ``run.lock`` names the holder.
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Callable, Dict, List, Optional, Sequence, Type
+from typing import Callable, Dict, Iterable, List, Optional, Sequence, Type
 
 import msgspec
 
 from procsup.errors import RecordError, RunBusy
 from procsup.host import identity
-from procsup.host.files import is_temporary, reason, remove
+from procsup.host.files import is_temporary, open_private, reason, set_mode, sync_folder
 from procsup.host.lock_holders import holders_of, how_to_look
 from procsup.host.locks import FileLock, locks_reach, locks_work
+from procsup.host.opened import Folder, refuse_replaced
+from procsup.host.owners import refuse_foreign
 from procsup.host.units_lock import UnitsLock
+from procsup.store.manifest import read_head
 from procsup.store.owner import Owner, read_owner
 from procsup.store.rundir import FILE_MODES, RunDir
 
 __all__ = [
     "Owner",
     "Sitting",
+    "SittingEnd",
     "is_live",
     "is_starting",
     "locks_tell",
@@ -70,13 +75,15 @@ class Sitting:
     def _open(cls, rundir: RunDir, owner: Owner, mode: int) -> "Sitting":
         lockable = locks_work(rundir.path)
         owner = msgspec.structs.replace(owner, locks=lockable)
-        lock = FileLock(rundir.run_lock, mode=mode)
+        lock = FileLock(rundir.run_lock)
         if lockable and not lock.try_exclusive():
             raise _busy(rundir)
         if not lockable:
             lock.open()
         sitting = cls(rundir, lock, owner, mode=mode)
         try:
+            refuse_replaced(lock.path, lock.fd)
+            refuse_foreign(lock.fd, lock.path, os.fspath(rundir.path))
             sitting.previous = read_owner(rundir)
             refuse_unprovable(rundir, sitting.previous, lockable=lockable)
             sitting._write_owner()
@@ -92,7 +99,11 @@ class Sitting:
             for stage in (None, *stages):
                 self._held[stage] = self._hold(sitting, stage)
             self.owner = msgspec.structs.replace(
-                self.owner, sitting=sitting, run_id=run_id, stages=tuple(stages)
+                self.owner,
+                sitting=sitting,
+                run_id=run_id,
+                stages=tuple(stages),
+                by_description=all(lock.by_description for lock in self._held.values()),
             )
             self._write_owner()
         except OSError as error:
@@ -169,44 +180,58 @@ class Sitting:
 
     def _hold(self, sitting: int, stage: Optional[str]) -> FileLock:
         path = self.rundir.sitting_lock(sitting, stage)
-        try:
-            remove(path)  # of a sitting that died before it wrote its first record
-        except PermissionError:
-            pass  # Windows: a process still has it open; we share the file then
         lock = FileLock(path, mode=self._mode)
         if not self.owner.locks:
+            with suppress(OSError):  # of a sitting that died before its first record
+                os.unlink(path)
             lock.open()
             return lock
-        # A waiter of the dead sitting may hold it for an instant.
+        # Windows: a waiter of such a sitting may hold it for an instant.
         for _attempt in range(50):
-            if lock.try_exclusive():
+            if lock.try_new():
                 return lock
             time.sleep(_UNITS_LOOK_S)
         raise RunBusy(f"{path} is held by another process")
 
     def _clear_old(self) -> None:
         """Remove the lock files of old sittings and the temporary files of killed processes."""
-        for name in os.listdir(self.rundir.locks):
-            self._try_remove(os.path.join(self.rundir.locks, name))
-        for folder in (self.rundir.path, self.rundir.stages, self.rundir.control):
-            for name in os.listdir(folder):
-                if is_temporary(name):
-                    self._try_remove(os.path.join(folder, name))
-
-    @staticmethod
-    def _try_remove(path: str) -> None:
-        try:
-            os.unlink(path)
-        except OSError:
-            pass  # a process has it open (Windows): a later start removes it
+        with Folder.open(self.rundir.path) as root:
+            with root.child(self.rundir.locks.name) as locks:
+                shared = self.rundir.shared_owner.name
+                _try_remove(locks, (name for name in locks.names() if name != shared))
+            for path in (self.rundir.stages, self.rundir.control):
+                with root.child(path.name) as folder:
+                    _try_remove(folder, filter(is_temporary, folder.names()))
+            _try_remove(root, filter(is_temporary, root.names()))
 
     def _write_owner(self) -> None:
         line = msgspec.json.encode(self.owner) + b"\n"
-        os.lseek(self._lock.fd, 0, os.SEEK_SET)
-        # One write over the old text, then a cut: a reader sees the old line, the new one, or a
-        # mixture, which it cannot decode and treats as no owner.
-        os.write(self._lock.fd, line)
-        os.ftruncate(self._lock.fd, len(line))
+        _write_line(self._lock.fd, line)
+        if self._mode == FILE_MODES["none"]:
+            return
+        fd = open_private(self.rundir.shared_owner, os.O_WRONLY | os.O_CREAT)
+        try:
+            refuse_foreign(fd, os.fspath(self.rundir.shared_owner), os.fspath(self.rundir.path))
+            set_mode(fd, self._mode)
+            _write_line(fd, line)
+        finally:
+            os.close(fd)
+
+
+def _write_line(fd: int, line: bytes) -> None:
+    # One write over the old text, then a cut: a reader sees the old line, the new one, or a
+    # mixture, which it cannot decode and treats as no owner.
+    os.lseek(fd, 0, os.SEEK_SET)
+    os.write(fd, line)
+    os.ftruncate(fd, len(line))
+
+
+def _try_remove(folder: Folder, names: Iterable[str]) -> None:
+    for name in names:
+        try:
+            folder.unlink(name)
+        except OSError:  # noqa: PERF203
+            pass  # a process has it open (Windows): a later start removes it
 
 
 def _this_process(at: float) -> Owner:
@@ -253,8 +278,10 @@ def is_live(rundir: RunDir, owner: Optional[Owner] = None) -> bool:
     if owner is None or owner.ended is not None or owner.sitting == 0:
         return False
     if locks_tell(rundir, owner):
-        held = FileLock(rundir.sitting_lock(owner.sitting)).is_held()
-        return held and not _is_replaced(rundir, owner)
+        lock = _lock_of(rundir, owner)
+        if not lock.is_held() or _is_replaced(rundir, owner):
+            return False
+        return lock.by_description or not owner.is_gone  # else anyone may hold it who may read it
     return owner.may_live
 
 
@@ -265,33 +292,62 @@ def is_starting(owner: Optional[Owner]) -> bool:
     return owner.may_live
 
 
+class SittingEnd:
+    """Waits for the end of a sitting's work on a stage (None: on the run), or for its death.
+
+    Where locks are of no use (another host, a file system without locks), it looks once a second
+    for the manifest and for a change of owner. So it does beside the lock where other users could
+    hold that: their hold keeps no waiter longer than a second.
+    """
+
+    def __init__(self, rundir: RunDir, owner: Owner, stage: Optional[str] = None) -> None:
+        self._rundir, self._owner, self._stage = rundir, owner, stage
+        self._lock = _lock_of(rundir, owner, stage) if locks_tell(rundir, owner) else None
+
+    def wait(self, timeout_s: Optional[float] = None) -> bool:
+        """Block until then; False at the timeout."""
+        if self._lock is not None:
+            return self._lock.wait_shared(timeout_s, unless=self._needs_no_lock)
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while not (self._needs_no_lock() or not is_live(self._rundir, self._owner)):
+            left_s = _LOOK_EVERY_S if deadline is None else deadline - time.monotonic()
+            if left_s <= 0:
+                return False
+            time.sleep(min(_LOOK_EVERY_S, left_s))
+        return True
+
+    def _needs_no_lock(self) -> bool:
+        """Whether it is over by what the files say."""
+        now = read_owner(self._rundir)
+        if now is not None and now.ended is not None:
+            return True
+        if _is_replaced(self._rundir, self._owner):
+            return True
+        return self._owner.is_gone or self._is_published()
+
+    def _is_published(self) -> bool:
+        path = self._rundir.manifest_of(self._stage)
+        try:
+            head = read_head(path)
+        except RecordError:
+            return False
+        if head is None or head.run_id != self._owner.run_id:
+            return False
+        sync_folder(path.parent)  # its writer may not have come to that yet
+        return True
+
+
 def wait_sitting(
     rundir: RunDir, owner: Owner, stage: Optional[str] = None, timeout_s: Optional[float] = None
 ) -> bool:
-    """Block until that sitting has finished a stage (None: the run), or died; False at the timeout.
-
-    Where locks are of no use (another host, a file system without locks), it looks once a second
-    for the manifest and for a change of owner.
-    """
-    if locks_tell(rundir, owner):
-        lock = FileLock(rundir.sitting_lock(owner.sitting, stage))
-        return lock.wait_shared(timeout_s, unless=lambda: _is_replaced(rundir, owner))
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    while not rundir.manifest_of(stage).exists():
-        if _is_over(rundir, owner):
-            return True
-        left_s = _LOOK_EVERY_S if deadline is None else deadline - time.monotonic()
-        if left_s <= 0:
-            return False
-        time.sleep(min(_LOOK_EVERY_S, left_s))
-    return True
+    """Wait once as `SittingEnd` does."""
+    return SittingEnd(rundir, owner, stage).wait(timeout_s)
 
 
-def _is_over(rundir: RunDir, owner: Owner) -> bool:
-    now = read_owner(rundir)
-    if now is not None and now.ended is not None:
-        return True
-    return _is_replaced(rundir, owner) or not is_live(rundir, owner)
+def _lock_of(rundir: RunDir, owner: Owner, stage: Optional[str] = None) -> FileLock:
+    # Between hosts only the first kind is known to work; some mounts have the second for one host.
+    path = rundir.sitting_lock(owner.sitting, stage)
+    return FileLock(path, by_description=owner.by_description and owner.here)
 
 
 def _is_replaced(rundir: RunDir, owner: Owner) -> bool:

@@ -17,9 +17,11 @@ from procsup.core.outcome import AttemptId, NotStarted, Reading
 from procsup.core.slots import granted
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.core.task import Aside, Rules, Task
+from procsup.errors import RecordError
 from procsup.paths.identity import read_file
 from tests.support.engines import Bench
 from tests.support.files import needs_links, written
+from tests.support.users import BOB, EVE, as_user, give, open_folder, root_only
 
 LONG_AGO = 1.0
 LATER = time.time() + 3600
@@ -48,7 +50,9 @@ class Trial:
             told,
             vouched,
         )
-        return put_aside(task, self.place)
+        run_dir = self.folder / "run"
+        run_dir.mkdir(exist_ok=True)
+        return put_aside(task, self.place, str(run_dir))
 
     def moved(self) -> List[str]:
         return files_in(self.place)
@@ -107,13 +111,27 @@ def test_what_the_last_success_vouches_for_stays_while_it_is_intact(tmp_path):
     assert trial.left() == ["out/kept", "out/same"]
 
 
-def test_what_the_unit_reads_stays(tmp_path):
+def test_what_the_unit_reads_stays_but_not_all_outputs_in_a_folder_that_it_reads(tmp_path):
     paths = [written(tmp_path / name) for name in ("out/db", "in/x", "conf")]
     fields = {"inputs": (paths[0], str(tmp_path / "in")), "depends": (paths[2],)}
     trial = Trial(tmp_path, "out/", "in/x", "conf", **fields)
 
-    assert trial.put() == ()
-    assert trial.left() == ["conf", "in/x", "out/db"]
+    trial.put()
+
+    assert trial.moved() == ["in/x"]
+    assert trial.left() == ["conf", "out/db"]
+
+
+@needs_links
+def test_a_link_to_nothing_is_moved_too(tmp_path):
+    trial = Trial(tmp_path, "out/")
+    written(tmp_path / "out" / "a")
+    os.symlink("nowhere", str(tmp_path / "out" / "latest"))
+
+    trial.put()
+
+    assert os.path.islink(str(trial.place / "out" / "latest"))
+    assert os.listdir(str(tmp_path / "out")) == []
 
 
 def test_streams_that_were_never_published_are_moved_too(tmp_path):
@@ -146,10 +164,10 @@ def test_what_cannot_be_moved_is_left_and_named(tmp_path, monkeypatch):
         written(tmp_path / name)
     rename = os.rename
 
-    def refusing(source: str, target: Path) -> None:
+    def refusing(source: str, target: str, **folder: int) -> None:
         if source.endswith("one"):
             raise OSError(18, "Invalid cross-device link")
-        rename(source, target)
+        rename(source, target, **folder)
 
     monkeypatch.setattr(aside.os, "rename", refusing)
     assert trial.put() == (
@@ -173,6 +191,68 @@ def test_a_link_that_was_made_is_moved_and_what_it_leads_to_stays(tmp_path):
 
     assert trial.moved() == ["out/link"]
     assert trial.left() == ["data"]
+
+
+@root_only
+@pytest.mark.parametrize("whose", [EVE, BOB])
+def test_a_link_of_another_user_leads_to_no_file_that_is_moved(whose):
+    with open_folder() as folder:
+        trial = Trial(folder, "shared/*/result.txt")
+        written(folder / "private" / "result.txt")
+        written(folder / "shared" / "own" / "result.txt")
+        give(folder, BOB)
+        (folder / "private").chmod(0o700)
+        (folder / "shared").chmod(0o777)
+        link = folder / "shared" / "x"
+        as_user(EVE, lambda: link.symlink_to("../private"))
+        os.lchown(link, whose, whose)
+
+        said = as_user(BOB, trial.put)
+
+        moved = ["shared/own/result.txt"] + ["shared/x/result.txt"] * (whose == BOB)
+        assert trial.moved() == moved
+        assert (folder / "private" / "result.txt").exists() == (whose == EVE)
+    if whose == EVE:
+        assert "could not move 1 file that attempt 1 left: shared/x/result.txt" in said[1]
+        assert f"({link} is a link that belongs to an unknown user (uid {EVE}))" in said[1]
+
+
+@root_only
+def test_a_folder_that_is_exchanged_for_a_link_after_the_look_leads_nowhere(monkeypatch):
+    with open_folder() as folder:
+        trial = Trial(folder, "shared/own/result.txt")
+        written(folder / "private" / "result.txt")
+        written(folder / "shared" / "own" / "result.txt")
+        look = aside._left
+
+        def and_swap(*args: Any) -> Any:
+            found = list(look(*args))
+            (folder / "shared" / "own").rename(folder / "shared" / "away")
+            (folder / "shared" / "own").symlink_to("../private")
+            os.lchown(folder / "shared" / "own", EVE, EVE)
+            return found
+
+        monkeypatch.setattr(aside, "_left", and_swap)
+
+        (said,) = trial.put()
+
+        assert "could not move 1 file" in said
+        assert (folder / "private" / "result.txt").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
+def test_a_place_that_leads_elsewhere_ends_the_run_and_nothing_is_moved(tmp_path):
+    trial = Trial(tmp_path, "one")
+    written(tmp_path / "one")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run" / "failed").mkdir(parents=True)
+    (tmp_path / "run" / "failed" / "s").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(RecordError, match="failed/s is a symbolic link: refused"):
+        trial.put()
+
+    assert os.listdir(str(tmp_path / "elsewhere")) == []
+    assert (tmp_path / "one").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")

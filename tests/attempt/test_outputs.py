@@ -17,6 +17,7 @@ from procsup.core.slots import granted
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
 from procsup.core.task import Task, rules_of
 from procsup.host import leases, readings
+from procsup.host.opened import Identity, identity_of
 from procsup.paths import identity
 from tests.support.files import needs_links
 
@@ -37,6 +38,7 @@ class Trial:
         self.checksum = "auto"
         self.sync = False
         self.before = stamps_before(self.unit)
+        self.written: Dict[str, Identity] = {}
         self.last: Tuple[Reading, ...] = ()  # the outputs of the last success
 
     def again(self) -> None:
@@ -58,7 +60,7 @@ class Trial:
         )
         rules = rules_of(spec, STAGE)
         task = Task(ATTEMPT, self.unit, granted("here", 1.0), rules, vouched=self.last)
-        return inspect(task, self.before)
+        return inspect(task, self.before, self.written)
 
     def problem(self) -> str:
         found = self.inspect()
@@ -83,8 +85,8 @@ def put(tmp_path):
 
 
 def one(folder: Path, name: str = "out/a.json", **fields: object) -> Trial:
-    path = f"{folder}/{name}"
     kind = "glob" if "*" in name else "folder" if name.endswith("/") else "file"
+    path = os.path.join(str(folder), *name.split("/")) if kind == "file" else f"{folder}/{name}"
     return Trial(folder, OutputSpec(path, kind=kind, **fields))
 
 
@@ -122,6 +124,7 @@ def test_an_output_removed_by_the_attempt_is_a_problem(tmp_path, put):
     assert trial.problem() == "output out/a.json: was not made"
 
 
+@pytest.mark.survives("F54")
 def test_the_same_size_at_the_same_time_is_still_a_write(tmp_path, put):
     path = put("out/a.json", "old!")
     was = os.stat(path)
@@ -291,6 +294,7 @@ def test_a_dangling_link_is_a_problem(tmp_path):
     assert trial.problem() == "output out/a.json: is a link to nothing"
 
 
+@pytest.mark.survives("F48")
 @needs_posix
 def test_a_fifo_is_no_output(tmp_path):
     trial = one(tmp_path, "fifo", empty=True)
@@ -415,6 +419,32 @@ def test_a_glob_needs_a_match_that_is_new_and_none_that_is_empty(tmp_path, put):
     assert trial.vouched() == ["out/1.csv", "out/2.csv"]
 
 
+@needs_links
+def test_a_link_that_is_called_as_the_glob_answers_for_itself_alone(tmp_path, put):
+    put("data")
+    put("out/old")
+    trial = one(tmp_path, "out/*")
+    os.symlink("../data", str(tmp_path / "out" / "*"))
+
+    assert trial.vouched() == ["out/*"]
+
+
+@needs_links
+@pytest.mark.parametrize("declared", ["out/", "out", "link/"])
+def test_a_link_to_nothing_in_a_folder_is_a_leftover_file(tmp_path, put, declared):
+    trial = one(tmp_path, declared)
+    put("out/a")
+    os.symlink("nowhere", str(tmp_path / "out" / "latest"))
+    os.symlink("nowhere", str(tmp_path / "out" / ".#a"))  # an editor's
+    os.symlink("out", str(tmp_path / "link"))
+    folder = declared.rstrip("/")
+
+    assert trial.inspect().leftover_files == LeftoverFiles(1, (f"{folder}/latest",))
+    assert trial.vouched() == [f"{folder}/a"]
+    os.unlink(str(tmp_path / "out" / "a"))
+    assert trial.problem() == f"output {declared}: holds nothing but links to nothing (latest)"
+
+
 def test_a_file_that_two_outputs_stand_for_is_vouched_for_once(tmp_path, put):
     trial = Trial(
         tmp_path,
@@ -460,6 +490,27 @@ def test_a_declared_stdout_must_not_be_empty(tmp_path):
 
     assert trial.problem() == f"output out.txt: {EMPTY}"
     assert Path(path).read_text() == "of an earlier run"
+
+
+@pytest.mark.survives("F85")
+@needs_posix
+def test_what_is_swapped_while_it_is_published_is_no_success(tmp_path, monkeypatch):
+    os.chmod(str(tmp_path), 0o777)
+    path = str(tmp_path / "out.txt")
+    temporary = temporary_output(path, ATTEMPT)
+    trial = Trial(tmp_path, OutputSpec(path), stdout=path)
+    printed(path, "hello")
+    trial.written[temporary] = identity_of(os.lstat(temporary))
+    replace = outputs.replace
+
+    def swapped(source: str, target: str) -> None:
+        os.rename(source, f"{source}~")
+        printed(path, "forged")
+        replace(source, target)
+
+    monkeypatch.setattr(outputs, "replace", swapped)
+    place = "another file has the place of the one that was written"
+    assert trial.problem() == f"output out.txt: {place}"
 
 
 def test_nothing_is_published_if_another_output_is_not_as_declared(tmp_path):
@@ -574,6 +625,7 @@ def synced(monkeypatch) -> Dict[str, List[str]]:
     return calls
 
 
+@pytest.mark.survives("F56")
 def test_every_output_and_each_folder_once_is_put_on_disk(tmp_path, put, synced):
     root = str(tmp_path)
     trial = Trial(
@@ -600,6 +652,7 @@ def test_nothing_is_synced_where_that_is_off(tmp_path, put, synced):
     assert synced == {"file": [], "folder": []}
 
 
+@pytest.mark.survives("F56")
 def test_what_cannot_be_put_on_disk_is_no_success(tmp_path, put, monkeypatch):
     def fail(_path: str) -> None:
         raise OSError(errno.EIO, "Input/output error")
@@ -664,6 +717,7 @@ def test_a_real_sync_works_on_this_system(tmp_path, put):
 # --- nobody writes to it any more ---
 
 
+@pytest.mark.survives("F72")
 @pytest.mark.skipif(sys.platform != "linux", reason="leases are Linux'")
 def test_a_file_that_somebody_still_has_open_for_writing_is_not_vouched_for(
     tmp_path, put, monkeypatch

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional
 
 import pytest
 
-from procsup.attempt import interpreters
+from procsup.attempt import interpreters, places
 from procsup.attempt import preflight as module_under_test
 from procsup.attempt.preflight import preflight, program_of
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
@@ -193,6 +193,7 @@ def test_a_command_with_a_slash_is_looked_for_from_the_cwd(tmp_path, plan):
     assert plan.problem().startswith("command ./tool does not exist (looked for from ")
 
 
+@pytest.mark.survives("F13")
 def test_a_cwd_must_be_a_folder(tmp_path, plan):
     plan.add(cwd=str(tmp_path / "none"))
     plan.add(cwd=written(tmp_path / "file"))
@@ -247,6 +248,7 @@ def test_a_module_is_found_by_pythonpath(tmp_path):
     assert plan.problems() == []
 
 
+@pytest.mark.survives("F63")
 @pytest.mark.parametrize("module", ["worker", "tools.worker", "json.worker", "json.tool.worker"])
 def test_a_module_that_is_not_found_is_said_with_interpreter_and_cwd(tmp_path, module):
     problem = module_plan(tmp_path, module).problem()
@@ -260,6 +262,7 @@ def test_a_package_without_main_cannot_be_run(tmp_path):
     assert "is a package without __main__" in module_plan(tmp_path, "tools").problem()
 
 
+@pytest.mark.survives("F63")
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -279,6 +282,7 @@ def test_a_package_that_cannot_be_imported_is_no_missing_module(tmp_path, text, 
     assert reason in problem
 
 
+@pytest.mark.survives("F53")
 def test_files_that_look_like_the_standard_library_are_not_run_by_the_question(tmp_path):
     for name in ("os", "binascii", "importlib", "pkgutil"):
         written(tmp_path / f"{name}.py", "raise SystemExit('run')")
@@ -288,6 +292,7 @@ def test_files_that_look_like_the_standard_library_are_not_run_by_the_question(t
     assert module_plan(tmp_path, "tools.worker").problems() == []
 
 
+@pytest.mark.survives("F11")
 def test_an_interpreter_that_is_none_is_said_with_its_words(tmp_path):
     script = written(tmp_path / "odd.py", "import sys; sys.exit('I am no Python')")
     plan = module_plan(tmp_path, "worker", interpreter=(sys.executable, script))
@@ -303,6 +308,8 @@ def test_an_interpreter_that_hangs_is_given_up(tmp_path, monkeypatch):
     assert "gave no answer within 0.2 s" in plan.problem()
 
 
+@pytest.mark.survives("F11")
+@pytest.mark.skipif(sys.platform == "win32", reason="`py` starts all versions there")
 def test_a_missing_interpreter_is_a_missing_command(tmp_path):
     plan = module_plan(tmp_path, "worker", interpreter=("python9.9",))
 
@@ -516,6 +523,7 @@ def test_an_output_folder_must_be_writable(tmp_path, plan):
     assert "cannot be written: Permission denied" in plan.problem()
 
 
+@pytest.mark.survives("F46")
 def test_a_full_disk_is_known_before_the_start(plan, monkeypatch):
     def full(_fd: int, _data: bytes) -> int:
         raise OSError(28, "No space left on device")
@@ -526,8 +534,9 @@ def test_a_full_disk_is_known_before_the_start(plan, monkeypatch):
     assert plan.problem().endswith("cannot be written: No space left on device; make room")
 
 
-def test_what_a_killed_start_of_our_number_left_is_no_problem(tmp_path, plan):
-    (tmp_path / "run" / f".procsup-{os.getpid()}-preflight.part").touch()
+def test_what_a_killed_start_of_our_number_left_is_no_problem(tmp_path, plan, monkeypatch):
+    monkeypatch.setattr(places, "temporary_name", lambda: ".procsup-7-1.part")
+    (tmp_path / "run" / ".procsup-7-1.part").touch()
     plan.add()
 
     assert preflight(plan.spec, plan.stage, plan.units, plan.environment)[0] == []

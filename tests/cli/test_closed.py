@@ -105,12 +105,16 @@ def test_a_closed_folder_of_that_name_does_not_hide_the_run(run, tmp_path, capsy
 
 
 def test_a_log_that_may_not_be_read_is_no_empty_log(run, capsys):
-    from procsup.api.logs import Log
     from procsup.cli.logs import BytesPrinter
+    from procsup.console.terminal import Screen
+    from procsup.host.logfiles import LogPlaces
+    from procsup.queries.logs import Log
 
     path = run.rundir.path / "x.out"
     path.write_text("text")
-    printer = BytesPrinter(with_headers=False, tail=None)
+    printer = BytesPrinter(
+        LogPlaces(str(run.rundir.path)), with_headers=False, tail=None, screen=Screen()
+    )
     with closed(path):
         printer.print_new([Log("s/a", 1, "stdout", str(path)), Log("s/b", 1, "stdout", "gone")])
 

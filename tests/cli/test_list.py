@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from procsup.api import listing
 from procsup.cli.main import main
+from procsup.queries import listing
 from procsup.store.rundir import RunDir
 from tests.support.sittings import WALL, Supervised, end, plan, result, started
 

@@ -151,6 +151,7 @@ def test_options_of_the_command_of_map_are_not_those_of_map(words, wanted):
     assert ending.wants_json(["map", *words]) is wanted
 
 
+@pytest.mark.survives("F51")
 def test_messages_cannot_act_on_a_terminal(monkeypatch, capsys):
     answer(monkeypatch, raises(RunBusy("in use by \x1b[2J\udcff\u202e")))
 

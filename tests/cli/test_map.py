@@ -158,6 +158,9 @@ def test_a_wrong_command_line_is_said_and_nothing_is_started(project, words, sai
         "{+}",
         "--out={..}",
         "a{3}",
+        "frame-{:04d}.png",
+        "{0:>3}",
+        "{1!r:}",
     ],
 )
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
@@ -186,6 +189,9 @@ def test_groups_that_are_no_placeholders_are_refused(project, word, more):
         "}",
         "{}{}",
         "{x;}",
+        "/x/{:a;n;p;ba}",
+        "{color:red}",
+        "{0: 1}",
         "'{}'",
         "f(){ g; }",
         "\\{3\\}",
@@ -198,6 +204,7 @@ def test_braces_of_others_pass_as_they_stand(project, word):
     assert " ".join(shlex.split(done.stdout)[1:]) == shown
 
 
+@pytest.mark.survives("F21")
 @POSIX
 def test_a_closed_stdout_stops_the_run_and_procsup_dies_by_sigpipe(project):
     child = project.start("map", "-q", "--name", "m", "-j1", "sh", "-c",

@@ -113,14 +113,14 @@ def test_a_dead_run_goes_unless_units_of_it_still_live(home, made, capsys):
 def test_a_run_that_is_taken_up_meanwhile_is_left_alone(home, made, capsys, monkeypatch):
     made("run")
     taken = FileLock(home / "run" / "run.lock")
-    plan_before = removal.why_not
+    plan_before = removal.target
 
-    def why_not(rundir):
+    def target(rundir):
         answer = plan_before(rundir)
         assert taken.try_exclusive()
         return answer
 
-    monkeypatch.setattr("procsup.store.removal.why_not", why_not)
+    monkeypatch.setattr("procsup.store.removal.target", target)
 
     assert main(["prune", "run", "--yes"]) == 75
     assert "is left alone: it is in use" in capsys.readouterr().err
@@ -158,13 +158,13 @@ def test_what_a_killed_removal_left_is_no_run_and_goes_the_next_time(
 ):
     made("run")
 
-    def killed(_path):
+    def killed(_folder, _name):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
         patched.setattr("procsup.store.removal._remove", killed)
         with pytest.raises(KeyboardInterrupt):
-            removal.remove_run(RunDir(home / "run"))
+            removal.remove_run(RunDir(home / "run"), removal.target(RunDir(home / "run")))
     (rest,) = there(home)
     assert rest.startswith(".procsup-")
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import procsup
-from procsup.api.waiting import Limits, await_final
+from procsup.queries.waiting import Limits, await_final
 from tests.support.gate import Gate
 from tests.support.projects import LIMIT_S, PROGRAMS, ROOT, Project, finish
 
@@ -61,6 +61,7 @@ def test_a_run_says_what_it_keeps_what_ends_and_how_it_ended(tmp_path):
     assert again.stderr.startswith("kept 3 of 4 (finished ")
 
 
+@pytest.mark.survives("F17", "F63")
 def test_a_failed_run_shows_the_end_of_stderr_and_the_next_commands(tmp_path):
     project = Project(tmp_path, two_stages(FAIL))
     done = project.run("--progress", "none", expect=1)
@@ -132,6 +133,7 @@ def test_a_detached_run_with_a_planted_log_says_so_here(tmp_path):
     assert project.run("--json").stdout
 
 
+@pytest.mark.survives("F13")
 @posix
 def test_the_working_folder_may_go_away_during_a_run(tmp_path):
     here = tmp_path / "here"
@@ -208,6 +210,7 @@ def test_ended_by_a_signal_it_dies_by_that_signal_and_says_how_to_go_on(tmp_path
     assert "procsup run run.toml    # goes on where this ended" in said
 
 
+@pytest.mark.survives("F21")
 @posix
 @pytest.mark.parametrize("redirection", [">&- 2>&-", ">/dev/full 2>/dev/full", "2>&1 | true"])
 def test_nothing_that_happens_to_its_output_hurts_a_run(tmp_path, redirection):
@@ -252,6 +255,7 @@ def test_a_payload_that_was_lost_is_no_success(tmp_path, words, redirection, sai
     assert json.loads((tmp_path / ".procsup" / name / "manifest.json").read_text())
 
 
+@pytest.mark.survives("F22", "F80")
 @posix
 @pytest.mark.parametrize("options", [[], ["-u"]], ids=["buffered", "python -u"])
 @pytest.mark.parametrize("verb", ["logs", "map"])

@@ -12,7 +12,7 @@ from procsup.store.rundir import RunDir
 from procsup.store.sitting import read_owner
 from tests.e2e.test_retry import wait_for_ends
 from tests.support.gate import Gate
-from tests.support.projects import PROGRAMS, Project, finish
+from tests.support.projects import PROGRAMS, PYTHON, Project, finish
 from tests.support.selectors import (
     BY_NAME,
     BY_STATE,
@@ -23,6 +23,7 @@ from tests.support.selectors import (
     NOT_OF_LATE_STAGE,
     OF_LATE_STAGE,
     RUN_FILE,
+    UNCLEAR,
     WRONG,
 )
 
@@ -32,7 +33,7 @@ def started(folder, run_file=RUN_FILE, ended=FIT):
     """Start the run of the table in a folder; ``hold`` runs until it is told to exit."""
     with Gate() as gate:
         hold = [sys.executable, str(PROGRAMS / "gated.py"), str(gate.port), "hold"]
-        text = run_file.format(python=sys.executable.replace("\\", "/"), hold=json.dumps(hold))
+        text = run_file.format(python=PYTHON, hold=json.dumps(hold))
         project = Project(folder, text)
         child = project.start("run", "run.toml", "-q")
         held = gate.meet("hold")
@@ -106,7 +107,9 @@ def test_only_and_retry_are_held_to_the_table(words, meant, capsys):
     assert (code, [unit["id"] for unit in planned]) == (0, meant)
 
     code, planned = of_dry_run("retry", ["run", "--", *words], capsys)
-    asked = [unit["id"] for unit in planned if not unit["keep"] and unit["reason"] in REASONS]
+    # What is selected, but waits for what is not, is blocked.
+    reasons = (*REASONS, "blocked")
+    asked = [unit["id"] for unit in planned if not unit["keep"] and unit["reason"] in reasons]
     # The reason of a running unit is always "running now".
     running = [unit["id"] for unit in planned if unit["reason"] == "running now"]
     assert (code, asked) == (0, [unit for unit in meant if unit not in running])
@@ -187,6 +190,18 @@ def test_a_stage_that_is_not_planned_yet_is_known_by_name(
 
     assert main([verb, "run", "--", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", UNCLEAR)
+def test_a_dry_run_says_what_only_units_known_later_may_match(late_run, word, capsys, monkeypatch):
+    monkeypatch.chdir(late_run[0].folder)
+
+    for verb, option in ((["run", "run.toml", f"--only={word}"], "--only "),
+                         (["retry", "run", "--", word], "")):  # fmt: skip
+        assert main([verb[0], "--dry-run", *verb[1:]]) == 0
+        said = [line for line in capsys.readouterr().err.splitlines() if repr(word) in line]
+        assert [line.startswith(f"{option}{word!r}") for line in said] == [True]
+        assert said[0].endswith(LATE_SAID)
 
 
 def test_explain_tells_of_a_stage_that_is_not_planned_yet(late_run, capsys, monkeypatch):

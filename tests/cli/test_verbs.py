@@ -1,20 +1,26 @@
 """The verbs about a run, over run directories whose supervisor is played by the test."""
 
 import csv
+import io
 import json
 import os
 import time
+import tracemalloc
 import zlib
-from base64 import b64decode
+from base64 import b64decode, b64encode
 
 import pytest
 
+from procsup.cli.logs import _whole_object
 from procsup.cli.main import main
 from procsup.cli.options import word_for
-from procsup.cli.run import Options, command
+from procsup.cli.run import command
+from procsup.cli.run_options import Options
 from procsup.core.outcome import AttemptId, Signaled, Verdict
 from procsup.core.records import JOURNAL_VERSION, End, Kept, Planned, StageFinal
+from procsup.core.text import escape
 from procsup.errors import RecordError
+from procsup.queries.logs import Log
 from procsup.store import reader
 from procsup.store.reader import read_journal
 from tests.support.sittings import WALL, Supervised, end, plan, result, started
@@ -79,7 +85,7 @@ def test_wait_answers_with_the_exit_code_of_the_run(run, capsys):
     assert main(["wait", "demo"]) == 0
     assert capsys.readouterr() == (
         "",
-        "demo succeeded: 1 of 1 units succeeded; finished 1h 00m ago\n",
+        "demo succeeded: 1 of 1 unit succeeded; finished 1h 00m ago\n",
     )
     run.begin("r2", 2).publish(result(0), result(1, code=7), status="failed")
     assert main(["wait", "demo"]) == 1
@@ -228,6 +234,7 @@ def test_damage_in_the_journal_is_said(run, capsys):
     assert "procsup: journal: " in capsys.readouterr().err
 
 
+@pytest.mark.survives("F67")
 @pytest.mark.parametrize("verb", ["status", "logs"])
 @pytest.mark.parametrize("newer", ["version", "record"])
 def test_a_journal_of_a_newer_procsup_is_not_read_as_if_it_were_known(run, verb, newer, capsys):
@@ -267,6 +274,7 @@ def printed(capfdbinary, *arguments):
     return capfdbinary.readouterr().out
 
 
+@pytest.mark.survives("F17")
 def test_the_logs_of_one_unit_are_its_bytes_unchanged(logged, capfdbinary):
     assert printed(capfdbinary, "s/a") == b"\xff\x1b[2J\n1\n2\n3"
     assert printed(capfdbinary, "a", "--attempt", "1") == b"one\nbad\n"
@@ -283,6 +291,7 @@ def test_the_tail_of_a_log_is_its_last_lines(logged, capfdbinary, count, expecte
     assert printed(capfdbinary, "s/a", "--tail", str(count)) == expected
 
 
+@pytest.mark.survives("F18")
 def test_the_tail_of_a_long_log_is_found_from_its_end(run, capfdbinary):
     text = b"".join(b"line %d %s\n" % (number, b"x" * 100) for number in range(5000))
     paths = log(run, "s/a", 1, text)
@@ -320,6 +329,23 @@ def test_the_logs_of_several_units_have_headers(logged, capfdbinary):
     )
 
 
+def test_headers_have_the_encoding_of_stdout_and_what_units_wrote_is_unchanged(run, monkeypatch):
+    text = "na\u00efve \u4e2d\n".encode()
+    units = ("s/\u00e9=\u4e2d", "s/b")
+    run.begin().write(plan(*units))
+    for unit in units:
+        run.write(*started(unit), end(unit, **log(run, unit, 1, text)))
+    run.close("done")
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr("sys.stdout", stdout)
+
+    assert main(["logs", "demo"]) == 0
+    assert stdout.buffer.getvalue() == (
+        b"==> s/\xe9=\\u4e2d (attempt 1, stdout) <==\n%b\n==> s/b (attempt 1, stdout) <==\n%b"
+        % (text, text)
+    )
+
+
 def test_a_unit_or_attempt_that_is_not_there_is_a_usage_error(logged, capsys):
     assert main(["logs", "demo", "s/zz"]) == 2
     assert main(["logs", "demo", "s/a", "--attempt", "9"]) == 2
@@ -341,7 +367,7 @@ def test_logs_are_followed_until_the_run_ends(run, capfdbinary, monkeypatch):
             run.write(*started("s/b"), end("s/a", **paths))
         return word == "end"
 
-    monkeypatch.setattr("procsup.cli.logs.wait_sitting", step)
+    monkeypatch.setattr("procsup.cli.logs.SittingEnd.wait", step)
 
     assert printed(capfdbinary, "-f") == (
         b"==> s/a (attempt 1, stdout) <==\nbefore\nmore\n\n==> s/b (attempt 1, stdout) <==\nother\n"
@@ -361,6 +387,36 @@ def test_logs_as_json_are_an_object_per_stream(logged, capfdbinary):
     assert [json.loads(line)["text"] for line in failed.splitlines()] == ["boom\n"]
 
 
+@pytest.mark.parametrize(
+    "data", [b"", b"a", b"\xff", b"x" * 49151 + "é".encode() * 50000, b"\xc3" + b'\n\x00"' * 99999]
+)
+def test_a_large_log_as_json_is_one_object_made_in_little_memory(run, data, capfdbinary):
+    log(run, "s/a", 1, data)
+    run.begin().write(plan("s/a"), *started("s/a"))
+
+    (found,) = map(json.loads, printed(capfdbinary, "--json", "--stdout").splitlines())
+
+    assert found["text"] == escape(data.decode("utf-8", "surrogateescape"))
+    assert b64decode(found.get("base64", b64encode(data))) == data
+    assert ("base64" in found) == (b"\xff" in data or data.startswith(b"\xc3"))
+    run.leave()
+
+
+def test_the_memory_for_a_log_as_json_does_not_grow_with_it(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"0123456789abcde\n" * (1 << 19))  # 8 MB
+    with path.open("rb") as file:
+        tracemalloc.start()
+        try:
+            total = sum(map(len, _whole_object(file, Log("s/a", 1, "stdout", str(path)))))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert total > 8 << 20
+    assert peak < 1 << 20
+
+
 def test_logs_followed_as_json_come_in_chunks_of_whole_characters(run, capfdbinary, monkeypatch):
     log(run, "s/a", 1, "é".encode()[:1])
     run.begin().write(plan("s/a"), *started("s/a"))
@@ -372,7 +428,7 @@ def test_logs_followed_as_json_come_in_chunks_of_whole_characters(run, capfdbina
             file.write(text)
         return text.startswith(b"end")
 
-    monkeypatch.setattr("procsup.cli.logs.wait_sitting", step)
+    monkeypatch.setattr("procsup.cli.logs.SittingEnd.wait", step)
 
     found = [json.loads(line) for line in printed(capfdbinary, "-f", "--json").splitlines()]
 
@@ -390,3 +446,24 @@ def test_nobody_can_be_asked_where_nobody_works(run, verb, capsys):
     run.begin().die()
     assert main([verb, "demo"]) == 3
     assert f"there is nothing to {verb}" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away"
+)
+def test_what_a_stranger_wrote_into_his_record_is_not_printed(run, tmp_path, capfd):
+    secret = tmp_path / "shadow"
+    secret.write_bytes(b"secret")
+    run.begin().write(plan("s/a"), *started("s/a"))
+    run.write(end("s/a", code=1, stdout_path=str(secret), stderr_path=str(secret)))
+    run.publish(result(1, code=1), status="failed")
+    for folder, _, names in os.walk(tmp_path / ".procsup"):
+        for name in [".", *names]:
+            os.chown(os.path.join(folder, name), 60001, 60001)
+
+    assert main(["logs", str(run.rundir.path), "--failed"]) == 74
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "shadow: it belongs to uid 0, and the run to uid 60001" in err
+    main(["status", str(run.rundir.path)])
+    assert "secret" not in "".join(capfd.readouterr())

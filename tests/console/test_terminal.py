@@ -25,6 +25,12 @@ class Refusing(io.RawIOBase):
         raise type(self._error)(*self._error.args)  # the same one twice would be its own cause
 
 
+def test_the_null_device_is_no_terminal():
+    with open(os.devnull) as null:
+        assert not is_terminal(null)
+        assert not DirectText(null.fileno()).isatty()
+
+
 def standing_for(name, monkeypatch, error):
     stream = io.TextIOWrapper(io.BufferedWriter(Refusing(error)), encoding="utf-8")
     monkeypatch.setattr(f"sys.{name}", stream)
@@ -73,6 +79,7 @@ def test_a_full_disk_under_stdout_is_an_error(monkeypatch):
     discard(stream)
 
 
+@pytest.mark.survives("F16")
 def test_streams_that_are_closed_or_missing_are_survived(monkeypatch):
     closed = io.StringIO()
     closed.close()
@@ -119,6 +126,7 @@ def refusing_pipe(monkeypatch, buffering):
     del read[:room]
 
 
+@pytest.mark.survives("F22")
 @posix_only
 @pytest.mark.parametrize("buffering", [0, -1], ids=["python -u", "buffered"])
 def test_a_pipe_that_takes_a_part_or_nothing_gets_all_of_the_payload(monkeypatch, buffering):
@@ -163,6 +171,7 @@ def test_what_cannot_be_read_is_no_fault_of_stdout(capsys):
     assert capsys.readouterr().out == "first"
 
 
+@pytest.mark.survives("F16")
 def test_what_an_encoding_cannot_write_is_escaped(monkeypatch):
     raw = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii"))

@@ -4,6 +4,8 @@ import pytest
 
 from procsup.core.outcome import Exited, Verdict
 from procsup.core.records import Answer
+from procsup.core.replay import fold
+from procsup.core.selectors import facts_of
 from procsup.core.spec import After, OnFailure, Retry
 from tests.support.plays import Play, stage, unit
 
@@ -27,9 +29,22 @@ def test_a_unit_that_failed_runs_again_and_its_new_end_decides():
     assert play.take_orders() == ["start a#4"]  # its tries began anew
     play.ended("a").ended("b").synced()
     assert play.verdicts() == {"a": "succeeded", "b": "succeeded"}
-    assert play.planner.outcome == "succeeded"
-    tally = play.planner.by_name["s"].tally
+    assert play.plan.outcome == "succeeded"
+    tally = play.plan.by_name["s"].tally
     assert (tally.done, tally.succeeded, tally.unsuccessful) == (2, 2, 0)
+
+
+def test_what_is_queued_again_waits_until_it_starts():
+    play = Play([stage()], [unit("a"), unit("b")], cpus=1)
+    play.ended("a", Exited(1)).synced()
+    assert fold(enumerate(play.records, 1)).final_verdict("a") is Verdict.FAILED
+
+    play.asked("retry", units=["a"])  # while b runs
+
+    history = fold(enumerate(play.records, 1))
+    assert history.final_verdict("a") is None
+    assert facts_of(history.units["a"].ends).states == ("waiting",)
+    assert history.units["a"].tried == 0
 
 
 def test_what_was_tried_again_by_request_is_replayed_as_it_was():
@@ -97,3 +112,77 @@ def test_a_unit_whose_follower_is_decided_is_not_queued_again():
         False,
         "unit t/a, which follows s/a, is decided; retry it when the run has ended",
     )
+
+
+def test_a_unit_cancelled_before_its_stage_began_waits_for_it_when_it_is_asked_for_again():
+    units = [unit("s/a"), unit("t/a")]
+    play = Play([stage("s"), stage("t", after=(After("s"),))], units)
+    play.asked("stop-units", units=["t/a"])
+
+    play.asked("retry", units=["t/a"])
+
+    assert answer(play) == (True, "1 unit queued again")
+    assert play.state("t/a") == "Blocked"
+    play.take_orders()
+    play.ended("s/a").synced()
+    assert "start t/a#1" in play.take_orders()
+
+
+def test_a_unit_cancelled_while_it_follows_another_waits_for_it_when_it_is_asked_for_again():
+    play = Play(
+        [stage("s"), stage("t", for_each=("s",), unit_wise=True)],
+        [unit("s/a"), unit("s/b"), unit("t/a", follows=("s/a", "s/b"))],
+    )
+    play.asked("stop-units", units=["t/a"])
+
+    play.asked("retry", units=["t/a"])
+
+    play.take_orders()
+    play.ended("s/a")
+    assert play.take_orders() == []
+    play.ended("s/b")
+    assert play.take_orders() == ["start t/a#1"]
+
+
+def test_an_attempt_of_a_unit_that_was_cancelled_before_its_stage_began_has_a_number_of_its_own():
+    stages = [stage("s"), stage("t", after=(After("s", "finished"),))]
+    play = Play(stages, [unit("s/a"), unit("t/a")], on_failure=OnFailure("finish"))
+    play.ended("s/a").synced().ended("t/a", Exited(1))
+    later = play.again(standings={})
+    later.asked("stop-units", units=["t/a"])
+
+    later.ended("s/a")
+    later.asked("retry", units=["t/a"])
+    later.synced()
+
+    assert later.live == {"t/a": 2}
+    later.ended("t/a").synced()
+    (last,) = list(later.plan.results("t"))
+    assert last.ends[0].attempt == 1
+    assert last.ends[-1].attempt == 2
+
+
+def test_no_unit_is_tried_again_whose_dependencies_have_failed():
+    play = Play(
+        [stage("s"), stage("t", for_each=("s",), unit_wise=True)],
+        [unit("s/a"), unit("s/b"), unit("t/a", follows=("s/a",)), unit("t/b", follows=("s/b",))],
+        on_failure=OnFailure("finish"),
+    )
+    play.asked("stop-units", units=["t/a"]).ended("s/a", Exited(1)).synced()
+
+    play.asked("retry", units=["t/a"])
+
+    why = "unit t/a follows s/a, which did not succeed: retry that first"
+    assert answer(play) == (False, why)
+
+
+def test_no_unit_is_tried_again_whose_stage_was_passed_over():
+    stages = [stage("s"), stage("t", after=(After("s"),))]
+    play = Play(stages, [unit("s/a"), unit("t/a"), unit("t/b")], on_failure=OnFailure("finish"))
+    play.asked("stop-units", units=["t/a"]).ended("s/a", Exited(1)).synced()
+    assert play.verdicts()["t/b"] == "skipped"
+
+    play.asked("retry", units=["t/a"])
+
+    assert answer(play)[0] is False
+    assert play.live == {}

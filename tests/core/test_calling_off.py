@@ -22,8 +22,8 @@ def test_one_that_runs_is_asked_to_end_and_cancelled_for_this_run():
     play.ended("a", Signaled(15)).ended("b").synced()
     assert play.verdicts() == {"a": "cancelled", "b": "succeeded"}
     end = next(one for one in play.records if isinstance(one, End) and one.unit == "a")
-    assert (end.final, end.counts, end.cause) == (True, False, "stopped by the user (signal 15)")
-    assert play.planner.outcome == "failed"
+    assert (end.final, end.counts, end.cause) == (True, False, "stopped by request (signal 15)")
+    assert play.plan.outcome == "failed"
 
 
 def test_the_grace_that_is_asked_for_is_of_these_units_only():
@@ -58,7 +58,7 @@ def test_those_that_wait_are_never_begun_and_what_follows_them_is_skipped():
         "t/b": "skipped",
         "u/x": "cancelled",
     }
-    assert play.planner.outcome == "failed"
+    assert play.plan.outcome == "failed"
 
 
 def test_it_runs_again_in_the_next_run():
@@ -73,7 +73,7 @@ def test_what_ends_badly_by_itself_is_what_it_is_and_not_tried_again():
     play.asked("stop-units", units=["a"]).ended("a", Exited(7), stopped=False).synced()
 
     assert play.verdict("a") is Verdict.FAILED
-    assert play.planner.outcome == "failed"
+    assert play.plan.outcome == "failed"
 
 
 def test_what_is_over_stays_and_what_means_nothing_is_refused():

@@ -2,6 +2,7 @@
 
 import fnmatch
 import itertools
+import posixpath
 import time
 
 import pytest
@@ -13,6 +14,7 @@ from procsup.core.globs import (
     Glob,
     Matcher,
     alternatives,
+    ends,
     escape,
     meet,
     meets_folder,
@@ -217,6 +219,63 @@ def test_patterns_meet_where_a_path_fits_both(one, two):
     else:
         assert first.match(common) is not None
         assert second.match(common) is not None
+
+
+@settings(max_examples=150, deadline=None)
+@given(PATTERNS, PATTERNS, st.lists(PATTERNS, min_size=1, max_size=2))
+def test_patterns_meet_where_a_path_fits_both_and_is_not_left_out(one, two, excluded):
+    first, second = parse(one).without(map(parse, excluded)), parse(two)
+
+    common = meet(first, second)
+
+    if common is None:
+        both = [p for p in SHORT_PATHS if None not in (first.match(p), second.match(p))]
+        assert both == []
+    else:  # after a long search it may be one that is left out
+        assert parse(one).match(common) is not None
+        assert second.match(common) is not None
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "excluded", "common"),
+    [
+        ("o/*.txt", "o/*", "o/*.txt", None),
+        ("o/*.txt", "o/*", "o/*.tx?", None),
+        ("o/*.txt", "o/a*", "o/{a,b}*", None),
+        ("o/**", "o/a/*", "o/a", None),
+        ("o/**", "o/a/*", "o/*", None),
+        ("o/**", "o/a/*", "o/a/?", "o/a/aa"),
+        ("o/**", "o/a/*", "o/b", "o/a/a"),
+        ("o/{:[0-9]+}", "o/*", "o/{:[0-8]}", "o/9"),
+        ("o/{:[0-9]+}", "o/*", "o/{:[0-9]+}", None),
+        ("o/{:[^a-z]}", "o/*", "o/{:[^0-9]}", "o/0"),
+    ],
+)
+def test_what_is_left_out_of_patterns_that_meet(one, two, excluded, common):
+    less = parse(two).without([parse(excluded)])
+
+    assert meet(parse(one), less) == meet(less, parse(one)) == common
+    folder, _, rest = one.partition("/")
+    if rest == "**":
+        assert meets_folder(less, folder) == meets_folder(parse(two), folder, [parse(excluded)])
+        assert (meets_folder(less, folder) is None) == (common is None)
+
+
+@settings(deadline=None)
+@given(PATTERNS)
+def test_paths_begin_and_end_as_their_pattern_says(source):
+    pattern = posixpath.normpath(f"/{source}")
+    glob, around = parse(pattern), ends(pattern)
+
+    for path in (f"/{path}" for path in SHORT_PATHS):
+        if glob.match(path) is not None:
+            assert any(path.startswith(start) and path.endswith(end) for start, end in around)
+
+
+def test_the_ends_of_patterns():
+    assert ends("/o/a[*]b/x*/y/**/z[[]") == [("/o/a*b/x", "/z[")]
+    assert ends("/o/{a,b}/*.c") == [("/o/a/", ".c"), ("/o/b/", ".c")]
+    assert ends("/o/n{:[0-9]+}k") == [("/o/n", "k")]
 
 
 @settings(max_examples=150, deadline=None)

@@ -104,21 +104,44 @@ def test_what_changed_is_named(after, said):
         (SCRIPT, "py /x.py a b", "py /x.py a c", "argument 2 changed: b → c"),
         (SCRIPT, "nice py /x.py a", "nice py /x.py b", "argument 1 changed: a → b"),
         (SCRIPT, "nice py /x.py a", "time py /x.py a", "prefix changed: nice → time"),
+        (SCRIPT, "py /x.py a", "nice py /x.py a", "prefix changed: nothing → nice"),
+        (
+            SCRIPT,
+            "nice -n 5 py /x.py a",
+            "py /x.py b",
+            "prefix changed: nice -n 5 → nothing; argument 1 changed: a → b",
+        ),
+        (MODULE, "srun py -3 -m m a", "time -p py -3 -m m a", "prefix changed: srun → time -p"),
+        (SHELL, "bash -c x", "env A=1 bash -c y", "prefix changed: nothing → env A=1; shell"),
+        (SCRIPT, "py /y.py a", "nice py /x.py a", "the command changed: py /y.py a → nice py"),
         (SCRIPT, "py /x.py a", "py /x.py", "the command changed: 1 argument → 0"),
         (SCRIPT, "py /y.py a", "py /x.py a", "the program changed: py /y.py → py /x.py"),
         (MODULE, "py -3 -m m a", "py -3 -m m b", "argument 1 changed: a → b"),
-        (MODULE, "py -m n a", "py -3 -m m a", "the program changed: py -m n a → py -3 -m m"),
+        (MODULE, "py -m n a", "py -3 -m m a", "the command changed: py -m n a → py -3 -m m a"),
+        (MODULE, "py -3 -m n a", "py -3 -m m a", "the program changed: py -3 -m n → py -3 -m m"),
         (STAGE, "cp a", "cp a b", "the command changed: 1 argument → 2"),
         (SHELL, "bash -c x", "bash -c y", "shell changed: x → y"),
         (SHELL, "bash -c x bash 1", "bash -c x bash 2", "argument 1 changed: 1 → 2"),
         (SHELL, "bash -c x", "bash -c x bash 1 2", "the command changed: 0 arguments → 2"),
         (SHELL, "nice bash -c x", "nice bash -c y", "shell changed: x → y"),
-        (SHELL, "cp a b", "bash -c x", "the program changed: cp a → bash -c"),
+        (SHELL, "cp a b", "bash -c x", "the command changed: cp a b → bash -c x"),
+        (SCRIPT, "py -m m a b", "py /x.py a", "the command changed: py -m m a b → py /x.py a"),
+        (STAGE, "py /x.py a b", "sort a", "the command changed: py /x.py a b → sort a"),
         (SHELL, "bash -c", "bash -c x", "shell changed:  → x"),
     ],
 )
 def test_what_the_user_did_not_write_is_not_counted(stage, before, after, said):
     assert changed(unit(before.split()), unit(after.split()), stage).startswith(said)
+
+
+def test_a_command_instead_of_a_shell_is_shown_as_a_shell_would_read_it():
+    before, after = unit(("bash", "-c", "ls a | sort", "bash")), unit(("sort", "a b"))
+    said = "the command changed: bash -c 'ls a | sort' bash → sort 'a b'"
+    assert changed(before, after) == said
+
+    long = changed(unit(("bash", "-c", "x" * 300)), unit(("ls", "y" * 300)))
+    assert len(long) < 250
+    assert "…" in long
 
 
 def test_of_a_long_shell_text_the_first_line_that_differs_is_shown():

@@ -1,13 +1,13 @@
-from procsup.core.events import Standing
-from procsup.core.news import after
-from procsup.core.outlook import Before, first_line, notes, outlook
+from procsup.core.events import Hold, Rerun, Reuse
+from procsup.core.plan.news import after
+from procsup.core.plan.outlook import Before, first_line, notes, outlook
+from procsup.core.plan.rehearsal import Foreseen
 from procsup.core.records import RunFinal
-from procsup.core.rehearsal import Foreseen
 from procsup.core.spec import After, RunSpec, in_order
 from tests.support.plays import stage, unit
 
-KEPT, STALE = Standing(True), Standing(True, stale=True)
-NEW, FAILED = Standing(False, "new"), Standing(False, "failed before")
+KEPT, STALE = Reuse(), Reuse(stale=True)
+NEW, FAILED = Rerun("new"), Rerun("failed before")
 
 
 def run(*stages):
@@ -32,7 +32,7 @@ def test_the_first_line_counts_reasons_the_most_frequent_first():
 
 
 def test_the_first_line_counts_kinds_of_reasons_not_their_details():
-    changed = [Standing(False, "input changed", f"input changed: in/{n}") for n in range(300)]
+    changed = [Rerun("input changed", f"input changed: in/{n}") for n in range(300)]
     moved = [after(f"align/S{n}", now=True) for n in range(397)]
 
     line = first_line(seen(*changed, *moved), Before(), fresh=False)
@@ -51,7 +51,7 @@ def test_the_first_line_says_when_the_run_last_finished():
 
 def test_the_first_line_names_what_is_kept_without_outputs_after_a_failure():
     before = Before(run_final=RunFinal("r", "failed", 1_700_000_000.0))
-    bare = Standing(True, bare=True)
+    bare = Reuse(bare=True)
 
     line = first_line(seen(KEPT, bare, bare, FAILED), before, fresh=False)
 
@@ -66,8 +66,17 @@ def test_stale_programs_and_late_stages_have_notes():
 
     lines = notes(seen(STALE, KEPT, t=Foreseen(known_after=("s",))), spec)
 
-    assert lines[0].startswith("train.py changed since 1 kept units ran (--fresh runs all")
+    assert lines[0].startswith("train.py changed since 1 kept unit ran (--fresh runs all")
     assert "t" in lines[1]
+
+
+def test_stale_units_that_only_leaves_alone_are_told_since_others_use_their_outputs():
+    found = seen(STALE, STALE, NEW, selector=lambda one: one.id == "s/2")
+
+    (line,) = notes(found, run(stage("s", script="/somewhere/train.py")))
+
+    assert line.startswith("train.py changed since 2 kept units ran")
+    assert (found.kept, found.left_alone) == (0, 2)
 
 
 def test_units_left_alone_by_only_are_counted_apart():
@@ -77,7 +86,7 @@ def test_units_left_alone_by_only_are_counted_apart():
 
 
 def test_what_a_retry_leaves_as_it_is_is_counted_by_itself():
-    left = [Standing(True, "failed before"), Standing(False, "not asked for", aside=True)]
+    left = [Hold("failed before", keeps_verdict=True), Hold("not asked for")]
 
     line = first_line(seen(KEPT, FAILED, *left), Before(), fresh=True)
 

@@ -2,11 +2,13 @@
 
 import pytest
 
-from procsup.core.events import Ended, Inspected, Stop
+from procsup.core.events import Ended, Inspected, Interrupted, Stop
 from procsup.core.outcome import AttemptId, Exited, Signaled, Usage, Verdict
+from procsup.core.plan.reactor import next_deadline
+from procsup.core.plan.summary import EarlyEnd
 from procsup.core.records import Answer, Closed, End, Launch, Planned, Refused, RunFinal, StageFinal
+from procsup.core.replay import fold
 from procsup.core.spec import OnFailure, Retry
-from procsup.core.tally import EarlyEnd
 from tests.support.plays import LOST, NO_START, SHORTAGE, WALL, Play, stage, unit
 
 
@@ -90,8 +92,8 @@ def test_exit_0_without_outputs_is_success_once_it_is_synced():
 
     expected = ["settled a#1 succeeded", "publish s succeeded"]
     assert [*expected, "publish run succeeded"] == play.take_orders()
-    assert play.planner.done
-    assert play.planner.outcome == "succeeded"
+    assert play.plan.done
+    assert play.plan.outcome == "succeeded"
 
 
 @pytest.mark.parametrize("exit", [Exited(7), Signaled(9)])
@@ -101,7 +103,7 @@ def test_any_other_exit_is_a_failure(exit):
     play.ended("a", exit).synced()
 
     assert Verdict.FAILED is play.verdict("a")
-    assert play.planner.outcome == "failed"
+    assert play.plan.outcome == "failed"
 
 
 def test_an_exit_code_may_be_declared_a_success():
@@ -112,13 +114,14 @@ def test_an_exit_code_may_be_declared_a_success():
     assert Verdict.SUCCEEDED is play.verdict("a")
 
 
+@pytest.mark.survives("F02")
 def test_an_unknown_exit_status_is_lost_and_never_success():
     play = one()
 
     play.ended("a", LOST).synced()
 
     assert Verdict.LOST is play.verdict("a")
-    assert play.planner.outcome == "failed"
+    assert play.plan.outcome == "failed"
 
 
 def test_a_unit_that_could_not_start_says_so():
@@ -130,6 +133,7 @@ def test_a_unit_that_could_not_start_says_so():
     assert ends(play)[0].cause == "no such file: nowhere"
 
 
+@pytest.mark.survives("F08")
 def test_a_shortage_is_waited_for_without_counting_as_a_try():
     play = one()
 
@@ -145,6 +149,7 @@ def test_a_shortage_is_waited_for_without_counting_as_a_try():
     assert not ends(play)[0].counts
 
 
+@pytest.mark.survives("F08")
 def test_a_shortage_that_does_not_pass_ends_the_unit():
     play = one()
 
@@ -160,7 +165,7 @@ def test_a_shortage_that_does_not_pass_is_not_waited_for_long():
 
     for _ in range(10):
         play.ended("a", SHORTAGE)
-        waited_s += play.planner.next_deadline() - play.now
+        waited_s += next_deadline(play.plan) - play.now
         play.tell(after_s=2.0)
     play.ended("a", SHORTAGE)
 
@@ -175,6 +180,7 @@ def beside_another():
     return play.started("a").ended("b", SHORTAGE)
 
 
+@pytest.mark.survives("F78")
 def test_a_shortage_while_a_unit_lives_is_no_attempt_and_uses_no_number():
     play = beside_another()
 
@@ -197,7 +203,7 @@ def test_after_a_shortage_more_and_more_is_tried_until_it_has_passed():
 
     tried = []
     for _ in range(10):
-        due = play.planner.next_deadline()
+        due = next_deadline(play.plan)
         play.tell(after_s=due - play.now)
         tried.append(len(play.take_orders()))
 
@@ -210,7 +216,7 @@ def test_a_shortage_is_tried_again_after_a_while_that_grows_to_half_a_minute():
 
     for _ in range(12):
         play.take_orders()
-        due = play.planner.next_deadline()
+        due = next_deadline(play.plan)
         waits.append(round(due - play.now, 3))
         play.tell(after_s=due - play.now)
         assert play.take_orders() == ["start b#1"]
@@ -220,12 +226,13 @@ def test_a_shortage_is_tried_again_after_a_while_that_grows_to_half_a_minute():
     assert waits[-1] == 30.0
 
 
+@pytest.mark.survives("F78")
 def test_a_shortage_is_told_once_and_counted():
     play = beside_another()
     for _ in range(3):
         play.tell(after_s=40.0).ended("b", SHORTAGE)
 
-    tally = play.planner.by_name["s"].tally
+    tally = play.plan.by_name["s"].tally
     assert tally.refused == 4
     assert len(tally.news) == 1
     assert "no more is started until a unit has ended" in tally.news[0]
@@ -242,7 +249,7 @@ def test_what_was_refused_is_not_lost_by_a_crash_and_keeps_its_number():
 def test_a_unit_past_its_deadline_is_stopped():
     play = one(timeout_s=10, grace_s=2)
 
-    assert play.planner.next_deadline() == 1010.0
+    assert next_deadline(play.plan) == 1010.0
 
     play.tell(after_s=10.0)
 
@@ -256,7 +263,7 @@ def test_a_deadline_of_a_unit_that_ended_is_forgotten():
     play.ended("a").tell(after_s=20.0)
 
     assert play.take_orders() == []
-    assert play.planner.next_deadline() is None
+    assert next_deadline(play.plan) is None
 
 
 def test_an_interrupted_unit_is_stopped():
@@ -286,20 +293,21 @@ def test_drift_is_told_to_whoever_looks_on_if_on_drift_says_warn():
 
     play.sampled("a")
 
-    news = play.planner.by_name["s"].tally.news
+    news = play.plan.by_name["s"].tally.news
     assert news == ["a#1: its CPU affinity changed to [0]"]
 
 
 # --- Stopping ----------------------------------------------------------------------------
 
 
+@pytest.mark.survives("F24")
 def test_a_stop_is_ordered_once_and_carries_the_grace_by_which_the_engine_kills():
     play = one(timeout_s=10, grace_s=2)
     play.tell(after_s=10.0)
 
     assert play.take_orders() == ["stop a#1 timeout"]
     assert [order.grace_s for order in play.given if isinstance(order, Stop)] == [2]
-    assert play.planner.next_deadline() is None
+    assert next_deadline(play.plan) is None
 
     play.tell(after_s=100.0)
 
@@ -344,7 +352,7 @@ def test_a_unit_stopped_by_the_user_is_cancelled_and_not_final():
     assert Verdict.CANCELLED is ends(play)[0].verdict
     assert not ends(play)[0].final
     assert not ends(play)[0].counts
-    assert play.planner.outcome == ""
+    assert play.plan.outcome == ""
     assert isinstance(play.records[-1], Closed)
     assert play.records[-1].reason == "interrupted by signal 2"
 
@@ -382,9 +390,9 @@ def test_the_second_interrupt_kills_whatever_was_asked_for_in_between(between):
 def test_why_the_sitting_ends_is_never_taken_back(later):
     play = one().interrupted().asked(later)
 
-    assert play.planner.summary.ending is EarlyEnd.INTERRUPTED
-    assert play.planner.closing == "interrupted by signal 2"
-    assert [record.ok for record in play.records if isinstance(record, Answer)] == [True]
+    assert play.plan.summary.ending is EarlyEnd.INTERRUPTED
+    assert play.plan.closing == "interrupted by signal 2"
+    assert [record.ok for record in play.records if isinstance(record, Answer)] == [True, True]
 
 
 def test_a_drain_after_a_stop_says_that_units_are_not_left_to_finish():
@@ -392,7 +400,7 @@ def test_a_drain_after_a_stop_says_that_units_are_not_left_to_finish():
 
     answers = [record.message for record in play.records if isinstance(record, Answer)]
     assert answers == ["stopping 1 running unit", "nothing more is started: stopped by request"]
-    assert play.planner.closing == "stopped by request"
+    assert play.plan.closing == "stopped by request"
 
 
 def test_the_second_interrupt_kills_whatever_was_asked_for_before_and_between():
@@ -401,6 +409,37 @@ def test_the_second_interrupt_kills_whatever_was_asked_for_before_and_between():
     assert play.take_orders() == ["stop a#1 user", "kill a#1"]
 
 
+@pytest.mark.parametrize(
+    ("stop", "cause"),
+    [
+        (lambda play: play.interrupted(), "interrupted by signal 2"),
+        (lambda play: play.tell(Interrupted(None, "the guard died")), "the guard died"),
+        (lambda play: play.asked("stop"), "stopped by request"),
+        (lambda play: play.asked("stop").interrupted(), "stopped by request"),
+        (lambda play: play.asked("stop-units", units=["a"]), "stopped by request"),
+        (lambda play: play.interrupted().asked("stop"), "interrupted by signal 2"),
+    ],
+)
+def test_what_was_stopped_says_by_whom(stop, cause):
+    play = stop(one()).ended("a", Signaled(9)).synced()
+
+    assert [end.cause for end in ends(play)] == [f"{cause} (signal 9)"]
+
+
+def test_an_interrupt_is_on_record_as_it_comes():
+    play = one()
+    play.take_orders()
+    play.given.clear()
+
+    play.interrupted()
+
+    written = [type(order).__name__ for order in play.given]
+    assert written == ["Write", "Stop"]
+    assert play.records[-1] == Answer("", "stop", True, "interrupted by signal 2")
+    assert fold(enumerate(play.records, 1)).ending == "stop"
+
+
+@pytest.mark.survives("F04")
 def test_the_death_of_the_guard_kills_at_once():
     play = one()
 
@@ -446,9 +485,20 @@ def test_a_remark_is_recorded_counted_and_told_the_first_time():
     play.ended("a", remarks=(remark,)).ended("b", remarks=(remark,)).synced()
 
     assert [end.remarks for end in ends(play)] == [(remark,), (remark,)]
-    tally = play.planner.by_name["s"].tally
+    tally = play.plan.by_name["s"].tally
     assert tally.news == [f"a#1: {remark}"]
     assert len(tally.remarks) == 2
+
+
+def test_a_remark_of_the_inspection_is_one_of_its_end():
+    play = one()
+    attempt = AttemptId("a", 1)
+    play.tell(Ended(attempt, Exited(0), WALL, remarks=("of the end",)))
+
+    play.tell(Inspected(attempt, remarks=("scratch folder: it stays",))).synced()
+
+    assert [end.remarks for end in ends(play)] == [("of the end", "scratch folder: it stays")]
+    assert Verdict.SUCCEEDED is play.verdict("a")
 
 
 def test_more_memory_than_was_granted_is_a_remark():
@@ -540,7 +590,7 @@ def test_an_inspection_goes_on_when_interrupted():
     play.interrupted().ended("b", Signaled(15)).inspected("a").synced()
 
     assert Verdict.SUCCEEDED is play.verdict("a")
-    assert play.planner.outcome == ""
+    assert play.plan.outcome == ""
 
 
 # --- facts that cannot be ----------------------------------------------------------------
@@ -570,7 +620,7 @@ def test_a_failed_unit_is_tried_again_as_often_as_retries_say():
 
     assert play.take_orders()[:2] == ["start a#2", "start a#3"]
     assert [end.final for end in ends(play)] == [False, False, True]
-    assert play.planner.outcome == "failed"
+    assert play.plan.outcome == "failed"
 
 
 def test_only_the_verdicts_named_are_tried_again():
@@ -625,7 +675,7 @@ def test_drain_starts_nothing_more_and_skips_the_rest():
     play = three(OnFailure("drain")).ended("a", Exited(1)).ended("b").synced()
 
     assert play.verdicts() == {"a": "failed", "b": "succeeded", "c": "skipped"}
-    assert play.planner.outcome == "failed"
+    assert play.plan.outcome == "failed"
 
 
 def test_stop_ends_what_runs_and_cancels_it_for_good():
@@ -636,7 +686,7 @@ def test_stop_ends_what_runs_and_cancels_it_for_good():
     play.ended("b", Signaled(15)).synced()
 
     assert play.verdicts() == {"a": "failed", "b": "cancelled", "c": "skipped"}
-    assert play.planner.outcome == "failed"
+    assert play.plan.outcome == "failed"
 
 
 def test_a_policy_may_wait_for_a_share_of_failures():
@@ -676,7 +726,7 @@ def test_a_retry_that_drain_forestalls_keeps_the_verdict_of_its_last_try():
 
     assert play.verdicts() == {"a": "failed", "b": "not-started"}
     assert [end.final for end in ends(play)] == [False, True, True]
-    assert play.planner.outcome == "failed"
+    assert play.plan.outcome == "failed"
 
 
 # --- requests ----------------------------------------------------------------------------
@@ -689,7 +739,7 @@ def test_drain_by_request_lets_the_running_go_on_and_is_not_final():
     play.asked("drain").ended("a").synced()
 
     assert play.take_orders() == ["settled a#1 succeeded"]
-    assert play.planner.outcome == ""
+    assert play.plan.outcome == ""
     answer = next(record for record in play.records if isinstance(record, Answer))
     assert answer.ok
 
@@ -697,7 +747,7 @@ def test_drain_by_request_lets_the_running_go_on_and_is_not_final():
 def test_a_drain_that_finds_all_units_done_or_running_ends_final():
     play = one().asked("drain").ended("a").synced()
 
-    assert play.planner.outcome == "succeeded"
+    assert play.plan.outcome == "succeeded"
 
 
 def test_stop_by_request_ends_the_trees_with_the_grace_asked_for():

@@ -5,7 +5,7 @@ from typing import Any, List, Optional
 import pytest
 from msgspec import structs
 
-from procsup.core.events import Standing
+from procsup.core.events import Rerun
 from procsup.core.outcome import AttemptId, Reading, Verdict
 from procsup.core.records import End
 from procsup.core.spec import OutputSpec, Retry
@@ -13,7 +13,7 @@ from procsup.core.task import Aside
 from tests.support.plays import FAILED, LOST, NO_START, WALL, Play, stage, unit
 
 MADE = (Reading("/out", 1, 1, "ab"),)
-DUE = Standing(False, "changed")
+DUE = Rerun("changed")
 UNITS = [unit("a", outputs=["/out"])]
 
 

@@ -4,15 +4,15 @@ from typing import Any, List, Optional
 
 import pytest
 
-from procsup.core.admission import are_same
-from procsup.core.events import Standing, Weighed
+from procsup.core.events import Hold, Rerun, Reuse, Standing, Weighed
 from procsup.core.outcome import Exited, Reading, Verdict
+from procsup.core.plan.reuse import are_same
 from procsup.core.records import Kept
 from procsup.core.spec import After
 from tests.support.plays import Play, stage, unit
 
-KEPT, DUE = Standing(True), Standing(False, "changed")
-GONE = Standing(False, "input deleted", "input deleted: out/a")
+KEPT, DUE = Reuse(), Rerun("changed")
+GONE = Rerun("input deleted", "input deleted: out/a")
 WHOLE = [stage("s"), stage("t", after=(After("s"),))]
 ONE_BY_ONE = [stage("s"), stage("t", for_each=("s",), unit_wise=True)]
 UNITS = [unit("s/a", outputs=["/out"]), unit("t/a", follows=("s/a",))]
@@ -26,7 +26,7 @@ def made(sha256: Optional[str] = "ab", mtime_ns: int = 1, **more: Any) -> List[R
 def first(stages: Any, units: Any, outputs: List[Reading]) -> Play:
     play = Play(stages, units)
     play.ended("s/a").inspected("s/a", outputs=outputs).synced().ended("t/a").synced()
-    assert play.planner.outcome == "succeeded"
+    assert play.plan.outcome == "succeeded"
     return play
 
 
@@ -52,7 +52,7 @@ def test_the_same_content_written_anew_moves_nothing(stages, units):
     for number in (2, 3):
         play = again(play, made(mtime_ns=number, inode=number), number)
         assert starts(play) == []
-        assert play.planner.outcome == "succeeded"
+        assert play.plan.outcome == "succeeded"
 
 
 @pytest.mark.parametrize(("stages", "units"), [(WHOLE, APART), (ONE_BY_ONE, UNITS)])
@@ -84,11 +84,11 @@ def test_a_follower_whose_input_was_deleted_and_is_made_again_as_it_was_is_looke
     play = again(first(ONE_BY_ONE, UNITS, made()), made(mtime_ns=2), follower=GONE)
 
     assert "weigh t/a" in play.take_orders()
-    assert play.planner.outcome is None
+    assert play.plan.outcome is None
     play.tell(Weighed("t", {"t/a": KEPT})).synced()
 
     assert starts(play) == []
-    assert play.planner.outcome == "succeeded"
+    assert play.plan.outcome == "succeeded"
 
 
 def test_what_is_found_then_holds_and_is_not_asked_for_twice():
@@ -114,7 +114,7 @@ def test_another_input_of_a_follower_whose_own_unit_is_kept_needs_no_other_look(
 def test_an_interrupt_does_not_wait_for_a_look_and_an_answer_too_late_starts_nothing():
     play = again(first(ONE_BY_ONE, UNITS, made()), made(mtime_ns=2), follower=GONE)
     play.interrupted()
-    assert play.planner.outcome == ""
+    assert play.plan.outcome == ""
 
     play.tell(Weighed("t", {"t/a": GONE}))
     assert starts(play) == []
@@ -151,10 +151,10 @@ def test_the_same_content_as_at_the_last_success_moves_nothing_though_it_failed_
     play = again(play, made(mtime_ns=2), 2 + failures)
 
     assert starts(play) == []
-    assert play.planner.outcome == "succeeded"
+    assert play.plan.outcome == "succeeded"
     assert [(kept.units, kept.restored) for kept in kepts(play)] == [(["t/a"], True)]
     later = play.again()
-    assert later.planner.outcome == "succeeded"
+    assert later.plan.outcome == "succeeded"
     assert all(not kept.restored for kept in kepts(later))
 
 
@@ -186,7 +186,7 @@ def test_what_was_skipped_with_its_unit_is_restored_down_the_whole_chain():
     last = later.again(standings={"s/a": DUE, "t/a": KEPT, "u/a": KEPT})
     last.ended("s/a").inspected("s/a", 3, outputs=made(mtime_ns=2)).synced()
 
-    assert last.planner.outcome == "succeeded"
+    assert last.plan.outcome == "succeeded"
     assert set(last.verdicts().values()) == {"succeeded"}
 
 
@@ -202,8 +202,8 @@ def test_what_ran_while_it_had_failed_runs_again_when_the_same_content_is_back()
     assert starts(later) == ["start t/a#3"]
     later.ended("t/a").synced()
 
-    assert later.planner.outcome == "succeeded"
-    assert later.again().planner.outcome == "succeeded"
+    assert later.plan.outcome == "succeeded"
+    assert later.again().plan.outcome == "succeeded"
 
 
 def test_what_ran_while_it_had_failed_runs_again_though_the_stage_tolerates_that_no_longer():
@@ -223,14 +223,14 @@ def test_what_did_not_run_while_it_had_failed_is_kept_when_the_same_content_is_b
     play = again(play, made(mtime_ns=2), 3)
 
     assert starts(play) == []
-    assert play.planner.outcome == "succeeded"
+    assert play.plan.outcome == "succeeded"
 
 
 @pytest.mark.parametrize(("stages", "units"), [(WHOLE, APART), (ONE_BY_ONE, UNITS)])
 def test_a_unit_that_was_skipped_and_left_at_that_runs_when_what_it_follows_is_mended(
     stages, units
 ):
-    left = Standing(True, "skipped before")
+    left = Hold("skipped before", keeps_verdict=True)
     play = again(after_failure(first(stages, units, made())), made(mtime_ns=2), 3, follower=left)
 
     assert starts(play) == ["start t/a#2"]
@@ -241,7 +241,7 @@ def test_a_unit_that_is_not_selected_is_restored_by_the_success_of_the_one_it_fo
     later = play.again(standings={"s/a": DUE, "t/a": KEPT}, selector=lambda one: one.id == "s/a")
     later.ended("s/a").inspected("s/a", 3, outputs=made(mtime_ns=2)).synced()
 
-    assert later.planner.outcome == "succeeded"
+    assert later.plan.outcome == "succeeded"
     assert later.verdicts() == {"s/a": "succeeded", "t/a": "succeeded"}
 
 
@@ -254,7 +254,7 @@ def test_a_unit_that_is_not_selected_stays_skipped_while_the_one_it_follows_has_
     later = play.again(standings={"s/a": DUE, "s/b": KEPT, "t/a": KEPT, "t/b": KEPT})
     later.ended("s/a", Exited(1)).synced()
 
-    standings = {"s/a": Standing(False, "failed before"), "s/b": DUE, "t/a": KEPT, "t/b": KEPT}
+    standings = {"s/a": Rerun("failed before"), "s/b": DUE, "t/a": KEPT, "t/b": KEPT}
     last = later.again(standings=standings, selector=lambda one: one.id == "s/b")
     last.ended("s/b").synced()
 

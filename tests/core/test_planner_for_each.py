@@ -1,14 +1,14 @@
 """Units that follow units: one starts as soon as its own have succeeded, and only then."""
 
-from procsup.core.events import Expanded, Standing
+from procsup.core.events import Expanded, Rerun, Reuse
 from procsup.core.outcome import Exited, Verdict
+from procsup.core.plan.rehearsal import rehearse
 from procsup.core.records import End, Kept
-from procsup.core.rehearsal import rehearse
 from procsup.core.spec import After, OnFailure
 from tests.support.plays import Play, stage, unit
 
-NEW = Standing(False, "new")
-KEPT = Standing(True)
+NEW = Rerun("new")
+KEPT = Reuse()
 UNITS = (
     unit("s/a"),
     unit("s/b"),
@@ -78,7 +78,7 @@ def test_a_failed_unit_skips_only_what_follows_it():
     assert play.verdicts() == {
         "s/a": "failed", "s/b": "succeeded", "t/a": "skipped", "t/b": "succeeded"
     }  # fmt: skip
-    assert play.planner.outcome == "failed"
+    assert play.plan.outcome == "failed"
 
 
 def test_what_is_skipped_says_which_unit_it_hung_on():
@@ -210,7 +210,7 @@ def test_drained_it_starts_nothing_that_was_released_meanwhile():
 
     play.ended("s/b").synced()
 
-    assert play.planner.outcome == ""
+    assert play.plan.outcome == ""
 
 
 def test_on_failure_of_the_run_skips_blocked_units():
@@ -218,7 +218,7 @@ def test_on_failure_of_the_run_skips_blocked_units():
     play.ended("s/a", Exited(1)).ended("s/b").synced()
 
     assert play.verdict("t/b") is Verdict.SKIPPED
-    assert play.planner.outcome == "failed"
+    assert play.plan.outcome == "failed"
 
 
 # --- once more ---------------------------------------------------------------------------
@@ -243,7 +243,7 @@ def test_a_finished_pair_is_kept_whole():
 
 def test_only_what_follows_a_unit_that_ran_again_runs_again():
     standings = {u.id: KEPT for u in UNITS}
-    play = done().again(standings={**standings, "s/a": Standing(False, "changed")})
+    play = done().again(standings={**standings, "s/a": Rerun("changed")})
 
     assert play.take_orders() == ["withdraw s t", "start s/a#2"]
     assert play.state("t/b") == "Done"
@@ -253,7 +253,7 @@ def test_only_what_follows_a_unit_that_ran_again_runs_again():
     assert play.take_orders() == ["start t/a#2"]
 
     play.ended("t/a").synced()
-    assert play.planner.outcome == "succeeded"
+    assert play.plan.outcome == "succeeded"
 
 
 def test_a_follower_is_kept_when_the_unit_left_its_outputs_untouched():
@@ -261,11 +261,11 @@ def test_a_follower_is_kept_when_the_unit_left_its_outputs_untouched():
     play = Play([stage("s"), follower()], units)
     play.ended("s/a").inspected("s/a").ended("t/a").synced()
 
-    again = play.again(standings={"s/a": Standing(False, "never kept"), "t/a": KEPT})
+    again = play.again(standings={"s/a": Rerun("never kept"), "t/a": KEPT})
     again.ended("s/a").inspected("s/a", 2).synced()
 
     assert "start t/a#2" not in again.take_orders()
-    assert again.planner.outcome == "succeeded"
+    assert again.plan.outcome == "succeeded"
     assert any("t/a" in r.units for r in again.records if isinstance(r, Kept))
 
 
@@ -273,11 +273,11 @@ def test_what_is_skipped_again_moves_nothing_that_goes_on_without_it():
     stages = [stage("s"), follower(), stage("u", after=(After("t", "finished"),))]
     play = Play(stages, [*UNITS, unit("u/x")]).ended("s/a", Exited(1)).ended("s/b").ended("t/b")
     play.synced().ended("u/x").synced()
-    assert play.planner.outcome == "failed"
+    assert play.plan.outcome == "failed"
 
     again = play.again(selector=lambda spec: spec.stage == "t")
 
-    assert again.synced().planner.outcome == "failed"
+    assert again.synced().plan.outcome == "failed"
     assert again.verdict("u/x") is Verdict.SUCCEEDED
 
 
@@ -294,7 +294,7 @@ def test_what_was_skipped_runs_when_the_unit_before_it_succeeds_at_last():
 def test_interrupted_between_two_stages_it_goes_on_with_the_second():
     play = pair().ended("s/a")
     play.interrupted().ended("s/b").ended("t/a").synced()
-    assert play.planner.outcome == ""
+    assert play.plan.outcome == ""
 
     again = play.again()
 
@@ -305,7 +305,7 @@ def test_only_leaves_the_followers_of_a_unit_aside():
     play = pair(selector=lambda spec: spec.stage == "s").ended("s/a").ended("s/b").synced()
 
     assert play.take_orders()[-1] == "publish s succeeded"
-    assert play.planner.outcome == ""
+    assert play.plan.outcome == ""
     assert play.state("t/a") == "Aside"
 
 
@@ -313,26 +313,26 @@ def test_only_a_follower_whose_unit_never_ran_starts_nothing():
     play = pair(selector=lambda spec: spec.id == "t/a")
 
     assert [order for order in play.take_orders() if order.startswith("start")] == []
-    assert play.planner.outcome == ""
+    assert play.plan.outcome == ""
 
 
 def test_it_is_foreseen_what_will_run_after_what():
     play = done()
     expansions = {
-        "s": Expanded("s", UNITS[:2], (Standing(False, "changed"), KEPT)),
+        "s": Expanded("s", UNITS[:2], (Rerun("changed"), KEPT)),
         "t": Expanded("t", UNITS[2:], (KEPT, KEPT)),
     }
 
-    foreseen = rehearse(play.spec, play.planner.capacity, play.replayed(), expansions)
+    foreseen = rehearse(play.spec, play.plan.capacity, play.replayed(), expansions)
 
-    assert [one.kept for one in foreseen["t"].standings] == [False, True]
+    assert [one.keeps_verdict for one in foreseen["t"].standings] == [False, True]
     assert foreseen["t"].standings[0].reason == "after s"
     assert foreseen["t"].standings[0].text == "after s/a, which runs"
 
 
 def test_an_earlier_success_does_not_decide_a_unit_that_was_to_run_again():
     play = done().again(
-        standings={**{u.id: KEPT for u in UNITS}, "s/a": Standing(False, "changed")},
+        standings={**{u.id: KEPT for u in UNITS}, "s/a": Rerun("changed")},
         on_failure=OnFailure("stop"),
     )
     play.ended("s/a", Exited(1)).synced()
@@ -347,7 +347,7 @@ def test_what_ran_again_and_left_its_outputs_untouched_does_not_run_for_ever():
     play = Play([stage("s"), follower()], units)
     play.ended("s/a").ended("t/a").inspected("t/a").synced()
 
-    second = play.again(standings={"s/a": Standing(False, "changed"), "t/a": KEPT})
+    second = play.again(standings={"s/a": Rerun("changed"), "t/a": KEPT})
     second.ended("s/a").ended("t/a").inspected("t/a", 2).synced()
     third = second.again(standings={"s/a": KEPT, "t/a": KEPT})
 

@@ -19,7 +19,7 @@ def maker(name: str = "s/a", path: str = "/p/out/") -> Any:
 
 
 def told(play: Play, name: str = "t") -> List[str]:
-    return [one for one in play.planner.summary.stages[name].news if "leftover" in one]
+    return [one for one in play.plan.summary.stages[name].news if "leftover" in one]
 
 
 def played(stages: Sequence[Any], units: Sequence[Any], left: Any = LEFT) -> Play:

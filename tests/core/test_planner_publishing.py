@@ -2,11 +2,11 @@
 
 import pytest
 
-from procsup.core.events import Expanded, Standing
+from procsup.core.events import Expanded, Rerun
 from procsup.core.outcome import Exited, Signaled
+from procsup.core.plan.summary import EarlyEnd
 from procsup.core.records import Answer, Closed, RunFinal
 from procsup.core.spec import After
-from procsup.core.tally import EarlyEnd
 from tests.support.plays import Play, stage, unit
 
 
@@ -36,24 +36,24 @@ def test_no_unit_starts_before_the_older_manifests_are_gone():
     play = one()
 
     assert play.take_orders() == ["withdraw s"]
-    assert play.planner.summary.withdrawing == 1
+    assert play.plan.summary.withdrawing == 1
 
     play.done()
 
     assert play.take_orders() == ["start a#1"]
-    assert play.planner.summary.withdrawing == 0
+    assert play.plan.summary.withdrawing == 0
 
 
 def test_an_interrupt_while_manifests_are_withdrawn_starts_nothing_and_waits_for_the_answer():
     play = one().interrupted()
 
     assert play.take_orders() == ["withdraw s"]
-    assert not play.planner.done
+    assert not play.plan.done
 
     play.done()
 
     assert play.take_orders() == []
-    assert play.planner.outcome == ""
+    assert play.plan.outcome == ""
     assert isinstance(play.records[-1], Closed)
 
 
@@ -71,14 +71,14 @@ def pair(**settings):
 
 def test_a_stage_is_final_for_the_next_one_when_its_manifest_stands():
     play = pair()
-    tally = play.planner.summary.stages["s"]
+    tally = play.plan.summary.stages["s"]
 
-    assert (tally.status, tally.final, tally.closed) == ("publishing", False, True)
+    assert (tally.status.word, tally.final, tally.closed) == ("publishing", False, True)
     assert play.state("t/a") == "Blocked"
 
     play.done()
 
-    assert (tally.status, tally.final, tally.closed) == ("failed", True, True)
+    assert (tally.status.word, tally.final, tally.closed) == ("failed", True, True)
     assert play.take_orders() == ["start t/a#1"]
 
 
@@ -110,21 +110,21 @@ def test_a_retry_for_a_stage_on_its_way_is_refused_as_for_a_final_one():
 def test_an_interrupt_while_a_stage_is_published_ends_the_sitting_when_it_stands():
     play = pair().interrupted()
 
-    assert not play.planner.done
+    assert not play.plan.done
 
     play.done()
 
     assert play.take_orders() == []
-    assert play.planner.outcome == ""
-    assert play.planner.summary.stages["s"].status == "failed"
+    assert play.plan.outcome == ""
+    assert play.plan.summary.stages["s"].status.word == "failed"
 
 
 def test_a_stage_that_is_told_anew_while_it_is_published_stays_as_it_is():
     play = pair()
 
-    play.tell(Expanded("s", (unit("s/b"),), (Standing(False, "new"),)))
+    play.tell(Expanded("s", (unit("s/b"),), (Rerun("new"),)))
 
-    assert [u.spec.id for u in play.planner.by_name["s"].units] == ["s/a"]
+    assert [u.spec.id for u in play.plan.by_name["s"].units] == ["s/a"]
 
 
 # --- the publication of the run ------------------------------------------------------------
@@ -133,16 +133,16 @@ def test_a_stage_that_is_told_anew_while_it_is_published_stays_as_it_is():
 def test_the_sitting_is_over_when_the_manifest_of_the_run_stands():
     play = publishing()
 
-    assert not play.planner.done
+    assert not play.plan.done
 
     play.done()
 
-    assert not play.planner.done
-    assert play.planner.summary.stages["s"].final
+    assert not play.plan.done
+    assert play.plan.summary.stages["s"].final
 
     play.done()
 
-    assert play.planner.outcome == "succeeded"
+    assert play.plan.outcome == "succeeded"
     assert isinstance(play.records[-1], RunFinal)
 
 
@@ -158,9 +158,9 @@ def test_an_interrupt_changes_nothing_once_the_run_is_to_be_published(signum, do
         play.done()
 
     assert play.take_orders() == []
-    assert play.planner.outcome == "succeeded"
-    assert play.planner.interrupted_by is None
-    assert play.planner.summary.ending is EarlyEnd.NONE
+    assert play.plan.outcome == "succeeded"
+    assert play.plan.interrupted_by is None
+    assert play.plan.summary.ending is EarlyEnd.NONE
 
 
 @pytest.mark.parametrize("verb", ["stop", "drain"])
@@ -168,11 +168,11 @@ def test_a_request_is_answered_by_what_is_true_once_the_run_is_to_be_published(v
     play = publishing(Exited(1)).asked(verb)
 
     assert answers(play) == [(True, "the run is final (failed): nothing of it runs any more")]
-    assert play.planner.summary.ending is EarlyEnd.NONE
+    assert play.plan.summary.ending is EarlyEnd.NONE
 
     play.done().done()
 
-    assert play.planner.outcome == "failed"
+    assert play.plan.outcome == "failed"
 
 
 def test_a_retry_is_refused_once_the_run_is_to_be_published():
@@ -193,8 +193,8 @@ def test_a_second_interrupt_finds_what_lives_while_another_stage_is_published():
 
     play.ended("t/a", Signaled(9)).synced()
 
-    assert not play.planner.done
+    assert not play.plan.done
 
     play.done()
 
-    assert play.planner.outcome == ""
+    assert play.plan.outcome == ""

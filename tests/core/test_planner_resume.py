@@ -4,7 +4,15 @@ import random
 
 import pytest
 
-from procsup.core.events import Expanded, Inspected, Interrupted, Standing, Start, Withdraw
+from procsup.core.events import (
+    Expanded,
+    Inspected,
+    Interrupted,
+    Rerun,
+    Reuse,
+    Start,
+    Withdraw,
+)
 from procsup.core.outcome import (
     NO_LEFTOVER_FILES,
     AttemptId,
@@ -14,20 +22,21 @@ from procsup.core.outcome import (
     Signaled,
     Verdict,
 )
-from procsup.core.planner import Planner
+from procsup.core.plan.reactor import handle
+from procsup.core.plan.state import Plan
 from procsup.core.records import Begin, End, Kept, Launch, Planned, Seen
 from procsup.core.replay import fold
 from procsup.core.spec import After, Retry
 from tests.support.plays import Play, stage, unit
 
-KEPT = Standing(True)
-DUE = Standing(False, "changed")
+KEPT = Reuse()
+DUE = Rerun("changed")
 
 
 def finished(*stages, units, cpus=1):
     play = Play(stages or [stage()], units, cpus=cpus)
     drive(play)
-    assert play.planner.outcome == "succeeded"
+    assert play.plan.outcome == "succeeded"
     play.take_orders()
     return play
 
@@ -35,7 +44,7 @@ def finished(*stages, units, cpus=1):
 def drive(play, limit=100):
     """Let every live unit succeed until the sitting is over."""
     for _ in range(limit):
-        if play.planner.done:
+        if play.plan.done:
             return
         for name in list(play.live):
             play.ended(name)
@@ -51,7 +60,7 @@ def test_a_repeated_run_keeps_everything_and_publishes_anew_under_a_new_id():
     assert second.take_orders() == ["publish s succeeded", "publish run succeeded"]
     begins = [r for r in (*first.records, *second.records) if isinstance(r, Begin)]
     assert begins[0].run_id != begins[1].run_id
-    assert second.planner.by_name["s"].tally.kept == 2
+    assert second.plan.by_name["s"].tally.kept == 2
     assert [r.units for r in second.records if isinstance(r, Kept)] == [["a", "b"]]
 
 
@@ -109,12 +118,12 @@ def test_a_stage_that_only_lists_parameters_moves_no_unit_whose_line_still_stand
 def test_an_interrupt_before_the_first_start_withdraws_nothing():
     play = Play([stage()], [])
     facts = [Expanded("s", (unit("a"),), (DUE,)), Interrupted(2, "SIGINT")]
-    planner = Planner(play.spec, play.planner.capacity, fold([]))
+    plan = Plan(play.spec, play.plan.capacity, fold([]))
 
-    orders = planner.handle(facts, 0.0, 0.0)
+    orders = handle(plan, facts, 0.0, 0.0)
 
     assert [order for order in orders if isinstance(order, (Withdraw, Start))] == []
-    assert planner.done
+    assert plan.done
 
 
 def test_what_hangs_on_it_runs_again_even_if_the_supervisor_died_in_between():
@@ -177,7 +186,7 @@ def test_tries_of_an_unfinished_unit_are_remembered():
     second = first.again()
     second.ended("a", Exited(1)).ended("a", Exited(1)).synced()
 
-    assert second.planner.outcome == "failed"
+    assert second.plan.outcome == "failed"
     launches = [r.attempt for r in (*first.records, *second.records) if isinstance(r, Launch)]
     assert launches == [1, 2, 3, 4]  # 2 was started and never ended: it counts for nothing
 
@@ -189,7 +198,7 @@ def test_a_finally_failed_unit_runs_again_with_all_its_retries():
     second = first.again()
     second.ended("a", Exited(1)).ended("a", Exited(0)).synced()
 
-    assert second.planner.outcome == "succeeded"
+    assert second.plan.outcome == "succeeded"
 
 
 def test_a_kept_unit_shows_the_attempts_that_made_it():
@@ -198,14 +207,14 @@ def test_a_kept_unit_shows_the_attempts_that_made_it():
 
     second = first.again()
 
-    (result,) = second.planner.results()
+    (result,) = second.plan.results()
     assert [end.attempt for end in result.ends] == [1, 2]
     assert result.kept
 
 
 def test_only_leaves_the_others_as_they_were():
     first = finished(units=[unit("a"), unit("b")])
-    no_files = Standing(False, "no outputs to keep")
+    no_files = Rerun("no outputs to keep")
 
     second = first.again(standings={"a": no_files, "b": DUE}, selector=lambda u: u.id == "b")
     drive(second)
@@ -213,19 +222,33 @@ def test_only_leaves_the_others_as_they_were():
     orders = second.take_orders()
     assert "start b#2" in orders
     assert "start a#2" not in orders
-    assert second.planner.outcome == "succeeded"
+    assert second.plan.outcome == "succeeded"
 
 
 @pytest.mark.parametrize("reason", ["changed", "input changed", "output changed", "output deleted"])
 def test_only_does_not_vouch_for_another_unit_that_has_changed(reason):
     first = finished(units=[unit("a"), unit("b")])
-    changed = Standing(False, reason)
+    changed = Rerun(reason)
 
     second = first.again(standings={"a": changed, "b": DUE}, selector=lambda u: u.id == "b")
     drive(second)
 
-    assert second.planner.outcome == ""
+    assert second.plan.outcome == ""
     assert second.state("a") == "Aside"
+
+
+def test_only_withdraws_what_was_said_of_a_unit_that_it_leaves_aside():
+    stages = [stage("s"), stage("t", after=(After("s"),)), stage("u")]
+    first = finished(*stages, units=[unit("s/a"), unit("s/b"), unit("t/a"), unit("u/a")])
+    standings = {"s/a": Rerun("input changed"), "s/b": KEPT, "t/a": KEPT, "u/a": KEPT}
+
+    second = first.again(standings=standings, selector=lambda spec: spec.id == "s/b")
+    drive(second)
+
+    orders = second.take_orders()
+    assert "withdraw s t" in orders
+    assert not any(order.startswith("start") for order in orders)
+    assert second.plan.outcome == ""
 
 
 def test_only_does_not_finish_a_run_whose_other_units_have_no_verdict():
@@ -233,7 +256,7 @@ def test_only_does_not_finish_a_run_whose_other_units_have_no_verdict():
 
     play.ended("b").synced()
 
-    assert play.planner.outcome == ""
+    assert play.plan.outcome == ""
     assert play.state("a") == "Aside"
     assert not any(order.startswith("publish") for order in play.take_orders())
 
@@ -247,7 +270,7 @@ def test_what_hangs_on_a_selected_unit_is_not_called_finished_by_only():
     )
     drive(second)
 
-    assert second.planner.outcome == ""
+    assert second.plan.outcome == ""
     assert "publish run succeeded" not in second.take_orders()
 
 
@@ -259,7 +282,7 @@ def test_a_failed_unit_left_alone_by_only_keeps_its_failure():
     second.ended("b").synced()
 
     assert second.verdicts() == {"a": "failed", "b": "succeeded"}
-    assert second.planner.outcome == "failed"
+    assert second.plan.outcome == "failed"
 
 
 @pytest.mark.parametrize("seed", range(200))
@@ -276,7 +299,7 @@ def test_crash_and_resume_any_number_of_times_end_as_an_undisturbed_run(seed):
         play = play.again()
 
     assert calm.verdicts() == play.verdicts()
-    assert calm.planner.outcome == play.planner.outcome
+    assert calm.plan.outcome == play.plan.outcome
     succeeded_twice = [
         name
         for name, history in play.replayed().units.items()
@@ -289,8 +312,8 @@ def test_crash_and_resume_any_number_of_times_end_as_an_undisturbed_run(seed):
 def run_out(play, doomed, dice, *, crash_chance):
     """Play on until the sitting is over (True) or the supervisor crashes (False)."""
     for _ in range(200):
-        if play.planner.done:
-            return play.planner.outcome != ""
+        if play.plan.done:
+            return play.plan.outcome != ""
         if dice.random() < crash_chance:
             return False
         if play.live and dice.random() < 0.7:
@@ -321,11 +344,11 @@ def test_files_found_beside_the_outputs_of_a_kept_unit_are_recorded_once_and_kno
     play.ended("a").inspected("a").synced()
 
     for now, recorded in [(found, [found]), (found, []), (None, []), (NO_LEFTOVER_FILES, None)]:
-        play = play.again(standings={"a": Standing(True, leftover_files=now)})
+        play = play.again(standings={"a": Reuse(leftover_files=now)})
         seen = [one.leftover_files for one in play.records if isinstance(one, Seen)]
         assert seen == ([NO_LEFTOVER_FILES] if recorded is None else recorded)
-        known = play.planner.summary.stages["s"].leftover_files
+        known = play.plan.summary.stages["s"].leftover_files
         assert known == ({} if recorded is None else {"a": found})
-        (result,) = play.planner.results()
+        (result,) = play.plan.results()
         assert result.ends[-1].leftover_files == (None if recorded is None else found)
         play.synced()

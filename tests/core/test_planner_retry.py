@@ -4,25 +4,25 @@ import random
 
 import pytest
 
-from procsup.core.events import Standing
+from procsup.core.events import Hold, Rerun, Reuse
 from procsup.core.keep import ASKED
 from procsup.core.outcome import Exited, Verdict
 from procsup.core.records import Kept
 from procsup.core.spec import After, Retry
 from tests.support.plays import Play, stage, unit
 
-KEPT = Standing(True)
-FAILED = Standing(True, "failed before")
-SKIPPED = Standing(True, "skipped before")
-AGAIN = Standing(False, ASKED)
-ASIDE = Standing(False, "not asked for", aside=True)
+KEPT = Reuse()
+FAILED = Hold("failed before", keeps_verdict=True)
+SKIPPED = Hold("skipped before", keeps_verdict=True)
+AGAIN = Rerun(ASKED)
+ASIDE = Hold("not asked for")
 CHAIN = [stage("s"), stage("t", after=(After("s"),))]
 
 
 def drive(play, doomed=(), limit=100):
     """Let every live unit end until the sitting is over."""
     for _ in range(limit):
-        if play.planner.done:
+        if play.plan.done:
             return play
         for name in list(play.live):
             play.ended(name, Exited(1) if name in doomed else Exited(0))
@@ -40,23 +40,23 @@ def test_a_unit_that_succeeded_without_outputs_runs_only_if_it_is_asked_for():
     second = drive(first.again(standings={"a": AGAIN, "b": KEPT}))
 
     assert starts(second) == ["start a#2"]
-    assert second.planner.outcome == "succeeded"
+    assert second.plan.outcome == "succeeded"
 
 
 def test_other_failures_keep_their_verdict_and_the_run_is_final():
     first = drive(Play([stage()], [unit("a"), unit("b"), unit("c")]), doomed=("a", "b"))
 
-    second = first.again(standings={"a": Standing(False, "failed before"), "b": FAILED, "c": KEPT})
+    second = first.again(standings={"a": Rerun("failed before"), "b": FAILED, "c": KEPT})
     drive(second)
 
     assert second.verdicts() == {"a": "succeeded", "b": "failed", "c": "succeeded"}
-    assert second.planner.outcome == "failed"
+    assert second.plan.outcome == "failed"
     assert starts(second) == ["start a#2"]
 
 
 def test_a_verdict_that_is_left_as_it_is_can_be_replayed():
     first = drive(Play([stage()], [unit("a"), unit("b")]), doomed=("a", "b"))
-    second = first.again(standings={"a": Standing(False, "failed before"), "b": FAILED})
+    second = first.again(standings={"a": Rerun("failed before"), "b": FAILED})
     drive(second)
 
     replayed = second.replayed()
@@ -69,13 +69,11 @@ def test_what_was_skipped_runs_once_what_it_hangs_on_has_succeeded():
     first = drive(Play(CHAIN, [unit("s/a"), unit("s/b"), unit("t/a")]), doomed=("s/a",))
     assert first.verdict("t/a") is Verdict.SKIPPED
 
-    second = first.again(
-        standings={"s/a": Standing(False, "failed before"), "s/b": KEPT, "t/a": SKIPPED}
-    )
+    second = first.again(standings={"s/a": Rerun("failed before"), "s/b": KEPT, "t/a": SKIPPED})
     drive(second)
 
     assert starts(second) == ["start s/a#2", "start t/a#1"]
-    assert second.planner.outcome == "succeeded"
+    assert second.plan.outcome == "succeeded"
 
 
 def test_what_hangs_on_a_unit_that_was_asked_for_runs_again():
@@ -93,7 +91,7 @@ def test_what_hangs_on_a_unit_that_fails_now_is_skipped():
     drive(second, doomed=("s/a",))
 
     assert second.verdicts() == {"s/a": "failed", "t/a": "skipped"}
-    assert second.planner.outcome == "failed"
+    assert second.plan.outcome == "failed"
 
 
 def test_a_unit_without_a_verdict_that_nobody_asked_for_is_left_aside():
@@ -101,11 +99,11 @@ def test_a_unit_without_a_verdict_that_nobody_asked_for_is_left_aside():
     first.ended("a", Exited(1)).asked("drain")
     drive(first)
 
-    second = first.again(standings={"a": Standing(False, "failed before"), "b": ASIDE})
+    second = first.again(standings={"a": Rerun("failed before"), "b": ASIDE})
     drive(second)
 
     assert starts(second) == ["start a#2"]
-    assert second.planner.outcome == ""
+    assert second.plan.outcome == ""
     assert second.state("b") == "Aside"
 
 
@@ -117,7 +115,7 @@ def test_a_unit_without_a_verdict_runs_if_what_it_hangs_on_was_asked_for():
     second = drive(first.again(standings={"s/a": AGAIN, "t/a": ASIDE}))
 
     assert starts(second) == ["start s/a#2", "start t/a#1"]
-    assert second.planner.outcome == "succeeded"
+    assert second.plan.outcome == "succeeded"
 
 
 def test_manifests_are_withdrawn_before_the_first_start():
@@ -136,7 +134,7 @@ def test_a_success_that_was_asked_for_again_is_not_kept_by_a_resume():
     third = drive(second.again())
 
     assert starts(third) == ["start b#3"]
-    assert third.planner.outcome == "succeeded"
+    assert third.plan.outcome == "succeeded"
     history = third.replayed()
     assert [end.attempt for end in history.units["b"].ends if end.attempt] == [3]
 
@@ -162,11 +160,11 @@ def test_a_retry_that_dies_and_is_resumed_ends_as_an_undisturbed_one(seed):
     standings = {u.id: AGAIN if u.id in asked else KEPT for u in units}
 
     play = first.again(standings=standings)
-    while not play.planner.done and dice.random() < 0.8:
+    while not play.plan.done and dice.random() < 0.8:
         for name in list(play.live)[:1]:
             play.ended(name, Exited(1) if name in doomed else Exited(0))
         play.synced()
-    if not play.planner.done:
+    if not play.plan.done:
         play = drive(play.again(), doomed)
 
     moved = any(name.startswith("s") for name in asked)

@@ -1,12 +1,12 @@
 """Stages: blocked, expanded, overlapping, skipped, published."""
 
-from procsup.core.events import Expand, Expanded, Standing
+from procsup.core.events import Expand, Expanded, Rerun
 from procsup.core.outcome import Exited, Verdict
 from procsup.core.records import End, Planned
 from procsup.core.spec import After, OnFailure
 from tests.support.plays import Play, stage, unit
 
-NEW = Standing(False, "new")
+NEW = Rerun("new")
 
 
 def chain(**settings):
@@ -43,7 +43,7 @@ def test_a_stage_is_published_only_when_its_last_verdict_is_on_disk():
     play = chain().ended("s/a").ended("s/b")
 
     assert "publish s succeeded" not in play.take_orders()
-    assert not play.planner.by_name["s"].tally.final
+    assert not play.plan.by_name["s"].tally.final
 
 
 def test_a_failed_stage_skips_what_hangs_on_it():
@@ -123,7 +123,7 @@ def test_a_stage_that_cannot_be_expanded_fails_and_says_why():
     play.tell(Expanded("t", problem="matrix.x.glob matches nothing"))
 
     assert play.take_orders() == ["publish t failed", "publish run failed"]
-    assert play.planner.by_name["t"].counts().problem == "matrix.x.glob matches nothing"
+    assert play.plan.by_name["t"].counts().problem == "matrix.x.glob matches nothing"
 
 
 def test_a_late_stage_whose_upstream_failed_is_skipped_unexpanded():
@@ -139,8 +139,8 @@ def test_halted_while_a_stage_expands_it_is_skipped():
 
     play.ended("u/a", Exited(1)).tell(Expanded("t", (unit("t/x"),), (NEW,))).synced()
 
-    assert play.planner.by_name["t"].tally.status == "skipped"
-    assert play.planner.outcome == "failed"
+    assert play.plan.by_name["t"].tally.status.word == "skipped"
+    assert play.plan.outcome == "failed"
 
 
 def test_interrupted_while_a_stage_expands_nothing_of_it_starts():
@@ -149,7 +149,7 @@ def test_interrupted_while_a_stage_expands_nothing_of_it_starts():
 
     play.interrupted()
 
-    assert play.planner.outcome == ""
+    assert play.plan.outcome == ""
 
 
 def test_a_unit_that_can_never_be_placed_is_not_started_and_the_others_run():
@@ -158,8 +158,8 @@ def test_a_unit_that_can_never_be_placed_is_not_started_and_the_others_run():
     play.ended("b").synced()
 
     assert play.verdicts() == {"a": "not-started", "b": "succeeded"}
-    assert "needs 64 cpus of 2" in next(play.planner.results()).ends[-1].cause
-    assert play.planner.outcome == "failed"
+    assert "needs 64 cpus of 2" in next(play.plan.results()).ends[-1].cause
+    assert play.plan.outcome == "failed"
 
 
 def test_a_unit_that_is_kept_need_not_fit_any_more():
@@ -167,7 +167,7 @@ def test_a_unit_that_is_kept_need_not_fit_any_more():
 
     second = first.again(units=[unit("a", cpus=64)])
 
-    assert second.planner.outcome == "succeeded"
+    assert second.plan.outcome == "succeeded"
 
 
 def test_a_verdict_that_halts_the_stage_while_it_is_decided_skips_the_rest_once():
@@ -175,8 +175,8 @@ def test_a_verdict_that_halts_the_stage_while_it_is_decided_skips_the_rest_once(
     play = Play([stage()], units, on_failure=OnFailure("drain")).synced()
 
     assert play.verdicts() == {"a": "not-started", "b": "skipped", "c": "skipped"}
-    assert play.planner.by_name["s"].counts().planned == 3
-    assert play.planner.outcome == "failed"
+    assert play.plan.by_name["s"].counts().planned == 3
+    assert play.plan.outcome == "failed"
 
 
 def test_units_with_missing_inputs_fail_alone_if_the_run_says_so():
@@ -191,13 +191,13 @@ def test_units_with_missing_inputs_fail_alone_if_the_run_says_so():
     play.ended("t/y").synced()
 
     assert Verdict.NOT_STARTED is play.verdict("t/x")
-    assert play.planner.outcome == "failed"
+    assert play.plan.outcome == "failed"
 
 
 def test_the_counts_of_a_stage_add_up():
     play = chain().ended("s/a", Exited(1)).ended("s/b").synced().synced()
 
-    for part in play.planner.stages:
+    for part in play.plan.stages:
         counts = part.counts()
         numbers = [counts.succeeded, counts.failed, counts.skipped]
         assert counts.planned == sum(numbers)
@@ -218,7 +218,7 @@ def test_stages_of_equal_depth_start_in_the_order_of_the_file_and_later_ones_fir
     play = Play(stages, specs, cpus=1)
 
     started = []
-    while play.planner.outcome is None:
+    while play.plan.outcome is None:
         started += [order for order in play.take_orders() if order.startswith("start")]
         if play.live:
             play.ended(next(iter(play.live)))

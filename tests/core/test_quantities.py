@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procsup.api.timing import seconds as of_the_library
 from procsup.cli.options import as_duration
 from procsup.core.quantities import (
     NoQuantity,
@@ -17,6 +16,7 @@ from procsup.core.quantities import (
     size_bytes,
 )
 from procsup.errors import UsageError
+from procsup.lib.timing import seconds as of_the_library
 from procsup.runfile.syntax import values
 from procsup.runfile.syntax.problems import Wrong
 from tests.support.schemas import problems_of

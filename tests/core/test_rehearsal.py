@@ -4,19 +4,19 @@ from typing import Any, Dict, List
 
 import pytest
 
-from procsup.core.events import Expand, Expanded, Standing
+from procsup.core.events import Expand, Expanded, Hold, Rerun, Reuse, Standing
 from procsup.core.outcome import Verdict
+from procsup.core.plan.rehearsal import Foreseen, rehearse
 from procsup.core.records import End
-from procsup.core.rehearsal import Foreseen, rehearse
 from procsup.core.replay import History
 from procsup.core.slots import Capacity
 from procsup.core.spec import After, OnFailure, RunSpec
 from tests.support.plays import stage, unit
 
-KEPT, STALE = Standing(True), Standing(True, stale=True)
-NEW, FAILED = Standing(False, "new"), Standing(False, "failed before")
-ASIDE = Standing(False, "not asked for", aside=True)
-GONE = Standing(False, "input deleted", "input deleted: /s/0")
+KEPT, STALE = Reuse(), Reuse(stale=True)
+NEW, FAILED = Rerun("new"), Rerun("failed before")
+ASIDE = Hold("not asked for")
+GONE = Rerun("input deleted", "input deleted: /s/0")
 CAPACITY = Capacity(2.0, None, (0, 1), None, "h")
 
 
@@ -47,7 +47,7 @@ def foreseen(stages: List[Any], early: List[Expanded], history: History, **more:
 
 
 def texts(seen: Foreseen) -> List[str]:
-    return ["keep" if one.kept else one.text for one in seen.standings]
+    return ["keep" if one.keeps_verdict else one.text for one in seen.standings]
 
 
 def test_what_hangs_on_units_that_run_runs():
@@ -178,7 +178,7 @@ def test_a_late_stage_that_cannot_be_planned_says_why_and_what_comes_after_canno
 
     assert seen["t"].problem == "no files"
     assert texts(seen["v"]) == ["stage t did not succeed"]
-    assert seen["v"].standings[0].aside
+    assert isinstance(seen["v"].standings[0], Hold)
 
 
 def test_a_unit_without_its_input_cannot_start_and_neither_can_its_follower():
@@ -192,7 +192,7 @@ def test_a_unit_without_its_input_cannot_start_and_neither_can_its_follower():
 
     assert texts(seen["s"]) == ["input x is missing", "new"]
     assert texts(seen["t"]) == ["unit s/0 did not succeed", "new"]
-    assert [one.aside for one in seen["t"].standings] == [True, False]
+    assert list(map(type, seen["t"].standings)) == [Hold, Rerun]
 
 
 def test_what_is_not_selected_keeps_what_it_has():
@@ -201,8 +201,22 @@ def test_what_is_not_selected_keeps_what_it_has():
 
     seen = foreseen(stages, early, past(s1=6, t0=9), selector=lambda one: one.id == "s/0")
 
-    assert [one.aside for one in seen["s"].standings] == [False, False]
+    assert [one.text for one in seen["s"].standings] == ["new", "failed before"]
     assert not seen["t"].standings[0].reason.startswith("after")
+
+
+def test_what_waits_for_units_that_are_left_alone_is_not_kept_but_left_aside():
+    stages = [
+        stage("s"),
+        stage("t", after=(After("s"),)),
+        stage("u", for_each=("t",), unit_wise=True),
+    ]
+    early = [expanded("s", GONE), expanded("t", KEPT), expanded("u", KEPT, follows="t")]
+
+    seen = foreseen(stages, early, past(s0=5, t0=9, u0=11), selector=lambda unit: unit.stage != "s")
+
+    assert seen["t"].standings == [Hold("blocked", "it waits for s")]
+    assert seen["u"].standings == [Hold("blocked", "it waits for t/0")]
 
 
 def test_a_long_chain_of_followers_is_foreseen_to_its_end():
@@ -243,4 +257,4 @@ def test_where_all_run_for_reasons_of_their_own_nothing_is_played_and_the_answer
 
     for name, seen in foreseen(stages, early, history).items():
         assert list(seen.standings) == list(played[name].standings)
-    assert not any(one.kept for one in played["t"].standings)
+    assert not any(one.keeps_verdict for one in played["t"].standings)

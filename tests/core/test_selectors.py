@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from procsup.core.globs import names_matcher
 from procsup.core.outcome import Exited, Signaled, Verdict
-from procsup.core.picking import pick
+from procsup.core.plan.requests import pick
 from procsup.core.records import End
 from procsup.core.selectors import COLUMNS, STATES, Facts, Named, Selection, facts_of
 from procsup.core.spec import After
@@ -58,14 +58,14 @@ def play():
 
 @pytest.mark.parametrize(("words", "meant"), [*BY_NAME, *BY_STATE, (["@running"], [HOLD])])
 def test_a_run_that_goes_on_is_held_to_the_table(play, words, meant):
-    picked, complaint = pick(play.planner, words)
+    picked, complaint = pick(play.plan, words)
 
     assert (complaint, [unit.spec.id for _, unit in picked]) == ("", meant)
 
 
 @pytest.mark.parametrize(("words", "said"), WRONG)
 def test_a_run_that_goes_on_says_what_means_nothing(play, words, said):
-    assert said in pick(play.planner, words)[1]
+    assert said in pick(play.plan, words)[1]
 
 
 def test_no_word_means_all():
@@ -163,6 +163,13 @@ def test_a_word_may_be_of_a_stage_that_is_known_later():
 
     selection.learn([Named("late/k=1", "late", {"k": 1}), Named("late/any", "late", {})], "late")
     assert selection.complaint() == ""
+
+
+def test_a_stage_whose_units_are_known_has_none_later():
+    selection = Selection(["fit,k=9"], facts)
+    selection.set_stages({"fit": "", "late": "known when fit has run"})
+    selection.learn([unit for unit in UNITS if unit.stage == "fit"], "fit")
+    assert selection.complaint(["late"]).startswith("'fit,k=9' selects no unit")
 
 
 def test_a_stage_without_units_is_no_mistake():

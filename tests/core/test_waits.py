@@ -19,7 +19,7 @@ def why(play: Play, name: str, *, at: float = WALL, selected: "tuple[str, ...]" 
     assert begin is not None
     history.begin = msgspec.structs.replace(begin, selected=selected)
     units = {one.id: one for one in play.units}
-    return Waits(play.spec, units, history, play.planner.capacity, at=at).why(units[name])
+    return Waits(play.spec, units, history, play.plan.capacity, at=at).why(units[name])
 
 
 def test_a_unit_waits_for_all_of_a_stage():
@@ -62,9 +62,9 @@ def test_a_unit_waits_for_cpus_memory_or_one_of_the_jobs():
     play = Play([stage()], hungry, cpus=4, memory_bytes=4 << 30, **RUN)
     assert why(play, "s/b") == "it waits for memory (it needs 2.0 GB; 1.0 GB of 4.0 GB are free)"
     play = Play([stage()], [unit("s/a"), unit("s/b")], cpus=4, jobs=1, **RUN)
-    assert why(play, "s/b") == "it waits for one of the 1 units that may run at once to end"
+    assert why(play, "s/b") == "it waits for a unit to end: 1 unit may run at once"
     play = Play([stage(jobs=1)], [unit("s/a"), unit("s/b")], cpus=4, **RUN)
-    assert why(play, "s/b") == "it waits for one of the 1 that run of its stage (`jobs`) to end"
+    assert why(play, "s/b") == "it waits for a unit of its stage to end: 1 unit may run at once"
 
 
 def test_a_unit_that_would_fit_waits_behind_one_that_does_not():

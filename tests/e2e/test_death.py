@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.support.gate import Gate, complete
-from tests.support.projects import PROGRAMS, Project, finish, kill
+from tests.support.projects import PROGRAMS, PYTHON, Project, finish, kill, slashed
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="kills by signals; Windows ends trees by Job Objects"
@@ -23,8 +23,8 @@ matrix.n = ["a", "b"]
 
 def project(tmp_path, gate, *options):
     text = RUN.format(
-        python=sys.executable,
-        program=PROGRAMS / "gated.py",
+        python=PYTHON,
+        program=slashed(PROGRAMS / "gated.py"),
         port=gate.port,
         options="".join(f'"{option}", ' for option in options),
     )
@@ -49,6 +49,7 @@ def wait_for_records(made, kind, number, limit_s=10.0):
         assert time.monotonic() < deadline, f"fewer than {number} {kind} records"
 
 
+@pytest.mark.survives("F03")
 @pytest.mark.parametrize("options", [(), ("--ignore-term",), ("--scrub",)])
 def test_after_the_death_of_the_supervisor_nothing_of_the_run_lives(tmp_path, gate, options):
     made = project(tmp_path, gate, *options)
@@ -69,6 +70,7 @@ def test_after_the_death_of_the_supervisor_nothing_of_the_run_lives(tmp_path, ga
     assert made.starts() == ["s/n=a#1", "s/n=b#1", "s/n=a#2", "s/n=b#2"]
 
 
+@pytest.mark.survives("F04")
 def test_after_the_death_of_the_guard_nothing_of_the_run_lives(tmp_path, gate):
     made = project(tmp_path, gate)
     child, crowd = begin(made, gate)
@@ -81,10 +83,13 @@ def test_after_the_death_of_the_guard_nothing_of_the_run_lives(tmp_path, gate):
     _, said = finish(waiter, 2.0)
     assert waiter.returncode == 3
     assert "guard" in said
+    causes = [end["cause"].partition(" (")[0] for end in made.records("end")]
+    assert causes == ["the guard process died"] * 2
 
     complete(made, gate)
 
 
+@pytest.mark.survives("F05")
 @pytest.mark.parametrize("shed", [False, True])
 def test_after_the_death_of_both_the_next_sitting_ends_what_is_left_first(tmp_path, gate, shed):
     made = project(tmp_path, gate)
@@ -114,6 +119,7 @@ def test_after_the_death_of_both_the_next_sitting_ends_what_is_left_first(tmp_pa
     assert [True] * len(survivors) == [visitor.ends_within(0.1) for visitor in survivors]
 
 
+@pytest.mark.survives("F03")
 def test_finished_units_are_not_run_again_after_a_death(tmp_path, gate):
     made = project(tmp_path, gate)
     child, (a, b, *_daemons) = begin(made, gate)
@@ -132,6 +138,7 @@ def test_finished_units_are_not_run_again_after_a_death(tmp_path, gate):
     assert made.verdicts == {"s/n=a": "succeeded", "s/n=b": "succeeded"}
 
 
+@pytest.mark.survives("F42")
 def test_a_second_supervisor_is_refused_and_the_first_goes_on(tmp_path, gate):
     made = project(tmp_path, gate)
     child, (a, b, *_daemons) = begin(made, gate)
@@ -146,8 +153,9 @@ def test_a_second_supervisor_is_refused_and_the_first_goes_on(tmp_path, gate):
     assert child.returncode == 0
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_trees_and_procsup_dies_by_it(tmp_path, gate, signum):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_ends_the_trees_and_procsup_dies_by_it(tmp_path, gate, name):
+    signum = signal.Signals[name]
     made = project(tmp_path, gate)
     child, crowd = begin(made, gate)
     waiter = made.start("wait", "run", "--start-timeout", "0")
@@ -159,9 +167,24 @@ def test_a_signal_ends_the_trees_and_procsup_dies_by_it(tmp_path, gate, signum):
     assert [visitor.ends_within(0.1) for visitor in crowd] == [True] * 4
     _, said = finish(waiter, 2.0)
     assert waiter.returncode == 3
-    assert signal.Signals(signum).name in said
+    assert name in said
     assert not (made.rundir / "manifest.json").exists()
 
+    complete(made, gate)
+
+
+def test_a_supervisor_that_is_killed_while_it_stops_the_run_has_said_so(tmp_path, gate):
+    made = project(tmp_path, gate, "--ignore-term")
+    child, crowd = begin(made, gate)
+
+    kill(made.supervisor_pid, signal.SIGTERM)
+    wait_for_records(made, "answer", 1)
+    kill(made.supervisor_pid)
+
+    finish(child)
+    assert [visitor.ends_within(1.0) for visitor in crowd] == [True] * 4
+    status = made.call("status", "run")
+    assert "died while it stopped the run, interrupted by SIGTERM (process" in status.stdout
     complete(made, gate)
 
 
@@ -182,6 +205,7 @@ def test_a_second_interrupt_kills_what_ignores_the_first(tmp_path, gate):
     assert child.returncode == -signal.SIGINT
 
 
+@pytest.mark.survives("F28")
 def test_what_a_unit_leaves_behind_is_ended_with_it(tmp_path, gate):
     made = project(tmp_path, gate)
     child, (a, b, a_daemon, b_daemon) = begin(made, gate)

@@ -15,8 +15,7 @@ if sys.platform != "linux":
     pytest.skip("what a process has open is told by Linux only", allow_module_level=True)
 
 from procsup.host import procfs
-from tests.faults.laws import until
-from tests.support.projects import LIMIT_S, PROGRAMS, ROOT, Project, finish, kill
+from tests.support.projects import PROGRAMS, ROOT, Project, finish, kill, wait_for
 
 pytestmark = pytest.mark.slow
 PYTHON = shlex.quote(sys.executable)
@@ -33,13 +32,6 @@ def attempts_of(project: Project, unit: str) -> List[Dict[str, Any]]:
     (record,) = [one for one in project.manifest["units"] if one["id"] == unit]
     attempts: List[Dict[str, Any]] = record["attempts"]
     return attempts
-
-
-def wait_for(project: Project, *names: str) -> None:
-    def are_there() -> bool:
-        return all((project.folder / name).exists() for name in names)
-
-    until(are_there, f"not all of these are there: {names}", LIMIT_S)
 
 
 def received(project: Project, name: str) -> List[str]:
@@ -65,6 +57,7 @@ WRITERS = {
 }
 
 
+@pytest.mark.survives("F71")
 def test_no_output_is_vouched_for_while_somebody_writes_it(tmp_path: Path) -> None:
     text = "".join(stage(name, line, f'outputs = ["{name}.out"]') for name, line in WRITERS.items())
     project = Project(tmp_path, text)
@@ -84,6 +77,7 @@ def test_no_output_is_vouched_for_while_somebody_writes_it(tmp_path: Path) -> No
     assert len(project.starts()) == starts
 
 
+@pytest.mark.survives("F71")
 def test_who_does_not_stop_writing_fails_its_unit_and_is_named(tmp_path: Path) -> None:
     line = "echo half > {outputs[0]}; sleep 100 >> {outputs[0]} 2>/dev/null &"
     more = ('outputs = ["a.txt"]', 'linger = "300ms"', "retries = 1", 'grace = "1s"')
@@ -168,6 +162,7 @@ def saving(way: str) -> str:
     return head + "".join(stages)
 
 
+@pytest.mark.survives("F75")
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_to_stop_reaches_all_who_save_once(tmp_path: Path, way: str) -> None:
     project = Project(tmp_path, saving(way))
@@ -234,15 +229,16 @@ DAEMONS = {
 }
 
 
+@pytest.mark.survives("F79")
 @pytest.mark.parametrize("daemon", DAEMONS)
 def test_a_daemon_ends_with_its_own_attempt_and_with_no_other(tmp_path: Path, daemon: str) -> None:
     """Each attempt takes a lock that the daemon of the one before must have given back."""
-    serve = "flock lock sleep 77.{number}"
-    line = DAEMONS[daemon].format(serve.format(number=1))
+    own, others = (f"sleep 77.{os.getpid()}{n}" for n in (1, 2))  # no other test's on this machine
+    line = DAEMONS[daemon].format(f"flock lock {own}")
     begin = f"{line}; until ! flock -n lock true; do sleep 0.01; done; exit 1"
-    other = "(setsid env -i sleep 77.2 &) >/dev/null 2>&1; until [ -e go ]; do sleep 0.02; done"
+    other = f"(setsid env -i {others} &) >/dev/null 2>&1; until [ -e go ]; do sleep 0.02; done"
     text = stage("a", f"flock -n lock true || exit 9; {begin}", "retries = 1")
-    text += stage("b", f"{other}; pgrep -f '[s]leep 77.2' > b.txt", 'outputs = ["b.txt"]')
+    text += stage("b", f"{other}; pgrep -f '[s]{others[1:]}' > b.txt", 'outputs = ["b.txt"]')
     text += stage("c", "touch go", 'after = [{ stage = "a", when = "finished" }]')
     project = Project(tmp_path, text)
 
@@ -250,7 +246,7 @@ def test_a_daemon_ends_with_its_own_attempt_and_with_no_other(tmp_path: Path, da
 
     assert [one["exit_code"] for one in attempts_of(project, "a")] == [1, 1]
     assert project.verdicts["b"] == "succeeded"
-    assert living("sleep 77.1") == living("sleep 77.2") == []
+    assert living(own) == living(others) == []
 
 
 def living(words: str) -> Sequence[int]:

@@ -7,10 +7,9 @@ import subprocess
 
 import pytest
 
-from tests.e2e.test_ends import wait_for
 from tests.paths.test_walk import link
 from tests.support.files import needs_links
-from tests.support.projects import Project, finish, kill
+from tests.support.projects import Project, finish, kill, wait_for
 
 WRITER = """
 import sys
@@ -274,7 +273,82 @@ def test_a_units_own_output_is_no_input_of_it_and_is_checked_as_an_output(tmp_pa
 
     assert sorted(inputs) == ["run.toml", "w.py"]
     planned = made.call("run", "run.toml", "--dry-run").stdout
-    assert "output changed: out/a.txt" in planned
+    assert f"output changed: {os.path.join('out', 'a.txt')}" in planned
+
+
+PUBLISHED = """
+stamp = "data/done"
+manifest = "data/manifest.json"
+[stage.a]
+script = "w.py"
+args = ["out/a.txt"]
+stdout = "printed.txt"
+{key} = ["{folder}"]
+outputs = ["out/a.txt"]
+stamp = "data/deep/a.done"
+"""
+
+
+@needs_links
+@pytest.mark.parametrize("key", ["inputs", "depends"])
+@pytest.mark.parametrize("folder", ["data/", "data", "link/", "."])
+def test_stamps_and_manifests_are_no_part_of_a_folder_that_is_an_input(folder, key, tmp_path):
+    made = Project(tmp_path, PUBLISHED.format(folder=folder, key=key))
+    made.write("w.py", STAMPED_WRITER)
+    made.write("data/x.csv", "x")
+    (tmp_path / "link").symlink_to("data")
+    made.run()
+
+    assert "kept 1 of 1" in made.run().stderr
+    (tmp_path / "data" / "deep" / "a.done").unlink()
+    assert "kept 1 of 1" in made.run().stderr
+    made.write("data/deep/more.csv", "x")
+    assert "input new: " in made.call("run", "run.toml", "--dry-run").stdout
+
+
+SIDEWAYS = """
+[stage.a]
+script = "w.py"
+args = ["out/a.txt", "out/b.csv", "out/deep/c", "data/made"]
+inputs = ["data/", "link/"]
+outputs = ["out/a.txt", "out/*.csv", "out/deep/", "out/made"]
+"""
+
+
+@needs_links
+def test_own_outputs_that_are_found_through_links_are_no_inputs(tmp_path):
+    made = Project(tmp_path, SIDEWAYS)
+    made.write("w.py", STAMPED_WRITER)
+    for name in ("data/x.csv", "out/y", "out/deep/z"):
+        made.write(name, "x")
+    (tmp_path / "link").symlink_to("out")
+    (tmp_path / "data" / "sideways").symlink_to("../out")
+    (tmp_path / "out" / "made").symlink_to("../data/made")
+    made.run()
+
+    assert "kept 1 of 1" in made.run().stderr
+    assert "kept 1 of 1" in made.run().stderr
+    inputs = [os.path.basename(one["path"]) for one in made.records("end")[-1]["inputs"]]
+    assert sorted(inputs) == ["x.csv", "y", "y"]
+    made.write("out/y", "changed")
+    assert "input changed" in made.call("run", "run.toml", "--dry-run").stdout
+
+
+def test_what_is_left_out_of_a_units_outputs_is_an_input_if_it_is_declared(tmp_path):
+    text = DATED.format(dir="", inputs='["data/"]', round=1)
+    text = text.replace('outputs = ["out/a.txt",', 'outputs = ["data/", "!data/*/*.in", "!data/x",')
+    text = text.replace('"out/a.txt"', '"data/a/made"').replace('["data/"]', '["."]', 1)
+    made = Project(tmp_path, text)
+    made.write("w.py", STAMPED_WRITER)
+    for name in ("data/a/x.in", "data/x"):
+        made.write(name, "x")
+    made.run()
+
+    inputs = [os.path.basename(one["path"]) for one in made.records("end")[-1]["inputs"]]
+    assert sorted(inputs) == ["run.toml", "w.py", "x", "x.in"]
+    assert "kept 1 of 1" in made.run().stderr
+    made.write("data/a/x.in", "changed")
+    assert "input changed: data/a/x.in" in made.call("run", "run.toml", "--dry-run").stdout
 
 
 def test_what_a_deep_wildcard_leaves_out_is_said_at_the_start(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from procsup.core.records import JOURNAL_VERSION
+from procsup.host import machine
 from tests.support.projects import Project
 
 FORMS = Path(__file__).resolve().parents[1] / "fixtures"
@@ -62,7 +63,7 @@ def test_its_manifest_is_verified_where_the_project_is_now(old):
 
 
 def test_its_units_stay_finished_and_the_next_begin_is_of_the_form_of_now(old):
-    old.run("--keep-copied")
+    old.run("--adopt")
 
     assert ran(old) == []
     assert old.records("begin")[-1]["version"] == JOURNAL_VERSION
@@ -94,7 +95,7 @@ def test_parameters_that_are_nowhere_recorded_are_not_known(old):
 def test_what_changed_since_runs_again(old):
     old.write("raw/b.txt", "B\n")
 
-    old.run("--keep-copied")
+    old.run("--adopt")
 
     assert ran(old) == ["copy/name=b#2", "join#2"]
 
@@ -112,6 +113,22 @@ def test_version_1_says_less_and_is_resumed_all_the_same(old):
     if records[0]["version"] > 2:
         pytest.skip("it says more than version 1 could")
     records[0]["version"] = 1
+    (old.rundir / "journal.jsonl").write_bytes(b"".join(lines(records)))
+
+    said = f"is of host {records[0]['host']} and an older procsup, so it may be a copy"
+    assert said in old.run(expect=2).stderr
+    old.run("--adopt")
+    assert ran(old) == []
+    assert old.records("begin")[-1]["adopted"] is True
+
+
+def test_a_journal_of_an_older_procsup_on_this_host_needs_no_word(old):
+    records = old.all_records()
+    if records[0].get("journal"):
+        pytest.skip("it says which file it is")
+    for record in records:
+        if record["t"] == "begin":
+            record["host"] = machine.host_name()
     (old.rundir / "journal.jsonl").write_bytes(b"".join(lines(records)))
 
     old.run()

@@ -18,7 +18,7 @@ import msgspec
 from procsup.core.records import Begin, Spawned, decode_line, encode_line
 from procsup.host import posix, procfs
 from tests.support.gate import Gate, complete
-from tests.support.projects import LIMIT_S, PROGRAMS, ROOT, Project, finish, kill
+from tests.support.projects import LIMIT_S, PROGRAMS, PYTHON, ROOT, Project, finish, kill, slashed
 
 RUN = """
 [stage.s]
@@ -47,7 +47,7 @@ def made(tmp_path, gate):
 def project(folder, gate, *options):
     words = "".join(f', "{option}"' for option in options)
     text = RUN.format(
-        python=sys.executable, program=PROGRAMS / "gated.py", port=gate.port, options=words
+        python=PYTHON, program=slashed(PROGRAMS / "gated.py"), port=gate.port, options=words
     )
     return Project(folder, text)
 
@@ -127,6 +127,7 @@ def test_the_records_tell_a_process_from_another_one_with_its_pid(made, gate):
     assert f"ended process {units[0].pid} of s/n=a" in said
 
 
+@pytest.mark.survives("F73")
 def test_a_pid_that_was_given_again_is_a_stranger(made, gate, stranger):
     die(made, gate)
     last = max(record["born"][1] for record in made.records("spawned"))
@@ -145,6 +146,7 @@ def test_a_pid_that_was_given_again_is_a_stranger(made, gate, stranger):
     assert procfs.children(login.pid) == editor
 
 
+@pytest.mark.survives("F73")
 def test_the_pid_and_start_of_another_namespace_are_a_strangers_here(made, gate, stranger):
     die(made, gate)
     login = stranger(LOGIN)
@@ -208,6 +210,7 @@ def in_namespace(made, line, *options):
     )
 
 
+@pytest.mark.survives("F74")
 def test_who_merely_has_the_units_lock_open_is_left_alone(made, gate, stranger):
     die(made, gate)
     with (made.rundir / "units.lock").open("r+b") as lock:
@@ -218,6 +221,7 @@ def test_who_merely_has_the_units_lock_open_is_left_alone(made, gate, stranger):
         assert reader.poll() is None
 
 
+@pytest.mark.survives("F74")
 def test_a_copy_of_a_live_run_touches_nothing_of_it(made, gate):
     child = made.start("run", "run.toml", "--jobs", "2")
     units = [gate.meet(name) for name in ("a", "b")]
@@ -234,6 +238,41 @@ def test_a_copy_of_a_live_run_touches_nothing_of_it(made, gate):
     assert all(unit.lives for unit in units)
     for unit in units:
         unit.exit(0)
+    _, err = finish(child)
+    assert child.returncode == 0, err
+
+
+def test_a_copy_has_an_id_of_its_own_so_that_what_it_leaves_is_not_the_original_s(made, gate):
+    child = made.start("run", "run.toml", "--jobs", "2")
+    first, second = (gate.meet(name) for name in ("a", "b"))
+    first.exit(0)
+    deadline = time.monotonic() + LIMIT_S
+    while not made.records("end"):
+        assert time.monotonic() < deadline
+    there = Project(made.folder / "elsewhere")
+    shutil.copytree(made.rundir, there.rundir)
+    words = ("run", "run.toml", "--dir", str(there.folder / ".procsup"))
+
+    refused = made.call(*words)
+    copy = made.start(*words, "--adopt")
+    left = gate.meet("b")
+    supervisor = there.supervisor_pid
+    os.kill(copy.pid, signal.SIGSTOP)
+    kill(supervisor)
+    kill(copy.pid)
+    finish(copy)
+    again = made.start(*words)
+    gate.meet("b").exit(0)
+    _, err = finish(again)
+
+    assert refused.returncode == 2
+    assert again.returncode == 0, err
+    assert left.ends_within(LIMIT_S)
+    assert second.lives
+    ids = [record["run_id"] for record in there.records("begin")]
+    assert len(set(ids)) == 2
+    assert ids[1] == ids[2]  # of the copy, which was resumed
+    second.exit(0)
     _, err = finish(child)
     assert child.returncode == 0, err
 
@@ -280,6 +319,7 @@ def test_a_pid_in_a_journal_of_old_is_nobodys(made, gate, stranger):
 # --- a /proc that is another namespace's ------------------------------------------------------
 
 
+@pytest.mark.survives("F81")
 @root
 @pytest.mark.parametrize("end", ["exit 0", "supervisor killed"])
 def test_with_the_proc_of_another_namespace_no_process_stays(tmp_path, gate, end):

@@ -2,12 +2,11 @@
 
 import json
 import os
-import sys
 
 import pytest
 
-from tests.e2e.test_ends import wait_for
-from tests.support.projects import Project, finish, kill
+from tests.support.files import needs_links
+from tests.support.projects import PYTHON, Project, finish, kill, wait_for
 
 WORKER = """
 import sys
@@ -72,6 +71,7 @@ def test_a_second_run_keeps_everything_and_says_so(made):
     assert first != made.manifest["run_id"]
 
 
+@pytest.mark.survives("F55")
 def test_a_deleted_output_is_made_again_and_moves_nothing_if_it_is_what_it_was(made):
     os.unlink(made.folder / "out/b.txt")
 
@@ -121,8 +121,8 @@ def test_a_touched_input_of_the_same_content_changes_nothing(made):
 def replaced(path, text):
     """Replace a file by one of the same size and times but other content, as `cp -p` may."""
     status = path.stat()
-    assert len(text) == status.st_size
     path.with_suffix(".new").write_text(text)
+    assert path.with_suffix(".new").stat().st_size == status.st_size
     os.utime(path.with_suffix(".new"), ns=(status.st_atime_ns, status.st_mtime_ns))
     os.replace(path.with_suffix(".new"), path)
 
@@ -161,6 +161,7 @@ def test_what_was_replaced_by_the_same_is_read_once_and_then_believed(made):
     assert len(made.records("seen")) == 3
 
 
+@needs_links
 def test_a_link_that_is_made_again_with_the_same_target_is_an_output(tmp_path):
     text = """
         [stage.link]
@@ -196,8 +197,8 @@ def test_of_a_changed_argument_it_is_said_what_it_was_and_is(made):
 
     done = made.call("run", "run.toml", "--dry-run")
 
-    said = f"argument 1 changed: in{os.sep}a.txt → .{os.sep}in{os.sep}a.txt"
-    assert said.replace(os.sep, "/") in done.stdout.replace(os.sep, "/")
+    assert "argument 1 changed: in/a.txt " in done.stdout  # the arrow is not in every encoding
+    assert " ./in/a.txt)  shout/name=a" in done.stdout
 
 
 def test_a_changed_argument_runs_the_stage_again(made):
@@ -306,7 +307,8 @@ def test_a_dry_run_says_what_would_run_and_why_and_writes_nothing(made):
 
     done = made.run("--dry-run")
 
-    assert "  run (output deleted: out/b.txt)  shout/name=b\n" in done.stdout
+    deleted = os.path.join("out", "b.txt")
+    assert f"  run (output deleted: {deleted})  shout/name=b\n" in done.stdout
     assert "shout/name=a" not in done.stdout  # kept units are only counted
     assert "merge: known when shout has run\n" in done.stdout
     assert before == snapshot(made.folder)
@@ -336,7 +338,7 @@ def test_another_run_file_under_the_same_name_is_refused(made):
 def test_units_without_outputs_run_again_after_a_run_that_succeeded_only(tmp_path):
     text = f"""
 [stage.s]
-command = ['{sys.executable}', '-c', 'import sys; sys.exit(int(sys.argv[1]))', '{{n}}']
+command = ['{PYTHON}', '-c', 'import sys; sys.exit(int(sys.argv[1]))', '{{n}}']
 matrix.n = [0, 1]
 """
     project = Project(tmp_path, text)
@@ -364,7 +366,7 @@ matrix.n = [0, 1]
 def test_the_advice_after_a_failed_run_repeats_nothing_that_succeeded(tmp_path):
     text = f"""
 [stage.mail]
-command = ['{sys.executable}', '-c', 'import sys; sys.exit(int(sys.argv[1]))', '{{n}}']
+command = ['{PYTHON}', '-c', 'import sys; sys.exit(int(sys.argv[1]))', '{{n}}']
 matrix.n = [0, 1]
 keep = "never"
 """
@@ -461,7 +463,7 @@ def test_a_program_that_its_own_run_edits_makes_those_stale_that_ran_the_old_one
 
     done = project.run()
 
-    assert "changed since 1 kept units ran" in done.stderr
+    assert "changed since 1 kept unit ran" in done.stderr
     assert [unit["stale"] for unit in project.manifest["units"]] == [True, False, False]
 
 
@@ -504,7 +506,7 @@ sys.exit(switch in ("fail", "half"))
 
 
 def broken(tmp_path):
-    project = Project(tmp_path, BROKEN.format(python=sys.executable))
+    project = Project(tmp_path, BROKEN.format(python=PYTHON))
     project.write("worker.py", SWITCHED)
     project.write("copy.py", MERGE)
     for name in ("a", "b"):

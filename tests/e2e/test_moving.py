@@ -1,15 +1,22 @@
 """A project is moved, linked, copied or restored: which units it keeps, which paths it shows."""
 
+import json
 import os
 import shutil
+import sys
 import tarfile
 
 import pytest
 
 import procsup
 from procsup import OutputsChanged, read_manifest
+from procsup.core.outcome import Verdict
+from procsup.core.records import End, encode_line
+from procsup.store.reader import read_journal
 from tests.support.files import needs_links
-from tests.support.projects import Project
+from tests.support.projects import Project, finish
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="hard links are not looked for")
 
 WORKER = """
 import sys
@@ -49,6 +56,25 @@ inputs = ["{sort.outputs[0]}"]
 outputs = ["call/{sample}"]
 """
 STAGES = ("trim", "map", "sort", "call")
+BESIDE = """
+name = "run"
+
+[stage.one]
+inputs = ["../shared/x.txt"]
+command = ["cat", "{inputs[0]}"]
+stdout = "seen.txt"
+
+[stage.each]
+matrix.f.glob = "../shared/*.txt"
+shell = "mkdir -p ../made; cat {f} > ../made/{f.name}; echo >> ../made/{f.name}"
+outputs = ["../made/*.txt"]
+
+[stage.tools]
+cwd = ".."
+inputs = ["../shared/*.txt"]
+command = ["ls", "shared/x.txt"]
+stdout = "listed"
+"""
 
 
 @pytest.fixture
@@ -198,6 +224,102 @@ def test_the_same_file_by_another_name_is_the_same_run(made):
     assert "kept 8 of 8 (finished " in made.run().stderr
 
 
+@needs_links
+@posix_only
+@pytest.mark.parametrize("start", ["link", "first"])
+def test_what_lies_beside_a_linked_project_is_what_its_programs_find_there(tmp_path, start):
+    """A path with `..` in it: what is watched, made and vouched for is what a program opens."""
+    (tmp_path / "deep/first").mkdir(parents=True)
+    (tmp_path / "deep/shared").mkdir()
+    (tmp_path / "shared").mkdir()
+    for folder in ("deep/shared", "shared"):
+        (tmp_path / folder / "x.txt").write_text(folder)
+    (tmp_path / "link").symlink_to(tmp_path / "deep/first")
+    project = Project(tmp_path / "link", BESIDE)
+
+    project.run("--jobs", "1")
+    (tmp_path / "deep/shared/x.txt").write_text("other")
+    changed = project.run("--dry-run").stderr
+    there = project if start == "link" else Project(tmp_path / "deep/first")
+    there.run()
+
+    assert "3 input changed" in changed
+    assert (tmp_path / "deep/made/x.txt").read_text() == "other\n"
+    assert (tmp_path / "deep/first/seen.txt").read_text() == "other"
+    assert not (tmp_path / "made").exists()
+    (tmp_path / "shared/x.txt").write_text("of no one")
+    assert "kept 3 of 3 (finished " in project.run().stderr
+    assert "kept 3 of 3 (finished " in Project(tmp_path / "deep/first").run().stderr
+    (tmp_path / "deep/made/x.txt").write_text("damaged")
+    assert project.call("verify", "run").returncode == 4
+
+
+@pytest.mark.survives("F89")
+@posix_only
+def test_a_copy_by_hard_links_and_its_original_are_refused_until_the_copy_has_own_files(made):
+    copy = Project(made.folder.parent / "copy")
+    shutil.copytree(str(made.folder), str(copy.folder), copy_function=os.link)
+    for one in (made, copy):
+        refused = one.run(expect=74)
+        assert "(it has a second hard link): refused. If the project was copied" in refused.stderr
+    own = copy.folder / "own"
+    shutil.copytree(str(copy.folder / ".procsup"), str(own), symlinks=True)
+    shutil.rmtree(str(copy.folder / ".procsup"))
+    own.rename(copy.folder / ".procsup")
+
+    assert "kept 8 of 8 (finished " in made.run().stderr
+    assert "with --adopt" in copy.run(expect=2).stderr
+    assert "kept 8 of 8 (copied from " in copy.run("--adopt").stderr
+
+
+HELD = """
+[stage.held]
+command = ["sh", "-c", "echo > ready; read x < go; echo made > {outputs[0]}"]
+outputs = ["out"]
+"""
+
+
+@pytest.mark.survives("F89")
+@posix_only
+def test_a_copy_by_hard_links_of_a_live_run_leaves_it_alone(tmp_path):
+    made, copy = Project(tmp_path / "first", HELD), Project(tmp_path / "copy", HELD)
+    for name in ("ready", "go"):
+        os.mkfifo(made.folder / name)
+    live = made.start("run", "run.toml")
+    (made.folder / "ready").read_text()  # its unit runs
+    shutil.copytree(
+        str(made.folder / ".procsup"), str(copy.folder / ".procsup"), copy_function=os.link
+    )
+
+    refused = copy.run(expect=74)
+    asked = copy.call("stop", "run", "--grace", "0")
+    (made.folder / "go").write_text("go\n")
+
+    _, err = finish(live)
+    assert live.returncode == 0, err
+    assert "(it has a second hard link): refused. If the project was copied" in refused.stderr
+    assert asked.returncode != 0, "what was asked of the copy has ended the original"
+    assert made.verdicts == {"held": "succeeded"}
+    assert made.call("wait", "run").returncode == 0
+    assert copy.call("wait", "run", "--timeout", "1").returncode != 0
+
+
+@posix_only
+def test_a_hard_link_to_a_run_file_in_another_folder_is_another_run(tmp_path):
+    text = f'dir = "{tmp_path}/state"\n[stage.a]\nshell = "cat in"\nstdout = "out"\n'
+    one, two = Project(tmp_path / "one", text), Project(tmp_path / "two")
+    for folder in (one.folder, two.folder):
+        folder.mkdir(exist_ok=True)
+        (folder / "in").write_text("x")
+    os.link(str(one.folder / "run.toml"), str(two.folder / "run.toml"))
+    one.run()
+
+    done = two.run(expect=2)
+
+    assert f"belongs to {one.folder / 'run.toml'}, not to " in done.stderr
+    assert not (two.folder / "out").exists()
+
+
 def linked_file(made, kind):
     """A link to the run file: beside it, elsewhere, of two steps, in a folder that is a link."""
     beside, elsewhere = made.folder / "zz.toml", made.folder.parent / "other"
@@ -269,11 +391,12 @@ def test_a_copy_keeps_what_is_done_once_the_user_has_said_so(made, take):
 
     refused = there.run(expect=2)
 
-    said = "with --keep-copied (in a program: keep_copied=True) keeps"
+    said = "with --adopt (in a program: adopt=True) keeps"
     assert f"is copied from {made.folder}: `procsup run` {said}" in refused.stderr
     assert (there.rundir / "journal.jsonl").read_bytes() == before
     assert there.call("retry", "run", "trim/A").returncode == 2
-    done = there.run("--keep-copied")
+    assert there.call("retry", "run").returncode == 2
+    done = there.run("--adopt")
     assert ran(there) == []
     assert f"kept 8 of 8 (copied from {made.folder}; finished " in done.stderr
     assert there.records("seen")  # its files are new: each was read
@@ -281,6 +404,22 @@ def test_a_copy_keeps_what_is_done_once_the_user_has_said_so(made, take):
     assert ran(there) == []
     assert len(there.records("seen")) == len(set(map(str, there.records("seen")))) == 8
     assert ran(made) == sorted([*chain("A"), *chain("B")])
+
+
+def test_a_copy_whose_units_were_only_skipped_since_they_succeeded_is_refused_too(made):
+    there = copied(made)
+    journal = there.rundir / "journal.jsonl"
+    entries = list(read_journal(journal))
+    ends = [entry.record for entry in entries if isinstance(entry.record, End)]
+    with journal.open("ab") as file:
+        for seq, end in enumerate(ends, entries[-1].seq + 1):
+            skip = End(end.unit, 0, Verdict.SKIPPED, end.at, counts=False)
+            file.write(encode_line(seq, skip))
+
+    refused = there.run(expect=2)
+
+    assert "with --adopt (in a program: adopt=True) keeps" in refused.stderr
+    assert "kept 8 of 8 (copied from " in there.run("--adopt").stderr
 
 
 def test_a_copy_may_be_run_afresh(made):
@@ -303,8 +442,8 @@ def test_a_project_restored_in_its_own_place_is_a_copy_as_well(made):
 
     refused = there.run(expect=2)
 
-    assert "is restored from a copy: `procsup run` with --keep-copied" in refused.stderr
-    assert "kept 8 of 8 (restored from a copy; finished" in there.run("--keep-copied").stderr
+    assert "is restored from a copy: `procsup run` with --adopt" in refused.stderr
+    assert "kept 8 of 8 (restored from a copy; finished" in there.run("--adopt").stderr
     assert ran(there) == []
 
 
@@ -312,7 +451,7 @@ def test_in_a_copy_exactly_the_chain_of_a_replaced_sample_runs(made):
     there = copied(made)
     replaced(there.folder / "raw/A.fq", "A2")
 
-    there.run("--keep-copied")
+    there.run("--adopt")
 
     assert ran(there) == chain("A")
     assert (made.folder / "call/A").read_text() == "A1tmsc"
@@ -449,9 +588,9 @@ def test_a_program_says_that_its_run_keeps_what_was_done_before_the_copy(of_a_pr
     there = copied(of_a_program)
 
     refused = go(there)
-    kept = go(there, "keep_copied")
+    kept = go(there, "adopt")
 
-    assert "keep_copied=True" in refused.stderr
+    assert "adopt=True" in refused.stderr
     assert kept.stdout == KEPT
     assert procsup.run(there.rundir / "plan.jsonl", progress="none").status == "succeeded"
     assert len(there.starts()) == 2
@@ -460,8 +599,57 @@ def test_a_program_says_that_its_run_keeps_what_was_done_before_the_copy(of_a_pr
 def test_a_program_may_keep_what_was_done_in_a_copied_run_file(made):
     there = copied(made)
 
-    with pytest.raises(procsup.UsageError, match="keep_copied=True"):
+    with pytest.raises(procsup.UsageError, match="adopt=True"):
         procsup.run(there.folder / "run.toml", progress="none")
-    done = procsup.run(there.folder / "run.toml", progress="none", keep_copied=True)
+    done = procsup.run(there.folder / "run.toml", progress="none", adopt=True)
 
     assert [unit.kept for unit in done.units] == [True] * 8
+
+
+# --- answers of a copy ---
+
+
+@pytest.mark.parametrize("take", [copied, restored])
+@pytest.mark.parametrize("verb", ["wait", "verify"])
+def test_what_a_copy_answers_is_said_to_be_of_a_copy(made, take, verb):
+    there = take(made)
+    source = f"{made.records('begin')[0]['host']}:{made.rundir}"
+
+    done = there.call(verb, "run", "--json")
+
+    assert done.returncode == 0
+    assert f"{there.rundir} is a copy of {source}: what it says was recorded there" in done.stderr
+    assert "with --adopt keeps what is intact here" in done.stderr
+    assert json.loads(done.stdout)["copied_from"] == source
+    assert read_manifest(there.rundir).copied_from == source
+    ours = made.call(verb, "run", "--json")
+    assert "copy" not in ours.stderr
+    assert json.loads(ours.stdout)["copied_from"] is None
+    assert read_manifest(made.rundir).copied_from is None
+
+
+def test_a_copy_that_was_adopted_answers_for_itself(made):
+    there = copied(made)
+    before = made.records("begin")[0]["run_id"]
+
+    done = there.run("--adopt")
+
+    now = there.records("begin")[-1]["run_id"]
+    assert f"a copy of run {before} goes on as run {now}, its own" in done.stderr
+    assert "copy" not in there.call("wait", "run").stderr
+    assert read_manifest(there.rundir).copied_from is None
+    assert "copy" not in there.run().stderr
+
+
+@pytest.mark.parametrize(
+    "journal", [None, b"", b"{}\n", b"[" * 100_000], ids=["gone", "empty", "no record", "nested"]
+)
+def test_records_without_a_journal_of_theirs_are_said_to_be_of_a_copy(made, journal):
+    (made.rundir / "journal.jsonl").unlink()
+    if journal is not None:
+        (made.rundir / "journal.jsonl").write_bytes(journal)
+
+    done = made.call("wait", "run")
+
+    assert done.returncode == 0
+    assert f"{made.rundir} is restored from a copy" in done.stderr

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.support.gate import Gate, complete
-from tests.support.projects import PROGRAMS, PipedProject, Project, finish, kill
+from tests.support.projects import PROGRAMS, PYTHON, PipedProject, Project, finish, kill, slashed
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="names that are no text, bash, and kills by signals"
@@ -187,7 +187,7 @@ def gate():
 def begin(tmp_path, gate):
     """Start a run; return it, its process and everybody who lives."""
     program = PROGRAMS / "gated.py"
-    text = GATED.format(python=sys.executable, program=program, port=gate.port)
+    text = GATED.format(python=PYTHON, program=slashed(program), port=gate.port)
     made = PipedProject(tmp_path, text)
     child = made.start("run", "run.toml", "--jobs", "2")
     return made, child, [gate.meet(name) for name in ("a", "b", "a-daemon", "b-daemon")]

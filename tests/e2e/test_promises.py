@@ -9,13 +9,13 @@ import pytest
 
 from procsup.core.records import decode_line, encode_line
 from tests.support.gate import Gate
-from tests.support.projects import PROGRAMS, Project, finish, kill
+from tests.support.projects import PROGRAMS, PYTHON, Project, finish, kill, slashed
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="kills by signals")
 
 
 def python_stage(code, **keys):
-    lines = [f"command = ['{sys.executable}', '-c', '''{code}''']"]
+    lines = [f"command = ['{PYTHON}', '-c', '''{code}''']"]
     lines += [f"{key.replace('_', '-')} = {value}" for key, value in keys.items()]
     return "[stage.s]\n" + "\n".join(lines) + "\n"
 
@@ -32,6 +32,7 @@ def verdict_of(tmp_path, text, **files):
 # --- P1 ------------------------------------------------------------------------------------
 
 
+@pytest.mark.survives("F54")
 def test_exit_0_without_the_declared_output_is_bad_output(tmp_path):
     verdict, cause = verdict_of(tmp_path, python_stage("pass", outputs='["x"]'))
 
@@ -39,6 +40,7 @@ def test_exit_0_without_the_declared_output_is_bad_output(tmp_path):
     assert "x" in cause
 
 
+@pytest.mark.survives("F54")
 def test_an_output_of_an_earlier_time_is_no_output(tmp_path):
     verdict, cause = verdict_of(tmp_path, python_stage("pass", outputs='["x"]'), x="old")
 
@@ -46,6 +48,7 @@ def test_an_output_of_an_earlier_time_is_no_output(tmp_path):
     assert "not written" in cause
 
 
+@pytest.mark.survives("F54")
 def test_an_empty_output_is_bad_unless_it_may_be_empty(tmp_path):
     code = 'open("x", "w").close()'
     (tmp_path / "1").mkdir()
@@ -116,7 +119,7 @@ def gate():
 
 @pytest.fixture
 def gated(tmp_path, gate):
-    text = GATED.format(python=sys.executable, program=PROGRAMS / "gated.py", port=gate.port)
+    text = GATED.format(python=PYTHON, program=slashed(PROGRAMS / "gated.py"), port=gate.port)
     return Project(tmp_path, text.replace("\\", "/"))
 
 
@@ -125,6 +128,7 @@ def detach(project):
     return done.stdout.strip()
 
 
+@pytest.mark.survives("F57")
 @posix_only
 def test_waiters_before_during_and_after_a_run_and_across_a_resume(gated, gate):
     early = gated.start("wait", "run", "--start-timeout", "30")
@@ -230,6 +234,7 @@ def test_stop_returns_when_every_tree_is_empty(gated, gate):
     assert "stopped" in waited.stderr
 
 
+@pytest.mark.survives("F55")
 def test_verify_says_4_when_an_output_is_no_longer_what_was_vouched_for(tmp_path):
     project = Project(tmp_path, python_stage('open("x", "w").write("1")', outputs='["x"]'))
     project.run()
@@ -254,6 +259,7 @@ def test_max_age_refuses_an_old_result(tmp_path):
 # --- P8 ------------------------------------------------------------------------------------
 
 
+@pytest.mark.survives("F52")
 def test_secrets_and_inherited_values_are_nowhere_and_nothing_is_written_elsewhere(tmp_path):
     code = 'import os; assert os.environ["TOKEN"]; open("x", "w").write("1")'
     text = python_stage(code, outputs='["x"]', secrets='["TOKEN"]', env='{ MODE = "declared" }')
@@ -280,6 +286,7 @@ def test_a_missing_secret_is_one_clear_error_before_anything_starts(tmp_path):
     assert not (project.rundir / "logs/s").exists()
 
 
+@pytest.mark.survives("F67")
 def test_a_journal_of_a_newer_procsup_is_refused_not_damaged(tmp_path):
     project = Project(tmp_path, python_stage("pass"))
     project.run()

@@ -207,8 +207,11 @@ def test_by_hand_it_has_its_folder_environment_and_streams(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'work'} it is s line\n"
     assert not (tmp_path / "out.txt").exists()
-    if sys.platform != "win32":
-        line = project.call("retry", "run", "s", "--here", "--dry-run").stdout
+    line = project.call("retry", "run", "s", "--here", "--dry-run").stdout
+    if sys.platform == "win32":
+        assert line.startswith(f"Set-Location -LiteralPath '{tmp_path / 'work'}'; ${{env:")
+        assert "-RedirectStandardInput" in line
+    else:
         shell = subprocess.run(["sh", "-c", line], stdout=subprocess.PIPE, text=True, timeout=30)
         assert shell.stdout == done.stdout
 

@@ -9,7 +9,7 @@ from procsup import UsageError, run
 from tests.e2e.test_keeping import RUN, WORKER, made, ran  # noqa: F401 - a fixture
 from tests.e2e.test_retry import wait_for_ends
 from tests.support.gate import Gate
-from tests.support.projects import PROGRAMS, Project, finish
+from tests.support.projects import PROGRAMS, Project, finish, kill, wait_for
 
 LATE = """
 jobs = 1
@@ -57,6 +57,49 @@ def test_only_keeps_what_is_selected_and_as_it_was(made):  # noqa: F811
     assert ran(made) == []
 
 
+@pytest.mark.parametrize("fresh", [(), ("--fresh",)])
+def test_only_vouches_for_no_other_unit_whose_outputs_are_gone(made, fresh):  # noqa: F811
+    (made.folder / "out/a.txt").unlink()
+
+    made.run(*fresh, "--only", "name=b", expect=3)
+
+    assert ran(made) == (["shout/name=b"] if fresh else [])
+
+
+@pytest.mark.parametrize("ended", ["skipped", "interrupted"])
+def test_a_unit_that_was_to_run_afresh_and_did_not_is_not_kept_by_the_next_run(tmp_path, ended):
+    write = "import sys; open(sys.argv[1], 'w').write('x')"
+    project = Project(tmp_path, """
+        jobs = 1
+        [stage.first]
+        script = "first.py"
+        args = ["first.txt"]
+        outputs = ["first.txt"]
+        [stage.second]
+        script = "second.py"
+        after = ["first"]
+        args = ["second.txt"]
+        outputs = ["second.txt"]
+        """)  # fmt: skip
+    project.write("first.py", write)
+    project.write("second.py", write)
+    project.run()
+    if ended == "skipped":
+        project.write("first.py", "import sys; sys.exit(3)")
+        project.run("--fresh", "--only", "first", "--only", "second", expect=1)
+    else:
+        project.write("first.py", "import threading as t; open('begun', 'w'); t.Event().wait(60)")
+        child = project.start("run", "run.toml", "--fresh", "--only", "first", "--only", "second")
+        wait_for(project, "begun")
+        kill(project.supervisor_pid)
+        finish(child)
+    project.write("first.py", write)
+
+    project.run()
+
+    assert ran(project) == ["first", "second"]
+
+
 def test_only_takes_units_of_a_stage_that_is_known_late(late):
     late.run("--only", "first", "--only", "name=b", expect=3)
 
@@ -71,6 +114,30 @@ def test_what_means_no_unit_of_a_late_stage_is_an_error_as_soon_as_that_is_known
     assert ran(late) == ["first"]
     late.run()  # successful units are kept
     assert "first" not in ran(late)
+
+
+@pytest.mark.parametrize("word", ["typo", "name=c", "later/name=c*", "@failed", "!typo"])
+def test_a_dry_run_knows_late_stages_if_all_before_them_are_kept(late, word):
+    late.run()
+
+    done = late.run("--dry-run", "--only", word, expect=2)
+
+    assert f"--only {word!r} selects no unit" in done.stderr
+    assert "that is known" not in done.stderr
+    late.run("--dry-run", "--only", "name=b")
+
+
+@pytest.mark.parametrize("word", ["typo", "name=c", "later/name=c"])
+def test_what_means_nothing_until_the_end_is_said_there(late, word):
+    known_when = "the units of stage later are known when first has run"
+    done = late.run("--only", word, expect=3)
+    assert done.stderr.splitlines()[-1].startswith(f"procsup: {word!r}")
+    assert done.stderr.splitlines()[-1].endswith(known_when)
+
+    late.write("first.py", "import sys; sys.exit(3)")
+    done = late.run("--only", "first", "--only", word, "--only", "other", expect=1)
+    said = done.stderr.splitlines()[-1]
+    assert said.endswith("the units of stage later are not known: stage first did not succeed")
 
 
 def test_the_library_raises_it(late, monkeypatch):
@@ -88,6 +155,18 @@ def test_a_retry_of_what_is_known_late_is_checked_then_too(late):
 
     assert done.returncode == 2, done.stderr
     assert "'name=c' selects no unit" in done.stderr
+
+
+def test_a_stage_that_cannot_be_planned_hides_no_unit_of_others(late):
+    late.run()
+    (late.folder / "names.txt").unlink()
+
+    done = late.call("retry", "run", "n=1", "--here")
+    assert done.returncode == 0, done.stderr
+    done = late.call("retry", "run", "name=a", "--here")
+    assert done.returncode == 2
+    assert "'name=a' selects no unit that is known: the units of stage later" in done.stderr
+    assert "`names.txt` cannot be read" in done.stderr
 
 
 def test_only_may_ask_what_became_of_units(made):  # noqa: F811

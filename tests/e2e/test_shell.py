@@ -86,3 +86,28 @@ stdout = "all.txt"
 """
     run(tmp_path, text)
     assert (tmp_path / "all.txt").read_text() == "p\nq\n"
+
+
+def test_names_of_files_that_are_shell_text_are_only_names(tmp_path):
+    text = """
+[stage.a]
+matrix.f.glob = "in/*"
+shell = '[[ -e {f} ]] && printf %s {f.name} >{outputs[0]} && cat <{f} >>{outputs[0]}'
+outputs = ["out/{f.name}"]
+"""
+    hostile = ["$(touch pwned)", "PATH[$(touch pwned)]", "`touch pwned`", "a\ntouch pwned\nb"]
+    names = [*hostile, "a'b", 'a"b', "-n", "2", " ", "~"]
+    (tmp_path / "in").mkdir()
+    for name in names:
+        (tmp_path / "in" / name).write_text("x")
+    run(tmp_path, text)
+    assert not (tmp_path / "pwned").exists()
+    made = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+    assert made == {name: f"{name}x" for name in names}
+
+
+def test_where_such_a_name_would_be_executed_the_run_is_refused_with_the_cure(tmp_path):
+    text = '[stage.a]\nmatrix.n = [1, 7]\nshell = "[[ {n} -gt 5 ]]"\n'
+    _, done = run(tmp_path, text, expect=2)
+    assert "run.toml:3: stage.a.shell: {n} stands beside -gt in [[ ]]" in done.stderr
+    assert "write [ ... ]" in done.stderr

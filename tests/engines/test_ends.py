@@ -84,6 +84,7 @@ def test_a_process_whose_first_thread_has_ended_is_alive(tmp_path: Path) -> None
     assert (tmp_path / "out.txt").read_text() == "whole\n"
 
 
+@pytest.mark.survives("F20")
 def test_a_writer_that_does_not_end_fails_its_unit(tmp_path: Path) -> None:
     with Bench(tmp_path, stage={"linger_s": 0.3}) as bench:
         end, _ = shell(bench, "echo half > out.txt; sleep 100 > /dev/null 3>> out.txt &", "out.txt")
@@ -117,6 +118,7 @@ def test_who_opens_its_output_again_and_again_fails_its_unit(tmp_path: Path) -> 
     assert "out.txt" in end.fault or "an output has changed" in end.fault
 
 
+@pytest.mark.survives("F20")
 def test_who_holds_the_log_only_is_a_remark(tmp_path: Path) -> None:
     with Bench(tmp_path, stage={"linger_s": 0.3}) as bench:
         end, problem = shell(bench, "echo made > out.txt; sleep 100 &", "out.txt")
@@ -127,6 +129,7 @@ def test_who_holds_the_log_only_is_a_remark(tmp_path: Path) -> None:
     assert re.search(r" kept the log open and was ended after \S+ s; ", remark)
 
 
+@pytest.mark.survives("F82")
 def test_without_outputs_a_log_that_still_grew_is_the_fault(tmp_path: Path) -> None:
     with Bench(tmp_path, stage={"linger_s": 0.5}) as bench:
         end, _ = shell(bench, "while sleep 0.05; do echo more; done &")

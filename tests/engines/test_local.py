@@ -15,6 +15,7 @@ from procsup.core.events import Ended, Sampled, Started
 from procsup.core.late import SCRATCH
 from procsup.core.outcome import Exited, NotStarted, Signaled, Vanished
 from procsup.core.spec import OutputSpec
+from procsup.host.system import open_log
 from tests.support.engines import PROGRAM, Bench
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="signals and sessions are POSIX")
@@ -24,6 +25,7 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux' af
 # --- exits ------------------------------------------------------
 
 
+@pytest.mark.survives("F69")
 @pytest.mark.parametrize("code", [0, 1, 7, 255])
 def test_an_exit_code_is_told_as_it_was(tmp_path: Path, code: int) -> None:
     with Bench(tmp_path) as bench:
@@ -32,6 +34,7 @@ def test_an_exit_code_is_told_as_it_was(tmp_path: Path, code: int) -> None:
     assert Exited(code) == end.exit
 
 
+@pytest.mark.survives("F60", "F69")
 @posix_only
 @pytest.mark.parametrize("signum", [signal.SIGTERM, 9, 11])
 def test_a_death_by_signal_is_told_as_such(tmp_path: Path, signum: int) -> None:
@@ -41,6 +44,7 @@ def test_a_death_by_signal_is_told_as_such(tmp_path: Path, signum: int) -> None:
     assert Signaled(int(signum)) == end.exit
 
 
+@pytest.mark.survives("F62")
 @posix_only
 def test_five_hundred_short_units_at_once_all_tell_their_exit(tmp_path: Path) -> None:
     with Bench(tmp_path) as bench:
@@ -53,6 +57,7 @@ def test_five_hundred_short_units_at_once_all_tell_their_exit(tmp_path: Path) ->
         assert sum(isinstance(fact, Ended) for fact in bench.facts) == 500
 
 
+@pytest.mark.survives("F01")
 @posix_only
 def test_an_inherited_ignored_sigchld_never_makes_a_success(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -66,6 +71,7 @@ def test_an_inherited_ignored_sigchld_never_makes_a_success(tmp_path: Path) -> N
     assert "exit status" in end.exit.reason
 
 
+@pytest.mark.survives("F02")
 @posix_only
 def test_an_exit_status_that_somebody_else_took_is_unknown(tmp_path: Path) -> None:
     with Bench(tmp_path) as bench:
@@ -303,6 +309,7 @@ def test_a_unit_file_tells_all_that_is_known_of_the_unit(tmp_path: Path) -> None
     assert found["outputs"][0]["name"] == "json"
 
 
+@pytest.mark.survives("F47")
 @posix_only
 @pytest.mark.parametrize("kind", ["symlink", "fifo", "hard link"])
 def test_a_log_that_somebody_planted_is_refused(tmp_path: Path, kind: str) -> None:
@@ -324,6 +331,27 @@ def test_a_log_that_somebody_planted_is_refused(tmp_path: Path, kind: str) -> No
     assert victim.read_text() == "precious"
 
 
+@pytest.mark.survives("F87")
+@posix_only
+@pytest.mark.parametrize("kind", ["link", "foreign"])
+def test_a_log_in_a_folder_that_somebody_exchanged_is_refused(tmp_path: Path, kind: str) -> None:
+    if kind == "foreign" and os.geteuid() != 0:
+        pytest.skip("only root gives folders away")
+    log, other = tmp_path / "s" / "u.1.out", tmp_path / "other"
+    other.mkdir()
+    if kind == "link":
+        log.parent.symlink_to(other)
+    else:
+        log.parent.mkdir()
+        os.chown(log.parent, 60001, 60001)
+
+    with pytest.raises(OSError, match=r"Not a directory|different users") as caught:
+        open_log(str(log))
+
+    assert caught.value.filename == (str(log.parent) if kind == "link" else str(log))
+    assert list(other.iterdir()) == []
+
+
 # --- what cannot be started -------------------------------------
 
 
@@ -334,6 +362,7 @@ def _made(folder: Path, name: str, content: bytes, mode: int) -> str:
     return str(path)
 
 
+@pytest.mark.survives("F11", "F12", "F13", "F14", "F48")
 @posix_only
 @pytest.mark.parametrize(
     ("kind", "words"),
@@ -389,6 +418,7 @@ def test_what_cannot_be_started_says_what_which_and_why(
         assert not any(os.path.exists(path) for path in bench.log_paths(end.attempt, "s"))
 
 
+@pytest.mark.survives("F11")
 @posix_only
 @pytest.mark.parametrize("way", ["path", "relative", "PATH"])
 def test_a_script_that_names_no_interpreter_is_run_by_the_shell_as_xargs_does(
@@ -419,6 +449,7 @@ def test_a_program_is_looked_for_in_the_units_own_path(tmp_path: Path) -> None:
         assert Exited(5) == bench.wait_for(attempt).exit
 
 
+@pytest.mark.survives("F10")
 @posix_only
 def test_a_shortage_of_files_passes_and_leaks_nothing(tmp_path: Path) -> None:
     import resource
@@ -517,6 +548,7 @@ def test_a_sample_sees_the_memory_of_the_tree(tmp_path: Path) -> None:
     assert 0.1 < usage.sample_interval_s < 5
 
 
+@pytest.mark.survives("F66")
 @linux_only
 def test_without_psutil_a_unit_runs_on_and_what_was_not_observed_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

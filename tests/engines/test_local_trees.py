@@ -39,6 +39,7 @@ def test_a_stop_is_a_term_to_the_main_process(bench: Bench) -> None:
     assert Signaled(signal.SIGTERM) == bench.wait_for(attempt).exit
 
 
+@pytest.mark.survives("F24")
 @posix_only
 def test_what_ignores_the_stop_dies_by_the_kill(bench: Bench) -> None:
     attempt = bench.misbehave("u", "ignore_term")
@@ -51,6 +52,7 @@ def test_what_ignores_the_stop_dies_by_the_kill(bench: Bench) -> None:
     assert Signaled(signal.SIGKILL) == bench.wait_for(attempt).exit
 
 
+@pytest.mark.survives("F25")
 @posix_only
 def test_a_stopped_process_hears_the_stop(bench: Bench) -> None:
     import psutil
@@ -82,6 +84,7 @@ def test_a_kill_takes_the_children_along(bench: Bench) -> None:
     assert not is_alive(child)
 
 
+@pytest.mark.survives("F28")
 @linux_only
 @pytest.mark.parametrize("how", ["daemonize", "daemonize_scrubbed"])
 def test_a_daemon_is_ended_with_its_unit(bench: Bench, how: str) -> None:
@@ -125,6 +128,7 @@ def test_a_branching_bomb_is_defused(bench: Bench) -> None:
     assert _left_of(bench) == 0
 
 
+@pytest.mark.survives("F30")
 @posix_only
 def test_a_unit_that_kills_its_group_hits_only_itself(bench: Bench) -> None:
     end = bench.wait_for(bench.start("u", ("sh", "-c", "kill -9 0; sleep 20")))

@@ -111,6 +111,7 @@ def stopped(bench: Bench, attempt: AttemptId, **settings: Any) -> Ended:
     return bench.wait_for(attempt)
 
 
+@pytest.mark.survives("F75", "F76")
 @pytest.mark.parametrize("name", CASES)
 def test_whoever_saves_is_asked_once_and_has_the_time(name: str, tmp_path: Path) -> None:
     case = CASES[name]
@@ -194,6 +195,7 @@ def test_a_listener_that_stays_has_half_of_the_grace_for_itself(tmp_path: Path) 
     assert (received(tmp_path, "a"), received(tmp_path, "b")) == (["TERM"], ["TERM"])
 
 
+@pytest.mark.survives("F76")
 def test_stopped_twice_it_is_told_once(tmp_path: Path) -> None:
     with Bench(tmp_path) as bench:
         attempt = start(bench, "{SAVER} save a 1 | cat")
@@ -273,6 +275,7 @@ WAYS = {
 }
 
 
+@pytest.mark.survives("F77")
 @pytest.mark.parametrize("way", WAYS)
 def test_no_shared_memory_is_left(tmp_path: Path, way: str) -> None:
     pytest.importorskip("multiprocessing.shared_memory")
@@ -289,6 +292,7 @@ def test_no_shared_memory_is_left(tmp_path: Path, way: str) -> None:
     assert not place.exists()
 
 
+@pytest.mark.survives("F77")
 @pytest.mark.parametrize("signal_name", ["TERM", "INT"])
 def test_joblib_leaves_none_of_its_maps_in_shared_memory(tmp_path: Path, signal_name: str) -> None:
     pytest.importorskip("joblib")

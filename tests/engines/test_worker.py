@@ -54,7 +54,7 @@ def test_units_that_cannot_be_looked_at_again_are_to_run():
         (fact,) = desk.facts(1)
 
     assert isinstance(fact, Weighed)
-    assert not fact.standings["s/a"].kept
+    assert not fact.standings["s/a"].keeps_verdict
 
 
 def test_no_thread_runs_before_the_first_order():

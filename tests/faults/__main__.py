@@ -24,6 +24,9 @@ ORDER = (
     "writers",
     "signals",
     "environments",
+    "shell_text",
+    "strangers",
+    "lives",
     "soak",
 )
 HERE = Path(__file__).parent

@@ -14,26 +14,26 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence, Set, Tuple
 
 import msgspec
 
-from procsup.api.events import events_of
-from procsup.api.listing import look_at
-from procsup.api.logs import Choice, Log, logs_of
-from procsup.api.past import Past, lost_ends
-from procsup.api.selection import Known
-from procsup.api.sittings import how_it_ended
-from procsup.api.status import status_of
 from procsup.core.events import UnitResult
 from procsup.core.manifest import JournalMark, unit_record
-from procsup.core.outlook import Outlook, first_line
+from procsup.core.plan.outlook import Outlook, first_line
 from procsup.core.records import Begin, End, Planned, Record, encode_line
 from procsup.core.replay import UnitHistory
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
 from procsup.errors import ProcsupError, RecordError
+from procsup.queries.events import events_of
+from procsup.queries.listing import look_at
+from procsup.queries.logs import Choice, Log, logs_of
+from procsup.queries.selection import Known
+from procsup.queries.session_end import how_it_ended
+from procsup.queries.status import status_of
 from procsup.store.find import Found
 from procsup.store.journal import JournalWriter, follow, read_journal
 from procsup.store.mark import mark_problem
 from procsup.store.reader import ReadJournal, begins
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner
+from procsup.supervisor.previous_run import Past, lost_ends
 from tests.faults.hostile import hostile_lines
 from tests.faults.trial import Trial
 from tests.store.builders import begin, end, every_record, records

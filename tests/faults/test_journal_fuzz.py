@@ -1,76 +1,86 @@
 """The fuzz of the journal sees what it is there to see: faults of a reader, put in one by one."""
 
+import os
 import zlib
 
 import pytest
 
 from procsup.core import records
 from procsup.core.records import encode_line
-from procsup.store import journal, reader
+from procsup.host import files
 from tests.faults import journal_fuzz
+from tests.faults.seams import nothing, plant, planted
 from tests.faults.trial import Trial
 from tests.store.builders import begin
 
 
-def believes_any_checksum(monkeypatch):
-    def decode(line):
-        return records.decode_line(b"%08x %s" % (zlib.crc32(line[9:]), line[9:]))
+def believes_any_checksum(put):
+    def decode(true):
+        return lambda line: true(b"%08x %s" % (zlib.crc32(line[9:]), line[9:]))
 
-    monkeypatch.setattr(reader, "decode_line", decode)
-
-
-def believes_the_last_line_without_its_end(monkeypatch):
-    lines = reader._lines
-    monkeypatch.setattr(
-        reader, "_lines", lambda file: (((line + b"\n", True)) for line, _ in lines(file))
-    )
+    plant(records.decode_line, decode, put)
 
 
-def believes_any_order(monkeypatch):
-    def believe(self, line, seq, start):
-        self.last_seq = seq - 1
-        return true(self, line, seq, start)
+def believes_the_last_line_without_its_end(put):
+    def lines(true):
+        return lambda file: ((line + b"\n", True) for line, _ in true(file))
 
-    true = reader.ReadJournal._believe
-    monkeypatch.setattr(reader.ReadJournal, "_believe", believe)
+    plant("read lines", lines, put)
 
 
-def names_no_damage(monkeypatch):
-    monkeypatch.setattr(reader.ReadJournal, "_note", lambda self, sentence: None)
+def believes_any_order(put):
+    def make(true):
+        def believe(self, line, seq, start):
+            self.last_seq = seq - 1
+            return true(self, line, seq, start)
+
+        return believe
+
+    plant("believe a line", make, put)
 
 
-def stops_at_the_first_bad_line(monkeypatch):
-    def entries(self, file):
-        for entry in true(self, file):
-            if self.damage:
-                return
-            yield entry
-
-    true = reader.ReadJournal._entries
-    monkeypatch.setattr(reader.ReadJournal, "_entries", entries)
+def names_no_damage(put):
+    plant("note damage", nothing, put)
 
 
-def throws_the_damaged_one_away(monkeypatch):
-    true = journal.write_atomically
+def stops_at_the_first_bad_line(put):
+    def make(true):
+        def entries(self, file):
+            for entry in true(self, file):
+                if self.damage:
+                    return
+                yield entry
 
-    def write(path, chunks, **more):
-        if ".damaged" not in str(path):
-            true(path, chunks, **more)
+        return entries
 
-    monkeypatch.setattr(journal, "write_atomically", write)
+    plant("read entries", make, put)
 
 
-def writes_behind_a_torn_tail(monkeypatch):
-    monkeypatch.setattr(journal.os, "ftruncate", lambda fd, length: None)
+def throws_the_damaged_one_away(put):
+    def make(true):
+        def write(path, chunks, **more):
+            if ".damaged" not in str(path):
+                true(path, chunks, **more)
+
+        return write
+
+    plant(files.write_atomically, make, put)
 
 
-def trips_over_deep_content(monkeypatch):
-    def decode(line):
-        if line.count(b"[") > 1000:
-            raise RecursionError
-        return records.decode_line(line)
+def writes_behind_a_torn_tail(put):
+    put(os, "ftruncate", lambda fd, length: None)
 
-    monkeypatch.setattr(reader, "decode_line", decode)
+
+def trips_over_deep_content(put):
+    def make(true):
+        def decode(line):
+            if line.count(b"[") > 1000:
+                raise RecursionError
+            return true(line)
+
+        return decode
+
+    plant(records.decode_line, make, put)
 
 
 FAULTS = (
@@ -86,12 +96,12 @@ FAULTS = (
 
 
 @pytest.mark.parametrize("put_in", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_fault_of_the_reader_is_seen(put_in, monkeypatch, tmp_path):
-    put_in(monkeypatch)
+def test_a_fault_of_the_reader_is_seen(put_in, tmp_path):
     only = "hostile deep" if put_in is trips_over_deep_content else None
     trial = Trial("journal_fuzz", "smoke", tmp_path, only=only)
 
-    journal_fuzz.attack(trial)
+    with planted(put_in):
+        journal_fuzz.attack(trial)
 
     assert trial.failures
 

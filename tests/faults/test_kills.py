@@ -12,6 +12,7 @@ if sys.platform.startswith("linux") and shutil.which("flock"):
     from tests.faults import kills
     from tests.faults.kills import seeded
     from tests.faults.kills.cases import cases_of
+    from tests.faults.kills.points import PHASES
     from tests.faults.kills.recording import record_all
     from tests.faults.kills.worker import Worker
 
@@ -34,6 +35,12 @@ def near(recorded, file):
     return recorded._replace(until_held=points)
 
 
+def test_an_undisturbed_run_goes_through_all_phases(recorded):
+    seen = [point.phase for point in recorded.supervisor]
+
+    assert list(dict.fromkeys(seen)) == [phase for phase, _, _ in PHASES]
+
+
 @pytest.mark.parametrize("fault", SHOWN_BY)
 def test_a_fault_that_is_put_into_procsup_is_caught(fault, recorded, tmp_path):
     trial = Trial("kills", "quick", tmp_path)
@@ -43,6 +50,7 @@ def test_a_fault_that_is_put_into_procsup_is_caught(fault, recorded, tmp_path):
     sound, broken = Worker(tmp_path / "run"), Worker(tmp_path / "run", breaks=fault)
     try:
         clean = kills.undisturbed(sound)
+        kills.undisturbed(broken)  # no death, no problem: else it would be another fault
         problems = (kills.attempt(broken, case, clean).problem for case in cases)
         assert any(isinstance(problem, AssertionError) for problem in problems)
     finally:

@@ -5,10 +5,11 @@ import sys
 import pytest
 
 from tests.faults import laws
+from tests.faults.seams import PACKAGE, find
 from tests.faults.system_calls.starting import Case, Cell, Seam, complete, obey_the_laws
-from tests.faults.system_calls.table import right_codes
+from tests.faults.system_calls.table import RULES, right_codes
 
-WHOLE = "host/files.py:_write_all"
+WHOLE = "host/files.py:write_atomically"
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="its calls are POSIX")
 
 
@@ -30,11 +31,24 @@ def problem_of(folder, cell, breakage):
     return ""
 
 
+@pytest.mark.parametrize("by", [rule.by for rule in RULES])
+def test_a_rule_is_about_a_seam_or_a_place_that_is_there(by):
+    path, _, function = by.partition(":")
+    place = PACKAGE / path
+
+    if "/" not in path:
+        assert find(by)
+    elif function:
+        assert f"def {function}(" in place.read_text(encoding="utf-8")
+    else:
+        assert place.exists()
+
+
 @pytest.mark.parametrize(
     ("cell", "breakage", "said"),
     [
         (
-            Cell("fdatasync", "EIO", by="store/journal.py:_sync_once"),
+            Cell("fdatasync", "EIO", by="sync beside the loop"),
             "syncs_that_failed_are_forgotten",
             "exit",
         ),

@@ -11,24 +11,20 @@ from tests.faults.trees import BACK_ENDS
 from tests.faults.trees.party import NEIGHBOURS, Party
 
 SUBREAPER, GROUP = BACK_ENDS[0], BACK_ENDS[2]
-GUARD_SLEEPS = """
-from procsup.host import guardian
-guardian.Guardian._end_all = lambda self: None
-"""
+GUARD_SLEEPS = 'plant("guard: end all", nothing)'
 STRANGERS_ARE_HIT = """
 from procsup.host import procfs
-procfs.children = lambda pid: []
+plant(procfs.children, lambda _: lambda pid: [])
 """
 ONLY_THE_MAIN_PROCESS = """
 from procsup.host import posix, trees
-posix.Child.others = lambda self: 0
-trees.Trees._kill_homeless = lambda self: None
-trees.Trees.end_rest = lambda self, limit_s: []
+plant(posix.Child.others, lambda _: lambda child: 0)
+plant("kill orphans", nothing)
+plant(trees.Trees.end_rest, lambda _: lambda trees, limit_s: [])
 """
 NO_SWEEP = """
-from procsup.host import guardian, trees
-trees.Trees._sweep = lambda self, limit_s: []
-guardian._sweep = lambda run_id, base: None
+plant("sweep", lambda _: lambda trees, limit_s: [])
+plant("guard: sweep", nothing)
 """
 CASES = {
     "a guard that ends nothing": (SUBREAPER, GUARD_SLEEPS, "supervisor killed", "daemonized"),

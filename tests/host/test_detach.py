@@ -99,6 +99,7 @@ def test_it_is_alone_under_a_guard_in_a_session_of_its_own(tmp_path):
     assert facts["python"] == os.environ.get("PYTHONPATH")
 
 
+@pytest.mark.survives("F53")
 def test_a_module_in_the_current_folder_is_not_executed(tmp_path, monkeypatch):
     for name in ("json", "signal", "enum", "procsup"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit(99)")

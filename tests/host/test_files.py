@@ -11,12 +11,15 @@ from procsup.host.files import (
     is_temporary,
     open_private,
     open_reading,
+    open_record,
     remove,
     replace,
     sync_fd,
     sync_folder,
+    temporary_name,
     write_atomically,
 )
+from tests.support.users import EVE, root_only
 
 posix = pytest.mark.skipif(os.name == "nt", reason="symbolic links, FIFOs and modes of POSIX")
 WRITE = os.O_WRONLY | os.O_CREAT
@@ -55,6 +58,7 @@ def test_a_failure_on_the_way_leaves_the_old_content_and_no_rest(tmp_path):
     assert names(tmp_path) == ["a"]
 
 
+@pytest.mark.survives("F41")
 @pytest.mark.parametrize("step", ["sync_fd", "replace"])
 def test_a_failing_sync_or_replace_leaves_the_old_content_and_no_rest(tmp_path, monkeypatch, step):
     write_atomically(tmp_path / "a", [b"old"])
@@ -70,6 +74,26 @@ def test_a_failing_sync_or_replace_leaves_the_old_content_and_no_rest(tmp_path, 
     assert names(tmp_path) == ["a"]
 
 
+@posix
+def test_a_folder_that_is_exchanged_before_the_rename_leads_to_no_other_file(tmp_path, monkeypatch):
+    """No other folder has a file of the temporary name, which is drawn for each write."""
+    for name in ("here", "victim"):
+        (tmp_path / name).mkdir()
+        write_atomically(tmp_path / name / "a", [b"old"])
+
+    def and_swap(source, target):
+        (tmp_path / "here").rename(tmp_path / "away")
+        (tmp_path / "here").symlink_to("victim")
+        replace(source, target)
+
+    monkeypatch.setattr(files, "replace", and_swap)
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "here" / "a", [b"new"])
+
+    assert names(tmp_path / "victim") == ["a"]
+    assert (tmp_path / "victim" / "a").read_bytes() == b"old"
+
+
 def test_the_order_is_write_sync_replace_sync_folder(tmp_path, monkeypatch):
     steps = []
     for name in ("sync_fd", "replace", "sync_folder"):
@@ -83,14 +107,12 @@ def test_the_order_is_write_sync_replace_sync_folder(tmp_path, monkeypatch):
     assert steps == ["sync_fd", "replace", "sync_folder"]
 
 
-def test_rests_of_a_killed_process_of_our_pid_are_no_hindrance(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_counter", iter([1, 1, 1, 2]))
-    (tmp_path / f".procsup-{os.getpid()}-1.part").write_bytes(b"rest")
+def test_a_temporary_name_is_told_from_others_and_never_the_same_twice():
+    drawn = {temporary_name() for _ in range(1000)}
 
-    write_atomically(tmp_path / "a", [b"x"])
-
-    assert (tmp_path / "a").read_bytes() == b"x"
-    assert [is_temporary(name) for name in names(tmp_path)] == [True, False]
+    assert len(drawn) == 1000
+    assert all(map(is_temporary, drawn))
+    assert len({name.rpartition("-")[2][:8] for name in drawn}) > 990  # nothing to count on from
 
 
 @posix
@@ -134,6 +156,7 @@ def test_a_private_file_is_opened_for_us_alone(tmp_path):
         assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
 
 
+@pytest.mark.survives("F48")
 @posix
 def test_what_was_planted_is_refused_and_left_alone(tmp_path):
     victim = tmp_path / "victim"
@@ -156,6 +179,7 @@ def test_what_was_planted_is_refused_and_left_alone(tmp_path):
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.survives("F48")
 @posix
 def test_a_device_is_refused():
     with pytest.raises(RecordError, match="no regular file"):
@@ -246,3 +270,26 @@ def test_replacing_waits_for_a_reader_on_windows(tmp_path):
     write_atomically(tmp_path / "a", [b"new"])
 
     assert (tmp_path / "a").read_bytes() == b"new"
+
+
+@pytest.mark.survives("F86")
+@posix
+def test_a_large_record_of_nothing_is_refused_at_once(tmp_path):
+    (tmp_path / "journal").write_bytes(b"line")
+    os.truncate(tmp_path / "journal", 1 << 40)
+
+    with pytest.raises(OSError, match="of its 1099511627776 bytes only"):
+        open_record(tmp_path / "journal")
+
+
+@pytest.mark.survives("F86")
+@root_only
+def test_a_record_of_another_user_than_the_runs_is_refused(tmp_path):
+    (tmp_path / "journal").write_bytes(b"line")
+    open_record(tmp_path / "journal").close()
+
+    os.chown(tmp_path / "journal", EVE, EVE)
+    with pytest.raises(OSError, match=f"it belongs to uid {EVE}, and the run to uid 0"):
+        open_record(tmp_path / "journal")
+    os.chown(tmp_path, EVE, EVE)
+    open_record(tmp_path / "journal").close()

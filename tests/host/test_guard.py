@@ -28,6 +28,7 @@ def test_the_guard_dies_by_the_signal_that_ended_the_supervisor(name, tmp_path):
     assert list(tmp_path.iterdir()) == []  # no core
 
 
+@pytest.mark.survives("F01")
 def test_an_exit_status_is_known_even_if_SIGCHLD_was_ignored_at_the_start():
     ignoring = [sys.executable, "-S", "-c", _EXEC.format("signal.signal(17, signal.SIG_IGN)")]
     with guarded("7", before=ignoring) as run:
@@ -56,6 +57,7 @@ def test_nothing_survives_the_SIGKILL_of_the_supervisor_for_a_second():
         assert run.wait() == -signal.SIGKILL
 
 
+@pytest.mark.survives("F31")
 def test_whoever_gets_the_pid_of_the_dead_supervisor_does_not_tell_its_end(monkeypatch):
     ended = iter([(71, 0), (70, 9), (70, 0), (72, 0), (70, 0), (0, 0)])
     monkeypatch.setattr(guardian.os, "waitpid", lambda pid, options: next(ended))
@@ -65,6 +67,7 @@ def test_whoever_gets_the_pid_of_the_dead_supervisor_does_not_tell_its_end(monke
     assert one._reap() is None
 
 
+@pytest.mark.survives("F29")
 @linux_only
 @pytest.mark.parametrize("kind", ["breeder", "bomb"])
 def test_trees_that_breed_faster_than_they_are_walked_are_ended(kind):
@@ -202,6 +205,7 @@ def test_a_fork_that_fails_leaves_nothing_behind(monkeypatch):
     assert guard.lifeline() is None
 
 
+@pytest.mark.survives("F32")
 def test_process_1_of_a_container_exits_with_the_code_of_the_signal():
     code = "import os; os.getpid = lambda: 1\nfrom procsup.host.guard import die_by; die_by(15)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 128 + 15

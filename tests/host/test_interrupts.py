@@ -117,6 +117,7 @@ def test_everything_is_as_before_afterwards():
         signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.survives("F65")
 def test_a_storm_of_signals_is_one_press_and_loses_nobody():
     clock = HandClock()
     with SignalInterrupts(now=clock) as interrupts:
@@ -157,6 +158,22 @@ def test_the_death_of_the_guard_is_told_once_and_does_not_wake_for_ever():
             assert interrupts.drain() == [Interrupted(None, "the guard process died")]
             assert interrupts.drain() == []
             assert not woken.acquire(timeout=0.05)
+    finally:
+        os.close(reader)
+
+
+@posix_only
+def test_who_asks_learns_of_the_death_of_the_guard_before_any_event():
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    try:
+        with SignalInterrupts(lifeline=Lifeline(reader, -1)) as interrupts:
+            assert interrupts.drain(ask_guard=True) == []
+            os.close(writer)
+
+            dead = [Interrupted(None, "the guard process died")]
+            assert interrupts.drain(ask_guard=True) == dead
+            assert interrupts.drain(ask_guard=True) == []
     finally:
         os.close(reader)
 
@@ -204,6 +221,7 @@ def test_what_was_ignored_at_the_start_stays_ignored_but_units_get_the_default()
     assert said.decode().splitlines() == ["[]", "True True True True 0"]
 
 
+@pytest.mark.survives("F65")
 @posix_only
 @pytest.mark.parametrize("name", ["SIGUSR1", "SIGUSR2"])
 def test_a_signal_that_means_nothing_does_nothing_but_kills_a_unit_as_ever(name):

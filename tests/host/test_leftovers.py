@@ -1,3 +1,4 @@
+import contextlib
 import os
 import select
 import shutil
@@ -13,6 +14,7 @@ from procsup.errors import RunBusy
 from procsup.host import leftovers, machine, marks, procfs
 from procsup.host.leftovers import Recorded, Trace, end_leftovers
 from tests.support.guarded import PROGRAMS, ROOT
+from tests.support.users import BOB, EVE, as_user, root_only
 
 LIMIT_S = 20.0
 RUN = f"run-{os.getpid()}"  # other sessions of these tests may run at the same time
@@ -52,6 +54,7 @@ def test_nothing_left_is_nothing_to_do():
     assert end_leftovers(Recorded(f"{RUN}-none"), limit_s=5) == []
 
 
+@pytest.mark.survives("F05")
 def test_everything_of_an_earlier_sitting_is_ended_and_named(start):
     first, second = start(PARENT_OF_SCRUBBED), start(PARENT_OF_SCRUBBED, unit="s/b")
     ended = end_leftovers(Recorded(RUN), limit_s=LIMIT_S)
@@ -98,6 +101,7 @@ def test_a_leftover_that_is_quicker_than_the_list_is_ended():
     assert done.stdout.split() == [b"True"] * 3
 
 
+@pytest.mark.survives("F27")
 def test_what_cannot_be_ended_is_named(monkeypatch):
     alive = procfs.Process(4711, 1, "D", 1)
 
@@ -209,6 +213,73 @@ def test_the_runs_id_in_the_environment_of_another_user_is_no_proof(start, monke
 
     assert end_leftovers(Recorded(RUN), limit_s=LIMIT_S) == []
     assert other.poll() is None
+
+
+ROOTS = 0
+
+
+@contextlib.contextmanager
+def marked(whose, base, *, in_a_session=False):
+    """A process of a user that has a mark; yields its pid, and that of its session."""
+    ready, say_ready = os.pipe()
+    leader = os.fork()
+    if leader == 0:
+        import resource
+
+        if in_a_session:
+            os.setsid()
+        pid = os.fork()
+        if pid:
+            os.write(say_ready, b"%d" % pid)
+            os._exit(0)  # it is an orphan: its parent proves nothing
+        os.setresgid(whose, whose, whose)
+        os.setresuid(whose, whose, whose)
+        resource.setrlimit(resource.RLIMIT_RTTIME, (base + 3, resource.RLIM_INFINITY))
+        os.write(say_ready, b".")
+        signal.pause()
+        os._exit(0)
+    pid = 0
+    try:
+        os.waitid(os.P_PID, leader, os.WEXITED | os.WNOWAIT)
+        os.close(say_ready)
+        with os.fdopen(ready, "rb") as pipe:
+            told = b""
+            while len(told) < 2 or b"." not in told:
+                told += pipe.read1(99)
+            pid = int(told.replace(b".", b""))
+        yield pid, leader
+    finally:
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        os.waitpid(leader, 0)
+
+
+@root_only
+@pytest.mark.parametrize(("whose", "is_ended"), [(EVE, False), (ROOTS, False), (BOB, True)])
+def test_a_mark_that_another_user_has_put_on_a_process_keeps_no_run_up(whose, is_ended):
+    """Nor on one that runs as root by now: `sudo` at its prompt keeps the limits of its caller."""
+    base = marks.new_base()
+    with marked(whose, base) as (pid, _leader):
+        ended = as_user(BOB, lambda: end_leftovers(Recorded(None, base), limit_s=5.0))
+
+        assert ended == ([(pid, "")] if is_ended else [])
+
+
+@root_only
+def test_a_process_of_root_in_the_session_of_a_unit_is_named_with_the_way_out():
+    """It may still work for the unit: two copies of it could run."""
+    base = marks.new_base()
+    with marked(ROOTS, base, in_a_session=True) as (pid, leader):
+        started = procfs.look(leader).started_s
+        trace = Trace("s/a", leader, (started - 1, started + 1), base + 3)
+        with pytest.raises(RunBusy) as caught:
+            as_user(BOB, lambda: end_leftovers(Recorded(None, base, [trace]), limit_s=0.2))
+
+    said = str(caught.value)
+    assert f"{pid} (s/a)" in said
+    assert f"sudo kill -9 PID: {pid} (" in said
+    assert "then run again" in said
 
 
 @linux

@@ -79,7 +79,7 @@ def test_the_waiter_wakes_when_the_holder_is_killed(tmp_path, holder):
 
 def test_a_wait_that_took_too_long_can_be_taken_up_again(tmp_path, holder, monkeypatch):
     begun, real = [], locks._Waiting
-    monkeypatch.setattr(locks, "_Waiting", lambda fd: begun.append(fd) or real(fd))
+    monkeypatch.setattr(locks, "_Waiting", lambda *how: begun.append(how) or real(*how))
     lock = FileLock(tmp_path / "lock")
 
     for _ in range(5):
@@ -100,6 +100,7 @@ def test_where_there_is_no_file_there_is_nothing_to_wait_for(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.survives("F58")
 def test_many_may_wait_at_once(tmp_path, holder):
     results = []
     waiters = [
@@ -236,6 +237,17 @@ def test_locks_work_here_and_the_proof_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@posix
+def test_the_proof_is_made_with_a_new_file_and_with_no_planted_one(tmp_path, monkeypatch):
+    (tmp_path / "victim").write_bytes(b"x")
+    (tmp_path / "drawn").symlink_to(tmp_path / "victim")
+    monkeypatch.setattr(locks, "temporary_name", lambda: "drawn")
+
+    with pytest.raises((FileExistsError, RecordError)):
+        locks_work(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["drawn", "victim"]
+
+
 def test_locks_that_do_not_exclude_are_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(locks, "_lock", lambda fd, **how: True)
 
@@ -251,7 +263,9 @@ def test_locks_that_the_file_system_lacks_are_noticed(tmp_path, monkeypatch):
     assert not locks_work(tmp_path)
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOMEM, errno.EINTR])
+@pytest.mark.parametrize(
+    "number", [errno.EMFILE, errno.EIO, errno.ENOMEM, errno.EINTR, errno.EAGAIN]
+)
 def test_what_passes_is_not_taken_for_a_file_system_without_locks(tmp_path, monkeypatch, number):
     def fails(fd, **how):
         raise OSError(number, "not now")

@@ -62,6 +62,7 @@ def test_a_child_that_ended_before_it_was_watched_is_told_as_well(notifier: Any)
     os.waitpid(pid, 0)
 
 
+@pytest.mark.survives("F33")
 @pytest.mark.skipif(sys.platform == "darwin", reason="kqueue has no poller to put aside")
 def test_an_exit_is_told_even_if_the_wait_was_held_up_beyond_its_end(notifier: Any) -> None:
     pid = _fork(lambda: None)
@@ -81,6 +82,7 @@ def time_passes() -> List[Any]:
     return []
 
 
+@pytest.mark.survives("F33")
 def test_every_one_of_many_exits_is_told(notifier: Any) -> None:
     pids = []
     for _ in range(50):
@@ -127,6 +129,7 @@ def test_forgetting_what_is_not_watched_and_closing_twice_do_no_harm(notifier: A
     notifier.wake()
 
 
+@pytest.mark.survives("F10")
 @pytest.mark.skipif(sys.platform != "linux", reason="pidfds are Linux")
 def test_a_child_for_which_there_is_no_pidfd_gets_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(pid: int) -> int:
@@ -150,6 +153,7 @@ def _give_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", refuse)
 
 
+@pytest.mark.survives("F08")
 @pytest.mark.skipif(sys.platform == "darwin", reason="it has kqueue, which needs no threads")
 def test_a_child_for_which_there_is_no_thread_either_is_looked_at(
     monkeypatch: pytest.MonkeyPatch,

@@ -46,6 +46,7 @@ def test_without_adoption_a_daemon_is_found_at_the_end_by_its_environment(tmp_pa
     assert machine.processes_with_cookie(f"run-{tmp_path.name}") == []
 
 
+@pytest.mark.survives("F26")
 def test_what_does_not_die_of_a_kill_is_given_up_as_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +67,7 @@ def test_what_does_not_die_of_a_kill_is_given_up_as_lost(
         os.kill(pid, 0)
 
 
+@pytest.mark.survives("F27")
 def test_what_runs_as_somebody_else_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +88,7 @@ def test_what_runs_as_somebody_else_is_waited_for(
         assert bench.wait_for(attempt).exit == posix.Signaled(9)
 
 
+@pytest.mark.survives("F29")
 def test_a_tree_that_breeds_on_is_stopped_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

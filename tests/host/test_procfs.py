@@ -66,6 +66,7 @@ def test_descendants_are_found_at_every_depth():
     assert ancestors[:4] == [pids[2], pids[1], pids[0], os.getpid()]
 
 
+@pytest.mark.survives("F64")
 def test_without_lists_of_children_the_parents_are_asked(child, monkeypatch):
     exists = os.path.exists
     monkeypatch.setattr(
@@ -96,6 +97,7 @@ def test_where_handles_take_no_signals_the_pid_does(child, monkeypatch, number):
     assert child.wait() == -signal.SIGTERM
 
 
+@pytest.mark.survives("F31")
 @pytest.mark.parametrize("with_handle", [True, False])
 def test_a_signal_never_reaches_a_stranger_with_the_same_pid(child, monkeypatch, with_handle):
     if not with_handle:
@@ -155,6 +157,7 @@ def test_what_is_not_wanted_is_not_hit(child):
     assert child.wait() == -signal.SIGTERM
 
 
+@pytest.mark.survives("F31")
 def test_a_process_that_ends_while_it_is_judged_saves_whoever_gets_its_pid(child):
     def judge(process):
         child.kill()

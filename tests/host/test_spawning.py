@@ -130,6 +130,7 @@ def test_a_folder_that_is_missing_raises(tmp_path):
         run(tmp_path, ["/bin/true"], cwd=str(tmp_path / "missing"))
 
 
+@pytest.mark.survives("F12")
 def test_a_file_that_is_no_program_raises(tmp_path):
     file = tmp_path / "file"
     file.write_text("neither\n")
@@ -139,6 +140,7 @@ def test_a_file_that_is_no_program_raises(tmp_path):
         run(tmp_path, [str(file)])
 
 
+@pytest.mark.survives("F15")
 def test_text_that_is_not_unicode_arrives_as_it_is(tmp_path):
     text = os.fsdecode(b"\xff\xfe")
 

@@ -23,7 +23,7 @@ def test_a_job_counts_what_is_in_it_and_ends_it(tmp_path: Path) -> None:
         account = child.job.account()
         assert account is not None
         assert account.active_processes == child.job.active_processes() == 2
-        assert child.pid in child.job.pids()
+        assert child.pid in (child.job.pids() or [])
         bench.engine.kill(attempt)
 
         assert isinstance(bench.wait_for(attempt).exit, Exited)
@@ -37,7 +37,21 @@ def test_a_job_that_tells_nothing_is_not_taken_for_an_empty_one() -> None:
 
     assert job.account() is None
     assert job.active_processes() == 1
-    assert job.pids() == []
+    assert job.pids() is None
+
+
+def test_what_a_job_does_not_list_is_found_in_the_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs.Job, "pids", lambda self: None)
+    with Bench(tmp_path) as bench:
+        attempt = bench.misbehave("u", "keep_child")
+        bench.wait_until_it_says(attempt, "ready")
+        (seen,) = bench.engine._trees.seen(bench.engine._live[attempt].child)
+
+        assert seen.pid == bench.pid_it_said(attempt)
+        bench.engine.kill(attempt)
+        bench.wait_for(attempt)
 
 
 def test_closing_a_job_ends_what_is_in_it(tmp_path: Path) -> None:

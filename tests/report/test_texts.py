@@ -1,16 +1,17 @@
 import csv
 import json
 
-from procsup.core.events import Standing
+from procsup.core.events import Rerun, Reuse
 from procsup.core.outcome import LeftoverFiles, Verdict
-from procsup.core.rehearsal import Foreseen
+from procsup.core.plan.rehearsal import Foreseen
+from procsup.core.plan.summary import StageStatus, Summary
 from procsup.core.spec import After, RunSpec, StageSpec, UnitSpec
-from procsup.core.tally import Summary
+from procsup.host.logfiles import LogPlaces
+from procsup.queries.rows import FLAT, row_of_ends
 from procsup.report.counts import said_in_short, stage_data, stage_table
 from procsup.report.ending import Close, Commands, ending_data, ending_lines
 from procsup.report.failures import failure_lines, tail_of
 from procsup.report.plan import graph_lines, plan_data, plan_lines
-from procsup.report.rows import FLAT, row_of_ends
 from procsup.report.standing import RunningLine, standing_lines
 from procsup.report.tables import aligned, columns_of, csv_lines, json_lines, json_text
 from tests.support.sittings import end
@@ -22,7 +23,8 @@ def summary(**counts):
     made = Summary(list(counts))
     for name, (status, planned, verdicts) in counts.items():
         stage = made.stages[name]
-        stage.status, stage.planned, stage.verdicts = status, planned, verdicts
+        stage.status = StageStatus[status.upper()]
+        stage.planned, stage.verdicts = planned, verdicts
     return made
 
 
@@ -115,7 +117,7 @@ def test_leftover_files_are_counted_and_the_first_three_named():
     numbers.stages["s"].note_leftover_files("s/b", LeftoverFiles(5, ("b/1", "b/2", "b/3")))
     many = "s: 6 leftover files in its outputs are not vouched for (out/\\e, b/1, b/2, ...)"
     assert "  " + many in ending_lines(close("succeeded", numbers), COMMANDS)
-    assert many in standing_lines("title", list(numbers.stages.values()), [], [], ".")
+    assert many in standing_lines("title", list(numbers.stages.values()), [], [], LogPlaces("."))
     assert [stage_data(one).get("leftover_files") for one in numbers.stages.values()] == [6, None]
 
     for name in ("s/a", "s/b"):
@@ -126,7 +128,7 @@ def test_leftover_files_are_counted_and_the_first_three_named():
 def test_of_many_failures_twenty_are_shown():
     failures = [end(f"s/x={number}", 1, 3) for number in range(25)]
 
-    lines = failure_lines(failures[:20], 25, ".")
+    lines = failure_lines(failures[:20], 25, LogPlaces("."))
 
     assert lines[19] == "s/x=19: failed, exit 3 (attempt 1, 2.0 s)"
     assert lines[20:] == ["... and 5 more"]
@@ -137,7 +139,7 @@ def test_without_stderr_the_end_of_stdout_is_shown(tmp_path):
     (tmp_path / "e").write_text("")
     failed = end("s", 1, 7, stdout_path="o", stderr_path="e")
 
-    assert failure_lines([failed], 1, str(tmp_path))[1:] == [
+    assert failure_lines([failed], 1, LogPlaces(str(tmp_path)))[1:] == [
         "  end of stdout:",
         "    last words",
     ]
@@ -146,18 +148,18 @@ def test_without_stderr_the_end_of_stdout_is_shown(tmp_path):
 def test_the_tail_of_a_long_log_is_ten_whole_lines(tmp_path):
     (tmp_path / "log").write_text("".join(f"line {number}\n" for number in range(9000)))
 
-    tail = tail_of("log", str(tmp_path))
+    tail = tail_of("log", LogPlaces(str(tmp_path)))
 
     assert tail == [f"line {number}" for number in range(8990, 9000)]
-    assert tail_of("none", str(tmp_path)) == []
-    assert tail_of(None, str(tmp_path)) == []
+    assert tail_of("none", LogPlaces(str(tmp_path))) == []
+    assert tail_of(None, LogPlaces(str(tmp_path))) == []
 
 
 def test_one_endless_line_is_cut(tmp_path):
     (tmp_path / "log").write_text("x" * 100_000)
     failed = end("s", 1, 7, stderr_path="log")
 
-    assert max(map(len, failure_lines([failed], 1, str(tmp_path)))) < 500
+    assert max(map(len, failure_lines([failed], 1, LogPlaces(str(tmp_path))))) < 500
 
 
 def test_the_end_as_data_has_the_names_of_the_manifest():
@@ -235,7 +237,7 @@ def test_the_standing_of_a_run_is_title_table_what_runs_and_what_failed():
     running = [RunningLine(f"s/x={number}", 1, None, 3.0) for number in range(22)]
 
     lines = standing_lines(
-        "demo: running", numbers.stages.values(), running, [end("s/y", 1, 7)], "."
+        "demo: running", numbers.stages.values(), running, [end("s/y", 1, 7)], LogPlaces(".")
     )
 
     assert lines[0] == "demo: running"
@@ -250,9 +252,9 @@ def test_the_standing_of_a_run_is_title_table_what_runs_and_what_failed():
 def test_a_plan_gives_a_reason_for_each_unit_that_runs():
     unit = UnitSpec("s/x=1", "s", 0, ("true",), "w", "f")
     spec = RunSpec("demo", None, "f", "d", (StageSpec("s"), StageSpec("t", after=(After("s"),))))
-    changed = Standing(False, "input changed", "input changed: in/a (size 10 → 12)")
+    changed = Rerun("input changed", "input changed: in/a (size 10 → 12)")
     stages = {
-        "s": Foreseen([unit] * 3, [changed, Standing(True), Standing(True, stale=True)]),
+        "s": Foreseen([unit] * 3, [changed, Reuse(), Reuse(stale=True)]),
         "t": Foreseen(known_after=("s",)),
     }
 

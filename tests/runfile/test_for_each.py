@@ -288,7 +288,7 @@ def test_of_a_followed_unit_only_the_outputs_are_known(tmp_path):
         'for-each = "trim"\nargs = ["{trim.output.fq}", "{trim.outputs.bam}", "{trim}"]',
         "17: stage.x.args[0]: {trim.output.fq}: of a unit that is followed only its `outputs` are"
         " known (did you mean `outputs`?)",
-        "17: stage.x.args[1]: {trim.outputs.bam}: no `bam` in `trim`",
+        "17: stage.x.args[1]: {trim.outputs.bam}: no `bam` in `trim.outputs`",
         "17: stage.x.args[2]: {trim}: of a unit that is followed only its outputs are known",
     )
 

@@ -3,9 +3,14 @@
 import os
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from procsup.host.readings import inputs_of
 from procsup.paths.walk import files_of
+from procsup.runfile.syntax.problems import Wrong
+from procsup.runfile.templates.patterns import glob_text, read_glob
+from procsup.runfile.templates.template import Template
 from tests.paths.test_walk import link
 from tests.runfile.builders import (
     CAPACITY,
@@ -208,3 +213,29 @@ def test_what_a_unit_leaves_out_of_its_outputs_another_one_may_make(tmp_path):
     assert [len(one.excluded) for one in made.outputs] == [3, 3]
 
     assert len(problems(tmp_path, text.replace("{left_out}", '"!o/log.txt"'))) == 2
+
+
+VALUES = st.one_of(st.integers(-20, 20), st.text(st.sampled_from("ab.*?[]{}/! "), max_size=4))
+OWN = st.sampled_from(["a", ".", "/", "*", "**", "[", "]", "[*]", "{b,c}", "{:[ab]+}", "{{"])
+HOLES = st.sampled_from(["{n}", "{m}", "{n:>3}"])
+
+
+def text_or_fault(read):
+    try:
+        return read()
+    except Wrong as wrong:
+        return str(wrong)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.one_of(OWN, HOLES), min_size=1, max_size=6).map("".join), VALUES, VALUES)
+def test_the_text_of_a_glob_is_that_of_the_glob_that_is_read(source, n, m):
+    try:
+        template = Template(source, glob=True)
+    except Wrong:
+        return
+    values = {"n": n, "m": m}
+
+    assert text_or_fault(lambda: glob_text(template, values)) == text_or_fault(
+        lambda: read_glob(template, values).text
+    )

@@ -2,8 +2,10 @@
 
 import pytest
 
+import procsup
 from procsup.errors import RunFileError
 from tests.runfile.builders import CAPACITY, grow, load_text, made, problems, unit, units
+from tests.support.projects import slashed
 
 OWNERS = {
     "stamp": ('stamp = "{}"\n[stage.a]\nmodule = "m"\n', "1: stamp: ", "the run's stamp"),
@@ -98,6 +100,33 @@ def test_a_glob_sees_no_mark_even_before_it_is_there(owner, tmp_path):
         (problem,) = caught.value.problems
         assert at in problem
         assert "the stage `a` would find d/done.txt by its glob `d/*.txt`" in problem
+
+
+@each_owner
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("key", ["inputs", "depends"])
+def test_a_glob_of_a_unit_s_own_sees_no_mark_even_before_it_is_there(
+    owner, key, is_there, tmp_path
+):
+    grow(tmp_path, "d/x.txt", *(["d/x.ok"] if is_there else []))
+    text, _, whose = OWNERS[owner]
+    text = text.format("d/x.ok") + 'matrix.n = ["x", "y"]\nempty-ok = true\n'
+
+    (problem,) = problems(tmp_path, f'{text}{key} = ["d/{{n}}*"]')
+    said = f"`d/x*` would find d/x.ok, which is {whose}: narrow the glob, or leave it out"
+    assert f'6: stage.a.{key}[0]: {said} (`"!d/x.ok"`)' in problem
+
+    for other in ('"d/{n}*", "!d/x.ok"', '"d/{n}*.txt"', '"e/{n}*"'):
+        assert len(units(tmp_path, f"{text}{key} = [{other}]")) == 2
+
+
+def test_a_glob_of_a_program_s_unit_sees_no_mark(tmp_path):
+    wishes = {"stamp": str(tmp_path / "d" / "x.ok"), "name": "listed", "dir": tmp_path / "runs"}
+    one = procsup.Unit(["true"], inputs=[slashed(tmp_path / "d" / "x*")])
+    grow(tmp_path, "d/x.txt")
+
+    with pytest.raises(RunFileError, match=r"would find .*x\.ok, which is the run's stamp"):
+        procsup.run_units([one], progress="none", **wishes)
 
 
 def test_what_a_late_unit_reads_is_no_mark(tmp_path):

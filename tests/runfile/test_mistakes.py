@@ -212,6 +212,25 @@ PLACEHOLDERS = {
             "4: stage.a.args[1]: {outputs[0]}: no `0` in `outputs`",
         ],
     ),
+    "outputs of a unit that is followed": (
+        f'{STAGE}outputs = {{ json = "x" }}\n[stage.b]\nfor-each = "a"\nmodule = "m"\n'
+        'args = ["{a.outputs.jsno}", "{a.outputs.json.stme}", "{a.outputs.json.stem.x}"]',
+        [
+            "7: stage.b.args[0]: {a.outputs.jsno}: no `jsno` in `a.outputs`"
+            " (did you mean `json`?); it has `json`",
+            "7: stage.b.args[1]: {a.outputs.json.stme}: unknown part `stme` (did you mean `stem`?)",
+            "7: stage.b.args[2]: {a.outputs.json.stem.x}: `a.outputs.json.stem` is no path",
+        ],
+    ),
+    "a list of outputs of a unit that is followed": (
+        f'{STAGE}outputs = ["x"]\n[stage.b]\nfor-each = "a"\nmodule = "m"\n'
+        'args = ["{a.outputs.x}", "{a.outputs[1]}"]',
+        [
+            "7: stage.b.args[0]: {a.outputs.x}: `a.outputs` are a list, not a table of names:"
+            " use {a.outputs[0]}, or give them names",
+            "7: stage.b.args[1]: {a.outputs[1]}: `a.outputs` has 1 item, the first is [0]",
+        ],
+    ),
     "beyond the list": (
         'outputs = ["x"]\nargs = ["{outputs[1]}", "{outputs.x}"]',
         [
@@ -358,6 +377,7 @@ TABLES = [KEYS, LATER, PROGRAMS, PLACEHOLDERS, PARAMETERS]
 CASES = [(name, *case) for table in TABLES for name, case in table.items()]
 
 
+@pytest.mark.survives("F14", "F60")
 @pytest.mark.parametrize(("text", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_a_mistake_is_named_with_its_line_and_its_cure(text, expected, tmp_path):
     check_problems(tmp_path, text, expected)
@@ -378,6 +398,45 @@ def test_everything_wrong_is_said_at_once_in_the_order_of_the_lines(tmp_path):
     )
 
     assert [int(problem.partition(":")[0]) for problem in found] == [2, 5, 6, 6, 7, 8]
+
+
+# Each uses {w} in a way that some value would fit, and a missing or empty one would not.
+USES = {
+    "of the run": (
+        'name = "{w}"\njobs = "{w}"\ndir = "{w}"\nstamp = "{w}"\nlock = "{w}"\n'
+        'on-failure = "{w}"\n',
+        "",
+    ),
+    "in other variables": ('vars.more = "{w}"\nvars.most = ["{more}"]\n', 'args = ["{most[0]}"]'),
+    "its parts": ("", 'args = ["{w[1]}", "{w.stem}", "x{w}"]'),
+    "settings of a stage": ("", 'timeout = "{w}"\njobs = "{w}"\nstop-signal = "{w}"\n'
+                            'pythonpath = ["{w}", "y"]\nretries = "{w}"'),
+    "a parameter": ("", 'matrix.a.glob = "{w}/*"\nmatrix.b.range = "1..{w}"\n'
+                    'matrix.c.lines = "{w}"\nmatrix.d.glob = ["x*", "!{w}"]\nid = "{a}{b}{c}{d}"'),
+    "a table": ("", 'units.csv = "{w}"\nargs = ["{column}"]'),
+    "another program": ("", 'script = "{w}"'),
+    "files": ("", 'inputs = ["{w}/*.x"]\noutputs = ["{w}"]\nargs = ["{inputs[0]}"]'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize("wrong", ["{ x = 1 }", '"{nope}"', "[1, {}]", "2020-01-01", '"{"'])
+def test_a_wrong_variable_makes_one_message(tmp_path, wrong, use):
+    of_run, of_stage = use
+    program = "" if "script" in of_stage else 'module = "m"'
+
+    found = problems(tmp_path, f"vars.w = {wrong}\n{of_run}[stage.a]\n{program}\n{of_stage}")
+
+    assert len(found) == 1, found
+    assert " vars.w" in found[0]
+
+
+def test_variables_that_are_no_table_make_one_message(tmp_path):
+    text = f'vars = 1\njobs = "{{w}}"\n{STAGE}args = ["{{w}}"]\nmatrix.x.glob = "{{w}}/*"'
+
+    (found,) = problems(tmp_path, text)
+
+    assert found.startswith("1: vars: expected a table")
 
 
 def test_an_unknown_variable_of_the_command_line_is_named(tmp_path):

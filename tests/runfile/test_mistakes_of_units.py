@@ -1,5 +1,6 @@
 """Mistakes that show only when the units are made: ids, outputs, globs, sizes."""
 
+import re
 import sys
 
 import pytest
@@ -145,6 +146,25 @@ def test_a_glob_over_what_another_stage_makes_needs_a_dependency(look, output, s
     assert f"matches what the stage `make` makes ({seen}): wait for it with after = " in found
 
 
+@pytest.mark.parametrize(
+    ("look", "output"),
+    [
+        ('matrix.s.glob = ["**/*.csv", "!o"]', '"o/"'),
+        ('matrix.s.glob = ["**/*.csv", "!o/a*"]', '"o/a{:[0-9]}.csv"'),
+        ('inputs = ["*/*.csv", "!o/**"]', '"o/*.csv"'),
+        ('inputs = ["o/tmp/*"]', '"o/", "!o/tmp"'),
+        ('depends = ["o/*.csv"]', '"o/*", "!o/*.csv"'),
+    ],
+)
+def test_a_glob_may_leave_out_what_another_stage_makes(look, output, tmp_path):
+    (tmp_path / "x.csv").write_text("x")
+    text = TWO.format(look=look, output=output)
+
+    early(tmp_path, text)
+    (found,) = problems(tmp_path, re.sub(r'!o[^"]*', "!o/z.csv", text))
+    assert "matches what the stage `make` makes" in found
+
+
 def test_a_glob_among_the_inputs_counts_too(tmp_path):
     (found,) = problems(tmp_path, TWO.format(look='inputs = ["o/*.txt"]', output='"o/x.txt"'))
 
@@ -197,6 +217,40 @@ def test_a_plain_input_that_another_stage_makes_needs_a_dependency(tmp_path):
         "3: stage.look.depends: o/x.txt is made by the stage `make`:"
         ' wait for it with after = ["make"]'
     )
+
+
+@pytest.mark.parametrize("output", ["o/", "o/*.txt", "*/{x,y}.txt", "o/**"])
+@pytest.mark.parametrize("key", ["inputs", "depends"])
+def test_a_plain_input_in_the_outputs_of_another_stage_needs_a_dependency(key, output, tmp_path):
+    grow(tmp_path, "o/x.txt")  # of an earlier run
+    text = TWO.format(look=f'{key} = ["o/x.txt"]', output=f'"{output}"')
+
+    assert problems(tmp_path, text) == [
+        f"3: stage.look.{key}: o/x.txt is made by the stage `make`: wait for it with"
+        f' after = ["make"], or leave it out of {output}: "!o/x.txt"'
+    ]
+    assert early(tmp_path, text.replace(f'"{output}"', f'"{output}", "!o/x.txt"'))
+    assert early(tmp_path, text.replace("o/x.txt", "p/x.txt").replace("*/{", "q/{"))
+
+
+def test_a_plain_input_in_the_folder_of_another_unit_than_its_own_is_not_ready(tmp_path):
+    grow(tmp_path, "o/a/x", "o/b/x")
+    text = """
+    [stage.make]
+    matrix.s = ["a", "b"]
+    module = "m"
+    outputs = ["o/{s}/"]
+    [stage.look]
+    for-each = "make"
+    module = "m"
+    inputs = ["o/OF/x"]
+    """
+
+    assert [*map(len, early(tmp_path, text.replace("OF", "{s}")).values())] == [2, 2]
+    assert problems(tmp_path, text.replace("OF", "a")) == [
+        "9: stage.look.inputs: o/a/x is made by the unit `make/s=a`, which the unit `look/s=b`"
+        ' does not follow: wait for all with after = ["make"], or leave it out of o/a/: "!o/a/x"'
+    ]
 
 
 @pytest.mark.parametrize("output", ['"o/x.csv"', '"p/"', '"o/*.csv"', '"o/p/x.txt"'])
@@ -280,6 +334,7 @@ def test_nothing_may_come_out_empty(key, tmp_path):
     assert "empty" in found
 
 
+@pytest.mark.survives("F14")
 def test_a_command_line_too_long_names_the_list_file(tmp_path):
     text = """\
         [stage.a]
@@ -302,6 +357,7 @@ def test_a_command_line_too_long_names_the_list_file(tmp_path):
     assert "give the program a list of its inputs, {inputs.file}, one a line" in problem
 
 
+@pytest.mark.survives("F14")
 def test_a_single_argument_may_be_too_long(tmp_path):
     long = "x" * 1_000_000
     (found,) = problems(tmp_path, f'args = ["{long}"]')

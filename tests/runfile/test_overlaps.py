@@ -1,11 +1,17 @@
 import os
+import re
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from procsup.core.globs import meet, parse
+from procsup.core.spec import OutputSpec
 from procsup.paths.walk import home_of
+from procsup.runfile.checks.overlaps import Claims
 from tests.paths.test_walk import link
-from tests.runfile.builders import check_problems, problems, units
+from tests.runfile.builders import check_problems, early, problems, units
 
 TWO = """
 [stage.a]
@@ -43,6 +49,30 @@ def test_an_output_inside_of_another_unit_s_is_refused(one, two, inside, whole, 
 
 
 @pytest.mark.parametrize(
+    ("one", "two", "common"),
+    [
+        ("o/{a,b}.txt", "o/{c,b}.txt", "o/b.txt"),
+        ("o/{c,b}.txt", "o/{b,a}.txt", "o/b.txt"),
+        ("o/{a,b}*", "o/*", "o/a"),
+        ("o/*", "o/{b,a}*", "o/b"),
+        ("{o,p}/{x,y}*", "{p,o}/{y,z}*", "p/y"),
+        ("o/{a*.y,*.x}", "o/a*.x", "o/a.x"),
+        ("o/{*.x,a*.y}", "o/a*.x", "o/a.x"),
+        ("o/a*.x", "o/{a*.y,*.x}", "o/a.x"),
+        ("o/z*.x", "o/{z*.y,*.x}", "o/z.x"),
+        ("o/{z*.y,*.x}", "o/z*.x", "o/z.x"),
+        ("{o,p}/{x,y}*", "{q,p}/*", "p/x"),
+    ],
+)
+def test_patterns_with_alternatives_that_meet_are_told_of_once(one, two, common, tmp_path):
+    text = TWO.format(one=f'"{one}"', two=f'"{two}"', after="")
+
+    (found,) = problems(tmp_path, text)
+
+    assert found.endswith(f"may both be {common}: both would vouch for it, so narrow one")
+
+
+@pytest.mark.parametrize(
     ("one", "two"),
     [
         ('"o/"', '"o2/x.csv"'),
@@ -77,6 +107,23 @@ def test_a_stdout_inside_of_another_unit_s_folder_is_refused(tmp_path):
     assert "o/log of the unit `b` lies in o/" in found
 
 
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ('"o/*", "!o/*.csv"', '"o/*.csv"'),
+        ('"o/*.csv"', '"o/**", "!o/*.csv"'),
+        ('"o/", "!o/tmp"', '"o/tmp/*"'),
+        ('"o/p/**"', '"o/", "!o/p"'),
+    ],
+)
+def test_what_a_pattern_or_folder_leaves_out_may_be_anothers(one, two, tmp_path):
+    text = TWO.format(one=one, two=two, after="")
+
+    early(tmp_path, text)
+    (found,) = problems(tmp_path, re.sub(r'!o[^"]*', "!o/z.csv", text))
+    assert "would vouch for it" in found
+
+
 @pytest.mark.parametrize("after", ["", 'after = ["a"]'])
 @pytest.mark.parametrize(
     ("one", "two", "common"),
@@ -92,6 +139,36 @@ def test_patterns_that_may_meet_are_refused(one, two, common, after, tmp_path):
     (found,) = problems(tmp_path, TWO.format(one=one, two=two, after=after))
 
     assert f"may both be {common}: both would vouch for it" in found
+
+
+CHOICES = st.lists(
+    st.sampled_from(
+        ["a", "b", "*", "?", "x/", "{a,b}", "{a*.y,*.x}", "a*.x", "{ab*,b*}", ".x", "{x/,a}"]
+    ),
+    min_size=1,
+    max_size=4,
+).map(lambda pieces: re.sub(r"\*+", "*", "o/" + "".join(pieces)).rstrip("/"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(CHOICES, CHOICES)
+def test_what_is_refused_is_what_may_be_one_file(one, two):
+    first, second = (parse(f"/{text}") for text in (one, two))
+    sides = [
+        (Claims([(output, unit)] if output.kind == "glob" else []), {output.path: unit})
+        for unit, output in (("a", declared(first)), ("b", declared(second)))
+    ]
+
+    (claims, outputs), (others, theirs) = sides
+    hits = [*claims.hits(theirs, others), *others.hits(outputs, claims)]
+
+    if outputs.keys() != theirs.keys():  # the same path is found in another way
+        assert bool(hits) is (meet(first, second) is not None)
+
+
+def declared(glob):
+    """Return the output of a pattern, or of a plain path."""
+    return OutputSpec(glob.text, kind="glob" if glob.has_wildcards else "file")
 
 
 def test_patterns_of_the_units_of_one_stage_that_may_meet_are_refused(tmp_path):
@@ -124,6 +201,18 @@ def test_two_names_of_one_file_through_a_linked_folder_are_refused(one, two, tar
     (found,) = problems(tmp_path, text)
 
     assert f"{target}/" in found
+
+
+@pytest.mark.parametrize("are_there", [True, False])
+def test_a_link_among_very_many_folders_is_found(are_there, tmp_path):
+    (tmp_path / "o/199").mkdir(parents=True)
+    for n in range(199 if are_there else 0):
+        (tmp_path / f"o/{n}").mkdir()
+    link(tmp_path / "o/199", tmp_path / "o/200")
+
+    (found,) = problems(tmp_path, 'matrix.n = { range = "0..200" }\noutputs = ["o/{n}/x"]')
+
+    assert "o/199/x" in found
 
 
 def test_a_folder_that_is_another_s_by_a_link_outside_is_known_as_well(tmp_path):

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from procsup.api.units import Unit
 from procsup.core.late import PID
 from procsup.core.slots import Capacity
 from procsup.errors import RunFileError
+from procsup.lib.units import Unit
 from procsup.runfile.plan import Head, PlanText, encode, load_plan
 from tests.runfile.builders import CAPACITY
 

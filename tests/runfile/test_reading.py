@@ -49,6 +49,12 @@ CASES = {
     "a table twice": (b"[a]\n[a]\n", "2: not TOML: Cannot declare ('a',) twice"),
     "a Windows path": (b'a = "C:\\new"\nb = "C:\\x"\n', "2: not TOML: "),
     "an open bracket": (b"a = [1,\n\n", "1: not TOML: "),
+    "a key without end": (b"x = 1\n" + b"a . " * 20_000 + b"b = 1", "2: a key of more than 100"),
+    "a quoted key without end": (b'[stage]\n["a b".' + b"'c'." * 200 + b"d]", "2: a key of more"),
+    "a key without end behind a text": (
+        b'a = {b = """\nit\'s """, ' + b"'x y'." * 200 + b"c = 1}",
+        "2: a key of more",
+    ),
     "nested without end": (b"a = " + b"[" * 100_000, "1: "),
 }
 
@@ -165,3 +171,12 @@ def test_a_link_to_a_file_is_a_file(tmp_path):
     (tmp_path / "link").symlink_to("r.toml")
 
     assert "stage" in read_source(tmp_path / "link").data
+
+
+def test_many_dots_that_are_no_key_are_read(tmp_path):
+    text = "a." * 200 + "b"
+    names = ", ".join(f'"{number}.txt"' for number in range(300))
+    file = tmp_path / "run.toml"
+    file.write_text(f'vars = {{ a = "{text}" }}\n# {text}\n[stage.s]\ncommand = [{names}]\n')
+
+    assert read_source(file).data["vars"] == {"a": text}

@@ -19,6 +19,7 @@ from procsup.runfile.vocabulary.keys import (
 from procsup.runfile.vocabulary.schema import runfile_schema
 from tests.runfile.builders import load_text
 from tests.support.schemas import problems_of
+from tests.support.vocabulary import rows
 
 SHIPPED = Path(procsup.__file__).parent / "schema/runfile.json"
 CONFIGS = sorted((Path(procsup.__file__).parents[1] / "configs").glob("*.toml"))
@@ -66,6 +67,88 @@ def test_every_example_is_right_as_it_stands(of_a_stage, key, tmp_path):
     assert problems_of(in_a_run_file(example, of_a_stage=of_a_stage)) == []
     if of_a_stage and not re.search(r"\{[a-z]|\"survey\"|\.csv|after|exclude|paths", example):
         load_text(tmp_path, in_a_run_file(example, of_a_stage=True))  # a wrong one raises
+
+
+# --- rows: what editors accept, the reader does too, and the other way round ---------------------
+
+WORDS = [row for row in rows() if " = " in row]
+# The words of all other keys are their values.
+WRITTEN = {
+    "run.capacity.cpus": 'capacity = { cpus = "WORD" }',
+    "run.capacity.memory": 'capacity = { memory = "WORD" }',
+    "run.on-failure.do": 'on-failure = { do = "WORD" }',
+    "stage.after.when": 'after = [{ stage = "b", when = "WORD" }]',
+    "stage.linger": 'timeout = "1m"\nlinger = "WORD"',
+    "stage.on-failure.do": 'on-failure = { do = "WORD" }',
+    "stage.retries.on": 'retries = { times = 1, on = ["WORD"] }',
+}
+# Keys of tables, as they stand in a run file beside a key that there is not.
+STRANGE = {
+    "run.capacity": "capacity = { cpus = 1, strange = 1 }",
+    "run.on-failure": 'on-failure = { do = "stop", strange = 1 }',
+    "stage.after": 'after = [{ stage = "b", strange = 1 }]',
+    "stage.inputs": 'inputs = { from = "b", strange = "x" }',
+    "stage.matrix": 'matrix.x = { range = "1..2", strange = 1 }',
+    "stage.on-failure": 'on-failure = { do = "stop", strange = 1 }',
+    "stage.outputs": 'outputs = [{ path = "x", strange = true }]',
+    "stage.retries": "retries = { times = 1, strange = 1 }",
+    "stage.units": 'units = { csv = "x.csv", strange = 1 }',
+    "stage.zip": 'zip.x = { range = "1..2", strange = 1 }',
+}
+
+
+def of_row(row, line):
+    """A run file with a line that is about a row of the vocabulary."""
+    other = '[stage.b]\nmodule = "m"\noutputs = ["b"]\n'
+    if row.startswith("stage."):
+        return f'{other}[stage.a]\nmodule = "m"\n{line}\n'
+    return f"{line}\n{other}"
+
+
+def refused_by_both(folder, text):
+    with pytest.raises(RunFileError) as refused:
+        load_text(folder, text)
+    return bool(problems_of(text)) and str(refused.value)
+
+
+@pytest.mark.parametrize("row", WORDS)
+def test_each_word_is_taken_and_no_other(row, tmp_path):
+    key, _, word = row.partition(" = ")
+    line = WRITTEN.get(key, f'{key.partition(".")[2]} = "WORD"')
+    text = of_row(row, line.replace("WORD", word))
+
+    assert problems_of(text) == []
+    load_text(tmp_path, text)  # a wrong one raises
+    assert refused_by_both(tmp_path, of_row(row, line.replace("WORD", "strange")))
+
+
+@pytest.mark.parametrize("row", [row for row in rows() if row.count(".") == 1 and " " not in row])
+def test_each_key_refuses_what_it_does_not_take(row, tmp_path):
+    table, _, key = row.partition(".")
+    alone = table == "stage" and key in PROGRAM_KEYS
+    text = f"[stage.a]\n{key} = [[]]" if alone else of_row(row, f"{key} = [[]]")
+    if key == "stage":
+        text = "stage = [[]]  # not [stage.a]"
+
+    assert f"{key}" in (refused_by_both(tmp_path, text) or "")
+
+
+def test_strange_keys_are_tried_in_each_table():
+    keys = {row.partition(" ")[0] for row in rows()}
+    assert {key.rpartition(".")[0] for key in keys if key.count(".") == 2} == set(STRANGE)
+
+
+@pytest.mark.parametrize("row", STRANGE)
+def test_no_table_takes_another_key(row, tmp_path):
+    assert refused_by_both(tmp_path, of_row(row, STRANGE[row]))
+
+
+@pytest.mark.parametrize("word", ["over-memory", "stalled"])
+def test_verdicts_that_no_unit_ends_with_are_for_later(word, tmp_path):
+    text = of_row("stage.retries.on", WRITTEN["stage.retries.on"].replace("WORD", word))
+
+    said = refused_by_both(tmp_path, text)
+    assert f"stage.a.retries.on[0]: `{word}` is not there yet in this version" in said
 
 
 @pytest.mark.parametrize(

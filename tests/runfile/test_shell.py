@@ -1,16 +1,19 @@
 """`shell`: what may stand where, and that values arrive as they are, whatever is in them."""
 
 import os
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import procsup
 from procsup.host.shells import bash, powershell
 from procsup.runfile.syntax.problems import Wrong
-from procsup.runfile.templates.scope import PATH, TEXT, Many, Scope
+from procsup.runfile.templates.scope import LATE, PATH, TEXT, Many, Scope
 from procsup.runfile.templates.shell import read_shell, render
 from tests.runfile.builders import check_problems, load_text, unit, units
 
@@ -72,6 +75,7 @@ def test_a_value_arrives_in_bash_as_it_is(text):
         assert in_bash(text, x=value) == value
 
 
+@pytest.mark.survives("F83")
 @needs_bash
 @settings(max_examples=40, deadline=None)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20))
@@ -103,6 +107,17 @@ DOCUMENT = "stands in a here-document, where its quotes would be part of the tex
         ("cat <<$E\n{x}\nE\n", "{x} cannot be placed for sure, because of a here-document"),
         ("echo ${{v:-{x}}}", "{x} stands in ${...}, where quotes mean something else"),
         ("echo # {x}", "{x} stands in a comment, which a line break"),
+        ("echo `cat $(cat {x})`", "{x} stands in backticks, which undo its quotes"),
+        ("(true)# {x}", "{x} stands in a comment, which a line break"),
+        ('cat <<E"a"\nE\n{x}\nEa', "{x} cannot be placed for sure, because of a here-document"),
+        ("cat <<E[[\nE\n{x}\nE[[", "{x} cannot be placed for sure, because of a here-document"),
+        ("cat <<E\na\\\nE\n{x}\nE", f"{{x}} {DOCUMENT}"),
+        ("v=$(cat <<E)\nit's\nE\n{x} '", "because of a here-document that is not at its end"),
+        ("cat <<E $(\n) {x}\nE", "because of a here-document that begins in the middle"),
+        ("cat <<E\n{x}", "because of a here-document that never ends"),
+        ("echo `echo ' `' {x}", "because of a ` in quotes in backticks"),
+        ("((cd a); cat {x})", "because of (( ), which is no arithmetic: write ( ( )"),
+        ("echo ${{ cat; }} {x}", "because of ${ ...}"),
         ("echo \\{x}", "{x} stands behind a \\, which would undo its quotes"),
         ("echo ${x}", "${x}: write {x} without the $, ${{x}} for the shell's own variable"),
         ("echo ${HOME}", "${HOME}: write ${{HOME}} for the shell's own variable"),
@@ -120,6 +135,154 @@ def test_where_no_placeholder_may_stand_in_bash(text, problem):
     with pytest.raises(Wrong) as caught:
         read_shell(text, SCOPE, bash())
     assert problem in "; ".join(message for _, message in caught.value.faults)
+
+
+ROWS = re.findall(
+    r"^\| `+ ?(.+?) ?`+ \| `+ ?(.+?) ?`+ \| [^|]+ \|$",
+    (Path(procsup.__file__).parent / "docs" / "shell.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+
+
+def in_lines(cell):
+    return cell.replace("`⏎`", "\n")
+
+
+@pytest.mark.parametrize(("refused", "instead"), ROWS)
+def test_each_row_of_the_page_is_refused_and_accepted_as_it_says(refused, instead):
+    scope = Scope(dict.fromkeys(("i", "n", "x", "y"), TEXT))
+    with pytest.raises(Wrong):
+        read_shell(in_lines(refused), scope, bash())
+    read_shell(in_lines(instead), scope, bash())
+
+
+def test_the_page_has_its_rows():
+    assert len(ROWS) >= 28
+
+
+@pytest.mark.survives("F83")
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[[ {x} -gt 5 ]]", "stands beside -gt in [[ ]], which is arithmetic"),
+        ("if [[ a = b || 5 -le {x} ]]; then :; fi", "stands beside -le in [[ ]]"),
+        ("[[ ! ( -v {x} ) ]]", "stands where `[[ -v` takes the name of a variable"),
+        ("[[\n{x} {y} ]]", "stands where `[[` might take it for an operator"),
+        ("test -n a -a -v {x}", "stands where `test -v` takes the name of a variable"),
+        ("[ {x} {y} ]", "stands where `[` might take it for an operator"),
+        ("test $o {x}", "stands behind a variable in `test`, which may be -v"),
+        ('[ ! "$o" {x} ]', "stands behind a variable in `[`, which may be -v"),
+        ("[ a = b -o $(echo -v) {x} ]", "stands behind a variable in `[`, which may be -v"),
+        ("[ {xs} ]", "is a list: a test takes single values only"),
+        ("a=1 let b={x}", "stands in arithmetic"),
+        ("builtin let {x}", "stands in arithmetic"),
+        ("a[ {x} ]=1", "stands in arithmetic"),
+        ('a["]"{x}]=1', "stands in arithmetic"),
+        ("a+=(b [c{x}]=1)", "stands in arithmetic"),
+        ("true &&(( {x} ))", "stands in arithmetic"),
+        ("declare -i n; n={x}", "stands in arithmetic"),
+        ("RANDOM={x}", "stands in arithmetic"),
+        ("declare -n n={x}", "stands where `declare -n` takes the name of a variable"),
+        ("declare $o n={x}", "stands where `declare` takes the name of a variable"),
+        ("f() {{ local {x}; }}", "stands where `local` takes the name of a variable"),
+        ("{x}={y} a", "stands where `=` takes the name of a variable"),
+        ("read a {x}", "stands where `read` takes the name of a variable"),
+        ("mapfile -C {x} a", "stands where `mapfile` takes the name of a variable"),
+        ("printf -v{x} a", "stands where `printf -v` takes the name of a variable"),
+        ("printf -{x} a", "is the format of `printf`"),
+        ("a=(1); declare a={x}", "is the value of a list here"),
+        ("read -a a; declare a={x}", "is the value of a list here"),
+        ("a=b eval {x}", "stands where `eval` reads text of the shell"),
+        ("export PS4={x}", "stands where `PS4` reads text of the shell"),
+        ("env sh -euc 'a '{x}", "stands in a text for `sh -c`, which undoes its quotes"),
+        ("a >&a{x}", "stands behind >&, where bash runs a $(...) in it"),
+        ("a 0<&{x}", "stands behind <&, which takes a number"),
+        ("case a in a) let {x};; esac", "stands in arithmetic"),
+        ("coproc N {{ unset {x}; }}", "stands where `unset` takes the name of a variable"),
+        ("function f {{ wait -p {x}; }}", "stands where `wait` takes the name of a variable"),
+        ("for i do let {x}; done", "stands in arithmetic"),
+        ("time -p -- let {x}", "stands in arithmetic"),
+        ("coproc N if let {x}; then :; fi", "stands in arithmetic"),
+        ("[[ !(-v {x}) ]]", "stands where `[[ -v` takes the name of a variable"),
+        ("declare -ia n=({x})", "stands in arithmetic"),
+        ("for RANDOM in {x}; do :; done", "stands in arithmetic"),
+        ("declare -i n; read n <<< {x}", "stands in arithmetic"),
+        ("printf -v RANDOM %s {x}", "stands in arithmetic"),
+        ("readonly -a n={x}", "is the value of a list here"),
+        ("coproc a {{ :; }}; declare a={x}", "is the value of a list here"),
+        ("bash -c -e 'a '{x}", "stands in a text for `bash -c`"),
+        ("bash -o errexit -ce 'a '{x}", "stands in a text for `bash -c`"),
+        ('env "BASH_ENV="{x} a', "stands where `BASH_ENV` reads text of the shell"),
+    ],
+)
+def test_where_bash_would_execute_a_quoted_value(text, problem):
+    with pytest.raises(Wrong) as caught:
+        read_shell(text, SCOPE, bash())
+    assert problem in caught.value.faults[0][1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gzip <{p} >{x}.gz",
+        "gzip -c {p}>{x} 2>&1",
+        "a &>{x}; a &>>{x}; a >|{x}; a <>{x}; a <<<{x}",
+        "a | b {x} |& c {y} && d {xs} || e; f {x} &",
+        "for i in {xs}; do a $i; done",
+        "while read -t {x} -d {y} -r l; do a; done < {p}",
+        "case {x} in {y}) a {x};; (b|{x}) c;; *) d {x}; esac",
+        "( case {x} in {y}) a;; esac; b {x} )",
+        "[[ {x} == {y} && ( -f {p} || ! -n {x} ) && {x} =~ ^(a|{y})$ ]]",
+        "[ {x} -gt 5 ] && [ ! -f {p} ] && test -n {x} -a a = {y}",
+        "[[ a ]]; [ {x} = 1 ]",
+        "a={x} b={y} c; export d={x}; local e={y}; declare -x f={x}",
+        "a=({x} [1]={y} # it's\n{xs}); a[1]={x}; a[$i]={y}",
+        "printf %s {x}; printf -v a %s {x}; printf -- {x}; printf '%s\n' {xs}",
+        "bash run.sh -c {x}.conf; bash -o posix run.sh -c {x}.conf",
+        "[[ $(wc -l <{p}) -gt 5 ]]",
+        "bash -c {x}; bash -c 'a \"$1\"' bash {x}; . {p}; {x} {y}",
+        "exec 3>{p}; exec {{fd}}<{x}; a {x}>&2 {y}",
+        "a `b 'c'` {x}; a \\\\{x}; a $'it\\'s' {y}",
+        "cat <<E | a {x}\nit's\nE\nb {y}",
+        "cat <<'E' && a {x}\nit's \\\nE\nb {y}",
+        "ls run[0-9]/{x} a{{b,{y}}} {{1..{x}}}",
+        "f() {{ a {x}; }}; f | g {y}",
+        "set -- {xs}; shift {x}; exit {y}",
+    ],
+)
+def test_where_a_value_is_a_word_it_is_welcome(text):
+    assert read_shell(text, SCOPE, bash()).fields
+
+
+@pytest.mark.parametrize("name", ["cpus", "memory", "attempt", "slot"])
+def test_what_is_a_number_for_sure_may_be_compared(name):
+    assert read_shell(f"[[ {{{name}}} -gt 1 ]]", Scope({name: LATE}), bash()).fields
+    with pytest.raises(Wrong):
+        read_shell(f"[[ {{{name}}} -gt 1 ]]", Scope({name: TEXT}), bash())  # a variable
+
+
+@needs_bash
+@pytest.mark.parametrize(
+    ("text", "value", "printed"),
+    [
+        ("echo {x}>&1", "2", "2\n"),
+        ("a=1; echo $a{x}", "b", "1b\n"),
+        ("echo {{{x},c}}", "a,b", "a,b c\n"),
+        ("echo {{1..{x}}}", "3", "1 2 3\n"),
+        ("[[ {x} == -n ]] && echo yes", "-n", "yes\n"),
+        ("[[ abc =~ ^{x}$ ]] || echo no", "a.c", "no\n"),
+        ("case esac in {x}) echo yes;; esac", "esac", "yes\n"),
+        ("case b in [{x}]) echo yes;; *) echo no; esac", "a-c", "no\n"),
+    ],
+)
+def test_a_plain_value_is_quoted_where_it_would_mean_something(text, value, printed):
+    assert in_bash(text, x=value) == printed
+
+
+def test_a_plain_value_is_quoted_nowhere_else():
+    text = "a {x} {p}>{y} [[ {x} ]] {{1..{x}}} $a-{y}"
+    values = {"x": "-n", "p": "o/a,b", "y": "2"}
+    assert filled(text, bash(), **values) == "a -n o/a,b>2 [[ -n ]] {1..-n} $a-2"
 
 
 POWERSHELL = powershell("pwsh")

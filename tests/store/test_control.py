@@ -1,13 +1,16 @@
 import os
 
+import msgspec
 import pytest
 
 from procsup.core.events import Asked
 from procsup.errors import RecordError, RunUnfinished, UsageError
+from procsup.store import control
 from procsup.store.control import LOOK_EVERY_S, ControlInbox, ask
 from procsup.store.rundir import RunDir
-from procsup.store.sitting import Sitting
+from procsup.store.sitting import Sitting, read_owner
 from tests.store.builders import WALL
+from tests.support.users import EVE, as_user, give, open_folder, root_only
 
 
 class Clock:
@@ -131,6 +134,101 @@ def test_what_was_planted_is_not_followed_nor_waited_for(rundir, inbox, clock):
     assert len(inbox.ignored) == 3
     assert (rundir.path / "victim").exists()
     assert os.listdir(rundir.control) == ["4-folder.json"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links of POSIX")
+@pytest.mark.parametrize("how", ["link", pytest.param("folder", marks=root_only)])
+def test_in_another_folder_that_has_its_place_nothing_is_read_or_removed(
+    rundir, inbox, clock, tmp_path, how
+):
+    request = ask(rundir, "stop")
+    rundir.control.rename(tmp_path / "theirs")
+    (tmp_path / "theirs" / "thesis.txt").touch()
+    if how == "link":
+        rundir.control.symlink_to(tmp_path / "theirs")
+    else:
+        (tmp_path / "theirs").rename(rundir.control)
+        os.chown(rundir.control, EVE, EVE)
+
+    assert inbox.drain() == []
+    inbox.done(request)
+    assert sorted(os.listdir(rundir.control)) == [f"{request}.json", "thesis.txt"]
+
+
+@root_only
+def test_a_request_of_another_user_is_ignored_and_one_of_root_is_not(rundir, inbox, clock):
+    """As in a folder that the user trusts, to which others may write."""
+    for uid in (EVE, 0):
+        request = ask(rundir, "stop")
+        os.chown(rundir.control / f"{request}.json", uid, uid)
+        clock.turn()
+        assert [asked.verb for asked in inbox.drain()] == (["stop"] if uid == 0 else [])
+    assert f"it is of an unknown user (uid {EVE})" in inbox.ignored[0]
+
+
+@pytest.fixture
+def run_of_eve():
+    with open_folder() as folder:
+        rundir = RunDir(folder / "demo")
+        rundir.create()
+        with Sitting.open(rundir, at=WALL) as sitting:
+            sitting.begin(4, "r1", [])
+            give(rundir.path, EVE)
+            yield rundir
+
+
+@root_only
+def test_root_asks_and_the_supervisor_of_another_user_can_read_it(run_of_eve, clock):
+    request = ask(run_of_eve, "stop")
+
+    def drain():
+        inbox = ControlInbox(run_of_eve, 4, now=clock)
+        return inbox.drain(), inbox.ignored
+
+    assert as_user(EVE, drain) == ([Asked(request, "stop")], [])
+
+
+@root_only
+@pytest.mark.parametrize("how", ["link", "folder"])
+def test_a_request_of_root_is_led_into_no_other_folder(run_of_eve, tmp_path, how):
+    run_of_eve.control.rmdir()
+    if how == "link":
+        run_of_eve.control.symlink_to(tmp_path)
+    else:
+        run_of_eve.control.mkdir()  # root's, as one that is mounted there
+
+    with pytest.raises(RecordError, match=r"could not be written: (it belongs|Not a dir)"):
+        ask(run_of_eve, "stop")
+    assert os.listdir(run_of_eve.control) == []
+
+
+def test_no_request_is_led_to_another_run_that_takes_the_place_after_the_look(
+    rundir, sitting, tmp_path, monkeypatch
+):
+    other = RunDir(tmp_path / "other")
+    other.create()
+    with Sitting.open(other, at=WALL) as theirs:
+        theirs.begin(4, "r2", [])
+        decode = control.decode_owner
+
+        def exchange(file):
+            rundir.path.rename(tmp_path / "away")
+            rundir.path.symlink_to(other.path)
+            return decode(file)
+
+        monkeypatch.setattr(control, "decode_owner", exchange)
+        with pytest.raises(RecordError, match="another folder has taken its place"):
+            ask(rundir, "stop")
+        assert os.listdir(other.control) == []
+
+
+def test_no_request_goes_to_another_supervisor_than_the_one_that_was_found(rundir, sitting):
+    owner = read_owner(rundir)
+
+    with pytest.raises(RunUnfinished, match="works no more on"):
+        ask(rundir, "stop", of=msgspec.structs.replace(owner, pid=owner.pid + 1))
+    assert os.listdir(rundir.control) == []
+    assert ask(rundir, "stop", of=msgspec.structs.replace(owner, stages=("a",)))
 
 
 def test_a_request_on_its_way_is_left_alone(rundir, inbox):

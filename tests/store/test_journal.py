@@ -70,6 +70,7 @@ def test_what_is_written_is_read_again(tmp_path):
     assert journal.last_seq == len(found)
 
 
+@pytest.mark.survives("F67")
 def test_the_journal_of_version_1_is_read_for_ever(tmp_path):
     found, journal = read(GOLDEN)
 
@@ -95,8 +96,12 @@ def test_the_journal_of_version_3_is_read_for_ever():
 
     assert found == records_of_version_3()
     assert (journal.damage, journal.unknown, journal.newer_version) == ([], [], None)
-    lines = [encode_line(seq, record) for seq, record in enumerate(found, 1)]
-    assert b"".join(lines) == golden.read_bytes()
+    written = [encode_line(seq, record) for seq, record in enumerate(found, 1)]
+    lines = golden.read_bytes().splitlines(keepends=True)
+    grown = b'"t":"begin"'  # has had more fields since
+    assert [line for line in written if grown not in line] == [
+        line for line in lines if grown not in line
+    ]
 
 
 def test_there_need_not_be_a_journal_yet(tmp_path):
@@ -207,6 +212,7 @@ def test_without_durability_all_but_the_sync_happens(tmp_path):
     assert syncs.count == 0
 
 
+@pytest.mark.survives("F40")
 @posix
 def test_a_failed_sync_is_final(tmp_path):
     syncs = Syncs()
@@ -224,6 +230,7 @@ def test_a_failed_sync_is_final(tmp_path):
     assert len(read(tmp_path / "j")[0]) == 1
 
 
+@pytest.mark.survives("F39")
 def test_a_short_write_is_taken_back_and_tried_again(tmp_path):
     path, calls, pauses = tmp_path / "j", [], []
 
@@ -242,6 +249,7 @@ def test_a_short_write_is_taken_back_and_tried_again(tmp_path):
     assert read(path)[1].damage == []
 
 
+@pytest.mark.survives("F39")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_waited_for_and_then_fails_closed(tmp_path, number):
     path, pauses, full = tmp_path / "j", [], []
@@ -323,6 +331,7 @@ def test_another_error_is_not_waited_for(tmp_path):
     assert pauses == []
 
 
+@pytest.mark.survives("F44", "F45")
 @posix
 @pytest.mark.parametrize("deed", ["removed", "replaced", "moved away with its folder"])
 def test_a_journal_that_others_no_longer_find_is_noticed(tmp_path, deed):
@@ -411,6 +420,7 @@ def line(seq, text):
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
+@pytest.mark.survives("F67")
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

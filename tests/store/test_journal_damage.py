@@ -28,6 +28,7 @@ def reopen(path):
     return read(path)
 
 
+@pytest.mark.survives("F36")
 def test_cut_at_every_byte_it_ends_with_the_last_whole_record(path):
     for length in range(len(WHOLE) + 1):
         path.write_bytes(WHOLE[:length])
@@ -41,6 +42,7 @@ def test_cut_at_every_byte_it_ends_with_the_last_whole_record(path):
         assert journal.torn == length - journal.good_length
 
 
+@pytest.mark.survives("F36")
 def test_a_torn_tail_is_cut_off_before_anything_is_written(path):
     for length in range(0, len(WHOLE), 37):
         path.write_bytes(WHOLE[:length])
@@ -75,6 +77,7 @@ def test_more_than_one_bad_line_at_the_end_is_damage(path):
     assert reopen(path)[0] == [*records(8), begin("r2", 2)]
 
 
+@pytest.mark.survives("F37")
 def test_damage_in_the_middle_is_named_and_what_is_behind_it_is_believed(path):
     bad = WHOLE.replace(LINES[4], b"\x00" * len(LINES[4]))
     path.write_bytes(bad)
@@ -89,6 +92,7 @@ def test_damage_in_the_middle_is_named_and_what_is_behind_it_is_believed(path):
     ]
 
 
+@pytest.mark.survives("F37")
 def test_a_damaged_journal_is_kept_aside_and_what_can_be_believed_goes_on(path):
     bad = b"".join([*LINES[:4], b"garbage\n", *LINES[6:]])
     path.write_bytes(bad)

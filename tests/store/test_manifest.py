@@ -24,6 +24,11 @@ class Released:
 
     def __init__(self, rundir):
         self.rundir, self.woken = rundir, []
+        self.is_replaced = False
+
+    def check(self):
+        if self.is_replaced:
+            raise RecordError("replaced")
 
     def stage_done(self, stage):
         assert self.rundir.stage_manifest(stage).exists()
@@ -64,6 +69,21 @@ def house(tmp_path):
     made = House(tmp_path)
     yield made
     made.journal.close()
+
+
+@pytest.mark.survives("F87")
+def test_a_manifest_in_a_folder_that_was_exchanged_meanwhile_tells_nobody(tmp_path):
+    house = House(tmp_path, stamp=str(tmp_path / "stamp"))
+    house.sitting.is_replaced = True
+
+    with house.journal:
+        with pytest.raises(RecordError, match="replaced"):
+            house.publish()
+        with pytest.raises(RecordError, match="replaced"):
+            house.publisher.publish_run("succeeded", [("s", COUNTS)], iter(()))
+
+    assert house.sitting.woken == []
+    assert not (tmp_path / "stamp").exists()
 
 
 def test_a_manifest_is_json_with_the_head_and_each_unit_on_a_line_of_its_own(house):
@@ -194,6 +214,7 @@ def test_a_manifest_that_was_cut_is_noticed_wherever_it_was_cut(house):
             list(read_manifest(house.rundir.manifest)[1])
 
 
+@pytest.mark.survives("F41")
 @pytest.mark.parametrize("step", ["sync_fd", "replace"])
 def test_a_failure_before_the_replacement_leaves_the_old_manifest(house, monkeypatch, step):
     house.publish()
@@ -395,6 +416,7 @@ def test_who_may_read_is_as_the_run_file_says(tmp_path, share, mode):
 STRANGE = ["s/x=\udcff", "s/x=\ud800", "s/x=\\xff\udcff", "s/\udce9t\udce9/~1"]
 
 
+@pytest.mark.survives("F15")
 @pytest.mark.parametrize("strange", STRANGE, ids=ascii)
 def test_text_that_is_not_utf8_is_escaped_and_given_in_base64(tmp_path, strange):
     house = House(tmp_path, begin(run_file=f"/r/{strange}.toml", variables={"a/b": [strange]}))
@@ -413,6 +435,7 @@ def test_text_that_is_not_utf8_is_escaped_and_given_in_base64(tmp_path, strange)
     assert list(units) == [unit_record(one) for one in (result(0), odd, result(2))]
 
 
+@pytest.mark.survives("F15")
 def test_base64_holds_the_very_bytes():
     _shown, found = text.armour({"path": b"/caf\xe9/a".decode("utf-8", "surrogateescape")})
 

@@ -7,7 +7,9 @@ import pytest
 
 from procsup.core.outcome import AttemptId
 from procsup.errors import RecordError
+from procsup.host.opened import Folder
 from procsup.store.rundir import RunDir, safe_name, stage_name
+from tests.support.users import EVE, as_user, give, open_folder, root_only
 
 posix = pytest.mark.skipif(os.name == "nt", reason="symbolic links, owners and modes of POSIX")
 ALLOWED = set(string.ascii_lowercase + string.digits + "=._,+-~")
@@ -59,6 +61,7 @@ def test_plain_ids_are_their_own_names():
         assert safe_name(plain) == plain
 
 
+@pytest.mark.survives("F50")
 @pytest.mark.parametrize("hostile", HOSTILE, ids=repr)
 def test_a_hostile_id_becomes_a_harmless_name(hostile):
     check_harmless(safe_name(hostile))
@@ -72,10 +75,12 @@ def check_harmless(name):
     assert name.split(".")[0] not in ("con", "prn", "aux", "nul", "com1", "lpt9")
 
 
+@pytest.mark.survives("F50")
 def test_no_two_hostile_ids_get_one_name():
     assert len({safe_name(hostile) for hostile in HOSTILE}) == len(HOSTILE)
 
 
+@pytest.mark.survives("F50")
 def test_names_are_harmless_and_differ_where_case_does_not_count():
     dice = random.Random(7)
     alphabets = ["aA", "a./\\~-", "conCON.1 ", "\x00\n é\udcff\U0001f600", "\u0130iI\u0131ﬁ"]
@@ -125,9 +130,7 @@ def test_every_other_name_lies_in_the_run_directory(tmp_path):
     rundir = RunDir(tmp_path / "demo")
     attempt = AttemptId("s/../../x", 1)
     paths = [
-        rundir.scratch(attempt, "s"),
-        rundir.unit_file(attempt, "s"),
-        rundir.list_file("s/../x", "s", "../inputs"),
+        rundir.failed(attempt, "s"),
         rundir.stage_manifest("../s"),
         rundir.sitting_lock(3, "../s"),
         rundir.sitting_lock(3),
@@ -151,6 +154,7 @@ def test_a_run_directory_is_made_with_what_it_needs_and_hidden_from_git(tmp_path
     assert (rundir.path / ".gitignore").read_text() == "*\n"
 
 
+@pytest.mark.survives("F49")
 @posix
 def test_who_may_read_is_set_whatever_the_umask_and_can_be_changed(tmp_path):
     rundir = RunDir(tmp_path / "demo")
@@ -172,6 +176,7 @@ def test_who_may_read_is_set_whatever_the_umask_and_can_be_changed(tmp_path):
     ]
 
 
+@pytest.mark.survives("F47")
 @posix
 def test_planted_links_and_files_are_refused(tmp_path):
     (tmp_path / "elsewhere").mkdir()
@@ -200,11 +205,12 @@ def test_a_planted_gitignore_is_not_followed(tmp_path):
     assert (tmp_path / "victim").read_bytes() == b"precious"
 
 
+@pytest.mark.survives("F49")
 @posix
 def test_a_directory_of_another_user_is_refused(tmp_path, monkeypatch):
     rundir = RunDir(tmp_path / "demo")
     rundir.create()
-    monkeypatch.setattr(rundir, "_probe_owner", lambda: os.getuid() + 1)
+    monkeypatch.setattr(Folder, "is_ours", lambda self: False)
 
     with pytest.raises(RecordError, match="another user"):
         rundir.create()
@@ -223,3 +229,16 @@ def test_a_directory_under_a_file_is_refused_with_the_reason(tmp_path):
 
     with pytest.raises(RecordError, match="run directory"):
         RunDir(tmp_path / "file" / "demo").create()
+
+
+@posix
+@root_only
+def test_a_directory_that_its_user_has_closed_stays_closed():
+    with open_folder() as folder:
+        (folder / "demo").mkdir(mode=0o500)
+        give(folder, EVE)
+
+        with pytest.raises(RecordError, match="Permission denied"):
+            as_user(EVE, lambda: RunDir(folder / "demo").create())
+
+        assert stat.S_IMODE((folder / "demo").stat().st_mode) == 0o500

@@ -134,6 +134,7 @@ class Bench:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
         self.run_dir = folder / "run"
+        self.run_dir.mkdir(exist_ok=True)
         # Most tests are not about what is waited for: there it is ended soon.
         stage_settings = {"linger_s": 0.2, "grace_s": 1.0, **settings.pop("stage", {})}
         spec_settings = settings.pop("spec", {})

@@ -52,12 +52,12 @@ class Told:
             found = [line for line in self.lines if line.startswith(start)]
             if len(found) >= times:
                 return found[-1][len(start) :].strip()
-            assert self._read(deadline), f"no {start!r} among {self.lines}"
+            assert self.read(deadline), f"no {start!r} among {self.lines}"
 
     def wait_until_all_gone(self, *, within_s: float = LIMIT_S) -> None:
         """Return when every process that inherited stdout is gone."""
         deadline = time.monotonic() + within_s
-        while self._read(deadline):
+        while self.read(deadline):
             pass
 
     def wait(self) -> int:
@@ -68,7 +68,7 @@ class Told:
         """Wait until ``guard``, ``supervisor`` or ``child`` has told its pid; return it."""
         return int(self.wait_for(role).split()[0])
 
-    def _read(self, deadline: float) -> bool:
+    def read(self, deadline: float) -> bool:
         """Take what is said; False at the end of it."""
         stdout = self.process.stdout
         assert stdout is not None

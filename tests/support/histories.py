@@ -5,47 +5,74 @@ sitting ends by the planner's own decision or by a crash, which may take with it
 synced. Laws that hold at every step are checked while it goes on.
 """
 
+import hashlib
 import random
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
-from procsup.api.past import lost_ends
+from msgspec.json import encode
+from msgspec.structs import replace
+
 from procsup.core.events import (
     Asked,
     Ended,
     Expand,
     Expanded,
+    Hold,
     Inspected,
     Interrupted,
     Publish,
     Published,
+    Reuse,
+    Sampled,
     Settled,
+    Standing,
     Start,
     Started,
     Stop,
     Synced,
     TakenBack,
+    Weigh,
+    Weighed,
     Withdraw,
     Write,
 )
-from procsup.core.keep import Intact, standing
-from procsup.core.outcome import AttemptId, Exited, Reading, Signaled, Verdict
-from procsup.core.planner import Planner
-from procsup.core.records import JOURNAL_VERSION, Answer, Begin, End, Launch, Record
-from procsup.core.replay import History, fold
+from procsup.core.keep import Change, Intact, standing, standing_again
+from procsup.core.outcome import (
+    NO_LEFTOVER_FILES,
+    AttemptId,
+    Exited,
+    LeftoverFiles,
+    NotStarted,
+    Reading,
+    Signaled,
+    Verdict,
+)
+from procsup.core.plan.outlook import Before, first_line, notes, outlook
+from procsup.core.plan.reactor import handle, open_sitting
+from procsup.core.plan.rehearsal import Foreseen, rehearse
+from procsup.core.plan.state import Plan
+from procsup.core.plan.units import Done
+from procsup.core.records import JOURNAL_VERSION, Answer, Begin, End, Launch, Record, Refused
+from procsup.core.replay import History, UnitHistory, fold
+from procsup.core.selectors import Selection
 from procsup.core.slots import Capacity
 from procsup.core.spec import After, OnFailure, OutputSpec, Retry, RunSpec, StageSpec, UnitSpec
-from procsup.core.states import Done
+from procsup.core.task import Program
+from procsup.supervisor.previous_run import lost_ends
 
 STEPS = 3000
-CAPACITY = Capacity(2, None, (0, 1), None, "h")
+CAPACITY = Capacity(2, 1000, (0, 1), None, "h")
 
 
 class Crash(Exception):
     """The supervisor is gone."""
 
 
-def random_plan(dice: random.Random) -> Tuple[RunSpec, List[UnitSpec]]:
-    """Some stages with a few units each, hanging together in every way there is."""
+def random_plan(dice: random.Random, *, wild: bool) -> Tuple[RunSpec, List[UnitSpec]]:
+    """Some stages with a few units each, hanging together in every way there is.
+
+    `wild`: also with time limits, delays, needs and policies of every kind.
+    """
     names = "abcd"[: dice.randint(1, 4)]
     stages: List[StageSpec] = []
     units: List[UnitSpec] = []
@@ -69,6 +96,8 @@ def random_plan(dice: random.Random) -> Tuple[RunSpec, List[UnitSpec]]:
                 keep=dice.choice(("unchanged",) * 4 + ("never",)),
             )
         )
+        if wild:
+            stages[-1] = _wild(stages[-1], dice)
         makes = dice.random() < 0.7
         for index, own in enumerate(names):
             unit_id = f"{name}/{own}"
@@ -79,16 +108,42 @@ def random_plan(dice: random.Random) -> Tuple[RunSpec, List[UnitSpec]]:
                     unit_id, name, index, ("true",), "/", "f", outputs=outputs, follows=follows
                 )
             )
+            if wild and dice.random() < 0.2:
+                cpus, memory = dice.choice((1.0, 2.0, 3.0)), dice.choice((None, 400, 900))
+                units[-1] = replace(units[-1], cpus=cpus, memory_bytes=memory)
     do = dice.choice(("finish",) * 4 + ("drain", "stop"))
-    return RunSpec("run", None, "/", "/d", tuple(stages), on_failure=OnFailure(do)), units
+    policy = _policy(dice) if wild else OnFailure(do)
+    return RunSpec("run", None, "/", "/d", tuple(stages), on_failure=policy), units
+
+
+def _wild(stage: StageSpec, dice: random.Random) -> StageSpec:
+    delay_s, factor = dice.choice((0.0, 0.0, 3.0)), dice.choice((1.0, 2.0))
+    return replace(
+        stage,
+        retry=Retry(stage.retry.times, delay_s=delay_s, memory_factor=factor),
+        timeout_s=dice.choice((None, None, 6.0)),
+        jobs=dice.choice((None, None, 1)),
+        pin=dice.choice(("none", "cpus")),
+        on_drift=dice.choice(("record", "warn", "fail")),
+        keep=dice.choice((stage.keep, stage.keep, "always")),
+        on_failed_outputs=dice.choice(("keep", "aside")),
+        on_failure=_policy(dice) if dice.random() < 0.3 else None,
+    )
+
+
+def _policy(dice: random.Random) -> OnFailure:
+    do = dice.choice(("finish", "drain", "stop"))
+    return OnFailure(do, at_count=dice.randint(1, 2)) if dice.random() < 0.5 else OnFailure(do)
 
 
 class World:
     """What outlives a sitting."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, wild: bool = False) -> None:
         self.dice = random.Random(seed)
-        self.spec, self.units = random_plan(self.dice)
+        self.wild = wild
+        self.told = hashlib.sha256()  # all records and orders
+        self.spec, self.units = random_plan(self.dice, wild=wild)
         self.ends_well = {unit.id: self.dice.random() < 0.8 for unit in self.units}
         self.touches = {unit.id: self.dice.random() < 0.7 for unit in self.units}
         self.fingerprints = {unit.id: "f" for unit in self.units}
@@ -97,6 +152,12 @@ class World:
         self.published: Set[Optional[str]] = set()
         self.run_id = ""
         self.verdicts: Dict[str, Verdict] = {}
+
+    def tell(self, orders: Sequence[Any]) -> None:
+        """Note orders: records in their order, others as a set."""
+        records = [encode(order) for order in orders if isinstance(order, Write)]
+        others = sorted(encode(order) for order in orders if not isinstance(order, Write))
+        self.told.update(b"\n".join([*records, b"", *others, b""]))
 
     def sit(self, *, calm: bool) -> Optional[str]:
         """One sitting: its outcome ("" if not final), None if it crashed."""
@@ -108,10 +169,83 @@ class World:
         self.fingerprints[name] += "x"
 
     def specs(self) -> List[UnitSpec]:
-        import msgspec
-
-        replace = msgspec.structs.replace
         return [replace(unit, fingerprint=self.fingerprints[unit.id]) for unit in self.units]
+
+
+class Wild:
+    """What else may happen to a plan of all kinds: refused starts, faults, lists that change."""
+
+    def __init__(self, dice: random.Random, spec: RunSpec) -> None:
+        self.dice = dice
+        self.followed = {name for stage in spec.stages for name in stage.for_each}
+        self.is_fresh = dice.random() < 0.1
+        self.is_retry = dice.random() < 0.2
+        self.asked = dice.choice((None, "a", "b"))
+        self.changed = dice.choice((0.1, 0.1, 0.7))  # part of the units whose inputs changed
+        self.program = Program("/p", dice.choice(("1", "1", "1", "2")))
+        self.named = [Selection(["s0/nowhere"])] if dice.random() < 0.05 else []
+
+    def expanded(self, fact: Expanded) -> Expanded:
+        unfit = {unit.id: "no input" for unit in fact.units if self.dice.random() < 0.02}
+        fact = replace(fact, program=self.program, unfit=unfit)
+        if fact.stage not in self.followed and self.dice.random() < 0.03:
+            return Expanded(fact.stage, problem="no such list")
+        return replace(fact, notes=("a link was left out",)) if self.dice.random() < 0.1 else fact
+
+    def intact(self, unit: UnitSpec) -> Intact:
+        kind = self.dice.choice(("changed", "deleted", "new"))
+        chance = self.dice.random()
+        if chance < self.changed:
+            return Intact(inputs=Change("/in", "size 1 -> 2", kind))
+        if chance < self.changed + 0.1:
+            missing = kind == "deleted"
+            return Intact(outputs=Change("/out", "size 1 -> 2", kind), missing=missing)
+        return Intact(seen=(Reading(f"/{unit.id}", 1, 9),), leftover_files=self._leftover_files())
+
+    def _leftover_files(self) -> Optional[LeftoverFiles]:
+        return self.dice.choice((None, None, NO_LEFTOVER_FILES, LeftoverFiles(1, ("out/x",))))
+
+    def standing_again(
+        self, unit: UnitSpec, past: Optional[UnitHistory], stage: StageSpec
+    ) -> Standing:
+        asked = None if self.asked is None else unit.id.endswith(self.asked)
+        intact = self.intact(unit)
+        known: Dict[str, Any] = {"stage": stage, "fresh": False, "program": self.program.sha256}
+        return standing_again(unit, past, asked=asked, intact=lambda _unit, _end: intact, **known)
+
+    def ended(self, fact: Ended) -> Ended:
+        chance = self.dice.random()
+        if chance < 0.1:
+            return Ended(fact.attempt, NotStarted("no slot", True), 0.0)
+        if chance < 0.13:
+            return Ended(fact.attempt, NotStarted("no such file"), 0.0)
+        if chance < 0.18 and fact.exit == Exited(0):
+            return replace(fact, fault="sleep (pid 7) still wrote to /out")
+        if chance < 0.23:
+            return replace(fact, remarks=("a process was left",), linger_s=1.25)
+        return replace(fact, program="2") if chance < 0.3 else fact
+
+    def inspected(self, fact: Inspected) -> Inspected:
+        chance = self.dice.random()
+        if chance < 0.1:
+            return Inspected(fact.attempt, problem="/out: there is no such file")
+        if chance < 0.2:
+            return replace(fact, inputs=(Reading("/in", 1, 1, changed=True),))
+        if chance < 0.3:
+            return replace(fact, leftover_files=self._leftover_files(), remarks=("odd",))
+        return fact
+
+    def interfere(self, live: List[AttemptId], units: List[UnitSpec]) -> Any:
+        kind = self.dice.choice(("stop-units", "stop-units", "sampled", "retry", "stop", "guard"))
+        if kind == "sampled":
+            return Sampled(self.dice.choice(live), [0]) if live else None
+        if kind == "guard":
+            return Interrupted(None, "the guard died") if self.dice.random() < 0.3 else None
+        name = self.dice.choice(units).id
+        words = {"stop-units": (self.dice.choice((name, "s0/*", "s1", "nowhere")),), "retry": ()}
+        grace_s = self.dice.choice((None, 2.0))
+        verb = kind if kind != "stop" or self.dice.random() < 0.2 else "unheard-of"
+        return Asked("r", verb, grace_s, words.get(kind, ()))
 
 
 class Sitting:
@@ -124,12 +258,16 @@ class Sitting:
         self.in_line: List[Any] = []  # withdrawals and publications that are not done
         self.closed: Dict[str, Any] = {}  # what was said of a stage when it was to be published
         self.is_final = False  # the run is to be published
-        self.used = {(r.unit, r.attempt) for r in world.journal if isinstance(r, Launch)}
-        selector: Optional[Callable[[UnitSpec], bool]] = None
+        self.used: Set[Tuple[str, int]] = set()
+        self._note_numbers(world.journal)
+        self.to_weigh: List[Weigh] = []
+        self.selector: Optional[Callable[[UnitSpec], bool]] = None
         if not calm and self.dice.random() < 0.2:
             chosen = {unit.id for unit in world.units if self.dice.random() < 0.5}
-            selector = lambda unit: unit.id in chosen  # noqa: E731
-        self.planner = Planner(world.spec, CAPACITY, self.history, selector=selector)
+            self.selector = lambda unit: unit.id in chosen
+        self.wild = Wild(world.dice, world.spec) if world.wild and not calm else None
+        named = self.wild.named if self.wild is not None else ()
+        self.plan = Plan(world.spec, CAPACITY, self.history, selector=self.selector, named=named)
         self.specs = world.specs()
         self.now = 1000.0
 
@@ -139,14 +277,14 @@ class Sitting:
         try:
             self._begin()
             for _ in range(STEPS):
-                if self.planner.done:
+                if self.plan.done:
                     self._check_end()
-                    return self.planner.outcome
+                    return self.plan.outcome
                 self._handle(self._next_fact())
         except Crash:
             self._lose_what_was_not_synced()
             return None
-        raise AssertionError(f"it never ends: {self.live_attempts} {self.planner.summary.ending!r}")
+        raise AssertionError(f"it never ends: {self.live_attempts} {self.plan.summary.ending!r}")
 
     def _begin(self) -> None:
         world, history = self.world, self.history
@@ -163,26 +301,42 @@ class Sitting:
         base = history.last_seq
         for seq, record in enumerate([begin, *lost], base + 1):
             history.add(seq, record)
-        self._perform(self.planner.begin(begin, lost))
-        self._handle([self._expanded(stage.name) for stage in world.spec.stages])
+        self._perform(open_sitting(self.plan, begin, lost))
+        early = {stage.name: self._expanded(stage.name) for stage in world.spec.stages}
+        if world.wild:
+            self._foresee(early)
+        self._handle(list(early.values()))
+
+    def _foresee(self, early: Dict[str, Expanded]) -> None:
+        """Note what a dry run and the first line say now."""
+        seen = rehearse(self.world.spec, CAPACITY, self.history, early, selector=self.selector)
+        numbers = outlook(seen, self.selector)
+        self.world.tell(
+            [first_line(numbers, Before(), fresh=False), notes(numbers, self.world.spec)]
+        )
+        self.world.tell([words_of(seen[stage.name]) for stage in self.world.spec.stages])
 
     def _expanded(self, stage: str) -> Expanded:
         units = tuple(unit for unit in self.specs if unit.stage == stage)
-        return Expanded(stage, units, tuple(self._standing(unit) for unit in units))
+        fact = Expanded(stage, units, tuple(self._standing(unit) for unit in units))
+        return fact if self.wild is None else self.wild.expanded(fact)
 
     def _standing(self, unit: UnitSpec) -> Any:
         unit_history = self.history.units.get(unit.id)
         success = None if unit_history is None else unit_history.standing_success
         generation = success.generation if success is not None else 0
+        if self.wild is not None and self.wild.is_retry:
+            return self.wild.standing_again(unit, unit_history, self.world.spec.stage(unit.stage))
+        intact = Intact() if self.wild is None else self.wild.intact(unit)
         return standing(
             unit,
             unit_history,
-            intact=lambda _unit, _end: Intact(),
+            intact=lambda _unit, _end: intact,
             stage=self.world.spec.stage(unit.stage),
             run_succeeded=generation <= self.history.done_generation,
             earlier=generation != self.history.generation,
-            fresh=False,
-            program=None,
+            fresh=self.wild is not None and self.wild.is_fresh,
+            program=None if self.wild is None else self.wild.program.sha256,
         )
 
     # --- what happens next -----------------------------------------------------------------
@@ -193,6 +347,7 @@ class Sitting:
         choices += [self._inspect_one] * (3 if self.looked_at else 0)
         choices += [self._expand_one] * (3 if self.to_expand else 0)
         choices += [self._publish_one] * (3 if self.in_line else 0)
+        choices += [self._weigh_one] * (3 if self.to_weigh else 0)
         # Most of all while something is on its way: nothing may come of it then.
         if not self.calm and self.dice.random() < (0.3 if self.in_line else 0.05):
             choices = [self._interfere]
@@ -215,18 +370,29 @@ class Sitting:
         well = self.world.ends_well[attempt.unit]
         stopped = asked and self.dice.random() < 0.8
         exit = Signaled(15) if stopped and self.dice.random() < 0.8 else Exited(0 if well else 3)
-        if exit == Exited(0) and not stopped:
+        fact = Ended(attempt, exit, 0.0, 0.0, 1.0, 42, stopped=stopped)
+        if self.wild is not None:
+            fact = self.wild.ended(fact)
+        if fact.exit == Exited(0) and not stopped and not fact.fault:
             self.looked_at.append(attempt)
-        return Ended(attempt, exit, 0.0, 0.0, 1.0, 42, stopped=stopped)
+        return fact
 
     def _inspect_one(self) -> Any:
         if not self.looked_at:
             return None
         attempt = self.looked_at.pop(self.dice.randrange(len(self.looked_at)))
-        if not self.planner.unit(attempt.unit).spec.outputs:
+        if not self.plan.unit(attempt.unit).spec.outputs:
             return Inspected(attempt)
         written = attempt.number if self.world.touches[attempt.unit] else 1
-        return Inspected(attempt, (Reading(f"/{attempt.unit}", 1, written),))
+        fact = Inspected(attempt, (Reading(f"/{attempt.unit}", 1, written),))
+        return fact if self.wild is None else self.wild.inspected(fact)
+
+    def _weigh_one(self) -> Any:
+        if not self.to_weigh:
+            return None
+        order = self.to_weigh.pop(0)
+        due = [unit for unit in self.specs if unit.id in order.units]
+        return Weighed(order.stage, {unit.id: self._standing(unit) for unit in due})
 
     def _expand_one(self) -> Any:
         if not self.to_expand:
@@ -247,6 +413,8 @@ class Sitting:
         return Published(order.stage)
 
     def _interfere(self) -> Any:
+        if self.wild is not None and self.dice.random() < 0.6:
+            return self.wild.interfere(sorted(self.live_attempts), self.specs)
         kind = self.dice.choice(("retry", "retry", "drain", "stop", "interrupt"))
         if kind == "interrupt":
             return Interrupted(2, "SIGINT")
@@ -261,8 +429,9 @@ class Sitting:
         for fact in list(facts):
             if isinstance(fact, Ended) and self.dice.random() < 0.3:
                 facts.insert(0, Started(fact.attempt, 42, 0.0))
-        orders = self.planner.handle(facts, self.now, 0.0)
-        assert self.planner.summary.ending >= before[0], "why it ends was taken back"
+        orders = handle(self.plan, facts, self.now, 0.0)
+        self.world.tell(orders)
+        assert self.plan.summary.ending >= before[0], "why it ends was taken back"
         if self.is_final:
             assert self._how_it_ends() == before, "somebody was heard after the end"
             self._check_nothing_comes_of_it(orders)
@@ -271,12 +440,22 @@ class Sitting:
             assert self._said_of(name) == before, f"{name} changed after it was to be published"
 
     def _perform(self, orders: List[Any]) -> None:
-        self.world.journal += [order.record for order in orders if isinstance(order, Write)]
-        assert self.planner.seq == len(self.world.journal)
+        records = [order.record for order in orders if isinstance(order, Write)]
+        self.world.journal += records
+        self._note_numbers([one for one in records if isinstance(one, Refused)])
+        assert self.plan.seq == len(self.world.journal)
         for order in orders:
             if not self.calm and self.dice.random() < 0.003:
                 raise Crash
             self._carry_out(order)
+
+    def _note_numbers(self, records: List[Record]) -> None:
+        """A launch takes a number; a refused start gives it back."""
+        for record in records:
+            if isinstance(record, Launch):
+                self.used.add((record.unit, record.attempt))
+            elif isinstance(record, Refused):
+                self.used.discard((record.unit, record.attempt))
 
     def _carry_out(self, order: Any) -> None:
         world = self.world
@@ -288,6 +467,8 @@ class Sitting:
                 self.live_attempts[order.attempt] = True
         elif isinstance(order, Expand):
             self.to_expand.append(order.stage)
+        elif isinstance(order, Weigh):
+            self.to_weigh.append(order)
         elif isinstance(order, Withdraw):
             assert not self.closed.keys() & set(order.stages), "what is final is withdrawn"
             self.in_line.append(order)
@@ -311,31 +492,31 @@ class Sitting:
         waiting = [one for one in self.in_line if isinstance(one, Withdraw)]
         assert not any(unit.stage in one.stages for one in waiting), "started before the answer"
         assert unit.stage not in self.closed, "started although it is final"
-        assert not self.planner.summary.ending, "started after the end was asked for"
+        assert not self.plan.summary.ending, "started after the end was asked for"
         for name in unit.follows:
-            state = self.planner.unit(name).state
+            state = self.plan.unit(name).state
             assert isinstance(state, Done), f"{unit.id} is started before {name} is done"
             good = state.verdict is Verdict.SUCCEEDED
             assert good, f"{unit.id} is started although {name} is not good"
 
     def _said_of(self, stage: str) -> Any:
         """All that a manifest says of a stage."""
-        found = self.planner.by_name[stage]
+        found = self.plan.by_name[stage]
         return list(found.results()), found.counts(), [unit.state for unit in found.units]
 
     def _how_it_ends(self) -> Tuple[Any, ...]:
-        planner = self.planner
-        return planner.summary.ending, planner.closing, planner.interrupted_by, planner.run_status
+        plan = self.plan
+        return plan.summary.ending, plan.closing, plan.interrupted_by, plan.run_status
 
     def _check_nothing_comes_of_it(self, orders: List[Any]) -> None:
         """The run is to be published: requests are answered, and that is all."""
         for order in orders:
             told = isinstance(order, Settled)
             assert told or (isinstance(order, Write) and isinstance(order.record, Answer)), order
-        assert self.planner.outcome in (None, self.planner.run_status)
+        assert self.plan.outcome in (None, self.plan.run_status)
 
     def _check_publish(self, order: Publish) -> None:
-        for stage in self.planner.stages:
+        for stage in self.plan.stages:
             if order.stage not in (None, stage.name):
                 continue
             assert stage.undecided == 0
@@ -348,14 +529,14 @@ class Sitting:
         assert not self.live_attempts, "it ends while something lives"
         assert not self.looked_at
         assert not self.in_line, "it ends while something is on its way"
-        assert self.is_final == bool(self.planner.outcome)
-        if not self.planner.outcome:
+        assert self.is_final == bool(self.plan.outcome)
+        if not self.plan.outcome:
             return
-        for stage in self.planner.stages:
+        for stage in self.plan.stages:
             for unit in stage.units:
                 assert isinstance(unit.state, Done)
                 self.world.verdicts[unit.spec.id] = unit.state.verdict
-                if unit.state.verdict is Verdict.SUCCEEDED:
+                if unit.state.verdict is Verdict.SUCCEEDED and not self.world.wild:
                     self._check_success(unit)
 
     def _check_success(self, unit: Any) -> None:
@@ -371,10 +552,32 @@ class Sitting:
             del journal[self.dice.randint(self.world.synced, len(journal)) :]
 
 
+def live(world: World, sittings: int) -> World:
+    """Sittings with people and crashes, then calm ones until the run is final."""
+    for _ in range(sittings):
+        world.sit(calm=False)
+        if world.dice.random() < 0.15:
+            world.change_something()
+    for _ in range(3):
+        if world.sit(calm=True):
+            return world
+    raise AssertionError("undisturbed, a run comes to its end in one sitting")
+
+
+def words_of(seen: Foreseen) -> Sequence[Any]:
+    """The prediction for a stage in words: no names of types, which may change."""
+    units = []
+    for unit, one in zip(seen.units, seen.standings):
+        stale, bare = (one.stale, one.bare) if isinstance(one, Reuse) else (False, False)
+        aside = isinstance(one, Hold) and not one.keeps_verdict
+        units.append((unit.id, one.keeps_verdict, aside, stale, bare, one.reason, one.text))
+    return units, seen.known_after, seen.problem
+
+
 def verdicts_of(journal: List[Record]) -> Dict[str, Verdict]:
     """The last final verdict of each unit in a journal."""
     ends = [record for record in journal if isinstance(record, End) and record.final]
     return {end.unit: end.verdict for end in ends}
 
 
-__all__ = ["History", "World", "verdicts_of"]
+__all__ = ["History", "World", "live", "verdicts_of"]

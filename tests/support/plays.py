@@ -18,6 +18,8 @@ from procsup.core.events import (
     Order,
     Publish,
     Published,
+    Rerun,
+    Reuse,
     Sampled,
     Settled,
     Standing,
@@ -40,7 +42,8 @@ from procsup.core.outcome import (
     Vanished,
     Verdict,
 )
-from procsup.core.planner import Planner
+from procsup.core.plan.reactor import handle, open_sitting
+from procsup.core.plan.state import Plan
 from procsup.core.records import JOURNAL_VERSION, Begin, Record, decode_line, encode_line
 from procsup.core.replay import History, fold
 from procsup.core.slots import Capacity
@@ -100,7 +103,7 @@ class Play:
         self.history = history or History()
         self.base = self.history.last_seq
         capacity = Capacity(cpus, memory_bytes, tuple(range(int(cpus))), jobs, "h")
-        self.planner = Planner(self.spec, capacity, self.history, selector=selector)
+        self.plan = Plan(self.spec, capacity, self.history, selector=selector)
         resumed = self.history.run_id is not None and self.history.run_final is None and not fresh
         run_id = self.history.run_id if resumed else f"run-{self.history.sitting + 1}"
         begin = Begin(
@@ -108,22 +111,22 @@ class Play:
             "0", "3", "linux", None, resumed, fresh,
         )  # fmt: skip
         self.history.add(self.base + 1, begin)  # as the sitting does: it is part of the history
-        self._note(self.planner.begin(begin, []))
+        self._note(open_sitting(self.plan, begin, []))
         early = [self._expanded(s.name, self._standings) for s in stages if not s.late]
         self.tell(*early)
 
     def _expanded(self, name: str, standings: Dict[str, Standing]) -> Expanded:
         units = tuple(u for u in self.units if u.stage == name)
-        new = Standing(False, "new")
+        new = Rerun("new")
         return Expanded(name, units, tuple(standings.get(u.id, new) for u in units))
 
     def tell(self, *facts: Fact, after_s: float = 0.0) -> "Play":
         """Hand facts to the planner, some seconds later."""
         self.now += after_s
-        self._note(self.planner.handle(facts, self.now, WALL + self.now))
+        self._note(handle(self.plan, facts, self.now, WALL + self.now))
         while self._checked_anew:
             again = self._expanded(self._checked_anew.pop(), self._standings)
-            self._note(self.planner.handle([again], self.now, WALL + self.now))
+            self._note(handle(self.plan, [again], self.now, WALL + self.now))
         if self.in_line and not self.by_hand:
             self.done()
         return self
@@ -213,17 +216,17 @@ class Play:
         return orders
 
     def verdict(self, name: str) -> Optional[Verdict]:
-        for result in self.planner.results():
+        for result in self.plan.results():
             if result.unit.id == name and result.ends[-1].final:
                 return result.ends[-1].verdict
         return None
 
     def verdicts(self) -> Dict[str, str]:
-        results = self.planner.results()
+        results = self.plan.results()
         return {r.unit.id: r.ends[-1].verdict.value for r in results if r.ends[-1].final}
 
     def state(self, name: str) -> str:
-        for candidate in self.planner.stages:
+        for candidate in self.plan.stages:
             if name in candidate.by_id:
                 return type(candidate.by_id[name].state).__name__
         raise KeyError(name)
@@ -248,7 +251,7 @@ class Play:
         return Play(
             settings.pop("stages", self.spec.stages),
             settings.pop("units", self.units),
-            cpus=self.planner.capacity.cpus,
+            cpus=self.plan.capacity.cpus,
             history=history,
             standings=standings,
             **settings,
@@ -258,7 +261,9 @@ class Play:
 def _standing(history: History, name: str) -> Standing:
     unit = history.units[name]
     good = unit.last is not None and unit.last.final and unit.last.verdict is Verdict.SUCCEEDED
-    return Standing(good and unit.open_launch is None, "" if good else "failed before")
+    if good and unit.open_launch is None:
+        return Reuse()
+    return Rerun("" if good else "failed before")
 
 
 def say(order: Order) -> str:

@@ -8,9 +8,19 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+from tests.faults.laws import until
+
 LIMIT_S = 60.0
 PROGRAMS = Path(__file__).parent / "programs"
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def slashed(path: Any) -> str:
+    """Return a path as it may stand in any string of a run file: ``\\`` would be an escape."""
+    return str(path).replace("\\", "/")
+
+
+PYTHON = slashed(sys.executable)
 
 
 class Project:
@@ -119,6 +129,15 @@ def finish(child: "subprocess.Popen[str]", limit_s: float = LIMIT_S) -> "tuple[s
         child.kill()
         out, err = child.communicate()
         raise AssertionError(f"{child.args} hangs\n{out}\n{err}") from None
+
+
+def wait_for(project: Project, *names: str) -> None:
+    """Wait until these files are there."""
+
+    def are_there() -> bool:
+        return all((project.folder / name).exists() for name in names)
+
+    until(are_there, f"not all of these are there: {names}", LIMIT_S)
 
 
 def kill(pid: int, signum: Optional[int] = None) -> None:

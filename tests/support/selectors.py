@@ -118,9 +118,14 @@ OF_LATE_STAGE = [
 ]
 LATE_SAID = "the units of stage late are known when slow has run"
 NOT_OF_LATE_STAGE = [
-    (["q=1"], "'q=1' selects no unit: stages are slow, late, quick"),
-    (["lat"], "'lat' selects no unit (did you mean 'late'?)"),
+    (["q=1"], f"'q=1' selects no unit that is known: {LATE_SAID}"),
+    (["lat"], f"'lat' selects no unit that is known (did you mean 'late'?): {LATE_SAID}"),
+    (["!lat"], f"'!lat' selects no unit that is known (did you mean 'late'?): {LATE_SAID}"),
+    (["lat/k=1"], "'lat/k=1' selects no unit (did you mean 'late/k=1'?)"),
+    (["@lost"], "'@lost' selects no unit now"),
 ]
+# Of these selectors a run that is to come cannot know yet whether they select a unit.
+UNCLEAR = ["q=1", "lat", "!lat", "@lost", "late/k=1", "k>0"]
 # Wrong selectors, and a part of the message.
 WRONG: List[Tuple[List[str], str]] = [
     (["fitt"], "'fitt' selects no unit (did you mean 'fit'?)"),

@@ -5,12 +5,23 @@ Both units would then record the same files as their own.
 
 import os
 from bisect import bisect_left
-from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import (
+    Collection,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Set,
+    Tuple,
+)
 
-from procsup.core.globs import Branch, Glob, meet, meets_folder
+from procsup.core.globs import Glob, ends, meet, meets_folder
 from procsup.core.spec import OutputSpec
 from procsup.host.names import path_key
-from procsup.paths.walk import CASE, excludes, glob_of
+from procsup.paths.walk import CASE, excluded_of, excludes, glob_of
 
 _MOST_COMPARED = 64  # globs with the same start and end: 100,000 units stay fast
 
@@ -47,6 +58,7 @@ class Claims:
         self._folders: Dict[str, Tuple[str, str]] = {}
         self._less: Dict[str, OutputSpec] = {}  # folders of which something is left out
         self._globs: Dict[str, List[Tuple[str, str]]] = {}  # key -> (start, end) of each branch
+        self._excluded: Dict[str, Tuple[str, ...]] = {}  # key of a glob -> what it leaves out
         self._claims: Dict[str, Dict[str, List[_Claim]]] = {}  # start -> reversed end -> claims
         for output, unit in declared:
             key = path_key(output.path)
@@ -55,7 +67,9 @@ class Claims:
                 if output.excluded:
                     self._less[key] = output
                 continue
-            self._globs[key] = [_ends(branch) for branch in _parsed(output.path).branches]
+            self._globs[key] = [_keys(*pair) for pair in ends(_slashed(output.path))]
+            if output.excluded:
+                self._excluded[key] = output.excluded
             for start, end in self._globs[key]:
                 claims = self._claims.setdefault(start, {}).setdefault(end, [])
                 claims.append(_Claim(key, unit, output.path, output.excluded))
@@ -63,61 +77,110 @@ class Claims:
         self._lengths = sorted({len(start) for start in self._claims})
         self._sorted = {start: sorted(by_end) for start, by_end in self._claims.items()}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no unit of the stage declares a folder or a glob."""
+        return not (self._folders or self._claims)
+
+    @property
+    def folders(self) -> Collection[str]:
+        """The keys of the folders."""
+        return self._folders.keys()
+
+    @property
+    def homes(self) -> Set[str]:
+        """The keys of the folders, and of those in which the globs begin, without separators."""
+        begins = {start.rpartition("/")[0].replace("/", os.sep) for start in self._claims}
+        return {key.rstrip(os.sep) for key in self._folders} | begins
+
+    def homes_of(self, key: str) -> List[str]:
+        """Return the folder that an output of the stage is in, of a glob that of each branch."""
+        starts = self._globs.get(key)
+        if starts is None:
+            return [key.rstrip(os.sep).rpartition(os.sep)[0]]
+        return [start.rpartition("/")[0].replace("/", os.sep) for start, _end in starts]
+
+    def are_excluded(self, key: str, folder: OutputSpec) -> bool:
+        """Whether a folder leaves out an output of the stage: all that a glob may match there."""
+        if key not in self._globs:
+            return excludes(folder, key.rstrip(os.sep))
+        glob = _parsed(key, self._excluded.get(key, ()))
+        return meets_folder(glob, _slashed(folder.path), excluded_of(folder), case=CASE) is None
+
     def hits(self, outputs: Mapping[str, str], of: "Claims") -> Iterator[Overlap]:
         """Yield the outputs (key -> unit, with their stage's claims) that are in a claim.
 
         Of two globs that overlap, the later one is yielded.
         """
-        if not (self._folders or self._claims):
+        if self.is_empty:
             return
         for key, unit in outputs.items():
             if key in of._globs:
-                for start, end in of._globs[key]:
-                    yield from self._in_folders(key, path_key(start), unit)
-                    yield from self._meeting(key, start, end, unit)
+                yield from dict.fromkeys(self._around_glob(key, unit, of))  # each once
                 continue
-            yield from self._in_folders(key, key, unit)
+            yield from self._in_folders(key, key, unit, of)
             if self._claims:
-                yield from self._matching(key, unit, is_folder=key in of._folders)
+                is_folder = key in of._folders
+                yield from self._matching(key, unit, of._less.get(key), is_folder=is_folder)
+
+    def _around_glob(self, key: str, unit: str, of: "Claims") -> Iterator[Overlap]:
+        """Yield what holds or meets a glob; if two of its alternatives meet one, twice."""
+        excluded = of._excluded.get(key, ())
+        for start, end in of._globs[key]:
+            yield from self._in_folders(key, path_key(start), unit, of)
+            yield from self._meeting(_Claim(key, unit, key, excluded), start, end)
 
     def holds(self, key: str) -> bool:
         """Whether a path is in one of the folders, or matches one of the globs."""
-        if any(True for _ in self._in_folders(key, key, "")):
-            return True
-        path = key.replace(os.sep, "/")
-        near = self._candidates(path, path[::-1], "", any_end=False, most=None)
-        return any(claim.glob.match(path, case=CASE) is not None for claim in near)
+        return self.holder(key) is not None
 
-    def _in_folders(self, key: str, start: str, unit: str) -> Iterator[Overlap]:
+    def holder(self, key: str) -> Optional[Overlap]:
+        """Return the folder that a path is in, or a glob that it matches, None if there is none."""
+        for hit in self._in_folders(key, key, "", self):
+            return hit
+        if not self._claims:
+            return None
+        path = _slashed(key)
+        for _, claim in self._candidates(path, path[::-1], "", any_end=False, most=None):
+            if claim.glob.match(path, case=CASE) is not None:
+                return Overlap(key, "", claim.unit, claim.path)
+        return None
+
+    def _in_folders(self, key: str, start: str, unit: str, of: "Claims") -> Iterator[Overlap]:
+        """Yield the folder that a path, or what a pattern with this start matches, is in."""
         for length in self._folder_lengths:
             whose = self._folders.get(start[:length])
             less = self._less.get(start[:length])
-            if less is not None and start == key and excludes(less, key.rstrip(os.sep)):
+            if less is not None and of.are_excluded(key, less):
                 continue
             if whose is not None and whose[0] != unit:
                 yield Overlap(key, unit, *whose)
 
-    def _matching(self, key: str, unit: str, *, is_folder: bool) -> Iterator[Overlap]:
-        path = key.replace(os.sep, "/")
+    def _matching(
+        self, key: str, unit: str, less: Optional[OutputSpec], *, is_folder: bool
+    ) -> Iterator[Overlap]:
+        path = _slashed(key)
+        left_out = () if less is None else excluded_of(less)
         backwards = "" if is_folder else path[::-1]
-        for claim in self._candidates(path, backwards, unit, any_end=is_folder):
+        for _, claim in self._candidates(path, backwards, unit, any_end=is_folder):
             if is_folder:
                 inside = _start_of(claim).startswith(path)  # `_in_folders` finds that
                 out = claim.glob.excludes(path.rstrip("/"), case=CASE)
-                common = None if inside or out else meets_folder(claim.glob, path, case=CASE)
+                common = (
+                    None if inside or out else meets_folder(claim.glob, path, left_out, case=CASE)
+                )
                 if common is not None:
                     yield Overlap(key, unit, claim.unit, claim.path, common)
             elif claim.glob.match(path, case=CASE) is not None:
                 yield Overlap(key, unit, claim.unit, claim.path)
 
-    def _meeting(self, key: str, start: str, end: str, unit: str) -> Iterator[Overlap]:
-        for claim in self._candidates(start, end, unit, any_end=False):
-            own = _start_of(claim)
-            if own == start and claim.key >= key:
+    def _meeting(self, own: _Claim, start: str, end: str) -> Iterator[Overlap]:
+        for found, claim in self._candidates(start, end, own.unit, any_end=False):
+            if found == start and claim.key >= own.key:
                 continue  # found in the other order
-            common = meet(_parsed(key), claim.glob, case=CASE)
+            common = meet(own.glob, claim.glob, case=CASE)
             if common is not None:
-                yield Overlap(key, unit, claim.unit, claim.path, common)
+                yield Overlap(own.key, own.unit, claim.unit, claim.path, common)
 
     def _candidates(
         self,
@@ -127,8 +190,11 @@ class Claims:
         *,
         any_end: bool,
         most: Optional[int] = _MOST_COMPARED,
-    ) -> Iterator[_Claim]:
-        """Yield globs that may match a path with this start and this reversed end."""
+    ) -> Iterator[Tuple[str, _Claim]]:
+        """Yield globs that may match a path with this start and this reversed end.
+
+        Each after the start of the alternative by which it was found.
+        """
         for length in self._lengths:
             if length > len(start):
                 return
@@ -140,7 +206,7 @@ class Claims:
                 for claim in by_end[end]:
                     if claim.unit != unit and (most is None or compared < most):
                         compared += 1
-                        yield claim
+                        yield start[:length], claim
 
     def _ends_like(self, start: str, backwards: str, *, any_end: bool) -> Iterator[str]:
         ends = self._sorted[start]
@@ -159,13 +225,14 @@ def _parsed(path: str, excluded: Tuple[str, ...] = ()) -> Glob:
     return glob_of(OutputSpec(path, kind="glob", excluded=excluded))
 
 
-def _ends(branch: Branch) -> Tuple[str, str]:
-    """Return the start that all paths of a branch share, and their end, reversed."""
-    first, last = branch.rest[0][0], branch.rest[-1][-1]
-    start = branch.below_base(first if isinstance(first, str) else "")
-    end = last if isinstance(last, str) else ""
-    return path_key(start).replace(os.sep, "/"), path_key(end)[::-1]
+def _slashed(path: str) -> str:
+    return path.replace(os.sep, "/")
+
+
+def _keys(start: str, end: str) -> Tuple[str, str]:
+    """Return the keys of a literal start and end: the end reversed."""
+    return _slashed(path_key(start)), _slashed(path_key(end))[::-1]
 
 
 def _start_of(claim: _Claim) -> str:
-    return _ends(claim.glob.branches[0])[0]
+    return _keys(*ends(_slashed(claim.path))[0])[0]

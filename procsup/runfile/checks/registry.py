@@ -5,9 +5,9 @@ Also: no glob of a stage may match the outputs of another stage for which it doe
 
 import json
 import os
-import re
 import threading
 from typing import (
+    Collection,
     Dict,
     Iterable,
     Iterator,
@@ -19,22 +19,21 @@ from typing import (
     Tuple,
 )
 
-from msgspec.structs import replace
-
-from procsup.core.globs import escape, meet, meets_folder, parse, unescape
+from procsup.core.globs import meet, meets_folder, unescape
 from procsup.core.spec import OutputSpec, RunSpec, UnitSpec
 from procsup.host.names import path_key
 from procsup.paths.links import RealFolders
-from procsup.paths.walk import CASE
+from procsup.paths.walk import CASE, excluded_of, glob_of
 from procsup.runfile.checks.looks import Look, looks_of
 from procsup.runfile.checks.overlaps import Claims, Overlap
+from procsup.runfile.checks.reads import Read, Reads
 from procsup.runfile.parameters.vouched import Vouched
 from procsup.runfile.stages.graph import all_upstream, done_before
 from procsup.runfile.stages.recipe import Recipe
-from procsup.runfile.syntax.problems import KeyPath, Problems
+from procsup.runfile.syntax.keypath import KeyPath
+from procsup.runfile.syntax.problems import Problems
 
 _ENOUGH_PROBLEMS = 20
-_SPECIAL = re.compile(r"[*?\[{]")  # in a pattern; the text before it is literal
 
 
 class Registry:
@@ -53,6 +52,7 @@ class Registry:
         self._declared: Dict[str, List[Tuple[OutputSpec, str]]] = {}  # folders and globs, likewise
         self._claims: Dict[str, Claims] = {}  # stage -> its folders and globs
         self._looks: List[Look] = []
+        self._reads: Dict[str, Reads] = {}  # stage -> what its units read
         self._real = RealFolders(spec.folder)
         self._marks: Dict[str, str] = {}  # stamps and the like -> whose
         self._escaped: Set[str] = set()  # patterns with escaped characters, and their keys
@@ -61,6 +61,11 @@ class Registry:
     def reserve(self, path: str, owner: str) -> Optional[str]:
         """Reserve a path for a stamp or the like; return its present user, if there is one."""
         return self._marks.setdefault(_key_of(path), owner)
+
+    @property
+    def marks(self) -> Mapping[str, str]:
+        """The keys of stamps and the like, and whose they are."""
+        return self._marks
 
     def why_no_mark(self, path: str) -> str:
         """Return why no file may be written to or removed from this path; "" if it may."""
@@ -83,6 +88,7 @@ class Registry:
         self._outputs.clear()
         self._declared.clear()
         self._claims.clear()
+        self._reads.clear()
         self._follows.clear()
         self._escaped.clear()
 
@@ -131,11 +137,15 @@ class Registry:
                 continue
             for output in unit.outputs:
                 is_glob = output.kind == "glob"
-                problem = self._take(recipe.spec.name, output.path, unit, is_glob=is_glob)
+                real = self._real.declared(output.path, is_glob=is_glob)
+                problem = self._take(recipe.spec.name, output.path, real, unit, is_glob=is_glob)
                 if problem:
                     yield recipe.place("outputs"), problem
                 elif output.kind != "file":
-                    self._declare(recipe.spec.name, output, unit.id)
+                    self._declared[recipe.spec.name].append((output, unit.id))
+                    if real != output.path:
+                        through = (self._real.output(output), unit.id)
+                        self._declared[recipe.spec.name].append(through)
             yield from self._take_streams(recipe, unit)
             yield from self._own_inputs(recipe, unit)
             if self._marks:
@@ -158,6 +168,9 @@ class Registry:
         above: Dict[str, Tuple[str, str]] = {}  # output -> its unit and stage
         for maker, outputs in self._outputs.items():
             above.update((key, (outputs[key], maker)) for key in folders & outputs.keys())
+            for claims in self._claims.values():  # the same path as a file and as a folder
+                both = (key[:-1] for key in claims.folders if key[:-1] in outputs)
+                above.update((key, (outputs[key], maker)) for key in both)
         if not above:
             return
         for maker, outputs in self._outputs.items():
@@ -213,32 +226,15 @@ class Registry:
         declared = {output.path for output in unit.outputs}
         for key, path in (("stdout", unit.stdout), ("stderr", unit.stderr)):
             if path is not None and path not in declared:
-                problem = self._take(recipe.spec.name, path, unit)
+                real = self._real.declared(path)
+                problem = self._take(recipe.spec.name, path, real, unit)
                 if problem:
                     yield recipe.place(key), problem
 
-    def _declare(self, stage: str, output: OutputSpec, unit: str) -> None:
-        self._declared[stage].append((output, unit))
-        real = self._real_path(output.path, is_glob=output.kind == "glob")
-        if real != output.path:
-            excluded = tuple([self._real_path(one, is_glob=True) for one in output.excluded])
-            self._declared[stage].append((replace(output, path=real, excluded=excluded), unit))
-
-    def _real_path(self, path: str, *, is_glob: bool) -> str:
-        """Return a path, or a pattern, with links to its folders resolved.
-
-        A path that ends with a separator is a folder's, and may be a link itself.
-        """
-        if path.endswith(os.sep):
-            return self._real.real(f"{path}_")[:-1]
-        if not is_glob:
-            return self._real.real(path)
-        folder = _SPECIAL.split(path, maxsplit=1)[0].rpartition(os.sep)[0]
-        real = self._real.real(f"{folder}{os.sep}_")[:-2]
-        return path if real == folder else escape(real) + path[len(folder) :]
-
-    def _take(self, stage: str, path: str, unit: UnitSpec, *, is_glob: bool = False) -> str:
-        real = self._real_path(path, is_glob=is_glob)
+    def _take(
+        self, stage: str, path: str, real: str, unit: UnitSpec, *, is_glob: bool = False
+    ) -> str:
+        """Register an output that leads to `real`; return what is wrong with it."""
         if is_glob and "[" in real:
             self._escaped.update((path, real, path_key(path), path_key(real)))
         problem = self._take_as(stage, path, path, unit)
@@ -279,38 +275,53 @@ class Registry:
 
     # --- inputs and globs ----------------------------------------------------------------
 
-    def check_inputs(self, recipe: Recipe, units: Iterable[UnitSpec], problems: Problems) -> None:
-        """Note inputs that another stage makes, which this one does not wait for."""
+    def check_inputs(
+        self, made: Iterable[Tuple[Recipe, Collection[UnitSpec]]], problems: Problems
+    ) -> None:
+        """Note inputs of and from these stages that their readers do not wait for."""
         with self._lock:
-            done = self._done[recipe.spec.name]
-            if set(self._outputs) - done - {recipe.spec.name}:
-                for problem in _first(self._made_elsewhere(recipe, units)):
-                    problems.add(*problem)
+            new = {recipe.spec.name: Reads(recipe, units, self._real) for recipe, units in made}
+            self._reads.update(new)
+            for reads in self._reads.values():
+                reader = reads.recipe.spec.name
+                makers = self._outputs if reader in new else new
+                for maker in makers:
+                    if maker not in self._done[reader]:
+                        for problem in _first(self._made_elsewhere(reads, maker)):
+                            problems.add(*problem)
 
-    def _made_elsewhere(
-        self, recipe: Recipe, units: Iterable[UnitSpec]
-    ) -> Iterator[Tuple[KeyPath, str]]:
-        for unit in units:
-            for key, paths in (("inputs", unit.inputs), ("depends", unit.depends)):
-                for path in paths:
-                    problem = self._why_too_early(path, unit)
-                    if problem:
-                        yield recipe.place(key), problem
+    def _made_elsewhere(self, reads: Reads, maker: str) -> Iterator[Tuple[KeyPath, str]]:
+        recipe, outputs, claims = reads.recipe, self._outputs[maker], self._claims[maker]
+        for read in reads.of_others(outputs, claims, self._follows_unit):
+            at = recipe.place(read.key) if read.key in recipe.places else recipe.at
+            yield at, self._why_too_early(read, maker)
 
-    def _why_too_early(self, path: str, unit: UnitSpec) -> str:
-        """Name the unit that makes this path and for which the stage does not wait; "" if none."""
-        key = path_key(path)
-        for other, outputs in self._outputs.items():
-            if other == unit.stage or key not in outputs or other in self._done[unit.stage]:
-                continue
-            if other not in self._upstream[unit.stage]:
-                return _not_waited_for(self._shown(path), other)
-            if outputs[key] not in self._before(unit):
-                return (
-                    f"{self._shown(path)} is made by the unit `{outputs[key]}`, which the unit"
-                    f' `{unit.id}` does not follow: wait for all with after = ["{other}"]'
-                )
-        return ""
+    def _why_too_early(self, read: Read, maker: str) -> str:
+        path, made, unit = self._shown(read.path), self._shown(read.made), read.unit
+        follows = maker in self._upstream[unit.stage]
+        near = unit.stage == maker or follows
+        whom = f"the unit `{read.maker}`" if near else f"the stage `{maker}`"
+        bare = made.rstrip("/")
+        what, leave_out = f"{path} is made by {whom}", ""
+        if read.lies_in:
+            leave_out = f', or leave it out of {made}: "!{path}"'
+        elif bare != path:
+            what = f"{path} holds {made}, which is made by {whom}"
+            leave_out = f', or leave that out: "!{bare}"'
+        if unit.stage == maker:
+            what += f" of the same stage, and the unit `{unit.id}` reads it"
+            cure = "make it in a stage of its own, and wait for that"
+        elif follows:
+            what += f", which the unit `{unit.id}` does not follow"
+            cure = f'wait for all with after = ["{maker}"]'
+        elif unit.stage in self._upstream[maker]:
+            cure = f"the stage `{maker}` waits for this one"
+        else:
+            cure = f'wait for it with after = ["{maker}"]'
+        return f"{what}: {cure}{leave_out}"
+
+    def _follows_unit(self, unit: UnitSpec, other: str) -> bool:
+        return bool(unit.follows) and other in self._before(unit)
 
     def _before(self, unit: UnitSpec) -> Set[str]:
         """Return the units that this one follows, directly or not."""
@@ -340,11 +351,11 @@ class Registry:
             if look.sees(path) and not self._is_own_source(look, maker, path):
                 return path
         for output, _ in self._declared[maker]:
-            path = output.path.replace(os.sep, "/")
             if output.kind == "folder":
-                common = meets_folder(look.glob, path, case=CASE)
+                path, excluded = output.path.replace(os.sep, "/"), excluded_of(output)
+                common = meets_folder(look.glob, path, excluded, case=CASE)
             else:
-                common = meet(look.glob, parse(path), case=CASE)
+                common = meet(look.glob, glob_of(output), case=CASE)
             if common is not None:
                 return output.path
         return None
@@ -355,7 +366,8 @@ class Registry:
 
     def _too_early(self, look: Look, maker: str, path: str) -> str:
         if not look.is_glob:
-            return _not_waited_for(self._shown(look.source), maker)
+            source = self._shown(look.source)
+            return f'{source} is made by the stage `{maker}`: wait for it with after = ["{maker}"]'
         seen = f"`{look.source}` matches what the stage `{maker}` makes ({self._shown(path)})"
         if look.stage == maker:
             return f"{seen}: the next run would take its own outputs for new work"
@@ -380,10 +392,6 @@ def _parameters(unit: UnitSpec) -> str:
         f"{name} = {json.dumps(value, ensure_ascii=False)}"
         for name, value in unit.parameters.items()
     )
-
-
-def _not_waited_for(path: str, maker: str) -> str:
-    return f'{path} is made by the stage `{maker}`: wait for it with after = ["{maker}"]'
 
 
 def _first(problems: Iterator[Tuple[KeyPath, str]]) -> List[Tuple[KeyPath, str]]:

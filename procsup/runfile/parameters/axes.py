@@ -30,9 +30,10 @@ from procsup.runfile.parameters.tables import (
     cure_of_delimiter,
     names_in,
 )
+from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.problems import (
     Faults,
-    KeyPath,
+    Noted,
     Problems,
     Wrong,
     below,
@@ -236,7 +237,7 @@ class AxisReader:
         return path
 
     def _filled_in(self, value: Any) -> str:
-        return self._scope.check(Template(text(value))).render(self._values)
+        return self._scope.render(Template(text(value)), self._values)
 
     def _values_of(self, at: KeyPath, value: Any) -> Axis:
         name = str(at[-1])
@@ -292,6 +293,8 @@ class AxisReader:
 
     def _check_known(self, field: Field) -> None:
         name = field.name
+        if self._scope.is_unread(field):
+            raise Noted
         if name not in self._scope.known:
             hint = did_you_mean(name, self._scope.known)
             cure = f"{{{name}:*}} captures what stands there"

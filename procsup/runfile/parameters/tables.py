@@ -4,10 +4,12 @@ Every message about a row is ``file:line: what is wrong``; many are raised toget
 """
 
 import csv
+import io
 import json
 import os
 import re
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from typing import (
     Any,
@@ -22,6 +24,9 @@ from typing import (
     Tuple,
 )
 
+from procsup.core.text import plural
+from procsup.host.files import open_reading
+from procsup.paths.opening import is_absent
 from procsup.runfile.syntax.problems import Faults, Wrong, did_you_mean, each, expected, listing
 from procsup.runfile.syntax.reading import WrittenFloat
 from procsup.runfile.syntax.values import Scalar, scalar, written
@@ -29,6 +34,7 @@ from procsup.runfile.syntax.values import Scalar, scalar, written
 Row = Dict[str, Any]  # parameter -> scalar as written, or a tuple of them
 
 _ENOUGH_PROBLEMS = 20
+_LONGEST_LINE = 1 << 24  # characters
 _DELIMITERS = (";", "\t", "|", ",")
 _COMMENTS = ("#", "//", "%")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -70,7 +76,7 @@ def names_in(file: ListFile, folder: str) -> Row:
     exist yet.
     """
     path = file.path
-    if not os.path.exists(os.path.join(folder, path)):
+    if is_absent(os.path.join(folder, path)):
         raise Wrong(
             f"`{path}` does not exist, so that its columns are not known: make it, or, if an"
             ' earlier stage makes it, name them: columns = ["a", "b"]'
@@ -78,7 +84,7 @@ def names_in(file: ListFile, folder: str) -> Row:
     with _opened(path, folder) as opened:
         if file.kind == "csv":
             return dict.fromkeys(_header(path, _csv_rows(file, opened)), "")
-        rows = _texts(opened)
+        rows = _texts(path, opened)
         first = next(rows, None)
         if first is None:
             raise Wrong(f"`{path}` is empty, expected a JSON object a line")
@@ -92,8 +98,8 @@ def names_in(file: ListFile, folder: str) -> Row:
 @contextmanager
 def _opened(path: str, folder: str) -> Iterator[TextIO]:
     try:
-        with open(os.path.join(folder, path), encoding="utf-8-sig", newline="") as file:
-            yield file
+        with open_reading(os.path.join(folder, path)) as raw:
+            yield io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
     except UnicodeDecodeError as error:
         line = _first_undecodable(os.path.join(folder, path))
         raise Wrong(f"`{path}` is not UTF-8: {error.reason} in line {line}") from None
@@ -104,8 +110,8 @@ def _opened(path: str, folder: str) -> Iterator[TextIO]:
 
 def _first_undecodable(path: str) -> int:
     """Return the line of the error; the decoder counts from the start of its last piece."""
-    with open(path, "rb") as file:
-        lines = enumerate(file, 1)
+    with open_reading(path) as file:
+        lines = enumerate(iter(partial(file.readline, _LONGEST_LINE), b""), 1)
         return next((number for number, line in lines if not _is_utf_8(line)), 1)
 
 
@@ -131,11 +137,26 @@ def _all_of(rows: Iterable[_Placed], make: Callable[[_Placed], Row]) -> List[Row
     return found
 
 
-def _texts(opened: TextIO) -> Iterator[_Placed]:
+def _texts(path: str, opened: TextIO) -> Iterator[_Placed]:
     """Yield the lines that are not blank."""
-    for number, line in enumerate(opened, 1):
+    for number, line in enumerate(_lines_in(path, opened), 1):
         if line.strip():
             yield _Placed(number, [line.rstrip("\r\n")])
+
+
+def _lines_in(path: str, opened: TextIO) -> Iterator[str]:
+    """Yield the lines; `Wrong` for one that may have no end, as in a file with a hole in it."""
+    for number, line in enumerate(iter(partial(opened.readline, _LONGEST_LINE + 1), ""), 1):
+        if len(line) > _LONGEST_LINE:
+            raise _endless("lines", path, number)
+        yield line
+
+
+def _endless(what: str, path: str, line: int) -> Wrong:
+    return Wrong(
+        f"{path}:{line}: expected {what} of at most {_LONGEST_LINE:,} characters: is this the file"
+        " that was meant? Longer values belong into files, and their paths here"
+    )
 
 
 # --- one value a line --------------------------------------------------------------------
@@ -149,7 +170,7 @@ def _lines(file: ListFile, opened: TextIO) -> List[Row]:
         return {name: placed.cells[0]}
 
     (name,) = file.columns
-    return _all_of(_texts(opened), row)
+    return _all_of(_texts(file.path, opened), row)
 
 
 # --- CSV ---------------------------------------------------------------------------------
@@ -167,7 +188,7 @@ def _csv(file: ListFile, opened: TextIO) -> List[Row]:
     def row(placed: _Placed) -> Row:
         cells = placed.cells
         if len(cells) != len(header):
-            wanted = f"{len(header)} cells, as the header has"
+            wanted = f"{plural(len(header), 'cell')}, as the header has"
             hint = _comment_hint(cells[0]) if not file.comment else ""
             raise Wrong(f"{file.path}:{placed.line}: expected {wanted}, not {len(cells)}{hint}")
         if any("\0" in cell for cell in cells):
@@ -201,18 +222,21 @@ def _complete(file: ListFile, line: int, row: Row) -> Row:
 class _CsvLines:
     """The lines of a CSV for its reader, without the comments between rows."""
 
-    def __init__(self, opened: TextIO, comment: str) -> None:
+    def __init__(self, path: str, opened: TextIO, comment: str) -> None:
         self.number = 0
-        self.is_between_rows = True  # not within a cell of several lines
+        self.row_length = 0  # not 0: within a cell of several lines
+        self._path = path
         self._opened = opened
         self._comment = comment
 
     def __iter__(self) -> Iterator[str]:
-        for line in self._opened:
+        for line in _lines_in(self._path, self._opened):
             self.number += 1
-            if self._comment and self.is_between_rows and line.startswith(self._comment):
+            if self._comment and not self.row_length and line.startswith(self._comment):
                 continue
-            self.is_between_rows = False
+            self.row_length += len(line)
+            if self.row_length > _LONGEST_LINE:
+                raise _endless("rows", self._path, self.number)
             yield line
 
 
@@ -223,10 +247,10 @@ def _delimiter_of(file: ListFile) -> str:
 
 def _csv_rows(file: ListFile, opened: TextIO) -> Iterator[_Placed]:
     """Yield the rows that are not empty, each with the number of its (last) line."""
-    lines = _CsvLines(opened, file.comment)
+    lines = _CsvLines(file.path, opened, file.comment)
     try:
         for cells in csv.reader(lines, delimiter=_delimiter_of(file), strict=True):
-            lines.is_between_rows = True
+            lines.row_length = 0
             if any(cell.strip() for cell in cells):
                 yield _Placed(lines.number, cells)
     except csv.Error as error:
@@ -270,7 +294,7 @@ def _jsonl(file: ListFile, opened: TextIO) -> List[Row]:
         own = {name: found[name] for name in found if name in file.columns}
         return _complete(file, placed.line, own)
 
-    return _all_of(_texts(opened), row)
+    return _all_of(_texts(file.path, opened), row)
 
 
 def _difference(row: Row, file: ListFile, first: Optional[Row]) -> str:

@@ -1,10 +1,13 @@
 """Finds the matches of a stage's globs, and notes which paths were left out and why."""
 
 import os
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
 from procsup.core.globs import Glob
-from procsup.paths.walk import LinkToNothing, find
+from procsup.core.rooted import below
+from procsup.host.names import path_key
+from procsup.paths.joining import joined
+from procsup.paths.walk import CASE, LinkToNothing, find
 from procsup.runfile.parameters.vouched import Vouched
 from procsup.runfile.syntax.problems import Wrong, some
 
@@ -15,12 +18,19 @@ _Matches = Dict[str, Tuple[str, ...]]
 class Finder:
     """Finds the matches of a stage's globs; relative ones start at `folder`.
 
-    Outputs of earlier stages that are not `vouched` for are left out.
+    Outputs of earlier stages that are not `vouched` for are left out. `marks` are files that
+    procsup writes and removes (key -> what they are): no glob may match them, once they are there.
     """
 
-    def __init__(self, folder: str, vouched: Optional[Vouched] = None) -> None:
+    def __init__(
+        self,
+        folder: str,
+        vouched: Optional[Vouched] = None,
+        marks: Mapping[str, str] = {},
+    ) -> None:
         self._folder = folder
         self._vouched = vouched
+        self._marks = {path.replace(os.sep, "/"): whose for path, whose in marks.items()}
         self._unvouched: Dict[Tuple[str, str], List[str]] = {}  # (source, text) of a glob -> paths
         self._found: Dict[Tuple[str, ...], _Matches] = {}
         self._left_out: Dict[str, List[str]] = {}
@@ -34,13 +44,14 @@ class Finder:
 
     def absolute(self, path: str) -> str:
         """Return a path or a pattern from the root, with ``/``."""
-        return os.path.normpath(os.path.join(self._folder, path)).replace(os.sep, "/")
+        return joined(self._folder, path).replace(os.sep, "/")
 
     def find(self, glob: Glob) -> _Matches:
         """Return the matches of a glob, with what they capture.
 
-        `Wrong` if a folder cannot be read, or a link is broken.
+        `Wrong` if a folder cannot be read, a link is broken, or the glob may match a mark.
         """
+        self._refuse_marks(glob)
         try:
             found = find(glob, self._folder)
         except LinkToNothing as link:
@@ -58,10 +69,22 @@ class Finder:
             return found.matches
         return self._without_unvouched(glob, found.matches, self._vouched)
 
+    def _refuse_marks(self, glob: Glob) -> None:
+        placed = glob.based(self.absolute) if self._marks else glob
+        for path, whose in self._marks.items():
+            if placed.match(path, case=CASE) is not None:
+                shown = (below(path_key(self._folder), path.replace("/", os.sep)) or path).replace(
+                    os.sep, "/"
+                )
+                raise Wrong(
+                    f"`{glob.source}` would find {shown}, which is {whose}: narrow the glob, or"
+                    f' leave it out (`"!{shown}"`)'
+                )
+
     def _without_unvouched(self, glob: Glob, matches: _Matches, vouched: Vouched) -> _Matches:
         kept: _Matches = {}
         for path, captures in matches.items():
-            if vouched.leaves_out(os.path.normpath(os.path.join(self._folder, path))):
+            if vouched.leaves_out(joined(self._folder, path)):
                 self._unvouched.setdefault((glob.source, glob.text), []).append(path)
             else:
                 kept[path] = captures

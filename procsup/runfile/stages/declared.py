@@ -17,13 +17,15 @@ from typing import (
     Union,
 )
 
-from procsup.core.globs import escape, may_exclude
+from procsup.core.globs import may_exclude
 from procsup.core.spec import OutputSpec
+from procsup.paths.joining import joined
+from procsup.paths.links import joined_pattern
 from procsup.paths.walk import CASE
 from procsup.runfile.parameters.walk import Finder
+from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.problems import (
     Faults,
-    KeyPath,
     Wrong,
     below,
     each,
@@ -32,7 +34,13 @@ from procsup.runfile.syntax.problems import (
     show,
 )
 from procsup.runfile.syntax.values import Fields, filled, truth
-from procsup.runfile.templates.patterns import check_input, check_output, has_wildcards, read_glob
+from procsup.runfile.templates.patterns import (
+    check_input,
+    check_output,
+    glob_text,
+    has_wildcards,
+    read_glob,
+)
 from procsup.runfile.templates.scope import PATH, UNREAD, FileSet, Kind, Many, Scope, Unread
 from procsup.runfile.templates.template import Files, Step, Template
 
@@ -313,7 +321,7 @@ def left_out_of(
         if item.left_out and (not item.is_glob or item.template.source.endswith("/")):
             patterns = _left_out(item, values, folder)
             for path in _paths(item, values, finder, empty_ok=True):
-                found[os.path.normpath(os.path.join(folder, path))] = patterns
+                found[joined(folder, path)] = patterns
     return found
 
 
@@ -364,7 +372,7 @@ def _output_spec(item: Item, path: str, values: Mapping[str, Any], folder: str) 
     if item.is_glob:
         whole, kind = _whole_pattern(item, values, folder), "glob"
     else:
-        whole, kind = os.path.normpath(os.path.join(folder, path)), "file"
+        whole, kind = joined(folder, path), "file"
         if path.endswith("/"):
             whole, kind = whole + os.sep, "folder"
     if item.left_out:
@@ -389,7 +397,7 @@ def _output_spec(item: Item, path: str, values: Mapping[str, Any], folder: str) 
 def _whole_pattern(item: Item, values: Mapping[str, Any], folder: str) -> str:
     """Return the absolute pattern of a glob; wildcards in the folder's name are escaped."""
     with below(*item.at):
-        text = read_glob(item.template, values).text
+        text = glob_text(item.template, values)
         if _BEHIND_BRACES.search(text):
             raise Wrong("`..` cannot follow alternatives")
-    return os.path.normpath(os.path.join(escape(folder), text))
+    return joined_pattern(folder, text)

@@ -5,10 +5,11 @@ from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tu
 
 from procsup.core.spec import StageSpec
 from procsup.host.shells import Shell
+from procsup.paths.joining import joined
 from procsup.runfile.parameters.axes import Axis
 from procsup.runfile.parameters.exclude import Exclude
 from procsup.runfile.stages.declared import Wanted
-from procsup.runfile.syntax.problems import KeyPath
+from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.templates.scope import Kind
 from procsup.runfile.templates.template import Template
 
@@ -107,7 +108,7 @@ class Surroundings(NamedTuple):
 
     def absolute(self, path: str) -> str:
         """Return a path in the system's notation; a relative one starts at `folder`."""
-        return os.path.normpath(os.path.join(self.folder, path))
+        return joined(self.folder, path)
 
     def relative(self, path: str) -> str:
         """Return an absolute path relative to `folder` if it is below it, always with ``/``."""

@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 from procsup.core.rooted import HOME
 from procsup.core.spec import CapacitySpec, OnFailure, RunSpec, upstream
 from procsup.host.folders import absolute
+from procsup.paths.joining import joined
 from procsup.runfile.stages.declared import path_text
 from procsup.runfile.stages.following import named_in, settle
 from procsup.runfile.stages.graph import find_cycle
@@ -14,9 +15,9 @@ from procsup.runfile.stages.recipe import Recipe, Surroundings
 from procsup.runfile.stages.stage import read_stage
 from procsup.runfile.stages.table import Context
 from procsup.runfile.syntax import values as v
+from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.problems import (
     Faults,
-    KeyPath,
     Problems,
     Wrong,
     did_you_mean,
@@ -25,7 +26,7 @@ from procsup.runfile.syntax.problems import (
     listing,
 )
 from procsup.runfile.syntax.reading import Source
-from procsup.runfile.templates.scope import TEXT, Kind, Many, Scope
+from procsup.runfile.templates.scope import TEXT, UNREAD, Many, Scope
 from procsup.runfile.templates.template import Template
 from procsup.runfile.vocabulary.keys import (
     CAPACITY,
@@ -62,7 +63,7 @@ class RunReader:
         self._problems = problems
         self._folder = os.path.dirname(source.path)
         self._values: Dict[str, Any] = {"date": today.isoformat()}
-        self._kinds: Dict[str, Kind] = {"date": TEXT}
+        self._scope = Scope({"date": TEXT})
 
     def read(
         self, variables: Mapping[str, str], directory: Optional[str], jobs: Optional[int]
@@ -113,11 +114,11 @@ class RunReader:
 
     def _filled_in(self, value: Any) -> Any:
         if isinstance(value, str) and ("{" in value or "}" in value):
-            return Scope(self._kinds).check(Template(value)).render(self._values)
+            return self._scope.render(Template(value), self._values)
         return value
 
     def _absolute(self, path: str) -> str:
-        return os.path.normpath(os.path.join(self._folder, path))
+        return joined(self._folder, path)
 
     def _path(self, value: Any) -> Optional[str]:
         return self._absolute(path_text(value))
@@ -154,6 +155,7 @@ class RunReader:
         if not isinstance(table, dict):
             self._problems.add_wrong(("vars",), expected("a table of names and values", table))
             table = {}
+            self._scope.partial = True
         self._check_given(given, table)
         self._values["date"] = given.get("date", self._values["date"])
         for name, value in table.items():
@@ -162,8 +164,10 @@ class RunReader:
                 final = v.text(given[name]) if name in given else self._variable(value)
             except Wrong as wrong:
                 self._problems.add_wrong(("vars", name), wrong)
-                final = ""
-            self._kinds[name] = Many(TEXT, len(final)) if isinstance(final, tuple) else TEXT
+                self._scope.known[name] = UNREAD
+                continue
+            is_list = isinstance(final, tuple)
+            self._scope.known[name] = Many(TEXT, len(final)) if is_list else TEXT
             self._values[name] = final
 
     def _check_given(self, given: Mapping[str, str], table: Mapping[str, Any]) -> None:
@@ -192,9 +196,9 @@ class RunReader:
             if at or not any(did_you_mean(key, ("stage",)) for key in self._data):
                 self._problems.add(at, "expected at least one table [stage.NAME]")
             return []
-        scope, names = Scope(self._kinds), tuple(stages)
+        names = tuple(stages)
         found: Dict[str, Recipe] = {}
-        context = Context(scope, self._values, self._absolute, names, self._problems, found)
+        context = Context(self._scope, self._values, self._absolute, names, self._problems, found)
         for name in self._followed_first(stages):
             if self._is_stage(name, stages[name]):
                 recipe = read_stage(name, stages[name], defaults, context)

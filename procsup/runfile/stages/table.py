@@ -4,7 +4,8 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple, Ty
 
 from procsup.runfile.stages.declared import path_text
 from procsup.runfile.stages.recipe import Placed, Recipe
-from procsup.runfile.syntax.problems import KeyPath, Problems, Wrong, each
+from procsup.runfile.syntax.keypath import KeyPath
+from procsup.runfile.syntax.problems import Problems, Wrong, each
 from procsup.runfile.templates.scope import Scope
 from procsup.runfile.templates.template import Template
 
@@ -95,4 +96,4 @@ class StageTable:
             return value
         names = (*self.parameters, "index", "inputs", "depends", "outputs", "scratch")
         scope = self._context.scope.plus({}, dict.fromkeys(names, why))
-        return scope.check(Template(value)).render(self._context.values)
+        return scope.render(Template(value), self._context.values)

@@ -8,7 +8,7 @@ import bisect
 import re
 from typing import Dict, List
 
-from procsup.runfile.syntax.problems import KeyPath
+from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.reading import parse
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")

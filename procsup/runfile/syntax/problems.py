@@ -10,6 +10,7 @@ from typing import (
     Iterator,
     List,
     Mapping,
+    Optional,
     Sequence,
     Set,
     Tuple,
@@ -18,11 +19,10 @@ from typing import (
 )
 
 from procsup.errors import RunFileError
+from procsup.runfile.syntax.keypath import KeyPath
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN_LENGTH = 60
-
-KeyPath = Tuple[Union[str, int], ...]
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -32,13 +32,22 @@ _K = TypeVar("_K", int, str)
 class Wrong(Exception):
     """A value is invalid; `faults` are places below it, each with its error."""
 
-    def __init__(self, message: str = "", *, faults: Sequence[Tuple[KeyPath, str]] = ()) -> None:
+    def __init__(
+        self, message: str = "", *, faults: Optional[Sequence[Tuple[KeyPath, str]]] = None
+    ) -> None:
         super().__init__(message)
-        self.faults = tuple(faults) or (((), message),)
+        self.faults = (((), message),) if faults is None else tuple(faults)
 
     def below(self, *place: Union[str, int]) -> List[Tuple[KeyPath, str]]:
         """Return the faults with their places relative to the value's container."""
         return [((*place, *at), message) for at, message in self.faults]
+
+
+class Noted(Wrong):
+    """A value cannot be read because of another one, whose error is noted: it has no own fault."""
+
+    def __init__(self) -> None:
+        super().__init__(faults=())
 
 
 class Problems:
@@ -152,10 +161,12 @@ class Faults:
 
     def __init__(self) -> None:
         self._found: List[Tuple[KeyPath, str]] = []
+        self._is_wrong = False
 
     def add(self, at: KeyPath, message: str) -> None:
         """Note one fault."""
         self._found.append((at, message))
+        self._is_wrong = True
 
     @contextmanager
     def below(self, *place: Union[str, int]) -> Iterator[None]:
@@ -164,10 +175,11 @@ class Faults:
             yield
         except Wrong as wrong:
             self._found += wrong.below(*place)
+            self._is_wrong = True
 
     def raise_if_any(self) -> None:
-        """Raise `Wrong` if a fault was noted."""
-        if self._found:
+        """Raise `Wrong` if a value is wrong, also if its fault is noted elsewhere."""
+        if self._is_wrong:
             raise Wrong(faults=self._found)
 
 
@@ -193,11 +205,13 @@ def each_of(table: Mapping[str, _T], convert: Callable[[str, _T], _R]) -> List[_
 def _each(pairs: Iterable[Tuple[_K, _T]], convert: Callable[[_K, _T], _R]) -> List[Tuple[_K, _R]]:
     done: List[Tuple[_K, _R]] = []
     found: List[Tuple[KeyPath, str]] = []
+    is_wrong = False
     for key, value in pairs:
         try:
             done.append((key, convert(key, value)))
         except Wrong as wrong:  # noqa: PERF203 - a context manager an item takes longer
             found += wrong.below(key)
-    if found:
+            is_wrong = True
+    if is_wrong:
         raise Wrong(faults=found)
     return done

@@ -8,6 +8,7 @@ import sys
 from typing import Any, Dict, NamedTuple, NoReturn, Union
 
 from procsup.errors import RunFileError
+from procsup.host.files import open_reading
 from procsup.host.folders import real_file
 
 if sys.version_info >= (3, 11):
@@ -19,6 +20,14 @@ _MAX_BYTES = 64 * 1024 * 1024
 _PLACE = re.compile(r"\s*\((?:at line (\d+), column (\d+)|at end of document)\)$")
 _OF_DESCRIPTORS = re.compile(r"/dev/fd|/proc/[^/]+(?:/task/[^/]+)?/fd")
 _MOST_LINKS = 40
+_MOST_KEY_PARTS = 100
+_TOKEN = re.compile(
+    r"""\#[^\n]*|[ \t]+                            # comments and blanks
+    |\"{3}(?:[^"\\]|\\.|"(?!""))*(?:"{3,5})?|"(?:[^"\\\n]|\\.)*"?
+    |'{3}(?:[^']|'(?!''))*(?:'{3,5})?|'[^'\n]*'?
+    |[^\s.,=\[\]{}#"']+""",
+    re.DOTALL | re.VERBOSE,
+)
 _HINTS = {
     "Invalid value": "text needs quotes, truth is written `true` or `false`",
     "Unescaped '\\' in a string": "put Windows paths in single quotes, or write them with /",
@@ -88,7 +97,7 @@ def _read_bytes(shown: str) -> bytes:
                 " resumed, retried or verified, and paths in it start from its folder; save it"
                 " under a name, and run that"
             )
-        with open(shown, "rb") as file:
+        with open_reading(shown) as file:
             content = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         _refuse(f"{shown}: there is no such file")
@@ -140,6 +149,7 @@ def _decode(shown: str, content: bytes) -> str:
 
 
 def _parse(shown: str, text: str) -> Dict[str, Any]:
+    _refuse_long_keys(shown, text)
     try:
         return parse(text)
     except RecursionError:
@@ -151,6 +161,25 @@ def _parse(shown: str, text: str) -> Dict[str, Any]:
         column = f" (column {place.group(2)})" if place and place.group(2) else ""
         hint = _HINTS.get(reason, "")
         _refuse(f"{shown}:{line}: not TOML: {reason}{column}{hint and ': ' + hint}")
+
+
+def _refuse_long_keys(shown: str, text: str) -> None:
+    """Refuse what would fill the memory: the parser keeps each beginning of a dotted key."""
+    if all(line.count(".") < _MOST_KEY_PARTS for line in text.split("\n")):
+        return
+    plain = _TOKEN.sub(_shortened, text)
+    at = plain.find("a." * _MOST_KEY_PARTS)
+    if at >= 0:
+        line_number = plain.count("\n", 0, at) + 1
+        _refuse(
+            f"{shown}:{line_number}: a key of more than {_MOST_KEY_PARTS} parts, expected fewer"
+        )
+
+
+def _shortened(token: "re.Match[str]") -> str:
+    """Return nothing for comments and blanks, ``a`` for texts and words; lines are kept."""
+    word = token.group()
+    return "" if word[0] in "# \t" else "a" + "\n" * word.count("\n")
 
 
 def _last_line(text: str) -> int:

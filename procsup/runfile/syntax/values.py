@@ -40,6 +40,9 @@ TABLES: Mapping[str, Tuple[str, ...]] = {
     "csv": ("columns", "required", "delimiter", "comment"),
     "jsonl": ("columns", "required"),
 }
+# No unit ends in these ways before there are `memory-limit` and `stall`.
+_LATER = (Verdict.OVER_MEMORY.value, Verdict.STALLED.value)
+RETRIED = tuple([one.value for one in RETRY_ON if one.value not in _LATER])
 AS_LONG_AS_THE_UNIT = "timeout"
 A_LINGER = 'seconds, a duration such as "10s", 0, or "timeout"'
 A_SIGNAL = 'the name of a signal such as "TERM", "INT" or "USR1"'
@@ -298,9 +301,13 @@ def retries(value: Any) -> Retry:
 
 
 def _verdicts(value: Any) -> Tuple[Verdict, ...]:
-    choose = word(*(verdict.value for verdict in RETRY_ON))
-    chosen = each(a_list(value, "verdicts"), choose)
-    return tuple(Verdict(name) for name in chosen)
+    return tuple(Verdict(name) for name in each(a_list(value, "verdicts"), _verdict))
+
+
+def _verdict(value: Any) -> str:
+    if value in _LATER:
+        raise Wrong(f"`{value}` is not there yet in this version of procsup")
+    return word(*RETRIED)(value)
 
 
 def _factor(value: Any) -> float:

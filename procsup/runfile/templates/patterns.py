@@ -5,16 +5,20 @@ versions are refused, with what to write instead.
 """
 
 import re
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from functools import lru_cache
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
 from procsup.core.globs import Glob, Piece, Wild, alternatives, wildcards
 from procsup.core.wildcards import GlobError
-from procsup.runfile.syntax.problems import KeyPath, Wrong, below
+from procsup.runfile.syntax.keypath import KeyPath
+from procsup.runfile.syntax.problems import Wrong, below
 from procsup.runfile.templates.template import Braces, Field, Template
 
 _WILDCARD = re.compile(r"[*?]")
 _SET = re.compile(r"\[[^/]+?\]")  # a set of characters in earlier versions
 _PLAIN = re.compile(r"\[[*?\[{]\]")
+# A value that needs no escapes, and that changes neither folders nor what is beside a wildcard.
+_PLAIN_VALUE = re.compile(r"\.*[^./*?\[{][^/*?\[{]*")
 _ESCAPED = re.compile(r"\[[*?]\]")
 
 
@@ -67,6 +71,28 @@ def _own_text(
 
 def read_glob(template: Template, values: Mapping[str, Any]) -> Glob:
     """Read a glob, its known placeholders filled in literally; `Wrong` if it is invalid."""
+    return _filled(template, lambda field: field.text(values))
+
+
+def glob_text(template: Template, values: Mapping[str, Any]) -> str:
+    """Return the text of the glob that `read_glob` reads, without reading it for plain values.
+
+    A template is read once for 100,000 units: plain values can make no glob of it invalid.
+    """
+    texts = [field.text(values) for field in template.fields]
+    if not all(map(_PLAIN_VALUE.fullmatch, texts)):
+        return read_glob(template, values).text
+    first, *others = _between_fields(template)
+    return first + "".join([value + text for value, text in zip(texts, others)])
+
+
+@lru_cache(maxsize=256)
+def _between_fields(template: Template) -> Tuple[str, ...]:
+    """Return the text of a glob before, between and behind its placeholders."""
+    return tuple(_filled(template, lambda field: "\0").text.split("\0"))  # noqa: ARG005
+
+
+def _filled(template: Template, text_of: Callable[[Field], str]) -> Glob:
     pieces: List[Piece] = []
     shown = ""
     for part in template.parts:
@@ -82,8 +108,8 @@ def read_glob(template: Template, values: Mapping[str, Any]) -> Glob:
             pieces.append(_capture(part))
             shown += str(part)
         else:
-            pieces.append(part.text(values))
-            shown += part.text(values)
+            pieces.append(text_of(part))
+            shown += text_of(part)
     try:
         return Glob(pieces, source=shown)
     except GlobError as error:

@@ -1,8 +1,9 @@
 """The placeholders known at a place; checks templates against them before units are made."""
 
-from typing import Dict, FrozenSet, Mapping, NamedTuple, Optional, Union
+from typing import Any, Dict, FrozenSet, Mapping, NamedTuple, Optional, Union
 
-from procsup.runfile.syntax.problems import Faults, Wrong, did_you_mean, listing
+from procsup.core.text import plural
+from procsup.runfile.syntax.problems import Faults, Noted, Wrong, did_you_mean, listing
 from procsup.runfile.templates.template import PATH_PARTS, Field, Step, Template
 
 
@@ -89,6 +90,19 @@ class Scope:
         faults.raise_if_any()
         return template
 
+    def render(self, template: Template, values: Mapping[str, Any]) -> str:
+        """Check the template and fill it in; `Noted` if it uses a value that could not be read."""
+        self.check(template)
+        if any(map(self.is_unread, template.fields)):
+            raise Noted
+        return template.render(values)
+
+    def is_unread(self, field: Field) -> bool:
+        """Whether a placeholder has, or may have, a value that could not be read."""
+        if self.partial and field.name not in self.absent:
+            return field.name not in self.known
+        return isinstance(self.known.get(field.name), Unread)
+
     def _check_field(self, field: Field, *, several: bool) -> None:
         if field.name not in self.known:
             if self.partial and field.name not in self.absent:
@@ -97,8 +111,8 @@ class Scope:
         kind = self.known[field.name]
         if isinstance(kind, Text) and kind.late and (field.spec or field.steps):
             raise Wrong(f"{field}: it is known when an attempt starts, and written as it is then")
-        for step in field.steps:
-            kind = _step(field, kind, step)
+        for place, step in enumerate(field.steps):
+            kind = _step(field, kind, step, field.named(place))
         if isinstance(kind, Unread):
             return
         if field.is_capture:
@@ -119,20 +133,22 @@ class Scope:
         return f"unknown placeholder {{{field.name}}}{hint}; known here: {known}"
 
 
-def _step(field: Field, kind: Kind, step: Step) -> Kind:
+def _step(field: Field, kind: Kind, step: Step, name: str) -> Kind:
+    """Return what a step leads to from a value; `name` is the placeholder so far."""
     if isinstance(kind, Unread):
         return kind
     if isinstance(kind, FollowedUnit):
         return _step_into_unit(field, kind, step)
     if isinstance(kind, FileSet):
-        return _step_into_files(field, kind, step)
+        return _step_into_files(field, kind, step, name)
     if isinstance(kind, Many):
         if not isinstance(step, int):
-            raise Wrong(f"{field}: it is a list, its items are {{{field.name}[0]}} and so on")
-        _check_index(field, step, kind.length)
+            raise Wrong(f"{field}: it is a list, its items are {{{name}[0]}} and so on")
+        _check_index(field, step, kind.length, name)
         return kind.item
     if not kind.path:
-        raise Wrong(f"{field}: `{field.name}` is no path (name it in `paths` if it is one)")
+        cure = " (name it in `paths` if it is one)" if name == field.name else ""
+        raise Wrong(f"{field}: `{name}` is no path{cure}")
     if step not in PATH_PARTS:
         hint = did_you_mean(str(step), PATH_PARTS)
         raise Wrong(f"{field}: unknown part `{step}`{hint}; a path has {listing(PATH_PARTS)}")
@@ -156,7 +172,7 @@ def _of_glob(field: Field) -> str:
     )
 
 
-def _step_into_files(field: Field, kind: FileSet, step: Step) -> Kind:
+def _step_into_files(field: Field, kind: FileSet, step: Step, name: str) -> Kind:
     if kind.file and step == "file":
         return PATH
     if step in kind.globs:
@@ -164,18 +180,18 @@ def _step_into_files(field: Field, kind: FileSet, step: Step) -> Kind:
     if kind.names is None:
         if not isinstance(step, int):
             raise Wrong(
-                f"{field}: `{field.name}` are a list, not a table of names:"
-                f" use {{{field.name}[0]}}, or give them names"
+                f"{field}: `{name}` are a list, not a table of names:"
+                f" use {{{name}[0]}}, or give them names"
             )
-        _check_index(field, step, kind.length)
+        _check_index(field, step, kind.length, name)
         return PATH
     if not isinstance(step, str) or step not in kind.names:
         hint = did_you_mean(str(step), kind.names)
-        raise Wrong(f"{field}: no `{step}` in `{field.name}`{hint}; it has {listing(kind.names)}")
+        raise Wrong(f"{field}: no `{step}` in `{name}`{hint}; it has {listing(kind.names)}")
     return kind.names[step]
 
 
-def _check_index(field: Field, index: int, length: Optional[int]) -> None:
+def _check_index(field: Field, index: int, length: Optional[int], name: str) -> None:
     if length is not None and index >= length:
-        items = "1 item" if length == 1 else f"{length} items"
-        raise Wrong(f"{field}: `{field.name}` has {items}, the first is [0]")
+        items = plural(length, "item")
+        raise Wrong(f"{field}: `{name}` has {items}, the first is [0]")

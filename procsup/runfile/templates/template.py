@@ -131,8 +131,14 @@ class Field(NamedTuple):
     spec: str
 
     def __str__(self) -> str:
-        steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.steps)
-        return f"{{{self.name}{steps}{self.spec and ':' + self.spec}}}"
+        return f"{{{self.named()}{self.spec and ':' + self.spec}}}"
+
+    def named(self, steps: Optional[int] = None) -> str:
+        """Return it without braces, up to so many steps: ``name.step[0]``."""
+        some = self.steps[:steps]
+        return self.name + "".join(
+            f"[{one}]" if isinstance(one, int) else f".{one}" for one in some
+        )
 
     @property
     def is_capture(self) -> bool:

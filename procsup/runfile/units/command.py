@@ -5,9 +5,11 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from procsup.host.names import ArgumentLimits, argument_limits, is_bare_name
 from procsup.host.shells import Shell
+from procsup.paths.joining import joined
 from procsup.runfile.stages.recipe import Placed, Recipe
-from procsup.runfile.syntax.problems import KeyPath, Wrong
-from procsup.runfile.templates.shell import render
+from procsup.runfile.syntax.keypath import KeyPath
+from procsup.runfile.syntax.problems import Wrong
+from procsup.runfile.templates.shell import ShellTemplate, render
 
 _SURELY_FITS = 7_000  # characters, which are at most four bytes each
 _POINTER_BYTES = 8
@@ -63,6 +65,7 @@ class CommandMaker:
 
     def _line(self, shell: Shell, values: Mapping[str, Any]) -> str:
         (placed,) = self._recipe.program.command
+        assert isinstance(placed.template, ShellTemplate)
         try:
             return render(placed.template, values, shell)
         except Wrong as wrong:
@@ -77,7 +80,7 @@ class CommandMaker:
         program = argv[0]
         if program not in self._as_they_are:
             if not is_bare_name(program) and "\0" not in program and not os.path.isabs(program):
-                argv = (os.path.normpath(os.path.join(cwd, program)), *argv[1:])
+                argv = (joined(cwd, program), *argv[1:])
             else:
                 self._as_they_are.add(program)
         self._check_size("args", argv, command.env)
@@ -91,7 +94,7 @@ class CommandMaker:
         if not argv:
             return argv
         if not is_bare_name(argv[0]) and "\0" not in argv[0] and not os.path.isabs(argv[0]):
-            argv = (os.path.normpath(os.path.join(cwd, argv[0])), *argv[1:])
+            argv = (joined(cwd, argv[0]), *argv[1:])
         if argv != self._stop:
             self._check_size("stop-command", argv, {})
             self._stop = argv

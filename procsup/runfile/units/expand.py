@@ -138,6 +138,9 @@ class _Renderer:
         self._maker = UnitMaker(recipe, around, inputs_from)
         self._lists = recipe.uses_list_file()
         self._makes_globs = recipe.outputs.looks_at_files or bool(recipe.outputs.left_out)
+        self._leaves_out = any(wanted.left_out for wanted in (recipe.inputs, recipe.depends))
+        # What all units have in common; None where it depends on their values.
+        self._cpus = None if recipe.cpus else self._grants.cpus_of({})
         self._in_id = [name for axis in recipe.axes for name in axis.in_id]
         self._path_names = sorted(recipe.path_names)
         self._base = {**MARKS, **around.values, "scratch": SCRATCH}
@@ -177,13 +180,13 @@ class _Renderer:
             depends=depends,
             paths=self._path_parameters(row) if self._path_names else (),
             outputs=self._output_specs(outputs, values),
-            streams={key: self._stream(key, values) for key in recipe.streams},
-            cpus=self._at("cpus", lambda: self._grants.cpus_of(values)),
-            memory_bytes=self._at("memory", lambda: self._grants.memory_of(values)),
+            streams=self._streams(values) if recipe.streams else NOTHING,
+            cpus=self._cpus or self._at("cpus", lambda: self._grants.cpus_of(values)),
+            memory_bytes=self._memory_bytes(values) if recipe.memory is not None else None,
             threads=self._grants.threads,
             lists={list_path: real["inputs"].paths} if list_path else NOTHING,
             follows=group.ids,
-            excluded=self._excluded(values),
+            excluded=self._excluded(values) if self._leaves_out else (),
         )
         unit = self._maker.make(index, parts)
         return unit, Made(unit.id, own, row, outputs)
@@ -247,8 +250,6 @@ class _Renderer:
 
     def _excluded(self, values: Mapping[str, Any]) -> Sequence[Mapping[str, Tuple[str, ...]]]:
         lists = {"inputs": self._recipe.inputs, "depends": self._recipe.depends}
-        if not any(wanted.left_out for wanted in lists.values()):
-            return ()
         find = partial(left_out_of, values=values, finder=self._finder, folder=self._around.folder)
         return [self._at(key, partial(find, wanted)) for key, wanted in lists.items()]
 
@@ -265,9 +266,15 @@ class _Renderer:
             paths += map(v.written, value) if isinstance(value, tuple) else [v.written(value)]
         return paths
 
-    def _stream(self, key: str, values: Mapping[str, Any]) -> str:
-        template = self._recipe.streams[key]
-        return self._at(key, lambda: self._path(template, values))
+    def _streams(self, values: Mapping[str, Any]) -> Dict[str, str]:
+        streams = self._recipe.streams
+        return {
+            key: self._at(key, partial(self._path, template, values))
+            for key, template in streams.items()
+        }
+
+    def _memory_bytes(self, values: Mapping[str, Any]) -> Optional[int]:
+        return self._at("memory", lambda: self._grants.memory_of(values))
 
     def _real_values(
         self, values: Dict[str, Any], cwd: str, list_path: Optional[str]

@@ -7,7 +7,6 @@ editors (schema.py), the texts that editors show, and the page docs/run-file.md 
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.core.quantities import A_DURATION, A_SIZE, NUMBER, UNITS_BYTES, UNITS_S
-from procsup.core.spec import RETRY_ON
 from procsup.host.signals import NAMES
 from procsup.runfile.syntax import values as v
 from procsup.runfile.syntax.problems import listing
@@ -20,17 +19,26 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
+class Inner(NamedTuple):
+    """A key of a table that is a key's value; `since` is the first version that has it."""
+
+    name: str
+    help: str
+    since: str = "0.1.0"
+
+
 class Type(NamedTuple):
     """The type of a key's value.
 
     `says` completes the words *expected ...*; `schema` (JSON Schema, draft 7) checks the value
     alone. `convert` returns the value in the form that the run uses, or raises `Wrong`; it does
-    nothing if the key has its own reader.
+    nothing if the key has its own reader. `inner` has a row for each key that a table may have.
     """
 
     says: str
     schema: Schema
     convert: Convert = _as_it_is
+    inner: Tuple[Inner, ...] = ()
 
 
 class Key(NamedTuple):
@@ -125,7 +133,11 @@ _AXIS = any_of(
     *[table_of({source: {"type": "string"}}, source) for source in v.SOURCES],
     table_of({"glob": list_of(_TEXT, least=1)}, "glob"),
 )
-_FILES = any_of(_TEXTS, named(any_of(_TEXT, list_of(_TEXT, least=1))))
+_NAMED_FILES = named(any_of(_TEXT, list_of(_TEXT, least=1)))
+_FILES = any_of(_TEXTS, _NAMED_FILES)
+_INPUTS = any_of(
+    _TEXTS, table_of({"from": _TEXT}, "from"), {**_NAMED_FILES, "not": {"required": ["from"]}}
+)
 _FLAGS = dict.fromkeys(("empty", "optional", "unchanged"), _BOOLEAN)
 _OUTPUT = any_of(_TEXT, table_of({"path": _TEXT, **_FLAGS}, "path"))
 _PERCENT = {"type": "string", "pattern": f"^{_NUMBER} ?%$"}
@@ -146,7 +158,7 @@ _RETRIES = any_of(
     table_of(
         {
             "times": any_of(_CODE, _WHOLE_TEXT),
-            "on": list_of({"enum": [verdict.value for verdict in RETRY_ON]}),
+            "on": list_of({"enum": list(v.RETRIED)}),
             "delay": _duration(),
             "memory": {"type": "string", "pattern": f"^x{_NUMBER}$"},
         },
@@ -182,12 +194,21 @@ MEMORY = Type(f'{A_SIZE}, or "all"', _size("all"), v.memory_bytes)
 VALUES = Type(
     f"a table of names, each with a list of values or one of {listing(v.SOURCES)}",
     named(_AXIS, _NAME),
+    inner=(
+        Inner("range", "Whole numbers with both ends, `1..9`, or with a step, `1..9:2`."),
+        Inner("glob", "The files that a pattern, or a list of patterns, matches."),
+        Inner("lines", "The lines of a text file that are not blank."),
+    ),
 )
 FILES = Type("a list of paths, or a table of names with a path or several each", _FILES)
 ON_FAILURE = Type(
     f'one of {listing(v.ON_FAILURE)}, or a table such as {{ do = "drain", at = "10%" }}',
     _ON_FAILURE,
     v.on_failure,
+    (
+        Inner("do", "Go on, start nothing more, or end what runs."),
+        Inner("at", "After so many failures, or such a share of the units. Default: 1."),
+    ),
 )
 CAPACITY: Dict[str, Type] = {"cpus": CPUS, "memory": MEMORY}
 
@@ -217,8 +238,12 @@ RUN: Tuple[Key, ...] = (
     Key(
         "capacity",
         Type(
-            'a table such as { cpus = 8, memory = "16G" }',
+            'a table such as { cpus = 8, memory = "16G" } ("all": as the default)',
             table_of({name: amount.schema for name, amount in CAPACITY.items()}),
+            inner=(
+                Inner("cpus", "CPUs for all units together."),
+                Inner("memory", "Memory for all units together."),
+            ),
         ),
         "What the run may use.",
         'capacity = { cpus = 8, memory = "16G" }',
@@ -362,6 +387,14 @@ STAGE: Tuple[Key, ...] = (
                     for kind, more in v.TABLES.items()
                 ],
             ),
+            inner=(
+                Inner("csv", "A CSV file whose first row has the names."),
+                Inner("jsonl", "A file with one JSON object a line."),
+                Inner("columns", "The columns that are used. Default: all."),
+                Inner("required", "Columns that are never empty."),
+                Inner("delimiter", "Stands between cells of a CSV. Default: a comma; .tsv: a tab."),
+                Inner("comment", "What begins a line of a CSV that is not read."),
+            ),
         ),
         "One unit a row.",
         'units = { csv = "samples.csv" }',
@@ -384,7 +417,8 @@ STAGE: Tuple[Key, ...] = (
     Key(
         "after",
         Type(
-            'a list of stages, or of tables such as { stage = "a", when = "finished" }',
+            'a list of stages, or of tables such as { stage = "a", when = "finished" } (default:'
+            " `succeeded`)",
             list_of(
                 any_of(
                     _TEXT,
@@ -392,6 +426,10 @@ STAGE: Tuple[Key, ...] = (
                         {"stage": _TEXT, "when": {"enum": ["succeeded", "finished"]}}, "stage"
                     ),
                 )
+            ),
+            inner=(
+                Inner("stage", "The stage that is waited for."),
+                Inner("when", "Whether it must succeed, or only finish. Default: succeeded."),
             ),
         ),
         "Waits for stages.",
@@ -401,7 +439,11 @@ STAGE: Tuple[Key, ...] = (
     Key("paths", TEXTS, "Parameters that are paths.", 'paths = ["file"]', "those from globs"),
     Key(
         "inputs",
-        FILES._replace(says=f"{FILES.says}, or {{ from = STAGE }}"),
+        Type(
+            f"{FILES.says}, or {{ from = STAGE }}",
+            _INPUTS,
+            inner=(Inner("from", "All outputs of a stage."),),
+        ),
         "Files that must exist and are watched.",
         'inputs = { from = "survey" }',
     ),
@@ -409,8 +451,15 @@ STAGE: Tuple[Key, ...] = (
     Key(
         "outputs",
         Type(
-            "a list or a table of paths, or of tables such as { path = PATH, empty = true }",
+            "a list or a table of paths, or of tables such as { path = PATH, empty = true }; also"
+            " `optional` (may be missing), `unchanged` (need not be written anew)",
             any_of(list_of(_OUTPUT), named(_OUTPUT)),
+            inner=(
+                Inner("path", "The file, folder (with a slash at the end) or glob."),
+                Inner("empty", "It may be empty. Default: false."),
+                Inner("optional", "It may be missing. Default: false."),
+                Inner("unchanged", "It need not be written anew. Default: false."),
+            ),
         ),
         "Files that must be made.",
         'outputs = { json = "out/{name}.json" }',
@@ -522,7 +571,19 @@ STAGE: Tuple[Key, ...] = (
     ),
     Key(
         "retries",
-        Type("a number of retries or a table with `times`", _RETRIES, v.retries),
+        Type(
+            "a number of retries, or a table with `times`; also `on` (a list of"
+            f' {listing(v.RETRIED)}; default: all), `delay`, `memory = "x2"` (each retry is granted'
+            " so much more)",
+            _RETRIES,
+            v.retries,
+            (
+                Inner("times", "The number of retries."),
+                Inner("on", "The verdicts that are tried again. Default: all."),
+                Inner("delay", "The pause before each retry. Default: 0."),
+                Inner("memory", "Each retry is granted so many times the memory, as in `x2`."),
+            ),
+        ),
         "Further tries.",
         'retries = { times = 2, on = ["failed"], delay = "5s" }',
         "0",

@@ -3,7 +3,8 @@
 import re
 from typing import AbstractSet, Any, Mapping, Optional, Tuple
 
-from procsup.runfile.syntax.problems import KeyPath, Problems, Wrong, did_you_mean, show
+from procsup.runfile.syntax.keypath import KeyPath
+from procsup.runfile.syntax.problems import Problems, Wrong, did_you_mean, show
 from procsup.runfile.vocabulary.keys import LATER_KEYS, STAGE_KEYS
 
 # Placeholders that procsup itself fills, now or in a later version.

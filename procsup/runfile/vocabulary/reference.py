@@ -5,7 +5,7 @@
 
 from typing import Iterator, Sequence
 
-from procsup.runfile.vocabulary.keys import LATER_KEYS, PROGRAM_KEYS, RUN, STAGE, Key
+from procsup.runfile.vocabulary.keys import LATER_KEYS, PROGRAM_KEYS, RUN, STAGE, Inner, Key
 
 _HEAD = """# The run file: every key
 
@@ -36,7 +36,16 @@ def _entries(keys: Sequence[Key]) -> Iterator[str]:
         facts = [f"{key.type.says[0].upper()}{key.type.says[1:]}."]
         facts += [f"Default: {default}."] if default else []
         facts += [f"Since {key.since}."]
-        yield f"### `{key.name}`\n\n{key.help} {' '.join(facts)}\n\n```toml\n{key.example}\n```\n"
+        blocks = [f"### `{key.name}`", f"{key.help} {' '.join(facts)}"]
+        if key.type.inner:
+            blocks.append("\n".join(_row(inner, key.since) for inner in key.type.inner))
+        yield "\n\n".join([*blocks, f"```toml\n{key.example}\n```\n"])
+
+
+def _row(inner: Inner, since: str) -> str:
+    return f"- `{inner.name}`: {inner.help}" + (
+        f" Since {inner.since}." if inner.since != since else ""
+    )
 
 
 if __name__ == "__main__":

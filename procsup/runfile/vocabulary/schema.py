@@ -6,7 +6,7 @@ TOML editors know. It detects errors of single values; the reader detects more.
 """
 
 import json
-from typing import Dict, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from procsup.runfile.vocabulary.keys import PROGRAM_KEYS, RUN, STAGE, Key, Schema, named, table_of
 
@@ -15,9 +15,24 @@ SCHEMA = "procsup/runfile/1"
 
 def _described(keys: Sequence[Key]) -> Dict[str, Schema]:
     return {
-        key.name: {"description": f"{key.help} Example: {key.example}", **key.type.schema}
+        key.name: {
+            "description": f"{key.help} Example: {key.example}",
+            **_explained(key.type.schema, {inner.name: inner.help for inner in key.type.inner}),
+        }
         for key in keys
     }
+
+
+def _explained(schema: Any, helps: Mapping[str, str]) -> Any:
+    """Return a schema with the texts for the keys of its tables."""
+    if isinstance(schema, list):
+        return [_explained(one, helps) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    explained = {name: _explained(one, helps) for name, one in schema.items()}
+    for name, one in explained.get("properties", {}).items():
+        explained["properties"][name] = {"description": helps[name], **one}
+    return explained
 
 
 def _stage(more: Optional[Schema] = None) -> Schema:

@@ -44,9 +44,10 @@ def main() -> int:
     """Change what is to be changed, before procsup is imported, and go on as procsup."""
     first, *sys.argv[1:] = sys.argv[1:]
     if first == "--not-durable":
-        from procsup.cli import run
+        import procsup.supervisor.requests as requests
 
-        run.Request = functools.partial(run.Request, durable=False)  # type: ignore[misc,assignment]
+        request = functools.partial(requests.Request, durable=False)
+        requests.Request = request  # type: ignore[misc,assignment]
     else:
         _probe(first)
     from procsup.__main__ import main as procsup

@@ -3,12 +3,12 @@
 from contextlib import ExitStack
 
 from tests.faults import laws
-from tests.faults.environments import crowds, names, places, planted, secrets, starts
+from tests.faults.environments import crowds, names, places, secrets, starts
 from tests.faults.environments.scene import Scene
 from tests.faults.system_calls.starting import Case, Seam
 from tests.faults.trial import Trial
 
-WHAT = "hostile starts, places, crowds, planted files, names, and a secret that is not to be found"
+WHAT = "hostile starts, places, crowds, names, and a secret that is not to be found"
 
 
 def attack(trial: Trial) -> None:
@@ -19,7 +19,7 @@ def attack(trial: Trial) -> None:
         code, _ = seam.run(case)
         assert code == 0, case.said()
         scene = Scene(trial, seam, laws.story(case.rundir), case)
-        for part in (starts, places, crowds, planted, names, secrets):
+        for part in (starts, places, crowds, names, secrets):
             cases, began_s = trial.cases, trial.seconds
             part.attack(scene)
             name = part.__name__.rpartition(".")[2]

@@ -257,10 +257,10 @@ def _of_another(scene: Scene) -> None:
     assert run(case) == 0
     before = contents(case.rundir)
     os.chown(str(case.project.folder), NOBODY, NOBODY)
-    os.chmod(str(case.rundir), 0o777)  # so that only the owner can be the reason
+    os.chmod(str(case.rundir), 0o777)
     code = run(case, prefix=AS_NOBODY)
     assert code == 74, f"exit {code}: {case.said()}"
-    assert "another user" in case.said()
+    assert "other users could put something else in its place" in case.said()
     assert contents(case.rundir) == before
 
 

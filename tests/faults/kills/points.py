@@ -9,7 +9,7 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 # The first line that belongs to a phase, by file and function; each phase lasts to the next one.
 PHASES = (
     ("plans", "", ""),
-    ("takes the directory", "api/sitting.py", "_hold"),
+    ("takes the directory", "store/sitting.py", "open"),
     ("opens the journal", "store/journal.py", "open"),
     ("runs units", "loop.py", "supervise"),
     ("publishes the run", "store/manifest.py", "publish_run"),

@@ -1,88 +1,88 @@
-"""Faults that are put into procsup, to see that the harness finds them; each patches one thing.
+"""Faults that are put into procsup, to see that the harness finds them; each is one thing.
 
 They are put into the process that forks the runs (traced.py), never into the product.
 """
 
-import os
 from typing import Any, Callable, Dict, List
 
 from procsup import loop
-from procsup.api import sitting
-from procsup.core.records import End
+from procsup.core.records import End, Launch
 from procsup.core.replay import History
-from procsup.host import guard, guardian
+from procsup.host import processes, spawning
+from procsup.host.guard import Lifeline
+from procsup.host.locks import FileLock
 from procsup.store.journal import JournalWriter
-from procsup.store.sitting import Sitting
+from tests.faults.seams import nothing, plant, starts_first
 
 
 def _the_guard_kills_nothing() -> None:
-    guardian.Guardian._end_all = lambda _self: None  # type: ignore[method-assign]
+    plant("guard: end all", nothing)
 
 
 def _the_guard_adopts_nobody() -> None:
     """Nor does it look for the marks that tell where orphans do not come to it."""
-    sweep = guardian._sweep
-    guardian._adopt_orphans = lambda: False
-    guardian._sweep = lambda run_id, _base: sweep(run_id, None)
+    plant("guard: adopt orphans", lambda _: lambda: False)
+    plant("guard: sweep", lambda sweep: lambda run_id, _base: sweep(run_id, None))
 
 
 def _a_start_waits_for_nobody() -> None:
-    def end_leftovers(held: Sitting, _past: Any) -> None:
-        held.units_lock.open()
-
-    sitting._end_leftovers = end_leftovers
+    plant("end leftovers", lambda _: lambda held, _past: held.units_lock.open())
 
 
 def _units_start_before_their_record() -> None:
-    def carry_out(orders: Any, planner: Any, world: Any) -> None:
-        writes = [order.record for order in orders if isinstance(order, loop.Write)]
-        for order in orders:
-            if not isinstance(order, loop.Write):
-                loop._PERFORM[type(order)](order, planner, world)
-        world.journal.append(writes)
-
-    loop.carry_out = carry_out
+    plant(loop.carry_out, starts_first)
 
 
 def _ends_are_written_with_what_follows() -> None:
-    append, late = JournalWriter.append, []  # type: ignore[var-annotated]
+    """An end for which others may start is written with the next end: it will come."""
+    late: List[Any] = []
 
-    def append_later(self: JournalWriter, records: Any) -> int:
-        now: List[Any] = [*late, *(r for r in records if not isinstance(r, End))]
-        late[:] = [r for r in records if isinstance(r, End)]
-        return append(self, now)
+    def make(append: Callable[..., int]) -> Callable[..., int]:
+        def append_later(journal: JournalWriter, records: Any) -> int:
+            ends = [one for one in records if isinstance(one, End)]
+            if not ends:
+                return append(journal, records)
+            starts = any(isinstance(one, Launch) for one in records)
+            now = [*late, *(one for one in records if not (starts and one in ends))]
+            late[:] = ends if starts else []
+            return append(journal, now)
 
-    JournalWriter.append = append_later  # type: ignore[method-assign]
+        return append_later
+
+    plant(JournalWriter.append, make)
 
 
 def _what_succeeded_is_forgotten() -> None:
-    add = History.add
+    def make(add: Callable[..., None]) -> Callable[..., None]:
+        def add_unless_succeeded(self: History, seq: int, record: Any) -> None:
+            if not (isinstance(record, End) and record.verdict.value == "succeeded"):
+                add(self, seq, record)
 
-    def add_unless_succeeded(self: History, seq: int, record: Any) -> None:
-        if not (isinstance(record, End) and record.verdict.value == "succeeded"):
-            add(self, seq, record)
+        return add_unless_succeeded
 
-    History.add = add_unless_succeeded  # type: ignore[method-assign]
+    plant(History.add, make)
 
 
 def _the_guard_is_not_missed() -> None:
-    def alive(_self: guard.Lifeline) -> bool:
-        return True
-
-    guard.Lifeline.alive = alive  # type: ignore[method-assign]
-    guard.Lifeline.wait_until_ready = lambda _self, _limit_s: None  # type: ignore[method-assign]
+    plant(Lifeline.alive, lambda _: lambda _lifeline: True)
+    plant(Lifeline.wait_until_ready, nothing)
 
 
 def _units_inherit_what_waiters_block_on() -> None:
-    engine = sitting._engine
+    held: List[FileLock] = []
 
-    def engine_that_hands_down(stack: Any, asked: Any, held: Any) -> Any:
-        made = engine(stack, asked, held)
-        for lock in held.sitting._held.values():
-            os.set_inheritable(lock.fd, True)
-        return made
+    def note(try_new: Callable[[FileLock], bool]) -> Callable[[FileLock], bool]:
+        return lambda lock: held.append(lock) or try_new(lock)
 
-    sitting._engine = engine_that_hands_down
+    def hand_down(start: Callable[[processes.Launch], int]) -> Callable[[processes.Launch], int]:
+        def start_with_locks(launch: processes.Launch) -> int:
+            fds = [lock.fd for lock in held if lock.fd >= 0]
+            return start(launch._replace(inherited_fds=(*launch.inherited_fds, *fds)))
+
+        return start_with_locks
+
+    plant(FileLock.try_new, note)
+    plant(spawning.start, hand_down)
 
 
 FAULTS: Dict[str, Callable[[], None]] = {

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Optional, Union
 
-from procsup.api.waiting import Limits, await_final
 from procsup.errors import RunUnfinished
+from procsup.queries.waiting import Limits, await_final
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import read_owner
 from tests.faults import laws

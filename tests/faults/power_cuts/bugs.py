@@ -1,146 +1,157 @@
 """Faults of order, put into procsup one at a time: the states of a quick form show every one."""
 
-import os
 import random
-from contextlib import ExitStack
-from threading import Event
-from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Sequence, Tuple
-from unittest import mock
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from procsup import loop
-from procsup.attempt import outputs
-from procsup.core.events import Sampled, Start, Synced, TakenBack, Withdraw
-from procsup.core.outcome import AttemptId
+from procsup.core.events import Synced, TakenBack, Withdraw
 from procsup.engines.local import LocalEngine
-from procsup.host import files, readings
-from procsup.store import manifest, rundir
+from procsup.host import files
 from procsup.store.journal import JournalWriter
 from procsup.store.manifest import ManifestPublisher
-from procsup.store.publishing import PublishingQueue
+from procsup.store.sitting import Sitting
 from tests.faults.power_cuts.course import first_failure
 from tests.faults.power_cuts.workloads import Course, again, fresh
+from tests.faults.seams import Put, Seed, leave_out, nothing, plant, planted, starts_first
 from tests.faults.trial import Trial
 
-Patch = Any
 _START_S = 10.0
-_nothing: Callable[..., None] = lambda *_, **__: None  # noqa: E731
+_LATE_S = 0.05
 
 
-def no_sync_before_a_withdrawal() -> Patch:
+def no_sync_before_a_withdrawal(put: Put) -> None:
     """Manifests are taken away while the journal's word for it is in memory only."""
-
-    def take_back(self: Any, order: Withdraw) -> Any:
-        with mock.patch.object(self, "_sync", _nothing):
-            return real(self, order)
-
-    real = PublishingQueue._take_back
-    return _on_a_slow_disk(mock.patch.object(PublishingQueue, "_take_back", take_back))
+    leave_out(JournalWriter.sync, "withdraw", put)
+    _sync_late(put)
 
 
-def manifest_before_the_journal() -> Patch:
+def manifest_before_the_journal(put: Put) -> None:
     """A manifest is published of what no disk holds yet."""
-    return _on_a_slow_disk(mock.patch.object(JournalWriter, "sync", _nothing))
+    plant(JournalWriter.sync, nothing, put)
+    _sync_late(put)
 
 
-def renamed_before_its_content() -> Patch:
+def renamed_before_its_content(put: Put) -> None:
     """A file gets its name before its content is on the disk."""
-    return mock.patch.object(manifest, "write_atomically", _careless(content=False))
+    leave_out(files.sync_fd, "write a manifest", put)
 
 
-def rename_left_in_memory() -> Patch:
+def rename_left_in_memory(put: Put) -> None:
     """A file gets its name, and its folder is not synced."""
-    return mock.patch.object(manifest, "write_atomically", _careless(name=False))
+    leave_out(files.sync_folder, "write a manifest", put)
 
 
-def told_before_its_sync() -> Patch:
+def told_before_its_sync(put: Put) -> None:
     """An end is told as soon as it is written."""
-    drain = mock.patch.object(JournalWriter, "drain", lambda self: [Synced(self._seq)])
-    return _on_a_slow_disk(drain)
+    written: List[int] = [0]
+
+    def append(real: Callable[..., int]) -> Callable[..., int]:
+        def noted(journal: JournalWriter, records: Any) -> int:
+            written[0] = real(journal, records)
+            return written[0]
+
+        return noted
+
+    plant(JournalWriter.append, append, put)
+    plant(JournalWriter.drain, lambda _: lambda _journal: [Synced(written[0])], put)
+    _sync_late(put)
 
 
-def stamp_before_the_manifest() -> Patch:
+def stamp_before_the_manifest(put: Put) -> None:
     """The stamp says that all is done, and the manifest follows."""
+    early = Event()
 
-    def publish(self: Any, status: str, counts: Any, results: Any) -> None:
-        self._stamp(self._spec.stamp, self._head(status, dict(counts), None))
-        real(self, status, counts, results)
+    def write(real: Callable[..., None]) -> Callable[..., None]:
+        def unless_early(path: Any, *rest: Any, **more: Any) -> None:
+            if not (early.is_set() and Path(path).suffix == ".json"):
+                real(path, *rest, **more)
 
-    real = ManifestPublisher.publish_run
-    return mock.patch.object(ManifestPublisher, "publish_run", publish)
+        return unless_early
+
+    def publish(real: Callable[..., None]) -> Callable[..., None]:
+        def twice(*args: Any) -> None:
+            early.set()
+            real(*args)
+            early.clear()
+            real(*args)
+
+        return twice
+
+    plant("write a manifest", write, put)
+    plant(ManifestPublisher.publish_run, publish, put)
+    plant(Sitting.run_done, lambda real: lambda self: early.is_set() or real(self), put)
 
 
-def start_before_the_withdrawal() -> Patch:
+def start_before_the_withdrawal(put: Put) -> None:
     """Units start, and then what was claimed of them is taken back."""
+    started = Event()
 
-    def withdraw(self: Any, order: Withdraw) -> None:
-        started.clear()
-        self._done.put(TakenBack(order.stages))
-        self._add(lambda: take_back(self, order))
+    def withdraw(real: Callable[..., Any]) -> Callable[..., Any]:
+        def later(queue: Any, order: Withdraw) -> TakenBack:
+            started.clear()
+            Thread(target=lambda: started.wait(_START_S) and real(queue, order)).start()
+            return TakenBack(order.stages)
 
-    def take_back(self: Any, order: Withdraw) -> Any:
-        started.wait(_START_S)
-        real(self, order)
-        return Sampled(AttemptId("nobody", 0), [])  # a fact of which nothing comes
+        return later
 
-    def start(self: Any, order: Start) -> None:
-        whole(self, order)
-        started.set()
+    def start(real: Callable[..., None]) -> Callable[..., None]:
+        def told(*args: Any) -> None:
+            real(*args)
+            started.set()
 
-    started, real, whole = Event(), PublishingQueue._take_back, LocalEngine.start
-    both = ExitStack()
-    both.enter_context(mock.patch.object(PublishingQueue, "withdraw", withdraw))
-    both.enter_context(mock.patch.object(LocalEngine, "start", start))
-    return both
+        return told
+
+    plant("withdraw", withdraw, put)
+    plant(LocalEngine.start, start, put)
 
 
-def start_before_its_record() -> Patch:
+def start_before_its_record(put: Put) -> None:
     """A unit lives before the journal knows of it."""
-    return _in_another_order(lambda order: not isinstance(order, Start), at_once=True)
+    plant(loop.carry_out, starts_first, put)
 
 
-def withdrawal_left_in_memory() -> Patch:
+def withdrawal_left_in_memory(put: Put) -> None:
     """Manifests are taken away, and their folders are not synced."""
-    return mock.patch.object(manifest, "sync_folder", _nothing)
+    leave_out(files.sync_folder, "withdraw", put)
 
 
-def run_directory_without_a_name() -> Patch:
+def run_directory_without_a_name(put: Put) -> None:
     """The run directory's own name is not synced."""
-
-    def make(path: Any, mode: int = 0o777) -> bool:
-        os.makedirs(path, mode, exist_ok=True)
-        return True
-
-    return mock.patch.object(rundir, "make_folders", make)
+    leave_out(files.sync_folder, files.make_folders, put)
 
 
-def outputs_left_in_memory() -> Patch:
+def outputs_left_in_memory(put: Put) -> None:
     """An end vouches for outputs that were not synced."""
-    return mock.patch.object(outputs, "_sync", _nothing)
+    plant("sync outputs", nothing, put)
 
 
-def outputs_without_names() -> Patch:
+def outputs_without_names(put: Put) -> None:
     """The content of outputs is synced, and their names are not."""
-    return mock.patch.object(readings, "sync_folder", _nothing)
+    leave_out(files.sync_folder, "sync outputs", put)
 
 
-def waiters_woken_too_early() -> Patch:
+def waiters_woken_too_early(put: Put) -> None:
     """Who waits for a stage is woken before its manifest stands."""
+    held: List[Sitting] = []
 
-    def publish(self: Any, stage: str, *rest: Any) -> None:
-        self._sitting.stage_done(stage)
-        real(self, stage, *rest)
+    def begin(real: Callable[..., None]) -> Callable[..., None]:
+        return lambda sitting, *rest: held.append(sitting) or real(sitting, *rest)
 
-    real = ManifestPublisher.publish_stage
-    return mock.patch.object(ManifestPublisher, "publish_stage", publish)
+    def publish(real: Callable[..., None]) -> Callable[..., None]:
+        return lambda self, stage, *rest: held[-1].stage_done(stage) or real(self, stage, *rest)
+
+    plant(Sitting.begin, begin, put)
+    plant(ManifestPublisher.publish_stage, publish, put)
 
 
-def stage_left_standing() -> Patch:
+def stage_left_standing(put: Put) -> None:
     """Only the run's manifest is withdrawn, and those of its stages are not."""
-    real = ManifestPublisher.withdraw
-    return mock.patch.object(ManifestPublisher, "withdraw", lambda self, _stages: real(self, ()))
+    plant(ManifestPublisher.withdraw, lambda real: lambda self, _stages: real(self, ()), put)
 
 
-BUGS: Dict[Callable[[], Patch], Callable[..., Course]] = {
+BUGS: Dict[Seed, Callable[..., Course]] = {
     no_sync_before_a_withdrawal: again,
     manifest_before_the_journal: fresh,
     renamed_before_its_content: fresh,
@@ -170,57 +181,20 @@ def attack_bugs(trial: Trial) -> None:
     trial.figure("seeded faults of order", sum(trial.wants(f"seeded {b.__name__}") for b in chosen))
 
 
-def _shown(trial: Trial, bug: Callable[[], Patch], name: str) -> Optional[str]:
+def _shown(trial: Trial, bug: Seed, name: str) -> Optional[str]:
     dice = random.Random(f"{trial.seed} {name}")
-    with ExitStack() as stack:
-        stack.enter_context(bug())
+    with planted(bug):
         recording = BUGS[bug](trial.folder / bug.__name__, dice).done()
     return first_failure(recording, dice, more=0)
 
 
-def _on_a_slow_disk(patch: Patch) -> Patch:
-    """Have the syncing thread come late, too: else it may hide the fault."""
+def _sync_late(put: Put) -> None:
+    """Have the syncing thread come late, too, as on a slow disk: else it may hide the fault."""
 
-    def keep_syncing(self: Any) -> None:
-        self._closing.wait(0.05)
-        real(self)
+    def late(real: Callable[..., None]) -> Callable[..., None]:
+        return lambda journal: Event().wait(_LATE_S) or real(journal)
 
-    real = JournalWriter._keep_syncing
-    both = ExitStack()
-    both.enter_context(patch)
-    both.enter_context(mock.patch.object(JournalWriter, "_keep_syncing", keep_syncing))
-    return both
-
-
-def _careless(*, content: bool = True, name: bool = True) -> Callable[..., None]:
-    """Return a `write_atomically` that leaves out a sync."""
-
-    def write(path: Any, chunks: Iterable[bytes], *, mode: Optional[int] = 0o600) -> None:
-        temporary, fd = files._create_beside(os.path.abspath(path), mode or 0o666)
-        files._write_all(fd, chunks)
-        if content:
-            files.sync_fd(fd)
-        os.close(fd)
-        files.replace(temporary, path)
-        if name:
-            files.sync_folder(os.path.dirname(os.path.abspath(path)))
-
-    return write
-
-
-def _in_another_order(is_last: Callable[[Any], bool], *, at_once: bool = False) -> Patch:
-    """Return a patch by which some orders come last; `at_once`: in a round of their own."""
-
-    def carry_out(orders: Sequence[Any], *rest: Any) -> None:
-        for part in _parts(orders) if at_once else [sorted(orders, key=is_last)]:
-            real(part, *rest)
-
-    def _parts(orders: Sequence[Any]) -> Iterator[Sequence[Any]]:
-        yield [order for order in orders if not is_last(order)]
-        yield [order for order in orders if is_last(order)]
-
-    real = loop.carry_out
-    return mock.patch.object(loop, "carry_out", carry_out)
+    plant("sync beside the loop", late, put)
 
 
 __all__: Tuple[str, ...] = ("BUGS", "attack_bugs")

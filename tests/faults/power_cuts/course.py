@@ -3,8 +3,8 @@
 import random
 from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from procsup.api.requests import Request
-from procsup.api.sitting import bring_to_completion
+from procsup.supervisor.requests import Request
+from procsup.supervisor.session import bring_to_completion
 from tests.faults.power_cuts.disk import Disk, State
 from tests.faults.power_cuts.judging import Judge, after_a_reboot
 from tests.faults.power_cuts.laying import Table
@@ -78,7 +78,7 @@ def _resume(recording: Recording) -> None:
     """Resume for real: it ends as an undisturbed run does."""
     ending = bring_to_completion(
         # The states are written as new files, which procsup takes for a copy.
-        Request(file=recording.request.file, keep_copied=True),
+        Request(file=recording.request.file, adopt=True),
         watchers=lambda _: Watcher(lambda *_: None, lambda _: None),
     )
     project = Project(recording.folder)

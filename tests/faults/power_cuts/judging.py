@@ -10,19 +10,19 @@ from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 from unittest import mock
 
-from procsup.api.asked import read
-from procsup.api.expansion import Expander
-from procsup.api.past import Past
-from procsup.api.waiting import Limits, Waited, await_final
 from procsup.core.outcome import Verdict
 from procsup.core.records import Begin, End, Launch, Record, Withdrawn, decode_line
 from procsup.core.relocation import Root
 from procsup.errors import RunUnfinished
 from procsup.host import identity, machine
+from procsup.queries.waiting import Limits, Waited, await_final
 from procsup.store.journal import JournalWriter, read_journal
 from procsup.store.manifest import read_head, read_manifest
 from procsup.store.place import way_to
 from procsup.store.rundir import RunDir
+from procsup.supervisor.expansion import Expander
+from procsup.supervisor.previous_run import Past
+from procsup.supervisor.resolved_request import read
 from tests.faults.power_cuts.disk import State
 from tests.faults.power_cuts.recording import Op
 from tests.faults.power_cuts.workloads import Recording, stamps_of
@@ -214,7 +214,7 @@ class Judge:
                 continue  # of a run that was finished: nothing shows that it was ever done
             pairs = zip(weighed[stage].units, weighed[stage].standings)
             why = [standing.reason for unit, standing in pairs if unit.id == end.unit
-                   and not standing.kept]  # fmt: skip
+                   and not standing.keeps_verdict]  # fmt: skip
             assert not why, f"P7: {end.unit} is finished, and would run again: {why}"
 
     def _check_writing(self, entries: List[Record]) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 from unittest import mock
 
-from procsup.host import files
 from procsup.store.journal import JournalWriter
 
 FOLDER = 0  # the number of whatever is a folder
@@ -49,6 +48,7 @@ class Recorder:
         self._made: Dict[int, bytes] = {}  # what units wrote, as it was noted last
         self._ours_alone: Set[int] = set()  # files that procsup writes to
         self._folders = {op.path for op in ops if op.kind == "mkdir"} | {self.folder}
+        self._before = {str(path) for path in folder.glob("*.toml")}  # no call of ours makes them
         self._lock = threading.RLock()
 
     def event(self, *event: Any) -> None:
@@ -63,21 +63,22 @@ class Recorder:
         with mock.patch.multiple(os, **{name: _bound(self, name, real) for name in _CALLS}):
             defaults = JournalWriter.open.__func__.__kwdefaults__  # type: ignore[attr-defined]
             changed = {**defaults, "write": os.write, "sleep": _SLEEPLESS}
-            with mock.patch.dict(defaults, changed), mock.patch.object(
-                files, "_fdatasync", os.fsync
-            ):
+            with mock.patch.dict(defaults, changed):
                 yield
 
     # --- the calls -----------------------------------------------------------------------
 
     def open(self, real: Any, path: Any, flags: int, mode: int = 0o777, **more: Any) -> int:
         """Note a new file, and whose descriptor it is."""
-        name = self._ours(path)
-        if name is None or more:
+        name = self._ours(path, **more)
+        if name is None:
             return int(real["open"](path, flags, mode, **more))
         with self._lock:
+            changes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            if not changes and name in self._before and name not in self._names:
+                return int(real["open"](path, flags, mode, **more))  # on the disk for long
             is_new = not os.path.lexists(name)
-            fd = int(real["open"](path, flags, mode))
+            fd = int(real["open"](path, flags, mode, **more))
             if os.path.isdir(name):
                 self._open[fd] = (FOLDER, name, False, os.fstat(fd).st_ino)
                 return fd
@@ -148,24 +149,27 @@ class Recorder:
         """Note that a name went away."""
         with self._lock:
             real["unlink"](path, **more)
-            name = self._ours(path)
-            if name is not None and not more:
+            name = self._ours(path, **more)
+            if name is not None:
                 self.ops.append(Op("unlink", name, self._names.pop(name, 0)))
 
     def mkdir(self, real: Any, path: Any, mode: int = 0o777, **more: Any) -> None:
         """Note a new folder."""
         with self._lock:
             real["mkdir"](path, mode, **more)
-            name = self._ours(path)
+            name = self._ours(path, **more)
             if name is not None:
                 self._note_folder(name)
 
     # --- names and numbers ---------------------------------------------------------------
 
-    def _ours(self, path: Any) -> Optional[str]:
+    def _ours(self, path: Any, dir_fd: Optional[int] = None) -> Optional[str]:
         if isinstance(path, int):
             return None
-        name = os.path.abspath(os.fsdecode(path))
+        start = "" if dir_fd is None else os.readlink(f"/proc/self/fd/{dir_fd}")
+        name = os.path.abspath(os.path.join(start, os.fsdecode(path)))
+        if name.startswith("/proc/self/fd/"):
+            name = os.readlink(name)  # opened again, after a look
         if not name.startswith(self.folder) or any(part in name for part in _LEFT_OUT):
             return None
         return name

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 from unittest import mock
 
-from procsup.api.requests import Request
-from procsup.api.sitting import bring_to_completion
 from procsup.core.events import Settled
 from procsup.engines.local import LocalEngine
 from procsup.errors import RecordError
 from procsup.store.manifest import ManifestPublisher
 from procsup.store.sitting import Sitting
+from procsup.supervisor.requests import Request
+from procsup.supervisor.session import bring_to_completion
 from tests.faults.power_cuts.disk import State, replay
 from tests.faults.power_cuts.recording import Op, Recorder, full_disk
 
@@ -125,7 +125,7 @@ class Course:
         (folder / "run.toml").write_text(text)
         self.name, self.folder, self.ends = name, folder.resolve(), ends
         # A killed course is written as new files, which procsup takes for a copy.
-        self.request = Request(file=str(self.folder / "run.toml"), keep_copied=True)
+        self.request = Request(file=str(self.folder / "run.toml"), adopt=True)
         self.ops: List[Op] = []
         self._names: Dict[str, int] = {}
 

@@ -12,7 +12,7 @@ from procsup.host import procfs
 from tests.faults import laws
 from tests.faults.trees.crowd import HAS_PROC, Crowd
 from tests.support.guarded import Told, program
-from tests.support.projects import PROGRAMS, Project
+from tests.support.projects import PROGRAMS, PYTHON, Project
 
 LIMIT_S = 15.0
 GAP_S = 0.25  # presses closer together are one
@@ -39,7 +39,7 @@ class Job:
         self.shown = b""
         (folder / "pids").mkdir(parents=True)
         text = RUN.format(
-            python=sys.executable,
+            python=PYTHON,
             program=PROGRAMS / "shapes.py",
             folder=folder,
             shapes=", ".join(f'"{shape}"' for shape in shapes),
@@ -208,7 +208,7 @@ class Job:
             self.read_what_is_shown()
             fd = self._told.process.stdout
             if select.select([fd], [], [], PAUSE_S)[0]:
-                self._told._read(deadline)
+                self._told.read(deadline)
             assert time.monotonic() < deadline, f"it does not end; shown: {self.shown[-800:]!r}"
         self.read_what_is_shown()
         return self._told.wait_for("over")

@@ -1,77 +1,110 @@
 """Faults to be seeded into procsup, in the start program only: each is one that people make."""
 
+import fcntl
 import os
 import traceback
-from typing import Any, Callable
+from typing import Any, Callable, Type
+
+from procsup.errors import RecordError
+from procsup.host import files, owners
+from tests.faults.seams import nothing, plant
+
+
+def _forgiving(error: Type[Exception]) -> Callable[[Any], Any]:
+    def make(real: Callable[..., Any]) -> Callable[..., Any]:
+        def forgiving(*args: Any, **more: Any) -> None:
+            try:
+                real(*args, **more)
+            except error:
+                pass  # that is the fault
+
+        return forgiving
+
+    return make
 
 
 def syncs_that_failed_are_forgotten() -> None:
     """The journal goes on as if nothing had been."""
-    from procsup.store import journal
-
-    sync: Callable[[int], None] = journal.sync_fd
-
-    def forgetful(fd: int) -> None:
-        try:
-            sync(fd)
-        except OSError:
-            pass  # that is the fault
-
-    journal.JournalWriter.__init__.__kwdefaults__["sync"] = forgetful
-    journal.JournalWriter.open.__func__.__kwdefaults__["sync"] = forgetful  # type: ignore[attr-defined]
-    journal.sync_fd = forgetful
+    os.fdatasync = _forgiving(OSError)(os.fdatasync)
 
 
 def short_writes_are_believed() -> None:
     """What `write` returns is not looked at."""
-    from procsup.host import files
+    write = os.write
 
-    def careless(fd: int, data: bytearray) -> None:
-        files.os.write(fd, data)
+    def careless(fd: int, data: Any) -> int:
+        write(fd, data)
+        return len(data)
 
-    files._write_fully = careless
+    os.write = careless
 
 
 def manifests_may_fail() -> None:
     """A manifest that cannot be written is none of the run's business."""
-    from procsup.store import manifest
-
-    write = manifest._write
-
-    def careless(*args: Any, **kwargs: Any) -> None:
-        try:
-            write(*args, **kwargs)
-        except manifest.RecordError:
-            pass  # that is the fault
-
-    manifest._write = careless
+    plant("write a manifest", _forgiving(RecordError))
 
 
 def errors_are_shown_raw() -> None:
     """The last wall lets a traceback through."""
-    from procsup.cli import ending
-
-    def raw(error: OSError) -> str:
-        return traceback.format_exc()
-
-    ending._said_by_system = raw
+    plant(files.reason, lambda _: lambda _error: traceback.format_exc())
 
 
 def links_are_followed() -> None:
     """Files are opened wherever their names lead."""
-    from procsup.host import files
 
-    files._SAFE_FLAGS = os.O_CLOEXEC
-    files._why_not_ours = lambda _mode, _links: None
+    def follow(path: Any, flags: int, mode: int = 0o600) -> int:
+        return os.open(path, flags | os.O_CLOEXEC, mode)
+
+    plant(files.open_private, lambda _: follow)
 
 
 def locks_keep_nobody_out() -> None:
     """Whoever asks for a lock gets it, unless it is the probe that asks."""
-    from procsup.host import locks
+    flock = fcntl.flock
 
-    lock = locks._lock
+    def generous(fd: int, how: int) -> None:
+        try:
+            flock(fd, how)
+        except BlockingIOError:
+            if not os.readlink(f"/proc/self/fd/{fd}").endswith(".lock"):
+                raise
 
-    def generous(fd: int, **how: bool) -> bool:
-        return lock(fd, **how) or "-lock.part" not in os.readlink(f"/proc/self/fd/{fd}")
+    fcntl.flock = generous
 
-    locks._lock = generous
+
+def owners_do_not_count() -> None:
+    """A file is believed whoever owns it."""
+    plant(owners.refuse_foreign, nothing)
+
+
+def locks_of_others_are_taken() -> None:
+    """A lock counts whoever made its file."""
+    from procsup.store import sitting
+
+    sitting.refuse_foreign = lambda _fd, _path, _folder: None
+
+
+def requests_are_read_by_path() -> None:
+    """The folder of requests is wherever its name leads."""
+    from contextlib import contextmanager
+
+    from procsup.host.opened import Folder
+    from procsup.store import control
+
+    @contextmanager
+    def by_path(rundir: Any, _path: Any, _owner: Any = None) -> Any:
+        with Folder.open(os.path.realpath(rundir.control)) as folder:
+            yield folder
+
+    plant(control.open_control, lambda _: by_path)
+
+
+def anyone_may_say_what_is_trusted() -> None:
+    """The user's configuration counts whoever wrote it."""
+    from procsup.store import trust
+
+    first_doubt = trust.first_doubt
+    trust.why_others_may = lambda _status, _place: None
+    trust.first_doubt = lambda path, **how: (
+        None if path == trust.user_settings() else first_doubt(path, **how)
+    )

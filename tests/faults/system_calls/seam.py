@@ -13,6 +13,7 @@ import errno
 import fcntl
 import json
 import os
+import pathlib  # noqa: F401  3.8 binds `os.open` as it is when this is first imported
 import select
 import signal
 import subprocess
@@ -82,15 +83,26 @@ def _place(target: Any) -> str:
 
 
 def _callers() -> List[str]:
-    """Return who of procsup's called, the innermost first: ``store/journal.py:append``."""
+    """Return who of procsup's called, the innermost first: ``store/journal.py:append``.
+
+    A seam is there under its name, too.
+    """
+    names = _names_of_seams()
     found = []
     frame: Any = sys._getframe(1)
     while frame is not None:
         _, inside, name = frame.f_code.co_filename.rpartition("/procsup/")
         if inside:
+            found += [seam for seam in (names.get(frame.f_code),) if seam]
             found.append(f"{name}:{frame.f_code.co_name}")
         frame = frame.f_back
     return found
+
+
+def _names_of_seams() -> Dict[Any, str]:
+    from procsup.seams import SEAMS
+
+    return {operation.__code__: name for name, operation in SEAMS.items()}
 
 
 def _target_of(call: str, args: Any) -> Any:
@@ -166,7 +178,8 @@ def patch() -> None:
     for call, functions in FUNCTIONS.items():
         for module, name in functions:
             if hasattr(module, name):
-                setattr(module, name, _wrapped(call, name, getattr(module, name)))
+                real = getattr(module, name)
+                setattr(module, name, stand_in(real, _wrapped(call, name, real)))
     os.fork = _wrapped("spawn", "fork", _forking(real_fork))
     select.poll = lambda: _Polled(poll())  # type: ignore[assignment,misc]
     if epoll is not None:
@@ -174,12 +187,20 @@ def patch() -> None:
     time.sleep = lambda seconds: REAL_SLEEP(min(seconds, 0.005))
 
 
+def stand_in(real: Callable[..., Any], ours: Callable[..., Any]) -> Callable[..., Any]:
+    """Return our function, which can what the real one can: procsup asks `os.supports_dir_fd`."""
+    for able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
+        if real in able:
+            able.add(ours)
+    return ours
+
+
 def _hurry() -> None:
     """Shorten what procsup waits for by the clock: a disk that may empty, a shortage, a corpse."""
     from procsup.attempt import attempt
-    from procsup.core import attempts
+    from tests.faults.seams import plant
 
-    attempts._SHORTAGE_DELAY_S, attempts._SHORTAGE_DELAY_MAX_S = 0.001, 0.01
+    plant("wait out a shortage", lambda delay_s: lambda unit: delay_s(unit) / 200)
     attempt.UNKILLABLE_S = 0.5
 
 
@@ -223,6 +244,7 @@ def _start_crowd(order: Dict[str, Any]) -> None:
 
 
 REAL_FORK, REAL_WAITPID = os.fork, os.waitpid
+_PREPARE: List[Callable[[Dict[str, Any]], None]] = []  # what each child does with its order first
 
 
 def _say(answer: Dict[str, Any]) -> None:
@@ -243,6 +265,8 @@ def _be_procsup(order: Dict[str, Any]) -> None:
     sys.argv = ["procsup", *order["arguments"]]
     if order["call"] is not None:
         _fault = Fault(order, told)
+    for prepare in _PREPARE:
+        prepare(order)
     from procsup.__main__ import program
 
     os._exit(program())
@@ -250,18 +274,14 @@ def _be_procsup(order: Dict[str, Any]) -> None:
 
 def main() -> None:
     patch()
-    import procsup.api.sitting
-    import procsup.cli.ending
-    import procsup.cli.run
-    import procsup.cli.wait
-    import procsup.console.plain
-    import procsup.report.ending  # noqa: F401
 
     _hurry()
     for breakage in sys.argv[1:]:  # seeded faults: the suite proves itself by them
         module, name = breakage.split(":")
         __import__(module)
-        getattr(sys.modules[module], name)()
+        prepare = getattr(sys.modules[module], name)()
+        if prepare is not None:
+            _PREPARE.append(prepare)
     serve()
 
 

@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -114,14 +115,37 @@ class Seam:
         self._child.stdout.close()
 
     def run(
-        self, case: Case, cell: Optional[Cell] = None, arguments: Sequence[str] = RUN_WORDS
+        self,
+        case: Case,
+        cell: Optional[Cell] = None,
+        arguments: Sequence[str] = RUN_WORDS,
+        **more: Any,
     ) -> Tuple[int, List[Hit]]:
-        """Run procsup to its end; return its exit code (minus a signal) and what has failed."""
-        order = _order(case, cell, arguments)
+        """Run procsup to its end; return its exit code (minus a signal) and what has failed.
+
+        `more` stands in the order, too: other files for what it says, words for a breakage.
+        """
+        order = {**_order(case, cell, arguments), **more}
         code = _code_of(self._carry_out(order))
         with open(order["told"], encoding="utf-8") as file:
             hits = [json.loads(line) for line in file]
         return code, [Hit(hit["function"], hit["target"], tuple(hit["by"])) for hit in hits]
+
+    @contextmanager
+    def under_way(self, case: Case, arguments: Sequence[str], **more: Any) -> Iterator[int]:
+        """Start procsup and yield its pid; at the end its supervisors are killed, if any lives."""
+        self._send({**_order(case, None, arguments), **more})
+        pid = self._answer()["pid"]
+        try:
+            yield pid
+        finally:
+            if not self._answers_within(0):
+                for number in laws.session(pid):
+                    if number != pid:  # that is the guard, which ends what they have left
+                        with suppress(ProcessLookupError):
+                            os.kill(number, signal.SIGKILL)
+            assert self._answers_within(LIMIT_S), "the guard does not end"
+            self._answer()
 
     def crowd(self, case: Case, copies: int, arguments: Sequence[str]) -> Iterator[int]:
         """Start so many at one instant; the iterator gives their exit codes as they end."""

@@ -21,7 +21,7 @@ FINE, UNIT, REFUSED, CANNOT_START, RECORDS, BUSY = 0, 1, 2, 70, 74, 75
 
 
 class Rule(NamedTuple):
-    """`by` begins the name of one of the calling functions."""
+    """`by` is the seam of one of the calling functions, or begins its file and name."""
 
     by: str
     code: int
@@ -36,21 +36,23 @@ RULES: Tuple[Rule, ...] = (
     Rule("host/cgroups.py", FINE, "an observation is missing"),
     Rule("host/identity.py", FINE, "a boot id is missing: the host's name is there"),
     Rule("host/boot.py", FINE, "a boot id is missing"),
-    Rule("host/locks.py:_boot_id", FINE, "a boot id is missing: the host's name is there"),
-    Rule("host/trees.py:_open_list_of_children", FINE, "process groups and a sweep instead"),
+    Rule("host/trees.py:__init__", FINE, "process groups and a sweep instead"),
     Rule("host/exits.py:watch", FINE, "a thread takes the place of a pidfd, a look that of both"),
     Rule("host/exits.py:wake", FINE, "the loop looks twice a second by itself"),
-    Rule("host/guard.py:_tell", FINE, "a dead guard is seen by its lifeline"),
+    Rule("host/guard.py:tell_run_id", FINE, "a dead guard is seen by its lifeline"),
+    Rule("host/guard.py:release", FINE, "a dead guard is seen by its lifeline"),
     Rule("store/owner.py:read_owner", FINE, "an owner that cannot be read is none"),
     Rule("store/bodies.py", FINE, "the units are worked out again"),
-    Rule("store/sitting.py:_release", FINE, "closing lets go of the lock too"),
+    Rule("store/sitting.py:stage_done", FINE, "closing lets go of the lock too"),
+    Rule("store/sitting.py:run_done", FINE, "closing lets go of the lock too"),
     Rule("store/sitting.py:close", FINE, "it looks as if we had died, which a start puts up with"),
     Rule("console/", FINE, "a display is lost, never a run"),
     # --- before anything was started ----------------------------------------------------------
     Rule("runfile/", REFUSED, "the run file cannot be read"),
     Rule("attempt/preflight.py", REFUSED, "what units would need is tried first"),
-    Rule("host/guard.py:_fork", CANNOT_START, "there is no second process, so no guard"),
+    Rule("host/guard.py:fork_supervisor", CANNOT_START, "there is no second process, so no guard"),
     # --- one unit's ---------------------------------------------------------------------------
+    Rule("look at inputs", FINE, "the next start does not keep the unit"),
     Rule("attempt/outputs.py", UNIT, "its outputs cannot be vouched for: unknown is no success"),
     Rule("host/readings.py", UNIT, "its outputs cannot be vouched for"),
     Rule("attempt/start.py", UNIT, "it could not be started"),
@@ -59,11 +61,11 @@ RULES: Tuple[Rule, ...] = (
     # --- nothing may be claimed any more ------------------------------------------------------
     Rule("store/", RECORDS, "a journal, a lock or a manifest cannot be had"),
     Rule("host/guard.py:wait_until_ready", RECORDS, "nobody would guard the units"),
-    Rule("host/exits.py:_poll", RECORDS, "the run cannot be watched"),
     Rule("host/interrupts.py", FINE, "signals are heard when the loop looks by itself"),
     Rule("host/posix.py", RECORDS, "an exit status cannot be had"),
     Rule("host/trees.py", RECORDS, "a tree cannot be seen or ended: the guard does it"),
     Rule("host/tree_walk.py", RECORDS, "a tree cannot be ended: the guard does it"),
+    Rule("host/exits.py", RECORDS, "the run cannot be watched"),
 )
 
 
@@ -88,20 +90,25 @@ def _code_of(cell: Cell, hit: Hit, hits: Sequence[Hit]) -> int:
     rule = rule_for(hit)
     again = sum(1 for other in hits if other.by[:1] == hit.by[:1])
     if cell.call == "lock" and cell.error == "EAGAIN":  # which says that somebody else has it
+        if any("host/locks.py:locks_work" in other.by for other in hits):
+            return FINE  # nobody else has that new file: locks do nothing here, and are not asked
+        if "store/sitting.py:take_units_lock" in hit.by:
+            return FINE  # another process was faster: tried again
         if "host/locks.py:share_open" in hit.by:
             return RECORDS  # which we share: it is not the same file any more
-        if "store/sitting.py:_open" in hit.by and hit.target.endswith("/run.lock"):
+        if hit.target.endswith("/run.lock"):
             return BUSY
         return FINE
-    if cell.error == "short" and "store/journal.py:_write_whole" not in hit.by:
+    of_journal = cell.call == "write" and hit.target.endswith("/journal.jsonl")
+    if cell.error == "short" and not of_journal:
         return FINE  # the rest is written by a second call
-    if hit.by[0] == "store/journal.py:_write_whole" and cell.error in (*JOURNAL_WAITS, "short"):
+    if of_journal and cell.error in (*JOURNAL_WAITS, "short"):
         return RECORDS if again >= JOURNAL_TRIES else FINE
     if rule.by == "attempt/start.py" and cell.error in SHORTAGES:
         return UNIT if again >= SHORTAGE_TRIES else FINE
-    asked_again = any(name.startswith("attempt/outputs.py:_patiently") for name in hit.by)
+    asked_again = "host/shortages.py:patiently" in hit.by
     if asked_again and cell.call == "open" and cell.error == "EMFILE":
         return UNIT if again >= OUTPUT_TRIES else FINE
-    if rule.by == "attempt/preflight.py" and "engines/worker.py:_do" in hit.by:
+    if rule.by == "attempt/preflight.py" and any("engines/worker.py" in name for name in hit.by):
         return UNIT  # a stage that is known later: the run goes on without it
     return rule.code

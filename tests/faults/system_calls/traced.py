@@ -30,16 +30,17 @@ class Spot(NamedTuple):
     codes: FrozenSet[int]
 
 
+NEW_LOCK = "locks/.procsup-1-run.lock.part"  # its name while nobody else can lock it
 RUN, STAGES = ".procsup/run", ".procsup/run/stages"
 SPOTS = (
     *(Spot(call, f"{RUN}/journal.jsonl", RECORDS) for call in ("openat", "write", "fdatasync")),
     *(Spot(call, f"{RUN}/run.lock", RECORDS) for call in ("openat", "write")),
-    *(Spot("openat", f"{RUN}/{name}", RECORDS) for name in ("units.lock", "locks/1-run.lock")),
+    Spot("openat", f"{RUN}/{NEW_LOCK}", RECORDS),
+    Spot("openat", f"{RUN}/units.lock", RECORDS | UNIT),  # each unit opens it, too
+    Spot("rename", f"{RUN}/locks/1-run.lock", RECORDS),
     # That a lock would block (EAGAIN) says that somebody else has it.
-    *(
-        Spot("flock", f"{RUN}/{name}", RECORDS | {75})
-        for name in ("run.lock", "units.lock", "locks/1-run.lock")
-    ),
+    *(Spot("flock", f"{RUN}/{name}", RECORDS | {75}) for name in ("run.lock", NEW_LOCK)),
+    Spot("flock", f"{RUN}/units.lock", RECORDS | UNIT | {75}),
     *(Spot("rename", path, RECORDS) for path in (f"{RUN}/manifest.json", f"{STAGES}/make.json")),
     Spot("rename", "done.stamp", RECORDS),
     *(Spot("fsync", path, RECORDS) for path in (RUN, STAGES)),
@@ -51,7 +52,7 @@ SPOTS = (
     Spot("epoll_wait", None, RECORDS),
     Spot("waitid", None, RECORDS),
     Spot("clone,clone3,vfork,fork", None, ANY),
-    Spot("pidfd_send_signal", None, RECORDS),
+    Spot("pidfd_send_signal", None, RECORDS | {70}),  # 70: as of any shortage
 )
 
 

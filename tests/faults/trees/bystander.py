@@ -1,9 +1,8 @@
 """Another run of the same user, whose unit lives beside everything else and must not be hit."""
 
-import sys
 from pathlib import Path
 
-from tests.support.projects import PROGRAMS, Project, finish
+from tests.support.projects import PROGRAMS, PYTHON, Project, finish
 
 LIMIT_S = 20.0
 
@@ -14,8 +13,8 @@ class Bystander:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         (folder / "pids").mkdir(parents=True)
-        program, python = PROGRAMS / "shapes.py", sys.executable
-        argv = f'["{python}", "-I", "-S", "{program}", "neighbour", "0", "{folder}", "patient"]'
+        program = PROGRAMS / "shapes.py"
+        argv = f'["{PYTHON}", "-I", "-S", "{program}", "neighbour", "0", "{folder}", "patient"]'
         self._project = Project(folder, f"[stage.s]\ncommand = {argv}\n")
 
     def __enter__(self) -> "Bystander":

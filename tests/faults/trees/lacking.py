@@ -4,7 +4,7 @@
 profile or an old kernel does); ``lists``, the lists of children in /proc that a kernel without
 CONFIG_PROC_CHILDREN has not, by hiding them from Python. ``none``: nothing is lacking.
 ``--stranger`` first starts a child that is none of procsup's, and writes its pid there; ``--seed``
-executes code that makes procsup a worse one: the proof that the harness sees it.
+executes code that makes procsup a worse one by `plant`: the proof that the harness sees it.
 """
 
 import ctypes
@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 STRANGER_S = 60
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER = 38, 22, 36
 FILTER = 2
@@ -95,7 +96,11 @@ def main(what, *args):
     if "lists" in lacking:
         hide_lists()
     if args[0] == "--seed":
-        exec(args[1], {})
+        sys.path.insert(0, ROOT)
+        from tests.faults.seams import nothing, plant
+
+        del sys.path[0]
+        exec(args[1], {"plant": plant, "nothing": nothing})
         args = args[2:]
     sys.argv[1:] = args
     del sys.path[0]

@@ -11,7 +11,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 from procsup.host import procfs
 from tests.faults import laws
 from tests.faults.trees.crowd import HAS_PROC, Crowd
-from tests.support.projects import PROGRAMS, ROOT, Project, finish
+from tests.support.projects import PROGRAMS, PYTHON, ROOT, Project, finish
 
 LIMIT_S = 15.0
 GONE_S = 1.0
@@ -109,7 +109,7 @@ class Party:
         if on_failure:
             text = f'on-failure = "stop"{text}{FAILING}'
         text = text.format(
-            python=sys.executable,
+            python=PYTHON,
             program=PROGRAMS / "shapes.py",
             folder=self.folder,
             code=code,

@@ -13,6 +13,10 @@ import threading
 import procsup
 
 UNITS = [[sys.executable, "-S", "-c", "print(1)"]] * 3
+# Of the names on Windows, two are console events and no signals.
+SIGNALS = set(signal.Signals) & signal.valid_signals() - {
+    getattr(signal, name, None) for name in ("SIGKILL", "SIGSTOP")
+}
 FOREIGN = [sys.executable, "-S", "-c", "import sys; sys.stdin.read(); sys.exit(7)"]
 
 
@@ -21,11 +25,7 @@ def on_child(signum, frame):
 
 
 def manners():
-    found = {
-        signum: signal.getsignal(signum)
-        for signum in signal.Signals
-        if signum not in (getattr(signal, "SIGKILL", None), getattr(signal, "SIGSTOP", None))
-    }
+    found = {signum: signal.getsignal(signum) for signum in SIGNALS}
     if threading.current_thread() is threading.main_thread():
         found["wakeup"] = signal.set_wakeup_fd(-1)
         signal.set_wakeup_fd(found["wakeup"])

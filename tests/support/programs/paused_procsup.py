@@ -13,8 +13,8 @@ import time
 
 LIMIT_S = 30.0
 POINTS = {
-    "planning": ("procsup.api.sitting", "read", False),
-    "holding": ("procsup.api.sitting", "_hold", False),
+    "planning": ("procsup.supervisor.session", "read", False),
+    "holding": ("procsup.store.sitting", "Sitting.take_units_lock", False),
     "starting": ("procsup.attempt.start", "Starter.start", False),
     "killing": ("procsup.engines.local", "LocalEngine.kill", False),
     "publishing": ("procsup.store.manifest", "ManifestPublisher.publish_run", False),

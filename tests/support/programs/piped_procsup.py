@@ -14,10 +14,10 @@ open_standard_streams()
 if is_guarded(sys.argv[1:]):
     fork_supervisor()
 
-from procsup.api import sitting  # noqa: E402
 from procsup.cli.main import main  # noqa: E402
 from procsup.engines.piped import PipedEngine  # noqa: E402
 from procsup.host.clock import SystemClock  # noqa: E402
+from procsup.supervisor import session as sitting  # noqa: E402
 
 sitting.bring_to_completion = partial(
     sitting.bring_to_completion, make_engine=partial(PipedEngine, clock=SystemClock())

@@ -1,1 +1,0 @@
-"""Where the edges meet the loop: the library, waiting, asking."""

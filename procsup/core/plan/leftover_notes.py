@@ -1,0 +1,88 @@
+"""Notes, once for a stage, that its units read a folder with leftover files in it."""
+
+from typing import Container, Iterable, List, Optional, Set
+
+from procsup.core.outcome import LeftoverFiles
+from procsup.core.plan.state import Plan, Stage
+from procsup.core.rooted import at, below, folder_of, separator_of
+from procsup.core.spec import UnitSpec
+from procsup.core.text import plural
+
+_NAMED = 3
+
+
+def find_leftovers_before(plan: Plan, stage: Stage) -> None:
+    """Find the folders that hold leftover files of the stages before one, which are done.
+
+    `stage.leftovers` has them by the stage before it, until a note was made.
+    """
+    names = list(stage.upstream)
+    for name in names:  # grows during the loop
+        names += [one for one in plan.by_name[name].upstream if one not in names]
+    left = {name: plan.by_name[name].tally.leftover_files.values() for name in names}
+    root = plan.spec.folder
+    stage.leftovers = {name: _folders(found, root) for name, found in left.items() if found}
+
+
+def note_leftovers(plan: Plan, stage: Stage, unit: UnitSpec) -> None:
+    """Add a note, with the cure, if this is the stage's first unit that reads such a folder."""
+    left = stage.leftovers
+    if left is None or not (left or unit.follows):
+        return
+    for name, folders in left.items():
+        path = _read(unit, folders)
+        if path is not None:
+            _tell(plan, stage, path, name)
+            return
+    for other in unit.follows:
+        maker = plan.unit(other).spec
+        found = plan.by_name[maker.stage].tally.leftover_files.get(other)
+        if found is None:
+            continue
+        folders = _folders([found], plan.spec.folder)
+        path = _read(unit, folders)
+        if path is None and maker.stage in stage.spec.hands_on:
+            path = _made(maker, folders)
+        if path is not None:
+            _tell(plan, stage, path, maker.stage)
+            return
+
+
+def _tell(plan: Plan, stage: Stage, path: str, name: str) -> None:
+    stage.leftovers = None
+    root = plan.spec.folder
+    maker = plan.by_name[name]
+    found = maker.tally.all_leftover_files
+    names = found.names[:_NAMED]
+    shown = (below(root, path) or path).replace(separator_of(root), "/")
+    more = ", ..." if found.count > len(names) else ""
+    cure = "remove them"
+    if maker.spec.on_failed_outputs != "aside":
+        cure += f', or set on-failed-outputs = "aside" in {name}'
+    stage.tally.news.append(
+        f"note: {stage.name} reads all of {shown}/, also"
+        f" {plural(found.count, 'leftover file')} of {name} ({', '.join(names)}{more}): {cure}"
+    )
+
+
+def _folders(found: Iterable[LeftoverFiles], root: str) -> Set[str]:
+    """Return all folders above the named files, absolute."""
+    folders: Set[str] = set()
+    for one in found:
+        for name in one.names:
+            folder = folder_of(at(root, name.replace("/", separator_of(root))))
+            while folder not in folders:
+                folders.add(folder)
+                folder = folder_of(folder)
+    return folders
+
+
+def _read(unit: UnitSpec, folders: Container[str]) -> Optional[str]:
+    """Return the first of these folders that is an input of a unit, None if none is."""
+    return next((path for path in (*unit.inputs, *unit.depends) if path in folders), None)
+
+
+def _made(unit: UnitSpec, folders: Container[str]) -> Optional[str]:
+    """Return the first of these folders that is an output of a unit, None if none is."""
+    made: List[str] = [one.path.rstrip("/\\") for one in unit.outputs if one.kind == "folder"]
+    return next((path for path in made if path in folders), None)

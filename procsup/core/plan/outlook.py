@@ -1,0 +1,115 @@
+"""What a sitting is about to do, in words: the first line of a run, and the dry run."""
+
+from typing import Dict, List, Mapping, NamedTuple, Optional
+
+from procsup.core.events import Hold, Reuse
+from procsup.core.plan.news import said, stale_line
+from procsup.core.plan.rehearsal import Foreseen
+from procsup.core.plan.state import Selector
+from procsup.core.quantities import show_time
+from procsup.core.records import Begin, Closed, RunFinal
+from procsup.core.spec import RunSpec
+
+
+class Before(NamedTuple):
+    """How the last sitting left the run."""
+
+    begin: Optional[Begin] = None
+    run_final: Optional[RunFinal] = None
+    closed: Optional[Closed] = None
+    whence: str = ""  # the project's place then, if it has moved
+
+
+class Outlook(NamedTuple):
+    """Numbers for the first line; `late` are the stages whose units are not known yet.
+
+    `as_they_are` are units without success that a retry does not run; `bare` are units kept
+    without outputs, from a run that did not succeed.
+    """
+
+    kept: int
+    reasons: Dict[str, int]
+    stale: Dict[str, int]
+    left_alone: int
+    late: List[str]
+    as_they_are: int = 0
+    bare: int = 0
+
+    @property
+    def to_run(self) -> int:
+        """Units that will run, as far as is known."""
+        return sum(self.reasons.values())
+
+
+def outlook(foreseen: Mapping[str, Foreseen], selector: Optional[Selector]) -> Outlook:
+    """Count the units that are kept, and those that will run, by kind of reason."""
+    reasons: Dict[str, int] = {}
+    stale: Dict[str, int] = {}
+    kept = left_alone = as_they_are = bare = 0
+    for name, stage in foreseen.items():
+        for unit, standing in zip(stage.units, stage.standings):
+            if isinstance(standing, Reuse) and standing.stale:
+                stale[name] = stale.get(name, 0) + 1  # also left alone: others use its outputs
+            if selector is not None and not selector(unit):
+                left_alone += 1
+            elif isinstance(standing, Hold):
+                as_they_are += 1
+            elif isinstance(standing, Reuse):
+                kept += 1
+                bare += standing.bare
+            else:
+                reasons[standing.reason] = reasons.get(standing.reason, 0) + 1
+    late = [name for name, stage in foreseen.items() if stage.known_after is not None]
+    return Outlook(kept, reasons, stale, left_alone, late, as_they_are, bare)
+
+
+def first_line(seen: Outlook, before: Before, *, fresh: bool) -> str:
+    """Describe what is kept and why the rest runs.
+
+    ``kept 212 of 240 (finished 2026-11-21 03:10), 28 to run: 12 failed before, 10 new, 6
+    command changed; --fresh runs all``
+    """
+    total = seen.kept + seen.to_run + seen.left_alone + seen.as_they_are
+    line = f"kept {seen.kept} of {total}"
+    when = [text for text in (before.whence, _last_time(before)) if text]
+    if when:
+        line += f" ({'; '.join(when)})"
+    line += f", {seen.to_run} to run"
+    if seen.to_run:
+        line += ": " + said(seen.reasons)
+    if seen.left_alone:
+        line += f", {seen.left_alone} left alone by --only"
+    if seen.as_they_are:
+        line += f", {seen.as_they_are} left as they are"
+    if seen.bare:
+        line += f"; kept {seen.bare} without outputs from {_unsuccessful(before)}"
+    if seen.kept and not fresh:
+        line += "; --fresh repeats them" if seen.bare else "; --fresh runs all"
+    return line
+
+
+def notes(seen: Outlook, spec: RunSpec) -> List[str]:
+    """Return further lines: stale programs, and stages that are expanded later."""
+    lines = []
+    for name, number in seen.stale.items():
+        lines.append(stale_line(spec.stage(name), number))
+    if seen.late:
+        lines.append(f"units known later, when the stages before are done: {', '.join(seen.late)}")
+    return lines
+
+
+def _unsuccessful(before: Before) -> str:
+    if before.run_final is None:
+        return "an unsuccessful run"
+    return f"the unsuccessful run of {show_time(before.run_final.at)}"
+
+
+def _last_time(before: Before) -> str:
+    """Say when the run last finished, or that it did not."""
+    if before.run_final is not None:
+        return f"finished {show_time(before.run_final.at)}"
+    if before.closed is not None:
+        return f"{before.closed.reason}, {show_time(before.closed.at)}"
+    if before.begin is not None:
+        return f"begun {show_time(before.begin.at)}, not finished"
+    return ""

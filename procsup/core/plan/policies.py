@@ -1,0 +1,36 @@
+"""When failures of some units end others: `on-failure` of a stage, or of the run."""
+
+from typing import List, Tuple
+
+from procsup.core.outcome import HARMLESS
+from procsup.core.plan.state import Plan, Stage
+from procsup.core.spec import OnFailure
+
+
+def find_halted(plan: Plan, stage: Stage) -> Tuple[List[Stage], str]:
+    """Return the stages that a failure in this one halts, and how: `drain` or `stop`."""
+    own, shared = stage.spec.on_failure, plan.spec.on_failure
+    policy = own or shared
+    if policy.do == "finish":
+        return [], policy.do
+    group = [stage] if own else [one for one in plan.stages if one.spec.on_failure is None]
+    planned = sum(one.tally.planned or 0 for one in group)
+    if not _fires(policy, sum(map(_failures, group)), planned):
+        return [], policy.do
+    halted = group if own else plan.stages
+    return [one for one in halted if not one.halted and not one.tally.closed], policy.do
+
+
+def _fires(policy: OnFailure, unsuccessful: int, planned: int) -> bool:
+    """Whether this number of unsuccessful units, of those planned, triggers a policy."""
+    if policy.do == "finish" or unsuccessful == 0:
+        return False
+    if policy.at_fraction is not None:
+        return unsuccessful >= policy.at_fraction * max(planned, 1)
+    return unsuccessful >= (policy.at_count or 1)
+
+
+def _failures(stage: Stage) -> int:
+    verdicts = stage.tally.verdicts
+    bad = sum(number for verdict, number in verdicts.items() if verdict not in HARMLESS)
+    return bad + (1 if stage.tally.problem and not stage.passed_over else 0)

@@ -1,0 +1,379 @@
+"""The order of stages: planned, unblocked, withdrawn, published; and the end of a sitting.
+
+Withdrawals and publications run on a side thread, one after another. No unit of a stage starts
+before its withdrawal is answered. After the order to publish a stage nothing of it changes, and
+the answer makes it final for the stages after it.
+"""
+
+from typing import Dict, List, Sequence
+
+import msgspec
+
+from procsup.core.events import (
+    Expand,
+    Expanded,
+    Publish,
+    Published,
+    Synced,
+    TakenBack,
+    Weigh,
+    Weighed,
+    Withdraw,
+)
+from procsup.core.keep import ASKED, FRESH
+from procsup.core.making import made_of
+from procsup.core.outcome import Verdict
+from procsup.core.plan.leftover_notes import find_leftovers_before
+from procsup.core.plan.news import stage_news
+from procsup.core.plan.reuse import find_made_before
+from procsup.core.plan.state import Plan, Stage
+from procsup.core.plan.summary import EarlyEnd, StageStatus
+from procsup.core.plan.units import Blocked, Unit
+from procsup.core.plan.verdicts import (
+    IN_DOUBT,
+    enforce_policies,
+    give_verdict,
+    not_started,
+    pass_over,
+    place,
+    seat,
+)
+from procsup.core.records import End, Kept, Planned, RunFinal, StageFinal, Withdrawn
+from procsup.core.spec import UnitSpec, sources
+from procsup.core.text import units_known_when
+from procsup.core.versions import newest
+
+_CHUNK = 500  # units in one record
+
+
+# --- a stage's plan ----------------------------------------------------------------------------
+
+
+def on_expanded(plan: Plan, fact: Expanded) -> None:
+    """The units of a stage are known, or why there are none.
+
+    A stage that is known early and has stages before it comes twice: it is checked when they are
+    done.
+    """
+    plan.changed = True
+    stage = plan.by_name[fact.stage]
+    expanding = stage.tally.status == StageStatus.EXPANDING
+    if not (stage.halted or (stage.expanded and not expanding)):
+        _take(plan, stage, fact)
+        if expanding and not fact.problem:
+            _open(plan, stage)
+    _check_selectors(plan)
+
+
+def _take(plan: Plan, stage: Stage, fact: Expanded) -> None:
+    if fact.problem:
+        _refuse(plan, stage, fact.problem)
+        return
+    stage.run(fact.program)
+    stage.standings = list(fact.standings)
+    stage.unfit = dict(fact.unfit)
+    stage.tally.news += fact.notes
+    if stage.expanded:
+        return
+    plan.admit(stage, [_unit(plan, spec) for spec in fact.units])
+    _write_plan(plan, stage, fact.units)
+    for spec, standing in zip(fact.units, fact.standings):
+        is_named = plan.selector is not None and plan.selector(spec)
+        if standing.reason == ASKED or (standing.reason == FRESH and is_named):
+            record_request(plan, spec.id)
+
+
+def _unit(plan: Plan, spec: UnitSpec) -> Unit:
+    unit, past = Unit(spec), plan.history.units.get(spec.id)
+    if past is not None:
+        unit.past, unit.last_number = past, past.last_number
+        if past.generation == plan.history.generation:
+            unit.packed, unit.tried = past.packed, past.tried
+    return unit
+
+
+def _write_plan(plan: Plan, stage: Stage, units: Sequence[UnitSpec]) -> None:
+    """Write the plan of a stage, in as many records as it takes."""
+    if plan.whys is not None:
+        return  # a rehearsal; and these records are slow to make
+    for start in range(0, max(len(units), 1), _CHUNK):
+        end = start + _CHUNK
+        some, standings = units[start:end], stage.standings[start:end]
+        # Kept units have the same arguments and parameters as in an earlier plan.
+        same = stage.standings and all(one.keeps_verdict for one in standings)
+        made = None if same else made_of(some, plan.spec.folder)
+        ids = [unit.id for unit in some]
+        plan.write(Planned(stage.name, ids, end >= len(units), made=made))
+
+
+def record_request(plan: Plan, unit_id: str) -> None:
+    """Record that a unit was requested: its verdict is void, and no resume keeps it."""
+    end = End(unit_id, 0, Verdict.CANCELLED, plan.wall, cause="asked to run again")
+    plan.write(msgspec.structs.replace(end, final=False, counts=False))
+
+
+def _refuse(plan: Plan, stage: Stage, problem: str) -> None:
+    """The stage cannot be run: units that were planned are not started."""
+    plan.write(Planned(stage.name, list(stage.by_id), True, problem))
+    stage.tally.problem = problem
+    if not stage.expanded:
+        plan.admit(stage, [])
+    stage.standings = []
+    stage.tally.status = StageStatus.OPEN
+    for unit in stage.units:
+        give_verdict(plan, stage, unit, not_started(plan, unit, problem))
+    enforce_policies(plan, stage)
+
+
+def _open(plan: Plan, stage: Stage) -> None:
+    """The stages before it are done: keep what is still good, queue the rest."""
+    stage.tally.status = StageStatus.OPEN
+    stage.made_before = find_made_before(plan, stage)
+    find_leftovers_before(plan, stage)
+    for unit, standing in zip(stage.units, stage.standings):
+        place(plan, stage, unit, standing)
+    if stage.upstream and not stage.spec.unit_wise:
+        stage.tally.news += stage_news(stage.spec, stage.tally, stage.reasons)
+    stage.standings = []
+
+
+def _check_selectors(plan: Plan) -> None:
+    """Start nothing more if a selector selects no unit of any stage."""
+    later = [name for name, why in why_unknown(plan).items() if why]
+    for selection in plan.named:
+        plan.complaint = plan.complaint or selection.complaint(later)
+    if plan.complaint:
+        plan.end_early(EarlyEnd.DRAINING, plan.complaint)
+
+
+def find_doubt(plan: Plan) -> str:
+    """Return a sentence about a selector that selects no unit, as far as units became known.
+
+    Empty if the sitting was ended from outside.
+    """
+    if plan.summary.ending > EarlyEnd.SELECTION:
+        return ""
+    for selection in plan.named:
+        selection.set_stages(why_unknown(plan))
+    return next(filter(None, (selection.doubt() for selection in plan.named)), "")
+
+
+def why_unknown(plan: Plan) -> Dict[str, str]:
+    """Return for each stage why its units are not known; empty if they are."""
+    return {stage.name: _why_unknown(plan, stage) for stage in plan.stages}
+
+
+def _why_unknown(plan: Plan, stage: Stage) -> str:
+    if stage.units or (stage.expanded and not stage.tally.problem):
+        return ""
+    if stage.tally.problem:
+        return f"the units of stage {stage.name} are not known: {stage.tally.problem}"
+    due = [name for name in stage.upstream if not plan.by_name[name].tally.closed]
+    return units_known_when(stage.name, due or stage.upstream)
+
+
+# --- facts -------------------------------------------------------------------------------------
+
+
+def on_weighed(plan: Plan, fact: Weighed) -> None:
+    """Apply the results of a second comparison to the units that still wait for them."""
+    plan.looking -= 1
+    stage = plan.by_name[fact.stage]
+    for name, standing in fact.standings.items():
+        unit = stage.by_id[name]
+        if isinstance(unit.state, Blocked) and unit.state.standing is IN_DOUBT:
+            seat(plan, stage, unit, standing, looked=True)
+
+
+def on_synced(plan: Plan, fact: Synced) -> None:
+    """Records are on disk: their ends may be shown."""
+    plan.settle(fact.seq)
+
+
+def on_taken_back(plan: Plan, fact: TakenBack) -> None:
+    """The older manifests of these stages are withdrawn."""
+    plan.summary.withdrawing -= 1
+    for name in fact.stages:
+        plan.by_name[name].taken_back = True
+
+
+def on_published(plan: Plan, fact: Published) -> None:
+    """The manifest of a stage or of the run is published."""
+    if fact.stage is None:
+        plan.close(plan.run_status or "")
+        return
+    stage = plan.by_name[fact.stage]
+    stage.tally.status = stage.outcome or stage.tally.status
+    plan.changed |= stage.name in plan.awaited
+
+
+# --- from stage to stage -----------------------------------------------------------------------
+
+
+def settle_stages(plan: Plan) -> None:
+    """Unblock, finish and publish the stages that can be; withdraw those that will run again.
+
+    There may be many stages: they are examined only if one may have changed.
+    """
+    has_changed, plan.changed = plan.changed, False
+    changed = has_changed
+    while changed:
+        changed = False
+        for stage in plan.stages:
+            changed |= _advance(plan, stage)
+    _weigh_again(plan)
+    _record_kept(plan)
+    if has_changed:
+        _withdraw(plan)
+
+
+def _advance(plan: Plan, stage: Stage) -> bool:
+    if stage.tally.closed:
+        return False
+    if stage.is_complete() and not stage.standings:
+        _finish(plan, stage)
+        return True
+    if stage.tally.status == StageStatus.BLOCKED and _is_unblocked(plan, stage):
+        _unblock(plan, stage)
+        return True
+    return False
+
+
+def _is_unblocked(plan: Plan, stage: Stage) -> bool:
+    if not stage.upstream:
+        return stage.expanded
+    if plan.summary.ending:
+        return False
+    followed = _followed(stage)
+    before = [(name, plan.by_name[name]) for name in stage.upstream]
+    return all(one.is_open if name in followed else one.tally.final for name, one in before)
+
+
+def _followed(stage: Stage) -> List[str]:
+    """Return the stages before it that need not be done before its first unit starts."""
+    if not stage.spec.unit_wise:
+        return []
+    return [name for name in stage.spec.for_each if name not in stage.whole_upstream]
+
+
+def _unblock(plan: Plan, stage: Stage) -> None:
+    bad = next((name for name in stage.upstream if not _lets_on(plan, name, stage)), None)
+    if bad is not None:
+        stage.tally.status = StageStatus.OPEN
+        pass_over(plan, stage, f"stage {bad} did not succeed")
+        return
+    if not stage.upstream:
+        _open(plan, stage)
+        return
+    stage.tally.status = StageStatus.EXPANDING
+    outputs = {name: plan.by_name[name].outputs() for name in sources(stage.spec)}
+    made = newest(find_made_before(plan, stage).values())
+    moving = any(plan.by_name[name].may_move for name in stage.spec.for_each)
+    plan.outbox.append(Expand(stage.name, outputs, made, moving))
+
+
+def _lets_on(plan: Plan, name: str, stage: Stage) -> bool:
+    """Whether an earlier stage allows a later one to begin."""
+    before = plan.by_name[name]
+    if name not in stage.whole_upstream:
+        return not before.passed_over and not (before.tally.problem and not before.units)
+    tolerant = any(one.stage == name and one.when == "finished" for one in stage.spec.after)
+    return tolerant or before.tally.status == StageStatus.SUCCEEDED
+
+
+def _weigh_again(plan: Plan) -> None:
+    """Order a second comparison of the units in doubt."""
+    for stage, ids in plan.in_doubt.items():
+        plan.looking += 1
+        plan.outbox.append(Weigh(stage, tuple(ids)))
+    plan.in_doubt.clear()
+
+
+def _record_kept(plan: Plan) -> None:
+    """Record the units that were kept since the last call."""
+    for (stage, stale, restored), ids in plan.kept.items():
+        for start in range(0, len(ids), _CHUNK):
+            plan.write(Kept(stage, ids[start : start + _CHUNK], stale, restored))
+    plan.kept.clear()
+
+
+def _withdraw(plan: Plan) -> None:
+    if plan.summary.ending:
+        return  # nothing will be started
+    known: Dict[str, bool] = {}
+    names = [
+        stage.name
+        for stage in plan.stages
+        if not stage.withdrawn and not stage.tally.closed and _is_outdated(plan, stage, known)
+    ]
+    if not names:
+        return
+    for name in names:
+        plan.by_name[name].withdrawn = True
+    plan.summary.withdrawing += 1
+    plan.write(Withdrawn(names))
+    plan.outbox.append(Withdraw(tuple(names)))
+
+
+def _is_outdated(plan: Plan, stage: Stage, known: Dict[str, bool]) -> bool:
+    """Whether an older manifest of a stage does not stand: units of it are due, or before it.
+
+    Those that `--only` leaves aside will not run, but are not as that manifest says.
+    """
+    if stage.name not in known:
+        known[stage.name] = (
+            bool(stage.ready)
+            or stage.left_aside
+            or any(not standing.keeps_verdict for standing in stage.standings)
+            or any(_is_outdated(plan, plan.by_name[name], known) for name in stage.upstream)
+        )
+    return known[stage.name]
+
+
+def _finish(plan: Plan, stage: Stage) -> None:
+    _record_kept(plan)
+    stage.outcome = stage.status()
+    stage.tally.status = StageStatus.PUBLISHING
+    plan.later_first.remove(stage)
+    counts = {verdict.value: number for verdict, number in stage.tally.verdicts.items()}
+    plan.write(StageFinal(stage.name, stage.outcome.word, counts))
+    plan.outbox.append(Publish(stage.name, stage.outcome.word))
+
+
+# --- the end of the sitting --------------------------------------------------------------------
+
+
+def close_if_over(plan: Plan) -> None:
+    """Publish the run if all of it is final; close the sitting if no unit can continue.
+
+    The run is published in one queue with its stages, and so after them; like a stage it is final
+    from this order on.
+    """
+    if plan.run_status is not None or plan.done or not plan.is_idle:
+        return
+    if all(stage.tally.closed for stage in plan.stages):
+        good = all(stage.outcome == StageStatus.SUCCEEDED for stage in plan.stages)
+        plan.run_status = "succeeded" if good else "failed"
+        plan.write(RunFinal(plan.run_id, plan.run_status, plan.wall))
+        plan.outbox.append(Publish(None, plan.run_status))
+    elif _is_answer_due(plan):
+        return
+    elif plan.summary.ending:
+        plan.close("")
+    elif not _can_go_on(plan):
+        plan.end_early(EarlyEnd.SELECTION, "only the selected units were asked for")
+        plan.close("")
+
+
+def _is_answer_due(plan: Plan) -> bool:
+    """Some withdrawal or publication has no answer yet."""
+    if plan.summary.withdrawing:
+        return True
+    return any(stage.tally.status == StageStatus.PUBLISHING for stage in plan.stages)
+
+
+def _can_go_on(plan: Plan) -> bool:
+    if plan.looking or plan.deadlines.next() is not None:
+        return True
+    waiting = [stage for stage in plan.stages if not stage.tally.closed]
+    return any(stage.ready or stage.tally.status == StageStatus.EXPANDING for stage in waiting)

@@ -1,0 +1,34 @@
+"""What is mounted where (Linux): /proc/self/mountinfo, see proc(5)."""
+
+import os
+import re
+from typing import Iterator, NamedTuple, Optional
+
+from procsup.host.files import AnyPath
+
+_ESCAPE = re.compile(r"\\([0-7]{3})")  # blanks and backslashes are written so
+
+
+class Mount(NamedTuple):
+    """A mount point, and the options of the file system there."""
+
+    point: str
+    options: str
+
+
+def mounts() -> Iterator[Mount]:
+    """Yield what is mounted, in the order of mounting; nothing where that is not known."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            lines = [line.split() for line in file]
+    except OSError:
+        return
+    for words in lines:
+        if len(words) > 4:
+            yield Mount(_ESCAPE.sub(lambda found: chr(int(found[1], 8)), words[4]), words[-1])
+
+
+def mounted_below(folder: AnyPath) -> Optional[str]:
+    """Return a mount point below a folder, the first by name; None if there is none, or unknown."""
+    inside = os.path.join(os.path.realpath(folder), "")
+    return min((one.point for one in mounts() if one.point.startswith(inside)), default=None)

@@ -1,0 +1,275 @@
+"""Who owns a file, and in which folders other users may replace what we put there.
+
+Who may write to a folder may rename what is in it, whoever owns that, and put something else in
+its place; in a sticky folder, such as /tmp, only what is their own. Root may do everything and
+counts as one of us. Modelled on the StrictModes of OpenSSH. POSIX access lists are read (Linux);
+those of NFSv4 and macOS are not. Windows has access lists only, which are not read either:
+everything counts as ours.
+"""
+
+import errno
+import os
+import stat
+import struct
+import sys
+from functools import lru_cache
+from typing import Callable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
+
+from procsup.paths.opening import AnyPath
+from procsup.paths.reader import Reader, belongs_to
+
+Place = Union[str, int]  # of a file: its path, or its descriptor
+
+_USER, _GROUP_OF_FILE, _GROUP, _MAY_WRITE = 2, 4, 8, 2  # in an access list: linux/posix_acl.h
+_LIST = "access list (getfacl)"
+_WITHOUT_NUMBER = 65534  # in a user namespace: every user outside it
+
+MOST_LINKS = 40  # as Linux
+
+
+class Doubt(NamedTuple):
+    """A folder that others may rearrange, and why; `by_mode`: as its mode is now."""
+
+    folder: str
+    why: str
+    by_mode: bool
+
+
+if sys.platform == "win32":
+
+    def is_root() -> bool:
+        """Tell whether we may do everything by the system's own word."""
+        return False
+
+    def is_ours(status: os.stat_result) -> bool:  # noqa: ARG001 - as elsewhere
+        """Tell whether a file is ours."""
+        return True
+
+    def is_ours_or_roots(status: os.stat_result) -> bool:  # noqa: ARG001 - as elsewhere
+        """Tell whether a file is ours, or the system's."""
+        return True
+
+    def why_others_may(status: os.stat_result, place: Place) -> Optional[str]:  # noqa: ARG001 - as elsewhere
+        """Return why others may write to a file or folder; None if only we and root may."""
+        return None
+
+    def why_by_mode(status: os.stat_result, place: Place) -> Optional[str]:  # noqa: ARG001 - as elsewhere
+        """Return why others than its owner may write to it; None if they may not."""
+        return None
+
+    def user_name(uid: int) -> str:
+        """Return how to call a user in a message."""
+        return f"user {uid}"
+
+    def refuse_foreign(fd: int, path: str, folder: str) -> None:
+        """Do nothing: access lists are not read."""
+
+    def other_user(folder: AnyPath) -> Optional[int]:  # noqa: ARG001 - as elsewhere
+        """Return the user of a run that is neither ours nor the system's; None otherwise."""
+        return None
+
+    def reader_of(folder: AnyPath) -> Optional[Reader]:  # noqa: ARG001 - as elsewhere
+        """Return the user for whom a run's files are read; None if there is no other than us."""
+        return None
+
+else:
+
+    def is_root() -> bool:
+        """Tell whether we may do everything by the system's own word."""
+        return os.geteuid() == 0
+
+    def is_ours(status: os.stat_result) -> bool:
+        """Tell whether a file is ours."""
+        return status.st_uid == os.geteuid()
+
+    def is_ours_or_roots(status: os.stat_result) -> bool:
+        """Tell whether a file is ours, or the system's."""
+        return status.st_uid in (os.geteuid(), 0) or (
+            status.st_uid == _WITHOUT_NUMBER and _in_user_namespace()
+        )
+
+    def why_others_may(status: os.stat_result, place: Place) -> Optional[str]:
+        """Return why others may write to a file or folder; None if only we and root may.
+
+        To write to a folder is to rename what is in it. `place` is its path, or a descriptor.
+        """
+        if not is_ours_or_roots(status):
+            return f"belongs to {user_name(status.st_uid)}"
+        return why_by_mode(status, place)
+
+    def why_by_mode(status: os.stat_result, place: Place) -> Optional[str]:
+        """Return why others than its owner may write to it; None if they may not.
+
+        With an access list the group's bits say what those in the list may do at most.
+        """
+        mode = f"(mode {stat.S_IMODE(status.st_mode):04o})"
+        if status.st_mode & stat.S_ISVTX:
+            return None
+        if status.st_mode & stat.S_IWOTH:
+            return f"may be written to by every user {mode}"
+        if not status.st_mode & stat.S_IWGRP:
+            return None
+        listed = _access_list(place)
+        if listed is None:
+            listed = [(_GROUP_OF_FILE, 0)]
+        for kind, number in listed:
+            if kind == _USER and number not in (os.geteuid(), status.st_uid, 0):
+                return f"may be written to by {user_name(number)}, who is in its {_LIST}"
+            gid = status.st_gid if kind == _GROUP_OF_FILE else number
+            if kind != _USER and not _is_private(gid):
+                group = f"its group, {_group_name(gid)} {mode}"
+                named = f"the group {_group_name(gid)}, which is in its {_LIST}"
+                return f"may be written to by {named if kind == _GROUP else group}"
+        return None
+
+    def _access_list(place: Place) -> "Optional[List[Tuple[int, int]]]":
+        """Return the users and groups whom an access list lets write (Linux); None without one."""
+        if sys.platform != "linux":
+            return None
+        try:
+            text = os.getxattr(place, "system.posix_acl_access")
+        except OSError:
+            return None
+        entries = struct.iter_unpack("<HHI", text[4:])
+        return [
+            (kind, number)
+            for kind, allowed, number in entries
+            if kind in (_USER, _GROUP_OF_FILE, _GROUP) and allowed & _MAY_WRITE
+        ]
+
+    def user_name(uid: int) -> str:
+        """Return how to call a user in a message."""
+        import pwd
+
+        try:
+            return f"user {pwd.getpwuid(uid).pw_name}"
+        except KeyError:
+            return f"an unknown user (uid {uid})"
+
+    def refuse_foreign(fd: int, path: str, folder: str) -> None:
+        """Raise OSError unless an open file belongs to the user of the run in this folder."""
+        owner, uid = os.lstat(folder).st_uid, os.fstat(fd).st_uid
+        if uid != owner:
+            raise OSError(errno.EINVAL, f"it {belongs_to(uid, owner)}", path)
+
+    def other_user(folder: AnyPath) -> Optional[int]:
+        """Return the user of a run that is neither ours nor the system's; None otherwise."""
+        status = os.lstat(folder)
+        return None if status.st_uid in (os.geteuid(), 0) else status.st_uid
+
+    def reader_of(folder: AnyPath) -> Optional[Reader]:
+        """Return the user for whom a run's files are read; None if there is no other than us.
+
+        What root's run file names, root may read, too. OSError if there is no such folder.
+        """
+        uid = other_user(folder)
+        return None if uid is None else Reader(user_name(uid), uid, _groups_of(uid))
+
+    def _groups_of(uid: int) -> Set[int]:
+        import pwd
+
+        try:
+            user = pwd.getpwuid(uid)
+        except KeyError:
+            return set()
+        return set(os.getgrouplist(user.pw_name, user.pw_gid))
+
+    def _group_name(gid: int) -> str:
+        import grp
+
+        try:
+            return grp.getgrgid(gid).gr_name
+        except KeyError:
+            return str(gid)
+
+    @lru_cache(maxsize=64)
+    def _is_private(gid: int) -> bool:
+        """Tell whether a group has only us (and root) in it: many systems give each user one.
+
+        Whose first group it is cannot be asked in general; such a group has its user's name.
+        """
+        import grp
+        import pwd
+
+        try:
+            us, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)
+        except KeyError:
+            return False
+        return us.pw_gid == gid and us.pw_name == group.gr_name and set(group.gr_mem) <= {
+            us.pw_name, "root"
+        }  # fmt: skip
+
+    @lru_cache(maxsize=1)
+    def _in_user_namespace() -> bool:
+        try:
+            with open("/proc/self/uid_map", encoding="ascii") as file:
+                return file.read().split() != ["0", "0", "4294967295"]
+        except (OSError, ValueError):
+            return False
+
+
+def first_doubt(path: str, *, is_trusted: Callable[[str], bool]) -> Optional[Doubt]:
+    """Return the first folder on the way to `path` that others may rearrange; None if none.
+
+    `path` is absolute. It and all folders and links that lead to it are looked at, as far as they
+    exist. `is_trusted` is asked about a doubtful one.
+    """
+    if sys.platform == "win32":
+        return None
+    for here, status in _on_the_way(path):
+        why = why_link_is_not_ours(status) if stat.S_ISLNK(status.st_mode) else None
+        if stat.S_ISDIR(status.st_mode):
+            why = why_others_may(status, here)
+        if why is not None and not is_trusted(here):
+            return Doubt(here, why, is_ours_or_roots(status))
+    return None
+
+
+def first_closed(path: str, *, group: bool) -> Optional[str]:
+    """Return the first folder on the way to `path` that other users may not enter; None if none.
+
+    `group` asks for those of its group only. Folders that do not exist yet are passed over.
+    """
+    bits = stat.S_IXOTH | (stat.S_IXGRP if group else 0)
+    if sys.platform == "win32":
+        return None
+    for here, status in _on_the_way(path):
+        if stat.S_ISDIR(status.st_mode) and not status.st_mode & bits:
+            return here
+    return None
+
+
+def why_link_is_not_ours(status: os.stat_result) -> Optional[str]:
+    """Return whose a link is that another user can lead elsewhere; None if it is ours."""
+    if is_ours_or_roots(status):
+        return None
+    return f"is a link that belongs to {user_name(status.st_uid)}"
+
+
+def _on_the_way(path: str) -> Iterator[Tuple[str, os.stat_result]]:
+    """Yield what the system passes when it follows a path: folders, and links with their targets.
+
+    It ends at the first name that does not exist or may not be looked at.
+    """
+    names = path.split("/")[::-1]
+    here, links = "/", 0
+    yield here, os.lstat(here)
+    while names:
+        name = names.pop()
+        if name in ("", os.curdir):
+            continue
+        following = os.path.dirname(here) if name == os.pardir else os.path.join(here, name)
+        try:
+            status = os.lstat(following)
+            target = os.readlink(following) if stat.S_ISLNK(status.st_mode) else None
+        except OSError:
+            return
+        yield following, status
+        if target is None:
+            here = following
+            continue
+        links += 1
+        if links > MOST_LINKS:
+            return  # a circle: the system refuses it, too
+        here = "/" if os.path.isabs(target) else here
+        names += target.split("/")[::-1]

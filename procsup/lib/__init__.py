@@ -1,0 +1,1 @@
+"""The public library: the verbs as functions, and what they return."""

@@ -1,0 +1,96 @@
+"""The supervisor's answer to the process that started it: a manifest or an exception."""
+
+import json
+from typing import Any, Dict, Mapping, Type
+
+from procsup.core.text import plural
+from procsup.errors import (
+    OutputsChanged,
+    ProcsupError,
+    RecordError,
+    RunBusy,
+    RunFailed,
+    RunFileError,
+    RunUnfinished,
+    UsageError,
+    WaitTimeout,
+)
+from procsup.host.attached import Finished
+from procsup.lib.manifest import Manifest
+from procsup.store.manifest import read_head
+from procsup.store.rundir import RunDir
+
+_BY_NAME: Dict[str, Type[ProcsupError]] = {
+    kind.__name__: kind
+    for kind in (
+        UsageError,
+        RunUnfinished,
+        OutputsChanged,
+        RecordError,
+        RunBusy,
+        WaitTimeout,
+        ProcsupError,
+    )
+}
+_BY_CODE = {kind.exit_code: kind for kind in _BY_NAME.values()}
+
+
+def manifest_of(finished: Finished, *, check: bool) -> Manifest:
+    """Return the manifest; raise the other process's exception, RunUnfinished or RunFailed."""
+    body = _body(finished)
+    if "error" in body:
+        raise error_of(body["error"])
+    if finished.exit_code == UsageError.exit_code:
+        raise UsageError(str(body.get("reason")))
+    if body.get("status") is None:
+        reason = body.get("reason") or how(finished.exit_code)
+        raise RunUnfinished(f"the run is not finished: {reason}")
+    path = RunDir(body["directory"]).manifest
+    head = read_head(path)
+    if head is None or head.run_id != body["run_id"]:
+        if finished.exit_code in (0, 1) and body.get("manifest_path") is None:
+            raise RunUnfinished("the units that were selected are done; others are not final yet")
+        raise RunUnfinished(f"run {body['run_id']} was begun again meanwhile")
+    return checked(Manifest(path, head), check=check)
+
+
+def _body(finished: Finished) -> Dict[str, Any]:
+    """Return the object that the last line of stdout holds; an empty one if there is none."""
+    for line in reversed(finished.stdout.splitlines()):
+        try:
+            body = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(body, dict):
+            return body
+    if finished.exit_code < 0:
+        return {}
+    raise _BY_CODE.get(finished.exit_code, ProcsupError)(
+        f"procsup {how(finished.exit_code)} and said no more"
+    )
+
+
+def how(exit_code: int) -> str:
+    """Say how the other process ended."""
+    return f"was ended by signal {-exit_code}" if exit_code < 0 else f"ended with {exit_code}"
+
+
+def error_of(error: Mapping[str, Any]) -> ProcsupError:
+    """Return the exception that the other process raised."""
+    if error.get("type") == RunFileError.__name__:
+        return RunFileError(error.get("problems") or [str(error.get("message"))])
+    # A hint at the command's --help is of no use to a program.
+    message = str(error.get("message")).partition("\n(see: ")[0]
+    return _BY_NAME.get(str(error.get("type")), ProcsupError)(message)
+
+
+def checked(manifest: Manifest, *, check: bool = True) -> Manifest:
+    """Return the manifest; RunFailed if `check` and some unit did not succeed."""
+    if manifest.ok or not check:
+        return manifest
+    planned = sum(counts.planned for counts in manifest.stages.values())
+    well = sum(counts.succeeded for counts in manifest.stages.values())
+    raise RunFailed(
+        f"{manifest.head.name} {manifest.status}: {well} of {plural(planned, 'unit')} succeeded",
+        manifest,
+    )

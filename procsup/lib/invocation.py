@@ -1,0 +1,101 @@
+"""How the library starts a run: the command line of the other process, and its stdin."""
+
+import os
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+
+from procsup.core.spec import RunSpec
+from procsup.errors import UsageError
+from procsup.host.attached import Feed, Leash, run_attached
+from procsup.host.files import AnyPath
+from procsup.lib.answers import manifest_of
+from procsup.lib.manifest import Manifest
+from procsup.runfile.load import load as load_file
+from procsup.runfile.plan import PLAN_FILE
+
+SpecOrFile = Union[AnyPath, RunSpec]
+
+
+class Invocation(NamedTuple):
+    """A run to start: the command line's arguments, and the plan if there is one."""
+
+    arguments: List[str]
+    feed: Optional[Feed] = None
+    check: bool = True
+
+    def carry_out(self, leash: Optional[Leash] = None) -> Manifest:
+        """Run it to its end; errors as `procsup.run` has them."""
+        finished = run_attached(self.arguments, self.feed, leash=leash)
+        return manifest_of(finished, check=self.check)
+
+
+class Wishes(NamedTuple):
+    """The options of a run, besides its file."""
+
+    vars: Optional[Mapping[str, Any]] = None
+    jobs: Optional[int] = None
+    only: Sequence[str] = ()
+    fresh: bool = False
+    dir: Optional[AnyPath] = None
+    engine: str = "local"
+    adopt: bool = False
+
+
+def file_words(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, List[str]]:
+    """Return a run file and its options for the command line.
+
+    RunFileError lists all errors of the file. A RunSpec stands for its file, with the variables
+    and the directory that it was loaded with.
+    """
+    only = selectors("only", wishes.only)
+    file, given, directory = resolved(spec_or_file, wishes)
+    words = [f"--engine={wishes.engine}"]
+    words += [f"--var={name}={value}" for name, value in given.items()]
+    words += [f"--only={selector}" for selector in only]
+    words += [] if wishes.jobs is None else [f"--jobs={wishes.jobs}"]
+    words += [] if directory is None else [f"--dir={directory}"]
+    words += ["--fresh"] if wishes.fresh else []
+    words += ["--adopt"] if wishes.adopt else []
+    return file, words
+
+
+def selectors(name: str, words: Sequence[str]) -> Tuple[str, ...]:
+    """Return an argument of selectors as a tuple; UsageError if it is a string, not a list."""
+    if isinstance(words, str):
+        raise UsageError(f"{name}={words!r}: expected a list of selectors, such as [{words!r}]")
+    return tuple(words)
+
+
+def resolved(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, Dict[str, str], Optional[str]]:
+    """Return the file, its variables as texts and the parent of the run directory."""
+    given = texts(wishes.vars)
+    directory = None if wishes.dir is None else os.fspath(wishes.dir)
+    if not isinstance(spec_or_file, RunSpec):
+        file = os.fspath(spec_or_file)
+        if os.path.basename(file) != PLAN_FILE:
+            load_file(file, variables=given)
+        return file, given, directory
+    if spec_or_file.file is None:
+        raise UsageError("this RunSpec was not loaded from a run file: give the file")
+    file = spec_or_file.file
+    own = load_file(file, variables=given).spec
+    for name, value in spec_or_file.variables.items():
+        if own.variables.get(name) != value and name not in given:
+            given[name] = text_of(value)
+    return file, given, directory or os.path.dirname(spec_or_file.directory)
+
+
+def texts(vars: Optional[Mapping[str, Any]]) -> Dict[str, str]:
+    """Return variables as ``--var`` has them."""
+    return {str(name): text_of(value) for name, value in (vars or {}).items()}
+
+
+def text_of(value: Any) -> str:
+    """Write a value as a run file's placeholder shows it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+
+
+def progress_words(progress: str) -> List[str]:
+    """Return the options for what is shown on stderr meanwhile."""
+    return [f"--progress={progress}", *(["--quiet"] if progress == "none" else [])]

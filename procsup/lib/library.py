@@ -1,0 +1,130 @@
+"""The library: the same things as on the command line, as functions.
+
+Durations are seconds or texts such as ``"10m"``, paths are anything that `os.fspath` takes.
+"""
+
+import os
+from typing import Any, List, Mapping, Optional, Sequence
+
+from procsup.core.spec import RunSpec
+from procsup.errors import RunUnfinished, UsageError
+from procsup.host.files import AnyPath
+from procsup.lib.answers import checked
+from procsup.lib.invocation import (
+    Invocation,
+    SpecOrFile,
+    Wishes,
+    file_words,
+    progress_words,
+    texts,
+)
+from procsup.lib.manifest import Manifest
+from procsup.lib.timing import Duration, seconds
+from procsup.queries.finding import find_run
+from procsup.queries.waiting import Limits, await_final
+from procsup.store.find import Found, NoSuchRun
+from procsup.store.manifest import read_head
+from procsup.store.sitting import Owner, is_live, read_owner
+
+
+def load(file: AnyPath = "procsup.toml", *, vars: Optional[Mapping[str, Any]] = None) -> RunSpec:
+    """Read a run file; RunFileError lists everything that is wrong with it."""
+    from procsup.runfile.load import load as load_file
+
+    return load_file(os.fspath(file), variables=texts(vars)).spec
+
+
+def run(
+    file: SpecOrFile = "procsup.toml",
+    *,
+    vars: Optional[Mapping[str, Any]] = None,
+    jobs: Optional[int] = None,
+    only: Sequence[str] = (),
+    fresh: bool = False,
+    dir: Optional[AnyPath] = None,
+    engine: str = "local",
+    progress: str = "auto",
+    check: bool = True,
+    adopt: bool = False,
+) -> Manifest:
+    """Bring a run to completion and return its manifest.
+
+    In a copy of its folder a run keeps what was done in the original only with `fresh` or
+    `adopt`: UsageError without one of them.
+
+    RunFailed (`.manifest`) unless all units succeeded; with `check` false a failed run is
+    returned like any other. RunUnfinished if it was stopped before it was final, RunBusy if
+    another supervisor works on it, RunFileError, UsageError and RecordError as on the command line.
+    Nothing of this process is touched; no ``__main__`` guard is needed.
+    """
+    wishes = Wishes(vars, jobs, only, fresh, dir, engine, adopt)
+    return run_invocation(file, wishes, progress=progress, check=check).carry_out()
+
+
+def run_invocation(file: SpecOrFile, wishes: Wishes, *, progress: str, check: bool) -> Invocation:
+    """Return what `run` carries out."""
+    name, words = file_words(file, wishes)
+    return Invocation(["run", "--json", *progress_words(progress), *words, "--", name], check=check)
+
+
+def wait_for(
+    run: AnyPath,
+    *,
+    stage: Optional[str] = None,
+    timeout: Optional[Duration] = None,
+    max_age: Optional[Duration] = None,
+    verify: bool = False,
+    check: bool = True,
+) -> Manifest:
+    """Block until a run, or a stage of it, is final; return its manifest.
+
+    `run` is a name, an id, ``DIR@ID`` or a path. RunUnfinished if no supervisor works on it
+    or it has ended before the run was final, WaitTimeout after `timeout`, RunFailed unless all
+    units succeeded (with `check`), OutputsChanged if `verify` finds outputs that differ.
+    """
+    limits = Limits(timeout_s=seconds("timeout", timeout), max_age_s=seconds("max_age", max_age))
+    waited = await_final(os.fspath(run), stage=stage, limits=limits)
+    return _vouched(Manifest(waited.path, waited.head), verify=verify, check=check)
+
+
+def read_manifest(run: AnyPath, *, stage: Optional[str] = None, verify: bool = False) -> Manifest:
+    """Return the manifest of a final run, or of a final stage, succeeded or not.
+
+    RunUnfinished if it is not final or not found, UsageError if it has no such stage. Never
+    waits. A manifest of an earlier run is not returned while a supervisor works on a newer
+    one.
+    """
+    found = _found(run)
+    owner = read_owner(found.rundir)
+    path = found.rundir.manifest_of(stage)
+    head = read_head(path)
+    if head is None:
+        _check_stage(found, owner, stage)
+        raise RunUnfinished(f"{os.fspath(run)}: not final: there is no {path}")
+    if found.run_id not in (None, head.run_id):
+        raise RunUnfinished(f"run {found.run_id} is superseded by {head.run_id}")
+    if owner is not None and owner.run_id != head.run_id and is_live(found.rundir, owner):
+        raise RunUnfinished(f"{os.fspath(run)}: run {owner.run_id} is under way")
+    return _vouched(Manifest(path, head), verify=verify, check=False)
+
+
+def _check_stage(found: Found, owner: Optional[Owner], stage: Optional[str]) -> None:
+    if stage is not None and owner is not None and owner.stages and stage not in owner.stages:
+        has = ", ".join(owner.stages)
+        raise UsageError(f"{found.rundir.path} has no stage {stage!r}: it has {has}")
+
+
+def _found(run: AnyPath) -> Found:
+    try:
+        return find_run(os.fspath(run), os.curdir)
+    except NoSuchRun as error:
+        raise RunUnfinished(str(error)) from error
+
+
+def _vouched(manifest: Manifest, *, verify: bool, check: bool) -> Manifest:
+    if verify:
+        manifest.verify()
+    return checked(manifest, check=check)
+
+
+__all__: List[str] = ["Duration", "load", "read_manifest", "run", "wait_for"]

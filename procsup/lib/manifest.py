@@ -1,0 +1,153 @@
+"""The manifest as the library gives it: the head at once, the units when they are asked for."""
+
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from procsup.core.manifest import Head, StageCounts, UnitRecord
+from procsup.core.outcome import Reading
+from procsup.core.text import are, plural
+from procsup.errors import OutputsChanged, RecordError, RunUnfinished, UsageError
+from procsup.host.files import AnyPath
+from procsup.host.owners import other_user
+from procsup.paths.identity import compare
+from procsup.paths.opening import is_absent
+from procsup.queries.rows import row_of_record
+from procsup.store.manifest import read_manifest as read_file
+from procsup.store.mark import mark_problem
+from procsup.store.origin import copied_from
+from procsup.store.place import Project
+from procsup.store.rundir import RunDir
+
+_NAMED = 10
+
+
+class Manifest:
+    """A final run, or a final stage of one.
+
+    `head` holds all but the units, `path` is the file. Units are read when they are first asked
+    for; RunUnfinished if the run was begun again meanwhile and the file is no longer the same.
+    """
+
+    def __init__(self, path: AnyPath, head: Head) -> None:
+        self.path = Path(path)
+        self.head = head
+        self._units: Optional[Tuple[UnitRecord, ...]] = None
+
+    def __repr__(self) -> str:
+        return f"<Manifest of {self.head.name}: {self.status}, run {self.run_id}>"
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self.head.run_id
+
+    @property
+    def status(self) -> str:
+        """``succeeded`` or ``failed``; of a stage also ``skipped``."""
+        return self.head.status
+
+    @property
+    def ok(self) -> bool:
+        """Every unit succeeded."""
+        return self.head.status == "succeeded"
+
+    @property
+    def directory(self) -> Path:
+        """The present path of the run directory."""
+        return self.path.parent if self.head.stage is None else self.path.parent.parent
+
+    @property
+    def copied_from(self) -> Optional[str]:
+        """Where it was made, ``HOST:DIRECTORY``, if it came along with a copy or a checkout.
+
+        None if it was made here, as far as is known.
+        """
+        return copied_from(RunDir(self.directory), self.head)
+
+    @property
+    def stages(self) -> Mapping[str, StageCounts]:
+        """The stages in numbers."""
+        return self.head.stages
+
+    @property
+    def units(self) -> Sequence[UnitRecord]:
+        """All units, in order."""
+        if self._units is None:
+            self._units = tuple(self.read_units())
+        return self._units
+
+    def read_units(self) -> Iterator[UnitRecord]:
+        """Read the units one by one, in constant memory."""
+        if self._units is not None:
+            yield from self._units
+            return
+        if is_absent(self.path):
+            raise self._begun_again()
+        head, units = read_file(self.path)
+        if (head.run_id, head.journal) != (self.head.run_id, self.head.journal):
+            next(units, None)  # a generator that never began would leave its file open
+            raise self._begun_again()
+        yield from units
+
+    def outputs(self, stage: Optional[str] = None) -> List[Path]:
+        """Return the outputs of the succeeded units, of all stages or one: files as recorded.
+
+        OutputsChanged if one of them is no longer what the manifest vouches for, or if the run is
+        another user's and the file is not. UsageError if there is no such stage.
+        """
+        self._verify_outputs(stage)
+        return [Path(output.path) for output in self._outputs(stage)]
+
+    def verify(self, stage: Optional[str] = None) -> None:
+        """Compare every output with its record: size and time, or content where it is known.
+
+        First the part of the journal is read from which the manifest was made. RecordError if it
+        differs, OutputsChanged names the outputs that differ.
+        """
+        problem = mark_problem(self.directory / "journal.jsonl", self.head.journal)
+        if problem:
+            raise RecordError(problem)
+        self._verify_outputs(stage)
+
+    def _verify_outputs(self, stage: Optional[str]) -> None:
+        if stage is not None and stage not in self.stages:
+            has = ", ".join(self.stages)
+            raise UsageError(f"{self.head.name} has no stage {stage!r}: {self.path} has {has}")
+        try:
+            owner = other_user(self.directory)
+        except FileNotFoundError:
+            raise self._begun_again() from None
+        changed = list(changed_outputs(self._outputs(stage), owner))
+        if not changed:
+            return
+        named = [f"  {line}" for line in changed[:_NAMED]]
+        if len(changed) > _NAMED:
+            named.append(f"  ... and {len(changed) - _NAMED} more")
+        count = plural(len(changed), "output")
+        verb = are(len(changed))
+        raise OutputsChanged("\n".join([f"{count} {verb} no longer as recorded:", *named]))
+
+    def rows(self) -> List[Dict[str, Any]]:
+        """Return one flat row per unit: ``pandas.DataFrame(manifest.rows())``."""
+        return [row_of_record(unit) for unit in self.units]
+
+    def _outputs(self, stage: Optional[str]) -> Iterator[Reading]:
+        """Yield the outputs with their present paths: the project may have moved."""
+        project = Project(self.directory, self.head)
+        for unit in self.read_units():
+            if stage is None or unit.stage == stage:
+                yield from map(project.reading, unit.outputs)
+
+    def _begun_again(self) -> RunUnfinished:
+        return RunUnfinished(f"{self.path} is withdrawn or of another run: it was begun again")
+
+
+def changed_outputs(outputs: Iterator[Reading], owner: Optional[int] = None) -> Iterator[str]:
+    """Yield ``path: what differs`` for each output that is not what its record says.
+
+    With an `owner` also for each that is of another user.
+    """
+    for output in outputs:
+        difference = compare(output, checksum="auto", owner=owner).difference
+        if difference:
+            yield f"{output.path}: {difference}"

@@ -1,0 +1,204 @@
+"""A run beside the program that started it: `start`, and what can be done with it."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Type
+
+from procsup.errors import ProcsupError, RunUnfinished, WaitTimeout
+from procsup.host.attached import Companion
+from procsup.host.files import AnyPath
+from procsup.lib.answers import checked, error_of, how
+from procsup.lib.invocation import SpecOrFile, Wishes, file_words, selectors
+from procsup.lib.manifest import Manifest
+from procsup.lib.timing import Duration, seconds
+from procsup.queries.control import request, stop_units
+from procsup.queries.control import stop as ask_to_stop
+from procsup.queries.events import Event, events_of
+from procsup.queries.status import Status, status_of
+from procsup.queries.waiting import Limits, await_final
+from procsup.store.find import Found
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import Owner, is_live, read_owner, wait_sitting
+
+_GUARD_ENDS_S = 10.0  # after its supervisor's last message
+
+
+def start(
+    spec_or_file: SpecOrFile = "procsup.toml",
+    *,
+    vars: Optional[Mapping[str, Any]] = None,
+    jobs: Optional[int] = None,
+    only: Sequence[str] = (),
+    fresh: bool = False,
+    dir: Optional[AnyPath] = None,
+    engine: str = "local",
+    detach: bool = False,
+    adopt: bool = False,
+) -> "Run":
+    """Start a run and return once it holds its run directory.
+
+    The run is a separate process: this program's signals, children, threads and streams stay as
+    they are, and Ctrl-C in its terminal does not reach the run. The run ends when this program
+    ends, even by SIGKILL; with `detach` it does not, as with ``procsup run --detach``.
+    RunFileError, UsageError, RunBusy and RecordError as `run`.
+    """
+    file, words = file_words(spec_or_file, Wishes(vars, jobs, only, fresh, dir, engine, adopt))
+    arguments = ["run", "--json", "--quiet", "--announce", *words, "--", file]
+    return _start_detached(arguments) if detach else _start_tied(arguments)
+
+
+def _start_tied(arguments: Sequence[str]) -> "Run":
+    companion = Companion(arguments)
+    ready = _checked(companion.ready, companion.exit_code, companion.said)
+    return Run(ready, companion)
+
+
+def _start_detached(arguments: Sequence[str]) -> "Run":
+    from procsup.host.detach import start_detached
+
+    detached = start_detached(arguments, relay=len)
+    return Run(_checked(detached.ready, detached.exit_code, detached.said), None)
+
+
+def _checked(
+    ready: Optional[Dict[str, Any]], exit_code: Optional[int], said: str
+) -> Dict[str, Any]:
+    """Return the supervisor's announcement; raise the error if the run did not begin."""
+    if ready is None:
+        words = said.strip() or f"the supervisor {how(exit_code or 0)}"
+        raise RunUnfinished(f"the run has not begun: {words}")
+    if "error" in ready:
+        raise error_of(ready["error"])
+    return ready
+
+
+def _say_nothing(_text: str) -> None:
+    """Print nothing: the output belongs to the calling program."""
+
+
+class Run:
+    """A run that was started by `start`.
+
+    As a context manager: after an exception the run is stopped, and the exception continues when
+    no process of the run is left. Without one the end of the run is awaited: RunFailed or
+    RunUnfinished are raised, unless `wait` or `stop` has reported the end already.
+    """
+
+    def __init__(self, ready: Mapping[str, Any], companion: Optional[Companion]) -> None:
+        self.id: str = ready["id"]
+        self.dir = Path(ready["directory"])
+        self._sitting: int = ready["sitting"]
+        self._rundir = RunDir(self.dir)
+        self._companion = companion
+        self._owner = read_owner(self._rundir)
+        self._is_told = False
+
+    def __repr__(self) -> str:
+        return f"<Run {self}>"
+
+    def __str__(self) -> str:
+        return f"{self.dir}@{self.id}"
+
+    def wait(
+        self,
+        timeout: Optional[Duration] = None,
+        *,
+        stage: Optional[str] = None,
+        check: bool = True,
+    ) -> Manifest:
+        """Block until the run, or a stage of it, is final; return its manifest.
+
+        WaitTimeout after `timeout` (the run continues), RunFailed unless all units succeeded (with
+        `check`), RunUnfinished if it ended before it was final.
+        """
+        limits = Limits(timeout_s=seconds("timeout", timeout))
+        try:
+            waited = await_final(str(self), stage=stage, limits=limits)
+        except WaitTimeout:
+            raise
+        except ProcsupError:
+            self._is_told = True
+            raise
+        if stage is None:
+            self._is_told = True
+            self._wait_for_guard()
+        return checked(Manifest(waited.path, waited.head), check=check)
+
+    def status(self) -> Status:
+        """Read how the run stands."""
+        return status_of(Found(self._rundir, self.id))
+
+    def events(self) -> Iterator[Event]:
+        """Yield the events of the run from its beginning; the last one is a `RunEnded`.
+
+        An end is yielded when it is on disk. May be called several times, and from any thread.
+        """
+        return events_of(self._rundir, self._own())
+
+    def drain(self) -> None:
+        """Start no more units; running ones finish. Nothing happens if the run is over."""
+        owner = self._live()
+        if owner is not None:
+            request(self._rundir, owner, "drain")
+
+    def stop(self, grace: Optional[Duration] = None, *, only: Sequence[str] = ()) -> None:
+        """Ask the units to end, kill them after `grace` (the stage's, by default), and return
+        when no process of the run is left. Nothing happens if it is over.
+
+        With `only` (selectors), only these units are cancelled; UsageError if one selects none.
+        Ctrl-C during the wait for the whole run kills it at once.
+        """
+        grace_s = seconds("grace", grace)
+        words = selectors("only", only)
+        if words:
+            owner = self._live()
+            if owner is not None:
+                stop_units(self._rundir, owner, words, grace_s=grace_s, said=_say_nothing)
+            return
+        self._is_told = True
+        try:
+            self._stop(grace_s)
+        except KeyboardInterrupt:
+            self._stop(0.0)
+            raise
+
+    def _stop(self, grace_s: Optional[float]) -> None:
+        owner = self._live()
+        if owner is not None:
+            ask_to_stop(self._rundir, owner, grace_s=grace_s, said=_say_nothing)
+        self._wait_for_guard()
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if kind is not None:
+            self.stop()
+        elif not self._is_told:
+            self.wait()
+
+    def _own(self) -> Owner:
+        """Return the supervisor of this run; RunUnfinished if another one took its place."""
+        owner = self._owner
+        if owner is None or (owner.run_id, owner.sitting) != (self.id, self._sitting):
+            raise RunUnfinished(f"run {self.id} is superseded")
+        return owner
+
+    def _live(self) -> Optional[Owner]:
+        owner = self._own()
+        return owner if is_live(self._rundir, owner) else None
+
+    def _wait_for_guard(self) -> None:
+        """Return when the guard has ended, too: it ends last, when every tree is empty."""
+        if self._companion is not None:
+            self._companion.wait(_GUARD_ENDS_S)
+        else:
+            wait_sitting(self._rundir, self._own())
+
+
+__all__: List[str] = ["Run", "start"]

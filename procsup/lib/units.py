@@ -1,0 +1,238 @@
+"""Runs without a run file: units that a program lists, or one child per input."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
+
+from procsup.errors import UsageError
+from procsup.host.attached import Feed
+from procsup.host.files import AnyPath
+from procsup.host.folders import absolute, current_folder
+from procsup.lib.invocation import Invocation, progress_words
+from procsup.lib.manifest import Manifest
+from procsup.lib.plain import argument, arguments, plain
+from procsup.lib.targets import DEFAULT_ARGS, Target, target_of
+from procsup.runfile.plan import (
+    CALLED_OFF,
+    Head,
+    check_name,
+    check_settings,
+    encode,
+    end_line,
+    own_name,
+)
+
+Argument = Union[str, float, "os.PathLike[str]"]
+Paths = Union[Sequence[AnyPath], Mapping[str, Union[AnyPath, Sequence[AnyPath]]]]
+Output = Union[AnyPath, Mapping[str, Any]]
+Outputs = Union[Sequence[Output], Mapping[str, Output]]
+
+_KEEP = ("never", "unchanged", "always")
+_FILES = ("inputs", "depends", "outputs", "cwd", "stdin", "stdout", "stderr")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One child process to run: its command line, and the files that it declares.
+
+    It has no placeholders; relative paths start where `run_units` is called. `inputs` must exist,
+    `outputs` must be made, `depends` are only compared for changes: lists, or tables of names;
+    ``*`` and ``?`` in them are wildcards, and an entry with ``!`` in front excludes what it
+    matches. An output may be a table with `path` and the options `empty`, `optional` and
+    `unchanged`. `cpus` is a number, a fraction or ``"all"``, `memory` bytes or a text such as
+    ``"2G"``; `parameters` are recorded. `stop_command` is run instead of the stop signal; only
+    there ``{pid}`` is the unit's process id, ``{index}`` the unit's index, and other braces are
+    doubled.
+    """
+
+    argv: Sequence[Argument]
+    id: Optional[str] = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Optional[AnyPath] = None
+    inputs: Paths = ()
+    depends: Paths = ()
+    outputs: Outputs = ()
+    stdin: Optional[AnyPath] = None
+    stdout: Optional[AnyPath] = None
+    stderr: Optional[AnyPath] = None
+    cpus: Optional[Union[float, str]] = None
+    memory: Optional[Union[int, str]] = None
+    stop_command: Sequence[Argument] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def table(self, where: str = "") -> Dict[str, Any]:
+        """Return the unit as a table of a plan, without empty fields.
+
+        Error messages name a field by `where` and its name.
+        """
+        table = {
+            name: plain(value, where + name, paths=name in _FILES)
+            for name, value in vars(self).items()
+            if name != "argv" and value is not None and value not in ((), [], {})
+        }
+        return {"argv": arguments(self.argv, f"{where}argv"), **table}
+
+
+AnyUnit = Union[Sequence[Argument], Unit]
+
+
+def run_units(
+    units: Iterable[AnyUnit],
+    *,
+    name: Optional[str] = None,
+    jobs: Optional[int] = None,
+    on_failure: Union[str, Mapping[str, Any]] = "finish",
+    keep: str = "never",
+    adopt: bool = False,
+    dir: Optional[AnyPath] = None,
+    progress: str = "auto",
+    check: bool = True,
+    **defaults: Any,
+) -> Manifest:
+    """Run units, each a command line or a `Unit`, and return the manifest when all have ended.
+
+    `units` may be a generator, and long. `name` names the run directory (``.procsup/NAME`` here,
+    or below `dir`); without it procsup chooses a new name. In a second call of the same name,
+    `keep` ``"unchanged"`` skips units that succeeded before and are the same, ``"always"`` also
+    those that have changed; ``"never"`` runs all. In a copied folder the original's successes are
+    kept only with `adopt`; without it they are a UsageError. `defaults` are the keys of a
+    stage for all units, with underscores: ``timeout="10m"``, ``retries=2``, ``env``, ``cwd``, ...
+
+    Errors are those of `run`; UsageError says what is wrong with a unit or a setting, and then
+    nothing was started. If the generator raises, nothing is started and its exception propagates.
+    """
+    wishes = UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
+    return units_invocation(units, wishes).carry_out()
+
+
+def map(
+    target: Union[AnyPath, Sequence[Argument]],
+    inputs: Iterable[Argument],
+    *,
+    args: Sequence[Argument] = DEFAULT_ARGS,
+    outputs: Outputs = (),
+    name: Optional[str] = None,
+    check: bool = True,
+    jobs: Optional[int] = None,
+    on_failure: Union[str, Mapping[str, Any]] = "finish",
+    keep: str = "never",
+    adopt: bool = False,
+    dir: Optional[AnyPath] = None,
+    progress: str = "auto",
+    **defaults: Any,
+) -> Manifest:
+    """Run one child per input of a module, a Python file or a command; return the manifest.
+
+    `target` is ``"pkg.mod"`` (run as ``python -m pkg.mod``), ``"x.py"`` or an argv such as
+    ``["gzip", "-9"]``. In `args`, in `outputs` and in an argv ``{}`` is the input, and
+    ``{.name}``, ``{.stem}``, ``{.suffix}`` and ``{.parent}`` are its parts as a path; braces that
+    stand for themselves are doubled. Inputs are texts, numbers or paths; an input that is an
+    `os.PathLike` is watched for changes (for ``keep="unchanged"``). The rest is as in
+    `run_units`; `python` chooses the interpreter.
+    """
+    wishes = UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
+    return map_invocation(target, inputs, args, outputs, wishes).carry_out()
+
+
+@dataclass(frozen=True)
+class UnitWishes:
+    """The arguments of `run_units` and `map` that apply to all units."""
+
+    name: Optional[str]
+    jobs: Optional[int]
+    on_failure: Union[str, Mapping[str, Any]]
+    keep: str
+    dir: Optional[AnyPath]
+    progress: str
+    check: bool
+    defaults: Mapping[str, Any]
+    adopt: bool = False
+
+    def settings(self) -> Dict[str, Any]:
+        """Return the settings under their keys in a run file; UsageError if one is unknown."""
+        if self.keep not in _KEEP:
+            raise UsageError(f"keep={self.keep!r}: expected one of {', '.join(_KEEP)}")
+        settings = {key.replace("_", "-"): plain(value, key) for key, value in self.given()}
+        check_settings(settings)
+        more: Dict[str, Any] = {"on-failure": plain(self.on_failure, "on_failure")}
+        more.update({"keep": "always"} if self.keep == "always" else {})
+        more.update({} if self.jobs is None else {"jobs": plain(self.jobs, "jobs")})
+        return {**settings, **more}
+
+    def given(self) -> Iterator[Any]:
+        """Yield name and value of each setting that is not None."""
+        return ((key, value) for key, value in self.defaults.items() if value is not None)
+
+    def invocation(
+        self, stage: str, program: Mapping[str, Any], tables: Iterable[Dict[str, Any]]
+    ) -> Invocation:
+        """Return the invocation that runs these units."""
+        named = self.name is not None
+        head = Head(self.run_name(), current_folder(), stage, self.settings(), program, named)
+        words = [] if self.dir is None else [f"--dir={absolute(self.dir)}"]
+        words += ["--fresh"] if self.keep == "never" else []
+        words += ["--adopt"] if self.adopt else []
+        words += progress_words(self.progress)
+        return Invocation(
+            ["run", "--json", *words, "--", "-"], Feed(_lines(head, tables), CALLED_OFF), self.check
+        )
+
+    def run_name(self) -> str:
+        """Return the given name of the run, or a new one."""
+        if self.name is None:
+            return own_name("run")
+        check_name(self.name)
+        return self.name
+
+
+def units_invocation(units: Iterable[AnyUnit], wishes: UnitWishes) -> Invocation:
+    """Return the invocation of `run_units`."""
+    if isinstance(units, (str, bytes, Unit)) or not isinstance(units, Iterable):
+        raise UsageError(
+            f"units: expected a list of command lines, such as [['gzip', 'a.txt']], not {units!r}"
+        )
+    return wishes.invocation("units", {}, _unit_tables(units))
+
+
+def map_invocation(
+    target: Union[AnyPath, Sequence[Argument]],
+    inputs: Iterable[Argument],
+    args: Sequence[Argument],
+    outputs: Outputs,
+    wishes: UnitWishes,
+) -> Invocation:
+    """Return the invocation of `map`."""
+    aim = target_of(target, args, outputs)
+    if isinstance(inputs, (str, bytes, os.PathLike)) or not isinstance(inputs, Iterable):
+        raise UsageError(f"inputs: expected a list of inputs, such as [{inputs!r}]")
+    return wishes.invocation("map", aim.program, _map_tables(aim, inputs))
+
+
+def _lines(head: Head, tables: Iterable[Dict[str, Any]]) -> Iterator[bytes]:
+    yield head.line()
+    count = 0
+    for table in tables:
+        yield encode(table)
+        count += 1
+    yield end_line(count)
+
+
+def _unit_tables(units: Iterable[AnyUnit]) -> Iterator[Dict[str, Any]]:
+    for index, unit in enumerate(units):
+        where = f"units[{index}]."
+        if isinstance(unit, Unit):
+            yield unit.table(where)
+        else:
+            yield {"argv": arguments(unit, f"{where}argv")}
+
+
+def _map_tables(aim: Target, inputs: Iterable[Any]) -> Iterator[Dict[str, Any]]:
+    for index, value in enumerate(inputs):
+        text = argument(value, f"inputs[{index}]")
+        table = aim.table(text, f"inputs[{index}]")
+        if isinstance(value, os.PathLike):
+            table["paths"] = [text]
+        yield table
+
+
+__all__: List[str] = ["Unit", "map", "run_units"]

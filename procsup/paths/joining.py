@@ -1,0 +1,25 @@
+"""Joins paths as the system reads them. A waiter loads it, too: it imports little."""
+
+import os
+
+
+def joined(folder: str, path: str) -> str:
+    """Return the normalized path from the root of what the system finds at `path` from `folder`.
+
+    Behind a link to a folder, ``..`` is the folder above its target. All other links keep their
+    names. Windows itself reads ``..`` as text.
+    """
+    whole = os.path.join(folder, path)
+    if ".." in path and os.sep == "/":
+        whole = _without_parents(whole)
+    return os.path.normpath(whole)
+
+
+def _without_parents(path: str) -> str:
+    at = ""
+    for name in path.split("/"):
+        if name == "..":
+            at = os.path.dirname(os.path.realpath(at) if os.path.islink(at) else at)
+        elif name not in ("", "."):
+            at = f"{at.rstrip('/')}/{name}"
+    return at or "/"

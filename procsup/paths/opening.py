@@ -1,0 +1,123 @@
+"""Opens what others may have planted, and looks at what others may have closed.
+
+Only regular files are opened, and nothing is waited for. What the system refuses to show is not
+taken for absent.
+"""
+
+import errno
+import os
+import stat
+from typing import Union
+
+from procsup.paths.reader import refuse_private
+
+AnyPath = Union[str, "os.PathLike[str]"]
+MISSING = (FileNotFoundError, NotADirectoryError)
+
+# A FIFO is not waited for, and a terminal does not become ours; `getattr`: Windows lacks them.
+_WARY = (
+    getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOINHERIT", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_CAN_LOOK = hasattr(os, "O_PATH")
+_OWN_DESCRIPTORS = "/proc/self/fd"
+_LOOK = getattr(os, "O_PATH", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+def open_regular(path: str, flags: int = os.O_RDONLY) -> int:
+    """Open an existing regular file and return its descriptor; also an `opener` for `open`.
+
+    It is looked at before it is opened: to open a device may start something (a watchdog). Links
+    are followed. OSError says what it is instead: a folder, a FIFO, a device, a socket; also
+    if we read for a user who may not read it.
+    """
+    fd = _open_seen(path, flags) if _CAN_LOOK else _open_named(path, flags)
+    try:
+        refuse_irregular(fd, path)
+        refuse_private(fd, path)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _open_seen(path: str, flags: int) -> int:
+    """Open the file that was checked, even if another file has its name now (Linux)."""
+    seen = os.open(path, _LOOK)  # O_PATH: the file itself is not opened
+    try:
+        refuse_irregular(seen, path)
+        place = f"{_OWN_DESCRIPTORS}/{seen}"
+        try:
+            return os.open(place, flags | _WARY)
+        except OSError as error:
+            if not _leads_to(place, seen):
+                return _open_named(path, flags)  # there is no /proc
+            error.filename = path
+            raise
+    finally:
+        os.close(seen)
+
+
+def _open_named(path: str, flags: int) -> int:
+    refuse_irregular(path, path)
+    return os.open(path, flags | _WARY)
+
+
+def _leads_to(place: str, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(place), os.fstat(fd))
+    except OSError:
+        return False
+
+
+def refuse_irregular(what: Union[int, str], path: str) -> None:
+    """Raise OSError, which says what it is, unless a path or a descriptor is of a regular file."""
+    mode = os.stat(what).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, f"it is {kind_of(mode)}, not a regular file", path)
+
+
+def is_absent(path: AnyPath) -> bool:
+    """Whether nothing is at a path, or a link to nothing.
+
+    False if the system refuses to look: what opens the path then says why.
+    """
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no file's name
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def is_folder(path: AnyPath) -> bool:
+    """Whether a folder is at a path; PermissionError if the system refuses to look."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except PermissionError:
+        raise
+    except (OSError, ValueError):  # not there, or no name that a file can have
+        return False
+
+
+def kind_of(mode: int) -> str:
+    """Describe what a mode (`st_mode`) says a path is: ``a FIFO``."""
+    for is_kind, words in _KINDS:
+        if is_kind(mode):
+            return words
+    return "a device"
+
+
+_KINDS = (
+    (stat.S_ISREG, "a regular file"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+)

@@ -1,0 +1,101 @@
+"""Reads for the user of a run only what that user may read.
+
+Whoever looks at a run of another user may be allowed to read more than they are, and their run file
+may name any file. So what is not theirs is read for it only if modes show that they may: the file's
+own, and of all folders that lead to it. Access lists are not read.
+"""
+
+import contextlib
+import errno
+import os
+import threading
+from typing import Collection, Dict, Iterator, Optional, Set
+
+_READ, _ENTER = 4, 1  # bits of a mode
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+def belongs_to(uid: int, owner: int) -> str:
+    """Describe a file that is not of the user of the run."""
+    return f"belongs to uid {uid}, and the run to uid {owner}"
+
+
+class Reader:
+    """A user, with the numbers of their groups; `name` as in messages."""
+
+    def __init__(self, name: str, uid: int, groups: Collection[int]) -> None:
+        self._name, self._uid, self._groups = name, uid, groups
+        self._entered: Dict[str, bool] = {}
+
+    def refuse_private(self, fd: int, path: str) -> None:
+        """Raise PermissionError unless they may read an open file or folder."""
+        status = os.fstat(fd)
+        if status.st_uid == self._uid:
+            return
+        if not (self._may(_READ, status) and self._may_enter(os.path.dirname(_place_of(fd, path)))):
+            raise PermissionError(
+                errno.EACCES, f"{self._name}, whose run it is, may not read it", path
+            )
+
+    def _may(self, what: int, status: os.stat_result) -> bool:
+        if status.st_uid == self._uid:
+            return True
+        return bool((status.st_mode >> (3 if status.st_gid in self._groups else 0)) & what)
+
+    def _may_enter(self, folder: str) -> bool:
+        if folder not in self._entered:
+            above = os.path.dirname(folder)
+            try:
+                may = self._may(_ENTER, os.stat(folder))
+            except OSError:
+                may = False
+            self._entered[folder] = may and (above == folder or self._may_enter(above))
+        return self._entered[folder]
+
+
+class _Present(threading.local):
+    reader: Optional[Reader] = None
+
+
+_present = _Present()
+
+
+@contextlib.contextmanager
+def reading_for(reader: Optional[Reader]) -> Iterator[None]:
+    """Let this thread read only what that user may read; None: all that we may."""
+    before, _present.reader = _present.reader, reader
+    try:
+        yield
+    finally:
+        _present.reader = before
+
+
+def refuse_private(fd: int, path: str) -> None:
+    """Raise PermissionError unless the user for whom we read may read an open file."""
+    reader = _present.reader
+    if reader is not None:
+        reader.refuse_private(fd, path)
+
+
+def names_shown(folder: str) -> Optional[Set[str]]:
+    """Return the names in a folder, for the user for whom we read; None if that is ourselves.
+
+    PermissionError if they may not list it.
+    """
+    reader = _present.reader
+    if reader is None:
+        return None
+    fd = os.open(folder, _FOLDER)
+    try:
+        reader.refuse_private(fd, folder)
+        return set(os.listdir(fd))
+    finally:
+        os.close(fd)
+
+
+def _place_of(fd: int, path: str) -> str:
+    """Return the path of an open file, without links."""
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return os.path.realpath(path)

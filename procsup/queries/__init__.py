@@ -1,0 +1,1 @@
+"""A run seen from outside: status, list, wait, verify, events, logs, control, retry, prune."""

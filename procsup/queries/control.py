@@ -1,0 +1,108 @@
+"""Sends requests (drain, stop, retry) to a live supervisor and waits for its answer."""
+
+import time
+from typing import Callable, NamedTuple, Optional, Sequence, Set, Tuple
+
+from procsup.core.records import Answer, End
+from procsup.errors import ProcsupError, RunUnfinished, UsageError, WaitTimeout
+from procsup.store.control import ask
+from procsup.store.journal import follow
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import Owner, SittingEnd, is_live, read_owner, wait_sitting
+
+ANSWER_S = 30.0
+_LOOK_S = 0.05
+
+
+class Asked(NamedTuple):
+    """The answer to a request; `over` if the sitting ended before it gave one."""
+
+    ok: bool
+    message: str
+    over: bool = False
+    units: Tuple[str, ...] = ()  # those still to end
+
+
+def live_owner(rundir: RunDir, run_id: Optional[str], verb: str) -> Owner:
+    """Return the supervisor of the run; RunUnfinished if none, or if it runs another one."""
+    owner = read_owner(rundir)
+    if owner is None or not is_live(rundir, owner):
+        raise RunUnfinished(f"nobody is working on {rundir.path}: there is nothing to {verb}")
+    if run_id not in (None, owner.run_id):
+        raise RunUnfinished(
+            f"run {run_id} is over: {owner.describe()} is at run {owner.run_id} now"
+        )
+    return owner
+
+
+def request(
+    rundir: RunDir,
+    owner: Owner,
+    verb: str,
+    *,
+    grace_s: Optional[float] = None,
+    units: Sequence[str] = (),
+    timeout_s: float = ANSWER_S,
+) -> Asked:
+    """Send a request to a live supervisor and return its answer.
+
+    WaitTimeout if it neither answers nor ends in time.
+    """
+    size = rundir.journal.stat().st_size if rundir.journal.exists() else 0
+    follower = follow(rundir.journal, size)
+    request_id = ask(rundir, verb, grace_s, units, of=owner)
+    deadline = time.monotonic() + timeout_s
+    end = SittingEnd(rundir, owner)
+    while True:
+        over = end.wait(_LOOK_S)
+        for entry in follower.read():
+            record = entry.record
+            if isinstance(record, Answer) and record.request == request_id:
+                return Asked(record.ok, record.message, units=record.units)
+        if over:
+            return Asked(True, "the run ended before it could answer", over=True)
+        if time.monotonic() >= deadline:
+            raise WaitTimeout(f"{owner.describe()} did not answer within {timeout_s:g} s")
+
+
+def stop(
+    rundir: RunDir,
+    owner: Owner,
+    *,
+    grace_s: Optional[float] = None,
+    said: Callable[[str], None],
+) -> None:
+    """Ask a live supervisor to stop; return when its sitting is over and its trees are empty."""
+    asked = request(rundir, owner, "stop", grace_s=grace_s)
+    if not asked.ok:
+        raise ProcsupError(f"stop was refused: {asked.message}")
+    if asked.message:
+        said(asked.message)
+    wait_sitting(rundir, owner)
+
+
+def stop_units(
+    rundir: RunDir,
+    owner: Owner,
+    words: Sequence[str],
+    *,
+    grace_s: Optional[float] = None,
+    said: Callable[[str], None],
+) -> None:
+    """Ask a live supervisor to stop some units; return when no process of them is left.
+
+    UsageError if a selector selects no unit.
+    """
+    size = rundir.journal.stat().st_size
+    asked = request(rundir, owner, "stop-units", grace_s=grace_s, units=words)
+    if not asked.ok:
+        raise UsageError(asked.message)
+    if asked.message:
+        said(asked.message)
+    left: Set[str] = set(asked.units)
+    follower = follow(rundir.journal, size)
+    over, end = asked.over, SittingEnd(rundir, owner)
+    while left and not over:
+        over = end.wait(_LOOK_S)
+        ended = (entry.record for entry in follower.read())
+        left -= {record.unit for record in ended if isinstance(record, End)}

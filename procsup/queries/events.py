@@ -1,0 +1,194 @@
+"""The events of a live run, typed, read from its journal as it grows."""
+
+from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Union
+
+from procsup.core.records import (
+    Begin,
+    Closed,
+    End,
+    Kept,
+    Planned,
+    Record,
+    RunFinal,
+    Spawned,
+    StageFinal,
+)
+from procsup.errors import RunUnfinished
+from procsup.queries.session_end import how_it_ended
+from procsup.store.manifest import read_head
+from procsup.store.reader import follow, put_on_disk
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import Owner, SittingEnd
+
+_LOOK_S = 0.05
+
+
+class StagePlanned(NamedTuple):
+    """A stage's units are known; `problem` says why there are none."""
+
+    stage: str
+    units: int
+    problem: str = ""
+
+
+class UnitKept(NamedTuple):
+    """A unit is not run: its earlier success still counts; `stale` if its program changed."""
+
+    unit: str
+    stage: str
+    stale: bool
+
+
+class UnitStarted(NamedTuple):
+    """An attempt has a process; a `UnitEnded` follows. `at` is in seconds since 1970."""
+
+    unit: str
+    stage: str
+    attempt: int
+    pid: Optional[int]
+    at: float
+
+
+class UnitEnded(NamedTuple):
+    """An attempt is over, and that is on disk.
+
+    `final` is false if the unit is tried again; `verdict` and `cause` are those of the manifest;
+    a unit that never started has attempt 0. `at` is in seconds since 1970.
+    """
+
+    unit: str
+    stage: str
+    attempt: int
+    verdict: str
+    final: bool
+    cause: str
+    wall_s: Optional[float]
+    at: float
+
+
+class StageEnded(NamedTuple):
+    """A stage is final: ``succeeded``, ``failed`` or ``skipped``; `counts` holds its verdicts."""
+
+    stage: str
+    status: str
+    counts: Dict[str, int]
+
+
+class RunEnded(NamedTuple):
+    """The last event: the run is final (``succeeded``, ``failed``), or `reason` says why not."""
+
+    status: Optional[str]
+    reason: str = ""
+
+
+Event = Union[StagePlanned, UnitKept, UnitStarted, UnitEnded, StageEnded, RunEnded]
+
+
+def events_of(rundir: RunDir, owner: Owner) -> Iterator[Event]:
+    """Yield the events of that sitting from its beginning; the last one is a `RunEnded`.
+
+    The manifest of a final run exists before that one is yielded. RunUnfinished if the journal
+    has no records of that sitting.
+    """
+    follower = follow(rundir.journal)
+    reader = _Reader(owner)
+    end, over = SittingEnd(rundir, owner), False
+    while not over and reader.end is None:
+        over = end.wait(_LOOK_S)
+        found = [event for entry in follower.read() for event in reader.events(entry.record)]
+        if found:
+            put_on_disk(rundir.journal)
+        yield from found
+    if not reader.began:
+        raise RunUnfinished(f"{rundir.path}: the journal has nothing of run {owner.run_id}")
+    end.wait()
+    yield _last(rundir, owner, reader.end)
+
+
+def _last(rundir: RunDir, owner: Owner, end: Optional[RunEnded]) -> RunEnded:
+    if end is not None and end.status is None:
+        return end
+    head = read_head(rundir.manifest)
+    if end is None or head is None or head.run_id != owner.run_id:
+        return RunEnded(None, how_it_ended(rundir, owner))
+    return end
+
+
+class _Reader:
+    """Turns the records of one sitting into events."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._planned: Dict[str, int] = {}
+        self._running: Set[str] = set()
+        self.began = False
+        self.end: Optional[RunEnded] = None
+
+    def events(self, record: Record) -> Iterator[Event]:
+        """Yield the events of a record, if it belongs to the sitting."""
+        if isinstance(record, Begin):
+            self.began = record.sitting == self._owner.sitting
+        elif self.began and self.end is None:
+            yield from self._of(record)
+
+    def _of(self, record: Record) -> Iterator[Event]:
+        if isinstance(record, Spawned):
+            yield self._started(record.unit, record.attempt, record.pid, record.at)
+        elif isinstance(record, End):
+            if record.started is not None and record.unit not in self._running:
+                # Start and end arrived in one turn: the start then has no record of its own.
+                yield self._started(record.unit, record.attempt, record.pid, record.started)
+            self._running.discard(record.unit)
+            yield self._ended(record)
+        elif isinstance(record, Kept):
+            yield from (UnitKept(unit, record.stage, record.stale) for unit in record.units)
+        elif isinstance(record, Planned):
+            yield from self._plan(record)
+        elif isinstance(record, StageFinal):
+            yield StageEnded(record.stage, record.status, dict(record.counts))
+        elif isinstance(record, (RunFinal, Closed)):
+            self.end = _ended_by(record)
+
+    def _plan(self, record: Planned) -> Iterator[Event]:
+        count = self._planned.get(record.stage, 0) + len(record.units)
+        self._planned[record.stage] = count
+        if record.last:
+            yield StagePlanned(record.stage, count, record.problem)
+
+    def _started(self, unit: str, attempt: int, pid: Optional[int], at: float) -> UnitStarted:
+        self._running.add(unit)
+        return UnitStarted(unit, _stage_of(unit), attempt, pid, at)
+
+    def _ended(self, end: End) -> UnitEnded:
+        return UnitEnded(
+            end.unit,
+            _stage_of(end.unit),
+            end.attempt,
+            end.verdict.value,
+            end.final,
+            end.cause,
+            end.wall_s,
+            end.at,
+        )
+
+
+def _ended_by(record: Union[RunFinal, Closed]) -> RunEnded:
+    if isinstance(record, RunFinal):
+        return RunEnded(record.status)
+    return RunEnded(None, record.reason)
+
+
+def _stage_of(unit: str) -> str:
+    return unit.partition("/")[0]
+
+
+__all__: List[str] = [
+    "Event",
+    "RunEnded",
+    "StageEnded",
+    "StagePlanned",
+    "UnitEnded",
+    "UnitKept",
+    "UnitStarted",
+    "events_of",
+]

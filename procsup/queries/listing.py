@@ -1,0 +1,251 @@
+"""Lists the runs of a folder from the heads of their manifests, or else from their journals."""
+
+import os
+import time
+from pathlib import Path
+from typing import Iterable, Iterator, List, NamedTuple, Optional, Tuple
+
+from procsup.core.manifest import Head
+from procsup.core.rooted import HOME
+from procsup.errors import RecordError, UsageError
+from procsup.host.files import AnyPath
+from procsup.host.folders import absolute
+from procsup.queries.session_end import how_it_ended
+from procsup.queries.waiting import ended_at
+from procsup.store.find import Found, NoSuchRun, is_folder, nearest_home, runs_in
+from procsup.store.manifest import read_head
+from procsup.store.past import read_history
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import Owner, is_live, is_starting, read_owner
+
+JOURNALS_BYTES = 1 << 25  # limit on journals read, all runs together, unless `whole`
+FILES_MOST = 100_000  # limit on files measured for sizes
+
+
+class Listed(NamedTuple):
+    """One run; a value that is unknown, or would take too long to read, is None.
+
+    `state` is ``running``, ``starting``, ``succeeded``, ``failed``, ``unfinished``, ``empty`` or
+    ``unreadable``; `message` explains it if that word is not enough. `done` counts verdicts,
+    `began` and `ended` are seconds since 1970.
+    """
+
+    rundir: RunDir
+    name: str
+    run_id: Optional[str]
+    state: str
+    message: str = ""
+    done: Optional[int] = None
+    planned: Optional[int] = None
+    succeeded: Optional[int] = None
+    began: Optional[float] = None
+    ended: Optional[float] = None
+    size_bytes: Optional[int] = None
+
+    @property
+    def user(self) -> Optional[str]:
+        """The user whose run it is; None if it is ours."""
+        return Found(self.rundir).other_owner
+
+    @property
+    def when(self) -> float:
+        """Its latest known time: its end, else its beginning; 0 if unknown."""
+        return self.ended or self.began or 0.0
+
+
+class Budget:
+    """How much may still be read; with `whole` there is no limit."""
+
+    def __init__(self, *, whole: bool = False) -> None:
+        self._whole = whole
+        self._left_bytes = JOURNALS_BYTES
+        self._left_files = FILES_MOST
+        self.spent = False
+
+    def allows_journal(self, size_bytes: int) -> bool:
+        """Subtract the size of a journal; false if the rest is too small."""
+        if self._whole:
+            return True
+        if size_bytes > self._left_bytes:
+            self.spent = True
+            return False
+        self._left_bytes -= size_bytes
+        return True
+
+    def allows_file(self) -> bool:
+        """Subtract one file; false if none is left."""
+        if not self._whole and self._left_files <= 0:
+            self.spent = True
+            return False
+        self._left_files -= 1
+        return True
+
+
+def home_of(directory: Optional[str], start: AnyPath = ".") -> Path:
+    """Return the folder that holds runs: the nearest ``.procsup``, or that of `directory`.
+
+    NoSuchRun if there is none, UsageError if `directory` is no folder.
+    """
+    if directory is None:
+        left_out: List[str] = []
+        home = nearest_home(start, left_out)
+        if home is None:
+            why = "".join(f"; {text}" for text in left_out)
+            raise NoSuchRun(f"there is no {HOME} folder in {absolute(start)} or above it{why}")
+        return home
+    folder = Path(absolute(os.path.join(start, directory)))
+    if not is_folder(folder):
+        raise UsageError(f"--dir {directory}: there is no such folder")
+    return folder / HOME if is_folder(folder / HOME) else folder
+
+
+def list_runs(home: AnyPath, *, whole: bool = False) -> Tuple[List[Listed], bool]:
+    """Return the runs of a folder, newest first, and whether the limits left nothing out.
+
+    With `whole` there are no limits: every journal is read and every file measured.
+    """
+    budget = Budget(whole=whole)
+    found = sorted(map(look_at, runs_in(home)), key=lambda one: one.when, reverse=True)
+    return [_measured(_counted(one, budget), budget) for one in found], not budget.spent
+
+
+def look_at(rundir: RunDir) -> Listed:
+    """Return a run's state from its owner and the head of its manifest, without its journal."""
+    owner = read_owner(rundir)
+    name = rundir.path.name
+    began = None if owner is None else owner.started
+    if owner is not None and is_live(rundir, owner):
+        return Listed(rundir, name, owner.run_id, "running", owner.describe(), began=began)
+    if owner is not None and is_starting(owner):
+        return Listed(rundir, name, None, "starting", owner.describe(), began=began)
+    try:
+        head = read_head(rundir.manifest)
+    except RecordError as error:
+        return Listed(rundir, name, None, "unreadable", str(error), began=began, ended=began)
+    if head is not None:
+        return _final(rundir, head)
+    return _unfinished(rundir, owner)
+
+
+def _final(rundir: RunDir, head: Head) -> Listed:
+    counts = head.stages.values()
+    planned = sum(count.planned for count in counts)
+    return Listed(
+        rundir,
+        rundir.path.name,
+        head.run_id,
+        head.status,
+        done=planned,
+        planned=planned,
+        succeeded=sum(count.succeeded for count in counts),
+        began=_seconds(head.started),
+        ended=ended_at(head),
+    )
+
+
+def _unfinished(rundir: RunDir, owner: Optional[Owner]) -> Listed:
+    touched = _touched(rundir)
+    if owner is None or not _has_content(rundir.journal):
+        words = "nothing was begun here"
+        return Listed(rundir, rundir.path.name, None, "empty", words, began=touched)
+    return Listed(
+        rundir,
+        rundir.path.name,
+        owner.run_id or None,
+        "unfinished",
+        how_it_ended(rundir, owner),
+        began=owner.started,
+        ended=owner.ended or touched,
+    )
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _touched(rundir: RunDir) -> Optional[float]:
+    try:
+        path = rundir.journal if rundir.journal.exists() else rundir.run_lock
+        return path.stat().st_mtime
+    except OSError:
+        return None
+
+
+def _seconds(text: Optional[str]) -> Optional[float]:
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat((text or "").replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
+
+
+# --- what takes time -----------------------------------------------------------------------
+
+
+def _counted(one: Listed, budget: Budget) -> Listed:
+    """Count units by the journal, where no manifest has the numbers."""
+    if one.state not in ("running", "unfinished"):
+        return one
+    try:
+        if not budget.allows_journal(one.rundir.journal.stat().st_size):
+            return one
+        history = read_history(one.rundir)
+    except (OSError, RecordError):
+        return one  # only the owner may read it; the rest is known
+    first = history.first_begin
+    counts = [history.verdict_counts(stage) for stage in history.plan]
+    return one._replace(
+        run_id=one.run_id or history.run_id,
+        done=sum(sum(count.values()) for count in counts),
+        planned=sum(map(len, history.plan.values())),
+        succeeded=history.count_succeeded(),
+        began=one.began if first is None else first.at,
+    )
+
+
+def _measured(one: Listed, budget: Budget) -> Listed:
+    total = 0
+    for entry in files_below(one.rundir.path):
+        if not budget.allows_file():
+            return one
+        try:
+            total += entry.stat(follow_symlinks=False).st_size
+        except OSError:
+            continue  # it was removed while we read
+    return one._replace(size_bytes=total)
+
+
+def files_below(folder: AnyPath) -> "Iterator[os.DirEntry[str]]":
+    """Yield everything below a folder that is no folder; links are not followed."""
+    folders = [os.fspath(folder)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                found = list(entries)
+        except OSError:
+            continue  # it was removed, or belongs to another user
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            else:
+                yield entry
+
+
+def age_s(one: Listed, now: Optional[float] = None) -> Optional[float]:
+    """Return how long ago the run ended, or began if it has not; None if unknown."""
+    if not one.when:
+        return None
+    return max((time.time() if now is None else now) - one.when, 0.0)
+
+
+def unknown_words(runs: Iterable[Listed]) -> str:
+    """Describe what the limits left out; empty if they left out nothing."""
+    counts = sum(1 for one in runs if one.planned is None and one.state == "unfinished")
+    sizes = sum(1 for one in runs if one.size_bytes is None)
+    parts = [f"the units of {counts}"] if counts else []
+    parts += [f"the sizes of {sizes}"] if sizes else []
+    return f"not looked at, to be quick: {' and '.join(parts)} (--whole does)" if parts else ""

@@ -1,0 +1,134 @@
+"""Selects runs, or logs of runs, for removal, and removes them one by one."""
+
+import time
+from pathlib import Path
+from typing import Iterator, List, NamedTuple, Optional, Sequence
+
+from procsup.core.outcome import AttemptId, Verdict
+from procsup.errors import ProcsupError, RecordError, RunUnfinished
+from procsup.queries.finding import find_own_run
+from procsup.queries.listing import Listed, look_at
+from procsup.store import removal
+from procsup.store.find import runs_in
+from procsup.store.past import read_history
+from procsup.store.removal import Removed, Target
+from procsup.store.rundir import RunDir
+
+
+class Doomed(NamedTuple):
+    """A run to remove, or only its `logs`; or the rest of an interrupted removal (`run` None)."""
+
+    target: Target
+    run: Optional[Listed]
+    logs: Optional[List[str]]
+    frees: Removed
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self.target.path
+
+
+class Choice(NamedTuple):
+    """Which runs to remove: the named ones, or all older ones, or all but the newest `keep`."""
+
+    runs: Sequence[str] = ()
+    older_than_s: Optional[float] = None
+    keep: Optional[int] = None
+    logs: bool = False
+
+
+class Plan(NamedTuple):
+    """What to remove, and a sentence for each named or old run that stays."""
+
+    doomed: List[Doomed]
+    left: List[str]
+    refused: bool = False  # one that was named is left
+
+
+def plan(choice: Choice, home: Optional[Path], *, start: str = ".") -> Plan:
+    """Find out what to remove; nothing is changed. NoSuchRun for the name of no run."""
+    if choice.runs:
+        found = [_named(run, start) for run in choice.runs]
+        listed = list({one.rundir.path: one for one in found}.values())
+    else:
+        listed = [look_at(rundir) for rundir in runs_in(home or start)]
+    chosen = _chosen(listed, choice)
+    doomed: List[Doomed] = []
+    left: List[str] = []
+    for one in chosen:
+        try:
+            doomed += _doomed(one, logs=choice.logs)
+        except (OSError, RecordError) as error:  # noqa: PERF203
+            left.append(str(error))
+    if home is not None and not choice.runs and not choice.logs:
+        rests = removal.half_removed(home)
+        doomed += [Doomed(rest, None, None, removal.sizes(rest.path)) for rest in rests]
+    return Plan(doomed, left, refused=bool(left) and bool(choice.runs))
+
+
+def _named(run: str, start: str) -> Listed:
+    found = find_own_run(run, start, "prune")
+    listed = look_at(found.rundir)
+    if found.run_id not in (None, listed.run_id):
+        raise RunUnfinished(f"run {found.run_id} is not the latest of {found.rundir.path}")
+    return listed
+
+
+def _chosen(listed: Sequence[Listed], choice: Choice) -> List[Listed]:
+    now = time.time()
+    newest_first = sorted(listed, key=lambda one: one.when, reverse=True)
+    if choice.keep is not None:
+        newest_first = newest_first[choice.keep :]
+    if choice.older_than_s is None:
+        return newest_first
+    return [one for one in newest_first if now - one.when > choice.older_than_s]
+
+
+def _doomed(one: Listed, *, logs: bool) -> List[Doomed]:
+    path, target = one.rundir.path, removal.target(one.rundir)
+    if not logs:
+        problem = removal.mount_in(path)
+        if problem:
+            raise RecordError(f"{path} is left alone: {problem}")
+        return [Doomed(target, one, None, removal.sizes(path))]
+    paths = list(_needless_logs(one.rundir))
+    return [Doomed(target, one, paths, removal.sizes(path, paths))] if paths else []
+
+
+def _needless_logs(rundir: RunDir) -> Iterator[str]:
+    """Yield the logs of all attempts of units that succeeded or are not in the plan any more."""
+    history = read_history(rundir)
+    stages = {name: stage for stage, units in history.plan.items() for name in units}
+    for name, unit in history.units.items():
+        if unit.open_launch is not None:
+            continue
+        if name not in stages and history.run_final is None:
+            continue  # its stage may still be planned
+        if name in stages and not (unit.is_final and unit.verdict is Verdict.SUCCEEDED):
+            continue
+        stage = stages.get(name, name.partition("/")[0])
+        for number in range(1, unit.last_number + 1):
+            paths = rundir.log_paths(AttemptId(name, number), stage)
+            yield from (path for path in paths if Path(path).is_file())
+
+
+def carry_out(doomed: Doomed) -> None:
+    """Remove it. RunBusy if a supervisor has taken it, RecordError if it cannot be removed."""
+    if doomed.run is None:
+        removal.finish(doomed.target)
+    elif doomed.logs is None:
+        removal.remove_run(doomed.run.rundir, doomed.target)
+    else:
+        removal.remove_logs(doomed.run.rundir, doomed.target, doomed.logs)
+
+
+def try_all(doomed: Sequence[Doomed]) -> "List[ProcsupError]":
+    """Remove one after the other; return the errors."""
+    errors: List[ProcsupError] = []
+    for one in doomed:
+        try:
+            carry_out(one)
+        except ProcsupError as error:  # noqa: PERF203  the others go all the same
+            errors.append(error)
+    return errors

@@ -1,0 +1,120 @@
+"""Makes from an earlier run the request that runs some of its units again."""
+
+import datetime
+import os
+from typing import NamedTuple, Optional, Sequence
+
+from procsup.core.records import Begin
+from procsup.errors import RecordError, RunUnfinished, UsageError
+from procsup.paths.opening import is_absent
+from procsup.queries.control import Asked, request
+from procsup.runfile.load import load
+from procsup.runfile.plan import PLAN_FILE
+from procsup.store.copies import is_copy
+from procsup.store.find import Found
+from procsup.store.manifest import read_head
+from procsup.store.place import run_file_now
+from procsup.store.reader import last_begin
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import Owner, is_live, read_owner
+from procsup.supervisor.requests import Request
+
+
+class Rerun(NamedTuple):
+    """A run to retry; `live` is the supervisor that works on it now."""
+
+    rundir: RunDir
+    begin: Begin
+    live: Optional[Owner]
+
+    @property
+    def source(self) -> str:
+        """The path of its run file or plan; UsageError if that does not exist any more."""
+        path = run_file_now(self.rundir.path, self.begin) or str(self.rundir.path / PLAN_FILE)
+        if not is_absent(path):
+            return path
+        if self.begin.run_file is None:
+            raise UsageError(
+                f"{self.rundir.path} was made by a program, without a run file: only that program"
+                " can run it again"
+            )
+        raise UsageError(f"the run file of {self.rundir.path} is gone: there is no {path}")
+
+
+def rerun_of(found: Found) -> Rerun:
+    """Read the run; RunUnfinished if it is not the latest of its directory."""
+    owner = read_owner(found.rundir)
+    live = owner if owner is not None and is_live(found.rundir, owner) else None
+    begin = last_begin(found.rundir.journal)
+    if begin is None:
+        raise RunUnfinished(f"nothing was begun in {found.rundir.path}: there is nothing to retry")
+    if found.run_id not in (None, begin.run_id):
+        raise RunUnfinished(f"run {found.run_id} is superseded by {begin.run_id}")
+    return Rerun(found.rundir, begin, live)
+
+
+def has_succeeded(rerun: Rerun) -> bool:
+    """Whether every unit of the run succeeded, in this directory: of a copy nothing is believed."""
+    if is_copy(rerun.rundir, rerun.begin):
+        return False
+    try:
+        head = read_head(rerun.rundir.manifest)
+    except RecordError:
+        return False
+    return head is not None and head.run_id == rerun.begin.run_id and head.status == "succeeded"
+
+
+def request_for(rerun: Rerun, units: Sequence[str], *, jobs: Optional[int] = None) -> Request:
+    """Return the request with the run's own file, variables, date and directory.
+
+    RunFileError if the file is wrong by now, UsageError if it would make another directory.
+    """
+    file = rerun.source
+    made = Request(
+        file=file,
+        variables={},
+        directory=str(rerun.rundir.path.parent),
+        jobs=jobs,
+        again=tuple(units),
+        today=datetime.date.fromtimestamp(rerun.begin.at).isoformat(),
+    )
+    if os.path.basename(file) == PLAN_FILE:
+        return made
+    made = _with_variables(made, rerun.begin)
+    directory = load(
+        file,
+        variables=made.variables,
+        directory=made.directory,
+        today=datetime.date.fromtimestamp(rerun.begin.at),
+    ).spec.directory
+    if os.path.realpath(directory) != os.path.realpath(rerun.rundir.path):
+        raise UsageError(
+            f"{file} has another name by now, and makes {directory} instead of"
+            f" {rerun.rundir.path}: use `procsup run`"
+        )
+    return made
+
+
+def _with_variables(made: Request, begin: Begin) -> Request:
+    """Set the run's recorded variables wherever the file has another value now."""
+    import msgspec
+
+    now = load(made.file).spec.variables
+    given = {
+        name: _as_text(value)
+        for name, value in begin.variables.items()
+        if (name == "date" or name in now) and now.get(name) != value
+        if not isinstance(value, (list, tuple))
+    }
+    return msgspec.structs.replace(made, variables=given)
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def ask_to_retry(rerun: Rerun, owner: Owner, words: Sequence[str]) -> Asked:
+    """Ask the live supervisor to queue these units again, or all that have failed so far."""
+    return request(rerun.rundir, owner, "retry", units=words)

@@ -1,0 +1,100 @@
+"""How a sitting ended, by its locks and the last records of the journal."""
+
+import os
+from typing import List, Optional, Sequence, Union
+
+from procsup.core.records import Answer, Begin, Closed, Record, RunFinal
+from procsup.core.wording import BY_REQUEST
+from procsup.errors import RecordError
+from procsup.store.reader import follow, last_begin, read_journal
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import Owner, is_live, read_owner
+
+_TAIL_BYTES = 1 << 18
+
+LastWord = Union[Closed, RunFinal, Answer]
+
+
+def how_it_ended(rundir: RunDir, owner: Owner) -> str:
+    """Say why that supervisor's sitting is over, and whether another sitting has begun since."""
+    return f"{_reason(rundir, owner)}{_successor(rundir, owner)}"
+
+
+def _reason(rundir: RunDir, owner: Owner) -> str:
+    if owner.sitting == 0:
+        return f"nobody is working on it: {owner.describe()} ended before it began"
+    try:
+        last = last_word(rundir, owner.sitting)
+    except (OSError, RecordError):  # only the owner may read the journal: others see just the end
+        last = None
+    if isinstance(last, Closed):
+        return f"not finished, and nobody is working on it: {last.reason}"
+    if isinstance(last, RunFinal):
+        return f"run {last.run_id} was final, but its manifest is withdrawn or was not written"
+    now = read_owner(rundir)
+    if now is not None and now.sitting == owner.sitting and now.ended is not None:
+        return f"the supervisor ended before the run was final ({owner.describe()})"
+    if isinstance(last, Answer):
+        why = BY_REQUEST if last.request else last.message
+        return f"the supervisor died while it stopped the run, {why} ({owner.describe()})"
+    return f"the supervisor died ({owner.describe()})"
+
+
+def _successor(rundir: RunDir, owner: Owner) -> str:
+    now = read_owner(rundir)
+    if now is None or now.sitting == owner.sitting or not is_live(rundir, now):
+        return ""
+    verb = "resumes it already" if now.run_id == owner.run_id else f"is at run {now.run_id} now"
+    return f"; {now.describe()} {verb}"
+
+
+def last_word(rundir: RunDir, sitting: int) -> Optional[LastWord]:
+    """Return the record of a sitting's end, or of the request to stop it; None without one.
+
+    Only the last part of the journal is read, unless later sittings wrote more than that.
+    """
+    size = os.path.getsize(rundir.journal)
+    tail = [entry.record for entry in follow(rundir.journal, max(size - _TAIL_BYTES, 0)).read()]
+    if size <= _TAIL_BYTES or any(_begins(record, sitting) for record in tail):
+        return _closing(_of_sitting(tail, sitting))
+    latest = last_begin(rundir.journal)
+    if latest is not None and latest.sitting == sitting:
+        return _closing(tail)  # all of it
+    return _closing(
+        _of_sitting(
+            [entry.record for entry in read_journal(rundir.journal, digesting=False)], sitting
+        )
+    )
+
+
+def _begins(record: Record, sitting: int) -> bool:
+    return isinstance(record, Begin) and record.sitting == sitting
+
+
+def _of_sitting(records: Sequence[Record], sitting: int) -> List[Record]:
+    mine: List[Record] = []
+    inside = False
+    for record in records:
+        if isinstance(record, Begin):
+            inside = record.sitting == sitting
+        elif inside:
+            mine.append(record)
+    return mine
+
+
+def _closing(records: Sequence[Record]) -> Optional[LastWord]:
+    for record in reversed(records):
+        if isinstance(record, (Closed, RunFinal)):
+            return record
+        if isinstance(record, Answer) and record.ok and record.verb == "stop":
+            return record
+    return None
+
+
+def is_superseded(rundir: RunDir, run_id: str) -> bool:
+    """Whether the directory's latest run is another one; false if its journal is private."""
+    try:
+        latest = last_begin(rundir.journal)
+    except PermissionError:
+        return False
+    return latest is not None and latest.run_id != run_id

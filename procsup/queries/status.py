@@ -1,0 +1,193 @@
+"""How a run stands, by its journal, its locks and its manifest: live, dead or final."""
+
+import time
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
+
+from procsup.core.facts import ends_that_count
+from procsup.core.manifest import Head
+from procsup.core.outcome import HARMLESS
+from procsup.core.plan.summary import StageStatus, StageTally
+from procsup.core.quantities import show_duration
+from procsup.core.records import End
+from procsup.core.replay import History
+from procsup.core.text import plural
+from procsup.errors import RunUnfinished
+from procsup.host.logfiles import LogPlaces
+from procsup.queries.rows import parameter_columns, row_of_ends
+from procsup.queries.selection import Known
+from procsup.queries.session_end import how_it_ended
+from procsup.queries.waiting import ended_at
+from procsup.store.find import Found
+from procsup.store.log_places import log_places
+from procsup.store.manifest import read_head
+from procsup.store.past import read_history
+from procsup.store.reader import put_on_disk, read_journal
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import Owner, is_live, is_starting, read_owner
+
+
+class RunningUnit(NamedTuple):
+    """An attempt that was started and has no end; `pid` is None in the first milliseconds."""
+
+    unit: str
+    attempt: int
+    pid: Optional[int]
+    since: float
+
+
+class Status(NamedTuple):
+    """How a run stands.
+
+    `state` is ``running``, ``starting``, ``succeeded``, ``failed``, ``unfinished`` or ``empty``;
+    `sentence` says it in words. `notes` say what is wrong with the records.
+    """
+
+    rundir: RunDir
+    state: str
+    sentence: str
+    owner: Optional[Owner]
+    history: History
+    stages: List[StageTally]
+    running: List[RunningUnit]
+    failures: List[End]
+    notes: List[str]
+
+    def __repr__(self) -> str:
+        done = sum(tally.done for tally in self.stages)
+        planned = sum(tally.planned or 0 for tally in self.stages)
+        return f"<Status of {self.name}: {self.state}, {done} of {plural(planned, 'unit')} done>"
+
+    @property
+    def name(self) -> str:
+        """The run's name; the name of its directory if no run was begun in it."""
+        begin = self.history.begin
+        return begin.name if begin is not None else self.rundir.path.name
+
+    @property
+    def log_places(self) -> LogPlaces:
+        """Where the logs of its units are read."""
+        return log_places(self.rundir, self.history.begin)
+
+    def parameters(self) -> Tuple[Mapping[str, Mapping[str, Any]], str]:
+        """Return the parameters of the planned units, and the error if some are unknown.
+
+        For stages that are not final they come from the present run file.
+        """
+        from procsup.queries.known import parameters_of  # it may read the run file
+
+        return parameters_of(self.rundir, self.history)
+
+    def rows(
+        self, *units: str, parameters: Mapping[str, Mapping[str, Any]] = {}
+    ) -> Iterator[Dict[str, Any]]:
+        """Yield one flat row per planned unit, or per unit that the selectors select.
+
+        A value that is not known yet is None. A unit's `parameters` are added to its row.
+        UsageError if a selector selects no unit.
+        """
+        known = None
+        if units:
+            live = self.state == "running"
+            known = Known(units, self.rundir, self.history, live=live)
+        for tally in self.stages:
+            stage = tally.name
+            for index, unit_id in enumerate(self.history.plan.get(stage, ())):
+                if known is not None and not known.means(unit_id):
+                    continue
+                kept = unit_id in self.history.kept and self.history.succeeded(unit_id)
+                ends = ends_that_count(self.history, unit_id)
+                stale = unit_id in self.history.stale
+                row = row_of_ends(unit_id, stage, index, ends, kept=kept, stale=stale)
+                yield {**row, **parameter_columns(parameters.get(unit_id, {}))}
+
+
+def status_of(found: Found) -> Status:
+    """Read how the run stands.
+
+    RunUnfinished if that run is not the latest any more. RecordError if a newer procsup wrote
+    the journal: this version could misread it.
+    """
+    rundir = found.rundir
+    owner = read_owner(rundir)
+    live = owner is not None and is_live(rundir, owner)
+    journal = read_journal(rundir.journal, digesting=False)
+    history = read_history(rundir, journal)
+    journal.check_writable()
+    put_on_disk(rundir.journal)
+    if found.run_id not in (None, history.run_id):
+        raise RunUnfinished(f"run {found.run_id} is superseded by {history.run_id}")
+    state, sentence = _state(rundir, owner, history, live=live)
+    running = list(_running(history)) if live else []
+    stages = _stages(history, owner)
+    return Status(
+        rundir,
+        state,
+        sentence,
+        owner,
+        history,
+        [_tally(history, name, {unit.unit for unit in running}) for name in stages],
+        running,
+        list(_failures(history, stages)),
+        journal.damage,
+    )
+
+
+def _state(
+    rundir: RunDir, owner: Optional[Owner], history: History, *, live: bool
+) -> Tuple[str, str]:
+    if live and owner is not None:
+        return "running", f"running: {owner.describe()}, sitting {owner.sitting}"
+    if owner is not None and is_starting(owner):
+        return "starting", f"starting: {owner.describe()}"
+    head = read_head(rundir.manifest)
+    if head is not None and head.run_id == history.run_id:
+        return head.status, f"{head.status}{_age(head)}"
+    if history.begin is None or owner is None:
+        return "empty", "nothing was begun here"
+    return "unfinished", how_it_ended(rundir, owner)
+
+
+def _age(head: Head) -> str:
+    ended = ended_at(head)
+    return "" if ended is None else f", finished {show_duration(time.time() - ended)} ago"
+
+
+def _stages(history: History, owner: Optional[Owner]) -> List[str]:
+    """Return the stages of the present sitting; those of the plan if there is none yet.
+
+    The plan still has stages that were since removed from the run file.
+    """
+    return list(owner.stages if owner is not None and owner.stages else history.plan)
+
+
+def _tally(history: History, name: str, live: Set[str]) -> StageTally:
+    tally = StageTally(name)
+    units = history.plan.get(name)
+    if units is not None:
+        tally.planned, tally.status = len(units), StageStatus.OPEN
+        tally.kept = sum(1 for unit in units if unit in history.kept and history.succeeded(unit))
+        tally.stale = sum(1 for unit in units if unit in history.stale)
+        tally.running = sum(1 for unit in units if unit in live)
+    tally.verdicts = history.verdict_counts(name)
+    tally.problem = history.problems.get(name, "")
+    if history.leftover_files:
+        for unit in units or ():
+            tally.note_leftover_files(unit, history.leftover_files.get(unit))
+    if name in history.finals:
+        tally.status = StageStatus.of_record(history.finals[name].status)
+    return tally
+
+
+def _running(history: History) -> Iterator[RunningUnit]:
+    for unit_id, unit in history.units.items():
+        launch = unit.open_launch
+        if launch is not None:
+            yield RunningUnit(unit_id, launch.attempt, unit.open_pid, launch.at)
+
+
+def _failures(history: History, stages: Iterable[str]) -> Iterator[End]:
+    for stage in stages:
+        for unit_id in history.plan.get(stage, ()):
+            unit = history.units.get(unit_id)
+            if unit is not None and unit.is_final and unit.verdict not in HARMLESS:
+                yield from ends_that_count(history, unit_id)[-1:]

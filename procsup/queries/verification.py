@@ -1,0 +1,224 @@
+"""Checks a final run's manifest afterwards: record, counts, outputs, inputs, plan."""
+
+import time
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+
+from procsup.core.manifest import Head, OutputRecord, StageCounts, UnitRecord
+from procsup.core.outcome import Verdict
+from procsup.core.text import plural
+from procsup.errors import ProcsupError, RecordError, RunUnfinished, UsageError
+from procsup.host.folders import who_refuses
+from procsup.host.owners import other_user
+from procsup.paths.identity import compare
+from procsup.queries.retrying import request_for, rerun_of
+from procsup.queries.session_end import how_it_ended
+from procsup.store.find import Found
+from procsup.store.manifest import read_head, read_manifest
+from procsup.store.mark import mark_problem
+from procsup.store.origin import copied_from
+from procsup.store.place import Project
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import is_live, read_owner
+from procsup.supervisor.resolved_request import read
+
+FIRST_WORD_S = 1.0
+NEXT_WORD_S = 10.0
+
+
+class Difference(NamedTuple):
+    """Something that is not as recorded; `kind` is ``output``, ``input`` or ``plan``."""
+
+    kind: str
+    unit: str
+    path: Optional[str]
+    what: str
+
+
+class Verified(NamedTuple):
+    """The result of a check; `damage` has a sentence for each error of the record itself.
+
+    `differences` contradict the manifest; `notes` are inputs that have changed since, and what
+    could not be compared. `copied_from` is as in `Manifest`.
+    """
+
+    head: Head
+    path: str
+    units: int
+    outputs: int
+    damage: List[str]
+    differences: List[Difference]
+    notes: List[Difference]
+    copied_from: Optional[str] = None
+
+    @property
+    def exit_code(self) -> int:
+        """74 for a damaged record, 4 for differences, 0 if all is as it was."""
+        if self.damage:
+            return RecordError.exit_code
+        return 4 if self.differences else 0
+
+
+def verify(
+    found: Found,
+    *,
+    stage: Optional[str] = None,
+    checksum: bool = False,
+    said: Callable[[str], None] = lambda _text: None,
+) -> Verified:
+    """Check a final run, or a final stage of it.
+
+    A check that takes longer calls `said` with messages about its progress. RunUnfinished if it
+    is not final, RecordError if its manifest cannot be read at all.
+    """
+    head = _final_head(found, stage)
+    path = found.rundir.manifest_of(stage)
+    check = _Check(head, found.rundir, checksum=checksum, said=said)
+    now, units = read_manifest(path)
+    if (now.run_id, now.journal) != (head.run_id, head.journal):
+        raise RunUnfinished(f"{path} is of another run by now: it was begun again")
+    with found.reading():
+        for unit in units:
+            check.take(unit)
+    problem = mark_problem(found.rundir.journal, head.journal)
+    damage = [*([problem] if problem else []), *check.about_counts()]
+    differences, notes = check.differences, check.notes
+    refusal = who_refuses(found.rundir.journal)
+    if refusal:
+        notes.append(Difference("note", "", None, f"the journal was not compared: {refusal}"))
+    for one in _about_plan(found, stage, check):
+        (notes if one.kind == "note" else differences).append(one)
+    source = copied_from(found.rundir, head)
+    counts = check.units, check.outputs
+    return Verified(head, str(path), *counts, damage, differences, notes, source)
+
+
+def _final_head(found: Found, stage: Optional[str]) -> Head:
+    rundir = found.rundir
+    owner = read_owner(rundir)
+    live = owner is not None and is_live(rundir, owner)
+    if stage is not None and owner is not None and owner.stages and stage not in owner.stages:
+        raise UsageError(f"{rundir.path} has no stage {stage!r}: it has {', '.join(owner.stages)}")
+    head = read_head(rundir.manifest_of(stage))
+    if head is not None and owner is not None and live and owner.run_id != head.run_id:
+        raise RunUnfinished(f"{rundir.path}: run {owner.run_id} is under way")
+    if head is None:
+        what = "" if stage is None else f", stage {stage}"
+        if owner is not None and live:
+            why = f"not final: {owner.describe()} works on it"
+        else:
+            why = "nobody has begun it" if owner is None else how_it_ended(rundir, owner)
+        raise RunUnfinished(f"{rundir.path}{what}: {why}")
+    if found.run_id not in (None, head.run_id):
+        raise RunUnfinished(f"run {found.run_id} is superseded by {head.run_id}")
+    return head
+
+
+class _Check:
+    """Checks the units one by one; in memory stay their ids, fingerprints and distinct inputs."""
+
+    def __init__(
+        self, head: Head, rundir: RunDir, *, checksum: bool, said: Callable[[str], None]
+    ) -> None:
+        self.units = self.outputs = 0
+        self.differences: List[Difference] = []
+        self.notes: List[Difference] = []
+        self.prints: Dict[str, str] = {}  # unit id -> fingerprint
+        self._head, self._checksum, self._said = head, checksum, said
+        self._place = Project(rundir.path, head).reading
+        self._owner = other_user(rundir.path)
+        self._planned = sum(counts.planned for counts in head.stages.values())
+        self._counts: Dict[Tuple[str, str], int] = {}
+        self._twice: List[str] = []
+        self._inputs: Dict[OutputRecord, str] = {}
+        self._next_word = time.monotonic() + FIRST_WORD_S
+
+    def take(self, unit: UnitRecord) -> None:
+        """Compare one unit's files with its record."""
+        self._say_how_far()
+        self.units += 1
+        if unit.id in self.prints:
+            self._twice.append(unit.id)
+        self.prints[unit.id] = unit.fingerprint
+        for key in (unit.verdict, *(["kept"] if unit.kept else [])):
+            self._counts[unit.stage, key] = self._counts.get((unit.stage, key), 0) + 1
+        for output in unit.outputs:
+            self.outputs += 1
+            there = self._place(output)
+            how = "all" if self._checksum else "auto"
+            what = compare(there, checksum=how, owner=self._owner).difference
+            if what:
+                self.differences.append(Difference("output", unit.id, there.path, what))
+        for given in unit.inputs:
+            if given not in self._inputs:
+                self._inputs[given] = compare(self._place(given), checksum="auto").difference
+            if self._inputs[given]:
+                path = self._place(given).path
+                self.notes.append(Difference("input", unit.id, path, self._inputs[given]))
+
+    def _say_how_far(self) -> None:
+        if time.monotonic() >= self._next_word:
+            self._next_word = time.monotonic() + NEXT_WORD_S
+            self._said(f"verified {self.units} of {plural(self._planned, 'unit')} so far")
+
+    def about_counts(self) -> List[str]:
+        """Return a sentence for each contradiction between the manifest's head and its units."""
+        problems = [f"unit {name} stands in the manifest twice" for name in self._twice]
+        stages = {stage for stage, _ in self._counts}
+        problems += [
+            f"stage {name} has units, but no counts" for name in sorted(stages - self.stages)
+        ]
+        for name, counts in self._head.stages.items():
+            problems += self._about_stage(name, counts)
+        good = all(counts.status == "succeeded" for counts in self._head.stages.values())
+        if self._head.stage is None and good != (self._head.status == "succeeded"):
+            problems.append(f"the run is called {self._head.status}, and its stages are not")
+        return problems
+
+    @property
+    def stages(self) -> Set[str]:
+        """The names of the stages that the manifest has counts of."""
+        return set(self._head.stages)
+
+    def _about_stage(self, name: str, counts: StageCounts) -> Iterator[str]:
+        total = 0
+        for verdict in Verdict:
+            claimed = getattr(counts, verdict.value.replace("-", "_"))
+            there = self._counts.get((name, verdict.value), 0)
+            total += there
+            if claimed != there:
+                yield f"stage {name} counts {claimed} {verdict.value}, and has {there}"
+        if counts.planned != total:
+            yield f"stage {name} counts {counts.planned} planned, and has {plural(total, 'unit')}"
+        kept = self._counts.get((name, "kept"), 0)
+        if counts.kept != kept:
+            yield f"stage {name} counts {counts.kept} kept, and has {kept}"
+        well = self._counts.get((name, "succeeded"), 0)
+        if counts.status == "succeeded" and (well != total or counts.problem):
+            yield f"stage {name} is called succeeded, and {total - well} of its units are not"
+
+
+def _about_plan(found: Found, stage: Optional[str], check: _Check) -> Iterator[Difference]:
+    """Compare the units that the run's own file defines now with those of the manifest."""
+    try:
+        with found.reading():
+            asked = read(request_for(rerun_of(found), ()))
+    except (ProcsupError, OSError) as error:
+        first = str(error).split("\n", 1)[0]
+        yield Difference("note", "", None, f"the plan could not be compared: {first}")
+        return
+    for name, units in asked.units.items():
+        if stage not in (None, name) or name not in check.stages:
+            continue
+        now = {unit.id: unit.fingerprint for unit in units}
+        before = {one: mark for one, mark in check.prints.items() if _is_of(one, name)}
+        for one in sorted(now.keys() - before.keys()):
+            yield Difference("plan", one, None, "would be planned now, and is not in the manifest")
+        for one in sorted(before.keys() - now.keys()):
+            yield Difference("plan", one, None, "is in the manifest, and not planned any more")
+        for one in sorted(now.keys() & before.keys()):
+            if now[one] != before[one]:
+                yield Difference("plan", one, None, "its command or environment has changed")
+
+
+def _is_of(unit: str, stage: str) -> bool:
+    return unit == stage or unit.startswith(f"{stage}/")

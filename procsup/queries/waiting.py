@@ -1,0 +1,283 @@
+"""Waits until a run, or a stage of it, is final.
+
+A wait blocks on the lock of the sitting that it finds: the kernel wakes it, and the death of a
+supervisor ends it, too. Once the lock is free, the manifest exists, or the sitting ended without
+one. If no supervisor works on the run, an existing manifest is the answer; without one, the wait
+continues for a short time, in which a supervisor may start.
+"""
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+from procsup.core.manifest import Head
+from procsup.core.quantities import show_duration
+from procsup.errors import ProcsupError, RecordError, RunUnfinished, UsageError, WaitTimeout
+from procsup.host.files import AnyPath, reason
+from procsup.queries.finding import find_run
+from procsup.store.find import Found, NoSuchRun
+from procsup.store.manifest import read_head
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import Owner, is_live, is_starting, locks_tell, read_owner, wait_sitting
+
+START_TIMEOUT_S = 5.0  # for a name or a path; a run that has an id has begun
+_STARTING_S = 60.0  # the longest time between a supervisor's lock and its first record
+_LOOK_S = 0.05
+_JOIN_S = 0.5
+_SETTLES_S = 1.0  # between the releases of two locks by a supervisor that ends
+
+
+class Waited(NamedTuple):
+    """A final run or stage: where it is, the head of its manifest, and how old that is.
+
+    `age_s` is None if the end was waited for.
+    """
+
+    rundir: RunDir
+    path: Path
+    head: Head
+    age_s: Optional[float] = None
+
+
+class Limits(NamedTuple):
+    """How long to wait, in seconds; None is without end (`start_s`: by the kind of name)."""
+
+    timeout_s: Optional[float] = None
+    start_s: Optional[float] = None
+    max_age_s: Optional[float] = None
+
+
+NO_LIMITS = Limits()
+
+
+def _tell_nobody(_sentence: str) -> None:
+    """Say nothing."""
+
+
+def await_final(
+    run: str,
+    *,
+    stage: Optional[str] = None,
+    limits: Limits = NO_LIMITS,
+    start: AnyPath = ".",
+    notice: Callable[[str], None] = _tell_nobody,
+) -> Waited:
+    """Return when the run, or the stage, is final.
+
+    Raises RunUnfinished (3) if no supervisor works on it, or if it ended before the run was final,
+    and WaitTimeout (124). `notice` gets messages for the user during the wait.
+    """
+    return _Wait(run, stage, limits, start, notice).until_final()
+
+
+def await_all(
+    wanted: Sequence[Tuple[str, Optional[str]]],
+    *,
+    limits: Limits = NO_LIMITS,
+    start: AnyPath = ".",
+    notice: Callable[[str], None] = _tell_nobody,
+) -> List[Union[Waited, ProcsupError]]:
+    """Wait for several (run, stage), all at once; return the answers in their order.
+
+    All are looked up now, not each after the end of the one before.
+    """
+    answers: List[Union[Waited, ProcsupError, None]] = [None] * len(wanted)
+
+    def wait_for_one(at: int) -> None:
+        run, stage = wanted[at]
+        try:
+            answers[at] = await_final(run, stage=stage, limits=limits, start=start, notice=notice)
+        except ProcsupError as error:
+            answers[at] = error
+        except Exception as error:  # noqa: BLE001  it would be lost with its thread
+            answers[at] = ProcsupError(f"{run}: {type(error).__name__}: {error}")
+
+    if len(wanted) == 1:
+        wait_for_one(0)
+    else:
+        _in_threads(wait_for_one, len(wanted))
+    return [answer for answer in answers if answer is not None]
+
+
+def _in_threads(work: Callable[[int], None], count: int) -> None:
+    threads = [threading.Thread(target=work, args=(at,), daemon=True) for at in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(_JOIN_S)  # On Windows Ctrl-C does not interrupt a join without timeout
+
+
+class _Wait:
+    def __init__(
+        self,
+        run: str,
+        stage: Optional[str],
+        limits: Limits,
+        start: AnyPath,
+        notice: Callable[[str], None],
+    ) -> None:
+        now = time.monotonic()
+        self._run, self._stage, self._start, self._notice = run, stage, start, notice
+        self._limits = limits
+        self._deadline = None if limits.timeout_s is None else now + limits.timeout_s
+        self._begun = now
+        self._notice_of_owner: Optional[Callable[[str], None]] = notice
+        self._told_of_polling = False
+
+    def until_final(self) -> Waited:
+        try:
+            return self._until_final()
+        except OSError as error:
+            place = os.fsdecode(error.filename or "the run directory")
+            raise RecordError(f"{self._what()}: {place}: {reason(error)}") from error
+
+    def _until_final(self) -> Waited:
+        while True:
+            waited = self._look()
+            if waited is not None:
+                return waited
+            self._pause()
+
+    def _look(self) -> Optional[Waited]:
+        """Return the answer if there is one by now, or None to look again."""
+        found = self._find()
+        if found is None:
+            return None
+        owner = read_owner(found.rundir)
+        if owner is not None and is_live(found.rundir, owner):
+            return self._follow(found, owner)
+        if found.run_id is None and is_starting(owner) and self._waited_s() < _STARTING_S:
+            return None
+        return self._look_at_rest(found, owner)
+
+    def _find(self) -> Optional[Found]:
+        try:
+            found = find_run(self._run, self._start, notice=self._notice_of_owner)
+            self._notice_of_owner = None
+            return found
+        except NoSuchRun as error:
+            if self._start_is_over(has_id=False):
+                raise RunUnfinished(str(error)) from error
+            return None
+
+    # --- a supervisor works on it ------------------------------------------------------
+
+    def _follow(self, found: Found, owner: Owner) -> Optional[Waited]:
+        """Wait for the end of a live sitting."""
+        if found.run_id not in (None, owner.run_id):
+            raise RunUnfinished(
+                f"run {found.run_id} is superseded by {owner.run_id}, which is under way"
+            )
+        self._check_stage(owner)
+        if not locks_tell(found.rundir, owner) and not self._told_of_polling:
+            self._told_of_polling = True
+            self._notice(f"{self._what()}: locks tell nothing here, looking once a second")
+        if not wait_sitting(found.rundir, owner, self._stage, self._left_s()):
+            raise self._too_late()
+        path = found.rundir.manifest_of(self._stage)
+        head = read_head(path)
+        if head is not None and head.run_id == owner.run_id:
+            return Waited(found.rundir, path, head)
+        if self._goes_on(found.rundir, owner):
+            return None
+        from procsup.queries.session_end import how_it_ended
+
+        raise RunUnfinished(f"{self._what()}: {how_it_ended(found.rundir, owner)}")
+
+    def _goes_on(self, rundir: RunDir, owner: Owner) -> bool:
+        """Whether the supervisor is still alive, although the awaited stage cannot become final."""
+        if not locks_tell(rundir, owner):
+            return is_live(rundir, owner) and read_owner(rundir) == owner
+        return not wait_sitting(rundir, owner, None, _SETTLES_S)
+
+    # --- no supervisor works on it -----------------------------------------------------
+
+    def _look_at_rest(self, found: Found, owner: Optional[Owner]) -> Optional[Waited]:
+        self._check_stage(owner)
+        path = found.rundir.manifest_of(self._stage)
+        head = read_head(path)
+        if head is not None and found.run_id in (None, head.run_id) and not self._too_old(head):
+            return Waited(found.rundir, path, head, _age_s(head))
+        if self._start_is_over(has_id=found.run_id is not None):
+            # Only now: the reason is in the journal, which may be long.
+            raise RunUnfinished(f"{self._what()}: {self._why_not(found, owner, head)}")
+        return None
+
+    def _why_not(self, found: Found, owner: Optional[Owner], head: Optional[Head]) -> str:
+        """Say why the existing manifest is not the answer, or why there is none."""
+        run_id = found.run_id
+        if head is not None and run_id in (None, head.run_id):
+            return self._too_old(head)
+        from procsup.queries.session_end import (  # these read the journal
+            how_it_ended,
+            is_superseded,
+        )
+
+        if run_id is not None and (head is not None or is_superseded(found.rundir, run_id)):
+            by = f" by {head.run_id}" if head is not None else ""
+            return f"this run is not the latest of its directory: it is superseded{by}"
+        if owner is None:
+            return "nobody has begun it"
+        return how_it_ended(found.rundir, owner)
+
+    def _too_old(self, head: Head) -> str:
+        most_s, age_s = self._limits.max_age_s, _age_s(head)
+        if most_s is None or age_s is None or age_s <= most_s:
+            return ""
+        return (
+            f"its result is {show_duration(age_s)} old, older than the"
+            f" {show_duration(most_s)} that are allowed, and nobody is working on it"
+        )
+
+    # --- limits ------------------------------------------------------------------------
+
+    def _check_stage(self, owner: Optional[Owner]) -> None:
+        if self._stage is None or owner is None or not owner.stages:
+            return
+        if self._stage not in owner.stages:
+            raise UsageError(
+                f"run {self._run} has no stage {self._stage!r}: it has {', '.join(owner.stages)}"
+            )
+
+    def _start_is_over(self, *, has_id: bool) -> bool:
+        default_s = 0.0 if has_id or "@" in self._run else START_TIMEOUT_S
+        limit_s = self._limits.start_s if self._limits.start_s is not None else default_s
+        return self._waited_s() >= limit_s
+
+    def _waited_s(self) -> float:
+        return time.monotonic() - self._begun
+
+    def _left_s(self) -> Optional[float]:
+        return None if self._deadline is None else max(self._deadline - time.monotonic(), 0.0)
+
+    def _pause(self) -> None:
+        left_s = self._left_s()
+        if left_s is not None and left_s <= 0:
+            raise self._too_late()
+        time.sleep(_LOOK_S if left_s is None else min(_LOOK_S, left_s))
+
+    def _too_late(self) -> WaitTimeout:
+        limit_s = self._limits.timeout_s
+        when = f"after {show_duration(limit_s)}" if limit_s else "yet"
+        return WaitTimeout(f"{self._what()}: not final {when}; the run is not touched")
+
+    def _what(self) -> str:
+        return self._run if self._stage is None else f"{self._run}, stage {self._stage}"
+
+
+def _age_s(head: Head) -> Optional[float]:
+    ended = ended_at(head)
+    return None if ended is None else max(time.time() - ended, 0.0)
+
+
+def ended_at(head: Head) -> Optional[float]:
+    """Return when a run or stage ended, in seconds since 1970; None if that is unreadable."""
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(head.ended.replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None

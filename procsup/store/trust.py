@@ -1,0 +1,122 @@
+"""What the user trusts, by the user's own configuration: never by anything in a project.
+
+``~/.config/procsup/config.toml`` (in $XDG_CONFIG_HOME, if that is set; on Windows in %APPDATA%)::
+
+    trust = ["/scratch/lab"]    # others may write there, and that is right
+
+It counts only if it is the user's own (or root's), and others may write neither to it nor to a
+folder on the way.
+"""
+
+import os
+import sys
+from functools import partial
+from typing import Any, List, Optional
+
+from procsup.core.text import shell_word
+from procsup.errors import RecordError, UsageError
+from procsup.host.files import AnyPath, open_reading, reason
+from procsup.host.folders import absolute, user_settings
+from procsup.host.owners import Doubt, first_doubt, why_others_may
+
+_MOST_BYTES = 1 << 20
+
+
+def is_trusted(path: str, *, itself: bool = False) -> bool:
+    """Tell whether a folder is one that the user trusts, or in one.
+
+    `itself`: a link is asked about, which its owner can lead elsewhere, and not what it leads to.
+    UsageError if the configuration is wrong.
+    """
+    place = _place_of(path) if itself else os.path.realpath(path)
+    return any(_is_in(place, os.path.realpath(one)) for one in _trusted())
+
+
+def doubt_about(place: AnyPath) -> Optional[Doubt]:
+    """Return why others may put something else in a folder's place; None if only we may.
+
+    UsageError if the user's configuration is wrong.
+    """
+    return first_doubt(absolute(place), is_trusted=partial(is_trusted, itself=True))
+
+
+def refuse_doubtful(place: AnyPath) -> None:
+    """Raise RecordError if others may put something else in the place of a folder of runs."""
+    doubt = doubt_about(place)
+    if doubt is not None:
+        raise RecordError(
+            f"{place}: {doubt.folder} {doubt.why}, so other users could put something else in its"
+            f" place. {cure(doubt)}"
+        )
+
+
+def cure(doubt: Doubt) -> str:
+    """Return what to do about a folder that is refused."""
+    import json  # here: `wait` starts without them
+
+    trust = f"trust = [{json.dumps(doubt.folder, ensure_ascii=False)}]"
+    ways = [
+        "keep runs elsewhere (--dir)",
+        f"if that is right, write `{trust}` in {user_settings()}",
+    ]
+    if doubt.by_mode:
+        ways.insert(0, f"change that (chmod go-w {shell_word(doubt.folder)})")
+    *others, last = ways
+    text = f"{', '.join(others)}, or, {last}"
+    return text[0].upper() + text[1:]
+
+
+def _place_of(path: str) -> str:
+    """Return the path of a file or of a link, without links among the folders above it."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def _is_in(place: str, folder: str) -> bool:
+    return place == folder or place.startswith(os.path.join(folder, ""))
+
+
+def _trusted() -> List[str]:
+    path = user_settings()
+    try:
+        with open_reading(path) as file:
+            why = why_others_may(os.fstat(file.fileno()), file.fileno())
+            data = file.read(_MOST_BYTES + 1)
+            if len(data) > _MOST_BYTES:
+                raise ValueError(f"it is larger than {_MOST_BYTES >> 20} MB")
+            text = data.decode("utf-8")
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        problem = reason(error) if isinstance(error, OSError) else str(error)
+        raise UsageError(f"{path} cannot be read: {problem}") from error
+    if why is not None:
+        raise UsageError(f"{path} {why}: what it trusts does not count; make it your own alone")
+    doubt = first_doubt(path, is_trusted=lambda _folder: False)
+    if doubt is not None:
+        way = f"chmod go-w {shell_word(doubt.folder)}" if doubt.by_mode else "keep it elsewhere"
+        raise UsageError(
+            f"{path}: {doubt.folder} {doubt.why}, so other users could put another file in its"
+            f" place: what it trusts does not count; {way} (XDG_CONFIG_HOME names another folder)"
+        )
+    return _checked(path, text)
+
+
+def _checked(path: str, text: str) -> List[str]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: {error}") from error
+    unknown = [key for key in table if key != "trust"]
+    if unknown:
+        raise UsageError(f"{path}: unknown key `{unknown[0]}`; the only one known is `trust`")
+    value: Any = table.get("trust", [])
+    folders = value if isinstance(value, list) else [value]
+    expanded = [os.path.expanduser(one) if isinstance(one, str) else "" for one in folders]
+    if not isinstance(value, list) or not all(map(os.path.isabs, expanded)):
+        raise UsageError(f"{path}: trust: expected a list of absolute paths, not {value!r}")
+    return expanded

@@ -1,0 +1,1 @@
+"""A sitting put together: the request, its expansion, the run before it, the session."""

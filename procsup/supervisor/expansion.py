@@ -1,0 +1,298 @@
+"""Expands stages into units, checks them and decides which are kept."""
+
+from functools import partial
+from typing import Collection, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import msgspec
+
+from procsup.attempt import preflight
+from procsup.attempt.promised import Promised
+from procsup.core.events import Expand, Expanded, Rerun, Reuse, Standing, Weigh, Weighed
+from procsup.core.keep import (
+    CHANGED,
+    CHANGES,
+    INPUT_NEW,
+    INPUT_REMOVED,
+    RUNNING,
+    STALE,
+    Change,
+    Intact,
+    standing,
+    standing_again,
+)
+from procsup.core.making import kinds_of_change, making_at, what_changed
+from procsup.core.records import End
+from procsup.core.replay import History
+from procsup.core.rooted import below
+from procsup.core.slots import Capacity, Needs, why_never
+from procsup.core.spec import RunSpec, StageSpec, UnitSpec, published_files, upstream
+from procsup.core.versions import Version
+from procsup.errors import RunFileError
+from procsup.host import readings
+from procsup.host.inherited import granted_cpus
+from procsup.paths.identity import Contents
+from procsup.runfile.load import Loaded
+from procsup.store.past import places_before
+from procsup.store.rundir import RunDir
+from procsup.supervisor.resolved_request import Asked
+
+_EXPLAINED_MOST = 1000
+
+
+class Expander:
+    """Expands stages into units: those known at the start at once, the others on request.
+
+    `early` is called before the loop begins, `late` and `again` on one side thread; the history
+    is only read. With `touch` false nothing is written, with `asking` false no interpreter is
+    asked. `wanted` are ids of units whose changes
+    are always described. `live`: another supervisor runs the attempts without an end now.
+    """
+
+    def __init__(
+        self,
+        asked: Asked,
+        history: History,
+        environment: Mapping[str, str],
+        *,
+        live: bool = False,
+        touch: bool = True,
+        asking: bool = True,
+        wanted: Collection[str] = (),
+    ) -> None:
+        self._asked = asked
+        self._loaded: Loaded = asked.loaded
+        self._spec: RunSpec = asked.spec
+        self._capacity: Capacity = asked.capacity
+        self._history = history
+        self._environment = environment
+        self._fresh = asked.request.fresh
+        self._live = live
+        self._touch = touch
+        self._asking = asking
+        self._wanted = wanted
+        self._early: Mapping[str, Sequence[UnitSpec]] = {}
+        self._units: Dict[str, Sequence[UnitSpec]] = {}  # of the stages expanded so far
+        self._standings: Dict[Standing, Standing] = {}  # few are different
+        self._kinds = {kind: Rerun(kind) for kind in CHANGES}
+        self._published = published_files(self._spec)
+        self._intact = partial(
+            readings.intact,
+            checksum=self._spec.checksum,
+            contents=Contents(),
+            folder=self._spec.folder,
+            published=self._published,
+        )
+
+    def early(self, units: Mapping[str, Sequence[UnitSpec]]) -> Dict[str, Expanded]:
+        """Check and weigh the units known at the start; RunFileError with all problems.
+
+        A stage with others before it is only weighed. It is checked when they are done, since
+        they may make its inputs.
+        """
+        self._early = units
+        self._units.update(units)
+        found = {name: self._look_early(name) for name in units}
+        problems = [fact.problem for fact in found.values() if fact.problem]
+        if problems:
+            raise RunFileError([line for text in problems for line in text.splitlines()])
+        return found
+
+    def _look_early(self, name: str) -> Expanded:
+        stage, units = self._spec.stage(name), self._early[name]
+        weighed = self._weigh(stage, units)
+        due = [pair[0] for pair in zip(units, weighed.standings) if not pair[1].keeps_verdict]
+        if not due:
+            return weighed
+        too_large = self._too_large(stage, due)
+        if too_large or upstream(stage):
+            unset = preflight.about_secrets(stage, self._environment)
+            problems = [*too_large, *(f"stage {name}: {line}" for line in unset)]
+            return _refusal(name, problems) if problems else weighed
+        return self._checked(stage, weighed)
+
+    def _too_large(self, stage: StageSpec, units: Sequence[UnitSpec]) -> List[str]:
+        pinned = stage.pin == "cpus"
+        for unit in units:
+            why = why_never(Needs(unit.cpus, unit.memory_bytes, pinned), self._capacity)
+            if why is not None:
+                cure = "ask for less, or raise `capacity`"
+                if self._capacity.cpus == granted_cpus():
+                    cure = f"{cure} (the unit that this runs in has {self._capacity.cpus:g})"
+                return [f"stage {stage.name}: unit {unit.id} {why}: {cure}"]
+        return []
+
+    def late(self, order: Expand) -> Expanded:
+        """Expand a stage whose upstream is done; an error becomes its `problem`."""
+        stage = self._spec.stage(order.stage)
+        units: Optional[Sequence[UnitSpec]] = self._early.get(order.stage)
+        notes: Tuple[str, ...] = ()
+        try:
+            if units is None:
+                units = self._loaded.expand(order.stage, self._capacity, order.outputs)
+                for selection in self._asked.selections:
+                    selection.learn(units, order.stage)
+                notes = self._loaded.notes(order.stage)
+        except RunFileError as error:
+            return Expanded(order.stage, problem=str(error))
+        self._units[order.stage] = units
+        weighed = msgspec.structs.replace(self._weigh(stage, units), notes=notes)
+        pairs = zip(units, weighed.standings)
+        stays = all(self._stays(unit, standing, order.made) for unit, standing in pairs)
+        if stays and not order.moving:
+            return weighed
+        return self._checked(stage, weighed)
+
+    def again(self, order: Weigh) -> Weighed:
+        """Weigh units again after their inputs were made anew."""
+        wanted = frozenset(order.units)
+        units = [unit for unit in self._units[order.stage] if unit.id in wanted]
+        weighed = self._weigh(self._spec.stage(order.stage), units)
+        found = zip(weighed.units, weighed.standings)
+        return Weighed(order.stage, {unit.id: standing for unit, standing in found})
+
+    def _stays(self, unit: UnitSpec, standing: Standing, made: Version) -> bool:
+        history = self._history.units.get(unit.id)
+        success = None if history is None else history.standing_success or history
+        if success is None or not standing.keeps_verdict:
+            return False
+        return made.was_used_by(success.ended_seq)
+
+    def _checked(self, stage: StageSpec, weighed: Expanded) -> Expanded:
+        """Run the preflight of a stage in which something will be started."""
+        promised = Promised(self._units[name] for name in self._unit_wise_before(stage))
+        problems, unfit = preflight.preflight(
+            self._spec,
+            stage,
+            weighed.units,
+            self._environment,
+            promised=promised,
+            touch=self._touch,
+            asking=self._asking,
+        )
+        if problems:
+            return _refusal(stage.name, problems)
+        return msgspec.structs.replace(weighed, unfit=unfit)
+
+    def _unit_wise_before(self, stage: StageSpec) -> List[str]:
+        """Return the stages that may still run when this one's first units start."""
+        if not stage.unit_wise:
+            return []
+        found = list(stage.for_each)
+        for name in found:  # grows while it is walked
+            found += [one for one in upstream(self._spec.stage(name)) if one not in found]
+        return [name for name in found if name in self._units]
+
+    def _weigh(self, stage: StageSpec, units: Sequence[UnitSpec]) -> Expanded:
+        program = preflight.program_of(stage, units, asking=self._asking)
+        sha256 = None if program is None else program.sha256
+        seen = (self._standing(stage, unit, sha256) for unit in units)
+        standings = tuple(
+            [
+                one if type(one) is Reuse and one.seen else self._standings.setdefault(one, one)
+                for one in seen
+            ]
+        )
+        standings = self._explained(stage, units, standings)
+        return Expanded(stage.name, tuple(units), standings, program=program)
+
+    def _explained(
+        self, stage: StageSpec, units: Sequence[UnitSpec], standings: Tuple[Standing, ...]
+    ) -> Tuple[Standing, ...]:
+        """Add to changed units the kind of change, and for the first 1,000 what changed.
+
+        Units whose earlier command is not on record keep the general reason.
+        """
+        plain = self._standings.get(self._kinds[CHANGED])
+        if plain is None:
+            return standings
+        changed = [unit for unit, one in zip(units, standings) if one is plain]
+        if not changed:
+            return standings
+        ended = {unit.id: self._history.units[unit.id].ended_seq for unit in changed}
+        places = places_before(RunDir(self._spec.directory), ended)
+        kinds = kinds_of_change(places, changed, self._spec.folder)
+        told = [self._kinds[kinds.get(unit.id, CHANGED)] for unit in changed]
+        for number, unit in enumerate(changed):
+            if unit.id not in places:
+                continue
+            detailed = number < _EXPLAINED_MOST or unit.id in self._wanted
+            if detailed or unit.id not in kinds:
+                declared = self._declared_since(unit)
+                kind = kinds.get(unit.id) or next(iter(declared), CHANGED)
+                told[number] = self._kinds[kind]
+                if detailed:
+                    before = making_at(*places[unit.id])
+                    made = what_changed(before, unit, stage, self._spec.folder)
+                    detail = "; ".join(filter(None, (made, *declared.values())))
+                    told[number] = Rerun(kind, detail)
+        following = iter(told)
+        return tuple([next(following) if one is plain else one for one in standings])
+
+    def _declared_since(self, unit: UnitSpec) -> Dict[str, str]:
+        """Return by kind what inputs a unit declares, or no longer does, since its success."""
+        success = self._history.units[unit.id].standing_success
+        last = None if success is None else success.last
+        if last is None:
+            return {}
+        try:
+            found = readings.declared_since(unit, last, self._published)
+        except OSError:  # the look at its files, or its preflight, says so
+            return {}
+        told = {INPUT_NEW: found.new, INPUT_REMOVED: found.removed}
+        return {kind: f"{kind}: {self._several(paths)}" for kind, paths in told.items() if paths}
+
+    def _several(self, paths: Sequence[str]) -> str:
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        return f"{self._relative(paths[0])}{more}"
+
+    def _standing(self, stage: StageSpec, unit: UnitSpec, program: Optional[str]) -> Standing:
+        history = self._history.units.get(unit.id)
+        success = None if history is None else history.standing_success
+        generation = success.generation if success is not None else 0
+        only = self._asked.only
+        due = only is None or only(unit)  # of the others it is only asked what still stands
+        fresh = due and (self._fresh or generation < self._history.fresh_generation)
+
+        if self._live and history is not None and history.open_launch is not None:
+            return Rerun(RUNNING)
+
+        if self._asked.request.again is not None:
+            again = self._asked.again
+            return standing_again(
+                unit,
+                history,
+                asked=None if again is None else again(unit),
+                intact=self._look_at,
+                stage=stage,
+                fresh=fresh,
+                program=program,
+            )
+        found = standing(
+            unit,
+            history,
+            intact=self._look_at,
+            stage=stage,
+            run_succeeded=due and generation <= self._history.done_generation,
+            earlier=due and generation != self._history.generation,
+            fresh=fresh,
+            program=program,
+        )
+        is_stale = isinstance(found, Reuse) and found.stale
+        return STALE if is_stale and due and only is not None else found
+
+    def _look_at(self, unit: UnitSpec, end: End) -> Intact:
+        look = self._intact(unit, end)
+        if look.inputs is None and look.outputs is None:
+            return look
+        return look._replace(inputs=self._shown(look.inputs), outputs=self._shown(look.outputs))
+
+    def _shown(self, change: Optional[Change]) -> Optional[Change]:
+        """Return the change with its path relative to the run file's folder."""
+        return None if change is None else change._replace(path=self._relative(change.path))
+
+    def _relative(self, path: str) -> str:
+        return below(self._spec.folder, path) or path
+
+
+def _refusal(stage: str, problems: Sequence[str]) -> Expanded:
+    return Expanded(stage, problem="\n".join(problems))

@@ -1,0 +1,66 @@
+"""Keeps a watcher's errors away from the run, and collects the run's failures."""
+
+from typing import Callable, List, Optional, Set
+
+from procsup.core.events import Settled
+from procsup.core.outcome import Verdict
+from procsup.core.plan.summary import Summary
+from procsup.core.records import End
+from procsup.interfaces import Watcher
+
+_REMEMBERED = 20
+_NO_FAULT = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
+
+
+class Onlookers:
+    """A watcher around a watcher.
+
+    `on_ready` is called in the first turn in which no manifest waits to be withdrawn. A watcher
+    that raises is not called again; `fault` holds what it raised.
+    """
+
+    def __init__(self, watcher: Watcher, on_ready: Callable[[], None]) -> None:
+        self.failures: List[End] = []
+        self._failed: Set[str] = set()
+        self.fault: Optional[Exception] = None
+        self._watcher = watcher
+        self._on_ready: Optional[Callable[[], None]] = on_ready
+
+    @property
+    def failed_total(self) -> int:
+        """How many units ended neither succeeded, skipped nor cancelled."""
+        return len(self._failed)
+
+    def settled(self, order: Settled) -> None:
+        """A unit's end is on disk."""
+        end = order.end
+        if end.unit in self._failed:  # it was retried on request
+            self._failed.discard(end.unit)
+            self.failures = [one for one in self.failures if one.unit != end.unit]
+        if end.final and end.verdict not in _NO_FAULT:
+            self._failed.add(end.unit)
+            if len(self.failures) < _REMEMBERED:
+                self.failures.append(end)
+        self._guarded(lambda: self._watcher.settled(order))
+
+    def show(self, summary: Summary) -> None:
+        """Pass the summary to the watcher."""
+        if self._on_ready is not None and not summary.withdrawing:
+            on_ready, self._on_ready = self._on_ready, None
+            on_ready()
+        if self.fault is None:
+            self._guarded(lambda: self._watcher.show(summary))
+
+    def close(self) -> None:
+        """Close the watcher, even after it raised."""
+        fault, self.fault = self.fault, None
+        self._guarded(self._watcher.close)
+        self.fault = fault or self.fault
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        if self.fault is not None:
+            return
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001  a display must not end the run
+            self.fault = error

@@ -1,0 +1,231 @@
+"""Reads the journal of earlier sittings, and finds what the next one must repair."""
+
+import os
+from typing import Iterator, List, Optional, Sequence, Tuple, Union
+
+from procsup.core.outcome import Verdict
+from procsup.core.plan.outlook import Before
+from procsup.core.records import End, Record
+from procsup.core.replay import History
+from procsup.core.spec import RunSpec
+from procsup.core.text import are, plural
+from procsup.errors import RecordError, RunBusy, UsageError
+from procsup.host import identity
+from procsup.host.leftovers import Recorded, Trace, bearers_of
+from procsup.paths.opening import is_absent
+from procsup.store.copies import is_copy, is_original
+from procsup.store.find import same_file
+from procsup.store.manifest import read_head
+from procsup.store.place import folder_before, run_file_now
+from procsup.store.reader import read_journal
+from procsup.store.rundir import RunDir
+from procsup.supervisor.requests import Request
+
+LOST = "the supervisor ended while it ran"
+
+
+class Past:
+    """The journal, folded; `finished` if its run is, or if there was none.
+
+    `extend` adds this sitting's first records to `history`; `before` stays as it was read.
+    RecordError if the journal cannot be read, or a newer procsup wrote it.
+    """
+
+    def __init__(self, rundir: RunDir, spec: RunSpec) -> None:
+        self.ended: List[Tuple[int, str]] = []  # (pid, unit) of processes left alive
+        self._unreadable: List[str] = []
+        self._rundir, self._folder = rundir, spec.folder
+        self.read = read_journal(rundir.journal)
+        self.history = History(for_a_sitting=True, folder_now=lambda _begin: spec.folder)
+        for entry in self.read:
+            self.history.add(entry.seq, entry.record)
+        self.read.check_writable()
+        seen = self.history
+        self.before = Before(seen.begin, seen.run_final, seen.closed, self.whence)
+        self._source = seen.run_id if self.is_copy else None  # the run that this is a copy of
+        self.finished = self._is_finished(rundir, spec)
+
+    def _is_finished(self, rundir: RunDir, spec: RunSpec) -> bool:
+        """A run is finished when its manifests and stamp exist; a crash may leave it unfinished.
+
+        An unreadable manifest does not count: it is made anew from the journal.
+        """
+        if self.history.run_id is None:
+            return True
+        final = self.history.run_final
+        if final is None or not self._stands(rundir.manifest):
+            return False
+        if spec.manifest is not None and not self._stands(spec.manifest):
+            return False
+        return spec.stamp is None or final.status != "succeeded" or os.path.exists(spec.stamp)
+
+    def _stands(self, manifest: Union[str, "os.PathLike[str]"]) -> bool:
+        try:
+            head = read_head(manifest)
+        except RecordError as error:
+            self._unreadable.append(f"{error}; it is made anew from the journal")
+            return False
+        return head is not None and head.run_id == self.history.run_id
+
+    def recorded(self) -> Recorded:
+        """Return the records that identify processes of the last sitting on this machine.
+
+        Empty for a copied journal: its processes belong to another run directory. Empty, too, for
+        a journal of an older procsup, which does not record its own file: it may be a copy. A pid
+        counts only on the same boot and in the same pid namespace.
+        """
+        begin = self.history.begin
+        if begin is None or not self.is_original:
+            return Recorded()
+        same_boot = begin.boot_id == identity.boot_id() != ""
+        same_numbers = same_boot and begin.pid_namespace == identity.pid_namespace() != ""
+        return Recorded(
+            run_id=begin.run_id,
+            mark_base=begin.mark_base if same_boot else None,
+            traces=list(self._traces(same_numbers=same_numbers)) if same_boot else [],
+        )
+
+    def _traces(self, *, same_numbers: bool) -> Iterator[Trace]:
+        for name, unit in self.history.units.items():
+            spawned = unit.open_spawned
+            if spawned is not None:
+                born = spawned.born if same_numbers else None
+                yield Trace(name, spawned.pid, born, spawned.mark)
+
+    @property
+    def is_original(self) -> bool:
+        """The last sitting is known to have written to this very file."""
+        begin = self.history.begin
+        return begin is not None and is_original(self._rundir, begin)
+
+    @property
+    def is_copy(self) -> bool:
+        """The last sitting wrote to another file, as far as is known."""
+        begin = self.history.begin
+        return begin is not None and is_copy(self._rundir, begin)
+
+    def refuse_doubt(self) -> None:
+        """Raise RunBusy if a process has the run's id and the journal records no file id.
+
+        An older procsup wrote such a journal; it may be a copy, so the process may be another's.
+        """
+        begin = self.history.begin
+        if begin is None or begin.journal:
+            return
+        pids = ", ".join(map(str, bearers_of(begin.run_id)))
+        if pids:
+            raise RunBusy(
+                f"an older procsup, of which nothing proves whose processes are, may have left"
+                f" these alive, which bear the run's id: {pids}. Look (ps -fp PID), end those of"
+                f" this run, then run again"
+            )
+
+    @property
+    def is_open(self) -> bool:
+        """Some attempt was started and has no end on record."""
+        return any(unit.open_launch is not None for unit in self.history.units.values())
+
+    @property
+    def started(self) -> Optional[float]:
+        """When the present run began (seconds since 1970)."""
+        first = self.history.first_begin
+        return first.at if first is not None else None
+
+    def extend(self, records: Sequence[Record], base_seq: int) -> None:
+        """Add the records that open this sitting."""
+        for seq, record in enumerate(records, base_seq + 1):
+            self.history.add(seq, record)
+
+    def refuse_other_file(self, spec: RunSpec) -> None:
+        """Raise UsageError if the run of that name is of another run file, which still exists."""
+        begin = self.history.begin
+        written = None if begin is None else run_file_now(self._rundir.path, begin)
+        if written is None or spec.file is None or is_absent(written):
+            return
+        if written == spec.file or same_file(written, spec.file):
+            return
+        raise UsageError(
+            f"run directory {spec.directory} belongs to {written}, not to {spec.file}: give this"
+            " run another `name`, or another --dir"
+        )
+
+    def refuse_copy(self, request: Request) -> None:
+        """Raise UsageError for a copy with successful units, without --adopt or --fresh."""
+        complaint = self.about_copy(request)
+        if complaint:
+            raise UsageError(complaint)
+
+    def about_copy(self, request: Request) -> str:
+        """Return why a run is refused in a copy with successful units; empty if it is not.
+
+        We can check the copied files. Only the user can judge whether other effects of the copied
+        run, outside its files, are present here.
+        """
+        if not self.is_copy or request.adopt or (request.fresh and not request.only):
+            return ""
+        # A success before a skip counts as well: the unit would be kept for it.
+        if not any(unit.success is not None for unit in self.history.units.values()):
+            return ""
+        return (
+            f"run directory {self._rundir.path} is {self.whence}: `procsup run` with --adopt"
+            " (in a program: adopt=True) keeps what was done there, where its files are"
+            " intact; --fresh repeats all"
+        )
+
+    @property
+    def whence(self) -> str:
+        """Describe where the project was when the last sitting began; empty if it was here."""
+        was = self._folder_before
+        is_here = was is None or was == self._folder
+        begin = self.history.begin
+        if self.is_copy and begin is not None and not begin.journal:
+            return f"of host {begin.host} and an older procsup, so it may be a copy"
+        if self.is_copy:
+            return "restored from a copy" if is_here else f"copied from {was}"
+        is_here = is_here or same_file(str(was), self._folder)
+        return "" if is_here else f"moved from {was}"
+
+    @property
+    def _folder_before(self) -> Optional[str]:
+        """The path of the run file's folder when the last sitting began."""
+        begin = self.history.begin
+        return None if begin is None else folder_before(self._rundir.path, begin)
+
+    def remarks(self) -> List[str]:
+        """Return a line for each damage of the records, and for each process ended."""
+        remarks = [*self.read.damage, *self._unreadable]
+        begin = self.history.begin
+        if self._source is not None and begin is not None and not begin.fresh:
+            remarks.append(f"a copy of run {self._source} goes on as run {begin.run_id}, its own")
+        for pid, unit in self.ended:
+            remarks.append(f"ended process {pid} of {unit or 'an unknown unit'}, left alive before")
+        if self.read.torn:
+            torn = f"{plural(self.read.torn, 'byte')} {are(self.read.torn)}"
+            remarks.append(f"the journal's end was torn: {torn} dropped")
+        return remarks
+
+
+def lost_ends(history: History, at: float) -> List[End]:
+    """Make the ends that a dead sitting did not record; they do not count as tries."""
+    ends = []
+    for unit_id, unit in history.units.items():
+        launch = unit.open_launch
+        if launch is None:
+            continue
+        end = End(
+            unit_id,
+            launch.attempt,
+            Verdict.LOST,
+            at,
+            final=False,
+            counts=False,
+            cause=LOST,
+            started=launch.at,
+            pid=unit.open_pid,
+            host=launch.host or None,
+            cpus=launch.placement.cpus,
+            memory_bytes=launch.placement.memory_bytes,
+            fingerprint=launch.fingerprint,
+        )
+        ends.append(end)
+    return ends

@@ -1,0 +1,99 @@
+"""The request for a sitting, its opening and its ending."""
+
+import datetime
+from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple
+
+from msgspec import Struct
+
+from procsup.core.plan.rehearsal import Foreseen
+from procsup.core.plan.summary import Summary
+from procsup.core.records import End
+from procsup.core.slots import Capacity
+from procsup.core.spec import RunSpec
+
+if TYPE_CHECKING:
+    from procsup.host.tie import Tie
+    from procsup.runfile.plan import PlanText
+
+
+class Request(Struct, frozen=True):
+    """Bring this run file to completion.
+
+    `variables` are ``--var``; `directory` is the path of the run directory (``--dir``);
+    `only` holds selectors (core/selectors.py); `again` makes it a retry of the units that its
+    selectors select, or, if it is empty, of all that did not succeed.
+    `plan`, if there is one, replaces the run file. The run ends with the program
+    that `owner` watches.
+    """
+
+    file: str = "procsup.toml"
+    variables: Dict[str, str] = {}
+    directory: Optional[str] = None
+    jobs: Optional[int] = None
+    fresh: bool = False
+    only: Tuple[str, ...] = ()
+    again: Optional[Tuple[str, ...]] = None
+    today: Optional[str] = None  # ISO; the date behind {date}, if it is not that of now
+    engine: str = "local"
+    plan: Optional["PlanText"] = None
+    owner: Optional["Tie"] = None
+    adopt: bool = False  # ``--adopt``: a copied run keeps its finished units
+    durable: bool = True  # False: nothing is synced; for measuring what durability costs
+
+    @property
+    def date(self) -> Optional[datetime.date]:
+        """`today`, as a date."""
+        return None if self.today is None else datetime.date.fromisoformat(self.today)
+
+    @property
+    def runs_all_or_again(self) -> bool:
+        """`--fresh` need not be offered."""
+        return self.fresh or self.again is not None
+
+
+class Opening(NamedTuple):
+    """A sitting that holds its lock and has withdrawn outdated manifests; no unit started yet."""
+
+    spec: RunSpec
+    run_id: str
+    sitting: int
+    directory: str
+    first_line: str
+    notes: List[str]
+    summary: Summary
+
+
+class Ending(NamedTuple):
+    """How a sitting ended.
+
+    `status` is ``succeeded`` or ``failed`` if the run is final, else None and `reason` says why.
+    `complaint` describes a wrong selector that was found only during the run; `doubt` one that
+    selected nothing, as far as units became known.
+    `failures` are the first ends that are not succeeded, skipped or cancelled.
+    """
+
+    status: Optional[str]
+    run_id: str
+    directory: str
+    summary: Summary
+    reason: str = ""
+    signum: Optional[int] = None
+    failures: Tuple[End, ...] = ()
+    failed_total: int = 0
+    manifest_path: Optional[str] = None
+    complaint: str = ""
+    doubt: str = ""
+
+
+class DryRun(NamedTuple):
+    """What a run would do; `live`: a supervisor works on it right now.
+
+    `refusal` says why the run would be refused without another option; empty if it would not.
+    """
+
+    spec: RunSpec
+    capacity: Capacity
+    stages: Dict[str, Foreseen]
+    notes: List[str]
+    live: bool = False
+    refusal: str = ""

@@ -1,0 +1,192 @@
+"""Reads a request and expands its units before anything is changed on disk."""
+
+import os
+from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import msgspec
+
+from procsup.core.facts import facts_before
+from procsup.core.plan.rehearsal import Foreseen
+from procsup.core.replay import History
+from procsup.core.selectors import Selection, refuse, selection_of
+from procsup.core.slots import Capacity
+from procsup.core.spec import RunSpec, UnitSpec
+from procsup.core.text import plural, shell_word, units_known_when
+from procsup.errors import RecordError, UsageError
+from procsup.host import machine
+from procsup.host.files import reason, write_atomically
+from procsup.host.folders import absolute
+from procsup.host.inherited import granted_cpus
+from procsup.host.owners import first_closed
+from procsup.runfile.load import Loaded, load
+from procsup.runfile.plan import PLAN_FILE, LoadedPlan, PlanText, load_plan, read_file
+from procsup.store.place import folder_now
+from procsup.store.reader import last_begin
+from procsup.store.rundir import RunDir
+from procsup.supervisor.requests import Request
+
+
+class Asked(NamedTuple):
+    """A request, read; `units` has the units that can be expanded now, by stage.
+
+    `only` and `again` are None if they select no units: a retry then runs those that did not
+    succeed.
+    """
+
+    request: Request
+    loaded: Loaded
+    spec: RunSpec
+    capacity: Capacity
+    units: Mapping[str, Sequence[UnitSpec]]
+    only: Optional[Selection] = None
+    again: Optional[Selection] = None
+
+    @property
+    def selections(self) -> List[Selection]:
+        """The selections of the request."""
+        return [one for one in (self.only, self.again) if one is not None]
+
+    def weigh_words(self, history: History) -> None:
+        """Give the selectors the earlier results; UsageError if one selects no unit."""
+        facts = facts_before(history)
+        for selection in self.selections:
+            selection.set_facts(facts)
+        self.refuse_words()
+
+    def refuse_words(self) -> None:
+        """Raise UsageError for a selector that certainly selects no unit."""
+        self._refuse([stage.name for stage in self.spec.stages if stage.name not in self.units])
+
+    def foresee(self, foreseen: Mapping[str, Foreseen]) -> List[str]:
+        """Refuse selectors like `refuse_words`, by units known from a rehearsal.
+
+        Return a note for each option with a selector that only units known later may match.
+        """
+        unknown = {name: _why_unknown(name, seen) for name, seen in foreseen.items()}
+        for selection in self.selections:
+            selection.set_stages(unknown)
+        self._refuse([name for name, why in unknown.items() if why])
+        doubts = {"--only ": self.only, "": self.again}
+        found = [(option, one.doubt()) for option, one in doubts.items() if one is not None]
+        return [f"{option}{doubt}" for option, doubt in found if doubt]
+
+    def _refuse(self, late: Sequence[str]) -> None:
+        refuse(self.only, late, "--only ")
+        refuse(self.again, late)
+
+    def keep_plan(self) -> None:
+        """Write a program's plan into the run directory, whose lock this process holds.
+
+        A resume reads it from there. RecordError if it cannot be written. The text is freed
+        afterwards: it may be large, and is not needed any more.
+        """
+        if not isinstance(self.loaded, LoadedPlan):
+            return
+        if self.request.plan is not None:
+            self._write_plan(self.loaded)
+        self.loaded.forget_text()
+
+    def _write_plan(self, loaded: LoadedPlan) -> None:
+        path = os.path.join(self.spec.directory, PLAN_FILE)
+        try:
+            write_atomically(path, loaded.text.lines())
+        except OSError as error:
+            raise RecordError(f"{path} cannot be written: {reason(error)}") from error
+
+
+def read(request: Request) -> Asked:
+    """Read the request; RunFileError and UsageError list all its errors."""
+    if request.engine != "local":
+        raise UsageError(f"engine {request.engine!r} is not there yet; this version has: local")
+    loaded = load_source(request)
+    wanted = loaded.spec.capacity
+    capacity = machine.capacity(
+        cpus=wanted.cpus, memory_bytes=wanted.memory_bytes, jobs=loaded.spec.jobs
+    )
+    units = loaded.expand_early(capacity)
+    only, again = selection_of(request.only), selection_of(request.again)
+    asked = Asked(request, loaded, loaded.spec, capacity, units, only, again)
+    for selection in asked.selections:
+        selection.set_stages({stage.name: "" for stage in asked.spec.stages})
+        for name, some in units.items():
+            selection.learn(some, name)
+    asked.refuse_words()
+    return asked
+
+
+def _why_unknown(stage: str, seen: Foreseen) -> str:
+    if seen.problem and not seen.units:
+        return f"the units of stage {stage} are not known: {seen.problem}"
+    return "" if seen.known_after is None else units_known_when(stage, seen.known_after)
+
+
+def make_directory(asked: Asked) -> Tuple[Asked, bool]:
+    """Make the run directory; return the request with it, and whether it was made now.
+
+    A run without a given name takes the next free name: another run may take the same one at
+    the same moment. Errors as `RunDir.create`.
+    """
+    plan, count = asked.request.plan, 1
+    if plan is None or plan.head.named:
+        return asked, RunDir(asked.spec.directory).create(asked.spec.share)
+    while not RunDir(asked.spec.directory).create(asked.spec.share, only_new=True):
+        count += 1
+        head = plan.head._replace(name=f"{plan.head.name}-{count}")
+        other = PlanText(head, plan.units)
+        asked = read(msgspec.structs.replace(asked.request, plan=other))
+    return asked, True
+
+
+def remarks(asked: Asked) -> List[str]:
+    """Return the notes to show before the run starts, a line each."""
+    found = [line for stage in asked.units for line in asked.loaded.notes(stage)]
+    return [*_about_cpus(asked), *_about_share(asked.spec), *found]
+
+
+def _about_share(spec: RunSpec) -> List[str]:
+    """Return a note if those with whom the run is shared cannot come to its directory."""
+    if spec.share == "none":
+        return []
+    closed = first_closed(os.path.dirname(spec.directory), group=spec.share == "group")
+    if closed is None:
+        return []
+    who = "g" if spec.share == "group" else "go"
+    return [
+        f'share = "{spec.share}": other users cannot read this run, since they may not enter'
+        f" {closed}: chmod {who}+x {shell_word(closed)}, or keep runs elsewhere (--dir)"
+    ]
+
+
+def _about_cpus(asked: Asked) -> List[str]:
+    """Return a note if the CPUs are those of a unit of another run, not the machine's."""
+    granted, capacity = granted_cpus(), asked.capacity
+    own = asked.spec.capacity.cpus is not None
+    machines = len(capacity.cpu_ids) or os.cpu_count() or 1
+    if own or granted is None or capacity.cpus != granted or granted >= machines:
+        return []
+    share = f"{granted:g} of {plural(machines, 'CPU')}"
+    return [f"inside a unit of another run, which has {share} (--jobs or `capacity` take more)"]
+
+
+def load_source(request: Request) -> Loaded:
+    """Load what a request names: a plan, the plan that a run directory holds, or a run file."""
+    if request.plan is not None:
+        return load_plan(request.plan, directory=request.directory, jobs=request.jobs)
+    if os.path.basename(request.file) == PLAN_FILE:
+        text = _with_present_folder(read_file(request.file), request.file)
+        return load_plan(text, jobs=request.jobs, path=request.file)
+    return load(
+        request.file,
+        variables=request.variables,
+        directory=request.directory,
+        jobs=request.jobs,
+        today=request.date,
+    )
+
+
+def _with_present_folder(text: PlanText, file: str) -> PlanText:
+    """Return a plan of a run directory with the folder that its paths start at now."""
+    rundir = RunDir(os.path.dirname(absolute(file)))
+    begin = last_begin(rundir.journal)
+    folder = folder_now(rundir.path, begin) if begin is not None and begin.root else None
+    return text if folder is None else text._replace(head=text.head._replace(folder=folder))

@@ -1,0 +1,393 @@
+"""Builds and runs one sitting: the only module that connects the edges with the loop."""
+
+import os
+import sys
+import time
+from contextlib import ExitStack
+from typing import Callable, Collection, List, Mapping, NamedTuple, Optional, Tuple
+
+import msgspec
+
+from procsup import __version__
+from procsup.attempt.context import RunContext
+from procsup.attempt.environment import thread_caps
+from procsup.core.events import Expanded, Fact, Interrupted
+from procsup.core.plan.outlook import first_line, notes, outlook
+from procsup.core.plan.reactor import open_sitting
+from procsup.core.plan.rehearsal import Foreseen, rehearse
+from procsup.core.plan.stages import find_doubt
+from procsup.core.plan.state import Plan, Selector
+from procsup.core.records import JOURNAL_VERSION, Begin
+from procsup.core.relocation import Root
+from procsup.engines.local import LocalEngine
+from procsup.engines.worker import SideExpander
+from procsup.host import guard, identity, machine, marks
+from procsup.host.birth import born_ns
+from procsup.host.clock import SystemClock
+from procsup.host.files import file_id
+from procsup.host.inherited import inherited_environment
+from procsup.host.interrupts import SignalInterrupts
+from procsup.host.leftovers import end_leftovers
+from procsup.host.tie import Tie
+from procsup.interfaces import Engine, Watcher
+from procsup.loop import World, carry_out, supervise
+from procsup.seams import seam
+from procsup.store.control import ControlInbox
+from procsup.store.journal import JournalWriter
+from procsup.store.place import way_to
+from procsup.store.rundir import RunDir, has_records
+from procsup.store.shared_lock import shared_lock
+from procsup.store.sitting import Owner, Sitting, is_live, read_owner
+from procsup.supervisor.expansion import Expander
+from procsup.supervisor.observers import Onlookers
+from procsup.supervisor.previous_run import Past, lost_ends
+from procsup.supervisor.publishing import open_queue
+from procsup.supervisor.requests import DryRun, Ending, Opening, Request
+from procsup.supervisor.resolved_request import Asked, make_directory, read, remarks
+
+_GUARD_READY_S = 10.0
+_LEFTOVERS_END_S = 10.0
+_NOT_ASKED = (
+    "static: no interpreter was asked whether it runs, whether it finds its `module`, and whether"
+    " that has changed"
+)
+
+
+EngineMaker = Callable[[RunContext], Engine]
+
+
+def local_engine(context: RunContext) -> Engine:
+    """Make the engine that runs units on this machine, as children of this process."""
+    return LocalEngine(context, clock=SystemClock())
+
+
+class _Held(NamedTuple):
+    """The run directory whose lock we hold, and its journal as read."""
+
+    rundir: RunDir
+    sitting: Sitting
+    past: Past
+    begin: Begin
+
+
+class Bell:
+    """Wakes the engine's wait from another thread."""
+
+    def __init__(self) -> None:
+        self.engine: Optional[Engine] = None
+
+    def ring(self) -> None:
+        """Make the engine's wait return."""
+        if self.engine is not None:
+            self.engine.wake()
+
+
+class Calls:
+    """Interrupts from outside: signals, control files, the guard's death.
+
+    Also the end of the program that owns the run, if there is one.
+    """
+
+    def __init__(
+        self, signals: SignalInterrupts, inbox: ControlInbox, owner: Optional[Tie] = None
+    ) -> None:
+        self._signals = signals
+        self._inbox = inbox
+        self._owner = owner
+
+    def next_look(self) -> Optional[float]:
+        """The monotonic time at which the control folder is read next."""
+        return self._inbox.next_look
+
+    def drain(self) -> List[Fact]:
+        """Return the interrupts since the last call."""
+        is_broken = self._owner is not None and self._owner.is_broken  # before it is asked why
+        facts = [*self._signals.drain(ask_guard=is_broken), *self._inbox.drain()]
+        if any(isinstance(fact, Interrupted) and fact.signum is None for fact in facts):
+            self._owner = None  # the guard died, and the program lets go of us for that reason
+        elif is_broken:
+            self._owner = None
+            facts.append(Interrupted(None, "the program that started the run has ended"))
+        return facts
+
+
+def bring_to_completion(
+    request: Request,
+    *,
+    watchers: Callable[[Opening], Watcher],
+    on_ready: Optional[Callable[[Opening], None]] = None,
+    make_engine: EngineMaker = local_engine,
+) -> Ending:
+    """Bring the run of a run file to completion, and return how this sitting ended.
+
+    `watchers` is called once the run directory is held and the plan is known; `on_ready` when
+    older manifests are withdrawn; `make_engine` makes what runs the units. Must be called on the
+    main thread for signals to be handled.
+
+    Raises RunFileError or UsageError (nothing was started), RunBusy if a live run holds the
+    directory, RecordError if records cannot be written: then every tree was ended first.
+    """
+    with ExitStack() as stack:
+        asked, held = _hold(stack, read(request))
+        bell = Bell()
+        # From here on a signal becomes a fact: it ends the run, and `Ending.signum` has it.
+        signals = stack.enter_context(SignalInterrupts(lifeline=guard.lifeline(), wake=bell.ring))
+        base = held.past.history.last_seq
+        plan = _plan(asked, held)
+        lost = lost_ends(held.past.history, time.time())
+        held.past.extend([held.begin, *lost], base)
+        asked.weigh_words(held.past.history)
+        expander = Expander(asked, held.past.history, os.environ)
+        early = expander.early(asked.units)
+        opening = _opening(asked, held, plan, early)
+        asked.keep_plan()
+        held.sitting.begin(held.begin.sitting, held.begin.run_id, [s.name for s in plan.stages])
+        onlookers = Onlookers(watchers(opening), lambda: on_ready(opening) if on_ready else None)
+        stack.callback(onlookers.close)
+        engine = _engine(stack, held, make_engine)
+        bell.engine = engine
+        world = _world(stack, asked, held, expander, onlookers, signals, engine)
+        begin = _in_its_file(held)
+        carry_out(open_sitting(plan, begin, lost), plan, world)
+        supervise(plan, world, [*early.values(), *world.interrupts.drain()])
+    return _ending(plan, held, onlookers)
+
+
+def dry_run(request: Request, *, wanted: Collection[str] = (), static: bool = False) -> DryRun:
+    """Return what a run would do and why; nothing is written or locked, and no unit is started.
+
+    Interpreters that the run file names are asked about versions and modules, unless `static`.
+    `wanted` are ids of units whose changes are always described, however many others changed.
+    RunFileError lists all errors.
+    """
+    asked = read(request)
+    past = Past(RunDir(asked.spec.directory), asked.spec)
+    past.refuse_other_file(asked.spec)
+    refusal = past.about_copy(request)  # before the journal seems to be this one's
+    past.extend([_begin(asked, past)], past.history.last_seq)
+    asked.weigh_words(past.history)
+    owner = read_owner(RunDir(asked.spec.directory))
+    live = owner if owner is not None and is_live(RunDir(asked.spec.directory), owner) else None
+    how = {"live": live is not None, "touch": False, "asking": not static}
+    expander = Expander(asked, past.history, os.environ, wanted=wanted, **how)
+    selector = asked.only
+    foreseen = rehearse(
+        asked.spec,
+        asked.capacity,
+        past.history,
+        expander.early(asked.units),
+        selector=selector,
+        expand=expander.late,
+    )
+    doubts = asked.foresee(foreseen)
+    seen = outlook(foreseen, selector)
+    lines = [
+        first_line(seen, past.before, fresh=request.runs_all_or_again),
+        *([_about_live(live)] if live is not None else []),
+        *([f"refused as it is: {refusal}"] if refusal else []),
+        *remarks(asked),
+        *notes(seen, asked.spec),
+        *_not_asked(asked, static=static),
+        *doubts,
+    ]
+    if selector is not None:
+        foreseen = {name: _selected(stage, selector) for name, stage in foreseen.items()}
+    return DryRun(asked.spec, asked.capacity, foreseen, lines, live is not None, refusal)
+
+
+def _not_asked(asked: Asked, *, static: bool) -> List[str]:
+    return [_NOT_ASKED] if static and any(one.interpreter for one in asked.spec.stages) else []
+
+
+def _about_live(owner: Owner) -> str:
+    return f"this run is live (pid {owner.pid}): what stands here is what would be left to do now"
+
+
+def _selected(stage: Foreseen, selector: Selector) -> Foreseen:
+    pairs = [pair for pair in zip(stage.units, stage.standings) if selector(pair[0])]
+    units, standings = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    return stage._replace(units=units, standings=standings)
+
+
+def _hold(stack: ExitStack, asked: Asked) -> Tuple[Asked, _Held]:
+    """Lock the run directory, read the journal, end processes that a dead sitting left alive."""
+    asked, made = make_directory(asked)
+    rundir = RunDir(asked.spec.directory)
+    if made:
+        stack.callback(_remove_unbegun, rundir, os.stat(rundir.path))
+    sitting = stack.enter_context(Sitting.open(rundir, share=asked.spec.share, at=time.time()))
+    if asked.spec.lock is not None:
+        who = f"run {asked.spec.name} (process {os.getpid()} on {machine.host_name()})"
+        stack.enter_context(shared_lock(rundir.path, asked.spec.lock, holder=who))
+    past = Past(rundir, asked.spec)
+    past.refuse_other_file(asked.spec)
+    past.refuse_copy(asked.request)
+    _end_leftovers(sitting, past)
+    return asked, _Held(rundir, sitting, past, _begin(asked, past))
+
+
+def _remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
+    """Remove the directory of a refused run, if this start made it and it has no records."""
+    if not has_records(rundir):
+        from procsup.store.removal import remove_unbegun
+
+        remove_unbegun(rundir, made)
+
+
+@seam("end leftovers")
+def _end_leftovers(sitting: Sitting, past: Past) -> None:
+    """End the processes of a dead sitting, then take the lock that every unit inherits."""
+    recorded = past.recorded()
+
+    def end() -> List[str]:
+        ended = end_leftovers(recorded, limit_s=_LEFTOVERS_END_S)
+        past.ended.extend(ended)
+        return [f"process {pid} of {unit or 'an unknown unit'}" for pid, unit in ended]
+
+    died = sitting.previous is not None and sitting.previous.ended is None
+    if died or past.is_open:
+        end()
+        past.refuse_doubt()
+    sitting.take_units_lock(end, timeout_s=_LEFTOVERS_END_S)
+
+
+def _plan(asked: Asked, held: _Held) -> Plan:
+    history, named = held.past.history, asked.selections
+    return Plan(asked.spec, asked.capacity, history, selector=asked.only, named=named)
+
+
+def _begin(asked: Asked, past: Past) -> Begin:
+    whole_fresh = asked.request.fresh and not asked.request.only
+    # A copy gets an id of its own: by the other id its next sitting would end the original's units.
+    resumed = not (past.finished or past.is_copy or whole_fresh)
+    run_id = past.history.run_id if resumed else None
+    return Begin(
+        version=JOURNAL_VERSION,
+        run_id=run_id or _new_id(),
+        sitting=past.history.sitting + 1,
+        name=asked.spec.name,
+        at=time.time(),
+        host=machine.host_name(),
+        boot_id=machine.boot_id(),
+        pid=os.getpid(),
+        procsup=__version__,
+        python=".".join(map(str, sys.version_info[:3])),
+        platform=machine.platform_text(),
+        run_file=asked.spec.file,
+        resumed=run_id is not None,
+        fresh=whole_fresh,
+        variables=asked.spec.variables,
+        thread_caps=thread_caps(os.environ),
+        mark_base=marks.new_base(),
+        pid_namespace=identity.pid_namespace(),
+        root=way_to(asked.spec.folder, asked.spec.directory),
+        capacity=asked.capacity.amounts,
+        jobs=asked.capacity.jobs,
+        selected=asked.request.only or asked.request.again or (),
+        adopted=past.is_copy and asked.request.adopt,
+    )
+
+
+def _in_its_file(held: _Held) -> Begin:
+    """Return the record that begins the sitting, with the file that it is written to."""
+    journal = held.rundir.journal
+    return msgspec.structs.replace(held.begin, journal=file_id(journal), born_ns=born_ns(journal))
+
+
+def _new_id() -> str:
+    return f"{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(4).hex()}"
+
+
+def _opening(asked: Asked, held: _Held, plan: Plan, early: Mapping[str, Expanded]) -> Opening:
+    history, selector = held.past.history, asked.only
+    seen = outlook(
+        rehearse(asked.spec, asked.capacity, history, early, selector=selector), selector
+    )
+    lines = [*remarks(asked), *held.past.remarks(), *notes(seen, asked.spec)]
+    return Opening(
+        asked.spec,
+        held.begin.run_id,
+        held.begin.sitting,
+        str(held.rundir.path),
+        first_line(seen, held.past.before, fresh=asked.request.runs_all_or_again),
+        lines,
+        plan.summary,
+    )
+
+
+def _world(
+    stack: ExitStack,
+    asked: Asked,
+    held: _Held,
+    expander: Expander,
+    onlookers: Onlookers,
+    signals: SignalInterrupts,
+    engine: Engine,
+) -> World:
+    lifeline = guard.lifeline()
+    if lifeline is not None:
+        lifeline.wait_until_ready(_GUARD_READY_S)
+        lifeline.tell_run_id(held.begin.run_id, held.begin.mark_base)
+    journal = stack.enter_context(
+        JournalWriter.open(
+            held.rundir.journal,
+            held.past.read,
+            on_synced=engine.wake,
+            check=held.sitting.check,
+            durable=asked.request.durable,
+            root=Root(asked.spec.folder, held.begin.root),
+        )
+    )
+    side_expander = SideExpander(expander.late, expander.again, wake=engine.wake)
+    stack.callback(side_expander.close)
+    publisher = open_queue(
+        asked.spec,
+        held.begin,
+        held.sitting,
+        journal,
+        started=held.past.started,
+        wake=engine.wake,
+    )
+    stack.callback(publisher.close)
+    # Closed first, since other callbacks may wait for a disk: after any error trees end at once.
+    stack.callback(engine.close)
+    calls = Calls(signals, ControlInbox(held.rundir, held.begin.sitting), _owner(asked, engine))
+    return World(engine, journal, side_expander, publisher, calls, onlookers, SystemClock())
+
+
+def _owner(asked: Asked, engine: Engine) -> Optional[Tie]:
+    tie = asked.request.owner
+    if tie is not None:
+        tie.hand_over(engine.wake)
+    return tie
+
+
+def _engine(stack: ExitStack, held: _Held, make_engine: EngineMaker) -> Engine:
+    context = RunContext(
+        run_id=held.begin.run_id,
+        environment=inherited_environment(),
+        log_paths=held.rundir.log_paths,
+        run_dir=held.rundir.path,
+        open_inherited=held.sitting.units_lock.share,
+        mark_base=held.begin.mark_base,
+        units_lock_path=held.sitting.units_lock.shared_path,
+    )
+    engine = make_engine(context)
+    stack.callback(engine.close)
+    return engine
+
+
+def _ending(plan: Plan, held: _Held, onlookers: Onlookers) -> Ending:
+    return Ending(
+        status=plan.outcome or None,
+        run_id=held.begin.run_id,
+        directory=str(held.rundir.path),
+        summary=plan.summary,
+        reason=plan.closing,
+        complaint=plan.complaint,
+        doubt=find_doubt(plan),
+        signum=plan.interrupted_by,
+        failures=tuple(onlookers.failures),
+        failed_total=onlookers.failed_total,
+        manifest_path=str(held.rundir.manifest) if plan.outcome else None,
+    )

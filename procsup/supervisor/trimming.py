@@ -1,0 +1,65 @@
+"""`keep-logs = "failed"`: logs of what succeeded are removed once the run is final."""
+
+import os
+from typing import Iterator, List, Sequence, Tuple
+
+import msgspec
+
+from procsup.core.events import UnitResult
+from procsup.core.manifest import StageCounts
+from procsup.core.outcome import Verdict
+from procsup.core.records import End
+from procsup.store.publishing import Manifests
+from procsup.store.rundir import RunDir
+
+
+class Trimmer:
+    """Publishes manifests; after the run's, the last, removes the logs of succeeded attempts.
+
+    The run's manifest does not name the removed files.
+    """
+
+    def __init__(self, manifests: Manifests, rundir: RunDir) -> None:
+        self._manifests = manifests
+        self._rundir = rundir
+        self._doomed: List[str] = []
+
+    def withdraw(self, stages: Sequence[str]) -> None:
+        """Withdraw as the inner publisher does."""
+        self._manifests.withdraw(stages)
+
+    def publish_stage(self, stage: str, counts: StageCounts, results: Iterator[UnitResult]) -> None:
+        """Publish unchanged: while the run is not final, all logs exist."""
+        self._manifests.publish_stage(stage, counts, results)
+
+    def publish_run(
+        self,
+        status: str,
+        counts: Sequence[Tuple[str, StageCounts]],
+        results: Iterator[UnitResult],
+    ) -> None:
+        """Publish without the logs to remove, then remove them."""
+        self._manifests.publish_run(status, counts, map(self._without_logs, results))
+        if self._doomed:
+            from procsup.store.removal import remove_files
+
+            # A log that cannot be removed does no harm: no record names it.
+            remove_files(self._rundir.path, self._doomed)
+
+    def _without_logs(self, result: UnitResult) -> UnitResult:
+        ends = tuple(map(self._without_log, result.ends))
+        return UnitResult(result.unit, ends, result.kept, result.stale)
+
+    def _without_log(self, end: End) -> End:
+        if end.verdict is not Verdict.SUCCEEDED:
+            return end
+        logs = ((end.stdout_path, end.stdout_part), (end.stderr_path, end.stderr_part))
+        for path, part in logs:
+            if path is not None and part is None and self._is_log(path):
+                self._doomed.append(path)
+        return msgspec.structs.replace(
+            end, stdout_path=None, stderr_path=None, stdout_part=None, stderr_part=None
+        )
+
+    def _is_log(self, path: str) -> bool:
+        return not os.path.isabs(path) and path.replace("\\", "/").startswith("logs/")

@@ -1,0 +1,353 @@
+"""Strangers who put their own things wherever procsup looks: before it starts, or as it acts.
+
+The paths are not listed here: each act is done once undisturbed, and every path of the project
+that procsup touches is noted by an audit hook, call by call. Then at each of them, and at each
+folder above it, something else lies when the act begins, or appears just before that very call.
+Nothing outside the project may be changed, nothing of somebody else's may be shown or recorded,
+nothing foreign believed; and each act ends, with an exit code that is documented and a reason.
+"""
+
+import hashlib
+import os
+import signal
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from procsup.core.rooted import HOME
+from tests.faults import laws
+from tests.faults.strangers import races
+from tests.faults.strangers.plants import (
+    DEVICES,
+    HUGE_BYTES,
+    KINDS,
+    MOUNTS,
+    Place,
+    is_root,
+    plant,
+    remove,
+    take_away,
+)
+from tests.faults.strangers.projects import CONFIG
+from tests.faults.strangers.scene import (
+    CHANGES,
+    HOOKED,
+    LIVE,
+    MAY_BE,
+    PROJECTS,
+    READS,
+    SECRET,
+    Act,
+    Done,
+    Scene,
+    refuse_records_of_secrets,
+    snapshot,
+)
+from tests.faults.system_calls.starting import Case, Seam
+from tests.faults.trial import Trial
+
+WHAT = "links, FIFOs, devices, mounts and files of strangers at every path that procsup touches"
+
+
+class Cell(NamedTuple):
+    """What is planted at a path; `touch`: just before this touch of it, None: before the act."""
+
+    act: Act
+    kind: str
+    path: str
+    touch: Optional[Tuple[str, int]]
+
+    def name(self, top: str) -> str:
+        """Return the name of the case."""
+        when = "" if self.touch is None else f" as {self.touch[0][len(top) :]} is touched"
+        number = "" if self.touch is None or self.touch[1] == 1 else f", {self.touch[1]}"
+        return f"{self.act.name}: {self.kind} at {self.path[len(top) :]}{when}{number}"
+
+
+def attack(trial: Trial) -> None:
+    """Let every act meet strangers."""
+    if sys.platform != "linux":
+        trial.leave_out("all", "what a descriptor is of is read from /proc")
+        return
+    with Seam(HOOKED) as seam, Seam(HOOKED) as other_seam:
+        scene = Scene(trial, seam, other_seam)
+        kinds = tuple(_possible(scene))
+        touches = sum(
+            _meet(scene, act, kinds, number)
+            for acts, number in (
+                (READS, trial.choose(1, 30, 1_000_000)),
+                (LIVE, trial.choose(1, 12, 1_000_000)),
+                (CHANGES, trial.choose(1, 20, 1_000_000)),
+            )
+            for act in acts
+        )
+        trial.figure("acts", len(READS) + len(LIVE) + len(CHANGES))
+        trial.figure("touches of paths", touches)
+    races.attack(trial)
+
+
+def _meet(scene: Scene, act: Act, kinds: Tuple[str, ...], number: int) -> int:
+    """Let an act meet so many strangers; return how often it touches a path."""
+    clean, touches = scene.noted(act)
+    cells = list(_cells(scene, act, kinds, touches))
+    if scene.trial.only is None:
+        cells = _chosen(scene, act, cells, number)
+    for cell in cells:
+        _try(scene, cell, clean)
+    return len(touches)
+
+
+def _chosen(scene: Scene, act: Act, cells: List[Cell], number: int) -> List[Cell]:
+    """Choose so many at random, as many paths among them as can be.
+
+    The same seed chooses the same cells, though an act may touch a few other paths each time.
+    """
+    if number >= len(cells):
+        return cells
+    top = f"{scene.cases[act.project].project.folder}/"
+    shuffled = sorted(cells, key=lambda cell: _lot(scene.trial.seed, cell.name(top)))
+    turns: Dict[Cell, int] = {}
+    seen: Dict[str, int] = {}
+    for cell in shuffled:
+        turns[cell] = seen[cell.path] = seen.get(cell.path, 0) + 1
+    return sorted(shuffled, key=turns.__getitem__)[:number]
+
+
+def _lot(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed} {name}".encode()).digest()
+
+
+def _possible(scene: Scene) -> Iterator[str]:
+    """Yield what can be planted on this host."""
+    if not is_root():
+        scene.trial.leave_out("files of strangers, devices, mounts", "not root here")
+    case = scene.ready(READS[0])
+    for kind in KINDS:
+        if is_root() or kind not in (*DEVICES, *MOUNTS, "theirs", "theirs, open to all"):
+            name = "units.csv" if kind == "mount on a file" else "in"
+            place = scene.place(case, str(case.project.folder / name))
+            try:
+                plant(kind, place)
+                if kind in DEVICES:
+                    open(place.path, "rb").close()
+            except OSError as error:
+                scene.trial.leave_out(kind, f"it cannot be made here: {error.strerror}")
+            else:
+                yield kind
+            finally:
+                take_away(kind, place)
+
+
+def _cells(
+    scene: Scene, act: Act, kinds: Tuple[str, ...], touches: List[Tuple[str, int]]
+) -> Iterator[Cell]:
+    top = f"{scene.cases[act.project].project.folder}/"
+    before = set()
+    for path, number in touches:
+        for planted in _and_above(path, top):
+            for kind in kinds:
+                if _has_sense(kind, act, planted):
+                    if "*" not in planted and (planted, kind) not in before:
+                        before.add((planted, kind))
+                        yield Cell(act, kind, planted, None)
+                    if kind != "huge file":
+                        yield Cell(act, kind, planted, (path, number))
+
+
+def _and_above(path: str, top: str) -> Iterator[str]:
+    while path.startswith(top):
+        yield path
+        path = os.path.dirname(path)
+
+
+def _has_sense(kind: str, act: Act, path: str) -> bool:
+    above = os.path.dirname(_first_missing(path))
+    if not os.path.isdir(above):
+        return False  # nothing can be there: that is asked of every file, as if it were a folder
+    if kind in MOUNTS:
+        return os.path.isfile(path) if kind == "mount on a file" else os.path.isdir(path)
+    # A log of a TB is printed as a whole, and a program of a TB read; that is right.
+    is_read = "/tools" in path or "/lib" in path or (act.words[0] == "logs" and "/logs/" in path)
+    return not (kind == "huge file" and is_read)
+
+
+def _first_missing(path: str) -> str:
+    """Return the path, or the highest folder on the way to it that is not there."""
+    above = os.path.dirname(path)
+    return path if os.path.lexists(above) else _first_missing(above)
+
+
+def _try(scene: Scene, cell: Cell, clean: Done) -> None:
+    top = f"{scene.cases[cell.act.project].project.folder}/"
+    name = cell.name(top)
+    if not scene.trial.wants(name):
+        return
+    with scene.trial.case(name):
+        case = scene.ready(cell.act)
+        place = scene.place(case, cell.path)
+        before = {} if cell.act.changes else snapshot(case.project.folder)
+        missing = _first_missing(cell.path)
+        done = None
+        try:
+            with scene.under_way(cell.act, case):
+                done = _do(scene, cell, case, place)
+                _judge(cell, case, done, clean)
+        finally:
+            may_be_changed = _may_be_changed(cell, case, done)
+            for path in [place.path] if cell.touch is None else done.came if done else []:
+                take_away(cell.kind, place._replace(path=path))
+                if missing != cell.path:
+                    remove(missing)
+            try:
+                scene.check_outside(may_be_changed=may_be_changed)
+                if not cell.act.changes:
+                    _refuse_changes(scene, cell, before)
+            finally:
+                if cell.act.changes:
+                    _refuse_the_living(case)
+
+
+def _refuse_the_living(case: Case) -> None:
+    try:
+        laws.nothing_lives(case.cookie)
+    except AssertionError:
+        for pid in laws.living(case.cookie):  # else the next cases would fail, too
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        raise
+
+
+def _do(scene: Scene, cell: Cell, case: Case, place: Place) -> Done:
+    if cell.touch is None:
+        plant(cell.kind, place)
+        return scene.do(case, cell.act.words, code=cell.act.code)
+    more = {"at": cell.touch, "kind": cell.kind, "place": place}
+    return scene.do(case, cell.act.words, code=cell.act.code, **more)
+
+
+def _refuse_changes(scene: Scene, cell: Cell, before: Dict[str, object]) -> None:
+    now = snapshot(scene.cases[cell.act.project].project.folder)
+    if now != before:
+        changed = sorted({path for path, _ in set(now.items()) ^ set(before.items())})
+        scene.rebuild(cell.act.project)
+        raise AssertionError(f"an act that only reads has changed {changed}")
+
+
+def _may_be_believed(cell: Cell) -> bool:
+    """Whether it is a folder that a reader has looked at before it was exchanged.
+
+    Only who may write to the folder above it can do that, and there no run begins.
+    """
+    return cell.act not in CHANGES and cell.touch is not None and os.path.isdir(cell.path)
+
+
+def _is_trusted(cell: Cell, case: Case) -> bool:
+    """Whether it is a run of theirs, or a folder of runs, where the user trusts what is there.
+
+    Readers answer for such a run, and say whose it is.
+    """
+    within = os.path.relpath(cell.path, str(case.project.folder)).split(os.sep)[0] == HOME
+    is_open = cell.act.project.startswith("open")
+    return is_open and within and cell.kind.startswith("theirs") and not cell.act.changes
+
+
+def _is_their_own(cell: Cell) -> bool:
+    return cell.act.project == "other" and cell.kind.startswith("theirs")
+
+
+def _is_ours_alone(cell: Cell, case: Case) -> bool:
+    """Whether nobody but the run's user could put something there in the middle of an act.
+
+    Folders of runs and run directories are closed to others (but for a trusted folder of runs).
+    """
+    names = os.path.relpath(cell.path, str(case.project.folder)).split(os.sep)
+    closed = 2 if cell.act.project.startswith("open") else 1
+    return cell.touch is not None and names[0] == HOME and len(names) > closed
+
+
+def _may_be_changed(cell: Cell, case: Case, done: Optional[Done]) -> bool:
+    """Whether a link or mount came into the act, and what is written there is not procsup's fault.
+
+    Only who may write above it can do that, too. A run looks at each sync whether its folder is in
+    place, and then claims nothing; units write where their outputs are by then; and a run file
+    that leads elsewhere is another one. What the run's own user exchanges after the last sync is
+    not noticed.
+    """
+    inside_run = f"/{HOME}/run/" in cell.path
+    if cell.kind in MOUNTS and cell.act.words[0] in ("run", "retry", "map"):
+        # A run may have its folders and outputs on other file systems, but not its records.
+        return cell.kind != "mount on a file" or not inside_run
+    if cell.touch is None or not (cell.act.changes or cell.act.hold):
+        return False
+    if os.path.isdir(cell.path) and _is_ours_alone(cell, case):
+        return True
+    top = os.path.relpath(cell.path, str(case.project.folder)).split(os.sep)[0]
+    if cell.act.changes and top in ("run.toml", "out", "rows", "words", "files"):
+        return True
+    return os.path.isdir(cell.path) and done is not None and done.code == 74
+
+
+def _judge(cell: Cell, case: Case, done: Done, clean: Done) -> None:
+    said = done.err + _in_its_log(case)
+    laws.no_traceback(said)
+    # 124: a supervisor that sees another folder of requests does not answer.
+    assert done.code in (*MAY_BE, *([124] if cell.act.hold else [])), f"exit {done.code}: {said}"
+    assert done.code in (0, clean.code) or said, f"exit {done.code} without a reason"
+    if not is_root() or _may_be_believed(cell):
+        return
+    is_own = cell.act.changes and _is_ours_alone(cell, case)
+    if not (is_own or _is_their_own(cell) or cell.path.endswith("/said.txt")):  # the run file's
+        assert SECRET not in done.out + said, "it prints a file of somebody else's"
+    if cell.act.changes and not is_own:
+        refuse_records_of_secrets(case)
+    if cell.act.project == "other" or _is_trusted(cell, case):
+        return  # of that its owner may say what he likes
+    if clean.code != 0 and cell.act.name != "live prune":  # it may have noticed, and ended
+        assert done.code != 0, f"success, which it is not: {done.out[-300:]} {said[-300:]}"
+    if cell.act.kind.is_open and cell.touch is None and _decides_trust(cell, case):
+        assert done.code != clean.code, "a folder is trusted by the word of somebody else"
+    if done.code == 0:
+        _refuse_false_claims(cell, case, done)
+
+
+def _refuse_false_claims(cell: Cell, case: Case, done: Done) -> None:
+    """What exit code 0 says is so: AssertionError if not."""
+    project = case.project.folder
+    is_new = not (cell.act.hold or PROJECTS[cell.act.project].was_run)
+    vouches = is_new or cell.act.project == "good"
+    if vouches and cell.touch is None:  # else it may come after the last look at an output
+        for name, text in cell.act.kind.makes.items():
+            assert _holds(project / name, text), f"it vouches for {name}"
+    if is_new:
+        assert sorted(set(done.ran)) == sorted(cell.act.kind.units), f"only {done.ran} ran"
+        laws.journal_and_manifest_agree(case.rundir)
+    if cell.act.name == "live stop":
+        laws.nothing_lives(case.cookie)
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.stat().st_size == len(text) and path.read_text() == text
+
+
+def _decides_trust(cell: Cell, case: Case) -> bool:
+    """Whether it is the user's own configuration, or a folder that it is in."""
+    path = str(case.project.folder / CONFIG)
+    return path == cell.path or path.startswith(f"{cell.path}/")
+
+
+def _in_its_log(case: Case) -> str:
+    """Return what a detached run said after its beginning; what was planted there is not that."""
+    path = str(case.rundir / "supervisor.log")
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return ""
+    is_its_own = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+    return _text(path) if is_its_own and status.st_size < HUGE_BYTES else ""
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()

@@ -1,0 +1,229 @@
+import json
+import subprocess
+import sys
+import typing
+from pathlib import Path
+
+import pytest
+
+import procsup
+from procsup.host.attached import Finished
+from procsup.lib import invocation
+from tests.support.projects import PYTHON
+from tests.support.sittings import Supervised, result
+
+ROOT = str(Path(procsup.__file__).resolve().parent.parent)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return Supervised(tmp_path)
+
+
+def said(exit_code, **body):
+    return Finished(exit_code, b"noise\n" + json.dumps(body).encode() + b"\n")
+
+
+@pytest.fixture
+def started(monkeypatch, tmp_path):
+    """What `run` would start; answers what a test puts into `finished`."""
+    (tmp_path / "run.toml").write_text('vars = { a = 1, b = 2 }\n[stage.s]\ncommand = ["true"]\n')
+    calls = []
+
+    class Starter:
+        finished = None
+
+        def __call__(self, arguments, feed=None, *, leash=None):
+            calls.append(arguments)
+            return self.finished
+
+    starter = Starter()
+    starter.calls = calls
+    monkeypatch.setattr(invocation, "run_attached", starter)
+    return starter
+
+
+# --- the front door ------------------------------------------------------------------------
+
+
+def test_importing_procsup_loads_nothing_until_a_name_is_asked_for():
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); before = set(sys.modules); import procsup;"
+        "assert set(sys.modules) - before == {'procsup'}, set(sys.modules) - before;"
+        "procsup.ProcsupError; assert 'msgspec' not in sys.modules"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script, ROOT], stderr=subprocess.PIPE)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_every_public_name_is_there_and_no_other():
+    assert procsup.RunEnded in typing.get_args(procsup.Event)
+    for name in set(procsup.__all__) - {"Event"}:
+        assert getattr(procsup, name).__name__ == name
+    assert set(procsup.__all__) < set(dir(procsup))
+    with pytest.raises(AttributeError, match="no attribute 'begin'"):
+        procsup.begin  # noqa: B018
+
+
+# --- read_manifest, wait_for ---------------------------------------------------------------
+
+
+def test_the_manifest_of_a_final_run_is_read_by_name_id_and_path(run):
+    run.begin().publish(result(0))
+
+    for name in ("demo", "r1", run.rundir.path, f"{run.rundir.path}@r1"):
+        assert procsup.read_manifest(name).run_id == "r1"
+
+
+def test_a_manifest_that_is_not_there_is_never_guessed(run):
+    run.begin()
+    run.publish_stage(result(0))
+
+    assert procsup.read_manifest("demo", stage="s").ok
+    with pytest.raises(procsup.RunUnfinished, match="not final"):
+        procsup.read_manifest("demo")
+    with pytest.raises(procsup.RunUnfinished, match="not final"):
+        procsup.read_manifest("demo", stage="t")
+    run.leave()
+
+
+def test_an_old_manifest_is_none_while_another_run_is_under_way(run):
+    run.begin("r1").publish(result(0))
+    run.begin("r2", 2)
+
+    with pytest.raises(procsup.RunUnfinished, match="run r2 is under way"):
+        procsup.read_manifest("demo")
+    run.publish(result(0))
+    with pytest.raises(procsup.RunUnfinished, match="r1 is superseded by r2"):
+        procsup.read_manifest(f"{run.rundir.path}@r1")
+
+
+def test_a_failed_run_is_waited_for_and_raised_or_returned(run):
+    run.begin().publish(result(0, code=7), status="failed")
+
+    with pytest.raises(procsup.RunFailed) as caught:
+        procsup.wait_for("demo", timeout="10s")
+    assert caught.value.manifest.run_id == "r1"
+    assert not procsup.wait_for("demo", timeout=10, check=False).ok
+    assert procsup.read_manifest("demo").status == "failed"
+
+
+def test_waiting_verifies_outputs_if_asked_to(run, tmp_path):
+    (tmp_path / "o").write_text("x")
+    run.begin().publish(result(0, tmp_path / "o"))
+    (tmp_path / "o").write_text("xyz")
+
+    assert procsup.wait_for("demo").ok
+    with pytest.raises(procsup.OutputsChanged):
+        procsup.wait_for("demo", verify=True)
+
+
+def test_a_duration_that_is_none_is_a_usage_error():
+    with pytest.raises(procsup.UsageError, match="timeout: expected seconds or a duration"):
+        procsup.wait_for("demo", timeout="soon")
+
+
+def test_a_run_that_is_nowhere_is_unfinished(run, monkeypatch):
+    monkeypatch.setattr("procsup.queries.waiting.START_TIMEOUT_S", 0.0)
+    run.begin().publish(result(0))
+
+    for ask in (procsup.read_manifest, procsup.wait_for):
+        with pytest.raises(
+            procsup.RunUnfinished, match=r"no run 'nope' in .* holds: demo"
+        ) as caught:
+            ask("nope")
+        assert caught.value.exit_code == 3
+
+
+# --- run -----------------------------------------------------------------------------------
+
+
+def test_a_run_is_started_with_what_was_asked_for(run, started, tmp_path):
+    run.begin().publish(result(0))
+    started.finished = said(0, run_id="r1", status="succeeded", directory=str(run.rundir.path))
+
+    manifest = procsup.run(
+        tmp_path / "run.toml", vars={"a": True, "b": 1}, jobs=3, only=["s"], fresh=True, dir="d"
+    )
+
+    assert manifest.run_id == "r1"
+    (call,) = started.calls
+    assert call[-2:] == ["--", str(tmp_path / "run.toml")]
+    assert {"--json", "--var=a=true", "--var=b=1", "--jobs=3", "--only=s", "--fresh"} < set(call)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (procsup.RunBusy, 75),
+        (procsup.RecordError, 74),
+        (procsup.UsageError, 2),
+        (procsup.ProcsupError, 70),
+    ],
+)
+def test_errors_of_the_other_process_are_raised_here(run, started, kind, code):
+    started.finished = said(code, error={"type": kind.__name__, "message": "m", "exit_code": code})
+
+    with pytest.raises(kind, match=r"^m$"):
+        procsup.run("run.toml")
+
+
+def test_an_error_does_not_speak_of_the_command_line_s_help(run, started):
+    message = "Invalid value for '--jobs': 0 is not in the range\n(see: procsup run --help)"
+    started.finished = said(2, error={"type": "UsageError", "message": message})
+
+    with pytest.raises(procsup.UsageError, match=r"is not in the range$"):
+        procsup.run("run.toml", jobs=0)
+
+
+def test_a_run_without_progress_says_nothing_when_all_goes_well(tmp_path, capfd):
+    command = f"[{PYTHON!r}, '-S', '-c', '']"
+    (tmp_path / "quiet.toml").write_text(f"[stage.s]\ncommand = {command}\n")
+
+    assert procsup.run(tmp_path / "quiet.toml", progress="none").ok
+
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_run_that_was_stopped_is_unfinished(run, started):
+    started.finished = said(3, status=None, reason="drained by request")
+    with pytest.raises(procsup.RunUnfinished, match="drained by request"):
+        procsup.run("run.toml")
+    started.finished = Finished(-9, b"")
+    with pytest.raises(procsup.RunUnfinished, match="ended by signal 9"):
+        procsup.run("run.toml")
+
+
+def test_a_process_that_says_nothing_is_told_by_its_exit_code(run, started):
+    started.finished = Finished(74, b"")
+    with pytest.raises(procsup.RecordError, match="ended with 74"):
+        procsup.run("run.toml")
+
+
+def test_a_wrong_run_file_is_refused_before_anything_is_started(run, started, tmp_path):
+    (tmp_path / "run.toml").write_text("[stage.s]\ncommnd = 1\nargs = 2\n")
+
+    for call in (procsup.run, procsup.load):
+        with pytest.raises(procsup.RunFileError) as caught:
+            call("run.toml")
+        assert len(caught.value.problems) > 1
+    with pytest.raises(procsup.RunFileError, match=r"nope\.toml"):
+        procsup.load("nope.toml")
+    assert started.calls == []
+
+
+def test_a_run_file_is_loaded_with_its_variables(run, tmp_path):
+    (tmp_path / "v.toml").write_text(
+        'name = "n-{day}"\nvars = { day = "mon" }\n[stage.s]\ncommand = ["true"]\n'
+    )
+
+    assert procsup.load("v.toml").name == "n-mon"
+    assert procsup.load(tmp_path / "v.toml", vars={"day": "tue"}).name == "n-tue"
+
+
+def test_one_selector_as_a_text_is_a_mistake_that_is_explained(run, started, tmp_path):
+    with pytest.raises(procsup.UsageError, match="expected a list of selectors"):
+        procsup.run("run.toml", only="s")

@@ -1,0 +1,84 @@
+import threading
+
+import pytest
+
+from procsup.core.records import Answer
+from procsup.errors import ProcsupError, RunUnfinished, WaitTimeout
+from procsup.queries import control as asking
+from procsup.store import control
+from procsup.store.sitting import read_owner
+from tests.support.sittings import LIMIT_S, Meanwhile, Supervised
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Supervised(tmp_path).begin()
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The id of the request, once it has been put."""
+    ids = []
+    event = threading.Event()
+
+    def noted(*args, **of):
+        ids.append(control.ask(*args, **of))
+        event.set()
+        return ids[0]
+
+    monkeypatch.setattr(asking, "ask", noted)
+    return lambda: ids[0] if event.wait(LIMIT_S) else None
+
+
+def test_the_answer_to_a_request_is_found_in_the_journal(run, asked):
+    owner = read_owner(run.rundir)
+    waiter = Meanwhile(lambda: asking.request(run.rundir, owner, "drain"))
+    run.write(Answer("1-other", "drain", False, "not yours"), Answer(asked(), "drain", True, "yes"))
+
+    assert waiter.result() == asking.Asked(True, "yes")
+    run.leave()
+
+
+def test_a_run_that_ends_before_it_answers_has_done_what_was_asked(run, asked):
+    owner = read_owner(run.rundir)
+    waiter = Meanwhile(lambda: asking.request(run.rundir, owner, "drain"))
+    asked()
+    run.publish()
+
+    assert waiter.result().over
+
+
+def test_stop_returns_when_the_sitting_is_over(run, asked):
+    owner = read_owner(run.rundir)
+    said = []
+    waiter = Meanwhile(lambda: asking.stop(run.rundir, owner, said=said.append))
+    run.write(Answer(asked(), "stop", True, "stopping 2 running units"))
+    run.close("stopped by request")
+
+    waiter.result()
+    assert said == ["stopping 2 running units"]
+
+
+def test_a_refused_stop_is_an_error(run, asked):
+    owner = read_owner(run.rundir)
+    waiter = Meanwhile(lambda: asking.stop(run.rundir, owner, said=print))
+    run.write(Answer(asked(), "stop", False, "no"))
+
+    with pytest.raises(ProcsupError, match="refused: no"):
+        waiter.result()
+    run.leave()
+
+
+def test_a_supervisor_that_does_not_answer_is_not_waited_for_without_end(run):
+    with pytest.raises(WaitTimeout, match=r"did not answer within 0\.05 s"):
+        asking.request(run.rundir, read_owner(run.rundir), "drain", timeout_s=0.05)
+    run.leave()
+
+
+def test_nobody_is_asked_where_nobody_works(run):
+    assert asking.live_owner(run.rundir, "r1", "drain").run_id == "r1"
+    with pytest.raises(RunUnfinished, match="run r0 is over"):
+        asking.live_owner(run.rundir, "r0", "drain")
+    run.die()
+    with pytest.raises(RunUnfinished, match=r"nobody is working on .* nothing to stop"):
+        asking.live_owner(run.rundir, None, "stop")

@@ -1,0 +1,60 @@
+"""Onlookers: what they remember of a run."""
+
+from procsup.core.events import Settled
+from procsup.core.plan.summary import Summary
+from procsup.core.records import End
+from procsup.supervisor.observers import Onlookers
+from tests.support.sittings import end
+
+
+class Nobody:
+    def settled(self, order):
+        pass
+
+    def show(self, summary):
+        pass
+
+    def close(self):
+        pass
+
+
+def seen(*ends: End) -> Onlookers:
+    onlookers = Onlookers(Nobody(), lambda: None)
+    for one in ends:
+        onlookers.settled(Settled(one))
+    return onlookers
+
+
+def test_failures_are_remembered_up_to_a_number_and_all_are_counted():
+    onlookers = seen(*(end(f"s/{number}", code=1) for number in range(30)))
+
+    assert (onlookers.failed_total, len(onlookers.failures)) == (30, 20)
+
+
+def test_a_unit_that_succeeded_when_it_was_tried_again_is_no_failure():
+    onlookers = seen(end("s/a", 1, 1), end("s/b", 1, 1), end("s/a", 2))
+
+    assert [one.unit for one in onlookers.failures] == ["s/b"]
+    assert onlookers.failed_total == 1
+
+
+def test_a_unit_that_failed_twice_is_one_failure():
+    onlookers = seen(end("s/a", 1, 1), end("s/a", 2, 1))
+
+    assert [one.attempt for one in onlookers.failures] == [2]
+    assert onlookers.failed_total == 1
+
+
+def test_nobody_is_told_that_a_run_has_begun_while_older_manifests_may_still_stand():
+    told, summary = [], Summary(["s"])
+    onlookers = Onlookers(Nobody(), lambda: told.append("begun"))
+    summary.withdrawing = 1
+
+    onlookers.show(summary)
+    assert told == []
+
+    summary.withdrawing = 0
+    onlookers.show(summary)
+    onlookers.show(summary)
+
+    assert told == ["begun"]
