@@ -8,6 +8,7 @@ grace. A process that starts after the stop began (a trap's clean-up program) ge
 
 import signal
 import sys
+import time
 from typing import Dict, List, Set
 
 from procsup.host import listening, procfs, signals, tree_walk
@@ -36,6 +37,7 @@ class Teller:
         self._reach = "auto" if reach == "main" and child.ended else reach
         self._told: Dict[Identity, Answers] = {}  # the descendants that each stops itself
         self._there: Set[Identity] = {_identity(one) for one in self._tree()}
+        self._since = time.monotonic()
         self._since_ticks = procfs.ticks_now()
 
     def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:
@@ -59,6 +61,9 @@ class Teller:
             answers = self._tell(one, dump=dump)
             below = families.get(one.pid, ())
             pending.extend(one for one in below if everybody or not _is_left_to(answers, one))
+        scanned_at = self._trees.scanned_at
+        if scanned_at is not None and scanned_at < self._since:
+            return True  # the youngest of those that were there may be missing
         return any(self._was_there(one) and _identity(one) not in self._told for one in tree)
 
     def _tell(self, process: procfs.Process, *, dump: bool) -> Answers:
@@ -101,7 +106,7 @@ class Teller:
         return 0 < process.start_ticks < self._since_ticks
 
     def _tree(self) -> List[procfs.Process]:
-        return self._trees.tree(self._child)
+        return self._trees.recent_tree(self._child)
 
 
 def _is_left_to(answers: Answers, process: procfs.Process) -> bool:

@@ -14,7 +14,7 @@ from procsup.host import procfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Collection, Iterable, List, Set, Tuple
+    from typing import Callable, Collection, Iterable, List, Optional, Set, Tuple
 
 if sys.platform == "win32":
     STOP, KILL = 19, 9  # psutil suspends and ends there
@@ -23,17 +23,21 @@ else:
 
 
 def walk(
-    roots: Iterable[int], *, signum: int = 0, without: Collection[int] = ()
+    roots: Iterable[int],
+    *,
+    signum: int = 0,
+    without: Collection[int] = (),
+    scan: Optional[procfs.Scan] = None,
 ) -> List[procfs.Process]:
     """Return all that live in these trees, their roots too. Pids of roots must be pinned.
 
     `signum` is sent to each before its children are read (Linux): a stopped process forks no more.
-    Processes below the pids in `without` are left out.
+    Processes below the pids in `without` are left out; `scan` is as in `procfs.descendants`.
     """
     roots = list(roots)
     if sys.platform == "linux":
         mains = [procfs.hit(root, signum, lambda _process: True) for root in roots]
-        below = procfs.descendants(*roots, without=without, signum=signum)
+        below = procfs.descendants(*roots, without=without, signum=signum, scan=scan)
         found = {process.pid: process for process in (*mains, *below) if process is not None}
         return [process for process in found.values() if not process.dead]
     from procsup.host import machine

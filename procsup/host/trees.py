@@ -52,6 +52,7 @@ class Trees:
         self._known: Set[bytes] = set()  # our children in the form of the list
         self._foreign: Set[bytes] = set()
         self._with_orphans: Set[posix.Child] = set()
+        self._scan = procfs.Scan()
         self._list_fd = _open_list_of_children()
         self.adopts = self._list_fd is not None and become_subreaper()
 
@@ -236,6 +237,15 @@ class Trees:
         """Return all living processes of its tree, as of the last `look`, parents first."""
         return tree_walk.walk(_roots_of(child))
 
+    def recent_tree(self, child: "posix.Child") -> List[procfs.Process]:
+        """Return its tree by a scan that other trees share; `scanned_at` tells how old it is."""
+        return tree_walk.walk(_roots_of(child), scan=self._scan)
+
+    @property
+    def scanned_at(self) -> Optional[float]:
+        """When the scan of `recent_tree` was begun (monotonic); None if it needs none."""
+        return self._scan.begun_at
+
     def seen(self, child: "posix.Child") -> List[Seen]:
         """Return the other live processes of its tree, with the files that they may write to."""
         others = [one for one in self.tree(child) if one.pid != child.pid]
@@ -254,9 +264,8 @@ class Trees:
         now = time.monotonic()
         if child.killed_since is None:
             child.killed_since = now
-        roots = _roots_of(child)
         late = now - child.killed_since > _STOP_FIRST_S
-        alive = _at_rest(roots, now + 1.0) if late else tree_walk.walk(roots)
+        alive = _at_rest(_roots_of(child), now + 1.0) if late else self.recent_tree(child)
         if child.pinned:
             tree_walk.send_to_group(child.pid)
         return self.kill_these(child, alive)

@@ -5,6 +5,8 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Optional
 
 import pytest
 
@@ -13,7 +15,7 @@ if os.name == "nt":
 
 from procsup.attempt import attempt as attempts
 from procsup.core.outcome import Exited, Vanished
-from procsup.host import machine, posix, tree_walk, trees
+from procsup.host import machine, posix, telling, tree_walk, trees
 from tests.support.engines import Bench, is_alive
 
 
@@ -109,3 +111,15 @@ def test_a_list_of_children_longer_than_a_page_is_read_whole(tmp_path: Path) -> 
         pids = {b"%d" % bench.engine._live[attempt].child.pid for attempt in attempts}
 
         assert pids <= bench.engine._trees._read_list()
+
+
+@pytest.mark.parametrize(("scanned_at", "looks_again"), [(None, False), (-1e9, True)])
+def test_after_a_stop_by_an_older_scan_the_tree_is_read_again(
+    scanned_at: Optional[float], looks_again: bool
+) -> None:
+    ended = SimpleNamespace(pid=1, ended=True)
+    empty = SimpleNamespace(scanned_at=scanned_at, recent_tree=lambda _child: [])
+
+    teller = telling.Teller(ended, empty, name="SIGTERM", reach="auto")  # type: ignore[arg-type]
+
+    assert looks_again == teller.tell()

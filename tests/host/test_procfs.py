@@ -77,6 +77,38 @@ def test_without_lists_of_children_the_parents_are_asked(child, monkeypatch):
     assert child.pid in procfs.children(os.getpid())
 
 
+def test_one_scan_serves_many_trees_for_as_long_as_it_took(monkeypatch):
+    clock, families = HandTurned(), [{1: [2]}, {1: [3]}]
+    monkeypatch.setattr(procfs.time, "monotonic", clock)
+    monkeypatch.setattr(procfs.os.path, "exists", lambda path: False)
+    monkeypatch.setattr(procfs, "_families", lambda: clock.after(0.02, families.pop(0)))
+    scan = procfs.Scan()
+
+    first, again = scan.families(), clock.after(0.019, scan).families()
+    later = clock.after(0.001, scan).families()
+
+    assert [first, again, later] == [{1: [2]}, {1: [2]}, {1: [3]}]
+    assert pytest.approx(scan.begun_at) == 0.04
+
+
+def test_with_lists_of_children_there_is_no_scan(child):
+    scan = procfs.Scan()
+
+    assert scan.families() is None
+    assert scan.begun_at is None
+
+
+class HandTurned:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def after(self, pause_s, what):
+        self.now += pause_s
+        return what
+
+
 def test_the_environment_is_read_as_it_was_at_the_start(child):
     assert procfs.parse_environment(procfs.raw_environment(child.pid)) == {"A": "1=2", "B": ""}
 
