@@ -5,6 +5,7 @@ sets of modules that import each other, by whatever way, those in functions incl
 type checkers left out; they are listed below the table.
 """
 
+import argparse
 import ast
 import io
 import statistics
@@ -29,8 +30,14 @@ class House(NamedTuple):
 
 def main() -> int:
     """Print the table, then the circles of the last column."""
-    names = [*sys.argv[1:], "now"]
-    houses = [*(survey(at_revision(name)) for name in names[:-1]), survey(now())]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("revisions", nargs="*", metavar="REVISION", help="a commit or a tag")
+    revisions = parser.parse_args().revisions
+    try:
+        houses = [*(survey(at_revision(name)) for name in revisions), survey(now())]
+    except subprocess.CalledProcessError as error:
+        parser.error(f"git has no such state of the package: {error.stderr.decode().strip()}")
+    names = [*revisions, "now"]
     rows = [["", *names]]
     rows += [[figure, *(one.figures[figure] for one in houses)] for figure in houses[-1].figures]
     print("\n".join(table(rows)))
@@ -48,7 +55,7 @@ def now() -> Sources:
 def at_revision(name: str) -> Sources:
     """Return the files of the package in a commit."""
     command = ["git", "-C", str(ROOT), "archive", "--format=tar", name, PACKAGE]
-    packed = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    packed = subprocess.run(command, check=True, capture_output=True).stdout
     sources: Sources = {}
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         for member in archive:
