@@ -108,9 +108,9 @@ def test_cancelling_stops_the_run_and_leaves_no_process(gate, host, untouched):
 
 
 def _found(name):
-    from procsup.store.find import find
+    from procsup.queries.view import find_run
 
-    return find(name, os.curdir)
+    return find_run(name, os.curdir)
 
 
 def test_a_second_cancellation_kills_what_does_not_want_to_end(gate, host, untouched):

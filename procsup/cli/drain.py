@@ -5,8 +5,8 @@ import click
 from procsup.cli.options import RUN_HELP, exit_codes, json_option
 from procsup.console.terminal import pay, say
 from procsup.errors import ProcsupError
-from procsup.queries.control import live_owner, request
-from procsup.queries.finding import find_own_run
+from procsup.queries.control import request
+from procsup.queries.view import find_own_run
 
 _HELP = f"""Start nothing more of a run; what runs may finish. Returns when that is acknowledged.
 
@@ -32,15 +32,15 @@ _CODES = exit_codes(
 @json_option("Print an object on stdout when it is acknowledged.")
 def command(run: str, as_json: bool) -> int:
     """Find the live supervisor, send it the request, and wait for its answer."""
-    found = find_own_run(run, ".", "drain", root_may=True)
-    owner = live_owner(found.rundir, found.run_id, "drain")
-    asked = request(found.rundir, owner, "drain")
+    view = find_own_run(run, ".", "drain", root_may=True)
+    owner = view.require_live("drain")
+    asked = request(view.rundir, owner, "drain")
     if not asked.ok:
         raise ProcsupError(f"drain was refused: {asked.message}")
     say(asked.message)
     if as_json:
         from procsup.report.tables import json_text
 
-        body = {"run_id": owner.run_id, "directory": str(found.rundir.path)}
+        body = {"run_id": owner.run_id, "directory": str(view.rundir.path)}
         pay(json_text({**body, "message": asked.message}))
     return 0

@@ -9,7 +9,7 @@ import click
 from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
 from procsup.console.terminal import pay, say
 from procsup.queries.explaining import Explained
-from procsup.queries.finding import find_run
+from procsup.queries.view import find_run
 from procsup.report.explanation import explanation_data, explanation_lines
 from procsup.report.tables import json_text
 

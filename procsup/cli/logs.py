@@ -18,15 +18,15 @@ from procsup.core.text import escape, visible
 from procsup.errors import RecordError
 from procsup.host.files import reason
 from procsup.host.logfiles import LogPlaces, open_log
-from procsup.queries.finding import find_run
 from procsup.queries.logs import STREAMS, Choice, Log, logs_of, running_logs
 from procsup.queries.selection import Known
+from procsup.queries.view import find_run
 from procsup.report.tables import json_text
 from procsup.store.journal import follow, read_journal
 from procsup.store.log_places import log_places
 from procsup.store.past import read_history
 from procsup.store.rundir import RunDir
-from procsup.store.sitting import Owner, SittingEnd, is_live, read_owner
+from procsup.store.sitting import Owner, SittingEnd
 
 _HELP = f"""Print what units wrote: of one unit its bytes unchanged, of several with a header each.
 
@@ -83,12 +83,12 @@ def command(
     if follow and (attempt is not None or failed):
         raise click.UsageError("-f goes on with what runs: leave --attempt and --failed out")
     streams = _streams(only_stdout=only_stdout, only_stderr=only_stderr)
-    rundir = find_run(run, ".", notice=say).rundir
-    owner = read_owner(rundir)  # read before the journal: `follow` finds later records
+    view = find_run(run, ".", notice=say)
+    rundir, owner = view.rundir, view.owner  # read before the journal: `follow` finds later records
     journal = read_journal(rundir.journal, digesting=False)
     history = read_history(rundir, journal)
     journal.check_writable()  # written by a newer procsup: we could misread it
-    live = owner is not None and is_live(rundir, owner)
+    live = view.live is not None
     later = [one for one in owner.stages if one not in history.plan] if owner and follow else []
     known = Known(units, rundir, history, live=live, later=later)
     choice = Choice(known, failed, streams, attempt)

@@ -19,8 +19,8 @@ from procsup.console.choose import PROGRESS
 from procsup.console.terminal import pay, say
 from procsup.errors import RunUnfinished, UsageError
 from procsup.queries import retrying
-from procsup.queries.finding import find_to_execute
 from procsup.queries.retrying import Rerun
+from procsup.queries.view import find_to_execute
 from procsup.report.tables import json_text
 from procsup.supervisor.requests import Request
 

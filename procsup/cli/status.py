@@ -8,9 +8,9 @@ import click
 from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
 from procsup.console.terminal import pay, say
 from procsup.host.logfiles import LogPlaces
-from procsup.queries.finding import find_run
 from procsup.queries.rows import FLAT, row_of_ends
 from procsup.queries.status import Status, status_of
+from procsup.queries.view import find_run
 from procsup.report.counts import stage_data
 from procsup.report.failures import MOST_SHOWN
 from procsup.report.standing import RunningLine, standing_lines

@@ -6,8 +6,8 @@ import click
 
 from procsup.cli.options import RUN_HELP, UNITS_HELP, duration_option, exit_codes, json_option
 from procsup.console.terminal import pay, say
-from procsup.queries.control import live_owner, stop, stop_units
-from procsup.queries.finding import find_own_run
+from procsup.queries.control import stop, stop_units
+from procsup.queries.view import find_own_run
 
 _HELP = f"""Ask every running unit to end, then force it; return when nothing of the run is left.
 
@@ -39,15 +39,15 @@ _CODES = exit_codes(
 @json_option("Print an object on stdout when it has ended.")
 def command(run: str, units: Tuple[str, ...], grace: Optional[float], as_json: bool) -> int:
     """Find the live supervisor, ask it, and wait for its end."""
-    found = find_own_run(run, ".", "stop", root_may=True)
-    owner = live_owner(found.rundir, found.run_id, "stop")
+    view = find_own_run(run, ".", "stop", root_may=True)
+    owner = view.require_live("stop")
     if units:
-        stop_units(found.rundir, owner, units, grace_s=grace, said=say)
+        stop_units(view.rundir, owner, units, grace_s=grace, said=say)
     else:
-        stop(found.rundir, owner, grace_s=grace, said=say)
+        stop(view.rundir, owner, grace_s=grace, said=say)
         say(f"run {owner.run_id} has ended")
     if as_json:
         from procsup.report.tables import json_text
 
-        pay(json_text({"run_id": owner.run_id, "directory": str(found.rundir.path)}))
+        pay(json_text({"run_id": owner.run_id, "directory": str(view.rundir.path)}))
     return 0

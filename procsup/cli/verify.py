@@ -8,8 +8,8 @@ from procsup.cli.options import RUN_HELP, exit_codes, json_option
 from procsup.cli.wait import WORST_FIRST
 from procsup.console.terminal import pay, say
 from procsup.errors import ProcsupError
-from procsup.queries.finding import find_run
 from procsup.queries.verification import Difference, Verified, verify
+from procsup.queries.view import find_run
 from procsup.report.tables import json_text
 from procsup.report.verification import verification_lines
 from procsup.store.origin import about_copy

@@ -6,7 +6,7 @@ from typing import List, Sequence
 from procsup.host.files import AnyPath
 from procsup.lib.invocation import selectors
 from procsup.queries import explaining
-from procsup.queries.finding import find_run
+from procsup.queries.view import find_run
 from procsup.report.explanation import explanation_lines
 
 

@@ -7,7 +7,7 @@ import os
 from typing import Any, List, Mapping, Optional, Sequence
 
 from procsup.core.spec import RunSpec
-from procsup.errors import RunUnfinished, UsageError
+from procsup.errors import RunUnfinished
 from procsup.host.files import AnyPath
 from procsup.lib.answers import checked
 from procsup.lib.invocation import (
@@ -20,11 +20,9 @@ from procsup.lib.invocation import (
 )
 from procsup.lib.manifest import Manifest
 from procsup.lib.timing import Duration, seconds
-from procsup.queries.finding import find_run
+from procsup.queries.view import RunView, find_run
 from procsup.queries.waiting import Limits, await_final
-from procsup.store.find import Found, NoSuchRun
-from procsup.store.manifest import read_head
-from procsup.store.sitting import Owner, is_live, read_owner
+from procsup.store.find import NoSuchRun
 
 
 def load(file: AnyPath = "procsup.toml", *, vars: Optional[Mapping[str, Any]] = None) -> RunSpec:
@@ -94,27 +92,14 @@ def read_manifest(run: AnyPath, *, stage: Optional[str] = None, verify: bool = F
     waits. A manifest of an earlier run is not returned while a supervisor works on a newer
     one.
     """
-    found = _found(run)
-    owner = read_owner(found.rundir)
-    path = found.rundir.manifest_of(stage)
-    head = read_head(path)
-    if head is None:
-        _check_stage(found, owner, stage)
-        raise RunUnfinished(f"{os.fspath(run)}: not final: there is no {path}")
-    if found.run_id not in (None, head.run_id):
-        raise RunUnfinished(f"run {found.run_id} is superseded by {head.run_id}")
-    if owner is not None and owner.run_id != head.run_id and is_live(found.rundir, owner):
-        raise RunUnfinished(f"{os.fspath(run)}: run {owner.run_id} is under way")
+    view, named = _find(run), os.fspath(run)
+    path = view.rundir.manifest_of(stage)
+    absent = f"{named}: not final: there is no {path}"
+    head = view.require_final(stage, named=named, absent=absent)
     return _vouched(Manifest(path, head), verify=verify, check=False)
 
 
-def _check_stage(found: Found, owner: Optional[Owner], stage: Optional[str]) -> None:
-    if stage is not None and owner is not None and owner.stages and stage not in owner.stages:
-        has = ", ".join(owner.stages)
-        raise UsageError(f"{found.rundir.path} has no stage {stage!r}: it has {has}")
-
-
-def _found(run: AnyPath) -> Found:
+def _find(run: AnyPath) -> RunView:
     try:
         return find_run(os.fspath(run), os.curdir)
     except NoSuchRun as error:

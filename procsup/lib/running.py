@@ -15,10 +15,10 @@ from procsup.queries.control import request, stop_units
 from procsup.queries.control import stop as ask_to_stop
 from procsup.queries.events import Event, events_of
 from procsup.queries.status import Status, status_of
+from procsup.queries.view import RunView
 from procsup.queries.waiting import Limits, await_final
-from procsup.store.find import Found
 from procsup.store.rundir import RunDir
-from procsup.store.sitting import Owner, is_live, read_owner, wait_sitting
+from procsup.store.sitting import Owner, is_live, wait_sitting
 
 _GUARD_ENDS_S = 10.0  # after its supervisor's last message
 
@@ -90,7 +90,7 @@ class Run:
         self._sitting: int = ready["sitting"]
         self._rundir = RunDir(self.dir)
         self._companion = companion
-        self._owner = read_owner(self._rundir)
+        self._owner = RunView(self._rundir).owner
         self._is_told = False
 
     def __repr__(self) -> str:
@@ -126,7 +126,7 @@ class Run:
 
     def status(self) -> Status:
         """Read how the run stands."""
-        return status_of(Found(self._rundir, self.id))
+        return status_of(RunView(self._rundir, self.id))
 
     def events(self) -> Iterator[Event]:
         """Yield the events of the run from its beginning; the last one is a `RunEnded`.

@@ -4,11 +4,11 @@ import time
 from typing import Callable, NamedTuple, Optional, Sequence, Set, Tuple
 
 from procsup.core.records import Answer, End
-from procsup.errors import ProcsupError, RunUnfinished, UsageError, WaitTimeout
+from procsup.errors import ProcsupError, UsageError, WaitTimeout
 from procsup.store.control import ask
 from procsup.store.journal import follow
 from procsup.store.rundir import RunDir
-from procsup.store.sitting import Owner, SittingEnd, is_live, read_owner, wait_sitting
+from procsup.store.sitting import Owner, SittingEnd, wait_sitting
 
 ANSWER_S = 30.0
 _LOOK_S = 0.05
@@ -21,18 +21,6 @@ class Asked(NamedTuple):
     message: str
     over: bool = False
     units: Tuple[str, ...] = ()  # those still to end
-
-
-def live_owner(rundir: RunDir, run_id: Optional[str], verb: str) -> Owner:
-    """Return the supervisor of the run; RunUnfinished if none, or if it runs another one."""
-    owner = read_owner(rundir)
-    if owner is None or not is_live(rundir, owner):
-        raise RunUnfinished(f"nobody is working on {rundir.path}: there is nothing to {verb}")
-    if run_id not in (None, owner.run_id):
-        raise RunUnfinished(
-            f"run {run_id} is over: {owner.describe()} is at run {owner.run_id} now"
-        )
-    return owner
 
 
 def request(

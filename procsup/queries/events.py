@@ -15,7 +15,7 @@ from procsup.core.records import (
 )
 from procsup.errors import RunUnfinished
 from procsup.queries.session_end import how_it_ended
-from procsup.store.manifest import read_head
+from procsup.queries.view import RunView
 from procsup.store.reader import follow, put_on_disk
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, SittingEnd
@@ -108,7 +108,7 @@ def events_of(rundir: RunDir, owner: Owner) -> Iterator[Event]:
 def _last(rundir: RunDir, owner: Owner, end: Optional[RunEnded]) -> RunEnded:
     if end is not None and end.status is None:
         return end
-    head = read_head(rundir.manifest)
+    head = RunView(rundir).head()
     if end is None or head is None or head.run_id != owner.run_id:
         return RunEnded(None, how_it_ended(rundir, owner))
     return end

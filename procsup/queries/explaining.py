@@ -31,7 +31,7 @@ from procsup.queries.logs import logs_of_unit
 from procsup.queries.retrying import request_for, rerun_of
 from procsup.queries.selection import Known
 from procsup.queries.status import Status, status_of
-from procsup.store.find import Found
+from procsup.queries.view import RunView
 from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import DryRun
 
@@ -82,17 +82,17 @@ class Explained:
     its directory, RecordError if its records cannot be read. `status` is how the run stands.
     """
 
-    def __init__(self, found: Found, words: Sequence[str]) -> None:
-        self.status: Status = status_of(found)
+    def __init__(self, view: RunView, words: Sequence[str]) -> None:
+        self.status: Status = status_of(view)
         self._history = self.status.history
         self._live = self.status.state == "running"
-        self._rundir: RunDir = found.rundir
+        self._rundir: RunDir = view.rundir
         self._log_folders = self.status.log_places.only
         self._facts = facts_now(self._history, live=self._live, at=time.time())
         plan = self._history.plan
         later = [one.name for one in self.status.stages if not plan.get(one.name)]
-        known = Known(words, found.rundir, self._history, live=self._live, later=later)
-        self._foresight = _Foresight(self._rundir, {unit.id for unit in known.meant()})
+        known = Known(words, view.rundir, self._history, live=self._live, later=later)
+        self._foresight = _Foresight(view, {unit.id for unit in known.meant()})
         found_now = {} if self._live else self._foresight.units_of(later)
         unknown = {name for name in later if name not in found_now}
         late = [(one, one.partition("/")[0]) for one in words]
@@ -101,7 +101,7 @@ class Explained:
         self._units: List[Named] = []
         if len(late) < len(words) or not words:
             early = [one for one in words if one.partition("/")[0] not in unknown]
-            known = Known(early, found.rundir, self._history, live=self._live, more=found_now)
+            known = Known(early, view.rundir, self._history, live=self._live, more=found_now)
             self._units = list(known.meant())
 
     def __len__(self) -> int:
@@ -166,19 +166,18 @@ class Explained:
 class _Foresight:
     """The dry run's result for single units; `problem` says why there is none."""
 
-    def __init__(self, rundir: RunDir, wanted: Collection[str]) -> None:
+    def __init__(self, view: RunView, wanted: Collection[str]) -> None:
         from procsup.supervisor.session import dry_run
 
         self.problem = ""
         self._working: Dict[str, bool] = {}  # stages with units that would run
         self._dry: Optional[DryRun] = None
         try:
-            found = Found(rundir)
-            with found.reading():
-                request = request_for(rerun_of(found), ())
+            with view.reading():
+                request = request_for(rerun_of(view), ())
                 plain = msgspec.structs.replace(request, again=None)
                 # What another user's run file names is not executed.
-                static = found.other_owner is not None
+                static = view.other_owner is not None
                 self._dry = dry_run(plain, wanted=wanted, static=static)
         except ProcsupError as error:
             lines = str(error).splitlines()

@@ -10,12 +10,11 @@ from procsup.core.text import units_known_when
 from procsup.errors import ProcsupError, RecordError, RunFileError
 from procsup.host import machine
 from procsup.queries.retrying import request_for, rerun_of
+from procsup.queries.view import RunView
 from procsup.runfile.load import Loaded
-from procsup.store.find import Found
 from procsup.store.manifest import read_manifest
 from procsup.store.past import parameters_recorded
 from procsup.store.rundir import RunDir
-from procsup.store.sitting import read_owner
 from procsup.supervisor.resolved_request import load_source
 
 _Outputs = Dict[str, List[Tuple[str, Tuple[Reading, ...]]]]
@@ -40,9 +39,9 @@ def parameters_of(rundir: RunDir, history: History) -> Tuple[Parameters, str]:
         except RecordError:
             continue  # not final yet, or withdrawn
     try:
-        found_run = Found(rundir)
-        with found_run.reading():
-            now = units_of(load_source(request_for(rerun_of(found_run), ())), history)
+        view = RunView(rundir)
+        with view.reading():
+            now = units_of(load_source(request_for(rerun_of(view), ())), history)
     except ProcsupError as error:
         return found, str(error)
     found = {**{unit.id: unit.parameters for unit in now.units}, **found}
@@ -56,12 +55,11 @@ def parameters_of(rundir: RunDir, history: History) -> Tuple[Parameters, str]:
 
 def stages_of(rundir: RunDir, history: History) -> Dict[str, str]:
     """Return all stages in the run file's order, and of those not planned when units are known."""
-    owner = read_owner(rundir)
-    names = owner.stages if owner is not None and owner.stages else tuple(history.plan)
+    view = RunView(rundir)
+    names = view.owner.stages if view.owner and view.owner.stages else tuple(history.plan)
     try:
-        found = Found(rundir)
-        with found.reading():
-            spec = load_source(request_for(rerun_of(found), ())).spec
+        with view.reading():
+            spec = load_source(request_for(rerun_of(view), ())).spec
         before = {stage.name: upstream(stage) for stage in spec.stages}
     except ProcsupError:
         before = {}

@@ -11,12 +11,12 @@ from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath
 from procsup.host.folders import absolute
 from procsup.queries.session_end import how_it_ended
+from procsup.queries.view import RunView
 from procsup.queries.waiting import ended_at
-from procsup.store.find import Found, NoSuchRun, is_folder, nearest_home, runs_in
-from procsup.store.manifest import read_head
+from procsup.store.find import NoSuchRun, is_folder, nearest_home, runs_in
 from procsup.store.past import read_history
 from procsup.store.rundir import RunDir
-from procsup.store.sitting import Owner, is_live, is_starting, read_owner
+from procsup.store.sitting import Owner
 
 JOURNALS_BYTES = 1 << 25  # limit on journals read, all runs together, unless `whole`
 FILES_MOST = 100_000  # limit on files measured for sizes
@@ -45,7 +45,7 @@ class Listed(NamedTuple):
     @property
     def user(self) -> Optional[str]:
         """The user whose run it is; None if it is ours."""
-        return Found(self.rundir).other_owner
+        return RunView(self.rundir).other_owner
 
     @property
     def when(self) -> float:
@@ -111,15 +111,16 @@ def list_runs(home: AnyPath, *, whole: bool = False) -> Tuple[List[Listed], bool
 
 def look_at(rundir: RunDir) -> Listed:
     """Return a run's state from its owner and the head of its manifest, without its journal."""
-    owner = read_owner(rundir)
-    name = rundir.path.name
+    view = RunView(rundir)
+    owner, name = view.owner, rundir.path.name
     began = None if owner is None else owner.started
-    if owner is not None and is_live(rundir, owner):
-        return Listed(rundir, name, owner.run_id, "running", owner.describe(), began=began)
-    if owner is not None and is_starting(owner):
+    if view.live is not None:
+        live = view.live
+        return Listed(rundir, name, live.run_id, "running", live.describe(), began=began)
+    if owner is not None and view.is_starting:
         return Listed(rundir, name, None, "starting", owner.describe(), began=began)
     try:
-        head = read_head(rundir.manifest)
+        head = view.head()
     except RecordError as error:
         return Listed(rundir, name, None, "unreadable", str(error), began=began, ended=began)
     if head is not None:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from procsup.core.outcome import AttemptId, Verdict
-from procsup.errors import ProcsupError, RecordError, RunUnfinished
-from procsup.queries.finding import find_own_run
+from procsup.errors import ProcsupError, RecordError
 from procsup.queries.listing import Listed, look_at
+from procsup.queries.view import find_own_run
 from procsup.store import removal
 from procsup.store.find import runs_in
 from procsup.store.past import read_history
@@ -68,10 +68,9 @@ def plan(choice: Choice, home: Optional[Path], *, start: str = ".") -> Plan:
 
 
 def _named(run: str, start: str) -> Listed:
-    found = find_own_run(run, start, "prune")
-    listed = look_at(found.rundir)
-    if found.run_id not in (None, listed.run_id):
-        raise RunUnfinished(f"run {found.run_id} is not the latest of {found.rundir.path}")
+    view = find_own_run(run, start, "prune")
+    listed = look_at(view.rundir)
+    view.require_latest(listed.run_id, f"is not the latest of {view.rundir.path}")
     return listed
 
 

@@ -8,15 +8,14 @@ from procsup.core.records import Begin
 from procsup.errors import RecordError, RunUnfinished, UsageError
 from procsup.paths.opening import is_absent
 from procsup.queries.control import Asked, request
+from procsup.queries.view import RunView
 from procsup.runfile.load import load
 from procsup.runfile.plan import PLAN_FILE
 from procsup.store.copies import is_copy
-from procsup.store.find import Found
-from procsup.store.manifest import read_head
 from procsup.store.place import run_file_now
 from procsup.store.reader import last_begin
 from procsup.store.rundir import RunDir
-from procsup.store.sitting import Owner, is_live, read_owner
+from procsup.store.sitting import Owner
 from procsup.supervisor.requests import Request
 
 
@@ -41,16 +40,14 @@ class Rerun(NamedTuple):
         raise UsageError(f"the run file of {self.rundir.path} is gone: there is no {path}")
 
 
-def rerun_of(found: Found) -> Rerun:
+def rerun_of(view: RunView) -> Rerun:
     """Read the run; RunUnfinished if it is not the latest of its directory."""
-    owner = read_owner(found.rundir)
-    live = owner if owner is not None and is_live(found.rundir, owner) else None
-    begin = last_begin(found.rundir.journal)
+    rundir, live = view.rundir, view.live
+    begin = last_begin(rundir.journal)
     if begin is None:
-        raise RunUnfinished(f"nothing was begun in {found.rundir.path}: there is nothing to retry")
-    if found.run_id not in (None, begin.run_id):
-        raise RunUnfinished(f"run {found.run_id} is superseded by {begin.run_id}")
-    return Rerun(found.rundir, begin, live)
+        raise RunUnfinished(f"nothing was begun in {rundir.path}: there is nothing to retry")
+    view.require_latest(begin.run_id)
+    return Rerun(rundir, begin, live)
 
 
 def has_succeeded(rerun: Rerun) -> bool:
@@ -58,7 +55,7 @@ def has_succeeded(rerun: Rerun) -> bool:
     if is_copy(rerun.rundir, rerun.begin):
         return False
     try:
-        head = read_head(rerun.rundir.manifest)
+        head = RunView(rerun.rundir).head()
     except RecordError:
         return False
     return head is not None and head.run_id == rerun.begin.run_id and head.status == "succeeded"

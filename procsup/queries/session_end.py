@@ -6,9 +6,10 @@ from typing import List, Optional, Sequence, Union
 from procsup.core.records import Answer, Begin, Closed, Record, RunFinal
 from procsup.core.wording import BY_REQUEST
 from procsup.errors import RecordError
+from procsup.queries.view import RunView
 from procsup.store.reader import follow, last_begin, read_journal
 from procsup.store.rundir import RunDir
-from procsup.store.sitting import Owner, is_live, read_owner
+from procsup.store.sitting import Owner
 
 _TAIL_BYTES = 1 << 18
 
@@ -17,22 +18,23 @@ LastWord = Union[Closed, RunFinal, Answer]
 
 def how_it_ended(rundir: RunDir, owner: Owner) -> str:
     """Say why that supervisor's sitting is over, and whether another sitting has begun since."""
-    return f"{_reason(rundir, owner)}{_successor(rundir, owner)}"
+    now = RunView(rundir)  # its owner is read after the journal
+    return f"{_reason(now, owner)}{_successor(now, owner)}"
 
 
-def _reason(rundir: RunDir, owner: Owner) -> str:
+def _reason(now: RunView, owner: Owner) -> str:
     if owner.sitting == 0:
         return f"nobody is working on it: {owner.describe()} ended before it began"
     try:
-        last = last_word(rundir, owner.sitting)
+        last = last_word(now.rundir, owner.sitting)
     except (OSError, RecordError):  # only the owner may read the journal: others see just the end
         last = None
     if isinstance(last, Closed):
         return f"not finished, and nobody is working on it: {last.reason}"
     if isinstance(last, RunFinal):
         return f"run {last.run_id} was final, but its manifest is withdrawn or was not written"
-    now = read_owner(rundir)
-    if now is not None and now.sitting == owner.sitting and now.ended is not None:
+    holder = now.owner
+    if holder is not None and holder.sitting == owner.sitting and holder.ended is not None:
         return f"the supervisor ended before the run was final ({owner.describe()})"
     if isinstance(last, Answer):
         why = BY_REQUEST if last.request else last.message
@@ -40,12 +42,12 @@ def _reason(rundir: RunDir, owner: Owner) -> str:
     return f"the supervisor died ({owner.describe()})"
 
 
-def _successor(rundir: RunDir, owner: Owner) -> str:
-    now = read_owner(rundir)
-    if now is None or now.sitting == owner.sitting or not is_live(rundir, now):
+def _successor(now: RunView, owner: Owner) -> str:
+    live = now.live
+    if live is None or live.sitting == owner.sitting:
         return ""
-    verb = "resumes it already" if now.run_id == owner.run_id else f"is at run {now.run_id} now"
-    return f"; {now.describe()} {verb}"
+    verb = "resumes it already" if live.run_id == owner.run_id else f"is at run {live.run_id} now"
+    return f"; {live.describe()} {verb}"
 
 
 def last_word(rundir: RunDir, sitting: int) -> Optional[LastWord]:

@@ -11,19 +11,17 @@ from procsup.core.quantities import show_duration
 from procsup.core.records import End
 from procsup.core.replay import History
 from procsup.core.text import plural
-from procsup.errors import RunUnfinished
 from procsup.host.logfiles import LogPlaces
 from procsup.queries.rows import parameter_columns, row_of_ends
 from procsup.queries.selection import Known
 from procsup.queries.session_end import how_it_ended
+from procsup.queries.view import RunView
 from procsup.queries.waiting import ended_at
-from procsup.store.find import Found
 from procsup.store.log_places import log_places
-from procsup.store.manifest import read_head
 from procsup.store.past import read_history
 from procsup.store.reader import put_on_disk, read_journal
 from procsup.store.rundir import RunDir
-from procsup.store.sitting import Owner, is_live, is_starting, read_owner
+from procsup.store.sitting import Owner
 
 
 class RunningUnit(NamedTuple):
@@ -101,23 +99,20 @@ class Status(NamedTuple):
                 yield {**row, **parameter_columns(parameters.get(unit_id, {}))}
 
 
-def status_of(found: Found) -> Status:
+def status_of(view: RunView) -> Status:
     """Read how the run stands.
 
     RunUnfinished if that run is not the latest any more. RecordError if a newer procsup wrote
     the journal: this version could misread it.
     """
-    rundir = found.rundir
-    owner = read_owner(rundir)
-    live = owner is not None and is_live(rundir, owner)
+    rundir, owner, live = view.rundir, view.owner, view.live
     journal = read_journal(rundir.journal, digesting=False)
     history = read_history(rundir, journal)
     journal.check_writable()
     put_on_disk(rundir.journal)
-    if found.run_id not in (None, history.run_id):
-        raise RunUnfinished(f"run {found.run_id} is superseded by {history.run_id}")
-    state, sentence = _state(rundir, owner, history, live=live)
-    running = list(_running(history)) if live else []
+    view.require_latest(history.run_id)
+    state, sentence = _state(view, history)
+    running = [] if live is None else list(_running(history))
     stages = _stages(history, owner)
     return Status(
         rundir,
@@ -132,19 +127,18 @@ def status_of(found: Found) -> Status:
     )
 
 
-def _state(
-    rundir: RunDir, owner: Optional[Owner], history: History, *, live: bool
-) -> Tuple[str, str]:
-    if live and owner is not None:
-        return "running", f"running: {owner.describe()}, sitting {owner.sitting}"
-    if owner is not None and is_starting(owner):
+def _state(view: RunView, history: History) -> Tuple[str, str]:
+    owner = view.owner
+    if view.live is not None:
+        return "running", f"running: {view.live.describe()}, sitting {view.live.sitting}"
+    if owner is not None and view.is_starting:
         return "starting", f"starting: {owner.describe()}"
-    head = read_head(rundir.manifest)
+    head = view.head()
     if head is not None and head.run_id == history.run_id:
         return head.status, f"{head.status}{_age(head)}"
     if history.begin is None or owner is None:
         return "empty", "nothing was begun here"
-    return "unfinished", how_it_ended(rundir, owner)
+    return "unfinished", how_it_ended(view.rundir, owner)
 
 
 def _age(head: Head) -> str:

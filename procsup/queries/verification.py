@@ -6,19 +6,17 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tu
 from procsup.core.manifest import Head, OutputRecord, StageCounts, UnitRecord
 from procsup.core.outcome import Verdict
 from procsup.core.text import plural
-from procsup.errors import ProcsupError, RecordError, RunUnfinished, UsageError
+from procsup.errors import ProcsupError, RecordError, RunUnfinished
 from procsup.host.folders import who_refuses
 from procsup.host.owners import other_user
 from procsup.paths.identity import compare
 from procsup.queries.retrying import request_for, rerun_of
-from procsup.queries.session_end import how_it_ended
-from procsup.store.find import Found
-from procsup.store.manifest import read_head, read_manifest
+from procsup.queries.view import RunView
+from procsup.store.manifest import read_manifest
 from procsup.store.mark import mark_problem
 from procsup.store.origin import copied_from
 from procsup.store.place import Project
 from procsup.store.rundir import RunDir
-from procsup.store.sitting import is_live, read_owner
 from procsup.supervisor.resolved_request import read
 
 FIRST_WORD_S = 1.0
@@ -59,7 +57,7 @@ class Verified(NamedTuple):
 
 
 def verify(
-    found: Found,
+    view: RunView,
     *,
     stage: Optional[str] = None,
     checksum: bool = False,
@@ -70,47 +68,27 @@ def verify(
     A check that takes longer calls `said` with messages about its progress. RunUnfinished if it
     is not final, RecordError if its manifest cannot be read at all.
     """
-    head = _final_head(found, stage)
-    path = found.rundir.manifest_of(stage)
-    check = _Check(head, found.rundir, checksum=checksum, said=said)
+    view.require_stage(stage)
+    head, rundir = view.require_final(stage), view.rundir
+    path = rundir.manifest_of(stage)
+    check = _Check(head, rundir, checksum=checksum, said=said)
     now, units = read_manifest(path)
     if (now.run_id, now.journal) != (head.run_id, head.journal):
         raise RunUnfinished(f"{path} is of another run by now: it was begun again")
-    with found.reading():
+    with view.reading():
         for unit in units:
             check.take(unit)
-    problem = mark_problem(found.rundir.journal, head.journal)
+    problem = mark_problem(rundir.journal, head.journal)
     damage = [*([problem] if problem else []), *check.about_counts()]
     differences, notes = check.differences, check.notes
-    refusal = who_refuses(found.rundir.journal)
+    refusal = who_refuses(rundir.journal)
     if refusal:
         notes.append(Difference("note", "", None, f"the journal was not compared: {refusal}"))
-    for one in _about_plan(found, stage, check):
+    for one in _about_plan(view, stage, check):
         (notes if one.kind == "note" else differences).append(one)
-    source = copied_from(found.rundir, head)
+    source = copied_from(rundir, head)
     counts = check.units, check.outputs
     return Verified(head, str(path), *counts, damage, differences, notes, source)
-
-
-def _final_head(found: Found, stage: Optional[str]) -> Head:
-    rundir = found.rundir
-    owner = read_owner(rundir)
-    live = owner is not None and is_live(rundir, owner)
-    if stage is not None and owner is not None and owner.stages and stage not in owner.stages:
-        raise UsageError(f"{rundir.path} has no stage {stage!r}: it has {', '.join(owner.stages)}")
-    head = read_head(rundir.manifest_of(stage))
-    if head is not None and owner is not None and live and owner.run_id != head.run_id:
-        raise RunUnfinished(f"{rundir.path}: run {owner.run_id} is under way")
-    if head is None:
-        what = "" if stage is None else f", stage {stage}"
-        if owner is not None and live:
-            why = f"not final: {owner.describe()} works on it"
-        else:
-            why = "nobody has begun it" if owner is None else how_it_ended(rundir, owner)
-        raise RunUnfinished(f"{rundir.path}{what}: {why}")
-    if found.run_id not in (None, head.run_id):
-        raise RunUnfinished(f"run {found.run_id} is superseded by {head.run_id}")
-    return head
 
 
 class _Check:
@@ -197,11 +175,11 @@ class _Check:
             yield f"stage {name} is called succeeded, and {total - well} of its units are not"
 
 
-def _about_plan(found: Found, stage: Optional[str], check: _Check) -> Iterator[Difference]:
+def _about_plan(view: RunView, stage: Optional[str], check: _Check) -> Iterator[Difference]:
     """Compare the units that the run's own file defines now with those of the manifest."""
     try:
-        with found.reading():
-            asked = read(request_for(rerun_of(found), ()))
+        with view.reading():
+            asked = read(request_for(rerun_of(view), ()))
     except (ProcsupError, OSError) as error:
         first = str(error).split("\n", 1)[0]
         yield Difference("note", "", None, f"the plan could not be compared: {first}")

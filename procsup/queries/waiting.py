@@ -14,13 +14,12 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from procsup.core.manifest import Head
 from procsup.core.quantities import show_duration
-from procsup.errors import ProcsupError, RecordError, RunUnfinished, UsageError, WaitTimeout
+from procsup.errors import ProcsupError, RecordError, RunUnfinished, WaitTimeout
 from procsup.host.files import AnyPath, reason
-from procsup.queries.finding import find_run
-from procsup.store.find import Found, NoSuchRun
-from procsup.store.manifest import read_head
+from procsup.queries.view import RunView, find_run
+from procsup.store.find import NoSuchRun
 from procsup.store.rundir import RunDir
-from procsup.store.sitting import Owner, is_live, is_starting, locks_tell, read_owner, wait_sitting
+from procsup.store.sitting import Owner, locks_tell, wait_sitting
 
 START_TIMEOUT_S = 5.0  # for a name or a path; a run that has an id has begun
 _STARTING_S = 60.0  # the longest time between a supervisor's lock and its first record
@@ -143,21 +142,20 @@ class _Wait:
 
     def _look(self) -> Optional[Waited]:
         """Return the answer if there is one by now, or None to look again."""
-        found = self._find()
-        if found is None:
+        view = self._find()
+        if view is None:
             return None
-        owner = read_owner(found.rundir)
-        if owner is not None and is_live(found.rundir, owner):
-            return self._follow(found, owner)
-        if found.run_id is None and is_starting(owner) and self._waited_s() < _STARTING_S:
+        if view.live is not None:
+            return self._follow(view, view.live)
+        if view.run_id is None and view.is_starting and self._waited_s() < _STARTING_S:
             return None
-        return self._look_at_rest(found, owner)
+        return self._look_at_rest(view)
 
-    def _find(self) -> Optional[Found]:
+    def _find(self) -> Optional[RunView]:
         try:
-            found = find_run(self._run, self._start, notice=self._notice_of_owner)
+            view = find_run(self._run, self._start, notice=self._notice_of_owner)
             self._notice_of_owner = None
-            return found
+            return view
         except NoSuchRun as error:
             if self._start_is_over(has_id=False):
                 raise RunUnfinished(str(error)) from error
@@ -165,50 +163,46 @@ class _Wait:
 
     # --- a supervisor works on it ------------------------------------------------------
 
-    def _follow(self, found: Found, owner: Owner) -> Optional[Waited]:
+    def _follow(self, view: RunView, owner: Owner) -> Optional[Waited]:
         """Wait for the end of a live sitting."""
-        if found.run_id not in (None, owner.run_id):
-            raise RunUnfinished(
-                f"run {found.run_id} is superseded by {owner.run_id}, which is under way"
-            )
-        self._check_stage(owner)
-        if not locks_tell(found.rundir, owner) and not self._told_of_polling:
+        rundir = view.rundir
+        view.require_latest(owner.run_id, f"is superseded by {owner.run_id}, which is under way")
+        view.require_stage(self._stage, f"run {self._run}")
+        if not locks_tell(rundir, owner) and not self._told_of_polling:
             self._told_of_polling = True
             self._notice(f"{self._what()}: locks tell nothing here, looking once a second")
-        if not wait_sitting(found.rundir, owner, self._stage, self._left_s()):
+        if not wait_sitting(rundir, owner, self._stage, self._left_s()):
             raise self._too_late()
-        path = found.rundir.manifest_of(self._stage)
-        head = read_head(path)
+        head = view.head(self._stage)
         if head is not None and head.run_id == owner.run_id:
-            return Waited(found.rundir, path, head)
-        if self._goes_on(found.rundir, owner):
+            return Waited(rundir, rundir.manifest_of(self._stage), head)
+        if self._goes_on(rundir, owner):
             return None
         from procsup.queries.session_end import how_it_ended
 
-        raise RunUnfinished(f"{self._what()}: {how_it_ended(found.rundir, owner)}")
+        raise RunUnfinished(f"{self._what()}: {how_it_ended(rundir, owner)}")
 
     def _goes_on(self, rundir: RunDir, owner: Owner) -> bool:
         """Whether the supervisor is still alive, although the awaited stage cannot become final."""
         if not locks_tell(rundir, owner):
-            return is_live(rundir, owner) and read_owner(rundir) == owner
+            return RunView(rundir).live == owner
         return not wait_sitting(rundir, owner, None, _SETTLES_S)
 
     # --- no supervisor works on it -----------------------------------------------------
 
-    def _look_at_rest(self, found: Found, owner: Optional[Owner]) -> Optional[Waited]:
-        self._check_stage(owner)
-        path = found.rundir.manifest_of(self._stage)
-        head = read_head(path)
-        if head is not None and found.run_id in (None, head.run_id) and not self._too_old(head):
-            return Waited(found.rundir, path, head, _age_s(head))
-        if self._start_is_over(has_id=found.run_id is not None):
+    def _look_at_rest(self, view: RunView) -> Optional[Waited]:
+        view.require_stage(self._stage, f"run {self._run}")
+        rundir, head = view.rundir, view.head(self._stage)
+        if head is not None and view.run_id in (None, head.run_id) and not self._too_old(head):
+            return Waited(rundir, rundir.manifest_of(self._stage), head, _age_s(head))
+        if self._start_is_over(has_id=view.run_id is not None):
             # Only now: the reason is in the journal, which may be long.
-            raise RunUnfinished(f"{self._what()}: {self._why_not(found, owner, head)}")
+            raise RunUnfinished(f"{self._what()}: {self._why_not(view, head)}")
         return None
 
-    def _why_not(self, found: Found, owner: Optional[Owner], head: Optional[Head]) -> str:
+    def _why_not(self, view: RunView, head: Optional[Head]) -> str:
         """Say why the existing manifest is not the answer, or why there is none."""
-        run_id = found.run_id
+        run_id = view.run_id
         if head is not None and run_id in (None, head.run_id):
             return self._too_old(head)
         from procsup.queries.session_end import (  # these read the journal
@@ -216,12 +210,12 @@ class _Wait:
             is_superseded,
         )
 
-        if run_id is not None and (head is not None or is_superseded(found.rundir, run_id)):
+        if run_id is not None and (head is not None or is_superseded(view.rundir, run_id)):
             by = f" by {head.run_id}" if head is not None else ""
             return f"this run is not the latest of its directory: it is superseded{by}"
-        if owner is None:
+        if view.owner is None:
             return "nobody has begun it"
-        return how_it_ended(found.rundir, owner)
+        return how_it_ended(view.rundir, view.owner)
 
     def _too_old(self, head: Head) -> str:
         most_s, age_s = self._limits.max_age_s, _age_s(head)
@@ -233,14 +227,6 @@ class _Wait:
         )
 
     # --- limits ------------------------------------------------------------------------
-
-    def _check_stage(self, owner: Optional[Owner]) -> None:
-        if self._stage is None or owner is None or not owner.stages:
-            return
-        if self._stage not in owner.stages:
-            raise UsageError(
-                f"run {self._run} has no stage {self._stage!r}: it has {', '.join(owner.stages)}"
-            )
 
     def _start_is_over(self, *, has_id: bool) -> bool:
         default_s = 0.0 if has_id or "@" in self._run else START_TIMEOUT_S

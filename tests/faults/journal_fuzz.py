@@ -27,7 +27,7 @@ from procsup.queries.logs import Choice, Log, logs_of
 from procsup.queries.selection import Known
 from procsup.queries.session_end import how_it_ended
 from procsup.queries.status import status_of
-from procsup.store.find import Found
+from procsup.queries.view import RunView
 from procsup.store.journal import JournalWriter, follow, read_journal
 from procsup.store.mark import mark_problem
 from procsup.store.reader import ReadJournal, begins
@@ -258,8 +258,8 @@ class Bench:
             lambda: how_it_ended(self.rundir, owner),
             lambda: list(map(_line_of, Past(self.rundir, spec).history.units.values())),
             self._logs,
-            lambda: [json.dumps(row) for row in status_of(Found(self.rundir)).rows()],
-            lambda: status_of(Found(self.rundir)).sentence,
+            lambda: [json.dumps(row) for row in status_of(RunView(self.rundir)).rows()],
+            lambda: status_of(RunView(self.rundir)).sentence,
             lambda: lost_ends(Past(self.rundir, spec).history, 0.0),
             lambda: look_at(self.rundir),
             lambda: first_line(_QUIET, Past(self.rundir, spec).before, fresh=False),
@@ -267,7 +267,7 @@ class Bench:
             _only_our_errors(ask)
 
     def _logs(self) -> List[Log]:
-        history = status_of(Found(self.rundir)).history
+        history = status_of(RunView(self.rundir)).history
         return logs_of(history, self.rundir, Choice(Known((), self.rundir, history, live=False)))
 
     def _go_on(self, numbers: List[int], data: Any, *, damaged: bool) -> None:

@@ -5,6 +5,7 @@ import pytest
 from procsup.core.records import Answer
 from procsup.errors import ProcsupError, RunUnfinished, WaitTimeout
 from procsup.queries import control as asking
+from procsup.queries.view import RunView
 from procsup.store import control
 from procsup.store.sitting import read_owner
 from tests.support.sittings import LIMIT_S, Meanwhile, Supervised
@@ -76,9 +77,9 @@ def test_a_supervisor_that_does_not_answer_is_not_waited_for_without_end(run):
 
 
 def test_nobody_is_asked_where_nobody_works(run):
-    assert asking.live_owner(run.rundir, "r1", "drain").run_id == "r1"
+    assert RunView(run.rundir, "r1").require_live("drain").run_id == "r1"
     with pytest.raises(RunUnfinished, match="run r0 is over"):
-        asking.live_owner(run.rundir, "r0", "drain")
+        RunView(run.rundir, "r0").require_live("drain")
     run.die()
     with pytest.raises(RunUnfinished, match=r"nobody is working on .* nothing to stop"):
-        asking.live_owner(run.rundir, None, "stop")
+        RunView(run.rundir).require_live("stop")

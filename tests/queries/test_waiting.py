@@ -8,7 +8,7 @@ import pytest
 
 from procsup.core.records import Answer, Closed
 from procsup.errors import RecordError, RunUnfinished, UsageError, WaitTimeout
-from procsup.queries import waiting
+from procsup.queries import view, waiting
 from procsup.queries.session_end import how_it_ended, last_word
 from procsup.queries.waiting import Limits, await_all, await_final
 from procsup.store import sitting as sittings
@@ -138,7 +138,7 @@ def test_a_supervisor_that_starts_is_waited_for_before_an_old_result_is_believed
     run.begin("r1").publish(result(0))
     starting = sittings.Sitting.open(run.rundir, at=WALL)
     looked = threading.Event()
-    monkeypatch.setattr(waiting, "is_starting", lambda owner: looked.set() or owner.sitting == 0)
+    monkeypatch.setattr(view, "is_starting", lambda owner: looked.set() or owner.sitting == 0)
     waiter = Meanwhile(lambda: wait(run, limits=Limits(timeout_s=LIMIT_S)))
     assert looked.wait(LIMIT_S)
     starting.close()
