@@ -101,21 +101,12 @@ def _exit_code(ending: Ending) -> int:
 
 
 def _last_words(opening: Opening, ending: Ending, options: Options, took_s: float) -> List[str]:
-    from procsup.report.ending import Close, Commands, ending_lines
+    from procsup.report.ending import Commands, ending_lines
 
     path = ending.manifest_path
-    close = Close(
-        name=opening.spec.name,
-        status=ending.status,
-        reason=ending.reason,
-        summary=ending.summary,
-        failures=ending.failures,
-        failed_total=ending.failed_total,
-        directory=ending.directory,
-        manifest_path=None if path is None else path_from_here(path),
-        took_s=took_s,
-    )
-    return ending_lines(close, Commands(_again(options, opening), word_for(ending.directory)))
+    shown = ending._replace(manifest_path=None if path is None else path_from_here(path))
+    commands = Commands(_again(options, opening), word_for(ending.directory))
+    return ending_lines(opening.spec.name, shown, took_s, commands)
 
 
 def _again(options: Options, opening: Opening) -> str:
@@ -142,6 +133,6 @@ def _pay_ending(opening: Opening, ending: Ending, code: int) -> None:
         "exit_code": code,
         "directory": ending.directory,
         "manifest_path": ending.manifest_path,
-        **ending_data(ending.summary, ending.failures, ending.failed_total),
+        **ending_data(ending),
     }
     pay(json_text(data))

@@ -6,8 +6,8 @@ import click
 
 from procsup.cli.options import exit_codes, json_option
 from procsup.console.terminal import pay, say
-from procsup.queries.listing import Listed, age_s, home_of, list_runs, unknown_words
-from procsup.report.listing import RunLine, listing_data, listing_lines
+from procsup.queries.listing import home_of, list_runs, unknown_words
+from procsup.report.listing import listing_data, listing_lines
 from procsup.report.tables import json_text
 
 _HELP = """Show the runs of the nearest .procsup, from here upwards: newest first.
@@ -37,33 +37,14 @@ def command(directory: Optional[str], whole: bool, as_json: bool) -> int:
     home = home_of(directory)
     runs, complete = list_runs(home, whole=whole)
     if as_json:
-        data = [listing_data(line_of(run)) for run in runs]
+        data = [listing_data(run) for run in runs]
         pay(json_text({"directory": str(home), "complete": complete, "runs": data}))
         return 0
     if not runs:
         say(f"no runs in {home}")
         return 0
-    pay(*listing_lines([line_of(run) for run in runs]))
+    pay(*listing_lines(runs))
     words = "" if complete else unknown_words(runs)
     if words:
         say(words)
     return 0
-
-
-def line_of(run: Listed) -> RunLine:
-    """Return a run's row of the table."""
-    return RunLine(
-        run.name,
-        run.run_id,
-        run.state,
-        run.message,
-        run.done,
-        run.planned,
-        run.succeeded,
-        run.began,
-        run.ended,
-        age_s(run),
-        run.size_bytes,
-        str(run.rundir.path),
-        run.user,
-    )

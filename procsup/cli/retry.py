@@ -181,7 +181,7 @@ def _by_hand(rerun: Rerun, word: str, *, dry_run: bool, as_json: bool) -> int:
         if not as_json:
             pay(what.shell_line(here))
         return 0
-    say(*by_hand_lines(unit.id, what.argv, what.cwd, env, what.stdin_path, ready.outputs))
+    say(*by_hand_lines(ready, env))
     code = hand.run(what)
     if what.scratch is not None and code != 0:
         say(f"its scratch folder is kept: {what.scratch.path}")

@@ -1,19 +1,17 @@
 """`procsup status`: what is done, running and failed."""
 
-import time
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import click
 
 from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
 from procsup.console.terminal import pay, say
-from procsup.host.logfiles import LogPlaces
 from procsup.queries.rows import FLAT, row_of_ends
 from procsup.queries.status import Status, status_of
 from procsup.queries.view import find_run
 from procsup.report.counts import stage_data
 from procsup.report.failures import MOST_SHOWN
-from procsup.report.standing import RunningLine, standing_lines
+from procsup.report.standing import standing_lines
 from procsup.report.tables import aligned, columns_of, csv_lines, json_lines, json_text
 
 _HELP = f"""Show how a run stands: live, dead or final; from any terminal.
@@ -56,7 +54,7 @@ def command(run: str, units: Tuple[str, ...], form: Optional[str], as_json: bool
     elif form is not None or units:
         pay(*_units(status, units, form or "table"))
     else:
-        pay(*_text(status))
+        pay(*standing_lines(status))
     return 0
 
 
@@ -73,19 +71,6 @@ def _units(status: Status, units: Sequence[str], form: str) -> List[str]:
     return list(
         csv_lines([*FLAT, *(name for name in columns_of(found) if name not in FLAT)], found)
     )
-
-
-def _text(status: Status) -> List[str]:
-    now = time.time()
-    running = [
-        RunningLine(unit.unit, unit.attempt, unit.pid, now - unit.since) for unit in status.running
-    ]
-    run_id = status.history.run_id
-    title = f"{status.name}{f' (run {run_id})' if run_id else ''}: {status.sentence}"
-    failures = status.failures
-    # Asked only if there is a log to show: it loads ctypes.
-    places = status.log_places if failures else LogPlaces(str(status.rundir.path))
-    return standing_lines(title, status.stages, running, failures, places)
 
 
 def _data(status: Status) -> Dict[str, Any]:

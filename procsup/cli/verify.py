@@ -8,7 +8,7 @@ from procsup.cli.options import RUN_HELP, exit_codes, json_option
 from procsup.cli.wait import WORST_FIRST
 from procsup.console.terminal import pay, say
 from procsup.errors import ProcsupError
-from procsup.queries.verification import Difference, Verified, verify
+from procsup.queries.verification import Verified, verify
 from procsup.queries.view import find_run
 from procsup.report.tables import json_text
 from procsup.report.verification import verification_lines
@@ -63,12 +63,7 @@ def _verify(run: str, stage: Optional[str], *, checksum: bool, as_json: bool) ->
     seen = verify(found, stage=stage, checksum=checksum, said=say)
     if seen.copied_from is not None:
         say(about_copy(found.rundir, seen.copied_from, seen.head))
-    name = seen.head.name if stage is None else f"{seen.head.name}, stage {stage}"
-    say(
-        *verification_lines(
-            name, seen.units, seen.outputs, seen.damage, seen.differences, seen.notes
-        )
-    )
+    say(*verification_lines(seen))
     if as_json:
         pay(json_text(_data(seen)))
     return seen.exit_code
@@ -86,6 +81,6 @@ def _data(seen: Verified) -> Dict[str, Any]:
         "outputs": seen.outputs,
         "ok": seen.exit_code == 0,
         "damage": seen.damage,
-        "differences": [Difference(*one)._asdict() for one in seen.differences],
-        "notes": [Difference(*one)._asdict() for one in seen.notes],
+        "differences": [one._asdict() for one in seen.differences],
+        "notes": [one._asdict() for one in seen.notes],
     }

@@ -30,18 +30,10 @@ from procsup.paths.opening import is_absent
 from procsup.queries.logs import logs_of_unit
 from procsup.queries.retrying import request_for, rerun_of
 from procsup.queries.selection import Known
-from procsup.queries.status import Status, status_of
+from procsup.queries.status import RunningUnit, Status, status_of
 from procsup.queries.view import RunView
 from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import DryRun
-
-
-class Begun(NamedTuple):
-    """An attempt without an end; `pid` is None if it is not known, `since` seconds since 1970."""
-
-    attempt: int
-    pid: Optional[int]
-    since: float
 
 
 class Explanation(NamedTuple):
@@ -61,7 +53,7 @@ class Explanation(NamedTuple):
     stage: str
     state: str
     ends: Tuple[End, ...] = ()
-    begun: Optional[Begun] = None
+    begun: Optional[RunningUnit] = None
     kept: bool = False
     stale: bool = False
     held: str = ""
@@ -118,7 +110,7 @@ class Explained:
         launch = past.open_launch if past is not None else None
         begun = None
         if past is not None and launch is not None:
-            begun = Begun(launch.attempt, past.open_pid, launch.at)
+            begun = RunningUnit(unit.id, launch.attempt, past.open_pid, launch.at)
         state = next(iter(self._facts(unit).states))
         logs = [] if past is None else logs_of_unit(past, self._rundir, unit.stage)
         found = Explanation(

@@ -48,9 +48,19 @@ class Listed(NamedTuple):
         return RunView(self.rundir).other_owner
 
     @property
+    def directory(self) -> str:
+        """The path of its run directory."""
+        return str(self.rundir.path)
+
+    @property
     def when(self) -> float:
         """Its latest known time: its end, else its beginning; 0 if unknown."""
         return self.ended or self.began or 0.0
+
+    @property
+    def age_s(self) -> Optional[float]:
+        """How long ago it ended, or began if it has not; None if unknown."""
+        return max(time.time() - self.when, 0.0) if self.when else None
 
 
 class Budget:
@@ -234,13 +244,6 @@ def files_below(folder: AnyPath) -> "Iterator[os.DirEntry[str]]":
                 folders.append(entry.path)
             else:
                 yield entry
-
-
-def age_s(one: Listed, now: Optional[float] = None) -> Optional[float]:
-    """Return how long ago the run ended, or began if it has not; None if unknown."""
-    if not one.when:
-        return None
-    return max((time.time() if now is None else now) - one.when, 0.0)
 
 
 def unknown_words(runs: Iterable[Listed]) -> str:

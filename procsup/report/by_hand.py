@@ -1,28 +1,23 @@
 """The text of `retry --here`: program, folder and environment of the unit."""
 
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List
 
 from procsup.core.text import shell_word, visible
+from procsup.queries.run_here import Prepared
 
 _MOST_NAMED = 5
 
 
-def by_hand_lines(
-    unit: str,
-    argv: Sequence[str],
-    cwd: str,
-    env: Dict[str, str],
-    stdin: Optional[str],
-    outputs: Sequence[str],
-) -> List[str]:
+def by_hand_lines(ready: Prepared, env: Dict[str, str]) -> List[str]:
     """Return the unit, its folder, its command, what its environment adds, and a warning."""
+    start, outputs = ready.by_hand, ready.outputs
     lines = [
-        f"{visible(unit)}, by hand: nothing of this is recorded",
-        f"  cwd      {visible(cwd)}",
-        f"  command  {' '.join(map(shell_word, argv))}",
+        f"{visible(ready.unit.id)}, by hand: nothing of this is recorded",
+        f"  cwd      {visible(start.cwd)}",
+        f"  command  {' '.join(map(shell_word, start.argv))}",
     ]
-    if stdin is not None:
-        lines.append(f"  stdin    {visible(stdin)}")
+    if start.stdin_path is not None:
+        lines.append(f"  stdin    {visible(start.stdin_path)}")
     lines += [f"  env      {visible(f'{name}={value}')}" for name, value in sorted(env.items())]
     if outputs:
         named = ", ".join(map(visible, outputs[:_MOST_NAMED]))

@@ -1,39 +1,32 @@
 """The result of `procsup verify`, as text."""
 
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Sequence
 
 from procsup.core.text import plural, visible
+from procsup.queries.verification import Difference, Verified
 
 _MOST_SHOWN = 50
 
-Line = Tuple[str, str, Optional[str], str]  # kind, unit, path, what
 
-
-def verification_lines(
-    name: str,
-    units: int,
-    outputs: int,
-    damage: Sequence[str],
-    differences: Sequence[Line],
-    notes: Sequence[Line],
-) -> List[str]:
+def verification_lines(seen: Verified) -> List[str]:
     """Return the result first, then the differences."""
-    shown = visible(name)
-    looked = f"{plural(units, 'unit')}, {plural(outputs, 'output')}"
-    if damage:
+    stage = "" if seen.head.stage is None else f", stage {seen.head.stage}"
+    shown = visible(f"{seen.head.name}{stage}")
+    looked = f"{plural(seen.units, 'unit')}, {plural(seen.outputs, 'output')}"
+    if seen.damage:
         lines = [f"{shown}: the record is damaged ({looked})"]
-    elif differences:
-        lines = [f"{shown}: {plural(len(differences), 'difference')} ({looked})"]
+    elif seen.differences:
+        lines = [f"{shown}: {plural(len(seen.differences), 'difference')} ({looked})"]
     else:
         lines = [f"{shown}: as recorded ({looked})"]
-    lines += [f"  {visible(sentence)}" for sentence in damage]
-    lines += _listed(differences)
-    if notes:
-        lines += [f"{shown}: also", *_listed(notes)]
+    lines += [f"  {visible(sentence)}" for sentence in seen.damage]
+    lines += _listed(seen.differences)
+    if seen.notes:
+        lines += [f"{shown}: also", *_listed(seen.notes)]
     return lines
 
 
-def _listed(found: Sequence[Line]) -> List[str]:
+def _listed(found: Sequence[Difference]) -> List[str]:
     lines = []
     for kind, unit, path, what in found[:_MOST_SHOWN]:
         where = [word for word in (path, unit) if word]

@@ -9,6 +9,7 @@ import pytest
 
 from procsup.cli.main import main
 from procsup.queries import verification
+from procsup.queries.view import RunView
 from procsup.store.mark import mark_problem
 from tests.support.projects import Project
 from tests.support.sittings import Supervised, end, plan, result, started
@@ -151,7 +152,7 @@ def test_a_journal_that_is_somebody_else_s_is_not_compared(final, monkeypatch):
     def refused(_path, *_owner):
         raise PermissionError(13, "not yours")
 
-    head = verification.read_head(final.rundir.manifest)
+    head = RunView(final.rundir).head()
     monkeypatch.setattr("procsup.store.mark.open_record", refused)
 
     assert mark_problem(final.rundir.journal, head.journal) == ""

@@ -1,19 +1,24 @@
 import csv
 import json
+import time
 
 from procsup.core.events import Rerun, Reuse
 from procsup.core.outcome import LeftoverFiles, Verdict
 from procsup.core.plan.rehearsal import Foreseen
 from procsup.core.plan.summary import StageStatus, Summary
+from procsup.core.replay import History
 from procsup.core.spec import After, RunSpec, StageSpec, UnitSpec
 from procsup.host.logfiles import LogPlaces
 from procsup.queries.rows import FLAT, row_of_ends
+from procsup.queries.status import RunningUnit, Status
 from procsup.report.counts import said_in_short, stage_data, stage_table
-from procsup.report.ending import Close, Commands, ending_data, ending_lines
+from procsup.report.ending import Commands, ending_data, ending_lines
 from procsup.report.failures import failure_lines, tail_of
 from procsup.report.plan import graph_lines, plan_data, plan_lines
-from procsup.report.standing import RunningLine, standing_lines
+from procsup.report.standing import standing_lines
 from procsup.report.tables import aligned, columns_of, csv_lines, json_lines, json_text
+from procsup.store.rundir import RunDir
+from procsup.supervisor.requests import Ending
 from tests.support.sittings import end
 
 COMMANDS = Commands("run.toml", "demo")
@@ -28,18 +33,19 @@ def summary(**counts):
     return made
 
 
-def close(status, numbers, **more):
-    fields = {
-        "name": "demo",
-        "reason": "",
-        "failures": (),
-        "failed_total": 0,
-        "directory": ".",
-        "manifest_path": None,
-        "took_s": 12.0,
-        **more,
-    }
-    return Close(status=status, summary=numbers, **fields)
+def ended(status, numbers, directory=".", **more):
+    return Ending(status, "r1", directory, numbers, **more)
+
+
+def lines_of_end(*args, **more):
+    return ending_lines("demo", ended(*args, **more), 12.0, COMMANDS)
+
+
+def standing(numbers, running=(), failures=()):
+    stages = list(numbers.stages.values())
+    return Status(
+        RunDir("demo"), "running", "running", None, History(), stages, running, failures, []
+    )
 
 
 # --- the end of a sitting --------------------------------------------------------------------
@@ -49,7 +55,7 @@ def test_a_success_is_one_line_and_the_manifest():
     numbers = summary(s=("succeeded", 3, {Verdict.SUCCEEDED: 3}))
     numbers.stages["s"].kept = 2
 
-    assert ending_lines(close("succeeded", numbers, manifest_path="m.json"), COMMANDS) == [
+    assert lines_of_end("succeeded", numbers, manifest_path="m.json") == [
         "",
         "demo succeeded: 3 succeeded (2 kept), in 12 s",
         "manifest: m.json",
@@ -64,9 +70,8 @@ def test_a_failed_run_says_who_failed_why_and_what_to_type_next(tmp_path):
     )
     failed = end("s/x=1", 2, 7, stderr_path="e")
 
-    lines = ending_lines(
-        close("failed", numbers, failures=(failed,), failed_total=1, directory=str(tmp_path)),
-        COMMANDS,
+    lines = lines_of_end(
+        "failed", numbers, failures=(failed,), failed_total=1, directory=str(tmp_path)
     )
 
     assert lines == [
@@ -91,7 +96,7 @@ def test_a_failed_run_says_who_failed_why_and_what_to_type_next(tmp_path):
 def test_a_run_that_is_not_final_says_why_and_how_it_goes_on():
     numbers = summary(s=("open", 5, {Verdict.SUCCEEDED: 2}))
 
-    lines = ending_lines(close(None, numbers, reason="interrupted by SIGINT"), COMMANDS)
+    lines = lines_of_end(None, numbers, reason="interrupted by SIGINT")
 
     assert lines[1:] == [
         "demo is not finished: interrupted by SIGINT; 2 succeeded, 3 units left, after 12 s",
@@ -104,7 +109,7 @@ def test_a_stage_that_could_not_be_planned_is_explained():
     numbers = summary(s=("failed", None, {}))
     numbers.stages["s"].problem = "the glob matches\nnothing"
 
-    lines = ending_lines(close("failed", numbers), COMMANDS)
+    lines = lines_of_end("failed", numbers)
 
     assert lines[2] == "  s: the glob matches\\nnothing"
 
@@ -113,16 +118,16 @@ def test_leftover_files_are_counted_and_the_first_three_named():
     numbers = summary(s=("succeeded", 2, {Verdict.SUCCEEDED: 2}), t=("succeeded", 1, {}))
     numbers.stages["s"].note_leftover_files("s/a", LeftoverFiles(1, ("out/\x1b",)))
     alone = "s: 1 leftover file in its outputs is not vouched for (out/\\e)"
-    assert "  " + alone in ending_lines(close("succeeded", numbers), COMMANDS)
+    assert "  " + alone in lines_of_end("succeeded", numbers)
     numbers.stages["s"].note_leftover_files("s/b", LeftoverFiles(5, ("b/1", "b/2", "b/3")))
     many = "s: 6 leftover files in its outputs are not vouched for (out/\\e, b/1, b/2, ...)"
-    assert "  " + many in ending_lines(close("succeeded", numbers), COMMANDS)
-    assert many in standing_lines("title", list(numbers.stages.values()), [], [], LogPlaces("."))
+    assert "  " + many in lines_of_end("succeeded", numbers)
+    assert many in standing_lines(standing(numbers))
     assert [stage_data(one).get("leftover_files") for one in numbers.stages.values()] == [6, None]
 
     for name in ("s/a", "s/b"):
         numbers.stages["s"].note_leftover_files(name, None)
-    assert "leftover" not in "".join(ending_lines(close("succeeded", numbers), COMMANDS))
+    assert "leftover" not in "".join(lines_of_end("succeeded", numbers))
 
 
 def test_of_many_failures_twenty_are_shown():
@@ -165,7 +170,7 @@ def test_one_endless_line_is_cut(tmp_path):
 def test_the_end_as_data_has_the_names_of_the_manifest():
     numbers = summary(s=("failed", 2, {Verdict.TIMED_OUT: 2}))
 
-    data = ending_data(numbers, [end("s/x=1", 1, 7)], 2)
+    data = ending_data(ended("failed", numbers, failures=(end("s/x=1", 1, 7),), failed_total=2))
 
     assert data["stages"]["s"]["timed-out"] == 2
     assert data["failed_total"] == 2
@@ -234,16 +239,14 @@ def test_a_row_has_all_columns_whatever_is_known():
 
 def test_the_standing_of_a_run_is_title_table_what_runs_and_what_failed():
     numbers = summary(s=("open", 2, {Verdict.FAILED: 1}))
-    running = [RunningLine(f"s/x={number}", 1, None, 3.0) for number in range(22)]
+    running = [RunningUnit(f"s/x={number}", 1, None, time.time() - 7200.0) for number in range(22)]
 
-    lines = standing_lines(
-        "demo: running", numbers.stages.values(), running, [end("s/y", 1, 7)], LogPlaces(".")
-    )
+    lines = standing_lines(standing(numbers, running, [end("s/y", 1, 7)]))
 
     assert lines[0] == "demo: running"
     assert [line.split() for line in lines[5:7]] == [
         ["running", "attempt", "pid", "for"],
-        ["s/x=0", "1", "-", "3.0", "s"],
+        ["s/x=0", "1", "-", "2h", "00m"],
     ]
     assert "... and 2 more" in lines
     assert lines[-1] == "s/y: failed, exit 7 (attempt 1, 2.0 s)"
