@@ -67,3 +67,12 @@ def test_what_real_programs_get_is_a_table_of_what_the_script_tries():
 
     assert len(rows) >= 25
     assert [row for row in rows if row not in programs] == []
+
+
+def test_each_path_that_the_page_for_contributors_names_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:procsup|tests|scripts)/[\w./-]*\w|[A-Z]+\.md", text))
+    new = {"procsup/cli/where.py"}  # of an example
+
+    assert len(named) >= 40
+    assert {name for name in named - new if not (ROOT / name).exists()} == set()

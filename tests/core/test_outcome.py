@@ -2,6 +2,7 @@ import itertools
 
 import pytest
 
+from procsup.core.manifest import count
 from procsup.core.outcome import (
     Exited,
     NotStarted,
@@ -52,6 +53,10 @@ def test_declared_success_codes_replace_zero():
 
 def test_a_signal_is_never_a_success_code():
     assert Verdict.FAILED is judge(Signaled(2), None, (0, 2))
+
+
+def test_every_verdict_has_a_count_in_the_manifest():
+    assert count("failed", dict.fromkeys(Verdict, 1)).planned == len(Verdict)
 
 
 @pytest.mark.survives("F69")
