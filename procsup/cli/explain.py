@@ -12,6 +12,7 @@ from procsup.queries.explaining import Explained
 from procsup.queries.view import find_run
 from procsup.report.explanation import explanation_data, explanation_lines
 from procsup.report.tables import json_text
+from procsup.store.copies import about_copy
 
 _MOST = 20
 
@@ -48,6 +49,9 @@ def command(run: str, units: Tuple[str, ...], whole: bool, as_json: bool) -> int
     explained = Explained(find_run(run, ".", notice=say), units)
     status = explained.status
     say(*(f"procsup: journal: {note}" for note in status.notes))
+    source = status.copied_from
+    if source is not None:
+        say(about_copy(status.rundir, source))
     if as_json:
         data = {
             "run_id": status.history.run_id,
@@ -55,6 +59,7 @@ def command(run: str, units: Tuple[str, ...], whole: bool, as_json: bool) -> int
             "state": status.state,
             "message": status.sentence,
             "directory": str(status.rundir.path),
+            "copied_from": source,
             "units": explanation_data(list(explained)),
         }
         pay(json_text(data))

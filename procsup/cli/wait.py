@@ -11,7 +11,7 @@ from procsup.core.quantities import show_duration
 from procsup.core.text import plural
 from procsup.errors import OutputsChanged, ProcsupError, RecordError, RunFailed, RunUnfinished
 from procsup.queries.waiting import Limits, Waited, await_all
-from procsup.store.origin import about_copy, copied_from
+from procsup.store.copies import about_copy, copied_from
 
 _HELP = f"""Block until a run, or stages of it, are final: woken by the kernel, without polling.
 
@@ -85,7 +85,7 @@ def _answer(answer: Union[Waited, ProcsupError], *, verify: bool, as_json: bool)
     source = None if answer.age_s is None else copied_from(answer.rundir, head)
     say(_sentence(head, answer.age_s))
     if source is not None:
-        say(about_copy(answer.rundir, source, head))
+        say(about_copy(answer.rundir, source, head.ended))
     code = 0 if head.status == "succeeded" else RunFailed.exit_code
     if verify:
         try:

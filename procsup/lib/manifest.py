@@ -12,9 +12,9 @@ from procsup.host.owners import other_user
 from procsup.paths.identity import compare
 from procsup.paths.opening import is_absent
 from procsup.queries.rows import row_of_record
+from procsup.store.copies import copied_from
 from procsup.store.manifest import read_manifest as read_file
 from procsup.store.mark import mark_problem
-from procsup.store.origin import copied_from
 from procsup.store.place import Project
 from procsup.store.rundir import RunDir
 

@@ -17,6 +17,7 @@ from procsup.queries.selection import Known
 from procsup.queries.session_end import how_it_ended
 from procsup.queries.view import RunView
 from procsup.queries.waiting import ended_at
+from procsup.store.copies import begun_elsewhere
 from procsup.store.log_places import log_places
 from procsup.store.past import read_history
 from procsup.store.reader import put_on_disk, read_journal
@@ -60,6 +61,12 @@ class Status(NamedTuple):
         """The run's name; the name of its directory if no run was begun in it."""
         begin = self.history.begin
         return begin.name if begin is not None else self.rundir.path.name
+
+    @property
+    def copied_from(self) -> Optional[str]:
+        """Where the run began that these records are a copy of; None if here, as far as known."""
+        begin = self.history.begin
+        return None if begin is None else begun_elsewhere(self.rundir, begin)
 
     @property
     def log_places(self) -> LogPlaces:

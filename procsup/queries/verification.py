@@ -12,9 +12,9 @@ from procsup.host.owners import other_user
 from procsup.paths.identity import compare
 from procsup.queries.retrying import request_for, rerun_of
 from procsup.queries.view import RunView
+from procsup.store.copies import copied_from
 from procsup.store.manifest import read_manifest
 from procsup.store.mark import mark_problem
-from procsup.store.origin import copied_from
 from procsup.store.place import Project
 from procsup.store.rundir import RunDir
 from procsup.supervisor.resolved_request import read

@@ -1,11 +1,21 @@
-"""Whether a journal is the file that its last sitting wrote to, or a copy of it."""
+"""Whether a journal is the file that its last sitting wrote to, or a copy, and where of."""
 
-from typing import Optional, Protocol
+from typing import TYPE_CHECKING, Optional, Protocol
 
+import msgspec
+from msgspec import Struct
+
+from procsup.core.manifest import Head
+from procsup.core.rooted import at, below
 from procsup.host import identity
-from procsup.host.birth import born_ns
-from procsup.host.files import file_id
+from procsup.host.files import file_id, open_record
+from procsup.store.place import folder_before, folder_now
 from procsup.store.rundir import RunDir
+
+if TYPE_CHECKING:  # who waits reads manifests only
+    from procsup.core.records import Begin
+
+_LONGEST_BYTES = 1 << 20
 
 
 class _Beginning(Protocol):
@@ -36,10 +46,80 @@ def is_copy(rundir: RunDir, begin: _Beginning) -> bool:
         return True
     if begin.boot_id == identity.boot_id() and device != here_device:
         return True
-    here_born = None if begin.born_ns is None else born_ns(rundir.journal)
+    if begin.born_ns is None:
+        return False
+    from procsup.host.birth import born_ns  # loads ctypes
+
+    here_born = born_ns(rundir.journal)
     return here_born is not None and here_born != begin.born_ns
 
 
 def is_original(rundir: RunDir, begin: _Beginning) -> bool:
     """Whether this record is known to have been written to the run directory's own journal."""
     return begin.journal != "" and not is_copy(rundir, begin)
+
+
+class _First(Struct, frozen=True):
+    journal: str = ""
+    host: str = ""
+    boot_id: str = ""
+
+    @property
+    def born_ns(self) -> None:
+        """Not compared: that needs ctypes, which `procsup wait` does not load."""
+
+
+def copied_from(rundir: RunDir, head: Head) -> Optional[str]:
+    """Return where the result that lies in a copied run directory was made: ``HOST:DIRECTORY``.
+
+    None if it was made here, as far as is known: journals of other users cannot be read. A journal
+    that is gone or damaged proves nothing. Most runs began here: then one line is read.
+    """
+    try:
+        if not is_copy(rundir, _first(rundir)):
+            return None
+        from procsup.store.reader import last_begin  # few waiters need it
+
+        begin = last_begin(rundir.journal)
+        if begin is not None and not is_copy(rundir, begin):
+            return None  # it was adopted, and goes on here
+    except PermissionError:
+        return None
+    except (OSError, ValueError):
+        pass  # it proves nothing
+    return f"{head.host}:{head.directory}"
+
+
+def _first(rundir: RunDir) -> _First:
+    """Return the first record of the journal; OSError, or ValueError if it cannot be decoded."""
+    with open_record(rundir.journal) as file:
+        line = file.readline(_LONGEST_BYTES)
+    try:
+        return msgspec.json.decode(line.split(b" ", 2)[-1], type=_First)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(f"no record: {error}") from error
+
+
+def begun_elsewhere(rundir: RunDir, begin: "Begin") -> Optional[str]:
+    """Return where the last sitting of a copied journal began: ``HOST:DIRECTORY``.
+
+    None if it began here, as far as is known.
+    """
+    if not is_copy(rundir, begin):
+        return None
+    was, now = folder_before(rundir.path, begin), folder_now(rundir.path, begin)
+    within = None if now is None else below(now, str(rundir.path))
+    directory = str(rundir.path)
+    if was is not None:
+        directory = was if within is None else at(was, within)
+    return f"{begin.host}:{directory}"
+
+
+def about_copy(rundir: RunDir, source: str, ended: Optional[str] = None) -> str:
+    """Say that records came along with a copy, and what to do; `ended` is when their run did."""
+    where = "restored from a copy" if source.endswith(f":{rundir.path}") else f"a copy of {source}"
+    when = "" if ended is None else f", at {ended}"
+    return (
+        f"{rundir.path} is {where}: what it says was recorded there{when}."
+        " `procsup run` with --adopt keeps what is intact here, with --fresh it runs all again"
+    )

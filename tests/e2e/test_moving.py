@@ -610,19 +610,19 @@ def test_a_program_may_keep_what_was_done_in_a_copied_run_file(made):
 
 
 @pytest.mark.parametrize("take", [copied, restored])
-@pytest.mark.parametrize("verb", ["wait", "verify"])
-def test_what_a_copy_answers_is_said_to_be_of_a_copy(made, take, verb):
+@pytest.mark.parametrize("words", ["wait run", "verify run", "status run", "explain run *"])
+def test_what_a_copy_answers_is_said_to_be_of_a_copy(made, take, words):
     there = take(made)
     source = f"{made.records('begin')[0]['host']}:{made.rundir}"
 
-    done = there.call(verb, "run", "--json")
+    done = there.call(*words.split(), "--json")
 
     assert done.returncode == 0
     assert f"{there.rundir} is a copy of {source}: what it says was recorded there" in done.stderr
     assert "with --adopt keeps what is intact here" in done.stderr
     assert json.loads(done.stdout)["copied_from"] == source
     assert read_manifest(there.rundir).copied_from == source
-    ours = made.call(verb, "run", "--json")
+    ours = made.call(*words.split(), "--json")
     assert "copy" not in ours.stderr
     assert json.loads(ours.stdout)["copied_from"] is None
     assert read_manifest(made.rundir).copied_from is None
@@ -636,7 +636,8 @@ def test_a_copy_that_was_adopted_answers_for_itself(made):
 
     now = there.records("begin")[-1]["run_id"]
     assert f"a copy of run {before} goes on as run {now}, its own" in done.stderr
-    assert "copy" not in there.call("wait", "run").stderr
+    for verb in ("wait", "status"):
+        assert "copy" not in there.call(verb, "run").stderr
     assert read_manifest(there.rundir).copied_from is None
     assert "copy" not in there.run().stderr
 

@@ -22,7 +22,7 @@ HERE, BORN, OTHER_BOOT = "aa:bb", 3, "another boot"
 @pytest.fixture
 def lies_here(monkeypatch):
     monkeypatch.setattr(copies, "file_id", lambda _path: HERE)
-    monkeypatch.setattr(copies, "born_ns", lambda _path: BORN)
+    monkeypatch.setattr(birth, "born_ns", lambda _path: BORN)
 
 
 @pytest.mark.parametrize(
