@@ -17,6 +17,7 @@ from procsup.store.reader import last_begin
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner
 from procsup.supervisor.requests import Request
+from procsup.supervisor.resolved_request import load_source
 
 
 class Rerun(NamedTuple):
@@ -78,12 +79,7 @@ def request_for(rerun: Rerun, units: Sequence[str], *, jobs: Optional[int] = Non
     if os.path.basename(file) == PLAN_FILE:
         return made
     made = _with_variables(made, rerun.begin)
-    directory = load(
-        file,
-        variables=made.variables,
-        directory=made.directory,
-        today=datetime.date.fromtimestamp(rerun.begin.at),
-    ).spec.directory
+    directory = load_source(made).spec.directory
     if os.path.realpath(directory) != os.path.realpath(rerun.rundir.path):
         raise UsageError(
             f"{file} has another name by now, and makes {directory} instead of"
@@ -93,17 +89,18 @@ def request_for(rerun: Rerun, units: Sequence[str], *, jobs: Optional[int] = Non
 
 
 def _with_variables(made: Request, begin: Begin) -> Request:
-    """Set the run's recorded variables wherever the file has another value now."""
+    """Set the run's recorded variables wherever the file, as it is now, has another value."""
     import msgspec
 
-    now = load(made.file).spec.variables
+    loaded = load(made.file)
+    now = loaded.spec.variables
     given = {
         name: _as_text(value)
         for name, value in begin.variables.items()
         if (name == "date" or name in now) and now.get(name) != value
         if not isinstance(value, (list, tuple))
     }
-    return msgspec.structs.replace(made, variables=given)
+    return msgspec.structs.replace(made, variables=given, digest=loaded.digest)
 
 
 def _as_text(value: object) -> str:

@@ -21,7 +21,8 @@ class Request(Struct, frozen=True):
 
     `variables` are ``--var``; `directory` is the path of the run directory (``--dir``);
     `only` holds selectors (core/selectors.py); `again` makes it a retry of the units that its
-    selectors select, or, if it is empty, of all that did not succeed.
+    selectors select, or, if it is empty, of all that did not succeed. With a `digest`, the
+    sha256 of the run file, the file must still be that one.
     `plan`, if there is one, replaces the run file. The run ends with the program
     that `owner` watches.
     """
@@ -37,6 +38,7 @@ class Request(Struct, frozen=True):
     engine: str = "local"
     plan: Optional["PlanText"] = None
     owner: Optional["Tie"] = None
+    digest: Optional[str] = None
     adopt: bool = False  # ``--adopt``: a copied run keeps its finished units
     durable: bool = True  # False: nothing is synced; for measuring what durability costs
 

@@ -12,7 +12,7 @@ from procsup.core.selectors import Selection, refuse, selection_of
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.core.text import plural, shell_word, units_known_when
-from procsup.errors import RecordError, UsageError
+from procsup.errors import RecordError, RunFileError, UsageError
 from procsup.host import machine
 from procsup.host.files import reason, write_atomically
 from procsup.host.folders import absolute
@@ -175,13 +175,16 @@ def load_source(request: Request) -> Loaded:
     if os.path.basename(request.file) == PLAN_FILE:
         text = _with_present_folder(read_file(request.file), request.file)
         return load_plan(text, jobs=request.jobs, path=request.file)
-    return load(
+    loaded = load(
         request.file,
         variables=request.variables,
         directory=request.directory,
         jobs=request.jobs,
         today=request.date,
     )
+    if request.digest not in (None, loaded.digest):
+        raise RunFileError([f"{request.file}: was changed while it was read: do it again"])
+    return loaded
 
 
 def _with_present_folder(text: PlanText, file: str) -> PlanText:

@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 
 from procsup.errors import RunFileError
+from procsup.host.files import open_reading
 from procsup.runfile.load import load
+from procsup.runfile.syntax import reading
 from procsup.runfile.syntax.reading import parse, read_source
+from procsup.supervisor.requests import Request
+from procsup.supervisor.resolved_request import load_source
 from tests.runfile.builders import STAGE
+
+posix = pytest.mark.skipif(os.name == "nt", reason="links, and files that are removed while open")
 
 
 def problem(path):
@@ -180,3 +186,32 @@ def test_many_dots_that_are_no_key_are_read(tmp_path):
     file.write_text(f'vars = {{ a = "{text}" }}\n# {text}\n[stage.s]\ncommand = [{names}]\n')
 
     assert read_source(file).data["vars"] == {"a": text}
+
+
+@posix
+def test_a_run_file_that_is_exchanged_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    """Its text would be another's, and its folder ours."""
+    for name in ("ours", "theirs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.toml").write_text('[stage.s]\ncommand = ["true"]\n')
+    path = tmp_path / "ours" / "run.toml"
+
+    def exchanged(shown):
+        path.unlink()
+        path.symlink_to(tmp_path / "theirs" / "run.toml")
+        return open_reading(shown)
+
+    monkeypatch.setattr(reading, "open_reading", exchanged)
+    with pytest.raises(RunFileError, match=r"run\.toml: was exchanged while it was read"):
+        read_source(path)
+
+
+def test_a_request_for_a_run_file_that_was_read_takes_no_other(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text('[stage.s]\ncommand = ["true"]\n')
+    request = Request(str(path), digest=load_source(Request(str(path))).digest)
+    assert load_source(request).spec.name == "run"
+    path.write_text('[stage.s]\ncommand = ["false"]\n')
+
+    with pytest.raises(RunFileError, match=r"run\.toml: was changed while it was read"):
+        load_source(request)

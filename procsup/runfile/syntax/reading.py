@@ -76,7 +76,7 @@ def read_source(path: Union[str, "os.PathLike[str]"]) -> Source:
     """Read a run file; RunFileError if it cannot be read, decoded or parsed."""
     shown = os.fspath(path)
     whole = real_file(shown)
-    content = _read_bytes(shown)
+    content = _read_bytes(shown, whole)
     text = _decode(shown, content)
     digest = hashlib.sha256(content).hexdigest()
     return Source(shown, whole, text, digest, _parse(shown, text))
@@ -86,7 +86,7 @@ def _refuse(message: str) -> NoReturn:
     raise RunFileError([message])
 
 
-def _read_bytes(shown: str) -> bytes:
+def _read_bytes(shown: str, whole: str) -> bytes:
     try:
         if os.path.isdir(shown):
             _refuse(f"{shown}: is a folder, expected a run file (such as {_inside(shown)})")
@@ -99,6 +99,8 @@ def _read_bytes(shown: str) -> bytes:
             )
         with open_reading(shown) as file:
             content = file.read(_MAX_BYTES + 1)
+            if not os.path.samestat(os.fstat(file.fileno()), os.lstat(whole)):
+                _refuse(f"{shown}: was exchanged while it was read: do it again")
     except FileNotFoundError:
         _refuse(f"{shown}: there is no such file")
     except (OSError, ValueError) as error:
