@@ -71,7 +71,15 @@ def test_a_verb_that_only_looks_loads_nothing_heavy(finished, line):
 
 
 def test_waiting_for_a_final_run_loads_no_reader_of_journals_and_no_cryptography(finished):
-    modules = ("procsup.store.reader", "procsup.store.journal", "procsup.core.replay", "hashlib")
+    modules = (
+        "procsup.store.reader",
+        "procsup.store.journal",
+        "procsup.core.replay",
+        "procsup.host.opened",
+        "procsup.host.units_lock",
+        "procsup.host.birth",
+        "hashlib",
+    )
     assert loaded(finished, "wait", "demo", modules=modules) == []
 
 

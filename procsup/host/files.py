@@ -3,13 +3,16 @@
 The same names and promises everywhere: when `sync_fd` returns, the data is on the disk; when
 `write_atomically` returns, the file is complete and durable; a file that others planted under
 one of our names is never opened.
+
+`dir_fd` is the descriptor of an open folder: of a path only the last name is looked up then, in
+that folder, and the path is for messages. On Windows there is none.
 """
 
 import errno
 import os
 import stat
 import sys
-from typing import BinaryIO, Iterable, Optional, Tuple
+from typing import BinaryIO, Iterable, Optional
 
 from procsup.errors import RecordError
 from procsup.host.owners import refuse_foreign
@@ -37,17 +40,17 @@ if sys.platform == "win32":
         """Return when everything written to the file is on the disk; OSError if that failed."""
         os.fsync(fd)
 
-    def sync_folder(path: AnyPath) -> None:
+    def sync_folder(path: AnyPath, *, dir_fd: Optional[int] = None) -> None:
         """Do nothing: Windows cannot sync folders, and `replace` writes through."""
 
-    def replace(source: AnyPath, target: AnyPath) -> None:
+    def replace(source: AnyPath, target: AnyPath, *, dir_fd: Optional[int] = None) -> None:  # noqa: ARG001
         """Replace `target` by `source`, atomically; durable on return.
 
         A scanner or a reader may hold the target for a moment: so it is retried for 2.5 s.
         """
         _patiently(lambda: _move_file(os.fspath(source), os.fspath(target)))
 
-    def remove(path: AnyPath) -> bool:
+    def remove(path: AnyPath, *, dir_fd: Optional[int] = None) -> bool:  # noqa: ARG001
         """Remove a file, retrying while a process holds it; False if there was none."""
         try:
             _patiently(lambda: os.unlink(path))
@@ -89,7 +92,7 @@ if sys.platform == "win32":
         code = ctypes.get_last_error()
         return OSError(0, ctypes.FormatError(code).strip(), path, code)
 
-    def _opened(name: str, flags: int, mode: int) -> int:
+    def _opened(name: str, flags: int, mode: int, dir_fd: Optional[int]) -> int:  # noqa: ARG001
         """Open a file; one that is being removed is denied until all others have closed it."""
         found: List[int] = []
         _patiently(lambda: found.append(os.open(name, flags, mode)))
@@ -122,8 +125,8 @@ else:
 
     _SAFE_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
-    def _opened(name: str, flags: int, mode: int) -> int:
-        return os.open(name, flags, mode)
+    def _opened(name: str, flags: int, mode: int, dir_fd: Optional[int]) -> int:
+        return os.open(_below(name, dir_fd), flags, mode, dir_fd=dir_fd)
 
     if sys.platform == "darwin":
         _F_BARRIERFSYNC = 85
@@ -148,9 +151,10 @@ else:
             # Not every POSIX has it; data and length are all that the records need.
             getattr(os, "fdatasync", os.fsync)(fd)
 
-    def sync_folder(path: AnyPath) -> None:
-        """Return when the names in the folder are on the disk."""
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def sync_folder(path: AnyPath, *, dir_fd: Optional[int] = None) -> None:
+        """Return when the names in the folder are on the disk; `dir_fd` is of this very folder."""
+        name = path if dir_fd is None else os.curdir
+        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=dir_fd)
         try:
             os.fsync(fd)
         except OSError as error:
@@ -160,14 +164,15 @@ else:
         finally:
             os.close(fd)
 
-    def replace(source: AnyPath, target: AnyPath) -> None:
+    def replace(source: AnyPath, target: AnyPath, *, dir_fd: Optional[int] = None) -> None:
         """Replace `target` by `source`, atomically; `sync_folder` makes it durable."""
-        os.replace(source, target)
+        names = _below(source, dir_fd), _below(target, dir_fd)
+        os.replace(*names, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
 
-    def remove(path: AnyPath) -> bool:
+    def remove(path: AnyPath, *, dir_fd: Optional[int] = None) -> bool:
         """Remove a file; False if there was none."""
         try:
-            os.unlink(path)
+            os.unlink(_below(path, dir_fd), dir_fd=dir_fd)
         except (FileNotFoundError, NotADirectoryError):
             return False
         return True
@@ -213,10 +218,14 @@ def open_record(path: AnyPath) -> BinaryIO:
     anything else, or a large file of next to no content, which would take for ever to read.
     """
     name = os.path.abspath(os.fspath(path))
-    file = open_reading(name)
+    return as_record(open_reading(name), name, os.lstat(os.path.dirname(name)).st_uid)
+
+
+def as_record(file: BinaryIO, path: str, owner: int) -> BinaryIO:
+    """Return an open file if it can be a record of this user's run; close it and raise OSError."""
     try:
-        refuse_foreign(file.fileno(), name, os.path.dirname(name))
-        _refuse_hollow(os.fstat(file.fileno()), name)
+        refuse_foreign(file.fileno(), path, owner)
+        _refuse_hollow(os.fstat(file.fileno()), path)
     except BaseException:
         file.close()
         raise
@@ -247,7 +256,14 @@ def reason(error: OSError) -> str:
     return words
 
 
-def open_private(path: AnyPath, flags: int, mode: int = 0o600) -> int:
+def _below(path: AnyPath, dir_fd: Optional[int]) -> str:
+    """Return what is looked up: of a path below an open folder only its last name."""
+    return os.fspath(path) if dir_fd is None else os.path.basename(path)
+
+
+def open_private(
+    path: AnyPath, flags: int, mode: int = 0o600, *, dir_fd: Optional[int] = None
+) -> int:
     """Open a regular file of ours and return its descriptor, which no child inherits.
 
     Anything planted under its name (a symbolic link, a FIFO, a device, another file's hard
@@ -255,17 +271,18 @@ def open_private(path: AnyPath, flags: int, mode: int = 0o600) -> int:
     """
     name = os.fspath(path)
     try:
-        fd = _opened(name, flags | _SAFE_FLAGS, mode)
+        fd = _opened(name, flags | _SAFE_FLAGS, mode, dir_fd)
     except OSError as error:
-        planted = _what_is_planted(name)
+        planted = _what_is_planted(name, dir_fd)
         if planted is None:
+            error.filename = name
             raise
         raise RecordError(f"{name} is {planted}") from error
     try:
         status = os.fstat(fd)
         planted = _why_not_ours(status.st_mode, status.st_nlink)
         if planted is None and sys.platform == "win32":
-            planted = _what_is_planted(name)
+            planted = _what_is_planted(name, dir_fd)
         if planted is not None:
             raise RecordError(f"{name} is {planted}")
     except BaseException:
@@ -274,9 +291,9 @@ def open_private(path: AnyPath, flags: int, mode: int = 0o600) -> int:
     return fd
 
 
-def _what_is_planted(path: str) -> Optional[str]:
+def _what_is_planted(path: str, dir_fd: Optional[int]) -> Optional[str]:
     try:
-        status = os.lstat(path)
+        status = os.lstat(_below(path, dir_fd), dir_fd=dir_fd)
     except OSError:
         return None
     return _why_not_ours(status.st_mode, status.st_nlink)
@@ -293,7 +310,11 @@ def _why_not_ours(mode: int, links: int) -> Optional[str]:
 
 
 def write_atomically(
-    path: AnyPath, chunks: Iterable[bytes], *, mode: Optional[int] = 0o600
+    path: AnyPath,
+    chunks: Iterable[bytes],
+    *,
+    mode: Optional[int] = 0o600,
+    dir_fd: Optional[int] = None,
 ) -> None:
     """Write a file such that its name holds the old content or the new, whole, durably.
 
@@ -301,7 +322,13 @@ def write_atomically(
     the old content is unchanged and no temporary file is left.
     """
     target = os.path.abspath(os.fspath(path))
-    temporary, fd = _create_beside(target, 0o666 if mode is None else 0o600)
+    temporary = os.path.join(os.path.dirname(target), temporary_name())
+    fd = _opened(
+        temporary,
+        os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE_FLAGS,
+        0o666 if mode is None else 0o600,
+        dir_fd,
+    )
     try:
         try:
             if mode is not None:
@@ -310,11 +337,11 @@ def write_atomically(
             sync_fd(fd)
         finally:
             os.close(fd)
-        replace(temporary, target)
+        replace(temporary, target, dir_fd=dir_fd)
     except BaseException:
-        remove(temporary)
+        remove(temporary, dir_fd=dir_fd)
         raise
-    sync_folder(os.path.dirname(target))
+    sync_folder(os.path.dirname(target), dir_fd=dir_fd)
 
 
 def make_folders(path: AnyPath, mode: int = 0o777, *, above: int = 0o777) -> bool:
@@ -349,11 +376,6 @@ def temporary_name() -> str:
 def is_temporary(name: str) -> bool:
     """Whether this is the name of a temporary file or folder of procsup."""
     return name.startswith(_TEMPORARY[0]) and name.endswith(_TEMPORARY[1])
-
-
-def _create_beside(target: str, mode: int) -> Tuple[str, int]:
-    temporary = os.path.join(os.path.dirname(target), temporary_name())
-    return temporary, os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE_FLAGS, mode)
 
 
 def _write_all(fd: int, chunks: Iterable[bytes]) -> None:

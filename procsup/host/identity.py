@@ -61,7 +61,7 @@ def platform_text() -> str:
 
 def _first_line(path: str) -> str:
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8") as file:
             return file.readline().strip()
     except OSError:
         return ""

@@ -175,27 +175,27 @@ class FileLock:
         self._mode = mode
         self._waiting: Optional[_Waiting] = None
 
-    def open(self, *, only_new: bool = False) -> None:
+    def open(self, *, only_new: bool = False, dir_fd: Optional[int] = None) -> None:
         """Open the file without a lock, if the file system has no locks.
 
-        `only_new`: FileExistsError if it is there.
+        `only_new`: FileExistsError if it is there. `dir_fd` as in `host.files`.
         """
         if self.fd < 0:
             flags = os.O_RDWR | os.O_CREAT | (os.O_EXCL if only_new else 0)
-            self.fd = open_private(self.path, flags)
+            self.fd = open_private(self.path, flags, dir_fd=dir_fd)
             if self._mode != 0o600:
                 set_mode(self.fd, self._mode)
             else:
                 _close_to_others(self.fd)
 
-    def try_exclusive(self) -> bool:
+    def try_exclusive(self, *, dir_fd: Optional[int] = None) -> bool:
         """Take the lock; False if another open file holds it, in this process or elsewhere.
 
         RecordError if the path is not a regular file of ours, OSError if the file system
         has no locks.
         """
         for _attempt in range(100):
-            self.open()
+            self.open(dir_fd=dir_fd)
             try:
                 if not _lock(self.fd, exclusive=True, wait=False):
                     self.close()
@@ -203,12 +203,12 @@ class FileLock:
             except BaseException:
                 self.close()
                 raise
-            if self.is_in_place():
+            if self.is_in_place(dir_fd=dir_fd):
                 return True
             self.close()  # it was removed or replaced between our opening and our locking
         raise RecordError(f"{self.path} is replaced again and again")
 
-    def try_new(self) -> bool:
+    def try_new(self, *, dir_fd: Optional[int] = None) -> bool:
         """Take the lock of a new file, which replaces what is at the path; False as above.
 
         On POSIX no other process can have locked it before: it gets its name and its mode when
@@ -222,18 +222,18 @@ class FileLock:
             return self.try_exclusive()
         folder, name = os.path.split(self.path)
         private = os.path.join(folder, f".procsup-{name}.part")
-        remove(private)
-        self.fd = open_private(private, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        remove(private, dir_fd=dir_fd)
+        self.fd = open_private(private, os.O_RDWR | os.O_CREAT | os.O_EXCL, dir_fd=dir_fd)
         try:
             if not _lock(self.fd, exclusive=True, wait=False):
                 self.close()
                 return False
             self.by_description = _try_description(self.fd)
-            replace(private, self.path)
+            replace(private, self.path, dir_fd=dir_fd)
             set_mode(self.fd, self._mode)
         except BaseException:
             self.close()
-            remove(private)
+            remove(private, dir_fd=dir_fd)
             raise
         return True
 
@@ -246,10 +246,11 @@ class FileLock:
         """Take a shared lock by a descriptor; False if another process holds it exclusively."""
         return _lock(fd, exclusive=False, wait=False)
 
-    def is_in_place(self) -> bool:
+    def is_in_place(self, *, dir_fd: Optional[int] = None) -> bool:
         """Whether the path still names the file that is open here."""
+        name = self.path if dir_fd is None else os.path.basename(self.path)
         try:
-            return os.path.samestat(os.stat(self.path), os.fstat(self.fd))
+            return os.path.samestat(os.stat(name, dir_fd=dir_fd), os.fstat(self.fd))
         except OSError:
             return False
 
@@ -394,7 +395,7 @@ class _Waiting:
         return self._free.is_set()
 
 
-def locks_work(folder: AnyPath) -> bool:
+def locks_work(folder: AnyPath, *, dir_fd: Optional[int] = None) -> bool:
     """Whether locks exclude in this folder: of two open files the second must fail.
 
     OSError if that cannot be tried: a temporary error must not count as a file system without
@@ -402,9 +403,9 @@ def locks_work(folder: AnyPath) -> bool:
     """
     path = os.path.join(folder, temporary_name())
     first, second = FileLock(path), FileLock(path)
-    first.open(only_new=True)
+    first.open(only_new=True, dir_fd=dir_fd)
     try:
-        return first.try_exclusive() and not second.try_exclusive()
+        return first.try_exclusive(dir_fd=dir_fd) and not second.try_exclusive(dir_fd=dir_fd)
     except OSError as error:
         if error.errno in _NOT_THE_LOCKS_FAULT:
             raise
@@ -413,7 +414,7 @@ def locks_work(folder: AnyPath) -> bool:
         first.close()
         second.close()
         try:
-            os.unlink(path)
+            remove(path, dir_fd=dir_fd)
         except OSError:
             pass  # it was never made, or a later start removes it
 

@@ -35,7 +35,7 @@ def open_log(
     try:
         # A path in our own run file may be on a file system that has other user ids.
         if _is_below(folder, name) or not is_ours(os.lstat(folder)):
-            refuse_foreign(file.fileno(), name, folder)
+            refuse_foreign(file.fileno(), name, os.lstat(folder).st_uid)
         _refuse_link_out(name, folder)
         _refuse_outside(name, only)
     except BaseException:

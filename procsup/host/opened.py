@@ -14,7 +14,7 @@ import stat
 from types import TracebackType
 from typing import BinaryIO, Callable, List, NamedTuple, Optional, Type
 
-from procsup.host.files import AnyPath, set_mode, temporary_name
+from procsup.host.files import AnyPath, as_record, set_mode, temporary_name
 from procsup.host.owners import MOST_LINKS, why_by_mode, why_link_is_not_ours
 from procsup.paths.opening import refuse_irregular
 
@@ -92,7 +92,7 @@ def refuse_replaced(path: AnyPath, fd: int) -> None:
     folder_path, name = os.path.split(os.path.abspath(os.fspath(path)))
     with Folder.open(folder_path) as folder:
         if not (folder.shows(name, fd) and folder.is_ours()):
-            raise _replaced(folder_path)
+            raise replaced(folder_path)
 
 
 class Folder:
@@ -210,6 +210,11 @@ class Folder:
     # --- what it is --------------------------------------------------------------------------
 
     @property
+    def fd(self) -> Optional[int]:
+        """Its descriptor, as `dir_fd` for other calls; None where these take none."""
+        return self._fd
+
+    @property
     def identity(self) -> Identity:
         """Its identity."""
         return identity_of(self.status)
@@ -226,7 +231,7 @@ class Folder:
     def require(self, planned: Identity) -> None:
         """Raise OSError if it is another folder than the planned one."""
         if self.identity != planned:
-            raise _replaced(self.path)
+            raise replaced(self.path)
 
     def is_ours(self) -> bool:
         """Whether it belongs to the caller.
@@ -290,13 +295,24 @@ class Folder:
 
     def read(self, name: str) -> BinaryIO:
         """Open a regular file in it for reading; OSError if it is anything else, or a link."""
-        fd = os.open(self._at(name), _READ, dir_fd=self._fd)
+        path = os.path.join(self.path, name)
         try:
-            refuse_irregular(fd, os.path.join(self.path, name))
+            fd = os.open(self._at(name), _READ, dir_fd=self._fd)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise OSError(errno.EINVAL, "it is a symbolic link", path) from None
+            error.filename = path
+            raise
+        try:
+            refuse_irregular(fd, path)
         except BaseException:
             os.close(fd)
             raise
         return os.fdopen(fd, "rb")
+
+    def record(self, name: str) -> BinaryIO:
+        """Open a record of the run whose folder it is, as `open_record` does."""
+        return as_record(self.read(name), os.path.join(self.path, name), self.status.st_uid)
 
     def child(self, name: str) -> "Folder":
         """Open a folder in it; OSError as `open`."""
@@ -426,11 +442,12 @@ class Folder:
         """Remove the planned folder, which is empty; OSError if it is another, or not empty."""
         status = self.look(name)
         if identity_of(status) != planned:
-            raise _replaced(os.path.join(self.path, name))
+            raise replaced(os.path.join(self.path, name))
         os.rmdir(self._at(name), dir_fd=self._fd)
 
 
-def _replaced(path: str) -> OSError:
+def replaced(path: str) -> OSError:
+    """Return the error that another folder is where one was."""
     return OSError(errno.ESTALE, "another folder has taken its place", path)
 
 

@@ -61,7 +61,7 @@ if sys.platform == "win32":
         """Return how to call a user in a message."""
         return f"user {uid}"
 
-    def refuse_foreign(fd: int, path: str, folder: str) -> None:
+    def refuse_foreign(fd: int, path: str, owner: int) -> None:
         """Do nothing: access lists are not read."""
 
     def other_user(folder: AnyPath) -> Optional[int]:  # noqa: ARG001 - as elsewhere
@@ -146,9 +146,9 @@ else:
         except KeyError:
             return f"an unknown user (uid {uid})"
 
-    def refuse_foreign(fd: int, path: str, folder: str) -> None:
-        """Raise OSError unless an open file belongs to the user of the run in this folder."""
-        owner, uid = os.lstat(folder).st_uid, os.fstat(fd).st_uid
+    def refuse_foreign(fd: int, path: str, owner: int) -> None:
+        """Raise OSError unless an open file belongs to the user of the run."""
+        uid = os.fstat(fd).st_uid
         if uid != owner:
             raise OSError(errno.EINVAL, f"it {belongs_to(uid, owner)}", path)
 

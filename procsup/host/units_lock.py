@@ -27,13 +27,13 @@ class UnitsLock:
         self._lock = FileLock(path)
         self._is_shared = False
 
-    def open(self) -> None:
+    def open(self, *, dir_fd: Optional[int] = None) -> None:
         """Open the file without a lock, if the file system has none: units inherit none then."""
-        self._lock.open()
+        self._lock.open(dir_fd=dir_fd)
 
-    def try_take(self) -> bool:
-        """Take the lock and share it; False if a process holds it. OSError as `FileLock`."""
-        if not self._lock.try_exclusive():
+    def try_take(self, *, dir_fd: Optional[int] = None) -> bool:
+        """Take the lock and share it; False if a process holds it. Otherwise as `FileLock`."""
+        if not self._lock.try_exclusive(dir_fd=dir_fd):
             return False
         # Children do not inherit locks on Windows: there only the supervisor holds it.
         self._is_shared = sys.platform != "win32" and self._lock.try_share()

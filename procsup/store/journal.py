@@ -9,8 +9,9 @@ import errno
 import os
 import threading
 import time
+from contextlib import ExitStack
 from types import TracebackType
-from typing import Callable, Iterator, List, Optional, Sequence, Type
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple, Type
 
 from procsup.core.events import Fact, Synced
 from procsup.core.manifest import JournalMark
@@ -21,13 +22,12 @@ from procsup.errors import RecordError
 from procsup.host.files import (
     AnyPath,
     open_private,
-    open_reading,
     reason,
     sync_fd,
     sync_folder,
     write_atomically,
 )
-from procsup.host.opened import refuse_replaced
+from procsup.host.opened import Folder, refuse_replaced
 from procsup.seams import seam
 from procsup.store.reader import Entry, ReadJournal, follow, read_journal
 
@@ -97,21 +97,15 @@ class JournalWriter:
         write: Callable[[int, bytes], int] = os.write,
         sync: Callable[[int], None] = sync_fd,
         sleep: Callable[[float], None] = time.sleep,
+        folder: Optional[Folder] = None,
     ) -> "JournalWriter":
         """Open the journal for writing, after `read` was iterated (None: it is read here).
 
         A torn tail is cut off. A damaged journal is copied to a file beside it and replaced by its
         undamaged lines, with their numbers. A journal of a newer procsup is refused with
-        RecordError.
+        RecordError. `folder` is the open one that it is in: what has its path later is not touched.
         """
-        read = (read or read_journal(path)).read()
-        read.check_writable()
-        try:
-            if read.damage:
-                read = _repair(path, read)
-            fd = _open_for_append(path, read)
-        except OSError as error:
-            raise RecordError(f"journal {os.fspath(path)}: {reason(error)}") from error
+        fd, read = _open_whole(os.path.abspath(os.fspath(path)), read, folder)
         writer = cls(
             fd,
             path,
@@ -301,32 +295,49 @@ class JournalWriter:
             self._check()
 
 
-def _open_for_append(path: AnyPath, read: ReadJournal) -> int:
-    fd = open_private(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+def _open_whole(
+    path: str, read: Optional[ReadJournal], folder: Optional[Folder]
+) -> Tuple[int, ReadJournal]:
+    with ExitStack() as stack:
+        try:
+            if folder is None:
+                folder = stack.enter_context(Folder.open(os.path.dirname(path)))
+            read = (read or read_journal(path, folder=folder)).read()
+            read.check_writable()
+            if read.damage:
+                read = _repair(path, read, folder)
+            return _open_for_append(path, read, folder), read
+        except OSError as error:
+            raise RecordError(f"journal {path}: {reason(error)}") from error
+
+
+def _open_for_append(path: str, read: ReadJournal, folder: Folder) -> int:
+    fd = open_private(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, dir_fd=folder.fd)
     try:
         refuse_replaced(path, fd)
         size = os.fstat(fd).st_size
         if size < read.good_length:
-            raise RecordError(f"journal {os.fspath(path)} was changed while it was read")
+            raise RecordError(f"journal {path} was changed while it was read")
         if size > read.good_length:
             os.ftruncate(fd, read.good_length)
         sync_fd(fd)  # the last records of an earlier sitting may not be durable yet
         # Nor may its name, if that sitting was killed after it made the file.
-        sync_folder(os.path.dirname(os.path.abspath(os.fspath(path))))
+        sync_folder(os.path.dirname(path), dir_fd=folder.fd)
     except BaseException:
         os.close(fd)
         raise
     return fd
 
 
-def _repair(path: AnyPath, read: ReadJournal) -> ReadJournal:
+def _repair(path: str, read: ReadJournal, folder: Folder) -> ReadJournal:
     """Copy the damaged journal to a file beside it and replace it by its undamaged records."""
-    name = os.fspath(path)
-    aside = _free_name(f"{name}.damaged-")
-    with open_reading(name) as file:
-        write_atomically(aside, iter(lambda: file.read(1 << 20), b""))
-    write_atomically(name, _believed_lines(read_journal(name)))
-    repaired = read_journal(name).read()
+    name = os.path.basename(path)
+    aside = os.path.join(os.path.dirname(path), _free_name(folder, f"{name}.damaged-"))
+    with folder.read(name) as file:
+        write_atomically(aside, iter(lambda: file.read(1 << 20), b""), dir_fd=folder.fd)
+    lines = _believed_lines(read_journal(path, folder=folder))
+    write_atomically(path, lines, dir_fd=folder.fd)
+    repaired = read_journal(path, folder=folder).read()
     read.damage.append(f"the damaged journal is kept as {aside}")
     return repaired
 
@@ -343,8 +354,8 @@ def _believed_lines(read: ReadJournal) -> Iterator[bytes]:
         yield encode_line(expected, Missing(read.last_seq))
 
 
-def _free_name(start: str) -> str:
+def _free_name(folder: Folder, start: str) -> str:
     number = 1
-    while os.path.lexists(f"{start}{number}"):
+    while folder.has(f"{start}{number}"):
         number += 1
     return f"{start}{number}"

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional
 
 import msgspec
 
@@ -28,7 +28,6 @@ from procsup.host.files import (
     write_atomically,
 )
 from procsup.seams import seam
-from procsup.store.bodies import Bodies, BodyChanged
 from procsup.store.rundir import FILE_MODES, RunDir
 
 if TYPE_CHECKING:  # who waits reads manifests only
@@ -37,6 +36,7 @@ if TYPE_CHECKING:  # who waits reads manifests only
     from procsup.core.events import UnitResult
     from procsup.core.records import Begin
     from procsup.core.spec import RunSpec
+    from procsup.host.opened import Folder
     from procsup.store.journal import JournalWriter
     from procsup.store.sitting import Sitting
 
@@ -71,6 +71,8 @@ class ManifestPublisher:
         started: Optional[float],
         wall: Callable[[], float],
     ) -> None:
+        from procsup.store.bodies import Bodies
+
         self._rundir, self._spec, self._begin = rundir, spec, begin
         self._journal, self._sitting = journal, sitting
         self._started, self._wall = started, wall
@@ -83,14 +85,12 @@ class ManifestPublisher:
         RecordError, and nothing is removed, if the file at a user's path is not procsup's.
         """
         self._check_ours(stages)
-        doomed: List[Optional[AnyPath]] = [
-            self._spec.stamp,
-            self._spec.manifest,
-            self._rundir.manifest,
-        ]
-        for stage in stages:
-            doomed += [self._spec.stage(stage).stamp, self._rundir.stage_manifest(stage)]
+        stamps = [self._spec.stage(stage).stamp for stage in stages]
+        doomed = [self._spec.stamp, self._spec.manifest, *stamps]
         _remove_durably([path for path in doomed if path is not None])
+        _remove_durably([self._rundir.manifest], dir_fd=self._sitting.folder.fd)
+        with self._stages() as folder:
+            _remove_durably(list(map(self._rundir.stage_manifest, stages)), dir_fd=folder.fd)
 
     def publish_stage(self, stage: str, counts: StageCounts, results: Iterator[UnitResult]) -> None:
         """Write a stage's manifest and stamp, durable on return; then wake its waiters."""
@@ -99,7 +99,8 @@ class ManifestPublisher:
         first = _first_line(head)
         lines = _unit_lines(self._records(results))
         noted = self._bodies.noted(stage, path, len(first), lines)
-        _write(path, _whole(first, noted), mode=self._mode)
+        with self._stages() as folder:
+            _write(path, _whole(first, noted), mode=self._mode, dir_fd=folder.fd)
         self._sitting.check()  # in another folder by now, it would tell no waiter of ours
         self._stamp(self._spec.stage(stage).stamp, head)
         self._sitting.stage_done(stage)
@@ -112,26 +113,42 @@ class ManifestPublisher:
     ) -> None:
         """Write the run's manifest, its visible copy and its stamp; then wake its waiters."""
         head = self._head(status, dict(counts), None)
-        path = self._rundir.manifest
-        if not self._try_copy(path, head, [name for name, _ in counts]):
-            _write(path, manifest_lines(head, self._records(results)), mode=self._mode)
+        if not self._try_copy(head, [name for name, _ in counts]):
+            self._write_run(manifest_lines(head, self._records(results)))
         self._sitting.check()
         if self._spec.manifest is not None:
             _check_manifest(self._spec.manifest)
-            _write_for_user(self._spec.manifest, _copied(path))
+            _write_for_user(self._spec.manifest, self._copied())
         self._stamp(self._spec.stamp, head)
         self._sitting.run_done()
 
-    def _try_copy(self, path: AnyPath, head: Head, stages: Sequence[str]) -> bool:
+    @contextmanager
+    def _stages(self) -> Iterator[Folder]:
+        with _reported(self._rundir.stages, "opened"):
+            folder = self._sitting.folder.child(self._rundir.stages.name)
+        with folder:
+            yield folder
+
+    def _write_run(self, chunks: Iterable[bytes]) -> None:
+        folder = self._sitting.folder
+        _write(self._rundir.manifest, chunks, mode=self._mode, dir_fd=folder.fd)
+
+    def _copied(self) -> Iterator[bytes]:
+        with self._sitting.folder.read(self._rundir.manifest.name) as file:
+            yield from iter(lambda: file.read(1 << 20), b"")
+
+    def _try_copy(self, head: Head, stages: Sequence[str]) -> bool:
         """Write the run's manifest with the unit lines copied from the manifests of its stages.
 
         False if these cannot be used: then nothing was written.
         """
+        from procsup.store.bodies import BodyChanged
+
         lines = self._bodies.joined(stages, _BETWEEN)
         if lines is None or self._spec.keep_logs != "all":  # they name logs that are removed
             return False
         try:
-            _write(path, _whole(_first_line(head), lines), mode=self._mode)
+            self._write_run(_whole(_first_line(head), lines))
         except BodyChanged:
             return False
         return True
@@ -292,9 +309,11 @@ def _unreadable(path: AnyPath, problem: str) -> RecordError:
 
 
 @seam("write a manifest")
-def _write(path: AnyPath, chunks: Iterable[bytes], *, mode: Optional[int]) -> None:
+def _write(
+    path: AnyPath, chunks: Iterable[bytes], *, mode: Optional[int], dir_fd: Optional[int] = None
+) -> None:
     with _reported(path, "written"):
-        write_atomically(path, chunks, mode=mode)
+        write_atomically(path, chunks, mode=mode, dir_fd=dir_fd)
 
 
 def _write_for_user(path: AnyPath, chunks: Iterable[bytes]) -> None:
@@ -337,21 +356,16 @@ def _kept(path: str, problem: str) -> str:
     )
 
 
-def _copied(path: AnyPath) -> Iterator[bytes]:
-    with open_reading(path) as file:
-        yield from iter(lambda: file.read(1 << 20), b"")
-
-
-def _remove_durably(paths: Sequence[AnyPath]) -> None:
-    """Remove the files; on return their removal is durable."""
+def _remove_durably(paths: Sequence[AnyPath], *, dir_fd: Optional[int] = None) -> None:
+    """Remove the files; on return their removal is durable. With `dir_fd` all are in that one."""
     for path in paths:
         with _reported(path, "removed"):
-            remove(path)
+            remove(path, dir_fd=dir_fd)
     # Also if no file existed: a sitting that died may have removed it without a sync.
     for folder in {os.path.dirname(os.path.abspath(path)) for path in paths}:
         with _reported(folder, "synced"):
-            if os.path.isdir(folder):
-                sync_folder(folder)
+            if dir_fd is not None or os.path.isdir(folder):
+                sync_folder(folder, dir_fd=dir_fd)
 
 
 @contextmanager

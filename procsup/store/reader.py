@@ -23,6 +23,7 @@ from procsup.core.records import (
 )
 from procsup.errors import RecordError
 from procsup.host.files import AnyPath, open_reading, open_record, reason, sync_fd
+from procsup.host.opened import Folder
 from procsup.paths.opening import MISSING
 from procsup.seams import seam
 
@@ -55,8 +56,11 @@ class ReadJournal:
     unknown      a description of each record that this procsup does not know
     """
 
-    def __init__(self, path: AnyPath, *, digesting: bool = True) -> None:
+    def __init__(
+        self, path: AnyPath, *, digesting: bool = True, folder: Optional[Folder] = None
+    ) -> None:
         self.path = os.fspath(path)
+        self._folder = folder
         self.good_length = 0
         self.last_seq = 0
         self.torn = 0
@@ -77,7 +81,7 @@ class ReadJournal:
 
     def __iter__(self) -> Iterator[Entry]:
         try:
-            file = open_record(self.path)
+            file = self._open()
         except MISSING:
             self.finished = True
             return
@@ -88,6 +92,11 @@ class ReadJournal:
             yield from self._entries(file)
         self._judge_tail()
         self.finished = True
+
+    def _open(self) -> BinaryIO:
+        if self._folder is None:
+            return open_record(self.path)
+        return self._folder.record(os.path.basename(self.path))
 
     def read(self) -> "ReadJournal":
         """Read it to its end, so that the attributes are valid, unless that was done."""
@@ -220,12 +229,15 @@ class _NoDigest:
         return self
 
 
-def read_journal(path: AnyPath, *, digesting: bool = True) -> ReadJournal:
+def read_journal(
+    path: AnyPath, *, digesting: bool = True, folder: Optional[Folder] = None
+) -> ReadJournal:
     """Return a reader of the journal; a missing one reads as empty.
 
-    Only a writer needs its `digest`; without it reading is quicker.
+    Only a writer needs its `digest`; without it reading is quicker. With the open `folder` that
+    it is in, it is read there, whatever is at its path by then.
     """
-    return ReadJournal(path, digesting=digesting)
+    return ReadJournal(path, digesting=digesting, folder=folder)
 
 
 class Follower:

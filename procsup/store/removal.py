@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.errors import RecordError, RunBusy
-from procsup.host.files import AnyPath, reason, sync_folder
+from procsup.host.files import reason, sync_folder
 from procsup.host.locks import FileLock, locks_work
 from procsup.host.mounts import mounted_below
 from procsup.host.opened import Folder, Identity, identity_of
@@ -308,7 +308,7 @@ def remove_logs(rundir: RunDir, planned: Target, paths: Sequence[str]) -> None:
     with _opened(rundir.path, planned) as (_home, folder):
         held = _hold(rundir, folder)
         try:
-            errors = _remove_files(folder, [os.path.relpath(path, rundir.path) for path in paths])
+            errors = remove_files(folder, [os.path.relpath(path, rundir.path) for path in paths])
         finally:
             held.close()
     if errors:
@@ -316,16 +316,8 @@ def remove_logs(rundir: RunDir, planned: Target, paths: Sequence[str]) -> None:
         raise RecordError(f"{where} cannot be removed: {reason(errors[0])}") from errors[0]
 
 
-def remove_files(run_dir: AnyPath, paths: Iterable[str]) -> List[OSError]:
+def remove_files(root: Folder, paths: Iterable[str]) -> List[OSError]:
     """Remove files of a run directory that is held, named by relative paths; return the errors."""
-    try:
-        with Folder.open(run_dir) as folder:
-            return _remove_files(folder, paths)
-    except OSError as error:
-        return [error]
-
-
-def _remove_files(root: Folder, paths: Iterable[str]) -> List[OSError]:
     errors: List[OSError] = []
     names = sorted(path.replace(os.sep, "/").split("/") for path in paths)
     for parents, group in groupby(names, key=lambda parts: parts[:-1]):

@@ -10,16 +10,20 @@
     failed/STAGE/UNIT.N/   outputs of attempts without a good end, moved away
 """
 
+from __future__ import annotations
+
 import os
 import re
 from pathlib import Path
-from typing import Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, Optional, Tuple
 
 from procsup.core.outcome import AttemptId
 from procsup.errors import RecordError
 from procsup.host.files import AnyPath, make_folders, reason, temporary_name
 from procsup.host.folders import absolute
-from procsup.host.opened import Folder
+
+if TYPE_CHECKING:  # who waits opens no folder
+    from procsup.host.opened import Folder, Identity
 
 FOLDER_MODES = {"none": 0o700, "group": 0o750, "all": 0o755}
 FILE_MODES = {"none": 0o600, "group": 0o640, "all": 0o644}
@@ -71,6 +75,7 @@ class RunDir:
         self.shared_owner = self.locks / "owner.json"
         self.supervisor_log = self.path / "supervisor.log"
         self._log_folders: Dict[str, str] = {}  # by stage
+        self._checked: Optional[Identity] = None  # the folder that `create` made or checked
 
     def __repr__(self) -> str:
         return f"RunDir({str(self.path)!r})"
@@ -116,7 +121,8 @@ class RunDir:
                 return False
             if made:
                 refuse_doubtful(self.path)  # another user may have been quicker with one above
-            with self._opened() as folder:
+            with self.open() as folder:
+                self._checked = folder.identity
                 _try_out(folder)
                 folder.set_mode(FOLDER_MODES[share])
                 for path in (self.stages, self.locks):
@@ -130,11 +136,17 @@ class RunDir:
 
     def _make(self) -> bool:
         if os.path.lexists(self.path) and not os.path.isdir(self.path):
-            return False  # `_opened` reports what it is
+            return False  # `open` reports what it is
         return make_folders(self.path, 0o700, above=0o755)
 
-    def _opened(self) -> Folder:
-        """Open it; RecordError if it is a link, no folder, or another user's, even for root."""
+    def open(self) -> Folder:
+        """Open it: what is written below the folder stays in it, whatever takes its place later.
+
+        RecordError if it is a link, no folder, or another user's, even for root; OSError if it is
+        not the one that `create` has checked.
+        """
+        from procsup.host.opened import Folder, replaced
+
         try:
             folder = Folder.open(self.path)
         except NotADirectoryError:
@@ -147,6 +159,9 @@ class RunDir:
                 f"run directory {self.path} belongs to another user (uid {folder.status.st_uid}):"
                 " refused, name another with --dir"
             )
+        if self._checked not in (None, folder.identity):
+            folder.close()
+            raise replaced(folder.path)
         return folder
 
 

@@ -29,9 +29,11 @@ def shared_lock(run_dir: Path, name: str, *, holder: str) -> Iterator[None]:
     try:
         try:
             lock.open()
-            refuse_foreign(lock.fd, lock.path, os.fspath(run_dir))
+            refuse_foreign(lock.fd, lock.path, os.lstat(run_dir).st_uid)
             _take(lock, path, name, holder)
-            refuse_foreign(lock.fd, lock.path, os.fspath(run_dir))  # it may have been replaced
+            refuse_foreign(
+                lock.fd, lock.path, os.lstat(run_dir).st_uid
+            )  # it may have been replaced
         except OSError as error:
             raise RecordError(f"{path} cannot be locked: {reason(error)}") from error
         yield

@@ -5,26 +5,29 @@ lock files of one sitting, so that they get the result of that sitting and never
 one. The owner line in ``run.lock`` names the holder.
 """
 
+from __future__ import annotations
+
 import os
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Callable, Dict, Iterable, List, Optional, Sequence, Type
+from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Sequence, Type
 
 import msgspec
 
 from procsup.errors import RecordError, RunBusy
 from procsup.host import identity
 from procsup.host.files import is_temporary, open_private, reason, set_mode, sync_folder
-from procsup.host.lock_holders import holders_of, how_to_look
 from procsup.host.locks import FileLock, locks_reach, locks_work
-from procsup.host.opened import Folder, refuse_replaced
 from procsup.host.owners import refuse_foreign
-from procsup.host.units_lock import UnitsLock
 from procsup.store.manifest import read_head
 from procsup.store.owner import Owner, read_owner
 from procsup.store.rundir import FILE_MODES, RunDir
+
+if TYPE_CHECKING:  # who waits holds nothing
+    from types import TracebackType
+
+    from procsup.host.opened import Folder
 
 __all__ = [
     "Owner",
@@ -47,11 +50,17 @@ class Sitting:
     """The hold: `open` takes it, `begin` publishes the sitting's number, `close` releases it.
 
     `previous` is the earlier owner (None: there was none, or it cannot be read); if its `ended` is
-    None, that supervisor died.
+    None, that supervisor died. `folder` is the run directory, open: what this sitting writes in it
+    is named from there.
     """
 
-    def __init__(self, rundir: RunDir, lock: FileLock, owner: Owner, *, mode: int) -> None:
+    def __init__(
+        self, rundir: RunDir, folder: Folder, lock: FileLock, owner: Owner, *, mode: int
+    ) -> None:
+        from procsup.host.units_lock import UnitsLock
+
         self.rundir = rundir
+        self.folder = folder
         self.owner = owner
         self.previous: Optional[Owner] = None
         self.units_lock = UnitsLock(rundir.units_lock)
@@ -60,30 +69,36 @@ class Sitting:
         self._held: Dict[Optional[str], FileLock] = {}
 
     @classmethod
-    def open(cls, rundir: RunDir, *, share: str = "none", at: float) -> "Sitting":
+    def open(cls, rundir: RunDir, *, share: str = "none", at: float) -> Sitting:
         """Lock the run directory, which must exist; RunBusy names its present holder.
 
         `at` is the wall clock's time.
         """
-        try:
-            return cls._open(rundir, _this_process(at), FILE_MODES[share])
-        except OSError as error:
-            problem = f"run directory {rundir.path} cannot be locked: {reason(error)}"
-            raise RecordError(problem) from error
+        with ExitStack() as stack:
+            try:
+                folder = stack.enter_context(rundir.open())
+                sitting = cls._open(rundir, folder, _this_process(at), FILE_MODES[share])
+            except OSError as error:
+                problem = f"run directory {rundir.path} cannot be locked: {reason(error)}"
+                raise RecordError(problem) from error
+            stack.pop_all()  # `close` closes it
+        return sitting
 
     @classmethod
-    def _open(cls, rundir: RunDir, owner: Owner, mode: int) -> "Sitting":
-        lockable = locks_work(rundir.path)
+    def _open(cls, rundir: RunDir, folder: Folder, owner: Owner, mode: int) -> Sitting:
+        from procsup.host.opened import refuse_replaced
+
+        lockable = locks_work(rundir.path, dir_fd=folder.fd)
         owner = msgspec.structs.replace(owner, locks=lockable)
         lock = FileLock(rundir.run_lock)
-        if lockable and not lock.try_exclusive():
+        if lockable and not lock.try_exclusive(dir_fd=folder.fd):
             raise _busy(rundir)
         if not lockable:
-            lock.open()
-        sitting = cls(rundir, lock, owner, mode=mode)
+            lock.open(dir_fd=folder.fd)
+        sitting = cls(rundir, folder, lock, owner, mode=mode)
         try:
             refuse_replaced(lock.path, lock.fd)
-            refuse_foreign(lock.fd, lock.path, os.fspath(rundir.path))
+            refuse_foreign(lock.fd, lock.path, folder.status.st_uid)
             sitting.previous = read_owner(rundir)
             refuse_unprovable(rundir, sitting.previous, lockable=lockable)
             sitting._write_owner()
@@ -96,8 +111,9 @@ class Sitting:
         """Make and hold the locks of this sitting, then write the owner line with its number."""
         try:
             self._clear_old()
-            for stage in (None, *stages):
-                self._held[stage] = self._hold(sitting, stage)
+            with self.folder.child(self.rundir.locks.name) as locks:
+                for stage in (None, *stages):
+                    self._held[stage] = self._hold(locks, sitting, stage)
             self.owner = msgspec.structs.replace(
                 self.owner,
                 sitting=sitting,
@@ -118,7 +134,7 @@ class Sitting:
         names those that did not end in time, and other holders of the lock, which are not ended.
         """
         if not self.owner.locks:
-            self.units_lock.open()
+            self.units_lock.open(dir_fd=self.folder.fd)
             end_leftovers()
             return
         deadline = time.monotonic() + timeout_s
@@ -130,7 +146,7 @@ class Sitting:
 
     def _try_units_lock(self) -> bool:
         try:
-            return self.units_lock.try_take()
+            return self.units_lock.try_take(dir_fd=self.folder.fd)
         except OSError as error:
             problem = f"{self.rundir.units_lock} cannot be locked: {reason(error)}"
             raise RecordError(problem) from error
@@ -161,8 +177,9 @@ class Sitting:
             self._let_go(stage)
         self.units_lock.close()  # a unit that still lives keeps its own descriptor of it
         _release(self._lock)
+        self.folder.close()
 
-    def __enter__(self) -> "Sitting":
+    def __enter__(self) -> Sitting:
         return self
 
     def __exit__(
@@ -178,7 +195,7 @@ class Sitting:
         if lock is not None:
             _release(lock)
 
-    def _hold(self, sitting: int, stage: Optional[str]) -> FileLock:
+    def _hold(self, locks: Folder, sitting: int, stage: Optional[str]) -> FileLock:
         path = self.rundir.sitting_lock(sitting, stage)
         lock = FileLock(path, mode=self._mode)
         if not self.owner.locks:
@@ -188,30 +205,30 @@ class Sitting:
             return lock
         # Windows: a waiter of such a sitting may hold it for an instant.
         for _attempt in range(50):
-            if lock.try_new():
+            if lock.try_new(dir_fd=locks.fd):
                 return lock
             time.sleep(_UNITS_LOOK_S)
         raise RunBusy(f"{path} is held by another process")
 
     def _clear_old(self) -> None:
         """Remove the lock files of old sittings and the temporary files of killed processes."""
-        with Folder.open(self.rundir.path) as root:
-            with root.child(self.rundir.locks.name) as locks:
-                shared = self.rundir.shared_owner.name
-                _try_remove(locks, (name for name in locks.names() if name != shared))
-            for path in (self.rundir.stages, self.rundir.control):
-                with root.child(path.name) as folder:
-                    _try_remove(folder, filter(is_temporary, folder.names()))
-            _try_remove(root, filter(is_temporary, root.names()))
+        with self.folder.child(self.rundir.locks.name) as locks:
+            shared = self.rundir.shared_owner.name
+            _try_remove(locks, (name for name in locks.names() if name != shared))
+        for path in (self.rundir.stages, self.rundir.control):
+            with self.folder.child(path.name) as folder:
+                _try_remove(folder, filter(is_temporary, folder.names()))
+        _try_remove(self.folder, filter(is_temporary, self.folder.names()))
 
     def _write_owner(self) -> None:
         line = msgspec.json.encode(self.owner) + b"\n"
         _write_line(self._lock.fd, line)
         if self._mode == FILE_MODES["none"]:
             return
-        fd = open_private(self.rundir.shared_owner, os.O_WRONLY | os.O_CREAT)
+        with self.folder.child(self.rundir.locks.name) as locks:
+            fd = open_private(self.rundir.shared_owner, os.O_WRONLY | os.O_CREAT, dir_fd=locks.fd)
         try:
-            refuse_foreign(fd, os.fspath(self.rundir.shared_owner), os.fspath(self.rundir.path))
+            refuse_foreign(fd, str(self.rundir.shared_owner), self.folder.status.st_uid)
             set_mode(fd, self._mode)
             _write_line(fd, line)
         finally:
@@ -249,6 +266,8 @@ def _this_process(at: float) -> Owner:
 def _who_holds(units_lock: Path, left: Sequence[str]) -> str:
     if left:
         return f"units of an earlier sitting still run and do not end: {', '.join(left)}"
+    from procsup.host.lock_holders import holders_of, how_to_look
+
     named = [f"process {holder.pid} ({holder.command})" for holder in holders_of(units_lock)]
     who = ", ".join(named) or "a process that cannot be seen from here"
     return (

@@ -12,6 +12,7 @@ from procsup.core.text import are, plural
 from procsup.errors import RecordError, RunBusy, UsageError
 from procsup.host import identity
 from procsup.host.leftovers import Recorded, Trace, bearers_of
+from procsup.host.opened import Folder
 from procsup.paths.opening import is_absent
 from procsup.store.copies import is_copy, is_original
 from procsup.store.find import same_file
@@ -28,14 +29,15 @@ class Past:
     """The journal, folded; `finished` if its run is, or if there was none.
 
     `extend` adds this sitting's first records to `history`; `before` stays as it was read.
-    RecordError if the journal cannot be read, or a newer procsup wrote it.
+    `folder` is the run directory, if a sitting has it open. RecordError if the journal cannot be
+    read, or a newer procsup wrote it.
     """
 
-    def __init__(self, rundir: RunDir, spec: RunSpec) -> None:
+    def __init__(self, rundir: RunDir, spec: RunSpec, folder: Optional[Folder] = None) -> None:
         self.ended: List[Tuple[int, str]] = []  # (pid, unit) of processes left alive
         self._unreadable: List[str] = []
         self._rundir, self._folder = rundir, spec.folder
-        self.read = read_journal(rundir.journal)
+        self.read = read_journal(rundir.journal, folder=folder)
         self.history = History(for_a_sitting=True, folder_now=lambda _begin: spec.folder)
         for entry in self.read:
             self.history.add(entry.seq, entry.record)

@@ -29,5 +29,5 @@ def open_queue(
         sitting.rundir, spec, begin, journal, sitting, started=started, wall=time.time
     )
     if spec.keep_logs == "failed":
-        manifests = Trimmer(manifests, sitting.rundir)
+        manifests = Trimmer(manifests, sitting.folder)
     return PublishingQueue(manifests, journal, wake=wake)

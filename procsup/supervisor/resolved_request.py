@@ -74,22 +74,23 @@ class Asked(NamedTuple):
         refuse(self.only, late, "--only ")
         refuse(self.again, late)
 
-    def keep_plan(self) -> None:
+    def keep_plan(self, dir_fd: Optional[int]) -> None:
         """Write a program's plan into the run directory, whose lock this process holds.
 
         A resume reads it from there. RecordError if it cannot be written. The text is freed
-        afterwards: it may be large, and is not needed any more.
+        afterwards: it may be large, and is not needed any more. `dir_fd` is of the run directory,
+        as in `host.files`.
         """
         if not isinstance(self.loaded, LoadedPlan):
             return
         if self.request.plan is not None:
-            self._write_plan(self.loaded)
+            self._write_plan(self.loaded, dir_fd)
         self.loaded.forget_text()
 
-    def _write_plan(self, loaded: LoadedPlan) -> None:
+    def _write_plan(self, loaded: LoadedPlan, dir_fd: Optional[int]) -> None:
         path = os.path.join(self.spec.directory, PLAN_FILE)
         try:
-            write_atomically(path, loaded.text.lines())
+            write_atomically(path, loaded.text.lines(), dir_fd=dir_fd)
         except OSError as error:
             raise RecordError(f"{path} cannot be written: {reason(error)}") from error
 
@@ -120,21 +121,23 @@ def _why_unknown(stage: str, seen: Foreseen) -> str:
     return "" if seen.known_after is None else units_known_when(stage, seen.known_after)
 
 
-def make_directory(asked: Asked) -> Tuple[Asked, bool]:
-    """Make the run directory; return the request with it, and whether it was made now.
+def make_directory(asked: Asked) -> Tuple[Asked, RunDir, bool]:
+    """Make the run directory; return the request with it, itself, and whether it was made now.
 
     A run without a given name takes the next free name: another run may take the same one at
     the same moment. Errors as `RunDir.create`.
     """
     plan, count = asked.request.plan, 1
+    rundir = RunDir(asked.spec.directory)
     if plan is None or plan.head.named:
-        return asked, RunDir(asked.spec.directory).create(asked.spec.share)
-    while not RunDir(asked.spec.directory).create(asked.spec.share, only_new=True):
+        return asked, rundir, rundir.create(asked.spec.share)
+    while not rundir.create(asked.spec.share, only_new=True):
         count += 1
         head = plan.head._replace(name=f"{plan.head.name}-{count}")
         other = PlanText(head, plan.units)
         asked = read(msgspec.structs.replace(asked.request, plan=other))
-    return asked, True
+        rundir = RunDir(asked.spec.directory)
+    return asked, rundir, True
 
 
 def remarks(asked: Asked) -> List[str]:

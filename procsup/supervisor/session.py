@@ -140,7 +140,7 @@ def bring_to_completion(
         expander = Expander(asked, held.past.history, os.environ)
         early = expander.early(asked.units)
         opening = _opening(asked, held, plan, early)
-        asked.keep_plan()
+        asked.keep_plan(held.sitting.folder.fd)
         held.sitting.begin(held.begin.sitting, held.begin.run_id, [s.name for s in plan.stages])
         onlookers = Onlookers(watchers(opening), lambda: on_ready(opening) if on_ready else None)
         stack.callback(onlookers.close)
@@ -211,15 +211,14 @@ def _selected(stage: Foreseen, selector: Selector) -> Foreseen:
 
 def _hold(stack: ExitStack, asked: Asked) -> Tuple[Asked, _Held]:
     """Lock the run directory, read the journal, end processes that a dead sitting left alive."""
-    asked, made = make_directory(asked)
-    rundir = RunDir(asked.spec.directory)
+    asked, rundir, made = make_directory(asked)
     if made:
         stack.callback(_remove_unbegun, rundir, os.stat(rundir.path))
     sitting = stack.enter_context(Sitting.open(rundir, share=asked.spec.share, at=time.time()))
     if asked.spec.lock is not None:
         who = f"run {asked.spec.name} (process {os.getpid()} on {machine.host_name()})"
         stack.enter_context(shared_lock(rundir.path, asked.spec.lock, holder=who))
-    past = Past(rundir, asked.spec)
+    past = Past(rundir, asked.spec, sitting.folder)
     past.refuse_other_file(asked.spec)
     past.refuse_copy(asked.request)
     _end_leftovers(sitting, past)
@@ -336,6 +335,7 @@ def _world(
             check=held.sitting.check,
             durable=asked.request.durable,
             root=Root(asked.spec.folder, held.begin.root),
+            folder=held.sitting.folder,
         )
     )
     side_expander = SideExpander(expander.late, expander.again, wake=engine.wake)

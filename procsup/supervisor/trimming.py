@@ -9,19 +9,19 @@ from procsup.core.events import UnitResult
 from procsup.core.manifest import StageCounts
 from procsup.core.outcome import Verdict
 from procsup.core.records import End
+from procsup.host.opened import Folder
 from procsup.store.publishing import Manifests
-from procsup.store.rundir import RunDir
 
 
 class Trimmer:
     """Publishes manifests; after the run's, the last, removes the logs of succeeded attempts.
 
-    The run's manifest does not name the removed files.
+    The run's manifest does not name the removed files. `folder` is the run directory.
     """
 
-    def __init__(self, manifests: Manifests, rundir: RunDir) -> None:
+    def __init__(self, manifests: Manifests, folder: Folder) -> None:
         self._manifests = manifests
-        self._rundir = rundir
+        self._folder = folder
         self._doomed: List[str] = []
 
     def withdraw(self, stages: Sequence[str]) -> None:
@@ -44,7 +44,7 @@ class Trimmer:
             from procsup.store.removal import remove_files
 
             # A log that cannot be removed does no harm: no record names it.
-            remove_files(self._rundir.path, self._doomed)
+            remove_files(self._folder, self._doomed)
 
     def _without_logs(self, result: UnitResult) -> UnitResult:
         ends = tuple(map(self._without_log, result.ends))

@@ -63,7 +63,7 @@ def test_a_failure_on_the_way_leaves_the_old_content_and_no_rest(tmp_path):
 def test_a_failing_sync_or_replace_leaves_the_old_content_and_no_rest(tmp_path, monkeypatch, step):
     write_atomically(tmp_path / "a", [b"old"])
 
-    def fails(*_arguments):
+    def fails(*_arguments, **_more):
         raise OSError(errno.EIO, "broken")
 
     monkeypatch.setattr(files, step, fails)
@@ -81,10 +81,10 @@ def test_a_folder_that_is_exchanged_before_the_rename_leads_to_no_other_file(tmp
         (tmp_path / name).mkdir()
         write_atomically(tmp_path / name / "a", [b"old"])
 
-    def and_swap(source, target):
+    def and_swap(source, target, **more):
         (tmp_path / "here").rename(tmp_path / "away")
         (tmp_path / "here").symlink_to("victim")
-        replace(source, target)
+        replace(source, target, **more)
 
     monkeypatch.setattr(files, "replace", and_swap)
     with pytest.raises(FileNotFoundError):
@@ -94,12 +94,34 @@ def test_a_folder_that_is_exchanged_before_the_rename_leads_to_no_other_file(tmp
     assert (tmp_path / "victim" / "a").read_bytes() == b"old"
 
 
+@posix
+def test_below_an_open_folder_a_file_is_written_whatever_has_its_path(tmp_path, monkeypatch):
+    for name in ("here", "victim"):
+        (tmp_path / name).mkdir()
+    fd = os.open(tmp_path / "here", os.O_RDONLY)
+    (tmp_path / "here").rename(tmp_path / "away")
+    (tmp_path / "here").symlink_to("victim")
+    try:
+        write_atomically(tmp_path / "here" / "a", [b"new"], dir_fd=fd)
+        os.close(open_private(tmp_path / "here" / "b", WRITE, dir_fd=fd))
+        assert names(tmp_path / "away") == ["a", "b"]
+        assert files.remove(tmp_path / "here" / "b", dir_fd=fd)
+        with pytest.raises(FileNotFoundError) as caught:
+            open_private(tmp_path / "here" / "b", os.O_RDONLY, dir_fd=fd)
+    finally:
+        os.close(fd)
+
+    assert caught.value.filename == str(tmp_path / "here" / "b")
+    assert names(tmp_path / "away") == ["a"]
+    assert names(tmp_path / "victim") == []
+
+
 def test_the_order_is_write_sync_replace_sync_folder(tmp_path, monkeypatch):
     steps = []
     for name in ("sync_fd", "replace", "sync_folder"):
         real = getattr(files, name)
         monkeypatch.setattr(
-            files, name, lambda *a, name=name, real=real: (steps.append(name), real(*a))
+            files, name, lambda *a, name=name, real=real, **k: (steps.append(name), real(*a, **k))
         )
 
     write_atomically(tmp_path / "a", [b"x"])

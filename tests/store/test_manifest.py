@@ -23,7 +23,7 @@ class Released:
     """Stands for the sitting: notes who was woken, and what stood then."""
 
     def __init__(self, rundir):
-        self.rundir, self.woken = rundir, []
+        self.rundir, self.folder, self.woken = rundir, rundir.open(), []
         self.is_replaced = False
 
     def check(self):
@@ -69,6 +69,7 @@ def house(tmp_path):
     made = House(tmp_path)
     yield made
     made.journal.close()
+    made.sitting.folder.close()
 
 
 @pytest.mark.survives("F87")
@@ -220,7 +221,7 @@ def test_a_failure_before_the_replacement_leaves_the_old_manifest(house, monkeyp
     house.publish()
     before = house.rundir.manifest.read_bytes()
 
-    def fails(*_arguments):
+    def fails(*_arguments, **_more):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files, step, fails)
@@ -300,7 +301,8 @@ def test_withdrawal_is_durable_even_where_a_dead_sitting_had_begun_it(house, mon
     house.publish()
     synced = []
     monkeypatch.setattr(
-        "procsup.store.manifest.sync_folder", lambda path: synced.append(os.fspath(path))
+        "procsup.store.manifest.sync_folder",
+        lambda path, **_how: synced.append(os.fspath(path)),
     )
     house.rundir.manifest.unlink()
     house.rundir.stage_manifest("s").unlink()

@@ -313,18 +313,17 @@ def test_files_are_removed_by_their_paths_below_the_run(home, victim):
     (rundir.logs / "away").symlink_to(victim / "logs")
     (rundir.logs / "s" / "1.out").unlink()
 
-    errors = remove_files(
-        rundir.path,
-        [
-            "logs/s/0.out",
-            "logs/s/1.out",
-            "logs/gone/1.out",
-            "logs/s/2.out",
-            "logs/away/thesis",
-            "logs/../../victim/logs/thesis",
-            "../victim/logs/thesis",
-        ],
-    )
+    paths = [
+        "logs/s/0.out",
+        "logs/s/1.out",
+        "logs/gone/1.out",
+        "logs/s/2.out",
+        "logs/away/thesis",
+        "logs/../../victim/logs/thesis",
+        "../victim/logs/thesis",
+    ]
+    with rundir.open() as folder:
+        errors = remove_files(folder, paths)
 
     assert names(rundir.logs / "s") == []
     assert is_whole(victim)

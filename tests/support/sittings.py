@@ -39,12 +39,16 @@ class Supervised:
         self.publisher: Optional[ManifestPublisher] = None
         self.run_id = ""
 
-    def begin(self, run_id: str = "r1", sitting: int = 1, at: float = WALL) -> "Supervised":
+    def begin(
+        self, run_id: str = "r1", sitting: int = 1, at: float = WALL, *, share: str = "none"
+    ) -> "Supervised":
         """A supervisor has begun its sitting; old manifests still lie there."""
-        self.rundir.create()
+        self.rundir.create(share)
         self.run_id = run_id
-        self.sitting = Sitting.open(self.rundir, at=at)
-        self.journal = JournalWriter.open(self.rundir.journal, on_synced=lambda: None)
+        self.sitting = Sitting.open(self.rundir, share=share, at=at)
+        self.journal = JournalWriter.open(
+            self.rundir.journal, on_synced=lambda: None, folder=self.sitting.folder
+        )
         begin = Begin(
             version=JOURNAL_VERSION,
             run_id=run_id,
@@ -100,10 +104,12 @@ class Supervised:
         self.write(Closed(WALL, reason)).leave()
 
     def leave(self) -> "Supervised":
-        assert self.sitting is not None
-        assert self.journal is not None
-        self.journal.close()
-        self.sitting.close()
+        try:
+            if self.journal is not None:
+                self.journal.close()
+        finally:
+            if self.sitting is not None:
+                self.sitting.close()
         return self
 
     def die(self) -> None:
@@ -115,6 +121,7 @@ class Supervised:
             self.sitting._let_go(stage)
         self.sitting.units_lock.close()
         self.sitting._lock.close()
+        self.sitting.folder.close()
 
 
 def counts_of(results: "tuple[UnitResult, ...]", status: str) -> StageCounts:

@@ -134,16 +134,17 @@ class Recorder:
                 self._note_what_was_made(opened[0], opened[1])
                 self.ops.append(Op("sync", opened[1], opened[0]))
 
-    def rename(self, real: Any, source: Any, target: Any) -> None:
+    def rename(self, real: Any, source: Any, target: Any, **more: Any) -> None:
         """Note a rename."""
         with self._lock:
-            old, new = self._ours(source), self._ours(target)
+            old = self._ours(source, more.get("src_dir_fd"))
+            new = self._ours(target, more.get("dst_dir_fd"))
             if old is not None and new is not None:
                 file = self._file(old)
                 self._note_what_was_made(file, old)
                 self.ops.append(Op("rename", old, file, to=new))
                 self._names[new] = self._names.pop(old)
-            real["replace"](source, target)
+            real["replace"](source, target, **more)
 
     def unlink(self, real: Any, path: Any, **more: Any) -> None:
         """Note that a name went away."""

@@ -12,6 +12,7 @@ from procsup.store.rundir import RunDir
 from tests.faults.strangers.plants import remove
 from tests.faults.strangers.scene import snapshot
 from tests.faults.trial import Trial
+from tests.support.sittings import Supervised, result
 from tests.support.swaps import Swapper, can_exchange
 
 
@@ -90,9 +91,27 @@ def _read(run: Path) -> Callable[[], None]:
     return lambda: inbox.drain() and None
 
 
+def _sit(run: Path) -> Callable[[], None]:
+    """Begin a sitting in a folder that is made or checked first, publish, and end it."""
+    played = Supervised(run.parent)
+    played.rundir = RunDir(run)
+
+    def act() -> None:
+        try:
+            played.begin(share="group")
+            played.withdraw()
+            played.publish_stage(result(0))
+            played.publish(result(0))
+        finally:
+            played.leave()
+
+    return act
+
+
 RACES: Dict[str, Callable[[Path], Callable[[], None]]] = {
     "a run directory is made": _create,
     "a log is opened": _log,
     "a run is removed": _remove,
     "requests are read": _read,
+    "a sitting writes its files": _sit,
 }

@@ -52,8 +52,9 @@ def errors_are_shown_raw() -> None:
 def links_are_followed() -> None:
     """Files are opened wherever their names lead."""
 
-    def follow(path: Any, flags: int, mode: int = 0o600) -> int:
-        return os.open(path, flags | os.O_CLOEXEC, mode)
+    def follow(path: Any, flags: int, mode: int = 0o600, *, dir_fd: Any = None) -> int:
+        name = path if dir_fd is None else os.path.basename(path)
+        return os.open(name, flags | os.O_CLOEXEC, mode, dir_fd=dir_fd)
 
     plant(files.open_private, lambda _: follow)
 

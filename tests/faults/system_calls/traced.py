@@ -33,15 +33,16 @@ class Spot(NamedTuple):
 NEW_LOCK = "locks/.procsup-1-run.lock.part"  # its name while nobody else can lock it
 RUN, STAGES = ".procsup/run", ".procsup/run/stages"
 SPOTS = (
-    *(Spot(call, f"{RUN}/journal.jsonl", RECORDS) for call in ("openat", "write", "fdatasync")),
-    *(Spot(call, f"{RUN}/run.lock", RECORDS) for call in ("openat", "write")),
-    Spot("openat", f"{RUN}/{NEW_LOCK}", RECORDS),
-    Spot("openat", f"{RUN}/units.lock", RECORDS | UNIT),  # each unit opens it, too
-    Spot("rename", f"{RUN}/locks/1-run.lock", RECORDS),
+    *(Spot(call, f"{RUN}/journal.jsonl", RECORDS) for call in ("write", "fdatasync")),
+    Spot("write", f"{RUN}/run.lock", RECORDS),
+    # Below an open folder a call is known by that folder.
+    Spot("openat", RUN, RECORDS | UNIT),
+    Spot("openat", f"{RUN}/locks", RECORDS),
+    Spot("openat", f"{RUN}/units.lock", UNIT),  # each unit opens it by its path
+    *(Spot("renameat,renameat2", path, RECORDS) for path in (RUN, STAGES, f"{RUN}/locks")),
     # That a lock would block (EAGAIN) says that somebody else has it.
     *(Spot("flock", f"{RUN}/{name}", RECORDS | {75}) for name in ("run.lock", NEW_LOCK)),
     Spot("flock", f"{RUN}/units.lock", RECORDS | UNIT | {75}),
-    *(Spot("rename", path, RECORDS) for path in (f"{RUN}/manifest.json", f"{STAGES}/make.json")),
     Spot("rename", "done.stamp", RECORDS),
     *(Spot("fsync", path, RECORDS) for path in (RUN, STAGES)),
     Spot("fsync", "out", frozenset((0, 1, 2))),
