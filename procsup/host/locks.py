@@ -10,12 +10,14 @@ well, but is exclusive only for a writer. The holder has both kinds, for waiters
 macOS has no second kind that is of use: there a flock keeps the other kinds out.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import struct
 import sys
 import threading
-from typing import Callable, Optional, Protocol
+from typing import TYPE_CHECKING, Callable, Optional
 
 from procsup.errors import RecordError
 from procsup.host.files import AnyPath, open_private, remove, replace, set_mode, temporary_name
@@ -40,6 +42,13 @@ _NOT_THE_LOCKS_FAULT = frozenset(
         errno.ESTALE,
     )
 )
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class _Take(Protocol):
+        def __call__(self, fd: int, *, exclusive: bool, wait: bool) -> bool: ...
+
 
 if sys.platform == "win32":
     import ctypes
@@ -296,7 +305,7 @@ class FileLock:
         return True
 
     def _join(
-        self, waiting: "_Waiting", timeout_s: Optional[float], unless: Callable[[], bool]
+        self, waiting: _Waiting, timeout_s: Optional[float], unless: Callable[[], bool]
     ) -> bool:
         left_s = _LONGEST_WAIT_S if timeout_s is None else timeout_s
         look_s = left_s if self.by_description else _LOOK_S
@@ -310,7 +319,7 @@ class FileLock:
         return True
 
     @property
-    def _take_shared(self) -> "_Take":
+    def _take_shared(self) -> _Take:
         return _lock_description if self.by_description else _lock
 
     def release(self) -> None:
@@ -334,10 +343,6 @@ def _close_to_others(fd: int) -> None:
             set_mode(fd, 0o600)
     except OSError:
         pass  # a file system without permissions
-
-
-class _Take(Protocol):
-    def __call__(self, fd: int, *, exclusive: bool, wait: bool) -> bool: ...
 
 
 def _try_description(fd: int) -> bool:

@@ -1,9 +1,10 @@
 """Whether a journal is the file that its last sitting wrote to, or a copy, and where of."""
 
-from typing import TYPE_CHECKING, Optional, Protocol
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Optional
 
 import msgspec
-from msgspec import Struct
 
 from procsup.core.manifest import Head
 from procsup.core.rooted import at, below
@@ -13,22 +14,24 @@ from procsup.store.place import folder_before, folder_now
 from procsup.store.rundir import RunDir
 
 if TYPE_CHECKING:  # who waits reads manifests only
+    from typing import Protocol
+
     from procsup.core.records import Begin
 
+    class _Beginning(Protocol):
+        """What a record of a beginning says of its own place."""
+
+        @property
+        def journal(self) -> str: ...
+        @property
+        def born_ns(self) -> Optional[int]: ...
+        @property
+        def host(self) -> str: ...
+        @property
+        def boot_id(self) -> str: ...
+
+
 _LONGEST_BYTES = 1 << 20
-
-
-class _Beginning(Protocol):
-    """What a record of a beginning says of its own place."""
-
-    @property
-    def journal(self) -> str: ...
-    @property
-    def born_ns(self) -> Optional[int]: ...
-    @property
-    def host(self) -> str: ...
-    @property
-    def boot_id(self) -> str: ...
 
 
 def is_copy(rundir: RunDir, begin: _Beginning) -> bool:
@@ -59,14 +62,19 @@ def is_original(rundir: RunDir, begin: _Beginning) -> bool:
     return begin.journal != "" and not is_copy(rundir, begin)
 
 
-class _First(Struct, frozen=True):
-    journal: str = ""
-    host: str = ""
-    boot_id: str = ""
+class _First:
+    """A record of a beginning, of which little is decoded: a waiter loads no records."""
 
-    @property
-    def born_ns(self) -> None:
-        """Not compared: that needs ctypes, which `procsup wait` does not load."""
+    born_ns = None  # not compared: that needs ctypes
+
+    def __init__(self, fields: object) -> None:
+        """Take the decoded fields; ValueError if they are none of a record."""
+        if not isinstance(fields, dict):
+            raise ValueError("no record")
+        texts = [fields.get(name, "") for name in ("journal", "host", "boot_id")]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("no record")
+        self.journal, self.host, self.boot_id = texts
 
 
 def copied_from(rundir: RunDir, head: Head) -> Optional[str]:
@@ -95,12 +103,12 @@ def _first(rundir: RunDir) -> _First:
     with open_record(rundir.journal) as file:
         line = file.readline(_LONGEST_BYTES)
     try:
-        return msgspec.json.decode(line.split(b" ", 2)[-1], type=_First)
+        return _First(msgspec.json.decode(line.split(b" ", 2)[-1]))
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(f"no record: {error}") from error
 
 
-def begun_elsewhere(rundir: RunDir, begin: "Begin") -> Optional[str]:
+def begun_elsewhere(rundir: RunDir, begin: Begin) -> Optional[str]:
     """Return where the last sitting of a copied journal began: ``HOST:DIRECTORY``.
 
     None if it began here, as far as is known.
