@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from typing import (
     BinaryIO,
     Callable,
-    ContextManager,
     Iterator,
     List,
     Optional,
@@ -133,18 +132,17 @@ def _holds(run: Folder, rundir: RunDir, fd: int) -> bool:
 class ControlInbox:
     """The supervisor's side: `drain` may be called at any rate, it reads the folder twice a second.
 
-    `ignored` holds a sentence for each invalid request.
+    A request is removed when it is read, an invalid one too: its answer is a journal record.
     """
 
     def __init__(
         self, rundir: RunDir, sitting: int, *, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self.ignored: List[str] = []
         self._rundir = rundir
         self._prefix = f"{sitting}-"
         self._now = now
         self._next_look = now()
-        self._taken: Set[str] = set()
+        self._stuck: Set[str] = set()  # what could not be removed: it is not read again
 
     @property
     def next_look(self) -> float:
@@ -157,52 +155,33 @@ class ControlInbox:
             return []
         self._next_look = self._now() + LOOK_EVERY_S
         try:
-            with self._control() as control:
+            with open_control(self._rundir, self._rundir.path) as control:
                 found = [
                     self._take(control, name)
                     for name in sorted(control.names())
-                    if not is_temporary(name)
+                    if not is_temporary(name) and name not in self._stuck
                 ]
         except OSError:
             return []  # it was removed, or replaced by another folder, which is not touched
         return [asked for asked in found if asked is not None]
 
-    def done(self, request: str) -> None:
-        """Remove a request that was answered."""
-        try:
-            with self._control() as control:
-                _discard(control, f"{request}{_ENDING}")
-        except OSError:
-            pass  # as above
-
-    def _control(self) -> ContextManager[Folder]:
-        return open_control(self._rundir, self._rundir.path)
-
     def _take(self, control: Folder, name: str) -> Optional[Asked]:
-        if name in self._taken:
+        """Read a request and remove it; None if it is invalid, or not meant for this sitting."""
+        try:
+            asked = _read(control, name) if self._is_ours(name) else None
+        except (OSError, RecordError, ValueError, msgspec.MsgspecError, RecursionError):
+            asked = None  # no request of ours
+        try:
+            control.unlink(name)
+        except OSError:
+            self._stuck.add(name)  # a folder, or held open
+        if asked is None or asked.verb not in VERBS:
             return None
         request = name[: -len(_ENDING)]
-        if not name.endswith(_ENDING) or not name.startswith(self._prefix):
-            self._ignore(control, name, "it is not meant for this sitting")
-            return None
-        try:
-            asked = _read(control, name)
-        except FileNotFoundError:
-            return None
-        except (OSError, RecordError, ValueError, msgspec.MsgspecError, RecursionError) as error:
-            self._ignore(control, name, str(error))
-            return None
-        if asked.verb not in VERBS:
-            self._ignore(control, name, f"{asked.verb!r} is no request that this procsup knows")
-            return None
-        self._taken.add(name)
         return Asked(request, asked.verb, asked.grace_s, tuple(unpack(list(asked.units))))
 
-    def _ignore(self, control: Folder, name: str, problem: str) -> None:
-        self.ignored.append(f"request {name!r} ignored: {problem}")
-        del self.ignored[:-100]
-        self._taken.add(name)
-        _discard(control, name)
+    def _is_ours(self, name: str) -> bool:
+        return name.endswith(_ENDING) and name.startswith(self._prefix)
 
 
 def _read(control: Folder, name: str) -> _Request:
@@ -223,10 +202,3 @@ def _refuse_others(status: os.stat_result, control: Folder) -> None:
     ours = control.status.st_uid  # as the file system maps us
     if not is_ours_or_roots(status) and status.st_uid != ours:
         raise RecordError(f"it is of {user_name(status.st_uid)}")
-
-
-def _discard(control: Folder, name: str) -> None:
-    try:
-        control.unlink(name)
-    except OSError:
-        pass  # a folder, or held open: it is never read again

@@ -1,5 +1,6 @@
 """What the second Ctrl-C means does not depend on who asked for what in between."""
 
+import os
 import signal
 import sys
 import time
@@ -45,3 +46,4 @@ def test_the_second_press_kills_and_the_reason_stays(tmp_path, verb):
     assert project.records("end")[-1]["exit"]["signum"] == signal.SIGKILL
     if verb == "stop":
         finish(asker)
+    assert os.listdir(project.rundir / "control") == []

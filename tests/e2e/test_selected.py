@@ -1,6 +1,7 @@
 """Selectors with real children: what runs, what is stopped, and the errors for unknown words."""
 
 import json
+import os
 import sys
 
 import pytest
@@ -229,6 +230,7 @@ def test_single_units_of_a_live_run_are_stopped_and_the_others_go_on(tmp_path):
         "s/n=[ab]": "cancelled",
         "s/n=d": "succeeded",
     }
+    assert os.listdir(project.rundir / "control") == []
 
 
 def test_a_live_run_tries_again_the_very_unit_that_is_meant(tmp_path):
