@@ -45,9 +45,9 @@ def main(argv: Optional[Sequence[str]] = None, *, detached: bool = False) -> int
 
         return cli_main(args)  # type: ignore[no-any-return,unused-ignore]
     except KeyboardInterrupt:
-        from procsup.host.guard import die_of_interrupt
+        from procsup.host.signals import INTERRUPT, die_by
 
-        die_of_interrupt()
+        die_by(INTERRUPT)
 
 
 def is_guarded(args: Sequence[str]) -> bool:

@@ -32,7 +32,8 @@ def start(options: Options) -> int:
 def start_words(words: Sequence[str], *, quiet: bool, as_json: bool) -> int:
     """Start ``procsup WORDS`` detached; print ``DIR@ID`` when its run has begun."""
     from procsup.host.detach import start_detached
-    from procsup.host.inherited import inherited_environment, is_nested
+    from procsup.host.inherited import inherited_environment
+    from procsup.host.nested import is_nested
 
     if is_nested():
         say("procsup: this is inside a unit of another run: what is detached here ends with it")

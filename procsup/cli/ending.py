@@ -10,9 +10,9 @@ from procsup.console.terminal import ReaderGone, give_up_stdout, pay, say
 from procsup.errors import ProcsupError, RecordError, RunFileError, UsageError
 from procsup.host.files import reason
 from procsup.host.guard import is_owned
+from procsup.host.signals import INTERRUPT, die_by
 
 DEBUG = "PROCSUP_DEBUG"
-INTERNAL = ProcsupError.exit_code
 
 
 def carry_out(arguments: Sequence[str]) -> int:
@@ -29,7 +29,7 @@ def carry_out(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         return _fail(UsageError(_usage(error)), as_json=wants_json(arguments), said_here=said_here)
     except (click.Abort, KeyboardInterrupt):
-        return die_by_interrupt()
+        die_by(INTERRUPT)  # a shell loop around us stops too
     except (ReaderGone, BrokenPipeError):
         give_up_stdout()
         return 0
@@ -74,14 +74,6 @@ def _takes_the_next(word: str, valued: Set[str]) -> bool:
         return word in valued
     taking = [at for at, letter in enumerate(word) if f"-{letter}" in valued]
     return bool(taking) and taking[0] == len(word) - 1
-
-
-def die_by_interrupt() -> int:
-    """Die by SIGINT, so that a shell loop around us stops too."""
-    from procsup.host.interrupts import die_by
-
-    die_by(2)
-    return 128 + 2
 
 
 def _fail(error: ProcsupError, *, as_json: bool, said_here: bool = True) -> int:

@@ -9,6 +9,7 @@ from procsup.console.choose import watcher_for
 from procsup.console.terminal import ReaderGone, pay, say
 from procsup.core.text import shell_word
 from procsup.errors import RecordError, RunFailed, RunUnfinished, UsageError
+from procsup.host.signals import BROKEN_PIPE, die_by
 from procsup.supervisor.requests import Ending, Opening, Request
 
 if TYPE_CHECKING:  # only `procsup map` uses it
@@ -52,8 +53,6 @@ def bring_to_completion(
         code = _finished(printer, code)
     code = _tell_end(openings[0], ending, options, code, time.monotonic() - begun)
     if ending.signum is not None and ending.status is None:
-        from procsup.host.interrupts import die_by
-
         die_by(ending.signum)
     return code
 
@@ -82,10 +81,7 @@ def _finished(printer: "GroupedOutput", code: int) -> int:
     """Wait until the output of units is printed; die by SIGPIPE if it has no reader any more."""
     printer.finish()
     if printer.gone:
-        from procsup.console.grouped import SIGPIPE
-        from procsup.host.interrupts import die_by
-
-        die_by(SIGPIPE)
+        die_by(BROKEN_PIPE)
     if printer.problem:
         say(f"procsup: {printer.problem}: the output of units is in its log files")
         return RecordError.exit_code

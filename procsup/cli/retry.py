@@ -18,6 +18,7 @@ from procsup.cli.run_options import Options
 from procsup.console.choose import PROGRESS
 from procsup.console.terminal import pay, say
 from procsup.errors import RunUnfinished, UsageError
+from procsup.host.signals import die_by
 from procsup.queries import retrying
 from procsup.queries.retrying import Rerun
 from procsup.queries.view import find_to_execute
@@ -189,8 +190,6 @@ def _by_hand(rerun: Rerun, word: str, *, dry_run: bool, as_json: bool) -> int:
         remark = hand.clear(what)
         say(*([f"procsup: {remark}"] if remark else []))
     if code < 0:
-        from procsup.host.interrupts import die_by
-
         say(f"{unit.id}: ended by signal {-code}")
         die_by(-code)
     return code

@@ -12,7 +12,7 @@ import sys
 import threading
 from functools import partial
 from queue import SimpleQueue
-from typing import Callable, Dict, Iterator, List, Mapping, Optional
+from typing import Callable, Dict, Iterator, Mapping, Optional
 
 from procsup.console.terminal import write_whole
 from procsup.core.events import Settled
@@ -22,7 +22,6 @@ from procsup.core.records import End
 from procsup.host.logfiles import open_log
 from procsup.host.shortages import PAUSES_S, patiently
 
-SIGPIPE = 13  # the number on every POSIX system; Windows has none, and exits with 128 + 13
 _CHUNK_BYTES = 1 << 16
 _JOIN_S = 0.5
 _PAUSES_S = (*PAUSES_S, *[2.0] * 30)  # while descriptors are short: a minute
@@ -117,6 +116,3 @@ class GroupedOutput:
         self.problem = "" if self.gone else f"{what}: {error.strerror or error}"
         if self.gone:
             self._on_gone()
-
-
-__all__: List[str] = ["SIGPIPE", "GroupedOutput"]

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-from procsup.host import guard, marks, procfs, tree_walk
+from procsup.host import lifeline, marks, procfs, signals, tree_walk
 from procsup.seams import seam
 
 assert sys.platform != "win32"  # nothing below has a meaning there
@@ -20,7 +20,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, List, NoReturn, Optional, Sequence, Set, Tuple
 
-PRESS_S = 0.2  # closer together they are one press: a terminal and a wrapper both send it
 _PRESSES_TO_KILL = 3
 _LIMIT_S = 5.0  # for ending the trees; a process in uninterruptible sleep would block us for ever
 _ROUND_S = 0.005
@@ -37,7 +36,7 @@ def stand_guard(
         if detached:
             _let_go_of_streams()
         terminal = Terminal()
-        _say_ready(ready_fd, adopts=adopts)
+        lifeline.say_ready(ready_fd, adopts=adopts)
         Guardian(supervisor, told_fd, set(strangers), terminal, adopts=adopts).watch()
     except BaseException as error:  # noqa: BLE001 - the caller's code must never run in the guard
         _say(f"internal error of the guard: {type(error).__name__}: {error}")
@@ -72,7 +71,7 @@ class Guardian:
 
     def watch(self) -> NoReturn:
         """Wait for signals until the supervisor is dead."""
-        watched = guard.watched_signals()
+        watched = signals.watched_by_guard()
         while True:
             signum, from_terminal = _next_signal(watched)
             if signum == signal.SIGCHLD:
@@ -94,7 +93,7 @@ class Guardian:
 
     def _count_press(self, signum: int) -> None:
         now = time.monotonic()
-        if now - self._pressed_at < PRESS_S:
+        if now - self._pressed_at < signals.PRESS_S:
             return
         self._presses += 1
         self._pressed_at = now
@@ -103,7 +102,7 @@ class Guardian:
             self._terminal.restore()
             os.kill(self._supervisor, signal.SIGKILL)
             self._end_all()
-            guard.die_by(signum)
+            signals.die_by(signum)
 
     def _suspend(self, *, from_terminal: bool) -> None:
         """Suspend, as Ctrl-Z requests; units continue in their own sessions."""
@@ -138,24 +137,22 @@ class Guardian:
             self._terminal.restore()
         self._end_all()
         if os.WIFSIGNALED(status):
-            guard.die_by(os.WTERMSIG(status))
+            signals.die_by(os.WTERMSIG(status))
         os._exit(os.WEXITSTATUS(status))
 
     @seam("guard: end all")
     def _end_all(self) -> None:
-        told = _read_told(self._told_fd)
-        if "release" in told:
+        told = lifeline.read_told(self._told_fd)
+        if told.released:
             return
-        base = _told_base(told)
-        run = next((line[len("run ") :] for line in told if line.startswith("run ")), "")
-        self._proof = base, b"PROCSUP_RUN=" + os.fsencode(run)
+        base = told.mark_base
+        self._proof = base, b"PROCSUP_RUN=" + os.fsencode(told.run_id)
         left = self._end_descendants(base)
         if left:
             pids = ", ".join(str(process.pid) for process in left)
             _say(f"could not end these processes within {_LIMIT_S:g} s: {pids}")
-        for line in told:
-            if not self._adopts and line.startswith("run "):
-                _sweep(line[len("run ") :], base)
+        if not self._adopts and told.run_id:
+            _sweep(told.run_id, base)
 
     def _end_descendants(self, base: Optional[int]) -> List[procfs.Process]:
         """Stop and kill every descendant, in rounds; return those that did not die in time.
@@ -268,33 +265,11 @@ def _adopt_orphans() -> bool:
         return False
 
 
-def _say_ready(fd: int, *, adopts: bool) -> None:
-    try:
-        os.write(fd, guard.READY if adopts else guard.READY_WITHOUT_ADOPTION)
-    except BrokenPipeError:
-        pass  # the supervisor is dead already: its status waits for us
-
-
 def _let_go_of_streams() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     os.close(null)
-
-
-def _read_told(fd: int) -> List[str]:
-    """Return the supervisor's lines; call it once, when the supervisor is dead or killed."""
-    os.set_blocking(fd, False)
-    try:
-        return os.fsdecode(os.read(fd, 1 << 16)).splitlines()
-    except OSError:
-        return []
-
-
-def _told_base(told: Sequence[str]) -> Optional[int]:
-    """Return the base of the marks of the run's units, if it has one."""
-    bases = [line[len("marks ") :] for line in told if line.startswith("marks ")]
-    return int(bases[-1]) if bases else None
 
 
 @seam("guard: sweep")

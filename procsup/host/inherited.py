@@ -1,31 +1,13 @@
-"""What this process inherited: its environment, and the CPUs of the unit that it is part of."""
+"""The environment that this process inherited."""
 
-import math
 import os
 import sys
 from typing import Dict, Optional
 
-from procsup.host import procfs
+from procsup.host import machine, procfs
 
 # PEP 538: where the locale is "C", CPython sets LC_CTYPE to the first of these that there is.
 _MADE_UP = ("C.UTF-8", "C.utf8", "UTF-8")
-
-
-def is_nested() -> bool:
-    """Whether this process is part of a unit of a run."""
-    return bool(os.environ.get("PROCSUP_RUN"))
-
-
-def granted_cpus() -> Optional[float]:
-    """Return the CPUs that a run granted to the unit that this process is part of.
-
-    At least 1: otherwise no unit of one CPU could run here. None if it is not part of a unit.
-    """
-    try:
-        cpus = float(os.environ.get("PROCSUP_CPUS", "")) if is_nested() else 0.0
-    except ValueError:
-        return None  # it was not set by procsup
-    return max(1.0, cpus) if 0.0 < cpus < math.inf else None
 
 
 def inherited_environment() -> Dict[str, str]:
@@ -53,8 +35,6 @@ def _first_environment() -> Optional[Dict[str, str]]:
     It does not change with `os.environ`. None if the system does not show it.
     """
     if sys.platform != "linux":
-        from procsup.host import machine  # imported late: it imports this module
-
         return machine.first_environment()
     try:
         with open("/proc/self/environ", "rb") as file:

@@ -14,12 +14,10 @@ from types import FrameType, TracebackType
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, Type
 
 from procsup.core.events import Fact, Interrupted
-from procsup.host.guard import Lifeline, die_by
-
-__all__ = ["PRESS_S", "SignalInterrupts", "die_by"]
+from procsup.host.lifeline import Lifeline
+from procsup.host.signals import PRESS_S
 
 _BYTES = 4096
-PRESS_S = 0.2  # closer together they are one press: a terminal and a wrapper both send it
 
 
 class SignalInterrupts:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optiona
 
 from procsup.host import procfs
 from procsup.host.identity import boot_id, host_name, platform_text
-from procsup.host.inherited import granted_cpus
+from procsup.host.nested import granted_cpus
 
 if TYPE_CHECKING:
     from procsup.core.slots import Capacity

@@ -29,7 +29,7 @@ from procsup.core.spec import RunSpec, StageSpec, UnitSpec, published_files, ups
 from procsup.core.versions import Version
 from procsup.errors import RunFileError
 from procsup.host import readings
-from procsup.host.inherited import granted_cpus
+from procsup.host.nested import granted_cpus
 from procsup.paths.identity import Contents
 from procsup.runfile.load import Loaded
 from procsup.store.past import places_before

@@ -16,7 +16,7 @@ from procsup.errors import RecordError, RunFileError, UsageError
 from procsup.host import machine
 from procsup.host.files import reason, write_atomically
 from procsup.host.folders import absolute
-from procsup.host.inherited import granted_cpus
+from procsup.host.nested import granted_cpus
 from procsup.host.owners import first_closed
 from procsup.runfile.load import Loaded, load
 from procsup.runfile.plan import PLAN_FILE, LoadedPlan, PlanText, load_plan, read_file

@@ -12,8 +12,8 @@ from tests.faults.trial import Trial
 
 EXITS_BY_ITSELF = """
 import os
-from procsup.host import guard, interrupts
-guard.die_by = interrupts.die_by = lambda signum: os._exit(128 + signum)
+from procsup.host import signals
+signals.die_by = lambda signum: os._exit(128 + signum)
 """
 HIDES_THE_CURSOR = r"""
 import os

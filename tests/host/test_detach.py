@@ -87,14 +87,14 @@ def test_it_is_alone_under_a_guard_in_a_session_of_its_own(tmp_path):
     code = (
         "from procsup.host import guard; import os, sys;"
         "facts = dict(sid=os.getsid(0), parent=os.getppid(), guarded=guard.lifeline() is not None,"
-        " detached=guard.is_detached(), path=sys.path, name=sys.argv[0],"
+        " path=sys.path, name=sys.argv[0],"
         " python=os.environ.get('PYTHONPATH'));"
     ) + ANNOUNCE.format("facts")
     result, _ = start(code, str(tmp_path / "log"))
     facts = result.ready
 
     assert facts["sid"] == facts["parent"] != os.getsid(0)
-    assert (facts["guarded"], facts["detached"], facts["name"]) == (True, True, "procsup")
+    assert (facts["guarded"], facts["name"]) == (True, "procsup")
     assert "" not in facts["path"]
     assert facts["python"] == os.environ.get("PYTHONPATH")
 

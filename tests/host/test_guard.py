@@ -8,7 +8,7 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("Windows has no guard: a Job Object does its work", allow_module_level=True)
 
-from procsup.host import guard, guardian, procfs
+from procsup.host import guard, guardian, lifeline, procfs
 from tests.support.guarded import guarded
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
@@ -144,8 +144,10 @@ def test_the_guard_forks_before_anything_heavy_is_imported():
         "procsup.__main__",
         "procsup.host",
         "procsup.host.guard",
+        "procsup.host.lifeline",
         "procsup.host.pidfds",
         "procsup.host.procfs",
+        "procsup.host.signals",
     }
     assert {name.lstrip("_").split(".")[0] for name in set(loaded) - ours} <= {
         name.lstrip("_") for name in light
@@ -154,14 +156,13 @@ def test_the_guard_forks_before_anything_heavy_is_imported():
 
 def test_inside_another_program_there_is_no_guard():
     assert guard.lifeline() is None
-    assert not guard.is_detached()
 
 
 def a_lifeline(word):
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.write(writer, word)
-    return guard.Lifeline(reader, writer), writer
+    return lifeline.Lifeline(reader, writer), writer
 
 
 @pytest.mark.parametrize(("word", "adopts"), [(b"+", True), (b"-", False)])
@@ -187,7 +188,7 @@ def test_a_guard_that_is_not_ready_in_time_is_an_error():
 def test_what_is_told_to_a_dead_guard_is_lost_without_a_word():
     reader, writer = os.pipe()
     os.close(reader)
-    guard.Lifeline(-1, writer).tell_run_id("r")
+    lifeline.Lifeline(-1, writer).tell_run_id("r")
     os.close(writer)
 
 
@@ -207,12 +208,12 @@ def test_a_fork_that_fails_leaves_nothing_behind(monkeypatch):
 
 @pytest.mark.survives("F32")
 def test_process_1_of_a_container_exits_with_the_code_of_the_signal():
-    code = "import os; os.getpid = lambda: 1\nfrom procsup.host.guard import die_by; die_by(15)"
+    code = "import os; os.getpid = lambda: 1\nfrom procsup.host.signals import die_by; die_by(15)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 128 + 15
 
 
 def test_output_is_written_before_a_death_by_signal():
-    code = "from procsup.host.guard import die_by; print('last words', end=''); die_by(15)"
+    code = "from procsup.host.signals import die_by; print('last words', end=''); die_by(15)"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE)
 
     assert (done.returncode, done.stdout) == (-15, b"last words")

@@ -12,14 +12,14 @@ if sys.platform == "win32":
 
 import termios
 
-from procsup.host import guardian, procfs
+from procsup.host import procfs, signals
 from tests.support.guarded import LIMIT_S, Told, guarded, press, program
 
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 needs_origin = pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux tells where a signal came from"
 )
-GAP_S = guardian.PRESS_S * 1.2
+GAP_S = signals.PRESS_S * 1.2
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])

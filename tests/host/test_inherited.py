@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from procsup.host import inherited, machine
+from procsup.host import inherited, machine, nested
 
 ROOT = str(Path(__file__).resolve().parents[2])
 CODE = "from procsup.host.inherited import inherited_environment as i; print(i().get('LC_CTYPE'))"
@@ -97,7 +97,7 @@ def test_a_unit_s_cpus_are_the_machine_of_a_run_in_it(monkeypatch, run, cpus, gr
         if value is not None:
             monkeypatch.setenv(name, value)
 
-    assert inherited.granted_cpus() == granted
+    assert nested.granted_cpus() == granted
 
 
 def test_the_capacity_is_not_more_than_what_was_granted_unless_it_is_given(monkeypatch):

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from procsup.core.events import Interrupted
-from procsup.host.guard import Lifeline
 from procsup.host.interrupts import SignalInterrupts
+from procsup.host.lifeline import Lifeline
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="these signals are POSIX")
 LIMIT_S = 20.0

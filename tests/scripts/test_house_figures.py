@@ -87,3 +87,7 @@ def test_the_house_itself_is_shown_as_a_table(capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["|  | now |", "| --- | --- |"]
     assert int(lines[2].split(" | ")[1].rstrip(" |")) > 100
+
+
+def test_no_modules_of_the_package_import_each_other():
+    assert house.survey(house.now()).circles == []

@@ -9,7 +9,7 @@ from procsup import loop
 from procsup.core.records import End, Launch
 from procsup.core.replay import History
 from procsup.host import processes, spawning
-from procsup.host.guard import Lifeline
+from procsup.host.lifeline import Lifeline
 from procsup.host.locks import FileLock
 from procsup.store.journal import JournalWriter
 from tests.faults.seams import nothing, plant, starts_first

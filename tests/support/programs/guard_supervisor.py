@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from procsup.host import guard, guardian
+from procsup.host import guard, guardian, signals
 
 _PLAIN = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
 _DAEMON = """
@@ -61,7 +61,7 @@ def end_at_once(line):
 
 def die_of(name):
     def die(line):
-        guard.die_by(signal.Signals[name])
+        signals.die_by(signal.Signals[name])
 
     return die
 
