@@ -19,7 +19,7 @@ def show_plan(
 ) -> int:
     """Print which units would run; problems of the preflight are raised.
 
-    `kept_too`: each kept unit has a line, too; `graph` is a form of `report.plan.GRAPHS`;
+    `kept_too`: each kept unit has a line, too; `graph` is a form of `report.plan.graph_lines`;
     `static`: nothing that the run file names is executed.
     """
     from procsup.supervisor.session import dry_run

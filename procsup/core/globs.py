@@ -147,11 +147,6 @@ class Branch:
         self.captures = tuple(_captures(rest))
         self._matchers: Dict[Tuple[bool, Optional[int]], Matcher] = {}
 
-    @property
-    def is_deep(self) -> bool:
-        """Whether a wildcard may match across folders."""
-        return any(is_deep(part) for part in self.rest)
-
     def matcher(self, index: Optional[int] = None, *, case: bool = True) -> Matcher:
         """Return the matcher of paths below `base`, or of names by the part at `index`."""
         key = (case, index)
@@ -253,13 +248,6 @@ class Glob:
         whole.branches = tuple(branch.based(place) for branch in self.branches)
         whole.excluded = tuple(branch.based(place) for branch in self.excluded)
         return whole
-
-    @property
-    def has_wildcards(self) -> bool:
-        """Whether it may match more than one path."""
-        return len(self.branches) > 1 or any(
-            isinstance(token, Span) for part in self.branches[0].rest for token in part
-        )
 
     def match(self, path: str, *, case: bool = True) -> Optional[Tuple[str, ...]]:
         """Return the captured texts in the order of `captures`; None without a match."""

@@ -1,6 +1,6 @@
 """Fold a journal into what is known of a run: what a resume, a report and `status` need."""
 
-from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 import msgspec
 from msgspec import Struct
@@ -365,11 +365,3 @@ _HANDLERS: Dict[type, Callable[[History, int, Any], None]] = {
     Closed: History._on_closed,
     Answer: History._on_answer,
 }
-
-
-def fold(records: Iterable[Tuple[int, Record]]) -> History:
-    """Fold (sequence number, record) pairs, in order."""
-    history = History()
-    for seq, record in records:
-        history.add(seq, record)
-    return history

@@ -1,7 +1,7 @@
 """The engine of this machine: it starts attempts, waits for their events, and ends them."""
 
 from functools import partial
-from typing import Dict, List, Optional, Set, Tuple
+from typing import Dict, List, Optional, Set
 
 from procsup.attempt.attempt import UNKILLABLE_S, Attempt
 from procsup.attempt.context import RunContext
@@ -44,7 +44,6 @@ class LocalEngine:
         self._inspected: Finds[Fact] = Finds(self.wake)
         self._looked_at = 0.0
         self._closed = False
-        self.survivors: Tuple[int, ...] = ()
 
     # --- the engine's interface --------------------------------------------------------------
 
@@ -100,7 +99,7 @@ class LocalEngine:
     def close(self) -> List[Fact]:
         """End every tree and release everything; returns when no process is left.
 
-        Processes that cannot be ended within 10 s are left behind, with their pids in `survivors`.
+        What cannot be ended within 10 s is left to the guard, which names the processes that stay.
         """
         if self._closed:
             return []
@@ -110,8 +109,7 @@ class LocalEngine:
         limit = self._clock.now() + UNKILLABLE_S + 1.0
         while self._live and self._clock.now() < limit:
             self._turn(limit)
-        left = self._trees.end_rest(UNKILLABLE_S)
-        self.survivors = (*left, *(live.child.pid for live in self._live.values()))
+        self._trees.end_rest(UNKILLABLE_S)
         self._inspectors.close()
         self._inspectors.join(self._clock.now() + _INSPECTED_S)
         self._exits.close()

@@ -4,13 +4,13 @@ No verb and no option uses it. It shows that all orders and facts can be sent as
 supervisor's half of an engine that runs units elsewhere.
 """
 
-from typing import Dict, List, Optional, Set, Tuple
+from typing import Dict, List, Optional, Set
 
 from procsup.attempt.context import RunContext
 from procsup.core.events import Ended, Fact, Inspected, Kill, Start, Started, Stop
 from procsup.core.outcome import AttemptId, NotStarted, Vanished
 from procsup.core.task import Rules
-from procsup.engines.wire import ORDERS, SAID, SETTINGS, EngineOrder, Failed, Over, Setting
+from procsup.engines.wire import ORDERS, SAID, SETTINGS, EngineOrder, Failed, Setting
 from procsup.errors import RecordError
 from procsup.host import system
 from procsup.host.pipes import Apart
@@ -57,7 +57,6 @@ class PipedEngine:
         self._is_called = False
         self._is_over = False
         self._closed = False
-        self.survivors: Tuple[int, ...] = ()
         setting = Setting(
             context.run_id,
             str(context.run_dir),
@@ -110,7 +109,7 @@ class PipedEngine:
     def close(self) -> List[Fact]:
         """Close the pipe, which ends every tree, and return when no process is left.
 
-        A process that does not end in time is left behind, its pid in `survivors`.
+        A process that does not end in time is left behind.
         """
         if self._closed:
             return []
@@ -120,8 +119,6 @@ class PipedEngine:
         while not self._is_over and self._clock.now() < limit:
             self._sleep(limit)
             self._hear(closing=True)
-        if not self._is_over:
-            self.survivors = (self._far.pid,)
         self._far.close(timeout_s=_GONE_S if self._is_over else 0.0)
         self._bell.close()
         return self._take_facts()
@@ -140,9 +137,7 @@ class PipedEngine:
         is_over = self._far.is_over  # read before the last lines are taken
         for line in self._far.take():
             said = SAID.decode(line)
-            if isinstance(said, Over):
-                self.survivors = said.survivors
-            elif not isinstance(said, Failed):
+            if not isinstance(said, Failed):
                 self._note(said)
                 self._facts.append(said)
             elif not closing:

@@ -11,7 +11,7 @@ from typing import Iterable, Tuple
 from procsup.attempt.context import RunContext
 from procsup.core.events import Kill, Start
 from procsup.engines.local import LocalEngine
-from procsup.engines.wire import ORDERS, SAID, SETTINGS, EngineOrder, Failed, Over, Said, Setting
+from procsup.engines.wire import ORDERS, SAID, SETTINGS, EngineOrder, Failed, Said, Setting
 from procsup.errors import RecordError
 from procsup.host import guard
 from procsup.host.clock import SystemClock
@@ -49,7 +49,7 @@ def _serve(wire: Wire, setting: Setting) -> None:
         finally:
             facts = engine.close()
             # Ends that the lost connection caused are not the unit's fault.
-            _tell(wire, [*(facts if is_asked else ()), Over(engine.survivors)])
+            _tell(wire, facts if is_asked else ())
 
 
 def _engine(stack: ExitStack, setting: Setting) -> LocalEngine:

@@ -1,11 +1,11 @@
 """The messages between a supervisor and an engine in another process: one JSON object a line.
 
 First the supervisor sends `Setting`, then orders, until it closes its end of the pipe: then every
-tree is ended. The engine sends facts, and `Over` as its last line. The environment that units
+tree is ended. The engine sends facts. The environment that units
 inherit is never in a line: the engine's process is started with it.
 """
 
-from typing import Optional, Tuple, Union
+from typing import Optional, Union
 
 from msgspec import Struct
 
@@ -32,16 +32,10 @@ class Failed(Struct, frozen=True, tag=True):
     problem: str
 
 
-class Over(Struct, frozen=True, tag=True):
-    """The engine has ended; `survivors` are the pids of processes that could not be ended."""
-
-    survivors: Tuple[int, ...] = ()
-
-
 EngineOrder = Union[Start, Stop, Kill]
 EngineFact = Union[Started, Sampled, Ended, Inspected]
-_SAID = Union[EngineFact, Failed, Over]
-Said = Union[Fact, Failed, Over]  # for type checkers; only facts of `EngineFact` occur
+_SAID = Union[EngineFact, Failed]
+Said = Union[Fact, Failed]  # for type checkers; only facts of `EngineFact` occur
 
 SETTINGS = Lines[Setting](Setting)
 ORDERS = Lines[EngineOrder](EngineOrder)

@@ -222,10 +222,6 @@ class Companion:
         """Return when it has ended, its guard too: no process of the run is left; False if late."""
         return self._over.wait(timeout_s)
 
-    def kill_units(self) -> None:
-        """Ask it twice to end: its units are killed at once."""
-        _ask_to_end(self._child)
-
     def _reap(self) -> None:
         self._child.wait()
         assert self._child.stdin is not None

@@ -148,7 +148,7 @@ class Apart(Wire):
         try:
             self._child.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            pass  # `PipedEngine.survivors` names its pid
+            pass  # it lives on, under its guard
 
 
 def standard_wire() -> Wire:

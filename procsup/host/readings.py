@@ -1,6 +1,6 @@
 """Takes readings of files, and compares them with recorded ones.
 
-Nothing is written here; `sync_path` only makes a file durable.
+Nothing is written here; `sync_file` and `sync_folder` only make what was written durable.
 """
 
 import os
@@ -302,9 +302,3 @@ def sync_folder(path: str) -> None:
     from procsup.host import files
 
     files.sync_folder(path)
-
-
-def sync_path(path: str) -> None:
-    """Return when the file and its name in its folder are on disk; OSError if they are not."""
-    sync_file(path)
-    sync_folder(os.path.dirname(path))

@@ -283,10 +283,11 @@ class Trees:
         for process in tree_walk.walk(self._homeless):
             tree_walk.send(process)
 
-    def end_rest(self, limit_s: float) -> List[int]:
-        """At the end: kill orphans without a certain attempt; return the pids that stay."""
+    def end_rest(self, limit_s: float) -> None:
+        """At the end: kill orphans without a certain attempt, and wait until none is left."""
         if not self.adopts:
-            return self._sweep(limit_s)
+            self._sweep(limit_s)
+            return
         limit = time.monotonic() + limit_s
         while True:
             self.look()
@@ -294,12 +295,12 @@ class Trees:
             self._strays.clear()
             self._kill_homeless()
             if not self._homeless or time.monotonic() > limit:
-                return sorted(self._homeless)
+                return
             time.sleep(_PAUSE_S)
 
     @seam("sweep")
-    def _sweep(self, limit_s: float) -> List[int]:
-        """Where we do not adopt orphans: kill those that are certainly ours; return the rest.
+    def _sweep(self, limit_s: float) -> None:
+        """Where we do not adopt orphans: kill those that are certainly ours.
 
         The run's id is used only without marks: a copy of the run has the same id.
         """
@@ -310,8 +311,7 @@ class Trees:
         try:
             leftovers.end_leftovers(recorded, limit_s=limit_s)
         except RunBusy:
-            return [process.pid for process in leftovers.Finder(recorded).find()]
-        return []
+            pass  # the guard tries once more, and names those that stay
 
     def close(self) -> None:
         """Release the descriptors. We stay the subreaper."""

@@ -321,9 +321,8 @@ class Trees:
             _end_without_job(child)
         return Killed(others + (not child.ended), 0)
 
-    def end_rest(self, limit_s: float) -> List[int]:  # noqa: ARG002 - nothing is left
-        """Return the pids that could not be ended: none, processes in a job end with it."""
-        return []
+    def end_rest(self, limit_s: float) -> None:
+        """Do nothing: processes in a job end with it."""
 
     def close(self) -> None:
         """Release every job; processes that are still in one end."""

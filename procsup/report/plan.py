@@ -10,8 +10,6 @@ from procsup.core.text import known_when, plural, visible
 
 Stages = Mapping[str, Foreseen]
 
-GRAPHS = ("mermaid", "dot")
-
 
 def plan_lines(spec: RunSpec, stages: Stages, *, kept_too: bool = True) -> List[str]:
     """Return each stage with its units, one a line; kept units only with `kept_too`."""

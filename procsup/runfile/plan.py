@@ -34,7 +34,6 @@ from procsup.runfile.vocabulary.names import check_run_name
 
 PLAN_FILE = "plan.jsonl"
 PLAN_VERSION = 1
-PROGRAMS = ("module", "script")
 CALLED_OFF = b'{"called-off":true}\n'
 _ENOUGH_PROBLEMS = 20
 _MARK = "procsup-plan"

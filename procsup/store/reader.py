@@ -29,7 +29,7 @@ from procsup.seams import seam
 
 LONGEST_LINE_BYTES = 1 << 24
 _ABOUT_ITSELF = (Begin, Missing)  # records about the journal itself
-_MOST_DAMAGE = 100  # further places are only counted
+_MOST_DAMAGE = 100  # further places are not listed
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -65,7 +65,6 @@ class ReadJournal:
         self.last_seq = 0
         self.torn = 0
         self.damage: List[str] = []
-        self.damage_count = 0
         self.unknown: List[str] = []
         self.newer_version: Optional[int] = None
         self.digest: Any = _new_digest() if digesting else _NoDigest()
@@ -186,7 +185,6 @@ class ReadJournal:
 
     @seam("note damage")
     def _note(self, sentence: str) -> None:
-        self.damage_count += 1
         if len(self.damage) < _MOST_DAMAGE:
             self.damage.append(sentence)
 

@@ -4,10 +4,9 @@ import pytest
 
 from procsup.core.outcome import Exited, Verdict
 from procsup.core.records import Answer
-from procsup.core.replay import fold
 from procsup.core.selectors import facts_of
 from procsup.core.spec import After, OnFailure, Retry
-from tests.support.plays import Play, stage, unit
+from tests.support.plays import Play, fold, stage, unit
 
 
 def answer(play):

@@ -7,9 +7,8 @@ from procsup.core.outcome import AttemptId, Exited, Signaled, Usage, Verdict
 from procsup.core.plan.reactor import next_deadline
 from procsup.core.plan.summary import EarlyEnd
 from procsup.core.records import Answer, Closed, End, Launch, Planned, Refused, RunFinal, StageFinal
-from procsup.core.replay import fold
 from procsup.core.spec import OnFailure, Retry
-from tests.support.plays import LOST, NO_START, SHORTAGE, WALL, Play, stage, unit
+from tests.support.plays import LOST, NO_START, SHORTAGE, WALL, Play, fold, stage, unit
 
 
 def one(**settings):

@@ -25,9 +25,8 @@ from procsup.core.outcome import (
 from procsup.core.plan.reactor import handle
 from procsup.core.plan.state import Plan
 from procsup.core.records import Begin, End, Kept, Launch, Planned, Seen
-from procsup.core.replay import fold
 from procsup.core.spec import After, Retry
-from tests.support.plays import Play, stage, unit
+from tests.support.plays import Play, fold, stage, unit
 
 KEPT = Reuse()
 DUE = Rerun("changed")

@@ -16,9 +16,9 @@ from procsup.core.records import (
     StageFinal,
     Withdrawn,
 )
-from procsup.core.replay import fold
 from procsup.core.slots import granted
 from procsup.core.versions import Version
+from tests.support.plays import fold
 
 
 def begin(run_id="r1", sitting=1, *, resumed=False, fresh=False):

@@ -17,7 +17,7 @@ from procsup.core.outcome import AttemptId, Exited, NotStarted, Signaled, StopRe
 from procsup.core.spec import OutputSpec
 from procsup.engines import piped
 from procsup.engines.piped import PipedEngine
-from procsup.engines.wire import ORDERS, SAID, SETTINGS, Failed, Over
+from procsup.engines.wire import ORDERS, SAID, SETTINGS, Failed
 from procsup.errors import RecordError
 from tests.support.engines import LIMIT_S, PipedBench, RealClock, is_alive
 
@@ -31,7 +31,7 @@ DIED = Vanished("the process that ran it died")
 def bench(tmp_path: Path) -> Iterator[PipedBench]:
     with PipedBench(tmp_path) as one:
         yield one
-    assert one.engine.survivors == ()
+    assert not one.engine._live
 
 
 def served_by(bench: PipedBench) -> psutil.Process:
@@ -163,19 +163,18 @@ def test_what_was_not_told_when_the_process_died_is_unknown_and_never_good(
 
 
 def test_what_is_wrong_with_the_run_directory_is_raised_here(alone: PipedBench) -> None:
-    say(alone, Failed("units.lock was removed during the run"), Over((7,)))
+    say(alone, Failed("units.lock was removed during the run"))
 
     with pytest.raises(RecordError, match="was removed"):
         alone.engine.wait(time.monotonic() + LIMIT_S)
 
 
-def test_what_could_not_be_ended_is_known_when_it_is_closed(alone: PipedBench) -> None:
+def test_what_ends_while_it_is_closed_is_told(alone: PipedBench) -> None:
     attempt = alone.start("u", ("true",))
     end = Ended(attempt, Signaled(9), 7.0, stopped=True)
-    say(alone, end, Over((7, 8)))
+    say(alone, end)
 
     assert alone.engine.close() == [end]
-    assert alone.engine.survivors == (7, 8)
     assert alone.engine.close() == []
 
 
@@ -194,7 +193,6 @@ def test_a_lock_that_is_gone_ends_the_engine(tmp_path: Path) -> None:
         engine.wait(time.monotonic() + LIMIT_S)
 
     assert engine.close() == []
-    assert engine.survivors == ()
 
 
 @posix_only

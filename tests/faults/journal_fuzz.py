@@ -310,7 +310,7 @@ def _check_losses(journal: ReadJournal, believed: List[int], count: int, data: b
     """Whatever was lost is told of; only a cut between two lines looks like an earlier time."""
     last = believed[-1] if believed else 0
     gaps = set(range(1, last)) - set(believed)
-    if journal.damage_count <= _LISTED:
+    if len(journal.damage) < _LISTED:
         assert gaps == _named(journal.damage), "the gaps are not those that are named"
     assert not gaps or journal.damage
     assert journal.last_seq == last

@@ -20,10 +20,10 @@ ONLY_THE_MAIN_PROCESS = """
 from procsup.host import posix, trees
 plant(posix.Child.others, lambda _: lambda child: 0)
 plant("kill orphans", nothing)
-plant(trees.Trees.end_rest, lambda _: lambda trees, limit_s: [])
+plant(trees.Trees.end_rest, nothing)
 """
 NO_SWEEP = """
-plant("sweep", lambda _: lambda trees, limit_s: [])
+plant("sweep", nothing)
 plant("guard: sweep", nothing)
 """
 CASES = {

@@ -9,7 +9,7 @@ from procsup.core.keep import Change, Intact
 from procsup.core.outcome import NO_LEFTOVER_FILES, LeftoverFiles, Verdict
 from procsup.core.records import End
 from procsup.core.spec import OutputSpec, UnitSpec
-from procsup.host import files, readings
+from procsup.host import readings
 from procsup.host.readings import declared_since, intact, read_output
 from procsup.paths.identity import read_file
 from procsup.paths.walk import files_of, home_of
@@ -232,17 +232,6 @@ def test_an_old_file_under_an_optional_name_does_not_count(tmp_path):
 
 
 # --- on disk -----------------------------------------------------------------------------------
-
-
-def test_syncing_a_path_syncs_the_file_and_its_folder(tmp_path, monkeypatch):
-    synced: List[object] = []
-    monkeypatch.setattr(files, "sync_fd", lambda fd: synced.append(os.fstat(fd).st_size))
-    monkeypatch.setattr(files, "sync_folder", lambda path: synced.append(os.fspath(path)))
-    path = written(tmp_path / "a", "data")
-
-    readings.sync_path(path)
-
-    assert synced == [4, str(tmp_path)]
 
 
 def test_a_recorded_input_that_is_not_declared_any_more_says_nothing(tmp_path):

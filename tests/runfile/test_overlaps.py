@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from procsup.core.globs import meet, parse
+from procsup.core.globs import is_literal, meet, parse
 from procsup.core.spec import OutputSpec
 from procsup.paths.walk import home_of
 from procsup.runfile.checks.overlaps import Claims
@@ -168,7 +168,8 @@ def test_what_is_refused_is_what_may_be_one_file(one, two):
 
 def declared(glob):
     """Return the output of a pattern, or of a plain path."""
-    return OutputSpec(glob.text, kind="glob" if glob.has_wildcards else "file")
+    is_file = len(glob.branches) == 1 and all(map(is_literal, glob.branches[0].rest))
+    return OutputSpec(glob.text, kind="file" if is_file else "glob")
 
 
 def test_patterns_of_the_units_of_one_stage_that_may_meet_are_refused(tmp_path):

@@ -11,7 +11,6 @@ import pytest
 
 from procsup.core.events import Synced
 from procsup.core.records import JOURNAL_VERSION, Answer, Launch, Spawned, encode_line
-from procsup.core.replay import fold
 from procsup.errors import RecordError
 from procsup.store.journal import JournalWriter, follow, read_journal
 from procsup.store.reader import begins, last_begin
@@ -28,6 +27,7 @@ from tests.store.builders import (
     records_of_version_3,
     write,
 )
+from tests.support.plays import fold
 
 GOLDEN = Path(__file__).with_name("journal-1.jsonl")
 LIMIT_S = 20.0

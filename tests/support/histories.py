@@ -53,12 +53,13 @@ from procsup.core.plan.rehearsal import Foreseen, rehearse
 from procsup.core.plan.state import Plan
 from procsup.core.plan.units import Done
 from procsup.core.records import JOURNAL_VERSION, Answer, Begin, End, Launch, Record, Refused
-from procsup.core.replay import History, UnitHistory, fold
+from procsup.core.replay import History, UnitHistory
 from procsup.core.selectors import Selection
 from procsup.core.slots import Capacity
 from procsup.core.spec import After, OnFailure, OutputSpec, Retry, RunSpec, StageSpec, UnitSpec
 from procsup.core.task import Program
 from procsup.supervisor.previous_run import lost_ends
+from tests.support.plays import fold
 
 STEPS = 3000
 CAPACITY = Capacity(2, 1000, (0, 1), None, "h")

@@ -4,7 +4,7 @@
 ``withdraw s t`` · ``expand s`` · ``publish s succeeded`` · ``publish run failed``
 """
 
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from procsup.core.events import (
     Asked,
@@ -45,13 +45,21 @@ from procsup.core.outcome import (
 from procsup.core.plan.reactor import handle, open_sitting
 from procsup.core.plan.state import Plan
 from procsup.core.records import JOURNAL_VERSION, Begin, Record, decode_line, encode_line
-from procsup.core.replay import History, fold
+from procsup.core.replay import History
 from procsup.core.slots import Capacity
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
 from procsup.core.task import Task
 
 WALL = 1_700_000_000.0
 GOOD = Exited(0)
+
+
+def fold(records: Iterable[Tuple[int, Record]]) -> History:
+    """Fold (sequence number, record) pairs, in order."""
+    history = History()
+    for seq, record in records:
+        history.add(seq, record)
+    return history
 
 
 def stage(name: str = "s", **settings: Any) -> StageSpec:
