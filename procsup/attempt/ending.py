@@ -9,6 +9,8 @@ a remark.
 
 from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from procsup.core.text import some
+
 PATIENCE_S = 1.0  # for processes that hold no file of ours: trackers, which end when a pipe closes
 GRACE_S = 2.0  # at most, between stop signal and kill, for the same processes
 _FIRST_LOOK_S = 0.002
@@ -146,6 +148,4 @@ class Ending:
 
 
 def _named(processes: Sequence[Leftover]) -> str:
-    shown = [str(one) for one in processes[:_NAMED_MOST]]
-    more = len(processes) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+    return some([str(one) for one in processes], _NAMED_MOST)

@@ -10,6 +10,7 @@ from procsup.core.late import fill_in, given, has_marks
 from procsup.core.task import Task
 from procsup.host import system
 from procsup.host.opened import Folder, Identity, identity_of
+from procsup.store.rundir import SCRATCH, UNIT_FILES
 
 
 class Stream:
@@ -206,7 +207,7 @@ class AttemptFiles:
 
     def _make_scratch(self) -> None:
         self.step = "scratch folder"
-        path = os.path.join(self.run_dir, "scratch", self.name)
+        path = os.path.join(self.run_dir, SCRATCH, self.name)
         self.scratch = Scratch.make(path, self.run_dir)
 
     def fill_in_env(self, env: Dict[str, str]) -> None:
@@ -241,7 +242,7 @@ class AttemptFiles:
         import msgspec
 
         self.step = "unit file"
-        path = os.path.join(self.run_dir, "unit-files", f"{self.name}.json")
+        path = os.path.join(self.run_dir, UNIT_FILES, f"{self.name}.json")
         known = _known_of(self.task, env["PROCSUP_RUN"])
         write_private(path, msgspec.json.encode(known), self.run_dir)
         env["PROCSUP_UNIT_FILE"] = path

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from procsup.core.spec import RunSpec, UnitSpec
-from procsup.core.text import visible
+from procsup.core.text import some, visible
 from procsup.host import readings as look
 from procsup.host.files import reason, temporary_name
 from procsup.host.opened import Folder
@@ -94,10 +94,4 @@ def _cure(error: OSError) -> str:
 
 def listed(names: Sequence[str]) -> str:
     """Return the first few names, and the number of the rest."""
-    shown = ", ".join(visible(name) for name in names[:_LISTED_MOST])
-    return shown + more(len(names) - _LISTED_MOST)
-
-
-def more(count: int) -> str:
-    """Return ``and COUNT more``; empty for none."""
-    return f" and {count} more" if count > 0 else ""
+    return visible(some(names, _LISTED_MOST))

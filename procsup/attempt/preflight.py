@@ -10,11 +10,11 @@ import sys
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.attempt.interpreters import Answer, ask, environment_of
-from procsup.attempt.places import about_output_folders, about_run_directory, listed, more
+from procsup.attempt.places import about_output_folders, about_run_directory, listed
 from procsup.attempt.promised import NOTHING, Promised
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec, published_files
 from procsup.core.task import Program
-from procsup.core.text import are, plural, visible
+from procsup.core.text import and_more, are, plural, visible
 from procsup.host import pythons
 from procsup.host.files import reason
 from procsup.host.readings import input_files
@@ -147,7 +147,7 @@ def _unfit(units: Sequence[UnitSpec], missing: Mapping[str, str]) -> Dict[str, s
         return {}
     found = {unit.id: [p for p in _needed(unit) if p in missing] for unit in units}
     return {
-        unit: f"input {visible(paths[0])} is {missing[paths[0]]}{more(len(paths) - 1)}"
+        unit: f"input {visible(paths[0])} is {missing[paths[0]]}{and_more(len(paths) - 1)}"
         for unit, paths in found.items()
         if paths
     }

@@ -7,6 +7,7 @@ import click
 
 from procsup import __version__
 from procsup.console.terminal import pay
+from procsup.core.text import nearest
 
 VERBS: Dict[str, Tuple[str, str]] = {
     "run": ("procsup.cli.run", "bring a run to completion"),
@@ -77,10 +78,8 @@ class Verbs(click.Group):
 def _unknown(name: str) -> str:
     if name in LATER:
         return f"{name} is not there yet in this version ({__version__})"
-    import difflib  # for this message only
-
-    near = difflib.get_close_matches(name, VERBS, n=1)
-    hint = f": did you mean {near[0]}?" if near else f": there are {', '.join(VERBS)}"
+    near = nearest(name, VERBS)
+    hint = f": did you mean {near}?" if near else f": there are {', '.join(VERBS)}"
     return f"there is no verb {name!r}{hint}"
 
 

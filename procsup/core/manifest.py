@@ -212,6 +212,14 @@ def rfc3339(at: Optional[float]) -> Optional[str]:
         return None
 
 
+def seconds_of(text: Optional[str]) -> Optional[float]:
+    """Return the seconds since 1970 that `rfc3339` wrote; None if that is unreadable."""
+    try:
+        return datetime.fromisoformat((text or "").replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
+
+
 @lru_cache(maxsize=4096)  # a manifest of many units names the same seconds again and again
 def _second(second: int) -> str:
     return datetime.fromtimestamp(second, timezone.utc).isoformat()[:19]

@@ -72,9 +72,13 @@ class Verdict(Enum):
     # Members are singletons; Enum's own hash is a slow Python call for each unit counted.
     __hash__ = object.__hash__
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether the unit itself failed: not if another unit did, or the user cancelled it."""
+        return self not in _NO_FAILURE
 
-# The unit itself did not fail: it succeeded, another unit failed, or the user cancelled it.
-HARMLESS = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
+
+_NO_FAILURE = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
 
 _STOPPED = {
     StopReason.DEADLINE: Verdict.TIMED_OUT,

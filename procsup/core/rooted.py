@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Optional
 
 HOME = ".procsup"  # beside a run file: the folder of its run directories, unless `dir` says other
+RUN_LOCK, UNITS_LOCK = "run.lock", "units.lock"  # files that identify a run directory
 
 
 def below(folder: str, path: str) -> Optional[str]:

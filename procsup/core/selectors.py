@@ -26,10 +26,10 @@ from typing import (
 
 from procsup.core.globs import names_matcher
 from procsup.core.manifest import exit_numbers
-from procsup.core.outcome import HARMLESS, Verdict
+from procsup.core.outcome import Verdict
 from procsup.core.quantities import NoQuantity, duration_s, size_bytes
 from procsup.core.records import End
-from procsup.core.text import written
+from procsup.core.text import nearest, written
 from procsup.errors import UsageError
 
 STATES = ("waiting", "running", *(verdict.value for verdict in Verdict))
@@ -115,7 +115,7 @@ def facts_of(ends: Sequence[End], *, running_s: Optional[float] = None) -> Facts
     known = {name: value for name, value in columns.items() if value is not None}
     if not last.final:
         return Facts(("waiting",), known)
-    failed = (Verdict.FAILED.value,) if last.verdict not in HARMLESS else ()
+    failed = (Verdict.FAILED.value,) if last.verdict.is_failure else ()
     return Facts((last.verdict.value, *failed), known)
 
 
@@ -466,10 +466,8 @@ def _says(value: Any, text: str) -> bool:
 
 
 def _near(word: str, known: Iterable[str], rest: str = "") -> str:
-    from difflib import get_close_matches  # for messages only
-
-    near = get_close_matches(word, list(known), n=1)
-    return f" (did you mean {near[0] + rest!r}?)" if near else ""
+    near = nearest(word, known)
+    return f" (did you mean {near + rest!r}?)" if near else ""
 
 
 def selection_of(words: Optional[Sequence[str]]) -> Optional[Selection]:

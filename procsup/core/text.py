@@ -9,7 +9,7 @@ Only `visible` and `harmless` text is printed for people, and words of a shell b
 import codecs
 import re
 from base64 import b64decode, b64encode
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 # No path, argument or id can hold a NUL, so it can mark packed text.
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
@@ -215,6 +215,29 @@ def units_known_when(stage: str, before: Sequence[str]) -> str:
 def plural(count: int, noun: str) -> str:
     """Return a number with its noun: ``1 unit``, ``2 units``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def nearest(word: str, known: Iterable[str]) -> Optional[str]:
+    """Return the known word that this one, mistyped, may mean; None if none is near."""
+    from difflib import get_close_matches  # for messages only
+
+    by_plain = {_plain(name): name for name in known}
+    near = get_close_matches(_plain(word), by_plain, n=1)
+    return by_plain[near[0]] if near else None
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("_", "-")
+
+
+def some(words: Sequence[str], limit: int) -> str:
+    """List the first of many words, and the number of the rest: ``a, b and 3 more``."""
+    return ", ".join(words[:limit]) + and_more(len(words) - limit)
+
+
+def and_more(count: int) -> str:
+    """Return `` and COUNT more``; empty for none."""
+    return f" and {count:,} more" if count > 0 else ""
 
 
 def are(count: int) -> str:

@@ -21,8 +21,6 @@ from procsup.host.pipes import Wire, standard_wire
 from procsup.host.units_lock import UnitsLock
 from procsup.store.rundir import RunDir
 
-_GUARD_READY_S = 10.0
-
 
 def serve() -> int:
     """Serve one supervisor to the end of stdin; return the exit code."""
@@ -83,7 +81,7 @@ def _obey(wire: Wire, engine: LocalEngine, run_id: str) -> bool:
     lifeline = guard.lifeline()
     with SignalInterrupts(lifeline=lifeline, wake=engine.wake) as signals:
         if lifeline is not None:
-            lifeline.wait_until_ready(_GUARD_READY_S)
+            lifeline.wait_until_ready()
             lifeline.tell_run_id(run_id)
         wire.listen(engine.wake)
         while not signals.drain():

@@ -5,19 +5,15 @@ handlers, its children and its threads. Their stdin is a pipe from this program:
 plan, if there is one, and its end shows them that this program has ended.
 """
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-from typing import IO, Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
+from typing import IO, Iterable, List, NamedTuple, Optional, Sequence
 
 from procsup.host import boot
 from procsup.host.tie import ASK_TO_END
-
-_LAST_WORDS_S = 2.0
-_SAID_LIMIT_BYTES = 1 << 16
 
 
 class Finished(NamedTuple):
@@ -70,7 +66,7 @@ def run_attached(
     by SIGKILL, the run ends, too.
     """
     child = subprocess.Popen(
-        boot.command_line([arguments[0], f"--owner={os.getpid()}", *arguments[1:]]),
+        boot.command_line(_owned(arguments)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -91,7 +87,12 @@ def run_attached(
     finally:
         leash._tie(None)
         child.stdout.close()
-        _close(child.stdin)
+        boot.close_pipe(child.stdin)
+
+
+def _owned(arguments: Sequence[str]) -> List[str]:
+    """Return the arguments that make this program the owner of the run."""
+    return [arguments[0], f"--owner={os.getpid()}", *arguments[1:]]
 
 
 def _give(pipe: IO[bytes], feed: Feed, leash: Leash) -> None:
@@ -127,13 +128,6 @@ def _is_written(pipe: IO[bytes], line: bytes = b"") -> bool:
             raise
         return False
     return True
-
-
-def _close(pipe: IO[bytes]) -> None:
-    try:
-        pipe.close()
-    except OSError:
-        pass  # the rest has no reader any more
 
 
 def _stop(child: "subprocess.Popen[bytes]") -> None:
@@ -183,68 +177,9 @@ def _is_ignored(signum: int) -> bool:
     return signal.getsignal(signum) is signal.SIG_IGN
 
 
-class Companion:
-    """A supervisor that runs beside this program, in its own session.
-
-    `ready` is its announcement; None: it ended before, with `exit_code`, and wrote `said` to
-    stderr. It lives until its run is over or this program ends.
-    """
+class Companion(boot.Announcing):
+    """A supervisor that runs beside this program, until its run is over or this program ends."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        self._child = boot.start_apart([arguments[0], f"--owner={os.getpid()}", *arguments[1:]])
-        self._said: List[bytes] = []
-        self._over = threading.Event()
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        try:
-            self._listener.start()
-            self.ready = self._read_announcement()
-        except BaseException:
-            _stop(self._child)
-            raise
-        finally:
-            # Reaps it after its end: no zombie is left in a program that lives longer.
-            threading.Thread(target=self._reap, daemon=True).start()
-        if self.ready is None or "error" in self.ready:
-            self._over.wait()
-            self._listener.join(_LAST_WORDS_S)
-
-    @property
-    def exit_code(self) -> Optional[int]:
-        """Its exit code once it has ended (negative: the signal)."""
-        return self._child.returncode
-
-    @property
-    def said(self) -> str:
-        """Its stderr until it was ready."""
-        return b"".join(self._said).decode("utf-8", "replace")
-
-    def wait(self, timeout_s: Optional[float] = None) -> bool:
-        """Return when it has ended, its guard too: no process of the run is left; False if late."""
-        return self._over.wait(timeout_s)
-
-    def _reap(self) -> None:
-        self._child.wait()
-        assert self._child.stdin is not None
-        _close(self._child.stdin)
-        self._over.set()
-
-    def _read_announcement(self) -> Optional[Dict[str, Any]]:
-        assert self._child.stdout is not None
-        with self._child.stdout as stdout:
-            for line in stdout:
-                try:
-                    ready = json.loads(line)
-                except ValueError:
-                    continue  # the output of other code
-                if isinstance(ready, dict):
-                    return ready
-        return None
-
-    def _listen(self) -> None:
-        assert self._child.stderr is not None
-        with self._child.stderr as stderr:
-            size = 0
-            for line in stderr:
-                if size < _SAID_LIMIT_BYTES:
-                    self._said.append(line)
-                    size += len(line)
+        child = boot.start_apart(_owned(arguments))
+        super().__init__(child, relay=len, cancel=lambda: _stop(child))

@@ -1,10 +1,14 @@
-"""The command line of another procsup, from wherever this one was imported, and its start."""
+"""Another procsup, from wherever this one was imported: its command line, its start, its word."""
 
+import json
 import os
 import subprocess
 import sys
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+import threading
+from typing import IO, Any, Callable, Dict, List, Mapping, Optional, Sequence
 
+_LAST_WORDS_S = 2.0
+_SAID_LIMIT_BYTES = 1 << 16
 # Imports the same package as here from its folder, which then leaves the search path and never
 # gets into the environment of units. The current folder is not searched.
 _BOOT = """\
@@ -54,6 +58,99 @@ def start_apart(
         env=environment,
         **options,
     )
+
+
+class Announcing:
+    """A procsup that was started by `start_apart`, from its start until it is ready, or has ended.
+
+    `ready` is the line of JSON that it announces on its stdout; None: it ended before, with
+    `exit_code`. Its stderr until then is `said`, and goes to `relay` line by line. An exception
+    meanwhile (Ctrl-C) calls `cancel`.
+    """
+
+    def __init__(
+        self,
+        child: "subprocess.Popen[bytes]",
+        *,
+        relay: Callable[[bytes], object],
+        cancel: Callable[[], object],
+    ) -> None:
+        self._child = child
+        self._relay = relay
+        self._said: List[bytes] = []
+        self._over = threading.Event()
+        listener = threading.Thread(target=self._listen, daemon=True)
+        try:
+            listener.start()
+            self.ready = self._read_announcement()
+        except BaseException:
+            cancel()
+            raise
+        finally:
+            # Reaps it after its end: no zombie is left in a program that lives longer.
+            threading.Thread(target=self._reap, daemon=True).start()
+        if self.ready is None or "error" in self.ready:
+            self._over.wait()
+        # A ready child has closed the pipe. If it ended, other processes may still hold it.
+        listener.join(_LAST_WORDS_S)
+
+    @property
+    def exit_code(self) -> Optional[int]:
+        """Its exit code once it has ended (negative: the signal)."""
+        return self._child.returncode
+
+    @property
+    def said(self) -> str:
+        """Its stderr until it was ready."""
+        return b"".join(self._said).decode("utf-8", "replace")
+
+    def wait(self, timeout_s: Optional[float] = None) -> bool:
+        """Return when it has ended, its guard too: no process of the run is left; False if late."""
+        return self._over.wait(timeout_s)
+
+    def _reap(self) -> None:
+        self._child.wait()
+        if self._child.stdin is not None:
+            close_pipe(self._child.stdin)
+        self._over.set()
+
+    def _read_announcement(self) -> Optional[Dict[str, Any]]:
+        assert self._child.stdout is not None
+        with self._child.stdout as stdout:
+            for line in stdout:
+                try:
+                    ready = json.loads(line)
+                except ValueError:
+                    continue  # the output of other code
+                if isinstance(ready, dict):
+                    return ready
+        return None
+
+    def _listen(self) -> None:
+        assert self._child.stderr is not None
+        with self._child.stderr as stderr:
+            size = 0
+            for line in stderr:
+                if size < _SAID_LIMIT_BYTES:
+                    self._said.append(line)
+                    size += len(line)
+                self._relay(line)
+
+
+def to_our_stderr(line: bytes) -> None:
+    """Write what another procsup said to our own stderr."""
+    try:
+        os.write(2, line)
+    except OSError:
+        pass  # closed: our terminal is gone
+
+
+def close_pipe(pipe: IO[bytes]) -> None:
+    """Close a pipe to a child, which may have ended."""
+    try:
+        pipe.close()
+    except OSError:
+        pass  # the rest has no reader any more
 
 
 def _interpreter_options() -> List[str]:

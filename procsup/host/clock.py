@@ -1,8 +1,9 @@
-"""The two clocks of this machine."""
+"""The two clocks of this machine, and ids by them."""
 
+import os
 import time
 
-__all__ = ["SystemClock"]
+LONGEST_WAIT_S = 24 * 3600.0  # of one call: some systems overflow beyond
 
 
 class SystemClock:
@@ -10,3 +11,8 @@ class SystemClock:
 
     now = staticmethod(time.monotonic)
     wall = staticmethod(time.time)
+
+
+def dated_id(random_bytes: int) -> str:
+    """Return a new id that begins with the local time: ``20260102T030405-1f2e3d4c``."""
+    return f"{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(random_bytes).hex()}"

@@ -9,12 +9,11 @@ import time
 from collections import deque
 from typing import Any, Deque, Dict, List, Optional
 
+from procsup.host.clock import LONGEST_WAIT_S
 from procsup.host.processes import ExitNotifier, Notice
 
 assert sys.platform != "win32"
 
-# Longer waits overflow in some versions of the system's calls; the caller waits again.
-LONGEST_WAIT_S = 24 * 3600.0
 _LOOK_EVERY_S = 0.05  # interval of polls for children without a thread
 _AWAY_S = 0.1  # a wait that is this much too late was suspended (Ctrl-Z)
 _PIDFD_OPEN = 434  # the same number on every architecture (Linux 5.3)

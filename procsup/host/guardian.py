@@ -24,7 +24,6 @@ _PRESSES_TO_KILL = 3
 _LIMIT_S = 5.0  # for ending the trees; a process in uninterruptible sleep would block us for ever
 _ROUND_S = 0.005
 _SI_KERNEL = 0x80  # siginfo: sent by the terminal, so to the whole foreground group (Linux)
-_PR_SET_CHILD_SUBREAPER = 36
 
 
 def stand_guard(
@@ -254,15 +253,7 @@ def _pause(seconds: float) -> None:
 
 @seam("guard: adopt orphans")
 def _adopt_orphans() -> bool:
-    """Make orphaned descendants our children (prctl(2): Linux 3.4); False if it cannot be."""
-    if sys.platform != "linux":
-        return False
-    try:
-        import ctypes
-
-        return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
-    except (ImportError, OSError, AttributeError):
-        return False
+    return tree_walk.become_subreaper()
 
 
 def _let_go_of_streams() -> None:

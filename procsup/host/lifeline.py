@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Optional
 
 _READY, _READY_WITHOUT_ADOPTION = b"+", b"-"
+_STARTS_S = 10.0
 _RUN, _MARKS, _RELEASE = "run ", "marks ", "release"
 
 
@@ -26,7 +27,7 @@ class Lifeline:
         self._telling_fd = telling_fd
         self._alive = True
 
-    def wait_until_ready(self, timeout_s: float) -> None:
+    def wait_until_ready(self, timeout_s: float = _STARTS_S) -> None:
         """Return when the guard can do its work; TimeoutError if it cannot by then.
 
         No unit may be started before. `alive` shows a guard that died instead.

@@ -20,10 +20,10 @@ import threading
 from typing import TYPE_CHECKING, Callable, Optional
 
 from procsup.errors import RecordError
+from procsup.host.clock import LONGEST_WAIT_S
 from procsup.host.files import AnyPath, open_private, remove, replace, set_mode, temporary_name
 
 _SLICE_S = 0.2  # Windows does not interrupt a waiting thread for Ctrl-C
-_LONGEST_WAIT_S = 24 * 3600.0  # some systems overflow beyond
 _NO_PID = 1 << 31
 _LOOK_S = 1.0  # whether there is nothing to wait for, although somebody holds the lock
 # These errors do not show whether a file system has locks.
@@ -307,7 +307,7 @@ class FileLock:
     def _join(
         self, waiting: _Waiting, timeout_s: Optional[float], unless: Callable[[], bool]
     ) -> bool:
-        left_s = _LONGEST_WAIT_S if timeout_s is None else timeout_s
+        left_s = LONGEST_WAIT_S if timeout_s is None else timeout_s
         look_s = left_s if self.by_description else _LOOK_S
         while not waiting.join(min(look_s, left_s)):
             if not self.by_description and unless():

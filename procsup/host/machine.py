@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.host import procfs
-from procsup.host.identity import boot_id, host_name, platform_text
+from procsup.host.identity import host_name
 from procsup.host.nested import granted_cpus
 
 if TYPE_CHECKING:
@@ -22,17 +22,14 @@ __all__ = [
     "RUN_COOKIE",
     "UNIT_COOKIE",
     "TreeSample",
-    "boot_id",
     "capacity",
     "descendants",
     "everyone",
     "family",
-    "host_name",
     "kill",
     "look",
     "name_of",
     "physical_memory_bytes",
-    "platform_text",
     "processes_with_cookie",
     "read_affinity",
     "sample_tree",

@@ -20,6 +20,19 @@ if sys.platform == "win32":
     STOP, KILL = 19, 9  # psutil suspends and ends there
 else:
     STOP, KILL = int(signal.SIGSTOP), int(signal.SIGKILL)
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper() -> bool:
+    """Make orphaned descendants our children (prctl(2): Linux 3.4); False if it cannot be."""
+    if sys.platform != "linux":
+        return False
+    try:
+        import ctypes
+
+        return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    except (ImportError, OSError, AttributeError):
+        return False
 
 
 def walk(

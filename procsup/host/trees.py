@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 assert sys.platform != "win32"
 
-_PR_SET_CHILD_SUBREAPER = 36
 _PAUSE_S = 0.005
 _STOP_FIRST_S = 0.3  # a tree that forks faster than it is killed is stopped first
 _KEY_NAMES = (b"PROCSUP_UNIT", b"PROCSUP_ATTEMPT")
@@ -54,7 +53,7 @@ class Trees:
         self._with_orphans: Set[posix.Child] = set()
         self._scan = procfs.Scan()
         self._list_fd = _open_list_of_children()
-        self.adopts = self._list_fd is not None and become_subreaper()
+        self.adopts = self._list_fd is not None and tree_walk.become_subreaper()
 
     def add(self, child: "posix.Child") -> None:
         """Add a child that was just started, until `remove`."""
@@ -339,18 +338,6 @@ def _log_holder(pid: int, owners: "Iterable[posix.Child]") -> "Optional[posix.Ch
     """Return the attempt of which this process has a log open."""
     files = {(status.st_dev, status.st_ino) for _, status in procfs.open_files(pid)}
     return next((child for child in owners if not files.isdisjoint(child.logs)), None)
-
-
-def become_subreaper() -> bool:
-    """Make orphaned descendants our children (prctl(2), Linux 3.4); False if it cannot be."""
-    if sys.platform != "linux":
-        return False
-    try:
-        import ctypes
-
-        return int(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) == 0
-    except (ImportError, OSError, AttributeError):
-        return False
 
 
 def _open_list_of_children() -> Optional[int]:

@@ -6,12 +6,12 @@ import threading
 from queue import Empty, SimpleQueue
 from typing import Dict, List, Optional
 
+from procsup.host.clock import LONGEST_WAIT_S
 from procsup.host.processes import ExitNotifier, Notice
 
 assert sys.platform == "win32"
 
 _SYNCHRONIZE = 0x100000
-_LONGEST_WAIT_S = 24 * 3600.0
 
 
 class WindowsExits:
@@ -41,7 +41,7 @@ class WindowsExits:
         """Block until there is a notice."""
         pids: List[int] = []
         called = False
-        limit_s = _LONGEST_WAIT_S if timeout_s is None else min(timeout_s, _LONGEST_WAIT_S)
+        limit_s = LONGEST_WAIT_S if timeout_s is None else min(timeout_s, LONGEST_WAIT_S)
         try:
             item = self._ended.get(timeout=max(0.0, limit_s))
             while True:

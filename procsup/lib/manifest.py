@@ -16,7 +16,7 @@ from procsup.store.copies import copied_from
 from procsup.store.manifest import read_manifest as read_file
 from procsup.store.mark import mark_problem
 from procsup.store.place import Project
-from procsup.store.rundir import RunDir
+from procsup.store.rundir import JOURNAL, RunDir
 
 _NAMED = 10
 
@@ -104,7 +104,7 @@ class Manifest:
         First the part of the journal is read from which the manifest was made. RecordError if it
         differs, OutputsChanged names the outputs that differ.
         """
-        problem = mark_problem(self.directory / "journal.jsonl", self.head.journal)
+        problem = mark_problem(self.directory / JOURNAL, self.head.journal)
         if problem:
             raise RecordError(problem)
         self._verify_outputs(stage)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from procsup.core.globs import Branch, Glob, is_deep, is_literal, parse, parse_without
-from procsup.core.rooted import HOME
+from procsup.core.rooted import HOME, RUN_LOCK, UNITS_LOCK
 from procsup.core.spec import OutputSpec
 from procsup.core.wildcards import DEEP
 from procsup.paths.opening import MISSING, is_folder
@@ -26,8 +26,6 @@ _LITTER = re.compile(
     r"|\..*\.procsup-\d+|\.procsup-.*\.part"  # our own temporary files
 )
 _EDITORS_LOCK = ".#"  # Emacs: a link to USER@HOST while the file is edited
-# Files that identify a run directory. Its files change with every run: they are never found.
-_RUN_LOCK, _UNITS_LOCK = "run.lock", "units.lock"
 # Python writes the first one when a module beside it is imported.
 _FOLDERS_OF_TOOLS = ("__pycache__", HOME)
 _Captures = Tuple[str, ...]
@@ -352,8 +350,8 @@ def _files_in(
 
 
 def _is_run_directory(folder: str, entries: "List[os.DirEntry[str]]") -> bool:
-    named = _RUN_LOCK in [entry.name for entry in entries]
-    return named and os.path.exists(os.path.join(folder, _UNITS_LOCK))
+    named = RUN_LOCK in [entry.name for entry in entries]
+    return named and os.path.exists(os.path.join(folder, UNITS_LOCK))
 
 
 def _above(folder: str) -> List[str]:

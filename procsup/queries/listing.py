@@ -5,14 +5,13 @@ import time
 from pathlib import Path
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
-from procsup.core.manifest import Head
+from procsup.core.manifest import Head, seconds_of
 from procsup.core.rooted import HOME
 from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath
 from procsup.host.folders import absolute
 from procsup.queries.session_end import how_it_ended
 from procsup.queries.view import RunView
-from procsup.queries.waiting import ended_at
 from procsup.store.find import NoSuchRun, is_folder, nearest_home, runs_in
 from procsup.store.past import read_history
 from procsup.store.rundir import RunDir
@@ -149,8 +148,8 @@ def _final(rundir: RunDir, head: Head) -> Listed:
         done=planned,
         planned=planned,
         succeeded=sum(count.succeeded for count in counts),
-        began=_seconds(head.started),
-        ended=ended_at(head),
+        began=seconds_of(head.started),
+        ended=seconds_of(head.ended),
     )
 
 
@@ -182,15 +181,6 @@ def _touched(rundir: RunDir) -> Optional[float]:
         path = rundir.journal if rundir.journal.exists() else rundir.run_lock
         return path.stat().st_mtime
     except OSError:
-        return None
-
-
-def _seconds(text: Optional[str]) -> Optional[float]:
-    from datetime import datetime
-
-    try:
-        return datetime.fromisoformat((text or "").replace("Z", "+00:00")).timestamp()
-    except ValueError:
         return None
 
 

@@ -3,7 +3,7 @@
 import os
 from typing import List, NamedTuple, Optional, Sequence
 
-from procsup.core.outcome import HARMLESS, AttemptId, Part
+from procsup.core.outcome import AttemptId, Part
 from procsup.core.records import End
 from procsup.core.replay import History, UnitHistory
 from procsup.errors import UsageError
@@ -50,7 +50,7 @@ def logs_of(history: History, rundir: RunDir, choice: Choice) -> List[Log]:
 
 
 def _has_failed(unit: UnitHistory) -> bool:
-    if unit.verdict is None or unit.verdict in HARMLESS:
+    if unit.verdict is None or not unit.verdict.is_failure:
         return False
     last = unit.last
     return last is not None and last.attempt > 0

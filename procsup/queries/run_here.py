@@ -14,7 +14,7 @@ from procsup.core.slots import granted
 from procsup.core.spec import UnitSpec
 from procsup.core.task import Task, rules_of
 from procsup.errors import RecordError, RunBusy, RunUnfinished, UsageError
-from procsup.host import machine
+from procsup.host import identity
 from procsup.host.files import reason
 from procsup.host.inherited import inherited_environment
 from procsup.host.units_lock import UnitsLock
@@ -48,7 +48,7 @@ def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> Prepared:
         raise UsageError(f"stage {stage.name}: {problems[0]}")
     past = history.units.get(unit.id)
     number = past.last_number + 1 if past is not None else 1
-    placement = granted(machine.host_name(), unit.cpus, unit.memory_bytes)
+    placement = granted(identity.host_name(), unit.cpus, unit.memory_bytes)
     task = Task(AttemptId(unit.id, number), unit, placement, rules_of(loaded.spec, stage))
     try:
         by_hand = hand.prepare(task, _context(rerun), touch=touch)

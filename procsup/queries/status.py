@@ -4,8 +4,7 @@ import time
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from procsup.core.facts import ends_that_count
-from procsup.core.manifest import Head
-from procsup.core.outcome import HARMLESS
+from procsup.core.manifest import Head, seconds_of
 from procsup.core.plan.summary import StageStatus, StageTally
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
@@ -16,7 +15,6 @@ from procsup.queries.rows import parameter_columns, row_of_ends
 from procsup.queries.selection import Known
 from procsup.queries.session_end import how_it_ended
 from procsup.queries.view import RunView
-from procsup.queries.waiting import ended_at
 from procsup.store.copies import begun_elsewhere
 from procsup.store.log_places import log_places
 from procsup.store.past import read_history
@@ -149,7 +147,7 @@ def _state(view: RunView, history: History) -> Tuple[str, str]:
 
 
 def _age(head: Head) -> str:
-    ended = ended_at(head)
+    ended = seconds_of(head.ended)
     return "" if ended is None else f", finished {show_duration(time.time() - ended)} ago"
 
 
@@ -190,5 +188,5 @@ def _failures(history: History, stages: Iterable[str]) -> Iterator[End]:
     for stage in stages:
         for unit_id in history.plan.get(stage, ()):
             unit = history.units.get(unit_id)
-            if unit is not None and unit.is_final and unit.verdict not in HARMLESS:
+            if unit is not None and unit.is_final and unit.verdict and unit.verdict.is_failure:
                 yield from ends_that_count(history, unit_id)[-1:]

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-from procsup.core.manifest import Head
+from procsup.core.manifest import Head, seconds_of
 from procsup.core.quantities import show_duration
 from procsup.errors import ProcsupError, RecordError, RunUnfinished, WaitTimeout
 from procsup.host.files import AnyPath, reason
@@ -255,15 +255,5 @@ class _Wait:
 
 
 def _age_s(head: Head) -> Optional[float]:
-    ended = ended_at(head)
+    ended = seconds_of(head.ended)
     return None if ended is None else max(time.time() - ended, 0.0)
-
-
-def ended_at(head: Head) -> Optional[float]:
-    """Return when a run or stage ended, in seconds since 1970; None if that is unreadable."""
-    from datetime import datetime
-
-    try:
-        return datetime.fromisoformat(head.ended.replace("Z", "+00:00")).timestamp()
-    except ValueError:
-        return None

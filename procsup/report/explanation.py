@@ -5,7 +5,6 @@ import time
 from typing import Any, Dict, Iterator, List, Sequence
 
 from procsup.core.manifest import rfc3339
-from procsup.core.outcome import HARMLESS
 from procsup.core.quantities import show_bytes, show_duration, show_time
 from procsup.core.records import End
 from procsup.core.text import plural, visible
@@ -28,7 +27,7 @@ def explanation_lines(unit: Explanation, *, base: str = "") -> List[str]:
     sentences = [*_became(unit), *_held(unit), *_logs(unit, base), *_would_be(unit)]
     last = unit.ends[-1] if unit.ends else None
     paragraph = visible(f"{unit.id}: {' '.join(sentences)}")
-    if last is None or last.verdict in HARMLESS or last.attempt == 0:
+    if last is None or not last.verdict.is_failure or last.attempt == 0:
         return [paragraph]
     return [paragraph, *tail_lines(last, LogPlaces(unit.directory, unit.log_folders))]
 
@@ -68,7 +67,7 @@ def _decided(unit: Explanation) -> str:
 
 def _used(last: End) -> Iterator[str]:
     peak = last.usage.peak_memory_bytes
-    if last.attempt > 0 and peak is not None and last.verdict not in HARMLESS:
+    if last.attempt > 0 and peak is not None and last.verdict.is_failure:
         yield f"it took up to {show_bytes(peak)} of memory"
     yield from last.remarks
 

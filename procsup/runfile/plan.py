@@ -9,7 +9,6 @@ directory as ``plan.jsonl``. A plan without its last line is invalid: its maker 
 import datetime
 import json
 import os
-import time
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 import msgspec
@@ -18,6 +17,7 @@ from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.core.text import plural
 from procsup.errors import RunFileError, UsageError
+from procsup.host.clock import dated_id
 from procsup.host.files import open_record
 from procsup.host.folders import absolute
 from procsup.runfile.load import Loaded, UpstreamOutputs
@@ -195,7 +195,7 @@ def load_plan(
 
 def own_name(prefix: str) -> str:
     """Return a name for a run without one; most likely no other run has it."""
-    return f"{prefix}-{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(2).hex()}"
+    return f"{prefix}-{dated_id(2)}"
 
 
 def check_name(name: str) -> None:

@@ -16,7 +16,8 @@ from typing import (
 )
 
 from procsup.core.manifest import Head
-from procsup.core.rooted import HOME
+from procsup.core.rooted import HOME, RUN_LOCK
+from procsup.core.text import nearest
 from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath, is_temporary, reason
 from procsup.host.folders import absolute, real_file, who_refuses
@@ -25,7 +26,7 @@ from procsup.paths.reader import reading_for
 from procsup.store.manifest import read_head
 from procsup.store.owner import open_owner
 from procsup.store.place import Project, run_file_now
-from procsup.store.rundir import RunDir
+from procsup.store.rundir import JOURNAL, RunDir
 from procsup.store.sitting import read_owner
 from procsup.store.trust import is_trusted, refuse_doubtful
 
@@ -194,7 +195,7 @@ def runs_in(home: AnyPath) -> List[RunDir]:
 
 
 def _is_run_dir(path: Path, *, if_closed: bool = False) -> bool:
-    for name in ("journal.jsonl", "run.lock"):
+    for name in (JOURNAL, RUN_LOCK):
         try:
             if stat.S_ISREG(os.stat(path / name).st_mode):
                 return True
@@ -208,7 +209,7 @@ def _is_run_dir(path: Path, *, if_closed: bool = False) -> bool:
 def _refuse_closed(run: str, path: Path) -> None:
     """Raise RecordError if we have no permission for that path: a run may exist there."""
     try:
-        os.stat(path / "run.lock")
+        os.stat(path / RUN_LOCK)
     except PermissionError as error:
         raise RecordError(f"run {run!r} cannot be read: {reason(error)}") from error
     except (OSError, ValueError):
@@ -259,10 +260,8 @@ def _and(left_out: Sequence[str]) -> str:
 def _no_such(run: str, home: Path, names: List[str], left_out: str) -> NoSuchRun:
     if not names:
         return NoSuchRun(f"no run {run!r}: {home} holds none yet{left_out}")
-    import difflib  # for this message only
-
-    close = difflib.get_close_matches(run, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    near = nearest(run, names)
+    hint = f"; did you mean {near!r}?" if near else ""
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     message = f"no run {run!r} in {home}, which holds: {shown}{hint}{left_out}"
     return NoSuchRun(message, tuple(names))

@@ -28,6 +28,7 @@ from procsup.host.files import (
     write_atomically,
 )
 from procsup.host.opened import Folder, refuse_replaced
+from procsup.host.shortages import PAUSES_S
 from procsup.seams import seam
 from procsup.store.reader import Entry, ReadJournal, follow, read_journal
 
@@ -38,7 +39,6 @@ _SYNCS_SAVED = 5
 # Nothing waits for these records, so the next sync that is due anyway includes them.
 _UNHURRIED = (Launch, Spawned, Kept, Seen)
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR)
-_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 class JournalWriter:
@@ -210,7 +210,7 @@ class JournalWriter:
 
     def _write_whole(self, data: bytes) -> None:
         problem = "only a part of it was written"
-        for pause_s in (*_PAUSES_S, None):
+        for pause_s in (*PAUSES_S, None):
             try:
                 written = self._write(self._fd, data)
                 if written < len(data):  # a second call reports the error

@@ -14,6 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from procsup.core.rooted import RUN_LOCK
 from procsup.errors import RecordError, RunBusy
 from procsup.host.files import reason, sync_folder
 from procsup.host.locks import FileLock, locks_work
@@ -21,19 +22,13 @@ from procsup.host.mounts import mounted_below
 from procsup.host.opened import Folder, Identity, identity_of
 from procsup.host.owners import is_root
 from procsup.host.units_lock import UnitsLock
-from procsup.store.rundir import RunDir, has_records
+from procsup.store.rundir import JOURNAL, OURS, RunDir, has_records
 from procsup.store.sitting import is_live, is_starting, read_owner, refuse_unprovable
 from procsup.store.trust import is_trusted
 
-# Everything that procsup makes in a run directory.
-_OURS = re.compile(
-    r"journal\.jsonl(\.damaged.*)?|manifest\.json|plan\.jsonl|run\.lock|units\.lock"
-    r"|supervisor\.log|\.gitignore|control|failed|lists|locks|logs|scratch|stages|unit-files|units"
-    r"|\.procsup-.*"
-)
 _REST = re.compile(r"\.procsup-\d+-[0-9a-f]+-.*\.part", re.DOTALL)  # see _renamed
 _ATTEMPTS = 100  # when two processes remove the same directory
-_LAST = ("run.lock", "journal.jsonl")
+_LAST = (RUN_LOCK, JOURNAL)
 
 
 class Removed(NamedTuple):
@@ -114,7 +109,7 @@ def _refuse_foreign(home: Folder, folder: Folder) -> None:
 
 def _why_no_run(names: Iterable[str]) -> Optional[str]:
     """Return why a folder with these names is none that procsup has made."""
-    stranger = min((name for name in names if not _OURS.fullmatch(name)), default=None)
+    stranger = min((name for name in names if not OURS.fullmatch(name)), default=None)
     if stranger is None:
         return None
     return f"it holds {stranger}, which is not procsup's: move that away first"

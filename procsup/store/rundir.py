@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Optional, Tuple
 
 from procsup.core.outcome import AttemptId
+from procsup.core.rooted import RUN_LOCK, UNITS_LOCK
 from procsup.errors import RecordError
 from procsup.host.files import AnyPath, make_folders, reason, temporary_name
 from procsup.host.folders import absolute
@@ -28,6 +29,13 @@ if TYPE_CHECKING:  # who waits opens no folder
 FOLDER_MODES = {"none": 0o700, "group": 0o750, "all": 0o755}
 FILE_MODES = {"none": 0o600, "group": 0o640, "all": 0o644}
 
+JOURNAL, SCRATCH, UNIT_FILES = "journal.jsonl", "scratch", "unit-files"
+# Everything that any version makes in a run directory.
+OURS = re.compile(
+    r"journal\.jsonl(\.damaged.*)?|manifest\.json|plan\.jsonl|run\.lock|units\.lock"
+    r"|supervisor\.log|\.gitignore|control|failed|lists|locks|logs|scratch|stages|unit-files|units"
+    r"|\.procsup-.*"
+)
 _PLAIN = re.compile(r"[a-z0-9=_,+][a-z0-9=._,+-]{0,99}(?<!\.)")
 _PLAIN_STAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(\..*)?", re.IGNORECASE)
@@ -64,10 +72,10 @@ class RunDir:
 
     def __init__(self, path: AnyPath) -> None:
         self.path = Path(absolute(path))
-        self.journal = self.path / "journal.jsonl"
+        self.journal = self.path / JOURNAL
         self.manifest = self.path / "manifest.json"
-        self.run_lock = self.path / "run.lock"
-        self.units_lock = self.path / "units.lock"
+        self.run_lock = self.path / RUN_LOCK
+        self.units_lock = self.path / UNITS_LOCK
         self.control = self.path / "control"
         self.logs = self.path / "logs"
         self.stages = self.path / "stages"

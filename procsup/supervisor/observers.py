@@ -3,13 +3,11 @@
 from typing import Callable, List, Optional, Set
 
 from procsup.core.events import Settled
-from procsup.core.outcome import Verdict
 from procsup.core.plan.summary import Summary
 from procsup.core.records import End
 from procsup.interfaces import Watcher
 
 _REMEMBERED = 20
-_NO_FAULT = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
 
 
 class Onlookers:
@@ -28,7 +26,7 @@ class Onlookers:
 
     @property
     def failed_total(self) -> int:
-        """How many units ended neither succeeded, skipped nor cancelled."""
+        """How many units failed themselves."""
         return len(self._failed)
 
     def settled(self, order: Settled) -> None:
@@ -37,7 +35,7 @@ class Onlookers:
         if end.unit in self._failed:  # it was retried on request
             self._failed.discard(end.unit)
             self.failures = [one for one in self.failures if one.unit != end.unit]
-        if end.final and end.verdict not in _NO_FAULT:
+        if end.final and end.verdict.is_failure:
             self._failed.add(end.unit)
             if len(self.failures) < _REMEMBERED:
                 self.failures.append(end)

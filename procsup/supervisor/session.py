@@ -21,9 +21,9 @@ from procsup.core.records import JOURNAL_VERSION, Begin
 from procsup.core.relocation import Root
 from procsup.engines.local import LocalEngine
 from procsup.engines.worker import SideExpander
-from procsup.host import guard, identity, machine, marks
+from procsup.host import guard, identity, marks
 from procsup.host.birth import born_ns
-from procsup.host.clock import SystemClock
+from procsup.host.clock import SystemClock, dated_id
 from procsup.host.files import file_id
 from procsup.host.inherited import inherited_environment
 from procsup.host.interrupts import SignalInterrupts
@@ -45,7 +45,6 @@ from procsup.supervisor.publishing import open_queue
 from procsup.supervisor.requests import DryRun, Ending, Opening, Request
 from procsup.supervisor.resolved_request import Asked, make_directory, read, remarks
 
-_GUARD_READY_S = 10.0
 _LEFTOVERS_END_S = 10.0
 _NOT_ASKED = (
     "static: no interpreter was asked whether it runs, whether it finds its `module`, and whether"
@@ -216,7 +215,7 @@ def _hold(stack: ExitStack, asked: Asked) -> Tuple[Asked, _Held]:
         stack.callback(_remove_unbegun, rundir, os.stat(rundir.path))
     sitting = stack.enter_context(Sitting.open(rundir, share=asked.spec.share, at=time.time()))
     if asked.spec.lock is not None:
-        who = f"run {asked.spec.name} (process {os.getpid()} on {machine.host_name()})"
+        who = f"run {asked.spec.name} (process {os.getpid()} on {identity.host_name()})"
         stack.enter_context(shared_lock(rundir.path, asked.spec.lock, holder=who))
     past = Past(rundir, asked.spec, sitting.folder)
     past.refuse_other_file(asked.spec)
@@ -262,16 +261,16 @@ def _begin(asked: Asked, past: Past) -> Begin:
     run_id = past.history.run_id if resumed else None
     return Begin(
         version=JOURNAL_VERSION,
-        run_id=run_id or _new_id(),
+        run_id=run_id or dated_id(4),
         sitting=past.history.sitting + 1,
         name=asked.spec.name,
         at=time.time(),
-        host=machine.host_name(),
-        boot_id=machine.boot_id(),
+        host=identity.host_name(),
+        boot_id=identity.boot_id(),
         pid=os.getpid(),
         procsup=__version__,
         python=".".join(map(str, sys.version_info[:3])),
-        platform=machine.platform_text(),
+        platform=identity.platform_text(),
         run_file=asked.spec.file,
         resumed=run_id is not None,
         fresh=whole_fresh,
@@ -291,10 +290,6 @@ def _in_its_file(held: _Held) -> Begin:
     """Return the record that begins the sitting, with the file that it is written to."""
     journal = held.rundir.journal
     return msgspec.structs.replace(held.begin, journal=file_id(journal), born_ns=born_ns(journal))
-
-
-def _new_id() -> str:
-    return f"{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(4).hex()}"
 
 
 def _opening(asked: Asked, held: _Held, plan: Plan, early: Mapping[str, Expanded]) -> Opening:
@@ -325,7 +320,7 @@ def _world(
 ) -> World:
     lifeline = guard.lifeline()
     if lifeline is not None:
-        lifeline.wait_until_ready(_GUARD_READY_S)
+        lifeline.wait_until_ready()
         lifeline.tell_run_id(held.begin.run_id, held.begin.mark_base)
     journal = stack.enter_context(
         JournalWriter.open(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from procsup.core.records import JOURNAL_VERSION
-from procsup.host import machine
+from procsup.host import identity
 from tests.support.projects import Project
 
 FORMS = Path(__file__).resolve().parents[1] / "fixtures"
@@ -128,7 +128,7 @@ def test_a_journal_of_an_older_procsup_on_this_host_needs_no_word(old):
         pytest.skip("it says which file it is")
     for record in records:
         if record["t"] == "begin":
-            record["host"] = machine.host_name()
+            record["host"] = identity.host_name()
     (old.rundir / "journal.jsonl").write_bytes(b"".join(lines(records)))
 
     old.run()

@@ -79,7 +79,7 @@ def test_an_early_end_is_returned_with_its_code_and_its_last_words():
 def test_an_early_death_by_signal_is_returned_as_such():
     result, _ = start("import os; os.kill(os.getpid(), 15)")
 
-    assert result == detach.Detached(None, -signal.SIGTERM, "")
+    assert (result.ready, result.exit_code, result.said) == (None, -signal.SIGTERM, "")
 
 
 @posix_only

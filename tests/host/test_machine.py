@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from procsup.host import cgroups, machine, procfs
+from procsup.host import cgroups, identity, machine, procfs
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="read from Linux' /proc")
 no_affinity = pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no affinity")
@@ -42,7 +42,7 @@ def test_capacity_is_what_this_process_may_use():
     assert found.memory_bytes is not None
     assert found.memory_bytes > 1 << 26
     assert list(found.cpu_ids) == (machine.read_affinity(os.getpid()) or [])
-    assert (found.jobs, found.host) == (None, machine.host_name())
+    assert (found.jobs, found.host) == (None, identity.host_name())
 
 
 def test_what_is_given_is_taken_as_it_is():
@@ -71,7 +71,7 @@ def test_capacity_does_not_load_psutil():
     code = (
         "import sys; from procsup.host import machine;"
         "machine.capacity(cpus=None, memory_bytes=None, jobs=None);"
-        "print(machine.boot_id() != '', 'psutil' in sys.modules)"
+        "print(identity.boot_id() != '', 'psutil' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
 
@@ -79,9 +79,9 @@ def test_capacity_does_not_load_psutil():
 
 
 def test_the_machine_has_a_name_and_a_description():
-    assert machine.host_name()
-    assert len(machine.platform_text().split()) >= 2
-    assert machine.boot_id() == machine.boot_id()
+    assert identity.host_name()
+    assert len(identity.platform_text().split()) >= 2
+    assert identity.boot_id() == identity.boot_id()
 
 
 @no_affinity

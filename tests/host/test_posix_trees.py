@@ -22,7 +22,7 @@ from tests.support.engines import Bench, is_alive
 @pytest.fixture
 def without_adoption(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if neither prctl nor the list of children were there."""
-    monkeypatch.setattr(trees, "become_subreaper", lambda: False)
+    monkeypatch.setattr(tree_walk, "become_subreaper", lambda: False)
     monkeypatch.setattr(trees, "_open_list_of_children", lambda: None)
 
 

@@ -2,7 +2,6 @@
 
 from typing import List, Tuple
 
-from procsup.core.outcome import HARMLESS
 from procsup.core.plan.state import Plan, Stage
 from procsup.core.spec import OnFailure
 
@@ -32,5 +31,5 @@ def _fires(policy: OnFailure, unsuccessful: int, planned: int) -> bool:
 
 def _failures(stage: Stage) -> int:
     verdicts = stage.tally.verdicts
-    bad = sum(number for verdict, number in verdicts.items() if verdict not in HARMLESS)
+    bad = sum(number for verdict, number in verdicts.items() if verdict.is_failure)
     return bad + (1 if stage.tally.problem and not stage.passed_over else 0)

@@ -9,7 +9,7 @@ import msgspec
 
 from procsup.core.ends import see
 from procsup.core.events import Hold, Rerun, Reuse, Standing
-from procsup.core.outcome import HARMLESS, NO_LEFTOVER_FILES, StopReason, Verdict
+from procsup.core.outcome import NO_LEFTOVER_FILES, StopReason, Verdict
 from procsup.core.plan.leftover_notes import note_leftovers
 from procsup.core.plan.policies import find_halted
 from procsup.core.plan.reuse import (
@@ -155,7 +155,7 @@ def give_verdict(plan: Plan, stage: Stage, unit: Unit, end: End) -> None:
     plan.await_sync(seq, stage, end)
     plan.decide(stage, unit, end.verdict, end.same_as or seq)
     _release(plan, unit)
-    if end.verdict not in HARMLESS:
+    if end.verdict.is_failure:
         enforce_policies(plan, stage)
 
 

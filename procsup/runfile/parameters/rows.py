@@ -3,11 +3,12 @@
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 from procsup.core.globs import Glob
+from procsup.core.text import some
 from procsup.runfile.parameters.axes import Axis, check_lengths
 from procsup.runfile.parameters.columns import Column
 from procsup.runfile.parameters.tables import ListFile, Row, read_rows
 from procsup.runfile.parameters.walk import Finder
-from procsup.runfile.syntax.problems import Faults, Wrong, some
+from procsup.runfile.syntax.problems import Faults, Wrong
 from procsup.runfile.syntax.values import written
 
 
@@ -73,6 +74,7 @@ def _captures(axis: Axis) -> Tuple[str, ...]:
     return axis.source.captures if isinstance(axis.source, Glob) else ()
 
 
+_SHOWN = 8
 _Part = Tuple[Axis, Sequence[Row]]
 
 
@@ -83,7 +85,7 @@ def _paired(names: Tuple[str, ...], one: _Part, two: _Part) -> List[Row]:
     for (axis, _), own, others in ((one, keyed[1], keyed[0]), (two, keyed[0], keyed[1])):
         missing = [f"`{key[0]}`" for key in own if key not in others]
         if missing:
-            glob, which = axis.source, f"{names[0]} = {some(missing)}"
+            glob, which = axis.source, f"{names[0]} = {some(missing, _SHOWN)}"
             source = glob.source if isinstance(glob, Glob) else ""
             faults.add((axis.at[-1],), f"`{source}` matches no partner for {which}")
     faults.raise_if_any()

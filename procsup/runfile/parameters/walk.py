@@ -5,11 +5,12 @@ from typing import Dict, List, Mapping, Optional, Tuple
 
 from procsup.core.globs import Glob
 from procsup.core.rooted import below
+from procsup.core.text import some
 from procsup.host.names import path_key
 from procsup.paths.joining import joined
 from procsup.paths.walk import CASE, LinkToNothing, find
 from procsup.runfile.parameters.vouched import Vouched
-from procsup.runfile.syntax.problems import Wrong, some
+from procsup.runfile.syntax.problems import Wrong
 
 _SHOWN = 3
 _Matches = Dict[str, Tuple[str, ...]]

@@ -23,12 +23,13 @@ from msgspec.structs import replace
 
 from procsup.core.globs import Glob, wildcards
 from procsup.core.spec import After, upstream
+from procsup.core.text import some
 from procsup.host.names import path_key
 from procsup.runfile.parameters.axes import single
 from procsup.runfile.parameters.tables import ListFile, Row
 from procsup.runfile.stages.graph import before, done_before
 from procsup.runfile.stages.recipe import Recipe
-from procsup.runfile.syntax.problems import Wrong, each, listing, some
+from procsup.runfile.syntax.problems import Wrong, each, listing
 from procsup.runfile.syntax.values import Fields, a_list, word, written
 from procsup.runfile.templates.scope import FollowedUnit, Kind
 from procsup.runfile.templates.template import Braces, Field, Files, Template

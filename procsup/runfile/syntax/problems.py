@@ -18,6 +18,7 @@ from typing import (
     Union,
 )
 
+from procsup.core.text import nearest
 from procsup.errors import RunFileError
 from procsup.runfile.syntax.keypath import KeyPath
 
@@ -138,22 +139,13 @@ def expected(what: str, value: Any) -> Wrong:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean ...?)``, or nothing if no known word is near."""
-    import difflib  # for messages only
-
-    by_lower = {name.lower().replace("_", "-"): name for name in known}
-    near = difflib.get_close_matches(word.lower().replace("_", "-"), by_lower, n=1, cutoff=0.6)
-    return f" (did you mean `{by_lower[near[0]]}`?)" if near else ""
+    near = nearest(word, known)
+    return f" (did you mean `{near}`?)" if near else ""
 
 
 def listing(words: Iterable[str]) -> str:
     """Write words for a message: `` `a`, `b` ``."""
     return ", ".join(f"`{word}`" for word in words)
-
-
-def some(words: Sequence[str], limit: int = 8) -> str:
-    """Write the first of many words, and how many there are beyond."""
-    more = f" and {len(words) - limit:,} more" if len(words) > limit else ""
-    return ", ".join(words[:limit]) + more
 
 
 class Faults:
