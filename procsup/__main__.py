@@ -5,6 +5,7 @@ A verb that starts processes is guarded: this forks before anything heavy is imp
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -86,7 +87,6 @@ def leave_quickly(code: int) -> None:
     threading = sys.modules.get("threading")
     if threading is not None and not _is_alone(threading):
         return
-    import atexit
 
     atexit._run_exitfuncs()
     try:

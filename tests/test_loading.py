@@ -1,16 +1,77 @@
 """What each verb loads: start-up time, held without a clock."""
 
+import ast
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Iterator
 
 import pytest
 
 import procsup
 
-ROOT = str(Path(procsup.__file__).resolve().parent.parent)
+PACKAGE = Path(procsup.__file__).resolve().parent
+ROOT = str(PACKAGE.parent)
 HEAVY = ("rich", "psutil", "pygments", "traceback", "difflib", "numpy")
+# All that may be imported in functions, with the reason; all else is imported at the top.
+NOT_EVERYWHERE = "not every system has it"
+MESSAGES = "for messages that most runs do not need"
+THE_GUARD = "the guard stays small, and forks before anything is imported"
+ONE_WAY = "only one way through a verb needs it"
+A_LOOK = "a verb that only looks starts without it"
+LATE = {
+    "ctypes": "8 ms, for a few calls of the system",
+    "difflib": MESSAGES,
+    "fcntl": NOT_EVERYWHERE,
+    "hashlib": "loads OpenSSL",
+    "importlib": "the names of the library are loaded on first use",
+    "json": A_LOOK,
+    "psutil": "10 ms: nothing is measured before the first unit has started",
+    "resource": NOT_EVERYWHERE,
+    "select": THE_GUARD,
+    "shlex": MESSAGES,
+    "shutil": ONE_WAY,
+    "socket": "5 ms, for runs only",
+    "termios": NOT_EVERYWHERE,
+    "threading": THE_GUARD,
+    "tomli": A_LOOK,
+    "tomllib": A_LOOK,
+    "traceback": MESSAGES,
+    "winreg": NOT_EVERYWHERE,
+    "procsup.cli.dry": ONE_WAY,
+    "procsup.cli.ending": "the version is printed without it",
+    "procsup.cli.hosted": ONE_WAY,
+    "procsup.cli.main": THE_GUARD,
+    "procsup.cli.map": "its options, where its command line is wrong",
+    "procsup.console.bar": "loads rich",
+    "procsup.console.drawing": "loads rich",
+    "procsup.core.slots": THE_GUARD,
+    "procsup.errors": THE_GUARD,
+    "procsup.host.birth": A_LOOK,
+    "procsup.host.detach": ONE_WAY,
+    "procsup.host.guard": THE_GUARD,
+    "procsup.host.guardian": THE_GUARD,
+    "procsup.host.leftovers": THE_GUARD,
+    "procsup.host.lock_holders": A_LOOK,
+    "procsup.host.machine": THE_GUARD,
+    "procsup.host.opened": A_LOOK,
+    "procsup.host.signals": THE_GUARD,
+    "procsup.host.units_lock": A_LOOK,
+    "procsup.lib.manifest": ONE_WAY,
+    "procsup.queries.known": "loads the reader of run files",
+    "procsup.queries.session_end": "loads the reader of journals",
+    "procsup.report.ending": "shown when the last unit has ended",
+    "procsup.report.tables": "loads csv and json",
+    "procsup.runfile.load": A_LOOK,
+    "procsup.runfile.templates.bash": ONE_WAY,
+    "procsup.runfile.templates.powershell": ONE_WAY,
+    "procsup.store.bodies": A_LOOK,
+    "procsup.store.reader": A_LOOK,
+    "procsup.store.removal": ONE_WAY,
+    "procsup.store.trust": A_LOOK,
+    "procsup.supervisor.session": "help of `run` is shown without it",
+}
 # `python -c REPORT ARGS...`: the program, which says which modules it has loaded: when it starts
 # a process (the guard is a fork, no start), or at its end if it starts none.
 REPORT = """\
@@ -98,3 +159,21 @@ def test_rich_and_psutil_are_not_loaded_before_the_first_unit_starts(finished):
 
 def test_what_is_loaded_is_seen(finished):
     assert loaded(finished, "wait", "demo", modules=("click", "msgspec")) == ["click", "msgspec"]
+
+
+def imported_in_functions() -> Iterator[str]:
+    modules = {path.relative_to(ROOT).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py")}
+    for path in PACKAGE.rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                for node in ast.walk(function):
+                    if isinstance(node, ast.Import):
+                        yield from (alias.name for alias in node.names)
+                    elif isinstance(node, ast.ImportFrom):
+                        inner = [f"{node.module}.{alias.name}" for alias in node.names]
+                        found = [name for name in inner if name.replace(".", "/") in modules]
+                        yield from found or [str(node.module)]
+
+
+def test_only_what_loads_late_for_a_reason_is_imported_in_functions():
+    assert sorted(set(imported_in_functions())) == sorted(LATE)

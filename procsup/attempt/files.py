@@ -4,6 +4,8 @@ import errno
 import os
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+import msgspec
+
 from procsup.attempt.makings import Scratch, make_folders, write_lists, write_private
 from procsup.attempt.outputs import Stamps, stamps_before, temporary_output
 from procsup.core.late import fill_in, given, has_marks
@@ -239,8 +241,6 @@ class AttemptFiles:
         return system.open_log(stream.log_path)
 
     def _write_unit_file(self, env: Dict[str, str]) -> None:
-        import msgspec
-
         self.step = "unit file"
         path = os.path.join(self.run_dir, UNIT_FILES, f"{self.name}.json")
         known = _known_of(self.task, env["PROCSUP_RUN"])

@@ -7,13 +7,15 @@ from procsup.cli.run_options import Options
 from procsup.console.terminal import Screen, pay, pay_bytes, say
 from procsup.core.text import shell_word
 from procsup.errors import RunUnfinished
+from procsup.host.inherited import inherited_environment
+from procsup.host.nested import is_nested
+from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import Opening
 
 
 def announce_ready(opening: Opening) -> None:
     """In the supervisor: its lock is held, old manifests are withdrawn. Let the starter end."""
     from procsup.host.detach import announce
-    from procsup.store.rundir import RunDir
 
     ready = {
         "id": opening.run_id,
@@ -32,8 +34,6 @@ def start(options: Options) -> int:
 def start_words(words: Sequence[str], *, quiet: bool, as_json: bool) -> int:
     """Start ``procsup WORDS`` detached; print ``DIR@ID`` when its run has begun."""
     from procsup.host.detach import start_detached
-    from procsup.host.inherited import inherited_environment
-    from procsup.host.nested import is_nested
 
     if is_nested():
         say("procsup: this is inside a unit of another run: what is detached here ends with it")

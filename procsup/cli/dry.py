@@ -7,6 +7,7 @@ from procsup.console.terminal import pay, say
 from procsup.report.plan import graph_lines, plan_data, plan_lines
 from procsup.report.tables import json_text
 from procsup.supervisor.requests import Request
+from procsup.supervisor.session import dry_run
 
 
 def show_plan(
@@ -22,8 +23,6 @@ def show_plan(
     `kept_too`: each kept unit has a line, too; `graph` is a form of `report.plan.graph_lines`;
     `static`: nothing that the run file names is executed.
     """
-    from procsup.supervisor.session import dry_run
-
     plan = dry_run(request or request_of(options), static=static)
     if not options.quiet:
         say(*plan.notes)

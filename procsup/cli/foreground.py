@@ -3,6 +3,7 @@
 import time
 from typing import TYPE_CHECKING, Callable, List, Optional
 
+from procsup.cli.detached import announce_ready
 from procsup.cli.options import path_from_here, word_for
 from procsup.cli.run_options import Options
 from procsup.console.choose import watcher_for
@@ -28,7 +29,6 @@ def bring_to_completion(
 
     `printers` makes the watchers that print the output of units instead of a display of the run.
     """
-    from procsup.cli.detached import announce_ready
     from procsup.supervisor import session
 
     begun = time.monotonic()

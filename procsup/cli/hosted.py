@@ -6,6 +6,7 @@ from procsup.cli.foreground import bring_to_completion
 from procsup.cli.run_options import Options, request_of
 from procsup.errors import UsageError
 from procsup.host.tie import Tie
+from procsup.runfile.plan import CalledOff, read_text
 
 PLAN_BY_STDIN = "-"
 
@@ -15,8 +16,6 @@ def run_for(owner: int, options: Options, *, announce: bool) -> int:
     tie = Tie(owner)
     request = msgspec.structs.replace(request_of(options), owner=tie)
     if options.file == PLAN_BY_STDIN:
-        from procsup.runfile.plan import CalledOff, read_text
-
         try:
             plan = read_text(tie.lines(), "plan")
         except CalledOff:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from procsup import __version__
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional, Sequence
@@ -25,8 +27,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def _try_print_version() -> bool:
     """Print the version without loading anything: scripts call it often. False if that failed."""
-    from procsup import __version__
-
     text = f"procsup {__version__}\n".encode("ascii")
     try:
         return sys.stdout is not None and os.write(1, text) == len(text)

@@ -16,6 +16,8 @@ from procsup.core.text import shell_word
 from procsup.host.folders import current_folder
 from procsup.runfile.plan import Head, PlanText, check_name, encode, own_name
 from procsup.runfile.units.given import Names
+from procsup.store.control import ask
+from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import Opening, Request
 
 _STAGE = "map"
@@ -190,9 +192,6 @@ def _run(options: MapOptions, argv: Sequence[str], inputs: Iterable[str]) -> int
 def _printer(order: Optional[Dict[str, int]]) -> Any:
     def printer(opening: Opening) -> GroupedOutput:
         def stop() -> None:
-            from procsup.store.control import ask
-            from procsup.store.rundir import RunDir
-
             ask(RunDir(opening.directory), "stop", None)
 
         return GroupedOutput(opening.directory, stop, order=order)

@@ -1,5 +1,6 @@
 """`procsup prune`: remove runs that are over, or logs of what has succeeded."""
 
+import sys
 from typing import Any, Dict, List, Optional, Tuple
 
 import click
@@ -82,8 +83,6 @@ def command(
 
 
 def _agrees() -> bool:
-    import sys
-
     if not is_terminal(sys.stdin):
         raise click.UsageError("nobody can be asked here: give --yes to remove these")
     return click.confirm("remove?", default=False, err=True)

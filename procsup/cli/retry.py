@@ -5,6 +5,8 @@ from typing import Optional, Tuple
 
 import click
 
+from procsup.attempt import by_hand as hand
+from procsup.cli.detached import start_words
 from procsup.cli.foreground import bring_to_completion
 from procsup.cli.options import (
     RUN_HELP,
@@ -18,10 +20,12 @@ from procsup.cli.run_options import Options
 from procsup.console.choose import PROGRESS
 from procsup.console.terminal import pay, say
 from procsup.errors import RunUnfinished, UsageError
+from procsup.host.inherited import inherited_environment
 from procsup.host.signals import die_by
-from procsup.queries import retrying
+from procsup.queries import retrying, run_here
 from procsup.queries.retrying import Rerun
 from procsup.queries.view import find_to_execute
+from procsup.report.by_hand import by_hand_lines
 from procsup.report.tables import json_text
 from procsup.supervisor.requests import Request
 
@@ -101,8 +105,6 @@ def command(
 
         return show_plan(options, made, static=dry_run == "static")
     if detach:
-        from procsup.cli.detached import start_words
-
         words = ["retry", f"--progress={progress}", "--announce"]
         words += [f"--jobs={jobs}"] if jobs is not None else []
         words += [flag for flag, given in (("-q", quiet), ("--json", as_json)) if given]
@@ -165,11 +167,6 @@ def _ask(rerun: Rerun, units: Tuple[str, ...], *, as_json: bool) -> int:
 
 def _by_hand(rerun: Rerun, word: str, *, dry_run: bool, as_json: bool) -> int:
     """Run one unit in the foreground, or print the line that does it."""
-    from procsup.attempt import by_hand as hand
-    from procsup.host.inherited import inherited_environment
-    from procsup.queries import run_here
-    from procsup.report.by_hand import by_hand_lines
-
     made = retrying.request_for(rerun, (word,))
     ready = run_here.prepare(rerun, made, word, touch=not dry_run)
     what, unit = ready.by_hand, ready.unit

@@ -4,6 +4,7 @@ from typing import Any, Dict, Optional, Tuple
 
 import click
 
+from procsup.cli.detached import start
 from procsup.cli.foreground import bring_to_completion
 from procsup.cli.options import (
     Planning,
@@ -106,7 +107,5 @@ def command(
 
         return show_plan(options, kept_too=kept_too, graph=graph, static=dry_run == "static")
     if detach:
-        from procsup.cli.detached import start
-
         return start(options)
     return bring_to_completion(options, request_of(options), announce=announce)

@@ -6,6 +6,8 @@ import click
 
 from procsup.cli.options import exit_codes
 from procsup.console.terminal import pay
+from procsup.report.schema import manifest_schema
+from procsup.runfile.vocabulary.schema import runfile_schema
 
 _HELP = """Print the JSON Schema of the run file, or of the manifest.
 
@@ -27,9 +29,6 @@ Examples:
 @click.argument("of", type=click.Choice(["runfile", "manifest"]), default="runfile")
 def command(of: str) -> int:
     """Print the schema that is asked for."""
-    if of == "manifest":
-        from procsup.report.schema import manifest_schema as schema
-    else:
-        from procsup.runfile.vocabulary.schema import runfile_schema as schema
-    pay(json.dumps(schema(), indent=1))
+    schema = manifest_schema() if of == "manifest" else runfile_schema()
+    pay(json.dumps(schema, indent=1))
     return 0

@@ -3,6 +3,7 @@
 from typing import Optional, Tuple, Union
 
 import click
+import msgspec
 
 from procsup.cli.options import RUN_HELP, duration_option, exit_codes, json_option
 from procsup.console.terminal import pay, say
@@ -109,8 +110,6 @@ def _sentence(head: Head, age_s: Optional[float]) -> str:
 
 
 def _pay_head(head: Head, source: Optional[str]) -> None:
-    import msgspec
-
     from procsup.report.tables import json_text
 
     body = msgspec.to_builtins(head)

@@ -3,6 +3,8 @@
 import os
 import sys
 
+from procsup.console.plain import PlainWatcher
+from procsup.console.silent import NullWatcher
 from procsup.console.terminal import is_terminal
 from procsup.core.plan.summary import Summary
 from procsup.interfaces import Watcher
@@ -13,14 +15,11 @@ PROGRESS = ("auto", "bar", "plain", "none")
 def watcher_for(progress: str, summary: Summary) -> Watcher:
     """Return the watcher for a word of `PROGRESS`; ``auto`` draws bars on a capable terminal."""
     if progress == "none":
-        from procsup.console.silent import NullWatcher
-
         return NullWatcher()
     if progress == "bar" or (progress == "auto" and _can_draw()):
         from procsup.console.bar import BarWatcher
 
         return BarWatcher(summary)
-    from procsup.console.plain import PlainWatcher
 
     return PlainWatcher(summary)
 

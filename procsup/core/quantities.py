@@ -2,6 +2,7 @@
 
 import math
 import re
+from datetime import datetime
 from typing import Any, Dict, Mapping
 
 UNITS_S: Mapping[str, float] = {
@@ -126,8 +127,6 @@ def show_bytes(count: int) -> str:
 
 def show_time(at: float, pattern: str = "%Y-%m-%d %H:%M") -> str:
     """Return seconds since 1970 as local time; as a number if beyond the calendar."""
-    from datetime import datetime  # loaded here: times are rarely shown
-
     try:
         return datetime.fromtimestamp(at).strftime(pattern)
     except (OverflowError, ValueError, OSError):

@@ -75,6 +75,7 @@ class Announcing:
         relay: Callable[[bytes], object],
         cancel: Callable[[], object],
     ) -> None:
+        assert child.stdout is not None
         self._child = child
         self._relay = relay
         self._said: List[bytes] = []
@@ -82,7 +83,8 @@ class Announcing:
         listener = threading.Thread(target=self._listen, daemon=True)
         try:
             listener.start()
-            self.ready = self._read_announcement()
+            with child.stdout:
+                self.ready = _read_announcement(child.stdout)
         except BaseException:
             cancel()
             raise
@@ -114,18 +116,6 @@ class Announcing:
             close_pipe(self._child.stdin)
         self._over.set()
 
-    def _read_announcement(self) -> Optional[Dict[str, Any]]:
-        assert self._child.stdout is not None
-        with self._child.stdout as stdout:
-            for line in stdout:
-                try:
-                    ready = json.loads(line)
-                except ValueError:
-                    continue  # the output of other code
-                if isinstance(ready, dict):
-                    return ready
-        return None
-
     def _listen(self) -> None:
         assert self._child.stderr is not None
         with self._child.stderr as stderr:
@@ -135,6 +125,17 @@ class Announcing:
                     self._said.append(line)
                     size += len(line)
                 self._relay(line)
+
+
+def _read_announcement(stdout: IO[bytes]) -> Optional[Dict[str, Any]]:
+    for line in stdout:
+        try:
+            ready = json.loads(line)
+        except ValueError:
+            continue  # the output of other code
+        if isinstance(ready, dict):
+            return ready
+    return None
 
 
 def to_our_stderr(line: bytes) -> None:

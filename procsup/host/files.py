@@ -15,6 +15,7 @@ import sys
 from typing import BinaryIO, Iterable, Optional
 
 from procsup.errors import RecordError
+from procsup.host.folders import who_keeps, who_refuses
 from procsup.host.owners import refuse_foreign
 from procsup.paths.opening import AnyPath as AnyPath
 from procsup.paths.opening import open_regular, refuse_irregular
@@ -247,8 +248,6 @@ def reason(error: OSError) -> str:
     """
     words = error.strerror or str(error)
     if isinstance(error, PermissionError):
-        from procsup.host.folders import who_keeps, who_refuses  # for this message only
-
         paths = [one for one in (error.filename, error.filename2) if isinstance(one, str)]
         asked = (who_keeps, who_refuses) if error.errno == errno.EPERM else (who_refuses, who_keeps)
         who = next(filter(None, (ask(path) for ask in asked for path in paths)), "")

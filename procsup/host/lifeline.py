@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ class Lifeline:
 
         No unit may be started before. `alive` shows a guard that died instead.
         """
+        import select
+
         if self.alive() and self.adopts is None:
             select.select([self.fd], [], [], timeout_s)
             if self.alive() and self.adopts is None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 from procsup.errors import RecordError
 from procsup.host.clock import LONGEST_WAIT_S
 from procsup.host.files import AnyPath, open_private, remove, replace, set_mode, temporary_name
+from procsup.host.mounts import Mount, mounts
 
 _SLICE_S = 0.2  # Windows does not interrupt a waiting thread for Ctrl-C
 _NO_PID = 1 << 31
@@ -429,8 +430,6 @@ def locks_reach(folder: AnyPath) -> bool:
 
     Network mounts with ``nolock`` and the like give locks that only this host sees.
     """
-    from procsup.host.mounts import Mount, mounts  # few runs need it
-
     place, best = os.path.realpath(folder), Mount("", "")
     for mount in mounts():
         inside = place == mount.point or place.startswith(mount.point.rstrip("/") + "/")

@@ -11,7 +11,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from procsup.host import procfs
+from procsup.host import cgroups, procfs
 from procsup.host.identity import host_name
 from procsup.host.nested import granted_cpus
 
@@ -71,7 +71,6 @@ def capacity(
     four at once.
     """
     from procsup.core.slots import Capacity  # the guard reads processes without it
-    from procsup.host import cgroups
 
     limits = cgroups.limits() if sys.platform == "linux" else cgroups.Limits()
     ids = read_affinity(os.getpid()) or []

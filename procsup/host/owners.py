@@ -73,6 +73,8 @@ if sys.platform == "win32":
         return None
 
 else:
+    import grp
+    import pwd
 
     def is_root() -> bool:
         """Tell whether we may do everything by the system's own word."""
@@ -139,8 +141,6 @@ else:
 
     def user_name(uid: int) -> str:
         """Return how to call a user in a message."""
-        import pwd
-
         try:
             return f"user {pwd.getpwuid(uid).pw_name}"
         except KeyError:
@@ -166,8 +166,6 @@ else:
         return None if uid is None else Reader(user_name(uid), uid, _groups_of(uid))
 
     def _groups_of(uid: int) -> Set[int]:
-        import pwd
-
         try:
             user = pwd.getpwuid(uid)
         except KeyError:
@@ -175,8 +173,6 @@ else:
         return set(os.getgrouplist(user.pw_name, user.pw_gid))
 
     def _group_name(gid: int) -> str:
-        import grp
-
         try:
             return grp.getgrgid(gid).gr_name
         except KeyError:
@@ -188,9 +184,6 @@ else:
 
         Whose first group it is cannot be asked in general; such a group has its user's name.
         """
-        import grp
-        import pwd
-
         try:
             us, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)
         except KeyError:

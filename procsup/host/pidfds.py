@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 
 TYPE_CHECKING = False
@@ -44,8 +45,6 @@ def _handles_take_signals() -> bool:
 
 
 def _send_by_handle(handle: int, signum: int) -> None:
-    import signal  # loaded already by every module that sends signals
-
     if sys.version_info >= (3, 9) and sys.platform == "linux":
         signal.pidfd_send_signal(handle, signum)
     else:

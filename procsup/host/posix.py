@@ -6,6 +6,7 @@ zombie: signals sent to it, or to its group, reach no other process.
 
 import errno
 import os
+import resource
 import signal
 import stat
 import sys
@@ -298,8 +299,6 @@ def open_target(path: str) -> int:
 def _forbid_core(pid: int) -> None:
     """Prevent a core file in the working folder: only the stacks are wanted."""
     if sys.platform == "linux":
-        import resource
-
         try:
             _, hard = resource.prlimit(pid, resource.RLIMIT_CORE)
             resource.prlimit(pid, resource.RLIMIT_CORE, (0, hard))
@@ -320,8 +319,6 @@ def _known_peak(maxrss: int) -> Optional[int]:
     """Return a child's high-water mark in bytes, unless ours hides it (it starts from ours)."""
     global _own_peak
     if maxrss > _own_peak:
-        import resource
-
         _own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if maxrss <= _own_peak:
         return None

@@ -24,6 +24,8 @@ from procsup.core.outcome import NO_LEFTOVER_FILES, LeftoverFiles, Reading
 from procsup.core.records import End
 from procsup.core.rooted import below
 from procsup.core.spec import OutputSpec, UnitSpec
+from procsup.host.files import sync_fd
+from procsup.host.files import sync_folder as sync_folder
 from procsup.paths.identity import Compared, Contents, compare, has_recorded_stamps, read_file
 from procsup.paths.links import RealFolders
 from procsup.paths.opening import open_regular
@@ -287,18 +289,9 @@ def _difference(
 
 def sync_file(path: str) -> None:
     """Return when the file's content is on disk; OSError if it could not be put there."""
-    from procsup.host import files  # a run without outputs does not load it
-
     writable = os.O_RDONLY if os.name == "posix" else os.O_RDWR  # Windows flushes for writers only
     fd = open_regular(path, writable)
     try:
-        files.sync_fd(fd)
+        sync_fd(fd)
     finally:
         os.close(fd)
-
-
-def sync_folder(path: str) -> None:
-    """Return when the names in the folder are on disk; OSError if they could not be put there."""
-    from procsup.host import files
-
-    files.sync_folder(path)

@@ -6,6 +6,7 @@ carries one, each byte is a request to end: it replaces SIGTERM where that could
 """
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -81,13 +82,10 @@ def _ask_to_end() -> None:
 
 
 if sys.platform == "linux":
+    from procsup.host.exits import open_pidfd
 
     def _is_gone_for_sure(pid: int) -> bool:
         """Wait until that process has ended; false if this system has no way to do so."""
-        import select
-
-        from procsup.host.exits import open_pidfd
-
         try:
             fd = open_pidfd(pid)
         except ProcessLookupError:

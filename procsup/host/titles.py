@@ -5,7 +5,7 @@ import re
 import sys
 from typing import Sequence
 
-from procsup.host import procfs
+from procsup.host import machine, procfs
 
 _INTERPRETERS = re.compile(r"(python|pypy|perl|ruby|node|nodejs|java|php|Rscript)[\d.]*")
 _NOT_A_FILE = ("-c", "-e", "--eval", "-r")  # what follows is a program's text
@@ -15,8 +15,6 @@ _TAKES_A_WORD = ("-W", "-X", "-cp", "-classpath", "-I")
 def title_of(pid: int) -> str:
     """Return the name of a process, or of its script or module; empty if it has ended."""
     if sys.platform != "linux":
-        from procsup.host import machine
-
         return machine.name_of(pid)
     name = procfs.name_of(pid)
     words = procfs.read(f"/proc/{pid}/cmdline").split(b"\0")

@@ -18,7 +18,7 @@ import time
 from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, Optional, Sequence, Set
 
 from procsup.errors import RunBusy
-from procsup.host import holders, marks, procfs, titles, tree_walk
+from procsup.host import holders, leftovers, marks, procfs, titles, tree_walk
 from procsup.host.processes import WITHIN, Key, Killed, Seen
 from procsup.seams import seam
 
@@ -303,8 +303,6 @@ class Trees:
 
         The run's id is used only without marks: a copy of the run has the same id.
         """
-        from procsup.host import leftovers
-
         run_id = self._run_id if self._mark_base is None else None
         recorded = leftovers.Recorded(run_id, self._mark_base)
         try:

@@ -9,6 +9,7 @@ from procsup.core.text import plural
 from procsup.lib.invocation import SpecOrFile, Wishes, resolved, selectors
 from procsup.report.plan import plan_lines
 from procsup.supervisor.requests import DryRun, Request
+from procsup.supervisor.session import dry_run
 
 
 class PlanUnit(NamedTuple):
@@ -104,8 +105,6 @@ def plan(
 
     RunFileError lists all errors.
     """
-    from procsup.supervisor.session import dry_run
-
     file, given, directory = resolved(spec_or_file, Wishes(vars=vars))
     words = selectors("only", only)
     return Plan(dry_run(Request(file, given, directory, fresh=fresh, only=words), static=static))

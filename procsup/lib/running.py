@@ -6,6 +6,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Type
 
 from procsup.errors import ProcsupError, RunUnfinished, WaitTimeout
 from procsup.host.attached import Companion
+from procsup.host.detach import start_detached
 from procsup.host.files import AnyPath
 from procsup.lib.answers import checked, error_of, how
 from procsup.lib.invocation import SpecOrFile, Wishes, file_words, selectors
@@ -54,8 +55,6 @@ def _start_tied(arguments: Sequence[str]) -> "Run":
 
 
 def _start_detached(arguments: Sequence[str]) -> "Run":
-    from procsup.host.detach import start_detached
-
     detached = start_detached(arguments, relay=len)
     return Run(_checked(detached.ready, detached.exit_code, detached.said), None)
 

@@ -34,6 +34,7 @@ from procsup.queries.status import RunningUnit, Status, status_of
 from procsup.queries.view import RunView
 from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import DryRun
+from procsup.supervisor.session import dry_run
 
 
 class Explanation(NamedTuple):
@@ -159,8 +160,6 @@ class _Foresight:
     """The dry run's result for single units; `problem` says why there is none."""
 
     def __init__(self, view: RunView, wanted: Collection[str]) -> None:
-        from procsup.supervisor.session import dry_run
-
         self.problem = ""
         self._working: Dict[str, bool] = {}  # stages with units that would run
         self._dry: Optional[DryRun] = None

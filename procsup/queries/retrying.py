@@ -4,6 +4,8 @@ import datetime
 import os
 from typing import NamedTuple, Optional, Sequence
 
+import msgspec
+
 from procsup.core.records import Begin
 from procsup.errors import RecordError, RunUnfinished, UsageError
 from procsup.paths.opening import is_absent
@@ -90,8 +92,6 @@ def request_for(rerun: Rerun, units: Sequence[str], *, jobs: Optional[int] = Non
 
 def _with_variables(made: Request, begin: Begin) -> Request:
     """Set the run's recorded variables wherever the file, as it is now, has another value."""
-    import msgspec
-
     loaded = load(made.file)
     now = loaded.spec.variables
     given = {

@@ -6,10 +6,10 @@ from typing import List, Optional, Sequence, Union
 from procsup.core.records import Answer, Begin, Closed, Record, RunFinal
 from procsup.core.wording import BY_REQUEST
 from procsup.errors import RecordError
-from procsup.queries.view import RunView
+from procsup.store.owner import read_owner
 from procsup.store.reader import follow, last_begin, read_journal
 from procsup.store.rundir import RunDir
-from procsup.store.sitting import Owner
+from procsup.store.sitting import Owner, is_live
 
 _TAIL_BYTES = 1 << 18
 
@@ -18,22 +18,22 @@ LastWord = Union[Closed, RunFinal, Answer]
 
 def how_it_ended(rundir: RunDir, owner: Owner) -> str:
     """Say why that supervisor's sitting is over, and whether another sitting has begun since."""
-    now = RunView(rundir)  # its owner is read after the journal
-    return f"{_reason(now, owner)}{_successor(now, owner)}"
-
-
-def _reason(now: RunView, owner: Owner) -> str:
-    if owner.sitting == 0:
-        return f"nobody is working on it: {owner.describe()} ended before it began"
     try:
-        last = last_word(now.rundir, owner.sitting)
+        last = last_word(rundir, owner.sitting) if owner.sitting else None
     except (OSError, RecordError):  # only the owner may read the journal: others see just the end
         last = None
+    now = read_owner(rundir)  # after the journal
+    successor = _successor(now, owner) if now is not None and is_live(rundir, now) else ""
+    return f"{_reason(last, owner, now)}{successor}"
+
+
+def _reason(last: Optional[LastWord], owner: Owner, holder: Optional[Owner]) -> str:
+    if owner.sitting == 0:
+        return f"nobody is working on it: {owner.describe()} ended before it began"
     if isinstance(last, Closed):
         return f"not finished, and nobody is working on it: {last.reason}"
     if isinstance(last, RunFinal):
         return f"run {last.run_id} was final, but its manifest is withdrawn or was not written"
-    holder = now.owner
     if holder is not None and holder.sitting == owner.sitting and holder.ended is not None:
         return f"the supervisor ended before the run was final ({owner.describe()})"
     if isinstance(last, Answer):
@@ -42,9 +42,8 @@ def _reason(now: RunView, owner: Owner) -> str:
     return f"the supervisor died ({owner.describe()})"
 
 
-def _successor(now: RunView, owner: Owner) -> str:
-    live = now.live
-    if live is None or live.sitting == owner.sitting:
+def _successor(live: Owner, owner: Owner) -> str:
+    if live.sitting == owner.sitting:
         return ""
     verb = "resumes it already" if live.run_id == owner.run_id else f"is at run {live.run_id} now"
     return f"; {live.describe()} {verb}"

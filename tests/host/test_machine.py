@@ -69,7 +69,7 @@ def test_limits_of_control_groups_are_kept(monkeypatch):
 @linux_only
 def test_capacity_does_not_load_psutil():
     code = (
-        "import sys; from procsup.host import machine;"
+        "import sys; from procsup.host import identity, machine;"
         "machine.capacity(cpus=None, memory_bytes=None, jobs=None);"
         "print(identity.boot_id() != '', 'psutil' in sys.modules)"
     )

@@ -21,6 +21,7 @@ from typing import (
 from procsup.core.text import nearest
 from procsup.errors import RunFileError
 from procsup.runfile.syntax.keypath import KeyPath
+from procsup.runfile.syntax.lines import lines_of
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN_LENGTH = 60
@@ -86,7 +87,6 @@ class Problems:
         """Raise RunFileError with every problem, each with file, line and key path."""
         if not self._found:
             return
-        from procsup.runfile.syntax.lines import lines_of  # a good file needs no lines
 
         lines = lines_of(self._text)
         placed = sorted(((_line(lines, at), at, text) for at, text in self._found), key=_by_line)
