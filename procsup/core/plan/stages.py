@@ -55,7 +55,6 @@ def on_expanded(plan: Plan, fact: Expanded) -> None:
     A stage that is known early and has stages before it comes twice: it is checked when they are
     done.
     """
-    plan.changed = True
     stage = plan.by_name[fact.stage]
     expanding = stage.tally.status == StageStatus.EXPANDING
     if not (stage.halted or (stage.expanded and not expanding)):
@@ -119,7 +118,7 @@ def _refuse(plan: Plan, stage: Stage, problem: str) -> None:
     if not stage.expanded:
         plan.admit(stage, [])
     stage.standings = []
-    stage.tally.status = StageStatus.OPEN
+    plan.set_status(stage, StageStatus.OPEN)
     for unit in stage.units:
         give_verdict(plan, stage, unit, not_started(plan, unit, problem))
     enforce_policies(plan, stage)
@@ -127,7 +126,7 @@ def _refuse(plan: Plan, stage: Stage, problem: str) -> None:
 
 def _open(plan: Plan, stage: Stage) -> None:
     """The stages before it are done: keep what is still good, queue the rest."""
-    stage.tally.status = StageStatus.OPEN
+    plan.set_status(stage, StageStatus.OPEN)
     stage.made_before = find_made_before(plan, stage)
     find_leftovers_before(plan, stage)
     for unit, standing in zip(stage.units, stage.standings):
@@ -203,8 +202,7 @@ def on_published(plan: Plan, fact: Published) -> None:
         plan.close(plan.run_status or "")
         return
     stage = plan.by_name[fact.stage]
-    stage.tally.status = stage.outcome or stage.tally.status
-    plan.changed |= stage.name in plan.awaited
+    plan.set_status(stage, stage.outcome or stage.tally.status)
 
 
 # --- from stage to stage -----------------------------------------------------------------------
@@ -215,12 +213,9 @@ def settle_stages(plan: Plan) -> None:
 
     There may be many stages: they are examined only if one may have changed.
     """
-    has_changed, plan.changed = plan.changed, False
-    changed = has_changed
-    while changed:
-        changed = False
-        for stage in plan.stages:
-            changed |= _advance(plan, stage)
+    has_changed = goes_on = plan.take_change()
+    while goes_on:
+        goes_on = True in [_advance(plan, stage) for stage in plan.stages]
     _weigh_again(plan)
     _record_kept(plan)
     if has_changed:
@@ -259,13 +254,13 @@ def _followed(stage: Stage) -> List[str]:
 def _unblock(plan: Plan, stage: Stage) -> None:
     bad = next((name for name in stage.upstream if not _lets_on(plan, name, stage)), None)
     if bad is not None:
-        stage.tally.status = StageStatus.OPEN
+        plan.set_status(stage, StageStatus.OPEN)
         pass_over(plan, stage, f"stage {bad} did not succeed")
         return
     if not stage.upstream:
         _open(plan, stage)
         return
-    stage.tally.status = StageStatus.EXPANDING
+    plan.set_status(stage, StageStatus.EXPANDING)
     outputs = {name: plan.by_name[name].outputs() for name in sources(stage.spec)}
     made = newest(find_made_before(plan, stage).values())
     moving = any(plan.by_name[name].may_move for name in stage.spec.for_each)
@@ -333,7 +328,7 @@ def _is_outdated(plan: Plan, stage: Stage, known: Dict[str, bool]) -> bool:
 def _finish(plan: Plan, stage: Stage) -> None:
     _record_kept(plan)
     stage.outcome = stage.status()
-    stage.tally.status = StageStatus.PUBLISHING
+    plan.set_status(stage, StageStatus.PUBLISHING)
     plan.later_first.remove(stage)
     counts = {verdict.value: number for verdict, number in stage.tally.verdicts.items()}
     plan.write(StageFinal(stage.name, stage.outcome.word, counts))

@@ -172,7 +172,7 @@ class Plan:
         self.kept: Dict[Tuple[str, bool, bool], List[str]] = {}  # to record, see `record_kept`
         self.unsettled: List[Tuple[int, Stage, End]] = []
         # The sitting
-        self.changed = True  # a stage may now be unblocked, final or withdrawn
+        self._changed = True  # a stage may now be unblocked, final or withdrawn
         self.run_id = ""
         self.run_status: Optional[str] = None  # from the order to publish the run on
         self.outcome: Optional[str] = None
@@ -234,9 +234,21 @@ class Plan:
                 break
             settled += 1
             stage.unsettled -= 1
-            self.changed |= not stage.unsettled and not stage.undecided
+            self._changed |= not stage.unsettled and not stage.undecided
             self.outbox.append(Settled(end))
         del self.unsettled[:settled]
+
+    # --- stages --------------------------------------------------------------------------
+
+    def set_status(self, stage: Stage, status: StageStatus) -> None:
+        """Set how far a stage is: once open it may be complete; others may wait for it."""
+        stage.tally.status = status
+        self._changed |= status is StageStatus.OPEN or stage.name in self.awaited
+
+    def take_change(self) -> bool:
+        """Whether any stage may have changed since the last call."""
+        changed, self._changed = self._changed, False
+        return changed
 
     # --- units ---------------------------------------------------------------------------
 
@@ -247,14 +259,14 @@ class Plan:
         stage.by_id = {unit.spec.id: unit for unit in units}
         stage.undecided = len(units)
         stage.tally.planned = len(units)
-        self.changed = True
+        self._changed = True
 
     def queue(self, stage: Stage, unit: Unit, not_before: float = 0.0) -> None:
         """Put a unit into the queue of its stage, now or at a monotonic time."""
         if not_before <= self.now:
             unit.state = READY
             stage.ready.append(unit)
-            self.changed |= not stage.withdrawn
+            self._changed |= not stage.withdrawn
             return
         unit.state = Waiting(not_before)
         self.deadlines.add(not_before, unit)
@@ -266,13 +278,13 @@ class Plan:
         stage.newest_made = max(stage.newest_made, made_seq)
         stage.undecided -= 1
         stage.tally.count(verdict, kept=unit.kept, stale=unit.stale)
-        self.changed |= not stage.undecided and not stage.unsettled
+        self._changed |= not stage.undecided and not stage.unsettled
 
     def leave_aside(self, stage: Stage, unit: Unit) -> None:
         """Leave a unit without a verdict; an older manifest of its stage is outdated."""
         unit.state = ASIDE
         stage.left_aside = True
-        self.changed |= not stage.withdrawn
+        self._changed |= not stage.withdrawn
 
     # --- the end of the sitting ----------------------------------------------------------
 
@@ -283,7 +295,7 @@ class Plan:
         kills.
         """
         if ending >= self.summary.ending:
-            self.changed = True
+            self._changed = True
             self.summary.ending = ending
             self.closing = reason
 
