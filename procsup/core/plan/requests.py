@@ -218,7 +218,7 @@ def pick(plan: Plan, words: Sequence[str]) -> Tuple[Picked, str]:
 
     selection = Selection(words, facts)
     for stage in plan.stages:
-        if stage.expanded or stage.units:
+        if stage.expanded:
             selection.learn([unit.spec for unit in stage.units], stage.name)
     selection.set_stages(why_unknown(plan))
     picked = [pair for pair in by_id.values() if selection(pair[1].spec)]

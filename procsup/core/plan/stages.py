@@ -26,7 +26,7 @@ from procsup.core.outcome import Verdict
 from procsup.core.plan.leftover_notes import find_leftovers_before
 from procsup.core.plan.news import stage_news
 from procsup.core.plan.reuse import find_made_before
-from procsup.core.plan.state import Plan, Stage
+from procsup.core.plan.state import Plan, Stage, Withdrawal
 from procsup.core.plan.summary import EarlyEnd, StageStatus
 from procsup.core.plan.units import Blocked, Unit
 from procsup.core.plan.verdicts import (
@@ -193,7 +193,7 @@ def on_taken_back(plan: Plan, fact: TakenBack) -> None:
     """The older manifests of these stages are withdrawn."""
     plan.summary.withdrawing -= 1
     for name in fact.stages:
-        plan.by_name[name].taken_back = True
+        plan.by_name[name].withdrawal = Withdrawal.DONE
 
 
 def on_published(plan: Plan, fact: Published) -> None:
@@ -299,12 +299,14 @@ def _withdraw(plan: Plan) -> None:
     names = [
         stage.name
         for stage in plan.stages
-        if not stage.withdrawn and not stage.tally.closed and _is_outdated(plan, stage, known)
+        if stage.withdrawal is Withdrawal.NOT_DUE
+        and not stage.tally.closed
+        and _is_outdated(plan, stage, known)
     ]
     if not names:
         return
     for name in names:
-        plan.by_name[name].withdrawn = True
+        plan.by_name[name].withdrawal = Withdrawal.ORDERED
     plan.summary.withdrawing += 1
     plan.write(Withdrawn(names))
     plan.outbox.append(Withdraw(tuple(names)))

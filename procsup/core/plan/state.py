@@ -5,6 +5,7 @@ belong together; it writes only the records that it is given.
 """
 
 from collections import deque
+from enum import Enum
 from typing import Callable, Deque, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 import msgspec
@@ -26,6 +27,14 @@ from procsup.core.versions import Version
 Selector = Callable[[UnitSpec], bool]
 
 
+class Withdrawal(Enum):
+    """How far the withdrawal of a stage's older manifest is, if there is one."""
+
+    NOT_DUE = 0
+    ORDERED = 1
+    DONE = 2  # units may start
+
+
 class Stage:
     """One stage of the plan; `tally.status` is its status."""
 
@@ -41,10 +50,8 @@ class Stage:
         self.ready: Deque[Unit] = deque()
         self.undecided = 0  # units without a verdict, including those left aside
         self.unsettled = 0  # verdicts that are not on disk yet
-        self.expanded = False
         self.left_aside = False  # some unit was left without a verdict
-        self.withdrawn = False  # the withdrawal of its manifest, if there is one, was ordered
-        self.taken_back = False  # that withdrawal is done: units may start
+        self.withdrawal = Withdrawal.NOT_DUE
         self.outcome: Optional[StageStatus] = None  # from the order to publish it on
         self.halted = False  # nothing more of it is started
         self.program: Optional[str] = None  # the sha256 of its script or module file
@@ -68,9 +75,14 @@ class Stage:
             self.rules = msgspec.structs.replace(self.rules, program=program.path)
 
     @property
+    def expanded(self) -> bool:
+        """Its units are known."""
+        return self.tally.planned is not None
+
+    @property
     def is_open(self) -> bool:
-        """Its units are known, and each is in progress or waits for units that it follows."""
-        return self.expanded and self.tally.status >= StageStatus.OPEN
+        """Each of its units is in progress, or waits for units that it follows."""
+        return self.tally.status >= StageStatus.OPEN
 
     @property
     def may_move(self) -> bool:
@@ -79,7 +91,8 @@ class Stage:
 
     def has_room(self) -> bool:
         """Whether one more unit may run: older manifests are withdrawn, and its `jobs` allow it."""
-        return self.taken_back and (self.spec.jobs is None or self.tally.running < self.spec.jobs)
+        has_slot = self.spec.jobs is None or self.tally.running < self.spec.jobs
+        return has_slot and self.withdrawal is Withdrawal.DONE
 
     def needs(self, unit: Unit, memory_limit: Optional[int]) -> Needs:
         """Return what the next attempt of a unit needs; a retry may need more memory."""
@@ -97,7 +110,7 @@ class Stage:
 
     def is_complete(self) -> bool:
         """Every unit has its verdict, and all of them are on disk."""
-        return self.expanded and self.undecided == 0 and self.unsettled == 0
+        return self.undecided == 0 and self.unsettled == 0 and self.expanded
 
     def status(self) -> StageStatus:
         """The status of a complete stage."""
@@ -254,7 +267,6 @@ class Plan:
 
     def admit(self, stage: Stage, units: List[Unit]) -> None:
         """Take the units of a stage; they are all still without a verdict."""
-        stage.expanded = True
         stage.units = units
         stage.by_id = {unit.spec.id: unit for unit in units}
         stage.undecided = len(units)
@@ -266,7 +278,7 @@ class Plan:
         if not_before <= self.now:
             unit.state = READY
             stage.ready.append(unit)
-            self._changed |= not stage.withdrawn
+            self._changed |= stage.withdrawal is Withdrawal.NOT_DUE
             return
         unit.state = Waiting(not_before)
         self.deadlines.add(not_before, unit)
@@ -278,13 +290,13 @@ class Plan:
         stage.newest_made = max(stage.newest_made, made_seq)
         stage.undecided -= 1
         stage.tally.count(verdict, kept=unit.kept, stale=unit.stale)
-        self._changed |= not stage.undecided and not stage.unsettled
+        self._changed |= not stage.unsettled and not stage.undecided
 
     def leave_aside(self, stage: Stage, unit: Unit) -> None:
         """Leave a unit without a verdict; an older manifest of its stage is outdated."""
         unit.state = ASIDE
         stage.left_aside = True
-        self._changed |= not stage.withdrawn
+        self._changed |= stage.withdrawal is Withdrawal.NOT_DUE
 
     # --- the end of the sitting ----------------------------------------------------------
 
