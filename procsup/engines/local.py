@@ -67,20 +67,17 @@ class LocalEngine:
 
     def stop(self, order: Stop) -> None:
         """Ask an attempt to end; it is killed when its grace is over."""
-        attempt, now = self._live.get(order.attempt), self._clock.now()
-        if attempt is None:
-            return
-        if attempt.ended_at is None and attempt.child.has_ended(noticed=False):
-            self._main_ended(attempt, now)  # it had ended before the stop came
-        self._ending[order.attempt] = attempt
-        attempt.stop(order, now)
+        now = self._clock.now()
+        attempt = self._begin_end(order.attempt, now)
+        if attempt is not None:
+            attempt.stop(order, now)
 
     def kill(self, attempt: AttemptId) -> None:
         """Kill the attempt's whole tree; `wait` repeats the kill until no process is left."""
-        live = self._live.get(attempt)
+        now = self._clock.now()
+        live = self._begin_end(attempt, now)
         if live is not None:
-            self._ending[attempt] = live
-            live.kill(self._clock.now())
+            live.kill(now)
 
     def wait(self, until: Optional[float]) -> List[Fact]:
         """Block until there are facts, `wake` was called or the monotonic time `until`.
@@ -168,6 +165,18 @@ class LocalEngine:
             self._tell(attempt.judge_drift(drifted))
 
     # --- ends ----------------------------------------------------------------------------------
+
+    def _begin_end(self, attempt: AttemptId, now: float) -> Optional[Attempt]:
+        """Return an attempt that is told to end now, None if it is over.
+
+        An end of its main process before this order is noted first: it is not a result of it.
+        """
+        live = self._live.get(attempt)
+        if live is not None:
+            if live.ended_at is None and live.child.has_ended(noticed=False):
+                self._main_ended(live, now)
+            self._ending[attempt] = live
+        return live
 
     def _main_ended(self, attempt: Attempt, now: float) -> None:
         self._ending[attempt.task.attempt] = attempt

@@ -444,7 +444,7 @@ def test_the_death_of_the_guard_kills_at_once():
 
     play.interrupted(None)
 
-    assert play.take_orders() == ["stop a#1 user", "kill a#1"]
+    assert play.take_orders() == ["kill a#1"]
 
 
 def test_a_timed_out_unit_that_is_interrupted_too_stays_timed_out():

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Any, Tuple
+from typing import Any, Callable, Tuple
 
 import pytest
 
@@ -14,7 +14,7 @@ if sys.platform != "linux":
     pytest.skip("what a process has open is told by Linux only", allow_module_level=True)
 
 from procsup.core.events import Ended, Inspected
-from procsup.core.outcome import Exited, Signaled
+from procsup.core.outcome import AttemptId, Exited, Signaled
 from procsup.core.spec import OutputSpec
 from tests.support.engines import Bench, is_alive
 
@@ -200,15 +200,19 @@ def test_a_stop_reaches_those_that_are_waited_for(tmp_path: Path) -> None:
     assert not is_alive(pid)
 
 
-def test_a_stop_after_the_end_that_nobody_has_noticed_is_no_stop(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", [Bench.stop, Bench.kill])
+@pytest.mark.parametrize(("program", "code"), [("true", 0), ("false", 1)])
+def test_a_stop_or_kill_after_an_end_that_was_not_noticed_changes_nothing(
+    tmp_path: Path, order: Callable[[Bench, AttemptId], None], program: str, code: int
+) -> None:
     with Bench(tmp_path, stage={"linger_s": 10.0}) as bench:
-        attempt = bench.start("u", ("true",))
+        attempt = bench.start("u", (program,))
         pid = bench.engine._live[attempt].child.pid
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        bench.stop(attempt)
+        order(bench, attempt)
         end = bench.wait_for(attempt)
 
-    assert (end.exit, end.stopped) == (Exited(0), False)
+    assert (end.exit, end.stopped) == (Exited(code), False)
 
 
 def test_trackers_that_ignore_the_stop_have_time_to_clean_up(tmp_path: Path) -> None:

@@ -186,6 +186,9 @@ class Bench:
     def stop(self, attempt: AttemptId, *, grace_s: float = 60.0, dump: bool = False) -> None:
         self.engine.stop(Stop(attempt, StopReason.USER, grace_s, dump))
 
+    def kill(self, attempt: AttemptId) -> None:
+        self.engine.kill(attempt)
+
     def misbehave(self, name: str, *how: str, **settings: Any) -> AttemptId:
         return self.start(name, (sys.executable, PROGRAM, *how), **settings)
 

@@ -20,6 +20,7 @@ from procsup.core.events import (
     Hold,
     Inspected,
     Interrupted,
+    Kill,
     Publish,
     Published,
     Reuse,
@@ -463,7 +464,7 @@ class Sitting:
         if isinstance(order, Start):
             self._check_start(order)
             self.live_attempts[order.attempt] = False
-        elif isinstance(order, Stop):
+        elif isinstance(order, (Stop, Kill)):
             if order.attempt in self.live_attempts:
                 self.live_attempts[order.attempt] = True
         elif isinstance(order, Expand):

@@ -33,7 +33,7 @@ _LATER = "retry it when the run has ended"
 
 
 def on_interrupted(plan: Plan, fact: Interrupted) -> None:
-    """Stop all running units; a second interrupt kills them."""
+    """Stop all running units; a second interrupt, or one that is no signal, kills them."""
     if plan.run_status is not None:
         return  # nothing lives, and the run is final: it ends by its outcome
     again = plan.summary.ending >= EarlyEnd.INTERRUPTED
@@ -41,9 +41,10 @@ def on_interrupted(plan: Plan, fact: Interrupted) -> None:
     why = fact.reason if fact.signum is None else f"interrupted by {fact.reason}"
     plan.write(Answer("", "stop", True, why))
     plan.end_early(EarlyEnd.INTERRUPTED, why)
-    stop_all(plan, StopReason.USER, why=why)
     if again or fact.signum is None:
-        kill_all(plan)
+        kill_all(plan, why)
+    else:
+        stop_all(plan, StopReason.USER, why=why)
 
 
 def on_asked(plan: Plan, fact: Asked) -> None:

@@ -39,10 +39,13 @@ def shorten_grace(plan: Plan, grace_s: Optional[float]) -> None:
             plan.outbox.append(Stop(state.attempt, state.reason, grace_s))
 
 
-def kill_all(plan: Plan) -> None:
-    """Kill the attempts that were asked to end and have not ended."""
+def kill_all(plan: Plan, why: str) -> None:
+    """Kill all attempts; `why` is for those that were not asked to end before."""
     for _, unit in plan.live.values():
         state = unit.state
+        if isinstance(state, Running):
+            user = StopReason.USER
+            state = Stopping(state.attempt, state.placement, user, state.since, why)
         if isinstance(state, Stopping) and not state.killed:
             plan.outbox.append(Kill(state.attempt))
             unit.state = msgspec.structs.replace(state, killed=True)
