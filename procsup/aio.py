@@ -27,9 +27,9 @@ from typing import (
     Union,
 )
 
-from procsup.host.attached import Leash
+from procsup.host.attached import CancelToken
 from procsup.host.files import AnyPath
-from procsup.host.folders import absolute
+from procsup.host.folders import make_absolute
 from procsup.lib import library
 from procsup.lib import units as listed
 from procsup.lib.answers import checked
@@ -57,7 +57,7 @@ async def run(
 ) -> Manifest:
     """Bring a run to completion; see `procsup.run`."""
     wishes = Wishes(vars, jobs, only, fresh, dir, engine, adopt)
-    return await _carried_out(
+    return await _carry_out(
         lambda: library.run_invocation(file, wishes, progress=progress, check=check)
     )
 
@@ -77,7 +77,7 @@ async def run_units(
 ) -> Manifest:
     """Run units; see `procsup.run_units`. A thread iterates over a generator of units."""
     wishes = listed.UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
-    return await _carried_out(lambda: listed.units_invocation(units, wishes))
+    return await _carry_out(lambda: listed.units_invocation(units, wishes))
 
 
 async def map(
@@ -98,7 +98,7 @@ async def map(
 ) -> Manifest:
     """Run one child per input; see `procsup.map`."""
     wishes = listed.UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
-    return await _carried_out(lambda: listed.map_invocation(target, inputs, args, outputs, wishes))
+    return await _carry_out(lambda: listed.map_invocation(target, inputs, args, outputs, wishes))
 
 
 async def wait_for(
@@ -122,7 +122,7 @@ async def wait_for(
 
     # Waits for the same run share a thread: it ends with the run, and a caller that
     # gives up and asks again, every second, would leave one behind each time.
-    where = "" if os.path.isabs(run) else absolute(os.curdir)
+    where = "" if os.path.isabs(run) else make_absolute(os.curdir)
     key = (where, os.fspath(run), stage, timeout, max_age, verify)
     future = _waits.join(key, wait)
     try:
@@ -132,31 +132,31 @@ async def wait_for(
     return checked(Manifest(manifest.path, manifest.head), check=check)
 
 
-async def _carried_out(invocation: Callable[[], Invocation]) -> Manifest:
+async def _carry_out(invocation: Callable[[], Invocation]) -> Manifest:
     """Carry out on a separate thread; if cancelled, stop the run and wait for its processes."""
-    leash = Leash()
+    leash = CancelToken()
     future = asyncio.get_running_loop().create_future()
     subscriber = (future.get_loop(), future)
     _begin_thread(lambda: _deliver([subscriber], lambda: invocation().carry_out(leash)))
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
-        leash.pull()
-        await _until_over(future, leash)
+        leash.cancel()
+        await _wait_until_over(future, leash)
         raise
 
 
-async def _until_over(future: "asyncio.Future[Manifest]", leash: Leash) -> None:
+async def _wait_until_over(future: "asyncio.Future[Manifest]", leash: CancelToken) -> None:
     while not future.done():
         await _wait_patiently(future, leash)
     future.exception()  # read, so that asyncio does not report it as never retrieved
 
 
-async def _wait_patiently(future: "asyncio.Future[Manifest]", leash: Leash) -> None:
+async def _wait_patiently(future: "asyncio.Future[Manifest]", leash: CancelToken) -> None:
     try:
         await asyncio.wait({future})
     except asyncio.CancelledError:
-        leash.pull()  # the first cancellation continues when no process is left
+        leash.cancel()  # the first cancellation continues when no process is left
 
 
 def _begin_thread(work: Callable[[], None]) -> None:

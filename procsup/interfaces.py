@@ -154,7 +154,7 @@ class Publisher(Protocol):
 class Watcher(Protocol):
     """A watcher of the run's events; its failures never reach the run."""
 
-    def settled(self, order: Settled) -> None:
+    def note_end(self, order: Settled) -> None:
         """A unit's end is on disk."""
         ...
 

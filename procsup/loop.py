@@ -46,7 +46,9 @@ def supervise(plan: Plan, world: World, facts: Sequence[Fact]) -> None:
         world.watcher.show(plan.summary)
         if plan.done:
             return
-        happened = world.engine.wait(_earlier(next_deadline(plan), world.interrupts.next_look()))
+        happened = world.engine.wait(
+            _find_earlier(next_deadline(plan), world.interrupts.next_look())
+        )
         facts = [
             *happened,
             *world.expander.drain(),
@@ -71,7 +73,7 @@ def carry_out(orders: Sequence[Order], plan: Plan, world: World) -> None:
         _PERFORM[type(order)](order, plan, world)
 
 
-def _earlier(one: Optional[float], other: Optional[float]) -> Optional[float]:
+def _find_earlier(one: Optional[float], other: Optional[float]) -> Optional[float]:
     if one is None or other is None:
         return other if one is None else one
     return min(one, other)
@@ -107,8 +109,8 @@ def _publish(order: Publish, plan: Plan, world: World) -> None:
     world.publisher.publish(order, counts, plan.results(order.stage))
 
 
-def _settled(order: Settled, _plan: Plan, world: World) -> None:
-    world.watcher.settled(order)
+def _note_end(order: Settled, _plan: Plan, world: World) -> None:
+    world.watcher.note_end(order)
 
 
 # Units wait for withdrawals and slots for starts; no start or stop waits for other orders.
@@ -128,5 +130,5 @@ _PERFORM: Dict[type, Callable[[Any, Plan, World], None]] = {
     Weigh: _weigh,
     Withdraw: _withdraw,
     Publish: _publish,
-    Settled: _settled,
+    Settled: _note_end,
 }

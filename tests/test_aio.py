@@ -11,7 +11,7 @@ import pytest
 
 import procsup
 from procsup import aio
-from procsup.host.attached import Leash
+from procsup.host.attached import CancelToken
 from tests.support.gate import Gate
 from tests.support.projects import LIMIT_S, PROGRAMS, ROOT
 from tests.support.sittings import Supervised, result
@@ -143,13 +143,13 @@ def test_a_timeout_stops_the_run_too(gate, host, untouched):
 def test_a_cancellation_is_heard_however_early_it_comes(gate, host, untouched, monkeypatch):
     Path("run.toml").write_text(f"[stage.s]\ncommand = {json.dumps(gated(gate, 'never'))}\n")
     started = threading.Event()
-    tie = Leash._tie
+    tie = CancelToken._attach
 
     def tie_and_tell(self, child):
         tie(self, child)
         started.set()
 
-    monkeypatch.setattr(Leash, "_tie", tie_and_tell)
+    monkeypatch.setattr(CancelToken, "_attach", tie_and_tell)
 
     async def main():
         task = asyncio.ensure_future(aio.run("run.toml", progress="none"))

@@ -11,14 +11,14 @@ import os
 from pathlib import Path
 from typing import Dict, Iterator, List, Tuple
 
-from procsup.attempt.makings import private_folder
-from procsup.attempt.outputs import shown, temporary_output
+from procsup.attempt.outputs import display_path, temporary_output
+from procsup.attempt.private_files import open_private_folder
 from procsup.core.outcome import AttemptId, Reading
 from procsup.core.rooted import below
 from procsup.core.spec import UnitSpec
 from procsup.core.task import Aside, Task
 from procsup.core.text import plural
-from procsup.host.files import reason
+from procsup.host.files import describe_error
 from procsup.host.opened import Folder
 from procsup.host.readings import input_files, inputs_of, outputs_of
 from procsup.paths.identity import is_intact, link_of, stamp_of
@@ -39,21 +39,23 @@ def put_aside(task: Task, folder: Path, run_dir: str) -> Tuple[str, ...]:
         return ()
     root = task.rules.folder
     stuck: List[str] = []
-    left = list(_left(task, aside, stuck))
-    problems = {path: _why_stuck(path, _target(path, folder, root), run_dir) for path in left}
-    stuck += [f"{shown(path, root)} ({why})" for path, why in problems.items() if why]
-    moved = [shown(path, root) for path, why in problems.items() if not why]
+    left = list(_find_left(task, aside, stuck))
+    problems = {path: _try_move(path, _choose_target(path, folder, root), run_dir) for path in left}
+    stuck += [f"{display_path(path, root)} ({why})" for path, why in problems.items() if why]
+    moved = [display_path(path, root) for path, why in problems.items() if not why]
     said: List[str] = []
     if moved:
-        files, where = plural(len(moved), "file"), shown(os.fspath(folder), root)
-        said.append(f"moved {files} that attempt {aside.number} left to {where}: {_some(moved)}")
+        files, where = plural(len(moved), "file"), display_path(os.fspath(folder), root)
+        said.append(
+            f"moved {files} that attempt {aside.number} left to {where}: {_join_some(moved)}"
+        )
     if stuck:
         files = plural(len(stuck), "file")
-        said.append(f"could not move {files} that attempt {aside.number} left: {_some(stuck)}")
+        said.append(f"could not move {files} that attempt {aside.number} left: {_join_some(stuck)}")
     return tuple(said)
 
 
-def _left(task: Task, aside: Aside, stuck: List[str]) -> Iterator[str]:
+def _find_left(task: Task, aside: Aside, stuck: List[str]) -> Iterator[str]:
     """Yield the files that the attempt left; add unreadable paths to `stuck`."""
     unit = task.unit
     since_ns = int(aside.since * 1e9) - _COARSEST_CLOCK_NS
@@ -64,9 +66,9 @@ def _left(task: Task, aside: Aside, stuck: List[str]) -> Iterator[str]:
         }
         found = [path for output in outputs_of(unit) for path in files_of(output)]
     except OSError as error:
-        stuck.append(f"{error.filename} ({reason(error)})")
+        stuck.append(f"{error.filename} ({describe_error(error)})")
         return
-    found += _temporaries(unit, aside.number)
+    found += _list_temporaries(unit, aside.number)
     for path in dict.fromkeys(found):
         if path in spared or not _is_newer(path, since_ns):
             continue
@@ -76,7 +78,7 @@ def _left(task: Task, aside: Aside, stuck: List[str]) -> Iterator[str]:
         yield path
 
 
-def _temporaries(unit: UnitSpec, number: int) -> Iterator[str]:
+def _list_temporaries(unit: UnitSpec, number: int) -> Iterator[str]:
     """Yield the files for stdout and stderr that were never published."""
     for target in (unit.stdout, unit.stderr):
         if target is not None:
@@ -94,7 +96,7 @@ def _is_newer(path: str, since_ns: int) -> bool:
     return one is not None and max(one.ctime_ns, one.mtime_ns) >= since_ns
 
 
-def _target(path: str, folder: Path, root: str) -> Path:
+def _choose_target(path: str, folder: Path, root: str) -> Path:
     """Return a file's new path: below `folder` by its path from the run file's folder, or root."""
     inside = below(root, path)
     if inside is not None:
@@ -102,20 +104,20 @@ def _target(path: str, folder: Path, root: str) -> Path:
     return folder / "@" / os.path.splitdrive(path)[1].lstrip("/" + os.sep)
 
 
-def _why_stuck(path: str, target: Path, run_dir: str) -> str:
+def _try_move(path: str, target: Path, run_dir: str) -> str:
     """Move a file; return why that failed, empty if it was moved."""
     above, name = os.path.split(path)
     try:
-        with private_folder(os.fspath(target.parent), run_dir) as folder:
+        with open_private_folder(os.fspath(target.parent), run_dir) as folder:
             if folder.has(target.name):
                 return f"{target} is there already"
-            with Folder.reached(above) as source:
+            with Folder.open_followed(above) as source:
                 folder.take(source, name, target.name)
     except OSError as error:
-        return reason(error)
+        return describe_error(error)
     return ""
 
 
-def _some(words: List[str]) -> str:
+def _join_some(words: List[str]) -> str:
     more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
     return ", ".join(words[:_NAMED]) + more

@@ -12,9 +12,9 @@ import msgspec
 
 from procsup.attempt.ending import Ending
 from procsup.attempt.files import AttemptFiles
-from procsup.attempt.holding import Holding
-from procsup.attempt.ladder import Askable, Ladder
+from procsup.attempt.ladder import Ladder, StopTarget
 from procsup.attempt.observation import Observation
+from procsup.attempt.output_holders import OutputHolders
 from procsup.attempt.outputs import inspect
 from procsup.attempt.start import Starter
 from procsup.attempt.stop_command import StopCommand
@@ -77,7 +77,7 @@ class Attempt:
         self._look_at: Optional[float] = None
         self._ladder: Optional[Ladder] = None  # not None while it is being stopped
         self._ending: Optional[Ending] = None  # not None if its main process left processes behind
-        self._holding: Optional[Holding] = None
+        self._holding: Optional[OutputHolders] = None
         self._fault = ""  # why it failed although it exited well
         trees.add(child)
 
@@ -87,15 +87,15 @@ class Attempt:
 
     @property
     def look_at(self) -> Optional[float]:
-        """The monotonic time at which `tend` has something to do; None if no time is set."""
+        """The monotonic time at which `advance` has something to do; None if no time is set."""
         return self._look_at if self._ladder is None else self._ladder.look_at
 
     # --- its stop and its tree ---------------------------------------------------------------
 
-    def main_ended(self, now: float) -> None:
+    def note_main_end(self, now: float) -> None:
         """Note that the main process is a zombie now."""
         self.ended_at = self._look_at = now
-        self._trees.main_ended()
+        self._trees.note_main_end()
 
     def stop(self, order: Stop, now: float) -> None:
         """Send the tree the stop signal; it is killed when its grace is over.
@@ -106,17 +106,17 @@ class Attempt:
             return
         self._note_stop()
         if self._ladder is None:
-            self._ladder = self._new_ladder(order.grace_s, now, dump=order.dump)
+            self._ladder = self._make_ladder(order.grace_s, now, dump=order.dump)
         else:
             self._ladder.shorten(order.grace_s, now)
 
     def kill(self, now: float) -> None:
-        """Kill the whole tree; `tend` repeats the kill until no process is left."""
+        """Kill the whole tree; `advance` repeats the kill until no process is left."""
         if self._is_gone():
             return
         self._note_stop()
         if self._ladder is None:
-            self._ladder = self._new_ladder(0.0, now)
+            self._ladder = self._make_ladder(0.0, now)
         self._ladder.force(now)
 
     def _is_gone(self) -> bool:
@@ -129,16 +129,18 @@ class Attempt:
         """Note the stop; processes left behind, awaited so far, now count as ended by us."""
         self.stopped = self.stopped or not self._is_known_bad()
         if self._ending is not None and self._holding is not None:
-            self._ending.note_ended(self._holding.left(self._trees.seen(self.child)))
+            self._ending.note_ended(
+                self._holding.find_leftovers(self._trees.list_processes(self.child))
+            )
 
     def _is_known_bad(self) -> bool:
         """Whether the main process is known to have failed: a later stop does not change that."""
         code = self.child.code
         return self.ended_at is not None and code is not None and not self._rules.is_success(code)
 
-    def _new_ladder(self, grace_s: float, now: float, *, dump: bool = False) -> Ladder:
+    def _make_ladder(self, grace_s: float, now: float, *, dump: bool = False) -> Ladder:
         name, reach = self.task.rules.stop_signal, self.task.rules.stop_to
-        tree: Askable = system.Teller(self.child, self._trees, name=name, reach=reach)
+        tree: StopTarget = system.StopSignaller(self.child, self._trees, name=name, reach=reach)
         if self.task.unit.stop_command and self.ended_at is None and grace_s > 0:
             tree = self._stop_command = StopCommand(self._start_stop_command, self._trees, tree)
         insist = self.child.dump_stacks if dump else None
@@ -149,7 +151,7 @@ class Attempt:
         argv = tuple(fill_in(part, pid) for part in self.task.unit.stop_command)
         return self._starter.start_beside((self.child, self.files), argv)
 
-    def tend(self, now: float, *, crowd: int = 1) -> bool:
+    def advance(self, now: float, *, crowd: int = 1) -> bool:
         """Do what is due; true if its tree has ended and the main process can be reaped.
 
         `crowd` is the number of attempts that are ending: with more of them, each is observed
@@ -159,34 +161,34 @@ class Attempt:
             if not self.child.others():
                 return True
             if self._ladder is None and (self._look_at is None or now >= self._look_at):
-                self._tend_left(now, crowd)
+                self._advance_leftovers(now, crowd)
             elif self._ending is None:
-                self._note_left()
+                self._note_leftovers()
         if self._ladder is not None:
-            self._ladder.tend(now)
+            self._ladder.advance(now)
         return False
 
-    def _tend_left(self, now: float, crowd: int) -> None:
+    def _advance_leftovers(self, now: float, crowd: int) -> None:
         """Wait for the processes that the main process left behind, or begin to end them."""
         if self._holding is None:
-            self._holding = Holding(self.task, self.files)
+            self._holding = OutputHolders(self.task, self.files)
         if self._ending is None:
-            self._ending = self._new_ending(self._holding)
+            self._ending = self._make_ending(self._holding)
         begun = time.thread_time()
-        left = self._holding.left(self._trees.seen(self.child))
+        left = self._holding.find_leftovers(self._trees.list_processes(self.child))
         rest_s = min((time.thread_time() - begun) * crowd / _SHARE, _LONGEST_REST_S)
-        grace_s = self._ending.due_grace_s(now, left)
+        grace_s = self._ending.find_due_grace_s(now, left)
         self._look_at = max(self._ending.look_at, now + rest_s)
         if grace_s is not None:
-            self._ladder = self._new_ladder(grace_s, now)
+            self._ladder = self._make_ladder(grace_s, now)
 
-    def _note_left(self) -> None:
+    def _note_leftovers(self) -> None:
         """Count the processes left behind by a stopped main process as ended by the same stop."""
-        holding = Holding(self.task, self.files)
-        self._ending = self._new_ending(holding)
-        self._ending.note_ended(holding.left(self._trees.seen(self.child)))
+        holding = OutputHolders(self.task, self.files)
+        self._ending = self._make_ending(holding)
+        self._ending.note_ended(holding.find_leftovers(self._trees.list_processes(self.child)))
 
-    def _new_ending(self, holding: Holding) -> Ending:
+    def _make_ending(self, holding: OutputHolders) -> Ending:
         assert self.ended_at is not None
         rules = self._rules
         return Ending(
@@ -207,11 +209,11 @@ class Attempt:
 
     # --- its end -----------------------------------------------------------------------------
 
-    def depart(self) -> system.Departure:
+    def reap(self) -> system.ReapResult:
         """Reap the main process of an attempt whose tree is empty."""
         return self.child.reap()
 
-    def try_to_give_up(self, now: float) -> Optional[system.Departure]:
+    def try_to_give_up(self, now: float) -> Optional[system.ReapResult]:
         """Give up on an attempt that SIGKILL did not end in time; None if it may still end.
 
         A process stuck in the kernel runs no more code. A main process of another user
@@ -226,19 +228,19 @@ class Attempt:
             ladder.look_at = now + _FOREIGN_LOOK_S
             return None
         reason = f"process {self.child.pid} did not die within {UNKILLABLE_S:g} s of SIGKILL"
-        return system.Departure(Vanished(reason))
+        return system.ReapResult(Vanished(reason))
 
-    def end(self, departure: system.Departure, *, at: float, now: float) -> Ended:
+    def end(self, departure: system.ReapResult, *, at: float, now: float) -> Ended:
         """Return the fact of its end, and stop observing its tree."""
         self.observed.over = True
         ending = self._ending
-        usage = self.observed.usage(departure, 0 if ending is None else len(ending.ended))
+        usage = self.observed.sum_usage(departure, 0 if ending is None else len(ending.ended))
         if self._stop_command is not None:
             self._stop_command.close()
         self._trees.remove(self.child)
         self.child.give_up()  # from here on its pid is not ours
         if ending is not None and self._is_good(departure.exit):
-            self._fault = ending.fault()
+            self._fault = ending.find_fault()
         stdout, stderr = self.files.settle(well=self.is_well(departure.exit))
         ended_at = now if self.ended_at is None else self.ended_at
         return Ended(
@@ -253,17 +255,17 @@ class Attempt:
             stderr_path=stderr,
             stopped=self.stopped,
             fault=self._fault,
-            remarks=self._remarks(),
+            remarks=self._collect_remarks(),
             linger_s=0.0 if ending is None else now - ending.at,
             program=self.files.program,
         )
 
-    def _remarks(self) -> Tuple[str, ...]:
+    def _collect_remarks(self) -> Tuple[str, ...]:
         command, ending = self._stop_command, self._ending
         found = self.files.remarks
         if command is not None and command.remark:
             found = (*found, command.remark)
-        return found if ending is None or self._fault else (*found, *ending.remarks())
+        return found if ending is None or self._fault else (*found, *ending.list_remarks())
 
     def is_well(self, exit_: Exit) -> bool:
         """Whether an exit is a good end: only then are the outputs inspected."""
@@ -279,7 +281,7 @@ class Attempt:
         Never raises. May take long.
         """
         try:
-            found = inspect(self.task, self.files.before, self.files.made())
+            found = inspect(self.task, self.files.before, self.files.identify_made())
         except Exception as error:  # noqa: BLE001  unknown is never success, and never silence
             what = f"{type(error).__name__}: {error}"
             problem = f"its outputs could not be looked at: {what}"

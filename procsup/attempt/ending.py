@@ -70,7 +70,7 @@ class Ending:
         self._pause_s = _FIRST_LOOK_S
         self._names: Set[Tuple[int, int]] = set()
 
-    def due_grace_s(self, now: float, left: Sequence[Leftover]) -> Optional[float]:
+    def find_due_grace_s(self, now: float, left: Sequence[Leftover]) -> Optional[float]:
         """Return the grace if the processes left behind must be ended now; None: not yet."""
         self._note_outputs(left)
         holders = [one for one in left if one.output or one.log] if self._is_good else []
@@ -105,22 +105,23 @@ class Ending:
 
     # --- after all processes have ended ------------------------------------------------------
 
-    def fault(self) -> str:
+    def find_fault(self) -> str:
         """Say why the unit failed although it exited well; empty if it did not."""
         if not self._is_good or not self.ended:
             return ""
         writers = [one for one in self.ended if one.output]
         if writers:
-            return f"{_named(writers)} still wrote to {writers[0].output} {self._after()}"
+            return (
+                f"{_join_names(writers)} still wrote to {writers[0].output} {self._format_after()}"
+            )
         if self._look() == self._before:
             return ""
         if self._has_outputs:
-            return (
-                f"{_named(self.ended)} had to be ended, and an output has changed {self._since()}"
-            )
-        return f"{_named(self.ended)} still wrote to its log {self._after()}"
+            names, since = _join_names(self.ended), self._format_since()
+            return f"{names} had to be ended, and an output has changed {since}"
+        return f"{_join_names(self.ended)} still wrote to its log {self._format_after()}"
 
-    def remarks(self) -> Tuple[str, ...]:
+    def list_remarks(self) -> Tuple[str, ...]:
         """Return a remark about processes that held only the log, and how long we waited."""
         holders = [one for one in self.ended if one.log and not one.output]
         if not self._is_good or not holders:
@@ -132,20 +133,20 @@ class Ending:
             what = what.replace("was", "were")
         ended = "was ended" if len(named) == 1 else "were ended"
         if self._linger_s == 0:
-            return (f"{_named(named)} {what} and {ended}",)
+            return (f"{_join_names(named)} {what} and {ended}",)
         cure = "`linger = 0` ends such at once"
-        return (f"{_named(named)} {what} and {ended} after {self._waited()}; {cure}",)
+        return (f"{_join_names(named)} {what} and {ended} after {self._format_wait()}; {cure}",)
 
-    def _after(self) -> str:
-        return f"{self._waited()} after the unit's main process had ended"
+    def _format_after(self) -> str:
+        return f"{self._format_wait()} after the unit's main process had ended"
 
-    def _waited(self) -> str:
+    def _format_wait(self) -> str:
         seconds = self._asked_at - self.at
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
 
-    def _since(self) -> str:
+    def _format_since(self) -> str:
         return "since the unit's main process had ended"
 
 
-def _named(processes: Sequence[Leftover]) -> str:
+def _join_names(processes: Sequence[Leftover]) -> str:
     return some([str(one) for one in processes], _NAMED_MOST)

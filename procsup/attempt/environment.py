@@ -5,7 +5,7 @@ import re
 from typing import Dict, Mapping, Tuple
 
 from procsup.attempt.context import RunContext
-from procsup.attempt.jobserver import VARIABLES, without_dead_server
+from procsup.attempt.jobserver import VARIABLES, remove_dead_server
 from procsup.core.task import Rules, Task
 from procsup.host import system
 from procsup.host.processes import WITHIN
@@ -37,8 +37,8 @@ class Environments:
 
     def __init__(self, context: RunContext) -> None:
         self._run_id = context.run_id
-        self._passed_on = _passed_on(context.environment)
-        self._within = within(context.environment)
+        self._passed_on = _select_inherited(context.environment)
+        self._within = list_outer_attempts(context.environment)
         self._bases: Dict[Tuple[str, int], Dict[str, str]] = {}
 
     def of(self, task: Task) -> Dict[str, str]:
@@ -76,7 +76,7 @@ class Environments:
         return base
 
 
-def within(environment: Mapping[str, str]) -> str:
+def list_outer_attempts(environment: Mapping[str, str]) -> str:
     """Return the attempts of outer runs that contain this run: a line for each, outermost first.
 
     Processes that a nested run's units leave behind belong to the outer attempt, too, but have
@@ -95,18 +95,18 @@ def thread_caps(environment: Mapping[str, str]) -> Dict[str, str]:
 
     The values themselves are not returned: inherited values are never recorded.
     """
-    passed_on = _passed_on(environment)
+    passed_on = _select_inherited(environment)
     return {name: "environment" if name in passed_on else "procsup" for name in THREAD_CAPS}
 
 
-def _passed_on(environment: Mapping[str, str]) -> Dict[str, str]:
+def _select_inherited(environment: Mapping[str, str]) -> Dict[str, str]:
     """Return what units inherit of the environment of the run."""
     passed_on: Dict[str, str] = {}
     for given, value in environment.items():
         name = system.environment_key(given)
         if _COOKIES.fullmatch(name) or _is_of_outer_run(name, value, environment):
             continue
-        passed_on[name] = without_dead_server(value) if name in VARIABLES else value
+        passed_on[name] = remove_dead_server(value) if name in VARIABLES else value
     return passed_on
 
 

@@ -6,8 +6,8 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import msgspec
 
-from procsup.attempt.makings import Scratch, make_folders, write_lists, write_private
-from procsup.attempt.outputs import Stamps, stamps_before, temporary_output
+from procsup.attempt.outputs import Stamps, take_stamps, temporary_output
+from procsup.attempt.private_files import Scratch, make_folders, write_lists, write_private
 from procsup.core.late import fill_in, given, has_marks
 from procsup.core.task import Task
 from procsup.host import system
@@ -40,7 +40,7 @@ class Stream:
         """Remove the file that a failed start opened, but not another file of the same name."""
         folder, name = os.path.split(self.written_path)
         try:
-            with Folder.reached(folder) as place:
+            with Folder.open_followed(folder) as place:
                 if place.is_still(name, opened):
                     place.unlink(name)
         except OSError:
@@ -56,7 +56,7 @@ class Stream:
             return self.target
         if self.target is not None and not self._move():
             return self.written_path
-        return _recorded(self.log_path, run_dir)
+        return _shorten_path(self.log_path, run_dir)
 
     def _move(self) -> bool:
         """Move the file to the log; False if that failed: then it stays, and its content, too.
@@ -67,7 +67,7 @@ class Stream:
         log_folder, log = os.path.split(self.log_path)
         try:
             os.makedirs(log_folder, mode=0o700, exist_ok=True)
-            with Folder.reached(folder) as source, Folder.open(log_folder) as logs:
+            with Folder.open_followed(folder) as source, Folder.open(log_folder) as logs:
                 if source.is_still(name, self.made):
                     self._move_to(logs, log, source, name)
         except FileNotFoundError:
@@ -142,7 +142,7 @@ class AttemptFiles:
         """Note the stamps of the unit's files before it starts."""
         if self.task.is_inspected:
             self.step = "input"
-            self.before = stamps_before(self.task.unit, self.task.rules.published)
+            self.before = take_stamps(self.task.unit, self.task.rules.published)
 
     def make(self, env: Dict[str, str]) -> Tuple[str, ...]:
         """Make the folders and files that the unit needs; complete `env`, return its argv."""
@@ -216,7 +216,7 @@ class AttemptFiles:
         """Set the unit's own variables, with their marks filled in, and PROCSUP_SCRATCH."""
         own = self.task.unit.env
         if own and has_marks(tuple(own.values())):
-            values = self._known()
+            values = self._describe()
             for name, value in own.items():
                 env[system.environment_key(name)] = fill_in(value, values)
         if self.scratch is not None:
@@ -226,10 +226,10 @@ class AttemptFiles:
         """Return an argv with its marks replaced by this attempt's values."""
         if not has_marks(argv):
             return tuple(argv)
-        values = self._known()
+        values = self._describe()
         return tuple([fill_in(part, values) for part in argv])
 
-    def _known(self) -> Dict[str, str]:
+    def _describe(self) -> Dict[str, str]:
         values = dict(given(self.task.attempt.number, self.task.placement))
         if self.scratch is not None:
             values["scratch"] = self.scratch.path
@@ -243,7 +243,7 @@ class AttemptFiles:
     def _write_unit_file(self, env: Dict[str, str]) -> None:
         self.step = "unit file"
         path = os.path.join(self.run_dir, UNIT_FILES, f"{self.name}.json")
-        known = _known_of(self.task, env["PROCSUP_RUN"])
+        known = _describe_task(self.task, env["PROCSUP_RUN"])
         write_private(path, msgspec.json.encode(known), self.run_dir)
         env["PROCSUP_UNIT_FILE"] = path
 
@@ -256,7 +256,7 @@ class AttemptFiles:
             return shown, None
         return shown, self.stderr.settle(self.run_dir, well=well)
 
-    def made(self) -> Dict[str, Identity]:
+    def identify_made(self) -> Dict[str, Identity]:
         """Return the files that were made for streams, to be published: path -> identity."""
         streams = (self.stdout, self.stderr)
         return {one.written_path: one.made for one in streams if one is not None and one.made}
@@ -268,7 +268,7 @@ class AttemptFiles:
         return (remark,) if remark else ()
 
 
-def _known_of(task: Task, run_id: str) -> Mapping[str, object]:
+def _describe_task(task: Task, run_id: str) -> Mapping[str, object]:
     unit, placement = task.unit, task.placement
     return {
         "run": run_id,
@@ -288,7 +288,7 @@ def _known_of(task: Task, run_id: str) -> Mapping[str, object]:
     }
 
 
-def _recorded(path: str, run_dir: str) -> str:
+def _shorten_path(path: str, run_dir: str) -> str:
     """Return a path relative to the run directory if it is in there; always with slashes."""
     prefix = os.path.join(run_dir, "")
     if not path.startswith(prefix):

@@ -70,7 +70,7 @@ os._exit(0)
 """
 
 
-class Answer(NamedTuple):
+class ModuleAnswer(NamedTuple):
     """An interpreter's answer: `problem` may be empty, `file` is the module's if known."""
 
     problem: str = ""
@@ -92,41 +92,43 @@ def environment_of(
 
 def ask(
     command: Sequence[str], module: Optional[str], *, cwd: str, env: Mapping[str, str]
-) -> Answer:
+) -> ModuleAnswer:
     """Ask the interpreter that `command` starts whether it runs, and where it finds the module."""
     called = visible(" ".join(command))
     try:
         output, errors, said = _run([*command, "-c", _QUESTION, module or ""], cwd, env)
     except subprocess.TimeoutExpired:
-        return Answer(f"interpreter {called} gave no answer within {LIMIT_S:g} s")
+        return ModuleAnswer(f"interpreter {called} gave no answer within {LIMIT_S:g} s")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        looked = _where_looked(command, env)
-        return Answer(f"interpreter {called} could not be started: {reason}{looked}")
+        looked = _describe_search(command, env)
+        return ModuleAnswer(f"interpreter {called} could not be started: {reason}{looked}")
     marked = [line for line in output.splitlines() if line.startswith(b"procsup:")]
     if not marked:
         last = errors.decode("utf-8", "replace").strip().splitlines()[-1:]
         reason = visible(": ".join([said, *last]))
-        looked = _where_looked(command, env)
-        return Answer(f"interpreter {called} does not run as a Python ({reason}){looked}")
-    return _understood(marked[-1], called, module or "", cwd)
+        looked = _describe_search(command, env)
+        return ModuleAnswer(f"interpreter {called} does not run as a Python ({reason}){looked}")
+    return _parse_answer(marked[-1], called, module or "", cwd)
 
 
-def _where_looked(command: Sequence[str], env: Mapping[str, str]) -> str:
+def _describe_search(command: Sequence[str], env: Mapping[str, str]) -> str:
     version = pythons.version_of(tuple(command))
     said = pythons.search(version, env).explained if version is not None else ""
     return f"; {visible(said)}" if said else ""
 
 
-def _understood(line: bytes, called: str, module: str, cwd: str) -> Answer:
+def _parse_answer(line: bytes, called: str, module: str, cwd: str) -> ModuleAnswer:
     verdict, detail = (os.fsdecode(binascii.unhexlify(part)) for part in line.split(b":")[1:3])
     if verdict == "found":
-        return Answer(file=os.path.join(cwd, detail) if detail else None)
+        return ModuleAnswer(file=os.path.join(cwd, detail) if detail else None)
     if verdict == "missing":
-        return Answer(f"module {module} is not found by {called} in {visible(cwd)}")
+        return ModuleAnswer(f"module {module} is not found by {called} in {visible(cwd)}")
     if verdict == "no-main":
-        return Answer(f"module {module} is a package without __main__: {called} cannot run it")
-    return Answer(f"module {module} cannot be run by {called}: {visible(detail)}")
+        return ModuleAnswer(
+            f"module {module} is a package without __main__: {called} cannot run it"
+        )
+    return ModuleAnswer(f"module {module} cannot be run by {called}: {visible(detail)}")
 
 
 def _run(argv: List[str], cwd: str, env: Mapping[str, str]) -> Tuple[bytes, bytes, str]:

@@ -18,7 +18,7 @@ _DESCRIPTORS = re.compile(r"-?\d+,-?\d+")
 _PARTS = re.compile(r"(?<!\S)(?:--jobserver-(?:auth|fds)=\S+|-j\d*|--jobs(?:=\d+)?)(?!\S)\s*")
 
 
-def without_dead_server(flags: str) -> str:
+def remove_dead_server(flags: str) -> str:
     """Return MAKEFLAGS without a job server that units cannot reach, and without its ``-jN``.
 
     Flags without a job server, or with one that can be opened, are returned unchanged.

@@ -17,10 +17,10 @@ _LONGEST_PAUSE_S = 0.05
 _ROUNDS = 20  # of kills without a pause, while each round still finds new processes
 
 
-class Askable(Protocol):
-    """What a ladder does to a tree (`host.system.Teller`)."""
+class StopTarget(Protocol):
+    """What a ladder does to a tree (`host.system.StopSignaller`)."""
 
-    def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:
+    def signal(self, *, everybody: bool = False, dump: bool = False) -> bool:
         """Signal the processes that are next; return true if others must be signalled later."""
         ...
 
@@ -30,13 +30,18 @@ class Askable(Protocol):
 
 
 class Ladder:
-    """One stop; `look_at` is the monotonic time at which `tend` has something to do.
+    """One stop; `look_at` is the monotonic time at which `advance` has something to do.
 
     `insist`: asks the main process for its stacks (None: no stacks are wanted).
     """
 
     def __init__(
-        self, tree: Askable, *, grace_s: float, now: float, insist: Optional["Insist"] = None
+        self,
+        tree: StopTarget,
+        *,
+        grace_s: float,
+        now: float,
+        insist: Optional["DumpRequest"] = None,
     ) -> None:
         self.look_at = now
         self.killed_at: Optional[float] = None  # when its kill began; None before
@@ -46,11 +51,11 @@ class Ladder:
         self._insist = insist
         self._pause_s = _FIRST_LOOK_S
         # Without grace no process gets the stop signal, only SIGKILL.
-        self._waits = grace_s > 0 and tree.tell(dump=insist is not None)
+        self._waits = grace_s > 0 and tree.signal(dump=insist is not None)
         self._everybody = False
         self._plan_look(now)
 
-    def tend(self, now: float) -> None:
+    def advance(self, now: float) -> None:
         """Do what is due."""
         if now < self.look_at:
             return
@@ -58,7 +63,7 @@ class Ladder:
             self._kill_round(now)
         elif now < self._end_at:
             self._everybody = now >= self._half_at
-            self._waits = self._tree.tell(everybody=self._everybody)
+            self._waits = self._tree.signal(everybody=self._everybody)
             self._plan_look(now)
         elif self._insist is not None:
             self._insist()
@@ -102,7 +107,7 @@ class Ladder:
         self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
 
 
-class Insist(Protocol):
+class DumpRequest(Protocol):
     """Asks a main process for its stacks once more."""
 
     def __call__(self) -> None:

@@ -10,7 +10,7 @@ import time
 from typing import Callable, List, Optional, Protocol, Sequence, Set, Tuple
 
 from procsup.core.outcome import Affinity, Usage
-from procsup.host.processes import Departure
+from procsup.host.processes import ReapResult
 
 _FIRST_S = 0.3  # most short units are never sampled: a sample would cost more CPU than the unit
 _LONGEST_INTERVAL_S = 2.0
@@ -104,7 +104,7 @@ class Observation:
         """Return the affinity for the record; `granted` is None unless the attempt was pinned."""
         return Affinity(self.granted, sorted(self.cpus_seen) or None, tuple(self.drift))
 
-    def usage(self, departure: Departure, leftovers: int) -> Usage:
+    def sum_usage(self, departure: ReapResult, leftovers: int) -> Usage:
         """Return peaks and sums, together with the resource usage from the reaping."""
         peak, source = self.peak_memory_bytes, "sampled"
         if peak is None:

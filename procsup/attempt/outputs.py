@@ -1,6 +1,6 @@
 """Judges an attempt's outputs, and takes the readings that a resume compares.
 
-Before an attempt starts, `stamps_before` reads the stamps of its files. After a good exit,
+Before an attempt starts, `take_stamps` reads the stamps of its files. After a good exit,
 `inspect` requires that it wrote every declared output, publishes the declared files of stdout and
 stderr, hashes, and syncs all of them to disk. An unknown state is a problem.
 """
@@ -30,9 +30,9 @@ from procsup.core.task import Rules, Task
 from procsup.core.text import visible
 from procsup.host import holders, leases
 from procsup.host import readings as look
-from procsup.host.files import reason, replace
+from procsup.host.files import describe_error, replace
 from procsup.host.opened import Identity, is_still
-from procsup.host.shortages import patiently
+from procsup.host.shortages import retry_on_shortage
 from procsup.paths import identity
 from procsup.paths.identity import Contents, Stamp
 from procsup.paths.walk import LinkToNothing, files_of, home_of
@@ -53,11 +53,11 @@ _UNWRITTEN_ANEW = "was not written, and holds nothing that an earlier success of
 _EMPTY = "is empty (if that is right, declare it with empty = true)"
 
 
-class _Unfit(Exception):
+class _BadOutput(Exception):
     """An output is not as declared; the message is the problem."""
 
 
-class _Made(NamedTuple):
+class _MadeOutput(NamedTuple):
     """A declared output and its present files."""
 
     output: OutputSpec
@@ -65,7 +65,7 @@ class _Made(NamedTuple):
     left_over: Sequence[str] = ()  # files that the attempt did not write
 
 
-def stamps_before(unit: UnitSpec, published: Sequence[str] = ()) -> Dict[str, Optional[Stamp]]:
+def take_stamps(unit: UnitSpec, published: Sequence[str] = ()) -> Dict[str, Optional[Stamp]]:
     """Return the stamps of a unit's files before an attempt starts; `inspect` needs them.
 
     Each declared path is a key (None if nothing existed there), and so is each file below a folder
@@ -82,7 +82,7 @@ def stamps_before(unit: UnitSpec, published: Sequence[str] = ()) -> Dict[str, Op
             stamps.update((file, identity.stamp_of(file)) for file in files)
             stamps.setdefault(declared.path, None)
             if files and not is_input and _link_of(declared):
-                stamps[declared.path] = identity.stamp_of(_bare(declared.path))
+                stamps[declared.path] = identity.stamp_of(_strip_separator(declared.path))
         except OSError as error:  # noqa: PERF203
             if is_input and isinstance(error, LinkToNothing):
                 raise
@@ -93,7 +93,7 @@ def stamps_before(unit: UnitSpec, published: Sequence[str] = ()) -> Dict[str, Op
 def inspect(task: Task, before: Stamps, written: Written = _NOTHING) -> Inspected:
     """Check the files of an attempt that exited well; all faults become its `problem`.
 
-    `before` is the result of `stamps_before`; `written` has the temporary paths of stdout and
+    `before` is the result of `take_stamps`; `written` has the temporary paths of stdout and
     stderr, each with the identity of the file that was made there for the child. Without a
     problem, stdout and stderr are published and all outputs are durable (unless `sync-outputs` is
     off). Never raises OSError.
@@ -103,7 +103,7 @@ def inspect(task: Task, before: Stamps, written: Written = _NOTHING) -> Inspecte
         made = _look_at_outputs(task, before, written)
         if rules.sync_outputs:
             _sync(made, rules)
-    except _Unfit as problem:
+    except _BadOutput as problem:
         return Inspected(task.attempt, problem=str(problem))
     outputs = {reading.path: reading for one in made for reading in one.readings}
     inputs = _look_at_inputs(task.unit, rules, before)
@@ -115,59 +115,61 @@ def inspect(task: Task, before: Stamps, written: Written = _NOTHING) -> Inspecte
 # --- outputs -----------------------------------------------------------------------------------
 
 
-def _look_at_outputs(task: Task, before: Stamps, written: Written) -> List[_Made]:
+def _look_at_outputs(task: Task, before: Stamps, written: Written) -> List[_MadeOutput]:
     unit, rules = task.unit, task.rules
 
-    def read(output: OutputSpec) -> _Made:
+    def read(output: OutputSpec) -> _MadeOutput:
         return _require_written(output, before, vouched, rules.checksum)
 
-    def check(output: OutputSpec) -> _Made:
+    def check(output: OutputSpec) -> _MadeOutput:
         temporary = temporaries[output.path]
         return _require_publishable(output, temporary, written.get(temporary))
 
-    def publish(output: OutputSpec) -> _Made:
+    def publish(output: OutputSpec) -> _MadeOutput:
         if output.path not in published:
             replace(temporaries[output.path], output.path)
             _require_same(output.path, written.get(temporaries[output.path]))
             published.add(output.path)
-        return _Made(output, look.read_output(output, checksum=rules.checksum))
+        return _MadeOutput(output, look.read_output(output, checksum=rules.checksum))
 
     vouched = {reading.path: reading for reading in task.vouched}
     published: Set[str] = set()
-    temporaries = _temporaries(unit, task.attempt)
+    temporaries = _name_temporaries(unit, task.attempt)
     streams = [output for output in look.outputs_of(unit) if output.path in temporaries]
-    made = _for_each([o for o in unit.outputs if o.path not in temporaries], read, rules)
-    _for_each(streams, check, rules)  # nothing is published unless everything is as declared
-    return made + _for_each(streams, publish, rules)
+    made = _act_on_each([o for o in unit.outputs if o.path not in temporaries], read, rules)
+    _act_on_each(streams, check, rules)  # nothing is published unless everything is as declared
+    return made + _act_on_each(streams, publish, rules)
 
 
-def _for_each(
-    outputs: Iterable[OutputSpec], act: Callable[[OutputSpec], _Made], rules: Rules
-) -> List[_Made]:
-    """Act on every output; raise one `_Unfit` with all their faults."""
-    made: List[_Made] = []
+def _act_on_each(
+    outputs: Iterable[OutputSpec], act: Callable[[OutputSpec], _MadeOutput], rules: Rules
+) -> List[_MadeOutput]:
+    """Act on every output; raise one `_BadOutput` with all their faults."""
+    made: List[_MadeOutput] = []
     problems: List[str] = []
     for output in outputs:
         try:
-            made.append(_patiently(partial(act, output)))
-        except _Unfit as problem:  # noqa: PERF203
-            problems.append(f"output {shown(look.plain_path(output), rules.folder)}: {problem}")
+            made.append(_retry_on_shortage(partial(act, output)))
+        except _BadOutput as problem:  # noqa: PERF203
+            problems.append(
+                f"output {display_path(look.plain_path(output), rules.folder)}: {problem}"
+            )
         except OSError as error:
-            path = shown(_path_in(error) or look.plain_path(output), rules.folder)
-            problems.append(f"output {path}: {reason(error)}")
+            path = display_path(_path_in(error) or look.plain_path(output), rules.folder)
+            problems.append(f"output {path}: {describe_error(error)}")
     if problems:
-        raise _Unfit(_joined(problems))
+        raise _BadOutput(_join_problems(problems))
     return made
 
 
-def _patiently(act: Callable[[], _T]) -> _T:
+def _retry_on_shortage(act: Callable[[], _T]) -> _T:
     """Retry while file descriptors are short: that may pass, and is not the unit's fault."""
-    return patiently(act, sleep=_sleep)
+    return retry_on_shortage(act, sleep=_sleep)
 
 
 def _require_written(
     output: OutputSpec, before: Stamps, vouched: Mapping[str, Reading], checksum: str
-) -> _Made:
+) -> _MadeOutput:
     """Return an output with the readings of the files that count; the others are left over.
 
     In a folder or a glob, the files that the attempt wrote count: new and changed ones. If the
@@ -186,10 +188,10 @@ def _require_written(
 
     files = files_of(output)
     if not files and not output.optional:
-        raise _Unfit(_why_nothing(output))
+        raise _BadOutput(_explain_missing(output))
     all_count = output.unchanged and files in ([output.path], [])  # a single file
     if not all_count and output.path not in before:
-        raise _Unfit("could not be looked at before the start, so nobody knows who wrote it")
+        raise _BadOutput("could not be looked at before the start, so nobody knows who wrote it")
     left_over: List[str] = []
     linked_anew = _is_linked_anew(output, before)
     if not all_count:
@@ -199,17 +201,17 @@ def _require_written(
         files = counting
         if not files and not output.optional:
             if not any(map(os.path.exists, left_over)):
-                raise _Unfit(
+                raise _BadOutput(
                     f"holds nothing but links to nothing ({os.path.basename(left_over[0])})"
                 )
-            raise _Unfit(_UNWRITTEN_ANEW if output.unchanged else _UNWRITTEN)
+            raise _BadOutput(_UNWRITTEN_ANEW if output.unchanged else _UNWRITTEN)
     for file in files:
         _require_unheld(file)
     readings = [
         r for r in (identity.read_file(f, checksum=checksum) for f in files) if r is not None
     ]
     _require_content(output, readings)
-    return _Made(output, readings, left_over)
+    return _MadeOutput(output, readings, left_over)
 
 
 def _is_linked_anew(output: OutputSpec, before: Stamps) -> bool:
@@ -220,10 +222,10 @@ def _is_linked_anew(output: OutputSpec, before: Stamps) -> bool:
 
 def _link_of(output: OutputSpec) -> Optional[identity.Link]:
     # A glob is not a path: Windows refuses such names, and a POSIX file could have that name.
-    return None if output.kind == "glob" else identity.link_of(_bare(output.path))
+    return None if output.kind == "glob" else identity.link_of(_strip_separator(output.path))
 
 
-def _bare(path: str) -> str:
+def _strip_separator(path: str) -> str:
     return path.rstrip("/" + os.sep)
 
 
@@ -238,10 +240,10 @@ def _require_unheld(path: str) -> None:
         if pause_s is not None:
             _sleep(pause_s)
     who = ", ".join(f"{one.name} (pid {one.pid})" for one in holders.writers_of(path))
-    raise _Unfit(f"is still open for writing by {who or 'another process'}")
+    raise _BadOutput(f"is still open for writing by {who or 'another process'}")
 
 
-def _why_nothing(output: OutputSpec) -> str:
+def _explain_missing(output: OutputSpec) -> str:
     path = output.path
     if output.kind == "glob":
         return "no file matches"
@@ -249,7 +251,7 @@ def _why_nothing(output: OutputSpec) -> str:
         return "has no files in it"
     if os.path.islink(path):
         return "is a link to nothing"
-    bare = _bare(path)
+    bare = _strip_separator(path)
     if bare != path and os.path.exists(bare):
         return "is a file where a folder was declared"
     return "was not made"
@@ -259,15 +261,15 @@ def _require_content(output: OutputSpec, readings: Sequence[Reading]) -> None:
     hollow = [reading for reading in readings if reading.size == 0]
     for reading in hollow:
         if not os.path.isfile(reading.path):
-            raise _Unfit("is not a regular file")
+            raise _BadOutput("is not a regular file")
     if output.empty or not hollow:
         return
     # A folder may hold empty files (markers); a declared file, or one that matches a glob, may not.
     if len(hollow) == len(readings) or output.kind == "glob":
-        raise _Unfit(_EMPTY if len(readings) == 1 else f"{hollow[0].path} {_EMPTY}")
+        raise _BadOutput(_EMPTY if len(readings) == 1 else f"{hollow[0].path} {_EMPTY}")
 
 
-def _temporaries(unit: UnitSpec, attempt: AttemptId) -> Dict[str, str]:
+def _name_temporaries(unit: UnitSpec, attempt: AttemptId) -> Dict[str, str]:
     paths = [path for path in (unit.stdout, unit.stderr) if path is not None]
     return {path: temporary_output(path, attempt) for path in paths}
 
@@ -284,22 +286,24 @@ def temporary_output(path: str, attempt: AttemptId) -> str:
 
 def _require_same(path: str, written: Optional[Identity]) -> None:
     if not is_still(path, written):
-        raise _Unfit("another file has the place of the one that was written")
+        raise _BadOutput("another file has the place of the one that was written")
 
 
-def _require_publishable(output: OutputSpec, temporary: str, written: Optional[Identity]) -> _Made:
+def _require_publishable(
+    output: OutputSpec, temporary: str, written: Optional[Identity]
+) -> _MadeOutput:
     stamp = identity.stamp_of(temporary)
     if stamp is None:
-        raise _Unfit(f"what was written is gone ({os.path.basename(temporary)} is missing)")
+        raise _BadOutput(f"what was written is gone ({os.path.basename(temporary)} is missing)")
     _require_same(temporary, written)
     _require_unheld(temporary)
     if stamp.size == 0 and not output.empty:
-        raise _Unfit(_EMPTY)
-    return _Made(output, [])
+        raise _BadOutput(_EMPTY)
+    return _MadeOutput(output, [])
 
 
 @seam("sync outputs")
-def _sync(made: Sequence[_Made], rules: Rules) -> None:
+def _sync(made: Sequence[_MadeOutput], rules: Rules) -> None:
     """Sync the outputs and their names to disk; each folder once, after its files."""
     for path in [r.path for one in made for r in one.readings]:
         _sync_one(look.sync_file, path, rules)
@@ -309,14 +313,14 @@ def _sync(made: Sequence[_Made], rules: Rules) -> None:
 
 def _sync_one(sync: Callable[[str], None], path: str, rules: Rules) -> None:
     try:
-        _patiently(partial(sync, path))
+        _retry_on_shortage(partial(sync, path))
     except OSError as error:
-        where = shown(path, rules.folder)
-        problem = f"output {where}: could not be put on disk: {reason(error)}"
-        raise _Unfit(problem) from error
+        where = display_path(path, rules.folder)
+        problem = f"output {where}: could not be put on disk: {describe_error(error)}"
+        raise _BadOutput(problem) from error
 
 
-def _folders(made: _Made) -> Iterable[str]:
+def _folders(made: _MadeOutput) -> Iterable[str]:
     """Yield the folders that hold the names of an output, up to the one that preflight synced."""
     top = home_of(made.output)
     for reading in made.readings:
@@ -343,20 +347,20 @@ def _look_at_inputs(unit: UnitSpec, rules: Rules, before: Stamps) -> Tuple[Readi
         except OSError:
             files = []  # recorded as they were: see _gone
         is_own = look.OwnFiles(unit, declared.path, rules.published)
-        for file in [*files, *_gone(declared.path, files, before, is_own)]:
-            reading = _input_reading(file, before.get(file), rules.checksum)
+        for file in [*files, *_find_gone(declared.path, files, before, is_own)]:
+            reading = _read_input(file, before.get(file), rules.checksum)
             if reading is not None:
                 readings[file] = reading
     return tuple(readings.values())
 
 
-def _gone(
+def _find_gone(
     path: str, files: Sequence[str], before: Stamps, is_own: Callable[[str], bool]
 ) -> List[str]:
     """Return the files of a declared input that existed before and do not exist now."""
     if files == [path]:
         return []
-    base = _bare(path)
+    base = _strip_separator(path)
     below = (base + "/", base + os.sep)
     there = [file for file, stamp in before.items() if stamp is not None]
     now = set(files)
@@ -367,7 +371,7 @@ def _gone(
 _contents = Contents()
 
 
-def _input_reading(path: str, was: Optional[Stamp], checksum: str) -> Optional[Reading]:
+def _read_input(path: str, was: Optional[Stamp], checksum: str) -> Optional[Reading]:
     """Return the reading of a file that the attempt used.
 
     A file that changed after the start may have been read in any state.
@@ -388,7 +392,7 @@ def _input_reading(path: str, was: Optional[Stamp], checksum: str) -> Optional[R
 # --- words -------------------------------------------------------------------------------------
 
 
-def shown(path: str, folder: str) -> str:
+def display_path(path: str, folder: str) -> str:
     """Return a path for messages: relative to `folder` if below it, with slashes."""
     path, start = path.replace(os.sep, "/"), folder.replace(os.sep, "/").rstrip("/") + "/"
     return visible(path[len(start) :] if path.startswith(start) else path)
@@ -398,7 +402,7 @@ def _path_in(error: OSError) -> Optional[str]:
     return os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else None
 
 
-def _joined(problems: Sequence[str]) -> str:
+def _join_problems(problems: Sequence[str]) -> str:
     more = len(problems) - _SHOWN_PROBLEMS
     text = "; ".join(problems[:_SHOWN_PROBLEMS])
     return f"{text}; and {more} more" if more > 0 else text

@@ -9,14 +9,14 @@ import stat
 import sys
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from procsup.attempt.interpreters import Answer, ask, environment_of
-from procsup.attempt.places import about_output_folders, about_run_directory, listed
-from procsup.attempt.promised import NOTHING, Promised
+from procsup.attempt.declared_outputs import NOTHING, DeclaredOutputs
+from procsup.attempt.interpreters import ModuleAnswer, ask, environment_of
+from procsup.attempt.output_folders import check_run_directory, join_names, make_output_folders
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec, published_files
 from procsup.core.task import Program
 from procsup.core.text import and_more, are, plural, visible
 from procsup.host import pythons
-from procsup.host.files import reason
+from procsup.host.files import describe_error
 from procsup.host.readings import input_files
 from procsup.host.shells import SHELLS
 from procsup.host.system import find_program
@@ -31,7 +31,7 @@ _ASKED_MOST = 16  # limit on the different folders and environments in which int
 _MOVES_MODULES = frozenset(("PYTHONHOME", "PYTHONSAFEPATH", "PYTHONPLATLIBDIR"))
 _modules: Dict[Tuple[str, ...], str] = {}  # the file of a module, which `program_of` digests
 # Answers that `program_of` got, for the preflight after it: an interpreter takes 20 ms to start.
-_answers: Dict[Tuple[object, ...], Answer] = {}
+_answers: Dict[Tuple[object, ...], ModuleAnswer] = {}
 
 
 class _Way(NamedTuple):
@@ -48,7 +48,7 @@ def preflight(
     units: Sequence[UnitSpec],
     environment: Mapping[str, str],
     *,
-    promised: Promised = NOTHING,
+    promised: DeclaredOutputs = NOTHING,
     touch: bool = True,
     asking: bool = True,
 ) -> Tuple[List[str], Dict[str, str]]:
@@ -59,18 +59,18 @@ def preflight(
     written, with `asking` false no interpreter is started. Files that are `promised` by other units
     need not exist yet. Never raises OSError.
     """
-    missing = _missing_files(units, promised, published_files(spec))
-    unfit = _unfit(units, missing) if spec.missing_inputs == "fail-unit" else {}
+    missing = _find_missing(units, promised, published_files(spec))
+    unfit = _find_unfit(units, missing) if spec.missing_inputs == "fail-unit" else {}
     fit = [unit for unit in units if unit.id not in unfit] if unfit else units
-    asked = _to_be_asked(stage, fit, promised)
+    asked = _select_to_ask(stage, fit, promised)
     problems = [
-        *([] if unfit else _about_missing(missing, units)),
-        *about_secrets(stage, environment),
-        *_about_programs(spec, stage, asked, environment, asking=asking),
-        *(about_run_directory(spec) if touch else []),
+        *([] if unfit else _describe_missing(missing, units)),
+        *check_secrets(stage, environment),
+        *_check_programs(spec, stage, asked, environment, asking=asking),
+        *(check_run_directory(spec) if touch else []),
     ]
     if touch and not problems:
-        problems = about_output_folders(spec, fit)
+        problems = make_output_folders(spec, fit)
     return [f"stage {stage.name}: {problem}" for problem in problems], unfit
 
 
@@ -95,15 +95,15 @@ def program_of(
 # --- inputs ------------------------------------------------------------------------------------
 
 
-def _needed(unit: UnitSpec) -> Iterable[str]:
+def _list_needed(unit: UnitSpec) -> Iterable[str]:
     yield from unit.inputs
     yield from unit.depends
     if unit.stdin is not None:
         yield unit.stdin
 
 
-def _to_be_asked(
-    stage: StageSpec, units: Sequence[UnitSpec], promised: Promised
+def _select_to_ask(
+    stage: StageSpec, units: Sequence[UnitSpec], promised: DeclaredOutputs
 ) -> Sequence[UnitSpec]:
     """Return the units whose program and folder no other unit has promised to make."""
     if not promised or not units:
@@ -113,23 +113,23 @@ def _to_be_asked(
     return [unit for unit in units if unit.argv[0] not in promised and unit.cwd not in promised]
 
 
-def _missing_files(
-    units: Sequence[UnitSpec], promised: Promised, published: Sequence[str]
+def _find_missing(
+    units: Sequence[UnitSpec], promised: DeclaredOutputs, published: Sequence[str]
 ) -> Dict[str, str]:
     """Return the paths that are missing or not readable, each with which of the two."""
-    paths = {path: unit for unit in units for path in _needed(unit)}
+    paths = {path: unit for unit in units for path in _list_needed(unit)}
     bad = [path for path in paths if not os.access(path, os.R_OK) and path not in promised]
     found = {path: "missing" if is_absent(path) else "not readable" for path in bad}
     # With more, only an attempt finds it: here it would take a look at each of 100,000 files.
     walked = paths if len(paths) <= _WALKED_MOST else {}
     for path, unit in walked.items():
-        link = _link_to_nothing(unit, path, published)
+        link = _find_broken_link(unit, path, published)
         if link and os.path.realpath(link) not in promised:
             found[path] = f"a folder in which {visible(link)} is a link to nothing"
     return found
 
 
-def _link_to_nothing(unit: UnitSpec, path: str, published: Sequence[str]) -> str:
+def _find_broken_link(unit: UnitSpec, path: str, published: Sequence[str]) -> str:
     """Return the first broken link in a folder that is an input; empty if it has none."""
     try:
         if os.path.isdir(path):
@@ -142,10 +142,10 @@ def _link_to_nothing(unit: UnitSpec, path: str, published: Sequence[str]) -> str
     return ""
 
 
-def _unfit(units: Sequence[UnitSpec], missing: Mapping[str, str]) -> Dict[str, str]:
+def _find_unfit(units: Sequence[UnitSpec], missing: Mapping[str, str]) -> Dict[str, str]:
     if not missing:
         return {}
-    found = {unit.id: [p for p in _needed(unit) if p in missing] for unit in units}
+    found = {unit.id: [p for p in _list_needed(unit) if p in missing] for unit in units}
     return {
         unit: f"input {visible(paths[0])} is {missing[paths[0]]}{and_more(len(paths) - 1)}"
         for unit, paths in found.items()
@@ -153,15 +153,15 @@ def _unfit(units: Sequence[UnitSpec], missing: Mapping[str, str]) -> Dict[str, s
     }
 
 
-def _about_missing(missing: Mapping[str, str], units: Sequence[UnitSpec]) -> List[str]:
+def _describe_missing(missing: Mapping[str, str], units: Sequence[UnitSpec]) -> List[str]:
     problems = []
     for what, cure in (("missing", "make them"), ("not readable", "mend that")):
         paths = [path for path, said in missing.items() if said == what]
         if paths:
-            wanting = next(unit.id for unit in units if paths[0] in _needed(unit))
+            wanting = next(unit.id for unit in units if paths[0] in _list_needed(unit))
             count = f"{plural(len(paths), 'input')} {are(len(paths))} {what}"
             problems.append(
-                f"{count}: {listed(paths)} (the first one for unit {visible(wanting)}); {cure},"
+                f"{count}: {join_names(paths)} (the first one for unit {visible(wanting)}); {cure},"
                 f" or {_OTHER_UNITS}"
             )
     for path, said in missing.items():
@@ -171,12 +171,12 @@ def _about_missing(missing: Mapping[str, str], units: Sequence[UnitSpec]) -> Lis
     return problems
 
 
-def about_secrets(stage: StageSpec, environment: Mapping[str, str]) -> List[str]:
+def check_secrets(stage: StageSpec, environment: Mapping[str, str]) -> List[str]:
     """Return what is wrong with a stage's secrets: no earlier stage can set them."""
     unset = [name for name in stage.secrets if name not in environment]
     if not unset:
         return []
-    names = f"secret{'s' * (len(unset) > 1)} {listed(unset)}"
+    names = f"secret{'s' * (len(unset) > 1)} {join_names(unset)}"
     return [
         f"{names} {are(len(unset))} not set in the environment; export what is missing, then run"
     ]
@@ -185,7 +185,7 @@ def about_secrets(stage: StageSpec, environment: Mapping[str, str]) -> List[str]
 # --- programs ------------------------------------------------------------------------------------
 
 
-def _about_programs(
+def _check_programs(
     spec: RunSpec,
     stage: StageSpec,
     units: Sequence[UnitSpec],
@@ -193,33 +193,33 @@ def _about_programs(
     *,
     asking: bool,
 ) -> List[str]:
-    bad_folders = _bad_folders(units)
+    bad_folders = _find_bad_folders(units)
     problems = [
-        f"cwd {listed(paths)} {reason}; make it, or mend `cwd`"
+        f"cwd {join_names(paths)} {reason}; make it, or mend `cwd`"
         for reason, paths in bad_folders.items()
     ]
     bad = {path for paths in bad_folders.values() for path in paths}
-    ways = [item for item in _ways(stage, units).items() if item[0].cwd not in bad]
-    commands = _about_commands(ways, environment)
+    ways = [item for item in _group_by_way(stage, units).items() if item[0].cwd not in bad]
+    commands = _check_commands(ways, environment)
     if stage.script is not None and not os.access(stage.script, os.R_OK):
         reason = "does not exist" if is_absent(stage.script) else "cannot be read"
         problems.append(f"script {visible(stage.script)} {reason}; mend `script`")
     if commands or not (asking and stage.interpreter):
         return problems + commands
-    return problems + _about_interpreters(spec, stage, ways, environment)
+    return problems + _check_interpreters(spec, stage, ways, environment)
 
 
-def _bad_folders(units: Sequence[UnitSpec]) -> Dict[str, List[str]]:
+def _find_bad_folders(units: Sequence[UnitSpec]) -> Dict[str, List[str]]:
     """Return the working folders that cannot be entered, by reason."""
     bad: Dict[str, List[str]] = {}
     for cwd in sorted({unit.cwd for unit in units}):
-        reason = _why_not_entered(cwd)
+        reason = _explain_not_entered(cwd)
         if reason:
             bad.setdefault(reason, []).append(cwd)
     return bad
 
 
-def _why_not_entered(cwd: str) -> str:
+def _explain_not_entered(cwd: str) -> str:
     try:
         if not is_folder(cwd):
             return "does not exist" if is_absent(cwd) else "is not a folder"
@@ -228,7 +228,7 @@ def _why_not_entered(cwd: str) -> str:
     return "" if os.access(cwd, os.X_OK) else "cannot be entered"
 
 
-def _ways(stage: StageSpec, units: Sequence[UnitSpec]) -> Dict[_Way, UnitSpec]:
+def _group_by_way(stage: StageSpec, units: Sequence[UnitSpec]) -> Dict[_Way, UnitSpec]:
     """Return the distinct ways in which the units' programs are found, with one unit each."""
     length = _head_length(stage, units[0].argv) if units else 0
     ways: Dict[_Way, UnitSpec] = {}
@@ -251,7 +251,7 @@ def _head_length(stage: StageSpec, argv: Sequence[str]) -> int:
     return 1
 
 
-def _about_commands(
+def _check_commands(
     ways: Sequence[Tuple[_Way, UnitSpec]], environment: Mapping[str, str]
 ) -> List[str]:
     inherited = environment.get("PATH", os.defpath)
@@ -261,18 +261,18 @@ def _about_commands(
         looked_for[command, way.cwd if os.path.dirname(command) else "", path] = None
     groups: Dict[str, Dict[str, None]] = {}
     for command, cwd, path in looked_for:
-        reason = _why_not_runnable(command, cwd, path)
+        reason = _explain_not_runnable(command, cwd, path)
         if reason:
             groups.setdefault(reason, {})[command] = None
-    return [f"command {listed(list(names))} {reason}" for reason, names in groups.items()]
+    return [f"command {join_names(list(names))} {reason}" for reason, names in groups.items()]
 
 
-def _why_not_runnable(command: str, cwd: str, path: str) -> str:
+def _explain_not_runnable(command: str, cwd: str, path: str) -> str:
     try:
         program = find_program(command, path, cwd)
         mode = os.stat(program).st_mode
     except PermissionError as error:
-        return f"cannot be executed ({reason(error)}); chmod +x it, or give another path"
+        return f"cannot be executed ({describe_error(error)}); chmod +x it, or give another path"
     except OSError:
         if os.path.dirname(command):
             return f"does not exist (looked for from {visible(cwd)}); mend its path"
@@ -290,7 +290,7 @@ def _why_not_runnable(command: str, cwd: str, path: str) -> str:
     return ""
 
 
-def _about_interpreters(
+def _check_interpreters(
     spec: RunSpec,
     stage: StageSpec,
     ways: Sequence[Tuple[_Way, UnitSpec]],
@@ -298,7 +298,7 @@ def _about_interpreters(
 ) -> List[str]:
     problems: Dict[str, None] = {}
     for way, unit in ways[:_ASKED_MOST]:
-        file = _found_without_asking(stage, way, environment)
+        file = _find_without_asking(stage, way, environment)
         if file is None:
             env = environment_of(stage, unit, environment, scratch=spec.directory)
             known = _answers.pop(_question(way.head, stage.module, way.cwd, env), None)
@@ -311,7 +311,7 @@ def _about_interpreters(
     return list(problems)
 
 
-def _found_without_asking(
+def _find_without_asking(
     stage: StageSpec, way: _Way, environment: Mapping[str, str]
 ) -> Optional[str]:
     """Return the file of a plain module directly in the cwd, if our own interpreter will run it.

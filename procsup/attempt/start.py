@@ -11,7 +11,7 @@ from procsup.attempt.aside import put_aside
 from procsup.attempt.context import RunContext
 from procsup.attempt.environment import Environments
 from procsup.attempt.files import AttemptFiles
-from procsup.attempt.makings import refuse_planted
+from procsup.attempt.private_files import refuse_planted
 from procsup.core.outcome import AttemptId, NotStarted
 from procsup.core.task import Task
 from procsup.host import system

@@ -6,7 +6,7 @@ or fails, the signal is sent; if it hangs, it is ended at the end of the grace.
 
 from typing import Callable, Optional
 
-from procsup.attempt.ladder import Askable
+from procsup.attempt.ladder import StopTarget
 from procsup.core.outcome import Exited, describe
 from procsup.host import system
 
@@ -18,7 +18,7 @@ class StopCommand:
     """
 
     def __init__(
-        self, start: Callable[[], system.Child], trees: system.Trees, signal: Askable
+        self, start: Callable[[], system.Child], trees: system.Trees, signal: StopTarget
     ) -> None:
         self.remark = ""
         self._start = start
@@ -27,10 +27,10 @@ class StopCommand:
         self._child: Optional[system.Child] = None
         self._is_done = False
 
-    def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:
+    def signal(self, *, everybody: bool = False, dump: bool = False) -> bool:
         """Start the command, or check whether it has ended; true while it runs."""
         if self.remark:
-            return self._signal.tell(everybody=everybody, dump=dump)
+            return self._signal.signal(everybody=everybody, dump=dump)
         if self._is_done:
             return False
         if self._child is None:
@@ -38,7 +38,7 @@ class StopCommand:
         elif self._child.has_ended(noticed=False):
             self._judge(self._child.reap())
         if self.remark:
-            return self._signal.tell(everybody=everybody, dump=dump)
+            return self._signal.signal(everybody=everybody, dump=dump)
         return not self._is_done
 
     def _try_start(self) -> None:
@@ -49,7 +49,7 @@ class StopCommand:
             return
         self._trees.add_beside(self._child)
 
-    def _judge(self, departure: system.Departure) -> None:
+    def _judge(self, departure: system.ReapResult) -> None:
         self._is_done = True
         if departure.exit != Exited(0):
             how = describe(departure.exit)

@@ -8,7 +8,7 @@ import click
 from procsup.cli.group import cli
 from procsup.console.terminal import ReaderGone, give_up_stdout, pay, say
 from procsup.errors import ProcsupError, RecordError, RunFileError, UsageError
-from procsup.host.files import reason
+from procsup.host.files import describe_error
 from procsup.host.guard import is_owned
 from procsup.host.signals import INTERRUPT, die_by
 
@@ -113,7 +113,7 @@ def _usage(error: click.ClickException) -> str:
 
 
 def _said_by_system(error: OSError) -> str:
-    said = reason(error)
+    said = describe_error(error)
     if error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {said}"
     place, trace = "", error.__traceback__

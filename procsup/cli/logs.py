@@ -16,7 +16,7 @@ from procsup.core.records import Launch
 from procsup.core.replay import History
 from procsup.core.text import escape, visible
 from procsup.errors import RecordError
-from procsup.host.files import reason
+from procsup.host.files import describe_error
 from procsup.host.logfiles import LogPlaces, open_log
 from procsup.queries.logs import STREAMS, Choice, Log, logs_of, running_logs
 from procsup.queries.selection import Known
@@ -174,7 +174,7 @@ class Printer(ABC):
             except (FileNotFoundError, NotADirectoryError):  # not made yet, or not kept
                 continue
             except OSError as error:
-                self.problems[log.path] = f"{log.path}: {reason(error)}"
+                self.problems[log.path] = f"{log.path}: {describe_error(error)}"
                 continue
             key = log.path, log.part
             with file:

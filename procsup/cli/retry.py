@@ -5,7 +5,7 @@ from typing import Optional, Tuple
 
 import click
 
-from procsup.attempt import by_hand as hand
+from procsup.attempt import run_here as hand
 from procsup.cli.detached import start_words
 from procsup.cli.foreground import bring_to_completion
 from procsup.cli.options import (
@@ -171,13 +171,13 @@ def _by_hand(rerun: Rerun, word: str, *, dry_run: bool, as_json: bool) -> int:
     ready = run_here.prepare(rerun, made, word, touch=not dry_run)
     what, unit = ready.by_hand, ready.unit
     here = inherited_environment()
-    env = what.differences(here)
+    env = what.find_differences(here)
     if as_json:
         body = {"unit": unit.id, "cwd": what.cwd, "argv": list(what.argv), "env": env}
         pay(json_text({**body, "stdin": what.stdin_path, "outputs": ready.outputs}))
     if dry_run:
         if not as_json:
-            pay(what.shell_line(here))
+            pay(what.format_shell_line(here))
         return 0
     say(*by_hand_lines(ready, env))
     code = hand.run(what)

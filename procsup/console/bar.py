@@ -25,7 +25,7 @@ class BarWatcher:
         self._drawing: Any = None  # console.drawing.Drawing, whose module brings rich
         self._side: SideThread[Union[Settled, str]] = SideThread(self._draw, interval_s=REFRESH_S)
 
-    def settled(self, order: Settled) -> None:
+    def note_end(self, order: Settled) -> None:
         """A unit's end is on disk: show it if it is a failure."""
         if order.end.verdict is not Verdict.SUCCEEDED and is_worth_a_line(order):
             self._side.put([order])

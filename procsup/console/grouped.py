@@ -20,7 +20,7 @@ from procsup.core.outcome import Part
 from procsup.core.plan.summary import Summary
 from procsup.core.records import End
 from procsup.host.logfiles import open_log
-from procsup.host.shortages import PAUSES_S, patiently
+from procsup.host.shortages import PAUSES_S, retry_on_shortage
 
 _CHUNK_BYTES = 1 << 16
 _JOIN_S = 0.5
@@ -52,7 +52,7 @@ class GroupedOutput:
         self._thread = threading.Thread(target=self._run, name="procsup-output", daemon=True)
         self._thread.start()
 
-    def settled(self, order: Settled) -> None:
+    def note_end(self, order: Settled) -> None:
         """A unit's end is on disk: its output may be printed."""
         if order.end.final:
             self._ends.put(order.end)
@@ -104,7 +104,7 @@ class GroupedOutput:
         stream = io.FileIO(fd, "w", closefd=False)  # no lock, which a stalled write would hold
         # Descriptors may be short for a while: the run's own units use them.
         log = partial(open_log, path, part, run=self._directory)
-        with patiently(log, pauses_s=_PAUSES_S) as file:
+        with retry_on_shortage(log, pauses_s=_PAUSES_S) as file:
             for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
                 if fd == 1 and sys.stdout is None:  # the null device has its number
                     raise OSError(errno.EBADF, os.strerror(errno.EBADF))

@@ -24,7 +24,7 @@ class PlainWatcher:
         self._turn: List[Union[Settled, str]] = []  # the items of this turn of the loop
         self._side: SideThread[Union[Settled, str]] = SideThread(self._write)
 
-    def settled(self, order: Settled) -> None:
+    def note_end(self, order: Settled) -> None:
         """A unit's end is on disk: show it, when the turn is over."""
         if not order.kept:
             self._turn.append(order)
@@ -33,16 +33,16 @@ class PlainWatcher:
         """Keep the summary for the totals; queue news of the run itself."""
         self._summary = summary
         self._turn.extend(self._remarks.of(summary))
-        self._hand_over()
+        self._flush_turn()
 
-    def _hand_over(self) -> None:
+    def _flush_turn(self) -> None:
         if self._turn:
             self._side.put(self._turn)
             self._turn = []
 
     def close(self) -> None:
         """Write the queued lines, if the reader takes them within two seconds."""
-        self._hand_over()
+        self._flush_turn()
         self._side.close()
 
     def _write(self, items: List[Union[Settled, str]], dropped: int, _last: bool) -> None:

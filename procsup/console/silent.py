@@ -7,7 +7,7 @@ from procsup.core.plan.summary import Summary
 class NullWatcher:
     """Shows nothing."""
 
-    def settled(self, order: Settled) -> None:
+    def note_end(self, order: Settled) -> None:
         """Do nothing."""
 
     def show(self, summary: Summary) -> None:

@@ -10,7 +10,7 @@ from procsup.attempt.start import Starter
 from procsup.core.events import Ended, Fact, Inspected, Start, Started, Stop
 from procsup.core.outcome import AttemptId, NotStarted
 from procsup.host import machine, system
-from procsup.host.threads import Finds, Pool
+from procsup.host.threads import Pool, ResultQueue
 from procsup.interfaces import Clock
 
 _GATHER_S = 0.002  # the fact of a start waits this long for other facts of the same turn
@@ -41,7 +41,7 @@ class LocalEngine:
         self._watched: Set[int] = set()  # adopted processes
         self._facts: List[Fact] = []
         self._inspectors = Pool("procsup-inspect", _INSPECTORS)
-        self._inspected: Finds[Fact] = Finds(self.wake)
+        self._inspected: ResultQueue[Fact] = ResultQueue(self.wake)
         self._looked_at = 0.0
         self._closed = False
 
@@ -133,12 +133,12 @@ class LocalEngine:
             if attempt is None:
                 self._forget(pid)  # an adopted process, which has ended
             elif attempt.child.has_ended():
-                self._main_ended(attempt, now)
+                self._note_main_end(attempt, now)
         if self._ending or now - self._looked_at > _REAP_S:
             self._trees.look()  # once a turn, for any number of ends
             self._looked_at = now
         for attempt in list(self._ending.values()):
-            self._tend(attempt, now)
+            self._advance(attempt, now)
         self._facts.extend(self._inspected.take())  # in every turn: the wake-up may have been lost
         if self._sampler is not None and not notice.pids:
             self._sample(now)
@@ -174,20 +174,20 @@ class LocalEngine:
         live = self._live.get(attempt)
         if live is not None:
             if live.ended_at is None and live.child.has_ended(noticed=False):
-                self._main_ended(live, now)
+                self._note_main_end(live, now)
             self._ending[attempt] = live
         return live
 
-    def _main_ended(self, attempt: Attempt, now: float) -> None:
+    def _note_main_end(self, attempt: Attempt, now: float) -> None:
         self._ending[attempt.task.attempt] = attempt
         self._exits.forget(attempt.child.pid)  # it would be reported in every turn
-        attempt.main_ended(now)
+        attempt.note_main_end(now)
         self._tell(attempt.see_cpus(now))  # most units are never sampled
 
-    def _tend(self, attempt: Attempt, now: float) -> None:
+    def _advance(self, attempt: Attempt, now: float) -> None:
         """Do the next step of an attempt that is ending."""
-        if attempt.tend(now, crowd=len(self._ending)):
-            self._end(attempt, attempt.depart())
+        if attempt.advance(now, crowd=len(self._ending)):
+            self._end(attempt, attempt.reap())
             return
         for pid in attempt.orphans:
             self._watch(pid)
@@ -205,7 +205,7 @@ class LocalEngine:
         self._watched.discard(pid)
         self._exits.forget(pid)
 
-    def _end(self, attempt: Attempt, departure: system.Departure) -> None:
+    def _end(self, attempt: Attempt, departure: system.ReapResult) -> None:
         self._exits.forget(attempt.child.pid)
         for table in (self._live, self._ending):
             table.pop(attempt.task.attempt, None)

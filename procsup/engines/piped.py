@@ -13,7 +13,7 @@ from procsup.core.task import Rules
 from procsup.engines.wire import ORDERS, SAID, SETTINGS, EngineOrder, Failed, Setting
 from procsup.errors import RecordError
 from procsup.host import system
-from procsup.host.pipes import Apart
+from procsup.host.pipes import WireProcess
 from procsup.interfaces import Clock
 
 # The guard is forked before anything else is imported.
@@ -48,7 +48,7 @@ class PipedEngine:
     """
 
     def __init__(self, context: RunContext, *, clock: Clock, sampling: bool = True) -> None:
-        self._far = Apart(_ENTRY, context.environment)
+        self._far = WireProcess(_ENTRY, context.environment)
         self._clock = clock
         self._bell = system.exit_notifier()
         self._live: Dict[AttemptId, _Live] = {}

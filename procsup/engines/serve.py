@@ -17,14 +17,14 @@ from procsup.host import guard
 from procsup.host.clock import SystemClock
 from procsup.host.inherited import inherited_environment
 from procsup.host.interrupts import SignalInterrupts
-from procsup.host.pipes import Wire, standard_wire
+from procsup.host.pipes import Wire, open_standard_wire
 from procsup.host.units_lock import UnitsLock
 from procsup.store.rundir import RunDir
 
 
 def serve() -> int:
     """Serve one supervisor to the end of stdin; return the exit code."""
-    wire = standard_wire()
+    wire = open_standard_wire()
     first = wire.first_line()
     if first:
         _serve(wire, SETTINGS.decode(first))
@@ -78,7 +78,7 @@ def _obey(wire: Wire, engine: LocalEngine, run_id: str) -> bool:
 
     True if the pipe closed: then the supervisor wants every attempt ended.
     """
-    lifeline = guard.lifeline()
+    lifeline = guard.find_guard_link()
     with SignalInterrupts(lifeline=lifeline, wake=engine.wake) as signals:
         if lifeline is not None:
             lifeline.wait_until_ready()

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Callable, List
 
 from procsup.core.events import Expand, Expanded, Fact, Rerun, Weigh, Weighed
-from procsup.host.threads import Finds, Pool
+from procsup.host.threads import Pool, ResultQueue
 
 
 class SideExpander:
@@ -25,7 +25,7 @@ class SideExpander:
     ) -> None:
         self._expand = expand
         self._weigh = weigh
-        self._found: Finds[Fact] = Finds(wake)
+        self._found: ResultQueue[Fact] = ResultQueue(wake)
         self._thread = Pool("procsup-expand", 1)
 
     def expand(self, order: Expand) -> None:

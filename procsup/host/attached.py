@@ -13,10 +13,10 @@ import threading
 from typing import IO, Iterable, List, NamedTuple, Optional, Sequence
 
 from procsup.host import boot
-from procsup.host.tie import ASK_TO_END
+from procsup.host.parent_watch import ASK_TO_END
 
 
-class Finished(NamedTuple):
+class ProcessResult(NamedTuple):
     """How it ended: its exit code (negative: the signal), and what it wrote to stdout."""
 
     exit_code: int
@@ -30,7 +30,7 @@ class Feed(NamedTuple):
     called_off: bytes
 
 
-class Leash:
+class CancelToken:
     """Stops what another thread runs with `run_attached`, from any thread and at any time.
 
     The first pull asks the run to stop, as SIGTERM does. Further pulls repeat the request: the
@@ -42,14 +42,14 @@ class Leash:
         self._child: Optional[subprocess.Popen[bytes]] = None
         self._lock = threading.Lock()
 
-    def pull(self) -> None:
+    def cancel(self) -> None:
         """Ask the run to stop; returns at once."""
         with self._lock:
             self.pulled = True
             if self._child is not None:
                 _ask_to_end(self._child)
 
-    def _tie(self, child: Optional["subprocess.Popen[bytes]"]) -> None:
+    def _attach(self, child: Optional["subprocess.Popen[bytes]"]) -> None:
         with self._lock:
             self._child = child
             if child is not None and self.pulled:
@@ -57,8 +57,8 @@ class Leash:
 
 
 def run_attached(
-    arguments: Sequence[str], feed: Optional[Feed] = None, *, leash: Optional[Leash] = None
-) -> Finished:
+    arguments: Sequence[str], feed: Optional[Feed] = None, *, leash: Optional[CancelToken] = None
+) -> ProcessResult:
     """Run ``procsup ARGUMENTS...`` and return when it has ended; its stderr is ours.
 
     At an exception (Ctrl-C) the run is asked to stop; the exception continues when no process of
@@ -72,20 +72,20 @@ def run_attached(
     )
     assert child.stdin is not None
     assert child.stdout is not None
-    leash = leash or Leash()
+    leash = leash or CancelToken()
     try:
         try:
             if feed is not None:
                 _give(child.stdin, feed, leash)
-            leash._tie(child)
+            leash._attach(child)
             stdout = child.stdout.read()
             child.wait()
         except BaseException:
             _stop(child)
             raise
-        return Finished(child.returncode, stdout)
+        return ProcessResult(child.returncode, stdout)
     finally:
-        leash._tie(None)
+        leash._attach(None)
         child.stdout.close()
         boot.close_pipe(child.stdin)
 
@@ -95,7 +95,7 @@ def _owned(arguments: Sequence[str]) -> List[str]:
     return [arguments[0], f"--owner={os.getpid()}", *arguments[1:]]
 
 
-def _give(pipe: IO[bytes], feed: Feed, leash: Leash) -> None:
+def _give(pipe: IO[bytes], feed: Feed, leash: CancelToken) -> None:
     """Write the lines of `feed`; a child that ends before it has read them reports the reason.
 
     An exception of the lines always continues, even if the child has ended.
@@ -177,9 +177,9 @@ def _is_ignored(signum: int) -> bool:
     return signal.getsignal(signum) is signal.SIG_IGN
 
 
-class Companion(boot.Announcing):
+class SupervisorProcess(boot.Announcing):
     """A supervisor that runs beside this program, until its run is over or this program ends."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        child = boot.start_apart(_owned(arguments))
+        child = boot.start_own_child(_owned(arguments))
         super().__init__(child, relay=len, cancel=lambda: _stop(child))

@@ -13,7 +13,7 @@ _BYTES, _AT_MASK, _AT_SECONDS, _AT_NANOSECONDS = 256, 0, 80, 88  # of struct sta
 def born_ns(path: AnyPath) -> Optional[int]:
     """Return a file's creation time in nanoseconds since 1970; None if it is not known."""
     if sys.platform == "linux":
-        return _by_statx(path)
+        return _ask_statx(path)
     try:
         status = os.stat(path)
     except OSError:
@@ -26,7 +26,7 @@ def born_ns(path: AnyPath) -> Optional[int]:
     return None if not seconds else round(seconds * 1e6) * 1000
 
 
-def _by_statx(path: AnyPath) -> Optional[int]:
+def _ask_statx(path: AnyPath) -> Optional[int]:
     """Ask by statx(2), for which Python has no call before 3.15."""
     import ctypes
 

@@ -34,7 +34,7 @@ def command_line(arguments: Sequence[str], *, entry: str = PROGRAM) -> List[str]
     return [sys.executable, *_interpreter_options(), "-c", _BOOT + entry, home, *arguments]
 
 
-def start_apart(
+def start_own_child(
     arguments: Sequence[str],
     *,
     entry: str = DETACHED,
@@ -61,7 +61,7 @@ def start_apart(
 
 
 class Announcing:
-    """A procsup that was started by `start_apart`, from its start until it is ready, or has ended.
+    """A procsup that `start_own_child` started, from its start until it is ready or has ended.
 
     `ready` is the line of JSON that it announces on its stdout; None: it ended before, with
     `exit_code`. Its stderr until then is `said`, and goes to `relay` line by line. An exception

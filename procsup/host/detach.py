@@ -13,7 +13,7 @@ from typing import Any, Callable, Mapping, Optional, Sequence
 from procsup.errors import RecordError
 from procsup.host import boot, guard
 from procsup.host.boot import Announcing, to_our_stderr
-from procsup.host.files import open_private, reason
+from procsup.host.files import describe_error, open_private
 
 
 def start_detached(
@@ -27,15 +27,15 @@ def start_detached(
     `relay` gets its stderr until then. `environment` is by default `os.environ`. An exception
     (Ctrl-C) cancels the start. OSError if no process can be started.
     """
-    line = guard.lifeline()
+    line = guard.find_guard_link()
     if line is not None:
         line.release()  # the supervisor outlives this process
-    child = boot.start_apart(argv, stdin=subprocess.DEVNULL, environment=environment)
+    child = boot.start_own_child(argv, stdin=subprocess.DEVNULL, environment=environment)
     return Announcing(child, relay=relay, cancel=child.terminate)
 
 
 def announce(ready: Mapping[str, Any], log_path: str) -> None:
-    """In the detached process: announce to the starter that it is ready, then `let_go` to this log.
+    """In the detached process: announce that it is ready, then `release_streams` to this log.
 
     RecordError, before the announcement, if the log cannot be written or was tampered with.
     """
@@ -47,10 +47,10 @@ def announce(ready: Mapping[str, Any], log_path: str) -> None:
             os.write(1, line.encode("ascii"))
     except OSError:
         pass  # the starter has ended; the run continues
-    let_go(log)
+    release_streams(log)
 
 
-def let_go(log: int) -> None:
+def release_streams(log: int) -> None:
     """Point stdout and stderr to this open file, and close it."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
@@ -73,4 +73,4 @@ def _open_log(path: str) -> int:
     try:
         return open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     except OSError as error:
-        raise RecordError(f"{path} cannot be written: {reason(error)}") from error
+        raise RecordError(f"{path} cannot be written: {describe_error(error)}") from error

@@ -10,7 +10,7 @@ from collections import deque
 from typing import Any, Deque, Dict, List, Optional
 
 from procsup.host.clock import LONGEST_WAIT_S
-from procsup.host.processes import ExitNotifier, Notice
+from procsup.host.processes import ExitNotifier, Wakeup
 
 assert sys.platform != "win32"
 
@@ -60,7 +60,7 @@ class ThreadExits:
         """Stop watching."""
         self._in_threads.pop(pid, None)
 
-    def wait(self, timeout_s: Optional[float]) -> Notice:
+    def wait(self, timeout_s: Optional[float]) -> Wakeup:
         """Block until there is something to say."""
         pids: List[int] = []
         called = False
@@ -80,7 +80,7 @@ class ThreadExits:
                 called = self._hear(pids)
         self._take_ended(pids)  # in any case: the wake-up may have been lost
         pids.extend(pid for pid in alone if pid not in pids and _is_over(pid))
-        return Notice(pids, called)
+        return Wakeup(pids, called)
 
     def _poll(self, timeout_s: Optional[float]) -> Any:
         """Poll; the time is rounded up to milliseconds, so that it never returns too early."""
@@ -244,7 +244,7 @@ else:
             """Stop watching."""
             self._pids.pop(pid, None)
 
-        def wait(self, timeout_s: Optional[float]) -> Notice:
+        def wait(self, timeout_s: Optional[float]) -> Wakeup:
             """Block until there is something to say."""
             pids, self._late = self._late, []
             called = False
@@ -258,7 +258,7 @@ else:
                     continue
                 called = True
                 os.read(self._wake_fd, 1 << 16)
-            return Notice([pid for pid in pids if pid in self._pids], called)
+            return Wakeup([pid for pid in pids if pid in self._pids], called)
 
         def wake(self) -> None:
             """Make `wait` return."""

@@ -15,7 +15,7 @@ import sys
 from typing import BinaryIO, Iterable, Optional
 
 from procsup.errors import RecordError
-from procsup.host.folders import who_keeps, who_refuses
+from procsup.host.folders import find_keeper, find_refusal
 from procsup.host.owners import refuse_foreign
 from procsup.paths.opening import AnyPath as AnyPath
 from procsup.paths.opening import open_regular, refuse_irregular
@@ -49,12 +49,12 @@ if sys.platform == "win32":
 
         A scanner or a reader may hold the target for a moment: so it is retried for 2.5 s.
         """
-        _patiently(lambda: _move_file(os.fspath(source), os.fspath(target)))
+        _retry_while_busy(lambda: _move_file(os.fspath(source), os.fspath(target)))
 
     def remove(path: AnyPath, *, dir_fd: Optional[int] = None) -> bool:  # noqa: ARG001
         """Remove a file, retrying while a process holds it; False if there was none."""
         try:
-            _patiently(lambda: os.unlink(path))
+            _retry_while_busy(lambda: os.unlink(path))
         except FileNotFoundError:
             return False
         return True
@@ -93,13 +93,13 @@ if sys.platform == "win32":
         code = ctypes.get_last_error()
         return OSError(0, ctypes.FormatError(code).strip(), path, code)
 
-    def _opened(name: str, flags: int, mode: int, dir_fd: Optional[int]) -> int:  # noqa: ARG001
+    def _open_patiently(name: str, flags: int, mode: int, dir_fd: Optional[int]) -> int:  # noqa: ARG001
         """Open a file; one that is being removed is denied until all others have closed it."""
         found: List[int] = []
-        _patiently(lambda: found.append(os.open(name, flags, mode)))
+        _retry_while_busy(lambda: found.append(os.open(name, flags, mode)))
         return found[0]
 
-    def _patiently(act: Callable[[], None]) -> None:
+    def _retry_while_busy(act: Callable[[], None]) -> None:
         deadline, pause_s = time.monotonic() + _RETRY_S, 0.005
         while True:
             try:
@@ -126,7 +126,7 @@ else:
 
     _SAFE_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
-    def _opened(name: str, flags: int, mode: int, dir_fd: Optional[int]) -> int:
+    def _open_patiently(name: str, flags: int, mode: int, dir_fd: Optional[int]) -> int:
         return os.open(_below(name, dir_fd), flags, mode, dir_fd=dir_fd)
 
     if sys.platform == "darwin":
@@ -240,7 +240,7 @@ def _refuse_hollow(status: os.stat_result, path: str) -> None:
         raise OSError(errno.EINVAL, problem, path)
 
 
-def reason(error: OSError) -> str:
+def describe_error(error: OSError) -> str:
     """Return the system's words for an error, for messages that name the file themselves.
 
     For a path without permission it names the folder that is closed, or the file that may not be
@@ -249,7 +249,11 @@ def reason(error: OSError) -> str:
     words = error.strerror or str(error)
     if isinstance(error, PermissionError):
         paths = [one for one in (error.filename, error.filename2) if isinstance(one, str)]
-        asked = (who_keeps, who_refuses) if error.errno == errno.EPERM else (who_refuses, who_keeps)
+        asked = (
+            (find_keeper, find_refusal)
+            if error.errno == errno.EPERM
+            else (find_refusal, find_keeper)
+        )
         who = next(filter(None, (ask(path) for ask in asked for path in paths)), "")
         return f"{words}: {who}" if who else words
     return words
@@ -270,18 +274,18 @@ def open_private(
     """
     name = os.fspath(path)
     try:
-        fd = _opened(name, flags | _SAFE_FLAGS, mode, dir_fd)
+        fd = _open_patiently(name, flags | _SAFE_FLAGS, mode, dir_fd)
     except OSError as error:
-        planted = _what_is_planted(name, dir_fd)
+        planted = _find_planted(name, dir_fd)
         if planted is None:
             error.filename = name
             raise
         raise RecordError(f"{name} is {planted}") from error
     try:
         status = os.fstat(fd)
-        planted = _why_not_ours(status.st_mode, status.st_nlink)
+        planted = _explain_not_ours(status.st_mode, status.st_nlink)
         if planted is None and sys.platform == "win32":
-            planted = _what_is_planted(name, dir_fd)
+            planted = _find_planted(name, dir_fd)
         if planted is not None:
             raise RecordError(f"{name} is {planted}")
     except BaseException:
@@ -290,15 +294,15 @@ def open_private(
     return fd
 
 
-def _what_is_planted(path: str, dir_fd: Optional[int]) -> Optional[str]:
+def _find_planted(path: str, dir_fd: Optional[int]) -> Optional[str]:
     try:
         status = os.lstat(_below(path, dir_fd), dir_fd=dir_fd)
     except OSError:
         return None
-    return _why_not_ours(status.st_mode, status.st_nlink)
+    return _explain_not_ours(status.st_mode, status.st_nlink)
 
 
-def _why_not_ours(mode: int, links: int) -> Optional[str]:
+def _explain_not_ours(mode: int, links: int) -> Optional[str]:
     if stat.S_ISLNK(mode):
         return "a symbolic link: refused, remove it"
     if stat.S_ISDIR(mode):
@@ -322,7 +326,7 @@ def write_atomically(
     """
     target = os.path.abspath(os.fspath(path))
     temporary = os.path.join(os.path.dirname(target), temporary_name())
-    fd = _opened(
+    fd = _open_patiently(
         temporary,
         os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE_FLAGS,
         0o666 if mode is None else 0o600,

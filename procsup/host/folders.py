@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from procsup.errors import UsageError
 from procsup.host.owners import user_name
-from procsup.paths.joining import joined
+from procsup.paths.joining import join_path
 from procsup.paths.opening import open_regular
 
 if TYPE_CHECKING:
@@ -26,21 +26,21 @@ def current_folder() -> str:
         ) from error
 
 
-def absolute(path: "AnyPath") -> str:
+def make_absolute(path: "AnyPath") -> str:
     """Return the absolute path, `.` and `..` resolved; UsageError as `current_folder`."""
     text = os.fspath(path)
     if os.path.isabs(text):
-        return os.path.abspath(joined("", text))
-    return joined(current_folder(), text)
+        return os.path.abspath(join_path("", text))
+    return join_path(current_folder(), text)
 
 
-def real_file(path: "AnyPath") -> str:
+def resolve_file(path: "AnyPath") -> str:
     """Return the absolute path of a file; for a symbolic link, the path of its target.
 
     If the file itself is not a link, links among its folders keep their names. UsageError as
     `current_folder`.
     """
-    whole = absolute(path)
+    whole = make_absolute(path)
     return os.path.realpath(whole) if os.path.islink(whole) else whole
 
 
@@ -55,7 +55,7 @@ def user_settings() -> str:
     return os.path.join(folder, "procsup", "config.toml")
 
 
-def who_refuses(path: "AnyPath") -> str:
+def find_refusal(path: "AnyPath") -> str:
     """Return which folder refuses access to `path`, and its owner; empty if none is found.
 
     The system's "Permission denied" does not name the folder; this does:
@@ -66,13 +66,13 @@ def who_refuses(path: "AnyPath") -> str:
         try:
             os.stat(os.path.join(folder, os.curdir))
         except PermissionError:  # noqa: PERF203 - it ends the loop
-            return f"{folder} may not be entered{_whose(folder)}"
+            return f"{folder} may not be entered{_describe_owner(folder)}"
         except OSError:
             return ""  # the path ends here; no folder refused access
-    return f"{whole} may not be read{_whose(whole)}" if _may_not_be_read(whole) else ""
+    return f"{whole} may not be read{_describe_owner(whole)}" if _may_not_be_read(whole) else ""
 
 
-def who_keeps(path: "AnyPath") -> str:
+def find_keeper(path: "AnyPath") -> str:
     """Return whose a file is that its owner alone may remove or replace; empty if none is found.
 
     So it is in a sticky folder, such as /tmp, where the system says "Operation not permitted".
@@ -107,7 +107,7 @@ def _may_not_be_read(path: Path) -> bool:
     return False
 
 
-def _whose(path: Path) -> str:
+def _describe_owner(path: Path) -> str:
     if sys.platform == "win32":
         return ""
     try:

@@ -2,7 +2,7 @@
 
 The process that the user started forks before any import. The parent becomes the guard
 (guardian.py): it adopts orphans, forwards signals, and dies as the supervisor died. The child
-becomes the supervisor and holds a `Lifeline` (lifeline.py): it ends when the guard does.
+becomes the supervisor and holds a `GuardLink` (lifeline.py): it ends when the guard does.
 
 Windows has no guard: there the engine's Job Object ends every process when its owner ends
 (KILL_ON_JOB_CLOSE), and `fork_supervisor` does nothing.
@@ -17,18 +17,18 @@ import signal
 import sys
 
 from procsup.host import procfs, signals
-from procsup.host.lifeline import Lifeline
+from procsup.host.lifeline import GuardLink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional, Sequence
 
-_lifeline: Optional[Lifeline] = None
+_guard_link: Optional[GuardLink] = None
 
 
-def lifeline() -> Optional[Lifeline]:
+def find_guard_link() -> Optional[GuardLink]:
     """Return the lifeline; None without a guard: on Windows, or inside another program."""
-    return _lifeline
+    return _guard_link
 
 
 def is_owned(arguments: Sequence[str]) -> bool:
@@ -53,14 +53,16 @@ def fork_supervisor(*, detached: bool = False, owned: bool = False) -> None:
 if sys.platform != "win32":
 
     def _split(*, detached: bool) -> None:
-        global _lifeline
+        global _guard_link
 
-        strangers = procfs.children(os.getpid())  # children that a shell had before it called exec
+        strangers = procfs.list_children(
+            os.getpid()
+        )  # children that a shell had before it called exec
         ready_fds, told_fds = os.pipe(), os.pipe()
         watched = signals.watched_by_guard()
         for signum in (signal.SIGCHLD, signal.SIGCONT):
             # BSD systems do not keep a blocked signal pending if its default is to be ignored.
-            signal.signal(signum, _never_called)
+            signal.signal(signum, _ignore_signal)
         signal.pthread_sigmask(signal.SIG_BLOCK, watched)
         supervisor = _fork([*ready_fds, *told_fds])
         if supervisor:
@@ -75,7 +77,7 @@ if sys.platform != "win32":
         os.close(ready_fds[1])
         os.close(told_fds[0])
         os.set_blocking(ready_fds[0], False)
-        _lifeline = Lifeline(ready_fds[0], told_fds[1])
+        _guard_link = GuardLink(ready_fds[0], told_fds[1])
         _become_supervisor()
 
     def _fork(fds: List[int]) -> int:
@@ -93,5 +95,5 @@ if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _never_called(signum: int, frame: object) -> None:
+def _ignore_signal(signum: int, frame: object) -> None:
     """Do nothing: the signal only needs a handler, since it is blocked and fetched."""

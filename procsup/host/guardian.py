@@ -180,13 +180,13 @@ class Guardian:
     def _find(self) -> List[procfs.Process]:
         self._reap()  # dead processes need not be walked again
         if self._must_prove:
-            return tree_walk.walk(self._own_children(), signum=signal.SIGSTOP)
-        tree = procfs.descendants(os.getpid(), signum=signal.SIGSTOP)
+            return tree_walk.walk(self._find_own_children(), signum=signal.SIGSTOP)
+        tree = procfs.list_descendants(os.getpid(), signum=signal.SIGSTOP)
         return [process for process in tree if not process.dead]
 
-    def _own_children(self) -> List[int]:
+    def _find_own_children(self) -> List[int]:
         """Return our children without strangers and without orphans of strangers."""
-        return [pid for pid in procfs.children(os.getpid()) if self._is_own(pid)]
+        return [pid for pid in procfs.list_children(os.getpid()) if self._is_own(pid)]
 
     def _is_own(self, pid: int) -> bool:
         if pid in self._strangers:
@@ -204,7 +204,7 @@ class Guardian:
             return False
         if not self._adopts:
             return not self._supervisor_reaped
-        return bool(self._own_children()) if self._must_prove else True
+        return bool(self._find_own_children()) if self._must_prove else True
 
 
 class Terminal:
@@ -267,10 +267,10 @@ def _let_go_of_streams() -> None:
 def _sweep(run_id: str, base: Optional[int]) -> None:
     """Find leftovers by mark or environment, where another process adopts orphans."""
     from procsup.errors import ProcsupError
-    from procsup.host.leftovers import Recorded, end_leftovers
+    from procsup.host.leftovers import RecordedProcesses, end_leftovers
 
     try:
-        recorded = Recorded(run_id) if base is None else Recorded(mark_base=base)
+        recorded = RecordedProcesses(run_id) if base is None else RecordedProcesses(mark_base=base)
         end_leftovers(recorded, limit_s=_LIMIT_S)
     except ProcsupError as error:
         _say(str(error))

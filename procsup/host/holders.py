@@ -8,7 +8,7 @@ import sys
 from typing import Iterator, List, Optional
 
 from procsup.host import procfs, titles
-from procsup.host.processes import OpenFile, Seen
+from procsup.host.processes import OpenFile, TreeProcess
 
 _WRITING = os.O_WRONLY | os.O_RDWR
 _DELETED = " (deleted)"
@@ -27,20 +27,20 @@ def open_for_writing(pid: int) -> Optional[List[OpenFile]]:
         found = [file for folder in folders for file in _descriptors(folder)]
     except PermissionError:
         return None
-    return [*found, *_mapped(pid)]
+    return [*found, *_list_mapped(pid)]
 
 
-def writers_of(path: str) -> List[Seen]:
+def writers_of(path: str) -> List[TreeProcess]:
     """Return the processes that have a file open for writing, as far as they can be seen."""
     try:
         status = os.stat(path)
     except OSError:
         return []
     found = []
-    for pid in procfs.everyone():
+    for pid in procfs.list_pids():
         files = open_for_writing(pid) or []
         if any((one.device, one.inode) == (status.st_dev, status.st_ino) for one in files):
-            found.append(Seen(pid, 0, titles.title_of(pid), files))
+            found.append(TreeProcess(pid, 0, titles.title_of(pid), files))
     return found
 
 
@@ -69,7 +69,7 @@ def _descriptors(folder: str) -> Iterator[OpenFile]:
             path = os.readlink(link)
             if path.startswith("/") and _is_for_writing(f"{folder}/fdinfo/{name}"):
                 status = os.stat(link)
-                yield OpenFile(status.st_dev, status.st_ino, _without_mark(path))
+                yield OpenFile(status.st_dev, status.st_ino, _strip_mark(path))
         except OSError:
             continue  # closed since the list was read
 
@@ -82,7 +82,7 @@ def _is_for_writing(path: str) -> bool:
     return False
 
 
-def _mapped(pid: int) -> Iterator[OpenFile]:
+def _list_mapped(pid: int) -> Iterator[OpenFile]:
     if sys.platform == "win32":
         return
     for line in procfs.read(f"/proc/{pid}/maps").splitlines():
@@ -94,8 +94,8 @@ def _mapped(pid: int) -> Iterator[OpenFile]:
         device = os.makedev(int(major, 16), int(minor, 16))
         path = os.fsdecode(fields[5])
         if path.startswith("/"):
-            yield OpenFile(device, int(fields[4]), _without_mark(path))
+            yield OpenFile(device, int(fields[4]), _strip_mark(path))
 
 
-def _without_mark(path: str) -> str:
+def _strip_mark(path: str) -> str:
     return path[: -len(_DELETED)] if path.endswith(_DELETED) else path

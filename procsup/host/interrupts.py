@@ -14,7 +14,7 @@ from types import FrameType, TracebackType
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, Type
 
 from procsup.core.events import Fact, Interrupted
-from procsup.host.lifeline import Lifeline
+from procsup.host.lifeline import GuardLink
 from procsup.host.signals import PRESS_S
 
 _BYTES = 4096
@@ -32,7 +32,7 @@ class SignalInterrupts:
     def __init__(
         self,
         *,
-        lifeline: Optional[Lifeline] = None,
+        lifeline: Optional[GuardLink] = None,
         wake: Callable[[], object] = lambda: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -88,7 +88,7 @@ class SignalInterrupts:
         """Whether it has died since the last call."""
         if self._lifeline is None or self._guard_dead or self._relay is None:
             return False
-        return (asked or self._relay.is_cut) and not self._lifeline.alive()
+        return (asked or self._relay.is_cut) and not self._lifeline.is_alive()
 
     def _install_handlers(self) -> None:
         for signum in _ending_signals():
@@ -129,7 +129,7 @@ class _Relay:
     the thread reads. If no thread can be started, the loop notices signals when it polls.
     """
 
-    def __init__(self, lifeline: Optional[Lifeline], wake: Callable[[], object]) -> None:
+    def __init__(self, lifeline: Optional[GuardLink], wake: Callable[[], object]) -> None:
         import socket
 
         self.is_cut = False  # the guard may have died: it must be checked

@@ -32,7 +32,7 @@ class Trace(NamedTuple):
     mark: Optional[int] = None
 
 
-class Recorded(NamedTuple):
+class RecordedProcesses(NamedTuple):
     """The recorded ids of a sitting's processes, as far as they are valid here and now.
 
     `run_id` is in their environment; None if other processes may have that id, too.
@@ -48,14 +48,14 @@ class _Left(NamedTuple):
     unit: str
 
 
-def end_leftovers(recorded: Recorded, *, limit_s: float) -> List[Tuple[int, str]]:
+def end_leftovers(recorded: RecordedProcesses, *, limit_s: float) -> List[Tuple[int, str]]:
     """Kill all proven leftovers of that sitting; return (pid, unit id) of each.
 
     Returns when several searches in a row have found none. This process and its ancestors are
     spared. RunBusy, with their pids, if some are still alive after `limit_s`. The unit is empty
     if it is unknown.
     """
-    if recorded == Recorded():
+    if recorded == RecordedProcesses():
         return []  # nothing could be proven
     deadline = time.monotonic() + limit_s
     ended: Dict[int, str] = {}
@@ -65,7 +65,7 @@ def end_leftovers(recorded: Recorded, *, limit_s: float) -> List[Tuple[int, str]
         alive = finder.bring_to_rest(deadline)
         quiet = 0 if alive else quiet + 1
         if alive and time.monotonic() > deadline:
-            raise RunBusy(_complaint(alive, limit_s))
+            raise RunBusy(_describe_remaining(alive, limit_s))
         for left in alive:
             if _kill(left.process):
                 ended[left.process.pid] = left.unit
@@ -77,7 +77,7 @@ def end_leftovers(recorded: Recorded, *, limit_s: float) -> List[Tuple[int, str]
 class Finder:
     """Finds the leftovers, stops each at once, and remembers their units."""
 
-    def __init__(self, recorded: Recorded) -> None:
+    def __init__(self, recorded: RecordedProcesses) -> None:
         self._recorded = recorded
         self._units: Dict[int, str] = {}
         self.killed: Set[int] = set()  # as soon as they were found
@@ -90,12 +90,12 @@ class Finder:
     def find(self) -> List[procfs.Process]:
         """Return the leftovers, stopped (or killed, where /proc is hidden): they cannot fork."""
         if sys.platform != "linux":
-            return self._found_by_psutil()
+            return self._find_by_psutil()
         if not procfs.is_ours():
-            return self._found_by_number()
-        spared = {os.getpid(), *procfs.ancestors(os.getpid())}
+            return self._find_by_number()
+        spared = {os.getpid(), *procfs.list_ancestors(os.getpid())}
         found = {main.pid: main for main in self._stop_proven(spared)}
-        below = procfs.descendants(*found, without=spared, signum=tree_walk.STOP)
+        below = procfs.list_descendants(*found, without=spared, signum=tree_walk.STOP)
         for process in below:  # parents first
             self._units.setdefault(process.pid, self._units.get(process.parent, ""))
             found[process.pid] = process
@@ -106,19 +106,23 @@ class Finder:
         for pid in procfs.chase():
             unit = None if pid in spared else proven(pid)
             # Checked again with the process pinned: the pid may have been reused.
-            main = None if unit is None else procfs.hit(pid, tree_walk.STOP, _still(proven))
+            main = (
+                None
+                if unit is None
+                else procfs.hit(pid, tree_walk.STOP, _make_proof_filter(proven))
+            )
             if main is not None and unit is not None:
                 self._units[pid] = unit
                 yield main
 
-    def _found_by_psutil(self) -> List[procfs.Process]:
+    def _find_by_psutil(self) -> List[procfs.Process]:
         if self._recorded.run_id is None:
             return []
         found = list(machine.stop_with_cookie(self._recorded.run_id))
         self._units.update((process.pid, unit) for process, unit in found)
         return [process for process, _ in found]
 
-    def _found_by_number(self) -> List[procfs.Process]:
+    def _find_by_number(self) -> List[procfs.Process]:
         """Where /proc is hidden: find the processes with our marks, and kill them at once."""
         base = self._recorded.mark_base
         pids = [] if base is None else marks.hit_all(base, tree_walk.KILL)
@@ -126,14 +130,14 @@ class Finder:
         return [procfs.Process(pid, 0, "?", 0) for pid in pids]
 
 
-def _still(proven: "Proof") -> Callable[[procfs.Process], bool]:
+def _make_proof_filter(proven: "Proof") -> Callable[[procfs.Process], bool]:
     return lambda process: proven(process.pid) is not None
 
 
 class Proof:
     """Maps a pid to its unit's id (empty if unknown); None if it is not proven to be ours."""
 
-    def __init__(self, recorded: Recorded) -> None:
+    def __init__(self, recorded: RecordedProcesses) -> None:
         self._base = recorded.mark_base
         traces = recorded.traces
         self._by_mark = {trace.mark: trace.unit for trace in traces if trace.mark is not None}
@@ -150,7 +154,7 @@ class Proof:
             trace = self._by_pid.get(pid) or self._by_pid.get(procfs.session(pid))
             if trace is not None and _is_that_process(trace):
                 return trace.unit
-        return None if self._cookie is None else _unit_by_cookie(pid, self._cookie)
+        return None if self._cookie is None else _find_unit_by_cookie(pid, self._cookie)
 
     def _may_be_ours(self, pid: int) -> bool:
         """Whether a process with our mark runs as our user, or in the session of a recorded one.
@@ -180,7 +184,7 @@ def _is_that_process(trace: Trace) -> bool:
     return trace.born[0] <= process.started_s <= trace.born[1]
 
 
-def _unit_by_cookie(pid: int, cookie: str) -> Optional[str]:
+def _find_unit_by_cookie(pid: int, cookie: str) -> Optional[str]:
     data = procfs.raw_environment(pid)
     wanted = os.fsencode(cookie)
     if wanted not in data or wanted not in data.split(b"\0") or not _is_same_user(pid):
@@ -205,7 +209,7 @@ def _kill(process: procfs.Process) -> bool:
         return False  # it runs as another user; if it stays, the error names it
 
 
-def _complaint(alive: List[_Left], limit_s: float) -> str:
+def _describe_remaining(alive: List[_Left], limit_s: float) -> str:
     pids = [left.process.pid for left in alive]
     names = ", ".join(f"{left.process.pid} ({left.unit or 'unit unknown'})" for left in alive)
     others = [pid for pid in pids if sys.platform == "linux" and not _runs_as_us(pid)]
@@ -220,6 +224,6 @@ def _complaint(alive: List[_Left], limit_s: float) -> str:
     )
 
 
-def bearers_of(run_id: str) -> List[int]:
+def find_cookie_bearers(run_id: str) -> List[int]:
     """Return the pids of processes with the run's id in their environment, which is no proof."""
     return sorted(pid for pid, _ in machine.processes_with_cookie(run_id))

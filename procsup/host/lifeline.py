@@ -13,7 +13,7 @@ _STARTS_S = 10.0
 _RUN, _MARKS, _RELEASE = "run ", "marks ", "release"
 
 
-class Lifeline:
+class GuardLink:
     """The supervisor's end of its connection to the guard.
 
     `fd` is readable once the guard is dead (after `wait_until_ready`); `adopts`: the guard adopts
@@ -29,16 +29,16 @@ class Lifeline:
     def wait_until_ready(self, timeout_s: float = _STARTS_S) -> None:
         """Return when the guard can do its work; TimeoutError if it cannot by then.
 
-        No unit may be started before. `alive` shows a guard that died instead.
+        No unit may be started before. `is_alive` shows a guard that died instead.
         """
         import select
 
-        if self.alive() and self.adopts is None:
+        if self.is_alive() and self.adopts is None:
             select.select([self.fd], [], [], timeout_s)
-            if self.alive() and self.adopts is None:
+            if self.is_alive() and self.adopts is None:
                 raise TimeoutError(f"the guard process was not ready within {timeout_s:g} s")
 
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether the guard lives; never blocks."""
         while self._alive:
             try:
@@ -68,7 +68,7 @@ class Lifeline:
         try:
             os.write(self._telling_fd, os.fsencode(text) + b"\n")
         except OSError:
-            pass  # the guard is dead: `alive` is false
+            pass  # the guard is dead: `is_alive` is false
 
 
 class Told:

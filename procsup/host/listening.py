@@ -19,7 +19,7 @@ from procsup.host import procfs
 SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "mksh", "ksh93", "ash", "busybox", "fish"))
 
 
-class Manner(NamedTuple):
+class SignalHandling(NamedTuple):
     """What a process does with a signal; None: the system does not show it.
 
     `catches`: it has a handler, or blocks the signal to wait for it.
@@ -30,10 +30,10 @@ class Manner(NamedTuple):
 
 
 _IN_SIGWAIT = b"do_sigtimedwait"  # the kernel's function in which such a process sleeps
-_UNKNOWN = Manner(None, None)
+_UNKNOWN = SignalHandling(None, None)
 
 
-def manner_of(pid: int, signum: int) -> Manner:
+def read_signal_handling(pid: int, signum: int) -> SignalHandling:
     """Return what a process does with a signal."""
     if sys.platform != "linux":
         return _UNKNOWN
@@ -48,7 +48,7 @@ def manner_of(pid: int, signum: int) -> Manner:
             caught = _has(line, signum)
     if caught is False and not ignored:
         caught = _waits_for_signals(pid, blocked=blocked)
-    return Manner(caught, ignored)
+    return SignalHandling(caught, ignored)
 
 
 def _waits_for_signals(pid: int, *, blocked: bool) -> bool:
@@ -68,7 +68,7 @@ def _has(line: bytes, signum: int) -> bool:
     return bool(int(line.split()[1], 16) >> (signum - 1) & 1)
 
 
-class Answers(enum.Enum):
+class StopScope(enum.Enum):
     """Which descendants a process stops itself once it got the signal."""
 
     NOBODY = "nobody"
@@ -76,15 +76,15 @@ class Answers(enum.Enum):
     ALL = "all"
 
 
-def answers_for(pid: int, manner: Manner, name: str) -> Answers:
+def find_stop_scope(pid: int, manner: SignalHandling, name: str) -> StopScope:
     """Return which of its descendants a process stops itself; `name` is its program's name."""
     if manner.catches is False:
-        return Answers.NOBODY
+        return StopScope.NOBODY
     if not is_shell(pid, name):
-        return Answers.ALL
+        return StopScope.ALL
     # If all ignore INT or QUIT, background jobs cannot be distinguished.
-    is_known = manner.catches and manner_of(pid, signal.SIGINT).ignores is False
-    return Answers.JOBS if is_known and not _all_ignore_quit() else Answers.NOBODY
+    is_known = manner.catches and read_signal_handling(pid, signal.SIGINT).ignores is False
+    return StopScope.JOBS if is_known and not _all_ignore_quit() else StopScope.NOBODY
 
 
 def _all_ignore_quit() -> bool:
@@ -98,9 +98,9 @@ def is_background_job(pid: int, name: str) -> bool:
     A shell without job control lets its background jobs ignore INT and QUIT (POSIX), and few
     programs touch QUIT; bash itself always ignores that one.
     """
-    if sys.platform == "win32" or not manner_of(pid, signal.SIGQUIT).ignores:
+    if sys.platform == "win32" or not read_signal_handling(pid, signal.SIGQUIT).ignores:
         return False
-    return not is_shell(pid, name) or bool(manner_of(pid, signal.SIGINT).ignores)
+    return not is_shell(pid, name) or bool(read_signal_handling(pid, signal.SIGINT).ignores)
 
 
 def is_shell(pid: int, name: str) -> bool:

@@ -28,7 +28,7 @@ def holders_of(path: AnyPath) -> List[Holder]:
         return []
     return [
         Holder(pid, procfs.command(pid))
-        for pid in procfs.everyone()
+        for pid in procfs.list_pids()
         if pid != os.getpid() and _holds(pid, wanted)
     ]
 
@@ -40,7 +40,7 @@ def _holds(pid: int, wanted: os.stat_result) -> bool:
     return False
 
 
-def how_to_look(path: AnyPath) -> str:
+def format_look_command(path: AnyPath) -> str:
     """Return the command that shows who holds a lock on this file, or has it open."""
     if sys.platform == "linux":
         return f"lslocks, or fuser -v {os.fspath(path)}"

@@ -69,7 +69,7 @@ if sys.platform == "win32":
             ("hEvent", wintypes.HANDLE),
         )
 
-    def _where() -> _Overlapped:
+    def _make_overlapped() -> _Overlapped:
         return _Overlapped(None, None, _FAR_OFFSET & 0xFFFFFFFF, _FAR_OFFSET >> 32, None)
 
     def _lock(fd: int, *, exclusive: bool, wait: bool) -> bool:
@@ -77,7 +77,7 @@ if sys.platform == "win32":
         kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
         flags = (_EXCLUSIVE if exclusive else 0) | (0 if wait else _NOWAIT)
         handle = wintypes.HANDLE(msvcrt.get_osfhandle(fd))
-        where = _where()
+        where = _make_overlapped()
         if kernel32.LockFileEx(handle, flags, 0, 1, 0, ctypes.byref(where)):
             return True
         code = ctypes.get_last_error()
@@ -88,7 +88,7 @@ if sys.platform == "win32":
     def _unlock(fd: int) -> None:
         kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
         handle = wintypes.HANDLE(msvcrt.get_osfhandle(fd))
-        where = _where()
+        where = _make_overlapped()
         kernel32.UnlockFileEx(handle, 0, 1, 0, ctypes.byref(where))
 
     def _lock_description(fd: int, *, exclusive: bool, wait: bool) -> bool:  # noqa: ARG001
@@ -183,7 +183,7 @@ class FileLock:
         self.fd = -1
         self.by_description = by_description
         self._mode = mode
-        self._waiting: Optional[_Waiting] = None
+        self._waiting: Optional[_SharedWait] = None
 
     def open(self, *, only_new: bool = False, dir_fd: Optional[int] = None) -> None:
         """Open the file without a lock, if the file system has no locks.
@@ -299,14 +299,14 @@ class FileLock:
                 return unless()
             if timeout_s is None and self.by_description:
                 return _block_shared(fd, take)
-            self._waiting = _Waiting(fd, take)
+            self._waiting = _SharedWait(fd, take)
         if not self._join(self._waiting, timeout_s, unless):
             return False
         self._waiting = None
         return True
 
     def _join(
-        self, waiting: _Waiting, timeout_s: Optional[float], unless: Callable[[], bool]
+        self, waiting: _SharedWait, timeout_s: Optional[float], unless: Callable[[], bool]
     ) -> bool:
         left_s = LONGEST_WAIT_S if timeout_s is None else timeout_s
         look_s = left_s if self.by_description else _LOOK_S
@@ -373,7 +373,7 @@ def _block_shared(fd: int, take: _Take) -> bool:
         os.close(fd)
 
 
-class _Waiting:
+class _SharedWait:
     """A thread that blocks in the kernel; its callers may give up while it still waits."""
 
     def __init__(self, fd: int, take: _Take) -> None:

@@ -23,9 +23,9 @@ __all__ = [
     "UNIT_COOKIE",
     "TreeSample",
     "capacity",
-    "descendants",
-    "everyone",
-    "family",
+    "list_descendants",
+    "list_pids",
+    "list_family",
     "kill",
     "look",
     "name_of",
@@ -153,10 +153,10 @@ def first_environment() -> Optional[Dict[str, str]]:
 # --- trees -------------------------------------------------------------------------------
 
 
-def descendants(pid: int) -> List[int]:
+def list_descendants(pid: int) -> List[int]:
     """Return the pids of all descendants, zombies too; parents come before their children."""
     if sys.platform == "linux":
-        return [process.pid for process in procfs.descendants(pid)]
+        return [process.pid for process in procfs.list_descendants(pid)]
     psutil = _psutil()
     try:
         return [child.pid for child in psutil.Process(pid).children(recursive=True)]
@@ -175,7 +175,7 @@ def look(pid: int) -> Optional[procfs.Process]:
         return None
 
 
-def family(pid: int) -> List[Tuple[int, int]]:
+def list_family(pid: int) -> List[Tuple[int, int]]:
     """Return (pid, parent) of a process and all its descendants, as far as psutil sees them."""
     psutil = _psutil()
     try:
@@ -185,7 +185,7 @@ def family(pid: int) -> List[Tuple[int, int]]:
         return []
 
 
-def everyone() -> List[int]:
+def list_pids() -> List[int]:
     """Return the pids of all processes, by psutil."""
     return list(_psutil().pids())
 
@@ -228,7 +228,7 @@ def sample_tree(pid: int) -> Optional[TreeSample]:
     main = _sample(pid)
     if main is None:
         return None
-    found = [main, *filter(None, map(_sample, descendants(pid)))]
+    found = [main, *filter(None, map(_sample, list_descendants(pid)))]
     peaks = [sample.peak_bytes for sample in found if sample.peak_bytes is not None]
     return TreeSample(
         cpu_user_s=sum(sample.cpu_user_s for sample in found),
@@ -291,8 +291,8 @@ def _has_cookie(pid: int, run_id: str) -> bool:
 
 
 def _each_with_cookie(run_id: str) -> Iterator[Tuple[int, Dict[str, str]]]:
-    ours = {os.getpid(), *procfs.ancestors(os.getpid())}
-    for pid in procfs.everyone():
+    ours = {os.getpid(), *procfs.list_ancestors(os.getpid())}
+    for pid in procfs.list_pids():
         if pid not in ours and _has_cookie(pid, run_id):
             yield pid, procfs.parse_environment(procfs.raw_environment(pid))
 

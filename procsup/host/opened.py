@@ -117,7 +117,7 @@ class Folder:
         return cls._open(os.path.abspath(os.fspath(path)))
 
     @classmethod
-    def reached(cls, path: AnyPath) -> "Folder":
+    def open_followed(cls, path: AnyPath) -> "Folder":
         """Open a folder as the system follows a whole path, but through no link of another user.
 
         Names in it may be used; it may be one that we cannot list. OSError names the link.

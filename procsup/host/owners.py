@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Callable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
 from procsup.paths.opening import AnyPath
-from procsup.paths.reader import Reader, belongs_to
+from procsup.paths.reader import Reader, describe_foreign
 
 Place = Union[str, int]  # of a file: its path, or its descriptor
 
@@ -150,7 +150,7 @@ else:
         """Raise OSError unless an open file belongs to the user of the run."""
         uid = os.fstat(fd).st_uid
         if uid != owner:
-            raise OSError(errno.EINVAL, f"it {belongs_to(uid, owner)}", path)
+            raise OSError(errno.EINVAL, f"it {describe_foreign(uid, owner)}", path)
 
     def other_user(folder: AnyPath) -> Optional[int]:
         """Return the user of a run that is neither ours nor the system's; None otherwise."""
@@ -209,7 +209,7 @@ def first_doubt(path: str, *, is_trusted: Callable[[str], bool]) -> Optional[Dou
     """
     if sys.platform == "win32":
         return None
-    for here, status in _on_the_way(path):
+    for here, status in _walk_way(path):
         why = why_link_is_not_ours(status) if stat.S_ISLNK(status.st_mode) else None
         if stat.S_ISDIR(status.st_mode):
             why = why_others_may(status, here)
@@ -226,7 +226,7 @@ def first_closed(path: str, *, group: bool) -> Optional[str]:
     bits = stat.S_IXOTH | (stat.S_IXGRP if group else 0)
     if sys.platform == "win32":
         return None
-    for here, status in _on_the_way(path):
+    for here, status in _walk_way(path):
         if stat.S_ISDIR(status.st_mode) and not status.st_mode & bits:
             return here
     return None
@@ -239,7 +239,7 @@ def why_link_is_not_ours(status: os.stat_result) -> Optional[str]:
     return f"is a link that belongs to {user_name(status.st_uid)}"
 
 
-def _on_the_way(path: str) -> Iterator[Tuple[str, os.stat_result]]:
+def _walk_way(path: str) -> Iterator[Tuple[str, os.stat_result]]:
     """Yield what the system passes when it follows a path: folders, and links with their targets.
 
     It ends at the first name that does not exist or may not be looked at.

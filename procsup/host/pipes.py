@@ -10,8 +10,8 @@ import threading
 from functools import partial
 from typing import Callable, List, Mapping, Optional
 
-from procsup.host.boot import start_apart
-from procsup.host.threads import Finds, Pool
+from procsup.host.boot import start_own_child
+from procsup.host.threads import Pool, ResultQueue
 
 _CHUNK_BYTES = 1 << 16
 
@@ -31,7 +31,9 @@ class Wire:
         self._early: List[bytes] = []  # whole lines that arrived with the first one
         self._rest: List[bytes] = []  # pieces of a line whose end has not arrived
         self._wake: Callable[[], None] = _sleep_on
-        self._came: Finds[List[bytes]] = Finds(self._awake)  # lines that were written together
+        self._came: ResultQueue[List[bytes]] = ResultQueue(
+            self._wake_up
+        )  # lines that were written together
         self._writer = Pool("procsup-tell", 1)
         self._reader = threading.Thread(target=self._read_on, name="procsup-hear", daemon=True)
 
@@ -84,7 +86,7 @@ class Wire:
                 self._came.put(lines)
             lines = self._read()
         self.is_over = True  # a line without its newline is incomplete
-        self._awake()
+        self._wake_up()
 
     def _read(self) -> Optional[List[bytes]]:
         """Wait for more; return the lines that are whole now, None at the end."""
@@ -109,18 +111,18 @@ class Wire:
                 left = left[os.write(self._writing_fd, left) :]
         except OSError:
             self.is_broken = True
-            self._awake()
+            self._wake_up()
 
     def _close_writing(self) -> None:
         fd, self._writing_fd = self._writing_fd, -1
         if fd >= 0:
             os.close(fd)
 
-    def _awake(self) -> None:
+    def _wake_up(self) -> None:
         self._wake()
 
 
-class Apart(Wire):
+class WireProcess(Wire):
     """The near end of a process that we start beside us, in its own session.
 
     It executes `entry` (see `boot.command_line`) with this environment. Its stdin ends when this
@@ -128,7 +130,7 @@ class Apart(Wire):
     """
 
     def __init__(self, entry: str, environment: Mapping[str, str]) -> None:
-        self._child = start_apart([], entry=entry, stderr=None, environment=environment)
+        self._child = start_own_child([], entry=entry, stderr=None, environment=environment)
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         super().__init__(
@@ -151,7 +153,7 @@ class Apart(Wire):
             pass  # it lives on, under its guard
 
 
-def standard_wire() -> Wire:
+def open_standard_wire() -> Wire:
     """Return the far end: our stdin and stdout. From now on prints go to stderr."""
     wire = Wire(os.dup(0), os.dup(1))
     null = os.open(os.devnull, os.O_RDONLY)

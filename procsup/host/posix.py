@@ -14,9 +14,9 @@ import time
 from typing import FrozenSet, Iterable, Iterator, Optional, Set, Tuple, Union
 
 from procsup.core.outcome import Exited, Signaled, Vanished
-from procsup.host import exits, marks, posix_faults, procfs, spawning, telling, trees
+from procsup.host import exits, marks, posix_faults, procfs, spawning, stop_signals, trees
 from procsup.host.opened import create
-from procsup.host.processes import Departure, Key, Launch
+from procsup.host.processes import Key, Launch, ReapResult
 
 assert sys.platform != "win32"
 
@@ -26,13 +26,13 @@ exit_notifier = exits.exit_notifier
 find_program = posix_faults.find_program
 is_plain_script = posix_faults.is_plain_script
 why_not_started = posix_faults.why_not_started
-Teller = telling.Teller
+StopSignaller = stop_signals.StopSignaller
 Trees = trees.Trees
 
 __all__ = [
     "Child",
     "Spawner",
-    "Teller",
+    "StopSignaller",
     "Trees",
     "by_shell",
     "environment_key",
@@ -54,7 +54,7 @@ _NEW_LOG = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | _CLOEXEC
 class Child:
     """A started process, and the state that `Trees` has of its tree.
 
-    `born` is an interval of the clock that /proc uses (`now_in_proc`): a process of this pid that
+    `born` is an interval of the clock of /proc (`read_proc_clock`): a process of this pid that
     was started outside of it is another one. Its descendants inherit `mark`, None if it has none.
     `logs` are (device, inode) of the files that its output goes to.
     """
@@ -154,18 +154,18 @@ class Child:
             return True
         return True
 
-    def reap(self) -> Departure:
+    def reap(self) -> ReapResult:
         """Reap it, once, when the tree is empty; from here on the pid may be another process's."""
         try:
             if self.taken:
                 raise ChildProcessError
             _, status, usage = os.wait4(self.pid, 0)
         except ChildProcessError:
-            return Departure(Vanished("somebody else took its exit status"))
+            return ReapResult(Vanished("somebody else took its exit status"))
         finally:
             self.reaped = True
         peak = _known_peak(usage.ru_maxrss)
-        return Departure(_decode(status), usage.ru_utime, usage.ru_stime, peak)
+        return ReapResult(_decode(status), usage.ru_utime, usage.ru_stime, peak)
 
     def give_up(self) -> None:
         """Disown a child that cannot be ended; the adopter of orphans reaps it if it ever ends."""
@@ -197,13 +197,13 @@ class Spawner:
     def _spawn(self, launch: Launch) -> Child:
         logs = frozenset(_identities((launch.stdout, launch.stderr)))
         mark = self._marker.put_on(launch.mark)
-        begun = now_in_proc()
+        begun = read_proc_clock()
         try:
             pid = spawning.start(launch)
         finally:
             if mark is not None:
                 self._marker.take_off()
-        return Child(pid, born=(begun, now_in_proc()), mark=mark, key=launch.key, logs=logs)
+        return Child(pid, born=(begun, read_proc_clock()), mark=mark, key=launch.key, logs=logs)
 
 
 def _identities(fds: Iterable[int]) -> Iterator[Tuple[int, int]]:
@@ -214,7 +214,7 @@ def _identities(fds: Iterable[int]) -> Iterator[Tuple[int, int]]:
             yield status.st_dev, status.st_ino
 
 
-def now_in_proc() -> float:
+def read_proc_clock() -> float:
     """Return the time in seconds on the clock of start times in /proc, truncated like them."""
     if sys.platform == "linux":
         return procfs.ticks_now() / procfs.TICKS_PER_S

@@ -8,7 +8,7 @@ from typing import Optional, Sequence, Tuple
 
 from procsup.core.outcome import NotStarted
 from procsup.core.text import shell_word
-from procsup.host.files import open_reading, reason
+from procsup.host.files import describe_error, open_reading
 from procsup.host.processes import Launch
 
 assert sys.platform != "win32"
@@ -75,7 +75,7 @@ def why_not_started(error: BaseException, launch: Optional[Launch], step: str = 
     Without a `launch`, `step` names what was being made.
     """
     number = error.errno if isinstance(error, OSError) else None
-    words = reason(error) if isinstance(error, OSError) else str(error)
+    words = describe_error(error) if isinstance(error, OSError) else str(error)
     name = getattr(error, "filename", None)
     if isinstance(name, (str, bytes)):
         words = f"{os.fsdecode(name)!r}: {words}"

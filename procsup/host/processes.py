@@ -51,7 +51,7 @@ class OpenFile(NamedTuple):
     path: str
 
 
-class Departure(NamedTuple):
+class ReapResult(NamedTuple):
     """The status and the resource usage of a reaped child; None is unknown.
 
     `peak_memory_bytes` is that of its largest process, if it can be told from our own.
@@ -63,14 +63,14 @@ class Departure(NamedTuple):
     peak_memory_bytes: Optional[int] = None
 
 
-class Killed(NamedTuple):
+class KillRound(NamedTuple):
     """How many processes a round of kills found alive, and how many of them were new."""
 
     alive: int
     fresh: int
 
 
-class Seen(NamedTuple):
+class TreeProcess(NamedTuple):
     """A process of a tree, and the files that it may write to (None: unknown)."""
 
     pid: int
@@ -79,7 +79,7 @@ class Seen(NamedTuple):
     files: Optional[List[OpenFile]]
 
 
-class Notice(NamedTuple):
+class Wakeup(NamedTuple):
     """The result of a wait: children that may have ended, and whether `wake` was called."""
 
     pids: List[int]
@@ -100,7 +100,7 @@ class ExitNotifier(Protocol):
         """Stop watching; a pid that is not watched is no error."""
         ...
 
-    def wait(self, timeout_s: Optional[float]) -> Notice:
+    def wait(self, timeout_s: Optional[float]) -> Wakeup:
         """Block until a child may have ended, `wake` is called, or the time is over."""
         ...
 

@@ -120,7 +120,7 @@ def _parse_stat(pid: int, data: bytes) -> Optional[Process]:
         return None  # it has ended: an empty or cut reading
 
 
-def everyone() -> List[int]:
+def list_pids() -> List[int]:
     """Return the pids of all processes that can be seen, the youngest first."""
     if not is_ours():
         return []
@@ -130,7 +130,7 @@ def everyone() -> List[int]:
 
 
 def chase() -> Iterator[int]:
-    """Yield the latest pids, a few times, then the pids of `everyone`.
+    """Yield the latest pids, a few times, then the pids of `list_pids`.
 
     Only this finds a program that forks and exits, generation after generation: reading the whole
     list takes longer than each of its processes lives.
@@ -139,7 +139,7 @@ def chase() -> Iterator[int]:
         for _ in range(_LOOKS_AT_YOUNGEST):
             latest = _latest_number()
             yield from range(latest, max(latest - _YOUNGEST, 0), -1)
-    yield from everyone()
+    yield from list_pids()
 
 
 def _latest_number() -> int:
@@ -151,7 +151,7 @@ def _latest_number() -> int:
     return int(words[-1]) if words else 0
 
 
-def children(pid: int) -> List[int]:
+def list_children(pid: int) -> List[int]:
     """Return the pids of the children of all threads of `pid`, zombies included.
 
     An entry may be missing while its siblings exit (proc(5)): read again until nothing changes.
@@ -166,7 +166,7 @@ def _listed_children(pid: int) -> List[int]:
     return found
 
 
-def descendants(
+def list_descendants(
     *roots: int,
     without: Collection[int] = (),
     signum: int = 0,
@@ -229,7 +229,7 @@ def _families_if_needed() -> Optional[Dict[int, List[int]]]:
 
 def _families() -> Dict[int, List[int]]:
     families: Dict[int, List[int]] = {}
-    for pid in everyone():
+    for pid in list_pids():
         process = look(pid)
         if process is not None:
             families.setdefault(process.parent, []).append(pid)
@@ -259,7 +259,7 @@ class Scan:
         return self._families
 
 
-def ancestors(pid: int) -> List[int]:
+def list_ancestors(pid: int) -> List[int]:
     """Return the pids of the parent of `pid`, of its parent, and so on."""
     found: List[int] = []
     process = look(pid)

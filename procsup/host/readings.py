@@ -26,7 +26,7 @@ from procsup.core.rooted import below
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.host.files import sync_fd
 from procsup.host.files import sync_folder as sync_folder
-from procsup.paths.identity import Compared, Contents, compare, has_recorded_stamps, read_file
+from procsup.paths.identity import Comparison, Contents, compare, has_recorded_stamps, read_file
 from procsup.paths.links import RealFolders
 from procsup.paths.opening import open_regular
 from procsup.paths.walk import excludes, files_of, stands_for
@@ -85,25 +85,25 @@ class OwnFiles:
         if self._paths is None:
             self._paths = set(self._find())
             self._folders = tuple([one + os.sep for one in self._paths])
-        real = self._real.real(path)
+        real = self._real.resolve(path)
         if real in self._paths or real.startswith(self._folders):
             return True
         # A folder of which something is left out may hold files that count.
         return any(stands_for(one, real) for one in self._special) and not os.path.isdir(path)
 
     def _find(self) -> Iterator[str]:
-        yield from map(self._real.real, self._published)
+        yield from map(self._real.resolve, self._published)
         for output in outputs_of(self._unit):
             bare = output.path.rstrip(_SEPARATORS)
             if bare == self._folder:
                 continue
-            real = self._real.output(output)
+            real = self._real.resolve_output(output)
             if output.kind == "glob" or output.excluded:
                 self._special.append(real)
             else:
                 yield real.path.rstrip(_SEPARATORS)
             if output.kind != "glob" and os.path.islink(bare):
-                yield self._real.real(os.path.realpath(bare))
+                yield self._real.resolve(os.path.realpath(bare))
 
 
 def plain_path(output: OutputSpec) -> str:
@@ -120,7 +120,7 @@ def outputs_of(unit: UnitSpec) -> List[OutputSpec]:
     return list(outputs.values())
 
 
-def intact(
+def compare_with_record(
     unit: UnitSpec,
     end: End,
     *,
@@ -145,16 +145,16 @@ def intact(
         made = [(output, files_of(output)) for output in outputs]
         missing = next((one for one, files in made if not files and not one.optional), None)
         if missing is not None:
-            return _not_there(missing, end)
+            return _describe_missing(missing, end)
         known = {reading.path for reading in end.outputs}
         used = {path for declared in inputs for path in input_files(unit, declared, published)}
         own = [OwnFiles(unit, declared.path, published) for declared in inputs]
-        were_used = _watched(end.inputs, inputs, used, own)
+        were_used = _select_watched(end.inputs, inputs, used, own)
         look = partial(compare, checksum=checksum, contents=contents)
         return Intact(
             _difference(used, were_used, look, seen),
-            _left_out_by_now(known, made)
-            or _difference(_that_count(made, known), end.outputs, look, seen),
+            _find_left_out(known, made)
+            or _difference(_select_counting(made, known), end.outputs, look, seen),
             seen=tuple(seen),
             leftover_files=leftover_files(
                 [file for _, files in made for file in files if file not in known], folder
@@ -165,7 +165,7 @@ def intact(
         return Intact(unread, unread, missing=True)
 
 
-def _left_out_by_now(
+def _find_left_out(
     recorded: Set[str], made: Sequence[Tuple[OutputSpec, Sequence[str]]]
 ) -> Optional[Change]:
     """Return the first recorded output that the outputs exclude now."""
@@ -185,7 +185,7 @@ def _are_as_recorded(outputs: Sequence[OutputSpec], inputs: Sequence[OutputSpec]
     return all(map(has_recorded_stamps, recorded))
 
 
-def _that_count(
+def _select_counting(
     made: Iterable[Tuple[OutputSpec, Sequence[str]]], known: Container[str]
 ) -> Set[str]:
     """Return the present files of outputs that are recorded, or that were declared later."""
@@ -197,13 +197,13 @@ def _that_count(
     return found
 
 
-def _not_there(output: OutputSpec, end: End) -> Intact:
+def _describe_missing(output: OutputSpec, end: End) -> Intact:
     made_before = any(stands_for(output, one.path) for one in end.outputs)
     kind = "deleted" if made_before else "new"
     return Intact(outputs=Change(plain_path(output), "missing", kind), missing=True)
 
 
-def _watched(
+def _select_watched(
     recorded: Sequence[Reading],
     inputs: Sequence[OutputSpec],
     now: Set[str],
@@ -225,14 +225,14 @@ def _watched(
     return [one for one in recorded if one.path in declared or is_watched(one.path)]
 
 
-class Declared(NamedTuple):
+class DeclaredChanges(NamedTuple):
     """Paths that a unit declares as inputs now and not when it ended, and the other way round."""
 
     new: Sequence[str] = ()
     removed: Sequence[str] = ()
 
 
-def declared_since(unit: UnitSpec, end: End, published: Sequence[str] = ()) -> Declared:
+def find_declared_since(unit: UnitSpec, end: End, published: Sequence[str] = ()) -> DeclaredChanges:
     """Return which inputs are declared since the recorded end, and which no longer are.
 
     By the files on record: of a folder without files nothing is known. OSError if a folder
@@ -240,15 +240,15 @@ def declared_since(unit: UnitSpec, end: End, published: Sequence[str] = ()) -> D
     """
     known = [reading.path for reading in end.inputs]
     declared = {one.path: one for one in inputs_of(unit)}
-    seen = {above for path in known for above in _with_folders(path)}
+    seen = {above for path in known for above in _walk_up(path)}
     new = [one for one in declared if one not in seen]
-    return Declared(
+    return DeclaredChanges(
         [p for p in new if not os.path.isdir(p) or input_files(unit, declared[p], published)],
-        [one for one in known if declared.keys().isdisjoint(_with_folders(one))],
+        [one for one in known if declared.keys().isdisjoint(_walk_up(one))],
     )
 
 
-def _with_folders(path: str) -> Iterator[str]:
+def _walk_up(path: str) -> Iterator[str]:
     above = ""
     while path != above:
         yield path
@@ -267,7 +267,7 @@ def leftover_files(paths: Iterable[str], folder: str) -> LeftoverFiles:
 def _difference(
     now: Set[str],
     recorded: Sequence[Reading],
-    look: Callable[[Reading], Compared],
+    look: Callable[[Reading], Comparison],
     seen: List[Reading],
 ) -> Optional[Change]:
     known = {reading.path for reading in recorded}

@@ -70,41 +70,48 @@ def powershell(program: str) -> Shell:
     """Return PowerShell; arguments are its ``$args[0]`` and so on."""
     head = (program, "-NoProfile", "-NonInteractive", "-Command")
     return Shell(
-        "powershell", head, quoted, _powershell_tail, "${env:PROCSUP_SCRATCH}", _powershell_line
+        "powershell",
+        head,
+        quote_powershell,
+        _powershell_tail,
+        "${env:PROCSUP_SCRATCH}",
+        _powershell_line,
     )
 
 
-def quoted(text: str) -> str:
+def quote_powershell(text: str) -> str:
     """Quote a text for PowerShell."""
     return "'" + "".join(c * 2 if c in _SINGLE_QUOTES else c for c in text) + "'"
 
 
 def _powershell_tail(text: str, arguments: Sequence[str]) -> Tuple[str, ...]:
-    words = "".join(f" {quoted(argument)}" for argument in arguments)
+    words = "".join(f" {quote_powershell(argument)}" for argument in arguments)
     return (f"{_BEFORE}{text}\n}}{words}{_AFTER}",)
 
 
 def _powershell_line(process: Process) -> str:
     program, *arguments = process.argv
     # By `&`, PowerShell before 7.3 would lose double quotes and empty arguments.
-    start = f"Start-Process -NoNewWindow -Wait -FilePath {_shown(program)}"
+    start = f"Start-Process -NoNewWindow -Wait -FilePath {_quote_visible(program)}"
     if arguments:
-        start += f" -ArgumentList {_shown(subprocess.list2cmdline(arguments))}"
+        start += f" -ArgumentList {_quote_visible(subprocess.list2cmdline(arguments))}"
     if process.stdin_path is not None:
-        start += f" -RedirectStandardInput {_shown(process.stdin_path)}"
-    settings = [f"${{env:{name}}} = {_shown(value)}" for name, value in process.variables.items()]
-    return "; ".join([f"Set-Location -LiteralPath {_shown(process.cwd)}", *settings, start])
+        start += f" -RedirectStandardInput {_quote_visible(process.stdin_path)}"
+    settings = [
+        f"${{env:{name}}} = {_quote_visible(value)}" for name, value in process.variables.items()
+    ]
+    return "; ".join([f"Set-Location -LiteralPath {_quote_visible(process.cwd)}", *settings, start])
 
 
-def _shown(text: str) -> str:
+def _quote_visible(text: str) -> str:
     """Quote a text for PowerShell, without the characters that act on a terminal."""
     pieces = around_acting(text)
-    pieces[::2] = map(quoted, pieces[::2])
-    pieces[1::2] = map(_by_number, pieces[1::2])
+    pieces[::2] = map(quote_powershell, pieces[::2])
+    pieces[1::2] = map(_format_char, pieces[1::2])
     return f"({' + '.join(pieces)})" if len(pieces) > 1 else pieces[0]
 
 
-def _by_number(char: str) -> str:
+def _format_char(char: str) -> str:
     number = ord(char)  # one of more than 16 bits is two characters there
     return f"[char]{number}" if number < 1 << 16 else f"[char]::ConvertFromUtf32({number})"
 

@@ -10,7 +10,7 @@ PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 _DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 
-def patiently(
+def retry_on_shortage(
     act: Callable[[], _T],
     *,
     pauses_s: Sequence[float] = PAUSES_S,

@@ -3,21 +3,21 @@
 import sys
 
 from procsup.host.processes import (
-    Departure,
     ExitNotifier,
     Key,
-    Killed,
+    KillRound,
     Launch,
-    Notice,
     OpenFile,
-    Seen,
+    ReapResult,
+    TreeProcess,
+    Wakeup,
 )
 
 if sys.platform == "win32":
     from procsup.host.windows import (
         Child,
         Spawner,
-        Teller,
+        StopSignaller,
         Trees,
         by_shell,
         environment_key,
@@ -34,7 +34,7 @@ else:
     from procsup.host.posix import (
         Child,
         Spawner,
-        Teller,
+        StopSignaller,
         Trees,
         by_shell,
         environment_key,
@@ -50,16 +50,16 @@ else:
 
 __all__ = [
     "Child",
-    "Departure",
+    "ReapResult",
     "ExitNotifier",
     "Key",
     "Launch",
-    "Killed",
-    "Notice",
+    "KillRound",
+    "Wakeup",
     "OpenFile",
-    "Seen",
+    "TreeProcess",
     "Spawner",
-    "Teller",
+    "StopSignaller",
     "Trees",
     "by_shell",
     "environment_key",

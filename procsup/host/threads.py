@@ -64,7 +64,7 @@ class Pool:
             job()
 
 
-class Finds(Generic[Item]):
+class ResultQueue(Generic[Item]):
     """Results of side threads, until the loop takes them; `wake` wakes the loop."""
 
     def __init__(self, wake: Callable[[], None]) -> None:

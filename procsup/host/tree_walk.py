@@ -50,12 +50,12 @@ def walk(
     roots = list(roots)
     if sys.platform == "linux":
         mains = [procfs.hit(root, signum, lambda _process: True) for root in roots]
-        below = procfs.descendants(*roots, without=without, signum=signum, scan=scan)
+        below = procfs.list_descendants(*roots, without=without, signum=signum, scan=scan)
         found = {process.pid: process for process in (*mains, *below) if process is not None}
         return [process for process in found.values() if not process.dead]
     from procsup.host import machine
 
-    families = dict(pair for root in roots for pair in machine.family(root))
+    families = dict(pair for root in roots for pair in machine.list_family(root))
     return [procfs.Process(pid, parent, "?", 0) for pid, parent in families.items()]
 
 
@@ -96,16 +96,16 @@ if sys.platform != "win32":
             pass  # the group is empty
 
 
-def everyone() -> List[int]:
+def list_pids() -> List[int]:
     """Return the pids of all processes that can be seen."""
     if sys.platform == "linux":
-        return procfs.everyone()
+        return procfs.list_pids()
     from procsup.host import machine
 
-    return machine.everyone()
+    return machine.list_pids()
 
 
-def lives(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Whether a process exists and is not a zombie."""
     from procsup.host import machine
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, Optional, Sequ
 
 from procsup.errors import RunBusy
 from procsup.host import holders, leftovers, marks, procfs, titles, tree_walk
-from procsup.host.processes import WITHIN, Key, Killed, Seen
+from procsup.host.processes import WITHIN, Key, KillRound, TreeProcess
 from procsup.seams import seam
 
 if TYPE_CHECKING:
@@ -123,9 +123,9 @@ class Trees:
         ended = {child.pid: child for child in self._children.values() if child.ended}
         for child in ended.values():
             child.orphans.clear()
-        for pid in tree_walk.everyone() if ended else ():
+        for pid in tree_walk.list_pids() if ended else ():
             child_of = ended.get(_session_of(pid) or 0)
-            if child_of is not None and pid != child_of.pid and tree_walk.lives(pid):
+            if child_of is not None and pid != child_of.pid and tree_walk.is_alive(pid):
                 child_of.orphans.add(pid)
 
     def _read_list(self) -> Set[bytes]:
@@ -227,7 +227,7 @@ class Trees:
 
     # --- killing -----------------------------------------------------------------------------
 
-    def main_ended(self) -> None:
+    def note_main_end(self) -> None:
         """A main process is a zombie now: if we do not adopt orphans, search for them."""
         if not self.adopts:
             self.look()
@@ -245,11 +245,11 @@ class Trees:
         """When the scan of `recent_tree` was begun (monotonic); None if it needs none."""
         return self._scan.begun_at
 
-    def seen(self, child: "posix.Child") -> List[Seen]:
+    def list_processes(self, child: "posix.Child") -> List[TreeProcess]:
         """Return the other live processes of its tree, with the files that they may write to."""
         others = [one for one in self.tree(child) if one.pid != child.pid]
         return [
-            Seen(
+            TreeProcess(
                 one.pid,
                 one.start_ticks,
                 titles.title_of(one.pid),
@@ -258,24 +258,24 @@ class Trees:
             for one in others
         ]
 
-    def kill(self, child: "posix.Child") -> Killed:
+    def kill(self, child: "posix.Child") -> KillRound:
         """Send SIGKILL to the whole tree, once; repeat, after a `look`, until none is left."""
         now = time.monotonic()
         if child.killed_since is None:
             child.killed_since = now
         late = now - child.killed_since > _STOP_FIRST_S
-        alive = _at_rest(_roots_of(child), now + 1.0) if late else self.recent_tree(child)
+        alive = _bring_to_rest(_roots_of(child), now + 1.0) if late else self.recent_tree(child)
         if child.pinned:
             tree_walk.send_to_group(child.pid)
         return self.kill_these(child, alive)
 
-    def kill_these(self, child: "posix.Child", victims: Sequence[procfs.Process]) -> Killed:
+    def kill_these(self, child: "posix.Child", victims: Sequence[procfs.Process]) -> KillRound:
         """Send SIGKILL to some processes of its tree."""
         fresh = {(one.pid, one.start_ticks) for one in victims} - child.hit
         child.hit |= fresh
         for process in victims:
             tree_walk.send(process)
-        return Killed(len(victims), len(fresh))
+        return KillRound(len(victims), len(fresh))
 
     @seam("kill orphans")
     def _kill_homeless(self) -> None:
@@ -304,7 +304,7 @@ class Trees:
         The run's id is used only without marks: a copy of the run has the same id.
         """
         run_id = self._run_id if self._mark_base is None else None
-        recorded = leftovers.Recorded(run_id, self._mark_base)
+        recorded = leftovers.RecordedProcesses(run_id, self._mark_base)
         try:
             leftovers.end_leftovers(recorded, limit_s=limit_s)
         except RunBusy:
@@ -318,7 +318,7 @@ class Trees:
             self.adopts = False
 
 
-def _at_rest(roots: Set[int], deadline: float) -> List[procfs.Process]:
+def _bring_to_rest(roots: Set[int], deadline: float) -> List[procfs.Process]:
     def find() -> List[procfs.Process]:
         found = tree_walk.walk(roots, signum=signal.SIGSTOP)
         for process in found if sys.platform != "linux" else ():

@@ -11,7 +11,7 @@ import sys
 from typing import Optional, Tuple
 
 from procsup.errors import RecordError
-from procsup.host.files import AnyPath, reason
+from procsup.host.files import AnyPath, describe_error
 from procsup.host.locks import FileLock
 
 __all__ = ["UnitsLock"]
@@ -93,7 +93,7 @@ class UnitsLock:
         try:
             return not probe.try_exclusive()
         except OSError as error:
-            raise RecordError(f"{self.path} cannot be locked: {reason(error)}") from error
+            raise RecordError(f"{self.path} cannot be locked: {describe_error(error)}") from error
         finally:
             probe.close()
 

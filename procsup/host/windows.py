@@ -18,7 +18,7 @@ from typing import FrozenSet, List, Optional, Sequence, Set, Tuple
 from procsup.core.outcome import Exited, NotStarted
 from procsup.host import jobs, machine, windows_exits
 from procsup.host.opened import create
-from procsup.host.processes import Departure, Key, Killed, Launch, Seen
+from procsup.host.processes import Key, KillRound, Launch, ReapResult, TreeProcess
 
 assert sys.platform == "win32"
 
@@ -27,7 +27,7 @@ exit_notifier = windows_exits.exit_notifier
 __all__ = [
     "Child",
     "Spawner",
-    "Teller",
+    "StopSignaller",
     "Trees",
     "by_shell",
     "environment_key",
@@ -90,7 +90,7 @@ class Child:
     def others(self) -> int:
         """Return how many processes of its tree beside itself live."""
         if self.job is None:
-            return len(machine.descendants(self.pid))
+            return len(machine.list_descendants(self.pid))
         active = self.job.active_processes()
         return max(0, active if self.ended else active - 1)
 
@@ -120,16 +120,16 @@ class Child:
         """True: the system lets us kill a process that we started."""
         return True
 
-    def reap(self) -> Departure:
+    def reap(self) -> ReapResult:
         """Take the exit code and the CPU times of the whole tree."""
         code = self.poll()
         assert code is not None, "reaped while it runs"
         if self.job is None:
-            return Departure(Exited(code % 2**32))
+            return ReapResult(Exited(code % 2**32))
         account = self.job.account()
         if account is None:
-            return Departure(Exited(code % 2**32))
-        return Departure(Exited(code % 2**32), account.user_time / 1e7, account.kernel_time / 1e7)
+            return ReapResult(Exited(code % 2**32))
+        return ReapResult(Exited(code % 2**32), account.user_time / 1e7, account.kernel_time / 1e7)
 
     def give_up(self) -> None:
         """Disown a child that cannot be ended."""
@@ -302,24 +302,24 @@ class Trees:
     def look(self) -> None:
         """Nothing is adopted on Windows."""
 
-    def main_ended(self) -> None:
+    def note_main_end(self) -> None:
         """Do nothing: the job keeps track of its processes."""
 
-    def seen(self, child: Child) -> List[Seen]:
+    def list_processes(self, child: Child) -> List[TreeProcess]:
         """Return the other live processes of its tree; their open files are unknown."""
         pids = None if child.job is None else child.job.pids()
         if pids is None:
-            pids = machine.descendants(child.pid)
-        return [Seen(pid, 0, machine.name_of(pid), None) for pid in pids if pid != child.pid]
+            pids = machine.list_descendants(child.pid)
+        return [TreeProcess(pid, 0, machine.name_of(pid), None) for pid in pids if pid != child.pid]
 
-    def kill(self, child: Child) -> Killed:
+    def kill(self, child: Child) -> KillRound:
         """End the whole tree; `fresh` is 0, since nothing can escape from a job."""
         others = child.others()
         if child.job is not None:
             child.job.end()
         else:
             _end_without_job(child)
-        return Killed(others + (not child.ended), 0)
+        return KillRound(others + (not child.ended), 0)
 
     def end_rest(self, limit_s: float) -> None:
         """Do nothing: processes in a job end with it."""
@@ -330,7 +330,7 @@ class Trees:
             self.remove(child)
 
 
-class Teller:
+class StopSignaller:
     """Asks one tree to stop, by CTRL_BREAK to its process group, and ends its job."""
 
     def __init__(
@@ -345,7 +345,7 @@ class Teller:
         self._trees = trees
         self._is_told = False
 
-    def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:  # noqa: ARG002
+    def signal(self, *, everybody: bool = False, dump: bool = False) -> bool:  # noqa: ARG002
         """Ask the group to stop, once; false, since every process gets the request."""
         if not self._is_told:
             self._is_told = True
@@ -359,7 +359,7 @@ class Teller:
 
 def _end_without_job(child: Child) -> None:
     """Kill by walking the tree, only where our own job forbids a nested one."""
-    for pid in machine.descendants(child.pid):
+    for pid in machine.list_descendants(child.pid):
         _terminate(pid)
     child.terminate()
 

@@ -7,7 +7,7 @@ from queue import Empty, SimpleQueue
 from typing import Dict, List, Optional
 
 from procsup.host.clock import LONGEST_WAIT_S
-from procsup.host.processes import ExitNotifier, Notice
+from procsup.host.processes import ExitNotifier, Wakeup
 
 assert sys.platform == "win32"
 
@@ -37,7 +37,7 @@ class WindowsExits:
         """Stop watching."""
         self._threads.pop(pid, None)
 
-    def wait(self, timeout_s: Optional[float]) -> Notice:
+    def wait(self, timeout_s: Optional[float]) -> Wakeup:
         """Block until there is a notice."""
         pids: List[int] = []
         called = False
@@ -51,7 +51,7 @@ class WindowsExits:
                     pids.append(item)
                 item = self._ended.get_nowait()
         except Empty:
-            return Notice(pids, called)
+            return Wakeup(pids, called)
 
     def wake(self) -> None:
         """Make `wait` return."""

@@ -15,7 +15,7 @@ from procsup.errors import (
     UsageError,
     WaitTimeout,
 )
-from procsup.host.attached import Finished
+from procsup.host.attached import ProcessResult
 from procsup.lib.manifest import Manifest
 from procsup.store.manifest import read_head
 from procsup.store.rundir import RunDir
@@ -35,7 +35,7 @@ _BY_NAME: Dict[str, Type[ProcsupError]] = {
 _BY_CODE = {kind.exit_code: kind for kind in _BY_NAME.values()}
 
 
-def manifest_of(finished: Finished, *, check: bool) -> Manifest:
+def manifest_of(finished: ProcessResult, *, check: bool) -> Manifest:
     """Return the manifest; raise the other process's exception, RunUnfinished or RunFailed."""
     body = _body(finished)
     if "error" in body:
@@ -54,7 +54,7 @@ def manifest_of(finished: Finished, *, check: bool) -> Manifest:
     return checked(Manifest(path, head), check=check)
 
 
-def _body(finished: Finished) -> Dict[str, Any]:
+def _body(finished: ProcessResult) -> Dict[str, Any]:
     """Return the object that the last line of stdout holds; an empty one if there is none."""
     for line in reversed(finished.stdout.splitlines()):
         try:

@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 from procsup.core.spec import RunSpec
 from procsup.errors import UsageError
-from procsup.host.attached import Feed, Leash, run_attached
+from procsup.host.attached import CancelToken, Feed, run_attached
 from procsup.host.files import AnyPath
 from procsup.lib.answers import manifest_of
 from procsup.lib.manifest import Manifest
@@ -22,7 +22,7 @@ class Invocation(NamedTuple):
     feed: Optional[Feed] = None
     check: bool = True
 
-    def carry_out(self, leash: Optional[Leash] = None) -> Manifest:
+    def carry_out(self, leash: Optional[CancelToken] = None) -> Manifest:
         """Run it to its end; errors as `procsup.run` has them."""
         finished = run_attached(self.arguments, self.feed, leash=leash)
         return manifest_of(finished, check=self.check)

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Type
 
 from procsup.errors import ProcsupError, RunUnfinished, WaitTimeout
-from procsup.host.attached import Companion
+from procsup.host.attached import SupervisorProcess
 from procsup.host.detach import start_detached
 from procsup.host.files import AnyPath
 from procsup.lib.answers import checked, error_of, how
@@ -49,7 +49,7 @@ def start(
 
 
 def _start_tied(arguments: Sequence[str]) -> "Run":
-    companion = Companion(arguments)
+    companion = SupervisorProcess(arguments)
     ready = _checked(companion.ready, companion.exit_code, companion.said)
     return Run(ready, companion)
 
@@ -83,7 +83,7 @@ class Run:
     RunUnfinished are raised, unless `wait` or `stop` has reported the end already.
     """
 
-    def __init__(self, ready: Mapping[str, Any], companion: Optional[Companion]) -> None:
+    def __init__(self, ready: Mapping[str, Any], companion: Optional[SupervisorProcess]) -> None:
         self.id: str = ready["id"]
         self.dir = Path(ready["directory"])
         self._sitting: int = ready["sitting"]

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Seque
 from procsup.errors import UsageError
 from procsup.host.attached import Feed
 from procsup.host.files import AnyPath
-from procsup.host.folders import absolute, current_folder
+from procsup.host.folders import current_folder, make_absolute
 from procsup.lib.invocation import Invocation, progress_words
 from procsup.lib.manifest import Manifest
 from procsup.lib.plain import argument, arguments, plain
@@ -169,7 +169,7 @@ class UnitWishes:
         """Return the invocation that runs these units."""
         named = self.name is not None
         head = Head(self.run_name(), current_folder(), stage, self.settings(), program, named)
-        words = [] if self.dir is None else [f"--dir={absolute(self.dir)}"]
+        words = [] if self.dir is None else [f"--dir={make_absolute(self.dir)}"]
         words += ["--fresh"] if self.keep == "never" else []
         words += ["--adopt"] if self.adopt else []
         words += progress_words(self.progress)

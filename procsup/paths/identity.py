@@ -16,7 +16,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 from procsup.core.outcome import Reading
 from procsup.paths.opening import MISSING, open_regular
-from procsup.paths.reader import belongs_to
+from procsup.paths.reader import describe_foreign
 
 HASHED_UP_TO_BYTES = 64 * 1024 * 1024  # with checksum = "auto"
 
@@ -178,7 +178,7 @@ def _read_content(path: str, link: Optional[Link]) -> Tuple[Stamp, str]:
 # --- comparison with the record ------------------------------------------------------------
 
 
-class Compared(NamedTuple):
+class Comparison(NamedTuple):
     """How a file differs from its record; empty if it is intact.
 
     `seen` is its new reading if the content was read and is the same: once recorded, the content
@@ -189,7 +189,7 @@ class Compared(NamedTuple):
     seen: Optional[Reading] = None
 
 
-_INTACT = Compared()
+_INTACT = Comparison()
 
 
 def compare(
@@ -198,35 +198,35 @@ def compare(
     checksum: str,
     contents: Optional[Contents] = None,
     owner: Optional[int] = None,
-) -> Compared:
+) -> Comparison:
     """Whether a file is intact, by the rule in the module docstring. Never raises OSError.
 
     With an `owner`, another user's file is none: the record is theirs, and may name any.
     """
     if recorded.changed:
-        return Compared("changed while the unit ran")
+        return Comparison("changed while the unit ran")
     try:
         stamp, status = _look(recorded.path)
         if not stat.S_ISREG(status.st_mode):
-            return Compared("no longer a file")
+            return Comparison("no longer a file")
         if owner is not None and status.st_uid != owner:
-            return Compared(belongs_to(status.st_uid, owner))
+            return Comparison(describe_foreign(status.st_uid, owner))
         if stamp.size != recorded.size:
-            return Compared(f"size {recorded.size} → {stamp.size}")
+            return Comparison(f"size {recorded.size} → {stamp.size}")
         now = stamp.reading(recorded.path, sha256=recorded.sha256)
         if checksum != "all" and _is_same_file(recorded, now):
             return _INTACT
         if recorded.sha256 is None or checksum == "none":
-            return Compared(_as_make_does(recorded, now))
+            return Comparison(_as_make_does(recorded, now))
         stamp, sha256 = _digest(recorded.path, stamp, contents)
     except MISSING:
-        return Compared("missing")
+        return Comparison("missing")
     except OSError as error:
-        return Compared(f"cannot be read: {error.strerror or error}")
+        return Comparison(f"cannot be read: {error.strerror or error}")
     if sha256 != recorded.sha256:
-        return Compared("content differs")
+        return Comparison("content differs")
     now = stamp.reading(recorded.path, sha256=sha256)
-    return _INTACT if now == recorded else Compared(seen=now)
+    return _INTACT if now == recorded else Comparison(seen=now)
 
 
 def is_intact(recorded: Reading, *, checksum: str) -> bool:

@@ -3,7 +3,7 @@
 import os
 
 
-def joined(folder: str, path: str) -> str:
+def join_path(folder: str, path: str) -> str:
     """Return the normalized path from the root of what the system finds at `path` from `folder`.
 
     Behind a link to a folder, ``..`` is the folder above its target. All other links keep their
@@ -11,11 +11,11 @@ def joined(folder: str, path: str) -> str:
     """
     whole = os.path.join(folder, path)
     if ".." in path and os.sep == "/":
-        whole = _without_parents(whole)
+        whole = _drop_parents(whole)
     return os.path.normpath(whole)
 
 
-def _without_parents(path: str) -> str:
+def _drop_parents(path: str) -> str:
     at = ""
     for name in path.split("/"):
         if name == "..":

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from procsup.core.globs import escape, unescape
 from procsup.core.spec import OutputSpec
-from procsup.paths.joining import joined
+from procsup.paths.joining import join_path
 
 _SEPARATORS = "/" + os.sep
 _UNKNOWN = ""
@@ -18,12 +18,12 @@ _SPECIAL = re.compile(r"[*?\[{]")  # in a pattern; the text before it is literal
 _PARENTS = re.compile(r"(?:.*/)?\.\.(?=/|$)", re.DOTALL)  # in a pattern: before its wildcards
 
 
-def joined_pattern(folder: str, text: str) -> str:
+def join_pattern(folder: str, text: str) -> str:
     """Return a pattern from the root, as `joined`; the name of `folder` is literal."""
     parents = _PARENTS.match(text) if ".." in text else None
     if parents is None:
         return os.path.normpath(os.path.join(escape(folder), text))
-    above = escape(joined(folder, unescape(parents.group())))
+    above = escape(join_path(folder, unescape(parents.group())))
     return os.path.normpath(above + text[parents.end() :])
 
 
@@ -38,7 +38,7 @@ class RealFolders:
         self._links: Dict[str, AbstractSet[str]] = {}
         self._known: Dict[str, Optional[str]] = {root: root}  # None: missing, and all below it, too
 
-    def real(self, path: str) -> str:
+    def resolve(self, path: str) -> str:
         """Return a path with the links in its folders resolved, but not its last name.
 
         The name of a folder that does not exist yet is kept.
@@ -49,7 +49,7 @@ class RealFolders:
             return path
         return f"{real}{separator}{path[len(folder) + 1 :]}"
 
-    def declared(self, path: str, *, is_glob: bool = False) -> str:
+    def resolve_declared(self, path: str, *, is_glob: bool = False) -> str:
         """Return a declared path, or a pattern, with links in its folders resolved.
 
         A path that ends with a separator is a folder's, and may be a link itself.
@@ -59,17 +59,17 @@ class RealFolders:
             real = self._known[folder] if folder in self._known else self._find(folder)
             return path if real is None or real == folder else f"{real}{os.sep}"
         if not is_glob:
-            return self.real(path)
+            return self.resolve(path)
         folder = _SPECIAL.split(path, maxsplit=1)[0].rpartition(os.sep)[0]
-        real = self.real(f"{folder}{os.sep}_")[:-2]
+        real = self.resolve(f"{folder}{os.sep}_")[:-2]
         return path if real == folder else escape(real) + path[len(folder) :]
 
-    def output(self, output: OutputSpec) -> OutputSpec:
+    def resolve_output(self, output: OutputSpec) -> OutputSpec:
         """Return an output with links in its folders resolved."""
-        real = self.declared(output.path, is_glob=output.kind == "glob")
+        real = self.resolve_declared(output.path, is_glob=output.kind == "glob")
         if real == output.path:
             return output
-        excluded = tuple([self.declared(one, is_glob=True) for one in output.excluded])
+        excluded = tuple([self.resolve_declared(one, is_glob=True) for one in output.excluded])
         return replace(output, path=real, excluded=excluded)
 
     @property

@@ -15,7 +15,7 @@ _READ, _ENTER = 4, 1  # bits of a mode
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
-def belongs_to(uid: int, owner: int) -> str:
+def describe_foreign(uid: int, owner: int) -> str:
     """Describe a file that is not of the user of the run."""
     return f"belongs to uid {uid}, and the run to uid {owner}"
 
@@ -61,7 +61,7 @@ _present = _Present()
 
 
 @contextlib.contextmanager
-def reading_for(reader: Optional[Reader]) -> Iterator[None]:
+def read_as(reader: Optional[Reader]) -> Iterator[None]:
     """Let this thread read only what that user may read; None: all that we may."""
     before, _present.reader = _present.reader, reader
     try:

@@ -62,7 +62,7 @@ def find(glob: Glob, folder: str = "", *, case: bool = CASE) -> Found:
         if glob.excludes(branch.base, case=case):
             continue
         walker = _Walker(glob, branch, left_out, case=case)
-        below = walker.below(os.path.join(folder, branch.base))
+        below = walker.walk_below(os.path.join(folder, branch.base))
         if branch.captures != glob.captures:
             below = ((path, glob.in_order(branch, held)) for path, held in below)
         found = {**dict(below), **found}  # as `match` does: the first branch captures
@@ -83,7 +83,7 @@ class _Walker:
         self._seen: Set[Tuple[str, int]] = set()  # with two `**`, a folder is reached in many ways
         self._top = ""
 
-    def below(self, folder: str) -> Iterator[_Found]:
+    def walk_below(self, folder: str) -> Iterator[_Found]:
         """Yield the matches, with the captured texts."""
         self._top = folder
         if self._deep < 0:
@@ -101,15 +101,17 @@ class _Walker:
     def _walk(self, folder: str, prefix: str, index: int, held: _Captures) -> Iterator[_Found]:
         part = self._parts[index]
         if index == self._deep:
-            yield from self._everything(folder, prefix, index)
+            yield from self._walk_everything(folder, prefix, index)
         elif part == (DEEP,):
-            yield from self._deeper(folder, prefix, index, held)
+            yield from self._walk_deeper(folder, prefix, index, held)
         elif is_literal(part):
-            yield from self._named(folder, prefix, index, held)
+            yield from self._walk_named(folder, prefix, index, held)
         else:
-            yield from self._matching(folder, prefix, index, held)
+            yield from self._walk_matching(folder, prefix, index, held)
 
-    def _deeper(self, folder: str, prefix: str, index: int, held: _Captures) -> Iterator[_Found]:
+    def _walk_deeper(
+        self, folder: str, prefix: str, index: int, held: _Captures
+    ) -> Iterator[_Found]:
         todo = [(folder, prefix)]
         while todo:
             at, path = todo.pop()
@@ -136,7 +138,9 @@ class _Walker:
             return False
         return True
 
-    def _named(self, folder: str, prefix: str, index: int, held: _Captures) -> Iterator[_Found]:
+    def _walk_named(
+        self, folder: str, prefix: str, index: int, held: _Captures
+    ) -> Iterator[_Found]:
         name = "".join(map(str, self._parts[index]))
         path, shown = os.path.join(folder, name), prefix + name
         if self._is_out(shown):
@@ -150,7 +154,9 @@ class _Walker:
         elif not leads_on and os.path.islink(path) and not os.path.exists(path):
             raise LinkToNothing(path)
 
-    def _matching(self, folder: str, prefix: str, index: int, held: _Captures) -> Iterator[_Found]:
+    def _walk_matching(
+        self, folder: str, prefix: str, index: int, held: _Captures
+    ) -> Iterator[_Found]:
         split = self._branch.matcher(index, case=self._case).split
         is_last = index == len(self._parts) - 1
         wants_folder = not is_last or self._branch.folders
@@ -168,7 +174,7 @@ class _Walker:
             elif _is_broken(entry):
                 raise LinkToNothing(entry.path)
 
-    def _everything(self, folder: str, prefix: str, index: int) -> Iterator[_Found]:
+    def _walk_everything(self, folder: str, prefix: str, index: int) -> Iterator[_Found]:
         """Yield the paths that a deep capture and the parts after it may match."""
         later = self._parts[index + 1 :]
         hidden = any(str(part[0]).startswith(".") for part in later if isinstance(part[0], str))
@@ -223,7 +229,7 @@ def files_of(
 ) -> List[str]:
     """Return the current files of a declared path, which may be none.
 
-    For a folder (declared or found) these are all files below it, as `files_below` has them. For
+    For a folder (declared or found) these are all files below it, by `list_files_below`. For
     a glob they are its sorted matches. What is `excluded`, or lies in a folder that is, is left
     out of both; of a folder also what `leaves_out` tells. OSError if a folder cannot be read,
     LinkToNothing as `find`.
@@ -242,7 +248,7 @@ def files_of(
     if is_folder:
         tests = [test for test in (_leaves_out(output.excluded), leaves_out) if test is not None]
         both = tests[0] if len(tests) == 1 else lambda path: any(test(path) for test in tests)
-        return files_below(path, follow=follow, leaves_out=both if tests else None)
+        return list_files_below(path, follow=follow, leaves_out=both if tests else None)
     return [] if output.kind == "folder" else [output.path]
 
 
@@ -292,7 +298,7 @@ def home_of(output: OutputSpec) -> str:
     return (bases[0] if len(bases) == 1 else os.path.commonpath(bases)).replace("/", os.sep)
 
 
-def files_below(
+def list_files_below(
     folder: str,
     *,
     follow: bool = False,
@@ -308,7 +314,7 @@ def files_below(
     folders = [folder]
     files = list(_files_in(folders, links, leaves_out, follow=follow))
     if follow and links:
-        known = {_identity(one) for one in [*folders, *_above(folder)]}
+        known = {_identity(one) for one in [*folders, *_list_above(folder)]}
         while links:
             link = min(links)
             links.remove(link)
@@ -354,7 +360,7 @@ def _is_run_directory(folder: str, entries: "List[os.DirEntry[str]]") -> bool:
     return named and os.path.exists(os.path.join(folder, UNITS_LOCK))
 
 
-def _above(folder: str) -> List[str]:
+def _list_above(folder: str) -> List[str]:
     found = [os.path.realpath(folder)]
     while os.path.dirname(found[-1]) != found[-1]:
         found.append(os.path.dirname(found[-1]))

@@ -9,7 +9,7 @@ from procsup.core.manifest import Head, seconds_of
 from procsup.core.rooted import HOME
 from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath
-from procsup.host.folders import absolute
+from procsup.host.folders import make_absolute
 from procsup.queries.session_end import how_it_ended
 from procsup.queries.view import RunView
 from procsup.store.find import NoSuchRun, is_folder, nearest_home, runs_in
@@ -100,9 +100,9 @@ def home_of(directory: Optional[str], start: AnyPath = ".") -> Path:
         home = nearest_home(start, left_out)
         if home is None:
             why = "".join(f"; {text}" for text in left_out)
-            raise NoSuchRun(f"there is no {HOME} folder in {absolute(start)} or above it{why}")
+            raise NoSuchRun(f"there is no {HOME} folder in {make_absolute(start)} or above it{why}")
         return home
-    folder = Path(absolute(os.path.join(start, directory)))
+    folder = Path(make_absolute(os.path.join(start, directory)))
     if not is_folder(folder):
         raise UsageError(f"--dir {directory}: there is no such folder")
     return folder / HOME if is_folder(folder / HOME) else folder

@@ -3,9 +3,9 @@
 import os
 from typing import List, NamedTuple
 
-from procsup.attempt import by_hand as hand
+from procsup.attempt import run_here as hand
 from procsup.attempt.context import RunContext
-from procsup.attempt.preflight import about_secrets
+from procsup.attempt.preflight import check_secrets
 from procsup.core.facts import facts_before
 from procsup.core.outcome import AttemptId
 from procsup.core.replay import History
@@ -15,7 +15,7 @@ from procsup.core.spec import UnitSpec
 from procsup.core.task import Task, rules_of
 from procsup.errors import RecordError, RunBusy, RunUnfinished, UsageError
 from procsup.host import identity
-from procsup.host.files import reason
+from procsup.host.files import describe_error
 from procsup.host.inherited import inherited_environment
 from procsup.host.units_lock import UnitsLock
 from procsup.queries.known import Now, units_of
@@ -29,7 +29,7 @@ class Prepared(NamedTuple):
     """A unit of a run, with its program and its environment, ready to start here."""
 
     unit: UnitSpec
-    by_hand: hand.ByHand
+    by_hand: hand.PreparedUnit
     outputs: List[str]  # what it may overwrite
 
 
@@ -43,7 +43,7 @@ def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> Prepared:
     unit = _only_one(word, units_of(loaded, history), history)
     _refuse_live(rerun, history, unit)
     stage = loaded.spec.stage(unit.stage)
-    problems = about_secrets(stage, os.environ)
+    problems = check_secrets(stage, os.environ)
     if problems:
         raise UsageError(f"stage {stage.name}: {problems[0]}")
     past = history.units.get(unit.id)
@@ -53,7 +53,7 @@ def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> Prepared:
     try:
         by_hand = hand.prepare(task, _context(rerun), touch=touch)
     except OSError as error:
-        raise RecordError(f"{error.filename or unit.cwd}: {reason(error)}") from error
+        raise RecordError(f"{error.filename or unit.cwd}: {describe_error(error)}") from error
     named = [path for path in (unit.stdout, unit.stderr) if path is not None]
     return Prepared(unit, by_hand, [one.path for one in unit.outputs if one.path not in named])
 

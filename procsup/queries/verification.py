@@ -7,7 +7,7 @@ from procsup.core.manifest import Head, OutputRecord, StageCounts, UnitRecord
 from procsup.core.outcome import Verdict
 from procsup.core.text import plural
 from procsup.errors import ProcsupError, RecordError, RunUnfinished
-from procsup.host.folders import who_refuses
+from procsup.host.folders import find_refusal
 from procsup.host.owners import other_user
 from procsup.paths.identity import compare
 from procsup.queries.retrying import request_for, rerun_of
@@ -81,7 +81,7 @@ def verify(
     problem = mark_problem(rundir.journal, head.journal)
     damage = [*([problem] if problem else []), *check.about_counts()]
     differences, notes = check.differences, check.notes
-    refusal = who_refuses(rundir.journal)
+    refusal = find_refusal(rundir.journal)
     if refusal:
         notes.append(Difference("note", "", None, f"the journal was not compared: {refusal}"))
     for one in _about_plan(view, stage, check):

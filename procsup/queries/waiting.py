@@ -15,7 +15,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
 from procsup.core.manifest import Head, seconds_of
 from procsup.core.quantities import show_duration
 from procsup.errors import ProcsupError, RecordError, RunUnfinished, WaitTimeout
-from procsup.host.files import AnyPath, reason
+from procsup.host.files import AnyPath, describe_error
 from procsup.queries.view import RunView, find_run
 from procsup.store.find import NoSuchRun
 from procsup.store.rundir import RunDir
@@ -131,7 +131,7 @@ class _Wait:
             return self._until_final()
         except OSError as error:
             place = os.fsdecode(error.filename or "the run directory")
-            raise RecordError(f"{self._what()}: {place}: {reason(error)}") from error
+            raise RecordError(f"{self._what()}: {place}: {describe_error(error)}") from error
 
     def _until_final(self) -> Waited:
         while True:

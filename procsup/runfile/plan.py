@@ -19,7 +19,7 @@ from procsup.core.text import plural
 from procsup.errors import RunFileError, UsageError
 from procsup.host.clock import dated_id
 from procsup.host.files import open_record
-from procsup.host.folders import absolute
+from procsup.host.folders import make_absolute
 from procsup.runfile.load import Loaded, UpstreamOutputs
 from procsup.runfile.parameters.walk import Finder
 from procsup.runfile.stages.recipe import Recipe, Surroundings
@@ -178,7 +178,7 @@ def load_plan(
     reader = RunReader(source, problems, datetime.date.today())
     spec, recipes = reader.read({}, directory, jobs)
     if path:
-        spec = msgspec.structs.replace(spec, directory=os.path.dirname(absolute(path)))
+        spec = msgspec.structs.replace(spec, directory=os.path.dirname(make_absolute(path)))
     spec = msgspec.structs.replace(spec, file=os.path.join(spec.directory, PLAN_FILE))
     problems.raise_if_any()
     if not head.program:

@@ -25,7 +25,7 @@ from msgspec import Struct
 from procsup.core.events import Asked
 from procsup.core.text import pack, unpack
 from procsup.errors import RecordError, RunUnfinished, UsageError
-from procsup.host.files import AnyPath, is_temporary, open_private, reason, temporary_name
+from procsup.host.files import AnyPath, describe_error, is_temporary, open_private, temporary_name
 from procsup.host.opened import Folder
 from procsup.host.owners import is_ours, is_ours_or_roots, user_name
 from procsup.store.owner import Owner, decode_owner, open_owner
@@ -86,7 +86,7 @@ def _ask(
     try:
         _write(rundir, file, f"{request}{_ENDING}", text + b"\n")
     except OSError as error:
-        problem = f"{rundir.control}: the request could not be written: {reason(error)}"
+        problem = f"{rundir.control}: the request could not be written: {describe_error(error)}"
         raise RecordError(problem) from error
     return request
 

@@ -19,10 +19,10 @@ from procsup.core.manifest import Head
 from procsup.core.rooted import HOME, RUN_LOCK
 from procsup.core.text import nearest
 from procsup.errors import RecordError, UsageError
-from procsup.host.files import AnyPath, is_temporary, reason
-from procsup.host.folders import absolute, real_file, who_refuses
+from procsup.host.files import AnyPath, describe_error, is_temporary
+from procsup.host.folders import find_refusal, make_absolute, resolve_file
 from procsup.host.owners import is_ours, is_ours_or_roots, reader_of, user_name
-from procsup.paths.reader import reading_for
+from procsup.paths.reader import read_as
 from procsup.store.manifest import read_head
 from procsup.store.owner import open_owner
 from procsup.store.place import Project, run_file_now
@@ -59,9 +59,9 @@ class Found(NamedTuple):
         RecordError if it is gone.
         """
         try:
-            return reading_for(reader_of(self.rundir.path))
+            return read_as(reader_of(self.rundir.path))
         except OSError as error:
-            raise RecordError(f"run {self.rundir.path}: {reason(error)}") from error
+            raise RecordError(f"run {self.rundir.path}: {describe_error(error)}") from error
 
 
 HomeOf = Callable[[Path], Optional[Path]]
@@ -81,7 +81,7 @@ def find(run: str, start: AnyPath, *, home_of: HomeOf = lambda _file: None) -> F
     try:
         open_owner(found.rundir).close()
     except PermissionError as error:
-        raise RecordError(f"run {run!r} cannot be read: {reason(error)}") from error
+        raise RecordError(f"run {run!r} cannot be read: {describe_error(error)}") from error
     except OSError:
         pass  # it was never begun, or is no file: the caller reports which
     return found
@@ -98,7 +98,7 @@ def _find(run: str, start: AnyPath, home_of: HomeOf) -> Found:
         if is_believed(path):
             return _in_safe_place(Found(RunDir(path)))
     if os.path.isfile(path):
-        return _in_safe_place(Found(_of_run_file(Path(real_file(path)), home_of)))
+        return _in_safe_place(Found(_of_run_file(Path(resolve_file(path)), home_of)))
     if separator and os.sep in folder:
         _refuse_closed(run, Path(start, folder))
         raise NoSuchRun(f"no run directory at {Path(start, folder)}")
@@ -123,7 +123,7 @@ def nearest_home(start: AnyPath, left_out: Optional[List[str]] = None) -> Option
     `start` does not exist any more, RecordError if a folder above it is unreadable, or if others
     could put another folder in the place of that ``.procsup``.
     """
-    here = Path(absolute(start))
+    here = Path(make_absolute(start))
     for folder in (here, *here.parents):
         home = folder / HOME
         if not is_folder(home):
@@ -172,7 +172,7 @@ def is_folder(path: Path) -> bool:
     try:
         return stat.S_ISDIR(os.stat(path).st_mode)
     except PermissionError as error:
-        raise RecordError(f"{path} cannot be looked for: {reason(error)}") from error
+        raise RecordError(f"{path} cannot be looked for: {describe_error(error)}") from error
     except (OSError, ValueError):  # not there, or no name that a file can have
         return False
 
@@ -187,7 +187,7 @@ def runs_in(home: AnyPath) -> List[RunDir]:
     try:
         names = sorted(name for name in os.listdir(home) if not is_temporary(name))
     except PermissionError as error:
-        raise RecordError(f"the runs in {home} cannot be read: {reason(error)}") from error
+        raise RecordError(f"the runs in {home} cannot be read: {describe_error(error)}") from error
     except OSError:
         return []
     paths = (Path(home, name) for name in names)
@@ -211,7 +211,7 @@ def _refuse_closed(run: str, path: Path) -> None:
     try:
         os.stat(path / RUN_LOCK)
     except PermissionError as error:
-        raise RecordError(f"run {run!r} cannot be read: {reason(error)}") from error
+        raise RecordError(f"run {run!r} cannot be read: {describe_error(error)}") from error
     except (OSError, ValueError):
         return  # it does not exist: the caller reports that
 
@@ -247,7 +247,7 @@ def _who_closed(rundir: RunDir) -> str:
     try:
         open_owner(rundir).close()
     except PermissionError as error:
-        return who_refuses(error.filename)
+        return find_refusal(error.filename)
     except OSError:
         pass  # it was never begun
     return ""
@@ -304,7 +304,7 @@ def _of_file(path: Path, home: Path, closed: List[str]) -> List[RunDir]:
             if _may_be_of(rundir.path, path) and _is_of(rundir, path):
                 found.append(rundir)
         except PermissionError as error:  # noqa: PERF203
-            closed.append(reason(error))
+            closed.append(describe_error(error))
     return found
 
 

@@ -21,8 +21,8 @@ from procsup.core.text import plural
 from procsup.errors import RecordError
 from procsup.host.files import (
     AnyPath,
+    describe_error,
     open_private,
-    reason,
     sync_fd,
     sync_folder,
     write_atomically,
@@ -218,7 +218,7 @@ class JournalWriter:
                 if written == len(data):
                     return
             except OSError as error:
-                problem = reason(error)
+                problem = describe_error(error)
                 if error.errno not in _PASSING:
                     pause_s = None
             self._take_back(problem)
@@ -231,7 +231,7 @@ class JournalWriter:
         try:
             os.ftruncate(self._fd, self.length)
         except OSError as error:
-            self._fail(f"cannot be written: {problem}; nor cut back: {reason(error)}")
+            self._fail(f"cannot be written: {problem}; nor cut back: {describe_error(error)}")
 
     def _fail(self, problem: str) -> None:
         self._failure = self._failure or RecordError(f"journal {self.path}: {problem}")
@@ -269,7 +269,7 @@ class JournalWriter:
             except RecordError as error:
                 self._failure = error
             except OSError as error:
-                problem = f"journal {self.path}: cannot be synced: {reason(error)}"
+                problem = f"journal {self.path}: cannot be synced: {describe_error(error)}"
                 self._failure = RecordError(problem)
             except Exception as error:  # noqa: BLE001  the thread would end without an error
                 problem = f"journal {self.path}: cannot be synced: {type(error).__name__}: {error}"
@@ -308,7 +308,7 @@ def _open_whole(
                 read = _repair(path, read, folder)
             return _open_for_append(path, read, folder), read
         except OSError as error:
-            raise RecordError(f"journal {path}: {reason(error)}") from error
+            raise RecordError(f"journal {path}: {describe_error(error)}") from error
 
 
 def _open_for_append(path: str, read: ReadJournal, folder: Folder) -> int:

@@ -19,10 +19,10 @@ from procsup.core.text import armour, disarm
 from procsup.errors import RecordError
 from procsup.host.files import (
     AnyPath,
+    describe_error,
     make_folders,
     open_reading,
     open_record,
-    reason,
     remove,
     sync_folder,
     write_atomically,
@@ -228,7 +228,7 @@ def read_head(path: AnyPath) -> Optional[Head]:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise _unreadable(path, reason(error)) from error
+        raise _unreadable(path, describe_error(error)) from error
     with file:
         return _head_of(path, file)
 
@@ -241,7 +241,7 @@ def read_manifest(path: AnyPath) -> Tuple[Head, Iterator[UnitRecord]]:
     try:
         file = open_record(path)
     except OSError as error:
-        raise _unreadable(path, reason(error)) from error
+        raise _unreadable(path, describe_error(error)) from error
     try:
         head = _head_of(path, file)
     except BaseException:
@@ -373,4 +373,4 @@ def _reported(path: AnyPath, deed: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RecordError(f"{os.fspath(path)} cannot be {deed}: {reason(error)}") from error
+        raise RecordError(f"{os.fspath(path)} cannot be {deed}: {describe_error(error)}") from error

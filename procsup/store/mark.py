@@ -2,7 +2,7 @@
 
 from procsup.core.manifest import JournalMark
 from procsup.errors import RecordError
-from procsup.host.files import AnyPath, open_record, reason
+from procsup.host.files import AnyPath, describe_error, open_record
 
 _CHUNK_BYTES = 1 << 20
 
@@ -30,7 +30,7 @@ def mark_problem(journal: AnyPath, mark: JournalMark) -> str:
     except PermissionError:
         return ""
     except OSError as error:
-        raise RecordError(f"journal {journal} cannot be read: {reason(error)}") from error
+        raise RecordError(f"journal {journal} cannot be read: {describe_error(error)}") from error
     if digest.hexdigest() != mark.sha256:
         return f"the journal {journal} is not the one that the manifest was made from"
     return ""

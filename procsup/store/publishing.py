@@ -4,7 +4,7 @@ from typing import Callable, Iterator, List, Optional, Protocol, Sequence, Tuple
 
 from procsup.core.events import Fact, Publish, Published, TakenBack, UnitResult, Withdraw
 from procsup.core.manifest import StageCounts
-from procsup.host.threads import Finds, Pool
+from procsup.host.threads import Pool, ResultQueue
 from procsup.seams import seam
 from procsup.store.journal import JournalWriter
 
@@ -41,7 +41,7 @@ class PublishingQueue:
         self._manifests = manifests
         self._journal = journal
         self._wake = wake
-        self._done: Finds[Fact] = Finds(wake)
+        self._done: ResultQueue[Fact] = ResultQueue(wake)
         self._failure: Optional[Exception] = None
         self._line = Pool("procsup-publish", 1)
 

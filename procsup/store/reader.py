@@ -22,7 +22,7 @@ from procsup.core.records import (
     decode_line,
 )
 from procsup.errors import RecordError
-from procsup.host.files import AnyPath, open_reading, open_record, reason, sync_fd
+from procsup.host.files import AnyPath, describe_error, open_reading, open_record, sync_fd
 from procsup.host.opened import Folder
 from procsup.paths.opening import MISSING
 from procsup.seams import seam
@@ -85,7 +85,7 @@ class ReadJournal:
             self.finished = True
             return
         except OSError as error:
-            raise RecordError(f"journal {self.path}: {reason(error)}") from error
+            raise RecordError(f"journal {self.path}: {describe_error(error)}") from error
         self.exists = True
         with file:
             yield from self._entries(file)

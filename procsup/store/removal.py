@@ -16,7 +16,7 @@ from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tup
 
 from procsup.core.rooted import RUN_LOCK
 from procsup.errors import RecordError, RunBusy
-from procsup.host.files import reason, sync_folder
+from procsup.host.files import describe_error, sync_folder
 from procsup.host.locks import FileLock, locks_work
 from procsup.host.mounts import mounted_below
 from procsup.host.opened import Folder, Identity, identity_of
@@ -87,7 +87,7 @@ def _why_closed(error: OSError, path: Path) -> str:
     named = "" if where == os.fspath(path) else f"{where}: "
     if isinstance(error, NotADirectoryError):
         return f"{named}it is a link or no folder: remove what it leads to by its own path"
-    return named + reason(error)
+    return named + describe_error(error)
 
 
 def _refuse_foreign(home: Folder, folder: Folder) -> None:
@@ -206,7 +206,7 @@ def _hold(rundir: RunDir, folder: Folder) -> FileLock:
         elif not lock.try_exclusive():
             raise RunBusy(f"{rundir.path} is left alone: it is in use")
     except OSError as error:
-        raise RecordError(f"{rundir.path} cannot be locked: {reason(error)}") from error
+        raise RecordError(f"{rundir.path} cannot be locked: {describe_error(error)}") from error
     try:
         owner = read_owner(inside)
         refuse_unprovable(rundir, owner, lockable=lockable)
@@ -240,7 +240,7 @@ def _renamed(home: Folder, name: str, planned: Identity, held: FileLock) -> str:
         sync_folder(home.path)
     except OSError as error:
         path = os.path.join(home.path, name)
-        raise RecordError(f"{path} cannot be removed: {reason(error)}") from error
+        raise RecordError(f"{path} cannot be removed: {describe_error(error)}") from error
     return new
 
 
@@ -260,7 +260,7 @@ def _remove_rest(home: Folder, doomed: str, planned: Identity) -> None:
         pass  # another prune was faster
     except OSError as error:
         path = os.path.join(home.path, doomed)
-        raise RecordError(f"{path} cannot be removed: {reason(error)}") from error
+        raise RecordError(f"{path} cannot be removed: {describe_error(error)}") from error
 
 
 def _clear(home: Folder, doomed: str, planned: Identity, *, but: Tuple[str, ...] = ()) -> None:
@@ -281,7 +281,7 @@ def _clear(home: Folder, doomed: str, planned: Identity, *, but: Tuple[str, ...]
         return  # another prune was faster
     except OSError as error:
         where = error.filename or os.path.join(home.path, doomed)
-        raise RecordError(f"{where} cannot be removed: {reason(error)}") from error
+        raise RecordError(f"{where} cannot be removed: {describe_error(error)}") from error
 
 
 def _remove(folder: Folder, name: str) -> None:
@@ -308,7 +308,7 @@ def remove_logs(rundir: RunDir, planned: Target, paths: Sequence[str]) -> None:
             held.close()
     if errors:
         where = errors[0].filename
-        raise RecordError(f"{where} cannot be removed: {reason(errors[0])}") from errors[0]
+        raise RecordError(f"{where} cannot be removed: {describe_error(errors[0])}") from errors[0]
 
 
 def remove_files(root: Folder, paths: Iterable[str]) -> List[OSError]:

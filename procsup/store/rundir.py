@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Dict, Optional, Tuple
 from procsup.core.outcome import AttemptId
 from procsup.core.rooted import RUN_LOCK, UNITS_LOCK
 from procsup.errors import RecordError
-from procsup.host.files import AnyPath, make_folders, reason, temporary_name
-from procsup.host.folders import absolute
+from procsup.host.files import AnyPath, describe_error, make_folders, temporary_name
+from procsup.host.folders import make_absolute
 
 if TYPE_CHECKING:  # who waits opens no folder
     from procsup.host.opened import Folder, Identity
@@ -71,7 +71,7 @@ class RunDir:
     """Names the files of one run directory; changes nothing on disk before `create`."""
 
     def __init__(self, path: AnyPath) -> None:
-        self.path = Path(absolute(path))
+        self.path = Path(make_absolute(path))
         self.journal = self.path / JOURNAL
         self.manifest = self.path / "manifest.json"
         self.run_lock = self.path / RUN_LOCK
@@ -139,7 +139,7 @@ class RunDir:
                     _make_folder(folder, path.name, 0o700)
                 _hide_from_git(folder)
         except OSError as error:
-            raise RecordError(f"run directory {self.path}: {reason(error)}") from error
+            raise RecordError(f"run directory {self.path}: {describe_error(error)}") from error
         return made
 
     def _make(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Iterator
 
 from procsup.core.text import visible
 from procsup.errors import RecordError, RunBusy
-from procsup.host.files import open_reading, reason
+from procsup.host.files import describe_error, open_reading
 from procsup.host.locks import FileLock, locks_work
 from procsup.host.owners import refuse_foreign
 
@@ -35,7 +35,7 @@ def shared_lock(run_dir: Path, name: str, *, holder: str) -> Iterator[None]:
                 lock.fd, lock.path, os.lstat(run_dir).st_uid
             )  # it may have been replaced
         except OSError as error:
-            raise RecordError(f"{path} cannot be locked: {reason(error)}") from error
+            raise RecordError(f"{path} cannot be locked: {describe_error(error)}") from error
         yield
     finally:
         lock.close()

@@ -17,7 +17,7 @@ import msgspec
 
 from procsup.errors import RecordError, RunBusy
 from procsup.host import identity
-from procsup.host.files import is_temporary, open_private, reason, set_mode, sync_folder
+from procsup.host.files import describe_error, is_temporary, open_private, set_mode, sync_folder
 from procsup.host.locks import FileLock, locks_reach, locks_work
 from procsup.host.owners import refuse_foreign
 from procsup.store.manifest import read_head
@@ -79,7 +79,7 @@ class Sitting:
                 folder = stack.enter_context(rundir.open())
                 sitting = cls._open(rundir, folder, _this_process(at), FILE_MODES[share])
             except OSError as error:
-                problem = f"run directory {rundir.path} cannot be locked: {reason(error)}"
+                problem = f"run directory {rundir.path} cannot be locked: {describe_error(error)}"
                 raise RecordError(problem) from error
             stack.pop_all()  # `close` closes it
         return sitting
@@ -123,7 +123,9 @@ class Sitting:
             )
             self._write_owner()
         except OSError as error:
-            raise RecordError(f"run directory {self.rundir.path}: {reason(error)}") from error
+            raise RecordError(
+                f"run directory {self.rundir.path}: {describe_error(error)}"
+            ) from error
 
     def take_units_lock(
         self, end_leftovers: Callable[[], List[str]], *, timeout_s: float = 10.0
@@ -148,7 +150,7 @@ class Sitting:
         try:
             return self.units_lock.try_take(dir_fd=self.folder.fd)
         except OSError as error:
-            problem = f"{self.rundir.units_lock} cannot be locked: {reason(error)}"
+            problem = f"{self.rundir.units_lock} cannot be locked: {describe_error(error)}"
             raise RecordError(problem) from error
 
     def check(self) -> None:
@@ -266,14 +268,14 @@ def _this_process(at: float) -> Owner:
 def _who_holds(units_lock: Path, left: Sequence[str]) -> str:
     if left:
         return f"units of an earlier sitting still run and do not end: {', '.join(left)}"
-    from procsup.host.lock_holders import holders_of, how_to_look
+    from procsup.host.lock_holders import format_look_command, holders_of
 
     named = [f"process {holder.pid} ({holder.command})" for holder in holders_of(units_lock)]
     who = ", ".join(named) or "a process that cannot be seen from here"
     return (
         f"{units_lock} is held by {who}, which is not proven to be of this run, and so is left"
-        f" alone: a unit of an earlier sitting may still run. Look ({how_to_look(units_lock)}),"
-        " end it or wait for it, then run again"
+        " alone: a unit of an earlier sitting may still run. Look"
+        f" ({format_look_command(units_lock)}), end it or wait for it, then run again"
     )
 
 

@@ -15,8 +15,8 @@ from typing import Any, List, Optional
 
 from procsup.core.text import shell_word
 from procsup.errors import RecordError, UsageError
-from procsup.host.files import AnyPath, open_reading, reason
-from procsup.host.folders import absolute, user_settings
+from procsup.host.files import AnyPath, describe_error, open_reading
+from procsup.host.folders import make_absolute, user_settings
 from procsup.host.owners import Doubt, first_doubt, why_others_may
 
 _MOST_BYTES = 1 << 20
@@ -37,7 +37,7 @@ def doubt_about(place: AnyPath) -> Optional[Doubt]:
 
     UsageError if the user's configuration is wrong.
     """
-    return first_doubt(absolute(place), is_trusted=partial(is_trusted, itself=True))
+    return first_doubt(make_absolute(place), is_trusted=partial(is_trusted, itself=True))
 
 
 def refuse_doubtful(place: AnyPath) -> None:
@@ -88,7 +88,7 @@ def _trusted() -> List[str]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        problem = reason(error) if isinstance(error, OSError) else str(error)
+        problem = describe_error(error) if isinstance(error, OSError) else str(error)
         raise UsageError(f"{path} cannot be read: {problem}") from error
     if why is not None:
         raise UsageError(f"{path} {why}: what it trusts does not count; make it your own alone")

@@ -6,7 +6,7 @@ from typing import Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 import msgspec
 
 from procsup.attempt import preflight
-from procsup.attempt.promised import Promised
+from procsup.attempt.declared_outputs import DeclaredOutputs
 from procsup.core.events import Expand, Expanded, Rerun, Reuse, Standing, Weigh, Weighed
 from procsup.core.keep import (
     CHANGED,
@@ -76,7 +76,7 @@ class Expander:
         self._kinds = {kind: Rerun(kind) for kind in CHANGES}
         self._published = published_files(self._spec)
         self._intact = partial(
-            readings.intact,
+            readings.compare_with_record,
             checksum=self._spec.checksum,
             contents=Contents(),
             folder=self._spec.folder,
@@ -105,7 +105,7 @@ class Expander:
             return weighed
         too_large = self._too_large(stage, due)
         if too_large or upstream(stage):
-            unset = preflight.about_secrets(stage, self._environment)
+            unset = preflight.check_secrets(stage, self._environment)
             problems = [*too_large, *(f"stage {name}: {line}" for line in unset)]
             return _refusal(name, problems) if problems else weighed
         return self._checked(stage, weighed)
@@ -159,7 +159,7 @@ class Expander:
 
     def _checked(self, stage: StageSpec, weighed: Expanded) -> Expanded:
         """Run the preflight of a stage in which something will be started."""
-        promised = Promised(self._units[name] for name in self._unit_wise_before(stage))
+        promised = DeclaredOutputs(self._units[name] for name in self._unit_wise_before(stage))
         problems, unfit = preflight.preflight(
             self._spec,
             stage,
@@ -235,7 +235,7 @@ class Expander:
         if last is None:
             return {}
         try:
-            found = readings.declared_since(unit, last, self._published)
+            found = readings.find_declared_since(unit, last, self._published)
         except OSError:  # the look at its files, or its preflight, says so
             return {}
         told = {INPUT_NEW: found.new, INPUT_REMOVED: found.removed}

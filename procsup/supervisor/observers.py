@@ -10,7 +10,7 @@ from procsup.interfaces import Watcher
 _REMEMBERED = 20
 
 
-class Onlookers:
+class Observers:
     """A watcher around a watcher.
 
     `on_ready` is called in the first turn in which no manifest waits to be withdrawn. A watcher
@@ -29,7 +29,7 @@ class Onlookers:
         """How many units failed themselves."""
         return len(self._failed)
 
-    def settled(self, order: Settled) -> None:
+    def note_end(self, order: Settled) -> None:
         """A unit's end is on disk."""
         end = order.end
         if end.unit in self._failed:  # it was retried on request
@@ -39,7 +39,7 @@ class Onlookers:
             self._failed.add(end.unit)
             if len(self.failures) < _REMEMBERED:
                 self.failures.append(end)
-        self._guarded(lambda: self._watcher.settled(order))
+        self._call_guarded(lambda: self._watcher.note_end(order))
 
     def show(self, summary: Summary) -> None:
         """Pass the summary to the watcher."""
@@ -47,15 +47,15 @@ class Onlookers:
             on_ready, self._on_ready = self._on_ready, None
             on_ready()
         if self.fault is None:
-            self._guarded(lambda: self._watcher.show(summary))
+            self._call_guarded(lambda: self._watcher.show(summary))
 
     def close(self) -> None:
         """Close the watcher, even after it raised."""
         fault, self.fault = self.fault, None
-        self._guarded(self._watcher.close)
+        self._call_guarded(self._watcher.close)
         self.fault = fault or self.fault
 
-    def _guarded(self, call: Callable[[], None]) -> None:
+    def _call_guarded(self, call: Callable[[], None]) -> None:
         if self.fault is not None:
             return
         try:

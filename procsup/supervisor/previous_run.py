@@ -11,7 +11,7 @@ from procsup.core.spec import RunSpec
 from procsup.core.text import are, plural
 from procsup.errors import RecordError, RunBusy, UsageError
 from procsup.host import identity
-from procsup.host.leftovers import Recorded, Trace, bearers_of
+from procsup.host.leftovers import RecordedProcesses, Trace, find_cookie_bearers
 from procsup.host.opened import Folder
 from procsup.paths.opening import is_absent
 from procsup.store.copies import is_copy, is_original
@@ -69,7 +69,7 @@ class Past:
             return False
         return head is not None and head.run_id == self.history.run_id
 
-    def recorded(self) -> Recorded:
+    def recorded(self) -> RecordedProcesses:
         """Return the records that identify processes of the last sitting on this machine.
 
         Empty for a copied journal: its processes belong to another run directory. Empty, too, for
@@ -78,10 +78,10 @@ class Past:
         """
         begin = self.history.begin
         if begin is None or not self.is_original:
-            return Recorded()
+            return RecordedProcesses()
         same_boot = begin.boot_id == identity.boot_id() != ""
         same_numbers = same_boot and begin.pid_namespace == identity.pid_namespace() != ""
-        return Recorded(
+        return RecordedProcesses(
             run_id=begin.run_id,
             mark_base=begin.mark_base if same_boot else None,
             traces=list(self._traces(same_numbers=same_numbers)) if same_boot else [],
@@ -114,7 +114,7 @@ class Past:
         begin = self.history.begin
         if begin is None or begin.journal:
             return
-        pids = ", ".join(map(str, bearers_of(begin.run_id)))
+        pids = ", ".join(map(str, find_cookie_bearers(begin.run_id)))
         if pids:
             raise RunBusy(
                 f"an older procsup, of which nothing proves whose processes are, may have left"

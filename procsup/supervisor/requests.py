@@ -12,7 +12,7 @@ from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec
 
 if TYPE_CHECKING:
-    from procsup.host.tie import Tie
+    from procsup.host.parent_watch import ParentWatch
     from procsup.runfile.plan import PlanText
 
 
@@ -37,7 +37,7 @@ class Request(Struct, frozen=True):
     today: Optional[str] = None  # ISO; the date behind {date}, if it is not that of now
     engine: str = "local"
     plan: Optional["PlanText"] = None
-    owner: Optional["Tie"] = None
+    owner: Optional["ParentWatch"] = None
     digest: Optional[str] = None
     adopt: bool = False  # ``--adopt``: a copied run keeps its finished units
     durable: bool = True  # False: nothing is synced; for measuring what durability costs

@@ -14,8 +14,8 @@ from procsup.core.spec import RunSpec, UnitSpec
 from procsup.core.text import plural, shell_word, units_known_when
 from procsup.errors import RecordError, RunFileError, UsageError
 from procsup.host import machine
-from procsup.host.files import reason, write_atomically
-from procsup.host.folders import absolute
+from procsup.host.files import describe_error, write_atomically
+from procsup.host.folders import make_absolute
 from procsup.host.nested import granted_cpus
 from procsup.host.owners import first_closed
 from procsup.runfile.load import Loaded, load
@@ -92,7 +92,7 @@ class Asked(NamedTuple):
         try:
             write_atomically(path, loaded.text.lines(), dir_fd=dir_fd)
         except OSError as error:
-            raise RecordError(f"{path} cannot be written: {reason(error)}") from error
+            raise RecordError(f"{path} cannot be written: {describe_error(error)}") from error
 
 
 def read(request: Request) -> Asked:
@@ -192,7 +192,7 @@ def load_source(request: Request) -> Loaded:
 
 def _with_present_folder(text: PlanText, file: str) -> PlanText:
     """Return a plan of a run directory with the folder that its paths start at now."""
-    rundir = RunDir(os.path.dirname(absolute(file)))
+    rundir = RunDir(os.path.dirname(make_absolute(file)))
     begin = last_begin(rundir.journal)
     folder = folder_now(rundir.path, begin) if begin is not None and begin.root else None
     return text if folder is None else text._replace(head=text.head._replace(folder=folder))

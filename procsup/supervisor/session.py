@@ -28,7 +28,7 @@ from procsup.host.files import file_id
 from procsup.host.inherited import inherited_environment
 from procsup.host.interrupts import SignalInterrupts
 from procsup.host.leftovers import end_leftovers
-from procsup.host.tie import Tie
+from procsup.host.parent_watch import ParentWatch
 from procsup.interfaces import Engine, Watcher
 from procsup.loop import World, carry_out, supervise
 from procsup.seams import seam
@@ -39,7 +39,7 @@ from procsup.store.rundir import RunDir, has_records
 from procsup.store.shared_lock import shared_lock
 from procsup.store.sitting import Owner, Sitting, is_live, read_owner
 from procsup.supervisor.expansion import Expander
-from procsup.supervisor.observers import Onlookers
+from procsup.supervisor.observers import Observers
 from procsup.supervisor.previous_run import Past, lost_ends
 from procsup.supervisor.publishing import open_queue
 from procsup.supervisor.requests import DryRun, Ending, Opening, Request
@@ -88,7 +88,7 @@ class Calls:
     """
 
     def __init__(
-        self, signals: SignalInterrupts, inbox: ControlInbox, owner: Optional[Tie] = None
+        self, signals: SignalInterrupts, inbox: ControlInbox, owner: Optional[ParentWatch] = None
     ) -> None:
         self._signals = signals
         self._inbox = inbox
@@ -130,7 +130,9 @@ def bring_to_completion(
         asked, held = _hold(stack, read(request))
         bell = Bell()
         # From here on a signal becomes a fact: it ends the run, and `Ending.signum` has it.
-        signals = stack.enter_context(SignalInterrupts(lifeline=guard.lifeline(), wake=bell.ring))
+        signals = stack.enter_context(
+            SignalInterrupts(lifeline=guard.find_guard_link(), wake=bell.ring)
+        )
         base = held.past.history.last_seq
         plan = _plan(asked, held)
         lost = lost_ends(held.past.history, time.time())
@@ -141,7 +143,7 @@ def bring_to_completion(
         opening = _opening(asked, held, plan, early)
         asked.keep_plan(held.sitting.folder.fd)
         held.sitting.begin(held.begin.sitting, held.begin.run_id, [s.name for s in plan.stages])
-        onlookers = Onlookers(watchers(opening), lambda: on_ready(opening) if on_ready else None)
+        onlookers = Observers(watchers(opening), lambda: on_ready(opening) if on_ready else None)
         stack.callback(onlookers.close)
         engine = _engine(stack, held, make_engine)
         bell.engine = engine
@@ -314,11 +316,11 @@ def _world(
     asked: Asked,
     held: _Held,
     expander: Expander,
-    onlookers: Onlookers,
+    onlookers: Observers,
     signals: SignalInterrupts,
     engine: Engine,
 ) -> World:
-    lifeline = guard.lifeline()
+    lifeline = guard.find_guard_link()
     if lifeline is not None:
         lifeline.wait_until_ready()
         lifeline.tell_run_id(held.begin.run_id, held.begin.mark_base)
@@ -350,10 +352,10 @@ def _world(
     return World(engine, journal, side_expander, publisher, calls, onlookers, SystemClock())
 
 
-def _owner(asked: Asked, engine: Engine) -> Optional[Tie]:
+def _owner(asked: Asked, engine: Engine) -> Optional[ParentWatch]:
     tie = asked.request.owner
     if tie is not None:
-        tie.hand_over(engine.wake)
+        tie.set_callback(engine.wake)
     return tie
 
 
@@ -372,7 +374,7 @@ def _engine(stack: ExitStack, held: _Held, make_engine: EngineMaker) -> Engine:
     return engine
 
 
-def _ending(plan: Plan, held: _Held, onlookers: Onlookers) -> Ending:
+def _ending(plan: Plan, held: _Held, onlookers: Observers) -> Ending:
     return Ending(
         status=plan.outcome or None,
         run_id=held.begin.run_id,

@@ -223,7 +223,7 @@ def test_a_folder_that_is_exchanged_for_a_link_after_the_look_leads_nowhere(monk
         trial = Trial(folder, "shared/own/result.txt")
         written(folder / "private" / "result.txt")
         written(folder / "shared" / "own" / "result.txt")
-        look = aside._left
+        look = aside._find_left
 
         def and_swap(*args: Any) -> Any:
             found = list(look(*args))
@@ -232,7 +232,7 @@ def test_a_folder_that_is_exchanged_for_a_link_after_the_look_leads_nowhere(monk
             os.lchown(folder / "shared" / "own", EVE, EVE)
             return found
 
-        monkeypatch.setattr(aside, "_left", and_swap)
+        monkeypatch.setattr(aside, "_find_left", and_swap)
 
         (said,) = trial.put()
 

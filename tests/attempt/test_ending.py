@@ -24,7 +24,7 @@ class Story:
     def seen(self, *left: Leftover, until_s: float = 1000.0) -> Optional[Tuple[float, float]]:
         """Look at these whenever a look is due; (seconds since the end, grace) of their stop."""
         while self.now <= 100.0 + until_s:
-            grace_s = self.ending.due_grace_s(self.now, left)
+            grace_s = self.ending.find_due_grace_s(self.now, left)
             if grace_s is not None:
                 return round(self.now - 100.0, 3), grace_s
             assert self.now < self.ending.look_at <= self.now + 0.1000001
@@ -32,7 +32,7 @@ class Story:
         return None
 
     def outcome(self) -> Tuple[str, Sequence[str]]:
-        return self.ending.fault(), self.ending.remarks()
+        return self.ending.find_fault(), self.ending.list_remarks()
 
 
 def test_who_may_still_write_an_output_is_waited_for_then_ended_and_the_unit_failed():

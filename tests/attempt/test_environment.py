@@ -11,7 +11,7 @@ import pytest
 
 from procsup.attempt.context import RunContext
 from procsup.attempt.environment import THREAD_CAPS, Environments, thread_caps
-from procsup.attempt.jobserver import without_dead_server
+from procsup.attempt.jobserver import remove_dead_server
 from procsup.core.outcome import AttemptId
 from procsup.core.slots import granted
 from procsup.core.spec import UnitSpec
@@ -101,7 +101,7 @@ def test_only_python_gets_python_habits() -> None:
     ],
 )
 def test_a_job_server_that_units_cannot_reach_is_not_told_of(flags: str, left: str) -> None:
-    assert without_dead_server(flags) == left
+    assert remove_dead_server(flags) == left
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_job_server_that_units_cannot_reach_is_not_told_of(flags: str, left: s
     ],
 )
 def test_flags_without_such_a_server_stay_as_they_are(flags: str) -> None:
-    assert without_dead_server(flags) == flags
+    assert remove_dead_server(flags) == flags
 
 
 @posix
@@ -125,10 +125,10 @@ def test_a_job_server_that_can_be_opened_is_shared(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     flags = f" -j4 --jobserver-auth=fifo:{fifo}"
 
-    assert without_dead_server(flags) == flags
+    assert remove_dead_server(flags) == flags
     fifo.unlink()
     fifo.write_text("no FIFO")
-    assert without_dead_server(flags) == ""
+    assert remove_dead_server(flags) == ""
 
 
 def test_each_variable_that_tells_of_a_server_is_looked_at() -> None:

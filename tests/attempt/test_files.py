@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from procsup.attempt.makings import Scratch
 from procsup.attempt.outputs import temporary_output
+from procsup.attempt.private_files import Scratch
 from procsup.attempt.start import Starter
 from procsup.core.outcome import AttemptId, Exited
 from procsup.core.spec import OutputSpec

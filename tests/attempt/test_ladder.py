@@ -12,7 +12,7 @@ class Tree:
         self.done: List[str] = []
         self.hidden = hidden
 
-    def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:
+    def signal(self, *, everybody: bool = False, dump: bool = False) -> bool:
         word = "tell" + (" everybody" if everybody else "") + (" dump" if dump else "")
         if not self.done or self.done[-1] != word:
             self.done.append(word)
@@ -33,7 +33,7 @@ def climb(ladder: Ladder, until_s: float) -> List[float]:
     times = []
     while ladder.look_at <= until_s:
         now = ladder.look_at
-        ladder.tend(now)
+        ladder.advance(now)
         assert ladder.look_at > now
         times.append(now)
     return times
@@ -94,6 +94,6 @@ def test_no_grace_is_no_waiting():
     tree = Tree(hidden=True)
     ladder = Ladder(tree, grace_s=0.0, now=0.0)
 
-    ladder.tend(0.0)
+    ladder.advance(0.0)
 
     assert tree.done == ["kill some"]

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import pytest
 
 from procsup.attempt import outputs
-from procsup.attempt.outputs import inspect, stamps_before, temporary_output
+from procsup.attempt.outputs import inspect, take_stamps, temporary_output
 from procsup.core.events import Inspected
 from procsup.core.keep import Change
 from procsup.core.outcome import AttemptId, LeftoverFiles, Reading, Verdict
@@ -37,7 +37,7 @@ class Trial:
         self.unit = UnitSpec("s/a", "s", 0, ("x",), str(folder), "f", outputs=declared, **fields)
         self.checksum = "auto"
         self.sync = False
-        self.before = stamps_before(self.unit)
+        self.before = take_stamps(self.unit)
         self.written: Dict[str, Identity] = {}
         self.last: Tuple[Reading, ...] = ()  # the outputs of the last success
 
@@ -46,7 +46,7 @@ class Trial:
         found = self.inspect()
         assert found.problem == ""
         self.last = found.outputs
-        self.before = stamps_before(self.unit)
+        self.before = take_stamps(self.unit)
 
     def inspect(self) -> Inspected:
         spec = RunSpec(
@@ -361,7 +361,7 @@ def test_an_unchanged_folder_is_what_was_written_and_what_the_last_success_has_l
     put("out/half")  # of a failed attempt
     put("out/c", "spoilt")
     os.unlink(tmp_path / "out/d")
-    trial.before = stamps_before(trial.unit)
+    trial.before = take_stamps(trial.unit)
     put("out/b", "anew")
 
     assert trial.vouched() == ["out/a", "out/b"]
@@ -371,7 +371,7 @@ def test_an_unchanged_folder_is_what_was_written_and_what_the_last_success_has_l
     assert trial.vouched() == ["out/a", "out/b"]
     os.unlink(tmp_path / "out/b")
     put("out/a", "strange now")
-    trial.before = stamps_before(trial.unit)
+    trial.before = take_stamps(trial.unit)
     assert "was not written" in trial.problem()
 
 
@@ -529,7 +529,7 @@ def test_nothing_is_published_if_another_output_is_not_as_declared(tmp_path):
 
 def kept_inputs(trial: Trial, found: Inspected) -> Optional[Change]:
     end = End("s/a", 3, Verdict.SUCCEEDED, 1.0, outputs=found.outputs, inputs=found.inputs)
-    return readings.intact(trial.unit, end, checksum="auto").inputs
+    return readings.compare_with_record(trial.unit, end, checksum="auto").inputs
 
 
 def test_inputs_depends_and_stdin_are_recorded(tmp_path, put):

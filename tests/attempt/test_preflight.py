@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional
 
 import pytest
 
-from procsup.attempt import interpreters, places
+from procsup.attempt import interpreters, output_folders
 from procsup.attempt import preflight as module_under_test
 from procsup.attempt.preflight import preflight, program_of
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
@@ -535,7 +535,7 @@ def test_a_full_disk_is_known_before_the_start(plan, monkeypatch):
 
 
 def test_what_a_killed_start_of_our_number_left_is_no_problem(tmp_path, plan, monkeypatch):
-    monkeypatch.setattr(places, "temporary_name", lambda: ".procsup-7-1.part")
+    monkeypatch.setattr(output_folders, "temporary_name", lambda: ".procsup-7-1.part")
     (tmp_path / "run" / ".procsup-7-1.part").touch()
     plan.add()
 

@@ -10,7 +10,7 @@ import pytest
 import procsup
 from procsup.cli.main import main
 from procsup.errors import RecordError
-from procsup.host.folders import who_refuses
+from procsup.host.folders import find_refusal
 from procsup.store.find import nearest_home
 from tests.support.permissions import as_anybody, closed
 from tests.support.sittings import Supervised, result
@@ -130,12 +130,12 @@ def test_the_way_up_to_a_home_is_not_taken_past_a_closed_folder(run, tmp_path):
 
 
 def test_who_refuses_says_nothing_where_nobody_does(tmp_path):
-    assert who_refuses(tmp_path / "missing" / "x") == ""
-    assert who_refuses(tmp_path) == ""
+    assert find_refusal(tmp_path / "missing" / "x") == ""
+    assert find_refusal(tmp_path) == ""
     with closed(tmp_path, 0o444):
-        assert "may not be entered" in who_refuses(tmp_path / "x")
+        assert "may not be entered" in find_refusal(tmp_path / "x")
     with closed(tmp_path, 0o111):
-        assert "may not be read" in who_refuses(tmp_path)
+        assert "may not be read" in find_refusal(tmp_path)
 
 
 # --- a current folder that is gone -------------------------------------------------------------

@@ -35,7 +35,7 @@ def settled(unit="s/x=1", verdict=Verdict.SUCCEEDED, attempt=1, **more):
 
 def lines_of(watcher, stream, *orders):
     for order in orders:
-        watcher.settled(order)
+        watcher.note_end(order)
     watcher.close()
     return stream.getvalue().splitlines()
 
@@ -163,8 +163,8 @@ def test_without_threads_nothing_is_shown_and_nothing_breaks(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     watcher = PlainWatcher(summary(), io.StringIO())
-    watcher.settled(settled())
-    watcher.settled(settled())
+    watcher.note_end(settled())
+    watcher.note_end(settled())
     watcher.close()
 
 
@@ -244,9 +244,9 @@ def test_bars_pass_failures_on_and_leave_successes_to_the_numbers():
 
     watcher = BarWatcher(summary(), io.StringIO())
     watcher._drawing = Drawing()
-    watcher.settled(settled("s/x=1"))
-    watcher.settled(settled("s/x=2", Verdict.FAILED, cause="exit 7"))
-    watcher.settled(settled("s/x=3", Verdict.SKIPPED, attempt=0))
+    watcher.note_end(settled("s/x=1"))
+    watcher.note_end(settled("s/x=2", Verdict.FAILED, cause="exit 7"))
+    watcher.note_end(settled("s/x=3", Verdict.SKIPPED, attempt=0))
     watcher.close()
 
     assert [line for lines, _ in drawn for line in lines] == ["[#1] s/x=2 failed in 1.2 s: exit 7"]

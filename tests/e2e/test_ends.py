@@ -251,7 +251,7 @@ def test_a_daemon_ends_with_its_own_attempt_and_with_no_other(tmp_path: Path, da
 
 def living(words: str) -> Sequence[int]:
     wanted = words.replace(" ", "\0").encode() + b"\0"
-    return [pid for pid in procfs.everyone() if procfs.read(f"/proc/{pid}/cmdline") == wanted]
+    return [pid for pid in procfs.list_pids() if procfs.read(f"/proc/{pid}/cmdline") == wanted]
 
 
 # --- shared memory ---------------------------------------------------------------------------

@@ -114,7 +114,7 @@ def test_the_records_tell_a_process_from_another_one_with_its_pid(made, gate):
     status = os.stat(made.rundir / "journal.jsonl")
     assert begun["journal"] == f"{status.st_dev:x}:{status.st_ino:x}"
     assert begun["pid_namespace"] == owner["pid_namespace"] == os.readlink("/proc/self/ns/pid")
-    assert owner["start_ticks"] / os.sysconf("SC_CLK_TCK") <= posix.now_in_proc()
+    assert owner["start_ticks"] / os.sysconf("SC_CLK_TCK") <= posix.read_proc_clock()
     for spawned, unit in zip(made.records("spawned"), units):
         since, until = spawned["born"]
         assert spawned["pid"] == unit.pid
@@ -131,10 +131,10 @@ def test_the_records_tell_a_process_from_another_one_with_its_pid(made, gate):
 def test_a_pid_that_was_given_again_is_a_stranger(made, gate, stranger):
     die(made, gate)
     last = max(record["born"][1] for record in made.records("spawned"))
-    while posix.now_in_proc() <= last:
+    while posix.read_proc_clock() <= last:
         pass  # no system reuses a pid within a tick (a hundredth of a second)
     login = stranger(LOGIN)
-    editor = procfs.children(login.pid)
+    editor = procfs.list_children(login.pid)
     rewrite(
         made,
         lambda one: msgspec.structs.replace(one, pid=login.pid) if type(one) is Spawned else one,
@@ -143,7 +143,7 @@ def test_a_pid_that_was_given_again_is_a_stranger(made, gate, stranger):
     complete(made, gate)
 
     assert login.poll() is None
-    assert procfs.children(login.pid) == editor
+    assert procfs.list_children(login.pid) == editor
 
 
 @pytest.mark.survives("F73")
@@ -333,7 +333,7 @@ def test_with_the_proc_of_another_namespace_no_process_stays(tmp_path, gate, end
     else:
         wait_for_spawned(made)
         supervisor = made.supervisor_pid
-        target = f"--target={procfs.children(shell.pid)[0]}"
+        target = f"--target={procfs.list_children(shell.pid)[0]}"
         subprocess.run(["nsenter", target, "-p", "kill", "-9", str(supervisor)], check=True)
 
     said = shell.stdout.readline()

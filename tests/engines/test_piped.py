@@ -99,7 +99,7 @@ class NoFar:
 
 @pytest.fixture
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PipedBench]:
-    monkeypatch.setattr(piped, "Apart", NoFar)
+    monkeypatch.setattr(piped, "WireProcess", NoFar)
     with PipedBench(tmp_path, environment={"TOKEN": "hush-8d5c", "PLAIN": "loud-77a1"}) as bench:
         bench.stage = type(bench.stage)("s", secrets=("TOKEN",))
         yield bench

@@ -260,7 +260,7 @@ def _state_of_child(bench: Bench) -> str:
     from procsup.host import procfs
 
     (live,) = bench.engine._live.values()
-    states = [one.state for one in procfs.descendants(live.child.pid)]
+    states = [one.state for one in procfs.list_descendants(live.child.pid)]
     return "T" if "T" in states else ""
 
 

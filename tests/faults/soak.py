@@ -122,7 +122,7 @@ class Soaked:
         owner = read_owner(RunDir(str(self.rundir)))
         if owner is None or owner.sitting == 0 or owner.ended is not None:
             return 0
-        return owner.pid if owner.pid in procfs.children(self.guard.pid) else 0
+        return owner.pid if owner.pid in procfs.list_children(self.guard.pid) else 0
 
     def end_everything(self) -> None:
         if self._guard is not None and self._guard.poll() is None:
@@ -164,7 +164,7 @@ class Soaked:
         pid = self.supervisor
         with open(f"/proc/{pid}/status") as file:
             status = dict(line.split(":", 1) for line in file)
-        pair = [*procfs.children(pid), *procfs.children(self.guard.pid)]
+        pair = [*procfs.list_children(pid), *procfs.list_children(self.guard.pid)]
         looks = [procfs.look(child) for child in pair]
         return Reading(
             self.ends(),

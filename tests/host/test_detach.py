@@ -168,14 +168,14 @@ def test_the_guard_of_the_starter_is_told_to_leave_it_alone(monkeypatch):
         def release(self):
             told.append("release")
 
-    monkeypatch.setattr(guard, "_lifeline", Line())
+    monkeypatch.setattr(guard, "_guard_link", Line())
     start("raise SystemExit(3)")
 
     assert told == ["release"]
 
 
 def test_an_announcement_is_one_line_of_ascii(tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr(detach, "let_go", os.close)
+    monkeypatch.setattr(detach, "release_streams", os.close)
     detach.announce({"ready": "é\n"}, str(tmp_path / "log"))
     out = capfd.readouterr().out
 

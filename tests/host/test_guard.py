@@ -155,14 +155,14 @@ def test_the_guard_forks_before_anything_heavy_is_imported():
 
 
 def test_inside_another_program_there_is_no_guard():
-    assert guard.lifeline() is None
+    assert guard.find_guard_link() is None
 
 
 def a_lifeline(word):
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.write(writer, word)
-    return lifeline.Lifeline(reader, writer), writer
+    return lifeline.GuardLink(reader, writer), writer
 
 
 @pytest.mark.parametrize(("word", "adopts"), [(b"+", True), (b"-", False)])
@@ -171,9 +171,9 @@ def test_a_lifeline_tells_whether_orphans_are_adopted(word, adopts):
     line.wait_until_ready(5)
 
     assert line.adopts is adopts
-    assert line.alive()
+    assert line.is_alive()
     os.close(writer)
-    assert not line.alive()
+    assert not line.is_alive()
     os.close(line.fd)
 
 
@@ -188,7 +188,7 @@ def test_a_guard_that_is_not_ready_in_time_is_an_error():
 def test_what_is_told_to_a_dead_guard_is_lost_without_a_word():
     reader, writer = os.pipe()
     os.close(reader)
-    lifeline.Lifeline(-1, writer).tell_run_id("r")
+    lifeline.GuardLink(-1, writer).tell_run_id("r")
     os.close(writer)
 
 
@@ -203,7 +203,7 @@ def test_a_fork_that_fails_leaves_nothing_behind(monkeypatch):
 
     assert len(os.listdir("/dev/fd")) == opened
     assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
-    assert guard.lifeline() is None
+    assert guard.find_guard_link() is None
 
 
 @pytest.mark.survives("F32")

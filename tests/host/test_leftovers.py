@@ -12,7 +12,7 @@ import pytest
 
 from procsup.errors import RunBusy
 from procsup.host import leftovers, machine, marks, procfs
-from procsup.host.leftovers import Recorded, Trace, end_leftovers
+from procsup.host.leftovers import RecordedProcesses, Trace, end_leftovers
 from tests.support.guarded import PROGRAMS, ROOT
 from tests.support.users import BOB, EVE, as_user, root_only
 
@@ -51,13 +51,13 @@ def start():
 
 
 def test_nothing_left_is_nothing_to_do():
-    assert end_leftovers(Recorded(f"{RUN}-none"), limit_s=5) == []
+    assert end_leftovers(RecordedProcesses(f"{RUN}-none"), limit_s=5) == []
 
 
 @pytest.mark.survives("F05")
 def test_everything_of_an_earlier_sitting_is_ended_and_named(start):
     first, second = start(PARENT_OF_SCRUBBED), start(PARENT_OF_SCRUBBED, unit="s/b")
-    ended = end_leftovers(Recorded(RUN), limit_s=LIMIT_S)
+    ended = end_leftovers(RecordedProcesses(RUN), limit_s=LIMIT_S)
 
     assert first.wait(LIMIT_S) != 0
     assert second.wait(LIMIT_S) != 0
@@ -69,7 +69,7 @@ def test_everything_of_an_earlier_sitting_is_ended_and_named(start):
 def test_another_run_is_left_alone(start):
     other = start(PARENT_OF_SCRUBBED, run=f"{RUN}-other")
 
-    assert end_leftovers(Recorded(RUN), limit_s=LIMIT_S) == []
+    assert end_leftovers(RecordedProcesses(RUN), limit_s=LIMIT_S) == []
     assert other.poll() is None
 
 
@@ -80,7 +80,7 @@ def test_a_leftover_that_breeds_is_ended(start):
     # Its open pipe stands for the lock that units inherit: while it is held, one looks again.
     while not select.select([breeder.stdout], [], [], 0)[0]:
         assert time.monotonic() < deadline
-        end_leftovers(Recorded(RUN), limit_s=LIMIT_S)
+        end_leftovers(RecordedProcesses(RUN), limit_s=LIMIT_S)
 
     assert breeder.stdout.read() == b""  # nobody holds it any more
 
@@ -112,7 +112,7 @@ def test_what_cannot_be_ended_is_named(monkeypatch):
     monkeypatch.setattr(machine, "kill", refuse)
 
     with pytest.raises(RunBusy, match=r"4711 \(unit unknown\)"):
-        end_leftovers(Recorded(RUN), limit_s=0)
+        end_leftovers(RecordedProcesses(RUN), limit_s=0)
 
 
 # --- what is recorded of processes (Linux) ---------------------------------------------------
@@ -161,7 +161,7 @@ def lives(child):
 def test_what_bears_a_mark_of_the_sitting_is_ended_and_its_unit_named(scrubbed):
     base, other = marks.new_base(), marks.new_base()
     mine, theirs, unmarked = scrubbed(base=base), scrubbed(base=other), scrubbed()
-    recorded = Recorded(mark_base=base, traces=[Trace("s/a", mark=mine.mark)])
+    recorded = RecordedProcesses(mark_base=base, traces=[Trace("s/a", mark=mine.mark)])
 
     assert end_leftovers(recorded, limit_s=LIMIT_S) == [(mine.pid, "s/a")]
     assert not lives(mine)
@@ -178,7 +178,7 @@ def test_a_recorded_process_is_ended_with_its_session(scrubbed):
         "    print('up', flush=True)\n"
         "sys.stdin.read()\n"
     )
-    recorded = Recorded(traces=[Trace("s/a", child.pid, child.born)])
+    recorded = RecordedProcesses(traces=[Trace("s/a", child.pid, child.born)])
     ended = end_leftovers(recorded, limit_s=LIMIT_S)
 
     assert len(ended) == 2
@@ -191,7 +191,9 @@ def test_a_recorded_process_is_ended_with_its_session(scrubbed):
 def test_who_was_given_the_pid_later_is_left_alone_with_his_session(scrubbed, late_s):
     stranger = scrubbed("import subprocess; subprocess.run(['sh', '-c', 'echo up; read x'])")
     begun, until = stranger.born
-    recorded = Recorded(traces=[Trace("s/a", stranger.pid, (begun + late_s, until + late_s))])
+    recorded = RecordedProcesses(
+        traces=[Trace("s/a", stranger.pid, (begun + late_s, until + late_s))]
+    )
 
     assert end_leftovers(recorded, limit_s=LIMIT_S) == []
     assert lives(stranger)
@@ -201,8 +203,10 @@ def test_who_was_given_the_pid_later_is_left_alone_with_his_session(scrubbed, la
 def test_a_pid_alone_proves_nothing(scrubbed):
     stranger = scrubbed()
 
-    assert end_leftovers(Recorded(traces=[Trace("s/a", stranger.pid)]), limit_s=LIMIT_S) == []
-    assert end_leftovers(Recorded(), limit_s=LIMIT_S) == []
+    assert (
+        end_leftovers(RecordedProcesses(traces=[Trace("s/a", stranger.pid)]), limit_s=LIMIT_S) == []
+    )
+    assert end_leftovers(RecordedProcesses(), limit_s=LIMIT_S) == []
     assert lives(stranger)
 
 
@@ -211,7 +215,7 @@ def test_the_runs_id_in_the_environment_of_another_user_is_no_proof(start, monke
     other = start(PARENT_OF_SCRUBBED)
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
 
-    assert end_leftovers(Recorded(RUN), limit_s=LIMIT_S) == []
+    assert end_leftovers(RecordedProcesses(RUN), limit_s=LIMIT_S) == []
     assert other.poll() is None
 
 
@@ -261,7 +265,7 @@ def test_a_mark_that_another_user_has_put_on_a_process_keeps_no_run_up(whose, is
     """Nor on one that runs as root by now: `sudo` at its prompt keeps the limits of its caller."""
     base = marks.new_base()
     with marked(whose, base) as (pid, _leader):
-        ended = as_user(BOB, lambda: end_leftovers(Recorded(None, base), limit_s=5.0))
+        ended = as_user(BOB, lambda: end_leftovers(RecordedProcesses(None, base), limit_s=5.0))
 
         assert ended == ([(pid, "")] if is_ended else [])
 
@@ -274,7 +278,7 @@ def test_a_process_of_root_in_the_session_of_a_unit_is_named_with_the_way_out():
         started = procfs.look(leader).started_s
         trace = Trace("s/a", leader, (started - 1, started + 1), base + 3)
         with pytest.raises(RunBusy) as caught:
-            as_user(BOB, lambda: end_leftovers(Recorded(None, base, [trace]), limit_s=0.2))
+            as_user(BOB, lambda: end_leftovers(RecordedProcesses(None, base, [trace]), limit_s=0.2))
 
     said = str(caught.value)
     assert f"{pid} (s/a)" in said
@@ -290,6 +294,6 @@ def test_where_proc_is_hidden_marks_tell(scrubbed, monkeypatch):
     reaper = threading.Thread(target=os.waitid, args=(os.P_PID, mine.pid, os.WEXITED))
     reaper.start()
 
-    assert end_leftovers(Recorded(mark_base=base), limit_s=LIMIT_S) == [(mine.pid, "")]
+    assert end_leftovers(RecordedProcesses(mark_base=base), limit_s=LIMIT_S) == [(mine.pid, "")]
     reaper.join()
     assert lives(other)

@@ -78,8 +78,8 @@ def test_the_waiter_wakes_when_the_holder_is_killed(tmp_path, holder):
 
 
 def test_a_wait_that_took_too_long_can_be_taken_up_again(tmp_path, holder, monkeypatch):
-    begun, real = [], locks._Waiting
-    monkeypatch.setattr(locks, "_Waiting", lambda *how: begun.append(how) or real(*how))
+    begun, real = [], locks._SharedWait
+    monkeypatch.setattr(locks, "_SharedWait", lambda *how: begun.append(how) or real(*how))
     lock = FileLock(tmp_path / "lock")
 
     for _ in range(5):

@@ -135,7 +135,7 @@ def test_what_is_gone_is_nothing():
         process.wait()
 
     assert machine.sample_tree(process.pid) is None
-    assert machine.descendants(process.pid) == []
+    assert machine.list_descendants(process.pid) == []
     if sys.platform != "win32":  # there a pid stays known while somebody holds the process
         assert machine.read_affinity(process.pid) is None
         machine.set_affinity(process.pid, [0])
@@ -153,7 +153,7 @@ def test_a_zombie_is_not_sampled():
 def test_hidden_processes_are_nothing(monkeypatch):
     monkeypatch.setattr(procfs, "read", lambda path: b"")
 
-    assert machine.descendants(os.getpid()) == []
+    assert machine.list_descendants(os.getpid()) == []
     assert machine.processes_with_cookie(RUN) == []
 
 

@@ -138,5 +138,5 @@ def test_a_proc_that_numbers_other_processes_shows_nothing(monkeypatch):
 
     assert not procfs.is_ours()
     assert procfs.look(os.getpid()) is None
-    assert procfs.everyone() == procfs.children(os.getpid()) == []
+    assert procfs.list_pids() == procfs.list_children(os.getpid()) == []
     assert procfs.raw_environment(os.getpid()) == b""

@@ -576,14 +576,14 @@ def test_a_folder_is_reached_by_links_of_ours_as_the_system_reaches_it(tmp_path,
     (tmp_path / "nowhere").symlink_to("missing")
 
     for path in ("whole/to", "sub/to", "victim/sub", "whole/to/../sub"):
-        with Folder.reached(tmp_path / path) as folder:
+        with Folder.open_followed(tmp_path / path) as folder:
             assert folder.has("data")
             assert folder.identity == identity(victim / "sub")
             with folder.read("data") as file:
                 assert file.read() == b"months"
     for path in ("round", "nowhere", "missing", "victim/thesis", "victim/thesis/sub"):
         with pytest.raises(OSError):
-            Folder.reached(tmp_path / path)
+            Folder.open_followed(tmp_path / path)
 
 
 @posix
@@ -608,7 +608,7 @@ def test_a_folder_that_may_be_passed_and_not_listed_is_reached(by_descriptor):
         give(top / "home" / "mine", BOB)
 
         def make():
-            with Folder.reached(top / "home" / "mine") as folder:
+            with Folder.open_followed(top / "home" / "mine") as folder:
                 os.close(folder.create("a"))
 
         as_user(BOB, make)
@@ -627,7 +627,7 @@ def test_a_thousand_times_no_link_of_another_user_leads_to_a_folder(
         swapper.go()
         for _round in range(1000):
             try:
-                with Folder.reached(tmp_path / "shared" / "own") as folder:
+                with Folder.open_followed(tmp_path / "shared" / "own") as folder:
                     assert folder.identity != identity(victim)
             except OSError:  # noqa: PERF203
                 refused += 1

@@ -15,7 +15,7 @@ if os.name == "nt":
 
 from procsup.attempt import attempt as attempts
 from procsup.core.outcome import Exited, Vanished
-from procsup.host import machine, posix, telling, tree_walk, trees
+from procsup.host import machine, posix, stop_signals, tree_walk, trees
 from tests.support.engines import Bench, is_alive
 
 
@@ -119,6 +119,6 @@ def test_after_a_stop_by_an_older_scan_the_tree_is_read_again(
     ended = SimpleNamespace(pid=1, ended=True)
     empty = SimpleNamespace(scanned_at=scanned_at, recent_tree=lambda _child: [])
 
-    teller = telling.Teller(ended, empty, name="SIGTERM", reach="auto")  # type: ignore[arg-type]
+    teller = stop_signals.StopSignaller(ended, empty, name="SIGTERM", reach="auto")  # type: ignore[arg-type]
 
-    assert looks_again == teller.tell()
+    assert looks_again == teller.signal()

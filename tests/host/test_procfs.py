@@ -56,9 +56,9 @@ def test_descendants_are_found_at_every_depth():
     argv = [sys.executable, "-S", "-c", nested]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         pids = [int(word) for word in process.stdout.readline().split()]
-        found = [descendant.pid for descendant in procfs.descendants(process.pid)]
-        without = [d.pid for d in procfs.descendants(process.pid, without={pids[2]})]
-        ancestors = procfs.ancestors(pids[3])
+        found = [descendant.pid for descendant in procfs.list_descendants(process.pid)]
+        without = [d.pid for d in procfs.list_descendants(process.pid, without={pids[2]})]
+        ancestors = procfs.list_ancestors(pids[3])
         process.stdin.close()
 
     assert found == pids[1:]
@@ -73,8 +73,8 @@ def test_without_lists_of_children_the_parents_are_asked(child, monkeypatch):
         os.path, "exists", lambda path: not str(path).endswith("children") and exists(path)
     )
 
-    assert child.pid in [process.pid for process in procfs.descendants(os.getpid())]
-    assert child.pid in procfs.children(os.getpid())
+    assert child.pid in [process.pid for process in procfs.list_descendants(os.getpid())]
+    assert child.pid in procfs.list_children(os.getpid())
 
 
 def test_one_scan_serves_many_trees_for_as_long_as_it_took(monkeypatch):
@@ -148,11 +148,11 @@ def test_what_is_gone_is_nothing(child):
     child.wait()
 
     assert procfs.look(child.pid) is None
-    assert procfs.children(child.pid) == []
-    assert procfs.descendants(child.pid) == []
+    assert procfs.list_children(child.pid) == []
+    assert procfs.list_descendants(child.pid) == []
     assert procfs.raw_environment(child.pid) == b""
     assert procfs.peak_memory_bytes(child.pid) is None
-    assert procfs.ancestors(child.pid) == []
+    assert procfs.list_ancestors(child.pid) == []
     assert not procfs.send_signal(seen, signal.SIGKILL)
 
 
@@ -165,13 +165,13 @@ def test_a_zombie_is_dead_and_still_seen(child):
 
 
 def test_the_youngest_are_listed_first(child):
-    pids = procfs.everyone()
+    pids = procfs.list_pids()
 
     assert pids.index(child.pid) < pids.index(os.getpid())
 
 
 def test_the_numbers_given_last_are_tried_before_the_list_is_read(child, monkeypatch):
-    monkeypatch.setattr(procfs, "everyone", list)
+    monkeypatch.setattr(procfs, "list_pids", list)
 
     def is_tried():
         latest = subprocess.Popen([sys.executable, "-S", "-c", ""])

@@ -10,7 +10,7 @@ from procsup.core.outcome import NO_LEFTOVER_FILES, LeftoverFiles, Verdict
 from procsup.core.records import End
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.host import readings
-from procsup.host.readings import declared_since, intact, read_output
+from procsup.host.readings import compare_with_record, find_declared_since, read_output
 from procsup.paths.identity import read_file
 from procsup.paths.walk import files_of, home_of
 from tests.support.files import needs_links, written
@@ -144,7 +144,7 @@ def test_untouched_files_are_intact(tmp_path):
 
     assert len(end.inputs) == 3
     assert len(end.outputs) == 2
-    assert intact(unit, end, checksum="auto") == FINE
+    assert compare_with_record(unit, end, checksum="auto") == FINE
 
 
 def test_a_changed_input_a_changed_output_and_a_missing_one_are_told_apart(tmp_path):
@@ -153,15 +153,17 @@ def test_a_changed_input_a_changed_output_and_a_missing_one_are_told_apart(tmp_p
     end = past(unit)
 
     written(tmp_path / "in", "changed")
-    assert intact(unit, end, checksum="auto") == FINE._replace(inputs=Change(used, "size 4 → 7"))
+    assert compare_with_record(unit, end, checksum="auto") == FINE._replace(
+        inputs=Change(used, "size 4 → 7")
+    )
     os.unlink(used)
-    assert intact(unit, end, checksum="auto") == FINE._replace(
+    assert compare_with_record(unit, end, checksum="auto") == FINE._replace(
         inputs=Change(used, "missing", kind="deleted")
     )
     written(tmp_path / "out", "changed")
-    assert intact(unit, end, checksum="auto").outputs == Change(output, "size 4 → 7")
+    assert compare_with_record(unit, end, checksum="auto").outputs == Change(output, "size 4 → 7")
     os.unlink(output)
-    assert intact(unit, end, checksum="auto").missing
+    assert compare_with_record(unit, end, checksum="auto").missing
 
 
 def test_one_file_more_in_a_folder_is_a_change(tmp_path):
@@ -170,7 +172,9 @@ def test_one_file_more_in_a_folder_is_a_change(tmp_path):
     end = past(unit)
     more = written(tmp_path / "in/b")
 
-    assert intact(unit, end, checksum="auto") == FINE._replace(inputs=Change(more, "new", "new"))
+    assert compare_with_record(unit, end, checksum="auto") == FINE._replace(
+        inputs=Change(more, "new", "new")
+    )
 
 
 def test_an_output_declared_since_is_missing_until_it_is_made(tmp_path):
@@ -178,9 +182,9 @@ def test_an_output_declared_since_is_missing_until_it_is_made(tmp_path):
     declared = unit_of(tmp_path, OutputSpec(str(tmp_path / "out")))
 
     new = Change(str(tmp_path / "out"), "missing", "new")
-    assert intact(declared, end, checksum="auto") == Intact(outputs=new, missing=True)
+    assert compare_with_record(declared, end, checksum="auto") == Intact(outputs=new, missing=True)
     written(tmp_path / "out")
-    assert intact(declared, end, checksum="auto").outputs == new._replace(how="new")
+    assert compare_with_record(declared, end, checksum="auto").outputs == new._replace(how="new")
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "glob"])
@@ -196,7 +200,7 @@ def test_an_output_that_was_made_before_is_deleted_and_another_is_new(tmp_path, 
 
     kinds = []
     for name in ("old", "other"):
-        found = intact(unit_of(tmp_path, output(name)), end, checksum="auto").outputs
+        found = compare_with_record(unit_of(tmp_path, output(name)), end, checksum="auto").outputs
         kinds.append(found and found.kind)
     assert kinds == ["deleted", "new"]
 
@@ -208,14 +212,14 @@ def test_inputs_that_are_declared_since_and_no_longer_are_told(tmp_path):
     end = past(unit_of(tmp_path, inputs=(a, b)))
 
     def since(*inputs):
-        return declared_since(unit_of(tmp_path, inputs=inputs), end)
+        return find_declared_since(unit_of(tmp_path, inputs=inputs), end)
 
     assert since(a, b) == since(a, folder) == since(a, b, empty) == ([], [])
     assert since(a, b, c) == ([c], [])
     assert since(b) == ([], [a])
     assert since(str(tmp_path / "later"), b) == ([str(tmp_path / "later")], [a])
     assert since() == ([], [a, b])
-    assert declared_since(unit_of(tmp_path, inputs=(folder, a)), past(unit_of(tmp_path))) == (
+    assert find_declared_since(unit_of(tmp_path, inputs=(folder, a)), past(unit_of(tmp_path))) == (
         [folder, a],
         [],
     )
@@ -227,7 +231,7 @@ def test_an_old_file_under_an_optional_name_does_not_count(tmp_path):
     written(tmp_path / "out")
 
     left = LeftoverFiles(1, ("out",))
-    found = intact(unit, end, checksum="auto", folder=str(tmp_path))
+    found = compare_with_record(unit, end, checksum="auto", folder=str(tmp_path))
     assert found == Intact(leftover_files=left)
 
 
@@ -238,15 +242,15 @@ def test_a_recorded_input_that_is_not_declared_any_more_says_nothing(tmp_path):
     paths = [written(tmp_path / name, "x") for name in ("in/a", "in/b", "once/c")]
     before = UnitSpec("u", "s", 0, ("true",), "/", "f", depends=tuple(paths))
     end = End("u", 1, Verdict.SUCCEEDED, 0.0, inputs=tuple(map(read, paths)))
-    assert intact(before, end, checksum="auto") == FINE
+    assert compare_with_record(before, end, checksum="auto") == FINE
     now = UnitSpec("u", "s", 0, ("true",), "/", "f", depends=(str(tmp_path / "in"),))
 
     written(tmp_path / "once/c", "another")
-    assert intact(now, end, checksum="auto") == FINE
+    assert compare_with_record(now, end, checksum="auto") == FINE
     os.unlink(tmp_path / "once/c")
-    assert intact(now, end, checksum="auto") == FINE
+    assert compare_with_record(now, end, checksum="auto") == FINE
     os.unlink(tmp_path / "in/b")
-    found = intact(now, end, checksum="auto")
+    found = compare_with_record(now, end, checksum="auto")
     assert found.inputs == Change(paths[1], "missing", kind="deleted")
 
 

@@ -108,4 +108,4 @@ def test_the_members_of_a_tree_are_all_that_live_beside_the_main_process(tmp_pat
         bench.engine._trees.look()
 
         pids = {int(word) for word in bench.output(attempt).split()}
-        assert {one.pid for one in bench.engine._trees.seen(child)} == pids
+        assert {one.pid for one in bench.engine._trees.list_processes(child)} == pids

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from procsup.host.threads import Finds, Pool
+from procsup.host.threads import Pool, ResultQueue
 
 LIMIT_S = 20.0
 
@@ -59,7 +59,7 @@ def test_where_no_thread_can_be_had_jobs_are_done_at_once_and_in_order(one, monk
 
 def test_the_loop_is_woken_for_the_first_find_only_and_gets_them_all():
     wakes = []
-    finds = Finds(lambda: wakes.append(1))
+    finds = ResultQueue(lambda: wakes.append(1))
 
     finds.put("a")
     finds.put("b")

@@ -47,7 +47,7 @@ def test_what_a_job_does_not_list_is_found_in_the_tree(
     with Bench(tmp_path) as bench:
         attempt = bench.misbehave("u", "keep_child")
         bench.wait_until_it_says(attempt, "ready")
-        (seen,) = bench.engine._trees.seen(bench.engine._live[attempt].child)
+        (seen,) = bench.engine._trees.list_processes(bench.engine._live[attempt].child)
 
         assert seen.pid == bench.pid_it_said(attempt)
         bench.engine.kill(attempt)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import procsup
-from procsup.host.attached import Finished
+from procsup.host.attached import ProcessResult
 from procsup.lib import invocation
 from tests.support.projects import PYTHON
 from tests.support.sittings import Supervised, result
@@ -22,7 +22,7 @@ def run(tmp_path, monkeypatch):
 
 
 def said(exit_code, **body):
-    return Finished(exit_code, b"noise\n" + json.dumps(body).encode() + b"\n")
+    return ProcessResult(exit_code, b"noise\n" + json.dumps(body).encode() + b"\n")
 
 
 @pytest.fixture
@@ -192,13 +192,13 @@ def test_a_run_that_was_stopped_is_unfinished(run, started):
     started.finished = said(3, status=None, reason="drained by request")
     with pytest.raises(procsup.RunUnfinished, match="drained by request"):
         procsup.run("run.toml")
-    started.finished = Finished(-9, b"")
+    started.finished = ProcessResult(-9, b"")
     with pytest.raises(procsup.RunUnfinished, match="ended by signal 9"):
         procsup.run("run.toml")
 
 
 def test_a_process_that_says_nothing_is_told_by_its_exit_code(run, started):
-    started.finished = Finished(74, b"")
+    started.finished = ProcessResult(74, b"")
     with pytest.raises(procsup.RecordError, match="ended with 74"):
         procsup.run("run.toml")
 

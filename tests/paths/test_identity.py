@@ -229,7 +229,7 @@ def test_all_reads_the_content_even_of_an_untouched_file(tmp_path, monkeypatch):
     real = identity._read_content
     monkeypatch.setattr(identity, "_read_content", lambda *given: reads.append(1) or real(*given))
 
-    assert compare(recorded, checksum="all") == identity.Compared()
+    assert compare(recorded, checksum="all") == identity.Comparison()
     assert reads == [1]
 
 
@@ -245,7 +245,7 @@ def test_what_was_read_and_is_the_same_needs_to_be_read_once_only(tmp_path, monk
     assert found.seen == read_file(path, checksum="none").__class__(
         **{**msgspec.structs.asdict(stamp_of(path).reading(path)), "sha256": recorded.sha256}
     )
-    assert compare(found.seen, checksum="auto") == identity.Compared()
+    assert compare(found.seen, checksum="auto") == identity.Comparison()
 
 
 def test_an_older_record_which_knows_size_and_time_only_is_not_asked_for_more(tmp_path):

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from procsup.core.globs import escape, parse
-from procsup.paths.joining import joined
-from procsup.paths.links import joined_pattern
+from procsup.paths.joining import join_path
+from procsup.paths.links import join_pattern
 from procsup.paths.walk import find
 from tests.support.files import needs_links
 
@@ -43,7 +43,7 @@ def place(tmp_path):
     ],
 )
 def test_a_path_leads_to_what_the_system_finds_there(place, folder, path, expected):
-    found = joined(str(place / folder), path)
+    found = join_path(str(place / folder), path)
 
     assert found == str(place / expected)
     if "none" not in path and os.path.exists(found) and os.sep == "/":
@@ -55,7 +55,7 @@ def test_a_pattern_finds_the_same_files_from_the_root(place):
     (place / "far/a[1]/b").symlink_to(place / "here/down", target_is_directory=True)
     for folder, text in (("link", "../*"), ("link", "up/../*"), ("far/a[1]", "b/../[y]*")):
         from_there = find(parse(text), str(place / folder)).matches
-        whole = find(parse(joined_pattern(str(place / folder), text))).matches
+        whole = find(parse(join_pattern(str(place / folder), text))).matches
 
         assert [*map(os.path.realpath, whole)] == [
             os.path.realpath(place / folder / path) for path in from_there
@@ -67,10 +67,10 @@ def test_the_name_of_a_folder_above_is_no_pattern(place):
     (place / "far/a*").mkdir()
     (place / "far/a*/b").mkdir()
 
-    pattern = joined_pattern(str(place / "far/a*/b"), "../*.txt")
+    pattern = join_pattern(str(place / "far/a*/b"), "../*.txt")
 
     assert pattern == f"{escape(str(place / 'far/a*'))}/*.txt"
 
 
 def test_above_the_root_is_the_root():
-    assert joined("/", "../../x") == os.path.normpath("/x")
+    assert join_path("/", "../../x") == os.path.normpath("/x")

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from procsup.paths.opening import open_regular
-from procsup.paths.reader import Reader, names_shown, reading_for
+from procsup.paths.reader import Reader, names_shown, read_as
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
 
@@ -17,7 +17,7 @@ def other(*groups):
 
 
 def may_read(reader, path):
-    with reading_for(reader):
+    with read_as(reader):
         try:
             os.close(open_regular(str(path)))
         except PermissionError:
@@ -62,7 +62,7 @@ def test_the_folders_above_it_are_asked_too(folder):
 def test_only_a_folder_that_they_may_list_is_listed(folder):
     assert names_shown(str(folder)) is None
     (folder / "in").mkdir(mode=0o711)
-    with reading_for(Reader("eve", os.geteuid(), ())):
+    with read_as(Reader("eve", os.geteuid(), ())):
         assert names_shown(str(folder)) == {"file", "in"}
-    with reading_for(other()), pytest.raises(PermissionError, match="may not read it"):
+    with read_as(other()), pytest.raises(PermissionError, match="may not read it"):
         names_shown(str(folder / "in"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from procsup.core.globs import parse
 from procsup.core.rooted import HOME
 from procsup.core.spec import OutputSpec
-from procsup.paths.walk import LinkToNothing, files_below, files_of, find, home_of
+from procsup.paths.walk import LinkToNothing, files_of, find, home_of, list_files_below
 from procsup.store.rundir import RunDir
 from tests.runfile.builders import grow
 
@@ -148,10 +148,12 @@ def test_a_linked_folder_in_a_folder_is_followed_once(tmp_path):
     link(tmp_path / "data" / "real", tmp_path / "data" / "alias")
     data = tmp_path / "data"
 
-    followed = [Path(p).relative_to(data).as_posix() for p in files_below(str(data), follow=True)]
+    followed = [
+        Path(p).relative_to(data).as_posix() for p in list_files_below(str(data), follow=True)
+    ]
 
     assert followed == ["a.csv", "real/r.csv", "sub/deep/y.csv", "sub/x.csv"]
-    assert len(files_below(str(data))) == 2
+    assert len(list_files_below(str(data))) == 2
 
 
 # --- the files of a declared path ----------------------------------------------------------------
@@ -172,7 +174,7 @@ def project(tmp_path):
 
 
 def test_run_directories_are_no_part_of_a_folder(project):
-    seen = [os.path.relpath(path, project) for path in files_below(str(project))]
+    seen = [os.path.relpath(path, project) for path in list_files_below(str(project))]
 
     expected = ["data/run/z.csv", "state/run.lock", "state/y.csv", "x.csv"]
     assert [path.replace(os.sep, "/") for path in seen] == expected
@@ -201,7 +203,9 @@ def test_a_link_back_to_a_folder_above_is_not_followed(tmp_path):
         (tmp_path / path).write_text("x")
     link(tmp_path, tmp_path / "data" / "loop")
 
-    assert files_below(str(tmp_path / "data"), follow=True) == [str(tmp_path / "data" / "y.csv")]
+    assert list_files_below(str(tmp_path / "data"), follow=True) == [
+        str(tmp_path / "data" / "y.csv")
+    ]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names that Windows does not have")

@@ -3,12 +3,12 @@
 from procsup.core.events import Settled
 from procsup.core.plan.summary import Summary
 from procsup.core.records import End
-from procsup.supervisor.observers import Onlookers
+from procsup.supervisor.observers import Observers
 from tests.support.sittings import end
 
 
 class Nobody:
-    def settled(self, order):
+    def note_end(self, order):
         pass
 
     def show(self, summary):
@@ -18,10 +18,10 @@ class Nobody:
         pass
 
 
-def seen(*ends: End) -> Onlookers:
-    onlookers = Onlookers(Nobody(), lambda: None)
+def seen(*ends: End) -> Observers:
+    onlookers = Observers(Nobody(), lambda: None)
     for one in ends:
-        onlookers.settled(Settled(one))
+        onlookers.note_end(Settled(one))
     return onlookers
 
 
@@ -47,7 +47,7 @@ def test_a_unit_that_failed_twice_is_one_failure():
 
 def test_nobody_is_told_that_a_run_has_begun_while_older_manifests_may_still_stand():
     told, summary = [], Summary(["s"])
-    onlookers = Onlookers(Nobody(), lambda: told.append("begun"))
+    onlookers = Observers(Nobody(), lambda: told.append("begun"))
     summary.withdrawing = 1
 
     onlookers.show(summary)

@@ -36,7 +36,7 @@ class Watcher:
         self.slow_is_over = threading.Event()
         self.running = 0
 
-    def settled(self, order):
+    def note_end(self, order):
         self.settled_units[order.end.unit] = order.end.verdict.value
         if order.end.unit == "slow":
             self.slow_is_over.set()

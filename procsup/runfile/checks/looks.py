@@ -4,7 +4,7 @@ import os
 from typing import Iterator, Mapping, NamedTuple
 
 from procsup.core.globs import Glob, escape, parse
-from procsup.paths.joining import joined
+from procsup.paths.joining import join_path
 from procsup.paths.walk import CASE
 from procsup.runfile.parameters.axes import single
 from procsup.runfile.parameters.tables import ListFile
@@ -34,7 +34,7 @@ def looks_of(recipe: Recipe, values: Mapping[str, object], folder: str) -> Itera
         if isinstance(axis.source, Glob):
             yield _at_glob(stage, axis.at, axis.source, folder)
         elif isinstance(axis.source, ListFile):
-            whole = joined(folder, axis.source.path)
+            whole = join_path(folder, axis.source.path)
             glob = parse(escape(whole.replace(os.sep, "/")))
             yield Look(stage, axis.at, whole, glob, is_glob=False)
     for key, wanted in (("inputs", recipe.inputs), ("depends", recipe.depends)):
@@ -53,6 +53,6 @@ def looks_of(recipe: Recipe, values: Mapping[str, object], folder: str) -> Itera
 
 def _at_glob(stage: str, at: KeyPath, glob: Glob, folder: str) -> Look:
     def place(base: str) -> str:
-        return joined(folder, base).replace(os.sep, "/")
+        return join_path(folder, base).replace(os.sep, "/")
 
     return Look(stage, at, glob.source, glob.based(place))

@@ -137,14 +137,14 @@ class Registry:
                 continue
             for output in unit.outputs:
                 is_glob = output.kind == "glob"
-                real = self._real.declared(output.path, is_glob=is_glob)
+                real = self._real.resolve_declared(output.path, is_glob=is_glob)
                 problem = self._take(recipe.spec.name, output.path, real, unit, is_glob=is_glob)
                 if problem:
                     yield recipe.place("outputs"), problem
                 elif output.kind != "file":
                     self._declared[recipe.spec.name].append((output, unit.id))
                     if real != output.path:
-                        through = (self._real.output(output), unit.id)
+                        through = (self._real.resolve_output(output), unit.id)
                         self._declared[recipe.spec.name].append(through)
             yield from self._take_streams(recipe, unit)
             yield from self._own_inputs(recipe, unit)
@@ -226,7 +226,7 @@ class Registry:
         declared = {output.path for output in unit.outputs}
         for key, path in (("stdout", unit.stdout), ("stderr", unit.stderr)):
             if path is not None and path not in declared:
-                real = self._real.declared(path)
+                real = self._real.resolve_declared(path)
                 problem = self._take(recipe.spec.name, path, real, unit)
                 if problem:
                     yield recipe.place(key), problem

@@ -21,7 +21,7 @@ class Vouched:
         self._real = real
         self._made: Set[str] = set()  # with the folders that hold them
         for path in made:
-            for name in {path, real.real(path)}:
+            for name in {path, real.resolve(path)}:
                 self._add(path_key(name))
 
     def _add(self, key: str) -> None:
@@ -34,7 +34,7 @@ class Vouched:
         key = path_key(path)
         if key in self._made:
             return False
-        real = path_key(self._real.real(path))
+        real = path_key(self._real.resolve(path))
         if real in self._made:
             return False
         return self._is_output(key) or (real != key and self._is_output(real))

@@ -7,7 +7,7 @@ from procsup.core.globs import Glob
 from procsup.core.rooted import below
 from procsup.core.text import some
 from procsup.host.names import path_key
-from procsup.paths.joining import joined
+from procsup.paths.joining import join_path
 from procsup.paths.walk import CASE, LinkToNothing, find
 from procsup.runfile.parameters.vouched import Vouched
 from procsup.runfile.syntax.problems import Wrong
@@ -45,7 +45,7 @@ class Finder:
 
     def absolute(self, path: str) -> str:
         """Return a path or a pattern from the root, with ``/``."""
-        return joined(self._folder, path).replace(os.sep, "/")
+        return join_path(self._folder, path).replace(os.sep, "/")
 
     def find(self, glob: Glob) -> _Matches:
         """Return the matches of a glob, with what they capture.
@@ -85,7 +85,7 @@ class Finder:
     def _without_unvouched(self, glob: Glob, matches: _Matches, vouched: Vouched) -> _Matches:
         kept: _Matches = {}
         for path, captures in matches.items():
-            if vouched.leaves_out(joined(self._folder, path)):
+            if vouched.leaves_out(join_path(self._folder, path)):
                 self._unvouched.setdefault((glob.source, glob.text), []).append(path)
             else:
                 kept[path] = captures

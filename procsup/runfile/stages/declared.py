@@ -19,8 +19,8 @@ from typing import (
 
 from procsup.core.globs import may_exclude
 from procsup.core.spec import OutputSpec
-from procsup.paths.joining import joined
-from procsup.paths.links import joined_pattern
+from procsup.paths.joining import join_path
+from procsup.paths.links import join_pattern
 from procsup.paths.walk import CASE
 from procsup.runfile.parameters.walk import Finder
 from procsup.runfile.syntax.keypath import KeyPath
@@ -321,7 +321,7 @@ def left_out_of(
         if item.left_out and (not item.is_glob or item.template.source.endswith("/")):
             patterns = _left_out(item, values, folder)
             for path in _paths(item, values, finder, empty_ok=True):
-                found[joined(folder, path)] = patterns
+                found[join_path(folder, path)] = patterns
     return found
 
 
@@ -372,7 +372,7 @@ def _output_spec(item: Item, path: str, values: Mapping[str, Any], folder: str) 
     if item.is_glob:
         whole, kind = _whole_pattern(item, values, folder), "glob"
     else:
-        whole, kind = joined(folder, path), "file"
+        whole, kind = join_path(folder, path), "file"
         if path.endswith("/"):
             whole, kind = whole + os.sep, "folder"
     if item.left_out:
@@ -400,4 +400,4 @@ def _whole_pattern(item: Item, values: Mapping[str, Any], folder: str) -> str:
         text = glob_text(item.template, values)
         if _BEHIND_BRACES.search(text):
             raise Wrong("`..` cannot follow alternatives")
-    return joined_pattern(folder, text)
+    return join_pattern(folder, text)

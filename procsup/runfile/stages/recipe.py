@@ -5,7 +5,7 @@ from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tu
 
 from procsup.core.spec import StageSpec
 from procsup.host.shells import Shell
-from procsup.paths.joining import joined
+from procsup.paths.joining import join_path
 from procsup.runfile.parameters.axes import Axis
 from procsup.runfile.parameters.exclude import Exclude
 from procsup.runfile.stages.declared import Wanted
@@ -108,7 +108,7 @@ class Surroundings(NamedTuple):
 
     def absolute(self, path: str) -> str:
         """Return a path in the system's notation; a relative one starts at `folder`."""
-        return joined(self.folder, path)
+        return join_path(self.folder, path)
 
     def relative(self, path: str) -> str:
         """Return an absolute path relative to `folder` if it is below it, always with ``/``."""

@@ -6,8 +6,8 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 
 from procsup.core.rooted import HOME
 from procsup.core.spec import CapacitySpec, OnFailure, RunSpec, upstream
-from procsup.host.folders import absolute
-from procsup.paths.joining import joined
+from procsup.host.folders import make_absolute
+from procsup.paths.joining import join_path
 from procsup.runfile.stages.declared import path_text
 from procsup.runfile.stages.following import named_in, settle
 from procsup.runfile.stages.graph import find_cycle
@@ -118,7 +118,7 @@ class RunReader:
         return value
 
     def _absolute(self, path: str) -> str:
-        return joined(self._folder, path)
+        return join_path(self._folder, path)
 
     def _path(self, value: Any) -> Optional[str]:
         return self._absolute(path_text(value))
@@ -136,7 +136,7 @@ class RunReader:
     def _parent(self, directory: Optional[str]) -> str:
         own = self._take("dir", self._path, None)
         if directory is not None:
-            return absolute(directory)
+            return make_absolute(directory)
         return own or os.path.join(self._folder, HOME)
 
     def _jobs(self, given: Optional[int]) -> Optional[int]:

@@ -9,7 +9,7 @@ from typing import Any, Dict, NamedTuple, NoReturn, Union
 
 from procsup.errors import RunFileError
 from procsup.host.files import open_reading
-from procsup.host.folders import real_file
+from procsup.host.folders import resolve_file
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -75,7 +75,7 @@ def parse(text: str) -> Dict[str, Any]:
 def read_source(path: Union[str, "os.PathLike[str]"]) -> Source:
     """Read a run file; RunFileError if it cannot be read, decoded or parsed."""
     shown = os.fspath(path)
-    whole = real_file(shown)
+    whole = resolve_file(shown)
     content = _read_bytes(shown, whole)
     text = _decode(shown, content)
     digest = hashlib.sha256(content).hexdigest()

@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from procsup.host.names import ArgumentLimits, argument_limits, is_bare_name
 from procsup.host.shells import Shell
-from procsup.paths.joining import joined
+from procsup.paths.joining import join_path
 from procsup.runfile.stages.recipe import Placed, Recipe
 from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.problems import Wrong
@@ -80,7 +80,7 @@ class CommandMaker:
         program = argv[0]
         if program not in self._as_they_are:
             if not is_bare_name(program) and "\0" not in program and not os.path.isabs(program):
-                argv = (joined(cwd, program), *argv[1:])
+                argv = (join_path(cwd, program), *argv[1:])
             else:
                 self._as_they_are.add(program)
         self._check_size("args", argv, command.env)
@@ -94,7 +94,7 @@ class CommandMaker:
         if not argv:
             return argv
         if not is_bare_name(argv[0]) and "\0" not in argv[0] and not os.path.isabs(argv[0]):
-            argv = (joined(cwd, argv[0]), *argv[1:])
+            argv = (join_path(cwd, argv[0]), *argv[1:])
         if argv != self._stop:
             self._check_size("stop-command", argv, {})
             self._stop = argv

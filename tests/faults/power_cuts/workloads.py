@@ -104,7 +104,7 @@ class Watcher:
         self._note, self._on_settled = note, on_settled
         self._count = 0
 
-    def settled(self, order: Settled) -> None:
+    def note_end(self, order: Settled) -> None:
         """An end was told."""
         self._note("settled", order.end)
         self._count += 1

@@ -46,7 +46,7 @@ def manifests_may_fail() -> None:
 
 def errors_are_shown_raw() -> None:
     """The last wall lets a traceback through."""
-    plant(files.reason, lambda _: lambda _error: traceback.format_exc())
+    plant(files.describe_error, lambda _: lambda _error: traceback.format_exc())
 
 
 def links_are_followed() -> None:

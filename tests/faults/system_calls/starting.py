@@ -110,7 +110,7 @@ class Seam:
         assert self._child.stdout is not None
         self._child.stdin.close()
         while self._crowded and self._child.poll() is None:  # a failed case has left a crowd
-            procfs.descendants(self._child.pid, signum=signal.SIGKILL)
+            procfs.list_descendants(self._child.pid, signum=signal.SIGKILL)
         self._child.wait()
         self._child.stdout.close()
 

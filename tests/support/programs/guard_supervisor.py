@@ -75,7 +75,7 @@ def wait(line):
 def watch_guard(line):
     say("ready")
     select.select([line.fd], [], [], 20)
-    say("guard alive", line.alive())
+    say("guard alive", line.is_alive())
 
 
 def release(line):
@@ -134,7 +134,7 @@ def main(deed, *starts):
     if deed == "tell-run":
         guardian._adopt_orphans = lambda: False  # as on macOS
     guard.fork_supervisor()
-    line = guard.lifeline()
+    line = guard.find_guard_link()
     line.wait_until_ready(20)
     say("guard", os.getppid(), "adopts", line.adopts)
     say("supervisor", os.getpid())

@@ -38,7 +38,7 @@ def is_ended():
     marker.take_off()
     os.close(writing)
     first.wait()
-    leftovers.end_leftovers(leftovers.Recorded(mark_base=base), limit_s=LONG_S)
+    leftovers.end_leftovers(leftovers.RecordedProcesses(mark_base=base), limit_s=LONG_S)
     return bool(select.select([reading], [], [], 0.5)[0])  # closed by the leftover's end
 
 

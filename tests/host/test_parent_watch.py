@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from procsup.host.tie import ASK_TO_END
+from procsup.host.parent_watch import ASK_TO_END
 
 if sys.platform == "win32":
     pytest.skip("a signal to oneself is the end there", allow_module_level=True)
 
 LISTENER = """
 import os, signal, sys
-from procsup.host.tie import Tie
+from procsup.host.parent_watch import Tie
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # fetched below: none is missed
 tie = Tie(os.getppid())
 for line in tie.lines():

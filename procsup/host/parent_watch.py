@@ -16,10 +16,10 @@ ASK_TO_END = b"."
 _CHUNK_BYTES = 1 << 16
 
 
-class Tie:
+class ParentWatch:
     """Watches for the end of the program `pid`, on separate threads and from now on.
 
-    Until `hand_over` sets another callback, that end stops us like SIGTERM: reading a plan may
+    Until `set_callback` sets another callback, that end stops us like SIGTERM: reading a plan may
     take long, and no unit was started yet.
     """
 
@@ -44,7 +44,7 @@ class Tie:
             for line in lines:
                 yield line + b"\n"
 
-    def hand_over(self, on_broken: Callable[[], None]) -> None:
+    def set_callback(self, on_broken: Callable[[], None]) -> None:
         """Set the callback; it is called at once if the program has ended already."""
         with self._lock:
             self._on_broken = on_broken

@@ -14,7 +14,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 from procsup.attempt.context import RunContext
 from procsup.attempt.environment import Environments
 from procsup.attempt.files import AttemptFiles
-from procsup.attempt.makings import Scratch
+from procsup.attempt.private_files import Scratch
 from procsup.core.late import SCRATCH
 from procsup.core.task import Task
 from procsup.errors import UsageError
@@ -24,7 +24,7 @@ from procsup.host.shells import Process, native_shell
 HERE = "PROCSUP_HERE"  # set to 1 for a unit started in a terminal
 
 
-class ByHand(NamedTuple):
+class PreparedUnit(NamedTuple):
     """The process to start; `scratch` was made for it."""
 
     argv: Tuple[str, ...]
@@ -33,18 +33,18 @@ class ByHand(NamedTuple):
     stdin_path: Optional[str] = None
     scratch: Optional[Scratch] = None
 
-    def differences(self, environment: Mapping[str, str]) -> Dict[str, str]:
+    def find_differences(self, environment: Mapping[str, str]) -> Dict[str, str]:
         """Return the variables that differ from the caller's environment."""
         known = {system.environment_key(name): value for name, value in environment.items()}
         return {name: value for name, value in self.env.items() if known.get(name) != value}
 
-    def shell_line(self, environment: Mapping[str, str]) -> str:
+    def format_shell_line(self, environment: Mapping[str, str]) -> str:
         """Return an equal line for this system's shell, without terminal control characters."""
-        variables = self.differences(environment)
+        variables = self.find_differences(environment)
         return native_shell().line(Process(self.argv, self.cwd, variables, self.stdin_path))
 
 
-def prepare(task: Task, context: RunContext, *, touch: bool) -> ByHand:
+def prepare(task: Task, context: RunContext, *, touch: bool) -> PreparedUnit:
     """Make the unit's files as the engine does (with `touch`); return the process to start.
 
     OSError if something cannot be made, RecordError if something else stands in its place.
@@ -59,10 +59,10 @@ def prepare(task: Task, context: RunContext, *, touch: bool) -> ByHand:
         files.fill_in_env(env)
         env = {name: value.replace(SCRATCH, "SCRATCH") for name, value in env.items()}
         argv = tuple(part.replace(SCRATCH, "SCRATCH") for part in files.fill_in(task.unit.argv))
-    return ByHand(argv, task.unit.cwd, env, task.unit.stdin, files.scratch)
+    return PreparedUnit(argv, task.unit.cwd, env, task.unit.stdin, files.scratch)
 
 
-def run(prepared: ByHand) -> int:
+def run(prepared: PreparedUnit) -> int:
     """Run it to its end; return its exit code, or the negative number of the signal it died of.
 
     The terminal sends Ctrl-C to the unit; we ignore it. UsageError if it cannot be started.
@@ -94,7 +94,7 @@ def run(prepared: ByHand) -> int:
             signal.signal(signum, handler)
 
 
-def _start(prepared: ByHand, program: str, stdin: Optional[int]) -> "subprocess.Popen[bytes]":
+def _start(prepared: PreparedUnit, program: str, stdin: Optional[int]) -> "subprocess.Popen[bytes]":
     def start(program: str, argv: Sequence[str]) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             argv, executable=program, cwd=prepared.cwd, env=prepared.env, stdin=stdin
@@ -109,6 +109,6 @@ def _start(prepared: ByHand, program: str, stdin: Optional[int]) -> "subprocess.
     return start(argv[0], argv)
 
 
-def clear(prepared: ByHand) -> str:
+def clear(prepared: PreparedUnit) -> str:
     """Remove the scratch folder; return a remark about what stays, empty if nothing does."""
     return "" if prepared.scratch is None else prepared.scratch.remove()

@@ -8,14 +8,14 @@ from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.core.text import some, visible
 from procsup.host import readings as look
-from procsup.host.files import reason, temporary_name
+from procsup.host.files import describe_error, temporary_name
 from procsup.host.opened import Folder
 from procsup.paths.walk import home_of
 
 _LISTED_MOST = 5
 
 
-def about_run_directory(spec: RunSpec) -> List[str]:
+def check_run_directory(spec: RunSpec) -> List[str]:
     """Write a small file to the run directory, to detect a full disk before the start."""
     probe = temporary_name()
     try:
@@ -28,36 +28,38 @@ def about_run_directory(spec: RunSpec) -> List[str]:
                 folder.unlink(probe)
     except OSError as error:
         where = visible(spec.directory)
-        return [f"the run directory {where} cannot be written: {reason(error)}; {_cure(error)}"]
+        return [
+            f"the run directory {where} cannot be written: {describe_error(error)}; {_cure(error)}"
+        ]
     return []
 
 
-def about_output_folders(spec: RunSpec, units: Sequence[UnitSpec]) -> List[str]:
+def make_output_folders(spec: RunSpec, units: Sequence[UnitSpec]) -> List[str]:
     """Make the folders of the outputs; on return their names are durable."""
     homes = {home_of(output) for unit in units for output in look.outputs_of(unit)}
     changed: Set[str] = set()
     groups: Dict[Tuple[str, str], List[str]] = {}
     for folder in sorted(homes):
-        reason = _refused(partial(_make_folder, folder, changed))
+        reason = _try_make(partial(_make_folder, folder, changed))
         if reason is not None:
             groups.setdefault(reason, []).append(folder)
     if spec.sync_outputs:
         readable = (folder for folder in sorted(changed) if os.access(folder, os.R_OK))
         for folder in readable:  # a folder without read permission cannot be opened for a sync
-            reason = _refused(partial(look.sync_folder, folder))
+            reason = _try_make(partial(look.sync_folder, folder))
             if reason is not None:
                 groups.setdefault(reason, []).append(folder)
     return [
-        f"the output folder {listed(folders)} cannot be written: {reason}; {cure}"
+        f"the output folder {join_names(folders)} cannot be written: {reason}; {cure}"
         for (reason, cure), folders in groups.items()
     ]
 
 
-def _refused(act: Callable[[], None]) -> Optional[Tuple[str, str]]:
+def _try_make(act: Callable[[], None]) -> Optional[Tuple[str, str]]:
     try:
         act()
     except OSError as error:
-        return reason(error), _cure(error)
+        return describe_error(error), _cure(error)
     return None
 
 
@@ -92,6 +94,6 @@ def _cure(error: OSError) -> str:
     return "make it a folder that you may write to, or choose another"
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """Return the first few names, and the number of the rest."""
     return visible(some(names, _LISTED_MOST))

@@ -12,7 +12,7 @@ import time
 from typing import Dict, List, Set
 
 from procsup.host import listening, procfs, signals, tree_walk
-from procsup.host.listening import Answers
+from procsup.host.listening import StopScope
 from procsup.host.processes import Identity
 
 assert sys.platform != "win32"
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from procsup.host.trees import Trees
 
 
-class Teller:
+class StopSignaller:
     """Sends the stop signal to the processes of one tree, and kills them when they must end.
 
     `reach` is ``auto`` (halts at listeners), ``main`` (the main process only) or ``tree``
@@ -35,12 +35,12 @@ class Teller:
         self._trees = trees
         self._signum = signals.number_of(name) or signal.SIGTERM
         self._reach = "auto" if reach == "main" and child.ended else reach
-        self._told: Dict[Identity, Answers] = {}  # the descendants that each stops itself
+        self._told: Dict[Identity, StopScope] = {}  # the descendants that each stops itself
         self._there: Set[Identity] = {_identity(one) for one in self._tree()}
         self._since = time.monotonic()
         self._since_ticks = procfs.ticks_now()
 
-    def tell(self, *, everybody: bool = False, dump: bool = False) -> bool:
+    def signal(self, *, everybody: bool = False, dump: bool = False) -> bool:
         """Signal the processes that are due; true if others of the tree must still be signalled.
 
         `dump`: the main process is asked for its stacks instead, unless it catches the signal.
@@ -56,24 +56,26 @@ class Teller:
         everybody = everybody or self._reach == "tree"
         while pending:
             one = pending.pop()
-            if not self._was_there(one):
+            if not self._was_present(one):
                 continue
-            answers = self._tell(one, dump=dump)
+            answers = self._signal(one, dump=dump)
             below = families.get(one.pid, ())
             pending.extend(one for one in below if everybody or not _is_left_to(answers, one))
         scanned_at = self._trees.scanned_at
         if scanned_at is not None and scanned_at < self._since:
             return True  # the youngest of those that were there may be missing
-        return any(self._was_there(one) and _identity(one) not in self._told for one in tree)
+        return any(self._was_present(one) and _identity(one) not in self._told for one in tree)
 
-    def _tell(self, process: procfs.Process, *, dump: bool) -> Answers:
+    def _signal(self, process: procfs.Process, *, dump: bool) -> StopScope:
         """Signal one process, once; return which descendants it stops itself."""
         known = self._told.get(_identity(process))
         if known is not None:
             return known
         pid, is_main = process.pid, process.pid == self._child.pid
-        manner = listening.manner_of(pid, self._signum)  # before the signal, which may end it
-        answers = listening.answers_for(pid, manner, tree_walk.name_of(pid))
+        manner = listening.read_signal_handling(
+            pid, self._signum
+        )  # before the signal, which may end it
+        answers = listening.find_stop_scope(pid, manner, tree_walk.name_of(pid))
         self._told[_identity(process)] = answers
         if is_main and dump and manner.catches is False:
             self._child.dump_stacks()
@@ -98,9 +100,9 @@ class Teller:
     def _is_spared(self, process: procfs.Process) -> bool:
         if process.pid == self._child.pid:
             return False
-        return bool(listening.manner_of(process.pid, self._signum).ignores)
+        return bool(listening.read_signal_handling(process.pid, self._signum).ignores)
 
-    def _was_there(self, process: procfs.Process) -> bool:
+    def _was_present(self, process: procfs.Process) -> bool:
         if _identity(process) in self._there:
             return True
         return 0 < process.start_ticks < self._since_ticks
@@ -109,10 +111,10 @@ class Teller:
         return self._trees.recent_tree(self._child)
 
 
-def _is_left_to(answers: Answers, process: procfs.Process) -> bool:
-    if answers is Answers.JOBS:
+def _is_left_to(answers: StopScope, process: procfs.Process) -> bool:
+    if answers is StopScope.JOBS:
         return listening.is_background_job(process.pid, tree_walk.name_of(process.pid))
-    return answers is Answers.ALL
+    return answers is StopScope.ALL
 
 
 def _identity(process: procfs.Process) -> Identity:

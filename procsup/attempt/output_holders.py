@@ -3,10 +3,10 @@
 import os
 from typing import Dict, List, Optional, Sequence, Tuple
 
+from procsup.attempt.declared_outputs import DeclaredOutputs
 from procsup.attempt.ending import Leftover, Stamps
 from procsup.attempt.files import AttemptFiles, Stream
-from procsup.attempt.outputs import shown
-from procsup.attempt.promised import Promised
+from procsup.attempt.outputs import display_path
 from procsup.core.spec import OutputSpec
 from procsup.core.task import Task
 from procsup.host import readings, system
@@ -16,7 +16,7 @@ from procsup.paths.walk import files_of
 _FileId = Tuple[int, int]
 
 
-class Holding:
+class OutputHolders:
     """The outputs and logs of one attempt, found by inode or by name.
 
     Beside the declared files, folders and globs these are the files of stdout and stderr, and
@@ -28,7 +28,7 @@ class Holding:
         self._folder = task.rules.folder
         self._outputs = readings.outputs_of(unit)
         self._streams = [one for one in (files.stdout, files.stderr) if one is not None]
-        self._promised = Promised([[unit]])
+        self._promised = DeclaredOutputs([[unit]])
         self._files = [one.path for one in self._outputs if one.kind == "file"]
 
     @property
@@ -36,17 +36,17 @@ class Holding:
         """Whether the unit declares outputs."""
         return bool(self._outputs)
 
-    def left(self, seen: Sequence[system.Seen]) -> List[Leftover]:
+    def find_leftovers(self, seen: Sequence[system.TreeProcess]) -> List[Leftover]:
         """Return for each process the output or log that it may write to."""
         if not seen:
             return []
         outputs, logs = self._output_ids(), self._log_ids()
         names = self._names()
-        return [self._left(one, outputs, logs, names) for one in seen]
+        return [self._describe_leftover(one, outputs, logs, names) for one in seen]
 
-    def _left(
+    def _describe_leftover(
         self,
-        seen: system.Seen,
+        seen: system.TreeProcess,
         outputs: Dict[_FileId, str],
         logs: Sequence[_FileId],
         names: Dict[str, str],
@@ -55,16 +55,16 @@ class Holding:
         if seen.files is None:
             return left._replace(log=True, is_told=False)
         for file in seen.files:
-            output = outputs.get((file.device, file.inode)) or self._named(file.path, names)
+            output = outputs.get((file.device, file.inode)) or self._find_name(file.path, names)
             if output:
                 return left._replace(output=output)
         ids = [(file.device, file.inode) for file in seen.files]
         return left._replace(log=any(one in logs for one in ids))
 
-    def _named(self, path: str, names: Dict[str, str]) -> str:
+    def _find_name(self, path: str, names: Dict[str, str]) -> str:
         """Return the output that a path is, is below, or is a sibling of; empty if none."""
         if path in self._promised:
-            return shown(path, self._folder)
+            return display_path(path, self._folder)
         folder, name = os.path.split(path)
         parts = name.lstrip(".").split(".")
         for count in range(1, len(parts)):
@@ -77,7 +77,7 @@ class Holding:
         """Return the declared files, also by their paths with links to folders resolved."""
         names: Dict[str, str] = {}
         for path in self._files:
-            label = shown(path, self._folder)
+            label = display_path(path, self._folder)
             folder, name = os.path.split(path)
             for place in (folder, os.path.realpath(folder)):
                 names[os.path.join(place, name)] = label
@@ -88,10 +88,10 @@ class Holding:
         ids: Dict[_FileId, str] = {}
         for output in self._outputs:
             for path in _files_of(output):
-                _note(ids, path, shown(path, self._folder))
+                _note(ids, path, display_path(path, self._folder))
         for stream in self._streams:
             if stream.target is not None:
-                _note(ids, stream.written_path, shown(stream.target, self._folder))
+                _note(ids, stream.written_path, display_path(stream.target, self._folder))
         return ids
 
     def _log_ids(self) -> List[_FileId]:

@@ -7,7 +7,7 @@ from typing import Mapping, NamedTuple, Tuple
 from procsup.core.spec import UnitSpec
 from procsup.core.text import visible
 from procsup.errors import RecordError
-from procsup.host.files import reason
+from procsup.host.files import describe_error
 from procsup.host.opened import Folder, Identity
 from procsup.paths.walk import home_of
 
@@ -31,16 +31,16 @@ def write_private(path: str, data: bytes, run_dir: str) -> None:
     """Write a private file below the run directory; its folder is made if it is missing.
 
     It is renamed into place: an earlier attempt may still read the old one. RecordError as
-    `private_folder`.
+    `open_private_folder`.
     """
     name = os.path.basename(path)
-    with private_folder(os.path.dirname(path), run_dir) as folder:
+    with open_private_folder(os.path.dirname(path), run_dir) as folder:
         with os.fdopen(folder.create(f"{name}.new"), "wb") as file:
             file.write(data)
         folder.rename(f"{name}.new", name)
 
 
-def private_folder(path: str, run_dir: str) -> Folder:
+def open_private_folder(path: str, run_dir: str) -> Folder:
     """Open a folder below the run directory; make it, and those above it, with mode 0700.
 
     RecordError if something else than a folder of ours has the place of one of them.
@@ -52,7 +52,7 @@ def private_folder(path: str, run_dir: str) -> Folder:
                 folder = folder.make(name)
             except (NotADirectoryError, PermissionError) as error:
                 refuse_planted(os.path.join(folder.path, name))
-                raise RecordError(f"{error.filename}: {reason(error)}: refused") from error
+                raise RecordError(f"{error.filename}: {describe_error(error)}: refused") from error
     return folder
 
 
@@ -64,9 +64,9 @@ class Scratch(NamedTuple):
 
     @classmethod
     def make(cls, path: str, run_dir: str) -> "Scratch":
-        """Make it, empty; RecordError as `private_folder`, OSError if it cannot be made."""
+        """Make it, empty; RecordError as `open_private_folder`, OSError if it cannot be made."""
         above, name = os.path.split(path)
-        with private_folder(above, run_dir) as folder, folder.make_anew(name) as made:
+        with open_private_folder(above, run_dir) as folder, folder.make_anew(name) as made:
             return cls(path, made.identity)
 
     def remove(self) -> str:
@@ -81,7 +81,7 @@ class Scratch(NamedTuple):
             return ""  # the unit has removed it
         except OSError as error:
             where = visible(str(error.filename or self.path))
-            return f"scratch folder: {where} could not be removed: {reason(error)}"
+            return f"scratch folder: {where} could not be removed: {describe_error(error)}"
         return ""
 
 

@@ -9,7 +9,7 @@ from procsup.host.names import path_key
 from procsup.paths.walk import CASE, glob_of
 
 
-class Promised:
+class DeclaredOutputs:
     """The declared outputs of units; `path in promised` is also true below an output folder."""
 
     def __init__(self, stages: Iterable[Sequence[UnitSpec]] = ()) -> None:
@@ -48,4 +48,4 @@ class Promised:
         return any(glob.match(shown, case=CASE) is not None for glob in self._globs)
 
 
-NOTHING = Promised()
+NOTHING = DeclaredOutputs()
