@@ -66,7 +66,7 @@ LATE = {
     "procsup.runfile.load": A_LOOK,
     "procsup.runfile.templates.bash": ONE_WAY,
     "procsup.runfile.templates.powershell": ONE_WAY,
-    "procsup.store.bodies": A_LOOK,
+    "procsup.store.unit_lines": A_LOOK,
     "procsup.store.reader": A_LOOK,
     "procsup.store.removal": ONE_WAY,
     "procsup.store.trust": A_LOOK,

@@ -14,10 +14,10 @@ from typing import Dict, Iterator, List, Tuple
 from procsup.attempt.outputs import display_path, temporary_output
 from procsup.attempt.private_files import open_private_folder
 from procsup.core.outcome import AttemptId, Reading
-from procsup.core.rooted import below
+from procsup.core.rooted import strip_folder
 from procsup.core.spec import UnitSpec
 from procsup.core.task import Aside, Task
-from procsup.core.text import plural
+from procsup.core.text import count_noun
 from procsup.host.files import describe_error
 from procsup.host.opened import Folder
 from procsup.host.readings import input_files, inputs_of, outputs_of
@@ -45,12 +45,12 @@ def put_aside(task: Task, folder: Path, run_dir: str) -> Tuple[str, ...]:
     moved = [display_path(path, root) for path, why in problems.items() if not why]
     said: List[str] = []
     if moved:
-        files, where = plural(len(moved), "file"), display_path(os.fspath(folder), root)
+        files, where = count_noun(len(moved), "file"), display_path(os.fspath(folder), root)
         said.append(
             f"moved {files} that attempt {aside.number} left to {where}: {_join_some(moved)}"
         )
     if stuck:
-        files = plural(len(stuck), "file")
+        files = count_noun(len(stuck), "file")
         said.append(f"could not move {files} that attempt {aside.number} left: {_join_some(stuck)}")
     return tuple(said)
 
@@ -98,7 +98,7 @@ def _is_newer(path: str, since_ns: int) -> bool:
 
 def _choose_target(path: str, folder: Path, root: str) -> Path:
     """Return a file's new path: below `folder` by its path from the run file's folder, or root."""
-    inside = below(root, path)
+    inside = strip_folder(root, path)
     if inside is not None:
         return folder / inside
     return folder / "@" / os.path.splitdrive(path)[1].lstrip("/" + os.sep)

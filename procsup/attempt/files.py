@@ -8,7 +8,7 @@ import msgspec
 
 from procsup.attempt.outputs import Stamps, take_stamps, temporary_output
 from procsup.attempt.private_files import Scratch, make_folders, write_lists, write_private
-from procsup.core.late import fill_in, given, has_marks
+from procsup.core.late import fill_in, has_marks, list_values
 from procsup.core.task import Task
 from procsup.host import system
 from procsup.host.opened import Folder, Identity, identity_of
@@ -230,7 +230,7 @@ class AttemptFiles:
         return tuple([fill_in(part, values) for part in argv])
 
     def _describe(self) -> Dict[str, str]:
-        values = dict(given(self.task.attempt.number, self.task.placement))
+        values = dict(list_values(self.task.attempt.number, self.task.placement))
         if self.scratch is not None:
             values["scratch"] = self.scratch.path
         return values

@@ -5,10 +5,10 @@ import os
 import subprocess
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from procsup.core.late import fill_in, given
-from procsup.core.slots import granted
+from procsup.core.late import fill_in, list_values
+from procsup.core.slots import make_placement
 from procsup.core.spec import StageSpec, UnitSpec
-from procsup.core.text import visible
+from procsup.core.text import make_visible
 from procsup.host import pythons
 from procsup.host.system import environment_key, find_program
 
@@ -85,8 +85,8 @@ def environment_of(
     if stage.pythonpath:
         inherited = [env["PYTHONPATH"]] if env.get("PYTHONPATH") else []
         env["PYTHONPATH"] = os.pathsep.join([*stage.pythonpath, *inherited])
-    first = granted("", unit.cpus, unit.memory_bytes)
-    values = {**given(1, first), "scratch": scratch}
+    first = make_placement("", unit.cpus, unit.memory_bytes)
+    values = {**list_values(1, first), "scratch": scratch}
     return {name: fill_in(value, values) for name, value in env.items()}
 
 
@@ -94,7 +94,7 @@ def ask(
     command: Sequence[str], module: Optional[str], *, cwd: str, env: Mapping[str, str]
 ) -> ModuleAnswer:
     """Ask the interpreter that `command` starts whether it runs, and where it finds the module."""
-    called = visible(" ".join(command))
+    called = make_visible(" ".join(command))
     try:
         output, errors, said = _run([*command, "-c", _QUESTION, module or ""], cwd, env)
     except subprocess.TimeoutExpired:
@@ -106,7 +106,7 @@ def ask(
     marked = [line for line in output.splitlines() if line.startswith(b"procsup:")]
     if not marked:
         last = errors.decode("utf-8", "replace").strip().splitlines()[-1:]
-        reason = visible(": ".join([said, *last]))
+        reason = make_visible(": ".join([said, *last]))
         looked = _describe_search(command, env)
         return ModuleAnswer(f"interpreter {called} does not run as a Python ({reason}){looked}")
     return _parse_answer(marked[-1], called, module or "", cwd)
@@ -115,7 +115,7 @@ def ask(
 def _describe_search(command: Sequence[str], env: Mapping[str, str]) -> str:
     version = pythons.version_of(tuple(command))
     said = pythons.search(version, env).explained if version is not None else ""
-    return f"; {visible(said)}" if said else ""
+    return f"; {make_visible(said)}" if said else ""
 
 
 def _parse_answer(line: bytes, called: str, module: str, cwd: str) -> ModuleAnswer:
@@ -123,12 +123,12 @@ def _parse_answer(line: bytes, called: str, module: str, cwd: str) -> ModuleAnsw
     if verdict == "found":
         return ModuleAnswer(file=os.path.join(cwd, detail) if detail else None)
     if verdict == "missing":
-        return ModuleAnswer(f"module {module} is not found by {called} in {visible(cwd)}")
+        return ModuleAnswer(f"module {module} is not found by {called} in {make_visible(cwd)}")
     if verdict == "no-main":
         return ModuleAnswer(
             f"module {module} is a package without __main__: {called} cannot run it"
         )
-    return ModuleAnswer(f"module {module} cannot be run by {called}: {visible(detail)}")
+    return ModuleAnswer(f"module {module} cannot be run by {called}: {make_visible(detail)}")
 
 
 def _run(argv: List[str], cwd: str, env: Mapping[str, str]) -> Tuple[bytes, bytes, str]:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from procsup.core.spec import RunSpec, UnitSpec
-from procsup.core.text import some, visible
+from procsup.core.text import make_visible, some
 from procsup.host import readings as look
 from procsup.host.files import describe_error, temporary_name
 from procsup.host.opened import Folder
@@ -27,7 +27,7 @@ def check_run_directory(spec: RunSpec) -> List[str]:
                 os.close(fd)
                 folder.unlink(probe)
     except OSError as error:
-        where = visible(spec.directory)
+        where = make_visible(spec.directory)
         return [
             f"the run directory {where} cannot be written: {describe_error(error)}; {_cure(error)}"
         ]
@@ -96,4 +96,4 @@ def _cure(error: OSError) -> str:
 
 def join_names(names: Sequence[str]) -> str:
     """Return the first few names, and the number of the rest."""
-    return visible(some(names, _LISTED_MOST))
+    return make_visible(some(names, _LISTED_MOST))

@@ -27,7 +27,7 @@ from procsup.core.events import Inspected
 from procsup.core.outcome import AttemptId, Reading
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.core.task import Rules, Task
-from procsup.core.text import visible
+from procsup.core.text import make_visible
 from procsup.host import holders, leases
 from procsup.host import readings as look
 from procsup.host.files import describe_error, replace
@@ -395,7 +395,7 @@ def _read_input(path: str, was: Optional[Stamp], checksum: str) -> Optional[Read
 def display_path(path: str, folder: str) -> str:
     """Return a path for messages: relative to `folder` if below it, with slashes."""
     path, start = path.replace(os.sep, "/"), folder.replace(os.sep, "/").rstrip("/") + "/"
-    return visible(path[len(start) :] if path.startswith(start) else path)
+    return make_visible(path[len(start) :] if path.startswith(start) else path)
 
 
 def _path_in(error: OSError) -> Optional[str]:

@@ -14,7 +14,7 @@ from procsup.attempt.interpreters import ModuleAnswer, ask, environment_of
 from procsup.attempt.output_folders import check_run_directory, join_names, make_output_folders
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec, published_files
 from procsup.core.task import Program
-from procsup.core.text import and_more, are, plural, visible
+from procsup.core.text import and_more, are, count_noun, make_visible
 from procsup.host import pythons
 from procsup.host.files import describe_error
 from procsup.host.readings import input_files
@@ -125,7 +125,7 @@ def _find_missing(
     for path, unit in walked.items():
         link = _find_broken_link(unit, path, published)
         if link and os.path.realpath(link) not in promised:
-            found[path] = f"a folder in which {visible(link)} is a link to nothing"
+            found[path] = f"a folder in which {make_visible(link)} is a link to nothing"
     return found
 
 
@@ -147,7 +147,7 @@ def _find_unfit(units: Sequence[UnitSpec], missing: Mapping[str, str]) -> Dict[s
         return {}
     found = {unit.id: [p for p in _list_needed(unit) if p in missing] for unit in units}
     return {
-        unit: f"input {visible(paths[0])} is {missing[paths[0]]}{and_more(len(paths) - 1)}"
+        unit: f"input {make_visible(paths[0])} is {missing[paths[0]]}{and_more(len(paths) - 1)}"
         for unit, paths in found.items()
         if paths
     }
@@ -159,15 +159,16 @@ def _describe_missing(missing: Mapping[str, str], units: Sequence[UnitSpec]) -> 
         paths = [path for path, said in missing.items() if said == what]
         if paths:
             wanting = next(unit.id for unit in units if paths[0] in _list_needed(unit))
-            count = f"{plural(len(paths), 'input')} {are(len(paths))} {what}"
+            count = f"{count_noun(len(paths), 'input')} {are(len(paths))} {what}"
             problems.append(
-                f"{count}: {join_names(paths)} (the first one for unit {visible(wanting)}); {cure},"
+                f"{count}: {join_names(paths)}"
+                f" (the first one for unit {make_visible(wanting)}); {cure},"
                 f" or {_OTHER_UNITS}"
             )
     for path, said in missing.items():
         if said not in ("missing", "not readable"):
             cure = f"mend the link or remove it, or {_OTHER_UNITS}"
-            problems.append(f"input {visible(path)} is {said}; {cure}")
+            problems.append(f"input {make_visible(path)} is {said}; {cure}")
     return problems
 
 
@@ -203,7 +204,7 @@ def _check_programs(
     commands = _check_commands(ways, environment)
     if stage.script is not None and not os.access(stage.script, os.R_OK):
         reason = "does not exist" if is_absent(stage.script) else "cannot be read"
-        problems.append(f"script {visible(stage.script)} {reason}; mend `script`")
+        problems.append(f"script {make_visible(stage.script)} {reason}; mend `script`")
     if commands or not (asking and stage.interpreter):
         return problems + commands
     return problems + _check_interpreters(spec, stage, ways, environment)
@@ -275,7 +276,7 @@ def _explain_not_runnable(command: str, cwd: str, path: str) -> str:
         return f"cannot be executed ({describe_error(error)}); chmod +x it, or give another path"
     except OSError:
         if os.path.dirname(command):
-            return f"does not exist (looked for from {visible(cwd)}); mend its path"
+            return f"does not exist (looked for from {make_visible(cwd)}); mend its path"
         if command in SHELLS:
             return "is not found on PATH; install it (`shell` needs it), or use `command`"
         version = pythons.version_of((command,))

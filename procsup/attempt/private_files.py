@@ -5,7 +5,7 @@ import stat
 from typing import Mapping, NamedTuple, Tuple
 
 from procsup.core.spec import UnitSpec
-from procsup.core.text import visible
+from procsup.core.text import make_visible
 from procsup.errors import RecordError
 from procsup.host.files import describe_error
 from procsup.host.opened import Folder, Identity
@@ -80,7 +80,7 @@ class Scratch(NamedTuple):
         except FileNotFoundError:
             return ""  # the unit has removed it
         except OSError as error:
-            where = visible(str(error.filename or self.path))
+            where = make_visible(str(error.filename or self.path))
             return f"scratch folder: {where} could not be removed: {describe_error(error)}"
         return ""
 

@@ -100,7 +100,7 @@ class Starter:
             return ()
         unit = task.unit
         earlier = AttemptId(unit.id, task.aside.number)
-        folder = RunDir(self._run_dir).failed(earlier, unit.stage)
+        folder = RunDir(self._run_dir).failed_folder(earlier, unit.stage)
         said = (*self._unsaid.get(unit.id, ()), *put_aside(task, folder, self._run_dir))
         self._unsaid[unit.id] = said
         return said

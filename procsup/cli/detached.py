@@ -5,7 +5,7 @@ from typing import Any, Dict, Sequence
 
 from procsup.cli.run_options import Options
 from procsup.console.terminal import Screen, pay, pay_bytes, say
-from procsup.core.text import shell_word
+from procsup.core.text import quote_word
 from procsup.errors import RunUnfinished
 from procsup.host.inherited import inherited_environment
 from procsup.host.nested import is_nested
@@ -51,7 +51,7 @@ def _pay_run(ready: Dict[str, Any], *, quiet: bool, as_json: bool) -> None:
 
     run = f"{ready['directory']}@{ready['id']}"
     if not quiet:
-        say(f"detached; procsup wait {shell_word(run)}")
+        say(f"detached; procsup wait {quote_word(run)}")
     if as_json:
         pay(json_text({**ready, "run": run}))
     else:

@@ -12,7 +12,7 @@ from procsup.queries.explaining import Explained
 from procsup.queries.view import find_run
 from procsup.report.explanation import explanation_data, explanation_lines
 from procsup.report.tables import json_text
-from procsup.store.copies import about_copy
+from procsup.store.copies import describe_copy
 
 _MOST = 20
 
@@ -51,7 +51,7 @@ def command(run: str, units: Tuple[str, ...], whole: bool, as_json: bool) -> int
     say(*(f"procsup: journal: {note}" for note in status.notes))
     source = status.copied_from
     if source is not None:
-        say(about_copy(status.rundir, source))
+        say(describe_copy(status.rundir, source))
     if as_json:
         data = {
             "run_id": status.history.run_id,

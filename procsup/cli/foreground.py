@@ -8,7 +8,7 @@ from procsup.cli.options import path_from_here, word_for
 from procsup.cli.run_options import Options
 from procsup.console.choose import watcher_for
 from procsup.console.terminal import ReaderGone, pay, say
-from procsup.core.text import shell_word
+from procsup.core.text import quote_word
 from procsup.errors import RecordError, RunFailed, RunUnfinished, UsageError
 from procsup.host.signals import BROKEN_PIPE, die_by
 from procsup.supervisor.requests import Ending, Opening, Request
@@ -108,12 +108,12 @@ def _last_words(opening: Opening, ending: Ending, options: Options, took_s: floa
 def _again(options: Options, opening: Opening) -> str:
     """Return the arguments of `procsup run` that continue this run."""
     if options.file == "-":  # a plan that was read from stdin, and is in the run directory now
-        return shell_word(path_from_here(opening.spec.file or ""))
+        return quote_word(path_from_here(opening.spec.file or ""))
     words = [] if options.file == "procsup.toml" else [options.file]
     words += [f"--var={name}={value}" for name, value in options.variables.items()]
     if options.directory is not None:
         words.append(f"--dir={options.directory}")
-    return " ".join(map(shell_word, words))
+    return " ".join(map(quote_word, words))
 
 
 def _pay_ending(opening: Opening, ending: Ending, code: int) -> None:

@@ -14,7 +14,7 @@ from procsup.core.outcome import AttemptId, Part
 from procsup.core.quantities import show_bytes
 from procsup.core.records import Launch
 from procsup.core.replay import History
-from procsup.core.text import escape, visible
+from procsup.core.text import escape, make_visible
 from procsup.errors import RecordError
 from procsup.host.files import describe_error
 from procsup.host.logfiles import LogPlaces, open_log
@@ -22,9 +22,9 @@ from procsup.queries.logs import STREAMS, Choice, Log, logs_of, running_logs
 from procsup.queries.selection import Known
 from procsup.queries.view import find_run
 from procsup.report.tables import json_text
+from procsup.store.history import read_history
 from procsup.store.journal import follow, read_journal
 from procsup.store.log_places import log_places
-from procsup.store.past import read_history
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, SittingEnd
 
@@ -313,7 +313,7 @@ def _cut_off_bytes(chunk: bytes) -> int:
 
 
 def _header(log: Log, *, first: bool) -> str:
-    text = f"==> {visible(log.unit)} (attempt {log.attempt}, {log.stream}) <==\n"
+    text = f"==> {make_visible(log.unit)} (attempt {log.attempt}, {log.stream}) <==\n"
     return text if first else f"\n{text}"
 
 

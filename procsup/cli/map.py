@@ -12,7 +12,7 @@ from procsup.cli.options import exit_codes, json_option
 from procsup.cli.run_options import Options
 from procsup.console.grouped import GroupedOutput
 from procsup.console.terminal import is_terminal, pay, say
-from procsup.core.text import shell_word
+from procsup.core.text import quote_word
 from procsup.host.folders import current_folder
 from procsup.runfile.plan import Head, PlanText, check_name, encode, own_name
 from procsup.runfile.units.given import Names
@@ -159,7 +159,7 @@ def filled(argv: Sequence[str], text: str) -> List[str]:
 
 
 def _shown(argv: Sequence[str]) -> str:
-    return " ".join(map(shell_word, argv))
+    return " ".join(map(quote_word, argv))
 
 
 def _run(options: MapOptions, argv: Sequence[str], inputs: Iterable[str]) -> int:

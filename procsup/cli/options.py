@@ -7,7 +7,7 @@ import click
 
 from procsup.core.quantities import duration_s
 from procsup.core.rooted import HOME
-from procsup.core.text import shell_word
+from procsup.core.text import quote_word
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -86,8 +86,8 @@ def word_for(directory: str) -> str:
     if near is not None and os.path.realpath(os.path.join(near, name)) == os.path.realpath(
         directory
     ):
-        return shell_word(name)
-    return shell_word(path_from_here(directory))
+        return quote_word(name)
+    return quote_word(path_from_here(directory))
 
 
 def nearest_runs(start: str) -> Optional[str]:

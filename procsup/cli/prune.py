@@ -8,7 +8,7 @@ import click
 from procsup.cli.options import RUN_HELP, duration_option, exit_codes, json_option
 from procsup.console.terminal import is_terminal, pay, say
 from procsup.core.quantities import show_bytes
-from procsup.core.text import plural
+from procsup.core.text import count_noun
 from procsup.errors import ProcsupError, RunBusy
 from procsup.queries.listing import home_of
 from procsup.queries.pruning import Choice, Doomed, Plan, plan, try_all
@@ -91,7 +91,7 @@ def _agrees() -> bool:
 def _line(doomed: Doomed) -> str:
     if doomed.run is None:
         return f"  {doomed.path}: the rest of an interrupted removal"
-    what = "" if doomed.logs is None else f"{plural(doomed.frees.files, 'log')} of "
+    what = "" if doomed.logs is None else f"{count_noun(doomed.frees.files, 'log')} of "
     size = show_bytes(doomed.frees.size_bytes)
     return f"  {what}{doomed.path}: {doomed.run.state}, {size}"
 
@@ -100,7 +100,11 @@ def _total(doomed: List[Doomed], *, logs: bool) -> str:
     if not doomed:
         return "nothing is to be removed"
     size = show_bytes(sum(one.frees.size_bytes for one in doomed))
-    what = f"logs of {plural(len(doomed), 'run')}" if logs else plural(len(doomed), "run directory")
+    what = (
+        f"logs of {count_noun(len(doomed), 'run')}"
+        if logs
+        else count_noun(len(doomed), "run directory")
+    )
     return f"{what.replace('directorys', 'directories')}, {size}"
 
 

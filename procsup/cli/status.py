@@ -13,7 +13,7 @@ from procsup.report.counts import stage_data
 from procsup.report.failures import MOST_SHOWN
 from procsup.report.standing import standing_lines
 from procsup.report.tables import aligned, columns_of, csv_lines, json_lines, json_text
-from procsup.store.copies import about_copy
+from procsup.store.copies import describe_copy
 
 _HELP = f"""Show how a run stands: live, dead or final; from any terminal.
 
@@ -51,7 +51,7 @@ def command(run: str, units: Tuple[str, ...], form: Optional[str], as_json: bool
     say(*(f"procsup: journal: {note}" for note in status.notes))
     source = status.copied_from
     if source is not None:
-        say(about_copy(status.rundir, source))
+        say(describe_copy(status.rundir, source))
     if as_json:
         selected = {"units": list(status.rows(*units))} if units else {}
         pay(json_text({**_data(status), "copied_from": source, **selected}))

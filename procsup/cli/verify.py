@@ -12,7 +12,7 @@ from procsup.queries.verification import Verified, verify
 from procsup.queries.view import find_run
 from procsup.report.tables import json_text
 from procsup.report.verification import verification_lines
-from procsup.store.copies import about_copy
+from procsup.store.copies import describe_copy
 
 _HELP = f"""Check what a final run promised: its record, its counts, its outputs, its plan.
 
@@ -62,7 +62,7 @@ def _verify(run: str, stage: Optional[str], *, checksum: bool, as_json: bool) ->
     found = find_run(run, ".", notice=say)
     seen = verify(found, stage=stage, checksum=checksum, said=say)
     if seen.copied_from is not None:
-        say(about_copy(found.rundir, seen.copied_from, seen.head.ended))
+        say(describe_copy(found.rundir, seen.copied_from, seen.head.ended))
     say(*verification_lines(seen))
     if as_json:
         pay(json_text(_data(seen)))

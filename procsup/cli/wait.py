@@ -9,10 +9,10 @@ from procsup.cli.options import RUN_HELP, duration_option, exit_codes, json_opti
 from procsup.console.terminal import pay, say
 from procsup.core.manifest import Head
 from procsup.core.quantities import show_duration
-from procsup.core.text import plural
+from procsup.core.text import count_noun
 from procsup.errors import OutputsChanged, ProcsupError, RecordError, RunFailed, RunUnfinished
 from procsup.queries.waiting import Limits, Waited, await_all
-from procsup.store.copies import about_copy, copied_from
+from procsup.store.copies import describe_copy, find_copy_source
 
 _HELP = f"""Block until a run, or stages of it, are final: woken by the kernel, without polling.
 
@@ -83,10 +83,10 @@ def _answer(answer: Union[Waited, ProcsupError], *, verify: bool, as_json: bool)
         say(f"procsup: {answer}")
         return answer.exit_code
     head = answer.head
-    source = None if answer.age_s is None else copied_from(answer.rundir, head)
+    source = None if answer.age_s is None else find_copy_source(answer.rundir, head)
     say(_sentence(head, answer.age_s))
     if source is not None:
-        say(about_copy(answer.rundir, source, head.ended))
+        say(describe_copy(answer.rundir, source, head.ended))
     code = 0 if head.status == "succeeded" else RunFailed.exit_code
     if verify:
         try:
@@ -106,7 +106,7 @@ def _sentence(head: Head, age_s: Optional[float]) -> str:
     planned = sum(counts.planned for counts in head.stages.values())
     well = sum(counts.succeeded for counts in head.stages.values())
     age = "" if age_s is None else f"; finished {show_duration(age_s)} ago"
-    return f"{what} {head.status}: {well} of {plural(planned, 'unit')} succeeded{age}"
+    return f"{what} {head.status}: {well} of {count_noun(planned, 'unit')} succeeded{age}"
 
 
 def _pay_head(head: Head, source: Optional[str]) -> None:

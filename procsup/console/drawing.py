@@ -12,7 +12,7 @@ from rich.text import Text
 from procsup.console.eta import Eta
 from procsup.core.plan.summary import StageTally, Summary
 from procsup.core.quantities import show_duration
-from procsup.core.text import visible
+from procsup.core.text import make_visible
 
 HEARTBEAT_S = 1.0
 _MOST_STAGES = 12
@@ -74,7 +74,7 @@ class Drawing:
             words.append(f"{stage.kept} kept")
         ahead = _ahead(eta, stage, now)
         return [
-            Text(visible(name), style="bold"),
+            Text(make_visible(name), style="bold"),
             bar,
             Text(f"{stage.done}/{total}"),
             Text(", ".join(words), style="red" if stage.unsuccessful else ""),

@@ -7,7 +7,7 @@ from procsup.core.outcome import Verdict
 from procsup.core.plan.summary import EarlyEnd, Summary
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
-from procsup.core.text import plural, visible
+from procsup.core.text import count_noun, make_visible
 
 _NEVER_TRIED = (Verdict.SKIPPED, Verdict.CANCELLED)
 _ENDINGS = {
@@ -20,12 +20,12 @@ _ENDINGS = {
 
 def unit_line(end: End, position: str) -> str:
     """Say how an attempt ended: ``[12/240] survey/mod=abc succeeded in 1.2 s``."""
-    words = [f"[{position}]", visible(end.unit), end.verdict.value]
+    words = [f"[{position}]", make_visible(end.unit), end.verdict.value]
     if end.wall_s is not None:
         words.append(f"in {show_duration(end.wall_s)}")
     line = " ".join(words)
     if end.verdict is not Verdict.SUCCEEDED and end.cause:
-        line += f": {visible(end.cause)}"
+        line += f": {make_visible(end.cause)}"
     if not end.final:
         line += "; tries again"
     return line
@@ -50,7 +50,7 @@ class Remarks:
         for stage in summary.stages.values():
             told = self._told.get(stage.name, 0)
             if len(stage.news) > told:
-                lines.extend(map(visible, stage.news[told:]))
+                lines.extend(map(make_visible, stage.news[told:]))
                 self._told[stage.name] = len(stage.news)
         if summary.ending != self._ending:
             self._ending = summary.ending
@@ -60,4 +60,4 @@ class Remarks:
 
 def ending_line(ending: EarlyEnd, running: int) -> str:
     """Say that nothing more is started, and why."""
-    return f"procsup: {_ENDINGS[ending].format(units=plural(running, 'unit'))}"
+    return f"procsup: {_ENDINGS[ending].format(units=count_noun(running, 'unit'))}"

@@ -7,7 +7,7 @@ from procsup.console.side import SideThread
 from procsup.console.terminal import direct_stderr
 from procsup.core.events import Settled
 from procsup.core.plan.summary import Summary
-from procsup.core.text import plural
+from procsup.core.text import count_noun
 
 
 class PlainWatcher:
@@ -47,7 +47,7 @@ class PlainWatcher:
 
     def _write(self, items: List[Union[Settled, str]], dropped: int, _last: bool) -> None:
         self._count += dropped
-        lines = [f"... {plural(dropped, 'line')} left out"] if dropped else []
+        lines = [f"... {count_noun(dropped, 'line')} left out"] if dropped else []
         for item in items:
             if isinstance(item, str):
                 lines.append(item)

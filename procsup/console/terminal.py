@@ -13,7 +13,7 @@ import time
 from contextlib import contextmanager
 from typing import IO, Iterable, Iterator, Optional, TextIO, cast
 
-from procsup.core.text import HarmlessBytes, harmless, visible
+from procsup.core.text import HarmlessBytes, make_harmless, make_visible
 from procsup.errors import RecordError
 from procsup.host import files
 
@@ -28,7 +28,7 @@ class ReaderGone(Exception):
 
 def say(*lines: str) -> None:
     """Write lines of status to stderr; a closed or full stderr does not affect the run."""
-    _write_text(sys.stderr, "".join(visible(line) + "\n" for line in lines))
+    _write_text(sys.stderr, "".join(make_visible(line) + "\n" for line in lines))
 
 
 def _write_text(stream: Optional[TextIO], text: str) -> bool:
@@ -56,7 +56,7 @@ def pay(*lines: str) -> None:
     with _paying() as stream:
         text = "".join(line + "\n" for line in lines)
         if is_terminal(stream):
-            text = harmless(text)
+            text = make_harmless(text)
         raw = _raw_of(stream)
         if raw is None:  # not a file of the system, but an object that a program has set
             stream.write(fit_for(stream, text))

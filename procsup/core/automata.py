@@ -166,10 +166,10 @@ class Automaton:
 
     def after(self, states: Iterable[int], character: str, before: str) -> _States:
         """Return the states after one more character; `before` is the one before it."""
-        fitting = (edge for s in states for edge in self._fitting(s, character, before))
+        fitting = (edge for s in states for edge in self._list_fitting(s, character, before))
         return frozenset([edge.target for edge in fitting])
 
-    def _fitting(self, state: int, character: str, before: str) -> Iterable[_Edge]:
+    def _list_fitting(self, state: int, character: str, before: str) -> Iterable[_Edge]:
         hidden = character == "." and before == "/"
         for edge in self._steps[state]:
             if (edge.dot or not hidden) and self._has(edge.chars, character):
@@ -193,13 +193,13 @@ class Automaton:
         for character in path:
             step: Dict[int, Tuple[int, int]] = {}
             for state in states:
-                for edge in self._fitting(state, character, before):
+                for edge in self._list_fitting(state, character, before):
                     step.setdefault(edge.target, (state, edge.label))
             came.append(step)
             states, before = step, character
-        return self._captured(path, came, next(s for s in states if self.accepts(s)))
+        return self._collect_captures(path, came, next(s for s in states if self.accepts(s)))
 
-    def _captured(
+    def _collect_captures(
         self, path: str, came: Sequence[Dict[int, Tuple[int, int]]], state: int
     ) -> Tuple[str, ...]:
         held = [""] * len(self._labels)
@@ -253,10 +253,12 @@ def find_common_path(
     common = "".join(character for character, _, _ in _walk_back(trail, end))
     if excluded is None or not excluded.matches(common):
         return common
-    return _outside(one, two, excluded, common)
+    return _find_outside(one, two, excluded, common)
 
 
-def _outside(one: Automaton, two: Automaton, excluded: Automaton, common: str) -> Optional[str]:
+def _find_outside(
+    one: Automaton, two: Automaton, excluded: Automaton, common: str
+) -> Optional[str]:
     """Return a path that both match and `excluded` does not; `common` if that takes too long."""
     start = _Spot(0, 0, frozenset((0,)), slash=True)
     came: Dict[_Spot, str] = {start: ""}
@@ -308,7 +310,7 @@ def _meet(one: Automaton, two: Automaton, trail: _Trail, *, differing: bool) -> 
             return pair
         for first in one.steps(pair.one):
             for second in two.steps(pair.two):
-                character = _common(first, second, begins=pair.slash, case=case)
+                character = _find_common(first, second, begins=pair.slash, case=case)
                 is_root = pair == start and first.dot and second.dot
                 if not character or (character == "/" and pair.slash and not is_root):
                     continue
@@ -320,7 +322,7 @@ def _meet(one: Automaton, two: Automaton, trail: _Trail, *, differing: bool) -> 
     return None
 
 
-def _common(one: _Edge, two: _Edge, *, begins: bool, case: bool) -> str:
+def _find_common(one: _Edge, two: _Edge, *, begins: bool, case: bool) -> str:
     """Return a character that both edges match, "" if there is none."""
     if one.chars in _WIDE and two.chars in _WIDE:
         return _FREE

@@ -12,7 +12,7 @@ from msgspec.structs import astuple
 
 from procsup.core.outcome import Affinity, Exited, LeftoverFiles, Reading, Signaled, Usage
 from procsup.core.records import End
-from procsup.core.relocation import Places, in_place
+from procsup.core.relocation import Places, relocate_end
 
 # Text that is not UTF-8 and numbers of more than 64 bits cannot be packed: such ends stay
 # unpacked.
@@ -84,7 +84,7 @@ _decode = msgspec.msgpack.Decoder(List[Tuple[_types()]]).decode  # type: ignore[
 def pack(ends: Sequence[End]) -> Packed:
     """Return the packed ends of one unit."""
     try:
-        return _encode([_flat(end) for end in ends])
+        return _encode([_flatten_end(end) for end in ends])
     except (UnicodeEncodeError, OverflowError):
         return tuple(ends)
 
@@ -92,19 +92,19 @@ def pack(ends: Sequence[End]) -> Packed:
 def pack_in_place(end: End, places: Places) -> Packed:
     """Pack an end read from the journal, with the current paths of its files.
 
-    The same as `pack` of `in_place`, without building the `End` in between.
+    The same as `pack` of `relocate_end`, without building the `End` in between.
     """
     try:
-        return _encode([_flat(end, places)])
+        return _encode([_flatten_end(end, places)])
     except (UnicodeEncodeError, OverflowError):
-        return (in_place(end, places),)
+        return (relocate_end(end, places),)
 
 
 def unpack(packed: Packed, unit: str) -> Tuple[End, ...]:
     """Return the ends of a unit as they were."""
     if not packed or not isinstance(packed, bytes):
         return tuple(packed)  # type: ignore[arg-type]
-    return tuple([_whole(values, unit) for values in _decode(packed)])
+    return tuple([_restore_end(values, unit) for values in _decode(packed)])
 
 
 def add(packed: Packed, end: End, places: Optional[Places] = None) -> Packed:
@@ -114,7 +114,7 @@ def add(packed: Packed, end: End, places: Optional[Places] = None) -> Packed:
     """
     if not packed:
         return pack((end,)) if places is None else pack_in_place(end, places)
-    end = end if places is None else in_place(end, places)
+    end = end if places is None else relocate_end(end, places)
     ends = unpack(packed, end.unit)
     if ends[-1].attempt == end.attempt:
         ends = ends[:-1]
@@ -144,10 +144,10 @@ def see(
     return pack((*before, now))
 
 
-def _flat(end: End, places: Optional[Places] = None) -> List[Any]:
+def _flatten_end(end: End, places: Optional[Places] = None) -> List[Any]:
     values = list(astuple(end))
     out, err = end.stdout_path, end.stderr_path
-    if out and err and err == _beside(out):
+    if out and err and err == _name_stderr_path(out):
         values[_ERR] = True
     elif err and places is not None:
         values[_ERR] = places.log(err)
@@ -162,13 +162,13 @@ def _flat(end: End, places: Optional[Places] = None) -> List[Any]:
     values[_FINGERPRINT] = _digits(end.fingerprint)
     for place in _READINGS:
         if values[place]:
-            values[place] = [_flat_reading(reading, places) for reading in values[place]]
+            values[place] = [_flatten_reading(reading, places) for reading in values[place]]
     for place in _SHARED:
         values[place] = _pool.number(values[place])
     return values
 
 
-def _whole(packed: Tuple[Any, ...], unit: str) -> End:
+def _restore_end(packed: Tuple[Any, ...], unit: str) -> End:
     values = list(packed)
     values[_UNIT] = unit
     if isinstance(values[_EXIT], int):
@@ -178,11 +178,11 @@ def _whole(packed: Tuple[Any, ...], unit: str) -> End:
     if values[_OUT] is True:
         values[_OUT] = _log_of(unit, values[_ATTEMPT])
     if values[_ERR] is True:
-        values[_ERR] = _beside(values[_OUT])
+        values[_ERR] = _name_stderr_path(values[_OUT])
     values[_FINGERPRINT] = _text(values[_FINGERPRINT])
     for place in _READINGS:
         if values[place]:
-            values[place] = tuple([_whole_reading(values) for values in values[place]])
+            values[place] = tuple([_restore_reading(values) for values in values[place]])
         else:
             values[place] = ()
     for place in _SHARED:
@@ -190,7 +190,7 @@ def _whole(packed: Tuple[Any, ...], unit: str) -> End:
     return End(*values)
 
 
-def _flat_reading(reading: Reading, places: Optional[Places]) -> Tuple[Any, ...]:
+def _flatten_reading(reading: Reading, places: Optional[Places]) -> Tuple[Any, ...]:
     """Pack a reading: a path without the start that many share, ctime by its distance to mtime."""
     path, size, mtime_ns, sha256, inode, ctime_ns, link, changed = astuple(reading)
     since_ns = None if ctime_ns is None else ctime_ns - mtime_ns
@@ -208,7 +208,7 @@ def _flat_reading(reading: Reading, places: Optional[Places]) -> Tuple[Any, ...]
     )
 
 
-def _whole_reading(values: Tuple[Any, ...]) -> Reading:
+def _restore_reading(values: Tuple[Any, ...]) -> Reading:
     start, path, size, mtime_ns, digits, inode, since_ns, link, changed = values
     ctime_ns = None if since_ns is None else mtime_ns + since_ns
     path = _pool.values[start] + path
@@ -220,7 +220,7 @@ def _log_of(unit: str, attempt: int) -> str:
     return f"logs/{unit}.{attempt}.out"
 
 
-def _beside(stdout_path: str) -> str:
+def _name_stderr_path(stdout_path: str) -> str:
     """Return the path of stderr's log that belongs to this path of stdout's log."""
     return stdout_path[:-3] + "err"
 

@@ -23,7 +23,7 @@ _SPECIAL = re.compile(r"\[([*?\[{])\]|(\*\*+|[*?])|{((?:[^{}]|{[0-9,]*})*)}")
 _GROUP = re.compile(r"([^\W\d][\w-]*)?:(.+)", re.DOTALL)
 
 
-class Wild(NamedTuple):
+class Wildcard(NamedTuple):
     """A wildcard as written, and the capture that it fills: ``*``, ``?``, ``**``, ``[0-9]+``."""
 
     kind: str
@@ -33,10 +33,10 @@ class Wild(NamedTuple):
 class Choice(NamedTuple):
     """Alternatives, each a sequence of text and wildcards."""
 
-    items: Tuple[Tuple[Union[str, Wild], ...], ...]
+    items: Tuple[Tuple[Union[str, Wildcard], ...], ...]
 
 
-Piece = Union[str, Wild, Choice]  # text is literal
+Piece = Union[str, Wildcard, Choice]  # text is literal
 
 
 def escape(text: str) -> str:
@@ -49,13 +49,13 @@ def unescape(text: str) -> str:
     return _ESCAPED.sub(r"\1", text)
 
 
-def wildcards(text: str) -> List[Union[str, Wild]]:
+def wildcards(text: str) -> List[Union[str, Wildcard]]:
     """Parse text in which only ``*``, ``**`` and ``?`` are special."""
-    pieces: List[Union[str, Wild]] = []
+    pieces: List[Union[str, Wildcard]] = []
     at = 0
     for match in _PLAIN_WILDCARD.finditer(text):
         kind, plain = match.groups()
-        pieces += [text[at : match.start()], plain or Wild(kind)]
+        pieces += [text[at : match.start()], plain or Wildcard(kind)]
         at = match.end()
     return [piece for piece in (*pieces, text[at:]) if piece]
 
@@ -75,7 +75,7 @@ def parse(text: str) -> "Glob":
     at = 0
     for match in _SPECIAL.finditer(text):
         plain, kind, group = match.groups()
-        pieces += [text[at : match.start()], plain or (Wild(kind) if kind else _group(group))]
+        pieces += [text[at : match.start()], plain or (Wildcard(kind) if kind else _group(group))]
         at = match.end()
     return Glob([*pieces, text[at:]], source=text)
 
@@ -95,13 +95,13 @@ def ends(text: str) -> List[Tuple[str, str]]:
 @lru_cache(maxsize=1024)
 def parse_without(text: str, excluded: Tuple[str, ...]) -> "Glob":
     """Parse a pattern and those of what it leaves out."""
-    return parse(text).without(map(parse, excluded)) if excluded else parse(text)
+    return parse(text).exclude(map(parse, excluded)) if excluded else parse(text)
 
 
 def _group(text: str) -> Piece:
     match = _GROUP.fullmatch(text)
     if match is not None:
-        return Wild(match.group(2), match.group(1))
+        return Wildcard(match.group(2), match.group(1))
     return alternatives(text) if "," in text else f"{{{text}}}"
 
 
@@ -174,7 +174,7 @@ class Branch:
         start = self.below_base(first if isinstance(first, str) else "")
         return start, last if isinstance(last, str) else ""
 
-    def based(self, place: Callable[[str], str]) -> "Branch":
+    def rebase(self, place: Callable[[str], str]) -> "Branch":
         """Return a copy with another base."""
         branch = copy(self)
         branch.base = place(self.base)
@@ -199,7 +199,7 @@ class Glob:
 
     def __init__(self, pieces: Sequence[Piece], *, source: str) -> None:
         self.source = source
-        self.text = "".join(map(_written, _joined(pieces)))
+        self.text = "".join(map(_format_piece, _join_text(pieces)))
         if not self.text:
             raise GlobError("expected a glob that is not empty")
         self.branches = tuple(_branch(row) for row in _rows(pieces))
@@ -210,7 +210,7 @@ class Glob:
             if sorted(branch.captures) != sorted(self.captures):
                 raise GlobError("each alternative has the same captures")
 
-    def joined(self, others: Iterable["Glob"], excluded: Iterable["Glob"]) -> "Glob":
+    def join(self, others: Iterable["Glob"], excluded: Iterable["Glob"]) -> "Glob":
         """Return a glob that matches what this one or any of `others` matches, without `excluded`.
 
         GlobError if the captures differ, or if an excluded glob can exclude nothing.
@@ -227,14 +227,14 @@ class Glob:
             if not whole.may_be_less(other):
                 raise GlobError(f"`!{other.source}` leaves nothing out: no other pattern may match"
                                 " what it matches, or what is in it")  # fmt: skip
-            whole = whole.without([other])
+            whole = whole.exclude([other])
         return whole
 
     def may_be_less(self, excluded: "Glob") -> bool:
         """Tell whether `excluded` may match what this one matches, or a folder that it is in."""
         return any(_may_hold(one, two) for one in excluded.branches for two in self.branches)
 
-    def without(self, excluded: Iterable["Glob"]) -> "Glob":
+    def exclude(self, excluded: Iterable["Glob"]) -> "Glob":
         """Return a glob that does not match what `excluded` match, nor what lies in that."""
         whole = copy(self)
         for other in excluded:
@@ -242,11 +242,11 @@ class Glob:
             whole.excluded_texts += (other.text,)
         return whole
 
-    def based(self, place: Callable[[str], str]) -> "Glob":
+    def rebase(self, place: Callable[[str], str]) -> "Glob":
         """Return a copy with other bases."""
         whole = copy(self)
-        whole.branches = tuple(branch.based(place) for branch in self.branches)
-        whole.excluded = tuple(branch.based(place) for branch in self.excluded)
+        whole.branches = tuple(branch.rebase(place) for branch in self.branches)
+        whole.excluded = tuple(branch.rebase(place) for branch in self.excluded)
         return whole
 
     def match(self, path: str, *, case: bool = True) -> Optional[Tuple[str, ...]]:
@@ -382,7 +382,7 @@ def names_matcher(text: str) -> Callable[[str], bool]:
     return matches
 
 
-def _joined(pieces: Sequence[Piece]) -> List[Piece]:
+def _join_text(pieces: Sequence[Piece]) -> List[Piece]:
     """Join adjacent text: what must be escaped depends on the text after it."""
     joined: List[Piece] = []
     for piece in pieces:
@@ -393,19 +393,19 @@ def _joined(pieces: Sequence[Piece]) -> List[Piece]:
     return joined
 
 
-def _written(piece: Piece) -> str:
+def _format_piece(piece: Piece) -> str:
     if isinstance(piece, str):
         return escape(piece)
     if isinstance(piece, Choice):
-        return "{" + ",".join("".join(map(_written, item)) for item in piece.items) + "}"
+        return "{" + ",".join("".join(map(_format_piece, item)) for item in piece.items) + "}"
     if piece.capture is None:
         return piece.kind if piece.kind[:1] in "*?" else f"{{:{piece.kind}}}"
     return f"{{{piece.capture}:{piece.kind}}}"
 
 
-def _rows(pieces: Sequence[Piece]) -> List[List[Union[str, Wild]]]:
+def _rows(pieces: Sequence[Piece]) -> List[List[Union[str, Wildcard]]]:
     """Expand the alternatives into patterns without any."""
-    rows: List[List[Union[str, Wild]]] = [[]]
+    rows: List[List[Union[str, Wildcard]]] = [[]]
     for piece in pieces:
         items = piece.items if isinstance(piece, Choice) else ((piece,),)
         rows = [[*row, *item] for row in rows for item in items]
@@ -414,14 +414,14 @@ def _rows(pieces: Sequence[Piece]) -> List[List[Union[str, Wild]]]:
     return rows
 
 
-def _branch(row: Sequence[Union[str, Wild]]) -> Branch:
-    names = [piece.capture for piece in row if isinstance(piece, Wild) and piece.capture]
+def _branch(row: Sequence[Union[str, Wildcard]]) -> Branch:
+    names = [piece.capture for piece in row if isinstance(piece, Wildcard) and piece.capture]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise GlobError(f"`{min(twice)}` is captured twice")
     parts: List[List[Union[str, Span]]] = [[]]
     for piece in row:
-        if isinstance(piece, Wild):
+        if isinstance(piece, Wildcard):
             parts[-1] += _wild_spans(piece)
             continue
         first, *others = piece.split("/")
@@ -431,7 +431,7 @@ def _branch(row: Sequence[Union[str, Wild]]) -> Branch:
     return Branch([_whole_text(part) for part in parts], rooted=rooted)
 
 
-def _wild_spans(wild: Wild) -> List[Span]:
+def _wild_spans(wild: Wildcard) -> List[Span]:
     if wild.capture is None and wild.kind.startswith("***"):
         raise GlobError("`**` stands alone between slashes, as in `lib/**/*.py`")
     return spans_of(wild.kind, wild.capture)

@@ -44,7 +44,7 @@ class Change(NamedTuple):
     kind: str = "changed"
 
 
-class Intact(NamedTuple):
+class FileChanges(NamedTuple):
     """The comparison of a unit's files with its record: the first input and output that differ.
 
     `missing` is true if a required output does not exist. `seen` are new readings of files whose
@@ -59,10 +59,10 @@ class Intact(NamedTuple):
     leftover_files: Optional[LeftoverFiles] = None
 
 
-Look = Callable[[UnitSpec, End], Intact]
+Look = Callable[[UnitSpec, End], FileChanges]
 
 
-def standing(
+def find_standing(
     unit: UnitSpec,
     history: Optional[UnitHistory],
     *,
@@ -83,7 +83,7 @@ def standing(
     """
     success = None if history is None else history.standing_success
     if success is None:
-        return Rerun(_not_succeeded(history))
+        return Rerun(_explain_failure(history))
     if fresh:
         return Rerun(FRESH)
     if stage.keep == "never" and earlier:
@@ -92,13 +92,13 @@ def standing(
         return _KEPT  # independent of its end, which need not be unpacked
     last = success.last
     assert last is not None
-    look = Intact()
+    look = FileChanges()
     if stage.keep == "always":
-        why = _outdated(unit, last, intact)
+        why = _find_outdated(unit, last, intact)
     else:
-        why = _changed(unit, last, run_succeeded)
+        why = _find_change(unit, last, run_succeeded)
         look = intact(unit, last) if why is None else look
-        why = why or _touched(look)
+        why = why or _find_touched(look)
     if why is not None:
         return why
     changed = None not in (program, last.program) and program != last.program
@@ -107,7 +107,7 @@ def standing(
     return Reuse(stale=changed, bare=bare, seen=look.seen, leftover_files=left)
 
 
-def standing_again(
+def find_standing_again(
     unit: UnitSpec,
     history: Optional[UnitHistory],
     *,
@@ -123,12 +123,12 @@ def standing_again(
     units that did not succeed run. The others keep their verdicts, good or bad; a unit without a
     verdict is left aside. A success runs again only if its outputs cannot be confirmed.
     """
-    reason = _not_succeeded(history)
+    reason = _explain_failure(history)
     success = None if history is None else history.standing_success
     if asked or (asked is None and success is None):
         return Rerun(reason or ASKED)
     if success is not None:
-        found = standing(
+        found = find_standing(
             unit,
             history,
             intact=intact,
@@ -144,7 +144,7 @@ def standing_again(
     return Hold(reason, keeps_verdict=True)
 
 
-def _not_succeeded(history: Optional[UnitHistory]) -> str:
+def _explain_failure(history: Optional[UnitHistory]) -> str:
     if history is None or (history.verdict is None and history.open_attempt is None):
         return "new"
     if history.verdict is None or history.open_attempt is not None:
@@ -159,14 +159,14 @@ def _not_succeeded(history: Optional[UnitHistory]) -> str:
     return "failed before"
 
 
-def _outdated(unit: UnitSpec, last: End, intact: Look) -> Optional[Rerun]:
+def _find_outdated(unit: UnitSpec, last: End, intact: Look) -> Optional[Rerun]:
     look = intact(unit, last)
     if not look.missing:
         return None
     return _difference("output", look.outputs) or Rerun("output deleted")
 
 
-def _changed(unit: UnitSpec, last: End, run_succeeded: bool) -> Optional[Rerun]:
+def _find_change(unit: UnitSpec, last: End, run_succeeded: bool) -> Optional[Rerun]:
     if last.fingerprint != unit.fingerprint:
         return Rerun(CHANGED)
     if run_succeeded and not _makes_files(unit):
@@ -178,7 +178,7 @@ def _makes_files(unit: UnitSpec) -> bool:
     return bool(unit.outputs) or unit.stdout is not None or unit.stderr is not None
 
 
-def _touched(look: Intact) -> Optional[Rerun]:
+def _find_touched(look: FileChanges) -> Optional[Rerun]:
     return _difference("input", look.inputs) or _difference("output", look.outputs)
 
 

@@ -19,7 +19,7 @@ MARKS: Mapping[str, str] = {name: f"\0{name}\0" for name in ("scratch", "pid", *
 _MARK = re.compile("\0({})\0".format("|".join(MARKS)))
 
 
-def given(number: int, placement: Placement) -> Mapping[str, str]:
+def list_values(number: int, placement: Placement) -> Mapping[str, str]:
     """Return the values of an attempt as text for its program."""
     memory = placement.memory_bytes
     return {
@@ -42,7 +42,7 @@ def fill_in(text: str, values: Mapping[str, str]) -> str:
     return _MARK.sub(lambda match: values.get(match.group(1), match.group()), text)
 
 
-def as_placeholders(texts: Any) -> Tuple[str, ...]:
+def restore_placeholders(texts: Any) -> Tuple[str, ...]:
     """Replace marks with placeholders as in the run file, for display and export."""
     if not has_marks(texts):
         return tuple(texts)

@@ -25,9 +25,9 @@ from typing import (
 
 from msgspec import Struct
 
-from procsup.core.rooted import below
+from procsup.core.rooted import strip_folder
 from procsup.core.spec import StageSpec, UnitSpec, head_of
-from procsup.core.text import plural, written
+from procsup.core.text import count_noun, format_value
 
 _DIGITS = 8  # of the digest of an `env` value; the value itself is not recorded
 _SHOWN = 100  # characters of a command that is shown whole
@@ -39,7 +39,7 @@ PARAMETER, ENV = "parameter changed", "env changed"
 Column = List[Any]  # one value for all units, or one for each
 
 
-class Made(Struct, frozen=True, omit_defaults=True):
+class MadeColumns(Struct, frozen=True, omit_defaults=True):
     """The columns of the units of one `Planned`, in their order; see `Making`.
 
     `argv` is None if the units have different numbers of words. A parameter or variable that a
@@ -62,7 +62,7 @@ class Making(NamedTuple):
     cwd: Optional[str]
 
 
-def made_of(units: Sequence[UnitSpec], folder: str) -> Optional[Made]:
+def collect_made(units: Sequence[UnitSpec], folder: str) -> Optional[MadeColumns]:
     """Return the columns of these units, None if there are none; `folder` is the run file's."""
     if not units:
         return None
@@ -71,11 +71,11 @@ def made_of(units: Sequence[UnitSpec], folder: str) -> Optional[Made]:
     argv = [_column(words) for words in zip(*(unit.argv for unit in units))] if same else None
     parameters = _columns([unit.parameters for unit in units], _plain)
     env = _columns([unit.env for unit in units], _Digests())
-    return Made(argv, parameters, env, _column(_folders(units, folder)))
+    return MadeColumns(argv, parameters, env, _column(_folders(units, folder)))
 
 
 def _folders(units: Sequence[UnitSpec], folder: str) -> List[str]:
-    shown = {cwd: below(folder, cwd) or cwd for cwd in {unit.cwd for unit in units}}
+    shown = {cwd: strip_folder(folder, cwd) or cwd for cwd in {unit.cwd for unit in units}}
     shown[folder] = "."
     return [shown[unit.cwd] for unit in units]
 
@@ -94,22 +94,22 @@ class _Digests:
         return found
 
 
-def making_at(made: Made, place: int) -> Making:
+def read_making(made: MadeColumns, place: int) -> Making:
     """Return the making of the unit at this position of the plan."""
     argv = None if made.argv is None else tuple([_value(one, place) for one in made.argv])
     cwd = None if made.cwd is None else _value(made.cwd, place)
-    return Making(argv, parameters_at(made, place), _row(made.env, place), cwd)
+    return Making(argv, parse_parameters(made, place), _row(made.env, place), cwd)
 
 
-def parameters_at(made: Made, place: int) -> Dict[str, Any]:
+def parse_parameters(made: MadeColumns, place: int) -> Dict[str, Any]:
     """Return the parameters of the unit at this position of the plan."""
     return _row(made.parameters, place)
 
 
-Place = Tuple[Made, int]  # of a unit: the plan that it is in, and its position there
+Place = Tuple[MadeColumns, int]  # of a unit: the plan that it is in, and its position there
 
 
-def kinds_of_change(
+def find_kinds_of_change(
     before: Mapping[str, Place], units: Iterable[UnitSpec], folder: str
 ) -> Dict[str, str]:
     """Return the kind of change of each unit: the first of `CWD`, `COMMAND`, `PARAMETER`, `ENV`.
@@ -118,7 +118,7 @@ def kinds_of_change(
     these are left out, and so are units whose making is not known. Whole columns are compared,
     since there may be very many units.
     """
-    groups: Dict[int, Tuple[Made, List[int], List[UnitSpec]]] = {}
+    groups: Dict[int, Tuple[MadeColumns, List[int], List[UnitSpec]]] = {}
     for unit in units:
         place = before.get(unit.id)
         if place is not None:
@@ -131,7 +131,7 @@ def kinds_of_change(
             group[2].append(unit)
     kinds: Dict[str, str] = {}
     looks = (
-        (CWD, partial(_moved, folder)),
+        (CWD, partial(_find_moved, folder)),
         (COMMAND, _commands),
         (PARAMETER, _parameters),
         (ENV, _variables),
@@ -149,13 +149,15 @@ def kinds_of_change(
     return kinds
 
 
-def _moved(folder: str, made: Made, places: Sequence[int], units: Sequence[UnitSpec]) -> Set[int]:
+def _find_moved(
+    folder: str, made: MadeColumns, places: Sequence[int], units: Sequence[UnitSpec]
+) -> Set[int]:
     if made.cwd is None:
         return set()
-    return _differing(made.cwd, places, _folders(units, folder))
+    return _find_differing(made.cwd, places, _folders(units, folder))
 
 
-def _commands(made: Made, places: Sequence[int], units: Sequence[UnitSpec]) -> Set[int]:
+def _commands(made: MadeColumns, places: Sequence[int], units: Sequence[UnitSpec]) -> Set[int]:
     """Return the numbers of the units whose argv is another one."""
     if made.argv is None:
         return set()
@@ -166,20 +168,20 @@ def _commands(made: Made, places: Sequence[int], units: Sequence[UnitSpec]) -> S
         found = _commands(made, [places[one] for one in alike], [units[one] for one in alike])
         return changed.union(alike[one] for one in found)
     for column, words in zip(made.argv, zip(*[unit.argv for unit in units])):
-        changed |= _differing(column, places, list(words))
+        changed |= _find_differing(column, places, list(words))
     return changed
 
 
-def _parameters(made: Made, places: Sequence[int], units: Sequence[UnitSpec]) -> Set[int]:
+def _parameters(made: MadeColumns, places: Sequence[int], units: Sequence[UnitSpec]) -> Set[int]:
     rows = [unit.parameters for unit in units]
-    return _differing_rows(made.parameters, places, rows, _plain)
+    return _find_differing_rows(made.parameters, places, rows, _plain)
 
 
-def _variables(made: Made, places: Sequence[int], units: Sequence[UnitSpec]) -> Set[int]:
-    return _differing_rows(made.env, places, [unit.env for unit in units], _Digests())
+def _variables(made: MadeColumns, places: Sequence[int], units: Sequence[UnitSpec]) -> Set[int]:
+    return _find_differing_rows(made.env, places, [unit.env for unit in units], _Digests())
 
 
-def _differing_rows(
+def _find_differing_rows(
     columns: Mapping[str, Column],
     places: Sequence[int],
     rows: Sequence[Mapping[str, Any]],
@@ -189,12 +191,12 @@ def _differing_rows(
     for name in {*columns, *(name for row in rows for name in row)}:
         now = [shown(row[name]) if name in row else None for row in rows]
         column = columns.get(name, [None])
-        found = _differing(column, places, now)
+        found = _find_differing(column, places, now)
         changed.update(one for one in found if _differ(_value(column, places[one]), now[one]))
     return changed
 
 
-def _differing(column: Column, places: Sequence[int], now: Sequence[Any]) -> Set[int]:
+def _find_differing(column: Column, places: Sequence[int], now: Sequence[Any]) -> Set[int]:
     """Return the numbers of the values that are not the same as before."""
     before = column * len(now) if len(column) == 1 else [column[at] for at in places]
     if before == now and [*map(type, before)] == [*map(type, now)]:  # 1 == True
@@ -209,10 +211,10 @@ def _differ(was: Any, value: Any) -> bool:
     """Whether values differ as they are written; a missing one is None."""
     if was is None or value is None:
         return was is not value
-    return written(was) != written(value)
+    return format_value(was) != format_value(value)
 
 
-def what_changed(before: Making, unit: UnitSpec, stage: StageSpec, folder: str) -> str:
+def describe_change(before: Making, unit: UnitSpec, stage: StageSpec, folder: str) -> str:
     """Describe how a unit differs from before; empty if in none of these:
 
     ``cwd changed: . → work``, ``argument 3 changed: 0.1 → 0.2``, ``shell changed: ls a → ls b``,
@@ -220,9 +222,9 @@ def what_changed(before: Making, unit: UnitSpec, stage: StageSpec, folder: str) 
 
     Arguments are counted as the program does: those behind a script, a module or a shell's text.
     """
-    made = made_of([unit], folder)
+    made = collect_made([unit], folder)
     assert made is not None
-    now = making_at(made, 0)
+    now = read_making(made, 0)
     if before.cwd not in (None, now.cwd):
         parts = [f"{CWD}: {before.cwd} → {now.cwd}"]
     else:
@@ -250,7 +252,7 @@ def _arguments(
         if before[end:] == now[end:]:
             yield f"the program changed: {' '.join(before[start:end])} → {' '.join(head)}"
         else:
-            yield _whole(before, now)
+            yield _show_whole(before, now)
         return
     prefixes = [" ".join(one) or "nothing" for one in (before[:old_start], now[:start])]
     if prefixes[0] != prefixes[1]:
@@ -262,11 +264,11 @@ def _arguments(
         was, words = was[2:], words[2:]  # without the text, and the shell's own name
     first = 1 if head else 0
     if len(was) != len(words) and was[:1] != words[:1] and not head:
-        yield _whole(before, now)
+        yield _show_whole(before, now)
         return
     if len(was) != len(words):
         many, more = (len(some) + first - 1 for some in (was, words))
-        yield f"the command changed: {plural(many, 'argument')} → {more}"
+        yield f"the command changed: {count_noun(many, 'argument')} → {more}"
         return
     for place, (one, other) in enumerate(zip(was, words), first):
         if one != other:
@@ -274,13 +276,13 @@ def _arguments(
             yield f"{what} changed: {one} → {other}"
 
 
-def _whole(before: Sequence[str], now: Sequence[str]) -> str:
+def _show_whole(before: Sequence[str], now: Sequence[str]) -> str:
     """Show two commands of different forms: no part of one corresponds to a part of the other."""
-    was, line = (" ".join(map(_in_quotes, argv)) for argv in (before, now))
+    was, line = (" ".join(map(_quote_word, argv)) for argv in (before, now))
     return f"the command changed: {_cut(was)} → {_cut(line)}"
 
 
-def _in_quotes(word: str) -> str:
+def _quote_word(word: str) -> str:
     """Return a word, in quotes if it has spaces, so that it is seen to be one."""
     return word if word.split() == [word] else f"'{word}'"
 
@@ -306,7 +308,7 @@ def _first_difference(was: str, now: str) -> str:
 
 def _pairs(before: Dict[str, Any], now: Dict[str, Any]) -> Iterable[Tuple[str, str, str]]:
     for name in sorted({*before, *now}):
-        was, value = (written(one.get(name, "nothing")) for one in (before, now))
+        was, value = (format_value(one.get(name, "nothing")) for one in (before, now))
         if was != value:
             yield name, was, value
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Un
 from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import astuple
 
-from procsup.core.late import as_placeholders
+from procsup.core.late import restore_placeholders
 from procsup.core.outcome import Exited, LeftoverFiles, Part, Reading, Signaled, Verdict, describe
-from procsup.core.rooted import below
+from procsup.core.rooted import strip_folder
 
 if TYPE_CHECKING:  # who waits reads manifests only
     from procsup.core.events import UnitResult
@@ -253,7 +253,7 @@ def unit_record(result: "UnitResult", root: Optional[str] = None) -> UnitRecord:
         last.host,
         last.stdout_path,
         last.stderr_path,
-        as_placeholders(unit.argv),
+        restore_placeholders(unit.argv),
         unit.cwd,
         sorted(unit.env),
         _files(last.inputs, root),
@@ -320,7 +320,7 @@ def _files(readings: Sequence[Reading], root: Optional[str]) -> List[OutputRecor
         return []
     if root is None:
         return [OutputRecord(*astuple(one)) for one in readings]
-    return [OutputRecord(*(*astuple(one), below(root, one.path))) for one in readings]
+    return [OutputRecord(*(*astuple(one), strip_folder(root, one.path))) for one in readings]
 
 
 def count(

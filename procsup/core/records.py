@@ -15,9 +15,9 @@ import msgspec
 from msgspec import Struct
 
 from procsup.core.lines import Lines
-from procsup.core.making import Made
+from procsup.core.making import MadeColumns
 from procsup.core.outcome import Exit, LeftoverFiles, Part, Reading, StopReason, Usage, Verdict
-from procsup.core.slots import Placement, granted
+from procsup.core.slots import Placement, make_placement
 
 JOURNAL_VERSION = 3  # 2: `Refused`; 3: the second form (see `Begin.root`)
 _DIGITS = 15  # of a record's number: a line with more is damaged
@@ -82,7 +82,7 @@ class Planned(Struct, frozen=True, tag="planned", tag_field="t"):
     last: bool = True
     problem: str = ""
     open: bool = False
-    made: Optional[Made] = None
+    made: Optional[MadeColumns] = None
 
 
 class Kept(Struct, frozen=True, tag="kept", tag_field="t"):
@@ -143,7 +143,7 @@ class Launch(Struct, frozen=True, tag="start", tag_field="t", omit_defaults=True
             slot = 1 if self.slot is None else self.slot
             return Placement(self.host, self.amounts, self.indices, self.agent, slot)
         cpus = 1.0 if self.cpus is None else self.cpus
-        return granted(self.host, cpus, self.memory_bytes, self.cpu_ids)
+        return make_placement(self.host, cpus, self.memory_bytes, self.cpu_ids)
 
 
 class Spawned(Struct, frozen=True, tag="spawned", tag_field="t", omit_defaults=True):
@@ -237,7 +237,7 @@ class RunFinal(Struct, frozen=True, tag="run-final", tag_field="t"):
     at: float
 
 
-class Answer(Struct, frozen=True, tag="answer", tag_field="t"):
+class ControlReply(Struct, frozen=True, tag="answer", tag_field="t"):
     """A control request was carried out or refused; `units` are being stopped.
 
     An interrupt is one without a name, and is recorded as it comes: ``stop``, with its cause.
@@ -275,7 +275,7 @@ Record = Union[
     End,
     StageFinal,
     RunFinal,
-    Answer,
+    ControlReply,
     Closed,
     Missing,
 ]

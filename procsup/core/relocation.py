@@ -9,7 +9,14 @@ import msgspec
 
 from procsup.core.outcome import Reading
 from procsup.core.records import Begin, End, Record, Seen
-from procsup.core.rooted import at, below, folder_of, is_absolute, separator_of, start_of
+from procsup.core.rooted import (
+    folder_of,
+    is_absolute,
+    join_folder,
+    separator_of,
+    start_of,
+    strip_folder,
+)
 
 Place = Callable[[str], str]
 
@@ -24,10 +31,10 @@ class Root:
         self._before_logs = way + separator_of(folder)
         self._is_posix = folder.startswith("/")
 
-    def recorded(self, record: Record) -> Record:
+    def map_record(self, record: Record) -> Record:
         """Return a record with its paths as in the journal."""
         if type(record) is Seen:
-            readings = placed(record.readings, self._file)
+            readings = map_readings(record.readings, self._file)
             return msgspec.structs.replace(record, readings=readings)
         if type(record) is not End:
             return record
@@ -36,18 +43,18 @@ class Root:
             return record  # its logs are already relative to the run directory
         return msgspec.structs.replace(
             record,
-            outputs=placed(record.outputs, self._file),
-            inputs=placed(record.inputs, self._file),
+            outputs=map_readings(record.outputs, self._file),
+            inputs=map_readings(record.inputs, self._file),
             stdout_path=self._log(record.stdout_path),
             stderr_path=self._log(record.stderr_path),
         )
 
     def _file(self, path: str) -> str:
-        return below(self.folder, path) or path
+        return strip_folder(self.folder, path) or path
 
     def _log(self, path: Optional[str]) -> Optional[str]:
         """Return a log's path relative to the run directory, also if the user named the log."""
-        within = None if path is None else below(self.folder, path)
+        within = None if path is None else strip_folder(self.folder, path)
         if within is None or self._is_absolute(self._way):
             return path
         return self._before_logs + within
@@ -61,7 +68,7 @@ class Root:
         """Return the current path of a recorded file."""
         if self._is_posix:  # a fast path, for each file of a journal
             return path if path.startswith("/") else self._start + path
-        return at(self.folder, path)
+        return join_folder(self.folder, path)
 
     def split(self, path: str) -> Tuple[str, str]:
         """Return the same in two parts: a start that many files share, or none, and the rest."""
@@ -75,7 +82,7 @@ class Root:
         return self._start + path[len(before) :] if path.startswith(before) else path
 
 
-class Rebased(NamedTuple):
+class RebasedPaths(NamedTuple):
     """Moves the absolute paths of a journal of the first form to the project's current folder."""
 
     was: str
@@ -83,8 +90,8 @@ class Rebased(NamedTuple):
 
     def file(self, path: str) -> str:
         """Return the current path of a recorded file."""
-        within = below(self.was, path)
-        return path if within is None else at(self.now, within)
+        within = strip_folder(self.was, path)
+        return path if within is None else join_folder(self.now, within)
 
     def split(self, path: str) -> Tuple[str, str]:
         """Return the same in two parts: a start that many files share, or none, and the rest."""
@@ -95,7 +102,7 @@ class Rebased(NamedTuple):
         return self.file(path)
 
 
-Places = Union[Root, Rebased]
+Places = Union[Root, RebasedPaths]
 
 
 def places_of(begin: Begin, folder: Optional[str]) -> Optional[Places]:
@@ -108,22 +115,22 @@ def places_of(begin: Begin, folder: Optional[str]) -> Optional[Places]:
     if begin.root:
         return Root(folder, begin.root)
     was = None if begin.run_file is None else folder_of(begin.run_file)
-    return None if was in (None, folder) else Rebased(str(was), folder)
+    return None if was in (None, folder) else RebasedPaths(str(was), folder)
 
 
-def in_place(end: End, places: Places) -> End:
+def relocate_end(end: End, places: Places) -> End:
     """Return an end read from the journal with the current paths of its files."""
     if not (end.outputs or end.inputs or end.stdout_path or end.stderr_path):
         return end
     return msgspec.structs.replace(
         end,
-        outputs=placed(end.outputs, places.file),
-        inputs=placed(end.inputs, places.file),
+        outputs=map_readings(end.outputs, places.file),
+        inputs=map_readings(end.inputs, places.file),
         stdout_path=end.stdout_path and places.log(end.stdout_path),
         stderr_path=end.stderr_path and places.log(end.stderr_path),
     )
 
 
-def placed(readings: Iterable[Reading], place: Place) -> Tuple[Reading, ...]:
+def map_readings(readings: Iterable[Reading], place: Place) -> Tuple[Reading, ...]:
     """Return readings with each path mapped by `place`."""
     return tuple([msgspec.structs.replace(one, path=place(one.path)) for one in readings])

@@ -8,9 +8,9 @@ from msgspec import Struct
 from procsup.core.ends import NO_ENDS, Packed, add, see, unpack
 from procsup.core.outcome import LeftoverFiles, Verdict
 from procsup.core.records import (
-    Answer,
     Begin,
     Closed,
+    ControlReply,
     End,
     Kept,
     Launch,
@@ -23,7 +23,7 @@ from procsup.core.records import (
     StageFinal,
     Withdrawn,
 )
-from procsup.core.relocation import Places, placed, places_of
+from procsup.core.relocation import Places, map_readings, places_of
 from procsup.core.versions import Version
 
 
@@ -265,7 +265,7 @@ class History:
         unit = None if history is None else history.standing_success or history
         if unit is not None and unit.packed:
             places, seen = self._places, record.readings
-            seen = seen if places is None else placed(seen, places.file)
+            seen = seen if places is None else map_readings(seen, places.file)
             unit.packed = see(unit.packed, record.unit, seen, record.leftover_files)
         if record.leftover_files is not None:
             self._note_leftover_files(record.unit, record.leftover_files)
@@ -317,7 +317,7 @@ class History:
     def _on_closed(self, _seq: int, record: Closed) -> None:
         self.closed = record
 
-    def _on_answer(self, _seq: int, record: Answer) -> None:
+    def _on_answer(self, _seq: int, record: ControlReply) -> None:
         if record.ok and record.verb in ("drain", "stop"):
             self.ending = record.verb
 
@@ -339,7 +339,7 @@ class History:
                 counts[verdict] = counts.get(verdict, 0) + 1
         return counts
 
-    def succeeded(self, unit_id: str) -> bool:
+    def has_succeeded(self, unit_id: str) -> bool:
         """Whether a unit's latest end is a success."""
         unit = self.units.get(unit_id)
         return unit is not None and unit.verdict is Verdict.SUCCEEDED
@@ -363,5 +363,5 @@ _HANDLERS: Dict[type, Callable[[History, int, Any], None]] = {
     StageFinal: History._on_stage_final,
     RunFinal: History._on_run_final,
     Closed: History._on_closed,
-    Answer: History._on_answer,
+    ControlReply: History._on_answer,
 }

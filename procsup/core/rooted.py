@@ -10,13 +10,13 @@ HOME = ".procsup"  # beside a run file: the folder of its run directories, unles
 RUN_LOCK, UNITS_LOCK = "run.lock", "units.lock"  # files that identify a run directory
 
 
-def below(folder: str, path: str) -> Optional[str]:
+def strip_folder(folder: str, path: str) -> Optional[str]:
     """Return the path relative to the folder; None if it is not below it."""
     start = start_of(folder)
     return path[len(start) :] if path.startswith(start) and path != start else None
 
 
-def at(folder: str, path: str) -> str:
+def join_folder(folder: str, path: str) -> str:
     """Return a recorded path as an absolute one; relative ones start at this folder."""
     return path if is_absolute(path, folder) else start_of(folder) + path
 

@@ -29,7 +29,7 @@ from procsup.core.manifest import exit_numbers
 from procsup.core.outcome import Verdict
 from procsup.core.quantities import NoQuantity, duration_s, size_bytes
 from procsup.core.records import End
-from procsup.core.text import nearest, written
+from procsup.core.text import format_value, nearest
 from procsup.errors import UsageError
 
 STATES = ("waiting", "running", *(verdict.value for verdict in Verdict))
@@ -363,7 +363,7 @@ class _Part:
             return False
         values = self._values(unit, facts)
         if self.sign == "=":
-            return any(_matches(self.value, written(one)) for one in values) or _matches(
+            return any(_matches(self.value, format_value(one)) for one in values) or _matches(
                 self.text, unit.id if self.stage else own_name(unit)
             )
         return any(self._compares(one) for one in values)
@@ -414,7 +414,7 @@ class _Part:
             yield unit.id if "/" in self.text else own_name(unit)
             for name, value in unit.parameters.items() if self.sign else ():
                 head = f"{self.stage and unit.stage + '/'}{name}{self.sign}"
-                yield head + (written(value) if self.sign == "=" else self.value)
+                yield head + (format_value(value) if self.sign == "=" else self.value)
 
     def near_stage(self, stages: Collection[str]) -> str:
         """Return a hint if it misspells one of these stages before a slash."""
@@ -455,7 +455,7 @@ def _matches(pattern: str, text: str) -> bool:
 
 def _says(value: Any, text: str) -> bool:
     """Whether a text is a value as written; numbers are compared as numbers."""
-    if written(value) == text:
+    if format_value(value) == text:
         return True
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False

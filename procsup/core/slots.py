@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from procsup.core.quantities import show_bytes
 from procsup.core.spec import StageSpec, UnitSpec
-from procsup.core.text import plural
+from procsup.core.text import count_noun
 
 _ROUNDING = 1e-9  # ten units of 0.1 CPU must fit into one CPU
 
@@ -63,7 +63,7 @@ def amounts_of(cpus: float, memory_bytes: Optional[int]) -> Dict[str, Union[int,
     return {"cpus": cpus} if memory_bytes is None else {"cpus": cpus, "memory": memory_bytes}
 
 
-def granted(
+def make_placement(
     host: str,
     cpus: float,
     memory_bytes: Optional[int] = None,
@@ -126,7 +126,7 @@ class Slots:
             self._memory_bytes -= memory
         if self._jobs is not None:
             self._jobs -= 1
-        return granted(self.capacity.host, needs.cpus, memory, ids, slot=self._take_slot())
+        return make_placement(self.capacity.host, needs.cpus, memory, ids, slot=self._take_slot())
 
     def _take_slot(self) -> int:
         if self._free_slots:
@@ -161,7 +161,7 @@ class Slots:
             self._jobs -= 1
         self._free_ids.difference_update(placement.cpu_ids)
 
-    def lacking(self, needs: Needs) -> str:
+    def describe_lack(self, needs: Needs) -> str:
         """Describe what a unit lacks to be placed now; empty if it fits."""
         placement = self.place(needs)
         if placement is not None:
@@ -169,7 +169,7 @@ class Slots:
             return ""
         whole, found = self.capacity, []
         if whole.jobs is not None and self._jobs is not None and self._jobs <= 0:
-            return f"a unit to end: {plural(whole.jobs, 'unit')} may run at once"
+            return f"a unit to end: {count_noun(whole.jobs, 'unit')} may run at once"
         if needs.cpus > self._cpus + _ROUNDING:
             free = max(round(self._cpus, 6), 0.0)
             found.append(f"CPUs (it needs {needs.cpus:g}; {free:g} of {whole.cpus:g} are free)")
@@ -177,7 +177,7 @@ class Slots:
         if memory is not None and left is not None and memory > left:
             sizes = map(show_bytes, (memory, max(left, 0), whole.memory_bytes or 0))
             found.append("memory (it needs {}; {} of {} are free)".format(*sizes))
-        return " and ".join(found) or f"{plural(max(1, round(needs.cpus)), 'CPU')} of its own"
+        return " and ".join(found) or f"{count_noun(max(1, round(needs.cpus)), 'CPU')} of its own"
 
     def give_back(self, placement: Placement) -> None:
         """Return a share that `place` gave."""
@@ -198,7 +198,7 @@ def thread_share(capacity: Capacity) -> int:
     return max(1, int(capacity.cpus) // capacity.jobs) if capacity.jobs else 1
 
 
-def why_never(needs: Needs, capacity: Capacity) -> Optional[str]:
+def explain_never(needs: Needs, capacity: Capacity) -> Optional[str]:
     """Say why a unit can never be placed, or None if it can."""
     problems: List[str] = []
     if needs.cpus > capacity.cpus + _ROUNDING:

@@ -201,7 +201,7 @@ def sources(stage: StageSpec) -> List[str]:
     return list(dict.fromkeys([*names, *stage.looks_into]))
 
 
-def in_order(spec: RunSpec) -> List[str]:
+def sort_stages(spec: RunSpec) -> List[str]:
     """Return the names of the stages, each after those that it waits for."""
     placed: List[str] = []
     left = [stage.name for stage in spec.stages]

@@ -3,7 +3,8 @@
 Names and arguments may hold bytes that are not UTF-8. Python represents such bytes as lone
 surrogates, which JSON cannot hold. The journal packs them so that they are read back exactly; a
 manifest, which other programs read, shows them escaped and has the bytes in base64 beside it.
-Only `visible` and `harmless` text is printed for people, and words of a shell by `shell_word`.
+Only `make_visible` and `make_harmless` text is printed for people, and words of a shell by
+`quote_word`.
 """
 
 import codecs
@@ -26,70 +27,72 @@ _LINES_AND_TABS = "\n\t"
 
 def pack(value: Any) -> Any:
     """Return plain data with every NUL and lone surrogate as NUL and four digits."""
-    return _mapped(value, lambda text: _UNFIT.sub(lambda m: f"\x00{ord(m.group()):04x}", text))
+    return _map_value(value, lambda text: _UNFIT.sub(lambda m: f"\x00{ord(m.group()):04x}", text))
 
 
 def unpack(value: Any) -> Any:
     """Return the data that `pack` packed."""
-    return _mapped(value, lambda text: _PACKED.sub(lambda m: chr(int(m.group(1), 16)), text))
+    return _map_value(value, lambda text: _PACKED.sub(lambda m: chr(int(m.group(1), 16)), text))
 
 
 def escape(text: str) -> str:
     r"""Return text with lone surrogates as ``\xff`` (a byte) or ``\ud800`` (the rest)."""
-    return _LONE.sub(_escaped, text)
+    return _LONE.sub(_escape_match, text)
 
 
-def armour(value: Any) -> Tuple[Any, Dict[str, str]]:
+def escape_bytes(value: Any) -> Tuple[Any, Dict[str, str]]:
     """Return plain data escaped, and the bytes of each escaped text in base64.
 
     The keys are JSON pointers (RFC 6901) into the escaped data; only escaped texts have an entry.
     Keys of tables are escaped only.
     """
     found: Dict[str, str] = {}
-    return _armoured(value, "", found), found
+    return _escape_value(value, "", found), found
 
 
-def disarm(value: Any, found: Dict[str, str]) -> Any:
-    """Return plain data with the texts restored that `armour` escaped."""
-    return _disarmed(value, "", found)
+def restore_bytes(value: Any, found: Dict[str, str]) -> Any:
+    """Return plain data with the texts restored that `escape_bytes` escaped."""
+    return _restore_value(value, "", found)
 
 
-def _escaped(match: "re.Match[str]") -> str:
+def _escape_match(match: "re.Match[str]") -> str:
     point = ord(match.group())
     return f"\\x{point - 0xDC00:02x}" if 0xDC80 <= point <= 0xDCFF else f"\\u{point:04x}"
 
 
-def _mapped(value: Any, change: Any) -> Any:
+def _map_value(value: Any, change: Any) -> Any:
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):
-        return {_mapped(key, change): _mapped(item, change) for key, item in value.items()}
+        return {_map_value(key, change): _map_value(item, change) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_mapped(item, change) for item in value]
+        return [_map_value(item, change) for item in value]
     return value
 
 
-def _armoured(value: Any, at: str, found: Dict[str, str]) -> Any:
+def _escape_value(value: Any, at: str, found: Dict[str, str]) -> Any:
     if isinstance(value, str) and _LONE.search(value):
         found[at] = b64encode(_bytes_of(value)).decode("ascii")
         return escape(value)
     if isinstance(value, dict):
         return {
-            escape(key): _armoured(item, f"{at}/{_pointer(key)}", found)
+            escape(key): _escape_value(item, f"{at}/{_pointer(key)}", found)
             for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return [_armoured(item, f"{at}/{place}", found) for place, item in enumerate(value)]
+        return [_escape_value(item, f"{at}/{place}", found) for place, item in enumerate(value)]
     return value
 
 
-def _disarmed(value: Any, at: str, found: Dict[str, str]) -> Any:
+def _restore_value(value: Any, at: str, found: Dict[str, str]) -> Any:
     if isinstance(value, str):
         return _text_of(b64decode(found[at]), value) if at in found else value
     if isinstance(value, dict):
-        return {key: _disarmed(item, f"{at}/{_pointer(key)}", found) for key, item in value.items()}
+        return {
+            key: _restore_value(item, f"{at}/{_pointer(key)}", found) for key, item in value.items()
+        }
     if isinstance(value, list):
-        return [_disarmed(item, f"{at}/{place}", found) for place, item in enumerate(value)]
+        return [_restore_value(item, f"{at}/{place}", found) for place, item in enumerate(value)]
     return value
 
 
@@ -116,17 +119,17 @@ def _text_of(raw: bytes, shown: str) -> str:
     return shown
 
 
-def visible(text: str) -> str:
+def make_visible(text: str) -> str:
     """Return the text on one line, with characters that act on a terminal shown as escapes.
 
     A lone low surrogate, which represents a byte that is not UTF-8, is shown as that byte.
     """
-    return _ACTING.sub(_shown, text)
+    return _ACTING.sub(_show_char, text)
 
 
-def harmless(text: str) -> str:
-    """Return text as `visible` does, with its lines and tabs as they are."""
-    return _ACTING.sub(_shown_within_lines, text.replace("\r\n", "\n"))
+def make_harmless(text: str) -> str:
+    """Return text as `make_visible` does, with its lines and tabs as they are."""
+    return _ACTING.sub(_show_within_lines, text.replace("\r\n", "\n"))
 
 
 class HarmlessBytes:
@@ -140,10 +143,10 @@ class HarmlessBytes:
         """Return the text of the next bytes; what is incomplete waits for more, or for the last."""
         text = self._held + self._decoder.decode(data, last)
         self._held = "\r" if text.endswith("\r") and not last else ""
-        return harmless(text[: len(text) - len(self._held)])
+        return make_harmless(text[: len(text) - len(self._held)])
 
 
-def shell_word(text: str, *, in_lines: bool = False) -> str:
+def quote_word(text: str, *, in_lines: bool = False) -> str:
     r"""Quote a word for bash; if it has characters that act on a terminal, as ``$'\e[31m'``.
 
     bash reads the very word from it, also bytes that are not UTF-8. `in_lines`: line feeds and tabs
@@ -155,29 +158,29 @@ def shell_word(text: str, *, in_lines: bool = False) -> str:
     if set(_ACTING.findall(text)) <= set(keep):
         return quote(text)
     plain = text.replace("\\", r"\\").replace("'", r"\'")
-    return f"$'{_ACTING.sub(lambda m: m[0] if m[0] in keep else _in_bash(m[0]), plain)}'"
+    return f"$'{_ACTING.sub(lambda m: m[0] if m[0] in keep else _escape_for_bash(m[0]), plain)}'"
 
 
-def around_acting(text: str) -> List[str]:
+def split_acting(text: str) -> List[str]:
     """Split a text; every second piece is one terminal control character."""
     return re.split(f"({_ACTING.pattern})", text)
 
 
-def _in_bash(char: str) -> str:
+def _escape_for_bash(char: str) -> str:
     return _SHORT.get(char) or "".join(f"\\x{byte:02x}" for byte in _bytes_of(char))
 
 
-def _shown_within_lines(match: "re.Match[str]") -> str:
-    return match.group() if match.group() in _LINES_AND_TABS else _shown(match)
+def _show_within_lines(match: "re.Match[str]") -> str:
+    return match.group() if match.group() in _LINES_AND_TABS else _show_char(match)
 
 
-def _shown(match: "re.Match[str]") -> str:
+def _show_char(match: "re.Match[str]") -> str:
     char = match.group()
     point = ord(char)
     if char in _SHORT:
         return _SHORT[char]
     if 0xD800 <= point <= 0xDFFF:
-        return _escaped(match)
+        return _escape_match(match)
     if point < 0x100:
         return f"\\x{point:02x}"
     return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
@@ -192,27 +195,27 @@ def last_lines(data: bytes, count: int) -> List[str]:
     if not text or count <= 0:
         return []
     lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")[-count:])
-    return [visible(line.expandtabs(4)) for line in lines]
+    return [make_visible(line.expandtabs(4)) for line in lines]
 
 
-def written(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a parameter or variable as the text that a placeholder inserts."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
 
 
-def known_when(stages: Sequence[str]) -> str:
+def say_when_known(stages: Sequence[str]) -> str:
     """Say that units are known when these stages have run."""
     return f"known when {' and '.join(stages)} {'have' if len(stages) > 1 else 'has'} run"
 
 
-def units_known_when(stage: str, before: Sequence[str]) -> str:
+def say_when_units_known(stage: str, before: Sequence[str]) -> str:
     """Say when the units of a stage are known; `before` are the stages that must run first."""
-    return f"the units of stage {stage} are {known_when(before) if before else 'not known yet'}"
+    return f"the units of stage {stage} are {say_when_known(before) if before else 'not known yet'}"
 
 
-def plural(count: int, noun: str) -> str:
+def count_noun(count: int, noun: str) -> str:
     """Return a number with its noun: ``1 unit``, ``2 units``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 

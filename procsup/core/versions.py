@@ -22,7 +22,7 @@ class Version(NamedTuple):
         return not any(start < ended_seq < end for start, end in self.gaps)
 
 
-def newest(versions: Iterable[Version]) -> Version:
+def find_newest(versions: Iterable[Version]) -> Version:
     """Return one version for several: a follower has used it only if it has used each of them."""
     all_of = list(versions)
     seq = max([one.seq for one in all_of], default=0)

@@ -8,7 +8,7 @@ from procsup.core.replay import History, UnitHistory
 from procsup.core.selectors import Selection
 from procsup.core.slots import Capacity, Slots, needs_of
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream
-from procsup.core.text import plural
+from procsup.core.text import count_noun
 
 SOON = "nothing on record holds it: it is about to start"
 _ENDING = {
@@ -51,7 +51,7 @@ class Waits:
             for name in self._stages:
                 self._selected.learn([one for one in units.values() if one.stage == name], name)
 
-    def why(self, unit: UnitSpec) -> str:
+    def explain(self, unit: UnitSpec) -> str:
         """Return why a unit without a verdict and a live attempt has not started."""
         return (
             self._ends_early()
@@ -87,7 +87,7 @@ class Waits:
         if planned is None:
             return f"all of stage {stage}, whose units are not known yet"
         done = sum(self._history.verdict_counts(stage).values())
-        return f"all of stage {stage} ({done} of {plural(len(planned), 'unit')} done)"
+        return f"all of stage {stage} ({done} of {count_noun(len(planned), 'unit')} done)"
 
     def _unit_before(self, unit: UnitSpec) -> str:
         due = [one for one in unit.follows if not self._has_succeeded(one)]
@@ -110,14 +110,14 @@ class Waits:
 
     def _due(self, unit: UnitSpec) -> Optional[float]:
         """When its next attempt is due, if that is in the future."""
-        past = self._past(unit)
+        past = self._find_history(unit)
         last = past.last if past is not None else None
         delay_s = self._stages[unit.stage].retry.delay_s
         if last is None or last.final or not last.counts or last.at + delay_s <= self._at:
             return None
         return last.at + delay_s
 
-    def _past(self, unit: UnitSpec) -> Optional[UnitHistory]:
+    def _find_history(self, unit: UnitSpec) -> Optional[UnitHistory]:
         """The history of a unit in the present run."""
         past = self._history.units.get(unit.id)
         return past if past is not None and past.generation == self._history.generation else None
@@ -126,7 +126,7 @@ class Waits:
         stage = self._stages[unit.stage]
         running = len(self._running.get(stage.name, ()))
         if stage.jobs is not None and running >= stage.jobs:
-            most = plural(running, "unit")
+            most = count_noun(running, "unit")
             return f"it waits for a unit of its stage to end: {most} may run at once"
         lacks = self._lacks(stage, unit)
         if lacks:
@@ -136,16 +136,17 @@ class Waits:
         first = self._units[next(iter(queue))] if ahead else unit
         lacks = self._lacks(stage, first) if ahead else ""
         if lacks:
-            return f"it waits behind {plural(ahead, 'unit')}, of which {first.id} waits for {lacks}"
+            before = count_noun(ahead, "unit")
+            return f"it waits behind {before}, of which {first.id} waits for {lacks}"
         begin = self._history.begin
         if self._selected is not None and begin is not None:
             return f"{SOON}, if {' '.join(begin.selected)} selected it"
         return SOON
 
     def _lacks(self, stage: StageSpec, unit: UnitSpec) -> str:
-        past = self._past(unit)
+        past = self._find_history(unit)
         tried = past.tried if past is not None else 0
-        return self._slots.lacking(needs_of(stage, unit, tried, self._capacity.memory_bytes))
+        return self._slots.describe_lack(needs_of(stage, unit, tried, self._capacity.memory_bytes))
 
     def _queue(self, stage: StageSpec) -> Dict[str, int]:
         if stage.name not in self._queues:

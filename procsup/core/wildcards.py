@@ -113,14 +113,16 @@ def _constraint(text: str, capture: Optional[str]) -> Iterator[Span]:
                             f" _ and -, each with + * ? {{3}} or {{1,3}} after it if it is not one"
                             f" character, not `{text[at:]}`")  # fmt: skip
         what, sign, fewest, comma, most = match.groups()
-        least, bound = _BOUNDS[sign] if fewest is None else _counted(fewest, comma, most)
+        least, bound = _BOUNDS[sign] if fewest is None else _parse_count(fewest, comma, most)
         yield Span(_set(what), least, bound, capture)
         at = match.end()
     if not text:
         raise GlobError("expected a constraint such as [0-9]+")
 
 
-def _counted(fewest: str, comma: Optional[str], most: Optional[str]) -> Tuple[int, Optional[int]]:
+def _parse_count(
+    fewest: str, comma: Optional[str], most: Optional[str]
+) -> Tuple[int, Optional[int]]:
     least = int(fewest)
     bound = int(most) if most else None if comma else least
     if max(least, bound or 0) > _LONGEST or (bound is not None and bound < max(least, 1)):

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from procsup.core.text import visible
+from procsup.core.text import make_visible
 from procsup.errors import RunBusy
 from procsup.host import machine, marks, procfs, tree_walk
 
@@ -216,7 +216,7 @@ def _describe_remaining(alive: List[_Left], limit_s: float) -> str:
     how = ""
     if others:
         who = ", ".join(f"{pid} ({procfs.command(pid)})" for pid in others)
-        how = f" (another user's, whose end takes root: sudo kill -9 PID: {visible(who)})"
+        how = f" (another user's, whose end takes root: sudo kill -9 PID: {make_visible(who)})"
     return (
         f"an earlier sitting of this run left processes that could not be ended within"
         f" {limit_s:g} s: {names}; look at them (ps -fp {','.join(map(str, pids))}), end"

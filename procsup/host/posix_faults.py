@@ -7,7 +7,7 @@ import sys
 from typing import Optional, Sequence, Tuple
 
 from procsup.core.outcome import NotStarted
-from procsup.core.text import shell_word
+from procsup.core.text import quote_word
 from procsup.host.files import describe_error, open_reading
 from procsup.host.processes import Launch
 
@@ -124,7 +124,7 @@ def _wrong_program(program: str, number: Optional[int]) -> Optional[str]:
     if interpreter is None or os.access(interpreter, os.X_OK):
         return None
     if interpreter.endswith("\r"):
-        cure = f"sed -i 's/\\r$//' {shell_word(program)}"
+        cure = f"sed -i 's/\\r$//' {quote_word(program)}"
         return (
             f"program {program!r} has Windows line ends, so that its first line asks for"
             f" {interpreter!r}: take them out with dos2unix, or {cure}"

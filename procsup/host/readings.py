@@ -19,10 +19,10 @@ from typing import (
 )
 
 from procsup.core.globs import unescape
-from procsup.core.keep import Change, Intact
+from procsup.core.keep import Change, FileChanges
 from procsup.core.outcome import NO_LEFTOVER_FILES, LeftoverFiles, Reading
 from procsup.core.records import End
-from procsup.core.rooted import below
+from procsup.core.rooted import strip_folder
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.host.files import sync_fd
 from procsup.host.files import sync_folder as sync_folder
@@ -31,8 +31,8 @@ from procsup.paths.links import RealFolders
 from procsup.paths.opening import open_regular
 from procsup.paths.walk import excludes, files_of, stands_for
 
-_UNTOUCHED = Intact()
-_INTACT = Intact(leftover_files=NO_LEFTOVER_FILES)
+_UNTOUCHED = FileChanges()
+_INTACT = FileChanges(leftover_files=NO_LEFTOVER_FILES)
 _SEPARATORS = "/" + os.sep
 _NAMED = 3  # leftover files of a unit
 
@@ -128,7 +128,7 @@ def compare_with_record(
     contents: Optional[Contents] = None,
     folder: str = "",
     published: Sequence[str] = (),
-) -> Intact:
+) -> FileChanges:
     """Compare a unit's inputs and outputs with those of its recorded end, file by file.
 
     If an input is a folder or a glob, an added or removed file is a change. If an output is a
@@ -151,7 +151,7 @@ def compare_with_record(
         own = [OwnFiles(unit, declared.path, published) for declared in inputs]
         were_used = _select_watched(end.inputs, inputs, used, own)
         look = partial(compare, checksum=checksum, contents=contents)
-        return Intact(
+        return FileChanges(
             _difference(used, were_used, look, seen),
             _find_left_out(known, made)
             or _difference(_select_counting(made, known), end.outputs, look, seen),
@@ -162,7 +162,7 @@ def compare_with_record(
         )
     except OSError as error:
         unread = Change(str(error.filename), f"cannot be read: {error.strerror or error}")
-        return Intact(unread, unread, missing=True)
+        return FileChanges(unread, unread, missing=True)
 
 
 def _find_left_out(
@@ -197,10 +197,10 @@ def _select_counting(
     return found
 
 
-def _describe_missing(output: OutputSpec, end: End) -> Intact:
+def _describe_missing(output: OutputSpec, end: End) -> FileChanges:
     made_before = any(stands_for(output, one.path) for one in end.outputs)
     kind = "deleted" if made_before else "new"
-    return Intact(outputs=Change(plain_path(output), "missing", kind), missing=True)
+    return FileChanges(outputs=Change(plain_path(output), "missing", kind), missing=True)
 
 
 def _select_watched(
@@ -219,7 +219,7 @@ def _select_watched(
     declared = {one.path for one in inputs}
 
     def is_watched(path: str) -> bool:
-        holding = [pair for pair in zip(inputs, own) if below(pair[0].path, path)]
+        holding = [pair for pair in zip(inputs, own) if strip_folder(pair[0].path, path)]
         return any(not (excludes(one, path) or is_own(path)) for one, is_own in holding)
 
     return [one for one in recorded if one.path in declared or is_watched(one.path)]
@@ -260,7 +260,7 @@ def leftover_files(paths: Iterable[str], folder: str) -> LeftoverFiles:
     found = sorted({*paths})
     if not found:
         return NO_LEFTOVER_FILES
-    names = [(below(folder, path) or path).replace(os.sep, "/") for path in found[:_NAMED]]
+    names = [(strip_folder(folder, path) or path).replace(os.sep, "/") for path in found[:_NAMED]]
     return LeftoverFiles(len(found), tuple(names))
 
 

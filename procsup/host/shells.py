@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from procsup.core.text import around_acting, shell_word
+from procsup.core.text import quote_word, split_acting
 
 # Windows PowerShell takes typographic single quotes for plain ones.
 _SINGLE_QUOTES = "'\u2018\u2019\u201a\u201b"
@@ -58,7 +58,7 @@ def _bash_tail(text: str, arguments: Sequence[str]) -> Tuple[str, ...]:
 
 def _bash_line(process: Process) -> str:
     def word(text: str) -> str:
-        return shell_word(text, in_lines=True)
+        return quote_word(text, in_lines=True)
 
     settings = [f"{name}={value}" for name, value in process.variables.items()]
     line = " ".join(map(word, ["env", *settings, *process.argv]))
@@ -105,7 +105,7 @@ def _powershell_line(process: Process) -> str:
 
 def _quote_visible(text: str) -> str:
     """Quote a text for PowerShell, without the characters that act on a terminal."""
-    pieces = around_acting(text)
+    pieces = split_acting(text)
     pieces[::2] = map(quote_powershell, pieces[::2])
     pieces[1::2] = map(_format_char, pieces[1::2])
     return f"({' + '.join(pieces)})" if len(pieces) > 1 else pieces[0]

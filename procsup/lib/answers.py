@@ -3,7 +3,7 @@
 import json
 from typing import Any, Dict, Mapping, Type
 
-from procsup.core.text import plural
+from procsup.core.text import count_noun
 from procsup.errors import (
     OutputsChanged,
     ProcsupError,
@@ -91,6 +91,7 @@ def checked(manifest: Manifest, *, check: bool = True) -> Manifest:
     planned = sum(counts.planned for counts in manifest.stages.values())
     well = sum(counts.succeeded for counts in manifest.stages.values())
     raise RunFailed(
-        f"{manifest.head.name} {manifest.status}: {well} of {plural(planned, 'unit')} succeeded",
+        f"{manifest.head.name} {manifest.status}:"
+        f" {well} of {count_noun(planned, 'unit')} succeeded",
         manifest,
     )

@@ -5,14 +5,14 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from procsup.core.manifest import Head, StageCounts, UnitRecord
 from procsup.core.outcome import Reading
-from procsup.core.text import are, plural
+from procsup.core.text import are, count_noun
 from procsup.errors import OutputsChanged, RecordError, RunUnfinished, UsageError
 from procsup.host.files import AnyPath
 from procsup.host.owners import other_user
 from procsup.paths.identity import compare
 from procsup.paths.opening import is_absent
 from procsup.queries.rows import row_of_record
-from procsup.store.copies import copied_from
+from procsup.store.copies import find_copy_source
 from procsup.store.manifest import read_manifest as read_file
 from procsup.store.mark import mark_problem
 from procsup.store.place import Project
@@ -62,7 +62,7 @@ class Manifest:
 
         None if it was made here, as far as is known.
         """
-        return copied_from(RunDir(self.directory), self.head)
+        return find_copy_source(RunDir(self.directory), self.head)
 
     @property
     def stages(self) -> Mapping[str, StageCounts]:
@@ -123,7 +123,7 @@ class Manifest:
         named = [f"  {line}" for line in changed[:_NAMED]]
         if len(changed) > _NAMED:
             named.append(f"  ... and {len(changed) - _NAMED} more")
-        count = plural(len(changed), "output")
+        count = count_noun(len(changed), "output")
         verb = are(len(changed))
         raise OutputsChanged("\n".join([f"{count} {verb} no longer as recorded:", *named]))
 

@@ -3,9 +3,9 @@
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.core.events import Hold, Reuse, Standing
-from procsup.core.late import as_placeholders
+from procsup.core.late import restore_placeholders
 from procsup.core.spec import UnitSpec
-from procsup.core.text import plural
+from procsup.core.text import count_noun
 from procsup.lib.invocation import SpecOrFile, Wishes, resolved, selectors
 from procsup.report.plan import plan_lines
 from procsup.supervisor.requests import DryRun, Request
@@ -57,9 +57,8 @@ class Plan:
         self.live = dry.live
 
     def __repr__(self) -> str:
-        return (
-            f"<Plan of {self.name}: {len(self.to_run)} of {plural(len(self.units), 'unit')} to run>"
-        )
+        units = count_noun(len(self.units), "unit")
+        return f"<Plan of {self.name}: {len(self.to_run)} of {units} to run>"
 
     def __str__(self) -> str:
         return "\n".join([*self.notes, *self.lines])
@@ -82,7 +81,7 @@ def _unit(unit: UnitSpec, standing: Standing) -> PlanUnit:
         standing.keeps_verdict,
         standing.reason,
         isinstance(standing, Reuse) and standing.stale,
-        as_placeholders(unit.argv),
+        restore_placeholders(unit.argv),
         unit.cwd,
         unit.parameters,
         standing.text,

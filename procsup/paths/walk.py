@@ -283,7 +283,7 @@ def _leaves_out(excluded: Tuple[str, ...]) -> "Optional[Callable[[str], bool]]":
     if not excluded:
         return None
     globs = [parse(one.replace(os.sep, "/")) for one in excluded]
-    whole = globs[0].without(globs)
+    whole = globs[0].exclude(globs)
     return lambda path: whole.excludes(path.replace(os.sep, "/"), case=CASE)
 
 

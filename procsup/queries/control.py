@@ -3,7 +3,7 @@
 import time
 from typing import Callable, NamedTuple, Optional, Sequence, Set, Tuple
 
-from procsup.core.records import Answer, End
+from procsup.core.records import ControlReply, End
 from procsup.errors import ProcsupError, UsageError, WaitTimeout
 from procsup.store.control import ask
 from procsup.store.journal import follow
@@ -45,7 +45,7 @@ def request(
         over = end.wait(_LOOK_S)
         for entry in follower.read():
             record = entry.record
-            if isinstance(record, Answer) and record.request == request_id:
+            if isinstance(record, ControlReply) and record.request == request_id:
                 return Asked(record.ok, record.message, units=record.units)
         if over:
             return Asked(True, "the run ended before it could answer", over=True)

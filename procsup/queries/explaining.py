@@ -18,12 +18,12 @@ import msgspec
 
 from procsup.core.events import Reuse, Standing
 from procsup.core.facts import ends_that_count, facts_now
-from procsup.core.plan.rehearsal import Foreseen
+from procsup.core.plan.rehearsal import RehearsedStage
 from procsup.core.records import End
 from procsup.core.selectors import Named
 from procsup.core.slots import Capacity
 from procsup.core.spec import UnitSpec, upstream
-from procsup.core.text import known_when
+from procsup.core.text import say_when_known
 from procsup.core.waits import Waits
 from procsup.errors import ProcsupError
 from procsup.paths.opening import is_absent
@@ -120,7 +120,7 @@ class Explained:
             state,
             tuple(self._ends(unit.id)),
             begun,
-            unit.id in self._history.kept and self._history.succeeded(unit.id),
+            unit.id in self._history.kept and self._history.has_succeeded(unit.id),
             unit.id in self._history.stale,
             self._held(unit.id, waits) if state == "waiting" else "",
             logs={log.stream: log.path for log in logs if not is_absent(log.path)},
@@ -143,7 +143,7 @@ class Explained:
         spec = self._foresight.spec_of(unit_id)
         if waits is None or spec is None:
             return f"what holds it is not known: {self._foresight.problem or 'it is new'}"
-        return waits.why(spec)
+        return waits.explain(spec)
 
     @property
     def _how_it_stands(self) -> str:
@@ -174,7 +174,7 @@ class _Foresight:
             lines = str(error).splitlines()
             more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
             self.problem = f"{lines[0]}{more}"
-        self.stages: Mapping[str, Foreseen] = {} if self._dry is None else self._dry.stages
+        self.stages: Mapping[str, RehearsedStage] = {} if self._dry is None else self._dry.stages
         self._known: Dict[str, Tuple[UnitSpec, Standing]] = {
             unit.id: (unit, standing)
             for seen in self.stages.values()
@@ -183,7 +183,7 @@ class _Foresight:
 
     def units_of(self, stages: Sequence[str]) -> Dict[str, Sequence[UnitSpec]]:
         """Return the units of those of these stages whose units are known now."""
-        found = {name: self.stages.get(name, Foreseen()).units for name in stages}
+        found = {name: self.stages.get(name, RehearsedStage()).units for name in stages}
         return {name: units for name, units in found.items() if units}
 
     def spec_of(self, unit_id: str) -> Optional[UnitSpec]:
@@ -224,16 +224,16 @@ class _Foresight:
 
     def _has_work(self, stage: str) -> bool:
         if stage not in self._working:
-            seen = self.stages.get(stage, Foreseen())
+            seen = self.stages.get(stage, RehearsedStage())
             is_late = seen.known_after is not None
             self._working[stage] = is_late or not all(one.keeps_verdict for one in seen.standings)
         return self._working[stage]
 
     def unknown(self, stage: str) -> str:
         """Say when the units of a stage will be known."""
-        seen = self.stages.get(stage, Foreseen())
+        seen = self.stages.get(stage, RehearsedStage())
         if seen.known_after:
-            return known_when(seen.known_after)
+            return say_when_known(seen.known_after)
         why = seen.problem or self.problem or f"the run file makes no units of stage {stage}"
         return f"not known: {why}"
 

@@ -5,15 +5,15 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 from procsup.core.outcome import Reading, Verdict
 from procsup.core.replay import History
 from procsup.core.slots import Capacity
-from procsup.core.spec import UnitSpec, in_order, sources, upstream
-from procsup.core.text import units_known_when
+from procsup.core.spec import UnitSpec, sort_stages, sources, upstream
+from procsup.core.text import say_when_units_known
 from procsup.errors import ProcsupError, RecordError, RunFileError
 from procsup.host import machine
 from procsup.queries.retrying import request_for, rerun_of
 from procsup.queries.view import RunView
 from procsup.runfile.load import Loaded
+from procsup.store.history import read_parameters
 from procsup.store.manifest import read_manifest
-from procsup.store.past import parameters_recorded
 from procsup.store.rundir import RunDir
 from procsup.supervisor.resolved_request import load_source
 
@@ -27,7 +27,7 @@ def parameters_of(rundir: RunDir, history: History) -> Tuple[Parameters, str]:
     Of units planned by an older procsup, which did not record them, they come from the run's
     manifests, or from its present file for stages without a manifest.
     """
-    found: Parameters = dict(parameters_recorded(rundir))
+    found: Parameters = dict(read_parameters(rundir))
     for path in (rundir.manifest, *map(rundir.stage_manifest, history.plan)):
         if all(unit in found for units in history.plan.values() for unit in units):
             return found, ""
@@ -72,7 +72,7 @@ def _when_known(name: str, before: Sequence[str], history: History) -> str:
     if name in history.problems:
         return f"the units of stage {name} are not known: {history.problems[name]}"
     due = [one for one in before if one not in history.finals] or before
-    return units_known_when(name, due)
+    return say_when_units_known(name, due)
 
 
 def _may_begin(before: Sequence[str], history: History) -> bool:
@@ -96,13 +96,13 @@ def units_of(loaded: Loaded, history: History) -> Now:
     )
     units: Dict[str, Sequence[UnitSpec]] = dict(loaded.expand_early(capacity))
     unknown: Dict[str, str] = {}
-    for name in in_order(loaded.spec):
+    for name in sort_stages(loaded.spec):
         if name in units:
             continue
         before = upstream(loaded.spec.stage(name))
         due = [one for one in before if one not in history.finals]
         if due:
-            unknown[name] = units_known_when(name, due)
+            unknown[name] = say_when_units_known(name, due)
             continue
         try:
             units[name] = _expand_late(loaded, name, capacity, history)

@@ -13,7 +13,7 @@ from procsup.host.folders import make_absolute
 from procsup.queries.session_end import how_it_ended
 from procsup.queries.view import RunView
 from procsup.store.find import NoSuchRun, is_folder, nearest_home, runs_in
-from procsup.store.past import read_history
+from procsup.store.history import read_history
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner
 

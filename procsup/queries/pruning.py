@@ -10,8 +10,8 @@ from procsup.queries.listing import Listed, look_at
 from procsup.queries.view import find_own_run
 from procsup.store import removal
 from procsup.store.find import runs_in
-from procsup.store.past import read_history
-from procsup.store.removal import Removed, Target
+from procsup.store.history import read_history
+from procsup.store.removal import RemovedFiles, Target
 from procsup.store.rundir import RunDir
 
 
@@ -21,7 +21,7 @@ class Doomed(NamedTuple):
     target: Target
     run: Optional[Listed]
     logs: Optional[List[str]]
-    frees: Removed
+    frees: RemovedFiles
 
     @property
     def path(self) -> Path:
@@ -62,8 +62,8 @@ def plan(choice: Choice, home: Optional[Path], *, start: str = ".") -> Plan:
         except (OSError, RecordError) as error:  # noqa: PERF203
             left.append(str(error))
     if home is not None and not choice.runs and not choice.logs:
-        rests = removal.half_removed(home)
-        doomed += [Doomed(rest, None, None, removal.sizes(rest.path)) for rest in rests]
+        rests = removal.list_half_removed(home)
+        doomed += [Doomed(rest, None, None, removal.measure_sizes(rest.path)) for rest in rests]
     return Plan(doomed, left, refused=bool(left) and bool(choice.runs))
 
 
@@ -90,9 +90,9 @@ def _doomed(one: Listed, *, logs: bool) -> List[Doomed]:
         problem = removal.mount_in(path)
         if problem:
             raise RecordError(f"{path} is left alone: {problem}")
-        return [Doomed(target, one, None, removal.sizes(path))]
+        return [Doomed(target, one, None, removal.measure_sizes(path))]
     paths = list(_needless_logs(one.rundir))
-    return [Doomed(target, one, paths, removal.sizes(path, paths))] if paths else []
+    return [Doomed(target, one, paths, removal.measure_sizes(path, paths))] if paths else []
 
 
 def _needless_logs(rundir: RunDir) -> Iterator[str]:

@@ -10,7 +10,7 @@ from procsup.core.facts import facts_before
 from procsup.core.outcome import AttemptId
 from procsup.core.replay import History
 from procsup.core.selectors import Selection, refuse
-from procsup.core.slots import granted
+from procsup.core.slots import make_placement
 from procsup.core.spec import UnitSpec
 from procsup.core.task import Task, rules_of
 from procsup.errors import RecordError, RunBusy, RunUnfinished, UsageError
@@ -20,7 +20,7 @@ from procsup.host.inherited import inherited_environment
 from procsup.host.units_lock import UnitsLock
 from procsup.queries.known import Now, units_of
 from procsup.queries.retrying import Rerun
-from procsup.store.past import read_history
+from procsup.store.history import read_history
 from procsup.supervisor.requests import Request
 from procsup.supervisor.resolved_request import load_source
 
@@ -48,7 +48,7 @@ def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> Prepared:
         raise UsageError(f"stage {stage.name}: {problems[0]}")
     past = history.units.get(unit.id)
     number = past.last_number + 1 if past is not None else 1
-    placement = granted(identity.host_name(), unit.cpus, unit.memory_bytes)
+    placement = make_placement(identity.host_name(), unit.cpus, unit.memory_bytes)
     task = Task(AttemptId(unit.id, number), unit, placement, rules_of(loaded.spec, stage))
     try:
         by_hand = hand.prepare(task, _context(rerun), touch=touch)

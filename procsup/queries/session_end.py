@@ -3,7 +3,7 @@
 import os
 from typing import List, Optional, Sequence, Union
 
-from procsup.core.records import Answer, Begin, Closed, Record, RunFinal
+from procsup.core.records import Begin, Closed, ControlReply, Record, RunFinal
 from procsup.core.wording import BY_REQUEST
 from procsup.errors import RecordError
 from procsup.store.owner import read_owner
@@ -13,7 +13,7 @@ from procsup.store.sitting import Owner, is_live
 
 _TAIL_BYTES = 1 << 18
 
-LastWord = Union[Closed, RunFinal, Answer]
+LastWord = Union[Closed, RunFinal, ControlReply]
 
 
 def how_it_ended(rundir: RunDir, owner: Owner) -> str:
@@ -36,7 +36,7 @@ def _reason(last: Optional[LastWord], owner: Owner, holder: Optional[Owner]) -> 
         return f"run {last.run_id} was final, but its manifest is withdrawn or was not written"
     if holder is not None and holder.sitting == owner.sitting and holder.ended is not None:
         return f"the supervisor ended before the run was final ({owner.describe()})"
-    if isinstance(last, Answer):
+    if isinstance(last, ControlReply):
         why = BY_REQUEST if last.request else last.message
         return f"the supervisor died while it stopped the run, {why} ({owner.describe()})"
     return f"the supervisor died ({owner.describe()})"
@@ -87,7 +87,7 @@ def _closing(records: Sequence[Record]) -> Optional[LastWord]:
     for record in reversed(records):
         if isinstance(record, (Closed, RunFinal)):
             return record
-        if isinstance(record, Answer) and record.ok and record.verb == "stop":
+        if isinstance(record, ControlReply) and record.ok and record.verb == "stop":
             return record
     return None
 

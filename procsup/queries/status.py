@@ -9,15 +9,15 @@ from procsup.core.plan.summary import StageStatus, StageTally
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
 from procsup.core.replay import History
-from procsup.core.text import plural
+from procsup.core.text import count_noun
 from procsup.host.logfiles import LogPlaces
 from procsup.queries.rows import parameter_columns, row_of_ends
 from procsup.queries.selection import Known
 from procsup.queries.session_end import how_it_ended
 from procsup.queries.view import RunView
 from procsup.store.copies import begun_elsewhere
+from procsup.store.history import read_history
 from procsup.store.log_places import log_places
-from procsup.store.past import read_history
 from procsup.store.reader import put_on_disk, read_journal
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner
@@ -52,7 +52,9 @@ class Status(NamedTuple):
     def __repr__(self) -> str:
         done = sum(tally.done for tally in self.stages)
         planned = sum(tally.planned or 0 for tally in self.stages)
-        return f"<Status of {self.name}: {self.state}, {done} of {plural(planned, 'unit')} done>"
+        return (
+            f"<Status of {self.name}: {self.state}, {done} of {count_noun(planned, 'unit')} done>"
+        )
 
     @property
     def name(self) -> str:
@@ -97,7 +99,7 @@ class Status(NamedTuple):
             for index, unit_id in enumerate(self.history.plan.get(stage, ())):
                 if known is not None and not known.means(unit_id):
                     continue
-                kept = unit_id in self.history.kept and self.history.succeeded(unit_id)
+                kept = unit_id in self.history.kept and self.history.has_succeeded(unit_id)
                 ends = ends_that_count(self.history, unit_id)
                 stale = unit_id in self.history.stale
                 row = row_of_ends(unit_id, stage, index, ends, kept=kept, stale=stale)
@@ -164,7 +166,9 @@ def _tally(history: History, name: str, live: Set[str]) -> StageTally:
     units = history.plan.get(name)
     if units is not None:
         tally.planned, tally.status = len(units), StageStatus.OPEN
-        tally.kept = sum(1 for unit in units if unit in history.kept and history.succeeded(unit))
+        tally.kept = sum(
+            1 for unit in units if unit in history.kept and history.has_succeeded(unit)
+        )
         tally.stale = sum(1 for unit in units if unit in history.stale)
         tally.running = sum(1 for unit in units if unit in live)
     tally.verdicts = history.verdict_counts(name)

@@ -5,14 +5,14 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tu
 
 from procsup.core.manifest import Head, OutputRecord, StageCounts, UnitRecord
 from procsup.core.outcome import Verdict
-from procsup.core.text import plural
+from procsup.core.text import count_noun
 from procsup.errors import ProcsupError, RecordError, RunUnfinished
 from procsup.host.folders import find_refusal
 from procsup.host.owners import other_user
 from procsup.paths.identity import compare
 from procsup.queries.retrying import request_for, rerun_of
 from procsup.queries.view import RunView
-from procsup.store.copies import copied_from
+from procsup.store.copies import find_copy_source
 from procsup.store.manifest import read_manifest
 from procsup.store.mark import mark_problem
 from procsup.store.place import Project
@@ -86,7 +86,7 @@ def verify(
         notes.append(Difference("note", "", None, f"the journal was not compared: {refusal}"))
     for one in _about_plan(view, stage, check):
         (notes if one.kind == "note" else differences).append(one)
-    source = copied_from(rundir, head)
+    source = find_copy_source(rundir, head)
     counts = check.units, check.outputs
     return Verified(head, str(path), *counts, damage, differences, notes, source)
 
@@ -136,7 +136,7 @@ class _Check:
     def _say_how_far(self) -> None:
         if time.monotonic() >= self._next_word:
             self._next_word = time.monotonic() + NEXT_WORD_S
-            self._said(f"verified {self.units} of {plural(self._planned, 'unit')} so far")
+            self._said(f"verified {self.units} of {count_noun(self._planned, 'unit')} so far")
 
     def about_counts(self) -> List[str]:
         """Return a sentence for each contradiction between the manifest's head and its units."""
@@ -166,7 +166,8 @@ class _Check:
             if claimed != there:
                 yield f"stage {name} counts {claimed} {verdict.value}, and has {there}"
         if counts.planned != total:
-            yield f"stage {name} counts {counts.planned} planned, and has {plural(total, 'unit')}"
+            units = count_noun(total, "unit")
+            yield f"stage {name} counts {counts.planned} planned, and has {units}"
         kept = self._counts.get((name, "kept"), 0)
         if counts.kept != kept:
             yield f"stage {name} counts {counts.kept} kept, and has {kept}"

@@ -8,14 +8,14 @@ from procsup.core.manifest import Head
 from procsup.errors import ProcsupError, RecordError, RunUnfinished, UsageError
 from procsup.host.files import AnyPath
 from procsup.host.owners import is_root
-from procsup.store.find import Found, find
+from procsup.store.find import FoundRun, find
 from procsup.store.manifest import read_head
 from procsup.store.owner import Owner, read_owner
 from procsup.store.sitting import is_live, is_starting
 from procsup.store.trust import refuse_doubtful
 
 
-class RunView(Found):
+class RunView(FoundRun):
     """A run directory, its supervisor and its manifests at one moment.
 
     The owner's line and the lock are looked at once, when they are first needed: to look again,

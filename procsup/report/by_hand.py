@@ -2,7 +2,7 @@
 
 from typing import Dict, List
 
-from procsup.core.text import shell_word, visible
+from procsup.core.text import make_visible, quote_word
 from procsup.queries.run_here import Prepared
 
 _MOST_NAMED = 5
@@ -12,15 +12,17 @@ def by_hand_lines(ready: Prepared, env: Dict[str, str]) -> List[str]:
     """Return the unit, its folder, its command, what its environment adds, and a warning."""
     start, outputs = ready.by_hand, ready.outputs
     lines = [
-        f"{visible(ready.unit.id)}, by hand: nothing of this is recorded",
-        f"  cwd      {visible(start.cwd)}",
-        f"  command  {' '.join(map(shell_word, start.argv))}",
+        f"{make_visible(ready.unit.id)}, by hand: nothing of this is recorded",
+        f"  cwd      {make_visible(start.cwd)}",
+        f"  command  {' '.join(map(quote_word, start.argv))}",
     ]
     if start.stdin_path is not None:
-        lines.append(f"  stdin    {visible(start.stdin_path)}")
-    lines += [f"  env      {visible(f'{name}={value}')}" for name, value in sorted(env.items())]
+        lines.append(f"  stdin    {make_visible(start.stdin_path)}")
+    lines += [
+        f"  env      {make_visible(f'{name}={value}')}" for name, value in sorted(env.items())
+    ]
     if outputs:
-        named = ", ".join(map(visible, outputs[:_MOST_NAMED]))
+        named = ", ".join(map(make_visible, outputs[:_MOST_NAMED]))
         more = ", ..." if len(outputs) > _MOST_NAMED else ""
         lines.append(
             f"  it may overwrite {named}{more}: then the run vouches for that no longer"

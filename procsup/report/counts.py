@@ -4,7 +4,7 @@ from typing import Any, Dict, Iterable, List
 
 from procsup.core.outcome import LeftoverFiles, Verdict
 from procsup.core.plan.summary import StageTally
-from procsup.core.text import are, plural, visible
+from procsup.core.text import are, count_noun, make_visible
 from procsup.report.tables import aligned
 
 _NAMED = 3  # leftover files
@@ -38,7 +38,7 @@ def stage_table(tallies: Iterable[StageTally]) -> List[str]:
 
 def stage_problems(tallies: Iterable[StageTally]) -> List[str]:
     """Return a line for each stage that could not be planned."""
-    return [f"{visible(s.name)}: {visible(s.problem)}" for s in tallies if s.problem]
+    return [f"{make_visible(s.name)}: {make_visible(s.problem)}" for s in tallies if s.problem]
 
 
 def stage_remarks(tallies: Iterable[StageTally]) -> List[str]:
@@ -47,18 +47,20 @@ def stage_remarks(tallies: Iterable[StageTally]) -> List[str]:
     for stage in tallies:
         if stage.remarks:
             more = len(stage.remarks) - 1
-            also = f" (and {plural(more, 'more remark')})" if more else ""
-            lines.append(f"remark: {visible(stage.remarks[0])}{also}")
+            also = f" (and {count_noun(more, 'more remark')})" if more else ""
+            lines.append(f"remark: {make_visible(stage.remarks[0])}{also}")
         if stage.refused:
-            starts = plural(stage.refused, "start")
-            lines.append(f"{visible(stage.name)}: {starts} put off for a shortage of the system")
+            starts = count_noun(stage.refused, "start")
+            lines.append(
+                f"{make_visible(stage.name)}: {starts} put off for a shortage of the system"
+            )
     return lines
 
 
 def stage_leftovers(tallies: Iterable[StageTally]) -> List[str]:
     """Return a line for each stage whose outputs hold files that are not vouched for."""
     return [
-        f"{visible(stage.name)}: {leftovers_phrase(stage.all_leftover_files)}"
+        f"{make_visible(stage.name)}: {leftovers_phrase(stage.all_leftover_files)}"
         for stage in tallies
         if stage.leftover_files
     ]
@@ -66,9 +68,9 @@ def stage_leftovers(tallies: Iterable[StageTally]) -> List[str]:
 
 def leftovers_phrase(found: LeftoverFiles) -> str:
     """Return ``3 leftover files in its outputs are not vouched for (out/a, out/b, ...)``."""
-    names = [visible(name) for name in found.names[:_NAMED]]
+    names = [make_visible(name) for name in found.names[:_NAMED]]
     shown = ", ".join([*names, "..."] if found.count > len(names) else names)
-    files = plural(found.count, "leftover file")
+    files = count_noun(found.count, "leftover file")
     return f"{files} in its outputs {are(found.count)} not vouched for ({shown})"
 
 

@@ -3,7 +3,7 @@
 from typing import Any, Dict, List, NamedTuple
 
 from procsup.core.quantities import show_duration
-from procsup.core.text import plural, visible
+from procsup.core.text import count_noun, make_visible
 from procsup.host.logfiles import LogPlaces
 from procsup.queries.rows import row_of_ends
 from procsup.report.counts import (
@@ -38,19 +38,19 @@ def ending_lines(name: str, ending: Ending, took_s: float, commands: Commands) -
         lines += failure_lines(ending.failures, ending.failed_total, LogPlaces(ending.directory))
         lines.append("")
     if ending.manifest_path is not None:
-        lines.append(f"manifest: {visible(ending.manifest_path)}")
+        lines.append(f"manifest: {make_visible(ending.manifest_path)}")
     return lines + _next_steps(ending, commands)
 
 
 def _headline(name: str, ending: Ending, took_s: float) -> str:
     said = said_in_short(ending.summary.stages.values())
-    name, took = visible(name), show_duration(took_s)
+    name, took = make_visible(name), show_duration(took_s)
     if ending.status is not None:
         return f"{name} {ending.status}: {said}, in {took}"
     planned = sum(stage.planned or 0 for stage in ending.summary.stages.values())
     done = sum(stage.done for stage in ending.summary.stages.values())
-    reason = visible(ending.reason) or "not finished"
-    left = plural(max(planned - done, 0), "unit")
+    reason = make_visible(ending.reason) or "not finished"
+    left = count_noun(max(planned - done, 0), "unit")
     return f"{name} is not finished: {reason}; {said}, {left} left, after {took}"
 
 

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterator, List, Sequence
 from procsup.core.manifest import rfc3339
 from procsup.core.quantities import show_bytes, show_duration, show_time
 from procsup.core.records import End
-from procsup.core.text import plural, visible
+from procsup.core.text import count_noun, make_visible
 from procsup.host.logfiles import LogPlaces
 from procsup.queries.explaining import Explanation
 from procsup.queries.rows import row_of_ends
@@ -26,7 +26,7 @@ def explanation_lines(unit: Explanation, *, base: str = "") -> List[str]:
     """
     sentences = [*_became(unit), *_held(unit), *_logs(unit, base), *_would_be(unit)]
     last = unit.ends[-1] if unit.ends else None
-    paragraph = visible(f"{unit.id}: {' '.join(sentences)}")
+    paragraph = make_visible(f"{unit.id}: {' '.join(sentences)}")
     if last is None or not last.verdict.is_failure or last.attempt == 0:
         return [paragraph]
     return [paragraph, *tail_lines(last, LogPlaces(unit.directory, unit.log_folders))]
@@ -51,7 +51,7 @@ def _became(unit: Explanation) -> Iterator[str]:
     if earlier:
         shown = "; ".join(phrase_of(end) for end in earlier[-_EARLIER_MOST:])
         more = len(earlier) - _EARLIER_MOST
-        also = f"{plural(more, 'attempt')} more; " if more > 0 else ""
+        also = f"{count_noun(more, 'attempt')} more; " if more > 0 else ""
         yield f"Before that: {also}{shown}."
 
 

@@ -6,7 +6,7 @@ from typing import List, Optional, Sequence, Tuple
 from procsup.core.outcome import Part, describe
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
-from procsup.core.text import last_lines, plural, visible
+from procsup.core.text import count_noun, last_lines, make_visible
 from procsup.host.logfiles import LogPlaces, open_log
 
 MOST_SHOWN = 20
@@ -34,14 +34,14 @@ def phrase_of(end: End) -> str:
         facts.append(exit_words)
     if end.cause:
         facts.append(end.cause)
-    words = visible(", ".join(facts))
+    words = make_visible(", ".join(facts))
     if end.attempt > 0 and end.wall_s is not None:
         words += f" (attempt {end.attempt}, {show_duration(end.wall_s)})"
     return words
 
 
 def _paragraph(end: End, places: LogPlaces) -> List[str]:
-    return [f"{visible(end.unit)}: {phrase_of(end)}", *tail_lines(end, places)]
+    return [f"{make_visible(end.unit)}: {phrase_of(end)}", *tail_lines(end, places)]
 
 
 def tail_lines(end: End, places: LogPlaces) -> List[str]:
@@ -85,4 +85,4 @@ def tail_of(
 
 def failed_phrase(total: int) -> str:
     """Say how many units did not succeed."""
-    return f"{plural(total, 'unit')} did not succeed"
+    return f"{count_noun(total, 'unit')} did not succeed"

@@ -3,20 +3,20 @@
 from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from procsup.core.events import Hold, Rerun, Reuse, Standing
-from procsup.core.late import as_placeholders
-from procsup.core.plan.rehearsal import Foreseen
+from procsup.core.late import restore_placeholders
+from procsup.core.plan.rehearsal import RehearsedStage
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream, whole_upstream
-from procsup.core.text import known_when, plural, visible
+from procsup.core.text import count_noun, make_visible, say_when_known
 
-Stages = Mapping[str, Foreseen]
+Stages = Mapping[str, RehearsedStage]
 
 
 def plan_lines(spec: RunSpec, stages: Stages, *, kept_too: bool = True) -> List[str]:
     """Return each stage with its units, one a line; kept units only with `kept_too`."""
-    lines = [f"{visible(spec.name)}, in {visible(spec.directory)}"]
+    lines = [f"{make_visible(spec.name)}, in {make_visible(spec.directory)}"]
     for stage in spec.stages:
         seen = stages[stage.name]
-        lines.append(f"{visible(stage.name)}: {visible(_said(stage, seen))}")
+        lines.append(f"{make_visible(stage.name)}: {make_visible(_said(stage, seen))}")
         lines += [
             f"  {_unit_line(unit, standing)}"
             for unit, standing in zip(seen.units, seen.standings)
@@ -25,19 +25,19 @@ def plan_lines(spec: RunSpec, stages: Stages, *, kept_too: bool = True) -> List[
     return lines
 
 
-def _said(stage: StageSpec, seen: Foreseen) -> str:
+def _said(stage: StageSpec, seen: RehearsedStage) -> str:
     """Return the counts of a stage, or when its units will be known."""
     if seen.known_after is not None:
         whole = whole_upstream(stage) if stage.unit_wise else upstream(stage)
         names = [name for name in seen.known_after if name in whole] or list(seen.known_after)
-        return known_when(names)
+        return say_when_known(names)
     if seen.problem:
         return f"cannot be run: {seen.problem}"
     to_run = sum(isinstance(one, Rerun) for one in seen.standings)
     kept = sum(isinstance(one, Reuse) for one in seen.standings)
     left = len(seen.standings) - to_run - kept
     also = f", {left} left as they are" if left else ""
-    return f"{plural(len(seen.units), 'unit')}: {kept} kept, {to_run} to run{also}"
+    return f"{count_noun(len(seen.units), 'unit')}: {kept} kept, {to_run} to run{also}"
 
 
 def _is_plainly_kept(standing: Standing) -> bool:
@@ -52,7 +52,7 @@ def _unit_line(unit: UnitSpec, standing: Standing) -> str:
         if isinstance(standing, Hold):
             word = "leave as it is" if standing.keeps_verdict else "leave aside"
         word += f" ({standing.text})" if standing.text else ""
-    return f"{visible(word)}  {visible(unit.id)}"
+    return f"{make_visible(word)}  {make_visible(unit.id)}"
 
 
 # --- as data -----------------------------------------------------------------------------------
@@ -74,11 +74,11 @@ def plan_data(spec: RunSpec, stages: Stages, **more: Any) -> Dict[str, Any]:
     }
 
 
-def _is_later(seen: Foreseen) -> bool:
+def _is_later(seen: RehearsedStage) -> bool:
     return seen.known_after is not None
 
 
-def _stage_data(seen: Foreseen) -> Optional[List[Dict[str, Any]]]:
+def _stage_data(seen: RehearsedStage) -> Optional[List[Dict[str, Any]]]:
     if _is_later(seen):
         return None
     return [
@@ -90,7 +90,7 @@ def _stage_data(seen: Foreseen) -> Optional[List[Dict[str, Any]]]:
             "reason": standing.reason,
             "detail": standing.text,
             "parameters": unit.parameters,
-            "argv": list(as_placeholders(unit.argv)),
+            "argv": list(restore_placeholders(unit.argv)),
             "cwd": unit.cwd,
         }
         for unit, standing in zip(seen.units, seen.standings)
@@ -116,7 +116,7 @@ def _mermaid(spec: RunSpec, stages: Stages, numbers: Mapping[str, str]) -> Itera
         text = f"{stage.name}<br>{_said(stage, stages[stage.name])}"
         for mark, code in (('"', "#quot;"), ("\n", " ")):
             text = text.replace(mark, code)
-        yield f'{numbers[stage.name]}["{visible(text)}"]'
+        yield f'{numbers[stage.name]}["{make_visible(text)}"]'
     for stage in spec.stages:
         for name in upstream(stage):
             arrow = "-.->" if stage.unit_wise and name in stage.for_each else "-->"
@@ -126,7 +126,9 @@ def _mermaid(spec: RunSpec, stages: Stages, numbers: Mapping[str, str]) -> Itera
 def _dot(spec: RunSpec, stages: Stages, numbers: Mapping[str, str]) -> Iterator[str]:
     for stage in spec.stages:
         words = (stage.name, _said(stage, stages[stage.name]))
-        text = "\\n".join(visible(word).replace("\\", "\\\\").replace('"', '\\"') for word in words)
+        text = "\\n".join(
+            make_visible(word).replace("\\", "\\\\").replace('"', '\\"') for word in words
+        )
         yield f'{numbers[stage.name]} [shape=box, label="{text}"];'
     for stage in spec.stages:
         for name in upstream(stage):

@@ -4,7 +4,7 @@ import time
 from typing import List, Sequence
 
 from procsup.core.quantities import show_duration
-from procsup.core.text import visible
+from procsup.core.text import make_visible
 from procsup.queries.status import RunningUnit, Status
 from procsup.report.counts import stage_leftovers, stage_problems, stage_table
 from procsup.report.failures import failed_phrase, failure_lines
@@ -17,7 +17,7 @@ def standing_lines(status: Status) -> List[str]:
     """Return how it stands, the table of stages, the running units and the failed ones."""
     run_id, stages, failures = status.history.run_id, status.stages, status.failures
     run = f" (run {run_id})" if run_id else ""
-    lines = [visible(f"{status.name}{run}: {status.sentence}")]
+    lines = [make_visible(f"{status.name}{run}: {status.sentence}")]
     if stages:
         lines += ["", *stage_table(stages), *stage_problems(stages), *stage_leftovers(stages)]
     if status.running:

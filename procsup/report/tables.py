@@ -5,7 +5,7 @@ import io
 import json
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Sequence
 
-from procsup.core.text import armour, visible
+from procsup.core.text import escape_bytes, make_visible
 
 Row = Mapping[str, Any]
 
@@ -32,7 +32,7 @@ def _cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
-    return visible(str(value)) or "-"
+    return make_visible(str(value)) or "-"
 
 
 def _is_numeric(texts: Iterable[str]) -> bool:
@@ -58,7 +58,7 @@ def _csv_field(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return str(armour(value)[0])
+        return str(escape_bytes(value)[0])
     return json_text(value) if isinstance(value, (dict, list, tuple)) else str(value)
 
 
@@ -69,7 +69,7 @@ def json_lines(rows: Iterable[Row]) -> Iterator[str]:
 
 def json_text(value: object) -> str:
     """Return JSON in ASCII, on one line; text that is not UTF-8 is escaped."""
-    return json.dumps(armour(value)[0], ensure_ascii=True, allow_nan=False)
+    return json.dumps(escape_bytes(value)[0], ensure_ascii=True, allow_nan=False)
 
 
 def columns_of(rows: Sequence[Row]) -> List[str]:

@@ -6,7 +6,7 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from procsup.core.outcome import Reading
 from procsup.core.slots import Capacity
-from procsup.core.spec import RunSpec, UnitSpec, in_order
+from procsup.core.spec import RunSpec, UnitSpec, sort_stages
 from procsup.host.names import path_key
 from procsup.runfile.checks.registry import Registry
 from procsup.runfile.parameters.vouched import Vouched
@@ -77,7 +77,7 @@ class Loaded:
         problems = self._problems()
         early = self.early_stages()
         found: Dict[str, List[UnitSpec]] = {}
-        for name in in_order(self.spec):
+        for name in sort_stages(self.spec):
             if name in early:
                 found[name] = self._expand(name, capacity, {}, problems)
         units = {name: found[name] for name in early}

@@ -15,7 +15,7 @@ import msgspec
 
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
-from procsup.core.text import plural
+from procsup.core.text import count_noun
 from procsup.errors import RunFileError, UsageError
 from procsup.host.clock import dated_id
 from procsup.host.files import open_record
@@ -112,7 +112,7 @@ def read_text(lines: Iterable[bytes], shown: str) -> PlanText:
         if line.startswith(b'{"end":'):
             if _decode(line, shown) != {"end": len(units)}:
                 raise UsageError(
-                    f"{shown}: the plan is not whole: {plural(len(units), 'unit')} came"
+                    f"{shown}: the plan is not whole: {count_noun(len(units), 'unit')} came"
                 )
             return PlanText(head, units)
         units.append(line)

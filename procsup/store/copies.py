@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Optional
 import msgspec
 
 from procsup.core.manifest import Head
-from procsup.core.rooted import at, below
+from procsup.core.rooted import join_folder, strip_folder
 from procsup.host import identity
 from procsup.host.files import file_id, open_record
 from procsup.store.place import folder_before, folder_now
@@ -77,7 +77,7 @@ class _First:
         self.journal, self.host, self.boot_id = texts
 
 
-def copied_from(rundir: RunDir, head: Head) -> Optional[str]:
+def find_copy_source(rundir: RunDir, head: Head) -> Optional[str]:
     """Return where the result that lies in a copied run directory was made: ``HOST:DIRECTORY``.
 
     None if it was made here, as far as is known: journals of other users cannot be read. A journal
@@ -116,14 +116,14 @@ def begun_elsewhere(rundir: RunDir, begin: Begin) -> Optional[str]:
     if not is_copy(rundir, begin):
         return None
     was, now = folder_before(rundir.path, begin), folder_now(rundir.path, begin)
-    within = None if now is None else below(now, str(rundir.path))
+    within = None if now is None else strip_folder(now, str(rundir.path))
     directory = str(rundir.path)
     if was is not None:
-        directory = was if within is None else at(was, within)
+        directory = was if within is None else join_folder(was, within)
     return f"{begin.host}:{directory}"
 
 
-def about_copy(rundir: RunDir, source: str, ended: Optional[str] = None) -> str:
+def describe_copy(rundir: RunDir, source: str, ended: Optional[str] = None) -> str:
     """Say that records came along with a copy, and what to do; `ended` is when their run did."""
     where = "restored from a copy" if source.endswith(f":{rundir.path}") else f"a copy of {source}"
     when = "" if ended is None else f", at {ended}"

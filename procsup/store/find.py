@@ -42,7 +42,7 @@ class NoSuchRun(UsageError):
         self.known = known
 
 
-class Found(NamedTuple):
+class FoundRun(NamedTuple):
     """A run directory, and the id of the requested run (None: the latest of the directory)."""
 
     rundir: RunDir
@@ -67,7 +67,7 @@ class Found(NamedTuple):
 HomeOf = Callable[[Path], Optional[Path]]
 
 
-def find(run: str, start: AnyPath, *, home_of: HomeOf = lambda _file: None) -> Found:
+def find(run: str, start: AnyPath, *, home_of: HomeOf = lambda _file: None) -> FoundRun:
     """Find a run, looking from the folder `start` upwards; NoSuchRun if none.
 
     `home_of` returns the folder of a run file's runs, if that is not the ``.procsup`` beside it.
@@ -87,29 +87,29 @@ def find(run: str, start: AnyPath, *, home_of: HomeOf = lambda _file: None) -> F
     return found
 
 
-def _find(run: str, start: AnyPath, home_of: HomeOf) -> Found:
+def _find(run: str, start: AnyPath, home_of: HomeOf) -> FoundRun:
     folder, separator, run_id = run.rpartition("@")
     if separator and _is_run_dir(Path(start, folder)):
-        return Found(RunDir(Path(start, folder)), run_id)
+        return FoundRun(RunDir(Path(start, folder)), run_id)
     path = Path(start, run)
     if _is_run_dir(path):
         if os.path.basename(run) != run:
-            return Found(RunDir(path))
+            return FoundRun(RunDir(path))
         if is_believed(path):
-            return _in_safe_place(Found(RunDir(path)))
+            return _check_safe_place(FoundRun(RunDir(path)))
     if os.path.isfile(path):
-        return _in_safe_place(Found(_of_run_file(Path(resolve_file(path)), home_of)))
+        return _check_safe_place(FoundRun(_find_by_run_file(Path(resolve_file(path)), home_of)))
     if separator and os.sep in folder:
         _refuse_closed(run, Path(start, folder))
         raise NoSuchRun(f"no run directory at {Path(start, folder)}")
     try:
-        return _in_safe_place(_by_name(run, Path(start)))
+        return _check_safe_place(_find_by_name(run, Path(start)))
     except NoSuchRun:
         _refuse_closed(run, path)
         raise
 
 
-def _in_safe_place(found: Found) -> Found:
+def _check_safe_place(found: FoundRun) -> FoundRun:
     """Return a run; RecordError if it is ours, and others could have put another in its place."""
     if found.other_owner is None:
         refuse_doubtful(found.rundir.path)
@@ -128,7 +128,7 @@ def nearest_home(start: AnyPath, left_out: Optional[List[str]] = None) -> Option
         home = folder / HOME
         if not is_folder(home):
             continue
-        why = _why_not_ours(home)
+        why = _explain_not_ours(home)
         if why is None:
             refuse_doubtful(home)
             return home
@@ -137,7 +137,7 @@ def nearest_home(start: AnyPath, left_out: Optional[List[str]] = None) -> Option
     return None
 
 
-def _why_not_ours(home: Path) -> Optional[str]:
+def _explain_not_ours(home: Path) -> Optional[str]:
     """Return whose a folder of runs is; None if it is ours, root's or trusted."""
     for status, itself in ((os.lstat(home), True), (os.stat(home), False)):
         if not is_ours_or_roots(status) and not is_trusted(str(home), itself=itself):
@@ -216,34 +216,36 @@ def _refuse_closed(run: str, path: Path) -> None:
         return  # it does not exist: the caller reports that
 
 
-def _by_name(run: str, start: Path) -> Found:
+def _find_by_name(run: str, start: Path) -> FoundRun:
     left_out: List[str] = []
     home = nearest_home(start, left_out)
     if home is None:
         raise NoSuchRun(
             f"no run {run!r}: there is no {HOME} folder in {start} or above it (runs are kept"
-            f" beside their run file, whose path names its run, too){_and(left_out)}"
+            f" beside their run file, whose path names its run, too){_join_left_out(left_out)}"
         )
     runs = runs_in(home)
     believed = [rundir for rundir in runs if is_believed(rundir.path)]
     for rundir in believed:
         if rundir.path.name == run:
-            return Found(rundir)
+            return FoundRun(rundir)
     if run == "last" and believed:
-        return Found(max(believed, key=_begun))
+        return FoundRun(max(believed, key=_find_begin_time))
     for rundir in believed:
         if run in _run_ids(rundir):
-            return Found(rundir, run)
-    closed = [text for text in map(_who_closed, believed) if text]
+            return FoundRun(rundir, run)
+    closed = [text for text in map(_find_closed, believed) if text]
     if closed:
         left_out.append(f"what may not be read was not searched ({closed[0]})")
     others = len(runs) - len(believed)
     if others:
         left_out.append(f"{others} of other users are found by their paths only")
-    raise _no_such(run, home, [one.path.name for one in believed], _and(left_out))
+    raise _make_no_such_run(
+        run, home, [one.path.name for one in believed], _join_left_out(left_out)
+    )
 
 
-def _who_closed(rundir: RunDir) -> str:
+def _find_closed(rundir: RunDir) -> str:
     try:
         open_owner(rundir).close()
     except PermissionError as error:
@@ -253,11 +255,11 @@ def _who_closed(rundir: RunDir) -> str:
     return ""
 
 
-def _and(left_out: Sequence[str]) -> str:
+def _join_left_out(left_out: Sequence[str]) -> str:
     return "".join(f"; {text}" for text in left_out)
 
 
-def _no_such(run: str, home: Path, names: List[str], left_out: str) -> NoSuchRun:
+def _make_no_such_run(run: str, home: Path, names: List[str], left_out: str) -> NoSuchRun:
     if not names:
         return NoSuchRun(f"no run {run!r}: {home} holds none yet{left_out}")
     near = nearest(run, names)
@@ -267,7 +269,7 @@ def _no_such(run: str, home: Path, names: List[str], left_out: str) -> NoSuchRun
     return NoSuchRun(message, tuple(names))
 
 
-def _of_run_file(path: Path, home_of: HomeOf) -> RunDir:
+def _find_by_run_file(path: Path, home_of: HomeOf) -> RunDir:
     """Return the run directory of a run file: the one it was run in, else the one by its stem.
 
     A file in a run directory, such as a plan, stands for that directory. RecordError, which names
@@ -278,13 +280,13 @@ def _of_run_file(path: Path, home_of: HomeOf) -> RunDir:
     home = path.parent / HOME
     by_stem = RunDir(home / path.stem)
     closed: List[str] = []
-    theirs = _of_file(path, home, closed)
+    theirs = _list_by_file(path, home, closed)
     if not theirs:
         other = home_of(path)
         home = home if other is None else other
-        theirs = _of_file(path, home, closed)
+        theirs = _list_by_file(path, home, closed)
     if theirs:
-        return max(theirs, key=_begun)
+        return max(theirs, key=_find_begin_time)
     if _is_run_dir(by_stem.path) and _may_be_of(by_stem.path, path):
         return by_stem
     if closed:
@@ -296,7 +298,7 @@ def _of_run_file(path: Path, home_of: HomeOf) -> RunDir:
     )
 
 
-def _of_file(path: Path, home: Path, closed: List[str]) -> List[RunDir]:
+def _list_by_file(path: Path, home: Path, closed: List[str]) -> List[RunDir]:
     """Return the runs of a run file in a folder; add to `closed` who refuses to show one."""
     found = []
     for rundir in runs_in(home):
@@ -364,7 +366,7 @@ def same_file(one: AnyPath, other: AnyPath) -> bool:
         return False
 
 
-def _begun(rundir: RunDir) -> float:
+def _find_begin_time(rundir: RunDir) -> float:
     owner = read_owner(rundir)
     if owner is not None:
         return owner.started

@@ -17,7 +17,7 @@ from procsup.core.events import Fact, Synced
 from procsup.core.manifest import JournalMark
 from procsup.core.records import Kept, Launch, Missing, Record, Seen, Spawned, encode_line
 from procsup.core.relocation import Root
-from procsup.core.text import plural
+from procsup.core.text import count_noun
 from procsup.errors import RecordError
 from procsup.host.files import (
     AnyPath,
@@ -152,7 +152,7 @@ class JournalWriter:
         seq, lines, hurried = self._seq, [], False
         for record in records:
             seq += 1
-            recorded = record if self._root is None else self._root.recorded(record)
+            recorded = record if self._root is None else self._root.map_record(record)
             lines.append(encode_line(seq, recorded))
             hurried = hurried or not isinstance(record, _UNHURRIED)
         data = b"".join(lines)
@@ -289,7 +289,7 @@ class JournalWriter:
         if found.st_size < length:
             raise RecordError(
                 f"journal {self.path} was cut during the run: it has {found.st_size} of"
-                f" {plural(length, 'byte')}"
+                f" {count_noun(length, 'byte')}"
             )
         if self._check is not None:
             self._check()
@@ -335,14 +335,14 @@ def _repair(path: str, read: ReadJournal, folder: Folder) -> ReadJournal:
     aside = os.path.join(os.path.dirname(path), _free_name(folder, f"{name}.damaged-"))
     with folder.read(name) as file:
         write_atomically(aside, iter(lambda: file.read(1 << 20), b""), dir_fd=folder.fd)
-    lines = _believed_lines(read_journal(path, folder=folder))
+    lines = _list_believed_lines(read_journal(path, folder=folder))
     write_atomically(path, lines, dir_fd=folder.fd)
     repaired = read_journal(path, folder=folder).read()
     read.damage.append(f"the damaged journal is kept as {aside}")
     return repaired
 
 
-def _believed_lines(read: ReadJournal) -> Iterator[bytes]:
+def _list_believed_lines(read: ReadJournal) -> Iterator[bytes]:
     """Yield the undamaged lines with their numbers, and one `Missing` for each gap in these."""
     expected = 1
     for entry in read:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional
 import msgspec
 
 from procsup.core.manifest import SCHEMA, Head, StageCounts, UnitRecord, rfc3339, unit_record
-from procsup.core.text import armour, disarm
+from procsup.core.text import escape_bytes, restore_bytes
 from procsup.errors import RecordError
 from procsup.host.files import (
     AnyPath,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:  # who waits reads manifests only
 
 _LONGEST_LINE_BYTES = 1 << 28
 _LONGEST_HEAD_BYTES = 1 << 24
-_ARMOUR = "base64"  # JSON pointer -> bytes, of texts that are not UTF-8
+_ESCAPED_TEXTS = "base64"  # JSON pointer -> bytes, of texts that are not UTF-8
 _BETWEEN = b",\n"
 _LAST_LINE = b"]}"
 # How a file at a path of the user's is recognized as procsup's, in any version.
@@ -71,13 +71,13 @@ class ManifestPublisher:
         started: Optional[float],
         wall: Callable[[], float],
     ) -> None:
-        from procsup.store.bodies import Bodies
+        from procsup.store.unit_lines import UnitLines
 
         self._rundir, self._spec, self._begin = rundir, spec, begin
         self._journal, self._sitting = journal, sitting
         self._started, self._wall = started, wall
         self._mode = FILE_MODES[spec.share]
-        self._bodies = Bodies()
+        self._bodies = UnitLines()
 
     def withdraw(self, stages: Sequence[str]) -> None:
         """Remove the manifests and stamps of these stages and of the run; durable on return.
@@ -98,12 +98,12 @@ class ManifestPublisher:
         path = self._rundir.stage_manifest(stage)
         first = _first_line(head)
         lines = _unit_lines(self._records(results))
-        noted = self._bodies.noted(stage, path, len(first), lines)
+        noted = self._bodies.pass_lines(stage, path, len(first), lines)
         with self._stages() as folder:
-            _write(path, _whole(first, noted), mode=self._mode, dir_fd=folder.fd)
+            _write(path, _join_whole(first, noted), mode=self._mode, dir_fd=folder.fd)
         self._sitting.check()  # in another folder by now, it would tell no waiter of ours
         self._stamp(self._spec.stage(stage).stamp, head)
-        self._sitting.stage_done(stage)
+        self._sitting.release_stage(stage)
 
     def publish_run(
         self,
@@ -120,11 +120,11 @@ class ManifestPublisher:
             _check_manifest(self._spec.manifest)
             _write_for_user(self._spec.manifest, self._copied())
         self._stamp(self._spec.stamp, head)
-        self._sitting.run_done()
+        self._sitting.release_run()
 
     @contextmanager
     def _stages(self) -> Iterator[Folder]:
-        with _reported(self._rundir.stages, "opened"):
+        with _report_errors(self._rundir.stages, "opened"):
             folder = self._sitting.folder.child(self._rundir.stages.name)
         with folder:
             yield folder
@@ -142,14 +142,14 @@ class ManifestPublisher:
 
         False if these cannot be used: then nothing was written.
         """
-        from procsup.store.bodies import BodyChanged
+        from procsup.store.unit_lines import UnitLinesChanged
 
-        lines = self._bodies.joined(stages, _BETWEEN)
+        lines = self._bodies.join(stages, _BETWEEN)
         if lines is None or self._spec.keep_logs != "all":  # they name logs that are removed
             return False
         try:
-            self._write_run(_whole(_first_line(head), lines))
-        except BodyChanged:
+            self._write_run(_join_whole(_first_line(head), lines))
+        except UnitLinesChanged:
             return False
         return True
 
@@ -195,7 +195,7 @@ class ManifestPublisher:
 
 def manifest_lines(head: Head, units: Iterator[UnitRecord]) -> Iterator[bytes]:
     """Return the lines of a manifest, as they are written."""
-    return _whole(_first_line(head), _unit_lines(units))
+    return _join_whole(_first_line(head), _unit_lines(units))
 
 
 def _first_line(head: Head) -> bytes:
@@ -210,7 +210,7 @@ def _unit_lines(units: Iterator[UnitRecord]) -> Iterator[bytes]:
         before = _BETWEEN
 
 
-def _whole(first: bytes, lines: Iterator[bytes]) -> Iterator[bytes]:
+def _join_whole(first: bytes, lines: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     line = b""
     for line in lines:
@@ -228,7 +228,7 @@ def read_head(path: AnyPath) -> Optional[Head]:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise _unreadable(path, describe_error(error)) from error
+        raise _make_unreadable_error(path, describe_error(error)) from error
     with file:
         return _head_of(path, file)
 
@@ -241,7 +241,7 @@ def read_manifest(path: AnyPath) -> Tuple[Head, Iterator[UnitRecord]]:
     try:
         file = open_record(path)
     except OSError as error:
-        raise _unreadable(path, describe_error(error)) from error
+        raise _make_unreadable_error(path, describe_error(error)) from error
     try:
         head = _head_of(path, file)
     except BaseException:
@@ -254,14 +254,16 @@ def _head_of(path: AnyPath, file: BinaryIO) -> Head:
     line = file.readline(_LONGEST_HEAD_BYTES)
     start, separator, rest = line.rpartition(b',"units":[')
     if not separator or rest != b"\n":
-        raise _unreadable(path, "its first line is not that of a manifest")
+        raise _make_unreadable_error(path, "its first line is not that of a manifest")
     try:
-        fields = _disarmed(msgspec.json.decode(start + b"}"))
+        fields = _restore_texts(msgspec.json.decode(start + b"}"))
         if fields.get("schema") != SCHEMA:
-            raise _unreadable(path, f"its schema is {fields.get('schema')!r}, not {SCHEMA!r}")
+            raise _make_unreadable_error(
+                path, f"its schema is {fields.get('schema')!r}, not {SCHEMA!r}"
+            )
         return msgspec.convert(fields, Head)
     except (ValueError, TypeError, msgspec.MsgspecError, RecursionError) as error:
-        raise _unreadable(path, str(error)) from error
+        raise _make_unreadable_error(path, str(error)) from error
 
 
 def _units_of(path: AnyPath, file: BinaryIO) -> Iterator[UnitRecord]:
@@ -272,39 +274,41 @@ def _units_of(path: AnyPath, file: BinaryIO) -> Iterator[UnitRecord]:
                 return
             if len(line) == _LONGEST_LINE_BYTES:
                 limit = _LONGEST_LINE_BYTES >> 20
-                raise _unreadable(path, f"a line of it is longer than {limit} MB: it is damaged")
+                raise _make_unreadable_error(
+                    path, f"a line of it is longer than {limit} MB: it is damaged"
+                )
             try:
                 yield _unit_of(text)
             except (ValueError, msgspec.MsgspecError, RecursionError) as error:
-                raise _unreadable(path, str(error)) from error
-    raise _unreadable(path, "its end is missing")
+                raise _make_unreadable_error(path, str(error)) from error
+    raise _make_unreadable_error(path, "its end is missing")
 
 
 def _unit_of(text: bytes) -> UnitRecord:
     if b'"base64":' not in text:
         return _unit_decoder.decode(text)
-    return msgspec.convert(_disarmed(msgspec.json.decode(text)), UnitRecord)
+    return msgspec.convert(_restore_texts(msgspec.json.decode(text)), UnitRecord)
 
 
 def _encode(value: Any) -> bytes:
     try:
         return _encoder.encode(value)
     except UnicodeEncodeError:  # a path or an argument that is not UTF-8
-        fields, found = armour(msgspec.to_builtins(value))
-        return _encoder.encode({**fields, _ARMOUR: found})
+        fields, found = escape_bytes(msgspec.to_builtins(value))
+        return _encoder.encode({**fields, _ESCAPED_TEXTS: found})
 
 
-def _disarmed(fields: Any) -> Dict[str, Any]:
+def _restore_texts(fields: Any) -> Dict[str, Any]:
     if not isinstance(fields, dict):
         raise ValueError("not a table")
-    found = fields.pop(_ARMOUR, None)
+    found = fields.pop(_ESCAPED_TEXTS, None)
     if found is None:
         return fields
-    restored: Dict[str, Any] = disarm(fields, msgspec.convert(found, Dict[str, str]))
+    restored: Dict[str, Any] = restore_bytes(fields, msgspec.convert(found, Dict[str, str]))
     return restored
 
 
-def _unreadable(path: AnyPath, problem: str) -> RecordError:
+def _make_unreadable_error(path: AnyPath, problem: str) -> RecordError:
     return RecordError(f"manifest {os.fspath(path)} cannot be read: {problem}")
 
 
@@ -312,12 +316,12 @@ def _unreadable(path: AnyPath, problem: str) -> RecordError:
 def _write(
     path: AnyPath, chunks: Iterable[bytes], *, mode: Optional[int], dir_fd: Optional[int] = None
 ) -> None:
-    with _reported(path, "written"):
+    with _report_errors(path, "written"):
         write_atomically(path, chunks, mode=mode, dir_fd=dir_fd)
 
 
 def _write_for_user(path: AnyPath, chunks: Iterable[bytes]) -> None:
-    with _reported(path, "written"):
+    with _report_errors(path, "written"):
         make_folders(os.path.dirname(os.path.abspath(path)))
     _write(path, chunks, mode=None)
 
@@ -325,31 +329,31 @@ def _write_for_user(path: AnyPath, chunks: Iterable[bytes]) -> None:
 def _check_stamp(path: Optional[str]) -> None:
     start = _start_of(path)
     if path is not None and start and not _STAMP.fullmatch(start):
-        raise RecordError(_kept(path, "is no stamp that procsup has written"))
+        raise RecordError(_describe_kept(path, "is no stamp that procsup has written"))
 
 
 def _check_manifest(path: Optional[str]) -> None:
     start = _start_of(path)
     if path is not None and start and not _MANIFEST.match(start):
-        raise RecordError(_kept(path, "is no manifest that procsup has written"))
+        raise RecordError(_describe_kept(path, "is no manifest that procsup has written"))
 
 
 def _start_of(path: Optional[str]) -> bytes:
     """Return the first bytes of a user's file; none if it does not exist or is empty."""
     if path is None:
         return b""
-    with _reported(path, "read"):
+    with _report_errors(path, "read"):
         try:
             # A device or a pipe may look empty; it must not be opened or removed.
             if not stat.S_ISREG(os.stat(path).st_mode):
-                raise RecordError(_kept(path, "is no regular file"))
+                raise RecordError(_describe_kept(path, "is no regular file"))
             with open_reading(path) as file:
                 return file.read(_LONGEST_STAMP_BYTES)
         except (FileNotFoundError, NotADirectoryError):
             return b""
 
 
-def _kept(path: str, problem: str) -> str:
+def _describe_kept(path: str, problem: str) -> str:
     return (
         f"{path} {problem}, and is left as it is: move it away, or choose another path in the"
         " run file"
@@ -359,17 +363,17 @@ def _kept(path: str, problem: str) -> str:
 def _remove_durably(paths: Sequence[AnyPath], *, dir_fd: Optional[int] = None) -> None:
     """Remove the files; on return their removal is durable. With `dir_fd` all are in that one."""
     for path in paths:
-        with _reported(path, "removed"):
+        with _report_errors(path, "removed"):
             remove(path, dir_fd=dir_fd)
     # Also if no file existed: a sitting that died may have removed it without a sync.
     for folder in {os.path.dirname(os.path.abspath(path)) for path in paths}:
-        with _reported(folder, "synced"):
+        with _report_errors(folder, "synced"):
             if dir_fd is not None or os.path.isdir(folder):
                 sync_folder(folder, dir_fd=dir_fd)
 
 
 @contextmanager
-def _reported(path: AnyPath, deed: str) -> Iterator[None]:
+def _report_errors(path: AnyPath, deed: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Optional
 
 from procsup.core.manifest import Head, OutputRecord
 from procsup.core.outcome import Reading
-from procsup.core.rooted import HOME, at, below, folder_of
+from procsup.core.rooted import HOME, folder_of, join_folder, strip_folder
 from procsup.host.files import AnyPath
 
 if TYPE_CHECKING:  # a waiter reads only manifests, and should import little
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # a waiter reads only manifests, and should import little
 
 def way_to(folder: str, directory: AnyPath) -> str:
     """Return `Begin.root`: the run file's folder, relative to a run directory below it."""
-    within = below(folder, os.fspath(directory))
+    within = strip_folder(folder, os.fspath(directory))
     return folder if within is None else os.path.relpath(folder, os.fspath(directory))
 
 
@@ -72,7 +72,7 @@ class Project:
         self._was = head.root or (None if head.run_file is None else folder_of(head.run_file))
         self._now = self._was
         self._file = head.run_file
-        within = None if self._was is None else below(self._was, head.directory)
+        within = None if self._was is None else strip_folder(self._was, head.directory)
         if within is not None and self._was is not None:
             way = os.path.relpath(self._was, head.directory)
             self._now = os.path.normpath(os.path.join(os.fspath(directory), way))
@@ -88,8 +88,8 @@ class Project:
         """Return the manifest's record of a file, with its present path."""
         relative = record.relative
         if relative is None and self._was is not None:  # written by an older procsup
-            relative = below(self._was, record.path)
+            relative = strip_folder(self._was, record.path)
         path = record.path
         if relative is not None and self._now is not None:
-            path = at(self._now, relative)
+            path = join_folder(self._now, relative)
         return record.reading(path)

@@ -31,7 +31,7 @@ _ATTEMPTS = 100  # when two processes remove the same directory
 _LAST = (RUN_LOCK, JOURNAL)
 
 
-class Removed(NamedTuple):
+class RemovedFiles(NamedTuple):
     """What was freed, or would be."""
 
     files: int = 0
@@ -51,7 +51,7 @@ class Target(NamedTuple):
 
 def target(rundir: RunDir) -> Target:
     """Return a run directory as a target; RecordError says why it must stay."""
-    with _opened(rundir.path) as (home, folder):
+    with _open_planned(rundir.path) as (home, folder):
         inside = RunDir(folder.place)
         problem = _why_no_run(folder.names())
         if not problem and not any(path.is_file() for path in (inside.journal, inside.run_lock)):
@@ -63,7 +63,7 @@ def target(rundir: RunDir) -> Target:
 
 
 @contextmanager
-def _opened(path: Path, planned: Optional[Target] = None) -> Iterator[Tuple[Folder, Folder]]:
+def _open_planned(path: Path, planned: Optional[Target] = None) -> Iterator[Tuple[Folder, Folder]]:
     """Open a folder, and the folder that it is in.
 
     RecordError if it is not the planned one, or if other users may exchange it or own it.
@@ -126,7 +126,7 @@ def _why_busy(rundir: RunDir) -> Optional[str]:
     return None
 
 
-def half_removed(home: Path) -> List[Target]:
+def list_half_removed(home: Path) -> List[Target]:
     """Return the remains of interrupted removals in a folder of runs, of the caller's own."""
     try:
         names = sorted(name for name in os.listdir(home) if _REST.fullmatch(name))
@@ -135,7 +135,7 @@ def half_removed(home: Path) -> List[Target]:
     found: List[Target] = []
     for name in names:
         try:
-            with _opened(home / name) as (above, folder):
+            with _open_planned(home / name) as (above, folder):
                 if not (_why_no_run(folder.names()) or _is_being_removed(folder)):
                     found.append(Target(home / name, folder.identity, above.identity))
         except (OSError, RecordError):  # noqa: PERF203
@@ -162,13 +162,13 @@ def remove_run(rundir: RunDir, planned: Target) -> None:
     RunBusy if a supervisor holds or takes it, RecordError if it is not the planned one or cannot
     be removed.
     """
-    with _opened(rundir.path, planned) as (home, folder):
+    with _open_planned(rundir.path, planned) as (home, folder):
         _remove_held(rundir, home, folder, _hold(rundir, folder))
 
 
 def _remove_held(rundir: RunDir, home: Folder, folder: Folder, held: FileLock) -> None:
     try:
-        doomed = _renamed(home, rundir.path.name, folder.identity, held)
+        doomed = _rename_target(home, rundir.path.name, folder.identity, held)
         _clear(home, doomed, folder.identity, but=_LAST)
     finally:
         held.close()  # Windows removes no file that is open
@@ -182,7 +182,7 @@ def remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
     even if it is empty.
     """
     try:
-        with _opened(rundir.path, Target(rundir.path, identity_of(made))) as (home, folder):
+        with _open_planned(rundir.path, Target(rundir.path, identity_of(made))) as (home, folder):
             held = _hold(rundir, folder)
             if has_records(RunDir(folder.place)):
                 held.close()  # a supervisor took it first
@@ -224,7 +224,7 @@ def _hold(rundir: RunDir, folder: Folder) -> FileLock:
     return lock
 
 
-def _renamed(home: Folder, name: str, planned: Identity, held: FileLock) -> str:
+def _rename_target(home: Folder, name: str, planned: Identity, held: FileLock) -> str:
     """Rename it to a name that no run has, and return that; durable on return."""
     new = f".procsup-{os.getpid()}-{os.urandom(8).hex()}-{name[:40]}.part"
     try:
@@ -246,7 +246,7 @@ def _renamed(home: Folder, name: str, planned: Identity, held: FileLock) -> str:
 
 def finish(rest: Target) -> None:
     """Remove the rest of a run directory that was renamed. RecordError names what stays."""
-    with _opened(rest.path, rest) as (home, folder):
+    with _open_planned(rest.path, rest) as (home, folder):
         _remove_rest(home, rest.path.name, folder.identity)
 
 
@@ -300,7 +300,7 @@ def remove_logs(rundir: RunDir, planned: Target, paths: Sequence[str]) -> None:
     RunBusy if a supervisor holds it, RecordError if it is not the planned one or one of the files
     cannot be removed.
     """
-    with _opened(rundir.path, planned) as (_home, folder):
+    with _open_planned(rundir.path, planned) as (_home, folder):
         held = _hold(rundir, folder)
         try:
             errors = remove_files(folder, [os.path.relpath(path, rundir.path) for path in paths])
@@ -323,7 +323,7 @@ def remove_files(root: Folder, paths: Iterable[str]) -> List[OSError]:
             pass  # they were removed with their folder
         except (OSError, ValueError) as error:
             path = os.path.join(root.path, *parents)
-            errors.append(_with_path(error, path))
+            errors.append(_add_path(error, path))
     return errors
 
 
@@ -342,26 +342,26 @@ def _unlink(folder: Folder, name: str) -> List[OSError]:
     except FileNotFoundError:
         pass  # it was removed before
     except OSError as error:
-        return [_with_path(error, os.path.join(folder.path, name))]
+        return [_add_path(error, os.path.join(folder.path, name))]
     return []
 
 
-def _with_path(error: Exception, path: str) -> OSError:
+def _add_path(error: Exception, path: str) -> OSError:
     if not isinstance(error, OSError):
         return OSError(errno.EINVAL, "it leads out of the run directory", path)
     error.filename = path
     return error
 
 
-def sizes(path: Path, only: Optional[Sequence[str]] = None) -> Removed:
+def measure_sizes(path: Path, only: Optional[Sequence[str]] = None) -> RemovedFiles:
     """Count the files below a folder (or these) and their bytes; links are not followed."""
-    total = Removed()
+    total = RemovedFiles()
     for name in _files(path) if only is None else only:
         try:
             size = os.lstat(name).st_size
         except OSError:
             continue  # it was removed meanwhile
-        total = Removed(total.files + 1, total.size_bytes + size)
+        total = RemovedFiles(total.files + 1, total.size_bytes + size)
     return total
 
 

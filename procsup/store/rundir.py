@@ -109,7 +109,7 @@ class RunDir:
         base = folder + _attempt_name(attempt, stage)
         return f"{base}.out", f"{base}.err"
 
-    def failed(self, attempt: AttemptId, stage: str) -> Path:
+    def failed_folder(self, attempt: AttemptId, stage: str) -> Path:
         """Return the path of the folder to which an attempt's output files are moved aside."""
         return self.path / "failed" / stage_name(stage) / _attempt_name(attempt, stage)
 

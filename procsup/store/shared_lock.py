@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
-from procsup.core.text import visible
+from procsup.core.text import make_visible
 from procsup.errors import RecordError, RunBusy
 from procsup.host.files import describe_error, open_reading
 from procsup.host.locks import FileLock, locks_work
@@ -59,4 +59,4 @@ def _holder_of(path: Path) -> str:
             text = file.read(_LONGEST_BYTES).decode("utf-8", "replace").strip()
     except OSError:
         text = ""
-    return visible(text) or "another run"
+    return make_visible(text) or "another run"

@@ -92,7 +92,7 @@ class Sitting:
         owner = msgspec.structs.replace(owner, locks=lockable)
         lock = FileLock(rundir.run_lock)
         if lockable and not lock.try_exclusive(dir_fd=folder.fd):
-            raise _busy(rundir)
+            raise _make_busy_error(rundir)
         if not lockable:
             lock.open(dir_fd=folder.fd)
         sitting = cls(rundir, folder, lock, owner, mode=mode)
@@ -143,7 +143,7 @@ class Sitting:
         while not self._try_units_lock():
             left = end_leftovers()
             if time.monotonic() >= deadline:
-                raise RunBusy(_who_holds(self.rundir.units_lock, left))
+                raise RunBusy(_describe_holder(self.rundir.units_lock, left))
             time.sleep(_UNITS_LOOK_S)
 
     def _try_units_lock(self) -> bool:
@@ -158,11 +158,11 @@ class Sitting:
         if not self._lock.is_in_place():
             raise RecordError(f"{self.rundir.run_lock} was removed or replaced during the run")
 
-    def stage_done(self, stage: str) -> None:
+    def release_stage(self, stage: str) -> None:
         """Wake the waiters for the stage: its manifest is published."""
         self._let_go(stage)
 
-    def run_done(self) -> None:
+    def release_run(self) -> None:
         """Wake the waiters for the run: its manifest is published."""
         self._let_go(None)
 
@@ -265,7 +265,7 @@ def _this_process(at: float) -> Owner:
     )
 
 
-def _who_holds(units_lock: Path, left: Sequence[str]) -> str:
+def _describe_holder(units_lock: Path, left: Sequence[str]) -> str:
     if left:
         return f"units of an earlier sitting still run and do not end: {', '.join(left)}"
     from procsup.host.lock_holders import format_look_command, holders_of
@@ -388,7 +388,7 @@ def locks_tell(rundir: RunDir, owner: Owner) -> bool:
     return owner.locks and (owner.here or locks_reach(rundir.path))
 
 
-def _busy(rundir: RunDir) -> RunBusy:
+def _make_busy_error(rundir: RunDir) -> RunBusy:
     """Return the error that names the holder, whose line may come a moment after its lock."""
     deadline, pause_s = time.monotonic() + _OWNER_APPEARS_S, 0.005
     owner = read_owner(rundir)
@@ -409,7 +409,7 @@ def refuse_unprovable(rundir: RunDir, previous: Optional[Owner], *, lockable: bo
     if previous.here:
         # If one of the two supervisors has no locks, locks do not exclude the other.
         if not (lockable and previous.locks) and previous.pid != os.getpid() and previous.may_live:
-            raise _busy(rundir)
+            raise _make_busy_error(rundir)
     elif not lockable or not locks_reach(rundir.path):
         raise RunBusy(
             f"run directory {rundir.path} was last held by {previous.describe()}, and locks on"

@@ -13,7 +13,7 @@ import sys
 from functools import partial
 from typing import Any, List, Optional
 
-from procsup.core.text import shell_word
+from procsup.core.text import quote_word
 from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath, describe_error, open_reading
 from procsup.host.folders import make_absolute, user_settings
@@ -29,10 +29,10 @@ def is_trusted(path: str, *, itself: bool = False) -> bool:
     UsageError if the configuration is wrong.
     """
     place = _place_of(path) if itself else os.path.realpath(path)
-    return any(_is_in(place, os.path.realpath(one)) for one in _trusted())
+    return any(_is_in(place, os.path.realpath(one)) for one in _read_trusted())
 
 
-def doubt_about(place: AnyPath) -> Optional[Doubt]:
+def find_doubt(place: AnyPath) -> Optional[Doubt]:
     """Return why others may put something else in a folder's place; None if only we may.
 
     UsageError if the user's configuration is wrong.
@@ -42,7 +42,7 @@ def doubt_about(place: AnyPath) -> Optional[Doubt]:
 
 def refuse_doubtful(place: AnyPath) -> None:
     """Raise RecordError if others may put something else in the place of a folder of runs."""
-    doubt = doubt_about(place)
+    doubt = find_doubt(place)
     if doubt is not None:
         raise RecordError(
             f"{place}: {doubt.folder} {doubt.why}, so other users could put something else in its"
@@ -60,7 +60,7 @@ def cure(doubt: Doubt) -> str:
         f"if that is right, write `{trust}` in {user_settings()}",
     ]
     if doubt.by_mode:
-        ways.insert(0, f"change that (chmod go-w {shell_word(doubt.folder)})")
+        ways.insert(0, f"change that (chmod go-w {quote_word(doubt.folder)})")
     *others, last = ways
     text = f"{', '.join(others)}, or, {last}"
     return text[0].upper() + text[1:]
@@ -76,7 +76,7 @@ def _is_in(place: str, folder: str) -> bool:
     return place == folder or place.startswith(os.path.join(folder, ""))
 
 
-def _trusted() -> List[str]:
+def _read_trusted() -> List[str]:
     path = user_settings()
     try:
         with open_reading(path) as file:
@@ -94,15 +94,15 @@ def _trusted() -> List[str]:
         raise UsageError(f"{path} {why}: what it trusts does not count; make it your own alone")
     doubt = first_doubt(path, is_trusted=lambda _folder: False)
     if doubt is not None:
-        way = f"chmod go-w {shell_word(doubt.folder)}" if doubt.by_mode else "keep it elsewhere"
+        way = f"chmod go-w {quote_word(doubt.folder)}" if doubt.by_mode else "keep it elsewhere"
         raise UsageError(
             f"{path}: {doubt.folder} {doubt.why}, so other users could put another file in its"
             f" place: what it trusts does not count; {way} (XDG_CONFIG_HOME names another folder)"
         )
-    return _checked(path, text)
+    return _check_lines(path, text)
 
 
-def _checked(path: str, text: str) -> List[str]:
+def _check_lines(path: str, text: str) -> List[str]:
     if sys.version_info >= (3, 11):
         import tomllib
     else:

@@ -16,15 +16,15 @@ from procsup.core.keep import (
     RUNNING,
     STALE,
     Change,
-    Intact,
-    standing,
-    standing_again,
+    FileChanges,
+    find_standing,
+    find_standing_again,
 )
-from procsup.core.making import kinds_of_change, making_at, what_changed
+from procsup.core.making import describe_change, find_kinds_of_change, read_making
 from procsup.core.records import End
 from procsup.core.replay import History
-from procsup.core.rooted import below
-from procsup.core.slots import Capacity, Needs, why_never
+from procsup.core.rooted import strip_folder
+from procsup.core.slots import Capacity, Needs, explain_never
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec, published_files, upstream
 from procsup.core.versions import Version
 from procsup.errors import RunFileError
@@ -32,9 +32,9 @@ from procsup.host import readings
 from procsup.host.nested import granted_cpus
 from procsup.paths.identity import Contents
 from procsup.runfile.load import Loaded
-from procsup.store.past import places_before
+from procsup.store.history import find_places_before
 from procsup.store.rundir import RunDir
-from procsup.supervisor.resolved_request import Asked
+from procsup.supervisor.resolved_request import ResolvedRequest
 
 _EXPLAINED_MOST = 1000
 
@@ -42,15 +42,15 @@ _EXPLAINED_MOST = 1000
 class Expander:
     """Expands stages into units: those known at the start at once, the others on request.
 
-    `early` is called before the loop begins, `late` and `again` on one side thread; the history
-    is only read. With `touch` false nothing is written, with `asking` false no interpreter is
-    asked. `wanted` are ids of units whose changes
-    are always described. `live`: another supervisor runs the attempts without an end now.
+    `expand_early` is called before the loop begins, `expand_late` and `weigh_again` on one side
+    thread; the history is only read. With `touch` false nothing is written, with `asking` false no
+    interpreter is asked. `wanted` are ids of units whose changes are always described. `live`:
+    another supervisor runs the attempts without an end now.
     """
 
     def __init__(
         self,
-        asked: Asked,
+        asked: ResolvedRequest,
         history: History,
         environment: Mapping[str, str],
         *,
@@ -83,7 +83,7 @@ class Expander:
             published=self._published,
         )
 
-    def early(self, units: Mapping[str, Sequence[UnitSpec]]) -> Dict[str, Expanded]:
+    def expand_early(self, units: Mapping[str, Sequence[UnitSpec]]) -> Dict[str, Expanded]:
         """Check and weigh the units known at the start; RunFileError with all problems.
 
         A stage with others before it is only weighed. It is checked when they are done, since
@@ -103,17 +103,17 @@ class Expander:
         due = [pair[0] for pair in zip(units, weighed.standings) if not pair[1].keeps_verdict]
         if not due:
             return weighed
-        too_large = self._too_large(stage, due)
+        too_large = self._list_too_large(stage, due)
         if too_large or upstream(stage):
             unset = preflight.check_secrets(stage, self._environment)
             problems = [*too_large, *(f"stage {name}: {line}" for line in unset)]
-            return _refusal(name, problems) if problems else weighed
-        return self._checked(stage, weighed)
+            return _make_refusal(name, problems) if problems else weighed
+        return self._check_stage(stage, weighed)
 
-    def _too_large(self, stage: StageSpec, units: Sequence[UnitSpec]) -> List[str]:
+    def _list_too_large(self, stage: StageSpec, units: Sequence[UnitSpec]) -> List[str]:
         pinned = stage.pin == "cpus"
         for unit in units:
-            why = why_never(Needs(unit.cpus, unit.memory_bytes, pinned), self._capacity)
+            why = explain_never(Needs(unit.cpus, unit.memory_bytes, pinned), self._capacity)
             if why is not None:
                 cure = "ask for less, or raise `capacity`"
                 if self._capacity.cpus == granted_cpus():
@@ -121,7 +121,7 @@ class Expander:
                 return [f"stage {stage.name}: unit {unit.id} {why}: {cure}"]
         return []
 
-    def late(self, order: Expand) -> Expanded:
+    def expand_late(self, order: Expand) -> Expanded:
         """Expand a stage whose upstream is done; an error becomes its `problem`."""
         stage = self._spec.stage(order.stage)
         units: Optional[Sequence[UnitSpec]] = self._early.get(order.stage)
@@ -140,9 +140,9 @@ class Expander:
         stays = all(self._stays(unit, standing, order.made) for unit, standing in pairs)
         if stays and not order.moving:
             return weighed
-        return self._checked(stage, weighed)
+        return self._check_stage(stage, weighed)
 
-    def again(self, order: Weigh) -> Weighed:
+    def weigh_again(self, order: Weigh) -> Weighed:
         """Weigh units again after their inputs were made anew."""
         wanted = frozenset(order.units)
         units = [unit for unit in self._units[order.stage] if unit.id in wanted]
@@ -157,7 +157,7 @@ class Expander:
             return False
         return made.was_used_by(success.ended_seq)
 
-    def _checked(self, stage: StageSpec, weighed: Expanded) -> Expanded:
+    def _check_stage(self, stage: StageSpec, weighed: Expanded) -> Expanded:
         """Run the preflight of a stage in which something will be started."""
         promised = DeclaredOutputs(self._units[name] for name in self._unit_wise_before(stage))
         problems, unfit = preflight.preflight(
@@ -170,7 +170,7 @@ class Expander:
             asking=self._asking,
         )
         if problems:
-            return _refusal(stage.name, problems)
+            return _make_refusal(stage.name, problems)
         return msgspec.structs.replace(weighed, unfit=unfit)
 
     def _unit_wise_before(self, stage: StageSpec) -> List[str]:
@@ -185,17 +185,17 @@ class Expander:
     def _weigh(self, stage: StageSpec, units: Sequence[UnitSpec]) -> Expanded:
         program = preflight.program_of(stage, units, asking=self._asking)
         sha256 = None if program is None else program.sha256
-        seen = (self._standing(stage, unit, sha256) for unit in units)
+        seen = (self._find_standing(stage, unit, sha256) for unit in units)
         standings = tuple(
             [
                 one if type(one) is Reuse and one.seen else self._standings.setdefault(one, one)
                 for one in seen
             ]
         )
-        standings = self._explained(stage, units, standings)
+        standings = self._explain_changes(stage, units, standings)
         return Expanded(stage.name, tuple(units), standings, program=program)
 
-    def _explained(
+    def _explain_changes(
         self, stage: StageSpec, units: Sequence[UnitSpec], standings: Tuple[Standing, ...]
     ) -> Tuple[Standing, ...]:
         """Add to changed units the kind of change, and for the first 1,000 what changed.
@@ -209,26 +209,26 @@ class Expander:
         if not changed:
             return standings
         ended = {unit.id: self._history.units[unit.id].ended_seq for unit in changed}
-        places = places_before(RunDir(self._spec.directory), ended)
-        kinds = kinds_of_change(places, changed, self._spec.folder)
+        places = find_places_before(RunDir(self._spec.directory), ended)
+        kinds = find_kinds_of_change(places, changed, self._spec.folder)
         told = [self._kinds[kinds.get(unit.id, CHANGED)] for unit in changed]
         for number, unit in enumerate(changed):
             if unit.id not in places:
                 continue
             detailed = number < _EXPLAINED_MOST or unit.id in self._wanted
             if detailed or unit.id not in kinds:
-                declared = self._declared_since(unit)
+                declared = self._find_declared_since(unit)
                 kind = kinds.get(unit.id) or next(iter(declared), CHANGED)
                 told[number] = self._kinds[kind]
                 if detailed:
-                    before = making_at(*places[unit.id])
-                    made = what_changed(before, unit, stage, self._spec.folder)
+                    before = read_making(*places[unit.id])
+                    made = describe_change(before, unit, stage, self._spec.folder)
                     detail = "; ".join(filter(None, (made, *declared.values())))
                     told[number] = Rerun(kind, detail)
         following = iter(told)
         return tuple([next(following) if one is plain else one for one in standings])
 
-    def _declared_since(self, unit: UnitSpec) -> Dict[str, str]:
+    def _find_declared_since(self, unit: UnitSpec) -> Dict[str, str]:
         """Return by kind what inputs a unit declares, or no longer does, since its success."""
         success = self._history.units[unit.id].standing_success
         last = None if success is None else success.last
@@ -245,7 +245,7 @@ class Expander:
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         return f"{self._relative(paths[0])}{more}"
 
-    def _standing(self, stage: StageSpec, unit: UnitSpec, program: Optional[str]) -> Standing:
+    def _find_standing(self, stage: StageSpec, unit: UnitSpec, program: Optional[str]) -> Standing:
         history = self._history.units.get(unit.id)
         success = None if history is None else history.standing_success
         generation = success.generation if success is not None else 0
@@ -258,7 +258,7 @@ class Expander:
 
         if self._asked.request.again is not None:
             again = self._asked.again
-            return standing_again(
+            return find_standing_again(
                 unit,
                 history,
                 asked=None if again is None else again(unit),
@@ -267,7 +267,7 @@ class Expander:
                 fresh=fresh,
                 program=program,
             )
-        found = standing(
+        found = find_standing(
             unit,
             history,
             intact=self._look_at,
@@ -280,19 +280,21 @@ class Expander:
         is_stale = isinstance(found, Reuse) and found.stale
         return STALE if is_stale and due and only is not None else found
 
-    def _look_at(self, unit: UnitSpec, end: End) -> Intact:
+    def _look_at(self, unit: UnitSpec, end: End) -> FileChanges:
         look = self._intact(unit, end)
         if look.inputs is None and look.outputs is None:
             return look
-        return look._replace(inputs=self._shown(look.inputs), outputs=self._shown(look.outputs))
+        return look._replace(
+            inputs=self._shorten_change(look.inputs), outputs=self._shorten_change(look.outputs)
+        )
 
-    def _shown(self, change: Optional[Change]) -> Optional[Change]:
+    def _shorten_change(self, change: Optional[Change]) -> Optional[Change]:
         """Return the change with its path relative to the run file's folder."""
         return None if change is None else change._replace(path=self._relative(change.path))
 
     def _relative(self, path: str) -> str:
-        return below(self._spec.folder, path) or path
+        return strip_folder(self._spec.folder, path) or path
 
 
-def _refusal(stage: str, problems: Sequence[str]) -> Expanded:
+def _make_refusal(stage: str, problems: Sequence[str]) -> Expanded:
     return Expanded(stage, problem="\n".join(problems))

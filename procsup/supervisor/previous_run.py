@@ -4,11 +4,11 @@ import os
 from typing import Iterator, List, Optional, Sequence, Tuple, Union
 
 from procsup.core.outcome import Verdict
-from procsup.core.plan.outlook import Before
+from procsup.core.plan.outlook import LastSitting
 from procsup.core.records import End, Record
 from procsup.core.replay import History
 from procsup.core.spec import RunSpec
-from procsup.core.text import are, plural
+from procsup.core.text import are, count_noun
 from procsup.errors import RecordError, RunBusy, UsageError
 from procsup.host import identity
 from procsup.host.leftovers import RecordedProcesses, Trace, find_cookie_bearers
@@ -25,7 +25,7 @@ from procsup.supervisor.requests import Request
 LOST = "the supervisor ended while it ran"
 
 
-class Past:
+class PreviousRun:
     """The journal, folded; `finished` if its run is, or if there was none.
 
     `extend` adds this sitting's first records to `history`; `before` stays as it was read.
@@ -43,7 +43,7 @@ class Past:
             self.history.add(entry.seq, entry.record)
         self.read.check_writable()
         seen = self.history
-        self.before = Before(seen.begin, seen.run_final, seen.closed, self.whence)
+        self.before = LastSitting(seen.begin, seen.run_final, seen.closed, self.whence)
         self._source = seen.run_id if self.is_copy else None  # the run that this is a copy of
         self.finished = self._is_finished(rundir, spec)
 
@@ -69,7 +69,7 @@ class Past:
             return False
         return head is not None and head.run_id == self.history.run_id
 
-    def recorded(self) -> RecordedProcesses:
+    def list_recorded(self) -> RecordedProcesses:
         """Return the records that identify processes of the last sitting on this machine.
 
         Empty for a copied journal: its processes belong to another run directory. Empty, too, for
@@ -84,10 +84,10 @@ class Past:
         return RecordedProcesses(
             run_id=begin.run_id,
             mark_base=begin.mark_base if same_boot else None,
-            traces=list(self._traces(same_numbers=same_numbers)) if same_boot else [],
+            traces=list(self._list_traces(same_numbers=same_numbers)) if same_boot else [],
         )
 
-    def _traces(self, *, same_numbers: bool) -> Iterator[Trace]:
+    def _list_traces(self, *, same_numbers: bool) -> Iterator[Trace]:
         for name, unit in self.history.units.items():
             spawned = unit.open_spawned
             if spawned is not None:
@@ -153,11 +153,11 @@ class Past:
 
     def refuse_copy(self, request: Request) -> None:
         """Raise UsageError for a copy with successful units, without --adopt or --fresh."""
-        complaint = self.about_copy(request)
+        complaint = self.explain_copy(request)
         if complaint:
             raise UsageError(complaint)
 
-    def about_copy(self, request: Request) -> str:
+    def explain_copy(self, request: Request) -> str:
         """Return why a run is refused in a copy with successful units; empty if it is not.
 
         We can check the copied files. Only the user can judge whether other effects of the copied
@@ -193,7 +193,7 @@ class Past:
         begin = self.history.begin
         return None if begin is None else folder_before(self._rundir.path, begin)
 
-    def remarks(self) -> List[str]:
+    def list_notices(self) -> List[str]:
         """Return a line for each damage of the records, and for each process ended."""
         remarks = [*self.read.damage, *self._unreadable]
         begin = self.history.begin
@@ -202,12 +202,12 @@ class Past:
         for pid, unit in self.ended:
             remarks.append(f"ended process {pid} of {unit or 'an unknown unit'}, left alive before")
         if self.read.torn:
-            torn = f"{plural(self.read.torn, 'byte')} {are(self.read.torn)}"
+            torn = f"{count_noun(self.read.torn, 'byte')} {are(self.read.torn)}"
             remarks.append(f"the journal's end was torn: {torn} dropped")
         return remarks
 
 
-def lost_ends(history: History, at: float) -> List[End]:
+def make_lost_ends(history: History, at: float) -> List[End]:
     """Make the ends that a dead sitting did not record; they do not count as tries."""
     ends = []
     for unit_id, unit in history.units.items():

@@ -9,7 +9,7 @@ from procsup.store.journal import JournalWriter
 from procsup.store.manifest import ManifestPublisher
 from procsup.store.publishing import Manifests, PublishingQueue
 from procsup.store.sitting import Sitting
-from procsup.supervisor.trimming import Trimmer
+from procsup.supervisor.trimmer import Trimmer
 
 
 def open_queue(

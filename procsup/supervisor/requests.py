@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple
 
 from msgspec import Struct
 
-from procsup.core.plan.rehearsal import Foreseen
+from procsup.core.plan.rehearsal import RehearsedStage
 from procsup.core.plan.summary import Summary
 from procsup.core.records import End
 from procsup.core.slots import Capacity
@@ -95,7 +95,7 @@ class DryRun(NamedTuple):
 
     spec: RunSpec
     capacity: Capacity
-    stages: Dict[str, Foreseen]
+    stages: Dict[str, RehearsedStage]
     notes: List[str]
     live: bool = False
     refusal: str = ""

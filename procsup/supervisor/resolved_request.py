@@ -6,12 +6,12 @@ from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 import msgspec
 
 from procsup.core.facts import facts_before
-from procsup.core.plan.rehearsal import Foreseen
+from procsup.core.plan.rehearsal import RehearsedStage
 from procsup.core.replay import History
 from procsup.core.selectors import Selection, refuse, selection_of
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
-from procsup.core.text import plural, shell_word, units_known_when
+from procsup.core.text import count_noun, quote_word, say_when_units_known
 from procsup.errors import RecordError, RunFileError, UsageError
 from procsup.host import machine
 from procsup.host.files import describe_error, write_atomically
@@ -26,7 +26,7 @@ from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import Request
 
 
-class Asked(NamedTuple):
+class ResolvedRequest(NamedTuple):
     """A request, read; `units` has the units that can be expanded now, by stage.
 
     `only` and `again` are None if they select no units: a retry then runs those that did not
@@ -57,12 +57,12 @@ class Asked(NamedTuple):
         """Raise UsageError for a selector that certainly selects no unit."""
         self._refuse([stage.name for stage in self.spec.stages if stage.name not in self.units])
 
-    def foresee(self, foreseen: Mapping[str, Foreseen]) -> List[str]:
+    def refuse_unmatched(self, foreseen: Mapping[str, RehearsedStage]) -> List[str]:
         """Refuse selectors like `refuse_words`, by units known from a rehearsal.
 
         Return a note for each option with a selector that only units known later may match.
         """
-        unknown = {name: _why_unknown(name, seen) for name, seen in foreseen.items()}
+        unknown = {name: _explain_unknown(name, seen) for name, seen in foreseen.items()}
         for selection in self.selections:
             selection.set_stages(unknown)
         self._refuse([name for name, why in unknown.items() if why])
@@ -95,7 +95,7 @@ class Asked(NamedTuple):
             raise RecordError(f"{path} cannot be written: {describe_error(error)}") from error
 
 
-def read(request: Request) -> Asked:
+def read(request: Request) -> ResolvedRequest:
     """Read the request; RunFileError and UsageError list all its errors."""
     if request.engine != "local":
         raise UsageError(f"engine {request.engine!r} is not there yet; this version has: local")
@@ -106,7 +106,7 @@ def read(request: Request) -> Asked:
     )
     units = loaded.expand_early(capacity)
     only, again = selection_of(request.only), selection_of(request.again)
-    asked = Asked(request, loaded, loaded.spec, capacity, units, only, again)
+    asked = ResolvedRequest(request, loaded, loaded.spec, capacity, units, only, again)
     for selection in asked.selections:
         selection.set_stages({stage.name: "" for stage in asked.spec.stages})
         for name, some in units.items():
@@ -115,13 +115,13 @@ def read(request: Request) -> Asked:
     return asked
 
 
-def _why_unknown(stage: str, seen: Foreseen) -> str:
+def _explain_unknown(stage: str, seen: RehearsedStage) -> str:
     if seen.problem and not seen.units:
         return f"the units of stage {stage} are not known: {seen.problem}"
-    return "" if seen.known_after is None else units_known_when(stage, seen.known_after)
+    return "" if seen.known_after is None else say_when_units_known(stage, seen.known_after)
 
 
-def make_directory(asked: Asked) -> Tuple[Asked, RunDir, bool]:
+def make_directory(asked: ResolvedRequest) -> Tuple[ResolvedRequest, RunDir, bool]:
     """Make the run directory; return the request with it, itself, and whether it was made now.
 
     A run without a given name takes the next free name: another run may take the same one at
@@ -140,13 +140,13 @@ def make_directory(asked: Asked) -> Tuple[Asked, RunDir, bool]:
     return asked, rundir, True
 
 
-def remarks(asked: Asked) -> List[str]:
+def list_notices(asked: ResolvedRequest) -> List[str]:
     """Return the notes to show before the run starts, a line each."""
     found = [line for stage in asked.units for line in asked.loaded.notes(stage)]
-    return [*_about_cpus(asked), *_about_share(asked.spec), *found]
+    return [*_describe_cpus(asked), *_check_share(asked.spec), *found]
 
 
-def _about_share(spec: RunSpec) -> List[str]:
+def _check_share(spec: RunSpec) -> List[str]:
     """Return a note if those with whom the run is shared cannot come to its directory."""
     if spec.share == "none":
         return []
@@ -156,18 +156,18 @@ def _about_share(spec: RunSpec) -> List[str]:
     who = "g" if spec.share == "group" else "go"
     return [
         f'share = "{spec.share}": other users cannot read this run, since they may not enter'
-        f" {closed}: chmod {who}+x {shell_word(closed)}, or keep runs elsewhere (--dir)"
+        f" {closed}: chmod {who}+x {quote_word(closed)}, or keep runs elsewhere (--dir)"
     ]
 
 
-def _about_cpus(asked: Asked) -> List[str]:
+def _describe_cpus(asked: ResolvedRequest) -> List[str]:
     """Return a note if the CPUs are those of a unit of another run, not the machine's."""
     granted, capacity = granted_cpus(), asked.capacity
     own = asked.spec.capacity.cpus is not None
     machines = len(capacity.cpu_ids) or os.cpu_count() or 1
     if own or granted is None or capacity.cpus != granted or granted >= machines:
         return []
-    share = f"{granted:g} of {plural(machines, 'CPU')}"
+    share = f"{granted:g} of {count_noun(machines, 'CPU')}"
     return [f"inside a unit of another run, which has {share} (--jobs or `capacity` take more)"]
 
 
@@ -176,7 +176,7 @@ def load_source(request: Request) -> Loaded:
     if request.plan is not None:
         return load_plan(request.plan, directory=request.directory, jobs=request.jobs)
     if os.path.basename(request.file) == PLAN_FILE:
-        text = _with_present_folder(read_file(request.file), request.file)
+        text = _replace_folder(read_file(request.file), request.file)
         return load_plan(text, jobs=request.jobs, path=request.file)
     loaded = load(
         request.file,
@@ -190,7 +190,7 @@ def load_source(request: Request) -> Loaded:
     return loaded
 
 
-def _with_present_folder(text: PlanText, file: str) -> PlanText:
+def _replace_folder(text: PlanText, file: str) -> PlanText:
     """Return a plan of a run directory with the folder that its paths start at now."""
     rundir = RunDir(os.path.dirname(make_absolute(file)))
     begin = last_begin(rundir.journal)

@@ -12,9 +12,9 @@ from procsup import __version__
 from procsup.attempt.context import RunContext
 from procsup.attempt.environment import thread_caps
 from procsup.core.events import Expanded, Fact, Interrupted
-from procsup.core.plan.outlook import first_line, notes, outlook
+from procsup.core.plan.outlook import count_outlook, format_first_line, list_notes
 from procsup.core.plan.reactor import open_sitting
-from procsup.core.plan.rehearsal import Foreseen, rehearse
+from procsup.core.plan.rehearsal import RehearsedStage, rehearse
 from procsup.core.plan.stages import find_doubt
 from procsup.core.plan.state import Plan, Selector
 from procsup.core.records import JOURNAL_VERSION, Begin
@@ -40,10 +40,10 @@ from procsup.store.shared_lock import shared_lock
 from procsup.store.sitting import Owner, Sitting, is_live, read_owner
 from procsup.supervisor.expansion import Expander
 from procsup.supervisor.observers import Observers
-from procsup.supervisor.previous_run import Past, lost_ends
+from procsup.supervisor.previous_run import PreviousRun, make_lost_ends
 from procsup.supervisor.publishing import open_queue
 from procsup.supervisor.requests import DryRun, Ending, Opening, Request
-from procsup.supervisor.resolved_request import Asked, make_directory, read, remarks
+from procsup.supervisor.resolved_request import ResolvedRequest, list_notices, make_directory, read
 
 _LEFTOVERS_END_S = 10.0
 _NOT_ASKED = (
@@ -60,28 +60,28 @@ def local_engine(context: RunContext) -> Engine:
     return LocalEngine(context, clock=SystemClock())
 
 
-class _Held(NamedTuple):
+class _HeldRun(NamedTuple):
     """The run directory whose lock we hold, and its journal as read."""
 
     rundir: RunDir
     sitting: Sitting
-    past: Past
+    past: PreviousRun
     begin: Begin
 
 
-class Bell:
+class Waker:
     """Wakes the engine's wait from another thread."""
 
     def __init__(self) -> None:
         self.engine: Optional[Engine] = None
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Make the engine's wait return."""
         if self.engine is not None:
             self.engine.wake()
 
 
-class Calls:
+class ControlSources:
     """Interrupts from outside: signals, control files, the guard's death.
 
     Also the end of the program that owns the run, if there is one.
@@ -128,18 +128,18 @@ def bring_to_completion(
     """
     with ExitStack() as stack:
         asked, held = _hold(stack, read(request))
-        bell = Bell()
+        bell = Waker()
         # From here on a signal becomes a fact: it ends the run, and `Ending.signum` has it.
         signals = stack.enter_context(
-            SignalInterrupts(lifeline=guard.find_guard_link(), wake=bell.ring)
+            SignalInterrupts(lifeline=guard.find_guard_link(), wake=bell.wake)
         )
         base = held.past.history.last_seq
         plan = _plan(asked, held)
-        lost = lost_ends(held.past.history, time.time())
+        lost = make_lost_ends(held.past.history, time.time())
         held.past.extend([held.begin, *lost], base)
         asked.weigh_words(held.past.history)
         expander = Expander(asked, held.past.history, os.environ)
-        early = expander.early(asked.units)
+        early = expander.expand_early(asked.units)
         opening = _opening(asked, held, plan, early)
         asked.keep_plan(held.sitting.folder.fd)
         held.sitting.begin(held.begin.sitting, held.begin.run_id, [s.name for s in plan.stages])
@@ -148,7 +148,7 @@ def bring_to_completion(
         engine = _engine(stack, held, make_engine)
         bell.engine = engine
         world = _world(stack, asked, held, expander, onlookers, signals, engine)
-        begin = _in_its_file(held)
+        begin = _place_begin(held)
         carry_out(open_sitting(plan, begin, lost), plan, world)
         supervise(plan, world, [*early.values(), *world.interrupts.drain()])
     return _ending(plan, held, onlookers)
@@ -162,9 +162,9 @@ def dry_run(request: Request, *, wanted: Collection[str] = (), static: bool = Fa
     RunFileError lists all errors.
     """
     asked = read(request)
-    past = Past(RunDir(asked.spec.directory), asked.spec)
+    past = PreviousRun(RunDir(asked.spec.directory), asked.spec)
     past.refuse_other_file(asked.spec)
-    refusal = past.about_copy(request)  # before the journal seems to be this one's
+    refusal = past.explain_copy(request)  # before the journal seems to be this one's
     past.extend([_begin(asked, past)], past.history.last_seq)
     asked.weigh_words(past.history)
     owner = read_owner(RunDir(asked.spec.directory))
@@ -176,41 +176,41 @@ def dry_run(request: Request, *, wanted: Collection[str] = (), static: bool = Fa
         asked.spec,
         asked.capacity,
         past.history,
-        expander.early(asked.units),
+        expander.expand_early(asked.units),
         selector=selector,
-        expand=expander.late,
+        expand=expander.expand_late,
     )
-    doubts = asked.foresee(foreseen)
-    seen = outlook(foreseen, selector)
+    doubts = asked.refuse_unmatched(foreseen)
+    seen = count_outlook(foreseen, selector)
     lines = [
-        first_line(seen, past.before, fresh=request.runs_all_or_again),
-        *([_about_live(live)] if live is not None else []),
+        format_first_line(seen, past.before, fresh=request.runs_all_or_again),
+        *([_describe_live(live)] if live is not None else []),
         *([f"refused as it is: {refusal}"] if refusal else []),
-        *remarks(asked),
-        *notes(seen, asked.spec),
-        *_not_asked(asked, static=static),
+        *list_notices(asked),
+        *list_notes(seen, asked.spec),
+        *_note_not_asked(asked, static=static),
         *doubts,
     ]
     if selector is not None:
-        foreseen = {name: _selected(stage, selector) for name, stage in foreseen.items()}
+        foreseen = {name: _select_units(stage, selector) for name, stage in foreseen.items()}
     return DryRun(asked.spec, asked.capacity, foreseen, lines, live is not None, refusal)
 
 
-def _not_asked(asked: Asked, *, static: bool) -> List[str]:
+def _note_not_asked(asked: ResolvedRequest, *, static: bool) -> List[str]:
     return [_NOT_ASKED] if static and any(one.interpreter for one in asked.spec.stages) else []
 
 
-def _about_live(owner: Owner) -> str:
+def _describe_live(owner: Owner) -> str:
     return f"this run is live (pid {owner.pid}): what stands here is what would be left to do now"
 
 
-def _selected(stage: Foreseen, selector: Selector) -> Foreseen:
+def _select_units(stage: RehearsedStage, selector: Selector) -> RehearsedStage:
     pairs = [pair for pair in zip(stage.units, stage.standings) if selector(pair[0])]
     units, standings = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     return stage._replace(units=units, standings=standings)
 
 
-def _hold(stack: ExitStack, asked: Asked) -> Tuple[Asked, _Held]:
+def _hold(stack: ExitStack, asked: ResolvedRequest) -> Tuple[ResolvedRequest, _HeldRun]:
     """Lock the run directory, read the journal, end processes that a dead sitting left alive."""
     asked, rundir, made = make_directory(asked)
     if made:
@@ -219,11 +219,11 @@ def _hold(stack: ExitStack, asked: Asked) -> Tuple[Asked, _Held]:
     if asked.spec.lock is not None:
         who = f"run {asked.spec.name} (process {os.getpid()} on {identity.host_name()})"
         stack.enter_context(shared_lock(rundir.path, asked.spec.lock, holder=who))
-    past = Past(rundir, asked.spec, sitting.folder)
+    past = PreviousRun(rundir, asked.spec, sitting.folder)
     past.refuse_other_file(asked.spec)
     past.refuse_copy(asked.request)
     _end_leftovers(sitting, past)
-    return asked, _Held(rundir, sitting, past, _begin(asked, past))
+    return asked, _HeldRun(rundir, sitting, past, _begin(asked, past))
 
 
 def _remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
@@ -235,9 +235,9 @@ def _remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
 
 
 @seam("end leftovers")
-def _end_leftovers(sitting: Sitting, past: Past) -> None:
+def _end_leftovers(sitting: Sitting, past: PreviousRun) -> None:
     """End the processes of a dead sitting, then take the lock that every unit inherits."""
-    recorded = past.recorded()
+    recorded = past.list_recorded()
 
     def end() -> List[str]:
         ended = end_leftovers(recorded, limit_s=_LEFTOVERS_END_S)
@@ -251,12 +251,12 @@ def _end_leftovers(sitting: Sitting, past: Past) -> None:
     sitting.take_units_lock(end, timeout_s=_LEFTOVERS_END_S)
 
 
-def _plan(asked: Asked, held: _Held) -> Plan:
+def _plan(asked: ResolvedRequest, held: _HeldRun) -> Plan:
     history, named = held.past.history, asked.selections
     return Plan(asked.spec, asked.capacity, history, selector=asked.only, named=named)
 
 
-def _begin(asked: Asked, past: Past) -> Begin:
+def _begin(asked: ResolvedRequest, past: PreviousRun) -> Begin:
     whole_fresh = asked.request.fresh and not asked.request.only
     # A copy gets an id of its own: by the other id its next sitting would end the original's units.
     resumed = not (past.finished or past.is_copy or whole_fresh)
@@ -288,24 +288,26 @@ def _begin(asked: Asked, past: Past) -> Begin:
     )
 
 
-def _in_its_file(held: _Held) -> Begin:
+def _place_begin(held: _HeldRun) -> Begin:
     """Return the record that begins the sitting, with the file that it is written to."""
     journal = held.rundir.journal
     return msgspec.structs.replace(held.begin, journal=file_id(journal), born_ns=born_ns(journal))
 
 
-def _opening(asked: Asked, held: _Held, plan: Plan, early: Mapping[str, Expanded]) -> Opening:
+def _opening(
+    asked: ResolvedRequest, held: _HeldRun, plan: Plan, early: Mapping[str, Expanded]
+) -> Opening:
     history, selector = held.past.history, asked.only
-    seen = outlook(
+    seen = count_outlook(
         rehearse(asked.spec, asked.capacity, history, early, selector=selector), selector
     )
-    lines = [*remarks(asked), *held.past.remarks(), *notes(seen, asked.spec)]
+    lines = [*list_notices(asked), *held.past.list_notices(), *list_notes(seen, asked.spec)]
     return Opening(
         asked.spec,
         held.begin.run_id,
         held.begin.sitting,
         str(held.rundir.path),
-        first_line(seen, held.past.before, fresh=asked.request.runs_all_or_again),
+        format_first_line(seen, held.past.before, fresh=asked.request.runs_all_or_again),
         lines,
         plan.summary,
     )
@@ -313,8 +315,8 @@ def _opening(asked: Asked, held: _Held, plan: Plan, early: Mapping[str, Expanded
 
 def _world(
     stack: ExitStack,
-    asked: Asked,
-    held: _Held,
+    asked: ResolvedRequest,
+    held: _HeldRun,
     expander: Expander,
     onlookers: Observers,
     signals: SignalInterrupts,
@@ -335,7 +337,7 @@ def _world(
             folder=held.sitting.folder,
         )
     )
-    side_expander = SideExpander(expander.late, expander.again, wake=engine.wake)
+    side_expander = SideExpander(expander.expand_late, expander.weigh_again, wake=engine.wake)
     stack.callback(side_expander.close)
     publisher = open_queue(
         asked.spec,
@@ -348,18 +350,20 @@ def _world(
     stack.callback(publisher.close)
     # Closed first, since other callbacks may wait for a disk: after any error trees end at once.
     stack.callback(engine.close)
-    calls = Calls(signals, ControlInbox(held.rundir, held.begin.sitting), _owner(asked, engine))
+    calls = ControlSources(
+        signals, ControlInbox(held.rundir, held.begin.sitting), _owner(asked, engine)
+    )
     return World(engine, journal, side_expander, publisher, calls, onlookers, SystemClock())
 
 
-def _owner(asked: Asked, engine: Engine) -> Optional[ParentWatch]:
+def _owner(asked: ResolvedRequest, engine: Engine) -> Optional[ParentWatch]:
     tie = asked.request.owner
     if tie is not None:
         tie.set_callback(engine.wake)
     return tie
 
 
-def _engine(stack: ExitStack, held: _Held, make_engine: EngineMaker) -> Engine:
+def _engine(stack: ExitStack, held: _HeldRun, make_engine: EngineMaker) -> Engine:
     context = RunContext(
         run_id=held.begin.run_id,
         environment=inherited_environment(),
@@ -374,7 +378,7 @@ def _engine(stack: ExitStack, held: _Held, make_engine: EngineMaker) -> Engine:
     return engine
 
 
-def _ending(plan: Plan, held: _Held, onlookers: Observers) -> Ending:
+def _ending(plan: Plan, held: _HeldRun, onlookers: Observers) -> Ending:
     return Ending(
         status=plan.outcome or None,
         run_id=held.begin.run_id,

@@ -14,7 +14,7 @@ from procsup.attempt.aside import put_aside
 from procsup.attempt.outputs import temporary_output
 from procsup.core.events import Start
 from procsup.core.outcome import AttemptId, NotStarted, Reading
-from procsup.core.slots import granted
+from procsup.core.slots import make_placement
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.core.task import Aside, Rules, Task
 from procsup.errors import RecordError
@@ -45,7 +45,7 @@ class Trial:
         task = Task(
             AttemptId("s/a", 2),
             self.unit,
-            granted("here", 1.0),
+            make_placement("here", 1.0),
             Rules(folder=str(self.folder), **rules),
             told,
             vouched,

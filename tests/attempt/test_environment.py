@@ -13,7 +13,7 @@ from procsup.attempt.context import RunContext
 from procsup.attempt.environment import THREAD_CAPS, Environments, thread_caps
 from procsup.attempt.jobserver import remove_dead_server
 from procsup.core.outcome import AttemptId
-from procsup.core.slots import granted
+from procsup.core.slots import make_placement
 from procsup.core.spec import UnitSpec
 from procsup.core.task import Rules, Task
 
@@ -25,7 +25,9 @@ def environment_of(inherited: Dict[str, str], *, cpus: float = 1.0, **unit: Any)
     rules = Rules(**unit.pop("rules", {}))
     context = RunContext("run", inherited, lambda *_: ("", ""), Path())
     spec = UnitSpec("s/u", "s", 0, ("x",), "/", "f", **unit)
-    return Environments(context).of(Task(AttemptId("s/u", 1), spec, granted("here", cpus), rules))
+    return Environments(context).of(
+        Task(AttemptId("s/u", 1), spec, make_placement("here", cpus), rules)
+    )
 
 
 def caps_of(env: Dict[str, str]) -> Dict[str, str]:

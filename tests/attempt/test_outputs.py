@@ -13,7 +13,7 @@ from procsup.core.events import Inspected
 from procsup.core.keep import Change
 from procsup.core.outcome import AttemptId, LeftoverFiles, Reading, Verdict
 from procsup.core.records import End
-from procsup.core.slots import granted
+from procsup.core.slots import make_placement
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
 from procsup.core.task import Task, rules_of
 from procsup.host import leases, readings
@@ -59,7 +59,7 @@ class Trial:
             sync_outputs=self.sync,
         )
         rules = rules_of(spec, STAGE)
-        task = Task(ATTEMPT, self.unit, granted("here", 1.0), rules, vouched=self.last)
+        task = Task(ATTEMPT, self.unit, make_placement("here", 1.0), rules, vouched=self.last)
         return inspect(task, self.before, self.written)
 
     def problem(self) -> str:

@@ -182,9 +182,9 @@ def test_a_removal_that_goes_on_elsewhere_is_not_disturbed(home, made):
     busy = FileLock(home / ".procsup-1-1-run.part" / "run.lock")
     assert busy.try_exclusive()
 
-    assert removal.half_removed(home) == []
+    assert removal.list_half_removed(home) == []
     busy.close()
-    assert len(removal.half_removed(home)) == 1
+    assert len(removal.list_half_removed(home)) == 1
 
 
 def test_logs_of_what_succeeded_go_and_the_rest_stays(home, made, capsys):

@@ -3,14 +3,14 @@
 import pytest
 
 from procsup.core.outcome import Exited, Verdict
-from procsup.core.records import Answer
+from procsup.core.records import ControlReply
 from procsup.core.selectors import facts_of
 from procsup.core.spec import After, OnFailure, Retry
 from tests.support.plays import Play, fold, stage, unit
 
 
 def answer(play):
-    found = [record for record in play.records if isinstance(record, Answer)][-1]
+    found = [record for record in play.records if isinstance(record, ControlReply)][-1]
     return found.ok, found.message
 
 

@@ -1,13 +1,13 @@
 """Single units are stopped on request while their run continues."""
 
 from procsup.core.outcome import Exited, Signaled, Verdict
-from procsup.core.records import Answer, End
+from procsup.core.records import ControlReply, End
 from procsup.core.spec import After, Retry
 from tests.support.plays import Play, stage, unit
 
 
 def answer(play):
-    found = [record for record in play.records if isinstance(record, Answer)][-1]
+    found = [record for record in play.records if isinstance(record, ControlReply)][-1]
     return found.ok, found.message, found.units
 
 

@@ -103,19 +103,19 @@ def test_what_makes_no_sense_is_refused(pattern, said):
 
 
 def test_a_list_of_patterns_with_what_is_left_out():
-    glob = parse("raw/{s:*}.fq").joined([parse("more/{s:*}.fq")], [parse("raw/test*")])
+    glob = parse("raw/{s:*}.fq").join([parse("more/{s:*}.fq")], [parse("raw/test*")])
 
     assert glob.match("raw/a.fq") == ("a",)
     assert glob.match("more/a.fq") == ("a",)
     assert glob.match("raw/test1.fq") is None
     with pytest.raises(GlobError, match="capture different names"):
-        parse("{s:*}.fq").joined([parse("*.fq")], [])
+        parse("{s:*}.fq").join([parse("*.fq")], [])
     with pytest.raises(GlobError, match="captures nothing"):
-        parse("{s:*}.fq").joined([], [parse("{s:*}.fq")])
+        parse("{s:*}.fq").join([], [parse("{s:*}.fq")])
 
 
 def test_what_lies_in_an_excluded_folder_is_excluded():
-    glob = parse("raw/**/*.fq").joined([], [parse("raw/old*")])
+    glob = parse("raw/**/*.fq").join([], [parse("raw/old*")])
 
     assert glob.match("raw/new/a.fq") == ()
     assert glob.match("raw/old1/deep/a.fq") is None
@@ -223,7 +223,7 @@ def test_patterns_meet_where_a_path_fits_both(one, two):
 @settings(max_examples=150, deadline=None)
 @given(PATTERNS, PATTERNS, st.lists(PATTERNS, min_size=1, max_size=2))
 def test_patterns_meet_where_a_path_fits_both_and_is_not_left_out(one, two, excluded):
-    first, second = parse(one).without(map(parse, excluded)), parse(two)
+    first, second = parse(one).exclude(map(parse, excluded)), parse(two)
 
     common = meet(first, second)
 
@@ -251,7 +251,7 @@ def test_patterns_meet_where_a_path_fits_both_and_is_not_left_out(one, two, excl
     ],
 )
 def test_what_is_left_out_of_patterns_that_meet(one, two, excluded, common):
-    less = parse(two).without([parse(excluded)])
+    less = parse(two).exclude([parse(excluded)])
 
     assert meet(parse(one), less) == meet(less, parse(one)) == common
     folder, _, rest = one.partition("/")
@@ -342,12 +342,12 @@ def test_what_can_be_read_in_two_ways_is_found_exactly(source):
 
 
 def test_patterns_of_a_list_that_read_one_path_in_two_ways():
-    glob = parse("raw/{s:*}_R1.fq").joined([parse("raw/{s:*}.fq")], [])
+    glob = parse("raw/{s:*}_R1.fq").join([parse("raw/{s:*}.fq")], [])
     two = glob.two_readings()
 
     assert two is not None
     assert {two.one, two.two} == {(two.path[4:-6],), (two.path[4:-3],)}
-    assert parse("raw/{s:*}.fq").joined([parse("raw/{s:*}.fq.gz")], []).two_readings() is None
+    assert parse("raw/{s:*}.fq").join([parse("raw/{s:*}.fq.gz")], []).two_readings() is None
 
 
 def test_a_hidden_name_meets_no_wildcard():

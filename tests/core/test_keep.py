@@ -5,15 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from procsup.core.events import Hold, Rerun, Reuse, Standing
-from procsup.core.keep import ASKED, Change, Intact, standing, standing_again
+from procsup.core.keep import ASKED, Change, FileChanges, find_standing, find_standing_again
 from procsup.core.outcome import Reading, Verdict
 from procsup.core.records import End, Launch
 from procsup.core.replay import UnitHistory
 from procsup.core.spec import OutputSpec, StageSpec, UnitSpec
 
 OUTPUTS = (OutputSpec("/out/a"),)
-UNTOUCHED = Intact()
-GONE = Intact(outputs=Change("/out/a", "missing", kind="deleted"), missing=True)
+UNTOUCHED = FileChanges()
+GONE = FileChanges(outputs=Change("/out/a", "missing", kind="deleted"), missing=True)
 UNIT = UnitSpec("s/a", "s", 0, ("true",), "/", "print-1", outputs=OUTPUTS)
 
 
@@ -33,14 +33,14 @@ def history(*ends: End, is_open: bool = False) -> UnitHistory:
 def ask(
     past: Optional[UnitHistory],
     unit: UnitSpec = UNIT,
-    look: Intact = UNTOUCHED,
+    look: FileChanges = UNTOUCHED,
     keep: str = "unchanged",
     run_succeeded: bool = False,
     earlier: bool = False,
     fresh: bool = False,
     program: Optional[str] = None,
 ) -> Standing:
-    return standing(
+    return find_standing(
         unit,
         past,
         intact=lambda _unit, _end: look,
@@ -94,7 +94,7 @@ def test_a_success_stands_though_the_unit_was_skipped_since(last, reason):
 
 def test_a_success_that_was_skipped_since_is_compared_as_any_other():
     past = history(ended(), ended(Verdict.SKIPPED, attempt=0))
-    gone = Intact(outputs=Change("/out/a", "missing", kind="deleted"), missing=True)
+    gone = FileChanges(outputs=Change("/out/a", "missing", kind="deleted"), missing=True)
 
     assert ask(past, look=gone).reason == "output deleted"
     assert ask(past, fresh=True) == Rerun("fresh")
@@ -114,17 +114,17 @@ def test_another_fingerprint_is_a_change():
 def test_touched_files_are_named_by_their_side():
     for side in ("input", "output"):
         grown, gone = Change("in/a", "size 10 → 12"), Change("in/a", "missing", kind="deleted")
-        found = ask(history(ended()), look=Intact(**{f"{side}s": grown}))
+        found = ask(history(ended()), look=FileChanges(**{f"{side}s": grown}))
         assert found.reason == f"{side} changed"
         assert found.text == f"{side} changed: in/a (size 10 → 12)"
-        found = ask(history(ended()), look=Intact(**{f"{side}s": gone}))
+        found = ask(history(ended()), look=FileChanges(**{f"{side}s": gone}))
         assert (found.reason, found.text) == (f"{side} deleted", f"{side} deleted: in/a")
 
 
 def test_files_that_were_read_and_are_the_same_are_handed_on():
     seen = (Reading("/out/a", 1, 2, "ab", 3, 4),)
 
-    assert ask(history(ended()), look=Intact(seen=seen)) == Reuse(seen=seen)
+    assert ask(history(ended()), look=FileChanges(seen=seen)) == Reuse(seen=seen)
 
 
 def test_a_run_that_succeeded_repeats_units_without_outputs_and_no_other_does():
@@ -159,12 +159,12 @@ def test_a_resumed_run_repeats_nothing_that_succeeded_in_it_though_it_is_never_k
 
 def test_always_looks_at_nothing_but_that_the_outputs_are_there():
     past = history(ended(fingerprint="print-0"))
-    changed = Intact(Change("/in", "size differs"), Change("/o", "size differs"))
+    changed = FileChanges(Change("/in", "size differs"), Change("/o", "size differs"))
 
     assert ask(past, look=changed, keep="always", run_succeeded=True) == Reuse()
-    new = Intact(outputs=Change("/o", "missing", kind="new"), missing=True)
+    new = FileChanges(outputs=Change("/o", "missing", kind="new"), missing=True)
     assert ask(past, look=new, keep="always").text == "output new: /o"
-    gone = Intact(outputs=Change("/o", "missing", kind="deleted"), missing=True)
+    gone = FileChanges(outputs=Change("/o", "missing", kind="deleted"), missing=True)
     assert ask(past, look=gone, keep="always").text == "output deleted: /o"
 
 
@@ -178,11 +178,11 @@ def test_a_changed_program_makes_a_kept_unit_stale():
 
 
 def test_files_are_not_looked_at_when_the_answer_is_known_without():
-    def look(_unit: UnitSpec, _end: End) -> Intact:
+    def look(_unit: UnitSpec, _end: End) -> FileChanges:
         raise AssertionError("a look at files")
 
     for past in (None, history(ended(Verdict.FAILED)), history(ended(fingerprint="print-0"))):
-        answer = standing(
+        answer = find_standing(
             UNIT,
             past,
             intact=look,
@@ -212,7 +212,7 @@ def is_passed_over(end: End) -> bool:
     ends=st.lists(ENDS, max_size=3),
     is_open=st.booleans(),
     look=st.builds(
-        Intact,
+        FileChanges,
         st.sampled_from([None, Change("in", "content differs")]),
         st.sampled_from([None, Change("out", "missing", kind="deleted")]),
         st.booleans(),
@@ -254,11 +254,11 @@ def test_nothing_is_kept_but_an_unchanged_success_after_which_nothing_was_tried(
 def ask_again(
     past: Optional[UnitHistory],
     asked: Optional[bool],
-    look: Intact = UNTOUCHED,
+    look: FileChanges = UNTOUCHED,
     keep: str = "unchanged",
     unit: UnitSpec = UNIT,
 ) -> Standing:
-    return standing_again(
+    return find_standing_again(
         unit,
         past,
         asked=asked,
@@ -279,7 +279,7 @@ def test_a_retry_keeps_a_success_whatever_the_stage_says_and_without_outputs(kee
 
 
 def test_a_retry_runs_a_success_that_nobody_can_vouch_for_any_more():
-    gone = Intact(outputs=Change("/out/a", "missing", kind="deleted"), missing=True)
+    gone = FileChanges(outputs=Change("/out/a", "missing", kind="deleted"), missing=True)
     other = UnitSpec("s/a", "s", 0, ("false",), "/", "print-2", outputs=OUTPUTS)
 
     assert ask_again(history(ended()), False, look=gone).reason == "output deleted"
@@ -296,7 +296,7 @@ def test_a_retry_leaves_a_failure_as_it_is_unless_it_is_about_it():
 
 def test_a_retry_keeps_a_success_that_was_skipped_since_if_it_still_stands():
     past = history(ended(), ended(Verdict.SKIPPED, attempt=0))
-    gone = Intact(outputs=Change("/out/a", "missing", kind="deleted"), missing=True)
+    gone = FileChanges(outputs=Change("/out/a", "missing", kind="deleted"), missing=True)
 
     assert ask_again(past, None) == ask_again(past, False) == Reuse()
     assert ask_again(past, None, look=gone).reason == "output deleted"

@@ -1,25 +1,25 @@
-from procsup.core.late import GIVEN, MARKS, as_placeholders, fill_in, given
-from procsup.core.slots import granted
+from procsup.core.late import GIVEN, MARKS, fill_in, list_values, restore_placeholders
+from procsup.core.slots import make_placement
 
 
 def test_what_is_known_is_filled_in_and_the_rest_stays_marked():
     text = f"-t{MARKS['cpus']}:{MARKS['scratch']}/{MARKS['slot']}{MARKS['slot']}"
 
-    once = fill_in(text, given(3, granted("h", 2.0, slot=7)))
+    once = fill_in(text, list_values(3, make_placement("h", 2.0, slot=7)))
 
     assert once == f"-t2:{MARKS['scratch']}/77"
     assert fill_in(once, {"scratch": "/tmp/\0cpus\0"}) == "-t2:/tmp/\0cpus\0/77"
 
 
 def test_every_attempt_is_given_all_of_it_as_the_environment_says_it():
-    values = given(3, granted("h", 0.5, 1 << 30, slot=2))
+    values = list_values(3, make_placement("h", 0.5, 1 << 30, slot=2))
 
     assert values == {"cpus": "0.5", "memory": "1073741824", "attempt": "3", "slot": "2"}
     assert set(values) == set(GIVEN) < set(MARKS)
-    assert given(1, granted("h", 1.0))["memory"] == ""
+    assert list_values(1, make_placement("h", 1.0))["memory"] == ""
 
 
 def test_people_see_placeholders():
-    assert as_placeholders(("a", f"{MARKS['cpus']}x", "{b}")) == ("a", "{cpus}x", "{b}")
+    assert restore_placeholders(("a", f"{MARKS['cpus']}x", "{b}")) == ("a", "{cpus}x", "{b}")
     same = ("a", "b")
-    assert as_placeholders(same) is same
+    assert restore_placeholders(same) is same

@@ -22,7 +22,7 @@ from procsup.core.outcome import (
     Usage,
     Vanished,
 )
-from procsup.core.slots import granted
+from procsup.core.slots import make_placement
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.core.task import Rules, Task
 
@@ -82,7 +82,9 @@ def task_of(text: str, parameters: Any = None) -> Task:
         folder=text,
         scratch=True,
     )
-    return Task(AttemptId(f"s/{text}", 2**70), unit, granted(text, 0.1, 2**40, (0, 5)), rules)
+    return Task(
+        AttemptId(f"s/{text}", 2**70), unit, make_placement(text, 0.1, 2**40, (0, 5)), rules
+    )
 
 
 def trip(lines: Any, value: Any) -> Any:

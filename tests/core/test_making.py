@@ -10,12 +10,12 @@ from procsup.core.making import (
     CWD,
     ENV,
     PARAMETER,
-    Made,
-    kinds_of_change,
-    made_of,
-    making_at,
-    parameters_at,
-    what_changed,
+    MadeColumns,
+    collect_made,
+    describe_change,
+    find_kinds_of_change,
+    parse_parameters,
+    read_making,
 )
 from procsup.core.spec import StageSpec, UnitSpec
 
@@ -33,27 +33,29 @@ SHELL = StageSpec("s", shell=("bash", "-c"))
 
 
 def changed(before, after, stage=STAGE):
-    return what_changed(making_at(made_of([before], "/"), 0), after, stage, "/")
+    return describe_change(read_making(collect_made([before], "/"), 0), after, stage, "/")
 
 
 def test_what_all_units_have_in_common_is_there_once():
-    made = made_of([unit(("x", name), {"n": name, "k": 1}) for name in "abc"], "/")
+    made = collect_made([unit(("x", name), {"n": name, "k": 1}) for name in "abc"], "/")
 
-    assert made == Made([["x"], ["a", "b", "c"]], {"n": ["a", "b", "c"], "k": [1]}, cwd=["."])
+    assert made == MadeColumns(
+        [["x"], ["a", "b", "c"]], {"n": ["a", "b", "c"], "k": [1]}, cwd=["."]
+    )
 
 
 def test_parameters_keep_their_types_also_where_they_are_equal():
     rows = [{"n": 1}, {"n": True}, {"n": 1.0}, {"n": [1, "x"]}, {"n": float("inf")}, {}]
-    made = made_of([unit(parameters=row) for row in rows], "/")
-    read = msgspec.json.decode(msgspec.json.encode(made), type=Made)
+    made = collect_made([unit(parameters=row) for row in rows], "/")
+    read = msgspec.json.decode(msgspec.json.encode(made), type=MadeColumns)
 
-    found = [parameters_at(read, place) for place in range(len(rows))]
+    found = [parse_parameters(read, place) for place in range(len(rows))]
 
     assert repr(found) == repr([*rows[:4], {"n": "inf"}, {}])
 
 
 def test_no_units_are_made_of_nothing():
-    assert made_of([], "/") is None
+    assert collect_made([], "/") is None
 
 
 @given(
@@ -69,14 +71,14 @@ def test_no_units_are_made_of_nothing():
 )
 def test_each_unit_is_found_again(rows):
     units = [unit(*row) for row in rows]
-    made = made_of(units, "/")
+    made = collect_made(units, "/")
 
     for place, one in enumerate(units):
-        alone = making_at(made_of([one], "/"), 0)
-        found = making_at(made, place)
+        alone = read_making(collect_made([one], "/"), 0)
+        found = read_making(made, place)
         assert found.argv in (None, one.argv)
         assert (found.parameters, found.env) == (alone.parameters, alone.env)
-        assert what_changed(found, one, STAGE, "/") == ""
+        assert describe_change(found, one, STAGE, "/") == ""
 
 
 @pytest.mark.parametrize(
@@ -160,19 +162,19 @@ def test_another_folder_is_named_and_not_the_arguments_that_follow_from_it():
     said = "cwd changed: . → work"
 
     assert changed(before, after) == f"{said}; env A changed"
-    made = made_of([before, msgspec.structs.replace(before, cwd="/x")], "/")
-    assert kinds_of_change({after.id: (made, 0)}, [after], "/") == {after.id: CWD}
-    assert kinds_of_change({after.id: (made, 1)}, [after], "/work") == {after.id: CWD}
-    assert what_changed(making_at(made, 1), before, STAGE, "/") == "cwd changed: x → ."
+    made = collect_made([before, msgspec.structs.replace(before, cwd="/x")], "/")
+    assert find_kinds_of_change({after.id: (made, 0)}, [after], "/") == {after.id: CWD}
+    assert find_kinds_of_change({after.id: (made, 1)}, [after], "/work") == {after.id: CWD}
+    assert describe_change(read_making(made, 1), before, STAGE, "/") == "cwd changed: x → ."
 
 
 def test_a_folder_that_was_not_recorded_is_not_compared():
-    old = msgspec.structs.replace(made_of([unit()], "/"), cwd=None)
+    old = msgspec.structs.replace(collect_made([unit()], "/"), cwd=None)
 
     assert b"cwd" not in msgspec.json.encode(old)
     after = msgspec.structs.replace(unit(), cwd="/work")
-    assert kinds_of_change({"s/a": (old, 0)}, [after], "/") == {}
-    assert what_changed(making_at(old, 0), after, STAGE, "/") == ""
+    assert find_kinds_of_change({"s/a": (old, 0)}, [after], "/") == {}
+    assert describe_change(read_making(old, 0), after, STAGE, "/") == ""
 
 
 ROWS = st.tuples(
@@ -191,24 +193,24 @@ def test_the_kinds_of_change_are_those_that_are_told_of_each_unit(pairs, chunk):
     before, now = units([was for was, _ in pairs]), units([row or was for was, row in pairs])
     places = {}
     for start in range(0, len(before), chunk):
-        made = made_of(before[start : start + chunk], "/")
+        made = collect_made(before[start : start + chunk], "/")
         places.update((one.id, (made, at)) for at, one in enumerate(before[start : start + chunk]))
 
-    kinds = kinds_of_change(places, now, "/")
+    kinds = find_kinds_of_change(places, now, "/")
 
     for one in now:
         made, at = places[one.id]
-        told = what_changed(making_at(made, at), one, STAGE, "/").partition(" ")[0]
+        told = describe_change(read_making(made, at), one, STAGE, "/").partition(" ")[0]
         kind = {"argument": COMMAND, "the": COMMAND, "parameter": PARAMETER, "env": ENV}.get(told)
         assert kinds.get(one.id) == kind
 
 
 def test_what_is_not_on_record_has_no_kind():
-    assert kinds_of_change({}, [unit()], "/") == {}
+    assert find_kinds_of_change({}, [unit()], "/") == {}
 
 
 def test_values_of_variables_are_not_recorded():
-    made = made_of([unit(env={"TOKEN": "secret-of-mine"})], "/")
+    made = collect_made([unit(env={"TOKEN": "secret-of-mine"})], "/")
 
     assert b"secret" not in msgspec.json.encode(made)
     assert changed(unit(env={"TOKEN": "a"}), unit(env={"TOKEN": "b"})) == "env TOKEN changed"

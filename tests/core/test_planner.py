@@ -6,7 +6,16 @@ from procsup.core.events import Ended, Inspected, Interrupted, Stop
 from procsup.core.outcome import AttemptId, Exited, Signaled, Usage, Verdict
 from procsup.core.plan.reactor import next_deadline
 from procsup.core.plan.summary import EarlyEnd
-from procsup.core.records import Answer, Closed, End, Launch, Planned, Refused, RunFinal, StageFinal
+from procsup.core.records import (
+    Closed,
+    ControlReply,
+    End,
+    Launch,
+    Planned,
+    Refused,
+    RunFinal,
+    StageFinal,
+)
 from procsup.core.spec import OnFailure, Retry
 from tests.support.plays import LOST, NO_START, SHORTAGE, WALL, Play, fold, stage, unit
 
@@ -391,13 +400,16 @@ def test_why_the_sitting_ends_is_never_taken_back(later):
 
     assert play.plan.summary.ending is EarlyEnd.INTERRUPTED
     assert play.plan.closing == "interrupted by signal 2"
-    assert [record.ok for record in play.records if isinstance(record, Answer)] == [True, True]
+    assert [record.ok for record in play.records if isinstance(record, ControlReply)] == [
+        True,
+        True,
+    ]
 
 
 def test_a_drain_after_a_stop_says_that_units_are_not_left_to_finish():
     play = one().asked("stop").asked("drain")
 
-    answers = [record.message for record in play.records if isinstance(record, Answer)]
+    answers = [record.message for record in play.records if isinstance(record, ControlReply)]
     assert answers == ["stopping 1 running unit", "nothing more is started: stopped by request"]
     assert play.plan.closing == "stopped by request"
 
@@ -434,7 +446,7 @@ def test_an_interrupt_is_on_record_as_it_comes():
 
     written = [type(order).__name__ for order in play.given]
     assert written == ["Write", "Stop"]
-    assert play.records[-1] == Answer("", "stop", True, "interrupted by signal 2")
+    assert play.records[-1] == ControlReply("", "stop", True, "interrupted by signal 2")
     assert fold(enumerate(play.records, 1)).ending == "stop"
 
 
@@ -739,7 +751,7 @@ def test_drain_by_request_lets_the_running_go_on_and_is_not_final():
 
     assert play.take_orders() == ["settled a#1 succeeded"]
     assert play.plan.outcome == ""
-    answer = next(record for record in play.records if isinstance(record, Answer))
+    answer = next(record for record in play.records if isinstance(record, ControlReply))
     assert answer.ok
 
 
@@ -759,7 +771,7 @@ def test_stop_by_request_ends_the_trees_with_the_grace_asked_for():
 def test_an_unknown_request_is_answered_with_no():
     play = one().asked("dance")
 
-    answer = next(record for record in play.records if isinstance(record, Answer))
+    answer = next(record for record in play.records if isinstance(record, ControlReply))
     assert not answer.ok
 
 

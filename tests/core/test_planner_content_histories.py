@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Set
 import pytest
 
 from procsup.core.events import Standing
-from procsup.core.keep import Change, Intact, standing, standing_again
+from procsup.core.keep import Change, FileChanges, find_standing, find_standing_again
 from procsup.core.outcome import Exited, Reading, Signaled, Verdict
 from procsup.core.records import End
 from procsup.core.replay import UnitHistory
@@ -150,16 +150,16 @@ class World:
 
     def standing_of(self, one: UnitSpec, past: UnitHistory, *, earlier: bool) -> Standing:
         is_changed = one.id == "s/a" and self.used.get(one.id) != self.now[SOURCE]
-        look = Intact(Change("/source", "content differs")) if is_changed else Intact()
+        look = FileChanges(Change("/source", "content differs")) if is_changed else FileChanges()
         of = next(spec for spec in STAGES if spec.name == one.stage)
         known: Dict[str, Any] = {"stage": of, "fresh": False, "program": None}
         known["intact"] = lambda _unit, _end: look
         is_chosen = one.id == self.chosen
         if self.verb == "retry":
             asked = is_chosen if self.chosen else None
-            return standing_again(one, past, asked=asked, **known)
+            return find_standing_again(one, past, asked=asked, **known)
         due = self.verb == "run" or is_chosen
-        return standing(one, past, run_succeeded=False, earlier=due and earlier, **known)
+        return find_standing(one, past, run_succeeded=False, earlier=due and earlier, **known)
 
     # --- what was said -------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ import pytest
 from procsup.core.events import Expanded, Rerun
 from procsup.core.outcome import Exited, Signaled
 from procsup.core.plan.summary import EarlyEnd
-from procsup.core.records import Answer, Closed, RunFinal
+from procsup.core.records import Closed, ControlReply, RunFinal
 from procsup.core.spec import After
 from tests.support.plays import Play, stage, unit
 
@@ -26,7 +26,7 @@ def publishing(exit=Exited(0), **settings):  # noqa: B008
 
 
 def answers(play):
-    return [(a.ok, a.message) for a in play.records if isinstance(a, Answer)]
+    return [(a.ok, a.message) for a in play.records if isinstance(a, ControlReply)]
 
 
 # --- withdrawals ---------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 
 from procsup.core.events import Expand, Expanded, Hold, Rerun, Reuse, Standing
 from procsup.core.outcome import Verdict
-from procsup.core.plan.rehearsal import Foreseen, rehearse
+from procsup.core.plan.rehearsal import RehearsedStage, rehearse
 from procsup.core.records import End
 from procsup.core.replay import History
 from procsup.core.slots import Capacity
@@ -46,7 +46,7 @@ def foreseen(stages: List[Any], early: List[Expanded], history: History, **more:
     return rehearse(spec, CAPACITY, history, {one.stage: one for one in early}, **more)
 
 
-def texts(seen: Foreseen) -> List[str]:
+def texts(seen: RehearsedStage) -> List[str]:
     return ["keep" if one.keeps_verdict else one.text for one in seen.standings]
 
 

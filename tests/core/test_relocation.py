@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from procsup.core.ends import NO_ENDS, add, pack, unpack
 from procsup.core.outcome import Exited, Reading, Verdict
 from procsup.core.records import JOURNAL_VERSION, Begin, End, Kept, Seen
-from procsup.core.relocation import Rebased, Root, in_place, places_of
+from procsup.core.relocation import RebasedPaths, Root, places_of, relocate_end
 from procsup.core.replay import History
-from procsup.core.rooted import at, below, folder_of
+from procsup.core.rooted import folder_of, join_folder, strip_folder
 
 NAMES = st.text("ab. /\\:", min_size=1, max_size=12).map(lambda text: text.strip("/\\") or "a")
 
@@ -50,14 +50,14 @@ def begin(version=JOURNAL_VERSION, run_file="/p/r.toml", root="../.."):
     ],
 )
 def test_a_path_below_a_folder_is_relative_to_it(folder, path, relative):
-    assert below(folder, path) == relative
-    assert at(folder, path if relative is None else relative) == path
+    assert strip_folder(folder, path) == relative
+    assert join_folder(folder, path if relative is None else relative) == path
 
 
 def test_an_absolute_path_stays_where_it_is():
-    assert at("/p", "/q/a") == "/q/a"
-    assert at("C:\\p", "D:\\a") == "D:\\a"
-    assert at("C:\\p", "\\\\host\\a") == "\\\\host\\a"
+    assert join_folder("/p", "/q/a") == "/q/a"
+    assert join_folder("C:\\p", "D:\\a") == "D:\\a"
+    assert join_folder("C:\\p", "\\\\host\\a") == "\\\\host\\a"
 
 
 def test_the_folder_of_a_file():
@@ -74,13 +74,13 @@ def test_an_end_is_recorded_relative_and_read_in_its_place():
         stderr_path="logs/s/a.1.err",
     )
 
-    recorded = Root("/p", "../..").recorded(original)
+    recorded = Root("/p", "../..").map_record(original)
 
     assert [one.path for one in recorded.outputs] == ["out/a", "/elsewhere/b"]
     assert (recorded.inputs[0].path, recorded.stdout_path) == ("in", "../../said/a")
     assert recorded.stderr_path == "logs/s/a.1.err"
-    assert in_place(recorded, Root("/p", "../..")) == original
-    there = in_place(recorded, Root("/q/r", "../.."))
+    assert relocate_end(recorded, Root("/p", "../..")) == original
+    there = relocate_end(recorded, Root("/q/r", "../.."))
     assert [one.path for one in there.outputs] == ["/q/r/out/a", "/elsewhere/b"]
     assert there.stdout_path == "/q/r/said/a"
 
@@ -88,20 +88,20 @@ def test_an_end_is_recorded_relative_and_read_in_its_place():
 def test_where_the_run_directory_is_not_below_the_folder_logs_stay_absolute():
     original = end(outputs=["/p/out/a"], stdout_path="/p/said/a")
 
-    recorded = Root("/p", "/p").recorded(original)
+    recorded = Root("/p", "/p").map_record(original)
 
     assert (recorded.outputs[0].path, recorded.stdout_path) == ("out/a", "/p/said/a")
-    assert in_place(recorded, Root("/p", "/p")) == original
+    assert relocate_end(recorded, Root("/p", "/p")) == original
 
 
 def test_windows_is_recorded_and_read_in_the_same_way():
     original = end(outputs=["C:\\p\\out\\a", "D:\\b"], stdout_path="C:\\p\\said\\a")
 
-    recorded = Root("C:\\p", "..\\..").recorded(original)
+    recorded = Root("C:\\p", "..\\..").map_record(original)
 
     assert [one.path for one in recorded.outputs] == ["out\\a", "D:\\b"]
     assert recorded.stdout_path == "..\\..\\said\\a"
-    assert in_place(recorded, Root("C:\\p", "..\\..")) == original
+    assert relocate_end(recorded, Root("C:\\p", "..\\..")) == original
 
 
 @given(st.lists(NAMES, max_size=3), NAMES, st.sampled_from(["../..", "/p"]))
@@ -109,22 +109,22 @@ def test_whatever_is_recorded_comes_back(names, log, way):
     original = end(outputs=[f"/p/{name}" for name in names], stdout_path=f"/p/{log}")
     root = Root("/p", way)
 
-    assert in_place(root.recorded(original), root) == original
+    assert relocate_end(root.map_record(original), root) == original
 
 
 def test_newer_stamps_are_recorded_relative_and_other_records_as_they_are():
     root = Root("/p", "../..")
 
-    assert root.recorded(Seen("s/a", (reading("/p/a"),))) == Seen("s/a", (reading("a"),))
+    assert root.map_record(Seen("s/a", (reading("/p/a"),))) == Seen("s/a", (reading("a"),))
     for record in (Kept("s", ["/p/a"]), begin(), end(stdout_path="logs/a")):
-        assert root.recorded(record) is record
+        assert root.map_record(record) is record
 
 
 def test_the_first_form_has_absolute_paths_which_follow_the_run_file():
     places = places_of(begin(2, root=""), "/q")
 
-    assert places == Rebased("/p", "/q")
-    there = in_place(end(outputs=["/p/a", "/b"], stdout_path="logs/x"), places)
+    assert places == RebasedPaths("/p", "/q")
+    there = relocate_end(end(outputs=["/p/a", "/b"], stdout_path="logs/x"), places)
     assert [one.path for one in there.outputs] == ["/q/a", "/b"]
     assert there.stdout_path == "logs/x"
 
@@ -150,13 +150,13 @@ def test_a_history_has_its_files_where_they_are_by_now():
     assert [(one.path, one.inode) for one in outputs] == [("/q/a", 3), ("/q/b", 9)]
 
 
-@pytest.mark.parametrize("places", [Root("/q", "../.."), Rebased("/p", "/q")])
+@pytest.mark.parametrize("places", [Root("/q", "../.."), RebasedPaths("/p", "/q")])
 @pytest.mark.parametrize("name", ["a", "\udcff"])
 def test_an_end_is_packed_where_its_files_are_by_now(places, name):
     read = end(
         outputs=[name, f"/p/{name}"], inputs=["/b"], stdout_path="../../o", stderr_path="/p/e"
     )
 
-    assert unpack(add(NO_ENDS, read, places), "s/a") == (in_place(read, places),)
+    assert unpack(add(NO_ENDS, read, places), "s/a") == (relocate_end(read, places),)
     twice = add(pack([read]), msgspec.structs.replace(read, attempt=2), places)
-    assert unpack(twice, "s/a")[1].outputs == in_place(read, places).outputs
+    assert unpack(twice, "s/a")[1].outputs == relocate_end(read, places).outputs

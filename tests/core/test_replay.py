@@ -16,7 +16,7 @@ from procsup.core.records import (
     StageFinal,
     Withdrawn,
 )
-from procsup.core.slots import granted
+from procsup.core.slots import make_placement
 from procsup.core.versions import Version
 from tests.support.plays import fold
 
@@ -195,11 +195,11 @@ def test_a_launch_of_the_first_form_says_what_it_was_to_get():
     first = Launch("a", 1, 0.0, "f", cpus=2.0, cpu_ids=(0, 1), memory_bytes=5)
     second = Launch("a", 1, 0.0, "f", host="h", amounts={"cpus": 0.5, "tokens": 3})
 
-    assert first.placement == granted("", 2.0, 5, (0, 1))
+    assert first.placement == make_placement("", 2.0, 5, (0, 1))
     assert (second.placement.host, second.placement.cpus) == ("h", 0.5)
     assert second.placement.amounts["tokens"] == 3
     assert (second.placement.memory_bytes, second.placement.cpu_ids) == (None, ())
-    assert launch().placement == granted("", 1.0)
+    assert launch().placement == make_placement("", 1.0)
 
 
 def skipped(**settings):

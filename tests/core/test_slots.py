@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procsup.core.slots import Capacity, Needs, Slots, granted, thread_share, why_never
+from procsup.core.slots import Capacity, Needs, Slots, explain_never, make_placement, thread_share
 
 
 def test_tenths_of_a_cpu_add_up_to_a_whole():
@@ -56,9 +56,10 @@ def test_jobs_limit_the_number_of_live_units():
 def test_it_is_said_why_a_unit_never_fits():
     capacity = Capacity(2.0, memory_bytes=100)
 
-    assert why_never(Needs(2.0, 100), capacity) is None
+    assert explain_never(Needs(2.0, 100), capacity) is None
     assert (
-        why_never(Needs(3.0, 200), capacity) == "needs 3 cpus of 2 and 200 bytes of memory of 100"
+        explain_never(Needs(3.0, 200), capacity)
+        == "needs 3 cpus of 2 and 200 bytes of memory of 100"
     )
 
 
@@ -97,18 +98,18 @@ def test_it_is_said_what_a_unit_that_does_not_fit_now_lacks():
     taken = slots.place(Needs(2.5, 1 << 30, pinned=True))
     assert taken is not None
 
-    assert slots.lacking(Needs(1.5)) == ""
-    assert slots.lacking(Needs(2.0)) == "CPUs (it needs 2; 1.5 of 4 are free)"
-    assert slots.lacking(Needs(2.0, 4 << 30)).endswith(
+    assert slots.describe_lack(Needs(1.5)) == ""
+    assert slots.describe_lack(Needs(2.0)) == "CPUs (it needs 2; 1.5 of 4 are free)"
+    assert slots.describe_lack(Needs(2.0, 4 << 30)).endswith(
         " and memory (it needs 4.0 GB; 3.0 GB of 4.0 GB are free)"
     )
-    assert slots.lacking(Needs(1.5, pinned=True)) == ""
-    slots.take(granted("", 1.0, cpu_ids=(2,)))
-    assert slots.lacking(Needs(0.5, pinned=True)) == ""
-    slots.take(granted("", 0.1, cpu_ids=(3,)))
-    assert slots.lacking(Needs(0.2, pinned=True)) == "1 CPU of its own"
+    assert slots.describe_lack(Needs(1.5, pinned=True)) == ""
+    slots.take(make_placement("", 1.0, cpu_ids=(2,)))
+    assert slots.describe_lack(Needs(0.5, pinned=True)) == ""
+    slots.take(make_placement("", 0.1, cpu_ids=(3,)))
+    assert slots.describe_lack(Needs(0.2, pinned=True)) == "1 CPU of its own"
     slots.give_back(taken)
-    assert slots.lacking(Needs(2.0, 4 << 30, pinned=True)) == ""
+    assert slots.describe_lack(Needs(2.0, 4 << 30, pinned=True)) == ""
 
 
 @pytest.mark.parametrize(

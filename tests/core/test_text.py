@@ -8,29 +8,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import procsup
-from procsup.core.text import HarmlessBytes, are, harmless, last_lines, plural, shell_word, visible
+from procsup.core.text import (
+    HarmlessBytes,
+    are,
+    count_noun,
+    last_lines,
+    make_harmless,
+    make_visible,
+    quote_word,
+)
 
 
 def test_text_of_any_language_is_left_as_it_is():
-    assert visible("naïve 部 ❤ a/b=c") == "naïve 部 ❤ a/b=c"
+    assert make_visible("naïve 部 ❤ a/b=c") == "naïve 部 ❤ a/b=c"
 
 
 @pytest.mark.survives("F51")
 def test_what_could_act_on_a_terminal_is_shown_as_an_escape():
     hostile = "\x1b]52;c;x\x07 \x9b2J \u202egnp.exe \r\n\t\x00 \ufeff"
 
-    assert visible(hostile) == ("\\e]52;c;x\\x07 \\x9b2J \\u202egnp.exe \\r\\n\\t\\x00 \\ufeff")
+    assert make_visible(hostile) == (
+        "\\e]52;c;x\\x07 \\x9b2J \\u202egnp.exe \\r\\n\\t\\x00 \\ufeff"
+    )
 
 
 def test_bytes_that_are_not_utf8_appear_as_bytes_and_other_surrogates_as_code_points():
-    assert visible(b"a\xff".decode("utf-8", "surrogateescape")) == "a\\xff"
-    assert visible("\ud800") == "\\ud800"
+    assert make_visible(b"a\xff".decode("utf-8", "surrogateescape")) == "a\\xff"
+    assert make_visible("\ud800") == "\\ud800"
 
 
 def test_what_is_visible_can_be_written_in_every_encoding_that_escapes():
     every = "".join(map(chr, range(0x110000)))
 
-    visible(every).encode("utf-8")
+    make_visible(every).encode("utf-8")
 
 
 @pytest.mark.survives("F17")
@@ -51,7 +61,7 @@ def test_an_empty_log_has_no_last_lines():
 
 
 def test_harmless_text_keeps_its_lines_and_tabs():
-    assert harmless("a\tb\r\nc\rd\x1b[1m\n") == "a\tb\nc\\rd\\e[1m\n"
+    assert make_harmless("a\tb\r\nc\rd\x1b[1m\n") == "a\tb\nc\\rd\\e[1m\n"
 
 
 @given(st.text(alphabet="a\x1b\r\n\té\u202e部\x9b", max_size=12), st.data())
@@ -72,9 +82,9 @@ def test_what_is_incomplete_waits_and_is_not_lost():
 
 
 def test_a_plain_word_of_a_shell_is_quoted_as_ever():
-    assert shell_word("a b") == "'a b'"
-    assert shell_word("a=b/c") == "a=b/c"
-    assert shell_word("a\nb", in_lines=True) == "'a\nb'"
+    assert quote_word("a b") == "'a b'"
+    assert quote_word("a=b/c") == "a=b/c"
+    assert quote_word("a\nb", in_lines=True) == "'a\nb'"
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not here")
@@ -86,18 +96,18 @@ def test_bash_reads_the_very_word_from_its_harmless_form(in_lines):
         "a\n\tb\r",
         b"\xff1".decode("utf-8", "surrogateescape"),
     ]
-    line = " ".join(shell_word(word, in_lines=in_lines) for word in words)
+    line = " ".join(quote_word(word, in_lines=in_lines) for word in words)
 
     read = subprocess.run(
         ["bash", "-c", f"printf '%s\\0' {line}"], stdout=subprocess.PIPE, check=True
     )
 
-    assert line == (harmless(line) if in_lines else visible(line))
+    assert line == (make_harmless(line) if in_lines else make_visible(line))
     assert read.stdout == b"".join(w.encode("utf-8", "surrogateescape") + b"\0" for w in words)
 
 
 def test_a_number_and_its_noun_agree():
-    assert [plural(count, "kept unit") for count in (0, 1, 2)] == [
+    assert [count_noun(count, "kept unit") for count in (0, 1, 2)] == [
         "0 kept units",
         "1 kept unit",
         "2 kept units",

@@ -19,7 +19,7 @@ def why(play: Play, name: str, *, at: float = WALL, selected: "tuple[str, ...]" 
     assert begin is not None
     history.begin = msgspec.structs.replace(begin, selected=selected)
     units = {one.id: one for one in play.units}
-    return Waits(play.spec, units, history, play.plan.capacity, at=at).why(units[name])
+    return Waits(play.spec, units, history, play.plan.capacity, at=at).explain(units[name])
 
 
 def test_a_unit_waits_for_all_of_a_stage():

@@ -10,7 +10,7 @@ import pytest
 
 from procsup.core.events import Ended, Fact, Inspected, Start, Started, Stop
 from procsup.core.outcome import AttemptId, Exited, NotStarted, Signaled, StopReason, Vanished
-from procsup.core.slots import granted
+from procsup.core.slots import make_placement
 from procsup.core.spec import UnitSpec
 from procsup.core.task import Task
 from procsup.host import system
@@ -37,7 +37,7 @@ class Stage:
             "missing": ("/no/such/program",),
         }[name]
         unit = UnitSpec(name, "s", 0, argv, self._folder, "f")
-        return Start(Task(AttemptId(name, number), unit, granted("here", 1.0)))
+        return Start(Task(AttemptId(name, number), unit, make_placement("here", 1.0)))
 
     def facts_until(self, happened: Callable[[List[Fact]], bool]) -> List[Fact]:
         facts: List[Fact] = []

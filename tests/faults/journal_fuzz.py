@@ -16,7 +16,7 @@ import msgspec
 
 from procsup.core.events import UnitResult
 from procsup.core.manifest import JournalMark, unit_record
-from procsup.core.plan.outlook import Outlook, first_line
+from procsup.core.plan.outlook import Outlook, format_first_line
 from procsup.core.records import Begin, End, Planned, Record, encode_line
 from procsup.core.replay import UnitHistory
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
@@ -33,7 +33,7 @@ from procsup.store.mark import mark_problem
 from procsup.store.reader import ReadJournal, begins
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner
-from procsup.supervisor.previous_run import Past, lost_ends
+from procsup.supervisor.previous_run import PreviousRun, make_lost_ends
 from tests.faults.hostile import hostile_lines
 from tests.faults.trial import Trial
 from tests.store.builders import begin, end, every_record, records
@@ -256,13 +256,13 @@ class Bench:
         for ask in (
             lambda: list(events_of(self.rundir, owner)),
             lambda: how_it_ended(self.rundir, owner),
-            lambda: list(map(_line_of, Past(self.rundir, spec).history.units.values())),
+            lambda: list(map(_line_of, PreviousRun(self.rundir, spec).history.units.values())),
             self._logs,
             lambda: [json.dumps(row) for row in status_of(RunView(self.rundir)).rows()],
             lambda: status_of(RunView(self.rundir)).sentence,
-            lambda: lost_ends(Past(self.rundir, spec).history, 0.0),
+            lambda: make_lost_ends(PreviousRun(self.rundir, spec).history, 0.0),
             lambda: look_at(self.rundir),
-            lambda: first_line(_QUIET, Past(self.rundir, spec).before, fresh=False),
+            lambda: format_first_line(_QUIET, PreviousRun(self.rundir, spec).before, fresh=False),
         ):
             _only_our_errors(ask)
 

@@ -5,7 +5,7 @@ from typing import List
 
 import pytest
 
-from procsup.core.keep import Change, Intact
+from procsup.core.keep import Change, FileChanges
 from procsup.core.outcome import NO_LEFTOVER_FILES, LeftoverFiles, Verdict
 from procsup.core.records import End
 from procsup.core.spec import OutputSpec, UnitSpec
@@ -17,7 +17,7 @@ from tests.support.files import needs_links, written
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
 
-FINE = Intact(leftover_files=NO_LEFTOVER_FILES)
+FINE = FileChanges(leftover_files=NO_LEFTOVER_FILES)
 
 
 def below(folder: Path, paths: List[str]) -> List[str]:
@@ -182,7 +182,9 @@ def test_an_output_declared_since_is_missing_until_it_is_made(tmp_path):
     declared = unit_of(tmp_path, OutputSpec(str(tmp_path / "out")))
 
     new = Change(str(tmp_path / "out"), "missing", "new")
-    assert compare_with_record(declared, end, checksum="auto") == Intact(outputs=new, missing=True)
+    assert compare_with_record(declared, end, checksum="auto") == FileChanges(
+        outputs=new, missing=True
+    )
     written(tmp_path / "out")
     assert compare_with_record(declared, end, checksum="auto").outputs == new._replace(how="new")
 
@@ -232,7 +234,7 @@ def test_an_old_file_under_an_optional_name_does_not_count(tmp_path):
 
     left = LeftoverFiles(1, ("out",))
     found = compare_with_record(unit, end, checksum="auto", folder=str(tmp_path))
-    assert found == Intact(leftover_files=left)
+    assert found == FileChanges(leftover_files=left)
 
 
 # --- on disk -----------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def test_a_glob_may_start_above_or_anywhere(tree):
 
 
 def test_what_is_excluded_is_not_even_entered(tree):
-    glob = parse("d/**/*.py").joined([parse("*.py")], [parse("d/sub*"), parse("d/b.*")])
+    glob = parse("d/**/*.py").join([parse("*.py")], [parse("d/sub*"), parse("d/b.*")])
 
     assert list(find(glob, str(tree)).matches) == ["d/a.py", "x.py"]
 
@@ -136,7 +136,7 @@ def test_a_link_to_nothing_on_the_way_is_named(tmp_path):
 
     with pytest.raises(LinkToNothing):
         find(parse("samples/*/r.fq"), str(tmp_path))
-    glob = parse("samples/*/r.fq").joined([], [parse("samples/B")])
+    glob = parse("samples/*/r.fq").join([], [parse("samples/B")])
     assert list(find(glob, str(tmp_path)).matches) == ["samples/A/r.fq"]
 
 

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from procsup.core.records import Answer
+from procsup.core.records import ControlReply
 from procsup.errors import ProcsupError, RunUnfinished, WaitTimeout
 from procsup.queries import control as asking
 from procsup.queries.view import RunView
@@ -34,7 +34,10 @@ def asked(monkeypatch):
 def test_the_answer_to_a_request_is_found_in_the_journal(run, asked):
     owner = read_owner(run.rundir)
     waiter = Meanwhile(lambda: asking.request(run.rundir, owner, "drain"))
-    run.write(Answer("1-other", "drain", False, "not yours"), Answer(asked(), "drain", True, "yes"))
+    run.write(
+        ControlReply("1-other", "drain", False, "not yours"),
+        ControlReply(asked(), "drain", True, "yes"),
+    )
 
     assert waiter.result() == asking.Asked(True, "yes")
     run.leave()
@@ -53,7 +56,7 @@ def test_stop_returns_when_the_sitting_is_over(run, asked):
     owner = read_owner(run.rundir)
     said = []
     waiter = Meanwhile(lambda: asking.stop(run.rundir, owner, said=said.append))
-    run.write(Answer(asked(), "stop", True, "stopping 2 running units"))
+    run.write(ControlReply(asked(), "stop", True, "stopping 2 running units"))
     run.close("stopped by request")
 
     waiter.result()
@@ -63,7 +66,7 @@ def test_stop_returns_when_the_sitting_is_over(run, asked):
 def test_a_refused_stop_is_an_error(run, asked):
     owner = read_owner(run.rundir)
     waiter = Meanwhile(lambda: asking.stop(run.rundir, owner, said=print))
-    run.write(Answer(asked(), "stop", False, "no"))
+    run.write(ControlReply(asked(), "stop", False, "no"))
 
     with pytest.raises(ProcsupError, match="refused: no"):
         waiter.result()

@@ -6,7 +6,7 @@ import time
 import msgspec
 import pytest
 
-from procsup.core.records import Answer, Closed
+from procsup.core.records import Closed, ControlReply
 from procsup.errors import RecordError, RunUnfinished, UsageError, WaitTimeout
 from procsup.queries import view, waiting
 from procsup.queries.session_end import how_it_ended, last_word
@@ -269,7 +269,7 @@ def test_several_are_waited_for_at_once_and_answered_in_order(run, blocked):
 
 @pytest.mark.parametrize("between", [0, 4000])
 def test_the_last_word_of_a_sitting_is_found_however_much_was_written_since(run, between):
-    noise = [Answer(f"1-{number}-{'x' * 60}", "drain", True) for number in range(between)]
+    noise = [ControlReply(f"1-{number}-{'x' * 60}", "drain", True) for number in range(between)]
     run.begin().write(*noise).close("first")
     run.begin(sitting=2).write(*noise).close("second")
     run.begin(sitting=3).write(*noise).die()
@@ -283,8 +283,8 @@ def test_the_last_word_of_a_sitting_is_found_however_much_was_written_since(run,
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (Answer("", "stop", True, "interrupted by SIGTERM"), "interrupted by SIGTERM"),
-        (Answer("1-r", "stop", True, "stopping 2 running units"), "stopped by request"),
+        (ControlReply("", "stop", True, "interrupted by SIGTERM"), "interrupted by SIGTERM"),
+        (ControlReply("1-r", "stop", True, "stopping 2 running units"), "stopped by request"),
     ],
 )
 def test_a_supervisor_that_dies_while_it_stops_the_run_was_told_to(run, answer, said):
@@ -296,8 +296,8 @@ def test_a_supervisor_that_dies_while_it_stops_the_run_was_told_to(run, answer, 
 
 
 def test_a_stop_that_was_refused_or_came_before_is_none_of_this_death(run):
-    run.begin().write(Answer("1-r", "stop", True)).close("stopped by request")
-    run.begin(sitting=2).write(Answer("1-r", "stop", False, "no")).die()
+    run.begin().write(ControlReply("1-r", "stop", True)).close("stopped by request")
+    run.begin(sitting=2).write(ControlReply("1-r", "stop", False, "no")).die()
 
     assert how_it_ended(run.rundir, read_owner(run.rundir)).startswith("the supervisor died (")
 

@@ -4,7 +4,7 @@ import time
 
 from procsup.core.events import Rerun, Reuse
 from procsup.core.outcome import LeftoverFiles, Verdict
-from procsup.core.plan.rehearsal import Foreseen
+from procsup.core.plan.rehearsal import RehearsedStage
 from procsup.core.plan.summary import StageStatus, Summary
 from procsup.core.replay import History
 from procsup.core.spec import After, RunSpec, StageSpec, UnitSpec
@@ -257,8 +257,8 @@ def test_a_plan_gives_a_reason_for_each_unit_that_runs():
     spec = RunSpec("demo", None, "f", "d", (StageSpec("s"), StageSpec("t", after=(After("s"),))))
     changed = Rerun("input changed", "input changed: in/a (size 10 → 12)")
     stages = {
-        "s": Foreseen([unit] * 3, [changed, Reuse(), Reuse(stale=True)]),
-        "t": Foreseen(known_after=("s",)),
+        "s": RehearsedStage([unit] * 3, [changed, Reuse(), Reuse(stale=True)]),
+        "t": RehearsedStage(known_after=("s",)),
     }
 
     assert plan_lines(spec, stages) == [
@@ -280,7 +280,7 @@ def test_a_plan_gives_a_reason_for_each_unit_that_runs():
 def test_a_plan_is_drawn_as_a_graph_whatever_stages_are_called():
     stages = (StageSpec("a"), StageSpec("b", for_each=("a",), unit_wise=True, after=(After("a"),)))
     spec = RunSpec("demo", None, "f", "d", stages)
-    seen = {"a": Foreseen(problem='no "x"\nhere'), "b": Foreseen(known_after=("a",))}
+    seen = {"a": RehearsedStage(problem='no "x"\nhere'), "b": RehearsedStage(known_after=("a",))}
 
     assert graph_lines(spec, seen, "dot") == [
         "digraph {",

@@ -56,7 +56,7 @@ def test_success_codes_may_be_one():
 def test_values_appear_as_they_were_written():
     table = parse("x = [0.10, 1e-3, true, 7, 'a']")["x"]
 
-    assert [values.written(value) for value in table] == ["0.10", "1e-3", "true", "7", "a"]
+    assert [values.format_value(value) for value in table] == ["0.10", "1e-3", "true", "7", "a"]
 
 
 def test_records_hold_plain_numbers():

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, List, Optional
 
 from procsup.core.events import UnitResult
-from procsup.core.making import Made
+from procsup.core.making import MadeColumns
 from procsup.core.outcome import (
     Affinity,
     Exited,
@@ -19,9 +19,9 @@ from procsup.core.outcome import (
 )
 from procsup.core.records import (
     JOURNAL_VERSION,
-    Answer,
     Begin,
     Closed,
+    ControlReply,
     End,
     Kept,
     Launch,
@@ -148,8 +148,8 @@ def every_record() -> List[Record]:
         End("s/\udcff\x00\ud800", 1, Verdict.SUCCEEDED, WALL, exit=Exited(0)),
         StageFinal("s", "failed", {"planned": 5, "timed-out": 1}),
         RunFinal("r1", "failed", WALL + 9),
-        Answer("1-a-2", "drain", True),
-        Answer("1-a-3", "stop", False, "nothing runs"),
+        ControlReply("1-a-2", "drain", True),
+        ControlReply("1-a-3", "stop", False, "nothing runs"),
         Closed(WALL + 9, "interrupted by signal 2"),
     ]
 
@@ -202,7 +202,7 @@ def result(number: int, unit_id: Optional[str] = None, **changes: Any) -> UnitRe
 def records_of_version_3() -> List[Record]:
     """Return the records that version 3 added; journal-3.jsonl must keep them."""
     files = (Reading("o/a", 3, 4, "ab", 5, 6), Reading("/x", 3, 4, None, 5, 6, "../l", True))
-    made = Made([["x"], ["1", "2"]], {"n": ["1", "2"]}, {"LANG": ["6b23c0d5", None]})
+    made = MadeColumns([["x"], ["1", "2"]], {"n": ["1", "2"]}, {"LANG": ["6b23c0d5", None]})
     return [
         begin(
             version=3,

@@ -4,8 +4,8 @@ import os
 import pytest
 
 from procsup.core.manifest import StageCounts
-from procsup.store.bodies import Bodies, BodyChanged
 from procsup.store.manifest import read_manifest
+from procsup.store.unit_lines import UnitLines, UnitLinesChanged
 from tests.store.builders import result
 from tests.store.test_manifest import House
 
@@ -74,23 +74,23 @@ def test_a_run_that_gives_up_its_logs_is_worked_out(tmp_path):
 
 
 def test_stages_without_units_leave_nothing_between_the_others(tmp_path):
-    bodies = Bodies()
+    bodies = UnitLines()
     written = {"a": [b"1", b",\n2"], "none": [], "b": [b"3"]}
     for stage, lines in written.items():
         (tmp_path / stage).write_bytes(b"head\n" + b"".join(lines) + b"end")
-        list(bodies.noted(stage, tmp_path / stage, 5, lines))
+        list(bodies.pass_lines(stage, tmp_path / stage, 5, lines))
 
-    joined = bodies.joined(["none", "a", "none", "b"], b",\n")
+    joined = bodies.join(["none", "a", "none", "b"], b",\n")
 
     assert joined is not None
     assert b"".join(joined) == b"1,\n2,\n3"
-    assert bodies.joined(["a", "unknown"], b",\n") is None
+    assert bodies.join(["a", "unknown"], b",\n") is None
 
 
 def test_a_change_is_told_with_the_last_piece(tmp_path):
-    bodies = Bodies()
+    bodies = UnitLines()
     (tmp_path / "a").write_bytes(b"x")
-    list(bodies.noted("a", tmp_path / "a", 0, [b"y"]))
+    list(bodies.pass_lines("a", tmp_path / "a", 0, [b"y"]))
 
-    with pytest.raises(BodyChanged, match="changed"):
-        list(bodies.joined(["a"], b""))
+    with pytest.raises(UnitLinesChanged, match="changed"):
+        list(bodies.join(["a"], b""))

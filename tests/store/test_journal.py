@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from procsup.core.events import Synced
-from procsup.core.records import JOURNAL_VERSION, Answer, Launch, Spawned, encode_line
+from procsup.core.records import JOURNAL_VERSION, ControlReply, Launch, Spawned, encode_line
 from procsup.errors import RecordError
 from procsup.store.journal import JournalWriter, follow, read_journal
 from procsup.store.reader import begins, last_begin
@@ -129,7 +129,7 @@ def test_numbers_length_and_digest_go_on_in_the_next_sitting(tmp_path):
 def test_a_mark_taken_while_another_thread_appends_is_of_whole_records(tmp_path):
     path, marks, over = tmp_path / "journal.jsonl", set(), threading.Event()
     # So long that digesting it lets other threads run, as a turn of thousands of units is.
-    long = Answer("r", "stop", True, "x" * 1_000_000)
+    long = ControlReply("r", "stop", True, "x" * 1_000_000)
     with JournalWriter.open(path, on_synced=lambda: None, durable=False) as writer:
 
         def take_marks():
@@ -473,7 +473,7 @@ def test_a_follower_starts_anew_where_the_journal_was_cut(tmp_path):
 
 def test_the_beginnings_are_found_without_reading_the_rest(tmp_path):
     path = tmp_path / "j"
-    write(path, [begin("r1", 1), *records(), begin("r2", 2), Answer("1", "drain", True)])
+    write(path, [begin("r1", 1), *records(), begin("r2", 2), ControlReply("1", "drain", True)])
 
     assert [one.run_id for one in begins(path)] == ["r1", "r1", "r2"]
     assert last_begin(path) == begin("r2", 2)

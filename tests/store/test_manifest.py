@@ -30,11 +30,11 @@ class Released:
         if self.is_replaced:
             raise RecordError("replaced")
 
-    def stage_done(self, stage):
+    def release_stage(self, stage):
         assert self.rundir.stage_manifest(stage).exists()
         self.woken.append(stage)
 
-    def run_done(self):
+    def release_run(self):
         assert self.rundir.manifest.exists()
         self.woken.append(None)
 
@@ -439,7 +439,7 @@ def test_text_that_is_not_utf8_is_escaped_and_given_in_base64(tmp_path, strange)
 
 @pytest.mark.survives("F15")
 def test_base64_holds_the_very_bytes():
-    _shown, found = text.armour({"path": b"/caf\xe9/a".decode("utf-8", "surrogateescape")})
+    _shown, found = text.escape_bytes({"path": b"/caf\xe9/a".decode("utf-8", "surrogateescape")})
 
     assert found == {"/path": "L2NhZukvYQ=="}
 

@@ -9,7 +9,13 @@ import pytest
 from procsup.errors import RecordError
 from procsup.host.opened import Folder
 from procsup.store import removal
-from procsup.store.removal import half_removed, remove_files, remove_run, remove_unbegun, target
+from procsup.store.removal import (
+    list_half_removed,
+    remove_files,
+    remove_run,
+    remove_unbegun,
+    target,
+)
 from procsup.store.rundir import RunDir
 from tests.support.mounts import bound
 from tests.support.swaps import Swapper, can_exchange, exchange
@@ -132,14 +138,14 @@ def test_root_is_not_led_by_what_a_user_planted_as_a_rest(home, victim):
     planted = home / ".procsup-1-abc-old.part"
     planted.mkdir()
     give(planted, EVE)
-    assert half_removed(home) == []
+    assert list_half_removed(home) == []
 
     os.chown(home, EVE, EVE)
     os.chown(planted, 0, 0)
-    assert half_removed(home) == []
+    assert list_half_removed(home) == []
     os.chown(home, 0, 0)
 
-    (rest,) = half_removed(home)
+    (rest,) = list_half_removed(home)
     planted.rmdir()
     planted.symlink_to(victim)
     with pytest.raises(RecordError, match="link"):
@@ -214,7 +220,7 @@ def test_a_link_as_the_folder_of_runs_is_refused_by_name(home):
 def test_a_rest_has_the_name_and_the_content_that_a_removal_leaves(home, name, content, is_one):
     (home / name / content).mkdir(parents=True)
 
-    assert [rest.path.name for rest in half_removed(home)] == [name] * is_one
+    assert [rest.path.name for rest in list_half_removed(home)] == [name] * is_one
 
 
 def test_what_is_put_into_a_run_while_it_is_removed_stays_and_is_named(home, monkeypatch):
@@ -283,13 +289,13 @@ def test_a_mount_that_comes_after_the_plan_is_left_as_it_is(home, victim, where)
         with pytest.raises(RecordError, match="cannot be removed: it is a mount point") as caught:
             remove_run(rundir, planned)
         assert is_whole(victim)
-        (rest,) = half_removed(home)
+        (rest,) = list_half_removed(home)
         assert f"{rest.path / where} cannot be removed" in str(caught.value)
         with pytest.raises(RecordError, match="mount point"):
             removal.finish(rest)
         assert is_whole(victim)
 
-    (rest,) = half_removed(home)
+    (rest,) = list_half_removed(home)
     removal.finish(rest)
     assert names(home) == ["victim"]
     assert is_whole(victim)
@@ -302,7 +308,7 @@ def test_a_mounted_folder_is_not_taken_for_the_run_or_a_rest(home, victim):
     rest = home / ".procsup-1-1-x.part"
     rest.mkdir()
     with bound(victim, rest):
-        assert half_removed(home) == []
+        assert list_half_removed(home) == []
 
 
 # --- single files ---------------------------------------------------------------------------

@@ -130,7 +130,7 @@ def test_every_other_name_lies_in_the_run_directory(tmp_path):
     rundir = RunDir(tmp_path / "demo")
     attempt = AttemptId("s/../../x", 1)
     paths = [
-        rundir.failed(attempt, "s"),
+        rundir.failed_folder(attempt, "s"),
         rundir.stage_manifest("../s"),
         rundir.sitting_lock(3, "../s"),
         rundir.sitting_lock(3),

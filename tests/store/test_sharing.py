@@ -165,7 +165,7 @@ def test_an_older_waiter_waits_for_us_and_a_newer_one_for_an_older_supervisor(ru
         fd = os.open(rundir.sitting_lock(1), os.O_RDONLY)
         with pytest.raises(BlockingIOError):
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        sitting.run_done()
+        sitting.release_run()
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         os.close(fd)
         owner = msgspec.json.decode(rundir.run_lock.read_bytes())
@@ -177,7 +177,7 @@ def test_an_older_waiter_waits_for_us_and_a_newer_one_for_an_older_supervisor(ru
         rundir.run_lock.write_bytes(msgspec.json.encode(line) + b"\n")
         assert is_live(rundir)
         assert not wait_sitting(rundir, read_owner(rundir), "s", 0.01)
-        sitting.stage_done("s")
+        sitting.release_stage("s")
         assert wait_sitting(rundir, read_owner(rundir), "s", LIMIT_S)
     assert set(owner) == {*line, "by_description"}
 

@@ -213,12 +213,12 @@ def test_a_stage_that_is_done_and_the_run_are_let_go_of_apart(rundir):
     with Sitting.open(rundir, at=WALL) as sitting:
         sitting.begin(1, "r1", ["s", "t"])
         owner = read_owner(rundir)
-        sitting.stage_done("s")
-        sitting.stage_done("s")
+        sitting.release_stage("s")
+        sitting.release_stage("s")
         assert wait_sitting(rundir, owner, "s", 0)
         assert not wait_sitting(rundir, owner, "t", 0)
         assert not wait_sitting(rundir, owner, None, 0)
-        sitting.run_done()
+        sitting.release_run()
         assert wait_sitting(rundir, owner, None, 0)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 from procsup.attempt.context import RunContext
 from procsup.core.events import Ended, Fact, Inspected, Start, Started, Stop
 from procsup.core.outcome import AttemptId, Exit, Exited, NotStarted, Signaled, StopReason
-from procsup.core.slots import granted
+from procsup.core.slots import make_placement
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
 from procsup.core.task import Task, rules_of
 from procsup.engines.local import LocalEngine
@@ -174,7 +174,7 @@ class Bench:
         memory_bytes = settings.pop("memory_bytes", None)
         settings.setdefault("cwd", str(self.folder))
         unit = UnitSpec(name, "s", settings.pop("index", 0), argv, fingerprint="f", **settings)
-        placement = granted("here", cpus, memory_bytes, cpu_ids)
+        placement = make_placement("here", cpus, memory_bytes, cpu_ids)
         rules = rules_of(self.spec, self.stage)
         return Start(Task(AttemptId(name, number), unit, placement, rules))
 

@@ -37,7 +37,7 @@ from procsup.core.events import (
     Withdraw,
     Write,
 )
-from procsup.core.keep import Change, Intact, standing, standing_again
+from procsup.core.keep import Change, FileChanges, find_standing, find_standing_again
 from procsup.core.outcome import (
     NO_LEFTOVER_FILES,
     AttemptId,
@@ -48,18 +48,18 @@ from procsup.core.outcome import (
     Signaled,
     Verdict,
 )
-from procsup.core.plan.outlook import Before, first_line, notes, outlook
+from procsup.core.plan.outlook import LastSitting, count_outlook, format_first_line, list_notes
 from procsup.core.plan.reactor import handle, open_sitting
-from procsup.core.plan.rehearsal import Foreseen, rehearse
+from procsup.core.plan.rehearsal import RehearsedStage, rehearse
 from procsup.core.plan.state import Plan
 from procsup.core.plan.units import Done
-from procsup.core.records import JOURNAL_VERSION, Answer, Begin, End, Launch, Record, Refused
+from procsup.core.records import JOURNAL_VERSION, Begin, ControlReply, End, Launch, Record, Refused
 from procsup.core.replay import History, UnitHistory
 from procsup.core.selectors import Selection
 from procsup.core.slots import Capacity
 from procsup.core.spec import After, OnFailure, OutputSpec, Retry, RunSpec, StageSpec, UnitSpec
 from procsup.core.task import Program
-from procsup.supervisor.previous_run import lost_ends
+from procsup.supervisor.previous_run import make_lost_ends
 from tests.support.plays import fold
 
 STEPS = 3000
@@ -194,15 +194,17 @@ class Wild:
             return Expanded(fact.stage, problem="no such list")
         return replace(fact, notes=("a link was left out",)) if self.dice.random() < 0.1 else fact
 
-    def intact(self, unit: UnitSpec) -> Intact:
+    def intact(self, unit: UnitSpec) -> FileChanges:
         kind = self.dice.choice(("changed", "deleted", "new"))
         chance = self.dice.random()
         if chance < self.changed:
-            return Intact(inputs=Change("/in", "size 1 -> 2", kind))
+            return FileChanges(inputs=Change("/in", "size 1 -> 2", kind))
         if chance < self.changed + 0.1:
             missing = kind == "deleted"
-            return Intact(outputs=Change("/out", "size 1 -> 2", kind), missing=missing)
-        return Intact(seen=(Reading(f"/{unit.id}", 1, 9),), leftover_files=self._leftover_files())
+            return FileChanges(outputs=Change("/out", "size 1 -> 2", kind), missing=missing)
+        return FileChanges(
+            seen=(Reading(f"/{unit.id}", 1, 9),), leftover_files=self._leftover_files()
+        )
 
     def _leftover_files(self) -> Optional[LeftoverFiles]:
         return self.dice.choice((None, None, NO_LEFTOVER_FILES, LeftoverFiles(1, ("out/x",))))
@@ -213,7 +215,9 @@ class Wild:
         asked = None if self.asked is None else unit.id.endswith(self.asked)
         intact = self.intact(unit)
         known: Dict[str, Any] = {"stage": stage, "fresh": False, "program": self.program.sha256}
-        return standing_again(unit, past, asked=asked, intact=lambda _unit, _end: intact, **known)
+        return find_standing_again(
+            unit, past, asked=asked, intact=lambda _unit, _end: intact, **known
+        )
 
     def ended(self, fact: Ended) -> Ended:
         chance = self.dice.random()
@@ -299,7 +303,7 @@ class Sitting:
             JOURNAL_VERSION, world.run_id, history.sitting + 1, "run", 0.0, "h", "b", 1,
             "0", "3", "linux", None, resumed,
         )  # fmt: skip
-        lost = lost_ends(history, 0.0)
+        lost = make_lost_ends(history, 0.0)
         base = history.last_seq
         for seq, record in enumerate([begin, *lost], base + 1):
             history.add(seq, record)
@@ -312,9 +316,12 @@ class Sitting:
     def _foresee(self, early: Dict[str, Expanded]) -> None:
         """Note what a dry run and the first line say now."""
         seen = rehearse(self.world.spec, CAPACITY, self.history, early, selector=self.selector)
-        numbers = outlook(seen, self.selector)
+        numbers = count_outlook(seen, self.selector)
         self.world.tell(
-            [first_line(numbers, Before(), fresh=False), notes(numbers, self.world.spec)]
+            [
+                format_first_line(numbers, LastSitting(), fresh=False),
+                list_notes(numbers, self.world.spec),
+            ]
         )
         self.world.tell([words_of(seen[stage.name]) for stage in self.world.spec.stages])
 
@@ -329,8 +336,8 @@ class Sitting:
         generation = success.generation if success is not None else 0
         if self.wild is not None and self.wild.is_retry:
             return self.wild.standing_again(unit, unit_history, self.world.spec.stage(unit.stage))
-        intact = Intact() if self.wild is None else self.wild.intact(unit)
-        return standing(
+        intact = FileChanges() if self.wild is None else self.wild.intact(unit)
+        return find_standing(
             unit,
             unit_history,
             intact=lambda _unit, _end: intact,
@@ -514,7 +521,9 @@ class Sitting:
         """The run is to be published: requests are answered, and that is all."""
         for order in orders:
             told = isinstance(order, Settled)
-            assert told or (isinstance(order, Write) and isinstance(order.record, Answer)), order
+            assert told or (isinstance(order, Write) and isinstance(order.record, ControlReply)), (
+                order
+            )
         assert self.plan.outcome in (None, self.plan.run_status)
 
     def _check_publish(self, order: Publish) -> None:
@@ -566,7 +575,7 @@ def live(world: World, sittings: int) -> World:
     raise AssertionError("undisturbed, a run comes to its end in one sitting")
 
 
-def words_of(seen: Foreseen) -> Sequence[Any]:
+def words_of(seen: RehearsedStage) -> Sequence[Any]:
     """The prediction for a stage in words: no names of types, which may change."""
     units = []
     for unit, one in zip(seen.units, seen.standings):

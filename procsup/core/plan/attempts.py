@@ -138,7 +138,7 @@ def _conclude(
     plan: Plan, stage: Stage, unit: Unit, end: End, *, is_called_off: bool = False
 ) -> None:
     """An attempt is over: try again, or give the unit its verdict."""
-    _remark(stage, end)
+    _collect_remarks(stage, end)
     if end.program is None and stage.program is not None:
         end = msgspec.structs.replace(end, program=stage.program)
     user = end.stopped_for is StopReason.USER
@@ -154,7 +154,7 @@ def _conclude(
         give_verdict(plan, stage, unit, end)
 
 
-def _remark(stage: Stage, end: End) -> None:
+def _collect_remarks(stage: Stage, end: End) -> None:
     """Collect the remarks of an attempt; the first one of the stage becomes news."""
     is_first = not stage.tally.remarks
     stage.tally.remarks += [f"{end.unit}#{end.attempt}: {one}" for one in end.remarks]
@@ -223,14 +223,14 @@ def _try_start(plan: Plan, stage: Stage, unit: Unit) -> bool:
     stage.tally.running += 1
     plan.summary.running += 1
     plan.write(_launch(unit, attempt, plan.wall, placement))
-    aside = _aside(stage, unit)
+    aside = _find_aside(stage, unit)
     older = aside is not None or any(one.unchanged for one in unit.spec.outputs)
-    vouched = _last_outputs(unit) if older else ()
+    vouched = _find_last_outputs(unit) if older else ()
     plan.outbox.append(Start(Task(attempt, unit.spec, placement, stage.rules, aside, vouched)))
     return True
 
 
-def _aside(stage: Stage, unit: Unit) -> Optional[Aside]:
+def _find_aside(stage: Stage, unit: Unit) -> Optional[Aside]:
     """Return the failed attempt whose files must be moved away before the next, if any."""
     if stage.spec.on_failed_outputs != "aside" or unit.last_number < 2:
         return None
@@ -243,7 +243,7 @@ def _aside(stage: Stage, unit: Unit) -> Optional[Aside]:
     return None if failed is None else Aside(*failed)
 
 
-def _last_outputs(unit: Unit) -> Tuple[Reading, ...]:
+def _find_last_outputs(unit: Unit) -> Tuple[Reading, ...]:
     """Return the outputs of a unit's last success, of this run or an earlier one."""
     past = unit.past
     success = None if past is None or past.success is None else past.success.last

@@ -4,9 +4,9 @@ from typing import Container, Iterable, List, Optional, Set
 
 from procsup.core.outcome import LeftoverFiles
 from procsup.core.plan.state import Plan, Stage
-from procsup.core.rooted import at, below, folder_of, separator_of
+from procsup.core.rooted import folder_of, join_folder, separator_of, strip_folder
 from procsup.core.spec import UnitSpec
-from procsup.core.text import plural
+from procsup.core.text import count_noun
 
 _NAMED = 3
 
@@ -42,7 +42,7 @@ def note_leftovers(plan: Plan, stage: Stage, unit: UnitSpec) -> None:
         folders = _folders([found], plan.spec.folder)
         path = _read(unit, folders)
         if path is None and maker.stage in stage.spec.hands_on:
-            path = _made(maker, folders)
+            path = _find_maker(maker, folders)
         if path is not None:
             _tell(plan, stage, path, maker.stage)
             return
@@ -54,14 +54,14 @@ def _tell(plan: Plan, stage: Stage, path: str, name: str) -> None:
     maker = plan.by_name[name]
     found = maker.tally.all_leftover_files
     names = found.names[:_NAMED]
-    shown = (below(root, path) or path).replace(separator_of(root), "/")
+    shown = (strip_folder(root, path) or path).replace(separator_of(root), "/")
     more = ", ..." if found.count > len(names) else ""
     cure = "remove them"
     if maker.spec.on_failed_outputs != "aside":
         cure += f', or set on-failed-outputs = "aside" in {name}'
     stage.tally.news.append(
         f"note: {stage.name} reads all of {shown}/, also"
-        f" {plural(found.count, 'leftover file')} of {name} ({', '.join(names)}{more}): {cure}"
+        f" {count_noun(found.count, 'leftover file')} of {name} ({', '.join(names)}{more}): {cure}"
     )
 
 
@@ -70,7 +70,7 @@ def _folders(found: Iterable[LeftoverFiles], root: str) -> Set[str]:
     folders: Set[str] = set()
     for one in found:
         for name in one.names:
-            folder = folder_of(at(root, name.replace("/", separator_of(root))))
+            folder = folder_of(join_folder(root, name.replace("/", separator_of(root))))
             while folder not in folders:
                 folders.add(folder)
                 folder = folder_of(folder)
@@ -82,7 +82,7 @@ def _read(unit: UnitSpec, folders: Container[str]) -> Optional[str]:
     return next((path for path in (*unit.inputs, *unit.depends) if path in folders), None)
 
 
-def _made(unit: UnitSpec, folders: Container[str]) -> Optional[str]:
+def _find_maker(unit: UnitSpec, folders: Container[str]) -> Optional[str]:
     """Return the first of these folders that is an output of a unit, None if none is."""
     made: List[str] = [one.path.rstrip("/\\") for one in unit.outputs if one.kind == "folder"]
     return next((path for path in made if path in folders), None)

@@ -3,15 +3,15 @@
 from typing import Dict, List, Mapping, NamedTuple, Optional
 
 from procsup.core.events import Hold, Reuse
-from procsup.core.plan.news import said, stale_line
-from procsup.core.plan.rehearsal import Foreseen
+from procsup.core.plan.news import format_reasons, format_stale_line
+from procsup.core.plan.rehearsal import RehearsedStage
 from procsup.core.plan.state import Selector
 from procsup.core.quantities import show_time
 from procsup.core.records import Begin, Closed, RunFinal
 from procsup.core.spec import RunSpec
 
 
-class Before(NamedTuple):
+class LastSitting(NamedTuple):
     """How the last sitting left the run."""
 
     begin: Optional[Begin] = None
@@ -41,7 +41,7 @@ class Outlook(NamedTuple):
         return sum(self.reasons.values())
 
 
-def outlook(foreseen: Mapping[str, Foreseen], selector: Optional[Selector]) -> Outlook:
+def count_outlook(foreseen: Mapping[str, RehearsedStage], selector: Optional[Selector]) -> Outlook:
     """Count the units that are kept, and those that will run, by kind of reason."""
     reasons: Dict[str, int] = {}
     stale: Dict[str, int] = {}
@@ -63,7 +63,7 @@ def outlook(foreseen: Mapping[str, Foreseen], selector: Optional[Selector]) -> O
     return Outlook(kept, reasons, stale, left_alone, late, as_they_are, bare)
 
 
-def first_line(seen: Outlook, before: Before, *, fresh: bool) -> str:
+def format_first_line(seen: Outlook, before: LastSitting, *, fresh: bool) -> str:
     """Describe what is kept and why the rest runs.
 
     ``kept 212 of 240 (finished 2026-11-21 03:10), 28 to run: 12 failed before, 10 new, 6
@@ -71,40 +71,40 @@ def first_line(seen: Outlook, before: Before, *, fresh: bool) -> str:
     """
     total = seen.kept + seen.to_run + seen.left_alone + seen.as_they_are
     line = f"kept {seen.kept} of {total}"
-    when = [text for text in (before.whence, _last_time(before)) if text]
+    when = [text for text in (before.whence, _describe_last_time(before)) if text]
     if when:
         line += f" ({'; '.join(when)})"
     line += f", {seen.to_run} to run"
     if seen.to_run:
-        line += ": " + said(seen.reasons)
+        line += ": " + format_reasons(seen.reasons)
     if seen.left_alone:
         line += f", {seen.left_alone} left alone by --only"
     if seen.as_they_are:
         line += f", {seen.as_they_are} left as they are"
     if seen.bare:
-        line += f"; kept {seen.bare} without outputs from {_unsuccessful(before)}"
+        line += f"; kept {seen.bare} without outputs from {_describe_unsuccessful(before)}"
     if seen.kept and not fresh:
         line += "; --fresh repeats them" if seen.bare else "; --fresh runs all"
     return line
 
 
-def notes(seen: Outlook, spec: RunSpec) -> List[str]:
+def list_notes(seen: Outlook, spec: RunSpec) -> List[str]:
     """Return further lines: stale programs, and stages that are expanded later."""
     lines = []
     for name, number in seen.stale.items():
-        lines.append(stale_line(spec.stage(name), number))
+        lines.append(format_stale_line(spec.stage(name), number))
     if seen.late:
         lines.append(f"units known later, when the stages before are done: {', '.join(seen.late)}")
     return lines
 
 
-def _unsuccessful(before: Before) -> str:
+def _describe_unsuccessful(before: LastSitting) -> str:
     if before.run_final is None:
         return "an unsuccessful run"
     return f"the unsuccessful run of {show_time(before.run_final.at)}"
 
 
-def _last_time(before: Before) -> str:
+def _describe_last_time(before: LastSitting) -> str:
     """Say when the run last finished, or that it did not."""
     if before.run_final is not None:
         return f"finished {show_time(before.run_final.at)}"

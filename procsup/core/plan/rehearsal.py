@@ -33,7 +33,7 @@ from procsup.core.spec import RunSpec, UnitSpec, upstream
 ExpandLate = Callable[[Expand], Expanded]
 
 
-class Foreseen(NamedTuple):
+class RehearsedStage(NamedTuple):
     """The prediction for a stage: its units and their standings; `problem`: why there are none.
 
     `known_after`: the stages that must run before its units are known.
@@ -53,14 +53,14 @@ def rehearse(
     *,
     selector: Optional[Selector] = None,
     expand: Optional[ExpandLate] = None,
-) -> Dict[str, Foreseen]:
+) -> Dict[str, RehearsedStage]:
     """Return the prediction for each stage, in the run file's order.
 
     `early` are the stages whose units are known now. `expand` expands a later stage if all
     stages before it are kept; without it, no later stage is expanded.
     """
     if selector is None and not _unfit(early) and _are_final(spec, early):
-        return {name: Foreseen(fact.units, fact.standings) for name, fact in early.items()}
+        return {name: RehearsedStage(fact.units, fact.standings) for name, fact in early.items()}
     return _Rehearsal(spec, capacity, history, early, selector, expand).play()
 
 
@@ -101,15 +101,15 @@ class _Rehearsal:
         self._later: Dict[str, Tuple[str, ...]] = {}
         self._moved: Set[str] = set()  # later stages that a stage before them changes
 
-    def play(self) -> Dict[str, Foreseen]:
+    def play(self) -> Dict[str, RehearsedStage]:
         plan = self._plan
         facts: List[Fact] = list(self._known.values())
         while facts and not plan.done:
             orders = handle(plan, facts, 0.0, 0.0)
-            facts = [fact for order in orders for fact in self._answers(order)]
+            facts = [fact for order in orders for fact in self._answer(order)]
             if self._imagine_successes() or not plan.is_idle:
                 facts.append(Synced(plan.seq))
-        return {stage.name: self._foreseen(stage) for stage in plan.stages}
+        return {stage.name: self._collect_foreseen(stage) for stage in plan.stages}
 
     def _imagine_successes(self) -> bool:
         """Let all queued units succeed, also those that this queues."""
@@ -122,20 +122,20 @@ class _Rehearsal:
                 imagine_success(self._plan, stage, unit)
         return is_any
 
-    def _answers(self, order: Order) -> List[Fact]:
+    def _answer(self, order: Order) -> List[Fact]:
         if isinstance(order, Withdraw):
             return [TakenBack(order.stages)]
         if isinstance(order, Publish):
             return [Published(order.stage)]
-        return [self._expanded(order)] if isinstance(order, Expand) else []
+        return [self._answer_expand(order)] if isinstance(order, Expand) else []
 
-    def _expanded(self, order: Expand) -> Expanded:
+    def _answer_expand(self, order: Expand) -> Expanded:
         """Answer with the stage's units if they are known or can be expanded, else with none."""
         name = order.stage
         if name in self._known:
             return self._known[name]
         stage = self._plan.by_name[name]
-        moving = tuple(one for one in stage.upstream if self._moves(one))
+        moving = tuple(one for one in stage.upstream if self._may_run(one))
         if self._expand is not None and not moving:
             self._known[name] = self._expand(order)
             return self._known[name]
@@ -146,18 +146,20 @@ class _Rehearsal:
             stage.newest_made = self._plan.seq
         return Expanded(name)
 
-    def _moves(self, name: str) -> bool:
+    def _may_run(self, name: str) -> bool:
         """Whether a unit of a stage would run, as far as is known."""
         return name in self._moved or self._plan.by_name[name].may_move
 
-    def _foreseen(self, stage: Stage) -> Foreseen:
+    def _collect_foreseen(self, stage: Stage) -> RehearsedStage:
         if stage.name in self._later or stage.name not in self._known:
-            return Foreseen(known_after=self._later.get(stage.name, tuple(stage.upstream)))
+            return RehearsedStage(known_after=self._later.get(stage.name, tuple(stage.upstream)))
         fact = self._known[stage.name]
-        standings = [self._of(unit, at) for unit, at in zip(stage.units, fact.standings)]
-        return Foreseen(fact.units, standings, problem=fact.problem)
+        standings = [
+            self._predict_standing(unit, at) for unit, at in zip(stage.units, fact.standings)
+        ]
+        return RehearsedStage(fact.units, standings, problem=fact.problem)
 
-    def _of(self, unit: Unit, found: Standing) -> Standing:
+    def _predict_standing(self, unit: Unit, found: Standing) -> Standing:
         """Return a unit's predicted standing, from its state."""
         if unit.kept:
             return found
@@ -167,7 +169,7 @@ class _Rehearsal:
         if isinstance(unit.state, Aside):
             return Hold(found.reason, found.text)
         if isinstance(unit.state, Blocked) and (not isinstance(found, Hold) or found.keeps_verdict):
-            return Hold("blocked", self._what_blocks(unit))
+            return Hold("blocked", self._explain_block(unit))
         if not isinstance(unit.state, Done):
             return found
         past = unit.past
@@ -175,7 +177,7 @@ class _Rehearsal:
             return Hold(found.reason, found.text, keeps_verdict=True)
         return Hold("cannot start", unit.ends[-1].cause)
 
-    def _what_blocks(self, unit: Unit) -> str:
+    def _explain_block(self, unit: Unit) -> str:
         """Say what a unit waits for that nothing in this sitting would finish."""
         units = [self._plan.unit(name) for name in unit.spec.follows]
         stages = self._plan.by_name[unit.spec.stage].upstream

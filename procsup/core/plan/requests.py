@@ -6,7 +6,7 @@ from typing import Dict, List, Optional, Sequence, Set, Tuple
 from procsup.core.events import Asked, Interrupted, Rerun
 from procsup.core.keep import ASKED
 from procsup.core.outcome import StopReason, Verdict
-from procsup.core.plan.stages import record_request, why_unknown
+from procsup.core.plan.stages import explain_unknown, record_request
 from procsup.core.plan.state import Plan, Stage
 from procsup.core.plan.stops import call_off, kill_all, shorten_grace, stop_all
 from procsup.core.plan.summary import EarlyEnd
@@ -21,9 +21,9 @@ from procsup.core.plan.units import (
     Waiting,
 )
 from procsup.core.plan.verdicts import block, cancel, queue
-from procsup.core.records import Answer
+from procsup.core.records import ControlReply
 from procsup.core.selectors import Facts, Nameable, Selection, facts_of
-from procsup.core.text import plural
+from procsup.core.text import count_noun
 from procsup.core.wording import BY_REQUEST
 
 Picked = List[Tuple[Stage, Unit]]
@@ -39,7 +39,7 @@ def on_interrupted(plan: Plan, fact: Interrupted) -> None:
     again = plan.summary.ending >= EarlyEnd.INTERRUPTED
     plan.interrupted_by = fact.signum if fact.signum is not None else plan.interrupted_by
     why = fact.reason if fact.signum is None else f"interrupted by {fact.reason}"
-    plan.write(Answer("", "stop", True, why))
+    plan.write(ControlReply("", "stop", True, why))
     plan.end_early(EarlyEnd.INTERRUPTED, why)
     if again or fact.signum is None:
         kill_all(plan, why)
@@ -62,7 +62,7 @@ def on_asked(plan: Plan, fact: Asked) -> None:
         ok, message = _retry(plan, fact.units)
     else:
         ok, message = False, f"unknown request {fact.verb!r}"
-    plan.write(Answer(fact.request, fact.verb, ok, message, units))
+    plan.write(ControlReply(fact.request, fact.verb, ok, message, units))
 
 
 def _stop(plan: Plan, grace_s: Optional[float]) -> str:
@@ -70,14 +70,14 @@ def _stop(plan: Plan, grace_s: Optional[float]) -> str:
     plan.end_early(EarlyEnd.STOPPING, BY_REQUEST)
     shorten_grace(plan, grace_s)
     stop_all(plan, StopReason.USER, why=BY_REQUEST)
-    return f"stopping {plural(plan.summary.running, 'running unit')}"
+    return f"stopping {count_noun(plan.summary.running, 'running unit')}"
 
 
 def _drain(plan: Plan) -> str:
     if plan.summary.ending > EarlyEnd.DRAINING:
         return f"nothing more is started: {plan.closing}"
     plan.end_early(EarlyEnd.DRAINING, "drained by request")
-    running = plural(plan.summary.running, "running unit")
+    running = count_noun(plan.summary.running, "running unit")
     return f"nothing more is started; {running} left to finish"
 
 
@@ -109,8 +109,8 @@ def _stop_units(
         stage.ready = deque(unit for unit in stage.ready if isinstance(unit.state, Waiting))
     if not live and not waited:
         return True, "what is meant is over already", ()
-    said = [f"stopping {plural(len(live), 'running unit')}"] if live else []
-    said += [f"{plural(waited, 'waiting unit')} cancelled"] if waited else []
+    said = [f"stopping {count_noun(len(live), 'running unit')}"] if live else []
+    said += [f"{count_noun(waited, 'waiting unit')} cancelled"] if waited else []
     return True, ", ".join(said), tuple(live)
 
 
@@ -127,23 +127,23 @@ def _retry(plan: Plan, words: Sequence[str]) -> Tuple[bool, str]:
     if plan.summary.ending:
         return False, f"nothing more is started: {plan.closing}; {_LATER}"
     if not words:
-        found = _failed_so_far(plan)
+        found = _find_failed(plan)
         if not found:
             return True, "no unit has failed so far: there is nothing to retry"
     else:
         found, complaint = pick(plan, words)
         if complaint:
             return False, complaint
-    decided = _decided_followers(plan, {unit.spec.id for _, unit in found})
+    decided = _find_decided_followers(plan, {unit.spec.id for _, unit in found})
     for stage, unit in found:
         bad = next((one for one in unit.spec.follows if plan.unit(one).failed), None)
-        why = _why_not(stage, unit, bad, decided.get(unit.spec.id))
+        why = _explain_refusal(stage, unit, bad, decided.get(unit.spec.id))
         if why is not None:
             return False, why
     for stage, unit in found:
         stage.reopen(unit)
         _requeue(plan, stage, unit)
-    return True, f"{plural(len(found), 'unit')} queued again"
+    return True, f"{count_noun(len(found), 'unit')} queued again"
 
 
 def _requeue(plan: Plan, stage: Stage, unit: Unit) -> None:
@@ -157,7 +157,7 @@ def _requeue(plan: Plan, stage: Stage, unit: Unit) -> None:
         queue(plan, stage, unit, why)
 
 
-def _failed_so_far(plan: Plan) -> Picked:
+def _find_failed(plan: Plan) -> Picked:
     """Return the units that failed themselves (not skipped), in stages that are not final yet."""
     return [
         (stage, unit)
@@ -168,7 +168,9 @@ def _failed_so_far(plan: Plan) -> Picked:
     ]
 
 
-def _why_not(stage: Stage, unit: Unit, bad: Optional[str], decided: Optional[str]) -> Optional[str]:
+def _explain_refusal(
+    stage: Stage, unit: Unit, bad: Optional[str], decided: Optional[str]
+) -> Optional[str]:
     """Say why a unit cannot go back into the queue now; None if it can.
 
     `bad` is a unit that it follows and that did not succeed; `decided` is one that follows it and
@@ -194,7 +196,7 @@ def _why_not(stage: Stage, unit: Unit, bad: Optional[str], decided: Optional[str
     return None
 
 
-def _decided_followers(plan: Plan, names: Set[str]) -> Dict[str, str]:
+def _find_decided_followers(plan: Plan, names: Set[str]) -> Dict[str, str]:
     """Return, for those of these units that have one, the first follower with a verdict."""
     found: Dict[str, str] = {}
     for stage in plan.stages:
@@ -221,7 +223,7 @@ def pick(plan: Plan, words: Sequence[str]) -> Tuple[Picked, str]:
     for stage in plan.stages:
         if stage.expanded:
             selection.learn([unit.spec for unit in stage.units], stage.name)
-    selection.set_stages(why_unknown(plan))
+    selection.set_stages(explain_unknown(plan))
     picked = [pair for pair in by_id.values() if selection(pair[1].spec)]
     return picked, selection.complaint()
 

@@ -7,13 +7,13 @@ import msgspec
 from procsup.core.events import Rerun, Reuse, Standing
 from procsup.core.keep import CHANGES, INPUTS
 from procsup.core.outcome import Reading, Verdict
-from procsup.core.plan.news import after
+from procsup.core.plan.news import make_rerun_after
 from procsup.core.plan.state import Plan, Stage
 from procsup.core.plan.units import Unit
 from procsup.core.records import End
 from procsup.core.replay import UnitHistory
 from procsup.core.spec import StageSpec, UnitSpec
-from procsup.core.versions import Version, newest
+from procsup.core.versions import Version, find_newest
 
 
 def find_made_before(plan: Plan, stage: Stage) -> Dict[str, Version]:
@@ -25,7 +25,7 @@ def find_made_before(plan: Plan, stage: Stage) -> Dict[str, Version]:
 
 def _version_of_all(plan: Plan, stage: Stage) -> Version:
     versions = [_version(plan, unit) for unit in stage.units]
-    return newest([Version(stage.newest_made), *(one for one in versions if one.gaps)])
+    return find_newest([Version(stage.newest_made), *(one for one in versions if one.gaps)])
 
 
 def _version(plan: Plan, unit: Unit) -> Version:
@@ -37,7 +37,7 @@ def _version(plan: Plan, unit: Unit) -> Version:
     return past.version_at(plan.seq + 1)
 
 
-def _used(plan: Plan, stage: Stage, unit: Unit) -> Iterable[Tuple[str, Version]]:
+def _list_used(plan: Plan, stage: Stage, unit: Unit) -> Iterable[Tuple[str, Version]]:
     """Yield the name and version of each unit and whole stage that it depends on."""
     for name in unit.spec.follows:
         yield name, _version(plan, plan.unit(name))
@@ -46,7 +46,7 @@ def _used(plan: Plan, stage: Stage, unit: Unit) -> Iterable[Tuple[str, Version]]
 
 def has_used(plan: Plan, stage: Stage, unit: Unit, ended_seq: int) -> bool:
     """Whether an end with this record number used the present versions of its dependencies."""
-    return all(version.was_used_by(ended_seq) for _, version in _used(plan, stage, unit))
+    return all(version.was_used_by(ended_seq) for _, version in _list_used(plan, stage, unit))
 
 
 def is_newer(plan: Plan, stage: Stage, unit: Unit, history: UnitHistory) -> bool:
@@ -79,9 +79,9 @@ def explain_run(plan: Plan, stage: Stage, unit: Unit, standing: Standing) -> Rer
         return standing
     past = unit.past
     ended = 0 if past is None else (past.standing_success or past).ended_seq
-    for name, version in _used(plan, stage, unit):
+    for name, version in _list_used(plan, stage, unit):
         if not version.was_used_by(ended):
-            return after(name, now=version.seq > plan.base_seq)
+            return make_rerun_after(name, now=version.seq > plan.base_seq)
     return standing if isinstance(standing, Rerun) else Rerun(standing.reason, standing.text)
 
 

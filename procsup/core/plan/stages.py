@@ -21,27 +21,27 @@ from procsup.core.events import (
     Withdraw,
 )
 from procsup.core.keep import ASKED, FRESH
-from procsup.core.making import made_of
+from procsup.core.making import collect_made
 from procsup.core.outcome import Verdict
 from procsup.core.plan.leftover_notes import find_leftovers_before
-from procsup.core.plan.news import stage_news
+from procsup.core.plan.news import format_stage_news
 from procsup.core.plan.reuse import find_made_before
 from procsup.core.plan.state import Plan, Stage, Withdrawal
 from procsup.core.plan.summary import EarlyEnd, StageStatus
 from procsup.core.plan.units import Blocked, Unit
 from procsup.core.plan.verdicts import (
     IN_DOUBT,
+    decide_unit,
     enforce_policies,
     give_verdict,
-    not_started,
+    make_not_started,
     pass_over,
-    place,
-    seat,
+    place_unit,
 )
 from procsup.core.records import End, Kept, Planned, RunFinal, StageFinal, Withdrawn
 from procsup.core.spec import UnitSpec, sources
-from procsup.core.text import units_known_when
-from procsup.core.versions import newest
+from procsup.core.text import say_when_units_known
+from procsup.core.versions import find_newest
 
 _CHUNK = 500  # units in one record
 
@@ -100,7 +100,7 @@ def _write_plan(plan: Plan, stage: Stage, units: Sequence[UnitSpec]) -> None:
         some, standings = units[start:end], stage.standings[start:end]
         # Kept units have the same arguments and parameters as in an earlier plan.
         same = stage.standings and all(one.keeps_verdict for one in standings)
-        made = None if same else made_of(some, plan.spec.folder)
+        made = None if same else collect_made(some, plan.spec.folder)
         ids = [unit.id for unit in some]
         plan.write(Planned(stage.name, ids, end >= len(units), made=made))
 
@@ -120,7 +120,7 @@ def _refuse(plan: Plan, stage: Stage, problem: str) -> None:
     stage.standings = []
     plan.set_status(stage, StageStatus.OPEN)
     for unit in stage.units:
-        give_verdict(plan, stage, unit, not_started(plan, unit, problem))
+        give_verdict(plan, stage, unit, make_not_started(plan, unit, problem))
     enforce_policies(plan, stage)
 
 
@@ -130,15 +130,15 @@ def _open(plan: Plan, stage: Stage) -> None:
     stage.made_before = find_made_before(plan, stage)
     find_leftovers_before(plan, stage)
     for unit, standing in zip(stage.units, stage.standings):
-        place(plan, stage, unit, standing)
+        place_unit(plan, stage, unit, standing)
     if stage.upstream and not stage.spec.unit_wise:
-        stage.tally.news += stage_news(stage.spec, stage.tally, stage.reasons)
+        stage.tally.news += format_stage_news(stage.spec, stage.tally, stage.reasons)
     stage.standings = []
 
 
 def _check_selectors(plan: Plan) -> None:
     """Start nothing more if a selector selects no unit of any stage."""
-    later = [name for name, why in why_unknown(plan).items() if why]
+    later = [name for name, why in explain_unknown(plan).items() if why]
     for selection in plan.named:
         plan.complaint = plan.complaint or selection.complaint(later)
     if plan.complaint:
@@ -153,22 +153,22 @@ def find_doubt(plan: Plan) -> str:
     if plan.summary.ending > EarlyEnd.SELECTION:
         return ""
     for selection in plan.named:
-        selection.set_stages(why_unknown(plan))
+        selection.set_stages(explain_unknown(plan))
     return next(filter(None, (selection.doubt() for selection in plan.named)), "")
 
 
-def why_unknown(plan: Plan) -> Dict[str, str]:
+def explain_unknown(plan: Plan) -> Dict[str, str]:
     """Return for each stage why its units are not known; empty if they are."""
-    return {stage.name: _why_unknown(plan, stage) for stage in plan.stages}
+    return {stage.name: _explain_unknown(plan, stage) for stage in plan.stages}
 
 
-def _why_unknown(plan: Plan, stage: Stage) -> str:
+def _explain_unknown(plan: Plan, stage: Stage) -> str:
     if stage.units or (stage.expanded and not stage.tally.problem):
         return ""
     if stage.tally.problem:
         return f"the units of stage {stage.name} are not known: {stage.tally.problem}"
     due = [name for name in stage.upstream if not plan.by_name[name].tally.closed]
-    return units_known_when(stage.name, due or stage.upstream)
+    return say_when_units_known(stage.name, due or stage.upstream)
 
 
 # --- facts -------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def on_weighed(plan: Plan, fact: Weighed) -> None:
     for name, standing in fact.standings.items():
         unit = stage.by_id[name]
         if isinstance(unit.state, Blocked) and unit.state.standing is IN_DOUBT:
-            seat(plan, stage, unit, standing, looked=True)
+            decide_unit(plan, stage, unit, standing, looked=True)
 
 
 def on_synced(plan: Plan, fact: Synced) -> None:
@@ -239,12 +239,12 @@ def _is_unblocked(plan: Plan, stage: Stage) -> bool:
         return stage.expanded
     if plan.summary.ending:
         return False
-    followed = _followed(stage)
+    followed = _list_followed(stage)
     before = [(name, plan.by_name[name]) for name in stage.upstream]
     return all(one.is_open if name in followed else one.tally.final for name, one in before)
 
 
-def _followed(stage: Stage) -> List[str]:
+def _list_followed(stage: Stage) -> List[str]:
     """Return the stages before it that need not be done before its first unit starts."""
     if not stage.spec.unit_wise:
         return []
@@ -262,7 +262,7 @@ def _unblock(plan: Plan, stage: Stage) -> None:
         return
     plan.set_status(stage, StageStatus.EXPANDING)
     outputs = {name: plan.by_name[name].outputs() for name in sources(stage.spec)}
-    made = newest(find_made_before(plan, stage).values())
+    made = find_newest(find_made_before(plan, stage).values())
     moving = any(plan.by_name[name].may_move for name in stage.spec.for_each)
     plan.outbox.append(Expand(stage.name, outputs, made, moving))
 

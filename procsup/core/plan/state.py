@@ -166,7 +166,7 @@ class Plan:
         tallies = self.summary.stages
         self.stages = [Stage(one, tallies[one.name], rules_of(spec, one)) for one in spec.stages]
         self.by_name = {stage.name: stage for stage in self.stages}
-        self.later_first = _later_first(self.stages)
+        self.later_first = _sort_later_first(self.stages)
         self.awaited = {name for stage in self.stages for name in stage.upstream}
         # Attempts
         self.slots = Slots(capacity)
@@ -318,7 +318,7 @@ class Plan:
         self.outcome = outcome
 
 
-def _later_first(stages: List[Stage]) -> List[Stage]:
+def _sort_later_first(stages: List[Stage]) -> List[Stage]:
     """Return the stages, each before those that it waits for, otherwise in the file's order."""
     depths: Dict[str, int] = {}
     for _ in stages:  # as many rounds as the longest chain has stages, at most

@@ -26,7 +26,7 @@ from procsup.core.plan.stops import stop_all
 from procsup.core.plan.units import Blocked, Done, Unit, Waiting
 from procsup.core.records import End, Planned, Seen
 from procsup.core.replay import UnitHistory
-from procsup.core.slots import why_never
+from procsup.core.slots import explain_never
 
 IN_DOUBT = Rerun("looked at again")
 
@@ -34,7 +34,7 @@ IN_DOUBT = Rerun("looked at again")
 # --- the beginning -----------------------------------------------------------------------------
 
 
-def place(plan: Plan, stage: Stage, unit: Unit, standing: Standing) -> None:
+def place_unit(plan: Plan, stage: Stage, unit: Unit, standing: Standing) -> None:
     """Its stage is open: seat the unit, block it by other units, or skip it."""
     if not isinstance(unit.state, Blocked):
         return  # it was cancelled, or an earlier unit's verdict has halted the stage
@@ -43,7 +43,7 @@ def place(plan: Plan, stage: Stage, unit: Unit, standing: Standing) -> None:
     if bad is not None:
         _skip_after(plan, stage, unit, bad, standing)
     elif not block(unit, followed, standing):
-        seat(plan, stage, unit, standing)
+        decide_unit(plan, stage, unit, standing)
 
 
 def block(unit: Unit, followed: Iterable[Unit], standing: Standing) -> bool:
@@ -57,13 +57,15 @@ def block(unit: Unit, followed: Iterable[Unit], standing: Standing) -> bool:
     return bool(open_ones)
 
 
-def seat(plan: Plan, stage: Stage, unit: Unit, standing: Standing, *, looked: bool = False) -> None:
+def decide_unit(
+    plan: Plan, stage: Stage, unit: Unit, standing: Standing, *, looked: bool = False
+) -> None:
     """Everything before it is done: keep it, queue it or leave it aside."""
     kept_as = find_kept(unit, standing)
     if plan.selector is not None and not plan.selector(unit.spec):
         _hold(plan, stage, unit, standing, kept_as)
     elif stage.unfit and unit.spec.id in stage.unfit:
-        give_verdict(plan, stage, unit, not_started(plan, unit, stage.unfit[unit.spec.id]))
+        give_verdict(plan, stage, unit, make_not_started(plan, unit, stage.unfit[unit.spec.id]))
     elif standing.keeps_verdict and kept_as is not None and is_newer(plan, stage, unit, kept_as):
         _keep(plan, stage, unit, kept_as, standing)
     elif not looked and is_in_doubt(plan, stage, unit, standing):
@@ -84,7 +86,7 @@ def queue(plan: Plan, stage: Stage, unit: Unit, why: Rerun) -> None:
     never = _find_why_never(plan, stage, unit)
     if never is not None:
         cause = f"{never}: ask for less, or raise `capacity`"
-        give_verdict(plan, stage, unit, not_started(plan, unit, cause))
+        give_verdict(plan, stage, unit, make_not_started(plan, unit, cause))
         return
     stage.reasons[why.reason] = stage.reasons.get(why.reason, 0) + 1
     if plan.whys is not None:
@@ -97,7 +99,7 @@ def _find_why_never(plan: Plan, stage: Stage, unit: Unit) -> Optional[str]:
     """Return why it can never fit, None if it can; cached, since many units need the same."""
     needs = (unit.spec.cpus, unit.spec.memory_bytes, unit.tried)
     if needs != stage.room_for:
-        why = why_never(stage.needs(unit, None), plan.capacity)
+        why = explain_never(stage.needs(unit, None), plan.capacity)
         if why is not None:
             return why
         stage.room_for = needs
@@ -178,7 +180,7 @@ def _release(plan: Plan, unit: Unit) -> None:
         elif state.left > 1:
             other.state = Blocked(state.left - 1, state.standing)
         else:
-            seat(plan, stage, other, state.standing)
+            decide_unit(plan, stage, other, state.standing)
 
 
 def _skip_after(plan: Plan, stage: Stage, unit: Unit, bad: Unit, standing: Standing) -> None:
@@ -194,21 +196,21 @@ def skip(plan: Plan, stage: Stage, unit: Unit, cause: str) -> None:
     if last is not None and _may_decide(last):
         end = msgspec.structs.replace(last, final=True)
     else:
-        end = _unstarted(plan, unit, Verdict.SKIPPED, cause)
+        end = _make_unstarted(plan, unit, Verdict.SKIPPED, cause)
     give_verdict(plan, stage, unit, end)
 
 
 def cancel(plan: Plan, stage: Stage, unit: Unit, cause: str) -> None:
     """Cancel a unit before it starts."""
-    give_verdict(plan, stage, unit, _unstarted(plan, unit, Verdict.CANCELLED, cause))
+    give_verdict(plan, stage, unit, _make_unstarted(plan, unit, Verdict.CANCELLED, cause))
 
 
-def not_started(plan: Plan, unit: Unit, cause: str) -> End:
+def make_not_started(plan: Plan, unit: Unit, cause: str) -> End:
     """Return the end of a unit that cannot be started."""
-    return _unstarted(plan, unit, Verdict.NOT_STARTED, cause)
+    return _make_unstarted(plan, unit, Verdict.NOT_STARTED, cause)
 
 
-def _unstarted(plan: Plan, unit: Unit, verdict: Verdict, cause: str) -> End:
+def _make_unstarted(plan: Plan, unit: Unit, verdict: Verdict, cause: str) -> End:
     fingerprint = unit.spec.fingerprint
     return End(unit.spec.id, 0, verdict, plan.wall, cause=cause, fingerprint=fingerprint)
 

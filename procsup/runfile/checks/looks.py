@@ -47,7 +47,7 @@ def looks_of(recipe: Recipe, values: Mapping[str, object], folder: str) -> Itera
                     for one in item.left_out
                     if all(field.name in values for field in one.template.fields)
                 ]
-                glob = read_glob(item.template, values).without(left_out)
+                glob = read_glob(item.template, values).exclude(left_out)
                 yield _at_glob(stage, at, glob, folder)
 
 
@@ -55,4 +55,4 @@ def _at_glob(stage: str, at: KeyPath, glob: Glob, folder: str) -> Look:
     def place(base: str) -> str:
         return join_path(folder, base).replace(os.sep, "/")
 
-    return Look(stage, at, glob.source, glob.based(place))
+    return Look(stage, at, glob.source, glob.rebase(place))

@@ -28,7 +28,7 @@ from procsup.runfile.syntax.problems import (
     expected,
     listing,
 )
-from procsup.runfile.syntax.values import a_list, scalar, written
+from procsup.runfile.syntax.values import a_list, format_value, scalar
 from procsup.runfile.templates.scope import TEXT, Kind, Many
 
 _T = TypeVar("_T")
@@ -41,7 +41,7 @@ class Exclude(NamedTuple):
 
     def hits(self, row: Row) -> bool:
         """Whether a unit with these parameters is left out."""
-        return all(written(row[name]) in wanted for name, wanted in self.values.items())
+        return all(format_value(row[name]) in wanted for name, wanted in self.values.items())
 
 
 def read_excludes(
@@ -72,7 +72,7 @@ def _values(name: str, value: Any, kinds: Mapping[str, Kind]) -> FrozenSet[str]:
     values = each(value, scalar) if isinstance(value, list) else [scalar(value)]
     if not values:
         raise Wrong("expected at least one value")
-    return frozenset(written(one) for one in values)
+    return frozenset(format_value(one) for one in values)
 
 
 class Sieve:

@@ -9,7 +9,7 @@ from procsup.runfile.parameters.columns import Column
 from procsup.runfile.parameters.tables import ListFile, Row, read_rows
 from procsup.runfile.parameters.walk import Finder
 from procsup.runfile.syntax.problems import Faults, Wrong
-from procsup.runfile.syntax.values import written
+from procsup.runfile.syntax.values import format_value
 
 
 def rows_of(axis: Axis, folder: str, finder: Finder, *, empty_ok: bool) -> Sequence[Row]:
@@ -97,7 +97,7 @@ def _by_capture(
 ) -> Dict[Tuple[Any, ...], Row]:
     keyed: Dict[Tuple[Any, ...], Row] = {}
     for row in rows:
-        key = tuple(written(row[name]) for name in names)
+        key = tuple(format_value(row[name]) for name in names)
         if key in keyed:
             path = next(iter(axis.kinds))
             both = f"`{keyed[key][path]}` and `{row[path]}` capture the same"

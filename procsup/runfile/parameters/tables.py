@@ -24,12 +24,12 @@ from typing import (
     Tuple,
 )
 
-from procsup.core.text import plural
+from procsup.core.text import count_noun
 from procsup.host.files import open_reading
 from procsup.paths.opening import is_absent
 from procsup.runfile.syntax.problems import Faults, Wrong, did_you_mean, each, expected, listing
 from procsup.runfile.syntax.reading import WrittenFloat
-from procsup.runfile.syntax.values import Scalar, scalar, written
+from procsup.runfile.syntax.values import Scalar, format_value, scalar
 
 Row = Dict[str, Any]  # parameter -> scalar as written, or a tuple of them
 
@@ -188,7 +188,7 @@ def _csv(file: ListFile, opened: TextIO) -> List[Row]:
     def row(placed: _Placed) -> Row:
         cells = placed.cells
         if len(cells) != len(header):
-            wanted = f"{plural(len(header), 'cell')}, as the header has"
+            wanted = f"{count_noun(len(header), 'cell')}, as the header has"
             hint = _comment_hint(cells[0]) if not file.comment else ""
             raise Wrong(f"{file.path}:{placed.line}: expected {wanted}, not {len(cells)}{hint}")
         if any("\0" in cell for cell in cells):
@@ -213,7 +213,7 @@ def _comment_hint(cell: str) -> str:
 
 def _complete(file: ListFile, line: int, row: Row) -> Row:
     """Return the row; `Wrong` if a cell that is required is empty."""
-    empty = [name for name in file.required if not written(row[name]).strip()]
+    empty = [name for name in file.required if not format_value(row[name]).strip()]
     if empty:
         raise Wrong(f"{file.path}:{line}: {listing(empty)} is empty, and required")
     return row

@@ -4,7 +4,7 @@ import os
 from typing import Dict, List, Mapping, Optional, Tuple
 
 from procsup.core.globs import Glob
-from procsup.core.rooted import below
+from procsup.core.rooted import strip_folder
 from procsup.core.text import some
 from procsup.host.names import path_key
 from procsup.paths.joining import join_path
@@ -71,12 +71,12 @@ class Finder:
         return self._without_unvouched(glob, found.matches, self._vouched)
 
     def _refuse_marks(self, glob: Glob) -> None:
-        placed = glob.based(self.absolute) if self._marks else glob
+        placed = glob.rebase(self.absolute) if self._marks else glob
         for path, whose in self._marks.items():
             if placed.match(path, case=CASE) is not None:
-                shown = (below(path_key(self._folder), path.replace("/", os.sep)) or path).replace(
-                    os.sep, "/"
-                )
+                shown = (
+                    strip_folder(path_key(self._folder), path.replace("/", os.sep)) or path
+                ).replace(os.sep, "/")
                 raise Wrong(
                     f"`{glob.source}` would find {shown}, which is {whose}: narrow the glob, or"
                     f' leave it out (`"!{shown}"`)'

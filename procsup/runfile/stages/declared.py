@@ -182,10 +182,10 @@ def _may_exclude(excluded: Template, other: Template) -> bool:
         return True  # depends on the unit
     if os.path.isabs(excluded.source) != os.path.isabs(other.source):
         return True
-    glob = read_glob(excluded, {}).based(_placed)
+    glob = read_glob(excluded, {}).rebase(_placed)
     if not has_wildcards(other):
         return may_exclude(glob, _placed(other.render({})))
-    return read_glob(other, {}).based(_placed).may_be_less(glob)
+    return read_glob(other, {}).rebase(_placed).may_be_less(glob)
 
 
 def _placed(path: str) -> str:
@@ -302,10 +302,10 @@ def _paths(
         return rendered_paths(item.template, values)
     glob = read_glob(item.template, values)
     if item.left_out:
-        glob = glob.without([read_glob(one.template, values) for one in item.left_out])
+        glob = glob.exclude([read_glob(one.template, values) for one in item.left_out])
     found = tuple(finder.find_once(glob))
     if item.left_out:  # also where the patterns write the same folder in different ways
-        placed = glob.based(finder.absolute)
+        placed = glob.rebase(finder.absolute)
         found = tuple([p for p in found if not placed.excludes(finder.absolute(p), case=CASE)])
     if not found and not empty_ok:
         raise Wrong(f"{finder.why_nothing(glob)} (`empty-ok = true` allows that)")

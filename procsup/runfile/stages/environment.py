@@ -59,4 +59,4 @@ def _entry(name: str, content: Any, scope: Scope) -> Template:
         raise Wrong("the names that begin with PROCSUP_ are procsup's own")
     if isinstance(content, bool) or not isinstance(content, (str, int, float)):
         raise Wrong(f'expected text or a number, not {show(content)} (such as "1" or "")')
-    return scope.check(Template(v.written(content)))
+    return scope.check(Template(v.format_value(content)))

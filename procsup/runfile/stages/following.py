@@ -30,7 +30,7 @@ from procsup.runfile.parameters.tables import ListFile, Row
 from procsup.runfile.stages.graph import before, done_before
 from procsup.runfile.stages.recipe import Recipe
 from procsup.runfile.syntax.problems import Wrong, each, listing
-from procsup.runfile.syntax.values import Fields, a_list, word, written
+from procsup.runfile.syntax.values import Fields, a_list, format_value, word
 from procsup.runfile.templates.scope import FollowedUnit, Kind
 from procsup.runfile.templates.template import Braces, Field, Files, Template
 
@@ -174,7 +174,11 @@ def _group(units: Dict[str, Made]) -> Group:
 
 
 def _text(value: Any) -> Any:
-    return tuple(written(item) for item in value) if isinstance(value, tuple) else written(value)
+    return (
+        tuple(format_value(item) for item in value)
+        if isinstance(value, tuple)
+        else format_value(value)
+    )
 
 
 # --- waits for whole stages -----------------------------------------------------------------

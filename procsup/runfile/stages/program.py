@@ -10,7 +10,7 @@ from procsup.host.names import is_bare_name, python_command, running_python
 from procsup.runfile.stages.declared import path_text
 from procsup.runfile.syntax.problems import Wrong, each, expected, show
 from procsup.runfile.syntax.reading import WrittenFloat
-from procsup.runfile.syntax.values import a_list, filled, scalar, written
+from procsup.runfile.syntax.values import a_list, filled, format_value, scalar
 from procsup.runfile.templates.scope import Scope
 from procsup.runfile.templates.template import Template
 
@@ -38,7 +38,7 @@ def read_interpreter(
     number = isinstance(value, (int, WrittenFloat)) and not isinstance(value, bool)
     if not number and not isinstance(value, str):
         raise expected('a version ("3.12"), a path or a name of a Python', value)
-    name = written(value) if number else path_text(value)
+    name = format_value(value) if number else path_text(value)
     if _VERSION.fullmatch(name):
         argv = pythons.search(name, os.environ).argv if search else python_command(name)
         return Interpreter(argv, name)
@@ -92,7 +92,7 @@ def command(scope: Scope) -> Callable[[Any], Tuple[Template, ...]]:
 def _argument(value: Any) -> str:
     if isinstance(value, (dict, list)):
         raise expected("text or a number", value)
-    return written(scalar(value))
+    return format_value(scalar(value))
 
 
 def _split(line: str) -> str:

@@ -129,7 +129,7 @@ class _StageReader:
             number = convert(value)
             if key == "cpus" and number and self._table.values.get("pin") == "cpus":
                 v.require_whole_cpus(number)
-            return Template(v.written(value))
+            return Template(v.format_value(value))
 
         return self._table.take(key, read, None)
 

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from procsup.core import quantities
 from procsup.core.outcome import Verdict
 from procsup.core.spec import RETRY_ON, OnFailure, Retry
-from procsup.core.text import written as written
+from procsup.core.text import format_value as format_value
 from procsup.host.signals import NAMES, NO_REQUESTS, can_be_sent
 from procsup.runfile.syntax.problems import (
     Faults,

@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
-from procsup.core.globs import Glob, Piece, Wild, alternatives, wildcards
+from procsup.core.globs import Glob, Piece, Wildcard, alternatives, wildcards
 from procsup.core.wildcards import GlobError
 from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.problems import Wrong, below
@@ -118,15 +118,15 @@ def _filled(template: Template, text_of: Callable[[Field], str]) -> Glob:
 
 def _piece(braces: Braces) -> Piece:
     try:
-        return Wild(braces.content[1:]) if braces.is_set else alternatives(braces.content)
+        return Wildcard(braces.content[1:]) if braces.is_set else alternatives(braces.content)
     except GlobError as error:
         raise Wrong(str(error)) from None
 
 
-def _capture(field: Field) -> Wild:
+def _capture(field: Field) -> Wildcard:
     if field.steps:
         raise Wrong(f"{field}: a capture is a plain name")
-    return Wild(field.spec, field.name)
+    return Wildcard(field.spec, field.name)
 
 
 def together(globs: Sequence[Tuple[KeyPath, bool, Glob]]) -> Glob:
@@ -146,7 +146,7 @@ def together(globs: Sequence[Tuple[KeyPath, bool, Glob]]) -> Glob:
 def _joined(at: KeyPath, whole: Glob, more: List[Glob], excluded: List[Glob]) -> Glob:
     with below(*at):
         try:
-            return whole.joined(more, excluded)
+            return whole.join(more, excluded)
         except GlobError as error:
             raise Wrong(str(error)) from None
     raise AssertionError("what is wrong was raised")

@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, FrozenSet, Mapping, NamedTuple, Optional, Union
 
-from procsup.core.text import plural
+from procsup.core.text import count_noun
 from procsup.runfile.syntax.problems import Faults, Noted, Wrong, did_you_mean, listing
 from procsup.runfile.templates.template import PATH_PARTS, Field, Step, Template
 
@@ -193,5 +193,5 @@ def _step_into_files(field: Field, kind: FileSet, step: Step, name: str) -> Kind
 
 def _check_index(field: Field, index: int, length: Optional[int], name: str) -> None:
     if length is not None and index >= length:
-        items = plural(length, "item")
+        items = count_noun(length, "item")
         raise Wrong(f"{field}: `{name}` has {items}, the first is [0]")

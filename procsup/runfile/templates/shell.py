@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, List, Mapping, NamedTuple, Optional, Patt
 from procsup.core.late import GIVEN
 from procsup.host.shells import Shell
 from procsup.runfile.syntax.problems import Faults, Wrong
-from procsup.runfile.syntax.values import filled, written
+from procsup.runfile.syntax.values import filled, format_value
 from procsup.runfile.templates.reader import MARK
 from procsup.runfile.templates.scope import LATE, Scope
 from procsup.runfile.templates.template import Field, Files, Template
@@ -166,5 +166,5 @@ def _words(field: Field, values: Mapping[str, Any]) -> List[str]:
     if isinstance(value, Files):
         return list(value.paths)
     if isinstance(value, tuple):
-        return [written(item) for item in value]
+        return [format_value(item) for item in value]
     return [field.text(values)]

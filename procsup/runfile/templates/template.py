@@ -5,7 +5,7 @@ import string
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from procsup.runfile.syntax.problems import Wrong, show
-from procsup.runfile.syntax.values import written
+from procsup.runfile.syntax.values import format_value
 
 Step = Union[str, int]
 
@@ -161,9 +161,9 @@ class Field(NamedTuple):
         """Return the value of the placeholder as text."""
         value = self.value(values) if self.steps else values[self.name]
         if not self.spec:
-            return value if isinstance(value, str) else written(value)
+            return value if isinstance(value, str) else format_value(value)
         try:
-            return format(written(value) if isinstance(value, bool) else value, self.spec)
+            return format(format_value(value) if isinstance(value, bool) else value, self.spec)
         except (TypeError, ValueError) as error:
             raise Wrong(f"{self} does not fit the value {show(value)}: {error}") from None
 
@@ -226,7 +226,7 @@ class Template:
             if isinstance(value, Files):
                 return list(value.paths)
             if isinstance(value, (tuple, list)):
-                return [written(item) for item in value]
+                return [format_value(item) for item in value]
         return [self.render(values)]
 
 

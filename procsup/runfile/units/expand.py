@@ -206,7 +206,7 @@ class _Renderer:
             if not own.strip():
                 raise Wrong(f"`{template.source}` is empty for this unit")
         else:
-            parts = [f"{name}={v.written(row[name])}" for name in self._in_id]
+            parts = [f"{name}={v.format_value(row[name])}" for name in self._in_id]
             own = ",".join([group.own, *parts] if group.own else parts)
         return _CONTROL.sub(_escaped, own)
 
@@ -263,7 +263,9 @@ class _Renderer:
         paths: List[str] = []
         for name in self._path_names:
             value = row.get(name, ())
-            paths += map(v.written, value) if isinstance(value, tuple) else [v.written(value)]
+            paths += (
+                map(v.format_value, value) if isinstance(value, tuple) else [v.format_value(value)]
+            )
         return paths
 
     def _streams(self, values: Mapping[str, Any]) -> Dict[str, str]:
@@ -301,7 +303,7 @@ class _Renderer:
             changed[name] = (
                 tuple(self._absolute_text(str(path)) for path in value)
                 if many
-                else self._absolute_text(v.written(value))
+                else self._absolute_text(v.format_value(value))
             )
         return changed
 

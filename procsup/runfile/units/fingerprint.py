@@ -7,7 +7,7 @@ from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
 import msgspec
 
-from procsup.runfile.syntax.values import written
+from procsup.runfile.syntax.values import format_value
 
 _DIGITS = 32
 _name = itemgetter(0)
@@ -53,4 +53,6 @@ def _encoded(content: List[Any]) -> bytes:
 
 
 def _text(value: Any) -> Any:
-    return [written(item) for item in value] if isinstance(value, tuple) else written(value)
+    return (
+        [format_value(item) for item in value] if isinstance(value, tuple) else format_value(value)
+    )

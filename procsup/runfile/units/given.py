@@ -19,7 +19,7 @@ from typing import (
 from procsup.core.late import PID
 from procsup.core.slots import Capacity
 from procsup.core.spec import OutputSpec, UnitSpec
-from procsup.core.text import visible
+from procsup.core.text import make_visible
 from procsup.runfile.parameters.walk import Finder
 from procsup.runfile.stages.declared import (
     Wanted,
@@ -172,7 +172,7 @@ class UnitReader:
     def _own(self, taken: Mapping[str, Any], argv: Tuple[str, ...]) -> str:
         """Return the given id, or a short form of the command, with a number if it is taken."""
         if taken["id"] is not None:
-            return visible(taken["id"])
+            return make_visible(taken["id"])
         label = taken["label"]
         return self._namer.free(short_form(argv)) if label is None else self._namer.of(label)
 
@@ -215,7 +215,7 @@ class Names:
 
     def of(self, text: str) -> str:
         """Return a name for a text, such as an input."""
-        return self.free(shortened(visible(text) or "''", text))
+        return self.free(shortened(make_visible(text) or "''", text))
 
     def free(self, name: str) -> str:
         """Return the name, with a number appended if it is taken."""
@@ -247,7 +247,7 @@ def short_form(argv: Tuple[str, ...]) -> str:
 
     The program is shortened to its name; a digest distinguishes commands that were cut.
     """
-    whole = " ".join([shlex.quote(visible(text)) for text in (_name_of(argv[0]), *argv[1:])])
+    whole = " ".join([shlex.quote(make_visible(text)) for text in (_name_of(argv[0]), *argv[1:])])
     return shortened(whole, "\0".join(argv))
 
 

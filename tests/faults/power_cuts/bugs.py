@@ -81,7 +81,7 @@ def stamp_before_the_manifest(put: Put) -> None:
 
     plant("write a manifest", write, put)
     plant(ManifestPublisher.publish_run, publish, put)
-    plant(Sitting.run_done, lambda real: lambda self: early.is_set() or real(self), put)
+    plant(Sitting.release_run, lambda real: lambda self: early.is_set() or real(self), put)
 
 
 def start_before_the_withdrawal(put: Put) -> None:
@@ -140,7 +140,7 @@ def waiters_woken_too_early(put: Put) -> None:
         return lambda sitting, *rest: held.append(sitting) or real(sitting, *rest)
 
     def publish(real: Callable[..., None]) -> Callable[..., None]:
-        return lambda self, stage, *rest: held[-1].stage_done(stage) or real(self, stage, *rest)
+        return lambda self, stage, *rest: held[-1].release_stage(stage) or real(self, stage, *rest)
 
     plant(Sitting.begin, begin, put)
     plant(ManifestPublisher.publish_stage, publish, put)

@@ -21,7 +21,7 @@ from procsup.store.manifest import read_head, read_manifest
 from procsup.store.place import way_to
 from procsup.store.rundir import RunDir
 from procsup.supervisor.expansion import Expander
-from procsup.supervisor.previous_run import Past
+from procsup.supervisor.previous_run import PreviousRun
 from procsup.supervisor.resolved_request import read
 from tests.faults.power_cuts.disk import State
 from tests.faults.power_cuts.recording import Op
@@ -71,7 +71,7 @@ class Judge:
 
     def judge(self, state: State, told: Told, *, writes: bool) -> None:
         """Raise AssertionError for whatever does not hold of this state; it lies in the folder."""
-        past = Past(self.rundir, self.asked.spec)
+        past = PreviousRun(self.rundir, self.asked.spec)
         entries = [entry.record for entry in read_journal(self.rundir.journal)]
         self._check_records(state, told, past, entries)
         self._check_manifests(state, told, entries)
@@ -84,11 +84,13 @@ class Judge:
 
     # --- P1 and P2: what the journal says ------------------------------------------------
 
-    def _check_records(self, state: State, told: Told, past: Past, entries: List[Record]) -> None:
+    def _check_records(
+        self, state: State, told: Told, past: PreviousRun, entries: List[Record]
+    ) -> None:
         ends = {repr(record) for record in entries if isinstance(record, End)}
         assert ends <= self._ends, "P1: an end that nobody observed"
         for end in told.settled.values():
-            said = repr(self._root.recorded(end))
+            said = repr(self._root.map_record(end))
             assert said in ends, f"P2: the end of {end.unit} #{end.attempt} was told, and lost"
         if state.plain:
             assert not past.read.damage, f"a power cut reads as damage: {past.read.damage}"
@@ -192,12 +194,12 @@ class Judge:
     def _runs_again(self, end: End, told: Told) -> bool:
         return any(unit == end.unit and number > end.attempt for unit, number in told.attempts)
 
-    def _check_plan(self, told: Told, past: Past) -> None:
+    def _check_plan(self, told: Told, past: PreviousRun) -> None:
         """The next sitting keeps what is finished, and uses no number twice that was told."""
         run_id = past.history.run_id
         past.extend([begin(run_id or "new", 99, resumed=not past.finished)], 10_000)
         expander = Expander(self.asked, past.history, os.environ, touch=False)
-        weighed = expander.early(self.asked.units)
+        weighed = expander.expand_early(self.asked.units)
         for end in told.settled.values():
             history = past.history.units[end.unit]
             assert history.last_number >= end.attempt, "a number would be used twice"

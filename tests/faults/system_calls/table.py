@@ -42,7 +42,7 @@ RULES: Tuple[Rule, ...] = (
     Rule("host/lifeline.py:tell_run_id", FINE, "a dead guard is seen by its lifeline"),
     Rule("host/lifeline.py:release", FINE, "a dead guard is seen by its lifeline"),
     Rule("store/owner.py:read_owner", FINE, "an owner that cannot be read is none"),
-    Rule("store/bodies.py", FINE, "the units are worked out again"),
+    Rule("store/unit_lines.py", FINE, "the units are worked out again"),
     Rule("store/sitting.py:stage_done", FINE, "closing lets go of the lock too"),
     Rule("store/sitting.py:run_done", FINE, "closing lets go of the lock too"),
     Rule("store/sitting.py:close", FINE, "it looks as if we had died, which a start puts up with"),

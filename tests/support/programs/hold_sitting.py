@@ -15,5 +15,5 @@ with Sitting.open(rundir, at=time.time()) as sitting:
     sitting.begin(1, "r1", sys.argv[2:])
     print("begun", flush=True)
     for line in sys.stdin:
-        sitting.stage_done(line.strip())
+        sitting.release_stage(line.strip())
         print("done", flush=True)

@@ -39,18 +39,18 @@ class Trimmer:
         results: Iterator[UnitResult],
     ) -> None:
         """Publish without the logs to remove, then remove them."""
-        self._manifests.publish_run(status, counts, map(self._without_logs, results))
+        self._manifests.publish_run(status, counts, map(self._drop_logs, results))
         if self._doomed:
             from procsup.store.removal import remove_files
 
             # A log that cannot be removed does no harm: no record names it.
             remove_files(self._folder, self._doomed)
 
-    def _without_logs(self, result: UnitResult) -> UnitResult:
-        ends = tuple(map(self._without_log, result.ends))
+    def _drop_logs(self, result: UnitResult) -> UnitResult:
+        ends = tuple(map(self._drop_log, result.ends))
         return UnitResult(result.unit, ends, result.kept, result.stale)
 
-    def _without_log(self, end: End) -> End:
+    def _drop_log(self, end: End) -> End:
         if end.verdict is not Verdict.SUCCEEDED:
             return end
         logs = ((end.stdout_path, end.stdout_part), (end.stderr_path, end.stderr_part))

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any, Dict, Mapping, Optional
 
-from procsup.core.making import Place, parameters_at
+from procsup.core.making import Place, parse_parameters
 from procsup.core.replay import History
 from procsup.store.place import folder_now
 from procsup.store.reader import ReadJournal, plans, read_journal
@@ -18,7 +18,7 @@ def read_history(rundir: RunDir, journal: Optional[ReadJournal] = None) -> Histo
     return history
 
 
-def places_before(rundir: RunDir, ended: Mapping[str, int]) -> Dict[str, Place]:
+def find_places_before(rundir: RunDir, ended: Mapping[str, int]) -> Dict[str, Place]:
     """Return the place of the record with each unit's making at its end.
 
     `ended` has the number of the end's record. Units planned by an older procsup, which did not
@@ -35,7 +35,7 @@ def places_before(rundir: RunDir, ended: Mapping[str, int]) -> Dict[str, Place]:
     return found
 
 
-def parameters_recorded(rundir: RunDir) -> Dict[str, Dict[str, Any]]:
+def read_parameters(rundir: RunDir) -> Dict[str, Dict[str, Any]]:
     """Return the parameters of each unit, from its latest plan.
 
     Units planned by an older procsup, which did not record them, are left out.
@@ -44,5 +44,5 @@ def parameters_recorded(rundir: RunDir) -> Dict[str, Dict[str, Any]]:
     for _seq, plan in plans(rundir.journal):
         if plan.made is not None:
             for place, unit in enumerate(plan.units):
-                found[unit] = parameters_at(plan.made, place)
+                found[unit] = parse_parameters(plan.made, place)
     return found

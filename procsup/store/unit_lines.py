@@ -8,24 +8,24 @@ from procsup.host.files import AnyPath, open_reading
 _CHUNK_BYTES = 1 << 16
 
 
-class BodyChanged(Exception):
+class UnitLinesChanged(Exception):
     """A stage's lines are not in its file any more, or have been changed."""
 
 
-class _Body(NamedTuple):
+class _StageLines(NamedTuple):
     path: AnyPath
     start: int
     length: int
     crc: int
 
 
-class Bodies:
+class UnitLines:
     """Remembers the place and the checksum of each stage's lines."""
 
     def __init__(self) -> None:
-        self._bodies: Dict[str, _Body] = {}
+        self._bodies: Dict[str, _StageLines] = {}
 
-    def noted(
+    def pass_lines(
         self, stage: str, path: AnyPath, start: int, lines: Iterable[bytes]
     ) -> Iterator[bytes]:
         """Pass on the lines that go to a file, from the byte `start` on, and remember them."""
@@ -34,9 +34,9 @@ class Bodies:
             length += len(line)
             crc = zlib.crc32(line, crc)
             yield line
-        self._bodies[stage] = _Body(path, start, length, crc)
+        self._bodies[stage] = _StageLines(path, start, length, crc)
 
-    def joined(self, stages: Sequence[str], between: bytes) -> Optional[Iterator[bytes]]:
+    def join(self, stages: Sequence[str], between: bytes) -> Optional[Iterator[bytes]]:
         """Return the lines of these stages in pieces; None if some are not known.
 
         The iteration raises BodyChanged if the lines of a stage are not as they were written.
@@ -44,20 +44,20 @@ class Bodies:
         if not all(stage in self._bodies for stage in stages):
             return None
         bodies = [self._bodies[stage] for stage in stages if self._bodies[stage].length]
-        return _joined(bodies, between)
+        return _join(bodies, between)
 
 
-def _joined(bodies: List[_Body], between: bytes) -> Iterator[bytes]:
+def _join(bodies: List[_StageLines], between: bytes) -> Iterator[bytes]:
     for number, body in enumerate(bodies):
         if number:
             yield between
         try:
             yield from _read(body)
         except OSError as error:
-            raise BodyChanged(str(error)) from error
+            raise UnitLinesChanged(str(error)) from error
 
 
-def _read(body: _Body) -> Iterator[bytes]:
+def _read(body: _StageLines) -> Iterator[bytes]:
     left, crc = body.length, 0
     with open_reading(body.path) as file:
         file.seek(body.start)
@@ -69,4 +69,4 @@ def _read(body: _Body) -> Iterator[bytes]:
             crc = zlib.crc32(chunk, crc)
             yield chunk
     if left or crc != body.crc:
-        raise BodyChanged(f"{body.path} was changed")
+        raise UnitLinesChanged(f"{body.path} was changed")
