@@ -32,8 +32,8 @@ from procsup.host.files import AnyPath
 from procsup.host.folders import make_absolute
 from procsup.lib import library
 from procsup.lib import units as listed
-from procsup.lib.answers import checked
-from procsup.lib.invocation import Invocation, SpecOrFile, Wishes
+from procsup.lib.answers import check_manifest
+from procsup.lib.invocation import Invocation, RunOptions, SpecOrFile
 from procsup.lib.manifest import Manifest
 from procsup.lib.targets import DEFAULT_ARGS
 from procsup.lib.timing import Duration
@@ -56,7 +56,7 @@ async def run(
     adopt: bool = False,
 ) -> Manifest:
     """Bring a run to completion; see `procsup.run`."""
-    wishes = Wishes(vars, jobs, only, fresh, dir, engine, adopt)
+    wishes = RunOptions(vars, jobs, only, fresh, dir, engine, adopt)
     return await _carry_out(
         lambda: library.run_invocation(file, wishes, progress=progress, check=check)
     )
@@ -76,8 +76,8 @@ async def run_units(
     **defaults: Any,
 ) -> Manifest:
     """Run units; see `procsup.run_units`. A thread iterates over a generator of units."""
-    wishes = listed.UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
-    return await _carry_out(lambda: listed.units_invocation(units, wishes))
+    wishes = listed.UnitOptions(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
+    return await _carry_out(lambda: listed.make_units_invocation(units, wishes))
 
 
 async def map(
@@ -97,8 +97,10 @@ async def map(
     **defaults: Any,
 ) -> Manifest:
     """Run one child per input; see `procsup.map`."""
-    wishes = listed.UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
-    return await _carry_out(lambda: listed.map_invocation(target, inputs, args, outputs, wishes))
+    wishes = listed.UnitOptions(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
+    return await _carry_out(
+        lambda: listed.make_map_invocation(target, inputs, args, outputs, wishes)
+    )
 
 
 async def wait_for(
@@ -129,7 +131,7 @@ async def wait_for(
         manifest = await asyncio.shield(future)
     finally:
         _waits.leave(key, future)
-    return checked(Manifest(manifest.path, manifest.head), check=check)
+    return check_manifest(Manifest(manifest.path, manifest.head), check=check)
 
 
 async def _carry_out(invocation: Callable[[], Invocation]) -> Manifest:

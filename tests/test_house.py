@@ -14,6 +14,12 @@ LONGEST_FUNCTION = 45
 OURS = ("procsup", "scripts", "tests", "configs", ".ci", ".github")
 TEXTS = ("*.py", "*.sh", "*.toml", "*.md", "*.yml", "run")
 
+# A function does something: its name is a verb. That of a property may say what a value is.
+PARTICIPLE = re.compile(
+    r"_*(?:[a-z]+[^e]ed|begun|chosen|done|found|given|gone|held|kept|left|made|meant|said|seen|shown"
+    r"|told|written)"
+)
+
 # Spelled in pieces, so that this file may stand in the house itself.
 UNFINISHED = re.compile(
     r"\b(?:TO" + "DO|FIX" + "ME|X" + r"XX|HA" + r"CK)\b|\braise NotImplemented" + "Error"
@@ -78,6 +84,19 @@ def test_half_of_the_functions_have_ten_lines_or_fewer():
     )
 
     assert sizes[len(sizes) // 2] <= 10
+
+
+@pytest.mark.parametrize("path", package_files(), ids=short)
+def test_no_function_is_named_by_a_participle(path):
+    named = [
+        node.name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and PARTICIPLE.fullmatch(node.name)
+        and not any("property" in ast.dump(one) for one in node.decorator_list)
+    ]
+
+    assert named == []
 
 
 @pytest.mark.parametrize("path", texts(), ids=short)

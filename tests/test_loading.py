@@ -59,7 +59,7 @@ LATE = {
     "procsup.host.signals": THE_GUARD,
     "procsup.host.units_lock": A_LOOK,
     "procsup.lib.manifest": ONE_WAY,
-    "procsup.queries.known": "loads the reader of run files",
+    "procsup.queries.current_units": "loads the reader of run files",
     "procsup.queries.session_end": "loads the reader of journals",
     "procsup.report.ending": "shown when the last unit has ended",
     "procsup.report.tables": "loads csv and json",

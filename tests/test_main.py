@@ -34,7 +34,7 @@ def run_entry(code, *args, before=()):
     return subprocess.run(argv, stdout=subprocess.PIPE, env=environment(), timeout=20)
 
 
-IS_GUARDED = "from procsup.host import guard; print(guard.lifeline() is not None)"
+IS_GUARDED = "from procsup.host import guard; print(guard.find_guard_link() is not None)"
 
 
 @posix_only
@@ -183,7 +183,7 @@ def test_closed_standard_streams_are_the_null_device(tmp_path, verb, redirect):
 def test_nothing_of_a_killed_run_survives_the_real_entry():
     code = (
         "import os, signal, subprocess, sys; from procsup.host import guard;"
-        "guard.lifeline().wait_until_ready(20);"
+        "guard.find_guard_link().wait_until_ready(20);"
         "child = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'],"
         " start_new_session=True);"
         "print('child', child.pid, 'supervisor', flush=True);"

@@ -4,7 +4,7 @@ import os
 from typing import Any, Dict, Sequence
 
 from procsup.cli.run_options import Options
-from procsup.console.terminal import Screen, pay, pay_bytes, say
+from procsup.console.terminal import Screen, write_stderr, write_stdout, write_stdout_bytes
 from procsup.core.text import quote_word
 from procsup.errors import RunUnfinished
 from procsup.host.inherited import inherited_environment
@@ -36,37 +36,39 @@ def start_words(words: Sequence[str], *, quiet: bool, as_json: bool) -> int:
     from procsup.host.detach import start_detached
 
     if is_nested():
-        say("procsup: this is inside a unit of another run: what is detached here ends with it")
+        write_stderr(
+            "procsup: this is inside a unit of another run: what is detached here ends with it"
+        )
     detached = start_detached(list(words), environment=inherited_environment())
     if detached.ready is None:
-        return _not_begun(detached.exit_code)
+        return _raise_not_begun(detached.exit_code)
     if "error" in detached.ready:  # stderr has it, too; with --json this is the payload
-        return _pay_error(detached.ready)
-    _pay_run(detached.ready, quiet=quiet, as_json=as_json)
+        return _write_error(detached.ready)
+    _write_run(detached.ready, quiet=quiet, as_json=as_json)
     return 0
 
 
-def _pay_run(ready: Dict[str, Any], *, quiet: bool, as_json: bool) -> None:
+def _write_run(ready: Dict[str, Any], *, quiet: bool, as_json: bool) -> None:
     from procsup.report.tables import json_text
 
     run = f"{ready['directory']}@{ready['id']}"
     if not quiet:
-        say(f"detached; procsup wait {quote_word(run)}")
+        write_stderr(f"detached; procsup wait {quote_word(run)}")
     if as_json:
-        pay(json_text({**ready, "run": run}))
+        write_stdout(json_text({**ready, "run": run}))
     else:
         line = os.fsencode(run) + b"\n"  # unchanged: the shell passes it to `procsup wait`
-        pay_bytes([Screen().fit(line, last=True)])
+        write_stdout_bytes([Screen().fit(line, last=True)])
 
 
-def _pay_error(ready: Dict[str, Any]) -> int:
+def _write_error(ready: Dict[str, Any]) -> int:
     from procsup.report.tables import json_text
 
-    pay(json_text(ready))
+    write_stdout(json_text(ready))
     return int(ready["error"].get("exit_code", 70))
 
 
-def _not_begun(exit_code: Any) -> int:
+def _raise_not_begun(exit_code: Any) -> int:
     if isinstance(exit_code, int) and exit_code > 0:
         return exit_code  # it has reported why
     signal = f" by signal {-exit_code}" if isinstance(exit_code, int) and exit_code < 0 else ""

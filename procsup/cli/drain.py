@@ -3,7 +3,7 @@
 import click
 
 from procsup.cli.options import RUN_HELP, exit_codes, json_option
-from procsup.console.terminal import pay, say
+from procsup.console.terminal import write_stderr, write_stdout
 from procsup.errors import ProcsupError
 from procsup.queries.control import request
 from procsup.queries.view import find_own_run
@@ -37,10 +37,10 @@ def command(run: str, as_json: bool) -> int:
     asked = request(view.rundir, owner, "drain")
     if not asked.ok:
         raise ProcsupError(f"drain was refused: {asked.message}")
-    say(asked.message)
+    write_stderr(asked.message)
     if as_json:
         from procsup.report.tables import json_text
 
         body = {"run_id": owner.run_id, "directory": str(view.rundir.path)}
-        pay(json_text({**body, "message": asked.message}))
+        write_stdout(json_text({**body, "message": asked.message}))
     return 0

@@ -3,7 +3,7 @@
 from typing import Optional
 
 from procsup.cli.run_options import Options, request_of
-from procsup.console.terminal import pay, say
+from procsup.console.terminal import write_stderr, write_stdout
 from procsup.report.plan import graph_lines, plan_data, plan_lines
 from procsup.report.tables import json_text
 from procsup.supervisor.requests import Request
@@ -25,11 +25,11 @@ def show_plan(
     """
     plan = dry_run(request or request_of(options), static=static)
     if not options.quiet:
-        say(*plan.notes)
+        write_stderr(*plan.notes)
     if options.as_json:
-        pay(json_text(plan_data(plan.spec, plan.stages, live=plan.live, notes=plan.notes)))
+        write_stdout(json_text(plan_data(plan.spec, plan.stages, live=plan.live, notes=plan.notes)))
     elif graph is not None:
-        pay(*graph_lines(plan.spec, plan.stages, graph))
+        write_stdout(*graph_lines(plan.spec, plan.stages, graph))
     else:
-        pay(*plan_lines(plan.spec, plan.stages, kept_too=kept_too))
+        write_stdout(*plan_lines(plan.spec, plan.stages, kept_too=kept_too))
     return 0

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Sequence, Set
 import click
 
 from procsup.cli.group import cli
-from procsup.console.terminal import ReaderGone, give_up_stdout, pay, say
+from procsup.console.terminal import ReaderGone, give_up_stdout, write_stderr, write_stdout
 from procsup.errors import ProcsupError, RecordError, RunFileError, UsageError
 from procsup.host.files import describe_error
 from procsup.host.guard import is_owned
@@ -27,7 +27,9 @@ def carry_out(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        return _fail(UsageError(_usage(error)), as_json=wants_json(arguments), said_here=said_here)
+        return _fail(
+            UsageError(_describe_usage(error)), as_json=wants_json(arguments), said_here=said_here
+        )
     except (click.Abort, KeyboardInterrupt):
         die_by(INTERRUPT)  # a shell loop around us stops too
     except (ReaderGone, BrokenPipeError):
@@ -37,10 +39,10 @@ def carry_out(arguments: Sequence[str]) -> int:
         return _fail(error, as_json=wants_json(arguments), said_here=said_here)
     except OSError as error:
         _show_trace()
-        return _fail(RecordError(_said_by_system(error)), as_json=wants_json(arguments))
+        return _fail(RecordError(_describe_refusal(error)), as_json=wants_json(arguments))
     except Exception as error:  # noqa: BLE001  the last wall: a user never meets a bare traceback
         _show_trace()
-        return _fail(ProcsupError(_internal(error)), as_json=wants_json(arguments))
+        return _fail(ProcsupError(_describe_internal(error)), as_json=wants_json(arguments))
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
@@ -78,20 +80,20 @@ def _takes_the_next(word: str, valued: Set[str]) -> bool:
 
 def _fail(error: ProcsupError, *, as_json: bool, said_here: bool = True) -> int:
     if said_here:
-        say(*_message(error))
+        write_stderr(*_format_message(error))
     if as_json:
-        _pay_error(error)
+        _write_error(error)
     return error.exit_code
 
 
-def _message(error: ProcsupError) -> List[str]:
+def _format_message(error: ProcsupError) -> List[str]:
     if isinstance(error, RunFileError):
         return [f"procsup: {problem}" for problem in error.problems]
     lines = str(error).split("\n")
     return [f"procsup: {lines[0]}", *lines[1:]]
 
 
-def _pay_error(error: ProcsupError) -> None:
+def _write_error(error: ProcsupError) -> None:
     from procsup.report.tables import json_text
 
     body: Dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
@@ -99,12 +101,12 @@ def _pay_error(error: ProcsupError) -> None:
         body["problems"] = list(error.problems)
     body["exit_code"] = error.exit_code
     try:
-        pay(json_text({"error": body}))
+        write_stdout(json_text({"error": body}))
     except (ReaderGone, RecordError):  # stderr has the message, and the exit code shows it, too
         pass
 
 
-def _usage(error: click.ClickException) -> str:
+def _describe_usage(error: click.ClickException) -> str:
     message = error.format_message()
     context = getattr(error, "ctx", None)
     if isinstance(context, click.Context):
@@ -112,7 +114,7 @@ def _usage(error: click.ClickException) -> str:
     return message
 
 
-def _said_by_system(error: OSError) -> str:
+def _describe_refusal(error: OSError) -> str:
     said = describe_error(error)
     if error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {said}"
@@ -125,7 +127,7 @@ def _said_by_system(error: OSError) -> str:
     return f"the system refuses what the run cannot do without: {said}{place}"
 
 
-def _internal(error: Exception) -> str:
+def _describe_internal(error: Exception) -> str:
     said = f"{type(error).__name__}: {error}"
     if os.environ.get(DEBUG):
         return f"internal error: {said}"
@@ -140,4 +142,4 @@ def _show_trace() -> None:
     if os.environ.get(DEBUG):
         import traceback  # loaded only for this
 
-        say(*traceback.format_exc().rstrip().split("\n"))
+        write_stderr(*traceback.format_exc().rstrip().split("\n"))

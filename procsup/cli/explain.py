@@ -7,8 +7,8 @@ from typing import Tuple
 import click
 
 from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
-from procsup.console.terminal import pay, say
-from procsup.queries.explaining import Explained
+from procsup.console.terminal import write_stderr, write_stdout
+from procsup.queries.explaining import Explainer
 from procsup.queries.view import find_run
 from procsup.report.explanation import explanation_data, explanation_lines
 from procsup.report.tables import json_text
@@ -46,12 +46,12 @@ _CODES = exit_codes(
 @json_option("Print one object: how the run stands, and all of each unit.")
 def command(run: str, units: Tuple[str, ...], whole: bool, as_json: bool) -> int:
     """Read the records and the run file, and print what they tell."""
-    explained = Explained(find_run(run, ".", notice=say), units)
+    explained = Explainer(find_run(run, ".", notice=write_stderr), units)
     status = explained.status
-    say(*(f"procsup: journal: {note}" for note in status.notes))
+    write_stderr(*(f"procsup: journal: {note}" for note in status.notes))
     source = status.copied_from
     if source is not None:
-        say(describe_copy(status.rundir, source))
+        write_stderr(describe_copy(status.rundir, source))
     if as_json:
         data = {
             "run_id": status.history.run_id,
@@ -62,11 +62,11 @@ def command(run: str, units: Tuple[str, ...], whole: bool, as_json: bool) -> int
             "copied_from": source,
             "units": explanation_data(list(explained)),
         }
-        pay(json_text(data))
+        write_stdout(json_text(data))
         return 0
     for unit in islice(explained, None if whole else _MOST):
-        pay(*explanation_lines(unit, base=os.getcwd()))
+        write_stdout(*explanation_lines(unit, base=os.getcwd()))
     beyond = len(explained) - _MOST
     if beyond > 0 and not whole:
-        pay(f"... and {beyond} more (--all)")
+        write_stdout(f"... and {beyond} more (--all)")
     return 0

@@ -7,7 +7,7 @@ from procsup.cli.detached import announce_ready
 from procsup.cli.options import path_from_here, word_for
 from procsup.cli.run_options import Options
 from procsup.console.choose import watcher_for
-from procsup.console.terminal import ReaderGone, pay, say
+from procsup.console.terminal import ReaderGone, write_stderr, write_stdout
 from procsup.core.text import quote_word
 from procsup.errors import RecordError, RunFailed, RunUnfinished, UsageError
 from procsup.host.signals import BROKEN_PIPE, die_by
@@ -39,7 +39,7 @@ def bring_to_completion(
         openings.append(opening)
         if not options.quiet:
             first = [opening.first_line] if printers is None else []
-            say(*first, *opening.notes)
+            write_stderr(*first, *opening.notes)
         if printers is not None:
             printing.append(printers(opening))
             return printing[0]
@@ -50,7 +50,7 @@ def bring_to_completion(
     )
     code = _exit_code(ending)
     for printer in printing:
-        code = _finished(printer, code)
+        code = _finish_output(printer, code)
     code = _tell_end(openings[0], ending, options, code, time.monotonic() - begun)
     if ending.signum is not None and ending.status is None:
         die_by(ending.signum)
@@ -61,29 +61,29 @@ def _tell_end(opening: Opening, ending: Ending, options: Options, code: int, too
     """Report how it ended; return the exit code, 74 if stdout could not be written."""
     try:
         if not options.quiet or code != 0:
-            say(*_last_words(opening, ending, options, took_s))
+            write_stderr(*_last_words(opening, ending, options, took_s))
         about_words = ending.complaint if ending.status is not None else ""
         if about_words or ending.doubt:
-            say(f"procsup: {about_words or ending.doubt}")
+            write_stderr(f"procsup: {about_words or ending.doubt}")
         if options.as_json:
-            _pay_ending(opening, ending, code)
+            _write_ending(opening, ending, code)
     except ReaderGone:
         pass  # the stream is closed: exit code and manifest have the result
     except RecordError as error:
-        say(f"procsup: {error}")
+        write_stderr(f"procsup: {error}")
         return RecordError.exit_code
     except Exception as error:  # noqa: BLE001 - a failed display does not change the result
-        say(f"procsup: cannot show the end: {type(error).__name__}: {error}")
+        write_stderr(f"procsup: cannot show the end: {type(error).__name__}: {error}")
     return code
 
 
-def _finished(printer: "GroupedOutput", code: int) -> int:
+def _finish_output(printer: "GroupedOutput", code: int) -> int:
     """Wait until the output of units is printed; die by SIGPIPE if it has no reader any more."""
     printer.finish()
     if printer.gone:
         die_by(BROKEN_PIPE)
     if printer.problem:
-        say(f"procsup: {printer.problem}: the output of units is in its log files")
+        write_stderr(f"procsup: {printer.problem}: the output of units is in its log files")
         return RecordError.exit_code
     return code
 
@@ -101,11 +101,11 @@ def _last_words(opening: Opening, ending: Ending, options: Options, took_s: floa
 
     path = ending.manifest_path
     shown = ending._replace(manifest_path=None if path is None else path_from_here(path))
-    commands = Commands(_again(options, opening), word_for(ending.directory))
+    commands = Commands(_format_again(options, opening), word_for(ending.directory))
     return ending_lines(opening.spec.name, shown, took_s, commands)
 
 
-def _again(options: Options, opening: Opening) -> str:
+def _format_again(options: Options, opening: Opening) -> str:
     """Return the arguments of `procsup run` that continue this run."""
     if options.file == "-":  # a plan that was read from stdin, and is in the run directory now
         return quote_word(path_from_here(opening.spec.file or ""))
@@ -116,7 +116,7 @@ def _again(options: Options, opening: Opening) -> str:
     return " ".join(map(quote_word, words))
 
 
-def _pay_ending(opening: Opening, ending: Ending, code: int) -> None:
+def _write_ending(opening: Opening, ending: Ending, code: int) -> None:
     from procsup.report.ending import ending_data
     from procsup.report.tables import json_text
 
@@ -131,4 +131,4 @@ def _pay_ending(opening: Opening, ending: Ending, code: int) -> None:
         "manifest_path": ending.manifest_path,
         **ending_data(ending),
     }
-    pay(json_text(data))
+    write_stdout(json_text(data))

@@ -6,7 +6,7 @@ from typing import Dict, List, Optional, Tuple
 import click
 
 from procsup import __version__
-from procsup.console.terminal import pay
+from procsup.console.terminal import write_stdout
 from procsup.core.text import nearest
 
 VERBS: Dict[str, Tuple[str, str]] = {
@@ -92,7 +92,7 @@ cli = Verbs(
             is_flag=True,
             expose_value=False,
             is_eager=True,
-            callback=lambda ctx, _param, value: _say_version(ctx, asked=value),
+            callback=lambda ctx, _param, value: _write_version(ctx, asked=value),
             help="Show the version.",
         )
     ],
@@ -101,7 +101,7 @@ cli = Verbs(
 )
 
 
-def _say_version(ctx: click.Context, *, asked: bool) -> None:
+def _write_version(ctx: click.Context, *, asked: bool) -> None:
     if asked and not ctx.resilient_parsing:
-        pay(f"procsup {__version__}")
+        write_stdout(f"procsup {__version__}")
         ctx.exit(0)

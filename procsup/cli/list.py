@@ -5,7 +5,7 @@ from typing import Optional
 import click
 
 from procsup.cli.options import exit_codes, json_option
-from procsup.console.terminal import pay, say
+from procsup.console.terminal import write_stderr, write_stdout
 from procsup.queries.listing import home_of, list_runs, unknown_words
 from procsup.report.listing import listing_data, listing_lines
 from procsup.report.tables import json_text
@@ -38,13 +38,13 @@ def command(directory: Optional[str], whole: bool, as_json: bool) -> int:
     runs, complete = list_runs(home, whole=whole)
     if as_json:
         data = [listing_data(run) for run in runs]
-        pay(json_text({"directory": str(home), "complete": complete, "runs": data}))
+        write_stdout(json_text({"directory": str(home), "complete": complete, "runs": data}))
         return 0
     if not runs:
-        say(f"no runs in {home}")
+        write_stderr(f"no runs in {home}")
         return 0
-    pay(*listing_lines(runs))
+    write_stdout(*listing_lines(runs))
     words = "" if complete else unknown_words(runs)
     if words:
-        say(words)
+        write_stderr(words)
     return 0

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Se
 import click
 
 from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
-from procsup.console.terminal import Screen, pay, pay_bytes, say
+from procsup.console.terminal import Screen, write_stderr, write_stdout, write_stdout_bytes
 from procsup.core.outcome import AttemptId, Part
 from procsup.core.quantities import show_bytes
 from procsup.core.records import Launch
@@ -19,7 +19,7 @@ from procsup.errors import RecordError
 from procsup.host.files import describe_error
 from procsup.host.logfiles import LogPlaces, open_log
 from procsup.queries.logs import STREAMS, Choice, Log, logs_of, running_logs
-from procsup.queries.selection import Known
+from procsup.queries.selection import SelectedUnits
 from procsup.queries.view import find_run
 from procsup.report.tables import json_text
 from procsup.store.history import read_history
@@ -83,14 +83,14 @@ def command(
     if follow and (attempt is not None or failed):
         raise click.UsageError("-f goes on with what runs: leave --attempt and --failed out")
     streams = _streams(only_stdout=only_stdout, only_stderr=only_stderr)
-    view = find_run(run, ".", notice=say)
+    view = find_run(run, ".", notice=write_stderr)
     rundir, owner = view.rundir, view.owner  # read before the journal: `follow` finds later records
     journal = read_journal(rundir.journal, digesting=False)
     history = read_history(rundir, journal)
     journal.check_writable()  # written by a newer procsup: we could misread it
     live = view.live is not None
     later = [one for one in owner.stages if one not in history.plan] if owner and follow else []
-    known = Known(units, rundir, history, live=live, later=later)
+    known = SelectedUnits(units, rundir, history, live=live, later=later)
     choice = Choice(known, failed, streams, attempt)
     logs = logs_of(history, rundir, choice)
     places = log_places(rundir, history.begin)
@@ -108,9 +108,9 @@ def command(
     if follow and owner is not None and live:
         _follow(printer, _Scene(rundir, owner, history, choice), journal.good_length)
     elif not logs:
-        say("nothing was written by what is meant here")
+        write_stderr("nothing was written by what is meant here")
     printer.finish()
-    say(*(f"procsup: {problem}" for problem in printer.problems.values()))
+    write_stderr(*(f"procsup: {problem}" for problem in printer.problems.values()))
     return RecordError.exit_code if printer.problems else 0
 
 
@@ -151,7 +151,7 @@ def _open_logs(scene: _Scene) -> Iterator[Log]:
 
 def _logs_of_launch(scene: _Scene, launch: Launch) -> List[Log]:
     stage = launch.unit.partition("/")[0]
-    if not scene.choice.units.means(launch.unit):
+    if not scene.choice.units.is_selected(launch.unit):
         return []
     attempt = AttemptId(launch.unit, launch.attempt)
     return running_logs(attempt, scene.rundir, stage, scene.choice.streams)
@@ -183,7 +183,9 @@ class Printer(ABC):
                     self._offsets[key], is_cut = _tail_start(file, size, self._tail)
                     if is_cut:
                         most = show_bytes(_LONGEST_LINE_BYTES)
-                        say(f"{log.path}: of a line of more than {most} only the end is shown")
+                        write_stderr(
+                            f"{log.path}: of a line of more than {most} only the end is shown"
+                        )
                 file.seek(self._offsets[key])
                 self._print(file, log)
                 self._offsets[key] = file.tell()
@@ -210,10 +212,10 @@ class BytesPrinter(Printer):
 
     def finish(self) -> None:
         """Print what may have been the first part of a character."""
-        pay_bytes([self._screen.fit(b"", last=True)])
+        write_stdout_bytes([self._screen.fit(b"", last=True)])
 
     def _print(self, file: BinaryIO, log: Log) -> None:
-        pay_bytes(self._chunks(file, log))
+        write_stdout_bytes(self._chunks(file, log))
 
     def _chunks(self, file: BinaryIO, log: Log) -> Iterator[bytes]:
         for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
@@ -241,9 +243,9 @@ class JsonPrinter(Printer):
         held = self._held.pop(log, None) is not None
         if self._in_chunks or held:
             for data in self._pieces(file, log):
-                pay(json_text(_data(log, data)))
+                write_stdout(json_text(_data(log, data)))
         else:
-            pay_bytes(_whole_object(file, log))
+            write_stdout_bytes(_whole_object(file, log))
 
     def _pieces(self, file: BinaryIO, log: Log) -> Iterator[bytes]:
         if not self._in_chunks:

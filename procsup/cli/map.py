@@ -11,11 +11,11 @@ from procsup.cli.foreground import bring_to_completion
 from procsup.cli.options import exit_codes, json_option
 from procsup.cli.run_options import Options
 from procsup.console.grouped import GroupedOutput
-from procsup.console.terminal import is_terminal, pay, say
+from procsup.console.terminal import is_terminal, write_stderr, write_stdout
 from procsup.core.text import quote_word
 from procsup.host.folders import current_folder
 from procsup.runfile.plan import Head, PlanText, check_name, encode, own_name
-from procsup.runfile.units.given import Names
+from procsup.runfile.units.tables import Names
 from procsup.store.control import ask
 from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import Opening, Request
@@ -105,7 +105,7 @@ def command(words: Tuple[str, ...], **given: Any) -> int:
     argv, inputs = split(words)
     refuse_groups(argv)
     if options.dry_run:
-        pay(*(_shown(filled(argv, text)) for text in inputs))
+        write_stdout(*(_show_command(fill_in(argv, text)) for text in inputs))
         return 0
     if options.name is not None:
         check_name(options.name)
@@ -144,21 +144,21 @@ def lines_of_stdin() -> Iterator[str]:
     if sys.stdin is None:
         return
     if is_terminal(sys.stdin):
-        say("procsup map: inputs come from here, one a line; Ctrl-D ends them")
+        write_stderr("procsup map: inputs come from here, one a line; Ctrl-D ends them")
     for line in sys.stdin.buffer:
         text = os.fsdecode(line).rstrip("\r\n" if os.linesep == "\r\n" else "\n")
         if text:
             yield text
 
 
-def filled(argv: Sequence[str], text: str) -> List[str]:
+def fill_in(argv: Sequence[str], text: str) -> List[str]:
     """Return the command of one input."""
     if not any("{}" in word for word in argv):
         return [*argv, text]
     return [word.replace("{}", text) for word in argv]
 
 
-def _shown(argv: Sequence[str]) -> str:
+def _show_command(argv: Sequence[str]) -> str:
     return " ".join(map(quote_word, argv))
 
 
@@ -167,7 +167,7 @@ def _run(options: MapOptions, argv: Sequence[str], inputs: Iterable[str]) -> int
     for place, text in enumerate(inputs):
         own = names.of(text)
         order[f"{_STAGE}/{own}"] = place
-        table = {"argv": filled(argv, text), "id": own, "parameters": {"input": text}}
+        table = {"argv": fill_in(argv, text), "id": own, "parameters": {"input": text}}
         lines.append(encode(table))
     name = options.name or own_name(_STAGE)
     named = options.name is not None

@@ -6,12 +6,12 @@ from typing import Any, Dict, List, Optional, Tuple
 import click
 
 from procsup.cli.options import RUN_HELP, duration_option, exit_codes, json_option
-from procsup.console.terminal import is_terminal, pay, say
+from procsup.console.terminal import is_terminal, write_stderr, write_stdout
 from procsup.core.quantities import show_bytes
 from procsup.core.text import count_noun
 from procsup.errors import ProcsupError, RunBusy
 from procsup.queries.listing import home_of
-from procsup.queries.pruning import Choice, Doomed, Plan, plan, try_all
+from procsup.queries.pruning import Choice, Plan, PruneItem, plan, try_all
 from procsup.report.tables import json_text
 
 _HELP = f"""Remove run directories that have no live supervisor: journal, manifests, logs.
@@ -67,28 +67,28 @@ def command(
         )
     home = None if runs else home_of(directory)
     planned = plan(Choice(runs, older_than, keep, logs), home, start=directory or ".")
-    say(*(f"procsup: {sentence}" for sentence in planned.left))
-    say(*map(_line, planned.doomed), _total(planned.doomed, logs=logs))
+    write_stderr(*(f"procsup: {sentence}" for sentence in planned.left))
+    write_stderr(*map(_line, planned.doomed), _total(planned.doomed, logs=logs))
     errors: List[ProcsupError] = []
     if planned.doomed and not dry_run:
-        if not yes and not _agrees():
+        if not yes and not _ask_for_consent():
             return 1
         errors = try_all(planned.doomed)
-        say(*(f"procsup: {error}" for error in errors))
+        write_stderr(*(f"procsup: {error}" for error in errors))
     if as_json:
-        pay(json_text(_data(planned, errors, dry_run=dry_run)))
+        write_stdout(json_text(_data(planned, errors, dry_run=dry_run)))
     if errors:
         return errors[0].exit_code
     return RunBusy.exit_code if planned.refused else 0
 
 
-def _agrees() -> bool:
+def _ask_for_consent() -> bool:
     if not is_terminal(sys.stdin):
         raise click.UsageError("nobody can be asked here: give --yes to remove these")
     return click.confirm("remove?", default=False, err=True)
 
 
-def _line(doomed: Doomed) -> str:
+def _line(doomed: PruneItem) -> str:
     if doomed.run is None:
         return f"  {doomed.path}: the rest of an interrupted removal"
     what = "" if doomed.logs is None else f"{count_noun(doomed.frees.files, 'log')} of "
@@ -96,7 +96,7 @@ def _line(doomed: Doomed) -> str:
     return f"  {what}{doomed.path}: {doomed.run.state}, {size}"
 
 
-def _total(doomed: List[Doomed], *, logs: bool) -> str:
+def _total(doomed: List[PruneItem], *, logs: bool) -> str:
     if not doomed:
         return "nothing is to be removed"
     size = show_bytes(sum(one.frees.size_bytes for one in doomed))

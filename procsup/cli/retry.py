@@ -18,14 +18,14 @@ from procsup.cli.options import (
 )
 from procsup.cli.run_options import Options
 from procsup.console.choose import PROGRESS
-from procsup.console.terminal import pay, say
+from procsup.console.terminal import write_stderr, write_stdout
 from procsup.errors import RunUnfinished, UsageError
 from procsup.host.inherited import inherited_environment
 from procsup.host.signals import die_by
 from procsup.queries import retrying, run_here
 from procsup.queries.retrying import Rerun
 from procsup.queries.view import find_to_execute
-from procsup.report.by_hand import by_hand_lines
+from procsup.report.run_here import format_run_here
 from procsup.report.tables import json_text
 from procsup.supervisor.requests import Request
 
@@ -93,7 +93,7 @@ def command(
     _check(units, here=here, dry_run=bool(dry_run), detach=detach)
     rerun = retrying.rerun_of(find_to_execute(run, ".", "retry"))
     if here:
-        return _by_hand(rerun, units[0], dry_run=bool(dry_run), as_json=as_json)
+        return _run_here(rerun, units[0], dry_run=bool(dry_run), as_json=as_json)
     if rerun.live is not None and not dry_run:
         return _ask(rerun, units, as_json=as_json)
     if not units and retrying.has_succeeded(rerun):
@@ -108,7 +108,7 @@ def command(
         words = ["retry", f"--progress={progress}", "--announce"]
         words += [f"--jobs={jobs}"] if jobs is not None else []
         words += [flag for flag, given in (("-q", quiet), ("--json", as_json)) if given]
-        return start_words([*words, "--", _that_very(rerun), *units], quiet=quiet, as_json=as_json)
+        return start_words([*words, "--", _name_run(rerun), *units], quiet=quiet, as_json=as_json)
     return bring_to_completion(options, made, announce=announce)
 
 
@@ -121,7 +121,7 @@ def _check(units: Tuple[str, ...], *, here: bool, dry_run: bool, detach: bool) -
         raise click.UsageError("--dry-run starts nothing that could be detached: leave one out")
 
 
-def _that_very(rerun: Rerun) -> str:
+def _name_run(rerun: Rerun) -> str:
     return f"{rerun.rundir.path}@{rerun.begin.run_id}"
 
 
@@ -143,10 +143,10 @@ def _options(made: Request, *, progress: str, quiet: bool, as_json: bool) -> Opt
 
 def _nothing_to_do(rerun: Rerun, *, as_json: bool) -> int:
     message = "all units succeeded: there is nothing to retry (name a UNIT to run it again)"
-    say(f"{rerun.begin.name}: {message}")
+    write_stderr(f"{rerun.begin.name}: {message}")
     if as_json:
         body = {"run_id": rerun.begin.run_id, "directory": str(rerun.rundir.path)}
-        pay(json_text({**body, "status": "succeeded", "message": message}))
+        write_stdout(json_text({**body, "status": "succeeded", "message": message}))
     return 0
 
 
@@ -158,14 +158,14 @@ def _ask(rerun: Rerun, units: Tuple[str, ...], *, as_json: bool) -> int:
         raise RunUnfinished("the run ended before it could answer: retry once more")
     if not asked.ok:
         raise UsageError(f"retry was refused by the live run: {asked.message}")
-    say(asked.message)
+    write_stderr(asked.message)
     if as_json:
         body = {"run_id": rerun.live.run_id, "directory": str(rerun.rundir.path)}
-        pay(json_text({**body, "message": asked.message}))
+        write_stdout(json_text({**body, "message": asked.message}))
     return 0
 
 
-def _by_hand(rerun: Rerun, word: str, *, dry_run: bool, as_json: bool) -> int:
+def _run_here(rerun: Rerun, word: str, *, dry_run: bool, as_json: bool) -> int:
     """Run one unit in the foreground, or print the line that does it."""
     made = retrying.request_for(rerun, (word,))
     ready = run_here.prepare(rerun, made, word, touch=not dry_run)
@@ -174,19 +174,19 @@ def _by_hand(rerun: Rerun, word: str, *, dry_run: bool, as_json: bool) -> int:
     env = what.find_differences(here)
     if as_json:
         body = {"unit": unit.id, "cwd": what.cwd, "argv": list(what.argv), "env": env}
-        pay(json_text({**body, "stdin": what.stdin_path, "outputs": ready.outputs}))
+        write_stdout(json_text({**body, "stdin": what.stdin_path, "outputs": ready.outputs}))
     if dry_run:
         if not as_json:
-            pay(what.format_shell_line(here))
+            write_stdout(what.format_shell_line(here))
         return 0
-    say(*by_hand_lines(ready, env))
+    write_stderr(*format_run_here(ready, env))
     code = hand.run(what)
     if what.scratch is not None and code != 0:
-        say(f"its scratch folder is kept: {what.scratch.path}")
+        write_stderr(f"its scratch folder is kept: {what.scratch.path}")
     elif code == 0:
         remark = hand.clear(what)
-        say(*([f"procsup: {remark}"] if remark else []))
+        write_stderr(*([f"procsup: {remark}"] if remark else []))
     if code < 0:
-        say(f"{unit.id}: ended by signal {-code}")
+        write_stderr(f"{unit.id}: ended by signal {-code}")
         die_by(-code)
     return code

@@ -5,7 +5,7 @@ import json
 import click
 
 from procsup.cli.options import exit_codes
-from procsup.console.terminal import pay
+from procsup.console.terminal import write_stdout
 from procsup.report.schema import manifest_schema
 from procsup.runfile.vocabulary.schema import runfile_schema
 
@@ -30,5 +30,5 @@ Examples:
 def command(of: str) -> int:
     """Print the schema that is asked for."""
     schema = manifest_schema() if of == "manifest" else runfile_schema()
-    pay(json.dumps(schema, indent=1))
+    write_stdout(json.dumps(schema, indent=1))
     return 0

@@ -5,14 +5,14 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import click
 
 from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
-from procsup.console.terminal import pay, say
+from procsup.console.terminal import write_stderr, write_stdout
 from procsup.queries.rows import FLAT, row_of_ends
 from procsup.queries.status import Status, status_of
 from procsup.queries.view import find_run
 from procsup.report.counts import stage_data
 from procsup.report.failures import MOST_SHOWN
 from procsup.report.standing import standing_lines
-from procsup.report.tables import aligned, columns_of, csv_lines, json_lines, json_text
+from procsup.report.tables import align, columns_of, csv_lines, json_lines, json_text
 from procsup.store.copies import describe_copy
 
 _HELP = f"""Show how a run stands: live, dead or final; from any terminal.
@@ -47,28 +47,28 @@ _SHORT = ("id", "verdict", "exit_code", "tries", "wall_s", "cpu_s", "peak_memory
 @json_option("Print one object: state, stages in numbers, what runs, what failed.")
 def command(run: str, units: Tuple[str, ...], form: Optional[str], as_json: bool) -> int:
     """Read the records and print them in the form that was asked for."""
-    status = status_of(find_run(run, ".", notice=say))
-    say(*(f"procsup: journal: {note}" for note in status.notes))
+    status = status_of(find_run(run, ".", notice=write_stderr))
+    write_stderr(*(f"procsup: journal: {note}" for note in status.notes))
     source = status.copied_from
     if source is not None:
-        say(describe_copy(status.rundir, source))
+        write_stderr(describe_copy(status.rundir, source))
     if as_json:
         selected = {"units": list(status.rows(*units))} if units else {}
-        pay(json_text({**_data(status), "copied_from": source, **selected}))
+        write_stdout(json_text({**_data(status), "copied_from": source, **selected}))
     elif form is not None or units:
-        pay(*_units(status, units, form or "table"))
+        write_stdout(*_units(status, units, form or "table"))
     else:
-        pay(*standing_lines(status))
+        write_stdout(*standing_lines(status))
     return 0
 
 
 def _units(status: Status, units: Sequence[str], form: str) -> List[str]:
     if form == "table":
         rows = status.rows(*units)
-        return aligned(_SHORT, [[row[column] for column in _SHORT] for row in rows])
+        return align(_SHORT, [[row[column] for column in _SHORT] for row in rows])
     parameters, problem = status.parameters()
     if problem:
-        say(f"procsup: what parameters some units have is not known: {problem}")
+        write_stderr(f"procsup: what parameters some units have is not known: {problem}")
     found = list(status.rows(*units, parameters=parameters))
     if form == "jsonl":
         return list(json_lines(found))

@@ -5,7 +5,7 @@ from typing import Optional, Tuple
 import click
 
 from procsup.cli.options import RUN_HELP, UNITS_HELP, duration_option, exit_codes, json_option
-from procsup.console.terminal import pay, say
+from procsup.console.terminal import write_stderr, write_stdout
 from procsup.queries.control import stop, stop_units
 from procsup.queries.view import find_own_run
 
@@ -42,12 +42,12 @@ def command(run: str, units: Tuple[str, ...], grace: Optional[float], as_json: b
     view = find_own_run(run, ".", "stop", root_may=True)
     owner = view.require_live("stop")
     if units:
-        stop_units(view.rundir, owner, units, grace_s=grace, said=say)
+        stop_units(view.rundir, owner, units, grace_s=grace, said=write_stderr)
     else:
-        stop(view.rundir, owner, grace_s=grace, said=say)
-        say(f"run {owner.run_id} has ended")
+        stop(view.rundir, owner, grace_s=grace, said=write_stderr)
+        write_stderr(f"run {owner.run_id} has ended")
     if as_json:
         from procsup.report.tables import json_text
 
-        pay(json_text({"run_id": owner.run_id, "directory": str(view.rundir.path)}))
+        write_stdout(json_text({"run_id": owner.run_id, "directory": str(view.rundir.path)}))
     return 0

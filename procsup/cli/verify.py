@@ -6,9 +6,9 @@ import click
 
 from procsup.cli.options import RUN_HELP, exit_codes, json_option
 from procsup.cli.wait import WORST_FIRST
-from procsup.console.terminal import pay, say
+from procsup.console.terminal import write_stderr, write_stdout
 from procsup.errors import ProcsupError
-from procsup.queries.verification import Verified, verify
+from procsup.queries.verification import Verification, verify
 from procsup.queries.view import find_run
 from procsup.report.tables import json_text
 from procsup.report.verification import verification_lines
@@ -53,23 +53,23 @@ def command(runs: Tuple[str, ...], stage: Optional[str], checksum: bool, as_json
         try:
             codes.append(_verify(run, stage, checksum=checksum, as_json=as_json))
         except ProcsupError as error:  # noqa: PERF203  the others are checked all the same
-            say(f"procsup: {error}")
+            write_stderr(f"procsup: {error}")
             codes.append(error.exit_code)
     return min(codes, key=WORST_FIRST.index)
 
 
 def _verify(run: str, stage: Optional[str], *, checksum: bool, as_json: bool) -> int:
-    found = find_run(run, ".", notice=say)
-    seen = verify(found, stage=stage, checksum=checksum, said=say)
+    found = find_run(run, ".", notice=write_stderr)
+    seen = verify(found, stage=stage, checksum=checksum, said=write_stderr)
     if seen.copied_from is not None:
-        say(describe_copy(found.rundir, seen.copied_from, seen.head.ended))
-    say(*verification_lines(seen))
+        write_stderr(describe_copy(found.rundir, seen.copied_from, seen.head.ended))
+    write_stderr(*verification_lines(seen))
     if as_json:
-        pay(json_text(_data(seen)))
+        write_stdout(json_text(_data(seen)))
     return seen.exit_code
 
 
-def _data(seen: Verified) -> Dict[str, Any]:
+def _data(seen: Verification) -> Dict[str, Any]:
     return {
         "run_id": seen.head.run_id,
         "name": seen.head.name,

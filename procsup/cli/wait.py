@@ -6,12 +6,12 @@ import click
 import msgspec
 
 from procsup.cli.options import RUN_HELP, duration_option, exit_codes, json_option
-from procsup.console.terminal import pay, say
+from procsup.console.terminal import write_stderr, write_stdout
 from procsup.core.manifest import Head
 from procsup.core.quantities import show_duration
 from procsup.core.text import count_noun
 from procsup.errors import OutputsChanged, ProcsupError, RecordError, RunFailed, RunUnfinished
-from procsup.queries.waiting import Limits, Waited, await_all
+from procsup.queries.waiting import Limits, WaitResult, await_all
 from procsup.store.copies import describe_copy, find_copy_source
 
 _HELP = f"""Block until a run, or stages of it, are final: woken by the kernel, without polling.
@@ -65,7 +65,7 @@ def command(
     answers = await_all(
         wanted,
         limits=Limits(timeout, start_timeout, max_age),
-        notice=say,
+        notice=write_stderr,
     )
     if len(answers) == 1 and isinstance(answers[0], ProcsupError):
         raise answers[0]
@@ -77,16 +77,16 @@ def _rank(code: int) -> int:
     return WORST_FIRST.index(code) if code in WORST_FIRST else -1
 
 
-def _answer(answer: Union[Waited, ProcsupError], *, verify: bool, as_json: bool) -> int:
+def _answer(answer: Union[WaitResult, ProcsupError], *, verify: bool, as_json: bool) -> int:
     """Say how one of them ended; return its exit code."""
     if isinstance(answer, ProcsupError):
-        say(f"procsup: {answer}")
+        write_stderr(f"procsup: {answer}")
         return answer.exit_code
     head = answer.head
     source = None if answer.age_s is None else find_copy_source(answer.rundir, head)
-    say(_sentence(head, answer.age_s))
+    write_stderr(_sentence(head, answer.age_s))
     if source is not None:
-        say(describe_copy(answer.rundir, source, head.ended))
+        write_stderr(describe_copy(answer.rundir, source, head.ended))
     code = 0 if head.status == "succeeded" else RunFailed.exit_code
     if verify:
         try:
@@ -94,10 +94,10 @@ def _answer(answer: Union[Waited, ProcsupError], *, verify: bool, as_json: bool)
 
             Manifest(answer.path, head).verify()
         except (OutputsChanged, RecordError, RunUnfinished) as error:
-            say(*(f"procsup: {line}" for line in str(error).split("\n")))
+            write_stderr(*(f"procsup: {line}" for line in str(error).split("\n")))
             code = error.exit_code
     if as_json:
-        _pay_head(head, source)
+        _write_head(head, source)
     return code
 
 
@@ -109,8 +109,8 @@ def _sentence(head: Head, age_s: Optional[float]) -> str:
     return f"{what} {head.status}: {well} of {count_noun(planned, 'unit')} succeeded{age}"
 
 
-def _pay_head(head: Head, source: Optional[str]) -> None:
+def _write_head(head: Head, source: Optional[str]) -> None:
     from procsup.report.tables import json_text
 
     body = msgspec.to_builtins(head)
-    pay(json_text({"schema": head.schema, **body, "copied_from": source}))
+    write_stdout(json_text({"schema": head.schema, **body, "copied_from": source}))

@@ -54,7 +54,7 @@ class Drawing:
 
     def _table(self, summary: Summary, now: float) -> Group:
         table = Table.grid(padding=(0, 1))
-        for name, stage in _shown(summary):
+        for name, stage in _select_shown(summary):
             table.add_row(*self._row(name, stage, now))
         elapsed = f"{show_duration(now - self._begun)} elapsed, {summary.running} running"
         if summary.ending:
@@ -72,7 +72,7 @@ class Drawing:
             words.append(f"{stage.unsuccessful} failed")
         if stage.kept:
             words.append(f"{stage.kept} kept")
-        ahead = _ahead(eta, stage, now)
+        ahead = _format_eta(eta, stage, now)
         return [
             Text(make_visible(name), style="bold"),
             bar,
@@ -82,7 +82,7 @@ class Drawing:
         ]
 
 
-def _ahead(eta: Eta, stage: StageTally, now: float) -> str:
+def _format_eta(eta: Eta, stage: StageTally, now: float) -> str:
     if stage.final:
         return stage.status.word
     if stage.planned is None:
@@ -91,7 +91,7 @@ def _ahead(eta: Eta, stage: StageTally, now: float) -> str:
     return "" if left_s is None else f"ETA {show_duration(left_s)}"
 
 
-def _shown(summary: Summary) -> List[Tuple[str, StageTally]]:
+def _select_shown(summary: Summary) -> List[Tuple[str, StageTally]]:
     """Return the stages to draw: active ones first if there are too many for a screen."""
     stages = list(summary.stages.items())
     if len(stages) <= _MOST_STAGES:

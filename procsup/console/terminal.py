@@ -26,7 +26,7 @@ class ReaderGone(Exception):
     """The reader of stdout has closed it. This is no error; nothing more is written."""
 
 
-def say(*lines: str) -> None:
+def write_stderr(*lines: str) -> None:
     """Write lines of status to stderr; a closed or full stderr does not affect the run."""
     _write_text(sys.stderr, "".join(make_visible(line) + "\n" for line in lines))
 
@@ -48,12 +48,12 @@ def fit_for(stream: TextIO, text: str) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding, "replace")
 
 
-def pay(*lines: str) -> None:
+def write_stdout(*lines: str) -> None:
     """Write lines of payload to stdout, whole, even to a slow reader.
 
     Raises ReaderGone if its reader has closed it, RecordError if it cannot be written.
     """
-    with _paying() as stream:
+    with _report_reader_gone() as stream:
         text = "".join(line + "\n" for line in lines)
         if is_terminal(stream):
             text = make_harmless(text)
@@ -87,10 +87,10 @@ class Screen:
         return text.encode(getattr(sys.stdout, "encoding", None) or "utf-8", "backslashreplace")
 
 
-def pay_bytes(chunks: Iterable[bytes]) -> None:
-    """Write bytes to stdout unchanged; raises as `pay`, and exceptions of the iterator."""
+def write_stdout_bytes(chunks: Iterable[bytes]) -> None:
+    """Write bytes to stdout unchanged; raises as `write_stdout`, and exceptions of the iterator."""
     for chunk in chunks:
-        with _paying() as stream:
+        with _report_reader_gone() as stream:
             raw = _raw_of(stream)
             if raw is None:
                 stream.buffer.write(chunk)
@@ -122,7 +122,7 @@ def _wait_until_writable(fd: int) -> None:
 
 
 @contextmanager
-def _paying() -> Iterator[TextIO]:
+def _report_reader_gone() -> Iterator[TextIO]:
     """Give stdout to the body; its OSErrors become ReaderGone or RecordError."""
     stream = sys.stdout
     if stream is None:  # `open_standard_streams` leaves it so

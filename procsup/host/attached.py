@@ -66,7 +66,7 @@ def run_attached(
     by SIGKILL, the run ends, too.
     """
     child = subprocess.Popen(
-        boot.command_line(_owned(arguments)),
+        boot.command_line(_add_owner(arguments)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -90,7 +90,7 @@ def run_attached(
         boot.close_pipe(child.stdin)
 
 
-def _owned(arguments: Sequence[str]) -> List[str]:
+def _add_owner(arguments: Sequence[str]) -> List[str]:
     """Return the arguments that make this program the owner of the run."""
     return [arguments[0], f"--owner={os.getpid()}", *arguments[1:]]
 
@@ -181,5 +181,5 @@ class SupervisorProcess(boot.Announcing):
     """A supervisor that runs beside this program, until its run is over or this program ends."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        child = boot.start_own_child(_owned(arguments))
+        child = boot.start_own_child(_add_owner(arguments))
         super().__init__(child, relay=len, cancel=lambda: _stop(child))

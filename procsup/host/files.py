@@ -135,10 +135,10 @@ else:
         def sync_fd(fd: int) -> None:
             """Return when everything written to the file is on the disk; OSError if that failed."""
             # fsync leaves the data in the drive's cache there; not every file system has the rest.
-            if not any(_flushed(fd, how) for how in (fcntl.F_FULLFSYNC, _F_BARRIERFSYNC)):
+            if not any(_try_flush(fd, how) for how in (fcntl.F_FULLFSYNC, _F_BARRIERFSYNC)):
                 os.fsync(fd)
 
-        def _flushed(fd: int, how: int) -> bool:
+        def _try_flush(fd: int, how: int) -> bool:
             try:
                 fcntl.fcntl(fd, how)
             except OSError:

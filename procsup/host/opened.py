@@ -92,7 +92,7 @@ def refuse_replaced(path: AnyPath, fd: int) -> None:
     folder_path, name = os.path.split(os.path.abspath(os.fspath(path)))
     with Folder.open(folder_path) as folder:
         if not (folder.shows(name, fd) and folder.is_ours()):
-            raise replaced(folder_path)
+            raise make_replaced_error(folder_path)
 
 
 class Folder:
@@ -231,7 +231,7 @@ class Folder:
     def require(self, planned: Identity) -> None:
         """Raise OSError if it is another folder than the planned one."""
         if self.identity != planned:
-            raise replaced(self.path)
+            raise make_replaced_error(self.path)
 
     def is_ours(self) -> bool:
         """Whether it belongs to the caller.
@@ -442,11 +442,11 @@ class Folder:
         """Remove the planned folder, which is empty; OSError if it is another, or not empty."""
         status = self.look(name)
         if identity_of(status) != planned:
-            raise replaced(os.path.join(self.path, name))
+            raise make_replaced_error(os.path.join(self.path, name))
         os.rmdir(self._at(name), dir_fd=self._fd)
 
 
-def replaced(path: str) -> OSError:
+def make_replaced_error(path: str) -> OSError:
     """Return the error that another folder is where one was."""
     return OSError(errno.ESTALE, "another folder has taken its place", path)
 

@@ -43,7 +43,7 @@ def manifest_of(finished: ProcessResult, *, check: bool) -> Manifest:
     if finished.exit_code == UsageError.exit_code:
         raise UsageError(str(body.get("reason")))
     if body.get("status") is None:
-        reason = body.get("reason") or how(finished.exit_code)
+        reason = body.get("reason") or describe_exit(finished.exit_code)
         raise RunUnfinished(f"the run is not finished: {reason}")
     path = RunDir(body["directory"]).manifest
     head = read_head(path)
@@ -51,7 +51,7 @@ def manifest_of(finished: ProcessResult, *, check: bool) -> Manifest:
         if finished.exit_code in (0, 1) and body.get("manifest_path") is None:
             raise RunUnfinished("the units that were selected are done; others are not final yet")
         raise RunUnfinished(f"run {body['run_id']} was begun again meanwhile")
-    return checked(Manifest(path, head), check=check)
+    return check_manifest(Manifest(path, head), check=check)
 
 
 def _body(finished: ProcessResult) -> Dict[str, Any]:
@@ -66,11 +66,11 @@ def _body(finished: ProcessResult) -> Dict[str, Any]:
     if finished.exit_code < 0:
         return {}
     raise _BY_CODE.get(finished.exit_code, ProcsupError)(
-        f"procsup {how(finished.exit_code)} and said no more"
+        f"procsup {describe_exit(finished.exit_code)} and said no more"
     )
 
 
-def how(exit_code: int) -> str:
+def describe_exit(exit_code: int) -> str:
     """Say how the other process ended."""
     return f"was ended by signal {-exit_code}" if exit_code < 0 else f"ended with {exit_code}"
 
@@ -84,7 +84,7 @@ def error_of(error: Mapping[str, Any]) -> ProcsupError:
     return _BY_NAME.get(str(error.get("type")), ProcsupError)(message)
 
 
-def checked(manifest: Manifest, *, check: bool = True) -> Manifest:
+def check_manifest(manifest: Manifest, *, check: bool = True) -> Manifest:
     """Return the manifest; RunFailed if `check` and some unit did not succeed."""
     if manifest.ok or not check:
         return manifest

@@ -4,7 +4,7 @@ import os
 from typing import List, Sequence
 
 from procsup.host.files import AnyPath
-from procsup.lib.invocation import selectors
+from procsup.lib.invocation import read_selectors
 from procsup.queries import explaining
 from procsup.queries.view import find_run
 from procsup.report.explanation import explanation_lines
@@ -34,4 +34,4 @@ def explain(run: AnyPath, *, only: Sequence[str] = ()) -> List[Explanation]:
     if its records cannot be read.
     """
     found = find_run(os.fspath(run), os.curdir)
-    return [Explanation(*one) for one in explaining.Explained(found, selectors("only", only))]
+    return [Explanation(*one) for one in explaining.Explainer(found, read_selectors("only", only))]

@@ -28,7 +28,7 @@ class Invocation(NamedTuple):
         return manifest_of(finished, check=self.check)
 
 
-class Wishes(NamedTuple):
+class RunOptions(NamedTuple):
     """The options of a run, besides its file."""
 
     vars: Optional[Mapping[str, Any]] = None
@@ -40,14 +40,14 @@ class Wishes(NamedTuple):
     adopt: bool = False
 
 
-def file_words(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, List[str]]:
+def file_words(spec_or_file: SpecOrFile, wishes: RunOptions) -> Tuple[str, List[str]]:
     """Return a run file and its options for the command line.
 
     RunFileError lists all errors of the file. A RunSpec stands for its file, with the variables
     and the directory that it was loaded with.
     """
-    only = selectors("only", wishes.only)
-    file, given, directory = resolved(spec_or_file, wishes)
+    only = read_selectors("only", wishes.only)
+    file, given, directory = resolve_request(spec_or_file, wishes)
     words = [f"--engine={wishes.engine}"]
     words += [f"--var={name}={value}" for name, value in given.items()]
     words += [f"--only={selector}" for selector in only]
@@ -58,16 +58,18 @@ def file_words(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, List[str]
     return file, words
 
 
-def selectors(name: str, words: Sequence[str]) -> Tuple[str, ...]:
+def read_selectors(name: str, words: Sequence[str]) -> Tuple[str, ...]:
     """Return an argument of selectors as a tuple; UsageError if it is a string, not a list."""
     if isinstance(words, str):
         raise UsageError(f"{name}={words!r}: expected a list of selectors, such as [{words!r}]")
     return tuple(words)
 
 
-def resolved(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, Dict[str, str], Optional[str]]:
+def resolve_request(
+    spec_or_file: SpecOrFile, wishes: RunOptions
+) -> Tuple[str, Dict[str, str], Optional[str]]:
     """Return the file, its variables as texts and the parent of the run directory."""
-    given = texts(wishes.vars)
+    given = format_texts(wishes.vars)
     directory = None if wishes.dir is None else os.fspath(wishes.dir)
     if not isinstance(spec_or_file, RunSpec):
         file = os.fspath(spec_or_file)
@@ -80,16 +82,16 @@ def resolved(spec_or_file: SpecOrFile, wishes: Wishes) -> Tuple[str, Dict[str, s
     own = load_file(file, variables=given).spec
     for name, value in spec_or_file.variables.items():
         if own.variables.get(name) != value and name not in given:
-            given[name] = text_of(value)
+            given[name] = format_text(value)
     return file, given, directory or os.path.dirname(spec_or_file.directory)
 
 
-def texts(vars: Optional[Mapping[str, Any]]) -> Dict[str, str]:
+def format_texts(vars: Optional[Mapping[str, Any]]) -> Dict[str, str]:
     """Return variables as ``--var`` has them."""
-    return {str(name): text_of(value) for name, value in (vars or {}).items()}
+    return {str(name): format_text(value) for name, value in (vars or {}).items()}
 
 
-def text_of(value: Any) -> str:
+def format_text(value: Any) -> str:
     """Write a value as a run file's placeholder shows it."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -9,14 +9,14 @@ from typing import Any, List, Mapping, Optional, Sequence
 from procsup.core.spec import RunSpec
 from procsup.errors import RunUnfinished
 from procsup.host.files import AnyPath
-from procsup.lib.answers import checked
+from procsup.lib.answers import check_manifest
 from procsup.lib.invocation import (
     Invocation,
+    RunOptions,
     SpecOrFile,
-    Wishes,
     file_words,
+    format_texts,
     progress_words,
-    texts,
 )
 from procsup.lib.manifest import Manifest
 from procsup.lib.timing import Duration, seconds
@@ -29,7 +29,7 @@ def load(file: AnyPath = "procsup.toml", *, vars: Optional[Mapping[str, Any]] = 
     """Read a run file; RunFileError lists everything that is wrong with it."""
     from procsup.runfile.load import load as load_file
 
-    return load_file(os.fspath(file), variables=texts(vars)).spec
+    return load_file(os.fspath(file), variables=format_texts(vars)).spec
 
 
 def run(
@@ -55,11 +55,13 @@ def run(
     another supervisor works on it, RunFileError, UsageError and RecordError as on the command line.
     Nothing of this process is touched; no ``__main__`` guard is needed.
     """
-    wishes = Wishes(vars, jobs, only, fresh, dir, engine, adopt)
+    wishes = RunOptions(vars, jobs, only, fresh, dir, engine, adopt)
     return run_invocation(file, wishes, progress=progress, check=check).carry_out()
 
 
-def run_invocation(file: SpecOrFile, wishes: Wishes, *, progress: str, check: bool) -> Invocation:
+def run_invocation(
+    file: SpecOrFile, wishes: RunOptions, *, progress: str, check: bool
+) -> Invocation:
     """Return what `run` carries out."""
     name, words = file_words(file, wishes)
     return Invocation(["run", "--json", *progress_words(progress), *words, "--", name], check=check)
@@ -82,7 +84,7 @@ def wait_for(
     """
     limits = Limits(timeout_s=seconds("timeout", timeout), max_age_s=seconds("max_age", max_age))
     waited = await_final(os.fspath(run), stage=stage, limits=limits)
-    return _vouched(Manifest(waited.path, waited.head), verify=verify, check=check)
+    return _check_vouched(Manifest(waited.path, waited.head), verify=verify, check=check)
 
 
 def read_manifest(run: AnyPath, *, stage: Optional[str] = None, verify: bool = False) -> Manifest:
@@ -96,7 +98,7 @@ def read_manifest(run: AnyPath, *, stage: Optional[str] = None, verify: bool = F
     path = view.rundir.manifest_of(stage)
     absent = f"{named}: not final: there is no {path}"
     head = view.require_final(stage, named=named, absent=absent)
-    return _vouched(Manifest(path, head), verify=verify, check=False)
+    return _check_vouched(Manifest(path, head), verify=verify, check=False)
 
 
 def _find(run: AnyPath) -> RunView:
@@ -106,10 +108,10 @@ def _find(run: AnyPath) -> RunView:
         raise RunUnfinished(str(error)) from error
 
 
-def _vouched(manifest: Manifest, *, verify: bool, check: bool) -> Manifest:
+def _check_vouched(manifest: Manifest, *, verify: bool, check: bool) -> Manifest:
     if verify:
         manifest.verify()
-    return checked(manifest, check=check)
+    return check_manifest(manifest, check=check)
 
 
 __all__: List[str] = ["Duration", "load", "read_manifest", "run", "wait_for"]

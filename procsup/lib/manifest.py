@@ -82,11 +82,11 @@ class Manifest:
             yield from self._units
             return
         if is_absent(self.path):
-            raise self._begun_again()
+            raise self._make_begun_again()
         head, units = read_file(self.path)
         if (head.run_id, head.journal) != (self.head.run_id, self.head.journal):
             next(units, None)  # a generator that never began would leave its file open
-            raise self._begun_again()
+            raise self._make_begun_again()
         yield from units
 
     def outputs(self, stage: Optional[str] = None) -> List[Path]:
@@ -116,8 +116,8 @@ class Manifest:
         try:
             owner = other_user(self.directory)
         except FileNotFoundError:
-            raise self._begun_again() from None
-        changed = list(changed_outputs(self._outputs(stage), owner))
+            raise self._make_begun_again() from None
+        changed = list(find_changed_outputs(self._outputs(stage), owner))
         if not changed:
             return
         named = [f"  {line}" for line in changed[:_NAMED]]
@@ -138,11 +138,11 @@ class Manifest:
             if stage is None or unit.stage == stage:
                 yield from map(project.reading, unit.outputs)
 
-    def _begun_again(self) -> RunUnfinished:
+    def _make_begun_again(self) -> RunUnfinished:
         return RunUnfinished(f"{self.path} is withdrawn or of another run: it was begun again")
 
 
-def changed_outputs(outputs: Iterator[Reading], owner: Optional[int] = None) -> Iterator[str]:
+def find_changed_outputs(outputs: Iterator[Reading], owner: Optional[int] = None) -> Iterator[str]:
     """Yield ``path: what differs`` for each output that is not what its record says.
 
     With an `owner` also for each that is of another user.

@@ -7,7 +7,7 @@ from typing import Any, List, Mapping
 from procsup.errors import UsageError
 
 
-def plain(value: Any, where: str, *, paths: bool = False) -> Any:
+def make_plain(value: Any, where: str, *, paths: bool = False) -> Any:
     """Return plain data; UsageError, with the place, for any other value.
 
     `paths`: the texts are paths, which have ``/`` in records on every system.
@@ -19,11 +19,11 @@ def plain(value: Any, where: str, *, paths: bool = False) -> Any:
         return path.replace(os.sep, "/") if paths else path
     if isinstance(value, Mapping):
         return {
-            _name(key, where): plain(item, f"{where}.{key}", paths=paths)
+            _name(key, where): make_plain(item, f"{where}.{key}", paths=paths)
             for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return [plain(item, f"{where}[{at}]", paths=paths) for at, item in enumerate(value)]
+        return [make_plain(item, f"{where}[{at}]", paths=paths) for at, item in enumerate(value)]
     if isinstance(value, (set, frozenset)):
         raise UsageError(f"{where}: a set has no order: expected a list")
     return _number(value, where)
@@ -36,24 +36,28 @@ def _number(value: Any, where: str) -> Any:
     if isinstance(value, Real):
         return float(value)
     raise UsageError(
-        f"{where}: expected text, a path, a number, a list or a table, not {_shown(value)}"
+        f"{where}: expected text, a path, a number, a list or a table, not {_shorten_value(value)}"
     )
 
 
 def _name(key: Any, where: str) -> str:
     if not isinstance(key, str):
-        raise UsageError(f"{where}: expected texts as names, not {_shown(key)}")
+        raise UsageError(f"{where}: expected texts as names, not {_shorten_value(key)}")
     return key
 
 
 def arguments(values: Any, where: str) -> List[str]:
     """Return a command line as texts; UsageError if the value is not one."""
     if isinstance(values, (str, bytes, os.PathLike)):
-        raise UsageError(f"{where}: expected a list of arguments, such as [{_shown(values)}]")
+        raise UsageError(
+            f"{where}: expected a list of arguments, such as [{_shorten_value(values)}]"
+        )
     try:
         items = list(values)
     except TypeError:
-        raise UsageError(f"{where}: expected a list of arguments, not {_shown(values)}") from None
+        raise UsageError(
+            f"{where}: expected a list of arguments, not {_shorten_value(values)}"
+        ) from None
     return [argument(item, f"{where}[{at}]") for at, item in enumerate(items)]
 
 
@@ -67,9 +71,9 @@ def argument(value: Any, where: str) -> str:
         return os.fsdecode(value)
     if isinstance(value, Real):
         return str(value)
-    raise UsageError(f"{where}: expected text, a path or a number, not {_shown(value)}")
+    raise UsageError(f"{where}: expected text, a path or a number, not {_shorten_value(value)}")
 
 
-def _shown(value: Any) -> str:
+def _shorten_value(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:56]} ..."

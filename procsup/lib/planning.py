@@ -6,7 +6,7 @@ from procsup.core.events import Hold, Reuse, Standing
 from procsup.core.late import restore_placeholders
 from procsup.core.spec import UnitSpec
 from procsup.core.text import count_noun
-from procsup.lib.invocation import SpecOrFile, Wishes, resolved, selectors
+from procsup.lib.invocation import RunOptions, SpecOrFile, read_selectors, resolve_request
 from procsup.report.plan import plan_lines
 from procsup.supervisor.requests import DryRun, Request
 from procsup.supervisor.session import dry_run
@@ -104,6 +104,6 @@ def plan(
 
     RunFileError lists all errors.
     """
-    file, given, directory = resolved(spec_or_file, Wishes(vars=vars))
-    words = selectors("only", only)
+    file, given, directory = resolve_request(spec_or_file, RunOptions(vars=vars))
+    words = read_selectors("only", only)
     return Plan(dry_run(Request(file, given, directory, fresh=fresh, only=words), static=static))

@@ -8,8 +8,8 @@ from procsup.errors import ProcsupError, RunUnfinished, WaitTimeout
 from procsup.host.attached import SupervisorProcess
 from procsup.host.detach import start_detached
 from procsup.host.files import AnyPath
-from procsup.lib.answers import checked, error_of, how
-from procsup.lib.invocation import SpecOrFile, Wishes, file_words, selectors
+from procsup.lib.answers import check_manifest, describe_exit, error_of
+from procsup.lib.invocation import RunOptions, SpecOrFile, file_words, read_selectors
 from procsup.lib.manifest import Manifest
 from procsup.lib.timing import Duration, seconds
 from procsup.queries.control import request, stop_units
@@ -43,28 +43,28 @@ def start(
     ends, even by SIGKILL; with `detach` it does not, as with ``procsup run --detach``.
     RunFileError, UsageError, RunBusy and RecordError as `run`.
     """
-    file, words = file_words(spec_or_file, Wishes(vars, jobs, only, fresh, dir, engine, adopt))
+    file, words = file_words(spec_or_file, RunOptions(vars, jobs, only, fresh, dir, engine, adopt))
     arguments = ["run", "--json", "--quiet", "--announce", *words, "--", file]
     return _start_detached(arguments) if detach else _start_tied(arguments)
 
 
 def _start_tied(arguments: Sequence[str]) -> "Run":
     companion = SupervisorProcess(arguments)
-    ready = _checked(companion.ready, companion.exit_code, companion.said)
+    ready = _check_ready(companion.ready, companion.exit_code, companion.said)
     return Run(ready, companion)
 
 
 def _start_detached(arguments: Sequence[str]) -> "Run":
     detached = start_detached(arguments, relay=len)
-    return Run(_checked(detached.ready, detached.exit_code, detached.said), None)
+    return Run(_check_ready(detached.ready, detached.exit_code, detached.said), None)
 
 
-def _checked(
+def _check_ready(
     ready: Optional[Dict[str, Any]], exit_code: Optional[int], said: str
 ) -> Dict[str, Any]:
     """Return the supervisor's announcement; raise the error if the run did not begin."""
     if ready is None:
-        words = said.strip() or f"the supervisor {how(exit_code or 0)}"
+        words = said.strip() or f"the supervisor {describe_exit(exit_code or 0)}"
         raise RunUnfinished(f"the run has not begun: {words}")
     if "error" in ready:
         raise error_of(ready["error"])
@@ -121,7 +121,7 @@ class Run:
         if stage is None:
             self._is_told = True
             self._wait_for_guard()
-        return checked(Manifest(waited.path, waited.head), check=check)
+        return check_manifest(Manifest(waited.path, waited.head), check=check)
 
     def status(self) -> Status:
         """Read how the run stands."""
@@ -148,7 +148,7 @@ class Run:
         Ctrl-C during the wait for the whole run kills it at once.
         """
         grace_s = seconds("grace", grace)
-        words = selectors("only", only)
+        words = read_selectors("only", only)
         if words:
             owner = self._live()
             if owner is not None:

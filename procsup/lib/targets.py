@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 from procsup.errors import UsageError
 from procsup.host.files import AnyPath
-from procsup.lib.plain import arguments, plain
+from procsup.lib.plain import arguments, make_plain
 from procsup.runfile.stages.program import module_name
 from procsup.runfile.syntax.problems import Wrong
 from procsup.runfile.templates.scope import PATH, Scope
@@ -36,7 +36,7 @@ class Target(NamedTuple):
         table: Dict[str, Any] = {"args" if self.program else "argv": words}
         table.update(label=text, parameters={INPUT: text})
         if self.outputs:
-            table["outputs"] = _rendered(self.outputs, {INPUT: text.replace(os.sep, "/")})
+            table["outputs"] = _render_outputs(self.outputs, {INPUT: text.replace(os.sep, "/")})
         return table
 
 
@@ -49,7 +49,7 @@ def target_of(target: Union[AnyPath, Sequence[Any]], args: Sequence[Any], output
         words += [_template(word, f"args[{at}]") for at, word in enumerate(given)]
     if isinstance(outputs, (str, os.PathLike)):
         raise UsageError(f"outputs: expected a list or a table of outputs, such as [{outputs!r}]")
-    return Target(program, tuple(words), _templates(plain(outputs, "outputs", paths=True)))
+    return Target(program, tuple(words), _templates(make_plain(outputs, "outputs", paths=True)))
 
 
 def _program(target: Union[AnyPath, Sequence[Any]]) -> Tuple[Dict[str, str], List[str]]:
@@ -94,9 +94,13 @@ def _templates(outputs: Any, where: str = "outputs") -> Any:
     return outputs
 
 
-def _rendered(outputs: Any, values: Mapping[str, str]) -> Any:
+def _render_outputs(outputs: Any, values: Mapping[str, str]) -> Any:
     if isinstance(outputs, Template):
         return outputs.render(values)
     if isinstance(outputs, dict):
-        return {key: _rendered(item, values) for key, item in outputs.items()}
-    return [_rendered(item, values) for item in outputs] if isinstance(outputs, list) else outputs
+        return {key: _render_outputs(item, values) for key, item in outputs.items()}
+    return (
+        [_render_outputs(item, values) for item in outputs]
+        if isinstance(outputs, list)
+        else outputs
+    )

@@ -10,7 +10,7 @@ from procsup.host.files import AnyPath
 from procsup.host.folders import current_folder, make_absolute
 from procsup.lib.invocation import Invocation, progress_words
 from procsup.lib.manifest import Manifest
-from procsup.lib.plain import argument, arguments, plain
+from procsup.lib.plain import argument, arguments, make_plain
 from procsup.lib.targets import DEFAULT_ARGS, Target, target_of
 from procsup.runfile.plan import (
     CALLED_OFF,
@@ -66,7 +66,7 @@ class Unit:
         Error messages name a field by `where` and its name.
         """
         table = {
-            name: plain(value, where + name, paths=name in _FILES)
+            name: make_plain(value, where + name, paths=name in _FILES)
             for name, value in vars(self).items()
             if name != "argv" and value is not None and value not in ((), [], {})
         }
@@ -101,8 +101,8 @@ def run_units(
     Errors are those of `run`; UsageError says what is wrong with a unit or a setting, and then
     nothing was started. If the generator raises, nothing is started and its exception propagates.
     """
-    wishes = UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
-    return units_invocation(units, wishes).carry_out()
+    wishes = UnitOptions(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
+    return make_units_invocation(units, wishes).carry_out()
 
 
 def map(
@@ -130,12 +130,12 @@ def map(
     `os.PathLike` is watched for changes (for ``keep="unchanged"``). The rest is as in
     `run_units`; `python` chooses the interpreter.
     """
-    wishes = UnitWishes(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
-    return map_invocation(target, inputs, args, outputs, wishes).carry_out()
+    wishes = UnitOptions(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
+    return make_map_invocation(target, inputs, args, outputs, wishes).carry_out()
 
 
 @dataclass(frozen=True)
-class UnitWishes:
+class UnitOptions:
     """The arguments of `run_units` and `map` that apply to all units."""
 
     name: Optional[str]
@@ -152,14 +152,16 @@ class UnitWishes:
         """Return the settings under their keys in a run file; UsageError if one is unknown."""
         if self.keep not in _KEEP:
             raise UsageError(f"keep={self.keep!r}: expected one of {', '.join(_KEEP)}")
-        settings = {key.replace("_", "-"): plain(value, key) for key, value in self.given()}
+        settings = {
+            key.replace("_", "-"): make_plain(value, key) for key, value in self.list_given()
+        }
         check_settings(settings)
-        more: Dict[str, Any] = {"on-failure": plain(self.on_failure, "on_failure")}
+        more: Dict[str, Any] = {"on-failure": make_plain(self.on_failure, "on_failure")}
         more.update({"keep": "always"} if self.keep == "always" else {})
-        more.update({} if self.jobs is None else {"jobs": plain(self.jobs, "jobs")})
+        more.update({} if self.jobs is None else {"jobs": make_plain(self.jobs, "jobs")})
         return {**settings, **more}
 
-    def given(self) -> Iterator[Any]:
+    def list_given(self) -> Iterator[Any]:
         """Yield name and value of each setting that is not None."""
         return ((key, value) for key, value in self.defaults.items() if value is not None)
 
@@ -185,7 +187,7 @@ class UnitWishes:
         return self.name
 
 
-def units_invocation(units: Iterable[AnyUnit], wishes: UnitWishes) -> Invocation:
+def make_units_invocation(units: Iterable[AnyUnit], wishes: UnitOptions) -> Invocation:
     """Return the invocation of `run_units`."""
     if isinstance(units, (str, bytes, Unit)) or not isinstance(units, Iterable):
         raise UsageError(
@@ -194,12 +196,12 @@ def units_invocation(units: Iterable[AnyUnit], wishes: UnitWishes) -> Invocation
     return wishes.invocation("units", {}, _unit_tables(units))
 
 
-def map_invocation(
+def make_map_invocation(
     target: Union[AnyPath, Sequence[Argument]],
     inputs: Iterable[Argument],
     args: Sequence[Argument],
     outputs: Outputs,
-    wishes: UnitWishes,
+    wishes: UnitOptions,
 ) -> Invocation:
     """Return the invocation of `map`."""
     aim = target_of(target, args, outputs)

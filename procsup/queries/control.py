@@ -14,7 +14,7 @@ ANSWER_S = 30.0
 _LOOK_S = 0.05
 
 
-class Asked(NamedTuple):
+class ControlRequest(NamedTuple):
     """The answer to a request; `over` if the sitting ended before it gave one."""
 
     ok: bool
@@ -31,7 +31,7 @@ def request(
     grace_s: Optional[float] = None,
     units: Sequence[str] = (),
     timeout_s: float = ANSWER_S,
-) -> Asked:
+) -> ControlRequest:
     """Send a request to a live supervisor and return its answer.
 
     WaitTimeout if it neither answers nor ends in time.
@@ -46,9 +46,9 @@ def request(
         for entry in follower.read():
             record = entry.record
             if isinstance(record, ControlReply) and record.request == request_id:
-                return Asked(record.ok, record.message, units=record.units)
+                return ControlRequest(record.ok, record.message, units=record.units)
         if over:
-            return Asked(True, "the run ended before it could answer", over=True)
+            return ControlRequest(True, "the run ended before it could answer", over=True)
         if time.monotonic() >= deadline:
             raise WaitTimeout(f"{owner.describe()} did not answer within {timeout_s:g} s")
 

@@ -14,7 +14,7 @@ from procsup.core.records import (
     StageFinal,
 )
 from procsup.errors import RunUnfinished
-from procsup.queries.session_end import how_it_ended
+from procsup.queries.session_end import explain_end
 from procsup.queries.view import RunView
 from procsup.store.reader import follow, put_on_disk
 from procsup.store.rundir import RunDir
@@ -110,7 +110,7 @@ def _last(rundir: RunDir, owner: Owner, end: Optional[RunEnded]) -> RunEnded:
         return end
     head = RunView(rundir).head()
     if end is None or head is None or head.run_id != owner.run_id:
-        return RunEnded(None, how_it_ended(rundir, owner))
+        return RunEnded(None, explain_end(rundir, owner))
     return end
 
 
@@ -133,13 +133,13 @@ class _Reader:
 
     def _of(self, record: Record) -> Iterator[Event]:
         if isinstance(record, Spawned):
-            yield self._started(record.unit, record.attempt, record.pid, record.at)
+            yield self._make_started(record.unit, record.attempt, record.pid, record.at)
         elif isinstance(record, End):
             if record.started is not None and record.unit not in self._running:
                 # Start and end arrived in one turn: the start then has no record of its own.
-                yield self._started(record.unit, record.attempt, record.pid, record.started)
+                yield self._make_started(record.unit, record.attempt, record.pid, record.started)
             self._running.discard(record.unit)
-            yield self._ended(record)
+            yield self._make_ended(record)
         elif isinstance(record, Kept):
             yield from (UnitKept(unit, record.stage, record.stale) for unit in record.units)
         elif isinstance(record, Planned):
@@ -147,7 +147,7 @@ class _Reader:
         elif isinstance(record, StageFinal):
             yield StageEnded(record.stage, record.status, dict(record.counts))
         elif isinstance(record, (RunFinal, Closed)):
-            self.end = _ended_by(record)
+            self.end = _make_run_ended(record)
 
     def _plan(self, record: Planned) -> Iterator[Event]:
         count = self._planned.get(record.stage, 0) + len(record.units)
@@ -155,11 +155,11 @@ class _Reader:
         if record.last:
             yield StagePlanned(record.stage, count, record.problem)
 
-    def _started(self, unit: str, attempt: int, pid: Optional[int], at: float) -> UnitStarted:
+    def _make_started(self, unit: str, attempt: int, pid: Optional[int], at: float) -> UnitStarted:
         self._running.add(unit)
         return UnitStarted(unit, _stage_of(unit), attempt, pid, at)
 
-    def _ended(self, end: End) -> UnitEnded:
+    def _make_ended(self, end: End) -> UnitEnded:
         return UnitEnded(
             end.unit,
             _stage_of(end.unit),
@@ -172,7 +172,7 @@ class _Reader:
         )
 
 
-def _ended_by(record: Union[RunFinal, Closed]) -> RunEnded:
+def _make_run_ended(record: Union[RunFinal, Closed]) -> RunEnded:
     if isinstance(record, RunFinal):
         return RunEnded(record.status)
     return RunEnded(None, record.reason)

@@ -29,7 +29,7 @@ from procsup.errors import ProcsupError
 from procsup.paths.opening import is_absent
 from procsup.queries.logs import logs_of_unit
 from procsup.queries.retrying import request_for, rerun_of
-from procsup.queries.selection import Known
+from procsup.queries.selection import SelectedUnits
 from procsup.queries.status import RunningUnit, Status, status_of
 from procsup.queries.view import RunView
 from procsup.store.rundir import RunDir
@@ -68,7 +68,7 @@ class Explanation(NamedTuple):
     log_folders: Tuple[str, ...] = ()
 
 
-class Explained:
+class Explainer:
     """The explanations of the units that words select (without words, of all), to be iterated.
 
     UsageError if a selector selects no unit, RunUnfinished if that very run is not the latest of
@@ -84,8 +84,8 @@ class Explained:
         self._facts = facts_now(self._history, live=self._live, at=time.time())
         plan = self._history.plan
         later = [one.name for one in self.status.stages if not plan.get(one.name)]
-        known = Known(words, view.rundir, self._history, live=self._live, later=later)
-        self._foresight = _Foresight(view, {unit.id for unit in known.meant()})
+        known = SelectedUnits(words, view.rundir, self._history, live=self._live, later=later)
+        self._foresight = _Foresight(view, {unit.id for unit in known.list_selected()})
         found_now = {} if self._live else self._foresight.units_of(later)
         unknown = {name for name in later if name not in found_now}
         late = [(one, one.partition("/")[0]) for one in words]
@@ -94,8 +94,10 @@ class Explained:
         self._units: List[Named] = []
         if len(late) < len(words) or not words:
             early = [one for one in words if one.partition("/")[0] not in unknown]
-            known = Known(early, view.rundir, self._history, live=self._live, more=found_now)
-            self._units = list(known.meant())
+            known = SelectedUnits(
+                early, view.rundir, self._history, live=self._live, more=found_now
+            )
+            self._units = list(known.list_selected())
 
     def __len__(self) -> int:
         return len(self._units) + len(self._late)
@@ -122,7 +124,7 @@ class Explained:
             begun,
             unit.id in self._history.kept and self._history.has_succeeded(unit.id),
             unit.id in self._history.stale,
-            self._held(unit.id, waits) if state == "waiting" else "",
+            self._explain_hold(unit.id, waits) if state == "waiting" else "",
             logs={log.stream: log.path for log in logs if not is_absent(log.path)},
             directory=str(self._rundir.path),
             log_folders=self._log_folders,
@@ -137,7 +139,7 @@ class Explained:
             return ends_that_count(self._history, unit_id)
         return past.ends if past.generation == self._history.generation else ()
 
-    def _held(self, unit_id: str, waits: Optional[Waits]) -> str:
+    def _explain_hold(self, unit_id: str, waits: Optional[Waits]) -> str:
         if not self._live:
             return self._how_it_stands
         spec = self._foresight.spec_of(unit_id)
@@ -195,7 +197,11 @@ class _Foresight:
         """Return what a run would do with a unit now, as fields of an `Explanation`."""
         pair = self._known.get(unit_id)
         if pair is not None:
-            return {**_told(pair[1]), "after": self._after(*pair), "unless": self._refusal}
+            return {
+                **_describe_standing(pair[1]),
+                "after": self._after(*pair),
+                "unless": self._refusal,
+            }
         if self._dry is None:
             return {"detail": f"not known: {self.problem}"}
         seen = self.stages.get(stage)
@@ -246,7 +252,7 @@ class _Foresight:
         return Waits(self._dry.spec, units, status.history, capacity, at=time.time())
 
 
-def _told(standing: Standing) -> Dict[str, Any]:
+def _describe_standing(standing: Standing) -> Dict[str, Any]:
     return {
         "keep": isinstance(standing, Reuse),
         "stale": isinstance(standing, Reuse) and standing.stale,

@@ -10,7 +10,7 @@ from procsup.core.rooted import HOME
 from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath
 from procsup.host.folders import make_absolute
-from procsup.queries.session_end import how_it_ended
+from procsup.queries.session_end import explain_end
 from procsup.queries.view import RunView
 from procsup.store.find import NoSuchRun, is_folder, nearest_home, runs_in
 from procsup.store.history import read_history
@@ -21,7 +21,7 @@ JOURNALS_BYTES = 1 << 25  # limit on journals read, all runs together, unless `w
 FILES_MOST = 100_000  # limit on files measured for sizes
 
 
-class Listed(NamedTuple):
+class ListedRun(NamedTuple):
     """One run; a value that is unknown, or would take too long to read, is None.
 
     `state` is ``running``, ``starting``, ``succeeded``, ``failed``, ``unfinished``, ``empty`` or
@@ -108,39 +108,39 @@ def home_of(directory: Optional[str], start: AnyPath = ".") -> Path:
     return folder / HOME if is_folder(folder / HOME) else folder
 
 
-def list_runs(home: AnyPath, *, whole: bool = False) -> Tuple[List[Listed], bool]:
+def list_runs(home: AnyPath, *, whole: bool = False) -> Tuple[List[ListedRun], bool]:
     """Return the runs of a folder, newest first, and whether the limits left nothing out.
 
     With `whole` there are no limits: every journal is read and every file measured.
     """
     budget = Budget(whole=whole)
     found = sorted(map(look_at, runs_in(home)), key=lambda one: one.when, reverse=True)
-    return [_measured(_counted(one, budget), budget) for one in found], not budget.spent
+    return [_measure_size(_count_units(one, budget), budget) for one in found], not budget.spent
 
 
-def look_at(rundir: RunDir) -> Listed:
+def look_at(rundir: RunDir) -> ListedRun:
     """Return a run's state from its owner and the head of its manifest, without its journal."""
     view = RunView(rundir)
     owner, name = view.owner, rundir.path.name
     began = None if owner is None else owner.started
     if view.live is not None:
         live = view.live
-        return Listed(rundir, name, live.run_id, "running", live.describe(), began=began)
+        return ListedRun(rundir, name, live.run_id, "running", live.describe(), began=began)
     if owner is not None and view.is_starting:
-        return Listed(rundir, name, None, "starting", owner.describe(), began=began)
+        return ListedRun(rundir, name, None, "starting", owner.describe(), began=began)
     try:
         head = view.head()
     except RecordError as error:
-        return Listed(rundir, name, None, "unreadable", str(error), began=began, ended=began)
+        return ListedRun(rundir, name, None, "unreadable", str(error), began=began, ended=began)
     if head is not None:
-        return _final(rundir, head)
-    return _unfinished(rundir, owner)
+        return _list_final(rundir, head)
+    return _list_unfinished(rundir, owner)
 
 
-def _final(rundir: RunDir, head: Head) -> Listed:
+def _list_final(rundir: RunDir, head: Head) -> ListedRun:
     counts = head.stages.values()
     planned = sum(count.planned for count in counts)
-    return Listed(
+    return ListedRun(
         rundir,
         rundir.path.name,
         head.run_id,
@@ -153,17 +153,17 @@ def _final(rundir: RunDir, head: Head) -> Listed:
     )
 
 
-def _unfinished(rundir: RunDir, owner: Optional[Owner]) -> Listed:
-    touched = _touched(rundir)
+def _list_unfinished(rundir: RunDir, owner: Optional[Owner]) -> ListedRun:
+    touched = _find_touch_time(rundir)
     if owner is None or not _has_content(rundir.journal):
         words = "nothing was begun here"
-        return Listed(rundir, rundir.path.name, None, "empty", words, began=touched)
-    return Listed(
+        return ListedRun(rundir, rundir.path.name, None, "empty", words, began=touched)
+    return ListedRun(
         rundir,
         rundir.path.name,
         owner.run_id or None,
         "unfinished",
-        how_it_ended(rundir, owner),
+        explain_end(rundir, owner),
         began=owner.started,
         ended=owner.ended or touched,
     )
@@ -176,7 +176,7 @@ def _has_content(path: Path) -> bool:
         return False
 
 
-def _touched(rundir: RunDir) -> Optional[float]:
+def _find_touch_time(rundir: RunDir) -> Optional[float]:
     try:
         path = rundir.journal if rundir.journal.exists() else rundir.run_lock
         return path.stat().st_mtime
@@ -187,7 +187,7 @@ def _touched(rundir: RunDir) -> Optional[float]:
 # --- what takes time -----------------------------------------------------------------------
 
 
-def _counted(one: Listed, budget: Budget) -> Listed:
+def _count_units(one: ListedRun, budget: Budget) -> ListedRun:
     """Count units by the journal, where no manifest has the numbers."""
     if one.state not in ("running", "unfinished"):
         return one
@@ -208,7 +208,7 @@ def _counted(one: Listed, budget: Budget) -> Listed:
     )
 
 
-def _measured(one: Listed, budget: Budget) -> Listed:
+def _measure_size(one: ListedRun, budget: Budget) -> ListedRun:
     total = 0
     for entry in files_below(one.rundir.path):
         if not budget.allows_file():
@@ -236,7 +236,7 @@ def files_below(folder: AnyPath) -> "Iterator[os.DirEntry[str]]":
                 yield entry
 
 
-def unknown_words(runs: Iterable[Listed]) -> str:
+def unknown_words(runs: Iterable[ListedRun]) -> str:
     """Describe what the limits left out; empty if they left out nothing."""
     counts = sum(1 for one in runs if one.planned is None and one.state == "unfinished")
     sizes = sum(1 for one in runs if one.size_bytes is None)

@@ -7,7 +7,7 @@ from procsup.core.outcome import AttemptId, Part
 from procsup.core.records import End
 from procsup.core.replay import History, UnitHistory
 from procsup.errors import UsageError
-from procsup.queries.selection import Known
+from procsup.queries.selection import SelectedUnits
 from procsup.store.rundir import RunDir
 
 STREAMS = ("stdout", "stderr")
@@ -27,7 +27,7 @@ class Log(NamedTuple):
 class Choice(NamedTuple):
     """The logs to return; `attempt` None selects the last one of each unit."""
 
-    units: Known
+    units: SelectedUnits
     failed: bool = False
     streams: Sequence[str] = STREAMS
     attempt: Optional[int] = None
@@ -39,7 +39,7 @@ def logs_of(history: History, rundir: RunDir, choice: Choice) -> List[Log]:
     UsageError if no unit has that attempt.
     """
     found: List[Log] = []
-    for one in choice.units.meant():
+    for one in choice.units.list_selected():
         unit = history.units.get(one.id)
         if unit is None or (choice.failed and not _has_failed(unit)):
             continue

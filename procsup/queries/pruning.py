@@ -6,7 +6,7 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from procsup.core.outcome import AttemptId, Verdict
 from procsup.errors import ProcsupError, RecordError
-from procsup.queries.listing import Listed, look_at
+from procsup.queries.listing import ListedRun, look_at
 from procsup.queries.view import find_own_run
 from procsup.store import removal
 from procsup.store.find import runs_in
@@ -15,11 +15,11 @@ from procsup.store.removal import RemovedFiles, Target
 from procsup.store.rundir import RunDir
 
 
-class Doomed(NamedTuple):
+class PruneItem(NamedTuple):
     """A run to remove, or only its `logs`; or the rest of an interrupted removal (`run` None)."""
 
     target: Target
-    run: Optional[Listed]
+    run: Optional[ListedRun]
     logs: Optional[List[str]]
     frees: RemovedFiles
 
@@ -41,7 +41,7 @@ class Choice(NamedTuple):
 class Plan(NamedTuple):
     """What to remove, and a sentence for each named or old run that stays."""
 
-    doomed: List[Doomed]
+    doomed: List[PruneItem]
     left: List[str]
     refused: bool = False  # one that was named is left
 
@@ -49,32 +49,32 @@ class Plan(NamedTuple):
 def plan(choice: Choice, home: Optional[Path], *, start: str = ".") -> Plan:
     """Find out what to remove; nothing is changed. NoSuchRun for the name of no run."""
     if choice.runs:
-        found = [_named(run, start) for run in choice.runs]
+        found = [_find_named(run, start) for run in choice.runs]
         listed = list({one.rundir.path: one for one in found}.values())
     else:
         listed = [look_at(rundir) for rundir in runs_in(home or start)]
-    chosen = _chosen(listed, choice)
-    doomed: List[Doomed] = []
+    chosen = _choose_runs(listed, choice)
+    doomed: List[PruneItem] = []
     left: List[str] = []
     for one in chosen:
         try:
-            doomed += _doomed(one, logs=choice.logs)
+            doomed += _make_items(one, logs=choice.logs)
         except (OSError, RecordError) as error:  # noqa: PERF203
             left.append(str(error))
     if home is not None and not choice.runs and not choice.logs:
         rests = removal.list_half_removed(home)
-        doomed += [Doomed(rest, None, None, removal.measure_sizes(rest.path)) for rest in rests]
+        doomed += [PruneItem(rest, None, None, removal.measure_sizes(rest.path)) for rest in rests]
     return Plan(doomed, left, refused=bool(left) and bool(choice.runs))
 
 
-def _named(run: str, start: str) -> Listed:
+def _find_named(run: str, start: str) -> ListedRun:
     view = find_own_run(run, start, "prune")
     listed = look_at(view.rundir)
     view.require_latest(listed.run_id, f"is not the latest of {view.rundir.path}")
     return listed
 
 
-def _chosen(listed: Sequence[Listed], choice: Choice) -> List[Listed]:
+def _choose_runs(listed: Sequence[ListedRun], choice: Choice) -> List[ListedRun]:
     now = time.time()
     newest_first = sorted(listed, key=lambda one: one.when, reverse=True)
     if choice.keep is not None:
@@ -84,15 +84,15 @@ def _chosen(listed: Sequence[Listed], choice: Choice) -> List[Listed]:
     return [one for one in newest_first if now - one.when > choice.older_than_s]
 
 
-def _doomed(one: Listed, *, logs: bool) -> List[Doomed]:
+def _make_items(one: ListedRun, *, logs: bool) -> List[PruneItem]:
     path, target = one.rundir.path, removal.target(one.rundir)
     if not logs:
         problem = removal.mount_in(path)
         if problem:
             raise RecordError(f"{path} is left alone: {problem}")
-        return [Doomed(target, one, None, removal.measure_sizes(path))]
+        return [PruneItem(target, one, None, removal.measure_sizes(path))]
     paths = list(_needless_logs(one.rundir))
-    return [Doomed(target, one, paths, removal.measure_sizes(path, paths))] if paths else []
+    return [PruneItem(target, one, paths, removal.measure_sizes(path, paths))] if paths else []
 
 
 def _needless_logs(rundir: RunDir) -> Iterator[str]:
@@ -112,7 +112,7 @@ def _needless_logs(rundir: RunDir) -> Iterator[str]:
             yield from (path for path in paths if Path(path).is_file())
 
 
-def carry_out(doomed: Doomed) -> None:
+def carry_out(doomed: PruneItem) -> None:
     """Remove it. RunBusy if a supervisor has taken it, RecordError if it cannot be removed."""
     if doomed.run is None:
         removal.finish(doomed.target)
@@ -122,7 +122,7 @@ def carry_out(doomed: Doomed) -> None:
         removal.remove_logs(doomed.run.rundir, doomed.target, doomed.logs)
 
 
-def try_all(doomed: Sequence[Doomed]) -> "List[ProcsupError]":
+def try_all(doomed: Sequence[PruneItem]) -> "List[ProcsupError]":
     """Remove one after the other; return the errors."""
     errors: List[ProcsupError] = []
     for one in doomed:

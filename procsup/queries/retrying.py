@@ -9,7 +9,7 @@ import msgspec
 from procsup.core.records import Begin
 from procsup.errors import RecordError, RunUnfinished, UsageError
 from procsup.paths.opening import is_absent
-from procsup.queries.control import Asked, request
+from procsup.queries.control import ControlRequest, request
 from procsup.queries.view import RunView
 from procsup.runfile.load import load
 from procsup.runfile.plan import PLAN_FILE
@@ -80,7 +80,7 @@ def request_for(rerun: Rerun, units: Sequence[str], *, jobs: Optional[int] = Non
     )
     if os.path.basename(file) == PLAN_FILE:
         return made
-    made = _with_variables(made, rerun.begin)
+    made = _set_variables(made, rerun.begin)
     directory = load_source(made).spec.directory
     if os.path.realpath(directory) != os.path.realpath(rerun.rundir.path):
         raise UsageError(
@@ -90,7 +90,7 @@ def request_for(rerun: Rerun, units: Sequence[str], *, jobs: Optional[int] = Non
     return made
 
 
-def _with_variables(made: Request, begin: Begin) -> Request:
+def _set_variables(made: Request, begin: Begin) -> Request:
     """Set the run's recorded variables wherever the file, as it is now, has another value."""
     loaded = load(made.file)
     now = loaded.spec.variables
@@ -109,6 +109,6 @@ def _as_text(value: object) -> str:
     return str(value)
 
 
-def ask_to_retry(rerun: Rerun, owner: Owner, words: Sequence[str]) -> Asked:
+def ask_to_retry(rerun: Rerun, owner: Owner, words: Sequence[str]) -> ControlRequest:
     """Ask the live supervisor to queue these units again, or all that have failed so far."""
     return request(rerun.rundir, owner, "retry", units=words)

@@ -18,14 +18,14 @@ from procsup.host import identity
 from procsup.host.files import describe_error
 from procsup.host.inherited import inherited_environment
 from procsup.host.units_lock import UnitsLock
-from procsup.queries.known import Now, units_of
+from procsup.queries.current_units import CurrentUnits, units_of
 from procsup.queries.retrying import Rerun
 from procsup.store.history import read_history
 from procsup.supervisor.requests import Request
 from procsup.supervisor.resolved_request import load_source
 
 
-class Prepared(NamedTuple):
+class PreparedRun(NamedTuple):
     """A unit of a run, with its program and its environment, ready to start here."""
 
     unit: UnitSpec
@@ -33,7 +33,7 @@ class Prepared(NamedTuple):
     outputs: List[str]  # what it may overwrite
 
 
-def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> Prepared:
+def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> PreparedRun:
     """Find the selected unit and make what it needs (unless `touch` is false).
 
     UsageError unless exactly one is selected, RunBusy if that unit is running.
@@ -55,10 +55,10 @@ def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> Prepared:
     except OSError as error:
         raise RecordError(f"{error.filename or unit.cwd}: {describe_error(error)}") from error
     named = [path for path in (unit.stdout, unit.stderr) if path is not None]
-    return Prepared(unit, by_hand, [one.path for one in unit.outputs if one.path not in named])
+    return PreparedRun(unit, by_hand, [one.path for one in unit.outputs if one.path not in named])
 
 
-def _only_one(word: str, now: Now, history: History) -> UnitSpec:
+def _only_one(word: str, now: CurrentUnits, history: History) -> UnitSpec:
     selection = Selection([word], facts_before(history))
     selection.learn(now.units)
     stages = dict.fromkeys([unit.stage for unit in now.units], "")

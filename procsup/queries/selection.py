@@ -13,7 +13,7 @@ from procsup.store.rundir import RunDir
 _NOT_KNOWN: Mapping[str, Any] = {}
 
 
-class Known:
+class SelectedUnits:
     """The planned units of a run that selectors select; without selectors, all.
 
     `more` are units of stages that are not planned, but known. UsageError if a selector selects
@@ -38,16 +38,16 @@ class Known:
         for stage, units in more.items():
             self._add(stage, [Named(unit.id, stage, unit.parameters) for unit in units])
         if self._selection.complaint(later):
-            from procsup.queries.known import stages_of  # it may read the run file
+            from procsup.queries.current_units import stages_of  # it may read the run file
 
             self._selection.set_stages({**stages_of(rundir, history), **dict.fromkeys(more, "")})
             refuse(self._selection, later)
 
-    def meant(self) -> Iterator[Named]:
+    def list_selected(self) -> Iterator[Named]:
         """Yield the selected units, in the order of the plan."""
         return (unit for unit in self._units.values() if self._selection(unit))
 
-    def means(self, unit_id: str) -> bool:
+    def is_selected(self, unit_id: str) -> bool:
         """Return whether a unit is selected; it may have been planned since."""
         if unit_id not in self._units:
             self._learn()
@@ -58,7 +58,7 @@ class Known:
         parameters: Mapping[str, Mapping[str, Any]] = {}
         ids = {unit for units in self._history.plan.values() for unit in units}
         if self._selection.needs_parameters(ids):
-            from procsup.queries.known import parameters_of  # it may read the run file
+            from procsup.queries.current_units import parameters_of  # it may read the run file
 
             parameters, problem = parameters_of(self._rundir, self._history)
             if problem:

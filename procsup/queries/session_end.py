@@ -16,10 +16,10 @@ _TAIL_BYTES = 1 << 18
 LastWord = Union[Closed, RunFinal, ControlReply]
 
 
-def how_it_ended(rundir: RunDir, owner: Owner) -> str:
+def explain_end(rundir: RunDir, owner: Owner) -> str:
     """Say why that supervisor's sitting is over, and whether another sitting has begun since."""
     try:
-        last = last_word(rundir, owner.sitting) if owner.sitting else None
+        last = find_last_word(rundir, owner.sitting) if owner.sitting else None
     except (OSError, RecordError):  # only the owner may read the journal: others see just the end
         last = None
     now = read_owner(rundir)  # after the journal
@@ -49,7 +49,7 @@ def _successor(live: Owner, owner: Owner) -> str:
     return f"; {live.describe()} {verb}"
 
 
-def last_word(rundir: RunDir, sitting: int) -> Optional[LastWord]:
+def find_last_word(rundir: RunDir, sitting: int) -> Optional[LastWord]:
     """Return the record of a sitting's end, or of the request to stop it; None without one.
 
     Only the last part of the journal is read, unless later sittings wrote more than that.
@@ -57,11 +57,11 @@ def last_word(rundir: RunDir, sitting: int) -> Optional[LastWord]:
     size = os.path.getsize(rundir.journal)
     tail = [entry.record for entry in follow(rundir.journal, max(size - _TAIL_BYTES, 0)).read()]
     if size <= _TAIL_BYTES or any(_begins(record, sitting) for record in tail):
-        return _closing(_of_sitting(tail, sitting))
+        return _find_closing(_of_sitting(tail, sitting))
     latest = last_begin(rundir.journal)
     if latest is not None and latest.sitting == sitting:
-        return _closing(tail)  # all of it
-    return _closing(
+        return _find_closing(tail)  # all of it
+    return _find_closing(
         _of_sitting(
             [entry.record for entry in read_journal(rundir.journal, digesting=False)], sitting
         )
@@ -83,7 +83,7 @@ def _of_sitting(records: Sequence[Record], sitting: int) -> List[Record]:
     return mine
 
 
-def _closing(records: Sequence[Record]) -> Optional[LastWord]:
+def _find_closing(records: Sequence[Record]) -> Optional[LastWord]:
     for record in reversed(records):
         if isinstance(record, (Closed, RunFinal)):
             return record

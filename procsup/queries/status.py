@@ -12,8 +12,8 @@ from procsup.core.replay import History
 from procsup.core.text import count_noun
 from procsup.host.logfiles import LogPlaces
 from procsup.queries.rows import parameter_columns, row_of_ends
-from procsup.queries.selection import Known
-from procsup.queries.session_end import how_it_ended
+from procsup.queries.selection import SelectedUnits
+from procsup.queries.session_end import explain_end
 from procsup.queries.view import RunView
 from procsup.store.copies import begun_elsewhere
 from procsup.store.history import read_history
@@ -78,7 +78,7 @@ class Status(NamedTuple):
 
         For stages that are not final they come from the present run file.
         """
-        from procsup.queries.known import parameters_of  # it may read the run file
+        from procsup.queries.current_units import parameters_of  # it may read the run file
 
         return parameters_of(self.rundir, self.history)
 
@@ -93,11 +93,11 @@ class Status(NamedTuple):
         known = None
         if units:
             live = self.state == "running"
-            known = Known(units, self.rundir, self.history, live=live)
+            known = SelectedUnits(units, self.rundir, self.history, live=live)
         for tally in self.stages:
             stage = tally.name
             for index, unit_id in enumerate(self.history.plan.get(stage, ())):
-                if known is not None and not known.means(unit_id):
+                if known is not None and not known.is_selected(unit_id):
                     continue
                 kept = unit_id in self.history.kept and self.history.has_succeeded(unit_id)
                 ends = ends_that_count(self.history, unit_id)
@@ -145,7 +145,7 @@ def _state(view: RunView, history: History) -> Tuple[str, str]:
         return head.status, f"{head.status}{_age(head)}"
     if history.begin is None or owner is None:
         return "empty", "nothing was begun here"
-    return "unfinished", how_it_ended(view.rundir, owner)
+    return "unfinished", explain_end(view.rundir, owner)
 
 
 def _age(head: Head) -> str:

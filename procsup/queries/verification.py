@@ -32,7 +32,7 @@ class Difference(NamedTuple):
     what: str
 
 
-class Verified(NamedTuple):
+class Verification(NamedTuple):
     """The result of a check; `damage` has a sentence for each error of the record itself.
 
     `differences` contradict the manifest; `notes` are inputs that have changed since, and what
@@ -62,7 +62,7 @@ def verify(
     stage: Optional[str] = None,
     checksum: bool = False,
     said: Callable[[str], None] = lambda _text: None,
-) -> Verified:
+) -> Verification:
     """Check a final run, or a final stage of it.
 
     A check that takes longer calls `said` with messages about its progress. RunUnfinished if it
@@ -88,7 +88,7 @@ def verify(
         (notes if one.kind == "note" else differences).append(one)
     source = find_copy_source(rundir, head)
     counts = check.units, check.outputs
-    return Verified(head, str(path), *counts, damage, differences, notes, source)
+    return Verification(head, str(path), *counts, damage, differences, notes, source)
 
 
 class _Check:

@@ -93,9 +93,9 @@ class RunView(FoundRun):
             return f"not final: {self.live.describe()} works on it"
         if self.owner is None:
             return "nobody has begun it"
-        from procsup.queries.session_end import how_it_ended  # it reads the journal
+        from procsup.queries.session_end import explain_end  # it reads the journal
 
-        return how_it_ended(self.rundir, self.owner)
+        return explain_end(self.rundir, self.owner)
 
 
 def find_run(

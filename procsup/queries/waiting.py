@@ -28,7 +28,7 @@ _JOIN_S = 0.5
 _SETTLES_S = 1.0  # between the releases of two locks by a supervisor that ends
 
 
-class Waited(NamedTuple):
+class WaitResult(NamedTuple):
     """A final run or stage: where it is, the head of its manifest, and how old that is.
 
     `age_s` is None if the end was waited for.
@@ -62,7 +62,7 @@ def await_final(
     limits: Limits = NO_LIMITS,
     start: AnyPath = ".",
     notice: Callable[[str], None] = _tell_nobody,
-) -> Waited:
+) -> WaitResult:
     """Return when the run, or the stage, is final.
 
     Raises RunUnfinished (3) if no supervisor works on it, or if it ended before the run was final,
@@ -77,12 +77,12 @@ def await_all(
     limits: Limits = NO_LIMITS,
     start: AnyPath = ".",
     notice: Callable[[str], None] = _tell_nobody,
-) -> List[Union[Waited, ProcsupError]]:
+) -> List[Union[WaitResult, ProcsupError]]:
     """Wait for several (run, stage), all at once; return the answers in their order.
 
     All are looked up now, not each after the end of the one before.
     """
-    answers: List[Union[Waited, ProcsupError, None]] = [None] * len(wanted)
+    answers: List[Union[WaitResult, ProcsupError, None]] = [None] * len(wanted)
 
     def wait_for_one(at: int) -> None:
         run, stage = wanted[at]
@@ -126,21 +126,21 @@ class _Wait:
         self._notice_of_owner: Optional[Callable[[str], None]] = notice
         self._told_of_polling = False
 
-    def until_final(self) -> Waited:
+    def until_final(self) -> WaitResult:
         try:
             return self._until_final()
         except OSError as error:
             place = os.fsdecode(error.filename or "the run directory")
             raise RecordError(f"{self._what()}: {place}: {describe_error(error)}") from error
 
-    def _until_final(self) -> Waited:
+    def _until_final(self) -> WaitResult:
         while True:
             waited = self._look()
             if waited is not None:
                 return waited
             self._pause()
 
-    def _look(self) -> Optional[Waited]:
+    def _look(self) -> Optional[WaitResult]:
         """Return the answer if there is one by now, or None to look again."""
         view = self._find()
         if view is None:
@@ -163,7 +163,7 @@ class _Wait:
 
     # --- a supervisor works on it ------------------------------------------------------
 
-    def _follow(self, view: RunView, owner: Owner) -> Optional[Waited]:
+    def _follow(self, view: RunView, owner: Owner) -> Optional[WaitResult]:
         """Wait for the end of a live sitting."""
         rundir = view.rundir
         view.require_latest(owner.run_id, f"is superseded by {owner.run_id}, which is under way")
@@ -172,15 +172,15 @@ class _Wait:
             self._told_of_polling = True
             self._notice(f"{self._what()}: locks tell nothing here, looking once a second")
         if not wait_sitting(rundir, owner, self._stage, self._left_s()):
-            raise self._too_late()
+            raise self._make_timeout()
         head = view.head(self._stage)
         if head is not None and head.run_id == owner.run_id:
-            return Waited(rundir, rundir.manifest_of(self._stage), head)
+            return WaitResult(rundir, rundir.manifest_of(self._stage), head)
         if self._goes_on(rundir, owner):
             return None
-        from procsup.queries.session_end import how_it_ended
+        from procsup.queries.session_end import explain_end
 
-        raise RunUnfinished(f"{self._what()}: {how_it_ended(rundir, owner)}")
+        raise RunUnfinished(f"{self._what()}: {explain_end(rundir, owner)}")
 
     def _goes_on(self, rundir: RunDir, owner: Owner) -> bool:
         """Whether the supervisor is still alive, although the awaited stage cannot become final."""
@@ -190,23 +190,23 @@ class _Wait:
 
     # --- no supervisor works on it -----------------------------------------------------
 
-    def _look_at_rest(self, view: RunView) -> Optional[Waited]:
+    def _look_at_rest(self, view: RunView) -> Optional[WaitResult]:
         view.require_stage(self._stage, f"run {self._run}")
         rundir, head = view.rundir, view.head(self._stage)
-        if head is not None and view.run_id in (None, head.run_id) and not self._too_old(head):
-            return Waited(rundir, rundir.manifest_of(self._stage), head, _age_s(head))
+        if head is not None and view.run_id in (None, head.run_id) and not self._explain_age(head):
+            return WaitResult(rundir, rundir.manifest_of(self._stage), head, _age_s(head))
         if self._start_is_over(has_id=view.run_id is not None):
             # Only now: the reason is in the journal, which may be long.
-            raise RunUnfinished(f"{self._what()}: {self._why_not(view, head)}")
+            raise RunUnfinished(f"{self._what()}: {self._explain_no_answer(view, head)}")
         return None
 
-    def _why_not(self, view: RunView, head: Optional[Head]) -> str:
+    def _explain_no_answer(self, view: RunView, head: Optional[Head]) -> str:
         """Say why the existing manifest is not the answer, or why there is none."""
         run_id = view.run_id
         if head is not None and run_id in (None, head.run_id):
-            return self._too_old(head)
+            return self._explain_age(head)
         from procsup.queries.session_end import (  # these read the journal
-            how_it_ended,
+            explain_end,
             is_superseded,
         )
 
@@ -215,9 +215,9 @@ class _Wait:
             return f"this run is not the latest of its directory: it is superseded{by}"
         if view.owner is None:
             return "nobody has begun it"
-        return how_it_ended(view.rundir, view.owner)
+        return explain_end(view.rundir, view.owner)
 
-    def _too_old(self, head: Head) -> str:
+    def _explain_age(self, head: Head) -> str:
         most_s, age_s = self._limits.max_age_s, _age_s(head)
         if most_s is None or age_s is None or age_s <= most_s:
             return ""
@@ -242,10 +242,10 @@ class _Wait:
     def _pause(self) -> None:
         left_s = self._left_s()
         if left_s is not None and left_s <= 0:
-            raise self._too_late()
+            raise self._make_timeout()
         time.sleep(_LOOK_S if left_s is None else min(_LOOK_S, left_s))
 
-    def _too_late(self) -> WaitTimeout:
+    def _make_timeout(self) -> WaitTimeout:
         limit_s = self._limits.timeout_s
         when = f"after {show_duration(limit_s)}" if limit_s else "yet"
         return WaitTimeout(f"{self._what()}: not final {when}; the run is not touched")

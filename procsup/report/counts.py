@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterable, List
 from procsup.core.outcome import LeftoverFiles, Verdict
 from procsup.core.plan.summary import StageTally
 from procsup.core.text import are, count_noun, make_visible
-from procsup.report.tables import aligned
+from procsup.report.tables import align
 
 _NAMED = 3  # leftover files
 _FIXED = ("planned", "kept", "succeeded")
@@ -33,7 +33,7 @@ def stage_table(tallies: Iterable[StageTally]) -> List[str]:
         ]
         for s in stages
     ]
-    return aligned([*header, "running"] if live else header, rows)
+    return align([*header, "running"] if live else header, rows)
 
 
 def stage_problems(tallies: Iterable[StageTally]) -> List[str]:
@@ -87,7 +87,7 @@ def stage_data(stage: StageTally) -> Dict[str, Any]:
     return data
 
 
-def said_in_short(tallies: Iterable[StageTally]) -> str:
+def summarise_counts(tallies: Iterable[StageTally]) -> str:
     """Return all stages in one phrase: ``209 succeeded (40 kept), 2 failed, 1 timed-out``."""
     stages = list(tallies)
     kept = sum(stage.kept for stage in stages)

@@ -7,12 +7,12 @@ from procsup.core.text import count_noun, make_visible
 from procsup.host.logfiles import LogPlaces
 from procsup.queries.rows import row_of_ends
 from procsup.report.counts import (
-    said_in_short,
     stage_data,
     stage_leftovers,
     stage_problems,
     stage_remarks,
     stage_table,
+    summarise_counts,
 )
 from procsup.report.failures import failed_phrase, failure_lines
 from procsup.supervisor.requests import Ending
@@ -43,7 +43,7 @@ def ending_lines(name: str, ending: Ending, took_s: float, commands: Commands) -
 
 
 def _headline(name: str, ending: Ending, took_s: float) -> str:
-    said = said_in_short(ending.summary.stages.values())
+    said = summarise_counts(ending.summary.stages.values())
     name, took = make_visible(name), show_duration(took_s)
     if ending.status is not None:
         return f"{name} {ending.status}: {said}, in {took}"

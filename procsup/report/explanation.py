@@ -24,7 +24,12 @@ def explanation_lines(unit: Explanation, *, base: str = "") -> List[str]:
 
     Paths of logs below the folder `base` are shown relative to it.
     """
-    sentences = [*_became(unit), *_held(unit), *_logs(unit, base), *_would_be(unit)]
+    sentences = [
+        *_describe_course(unit),
+        *_describe_hold(unit),
+        *_logs(unit, base),
+        *_describe_forecast(unit),
+    ]
     last = unit.ends[-1] if unit.ends else None
     paragraph = make_visible(f"{unit.id}: {' '.join(sentences)}")
     if last is None or not last.verdict.is_failure or last.attempt == 0:
@@ -32,7 +37,7 @@ def explanation_lines(unit: Explanation, *, base: str = "") -> List[str]:
     return [paragraph, *tail_lines(last, LogPlaces(unit.directory, unit.log_folders))]
 
 
-def _became(unit: Explanation) -> Iterator[str]:
+def _describe_course(unit: Explanation) -> Iterator[str]:
     ends, begun = unit.ends, unit.begun
     if begun is not None and unit.state == "running":
         pid = "" if begun.pid is None else f", pid {begun.pid}"
@@ -44,8 +49,8 @@ def _became(unit: Explanation) -> Iterator[str]:
             " on record."
         )
     elif ends:
-        yield f"{_decided(unit)}."
-        yield from (f"{one[:1].upper()}{one[1:]}." for one in _used(ends[-1]))
+        yield f"{_describe_verdict(unit)}."
+        yield from (f"{one[:1].upper()}{one[1:]}." for one in _describe_usage(ends[-1]))
         ends = ends[:-1]
     earlier = [end for end in ends if end.attempt > 0]
     if earlier:
@@ -55,7 +60,7 @@ def _became(unit: Explanation) -> Iterator[str]:
         yield f"Before that: {also}{shown}."
 
 
-def _decided(unit: Explanation) -> str:
+def _describe_verdict(unit: Explanation) -> str:
     last = unit.ends[-1]
     words = phrase_of(last)
     if not last.final:
@@ -65,14 +70,14 @@ def _decided(unit: Explanation) -> str:
     return f"{words}, {show_time(last.at, _TIME)}"
 
 
-def _used(last: End) -> Iterator[str]:
+def _describe_usage(last: End) -> Iterator[str]:
     peak = last.usage.peak_memory_bytes
     if last.attempt > 0 and peak is not None and last.verdict.is_failure:
         yield f"it took up to {show_bytes(peak)} of memory"
     yield from last.remarks
 
 
-def _held(unit: Explanation) -> Iterator[str]:
+def _describe_hold(unit: Explanation) -> Iterator[str]:
     if unit.state == "unknown":
         yield f"{unit.held}."
     elif unit.held:
@@ -93,7 +98,7 @@ def _short(path: str, base: str) -> str:
     return os.path.relpath(path, base) if inside else path
 
 
-def _would_be(unit: Explanation) -> Iterator[str]:
+def _describe_forecast(unit: Explanation) -> Iterator[str]:
     if unit.keep is None:
         if unit.detail:
             yield f"What a run would do with it now is {unit.detail}."

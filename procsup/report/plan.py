@@ -16,7 +16,7 @@ def plan_lines(spec: RunSpec, stages: Stages, *, kept_too: bool = True) -> List[
     lines = [f"{make_visible(spec.name)}, in {make_visible(spec.directory)}"]
     for stage in spec.stages:
         seen = stages[stage.name]
-        lines.append(f"{make_visible(stage.name)}: {make_visible(_said(stage, seen))}")
+        lines.append(f"{make_visible(stage.name)}: {make_visible(_format_counts(stage, seen))}")
         lines += [
             f"  {_unit_line(unit, standing)}"
             for unit, standing in zip(seen.units, seen.standings)
@@ -25,7 +25,7 @@ def plan_lines(spec: RunSpec, stages: Stages, *, kept_too: bool = True) -> List[
     return lines
 
 
-def _said(stage: StageSpec, seen: RehearsedStage) -> str:
+def _format_counts(stage: StageSpec, seen: RehearsedStage) -> str:
     """Return the counts of a stage, or when its units will be known."""
     if seen.known_after is not None:
         whole = whole_upstream(stage) if stage.unit_wise else upstream(stage)
@@ -113,7 +113,7 @@ def graph_lines(spec: RunSpec, stages: Stages, form: str) -> List[str]:
 
 def _mermaid(spec: RunSpec, stages: Stages, numbers: Mapping[str, str]) -> Iterator[str]:
     for stage in spec.stages:
-        text = f"{stage.name}<br>{_said(stage, stages[stage.name])}"
+        text = f"{stage.name}<br>{_format_counts(stage, stages[stage.name])}"
         for mark, code in (('"', "#quot;"), ("\n", " ")):
             text = text.replace(mark, code)
         yield f'{numbers[stage.name]}["{make_visible(text)}"]'
@@ -125,7 +125,7 @@ def _mermaid(spec: RunSpec, stages: Stages, numbers: Mapping[str, str]) -> Itera
 
 def _dot(spec: RunSpec, stages: Stages, numbers: Mapping[str, str]) -> Iterator[str]:
     for stage in spec.stages:
-        words = (stage.name, _said(stage, stages[stage.name]))
+        words = (stage.name, _format_counts(stage, stages[stage.name]))
         text = "\\n".join(
             make_visible(word).replace("\\", "\\\\").replace('"', '\\"') for word in words
         )

@@ -8,7 +8,7 @@ from procsup.core.text import make_visible
 from procsup.queries.status import RunningUnit, Status
 from procsup.report.counts import stage_leftovers, stage_problems, stage_table
 from procsup.report.failures import failed_phrase, failure_lines
-from procsup.report.tables import aligned
+from procsup.report.tables import align
 
 MOST_RUNNING = 20
 
@@ -34,6 +34,6 @@ def _running_lines(running: Sequence[RunningUnit]) -> List[str]:
         [unit.unit, unit.attempt, unit.pid, show_duration(now - unit.since)]
         for unit in running[:MOST_RUNNING]
     ]
-    lines = aligned(["running", "attempt", "pid", "for"], rows)
+    lines = align(["running", "attempt", "pid", "for"], rows)
     beyond = len(running) - MOST_RUNNING
     return [*lines, f"... and {beyond} more"] if beyond > 0 else lines

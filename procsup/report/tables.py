@@ -10,7 +10,7 @@ from procsup.core.text import escape_bytes, make_visible
 Row = Mapping[str, Any]
 
 
-def aligned(header: Sequence[str], rows: Iterable[Sequence[object]]) -> List[str]:
+def align(header: Sequence[str], rows: Iterable[Sequence[object]]) -> List[str]:
     """Return lines with columns under each other; numbers to the right, unknown as ``-``."""
     cells = [list(header), *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(line[at]) for line in cells) for at in range(len(header))]

@@ -3,12 +3,12 @@
 from typing import List, Sequence
 
 from procsup.core.text import count_noun, make_visible
-from procsup.queries.verification import Difference, Verified
+from procsup.queries.verification import Difference, Verification
 
 _MOST_SHOWN = 50
 
 
-def verification_lines(seen: Verified) -> List[str]:
+def verification_lines(seen: Verification) -> List[str]:
     """Return the result first, then the differences."""
     stage = "" if seen.head.stage is None else f", stage {seen.head.stage}"
     shown = make_visible(f"{seen.head.name}{stage}")
@@ -20,13 +20,13 @@ def verification_lines(seen: Verified) -> List[str]:
     else:
         lines = [f"{shown}: as recorded ({looked})"]
     lines += [f"  {make_visible(sentence)}" for sentence in seen.damage]
-    lines += _listed(seen.differences)
+    lines += _list_some(seen.differences)
     if seen.notes:
-        lines += [f"{shown}: also", *_listed(seen.notes)]
+        lines += [f"{shown}: also", *_list_some(seen.notes)]
     return lines
 
 
-def _listed(found: Sequence[Difference]) -> List[str]:
+def _list_some(found: Sequence[Difference]) -> List[str]:
     lines = []
     for kind, unit, path, what in found[:_MOST_SHOWN]:
         where = [word for word in (path, unit) if word]

@@ -1,4 +1,4 @@
-"""The entry to run files: `load` reads and checks one, `Loaded` makes its units."""
+"""The entry to run files: `load` reads and checks one, `LoadedRun` makes its units."""
 
 import datetime
 import os
@@ -9,10 +9,10 @@ from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec, sort_stages
 from procsup.host.names import path_key
 from procsup.runfile.checks.registry import Registry
-from procsup.runfile.parameters.vouched import Vouched
+from procsup.runfile.parameters.vouched_outputs import VouchedOutputs
 from procsup.runfile.parameters.walk import Finder
-from procsup.runfile.stages.following import Before, Made
-from procsup.runfile.stages.recipe import Recipe, Surroundings
+from procsup.runfile.stages.following import FollowedStage, MadeUnits
+from procsup.runfile.stages.recipe import ExpandContext, Recipe
 from procsup.runfile.stages.run import RunReader
 from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.problems import Problems
@@ -29,7 +29,7 @@ def load(
     directory: Optional[str] = None,
     jobs: Optional[int] = None,
     today: Optional[datetime.date] = None,
-) -> "Loaded":
+) -> "LoadedRun":
     """Read and check a run file; RunFileError has all of its problems.
 
     `variables` override those of the file; `directory` is the folder in which the run directory
@@ -41,27 +41,27 @@ def load(
     reader = RunReader(source, problems, today or datetime.date.today())
     spec, recipes = reader.read(variables or {}, directory, jobs)
     problems.raise_if_any()
-    loaded = Loaded(source, spec, recipes, reader.surroundings(spec))
+    loaded = LoadedRun(source, spec, recipes, reader.make_context(spec))
     loaded.check_marks(problems)
     problems.raise_if_any()
     return loaded
 
 
-class Loaded:
+class LoadedRun:
     """A valid run file, and its units.
 
     `digest` is the sha256 of the file's bytes.
     """
 
     def __init__(
-        self, source: Source, spec: RunSpec, recipes: Sequence[Recipe], around: Surroundings
+        self, source: Source, spec: RunSpec, recipes: Sequence[Recipe], around: ExpandContext
     ) -> None:
         self.spec = spec
         self.digest = source.digest
         self._source = source
         self._recipes = {recipe.spec.name: recipe for recipe in recipes}
         self._followed = {name for stage in spec.stages for name in stage.for_each}
-        self._made: Dict[str, List[Made]] = {}  # units that others may follow
+        self._made: Dict[str, List[MadeUnits]] = {}  # units that others may follow
         self._around = around
         self._notes: Dict[str, Tuple[str, ...]] = {}
         self._registry = Registry(spec, source.path)
@@ -124,7 +124,7 @@ class Loaded:
             owner = self._registry.reserve(path, whose)
             if owner != whose:
                 problems.add(at, f"the same file is {owner}")
-            problem = read.get(path_key(path)) or self._registry.why_no_mark(path)
+            problem = read.get(path_key(path)) or self._registry.explain_no_mark(path)
             if problem:
                 problems.add(at, f"{problem}: {whose} needs a path of its own")
 
@@ -152,8 +152,10 @@ class Loaded:
         paths = [reading.path for _, readings in of for reading in readings]
         made = {name: self._made[name] for name in recipe.spec.for_each}
         followed = stage in self._followed
-        before = Before(paths, made)
-        finder = Finder(self._around.folder, self._vouched(recipe, outputs), self._registry.marks)
+        before = FollowedStage(paths, made)
+        finder = Finder(
+            self._around.folder, self._find_vouched(recipe, outputs), self._registry.marks
+        )
         units, seen = expand(
             recipe, self._around, capacity, before, finder, problems, followed=followed
         )
@@ -163,11 +165,11 @@ class Loaded:
         self._registry.add(recipe, units, problems)
         return units
 
-    def _vouched(self, recipe: Recipe, outputs: UpstreamOutputs) -> Optional[Vouched]:
+    def _find_vouched(self, recipe: Recipe, outputs: UpstreamOutputs) -> Optional[VouchedOutputs]:
         """Return which outputs the stage's globs may match; None if they match no outputs."""
         stages = [name for name in recipe.spec.looks_into if name in outputs]
         if not stages:
             return None
         units = (unit for name in stages for unit in outputs[name])
         made = (reading.path for _, readings in units for reading in readings)
-        return self._registry.vouched(stages, made)
+        return self._registry.find_vouched(stages, made)

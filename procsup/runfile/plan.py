@@ -20,15 +20,15 @@ from procsup.errors import RunFileError, UsageError
 from procsup.host.clock import dated_id
 from procsup.host.files import open_record
 from procsup.host.folders import make_absolute
-from procsup.runfile.load import Loaded, UpstreamOutputs
+from procsup.runfile.load import LoadedRun, UpstreamOutputs
 from procsup.runfile.parameters.walk import Finder
-from procsup.runfile.stages.recipe import Recipe, Surroundings
+from procsup.runfile.stages.recipe import ExpandContext, Recipe
 from procsup.runfile.stages.run import RunReader
 from procsup.runfile.syntax.keypath import KeyPath
-from procsup.runfile.syntax.problems import Problems, Wrong, did_you_mean, show_path
+from procsup.runfile.syntax.problems import Problems, Wrong, show_path, suggest
 from procsup.runfile.syntax.reading import Source
 from procsup.runfile.templates.template import literal
-from procsup.runfile.units.given import UnitReader, all_run_python
+from procsup.runfile.units.tables import UnitReader, all_run_python
 from procsup.runfile.vocabulary.keys import LATER_KEYS, RUN_KEYS, STAGE_KEYS
 from procsup.runfile.vocabulary.names import check_run_name
 
@@ -160,7 +160,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         if key in LATER_KEYS and key not in known:
             raise UsageError(f"{name}: is not there yet in this version of procsup")
         if key not in known:
-            hint = did_you_mean(key, known).replace("-", "_")
+            hint = suggest(key, known).replace("-", "_")
             raise UsageError(f"{name}: unknown setting{hint}")
 
 
@@ -186,7 +186,7 @@ def load_plan(
         stage = msgspec.structs.replace(spec.stages[0], is_python=is_python)
         recipes = [recipes[0]._replace(spec=stage)]
         spec = msgspec.structs.replace(spec, stages=(stage,))
-    around = reader.surroundings(spec)
+    around = reader.make_context(spec)
     loaded = LoadedPlan(source._replace(path=str(spec.file)), spec, recipes, around, text)
     loaded.check_marks(problems)
     problems.raise_if_any()
@@ -217,7 +217,7 @@ def _data(head: Head) -> Dict[str, Any]:
     return {"name": head.name, **literal(run), "stage": {head.stage: written}}
 
 
-class LoadedPlan(Loaded):
+class LoadedPlan(LoadedRun):
     """A valid plan, and its units; `text` is the text that it was read from."""
 
     def __init__(
@@ -225,7 +225,7 @@ class LoadedPlan(Loaded):
         source: Source,
         spec: RunSpec,
         recipes: Sequence[Recipe],
-        around: Surroundings,
+        around: ExpandContext,
         text: PlanText,
     ) -> None:
         super().__init__(source, spec, recipes, around)
@@ -272,10 +272,12 @@ class PlanProblems(Problems):
     def raise_if_any(self) -> None:
         """Raise RunFileError with every problem, each with the setting, or the unit's number."""
         if self._found:
-            raise RunFileError([f"{self._shown}{_said(at, text)}" for at, text in self._found])
+            raise RunFileError(
+                [f"{self._shown}{_format_fault(at, text)}" for at, text in self._found]
+            )
 
 
-def _said(at: KeyPath, text: str) -> str:
+def _format_fault(at: KeyPath, text: str) -> str:
     words: List[Any] = list(at[2:] if at[:1] == ("stage",) else at)
     if words and isinstance(words[0], int):
         words.insert(0, "units")

@@ -118,7 +118,7 @@ class ManifestPublisher:
         self._sitting.check()
         if self._spec.manifest is not None:
             _check_manifest(self._spec.manifest)
-            _write_for_user(self._spec.manifest, self._copied())
+            _write_for_user(self._spec.manifest, self._copy_lines())
         self._stamp(self._spec.stamp, head)
         self._sitting.release_run()
 
@@ -133,7 +133,7 @@ class ManifestPublisher:
         folder = self._sitting.folder
         _write(self._rundir.manifest, chunks, mode=self._mode, dir_fd=folder.fd)
 
-    def _copied(self) -> Iterator[bytes]:
+    def _copy_lines(self) -> Iterator[bytes]:
         with self._sitting.folder.read(self._rundir.manifest.name) as file:
             yield from iter(lambda: file.read(1 << 20), b"")
 

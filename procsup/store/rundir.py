@@ -153,7 +153,7 @@ class RunDir:
         RecordError if it is a link, no folder, or another user's, even for root; OSError if it is
         not the one that `create` has checked.
         """
-        from procsup.host.opened import Folder, replaced
+        from procsup.host.opened import Folder, make_replaced_error
 
         try:
             folder = Folder.open(self.path)
@@ -169,7 +169,7 @@ class RunDir:
             )
         if self._checked not in (None, folder.identity):
             folder.close()
-            raise replaced(folder.path)
+            raise make_replaced_error(folder.path)
         return folder
 
 

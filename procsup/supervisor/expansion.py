@@ -31,7 +31,7 @@ from procsup.errors import RunFileError
 from procsup.host import readings
 from procsup.host.nested import granted_cpus
 from procsup.paths.identity import Contents
-from procsup.runfile.load import Loaded
+from procsup.runfile.load import LoadedRun
 from procsup.store.history import find_places_before
 from procsup.store.rundir import RunDir
 from procsup.supervisor.resolved_request import ResolvedRequest
@@ -60,7 +60,7 @@ class Expander:
         wanted: Collection[str] = (),
     ) -> None:
         self._asked = asked
-        self._loaded: Loaded = asked.loaded
+        self._loaded: LoadedRun = asked.loaded
         self._spec: RunSpec = asked.spec
         self._capacity: Capacity = asked.capacity
         self._history = history

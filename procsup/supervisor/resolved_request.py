@@ -18,7 +18,7 @@ from procsup.host.files import describe_error, write_atomically
 from procsup.host.folders import make_absolute
 from procsup.host.nested import granted_cpus
 from procsup.host.owners import first_closed
-from procsup.runfile.load import Loaded, load
+from procsup.runfile.load import LoadedRun, load
 from procsup.runfile.plan import PLAN_FILE, LoadedPlan, PlanText, load_plan, read_file
 from procsup.store.place import folder_now
 from procsup.store.reader import last_begin
@@ -34,7 +34,7 @@ class ResolvedRequest(NamedTuple):
     """
 
     request: Request
-    loaded: Loaded
+    loaded: LoadedRun
     spec: RunSpec
     capacity: Capacity
     units: Mapping[str, Sequence[UnitSpec]]
@@ -171,7 +171,7 @@ def _describe_cpus(asked: ResolvedRequest) -> List[str]:
     return [f"inside a unit of another run, which has {share} (--jobs or `capacity` take more)"]
 
 
-def load_source(request: Request) -> Loaded:
+def load_source(request: Request) -> LoadedRun:
     """Load what a request names: a plan, the plan that a run directory holds, or a run file."""
     if request.plan is not None:
         return load_plan(request.plan, directory=request.directory, jobs=request.jobs)

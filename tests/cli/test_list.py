@@ -18,7 +18,7 @@ def home(tmp_path, monkeypatch):
     return tmp_path / ".procsup"
 
 
-def made(tmp_path, name, *, at=WALL, **ending):
+def make_run(tmp_path, name, *, at=WALL, **ending):
     """A run of that name, which ends as it is told."""
     run = Supervised(tmp_path)
     run.rundir = RunDir(tmp_path / ".procsup" / name)
@@ -30,7 +30,7 @@ def made(tmp_path, name, *, at=WALL, **ending):
     return run
 
 
-def listed(capsys, *arguments):
+def list_json(capsys, *arguments):
     assert main(["list", "--json", *arguments]) == 0
     whole = json.loads(capsys.readouterr().out)
     return {run["directory"].rpartition(os.sep)[2]: run for run in whole["runs"]}, whole
@@ -38,8 +38,8 @@ def listed(capsys, *arguments):
 
 def test_runs_are_listed_newest_first_with_what_is_known_of_them(home, tmp_path, capsys):
     now = time.time()
-    made(tmp_path, "old", at=now - 90000, status="failed", code=7)
-    made(tmp_path, "new", at=now - 3600, status="succeeded", code=0)
+    make_run(tmp_path, "old", at=now - 90000, status="failed", code=7)
+    make_run(tmp_path, "new", at=now - 3600, status="succeeded", code=0)
 
     assert main(["list"]) == 0
 
@@ -50,15 +50,15 @@ def test_runs_are_listed_newest_first_with_what_is_known_of_them(home, tmp_path,
 
 
 def test_every_state_has_its_word(home, tmp_path, capsys):
-    live = made(tmp_path, "live")
-    made(tmp_path, "dead").die()
-    made(tmp_path, "stopped", reason="stopped by request")
+    live = make_run(tmp_path, "live")
+    make_run(tmp_path, "dead").die()
+    make_run(tmp_path, "stopped", reason="stopped by request")
     RunDir(home / "nothing").create()
     (home / "nothing" / "run.lock").touch()
-    made(tmp_path, "broken", status="succeeded", code=0)
+    make_run(tmp_path, "broken", status="succeeded", code=0)
     (home / "broken" / "manifest.json").write_text("garbage")
 
-    runs, whole = listed(capsys)
+    runs, whole = list_json(capsys)
 
     assert {name: run["state"] for name, run in runs.items()} == {
         "live": "running",
@@ -78,8 +78,8 @@ def test_every_state_has_its_word(home, tmp_path, capsys):
 
 
 def test_the_size_is_that_of_all_files_and_links_are_not_followed(home, tmp_path, capsys):
-    made(tmp_path, "run", status="succeeded", code=0)
-    before = listed(capsys)[0]["run"]["size_bytes"]
+    make_run(tmp_path, "run", status="succeeded", code=0)
+    before = list_json(capsys)[0]["run"]["size_bytes"]
     (home / "run" / "logs" / "deep").mkdir()
     (home / "run" / "logs" / "deep" / "log").write_bytes(b"x" * 5000)
     try:
@@ -87,7 +87,7 @@ def test_the_size_is_that_of_all_files_and_links_are_not_followed(home, tmp_path
     except OSError:
         pass  # not everybody may make links on Windows
 
-    after = listed(capsys)[0]["run"]["size_bytes"]
+    after = list_json(capsys)[0]["run"]["size_bytes"]
 
     assert 5000 <= after - before < 6000
 
@@ -95,11 +95,11 @@ def test_the_size_is_that_of_all_files_and_links_are_not_followed(home, tmp_path
 def test_what_would_take_long_is_unknown_unless_it_is_asked_for(
     home, tmp_path, capsys, monkeypatch
 ):
-    made(tmp_path, "run", reason="stopped by request")
+    make_run(tmp_path, "run", reason="stopped by request")
     monkeypatch.setattr(listing, "JOURNALS_BYTES", 10)
     monkeypatch.setattr(listing, "FILES_MOST", 1)
 
-    runs, whole = listed(capsys)
+    runs, whole = list_json(capsys)
     assert (runs["run"]["planned"], runs["run"]["size_bytes"], whole["complete"]) == (
         None,
         None,
@@ -109,29 +109,29 @@ def test_what_would_take_long_is_unknown_unless_it_is_asked_for(
     out, err = capsys.readouterr()
     assert out.splitlines()[1].split()[:3] == ["run", "unfinished", "-"]
     assert "the units of 1 and the sizes of 1 (--whole does)" in err
-    runs, whole = listed(capsys, "--whole")
+    runs, whole = list_json(capsys, "--whole")
     assert (runs["run"]["planned"], whole["complete"]) == (2, True)
     assert runs["run"]["size_bytes"] > 0
 
 
 def test_a_final_run_is_listed_without_its_journal(home, tmp_path, capsys):
-    made(tmp_path, "run", status="succeeded", code=0)
+    make_run(tmp_path, "run", status="succeeded", code=0)
     (home / "run" / "journal.jsonl").write_bytes(b"garbage\n" * 1000)
 
-    runs, _ = listed(capsys)
+    runs, _ = list_json(capsys)
 
     assert (runs["run"]["state"], runs["run"]["planned"]) == ("succeeded", 2)
 
 
 def test_another_folder_may_be_given(home, tmp_path, capsys, monkeypatch):
-    made(tmp_path, "run", status="succeeded", code=0)
+    make_run(tmp_path, "run", status="succeeded", code=0)
     elsewhere = tmp_path / "else" / "where"
     elsewhere.mkdir(parents=True)
     monkeypatch.chdir(elsewhere)
 
-    assert list(listed(capsys)[0]) == ["run"]
-    assert list(listed(capsys, "--dir", str(tmp_path))[0]) == ["run"]
-    assert list(listed(capsys, "--dir", str(home))[0]) == ["run"]
+    assert list(list_json(capsys)[0]) == ["run"]
+    assert list(list_json(capsys, "--dir", str(tmp_path))[0]) == ["run"]
+    assert list(list_json(capsys, "--dir", str(home))[0]) == ["run"]
     assert main(["list", "--dir", "."]) == 0
     assert capsys.readouterr().err == f"no runs in {elsewhere}\n"
     assert main(["list", "--dir", "nowhere"]) == 2
@@ -145,8 +145,8 @@ def test_without_any_home_it_says_so(home, capsys):
 
 
 def test_what_is_being_removed_is_no_run_any_more(home, tmp_path, capsys):
-    made(tmp_path, "run", status="succeeded", code=0)
+    make_run(tmp_path, "run", status="succeeded", code=0)
     os.rename(home / "run", home / ".procsup-1-1.part")
 
-    assert listed(capsys)[0] == {}
+    assert list_json(capsys)[0] == {}
     assert main(["status", "last"]) == 2

@@ -29,7 +29,7 @@ from tests.support.selectors import (
 
 
 @contextmanager
-def started(folder, run_file=RUN_FILE, ended=FIT):
+def start(folder, run_file=RUN_FILE, ended=FIT):
     """Start the run of the table in a folder; ``hold`` runs until it is told to exit."""
     with Gate() as gate:
         hold = [sys.executable, str(PROGRAMS / "gated.py"), str(gate.port), "hold"]
@@ -45,7 +45,7 @@ def started(folder, run_file=RUN_FILE, ended=FIT):
 @pytest.fixture(scope="module", params=["live", "dead"])
 def run(request, tmp_path_factory):
     """The run of the table; its supervisor is alive or was stopped."""
-    with started(tmp_path_factory.mktemp("selectors")) as (project, child, held):
+    with start(tmp_path_factory.mktemp("selectors")) as (project, child, held):
         if request.param == "dead":
             project.call("stop", "run", "--grace", "0")
             finish(child)
@@ -151,7 +151,7 @@ def test_stop_of_what_means_nothing_is_a_mistake_of_the_command_line(is_live, wo
 )
 def test_what_stop_ends_is_what_status_selects(words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    with started(tmp_path) as (_, child, held):
+    with start(tmp_path) as (_, child, held):
         code, meant = of_status(words, capsys)
         assert (code, main(["stop", "run", "--grace", "0", "--", *words])) == (0, 0)
         if HOLD not in meant:
@@ -166,7 +166,7 @@ def test_what_stop_ends_is_what_status_selects(words, tmp_path, monkeypatch, cap
 @pytest.fixture(scope="module", params=["live", "dead"])
 def late_run(request, tmp_path_factory):
     """A run of which a stage is not planned yet; its supervisor is alive or was stopped."""
-    with started(tmp_path_factory.mktemp("late"), LATE_RUN_FILE, ["quick"]) as (project, child, _):
+    with start(tmp_path_factory.mktemp("late"), LATE_RUN_FILE, ["quick"]) as (project, child, _):
         if request.param == "dead":
             project.call("stop", "run", "--grace", "0")
             finish(child)

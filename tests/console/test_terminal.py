@@ -6,7 +6,14 @@ from contextlib import contextmanager
 import pytest
 
 from procsup.console import terminal
-from procsup.console.terminal import DirectText, ReaderGone, is_terminal, pay, pay_bytes, say
+from procsup.console.terminal import (
+    DirectText,
+    ReaderGone,
+    is_terminal,
+    write_stderr,
+    write_stdout,
+    write_stdout_bytes,
+)
 from procsup.errors import RecordError
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="non-blocking pipes of POSIX")
@@ -44,9 +51,9 @@ def discard(stream):
 
 
 def test_status_goes_to_stderr_and_payload_to_stdout(capsys):
-    say("status", "more")
-    pay("payload")
-    pay_bytes([b"raw\n"])
+    write_stderr("status", "more")
+    write_stdout("payload")
+    write_stdout_bytes([b"raw\n"])
 
     assert capsys.readouterr() == ("payload\nraw\n", "status\nmore\n")
 
@@ -54,7 +61,7 @@ def test_status_goes_to_stderr_and_payload_to_stdout(capsys):
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), BrokenPipeError()])
 def test_a_stderr_that_takes_nothing_is_none_of_our_business(monkeypatch, error):
     stream = standing_for("stderr", monkeypatch, error)
-    say("lost")
+    write_stderr("lost")
     monkeypatch.undo()
     discard(stream)
 
@@ -62,9 +69,9 @@ def test_a_stderr_that_takes_nothing_is_none_of_our_business(monkeypatch, error)
 def test_a_closed_reader_of_stdout_ends_the_payload_without_an_error(monkeypatch):
     stream = standing_for("stdout", monkeypatch, BrokenPipeError())
     with pytest.raises(ReaderGone):
-        pay("lost")
+        write_stdout("lost")
     with pytest.raises(ReaderGone):
-        pay_bytes([b"lost"])
+        write_stdout_bytes([b"lost"])
     monkeypatch.undo()
     discard(stream)
 
@@ -72,9 +79,9 @@ def test_a_closed_reader_of_stdout_ends_the_payload_without_an_error(monkeypatch
 def test_a_full_disk_under_stdout_is_an_error(monkeypatch):
     stream = standing_for("stdout", monkeypatch, OSError(28, "No space left"))
     with pytest.raises(RecordError, match="No space left"):
-        pay("lost")
+        write_stdout("lost")
     with pytest.raises(RecordError, match="No space left"):
-        pay_bytes([b"lost"])
+        write_stdout_bytes([b"lost"])
     monkeypatch.undo()
     discard(stream)
 
@@ -85,17 +92,17 @@ def test_streams_that_are_closed_or_missing_are_survived(monkeypatch):
     closed.close()
     for stream in (None, closed):
         monkeypatch.setattr("sys.stderr", stream)
-        say("lost")
+        write_stderr("lost")
         assert not is_terminal(stream)
 
 
 def test_a_payload_for_a_closed_stdout_is_lost_and_that_is_an_error(monkeypatch):
     monkeypatch.setattr("sys.stdout", None)
     with pytest.raises(RecordError, match="stdout is closed"):
-        pay("lost")
+        write_stdout("lost")
     with pytest.raises(RecordError, match="stdout is closed"):
-        pay_bytes([b"lost"])
-    pay_bytes([])  # nothing is lost
+        write_stdout_bytes([b"lost"])
+    write_stdout_bytes([])  # nothing is lost
 
 
 @contextmanager
@@ -134,8 +141,8 @@ def test_a_pipe_that_takes_a_part_or_nothing_gets_all_of_the_payload(monkeypatch
     data = os.urandom(50_000)
 
     with refusing_pipe(monkeypatch, buffering) as read:
-        pay(*lines)
-        pay_bytes([data[:20_000], data[20_000:]])
+        write_stdout(*lines)
+        write_stdout_bytes([data[:20_000], data[20_000:]])
 
     text = "".join(line + "\n" for line in lines)
     assert bytes(read) == text.encode() + data
@@ -167,7 +174,7 @@ def test_what_cannot_be_read_is_no_fault_of_stdout(capsys):
         raise OSError(5, "Input/output error", "some.log")
 
     with pytest.raises(OSError, match="some"):
-        pay_bytes(chunks())
+        write_stdout_bytes(chunks())
     assert capsys.readouterr().out == "first"
 
 
@@ -175,7 +182,7 @@ def test_what_cannot_be_read_is_no_fault_of_stdout(capsys):
 def test_what_an_encoding_cannot_write_is_escaped(monkeypatch):
     raw = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii"))
-    pay("é")
+    write_stdout("é")
 
     assert raw.getvalue().strip() == b"\\xe9"
 

@@ -17,7 +17,7 @@ GONE = FileChanges(outputs=Change("/out/a", "missing", kind="deleted"), missing=
 UNIT = UnitSpec("s/a", "s", 0, ("true",), "/", "print-1", outputs=OUTPUTS)
 
 
-def ended(verdict: Verdict = Verdict.SUCCEEDED, attempt: int = 1, **fields: object) -> End:
+def make_end(verdict: Verdict = Verdict.SUCCEEDED, attempt: int = 1, **fields: object) -> End:
     return End("s/a", attempt, verdict, 1.0, **{"fingerprint": "print-1", **fields})  # type: ignore
 
 
@@ -53,7 +53,7 @@ def ask(
 
 
 def test_a_unit_that_succeeded_and_is_unchanged_is_kept():
-    assert ask(history(ended())) == Reuse()
+    assert ask(history(make_end())) == Reuse()
 
 
 @pytest.mark.parametrize("past", [None, UnitHistory()])
@@ -64,36 +64,36 @@ def test_a_unit_without_a_past_is_new(past):
 @pytest.mark.parametrize(
     ("last", "reason"),
     [
-        (ended(Verdict.FAILED), "failed before"),
-        (ended(Verdict.TIMED_OUT), "failed before"),
-        (ended(Verdict.BAD_OUTPUT), "failed before"),
-        (ended(Verdict.NOT_STARTED), "failed before"),
-        (ended(Verdict.CANCELLED), "interrupted before"),
-        (ended(Verdict.LOST), "interrupted before"),
+        (make_end(Verdict.FAILED), "failed before"),
+        (make_end(Verdict.TIMED_OUT), "failed before"),
+        (make_end(Verdict.BAD_OUTPUT), "failed before"),
+        (make_end(Verdict.NOT_STARTED), "failed before"),
+        (make_end(Verdict.CANCELLED), "interrupted before"),
+        (make_end(Verdict.LOST), "interrupted before"),
     ],
 )
 @pytest.mark.parametrize("keep", ["unchanged", "always"])
 def test_what_did_not_succeed_last_time_is_never_kept(last, reason, keep):
-    assert ask(history(ended(), last), keep=keep) == Rerun(reason)
+    assert ask(history(make_end(), last), keep=keep) == Rerun(reason)
 
 
 NOT_STARTED = [
-    (ended(Verdict.CANCELLED, attempt=0), "not run yet"),
-    (ended(Verdict.SKIPPED, attempt=0), "skipped before"),
+    (make_end(Verdict.CANCELLED, attempt=0), "not run yet"),
+    (make_end(Verdict.SKIPPED, attempt=0), "skipped before"),
 ]
 
 
 @pytest.mark.parametrize(("last", "reason"), NOT_STARTED)
 def test_a_success_stands_though_the_unit_was_skipped_since(last, reason):
-    assert ask(history(ended(), last)) == Reuse()
+    assert ask(history(make_end(), last)) == Reuse()
     assert ask(history(last)) == Rerun(reason)
-    assert ask(history(ended(), ended(Verdict.FAILED), last)) == Rerun(reason)
-    asked_for = ended(Verdict.CANCELLED, attempt=0, final=False)
-    assert ask(history(ended(), asked_for, last)) == Rerun(reason)
+    assert ask(history(make_end(), make_end(Verdict.FAILED), last)) == Rerun(reason)
+    asked_for = make_end(Verdict.CANCELLED, attempt=0, final=False)
+    assert ask(history(make_end(), asked_for, last)) == Rerun(reason)
 
 
 def test_a_success_that_was_skipped_since_is_compared_as_any_other():
-    past = history(ended(), ended(Verdict.SKIPPED, attempt=0))
+    past = history(make_end(), make_end(Verdict.SKIPPED, attempt=0))
     gone = FileChanges(outputs=Change("/out/a", "missing", kind="deleted"), missing=True)
 
     assert ask(past, look=gone).reason == "output deleted"
@@ -103,62 +103,62 @@ def test_a_success_that_was_skipped_since_is_compared_as_any_other():
 @pytest.mark.survives("F06")
 @pytest.mark.parametrize("keep", ["unchanged", "always"])
 def test_an_attempt_without_an_end_spoils_an_earlier_success(keep):
-    assert ask(history(ended(), is_open=True), keep=keep).reason == "interrupted before"
+    assert ask(history(make_end(), is_open=True), keep=keep).reason == "interrupted before"
     assert ask(history(is_open=True), keep=keep).reason == "interrupted before"
 
 
 def test_another_fingerprint_is_a_change():
-    assert ask(history(ended(fingerprint="print-0"))) == Rerun("changed")
+    assert ask(history(make_end(fingerprint="print-0"))) == Rerun("changed")
 
 
 def test_touched_files_are_named_by_their_side():
     for side in ("input", "output"):
         grown, gone = Change("in/a", "size 10 → 12"), Change("in/a", "missing", kind="deleted")
-        found = ask(history(ended()), look=FileChanges(**{f"{side}s": grown}))
+        found = ask(history(make_end()), look=FileChanges(**{f"{side}s": grown}))
         assert found.reason == f"{side} changed"
         assert found.text == f"{side} changed: in/a (size 10 → 12)"
-        found = ask(history(ended()), look=FileChanges(**{f"{side}s": gone}))
+        found = ask(history(make_end()), look=FileChanges(**{f"{side}s": gone}))
         assert (found.reason, found.text) == (f"{side} deleted", f"{side} deleted: in/a")
 
 
 def test_files_that_were_read_and_are_the_same_are_handed_on():
     seen = (Reading("/out/a", 1, 2, "ab", 3, 4),)
 
-    assert ask(history(ended()), look=FileChanges(seen=seen)) == Reuse(seen=seen)
+    assert ask(history(make_end()), look=FileChanges(seen=seen)) == Reuse(seen=seen)
 
 
 def test_a_run_that_succeeded_repeats_units_without_outputs_and_no_other_does():
     bare = UnitSpec("s/a", "s", 0, ("true",), "/", "print-1")
 
-    assert ask(history(ended()), bare, run_succeeded=True).reason == "no outputs to keep"
-    assert ask(history(ended()), bare, run_succeeded=False) == Reuse()
-    assert ask(history(ended()), bare, earlier=True) == Reuse(bare=True)
-    assert ask(history(ended()), earlier=True) == Reuse()
+    assert ask(history(make_end()), bare, run_succeeded=True).reason == "no outputs to keep"
+    assert ask(history(make_end()), bare, run_succeeded=False) == Reuse()
+    assert ask(history(make_end()), bare, earlier=True) == Reuse(bare=True)
+    assert ask(history(make_end()), earlier=True) == Reuse()
 
 
 def test_a_file_for_stdout_is_an_output_to_keep():
     printing = UnitSpec("s/a", "s", 0, ("true",), "/", "print-1", stdout="/out/text")
 
-    assert ask(history(ended()), printing, run_succeeded=True) == Reuse()
+    assert ask(history(make_end()), printing, run_succeeded=True) == Reuse()
 
 
 def test_fresh_and_never_keep_nothing():
-    assert ask(history(ended()), fresh=True) == Rerun("fresh")
-    assert ask(history(ended()), fresh=True, keep="always") == Rerun("fresh")
+    assert ask(history(make_end()), fresh=True) == Rerun("fresh")
+    assert ask(history(make_end()), fresh=True, keep="always") == Rerun("fresh")
     never = Rerun("never kept")
-    assert ask(history(ended()), keep="never", earlier=True) == never
-    assert ask(history(ended()), keep="never", run_succeeded=True, earlier=True) == never
-    assert ask(history(ended()), keep="never", look=GONE, earlier=True) == never
+    assert ask(history(make_end()), keep="never", earlier=True) == never
+    assert ask(history(make_end()), keep="never", run_succeeded=True, earlier=True) == never
+    assert ask(history(make_end()), keep="never", look=GONE, earlier=True) == never
 
 
 def test_a_resumed_run_repeats_nothing_that_succeeded_in_it_though_it_is_never_kept():
-    assert ask(history(ended()), keep="never") == Reuse()
-    assert ask(history(ended()), keep="never", look=GONE).reason == "output deleted"
-    assert ask(history(ended()), keep="never", fresh=True) == Rerun("fresh")
+    assert ask(history(make_end()), keep="never") == Reuse()
+    assert ask(history(make_end()), keep="never", look=GONE).reason == "output deleted"
+    assert ask(history(make_end()), keep="never", fresh=True) == Rerun("fresh")
 
 
 def test_always_looks_at_nothing_but_that_the_outputs_are_there():
-    past = history(ended(fingerprint="print-0"))
+    past = history(make_end(fingerprint="print-0"))
     changed = FileChanges(Change("/in", "size differs"), Change("/o", "size differs"))
 
     assert ask(past, look=changed, keep="always", run_succeeded=True) == Reuse()
@@ -169,19 +169,19 @@ def test_always_looks_at_nothing_but_that_the_outputs_are_there():
 
 
 def test_a_changed_program_makes_a_kept_unit_stale():
-    past = history(ended(program="sha-1"))
+    past = history(make_end(program="sha-1"))
 
     assert ask(past, program="sha-2") == Reuse(stale=True)
     assert ask(past, program="sha-1") == Reuse()
     assert ask(past, program=None) == Reuse()
-    assert ask(history(ended()), program="sha-2") == Reuse()
+    assert ask(history(make_end()), program="sha-2") == Reuse()
 
 
 def test_files_are_not_looked_at_when_the_answer_is_known_without():
     def look(_unit: UnitSpec, _end: End) -> FileChanges:
         raise AssertionError("a look at files")
 
-    for past in (None, history(ended(Verdict.FAILED)), history(ended(fingerprint="print-0"))):
+    for past in (None, history(make_end(Verdict.FAILED)), history(make_end(fingerprint="print-0"))):
         answer = find_standing(
             UNIT,
             past,
@@ -195,7 +195,7 @@ def test_files_are_not_looked_at_when_the_answer_is_known_without():
 
 
 ENDS = st.builds(
-    ended,
+    make_end,
     st.sampled_from(Verdict),
     st.integers(0, 3),
     final=st.booleans(),
@@ -274,20 +274,20 @@ def test_a_retry_keeps_a_success_whatever_the_stage_says_and_without_outputs(kee
     bare = UnitSpec("s/a", "s", 0, ("true",), "/", "print-1")
 
     for asked in (None, False):
-        assert ask_again(history(ended()), asked, keep=keep, unit=bare) == Reuse()
-    assert ask_again(history(ended()), True, keep=keep) == Rerun(ASKED)
+        assert ask_again(history(make_end()), asked, keep=keep, unit=bare) == Reuse()
+    assert ask_again(history(make_end()), True, keep=keep) == Rerun(ASKED)
 
 
 def test_a_retry_runs_a_success_that_nobody_can_vouch_for_any_more():
     gone = FileChanges(outputs=Change("/out/a", "missing", kind="deleted"), missing=True)
     other = UnitSpec("s/a", "s", 0, ("false",), "/", "print-2", outputs=OUTPUTS)
 
-    assert ask_again(history(ended()), False, look=gone).reason == "output deleted"
-    assert ask_again(history(ended()), None, unit=other) == Rerun("changed")
+    assert ask_again(history(make_end()), False, look=gone).reason == "output deleted"
+    assert ask_again(history(make_end()), None, unit=other) == Rerun("changed")
 
 
 def test_a_retry_leaves_a_failure_as_it_is_unless_it_is_about_it():
-    failed = history(ended(Verdict.FAILED))
+    failed = history(make_end(Verdict.FAILED))
 
     assert ask_again(failed, None) == Rerun("failed before")
     assert ask_again(failed, True) == Rerun("failed before")
@@ -295,7 +295,7 @@ def test_a_retry_leaves_a_failure_as_it_is_unless_it_is_about_it():
 
 
 def test_a_retry_keeps_a_success_that_was_skipped_since_if_it_still_stands():
-    past = history(ended(), ended(Verdict.SKIPPED, attempt=0))
+    past = history(make_end(), make_end(Verdict.SKIPPED, attempt=0))
     gone = FileChanges(outputs=Change("/out/a", "missing", kind="deleted"), missing=True)
 
     assert ask_again(past, None) == ask_again(past, False) == Reuse()
@@ -305,7 +305,7 @@ def test_a_retry_keeps_a_success_that_was_skipped_since_if_it_still_stands():
 
 
 @pytest.mark.parametrize(
-    "past", [None, history(is_open=True), history(ended(Verdict.CANCELLED, final=False))]
+    "past", [None, history(is_open=True), history(make_end(Verdict.CANCELLED, final=False))]
 )
 def test_a_retry_leaves_aside_what_has_no_verdict_and_was_not_asked_for(past):
     assert ask_again(past, False) == Hold("not asked for")

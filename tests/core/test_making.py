@@ -32,7 +32,7 @@ MODULE = StageSpec("s", interpreter=("py", "-3"), module="m")
 SHELL = StageSpec("s", shell=("bash", "-c"))
 
 
-def changed(before, after, stage=STAGE):
+def describe(before, after, stage=STAGE):
     return describe_change(read_making(collect_made([before], "/"), 0), after, stage, "/")
 
 
@@ -97,7 +97,7 @@ def test_each_unit_is_found_again(rows):
     ],
 )
 def test_what_changed_is_named(after, said):
-    assert changed(unit(), after) == said
+    assert describe(unit(), after) == said
 
 
 @pytest.mark.parametrize(
@@ -133,15 +133,15 @@ def test_what_changed_is_named(after, said):
     ],
 )
 def test_what_the_user_did_not_write_is_not_counted(stage, before, after, said):
-    assert changed(unit(before.split()), unit(after.split()), stage).startswith(said)
+    assert describe(unit(before.split()), unit(after.split()), stage).startswith(said)
 
 
 def test_a_command_instead_of_a_shell_is_shown_as_a_shell_would_read_it():
     before, after = unit(("bash", "-c", "ls a | sort", "bash")), unit(("sort", "a b"))
     said = "the command changed: bash -c 'ls a | sort' bash → sort 'a b'"
-    assert changed(before, after) == said
+    assert describe(before, after) == said
 
-    long = changed(unit(("bash", "-c", "x" * 300)), unit(("ls", "y" * 300)))
+    long = describe(unit(("bash", "-c", "x" * 300)), unit(("ls", "y" * 300)))
     assert len(long) < 250
     assert "…" in long
 
@@ -152,8 +152,8 @@ def test_of_a_long_shell_text_the_first_line_that_differs_is_shown():
 
     before = text("set -x", "  cp a b # 1", "ls")
     after = text("set -x", "  cp a b # 2", "ls -l")
-    assert changed(before, after, SHELL) == "shell changed: cp a b # 1 → cp a b # 2"
-    assert changed(text("a"), text("a", "b"), SHELL) == "shell changed: nothing → b"
+    assert describe(before, after, SHELL) == "shell changed: cp a b # 1 → cp a b # 2"
+    assert describe(text("a"), text("a", "b"), SHELL) == "shell changed: nothing → b"
 
 
 def test_another_folder_is_named_and_not_the_arguments_that_follow_from_it():
@@ -161,7 +161,7 @@ def test_another_folder_is_named_and_not_the_arguments_that_follow_from_it():
     after = msgspec.structs.replace(after, cwd="/work")
     said = "cwd changed: . → work"
 
-    assert changed(before, after) == f"{said}; env A changed"
+    assert describe(before, after) == f"{said}; env A changed"
     made = collect_made([before, msgspec.structs.replace(before, cwd="/x")], "/")
     assert find_kinds_of_change({after.id: (made, 0)}, [after], "/") == {after.id: CWD}
     assert find_kinds_of_change({after.id: (made, 1)}, [after], "/work") == {after.id: CWD}
@@ -213,4 +213,4 @@ def test_values_of_variables_are_not_recorded():
     made = collect_made([unit(env={"TOKEN": "secret-of-mine"})], "/")
 
     assert b"secret" not in msgspec.json.encode(made)
-    assert changed(unit(env={"TOKEN": "a"}), unit(env={"TOKEN": "b"})) == "env TOKEN changed"
+    assert describe(unit(env={"TOKEN": "a"}), unit(env={"TOKEN": "b"})) == "env TOKEN changed"

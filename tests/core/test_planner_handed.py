@@ -22,7 +22,7 @@ def told(play: Play, name: str = "t") -> List[str]:
     return [one for one in play.plan.summary.stages[name].news if "leftover" in one]
 
 
-def played(stages: Sequence[Any], units: Sequence[Any], left: Any = LEFT) -> Play:
+def play_history(stages: Sequence[Any], units: Sequence[Any], left: Any = LEFT) -> Play:
     play = Play(stages, units, cpus=4, folder="/p")
     for name in list(play.live):
         play.ended(name)
@@ -39,7 +39,7 @@ def played(stages: Sequence[Any], units: Sequence[Any], left: Any = LEFT) -> Pla
 def test_a_folder_with_leftover_files_somewhere_in_it_is_named_once(key, path, shown):
     readers = [unit(f"t/{n}", **{key: ("/p/x", path)}) for n in "abc"]
 
-    play = played([stage("s"), stage("t", **AFTER)], [maker(), *readers])
+    play = play_history([stage("s"), stage("t", **AFTER)], [maker(), *readers])
 
     assert told(play) == [
         f"note: t reads all of {shown}/, also 4 leftover files of s (out/old, out/deep/a, /far/b,"
@@ -49,14 +49,16 @@ def test_a_folder_with_leftover_files_somewhere_in_it_is_named_once(key, path, s
 
 @pytest.mark.parametrize("path", ["/p/out/old", "/p/out/x", "/p/ou", "/p/out/deep/a", "/p/other"])
 def test_other_inputs_are_fine(path):
-    play = played([stage("s"), stage("t", **AFTER)], [maker(), unit("t/a", inputs=(path,))])
+    play = play_history([stage("s"), stage("t", **AFTER)], [maker(), unit("t/a", inputs=(path,))])
 
     assert told(play) == []
     assert play.live == {"t/a": 1}
 
 
 def test_a_folder_without_leftover_files_is_fine():
-    play = played([stage("s"), stage("t", **AFTER)], [maker(), unit("t", inputs=("/p/out",))], None)
+    play = play_history(
+        [stage("s"), stage("t", **AFTER)], [maker(), unit("t", inputs=("/p/out",))], None
+    )
 
     assert told(play) == []
 
@@ -64,7 +66,7 @@ def test_a_folder_without_leftover_files_is_fine():
 def test_it_may_be_a_stage_far_before_that_moves_them_already():
     stages = [stage("s", on_failed_outputs="aside"), stage("u", **AFTER)]
     stages.append(stage("t", after=(After("u"),)))
-    play = played(stages, [maker(), unit("u/a"), unit("t/a", inputs=("/p/out",))])
+    play = play_history(stages, [maker(), unit("u/a"), unit("t/a", inputs=("/p/out",))])
     play.ended("u/a").synced()
 
     assert told(play) == [
@@ -79,7 +81,7 @@ def test_a_unit_that_follows_one_is_told_of_the_folder_if_its_command_names_it(h
     units = [maker("s/a"), maker("s/b", "/p/out/b/")]
     units += [unit(f"t/{n}", follows=(f"s/{n}",)) for n in "ab"]
 
-    play = played(stages, units)
+    play = play_history(stages, units)
 
     assert len(told(play)) == len(hands_on)
     assert set(play.live) == {"t/a", "t/b"}

@@ -27,7 +27,7 @@ def wild_life(seed):
     return live(world, world.dice.randint(1, 6))
 
 
-def undisturbed(seed):
+def run_undisturbed(seed):
     world = World(seed)
     assert world.sit(calm=True)
     return world
@@ -38,7 +38,7 @@ def test_the_laws_hold_in_any_history(start):
     for seed in range(start, start + 100):
         world = life(seed)
         if world.spec.on_failure.do == "finish":
-            assert world.verdicts == undisturbed(seed).verdicts, seed
+            assert world.verdicts == run_undisturbed(seed).verdicts, seed
 
 
 def digests(seeds):

@@ -32,7 +32,7 @@ KEPT = Reuse()
 DUE = Rerun("changed")
 
 
-def finished(*stages, units, cpus=1):
+def play_finished(*stages, units, cpus=1):
     play = Play(stages or [stage()], units, cpus=cpus)
     drive(play)
     assert play.plan.outcome == "succeeded"
@@ -52,7 +52,7 @@ def drive(play, limit=100):
 
 
 def test_a_repeated_run_keeps_everything_and_publishes_anew_under_a_new_id():
-    first = finished(units=[unit("a"), unit("b")])
+    first = play_finished(units=[unit("a"), unit("b")])
 
     second = first.again()
 
@@ -64,14 +64,14 @@ def test_a_repeated_run_keeps_everything_and_publishes_anew_under_a_new_id():
 
 
 def test_a_changed_unit_runs_again_with_a_number_never_used_before():
-    second = finished(units=[unit("a"), unit("b")]).again(standings={"a": KEPT, "b": DUE})
+    second = play_finished(units=[unit("a"), unit("b")]).again(standings={"a": KEPT, "b": DUE})
 
     assert second.take_orders() == ["withdraw s", "start b#2"]
 
 
 def test_what_units_are_made_of_is_recorded_again_only_where_one_runs():
     names = [f"u{n}" for n in range(1001)]
-    first = finished(units=[unit(name) for name in names], cpus=100)
+    first = play_finished(units=[unit(name) for name in names], cpus=100)
     standings = {**dict.fromkeys(names, KEPT), "u600": DUE}
 
     second = first.again(standings=standings)
@@ -86,7 +86,7 @@ def test_what_units_are_made_of_is_recorded_again_only_where_one_runs():
 def test_what_hangs_on_a_unit_that_ran_again_runs_again():
     stages = [stage("s"), stage("t", after=(After("s"),))]
     units = [unit("s/a"), unit("s/b"), unit("t/a")]
-    first = finished(*stages, units=units)
+    first = play_finished(*stages, units=units)
 
     second = first.again(standings={"s/a": KEPT, "s/b": DUE, "t/a": KEPT})
     drive(second)
@@ -127,7 +127,7 @@ def test_an_interrupt_before_the_first_start_withdraws_nothing():
 
 def test_what_hangs_on_it_runs_again_even_if_the_supervisor_died_in_between():
     stages = [stage("s"), stage("t", after=(After("s"),))]
-    first = finished(*stages, units=[unit("s/a"), unit("t/a")])
+    first = play_finished(*stages, units=[unit("s/a"), unit("t/a")])
     second = first.again(standings={"s/a": DUE, "t/a": KEPT})
     second.ended("s/a")  # its end is recorded; then the supervisor dies
 
@@ -153,7 +153,7 @@ def test_a_unit_that_leaves_its_outputs_untouched_moves_nothing_that_hangs_on_it
 
 
 def test_nothing_is_withdrawn_when_all_is_kept():
-    second = finished(units=[unit("a")]).again()
+    second = play_finished(units=[unit("a")]).again()
 
     assert not any(order.startswith("withdraw") for order in second.take_orders())
 
@@ -212,7 +212,7 @@ def test_a_kept_unit_shows_the_attempts_that_made_it():
 
 
 def test_only_leaves_the_others_as_they_were():
-    first = finished(units=[unit("a"), unit("b")])
+    first = play_finished(units=[unit("a"), unit("b")])
     no_files = Rerun("no outputs to keep")
 
     second = first.again(standings={"a": no_files, "b": DUE}, selector=lambda u: u.id == "b")
@@ -226,7 +226,7 @@ def test_only_leaves_the_others_as_they_were():
 
 @pytest.mark.parametrize("reason", ["changed", "input changed", "output changed", "output deleted"])
 def test_only_does_not_vouch_for_another_unit_that_has_changed(reason):
-    first = finished(units=[unit("a"), unit("b")])
+    first = play_finished(units=[unit("a"), unit("b")])
     changed = Rerun(reason)
 
     second = first.again(standings={"a": changed, "b": DUE}, selector=lambda u: u.id == "b")
@@ -238,7 +238,7 @@ def test_only_does_not_vouch_for_another_unit_that_has_changed(reason):
 
 def test_only_withdraws_what_was_said_of_a_unit_that_it_leaves_aside():
     stages = [stage("s"), stage("t", after=(After("s"),)), stage("u")]
-    first = finished(*stages, units=[unit("s/a"), unit("s/b"), unit("t/a"), unit("u/a")])
+    first = play_finished(*stages, units=[unit("s/a"), unit("s/b"), unit("t/a"), unit("u/a")])
     standings = {"s/a": Rerun("input changed"), "s/b": KEPT, "t/a": KEPT, "u/a": KEPT}
 
     second = first.again(standings=standings, selector=lambda spec: spec.id == "s/b")
@@ -262,7 +262,7 @@ def test_only_does_not_finish_a_run_whose_other_units_have_no_verdict():
 
 def test_what_hangs_on_a_selected_unit_is_not_called_finished_by_only():
     stages = [stage("s"), stage("t", after=(After("s"),))]
-    first = finished(*stages, units=[unit("s/a"), unit("t/a")])
+    first = play_finished(*stages, units=[unit("s/a"), unit("t/a")])
 
     second = first.again(
         standings={"s/a": DUE, "t/a": KEPT}, selector=lambda spec: spec.stage == "s"

@@ -202,7 +202,7 @@ def test_a_launch_of_the_first_form_says_what_it_was_to_get():
     assert launch().placement == make_placement("", 1.0)
 
 
-def skipped(**settings):
+def make_skipped(**settings):
     return End("a", 0, Verdict.SKIPPED, 1.0, **settings)
 
 
@@ -214,9 +214,9 @@ def test_a_unit_that_was_skipped_since_its_success_has_it_still():
     success = unit_after()
 
     for records in (
-        (begin("r2", 2), skipped()),
-        (begin("r2", 2), skipped(), begin("r3", 3), skipped(same_as=5)),
-        (skipped(),),
+        (begin("r2", 2), make_skipped()),
+        (begin("r2", 2), make_skipped(), begin("r3", 3), make_skipped(same_as=5)),
+        (make_skipped(),),
     ):
         unit = unit_after(*records)
         assert unit.verdict is Verdict.SKIPPED
@@ -229,8 +229,8 @@ def test_a_success_is_known_but_does_not_stand_after_an_attempt_that_was_none():
     for records in (
         (begin("r2", 2), launch(2)),
         (begin("r2", 2), launch(2), end(2, Verdict.LOST, final=False, counts=False)),
-        (begin("r2", 2), launch(2), end(2, Verdict.FAILED), begin("r3", 3), skipped()),
-        (begin("r2", 2), end(0, Verdict.CANCELLED, final=False), skipped()),
+        (begin("r2", 2), launch(2), end(2, Verdict.FAILED), begin("r3", 3), make_skipped()),
+        (begin("r2", 2), end(0, Verdict.CANCELLED, final=False), make_skipped()),
         (launch(2), end(2, Verdict.FAILED)),
     ):
         unit = unit_after(*records)
@@ -248,7 +248,7 @@ def test_a_success_at_the_end_is_the_only_one_that_is_remembered():
 def test_a_success_that_was_skipped_since_is_restored_with_the_newest_stamps_of_its_files():
     old, now = Reading("/o", 1, 2, "ab", 3, 4), Reading("/o", 1, 9, "ab", 3, 9)
     first = begin(), launch(), end(outputs=(old,))
-    past = (begin("r2", 2), skipped(), begin("r3", 3), Planned("s", ["a"]))
+    past = (begin("r2", 2), make_skipped(), begin("r3", 3), Planned("s", ["a"]))
     seen = history(*first, *past, Seen("a", (now,)), Kept("s", ["a"], restored=True))
     unit = seen.units["a"]
 
@@ -260,7 +260,7 @@ def test_a_success_that_was_skipped_since_is_restored_with_the_newest_stamps_of_
 
 def test_a_unit_that_is_not_started_leaves_what_it_left_in_its_outputs():
     left = LeftoverFiles(1, ("/o/x",))
-    seen = history(begin(), launch(), end(leftover_files=left), begin("r2", 2), skipped())
+    seen = history(begin(), launch(), end(leftover_files=left), begin("r2", 2), make_skipped())
 
     assert seen.leftover_files == {"a": left}
 
@@ -274,7 +274,7 @@ def test_what_cannot_be_restored_stays_what_it_is():
 
 
 def test_the_same_content_after_a_failure_is_the_same_version_but_for_the_gap():
-    broken = (begin("r2", 2), launch(2), end(2, Verdict.FAILED), begin("r3", 3), skipped())
+    broken = (begin("r2", 2), launch(2), end(2, Verdict.FAILED), begin("r3", 3), make_skipped())
     mended = (*broken, begin("r4", 4), launch(3), end(3, same_as=3))
 
     assert unit_after(*broken).version_at(20) == Version(3, ((6, 20),))

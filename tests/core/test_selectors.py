@@ -27,7 +27,7 @@ def facts(unit):
     return facts_of([ENDS[unit.id]] if unit.id in ENDS else [])
 
 
-def selected(words, units=UNITS):
+def select(words, units=UNITS):
     selection = Selection(words, facts)
     selection.learn(units)
     assert selection.complaint() == ""
@@ -36,7 +36,7 @@ def selected(words, units=UNITS):
 
 @pytest.mark.parametrize(("words", "meant"), [*BY_NAME, *BY_STATE])
 def test_the_table(words, meant):
-    assert selected(words) == meant
+    assert select(words) == meant
 
 
 @pytest.mark.parametrize(("words", "said"), WRONG)
@@ -69,7 +69,7 @@ def test_a_run_that_goes_on_says_what_means_nothing(play, words, said):
 
 
 def test_no_word_means_all():
-    assert selected([]) == ALL
+    assert select([]) == ALL
 
 
 def test_the_words_of_states_and_columns_are_known():
@@ -114,9 +114,9 @@ def test_an_attempt_that_does_not_decide_has_its_numbers_and_no_verdict():
 def test_truth_is_written_as_in_the_run_file_and_of_a_list_any_item_counts():
     units = [Named("s/1", "s", {"x": True, "f": ["a", "b*"]}), Named("s/2", "s", {"x": 1})]
 
-    assert selected(["x=true"], units) == ["s/1"]
-    assert selected(["x=1"], units) == ["s/2"]
-    assert selected(["f=b*"], units) == ["s/1"]
+    assert select(["x=true"], units) == ["s/1"]
+    assert select(["x=1"], units) == ["s/2"]
+    assert select(["f=b*"], units) == ["s/1"]
 
 
 def test_an_id_may_look_like_anything():
@@ -124,8 +124,8 @@ def test_an_id_may_look_like_anything():
     units = [Named(f"map/{name}", "map", {"input": name}) for name in odd]
 
     for name in odd:
-        assert selected([name], units) == [f"map/{name}"]
-        assert selected([f"map/{name}"], units) == [f"map/{name}"]
+        assert select([name], units) == [f"map/{name}"]
+        assert select([f"map/{name}"], units) == [f"map/{name}"]
 
 
 def test_values_that_are_also_an_id_mean_all_units_of_these_values():
@@ -133,8 +133,8 @@ def test_values_that_are_also_an_id_mean_all_units_of_these_values():
         Named("s/a=1,b=2", "s", {"a": 1, "b": 2}),
         Named("t/a=1,b=2,c=3", "t", {"a": 1, "b": 2, "c": 3}),
     ]
-    assert selected(["a=1,b=2"], units) == [unit.id for unit in units]
-    assert selected(["s/a=1,b=2"], units) == ["s/a=1,b=2"]
+    assert select(["a=1,b=2"], units) == [unit.id for unit in units]
+    assert select(["s/a=1,b=2"], units) == ["s/a=1,b=2"]
 
 
 @given(st.text("ab*?/.[]", max_size=12), st.text("ab/.[]", max_size=12))

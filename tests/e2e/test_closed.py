@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.e2e.test_other_users import READING, called
+from tests.e2e.test_other_users import READING, call_as
 from tests.support.projects import Project
 from tests.support.users import BOB, EVE, give, open_folder, root_only
 
@@ -45,12 +45,12 @@ def test_a_run_that_may_not_be_read_is_not_said_to_be_missing(folder, words, clo
     (folder / closed).chmod(mode)
 
     for name in (file, folder / ".procsup" / "run"):
-        code, said = called(BOB, words, "/", name)
+        code, said = call_as(BOB, words, "/", name)
 
         assert code == 74, said
         assert "may not be " in said
         assert OWNER in said
-    assert what in called(BOB, words, "/", file)[1]
+    assert what in call_as(BOB, words, "/", file)[1]
 
 
 @pytest.mark.parametrize("name", ["run", "other"])
@@ -58,7 +58,7 @@ def test_a_shared_run_of_another_name_is_found_by_its_run_file(folder, name):
     """Its journal is private: the manifest names the run file, too."""
     file = run_of_eve(folder, share="all", name=name)
 
-    code, said = called(BOB, ["wait", "{}"], "/", file)
+    code, said = call_as(BOB, ["wait", "{}"], "/", file)
 
     assert code == 0, said
     assert f"run of an unknown user (uid {EVE})" in said
@@ -70,7 +70,7 @@ def test_what_may_be_read_answers_also_beside_what_may_not(folder):
     give(folder / ".procsup", EVE)
     (folder / ".procsup" / "private").chmod(0o700)
 
-    assert called(BOB, ["wait", "{}"], "/", file)[0] == 0
+    assert call_as(BOB, ["wait", "{}"], "/", file)[0] == 0
 
 
 # --- run files ---------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ def test_what_may_be_read_answers_also_beside_what_may_not(folder):
 def dry(folder, text):
     """Return what a dry run of Eve's says."""
     Project(folder).write("run.toml", text)
-    return called(EVE, ["run", "run.toml", "--dry-run"], folder)
+    return call_as(EVE, ["run", "run.toml", "--dry-run"], folder)
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_preflight_says_what_is_closed_and_what_is_missing(closed, line, said)
     Project(closed).write("run.toml", f"[stage.s]\n{command}{line}\n")
     give(closed / "open", EVE)
 
-    code, told = called(EVE, ["run", "run.toml", "--dir", str(closed / "runs")], closed)
+    code, told = call_as(EVE, ["run", "run.toml", "--dir", str(closed / "runs")], closed)
 
     assert code == 2, told
     assert said in told
@@ -165,7 +165,7 @@ def test_a_share_that_reaches_no_one_is_said_with_the_cure(folder, share):
     assert "cannot read this run" not in project.run().stderr
     if share == "all":
         give(folder, EVE)
-        assert called(BOB, ["wait", "{}"], "/", home / "run")[0] == 0
+        assert call_as(BOB, ["wait", "{}"], "/", home / "run")[0] == 0
 
 
 def test_a_run_that_is_not_shared_says_nothing_of_that(folder):

@@ -34,7 +34,7 @@ def attempts_of(project: Project, unit: str) -> List[Dict[str, Any]]:
     return attempts
 
 
-def received(project: Project, name: str) -> List[str]:
+def read_received(project: Project, name: str) -> List[str]:
     path = project.folder / f"{name}.got"
     return path.read_text().split() if path.exists() else []
 
@@ -177,7 +177,7 @@ def test_every_way_to_stop_reaches_all_who_save_once(tmp_path: Path, way: str) -
     _, said = finish(child)
 
     assert {name for name in SAVERS if (tmp_path / f"{name}.saved").exists()} == set(SAVERS), said
-    assert {name: received(project, name) for name in SAVERS} == {n: ["TERM"] for n in SAVERS}
+    assert {name: read_received(project, name) for name in SAVERS} == {n: ["TERM"] for n in SAVERS}
     ended = {record["unit"]: record["verdict"] for record in project.records("end")}
     assert {ended[name] for name in SAVERS} == {"timed-out" if way == "timeout" else "cancelled"}
 

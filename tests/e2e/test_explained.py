@@ -67,7 +67,7 @@ def text(*words):
     return str(one)
 
 
-def changed(project, old_text, new_text):
+def edit(project, old_text, new_text):
     project.write("run.toml", (project.folder / "run.toml").read_text().replace(old_text, new_text))
 
 
@@ -134,7 +134,7 @@ def test_what_was_skipped_names_the_failure_that_held_it(made):
 
 
 def test_all_attempts_are_told(made):
-    changed(made, 'id = "{s}"', 'id = "{s}"\nretries = 1')
+    edit(made, 'id = "{s}"', 'id = "{s}"\nretries = 1')
     made.run(expect=1)
 
     (bad,) = told("make/b")
@@ -147,7 +147,7 @@ def test_all_attempts_are_told(made):
 def test_a_time_limit_is_named(made):
     waits = "import threading; threading.Event().wait()"
     slow = f"[stage.slow]\ncommand = ['{PYTHON}', '-c', '{waits}']"
-    changed(made, "[stage.use]", f'{slow}\ntimeout = "0.2s"\ngrace = 0\n[stage.use]')
+    edit(made, "[stage.use]", f'{slow}\ntimeout = "0.2s"\ngrace = 0\n[stage.use]')
     made.run(expect=1)
 
     assert "timed-out, ran longer than its timeout of 0.2 s" in text("slow")
@@ -169,24 +169,24 @@ RAW, OUT, ZZ = (os.path.join(*path.split("/")) for path in ("raw/a.txt", "out/a"
 MORE = "input new: make.py and 1 more"
 
 
-def also(project, line):
-    changed(project, "env = {", f"{line}\nenv = {{")
+def add_line(project, line):
+    edit(project, "env = {", f"{line}\nenv = {{")
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
         (lambda p: p.write("raw/a.txt", "Aaa"), f"input changed: {RAW} (size 1 → 3)"),
-        (lambda p: changed(p, 'rate = "0.1"', 'rate = "0.2"'), None),
-        (lambda p: changed(p, '"{rate}"]', '"{rate}2"]'), "argument 3 changed: 0.1 → 0.12"),
-        (lambda p: changed(p, 'LANG = "C"', 'LANG = "de"'), "env LANG changed"),
-        (lambda p: also(p, 'cwd = "raw"'), "cwd changed: . → raw"),
+        (lambda p: edit(p, 'rate = "0.1"', 'rate = "0.2"'), None),
+        (lambda p: edit(p, '"{rate}"]', '"{rate}2"]'), "argument 3 changed: 0.1 → 0.12"),
+        (lambda p: edit(p, 'LANG = "C"', 'LANG = "de"'), "env LANG changed"),
+        (lambda p: add_line(p, 'cwd = "raw"'), "cwd changed: . → raw"),
         (lambda p: (p.folder / "out/a").unlink(), f"output deleted: {OUT}"),
-        (lambda p: also(p, 'stdout = "{s}.log"'), "output new: a.log"),
-        (lambda p: changed(p, '["out/{s}"]', '["out/{s}", "zz/{s}"]'), f"output new: {ZZ}"),
-        (lambda p: also(p, 'inputs = ["{source}", "make.py"]'), "input new: make.py"),
-        (lambda p: also(p, 'depends = ["make.py", "run.toml"]'), MORE),
-        (lambda p: also(p, 'stdin = "make.py"'), "input new: make.py"),
+        (lambda p: add_line(p, 'stdout = "{s}.log"'), "output new: a.log"),
+        (lambda p: edit(p, '["out/{s}"]', '["out/{s}", "zz/{s}"]'), f"output new: {ZZ}"),
+        (lambda p: add_line(p, 'inputs = ["{source}", "make.py"]'), "input new: make.py"),
+        (lambda p: add_line(p, 'depends = ["make.py", "run.toml"]'), MORE),
+        (lambda p: add_line(p, 'stdin = "make.py"'), "input new: make.py"),
         (lambda p: p.write("out/a", "longer"), f"output changed: {OUT} (size 4 → 6)"),
     ],
 )
@@ -206,16 +206,16 @@ def test_a_reason_names_the_thing_as_the_dry_run_does(made, change, why):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a line for bash")
 def test_a_changed_shell_text_is_named(made):
-    changed(made, "[stage.use]", SHELL_STAGE)
+    edit(made, "[stage.use]", SHELL_STAGE)
     made.run(expect=1)
-    changed(made, "# 1", "# 2")
+    edit(made, "# 1", "# 2")
 
     (one,) = told("copy")
     assert one.detail.startswith("shell changed: cp ")
     assert one.detail.count("# ") == 2
     assert one.reason == "command changed"
 
-    changed(made, "[1]", "[1, 2]")
+    edit(made, "[1]", "[1, 2]")
     assert "; the command changed: 1 argument → 2." in text("copy")
 
 
@@ -229,22 +229,22 @@ outputs = ["copied"]
 
 
 def test_inputs_that_are_declared_no_longer_are_named(made):
-    also(made, 'inputs = ["{source}", "make.py", "run.toml"]')
+    add_line(made, 'inputs = ["{source}", "make.py", "run.toml"]')
     made.run(expect=1)
-    changed(made, ', "make.py", "run.toml"]', ', "make.py"]')
+    edit(made, ', "make.py", "run.toml"]', ', "make.py"]')
 
     assert "A run would start it now: input removed: run.toml." in text("make/a")
 
-    changed(made, ', "make.py"]', ', "raw/b.txt"]')
+    edit(made, ', "make.py"]', ', "raw/b.txt"]')
     b = os.path.join("raw", "b.txt")
     assert f"input new: {b}; input removed: make.py and 1 more." in text("make/a")
 
 
 def test_an_input_that_is_an_argument_as_well_is_named_beside_it(made):
-    changed(made, '["{source}", ', '["{inputs}", ')
-    also(made, 'inputs = ["{source}"]')
+    edit(made, '["{source}", ', '["{inputs}", ')
+    add_line(made, 'inputs = ["{source}"]')
     made.run(expect=1)
-    changed(made, 'inputs = ["{source}"]', 'inputs = ["{source}", "make.py"]')
+    edit(made, 'inputs = ["{source}"]', 'inputs = ["{source}", "make.py"]')
 
     (one,) = told("make/a")
 
@@ -266,7 +266,7 @@ def test_a_unit_beyond_the_first_thousand_is_told_its_reason_as_well(tmp_path, m
     )
     project = Project(tmp_path, text_of.format(PYTHON))
     project.run()
-    changed(project, "0.1", "0.2")
+    edit(project, "0.1", "0.2")
 
     assert [unit.detail for unit in told("n=2", "n=3")] == ["argument 3 changed: 0.1 → 0.2"] * 2
 
@@ -291,7 +291,7 @@ def test_without_its_run_file_the_record_still_answers(made):
 
 def test_a_run_file_that_is_wrong_by_now_is_said(made):
     (made.folder / "raw/a.txt").unlink()
-    changed(made, "[stage.use]", "[stage.use]\ncolour = 1")
+    edit(made, "[stage.use]", "[stage.use]\ncolour = 1")
 
     assert "is not known: " in text("make/a")
     assert "colour" in text("make/a")

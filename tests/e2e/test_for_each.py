@@ -42,7 +42,7 @@ GATED = "[stage.a]\nmatrix.x = [1, 2]\n" + UNIT.format("a") + '[stage.b]\nfor-ea
 GATED += UNIT.format("b")
 
 
-def gated(folder, gate, text):
+def make_gated(folder, gate, text):
     """A project whose units report at the gate, as STAGE-X."""
     names = {"python": sys.executable, "program": str(PROGRAMS / "gated.py")}
     quoted = {key: json.dumps(value) for key, value in names.items()}
@@ -77,7 +77,9 @@ def test_a_chain_of_three_gives_the_files_of_the_last(tmp_path):
 
 def test_the_last_stage_starts_while_the_first_one_runs(tmp_path):
     with Gate() as gate:
-        project = gated(tmp_path, gate, GATED + '[stage.c]\nfor-each = "b"\n' + UNIT.format("c"))
+        project = make_gated(
+            tmp_path, gate, GATED + '[stage.c]\nfor-each = "b"\n' + UNIT.format("c")
+        )
         child = project.start("run", "run.toml", "--jobs", "2")
         gate.meet("a-1").exit(0)
         gate.meet("b-1").exit(0)
@@ -191,7 +193,7 @@ def test_a_late_chain_goes_unit_by_unit_too(tmp_path):
     late = GATED.replace("matrix.x = [1, 2]", 'after = ["make"]\nmatrix.x.lines = "names"')
     make = '[stage.make]\nscript = "make.py"\noutputs = ["names"]\n'
     with Gate() as gate:
-        project = gated(tmp_path, gate, late + make)
+        project = make_gated(tmp_path, gate, late + make)
         project.write("make.py", 'open("names", "w").write("u\\nv\\n")')
         child = project.start("run", "run.toml", "--jobs", "2")
         gate.meet("a-u").exit(0)
@@ -207,7 +209,7 @@ def test_a_late_chain_goes_unit_by_unit_too(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="ends the supervisor by a signal")
 def test_killed_in_mid_chain_it_goes_on_there(tmp_path):
     with Gate() as gate:
-        project = gated(tmp_path, gate, GATED)
+        project = make_gated(tmp_path, gate, GATED)
         child = project.start("run", "run.toml", "--jobs", "2")
         gate.meet("a-1").exit(0)
         gate.meet("a-2")

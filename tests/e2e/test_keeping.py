@@ -118,7 +118,7 @@ def test_a_touched_input_of_the_same_content_changes_nothing(made):
     assert ran(made) == []
 
 
-def replaced(path, text):
+def replace(path, text):
     """Replace a file by one of the same size and times but other content, as `cp -p` may."""
     status = path.stat()
     path.with_suffix(".new").write_text(text)
@@ -128,7 +128,7 @@ def replaced(path, text):
 
 
 def test_an_input_replaced_by_one_of_the_same_size_and_time_is_another_one(made):
-    replaced(made.folder / "in/a.txt", "a2\n")
+    replace(made.folder / "in/a.txt", "a2\n")
 
     done = made.run()
 
@@ -137,7 +137,7 @@ def test_an_input_replaced_by_one_of_the_same_size_and_time_is_another_one(made)
 
 
 def test_an_output_replaced_by_one_of_the_same_size_and_time_is_made_again(made):
-    replaced(made.folder / "out/a.txt", "XX\n")
+    replace(made.folder / "out/a.txt", "XX\n")
     assert made.call("verify", "run").returncode == 4
     assert made.call("wait", "run", "--verify").returncode == 4
 
@@ -148,8 +148,8 @@ def test_an_output_replaced_by_one_of_the_same_size_and_time_is_made_again(made)
 
 
 def test_what_was_replaced_by_the_same_is_read_once_and_then_believed(made):
-    replaced(made.folder / "in/a.txt", "a1\n")
-    replaced(made.folder / "out/b.txt", "B1\n")
+    replace(made.folder / "in/a.txt", "a1\n")
+    replace(made.folder / "out/b.txt", "B1\n")
 
     made.run()
     assert ran(made) == []

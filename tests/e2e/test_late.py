@@ -43,7 +43,7 @@ def project(tmp_path, cpus=2, memory="1M"):
     return made
 
 
-def said(made):
+def read_said(made):
     return [json.loads(line) for line in (made.folder / "said").read_text().splitlines()]
 
 
@@ -53,7 +53,7 @@ def test_each_attempt_is_told_what_it_is_given(tmp_path):
     made.run()
 
     meg = 1 << 20
-    assert said(made) == [
+    assert read_said(made) == [
         [["2", str(meg), "1", "1", "-j2/1"], "1-2", "2"],
         [["2", str(2 * meg), "2", "1", "-j2/2"], "1-2", "2"],
     ]
@@ -71,7 +71,7 @@ def test_other_amounts_are_no_reason_to_run_again(tmp_path):
     done = project(tmp_path, cpus=1, memory="3M").run()
 
     assert "kept 2 of 2" in done.stderr
-    assert len(said(made)) == 2
+    assert len(read_said(made)) == 2
 
 
 def test_units_that_live_at_once_have_other_slots(tmp_path):

@@ -101,19 +101,19 @@ def ran(project):
     return sorted(records)
 
 
-def moved(project, name="second"):
+def move(project, name="second"):
     target = project.folder.parent / name
     os.rename(project.folder, target)
     return Project(target)
 
 
-def copied(project, name="second"):
+def copy_project(project, name="second"):
     target = project.folder.parent / name
     shutil.copytree(project.folder, target, symlinks=True)
     return Project(target)
 
 
-def restored(project, name="second"):
+def restore(project, name="second"):
     """Pack the project and unpack it under another name, or in its own place."""
     target = project.folder.parent / name
     archive = project.folder.parent / "saved.tar"
@@ -127,7 +127,7 @@ def restored(project, name="second"):
     return Project(target)
 
 
-def replaced(path, text):
+def replace(path, text):
     """Replace a file by one of the same size and times but other content."""
     status = path.stat()
     assert len(text) == status.st_size
@@ -145,7 +145,7 @@ def chain(sample):
 
 
 def test_a_moved_project_stays_finished(made):
-    there = moved(made)
+    there = move(made)
 
     done = there.run()
 
@@ -156,8 +156,8 @@ def test_a_moved_project_stays_finished(made):
 
 
 def test_in_a_moved_project_exactly_the_chain_of_a_replaced_sample_runs(made):
-    there = moved(made)
-    replaced(there.folder / "raw/A.fq", "A2")
+    there = move(made)
+    replace(there.folder / "raw/A.fq", "A2")
 
     there.run()
 
@@ -166,7 +166,7 @@ def test_in_a_moved_project_exactly_the_chain_of_a_replaced_sample_runs(made):
 
 
 def test_verbs_speak_of_the_moved_project(made):
-    there = moved(made)
+    there = move(made)
 
     assert there.call("verify", "run").returncode == 0
     assert there.call("wait", "run.toml", "--verify").returncode == 0
@@ -185,7 +185,7 @@ def test_an_interrupted_run_goes_on_in_the_moved_project(made):
     made.write("raw/C.fq", "C1")
     made.write("worker.py", WORKER + 'assert "C" not in sys.argv[2] or "map" not in sys.argv[2]\n')
     made.run(expect=1)
-    there = moved(made)
+    there = move(made)
     there.write("worker.py", WORKER)
 
     there.run()
@@ -196,7 +196,7 @@ def test_an_interrupted_run_goes_on_in_the_moved_project(made):
 def test_a_run_directory_elsewhere_is_found_by_the_moved_project(made):
     elsewhere = str(made.folder.parent / "runs")
     made.run("--dir", elsewhere)
-    there = moved(made)
+    there = move(made)
 
     done = there.run("--dir", elsewhere)
 
@@ -218,7 +218,7 @@ def test_the_same_file_by_another_name_is_the_same_run(made):
     assert ran(there) == []
     for word in ("run", "run.toml", str(made.folder / "run.toml"), str(link / "run.toml")):
         assert there.call("wait", word, "--verify").returncode == 0
-    replaced(link / "raw/A.fq", "A2")
+    replace(link / "raw/A.fq", "A2")
     there.run()
     assert ran(there) == chain("A")
     assert "kept 8 of 8 (finished " in made.run().stderr
@@ -384,7 +384,7 @@ def test_what_is_wrong_in_a_linked_run_file_is_said_by_the_name_that_was_given(m
 # --- copied ---
 
 
-@pytest.mark.parametrize("take", [copied, restored])
+@pytest.mark.parametrize("take", [copy_project, restore])
 def test_a_copy_keeps_what_is_done_once_the_user_has_said_so(made, take):
     there = take(made)
     before = (there.rundir / "journal.jsonl").read_bytes()
@@ -407,7 +407,7 @@ def test_a_copy_keeps_what_is_done_once_the_user_has_said_so(made, take):
 
 
 def test_a_copy_whose_units_were_only_skipped_since_they_succeeded_is_refused_too(made):
-    there = copied(made)
+    there = copy_project(made)
     journal = there.rundir / "journal.jsonl"
     entries = list(read_journal(journal))
     ends = [entry.record for entry in entries if isinstance(entry.record, End)]
@@ -423,7 +423,7 @@ def test_a_copy_whose_units_were_only_skipped_since_they_succeeded_is_refused_to
 
 
 def test_a_copy_may_be_run_afresh(made):
-    there = copied(made)
+    there = copy_project(made)
 
     there.run("--fresh")
 
@@ -432,13 +432,13 @@ def test_a_copy_may_be_run_afresh(made):
 
 
 def test_a_dry_run_of_a_copy_says_what_would_be_kept(made):
-    done = copied(made).call("run", "run.toml", "--dry-run")
+    done = copy_project(made).call("run", "run.toml", "--dry-run")
 
     assert "kept 8 of 8 (copied from " in done.stdout + done.stderr
 
 
 def test_a_project_restored_in_its_own_place_is_a_copy_as_well(made):
-    there = restored(made, "first")
+    there = restore(made, "first")
 
     refused = there.run(expect=2)
 
@@ -448,8 +448,8 @@ def test_a_project_restored_in_its_own_place_is_a_copy_as_well(made):
 
 
 def test_in_a_copy_exactly_the_chain_of_a_replaced_sample_runs(made):
-    there = copied(made)
-    replaced(there.folder / "raw/A.fq", "A2")
+    there = copy_project(made)
+    replace(there.folder / "raw/A.fq", "A2")
 
     there.run("--adopt")
 
@@ -458,8 +458,8 @@ def test_in_a_copy_exactly_the_chain_of_a_replaced_sample_runs(made):
 
 
 def test_a_damaged_output_of_a_copy_is_not_vouched_for_by_the_original(made):
-    there = copied(made)
-    replaced(there.folder / "sort/B", "XXXXX")
+    there = copy_project(made)
+    replace(there.folder / "sort/B", "XXXXX")
 
     verified = there.call("verify", "run")
 
@@ -475,10 +475,10 @@ def test_a_damaged_output_of_a_copy_is_not_vouched_for_by_the_original(made):
 
 @needs_links
 def test_a_damaged_output_is_found_by_a_linked_path_too(made):
-    there = copied(made)
+    there = copy_project(made)
     link = there.folder.parent / "link"
     link.symlink_to(there.folder)
-    replaced(there.folder / "sort/B", "XXXXX")
+    replace(there.folder / "sort/B", "XXXXX")
 
     for word in ("run", "run.toml", str(link / "run.toml")):
         assert Project(link).call("wait", word, "--verify").returncode == 4
@@ -524,8 +524,8 @@ def test_of_300_samples_exactly_the_chain_of_the_replaced_one_runs(tmp_path):
     for number in range(300):
         made.write(f"raw/S{number:03}.fq", f"{number:03}")
     made.run()
-    there, link = moved(made), tmp_path / "link"
-    replaced(there.folder / "raw/S017.fq", "XYZ")
+    there, link = move(made), tmp_path / "link"
+    replace(there.folder / "raw/S017.fq", "XYZ")
     link.symlink_to(there.folder)
 
     Project(link).call("run", str(link / "run.toml"))
@@ -533,8 +533,8 @@ def test_of_300_samples_exactly_the_chain_of_the_replaced_one_runs(tmp_path):
     assert len(there.starts()) == 1204
     assert ran(there) == sorted(f"{stage}/S017" for stage in STAGES)
     assert (there.folder / "call/S017").read_text() == "XYZ"
-    copy = copied(there, "third")
-    replaced(copy.folder / "sort/S200", "ZYX")
+    copy = copy_project(there, "third")
+    replace(copy.folder / "sort/S200", "ZYX")
     verbs = [("verify", "run"), ("wait", "run", "--verify"), ("verify", str(link / "run.toml"))]
     codes = [one.call(*words).returncode for one, words in zip((copy, copy, there), verbs)]
     assert codes == [4, 4, 0]
@@ -573,7 +573,7 @@ def go(project, *words):
 
 
 def test_a_run_of_a_program_is_repeated_where_its_folder_is_now(of_a_program):
-    there = moved(of_a_program)
+    there = move(of_a_program)
     (there.folder / "b.txt").unlink()
 
     retried = there.call("retry", "run", "b.txt")
@@ -585,7 +585,7 @@ def test_a_run_of_a_program_is_repeated_where_its_folder_is_now(of_a_program):
 
 
 def test_a_program_says_that_its_run_keeps_what_was_done_before_the_copy(of_a_program):
-    there = copied(of_a_program)
+    there = copy_project(of_a_program)
 
     refused = go(there)
     kept = go(there, "adopt")
@@ -597,7 +597,7 @@ def test_a_program_says_that_its_run_keeps_what_was_done_before_the_copy(of_a_pr
 
 
 def test_a_program_may_keep_what_was_done_in_a_copied_run_file(made):
-    there = copied(made)
+    there = copy_project(made)
 
     with pytest.raises(procsup.UsageError, match="adopt=True"):
         procsup.run(there.folder / "run.toml", progress="none")
@@ -609,7 +609,7 @@ def test_a_program_may_keep_what_was_done_in_a_copied_run_file(made):
 # --- answers of a copy ---
 
 
-@pytest.mark.parametrize("take", [copied, restored])
+@pytest.mark.parametrize("take", [copy_project, restore])
 @pytest.mark.parametrize("words", ["wait run", "verify run", "status run", "explain run *"])
 def test_what_a_copy_answers_is_said_to_be_of_a_copy(made, take, words):
     there = take(made)
@@ -629,7 +629,7 @@ def test_what_a_copy_answers_is_said_to_be_of_a_copy(made, take, words):
 
 
 def test_a_copy_that_was_adopted_answers_for_itself(made):
-    there = copied(made)
+    there = copy_project(made)
     before = made.records("begin")[0]["run_id"]
 
     done = there.run("--adopt")

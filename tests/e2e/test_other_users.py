@@ -81,7 +81,7 @@ def call(words, where, name="survey"):
     return code, out.buffer.getvalue().decode() + err.getvalue()
 
 
-def called(uid, words, where, name="survey"):
+def call_as(uid, words, where, name="survey"):
     if uid == ROOT:
         return call(words, where, name)
     return as_user(uid, lambda: call(words, where, name))
@@ -116,10 +116,10 @@ def test_whose_runs_are_found_by_name(lab, who, home, mode, run, what):
 
     for words in READING[:3]:
         for name in ("survey", "last"):
-            code, said = called(who, words, lab / "sub", name)
+            code, said = call_as(who, words, lab / "sub", name)
             assert (code == 0) == (what == FOUND), said
             assert what == FOUND or what in said
-    code, said = called(who, ["list"], lab / "sub")
+    code, said = call_as(who, ["list"], lab / "sub")
     assert (code == 0) == (what in (FOUND, BY_PATH)), said
     if what in (FOUND, BY_PATH):
         assert ("unknown user" in said or "user root" in said) == (what == BY_PATH)
@@ -130,7 +130,7 @@ def test_whose_runs_are_found_by_name(lab, who, home, mode, run, what):
 def test_a_run_of_another_user_is_read_by_its_path_and_said_to_be_theirs(lab, who, words):
     give(lab / ".procsup", EVE)
 
-    code, said = called(who, words, lab / "sub", lab / ".procsup" / "survey")
+    code, said = call_as(who, words, lab / "sub", lab / ".procsup" / "survey")
 
     assert code == 0, said
     assert f"run of {EVES}: {lab / '.procsup' / 'survey'}" in said
@@ -142,7 +142,7 @@ def test_only_its_owner_acts_on_a_run(lab, who, words):
     give(lab / ".procsup", EVE)
     before = sorted(os.listdir(lab / ".procsup" / "survey"))
 
-    code, said = called(who, words, lab / "sub", lab / ".procsup" / "survey")
+    code, said = call_as(who, words, lab / "sub", lab / ".procsup" / "survey")
 
     if who == ROOT and words[0] in ("stop", "drain"):
         assert code == 3  # root may, and there is no supervisor
@@ -159,7 +159,7 @@ def test_a_run_that_was_planted_does_not_answer_for_a_run_file(lab, words):
     give(lab, BOB)
     give(planted, EVE)
 
-    code, said = called(BOB, words, lab, "survey.toml")
+    code, said = call_as(BOB, words, lab, "survey.toml")
 
     assert code in (2, 3)
     assert "holds no run of it" in said
@@ -168,7 +168,7 @@ def test_a_run_that_was_planted_does_not_answer_for_a_run_file(lab, words):
 def test_by_a_run_file_the_runs_of_its_owner_are_found(lab):
     give(lab, EVE)
 
-    code, said = called(BOB, ["wait", "{}"], lab / "sub", lab / "survey.toml")
+    code, said = call_as(BOB, ["wait", "{}"], lab / "sub", lab / "survey.toml")
 
     assert code == 0
     assert f"run of {EVES}" in said
@@ -179,8 +179,8 @@ def test_a_bare_name_is_no_path_to_a_run_of_another_user(lab):
     shutil.copytree(lab / ".procsup" / "survey", lab / "sub" / "survey")
     give(lab / "sub" / "survey", EVE)
 
-    assert called(BOB, ["wait", "{}", "--start-timeout", "0"], lab / "sub")[0] == 3
-    assert called(BOB, ["wait", "{}"], lab / "sub", "./survey")[0] == 0
+    assert call_as(BOB, ["wait", "{}", "--start-timeout", "0"], lab / "sub")[0] == 3
+    assert call_as(BOB, ["wait", "{}"], lab / "sub", "./survey")[0] == 0
 
 
 def test_a_link_of_another_user_leads_to_no_run_of_ours(lab):
@@ -344,7 +344,7 @@ def test_what_another_user_put_in_the_place_of_an_output_is_named_with_its_owner
     )
     give(open_folder / "mine", BOB)
 
-    code, said = called(BOB, ["run", "run.toml"], open_folder / "mine")
+    code, said = call_as(BOB, ["run", "run.toml"], open_folder / "mine")
 
     assert code == 1
     assert f"{placed} belongs to {EVES}, who alone may remove or replace it" in said

@@ -7,7 +7,7 @@ import pytest
 
 from procsup.errors import OutputsChanged
 from procsup.lib.library import read_manifest
-from tests.e2e.test_other_users import ROOT, call, called
+from tests.e2e.test_other_users import ROOT, call, call_as
 from tests.support.projects import Project
 from tests.support.users import BOB, EVE, as_user, give, open_folder, root_only
 
@@ -61,8 +61,8 @@ def replace(path, target, owner=EVE):
     os.lchown(path, owner, owner)
 
 
-def asked(lab, words, who=ROOT):
-    return called(who, words, lab, lab / "eve" / ".procsup" / "run")
+def ask(lab, words, who=ROOT):
+    return call_as(who, words, lab, lab / "eve" / ".procsup" / "run")
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644])
@@ -72,7 +72,7 @@ def test_a_list_that_its_user_may_not_read_is_not_read(lab, words, mode):
     (lab / "closed" / "list.txt").chmod(mode)
     replace(lab / "eve" / "list.txt", lab / "closed" / "list.txt")
 
-    _code, said = asked(lab, words)
+    _code, said = ask(lab, words)
 
     assert "secret" not in said
     if words[0] in ("verify", "explain"):
@@ -87,7 +87,7 @@ def test_a_folder_that_its_user_may_not_list_is_not_listed(lab, words):
     data.symlink_to(lab / "closed")
     os.lchown(data, EVE, EVE)
 
-    _code, said = asked(lab, words)
+    _code, said = ask(lab, words)
 
     assert "secret" not in said
     assert "whose run it is, may not read it" in said
@@ -103,7 +103,7 @@ def test_what_all_may_read_is_read_and_what_is_of_the_run_s_user(lab):
     for where in (public, own):
         replace(lab / "eve" / "list.txt", where)
 
-        code, said = asked(lab, ["verify", "{}"])
+        code, said = ask(lab, ["verify", "{}"])
 
         assert code == 0, said
         assert "plan" not in said
@@ -113,11 +113,11 @@ def test_we_read_our_own_runs_and_root_s_as_ever(lab):
     (lab / "closed" / "list.txt").write_text("a\nb\n")
     replace(lab / "eve" / "list.txt", lab / "closed" / "list.txt", owner=ROOT)
     give(lab / "eve", ROOT)
-    code, said = asked(lab, ["verify", "{}"])
+    code, said = ask(lab, ["verify", "{}"])
     assert (code, "plan" in said) == (0, False), said
 
     give(lab / "closed", BOB)
-    code, said = asked(lab, ["verify", "{}"], who=BOB)
+    code, said = ask(lab, ["verify", "{}"], who=BOB)
     assert (code, "plan" in said) == (0, False), said
 
 
@@ -137,8 +137,8 @@ def test_an_output_of_a_run_of_another_user_is_a_file_of_theirs(lab):
             as_user(who, read_manifest(run).outputs)
         with pytest.raises(OutputsChanged, match=why):
             as_user(who, read_manifest(run).verify)
-        assert why in asked(lab, ["verify", "{}"], who=who)[1]
-        code, said = asked(lab, ["wait", "{}", "--verify"], who=who)
+        assert why in ask(lab, ["verify", "{}"], who=who)[1]
+        code, said = ask(lab, ["wait", "{}", "--verify"], who=who)
         assert (code, why in said) == (4, True), said
 
 
@@ -150,7 +150,7 @@ def test_an_input_that_its_user_may_not_read_is_not_read(lab):
     os.utime(secret, ns=(was.st_atime_ns, was.st_mtime_ns))
     replace(lab / "eve" / "given.txt", secret)
 
-    _code, said = asked(lab, ["verify", "{}"])
+    _code, said = ask(lab, ["verify", "{}"])
 
     assert "whose run it is, may not read it" in said
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600

@@ -254,7 +254,7 @@ def test_control_c_goes_to_the_unit_and_its_signal_is_the_verb_s(tmp_path):
 # --- while somebody works on it ----------------------------------------------------------------
 
 
-def gated(tmp_path, gate, names):
+def make_gated(tmp_path, gate, names):
     program = [sys.executable, str(PROGRAMS / "gated.py"), str(gate.port), "{n}"]
     text = f"[stage.s]\ncommand = {json.dumps(program)}\nmatrix.n = {json.dumps(names)}\n"
     return Project(tmp_path, text)
@@ -275,7 +275,7 @@ def wait_for_ends(project, unit, number, limit_s=10.0):
 
 def test_a_live_run_queues_again_what_has_failed(tmp_path):
     with Gate() as gate:
-        project = gated(tmp_path, gate, ["a", "b"])
+        project = make_gated(tmp_path, gate, ["a", "b"])
         child = project.start("run", "run.toml", "--jobs", "2")
         first, other = gate.meet("a"), gate.meet("b")
         first.exit(3)
@@ -297,7 +297,7 @@ def test_a_live_run_queues_again_what_has_failed(tmp_path):
 
 def test_a_unit_that_lives_is_not_run_by_hand_beside_itself(tmp_path):
     with Gate() as gate:
-        project = gated(tmp_path, gate, ["a", "b"])
+        project = make_gated(tmp_path, gate, ["a", "b"])
         child = project.start("run", "run.toml", "--jobs", "2", "-q")
         live = [gate.meet("a"), gate.meet("b")]
 
@@ -312,7 +312,7 @@ def test_a_unit_that_lives_is_not_run_by_hand_beside_itself(tmp_path):
 @posix_only
 def test_a_retry_that_is_killed_is_resumed_and_nothing_runs_twice(tmp_path):
     with Gate() as gate:
-        project = gated(tmp_path, gate, ["a", "b", "c"])
+        project = make_gated(tmp_path, gate, ["a", "b", "c"])
         child = project.start("run", "run.toml", "--jobs", "3", "-q")
         for name, code in (("a", 1), ("b", 1), ("c", 0)):
             gate.meet(name).exit(code)

@@ -198,7 +198,7 @@ def test_an_id_that_looks_like_a_pattern_means_itself_when_tried_again(tmp_path)
     assert ran(project) == ["a/s=[ab]"]
 
 
-def gated(tmp_path, gate):
+def make_gated(tmp_path, gate):
     program = json.dumps([sys.executable, str(PROGRAMS / "gated.py"), str(gate.port), "{n}"])
     text = f"jobs = 2\n[stage.s]\ncommand = {program}\nmatrix.n = ['a', 'b', '[ab]', 'd']\n"
     return Project(tmp_path, text)
@@ -206,7 +206,7 @@ def gated(tmp_path, gate):
 
 def test_single_units_of_a_live_run_are_stopped_and_the_others_go_on(tmp_path):
     with Gate() as gate:
-        project = gated(tmp_path, gate)
+        project = make_gated(tmp_path, gate)
         child = project.start("run", "run.toml")
         first, second = gate.meet("a"), gate.meet("b")
 
@@ -235,7 +235,7 @@ def test_single_units_of_a_live_run_are_stopped_and_the_others_go_on(tmp_path):
 
 def test_a_live_run_tries_again_the_very_unit_that_is_meant(tmp_path):
     with Gate() as gate:
-        project = gated(tmp_path, gate)
+        project = make_gated(tmp_path, gate)
         child = project.start("run", "run.toml", "-q")
         for name in ("a", "b", "[ab]"):
             gate.meet(name).exit(3)

@@ -26,7 +26,7 @@ def project(tmp_path: Path) -> Project:
     return project
 
 
-def executed(project: Project) -> "list[str]":
+def list_executed(project: Project) -> "list[str]":
     return [one for one in ("imported", "interpreter") if (project.folder / one).exists()]
 
 
@@ -46,7 +46,7 @@ def test_a_static_dry_run_executes_nothing(project: Project, words: "list[str]")
     assert done.returncode == 0, done.stderr
     assert "1 to run" in done.stdout or '"s"' in done.stdout
     assert "static: no interpreter was asked" in done.stderr
-    assert executed(project) == []
+    assert list_executed(project) == []
 
 
 def test_a_plain_dry_run_asks_the_interpreter_which_imports_the_package(project: Project) -> None:
@@ -54,7 +54,7 @@ def test_a_plain_dry_run_asks_the_interpreter_which_imports_the_package(project:
 
     assert done.returncode == 0, done.stderr
     assert "static" not in done.stderr
-    assert executed(project) == ["imported", "interpreter"]
+    assert list_executed(project) == ["imported", "interpreter"]
 
 
 @pytest.mark.parametrize("verb", ["status", "list", "wait", "verify", "logs", "schema"])
@@ -64,7 +64,7 @@ def test_verbs_that_look_execute_nothing(project: Project, verb: str) -> None:
         (project.folder / one).unlink()
 
     assert project.call(verb, *(["run"] if verb not in ("list", "schema") else [])).returncode == 0
-    assert executed(project) == []
+    assert list_executed(project) == []
 
 
 def test_a_static_retry_executes_nothing_and_runs_nothing(project: Project) -> None:
@@ -76,7 +76,7 @@ def test_a_static_retry_executes_nothing_and_runs_nothing(project: Project) -> N
     done = project.call("retry", "run", "--dry-run=static")
 
     assert done.returncode == 0, done.stderr
-    assert executed(project) == []
+    assert list_executed(project) == []
 
 
 def test_the_library_loads_without_executing_and_plans_so_if_asked(
@@ -87,9 +87,9 @@ def test_the_library_loads_without_executing_and_plans_so_if_asked(
 
     assert {unit.id for unit in procsup.plan("run.toml", static=True).to_run} == {"s", "t"}
     assert procsup.plan(spec, static=True).name == "run"
-    assert executed(project) == []
+    assert list_executed(project) == []
     procsup.plan("run.toml")
-    assert executed(project) == ["imported", "interpreter"]
+    assert list_executed(project) == ["imported", "interpreter"]
 
 
 @pytest.mark.parametrize("word", ["--dry-run=else", "--dry-run=", "--dry-run=statics"])
@@ -114,4 +114,4 @@ def test_to_explain_a_run_of_another_user_executes_nothing_of_theirs(
     done = project.call("explain", ".procsup/run", "s")
 
     assert done.returncode == 0, done.stderr
-    assert (executed(project) == []) == (owner == EVE)
+    assert (list_executed(project) == []) == (owner == EVE)

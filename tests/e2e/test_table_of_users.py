@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import procsup
-from tests.e2e.test_other_users import BOBS, EVES, called
+from tests.e2e.test_other_users import BOBS, EVES, call_as
 from tests.faults.laws import until
 from tests.support.projects import Project
 from tests.support.users import BOB, EVE, acting, give, open_folder, root_only, trusting
@@ -75,7 +75,7 @@ def eves_run(folder, owner_of_home):
     """Make a finished run of Eve's, whose records all may read; return its directory."""
     Project(folder).write("survey.toml", RUN)
     give(folder, EVE)
-    assert called(EVE, ["run", "survey.toml", "-q"], folder) == (0, "")
+    assert call_as(EVE, ["run", "survey.toml", "-q"], folder) == (0, "")
     rundir = folder / ".procsup" / "survey"
     for above, _, files in os.walk(rundir):
         for name in files:
@@ -129,7 +129,7 @@ def test_a_finished_run(folder, verb, column, cell):
 
     for name in names:
         before = sorted(os.listdir(rundir))
-        check(cell, *called(who, words_of(verb), where, name))
+        check(cell, *call_as(who, words_of(verb), where, name))
         if cell != "does it":
             assert sorted(os.listdir(rundir)) == before
         if verb == "prune" and cell == "does it":
@@ -142,7 +142,7 @@ def test_a_list_of_runs(folder, verb, column, cell):
     eves_run(folder, owner_of_home=EVE if column == COLUMNS[0] else ROOT)
     who = {COLUMNS[0]: EVE, COLUMNS[3]: ROOT}.get(column, BOB)
 
-    code, said = called(who, [verb], folder / "sub")
+    code, said = call_as(who, [verb], folder / "sub")
 
     check(cell, code, said)
     assert "survey" in said
@@ -176,8 +176,8 @@ def test_a_live_run(folder, verb, column, cell):
     with eves_live_run(folder) as rundir:
         who, where, names = who_and_names(column, folder, rundir, verb)
         for name in names[:1] if cell == "does it" else names:
-            check(cell, *called(who, words_of(verb), where, name))
-            lives = called(EVE, ["status", "survey"], folder)[1]
+            check(cell, *call_as(who, words_of(verb), where, name))
+            lives = call_as(EVE, ["status", "survey"], folder)[1]
             assert ("running" in lives) == (cell != "does it" or verb == "drain")
 
 
@@ -187,7 +187,7 @@ def test_a_run_that_is_over_is_not_asked(folder, verb, column, cell):
     who, where, names = who_and_names(column, folder, rundir, verb)
 
     for name in names:
-        code, said = called(who, words_of(verb), where, name)
+        code, said = call_as(who, words_of(verb), where, name)
         if cell == "does it":
             assert code in (0, 3), said
         else:
@@ -203,19 +203,19 @@ def test_a_start(folder, verb, column, cell):
     give(bobs, BOB)
 
     if column == COLUMNS[0]:
-        assert called(EVE, words_of(verb), folder) == (0, "")
+        assert call_as(EVE, words_of(verb), folder) == (0, "")
         assert (rundir / "journal.jsonl").read_bytes().startswith(before)
         return
     if column == COLUMNS[1]:
         assert cell == "another run directory is yours"
-        assert called(BOB, words_of(verb), bobs) == (0, "")
+        assert call_as(BOB, words_of(verb), bobs) == (0, "")
         assert (bobs / ".procsup" / "survey" / "manifest.json").exists()
     else:
         who = BOB if column == COLUMNS[2] else ROOT
         os.chown(rundir.parent, EVE, EVE)
-        check(cell, *called(who, words_of(verb), folder))
+        check(cell, *call_as(who, words_of(verb), folder))
         into = ["run", "survey.toml", "--dir", str(rundir)]
-        assert called(who, into, bobs)[0] == 74
+        assert call_as(who, into, bobs)[0] == 74
     assert (rundir / "journal.jsonl").read_bytes() == before
 
 
@@ -225,14 +225,14 @@ def test_a_start(folder, verb, column, cell):
 @pytest.mark.parametrize("verb", ["retry", "prune", "stop", "wait"])
 def test_runs_of_root_are_as_those_of_any_other(folder, verb):
     Project(folder).write("survey.toml", RUN)
-    assert called(ROOT, ["run", "survey.toml", "-q"], folder) == (0, "")
+    assert call_as(ROOT, ["run", "survey.toml", "-q"], folder) == (0, "")
     rundir = folder / ".procsup" / "survey"
 
     for name in (rundir, folder / "survey.toml"):
-        code, said = called(BOB, words_of(verb), folder / "sub", name)
+        code, said = call_as(BOB, words_of(verb), folder / "sub", name)
         assert code == 0 if verb == "wait" else code == 74, said
         assert "user root" in said
-    assert called(BOB, words_of(verb), folder / "sub", "survey")[0] in (2, 3)
+    assert call_as(BOB, words_of(verb), folder / "sub", "survey")[0] in (2, 3)
 
 
 # --- trust -------------------------------------------------------------------------------------
@@ -240,14 +240,14 @@ def test_runs_of_root_are_as_those_of_any_other(folder, verb):
 
 def test_prune_takes_a_folder_of_another_user_only_where_that_is_trusted(folder, monkeypatch):
     Project(folder).write("survey.toml", RUN)
-    assert called(ROOT, ["run", "survey.toml", "-q"], folder) == (0, "")
+    assert call_as(ROOT, ["run", "survey.toml", "-q"], folder) == (0, "")
     os.chown(folder / ".procsup", BOB, BOB)
     rundir = folder / ".procsup" / "survey"
 
-    code, said = called(ROOT, words_of("prune"), folder, rundir)
+    code, said = call_as(ROOT, words_of("prune"), folder, rundir)
     assert code != 0
     assert BOBS in said or f"uid {BOB}" in said
     assert rundir.exists()
     with trusting(monkeypatch, folder / "config", folder / ".procsup"):
-        assert called(ROOT, words_of("prune"), folder, rundir)[0] == 0
+        assert call_as(ROOT, words_of("prune"), folder, rundir)[0] == 0
     assert not rundir.exists()

@@ -52,7 +52,7 @@ def stage(text, name="s"):
     return f'[stage.{name}]\nscript = "echo.py"\n{text}\n'
 
 
-def printed(made, unit):
+def read_printed(made, unit):
     """What the last attempt of a unit printed to its log."""
     (found,) = [one for one in made.manifest["units"] if one["id"] == unit]
     return (made.rundir / found["stdout_path"]).read_text().splitlines()
@@ -107,7 +107,7 @@ def test_the_name_and_the_folder_of_a_run_and_keys_of_all_stages(tmp_path):
     made.rundir = tmp_path / "state" / "other"
     made.run()
 
-    assert (printed(made, "a"), printed(made, "b")) == (["all"], ["b"])
+    assert (read_printed(made, "a"), read_printed(made, "b")) == (["all"], ["b"])
     assert not (tmp_path / ".procsup").exists()
 
 
@@ -265,8 +265,8 @@ def test_units_of_files_and_tables(tmp_path):
     made.run()
 
     assert ids(made) == ["c/x=1", "j/n1", "t/f=d/a.txt", "z/x=1,y=p", "z/x=2,y=q"]
-    assert printed(made, "j/n1") == ["a b", "2"]
-    assert [printed(made, one)[0] for one in ("t/f=d/a.txt", "z/x=2,y=q")] == ["a", "2q"]
+    assert read_printed(made, "j/n1") == ["a b", "2"]
+    assert [read_printed(made, one)[0] for one in ("t/f=d/a.txt", "z/x=2,y=q")] == ["a", "2q"]
 
 
 @uses("stage.units.delimiter", "stage.units.comment", "stage.units.columns", "stage.units.required")
@@ -308,7 +308,7 @@ def test_a_pattern_that_matches_nothing(tmp_path):
 
     made.write("run.toml", stage(f"{keys}empty-ok = true"))
     made.run()
-    assert printed(made, "s") == []
+    assert read_printed(made, "s") == []
 
 
 @uses("stage.for-each", "stage.inputs.from")
@@ -320,7 +320,7 @@ def test_units_of_units_and_the_outputs_of_a_whole_stage(tmp_path):
     made.run()
 
     assert ids(made) == ["a/x=1", "a/x=2", "b/x=1", "b/x=2", "c"]
-    lines = [printed(made, unit) for unit in ("b/x=1", "b/x=2", "c")]
+    lines = [read_printed(made, unit) for unit in ("b/x=1", "b/x=2", "c")]
     assert lines == [["o1"], ["o2"], ["o1", "o2"]]
 
 
@@ -356,7 +356,7 @@ def test_a_pair_and_the_missing_mate(tmp_path):
     made.write("run.toml", 'missing-inputs = "fail-unit"\n' + stage(keys))
     made.run(expect=1)
     assert made.verdicts == {"s/sample=a": "succeeded", "s/sample=b": "not-started"}
-    assert printed(made, "s/sample=a") == ["in/a_R1.fq", "in/a_R2.fq"]
+    assert read_printed(made, "s/sample=a") == ["in/a_R1.fq", "in/a_R2.fq"]
 
 
 # --- what a unit gets --------------------------------------------------------------------------
@@ -380,8 +380,8 @@ def test_prefix_env_secrets_cwd_pythonpath_and_variables(tmp_path):
     done = made.call("run", "run.toml", "--var", "who=line", env={"S": "sesame"})
 
     assert done.returncode == 0, done.stderr
-    assert printed(made, "s") == ["from-prefix", "line", "sesame"]
-    assert printed(made, "m") == ["work"]
+    assert read_printed(made, "s") == ["from-prefix", "line", "sesame"]
+    assert read_printed(made, "m") == ["work"]
     recorded = [one["env"] for one in made.manifest["units"]]
     assert recorded == [["E"], []]
     without = made.run("--var", "who=line", expect=2)
@@ -394,7 +394,7 @@ def test_a_line_of_the_shell_quotes_what_it_is_given(tmp_path):
     made.run()
 
     (unit,) = ids(made)
-    assert printed(made, unit) == ["a  b; echo c"]
+    assert read_printed(made, unit) == ["a  b; echo c"]
 
 
 @uses("stage.python")
@@ -406,8 +406,8 @@ def test_the_python_that_runs_a_script(tmp_path):
     made.write("echo.py", "import sys; print(sys.prefix)")
     made.run()
 
-    assert printed(made, "b") == [sys.prefix]
-    assert os.path.samefile(printed(made, "a")[0], str(tmp_path / "other"))
+    assert read_printed(made, "b") == [sys.prefix]
+    assert os.path.samefile(read_printed(made, "a")[0], str(tmp_path / "other"))
 
 
 @uses("stage.inputs", "stage.stdin")
@@ -419,7 +419,7 @@ def test_lists_of_inputs_as_words_and_as_a_file_and_stdin(tmp_path):
     made.write("in/b.txt", "")
     made.run()
     words = ["in/a.txt", "in/b.txt", "['in/a.txt', 'in/b.txt']", "the text"]
-    assert printed(made, "s") == words
+    assert read_printed(made, "s") == words
 
 
 @uses("stage.scratch", "stage.unit-file")
@@ -428,7 +428,7 @@ def test_the_scratch_folder_and_the_unit_file(tmp_path):
     keys += '"--out={scratch}/t", "--env=PROCSUP_SCRATCH", "--env=PROCSUP_UNIT_FILE"]'
     made = project(tmp_path, stage(keys))
     made.run()
-    scratch, same, unit_file = printed(made, "s/x=7")
+    scratch, same, unit_file = read_printed(made, "s/x=7")
 
     assert scratch == same
     assert not os.path.exists(scratch)
@@ -444,9 +444,9 @@ def test_a_unit_is_bound_to_its_cpus(tmp_path):
     made.run()
 
     (granted,) = [one["affinity"]["granted"] for one in attempts(made, "a")]
-    assert (len(granted), printed(made, "a")) == (1, [str(granted[0])])
+    assert (len(granted), read_printed(made, "a")) == (1, [str(granted[0])])
     assert attempts(made, "b")[0]["affinity"]["granted"] is None
-    assert printed(made, "b") == [" ".join(map(str, OWN))]
+    assert read_printed(made, "b") == [" ".join(map(str, OWN))]
 
 
 @two_cpus
@@ -488,7 +488,7 @@ def stop(made, *ready):
     assert stopped.returncode == 0, stopped.stderr
 
 
-def asked(made, name):
+def read_asked(made, name):
     path = made.folder / f"{name}.got"
     return path.read_text().split() if path.exists() else []
 
@@ -520,7 +520,7 @@ def test_which_signal_asks_a_unit_to_end_and_how_long_it_has(tmp_path):
     made = project(tmp_path, text)
     stop(made, "i.ready", "t.ready", "g.ready")
 
-    assert [asked(made, name) for name in "itg"] == [["INT"], ["TERM"], ["TERM"]]
+    assert [read_asked(made, name) for name in "itg"] == [["INT"], ["TERM"], ["TERM"]]
     saved = [(tmp_path / f"{name}.saved").exists() for name in "itg"]
     assert saved == [True, True, False]
 
@@ -619,7 +619,7 @@ def test_a_retry_after_a_while_and_with_more_memory(tmp_path):
     made = project(tmp_path, stage(keys))
     made.run()
 
-    assert printed(made, "s") == [str(2 << 20)]
+    assert read_printed(made, "s") == [str(2 << 20)]
     first, second = made.records("end")
     assert second["started"] - first["at"] >= 0.4
 
@@ -635,7 +635,7 @@ def test_what_becomes_of_the_outputs_of_an_attempt_that_failed(tmp_path):
     made = project(tmp_path, text)
     made.run()
 
-    assert (printed(made, "aside"), printed(made, "keep")) == (["not there"], ["there"])
+    assert (read_printed(made, "aside"), read_printed(made, "keep")) == (["not there"], ["there"])
 
 
 # --- what it leaves ------------------------------------------------------------------------------

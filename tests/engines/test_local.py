@@ -355,7 +355,7 @@ def test_a_log_in_a_folder_that_somebody_exchanged_is_refused(tmp_path: Path, ki
 # --- what cannot be started -------------------------------------
 
 
-def _made(folder: Path, name: str, content: bytes, mode: int) -> str:
+def _make(folder: Path, name: str, content: bytes, mode: int) -> str:
     path = folder / name
     path.write_bytes(content)
     path.chmod(mode)
@@ -389,7 +389,7 @@ def _made(folder: Path, name: str, content: bytes, mode: int) -> str:
 def test_what_cannot_be_started_says_what_which_and_why(
     tmp_path: Path, kind: str, words: str
 ) -> None:
-    plain, fifo = _made(tmp_path, "plain", b"x", 0o644), str(tmp_path / "fifo")
+    plain, fifo = _make(tmp_path, "plain", b"x", 0o644), str(tmp_path / "fifo")
     os.mkfifo(fifo)
     argv, settings = {
         "empty": ((), {}),
@@ -397,15 +397,15 @@ def test_what_cannot_be_started_says_what_which_and_why(
         "missing": (("/no/such",), {}),
         "folder": ((str(tmp_path),), {}),
         "not executable": ((plain,), {}),
-        "no format": ((_made(tmp_path, "binary", b"\x7fELF\2\1\1\0\n", 0o755),), {}),
-        "bad shebang": ((_made(tmp_path, "script", b"#!/no/such/sh\n", 0o755),), {}),
+        "no format": ((_make(tmp_path, "binary", b"\x7fELF\2\1\1\0\n", 0o755),), {}),
+        "bad shebang": ((_make(tmp_path, "script", b"#!/no/such/sh\n", 0o755),), {}),
         "nul": (("true", "a\0b"), {}),
         "too long": (("true", "x" * 10_000_000), {}),
         "surrogate": (("true", "\ud800"), {}),
         "cwd missing": (("true",), {"cwd": "/no/such"}),
         "cwd is a file": (("true",), {"cwd": plain}),
-        "empty file": ((_made(tmp_path, "empty", b"", 0o755),), {}),
-        "windows": ((_made(tmp_path, "crlf", b"#!/bin/sh\r\nexit 5\r\n", 0o755),), {}),
+        "empty file": ((_make(tmp_path, "empty", b"", 0o755),), {}),
+        "windows": ((_make(tmp_path, "crlf", b"#!/bin/sh\r\nexit 5\r\n", 0o755),), {}),
         "stdin missing": (("true",), {"stdin": "/no/such"}),
         "stdin is a FIFO": (("true",), {"stdin": fifo}),
     }[kind]
@@ -424,7 +424,7 @@ def test_what_cannot_be_started_says_what_which_and_why(
 def test_a_script_that_names_no_interpreter_is_run_by_the_shell_as_xargs_does(
     tmp_path: Path, way: str
 ) -> None:
-    path = _made(tmp_path, "-script", b'exit "$(( $# * 10 + $1 ))"\n', 0o755)
+    path = _make(tmp_path, "-script", b'exit "$(( $# * 10 + $1 ))"\n', 0o755)
     words = {"path": path, "relative": "./-script", "PATH": "-script"}
     asked = [words[way], "5", "a b"]
     with Bench(tmp_path) as bench:
@@ -435,14 +435,14 @@ def test_a_script_that_names_no_interpreter_is_run_by_the_shell_as_xargs_does(
 
 @posix_only
 def test_a_relative_program_is_looked_for_in_the_units_folder(tmp_path: Path) -> None:
-    _made(tmp_path, "prog", b"#!/bin/sh\nexit 5\n", 0o755)
+    _make(tmp_path, "prog", b"#!/bin/sh\nexit 5\n", 0o755)
     with Bench(tmp_path) as bench:
         assert Exited(5) == bench.wait_for(bench.start("u", ("./prog",))).exit
 
 
 @posix_only
 def test_a_program_is_looked_for_in_the_units_own_path(tmp_path: Path) -> None:
-    _made(tmp_path, "prog", b"#!/bin/sh\nexit 5\n", 0o755)
+    _make(tmp_path, "prog", b"#!/bin/sh\nexit 5\n", 0o755)
     with Bench(tmp_path) as bench:
         attempt = bench.start("u", ("prog",), env={"PATH": f"{tmp_path}:/bin:/usr/bin"})
 

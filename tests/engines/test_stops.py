@@ -100,12 +100,12 @@ def wait_for_files(bench: Bench, names: Sequence[str], what: str = "ready") -> N
     bench.wait_until(lambda: all((bench.folder / f"{name}.{what}").exists() for name in names))
 
 
-def received(folder: Path, name: str) -> List[str]:
+def read_received(folder: Path, name: str) -> List[str]:
     path = folder / f"{name}.got"
     return path.read_text().split() if path.exists() else []
 
 
-def stopped(bench: Bench, attempt: AttemptId, **settings: Any) -> Ended:
+def stop(bench: Bench, attempt: AttemptId, **settings: Any) -> Ended:
     settings.setdefault("grace_s", GRACE_S)
     bench.stop(attempt, **settings)
     return bench.wait_for(attempt)
@@ -124,7 +124,7 @@ def test_whoever_saves_is_asked_once_and_has_the_time(name: str, tmp_path: Path)
         attempt = start(bench, case.line)
         wait_for_files(bench, case.savers)
         begun = time.monotonic()
-        end = stopped(bench, attempt)
+        end = stop(bench, attempt)
         took_s = time.monotonic() - begun
 
     assert end.stopped
@@ -132,7 +132,7 @@ def test_whoever_saves_is_asked_once_and_has_the_time(name: str, tmp_path: Path)
     assert took_s < GRACE_S
     for saver in case.savers:
         assert (tmp_path / f"{saver}.saved").exists(), saver
-        assert len(received(tmp_path, saver)) <= case.most_signals, saver
+        assert len(read_received(tmp_path, saver)) <= case.most_signals, saver
 
 
 @pytest.mark.parametrize("name", ["a trap, one in front, one behind", "a trap at the exit"])
@@ -143,7 +143,7 @@ def test_where_all_ignore_quit_a_trap_answers_for_nothing(name: str, tmp_path: P
             attempt = start(bench, CASES[name].line)
             wait_for_files(bench, CASES[name].savers)
             begun = time.monotonic()
-            end = stopped(bench, attempt)
+            end = stop(bench, attempt)
             took_s = time.monotonic() - begun
     finally:
         signal.signal(signal.SIGQUIT, before)
@@ -162,21 +162,21 @@ def test_what_asks_its_workers_itself_is_left_to_it_and_tree_tells_everybody(
         with Bench(folder, stage={"stop_to": reach}) as bench:
             attempt = start(bench, "exec {SAVER} coordinate a")
             wait_for_files(bench, ["a"])
-            end = stopped(bench, attempt)
+            end = stop(bench, attempt)
 
         assert end.exit == Exited(0)
         assert (folder / "a.saved").exists() == saves
-        assert received(folder, "a") == ["TERM"]
+        assert read_received(folder, "a") == ["TERM"]
 
 
 def test_with_stop_to_main_nobody_else_is_told(tmp_path: Path) -> None:
     with Bench(tmp_path, stage={"stop_to": "main"}) as bench:
         attempt = start(bench, "{S} b & exec {SAVER} ignore a")
         wait_for_files(bench, ["a", "b"])
-        end = stopped(bench, attempt, grace_s=0.5)
+        end = stop(bench, attempt, grace_s=0.5)
 
     assert end.exit == Signaled(9)
-    assert received(tmp_path, "b") == []
+    assert read_received(tmp_path, "b") == []
     assert not (tmp_path / "b.saved").exists()
 
 
@@ -192,7 +192,7 @@ def test_a_listener_that_stays_has_half_of_the_grace_for_itself(tmp_path: Path) 
 
     assert end.exit == Signaled(9)
     assert told_s > 1.0
-    assert (received(tmp_path, "a"), received(tmp_path, "b")) == (["TERM"], ["TERM"])
+    assert (read_received(tmp_path, "a"), read_received(tmp_path, "b")) == (["TERM"], ["TERM"])
 
 
 @pytest.mark.survives("F76")
@@ -202,9 +202,9 @@ def test_stopped_twice_it_is_told_once(tmp_path: Path) -> None:
         wait_for_files(bench, ["a"])
         bench.stop(attempt, grace_s=GRACE_S)
         wait_for_files(bench, ["a"], "got")
-        stopped(bench, attempt)
+        stop(bench, attempt)
 
-    assert received(tmp_path, "a") == ["TERM"]
+    assert read_received(tmp_path, "a") == ["TERM"]
     assert (tmp_path / "a.saved").exists()
 
 
@@ -213,7 +213,7 @@ def test_int_lets_a_finally_run_and_removes_temporary_folders(tmp_path: Path, li
     with Bench(tmp_path, stage={"stop_signal": "INT"}) as bench:
         attempt = start(bench, line)
         wait_for_files(bench, ["a"])
-        end = stopped(bench, attempt)
+        end = stop(bench, attempt)
 
     assert end.stopped
     assert (tmp_path / "a.saved").exists()
@@ -228,9 +228,9 @@ def test_who_ignores_int_as_background_jobs_do_gets_term(tmp_path: Path, line: s
         attempt = start(bench, line)
         wait_for_files(bench, ["a"])
         begun = time.monotonic()
-        stopped(bench, attempt)
+        stop(bench, attempt)
 
-    assert received(tmp_path, "a") == ["TERM"]
+    assert read_received(tmp_path, "a") == ["TERM"]
     assert (tmp_path / "a.saved").exists()
     assert time.monotonic() - begun < GRACE_S / 2
 
@@ -240,7 +240,7 @@ def test_any_signal_may_be_the_request(tmp_path: Path) -> None:
     with Bench(tmp_path, stage={"stop_signal": "USR1"}) as bench:
         attempt = start(bench, line)
         wait_for_files(bench, ["a"])
-        end = stopped(bench, attempt)
+        end = stop(bench, attempt)
 
     assert end.exit == Exited(0)
     assert (tmp_path / "a.saved").exists()
@@ -251,9 +251,9 @@ def test_who_was_stopped_hears_the_request(tmp_path: Path) -> None:
         attempt = start(bench, "{S} a & kill -STOP $!; wait")
         # It may have been stopped before it was ready: it is asked all the same.
         bench.wait_until(lambda: _state_of_child(bench) == "T")
-        stopped(bench, attempt)
+        stop(bench, attempt)
 
-    assert (tmp_path / "a.saved").exists() or received(tmp_path, "a") == []
+    assert (tmp_path / "a.saved").exists() or read_received(tmp_path, "a") == []
 
 
 def _state_of_child(bench: Bench) -> str:

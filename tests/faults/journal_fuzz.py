@@ -24,8 +24,8 @@ from procsup.errors import ProcsupError, RecordError
 from procsup.queries.events import events_of
 from procsup.queries.listing import look_at
 from procsup.queries.logs import Choice, Log, logs_of
-from procsup.queries.selection import Known
-from procsup.queries.session_end import how_it_ended
+from procsup.queries.selection import SelectedUnits
+from procsup.queries.session_end import explain_end
 from procsup.queries.status import status_of
 from procsup.queries.view import RunView
 from procsup.store.journal import JournalWriter, follow, read_journal
@@ -255,7 +255,7 @@ class Bench:
         owner = Owner("h", 1, "b", 0.0, 1, "r1", ("s",), ended=1.0)
         for ask in (
             lambda: list(events_of(self.rundir, owner)),
-            lambda: how_it_ended(self.rundir, owner),
+            lambda: explain_end(self.rundir, owner),
             lambda: list(map(_line_of, PreviousRun(self.rundir, spec).history.units.values())),
             self._logs,
             lambda: [json.dumps(row) for row in status_of(RunView(self.rundir)).rows()],
@@ -268,7 +268,9 @@ class Bench:
 
     def _logs(self) -> List[Log]:
         history = status_of(RunView(self.rundir)).history
-        return logs_of(history, self.rundir, Choice(Known((), self.rundir, history, live=False)))
+        return logs_of(
+            history, self.rundir, Choice(SelectedUnits((), self.rundir, history, live=False))
+        )
 
     def _go_on(self, numbers: List[int], data: Any, *, damaged: bool) -> None:
         """Open it for writing: what was believed stays, what is written is believed, too."""

@@ -49,8 +49,8 @@ def test_a_fault_that_is_put_into_procsup_is_caught(fault, recorded, tmp_path):
     cases = [case for case in cases_of(trial, where) if (case.kind, case.phase) == shown][:TRIES]
     sound, broken = Worker(tmp_path / "run"), Worker(tmp_path / "run", breaks=fault)
     try:
-        clean = kills.undisturbed(sound)
-        kills.undisturbed(broken)  # no death, no problem: else it would be another fault
+        clean = kills.run_undisturbed(sound)
+        kills.run_undisturbed(broken)  # no death, no problem: else it would be another fault
         problems = (kills.attempt(broken, case, clean).problem for case in cases)
         assert any(isinstance(problem, AssertionError) for problem in problems)
     finally:

@@ -11,10 +11,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links need a pr
 
 BLIND = """
 import runpy
-from procsup.core.keep import Intact
+from procsup.core.keep import FileChanges
 from procsup.host import readings
 
-readings.intact = lambda *_args, **_settings: Intact()
+readings.compare_with_record = lambda *_args, **_settings: FileChanges()
 runpy.run_module("procsup", run_name="__main__", alter_sys=True)
 """
 

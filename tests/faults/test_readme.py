@@ -19,7 +19,7 @@ def cells(row):
     return row.split(" | ")
 
 
-def quoted(cell):
+def find_quoted(cell):
     return re.findall(r"`([^`]+)`", cell)
 
 
@@ -35,7 +35,7 @@ def test_every_harness_is_described():
     assert re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE) == list(ORDER)
 
 
-def marked():
+def find_marked():
     """Yield the numbers in all marks, each with the test that has it."""
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
@@ -44,7 +44,7 @@ def marked():
                     yield from ((arg.value, f"{path.name}::{node.name}") for arg in mark.args)
 
 
-MARKED = list(marked())
+MARKED = list(find_marked())
 
 
 def test_every_mark_is_of_a_row():
@@ -60,21 +60,23 @@ def test_every_row_says_what_is_done_where_and_has_a_test_or_a_case_unless_it_sa
 
     assert fault
     assert does
-    assert quoted(where) or "ot handled" in does
+    assert find_quoted(where) or "ot handled" in does
     has_test = number in {marked for marked, _ in MARKED}
-    assert (has_test or bool(quoted(cases))) == (cases != "not tested")
+    assert (has_test or bool(find_quoted(cases))) == (cases != "not tested")
     for other in re.findall(r"F(\d\d)", row):
         assert 1 <= int(other) <= len(ROWS)
 
 
 @pytest.mark.parametrize(("number", "row"), ROWS)
 def test_the_files_that_a_row_names_are_there(number, row):
-    assert [name for name in quoted(cells(row)[2]) if not (ROOT / "procsup" / name).is_file()] == []
+    assert [
+        name for name in find_quoted(cells(row)[2]) if not (ROOT / "procsup" / name).is_file()
+    ] == []
 
 
 @pytest.mark.parametrize(("number", "row"), ROWS)
 def test_the_cases_that_a_row_names_are_there(number, row):
-    for place in quoted(cells(row)[3]):
+    for place in find_quoted(cells(row)[3]):
         harness, _, case = place.partition(": ")
         assert case, place
         text = source(harness)

@@ -33,14 +33,14 @@ def tree_of(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imported(tree, package):
+def list_imported(tree, package):
     """Return the names that a file imports from a package."""
     froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
     within = [node for node in froms if node.module.split(".")[0] == package]
     return {alias.asname or alias.name for node in within for alias in node.names}
 
 
-def made(tree):
+def list_made(tree):
     """Return the names that a file makes."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
@@ -62,8 +62,8 @@ def foreign(tree):
 
     Those that stand in a text, too, if it is one name, code, or the place of a function.
     """
-    from_procsup, from_tests = imported(tree, "procsup"), imported(tree, "tests")
-    own = set(made(tree)).union(PYTHONS)
+    from_procsup, from_tests = list_imported(tree, "procsup"), list_imported(tree, "tests")
+    own = set(list_made(tree)).union(PYTHONS)
     yield from filter(PRIVATE.match, from_procsup)
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and PRIVATE.match(node.attr):

@@ -14,7 +14,7 @@ SUBREAPER, GROUP = BACK_ENDS[0], BACK_ENDS[2]
 GUARD_SLEEPS = 'plant("guard: end all", nothing)'
 STRANGERS_ARE_HIT = """
 from procsup.host import procfs
-plant(procfs.children, lambda _: lambda pid: [])
+plant(procfs.list_children, lambda _: lambda pid: [])
 """
 ONLY_THE_MAIN_PROCESS = """
 from procsup.host import posix, trees

@@ -13,14 +13,14 @@ if sys.platform == "win32":
 
 LISTENER = """
 import os, signal, sys
-from procsup.host.parent_watch import Tie
+from procsup.host.parent_watch import ParentWatch
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # fetched below: none is missed
-tie = Tie(os.getppid())
+tie = ParentWatch(os.getppid())
 for line in tie.lines():
     os.write(1, line)
     if line == b"end\\n":
         break
-tie.hand_over(lambda: (os.write(1, b"gone\\n"), os._exit(0)))
+tie.set_callback(lambda: (os.write(1, b"gone\\n"), os._exit(0)))
 tie.watch_stdin()
 while True:
     signal.sigwait([signal.SIGTERM])

@@ -20,14 +20,14 @@ def taken(tmp_path):
     lock.close()
 
 
-def joined(path):
+def join(path):
     lock = UnitsLock(path)
     lock.join()
     return lock
 
 
 def test_the_lock_is_held_until_the_last_who_joined_and_the_last_unit_are_gone(taken):
-    helper = joined(taken.shared_path)
+    helper = join(taken.shared_path)
     (unit_fd,) = helper.share()
     probe = UnitsLock(taken.path)
 
@@ -46,7 +46,7 @@ def test_nobody_joins_a_lock_that_another_supervisor_has(tmp_path):
     assert other._lock.try_exclusive()
 
     with pytest.raises(RecordError, match="held by another supervisor"):
-        joined(path)
+        join(path)
 
     other.close()
 
@@ -55,11 +55,11 @@ def test_nobody_joins_a_lock_that_was_removed(taken):
     os.unlink(taken.path)
 
     with pytest.raises(RecordError, match="was removed during the run"):
-        joined(taken.path)
+        join(taken.path)
 
 
 def test_who_joined_gives_no_unit_the_lock_of_another_file(taken):
-    helper = joined(taken.path)
+    helper = join(taken.path)
     os.rename(taken.path, f"{taken.path}.old")
     with open(taken.path, "w"):
         pass

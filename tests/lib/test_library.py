@@ -21,7 +21,7 @@ def run(tmp_path, monkeypatch):
     return Supervised(tmp_path)
 
 
-def said(exit_code, **body):
+def make_result(exit_code, **body):
     return ProcessResult(exit_code, b"noise\n" + json.dumps(body).encode() + b"\n")
 
 
@@ -143,7 +143,9 @@ def test_a_run_that_is_nowhere_is_unfinished(run, monkeypatch):
 
 def test_a_run_is_started_with_what_was_asked_for(run, started, tmp_path):
     run.begin().publish(result(0))
-    started.finished = said(0, run_id="r1", status="succeeded", directory=str(run.rundir.path))
+    started.finished = make_result(
+        0, run_id="r1", status="succeeded", directory=str(run.rundir.path)
+    )
 
     manifest = procsup.run(
         tmp_path / "run.toml", vars={"a": True, "b": 1}, jobs=3, only=["s"], fresh=True, dir="d"
@@ -165,7 +167,9 @@ def test_a_run_is_started_with_what_was_asked_for(run, started, tmp_path):
     ],
 )
 def test_errors_of_the_other_process_are_raised_here(run, started, kind, code):
-    started.finished = said(code, error={"type": kind.__name__, "message": "m", "exit_code": code})
+    started.finished = make_result(
+        code, error={"type": kind.__name__, "message": "m", "exit_code": code}
+    )
 
     with pytest.raises(kind, match=r"^m$"):
         procsup.run("run.toml")
@@ -173,7 +177,7 @@ def test_errors_of_the_other_process_are_raised_here(run, started, kind, code):
 
 def test_an_error_does_not_speak_of_the_command_line_s_help(run, started):
     message = "Invalid value for '--jobs': 0 is not in the range\n(see: procsup run --help)"
-    started.finished = said(2, error={"type": "UsageError", "message": message})
+    started.finished = make_result(2, error={"type": "UsageError", "message": message})
 
     with pytest.raises(procsup.UsageError, match=r"is not in the range$"):
         procsup.run("run.toml", jobs=0)
@@ -189,7 +193,7 @@ def test_a_run_without_progress_says_nothing_when_all_goes_well(tmp_path, capfd)
 
 
 def test_a_run_that_was_stopped_is_unfinished(run, started):
-    started.finished = said(3, status=None, reason="drained by request")
+    started.finished = make_result(3, status=None, reason="drained by request")
     with pytest.raises(procsup.RunUnfinished, match="drained by request"):
         procsup.run("run.toml")
     started.finished = ProcessResult(-9, b"")

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from procsup.errors import OutputsChanged, RunFailed, RunUnfinished, UsageError
-from procsup.lib.library import checked, read_manifest
+from procsup.lib.library import check_manifest, read_manifest
 from procsup.lib.manifest import Manifest
 from procsup.store.manifest import read_head
 from tests.support.sittings import Supervised, result
@@ -107,6 +107,6 @@ def test_a_failed_run_is_an_exception_that_carries_its_manifest(made):
     manifest = manifest_of(run)
 
     with pytest.raises(RunFailed, match="demo failed: 1 of 2 units succeeded") as caught:
-        checked(manifest)
+        check_manifest(manifest)
     assert caught.value.manifest is manifest
-    assert checked(manifest, check=False) is manifest
+    assert check_manifest(manifest, check=False) is manifest

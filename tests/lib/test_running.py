@@ -21,14 +21,14 @@ def gate(tmp_path, monkeypatch):
         yield gate
 
 
-def gated(gate, name, *options):
+def make_gated(gate, name, *options):
     words = [sys.executable, "-S", str(PROGRAMS / "gated.py"), str(gate.port), name, *options]
     return "[" + ", ".join(f"'{word}'" for word in words) + "]"
 
 
 def write_run(gate, *names, more=""):
     """A run file with one stage per unit name, and what else is wanted."""
-    stages = [f"[stage.{name}]\ncommand = {gated(gate, name)}\n" for name in names]
+    stages = [f"[stage.{name}]\ncommand = {make_gated(gate, name)}\n" for name in names]
     Path("run.toml").write_text("\n".join([more, *stages]))
 
 
@@ -112,7 +112,7 @@ def test_drain_starts_nothing_more(gate):
 
 def test_stop_returns_when_no_process_is_left(gate):
     Path("run.toml").write_text(
-        f"[stage.a]\ncommand = {gated(gate, 'a', '--daemon', '--ignore-term')}\n"
+        f"[stage.a]\ncommand = {make_gated(gate, 'a', '--daemon', '--ignore-term')}\n"
     )
     run = procsup.start("run.toml")
     pids = [gate.meet("a").pid, gate.meet("a-daemon").pid]

@@ -21,7 +21,7 @@ def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def replaced(path: str, text: str) -> None:
+def replace(path: str, text: str) -> None:
     """Replace a file by one of the same times but other content, as `cp -p` may."""
     status = os.stat(path)
     written(Path(f"{path}.new"), text)
@@ -194,7 +194,7 @@ def test_another_content_of_the_same_size_and_times_is_not_intact(tmp_path, chec
     path = written(tmp_path / "a", "old")
     recorded = read_file(path, checksum="auto")
 
-    replaced(path, "new")
+    replace(path, "new")
 
     assert differs(recorded, checksum) == "content differs"
 
@@ -203,7 +203,7 @@ def test_where_no_content_is_on_record_size_and_time_decide(tmp_path):
     path = written(tmp_path / "a", "old")
     with_sha, without = read_file(path, checksum="auto"), read_file(path, checksum="none")
 
-    replaced(path, "new")
+    replace(path, "new")
 
     assert differs(without) == ""
     assert differs(with_sha, "none") == ""
@@ -236,7 +236,7 @@ def test_all_reads_the_content_even_of_an_untouched_file(tmp_path, monkeypatch):
 def test_what_was_read_and_is_the_same_needs_to_be_read_once_only(tmp_path, monkeypatch):
     path = written(tmp_path / "a", "data")
     recorded = read_file(path, checksum="auto")
-    replaced(path, "data")
+    replace(path, "data")
 
     found = compare(recorded, checksum="auto")
     monkeypatch.setattr(identity, "_read_content", None)
@@ -253,7 +253,7 @@ def test_an_older_record_which_knows_size_and_time_only_is_not_asked_for_more(tm
     recorded = read_file(path, checksum="auto")
     old = Reading(path, recorded.size, recorded.mtime_ns, recorded.sha256)
 
-    replaced(path, "atad")
+    replace(path, "atad")
 
     assert differs(old) == ""
 
@@ -290,14 +290,14 @@ def test_a_link_that_leads_elsewhere_is_intact_if_the_content_is(tmp_path):
 # --- files that many units share ---------------------------------------------------------------
 
 
-def aged(path: str) -> str:
+def age(path: str) -> str:
     """Make a file's mtime old; its ctime stays new, so tests patch `_SETTLED_NS`, too."""
     os.utime(path, ns=(0, 10**18))
     return path
 
 
 def test_a_shared_file_is_read_once_while_its_stamp_holds(tmp_path, monkeypatch):
-    path = aged(written(tmp_path / "a", "data"))
+    path = age(written(tmp_path / "a", "data"))
     monkeypatch.setattr(identity, "_SETTLED_NS", -(10**18))
     contents, reads = Contents(), []
     real = identity._read_content
@@ -306,7 +306,7 @@ def test_a_shared_file_is_read_once_while_its_stamp_holds(tmp_path, monkeypatch)
     first = read_file(path, checksum="auto", contents=contents)
     assert read_file(path, checksum="auto", contents=contents) == first
     assert reads == [1]
-    replaced(path, "atad")
+    replace(path, "atad")
     assert read_file(path, checksum="auto", contents=contents).sha256 == sha("atad")
     assert reads == [1, 1]
 

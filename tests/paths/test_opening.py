@@ -64,7 +64,7 @@ def test_what_is_refused_is_not_opened(how, kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_bytes(b"text")
     with planted(kind):
-        assert not was_opened("planted", lambda: refused(how, "planted"))
+        assert not was_opened("planted", lambda: expect_refusal(how, "planted"))
     assert was_opened("file", (tmp_path / "file").read_bytes)
 
 
@@ -96,7 +96,7 @@ def test_without_proc_it_is_looked_at_by_its_name(tmp_path, monkeypatch):
     assert os.read(fd, 9) == b"text"
     os.close(fd)
     with planted("a FIFO"):
-        assert not was_opened("planted", lambda: refused(open_regular, "planted"))
+        assert not was_opened("planted", lambda: expect_refusal(open_regular, "planted"))
 
 
 @posix
@@ -112,7 +112,7 @@ def test_an_error_names_the_file_as_it_was_named(how, tmp_path):
     assert caught.value.filename == str(tmp_path / "file")
 
 
-def refused(how, path):
+def expect_refusal(how, path):
     """Expect it to be refused."""
     with pytest.raises(OSError, match="not a regular file"):
         how(path)

@@ -39,7 +39,7 @@ def test_the_answer_to_a_request_is_found_in_the_journal(run, asked):
         ControlReply(asked(), "drain", True, "yes"),
     )
 
-    assert waiter.result() == asking.Asked(True, "yes")
+    assert waiter.result() == asking.ControlRequest(True, "yes")
     run.leave()
 
 

@@ -9,7 +9,7 @@ import pytest
 from procsup.core.records import Closed, ControlReply
 from procsup.errors import RecordError, RunUnfinished, UsageError, WaitTimeout
 from procsup.queries import view, waiting
-from procsup.queries.session_end import how_it_ended, last_word
+from procsup.queries.session_end import explain_end, find_last_word
 from procsup.queries.waiting import Limits, await_all, await_final
 from procsup.store import sitting as sittings
 from procsup.store.sitting import read_owner
@@ -274,9 +274,9 @@ def test_the_last_word_of_a_sitting_is_found_however_much_was_written_since(run,
     run.begin(sitting=2).write(*noise).close("second")
     run.begin(sitting=3).write(*noise).die()
 
-    assert last_word(run.rundir, 1) == Closed(WALL, "first")
-    assert last_word(run.rundir, 2) == Closed(WALL, "second")
-    assert last_word(run.rundir, 3) is None
+    assert find_last_word(run.rundir, 1) == Closed(WALL, "first")
+    assert find_last_word(run.rundir, 2) == Closed(WALL, "second")
+    assert find_last_word(run.rundir, 3) is None
     assert read_owner(run.rundir).sitting == 3
 
 
@@ -290,7 +290,7 @@ def test_the_last_word_of_a_sitting_is_found_however_much_was_written_since(run,
 def test_a_supervisor_that_dies_while_it_stops_the_run_was_told_to(run, answer, said):
     run.begin().write(answer).die()
 
-    died = how_it_ended(run.rundir, read_owner(run.rundir))
+    died = explain_end(run.rundir, read_owner(run.rundir))
 
     assert died.startswith(f"the supervisor died while it stopped the run, {said} (process ")
 
@@ -299,7 +299,7 @@ def test_a_stop_that_was_refused_or_came_before_is_none_of_this_death(run):
     run.begin().write(ControlReply("1-r", "stop", True)).close("stopped by request")
     run.begin(sitting=2).write(ControlReply("1-r", "stop", False, "no")).die()
 
-    assert how_it_ended(run.rundir, read_owner(run.rundir)).startswith("the supervisor died (")
+    assert explain_end(run.rundir, read_owner(run.rundir)).startswith("the supervisor died (")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")

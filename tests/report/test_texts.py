@@ -11,12 +11,12 @@ from procsup.core.spec import After, RunSpec, StageSpec, UnitSpec
 from procsup.host.logfiles import LogPlaces
 from procsup.queries.rows import FLAT, row_of_ends
 from procsup.queries.status import RunningUnit, Status
-from procsup.report.counts import said_in_short, stage_data, stage_table
+from procsup.report.counts import stage_data, stage_table, summarise_counts
 from procsup.report.ending import Commands, ending_data, ending_lines
 from procsup.report.failures import failure_lines, tail_of
 from procsup.report.plan import graph_lines, plan_data, plan_lines
 from procsup.report.standing import standing_lines
-from procsup.report.tables import aligned, columns_of, csv_lines, json_lines, json_text
+from procsup.report.tables import align, columns_of, csv_lines, json_lines, json_text
 from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import Ending
 from tests.support.sittings import end
@@ -190,18 +190,18 @@ def test_what_runs_is_a_column_only_while_something_runs():
         "s      open          9     0          1        2",
     ]
     assert stage_data(numbers.stages["s"])["running"] == 2
-    assert said_in_short(Summary(["s"]).stages.values()) == "nothing was done"
+    assert summarise_counts(Summary(["s"]).stages.values()) == "nothing was done"
 
 
 def test_tables_align_and_show_unknown_as_a_dash():
     rows = [["a\x1b", None, 1.5, True], ["long", 10, 0.25, False]]
 
-    assert aligned(["name", "n", "s", "yes"], rows) == [
+    assert align(["name", "n", "s", "yes"], rows) == [
         "name   n     s  yes",
         "a\\e    -   1.5  yes",
         "long  10  0.25  no",
     ]
-    assert aligned(["x"], []) == ["x"]
+    assert align(["x"], []) == ["x"]
 
 
 def test_csv_can_be_read_back():

@@ -82,7 +82,7 @@ def check_problems(folder, text, expected):
         assert problem.startswith(beginning)
 
 
-def made(stage_units):
+def make_outputs(stage_units):
     """Return readings as if these units had made their outputs."""
     return [
         (unit.id, tuple(Reading(output.path, 1, 1) for output in unit.outputs))

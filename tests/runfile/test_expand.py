@@ -14,7 +14,7 @@ from tests.runfile.builders import (
     early,
     grow,
     load_text,
-    made,
+    make_outputs,
     unit,
     units,
 )
@@ -360,7 +360,9 @@ inputs.from = "make"
 def merge(folder, text, outputs=None):
     loaded = load_text(folder, FROM.format(text))
     first = loaded.expand_early(CAPACITY)["make"]
-    return loaded.expand("b", CAPACITY, {"make": made(first) if outputs is None else outputs})
+    return loaded.expand(
+        "b", CAPACITY, {"make": make_outputs(first) if outputs is None else outputs}
+    )
 
 
 def test_inputs_from_a_stage_are_what_its_units_made(tmp_path):

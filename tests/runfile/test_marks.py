@@ -4,7 +4,7 @@ import pytest
 
 import procsup
 from procsup.errors import RunFileError
-from tests.runfile.builders import CAPACITY, grow, load_text, made, problems, unit, units
+from tests.runfile.builders import CAPACITY, grow, load_text, make_outputs, problems, unit, units
 from tests.support.projects import slashed
 
 OWNERS = {
@@ -141,7 +141,7 @@ def test_what_a_late_unit_reads_is_no_mark(tmp_path):
         """
     loaded = load_text(tmp_path, text)
     first = loaded.expand_early(CAPACITY)["a"]
-    ((unit_id, (reading,)),) = made(first)
+    ((unit_id, (reading,)),) = make_outputs(first)
     inside = type(reading)(str(tmp_path / "made" / "1"), 1, 1)
 
     with pytest.raises(RunFileError) as caught:

@@ -7,7 +7,7 @@ import pytest
 
 from procsup.core.slots import Capacity
 from procsup.errors import RunFileError
-from tests.runfile.builders import CAPACITY, early, grow, load_text, made, problems, units
+from tests.runfile.builders import CAPACITY, early, grow, load_text, make_outputs, problems, units
 
 
 def test_two_units_with_one_id_are_named_by_their_inputs(tmp_path):
@@ -266,7 +266,7 @@ def test_a_stage_that_waits_may_look(tmp_path):
 
     grow(tmp_path, "o/x.txt")
 
-    (unit,) = loaded.expand("look", CAPACITY, {"make": made(first["make"])})
+    (unit,) = loaded.expand("look", CAPACITY, {"make": make_outputs(first["make"])})
     assert unit.id == "look/s=o/x.txt"
 
 
@@ -350,7 +350,7 @@ def test_a_command_line_too_long_names_the_list_file(tmp_path):
     stages = loaded.expand_early(CAPACITY)
 
     with pytest.raises(RunFileError) as caught:
-        loaded.expand("b", CAPACITY, {"a": made(stages["a"])})
+        loaded.expand("b", CAPACITY, {"a": make_outputs(stages["a"])})
 
     (problem,) = caught.value.problems
     assert "run.toml:8: stage.b.args: the command line would take " in problem

@@ -156,7 +156,7 @@ def test_what_is_refused_is_what_may_be_one_file(one, two):
     first, second = (parse(f"/{text}") for text in (one, two))
     sides = [
         (Claims([(output, unit)] if output.kind == "glob" else []), {output.path: unit})
-        for unit, output in (("a", declared(first)), ("b", declared(second)))
+        for unit, output in (("a", declare(first)), ("b", declare(second)))
     ]
 
     (claims, outputs), (others, theirs) = sides
@@ -166,7 +166,7 @@ def test_what_is_refused_is_what_may_be_one_file(one, two):
         assert bool(hits) is (meet(first, second) is not None)
 
 
-def declared(glob):
+def declare(glob):
     """Return the output of a pattern, or of a plain path."""
     is_file = len(glob.branches) == 1 and all(map(is_literal, glob.branches[0].rest))
     return OutputSpec(glob.text, kind="file" if is_file else "glob")

@@ -13,20 +13,20 @@ from procsup.runfile.plan import Head, PlanText, encode, load_plan
 from tests.runfile.builders import CAPACITY
 
 
-def loaded(folder, units, **settings):
+def load_units(folder, units, **settings):
     head = Head("n", str(folder), "units", settings, {})
     return load_plan(PlanText(head, [encode(unit.table()) for unit in units]))
 
 
-def planned(folder, units, **settings):
-    return loaded(folder, units, **settings).expand_early(CAPACITY)["units"]
+def plan_units(folder, units, **settings):
+    return load_units(folder, units, **settings).expand_early(CAPACITY)["units"]
 
 
 def test_a_stop_command_of_all_units_knows_each_and_its_process(tmp_path):
     units = [Unit(["a"]), Unit(["b"], inputs=["in"])]
     argv = ["./stop", "{pid}", "job-{index}", "{{x}}", 1]
 
-    found = planned(tmp_path, units, **{"stop-command": argv})
+    found = plan_units(tmp_path, units, **{"stop-command": argv})
 
     program = os.path.join(str(tmp_path), "stop")
     assert [unit.stop_command for unit in found] == [
@@ -38,7 +38,7 @@ def test_a_stop_command_of_all_units_knows_each_and_its_process(tmp_path):
 def test_a_unit_s_own_stop_command_wins(tmp_path):
     units = [Unit(["a"], stop_command=["own", "{pid}", 2]), Unit(["b"])]
 
-    own, other = planned(tmp_path, units, **{"stop-command": ["all"]})
+    own, other = plan_units(tmp_path, units, **{"stop-command": ["all"]})
 
     assert (own.stop_command, other.stop_command) == (("own", PID, "2"), ("all",))
 
@@ -47,8 +47,8 @@ def test_threads_are_a_share_unless_cpus_are_given(tmp_path):
     units = [Unit(["a"]), Unit(["b"], cpus=1)]
     capacity = Capacity(cpus=4.0, jobs=2)
 
-    some = loaded(tmp_path, units).expand_early(capacity)["units"]
-    none = loaded(tmp_path, units, cpus=2).expand_early(capacity)["units"]
+    some = load_units(tmp_path, units).expand_early(capacity)["units"]
+    none = load_units(tmp_path, units, cpus=2).expand_early(capacity)["units"]
 
     assert [(unit.cpus, unit.threads) for unit in some] == [(1.0, 2), (1.0, None)]
     assert [(unit.cpus, unit.threads) for unit in none] == [(2.0, None), (1.0, None)]
@@ -59,13 +59,13 @@ def test_threads_are_a_share_unless_cpus_are_given(tmp_path):
 )
 def test_amounts_are_checked_as_those_of_a_run_file(tmp_path, cpus, problem):
     with pytest.raises(RunFileError, match=re.escape(problem)):
-        planned(tmp_path, [Unit(["a"], cpus=cpus)], pin="cpus")
+        plan_units(tmp_path, [Unit(["a"], cpus=cpus)], pin="cpus")
 
 
 def test_the_settings_of_a_stop_are_those_of_a_stage(tmp_path):
     settings = {"stop-signal": "INT", "stop-to": "tree", "linger": "timeout", "timeout": 5}
 
-    (stage,) = loaded(tmp_path, [Unit(["a"])], **settings).spec.stages
+    (stage,) = load_units(tmp_path, [Unit(["a"])], **settings).spec.stages
 
     assert (stage.stop_signal, stage.stop_to, stage.linger_s) == ("INT", "tree", None)
 
@@ -83,7 +83,7 @@ def test_the_settings_of_a_stop_are_those_of_a_stage(tmp_path):
 )
 def test_a_mistake_is_named_as_in_python(tmp_path, unit, settings, problem):
     with pytest.raises(RunFileError) as caught:
-        planned(tmp_path, [unit], **settings)
+        plan_units(tmp_path, [unit], **settings)
 
     (found,) = caught.value.problems
     assert problem in found

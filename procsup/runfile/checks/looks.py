@@ -6,7 +6,7 @@ from typing import Iterator, Mapping, NamedTuple
 from procsup.core.globs import Glob, escape, parse
 from procsup.paths.joining import join_path
 from procsup.paths.walk import CASE
-from procsup.runfile.parameters.axes import single
+from procsup.runfile.parameters.axes import split_zips
 from procsup.runfile.parameters.tables import ListFile
 from procsup.runfile.stages.recipe import Recipe
 from procsup.runfile.syntax.keypath import KeyPath
@@ -30,7 +30,7 @@ class Look(NamedTuple):
 def looks_of(recipe: Recipe, values: Mapping[str, object], folder: str) -> Iterator[Look]:
     """Yield the globs and lists that are the same for all units of a stage."""
     stage = recipe.spec.name
-    for axis in single(recipe.axes):
+    for axis in split_zips(recipe.axes):
         if isinstance(axis.source, Glob):
             yield _at_glob(stage, axis.at, axis.source, folder)
         elif isinstance(axis.source, ListFile):

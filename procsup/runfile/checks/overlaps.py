@@ -48,7 +48,7 @@ class _Claim(NamedTuple):
     @property
     def glob(self) -> Glob:
         """The pattern: 100,000 parsed ones would take much memory, and few are compared."""
-        return _parsed(self.path, self.excluded)
+        return _parse_glob(self.path, self.excluded)
 
 
 class Claims:
@@ -67,7 +67,7 @@ class Claims:
                 if output.excluded:
                     self._less[key] = output
                 continue
-            self._globs[key] = [_keys(*pair) for pair in ends(_slashed(output.path))]
+            self._globs[key] = [_keys(*pair) for pair in ends(_use_slashes(output.path))]
             if output.excluded:
                 self._excluded[key] = output.excluded
             for start, end in self._globs[key]:
@@ -104,8 +104,8 @@ class Claims:
         """Whether a folder leaves out an output of the stage: all that a glob may match there."""
         if key not in self._globs:
             return excludes(folder, key.rstrip(os.sep))
-        glob = _parsed(key, self._excluded.get(key, ()))
-        return meets_folder(glob, _slashed(folder.path), excluded_of(folder), case=CASE) is None
+        glob = _parse_glob(key, self._excluded.get(key, ()))
+        return meets_folder(glob, _use_slashes(folder.path), excluded_of(folder), case=CASE) is None
 
     def hits(self, outputs: Mapping[str, str], of: "Claims") -> Iterator[Overlap]:
         """Yield the outputs (key -> unit, with their stage's claims) that are in a claim.
@@ -140,7 +140,7 @@ class Claims:
             return hit
         if not self._claims:
             return None
-        path = _slashed(key)
+        path = _use_slashes(key)
         for _, claim in self._candidates(path, path[::-1], "", any_end=False, most=None):
             if claim.glob.match(path, case=CASE) is not None:
                 return Overlap(key, "", claim.unit, claim.path)
@@ -159,7 +159,7 @@ class Claims:
     def _matching(
         self, key: str, unit: str, less: Optional[OutputSpec], *, is_folder: bool
     ) -> Iterator[Overlap]:
-        path = _slashed(key)
+        path = _use_slashes(key)
         left_out = () if less is None else excluded_of(less)
         backwards = "" if is_folder else path[::-1]
         for _, claim in self._candidates(path, backwards, unit, any_end=is_folder):
@@ -221,18 +221,18 @@ class Claims:
             at += 1
 
 
-def _parsed(path: str, excluded: Tuple[str, ...] = ()) -> Glob:
+def _parse_glob(path: str, excluded: Tuple[str, ...] = ()) -> Glob:
     return glob_of(OutputSpec(path, kind="glob", excluded=excluded))
 
 
-def _slashed(path: str) -> str:
+def _use_slashes(path: str) -> str:
     return path.replace(os.sep, "/")
 
 
 def _keys(start: str, end: str) -> Tuple[str, str]:
     """Return the keys of a literal start and end: the end reversed."""
-    return _slashed(path_key(start)), _slashed(path_key(end))[::-1]
+    return _use_slashes(path_key(start)), _use_slashes(path_key(end))[::-1]
 
 
 def _start_of(claim: _Claim) -> str:
-    return _keys(*ends(_slashed(claim.path))[0])[0]
+    return _keys(*ends(_use_slashes(claim.path))[0])[0]

@@ -58,20 +58,20 @@ class Reads:
         `follows` tells whether a unit starts after another one has succeeded.
         """
         found: Dict[str, List[_Shared]] = {}
-        for one in self._shared(outputs, claims) if self._readers else ():
+        for one in self._find_shared(outputs, claims) if self._readers else ():
             if self._readers[one.key] != one.maker:
                 found.setdefault(one.key, []).append(one)
         readers = self._all_readers(found) if found else {}
         for key, shared in found.items():
             yield from _first_bad(shared, readers[key], claims, follows)
 
-    def _shared(self, outputs: Mapping[str, str], claims: Claims) -> Iterator[_Shared]:
+    def _find_shared(self, outputs: Mapping[str, str], claims: Claims) -> Iterator[_Shared]:
         """Yield inputs, with an output that each is, holds or lies in, and its unit."""
         for key in self._readers.keys() & outputs.keys():
             yield _Shared(key, key, outputs[key])
         for key in self._readers.keys() & {one.rstrip(os.sep) for one in claims.folders}:
             yield _Shared(key, key + os.sep, outputs[key + os.sep])
-        yield from self._in_folders_read(outputs, claims)
+        yield from self._find_in_folders(outputs, claims)
         keys = [] if claims.is_empty else self._keys_below(claims.homes)
         if keys:
             folders = Claims((OutputSpec(key + os.sep, kind="folder"), key) for key in keys)
@@ -80,7 +80,7 @@ class Reads:
                 is_inside = hit.key == hit.unit  # else a glob may match something in it
                 yield _Shared(hit.unit, path_key(hit.declared), hit.claimer, is_inside)
 
-    def _in_folders_read(self, outputs: Mapping[str, str], claims: Claims) -> Iterator[_Shared]:
+    def _find_in_folders(self, outputs: Mapping[str, str], claims: Claims) -> Iterator[_Shared]:
         keys = map(path_key, self._real.folders)
         read = {key for key in keys if key in self._readers}
         if not read:

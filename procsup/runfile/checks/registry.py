@@ -27,7 +27,7 @@ from procsup.paths.walk import CASE, excluded_of, glob_of
 from procsup.runfile.checks.looks import Look, looks_of
 from procsup.runfile.checks.overlaps import Claims, Overlap
 from procsup.runfile.checks.reads import Read, Reads
-from procsup.runfile.parameters.vouched import Vouched
+from procsup.runfile.parameters.vouched_outputs import VouchedOutputs
 from procsup.runfile.stages.graph import all_upstream, done_before
 from procsup.runfile.stages.recipe import Recipe
 from procsup.runfile.syntax.keypath import KeyPath
@@ -67,19 +67,19 @@ class Registry:
         """The keys of stamps and the like, and whose they are."""
         return self._marks
 
-    def why_no_mark(self, path: str) -> str:
+    def explain_no_mark(self, path: str) -> str:
         """Return why no file may be written to or removed from this path; "" if it may."""
         key = _key_of(path)
-        problem = self._why_procsups_own(path, key)
+        problem = self._explain_own(path, key)
         if problem:
             return problem
         if path_key(self._directory).startswith(key.rstrip(os.sep) + os.sep):
-            return f"{self._shown(path)} is a folder: the run directory is in it"
+            return f"{self._display_path(path)} is a folder: the run directory is in it"
         if os.path.isdir(path):
-            return f"{self._shown(path)} is a folder"
+            return f"{self._display_path(path)} is a folder"
         for look in self._looks:
             if look.is_glob and look.sees(key):
-                seen = f"the stage `{look.stage}` would find {self._shown(path)} by its glob"
+                seen = f"the stage `{look.stage}` would find {self._display_path(path)} by its glob"
                 return f"{seen} `{look.source}`"
         return ""
 
@@ -92,7 +92,7 @@ class Registry:
         self._follows.clear()
         self._escaped.clear()
 
-    def vouched(self, stages: Sequence[str], made: Iterable[str]) -> Vouched:
+    def find_vouched(self, stages: Sequence[str], made: Iterable[str]) -> VouchedOutputs:
         """Return which outputs of these stages are vouched for: those that were `made`."""
 
         def is_output(key: str) -> bool:
@@ -104,7 +104,7 @@ class Registry:
             )
 
         known = [stage for stage in stages if stage in self._claims]
-        return Vouched(made, is_output, self._real)
+        return VouchedOutputs(made, is_output, self._real)
 
     def add_looks(self, recipe: Recipe, values: Mapping[str, object]) -> None:
         """Note the globs and lists of a stage that are the same for all its units."""
@@ -184,12 +184,12 @@ class Registry:
                         yield Overlap(key, unit, other, folder)
 
     def _about_both(self, hit: Overlap) -> str:
-        own, other = self._shown(hit.key), self._shown(hit.declared)
+        own, other = self._display_path(hit.key), self._display_path(hit.declared)
         if hit.common is None:
             lies = f"{own} of the unit `{hit.unit}` lies in {other}"
             return f"{lies}, which the unit `{hit.claimer}` makes: both would vouch for it"
         both = f"{own} of the unit `{hit.unit}` and {other} of the unit `{hit.claimer}`"
-        shared = self._shown(hit.common)
+        shared = self._display_path(hit.common)
         return f"{both} may both be {shared}: both would vouch for it, so narrow one"
 
     def _own_inputs(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
@@ -200,12 +200,12 @@ class Registry:
         streams = {key: getattr(unit, key) for key in ("stdout", "stderr")}
         for key, path in streams.items():
             if path is not None and _key_of(path) in inputs:
-                both = f"{self._shown(path)} is an input of the unit `{unit.id}`, too"
+                both = f"{self._display_path(path)} is an input of the unit `{unit.id}`, too"
                 yield recipe.place(key), f"{both}: it would be emptied before it is read"
         for output in unit.outputs:
             written = output.path in streams.values()
             if _key_of(output.path) in inputs and not (output.unchanged or written):
-                both = f"{self._shown(output.path)} is an input of the unit `{unit.id}`, too"
+                both = f"{self._display_path(output.path)} is an input of the unit `{unit.id}`, too"
                 cure = "give the output a path of its own, or `unchanged = true`"
                 yield recipe.place("outputs"), f"{both}: its result would never be kept: {cure}"
 
@@ -217,7 +217,9 @@ class Registry:
                     own = "stdin" if path == unit.stdin else key
                     # A parameter that is a path has no key of its own here.
                     at = recipe.place(own) if own in recipe.places else recipe.at
-                    problem = f"{self._shown(path)}, which the unit `{unit.id}` reads, is {whose}"
+                    problem = (
+                        f"{self._display_path(path)}, which the unit `{unit.id}` reads, is {whose}"
+                    )
                     yield at, f"{problem}, too: procsup would remove it"
 
     def _take_streams(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
@@ -245,29 +247,29 @@ class Registry:
     def _take_as(self, stage: str, real: str, path: str, unit: UnitSpec) -> str:
         """Register an output that the unit declares as `path` and that leads to `real`."""
         key = path_key(real)
-        through = f" (through a link, {self._shown(path)})" if real != path else ""
+        through = f" (through a link, {self._display_path(path)})" if real != path else ""
         for taken in self._outputs.values():
             if key in taken:
                 whose = taken[key]
                 if whose == unit.id:
-                    return f"the unit `{unit.id}` writes {self._shown(real)}{through} twice"
+                    return f"the unit `{unit.id}` writes {self._display_path(real)}{through} twice"
                 both = f"the units `{whose}` and `{unit.id}` write the same file"
-                return f"{both}, {self._shown(real)}{through}: each needs its own"
+                return f"{both}, {self._display_path(real)}{through}: each needs its own"
         self._outputs[stage][key] = unit.id
         bare = key.rstrip(os.sep) or key
         marked = self._marks.get(bare)
         if marked is not None:
-            return f"{self._shown(real)}{through} is {marked}, too"
-        return self._why_procsups_own(real, bare)
+            return f"{self._display_path(real)}{through} is {marked}, too"
+        return self._explain_own(real, bare)
 
-    def _why_procsups_own(self, path: str, key: str) -> str:
+    def _explain_own(self, path: str, key: str) -> str:
         if (key + os.sep).startswith(self._inside_directory):
-            return f"{self._shown(path)} is in the run directory, which is procsup's own"
+            return f"{self._display_path(path)} is in the run directory, which is procsup's own"
         if key == self._file_key:
-            return f"{self._shown(path)} is the run file itself"
+            return f"{self._display_path(path)} is the run file itself"
         return ""
 
-    def _shown(self, path: str) -> str:
+    def _display_path(self, path: str) -> str:
         if path in self._escaped:
             path = unescape(path)
         inside = path_key(path).startswith(path_key(self._folder + os.sep))
@@ -287,17 +289,17 @@ class Registry:
                 makers = self._outputs if reader in new else new
                 for maker in makers:
                     if maker not in self._done[reader]:
-                        for problem in _first(self._made_elsewhere(reads, maker)):
+                        for problem in _first(self._find_made_elsewhere(reads, maker)):
                             problems.add(*problem)
 
-    def _made_elsewhere(self, reads: Reads, maker: str) -> Iterator[Tuple[KeyPath, str]]:
+    def _find_made_elsewhere(self, reads: Reads, maker: str) -> Iterator[Tuple[KeyPath, str]]:
         recipe, outputs, claims = reads.recipe, self._outputs[maker], self._claims[maker]
         for read in reads.of_others(outputs, claims, self._follows_unit):
             at = recipe.place(read.key) if read.key in recipe.places else recipe.at
-            yield at, self._why_too_early(read, maker)
+            yield at, self._explain_too_early(read, maker)
 
-    def _why_too_early(self, read: Read, maker: str) -> str:
-        path, made, unit = self._shown(read.path), self._shown(read.made), read.unit
+    def _explain_too_early(self, read: Read, maker: str) -> str:
+        path, made, unit = self._display_path(read.path), self._display_path(read.made), read.unit
         follows = maker in self._upstream[unit.stage]
         near = unit.stage == maker or follows
         whom = f"the unit `{read.maker}`" if near else f"the stage `{maker}`"
@@ -321,9 +323,9 @@ class Registry:
         return f"{what}: {cure}{leave_out}"
 
     def _follows_unit(self, unit: UnitSpec, other: str) -> bool:
-        return bool(unit.follows) and other in self._before(unit)
+        return bool(unit.follows) and other in self._find_followed(unit)
 
-    def _before(self, unit: UnitSpec) -> Set[str]:
+    def _find_followed(self, unit: UnitSpec) -> Set[str]:
         """Return the units that this one follows, directly or not."""
         found: Set[str] = set()
         todo = list(unit.follows)
@@ -342,11 +344,11 @@ class Registry:
                     continue
                 own = maker == look.stage and not look.is_glob  # a missing list is reported
                 if maker not in self._upstream[look.stage] and not own:
-                    path = self._seen(look, maker)
+                    path = self._find_seen(look, maker)
                     if path is not None:
                         yield look.at, self._too_early(look, maker, path)
 
-    def _seen(self, look: Look, maker: str) -> Optional[str]:
+    def _find_seen(self, look: Look, maker: str) -> Optional[str]:
         for path in self._outputs[maker]:
             if look.sees(path) and not self._is_own_source(look, maker, path):
                 return path
@@ -366,9 +368,11 @@ class Registry:
 
     def _too_early(self, look: Look, maker: str, path: str) -> str:
         if not look.is_glob:
-            source = self._shown(look.source)
+            source = self._display_path(look.source)
             return f'{source} is made by the stage `{maker}`: wait for it with after = ["{maker}"]'
-        seen = f"`{look.source}` matches what the stage `{maker}` makes ({self._shown(path)})"
+        seen = (
+            f"`{look.source}` matches what the stage `{maker}` makes ({self._display_path(path)})"
+        )
         if look.stage == maker:
             return f"{seen}: the next run would take its own outputs for new work"
         return f'{seen}: wait for it with after = ["{maker}"], or narrow the glob'

@@ -37,12 +37,12 @@ from procsup.runfile.syntax.problems import (
     Problems,
     Wrong,
     below,
-    did_you_mean,
     each,
     each_of,
-    expected,
-    listing,
+    list_words,
+    make_wrong,
     show,
+    suggest,
 )
 from procsup.runfile.syntax.values import (
     SOURCES,
@@ -50,12 +50,12 @@ from procsup.runfile.syntax.values import (
     Fields,
     Scalar,
     a_list,
-    filled,
+    read_text,
     scalar,
     text,
     texts,
 )
-from procsup.runfile.templates.patterns import check_input, read_glob, together
+from procsup.runfile.templates.patterns import check_input, join_globs, read_glob
 from procsup.runfile.templates.scope import PATH, TEXT, Kind, Many, Scope
 from procsup.runfile.templates.template import Field, Template
 from procsup.runfile.vocabulary.names import check_new_name
@@ -83,18 +83,18 @@ class Axis(NamedTuple):
         return not isinstance(self.source, (list, Column))
 
 
-def single(axes: Iterable[Axis]) -> Iterator[Axis]:
+def split_zips(axes: Iterable[Axis]) -> Iterator[Axis]:
     """Yield the axes, in place of a zip its parts."""
     for axis in axes:
         if isinstance(axis.source, tuple) and not isinstance(axis.source, ListFile):
-            yield from single(axis.source)
+            yield from split_zips(axis.source)
         else:
             yield axis
 
 
 def list_files(axes: Iterable[Axis]) -> List[str]:
     """Return the files, as written, that hold the parameters of these axes."""
-    sources = [axis.source for axis in single(axes)]
+    sources = [axis.source for axis in split_zips(axes)]
     return [source.path for source in sources if isinstance(source, ListFile)]
 
 
@@ -130,13 +130,13 @@ class AxisReader:
             self.partial = not axes
         for key in ("matrix", "zip"):
             if key in table:
-                found = self._named(places[key], key, table[key])
-                axes += found if key == "matrix" else self._side_by_side(places[key], found)
+                found = self._read_named(places[key], key, table[key])
+                axes += found if key == "matrix" else self._read_zip(places[key], found)
         return tuple(axes)
 
-    def _named(self, at: KeyPath, key: str, table: Any) -> List[Axis]:
+    def _read_named(self, at: KeyPath, key: str, table: Any) -> List[Axis]:
         if not isinstance(table, dict):
-            self._problems.add_wrong(at, expected(f"a table (`{key}.x = [1, 2]`)", table))
+            self._problems.add_wrong(at, make_wrong(f"a table (`{key}.x = [1, 2]`)", table))
             self.partial = True
             return []
         axes: List[Axis] = []
@@ -144,10 +144,10 @@ class AxisReader:
             read = self._try(
                 (*at, name), self._values_of, value, shared=axes if key == "zip" else []
             )
-            axes += read or [_unread((*at, name), name, value)]
+            axes += read or [_make_unread((*at, name), name, value)]
         return axes
 
-    def _side_by_side(self, at: KeyPath, parts: List[Axis]) -> List[Axis]:
+    def _read_zip(self, at: KeyPath, parts: List[Axis]) -> List[Axis]:
         lists = {
             str(part.at[-1]): part.source
             for part in parts
@@ -199,7 +199,7 @@ class AxisReader:
         kind = next((key for key in TABLES if key in value), "")
         if not kind or ("csv" in value and "jsonl" in value):
             cure = '{ csv = "samples.csv" } or { jsonl = "samples.jsonl" }'
-            raise Wrong(f"expected a list of tables, {cure}, not {listing(value) or 'nothing'}")
+            raise Wrong(f"expected a list of tables, {cure}, not {list_words(value) or 'nothing'}")
         fields = Fields(value, (kind, *TABLES[kind]), kind)
         columns = fields.take("columns", texts, _NO_COLUMNS)
         file = ListFile(
@@ -208,15 +208,15 @@ class AxisReader:
             all_names=not columns,
             required=fields.take("required", texts, _NO_COLUMNS),
             delimiter=fields.take("delimiter", _delimiter, ""),
-            comment=fields.take("comment", filled, ""),
+            comment=fields.take("comment", read_text, ""),
         )
         fields.raise_if_any()
         first = self._names_of(file, columns)
         with below("required"):
             for name in file.required:
                 if name not in first:
-                    hint = did_you_mean(name, first)
-                    raise Wrong(f"there is no column `{name}`{hint}; there are {listing(first)}")
+                    hint = suggest(name, first)
+                    raise Wrong(f"there is no column `{name}`{hint}; there are {list_words(first)}")
         kinds = {name: _kind(cell) for name, cell in first.items()}
         in_id = tuple(name for name in kinds if kinds[name] == TEXT)
         return Axis(at, kinds, in_id, file._replace(columns=tuple(kinds)))
@@ -231,12 +231,12 @@ class AxisReader:
         return first
 
     def _list_path(self, value: Any) -> str:
-        path = self._filled_in(value)
+        path = self._fill_in(value)
         if not path.strip():
-            raise expected("the path of a file", path)
+            raise make_wrong("the path of a file", path)
         return path
 
-    def _filled_in(self, value: Any) -> str:
+    def _fill_in(self, value: Any) -> str:
         return self._scope.render(Template(text(value)), self._values)
 
     def _values_of(self, at: KeyPath, value: Any) -> Axis:
@@ -246,18 +246,18 @@ class AxisReader:
         values = each(a_list(value, "values, or a table with `glob`, `range` or `lines`"), scalar)
         if not values:
             raise Wrong("expected at least one value")
-        return _listed(at, name, values)
+        return _make_axis(at, name, values)
 
     def _source(self, at: KeyPath, name: str, value: Dict[str, Any]) -> Axis:
         if len(value) != 1 or next(iter(value)) not in SOURCES:
             wrong = next((key for key in value if key not in SOURCES), "")
-            hint = did_you_mean(wrong, SOURCES) if wrong else ""
-            given = listing(value) if value else "nothing"
-            raise Wrong(f"expected a list or one of {listing(SOURCES)}, not {given}{hint}")
+            hint = suggest(wrong, SOURCES) if wrong else ""
+            given = list_words(value) if value else "nothing"
+            raise Wrong(f"expected a list or one of {list_words(SOURCES)}, not {given}{hint}")
         ((kind, content),) = value.items()
         with below(kind):
             if kind == "range":
-                return _listed(at, name, _range(self._filled_in(content)))
+                return _make_axis(at, name, _range(self._fill_in(content)))
             if kind == "glob":
                 return self._glob(at, name, content)
             path = self._list_path(content)
@@ -266,21 +266,21 @@ class AxisReader:
     def _glob(self, at: KeyPath, name: str, content: Any) -> Axis:
         if isinstance(content, list):
             patterns = each(list(enumerate(content)), self._pattern_of_list)
-            glob = together(patterns)
+            glob = join_globs(patterns)
         else:
             glob = self._pattern(content)
         if name in glob.captures:
             raise Wrong(f"`{name}` is the path itself: choose another name for the capture")
         two = glob.two_readings()
         if two is not None:
-            raise Wrong(_two_ways(glob, two))
+            raise Wrong(_describe_two_ways(glob, two))
         kinds: Dict[str, Kind] = {name: PATH}
         kinds.update((capture, TEXT) for capture in glob.captures)
         return Axis(at, kinds, glob.captures or (name,), glob)
 
     def _pattern_of_list(self, item: Tuple[int, Any]) -> Tuple[KeyPath, bool, Glob]:
         index, content = item
-        leaves_out = filled(content).startswith("!")
+        leaves_out = read_text(content).startswith("!")
         return (index,), leaves_out, self._pattern(content[1:] if leaves_out else content)
 
     def _pattern(self, content: Any) -> Glob:
@@ -296,13 +296,13 @@ class AxisReader:
         if self._scope.is_unread(field):
             raise Noted
         if name not in self._scope.known:
-            hint = did_you_mean(name, self._scope.known)
+            hint = suggest(name, self._scope.known)
             cure = f"{{{name}:*}} captures what stands there"
             raise Wrong(f"{{{name}}}: there is no variable of this name{hint}; {cure}")
         self._scope.check(Template(str(field)))
 
 
-def _unread(at: KeyPath, name: str, value: Any) -> Axis:
+def _make_unread(at: KeyPath, name: str, value: Any) -> Axis:
     """Return a placeholder for an invalid axis: its name is known, so its uses are no errors."""
     kinds: Dict[str, Kind] = {name: TEXT}
     if isinstance(value, dict) and "glob" in value:
@@ -310,7 +310,7 @@ def _unread(at: KeyPath, name: str, value: Any) -> Axis:
     return Axis(at, kinds, (), [])
 
 
-def _two_ways(glob: Glob, two: TwoReadings) -> str:
+def _describe_two_ways(glob: Glob, two: TwoReadings) -> str:
     one_way, other_way = (
         ", ".join(f'{name}="{value}"' for name, value in zip(glob.captures, values))
         for values in (two.one, two.two)
@@ -344,13 +344,13 @@ def _of_column(file: ListFile, place: int, name: str, found: List[str]) -> Itera
 
 def _delimiter(value: Any) -> str:
     if not isinstance(value, str) or len(value) != 1 or value in '"\r\n':
-        raise expected('one character such as ";" or "\\t"', value)
+        raise make_wrong('one character such as ";" or "\\t"', value)
     return value
 
 
 def _row(value: Any) -> Row:
     if not isinstance(value, dict) or not value:
-        raise expected("a table of parameters", value)
+        raise make_wrong("a table of parameters", value)
     cells = each_of(value, lambda _, cell: _cell(cell))
     return dict(zip(value, cells))
 
@@ -366,23 +366,24 @@ def _kind(cell: Any) -> Kind:
 def _differences(row: Row, first: Row) -> Iterable[str]:
     missing = [name for name in first if name not in row]
     if missing:
-        yield f"{listing(missing)} missing: the first row has it, and all rows have the same names"
+        words = list_words(missing)
+        yield f"{words} missing: the first row has it, and all rows have the same names"
     more = [name for name in row if name not in first]
     if more:
-        yield f"the first row has no {listing(more)}, and all rows have the same names"
+        yield f"the first row has no {list_words(more)}, and all rows have the same names"
     for name in row:
         if name in first and isinstance(row[name], tuple) != isinstance(first[name], tuple):
             yield f"`{name}` is a list in one row and a single value in another"
 
 
-def _listed(at: KeyPath, name: str, values: Sequence[Scalar]) -> Axis:
+def _make_axis(at: KeyPath, name: str, values: Sequence[Scalar]) -> Axis:
     return Axis(at, {name: TEXT}, (name,), Column(name, values))
 
 
 def _range(value: str) -> Sequence[Scalar]:
     match = _RANGE.fullmatch(value)
     if match is None:
-        raise expected('a range such as "1..9" or "1..9:2" (both ends included)', value)
+        raise make_wrong('a range such as "1..9" or "1..9:2" (both ends included)', value)
     first, last, step = match.groups()
     start, end = int(first), int(last)
     stride = int(step) if step else (1 if start <= end else -1)

@@ -22,11 +22,11 @@ from procsup.runfile.parameters.tables import Row
 from procsup.runfile.syntax.problems import (
     Faults,
     Wrong,
-    did_you_mean,
     each,
     each_of,
-    expected,
-    listing,
+    list_words,
+    make_wrong,
+    suggest,
 )
 from procsup.runfile.syntax.values import a_list, format_value, scalar
 from procsup.runfile.templates.scope import TEXT, Kind, Many
@@ -57,7 +57,7 @@ def read_excludes(
 
 def _exclude(value: Any, kinds: Mapping[str, Kind], partial: bool) -> Exclude:
     if not isinstance(value, dict) or not value:
-        raise expected("a table of parameters such as { x = 1 }", value)
+        raise make_wrong("a table of parameters such as { x = 1 }", value)
     known = {**dict.fromkeys(value, TEXT), **kinds} if partial else kinds
     chosen = each_of(value, lambda name, wanted: _values(name, wanted, known))
     return Exclude(dict(zip(value, chosen)))
@@ -65,8 +65,8 @@ def _exclude(value: Any, kinds: Mapping[str, Kind], partial: bool) -> Exclude:
 
 def _values(name: str, value: Any, kinds: Mapping[str, Kind]) -> FrozenSet[str]:
     if name not in kinds:
-        known = f"it has {listing(kinds)}" if kinds else "it has none"
-        raise Wrong(f"the stage has no parameter `{name}`{did_you_mean(name, kinds)}: {known}")
+        known = f"it has {list_words(kinds)}" if kinds else "it has none"
+        raise Wrong(f"the stage has no parameter `{name}`{suggest(name, kinds)}: {known}")
     if isinstance(kinds[name], Many):
         raise Wrong(f"`{name}` is a list in every unit: leave units out by another parameter")
     values = each(value, scalar) if isinstance(value, list) else [scalar(value)]
@@ -75,7 +75,7 @@ def _values(name: str, value: Any, kinds: Mapping[str, Kind]) -> FrozenSet[str]:
     return frozenset(format_value(one) for one in values)
 
 
-class Sieve:
+class ExcludeFilter:
     """Leaves combinations out, and counts how many each exclude left out."""
 
     def __init__(self, excludes: Sequence[Exclude]) -> None:
@@ -85,7 +85,7 @@ class Sieve:
         self._left = 0
         self._whole = False
 
-    def left(self, combinations: Iterable[Tuple[_T, Row]]) -> Iterator[Tuple[_T, Row]]:
+    def select(self, combinations: Iterable[Tuple[_T, Row]]) -> Iterator[Tuple[_T, Row]]:
         """Yield the rows that no exclude matches, each with its companion."""
         if not self._excludes:
             yield from combinations

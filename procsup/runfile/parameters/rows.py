@@ -21,20 +21,20 @@ def rows_of(axis: Axis, folder: str, finder: Finder, *, empty_ok: bool) -> Seque
     if isinstance(source, (list, Column)):
         return source
     if isinstance(source, Glob):
-        rows = _found(axis, source, finder)
+        rows = _find_rows(axis, source, finder)
         nothing: Callable[[], str] = lambda: finder.why_nothing(source)  # noqa: E731
     elif isinstance(source, ListFile):
         rows = read_rows(source, folder)
         what = "lines" if source.kind == "lines" else "rows"
         nothing = lambda: f"`{source.path}` has no {what}"  # noqa: E731
     else:
-        return _side_by_side(source, folder, finder, empty_ok=empty_ok)
+        return _join_rows(source, folder, finder, empty_ok=empty_ok)
     if not rows and not empty_ok:
         raise Wrong(f"{nothing()} (`empty-ok = true` allows that)")
     return rows
 
 
-def _found(axis: Axis, glob: Glob, finder: Finder) -> List[Row]:
+def _find_rows(axis: Axis, glob: Glob, finder: Finder) -> List[Row]:
     name = next(iter(axis.kinds))
     rows: List[Row] = []
     for path, captures in finder.find(glob).items():
@@ -47,9 +47,7 @@ def _found(axis: Axis, glob: Glob, finder: Finder) -> List[Row]:
 # --- side by side ------------------------------------------------------------------------
 
 
-def _side_by_side(
-    parts: Sequence[Axis], folder: str, finder: Finder, *, empty_ok: bool
-) -> List[Row]:
+def _join_rows(parts: Sequence[Axis], folder: str, finder: Finder, *, empty_ok: bool) -> List[Row]:
     """Join the rows of several axes, the first with the first and so on.
 
     Globs that capture the same names are joined by the captured texts: pairs.
@@ -65,7 +63,7 @@ def _side_by_side(
             shared = tuple(name for name in _captures(part) if name in _captures(other))
             if shared:
                 pair = ((other, columns[before]), (part, columns[index]))
-                columns[index] = _paired(shared, *pair)
+                columns[index] = _pair_rows(shared, *pair)
     check_lengths({str(part.at[-1]): len(rows) for part, rows in zip(parts, columns)})
     return [{k: v for row in rows for k, v in row.items()} for rows in zip(*columns)]
 
@@ -78,9 +76,9 @@ _SHOWN = 8
 _Part = Tuple[Axis, Sequence[Row]]
 
 
-def _paired(names: Tuple[str, ...], one: _Part, two: _Part) -> List[Row]:
+def _pair_rows(names: Tuple[str, ...], one: _Part, two: _Part) -> List[Row]:
     """Return the rows of `two` in the order of their partners in `one`."""
-    keyed = [_by_capture(names, *part) for part in (one, two)]
+    keyed = [_key_rows(names, *part) for part in (one, two)]
     faults = Faults()
     for (axis, _), own, others in ((one, keyed[1], keyed[0]), (two, keyed[0], keyed[1])):
         missing = [f"`{key[0]}`" for key in own if key not in others]
@@ -92,7 +90,7 @@ def _paired(names: Tuple[str, ...], one: _Part, two: _Part) -> List[Row]:
     return [keyed[1][key] for key in keyed[0]]
 
 
-def _by_capture(
+def _key_rows(
     names: Tuple[str, ...], axis: Axis, rows: Sequence[Row]
 ) -> Dict[Tuple[Any, ...], Row]:
     keyed: Dict[Tuple[Any, ...], Row] = {}

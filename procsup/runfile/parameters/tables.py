@@ -27,7 +27,7 @@ from typing import (
 from procsup.core.text import count_noun
 from procsup.host.files import open_reading
 from procsup.paths.opening import is_absent
-from procsup.runfile.syntax.problems import Faults, Wrong, did_you_mean, each, expected, listing
+from procsup.runfile.syntax.problems import Faults, Wrong, each, list_words, make_wrong, suggest
 from procsup.runfile.syntax.reading import WrittenFloat
 from procsup.runfile.syntax.values import Scalar, format_value, scalar
 
@@ -65,7 +65,7 @@ class _Placed(NamedTuple):
 
 def read_rows(file: ListFile, folder: str) -> List[Row]:
     """Return the rows of a file, whose relative path starts at `folder`; `Wrong` has all faults."""
-    with _opened(file.path, folder) as opened:
+    with _open_table(file.path, folder) as opened:
         return _READERS[file.kind](file, opened)
 
 
@@ -81,7 +81,7 @@ def names_in(file: ListFile, folder: str) -> Row:
             f"`{path}` does not exist, so that its columns are not known: make it, or, if an"
             ' earlier stage makes it, name them: columns = ["a", "b"]'
         )
-    with _opened(path, folder) as opened:
+    with _open_table(path, folder) as opened:
         if file.kind == "csv":
             return dict.fromkeys(_header(path, _csv_rows(file, opened)), "")
         rows = _texts(path, opened)
@@ -96,7 +96,7 @@ def names_in(file: ListFile, folder: str) -> Row:
 
 
 @contextmanager
-def _opened(path: str, folder: str) -> Iterator[TextIO]:
+def _open_table(path: str, folder: str) -> Iterator[TextIO]:
     try:
         with open_reading(os.path.join(folder, path)) as raw:
             yield io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
@@ -148,11 +148,11 @@ def _lines_in(path: str, opened: TextIO) -> Iterator[str]:
     """Yield the lines; `Wrong` for one that may have no end, as in a file with a hole in it."""
     for number, line in enumerate(iter(partial(opened.readline, _LONGEST_LINE + 1), ""), 1):
         if len(line) > _LONGEST_LINE:
-            raise _endless("lines", path, number)
+            raise _make_endless("lines", path, number)
         yield line
 
 
-def _endless(what: str, path: str, line: int) -> Wrong:
+def _make_endless(what: str, path: str, line: int) -> Wrong:
     return Wrong(
         f"{path}:{line}: expected {what} of at most {_LONGEST_LINE:,} characters: is this the file"
         " that was meant? Longer values belong into files, and their paths here"
@@ -181,8 +181,10 @@ def _csv(file: ListFile, opened: TextIO) -> List[Row]:
     header = _header(file.path, rows)
     missing = [name for name in file.columns if name not in header]
     if missing:
-        hint = did_you_mean(missing[0], header)
-        raise Wrong(f"{file.path}:1: no column {listing(missing)}{hint}; it has {listing(header)}")
+        hint = suggest(missing[0], header)
+        raise Wrong(
+            f"{file.path}:1: no column {list_words(missing)}{hint}; it has {list_words(header)}"
+        )
     places = [(name, header.index(name)) for name in file.columns]
 
     def row(placed: _Placed) -> Row:
@@ -215,7 +217,7 @@ def _complete(file: ListFile, line: int, row: Row) -> Row:
     """Return the row; `Wrong` if a cell that is required is empty."""
     empty = [name for name in file.required if not format_value(row[name]).strip()]
     if empty:
-        raise Wrong(f"{file.path}:{line}: {listing(empty)} is empty, and required")
+        raise Wrong(f"{file.path}:{line}: {list_words(empty)} is empty, and required")
     return row
 
 
@@ -236,7 +238,7 @@ class _CsvLines:
                 continue
             self.row_length += len(line)
             if self.row_length > _LONGEST_LINE:
-                raise _endless("rows", self._path, self.number)
+                raise _make_endless("rows", self._path, self.number)
             yield line
 
 
@@ -274,7 +276,7 @@ def _header(path: str, rows: Iterator[_Placed]) -> List[str]:
     names = [name.strip() for name in names]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise Wrong(f"{path}:{line}: {listing(twice)} stands in the header twice")
+        raise Wrong(f"{path}:{line}: {list_words(twice)} stands in the header twice")
     return names
 
 
@@ -300,12 +302,12 @@ def _jsonl(file: ListFile, opened: TextIO) -> List[Row]:
 def _difference(row: Row, file: ListFile, first: Optional[Row]) -> str:
     missing = [name for name in file.columns if name not in row]
     if missing:
-        return f"{listing(missing)} missing: all objects have the same names"
+        return f"{list_words(missing)} missing: all objects have the same names"
     more = [name for name in row if name not in file.columns] if file.all_names else []
     if more:
         known = json.dumps(list(file.columns), ensure_ascii=False)
         cure = f"name those that you use: columns = {known}"
-        return f"the first object has no {listing(more)}, and all have the same names, or {cure}"
+        return f"the first object has no {list_words(more)}, and all have the same names, or {cure}"
     for name in file.columns if first else ():
         if first and isinstance(row[name], tuple) != isinstance(first[name], tuple):
             return f"`{name}` is a list in one object and a single value in another"
@@ -314,7 +316,7 @@ def _difference(row: Row, file: ListFile, first: Optional[Row]) -> str:
 
 def _object(path: str, placed: _Placed) -> Row:
     try:
-        return _parsed(placed.cells[0])
+        return _parse_object(placed.cells[0])
     except (Wrong, ValueError, RecursionError) as error:
         raise Wrong(f"{path}:{placed.line}: {_reason(error)}") from None
 
@@ -326,12 +328,12 @@ def _reason(error: Exception) -> str:
     return f"expected a JSON object: {error}"
 
 
-def _parsed(line: str) -> Row:
+def _parse_object(line: str) -> Row:
     value = json.loads(line, parse_float=WrittenFloat, object_pairs_hook=_table)
     if value is None:
         raise Wrong("expected a JSON object with parameters, not null")
     if not isinstance(value, dict) or not value:
-        raise expected("a JSON object with parameters", value)
+        raise make_wrong("a JSON object with parameters", value)
     faults = Faults()
     row: Row = {}
     for name, cell in value.items():

@@ -9,7 +9,7 @@ from procsup.core.text import some
 from procsup.host.names import path_key
 from procsup.paths.joining import join_path
 from procsup.paths.walk import CASE, LinkToNothing, find
-from procsup.runfile.parameters.vouched import Vouched
+from procsup.runfile.parameters.vouched_outputs import VouchedOutputs
 from procsup.runfile.syntax.problems import Wrong
 
 _SHOWN = 3
@@ -26,7 +26,7 @@ class Finder:
     def __init__(
         self,
         folder: str,
-        vouched: Optional[Vouched] = None,
+        vouched: Optional[VouchedOutputs] = None,
         marks: Mapping[str, str] = {},
     ) -> None:
         self._folder = folder
@@ -68,7 +68,7 @@ class Finder:
             self._left_out[glob.source] = found.left_out
         if self._vouched is None:
             return found.matches
-        return self._without_unvouched(glob, found.matches, self._vouched)
+        return self._drop_unvouched(glob, found.matches, self._vouched)
 
     def _refuse_marks(self, glob: Glob) -> None:
         placed = glob.rebase(self.absolute) if self._marks else glob
@@ -82,7 +82,7 @@ class Finder:
                     f' leave it out (`"!{shown}"`)'
                 )
 
-    def _without_unvouched(self, glob: Glob, matches: _Matches, vouched: Vouched) -> _Matches:
+    def _drop_unvouched(self, glob: Glob, matches: _Matches, vouched: VouchedOutputs) -> _Matches:
         kept: _Matches = {}
         for path, captures in matches.items():
             if vouched.leaves_out(join_path(self._folder, path)):

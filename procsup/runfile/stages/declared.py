@@ -30,10 +30,10 @@ from procsup.runfile.syntax.problems import (
     below,
     each,
     each_of,
-    expected,
+    make_wrong,
     show,
 )
-from procsup.runfile.syntax.values import Fields, filled, truth
+from procsup.runfile.syntax.values import Fields, read_text, truth
 from procsup.runfile.templates.patterns import (
     check_input,
     check_output,
@@ -65,7 +65,7 @@ class Item(NamedTuple):
     left_out: Tuple["Item", ...] = ()  # entries of its list with a leading `!`, without that
 
 
-class Wanted(NamedTuple):
+class DeclaredFiles(NamedTuple):
     """Declared inputs, depends or outputs of a stage; `is_unread`: they could not be read."""
 
     items: Tuple[Item, ...] = ()
@@ -105,29 +105,29 @@ class Wanted(NamedTuple):
         return FileSet(dict(names) if names else None, len(self.items), globs=frozenset(globs))
 
 
-def read_wanted(value: Any) -> Wanted:
+def read_declared(value: Any) -> DeclaredFiles:
     """Read a list or table of paths; in a table, a name may have a list of them."""
     if isinstance(value, dict):
-        return _wanted(each_of(value, _named), is_table=True)
+        return _make_declared(each_of(value, _read_named), is_table=True)
     if not isinstance(value, list):
         raise _not_files(value, "paths")
-    return _wanted([_list_of(value, lambda pair: _input((pair[0],), None, pair[1]))])
+    return _make_declared([_list_of(value, lambda pair: _input((pair[0],), None, pair[1]))])
 
 
-def _wanted(groups: Sequence[List[Item]], *, is_table: bool = False) -> Wanted:
+def _make_declared(groups: Sequence[List[Item]], *, is_table: bool = False) -> DeclaredFiles:
     items = [item for group in groups for item in group]
     # All items of a list leave out the same.
     left_out = [one for group in groups if group for one in group[0].left_out]
-    return Wanted(tuple(items), is_table, left_out=tuple(left_out))
+    return DeclaredFiles(tuple(items), is_table, left_out=tuple(left_out))
 
 
-def _named(name: str, value: Any) -> List[Item]:
+def _read_named(name: str, value: Any) -> List[Item]:
     if name == "file":
         raise Wrong("`file` stands for a file that lists the paths: choose another name")
     if not isinstance(value, list):
         return [_input((name,), name, value)]
     if not value:
-        raise expected("at least one path", value)
+        raise make_wrong("at least one path", value)
     return _list_of(
         value,
         lambda pair: _input((name, pair[0]), name, pair[1])._replace(in_list=True),
@@ -144,7 +144,9 @@ def _list_of(
         return each(entries, read)
     found = each(
         entries,
-        lambda pair: _excluded((*at, pair[0]), pair[1]) if _is_excluded(pair[1]) else read(pair),
+        lambda pair: (
+            _read_excluded((*at, pair[0]), pair[1]) if _is_excluded(pair[1]) else read(pair)
+        ),
     )
     items = [item for item, value in zip(found, values) if not _is_excluded(value)]
     left_out: List[Item] = []
@@ -162,7 +164,7 @@ def _is_excluded(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("!")
 
 
-def _excluded(at: KeyPath, value: str) -> Item:
+def _read_excluded(at: KeyPath, value: str) -> Item:
     item = _item(at, None, value[1:])
     check_input(item.template)
     return item
@@ -182,13 +184,13 @@ def _may_exclude(excluded: Template, other: Template) -> bool:
         return True  # depends on the unit
     if os.path.isabs(excluded.source) != os.path.isabs(other.source):
         return True
-    glob = read_glob(excluded, {}).rebase(_placed)
+    glob = read_glob(excluded, {}).rebase(_place_path)
     if not has_wildcards(other):
-        return may_exclude(glob, _placed(other.render({})))
-    return read_glob(other, {}).rebase(_placed).may_be_less(glob)
+        return may_exclude(glob, _place_path(other.render({})))
+    return read_glob(other, {}).rebase(_place_path).may_be_less(glob)
 
 
-def _placed(path: str) -> str:
+def _place_path(path: str) -> str:
     return posixpath.normpath(posixpath.join(_SOME_FOLDER, path))
 
 
@@ -213,7 +215,7 @@ def _input(at: KeyPath, name: Optional[str], value: Any) -> Item:
     return item
 
 
-def _made(at: KeyPath, name: Optional[str], value: Any) -> Item:
+def _read_made(at: KeyPath, name: Optional[str], value: Any) -> Item:
     item = _path(at, name, value)
     if item.is_glob:
         check_output(item.template)
@@ -222,7 +224,7 @@ def _made(at: KeyPath, name: Optional[str], value: Any) -> Item:
 
 def path_text(value: Any) -> str:
     """Accept a path as text."""
-    path = filled(value)
+    path = read_text(value)
     if path == "~" or path.startswith("~/"):
         raise Wrong(f"~ is not expanded: write the path in full, not {show(path)}")
     return path
@@ -241,30 +243,32 @@ def _not_files(value: Any, what: str) -> Wrong:
     return Wrong(f"expected a list or a table of {what}, not {show(value)}{cure}")
 
 
-def read_outputs(value: Any) -> Wanted:
+def read_outputs(value: Any) -> DeclaredFiles:
     """Read a list or table of outputs, each a path or a table with `path`."""
     if isinstance(value, dict):
         if "path" in value and any(isinstance(value.get(flag), bool) for flag in _OUTPUT_KEYS):
             raise Wrong("expected a list or a table of outputs: write [{ path = ... }]")
-        return _wanted([each_of(value, lambda name, v: _output((name,), name, v))], is_table=True)
+        return _make_declared(
+            [each_of(value, lambda name, v: _output((name,), name, v))], is_table=True
+        )
     if not isinstance(value, list):
         raise _not_files(value, "outputs")
-    return _wanted([_list_of(value, lambda pair: _output((pair[0],), None, pair[1]))])
+    return _make_declared([_list_of(value, lambda pair: _output((pair[0],), None, pair[1]))])
 
 
 def _output(at: KeyPath, name: Optional[str], value: Any) -> Item:
     if not isinstance(value, dict):
-        return _made(at, name, value)
+        return _read_made(at, name, value)
     table = Fields(value, _OUTPUT_KEYS, "path")
     flags = {key: table.take(key, truth, False) for key in _OUTPUT_KEYS if key != "path"}
-    item = table.take("path", lambda path: _made(at, name, path), None)
+    item = table.take("path", lambda path: _read_made(at, name, path), None)
     table.raise_if_any()
     if item is None:
         raise AssertionError("a missing path is a fault")
     return item._replace(flags=flags)
 
 
-def check_wanted(wanted: Wanted, scope: Scope, *, several: bool = False) -> None:
+def check_declared(wanted: DeclaredFiles, scope: Scope, *, several: bool = False) -> None:
     """Check the placeholders of declared paths; `several`: one in a list may give many paths."""
     faults = Faults()
     for item in wanted.items:
@@ -277,7 +281,7 @@ def check_wanted(wanted: Wanted, scope: Scope, *, several: bool = False) -> None
 
 
 def input_files(
-    wanted: Wanted, values: Mapping[str, Any], finder: Finder, *, empty_ok: bool
+    wanted: DeclaredFiles, values: Mapping[str, Any], finder: Finder, *, empty_ok: bool
 ) -> Files:
     """Return a unit's inputs as written, globs replaced by what they match now."""
     if not wanted.items:
@@ -299,7 +303,7 @@ def _paths(
     item: Item, values: Mapping[str, Any], finder: Finder, *, empty_ok: bool
 ) -> Tuple[str, ...]:
     if not item.is_glob:
-        return rendered_paths(item.template, values)
+        return render_paths(item.template, values)
     glob = read_glob(item.template, values)
     if item.left_out:
         glob = glob.exclude([read_glob(one.template, values) for one in item.left_out])
@@ -312,24 +316,24 @@ def _paths(
     return found
 
 
-def left_out_of(
-    wanted: Wanted, values: Mapping[str, Any], finder: Finder, folder: str
+def find_left_out(
+    wanted: DeclaredFiles, values: Mapping[str, Any], finder: Finder, folder: str
 ) -> Dict[str, Tuple[str, ...]]:
     """Return what is left out of declared paths that may be folders: absolute path -> patterns."""
     found: Dict[str, Tuple[str, ...]] = {}
     for item in wanted.items:
         if item.left_out and (not item.is_glob or item.template.source.endswith("/")):
-            patterns = _left_out(item, values, folder)
+            patterns = _list_left_out(item, values, folder)
             for path in _paths(item, values, finder, empty_ok=True):
                 found[join_path(folder, path)] = patterns
     return found
 
 
-def _left_out(item: Item, values: Mapping[str, Any], folder: str) -> Tuple[str, ...]:
+def _list_left_out(item: Item, values: Mapping[str, Any], folder: str) -> Tuple[str, ...]:
     return tuple([_whole_pattern(one, values, folder) for one in item.left_out])
 
 
-def rendered_path(template: Template, values: Mapping[str, Any]) -> str:
+def render_path(template: Template, values: Mapping[str, Any]) -> str:
     """Fill in a path; `Wrong` if it comes out empty."""
     path = template.render(values)
     if not path.strip():
@@ -337,28 +341,28 @@ def rendered_path(template: Template, values: Mapping[str, Any]) -> str:
     return path
 
 
-def rendered_paths(template: Template, values: Mapping[str, Any]) -> Tuple[str, ...]:
+def render_paths(template: Template, values: Mapping[str, Any]) -> Tuple[str, ...]:
     """Fill in paths; a path that is only a placeholder may give many."""
     if template.alone is None:
-        return (rendered_path(template, values),)
+        return (render_path(template, values),)
     paths = template.render_all(values)
     if not all(path.strip() for path in paths):
         raise Wrong(f"{show(template.source)} is an empty path for this unit")
     return tuple(paths)
 
 
-def output_files(wanted: Wanted, values: Mapping[str, Any]) -> Files:
+def output_files(wanted: DeclaredFiles, values: Mapping[str, Any]) -> Files:
     """Return a unit's outputs as written."""
     if not wanted.items:
         return _NO_TABLE if wanted.is_table else _NO_FILES
-    paths = tuple([rendered_path(item.template, values) for item in wanted.items])
+    paths = tuple([render_path(item.template, values) for item in wanted.items])
     if not wanted.is_table:
         return Files(paths)
     return Files(paths, {str(item.name): path for item, path in zip(wanted.items, paths)})
 
 
 def output_specs(
-    wanted: Wanted, files: Files, values: Mapping[str, Any], folder: str
+    wanted: DeclaredFiles, files: Files, values: Mapping[str, Any], folder: str
 ) -> Tuple[OutputSpec, ...]:
     """Return a unit's outputs for its spec; relative ones are in `folder`."""
     if not files.paths:
@@ -376,7 +380,7 @@ def _output_spec(item: Item, path: str, values: Mapping[str, Any], folder: str) 
         if path.endswith("/"):
             whole, kind = whole + os.sep, "folder"
     if item.left_out:
-        excluded = _left_out(item, values, folder)
+        excluded = _list_left_out(item, values, folder)
         return OutputSpec(whole, item.name, **item.flags, kind=kind, excluded=excluded)
     if not item.flags:
         return (

@@ -2,25 +2,33 @@
 
 from typing import Any, Dict, List, Tuple
 
-from procsup.runfile.stages.recipe import Placed
+from procsup.runfile.stages.recipe import PlacedTemplate
 from procsup.runfile.stages.table import StageTable
 from procsup.runfile.syntax import values as v
-from procsup.runfile.syntax.problems import Problems, Wrong, each, each_of, expected, listing, show
+from procsup.runfile.syntax.problems import (
+    Problems,
+    Wrong,
+    each,
+    each_of,
+    list_words,
+    make_wrong,
+    show,
+)
 from procsup.runfile.templates.scope import Scope
 from procsup.runfile.templates.template import Template, literal
 
 
-def read_env(table: StageTable, scope: Scope, problems: Problems) -> Dict[str, Placed]:
+def read_env(table: StageTable, scope: Scope, problems: Problems) -> Dict[str, PlacedTemplate]:
     """Read `env`, that of `defaults` and the stage's own together; the own one wins."""
-    env: Dict[str, Placed] = {}
+    env: Dict[str, PlacedTemplate] = {}
     for values, at in ((table.defaults, ("defaults", "env")), (table.own, (*table.at, "env"))):
         if "env" in values:
             with problems.below(at):
                 entries = _entries(values["env"], scope)
-                env.update((name, Placed((*at, name), one)) for name, one in entries)
+                env.update((name, PlacedTemplate((*at, name), one)) for name, one in entries)
     both = [name for name in read_secrets(table) if name in env]
     if both:
-        table.note("secrets", f"{listing(both)} stands in `env` too: secrets are never recorded")
+        table.note("secrets", f"{list_words(both)} stands in `env` too: secrets are never recorded")
     return env
 
 
@@ -40,7 +48,7 @@ def _names(value: Any) -> Tuple[str, ...]:
 
 
 def _name(value: Any) -> str:
-    name = v.filled(value)
+    name = v.read_text(value)
     if "=" in name:
         raise Wrong("expected the name of a variable only: its value is never written down")
     return name
@@ -48,7 +56,7 @@ def _name(value: Any) -> str:
 
 def _entries(value: Any, scope: Scope) -> List[Tuple[str, Template]]:
     if not isinstance(value, dict):
-        raise expected("a table of names and values", value)
+        raise make_wrong("a table of names and values", value)
     return each_of(value, lambda name, content: (name, _entry(name, content, scope)))
 
 

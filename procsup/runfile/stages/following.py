@@ -25,11 +25,11 @@ from procsup.core.globs import Glob, wildcards
 from procsup.core.spec import After, upstream
 from procsup.core.text import some
 from procsup.host.names import path_key
-from procsup.runfile.parameters.axes import single
+from procsup.runfile.parameters.axes import split_zips
 from procsup.runfile.parameters.tables import ListFile, Row
 from procsup.runfile.stages.graph import before, done_before
 from procsup.runfile.stages.recipe import Recipe
-from procsup.runfile.syntax.problems import Wrong, each, listing
+from procsup.runfile.syntax.problems import Wrong, each, list_words
 from procsup.runfile.syntax.values import Fields, a_list, format_value, word
 from procsup.runfile.templates.scope import FollowedUnit, Kind
 from procsup.runfile.templates.template import Braces, Field, Files, Template
@@ -37,7 +37,7 @@ from procsup.runfile.templates.template import Braces, Field, Files, Template
 _NAMED = 5
 
 
-class Made(NamedTuple):
+class MadeUnits(NamedTuple):
     """A unit as its followers see it; `own` is its id without the stage."""
 
     id: str
@@ -46,7 +46,7 @@ class Made(NamedTuple):
     outputs: Files
 
 
-class Before(NamedTuple):
+class FollowedStage(NamedTuple):
     """What a stage uses of the stages before it.
 
     `inputs_from`: absolute paths of the outputs of the stage named by ``inputs.from``; `made`: the
@@ -54,7 +54,7 @@ class Before(NamedTuple):
     """
 
     inputs_from: Sequence[str] = ()
-    made: Mapping[str, Sequence[Made]] = {}
+    made: Mapping[str, Sequence[MadeUnits]] = {}
 
 
 class Group(NamedTuple):
@@ -62,7 +62,7 @@ class Group(NamedTuple):
 
     own: str
     row: Row
-    units: Mapping[str, Made]
+    units: Mapping[str, MadeUnits]
 
     @property
     def ids(self) -> Tuple[str, ...]:
@@ -70,13 +70,13 @@ class Group(NamedTuple):
         return tuple([made.id for made in self.units.values()]) if self.units else ()
 
 
-def afters(value: Any, known: Callable[[Any], str]) -> Tuple[After, ...]:
+def read_afters(value: Any, known: Callable[[Any], str]) -> Tuple[After, ...]:
     """Read the value of `after`, a list of stages; `known` accepts a stage's name."""
     found = each(a_list(value, "stages"), lambda one: _after(one, known))
     names = [after.stage for after in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise Wrong(f"{listing(twice)} stands here twice")
+        raise Wrong(f"{list_words(twice)} stands here twice")
     return tuple(found)
 
 
@@ -90,27 +90,27 @@ def _after(value: Any, known: Callable[[Any], str]) -> After:
     return after
 
 
-def stages_followed(value: Any, known: Callable[[Any], str]) -> Tuple[str, ...]:
+def read_followed(value: Any, known: Callable[[Any], str]) -> Tuple[str, ...]:
     """Read the value of `for-each`: a stage, or several; `known` accepts a stage's name."""
     if isinstance(value, str):
         return (known(value),)
     names = each(a_list(value, "stages, or one stage"), known)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise Wrong(f"{listing(twice)} stands here twice")
+        raise Wrong(f"{list_words(twice)} stands here twice")
     if not names:
         raise Wrong("expected the name of a stage")
     return tuple(names)
 
 
-def named_in(table: Mapping[str, Any]) -> List[str]:
+def find_followed(table: Mapping[str, Any]) -> List[str]:
     """Return the stages that a table's `for-each` names; invalid values are ignored."""
     value = table.get("for-each")
     names = value if isinstance(value, list) else [value]
     return [name for name in names if isinstance(name, str)]
 
 
-def inherited(recipes: Sequence[Recipe]) -> Dict[str, Kind]:
+def inherit_parameters(recipes: Sequence[Recipe]) -> Dict[str, Kind]:
     """Return the parameters that units take over from those of these stages.
 
     `Wrong` if two stages have one of the same name and of different kinds.
@@ -123,7 +123,7 @@ def inherited(recipes: Sequence[Recipe]) -> Dict[str, Kind]:
     return kinds
 
 
-def seen_units(recipes: Sequence[Recipe], taken: Mapping[str, Kind]) -> Dict[str, Kind]:
+def list_followed_units(recipes: Sequence[Recipe], taken: Mapping[str, Kind]) -> Dict[str, Kind]:
     """Return the placeholders for the units that a unit follows: the names of their stages."""
     seen: Dict[str, Kind] = {}
     for recipe in recipes:
@@ -135,7 +135,7 @@ def seen_units(recipes: Sequence[Recipe], taken: Mapping[str, Kind]) -> Dict[str
     return seen
 
 
-def groups(stages: Sequence[str], made: Mapping[str, Sequence[Made]]) -> List[Group]:
+def make_groups(stages: Sequence[str], made: Mapping[str, Sequence[MadeUnits]]) -> List[Group]:
     """Return what each unit follows, in the order of the first stage.
 
     Units of several stages belong together if their ids differ only in the stage; `Wrong` if one
@@ -152,7 +152,7 @@ def groups(stages: Sequence[str], made: Mapping[str, Sequence[Made]]) -> List[Gr
 
 
 def _require_partners(
-    first: str, units: Sequence[Made], stage: str, partners: Mapping[str, Made]
+    first: str, units: Sequence[MadeUnits], stage: str, partners: Mapping[str, MadeUnits]
 ) -> None:
     alone = [one.id for one in units if one.own not in partners]
     alone += [f"{stage}/{own}" for own in partners if own not in {one.own for one in units}]
@@ -163,12 +163,12 @@ def _require_partners(
         )
 
 
-def _group(units: Dict[str, Made]) -> Group:
+def _group(units: Dict[str, MadeUnits]) -> Group:
     row: Row = {}
     for made in units.values():
         for name, value in made.row.items():
             if name in row and _text(row[name]) != _text(value):
-                raise Wrong(f"{listing(one.id for one in units.values())} differ in `{name}`")
+                raise Wrong(f"{list_words(one.id for one in units.values())} differ in `{name}`")
             row[name] = value
     return Group(next(iter(units.values())).own, row, units)
 
@@ -190,7 +190,7 @@ def settle(
     """Return the recipes, each with when its units are known and which stages they wait for."""
     names = [recipe.spec.name for recipe in recipes]
     settler = _Settler({recipe.spec.name: recipe for recipe in recipes}, values, absolute)
-    return [settler.settled(name) for name in names]
+    return [settler.settle(name) for name in names]
 
 
 class _Settler:
@@ -205,7 +205,7 @@ class _Settler:
         self._absolute = absolute
         self._settled: Dict[str, Recipe] = {}
 
-    def settled(self, name: str) -> Recipe:
+    def settle(self, name: str) -> Recipe:
         if name not in self._settled:
             self._settled[name] = self._settle(self._recipes[name])
         return self._settled[name]
@@ -213,14 +213,14 @@ class _Settler:
     def _settle(self, recipe: Recipe) -> Recipe:
         spec = recipe.spec
         late = bool(upstream(spec)) and spec.inputs_from is not None
-        spec = replace(spec, looks_into=self._looked_into(recipe))
+        spec = replace(spec, looks_into=self._find_looked_into(recipe))
         if not spec.for_each:
             late = late or (bool(upstream(spec)) and recipe.looks_at_files())
             return recipe._replace(spec=replace(spec, late=late))
         named = {field.name for template in recipe.templates() for field in template.fields}
         spec = replace(spec, hands_on=tuple([one for one in spec.for_each if one in named]))
-        late = late or any(self.settled(name).spec.late for name in spec.for_each)
-        specs = {name: self.settled(name).spec for name in self._before(spec.name)}
+        late = late or any(self.settle(name).spec.late for name in spec.for_each)
+        specs = {name: self.settle(name).spec for name in self._before(spec.name)}
         done = done_before(replace(spec, unit_wise=True), specs)
         seen = [name for name in specs if self._may_see(recipe, name)]
         unit_wise = all(name in done for name in seen)
@@ -229,7 +229,7 @@ class _Settler:
     def _before(self, name: str) -> FrozenSet[str]:
         return before(name, {key: recipe.spec for key, recipe in self._recipes.items()})
 
-    def _looked_into(self, recipe: Recipe) -> Tuple[str, ...]:
+    def _find_looked_into(self, recipe: Recipe) -> Tuple[str, ...]:
         """Return the stages before it whose outputs its globs may match."""
         if not recipe.looks_at_files():
             return ()
@@ -249,7 +249,7 @@ class _Settler:
         return any(_may_meet(look, end) for look in looks for end in ends)
 
     def _globs(self, recipe: Recipe) -> Iterator[Tuple[str, str]]:
-        for axis in single(recipe.axes):
+        for axis in split_zips(recipe.axes):
             if isinstance(axis.source, Glob):
                 for base in (branch.base for branch in axis.source.branches):
                     yield self._start(f"{base}/" if base else ""), ""
@@ -257,7 +257,7 @@ class _Settler:
             yield from (self._ends(one.template, True) for one in wanted.items if one.is_glob)
 
     def _lists(self, recipe: Recipe) -> Iterator[Tuple[str, str]]:
-        for axis in single(recipe.axes):
+        for axis in split_zips(recipe.axes):
             if isinstance(axis.source, ListFile):
                 yield self._start(axis.source.path), ""
 

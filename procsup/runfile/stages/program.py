@@ -8,9 +8,9 @@ from typing import Any, Callable, Mapping, NamedTuple, Optional, Tuple
 from procsup.host import pythons
 from procsup.host.names import is_bare_name, python_command, running_python
 from procsup.runfile.stages.declared import path_text
-from procsup.runfile.syntax.problems import Wrong, each, expected, show
+from procsup.runfile.syntax.problems import Wrong, each, make_wrong, show
 from procsup.runfile.syntax.reading import WrittenFloat
-from procsup.runfile.syntax.values import a_list, filled, format_value, scalar
+from procsup.runfile.syntax.values import a_list, format_value, read_text, scalar
 from procsup.runfile.templates.scope import Scope
 from procsup.runfile.templates.template import Template
 
@@ -37,7 +37,7 @@ def read_interpreter(
         return Interpreter((running_python(),), "")
     number = isinstance(value, (int, WrittenFloat)) and not isinstance(value, bool)
     if not number and not isinstance(value, str):
-        raise expected('a version ("3.12"), a path or a name of a Python', value)
+        raise make_wrong('a version ("3.12"), a path or a name of a Python', value)
     name = format_value(value) if number else path_text(value)
     if _VERSION.fullmatch(name):
         argv = pythons.search(name, os.environ).argv if search else python_command(name)
@@ -47,11 +47,11 @@ def read_interpreter(
 
 def module_name(value: Any) -> str:
     """Accept the dotted name of a module."""
-    name = filled(value)
+    name = read_text(value)
     if name.endswith(".py") or "/" in name or "\\" in name:
         raise Wrong(f"{show(name)} is a file, expected a module's dotted name (or use `script`)")
     if not _MODULE.fullmatch(name):
-        raise expected("a module's dotted name such as `package.module`", name)
+        raise make_wrong("a module's dotted name such as `package.module`", name)
     return name
 
 
@@ -59,7 +59,7 @@ def script_path(value: Any) -> str:
     """Accept the path of a Python file."""
     path = path_text(value)
     if path.endswith("/"):
-        raise expected("the path of a Python file", path)
+        raise make_wrong("the path of a Python file", path)
     return path
 
 
@@ -91,7 +91,7 @@ def command(scope: Scope) -> Callable[[Any], Tuple[Template, ...]]:
 
 def _argument(value: Any) -> str:
     if isinstance(value, (dict, list)):
-        raise expected("text or a number", value)
+        raise make_wrong("text or a number", value)
     return format_value(scalar(value))
 
 
@@ -111,7 +111,9 @@ def runs_python(argv: Tuple[Template, ...]) -> bool:
     return program is not None and bool(_PYTHON_NAME.fullmatch(os.path.basename(program)))
 
 
-def chosen(own: Mapping[str, Any], inherited: Mapping[str, Any], keys: Tuple[str, ...]) -> str:
+def choose_program(
+    own: Mapping[str, Any], inherited: Mapping[str, Any], keys: Tuple[str, ...]
+) -> str:
     """Return the program key that applies; a stage's own replaces those of `defaults`.
 
     `Wrong` if there is none, or more than one.

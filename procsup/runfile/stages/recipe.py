@@ -8,13 +8,13 @@ from procsup.host.shells import Shell
 from procsup.paths.joining import join_path
 from procsup.runfile.parameters.axes import Axis
 from procsup.runfile.parameters.exclude import Exclude
-from procsup.runfile.stages.declared import Wanted
+from procsup.runfile.stages.declared import DeclaredFiles
 from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.templates.scope import Kind
 from procsup.runfile.templates.template import Template
 
 
-class Placed(NamedTuple):
+class PlacedTemplate(NamedTuple):
     """A template and the place in the file that its problems are reported at."""
 
     at: KeyPath
@@ -27,11 +27,11 @@ class Program(NamedTuple):
     With a `shell`, `command` is its text alone, and the head starts that shell.
     """
 
-    prefix: Tuple[Placed, ...]
+    prefix: Tuple[PlacedTemplate, ...]
     head: Tuple[str, ...]  # as started
     shown_head: Tuple[str, ...]  # as fingerprinted: the interpreter as written
-    command: Tuple[Placed, ...]
-    args: Tuple[Placed, ...]
+    command: Tuple[PlacedTemplate, ...]
+    args: Tuple[PlacedTemplate, ...]
     shell: Optional[Shell] = None
 
 
@@ -47,16 +47,16 @@ class Recipe(NamedTuple):
     program: Program
     unit_id: Optional[Template]
     cwd: Template
-    env: Dict[str, Placed]
+    env: Dict[str, PlacedTemplate]
     streams: Dict[str, Template]  # stdin, stdout, stderr
-    inputs: Wanted
-    depends: Wanted
-    outputs: Wanted
+    inputs: DeclaredFiles
+    depends: DeclaredFiles
+    outputs: DeclaredFiles
     cpus: Optional[Template]
     memory: Optional[Template]
     empty_ok: bool
     excludes: Tuple[Exclude, ...] = ()
-    stop_command: Tuple[Placed, ...] = ()
+    stop_command: Tuple[PlacedTemplate, ...] = ()
     partial: bool = False  # it has parameters that could not be read, which is a problem
 
     def place(self, key: str) -> KeyPath:
@@ -99,7 +99,7 @@ class Recipe(NamedTuple):
         )
 
 
-class Surroundings(NamedTuple):
+class ExpandContext(NamedTuple):
     """What all stages share: the run file's folder, the run directory, the variables."""
 
     folder: str

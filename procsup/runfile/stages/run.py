@@ -9,9 +9,9 @@ from procsup.core.spec import CapacitySpec, OnFailure, RunSpec, upstream
 from procsup.host.folders import make_absolute
 from procsup.paths.joining import join_path
 from procsup.runfile.stages.declared import path_text
-from procsup.runfile.stages.following import named_in, settle
+from procsup.runfile.stages.following import find_followed, settle
 from procsup.runfile.stages.graph import find_cycle
-from procsup.runfile.stages.recipe import Recipe, Surroundings
+from procsup.runfile.stages.recipe import ExpandContext, Recipe
 from procsup.runfile.stages.stage import read_stage
 from procsup.runfile.stages.table import Context
 from procsup.runfile.syntax import values as v
@@ -20,10 +20,10 @@ from procsup.runfile.syntax.problems import (
     Faults,
     Problems,
     Wrong,
-    did_you_mean,
     each,
-    expected,
-    listing,
+    list_words,
+    make_wrong,
+    suggest,
 )
 from procsup.runfile.syntax.reading import Source
 from procsup.runfile.templates.scope import TEXT, UNREAD, Many, Scope
@@ -97,9 +97,9 @@ class RunReader:
         )
         return spec, recipes
 
-    def surroundings(self, spec: RunSpec) -> Surroundings:
+    def make_context(self, spec: RunSpec) -> ExpandContext:
         """Return what the units of all stages share."""
-        return Surroundings(spec.folder, spec.directory, self._values)
+        return ExpandContext(spec.folder, spec.directory, self._values)
 
     # --- single values -------------------------------------------------------------------
 
@@ -107,12 +107,12 @@ class RunReader:
         if key not in self._data:
             return default
         try:
-            return convert(self._filled_in(self._data[key]))
+            return convert(self._fill_in(self._data[key]))
         except Wrong as wrong:
             self._problems.add_wrong((key,), wrong)
             return default
 
-    def _filled_in(self, value: Any) -> Any:
+    def _fill_in(self, value: Any) -> Any:
         if isinstance(value, str) and ("{" in value or "}" in value):
             return self._scope.render(Template(value), self._values)
         return value
@@ -153,7 +153,7 @@ class RunReader:
     def _read_variables(self, given: Mapping[str, str]) -> None:
         table = self._data.get("vars", {})
         if not isinstance(table, dict):
-            self._problems.add_wrong(("vars",), expected("a table of names and values", table))
+            self._problems.add_wrong(("vars",), make_wrong("a table of names and values", table))
             table = {}
             self._scope.partial = True
         self._check_given(given, table)
@@ -173,8 +173,8 @@ class RunReader:
     def _check_given(self, given: Mapping[str, str], table: Mapping[str, Any]) -> None:
         for name in given:
             if name not in table and name != "date":
-                hint = did_you_mean(name, table)
-                known = f"it has {listing(table)}" if table else "it has none"
+                hint = suggest(name, table)
+                known = f"it has {list_words(table)}" if table else "it has none"
                 message = f"--var {name}: the run file has no such variable{hint}: {known}"
                 self._problems.add(("vars",) if table else (), message)
 
@@ -184,7 +184,7 @@ class RunReader:
         return self._variable_item(value)
 
     def _variable_item(self, value: Any) -> v.Scalar:
-        return v.scalar(self._filled_in(value))
+        return v.scalar(self._fill_in(value))
 
     # --- stages --------------------------------------------------------------------------
 
@@ -193,13 +193,13 @@ class RunReader:
         stages = self._data.get("stage", {})
         if not isinstance(stages, dict) or not stages:
             at: KeyPath = ("stage",) if "stage" in self._data else ()
-            if at or not any(did_you_mean(key, ("stage",)) for key in self._data):
+            if at or not any(suggest(key, ("stage",)) for key in self._data):
                 self._problems.add(at, "expected at least one table [stage.NAME]")
             return []
         names = tuple(stages)
         found: Dict[str, Recipe] = {}
         context = Context(self._scope, self._values, self._absolute, names, self._problems, found)
-        for name in self._followed_first(stages):
+        for name in self._sort_followed_first(stages):
             if self._is_stage(name, stages[name]):
                 recipe = read_stage(name, stages[name], defaults, context)
                 if recipe is not None:
@@ -208,10 +208,10 @@ class RunReader:
         self._check_graph(recipes)
         return recipes if self._problems else settle(recipes, self._values, self._absolute)
 
-    def _followed_first(self, stages: Mapping[str, Any]) -> List[str]:
+    def _sort_followed_first(self, stages: Mapping[str, Any]) -> List[str]:
         """Return the names of the stages, each after the stages that it follows."""
         tables = {name: table for name, table in stages.items() if isinstance(table, dict)}
-        follows = {name: named_in(table) for name, table in tables.items()}
+        follows = {name: find_followed(table) for name, table in tables.items()}
         order: List[str] = []
         left = list(stages)
         while left:
@@ -228,7 +228,7 @@ class RunReader:
     def _defaults(self) -> Mapping[str, Any]:
         defaults = self._data.get("defaults", {})
         if not isinstance(defaults, dict):
-            self._problems.add_wrong(("defaults",), expected("a table of stage keys", defaults))
+            self._problems.add_wrong(("defaults",), make_wrong("a table of stage keys", defaults))
             return {}
         check_keys(defaults, STAGE_KEYS, ("defaults",), self._problems, later=LATER_KEYS)
         return defaults
@@ -280,7 +280,7 @@ def _makes_files(recipe: Recipe) -> bool:
 
 
 def _run_name(value: Any) -> str:
-    name = v.filled(value)
+    name = v.read_text(value)
     check_run_name(name)
     return name
 
@@ -289,16 +289,16 @@ def _lock_name(value: Any) -> str:
     try:
         return _run_name(value)
     except Wrong:
-        raise expected("a name of letters, digits, `.`, `-` and `_`", value) from None
+        raise make_wrong("a name of letters, digits, `.`, `-` and `_`", value) from None
 
 
 def _capacity(value: Any) -> CapacitySpec:
     if not isinstance(value, dict):
-        raise expected('a table such as { cpus = 8, memory = "16G" }', value)
+        raise make_wrong('a table such as { cpus = 8, memory = "16G" }', value)
     faults = Faults()
     for key in value:
         if key not in CAPACITY:
-            hint = "" if key == "gpus" else did_you_mean(key, CAPACITY)
+            hint = "" if key == "gpus" else suggest(key, CAPACITY)
             later = "resources of other names are not there yet in this version of procsup"
             faults.add((key,), f"unknown key{hint}" if hint else later)
     amounts: Dict[str, Any] = {}

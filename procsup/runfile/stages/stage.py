@@ -12,19 +12,19 @@ from procsup.runfile.parameters.exclude import Exclude, read_excludes
 from procsup.runfile.stages import following
 from procsup.runfile.stages import program as programs
 from procsup.runfile.stages.declared import (
-    Wanted,
-    check_wanted,
+    DeclaredFiles,
+    check_declared,
     path_text,
+    read_declared,
     read_outputs,
-    read_wanted,
     stream_path,
 )
 from procsup.runfile.stages.environment import read_env, read_secrets
-from procsup.runfile.stages.recipe import Placed, Program, Recipe
+from procsup.runfile.stages.recipe import PlacedTemplate, Program, Recipe
 from procsup.runfile.stages.stopping import check_linger, read_stop_command
 from procsup.runfile.stages.table import Context, StageTable
 from procsup.runfile.syntax import values as v
-from procsup.runfile.syntax.problems import Wrong, below, did_you_mean, each, listing, show
+from procsup.runfile.syntax.problems import Wrong, below, each, list_words, show, suggest
 from procsup.runfile.templates.scope import LATE, PATH, TEXT, FileSet, Kind, Many, Scope
 from procsup.runfile.templates.shell import read_shell
 from procsup.runfile.templates.template import Template
@@ -44,7 +44,7 @@ _BEFORE_FILES = {
     "pid": "only `stop-command` knows the process",
     "unit_file": "its path is in the environment (PROCSUP_UNIT_FILE)",
 }
-_UNREAD = Wanted(is_unread=True)
+_UNREAD = DeclaredFiles(is_unread=True)
 _NO_NAMES: Tuple[str, ...] = ()
 _NO_AFTERS: Tuple[After, ...] = ()
 _NO_EXCLUDES: Tuple[Exclude, ...] = ()
@@ -83,17 +83,17 @@ class _StageReader:
         table.parameters = tuple(kinds)
         unit = self._unit_scope(followed, kinds)
         inputs_from = self._inputs_from()
-        inputs = self._wanted("inputs", unit)
-        depends = self._wanted("depends", unit)
+        inputs = self._read_wanted("inputs", unit)
+        depends = self._read_wanted("depends", unit)
         with_inputs = unit.plus(self._input_kinds(inputs, depends))
-        outputs = self._declared("outputs", read_outputs)
+        outputs = self._read_declared("outputs", read_outputs)
         self._check("outputs", outputs, with_inputs)
         with_files = with_inputs.plus(*self._output_kinds(outputs))
         full = with_files.plus(*self._late_kinds(with_files))
         spec, program = self._program(full)
         spec = self._settings(spec, inputs_from, tuple(one.spec.name for one in followed))
         rest: Dict[str, Any] = {
-            "unit_id": table.take_template("id", unit, v.filled),
+            "unit_id": table.take_template("id", unit, v.read_text),
             "cwd": table.take_template("cwd", unit) or Template("."),
             "env": read_env(table, full, context.problems),
             "streams": self._streams(with_files),
@@ -139,14 +139,16 @@ class _StageReader:
         """Return the named stages; None if the value is invalid."""
 
         def read(value: Any) -> Tuple[str, ...]:
-            return following.stages_followed(value, self._stage)
+            return following.read_followed(value, self._stage)
 
         return self._table.take("for-each", read, None) if "for-each" in self._table else ()
 
     def _unit_scope(self, followed: Sequence[Recipe], kinds: Mapping[str, Kind]) -> Scope:
         taken = {**self._context.scope.known, **kinds}
         none: Dict[str, Kind] = {}
-        seen = self._table.take("for-each", lambda _: following.seen_units(followed, taken), none)
+        seen = self._table.take(
+            "for-each", lambda _: following.list_followed_units(followed, taken), none
+        )
         known = {**kinds, **seen, "index": TEXT}
         return self._context.scope.plus(known, _BEFORE_FILES, partial=self._partial)
 
@@ -159,7 +161,9 @@ class _StageReader:
         """
         context = self._context
         none: Dict[str, Kind] = {}
-        inherited = self._table.take("for-each", lambda _: following.inherited(followed), none)
+        inherited = self._table.take(
+            "for-each", lambda _: following.inherit_parameters(followed), none
+        )
         folder = context.absolute(".")
         reader = AxisReader(context.scope, context.values, folder, context.problems)
         axes = reader.read(self._table.values, self._table.places)
@@ -176,8 +180,8 @@ class _StageReader:
             if name in kinds:
                 kinds[name] = Many(PATH) if isinstance(kinds[name], Many) else PATH
             elif not self._partial:
-                known = f"it has {listing(kinds)}" if kinds else "it has none"
-                hint = did_you_mean(name, kinds)
+                known = f"it has {list_words(kinds)}" if kinds else "it has none"
+                hint = suggest(name, kinds)
                 self._table.note("paths", f"the stage has no parameter `{name}`{hint}: {known}")
         paths = {
             name: name not in inherited or name in named
@@ -207,26 +211,28 @@ class _StageReader:
             return self._stage(value["from"])
 
     def _stage(self, value: Any) -> str:
-        name = v.filled(value)
+        name = v.read_text(value)
         if name not in self._context.stage_names:
-            hint = did_you_mean(name, self._context.stage_names)
+            hint = suggest(name, self._context.stage_names)
             raise Wrong(f"there is no stage {show(name)}{hint}")
         return name
 
-    def _wanted(self, key: str, scope: Scope) -> Wanted:
+    def _read_wanted(self, key: str, scope: Scope) -> DeclaredFiles:
         if key == "inputs" and self._is_from():
-            return Wanted()
-        wanted = self._declared(key, read_wanted)
+            return DeclaredFiles()
+        wanted = self._read_declared(key, read_declared)
         self._check(key, wanted, scope, several=True)
         return wanted
 
-    def _declared(self, key: str, read: Callable[[Any], Wanted]) -> Wanted:
-        return self._table.take(key, read, _UNREAD) if key in self._table else Wanted()
+    def _read_declared(self, key: str, read: Callable[[Any], DeclaredFiles]) -> DeclaredFiles:
+        return self._table.take(key, read, _UNREAD) if key in self._table else DeclaredFiles()
 
-    def _check(self, key: str, wanted: Wanted, scope: Scope, *, several: bool = False) -> None:
-        self._table.take(key, lambda _: check_wanted(wanted, scope, several=several), None)
+    def _check(
+        self, key: str, wanted: DeclaredFiles, scope: Scope, *, several: bool = False
+    ) -> None:
+        self._table.take(key, lambda _: check_declared(wanted, scope, several=several), None)
 
-    def _input_kinds(self, inputs: Wanted, depends: Wanted) -> Dict[str, Kind]:
+    def _input_kinds(self, inputs: DeclaredFiles, depends: DeclaredFiles) -> Dict[str, Kind]:
         kinds: Dict[str, Kind] = {}
         if self._is_from():
             kinds["inputs"] = FileSet(None, None, file=True)
@@ -236,7 +242,7 @@ class _StageReader:
             kinds["depends"] = depends.kind(file=False)
         return kinds
 
-    def _output_kinds(self, outputs: Wanted) -> Tuple[Dict[str, Kind], Dict[str, str]]:
+    def _output_kinds(self, outputs: DeclaredFiles) -> Tuple[Dict[str, Kind], Dict[str, str]]:
         absent = {
             key: f"the stage declares no {key}"
             for key in ("inputs", "depends", "outputs")
@@ -266,7 +272,7 @@ class _StageReader:
         prefix = table.take_placed("prefix", programs.arguments(scope))
         args = table.take_placed("args", programs.arguments(scope))
         try:
-            key = programs.chosen(table.own, table.defaults, PROGRAM_KEYS)
+            key = programs.choose_program(table.own, table.defaults, PROGRAM_KEYS)
         except Wrong as wrong:
             self._context.problems.add_wrong(table.at, wrong)
             return spec, None
@@ -278,14 +284,14 @@ class _StageReader:
         return self._python(spec, key, prefix, args)
 
     def _shell(
-        self, prefix: Tuple[Placed, ...], args: Tuple[Placed, ...], scope: Scope
+        self, prefix: Tuple[PlacedTemplate, ...], args: Tuple[PlacedTemplate, ...], scope: Scope
     ) -> Optional[Program]:
         self._refuse_python("shell")
         shell = native_shell()
         text = self._table.take("shell", lambda value: read_shell(value, scope, shell), None)
         if text is None:
             return None
-        placed = (Placed(self._table.places["shell"], text),)
+        placed = (PlacedTemplate(self._table.places["shell"], text),)
         return Program(prefix, shell.head, ("shell",), placed, args, shell)
 
     def _refuse_python(self, key: str) -> None:
@@ -293,7 +299,11 @@ class _StageReader:
             self._table.note("python", f"has no effect on a `{key}`: name the Python there")
 
     def _python(
-        self, spec: StageSpec, key: str, prefix: Tuple[Placed, ...], args: Tuple[Placed, ...]
+        self,
+        spec: StageSpec,
+        key: str,
+        prefix: Tuple[PlacedTemplate, ...],
+        args: Tuple[PlacedTemplate, ...],
     ) -> Tuple[StageSpec, Program]:
         absolute = self._context.absolute
         env = self._table.values.get("env")
@@ -314,7 +324,11 @@ class _StageReader:
         return replace(spec, script=absolute(path)), Program(prefix, head, shown, (), args)
 
     def _command(
-        self, spec: StageSpec, prefix: Tuple[Placed, ...], args: Tuple[Placed, ...], scope: Scope
+        self,
+        spec: StageSpec,
+        prefix: Tuple[PlacedTemplate, ...],
+        args: Tuple[PlacedTemplate, ...],
+        scope: Scope,
     ) -> Tuple[StageSpec, Program]:
         self._refuse_python("command")
         argv = self._table.take_placed("command", programs.command(scope))
@@ -351,4 +365,4 @@ class _StageReader:
         return tuple(self._context.absolute(path) for path in paths)
 
     def _after(self, value: Any) -> Tuple[After, ...]:
-        return following.afters(value, self._stage)
+        return following.read_afters(value, self._stage)

@@ -3,13 +3,13 @@
 from typing import Any, Dict, Optional, Tuple
 
 from procsup.runfile.stages.program import command
-from procsup.runfile.stages.recipe import Placed
+from procsup.runfile.stages.recipe import PlacedTemplate
 from procsup.runfile.stages.table import StageTable
 from procsup.runfile.templates.scope import TEXT, Scope
 from procsup.runfile.templates.template import Template
 
 
-def read_stop_command(table: StageTable, scope: Scope) -> Tuple[Placed, ...]:
+def read_stop_command(table: StageTable, scope: Scope) -> Tuple[PlacedTemplate, ...]:
     """Read `stop-command`, an argv that also knows `{pid}`, the unit's main process."""
     key = "stop-command"
     if key in table and "pid" in scope.known:

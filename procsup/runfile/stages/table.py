@@ -3,7 +3,7 @@
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple, TypeVar
 
 from procsup.runfile.stages.declared import path_text
-from procsup.runfile.stages.recipe import Placed, Recipe
+from procsup.runfile.stages.recipe import PlacedTemplate, Recipe
 from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.problems import Problems, Wrong, each
 from procsup.runfile.templates.scope import Scope
@@ -68,7 +68,7 @@ class StageTable:
     def take_fixed(self, key: str, convert: Callable[[Any], _T], default: _T) -> _T:
         """Like `take`, for a value that is the same for all units: only variables are known."""
         why = _SHARED + _CURES.get(key, "")
-        return self.take(key, lambda value: convert(self._filled_in(value, why)), default)
+        return self.take(key, lambda value: convert(self._fill_in(value, why)), default)
 
     def take_template(
         self, key: str, scope: Scope, accept: Callable[[Any], str] = path_text
@@ -82,16 +82,16 @@ class StageTable:
 
     def take_placed(
         self, key: str, convert: Callable[[Any], Tuple[Template, ...]]
-    ) -> Tuple[Placed, ...]:
+    ) -> Tuple[PlacedTemplate, ...]:
         """Read a list of texts as templates, which each unit fills in."""
         none: Tuple[Template, ...] = ()
         place = self.places.get(key, (*self.at, key))
         templates = self.take(key, convert, none)
-        return tuple(Placed((*place, index), one) for index, one in enumerate(templates))
+        return tuple(PlacedTemplate((*place, index), one) for index, one in enumerate(templates))
 
-    def _filled_in(self, value: Any, why: str) -> Any:
+    def _fill_in(self, value: Any, why: str) -> Any:
         if isinstance(value, list):
-            return each(value, lambda item: self._filled_in(item, why))
+            return each(value, lambda item: self._fill_in(item, why))
         if not isinstance(value, str) or ("{" not in value and "}" not in value):
             return value
         names = (*self.parameters, "index", "inputs", "depends", "outputs", "scratch")

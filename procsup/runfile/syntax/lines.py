@@ -116,17 +116,17 @@ class _Scanner:
     def _items(self, path: KeyPath) -> None:
         self._at += 1
         index = 0
-        while not self._closed("]"):
+        while not self._try_close("]"):
             self._mark((*path, index), self._at)
             self._value((*path, index))
             index += 1
 
     def _entries(self, path: KeyPath) -> None:
         self._at += 1
-        while not self._closed("}"):
+        while not self._try_close("}"):
             self._pair(path)
 
-    def _closed(self, bracket: str) -> bool:
+    def _try_close(self, bracket: str) -> bool:
         self._skip_blank()
         if self._text[self._at] == ",":
             self._at += 1

@@ -132,18 +132,18 @@ def show(value: Any) -> str:
     return text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 4]} ..."
 
 
-def expected(what: str, value: Any) -> Wrong:
+def make_wrong(what: str, value: Any) -> Wrong:
     """Return the usual fault: another value was expected here."""
     return Wrong(f"expected {what}, not {show(value)}")
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean ...?)``, or nothing if no known word is near."""
     near = nearest(word, known)
     return f" (did you mean `{near}`?)" if near else ""
 
 
-def listing(words: Iterable[str]) -> str:
+def list_words(words: Iterable[str]) -> str:
     """Write words for a message: `` `a`, `b` ``."""
     return ", ".join(f"`{word}`" for word in words)
 

@@ -169,7 +169,7 @@ def _refuse_long_keys(shown: str, text: str) -> None:
     """Refuse what would fill the memory: the parser keeps each beginning of a dotted key."""
     if all(line.count(".") < _MOST_KEY_PARTS for line in text.split("\n")):
         return
-    plain = _TOKEN.sub(_shortened, text)
+    plain = _TOKEN.sub(_shorten_token, text)
     at = plain.find("a." * _MOST_KEY_PARTS)
     if at >= 0:
         line_number = plain.count("\n", 0, at) + 1
@@ -178,7 +178,7 @@ def _refuse_long_keys(shown: str, text: str) -> None:
         )
 
 
-def _shortened(token: "re.Match[str]") -> str:
+def _shorten_token(token: "re.Match[str]") -> str:
     """Return nothing for comments and blanks, ``a`` for texts and words; lines are kept."""
     word = token.group()
     return "" if word[0] in "# \t" else "a" + "\n" * word.count("\n")

@@ -13,11 +13,11 @@ from procsup.host.signals import NAMES, NO_REQUESTS, can_be_sent
 from procsup.runfile.syntax.problems import (
     Faults,
     Wrong,
-    did_you_mean,
     each,
-    expected,
-    listing,
+    list_words,
+    make_wrong,
     show,
+    suggest,
 )
 from procsup.runfile.syntax.reading import WrittenFloat
 
@@ -61,23 +61,23 @@ def _is_plain_number(value: Any) -> bool:
 def text(value: Any) -> str:
     """Accept text."""
     if not isinstance(value, str):
-        raise expected("text", value)
+        raise make_wrong("text", value)
     if "\0" in value:
         raise Wrong("holds a NUL character, which no argument or path can hold")
     return value
 
 
-def filled(value: Any) -> str:
+def read_text(value: Any) -> str:
     """Accept text that is not empty."""
     if not text(value).strip():
-        raise expected("text that is not empty", value)
+        raise make_wrong("text that is not empty", value)
     return str(value)
 
 
 def truth(value: Any) -> bool:
     """Accept true or false."""
     if not isinstance(value, bool):
-        raise expected("true or false", value)
+        raise make_wrong("true or false", value)
     return value
 
 
@@ -90,8 +90,8 @@ class Word:
     def __call__(self, value: Any) -> str:
         """Return the word."""
         if value not in self.choices or not isinstance(value, str):
-            hint = did_you_mean(value, self.choices) if isinstance(value, str) else ""
-            raise Wrong(f"expected one of {listing(self.choices)}, not {show(value)}{hint}")
+            hint = suggest(value, self.choices) if isinstance(value, str) else ""
+            raise Wrong(f"expected one of {list_words(self.choices)}, not {show(value)}{hint}")
         return value
 
 
@@ -110,9 +110,9 @@ class Whole:
         """Return the number."""
         number = int(value) if isinstance(value, str) and _digits(value) else value
         if not isinstance(number, int) or isinstance(number, bool) or number < self.least:
-            raise expected(f"a whole number of at least {self.least}", value)
+            raise make_wrong(f"a whole number of at least {self.least}", value)
         if number > _LARGEST:
-            raise expected("a smaller number", value)
+            raise make_wrong("a smaller number", value)
         return number
 
 
@@ -127,7 +127,7 @@ def _digits(value: str) -> bool:
 
 def texts(value: Any) -> Tuple[str, ...]:
     """Accept a list of texts."""
-    return tuple(each(a_list(value, "texts"), filled))
+    return tuple(each(a_list(value, "texts"), read_text))
 
 
 def a_list(value: Any, of: str) -> List[Any]:
@@ -157,7 +157,7 @@ def linger_s(value: Any) -> Optional[float]:
     except Wrong:
         if is_number(value) and value > 0:
             raise  # it is too long
-        raise expected(A_LINGER, value) from None
+        raise make_wrong(A_LINGER, value) from None
 
 
 def stop_signal(value: Any) -> str:
@@ -165,13 +165,13 @@ def stop_signal(value: Any) -> str:
     if is_number(value):
         cure = "the numbers differ from system to system"
         raise Wrong(f"expected {A_SIGNAL}, not {show(value)}: {cure}")
-    name = filled(value)
+    name = read_text(value)
     short = name[3:] if name.upper().startswith("SIG") else name
     if short.upper() in NO_REQUESTS:
         cure = "; `grace = 0` kills at once" if short.upper() == "KILL" else ""
         raise Wrong(f"no program can listen to {short.upper()}: expected {A_SIGNAL}{cure}")
     if name not in (short, f"SIG{short}") or short not in NAMES:
-        raise Wrong(f"expected {A_SIGNAL}, not {show(name)}{did_you_mean(short, NAMES)}")
+        raise Wrong(f"expected {A_SIGNAL}, not {show(name)}{suggest(short, NAMES)}")
     if not can_be_sent(short):
         raise Wrong(f"this system has no signal {short}: expected {A_SIGNAL}")
     return short
@@ -186,13 +186,13 @@ def _quantity(convert: Callable[[Any], _T], value: Any) -> _T:
     try:
         return convert(value)
     except quantities.NoQuantity as error:
-        raise expected(error.wanted, value) from None
+        raise make_wrong(error.wanted, value) from None
 
 
 def require_whole_cpus(number: float) -> None:
     """Refuse a fraction of a CPU: units are pinned to whole CPUs."""
     if number != int(number):
-        raise expected('whole CPUs, because of `pin = "cpus"`', number)
+        raise make_wrong('whole CPUs, because of `pin = "cpus"`', number)
 
 
 def cpus(value: Any) -> Optional[float]:
@@ -201,7 +201,7 @@ def cpus(value: Any) -> Optional[float]:
         return None
     number = float(value) if is_number(value) or _is_plain_number(value) else 0.0
     if not math.isfinite(number) or number <= 0:
-        raise expected(SOME_CPUS, value)
+        raise make_wrong(SOME_CPUS, value)
     return number
 
 
@@ -220,7 +220,7 @@ def codes(value: Any) -> Tuple[int, ...]:
 
 def _code(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 32:
-        raise expected("an exit code, a whole number from 0", value)
+        raise make_wrong("an exit code, a whole number from 0", value)
     return value
 
 
@@ -238,7 +238,7 @@ def scalar(value: Any) -> Scalar:
         raise Wrong(f'a date needs quotes here: "{value.isoformat()}"')
     if isinstance(value, str):
         return text(value)
-    raise expected("text, a number, true or false", value)
+    raise make_wrong("text, a number, true or false", value)
 
 
 def plain(value: Any) -> Any:
@@ -261,13 +261,13 @@ class Fields:
 
     def __init__(self, value: Any, known: Sequence[str], required: str) -> None:
         if not isinstance(value, dict):
-            raise expected(f"a table with {listing(known)}", value)
+            raise make_wrong(f"a table with {list_words(known)}", value)
         self._table: Dict[str, Any] = value
         self._faults = Faults()
         for key in value:
             if key not in known:
-                hint = did_you_mean(key, known)
-                self._faults.add((key,), f"unknown key{hint}, expected {listing(known)}")
+                hint = suggest(key, known)
+                self._faults.add((key,), f"unknown key{hint}, expected {list_words(known)}")
         if required not in value:
             self._faults.add((), f"`{required}` is missing")
 
@@ -287,7 +287,7 @@ def retries(value: Any) -> Retry:
     """Accept a number of retries, or a table with further settings."""
     if not isinstance(value, dict):
         if not isinstance(value, (int, str)):
-            raise expected("a number of retries or a table with `times`", value)
+            raise make_wrong("a number of retries or a table with `times`", value)
         return Retry(times=whole(0)(value))
     table = Fields(value, ("times", "on", "delay", "memory"), "times")
     retry = Retry(
@@ -313,7 +313,7 @@ def _verdict(value: Any) -> str:
 def _factor(value: Any) -> float:
     match = _FACTOR.fullmatch(value) if isinstance(value, str) else None
     if match is None or float(match.group(1)) < 1:
-        raise expected('a factor of at least 1 such as "x2" or "x1.5"', value)
+        raise make_wrong('a factor of at least 1 such as "x2" or "x1.5"', value)
     return float(match.group(1))
 
 
@@ -337,4 +337,4 @@ def _threshold(value: Any) -> _Threshold:
             return value, None
     elif 0 < float(match.group(1)) <= 100:
         return None, float(match.group(1)) / 100
-    raise expected('a number of failures from 1 on or a share such as "10%"', value)
+    raise make_wrong('a number of failures from 1 on or a share such as "10%"', value)

@@ -77,7 +77,7 @@ class Bash(Reader):
         for code in reversed(self._codes):
             self._end_command(code)
         self._judge.finish()
-        return self.judged()
+        return self.judge_places()
 
     def placeholder(self) -> None:
         """Note the placeholder at `at`, and that its word has it."""
@@ -95,7 +95,7 @@ class Bash(Reader):
         elif top == "#":
             self._in_comment()
         elif self.text[self.at] == "\\":
-            self._escaped()
+            self._skip_escaped()
         elif top in ('"', "${"):
             self._in_double(top)
         elif self._begins(top):
@@ -113,19 +113,19 @@ class Bash(Reader):
         self.doubt = self.doubt or f"{_UNSURE} {because}: {instead}"
 
     @seam("bash: quoted text")
-    def _quoted(self, text: str) -> None:
+    def _note_quoted(self, text: str) -> None:
         self._codes[-1].word.add(text, quoted=True)
 
     def _in_single(self, top: str) -> None:
         if top == "$'" and self.is_next("\\"):
-            self._quoted(_EXPANDED)
+            self._note_quoted(_EXPANDED)
             self.at += 1 if self.text[self.at + 1 : self.at + 2] == MARK else 2
         elif self.is_next("'"):
             self.pop(1)
         else:
             if self.is_next("`") and "`" in self.open:
                 self._unsure("a ` in quotes in backticks", "write $(...)")
-            self._quoted(self.text[self.at])
+            self._note_quoted(self.text[self.at])
             self.at += 1
 
     def _in_comment(self) -> None:
@@ -136,7 +136,7 @@ class Bash(Reader):
             self._unsure("a comment in backticks", "write $(...)")
         self.at += 1
 
-    def _escaped(self) -> None:
+    def _skip_escaped(self) -> None:
         after = self.text[self.at + 1 : self.at + 2]
         if after == MARK:
             self.at += 1
@@ -145,7 +145,7 @@ class Bash(Reader):
             self.at += 1
             return
         if after != "\n":
-            self._quoted(after)
+            self._note_quoted(after)
         self.at += 2
 
     def _in_double(self, top: str) -> None:
@@ -159,7 +159,7 @@ class Bash(Reader):
         elif self.is_next('"') and top == "${":
             self.push('"', 1)
         elif not self._expands():
-            self._quoted(self.text[self.at])
+            self._note_quoted(self.text[self.at])
             self.at += 1
 
     def _expands(self) -> bool:
@@ -186,7 +186,7 @@ class Bash(Reader):
             return True
         for word in ("$'", "'", '"'):
             if self.is_next(word):
-                self._quoted("")
+                self._note_quoted("")
                 self.push(word, len(word))
                 return True
         if self.is_next('$"'):
@@ -266,7 +266,7 @@ class Bash(Reader):
                 code.strings.append(word)
             code.redirection = ""
         elif code.kind == "=(":
-            self._judge.assigned(code.name, [word])
+            self._judge.note_assigned(code.name, [word])
         elif code.in_test and word.shape == "]]":
             self._judge.test(code.words)
             code.in_test = False

@@ -115,7 +115,7 @@ class Word:
         return bool(re.fullmatch(r"\d+|\{[A-Za-z_]\w*\}", self.shape))
 
 
-def _stripped(words: Sequence[Word]) -> List[Word]:
+def _strip_words(words: Sequence[Word]) -> List[Word]:
     """Return the words without those behind which a command begins."""
     rest = list(words)
     while rest:
@@ -152,13 +152,13 @@ def _text_for_shell(words: Sequence[Word], *, takes_more: bool) -> Optional[Word
 
 def begins_command(words: Sequence[Word]) -> bool:
     """Whether the next word may be a keyword such as ``[[``."""
-    rest = _stripped(words)
+    rest = _strip_words(words)
     return not rest or (len(rest) == 1 and len(words) > 1 and words[-2].shape == "coproc")
 
 
 def takes_assignment(words: Sequence[Word]) -> bool:
     """Whether the next word may be an assignment."""
-    rest = _stripped(words)
+    rest = _strip_words(words)
     while rest and _ASSIGNMENT.match(rest[0].shape):
         rest = rest[1:]
     return not rest or rest[0].text in _DECLARE
@@ -221,7 +221,7 @@ class Judge:
         self._mark(name.group(1), "a")
         return name.group(1)
 
-    def assigned(self, name: str, words: Sequence[Word]) -> None:
+    def note_assigned(self, name: str, words: Sequence[Word]) -> None:
         """Note that a variable gets these as values, or as one of its values."""
         self._assigned += [(name, word, False) for word in words if word.numbers]
 
@@ -243,7 +243,7 @@ class Judge:
 
     def command(self, words: Sequence[Word], strings: Sequence[Word] = ()) -> None:
         """Judge the words of one simple command, and of the strings behind its ``<<<``."""
-        rest = _stripped(words)
+        rest = _strip_words(words)
         if len(words) > 1 and words[0].shape == "coproc":
             self._mark(words[1].text, "a")
         while rest and _ASSIGNMENT.match(rest[0].shape):
@@ -271,7 +271,7 @@ class Judge:
         elif name == "printf":
             self._printing(arguments)
         elif name in ("for", "select") and arguments:
-            self.assigned(arguments[0].text, arguments[1:])
+            self.note_assigned(arguments[0].text, arguments[1:])
         elif name in ("test", "["):
             self._old_test(name, arguments[:-1] if name == "[" else arguments)
 
@@ -312,7 +312,7 @@ class Judge:
                 self.refuse(word, _NAMED.format(name))
             if re.fullmatch(r"[A-Za-z_]\w*", word.text) and not option:
                 self._mark(word.text, "a" if name != "read" or before.endswith("a") else "")
-                self.assigned(word.text, strings)
+                self.note_assigned(word.text, strings)
             before = word.text
 
     def _printing(self, arguments: Sequence[Word]) -> None:
@@ -320,7 +320,7 @@ class Judge:
         for word in arguments:
             if before == "-v" or word.text.startswith("-v"):
                 self.refuse(word, _NAMED.format("printf -v"))
-                self.assigned(word.text, arguments)
+                self.note_assigned(word.text, arguments)
             elif word.is_open:
                 self.refuse(word, _FORMAT)
                 return

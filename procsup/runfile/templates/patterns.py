@@ -71,7 +71,7 @@ def _own_text(
 
 def read_glob(template: Template, values: Mapping[str, Any]) -> Glob:
     """Read a glob, its known placeholders filled in literally; `Wrong` if it is invalid."""
-    return _filled(template, lambda field: field.text(values))
+    return _fill_in(template, lambda field: field.text(values))
 
 
 def glob_text(template: Template, values: Mapping[str, Any]) -> str:
@@ -89,10 +89,10 @@ def glob_text(template: Template, values: Mapping[str, Any]) -> str:
 @lru_cache(maxsize=256)
 def _between_fields(template: Template) -> Tuple[str, ...]:
     """Return the text of a glob before, between and behind its placeholders."""
-    return tuple(_filled(template, lambda field: "\0").text.split("\0"))  # noqa: ARG005
+    return tuple(_fill_in(template, lambda field: "\0").text.split("\0"))  # noqa: ARG005
 
 
-def _filled(template: Template, text_of: Callable[[Field], str]) -> Glob:
+def _fill_in(template: Template, text_of: Callable[[Field], str]) -> Glob:
     pieces: List[Piece] = []
     shown = ""
     for part in template.parts:
@@ -129,21 +129,21 @@ def _capture(field: Field) -> Wildcard:
     return Wildcard(field.spec, field.name)
 
 
-def together(globs: Sequence[Tuple[KeyPath, bool, Glob]]) -> Glob:
+def join_globs(globs: Sequence[Tuple[KeyPath, bool, Glob]]) -> Glob:
     """Join globs into one; each has its place and whether it excludes files."""
     taken = [(at, glob) for at, leaves_out, glob in globs if not leaves_out]
     if not taken:
         raise Wrong("expected a pattern that takes files, too: those with ! leave some out")
     whole = taken[0][1]
     for at, glob in taken[1:]:
-        whole = _joined(at, whole, [glob], [])
+        whole = _join_globs(at, whole, [glob], [])
     for at, leaves_out, glob in globs:
         if leaves_out:
-            whole = _joined(at, whole, [], [glob])
+            whole = _join_globs(at, whole, [], [glob])
     return whole
 
 
-def _joined(at: KeyPath, whole: Glob, more: List[Glob], excluded: List[Glob]) -> Glob:
+def _join_globs(at: KeyPath, whole: Glob, more: List[Glob], excluded: List[Glob]) -> Glob:
     with below(*at):
         try:
             return whole.join(more, excluded)

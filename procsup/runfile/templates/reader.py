@@ -49,7 +49,7 @@ class Reader:
         left = next((one for one in reversed(self.open) if one in ("'", '"', "$'")), "")
         if left and not self.doubt:
             raise Wrong(f"a {left} is opened and never closed")
-        return self.judged()
+        return self.judge_places()
 
     def step(self) -> None:
         """Read the text at `at`, which is not a placeholder."""
@@ -59,7 +59,7 @@ class Reader:
         """Note the placeholder at `at`."""
         self.found.append(Place(self.why.get(self.open[-1], "") if self.open else ""))
 
-    def judged(self) -> List[Place]:
+    def judge_places(self) -> List[Place]:
         """Return what was found; where the text is in doubt no placeholder may stand."""
         if not self.doubt:
             return self.found

@@ -3,7 +3,7 @@
 from typing import Any, Dict, FrozenSet, Mapping, NamedTuple, Optional, Union
 
 from procsup.core.text import count_noun
-from procsup.runfile.syntax.problems import Faults, Noted, Wrong, did_you_mean, listing
+from procsup.runfile.syntax.problems import Faults, Noted, Wrong, list_words, suggest
 from procsup.runfile.templates.template import PATH_PARTS, Field, Step, Template
 
 
@@ -112,7 +112,7 @@ class Scope:
         if isinstance(kind, Text) and kind.late and (field.spec or field.steps):
             raise Wrong(f"{field}: it is known when an attempt starts, and written as it is then")
         for place, step in enumerate(field.steps):
-            kind = _step(field, kind, step, field.named(place))
+            kind = _step(field, kind, step, field.format_name(place))
         if isinstance(kind, Unread):
             return
         if field.is_capture:
@@ -128,8 +128,8 @@ class Scope:
     def _unknown(self, field: Field) -> str:
         if field.name in self.absent:
             return f"{field}: {self.absent[field.name]}"
-        hint = did_you_mean(field.name, self.known)
-        known = listing(self.known)
+        hint = suggest(field.name, self.known)
+        known = list_words(self.known)
         return f"unknown placeholder {{{field.name}}}{hint}; known here: {known}"
 
 
@@ -150,14 +150,14 @@ def _step(field: Field, kind: Kind, step: Step, name: str) -> Kind:
         cure = " (name it in `paths` if it is one)" if name == field.name else ""
         raise Wrong(f"{field}: `{name}` is no path{cure}")
     if step not in PATH_PARTS:
-        hint = did_you_mean(str(step), PATH_PARTS)
-        raise Wrong(f"{field}: unknown part `{step}`{hint}; a path has {listing(PATH_PARTS)}")
+        hint = suggest(str(step), PATH_PARTS)
+        raise Wrong(f"{field}: unknown part `{step}`{hint}; a path has {list_words(PATH_PARTS)}")
     return PATH if step == "parent" else TEXT
 
 
 def _step_into_unit(field: Field, kind: FollowedUnit, step: Step) -> Kind:
     if step != "outputs":
-        hint = did_you_mean(str(step), ("outputs",))
+        hint = suggest(str(step), ("outputs",))
         raise Wrong(f"{field}: of a unit that is followed only its `outputs` are known{hint}")
     if kind.outputs is None:
         raise Wrong(f"{field}: the stage `{kind.stage}` declares no outputs")
@@ -186,8 +186,8 @@ def _step_into_files(field: Field, kind: FileSet, step: Step, name: str) -> Kind
         _check_index(field, step, kind.length, name)
         return PATH
     if not isinstance(step, str) or step not in kind.names:
-        hint = did_you_mean(str(step), kind.names)
-        raise Wrong(f"{field}: no `{step}` in `{name}`{hint}; it has {listing(kind.names)}")
+        hint = suggest(str(step), kind.names)
+        raise Wrong(f"{field}: no `{step}` in `{name}`{hint}; it has {list_words(kind.names)}")
     return kind.names[step]
 
 

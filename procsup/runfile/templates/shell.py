@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, List, Mapping, NamedTuple, Optional, Patt
 from procsup.core.late import GIVEN
 from procsup.host.shells import Shell
 from procsup.runfile.syntax.problems import Faults, Wrong
-from procsup.runfile.syntax.values import filled, format_value
+from procsup.runfile.syntax.values import format_value, read_text
 from procsup.runfile.templates.reader import MARK
 from procsup.runfile.templates.scope import LATE, Scope
 from procsup.runfile.templates.template import Field, Files, Template
@@ -41,7 +41,7 @@ class ShellTemplate(Template):
 
 def read_shell(value: Any, scope: Scope, shell: Shell) -> ShellTemplate:
     """Read the text of `shell`; `Wrong` has the errors of its placeholders."""
-    text = filled(value)
+    text = read_text(value)
     try:
         template = ShellTemplate(text)
     except Wrong as wrong:
@@ -140,7 +140,7 @@ def render(template: ShellTemplate, values: Mapping[str, Any], shell: Shell) -> 
             if part.name == "scratch":
                 done, glue = done + shell.scratch, False
                 continue
-            words = " ".join([_quoted(word, here, shell) for word in _words(part, values)])
+            words = " ".join([_quote(word, here, shell) for word in _words(part, values)])
             done = done[:-1] + words[1:] if glue and words else done + words
             glue = shell.name != "bash" and bool(words)
         else:
@@ -153,7 +153,7 @@ def render(template: ShellTemplate, values: Mapping[str, Any], shell: Shell) -> 
 
 
 @seam("quote a value")
-def _quoted(word: str, risky: Optional[Pattern[str]], shell: Shell) -> str:
+def _quote(word: str, risky: Optional[Pattern[str]], shell: Shell) -> str:
     """Quote a word. What is plain stays so where it can: fingerprints on record depend on it."""
     quoted = shell.quote(word)
     if quoted == word and (word == _KEYWORD or (risky is not None and risky.search(word))):

@@ -84,11 +84,11 @@ class Files:
             return self.file
         raise Wrong(f"there is no `{step}` here")
 
-    def mapped(self, change: Callable[[str], str], file: Optional[str]) -> "Files":
+    def map_paths(self, change: Callable[[str], str], file: Optional[str]) -> "Files":
         """Return the same with every path changed."""
         named = None
         if self.named is not None:
-            named = {name: _changed(value, change) for name, value in self.named.items()}
+            named = {name: _change_paths(value, change) for name, value in self.named.items()}
         return Files(tuple(change(path) for path in self.paths), named, file)
 
 
@@ -106,12 +106,12 @@ class Followed:
             raise Wrong(f"there is no `{step}` here")
         return self.outputs
 
-    def mapped(self, change: Callable[[str], str]) -> "Followed":
+    def map_paths(self, change: Callable[[str], str]) -> "Followed":
         """Return the same with every path changed."""
-        return Followed(self.outputs.mapped(change, None))
+        return Followed(self.outputs.map_paths(change, None))
 
 
-def _changed(
+def _change_paths(
     value: Union[str, Tuple[str, ...]], change: Callable[[str], str]
 ) -> Union[str, Tuple[str, ...]]:
     return change(value) if isinstance(value, str) else tuple(change(path) for path in value)
@@ -131,9 +131,9 @@ class Field(NamedTuple):
     spec: str
 
     def __str__(self) -> str:
-        return f"{{{self.named()}{self.spec and ':' + self.spec}}}"
+        return f"{{{self.format_name()}{self.spec and ':' + self.spec}}}"
 
-    def named(self, steps: Optional[int] = None) -> str:
+    def format_name(self, steps: Optional[int] = None) -> str:
         """Return it without braces, up to so many steps: ``name.step[0]``."""
         some = self.steps[:steps]
         return self.name + "".join(
@@ -244,7 +244,7 @@ def _parts(source: str, *, glob: bool) -> List[Piece]:
             f"a single brace in {show(source)}: double the braces ({{{{ and }}}}) that stand"
             " for themselves"
         ) from None
-    return _joined(parts)
+    return _join_literals(parts)
 
 
 def _braces(reference: str, spec: str) -> Optional[Braces]:
@@ -253,7 +253,7 @@ def _braces(reference: str, spec: str) -> Optional[Braces]:
     return Braces(f":{spec}") if not reference and spec else None
 
 
-def _joined(parts: List[Piece]) -> List[Piece]:
+def _join_literals(parts: List[Piece]) -> List[Piece]:
     """Put neighbouring literals together: the parser splits at doubled braces."""
     joined: List[Piece] = []
     for part in parts:

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 from procsup.host.names import ArgumentLimits, argument_limits, is_bare_name
 from procsup.host.shells import Shell
 from procsup.paths.joining import join_path
-from procsup.runfile.stages.recipe import Placed, Recipe
+from procsup.runfile.stages.recipe import PlacedTemplate, Recipe
 from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.problems import Wrong
 from procsup.runfile.templates.shell import ShellTemplate, render
@@ -71,7 +71,7 @@ class CommandMaker:
         except Wrong as wrong:
             raise Misplaced(placed.at, wrong) from None
 
-    def started(self, command: Command, cwd: str) -> Tuple[str, ...]:
+    def make_argv(self, command: Command, cwd: str) -> Tuple[str, ...]:
         """Return the argv for the start; the path of a program with a slash is valid from `cwd`."""
         if self._shell is not None:
             text, *args = command.back
@@ -135,7 +135,7 @@ def _size_bytes(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass")) + 1
 
 
-def _arguments(placed: Sequence[Placed], values: Mapping[str, Any]) -> List[str]:
+def _arguments(placed: Sequence[PlacedTemplate], values: Mapping[str, Any]) -> List[str]:
     done: List[str] = []
     for one in placed:
         template = one.template
@@ -148,14 +148,14 @@ def _arguments(placed: Sequence[Placed], values: Mapping[str, Any]) -> List[str]
     return done
 
 
-def _several(placed: Placed, values: Mapping[str, Any]) -> List[str]:
+def _several(placed: PlacedTemplate, values: Mapping[str, Any]) -> List[str]:
     try:
         return placed.template.render_all(values)
     except Wrong as wrong:
         raise Misplaced(placed.at, wrong) from None
 
 
-def _one(placed: Placed, values: Mapping[str, Any]) -> str:
+def _one(placed: PlacedTemplate, values: Mapping[str, Any]) -> str:
     try:
         return placed.template.render(values)
     except Wrong as wrong:

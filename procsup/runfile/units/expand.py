@@ -10,20 +10,20 @@ from procsup.core.late import MARKS, SCRATCH
 from procsup.core.slots import Capacity
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.runfile.parameters.axes import MAX_UNITS
-from procsup.runfile.parameters.exclude import Sieve
+from procsup.runfile.parameters.exclude import ExcludeFilter
 from procsup.runfile.parameters.rows import rows_of
 from procsup.runfile.parameters.tables import Row
 from procsup.runfile.parameters.walk import Finder
 from procsup.runfile.stages.declared import (
+    find_left_out,
     input_files,
-    left_out_of,
     output_files,
     output_specs,
-    rendered_path,
+    render_path,
 )
-from procsup.runfile.stages.following import Before, Group, Made
-from procsup.runfile.stages.following import groups as group_units
-from procsup.runfile.stages.recipe import Recipe, Surroundings
+from procsup.runfile.stages.following import FollowedStage, Group, MadeUnits
+from procsup.runfile.stages.following import make_groups as group_units
+from procsup.runfile.stages.recipe import ExpandContext, Recipe
 from procsup.runfile.syntax import values as v
 from procsup.runfile.syntax.problems import Problems, Wrong
 from procsup.runfile.templates.template import Files, Followed, Template
@@ -44,14 +44,14 @@ _LIST_FILE = "{inputs.file}"  # the path of a list in a fingerprint
 
 def expand(
     recipe: Recipe,
-    around: Surroundings,
+    around: ExpandContext,
     capacity: Capacity,
-    before: Before,
+    before: FollowedStage,
     finder: Finder,
     problems: Problems,
     *,
     followed: bool,
-) -> Tuple[List[UnitSpec], List[Made]]:
+) -> Tuple[List[UnitSpec], List[MadeUnits]]:
     """Return the units of a stage; if it is `followed`, also the form that its followers see.
 
     Problems are noted, and their units left out.
@@ -64,10 +64,10 @@ def expand(
     if axes_rows is None:
         return [], []
     renderer = _Renderer(recipe, around, capacity, finder, before.inputs_from)
-    sieve = Sieve(recipe.excludes)
+    sieve = ExcludeFilter(recipe.excludes)
     units: List[UnitSpec] = []
-    seen: List[Made] = []
-    for unit, made in _made(renderer, sieve.left(_merged(groups, axes_rows)), problems):
+    seen: List[MadeUnits] = []
+    for unit, made in _make_units(renderer, sieve.select(_merge_rows(groups, axes_rows)), problems):
         units.append(unit)
         if followed:
             seen.append(made)
@@ -77,7 +77,7 @@ def expand(
 
 
 def _rows(
-    recipe: Recipe, around: Surroundings, finder: Finder, count: int, problems: Problems
+    recipe: Recipe, around: ExpandContext, finder: Finder, count: int, problems: Problems
 ) -> Optional[List[Sequence[Row]]]:
     rows: List[Sequence[Row]] = []
     for axis in recipe.axes:
@@ -90,26 +90,26 @@ def _rows(
     return rows if len(rows) == len(recipe.axes) else None
 
 
-def _merged(groups: Sequence[Group], axes_rows: Sequence[Sequence[Row]]) -> Iterator[_Combined]:
+def _merge_rows(groups: Sequence[Group], axes_rows: Sequence[Sequence[Row]]) -> Iterator[_Combined]:
     """Yield every combination, the last axis running fastest; all rows are new ones."""
     for group in groups:
-        for row in _joined(group.row, axes_rows):
+        for row in _join_rows(group.row, axes_rows):
             yield group, row
 
 
-def _joined(row: Row, axes_rows: Sequence[Sequence[Row]]) -> Iterator[Row]:
+def _join_rows(row: Row, axes_rows: Sequence[Sequence[Row]]) -> Iterator[Row]:
     if not axes_rows:
         yield dict(row)
         return
     *others, last = axes_rows
-    for before in _joined(row, others):
+    for before in _join_rows(row, others):
         for own in last:
             yield {**before, **own}
 
 
-def _made(
+def _make_units(
     renderer: "_Renderer", combinations: Iterator[_Combined], problems: Problems
-) -> Iterator[Tuple[UnitSpec, Made]]:
+) -> Iterator[Tuple[UnitSpec, MadeUnits]]:
     failed = 0
     for index, (group, row) in enumerate(combinations):
         unit = renderer.try_make(index, row, group, problems)
@@ -126,7 +126,7 @@ class _Renderer:
     def __init__(
         self,
         recipe: Recipe,
-        around: Surroundings,
+        around: ExpandContext,
         capacity: Capacity,
         finder: Finder,
         inputs_from: Sequence[str],
@@ -148,7 +148,7 @@ class _Renderer:
 
     def try_make(
         self, index: int, row: Row, group: Group, problems: Problems
-    ) -> Optional[Tuple[UnitSpec, Made]]:
+    ) -> Optional[Tuple[UnitSpec, MadeUnits]]:
         """Return one unit; None if its values do not fit the templates, which is noted."""
         try:
             return self._make(index, row, group)
@@ -156,7 +156,7 @@ class _Renderer:
             problems.add_wrong(misplaced.at, misplaced.wrong)
             return None
 
-    def _make(self, index: int, row: Row, group: Group) -> Tuple[UnitSpec, Made]:
+    def _make(self, index: int, row: Row, group: Group) -> Tuple[UnitSpec, MadeUnits]:
         recipe = self._recipe
         values: Dict[str, Any] = {**self._base, **row, "index": index}
         for name, made in group.units.items():
@@ -164,7 +164,7 @@ class _Renderer:
         own = self._at("id", lambda: self._own(row, values, group))
         cwd = self._cwd or self._at("cwd", lambda: self._path(recipe.cwd, values))
         values["inputs"] = inputs = self._inputs(values)
-        values["depends"] = depends = self._wanted("depends", values)
+        values["depends"] = depends = self._find_declared("depends", values)
         outputs = self._at("outputs", lambda: output_files(recipe.outputs, values))
         values["outputs"] = outputs
         list_path = self._list_path(own) if self._lists else None
@@ -186,10 +186,10 @@ class _Renderer:
             threads=self._grants.threads,
             lists={list_path: real["inputs"].paths} if list_path else NOTHING,
             follows=group.ids,
-            excluded=self._excluded(values) if self._leaves_out else (),
+            excluded=self._find_excluded(values) if self._leaves_out else (),
         )
         unit = self._maker.make(index, parts)
-        return unit, Made(unit.id, own, row, outputs)
+        return unit, MadeUnits(unit.id, own, row, outputs)
 
     def _at(self, key: str, make: Callable[[], _T]) -> _T:
         try:
@@ -208,10 +208,10 @@ class _Renderer:
         else:
             parts = [f"{name}={v.format_value(row[name])}" for name in self._in_id]
             own = ",".join([group.own, *parts] if group.own else parts)
-        return _CONTROL.sub(_escaped, own)
+        return _CONTROL.sub(_escape_match, own)
 
     def _path(self, template: Template, values: Mapping[str, Any]) -> str:
-        return self._around.absolute(rendered_path(template, values))
+        return self._around.absolute(render_path(template, values))
 
     def _absolute_text(self, path: str) -> str:
         whole = self._around.absolute(path).replace(os.sep, "/")  # as all paths of placeholders
@@ -231,7 +231,7 @@ class _Renderer:
         if self._recipe.spec.inputs_from is not None:
             files = self._maker.inputs_from
         else:
-            files = self._wanted("inputs", values)
+            files = self._find_declared("inputs", values)
         if not self._lists:
             return files
         odd = [path for path in files.paths if "\n" in path]
@@ -240,7 +240,7 @@ class _Renderer:
             raise Misplaced(self._recipe.place("inputs"), Wrong(message))
         return Files(files.paths, files.named, _LIST_FILE)
 
-    def _wanted(self, key: str, values: Mapping[str, Any]) -> Files:
+    def _find_declared(self, key: str, values: Mapping[str, Any]) -> Files:
         wanted = self._recipe.inputs if key == "inputs" else self._recipe.depends
         empty_ok = self._recipe.empty_ok
         if not wanted.items:
@@ -248,9 +248,11 @@ class _Renderer:
         finder = self._finder
         return self._at(key, lambda: input_files(wanted, values, finder, empty_ok=empty_ok))
 
-    def _excluded(self, values: Mapping[str, Any]) -> Sequence[Mapping[str, Tuple[str, ...]]]:
+    def _find_excluded(self, values: Mapping[str, Any]) -> Sequence[Mapping[str, Tuple[str, ...]]]:
         lists = {"inputs": self._recipe.inputs, "depends": self._recipe.depends}
-        find = partial(left_out_of, values=values, finder=self._finder, folder=self._around.folder)
+        find = partial(
+            find_left_out, values=values, finder=self._finder, folder=self._around.folder
+        )
         return [self._at(key, partial(find, wanted)) for key, wanted in lists.items()]
 
     def _output_specs(self, outputs: Files, values: Mapping[str, Any]) -> Tuple[OutputSpec, ...]:
@@ -294,9 +296,9 @@ class _Renderer:
             changed["inputs"] = Files(inputs.paths, inputs.named, list_path)
             return changed
         for name in self._recipe.spec.for_each:
-            changed[name] = values[name].mapped(self._absolute_text)
+            changed[name] = values[name].map_paths(self._absolute_text)
         for key in ("inputs", "depends", "outputs"):
-            changed[key] = values[key].mapped(self._absolute_text, list_path)
+            changed[key] = values[key].map_paths(self._absolute_text, list_path)
         for name in self._recipe.path_names:
             value = values[name]
             many = isinstance(value, tuple)
@@ -308,5 +310,5 @@ class _Renderer:
         return changed
 
 
-def _escaped(match: "re.Match[str]") -> str:
+def _escape_match(match: "re.Match[str]") -> str:
     return f"\\x{ord(match.group()):02x}"

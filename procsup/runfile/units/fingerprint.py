@@ -38,10 +38,10 @@ def fingerprint(identity: Identity) -> str:
         list(identity.depends),
         identity.stdin,
     ]
-    return hashlib.sha256(_encoded(content)).hexdigest()[:_DIGITS]
+    return hashlib.sha256(_encode_content(content)).hexdigest()[:_DIGITS]
 
 
-def _encoded(content: List[Any]) -> bytes:
+def _encode_content(content: List[Any]) -> bytes:
     """Return it as JSON in ASCII. This must not change: recorded fingerprints depend on it."""
     try:
         text = _encode_fast(content)

@@ -4,7 +4,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.runfile.parameters.tables import Row
-from procsup.runfile.stages.recipe import Recipe, Surroundings
+from procsup.runfile.stages.recipe import ExpandContext, Recipe
 from procsup.runfile.syntax import values as v
 from procsup.runfile.templates.template import Files
 from procsup.runfile.units.command import Command, CommandMaker
@@ -45,7 +45,7 @@ class UnitMaker:
     """
 
     def __init__(
-        self, recipe: Recipe, around: Surroundings, inputs_from: Sequence[str] = ()
+        self, recipe: Recipe, around: ExpandContext, inputs_from: Sequence[str] = ()
     ) -> None:
         self.commands = CommandMaker(recipe)
         self.inputs_from = Files(tuple(map(around.relative, inputs_from)))
@@ -66,14 +66,14 @@ class UnitMaker:
             f"{self._stage}/{own}" if own else self._stage,
             self._stage,
             index,
-            self._shared(self.commands.started(real, cwd)),
+            self._share_argv(self.commands.make_argv(real, cwd)),
             cwd,
             self._fingerprint(parts, stdin),
             v.plain_row(parts.row),
             real.env,
             self._absolute_inputs(parts.inputs) + ((stdin,) if stdin else ()),
             self._absolute((*parts.depends.paths, *parts.paths)),
-            self._excluded(parts) if parts.excluded else NOTHING,
+            self._merge_excluded(parts) if parts.excluded else NOTHING,
             parts.outputs,
             self._names(parts.inputs),
             stdin,
@@ -87,7 +87,7 @@ class UnitMaker:
             parts.follows,
         )
 
-    def _shared(self, argv: Tuple[str, ...]) -> Tuple[str, ...]:
+    def _share_argv(self, argv: Tuple[str, ...]) -> Tuple[str, ...]:
         """Return the previous unit's argv if it is equal, to save memory; most units differ."""
         if argv != self._argv:
             self._argv = argv
@@ -105,7 +105,7 @@ class UnitMaker:
             return self._inputs_from
         return self._absolute(inputs.paths)
 
-    def _excluded(self, parts: Parts) -> Dict[str, Tuple[str, ...]]:
+    def _merge_excluded(self, parts: Parts) -> Dict[str, Tuple[str, ...]]:
         """Return what is left out of folders: of one in both lists, what both leave out."""
         one, two = parts.excluded
         of_inputs, of_depends = (
@@ -122,7 +122,7 @@ class UnitMaker:
     def _names(self, inputs: Files) -> Dict[str, Any]:
         if inputs.named is None:
             return NOTHING
-        return dict(inputs.mapped(self._around.absolute, None).named or {})
+        return dict(inputs.map_paths(self._around.absolute, None).named or {})
 
     def _fingerprint(self, parts: Parts, stdin: Optional[str]) -> str:
         around, cwd = self._around, parts.cwd

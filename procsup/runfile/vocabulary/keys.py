@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 from procsup.core.quantities import A_DURATION, A_SIZE, NUMBER, UNITS_BYTES, UNITS_S
 from procsup.host.signals import NAMES
 from procsup.runfile.syntax import values as v
-from procsup.runfile.syntax.problems import listing
+from procsup.runfile.syntax.problems import list_words
 
 Schema = Dict[str, Any]
 Convert = Callable[[Any], Any]
@@ -90,7 +90,7 @@ def table_of(properties: Mapping[str, Schema], *required: str) -> Schema:
     }
 
 
-def named(item: Schema, pattern: str = "") -> Schema:
+def named_table(item: Schema, pattern: str = "") -> Schema:
     """Return the schema of a table whose names the user chooses."""
     if not pattern:
         return {"type": "object", "additionalProperties": item}
@@ -101,24 +101,28 @@ def _either_case(word: str) -> str:
     return "".join(f"[{c.lower()}{c.upper()}]" for c in word)
 
 
-def _written(pattern: str) -> Schema:
+def _text_of_pattern(pattern: str) -> Schema:
     return any_of({"type": "string", "pattern": f"^ *{pattern} *$"}, _PLACEHOLDER)
 
 
 def _duration() -> Schema:
     units = "|".join(_either_case(unit) for unit in sorted(UNITS_S, key=len, reverse=True))
     part = rf"{_AMOUNT} *({units})"
-    return any_of({"type": "number", "minimum": 0}, _written(rf"({_AMOUNT}|{part}( *{part})*)"))
+    return any_of(
+        {"type": "number", "minimum": 0}, _text_of_pattern(rf"({_AMOUNT}|{part}( *{part})*)")
+    )
 
 
 def _size(*words: str) -> Schema:
     units = "|".join(_either_case(unit) for unit in UNITS_BYTES if unit)
     number = {"type": "number", "exclusiveMinimum": 0}
-    return any_of(number, _written(rf"{_AMOUNT} ?({units})?"), {"enum": list(words)})
+    return any_of(number, _text_of_pattern(rf"{_AMOUNT} ?({units})?"), {"enum": list(words)})
 
 
-_CPUS = any_of({"enum": ["all"]}, {"type": "number", "exclusiveMinimum": 0}, _written(_NUMBER))
-_WHOLE_TEXT = _written("[0-9]+")
+_CPUS = any_of(
+    {"enum": ["all"]}, {"type": "number", "exclusiveMinimum": 0}, _text_of_pattern(_NUMBER)
+)
+_WHOLE_TEXT = _text_of_pattern("[0-9]+")
 _TEXTS = list_of(_TEXT)
 _OF_TABLES: Mapping[str, Schema] = {
     "columns": _TEXTS,
@@ -133,7 +137,7 @@ _AXIS = any_of(
     *[table_of({source: {"type": "string"}}, source) for source in v.SOURCES],
     table_of({"glob": list_of(_TEXT, least=1)}, "glob"),
 )
-_NAMED_FILES = named(any_of(_TEXT, list_of(_TEXT, least=1)))
+_NAMED_FILES = named_table(any_of(_TEXT, list_of(_TEXT, least=1)))
 _FILES = any_of(_TEXTS, _NAMED_FILES)
 _INPUTS = any_of(
     _TEXTS, table_of({"from": _TEXT}, "from"), {**_NAMED_FILES, "not": {"required": ["from"]}}
@@ -172,7 +176,7 @@ _SIGNALS = {"enum": [f"{sig}{name}" for sig in ("", "SIG") for name in NAMES]}
 
 def _words(*choices: str) -> Type:
     schema = any_of({"enum": list(choices)}, _PLACEHOLDER)
-    return Type(f"one of {listing(choices)}", schema, v.word(*choices))
+    return Type(f"one of {list_words(choices)}", schema, v.word(*choices))
 
 
 def _whole(least: int) -> Type:
@@ -192,8 +196,8 @@ LIMIT = Type(f"{A_DURATION}, more than 0", _duration(), v.limit_s)
 CPUS = Type(v.SOME_CPUS, _CPUS, v.cpus)
 MEMORY = Type(f'{A_SIZE}, or "all"', _size("all"), v.memory_bytes)
 VALUES = Type(
-    f"a table of names, each with a list of values or one of {listing(v.SOURCES)}",
-    named(_AXIS, _NAME),
+    f"a table of names, each with a list of values or one of {list_words(v.SOURCES)}",
+    named_table(_AXIS, _NAME),
     inner=(
         Inner("range", "Whole numbers with both ends, `1..9`, or with a step, `1..9:2`."),
         Inner("glob", "The files that a pattern, or a list of patterns, matches."),
@@ -202,7 +206,7 @@ VALUES = Type(
 )
 FILES = Type("a list of paths, or a table of names with a path or several each", _FILES)
 ON_FAILURE = Type(
-    f'one of {listing(v.ON_FAILURE)}, or a table such as {{ do = "drain", at = "10%" }}',
+    f'one of {list_words(v.ON_FAILURE)}, or a table such as {{ do = "drain", at = "10%" }}',
     _ON_FAILURE,
     v.on_failure,
     (
@@ -224,7 +228,7 @@ RUN: Tuple[Key, ...] = (
     ),
     Key(
         "vars",
-        Type("a table of names and values", named(_CELL, _NAME)),
+        Type("a table of names and values", named_table(_CELL, _NAME)),
         "Placeholders for the whole run; --var k=v wins.",
         'vars = { lib = "lib" }',
     ),
@@ -352,7 +356,7 @@ STAGE: Tuple[Key, ...] = (
     Key("cwd", PATH, "The working folder.", 'cwd = "work"', "the folder of the run file"),
     Key(
         "env",
-        Type("a table of names and values", named({"type": ["string", "number"]})),
+        Type("a table of names and values", named_table({"type": ["string", "number"]})),
         "Environment, recorded.",
         'env = { LC_ALL = "C" }',
     ),
@@ -381,7 +385,7 @@ STAGE: Tuple[Key, ...] = (
             'a list of tables, { csv = "FILE" } or { jsonl = "FILE" }; also `columns` (those used),'
             ' `required` (never empty); of a CSV `delimiter = ";"`, `comment = "#"`',
             any_of(
-                list_of({**named(_CELL, _NAME), **_ROW}, least=1),
+                list_of({**named_table(_CELL, _NAME), **_ROW}, least=1),
                 *[
                     table_of({kind: _TEXT, **{key: _OF_TABLES[key] for key in more}}, kind)
                     for kind, more in v.TABLES.items()
@@ -403,7 +407,7 @@ STAGE: Tuple[Key, ...] = (
         "exclude",
         Type(
             "a list of tables of parameters and their values",
-            list_of({**named(any_of(_SCALAR, list_of(_SCALAR, least=1)), _NAME), **_ROW}),
+            list_of({**named_table(any_of(_SCALAR, list_of(_SCALAR, least=1)), _NAME), **_ROW}),
         ),
         "Combinations left out.",
         'exclude = [{ x = 1, mode = ["a", "b"] }]',
@@ -453,7 +457,7 @@ STAGE: Tuple[Key, ...] = (
         Type(
             "a list or a table of paths, or of tables such as { path = PATH, empty = true }; also"
             " `optional` (may be missing), `unchanged` (need not be written anew)",
-            any_of(list_of(_OUTPUT), named(_OUTPUT)),
+            any_of(list_of(_OUTPUT), named_table(_OUTPUT)),
             inner=(
                 Inner("path", "The file, folder (with a slash at the end) or glob."),
                 Inner("empty", "It may be empty. Default: false."),
@@ -573,8 +577,8 @@ STAGE: Tuple[Key, ...] = (
         "retries",
         Type(
             "a number of retries, or a table with `times`; also `on` (a list of"
-            f' {listing(v.RETRIED)}; default: all), `delay`, `memory = "x2"` (each retry is granted'
-            " so much more)",
+            f' {list_words(v.RETRIED)}; default: all), `delay`, `memory = "x2"` (each retry is'
+            " granted so much more)",
             _RETRIES,
             v.retries,
             (

@@ -4,7 +4,7 @@ import re
 from typing import AbstractSet, Any, Mapping, Optional, Tuple
 
 from procsup.runfile.syntax.keypath import KeyPath
-from procsup.runfile.syntax.problems import Problems, Wrong, did_you_mean, show
+from procsup.runfile.syntax.problems import Problems, Wrong, show, suggest
 from procsup.runfile.vocabulary.keys import LATER_KEYS, STAGE_KEYS
 
 # Placeholders that procsup itself fills, now or in a later version.
@@ -37,7 +37,7 @@ def check_keys(
         elif elsewhere and key in elsewhere:
             message = f"is no key here: {elsewhere[key]}"
         else:
-            message = f"unknown key{did_you_mean(key, (*known, *later))}"
+            message = f"unknown key{suggest(key, (*known, *later))}"
         problems.add((*at, key), message)
 
 

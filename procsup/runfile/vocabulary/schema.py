@@ -8,35 +8,43 @@ TOML editors know. It detects errors of single values; the reader detects more.
 import json
 from typing import Any, Dict, Mapping, Optional, Sequence
 
-from procsup.runfile.vocabulary.keys import PROGRAM_KEYS, RUN, STAGE, Key, Schema, named, table_of
+from procsup.runfile.vocabulary.keys import (
+    PROGRAM_KEYS,
+    RUN,
+    STAGE,
+    Key,
+    Schema,
+    named_table,
+    table_of,
+)
 
 SCHEMA = "procsup/runfile/1"
 
 
-def _described(keys: Sequence[Key]) -> Dict[str, Schema]:
+def _describe_keys(keys: Sequence[Key]) -> Dict[str, Schema]:
     return {
         key.name: {
             "description": f"{key.help} Example: {key.example}",
-            **_explained(key.type.schema, {inner.name: inner.help for inner in key.type.inner}),
+            **_explain_keys(key.type.schema, {inner.name: inner.help for inner in key.type.inner}),
         }
         for key in keys
     }
 
 
-def _explained(schema: Any, helps: Mapping[str, str]) -> Any:
+def _explain_keys(schema: Any, helps: Mapping[str, str]) -> Any:
     """Return a schema with the texts for the keys of its tables."""
     if isinstance(schema, list):
-        return [_explained(one, helps) for one in schema]
+        return [_explain_keys(one, helps) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    explained = {name: _explained(one, helps) for name, one in schema.items()}
+    explained = {name: _explain_keys(one, helps) for name, one in schema.items()}
     for name, one in explained.get("properties", {}).items():
         explained["properties"][name] = {"description": helps[name], **one}
     return explained
 
 
 def _stage(more: Optional[Schema] = None) -> Schema:
-    return {**table_of(_described(STAGE)), **(more or {})}
+    return {**table_of(_describe_keys(STAGE)), **(more or {})}
 
 
 def _only_one_program() -> Schema:
@@ -46,8 +54,8 @@ def _only_one_program() -> Schema:
 
 def runfile_schema() -> Schema:
     """Return the schema of a run file, as editors take it."""
-    stages = named({"$ref": "#/definitions/stage"}, "^[a-z][a-z0-9_-]*$")
-    keys = _described(RUN)
+    stages = named_table({"$ref": "#/definitions/stage"}, "^[a-z][a-z0-9_-]*$")
+    keys = _describe_keys(RUN)
     keys["defaults"].update(_stage())
     keys["stage"].update({**stages, "minProperties": 1})
     return {

@@ -60,7 +60,7 @@ def attack(trial: Trial) -> None:
 def _work(folder: Path, waiting: Any, turn: threading.Lock, results: "queue.Queue[Result]") -> None:
     worker = Worker(folder)
     try:
-        clean = undisturbed(worker)
+        clean = run_undisturbed(worker)
         while True:
             with turn:
                 case = next(waiting, None)
@@ -71,7 +71,7 @@ def _work(folder: Path, waiting: Any, turn: threading.Lock, results: "queue.Queu
         worker.close()
 
 
-def undisturbed(worker: Worker) -> Dict[str, Any]:
+def run_undisturbed(worker: Worker) -> Dict[str, Any]:
     """Run once without any harm; return the story of its manifest."""
     worker.renew()
     assert worker.complete() == FAILED, (worker.project.folder / "said").read_text()

@@ -2,7 +2,7 @@
 
 from typing import List, NamedTuple, Optional
 
-from tests.faults.kills.points import Point, sample, thinned
+from tests.faults.kills.points import Point, sample, thin_out
 from tests.faults.kills.recording import Recorded
 from tests.faults.kills.worker import Plan
 from tests.faults.trial import Trial
@@ -52,7 +52,7 @@ def cases_of(trial: Trial, recorded: Recorded) -> List[Case]:
     for kind, points in source.items():
         smoke, quick = NUMBERS[kind]
         if trial.form == "long":
-            drawn = thinned(points, EACH_LONG) if kind != "both while units run" else []
+            drawn = thin_out(points, EACH_LONG) if kind != "both while units run" else []
         else:
             drawn = sample(points, trial.choose(smoke, quick, 0), trial.random)
         cases += [_case(trial, recorded, kind, point, held) for point in drawn]

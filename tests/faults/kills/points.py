@@ -68,7 +68,7 @@ def sample(points: Sequence[Point], number: int, generator: random.Random) -> Li
     return drawn if len(drawn) <= number else generator.sample(drawn, number)
 
 
-def thinned(points: Sequence[Point], most: int) -> List[Point]:
+def thin_out(points: Sequence[Point], most: int) -> List[Point]:
     """Leave of each line only the first times that it is executed, and the last one."""
     totals = Counter((point.file, point.line) for point in points)
     return [p for p in points if p.nth < most or p.nth == totals[p.file, p.line]]

@@ -15,7 +15,7 @@ from procsup.core.records import Begin, End, Launch, Record, Withdrawn, decode_l
 from procsup.core.relocation import Root
 from procsup.errors import RunUnfinished
 from procsup.host import identity, machine
-from procsup.queries.waiting import Limits, Waited, await_final
+from procsup.queries.waiting import Limits, WaitResult, await_final
 from procsup.store.journal import JournalWriter, read_journal
 from procsup.store.manifest import read_head, read_manifest
 from procsup.store.place import way_to
@@ -172,7 +172,7 @@ class Judge:
             waited = self._wait(stage)
             assert (waited is not None) == (str(path) in state.files), "wait says something else"
 
-    def _wait(self, stage: Optional[str]) -> Optional[Waited]:
+    def _wait(self, stage: Optional[str]) -> Optional[WaitResult]:
         if not self.rundir.path.is_dir():
             return None
         try:

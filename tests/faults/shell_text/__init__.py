@@ -34,7 +34,7 @@ from tests.faults.shell_text.texts import (
     all_words,
     changed,
     heap,
-    written,
+    write_text,
 )
 from tests.faults.trial import Trial
 
@@ -58,7 +58,7 @@ def attack(trial: Trial) -> None:
         with trial.case(f"value {value!r}"):
             bench.put(*all_words(value))
     for kind, make, count in (
-        ("text", written, trial.choose(60, 3_000, 200_000)),
+        ("text", write_text, trial.choose(60, 3_000, 200_000)),
         ("changed", changed, trial.choose(60, 3_000, 200_000)),
         ("heap", heap, trial.choose(60, 3_000, 200_000)),
     ):

@@ -298,7 +298,7 @@ def all_words(value: str) -> Tuple[Text, Values]:
     return Text("".join(lines), seen, is_welcome=True), dict.fromkeys(NAMES, value)
 
 
-def written(dice: random.Random) -> Tuple[Text, Values]:
+def write_text(dice: random.Random) -> Tuple[Text, Values]:
     """Return a text of lines, one of them perhaps doubtful."""
     maker = Maker(dice)
     lines = [maker.line() for _ in range(dice.choice([1, 1, 2, 3]))]
@@ -329,7 +329,7 @@ def heap(dice: random.Random) -> Tuple[Text, Values]:
 
 def changed(dice: random.Random) -> Tuple[Text, Values]:
     """Return a text of lines, or a doubtful place, in which a few characters are others."""
-    made, values = written(dice)
+    made, values = write_text(dice)
     text = made.text
     if dice.random() < 0.5:
         text = "\n".join(dice.choice(NOISE + DOUBTFUL) for _ in range(dice.choice([1, 2, 3])))

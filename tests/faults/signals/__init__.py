@@ -56,7 +56,7 @@ class Case(NamedTuple):
 
 def attack(trial: Trial) -> None:
     """Play all cases, or one of each pair of signal and phase."""
-    for case in chosen(trial):
+    for case in choose_cases(trial):
         name = f"{case.pressed}, {case.phase}, {case.way}"
         if trial.wants(name):
             with trial.case(name):
@@ -68,7 +68,7 @@ def attack(trial: Trial) -> None:
                 script(trial.folder / name.replace(" ", "-").replace(",", ""))
 
 
-def chosen(trial: Trial) -> Iterator[Case]:
+def choose_cases(trial: Trial) -> Iterator[Case]:
     """Return the cases of this form."""
     if trial.form == "smoke":
         yield Case("INT", "running", "pty")

@@ -7,7 +7,7 @@ from procsup.host.names import path_key
 from procsup.paths.links import RealFolders
 
 
-class Vouched:
+class VouchedOutputs:
     """Distinguishes outputs of earlier stages that are vouched for from others.
 
     `made` are the vouched paths; `is_output` returns by its key whether a path is, or is in, a

@@ -11,7 +11,7 @@ from procsup.errors import ProcsupError, RecordError, RunFileError
 from procsup.host import machine
 from procsup.queries.retrying import request_for, rerun_of
 from procsup.queries.view import RunView
-from procsup.runfile.load import Loaded
+from procsup.runfile.load import LoadedRun
 from procsup.store.history import read_parameters
 from procsup.store.manifest import read_manifest
 from procsup.store.rundir import RunDir
@@ -63,10 +63,10 @@ def stages_of(rundir: RunDir, history: History) -> Dict[str, str]:
         before = {stage.name: upstream(stage) for stage in spec.stages}
     except ProcsupError:
         before = {}
-    return {name: _when_known(name, before.get(name, ()), history) for name in names}
+    return {name: _say_when_known(name, before.get(name, ()), history) for name in names}
 
 
-def _when_known(name: str, before: Sequence[str], history: History) -> str:
+def _say_when_known(name: str, before: Sequence[str], history: History) -> str:
     if history.plan.get(name) or (name in history.plan and _may_begin(before, history)):
         return ""
     if name in history.problems:
@@ -81,14 +81,14 @@ def _may_begin(before: Sequence[str], history: History) -> bool:
     )
 
 
-class Now(NamedTuple):
+class CurrentUnits(NamedTuple):
     """The units of a run as its file has them now; `unknown` says of which stages not, and why."""
 
     units: List[UnitSpec]
     unknown: Dict[str, str]
 
 
-def units_of(loaded: Loaded, history: History) -> Now:
+def units_of(loaded: LoadedRun, history: History) -> CurrentUnits:
     """Return all units of the run; later stages are expanded from outputs in the journal."""
     wanted = loaded.spec.capacity
     capacity = machine.capacity(
@@ -108,12 +108,14 @@ def units_of(loaded: Loaded, history: History) -> Now:
             units[name] = _expand_late(loaded, name, capacity, history)
         except RunFileError as error:
             unknown[name] = f"the units of stage {name} are not known: {error}"
-    return Now(
+    return CurrentUnits(
         [unit for stage in loaded.spec.stages for unit in units.get(stage.name, ())], unknown
     )
 
 
-def _expand_late(loaded: Loaded, name: str, capacity: Capacity, history: History) -> List[UnitSpec]:
+def _expand_late(
+    loaded: LoadedRun, name: str, capacity: Capacity, history: History
+) -> List[UnitSpec]:
     outputs: _Outputs = {}
     for before in sources(loaded.spec.stage(name)):
         outputs[before] = []

@@ -22,21 +22,21 @@ from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.core.text import make_visible
 from procsup.runfile.parameters.walk import Finder
 from procsup.runfile.stages.declared import (
-    Wanted,
+    DeclaredFiles,
+    find_left_out,
     input_files,
-    left_out_of,
     output_files,
     output_specs,
     path_text,
+    read_declared,
     read_outputs,
-    read_wanted,
 )
 from procsup.runfile.stages.environment import fixed_env
 from procsup.runfile.stages.program import runs_python
-from procsup.runfile.stages.recipe import Recipe, Surroundings
+from procsup.runfile.stages.recipe import ExpandContext, Recipe
 from procsup.runfile.stages.stopping import read_stop
 from procsup.runfile.syntax import values as v
-from procsup.runfile.syntax.problems import Faults, Wrong, did_you_mean, each, each_of, expected
+from procsup.runfile.syntax.problems import Faults, Wrong, each, each_of, make_wrong, suggest
 from procsup.runfile.templates.template import Files, Template, literal
 from procsup.runfile.units.command import Command, Misplaced
 from procsup.runfile.units.grants import Grants
@@ -64,7 +64,7 @@ class UnitReader:
     """
 
     def __init__(
-        self, recipe: Recipe, around: Surroundings, capacity: Capacity, finder: Finder
+        self, recipe: Recipe, around: ExpandContext, capacity: Capacity, finder: Finder
     ) -> None:
         self._recipe = recipe
         self._around = around
@@ -80,11 +80,11 @@ class UnitReader:
     def read(self, index: int, table: Any) -> UnitSpec:
         """Return one unit; `Wrong` lists all its errors."""
         if not isinstance(table, dict):
-            raise expected("a table of what the unit is", table)
+            raise make_wrong("a table of what the unit is", table)
         faults = Faults()
         for key in table:
             if key not in UNIT_KEYS:
-                faults.add((key,), f"unknown key{did_you_mean(key, UNIT_KEYS)}")
+                faults.add((key,), f"unknown key{suggest(key, UNIT_KEYS)}")
 
         def take(key: str, convert: Callable[[Any], Any], default: Any) -> Any:
             if table.get(key) is None:
@@ -93,20 +93,20 @@ class UnitReader:
                 return convert(table[key])
             return default
 
-        taken = self._taken(take)
+        taken = self._take_keys(take)
         faults.raise_if_any()
         return self._unit(index, taken)
 
-    def _taken(self, take: Callable[[str, Callable[[Any], Any], Any], Any]) -> Dict[str, Any]:
+    def _take_keys(self, take: Callable[[str, Callable[[Any], Any], Any], Any]) -> Dict[str, Any]:
         recipe = self._recipe
         grants = self._grants
         return {
             "arguments": take("argv", _arguments, None) or take("args", _arguments, ()),
-            "id": take("id", v.filled, None),
+            "id": take("id", v.read_text, None),
             "env": take("env", fixed_env, NOTHING),
             "cwd": take("cwd", lambda value: self._around.absolute(path_text(value)), self._cwd),
-            "inputs": take("inputs", self._wanted, None),
-            "depends": take("depends", self._wanted, None),
+            "inputs": take("inputs", self._read_declared, None),
+            "depends": take("depends", self._read_declared, None),
             "outputs": take("outputs", self._outputs, ()),
             "streams": {key: take(key, path_text, None) for key in _STREAMS},
             "cpus": take("cpus", grants.cpus, None) or grants.cpus_of({}),
@@ -119,7 +119,7 @@ class UnitReader:
         }
 
     def _unit(self, index: int, taken: Dict[str, Any]) -> UnitSpec:
-        arguments = tuple([self._shared(text) for text in taken["arguments"]])
+        arguments = tuple([self._share_text(text) for text in taken["arguments"]])
         head = self._recipe.program.head
         if not arguments and not head:
             raise Wrong("`argv` is missing: expected a list that begins with a program")
@@ -130,7 +130,7 @@ class UnitReader:
             self._front, arguments, env, self._stop_command(index, taken, inputs, depends)
         )
         parts = Parts(
-            own=self._own(taken, (*self._shown_head(), *arguments)),
+            own=self._choose_id(taken, (*self._shown_head(), *arguments)),
             row=taken["parameters"],
             cwd=taken["cwd"],
             shown=command,
@@ -157,11 +157,11 @@ class UnitReader:
         if not templates:
             return ()
         values = {"pid": PID, **self._around.values, "index": index}
-        values["inputs"] = inputs.mapped(self._around.absolute, None)
-        values["depends"] = depends.mapped(self._around.absolute, None)
+        values["inputs"] = inputs.map_paths(self._around.absolute, None)
+        values["depends"] = depends.map_paths(self._around.absolute, None)
         return tuple(text for one in templates for text in one.render_all(values))
 
-    def _shared(self, text: str) -> str:
+    def _share_text(self, text: str) -> str:
         """Return the text, as the same object if it occurred before."""
         if len(self._texts) < _MOST_SHARED:
             return self._texts.setdefault(text, text)
@@ -169,7 +169,7 @@ class UnitReader:
 
     # --- names ---------------------------------------------------------------------------
 
-    def _own(self, taken: Mapping[str, Any], argv: Tuple[str, ...]) -> str:
+    def _choose_id(self, taken: Mapping[str, Any], argv: Tuple[str, ...]) -> str:
         """Return the given id, or a short form of the command, with a number if it is taken."""
         if taken["id"] is not None:
             return make_visible(taken["id"])
@@ -182,18 +182,18 @@ class UnitReader:
 
     # --- files ---------------------------------------------------------------------------
 
-    def _wanted(self, value: Any) -> _Found:
-        return self._found(read_wanted(literal(value)))
+    def _read_declared(self, value: Any) -> _Found:
+        return self._find_files(read_declared(literal(value)))
 
     def _of_stage(self, key: str) -> _Found:
         wanted = self._recipe.inputs if key == "inputs" else self._recipe.depends
-        return self._found(wanted) if wanted.items else _NO_FILES
+        return self._find_files(wanted) if wanted.items else _NO_FILES
 
-    def _found(self, wanted: Wanted) -> _Found:
+    def _find_files(self, wanted: DeclaredFiles) -> _Found:
         files = input_files(wanted, {}, self._finder, empty_ok=self._recipe.empty_ok)
         if not wanted.left_out:
             return files, NOTHING
-        return files, left_out_of(wanted, {}, self._finder, self._around.folder)
+        return files, find_left_out(wanted, {}, self._finder, self._around.folder)
 
     def _outputs(self, value: Any) -> Tuple[OutputSpec, ...]:
         wanted = read_outputs(literal(value))
@@ -215,7 +215,7 @@ class Names:
 
     def of(self, text: str) -> str:
         """Return a name for a text, such as an input."""
-        return self.free(shortened(make_visible(text) or "''", text))
+        return self.free(shorten(make_visible(text) or "''", text))
 
     def free(self, name: str) -> str:
         """Return the name, with a number appended if it is taken."""
@@ -233,7 +233,7 @@ def _arguments(value: Any) -> Tuple[str, ...]:
 
 def _parameters(value: Any) -> Dict[str, Any]:
     if not isinstance(value, dict):
-        raise expected("a table of names and values", value)
+        raise make_wrong("a table of names and values", value)
     return dict(each_of(value, _parameter))
 
 
@@ -248,10 +248,10 @@ def short_form(argv: Tuple[str, ...]) -> str:
     The program is shortened to its name; a digest distinguishes commands that were cut.
     """
     whole = " ".join([shlex.quote(make_visible(text)) for text in (_name_of(argv[0]), *argv[1:])])
-    return shortened(whole, "\0".join(argv))
+    return shorten(whole, "\0".join(argv))
 
 
-def shortened(shown: str, whole: str) -> str:
+def shorten(shown: str, whole: str) -> str:
     """Return the text if it is short, else its beginning and a digest of the whole."""
     if len(shown) <= _SHORT_CHARACTERS:
         return shown

@@ -3,12 +3,12 @@
 from typing import Dict, List
 
 from procsup.core.text import make_visible, quote_word
-from procsup.queries.run_here import Prepared
+from procsup.queries.run_here import PreparedRun
 
 _MOST_NAMED = 5
 
 
-def by_hand_lines(ready: Prepared, env: Dict[str, str]) -> List[str]:
+def format_run_here(ready: PreparedRun, env: Dict[str, str]) -> List[str]:
     """Return the unit, its folder, its command, what its environment adds, and a warning."""
     start, outputs = ready.by_hand, ready.outputs
     lines = [
