@@ -364,8 +364,8 @@ class Folder:
         try:
             if folder.status.st_uid != self.status.st_uid:
                 raise PermissionError(errno.EPERM, "it belongs to another user", folder.path)
-            if folder._fd is not None and stat.S_IMODE(folder.status.st_mode) != mode:
-                set_mode(folder._fd, mode)
+            if stat.S_IMODE(folder.status.st_mode) & ~stat.S_ISGID != mode:
+                folder.set_mode(mode)
         except BaseException:
             folder.close()
             raise
@@ -389,9 +389,9 @@ class Folder:
         return _create_new(self._at(name), mode, self._fd)
 
     def set_mode(self, mode: int) -> None:
-        """Set its own permissions."""
+        """Set its own permissions; a setgid folder still gives its group to what is made in it."""
         if self._fd is not None:
-            set_mode(self._fd, mode)
+            set_mode(self._fd, mode | self.status.st_mode & stat.S_ISGID)
 
     def rename(self, name: str, new: str) -> None:
         """Rename an entry within the folder; a file that has the new name is replaced."""

@@ -168,6 +168,21 @@ def test_a_share_that_reaches_no_one_is_said_with_the_cure(folder, share):
         assert call_as(BOB, ["wait", "{}"], "/", home / "run")[0] == 0
 
 
+def test_a_run_in_a_setgid_folder_is_shared_with_the_group_of_that_folder(folder):
+    os.chown(folder, -1, BOB)
+    folder.chmod(0o2755)
+    project = Project(folder)
+    project.write("run.toml", 'share = "group"\n[stage.s]\ncommand = ["true"]\n')
+    project.run()
+
+    code, said = called(BOB, ["wait", "{}"], "/", folder / "run.toml")
+
+    assert code == 0, said
+    assert called(EVE, ["wait", "{}"], "/", folder / "run.toml")[0] == 74
+    for one in (folder / ".procsup").rglob("*"):
+        assert one.stat().st_gid == BOB, one
+
+
 def test_a_run_that_is_not_shared_says_nothing_of_that(folder):
     project = Project(folder, '[stage.s]\ncommand = ["true"]\n')
 
