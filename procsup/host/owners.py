@@ -28,11 +28,15 @@ MOST_LINKS = 40  # as Linux
 
 
 class Doubt(NamedTuple):
-    """A folder that others may rearrange, and why; `by_mode`: as its mode is now."""
+    """A folder that others may rearrange, and why; `by_mode`: as its mode is now.
+
+    `is_ours`: we may change that.
+    """
 
     folder: str
     why: str
     by_mode: bool
+    is_ours: bool
 
 
 if sys.platform == "win32":
@@ -118,7 +122,7 @@ else:
             if kind == _USER and number not in (os.geteuid(), status.st_uid, 0):
                 return f"may be written to by {user_name(number)}, who is in its {_LIST}"
             gid = status.st_gid if kind == _GROUP_OF_FILE else number
-            if kind != _USER and not _is_private(gid):
+            if kind != _USER and not _is_private(gid, os.geteuid()):
                 group = f"its group, {_group_name(gid)} {mode}"
                 named = f"the group {_group_name(gid)}, which is in its {_LIST}"
                 return f"may be written to by {named if kind == _GROUP else group}"
@@ -141,10 +145,8 @@ else:
 
     def user_name(uid: int) -> str:
         """Return how to call a user in a message."""
-        try:
-            return f"user {pwd.getpwuid(uid).pw_name}"
-        except KeyError:
-            return f"an unknown user (uid {uid})"
+        user = _user_entry(uid)
+        return f"an unknown user (uid {uid})" if user is None else f"user {user.pw_name}"
 
     def refuse_foreign(fd: int, path: str, owner: int) -> None:
         """Raise OSError unless an open file belongs to the user of the run."""
@@ -166,28 +168,35 @@ else:
         return None if uid is None else Reader(user_name(uid), uid, _groups_of(uid))
 
     def _groups_of(uid: int) -> Set[int]:
-        try:
-            user = pwd.getpwuid(uid)
-        except KeyError:
-            return set()
-        return set(os.getgrouplist(user.pw_name, user.pw_gid))
+        user = _user_entry(uid)
+        return set() if user is None else set(os.getgrouplist(user.pw_name, user.pw_gid))
 
     def _group_name(gid: int) -> str:
+        group = _group_entry(gid)
+        return str(gid) if group is None else group.gr_name
+
+    def _user_entry(uid: int) -> Optional[pwd.struct_passwd]:
         try:
-            return grp.getgrgid(gid).gr_name
+            return pwd.getpwuid(uid)
         except KeyError:
-            return str(gid)
+            return None
+
+    def _group_entry(gid: int) -> Optional[grp.struct_group]:
+        try:
+            return grp.getgrgid(gid)
+        except KeyError:
+            return None
 
     @lru_cache(maxsize=64)
-    def _is_private(gid: int) -> bool:
-        """Tell whether a group has only us (and root) in it: many systems give each user one.
+    def _is_private(gid: int, uid: int) -> bool:
+        """Tell whether a group has that user alone (and root): many systems give each user one.
 
-        Whose first group it is cannot be asked in general; such a group has its user's name.
+        Whose first group it is cannot be asked in general; such a group has its user's name. Where
+        neither has a name (`docker run --user 1000:1000`), it has its user's number.
         """
-        try:
-            us, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)
-        except KeyError:
-            return False
+        us, group = _user_entry(uid), _group_entry(gid)
+        if us is None or group is None:
+            return us is None and group is None and gid == uid
         return us.pw_gid == gid and us.pw_name == group.gr_name and set(group.gr_mem) <= {
             us.pw_name, "root"
         }  # fmt: skip
@@ -214,7 +223,7 @@ def first_doubt(path: str, *, is_trusted: Callable[[str], bool]) -> Optional[Dou
         if stat.S_ISDIR(status.st_mode):
             why = why_others_may(status, here)
         if why is not None and not is_trusted(here):
-            return Doubt(here, why, is_ours_or_roots(status))
+            return Doubt(here, why, is_ours_or_roots(status), is_root() or is_ours(status))
     return None
 
 

@@ -4,20 +4,26 @@
 
     trust = ["/scratch/lab"]    # others may write there, and that is right
 
-It counts only if it is the user's own (or root's), and others may write neither to it nor to a
-folder on the way.
+It is the user's own, or root's, and counts only if others may write neither to it nor to a folder
+on the way. One of another user, to which HOME leads (`sudo`, `su`, a container), is passed over.
 """
 
 import os
 import sys
 from functools import partial
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Tuple
 
 from procsup.core.text import quote_word
 from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath, describe_error, open_reading
 from procsup.host.folders import make_absolute, user_settings
-from procsup.host.owners import Doubt, first_doubt, why_others_may
+from procsup.host.owners import (
+    Doubt,
+    first_doubt,
+    is_ours_or_roots,
+    user_name,
+    why_others_may,
+)
 
 _MOST_BYTES = 1 << 20
 
@@ -29,7 +35,7 @@ def is_trusted(path: str, *, itself: bool = False) -> bool:
     UsageError if the configuration is wrong.
     """
     place = _place_of(path) if itself else os.path.realpath(path)
-    return any(_is_in(place, os.path.realpath(one)) for one in _read_trusted())
+    return any(_is_in(place, os.path.realpath(one)) for one in _read_trusted()[0])
 
 
 def find_doubt(place: AnyPath) -> Optional[Doubt]:
@@ -55,12 +61,12 @@ def cure(doubt: Doubt) -> str:
     import json  # here: `wait` starts without them
 
     trust = f"trust = [{json.dumps(doubt.folder, ensure_ascii=False)}]"
-    ways = [
-        "keep runs elsewhere (--dir)",
-        f"if that is right, write `{trust}` in {user_settings()}",
-    ]
+    not_ours = _read_trusted()[1]
+    where = user_settings() if not not_ours else f"a configuration of your own ({not_ours})"
+    ways = ["keep runs elsewhere (--dir)", f"if that is right, write `{trust}` in {where}"]
     if doubt.by_mode:
-        ways.insert(0, f"change that (chmod go-w {quote_word(doubt.folder)})")
+        who = "change" if doubt.is_ours else "have its owner change"
+        ways.insert(0, f"{who} that (chmod go-w {quote_word(doubt.folder)})")
     *others, last = ways
     text = f"{', '.join(others)}, or, {last}"
     return text[0].upper() + text[1:]
@@ -76,17 +82,24 @@ def _is_in(place: str, folder: str) -> bool:
     return place == folder or place.startswith(os.path.join(folder, ""))
 
 
-def _read_trusted() -> List[str]:
+def _read_trusted() -> Tuple[List[str], str]:
+    """Return what the user trusts, and why the configuration is not the user's; else empty."""
     path = user_settings()
     try:
         with open_reading(path) as file:
-            why = why_others_may(os.fstat(file.fileno()), file.fileno())
+            status = os.fstat(file.fileno())
+            if not is_ours_or_roots(status):
+                owner = user_name(status.st_uid)
+                return [], f"HOME or XDG_CONFIG_HOME leads to {path}, which belongs to {owner}"
+            why = why_others_may(status, file.fileno())
             data = file.read(_MOST_BYTES + 1)
             if len(data) > _MOST_BYTES:
                 raise ValueError(f"it is larger than {_MOST_BYTES >> 20} MB")
             text = data.decode("utf-8")
     except FileNotFoundError:
-        return []
+        return [], ""
+    except PermissionError as error:
+        return [], f"HOME or XDG_CONFIG_HOME leads to {path}: {describe_error(error)}"
     except (OSError, ValueError) as error:
         problem = describe_error(error) if isinstance(error, OSError) else str(error)
         raise UsageError(f"{path} cannot be read: {problem}") from error
@@ -99,7 +112,7 @@ def _read_trusted() -> List[str]:
             f"{path}: {doubt.folder} {doubt.why}, so other users could put another file in its"
             f" place: what it trusts does not count; {way} (XDG_CONFIG_HOME names another folder)"
         )
-    return _check_lines(path, text)
+    return _check_lines(path, text), ""
 
 
 def _check_lines(path: str, text: str) -> List[str]:

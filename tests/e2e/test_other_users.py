@@ -438,7 +438,39 @@ def test_the_configuration_of_another_user_says_nothing(open_folder, settings, m
     project.write("run.toml", RUN)
     with trusting(monkeypatch, settings, open_folder) as config:
         os.chown(config, EVE, EVE)
-        assert f"{config} belongs to {EVES}: what it trusts" in project.run(expect=2).stderr
+        said = project.run(expect=74).stderr
+        assert f"{open_folder} may be written to by every user" in said
+        assert f"a configuration of your own (HOME or XDG_CONFIG_HOME leads to {config}" in said
+        assert f"which belongs to {EVES})" in said
+
+
+def test_a_configuration_in_the_closed_home_of_another_user_says_nothing(lab):
+    give(lab / ".procsup", BOB)
+    lab.chmod(0o777)
+    home = lab / "home"
+    home.mkdir(0o700)
+
+    def run():
+        os.environ["XDG_CONFIG_HOME"] = str(home)
+        return call(["run", "survey.toml"], lab)
+
+    code, said = as_user(EVE, run)
+
+    assert code == 74
+    assert f"Have its owner change that (chmod go-w {lab}), keep" in said
+    assert f"leads to {home}/procsup/config.toml: Permission denied: {home} may not" in said
+
+
+@pytest.mark.parametrize(("group", "code"), [(EVE, 0), (BOB, 74)])
+def test_a_user_without_a_name_has_a_group_of_the_same_number(open_folder, group, code):
+    """As in a container, `docker run --user 1000:1000`, on a folder made under umask 002."""
+    Project(open_folder).write("run.toml", RUN)
+    give(open_folder, EVE).chmod(0o775)
+    os.chown(open_folder, EVE, group)
+
+    done, said = called(EVE, ["run", "run.toml", "-q"], open_folder)
+
+    assert done == code, said
 
 
 def test_a_configuration_that_others_could_exchange_says_nothing(
