@@ -4,7 +4,7 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 from procsup.errors import UsageError
 from procsup.host.owners import user_name
@@ -62,14 +62,24 @@ def find_refusal(path: "AnyPath") -> str:
     ``/data/eve may not be entered: it belongs to user eve (mode 0700)``.
     """
     whole = Path(path)
+    above = None
     for folder in reversed(whole.parents):
         try:
             os.stat(os.path.join(folder, os.curdir))
-        except PermissionError:  # noqa: PERF203 - it ends the loop
+        except PermissionError:
             return f"{folder} may not be entered{_describe_owner(folder)}"
         except OSError:
-            return ""  # the path ends here; no folder refused access
-    return f"{whole} may not be read{_describe_owner(whole)}" if _may_not_be_read(whole) else ""
+            return _describe_closed(above)  # the path ends here
+        above = folder
+    if _may_not_be_read(whole):
+        return f"{whole} may not be read{_describe_owner(whole)}"
+    return "" if os.path.lexists(whole) else _describe_closed(above)
+
+
+def _describe_closed(folder: Optional[Path]) -> str:
+    if sys.platform == "win32" or folder is None or os.access(folder, os.W_OK):
+        return ""
+    return f"{folder} may not be written to{_describe_owner(folder)}"
 
 
 def find_keeper(path: "AnyPath") -> str:

@@ -139,7 +139,10 @@ class RunDir:
                     _make_folder(folder, path.name, 0o700)
                 _hide_from_git(folder)
         except OSError as error:
-            raise RecordError(f"run directory {self.path}: {describe_error(error)}") from error
+            cure = "; keep runs elsewhere (--dir)" if isinstance(error, PermissionError) else ""
+            raise RecordError(
+                f"run directory {self.path}: {describe_error(error)}{cure}"
+            ) from error
         return made
 
     def _make(self) -> bool:

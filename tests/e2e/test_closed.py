@@ -144,6 +144,18 @@ def test_a_preflight_says_what_is_closed_and_what_is_missing(closed, line, said)
     assert said in told
 
 
+@pytest.mark.parametrize("place", ["", "sub/deeper"])
+def test_a_run_where_one_may_not_write_names_the_folder_and_the_cure(folder, place):
+    Project(folder).write("run.toml", '[stage.s]\ncommand = ["true"]\n')
+    words = ["run", "{}", *(["--dir", str(folder / place)] if place else [])]
+
+    code, said = called(EVE, words, folder, folder / "run.toml")
+
+    assert code == 74
+    assert f"{folder} may not be written to: it belongs to user root (mode 0755)" in said
+    assert "; keep runs elsewhere (--dir)" in said
+
+
 # --- share -------------------------------------------------------------------------------------
 
 
