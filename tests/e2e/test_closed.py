@@ -149,7 +149,7 @@ def test_a_run_where_one_may_not_write_names_the_folder_and_the_cure(folder, pla
     Project(folder).write("run.toml", '[stage.s]\ncommand = ["true"]\n')
     words = ["run", "{}", *(["--dir", str(folder / place)] if place else [])]
 
-    code, said = called(EVE, words, folder, folder / "run.toml")
+    code, said = call_as(EVE, words, folder, folder / "run.toml")
 
     assert code == 74
     assert f"{folder} may not be written to: it belongs to user root (mode 0755)" in said
@@ -187,10 +187,10 @@ def test_a_run_in_a_setgid_folder_is_shared_with_the_group_of_that_folder(folder
     project.write("run.toml", 'share = "group"\n[stage.s]\ncommand = ["true"]\n')
     project.run()
 
-    code, said = called(BOB, ["wait", "{}"], "/", folder / "run.toml")
+    code, said = call_as(BOB, ["wait", "{}"], "/", folder / "run.toml")
 
     assert code == 0, said
-    assert called(EVE, ["wait", "{}"], "/", folder / "run.toml")[0] == 74
+    assert call_as(EVE, ["wait", "{}"], "/", folder / "run.toml")[0] == 74
     for one in (folder / ".procsup").rglob("*"):
         assert one.stat().st_gid == BOB, one
 

@@ -468,7 +468,7 @@ def test_a_user_without_a_name_has_a_group_of_the_same_number(open_folder, group
     give(open_folder, EVE).chmod(0o775)
     os.chown(open_folder, EVE, group)
 
-    done, said = called(EVE, ["run", "run.toml", "-q"], open_folder)
+    done, said = call_as(EVE, ["run", "run.toml", "-q"], open_folder)
 
     assert done == code, said
 

@@ -86,7 +86,8 @@ def test_an_early_death_by_signal_is_returned_as_such():
 def test_it_is_alone_under_a_guard_in_a_session_of_its_own(tmp_path):
     code = (
         "from procsup.host import guard; import os, sys;"
-        "facts = dict(sid=os.getsid(0), parent=os.getppid(), guarded=guard.find_guard_link() is not None,"
+        "facts = dict(sid=os.getsid(0), parent=os.getppid(),"
+        " guarded=guard.find_guard_link() is not None,"
         " path=sys.path, name=sys.argv[0],"
         " python=os.environ.get('PYTHONPATH'));"
     ) + ANNOUNCE.format("facts")

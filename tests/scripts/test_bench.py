@@ -102,7 +102,7 @@ def test_a_table_is_aligned_and_a_bar_in_a_cell_ends_no_column():
 
 def test_a_budget_is_held_missed_or_not_measured():
     rounds = [{PROCSUP: took(1.12, 0.0005), XARGS: took(1.0), FLOOR: took(1.0, 0.00045)}]
-    judged = {b.what: b for b in budgets.judge_places(result_of(works={"true": work_of(rounds)}))}
+    judged = {b.what: b for b in budgets.judged(result_of(works={"true": work_of(rounds)}))}
 
     assert judged["`true`: slope to xargs -P"].held is True
     assert judged["`true`: slope to xargs -P, the goal"].held is False
