@@ -21,27 +21,36 @@ _STARTS_NOTHING = ("--detach", "--dry-run", "--help", "-h", "--here")
 _NEW_OBJECTS_PER_COLLECTION = 50_000
 
 
-def program(*, detached: bool = False) -> int:
-    """The program's entry, also of ``-m``. Ends the process, or returns its exit code."""
+def program(*, hosted: bool = False, detached: bool = False) -> int:
+    """The program's entry, also of ``-m``. Ends the process, or returns its exit code.
+
+    `hosted`: another program has started this one, and sends the request of a run by stdin.
+    """
     gc.set_threshold(_NEW_OBJECTS_PER_COLLECTION, *gc.get_threshold()[1:])
-    code = main(detached=detached)
+    code = main(hosted=hosted, detached=detached)
     leave_quickly(code)
     return code
 
 
-def main(argv: Optional[Sequence[str]] = None, *, detached: bool = False) -> int:
+def main(
+    argv: Optional[Sequence[str]] = None, *, hosted: bool = False, detached: bool = False
+) -> int:
     """Run the command line and return its exit code; ended by a signal, it does not return."""
     args = sys.argv[1:] if argv is None else list(argv)
     open_standard_streams()
     try:
-        if detached or is_guarded(args):
-            from procsup.host.guard import fork_supervisor, is_owned
+        if hosted or is_guarded(args):
+            from procsup.host.guard import find_owner, fork_supervisor
 
             try:
-                fork_supervisor(detached=detached, owned=is_owned(args))
+                fork_supervisor(detached=detached, owned=hosted and find_owner(args) is not None)
             except OSError as error:
                 sys.stderr.write(f"procsup: cannot start a second process: {error}\n")
                 return 70
+        if hosted:
+            from procsup.cli.hosted import main as host
+
+            return host(args)  # type: ignore[no-any-return,unused-ignore]
         from procsup.cli.main import main as cli_main
 
         return cli_main(args)  # type: ignore[no-any-return,unused-ignore]

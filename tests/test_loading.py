@@ -10,6 +10,7 @@ from typing import Iterator
 import pytest
 
 import procsup
+from procsup.supervisor.requests import Display, HostedRequest, Request
 
 PACKAGE = Path(procsup.__file__).resolve().parent
 ROOT = str(PACKAGE.parent)
@@ -40,7 +41,7 @@ LATE = {
     "traceback": MESSAGES,
     "winreg": NOT_EVERYWHERE,
     "procsup.cli.dry": ONE_WAY,
-    "procsup.cli.ending": "the version is printed without it",
+    "procsup.cli.group": "the version is printed without it",
     "procsup.cli.hosted": ONE_WAY,
     "procsup.cli.main": THE_GUARD,
     "procsup.cli.map": "its options, where its command line is wrong",
@@ -155,6 +156,24 @@ def test_rich_and_psutil_are_not_loaded_before_the_first_unit_starts(finished):
     )  # elsewhere psutil measures
 
     assert loaded(finished, "run", "--fresh", "--progress", "bar", modules=modules) == []
+
+
+def test_a_supervisor_that_a_program_starts_loads_no_command_line(finished):
+    report = finished / "hosted.txt"
+    code = (
+        "import sys; from procsup.__main__ import main\n"
+        "sys.argv = ['procsup', 'procsup.toml']; main(hosted=True)\n"
+        f"open({str(report)!r}, 'w').write(str('click' in sys.modules))"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=str(finished),
+        env={**os.environ, "PYTHONPATH": ROOT},
+        input=HostedRequest(Request(), Display()).encode(),
+        timeout=60,
+        check=True,
+    )
+    assert report.read_text(encoding="utf-8") == "False"
 
 
 def test_what_is_loaded_is_seen(finished):

@@ -2,17 +2,16 @@
 
 from typing import Optional
 
-from procsup.cli.run_options import Options, request_of
 from procsup.console.terminal import write_stderr, write_stdout
 from procsup.report.plan import graph_lines, plan_data, plan_lines
 from procsup.report.tables import json_text
-from procsup.supervisor.requests import Request
+from procsup.supervisor.requests import Display, Request
 from procsup.supervisor.session import dry_run
 
 
 def show_plan(
-    options: Options,
-    request: Optional[Request] = None,
+    request: Request,
+    display: Display,
     *,
     kept_too: bool = False,
     graph: Optional[str] = None,
@@ -23,10 +22,10 @@ def show_plan(
     `kept_too`: each kept unit has a line, too; `graph` is a form of `report.plan.graph_lines`;
     `static`: nothing that the run file names is executed.
     """
-    plan = dry_run(request or request_of(options), static=static)
-    if not options.quiet:
+    plan = dry_run(request, static=static)
+    if not display.quiet:
         write_stderr(*plan.notes)
-    if options.as_json:
+    if display.as_json:
         write_stdout(json_text(plan_data(plan.spec, plan.stages, live=plan.live, notes=plan.notes)))
     elif graph is not None:
         write_stdout(*graph_lines(plan.spec, plan.stages, graph))

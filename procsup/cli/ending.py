@@ -1,81 +1,36 @@
-"""Turns a verb's result or exception into an exit code and one clear message."""
+"""Turns the result or exception of a verb into an exit code and one clear message."""
 
 import os
-from typing import Any, Dict, List, Sequence, Set
+from typing import Any, Callable, Dict, List
 
-import click
-
-from procsup.cli.group import cli
 from procsup.console.terminal import ReaderGone, give_up_stdout, write_stderr, write_stdout
-from procsup.errors import ProcsupError, RecordError, RunFileError, UsageError
+from procsup.errors import ProcsupError, RecordError, RunFileError
 from procsup.host.files import describe_error
-from procsup.host.guard import is_owned
 from procsup.host.signals import INTERRUPT, die_by
 
 DEBUG = "PROCSUP_DEBUG"
 
 
-def carry_out(arguments: Sequence[str]) -> int:
-    """Carry out a command line; every exception becomes a message and its exit code."""
-    arguments = list(arguments) or ["--help"]
-    said_here = not is_owned(arguments)  # that program gets the error and raises it
+def settle(work: Callable[[], int], *, as_json: Callable[[], bool], said_here: bool = True) -> int:
+    """Do the work and return its exit code; an exception becomes a message, and with JSON data.
+
+    Without `said_here` no message is written for errors that the data has whole.
+    """
     try:
-        # Not `cli.main`: at a broken pipe it would end a run's verb with exit 1.
-        with cli.make_context("procsup", list(arguments)) as context:
-            code = cli.invoke(context)
-        return code if isinstance(code, int) else 0
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.ClickException as error:
-        return _fail(
-            UsageError(_describe_usage(error)), as_json=wants_json(arguments), said_here=said_here
-        )
-    except (click.Abort, KeyboardInterrupt):
+        return work()
+    except KeyboardInterrupt:
         die_by(INTERRUPT)  # a shell loop around us stops too
     except (ReaderGone, BrokenPipeError):
         give_up_stdout()
         return 0
     except ProcsupError as error:
-        return _fail(error, as_json=wants_json(arguments), said_here=said_here)
+        return _fail(error, as_json=as_json(), said_here=said_here)
     except OSError as error:
         _show_trace()
-        return _fail(RecordError(_describe_refusal(error)), as_json=wants_json(arguments))
+        return _fail(RecordError(_describe_refusal(error)), as_json=as_json())
     except Exception as error:  # noqa: BLE001  the last wall: a user never meets a bare traceback
         _show_trace()
-        return _fail(ProcsupError(_describe_internal(error)), as_json=wants_json(arguments))
-
-
-def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether the caller wants JSON: known even if the command line itself is invalid."""
-    arguments = list(arguments)
-    if arguments[:1] == ["map"]:
-        return "--json" in _before_command(arguments[1:])
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    return "--json" in arguments[:end]
-
-
-def _before_command(words: List[str]) -> List[str]:
-    """Return the options of `procsup map`: the words after them belong to COMMAND."""
-    from procsup.cli.map import command
-
-    valued = {
-        name
-        for option in command.params
-        if isinstance(option, click.Option) and not option.is_flag
-        for name in option.opts
-    }
-    at = 0
-    while at < len(words) and words[at].startswith("-") and words[at] not in ("-", "--"):
-        at += 2 if _takes_the_next(words[at], valued) else 1
-    return words[:at]
-
-
-def _takes_the_next(word: str, valued: Set[str]) -> bool:
-    """Whether the next word is this option's value; letters may be combined, as in ``-qj 4``."""
-    if word.startswith("--"):
-        return word in valued
-    taking = [at for at, letter in enumerate(word) if f"-{letter}" in valued]
-    return bool(taking) and taking[0] == len(word) - 1
+        return _fail(ProcsupError(_describe_internal(error)), as_json=as_json())
 
 
 def _fail(error: ProcsupError, *, as_json: bool, said_here: bool = True) -> int:
@@ -104,14 +59,6 @@ def _write_error(error: ProcsupError) -> None:
         write_stdout(json_text({"error": body}))
     except (ReaderGone, RecordError):  # stderr has the message, and the exit code shows it, too
         pass
-
-
-def _describe_usage(error: click.ClickException) -> str:
-    message = error.format_message()
-    context = getattr(error, "ctx", None)
-    if isinstance(context, click.Context):
-        return f"{message}\n(see: {context.command_path} --help)"
-    return message
 
 
 def _describe_refusal(error: OSError) -> str:

@@ -1,17 +1,16 @@
 """A run in this process: what is shown while it lasts, its last words and its exit code."""
 
+import os
 import time
-from typing import TYPE_CHECKING, Callable, List, Optional
+from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional
 
-from procsup.cli.detached import announce_ready
-from procsup.cli.options import path_from_here, word_for
-from procsup.cli.run_options import Options
 from procsup.console.choose import watcher_for
 from procsup.console.terminal import ReaderGone, write_stderr, write_stdout
+from procsup.core.rooted import HOME
 from procsup.core.text import quote_word
 from procsup.errors import RecordError, RunFailed, RunUnfinished, UsageError
 from procsup.host.signals import BROKEN_PIPE, die_by
-from procsup.supervisor.requests import Ending, Opening, Request
+from procsup.supervisor.requests import Display, Ending, Opening, Request
 
 if TYPE_CHECKING:  # only `procsup map` uses it
     from procsup.console.grouped import GroupedOutput
@@ -19,10 +18,10 @@ if TYPE_CHECKING:  # only `procsup map` uses it
 
 
 def bring_to_completion(
-    options: Options,
     request: Request,
+    display: Display,
     *,
-    announce: bool = False,
+    on_ready: Optional[Callable[[Opening], None]] = None,
     printers: Optional[Callable[[Opening], "GroupedOutput"]] = None,
 ) -> int:
     """Run here, in this process; return the exit code, or die by the signal that ended the run.
@@ -37,36 +36,43 @@ def bring_to_completion(
 
     def open_watcher(opening: Opening) -> "Watcher":
         openings.append(opening)
-        if not options.quiet:
+        if not display.quiet:
             first = [opening.first_line] if printers is None else []
             write_stderr(*first, *opening.notes)
         if printers is not None:
             printing.append(printers(opening))
             return printing[0]
-        return watcher_for("none" if options.quiet else options.progress, opening.summary)
+        return watcher_for("none" if display.quiet else display.progress, opening.summary)
 
-    ending = session.bring_to_completion(
-        request, watchers=open_watcher, on_ready=announce_ready if announce else None
-    )
+    ending = session.bring_to_completion(request, watchers=open_watcher, on_ready=on_ready)
     code = _exit_code(ending)
     for printer in printing:
         code = _finish_output(printer, code)
-    code = _tell_end(openings[0], ending, options, code, time.monotonic() - begun)
+    scene = _End(request, openings[0], ending, time.monotonic() - begun)
+    code = _tell_end(scene, display, code)
     if ending.signum is not None and ending.status is None:
         die_by(ending.signum)
     return code
 
 
-def _tell_end(opening: Opening, ending: Ending, options: Options, code: int, took_s: float) -> int:
+class _End(NamedTuple):
+    request: Request
+    opening: Opening
+    ending: Ending
+    took_s: float
+
+
+def _tell_end(end: _End, display: Display, code: int) -> int:
     """Report how it ended; return the exit code, 74 if stdout could not be written."""
+    ending = end.ending
     try:
-        if not options.quiet or code != 0:
-            write_stderr(*_last_words(opening, ending, options, took_s))
+        if not display.quiet or code != 0:
+            write_stderr(*_last_words(end))
         about_words = ending.complaint if ending.status is not None else ""
         if about_words or ending.doubt:
             write_stderr(f"procsup: {about_words or ending.doubt}")
-        if options.as_json:
-            _write_ending(opening, ending, code)
+        if display.as_json:
+            _write_ending(end.opening, ending, code)
     except ReaderGone:
         pass  # the stream is closed: exit code and manifest have the result
     except RecordError as error:
@@ -96,23 +102,26 @@ def _exit_code(ending: Ending) -> int:
     return 0 if ending.status == "succeeded" else RunFailed.exit_code
 
 
-def _last_words(opening: Opening, ending: Ending, options: Options, took_s: float) -> List[str]:
+def _last_words(end: _End) -> List[str]:
     from procsup.report.ending import Commands, ending_lines
 
+    ending = end.ending
     path = ending.manifest_path
     shown = ending._replace(manifest_path=None if path is None else path_from_here(path))
-    commands = Commands(_format_again(options, opening), word_for(ending.directory))
-    return ending_lines(opening.spec.name, shown, took_s, commands)
+    commands = Commands(_format_again(end.request, end.opening), word_for(ending.directory))
+    return ending_lines(end.opening.spec.name, shown, end.took_s, commands)
 
 
-def _format_again(options: Options, opening: Opening) -> str:
+def _format_again(request: Request, opening: Opening) -> str:
     """Return the arguments of `procsup run` that continue this run."""
-    if options.file == "-":  # a plan that was read from stdin, and is in the run directory now
+    if request.plan is not None:  # it is in the run directory now
         return quote_word(path_from_here(opening.spec.file or ""))
-    words = [] if options.file == "procsup.toml" else [options.file]
-    words += [f"--var={name}={value}" for name, value in options.variables.items()]
-    if options.directory is not None:
-        words.append(f"--dir={options.directory}")
+    is_retry = request.again is not None  # of a run whose file knows its directory
+    file = os.path.relpath(request.file) if is_retry else request.file
+    words = [] if file == "procsup.toml" else [file]
+    words += [f"--var={name}={value}" for name, value in request.variables.items()]
+    if request.directory is not None and not is_retry:
+        words.append(f"--dir={request.directory}")
     return " ".join(map(quote_word, words))
 
 
@@ -132,3 +141,39 @@ def _write_ending(opening: Opening, ending: Ending, code: int) -> None:
         **ending_data(ending),
     }
     write_stdout(json_text(data))
+
+
+def word_for(directory: str) -> str:
+    """Return the shortest name of this run directory on a command line in the current folder."""
+    name = os.path.basename(directory)
+    try:
+        near = nearest_runs(os.getcwd())
+    except OSError:  # the working directory was removed
+        near = None
+    if near is not None and os.path.realpath(os.path.join(near, name)) == os.path.realpath(
+        directory
+    ):
+        return quote_word(name)
+    return quote_word(path_from_here(directory))
+
+
+def nearest_runs(start: str) -> Optional[str]:
+    """Return the nearest ``.procsup`` folder from `start` upwards."""
+    folder = start
+    while True:
+        candidate = os.path.join(folder, HOME)
+        if os.path.isdir(candidate):
+            return candidate
+        above = os.path.dirname(folder)
+        if above == folder:
+            return None
+        folder = above
+
+
+def path_from_here(path: str) -> str:
+    """Return the path, relative to the working directory if it is below it."""
+    try:
+        relative = os.path.relpath(path)
+    except (OSError, ValueError):  # the working directory was removed, or is on another drive
+        return path
+    return path if relative.startswith(os.pardir) else relative

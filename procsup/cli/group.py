@@ -1,13 +1,15 @@
-"""The table of verbs; each is imported only when it is used."""
+"""The command line: the table of verbs, each of which is imported only when it is used."""
 
 from importlib import import_module
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 import click
 
 from procsup import __version__
+from procsup.cli.ending import settle
 from procsup.console.terminal import write_stdout
 from procsup.core.text import nearest
+from procsup.errors import UsageError
 
 VERBS: Dict[str, Tuple[str, str]] = {
     "run": ("procsup.cli.run", "bring a run to completion"),
@@ -105,3 +107,64 @@ def _write_version(ctx: click.Context, *, asked: bool) -> None:
     if asked and not ctx.resilient_parsing:
         write_stdout(f"procsup {__version__}")
         ctx.exit(0)
+
+
+def carry_out(arguments: Sequence[str]) -> int:
+    """Carry out a command line; every exception becomes a message and its exit code."""
+    arguments = list(arguments) or ["--help"]
+    return settle(lambda: _invoke(arguments), as_json=lambda: wants_json(arguments))
+
+
+def _invoke(arguments: List[str]) -> int:
+    try:
+        # Not `cli.main`: at a broken pipe it would end a run's verb with exit 1.
+        with cli.make_context("procsup", list(arguments)) as context:
+            code = cli.invoke(context)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as error:
+        raise UsageError(_describe_usage(error)) from error
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether the caller wants JSON: known even if the command line itself is invalid."""
+    arguments = list(arguments)
+    if arguments[:1] == ["map"]:
+        return "--json" in _before_command(arguments[1:])
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return "--json" in arguments[:end]
+
+
+def _before_command(words: List[str]) -> List[str]:
+    """Return the options of `procsup map`: the words after them belong to COMMAND."""
+    from procsup.cli.map import command
+
+    valued = {
+        name
+        for option in command.params
+        if isinstance(option, click.Option) and not option.is_flag
+        for name in option.opts
+    }
+    at = 0
+    while at < len(words) and words[at].startswith("-") and words[at] not in ("-", "--"):
+        at += 2 if _takes_the_next(words[at], valued) else 1
+    return words[:at]
+
+
+def _takes_the_next(word: str, valued: Set[str]) -> bool:
+    """Whether the next word is this option's value; letters may be combined, as in ``-qj 4``."""
+    if word.startswith("--"):
+        return word in valued
+    taking = [at for at, letter in enumerate(word) if f"-{letter}" in valued]
+    return bool(taking) and taking[0] == len(word) - 1
+
+
+def _describe_usage(error: click.ClickException) -> str:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    if isinstance(context, click.Context):
+        return f"{message}\n(see: {context.command_path} --help)"
+    return message

@@ -1,25 +1,62 @@
-"""`procsup run` as the library starts it: stdin may carry the plan; its end stops the run."""
+"""A run for the program that started this process: its request and its plan come by stdin."""
 
-import msgspec
+import os
+from typing import Iterator, Optional, Sequence
 
+from msgspec.structs import replace
+
+from procsup.cli.ending import settle
 from procsup.cli.foreground import bring_to_completion
-from procsup.cli.run_options import Options, request_of
-from procsup.errors import UsageError
+from procsup.console.choose import PROGRESS
+from procsup.errors import RunUnfinished, UsageError
+from procsup.host.detach import announce
+from procsup.host.guard import find_owner
 from procsup.host.parent_watch import ParentWatch
 from procsup.runfile.plan import CalledOff, read_text
+from procsup.store.rundir import RunDir
+from procsup.supervisor.requests import HostedRequest, Opening
 
-PLAN_BY_STDIN = "-"
+
+def main(words: Sequence[str]) -> int:
+    """Do what the first line of stdin asks for; errors are data on stdout.
+
+    With an ``--owner`` in `words` the run ends with that program, which raises such an error.
+    """
+    return settle(lambda: _serve(find_owner(words)), as_json=lambda: True)
 
 
-def run_for(owner: int, options: Options, *, announce: bool) -> int:
-    """Run for the process `owner`; a FILE named ``-`` is a plan that it sends."""
-    tie = ParentWatch(owner)
-    request = msgspec.structs.replace(request_of(options), owner=tie)
-    if options.file == PLAN_BY_STDIN:
+def _serve(owner: Optional[int]) -> int:
+    tie = None if owner is None else ParentWatch(owner)
+    lines = os.fdopen(0, "rb", closefd=False) if tie is None else tie.lines()
+    line = next(lines, b"")
+    if not line:  # that program ended before it had asked
+        return RunUnfinished.exit_code
+    asked = HostedRequest.decode(line)
+    return settle(
+        lambda: _run(asked, tie, lines),
+        as_json=lambda: asked.display.as_json,
+        said_here=tie is None,
+    )
+
+
+def _run(asked: HostedRequest, tie: Optional[ParentWatch], lines: Iterator[bytes]) -> int:
+    progress = asked.display.progress
+    if progress not in PROGRESS:
+        raise UsageError(f"progress={progress!r}: expected one of {', '.join(PROGRESS)}")
+    request = replace(asked.request, owner=tie)
+    if asked.plan_follows:
         try:
-            plan = read_text(tie.lines(), "plan")
+            request = replace(request, plan=read_text(lines, "plan"))
         except CalledOff:
             return UsageError.exit_code
-        request = msgspec.structs.replace(request, plan=plan)
-    tie.watch_stdin()
-    return bring_to_completion(options, request, announce=announce)
+    if tie is not None:
+        tie.watch_stdin()
+    on_ready = _announce_ready if asked.announce else None
+    return bring_to_completion(request, asked.display, on_ready=on_ready)
+
+
+def _announce_ready(opening: Opening) -> None:
+    """The lock is held, old manifests are withdrawn: let the starter go on."""
+    where = opening.directory
+    ready = {"id": opening.run_id, "directory": where, "sitting": opening.sitting}
+    announce(ready, str(RunDir(where).supervisor_log))

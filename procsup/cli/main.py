@@ -20,7 +20,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments == ["--version"] and _try_print_version():
         return 0
-    from procsup.cli.ending import carry_out
+    from procsup.cli.group import carry_out
 
     return carry_out(arguments)
 

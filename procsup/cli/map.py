@@ -9,7 +9,6 @@ import click
 
 from procsup.cli.foreground import bring_to_completion
 from procsup.cli.options import exit_codes, json_option
-from procsup.cli.run_options import Options
 from procsup.console.grouped import GroupedOutput
 from procsup.console.terminal import is_terminal, write_stderr, write_stdout
 from procsup.core.text import quote_word
@@ -18,7 +17,7 @@ from procsup.runfile.plan import Head, PlanText, check_name, encode, own_name
 from procsup.runfile.units.tables import Names
 from procsup.store.control import ask
 from procsup.store.rundir import RunDir
-from procsup.supervisor.requests import Opening, Request
+from procsup.supervisor.requests import Display, Opening, Request
 
 _STAGE = "map"
 _SEPARATOR = ":::"
@@ -173,20 +172,9 @@ def _run(options: MapOptions, argv: Sequence[str], inputs: Iterable[str]) -> int
     named = options.name is not None
     head = Head(name, current_folder(), _STAGE, options.settings(), {}, named)
     request = Request(directory=options.directory, fresh=True, plan=PlanText(head, lines))
-    as_run = Options(
-        file="-",
-        variables={},
-        directory=options.directory,
-        jobs=None,
-        fresh=True,
-        only=(),
-        engine="local",
-        progress="none",
-        quiet=options.quiet,
-        as_json=options.as_json,
-    )
+    display = Display("none", options.quiet, options.as_json)
     printers = None if options.as_json else _printer(order if options.keep_order else None)
-    return bring_to_completion(as_run, request, printers=printers)
+    return bring_to_completion(request, display, printers=printers)
 
 
 def _printer(order: Optional[Dict[str, int]]) -> Any:

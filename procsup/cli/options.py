@@ -1,13 +1,10 @@
 """Options and texts that several verbs share."""
 
-import os
 from typing import Any, Callable, List, Optional, TypeVar
 
 import click
 
 from procsup.core.quantities import duration_s
-from procsup.core.rooted import HOME
-from procsup.core.text import quote_word
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -74,39 +71,3 @@ def exit_codes(**meanings: str) -> str:
     """Return the paragraph of a verb's exit codes, for the end of its help."""
     lines = [f"  {name[1:]:4} {meaning}" for name, meaning in meanings.items()]
     return "\n".join(["\b", "Exit codes:", *lines])
-
-
-def word_for(directory: str) -> str:
-    """Return the shortest name of this run directory on a command line in the current folder."""
-    name = os.path.basename(directory)
-    try:
-        near = nearest_runs(os.getcwd())
-    except OSError:  # the working directory was removed
-        near = None
-    if near is not None and os.path.realpath(os.path.join(near, name)) == os.path.realpath(
-        directory
-    ):
-        return quote_word(name)
-    return quote_word(path_from_here(directory))
-
-
-def nearest_runs(start: str) -> Optional[str]:
-    """Return the nearest ``.procsup`` folder from `start` upwards."""
-    folder = start
-    while True:
-        candidate = os.path.join(folder, HOME)
-        if os.path.isdir(candidate):
-            return candidate
-        above = os.path.dirname(folder)
-        if above == folder:
-            return None
-        folder = above
-
-
-def path_from_here(path: str) -> str:
-    """Return the path, relative to the working directory if it is below it."""
-    try:
-        relative = os.path.relpath(path)
-    except (OSError, ValueError):  # the working directory was removed, or is on another drive
-        return path
-    return path if relative.startswith(os.pardir) else relative

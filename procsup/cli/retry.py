@@ -1,12 +1,11 @@
 """`procsup retry`: run again what did not succeed, or the units that are named."""
 
-import os
 from typing import Optional, Tuple
 
 import click
 
 from procsup.attempt import run_here as hand
-from procsup.cli.detached import start_words
+from procsup.cli.detached import start
 from procsup.cli.foreground import bring_to_completion
 from procsup.cli.options import (
     RUN_HELP,
@@ -16,7 +15,6 @@ from procsup.cli.options import (
     exit_codes,
     json_option,
 )
-from procsup.cli.run_options import Options
 from procsup.console.choose import PROGRESS
 from procsup.console.terminal import write_stderr, write_stdout
 from procsup.errors import RunUnfinished, UsageError
@@ -27,7 +25,7 @@ from procsup.queries.retrying import Rerun
 from procsup.queries.view import find_to_execute
 from procsup.report.run_here import format_run_here
 from procsup.report.tables import json_text
-from procsup.supervisor.requests import Request
+from procsup.supervisor.requests import Display
 
 _HELP = f"""Run units of a run again: all that did not succeed, or those that are named.
 
@@ -76,7 +74,6 @@ _CODES = exit_codes(
               help="Bars on a terminal, else one line per finished unit.")  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing unless something goes wrong.")
 @json_option("Print one object about the end on stdout.")
-@click.option("--announce", is_flag=True, hidden=True)
 def command(
     run: str,
     units: Tuple[str, ...],
@@ -87,7 +84,6 @@ def command(
     progress: str,
     quiet: bool,
     as_json: bool,
-    announce: bool,
 ) -> int:
     """Find the run, and go the way that was asked for."""
     _check(units, here=here, dry_run=bool(dry_run), detach=detach)
@@ -99,17 +95,14 @@ def command(
     if not units and retrying.has_succeeded(rerun):
         return _nothing_to_do(rerun, as_json=as_json)
     made = retrying.request_for(rerun, units, jobs=jobs)
-    options = _options(made, progress=progress, quiet=quiet, as_json=as_json)
+    display = Display(progress, quiet, as_json)
     if dry_run:
         from procsup.cli.dry import show_plan
 
-        return show_plan(options, made, static=dry_run == "static")
+        return show_plan(made, display, static=dry_run == "static")
     if detach:
-        words = ["retry", f"--progress={progress}", "--announce"]
-        words += [f"--jobs={jobs}"] if jobs is not None else []
-        words += [flag for flag, given in (("-q", quiet), ("--json", as_json)) if given]
-        return start_words([*words, "--", _name_run(rerun), *units], quiet=quiet, as_json=as_json)
-    return bring_to_completion(options, made, announce=announce)
+        return start(made, display)
+    return bring_to_completion(made, display)
 
 
 def _check(units: Tuple[str, ...], *, here: bool, dry_run: bool, detach: bool) -> None:
@@ -119,26 +112,6 @@ def _check(units: Tuple[str, ...], *, here: bool, dry_run: bool, detach: bool) -
         raise click.UsageError("--here runs in the foreground: leave --detach out")
     if dry_run and detach:
         raise click.UsageError("--dry-run starts nothing that could be detached: leave one out")
-
-
-def _name_run(rerun: Rerun) -> str:
-    return f"{rerun.rundir.path}@{rerun.begin.run_id}"
-
-
-def _options(made: Request, *, progress: str, quiet: bool, as_json: bool) -> Options:
-    """Return the options of the `procsup run` that would continue this run."""
-    return Options(
-        file=os.path.relpath(made.file),
-        variables=dict(made.variables),
-        directory=None,
-        jobs=made.jobs,
-        fresh=False,
-        only=(),
-        engine=made.engine,
-        progress=progress,
-        quiet=quiet,
-        as_json=as_json,
-    )
 
 
 def _nothing_to_do(rerun: Rerun, *, as_json: bool) -> int:

@@ -6,14 +6,9 @@ import click
 
 from procsup.cli.detached import start
 from procsup.cli.foreground import bring_to_completion
-from procsup.cli.options import (
-    Planning,
-    dry_run_option,
-    exit_codes,
-    json_option,
-)
-from procsup.cli.run_options import Options, request_of
+from procsup.cli.options import Planning, dry_run_option, exit_codes, json_option
 from procsup.console.choose import PROGRESS
+from procsup.supervisor.requests import Display, Request
 
 _HELP = """Bring a run to completion: start what is to be started, keep what is done.
 
@@ -79,33 +74,29 @@ def _variables(
               help="Bars on a terminal, else one line per finished unit.")  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing unless something goes wrong.")
 @json_option("Print one object about the end on stdout.")
-@click.option("--announce", is_flag=True, hidden=True)
-@click.option("--owner", type=int, hidden=True, help="The process that holds our stdin.")
 def command(
     dry_run: Optional[str],
     kept_too: bool,
     graph: Optional[str],
     detach: bool,
-    announce: bool,
-    owner: Optional[int],
+    progress: str,
+    quiet: bool,
+    as_json: bool,
     **given: Any,
 ) -> int:
     """Take the command line apart and go one of the three ways."""
-    options = Options(**given)
-    if owner is not None:
-        from procsup.cli.hosted import run_for
-
-        return run_for(owner, options, announce=announce)
+    request, display = Request(**given), Display(progress, quiet, as_json)
     if dry_run and detach:
         raise click.UsageError("--dry-run starts nothing that could be detached: leave one out")
     if (kept_too or graph is not None) and not dry_run:
         raise click.UsageError("--all and --graph are about what would run: add --dry-run")
-    if graph is not None and options.as_json:
+    if graph is not None and as_json:
         raise click.UsageError("--graph and --json are two forms of the plan: leave one out")
     if dry_run:
         from procsup.cli.dry import show_plan
 
-        return show_plan(options, kept_too=kept_too, graph=graph, static=dry_run == "static")
+        static = dry_run == "static"
+        return show_plan(request, display, kept_too=kept_too, graph=graph, static=static)
     if detach:
-        return start(options)
-    return bring_to_completion(options, request_of(options), announce=announce)
+        return start(request, display)
+    return bring_to_completion(request, display)

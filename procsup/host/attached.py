@@ -2,17 +2,19 @@
 
 The guard and the supervisor are separate processes, so that the host program keeps its signal
 handlers, its children and its threads. Their stdin is a pipe from this program: it carries the
-plan, if there is one, and its end shows them that this program has ended.
+request, and the plan if there is one, and its end shows them that this program has ended.
 """
 
 import os
 import signal
 import subprocess
-import sys
 import threading
-from typing import IO, Iterable, List, NamedTuple, Optional, Sequence
+from itertools import chain
+from typing import IO, Iterable, List, NamedTuple, Optional
 
 from procsup.host import boot
+from procsup.host.boot import try_write
+from procsup.host.guard import OWNER
 from procsup.host.parent_watch import ASK_TO_END
 
 
@@ -24,10 +26,20 @@ class ProcessResult(NamedTuple):
 
 
 class Feed(NamedTuple):
-    """What is written to the child first: `lines`; `called_off` if they raise instead of ending."""
+    """What is written to the child first: the request, then the `plan`, if it has one.
 
-    lines: Iterable[bytes]
-    called_off: bytes
+    `called_off` follows if the lines of the plan raise instead of ending. `label` is what process
+    lists show of it.
+    """
+
+    label: str
+    request: bytes
+    plan: Iterable[bytes] = ()
+    called_off: bytes = b""
+
+    def format_arguments(self) -> List[str]:
+        """Return the command line of the process that belongs to this one."""
+        return [f"{OWNER}{os.getpid()}", self.label]
 
 
 class CancelToken:
@@ -56,17 +68,15 @@ class CancelToken:
                 _ask_to_end(child)
 
 
-def run_attached(
-    arguments: Sequence[str], feed: Optional[Feed] = None, *, leash: Optional[CancelToken] = None
-) -> ProcessResult:
-    """Run ``procsup ARGUMENTS...`` and return when it has ended; its stderr is ours.
+def run_attached(feed: Feed, *, leash: Optional[CancelToken] = None) -> ProcessResult:
+    """Start a supervisor with that request and return when it has ended; its stderr is ours.
 
     At an exception (Ctrl-C) the run is asked to stop; the exception continues when no process of
     the run is left. OSError if no process can be started. If this program ends meanwhile, even
     by SIGKILL, the run ends, too.
     """
     child = subprocess.Popen(
-        boot.command_line(_add_owner(arguments)),
+        boot.command_line(feed.format_arguments(), entry=boot.HOSTED),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -75,8 +85,7 @@ def run_attached(
     leash = leash or CancelToken()
     try:
         try:
-            if feed is not None:
-                _give(child.stdin, feed, leash)
+            _give(child.stdin, feed, leash)
             leash._attach(child)
             stdout = child.stdout.read()
             child.wait()
@@ -90,44 +99,23 @@ def run_attached(
         boot.close_pipe(child.stdin)
 
 
-def _add_owner(arguments: Sequence[str]) -> List[str]:
-    """Return the arguments that make this program the owner of the run."""
-    return [arguments[0], f"--owner={os.getpid()}", *arguments[1:]]
-
-
 def _give(pipe: IO[bytes], feed: Feed, leash: CancelToken) -> None:
-    """Write the lines of `feed`; a child that ends before it has read them reports the reason.
+    """Write what it is to do; a child that ends before it has read that reports the reason.
 
-    An exception of the lines always continues, even if the child has ended.
+    An exception of the plan's lines always continues, even if the child has ended.
     """
     try:
-        for line in feed.lines:
-            if not _is_written(pipe, line):
+        for line in chain([feed.request], feed.plan):
+            if not try_write(pipe, line):
                 return
-            if leash.pulled:
-                _is_written(pipe, feed.called_off)
+            if leash.pulled and feed.called_off:
+                try_write(pipe, feed.called_off)
                 break
     except BaseException:
-        _is_written(pipe, feed.called_off)
-        _is_written(pipe)
+        try_write(pipe, feed.called_off)
+        try_write(pipe)
         raise
-    _is_written(pipe)
-
-
-def _is_written(pipe: IO[bytes], line: bytes = b"") -> bool:
-    """Write a line, or flush if there is none; false if the reader has closed the pipe."""
-    try:
-        if line:
-            pipe.write(line)
-        else:
-            pipe.flush()
-    except (BrokenPipeError, ConnectionResetError):
-        return False
-    except OSError as error:
-        if sys.platform != "win32" or error.errno != 22:  # EINVAL: a broken pipe on Windows
-            raise
-        return False
-    return True
+    try_write(pipe)
 
 
 def _stop(child: "subprocess.Popen[bytes]") -> None:
@@ -180,6 +168,6 @@ def _is_ignored(signum: int) -> bool:
 class SupervisorProcess(boot.Announcing):
     """A supervisor that runs beside this program, until its run is over or this program ends."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        child = boot.start_own_child(_add_owner(arguments))
-        super().__init__(child, relay=len, cancel=lambda: _stop(child))
+    def __init__(self, feed: Feed) -> None:
+        child = boot.start_own_child(feed.format_arguments())
+        super().__init__(child, feed.request, relay=len, cancel=lambda: _stop(child))

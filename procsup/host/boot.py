@@ -20,13 +20,15 @@ sys.path.insert(0, home)
 import procsup
 sys.path.remove(home)
 """
-# What it does then: the command line, or (from elsewhere) another door that has no verb.
-PROGRAM = "from procsup.__main__ import program\nsys.exit(program())\n"
-DETACHED = "from procsup.__main__ import program\nsys.exit(program(detached=True))\n"
+# What it does then: carry out the request that comes by stdin (or, from elsewhere, another door).
+HOSTED = "from procsup.__main__ import program\nsys.exit(program(hosted=True))\n"
+HOSTED_APART = (
+    "from procsup.__main__ import program\nsys.exit(program(hosted=True, detached=True))\n"
+)
 
 
-def command_line(arguments: Sequence[str], *, entry: str = PROGRAM) -> List[str]:
-    """Return the argv that runs ``procsup ARGUMENTS...`` with this interpreter and package.
+def command_line(arguments: Sequence[str], *, entry: str) -> List[str]:
+    """Return the argv that starts it with this interpreter and package.
 
     `entry` is the Python text that is executed when the package has been found.
     """
@@ -37,12 +39,11 @@ def command_line(arguments: Sequence[str], *, entry: str = PROGRAM) -> List[str]
 def start_own_child(
     arguments: Sequence[str],
     *,
-    entry: str = DETACHED,
-    stdin: int = subprocess.PIPE,
+    entry: str = HOSTED_APART,
     stderr: Optional[int] = subprocess.PIPE,
     environment: Optional[Mapping[str, str]] = None,
 ) -> "subprocess.Popen[bytes]":
-    """Start it in its own session; its stdout is a pipe.
+    """Start it in its own session; its stdin and stdout are pipes.
 
     `environment` is by default `os.environ`. OSError if it cannot be started.
     """
@@ -52,7 +53,7 @@ def start_own_child(
         options = {"creationflags": flags}
     return subprocess.Popen(
         command_line(arguments, entry=entry),
-        stdin=stdin,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
         env=environment,
@@ -63,18 +64,20 @@ def start_own_child(
 class Announcing:
     """A procsup that `start_own_child` started, from its start until it is ready or has ended.
 
-    `ready` is the line of JSON that it announces on its stdout; None: it ended before, with
-    `exit_code`. Its stderr until then is `said`, and goes to `relay` line by line. An exception
-    meanwhile (Ctrl-C) calls `cancel`.
+    It gets the `request`. `ready` is the line of JSON that it announces on its stdout; None: it
+    ended before, with `exit_code`. Its stderr until then is `said`, and goes to `relay` line by
+    line. An exception meanwhile (Ctrl-C) calls `cancel`.
     """
 
     def __init__(
         self,
         child: "subprocess.Popen[bytes]",
+        request: bytes,
         *,
         relay: Callable[[bytes], object],
         cancel: Callable[[], object],
     ) -> None:
+        assert child.stdin is not None
         assert child.stdout is not None
         self._child = child
         self._relay = relay
@@ -83,6 +86,8 @@ class Announcing:
         listener = threading.Thread(target=self._listen, daemon=True)
         try:
             listener.start()
+            if try_write(child.stdin, request):
+                try_write(child.stdin)
             with child.stdout:
                 self.ready = _read_announcement(child.stdout)
         except BaseException:
@@ -144,6 +149,22 @@ def to_our_stderr(line: bytes) -> None:
         os.write(2, line)
     except OSError:
         pass  # closed: our terminal is gone
+
+
+def try_write(pipe: IO[bytes], line: bytes = b"") -> bool:
+    """Write a line, or flush if there is none; false if the reader has closed the pipe."""
+    try:
+        if line:
+            pipe.write(line)
+        else:
+            pipe.flush()
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    except OSError as error:
+        if sys.platform != "win32" or error.errno != 22:  # EINVAL: a broken pipe on Windows
+            raise
+        return False
+    return True
 
 
 def close_pipe(pipe: IO[bytes]) -> None:

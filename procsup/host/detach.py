@@ -6,9 +6,8 @@ After that the run writes to its own log; no other process holds its streams.
 
 import json
 import os
-import subprocess
 import sys
-from typing import Any, Callable, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, Optional
 
 from procsup.errors import RecordError
 from procsup.host import boot, guard
@@ -17,21 +16,22 @@ from procsup.host.files import describe_error, open_private
 
 
 def start_detached(
-    argv: Sequence[str],
+    label: str,
+    request: bytes,
     *,
     relay: Callable[[bytes], object] = to_our_stderr,
     environment: Optional[Mapping[str, str]] = None,
 ) -> Announcing:
-    """Start ``procsup ARGV...`` detached; return when it announced that it is ready, or ended.
+    """Start a supervisor with that request; return when it announced that it is ready, or ended.
 
-    `relay` gets its stderr until then. `environment` is by default `os.environ`. An exception
-    (Ctrl-C) cancels the start. OSError if no process can be started.
+    Process lists show the `label`. `relay` gets its stderr until then. `environment` is by default
+    `os.environ`. An exception (Ctrl-C) cancels the start. OSError if no process can be started.
     """
     line = guard.find_guard_link()
     if line is not None:
         line.release()  # the supervisor outlives this process
-    child = boot.start_own_child(argv, stdin=subprocess.DEVNULL, environment=environment)
-    return Announcing(child, relay=relay, cancel=child.terminate)
+    child = boot.start_own_child([label], environment=environment)
+    return Announcing(child, request, relay=relay, cancel=child.terminate)
 
 
 def announce(ready: Mapping[str, Any], log_path: str) -> None:

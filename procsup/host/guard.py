@@ -23,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional, Sequence
 
+OWNER = "--owner="
 _guard_link: Optional[GuardLink] = None
 
 
@@ -31,9 +32,10 @@ def find_guard_link() -> Optional[GuardLink]:
     return _guard_link
 
 
-def is_owned(arguments: Sequence[str]) -> bool:
-    """Whether, by its command line, a program started this process and owns its run."""
-    return any(argument.startswith("--owner=") for argument in arguments[1:2])
+def find_owner(arguments: Sequence[str]) -> Optional[int]:
+    """Return the program that started this process and owns its run, by its command line."""
+    named = [word[len(OWNER) :] for word in arguments[:1] if word.startswith(OWNER)]
+    return int(named[0]) if named else None
 
 
 def fork_supervisor(*, detached: bool = False, owned: bool = False) -> None:

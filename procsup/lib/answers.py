@@ -79,9 +79,7 @@ def error_of(error: Mapping[str, Any]) -> ProcsupError:
     """Return the exception that the other process raised."""
     if error.get("type") == RunFileError.__name__:
         return RunFileError(error.get("problems") or [str(error.get("message"))])
-    # A hint at the command's --help is of no use to a program.
-    message = str(error.get("message")).partition("\n(see: ")[0]
-    return _BY_NAME.get(str(error.get("type")), ProcsupError)(message)
+    return _BY_NAME.get(str(error.get("type")), ProcsupError)(str(error.get("message")))
 
 
 def check_manifest(manifest: Manifest, *, check: bool = True) -> Manifest:

@@ -1,7 +1,7 @@
-"""How the library starts a run: the command line of the other process, and its stdin."""
+"""How the library starts a run: the request that it sends to the supervisor."""
 
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from procsup.core.spec import RunSpec
 from procsup.errors import UsageError
@@ -11,21 +11,20 @@ from procsup.lib.answers import manifest_of
 from procsup.lib.manifest import Manifest
 from procsup.runfile.load import load as load_file
 from procsup.runfile.plan import PLAN_FILE
+from procsup.supervisor.requests import Display, Request
 
 SpecOrFile = Union[AnyPath, RunSpec]
 
 
 class Invocation(NamedTuple):
-    """A run to start: the command line's arguments, and the plan if there is one."""
+    """A run to start: what is sent to its supervisor."""
 
-    arguments: List[str]
-    feed: Optional[Feed] = None
+    feed: Feed
     check: bool = True
 
     def carry_out(self, leash: Optional[CancelToken] = None) -> Manifest:
         """Run it to its end; errors as `procsup.run` has them."""
-        finished = run_attached(self.arguments, self.feed, leash=leash)
-        return manifest_of(finished, check=self.check)
+        return manifest_of(run_attached(self.feed, leash=leash), check=self.check)
 
 
 class RunOptions(NamedTuple):
@@ -40,22 +39,37 @@ class RunOptions(NamedTuple):
     adopt: bool = False
 
 
-def file_words(spec_or_file: SpecOrFile, wishes: RunOptions) -> Tuple[str, List[str]]:
-    """Return a run file and its options for the command line.
+def make_request(spec_or_file: SpecOrFile, wishes: RunOptions) -> Request:
+    """Return the request for a run file.
 
     RunFileError lists all errors of the file. A RunSpec stands for its file, with the variables
     and the directory that it was loaded with.
     """
-    only = read_selectors("only", wishes.only)
+    only = tuple(map(str, read_selectors("only", wishes.only)))
     file, given, directory = resolve_request(spec_or_file, wishes)
-    words = [f"--engine={wishes.engine}"]
-    words += [f"--var={name}={value}" for name, value in given.items()]
-    words += [f"--only={selector}" for selector in only]
-    words += [] if wishes.jobs is None else [f"--jobs={wishes.jobs}"]
-    words += [] if directory is None else [f"--dir={directory}"]
-    words += ["--fresh"] if wishes.fresh else []
-    words += ["--adopt"] if wishes.adopt else []
-    return file, words
+    return Request(
+        file=file,
+        variables=given,
+        directory=directory,
+        jobs=None if wishes.jobs is None else read_jobs(wishes.jobs),
+        fresh=bool(wishes.fresh),
+        only=only,
+        engine=wishes.engine,
+        adopt=bool(wishes.adopt),
+    )
+
+
+def make_display(progress: str) -> Display:
+    """Return what is shown of a run on stderr; this program reads its end."""
+    return Display(progress, quiet=progress == "none", as_json=True)
+
+
+def read_jobs(jobs: Any) -> int:
+    """Return a number of jobs; UsageError if it is none."""
+    try:
+        return int(str(jobs))
+    except ValueError:
+        raise UsageError(f"jobs={jobs!r}: expected a whole number of at least 1") from None
 
 
 def read_selectors(name: str, words: Sequence[str]) -> Tuple[str, ...]:
@@ -96,8 +110,3 @@ def format_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
-
-
-def progress_words(progress: str) -> List[str]:
-    """Return the options for what is shown on stderr meanwhile."""
-    return [f"--progress={progress}", *(["--quiet"] if progress == "none" else [])]

@@ -8,21 +8,23 @@ from typing import Any, List, Mapping, Optional, Sequence
 
 from procsup.core.spec import RunSpec
 from procsup.errors import RunUnfinished
+from procsup.host.attached import Feed
 from procsup.host.files import AnyPath
 from procsup.lib.answers import check_manifest
 from procsup.lib.invocation import (
     Invocation,
     RunOptions,
     SpecOrFile,
-    file_words,
     format_texts,
-    progress_words,
+    make_display,
+    make_request,
 )
 from procsup.lib.manifest import Manifest
 from procsup.lib.timing import Duration, seconds
 from procsup.queries.view import RunView, find_run
 from procsup.queries.waiting import Limits, await_final
 from procsup.store.find import NoSuchRun
+from procsup.supervisor.requests import HostedRequest
 
 
 def load(file: AnyPath = "procsup.toml", *, vars: Optional[Mapping[str, Any]] = None) -> RunSpec:
@@ -63,8 +65,10 @@ def run_invocation(
     file: SpecOrFile, wishes: RunOptions, *, progress: str, check: bool
 ) -> Invocation:
     """Return what `run` carries out."""
-    name, words = file_words(file, wishes)
-    return Invocation(["run", "--json", *progress_words(progress), *words, "--", name], check=check)
+    request = make_request(file, wishes)
+    return Invocation(
+        Feed(request.file, HostedRequest(request, make_display(progress)).encode()), check
+    )
 
 
 def wait_for(

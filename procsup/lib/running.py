@@ -5,11 +5,18 @@ from types import TracebackType
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Type
 
 from procsup.errors import ProcsupError, RunUnfinished, WaitTimeout
-from procsup.host.attached import SupervisorProcess
+from procsup.host.attached import Feed, SupervisorProcess
+from procsup.host.boot import Announcing
 from procsup.host.detach import start_detached
 from procsup.host.files import AnyPath
 from procsup.lib.answers import check_manifest, describe_exit, error_of
-from procsup.lib.invocation import RunOptions, SpecOrFile, file_words, read_selectors
+from procsup.lib.invocation import (
+    RunOptions,
+    SpecOrFile,
+    make_display,
+    make_request,
+    read_selectors,
+)
 from procsup.lib.manifest import Manifest
 from procsup.lib.timing import Duration, seconds
 from procsup.queries.control import request, stop_units
@@ -20,6 +27,7 @@ from procsup.queries.view import RunView
 from procsup.queries.waiting import Limits, await_final
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live, wait_sitting
+from procsup.supervisor.requests import HostedRequest
 
 _GUARD_ENDS_S = 10.0  # after its supervisor's last message
 
@@ -43,32 +51,22 @@ def start(
     ends, even by SIGKILL; with `detach` it does not, as with ``procsup run --detach``.
     RunFileError, UsageError, RunBusy and RecordError as `run`.
     """
-    file, words = file_words(spec_or_file, RunOptions(vars, jobs, only, fresh, dir, engine, adopt))
-    arguments = ["run", "--json", "--quiet", "--announce", *words, "--", file]
-    return _start_detached(arguments) if detach else _start_tied(arguments)
+    request = make_request(spec_or_file, RunOptions(vars, jobs, only, fresh, dir, engine, adopt))
+    feed = Feed(request.file, HostedRequest(request, make_display("none"), announce=True).encode())
+    if detach:
+        return Run(_check_ready(start_detached(feed.label, feed.request, relay=len)), None)
+    companion = SupervisorProcess(feed)
+    return Run(_check_ready(companion), companion)
 
 
-def _start_tied(arguments: Sequence[str]) -> "Run":
-    companion = SupervisorProcess(arguments)
-    ready = _check_ready(companion.ready, companion.exit_code, companion.said)
-    return Run(ready, companion)
-
-
-def _start_detached(arguments: Sequence[str]) -> "Run":
-    detached = start_detached(arguments, relay=len)
-    return Run(_check_ready(detached.ready, detached.exit_code, detached.said), None)
-
-
-def _check_ready(
-    ready: Optional[Dict[str, Any]], exit_code: Optional[int], said: str
-) -> Dict[str, Any]:
+def _check_ready(started: Announcing) -> Dict[str, Any]:
     """Return the supervisor's announcement; raise the error if the run did not begin."""
-    if ready is None:
-        words = said.strip() or f"the supervisor {describe_exit(exit_code or 0)}"
+    if started.ready is None:
+        words = started.said.strip() or f"the supervisor {describe_exit(started.exit_code or 0)}"
         raise RunUnfinished(f"the run has not begun: {words}")
-    if "error" in ready:
-        raise error_of(ready["error"])
-    return ready
+    if "error" in started.ready:
+        raise error_of(started.ready["error"])
+    return started.ready
 
 
 def _say_nothing(_text: str) -> None:

@@ -8,7 +8,7 @@ from procsup.errors import UsageError
 from procsup.host.attached import Feed
 from procsup.host.files import AnyPath
 from procsup.host.folders import current_folder, make_absolute
-from procsup.lib.invocation import Invocation, progress_words
+from procsup.lib.invocation import Invocation, make_display
 from procsup.lib.manifest import Manifest
 from procsup.lib.plain import argument, arguments, make_plain
 from procsup.lib.targets import DEFAULT_ARGS, Target, target_of
@@ -21,6 +21,7 @@ from procsup.runfile.plan import (
     end_line,
     own_name,
 )
+from procsup.supervisor.requests import HostedRequest, Request
 
 Argument = Union[str, float, "os.PathLike[str]"]
 Paths = Union[Sequence[AnyPath], Mapping[str, Union[AnyPath, Sequence[AnyPath]]]]
@@ -171,13 +172,14 @@ class UnitOptions:
         """Return the invocation that runs these units."""
         named = self.name is not None
         head = Head(self.run_name(), current_folder(), stage, self.settings(), program, named)
-        words = [] if self.dir is None else [f"--dir={make_absolute(self.dir)}"]
-        words += ["--fresh"] if self.keep == "never" else []
-        words += ["--adopt"] if self.adopt else []
-        words += progress_words(self.progress)
-        return Invocation(
-            ["run", "--json", *words, "--", "-"], Feed(_lines(head, tables), CALLED_OFF), self.check
+        request = Request(
+            directory=None if self.dir is None else make_absolute(self.dir),
+            fresh=self.keep == "never",
+            adopt=bool(self.adopt),
         )
+        line = HostedRequest(request, make_display(self.progress), plan_follows=True).encode()
+        feed = Feed(head.name, line, _lines(head, tables), CALLED_OFF)
+        return Invocation(feed, self.check)
 
     def run_name(self) -> str:
         """Return the given name of the run, or a new one."""

@@ -1,9 +1,11 @@
 """The request for a sitting, its opening and its ending."""
 
 import datetime
+import json
 from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Tuple
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from procsup.core.plan.rehearsal import RehearsedStage
 from procsup.core.plan.summary import Summary
@@ -51,6 +53,39 @@ class Request(Struct, frozen=True):
     def runs_all_or_again(self) -> bool:
         """`--fresh` need not be offered."""
         return self.fresh or self.again is not None
+
+
+class Display(NamedTuple):
+    """What is shown of a run on stderr; `as_json`: its end is an object on stdout."""
+
+    progress: str = "auto"
+    quiet: bool = False
+    as_json: bool = False
+
+
+class HostedRequest(NamedTuple):
+    """What a program sends to the supervisor that it starts; ASCII, since paths may be no UTF-8.
+
+    `announce`: it tells on stdout when it holds the run directory; `plan_follows`: in the next
+    lines, in place of a run file.
+    """
+
+    request: Request
+    display: Display
+    announce: bool = False
+    plan_follows: bool = False
+
+    def encode(self) -> bytes:
+        """Write it as a line."""
+        return json.dumps([asdict(self.request), *self[1:]]).encode("ascii") + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> "HostedRequest":
+        """Read such a line."""
+        fields, display, *others = json.loads(line)
+        for name in ("only", "again"):
+            fields[name] = None if fields[name] is None else tuple(fields[name])
+        return cls(Request(**fields), Display(*display), *others)
 
 
 class Opening(NamedTuple):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from procsup.cli import ending
+from procsup.cli import group
 from procsup.host import files
 
 
@@ -16,8 +16,8 @@ def failing(monkeypatch):
                 act()
             raise error
 
-        monkeypatch.setattr(ending.cli, "make_context", make_context)
-        code = ending.carry_out(["list"])
+        monkeypatch.setattr(group.cli, "make_context", make_context)
+        code = group.carry_out(["list"])
         return capsys.readouterr().err, code
 
     return run

@@ -7,7 +7,7 @@ import click
 import pytest
 
 import procsup
-from procsup.cli import ending
+from procsup.cli import ending, group
 from procsup.cli.group import LATER, VERBS, cli
 from procsup.cli.main import main
 from procsup.errors import ProcsupError, RecordError, RunBusy, RunFileError
@@ -131,7 +131,7 @@ def test_with_json_an_error_is_an_object_too(monkeypatch, capsys):
 def test_a_usage_error_is_an_object_too(capsys):
     assert main(["run", "--json", "--bogus"]) == 2
     assert json.loads(capsys.readouterr().out)["error"]["exit_code"] == 2
-    assert not ending.wants_json(["map", "--", "--json"])
+    assert not group.wants_json(["map", "--", "--json"])
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_usage_error_is_an_object_too(capsys):
     ],
 )
 def test_options_of_the_command_of_map_are_not_those_of_map(words, wanted):
-    assert ending.wants_json(["map", *words]) is wanted
+    assert group.wants_json(["map", *words]) is wanted
 
 
 @pytest.mark.survives("F51")

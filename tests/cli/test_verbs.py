@@ -11,11 +11,9 @@ from base64 import b64decode, b64encode
 
 import pytest
 
+from procsup.cli.foreground import word_for
 from procsup.cli.logs import _whole_object
 from procsup.cli.main import main
-from procsup.cli.options import word_for
-from procsup.cli.run import command
-from procsup.cli.run_options import Options
 from procsup.core.outcome import AttemptId, Signaled, Verdict
 from procsup.core.records import JOURNAL_VERSION, End, Kept, Planned, StageFinal
 from procsup.core.text import escape
@@ -41,30 +39,6 @@ def log(run, unit, attempt, out=b"", err=b""):
             file.write(text)
     relative = [os.path.relpath(path, str(run.rundir.path)) for path in paths]
     return {"stdout_path": relative[0], "stderr_path": relative[1]}
-
-
-# --- run: the command line that a detached start repeats ---------------------------------------
-
-
-def test_a_command_line_can_be_written_down_and_read_again():
-    options = Options(
-        file="-odd name.toml",
-        variables={"a": "x=y", "b": ""},
-        directory="some where",
-        jobs=3,
-        fresh=True,
-        only=("s", "mod=a*"),
-        engine="local",
-        progress="plain",
-        quiet=True,
-        as_json=True,
-    )
-
-    context = command.make_context("run", options.arguments()[1:])
-
-    read = {name: context.params[name] for name in Options._fields}
-    assert Options(**read) == options
-    assert options.arguments()[-2:] == ["--", "-odd name.toml"]
 
 
 def test_a_run_is_named_by_its_shortest_word(run, tmp_path, monkeypatch):

@@ -10,12 +10,17 @@ from procsup.host import boot, detach, guard
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="pipes as signals of an end")
 
-# The first argument is Python code, which stands in for the command line.
+# The request is Python code and its arguments.
 FAKE_CLI = """\
 import sys, types
-cli = types.ModuleType("procsup.cli.main")
-cli.main = lambda argv: exec(argv[0], {"argv": argv}) or 0
-sys.modules["procsup.cli.main"] = cli
+def main(words):
+    import json
+    argv = json.loads(sys.stdin.readline())
+    exec(argv[0], {"argv": argv})
+    return 0
+hosted = types.ModuleType("procsup.cli.hosted")
+hosted.main = main
+sys.modules["procsup.cli.hosted"] = hosted
 """
 ANNOUNCE = "import os; from procsup.host import detach; detach.announce({}, argv[1])"
 
@@ -27,7 +32,8 @@ def fake_cli(monkeypatch):
 
 def start(code, *args, **options):
     relayed = []
-    result = detach.start_detached([code, *args], relay=relayed.append, **options)
+    request = json.dumps([code, *args]).encode() + b"\n"
+    result = detach.start_detached("label", request, relay=relayed.append, **options)
     return result, b"".join(relayed)
 
 

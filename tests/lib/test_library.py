@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import typing
@@ -9,6 +10,7 @@ import pytest
 import procsup
 from procsup.host.attached import ProcessResult
 from procsup.lib import invocation
+from procsup.supervisor.requests import Display, HostedRequest, Request
 from tests.support.projects import PYTHON
 from tests.support.sittings import Supervised, result
 
@@ -27,15 +29,15 @@ def make_result(exit_code, **body):
 
 @pytest.fixture
 def started(monkeypatch, tmp_path):
-    """What `run` would start; answers what a test puts into `finished`."""
+    """The requests that `run` would send; the answer is what a test puts into `finished`."""
     (tmp_path / "run.toml").write_text('vars = { a = 1, b = 2 }\n[stage.s]\ncommand = ["true"]\n')
     calls = []
 
     class Starter:
         finished = None
 
-        def __call__(self, arguments, feed=None, *, leash=None):
-            calls.append(arguments)
+        def __call__(self, feed, *, leash=None):
+            calls.append((feed, HostedRequest.decode(feed.request)))
             return self.finished
 
     starter = Starter()
@@ -152,9 +154,15 @@ def test_a_run_is_started_with_what_was_asked_for(run, started, tmp_path):
     )
 
     assert manifest.run_id == "r1"
-    (call,) = started.calls
-    assert call[-2:] == ["--", str(tmp_path / "run.toml")]
-    assert {"--json", "--var=a=true", "--var=b=1", "--jobs=3", "--only=s", "--fresh"} < set(call)
+    ((feed, sent),) = started.calls
+    assert sent.request == Request(
+        str(tmp_path / "run.toml"), {"a": "true", "b": "1"}, "d", jobs=3, fresh=True, only=("s",)
+    )
+    assert sent[1:] == (Display("auto", quiet=False, as_json=True), False, False)
+    assert (feed.format_arguments(), list(feed.plan)) == (
+        [f"--owner={os.getpid()}", str(tmp_path / "run.toml")],
+        [],
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,12 +183,31 @@ def test_errors_of_the_other_process_are_raised_here(run, started, kind, code):
         procsup.run("run.toml")
 
 
-def test_an_error_does_not_speak_of_the_command_line_s_help(run, started):
-    message = "Invalid value for '--jobs': 0 is not in the range\n(see: procsup run --help)"
-    started.finished = make_result(2, error={"type": "UsageError", "message": message})
+@pytest.mark.parametrize("jobs", ["many", 0.5, [2], True])
+def test_jobs_that_are_no_number_are_named_as_they_were_given(run, started, jobs):
+    with pytest.raises(procsup.UsageError, match=r"^jobs=.*: expected a whole number of at least"):
+        procsup.run("run.toml", jobs=jobs)
+    assert started.calls == []
 
-    with pytest.raises(procsup.UsageError, match=r"is not in the range$"):
-        procsup.run("run.toml", jobs=0)
+
+def test_what_the_request_may_not_say_is_refused_by_the_supervisor(tmp_path):
+    (tmp_path / "run.toml").write_text('[stage.s]\ncommand = ["true"]\n')
+
+    with pytest.raises(procsup.UsageError, match=r"^progress='bars': expected one of auto, bar,"):
+        procsup.run(tmp_path / "run.toml", progress="bars")
+    with pytest.raises(procsup.UsageError, match=r"--jobs: expected a whole number of at least 1"):
+        procsup.run(tmp_path / "run.toml", jobs=0)
+    assert not (tmp_path / ".procsup").exists()
+
+
+def test_a_request_has_no_limit_of_length_and_may_name_a_file_that_is_no_utf_8():
+    request = Request(os.fsdecode(b"\xff.toml"), only=("x" * 100_000, "é"), again=())
+    sent = HostedRequest(request, Display("plain"), announce=True)
+    line = sent.encode()
+
+    assert line.isascii()
+    assert line.count(b"\n") == 1
+    assert HostedRequest.decode(line) == sent
 
 
 def test_a_run_without_progress_says_nothing_when_all_goes_well(tmp_path, capfd):

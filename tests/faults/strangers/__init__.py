@@ -34,6 +34,7 @@ from tests.faults.strangers.projects import CONFIG
 from tests.faults.strangers.scene import (
     CHANGES,
     HOOKED,
+    HOSTED,
     LIVE,
     MAY_BE,
     PROJECTS,
@@ -276,7 +277,7 @@ def _may_be_changed(cell: Cell, case: Case, done: Optional[Done]) -> bool:
     not noticed.
     """
     inside_run = f"/{HOME}/run/" in cell.path
-    if cell.kind in MOUNTS and cell.act.words[0] in ("run", "retry", "map"):
+    if cell.kind in MOUNTS and cell.act.words[0] in ("run", "retry", "map", HOSTED):
         # A run may have its folders and outputs on other file systems, but not its records.
         return cell.kind != "mount on a file" or not inside_run
     if cell.touch is None or not (cell.act.changes or cell.act.hold):

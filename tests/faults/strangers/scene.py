@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
+from procsup.supervisor.requests import Display, HostedRequest, Request
 from tests.faults import laws
 from tests.faults.strangers.plants import (
     HUGE_BYTES,
@@ -23,6 +24,7 @@ from tests.faults.trial import Trial
 
 HOOKED = "tests.faults.strangers.hooked:install"
 SECRET = "a-secret-of-somebody-else"
+HOSTED = "hosted"  # in place of a verb: the request comes by stdin
 MAY_BE = (0, 1, 2, 3, 4, 74, 75)  # every exit code that is documented, but that of a timeout
 
 
@@ -118,7 +120,7 @@ LIVE = (
 CHANGES = (
     Act("first run", ("run", "run.toml"), "none"),
     Act("next run", ("run", "run.toml")),
-    Act("detached run", ("run", "--announce", "--", "run.toml"), "none"),
+    Act("detached run", (HOSTED, "run.toml"), "none"),
     Act("retry", ("retry", "run", "make/n=1")),
     Act("retry by hand", ("retry", "run", "join", "--here")),
     Act("prune", ("prune", "--yes", "--keep", "0")),
@@ -208,6 +210,10 @@ class Scene:
             remove(str(path))
         other = str(self._top / "other" / ".procsup" / "run")
         words = [word.replace("{other}", other) for word in words]
+        if words[0] == HOSTED:
+            request = HostedRequest(Request("run.toml"), Display(), announce=True)
+            more["stdin"] = str(self._top / "request")
+            Path(more["stdin"]).write_bytes(request.encode())
         order = self._order(case, "ran", code=code, says=says)
         ended, _ = self._seam.run(case, None, words, **{**order, **self._files, **more})
         out, err = (Path(self._files[name]).read_text(errors="replace") for name in ("out", "err"))

@@ -255,12 +255,14 @@ def _be_procsup(order: Dict[str, Any]) -> None:
     global _fault
     os.setsid()
     os.chdir(order["folder"])
-    streams = ((0, os.devnull, os.O_RDONLY), (1, order["out"], 0), (2, order["err"], 0))
+    written = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    stdin = order.get("stdin", os.devnull)
+    streams = ((0, stdin, os.O_RDONLY), (1, order["out"], written), (2, order["err"], written))
     for fd, path, flags in streams:
-        opened = REAL_OPEN(path, flags or os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        opened = REAL_OPEN(path, flags, 0o600)
         os.dup2(opened, fd)
         os.close(opened)
-    told = REAL_OPEN(order["told"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    told = REAL_OPEN(order["told"], written, 0o600)
     os.environ["FAULTS_CASE"] = order["mark"]
     sys.argv = ["procsup", *order["arguments"]]
     if order["call"] is not None:
@@ -269,7 +271,7 @@ def _be_procsup(order: Dict[str, Any]) -> None:
         prepare(order)
     from procsup.__main__ import program
 
-    os._exit(program())
+    os._exit(program(hosted="stdin" in order))
 
 
 def main() -> None:
