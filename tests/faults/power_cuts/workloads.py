@@ -189,8 +189,8 @@ def _told(recorder: Recorder) -> Iterator[None]:
 
     with noted(LocalEngine, "start", "start"), noted(
         ManifestPublisher, "withdraw", "withdraw", "withdrawn"
-    ), noted(Sitting, "begin", "begin"), noted(Sitting, "stage_done", "stage done"), noted(
-        Sitting, "run_done", "run done"
+    ), noted(Sitting, "begin", "begin"), noted(Sitting, "release_stage", "stage done"), noted(
+        Sitting, "release_run", "run done"
     ):
         yield
 

@@ -43,8 +43,8 @@ RULES: Tuple[Rule, ...] = (
     Rule("host/lifeline.py:release", FINE, "a dead guard is seen by its lifeline"),
     Rule("store/owner.py:read_owner", FINE, "an owner that cannot be read is none"),
     Rule("store/unit_lines.py", FINE, "the units are worked out again"),
-    Rule("store/sitting.py:stage_done", FINE, "closing lets go of the lock too"),
-    Rule("store/sitting.py:run_done", FINE, "closing lets go of the lock too"),
+    Rule("store/sitting.py:release_stage", FINE, "closing lets go of the lock too"),
+    Rule("store/sitting.py:release_run", FINE, "closing lets go of the lock too"),
     Rule("store/sitting.py:close", FINE, "it looks as if we had died, which a start puts up with"),
     Rule("console/", FINE, "a display is lost, never a run"),
     # --- before anything was started ----------------------------------------------------------
@@ -106,7 +106,7 @@ def _code_of(cell: Cell, hit: Hit, hits: Sequence[Hit]) -> int:
         return RECORDS if again >= JOURNAL_TRIES else FINE
     if rule.by == "attempt/start.py" and cell.error in SHORTAGES:
         return UNIT if again >= SHORTAGE_TRIES else FINE
-    asked_again = "host/shortages.py:patiently" in hit.by
+    asked_again = "host/shortages.py:retry_on_shortage" in hit.by
     if asked_again and cell.call == "open" and cell.error == "EMFILE":
         return UNIT if again >= OUTPUT_TRIES else FINE
     if rule.by == "attempt/preflight.py" and any("engines/worker.py" in name for name in hit.by):
