@@ -345,7 +345,7 @@ def _look_at_inputs(unit: UnitSpec, rules: Rules, before: Stamps) -> Tuple[Readi
         try:
             files = look.input_files(unit, declared, rules.published)
         except OSError:
-            files = []  # recorded as they were: see _gone
+            files = []  # recorded as they were: see _find_gone
         is_own = look.OwnFiles(unit, declared.path, rules.published)
         for file in [*files, *_find_gone(declared.path, files, before, is_own)]:
             reading = _read_input(file, before.get(file), rules.checksum)

@@ -26,7 +26,7 @@ from procsup.store.rundir import JOURNAL, OURS, RunDir, has_records
 from procsup.store.sitting import is_live, is_starting, read_owner, refuse_unprovable
 from procsup.store.trust import is_trusted
 
-_REST = re.compile(r"\.procsup-\d+-[0-9a-f]+-.*\.part", re.DOTALL)  # see _renamed
+_REST = re.compile(r"\.procsup-\d+-[0-9a-f]+-.*\.part", re.DOTALL)  # see _rename_target
 _ATTEMPTS = 100  # when two processes remove the same directory
 _LAST = (RUN_LOCK, JOURNAL)
 

@@ -1,4 +1,4 @@
-"""Onlookers: what they remember of a run."""
+"""Observers: what they remember of a run."""
 
 from procsup.core.events import Settled
 from procsup.core.plan.summary import Summary
