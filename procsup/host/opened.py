@@ -16,7 +16,7 @@ from typing import BinaryIO, Callable, List, NamedTuple, Optional, Type
 
 from procsup.host.files import AnyPath, as_record, set_mode, temporary_name
 from procsup.host.owners import MOST_LINKS, why_by_mode, why_link_is_not_ours
-from procsup.paths.opening import refuse_irregular
+from procsup.paths.opening import refuse_irregular, refuse_kind
 
 _NEEDED = {os.open, os.stat, os.mkdir, os.rename, os.unlink, os.rmdir, os.readlink}
 _BY_DESCRIPTOR = os.supports_dir_fd >= _NEEDED and os.scandir in os.supports_fd
@@ -294,9 +294,15 @@ class Folder:
         return identity_of(self.look(name)) == made or self.is_closed()
 
     def read(self, name: str) -> BinaryIO:
-        """Open a regular file in it for reading; OSError if it is anything else, or a link."""
+        """Open a regular file in it for reading; OSError if it is anything else, or a link.
+
+        It is looked at before it is opened, as by `open_regular`.
+        """
         path = os.path.join(self.path, name)
         try:
+            mode = self.look(name).st_mode
+            if not stat.S_ISLNK(mode):
+                refuse_kind(mode, path)
             fd = os.open(self._at(name), _READ, dir_fd=self._fd)
         except OSError as error:
             if error.errno == errno.ELOOP:

@@ -75,7 +75,11 @@ def _leads_to(place: str, fd: int) -> bool:
 
 def refuse_irregular(what: Union[int, str], path: str) -> None:
     """Raise OSError, which says what it is, unless a path or a descriptor is of a regular file."""
-    mode = os.stat(what).st_mode
+    refuse_kind(os.stat(what).st_mode, path)
+
+
+def refuse_kind(mode: int, path: str) -> None:
+    """Raise the same error for a mode (`st_mode`) that was read already."""
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not stat.S_ISREG(mode):

@@ -71,8 +71,8 @@ def _the_guard_is_not_missed() -> None:
 def _units_inherit_what_waiters_block_on() -> None:
     held: List[FileLock] = []
 
-    def note(try_new: Callable[[FileLock], bool]) -> Callable[[FileLock], bool]:
-        return lambda lock: held.append(lock) or try_new(lock)
+    def note(try_new: Callable[..., bool]) -> Callable[..., bool]:
+        return lambda lock, **where: held.append(lock) or try_new(lock, **where)
 
     def hand_down(start: Callable[[processes.Launch], int]) -> Callable[[processes.Launch], int]:
         def start_with_locks(launch: processes.Launch) -> int:

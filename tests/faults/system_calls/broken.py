@@ -105,6 +105,7 @@ def anyone_may_say_what_is_trusted() -> None:
     from procsup.store import trust
 
     first_doubt = trust.first_doubt
+    trust.is_ours_or_roots = lambda _status: True
     trust.why_others_may = lambda _status, _place: None
     trust.first_doubt = lambda path, **how: (
         None if path == trust.user_settings() else first_doubt(path, **how)
