@@ -49,7 +49,7 @@ def _cases(scene: Scene) -> Cases:
     cases.append(("locale unknown", {"more": {"LC_ALL": "xx_YY.nonsense"}}))
     for mask in (0, 0o777):
         cases.append((f"umask {mask:o}", {"before": _masking(mask)}))
-    cases.append(("few descriptors", {"before": _limiting(resource.RLIMIT_NOFILE, 24)}))
+    cases.append(("few descriptors", {"before": _limiting(resource.RLIMIT_NOFILE, 25)}))
     cases.append(("no core, no locked memory", {"before": _limiting(resource.RLIMIT_CORE, 0)}))
     full = {"stdout": _full(), "stderr": _full()}
     cases.append(("stdout and stderr full", full))
