@@ -167,9 +167,9 @@ class LocalEngine:
     # --- ends ----------------------------------------------------------------------------------
 
     def _begin_end(self, attempt: AttemptId, now: float) -> Optional[Attempt]:
-        """Return an attempt that is told to end now, None if it is over.
+        """Note that an attempt must end, and return it; None if it has ended.
 
-        An end of its main process before this order is noted first: it is not a result of it.
+        If its main process has ended already, that is noted first: the order did not cause it.
         """
         live = self._live.get(attempt)
         if live is not None:

@@ -144,7 +144,7 @@ def _read_announcement(stdout: IO[bytes]) -> Optional[Dict[str, Any]]:
 
 
 def to_our_stderr(line: bytes) -> None:
-    """Write what another procsup said to our own stderr."""
+    """Write a line from the stderr of another procsup process to our own stderr."""
     try:
         os.write(2, line)
     except OSError:

@@ -72,7 +72,10 @@ class GuardLink:
 
 
 class Told:
-    """What the supervisor told its guard: `run_id` is empty, `mark_base` None without a run."""
+    """The messages of a supervisor to its guard.
+
+    Before a run has begun, `run_id` is empty and `mark_base` is None.
+    """
 
     def __init__(self, text: str) -> None:
         self.run_id = ""
@@ -88,9 +91,9 @@ class Told:
 
 
 def read_told(fd: int) -> Told:
-    """Return what the guard was told; call it once, when the supervisor is dead or killed.
+    """Read the messages to the guard, once, after the supervisor has ended.
 
-    `fd` must not block: processes that the supervisor left may still hold the other end.
+    `fd` must be non-blocking: other processes may still have the other end of the pipe open.
     """
     try:
         return Told(os.fsdecode(os.read(fd, 1 << 16)))

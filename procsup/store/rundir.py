@@ -151,10 +151,10 @@ class RunDir:
         return make_folders(self.path, 0o700, above=0o755)
 
     def open(self) -> Folder:
-        """Open it: what is written below the folder stays in it, whatever takes its place later.
+        """Open the directory, to write below its descriptor even if its path is exchanged later.
 
-        RecordError if it is a link, no folder, or another user's, even for root; OSError if it is
-        not the one that `create` has checked.
+        RecordError if it is a link, is not a folder, or belongs to another user, even for root.
+        OSError if it is not the folder that `create` has checked.
         """
         from procsup.host.opened import Folder, make_replaced_error
 
