@@ -47,6 +47,7 @@ LATE = {
     "procsup.cli.map": "its options, where its command line is wrong",
     "procsup.console.bar": "loads rich",
     "procsup.console.drawing": "loads rich",
+    "procsup.console.pages": "loads rich",
     "procsup.core.slots": THE_GUARD,
     "procsup.errors": THE_GUARD,
     "procsup.host.birth": A_LOOK,
@@ -127,7 +128,9 @@ def test_the_version_is_said_without_click_typing_or_regular_expressions(tmp_pat
     assert loaded(tmp_path, "--version", modules=heavy) == []
 
 
-@pytest.mark.parametrize("line", ["wait demo", "status demo", "list", "logs demo", "--help"])
+@pytest.mark.parametrize(
+    "line", ["wait demo", "status demo", "list", "logs demo", "--help", "help files"]
+)
 def test_a_verb_that_only_looks_loads_nothing_heavy(finished, line):
     assert loaded(finished, *line.split(), modules=("rich", "psutil", "difflib")) == []
 

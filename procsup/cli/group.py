@@ -25,6 +25,7 @@ VERBS: Dict[str, Tuple[str, str]] = {
     "verify": ("procsup.cli.verify", "is all still as a final run promised"),
     "prune": ("procsup.cli.prune", "remove runs that are over, or logs"),
     "schema": ("procsup.cli.schema", "the JSON Schema of the run file, for editors"),
+    "help": ("procsup.cli.help", "a page of documentation, as procsup help --list names them"),
 }
 
 LATER = (
@@ -41,6 +42,7 @@ _HELP = """Run many independent processes, and know for certain when they are do
   procsup wait survey --stage measure && next-step
   procsup status survey           from any terminal
   procsup logs survey --failed
+  procsup help --list             the pages of documentation
 
 \b
 Exit codes, everywhere the same:

@@ -1,0 +1,36 @@
+"""A page of documentation on a terminal: its Markdown drawn by rich, in a pager if it is long."""
+
+import io
+import os
+import shutil
+
+import click
+from rich.console import Console
+from rich.markdown import Markdown
+
+from procsup.console.terminal import write_stdout_bytes
+
+WIDEST = 100  # longer lines are hard to read
+_MARGIN = 1  # the line of the shell's next prompt
+
+
+def show_page(markdown: str) -> None:
+    """Show the page on stdout, which is a terminal that can show UTF-8.
+
+    A page with more lines than the terminal goes through $PAGER, by default `less`, as in git.
+    """
+    size = shutil.get_terminal_size()
+    text = draw_page(markdown, min(size.columns, WIDEST))
+    if text.count("\n") + _MARGIN <= size.lines:
+        write_stdout_bytes([text.encode()])
+        return
+    os.environ.setdefault("LESS", "FRX")  # what git sets: colors, and no cleared screen at the end
+    click.echo_via_pager(text)
+
+
+def draw_page(markdown: str, width: int) -> str:
+    """Return the page in lines of at most `width`, with escape sequences for this terminal."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, force_terminal=True, legacy_windows=False)
+    console.print(Markdown(markdown, code_theme="ansi_dark", hyperlinks=False))
+    return "\n".join(line.rstrip() for line in stream.getvalue().split("\n"))
