@@ -18,8 +18,9 @@ _HELP = f"""Block until a run, or stages of it, are final: woken by the kernel, 
 
 {RUN_HELP}
 With several RUNs or stages all are waited for, and the exit code is that of the worst, in the
-order 3, 4, 1, 0 (any other code comes before these). An older result is answered for at once, and
-its age is said, as is that it came along with a copy or a checkout.
+order 3, 4, 1, 0 (any other code comes before these). A result that is there before the wait begins
+is answered for at once; its age is said, and that it came along with a copy or a checkout. To wait
+for a run that you start yourself, use the id that `procsup run --detach` prints, or `wait $!`.
 
 \b
 Examples:
@@ -70,6 +71,8 @@ def command(
     if len(answers) == 1 and isinstance(answers[0], ProcsupError):
         raise answers[0]
     codes = [_answer(answer, verify=verify, as_json=as_json) for answer in answers]
+    if max_age is None:  # else the caller knows that the result may be an older one
+        write_stderr(*map(_describe_older, filter(_is_older, answers)))
     return min(codes, key=_rank)
 
 
@@ -107,6 +110,18 @@ def _sentence(head: Head, age_s: Optional[float]) -> str:
     well = sum(counts.succeeded for counts in head.stages.values())
     age = "" if age_s is None else f"; finished {show_duration(age_s)} ago"
     return f"{what} {head.status}: {well} of {count_noun(planned, 'unit')} succeeded{age}"
+
+
+def _is_older(answer: Union[WaitResult, ProcsupError]) -> bool:
+    """Whether the answer is of a run that ended before this wait began, and that no id names."""
+    return isinstance(answer, WaitResult) and answer.age_s is not None and not answer.has_id
+
+
+def _describe_older(answer: WaitResult) -> str:
+    return (
+        f"{answer.head.name} was over before this wait began; to wait for a run that you start, use"
+        " the id that `procsup run --detach` prints, or `wait $!` after `procsup run ... &`"
+    )
 
 
 def _write_head(head: Head, source: Optional[str]) -> None:

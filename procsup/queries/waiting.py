@@ -31,13 +31,15 @@ _SETTLES_S = 1.0  # between the releases of two locks by a supervisor that ends
 class WaitResult(NamedTuple):
     """A final run or stage: where it is, the head of its manifest, and how old that is.
 
-    `age_s` is None if the end was waited for.
+    `age_s` is None if the end was waited for. `has_id` is true if the run was named by its id, so
+    that the answer is of the very run that was meant.
     """
 
     rundir: RunDir
     path: Path
     head: Head
     age_s: Optional[float] = None
+    has_id: bool = False
 
 
 class Limits(NamedTuple):
@@ -194,7 +196,11 @@ class _Wait:
         view.require_stage(self._stage, f"run {self._run}")
         rundir, head = view.rundir, view.head(self._stage)
         if head is not None and view.run_id in (None, head.run_id) and not self._explain_age(head):
-            return WaitResult(rundir, rundir.manifest_of(self._stage), head, _age_s(head))
+            path, has_id = rundir.manifest_of(self._stage), view.run_id is not None
+            age_s = _age_s(head)
+            if age_s is not None and age_s < self._waited_s():
+                age_s = None  # it began and ended between two looks
+            return WaitResult(rundir, path, head, age_s, has_id)
         if self._start_is_over(has_id=view.run_id is not None):
             # Only now: the reason is in the journal, which may be long.
             raise RunUnfinished(f"{self._what()}: {self._explain_no_answer(view, head)}")

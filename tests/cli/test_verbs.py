@@ -18,6 +18,7 @@ from procsup.core.outcome import AttemptId, Signaled, Verdict
 from procsup.core.records import JOURNAL_VERSION, End, Kept, Planned, StageFinal
 from procsup.core.text import escape
 from procsup.errors import RecordError
+from procsup.queries import waiting
 from procsup.queries.logs import Log
 from procsup.store import reader
 from procsup.store.reader import read_journal
@@ -59,7 +60,9 @@ def test_wait_answers_with_the_exit_code_of_the_run(run, capsys):
     assert main(["wait", "demo"]) == 0
     assert capsys.readouterr() == (
         "",
-        "demo succeeded: 1 of 1 unit succeeded; finished 1h 00m ago\n",
+        "demo succeeded: 1 of 1 unit succeeded; finished 1h 00m ago\n"
+        "demo was over before this wait began; to wait for a run that you start, use the id that"
+        " `procsup run --detach` prints, or `wait $!` after `procsup run ... &`\n",
     )
     run.begin("r2", 2).publish(result(0), result(1, code=7), status="failed")
     assert main(["wait", "demo"]) == 1
@@ -69,6 +72,26 @@ def test_wait_answers_with_the_exit_code_of_the_run(run, capsys):
     assert "procsup: demo: not finished, and nobody is working on it: drained by request\n" in (
         capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("words", ["r1", "demo --max-age 2h"])
+def test_wait_trusts_the_caller_who_names_an_id_or_an_age(run, capsys, words):
+    run.begin(at=time.time() - 3660).publish(result(0))
+
+    assert main(["wait", *words.split()]) == 0
+
+    assert "before this wait began" not in capsys.readouterr().err
+
+
+def test_wait_names_no_cure_for_a_run_whose_end_was_waited_for(run, capsys, monkeypatch):
+    run.begin()
+    block = waiting.wait_sitting
+    monkeypatch.setattr(
+        waiting, "wait_sitting", lambda *args: run.publish(result(0)) or block(*args)
+    )
+    assert main(["wait", "demo"]) == 0
+
+    assert capsys.readouterr().err == "demo succeeded: 1 of 1 unit succeeded\n"
 
 
 def test_wait_with_json_gives_the_head_of_the_manifest(run, capsys):

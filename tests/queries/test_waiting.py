@@ -174,6 +174,18 @@ def test_a_finished_run_is_answered_for_at_once_with_its_age(run):
     assert wait(run, str(run.rundir.path)).head.run_id == "r1"
 
 
+def test_an_answer_says_whether_an_id_named_the_run(run):
+    run.begin(at=time.time() - 3660).publish(result(0))
+
+    assert [wait(run, name).has_id for name in ("demo", "r1")] == [False, True]
+
+
+def test_a_run_that_began_and_ended_between_two_looks_was_waited_for(run, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda _s: run.begin(at=time.time()).publish(result(0)))
+
+    assert wait(run, limits=Limits(start_s=LIMIT_S)).age_s is None
+
+
 def test_a_result_that_is_too_old_is_refused(run):
     run.begin(at=time.time() - 3660).publish(result(0))
 
