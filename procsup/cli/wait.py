@@ -72,7 +72,8 @@ def command(
         raise answers[0]
     codes = [_answer(answer, verify=verify, as_json=as_json) for answer in answers]
     if max_age is None:  # else the caller knows that the result may be an older one
-        write_stderr(*map(_describe_older, filter(_is_older, answers)))
+        older = [one.head.name for one in answers if isinstance(one, WaitResult) and _is_older(one)]
+        write_stderr(*map(_describe_older, older))
     return min(codes, key=_rank)
 
 
@@ -112,14 +113,14 @@ def _sentence(head: Head, age_s: Optional[float]) -> str:
     return f"{what} {head.status}: {well} of {count_noun(planned, 'unit')} succeeded{age}"
 
 
-def _is_older(answer: Union[WaitResult, ProcsupError]) -> bool:
+def _is_older(answer: WaitResult) -> bool:
     """Whether the answer is of a run that ended before this wait began, and that no id names."""
-    return isinstance(answer, WaitResult) and answer.age_s is not None and not answer.has_id
+    return answer.age_s is not None and not answer.has_id
 
 
-def _describe_older(answer: WaitResult) -> str:
+def _describe_older(name: str) -> str:
     return (
-        f"{answer.head.name} was over before this wait began; to wait for a run that you start, use"
+        f"{name} was over before this wait began; to wait for a run that you start, use"
         " the id that `procsup run --detach` prints, or `wait $!` after `procsup run ... &`"
     )
 
