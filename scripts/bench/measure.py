@@ -68,8 +68,6 @@ class Workshop:
         self.python = python
         self.procsup = [python, "-m", "procsup"]
         self.env = _setup.clean_environ(PYTHONPATH=str(PROGRAMS), HOME=str(folder))
-        for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
-            self.env.pop(name, None)  # somebody's habits, which would make every Python slower
         self.env["XDG_CACHE_HOME"] = str(folder / "cache")
         self._count = 0
 

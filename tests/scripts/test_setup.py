@@ -116,9 +116,11 @@ def test_a_command_s_end_is_passed_on(monkeypatch):
 def test_what_would_lead_a_python_astray_is_left_out(monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "elsewhere")
     monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
 
     environ = _setup.clean_environ(EXTRA="1")
 
     assert "PYTHONHOME" not in environ
     assert "PYTHONPATH" not in environ
+    assert "PYTHONDONTWRITEBYTECODE" not in environ
     assert environ["EXTRA"] == "1"
