@@ -1,11 +1,11 @@
 """Makes the environment of a unit. Inherited values are never recorded."""
 
 import os
-import re
 from typing import Dict, Mapping, Tuple
 
 from procsup.attempt.context import RunContext
 from procsup.attempt.jobserver import VARIABLES, remove_dead_server
+from procsup.core.regexes import compile_at_use
 from procsup.core.task import Rules, Task
 from procsup.host import system
 from procsup.host.processes import WITHIN
@@ -27,7 +27,7 @@ THREAD_CAPS = (
 )
 _PYTHON_HABITS = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 # Variables that procsup sets. Those of an outer run, in whose unit we may run, are not passed on.
-_COOKIES = re.compile(
+_COOKIES = compile_at_use(
     r"PROCSUP_(RUN|STAGE|UNIT|INDEX|ATTEMPT|CPUS|THREADS|GPUS|MEMORY_BYTES|UNIT_FILE|SCRATCH|WITHIN)"
 )
 

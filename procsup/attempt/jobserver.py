@@ -6,16 +6,17 @@ file that has the same descriptor number.
 """
 
 import os
-import re
 import stat
 from typing import Tuple
+
+from procsup.core.regexes import compile_at_use
 
 # Cargo and the crate `jobserver` read the first two before MAKEFLAGS.
 VARIABLES = ("CARGO_MAKEFLAGS", "MFLAGS", "MAKEFLAGS")
 # make 4.4: fifo:PATH; 4.2: auth=R,W; before: fds=R,W. Negative numbers: make disabled it.
-_SERVER = re.compile(r"(?<!\S)--jobserver-(?:auth|fds)=(\S+)")
-_DESCRIPTORS = re.compile(r"-?\d+,-?\d+")
-_PARTS = re.compile(r"(?<!\S)(?:--jobserver-(?:auth|fds)=\S+|-j\d*|--jobs(?:=\d+)?)(?!\S)\s*")
+_SERVER = compile_at_use(r"(?<!\S)--jobserver-(?:auth|fds)=(\S+)")
+_DESCRIPTORS = compile_at_use(r"-?\d+,-?\d+")
+_PARTS = compile_at_use(r"(?<!\S)(?:--jobserver-(?:auth|fds)=\S+|-j\d*|--jobs(?:=\d+)?)(?!\S)\s*")
 
 
 def remove_dead_server(flags: str) -> str:

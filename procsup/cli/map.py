@@ -1,7 +1,6 @@
 """`procsup map`: one child per input, as xargs and GNU Parallel have it."""
 
 import os
-import re
 import sys
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -11,6 +10,7 @@ from procsup.cli.foreground import bring_to_completion
 from procsup.cli.options import exit_codes, json_option
 from procsup.console.grouped import GroupedOutput
 from procsup.console.terminal import is_terminal, write_stderr, write_stdout
+from procsup.core.regexes import compile_at_use
 from procsup.core.text import quote_word
 from procsup.host.folders import current_folder
 from procsup.runfile.plan import Head, PlanText, check_name, encode, own_name
@@ -22,12 +22,12 @@ from procsup.supervisor.requests import Display, Opening, Request
 _STAGE = "map"
 _SEPARATOR = ":::"
 # Not ${HOME}, {{.Name}}, {"a": 1}, {a,b}, { print; }, {:a;n;ba}, nor the ranges of a shell.
-_GROUP = re.compile(
+_GROUP = compile_at_use(
     r"(?<![${])\{[^\s{}\"'$,:;()<>|&\\*?\[\]`]+\}(?!\})"
     r"|(?<![${])\{=[^{}]*=\}"
     r"|(?<![${])\{\d*(![rsa])?:[^\s{}\"';]*\}"  # as Python formats a number: {:04d}
 )
-_RANGE = re.compile(r"\{-?\w+\.\.-?\w+(\.\.-?\d+)?\}")
+_RANGE = compile_at_use(r"\{-?\w+\.\.-?\w+(\.\.-?\d+)?\}")
 
 _HELP = """Run COMMAND once for each INPUT, as many at once as the machine allows.
 

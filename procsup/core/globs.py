@@ -13,14 +13,15 @@ from functools import lru_cache
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from procsup.core.automata import Automaton, TwoReadings, find_common_path, find_two_readings
+from procsup.core.regexes import compile_at_use
 from procsup.core.wildcards import ANY_NAME, DEEP, EVERYTHING, GlobError, Part, Span, spans_of
 
 _MOST_BRANCHES = 256
-_ESCAPABLE = re.compile(r"[*?{]|\[(?=[*?\[{]|$)")
-_ESCAPED = re.compile(r"\[([*?\[{])\]")
-_PLAIN_WILDCARD = re.compile(r"(\*\*+|[*?])|\[([*?\[{])\]")
-_SPECIAL = re.compile(r"\[([*?\[{])\]|(\*\*+|[*?])|{((?:[^{}]|{[0-9,]*})*)}")
-_GROUP = re.compile(r"([^\W\d][\w-]*)?:(.+)", re.DOTALL)
+_ESCAPABLE = compile_at_use(r"[*?{]|\[(?=[*?\[{]|$)")
+_ESCAPED = compile_at_use(r"\[([*?\[{])\]")
+_PLAIN_WILDCARD = compile_at_use(r"(\*\*+|[*?])|\[([*?\[{])\]")
+_SPECIAL = compile_at_use(r"\[([*?\[{])\]|(\*\*+|[*?])|{((?:[^{}]|{[0-9,]*})*)}")
+_GROUP = compile_at_use(r"([^\W\d][\w-]*)?:(.+)", re.DOTALL)
 
 
 class Wildcard(NamedTuple):

@@ -5,8 +5,9 @@ So a unit's fingerprint does not depend on its CPUs, memory, slot or attempt num
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Mapping, Sequence, Tuple
+
+from procsup.core.regexes import compile_at_use
 
 if TYPE_CHECKING:
     from procsup.core.slots import Placement
@@ -16,7 +17,7 @@ SCRATCH, PID = "\0scratch\0", "\0pid\0"
 GIVEN = ("cpus", "memory", "attempt", "slot")  # values that every attempt gets
 MARKS: Mapping[str, str] = {name: f"\0{name}\0" for name in ("scratch", "pid", *GIVEN)}
 
-_MARK = re.compile("\0({})\0".format("|".join(MARKS)))
+_MARK = compile_at_use("\0({})\0".format("|".join(MARKS)))
 
 
 def list_values(number: int, placement: Placement) -> Mapping[str, str]:

@@ -5,6 +5,8 @@ import re
 from datetime import datetime
 from typing import Any, Dict, Mapping
 
+from procsup.core.regexes import compile_at_use
+
 UNITS_S: Mapping[str, float] = {
     "ms": 0.001,
     "s": 1.0,
@@ -19,11 +21,11 @@ NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 LONGEST_S = 30 * 366 * 86400.0  # longer ones overflow timers
 
 _LARGEST_BYTES = (1 << 52) - 1
-_PLAIN = re.compile(NUMBER)
-_PART = re.compile(
+_PLAIN = compile_at_use(NUMBER)
+_PART = compile_at_use(
     rf"({NUMBER})\s*({'|'.join(sorted(UNITS_S, key=len, reverse=True))})(?![a-z])\s*"
 )
-_SIZE = re.compile(rf"({NUMBER}) ?([{''.join(UNITS_BYTES)}])", re.IGNORECASE)
+_SIZE = compile_at_use(rf"({NUMBER}) ?([{''.join(UNITS_BYTES)}])", re.IGNORECASE)
 A_DURATION = 'seconds or a duration such as "90s", "10m" or "1h 30m" (ms, s, m, h, d, w)'
 A_SIZE = 'bytes or a size such as "2G" (K, M, G, T are powers of 1024)'
 

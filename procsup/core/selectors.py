@@ -29,6 +29,7 @@ from procsup.core.manifest import exit_numbers
 from procsup.core.outcome import Verdict
 from procsup.core.quantities import NoQuantity, duration_s, size_bytes
 from procsup.core.records import End
+from procsup.core.regexes import compile_at_use
 from procsup.core.text import format_value, nearest
 from procsup.errors import UsageError
 
@@ -45,7 +46,7 @@ _READ: Mapping[str, Callable[[Any], float]] = {
 }
 COLUMNS = (*_READ, "verdict")
 
-_COMPARED = re.compile(r"([^\W\d][\w-]*)(<=|>=|<|>|=)(.*)", re.DOTALL)
+_COMPARED = compile_at_use(r"([^\W\d][\w-]*)(<=|>=|<|>|=)(.*)", re.DOTALL)
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,

@@ -12,12 +12,14 @@ import re
 from base64 import b64decode, b64encode
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
+from procsup.core.regexes import compile_at_use
+
 # No path, argument or id can hold a NUL, so it can mark packed text.
-_UNFIT = re.compile("[\x00\ud800-\udfff]")
-_PACKED = re.compile("\x00([0-9a-f]{4})")
-_LONE = re.compile("[\ud800-\udfff]")
+_UNFIT = compile_at_use("[\x00\ud800-\udfff]")
+_PACKED = compile_at_use("\x00([0-9a-f]{4})")
+_LONE = compile_at_use("[\ud800-\udfff]")
 # C0, DEL, C1, line separators; marks of text direction, invisible characters; lone surrogates.
-_ACTING = re.compile(
+_ACTING = compile_at_use(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )

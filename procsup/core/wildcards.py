@@ -3,8 +3,10 @@
 import re
 from typing import Iterator, List, NamedTuple, Optional, Tuple, Union
 
+from procsup.core.regexes import compile_at_use
+
 _LONGEST = 255  # the limit of {n}: no file system has longer names
-_PIECE = re.compile(r"(\[[!^]?\]?[^\]]*\]|[^\W]|-)(?:([+*?])|{(\d+)(?:(,)(\d*))?})?")
+_PIECE = compile_at_use(r"(\[[!^]?\]?[^\]]*\]|[^\W]|-)(?:([+*?])|{(\d+)(?:(,)(\d*))?})?")
 _BOUNDS = {None: (1, 1), "+": (1, None), "*": (0, None), "?": (0, 1)}
 
 

@@ -1,12 +1,12 @@
 """What is mounted where (Linux): /proc/self/mountinfo, see proc(5)."""
 
 import os
-import re
 from typing import Iterator, NamedTuple, Optional
 
+from procsup.core.regexes import compile_at_use
 from procsup.host.files import AnyPath
 
-_ESCAPE = re.compile(r"\\([0-7]{3})")  # blanks and backslashes are written so
+_ESCAPE = compile_at_use(r"\\([0-7]{3})")  # blanks and backslashes are written so
 
 
 class Mount(NamedTuple):

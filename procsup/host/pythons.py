@@ -2,16 +2,16 @@
 
 import glob
 import os
-import re
 import sys
 from typing import Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
+from procsup.core.regexes import compile_at_use
 from procsup.host.names import python_command
 from procsup.paths.opening import open_regular
 
 _IS_WINDOWS = sys.platform == "win32"
 _SHIMS = "shims"  # scripts of pyenv, which refuse to run a version that pyenv has not selected
-_NUMBERS = re.compile(r"\d+")
+_NUMBERS = compile_at_use(r"\d+")
 
 
 class Search(NamedTuple):

@@ -1,13 +1,13 @@
 """Names of processes for messages: for an interpreter, the module or the script that it runs."""
 
 import os
-import re
 import sys
 from typing import Sequence
 
+from procsup.core.regexes import compile_at_use
 from procsup.host import machine, procfs
 
-_INTERPRETERS = re.compile(r"(python|pypy|perl|ruby|node|nodejs|java|php|Rscript)[\d.]*")
+_INTERPRETERS = compile_at_use(r"(python|pypy|perl|ruby|node|nodejs|java|php|Rscript)[\d.]*")
 _NOT_A_FILE = ("-c", "-e", "--eval", "-r")  # what follows is a program's text
 _TAKES_A_WORD = ("-W", "-X", "-cp", "-classpath", "-I")
 

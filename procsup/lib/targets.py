@@ -1,9 +1,9 @@
 """What `procsup.map` runs, and how inputs are filled into its arguments and outputs."""
 
 import os
-import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
+from procsup.core.regexes import compile_at_use
 from procsup.errors import UsageError
 from procsup.host.files import AnyPath
 from procsup.lib.plain import arguments, make_plain
@@ -16,7 +16,7 @@ DEFAULT_ARGS = ("{}",)
 INPUT = "input"  # the parameter that `{}` stands for
 
 _SCOPE = Scope({INPUT: PATH})
-_BARE = re.compile(r"\{\{|\}\}|\{(?=[}.])")
+_BARE = compile_at_use(r"\{\{|\}\}|\{(?=[}.])")
 
 
 class Target(NamedTuple):

@@ -8,14 +8,15 @@ from typing import AbstractSet, Dict, Iterable, Optional
 from msgspec.structs import replace
 
 from procsup.core.globs import escape, unescape
+from procsup.core.regexes import compile_at_use
 from procsup.core.spec import OutputSpec
 from procsup.paths.joining import join_path
 
 _SEPARATORS = "/" + os.sep
 _UNKNOWN = ""
 _MANY = 50  # to list a folder takes no longer than so many looks into it, unless it is very full
-_SPECIAL = re.compile(r"[*?\[{]")  # in a pattern; the text before it is literal
-_PARENTS = re.compile(r"(?:.*/)?\.\.(?=/|$)", re.DOTALL)  # in a pattern: before its wildcards
+_SPECIAL = compile_at_use(r"[*?\[{]")  # in a pattern; the text before it is literal
+_PARENTS = compile_at_use(r"(?:.*/)?\.\.(?=/|$)", re.DOTALL)  # in a pattern: before its wildcards
 
 
 def join_pattern(folder: str, text: str) -> str:

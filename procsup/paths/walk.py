@@ -6,12 +6,12 @@ could loop.
 
 import errno
 import os
-import re
 import stat
 from functools import lru_cache
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from procsup.core.globs import Branch, Glob, is_deep, is_literal, parse, parse_without
+from procsup.core.regexes import compile_at_use
 from procsup.core.rooted import HOME, RUN_LOCK, UNITS_LOCK
 from procsup.core.spec import OutputSpec
 from procsup.core.wildcards import DEEP
@@ -21,7 +21,7 @@ from procsup.paths.reader import names_shown
 CASE = os.path.normcase("A") == "A"  # whether names are case-sensitive
 
 # Files that file managers and NFS create in folders: never part of a result.
-_LITTER = re.compile(
+_LITTER = compile_at_use(
     r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs[0-9a-f]+"
     r"|\..*\.procsup-\d+|\.procsup-.*\.part"  # our own temporary files
 )

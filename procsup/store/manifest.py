@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional
 import msgspec
 
 from procsup.core.manifest import SCHEMA, Head, StageCounts, UnitRecord, rfc3339, unit_record
+from procsup.core.regexes import compile_at_use
 from procsup.core.text import escape_bytes, restore_bytes
 from procsup.errors import RecordError
 from procsup.host.files import (
@@ -46,8 +47,8 @@ _ESCAPED_TEXTS = "base64"  # JSON pointer -> bytes, of texts that are not UTF-8
 _BETWEEN = b",\n"
 _LAST_LINE = b"]}"
 # How a file at a path of the user's is recognized as procsup's, in any version.
-_STAMP = re.compile(rb"\S+ \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\s*")
-_MANIFEST = re.compile(rb'\{"schema":"%s' % re.escape(SCHEMA.rpartition("/")[0] + "/").encode())
+_STAMP = compile_at_use(rb"\S+ \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\s*")
+_MANIFEST = compile_at_use(rb'\{"schema":"%s' % re.escape(SCHEMA.rpartition("/")[0] + "/").encode())
 _LONGEST_STAMP_BYTES = 1 << 12
 
 _encoder = msgspec.json.Encoder()

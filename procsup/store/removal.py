@@ -14,6 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from procsup.core.regexes import compile_at_use
 from procsup.core.rooted import RUN_LOCK
 from procsup.errors import RecordError, RunBusy
 from procsup.host.files import describe_error, sync_folder
@@ -26,7 +27,7 @@ from procsup.store.rundir import JOURNAL, OURS, RunDir, has_records
 from procsup.store.sitting import is_live, is_starting, read_owner, refuse_unprovable
 from procsup.store.trust import is_trusted
 
-_REST = re.compile(r"\.procsup-\d+-[0-9a-f]+-.*\.part", re.DOTALL)  # see _rename_target
+_REST = compile_at_use(r"\.procsup-\d+-[0-9a-f]+-.*\.part", re.DOTALL)  # see _rename_target
 _ATTEMPTS = 100  # when two processes remove the same directory
 _LAST = (RUN_LOCK, JOURNAL)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Optional, Tuple
 
 from procsup.core.outcome import AttemptId
+from procsup.core.regexes import compile_at_use
 from procsup.core.rooted import RUN_LOCK, UNITS_LOCK
 from procsup.errors import RecordError
 from procsup.host.files import AnyPath, describe_error, make_folders, temporary_name
@@ -31,14 +32,14 @@ FILE_MODES = {"none": 0o600, "group": 0o640, "all": 0o644}
 
 JOURNAL, SCRATCH, UNIT_FILES = "journal.jsonl", "scratch", "unit-files"
 # Everything that any version makes in a run directory.
-OURS = re.compile(
+OURS = compile_at_use(
     r"journal\.jsonl(\.damaged.*)?|manifest\.json|plan\.jsonl|run\.lock|units\.lock"
     r"|supervisor\.log|\.gitignore|control|failed|lists|locks|logs|scratch|stages|unit-files|units"
     r"|\.procsup-.*"
 )
-_PLAIN = re.compile(r"[a-z0-9=_,+][a-z0-9=._,+-]{0,99}(?<!\.)")
-_PLAIN_STAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(\..*)?", re.IGNORECASE)
+_PLAIN = compile_at_use(r"[a-z0-9=_,+][a-z0-9=._,+-]{0,99}(?<!\.)")
+_PLAIN_STAGE = compile_at_use(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
+_RESERVED = compile_at_use(r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(\..*)?", re.IGNORECASE)
 _SLUG_CHARACTERS, _HASH_DIGITS = 60, 20
 
 

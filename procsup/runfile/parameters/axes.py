@@ -5,7 +5,6 @@ running fastest: `units`, then `matrix`, then all of `zip` as one.
 """
 
 import json
-import re
 from contextlib import contextmanager
 from typing import (
     Any,
@@ -23,6 +22,7 @@ from typing import (
 
 from procsup.core.automata import TwoReadings
 from procsup.core.globs import Glob
+from procsup.core.regexes import compile_at_use
 from procsup.runfile.parameters.columns import Column
 from procsup.runfile.parameters.tables import (
     ListFile,
@@ -62,8 +62,8 @@ from procsup.runfile.vocabulary.names import check_new_name
 
 MAX_UNITS = 1_000_000
 
-_CAPTURE = re.compile(r"{(\w+):")
-_RANGE = re.compile(r"\s*(-?\d+)\s*\.\.\s*(-?\d+)\s*(?::\s*(-?\d+)\s*)?")
+_CAPTURE = compile_at_use(r"{(\w+):")
+_RANGE = compile_at_use(r"\s*(-?\d+)\s*\.\.\s*(-?\d+)\s*(?::\s*(-?\d+)\s*)?")
 _NO_COLUMNS: Tuple[str, ...] = ()
 
 

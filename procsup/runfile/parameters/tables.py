@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import os
-import re
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -24,6 +23,7 @@ from typing import (
     Tuple,
 )
 
+from procsup.core.regexes import compile_at_use
 from procsup.core.text import count_noun
 from procsup.host.files import open_reading
 from procsup.paths.opening import is_absent
@@ -37,7 +37,7 @@ _ENOUGH_PROBLEMS = 20
 _LONGEST_LINE = 1 << 24  # characters
 _DELIMITERS = (";", "\t", "|", ",")
 _COMMENTS = ("#", "//", "%")
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONE_SURROGATE = compile_at_use("[\ud800-\udfff]")
 
 
 class ListFile(NamedTuple):

@@ -2,7 +2,6 @@
 
 import os
 import posixpath
-import re
 from typing import (
     Any,
     Callable,
@@ -18,6 +17,7 @@ from typing import (
 )
 
 from procsup.core.globs import may_exclude
+from procsup.core.regexes import compile_at_use
 from procsup.core.spec import OutputSpec
 from procsup.paths.joining import join_path
 from procsup.paths.links import join_pattern
@@ -44,7 +44,7 @@ from procsup.runfile.templates.patterns import (
 from procsup.runfile.templates.scope import PATH, UNREAD, FileSet, Kind, Many, Scope, Unread
 from procsup.runfile.templates.template import Files, Step, Template
 
-_BEHIND_BRACES = re.compile(r"}.*/\.\.(?:/|$)")
+_BEHIND_BRACES = compile_at_use(r"}.*/\.\.(?:/|$)")
 _SOME_FOLDER = "/1/2/3/4/5/6/7/8"  # for the run file's, which makes no difference
 _OUTPUT_KEYS = ("path", "empty", "optional", "unchanged")
 

@@ -5,6 +5,7 @@ import os
 import re
 from typing import Any, Callable, Mapping, NamedTuple, Optional, Tuple
 
+from procsup.core.regexes import compile_at_use
 from procsup.host import pythons
 from procsup.host.names import is_bare_name, python_command, running_python
 from procsup.runfile.stages.declared import path_text
@@ -14,9 +15,9 @@ from procsup.runfile.syntax.values import a_list, format_value, read_text, scala
 from procsup.runfile.templates.scope import Scope
 from procsup.runfile.templates.template import Template
 
-_MODULE = re.compile(r"[^\W\d][\w-]*(?:\.[^\W\d][\w-]*)*")
-_VERSION = re.compile(r"\d+(?:\.\d+)?")
-_PYTHON_NAME = re.compile(r"(?:python|pypy)w?\d*(?:\.\d+)?t?(?:\.exe)?", re.IGNORECASE)
+_MODULE = compile_at_use(r"[^\W\d][\w-]*(?:\.[^\W\d][\w-]*)*")
+_VERSION = compile_at_use(r"\d+(?:\.\d+)?")
+_PYTHON_NAME = compile_at_use(r"(?:python|pypy)w?\d*(?:\.\d+)?t?(?:\.exe)?", re.IGNORECASE)
 
 
 class Interpreter(NamedTuple):

@@ -8,19 +8,20 @@ import bisect
 import re
 from typing import Dict, List
 
+from procsup.core.regexes import compile_at_use
 from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.reading import parse
 
-_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
-_BARE_KEY = re.compile(r"[^\s.=\]\"'#]+")
-_STRING = re.compile(
+_BLANK = compile_at_use(r"(?:[ \t\r\n]|#[^\n]*)*")
+_BARE_KEY = compile_at_use(r"[^\s.=\]\"'#]+")
+_STRING = compile_at_use(
     r'"""(?:\\.|[^\\])*?"""(?:"{0,2})'  # a quote or two before the closing ones belong to the text
     r"|'''.*?'''(?:'{0,2})"
     r'|"(?:\\.|[^"\\])*"'
     r"|'[^']*'",
     re.DOTALL,
 )
-_SCALAR = re.compile(r"[^,\]}#\n]+")
+_SCALAR = compile_at_use(r"[^,\]}#\n]+")
 
 
 def lines_of(text: str) -> Dict[KeyPath, int]:

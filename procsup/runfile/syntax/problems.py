@@ -1,7 +1,6 @@
 """Collects the problems of a run file, to report all of them together."""
 
 import json
-import re
 from contextlib import contextmanager
 from typing import (
     Any,
@@ -18,12 +17,13 @@ from typing import (
     Union,
 )
 
+from procsup.core.regexes import compile_at_use
 from procsup.core.text import nearest
 from procsup.errors import RunFileError
 from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.lines import lines_of
 
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_PLAIN_KEY = compile_at_use(r"[A-Za-z0-9_-]+")
 _SHOWN_LENGTH = 60
 
 _T = TypeVar("_T")

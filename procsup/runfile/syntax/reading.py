@@ -7,6 +7,7 @@ import stat
 import sys
 from typing import Any, Dict, NamedTuple, NoReturn, Union
 
+from procsup.core.regexes import compile_at_use
 from procsup.errors import RunFileError
 from procsup.host.files import open_reading
 from procsup.host.folders import resolve_file
@@ -17,11 +18,11 @@ else:
     import tomli as tomllib
 
 _MAX_BYTES = 64 * 1024 * 1024
-_PLACE = re.compile(r"\s*\((?:at line (\d+), column (\d+)|at end of document)\)$")
-_OF_DESCRIPTORS = re.compile(r"/dev/fd|/proc/[^/]+(?:/task/[^/]+)?/fd")
+_PLACE = compile_at_use(r"\s*\((?:at line (\d+), column (\d+)|at end of document)\)$")
+_OF_DESCRIPTORS = compile_at_use(r"/dev/fd|/proc/[^/]+(?:/task/[^/]+)?/fd")
 _MOST_LINKS = 40
 _MOST_KEY_PARTS = 100
-_TOKEN = re.compile(
+_TOKEN = compile_at_use(
     r"""\#[^\n]*|[ \t]+                            # comments and blanks
     |\"{3}(?:[^"\\]|\\.|"(?!""))*(?:"{3,5})?|"(?:[^"\\\n]|\\.)*"?
     |'{3}(?:[^']|'(?!''))*(?:'{3,5})?|'[^'\n]*'?

@@ -2,11 +2,11 @@
 
 import datetime
 import math
-import re
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
 from procsup.core import quantities
 from procsup.core.outcome import Verdict
+from procsup.core.regexes import compile_at_use
 from procsup.core.spec import RETRY_ON, OnFailure, Retry
 from procsup.core.text import format_value as format_value
 from procsup.host.signals import NAMES, NO_REQUESTS, can_be_sent
@@ -27,9 +27,9 @@ _T = TypeVar("_T")
 _Threshold = Tuple[Optional[int], Optional[float]]
 
 _NUMBER = r"\d+(?:\.\d+)?"
-_PLAIN_NUMBER = re.compile(_NUMBER)
-_PERCENT = re.compile(rf"({_NUMBER}) ?%")
-_FACTOR = re.compile(rf"x({_NUMBER})")
+_PLAIN_NUMBER = compile_at_use(_NUMBER)
+_PERCENT = compile_at_use(rf"({_NUMBER}) ?%")
+_FACTOR = compile_at_use(rf"x({_NUMBER})")
 
 ON_FAILURE = ("finish", "drain", "stop")
 _PLAIN = frozenset((str, int, bool, float))

@@ -9,17 +9,18 @@ from functools import lru_cache
 from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
 from procsup.core.globs import Glob, Piece, Wildcard, alternatives, wildcards
+from procsup.core.regexes import compile_at_use
 from procsup.core.wildcards import GlobError
 from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.problems import Wrong, below
 from procsup.runfile.templates.template import Braces, Field, Template
 
-_WILDCARD = re.compile(r"[*?]")
-_SET = re.compile(r"\[[^/]+?\]")  # a set of characters in earlier versions
-_PLAIN = re.compile(r"\[[*?\[{]\]")
+_WILDCARD = compile_at_use(r"[*?]")
+_SET = compile_at_use(r"\[[^/]+?\]")  # a set of characters in earlier versions
+_PLAIN = compile_at_use(r"\[[*?\[{]\]")
 # A value that needs no escapes, and that changes neither folders nor what is beside a wildcard.
-_PLAIN_VALUE = re.compile(r"\.*[^./*?\[{][^/*?\[{]*")
-_ESCAPED = re.compile(r"\[[*?]\]")
+_PLAIN_VALUE = compile_at_use(r"\.*[^./*?\[{][^/*?\[{]*")
+_ESCAPED = compile_at_use(r"\[[*?]\]")
 
 
 def has_wildcards(template: Template) -> bool:

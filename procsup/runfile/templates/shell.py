@@ -7,10 +7,10 @@ the value would be wrong, and the placeholder is refused.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, List, Mapping, NamedTuple, Optional, Pattern, Tuple, Union
 
 from procsup.core.late import GIVEN
+from procsup.core.regexes import compile_at_use
 from procsup.host.shells import Shell
 from procsup.runfile.syntax.problems import Faults, Wrong
 from procsup.runfile.syntax.values import format_value, read_text
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from procsup.runfile.templates.bash import Bash
     from procsup.runfile.templates.powershell import PowerShell
 
-_DOLLAR = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_:]*)")
-_GLUED = re.compile(r"[A-Za-z0-9_./\\:=+%@~^-]+")  # in PowerShell: what can join a quoted value
+_DOLLAR = compile_at_use(r"\$\{([A-Za-z_][A-Za-z0-9_:]*)")
+_GLUED = compile_at_use(r"[A-Za-z0-9_./\\:=+%@~^-]+")  # in PowerShell: what can join a quoted value
 _ENDS = " \t\r\n;|&)}],>"
 _KEYWORD = "esac"  # ends a `case` even where a pattern is expected
 

@@ -4,17 +4,18 @@ import re
 import string
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
+from procsup.core.regexes import compile_at_use
 from procsup.runfile.syntax.problems import Wrong, show
 from procsup.runfile.syntax.values import format_value
 
 Step = Union[str, int]
 
-_REFERENCE = re.compile(r"([^.\[\]]+)((?:\.[^.\[\]]+|\[[^\[\]]+\])*)")
-_STEP = re.compile(r"\.([^.\[\]]+)|\[([^\[\]]+)\]")
-_NAME = re.compile(r"[^\W\d][\w-]*")
+_REFERENCE = compile_at_use(r"([^.\[\]]+)((?:\.[^.\[\]]+|\[[^\[\]]+\])*)")
+_STEP = compile_at_use(r"\.([^.\[\]]+)|\[([^\[\]]+)\]")
+_NAME = compile_at_use(r"[^\W\d][\w-]*")
 _formatter = string.Formatter()
 _CAPTURES = ("*", "**", "?")
-_COUNTED = re.compile(r"(?:[^{}]|{[0-9,]+})*")  # a constraint may hold {3} or {1,3}
+_COUNTED = compile_at_use(r"(?:[^{}]|{[0-9,]+})*")  # a constraint may hold {3} or {1,3}
 _LARGEST_WIDTH = 10_000  # of a format, and its largest precision: more is a mistake, or an attack
 
 

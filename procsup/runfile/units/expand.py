@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from procsup.core.late import MARKS, SCRATCH
+from procsup.core.regexes import compile_at_use
 from procsup.core.slots import Capacity
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.runfile.parameters.axes import MAX_UNITS
@@ -34,8 +35,8 @@ from procsup.runfile.units.maker import NOTHING, Parts, UnitMaker
 _T = TypeVar("_T")
 _Combined = Tuple[Group, Row]
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_UNSAFE = re.compile(r"[^A-Za-z0-9._=-]+")
+_CONTROL = compile_at_use(r"[\x00-\x1f\x7f]")
+_UNSAFE = compile_at_use(r"[^A-Za-z0-9._=-]+")
 _ENOUGH_PROBLEMS = 20
 _LONGEST_NAME = 80
 _ALONE = Group("", {}, {})  # for a unit that follows none

@@ -3,6 +3,7 @@
 import re
 from typing import AbstractSet, Any, Mapping, Optional, Tuple
 
+from procsup.core.regexes import compile_at_use
 from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.problems import Problems, Wrong, show, suggest
 from procsup.runfile.vocabulary.keys import LATER_KEYS, STAGE_KEYS
@@ -12,10 +13,10 @@ RESERVED = frozenset(
     ("inputs", "outputs", "depends", "scratch", "unit_file", "date", "index", "attempt", "gpus")
 )
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_STAGE_NAME = re.compile(r"[a-z][a-z0-9_-]*")
-_RUN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(?<!\.)")
-_DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+_NAME = compile_at_use(r"[A-Za-z_][A-Za-z0-9_-]*")
+_STAGE_NAME = compile_at_use(r"[a-z][a-z0-9_-]*")
+_RUN_NAME = compile_at_use(r"[A-Za-z0-9_][A-Za-z0-9._-]*(?<!\.)")
+_DEVICE = compile_at_use(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 _LONGEST = 100
 
 
