@@ -16,7 +16,7 @@ A unit's failure is data (a verdict in a manifest) and never one of these, excep
 library is asked to turn it into ``RunFailed``.
 """
 
-from typing import Any, ClassVar, Sequence
+from typing import Any, ClassVar, Sequence, Tuple
 
 
 class ProcsupError(Exception):
@@ -38,6 +38,9 @@ class RunFileError(UsageError):
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
 
+    def __reduce__(self) -> Tuple[Any, ...]:  # a copy is made from the problems, not the message
+        return type(self), (self.problems,)
+
 
 class RunFailed(ProcsupError):
     """The run is final, and at least one unit did not succeed."""
@@ -47,6 +50,9 @@ class RunFailed(ProcsupError):
     def __init__(self, message: str, manifest: Any = None) -> None:
         super().__init__(message)
         self.manifest: Any = manifest  # a procsup.Manifest, which no name here may lean on
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return type(self), (str(self), self.manifest)
 
 
 class RunUnfinished(ProcsupError):

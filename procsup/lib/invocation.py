@@ -9,6 +9,7 @@ from procsup.host.attached import CancelToken, Feed, run_attached
 from procsup.host.files import AnyPath
 from procsup.lib.answers import manifest_of
 from procsup.lib.manifest import Manifest
+from procsup.lib.plain import argument
 from procsup.runfile.load import load as load_file
 from procsup.runfile.plan import PLAN_FILE
 from procsup.supervisor.requests import Display, Request
@@ -96,17 +97,10 @@ def resolve_request(
     own = load_file(file, variables=given).spec
     for name, value in spec_or_file.variables.items():
         if own.variables.get(name) != value and name not in given:
-            given[name] = format_text(value)
+            given[name] = argument(value, f"vars.{name}")
     return file, given, directory or os.path.dirname(spec_or_file.directory)
 
 
 def format_texts(vars: Optional[Mapping[str, Any]]) -> Dict[str, str]:
     """Return variables as ``--var`` has them."""
-    return {str(name): format_text(value) for name, value in (vars or {}).items()}
-
-
-def format_text(value: Any) -> str:
-    """Write a value as a run file's placeholder shows it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+    return {str(name): argument(value, f"vars.{name}") for name, value in (vars or {}).items()}

@@ -1,7 +1,14 @@
-"""Converts a program's arguments to plain data: texts, numbers, lists and tables."""
+"""Converts a program's arguments to plain data: texts, numbers, lists and tables.
+
+Scalars of other libraries count as what they hold: a member of an Enum as its value, a NumPy
+scalar as its Python value, a `timedelta` as seconds, a date or time as ISO 8601, a `Decimal` as a
+number.
+"""
 
 import os
-from numbers import Integral, Real
+from datetime import date, time, timedelta
+from enum import Enum
+from numbers import Integral, Number, Real
 from typing import Any, List, Mapping
 
 from procsup.errors import UsageError
@@ -12,6 +19,7 @@ def make_plain(value: Any, where: str, *, paths: bool = False) -> Any:
 
     `paths`: the texts are paths, which have ``/`` in records on every system.
     """
+    value = _unwrap(value)
     if value is None or isinstance(value, (str, bool)):
         return value
     if isinstance(value, (bytes, os.PathLike)):
@@ -29,15 +37,34 @@ def make_plain(value: Any, where: str, *, paths: bool = False) -> Any:
     return _number(value, where)
 
 
+def _unwrap(value: Any) -> Any:
+    """Return the text, number or truth that a scalar holds; any other value as it is."""
+    if isinstance(value, Enum):
+        return _unwrap(value.value)
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+        return int(seconds) if seconds.is_integer() else seconds
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return _unwrap(value.item())  # of NumPy and its kin
+    return value
+
+
 def _number(value: Any, where: str) -> Any:
-    """Return a Python number; the scalar types of array libraries are converted."""
-    if isinstance(value, Integral):
-        return int(value)
     if isinstance(value, Real):
-        return float(value)
+        return int(value) if isinstance(value, Integral) else float(value)
+    if _is_decimal(value):
+        return int(value) if value == value.to_integral_value() else float(value)
     raise UsageError(
         f"{where}: expected text, a path, a number, a list or a table, not {_shorten_value(value)}"
     )
+
+
+def _is_decimal(value: Any) -> bool:
+    """Whether it is a finite `decimal.Decimal`, whose module need not be loaded here."""
+    is_finite = getattr(value, "is_finite", None)
+    return isinstance(value, Number) and is_finite is not None and bool(is_finite())
 
 
 def _name(key: Any, where: str) -> str:
@@ -63,13 +90,14 @@ def arguments(values: Any, where: str) -> List[str]:
 
 def argument(value: Any, where: str) -> str:
     """Return one argument as text: numbers as Python writes them, truth as ``true``, ``false``."""
+    value = _unwrap(value)
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (bytes, os.PathLike)):
         return os.fsdecode(value)
-    if isinstance(value, Real):
+    if isinstance(value, Real) or _is_decimal(value):
         return str(value)
     raise UsageError(f"{where}: expected text, a path or a number, not {_shorten_value(value)}")
 

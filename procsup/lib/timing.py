@@ -1,11 +1,12 @@
-"""Durations as arguments: seconds, or texts such as ``"10m"``."""
+"""Durations as arguments: seconds, texts such as ``"10m"``, or a `timedelta`."""
 
+from datetime import timedelta
 from typing import Optional, Union
 
 from procsup.core.quantities import duration_s
 from procsup.errors import UsageError
 
-Duration = Union[str, float]
+Duration = Union[str, float, timedelta]
 
 
 def seconds(name: str, value: Optional[Duration]) -> Optional[float]:
@@ -13,6 +14,6 @@ def seconds(name: str, value: Optional[Duration]) -> Optional[float]:
     if value is None:
         return None
     try:
-        return duration_s(value)
+        return duration_s(value.total_seconds() if isinstance(value, timedelta) else value)
     except ValueError as error:
         raise UsageError(f"{name}: {error}") from error

@@ -29,6 +29,7 @@ Output = Union[AnyPath, Mapping[str, Any]]
 Outputs = Union[Sequence[Output], Mapping[str, Output]]
 
 _KEEP = ("never", "unchanged", "always")
+_WHOLE = (str, bytes, os.PathLike, Mapping)
 _FILES = ("inputs", "depends", "outputs", "cwd", "stdin", "stdout", "stderr")
 
 
@@ -60,6 +61,15 @@ class Unit:
     memory: Optional[Union[int, str]] = None
     stop_command: Sequence[Argument] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("argv", "inputs", "depends", "outputs", "stop_command"):
+            value = getattr(self, name)
+            if isinstance(value, Iterable) and not isinstance(value, _WHOLE):
+                object.__setattr__(self, name, tuple(value))  # a generator gives it only once
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.argv))
 
     def table(self, where: str = "") -> Dict[str, Any]:
         """Return the unit as a table of a plan, without empty fields.

@@ -1,8 +1,11 @@
+import copy
 import json
 import os
+import pickle
 import subprocess
 import sys
 import typing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -258,3 +261,25 @@ def test_a_run_file_is_loaded_with_its_variables(run, tmp_path):
 def test_one_selector_as_a_text_is_a_mistake_that_is_explained(run, started, tmp_path):
     with pytest.raises(procsup.UsageError, match="expected a list of selectors"):
         procsup.run("run.toml", only="s")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        procsup.RunFileError(["1: first", "2: second"]),
+        procsup.RunFailed("some failed", {"a": 1}),
+        procsup.UsageError("wrong"),
+        procsup.WaitTimeout("late"),
+    ],
+)
+def test_errors_pass_between_processes_whole(error):
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert (type(other), str(other), vars(other)) == (type(error), str(error), vars(error))
+
+
+def test_a_timedelta_is_a_duration(run):
+    run.begin().publish(result(0))
+
+    assert procsup.wait_for("demo", timeout=timedelta(seconds=5)).ok
+    with pytest.raises(procsup.UsageError, match="timeout: expected seconds"):
+        procsup.wait_for("demo", timeout=timedelta(seconds=-5))

@@ -1,9 +1,12 @@
+import enum
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -255,7 +258,7 @@ def children_of_this_process():
         ([TRUE], {"jobs": 0}, r"^jobs: expected a whole number of at least 1"),
         ([Unit(TRUE, cpus=0)], {}, r"^units\[0\].cpus: expected a number of CPUs above 0"),
         ([Unit([])], {}, r"^units\[0\]: `argv` is missing"),
-        ([Unit(TRUE, id="a"), Unit(TRUE, id="a")], {}, r"two units have the id `units/a`"),
+        ([Unit(TRUE, id="a"), Unit(TRUE, id="a")], {}, r"two units have the id `units/a`: give"),
         (
             [Unit(TRUE, outputs=["x"]), Unit(TRUE, outputs=["x"])],
             {},
@@ -271,6 +274,62 @@ def test_what_is_wrong_is_said_and_nothing_is_started(here, capfd, units, option
 
     assert not (here / ".procsup/wrong/plan.jsonl").exists()
     assert capfd.readouterr().err == ""  # the exception says it all
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Numpy:
+    """A scalar of an array library: `item` gives the Python value."""
+
+    shape = ()
+
+    def __init__(self, value):
+        self.value = value
+
+    def item(self):
+        return self.value
+
+
+@pytest.mark.parametrize(
+    ("value", "recorded", "written"),
+    [
+        (Colour.RED, "red", "red"),
+        (timedelta(minutes=2), 120, "120"),
+        (timedelta(milliseconds=1500), 1.5, "1.5"),
+        (date(2026, 1, 2), "2026-01-02", "2026-01-02"),
+        (datetime(2026, 1, 2, 3, 4), "2026-01-02T03:04:00", "2026-01-02T03:04:00"),
+        (Decimal("3"), 3, "3"),
+        (Decimal("1.50"), 1.5, "1.50"),
+        (Numpy(True), True, "true"),
+        (Numpy(7), 7, "7"),
+    ],
+)
+def test_usual_scalars_are_values(value, recorded, written):
+    (unit,) = run_units([Unit([*TRUE, value], parameters={"v": value})]).units
+
+    assert (unit.parameters, unit.argv[-1]) == ({"v": recorded}, written)
+    assert type(unit.parameters["v"]) is type(recorded)
+
+
+@pytest.mark.parametrize("value", [Decimal("nan"), 1j, Numpy([1])])
+def test_a_number_that_no_record_can_hold_is_refused(value):
+    with pytest.raises(procsup.UsageError, match=r"units\[0\].argv\[4\]: expected text"):
+        run_units([[*TRUE, value]])
+
+
+def test_settings_take_durations_and_decimals():
+    manifest = run_units([TRUE], timeout=timedelta(minutes=5), retries=Decimal(2))
+
+    assert manifest.ok
+
+
+def test_a_unit_keeps_what_a_generator_gave_and_can_be_a_key():
+    unit = Unit((word for word in TRUE), outputs=(name for name in ["x"]))
+
+    assert unit.table() == unit.table() == {"argv": TRUE, "outputs": ["x"]}
+    assert {unit: 1}[Unit(TRUE, outputs=["x"])] == 1
 
 
 # --- map -----------------------------------------------------------------------------------

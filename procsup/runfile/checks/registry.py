@@ -384,9 +384,9 @@ def _key_of(path: str) -> str:
 
 
 def _same_id(first: UnitSpec, second: UnitSpec) -> str:
-    ways = " and ".join(f"{{{_parameters(unit)}}}" for unit in (first, second))
+    ways = [f"{{{_parameters(unit)}}}" for unit in (first, second) if unit.parameters]
     return (
-        f"two units have the id `{first.id}`, from {ways}:"
+        f"two units have the id `{first.id}`{', from ' if ways else ''}{' and '.join(ways)}:"
         ' give each its own with `id = "..."`, or leave one out'
     )
 
