@@ -66,11 +66,8 @@ def _tell_end(end: _End, display: Display, code: int) -> int:
     """Report how it ended; return the exit code, 74 if stdout could not be written."""
     ending = end.ending
     try:
-        if not display.quiet or code != 0:
-            write_stderr(*_last_words(end))
-        about_words = ending.complaint if ending.status is not None else ""
-        if about_words or ending.doubt:
-            write_stderr(f"procsup: {about_words or ending.doubt}")
+        if not display.silent:
+            _write_last_words(end, quiet=display.quiet and code == 0)
         if display.as_json:
             _write_ending(end.opening, ending, code)
     except ReaderGone:
@@ -100,6 +97,14 @@ def _exit_code(ending: Ending) -> int:
     if ending.status is None:
         return RunUnfinished.exit_code
     return 0 if ending.status == "succeeded" else RunFailed.exit_code
+
+
+def _write_last_words(end: _End, *, quiet: bool) -> None:
+    if not quiet:
+        write_stderr(*_last_words(end))
+    about_words = end.ending.complaint if end.ending.status is not None else ""
+    if about_words or end.ending.doubt:
+        write_stderr(f"procsup: {about_words or end.ending.doubt}")
 
 
 def _last_words(end: _End) -> List[str]:
@@ -133,7 +138,8 @@ def _write_ending(opening: Opening, ending: Ending, code: int) -> None:
         "run_id": ending.run_id,
         "name": opening.spec.name,
         "status": ending.status,
-        "reason": ending.reason,
+        "reason": ending.complaint or ending.reason,
+        "doubt": ending.doubt or None,
         "signal": ending.signum,
         "exit_code": code,
         "directory": ending.directory,

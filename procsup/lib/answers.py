@@ -1,9 +1,12 @@
 """The supervisor's answer to the process that started it: a manifest or an exception."""
 
 import json
-from typing import Any, Dict, Mapping, Type
+import warnings
+from typing import Any, Dict, Iterator, Mapping, Type
 
-from procsup.core.text import count_noun
+from procsup.core.manifest import StageCounts
+from procsup.core.outcome import Verdict
+from procsup.core.text import and_more, count_noun, last_lines, make_visible
 from procsup.errors import (
     OutputsChanged,
     ProcsupError,
@@ -17,8 +20,11 @@ from procsup.errors import (
 )
 from procsup.host.attached import ProcessResult
 from procsup.lib.manifest import Manifest
+from procsup.report.failures import join_facts
 from procsup.store.manifest import read_head
 from procsup.store.rundir import RunDir
+
+_NAMED, _TAIL_LINES = 3, 5  # in the message of a RunFailed
 
 _BY_NAME: Dict[str, Type[ProcsupError]] = {
     kind.__name__: kind
@@ -42,6 +48,8 @@ def manifest_of(finished: ProcessResult, *, check: bool) -> Manifest:
         raise error_of(body["error"])
     if finished.exit_code == UsageError.exit_code:
         raise UsageError(str(body.get("reason")))
+    if body.get("doubt"):
+        warnings.warn(str(body["doubt"]), stacklevel=2)
     if body.get("status") is None:
         reason = body.get("reason") or describe_exit(finished.exit_code)
         raise RunUnfinished(f"the run is not finished: {reason}")
@@ -86,10 +94,40 @@ def check_manifest(manifest: Manifest, *, check: bool = True) -> Manifest:
     """Return the manifest; RunFailed if `check` and some unit did not succeed."""
     if manifest.ok or not check:
         return manifest
+    raise RunFailed("\n".join([_headline(manifest), *_failure_lines(manifest)]), manifest)
+
+
+def _headline(manifest: Manifest) -> str:
     planned = sum(counts.planned for counts in manifest.stages.values())
     well = sum(counts.succeeded for counts in manifest.stages.values())
-    raise RunFailed(
-        f"{manifest.head.name} {manifest.status}:"
-        f" {well} of {count_noun(planned, 'unit')} succeeded",
-        manifest,
+    return (
+        f"{manifest.head.name} {manifest.status}: {well} of {count_noun(planned, 'unit')} succeeded"
     )
+
+
+def _failure_lines(manifest: Manifest) -> Iterator[str]:
+    """Yield the first failed units, each with its cause and the end of its stderr."""
+    for stage, counts in manifest.stages.items():
+        if counts.problem:
+            yield make_visible(f"stage {stage}: {counts.problem}")
+    count, named = sum(map(_count_failed, manifest.stages.values())), 0
+    try:
+        for unit in manifest.read_units():
+            if named == min(_NAMED, count):
+                break
+            if not Verdict(unit.verdict).is_failure:
+                continue
+            named += 1
+            last = unit.attempts[-1].exit if unit.attempts else None
+            yield f"{make_visible(unit.id)}: {join_facts(unit.verdict, last or '', unit.cause)}"
+            for line in last_lines(unit.stderr().encode(), _TAIL_LINES):
+                yield f"    {line}"
+    except ProcsupError as error:
+        yield f"its units cannot be read: {error}"
+        return
+    if count > named:
+        yield f"...{and_more(count - named)}"
+
+
+def _count_failed(counts: StageCounts) -> int:
+    return counts.planned - counts.succeeded - counts.skipped - counts.cancelled

@@ -62,7 +62,8 @@ def make_request(spec_or_file: SpecOrFile, wishes: RunOptions) -> Request:
 
 def make_display(progress: str) -> Display:
     """Return what is shown of a run on stderr; this program reads its end."""
-    return Display(progress, quiet=progress == "none", as_json=True)
+    silent = progress == "none"
+    return Display(progress, quiet=silent, as_json=True, silent=silent)
 
 
 def read_jobs(jobs: Any) -> int:

@@ -1,18 +1,24 @@
 """The manifest as the library gives it: the head at once, the units when they are asked for."""
 
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+
+from msgspec import UNSET, UnsetType
+from msgspec.structs import astuple
 
 from procsup.core.manifest import Head, StageCounts, UnitRecord
-from procsup.core.outcome import Reading
-from procsup.core.text import are, count_noun
+from procsup.core.outcome import Part, Reading, Verdict
+from procsup.core.text import are, count_noun, nearest
 from procsup.errors import OutputsChanged, RecordError, RunUnfinished, UsageError
-from procsup.host.files import AnyPath
+from procsup.host.files import AnyPath, describe_error
+from procsup.host.logfiles import LogPlaces, open_log
 from procsup.host.owners import other_user
 from procsup.paths.identity import compare
 from procsup.paths.opening import is_absent
 from procsup.queries.rows import row_of_record
 from procsup.store.copies import find_copy_source
+from procsup.store.log_places import log_places_of_copy
 from procsup.store.manifest import read_manifest as read_file
 from procsup.store.mark import mark_problem
 from procsup.store.place import Project
@@ -21,17 +27,67 @@ from procsup.store.rundir import JOURNAL, RunDir
 _NAMED = 10
 
 
+class ManifestUnit(UnitRecord, frozen=True, gc=False, omit_defaults=True):
+    """A unit of a manifest; `log_places` is where its logs are."""
+
+    log_places: Optional[LogPlaces] = None
+
+    @property
+    def ok(self) -> bool:
+        """The unit succeeded."""
+        return self.verdict == Verdict.SUCCEEDED.value
+
+    def stdout(self, encoding: str = "utf-8") -> str:
+        """Read what its last attempt wrote to stdout; bytes of other encodings become ``\ufffd``.
+
+        Empty if it never started. RecordError if the log was removed or cannot be read.
+        """
+        return self._read(self.stdout_path, self.stdout_part, encoding)
+
+    def stderr(self, encoding: str = "utf-8") -> str:
+        """Read what its last attempt wrote to stderr, as `stdout`."""
+        return self._read(self.stderr_path, self.stderr_part, encoding)
+
+    def _read(self, path: Optional[str], part: Union[Part, UnsetType], encoding: str) -> str:
+        if path is None:
+            return ""
+        if self.log_places is None:
+            raise RecordError(f"unit {self.id}: where its logs are is not known")
+        place = None if part is UNSET else part
+        try:
+            with open_log(path, place, **self.log_places._asdict()) as file:
+                return file.read().decode(encoding, "replace")
+        except OSError as error:
+            raise RecordError(f"unit {self.id}: {path}: {describe_error(error)}") from error
+
+
+class NoSuchUnit(UsageError, KeyError):
+    """The manifest has no unit of this id."""
+
+    __str__ = Exception.__str__  # a KeyError would quote the sentence
+
+
 class Manifest:
     """A final run, or a final stage of one.
 
     `head` holds all but the units, `path` is the file. Units are read when they are first asked
     for; RunUnfinished if the run was begun again meanwhile and the file is no longer the same.
+    ``manifest["measure/mod=abc"]`` is the unit of that id; UsageError, which is a KeyError as
+    well, if there is none.
     """
 
     def __init__(self, path: AnyPath, head: Head) -> None:
         self.path = Path(path)
         self.head = head
-        self._units: Optional[Tuple[UnitRecord, ...]] = None
+        self._units: Optional[Tuple[ManifestUnit, ...]] = None
+
+    def __getitem__(self, unit: str) -> ManifestUnit:
+        found = self._by_id.get(unit)
+        if found is None:
+            like = nearest(unit, self._by_id)
+            hint = f" (did you mean {like!r}?)" if like else ""
+            raise NoSuchUnit(f"{self.head.name} has no unit {unit!r}{hint}")
+        return found
 
     def __repr__(self) -> str:
         return f"<Manifest of {self.head.name}: {self.status}, run {self.run_id}>"
@@ -70,13 +126,22 @@ class Manifest:
         return self.head.stages
 
     @property
-    def units(self) -> Sequence[UnitRecord]:
+    def units(self) -> Sequence[ManifestUnit]:
         """All units, in order."""
         if self._units is None:
             self._units = tuple(self.read_units())
         return self._units
 
-    def read_units(self) -> Iterator[UnitRecord]:
+    @cached_property
+    def _by_id(self) -> Dict[str, ManifestUnit]:
+        return {unit.id: unit for unit in self.units}
+
+    @property
+    def failed(self) -> Sequence[ManifestUnit]:
+        """The units that failed by themselves: not those that were skipped or cancelled."""
+        return [unit for unit in self.units if Verdict(unit.verdict).is_failure]
+
+    def read_units(self) -> Iterator[ManifestUnit]:
         """Read the units one by one, in constant memory."""
         if self._units is not None:
             yield from self._units
@@ -87,7 +152,16 @@ class Manifest:
         if (head.run_id, head.journal) != (self.head.run_id, self.head.journal):
             next(units, None)  # a generator that never began would leave its file open
             raise self._make_begun_again()
-        yield from units
+        places = self._log_places
+        make: Callable[..., ManifestUnit] = ManifestUnit
+        for unit in units:
+            yield make(*astuple(unit), places)  # its fields come first
+
+    @cached_property
+    def _log_places(self) -> LogPlaces:
+        if self.copied_from is not None:
+            return log_places_of_copy(RunDir(self.directory))
+        return LogPlaces(str(self.directory))
 
     def outputs(self, stage: Optional[str] = None) -> List[Path]:
         """Return the outputs of the succeeded units, of all stages or one: files as recorded.

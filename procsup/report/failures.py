@@ -29,15 +29,16 @@ def failure_lines(failures: Sequence[End], total: int, places: LogPlaces) -> Lis
 def phrase_of(end: End) -> str:
     """Say how an attempt ended: ``failed, exit 3 (attempt 2, 0.5 s)``."""
     exit_words = describe(end.exit) if end.exit is not None else ""
-    facts = [end.verdict.value]
-    if exit_words and exit_words not in end.cause:
-        facts.append(exit_words)
-    if end.cause:
-        facts.append(end.cause)
-    words = make_visible(", ".join(facts))
+    words = join_facts(end.verdict.value, exit_words, end.cause)
     if end.attempt > 0 and end.wall_s is not None:
         words += f" (attempt {end.attempt}, {show_duration(end.wall_s)})"
     return words
+
+
+def join_facts(verdict: str, exit_words: str, cause: str) -> str:
+    """Return a verdict with its exit and cause, visible, and nothing twice."""
+    facts = [verdict, "" if exit_words in cause else exit_words, cause]
+    return make_visible(", ".join(filter(None, facts)))
 
 
 def _paragraph(end: End, places: LogPlaces) -> List[str]:

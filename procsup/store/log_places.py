@@ -11,8 +11,13 @@ from procsup.store.rundir import RunDir
 
 def log_places(rundir: RunDir, begin: Optional[Begin]) -> LogPlaces:
     """Return where logs are read: of a copy in the run directory, and in the project around it."""
-    run = str(rundir.path)
     if begin is None or is_original(rundir, begin):
-        return LogPlaces(run)
+        return LogPlaces(str(rundir.path))
+    return log_places_of_copy(rundir)
+
+
+def log_places_of_copy(rundir: RunDir) -> LogPlaces:
+    """Return where the logs of a copy are read."""
+    run = str(rundir.path)
     home = rundir.path.parent
     return LogPlaces(run, (run, str(home.parent)) if home.name == HOME else (run,))

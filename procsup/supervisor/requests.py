@@ -56,11 +56,15 @@ class Request(Struct, frozen=True):
 
 
 class Display(NamedTuple):
-    """What is shown of a run on stderr; `as_json`: its end is an object on stdout."""
+    """What is shown of a run on stderr; `as_json`: its end is an object on stdout.
+
+    `quiet`: only an end without success is shown; `silent`: not even that, since the data have it.
+    """
 
     progress: str = "auto"
     quiet: bool = False
     as_json: bool = False
+    silent: bool = False
 
 
 class HostedRequest(NamedTuple):

@@ -222,6 +222,34 @@ def test_a_run_without_progress_says_nothing_when_all_goes_well(tmp_path, capfd)
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_run_without_progress_leaves_it_to_the_exception_to_name_who_failed(tmp_path, capfd):
+    code = "import sys; print('first\\nsecond', file=sys.stderr); sys.exit(3)"
+    command = json.dumps([PYTHON, "-S", "-c", code])
+    (tmp_path / "bad.toml").write_text(
+        f"on-failure = 'finish'\n[stage.s]\nmatrix.n = [1, 2, 3, 4]\ncommand = {command}\n"
+        "[stage.later]\nafter = ['s']\ncommand = ['true']\n"
+    )
+
+    with pytest.raises(procsup.RunFailed) as failed:
+        procsup.run(tmp_path / "bad.toml", progress="none")
+
+    named = [f"s/n={n}: failed, exit 3\n    first\n    second\n" for n in (1, 2, 3)]
+    assert (
+        str(failed.value) == f"bad failed: 0 of 5 units succeeded\n{''.join(named)}... and 1 more"
+    )
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_selector_that_met_nothing_is_a_warning_where_nothing_is_shown(run, started):
+    run.begin().publish(result(0))
+    started.finished = make_result(
+        0, status="succeeded", run_id="r1", directory=str(run.rundir.path), doubt="--only x: none"
+    )
+
+    with pytest.warns(UserWarning, match="--only x: none"):
+        assert procsup.run("run.toml", progress="none").ok
+
+
 def test_a_run_that_was_stopped_is_unfinished(run, started):
     started.finished = make_result(3, status=None, reason="drained by request")
     with pytest.raises(procsup.RunUnfinished, match="drained by request"):

@@ -1,8 +1,9 @@
 import os
 
 import pytest
+from msgspec.structs import replace
 
-from procsup.errors import OutputsChanged, RunFailed, RunUnfinished, UsageError
+from procsup.errors import OutputsChanged, RecordError, RunFailed, RunUnfinished, UsageError
 from procsup.lib.library import check_manifest, read_manifest
 from procsup.lib.manifest import Manifest
 from procsup.store.manifest import read_head
@@ -53,6 +54,31 @@ def test_rows_are_flat_and_hold_the_parameters(made):
         None,
     )
     assert all(not isinstance(value, (dict, list)) for value in first.values())
+
+
+def test_a_unit_is_named_by_its_id(made):
+    manifest = manifest_of(made[0])
+
+    assert manifest["s/x=1"] is manifest.units[1]
+    assert (manifest["s/x=0"].ok, manifest["s/x=1"].ok) == (True, False)
+    assert [unit.id for unit in manifest.failed] == ["s/x=1"]
+    with pytest.raises(KeyError) as missing:
+        manifest["s/x=2"]
+    assert isinstance(missing.value, UsageError)
+    assert str(missing.value) == "demo has no unit 's/x=2' (did you mean 's/x=1'?)"
+
+
+def test_a_unit_gives_what_it_wrote(made):
+    run, _ = made
+    never_started = manifest_of(run)["s/x=0"]
+    unit = replace(never_started, stdout_path="logs/a.out", stderr_path=str(run.rundir.path / "b"))
+    (run.rundir.path / "logs").mkdir(exist_ok=True)
+    (run.rundir.path / "logs/a.out").write_bytes(b"out \xff\n")
+
+    assert (unit.stdout(), unit.stdout("latin-1")) == ("out \ufffd\n", "out ÿ\n")
+    assert never_started.stdout() == ""
+    with pytest.raises(RecordError, match=r"s/x=0: .*No such file"):
+        unit.stderr()
 
 
 def test_outputs_that_differ_are_named_and_never_handed_out(made):
