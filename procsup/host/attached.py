@@ -122,18 +122,26 @@ def _stop(child: "subprocess.Popen[bytes]") -> None:
     """Ask it to end and wait until it has.
 
     The terminal sends Ctrl-C to it, too: our request then counts as the same press. Each further
-    Ctrl-C here repeats the request, and kills its units at once.
+    exception here, such as a Ctrl-C, repeats the request, and kills its units at once; one that is
+    no Ctrl-C is raised when it has ended.
     """
+    late = None
     while child.poll() is None:
-        _ask_and_wait(child)
+        late = _ask_and_wait(child) or late
+    if late is not None:
+        raise late
 
 
-def _ask_and_wait(child: "subprocess.Popen[bytes]") -> None:
+def _ask_and_wait(child: "subprocess.Popen[bytes]") -> Optional[BaseException]:
+    """Ask once; return the exception that ended the wait, if it is no Ctrl-C."""
     try:
         _ask_to_end(child)
         child.wait()
     except KeyboardInterrupt:
-        pass  # the request is repeated
+        return None  # the one that began this continues
+    except BaseException as error:  # noqa: BLE001 - raised when the child has ended
+        return error
+    return None
 
 
 def _ask_to_end(child: "subprocess.Popen[bytes]") -> None:

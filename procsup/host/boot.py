@@ -2,11 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-from typing import IO, Any, Callable, Dict, List, Mapping, Optional, Sequence
+from contextlib import contextmanager
+from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
 
+READY = "procsup-is-ready"  # marks an announcement: other code may print JSON as well
 _LAST_WORDS_S = 2.0
 _SAID_LIMIT_BYTES = 1 << 16
 # Imports the same package as here from its folder, which then leaves the search path and never
@@ -138,7 +141,7 @@ def _read_announcement(stdout: IO[bytes]) -> Optional[Dict[str, Any]]:
             ready = json.loads(line)
         except ValueError:
             continue  # the output of other code
-        if isinstance(ready, dict):
+        if isinstance(ready, dict) and (ready.pop(READY, False) or "error" in ready):
             return ready
     return None
 
@@ -152,12 +155,16 @@ def to_our_stderr(line: bytes) -> None:
 
 
 def try_write(pipe: IO[bytes], line: bytes = b"") -> bool:
-    """Write a line, or flush if there is none; false if the reader has closed the pipe."""
+    """Write a line, or flush if there is none; false if the reader has closed the pipe.
+
+    Not even a program that keeps SIGPIPE's default dies of that.
+    """
     try:
-        if line:
-            pipe.write(line)
-        else:
-            pipe.flush()
+        with _without_sigpipe():
+            if line:
+                pipe.write(line)
+            else:
+                pipe.flush()
     except (BrokenPipeError, ConnectionResetError):
         return False
     except OSError as error:
@@ -167,10 +174,28 @@ def try_write(pipe: IO[bytes], line: bytes = b"") -> bool:
     return True
 
 
+@contextmanager
+def _without_sigpipe() -> Iterator[None]:
+    """Hold SIGPIPE back from this thread, and take what came of it; it goes to who wrote."""
+    if sys.platform == "win32" or signal.getsignal(signal.SIGPIPE) is not signal.SIG_DFL:
+        yield
+        return
+    held = {signal.SIGPIPE}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
+    finally:
+        if signal.SIGPIPE not in before:
+            if signal.SIGPIPE in signal.sigpending():
+                signal.sigwait(held)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def close_pipe(pipe: IO[bytes]) -> None:
     """Close a pipe to a child, which may have ended."""
     try:
-        pipe.close()
+        with _without_sigpipe():
+            pipe.close()
     except OSError:
         pass  # the rest has no reader any more
 

@@ -41,7 +41,7 @@ def announce(ready: Mapping[str, Any], log_path: str) -> None:
     """
     is_heard = _is_open(1)  # if it is closed, the log gets its number
     log = _open_log(log_path)
-    line = json.dumps(dict(ready), separators=(",", ":")) + "\n"
+    line = json.dumps({boot.READY: True, **ready}, separators=(",", ":")) + "\n"
     try:
         if is_heard:
             os.write(1, line.encode("ascii"))

@@ -17,7 +17,8 @@ import os
 import struct
 import sys
 import threading
-from typing import TYPE_CHECKING, Callable, Optional
+import time
+from typing import TYPE_CHECKING, Callable, ClassVar, Dict, Optional, Tuple
 
 from procsup.errors import RecordError
 from procsup.host.clock import LONGEST_WAIT_S
@@ -26,6 +27,7 @@ from procsup.host.mounts import Mount, mounts
 
 _SLICE_S = 0.2  # Windows does not interrupt a waiting thread for Ctrl-C
 _NO_PID = 1 << 31
+_GREEN_LOOK_S = 0.02
 _LOOK_S = 1.0  # whether there is nothing to wait for, although somebody holds the lock
 # These errors do not show whether a file system has locks.
 _NOT_THE_LOCKS_FAULT = frozenset(
@@ -297,9 +299,11 @@ class FileLock:
             if (timeout_s is not None and timeout_s <= 0) or unless():
                 os.close(fd)
                 return unless()
+            if _are_green():
+                return _look_shared(fd, take, timeout_s, unless)
             if timeout_s is None and self.by_description:
                 return _block_shared(fd, take)
-            self._waiting = _SharedWait(fd, take)
+            self._waiting = _SharedWait.of(fd, take)
         if not self._join(self._waiting, timeout_s, unless):
             return False
         self._waiting = None
@@ -373,14 +377,62 @@ def _block_shared(fd: int, take: _Take) -> bool:
         os.close(fd)
 
 
+def _are_green() -> bool:
+    """Whether gevent or eventlet has replaced this process's threads by green ones.
+
+    One of those that blocks in the system blocks all.
+    """
+    gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
+    return bool(
+        (gevent is not None and gevent.is_module_patched("threading"))
+        or (eventlet is not None and eventlet.is_monkey_patched("thread"))
+    )
+
+
+def _look_shared(
+    fd: int, take: _Take, timeout_s: Optional[float], unless: Callable[[], bool]
+) -> bool:
+    """Look every 20 ms, where a thread that blocks would block all; close the descriptor."""
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    try:
+        while not (take(fd, exclusive=False, wait=False) or unless()):
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            time.sleep(_GREEN_LOOK_S)
+        return True
+    finally:
+        os.close(fd)
+
+
 class _SharedWait:
-    """A thread that blocks in the kernel; its callers may give up while it still waits."""
+    """A thread that blocks in the kernel; its callers may give up while it still waits.
+
+    All who wait in this process for the same lock share the thread and its descriptor.
+    """
+
+    _all: ClassVar[Dict[Tuple[int, int, int], _SharedWait]] = {}
 
     def __init__(self, fd: int, take: _Take) -> None:
         self._fd, self._take = fd, take
+        status = os.fstat(fd)
+        self._key = (os.getpid(), status.st_dev, status.st_ino)  # a fork has no such thread
         self._free = threading.Event()
         self._error: Optional[OSError] = None
-        threading.Thread(target=self._block, name="procsup-wait", daemon=True).start()
+
+    @classmethod
+    def of(cls, fd: int, take: _Take) -> _SharedWait:
+        """Return the wait for this file, begun now if there is none; takes over the descriptor."""
+        own = cls(fd, take)
+        waiting = cls._all.setdefault(own._key, own)
+        if waiting is not own:
+            os.close(fd)
+            return waiting
+        try:
+            threading.Thread(target=own._block, name="procsup-wait", daemon=True).start()
+        except BaseException:
+            own._end()
+            raise
+        return own
 
     def _block(self) -> None:
         try:
@@ -388,8 +440,12 @@ class _SharedWait:
         except OSError as error:
             self._error = error
         finally:
-            os.close(self._fd)
+            self._end()
             self._free.set()
+
+    def _end(self) -> None:
+        os.close(self._fd)
+        self._all.pop(self._key, None)  # who comes now looks for himself
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread; False if it still waits after that time."""

@@ -63,13 +63,13 @@ def manifest_of(finished: ProcessResult, *, check: bool) -> Manifest:
 
 
 def _body(finished: ProcessResult) -> Dict[str, Any]:
-    """Return the object that the last line of stdout holds; an empty one if there is none."""
+    """Return its answer, the last such object on its stdout; an empty one if a signal ended it."""
     for line in reversed(finished.stdout.splitlines()):
         try:
             body = json.loads(line)
         except ValueError:
             continue
-        if isinstance(body, dict):
+        if isinstance(body, dict) and "exit_code" in (body.get("error") or body):
             return body
     if finished.exit_code < 0:
         return {}

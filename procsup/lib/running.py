@@ -1,5 +1,6 @@
 """A run beside the program that started it: `start`, and what can be done with it."""
 
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Type
@@ -78,7 +79,8 @@ class Run:
 
     As a context manager: after an exception the run is stopped, and the exception continues when
     no process of the run is left. Without one the end of the run is awaited: RunFailed or
-    RunUnfinished are raised, unless `wait` or `stop` has reported the end already.
+    RunUnfinished are raised, unless `wait` or `stop` has reported the end already. A fork of the
+    program may use it as well; its leaving the block does nothing to the run.
     """
 
     def __init__(self, ready: Mapping[str, Any], companion: Optional[SupervisorProcess]) -> None:
@@ -89,6 +91,7 @@ class Run:
         self._companion = companion
         self._owner = RunView(self._rundir).owner
         self._is_told = False
+        self._pid = os.getpid()
 
     def __repr__(self) -> str:
         return f"<Run {self}>"
@@ -155,7 +158,9 @@ class Run:
         self._is_told = True
         try:
             self._stop(grace_s)
-        except KeyboardInterrupt:
+        except ProcsupError:
+            raise
+        except BaseException:  # Ctrl-C, or whatever else a signal handler raises
             self._stop(0.0)
             raise
 
@@ -174,6 +179,8 @@ class Run:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
+        if self._pid != os.getpid():
+            return  # a fork that leaves the block: the run is its parent's
         if kind is not None:
             self.stop()
         elif not self._is_told:
@@ -192,7 +199,7 @@ class Run:
 
     def _wait_for_guard(self) -> None:
         """Return when the guard has ended, too: it ends last, when every tree is empty."""
-        if self._companion is not None:
+        if self._companion is not None and self._pid == os.getpid():
             self._companion.wait(_GUARD_ENDS_S)
         else:
             wait_sitting(self._rundir, self._own())

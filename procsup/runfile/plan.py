@@ -194,8 +194,8 @@ def load_plan(
 
 
 def own_name(prefix: str) -> str:
-    """Return a name for a run without one; most likely no other run has it."""
-    return f"{prefix}-{dated_id(2)}"
+    """Return a name for a run without one; no other run has it, as with ids of runs."""
+    return f"{prefix}-{dated_id(4)}"
 
 
 def check_name(name: str) -> None:

@@ -47,6 +47,13 @@ def test_it_returns_what_was_announced(tmp_path):
     assert relayed == b""
 
 
+def test_json_of_other_code_is_no_announcement(tmp_path):
+    code = 'print(\'{"id": 1, "sitting": 2}\', flush=True);' + ANNOUNCE.format('{"ready": 1}')
+    result, _ = start(code, str(tmp_path / "log"))
+
+    assert result.ready == {"ready": 1}
+
+
 def test_what_is_said_before_it_is_ready_is_passed_on_and_what_is_said_later_goes_to_the_log(
     tmp_path,
 ):
@@ -188,4 +195,4 @@ def test_an_announcement_is_one_line_of_ascii(tmp_path, capfd, monkeypatch):
 
     assert out.isascii()
     assert out.count("\n") == 1
-    assert json.loads(out) == {"ready": "é\n"}
+    assert json.loads(out) == {boot.READY: True, "ready": "é\n"}

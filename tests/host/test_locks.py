@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
 import pytest
 
@@ -78,8 +79,8 @@ def test_the_waiter_wakes_when_the_holder_is_killed(tmp_path, holder):
 
 
 def test_a_wait_that_took_too_long_can_be_taken_up_again(tmp_path, holder, monkeypatch):
-    begun, real = [], locks._SharedWait
-    monkeypatch.setattr(locks, "_SharedWait", lambda *how: begun.append(how) or real(*how))
+    begun, real = [], locks._SharedWait.of
+    monkeypatch.setattr(locks._SharedWait, "of", lambda *how: begun.append(how) or real(*how))
     lock = FileLock(tmp_path / "lock")
 
     for _ in range(5):
@@ -88,6 +89,52 @@ def test_a_wait_that_took_too_long_can_be_taken_up_again(tmp_path, holder, monke
 
     holder.kill()
     assert lock.wait_shared(LIMIT_S)
+
+
+def test_all_waits_of_a_process_for_one_lock_share_a_thread(tmp_path, holder):
+    def count_threads():
+        return sum(thread.name == "procsup-wait" for thread in threading.enumerate())
+
+    before = count_threads()
+    for _ in range(5):
+        assert not FileLock(tmp_path / "lock").wait_shared(0.01)
+    assert count_threads() == before + 1
+
+    holder.kill()
+    assert FileLock(tmp_path / "lock").wait_shared(LIMIT_S)
+
+
+def test_a_wait_that_gets_no_thread_leaves_nothing_behind(tmp_path, holder, monkeypatch):
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            FileLock(tmp_path / "lock").wait_shared(0.01)
+
+    holder.kill()
+    assert FileLock(tmp_path / "lock").wait_shared(LIMIT_S)
+
+
+def test_green_threads_look_instead_of_blocking(tmp_path, holder, monkeypatch):
+    """With gevent a wait that blocks would block every greenlet."""
+    gevent = types.SimpleNamespace(is_module_patched=lambda name: name == "threading")
+    monkeypatch.setitem(sys.modules, "gevent.monkey", gevent)
+    slept = []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        if len(slept) == 5:
+            holder.kill()
+            holder.wait()
+
+    monkeypatch.setattr(locks.time, "sleep", sleep)
+    lock = FileLock(tmp_path / "lock")
+
+    assert not lock.wait_shared(0.0)
+    assert lock.wait_shared(None)
+    assert len(slept) >= 5
 
 
 def test_where_there_is_no_file_there_is_nothing_to_wait_for(tmp_path):

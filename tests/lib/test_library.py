@@ -27,7 +27,9 @@ def run(tmp_path, monkeypatch):
 
 
 def make_result(exit_code, **body):
-    return ProcessResult(exit_code, b"noise\n" + json.dumps(body).encode() + b"\n")
+    (body.get("error") or body)["exit_code"] = exit_code
+    noise = b'{"not": "ours"}\n'
+    return ProcessResult(exit_code, noise + json.dumps(body).encode() + b"\n" + noise)
 
 
 @pytest.fixture

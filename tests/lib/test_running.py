@@ -267,8 +267,8 @@ sys.stdin.readline()
 """
 
 
-def start_host(*words):
-    Path("host.py").write_text(HOST)
+def start_host(*words, script=HOST):
+    Path("host.py").write_text(script)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "host.py", *words],
@@ -277,6 +277,49 @@ def start_host(*words):
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+LEAVES = """
+import os, sys
+import procsup
+with procsup.start("run.toml") as run:
+    child = os.fork()
+    if child == 0:
+        sys.exit()  # out of the block
+    os.waitpid(child, 0)
+    print("left", flush=True)
+    sys.stdin.readline()
+"""
+
+WAITS = """
+import os
+import procsup
+run = procsup.start("run.toml")
+run._companion.wait = None  # only the program itself can wait for its child
+child = os.fork()
+if child == 0:
+    os._exit(0 if run.wait(20).ok else 1)
+print(os.waitpid(child, 0)[1], flush=True)
+os._exit(0)
+"""
+
+
+@POSIX
+def test_a_fork_that_leaves_the_block_leaves_the_run_alone(gate):
+    write_run(gate, "a")
+    with start_host(script=LEAVES) as host:
+        unit = gate.meet("a")
+        assert host.stdout.readline() == "left\n"
+        assert unit.lives
+        host.kill()
+
+
+@POSIX
+def test_a_fork_may_wait_for_the_run(gate):
+    write_run(gate, "a")
+    with start_host(script=WAITS) as host:
+        gate.meet("a").exit(0)
+        assert host.stdout.readline() == "0\n"
 
 
 @pytest.mark.parametrize("how", ["killed", "exits", "killed, its fork lives"])

@@ -1,0 +1,1 @@
+"""The pages of documentation, which `procsup help` prints."""

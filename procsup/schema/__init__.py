@@ -1,0 +1,1 @@
+"""JSON schemas of run files and manifests."""

@@ -1,0 +1,1 @@
+"""The run directory: its records, locks, manifests, and who may be believed."""
