@@ -7,22 +7,53 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
+
+from procsup import __version__
+from procsup.errors import UsageError
 
 READY = "procsup-is-ready"  # marks an announcement: other code may print JSON as well
 _LAST_WORDS_S = 2.0
 _SAID_LIMIT_BYTES = 1 << 16
 # Imports the same package as here from its folder, which then leaves the search path and never
-# gets into the environment of units. The current folder is not searched.
+# gets into the environment of units. The current folder is not searched. Folders in which only
+# this program found what procsup needs come before the packages of that interpreter.
 _BOOT = """\
 import sys
 if sys.path and sys.path[0] == "": del sys.path[0]
 sys.argv[0] = "procsup"
-home = sys.argv.pop(1)
+home, end = sys.argv[1], sys.argv.index("--")
+more = [path for path in sys.argv[2:end] if path not in sys.path]
+del sys.argv[1:end + 1]
 sys.path.insert(0, home)
 import procsup
 sys.path.remove(home)
+sites = [n for n, path in enumerate(sys.path) if path.endswith("-packages")]
+n = min(sites, default=len(sys.path))
+sys.path[n:n] = more
 """
+# The same with an interpreter that the user named: its own procsup must be the same version.
+_NAMED_BOOT = """\
+import os, sys
+if sys.path and sys.path[0] == "": del sys.path[0]
+sys.argv[0] = "procsup"
+version = sys.argv.pop(1)
+del os.environ["PROCSUP_PYTHON"]
+try:
+    from procsup import __version__ as found
+except ImportError:
+    found = "none"
+if found != version:
+    said = "PROCSUP_PYTHON names %s, whose procsup is %s: install procsup %s there"
+    error = {"type": "UsageError", "message": said % (sys.executable, found, version)}
+    import json
+    print(json.dumps({"error": dict(error, exit_code=2)}))
+    sys.exit(2)
+"""
+PYTHON = "PROCSUP_PYTHON"
+NEEDS = ("click", "msgspec", "psutil", "rich", "tomli", "typing_extensions")
+_PYTHON_NAMES = ("python", "pypy", "graalpy")
 # What it does then: carry out the request that comes by stdin (or, from elsewhere, another door).
 HOSTED = "from procsup.__main__ import program\nsys.exit(program(hosted=True))\n"
 HOSTED_APART = (
@@ -33,10 +64,46 @@ HOSTED_APART = (
 def command_line(arguments: Sequence[str], *, entry: str) -> List[str]:
     """Return the argv that starts it with this interpreter and package.
 
-    `entry` is the Python text that is executed when the package has been found.
+    `entry` is the Python text that is executed when the package has been found. UsageError if this
+    program is no Python, or a frozen one: it would start itself. The environment variable
+    PROCSUP_PYTHON names an interpreter to use instead, which has procsup.
     """
+    options = _interpreter_options()
+    named = os.environ.get(PYTHON)
+    if named:
+        return [named, *options, "-c", _NAMED_BOOT + entry, __version__, *arguments]
     home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    return [sys.executable, *_interpreter_options(), "-c", _BOOT + entry, home, *arguments]
+    homes = [home, *_find_needs()]
+    return [_find_interpreter(), *options, "-c", _BOOT + entry, *homes, "--", *arguments]
+
+
+def _find_interpreter() -> str:
+    program = sys.executable
+    if not program:
+        problem = "it has no `sys.executable`"
+    elif getattr(sys, "frozen", False):
+        problem = "it is frozen, and would start itself"
+    else:
+        for path in (program, os.path.realpath(program)):
+            if any(name in os.path.basename(path).lower() for name in _PYTHON_NAMES):
+                return program
+        problem = f"its `sys.executable` is no Python: {program}"
+    raise UsageError(
+        f"this program cannot start the supervisor of a run: {problem}. Set the environment"
+        f" variable {PYTHON} to the path of a Python in which procsup {__version__} is installed"
+    )
+
+
+def _find_needs() -> List[str]:
+    """Return the folders from which this program loads what procsup needs."""
+    found: Dict[str, None] = {}
+    for name in NEEDS:
+        spec = getattr(sys.modules.get(name), "__spec__", None) or PathFinder.find_spec(name)
+        if spec is not None and spec.origin:
+            folder = os.path.dirname(os.path.abspath(spec.origin))
+            is_package = spec.submodule_search_locations is not None
+            found[os.path.dirname(folder) if is_package else folder] = None
+    return list(found)
 
 
 def start_own_child(
