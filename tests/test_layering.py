@@ -19,6 +19,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "procsup"
 LAYERS = {
     "errors": 0,
     "seams": 0,
+    "docs": 0,  # pages
+    "schema": 0,  # of files
     "core": 1,
     "paths": 2,
     "interfaces": 3,
