@@ -1,16 +1,19 @@
 """Break procsup in every way we know: ``python scripts/faults.py [--long] [--only NAME,...]``.
 
-Runs the harnesses of tests/faults one after another and prints a table of their cases, failures
-and seconds. The quick form takes some minutes, the long one hours. ``--seed N`` draws other
-random cases, ``--json FILE`` keeps everything, ``--no-venv`` uses this very interpreter.
+Runs the harnesses of tests/faults, as many at once as there are CPUs, and prints a table of their
+cases, failures and seconds. The quick form takes some minutes, the long one hours. ``--seed N``
+draws other random cases, ``--at-once N`` runs so many harnesses beside each other, ``--json FILE``
+keeps everything, ``--no-venv`` uses this very interpreter.
 Exit code: 0 if nothing failed, 1 if anything did.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -34,6 +37,8 @@ def options_of(arguments: List[str]) -> argparse.Namespace:
     parser.add_argument("--only", metavar="NAME,...", default=",".join(NAMES),
                         help="only these harnesses")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="of the random cases")
+    parser.add_argument("--at-once", type=int, metavar="N", default=os.cpu_count() or 1,
+                        help="so many harnesses beside each other")  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep everything")
     parser.add_argument("--no-venv", action="store_true", help="use this very interpreter")
     options = parser.parse_args(arguments)
@@ -53,12 +58,15 @@ def main() -> int:
         python, env = sys.executable, _setup.here_environ()
     else:
         python, env = str(_setup.environment("test", ["test"])), _setup.clean_environ()
+    settings = ["--form", form, "--seed", str(options.seed)]
     results = []
-    for name in options.only:
-        argv = [python, "-m", "tests.faults", name, "--form", form, "--seed", str(options.seed)]
-        results.append(attacked(name, argv, env, LIMITS_S[form]))
-        if options.json is not None:
-            options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    with ThreadPoolExecutor(options.at_once) as pool:
+        commands = [[python, "-m", "tests.faults", name, *settings] for name in options.only]
+        limits = [LIMITS_S[form]] * len(commands)
+        for result in pool.map(attacked, options.only, commands, [env] * len(commands), limits):
+            results.append(result)
+            if options.json is not None:
+                options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
     print(table(results))
     return 1 if any(result["failures"] for result in results) else 0
 
