@@ -267,7 +267,9 @@ def test_units_that_do_not_end_are_named(rundir):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_stranger_who_holds_the_units_lock_is_named_and_left_alone(rundir):
-    code = "import fcntl, sys; fcntl.flock(int(sys.argv[1]), 2); print(flush=True); sys.stdin.read()"
+    code = (
+        "import fcntl, sys; fcntl.flock(int(sys.argv[1]), 2); print(flush=True); sys.stdin.read()"
+    )
     fd = os.open(rundir.units_lock, os.O_RDWR | os.O_CREAT)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     holder = subprocess.Popen([sys.executable, "-c", code, str(fd)], pass_fds=[fd], **pipes)
