@@ -56,9 +56,9 @@ async def run(
     adopt: bool = False,
 ) -> Manifest:
     """Bring a run to completion; see `procsup.run`."""
-    wishes = RunOptions(vars, jobs, only, fresh, dir, engine, adopt)
+    options = RunOptions(vars, jobs, only, fresh, dir, engine, adopt)
     return await _carry_out(
-        lambda: library.run_invocation(file, wishes, progress=progress, check=check)
+        lambda: library.run_invocation(file, options, progress=progress, check=check)
     )
 
 
@@ -76,8 +76,10 @@ async def run_units(
     **defaults: Any,
 ) -> Manifest:
     """Run units; see `procsup.run_units`. A thread iterates over a generator of units."""
-    wishes = listed.UnitOptions(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
-    return await _carry_out(lambda: listed.make_units_invocation(units, wishes))
+    options = listed.UnitOptions(
+        name, jobs, on_failure, keep, dir, progress, check, defaults, adopt
+    )
+    return await _carry_out(lambda: listed.make_units_invocation(units, options))
 
 
 async def map(
@@ -97,9 +99,11 @@ async def map(
     **defaults: Any,
 ) -> Manifest:
     """Run one child per input; see `procsup.map`."""
-    wishes = listed.UnitOptions(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
+    options = listed.UnitOptions(
+        name, jobs, on_failure, keep, dir, progress, check, defaults, adopt
+    )
     return await _carry_out(
-        lambda: listed.make_map_invocation(target, inputs, args, outputs, wishes)
+        lambda: listed.make_map_invocation(target, inputs, args, outputs, options)
     )
 
 
@@ -136,29 +140,29 @@ async def wait_for(
 
 async def _carry_out(invocation: Callable[[], Invocation]) -> Manifest:
     """Carry out on a separate thread; if cancelled, stop the run and wait for its processes."""
-    leash = CancelToken()
+    cancel_token = CancelToken()
     future = asyncio.get_running_loop().create_future()
     subscriber = (future.get_loop(), future)
-    _begin_thread(lambda: _deliver([subscriber], lambda: invocation().carry_out(leash)))
+    _begin_thread(lambda: _deliver([subscriber], lambda: invocation().carry_out(cancel_token)))
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
-        leash.cancel()
-        await _wait_until_over(future, leash)
+        cancel_token.cancel()
+        await _wait_until_over(future, cancel_token)
         raise
 
 
-async def _wait_until_over(future: "asyncio.Future[Manifest]", leash: CancelToken) -> None:
+async def _wait_until_over(future: "asyncio.Future[Manifest]", cancel_token: CancelToken) -> None:
     while not future.done():
-        await _wait_patiently(future, leash)
+        await _wait_patiently(future, cancel_token)
     future.exception()  # read, so that asyncio does not report it as never retrieved
 
 
-async def _wait_patiently(future: "asyncio.Future[Manifest]", leash: CancelToken) -> None:
+async def _wait_patiently(future: "asyncio.Future[Manifest]", cancel_token: CancelToken) -> None:
     try:
         await asyncio.wait({future})
     except asyncio.CancelledError:
-        leash.cancel()  # the first cancellation continues when no process is left
+        cancel_token.cancel()  # the first cancellation continues when no process is left
 
 
 def _begin_thread(work: Callable[[], None]) -> None:

@@ -60,16 +60,16 @@ def supervise(plan: Plan, world: World, facts: Sequence[Fact]) -> None:
 
 def carry_out(orders: Sequence[Order], plan: Plan, world: World) -> None:
     """Append all records, then withdraw, start, stop and do the rest, in this sequence."""
-    records, deeds = [], []
+    records, actions = [], []
     for order in orders:
         if type(order) is Write:
             records.append(order.record)
         else:
-            deeds.append(order)
+            actions.append(order)
     if records:
         world.journal.append(records)
-    deeds.sort(key=_turn_of)
-    for order in deeds:
+    actions.sort(key=_rank_order)
+    for order in actions:
         _PERFORM[type(order)](order, plan, world)
 
 
@@ -118,7 +118,7 @@ _TURNS: Dict[type, int] = {Withdraw: 0, Start: 1, Stop: 2, Kill: 2}
 _REST = 3
 
 
-def _turn_of(order: Order) -> int:
+def _rank_order(order: Order) -> int:
     return _TURNS.get(type(order), _REST)
 
 

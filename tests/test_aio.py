@@ -96,7 +96,7 @@ def test_cancelling_stops_the_run_and_leaves_no_process(gate, host, untouched):
             aio.run_units([gated(gate, "a", "--daemon")], name="n", progress="none")
         )
         pids = [(await meet(gate, name)).pid for name in ("a", "a-daemon")]
-        pids.append(procsup.queries.status.status_of(_found("n")).owner.pid)
+        pids.append(procsup.queries.status.read_status(_found("n")).owner.pid)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -143,10 +143,10 @@ def test_a_timeout_stops_the_run_too(gate, host, untouched):
 def test_a_cancellation_is_heard_however_early_it_comes(gate, host, untouched, monkeypatch):
     Path("run.toml").write_text(f"[stage.s]\ncommand = {json.dumps(gated(gate, 'never'))}\n")
     started = threading.Event()
-    tie = CancelToken._attach
+    watch = CancelToken._attach
 
     def tie_and_tell(self, child):
-        tie(self, child)
+        watch(self, child)
         started.set()
 
     monkeypatch.setattr(CancelToken, "_attach", tie_and_tell)

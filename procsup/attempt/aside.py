@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Dict, Iterator, List, Tuple
 
-from procsup.attempt.outputs import display_path, temporary_output
+from procsup.attempt.outputs import display_path, name_temporary_output
 from procsup.attempt.private_files import open_private_folder
 from procsup.core.outcome import AttemptId, Reading
 from procsup.core.rooted import strip_folder
@@ -20,9 +20,9 @@ from procsup.core.task import Aside, Task
 from procsup.core.text import count_noun
 from procsup.host.files import describe_error
 from procsup.host.opened import Folder
-from procsup.host.readings import input_files, inputs_of, outputs_of
-from procsup.paths.identity import is_intact, link_of, stamp_of
-from procsup.paths.walk import files_of
+from procsup.host.readings import find_input_files, list_inputs, list_outputs
+from procsup.paths.identity import is_intact, link_of, read_stamp
+from procsup.paths.walk import list_files
 
 _COARSEST_CLOCK_NS = 2_000_000_000  # of file systems
 _NAMED = 3
@@ -62,9 +62,11 @@ def _find_left(task: Task, aside: Aside, stuck: List[str]) -> Iterator[str]:
     vouched: Dict[str, Reading] = {reading.path: reading for reading in task.vouched}
     try:
         spared = {
-            path for one in inputs_of(unit) for path in input_files(unit, one, task.rules.published)
+            path
+            for one in list_inputs(unit)
+            for path in find_input_files(unit, one, task.rules.published)
         }
-        found = [path for output in outputs_of(unit) for path in files_of(output)]
+        found = [path for output in list_outputs(unit) for path in list_files(output)]
     except OSError as error:
         stuck.append(f"{error.filename} ({describe_error(error)})")
         return
@@ -82,7 +84,7 @@ def _list_temporaries(unit: UnitSpec, number: int) -> Iterator[str]:
     """Yield the files for stdout and stderr that were never published."""
     for target in (unit.stdout, unit.stderr):
         if target is not None:
-            path = temporary_output(target, AttemptId(unit.id, number))
+            path = name_temporary_output(target, AttemptId(unit.id, number))
             if os.path.lexists(path):
                 yield path
 
@@ -90,7 +92,7 @@ def _list_temporaries(unit: UnitSpec, number: int) -> Iterator[str]:
 def _is_newer(path: str, since_ns: int) -> bool:
     """Whether a file, or the link in its place, was made or changed since then."""
     try:
-        one = link_of(path) or stamp_of(path)
+        one = link_of(path) or read_stamp(path)
     except OSError:
         return False
     return one is not None and max(one.ctime_ns, one.mtime_ns) >= since_ns

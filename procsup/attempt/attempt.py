@@ -123,7 +123,7 @@ class Attempt:
         if self.ended_at is None:
             return False
         self._trees.look()
-        return not self.child.others()
+        return not self.child.count_others()
 
     def _note_stop(self) -> None:
         """Note the stop; processes left behind, awaited so far, now count as ended by us."""
@@ -143,32 +143,32 @@ class Attempt:
         tree: StopTarget = system.StopSignaller(self.child, self._trees, name=name, reach=reach)
         if self.task.unit.stop_command and self.ended_at is None and grace_s > 0:
             tree = self._stop_command = StopCommand(self._start_stop_command, self._trees, tree)
-        insist = self.child.dump_stacks if dump else None
-        return Ladder(tree, grace_s=grace_s, now=now, insist=insist)
+        request_dump = self.child.dump_stacks if dump else None
+        return Ladder(tree, grace_s=grace_s, now=now, request_dump=request_dump)
 
     def _start_stop_command(self) -> system.Child:
         pid = {"pid": str(self.child.pid)}
         argv = tuple(fill_in(part, pid) for part in self.task.unit.stop_command)
         return self._starter.start_beside((self.child, self.files), argv)
 
-    def advance(self, now: float, *, crowd: int = 1) -> bool:
+    def advance(self, now: float, *, ending_count: int = 1) -> bool:
         """Do what is due; true if its tree has ended and the main process can be reaped.
 
-        `crowd` is the number of attempts that are ending: with more of them, each is observed
+        `ending_count` attempts are ending: with more of them, each is observed
         less often.
         """
         if self.ended_at is not None:
-            if not self.child.others():
+            if not self.child.count_others():
                 return True
             if self._ladder is None and (self._look_at is None or now >= self._look_at):
-                self._advance_leftovers(now, crowd)
+                self._advance_leftovers(now, ending_count)
             elif self._ending is None:
                 self._note_leftovers()
         if self._ladder is not None:
             self._ladder.advance(now)
         return False
 
-    def _advance_leftovers(self, now: float, crowd: int) -> None:
+    def _advance_leftovers(self, now: float, ending_count: int) -> None:
         """Wait for the processes that the main process left behind, or begin to end them."""
         if self._holding is None:
             self._holding = OutputHolders(self.task, self.files)
@@ -176,7 +176,7 @@ class Attempt:
             self._ending = self._make_ending(self._holding)
         begun = time.thread_time()
         left = self._holding.find_leftovers(self._trees.list_processes(self.child))
-        rest_s = min((time.thread_time() - begun) * crowd / _SHARE, _LONGEST_REST_S)
+        rest_s = min((time.thread_time() - begun) * ending_count / _SHARE, _LONGEST_REST_S)
         grace_s = self._ending.find_due_grace_s(now, left)
         self._look_at = max(self._ending.look_at, now + rest_s)
         if grace_s is not None:
@@ -230,22 +230,22 @@ class Attempt:
         reason = f"process {self.child.pid} did not die within {UNKILLABLE_S:g} s of SIGKILL"
         return system.ReapResult(Vanished(reason))
 
-    def end(self, departure: system.ReapResult, *, at: float, now: float) -> Ended:
+    def end(self, reaped: system.ReapResult, *, at: float, now: float) -> Ended:
         """Return the fact of its end, and stop observing its tree."""
         self.observed.over = True
         ending = self._ending
-        usage = self.observed.sum_usage(departure, 0 if ending is None else len(ending.ended))
+        usage = self.observed.sum_usage(reaped, 0 if ending is None else len(ending.ended))
         if self._stop_command is not None:
             self._stop_command.close()
         self._trees.remove(self.child)
         self.child.give_up()  # from here on its pid is not ours
-        if ending is not None and self._is_good(departure.exit):
+        if ending is not None and self._is_good(reaped.exit):
             self._fault = ending.find_fault()
-        stdout, stderr = self.files.settle(well=self.is_well(departure.exit))
+        stdout, stderr = self.files.settle(well=self.is_well(reaped.exit))
         ended_at = now if self.ended_at is None else self.ended_at
         return Ended(
             self.task.attempt,
-            departure.exit,
+            reaped.exit,
             at,
             started=self.at,
             wall_s=ended_at - self.begun,

@@ -5,8 +5,8 @@ from typing import Iterable, List, Sequence, Set
 
 from procsup.core.globs import Glob
 from procsup.core.spec import UnitSpec
-from procsup.host.names import path_key
-from procsup.paths.walk import CASE, glob_of
+from procsup.host.names import make_path_key
+from procsup.paths.walk import CASE, make_glob
 
 
 class DeclaredOutputs:
@@ -22,18 +22,18 @@ class DeclaredOutputs:
 
     def _add(self, unit: UnitSpec) -> None:
         for output in unit.outputs:
-            key = path_key(output.path.rstrip(os.sep))
+            key = make_path_key(output.path.rstrip(os.sep))
             if output.kind == "glob":
-                self._globs.append(glob_of(output))
+                self._globs.append(make_glob(output))
             else:
                 (self._folders if output.kind == "folder" else self._files).add(key)
-        self._files.update(path_key(path) for path in (unit.stdout, unit.stderr) if path)
+        self._files.update(make_path_key(path) for path in (unit.stdout, unit.stderr) if path)
 
     def __bool__(self) -> bool:
         return bool(self._files or self._folders or self._globs)
 
     def __contains__(self, path: str) -> bool:
-        key = path_key(path.rstrip(os.sep))
+        key = make_path_key(path.rstrip(os.sep))
         if key in self._files or self._is_matched(path):
             return True
         while key not in self._folders:

@@ -9,7 +9,7 @@ a remark.
 
 from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from procsup.core.text import some
+from procsup.core.text import list_some
 
 PATIENCE_S = 1.0  # for processes that hold no file of ours: trackers, which end when a pipe closes
 GRACE_S = 2.0  # at most, between stop signal and kill, for the same processes
@@ -149,4 +149,4 @@ class Ending:
 
 
 def _join_names(processes: Sequence[Leftover]) -> str:
-    return some([str(one) for one in processes], _NAMED_MOST)
+    return list_some([str(one) for one in processes], _NAMED_MOST)

@@ -49,7 +49,7 @@ class Environments:
             base = self._bases[unit.stage, threads] = self._base_of(rules, threads)
         env = base.copy()
         for name, value in unit.env.items():
-            env[system.environment_key(name)] = value
+            env[system.make_environment_key(name)] = value
         if rules.pythonpath:
             inherited = env.get("PYTHONPATH")
             folders = (*rules.pythonpath, *([inherited] if inherited else []))
@@ -90,7 +90,7 @@ def list_outer_attempts(environment: Mapping[str, str]) -> str:
     return f"{outer}\n{words}" if outer else words
 
 
-def thread_caps(environment: Mapping[str, str]) -> Dict[str, str]:
+def find_thread_cap_origins(environment: Mapping[str, str]) -> Dict[str, str]:
     """Return the origin of each thread cap's default: the environment or procsup.
 
     The values themselves are not returned: inherited values are never recorded.
@@ -103,7 +103,7 @@ def _select_inherited(environment: Mapping[str, str]) -> Dict[str, str]:
     """Return what units inherit of the environment of the run."""
     passed_on: Dict[str, str] = {}
     for given, value in environment.items():
-        name = system.environment_key(given)
+        name = system.make_environment_key(given)
         if _COOKIES.fullmatch(name) or _is_of_outer_run(name, value, environment):
             continue
         passed_on[name] = remove_dead_server(value) if name in VARIABLES else value

@@ -6,12 +6,12 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import msgspec
 
-from procsup.attempt.outputs import Stamps, take_stamps, temporary_output
+from procsup.attempt.outputs import Stamps, name_temporary_output, take_stamps
 from procsup.attempt.private_files import Scratch, make_folders, write_lists, write_private
 from procsup.core.late import fill_in, has_marks, list_values
 from procsup.core.task import Task
 from procsup.host import system
-from procsup.host.opened import Folder, Identity, identity_of
+from procsup.host.opened import Folder, Identity, make_identity
 from procsup.store.rundir import SCRATCH, UNIT_FILES
 
 
@@ -23,7 +23,9 @@ class Stream:
     def __init__(self, log_path: str, target: Optional[str], task: Task) -> None:
         self.log_path = log_path
         self.target = target
-        self.written_path = log_path if target is None else temporary_output(target, task.attempt)
+        self.written_path = (
+            log_path if target is None else name_temporary_output(target, task.attempt)
+        )
         self.made: Optional[Identity] = None  # of the file that will be published
         self.fd: Optional[int] = None  # None: it was never opened
 
@@ -33,7 +35,7 @@ class Stream:
             self.fd = system.open_log(self.log_path)
             return self.fd
         self.fd = system.open_target(self.written_path)
-        self.made = identity_of(os.fstat(self.fd))
+        self.made = make_identity(os.fstat(self.fd))
         return self.fd
 
     def remove(self, opened: Identity) -> None:
@@ -84,14 +86,14 @@ class Stream:
                 raise
             self._copy_to(logs, log, source, name)
             return
-        if not (identity_of(logs.look(log)) == self.made or source.is_closed()):
+        if not (make_identity(logs.look(log)) == self.made or source.is_closed()):
             source.take(logs, log, name)  # it was replaced after the check: moved back
 
     def _copy_to(self, logs: Folder, log: str, source: Folder, name: str) -> None:
         import shutil
 
         with source.read(name) as written:
-            if not (identity_of(os.fstat(written.fileno())) == self.made or source.is_closed()):
+            if not (make_identity(os.fstat(written.fileno())) == self.made or source.is_closed()):
                 return
             with os.fdopen(logs.create(log), "wb") as file:
                 shutil.copyfileobj(written, file)
@@ -198,7 +200,7 @@ class AttemptFiles:
     def undo(self) -> None:
         """Remove the files of a start that failed."""
         opened = [
-            (stream, identity_of(os.fstat(stream.fd)))
+            (stream, make_identity(os.fstat(stream.fd)))
             for stream in (self.stdout, self.stderr)
             if stream is not None and stream.fd is not None
         ]
@@ -218,7 +220,7 @@ class AttemptFiles:
         if own and has_marks(tuple(own.values())):
             values = self._describe()
             for name, value in own.items():
-                env[system.environment_key(name)] = fill_in(value, values)
+                env[system.make_environment_key(name)] = fill_in(value, values)
         if self.scratch is not None:
             env["PROCSUP_SCRATCH"] = self.scratch.path
 

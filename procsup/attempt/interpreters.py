@@ -10,7 +10,7 @@ from procsup.core.slots import make_placement
 from procsup.core.spec import StageSpec, UnitSpec
 from procsup.core.text import make_visible
 from procsup.host import pythons
-from procsup.host.system import environment_key, find_program
+from procsup.host.system import find_program, make_environment_key
 
 LIMIT_S = 30.0
 
@@ -77,11 +77,11 @@ class ModuleAnswer(NamedTuple):
     file: Optional[str] = None
 
 
-def environment_of(
+def make_environment(
     stage: StageSpec, unit: UnitSpec, environment: Mapping[str, str], *, scratch: str
 ) -> Dict[str, str]:
     """Return a unit's environment, as far as it affects which modules its interpreter finds."""
-    env = {**environment, **{environment_key(name): value for name, value in unit.env.items()}}
+    env = {**environment, **{make_environment_key(name): value for name, value in unit.env.items()}}
     if stage.pythonpath:
         inherited = [env["PYTHONPATH"]] if env.get("PYTHONPATH") else []
         env["PYTHONPATH"] = os.pathsep.join([*stage.pythonpath, *inherited])
@@ -113,7 +113,7 @@ def ask(
 
 
 def _describe_search(command: Sequence[str], env: Mapping[str, str]) -> str:
-    version = pythons.version_of(tuple(command))
+    version = pythons.find_version(tuple(command))
     said = pythons.search(version, env).explained if version is not None else ""
     return f"; {make_visible(said)}" if said else ""
 

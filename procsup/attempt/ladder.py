@@ -32,7 +32,7 @@ class StopTarget(Protocol):
 class Ladder:
     """One stop; `look_at` is the monotonic time at which `advance` has something to do.
 
-    `insist`: asks the main process for its stacks (None: no stacks are wanted).
+    `request_dump`: asks the main process for its stacks (None: no stacks are wanted).
     """
 
     def __init__(
@@ -41,17 +41,17 @@ class Ladder:
         *,
         grace_s: float,
         now: float,
-        insist: Optional["DumpRequest"] = None,
+        request_dump: Optional["DumpRequest"] = None,
     ) -> None:
         self.look_at = now
         self.killed_at: Optional[float] = None  # when its kill began; None before
         self._tree = tree
         self._half_at = now + grace_s / 2
         self._end_at = now + grace_s
-        self._insist = insist
+        self._request_dump = request_dump
         self._pause_s = _FIRST_LOOK_S
         # Without grace no process gets the stop signal, only SIGKILL.
-        self._waits = grace_s > 0 and tree.signal(dump=insist is not None)
+        self._waits = grace_s > 0 and tree.signal(dump=request_dump is not None)
         self._everybody = False
         self._plan_look(now)
 
@@ -65,9 +65,9 @@ class Ladder:
             self._everybody = now >= self._half_at
             self._waits = self._tree.signal(everybody=self._everybody)
             self._plan_look(now)
-        elif self._insist is not None:
-            self._insist()
-            self._insist = None
+        elif self._request_dump is not None:
+            self._request_dump()
+            self._request_dump = None
             self.look_at = self._end_at = now + _DUMP_S
         else:
             self.killed_at = now
@@ -83,7 +83,7 @@ class Ladder:
 
     def force(self, now: float) -> None:
         """Kill all processes now, also those that ignore the stop signal."""
-        self._insist = None
+        self._request_dump = None
         self._end_at = now
         self.killed_at = now - _SPARE_S
         self._pause_s = _SHORTEST_PAUSE_S

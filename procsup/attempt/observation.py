@@ -104,24 +104,24 @@ class Observation:
         """Return the affinity for the record; `granted` is None unless the attempt was pinned."""
         return Affinity(self.granted, sorted(self.cpus_seen) or None, tuple(self.drift))
 
-    def sum_usage(self, departure: ReapResult, leftovers: int) -> Usage:
+    def sum_usage(self, reaped: ReapResult, leftovers: int) -> Usage:
         """Return peaks and sums, together with the resource usage from the reaping."""
         peak, source = self.peak_memory_bytes, "sampled"
         if peak is None:
-            peak, source = departure.peak_memory_bytes, "rusage"
+            peak, source = reaped.peak_memory_bytes, "rusage"
         return Usage(
-            cpu_user_s=departure.cpu_user_s,
-            cpu_system_s=departure.cpu_system_s,
+            cpu_user_s=reaped.cpu_user_s,
+            cpu_system_s=reaped.cpu_system_s,
             peak_memory_bytes=peak,
             peak_memory_source=None if peak is None else source,
             peak_processes=self.peak_processes,
             samples=self.samples,
-            sample_interval_s=self.mean_interval_s(),
+            sample_interval_s=self.compute_mean_interval_s(),
             leftovers=leftovers,
             affinity=self.affinity(),
         )
 
-    def mean_interval_s(self) -> Optional[float]:
+    def compute_mean_interval_s(self) -> Optional[float]:
         """Return the average time between samples; None without any."""
         if not self.samples:
             return None

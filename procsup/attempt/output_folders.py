@@ -6,18 +6,18 @@ from functools import partial
 from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from procsup.core.spec import RunSpec, UnitSpec
-from procsup.core.text import make_visible, some
+from procsup.core.text import list_some, make_visible
 from procsup.host import readings as look
-from procsup.host.files import describe_error, temporary_name
+from procsup.host.files import describe_error, make_temporary_name
 from procsup.host.opened import Folder
-from procsup.paths.walk import home_of
+from procsup.paths.walk import find_home
 
 _LISTED_MOST = 5
 
 
 def check_run_directory(spec: RunSpec) -> List[str]:
     """Write a small file to the run directory, to detect a full disk before the start."""
-    probe = temporary_name()
+    probe = make_temporary_name()
     try:
         with Folder.open(spec.directory) as folder:
             fd = folder.create(probe)
@@ -28,15 +28,14 @@ def check_run_directory(spec: RunSpec) -> List[str]:
                 folder.unlink(probe)
     except OSError as error:
         where = make_visible(spec.directory)
-        return [
-            f"the run directory {where} cannot be written: {describe_error(error)}; {_cure(error)}"
-        ]
+        why = f"{describe_error(error)}; {_describe_cure(error)}"
+        return [f"the run directory {where} cannot be written: {why}"]
     return []
 
 
 def make_output_folders(spec: RunSpec, units: Sequence[UnitSpec]) -> List[str]:
     """Make the folders of the outputs; on return their names are durable."""
-    homes = {home_of(output) for unit in units for output in look.outputs_of(unit)}
+    homes = {find_home(output) for unit in units for output in look.list_outputs(unit)}
     changed: Set[str] = set()
     groups: Dict[Tuple[str, str], List[str]] = {}
     for folder in sorted(homes):
@@ -59,7 +58,7 @@ def _try_make(act: Callable[[], None]) -> Optional[Tuple[str, str]]:
     try:
         act()
     except OSError as error:
-        return describe_error(error), _cure(error)
+        return describe_error(error), _describe_cure(error)
     return None
 
 
@@ -86,7 +85,7 @@ def _make_folder(folder: str, changed: Set[str]) -> None:
     changed.add(parent)
 
 
-def _cure(error: OSError) -> str:
+def _describe_cure(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "make room"
     if error.errno == errno.EROFS:
@@ -96,4 +95,4 @@ def _cure(error: OSError) -> str:
 
 def join_names(names: Sequence[str]) -> str:
     """Return the first few names, and the number of the rest."""
-    return make_visible(some(names, _LISTED_MOST))
+    return make_visible(list_some(names, _LISTED_MOST))

@@ -10,8 +10,8 @@ from procsup.attempt.outputs import display_path
 from procsup.core.spec import OutputSpec
 from procsup.core.task import Task
 from procsup.host import readings, system
-from procsup.paths.identity import Stamp, stamp_of
-from procsup.paths.walk import files_of
+from procsup.paths.identity import Stamp, read_stamp
+from procsup.paths.walk import list_files
 
 _FileId = Tuple[int, int]
 
@@ -26,7 +26,7 @@ class OutputHolders:
     def __init__(self, task: Task, files: AttemptFiles) -> None:
         unit = task.unit
         self._folder = task.rules.folder
-        self._outputs = readings.outputs_of(unit)
+        self._outputs = readings.list_outputs(unit)
         self._streams = [one for one in (files.stdout, files.stderr) if one is not None]
         self._promised = DeclaredOutputs([[unit]])
         self._files = [one.path for one in self._outputs if one.kind == "file"]
@@ -40,8 +40,8 @@ class OutputHolders:
         """Return for each process the output or log that it may write to."""
         if not seen:
             return []
-        outputs, logs = self._output_ids(), self._log_ids()
-        names = self._names()
+        outputs, logs = self._list_output_ids(), self._list_log_ids()
+        names = self._list_names()
         return [self._describe_leftover(one, outputs, logs, names) for one in seen]
 
     def _describe_leftover(
@@ -73,7 +73,7 @@ class OutputHolders:
                 return declared
         return ""
 
-    def _names(self) -> Dict[str, str]:
+    def _list_names(self) -> Dict[str, str]:
         """Return the declared files, also by their paths with links to folders resolved."""
         names: Dict[str, str] = {}
         for path in self._files:
@@ -84,40 +84,40 @@ class OutputHolders:
                 names[os.path.join(place, name.lstrip("."))] = label
         return names
 
-    def _output_ids(self) -> Dict[_FileId, str]:
+    def _list_output_ids(self) -> Dict[_FileId, str]:
         ids: Dict[_FileId, str] = {}
         for output in self._outputs:
-            for path in _files_of(output):
+            for path in _list_files(output):
                 _note(ids, path, display_path(path, self._folder))
         for stream in self._streams:
             if stream.target is not None:
                 _note(ids, stream.written_path, display_path(stream.target, self._folder))
         return ids
 
-    def _log_ids(self) -> List[_FileId]:
+    def _list_log_ids(self) -> List[_FileId]:
         ids: Dict[_FileId, str] = {}
-        for stream in self._logs():
+        for stream in self._list_logs():
             _note(ids, stream.written_path, stream.written_path)
         return list(ids)
 
-    def _logs(self) -> List[Stream]:
+    def _list_logs(self) -> List[Stream]:
         return [stream for stream in self._streams if stream.target is None]
 
     def look(self) -> Stamps:
         """Return the present stamps of the outputs; without outputs the sizes of the logs."""
         if not self._outputs:
-            return tuple(_size_of(stream.written_path) for stream in self._logs())
+            return tuple(_read_size(stream.written_path) for stream in self._list_logs())
         found: List[Tuple[str, Optional[Stamp]]] = []
         for output in self._outputs:
-            found.extend((path, _stamp_of(path)) for path in _files_of(output))
+            found.extend((path, _read_stamp(path)) for path in _list_files(output))
         targets = [stream for stream in self._streams if stream.target is not None]
-        found.extend((one.written_path, _stamp_of(one.written_path)) for one in targets)
+        found.extend((one.written_path, _read_stamp(one.written_path)) for one in targets)
         return tuple(found)
 
 
-def _files_of(output: OutputSpec) -> List[str]:
+def _list_files(output: OutputSpec) -> List[str]:
     try:
-        return files_of(output)
+        return list_files(output)
     except OSError:
         return []  # the inspection reports it
 
@@ -130,14 +130,14 @@ def _note(ids: Dict[_FileId, str], path: str, label: str) -> None:
         pass  # not made yet, or removed: its name may still match
 
 
-def _stamp_of(path: str) -> Optional[Stamp]:
+def _read_stamp(path: str) -> Optional[Stamp]:
     try:
-        return stamp_of(path)
+        return read_stamp(path)
     except OSError:
         return None
 
 
-def _size_of(path: str) -> Optional[int]:
+def _read_size(path: str) -> Optional[int]:
     try:
         return os.stat(path).st_size
     except OSError:

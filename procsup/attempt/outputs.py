@@ -35,7 +35,7 @@ from procsup.host.opened import Identity, is_still
 from procsup.host.shortages import retry_on_shortage
 from procsup.paths import identity
 from procsup.paths.identity import Contents, Stamp
-from procsup.paths.walk import LinkToNothing, files_of, home_of
+from procsup.paths.walk import LinkToNothing, find_home, list_files
 from procsup.seams import seam
 
 _T = TypeVar("_T")
@@ -74,15 +74,19 @@ def take_stamps(unit: UnitSpec, published: Sequence[str] = ()) -> Dict[str, Opti
     a folder with a broken link in it.
     """
     stamps: Dict[str, Optional[Stamp]] = {}
-    inputs = [(declared, True) for declared in look.inputs_of(unit)]
+    inputs = [(declared, True) for declared in look.list_inputs(unit)]
     for declared, is_input in [*inputs, *((output, False) for output in unit.outputs)]:
         try:
-            find = partial(look.input_files, unit, published=published) if is_input else files_of
+            find = (
+                partial(look.find_input_files, unit, published=published)
+                if is_input
+                else list_files
+            )
             files = find(declared)
-            stamps.update((file, identity.stamp_of(file)) for file in files)
+            stamps.update((file, identity.read_stamp(file)) for file in files)
             stamps.setdefault(declared.path, None)
             if files and not is_input and _link_of(declared):
-                stamps[declared.path] = identity.stamp_of(_strip_separator(declared.path))
+                stamps[declared.path] = identity.read_stamp(_strip_separator(declared.path))
         except OSError as error:  # noqa: PERF203
             if is_input and isinstance(error, LinkToNothing):
                 raise
@@ -108,7 +112,7 @@ def inspect(task: Task, before: Stamps, written: Written = _NOTHING) -> Inspecte
     outputs = {reading.path: reading for one in made for reading in one.readings}
     inputs = _look_at_inputs(task.unit, rules, before)
     left_over = [path for one in made for path in one.left_over if path not in outputs]
-    found = look.leftover_files(left_over, rules.folder) if left_over else None
+    found = look.make_leftover_files(left_over, rules.folder) if left_over else None
     return Inspected(task.attempt, tuple(outputs.values()), inputs, leftover_files=found)
 
 
@@ -135,7 +139,7 @@ def _look_at_outputs(task: Task, before: Stamps, written: Written) -> List[_Made
     vouched = {reading.path: reading for reading in task.vouched}
     published: Set[str] = set()
     temporaries = _name_temporaries(unit, task.attempt)
-    streams = [output for output in look.outputs_of(unit) if output.path in temporaries]
+    streams = [output for output in look.list_outputs(unit) if output.path in temporaries]
     made = _act_on_each([o for o in unit.outputs if o.path not in temporaries], read, rules)
     _act_on_each(streams, check, rules)  # nothing is published unless everything is as declared
     return made + _act_on_each(streams, publish, rules)
@@ -152,10 +156,10 @@ def _act_on_each(
             made.append(_retry_on_shortage(partial(act, output)))
         except _BadOutput as problem:  # noqa: PERF203
             problems.append(
-                f"output {display_path(look.plain_path(output), rules.folder)}: {problem}"
+                f"output {display_path(look.unescape_path(output), rules.folder)}: {problem}"
             )
         except OSError as error:
-            path = display_path(_path_in(error) or look.plain_path(output), rules.folder)
+            path = display_path(_find_path(error) or look.unescape_path(output), rules.folder)
             problems.append(f"output {path}: {describe_error(error)}")
     if problems:
         raise _BadOutput(_join_problems(problems))
@@ -178,7 +182,7 @@ def _require_written(
     """
 
     def counts(path: str) -> bool:
-        stamp = identity.stamp_of(path)
+        stamp = identity.read_stamp(path)
         if stamp is None:
             return False  # a link to nothing
         if linked_anew or before.get(path) != stamp:
@@ -186,7 +190,7 @@ def _require_written(
         known = vouched.get(path) if output.unchanged else None
         return known is not None and identity.is_intact(known, checksum=checksum)
 
-    files = files_of(output)
+    files = list_files(output)
     if not files and not output.optional:
         raise _BadOutput(_explain_missing(output))
     all_count = output.unchanged and files in ([output.path], [])  # a single file
@@ -239,7 +243,7 @@ def _require_unheld(path: str) -> None:
             return
         if pause_s is not None:
             _sleep(pause_s)
-    who = ", ".join(f"{one.name} (pid {one.pid})" for one in holders.writers_of(path))
+    who = ", ".join(f"{one.name} (pid {one.pid})" for one in holders.list_writers(path))
     raise _BadOutput(f"is still open for writing by {who or 'another process'}")
 
 
@@ -258,23 +262,23 @@ def _explain_missing(output: OutputSpec) -> str:
 
 
 def _require_content(output: OutputSpec, readings: Sequence[Reading]) -> None:
-    hollow = [reading for reading in readings if reading.size == 0]
-    for reading in hollow:
+    empty = [reading for reading in readings if reading.size == 0]
+    for reading in empty:
         if not os.path.isfile(reading.path):
             raise _BadOutput("is not a regular file")
-    if output.empty or not hollow:
+    if output.empty or not empty:
         return
     # A folder may hold empty files (markers); a declared file, or one that matches a glob, may not.
-    if len(hollow) == len(readings) or output.kind == "glob":
-        raise _BadOutput(_EMPTY if len(readings) == 1 else f"{hollow[0].path} {_EMPTY}")
+    if len(empty) == len(readings) or output.kind == "glob":
+        raise _BadOutput(_EMPTY if len(readings) == 1 else f"{empty[0].path} {_EMPTY}")
 
 
 def _name_temporaries(unit: UnitSpec, attempt: AttemptId) -> Dict[str, str]:
     paths = [path for path in (unit.stdout, unit.stderr) if path is not None]
-    return {path: temporary_output(path, attempt) for path in paths}
+    return {path: name_temporary_output(path, attempt) for path in paths}
 
 
-def temporary_output(path: str, attempt: AttemptId) -> str:
+def name_temporary_output(path: str, attempt: AttemptId) -> str:
     """Return the name under which a declared stdout or stderr is written until it is published."""
     folder, name = os.path.split(path)
     end = f".procsup-{attempt.number}"
@@ -292,7 +296,7 @@ def _require_same(path: str, written: Optional[Identity]) -> None:
 def _require_publishable(
     output: OutputSpec, temporary: str, written: Optional[Identity]
 ) -> _MadeOutput:
-    stamp = identity.stamp_of(temporary)
+    stamp = identity.read_stamp(temporary)
     if stamp is None:
         raise _BadOutput(f"what was written is gone ({os.path.basename(temporary)} is missing)")
     _require_same(temporary, written)
@@ -307,7 +311,7 @@ def _sync(made: Sequence[_MadeOutput], rules: Rules) -> None:
     """Sync the outputs and their names to disk; each folder once, after its files."""
     for path in [r.path for one in made for r in one.readings]:
         _sync_one(look.sync_file, path, rules)
-    for folder in dict.fromkeys(folder for one in made for folder in _folders(one)):
+    for folder in dict.fromkeys(folder for one in made for folder in _list_folders(one)):
         _sync_one(look.sync_folder, folder, rules)
 
 
@@ -320,9 +324,9 @@ def _sync_one(sync: Callable[[str], None], path: str, rules: Rules) -> None:
         raise _BadOutput(problem) from error
 
 
-def _folders(made: _MadeOutput) -> Iterable[str]:
+def _list_folders(made: _MadeOutput) -> Iterable[str]:
     """Yield the folders that hold the names of an output, up to the one that preflight synced."""
-    top = home_of(made.output)
+    top = find_home(made.output)
     for reading in made.readings:
         folder = os.path.dirname(reading.path)
         while len(folder) > len(top):
@@ -341,9 +345,9 @@ def _folders(made: _MadeOutput) -> Iterable[str]:
 def _look_at_inputs(unit: UnitSpec, rules: Rules, before: Stamps) -> Tuple[Reading, ...]:
     """Return readings of the inputs, by which a resume notices changes during the attempt."""
     readings: Dict[str, Reading] = {}
-    for declared in look.inputs_of(unit):
+    for declared in look.list_inputs(unit):
         try:
-            files = look.input_files(unit, declared, rules.published)
+            files = look.find_input_files(unit, declared, rules.published)
         except OSError:
             files = []  # recorded as they were: see _find_gone
         is_own = look.OwnFiles(unit, declared.path, rules.published)
@@ -386,7 +390,7 @@ def _read_input(path: str, was: Optional[Stamp], checksum: str) -> Optional[Read
     except OSError:
         pass  # not readable any more: recorded as it was, and a resume will not keep the unit
     seen = was or now
-    return None if seen is None else seen.reading(path, changed=True)
+    return None if seen is None else seen.make_reading(path, changed=True)
 
 
 # --- words -------------------------------------------------------------------------------------
@@ -398,7 +402,7 @@ def display_path(path: str, folder: str) -> str:
     return make_visible(path[len(start) :] if path.startswith(start) else path)
 
 
-def _path_in(error: OSError) -> Optional[str]:
+def _find_path(error: OSError) -> Optional[str]:
     return os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else None
 
 

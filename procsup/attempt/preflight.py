@@ -10,18 +10,18 @@ import sys
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.attempt.declared_outputs import NOTHING, DeclaredOutputs
-from procsup.attempt.interpreters import ModuleAnswer, ask, environment_of
+from procsup.attempt.interpreters import ModuleAnswer, ask, make_environment
 from procsup.attempt.output_folders import check_run_directory, join_names, make_output_folders
-from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec, published_files
+from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec, list_published_files
 from procsup.core.task import Program
-from procsup.core.text import and_more, are, count_noun, make_visible
+from procsup.core.text import are, count_more, count_noun, make_visible
 from procsup.host import pythons
 from procsup.host.files import describe_error
-from procsup.host.readings import input_files
+from procsup.host.readings import find_input_files
 from procsup.host.shells import SHELLS
 from procsup.host.system import find_program
-from procsup.paths.identity import digest_of
-from procsup.paths.opening import is_absent, is_folder, kind_of
+from procsup.paths.identity import compute_digest
+from procsup.paths.opening import describe_kind, is_absent, is_folder
 from procsup.paths.walk import LinkToNothing
 
 _WALKED_MOST = 1_000  # limit on the different inputs that are looked into if they are folders
@@ -59,7 +59,7 @@ def preflight(
     written, with `asking` false no interpreter is started. Files that are `promised` by other units
     need not exist yet. Never raises OSError.
     """
-    missing = _find_missing(units, promised, published_files(spec))
+    missing = _find_missing(units, promised, list_published_files(spec))
     unfit = _find_unfit(units, missing) if spec.missing_inputs == "fail-unit" else {}
     fit = [unit for unit in units if unit.id not in unfit] if unfit else units
     asked = _select_to_ask(stage, fit, promised)
@@ -74,7 +74,7 @@ def preflight(
     return [f"stage {stage.name}: {problem}" for problem in problems], unfit
 
 
-def program_of(
+def find_unit_program(
     stage: StageSpec, units: Sequence[UnitSpec], *, asking: bool = True
 ) -> Optional[Program]:
     """Return the script or module file that these units run, None if there is none.
@@ -83,11 +83,11 @@ def program_of(
     """
     path = stage.script
     if path is None and stage.module is not None and units and asking:
-        path = _module_file(stage, stage.module, units[0])
+        path = _find_module_file(stage, stage.module, units[0])
     if path is None:
         return None
     try:
-        return Program(path, digest_of(path))
+        return Program(path, compute_digest(path))
     except OSError:
         return Program(path, None)  # `preflight` reports that it is missing
 
@@ -134,7 +134,7 @@ def _find_broken_link(unit: UnitSpec, path: str, published: Sequence[str]) -> st
     try:
         if os.path.isdir(path):
             declared = OutputSpec(path, excluded=unit.excluded.get(path, ()))
-            input_files(unit, declared, published)
+            find_input_files(unit, declared, published)
     except LinkToNothing as link:
         return str(link.filename)
     except OSError:
@@ -147,7 +147,7 @@ def _find_unfit(units: Sequence[UnitSpec], missing: Mapping[str, str]) -> Dict[s
         return {}
     found = {unit.id: [p for p in _list_needed(unit) if p in missing] for unit in units}
     return {
-        unit: f"input {make_visible(paths[0])} is {missing[paths[0]]}{and_more(len(paths) - 1)}"
+        unit: f"input {make_visible(paths[0])} is {missing[paths[0]]}{count_more(len(paths) - 1)}"
         for unit, paths in found.items()
         if paths
     }
@@ -231,7 +231,7 @@ def _explain_not_entered(cwd: str) -> str:
 
 def _group_by_way(stage: StageSpec, units: Sequence[UnitSpec]) -> Dict[_Way, UnitSpec]:
     """Return the distinct ways in which the units' programs are found, with one unit each."""
-    length = _head_length(stage, units[0].argv) if units else 0
+    length = _count_head_length(stage, units[0].argv) if units else 0
     ways: Dict[_Way, UnitSpec] = {}
     for unit in units:
         env = unit.env and tuple(i for i in unit.env.items() if i[0].startswith(("PATH", "PYTHON")))
@@ -239,7 +239,7 @@ def _group_by_way(stage: StageSpec, units: Sequence[UnitSpec]) -> Dict[_Way, Uni
     return ways
 
 
-def _head_length(stage: StageSpec, argv: Sequence[str]) -> int:
+def _count_head_length(stage: StageSpec, argv: Sequence[str]) -> int:
     """Return how many words of an argv start the interpreter (prefixes included), or 1."""
     if stage.module is not None:
         tail: Tuple[str, ...] = ("-m", stage.module)
@@ -279,13 +279,13 @@ def _explain_not_runnable(command: str, cwd: str, path: str) -> str:
             return f"does not exist (looked for from {make_visible(cwd)}); mend its path"
         if command in SHELLS:
             return "is not found on PATH; install it (`shell` needs it), or use `command`"
-        version = pythons.version_of((command,))
+        version = pythons.find_version((command,))
         if version is None:
             return "is not found on PATH; install it, or give its path"
         looked = pythons.search(version, {**os.environ, "PATH": path}).explained
         return f"is not found ({looked}); install it, or give its path"
     if not stat.S_ISREG(mode):
-        return f"is {kind_of(mode)}; mend its path"
+        return f"is {describe_kind(mode)}; mend its path"
     if not os.access(program, os.X_OK):
         return "is not executable; chmod +x it, or run it by its interpreter"
     return ""
@@ -301,14 +301,14 @@ def _check_interpreters(
     for way, unit in ways[:_ASKED_MOST]:
         file = _find_without_asking(stage, way, environment)
         if file is None:
-            env = environment_of(stage, unit, environment, scratch=spec.directory)
-            known = _answers.pop(_question(way.head, stage.module, way.cwd, env), None)
+            env = make_environment(stage, unit, environment, scratch=spec.directory)
+            known = _answers.pop(_format_question(way.head, stage.module, way.cwd, env), None)
             answer = known or ask(way.head, stage.module, cwd=way.cwd, env=env)
             if answer.problem:
                 problems[f"{answer.problem}; mend `python`, `module`, `cwd` or `pythonpath`"] = None
             file = answer.file
         if stage.module is not None and file is not None:
-            _modules[_module_key(stage, way.cwd)] = file
+            _modules[_find_module_key(stage, way.cwd)] = file
     return list(problems)
 
 
@@ -332,23 +332,23 @@ def _find_without_asking(
     return file if rivals == [f"{name}.py"] and os.access(file, os.R_OK) else None
 
 
-def _module_key(stage: StageSpec, cwd: str) -> Tuple[str, ...]:
+def _find_module_key(stage: StageSpec, cwd: str) -> Tuple[str, ...]:
     return (stage.module or "", cwd, *stage.pythonpath, "", *stage.interpreter)
 
 
-def _module_file(stage: StageSpec, module: str, unit: UnitSpec) -> Optional[str]:
-    known = _modules.get(_module_key(stage, unit.cwd))
+def _find_module_file(stage: StageSpec, module: str, unit: UnitSpec) -> Optional[str]:
+    known = _modules.get(_find_module_key(stage, unit.cwd))
     if known is not None and os.path.exists(known):
         return known
-    env = environment_of(stage, unit, os.environ, scratch=unit.cwd)
-    head = unit.argv[: _head_length(stage, unit.argv)]
+    env = make_environment(stage, unit, os.environ, scratch=unit.cwd)
+    head = unit.argv[: _count_head_length(stage, unit.argv)]
     answer = ask(head, module, cwd=unit.cwd, env=env)
     _answers.clear()  # an answer that no preflight has used may be outdated at the next one
-    _answers[_question(head, module, unit.cwd, env)] = answer
+    _answers[_format_question(head, module, unit.cwd, env)] = answer
     return answer.file
 
 
-def _question(
+def _format_question(
     head: Sequence[str], module: Optional[str], cwd: str, env: Mapping[str, str]
 ) -> Tuple[object, ...]:
     return (tuple(head), module, cwd, *sorted(env.items()))

@@ -9,12 +9,12 @@ from procsup.core.text import make_visible
 from procsup.errors import RecordError
 from procsup.host.files import describe_error
 from procsup.host.opened import Folder, Identity
-from procsup.paths.walk import home_of
+from procsup.paths.walk import find_home
 
 
 def make_folders(unit: UnitSpec) -> None:
     """Make the folders that hold the declared files (of a glob: what precedes its wildcards)."""
-    homes = [home_of(output) for output in unit.outputs]
+    homes = [find_home(output) for output in unit.outputs]
     homes += [os.path.dirname(path) for path in (unit.stdout, unit.stderr) if path is not None]
     for folder in homes:
         if not os.path.isdir(folder):

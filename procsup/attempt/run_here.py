@@ -19,7 +19,7 @@ from procsup.core.late import SCRATCH
 from procsup.core.task import Task
 from procsup.errors import UsageError
 from procsup.host import system
-from procsup.host.shells import Process, native_shell
+from procsup.host.shells import Process, get_native_shell
 
 HERE = "PROCSUP_HERE"  # set to 1 for a unit started in a terminal
 
@@ -35,13 +35,13 @@ class PreparedUnit(NamedTuple):
 
     def find_differences(self, environment: Mapping[str, str]) -> Dict[str, str]:
         """Return the variables that differ from the caller's environment."""
-        known = {system.environment_key(name): value for name, value in environment.items()}
+        known = {system.make_environment_key(name): value for name, value in environment.items()}
         return {name: value for name, value in self.env.items() if known.get(name) != value}
 
     def format_shell_line(self, environment: Mapping[str, str]) -> str:
         """Return an equal line for this system's shell, without terminal control characters."""
         variables = self.find_differences(environment)
-        return native_shell().line(Process(self.argv, self.cwd, variables, self.stdin_path))
+        return get_native_shell().line(Process(self.argv, self.cwd, variables, self.stdin_path))
 
 
 def prepare(task: Task, context: RunContext, *, touch: bool) -> PreparedUnit:
@@ -105,7 +105,7 @@ def _start(prepared: PreparedUnit, program: str, stdin: Optional[int]) -> "subpr
     except OSError as error:
         if error.errno != errno.ENOEXEC or not system.is_plain_script(program):
             raise
-    argv = system.by_shell(program, prepared.argv)
+    argv = system.wrap_in_shell(program, prepared.argv)
     return start(argv[0], argv)
 
 

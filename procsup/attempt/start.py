@@ -15,7 +15,7 @@ from procsup.attempt.private_files import refuse_planted
 from procsup.core.outcome import AttemptId, NotStarted
 from procsup.core.task import Task
 from procsup.host import system
-from procsup.paths.identity import Stamp, digest_of, stamp_of
+from procsup.paths.identity import Stamp, compute_digest, read_stamp
 from procsup.store.rundir import RunDir
 
 Launched = Tuple[system.Child, AttemptFiles]
@@ -54,7 +54,7 @@ class Starter:
         try:
             files.remarks = self._put_aside(task)
             files.look_before()
-            files.program = self._digest(task.rules.program)
+            files.program = self._compute_digest(task.rules.program)
             launch = self._prepare(task, files, err_path)
             child = self._spawner.spawn(launch)
             self._unsaid.pop(task.unit.id, None)
@@ -62,7 +62,7 @@ class Starter:
         except (OSError, ValueError, TypeError) as error:
             self._programs.clear()  # the programs may have moved
             files.undo()
-            return system.why_not_started(error, launch, files.step)
+            return system.explain_not_started(error, launch, files.step)
         finally:
             files.close_fds()
 
@@ -80,7 +80,7 @@ class Starter:
         try:
             return self._spawner.spawn(
                 system.Launch(
-                    self._program(argv[0], env, cwd),
+                    self._find_program(argv[0], env, cwd),
                     argv,
                     cwd,
                     env,
@@ -100,7 +100,7 @@ class Starter:
             return ()
         unit = task.unit
         earlier = AttemptId(unit.id, task.aside.number)
-        folder = RunDir(self._run_dir).failed_folder(earlier, unit.stage)
+        folder = RunDir(self._run_dir).get_failed_folder(earlier, unit.stage)
         said = (*self._unsaid.get(unit.id, ()), *put_aside(task, folder, self._run_dir))
         self._unsaid[unit.id] = said
         return said
@@ -110,29 +110,29 @@ class Starter:
         argv = files.make(env)
         streams = files.open_streams(err_path, self._null_fd)
         inherited_fds = files.keep_inherited(self._context.open_inherited)
-        program = self._program(argv[0], env, task.unit.cwd)
+        program = self._find_program(argv[0], env, task.unit.cwd)
         key = task.attempt.unit, str(task.attempt.number)
         cpu_ids = task.placement.cpu_ids
         return system.Launch(
             program, argv, task.unit.cwd, env, *streams, cpu_ids, inherited_fds, key
         )
 
-    def _program(self, name: str, env: Mapping[str, str], cwd: str) -> str:
+    def _find_program(self, name: str, env: Mapping[str, str], cwd: str) -> str:
         key = (name, env.get("PATH", os.defpath), cwd)
         found = self._programs.get(key)
         if found is None:
             found = self._programs[key] = system.find_program(*key)
         return found
 
-    def _digest(self, path: Optional[str]) -> Optional[str]:
+    def _compute_digest(self, path: Optional[str]) -> Optional[str]:
         """Return a file's current sha256, None if unknown; cached while its stamp is the same."""
-        stamp = None if path is None else stamp_of(path)
+        stamp = None if path is None else read_stamp(path)
         if path is None or stamp is None:
             return None
         known = self._files.get(path)
         if known is None or known[0] != stamp:
             try:
-                known = (stamp, digest_of(path))
+                known = (stamp, compute_digest(path))
             except OSError:
                 return None  # the interpreter will report it
             self._files[path] = known

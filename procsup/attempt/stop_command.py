@@ -49,10 +49,10 @@ class StopCommand:
             return
         self._trees.add_beside(self._child)
 
-    def _judge(self, departure: system.ReapResult) -> None:
+    def _judge(self, reaped: system.ReapResult) -> None:
         self._is_done = True
-        if departure.exit != Exited(0):
-            how = describe(departure.exit)
+        if reaped.exit != Exited(0):
+            how = describe(reaped.exit)
             self.remark = f"its stop-command failed ({how}): it got the stop signal"
 
     def kill(self, *, spare: bool = False) -> int:

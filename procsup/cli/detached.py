@@ -6,7 +6,7 @@ from typing import Any, Dict
 from procsup.console.terminal import Screen, write_stderr, write_stdout, write_stdout_bytes
 from procsup.core.text import quote_word
 from procsup.errors import RunUnfinished
-from procsup.host.inherited import inherited_environment
+from procsup.host.inherited import get_inherited_environment
 from procsup.host.nested import is_nested
 from procsup.supervisor.requests import Display, HostedRequest, Request
 
@@ -20,7 +20,7 @@ def start(request: Request, display: Display) -> int:
             "procsup: this is inside a unit of another run: what is detached here ends with it"
         )
     line = HostedRequest(request, display, announce=True).encode()
-    detached = start_detached(request.file, line, environment=inherited_environment())
+    detached = start_detached(request.file, line, environment=get_inherited_environment())
     if detached.ready is None:
         return _raise_not_begun(detached.exit_code)
     if "error" in detached.ready:  # stderr has it, too; with --json this is the payload
@@ -30,22 +30,22 @@ def start(request: Request, display: Display) -> int:
 
 
 def _write_run(ready: Dict[str, Any], display: Display) -> None:
-    from procsup.report.tables import json_text
+    from procsup.report.tables import format_json
 
     run = f"{ready['directory']}@{ready['id']}"
     if not display.quiet:
         write_stderr(f"detached; procsup wait {quote_word(run)}")
     if display.as_json:
-        write_stdout(json_text({**ready, "run": run}))
+        write_stdout(format_json({**ready, "run": run}))
     else:
         line = os.fsencode(run) + b"\n"  # unchanged: the shell passes it to `procsup wait`
         write_stdout_bytes([Screen().fit(line, last=True)])
 
 
 def _write_error(ready: Dict[str, Any]) -> int:
-    from procsup.report.tables import json_text
+    from procsup.report.tables import format_json
 
-    write_stdout(json_text(ready))
+    write_stdout(format_json(ready))
     return int(ready["error"].get("exit_code", 70))
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from procsup.cli.options import RUN_HELP, exit_codes, json_option
+from procsup.cli.options import RUN_HELP, add_json, exit_codes
 from procsup.console.terminal import write_stderr, write_stdout
 from procsup.errors import ProcsupError
 from procsup.queries.control import request
@@ -29,7 +29,7 @@ _CODES = exit_codes(
 
 @click.command("drain", help=_HELP, epilog=_CODES)
 @click.argument("run", metavar="RUN")
-@json_option("Print an object on stdout when it is acknowledged.")
+@add_json("Print an object on stdout when it is acknowledged.")
 def command(run: str, as_json: bool) -> int:
     """Find the live supervisor, send it the request, and wait for its answer."""
     view = find_own_run(run, ".", "drain", root_may=True)
@@ -39,8 +39,8 @@ def command(run: str, as_json: bool) -> int:
         raise ProcsupError(f"drain was refused: {asked.message}")
     write_stderr(asked.message)
     if as_json:
-        from procsup.report.tables import json_text
+        from procsup.report.tables import format_json
 
         body = {"run_id": owner.run_id, "directory": str(view.rundir.path)}
-        write_stdout(json_text({**body, "message": asked.message}))
+        write_stdout(format_json({**body, "message": asked.message}))
     return 0

@@ -3,10 +3,10 @@
 from typing import Optional
 
 from procsup.console.terminal import write_stderr, write_stdout
-from procsup.report.plan import graph_lines, plan_data, plan_lines
-from procsup.report.tables import json_text
+from procsup.report.plan import format_graph, format_plan, make_plan_data
+from procsup.report.tables import format_json
 from procsup.supervisor.requests import Display, Request
-from procsup.supervisor.session import dry_run
+from procsup.supervisor.session import rehearse_run
 
 
 def show_plan(
@@ -19,16 +19,18 @@ def show_plan(
 ) -> int:
     """Print which units would run; problems of the preflight are raised.
 
-    `kept_too`: each kept unit has a line, too; `graph` is a form of `report.plan.graph_lines`;
+    `kept_too`: each kept unit has a line, too; `graph` is a form of `report.plan.format_graph`;
     `static`: nothing that the run file names is executed.
     """
-    plan = dry_run(request, static=static)
+    plan = rehearse_run(request, static=static)
     if not display.quiet:
         write_stderr(*plan.notes)
     if display.as_json:
-        write_stdout(json_text(plan_data(plan.spec, plan.stages, live=plan.live, notes=plan.notes)))
+        write_stdout(
+            format_json(make_plan_data(plan.spec, plan.stages, live=plan.live, notes=plan.notes))
+        )
     elif graph is not None:
-        write_stdout(*graph_lines(plan.spec, plan.stages, graph))
+        write_stdout(*format_graph(plan.spec, plan.stages, graph))
     else:
-        write_stdout(*plan_lines(plan.spec, plan.stages, kept_too=kept_too))
+        write_stdout(*format_plan(plan.spec, plan.stages, kept_too=kept_too))
     return 0

@@ -49,14 +49,14 @@ def _format_message(error: ProcsupError) -> List[str]:
 
 
 def _write_error(error: ProcsupError) -> None:
-    from procsup.report.tables import json_text
+    from procsup.report.tables import format_json
 
     body: Dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
     if isinstance(error, RunFileError):
         body["problems"] = list(error.problems)
     body["exit_code"] = error.exit_code
     try:
-        write_stdout(json_text({"error": body}))
+        write_stdout(format_json({"error": body}))
     except (ReaderGone, RecordError):  # stderr has the message, and the exit code shows it, too
         pass
 

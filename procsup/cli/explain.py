@@ -6,12 +6,12 @@ from typing import Tuple
 
 import click
 
-from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
+from procsup.cli.options import RUN_HELP, UNITS_HELP, add_json, exit_codes
 from procsup.console.terminal import write_stderr, write_stdout
 from procsup.queries.explaining import Explainer
 from procsup.queries.view import find_run
-from procsup.report.explanation import explanation_data, explanation_lines
-from procsup.report.tables import json_text
+from procsup.report.explanation import format_explanation, make_explanation_data
+from procsup.report.tables import format_json
 from procsup.store.copies import describe_copy
 
 _MOST = 20
@@ -43,7 +43,7 @@ _CODES = exit_codes(
 @click.argument("run", metavar="RUN")
 @click.argument("units", nargs=-1, required=True, metavar="UNIT...")
 @click.option("--all", "whole", is_flag=True, help=f"Of all these units, not of {_MOST} at most.")
-@json_option("Print one object: how the run stands, and all of each unit.")
+@add_json("Print one object: how the run stands, and all of each unit.")
 def command(run: str, units: Tuple[str, ...], whole: bool, as_json: bool) -> int:
     """Read the records and the run file, and print what they tell."""
     explained = Explainer(find_run(run, ".", notice=write_stderr), units)
@@ -60,12 +60,12 @@ def command(run: str, units: Tuple[str, ...], whole: bool, as_json: bool) -> int
             "message": status.sentence,
             "directory": str(status.rundir.path),
             "copied_from": source,
-            "units": explanation_data(list(explained)),
+            "units": make_explanation_data(list(explained)),
         }
-        write_stdout(json_text(data))
+        write_stdout(format_json(data))
         return 0
     for unit in islice(explained, None if whole else _MOST):
-        write_stdout(*explanation_lines(unit, base=os.getcwd()))
+        write_stdout(*format_explanation(unit, base=os.getcwd()))
     beyond = len(explained) - _MOST
     if beyond > 0 and not whole:
         write_stdout(f"... and {beyond} more (--all)")

@@ -4,7 +4,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional
 
-from procsup.console.choose import watcher_for
+from procsup.console.choose import make_watcher
 from procsup.console.terminal import ReaderGone, write_stderr, write_stdout
 from procsup.core.rooted import HOME
 from procsup.core.text import quote_word
@@ -42,14 +42,14 @@ def bring_to_completion(
         if printers is not None:
             printing.append(printers(opening))
             return printing[0]
-        return watcher_for("none" if display.quiet else display.progress, opening.summary)
+        return make_watcher("none" if display.quiet else display.progress, opening.summary)
 
     ending = session.bring_to_completion(request, watchers=open_watcher, on_ready=on_ready)
     code = _exit_code(ending)
     for printer in printing:
         code = _finish_output(printer, code)
-    scene = _End(request, openings[0], ending, time.monotonic() - begun)
-    code = _tell_end(scene, display, code)
+    end = _End(request, openings[0], ending, time.monotonic() - begun)
+    code = _tell_end(end, display, code)
     if ending.signum is not None and ending.status is None:
         die_by(ending.signum)
     return code
@@ -101,26 +101,26 @@ def _exit_code(ending: Ending) -> int:
 
 def _write_last_words(end: _End, *, quiet: bool) -> None:
     if not quiet:
-        write_stderr(*_last_words(end))
+        write_stderr(*_format_last_words(end))
     about_words = end.ending.complaint if end.ending.status is not None else ""
     if about_words or end.ending.doubt:
         write_stderr(f"procsup: {about_words or end.ending.doubt}")
 
 
-def _last_words(end: _End) -> List[str]:
-    from procsup.report.ending import Commands, ending_lines
+def _format_last_words(end: _End) -> List[str]:
+    from procsup.report.ending import Commands, format_ending
 
     ending = end.ending
     path = ending.manifest_path
-    shown = ending._replace(manifest_path=None if path is None else path_from_here(path))
-    commands = Commands(_format_again(end.request, end.opening), word_for(ending.directory))
-    return ending_lines(end.opening.spec.name, shown, end.took_s, commands)
+    shown = ending._replace(manifest_path=None if path is None else shorten_to_here(path))
+    commands = Commands(_format_again(end.request, end.opening), name_run(ending.directory))
+    return format_ending(end.opening.spec.name, shown, end.took_s, commands)
 
 
 def _format_again(request: Request, opening: Opening) -> str:
     """Return the arguments of `procsup run` that continue this run."""
     if request.plan is not None:  # it is in the run directory now
-        return quote_word(path_from_here(opening.spec.file or ""))
+        return quote_word(shorten_to_here(opening.spec.file or ""))
     is_retry = request.again is not None  # of a run whose file knows its directory
     file = os.path.relpath(request.file) if is_retry else request.file
     words = [] if file == "procsup.toml" else [file]
@@ -131,8 +131,8 @@ def _format_again(request: Request, opening: Opening) -> str:
 
 
 def _write_ending(opening: Opening, ending: Ending, code: int) -> None:
-    from procsup.report.ending import ending_data
-    from procsup.report.tables import json_text
+    from procsup.report.ending import make_ending_data
+    from procsup.report.tables import format_json
 
     data = {
         "run_id": ending.run_id,
@@ -144,26 +144,26 @@ def _write_ending(opening: Opening, ending: Ending, code: int) -> None:
         "exit_code": code,
         "directory": ending.directory,
         "manifest_path": ending.manifest_path,
-        **ending_data(ending),
+        **make_ending_data(ending),
     }
-    write_stdout(json_text(data))
+    write_stdout(format_json(data))
 
 
-def word_for(directory: str) -> str:
+def name_run(directory: str) -> str:
     """Return the shortest name of this run directory on a command line in the current folder."""
     name = os.path.basename(directory)
     try:
-        near = nearest_runs(os.getcwd())
+        near = find_nearest_runs(os.getcwd())
     except OSError:  # the working directory was removed
         near = None
     if near is not None and os.path.realpath(os.path.join(near, name)) == os.path.realpath(
         directory
     ):
         return quote_word(name)
-    return quote_word(path_from_here(directory))
+    return quote_word(shorten_to_here(directory))
 
 
-def nearest_runs(start: str) -> Optional[str]:
+def find_nearest_runs(start: str) -> Optional[str]:
     """Return the nearest ``.procsup`` folder from `start` upwards."""
     folder = start
     while True:
@@ -176,7 +176,7 @@ def nearest_runs(start: str) -> Optional[str]:
         folder = above
 
 
-def path_from_here(path: str) -> str:
+def shorten_to_here(path: str) -> str:
     """Return the path, relative to the working directory if it is below it."""
     try:
         relative = os.path.relpath(path)

@@ -8,7 +8,7 @@ import click
 from procsup import __version__
 from procsup.cli.ending import settle
 from procsup.console.terminal import write_stdout
-from procsup.core.text import nearest
+from procsup.core.text import find_nearest
 from procsup.errors import UsageError
 
 VERBS: Dict[str, Tuple[str, str]] = {
@@ -68,7 +68,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> Optional[click.Command]:
         """Load a verb; UsageError for an unknown one, with the nearest name."""
         if name not in VERBS:
-            ctx.fail(_unknown(name))
+            ctx.fail(_describe_unknown(name))
         command = import_module(VERBS[name][0]).command
         assert isinstance(command, click.Command)
         return command
@@ -79,10 +79,10 @@ class Verbs(click.Group):
             formatter.write_dl([(name, help_text) for name, (_, help_text) in VERBS.items()])
 
 
-def _unknown(name: str) -> str:
+def _describe_unknown(name: str) -> str:
     if name in LATER:
         return f"{name} is not there yet in this version ({__version__})"
-    near = nearest(name, VERBS)
+    near = find_nearest(name, VERBS)
     hint = f": did you mean {near}?" if near else f": there are {', '.join(VERBS)}"
     return f"there is no verb {name!r}{hint}"
 
@@ -135,12 +135,12 @@ def wants_json(arguments: Sequence[str]) -> bool:
     """Whether the caller wants JSON: known even if the command line itself is invalid."""
     arguments = list(arguments)
     if arguments[:1] == ["map"]:
-        return "--json" in _before_command(arguments[1:])
+        return "--json" in _take_own_options(arguments[1:])
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return "--json" in arguments[:end]
 
 
-def _before_command(words: List[str]) -> List[str]:
+def _take_own_options(words: List[str]) -> List[str]:
     """Return the options of `procsup map`: the words after them belong to COMMAND."""
     from procsup.cli.map import command
 

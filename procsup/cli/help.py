@@ -10,7 +10,7 @@ import click
 from procsup.cli.group import VERBS, Verbs
 from procsup.cli.options import exit_codes
 from procsup.console.terminal import is_terminal, write_stdout
-from procsup.core.text import nearest
+from procsup.core.text import find_nearest
 from procsup.errors import UsageError
 
 # In the order in which they are read. A page is docs/TOPIC.md; no verb has the name of a topic.
@@ -92,6 +92,6 @@ def _verb_help(ctx: click.Context, verb: Optional[str]) -> str:
 
 
 def _describe_unknown(topic: str) -> str:
-    near = nearest(topic, [*TOPICS, *VERBS])
+    near = find_nearest(topic, [*TOPICS, *VERBS])
     hint = f": did you mean {near}?" if near else ""
     return f"there is no topic or verb {topic!r}{hint}\n(see: procsup help --list)"

@@ -12,7 +12,7 @@ from procsup.errors import RunUnfinished, UsageError
 from procsup.host.detach import announce
 from procsup.host.guard import find_owner
 from procsup.host.parent_watch import ParentWatch
-from procsup.runfile.plan import CalledOff, read_text
+from procsup.runfile.plan import PlanWithdrawn, read_text
 from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import HostedRequest, Opening
 
@@ -26,31 +26,31 @@ def main(words: Sequence[str]) -> int:
 
 
 def _serve(owner: Optional[int]) -> int:
-    tie = None if owner is None else ParentWatch(owner)
-    lines = os.fdopen(0, "rb", closefd=False) if tie is None else tie.lines()
+    parent_watch = None if owner is None else ParentWatch(owner)
+    lines = os.fdopen(0, "rb", closefd=False) if parent_watch is None else parent_watch.lines()
     line = next(lines, b"")
     if not line:  # that program ended before it had asked
         return RunUnfinished.exit_code
     asked = HostedRequest.decode(line)
     return settle(
-        lambda: _run(asked, tie, lines),
+        lambda: _run(asked, parent_watch, lines),
         as_json=lambda: asked.display.as_json,
-        said_here=tie is None,
+        said_here=parent_watch is None,
     )
 
 
-def _run(asked: HostedRequest, tie: Optional[ParentWatch], lines: Iterator[bytes]) -> int:
+def _run(asked: HostedRequest, parent_watch: Optional[ParentWatch], lines: Iterator[bytes]) -> int:
     progress = asked.display.progress
     if progress not in PROGRESS:
         raise UsageError(f"progress={progress!r}: expected one of {', '.join(PROGRESS)}")
-    request = replace(asked.request, owner=tie)
+    request = replace(asked.request, owner=parent_watch)
     if asked.plan_follows:
         try:
             request = replace(request, plan=read_text(lines, "plan"))
-        except CalledOff:
+        except PlanWithdrawn:
             return UsageError.exit_code
-    if tie is not None:
-        tie.watch_stdin()
+    if parent_watch is not None:
+        parent_watch.watch_stdin()
     on_ready = _announce_ready if asked.announce else None
     return bring_to_completion(request, asked.display, on_ready=on_ready)
 

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Se
 
 import click
 
-from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
+from procsup.cli.options import RUN_HELP, UNITS_HELP, add_json, exit_codes
 from procsup.console.terminal import Screen, write_stderr, write_stdout, write_stdout_bytes
 from procsup.core.outcome import AttemptId, Part
 from procsup.core.quantities import show_bytes
@@ -18,13 +18,13 @@ from procsup.core.text import escape, make_visible
 from procsup.errors import RecordError
 from procsup.host.files import describe_error
 from procsup.host.logfiles import LogPlaces, open_log
-from procsup.queries.logs import STREAMS, Choice, Log, logs_of, running_logs
+from procsup.queries.logs import STREAMS, Choice, Log, list_logs, list_running_logs
 from procsup.queries.selection import SelectedUnits
 from procsup.queries.view import find_run
-from procsup.report.tables import json_text
+from procsup.report.tables import format_json
 from procsup.store.history import read_history
 from procsup.store.journal import follow, read_journal
-from procsup.store.log_places import log_places
+from procsup.store.log_places import make_log_places
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, SittingEnd
 
@@ -66,7 +66,7 @@ _LOOK_S = 0.2
 @click.option("--attempt", type=click.IntRange(min=1), help="This attempt instead of the last.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.option("--raw", is_flag=True, help="On a terminal, too, print the bytes unchanged.")
-@json_option("Print one object per stream: its text, escaped, and base64 if it is not UTF-8.")
+@add_json("Print one object per stream: its text, escaped, and base64 if it is not UTF-8.")
 def command(
     run: str,
     units: Tuple[str, ...],
@@ -82,7 +82,7 @@ def command(
     """Find the files and print them; with -f continue until the sitting is over."""
     if follow and (attempt is not None or failed):
         raise click.UsageError("-f goes on with what runs: leave --attempt and --failed out")
-    streams = _streams(only_stdout=only_stdout, only_stderr=only_stderr)
+    streams = _choose_streams(only_stdout=only_stdout, only_stderr=only_stderr)
     view = find_run(run, ".", notice=write_stderr)
     rundir, owner = view.rundir, view.owner  # read before the journal: `follow` finds later records
     journal = read_journal(rundir.journal, digesting=False)
@@ -92,8 +92,8 @@ def command(
     later = [one for one in owner.stages if one not in history.plan] if owner and follow else []
     known = SelectedUnits(units, rundir, history, live=live, later=later)
     choice = Choice(known, failed, streams, attempt)
-    logs = logs_of(history, rundir, choice)
-    places = log_places(rundir, history.begin)
+    logs = list_logs(history, rundir, choice)
+    places = make_log_places(rundir, history.begin)
     printer: Printer
     if as_json:
         printer = JsonPrinter(places, in_chunks=follow, tail=tail)
@@ -106,7 +106,7 @@ def command(
         )
     printer.print_new(logs)
     if follow and owner is not None and live:
-        _follow(printer, _Scene(rundir, owner, history, choice), journal.good_length)
+        _follow(printer, _LogQuery(rundir, owner, history, choice), journal.good_length)
     elif not logs:
         write_stderr("nothing was written by what is meant here")
     printer.finish()
@@ -114,47 +114,47 @@ def command(
     return RecordError.exit_code if printer.problems else 0
 
 
-def _streams(*, only_stdout: bool, only_stderr: bool) -> Sequence[str]:
+def _choose_streams(*, only_stdout: bool, only_stderr: bool) -> Sequence[str]:
     if only_stdout == only_stderr:
         return STREAMS
     return ("stdout",) if only_stdout else ("stderr",)
 
 
-class _Scene(NamedTuple):
+class _LogQuery(NamedTuple):
     rundir: RunDir
     owner: Owner
     history: History
     choice: Choice
 
 
-def _follow(printer: "Printer", scene: _Scene, from_offset: int) -> None:
+def _follow(printer: "Printer", query: _LogQuery, from_offset: int) -> None:
     """Print the output of running attempts until that sitting is over."""
-    journal = follow(scene.rundir.journal, from_offset)
-    live = dict.fromkeys(_open_logs(scene))
-    end, over = SittingEnd(scene.rundir, scene.owner), False
+    journal = follow(query.rundir.journal, from_offset)
+    live = dict.fromkeys(_open_logs(query))
+    end, over = SittingEnd(query.rundir, query.owner), False
     while not over:
         over = end.wait(_LOOK_S)
         for entry in journal.read():
-            scene.history.add(entry.seq, entry.record)
+            query.history.add(entry.seq, entry.record)
             if isinstance(entry.record, Launch):
-                live.update(dict.fromkeys(_logs_of_launch(scene, entry.record)))
+                live.update(dict.fromkeys(_list_logs_of_launch(query, entry.record)))
         printer.print_new(list(live))
-        now_open = set(_open_logs(scene))
+        now_open = set(_open_logs(query))
         live = dict.fromkeys(log for log in live if log in now_open)
 
 
-def _open_logs(scene: _Scene) -> Iterator[Log]:
-    for unit in scene.history.units.values():
+def _open_logs(query: _LogQuery) -> Iterator[Log]:
+    for unit in query.history.units.values():
         if unit.open_launch is not None:
-            yield from _logs_of_launch(scene, unit.open_launch)
+            yield from _list_logs_of_launch(query, unit.open_launch)
 
 
-def _logs_of_launch(scene: _Scene, launch: Launch) -> List[Log]:
+def _list_logs_of_launch(query: _LogQuery, launch: Launch) -> List[Log]:
     stage = launch.unit.partition("/")[0]
-    if not scene.choice.units.is_selected(launch.unit):
+    if not query.choice.units.is_selected(launch.unit):
         return []
     attempt = AttemptId(launch.unit, launch.attempt)
-    return running_logs(attempt, scene.rundir, stage, scene.choice.streams)
+    return list_running_logs(attempt, query.rundir, stage, query.choice.streams)
 
 
 class Printer(ABC):
@@ -180,7 +180,7 @@ class Printer(ABC):
             with file:
                 if key not in self._offsets:
                     size = file.seek(0, os.SEEK_END)
-                    self._offsets[key], is_cut = _tail_start(file, size, self._tail)
+                    self._offsets[key], is_cut = _find_tail(file, size, self._tail)
                     if is_cut:
                         most = show_bytes(_LONGEST_LINE_BYTES)
                         write_stderr(
@@ -215,13 +215,13 @@ class BytesPrinter(Printer):
         write_stdout_bytes([self._screen.fit(b"", last=True)])
 
     def _print(self, file: BinaryIO, log: Log) -> None:
-        write_stdout_bytes(self._chunks(file, log))
+        write_stdout_bytes(self._read_chunks(file, log))
 
-    def _chunks(self, file: BinaryIO, log: Log) -> Iterator[bytes]:
+    def _read_chunks(self, file: BinaryIO, log: Log) -> Iterator[bytes]:
         for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
             if self._with_headers and log != self._last:
                 yield self._screen.fit(b"", last=True)
-                yield self._screen.encode(_header(log, first=self._last is None))
+                yield self._screen.encode(_format_header(log, first=self._last is None))
             self._last = log
             yield self._screen.fit(chunk)
 
@@ -242,12 +242,12 @@ class JsonPrinter(Printer):
     def _print(self, file: BinaryIO, log: Log) -> None:
         held = self._held.pop(log, None) is not None
         if self._in_chunks or held:
-            for data in self._pieces(file, log):
-                write_stdout(json_text(_data(log, data)))
+            for data in self._read_pieces(file, log):
+                write_stdout(format_json(_format_data(log, data)))
         else:
-            write_stdout_bytes(_whole_object(file, log))
+            write_stdout_bytes(_format_whole_object(file, log))
 
-    def _pieces(self, file: BinaryIO, log: Log) -> Iterator[bytes]:
+    def _read_pieces(self, file: BinaryIO, log: Log) -> Iterator[bytes]:
         if not self._in_chunks:
             yield file.read()  # the first part of a character
             return
@@ -260,7 +260,7 @@ class JsonPrinter(Printer):
             yield chunk[: len(chunk) - held]
 
 
-def _whole_object(file: BinaryIO, log: Log) -> Iterator[bytes]:
+def _format_whole_object(file: BinaryIO, log: Log) -> Iterator[bytes]:
     """Yield the JSON of all that a file holds now, in parts: it may be larger than the memory.
 
     It is read twice if it is not UTF-8. The position is at its end afterwards.
@@ -269,18 +269,18 @@ def _whole_object(file: BinaryIO, log: Log) -> Iterator[bytes]:
     size = file.seek(0, os.SEEK_END) - start
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     is_utf8 = True
-    yield json_text(_about(log))[:-1].encode("ascii") + b', "text": "'
-    for chunk, last in _chunks(file, start, size):
+    yield format_json(_format_about(log))[:-1].encode("ascii") + b', "text": "'
+    for chunk, last in _read_chunks(file, start, size):
         text = decoder.decode(chunk, last)
         is_utf8 = is_utf8 and escape(text) == text
-        yield json_text(text)[1:-1].encode("ascii")
+        yield format_json(text)[1:-1].encode("ascii")
     if not is_utf8:
         yield b'", "base64": "'
-        yield from (b64encode(chunk) for chunk, _last in _chunks(file, start, size))
+        yield from (b64encode(chunk) for chunk, _last in _read_chunks(file, start, size))
     yield b'"}' + os.linesep.encode("ascii")
 
 
-def _chunks(file: BinaryIO, start: int, size: int) -> Iterator[Tuple[bytes, bool]]:
+def _read_chunks(file: BinaryIO, start: int, size: int) -> Iterator[Tuple[bytes, bool]]:
     """Yield a part of a file in pieces, and whether each is the last; then an empty one."""
     file.seek(start)
     while size > 0:
@@ -290,15 +290,15 @@ def _chunks(file: BinaryIO, start: int, size: int) -> Iterator[Tuple[bytes, bool
     yield b"", True
 
 
-def _about(log: Log) -> Dict[str, Any]:
+def _format_about(log: Log) -> Dict[str, Any]:
     body: Dict[str, Any] = log._asdict()
     if body["part"] is None:
         del body["part"]  # it is the whole file
     return body
 
 
-def _data(log: Log, data: bytes) -> Dict[str, Any]:
-    body = _about(log)
+def _format_data(log: Log, data: bytes) -> Dict[str, Any]:
+    body = _format_about(log)
     try:
         body["text"] = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -314,12 +314,12 @@ def _cut_off_bytes(chunk: bytes) -> int:
     return len(decoder.getstate()[0])
 
 
-def _header(log: Log, *, first: bool) -> str:
+def _format_header(log: Log, *, first: bool) -> str:
     text = f"==> {make_visible(log.unit)} (attempt {log.attempt}, {log.stream}) <==\n"
     return text if first else f"\n{text}"
 
 
-def _tail_start(file: BinaryIO, size: int, count: Optional[int]) -> Tuple[int, bool]:
+def _find_tail(file: BinaryIO, size: int, count: Optional[int]) -> Tuple[int, bool]:
     """Return the offset of the last `count` lines (None: of all), and whether the first is cut.
 
     A line may have no end, as in a file with a hole in it: only its last part is looked at.

@@ -7,13 +7,13 @@ from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Se
 import click
 
 from procsup.cli.foreground import bring_to_completion
-from procsup.cli.options import exit_codes, json_option
+from procsup.cli.options import add_json, exit_codes
 from procsup.console.grouped import GroupedOutput
 from procsup.console.terminal import is_terminal, write_stderr, write_stdout
 from procsup.core.regexes import compile_at_use
 from procsup.core.text import quote_word
-from procsup.host.folders import current_folder
-from procsup.runfile.plan import Head, PlanText, check_name, encode, own_name
+from procsup.host.folders import get_current_folder
+from procsup.runfile.plan import Head, PlanText, check_name, encode, make_own_name
 from procsup.runfile.units.tables import Names
 from procsup.store.control import ask
 from procsup.store.rundir import RunDir
@@ -74,7 +74,7 @@ class MapOptions(NamedTuple):
     quiet: bool
     as_json: bool
 
-    def settings(self) -> Dict[str, Any]:
+    def make_settings(self) -> Dict[str, Any]:
         """Return the options that become settings of the plan."""
         given = {"jobs": self.jobs, "timeout": self.timeout, "retries": self.retries}
         return {key: value for key, value in given.items() if value is not None}
@@ -97,7 +97,7 @@ class MapOptions(NamedTuple):
 @click.option("--retries", type=click.IntRange(min=0), help="Further tries of what failed.")
 @click.option("--dry-run", is_flag=True, help="Print the commands; start nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing unless something goes wrong.")
-@json_option("Print one object about the end on stdout, and no output of units.")
+@add_json("Print one object about the end on stdout, and no output of units.")
 def command(words: Tuple[str, ...], **given: Any) -> int:
     """Make a plan of the command line and run it."""
     options = MapOptions(**given)
@@ -114,7 +114,7 @@ def command(words: Tuple[str, ...], **given: Any) -> int:
 def split(words: Sequence[str]) -> Tuple[List[str], Iterable[str]]:
     """Return the command, and its inputs: those after ``:::``, or the lines of stdin."""
     if _SEPARATOR not in words:
-        return list(words), lines_of_stdin()
+        return list(words), read_lines_of_stdin()
     at = words.index(_SEPARATOR)
     argv, inputs = list(words[:at]), words[at + 1 :]
     if not argv:
@@ -138,7 +138,7 @@ def refuse_groups(argv: Sequence[str]) -> None:
                 )
 
 
-def lines_of_stdin() -> Iterator[str]:
+def read_lines_of_stdin() -> Iterator[str]:
     """Yield the lines of stdin that are not empty."""
     if sys.stdin is None:
         return
@@ -168,20 +168,20 @@ def _run(options: MapOptions, argv: Sequence[str], inputs: Iterable[str]) -> int
         order[f"{_STAGE}/{own}"] = place
         table = {"argv": fill_in(argv, text), "id": own, "parameters": {"input": text}}
         lines.append(encode(table))
-    name = options.name or own_name(_STAGE)
+    name = options.name or make_own_name(_STAGE)
     named = options.name is not None
-    head = Head(name, current_folder(), _STAGE, options.settings(), {}, named)
+    head = Head(name, get_current_folder(), _STAGE, options.make_settings(), {}, named)
     request = Request(directory=options.directory, fresh=True, plan=PlanText(head, lines))
     display = Display("none", options.quiet, options.as_json)
-    printers = None if options.as_json else _printer(order if options.keep_order else None)
+    printers = None if options.as_json else _make_printer(order if options.keep_order else None)
     return bring_to_completion(request, display, printers=printers)
 
 
-def _printer(order: Optional[Dict[str, int]]) -> Any:
-    def printer(opening: Opening) -> GroupedOutput:
+def _make_printer(order: Optional[Dict[str, int]]) -> Any:
+    def make_printer(opening: Opening) -> GroupedOutput:
         def stop() -> None:
             ask(RunDir(opening.directory), "stop", None)
 
         return GroupedOutput(opening.directory, stop, order=order)
 
-    return printer
+    return make_printer

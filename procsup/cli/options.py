@@ -4,7 +4,7 @@ from typing import Any, Callable, List, Optional, TypeVar
 
 import click
 
-from procsup.core.quantities import duration_s
+from procsup.core.quantities import parse_duration_s
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -29,7 +29,7 @@ Several UNITs mean what any of them means.
 
 
 class Planning(click.Command):
-    """A command with `dry_run_option`, whose flag may be written ``--dry-run=static``."""
+    """A command with `add_dry_run`, whose flag may be written ``--dry-run=static``."""
 
     def parse_args(self, ctx: click.Context, args: List[str]) -> List[str]:
         """Parse the arguments."""
@@ -38,31 +38,31 @@ class Planning(click.Command):
         return super().parse_args(ctx, [*ours, *args[end:]])
 
 
-def dry_run_option(help_text: str) -> Callable[[Decorated], Decorated]:
+def add_dry_run(help_text: str) -> Callable[[Decorated], Decorated]:
     """Add ``--dry-run`` to a `Planning` command: None, or one of `DRY`."""
     plain = click.option("--dry-run", "dry_run", flag_value=DRY[0], help=help_text)
     static = click.option(_STATIC, "dry_run", flag_value=DRY[1], hidden=True)
     return lambda command: plain(static(command))
 
 
-def as_duration(
+def convert_duration(
     _ctx: click.Context, _param: click.Parameter, value: Optional[str]
 ) -> Optional[float]:
     """Turn the value of an option into seconds; a usage error if it is not a duration."""
     if value is None:
         return None
     try:
-        return duration_s(value)
+        return parse_duration_s(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
 
-def duration_option(name: str, help_text: str) -> Callable[[Decorated], Decorated]:
+def add_duration(name: str, help_text: str) -> Callable[[Decorated], Decorated]:
     """Add an option that takes seconds or a text such as ``10m``; None if not given."""
-    return click.option(name, metavar="TIME", callback=as_duration, help=help_text)
+    return click.option(name, metavar="TIME", callback=convert_duration, help=help_text)
 
 
-def json_option(help_text: str) -> Callable[[Decorated], Decorated]:
+def add_json(help_text: str) -> Callable[[Decorated], Decorated]:
     """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help=help_text)
 

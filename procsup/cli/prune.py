@@ -5,14 +5,14 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import click
 
-from procsup.cli.options import RUN_HELP, duration_option, exit_codes, json_option
+from procsup.cli.options import RUN_HELP, add_duration, add_json, exit_codes
 from procsup.console.terminal import is_terminal, write_stderr, write_stdout
 from procsup.core.quantities import show_bytes
 from procsup.core.text import count_noun
 from procsup.errors import ProcsupError, RunBusy
-from procsup.queries.listing import home_of
-from procsup.queries.pruning import Choice, Plan, PruneItem, plan, try_all
-from procsup.report.tables import json_text
+from procsup.queries.listing import find_home
+from procsup.queries.pruning import Choice, Plan, PruneItem, plan_removal, try_all
+from procsup.report.tables import format_json
 
 _HELP = f"""Remove run directories that have no live supervisor: journal, manifests, logs.
 
@@ -40,7 +40,7 @@ _CODES = exit_codes(
 
 @click.command("prune", help=_HELP, epilog=_CODES)
 @click.argument("runs", nargs=-1, metavar="[RUN...]")
-@duration_option("--older-than", "Runs that ended longer ago than this, such as 30d.")
+@add_duration("--older-than", "Runs that ended longer ago than this, such as 30d.")
 @click.option("--keep", type=click.IntRange(min=0), metavar="N",
               help="All but the N newest.")  # fmt: skip
 @click.option("--logs", is_flag=True,
@@ -49,7 +49,7 @@ _CODES = exit_codes(
               help="The folder of the runs, or one that has a .procsup.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@json_option("Print one object: what went, what is left and why.")
+@add_json("Print one object: what went, what is left and why.")
 def command(
     runs: Tuple[str, ...],
     older_than: Optional[float],
@@ -65,18 +65,18 @@ def command(
         raise click.UsageError(
             "what is to go? Name a RUN, or give --older-than 30d, or --keep N (--keep 0: all)"
         )
-    home = None if runs else home_of(directory)
-    planned = plan(Choice(runs, older_than, keep, logs), home, start=directory or ".")
+    home = None if runs else find_home(directory)
+    planned = plan_removal(Choice(runs, older_than, keep, logs), home, start=directory or ".")
     write_stderr(*(f"procsup: {sentence}" for sentence in planned.left))
-    write_stderr(*map(_line, planned.doomed), _total(planned.doomed, logs=logs))
+    write_stderr(*map(_format_line, planned.items), _format_total(planned.items, logs=logs))
     errors: List[ProcsupError] = []
-    if planned.doomed and not dry_run:
+    if planned.items and not dry_run:
         if not yes and not _ask_for_consent():
             return 1
-        errors = try_all(planned.doomed)
+        errors = try_all(planned.items)
         write_stderr(*(f"procsup: {error}" for error in errors))
     if as_json:
-        write_stdout(json_text(_data(planned, errors, dry_run=dry_run)))
+        write_stdout(format_json(_make_data(planned, errors, dry_run=dry_run)))
     if errors:
         return errors[0].exit_code
     return RunBusy.exit_code if planned.refused else 0
@@ -88,27 +88,27 @@ def _ask_for_consent() -> bool:
     return click.confirm("remove?", default=False, err=True)
 
 
-def _line(doomed: PruneItem) -> str:
-    if doomed.run is None:
-        return f"  {doomed.path}: the rest of an interrupted removal"
-    what = "" if doomed.logs is None else f"{count_noun(doomed.frees.files, 'log')} of "
-    size = show_bytes(doomed.frees.size_bytes)
-    return f"  {what}{doomed.path}: {doomed.run.state}, {size}"
+def _format_line(item: PruneItem) -> str:
+    if item.run is None:
+        return f"  {item.path}: the rest of an interrupted removal"
+    what = "" if item.logs is None else f"{count_noun(item.frees.files, 'log')} of "
+    size = show_bytes(item.frees.size_bytes)
+    return f"  {what}{item.path}: {item.run.state}, {size}"
 
 
-def _total(doomed: List[PruneItem], *, logs: bool) -> str:
-    if not doomed:
+def _format_total(items: List[PruneItem], *, logs: bool) -> str:
+    if not items:
         return "nothing is to be removed"
-    size = show_bytes(sum(one.frees.size_bytes for one in doomed))
+    size = show_bytes(sum(one.frees.size_bytes for one in items))
     what = (
-        f"logs of {count_noun(len(doomed), 'run')}"
+        f"logs of {count_noun(len(items), 'run')}"
         if logs
-        else count_noun(len(doomed), "run directory")
+        else count_noun(len(items), "run directory")
     )
     return f"{what.replace('directorys', 'directories')}, {size}"
 
 
-def _data(planned: Plan, errors: List[ProcsupError], *, dry_run: bool) -> Dict[str, Any]:
+def _make_data(planned: Plan, errors: List[ProcsupError], *, dry_run: bool) -> Dict[str, Any]:
     return {
         "dry_run": dry_run,
         "doomed": [
@@ -119,7 +119,7 @@ def _data(planned: Plan, errors: List[ProcsupError], *, dry_run: bool) -> Dict[s
                 "files": one.frees.files,
                 "size_bytes": one.frees.size_bytes,
             }
-            for one in planned.doomed
+            for one in planned.items
         ],
         "left": planned.left,
         "errors": [str(error) for error in errors],

@@ -11,20 +11,20 @@ from procsup.cli.options import (
     RUN_HELP,
     UNITS_HELP,
     Planning,
-    dry_run_option,
+    add_dry_run,
+    add_json,
     exit_codes,
-    json_option,
 )
 from procsup.console.choose import PROGRESS
 from procsup.console.terminal import write_stderr, write_stdout
 from procsup.errors import RunUnfinished, UsageError
-from procsup.host.inherited import inherited_environment
+from procsup.host.inherited import get_inherited_environment
 from procsup.host.signals import die_by
 from procsup.queries import retrying, run_here
 from procsup.queries.retrying import Rerun
 from procsup.queries.view import find_to_execute
 from procsup.report.run_here import format_run_here
-from procsup.report.tables import json_text
+from procsup.report.tables import format_json
 from procsup.supervisor.requests import Display
 
 _HELP = f"""Run units of a run again: all that did not succeed, or those that are named.
@@ -65,7 +65,7 @@ _CODES = exit_codes(
 @click.argument("run", metavar="RUN")
 @click.argument("units", nargs=-1, metavar="[UNIT...]")
 @click.option("--here", is_flag=True, help="Run the one UNIT in the foreground, by hand.")
-@dry_run_option(
+@add_dry_run(
     "Show what would run and why (=static: as of `run`); with --here, a line for the shell."
 )
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Most units at once.")
@@ -73,7 +73,7 @@ _CODES = exit_codes(
 @click.option("--progress", type=click.Choice(PROGRESS), default="auto", show_default=True,
               help="Bars on a terminal, else one line per finished unit.")  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing unless something goes wrong.")
-@json_option("Print one object about the end on stdout.")
+@add_json("Print one object about the end on stdout.")
 def command(
     run: str,
     units: Tuple[str, ...],
@@ -93,7 +93,7 @@ def command(
     if rerun.live is not None and not dry_run:
         return _ask(rerun, units, as_json=as_json)
     if not units and retrying.has_succeeded(rerun):
-        return _nothing_to_do(rerun, as_json=as_json)
+        return _end_without_work(rerun, as_json=as_json)
     made = retrying.request_for(rerun, units, jobs=jobs)
     display = Display(progress, quiet, as_json)
     if dry_run:
@@ -114,12 +114,12 @@ def _check(units: Tuple[str, ...], *, here: bool, dry_run: bool, detach: bool) -
         raise click.UsageError("--dry-run starts nothing that could be detached: leave one out")
 
 
-def _nothing_to_do(rerun: Rerun, *, as_json: bool) -> int:
+def _end_without_work(rerun: Rerun, *, as_json: bool) -> int:
     message = "all units succeeded: there is nothing to retry (name a UNIT to run it again)"
     write_stderr(f"{rerun.begin.name}: {message}")
     if as_json:
         body = {"run_id": rerun.begin.run_id, "directory": str(rerun.rundir.path)}
-        write_stdout(json_text({**body, "status": "succeeded", "message": message}))
+        write_stdout(format_json({**body, "status": "succeeded", "message": message}))
     return 0
 
 
@@ -134,7 +134,7 @@ def _ask(rerun: Rerun, units: Tuple[str, ...], *, as_json: bool) -> int:
     write_stderr(asked.message)
     if as_json:
         body = {"run_id": rerun.live.run_id, "directory": str(rerun.rundir.path)}
-        write_stdout(json_text({**body, "message": asked.message}))
+        write_stdout(format_json({**body, "message": asked.message}))
     return 0
 
 
@@ -143,11 +143,11 @@ def _run_here(rerun: Rerun, word: str, *, dry_run: bool, as_json: bool) -> int:
     made = retrying.request_for(rerun, (word,))
     ready = run_here.prepare(rerun, made, word, touch=not dry_run)
     what, unit = ready.by_hand, ready.unit
-    here = inherited_environment()
+    here = get_inherited_environment()
     env = what.find_differences(here)
     if as_json:
         body = {"unit": unit.id, "cwd": what.cwd, "argv": list(what.argv), "env": env}
-        write_stdout(json_text({**body, "stdin": what.stdin_path, "outputs": ready.outputs}))
+        write_stdout(format_json({**body, "stdin": what.stdin_path, "outputs": ready.outputs}))
     if dry_run:
         if not as_json:
             write_stdout(what.format_shell_line(here))

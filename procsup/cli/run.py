@@ -6,7 +6,7 @@ import click
 
 from procsup.cli.detached import start
 from procsup.cli.foreground import bring_to_completion
-from procsup.cli.options import Planning, dry_run_option, exit_codes, json_option
+from procsup.cli.options import Planning, add_dry_run, add_json, exit_codes
 from procsup.console.choose import PROGRESS
 from procsup.supervisor.requests import Display, Request
 
@@ -40,7 +40,7 @@ _CODES = exit_codes(
 _SIGNAL = "\nEnded by a signal (Ctrl-C), procsup dies by that signal after cleaning up."
 
 
-def _variables(
+def _read_variables(
     _ctx: click.Context, _param: click.Parameter, values: Tuple[str, ...]
 ) -> Dict[str, str]:
     variables = {}
@@ -54,7 +54,7 @@ def _variables(
 
 @click.command("run", cls=Planning, help=_HELP, epilog=_CODES + _SIGNAL)
 @click.argument("file", default="procsup.toml", metavar="[FILE]")
-@click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", callback=_variables,
+@click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", callback=_read_variables,
               help="A value for a placeholder of the run file; wins over its vars.")  # fmt: skip
 @click.option("--dir", "directory", metavar="DIR", help="Where the run directory shall be.")
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Most units at once.")
@@ -63,7 +63,7 @@ def _variables(
               help="In a copied or restored project, keep what is done and intact.")  # fmt: skip
 @click.option("--only", multiple=True, metavar="SELECTOR",
               help="Run these UNITs (see `procsup status --help`) only.")  # fmt: skip
-@dry_run_option("Show what would run and why; write nothing (=static: execute nothing, either).")
+@add_dry_run("Show what would run and why; write nothing (=static: execute nothing, either).")
 @click.option("--all", "kept_too", is_flag=True, help="With --dry-run: list kept units, too.")
 @click.option("--graph", type=click.Choice(["mermaid", "dot"]),
               help="With --dry-run: the stages as a graph, for Mermaid or Graphviz.")  # fmt: skip
@@ -73,7 +73,7 @@ def _variables(
 @click.option("--progress", type=click.Choice(PROGRESS), default="auto", show_default=True,
               help="Bars on a terminal, else one line per finished unit.")  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing unless something goes wrong.")
-@json_option("Print one object about the end on stdout.")
+@add_json("Print one object about the end on stdout.")
 def command(
     dry_run: Optional[str],
     kept_too: bool,

@@ -6,8 +6,8 @@ import click
 
 from procsup.cli.options import exit_codes
 from procsup.console.terminal import write_stdout
-from procsup.report.schema import manifest_schema
-from procsup.runfile.vocabulary.schema import runfile_schema
+from procsup.report.schema import make_manifest_schema
+from procsup.runfile.vocabulary.schema import make_runfile_schema
 
 _HELP = """Print the JSON Schema of the run file, or of the manifest.
 
@@ -29,6 +29,6 @@ Examples:
 @click.argument("of", type=click.Choice(["runfile", "manifest"]), default="runfile")
 def command(of: str) -> int:
     """Print the schema that is asked for."""
-    schema = manifest_schema() if of == "manifest" else runfile_schema()
+    schema = make_manifest_schema() if of == "manifest" else make_runfile_schema()
     write_stdout(json.dumps(schema, indent=1))
     return 0

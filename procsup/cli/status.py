@@ -4,15 +4,15 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import click
 
-from procsup.cli.options import RUN_HELP, UNITS_HELP, exit_codes, json_option
+from procsup.cli.options import RUN_HELP, UNITS_HELP, add_json, exit_codes
 from procsup.console.terminal import write_stderr, write_stdout
-from procsup.queries.rows import FLAT, row_of_ends
-from procsup.queries.status import Status, status_of
+from procsup.queries.rows import FLAT, make_ends_row
+from procsup.queries.status import Status, read_status
 from procsup.queries.view import find_run
-from procsup.report.counts import stage_data
+from procsup.report.counts import make_stage_data
 from procsup.report.failures import MOST_SHOWN
-from procsup.report.standing import standing_lines
-from procsup.report.tables import align, columns_of, csv_lines, json_lines, json_text
+from procsup.report.standing import format_standing
+from procsup.report.tables import align, format_csv, format_json, format_json_lines, list_columns
 from procsup.store.copies import describe_copy
 
 _HELP = f"""Show how a run stands: live, dead or final; from any terminal.
@@ -44,25 +44,25 @@ _SHORT = ("id", "verdict", "exit_code", "tries", "wall_s", "cpu_s", "peak_memory
 @click.argument("units", nargs=-1, metavar="[UNIT]...")
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl", "table"]),
               help="One row per unit, with the flat columns of the manifest.")  # fmt: skip
-@json_option("Print one object: state, stages in numbers, what runs, what failed.")
+@add_json("Print one object: state, stages in numbers, what runs, what failed.")
 def command(run: str, units: Tuple[str, ...], form: Optional[str], as_json: bool) -> int:
     """Read the records and print them in the form that was asked for."""
-    status = status_of(find_run(run, ".", notice=write_stderr))
+    status = read_status(find_run(run, ".", notice=write_stderr))
     write_stderr(*(f"procsup: journal: {note}" for note in status.notes))
     source = status.copied_from
     if source is not None:
         write_stderr(describe_copy(status.rundir, source))
     if as_json:
         selected = {"units": list(status.rows(*units))} if units else {}
-        write_stdout(json_text({**_data(status), "copied_from": source, **selected}))
+        write_stdout(format_json({**_make_data(status), "copied_from": source, **selected}))
     elif form is not None or units:
-        write_stdout(*_units(status, units, form or "table"))
+        write_stdout(*_print_units(status, units, form or "table"))
     else:
-        write_stdout(*standing_lines(status))
+        write_stdout(*format_standing(status))
     return 0
 
 
-def _units(status: Status, units: Sequence[str], form: str) -> List[str]:
+def _print_units(status: Status, units: Sequence[str], form: str) -> List[str]:
     if form == "table":
         rows = status.rows(*units)
         return align(_SHORT, [[row[column] for column in _SHORT] for row in rows])
@@ -71,13 +71,13 @@ def _units(status: Status, units: Sequence[str], form: str) -> List[str]:
         write_stderr(f"procsup: what parameters some units have is not known: {problem}")
     found = list(status.rows(*units, parameters=parameters))
     if form == "jsonl":
-        return list(json_lines(found))
+        return list(format_json_lines(found))
     return list(
-        csv_lines([*FLAT, *(name for name in columns_of(found) if name not in FLAT)], found)
+        format_csv([*FLAT, *(name for name in list_columns(found) if name not in FLAT)], found)
     )
 
 
-def _data(status: Status) -> Dict[str, Any]:
+def _make_data(status: Status) -> Dict[str, Any]:
     owner = status.owner if status.state in ("running", "starting") else None
     return {
         "run_id": status.history.run_id,
@@ -87,10 +87,10 @@ def _data(status: Status) -> Dict[str, Any]:
         "directory": str(status.rundir.path),
         "sitting": status.history.sitting,
         "supervisor": None if owner is None else {"pid": owner.pid, "host": owner.host},
-        "stages": {stage.name: stage_data(stage) for stage in status.stages},
+        "stages": {stage.name: make_stage_data(stage) for stage in status.stages},
         "running": [unit._asdict() for unit in status.running],
         "failed_total": len(status.failures),
         "failures": [
-            row_of_ends(end.unit, None, None, [end]) for end in status.failures[:MOST_SHOWN]
+            make_ends_row(end.unit, None, None, [end]) for end in status.failures[:MOST_SHOWN]
         ],
     }

@@ -4,7 +4,7 @@ from typing import Optional, Tuple
 
 import click
 
-from procsup.cli.options import RUN_HELP, UNITS_HELP, duration_option, exit_codes, json_option
+from procsup.cli.options import RUN_HELP, UNITS_HELP, add_duration, add_json, exit_codes
 from procsup.console.terminal import write_stderr, write_stdout
 from procsup.queries.control import stop, stop_units
 from procsup.queries.view import find_own_run
@@ -35,8 +35,8 @@ _CODES = exit_codes(
 @click.command("stop", help=_HELP, epilog=_CODES)
 @click.argument("run", metavar="RUN")
 @click.argument("units", nargs=-1, metavar="[UNIT]...")
-@duration_option("--grace", "From the request to end to the kill; default: that of each stage.")
-@json_option("Print an object on stdout when it has ended.")
+@add_duration("--grace", "From the request to end to the kill; default: that of each stage.")
+@add_json("Print an object on stdout when it has ended.")
 def command(run: str, units: Tuple[str, ...], grace: Optional[float], as_json: bool) -> int:
     """Find the live supervisor, ask it, and wait for its end."""
     view = find_own_run(run, ".", "stop", root_may=True)
@@ -47,7 +47,7 @@ def command(run: str, units: Tuple[str, ...], grace: Optional[float], as_json: b
         stop(view.rundir, owner, grace_s=grace, said=write_stderr)
         write_stderr(f"run {owner.run_id} has ended")
     if as_json:
-        from procsup.report.tables import json_text
+        from procsup.report.tables import format_json
 
-        write_stdout(json_text({"run_id": owner.run_id, "directory": str(view.rundir.path)}))
+        write_stdout(format_json({"run_id": owner.run_id, "directory": str(view.rundir.path)}))
     return 0

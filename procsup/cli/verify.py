@@ -4,14 +4,14 @@ from typing import Any, Dict, Optional, Tuple
 
 import click
 
-from procsup.cli.options import RUN_HELP, exit_codes, json_option
+from procsup.cli.options import RUN_HELP, add_json, exit_codes
 from procsup.cli.wait import WORST_FIRST
 from procsup.console.terminal import write_stderr, write_stdout
 from procsup.errors import ProcsupError
 from procsup.queries.verification import Verification, verify
 from procsup.queries.view import find_run
-from procsup.report.tables import json_text
-from procsup.report.verification import verification_lines
+from procsup.report.tables import format_json
+from procsup.report.verification import format_verification
 from procsup.store.copies import describe_copy
 
 _HELP = f"""Check what a final run promised: its record, its counts, its outputs, its plan.
@@ -42,7 +42,7 @@ _CODES = exit_codes(
 @click.option("--stage", metavar="STAGE", help="Check this stage only.")
 @click.option("--checksum", is_flag=True,
               help="Read what has a sha256 on record, even where size and time agree.")  # fmt: skip
-@json_option("Print one object a run: every difference, with path, unit and what it is.")
+@add_json("Print one object a run: every difference, with path, unit and what it is.")
 def command(runs: Tuple[str, ...], stage: Optional[str], checksum: bool, as_json: bool) -> int:
     """Check one after the other; the worst decides."""
     runs = runs or ("last",)
@@ -63,13 +63,13 @@ def _verify(run: str, stage: Optional[str], *, checksum: bool, as_json: bool) ->
     seen = verify(found, stage=stage, checksum=checksum, said=write_stderr)
     if seen.copied_from is not None:
         write_stderr(describe_copy(found.rundir, seen.copied_from, seen.head.ended))
-    write_stderr(*verification_lines(seen))
+    write_stderr(*format_verification(seen))
     if as_json:
-        write_stdout(json_text(_data(seen)))
+        write_stdout(format_json(_make_data(seen)))
     return seen.exit_code
 
 
-def _data(seen: Verification) -> Dict[str, Any]:
+def _make_data(seen: Verification) -> Dict[str, Any]:
     return {
         "run_id": seen.head.run_id,
         "name": seen.head.name,

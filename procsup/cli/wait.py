@@ -5,7 +5,7 @@ from typing import Optional, Tuple, Union
 import click
 import msgspec
 
-from procsup.cli.options import RUN_HELP, duration_option, exit_codes, json_option
+from procsup.cli.options import RUN_HELP, add_duration, add_json, exit_codes
 from procsup.console.terminal import write_stderr, write_stdout
 from procsup.core.manifest import Head
 from procsup.core.quantities import show_duration
@@ -45,13 +45,13 @@ WORST_FIRST = (2, 70, 74, 124, 3, 4, 1, 0)
 @click.command("wait", help=_HELP, epilog=_CODES)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--stage", "stages", multiple=True, metavar="STAGE", help="Wait for this stage only.")
-@duration_option("--timeout", "Give up after this time (124); 0 only looks.")
-@duration_option("--start-timeout", "For somebody to begin it: 5 s for a name, 0 for an id.")
-@duration_option("--max-age", "Refuse an older result than this (3).")
+@add_duration("--timeout", "Give up after this time (124); 0 only looks.")
+@add_duration("--start-timeout", "For somebody to begin it: 5 s for a name, 0 for an id.")
+@add_duration("--max-age", "Refuse an older result than this (3).")
 @click.option(
     "--verify", is_flag=True, help="Compare outputs (4) and journal (74) with the manifest."
 )
-@json_option("Print the head of each manifest, and `copied_from`, one object a line.")
+@add_json("Print the head of each manifest, and `copied_from`, one object a line.")
 def command(
     runs: Tuple[str, ...],
     stages: Tuple[str, ...],
@@ -88,7 +88,7 @@ def _answer(answer: Union[WaitResult, ProcsupError], *, verify: bool, as_json: b
         return answer.exit_code
     head = answer.head
     source = None if answer.age_s is None else find_copy_source(answer.rundir, head)
-    write_stderr(_sentence(head, answer.age_s))
+    write_stderr(_format_sentence(head, answer.age_s))
     if source is not None:
         write_stderr(describe_copy(answer.rundir, source, head.ended))
     code = 0 if head.status == "succeeded" else RunFailed.exit_code
@@ -105,7 +105,7 @@ def _answer(answer: Union[WaitResult, ProcsupError], *, verify: bool, as_json: b
     return code
 
 
-def _sentence(head: Head, age_s: Optional[float]) -> str:
+def _format_sentence(head: Head, age_s: Optional[float]) -> str:
     what = head.name if head.stage is None else f"{head.name}, stage {head.stage},"
     planned = sum(counts.planned for counts in head.stages.values())
     well = sum(counts.succeeded for counts in head.stages.values())
@@ -126,7 +126,7 @@ def _describe_older(name: str) -> str:
 
 
 def _write_head(head: Head, source: Optional[str]) -> None:
-    from procsup.report.tables import json_text
+    from procsup.report.tables import format_json
 
     body = msgspec.to_builtins(head)
-    write_stdout(json_text({"schema": head.schema, **body, "copied_from": source}))
+    write_stdout(format_json({"schema": head.schema, **body, "copied_from": source}))

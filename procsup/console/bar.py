@@ -2,9 +2,9 @@
 
 from typing import IO, Any, List, Optional, Union
 
-from procsup.console.lines import Remarks, is_worth_a_line, unit_line
+from procsup.console.lines import Remarks, format_unit_line, is_worth_a_line
 from procsup.console.side import SideThread
-from procsup.console.terminal import direct_stderr
+from procsup.console.terminal import open_direct_stderr
 from procsup.core.events import Settled
 from procsup.core.outcome import Verdict
 from procsup.core.plan.summary import Summary
@@ -19,7 +19,7 @@ class BarWatcher:
     """
 
     def __init__(self, summary: Summary, stream: Optional[IO[str]] = None) -> None:
-        self._stream: IO[str] = stream if stream is not None else direct_stderr()
+        self._stream: IO[str] = stream if stream is not None else open_direct_stderr()
         self._summary = summary
         self._remarks = Remarks()
         self._drawing: Any = None  # console.drawing.Drawing, whose module brings rich
@@ -47,8 +47,8 @@ class BarWatcher:
             from procsup.console.drawing import Drawing
 
             self._drawing = Drawing(self._stream)
-        self._drawing.update(self._summary, [_line(item) for item in items], last=last)
+        self._drawing.update(self._summary, [_format_line(item) for item in items], last=last)
 
 
-def _line(item: Union[Settled, str]) -> str:
-    return item if isinstance(item, str) else unit_line(item.end, f"#{item.end.attempt}")
+def _format_line(item: Union[Settled, str]) -> str:
+    return item if isinstance(item, str) else format_unit_line(item.end, f"#{item.end.attempt}")

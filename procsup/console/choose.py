@@ -12,7 +12,7 @@ from procsup.interfaces import Watcher
 PROGRESS = ("auto", "bar", "plain", "none")
 
 
-def watcher_for(progress: str, summary: Summary) -> Watcher:
+def make_watcher(progress: str, summary: Summary) -> Watcher:
     """Return the watcher for a word of `PROGRESS`; ``auto`` draws bars on a capable terminal."""
     if progress == "none":
         return NullWatcher()

@@ -45,23 +45,23 @@ class Drawing:
         now = time.monotonic()
         for line in failures:
             self._console.print(Text(line, style="red"))
-        state = _state_of(summary)
+        state = _name_state(summary)
         if last or failures or state != self._seen or now - self._drawn >= HEARTBEAT_S:
             self._seen, self._drawn = state, now
-            self._live.update(self._table(summary, now), refresh=True)
+            self._live.update(self._make_table(summary, now), refresh=True)
         if last:
             self._live.stop()
 
-    def _table(self, summary: Summary, now: float) -> Group:
+    def _make_table(self, summary: Summary, now: float) -> Group:
         table = Table.grid(padding=(0, 1))
         for name, stage in _select_shown(summary):
-            table.add_row(*self._row(name, stage, now))
+            table.add_row(*self._make_row(name, stage, now))
         elapsed = f"{show_duration(now - self._begun)} elapsed, {summary.running} running"
         if summary.ending:
             elapsed += f"; {summary.ending.word}"
         return Group(table, Text(elapsed, style="dim"))
 
-    def _row(self, name: str, stage: StageTally, now: float) -> List[Union[Text, ProgressBar]]:
+    def _make_row(self, name: str, stage: StageTally, now: float) -> List[Union[Text, ProgressBar]]:
         eta = self._etas.setdefault(name, Eta())
         eta.sample(now, stage.done)
         planned = stage.planned
@@ -87,7 +87,7 @@ def _format_eta(eta: Eta, stage: StageTally, now: float) -> str:
         return stage.status.word
     if stage.planned is None:
         return stage.status.word
-    left_s = eta.remaining_s(now, stage.planned - stage.done)
+    left_s = eta.estimate_remaining_s(now, stage.planned - stage.done)
     return "" if left_s is None else f"ETA {show_duration(left_s)}"
 
 
@@ -101,7 +101,7 @@ def _select_shown(summary: Summary) -> List[Tuple[str, StageTally]]:
     return [(name, stage) for name, stage in stages if name in chosen]
 
 
-def _state_of(summary: Summary) -> Tuple[object, ...]:
+def _name_state(summary: Summary) -> Tuple[object, ...]:
     return (
         summary.ending,
         *((s.status, s.planned, s.running, s.kept, s.done) for s in summary.stages.values()),

@@ -23,7 +23,7 @@ class Eta:
         while len(self._samples) > 2 and now - self._samples[1][0] > WINDOW_S:
             self._samples.popleft()
 
-    def remaining_s(self, now: float, left: int) -> Optional[float]:
+    def estimate_remaining_s(self, now: float, left: int) -> Optional[float]:
         """Return the seconds that `left` units may take; None if there is no estimate yet.
 
         Between two ends the estimate goes down; once the next end is overdue it grows.

@@ -74,12 +74,12 @@ class GroupedOutput:
             end = self._ends.get()
             if end is None:
                 break
-            for ready in self._due(end):
+            for ready in self._take_due(end):
                 self._pass_on(ready)
         for place in sorted(self._held):  # units before them have no end: the run was stopped
             self._pass_on(self._held[place])
 
-    def _due(self, end: End) -> Iterator[End]:
+    def _take_due(self, end: End) -> Iterator[End]:
         if self._order is None:
             yield end
             return

@@ -18,7 +18,7 @@ _ENDINGS = {
 }
 
 
-def unit_line(end: End, position: str) -> str:
+def format_unit_line(end: End, position: str) -> str:
     """Say how an attempt ended: ``[12/240] survey/mod=abc succeeded in 1.2 s``."""
     words = [f"[{position}]", make_visible(end.unit), end.verdict.value]
     if end.wall_s is not None:
@@ -54,10 +54,10 @@ class Remarks:
                 self._told[stage.name] = len(stage.news)
         if summary.ending != self._ending:
             self._ending = summary.ending
-            lines.append(ending_line(summary.ending, summary.running))
+            lines.append(format_ending_line(summary.ending, summary.running))
         return lines
 
 
-def ending_line(ending: EarlyEnd, running: int) -> str:
+def format_ending_line(ending: EarlyEnd, running: int) -> str:
     """Say that nothing more is started, and why."""
     return f"procsup: {_ENDINGS[ending].format(units=count_noun(running, 'unit'))}"

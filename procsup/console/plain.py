@@ -2,9 +2,9 @@
 
 from typing import IO, List, Optional, Union
 
-from procsup.console.lines import Remarks, is_worth_a_line, unit_line
+from procsup.console.lines import Remarks, format_unit_line, is_worth_a_line
 from procsup.console.side import SideThread
-from procsup.console.terminal import direct_stderr
+from procsup.console.terminal import open_direct_stderr
 from procsup.core.events import Settled
 from procsup.core.plan.summary import Summary
 from procsup.core.text import count_noun
@@ -17,7 +17,7 @@ class PlainWatcher:
     """
 
     def __init__(self, summary: Summary, stream: Optional[IO[str]] = None) -> None:
-        self._stream: IO[str] = stream if stream is not None else direct_stderr()
+        self._stream: IO[str] = stream if stream is not None else open_direct_stderr()
         self._summary = summary
         self._remarks = Remarks()
         self._count = 0
@@ -54,7 +54,7 @@ class PlainWatcher:
                 continue
             self._count += item.end.final
             if is_worth_a_line(item):
-                lines.append(unit_line(item.end, self._position()))
+                lines.append(format_unit_line(item.end, self._position()))
         if lines:
             self._stream.write("".join(line + "\n" for line in lines))
 

@@ -35,14 +35,14 @@ def _write_text(stream: Optional[TextIO], text: str) -> bool:
     if stream is None:
         return False
     try:
-        stream.write(fit_for(stream, text))
+        stream.write(escape_for_stream(stream, text))
         stream.flush()
     except (OSError, ValueError):  # closed, full, no reader: only status is lost
         return False
     return True
 
 
-def fit_for(stream: TextIO, text: str) -> str:
+def escape_for_stream(stream: TextIO, text: str) -> str:
     """Return the text with escapes for characters that the stream's encoding lacks."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding, "replace")
@@ -57,9 +57,9 @@ def write_stdout(*lines: str) -> None:
         text = "".join(line + "\n" for line in lines)
         if is_terminal(stream):
             text = make_harmless(text)
-        raw = _raw_of(stream)
+        raw = _find_raw(stream)
         if raw is None:  # not a file of the system, but an object that a program has set
-            stream.write(fit_for(stream, text))
+            stream.write(escape_for_stream(stream, text))
             stream.flush()
             return
         data = text.replace("\n", os.linesep).encode(stream.encoding, "backslashreplace")
@@ -91,7 +91,7 @@ def write_stdout_bytes(chunks: Iterable[bytes]) -> None:
     """Write bytes to stdout unchanged; raises as `write_stdout`, and exceptions of the iterator."""
     for chunk in chunks:
         with _report_reader_gone() as stream:
-            raw = _raw_of(stream)
+            raw = _find_raw(stream)
             if raw is None:
                 stream.buffer.write(chunk)
                 stream.buffer.flush()
@@ -138,7 +138,7 @@ def _report_reader_gone() -> Iterator[TextIO]:
         raise RecordError(f"stdout: {said}: what was asked for could not be written") from error
 
 
-def _raw_of(stream: TextIO) -> Optional[io.RawIOBase]:
+def _find_raw(stream: TextIO) -> Optional[io.RawIOBase]:
     """Return the raw file below a stream, after a flush of its buffers; None if there is none.
 
     How a buffer handles a refused write depends on how the interpreter was started.
@@ -219,7 +219,7 @@ class DirectText(io.TextIOBase):
         return 0
 
 
-def direct_stderr() -> IO[str]:
+def open_direct_stderr() -> IO[str]:
     """Return a stream that writes directly to stderr, for a side thread."""
     return cast("IO[str]", DirectText())
 

@@ -58,7 +58,7 @@ class Automaton:
         self._labels = {name: number for number, name in enumerate(captures)}
         self._edges: List[List[_Edge]] = [[]]
         self._skips: List[List[int]] = [[]]
-        ends = {self._pattern(parts) for parts in patterns}
+        ends = {self._add_pattern(parts) for parts in patterns}
         closed_over = [self._reach(state) for state in range(len(self._edges))]
         self._steps = [
             [edge for near in closed for edge in self._edges[near]] for closed in closed_over
@@ -66,7 +66,7 @@ class Automaton:
         self._accepting = [not ends.isdisjoint(closed) for closed in closed_over]
         self._moves: Dict[Tuple[_States, str], _States] = {}
 
-    def steps(self, state: int) -> List[_Edge]:
+    def list_edges(self, state: int) -> List[_Edge]:
         """Return the edges that leave a state."""
         return self._steps[state]
 
@@ -76,45 +76,45 @@ class Automaton:
 
     # --- construction ------------------------------------------------------------------------
 
-    def _pattern(self, parts: Sequence[Part]) -> int:
-        at = self._new_state()
+    def _add_pattern(self, parts: Sequence[Part]) -> int:
+        at = self._add_new_state()
         self._skips[0].append(at)
         for index, part in enumerate(parts):
             if part == (DEEP,):
-                at = self._deep(at)
+                at = self._add_deep(at)
                 continue
             first = True
             for token in part:
-                at = self._token(at, token, first=first)
+                at = self._add_token(at, token, first=first)
                 first = isinstance(token, str) and token.endswith("/")
             if index < len(parts) - 1:
                 at = self._step(at, _SLASH, _OUTSIDE)
         return at
 
-    def _new_state(self) -> int:
+    def _add_new_state(self) -> int:
         self._edges.append([])
         self._skips.append([])
         return len(self._edges) - 1
 
     def _step(self, at: int, chars: Chars, label: int, *, dot: bool = False) -> int:
-        state = self._new_state()
+        state = self._add_new_state()
         self._edges[at].append(_Edge(chars, state, label, dot))
         return state
 
-    def _token(self, at: int, token: Token, *, first: bool) -> int:
+    def _add_token(self, at: int, token: Token, *, first: bool) -> int:
         if isinstance(token, str):
             for place, character in enumerate(token):
                 head = token[place - 1] == "/" if place else first
-                at = self._step(at, _only(character), _OUTSIDE, dot=head)
+                at = self._step(at, _get_only(character), _OUTSIDE, dot=head)
             return at
-        return self._span(at, token)
+        return self._add_span(at, token)
 
-    def _span(self, at: int, span: Span) -> int:
+    def _add_span(self, at: int, span: Span) -> int:
         label = _OUTSIDE if span.capture is None else self._labels.get(span.capture, _OUTSIDE)
         for _ in range(span.least):
             at = self._step(at, span.chars, label, dot=span.hidden)
         if span.most is None:
-            loop = self._new_state()
+            loop = self._add_new_state()
             self._skips[at].append(loop)
             self._edges[loop].append(_Edge(span.chars, loop, label, span.hidden))
             at = loop
@@ -124,15 +124,15 @@ class Automaton:
             at = state
         return at
 
-    def _deep(self, at: int) -> int:
-        outside, inside = self._new_state(), self._new_state()
+    def _add_deep(self, at: int) -> int:
+        outside, inside = self._add_new_state(), self._add_new_state()
         self._skips[at].append(outside)
         self._edges[outside].append(_Edge(NAME, inside, _OUTSIDE, False))
         self._edges[inside] += [
             _Edge(NAME, inside, _OUTSIDE, False),
             _Edge(_SLASH, outside, _OUTSIDE, False),
         ]
-        end = self._new_state()
+        end = self._add_new_state()
         self._skips[outside].append(end)
         return end
 
@@ -210,7 +210,7 @@ class Automaton:
         return tuple(held)
 
 
-def _only(character: str) -> Chars:
+def _get_only(character: str) -> Chars:
     return _SLASH if character == "/" else Chars(((character, character),), negated=False)
 
 
@@ -263,7 +263,7 @@ def _find_outside(
     start = _Spot(0, 0, frozenset((0,)), slash=True)
     came: Dict[_Spot, str] = {start: ""}
     todo: Deque[_Spot] = deque([start])
-    from_root = all(any(e.dot and e.chars.slash for e in each.steps(0)) for each in (one, two))
+    from_root = all(any(e.dot and e.chars.slash for e in each.list_edges(0)) for each in (one, two))
     while todo:
         spot = todo.popleft()
         path = came[spot]
@@ -272,7 +272,7 @@ def _find_outside(
             return path
         if len(came) > _MOST_SPOTS:
             return common
-        for character in _representatives(one, two, excluded, spot):
+        for character in _choose_representatives(one, two, excluded, spot):
             if character == "/" and spot.slash and not (spot == start and from_root):
                 continue
             before = path[-1:] or "/"
@@ -286,13 +286,13 @@ def _find_outside(
     return None
 
 
-def _representatives(
+def _choose_representatives(
     one: Automaton, two: Automaton, excluded: Automaton, spot: _Spot
 ) -> Iterable[str]:
     """Return characters, at least one of each set whose members all edges here treat alike."""
-    edges = [*one.steps(spot.one), *two.steps(spot.two)]
-    edges += [edge for state in spot.excluded for edge in excluded.steps(state)]
-    near = {character for edge in edges for character in edge.chars.edges()}
+    edges = [*one.list_edges(spot.one), *two.list_edges(spot.two)]
+    edges += [edge for state in spot.excluded for edge in excluded.list_edges(state)]
+    near = {character for edge in edges for character in edge.chars.list_edges()}
     if not (one.case and two.case and excluded.case):
         near |= {character.swapcase()[:1] for character in near}
     letter = next((c for c in ascii_lowercase if c not in near), "a")
@@ -308,8 +308,8 @@ def _meet(one: Automaton, two: Automaton, trail: _Trail, *, differing: bool) -> 
         pair = todo.popleft()
         if pair.differ and not pair.slash and one.accepts(pair.one) and two.accepts(pair.two):
             return pair
-        for first in one.steps(pair.one):
-            for second in two.steps(pair.two):
+        for first in one.list_edges(pair.one):
+            for second in two.list_edges(pair.two):
                 character = _find_common(first, second, begins=pair.slash, case=case)
                 is_root = pair == start and first.dot and second.dot
                 if not character or (character == "/" and pair.slash and not is_root):
@@ -329,12 +329,12 @@ def _find_common(one: _Edge, two: _Edge, *, begins: bool, case: bool) -> str:
     if one.chars == two.chars == _SLASH:
         return "/"
     dot = not begins or (one.dot and two.dot)
-    found = (c for c in _candidates(one.chars, two.chars, case=case) if dot or c != ".")
+    found = (c for c in _list_candidates(one.chars, two.chars, case=case) if dot or c != ".")
     return next(found, "")
 
 
-def _candidates(one: Chars, two: Chars, *, case: bool) -> Iterable[str]:
-    for edge in (*one.edges(), *two.edges(), *ascii_lowercase, "/"):
+def _list_candidates(one: Chars, two: Chars, *, case: bool) -> Iterable[str]:
+    for edge in (*one.list_edges(), *two.list_edges(), *ascii_lowercase, "/"):
         for character in (edge,) if case else (edge, edge.swapcase()):
             if _holds(one, character, case=case) and _holds(two, character, case=case):
                 yield character

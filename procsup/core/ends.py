@@ -38,7 +38,7 @@ class _Pool:
         self._numbers: Dict[Any, int] = {}
         self._tickets = count()
 
-    def number(self, value: Any) -> int:
+    def give_number(self, value: Any) -> int:
         """Return the number of a value; store it if it is new."""
         number = self._numbers.get(value)
         if number is None:
@@ -48,37 +48,37 @@ class _Pool:
         return number
 
 
-def _types() -> Tuple[Any, ...]:
+def _list_types() -> Tuple[Any, ...]:
     """Return the type of each field of a packed end."""
     hints = get_type_hints(End)
     types = [hints[name] for name in _FIELDS]
     types[_UNIT] = None
     types[_EXIT] = Union[int, types[_EXIT]]
-    types[_USAGE] = Tuple[(*_types_of(Usage)[:-1], Tuple[_types_of(Affinity)])]
+    types[_USAGE] = Tuple[(*_list_types_of(Usage)[:-1], Tuple[_list_types_of(Affinity)])]
     types[_OUT] = Union[bool, types[_OUT]]
     types[_ERR] = Union[bool, types[_ERR]]
     types[_FINGERPRINT] = Any  # bytes or text
     for place in _READINGS:
-        types[place] = List[Tuple[_reading_types()]]  # type: ignore[misc]
+        types[place] = List[Tuple[_list_reading_types()]]  # type: ignore[misc]
     for place in _SHARED:
         types[place] = int
     return tuple(types)
 
 
-def _reading_types() -> Tuple[Any, ...]:
-    types = list(_types_of(Reading))
+def _list_reading_types() -> Tuple[Any, ...]:
+    types = list(_list_types_of(Reading))
     types[Reading.__struct_fields__.index("sha256")] = Any  # bytes or text
     return (int, *types)
 
 
-def _types_of(struct: Any) -> Tuple[Any, ...]:
+def _list_types_of(struct: Any) -> Tuple[Any, ...]:
     hints = get_type_hints(struct)
     return tuple(hints[name] for name in struct.__struct_fields__)
 
 
 _pool = _Pool()
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(List[Tuple[_types()]]).decode  # type: ignore[misc]
+_decode = msgspec.msgpack.Decoder(List[Tuple[_list_types()]]).decode  # type: ignore[misc]
 
 
 def pack(ends: Sequence[End]) -> Packed:
@@ -151,20 +151,20 @@ def _flatten_end(end: End, places: Optional[Places] = None) -> List[Any]:
         values[_ERR] = True
     elif err and places is not None:
         values[_ERR] = places.log(err)
-    if out and out == _log_of(end.unit, end.attempt):
+    if out and out == _name_usual_log(end.unit, end.attempt):
         values[_OUT] = True
     elif out and places is not None:
         values[_OUT] = places.log(out)
     values[_UNIT] = None  # the caller of `unpack` passes it
     if isinstance(end.exit, (Exited, Signaled)):
-        values[_EXIT] = _pool.number(end.exit)
+        values[_EXIT] = _pool.give_number(end.exit)
     values[_USAGE] = (*astuple(end.usage)[:-1], astuple(end.usage.affinity))
-    values[_FINGERPRINT] = _digits(end.fingerprint)
+    values[_FINGERPRINT] = _pack_digits(end.fingerprint)
     for place in _READINGS:
         if values[place]:
             values[place] = [_flatten_reading(reading, places) for reading in values[place]]
     for place in _SHARED:
-        values[place] = _pool.number(values[place])
+        values[place] = _pool.give_number(values[place])
     return values
 
 
@@ -176,10 +176,10 @@ def _restore_end(packed: Tuple[Any, ...], unit: str) -> End:
     *usage, affinity = values[_USAGE]
     values[_USAGE] = Usage(*(*usage, Affinity(*affinity)))
     if values[_OUT] is True:
-        values[_OUT] = _log_of(unit, values[_ATTEMPT])
+        values[_OUT] = _name_usual_log(unit, values[_ATTEMPT])
     if values[_ERR] is True:
         values[_ERR] = _name_stderr_path(values[_OUT])
-    values[_FINGERPRINT] = _text(values[_FINGERPRINT])
+    values[_FINGERPRINT] = _unpack_digits(values[_FINGERPRINT])
     for place in _READINGS:
         if values[place]:
             values[place] = tuple([_restore_reading(values) for values in values[place]])
@@ -196,11 +196,11 @@ def _flatten_reading(reading: Reading, places: Optional[Places]) -> Tuple[Any, .
     since_ns = None if ctime_ns is None else ctime_ns - mtime_ns
     start, path = ("", path) if places is None else places.split(path)
     return (
-        _pool.number(start),
+        _pool.give_number(start),
         path,
         size,
         mtime_ns,
-        _digits(sha256),
+        _pack_digits(sha256),
         inode,
         since_ns,
         link,
@@ -212,10 +212,10 @@ def _restore_reading(values: Tuple[Any, ...]) -> Reading:
     start, path, size, mtime_ns, digits, inode, since_ns, link, changed = values
     ctime_ns = None if since_ns is None else mtime_ns + since_ns
     path = _pool.values[start] + path
-    return Reading(path, size, mtime_ns, _text(digits), inode, ctime_ns, link, changed)
+    return Reading(path, size, mtime_ns, _unpack_digits(digits), inode, ctime_ns, link, changed)
 
 
-def _log_of(unit: str, attempt: int) -> str:
+def _name_usual_log(unit: str, attempt: int) -> str:
     """Return the path that most logs have; others are packed whole."""
     return f"logs/{unit}.{attempt}.out"
 
@@ -225,7 +225,7 @@ def _name_stderr_path(stdout_path: str) -> str:
     return stdout_path[:-3] + "err"
 
 
-def _digits(text: Optional[str]) -> Union[bytes, str, None]:
+def _pack_digits(text: Optional[str]) -> Union[bytes, str, None]:
     """Return hexadecimal digits as bytes, which need half the space."""
     if not text:
         return text
@@ -236,5 +236,5 @@ def _digits(text: Optional[str]) -> Union[bytes, str, None]:
     return digits if digits.hex() == text else text  # capitals or blanks would be lost
 
 
-def _text(digits: Union[bytes, str, None]) -> Any:
+def _unpack_digits(digits: Union[bytes, str, None]) -> Any:
     return digits.hex() if isinstance(digits, bytes) else digits

@@ -14,7 +14,7 @@ from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequenc
 
 from procsup.core.automata import Automaton, TwoReadings, find_common_path, find_two_readings
 from procsup.core.regexes import compile_at_use
-from procsup.core.wildcards import ANY_NAME, DEEP, EVERYTHING, GlobError, Part, Span, spans_of
+from procsup.core.wildcards import ANY_NAME, DEEP, EVERYTHING, GlobError, Part, Span, make_spans
 
 _MOST_BRANCHES = 256
 _ESCAPABLE = compile_at_use(r"[*?{]|\[(?=[*?\[{]|$)")
@@ -50,7 +50,7 @@ def unescape(text: str) -> str:
     return _ESCAPED.sub(r"\1", text)
 
 
-def wildcards(text: str) -> List[Union[str, Wildcard]]:
+def parse_wildcards(text: str) -> List[Union[str, Wildcard]]:
     """Parse text in which only ``*``, ``**`` and ``?`` are special."""
     pieces: List[Union[str, Wildcard]] = []
     at = 0
@@ -61,9 +61,9 @@ def wildcards(text: str) -> List[Union[str, Wildcard]]:
     return [piece for piece in (*pieces, text[at:]) if piece]
 
 
-def alternatives(text: str) -> Choice:
+def parse_alternatives(text: str) -> Choice:
     """Parse the text between the braces of ``{a,b}``."""
-    items = tuple(tuple(wildcards(item)) for item in text.split(","))
+    items = tuple(tuple(parse_wildcards(item)) for item in text.split(","))
     if any(part in (".", "..") for item in text.split(",") for part in item.split("/")):
         raise GlobError(f"{{{text}}}: `.` and `..` cannot be alternatives")
     return Choice(items)
@@ -76,12 +76,15 @@ def parse(text: str) -> "Glob":
     at = 0
     for match in _SPECIAL.finditer(text):
         plain, kind, group = match.groups()
-        pieces += [text[at : match.start()], plain or (Wildcard(kind) if kind else _group(group))]
+        pieces += [
+            text[at : match.start()],
+            plain or (Wildcard(kind) if kind else _parse_group(group)),
+        ]
         at = match.end()
     return Glob([*pieces, text[at:]], source=text)
 
 
-def ends(text: str) -> List[Tuple[str, str]]:
+def find_ends(text: str) -> List[Tuple[str, str]]:
     """Return the literal start and end of the paths that each alternative of a pattern matches.
 
     The pattern has no part `.` and no double slash. Without braces it is not parsed: a plan may
@@ -89,7 +92,7 @@ def ends(text: str) -> List[Tuple[str, str]]:
     """
     found = [match for match in _SPECIAL.finditer(text) if match.group(1) is None]
     if not found or any(match.group(3) is not None for match in found):
-        return [branch.ends() for branch in parse(text).branches]
+        return [branch.find_ends() for branch in parse(text).branches]
     return [(unescape(text[: found[0].start()]), unescape(text[found[-1].end() :]))]
 
 
@@ -99,11 +102,11 @@ def parse_without(text: str, excluded: Tuple[str, ...]) -> "Glob":
     return parse(text).exclude(map(parse, excluded)) if excluded else parse(text)
 
 
-def _group(text: str) -> Piece:
+def _parse_group(text: str) -> Piece:
     match = _GROUP.fullmatch(text)
     if match is not None:
         return Wildcard(match.group(2), match.group(1))
-    return alternatives(text) if "," in text else f"{{{text}}}"
+    return parse_alternatives(text) if "," in text else f"{{{text}}}"
 
 
 class Matcher:
@@ -118,7 +121,7 @@ class Matcher:
         self.split: Callable[[str], Optional[Tuple[str, ...]]]
         if _is_simple(parts):
             flags = re.DOTALL if case else re.DOTALL | re.IGNORECASE
-            fullmatch = re.compile(_regex(parts), flags).fullmatch
+            fullmatch = re.compile(_make_regex(parts), flags).fullmatch
 
             def split(text: str) -> Optional[Tuple[str, ...]]:
                 match = fullmatch(text)
@@ -139,40 +142,40 @@ class Branch:
         self.folders = len(parts) > 1 and not parts[-1]
         kept = [part for part in parts if part not in ((), (".",))]
         _check(kept)
-        depth = _literal_depth(kept)
-        self.base = ("/" if rooted else "") + "/".join(map(_literal, kept[:depth]))
+        depth = _count_literal(kept)
+        self.base = ("/" if rooted else "") + "/".join(map(_take_literal, kept[:depth]))
         rest = kept[depth:]
         if rest and rest[-1] == (DEEP,):
             rest.append((ANY_NAME,))
         self.rest: Tuple[Part, ...] = tuple(rest)
-        self.captures = tuple(_captures(rest))
+        self.captures = tuple(_list_captures(rest))
         self._matchers: Dict[Tuple[bool, Optional[int]], Matcher] = {}
 
-    def matcher(self, index: Optional[int] = None, *, case: bool = True) -> Matcher:
+    def make_matcher(self, index: Optional[int] = None, *, case: bool = True) -> Matcher:
         """Return the matcher of paths below `base`, or of names by the part at `index`."""
         key = (case, index)
         if key not in self._matchers:
             parts = self.rest if index is None else (self.rest[index],)
-            self._matchers[key] = Matcher(parts, tuple(_captures(parts)), case=case)
+            self._matchers[key] = Matcher(parts, tuple(_list_captures(parts)), case=case)
         return self._matchers[key]
 
     def match(self, path: str, *, case: bool = True) -> Optional[Tuple[str, ...]]:
         """Return the captured texts, None if the whole path does not match."""
         if not self.base:
-            return None if path.startswith("/") else self.matcher(case=case).split(path)
+            return None if path.startswith("/") else self.make_matcher(case=case).split(path)
         start = self.base if self.base == "/" else f"{self.base}/"
         head, below = path[: len(start)], path[len(start) :]
         same = head == start or (not case and head.lower() == start.lower())
-        return self.matcher(case=case).split(below) if same else None
+        return self.make_matcher(case=case).split(below) if same else None
 
-    def below_base(self, path: str) -> str:
+    def join_base(self, path: str) -> str:
         """Return a path relative to `base` with `base` before it."""
         return path if not self.base else f"{self.base.rstrip('/')}/{path}"
 
-    def ends(self) -> Tuple[str, str]:
+    def find_ends(self) -> Tuple[str, str]:
         """Return a text that all of its paths begin with, and one that they end with."""
         first, last = self.rest[0][0], self.rest[-1][-1]
-        start = self.below_base(first if isinstance(first, str) else "")
+        start = self.join_base(first if isinstance(first, str) else "")
         return start, last if isinstance(last, str) else ""
 
     def rebase(self, place: Callable[[str], str]) -> "Branch":
@@ -181,7 +184,7 @@ class Branch:
         branch.base = place(self.base)
         return branch
 
-    def whole(self) -> List[Part]:
+    def join_parts(self) -> List[Part]:
         """Return the parts of the pattern with the base as its first part."""
         if not self.base:
             return list(self.rest)
@@ -203,7 +206,7 @@ class Glob:
         self.text = "".join(map(_format_piece, _join_text(pieces)))
         if not self.text:
             raise GlobError("expected a glob that is not empty")
-        self.branches = tuple(_branch(row) for row in _rows(pieces))
+        self.branches = tuple(_make_branch(row) for row in _expand_rows(pieces))
         self.excluded: Tuple[Branch, ...] = ()
         self.excluded_texts: Tuple[str, ...] = ()
         self.captures = self.branches[0].captures
@@ -255,10 +258,10 @@ class Glob:
         for branch in self.branches:
             held = branch.match(path, case=case)
             if held is not None:
-                return None if self.excludes(path, case=case) else self.in_order(branch, held)
+                return None if self.excludes(path, case=case) else self.order_captures(branch, held)
         return None
 
-    def in_order(self, branch: Branch, held: Tuple[str, ...]) -> Tuple[str, ...]:
+    def order_captures(self, branch: Branch, held: Tuple[str, ...]) -> Tuple[str, ...]:
         """Return a branch's captured texts in the order of the glob's `captures`."""
         if branch.captures == self.captures:
             return held
@@ -273,15 +276,15 @@ class Glob:
         starts = [*(path[:at] for at in ends), path]
         return any(b.match(start, case=case) is not None for b in self.excluded for start in starts)
 
-    def two_readings(self) -> Optional[TwoReadings]:
+    def find_two_readings(self) -> Optional[TwoReadings]:
         """Return a path that it can read in two ways, None if there is none."""
         if not self.captures:
             return None
         if len(self.branches) == 1:
-            open_ones = [s for s in _spans(self.branches[0].rest) if s.stretches or s == DEEP]
+            open_ones = [s for s in _list_spans(self.branches[0].rest) if s.stretches or s == DEEP]
             if len(open_ones) < 2:
                 return None  # all other tokens have a fixed length
-        rows = [branch.whole() for branch in self.branches]
+        rows = [branch.join_parts() for branch in self.branches]
         automaton = Automaton(rows, self.captures)
         return find_two_readings(automaton, len(self.captures), avoid=self.source)
 
@@ -297,7 +300,7 @@ def meet(one: Glob, two: Glob, *, case: bool = True) -> Optional[str]:
     return None
 
 
-def meets_folder(
+def find_meeting(
     glob: Glob, folder: str, excluded: Iterable[Glob] = (), *, case: bool = True
 ) -> Optional[str]:
     """Return a path in a folder that a glob may match, hidden ones included; None if none.
@@ -305,7 +308,7 @@ def meets_folder(
     `excluded` are left out of the folder.
     """
     left_out = (*glob.excluded, *(branch for one in excluded for branch in one.branches))
-    below = _everything_in(folder)
+    below = _match_everything_in(folder)
     for branch in glob.branches:
         found = _meet(branch, below, left_out, case=case)
         if found is not None:
@@ -315,11 +318,11 @@ def meets_folder(
 
 def may_exclude(excluded: Glob, folder: str) -> bool:
     """Tell whether a glob may match a folder, one above it, or a path in it."""
-    below = _everything_in(folder)
+    below = _match_everything_in(folder)
     return any(_may_hold(one, below) for one in excluded.branches)
 
 
-def _everything_in(folder: str) -> Branch:
+def _match_everything_in(folder: str) -> Branch:
     below = Branch([(f"{folder.rstrip('/')}/", EVERYTHING)], rooted=False)
     below.base, below.rest = folder.rstrip("/") or "/", ((EVERYTHING,),)
     return below
@@ -328,19 +331,21 @@ def _everything_in(folder: str) -> Branch:
 def _meet(one: Branch, two: Branch, excluded: Sequence[Branch], *, case: bool) -> Optional[str]:
     if not _may_meet(one.base, two.base, case=case):
         return None
-    first, second = (Automaton([branch.whole()], case=case) for branch in (one, two))
-    return find_common_path(first, second, _around(excluded, case=case) if excluded else None)
+    first, second = (Automaton([branch.join_parts()], case=case) for branch in (one, two))
+    return find_common_path(first, second, _match_around(excluded, case=case) if excluded else None)
 
 
 def _may_hold(folder: Branch, one: Branch) -> bool:
     """Whether `one` may match a path of `folder` or a path below it."""
-    return find_common_path(_around([folder]), Automaton([one.whole()])) is not None
+    return find_common_path(_match_around([folder]), Automaton([one.join_parts()])) is not None
 
 
-def _around(folders: Iterable[Branch], *, case: bool = True) -> Automaton:
+def _match_around(folders: Iterable[Branch], *, case: bool = True) -> Automaton:
     """Return what matches the paths of these patterns, and all that is below such a path."""
-    wholes = [folder.whole() for folder in folders]
-    return Automaton([*wholes, *([*whole, (EVERYTHING,)] for whole in wholes)], case=case)
+    folder_parts = [folder.join_parts() for folder in folders]
+    return Automaton(
+        [*folder_parts, *([*whole, (EVERYTHING,)] for whole in folder_parts)], case=case
+    )
 
 
 def _may_meet(one: str, two: str, *, case: bool) -> bool:
@@ -355,13 +360,13 @@ def _may_meet(one: str, two: str, *, case: bool) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def names_matcher(text: str) -> Callable[[str], bool]:
+def make_names_matcher(text: str) -> Callable[[str], bool]:
     """Return a matcher of ids or values with ``*`` and ``?``, which takes linear time.
 
     Slashes and dots are ordinary characters here, and wildcards match them.
     """
     runs: List[str] = [""]  # regular expressions of fixed length, between the stars
-    for piece in wildcards(text):
+    for piece in parse_wildcards(text):
         if isinstance(piece, str):
             runs[-1] += re.escape(piece)
         elif piece.kind == "?":
@@ -404,7 +409,7 @@ def _format_piece(piece: Piece) -> str:
     return f"{{{piece.capture}:{piece.kind}}}"
 
 
-def _rows(pieces: Sequence[Piece]) -> List[List[Union[str, Wildcard]]]:
+def _expand_rows(pieces: Sequence[Piece]) -> List[List[Union[str, Wildcard]]]:
     """Expand the alternatives into patterns without any."""
     rows: List[List[Union[str, Wildcard]]] = [[]]
     for piece in pieces:
@@ -415,7 +420,7 @@ def _rows(pieces: Sequence[Piece]) -> List[List[Union[str, Wildcard]]]:
     return rows
 
 
-def _branch(row: Sequence[Union[str, Wildcard]]) -> Branch:
+def _make_branch(row: Sequence[Union[str, Wildcard]]) -> Branch:
     names = [piece.capture for piece in row if isinstance(piece, Wildcard) and piece.capture]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
@@ -423,22 +428,22 @@ def _branch(row: Sequence[Union[str, Wildcard]]) -> Branch:
     parts: List[List[Union[str, Span]]] = [[]]
     for piece in row:
         if isinstance(piece, Wildcard):
-            parts[-1] += _wild_spans(piece)
+            parts[-1] += _list_wild_spans(piece)
             continue
         first, *others = piece.split("/")
         parts[-1] += [first] if first else []
         parts += [[name] if name else [] for name in others]
     rooted = len(parts) > 1 and not parts[0]
-    return Branch([_whole_text(part) for part in parts], rooted=rooted)
+    return Branch([_join_adjacent(part) for part in parts], rooted=rooted)
 
 
-def _wild_spans(wild: Wildcard) -> List[Span]:
+def _list_wild_spans(wild: Wildcard) -> List[Span]:
     if wild.capture is None and wild.kind.startswith("***"):
         raise GlobError("`**` stands alone between slashes, as in `lib/**/*.py`")
-    return spans_of(wild.kind, wild.capture)
+    return make_spans(wild.kind, wild.capture)
 
 
-def _whole_text(part: Sequence[Union[str, Span]]) -> Part:
+def _join_adjacent(part: Sequence[Union[str, Span]]) -> Part:
     """Join adjacent text, so that a literal name is one token."""
     if all(isinstance(token, str) for token in part):
         return ("".join(map(str, part)),) if part else ()
@@ -455,7 +460,7 @@ def _check(parts: Sequence[Part]) -> None:
             raise GlobError("`..` cannot follow a wildcard")
 
 
-def _captures(parts: Iterable[Part]) -> Iterable[str]:
+def _list_captures(parts: Iterable[Part]) -> Iterable[str]:
     for part in parts:
         before: Optional[str] = None
         for token in part:
@@ -465,11 +470,11 @@ def _captures(parts: Iterable[Part]) -> Iterable[str]:
             before = name
 
 
-def _spans(parts: Iterable[Part]) -> Iterable[Span]:
+def _list_spans(parts: Iterable[Part]) -> Iterable[Span]:
     return (token for part in parts for token in part if isinstance(token, Span))
 
 
-def _literal(part: Part) -> str:
+def _take_literal(part: Part) -> str:
     return "".join(str(token) for token in part)
 
 
@@ -483,7 +488,7 @@ def is_deep(part: Part) -> bool:
     return any(isinstance(token, Span) and token.chars.slash for token in part)
 
 
-def _literal_depth(parts: Sequence[Part]) -> int:
+def _count_literal(parts: Sequence[Part]) -> int:
     for depth, part in enumerate(parts):
         if not is_literal(part):
             return depth
@@ -499,21 +504,21 @@ def _is_simple(parts: Sequence[Part]) -> bool:
     Two spans of open length in a name are tried in at most some ten thousand ways.
     """
     deep = sum(is_deep(part) for part in parts)
-    most = max((sum(s.stretches for s in _spans([part])) for part in parts), default=0)
+    most = max((sum(s.stretches for s in _list_spans([part])) for part in parts), default=0)
     return (deep == 0 and most <= 2) or (deep == 1 and most <= 1)
 
 
-def _regex(parts: Sequence[Part]) -> str:
+def _make_regex(parts: Sequence[Part]) -> str:
     text = ""
     for index, part in enumerate(parts):
         if part == (DEEP,):
             text += r"(?:(?!\.)[^/]+/)*"
         else:
-            text += _part_regex(part) + ("/" if index < len(parts) - 1 else "")
+            text += _make_part_regex(part) + ("/" if index < len(parts) - 1 else "")
     return text
 
 
-def _part_regex(part: Part) -> str:
+def _make_part_regex(part: Part) -> str:
     text = r"(?!\.)" if isinstance(part[0], Span) and not part[0].hidden else ""
     group: Optional[str] = None
     for token in part:
@@ -521,5 +526,5 @@ def _part_regex(part: Part) -> str:
         if capture != group:
             text += (")" if group is not None else "") + ("(" if capture is not None else "")
             group = capture
-        text += re.escape(token) if isinstance(token, str) else token.regex()
+        text += re.escape(token) if isinstance(token, str) else token.make_regex()
     return text + (")" if group is not None else "")

@@ -163,7 +163,7 @@ def _find_outdated(unit: UnitSpec, last: End, intact: Look) -> Optional[Rerun]:
     look = intact(unit, last)
     if not look.missing:
         return None
-    return _difference("output", look.outputs) or Rerun("output deleted")
+    return _describe_difference("output", look.outputs) or Rerun("output deleted")
 
 
 def _find_change(unit: UnitSpec, last: End, run_succeeded: bool) -> Optional[Rerun]:
@@ -179,10 +179,12 @@ def _makes_files(unit: UnitSpec) -> bool:
 
 
 def _find_touched(look: FileChanges) -> Optional[Rerun]:
-    return _difference("input", look.inputs) or _difference("output", look.outputs)
+    return _describe_difference("input", look.inputs) or _describe_difference(
+        "output", look.outputs
+    )
 
 
-def _difference(what: str, change: Optional[Change]) -> Optional[Rerun]:
+def _describe_difference(what: str, change: Optional[Change]) -> Optional[Rerun]:
     if change is None:
         return None
     reason = f"{what} {change.kind}"

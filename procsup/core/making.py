@@ -26,7 +26,7 @@ from typing import (
 from msgspec import Struct
 
 from procsup.core.rooted import strip_folder
-from procsup.core.spec import StageSpec, UnitSpec, head_of
+from procsup.core.spec import StageSpec, UnitSpec, find_head
 from procsup.core.text import count_noun, format_value
 
 _DIGITS = 8  # of the digest of an `env` value; the value itself is not recorded
@@ -68,13 +68,13 @@ def collect_made(units: Sequence[UnitSpec], folder: str) -> Optional[MadeColumns
         return None
     lengths = {len(unit.argv) for unit in units}
     same = len(lengths) == 1
-    argv = [_column(words) for words in zip(*(unit.argv for unit in units))] if same else None
-    parameters = _columns([unit.parameters for unit in units], _plain)
-    env = _columns([unit.env for unit in units], _Digests())
-    return MadeColumns(argv, parameters, env, _column(_folders(units, folder)))
+    argv = [_make_column(words) for words in zip(*(unit.argv for unit in units))] if same else None
+    parameters = _make_columns([unit.parameters for unit in units], _make_plain)
+    env = _make_columns([unit.env for unit in units], _Digests())
+    return MadeColumns(argv, parameters, env, _make_column(_list_folders(units, folder)))
 
 
-def _folders(units: Sequence[UnitSpec], folder: str) -> List[str]:
+def _list_folders(units: Sequence[UnitSpec], folder: str) -> List[str]:
     shown = {cwd: strip_folder(folder, cwd) or cwd for cwd in {unit.cwd for unit in units}}
     shown[folder] = "."
     return [shown[unit.cwd] for unit in units]
@@ -96,14 +96,14 @@ class _Digests:
 
 def read_making(made: MadeColumns, place: int) -> Making:
     """Return the making of the unit at this position of the plan."""
-    argv = None if made.argv is None else tuple([_value(one, place) for one in made.argv])
-    cwd = None if made.cwd is None else _value(made.cwd, place)
-    return Making(argv, parse_parameters(made, place), _row(made.env, place), cwd)
+    argv = None if made.argv is None else tuple([_get_value(one, place) for one in made.argv])
+    cwd = None if made.cwd is None else _get_value(made.cwd, place)
+    return Making(argv, parse_parameters(made, place), _make_row(made.env, place), cwd)
 
 
 def parse_parameters(made: MadeColumns, place: int) -> Dict[str, Any]:
     """Return the parameters of the unit at this position of the plan."""
-    return _row(made.parameters, place)
+    return _make_row(made.parameters, place)
 
 
 Place = Tuple[MadeColumns, int]  # of a unit: the plan that it is in, and its position there
@@ -132,9 +132,9 @@ def find_kinds_of_change(
     kinds: Dict[str, str] = {}
     looks = (
         (CWD, partial(_find_moved, folder)),
-        (COMMAND, _commands),
-        (PARAMETER, _parameters),
-        (ENV, _variables),
+        (COMMAND, _compare_commands),
+        (PARAMETER, _compare_parameters),
+        (ENV, _compare_variables),
     )
     for made, places, some in groups.values():
         for kind, differing in looks:
@@ -154,10 +154,12 @@ def _find_moved(
 ) -> Set[int]:
     if made.cwd is None:
         return set()
-    return _find_differing(made.cwd, places, _folders(units, folder))
+    return _find_differing(made.cwd, places, _list_folders(units, folder))
 
 
-def _commands(made: MadeColumns, places: Sequence[int], units: Sequence[UnitSpec]) -> Set[int]:
+def _compare_commands(
+    made: MadeColumns, places: Sequence[int], units: Sequence[UnitSpec]
+) -> Set[int]:
     """Return the numbers of the units whose argv is another one."""
     if made.argv is None:
         return set()
@@ -165,19 +167,25 @@ def _commands(made: MadeColumns, places: Sequence[int], units: Sequence[UnitSpec
     changed = {number for number, unit in enumerate(units) if len(unit.argv) != length}
     if changed:
         alike = [number for number in range(len(units)) if number not in changed]
-        found = _commands(made, [places[one] for one in alike], [units[one] for one in alike])
+        found = _compare_commands(
+            made, [places[one] for one in alike], [units[one] for one in alike]
+        )
         return changed.union(alike[one] for one in found)
     for column, words in zip(made.argv, zip(*[unit.argv for unit in units])):
         changed |= _find_differing(column, places, list(words))
     return changed
 
 
-def _parameters(made: MadeColumns, places: Sequence[int], units: Sequence[UnitSpec]) -> Set[int]:
+def _compare_parameters(
+    made: MadeColumns, places: Sequence[int], units: Sequence[UnitSpec]
+) -> Set[int]:
     rows = [unit.parameters for unit in units]
-    return _find_differing_rows(made.parameters, places, rows, _plain)
+    return _find_differing_rows(made.parameters, places, rows, _make_plain)
 
 
-def _variables(made: MadeColumns, places: Sequence[int], units: Sequence[UnitSpec]) -> Set[int]:
+def _compare_variables(
+    made: MadeColumns, places: Sequence[int], units: Sequence[UnitSpec]
+) -> Set[int]:
     return _find_differing_rows(made.env, places, [unit.env for unit in units], _Digests())
 
 
@@ -192,7 +200,7 @@ def _find_differing_rows(
         now = [shown(row[name]) if name in row else None for row in rows]
         column = columns.get(name, [None])
         found = _find_differing(column, places, now)
-        changed.update(one for one in found if _differ(_value(column, places[one]), now[one]))
+        changed.update(one for one in found if _differ(_get_value(column, places[one]), now[one]))
     return changed
 
 
@@ -228,16 +236,16 @@ def describe_change(before: Making, unit: UnitSpec, stage: StageSpec, folder: st
     if before.cwd not in (None, now.cwd):
         parts = [f"{CWD}: {before.cwd} → {now.cwd}"]
     else:
-        parts = [*_arguments(before.argv, now.argv, head_of(stage), bool(stage.shell))]
+        parts = [*_compare_arguments(before.argv, now.argv, find_head(stage), bool(stage.shell))]
     parts = parts or [
         f"parameter {name} changed: {was} → {value}"
-        for name, was, value in _pairs(before.parameters, now.parameters)
+        for name, was, value in _pair_values(before.parameters, now.parameters)
     ]
-    parts += [f"env {name} changed" for name, _, _ in _pairs(before.env, now.env)]
+    parts += [f"env {name} changed" for name, _, _ in _pair_values(before.env, now.env)]
     return "; ".join(parts)
 
 
-def _arguments(
+def _compare_arguments(
     before: Optional[Tuple[str, ...]],
     now: Optional[Tuple[str, ...]],
     head: Tuple[str, ...],
@@ -260,7 +268,7 @@ def _arguments(
     was, words = before[old_end:], now[end:]
     if is_shell:
         if was[:1] != words[:1]:
-            yield f"shell changed: {_first_difference(*map(''.join, (was[:1], words[:1])))}"
+            yield f"shell changed: {_show_first_difference(*map(''.join, (was[:1], words[:1])))}"
         was, words = was[2:], words[2:]  # without the text, and the shell's own name
     first = 1 if head else 0
     if len(was) != len(words) and was[:1] != words[:1] and not head:
@@ -297,7 +305,7 @@ def _place_of(head: Tuple[str, ...], argv: Tuple[str, ...], default: int = 0) ->
     return next((at for at in places if argv[at : at + len(head)] == head), default)
 
 
-def _first_difference(was: str, now: str) -> str:
+def _show_first_difference(was: str, now: str) -> str:
     """Show the first line that differs; of a text that only got longer, the line that is new."""
     for one, other in zip_longest(was.split("\n"), now.split("\n")):
         if one != other:
@@ -306,37 +314,38 @@ def _first_difference(was: str, now: str) -> str:
     raise AssertionError("the texts are the same")
 
 
-def _pairs(before: Dict[str, Any], now: Dict[str, Any]) -> Iterable[Tuple[str, str, str]]:
+def _pair_values(before: Dict[str, Any], now: Dict[str, Any]) -> Iterable[Tuple[str, str, str]]:
     for name in sorted({*before, *now}):
         was, value = (format_value(one.get(name, "nothing")) for one in (before, now))
         if was != value:
             yield name, was, value
 
 
-def _columns(rows: Sequence[Dict[str, Any]], shown: Any) -> Dict[str, Column]:
+def _make_columns(rows: Sequence[Dict[str, Any]], shown: Any) -> Dict[str, Column]:
     names = dict.fromkeys(name for row in rows for name in row)
     return {
-        name: _column([shown(row[name]) if name in row else None for row in rows]) for name in names
+        name: _make_column([shown(row[name]) if name in row else None for row in rows])
+        for name in names
     }
 
 
-def _column(values: Sequence[Any]) -> Column:
+def _make_column(values: Sequence[Any]) -> Column:
     first = values[0]
     if values.count(first) < len(values) or len({*map(type, values)}) > 1:  # 1 == True
         return list(values)
     return [first]
 
 
-def _value(column: Column, place: int) -> Any:
+def _get_value(column: Column, place: int) -> Any:
     return column[0] if len(column) == 1 else column[place]
 
 
-def _row(columns: Dict[str, Column], place: int) -> Dict[str, Any]:
-    row = {name: _value(column, place) for name, column in columns.items()}
+def _make_row(columns: Dict[str, Column], place: int) -> Dict[str, Any]:
+    row = {name: _get_value(column, place) for name, column in columns.items()}
     return {name: value for name, value in row.items() if value is not None}
 
 
-def _plain(value: Any) -> Any:
+def _make_plain(value: Any) -> Any:
     """Return a parameter as JSON holds it, or as text."""
     kind = type(value)
     if kind is str or kind is bool:
@@ -345,4 +354,4 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, float) and isfinite(value):
         return float(value)  # without how it was written
-    return [_plain(one) for one in value] if kind in (list, tuple) else str(value)
+    return [_make_plain(one) for one in value] if kind in (list, tuple) else str(value)

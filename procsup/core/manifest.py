@@ -42,7 +42,7 @@ class OutputRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     changed: bool = False
     relative: Optional[str] = None
 
-    def reading(self, path: str) -> Reading:
+    def make_reading(self, path: str) -> Reading:
         """Return it as the journal has it, with the path that it has now."""
         return Reading(
             path,
@@ -198,7 +198,7 @@ class Head(Struct, frozen=True):
     schema: str = SCHEMA
 
 
-def rfc3339(at: Optional[float]) -> Optional[str]:
+def format_rfc3339(at: Optional[float]) -> Optional[str]:
     """Write seconds since 1970 as ``2026-01-02T03:04:05.678901Z``.
 
     None if that is not known, or beyond the calendar: a clock or a journal may say anything.
@@ -207,12 +207,12 @@ def rfc3339(at: Optional[float]) -> Optional[str]:
         return None
     try:
         second, microsecond = divmod(round(at * 1_000_000), 1_000_000)
-        return f"{_second(second)}.{microsecond:06d}Z"
+        return f"{_format_second(second)}.{microsecond:06d}Z"
     except (OverflowError, ValueError, OSError):
         return None
 
 
-def seconds_of(text: Optional[str]) -> Optional[float]:
+def parse_rfc3339(text: Optional[str]) -> Optional[float]:
     """Return the seconds since 1970 that `rfc3339` wrote; None if that is unreadable."""
     try:
         return datetime.fromisoformat((text or "").replace("Z", "+00:00")).timestamp()
@@ -221,15 +221,15 @@ def seconds_of(text: Optional[str]) -> Optional[float]:
 
 
 @lru_cache(maxsize=4096)  # a manifest of many units names the same seconds again and again
-def _second(second: int) -> str:
+def _format_second(second: int) -> str:
     return datetime.fromtimestamp(second, timezone.utc).isoformat()[:19]
 
 
-def unit_record(result: "UnitResult", root: Optional[str] = None) -> UnitRecord:
+def make_unit_record(result: "UnitResult", root: Optional[str] = None) -> UnitRecord:
     """Make a unit's line of the manifest from its ends; `root` is that of its head."""
     # By place, here and below: by name it takes half as long again, for each of 100,000 units.
     unit, last = result.unit, result.ends[-1]
-    attempts = [attempt_record(end) for end in result.ends]
+    attempts = [make_attempt_record(end) for end in result.ends]
     shown = attempts[-1]  # of attempt 0 if it never started
     tried = [attempt for attempt in attempts if attempt.attempt > 0]
     return UnitRecord(
@@ -256,8 +256,8 @@ def unit_record(result: "UnitResult", root: Optional[str] = None) -> UnitRecord:
         restore_placeholders(unit.argv),
         unit.cwd,
         sorted(unit.env),
-        _files(last.inputs, root),
-        _files(last.outputs, root) if last.verdict is Verdict.SUCCEEDED else [],
+        _make_files(last.inputs, root),
+        _make_files(last.outputs, root) if last.verdict is Verdict.SUCCEEDED else [],
         tried,
         last.linger_s,
         last.leftover_files,
@@ -266,7 +266,7 @@ def unit_record(result: "UnitResult", root: Optional[str] = None) -> UnitRecord:
     )
 
 
-def attempt_record(end: "End") -> AttemptRecord:
+def make_attempt_record(end: "End") -> AttemptRecord:
     """Make an attempt's entry from its end."""
     usage = end.usage
     code, signal = exit_numbers(end)
@@ -279,8 +279,8 @@ def attempt_record(end: "End") -> AttemptRecord:
         code,
         signal,
         end.cause,
-        rfc3339(end.started),
-        rfc3339(end.at) or "",
+        format_rfc3339(end.started),
+        format_rfc3339(end.at) or "",
         end.wall_s,
         end.pid,
         end.host,
@@ -315,7 +315,7 @@ def exit_numbers(end: "End") -> Tuple[Optional[int], Optional[int]]:
     return None, None
 
 
-def _files(readings: Sequence[Reading], root: Optional[str]) -> List[OutputRecord]:
+def _make_files(readings: Sequence[Reading], root: Optional[str]) -> List[OutputRecord]:
     if not readings:
         return []
     if root is None:

@@ -38,13 +38,13 @@ class NoQuantity(ValueError):
         self.wanted = wanted
 
 
-def duration_s(value: Any) -> float:
+def parse_duration_s(value: Any) -> float:
     """Return a duration in seconds: a number of seconds, ``"90"``, ``"10min"``, ``"30m 1h"``.
 
     Each unit once, in any order and case. NoQuantity for anything else: negative, not finite, an
     unknown unit, longer than 30 years.
     """
-    seconds = _number(value)
+    seconds = _parse_number(value)
     if math.isnan(seconds) and isinstance(value, str):
         seconds = _sum_of_parts(value.strip().lower())
     if not math.isfinite(seconds) or seconds < 0:
@@ -54,20 +54,20 @@ def duration_s(value: Any) -> float:
     return seconds
 
 
-def limit_s(value: Any) -> float:
-    """Return a duration in seconds, longer than zero; NoQuantity as `duration_s`."""
-    seconds = duration_s(value)
+def parse_limit_s(value: Any) -> float:
+    """Return a duration in seconds, longer than zero; NoQuantity as `parse_duration_s`."""
+    seconds = parse_duration_s(value)
     if seconds <= 0:
         raise NoQuantity(f"{A_DURATION}, more than 0", value)
     return seconds
 
 
-def size_bytes(value: Any) -> int:
+def parse_size_bytes(value: Any) -> int:
     """Return a size in bytes: a whole number of them, ``"2G"``, ``"1.5 m"``.
 
     NoQuantity for anything else: zero, a fraction of a byte, an unknown unit, 4096 T or more.
     """
-    size = _number(value)
+    size = _parse_number(value)
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is not None:
         size = float(match.group(1)) * UNITS_BYTES[match.group(2).upper()]
@@ -78,7 +78,7 @@ def size_bytes(value: Any) -> int:
     return int(size)
 
 
-def _number(value: Any) -> float:
+def _parse_number(value: Any) -> float:
     """Return a number, also from a string; NaN if it is not a number."""
     if isinstance(value, str):
         return float(value) if _PLAIN.fullmatch(value.strip()) else math.nan

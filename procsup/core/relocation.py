@@ -10,10 +10,10 @@ import msgspec
 from procsup.core.outcome import Reading
 from procsup.core.records import Begin, End, Record, Seen
 from procsup.core.rooted import (
-    folder_of,
+    find_folder,
+    find_separator,
     is_absolute,
     join_folder,
-    separator_of,
     start_of,
     strip_folder,
 )
@@ -28,7 +28,7 @@ class Root:
         self.folder = folder
         self._way = way
         self._start = start_of(folder)
-        self._before_logs = way + separator_of(folder)
+        self._before_logs = way + find_separator(folder)
         self._is_posix = folder.startswith("/")
 
     def map_record(self, record: Record) -> Record:
@@ -105,7 +105,7 @@ class RebasedPaths(NamedTuple):
 Places = Union[Root, RebasedPaths]
 
 
-def places_of(begin: Begin, folder: Optional[str]) -> Optional[Places]:
+def make_places(begin: Begin, folder: Optional[str]) -> Optional[Places]:
     """Return how to map the paths of a sitting's records if the run file is now in `folder`.
 
     None if they need no mapping: the folder is not known, or has not moved.
@@ -114,7 +114,7 @@ def places_of(begin: Begin, folder: Optional[str]) -> Optional[Places]:
         return None
     if begin.root:
         return Root(folder, begin.root)
-    was = None if begin.run_file is None else folder_of(begin.run_file)
+    was = None if begin.run_file is None else find_folder(begin.run_file)
     return None if was in (None, folder) else RebasedPaths(str(was), folder)
 
 

@@ -23,7 +23,7 @@ from procsup.core.records import (
     StageFinal,
     Withdrawn,
 )
-from procsup.core.relocation import Places, map_readings, places_of
+from procsup.core.relocation import Places, make_places, map_readings
 from procsup.core.versions import Version
 
 
@@ -81,7 +81,7 @@ class UnitHistory(Struct, eq=False, gc=False):
             return None
         return self.success
 
-    def version_at(self, seq: int) -> Version:
+    def find_version_at(self, seq: int) -> Version:
         """Return the version of its outputs if record `seq` restores its success."""
         success = self.success or self
         if self.before is None or not self.before.broke_seq:
@@ -124,7 +124,7 @@ class UnitHistory(Struct, eq=False, gc=False):
         """
         self.open_launch = self.open_spawned = None
         if end.verdict is Verdict.SUCCEEDED:
-            self.gaps = self.version_at(seq).gaps if end.same_as else ()
+            self.gaps = self.find_version_at(seq).gaps if end.same_as else ()
             self.before = self.failed = None
         else:
             self._remember_success()
@@ -153,7 +153,7 @@ class UnitHistory(Struct, eq=False, gc=False):
         success = self.standing_success
         if success is None or success is self:
             return
-        self.gaps = self.version_at(seq).gaps
+        self.gaps = self.find_version_at(seq).gaps
         self.generation, self.packed = success.generation, success.packed
         self.ended_seq, self.made_seq = success.ended_seq, success.made_seq
         self.verdict, self.is_final, self.tried = Verdict.SUCCEEDED, True, 0
@@ -223,7 +223,7 @@ class History:
     def _on_begin(self, _seq: int, record: Begin) -> None:
         self.begin = record
         self.closed, self.ending = None, ""
-        self._places = places_of(record, self._folder_now(record))
+        self._places = make_places(record, self._folder_now(record))
         self._open_plans = set()
         if record.resumed:
             return
@@ -321,7 +321,7 @@ class History:
         if record.ok and record.verb in ("drain", "stop"):
             self.ending = record.verb
 
-    def final_verdict(self, unit_id: str) -> Optional[Verdict]:
+    def find_final_verdict(self, unit_id: str) -> Optional[Verdict]:
         """Return the verdict that a unit has in the present run; None if it has none yet."""
         unit = self.units.get(unit_id)
         if unit is None or unit.open_launch is not None or not unit.is_final:
@@ -330,11 +330,11 @@ class History:
             return None
         return unit.verdict
 
-    def verdict_counts(self, stage: str) -> Dict[Verdict, int]:
+    def count_verdicts(self, stage: str) -> Dict[Verdict, int]:
         """Count the final verdicts of a stage's planned units."""
         counts: Dict[Verdict, int] = {}
         for unit_id in self.plan.get(stage, ()):
-            verdict = self.final_verdict(unit_id)
+            verdict = self.find_final_verdict(unit_id)
             if verdict is not None:
                 counts[verdict] = counts.get(verdict, 0) + 1
         return counts
@@ -346,7 +346,7 @@ class History:
 
     def count_succeeded(self) -> int:
         """Count the planned units that have succeeded, those kept included."""
-        counts = (self.verdict_counts(stage) for stage in self.plan)
+        counts = (self.count_verdicts(stage) for stage in self.plan)
         return sum(count.get(Verdict.SUCCEEDED, 0) for count in counts)
 
 

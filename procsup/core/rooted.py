@@ -21,7 +21,7 @@ def join_folder(folder: str, path: str) -> str:
     return path if is_absolute(path, folder) else start_of(folder) + path
 
 
-def separator_of(folder: str) -> str:
+def find_separator(folder: str) -> str:
     """Return the path separator of the system of an absolute path."""
     return "/" if folder.startswith("/") else "\\"
 
@@ -29,7 +29,7 @@ def separator_of(folder: str) -> str:
 @lru_cache(maxsize=64)  # called for each file of a run, with very few folders
 def start_of(folder: str) -> str:
     """Return the prefix of all paths below the folder."""
-    separator = separator_of(folder)
+    separator = find_separator(folder)
     return folder if folder.endswith(separator) else folder + separator
 
 
@@ -40,7 +40,7 @@ def is_absolute(path: str, folder: str) -> bool:
     return path[:1] in ("\\", "/") or path[1:2] == ":"
 
 
-def folder_of(file: str) -> str:
+def find_folder(file: str) -> str:
     """Return the folder that a file is in."""
-    separator = separator_of(file)
+    separator = find_separator(file)
     return file.rpartition(separator)[0] or separator

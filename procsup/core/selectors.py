@@ -24,13 +24,13 @@ from typing import (
     Tuple,
 )
 
-from procsup.core.globs import names_matcher
+from procsup.core.globs import make_names_matcher
 from procsup.core.manifest import exit_numbers
 from procsup.core.outcome import Verdict
-from procsup.core.quantities import NoQuantity, duration_s, size_bytes
+from procsup.core.quantities import NoQuantity, parse_duration_s, parse_size_bytes
 from procsup.core.records import End
 from procsup.core.regexes import compile_at_use
-from procsup.core.text import format_value, nearest
+from procsup.core.text import find_nearest, format_value
 from procsup.errors import UsageError
 
 STATES = ("waiting", "running", *(verdict.value for verdict in Verdict))
@@ -39,10 +39,10 @@ _READ: Mapping[str, Callable[[Any], float]] = {
     "tries": float,
     "exit_code": float,
     "signal": float,
-    "wall_s": duration_s,
-    "linger_s": duration_s,
-    "cpu_s": duration_s,
-    "peak_memory_bytes": size_bytes,
+    "wall_s": parse_duration_s,
+    "linger_s": parse_duration_s,
+    "cpu_s": parse_duration_s,
+    "peak_memory_bytes": parse_size_bytes,
 }
 COLUMNS = (*_READ, "verdict")
 
@@ -91,7 +91,7 @@ FactsOf = Callable[[Nameable], Facts]
 _Pair = Tuple[Nameable, Optional[Facts]]
 
 
-def facts_of(ends: Sequence[End], *, running_s: Optional[float] = None) -> Facts:
+def make_facts(ends: Sequence[End], *, running_s: Optional[float] = None) -> Facts:
     """Return the facts of a unit from its ends; the last one counts, as in a row of `status`.
 
     `running_s` is the age of a live attempt. A failure of any kind also has the state ``failed``.
@@ -175,7 +175,7 @@ class Selection:
         """Whether some word needs parameters; `ids` are those of all units."""
         return any(word.text not in ids and word.asks_parameters for word in self._words)
 
-    def complaint(self, later: Collection[str] = ()) -> str:
+    def find_complaint(self, later: Collection[str] = ()) -> str:
         """Return a complaint about the first word that matches nothing; empty if all match.
 
         Units of the stages in `later` are not known yet, and a word may match them.
@@ -190,16 +190,16 @@ class Selection:
             if (word.asks_facts and self._facts is None) or self._may_be_of(word, later):
                 unclear = True
                 continue
-            return self._unmet(word, [] if word.asks_facts else self._unknown)
+            return self._describe_unmet(word, [] if word.asks_facts else self._unknown)
         if self._selects or unclear or later or not self._words:
             return ""
         return f"{' '.join(map(repr, self.words))} together select no unit"
 
-    def doubt(self) -> str:
+    def find_doubt(self) -> str:
         """Return a sentence about the first word that only units that are not known may match."""
         for word in self._words:
             if not word.is_met and self._may_be_of(word, self._unknown):
-                return self._unmet(word, self._unknown)
+                return self._describe_unmet(word, self._unknown)
         return ""
 
     @property
@@ -219,47 +219,48 @@ class Selection:
         """Update which words match a unit; then drop units that no hint needs."""
         for word in self._words:
             if not word.is_met and not (word.asks_facts and self._facts is None):
-                word.is_met = word.is_met_by(self._pairs(word.asks_facts))
+                word.is_met = word.is_met_by(self._pair_words(word.asks_facts))
         if all(word.is_met for word in self._words):
-            self._selects = self._selects or any(map(self, self._units()))
+            self._selects = self._selects or any(map(self, self._list_units()))
             if self._selects:
                 self._known.clear()
 
-    def _pairs(self, asks_facts: bool) -> List[_Pair]:
+    def _pair_words(self, asks_facts: bool) -> List[_Pair]:
         facts = self._facts if asks_facts else None
-        return [(unit, None if facts is None else facts(unit)) for unit in self._units()]
+        return [(unit, None if facts is None else facts(unit)) for unit in self._list_units()]
 
-    def _units(self) -> Iterator[Nameable]:
+    def _list_units(self) -> Iterator[Nameable]:
         for units in self._known:
             yield from units
 
-    def _unmet(self, word: "_Word", unknown: Sequence[str]) -> str:
+    def _describe_unmet(self, word: "_Word", unknown: Sequence[str]) -> str:
         """Say that a word matches nothing; units of the stages in `unknown` are not known."""
         named = next(filter(word.names_stage, unknown), None)
         if named is not None:
             return f"{word.text!r}: {self._stages[named]}"
         if not self._may_be_of(word, unknown):
-            return f"{word.text!r} selects no unit{self._hint(word) or self._there_are(word)}"
+            hint = self._find_hint(word) or self._describe_known(word)
+            return f"{word.text!r} selects no unit{hint}"
         why = self._stages[unknown[0]]
         if len(unknown) > 1:
             why = f"the units of stages {', '.join(unknown)} are not known yet"
-        return f"{word.text!r} selects no unit that is known{self._hint(word)}: {why}"
+        return f"{word.text!r} selects no unit that is known{self._find_hint(word)}: {why}"
 
-    def _hint(self, word: "_Word") -> str:
+    def _find_hint(self, word: "_Word") -> str:
         few = [unit for units in self._known for unit in units[:_ENOUGH]]
         if len(word.parts) > 1:  # one of them alone is no cure, an id with commas may be
-            ids = [name for unit in few for name in (unit.id, own_name(unit)) if "," in name]
-            return _near(word.text, ids)
+            ids = [name for unit in few for name in (unit.id, strip_stage(unit)) if "," in name]
+            return _find_near(word.text, ids)
         (part,) = word.parts
         if part.asks_facts:
             return ""
         names = dict.fromkeys([*part.names(few), *self._stages])
-        return _near(part.text, names) or part.near_stage(self._stages)
+        return _find_near(part.text, names) or part.find_near_stage(self._stages)
 
-    def _there_are(self, word: "_Word") -> str:
+    def _describe_known(self, word: "_Word") -> str:
         if word.asks_facts:
             return " now"
-        stages = self._stages or dict.fromkeys(unit.stage for unit in self._units())
+        stages = self._stages or dict.fromkeys(unit.stage for unit in self._list_units())
         return f": stages are {', '.join(stages)}" if stages else ""
 
 
@@ -292,7 +293,7 @@ class _Word:
         """Note literal matches of a unit."""
         self.is_name = self.is_name or is_name_of(self.text, unit)
         for part in self.parts:
-            part.is_exact = part.is_exact or part.hits_as_it_stands(unit)
+            part.is_exact = part.is_exact or part.is_literally_hit(unit)
 
     def hits(self, unit: Nameable, facts: Optional[Facts]) -> bool:
         """Whether it matches a unit."""
@@ -355,27 +356,27 @@ class _Part:
     def hits(self, unit: Nameable, facts: Optional[Facts]) -> bool:
         """Whether it matches a unit."""
         if self.is_exact:
-            return self.hits_as_it_stands(unit)
+            return self.is_literally_hit(unit)
         if self.state is not None:
             return facts is not None and self.state in facts.states
         if not self.sign:
-            return _matches(self.text, unit.id) or _matches(self.text, own_name(unit))
+            return _matches(self.text, unit.id) or _matches(self.text, strip_stage(unit))
         if self.stage and not _matches(self.stage, unit.stage):
             return False
-        values = self._values(unit, facts)
+        values = self._list_values(unit, facts)
         if self.sign == "=":
             return any(_matches(self.value, format_value(one)) for one in values) or _matches(
-                self.text, unit.id if self.stage else own_name(unit)
+                self.text, unit.id if self.stage else strip_stage(unit)
             )
         return any(self._compares(one) for one in values)
 
-    def hits_as_it_stands(self, unit: Nameable) -> bool:
+    def is_literally_hit(self, unit: Nameable) -> bool:
         """Whether it is a unit's id or stage, or the value of a parameter."""
         if is_name_of(self.text, unit):
             return True
         if not self.asks_parameters or self.sign != "=" or self.stage not in ("", unit.stage):
             return False
-        return any(_says(one, self.value) for one in self._values(unit, None))
+        return any(_says(one, self.value) for one in self._list_values(unit, None))
 
     def problem(self) -> str:
         """Return what is wrong with it regardless of the units; empty if nothing is."""
@@ -383,7 +384,9 @@ class _Part:
             return "expected something before and after each comma, and behind `!`"
         if self.state is not None and self.state not in STATES:
             there_are = ", ".join(f"@{state}" for state in STATES)
-            return f"no unit is ever that{_near(self.text, there_are.split(', '))}: {there_are}"
+            return (
+                f"no unit is ever that{_find_near(self.text, there_are.split(', '))}: {there_are}"
+            )
         if self.sign not in _COMPARE:
             return ""
         try:
@@ -412,17 +415,17 @@ class _Part:
         """Yield the texts that it may be a misspelling of."""
         for unit in units:
             yield unit.stage
-            yield unit.id if "/" in self.text else own_name(unit)
+            yield unit.id if "/" in self.text else strip_stage(unit)
             for name, value in unit.parameters.items() if self.sign else ():
                 head = f"{self.stage and unit.stage + '/'}{name}{self.sign}"
                 yield head + (format_value(value) if self.sign == "=" else self.value)
 
-    def near_stage(self, stages: Collection[str]) -> str:
+    def find_near_stage(self, stages: Collection[str]) -> str:
         """Return a hint if it misspells one of these stages before a slash."""
         stage, slash, rest = self.text.partition("/")
-        return _near(stage, stages, slash + rest) if slash and stage not in stages else ""
+        return _find_near(stage, stages, slash + rest) if slash and stage not in stages else ""
 
-    def _values(self, unit: Nameable, facts: Optional[Facts]) -> Sequence[Any]:
+    def _list_values(self, unit: Nameable, facts: Optional[Facts]) -> Sequence[Any]:
         if self.name in COLUMNS:
             value = None if facts is None else facts.columns.get(self.name)
         else:
@@ -439,7 +442,7 @@ class _Part:
             return False  # text is not comparable with a number
 
 
-def own_name(unit: Nameable) -> str:
+def strip_stage(unit: Nameable) -> str:
     """Return a unit's id without its stage; the whole id if it is the stage."""
     head = f"{unit.stage}/"
     return unit.id[len(head) :] if unit.id.startswith(head) else unit.id
@@ -447,11 +450,11 @@ def own_name(unit: Nameable) -> str:
 
 def is_name_of(text: str, unit: Nameable) -> bool:
     """Whether a text is a unit's id, with its stage or without, or the stage."""
-    return text in (unit.id, unit.stage) or text == own_name(unit)
+    return text in (unit.id, unit.stage) or text == strip_stage(unit)
 
 
 def _matches(pattern: str, text: str) -> bool:
-    return names_matcher(pattern)(text)
+    return make_names_matcher(pattern)(text)
 
 
 def _says(value: Any, text: str) -> bool:
@@ -466,12 +469,12 @@ def _says(value: Any, text: str) -> bool:
         return False
 
 
-def _near(word: str, known: Iterable[str], rest: str = "") -> str:
-    near = nearest(word, known)
+def _find_near(word: str, known: Iterable[str], rest: str = "") -> str:
+    near = find_nearest(word, known)
     return f" (did you mean {near + rest!r}?)" if near else ""
 
 
-def selection_of(words: Optional[Sequence[str]]) -> Optional[Selection]:
+def make_selection(words: Optional[Sequence[str]]) -> Optional[Selection]:
     """Return the selection of these selectors; None without any, for all units."""
     return Selection(words) if words else None
 
@@ -481,6 +484,6 @@ def refuse(selection: Optional[Selection], later: Collection[str] = (), option: 
 
     Units of the stages in `later` are not known yet.
     """
-    complaint = selection.complaint(later) if selection is not None else ""
+    complaint = selection.find_complaint(later) if selection is not None else ""
     if complaint:
         raise UsageError(f"{option}{complaint}")

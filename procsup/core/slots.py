@@ -24,7 +24,7 @@ class Capacity(Struct, frozen=True):
     @property
     def amounts(self) -> Dict[str, Union[int, float]]:
         """The amount of each resource, by name, as in `Placement`."""
-        return amounts_of(self.cpus, self.memory_bytes)
+        return make_amounts(self.cpus, self.memory_bytes)
 
 
 class Placement(Struct, frozen=True, gc=False):
@@ -58,7 +58,7 @@ class Placement(Struct, frozen=True, gc=False):
         return self.indices.get("cpus", ())
 
 
-def amounts_of(cpus: float, memory_bytes: Optional[int]) -> Dict[str, Union[int, float]]:
+def make_amounts(cpus: float, memory_bytes: Optional[int]) -> Dict[str, Union[int, float]]:
     """Return CPUs, and memory if that is counted, by name."""
     return {"cpus": cpus} if memory_bytes is None else {"cpus": cpus, "memory": memory_bytes}
 
@@ -71,7 +71,7 @@ def make_placement(
     slot: int = 1,
 ) -> Placement:
     """Return the placement of an attempt that got these CPUs and this memory on a host."""
-    amounts = amounts_of(cpus, memory_bytes)
+    amounts = make_amounts(cpus, memory_bytes)
     return Placement(host, amounts, {"cpus": cpu_ids} if cpu_ids else {}, slot=slot)
 
 
@@ -83,7 +83,9 @@ class Needs(NamedTuple):
     pinned: bool = False
 
 
-def needs_of(stage: StageSpec, unit: UnitSpec, tried: int, memory_limit: Optional[int]) -> Needs:
+def compute_needs(
+    stage: StageSpec, unit: UnitSpec, tried: int, memory_limit: Optional[int]
+) -> Needs:
     """Return what an attempt of a unit needs after `tried` tries."""
     memory = unit.memory_bytes
     factor = stage.retry.memory_factor
@@ -140,16 +142,16 @@ class Slots:
         wanted = max(1, round(needs.cpus))
         if wanted > len(self._free_ids):
             # More CPUs were declared than the machine has: the surplus is shared, not pinned.
-            return None if self.could_pin(wanted) and self._all_pinnable() else ()
+            return None if self.can_pin(wanted) and self._list_pinnable() else ()
         ids = tuple(sorted(self._free_ids)[:wanted])
         self._free_ids.difference_update(ids)
         return ids
 
-    def could_pin(self, wanted: int) -> bool:
+    def can_pin(self, wanted: int) -> bool:
         """Whether that many CPUs can ever be pinned at once."""
         return wanted <= len(self.capacity.cpu_ids)
 
-    def _all_pinnable(self) -> bool:
+    def _list_pinnable(self) -> bool:
         return self.capacity.cpus <= len(self.capacity.cpu_ids) + _ROUNDING
 
     def take(self, placement: Placement) -> None:
@@ -190,7 +192,7 @@ class Slots:
         heappush(self._free_slots, placement.slot)
 
 
-def thread_share(capacity: Capacity) -> int:
+def compute_thread_share(capacity: Capacity) -> int:
     """Return how many threads a unit without `cpus` may start: at least 1.
 
     That is its share of the CPUs if `jobs` units run, or without `jobs` one unit per CPU.

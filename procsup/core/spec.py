@@ -168,13 +168,13 @@ class RunSpec(Struct, frozen=True):
         raise KeyError(name)
 
 
-def published_files(spec: RunSpec) -> Tuple[str, ...]:
+def list_published_files(spec: RunSpec) -> Tuple[str, ...]:
     """Return the files outside the run directory that procsup itself writes: stamps, manifest."""
     paths = (spec.stamp, spec.manifest, *(stage.stamp for stage in spec.stages))
     return tuple([path for path in paths if path is not None])
 
 
-def head_of(stage: StageSpec) -> Tuple[str, ...]:
+def find_head(stage: StageSpec) -> Tuple[str, ...]:
     """Return the fixed argv between `prefix` and what a unit has of its own; () for commands."""
     if not stage.interpreter:
         return stage.shell
@@ -182,12 +182,12 @@ def head_of(stage: StageSpec) -> Tuple[str, ...]:
     return (*stage.interpreter, *(word for word in target if word is not None))
 
 
-def upstream(stage: StageSpec) -> List[str]:
+def list_upstream(stage: StageSpec) -> List[str]:
     """Return the names of the stages before this one, each once."""
-    return list(dict.fromkeys([*whole_upstream(stage), *stage.for_each]))
+    return list(dict.fromkeys([*list_whole_upstream(stage), *stage.for_each]))
 
 
-def whole_upstream(stage: StageSpec) -> List[str]:
+def list_whole_upstream(stage: StageSpec) -> List[str]:
     """Return the names of the stages that must be done as a whole before it, each once."""
     names = [after.stage for after in stage.after]
     if stage.inputs_from is not None and stage.inputs_from not in names:
@@ -195,7 +195,7 @@ def whole_upstream(stage: StageSpec) -> List[str]:
     return names
 
 
-def sources(stage: StageSpec) -> List[str]:
+def list_sources(stage: StageSpec) -> List[str]:
     """Return the names of the stages whose outputs its expansion needs, each once."""
     names = () if stage.inputs_from is None else (stage.inputs_from,)
     return list(dict.fromkeys([*names, *stage.looks_into]))
@@ -206,7 +206,7 @@ def sort_stages(spec: RunSpec) -> List[str]:
     placed: List[str] = []
     left = [stage.name for stage in spec.stages]
     while left:
-        ready = [name for name in left if set(upstream(spec.stage(name))) <= set(placed)]
+        ready = [name for name in left if set(list_upstream(spec.stage(name))) <= set(placed)]
         placed.extend(ready)
         left = [name for name in left if name not in ready]
         if not ready:  # a cycle; the run file's reader refuses it

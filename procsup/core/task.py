@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from procsup.core.outcome import AttemptId, Reading
 from procsup.core.slots import Placement
-from procsup.core.spec import RunSpec, StageSpec, UnitSpec, published_files
+from procsup.core.spec import RunSpec, StageSpec, UnitSpec, list_published_files
 
 
 class Program(NamedTuple):
@@ -73,7 +73,7 @@ class Task(Struct, frozen=True):
     @property
     def threads(self) -> int:
         """How many threads its libraries may start, at least 1."""
-        return threads_of(self.unit, self.placement)
+        return count_threads(self.unit, self.placement)
 
     @property
     def is_inspected(self) -> bool:
@@ -83,12 +83,12 @@ class Task(Struct, frozen=True):
         return bool(given or unit.outputs or unit.stdout or unit.stderr)
 
 
-def threads_of(unit: UnitSpec, placement: Placement) -> int:
+def count_threads(unit: UnitSpec, placement: Placement) -> int:
     """Return how many threads a unit's libraries may start, at least 1."""
     return unit.threads or max(1, int(placement.cpus))
 
 
-def rules_of(spec: RunSpec, stage: StageSpec) -> Rules:
+def make_rules(spec: RunSpec, stage: StageSpec) -> Rules:
     """Return the rules of a stage's attempts."""
     return Rules(
         success_codes=stage.success_codes,
@@ -106,6 +106,6 @@ def rules_of(spec: RunSpec, stage: StageSpec) -> Rules:
         sync_outputs=spec.sync_outputs,
         merged_logs=spec.logs == "merged",
         folder=spec.folder,
-        published=published_files(spec),
+        published=list_published_files(spec),
         program=stage.script,
     )

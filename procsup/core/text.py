@@ -74,11 +74,11 @@ def _map_value(value: Any, change: Any) -> Any:
 
 def _escape_value(value: Any, at: str, found: Dict[str, str]) -> Any:
     if isinstance(value, str) and _LONE.search(value):
-        found[at] = b64encode(_bytes_of(value)).decode("ascii")
+        found[at] = b64encode(_decode_lossless(value)).decode("ascii")
         return escape(value)
     if isinstance(value, dict):
         return {
-            escape(key): _escape_value(item, f"{at}/{_pointer(key)}", found)
+            escape(key): _escape_value(item, f"{at}/{_escape_pointer(key)}", found)
             for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
@@ -88,28 +88,29 @@ def _escape_value(value: Any, at: str, found: Dict[str, str]) -> Any:
 
 def _restore_value(value: Any, at: str, found: Dict[str, str]) -> Any:
     if isinstance(value, str):
-        return _text_of(b64decode(found[at]), value) if at in found else value
+        return _choose_text(b64decode(found[at]), value) if at in found else value
     if isinstance(value, dict):
         return {
-            key: _restore_value(item, f"{at}/{_pointer(key)}", found) for key, item in value.items()
+            key: _restore_value(item, f"{at}/{_escape_pointer(key)}", found)
+            for key, item in value.items()
         }
     if isinstance(value, list):
         return [_restore_value(item, f"{at}/{place}", found) for place, item in enumerate(value)]
     return value
 
 
-def _pointer(key: str) -> str:
+def _escape_pointer(key: str) -> str:
     return escape(key).replace("~", "~0").replace("/", "~1")
 
 
-def _bytes_of(text: str) -> bytes:
+def _decode_lossless(text: str) -> bytes:
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # halves of UTF-16 pairs: names on Windows
         return text.encode("utf-8", "surrogatepass")
 
 
-def _text_of(raw: bytes, shown: str) -> str:
+def _choose_text(raw: bytes, shown: str) -> str:
     """Return the one of the two decodings of the bytes that is escaped like this."""
     for manner in ("surrogateescape", "surrogatepass"):
         try:
@@ -169,7 +170,7 @@ def split_acting(text: str) -> List[str]:
 
 
 def _escape_for_bash(char: str) -> str:
-    return _SHORT.get(char) or "".join(f"\\x{byte:02x}" for byte in _bytes_of(char))
+    return _SHORT.get(char) or "".join(f"\\x{byte:02x}" for byte in _decode_lossless(char))
 
 
 def _show_within_lines(match: "re.Match[str]") -> str:
@@ -188,7 +189,7 @@ def _show_char(match: "re.Match[str]") -> str:
     return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
 
 
-def last_lines(data: bytes, count: int) -> List[str]:
+def take_last_lines(data: bytes, count: int) -> List[str]:
     """Return the last lines of a log, each one visible; tabs become blanks.
 
     A line that carriage returns overwrote (a progress bar) is returned in its last state.
@@ -222,25 +223,25 @@ def count_noun(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def nearest(word: str, known: Iterable[str]) -> Optional[str]:
+def find_nearest(word: str, known: Iterable[str]) -> Optional[str]:
     """Return the known word that this one, mistyped, may mean; None if none is near."""
     from difflib import get_close_matches  # for messages only
 
-    by_plain = {_plain(name): name for name in known}
-    near = get_close_matches(_plain(word), by_plain, n=1)
+    by_plain = {_normalize(name): name for name in known}
+    near = get_close_matches(_normalize(word), by_plain, n=1)
     return by_plain[near[0]] if near else None
 
 
-def _plain(word: str) -> str:
+def _normalize(word: str) -> str:
     return word.lower().replace("_", "-")
 
 
-def some(words: Sequence[str], limit: int) -> str:
+def list_some(words: Sequence[str], limit: int) -> str:
     """List the first of many words, and the number of the rest: ``a, b and 3 more``."""
-    return ", ".join(words[:limit]) + and_more(len(words) - limit)
+    return ", ".join(words[:limit]) + count_more(len(words) - limit)
 
 
-def and_more(count: int) -> str:
+def count_more(count: int) -> str:
     """Return `` and COUNT more``; empty for none."""
     return f" and {count:,} more" if count > 0 else ""
 

@@ -6,8 +6,8 @@ from procsup.core.outcome import Verdict
 from procsup.core.quantities import show_duration, show_time
 from procsup.core.replay import History, UnitHistory
 from procsup.core.selectors import Selection
-from procsup.core.slots import Capacity, Slots, needs_of
-from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream
+from procsup.core.slots import Capacity, Slots, compute_needs
+from procsup.core.spec import RunSpec, StageSpec, UnitSpec, list_upstream
 from procsup.core.text import count_noun
 
 SOON = "nothing on record holds it: it is about to start"
@@ -54,15 +54,15 @@ class Waits:
     def explain(self, unit: UnitSpec) -> str:
         """Return why a unit without a verdict and a live attempt has not started."""
         return (
-            self._ends_early()
+            self._explain_early_end()
             or self._is_left_alone(unit)
-            or self._stage_before(unit)
-            or self._unit_before(unit)
-            or self._delay(unit)
-            or self._room(unit)
+            or self._explain_stage_before(unit)
+            or self._explain_unit_before(unit)
+            or self._explain_delay(unit)
+            or self._explain_room(unit)
         )
 
-    def _ends_early(self) -> str:
+    def _explain_early_end(self) -> str:
         return _ENDING.get(self._history.ending, "")
 
     def _is_left_alone(self, unit: UnitSpec) -> str:
@@ -74,22 +74,22 @@ class Waits:
             return ""  # the request for them began the sitting
         return f"it is left alone: this sitting runs only {words}"
 
-    def _stage_before(self, unit: UnitSpec) -> str:
+    def _explain_stage_before(self, unit: UnitSpec) -> str:
         stage = self._stages[unit.stage]
         followed = stage.for_each if stage.unit_wise else ()
-        for name in upstream(stage):
+        for name in list_upstream(stage):
             if name not in self._history.finals and name not in followed:
-                return f"it waits for {self._progress(name)}"
+                return f"it waits for {self._explain_progress(name)}"
         return ""
 
-    def _progress(self, stage: str) -> str:
+    def _explain_progress(self, stage: str) -> str:
         planned = self._history.plan.get(stage)
         if planned is None:
             return f"all of stage {stage}, whose units are not known yet"
-        done = sum(self._history.verdict_counts(stage).values())
+        done = sum(self._history.count_verdicts(stage).values())
         return f"all of stage {stage} ({done} of {count_noun(len(planned), 'unit')} done)"
 
-    def _unit_before(self, unit: UnitSpec) -> str:
+    def _explain_unit_before(self, unit: UnitSpec) -> str:
         due = [one for one in unit.follows if not self._has_succeeded(one)]
         if not due:
             return ""
@@ -99,16 +99,16 @@ class Waits:
         return f"it waits for {due[0]}{more}, which {'runs' if runs else 'waits, too'}"
 
     def _has_succeeded(self, unit_id: str) -> bool:
-        return self._history.final_verdict(unit_id) is Verdict.SUCCEEDED
+        return self._history.find_final_verdict(unit_id) is Verdict.SUCCEEDED
 
-    def _delay(self, unit: UnitSpec) -> str:
-        due = self._due(unit)
+    def _explain_delay(self, unit: UnitSpec) -> str:
+        due = self._find_due(unit)
         if due is None:
             return ""
         when = show_time(due, "%H:%M:%S")
         return f"its next attempt is made at {when}, in {show_duration(due - self._at)}"
 
-    def _due(self, unit: UnitSpec) -> Optional[float]:
+    def _find_due(self, unit: UnitSpec) -> Optional[float]:
         """When its next attempt is due, if that is in the future."""
         past = self._find_history(unit)
         last = past.last if past is not None else None
@@ -122,19 +122,19 @@ class Waits:
         past = self._history.units.get(unit.id)
         return past if past is not None and past.generation == self._history.generation else None
 
-    def _room(self, unit: UnitSpec) -> str:
+    def _explain_room(self, unit: UnitSpec) -> str:
         stage = self._stages[unit.stage]
         running = len(self._running.get(stage.name, ()))
         if stage.jobs is not None and running >= stage.jobs:
             most = count_noun(running, "unit")
             return f"it waits for a unit of its stage to end: {most} may run at once"
-        lacks = self._lacks(stage, unit)
+        lacks = self._explain_lacks(stage, unit)
         if lacks:
             return f"it waits for {lacks}"
-        queue = self._queue(stage)
+        queue = self._explain_queue(stage)
         ahead = queue.get(unit.id, 0)
         first = self._units[next(iter(queue))] if ahead else unit
-        lacks = self._lacks(stage, first) if ahead else ""
+        lacks = self._explain_lacks(stage, first) if ahead else ""
         if lacks:
             before = count_noun(ahead, "unit")
             return f"it waits behind {before}, of which {first.id} waits for {lacks}"
@@ -143,12 +143,14 @@ class Waits:
             return f"{SOON}, if {' '.join(begin.selected)} selected it"
         return SOON
 
-    def _lacks(self, stage: StageSpec, unit: UnitSpec) -> str:
+    def _explain_lacks(self, stage: StageSpec, unit: UnitSpec) -> str:
         past = self._find_history(unit)
         tried = past.tried if past is not None else 0
-        return self._slots.describe_lack(needs_of(stage, unit, tried, self._capacity.memory_bytes))
+        return self._slots.describe_lack(
+            compute_needs(stage, unit, tried, self._capacity.memory_bytes)
+        )
 
-    def _queue(self, stage: StageSpec) -> Dict[str, int]:
+    def _explain_queue(self, stage: StageSpec) -> Dict[str, int]:
         if stage.name not in self._queues:
             known = (self._units.get(name) for name in self._history.plan.get(stage.name, ()))
             ready = (unit.id for unit in known if unit is not None and self._is_ready(unit))
@@ -157,8 +159,12 @@ class Waits:
 
     def _is_ready(self, unit: UnitSpec) -> bool:
         past = self._history.units.get(unit.id)
-        if self._history.final_verdict(unit.id) is not None:
+        if self._history.find_final_verdict(unit.id) is not None:
             return False
         if past is not None and past.open_launch is not None:
             return False
-        return not (self._is_left_alone(unit) or self._unit_before(unit) or self._delay(unit))
+        return not (
+            self._is_left_alone(unit)
+            or self._explain_unit_before(unit)
+            or self._explain_delay(unit)
+        )

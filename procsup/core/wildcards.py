@@ -27,14 +27,14 @@ class Chars(NamedTuple):
             return self.slash
         return any(low <= character <= high for low, high in self.ranges) != self.negated
 
-    def regex(self) -> str:
+    def make_regex(self) -> str:
         """Return the set as a regular expression; not for sets with a slash."""
         body = "".join(f"{re.escape(low)}-{re.escape(high)}" for low, high in self.ranges)
         if self.negated:
             return f"[^/{body}]"
         return f"(?!/)[{body}]" if self._spans_slash() else f"[{body}]"
 
-    def edges(self) -> Iterator[str]:
+    def list_edges(self) -> Iterator[str]:
         """Yield the characters at and next to the ends of the ranges.
 
         Two sets that meet, unless both are wide, share one of these."""
@@ -71,12 +71,12 @@ class Span(NamedTuple):
         """Whether its length can vary."""
         return self.least != self.most
 
-    def regex(self) -> str:
+    def make_regex(self) -> str:
         """Return a regular expression for it, without a group."""
         if self.chars.slash:
             return r"(?:[^/]|/(?![./]))+"
         counts = f"{{{self.least},{'' if self.most is None else self.most}}}"
-        return self.chars.regex() + counts
+        return self.chars.make_regex() + counts
 
 
 Token = Union[str, Span]
@@ -87,7 +87,7 @@ DEEP = Span(ANY, 0, None)  # alone in a part: any folders, or none
 EVERYTHING = Span(ANY, 1, None, hidden=True)  # everything below a folder
 
 
-def spans_of(kind: str, capture: Optional[str] = None) -> List[Span]:
+def make_spans(kind: str, capture: Optional[str] = None) -> List[Span]:
     """Return the spans of a wildcard: ``*``, ``?``, ``**``, or a constraint (``[0-9]+``).
 
     A capture has at least one character; GlobError if its constraint may match none.
@@ -99,14 +99,14 @@ def spans_of(kind: str, capture: Optional[str] = None) -> List[Span]:
         return [Span(NAME, 1, 1, capture)]
     if kind == "**":
         return [DEEP if capture is None else Span(ANY, 1, None, capture)]
-    spans = list(_constraint(kind, capture))
+    spans = list(_parse_constraint(kind, capture))
     if sum(span.least for span in spans) < least:
         raise GlobError(f"{{{capture}:{kind}}} could be empty: a capture has at least one"
                         " character, say with + instead of *")  # fmt: skip
     return spans
 
 
-def _constraint(text: str, capture: Optional[str]) -> Iterator[Span]:
+def _parse_constraint(text: str, capture: Optional[str]) -> Iterator[Span]:
     at = 0
     while at < len(text):
         match = _PIECE.match(text, at)

@@ -9,7 +9,9 @@ from procsup.core.spec import StageSpec
 BY_REQUEST = "stopped by request"
 
 
-def cause_of(exit: Exit, reason: Optional[StopReason], stage: StageSpec, why: str = "") -> str:
+def describe_cause(
+    exit: Exit, reason: Optional[StopReason], stage: StageSpec, why: str = ""
+) -> str:
     """Say why an attempt did not succeed: the reason it was stopped for, or its exit.
 
     `why`: who or what stopped it from outside the run.
@@ -29,7 +31,7 @@ def cause_of(exit: Exit, reason: Optional[StopReason], stage: StageSpec, why: st
     return describe(exit)
 
 
-def memory_remark(used_bytes: Optional[int], granted_bytes: Optional[int]) -> Tuple[str, ...]:
+def describe_memory(used_bytes: Optional[int], granted_bytes: Optional[int]) -> Tuple[str, ...]:
     """Return a remark if an attempt is known to have used more memory than it was granted."""
     if used_bytes is None or granted_bytes is None or used_bytes <= granted_bytes:
         return ()
@@ -37,12 +39,12 @@ def memory_remark(used_bytes: Optional[int], granted_bytes: Optional[int]) -> Tu
     return (f"it took {used} of memory, more than the {granted} that its `memory` says",)
 
 
-def drift_news(attempt: AttemptId, cpus: Sequence[int], on_drift: str) -> str:
+def describe_drift(attempt: AttemptId, cpus: Sequence[int], on_drift: str) -> str:
     """Say that an attempt runs on other CPUs than it was given."""
     then = {"restore": "; set back", "fail": "; stopped"}.get(on_drift, "")
     return f"{attempt}: its CPU affinity changed to {list(cpus)}{then}"
 
 
-def shortage_news(reason: str) -> str:
+def describe_shortage(reason: str) -> str:
     """Say that starts wait: the system refuses them while other attempts run."""
     return f"{reason}: no more is started until a unit has ended; nothing is lost by that"

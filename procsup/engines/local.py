@@ -85,7 +85,7 @@ class LocalEngine:
         The fact of a start may come a little later, together with its end if that is soon.
         """
         while True:
-            called = self._turn(until)
+            called = self._take_turn(until)
             if called or self._facts or (until is not None and self._clock.now() >= until):
                 return self._take_facts()
 
@@ -105,7 +105,7 @@ class LocalEngine:
             self.kill(attempt)
         limit = self._clock.now() + UNKILLABLE_S + 1.0
         while self._live and self._clock.now() < limit:
-            self._turn(limit)
+            self._take_turn(limit)
         self._trees.end_rest(UNKILLABLE_S)
         self._inspectors.close()
         self._inspectors.join(self._clock.now() + _INSPECTED_S)
@@ -124,9 +124,9 @@ class LocalEngine:
 
     # --- one turn ----------------------------------------------------------------------------
 
-    def _turn(self, until: Optional[float]) -> bool:
+    def _take_turn(self, until: Optional[float]) -> bool:
         """Wait once and do what is due; return whether `wake` was called."""
-        notice = self._exits.wait(self._time_to_wait_s(until))
+        notice = self._exits.wait(self._compute_time_to_wait_s(until))
         now = self._clock.now()
         for pid in notice.pids:
             attempt = self._by_pid.get(pid)
@@ -144,7 +144,7 @@ class LocalEngine:
             self._sample(now)
         return notice.called
 
-    def _time_to_wait_s(self, until: Optional[float]) -> Optional[float]:
+    def _compute_time_to_wait_s(self, until: Optional[float]) -> Optional[float]:
         times = [] if until is None else [until]
         if self._sampler is not None:
             due = self._sampler.next_due()
@@ -186,14 +186,14 @@ class LocalEngine:
 
     def _advance(self, attempt: Attempt, now: float) -> None:
         """Do the next step of an attempt that is ending."""
-        if attempt.advance(now, crowd=len(self._ending)):
+        if attempt.advance(now, ending_count=len(self._ending)):
             self._end(attempt, attempt.reap())
             return
         for pid in attempt.orphans:
             self._watch(pid)
-        departure = attempt.try_to_give_up(now)
-        if departure is not None:
-            self._end(attempt, departure)
+        reaped = attempt.try_to_give_up(now)
+        if reaped is not None:
+            self._end(attempt, reaped)
 
     def _watch(self, pid: int) -> None:
         """Wake the engine when an adopted process ends."""
@@ -205,14 +205,14 @@ class LocalEngine:
         self._watched.discard(pid)
         self._exits.forget(pid)
 
-    def _end(self, attempt: Attempt, departure: system.ReapResult) -> None:
+    def _end(self, attempt: Attempt, reaped: system.ReapResult) -> None:
         self._exits.forget(attempt.child.pid)
         for table in (self._live, self._ending):
             table.pop(attempt.task.attempt, None)
         del self._by_pid[attempt.child.pid]
         now, at = self._clock.now(), self._clock.wall()
-        self._facts.append(attempt.end(departure, at=at, now=now))
-        if not attempt.is_well(departure.exit):
+        self._facts.append(attempt.end(reaped, at=at, now=now))
+        if not attempt.is_well(reaped.exit):
             return
         if attempt.needs_inspection:
             self._inspectors.add(partial(self._inspect, attempt))

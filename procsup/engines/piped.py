@@ -50,7 +50,7 @@ class PipedEngine:
     def __init__(self, context: RunContext, *, clock: Clock, sampling: bool = True) -> None:
         self._far = WireProcess(_ENTRY, context.environment)
         self._clock = clock
-        self._bell = system.exit_notifier()
+        self._notifier = system.exit_notifier()
         self._live: Dict[AttemptId, _Live] = {}
         self._inspecting: Set[AttemptId] = set()
         self._facts: List[Fact] = []
@@ -65,7 +65,7 @@ class PipedEngine:
             sampling,
         )
         self._far.tell(SETTINGS.encode(setting) + b"\n")
-        self._far.listen(self._bell.wake)
+        self._far.listen(self._notifier.wake)
 
     # --- the engine's interface --------------------------------------------------------------
 
@@ -104,7 +104,7 @@ class PipedEngine:
     def wake(self) -> None:
         """Make `wait` return; callable from any thread and from signal handlers."""
         self._is_called = True
-        self._bell.wake()
+        self._notifier.wake()
 
     def close(self) -> List[Fact]:
         """Close the pipe, which ends every tree, and return when no process is left.
@@ -120,7 +120,7 @@ class PipedEngine:
             self._sleep(limit)
             self._hear(closing=True)
         self._far.close(timeout_s=_GONE_S if self._is_over else 0.0)
-        self._bell.close()
+        self._notifier.close()
         return self._take_facts()
 
     # --- the pipe ----------------------------------------------------------------------------
@@ -131,7 +131,7 @@ class PipedEngine:
     def _sleep(self, until: Optional[float]) -> None:
         """Wait for a line, a call of `wake` or the time `until`."""
         now = self._clock.now()
-        self._bell.wait(None if until is None else max(0.0, until - now))
+        self._notifier.wait(None if until is None else max(0.0, until - now))
 
     def _hear(self, *, closing: bool = False) -> None:
         is_over = self._far.is_over  # read before the last lines are taken

@@ -15,7 +15,7 @@ from procsup.engines.wire import ORDERS, SAID, SETTINGS, EngineOrder, Failed, Sa
 from procsup.errors import RecordError
 from procsup.host import guard
 from procsup.host.clock import SystemClock
-from procsup.host.inherited import inherited_environment
+from procsup.host.inherited import get_inherited_environment
 from procsup.host.interrupts import SignalInterrupts
 from procsup.host.pipes import Wire, open_standard_wire
 from procsup.host.units_lock import UnitsLock
@@ -25,7 +25,7 @@ from procsup.store.rundir import RunDir
 def serve() -> int:
     """Serve one supervisor to the end of stdin; return the exit code."""
     wire = open_standard_wire()
-    first = wire.first_line()
+    first = wire.wait_for_first_line()
     if first:
         _serve(wire, SETTINGS.decode(first))
     wire.wait_until_told()
@@ -35,7 +35,7 @@ def serve() -> int:
 def _serve(wire: Wire, setting: Setting) -> None:
     with ExitStack() as stack:
         try:
-            engine = _engine(stack, setting)
+            engine = _make_engine(stack, setting)
         except RecordError as error:
             _tell(wire, [Failed(str(error))])
             return
@@ -50,7 +50,7 @@ def _serve(wire: Wire, setting: Setting) -> None:
             _tell(wire, facts if is_asked else ())
 
 
-def _engine(stack: ExitStack, setting: Setting) -> LocalEngine:
+def _make_engine(stack: ExitStack, setting: Setting) -> LocalEngine:
     rundir = RunDir(setting.run_dir)
     open_inherited = _share_nothing
     if setting.units_lock_path is not None:
@@ -60,8 +60,8 @@ def _engine(stack: ExitStack, setting: Setting) -> LocalEngine:
         open_inherited = lock.share
     context = RunContext(
         run_id=setting.run_id,
-        environment=inherited_environment(),
-        log_paths=rundir.log_paths,
+        environment=get_inherited_environment(),
+        log_paths=rundir.make_log_paths,
         run_dir=Path(rundir.path),
         open_inherited=open_inherited,
         mark_base=setting.mark_base,
@@ -78,11 +78,11 @@ def _obey(wire: Wire, engine: LocalEngine, run_id: str) -> bool:
 
     True if the pipe closed: then the supervisor wants every attempt ended.
     """
-    lifeline = guard.find_guard_link()
-    with SignalInterrupts(lifeline=lifeline, wake=engine.wake) as signals:
-        if lifeline is not None:
-            lifeline.wait_until_ready()
-            lifeline.tell_run_id(run_id)
+    guard_link = guard.find_guard_link()
+    with SignalInterrupts(guard_link=guard_link, wake=engine.wake) as signals:
+        if guard_link is not None:
+            guard_link.wait_until_ready()
+            guard_link.tell_run_id(run_id)
         wire.listen(engine.wake)
         while not signals.drain():
             is_over = wire.is_over or wire.is_broken  # read before the last lines are taken

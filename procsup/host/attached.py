@@ -50,25 +50,25 @@ class CancelToken:
     """
 
     def __init__(self) -> None:
-        self.pulled = False
+        self.is_cancelled = False
         self._child: Optional[subprocess.Popen[bytes]] = None
         self._lock = threading.Lock()
 
     def cancel(self) -> None:
         """Ask the run to stop; returns at once."""
         with self._lock:
-            self.pulled = True
+            self.is_cancelled = True
             if self._child is not None:
                 _ask_to_end(self._child)
 
     def _attach(self, child: Optional["subprocess.Popen[bytes]"]) -> None:
         with self._lock:
             self._child = child
-            if child is not None and self.pulled:
+            if child is not None and self.is_cancelled:
                 _ask_to_end(child)
 
 
-def run_attached(feed: Feed, *, leash: Optional[CancelToken] = None) -> ProcessResult:
+def run_attached(feed: Feed, *, cancel_token: Optional[CancelToken] = None) -> ProcessResult:
     """Start a supervisor with that request and return when it has ended; its stderr is ours.
 
     At an exception (Ctrl-C) the run is asked to stop; the exception continues when no process of
@@ -76,17 +76,17 @@ def run_attached(feed: Feed, *, leash: Optional[CancelToken] = None) -> ProcessR
     by SIGKILL, the run ends, too.
     """
     child = subprocess.Popen(
-        boot.command_line(feed.format_arguments(), entry=boot.HOSTED),
+        boot.make_command_line(feed.format_arguments(), entry=boot.HOSTED),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     assert child.stdin is not None
     assert child.stdout is not None
-    leash = leash or CancelToken()
+    cancel_token = cancel_token or CancelToken()
     try:
         try:
-            _give(child.stdin, feed, leash)
-            leash._attach(child)
+            _give(child.stdin, feed, cancel_token)
+            cancel_token._attach(child)
             stdout = child.stdout.read()
             child.wait()
         except BaseException:
@@ -94,12 +94,12 @@ def run_attached(feed: Feed, *, leash: Optional[CancelToken] = None) -> ProcessR
             raise
         return ProcessResult(child.returncode, stdout)
     finally:
-        leash._attach(None)
+        cancel_token._attach(None)
         child.stdout.close()
         boot.close_pipe(child.stdin)
 
 
-def _give(pipe: IO[bytes], feed: Feed, leash: CancelToken) -> None:
+def _give(pipe: IO[bytes], feed: Feed, cancel_token: CancelToken) -> None:
     """Write what it is to do; a child that ends before it has read that reports the reason.
 
     An exception of the plan's lines always continues, even if the child has ended.
@@ -108,7 +108,7 @@ def _give(pipe: IO[bytes], feed: Feed, leash: CancelToken) -> None:
         for line in chain([feed.request], feed.plan):
             if not try_write(pipe, line):
                 return
-            if leash.pulled and feed.called_off:
+            if cancel_token.is_cancelled and feed.called_off:
                 try_write(pipe, feed.called_off)
                 break
     except BaseException:

@@ -10,7 +10,7 @@ _HERE, _BIRTH = -100, 0x800  # AT_FDCWD, STATX_BTIME
 _BYTES, _AT_MASK, _AT_SECONDS, _AT_NANOSECONDS = 256, 0, 80, 88  # of struct statx
 
 
-def born_ns(path: AnyPath) -> Optional[int]:
+def read_born_ns(path: AnyPath) -> Optional[int]:
     """Return a file's creation time in nanoseconds since 1970; None if it is not known."""
     if sys.platform == "linux":
         return _ask_statx(path)

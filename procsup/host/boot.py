@@ -61,14 +61,14 @@ HOSTED_APART = (
 )
 
 
-def command_line(arguments: Sequence[str], *, entry: str) -> List[str]:
+def make_command_line(arguments: Sequence[str], *, entry: str) -> List[str]:
     """Return the argv that starts it with this interpreter and package.
 
     `entry` is the Python text that is executed when the package has been found. UsageError if this
     program is no Python, or a frozen one: it would start itself. The environment variable
     PROCSUP_PYTHON names an interpreter to use instead, which has procsup.
     """
-    options = _interpreter_options()
+    options = _list_interpreter_options()
     named = os.environ.get(PYTHON)
     if named:
         return [named, *options, "-c", _NAMED_BOOT + entry, __version__, *arguments]
@@ -122,7 +122,7 @@ def start_own_child(
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
         options = {"creationflags": flags}
     return subprocess.Popen(
-        command_line(arguments, entry=entry),
+        make_command_line(arguments, entry=entry),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
@@ -213,7 +213,7 @@ def _read_announcement(stdout: IO[bytes]) -> Optional[Dict[str, Any]]:
     return None
 
 
-def to_our_stderr(line: bytes) -> None:
+def relay_to_stderr(line: bytes) -> None:
     """Write a line from the stderr of another procsup process to our own stderr."""
     try:
         os.write(2, line)
@@ -267,7 +267,7 @@ def close_pipe(pipe: IO[bytes]) -> None:
         pass  # the rest has no reader any more
 
 
-def _interpreter_options() -> List[str]:
+def _list_interpreter_options() -> List[str]:
     """Return the options that affect the module search: the new process must find the same."""
     if sys.flags.isolated:
         return ["-I"]

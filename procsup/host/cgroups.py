@@ -24,19 +24,19 @@ class _Mount(NamedTuple):
     controllers: Tuple[str, ...]  # () for version 2
 
 
-def limits(proc: str = "/proc/self") -> Limits:
+def read_limits(proc: str = "/proc/self") -> Limits:
     """Return the strictest limits over all groups that the process is in; never raises."""
-    memberships = _memberships(_read(os.path.join(proc, "cgroup")))
+    memberships = _parse_memberships(_read(os.path.join(proc, "cgroup")))
     cpus: List[float] = []
     memory: List[int] = []
-    for mount in _mounts(_read(os.path.join(proc, "mountinfo"))):
-        for folder in _folders(mount, memberships):
-            cpus.extend(_cpu_limits(folder, mount))
-            memory.extend(_memory_limits(folder, mount))
+    for mount in _parse_mounts(_read(os.path.join(proc, "mountinfo"))):
+        for folder in _list_folders(mount, memberships):
+            cpus.extend(_read_cpu_limits(folder, mount))
+            memory.extend(_read_memory_limits(folder, mount))
     return Limits(min(cpus, default=None), min(memory, default=None))
 
 
-def _memberships(text: str) -> Dict[str, str]:
+def _parse_memberships(text: str) -> Dict[str, str]:
     """Return the group's path by controller; version 2 is the controller ``""``."""
     found: Dict[str, str] = {}
     for line in text.splitlines():
@@ -47,7 +47,7 @@ def _memberships(text: str) -> Dict[str, str]:
     return found
 
 
-def _mounts(text: str) -> Iterator[_Mount]:
+def _parse_mounts(text: str) -> Iterator[_Mount]:
     """Read mountinfo (proc(5)): fields, a hyphen, type, source, options."""
     for line in text.splitlines():
         left, hyphen, right = line.partition(" - ")
@@ -61,7 +61,7 @@ def _mounts(text: str) -> Iterator[_Mount]:
             yield _Mount(root, point, tuple(kind[2].split(",")))
 
 
-def _folders(mount: _Mount, memberships: Dict[str, str]) -> Iterator[str]:
+def _list_folders(mount: _Mount, memberships: Dict[str, str]) -> Iterator[str]:
     """Yield the group's folder and all above it, up to the mount."""
     path = next((memberships[c] for c in mount.controllers or ("",) if c in memberships), None)
     if path is None:
@@ -73,7 +73,7 @@ def _folders(mount: _Mount, memberships: Dict[str, str]) -> Iterator[str]:
         yield os.path.join(mount.point, *names[:count])
 
 
-def _cpu_limits(folder: str, mount: _Mount) -> Iterator[float]:
+def _read_cpu_limits(folder: str, mount: _Mount) -> Iterator[float]:
     """Yield CPUs: quota over period, both in microseconds."""
     if not mount.controllers:
         quota, _, period = _read(os.path.join(folder, "cpu.max")).partition(" ")
@@ -82,23 +82,23 @@ def _cpu_limits(folder: str, mount: _Mount) -> Iterator[float]:
         period = _read(os.path.join(folder, "cpu.cfs_period_us"))
     else:
         return
-    quota_us, period_us = _number(quota), _number(period)  # "max", -1 and "" are no limit
+    quota_us, period_us = _read_number(quota), _read_number(period)  # "max", -1 and "" are no limit
     if quota_us is not None and quota_us > 0 and period_us is not None and period_us > 0:
         yield quota_us / period_us
 
 
-def _memory_limits(folder: str, mount: _Mount) -> Iterator[int]:
+def _read_memory_limits(folder: str, mount: _Mount) -> Iterator[int]:
     if not mount.controllers:
         names = ["memory.max", "memory.high"]
     else:
         names = ["memory.limit_in_bytes"] if "memory" in mount.controllers else []
     for name in names:
-        limit = _number(_read(os.path.join(folder, name)))
+        limit = _read_number(_read(os.path.join(folder, name)))
         if limit is not None and 0 <= limit < _UNLIMITED_BYTES:
             yield limit
 
 
-def _number(text: str) -> Optional[int]:
+def _read_number(text: str) -> Optional[int]:
     try:
         return int(text)
     except ValueError:

@@ -13,6 +13,6 @@ class SystemClock:
     wall = staticmethod(time.time)
 
 
-def dated_id(random_bytes: int) -> str:
+def make_dated_id(random_bytes: int) -> str:
     """Return a new id that begins with the local time: ``20260102T030405-1f2e3d4c``."""
     return f"{time.strftime('%Y%m%dT%H%M%S')}-{os.urandom(random_bytes).hex()}"

@@ -11,7 +11,7 @@ from typing import Any, Callable, Mapping, Optional
 
 from procsup.errors import RecordError
 from procsup.host import boot, guard
-from procsup.host.boot import Announcing, to_our_stderr
+from procsup.host.boot import Announcing, relay_to_stderr
 from procsup.host.files import describe_error, open_private
 
 
@@ -19,7 +19,7 @@ def start_detached(
     label: str,
     request: bytes,
     *,
-    relay: Callable[[bytes], object] = to_our_stderr,
+    relay: Callable[[bytes], object] = relay_to_stderr,
     environment: Optional[Mapping[str, str]] = None,
 ) -> Announcing:
     """Start a supervisor with that request; return when it announced that it is ready, or ended.

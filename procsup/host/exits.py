@@ -73,7 +73,7 @@ class ThreadExits:
         if timeout_s is not None and time.monotonic() - began > timeout_s + _AWAY_S:
             alone = list(self._in_threads)  # their threads were suspended, too
         for fd, _ in events:
-            pid = self._pid_of(fd)
+            pid = self._find_pid(fd)
             if pid is not None:
                 pids.append(pid)
             elif fd == self._wake_fd:
@@ -87,7 +87,7 @@ class ThreadExits:
         limit_s = LONGEST_WAIT_S if timeout_s is None else min(timeout_s, LONGEST_WAIT_S)
         return self._poller.poll(max(0, int(limit_s * 1000 + 0.999)))
 
-    def _pid_of(self, fd: int) -> Optional[int]:  # noqa: ARG002 - for those with pidfds
+    def _find_pid(self, fd: int) -> Optional[int]:  # noqa: ARG002 - for those with pidfds
         return None
 
     def _hear(self, pids: List[int]) -> bool:
@@ -202,7 +202,7 @@ if sys.platform == "linux":
             limit_s = LONGEST_WAIT_S if timeout_s is None else min(timeout_s, LONGEST_WAIT_S)
             return self._poller.poll(max(0.0, limit_s))
 
-        def _pid_of(self, fd: int) -> Optional[int]:
+        def _find_pid(self, fd: int) -> Optional[int]:
             return self._pids.get(fd)
 
         def close(self) -> None:
@@ -224,9 +224,9 @@ else:
             os.set_blocking(self._waking_fd, False)
             self._pids: Dict[int, bool] = {}  # pid -> known to have ended before it was watched
             self._late: List[int] = []
-            self._change(self._wake_fd, select.KQ_FILTER_READ, select.KQ_EV_ADD)
+            self._make_change(self._wake_fd, select.KQ_FILTER_READ, select.KQ_EV_ADD)
 
-        def _change(self, ident: int, kind: int, flags: int, notes: int = 0) -> None:
+        def _make_change(self, ident: int, kind: int, flags: int, notes: int = 0) -> None:
             self._queue.control([select.kevent(ident, kind, flags, notes)], 0, 0)
 
         def watch(self, pid: int) -> None:
@@ -234,7 +234,7 @@ else:
             self._pids[pid] = True
             flags = select.KQ_EV_ADD | select.KQ_EV_ONESHOT
             try:
-                self._change(pid, select.KQ_FILTER_PROC, flags, select.KQ_NOTE_EXIT)
+                self._make_change(pid, select.KQ_FILTER_PROC, flags, select.KQ_NOTE_EXIT)
             except OSError as error:
                 if error.errno != errno.ESRCH:
                     raise

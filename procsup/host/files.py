@@ -72,7 +72,7 @@ if sys.platform == "win32":
             os.fspath(path), generic_read, share_all, None, open_existing, normal, None
         )
         if handle in (None, wintypes.HANDLE(-1).value):
-            raise _windows_error(os.fspath(path))
+            raise _make_windows_error(os.fspath(path))
         file = os.fdopen(msvcrt.open_osfhandle(handle, os.O_RDONLY | os.O_BINARY), "rb")
         try:
             refuse_irregular(file.fileno(), os.fspath(path))
@@ -87,9 +87,9 @@ if sys.platform == "win32":
         if not kernel32.MoveFileExW(
             ctypes.c_wchar_p(source), ctypes.c_wchar_p(target), replace_existing | write_through
         ):
-            raise _windows_error(target)
+            raise _make_windows_error(target)
 
-    def _windows_error(path: str) -> OSError:
+    def _make_windows_error(path: str) -> OSError:
         code = ctypes.get_last_error()
         return OSError(0, ctypes.FormatError(code).strip(), path, code)
 
@@ -127,7 +127,7 @@ else:
     _SAFE_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
     def _open_patiently(name: str, flags: int, mode: int, dir_fd: Optional[int]) -> int:
-        return os.open(_below(name, dir_fd), flags, mode, dir_fd=dir_fd)
+        return os.open(_look_below(name, dir_fd), flags, mode, dir_fd=dir_fd)
 
     if sys.platform == "darwin":
         _F_BARRIERFSYNC = 85
@@ -167,13 +167,13 @@ else:
 
     def replace(source: AnyPath, target: AnyPath, *, dir_fd: Optional[int] = None) -> None:
         """Replace `target` by `source`, atomically; `sync_folder` makes it durable."""
-        names = _below(source, dir_fd), _below(target, dir_fd)
+        names = _look_below(source, dir_fd), _look_below(target, dir_fd)
         os.replace(*names, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
 
     def remove(path: AnyPath, *, dir_fd: Optional[int] = None) -> bool:
         """Remove a file; False if there was none."""
         try:
-            os.unlink(_below(path, dir_fd), dir_fd=dir_fd)
+            os.unlink(_look_below(path, dir_fd), dir_fd=dir_fd)
         except (FileNotFoundError, NotADirectoryError):
             return False
         return True
@@ -200,7 +200,7 @@ _HARD_LINKED = (
 )
 
 
-def file_id(path: AnyPath) -> str:
+def read_file_id(path: AnyPath) -> str:
     """Return an id of this file, different from its copies': device and inode in hexadecimal.
 
     ``:`` if it does not exist. After a boot the device may have another number.
@@ -219,21 +219,21 @@ def open_record(path: AnyPath) -> BinaryIO:
     anything else, or a large file of next to no content, which would take for ever to read.
     """
     name = os.path.abspath(os.fspath(path))
-    return as_record(open_reading(name), name, os.lstat(os.path.dirname(name)).st_uid)
+    return check_record(open_reading(name), name, os.lstat(os.path.dirname(name)).st_uid)
 
 
-def as_record(file: BinaryIO, path: str, owner: int) -> BinaryIO:
+def check_record(file: BinaryIO, path: str, owner: int) -> BinaryIO:
     """Return an open file if it can be a record of this user's run; close it and raise OSError."""
     try:
         refuse_foreign(file.fileno(), path, owner)
-        _refuse_hollow(os.fstat(file.fileno()), path)
+        _refuse_empty(os.fstat(file.fileno()), path)
     except BaseException:
         file.close()
         raise
     return file
 
 
-def _refuse_hollow(status: os.stat_result, path: str) -> None:
+def _refuse_empty(status: os.stat_result, path: str) -> None:
     on_disk = getattr(status, "st_blocks", status.st_size) * 512  # Windows does not tell
     if status.st_size > _LARGE_BYTES and on_disk * _MOST_COMPRESSED < status.st_size:
         problem = f"it is no record: of its {status.st_size} bytes only {on_disk} are on the disk"
@@ -259,7 +259,7 @@ def describe_error(error: OSError) -> str:
     return words
 
 
-def _below(path: AnyPath, dir_fd: Optional[int]) -> str:
+def _look_below(path: AnyPath, dir_fd: Optional[int]) -> str:
     """Return what is looked up: of a path below an open folder only its last name."""
     return os.fspath(path) if dir_fd is None else os.path.basename(path)
 
@@ -296,7 +296,7 @@ def open_private(
 
 def _find_planted(path: str, dir_fd: Optional[int]) -> Optional[str]:
     try:
-        status = os.lstat(_below(path, dir_fd), dir_fd=dir_fd)
+        status = os.lstat(_look_below(path, dir_fd), dir_fd=dir_fd)
     except OSError:
         return None
     return _explain_not_ours(status.st_mode, status.st_nlink)
@@ -325,7 +325,7 @@ def write_atomically(
     the old content is unchanged and no temporary file is left.
     """
     target = os.path.abspath(os.fspath(path))
-    temporary = os.path.join(os.path.dirname(target), temporary_name())
+    temporary = os.path.join(os.path.dirname(target), make_temporary_name())
     fd = _open_patiently(
         temporary,
         os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE_FLAGS,
@@ -371,7 +371,7 @@ def make_folders(path: AnyPath, mode: int = 0o777, *, above: int = 0o777) -> boo
     return made
 
 
-def temporary_name() -> str:
+def make_temporary_name() -> str:
     """Return a new name for a temporary file or folder, which no other user can plant before us."""
     return f"{os.getpid()}-{os.urandom(8).hex()}".join(_TEMPORARY)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from procsup.errors import UsageError
-from procsup.host.owners import user_name
+from procsup.host.owners import name_user
 from procsup.paths.joining import join_path
 from procsup.paths.opening import open_regular
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from procsup.host.files import AnyPath
 
 
-def current_folder() -> str:
+def get_current_folder() -> str:
     """Return the current folder; UsageError if it does not exist any more."""
     try:
         return os.getcwd()
@@ -27,24 +27,24 @@ def current_folder() -> str:
 
 
 def make_absolute(path: "AnyPath") -> str:
-    """Return the absolute path, `.` and `..` resolved; UsageError as `current_folder`."""
+    """Return the absolute path, `.` and `..` resolved; UsageError as `get_current_folder`."""
     text = os.fspath(path)
     if os.path.isabs(text):
         return os.path.abspath(join_path("", text))
-    return join_path(current_folder(), text)
+    return join_path(get_current_folder(), text)
 
 
 def resolve_file(path: "AnyPath") -> str:
     """Return the absolute path of a file; for a symbolic link, the path of its target.
 
     If the file itself is not a link, links among its folders keep their names. UsageError as
-    `current_folder`.
+    `get_current_folder`.
     """
     whole = make_absolute(path)
     return os.path.realpath(whole) if os.path.islink(whole) else whole
 
 
-def user_settings() -> str:
+def find_user_settings() -> str:
     """Return the path of the user's own configuration of procsup, whether it is there or not."""
     if sys.platform == "win32":
         folder = os.environ.get("APPDATA") or os.path.expanduser("~")
@@ -97,7 +97,7 @@ def find_keeper(path: "AnyPath") -> str:
     if not above.st_mode & stat.S_ISVTX or os.geteuid() in (0, status.st_uid, above.st_uid):
         return ""
     return (
-        f"{whole} belongs to {user_name(status.st_uid)}, who alone may remove or replace it in this"
+        f"{whole} belongs to {name_user(status.st_uid)}, who alone may remove or replace it in this"
         " folder (it is sticky): have it removed, or choose another folder"
     )
 
@@ -124,4 +124,4 @@ def _describe_owner(path: Path) -> str:
         status = os.stat(path)
     except OSError:
         return ""  # it was removed
-    return f": it belongs to {user_name(status.st_uid)} (mode {stat.S_IMODE(status.st_mode):04o})"
+    return f": it belongs to {name_user(status.st_uid)} (mode {stat.S_IMODE(status.st_mode):04o})"

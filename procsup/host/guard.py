@@ -2,7 +2,7 @@
 
 The process that the user started forks before any import. The parent becomes the guard
 (guardian.py): it adopts orphans, forwards signals, and dies as the supervisor died. The child
-becomes the supervisor and holds a `GuardLink` (lifeline.py): it ends when the guard does.
+becomes the supervisor and holds a `GuardLink` (guard_link.py): it ends when the guard does.
 
 Windows has no guard: there the engine's Job Object ends every process when its owner ends
 (KILL_ON_JOB_CLOSE), and `fork_supervisor` does nothing.
@@ -17,7 +17,7 @@ import signal
 import sys
 
 from procsup.host import procfs, signals
-from procsup.host.lifeline import GuardLink
+from procsup.host.guard_link import GuardLink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _guard_link: Optional[GuardLink] = None
 
 
 def find_guard_link() -> Optional[GuardLink]:
-    """Return the lifeline; None without a guard: on Windows, or inside another program."""
+    """Return the link to the guard; None without a guard: on Windows, or inside another program."""
     return _guard_link
 
 
@@ -57,11 +57,11 @@ if sys.platform != "win32":
     def _split(*, detached: bool) -> None:
         global _guard_link
 
-        strangers = procfs.list_children(
+        inherited_children = procfs.list_children(
             os.getpid()
         )  # children that a shell had before it called exec
         ready_fds, told_fds = os.pipe(), os.pipe()
-        watched = signals.watched_by_guard()
+        watched = signals.list_watched_signals()
         for signum in (signal.SIGCHLD, signal.SIGCONT):
             # BSD systems do not keep a blocked signal pending if its default is to be ignored.
             signal.signal(signum, _ignore_signal)
@@ -74,7 +74,7 @@ if sys.platform != "win32":
             from procsup.host import guardian
 
             guardian.stand_guard(
-                supervisor, ready_fds[1], told_fds[0], strangers, detached=detached
+                supervisor, ready_fds[1], told_fds[0], inherited_children, detached=detached
             )
         os.close(ready_fds[1])
         os.close(told_fds[0])

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-from procsup.host import lifeline, marks, procfs, signals, tree_walk
+from procsup.host import guard_link, marks, procfs, signals, tree_walk
 from procsup.seams import seam
 
 assert sys.platform != "win32"  # nothing below has a meaning there
@@ -27,7 +27,12 @@ _SI_KERNEL = 0x80  # siginfo: sent by the terminal, so to the whole foreground g
 
 
 def stand_guard(
-    supervisor: int, ready_fd: int, told_fd: int, strangers: Sequence[int], *, detached: bool
+    supervisor: int,
+    ready_fd: int,
+    told_fd: int,
+    inherited_children: Sequence[int],
+    *,
+    detached: bool,
 ) -> NoReturn:
     """Guard until the supervisor is dead and none of its processes is left, then die as it did."""
     try:
@@ -35,8 +40,8 @@ def stand_guard(
         if detached:
             _let_go_of_streams()
         terminal = Terminal()
-        lifeline.say_ready(ready_fd, adopts=adopts)
-        Guardian(supervisor, told_fd, set(strangers), terminal, adopts=adopts).watch()
+        guard_link.say_ready(ready_fd, adopts=adopts)
+        Guardian(supervisor, told_fd, set(inherited_children), terminal, adopts=adopts).watch()
     except BaseException as error:  # noqa: BLE001 - the caller's code must never run in the guard
         _say(f"internal error of the guard: {type(error).__name__}: {error}")
     finally:
@@ -50,16 +55,16 @@ class Guardian:
         self,
         supervisor: int,
         told_fd: int,
-        strangers: Set[int],
+        inherited_children: Set[int],
         terminal: Terminal,
         *,
         adopts: bool,
     ) -> None:
         self._supervisor = supervisor
         self._told_fd = told_fd
-        self._strangers = strangers
-        # We adopt the orphans of strangers, too: then only processes proven to be ours are ended.
-        self._must_prove = bool(strangers)
+        self._inherited_children = inherited_children
+        # We adopt their orphans, too: then only processes that are proven to be ours are ended.
+        self._must_prove = bool(inherited_children)
         self._proof: Tuple[Optional[int], bytes] = None, b""  # base of marks, entry of environments
         self._terminal = terminal
         self._adopts = adopts
@@ -70,7 +75,7 @@ class Guardian:
 
     def watch(self) -> NoReturn:
         """Wait for signals until the supervisor is dead."""
-        watched = signals.watched_by_guard()
+        watched = signals.list_watched_signals()
         while True:
             signum, from_terminal = _next_signal(watched)
             if signum == signal.SIGCHLD:
@@ -123,7 +128,7 @@ class Guardian:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return None
-                self._strangers.discard(pid)
+                self._inherited_children.discard(pid)
                 if pid == self._supervisor and not self._supervisor_reaped:
                     self._supervisor_reaped = True
                     return status
@@ -141,7 +146,7 @@ class Guardian:
 
     @seam("guard: end all")
     def _end_all(self) -> None:
-        told = lifeline.read_told(self._told_fd)
+        told = guard_link.read_told(self._told_fd)
         if told.released:
             return
         base = told.mark_base
@@ -185,19 +190,19 @@ class Guardian:
         return [process for process in tree if not process.dead]
 
     def _find_own_children(self) -> List[int]:
-        """Return our children without strangers and without orphans of strangers."""
+        """Return our children without the inherited ones and without their orphans."""
         return [pid for pid in procfs.list_children(os.getpid()) if self._is_own(pid)]
 
     def _is_own(self, pid: int) -> bool:
-        if pid in self._strangers:
+        if pid in self._inherited_children:
             return False
         if pid == self._supervisor and not self._supervisor_reaped:
             return True
         base, entry = self._proof
         mark = marks.read(pid) if base is not None else None
-        if mark is not None and marks.base_of(mark) == base:
+        if mark is not None and marks.find_base(mark) == base:
             return True
-        return entry in procfs.raw_environment(pid).split(b"\0")
+        return entry in procfs.read_raw_environment(pid).split(b"\0")
 
     def _has_children(self) -> bool:
         if self._childless:

@@ -23,14 +23,14 @@ def open_for_writing(pid: int) -> Optional[List[OpenFile]]:
     if sys.platform != "linux":
         return None
     try:
-        folders = _folders_of_descriptors(pid)
-        found = [file for folder in folders for file in _descriptors(folder)]
+        folders = _list_descriptor_folders(pid)
+        found = [file for folder in folders for file in _list_descriptors(folder)]
     except PermissionError:
         return None
     return [*found, *_list_mapped(pid)]
 
 
-def writers_of(path: str) -> List[TreeProcess]:
+def list_writers(path: str) -> List[TreeProcess]:
     """Return the processes that have a file open for writing, as far as they can be seen."""
     try:
         status = os.stat(path)
@@ -40,11 +40,11 @@ def writers_of(path: str) -> List[TreeProcess]:
     for pid in procfs.list_pids():
         files = open_for_writing(pid) or []
         if any((one.device, one.inode) == (status.st_dev, status.st_ino) for one in files):
-            found.append(TreeProcess(pid, 0, titles.title_of(pid), files))
+            found.append(TreeProcess(pid, 0, titles.read_title(pid), files))
     return found
 
 
-def _folders_of_descriptors(pid: int) -> List[str]:
+def _list_descriptor_folders(pid: int) -> List[str]:
     """Return the folder of the process; if its first thread is dead, those of its other threads."""
     folder = f"/proc/{pid}"
     process = procfs.look(pid)
@@ -56,7 +56,7 @@ def _folders_of_descriptors(pid: int) -> List[str]:
         return []  # it has ended
 
 
-def _descriptors(folder: str) -> Iterator[OpenFile]:
+def _list_descriptors(folder: str) -> Iterator[OpenFile]:
     try:
         names = os.listdir(f"{folder}/fd")
     except PermissionError:

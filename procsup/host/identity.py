@@ -7,22 +7,22 @@ from typing import Optional, Tuple
 from procsup.host import procfs
 
 
-def host_name() -> str:
+def get_host_name() -> str:
     """Return the network name of this machine."""
     if sys.platform == "win32":
         return os.environ.get("COMPUTERNAME", "") or "windows"
     return os.uname().nodename
 
 
-def machine_id() -> Tuple[str, str]:
+def get_machine_id() -> Tuple[str, str]:
     """Return (host name, id of this boot; empty if unknown): the scope of locks and pids.
 
     Two containers of one machine differ in the name and agree in the boot.
     """
-    return host_name(), boot_id()
+    return get_host_name(), read_boot_id()
 
 
-def pid_namespace() -> str:
+def read_pid_namespace() -> str:
     """Return the pid namespace (``pid:[4026531836]``); empty if the system does not show it."""
     if sys.platform != "linux":
         return ""
@@ -38,18 +38,18 @@ def start_ticks() -> Optional[int]:
     return None if process is None else process.start_ticks
 
 
-def boot_id() -> str:
+def read_boot_id() -> str:
     """Return an id that changes only with a boot; empty if the system has none."""
     if sys.platform == "linux":
-        return _first_line("/proc/sys/kernel/random/boot_id")
+        return _read_first_line("/proc/sys/kernel/random/boot_id")
     if sys.platform == "darwin":
-        return _sysctl("kern.bootsessionuuid")
+        return _read_sysctl("kern.bootsessionuuid")
     if sys.platform == "win32":
-        return _windows_boot_number()
+        return _read_windows_boot_number()
     return ""
 
 
-def platform_text() -> str:
+def describe_platform() -> str:
     """Return system, release and architecture, for records: ``Linux 6.1.0 x86_64``."""
     if sys.platform == "win32":
         version = sys.getwindowsversion()
@@ -59,7 +59,7 @@ def platform_text() -> str:
     return f"{name.sysname} {name.release} {name.machine}"
 
 
-def _first_line(path: str) -> str:
+def _read_first_line(path: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:
             return file.readline().strip()
@@ -67,7 +67,7 @@ def _first_line(path: str) -> str:
         return ""
 
 
-def _sysctl(name: str) -> str:
+def _read_sysctl(name: str) -> str:
     """Read a text by sysctlbyname(3)."""
     import ctypes
 
@@ -81,7 +81,7 @@ def _sysctl(name: str) -> str:
     return "" if failed else text.value.decode("ascii", "replace")
 
 
-def _windows_boot_number() -> str:
+def _read_windows_boot_number() -> str:
     """Read the number of boots that the memory manager counts (PrefetchParameters\\BootId)."""
     if sys.platform != "win32":
         return ""

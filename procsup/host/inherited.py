@@ -10,7 +10,7 @@ from procsup.host import machine, procfs
 _MADE_UP = ("C.UTF-8", "C.utf8", "UTF-8")
 
 
-def inherited_environment() -> Dict[str, str]:
+def get_inherited_environment() -> Dict[str, str]:
     """Return `os.environ` with the LC_CTYPE that we were started with.
 
     A program that uses the library starts its supervisor with its own `os.environ`, as
@@ -19,7 +19,7 @@ def inherited_environment() -> Dict[str, str]:
     environment = dict(os.environ)
     if environment.get("LC_CTYPE") not in _MADE_UP:
         return environment
-    first = _first_environment()
+    first = _find_first_environment()
     if first is None:
         return environment  # it may be the user's value
     if "LC_CTYPE" in first:
@@ -29,13 +29,13 @@ def inherited_environment() -> Dict[str, str]:
     return environment
 
 
-def _first_environment() -> Optional[Dict[str, str]]:
+def _find_first_environment() -> Optional[Dict[str, str]]:
     """Return the environment with which this process, or the one it was forked from, started.
 
     It does not change with `os.environ`. None if the system does not show it.
     """
     if sys.platform != "linux":
-        return machine.first_environment()
+        return machine.read_first_environment()
     try:
         with open("/proc/self/environ", "rb") as file:
             return procfs.parse_environment(file.read())

@@ -14,7 +14,7 @@ from types import FrameType, TracebackType
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, Type
 
 from procsup.core.events import Fact, Interrupted
-from procsup.host.lifeline import GuardLink
+from procsup.host.guard_link import GuardLink
 from procsup.host.signals import PRESS_S
 
 _BYTES = 4096
@@ -32,11 +32,11 @@ class SignalInterrupts:
     def __init__(
         self,
         *,
-        lifeline: Optional[GuardLink] = None,
+        guard_link: Optional[GuardLink] = None,
         wake: Callable[[], object] = lambda: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._lifeline = lifeline
+        self._guard_link = guard_link
         self._wake = wake
         self._now = now
         self._came: Deque[Tuple[int, float]] = deque()
@@ -47,7 +47,7 @@ class SignalInterrupts:
         self._mask: Any = None
 
     def __enter__(self) -> "SignalInterrupts":
-        self._relay = _Relay(self._lifeline, self._wake)
+        self._relay = _Relay(self._guard_link, self._wake)
         if threading.current_thread() is threading.main_thread():
             self._relay.connect()
             self._install_handlers()
@@ -86,12 +86,12 @@ class SignalInterrupts:
 
     def _is_guard_dead(self, *, asked: bool) -> bool:
         """Whether it has died since the last call."""
-        if self._lifeline is None or self._guard_dead or self._relay is None:
+        if self._guard_link is None or self._guard_dead or self._relay is None:
             return False
-        return (asked or self._relay.is_cut) and not self._lifeline.is_alive()
+        return (asked or self._relay.is_cut) and not self._guard_link.is_alive()
 
     def _install_handlers(self) -> None:
-        for signum in _ending_signals():
+        for signum in _list_ending_signals():
             ignored = signal.getsignal(signum) is signal.SIG_IGN
             # Units would inherit an ignored signal; they do not inherit a handler.
             self._handle(signum, _do_nothing if ignored else self._note)
@@ -111,7 +111,7 @@ class SignalInterrupts:
         self._came.append((signum, self._now()))
 
 
-def _ending_signals() -> List[int]:
+def _list_ending_signals() -> List[int]:
     if sys.platform == "win32":
         return [signal.SIGINT, signal.SIGBREAK]
     return [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT]
@@ -129,11 +129,11 @@ class _Relay:
     the thread reads. If no thread can be started, the loop notices signals when it polls.
     """
 
-    def __init__(self, lifeline: Optional[GuardLink], wake: Callable[[], object]) -> None:
+    def __init__(self, guard_link: Optional[GuardLink], wake: Callable[[], object]) -> None:
         import socket
 
         self.is_cut = False  # the guard may have died: it must be checked
-        self._lifeline = lifeline
+        self._guard_link = guard_link
         self._wake = wake
         self._near, self._far = socket.socketpair()
         self._far.setblocking(False)
@@ -165,8 +165,8 @@ class _Relay:
         def _relay(self) -> None:
             poller = select.poll()
             poller.register(self._near, select.POLLIN)
-            if self._lifeline is not None:
-                poller.register(self._lifeline.fd, 0)  # its end; its first word is not for us
+            if self._guard_link is not None:
+                poller.register(self._guard_link.fd, 0)  # its end; its first word is not for us
             while True:
                 for fd, _ in poller.poll():
                     if fd != self._near.fileno():

@@ -82,25 +82,25 @@ class Job:
         job, process = wintypes.HANDLE(self._handle), wintypes.HANDLE(process_handle)
         return bool(_kernel32.AssignProcessToJobObject(job, process))
 
-    def account(self) -> Optional[_Accounting]:
+    def read_account(self) -> Optional[_Accounting]:
         """Return the system's accounting of the whole job; None if it fails."""
         found = _Accounting()
         return found if self._query(_BASIC_ACCOUNTING, found) else None
 
-    def active_processes(self) -> int:
+    def count_active(self) -> int:
         """Return how many of its processes live; 1 if the system call fails.
 
         A job counts as empty only if that is known: the next call tries again.
         """
-        account = self.account()
-        return 1 if account is None else int(account.active_processes)
+        account = self.read_account()
+        return 1 if account is None else int(account.count_active)
 
-    def pids(self) -> Optional[List[int]]:
+    def read_pids(self) -> Optional[List[int]]:
         """Return the pids of its processes, at most a thousand; None if the system call fails."""
         found = _Pids()
         if not self._query(_PROCESS_IDS, found) and ctypes.get_last_error() != _MORE_DATA:
             return None
-        return [int(pid) for pid in found.pids[: found.listed]]
+        return [int(pid) for pid in found.read_pids[: found.listed]]
 
     def _query(self, kind: int, into: ctypes.Structure) -> bool:
         if self._handle is None:

@@ -43,7 +43,7 @@ class RecordedProcesses(NamedTuple):
     traces: Sequence[Trace] = ()
 
 
-class _Left(NamedTuple):
+class _Remaining(NamedTuple):
     process: procfs.Process
     unit: str
 
@@ -82,10 +82,10 @@ class Finder:
         self._units: Dict[int, str] = {}
         self.killed: Set[int] = set()  # as soon as they were found
 
-    def bring_to_rest(self, deadline: float) -> List[_Left]:
+    def bring_to_rest(self, deadline: float) -> List[_Remaining]:
         """Stop all leftovers until no new one appears; return the live ones."""
         found = tree_walk.bring_to_rest(self.find, deadline)
-        return [_Left(process, self._units.get(process.pid, "")) for process in found]
+        return [_Remaining(process, self._units.get(process.pid, "")) for process in found]
 
     def find(self) -> List[procfs.Process]:
         """Return the leftovers, stopped (or killed, where /proc is hidden): they cannot fork."""
@@ -148,10 +148,10 @@ class Proof:
         """Check the process that has this pid now."""
         if self._base is not None:
             mark = marks.read(pid)
-            if mark is not None and marks.base_of(mark) == self._base and self._may_be_ours(pid):
+            if mark is not None and marks.find_base(mark) == self._base and self._may_be_ours(pid):
                 return self._by_mark.get(mark, "")
         if self._by_pid:
-            trace = self._by_pid.get(pid) or self._by_pid.get(procfs.session(pid))
+            trace = self._by_pid.get(pid) or self._by_pid.get(procfs.read_session(pid))
             if trace is not None and _is_that_process(trace):
                 return trace.unit
         return None if self._cookie is None else _find_unit_by_cookie(pid, self._cookie)
@@ -165,13 +165,13 @@ class Proof:
         """
         if _runs_as_us(pid):
             return True
-        return procfs.session(pid) in self._by_pid
+        return procfs.read_session(pid) in self._by_pid
 
 
 def _runs_as_us(pid: int) -> bool:
     if sys.platform == "win32" or os.geteuid() == 0:
         return True
-    return os.geteuid() in procfs.users(pid)
+    return os.geteuid() in procfs.read_users(pid)
 
 
 def _is_that_process(trace: Trace) -> bool:
@@ -185,7 +185,7 @@ def _is_that_process(trace: Trace) -> bool:
 
 
 def _find_unit_by_cookie(pid: int, cookie: str) -> Optional[str]:
-    data = procfs.raw_environment(pid)
+    data = procfs.read_raw_environment(pid)
     wanted = os.fsencode(cookie)
     if wanted not in data or wanted not in data.split(b"\0") or not _is_same_user(pid):
         return None
@@ -209,13 +209,13 @@ def _kill(process: procfs.Process) -> bool:
         return False  # it runs as another user; if it stays, the error names it
 
 
-def _describe_remaining(alive: List[_Left], limit_s: float) -> str:
+def _describe_remaining(alive: List[_Remaining], limit_s: float) -> str:
     pids = [left.process.pid for left in alive]
     names = ", ".join(f"{left.process.pid} ({left.unit or 'unit unknown'})" for left in alive)
     others = [pid for pid in pids if sys.platform == "linux" and not _runs_as_us(pid)]
     how = ""
     if others:
-        who = ", ".join(f"{pid} ({procfs.command(pid)})" for pid in others)
+        who = ", ".join(f"{pid} ({procfs.read_command(pid)})" for pid in others)
         how = f" (another user's, whose end takes root: sudo kill -9 PID: {make_visible(who)})"
     return (
         f"an earlier sitting of this run left processes that could not be ended within"
@@ -226,4 +226,4 @@ def _describe_remaining(alive: List[_Left], limit_s: float) -> str:
 
 def find_cookie_bearers(run_id: str) -> List[int]:
     """Return the pids of processes with the run's id in their environment, which is no proof."""
-    return sorted(pid for pid, _ in machine.processes_with_cookie(run_id))
+    return sorted(pid for pid, _ in machine.list_processes_with_cookie(run_id))

@@ -60,7 +60,7 @@ def _waits_for_signals(pid: int, *, blocked: bool) -> bool:
     if procfs.read(f"/proc/{pid}/wchan").startswith(_IN_SIGWAIT):
         return True
     return blocked and any(
-        target == "anon_inode:[signalfd]" for target in procfs.targets_of_descriptors(pid)
+        target == "anon_inode:[signalfd]" for target in procfs.list_descriptor_targets(pid)
     )
 
 
@@ -76,14 +76,14 @@ class StopScope(enum.Enum):
     ALL = "all"
 
 
-def find_stop_scope(pid: int, manner: SignalHandling, name: str) -> StopScope:
+def find_stop_scope(pid: int, handling: SignalHandling, name: str) -> StopScope:
     """Return which of its descendants a process stops itself; `name` is its program's name."""
-    if manner.catches is False:
+    if handling.catches is False:
         return StopScope.NOBODY
     if not is_shell(pid, name):
         return StopScope.ALL
     # If all ignore INT or QUIT, background jobs cannot be distinguished.
-    is_known = manner.catches and read_signal_handling(pid, signal.SIGINT).ignores is False
+    is_known = handling.catches and read_signal_handling(pid, signal.SIGINT).ignores is False
     return StopScope.JOBS if is_known and not _all_ignore_quit() else StopScope.NOBODY
 
 
@@ -105,10 +105,10 @@ def is_background_job(pid: int, name: str) -> bool:
 
 def is_shell(pid: int, name: str) -> bool:
     """Whether a process is a shell: by its program, since a script has a name of its own."""
-    return program_of(pid) in SHELLS or name.lstrip("-") in SHELLS
+    return read_program_name(pid) in SHELLS or name.lstrip("-") in SHELLS
 
 
-def program_of(pid: int) -> str:
+def read_program_name(pid: int) -> str:
     """Return the file name of the program that a process executes; empty if unknown."""
     if sys.platform != "linux":
         return ""

@@ -15,7 +15,7 @@ class Holder(NamedTuple):
     command: str
 
 
-def holders_of(path: AnyPath) -> List[Holder]:
+def list_holders(path: AnyPath) -> List[Holder]:
     """Return the living processes that hold a lock on this file, as far as we may see them.
 
     Only root sees those of other users; on other systems than Linux none is found.
@@ -27,7 +27,7 @@ def holders_of(path: AnyPath) -> List[Holder]:
     except OSError:
         return []
     return [
-        Holder(pid, procfs.command(pid))
+        Holder(pid, procfs.read_command(pid))
         for pid in procfs.list_pids()
         if pid != os.getpid() and _holds(pid, wanted)
     ]

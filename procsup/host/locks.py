@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Callable, ClassVar, Dict, Optional, Tuple
 
 from procsup.errors import RecordError
 from procsup.host.clock import LONGEST_WAIT_S
-from procsup.host.files import AnyPath, open_private, remove, replace, set_mode, temporary_name
-from procsup.host.mounts import Mount, mounts
+from procsup.host.files import AnyPath, make_temporary_name, open_private, remove, replace, set_mode
+from procsup.host.mounts import Mount, list_mounts
 
 _SLICE_S = 0.2  # Windows does not interrupt a waiting thread for Ctrl-C
 _NO_PID = 1 << 31
@@ -138,7 +138,7 @@ else:
             """Lock the open file description; False if another one has it locked."""
             kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
             try:
-                fcntl.fcntl(fd, _OFD_SETLKW if wait else _OFD_SETLK, _whole_file(kind))
+                fcntl.fcntl(fd, _OFD_SETLKW if wait else _OFD_SETLK, _make_whole_file(kind))
             except OSError as error:
                 if error.errno in _TAKEN:
                     return False
@@ -146,9 +146,9 @@ else:
             return True
 
         def _unlock_description(fd: int) -> None:
-            fcntl.fcntl(fd, _OFD_SETLK, _whole_file(fcntl.F_UNLCK))
+            fcntl.fcntl(fd, _OFD_SETLK, _make_whole_file(fcntl.F_UNLCK))
 
-        def _whole_file(kind: int) -> bytes:
+        def _make_whole_file(kind: int) -> bytes:
             return struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0)  # struct flock
 
     else:
@@ -463,7 +463,7 @@ def locks_work(folder: AnyPath, *, dir_fd: Optional[int] = None) -> bool:
     OSError if that cannot be tried: a temporary error must not count as a file system without
     locks, on which two supervisors would not exclude each other.
     """
-    path = os.path.join(folder, temporary_name())
+    path = os.path.join(folder, make_temporary_name())
     first, second = FileLock(path), FileLock(path)
     first.open(only_new=True, dir_fd=dir_fd)
     try:
@@ -487,7 +487,7 @@ def locks_reach(folder: AnyPath) -> bool:
     Network mounts with ``nolock`` and the like give locks that only this host sees.
     """
     place, best = os.path.realpath(folder), Mount("", "")
-    for mount in mounts():
+    for mount in list_mounts():
         inside = place == mount.point or place.startswith(mount.point.rstrip("/") + "/")
         if inside and len(mount.point) >= len(best.point):
             best = mount

@@ -12,8 +12,8 @@ import sys
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.host import cgroups, procfs
-from procsup.host.identity import host_name
-from procsup.host.nested import granted_cpus
+from procsup.host.identity import get_host_name
+from procsup.host.nested import read_granted_cpus
 
 if TYPE_CHECKING:
     from procsup.core.slots import Capacity
@@ -22,15 +22,15 @@ __all__ = [
     "RUN_COOKIE",
     "UNIT_COOKIE",
     "TreeSample",
-    "capacity",
+    "make_capacity",
     "list_descendants",
     "list_pids",
     "list_family",
     "kill",
     "look",
     "name_of",
-    "physical_memory_bytes",
-    "processes_with_cookie",
+    "read_physical_memory_bytes",
+    "list_processes_with_cookie",
     "read_affinity",
     "sample_tree",
     "set_affinity",
@@ -60,7 +60,7 @@ class TreeSample(NamedTuple):
 # --- the machine -------------------------------------------------------------------------
 
 
-def capacity(
+def make_capacity(
     *, cpus: Optional[float], memory_bytes: Optional[int], jobs: Optional[int]
 ) -> "Capacity":
     """Return the capacity of a run: the given values, else what this process may really use.
@@ -72,26 +72,26 @@ def capacity(
     """
     from procsup.core.slots import Capacity  # the guard reads processes without it
 
-    limits = cgroups.limits() if sys.platform == "linux" else cgroups.Limits()
+    limits = cgroups.read_limits() if sys.platform == "linux" else cgroups.Limits()
     ids = read_affinity(os.getpid()) or []
     if cpus is None:
         cpus = float(len(ids) or os.cpu_count() or 1)
         if limits.cpus is not None:
             cpus = min(cpus, float(math.ceil(limits.cpus)))
-        cpus = min(cpus, granted_cpus() or cpus)
+        cpus = min(cpus, read_granted_cpus() or cpus)
         cpus = max(cpus, float(jobs or 0))
     if memory_bytes is None:
-        known = (physical_memory_bytes(), limits.memory_bytes)
+        known = (read_physical_memory_bytes(), limits.memory_bytes)
         memory_bytes = min((size for size in known if size is not None), default=None)
-    return Capacity(cpus, memory_bytes, tuple(ids), jobs, host_name())
+    return Capacity(cpus, memory_bytes, tuple(ids), jobs, get_host_name())
 
 
-def physical_memory_bytes() -> Optional[int]:
+def read_physical_memory_bytes() -> Optional[int]:
     """Return the size of the memory; None if the system does not say."""
     if sys.platform == "linux":
         pages = os.sysconf("SC_PHYS_PAGES")
         return pages * os.sysconf("SC_PAGE_SIZE") if pages > 0 else None
-    psutil = _psutil()
+    psutil = _import_psutil()
     return int(psutil.virtual_memory().total)
 
 
@@ -109,7 +109,7 @@ def read_affinity(pid: int) -> Optional[List[int]]:
         except OSError:
             return None
     if sys.platform == "win32":
-        psutil = _psutil()
+        psutil = _import_psutil()
         try:
             return sorted(psutil.Process(pid).cpu_affinity() or ()) or None
         except (psutil.Error, OSError):
@@ -129,7 +129,7 @@ def set_affinity(pid: int, cpus: Sequence[int]) -> None:
         except ProcessLookupError:
             pass  # it ended meanwhile
     elif sys.platform == "win32":
-        psutil = _psutil()
+        psutil = _import_psutil()
         try:
             psutil.Process(pid or None).cpu_affinity(list(cpus))
         except psutil.NoSuchProcess:
@@ -138,10 +138,10 @@ def set_affinity(pid: int, cpus: Sequence[int]) -> None:
             raise OSError(str(error)) from error
 
 
-def first_environment() -> Optional[Dict[str, str]]:
+def read_first_environment() -> Optional[Dict[str, str]]:
     """Return the environment that this process was started with; None if it cannot be read."""
     try:
-        psutil = _psutil()
+        psutil = _import_psutil()
     except ImportError:
         return None
     try:
@@ -157,7 +157,7 @@ def list_descendants(pid: int) -> List[int]:
     """Return the pids of all descendants, zombies too; parents come before their children."""
     if sys.platform == "linux":
         return [process.pid for process in procfs.list_descendants(pid)]
-    psutil = _psutil()
+    psutil = _import_psutil()
     try:
         return [child.pid for child in psutil.Process(pid).children(recursive=True)]
     except (psutil.Error, OSError):
@@ -168,7 +168,7 @@ def look(pid: int) -> Optional[procfs.Process]:
     """Return the process that has this pid now, or None."""
     if sys.platform == "linux":
         return procfs.look(pid)
-    psutil = _psutil()
+    psutil = _import_psutil()
     try:
         return _describe(psutil.Process(pid))
     except (psutil.Error, OSError):
@@ -177,7 +177,7 @@ def look(pid: int) -> Optional[procfs.Process]:
 
 def list_family(pid: int) -> List[Tuple[int, int]]:
     """Return (pid, parent) of a process and all its descendants, as far as psutil sees them."""
-    psutil = _psutil()
+    psutil = _import_psutil()
     try:
         main = psutil.Process(pid)
         return [(one.pid, one.ppid()) for one in [main, *main.children(recursive=True)]]
@@ -187,12 +187,12 @@ def list_family(pid: int) -> List[Tuple[int, int]]:
 
 def list_pids() -> List[int]:
     """Return the pids of all processes, by psutil."""
-    return list(_psutil().pids())
+    return list(_import_psutil().pids())
 
 
 def name_of(pid: int) -> str:
     """Return the name of a process' program, by psutil; empty if it has ended."""
-    psutil = _psutil()
+    psutil = _import_psutil()
     try:
         return str(psutil.Process(pid).name())
     except (psutil.Error, OSError):
@@ -207,7 +207,7 @@ def kill(process: procfs.Process) -> bool:
 
 
 def _kill_by_psutil(process: procfs.Process) -> bool:
-    psutil = _psutil()
+    psutil = _import_psutil()
     try:
         handle = psutil.Process(process.pid)
         if int(handle.create_time() * 1000) != process.start_ticks:
@@ -244,7 +244,7 @@ def _sample(pid: int) -> Optional[TreeSample]:
     if sys.platform == "linux" and not procfs.is_ours():
         return None  # there this pid is another process's
     try:
-        psutil = _psutil()
+        psutil = _import_psutil()
     except ImportError:
         return None  # a missing measurement must not end a live run
     try:
@@ -260,45 +260,45 @@ def _sample(pid: int) -> Optional[TreeSample]:
         cpu_user_s=cpu.user + getattr(cpu, "children_user", 0.0),
         cpu_system_s=cpu.system + getattr(cpu, "children_system", 0.0),
         memory_bytes=memory.rss,
-        peak_bytes=_peak_bytes(pid, memory),
+        peak_bytes=_read_peak_bytes(pid, memory),
         processes=1,
         affinity=None,
     )
 
 
-def _peak_bytes(pid: int, memory: Any) -> Optional[int]:
+def _read_peak_bytes(pid: int, memory: Any) -> Optional[int]:
     if sys.platform == "linux":
-        return procfs.peak_memory_bytes(pid)
+        return procfs.read_peak_memory_bytes(pid)
     peak = getattr(memory, "peak_wset", None)
     return None if peak is None else int(peak)
 
 
-def processes_with_cookie(run_id: str) -> List[Tuple[int, Dict[str, str]]]:
+def list_processes_with_cookie(run_id: str) -> List[Tuple[int, Dict[str, str]]]:
     """Return pid and environment of each process that a unit of this run started.
 
     PROCSUP_RUN in the environment they were started with identifies them; only processes of the
     same user show it. This process, its ancestors and ended processes are left out.
     """
     if sys.platform == "linux":
-        return list(_each_with_cookie(run_id))
-    return [(process.pid, found) for process, found in _each_with_cookie_by_psutil(run_id)]
+        return list(_list_with_cookie(run_id))
+    return [(process.pid, found) for process, found in _list_with_cookie_by_psutil(run_id)]
 
 
 def _has_cookie(pid: int, run_id: str) -> bool:
     cookie = os.fsencode(f"{RUN_COOKIE}={run_id}")
-    data = procfs.raw_environment(pid)
+    data = procfs.read_raw_environment(pid)
     return cookie in data and cookie in data.split(b"\0")
 
 
-def _each_with_cookie(run_id: str) -> Iterator[Tuple[int, Dict[str, str]]]:
+def _list_with_cookie(run_id: str) -> Iterator[Tuple[int, Dict[str, str]]]:
     ours = {os.getpid(), *procfs.list_ancestors(os.getpid())}
     for pid in procfs.list_pids():
         if pid not in ours and _has_cookie(pid, run_id):
-            yield pid, procfs.parse_environment(procfs.raw_environment(pid))
+            yield pid, procfs.parse_environment(procfs.read_raw_environment(pid))
 
 
-def _each_with_cookie_by_psutil(run_id: str) -> Iterator[Tuple[Any, Dict[str, str]]]:
-    psutil = _psutil()
+def _list_with_cookie_by_psutil(run_id: str) -> Iterator[Tuple[Any, Dict[str, str]]]:
+    psutil = _import_psutil()
     me = psutil.Process()
     ours = {me.pid, *(parent.pid for parent in me.parents())}
     for process in psutil.process_iter():
@@ -311,13 +311,13 @@ def _each_with_cookie_by_psutil(run_id: str) -> Iterator[Tuple[Any, Dict[str, st
 
 
 def stop_with_cookie(run_id: str) -> Iterator[Tuple[procfs.Process, str]]:
-    """Stop each process of `processes_with_cookie` at once, then all its descendants, by psutil.
+    """Stop each process of `list_processes_with_cookie` at once, then its descendants, by psutil.
 
     Yields the live ones with the unit's id (empty if unknown). A stopped process forks no more.
     Processes of other users are yielded too. Linux has better ways (leftovers.py).
     """
-    psutil = _psutil()
-    for main, environment in _each_with_cookie_by_psutil(run_id):
+    psutil = _import_psutil()
+    for main, environment in _list_with_cookie_by_psutil(run_id):
         _suspend(main)
         try:
             tree = [main, *main.children(recursive=True)]
@@ -331,7 +331,7 @@ def stop_with_cookie(run_id: str) -> Iterator[Tuple[procfs.Process, str]]:
 
 
 def _suspend(handle: Any) -> None:
-    psutil = _psutil()
+    psutil = _import_psutil()
     try:
         handle.suspend()  # compares its start first
     except (psutil.Error, OSError):
@@ -339,7 +339,7 @@ def _suspend(handle: Any) -> None:
 
 
 def _describe(handle: Any) -> Optional[procfs.Process]:
-    psutil = _psutil()
+    psutil = _import_psutil()
     try:
         state = "Z" if handle.status() == psutil.STATUS_ZOMBIE else "T"
         # The start is only compared with itself: so milliseconds can replace ticks.
@@ -348,7 +348,7 @@ def _describe(handle: Any) -> Optional[procfs.Process]:
         return None
 
 
-def _psutil() -> Any:
+def _import_psutil() -> Any:
     import psutil  # type: ignore[import-untyped,unused-ignore]
 
     return psutil

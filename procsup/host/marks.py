@@ -25,17 +25,17 @@ _LIKE_A_MARK = 1 << 50
 _FEW = 1 << 16  # numbers: that many are tried in a twentieth of a second
 
 
-def new_base() -> Optional[int]:
+def draw_base() -> Optional[int]:
     """Draw the base of a sitting's marks; None if processes cannot be marked.
 
     That is so on other systems, or if this limit was set on purpose.
     """
-    if sys.platform != "linux" or _own_limit() is None:
+    if sys.platform != "linux" or _read_own_limit() is None:
         return None
     return _SMALLEST | int.from_bytes(os.urandom(4), "big") * _NUMBERS
 
 
-def base_of(mark: int) -> int:
+def find_base(mark: int) -> int:
     """Return the base of the sitting that a mark is of."""
     return mark - mark % _NUMBERS
 
@@ -57,7 +57,7 @@ class Marker:
             return None
         import resource
 
-        self._own = _own_limit()
+        self._own = _read_own_limit()
         if self._own is None:
             return None
         if mark is None:
@@ -79,7 +79,7 @@ class Marker:
             self._own = None
 
 
-def _own_limit() -> Optional[tuple[int, int]]:
+def _read_own_limit() -> Optional[tuple[int, int]]:
     """Return this process' limits; None if they leave no room for a mark."""
     if sys.platform == "linux":
         import resource
@@ -100,7 +100,7 @@ def read(pid: int) -> Optional[int]:
     try:
         soft = resource.prlimit(pid, resource.RLIMIT_RTTIME)[0]
     except PermissionError:
-        soft = procfs.limit(pid, b"Max realtime timeout")  # another user's: all may read this
+        soft = procfs.read_limit(pid, b"Max realtime timeout")  # another user's: all may read this
     except (OSError, AttributeError):
         return None
     return soft if soft >= _LIKE_A_MARK else None
@@ -112,14 +112,14 @@ def hit_all(base: int, signum: int) -> List[int]:
     Needs no /proc: it tries every pid since our own, for systems where /proc is hidden.
     """
     alive = []
-    for pid in _later_pids():
+    for pid in _list_later_pids():
         mark = read(pid)
-        if mark is not None and base_of(mark) == base and pid != os.getpid():
+        if mark is not None and find_base(mark) == base and pid != os.getpid():
             handle = pidfds.open_handle(pid)
             try:
                 # Checked again: now that the pid is pinned, the mark is of this process.
                 mark = read(pid)
-                if mark is None or base_of(mark) != base or pidfds.is_over(handle):
+                if mark is None or find_base(mark) != base or pidfds.is_over(handle):
                     continue
                 pidfds.send(pid, handle, signum)
                 alive.append(pid)
@@ -133,10 +133,10 @@ def hit_all(base: int, signum: int) -> List[int]:
     return alive
 
 
-def _later_pids() -> List[int]:
+def _list_later_pids() -> List[int]:
     """Return all pids that processes younger than this one may have."""
-    own, most = os.getpid(), _most_pids()
-    latest = _latest_number()
+    own, most = os.getpid(), _read_most_pids()
+    latest = _read_latest_number()
     if latest is None or most <= _FEW:
         return list(range(2, most))
     if latest > own:
@@ -144,7 +144,7 @@ def _later_pids() -> List[int]:
     return [pid for pid in range(2, most) if not latest < pid <= own]
 
 
-def _latest_number() -> Optional[int]:
+def _read_latest_number() -> Optional[int]:
     """Return the latest pid: pids are assigned in a circle, to threads as well."""
     import threading
 
@@ -158,7 +158,7 @@ def _latest_number() -> Optional[int]:
     return found[0]
 
 
-def _most_pids() -> int:
+def _read_most_pids() -> int:
     try:
         with open("/proc/sys/kernel/pid_max", "rb") as file:
             return int(file.read())

@@ -16,7 +16,7 @@ class Mount(NamedTuple):
     options: str
 
 
-def mounts() -> Iterator[Mount]:
+def list_mounts() -> Iterator[Mount]:
     """Yield what is mounted, in the order of mounting; nothing where that is not known."""
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
@@ -28,7 +28,7 @@ def mounts() -> Iterator[Mount]:
             yield Mount(_ESCAPE.sub(lambda found: chr(int(found[1], 8)), words[4]), words[-1])
 
 
-def mounted_below(folder: AnyPath) -> Optional[str]:
+def find_mount_below(folder: AnyPath) -> Optional[str]:
     """Return a mount point below a folder, the first by name; None if there is none, or unknown."""
     inside = os.path.join(os.path.realpath(folder), "")
-    return min((one.point for one in mounts() if one.point.startswith(inside)), default=None)
+    return min((one.point for one in list_mounts() if one.point.startswith(inside)), default=None)

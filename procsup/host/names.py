@@ -12,19 +12,19 @@ class ArgumentLimits(NamedTuple):
     total: int
 
 
-def python_command(version: str) -> Tuple[str, ...]:
+def find_python_command(version: str) -> Tuple[str, ...]:
     """Return the argv that starts Python of a version such as ``3.12``."""
     if sys.platform == "win32":
         return ("py", f"-{version}")
     return (f"python{version}",)
 
 
-def running_python() -> str:
+def get_running_python() -> str:
     """Return the path of the interpreter that runs procsup."""
-    return sys.executable or python_command(f"{sys.version_info[0]}.{sys.version_info[1]}")[0]
+    return sys.executable or find_python_command(f"{sys.version_info[0]}.{sys.version_info[1]}")[0]
 
 
-def argument_limits() -> ArgumentLimits:
+def get_argument_limits() -> ArgumentLimits:
     """Return the system's limits for argv and declared environment together, rounded down.
 
     Linux: MAX_ARG_STRLEN is 128 KiB, the total a quarter of the stack limit, 2 MiB by default;
@@ -43,6 +43,6 @@ def is_bare_name(program: str) -> bool:
     return not os.path.dirname(program)
 
 
-def path_key(path: str) -> str:
+def make_path_key(path: str) -> str:
     """Return a form of the path that is equal for all spellings of it on this system."""
     return os.path.normcase(path)

@@ -10,7 +10,7 @@ def is_nested() -> bool:
     return bool(os.environ.get("PROCSUP_RUN"))
 
 
-def granted_cpus() -> Optional[float]:
+def read_granted_cpus() -> Optional[float]:
     """Return the CPUs that a run granted to the unit that this process is part of.
 
     At least 1: otherwise no unit of one CPU could run here. None if it is not part of a unit.

@@ -14,8 +14,8 @@ import stat
 from types import TracebackType
 from typing import BinaryIO, Callable, List, NamedTuple, Optional, Type
 
-from procsup.host.files import AnyPath, as_record, set_mode, temporary_name
-from procsup.host.owners import MOST_LINKS, why_by_mode, why_link_is_not_ours
+from procsup.host.files import AnyPath, check_record, make_temporary_name, set_mode
+from procsup.host.owners import MOST_LINKS, explain_by_mode, explain_foreign_link
 from procsup.paths.opening import refuse_irregular, refuse_kind
 
 _NEEDED = {os.open, os.stat, os.mkdir, os.rename, os.unlink, os.rmdir, os.readlink}
@@ -58,7 +58,7 @@ class Identity(NamedTuple):
     inode: int
 
 
-def identity_of(status: os.stat_result) -> Identity:
+def make_identity(status: os.stat_result) -> Identity:
     """Return the identity of the file that was looked at."""
     return Identity(status.st_dev, status.st_ino)
 
@@ -158,7 +158,7 @@ class Folder:
         path, status = os.path.join(self.path, name), self.look(name)
         if not stat.S_ISLNK(status.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-        why = why_link_is_not_ours(status)
+        why = explain_foreign_link(status)
         if why is not None:
             raise OSError(errno.ELOOP, f"{path} {why}", path)
         return os.readlink(name, dir_fd=self._fd)
@@ -217,14 +217,14 @@ class Folder:
     @property
     def identity(self) -> Identity:
         """Its identity."""
-        return identity_of(self.status)
+        return make_identity(self.status)
 
     @property
     def place(self) -> str:
         """A path that leads to this very folder while it is open (Linux); elsewhere its path."""
         place = f"/proc/self/fd/{self._fd}"
         try:
-            return place if identity_of(os.stat(place)) == self.identity else self.path
+            return place if make_identity(os.stat(place)) == self.identity else self.path
         except OSError:
             return self.path
 
@@ -242,11 +242,11 @@ class Folder:
         return (
             geteuid is None
             or self.status.st_uid == geteuid()
-            or self.status.st_uid == self._owner_of_a_new_file()
+            or self.status.st_uid == self._find_owner_of_new_file()
         )
 
-    def _owner_of_a_new_file(self) -> Optional[int]:
-        name = temporary_name()
+    def _find_owner_of_new_file(self) -> Optional[int]:
+        name = make_temporary_name()
         try:
             fd = self.create(name)
         except OSError:
@@ -257,17 +257,17 @@ class Folder:
             os.close(fd)
             self.unlink(name)
 
-    def why_others_may_write(self) -> Optional[str]:
+    def explain_others_may_write(self) -> Optional[str]:
         """Return why other users may rename and remove what is in it; None if they may not."""
-        return why_by_mode(self.status, self.place)
+        return explain_by_mode(self.status, self.place)
 
     def is_closed(self) -> bool:
         """Whether only we may rename and remove what is in it."""
-        return self.is_ours() and self.why_others_may_write() is None
+        return self.is_ours() and self.explain_others_may_write() is None
 
     # --- what is in it -----------------------------------------------------------------------
 
-    def names(self) -> List[str]:
+    def list_names(self) -> List[str]:
         """Return the names in it."""
         return os.listdir(self.path if self._fd is None else self._fd)
 
@@ -287,11 +287,11 @@ class Folder:
         """Whether this descriptor is of the file that has this name in the folder."""
         if self._fd is None:
             return True
-        return self.has(name) and identity_of(self.look(name)) == identity_of(os.fstat(fd))
+        return self.has(name) and make_identity(self.look(name)) == make_identity(os.fstat(fd))
 
     def is_still(self, name: str, made: Optional[Identity]) -> bool:
         """Whether an entry is the file that was made there; see the function `is_still`."""
-        return identity_of(self.look(name)) == made or self.is_closed()
+        return make_identity(self.look(name)) == made or self.is_closed()
 
     def read(self, name: str) -> BinaryIO:
         """Open a regular file in it for reading; OSError if it is anything else, or a link.
@@ -318,14 +318,14 @@ class Folder:
 
     def record(self, name: str) -> BinaryIO:
         """Open a record of the run whose folder it is, as `open_record` does."""
-        return as_record(self.read(name), os.path.join(self.path, name), self.status.st_uid)
+        return check_record(self.read(name), os.path.join(self.path, name), self.status.st_uid)
 
     def child(self, name: str) -> "Folder":
         """Open a folder in it; OSError as `open`."""
         at = self._at(name)
         return self._open(os.path.join(self.path, name), at, self._fd)
 
-    def plain_child(self, name: str) -> "Folder":
+    def open_plain_child(self, name: str) -> "Folder":
         """Open a folder in it on which nothing is mounted; OSError if something is."""
         child = self.child(name)
         try:
@@ -344,12 +344,12 @@ class Folder:
         """
         is_mount = self.status.st_dev != above.status.st_dev
         if not is_mount and self._fd is not None and self.status.st_ino != listed_inode:
-            mount = above._mount()
-            is_mount = mount != self._mount() if mount else listed_inode is not None
+            mount = above._read_mount()
+            is_mount = mount != self._read_mount() if mount else listed_inode is not None
         if is_mount:
             raise OSError(errno.EBUSY, "it is a mount point: unmount it first", self.path)
 
-    def _mount(self) -> bytes:
+    def _read_mount(self) -> bytes:
         """Return the line with the number of its mount (Linux); empty if that is unknown."""
         try:
             with open(f"/proc/self/fdinfo/{self._fd}", "rb") as file:
@@ -426,7 +426,7 @@ class Folder:
         if not _is_folder(self.look(name)):
             self.unlink(name)
             return
-        with self.plain_child(name) as folder:
+        with self.open_plain_child(name) as folder:
             planned = folder.identity
         self.remove_tree(name, planned)
 
@@ -447,7 +447,7 @@ class Folder:
     def remove_empty(self, name: str, planned: Identity) -> None:
         """Remove the planned folder, which is empty; OSError if it is another, or not empty."""
         status = self.look(name)
-        if identity_of(status) != planned:
+        if make_identity(status) != planned:
             raise make_replaced_error(os.path.join(self.path, name))
         os.rmdir(self._at(name), dir_fd=self._fd)
 
@@ -463,7 +463,7 @@ def is_still(path: AnyPath, made: Optional[Identity]) -> bool:
     Where only we may write, any file counts as that: some file systems number an unused file anew.
     OSError if there is none.
     """
-    if identity_of(os.lstat(path)) == made:
+    if make_identity(os.lstat(path)) == made:
         return True
     folder_path, name = os.path.split(path)
     with Folder.open(folder_path) as folder:
@@ -520,7 +520,7 @@ class _Removal:
             os.unlink(name, dir_fd=dir_fd)
             return
         if depth >= _DEEPEST:
-            up = self._root._at(temporary_name())
+            up = self._root._at(make_temporary_name())
             os.rename(name, up, src_dir_fd=dir_fd, dst_dir_fd=self._root._fd)
             self._was_deep = True
             return

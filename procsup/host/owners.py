@@ -53,26 +53,26 @@ if sys.platform == "win32":
         """Tell whether a file is ours, or the system's."""
         return True
 
-    def why_others_may(status: os.stat_result, place: Place) -> Optional[str]:  # noqa: ARG001 - as elsewhere
+    def explain_others_may(status: os.stat_result, place: Place) -> Optional[str]:  # noqa: ARG001 - as elsewhere
         """Return why others may write to a file or folder; None if only we and root may."""
         return None
 
-    def why_by_mode(status: os.stat_result, place: Place) -> Optional[str]:  # noqa: ARG001 - as elsewhere
+    def explain_by_mode(status: os.stat_result, place: Place) -> Optional[str]:  # noqa: ARG001 - as elsewhere
         """Return why others than its owner may write to it; None if they may not."""
         return None
 
-    def user_name(uid: int) -> str:
+    def name_user(uid: int) -> str:
         """Return how to call a user in a message."""
         return f"user {uid}"
 
     def refuse_foreign(fd: int, path: str, owner: int) -> None:
         """Do nothing: access lists are not read."""
 
-    def other_user(folder: AnyPath) -> Optional[int]:  # noqa: ARG001 - as elsewhere
+    def find_other_user(folder: AnyPath) -> Optional[int]:  # noqa: ARG001 - as elsewhere
         """Return the user of a run that is neither ours nor the system's; None otherwise."""
         return None
 
-    def reader_of(folder: AnyPath) -> Optional[Reader]:  # noqa: ARG001 - as elsewhere
+    def find_reader(folder: AnyPath) -> Optional[Reader]:  # noqa: ARG001 - as elsewhere
         """Return the user for whom a run's files are read; None if there is no other than us."""
         return None
 
@@ -91,19 +91,19 @@ else:
     def is_ours_or_roots(status: os.stat_result) -> bool:
         """Tell whether a file is ours, or the system's."""
         return status.st_uid in (os.geteuid(), 0) or (
-            status.st_uid == _WITHOUT_NUMBER and _in_user_namespace()
+            status.st_uid == _WITHOUT_NUMBER and _is_in_user_namespace()
         )
 
-    def why_others_may(status: os.stat_result, place: Place) -> Optional[str]:
+    def explain_others_may(status: os.stat_result, place: Place) -> Optional[str]:
         """Return why others may write to a file or folder; None if only we and root may.
 
         To write to a folder is to rename what is in it. `place` is its path, or a descriptor.
         """
         if not is_ours_or_roots(status):
-            return f"belongs to {user_name(status.st_uid)}"
-        return why_by_mode(status, place)
+            return f"belongs to {name_user(status.st_uid)}"
+        return explain_by_mode(status, place)
 
-    def why_by_mode(status: os.stat_result, place: Place) -> Optional[str]:
+    def explain_by_mode(status: os.stat_result, place: Place) -> Optional[str]:
         """Return why others than its owner may write to it; None if they may not.
 
         With an access list the group's bits say what those in the list may do at most.
@@ -115,20 +115,20 @@ else:
             return f"may be written to by every user {mode}"
         if not status.st_mode & stat.S_IWGRP:
             return None
-        listed = _access_list(place)
+        listed = _read_access_list(place)
         if listed is None:
             listed = [(_GROUP_OF_FILE, 0)]
         for kind, number in listed:
             if kind == _USER and number not in (os.geteuid(), status.st_uid, 0):
-                return f"may be written to by {user_name(number)}, who is in its {_LIST}"
+                return f"may be written to by {name_user(number)}, who is in its {_LIST}"
             gid = status.st_gid if kind == _GROUP_OF_FILE else number
             if kind != _USER and not _is_private(gid, os.geteuid()):
-                group = f"its group, {_group_name(gid)} {mode}"
-                named = f"the group {_group_name(gid)}, which is in its {_LIST}"
+                group = f"its group, {_name_group(gid)} {mode}"
+                named = f"the group {_name_group(gid)}, which is in its {_LIST}"
                 return f"may be written to by {named if kind == _GROUP else group}"
         return None
 
-    def _access_list(place: Place) -> "Optional[List[Tuple[int, int]]]":
+    def _read_access_list(place: Place) -> "Optional[List[Tuple[int, int]]]":
         """Return the users and groups whom an access list lets write (Linux); None without one."""
         if sys.platform != "linux":
             return None
@@ -143,9 +143,9 @@ else:
             if kind in (_USER, _GROUP_OF_FILE, _GROUP) and allowed & _MAY_WRITE
         ]
 
-    def user_name(uid: int) -> str:
+    def name_user(uid: int) -> str:
         """Return how to call a user in a message."""
-        user = _user_entry(uid)
+        user = _read_user_entry(uid)
         return f"an unknown user (uid {uid})" if user is None else f"user {user.pw_name}"
 
     def refuse_foreign(fd: int, path: str, owner: int) -> None:
@@ -154,34 +154,34 @@ else:
         if uid != owner:
             raise OSError(errno.EINVAL, f"it {describe_foreign(uid, owner)}", path)
 
-    def other_user(folder: AnyPath) -> Optional[int]:
+    def find_other_user(folder: AnyPath) -> Optional[int]:
         """Return the user of a run that is neither ours nor the system's; None otherwise."""
         status = os.lstat(folder)
         return None if status.st_uid in (os.geteuid(), 0) else status.st_uid
 
-    def reader_of(folder: AnyPath) -> Optional[Reader]:
+    def find_reader(folder: AnyPath) -> Optional[Reader]:
         """Return the user for whom a run's files are read; None if there is no other than us.
 
         What root's run file names, root may read, too. OSError if there is no such folder.
         """
-        uid = other_user(folder)
-        return None if uid is None else Reader(user_name(uid), uid, _groups_of(uid))
+        uid = find_other_user(folder)
+        return None if uid is None else Reader(name_user(uid), uid, _list_groups(uid))
 
-    def _groups_of(uid: int) -> Set[int]:
-        user = _user_entry(uid)
+    def _list_groups(uid: int) -> Set[int]:
+        user = _read_user_entry(uid)
         return set() if user is None else set(os.getgrouplist(user.pw_name, user.pw_gid))
 
-    def _group_name(gid: int) -> str:
-        group = _group_entry(gid)
+    def _name_group(gid: int) -> str:
+        group = _read_group_entry(gid)
         return str(gid) if group is None else group.gr_name
 
-    def _user_entry(uid: int) -> Optional[pwd.struct_passwd]:
+    def _read_user_entry(uid: int) -> Optional[pwd.struct_passwd]:
         try:
             return pwd.getpwuid(uid)
         except KeyError:
             return None
 
-    def _group_entry(gid: int) -> Optional[grp.struct_group]:
+    def _read_group_entry(gid: int) -> Optional[grp.struct_group]:
         try:
             return grp.getgrgid(gid)
         except KeyError:
@@ -194,7 +194,7 @@ else:
         Whose first group it is cannot be asked in general; such a group has its user's name. Where
         neither has a name (`docker run --user 1000:1000`), it has its user's number.
         """
-        us, group = _user_entry(uid), _group_entry(gid)
+        us, group = _read_user_entry(uid), _read_group_entry(gid)
         if us is None or group is None:
             return us is None and group is None and gid == uid
         return us.pw_gid == gid and us.pw_name == group.gr_name and set(group.gr_mem) <= {
@@ -202,7 +202,7 @@ else:
         }  # fmt: skip
 
     @lru_cache(maxsize=1)
-    def _in_user_namespace() -> bool:
+    def _is_in_user_namespace() -> bool:
         try:
             with open("/proc/self/uid_map", encoding="ascii") as file:
                 return file.read().split() != ["0", "0", "4294967295"]
@@ -210,7 +210,7 @@ else:
             return False
 
 
-def first_doubt(path: str, *, is_trusted: Callable[[str], bool]) -> Optional[Doubt]:
+def find_first_doubt(path: str, *, is_trusted: Callable[[str], bool]) -> Optional[Doubt]:
     """Return the first folder on the way to `path` that others may rearrange; None if none.
 
     `path` is absolute. It and all folders and links that lead to it are looked at, as far as they
@@ -219,15 +219,15 @@ def first_doubt(path: str, *, is_trusted: Callable[[str], bool]) -> Optional[Dou
     if sys.platform == "win32":
         return None
     for here, status in _walk_way(path):
-        why = why_link_is_not_ours(status) if stat.S_ISLNK(status.st_mode) else None
+        why = explain_foreign_link(status) if stat.S_ISLNK(status.st_mode) else None
         if stat.S_ISDIR(status.st_mode):
-            why = why_others_may(status, here)
+            why = explain_others_may(status, here)
         if why is not None and not is_trusted(here):
             return Doubt(here, why, is_ours_or_roots(status), is_root() or is_ours(status))
     return None
 
 
-def first_closed(path: str, *, group: bool) -> Optional[str]:
+def find_first_closed(path: str, *, group: bool) -> Optional[str]:
     """Return the first folder on the way to `path` that other users may not enter; None if none.
 
     `group` asks for those of its group only. Folders that do not exist yet are passed over.
@@ -241,11 +241,11 @@ def first_closed(path: str, *, group: bool) -> Optional[str]:
     return None
 
 
-def why_link_is_not_ours(status: os.stat_result) -> Optional[str]:
+def explain_foreign_link(status: os.stat_result) -> Optional[str]:
     """Return whose a link is that another user can lead elsewhere; None if it is ours."""
     if is_ours_or_roots(status):
         return None
-    return f"is a link that belongs to {user_name(status.st_uid)}"
+    return f"is a link that belongs to {name_user(status.st_uid)}"
 
 
 def _walk_way(path: str) -> Iterator[Tuple[str, os.stat_result]]:

@@ -24,7 +24,7 @@ class ParentWatch:
     """
 
     def __init__(self, pid: int) -> None:
-        self.is_broken = False
+        self.is_gone = False
         self._on_broken: Callable[[], None] = _ask_to_end
         self._lock = threading.Lock()
         self._read_ahead = b""
@@ -48,7 +48,7 @@ class ParentWatch:
         """Set the callback; it is called at once if the program has ended already."""
         with self._lock:
             self._on_broken = on_broken
-        if self.is_broken:
+        if self.is_gone:
             on_broken()
 
     def _watch(self, wait: Callable[[], bool]) -> None:
@@ -56,7 +56,7 @@ class ParentWatch:
             if wait():
                 self._break()
 
-        threading.Thread(target=watch, name="procsup-tie", daemon=True).start()
+        threading.Thread(target=watch, name="procsup-parent-watch", daemon=True).start()
 
     def _read_to_end(self) -> bool:
         asked = self._read_ahead
@@ -73,7 +73,7 @@ class ParentWatch:
 
     def _break(self) -> None:
         with self._lock:
-            self.is_broken = True
+            self.is_gone = True
             self._on_broken()
 
 

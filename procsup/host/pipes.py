@@ -37,7 +37,7 @@ class Wire:
         self._writer = Pool("procsup-tell", 1)
         self._reader = threading.Thread(target=self._read_on, name="procsup-hear", daemon=True)
 
-    def first_line(self) -> bytes:
+    def wait_for_first_line(self) -> bytes:
         """Wait for the first line, which `take` does not return; empty if none arrives."""
         while not self._early:
             lines = self._read()
@@ -125,8 +125,8 @@ class Wire:
 class WireProcess(Wire):
     """The near end of a process that we start beside us, in its own session.
 
-    It executes `entry` (see `boot.command_line`) with this environment. Its stdin ends when this
-    process ends, even by SIGKILL. OSError if it cannot be started.
+    It executes `entry` (see `boot.make_command_line`) with this environment. Its stdin ends when
+    this process ends, even by SIGKILL. OSError if it cannot be started.
     """
 
     def __init__(self, entry: str, environment: Mapping[str, str]) -> None:

@@ -20,12 +20,12 @@ from procsup.host.processes import Key, Launch, ReapResult
 
 assert sys.platform != "win32"
 
-by_shell = posix_faults.by_shell
-environment_key = posix_faults.environment_key
+wrap_in_shell = posix_faults.wrap_in_shell
+make_environment_key = posix_faults.make_environment_key
 exit_notifier = exits.exit_notifier
 find_program = posix_faults.find_program
 is_plain_script = posix_faults.is_plain_script
-why_not_started = posix_faults.why_not_started
+explain_not_started = posix_faults.explain_not_started
 StopSignaller = stop_signals.StopSignaller
 Trees = trees.Trees
 
@@ -34,8 +34,8 @@ __all__ = [
     "Spawner",
     "StopSignaller",
     "Trees",
-    "by_shell",
-    "environment_key",
+    "wrap_in_shell",
+    "make_environment_key",
     "exit_notifier",
     "find_program",
     "is_plain_script",
@@ -43,7 +43,7 @@ __all__ = [
     "open_null",
     "open_source",
     "open_target",
-    "why_not_started",
+    "explain_not_started",
 ]
 
 _CLOEXEC = os.O_CLOEXEC
@@ -104,7 +104,7 @@ class Child:
         """Whether the pid is certainly this child's."""
         return not self.reaped and not self.taken
 
-    def others(self) -> int:
+    def count_others(self) -> int:
         """Return how many processes of its tree beside itself are known to live.
 
         As of the last look of `Trees`; descendants of those are not counted.
@@ -164,7 +164,7 @@ class Child:
             return ReapResult(Vanished("somebody else took its exit status"))
         finally:
             self.reaped = True
-        peak = _known_peak(usage.ru_maxrss)
+        peak = _find_peak(usage.ru_maxrss)
         return ReapResult(_decode(status), usage.ru_utime, usage.ru_stime, peak)
 
     def give_up(self) -> None:
@@ -182,7 +182,7 @@ class Spawner:
         self._marker = marks.Marker(mark_base)
 
     def spawn(self, launch: Launch) -> Child:
-        """Start a process; `why_not_started` explains its errors.
+        """Start a process; `explain_not_started` explains its errors.
 
         A script without an interpreter line is run by the shell, as by `execvp`.
         """
@@ -191,11 +191,11 @@ class Spawner:
         except OSError as error:
             if error.errno != errno.ENOEXEC or not posix_faults.is_plain_script(launch.program):
                 raise
-        argv = posix_faults.by_shell(launch.program, launch.argv)
+        argv = posix_faults.wrap_in_shell(launch.program, launch.argv)
         return self._spawn(launch._replace(program=argv[0], argv=argv))
 
     def _spawn(self, launch: Launch) -> Child:
-        logs = frozenset(_identities((launch.stdout, launch.stderr)))
+        logs = frozenset(_list_identities((launch.stdout, launch.stderr)))
         mark = self._marker.put_on(launch.mark)
         begun = read_proc_clock()
         try:
@@ -206,7 +206,7 @@ class Spawner:
         return Child(pid, born=(begun, read_proc_clock()), mark=mark, key=launch.key, logs=logs)
 
 
-def _identities(fds: Iterable[int]) -> Iterator[Tuple[int, int]]:
+def _list_identities(fds: Iterable[int]) -> Iterator[Tuple[int, int]]:
     """Yield (device, inode) of the regular files: several processes may use the others."""
     for fd in set(fds):
         status = os.fstat(fd)
@@ -217,7 +217,7 @@ def _identities(fds: Iterable[int]) -> Iterator[Tuple[int, int]]:
 def read_proc_clock() -> float:
     """Return the time in seconds on the clock of start times in /proc, truncated like them."""
     if sys.platform == "linux":
-        return procfs.ticks_now() / procfs.TICKS_PER_S
+        return procfs.read_ticks() / procfs.TICKS_PER_S
     return time.monotonic()
 
 
@@ -315,7 +315,7 @@ def _decode(status: int) -> Union[Exited, Signaled]:
 _own_peak = 0  # our own high-water mark as last read; it only grows
 
 
-def _known_peak(maxrss: int) -> Optional[int]:
+def _find_peak(maxrss: int) -> Optional[int]:
     """Return a child's high-water mark in bytes, unless ours hides it (it starts from ours)."""
     global _own_peak
     if maxrss > _own_peak:

@@ -59,17 +59,19 @@ def is_plain_script(program: str) -> bool:
     return start != b"" and b"\0" not in start
 
 
-def by_shell(program: str, argv: Sequence[str]) -> Tuple[str, ...]:
+def wrap_in_shell(program: str, argv: Sequence[str]) -> Tuple[str, ...]:
     """Return the argv with which the shell runs this script."""
     return (_SHELL, program, *argv[1:])
 
 
-def environment_key(name: str) -> str:
+def make_environment_key(name: str) -> str:
     """Return the form in which an environment variable's name is compared."""
     return name
 
 
-def why_not_started(error: BaseException, launch: Optional[Launch], step: str = "") -> NotStarted:
+def explain_not_started(
+    error: BaseException, launch: Optional[Launch], step: str = ""
+) -> NotStarted:
     """Return what failed and why; it checks the file system, since ENOENT has many causes.
 
     Without a `launch`, `step` names what was being made.
@@ -83,18 +85,18 @@ def why_not_started(error: BaseException, launch: Optional[Launch], step: str = 
         return NotStarted(f"the system is short of something: {words}", passing=True)
     if launch is None:
         return NotStarted(f"{step}: {words}" if step else words)
-    return NotStarted(_what_is_wrong(launch, number) or words)
+    return NotStarted(_explain_fault(launch, number) or words)
 
 
-def _what_is_wrong(launch: Launch, number: Optional[int]) -> Optional[str]:
+def _explain_fault(launch: Launch, number: Optional[int]) -> Optional[str]:
     if any("\0" in part for part in (*launch.argv, launch.cwd)):
         return "an argument or the working folder contains a NUL character"
     if number == errno.E2BIG:
         return "the argument list and environment are too long for this system"
-    return _wrong_folder(launch.cwd) or _wrong_program(launch.program, number)
+    return _explain_folder(launch.cwd) or _explain_program(launch.program, number)
 
 
-def _wrong_folder(cwd: str) -> Optional[str]:
+def _explain_folder(cwd: str) -> Optional[str]:
     try:
         if not stat.S_ISDIR(os.stat(cwd).st_mode):
             return f"working folder {cwd!r} is not a folder"
@@ -105,7 +107,7 @@ def _wrong_folder(cwd: str) -> Optional[str]:
     return None if os.access(cwd, os.X_OK) else f"working folder {cwd!r} may not be entered"
 
 
-def _wrong_program(program: str, number: Optional[int]) -> Optional[str]:
+def _explain_program(program: str, number: Optional[int]) -> Optional[str]:
     try:
         mode = os.stat(program).st_mode
     except FileNotFoundError:
@@ -120,7 +122,7 @@ def _wrong_program(program: str, number: Optional[int]) -> Optional[str]:
         if _start_of(program) == b"":
             return f"program {program!r} is empty, or may not be read"
         return f"program {program!r} is neither a binary of this system nor a script"
-    interpreter = _interpreter_of(program)
+    interpreter = _read_interpreter(program)
     if interpreter is None or os.access(interpreter, os.X_OK):
         return None
     if interpreter.endswith("\r"):
@@ -141,7 +143,7 @@ def _start_of(program: str) -> bytes:
         return b""  # executable, but not readable: the cause is unknown
 
 
-def _interpreter_of(program: str) -> Optional[str]:
+def _read_interpreter(program: str) -> Optional[str]:
     """Return the interpreter that the first line names, as the kernel reads it: \\r is no blank."""
     line = _start_of(program).partition(b"\n")[0]
     if not line.startswith(b"#!"):

@@ -58,7 +58,7 @@ class Process:
         return self.start_ticks / TICKS_PER_S
 
 
-def ticks_now() -> int:
+def read_ticks() -> int:
     """Return the time in the unit of `Process.start_ticks`, truncated; 0 on other systems."""
     if sys.platform != "linux":
         return 0
@@ -88,14 +88,14 @@ def look(pid: int) -> Optional[Process]:
     return _parse_stat(pid, read(f"/proc/{pid}/stat"))
 
 
-def session(pid: int) -> int:
+def read_session(pid: int) -> int:
     """Return the session of the process that has this pid now; 0 if none has."""
     process = look(pid)
     return 0 if process is None else process.session
 
 
 def _has_living_threads(pid: int) -> bool:
-    for thread in _threads(pid):
+    for thread in _list_threads(pid):
         if thread != str(pid):
             found = _parse_stat(pid, read(f"/proc/{pid}/task/{thread}/stat"))
             if found is not None and found.state not in "ZX":
@@ -103,7 +103,7 @@ def _has_living_threads(pid: int) -> bool:
     return False
 
 
-def _threads(pid: int) -> List[str]:
+def _list_threads(pid: int) -> List[str]:
     try:
         return os.listdir(f"/proc/{pid}/task") if is_ours() else []
     except OSError:
@@ -125,7 +125,7 @@ def list_pids() -> List[int]:
     if not is_ours():
         return []
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    latest = _latest_number() or max(pids, default=0)
+    latest = _read_latest_number() or max(pids, default=0)
     return sorted(pids, key=lambda pid: (latest - pid) % _PIDS_IN_CIRCLE)
 
 
@@ -137,12 +137,12 @@ def chase() -> Iterator[int]:
     """
     if is_ours():
         for _ in range(_LOOKS_AT_YOUNGEST):
-            latest = _latest_number()
+            latest = _read_latest_number()
             yield from range(latest, max(latest - _YOUNGEST, 0), -1)
     yield from list_pids()
 
 
-def _latest_number() -> int:
+def _read_latest_number() -> int:
     """Return the latest pid or thread id; 0 if it is unknown.
 
     The kernel assigns them in a circle; /proc/loadavg ends with the latest one.
@@ -156,12 +156,12 @@ def list_children(pid: int) -> List[int]:
 
     An entry may be missing while its siblings exit (proc(5)): read again until nothing changes.
     """
-    return _below(pid, _families_if_needed())
+    return _find_below(pid, _scan_families_if_needed())
 
 
-def _listed_children(pid: int) -> List[int]:
+def _read_children(pid: int) -> List[int]:
     found: List[int] = []
-    for thread in _threads(pid):
+    for thread in _list_threads(pid):
         found.extend(map(int, read(f"/proc/{pid}/task/{thread}/children").split()))
     return found
 
@@ -177,10 +177,10 @@ def list_descendants(
     `signum` is sent to each one before its children are read: stopped, it can make no more.
     With a `scan`, the youngest processes may be missing where the kernel has no lists of children.
     """
-    families = _families_if_needed() if scan is None else scan.families()
+    families = _scan_families_if_needed() if scan is None else scan.scan_families()
     seen = set(roots)
     found: List[Process] = []
-    pending = [pid for root in roots for pid in _below(root, families)]
+    pending = [pid for root in roots for pid in _find_below(root, families)]
     while pending:
         # The youngest first: it may fork soon, while the others may already be dead.
         pid = pending.pop()
@@ -191,12 +191,12 @@ def list_descendants(
         if process is not None:
             seen.add(pid)
             found.append(process)
-            pending.extend(_below(pid, families))
+            pending.extend(_find_below(pid, families))
     return found
 
 
-def _below(pid: int, families: Optional[Dict[int, List[int]]]) -> List[int]:
-    return _listed_children(pid) if families is None else list(families.get(pid, ()))
+def _find_below(pid: int, families: Optional[Dict[int, List[int]]]) -> List[int]:
+    return _read_children(pid) if families is None else list(families.get(pid, ()))
 
 
 def hit(pid: int, signum: int, is_wanted: Callable[[Process], bool]) -> Optional[Process]:
@@ -222,12 +222,12 @@ def hit(pid: int, signum: int, is_wanted: Callable[[Process], bool]) -> Optional
             os.close(handle)
 
 
-def _families_if_needed() -> Optional[Dict[int, List[int]]]:
+def _scan_families_if_needed() -> Optional[Dict[int, List[int]]]:
     # A kernel without CONFIG_PROC_CHILDREN has no lists of children.
-    return None if os.path.exists("/proc/thread-self/children") else _families()
+    return None if os.path.exists("/proc/thread-self/children") else _scan_families()
 
 
-def _families() -> Dict[int, List[int]]:
+def _scan_families() -> Dict[int, List[int]]:
     families: Dict[int, List[int]] = {}
     for pid in list_pids():
         process = look(pid)
@@ -248,11 +248,11 @@ class Scan:
         self._families: Optional[Dict[int, List[int]]] = None
         self._until = 0.0
 
-    def families(self) -> Optional[Dict[int, List[int]]]:
+    def scan_families(self) -> Optional[Dict[int, List[int]]]:
         """Return the pids of children by parent; None if the kernel has lists of them."""
         begun = time.monotonic()
         if begun >= self._until:
-            self._families = _families_if_needed()
+            self._families = _scan_families_if_needed()
             ended = time.monotonic()
             self._until = ended + (ended - begun)
             self.begun_at = None if self._families is None else begun
@@ -269,7 +269,7 @@ def list_ancestors(pid: int) -> List[int]:
     return found
 
 
-def peak_memory_bytes(pid: int) -> Optional[int]:
+def read_peak_memory_bytes(pid: int) -> Optional[int]:
     """Return the most memory it ever had resident (VmHWM, which the kernel gives in KiB)."""
     for line in read(f"/proc/{pid}/status").splitlines():
         if line.startswith(b"VmHWM:"):
@@ -277,7 +277,7 @@ def peak_memory_bytes(pid: int) -> Optional[int]:
     return None
 
 
-def users(pid: int) -> List[int]:
+def read_users(pid: int) -> List[int]:
     """Return the real, effective, saved and file system user ids of a process; none if it ended.
 
     The owner of its folder in /proc says less: of a process that hides its memory that is root.
@@ -288,7 +288,7 @@ def users(pid: int) -> List[int]:
     return []
 
 
-def raw_environment(pid: int) -> bytes:
+def read_raw_environment(pid: int) -> bytes:
     """Return the environment that `pid` was started with: ``NAME=value`` with a NUL after each.
 
     Empty if it may not be read: of another user, or of a process that has ended.
@@ -297,11 +297,11 @@ def raw_environment(pid: int) -> bytes:
     if found:
         return found
     # The first thread may have ended, and taken its view of the memory along.
-    others = (thread for thread in _threads(pid) if thread != str(pid))
+    others = (thread for thread in _list_threads(pid) if thread != str(pid))
     return next(filter(None, (read(f"/proc/{pid}/task/{one}/environ") for one in others)), b"")
 
 
-def limit(pid: int, name: bytes) -> int:
+def read_limit(pid: int, name: bytes) -> int:
     """Return a process' soft limit by its name in proc(5); -1 if it has none, or has ended."""
     for line in read(f"/proc/{pid}/limits").splitlines():
         if line.startswith(name):
@@ -313,7 +313,7 @@ def limit(pid: int, name: bytes) -> int:
 def open_files(pid: int) -> List[Tuple[str, os.stat_result]]:
     """Return number and status of each open file of a process; none if they may not be seen."""
     folders = [f"/proc/{pid}/fd"]
-    threads = _threads(pid)
+    threads = _list_threads(pid)
     if len(threads) > 1:  # that of a process whose first thread has ended is empty
         folders += [f"/proc/{pid}/task/{thread}/fd" for thread in threads]
     return [entry for folder in folders for entry in _open_files_in(folder)]
@@ -325,12 +325,12 @@ def _open_files_in(folder: str) -> Iterator[Tuple[str, os.stat_result]]:
     except OSError:
         return  # of another user, or gone
     for name in names:
-        status = _status_of(f"{folder}/{name}")
+        status = _read_status(f"{folder}/{name}")
         if status is not None:
             yield name, status
 
 
-def _status_of(path: str) -> Optional[os.stat_result]:
+def _read_status(path: str) -> Optional[os.stat_result]:
     try:
         return os.stat(path)
     except OSError:
@@ -343,14 +343,14 @@ def has_lock(pid: int, fd: str) -> bool:
     return any(line.startswith(b"lock:") and b"FLOCK" in line for line in found.splitlines())
 
 
-def command(pid: int) -> str:
+def read_command(pid: int) -> str:
     """Return the beginning of a process' command line; its name if that is empty."""
     line = read(f"/proc/{pid}/cmdline").replace(b"\0", b" ").strip()
     return os.fsdecode(line or read(f"/proc/{pid}/comm").strip())[:80]
 
 
 def parse_environment(data: bytes) -> Dict[str, str]:
-    """Split the result of `raw_environment` into names and values."""
+    """Split the result of `read_raw_environment` into names and values."""
     pairs = (entry.partition(b"=") for entry in data.split(b"\0") if b"=" in entry)
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
 
@@ -392,7 +392,7 @@ def read(path: str) -> bytes:
         os.close(fd)
 
 
-def targets_of_descriptors(pid: int) -> List[str]:
+def list_descriptor_targets(pid: int) -> List[str]:
     """Return the targets of a process' descriptors; none if they are not visible to us."""
     found: List[str] = []
     try:

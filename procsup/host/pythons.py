@@ -6,7 +6,7 @@ import sys
 from typing import Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from procsup.core.regexes import compile_at_use
-from procsup.host.names import python_command
+from procsup.host.names import find_python_command
 from procsup.paths.opening import open_regular
 
 _IS_WINDOWS = sys.platform == "win32"
@@ -34,15 +34,15 @@ def search(version: str, environment: Mapping[str, str]) -> Search:
     """
     import shutil  # here: few runs need it, and it takes half a megabyte
 
-    argv = python_command(version)
+    argv = find_python_command(version)
     found = shutil.which(argv[0], path=environment.get("PATH"))
     if found is not None and not _is_shim(found):
         return Search(argv)
     tried = ["PATH" if found is None else f"PATH ({found} is a shim of pyenv)"]
-    for name, place, programs in _places(version, environment):
+    for name, place, programs in _list_places(version, environment):
         good = [program for program in programs if os.access(program, os.X_OK)]
         if good:
-            return Search((max(good, key=_newness),), tuple(tried))
+            return Search((max(good, key=_rank_version),), tuple(tried))
         tried.append(f"{name} ({place})")
     return Search(argv, tuple(tried))
 
@@ -51,38 +51,40 @@ def _is_shim(program: str) -> bool:
     return os.path.basename(os.path.dirname(program)) == _SHIMS
 
 
-def _newness(program: str) -> List[int]:
+def _rank_version(program: str) -> List[int]:
     return [int(number) for number in _NUMBERS.findall(program)]
 
 
-def _places(version: str, environment: Mapping[str, str]) -> Iterator[Tuple[str, str, List[str]]]:
+def _list_places(
+    version: str, environment: Mapping[str, str]
+) -> Iterator[Tuple[str, str, List[str]]]:
     """Yield each tool's name, the place of its Pythons, and its Pythons of this version."""
     home = environment.get("USERPROFILE" if _IS_WINDOWS else "HOME") or os.path.expanduser("~")
     program = "python.exe" if _IS_WINDOWS else os.path.join("bin", f"python{version}")
     own = os.path.join(home, ".pyenv", "pyenv-win") if _IS_WINDOWS else os.path.join(home, ".pyenv")
     versions = os.path.join(environment.get("PYENV_ROOT") or own, "versions")
-    yield "pyenv", versions, _of_version(versions, f"{version}.*", program)
-    pythons = environment.get("UV_PYTHON_INSTALL_DIR") or _uv_home(home, environment)
-    yield "uv", pythons, _of_version(pythons, f"cpython-{version}.*", program)
+    yield "pyenv", versions, _find_version(versions, f"{version}.*", program)
+    pythons = environment.get("UV_PYTHON_INSTALL_DIR") or _find_uv_home(home, environment)
+    yield "uv", pythons, _find_version(pythons, f"cpython-{version}.*", program)
     listed = os.path.join(home, ".conda", "environments.txt")
-    folders = [environment.get("CONDA_PREFIX"), *_lines(listed)]
+    folders = [environment.get("CONDA_PREFIX"), *_read_lines(listed)]
     named = f"python-{version}.*.json"  # conda's record of the package
     good = [one for one in folders if one and glob.glob(os.path.join(one, "conda-meta", named))]
     yield "conda", f"the environments of {listed}", [os.path.join(one, program) for one in good]
 
 
-def _of_version(folder: str, pattern: str, program: str) -> List[str]:
+def _find_version(folder: str, pattern: str, program: str) -> List[str]:
     return glob.glob(os.path.join(glob.escape(folder), pattern, program))
 
 
-def _uv_home(home: str, environment: Mapping[str, str]) -> str:
+def _find_uv_home(home: str, environment: Mapping[str, str]) -> str:
     if _IS_WINDOWS:
         return os.path.join(environment.get("APPDATA") or home, "uv", "python")
     data = environment.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share")
     return os.path.join(data, "uv", "python")
 
 
-def _lines(path: str) -> List[str]:
+def _read_lines(path: str) -> List[str]:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", opener=open_regular) as file:
             return [line.strip() for line in file if line.strip()]
@@ -90,10 +92,10 @@ def _lines(path: str) -> List[str]:
         return []
 
 
-def version_of(command: Tuple[str, ...]) -> Optional[str]:
-    """Return the version for which `python_command` returns this command; None if there is none."""
+def find_version(command: Tuple[str, ...]) -> Optional[str]:
+    """Return the version for which `find_python_command` returns this command, None without."""
     for words in (command[:1], command[:2]):
         found = _NUMBERS.findall(" ".join(words))
-        if found and python_command(".".join(found)) == words:
+        if found and find_python_command(".".join(found)) == words:
             return ".".join(found)
     return None

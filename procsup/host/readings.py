@@ -29,7 +29,7 @@ from procsup.host.files import sync_folder as sync_folder
 from procsup.paths.identity import Comparison, Contents, compare, has_recorded_stamps, read_file
 from procsup.paths.links import RealFolders
 from procsup.paths.opening import open_regular
-from procsup.paths.walk import excludes, files_of, stands_for
+from procsup.paths.walk import excludes, list_files, stands_for
 
 _UNTOUCHED = FileChanges()
 _INTACT = FileChanges(leftover_files=NO_LEFTOVER_FILES)
@@ -38,15 +38,15 @@ _NAMED = 3  # leftover files of a unit
 
 
 def read_output(output: OutputSpec, *, checksum: str) -> List[Reading]:
-    """Return a reading of each present file of a declared output (see `files_of`)."""
-    readings = (read_file(path, checksum=checksum) for path in files_of(output))
+    """Return a reading of each present file of a declared output (see `list_files`)."""
+    readings = (read_file(path, checksum=checksum) for path in list_files(output))
     return [reading for reading in readings if reading is not None]
 
 
 # --- comparison with the record --------------------------------------------------------------
 
 
-def inputs_of(unit: UnitSpec) -> List[OutputSpec]:
+def list_inputs(unit: UnitSpec) -> List[OutputSpec]:
     """Return the paths that a unit's result depends on, each once, in the form of outputs."""
     paths = [*unit.inputs, *unit.depends]
     if unit.stdin is not None:
@@ -57,13 +57,15 @@ def inputs_of(unit: UnitSpec) -> List[OutputSpec]:
     return [OutputSpec(path) for path in dict.fromkeys(paths)]
 
 
-def input_files(unit: UnitSpec, declared: OutputSpec, published: Sequence[str] = ()) -> List[str]:
+def find_input_files(
+    unit: UnitSpec, declared: OutputSpec, published: Sequence[str] = ()
+) -> List[str]:
     """Return the current files of one of a unit's inputs.
 
     In a folder the unit's own outputs do not count, nor do the `published` files that procsup
-    itself writes. OSError as `files_of`.
+    itself writes. OSError as `list_files`.
     """
-    return files_of(declared, follow=True, leaves_out=OwnFiles(unit, declared.path, published))
+    return list_files(declared, follow=True, leaves_out=OwnFiles(unit, declared.path, published))
 
 
 class OwnFiles:
@@ -93,7 +95,7 @@ class OwnFiles:
 
     def _find(self) -> Iterator[str]:
         yield from map(self._real.resolve, self._published)
-        for output in outputs_of(self._unit):
+        for output in list_outputs(self._unit):
             bare = output.path.rstrip(_SEPARATORS)
             if bare == self._folder:
                 continue
@@ -106,12 +108,12 @@ class OwnFiles:
                 yield self._real.resolve(os.path.realpath(bare))
 
 
-def plain_path(output: OutputSpec) -> str:
+def unescape_path(output: OutputSpec) -> str:
     """Return an output's path for people; that of a glob without what is escaped in it."""
     return unescape(output.path) if output.kind == "glob" else output.path
 
 
-def outputs_of(unit: UnitSpec) -> List[OutputSpec]:
+def list_outputs(unit: UnitSpec) -> List[OutputSpec]:
     """Return the declared outputs and the files named for stdout and stderr, each path once."""
     outputs = {output.path: output for output in unit.outputs}
     for path in (unit.stdout, unit.stderr):
@@ -135,28 +137,28 @@ def compare_with_record(
     folder or a glob, only the recorded files count: others beside them are leftover files, whose
     names are shown relative to `folder`.
     """
-    outputs, inputs = outputs_of(unit), inputs_of(unit)
+    outputs, inputs = list_outputs(unit), list_inputs(unit)
     if not (outputs or inputs or end.outputs or end.inputs):
         return _UNTOUCHED
     if checksum != "all" and _are_as_recorded(outputs, inputs, end):
         return _INTACT
     seen: List[Reading] = []
     try:
-        made = [(output, files_of(output)) for output in outputs]
+        made = [(output, list_files(output)) for output in outputs]
         missing = next((one for one, files in made if not files and not one.optional), None)
         if missing is not None:
             return _describe_missing(missing, end)
         known = {reading.path for reading in end.outputs}
-        used = {path for declared in inputs for path in input_files(unit, declared, published)}
+        used = {path for declared in inputs for path in find_input_files(unit, declared, published)}
         own = [OwnFiles(unit, declared.path, published) for declared in inputs]
         were_used = _select_watched(end.inputs, inputs, used, own)
         look = partial(compare, checksum=checksum, contents=contents)
         return FileChanges(
-            _difference(used, were_used, look, seen),
+            _describe_difference(used, were_used, look, seen),
             _find_left_out(known, made)
-            or _difference(_select_counting(made, known), end.outputs, look, seen),
+            or _describe_difference(_select_counting(made, known), end.outputs, look, seen),
             seen=tuple(seen),
-            leftover_files=leftover_files(
+            leftover_files=make_leftover_files(
                 [file for _, files in made for file in files if file not in known], folder
             ),
         )
@@ -200,7 +202,7 @@ def _select_counting(
 def _describe_missing(output: OutputSpec, end: End) -> FileChanges:
     made_before = any(stands_for(output, one.path) for one in end.outputs)
     kind = "deleted" if made_before else "new"
-    return FileChanges(outputs=Change(plain_path(output), "missing", kind), missing=True)
+    return FileChanges(outputs=Change(unescape_path(output), "missing", kind), missing=True)
 
 
 def _select_watched(
@@ -239,11 +241,11 @@ def find_declared_since(unit: UnitSpec, end: End, published: Sequence[str] = ())
     cannot be read.
     """
     known = [reading.path for reading in end.inputs]
-    declared = {one.path: one for one in inputs_of(unit)}
+    declared = {one.path: one for one in list_inputs(unit)}
     seen = {above for path in known for above in _walk_up(path)}
     new = [one for one in declared if one not in seen]
     return DeclaredChanges(
-        [p for p in new if not os.path.isdir(p) or input_files(unit, declared[p], published)],
+        [p for p in new if not os.path.isdir(p) or find_input_files(unit, declared[p], published)],
         [one for one in known if declared.keys().isdisjoint(_walk_up(one))],
     )
 
@@ -255,7 +257,7 @@ def _walk_up(path: str) -> Iterator[str]:
         above, path = path, os.path.dirname(path)
 
 
-def leftover_files(paths: Iterable[str], folder: str) -> LeftoverFiles:
+def make_leftover_files(paths: Iterable[str], folder: str) -> LeftoverFiles:
     """Return the record of these files, with names relative to `folder`."""
     found = sorted({*paths})
     if not found:
@@ -264,7 +266,7 @@ def leftover_files(paths: Iterable[str], folder: str) -> LeftoverFiles:
     return LeftoverFiles(len(found), tuple(names))
 
 
-def _difference(
+def _describe_difference(
     now: Set[str],
     recorded: Sequence[Reading],
     look: Callable[[Reading], Comparison],

@@ -46,17 +46,19 @@ class Shell(NamedTuple):
     line: Callable[[Process], str]  # starts the process; has no terminal control characters
 
 
-def bash() -> Shell:
+def make_bash() -> Shell:
     """Return bash; arguments are its ``"$1"``, ``"$2"`` and ``"$@"``."""
     head = ("bash", "-euo", "pipefail", "-c")
-    return Shell("bash", head, shlex.quote, _bash_tail, '"$PROCSUP_SCRATCH"', _bash_line)
+    return Shell(
+        "bash", head, shlex.quote, _format_bash_tail, '"$PROCSUP_SCRATCH"', _format_bash_line
+    )
 
 
-def _bash_tail(text: str, arguments: Sequence[str]) -> Tuple[str, ...]:
+def _format_bash_tail(text: str, arguments: Sequence[str]) -> Tuple[str, ...]:
     return (text, "bash", *arguments) if arguments else (text,)
 
 
-def _bash_line(process: Process) -> str:
+def _format_bash_line(process: Process) -> str:
     def word(text: str) -> str:
         return quote_word(text, in_lines=True)
 
@@ -66,16 +68,16 @@ def _bash_line(process: Process) -> str:
     return f"cd {word(process.cwd)} && {line}{stdin}"
 
 
-def powershell(program: str) -> Shell:
+def make_powershell(program: str) -> Shell:
     """Return PowerShell; arguments are its ``$args[0]`` and so on."""
     head = (program, "-NoProfile", "-NonInteractive", "-Command")
     return Shell(
         "powershell",
         head,
         quote_powershell,
-        _powershell_tail,
+        _format_powershell_tail,
         "${env:PROCSUP_SCRATCH}",
-        _powershell_line,
+        _format_powershell_line,
     )
 
 
@@ -84,12 +86,12 @@ def quote_powershell(text: str) -> str:
     return "'" + "".join(c * 2 if c in _SINGLE_QUOTES else c for c in text) + "'"
 
 
-def _powershell_tail(text: str, arguments: Sequence[str]) -> Tuple[str, ...]:
+def _format_powershell_tail(text: str, arguments: Sequence[str]) -> Tuple[str, ...]:
     words = "".join(f" {quote_powershell(argument)}" for argument in arguments)
     return (f"{_BEFORE}{text}\n}}{words}{_AFTER}",)
 
 
-def _powershell_line(process: Process) -> str:
+def _format_powershell_line(process: Process) -> str:
     program, *arguments = process.argv
     # By `&`, PowerShell before 7.3 would lose double quotes and empty arguments.
     start = f"Start-Process -NoNewWindow -Wait -FilePath {_quote_visible(program)}"
@@ -116,10 +118,10 @@ def _format_char(char: str) -> str:
     return f"[char]{number}" if number < 1 << 16 else f"[char]::ConvertFromUtf32({number})"
 
 
-def native_shell() -> Shell:
+def get_native_shell() -> Shell:
     """Return the shell of this system."""
     if sys.platform == "win32":
         import shutil
 
-        return powershell("pwsh" if shutil.which("pwsh") else "powershell")
-    return bash()
+        return make_powershell("pwsh" if shutil.which("pwsh") else "powershell")
+    return make_bash()

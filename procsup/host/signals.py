@@ -27,7 +27,7 @@ NAMES: Tuple[str, ...] = (
 NO_REQUESTS = ("KILL", "STOP")
 
 
-def number_of(name: str) -> Optional[int]:
+def find_number(name: str) -> Optional[int]:
     """Return the signal's number on this system; None if it has none of this name."""
     number = getattr(signal, f"SIG{name}", None)
     return None if number is None else int(number)
@@ -38,12 +38,12 @@ def can_be_sent(name: str) -> bool:
 
     On Windows each is CTRL_BREAK, the only one that reaches another process' group there.
     """
-    return sys.platform == "win32" or number_of(name) is not None
+    return sys.platform == "win32" or find_number(name) is not None
 
 
 if sys.platform != "win32":
 
-    def watched_by_guard() -> List[int]:
+    def list_watched_signals() -> List[int]:
         """Return the signals that the guard waits for; one ignored at the start stays ignored."""
         ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
         others = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTSTP)

@@ -33,19 +33,19 @@ class StopSignaller:
     def __init__(self, child: "Child", trees: "Trees", *, name: str, reach: str) -> None:
         self._child = child
         self._trees = trees
-        self._signum = signals.number_of(name) or signal.SIGTERM
+        self._signum = signals.find_number(name) or signal.SIGTERM
         self._reach = "auto" if reach == "main" and child.ended else reach
         self._told: Dict[Identity, StopScope] = {}  # the descendants that each stops itself
-        self._there: Set[Identity] = {_identity(one) for one in self._tree()}
+        self._there: Set[Identity] = {_read_identity(one) for one in self._list_tree()}
         self._since = time.monotonic()
-        self._since_ticks = procfs.ticks_now()
+        self._since_ticks = procfs.read_ticks()
 
     def signal(self, *, everybody: bool = False, dump: bool = False) -> bool:
         """Signal the processes that are due; true if others of the tree must still be signalled.
 
         `dump`: the main process is asked for its stacks instead, unless it catches the signal.
         """
-        tree = self._tree()
+        tree = self._list_tree()
         if self._reach == "main":
             tree = [one for one in tree if one.pid == self._child.pid]
         families: Dict[int, List[procfs.Process]] = {}
@@ -64,24 +64,24 @@ class StopSignaller:
         scanned_at = self._trees.scanned_at
         if scanned_at is not None and scanned_at < self._since:
             return True  # the youngest of those that were there may be missing
-        return any(self._was_present(one) and _identity(one) not in self._told for one in tree)
+        return any(self._was_present(one) and _read_identity(one) not in self._told for one in tree)
 
     def _signal(self, process: procfs.Process, *, dump: bool) -> StopScope:
         """Signal one process, once; return which descendants it stops itself."""
-        known = self._told.get(_identity(process))
+        known = self._told.get(_read_identity(process))
         if known is not None:
             return known
         pid, is_main = process.pid, process.pid == self._child.pid
-        manner = listening.read_signal_handling(
+        handling = listening.read_signal_handling(
             pid, self._signum
         )  # before the signal, which may end it
-        answers = listening.find_stop_scope(pid, manner, tree_walk.name_of(pid))
-        self._told[_identity(process)] = answers
-        if is_main and dump and manner.catches is False:
+        answers = listening.find_stop_scope(pid, handling, tree_walk.name_of(pid))
+        self._told[_read_identity(process)] = answers
+        if is_main and dump and handling.catches is False:
             self._child.dump_stacks()
             return answers
         # Background jobs of shells without job control ignore SIGINT.
-        is_deaf = self._signum == signal.SIGINT and manner.ignores
+        is_deaf = self._signum == signal.SIGINT and handling.ignores
         tree_walk.send(process, signal.SIGTERM if is_deaf else self._signum)
         tree_walk.send(process, signal.SIGCONT)  # a stopped process would not handle it
         return answers
@@ -94,7 +94,7 @@ class StopSignaller:
         """
         if not spare:
             return self._trees.kill(self._child).fresh
-        victims = [one for one in self._tree() if not self._is_spared(one)]
+        victims = [one for one in self._list_tree() if not self._is_spared(one)]
         return self._trees.kill_these(self._child, victims).fresh
 
     def _is_spared(self, process: procfs.Process) -> bool:
@@ -103,12 +103,12 @@ class StopSignaller:
         return bool(listening.read_signal_handling(process.pid, self._signum).ignores)
 
     def _was_present(self, process: procfs.Process) -> bool:
-        if _identity(process) in self._there:
+        if _read_identity(process) in self._there:
             return True
         return 0 < process.start_ticks < self._since_ticks
 
-    def _tree(self) -> List[procfs.Process]:
-        return self._trees.recent_tree(self._child)
+    def _list_tree(self) -> List[procfs.Process]:
+        return self._trees.list_recent_tree(self._child)
 
 
 def _is_left_to(answers: StopScope, process: procfs.Process) -> bool:
@@ -117,5 +117,5 @@ def _is_left_to(answers: StopScope, process: procfs.Process) -> bool:
     return answers is StopScope.ALL
 
 
-def _identity(process: procfs.Process) -> Identity:
+def _read_identity(process: procfs.Process) -> Identity:
     return process.pid, process.start_ticks

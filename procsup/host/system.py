@@ -19,16 +19,16 @@ if sys.platform == "win32":
         Spawner,
         StopSignaller,
         Trees,
-        by_shell,
-        environment_key,
         exit_notifier,
+        explain_not_started,
         find_program,
         is_plain_script,
+        make_environment_key,
         open_log,
         open_null,
         open_source,
         open_target,
-        why_not_started,
+        wrap_in_shell,
     )
 else:
     from procsup.host.posix import (
@@ -36,16 +36,16 @@ else:
         Spawner,
         StopSignaller,
         Trees,
-        by_shell,
-        environment_key,
         exit_notifier,
+        explain_not_started,
         find_program,
         is_plain_script,
+        make_environment_key,
         open_log,
         open_null,
         open_source,
         open_target,
-        why_not_started,
+        wrap_in_shell,
     )
 
 __all__ = [
@@ -61,8 +61,8 @@ __all__ = [
     "Spawner",
     "StopSignaller",
     "Trees",
-    "by_shell",
-    "environment_key",
+    "wrap_in_shell",
+    "make_environment_key",
     "exit_notifier",
     "find_program",
     "is_plain_script",
@@ -70,5 +70,5 @@ __all__ = [
     "open_null",
     "open_source",
     "open_target",
-    "why_not_started",
+    "explain_not_started",
 ]

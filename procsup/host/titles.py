@@ -12,16 +12,16 @@ _NOT_A_FILE = ("-c", "-e", "--eval", "-r")  # what follows is a program's text
 _TAKES_A_WORD = ("-W", "-X", "-cp", "-classpath", "-I")
 
 
-def title_of(pid: int) -> str:
+def read_title(pid: int) -> str:
     """Return the name of a process, or of its script or module; empty if it has ended."""
     if sys.platform != "linux":
         return machine.name_of(pid)
     name = procfs.name_of(pid)
     words = procfs.read(f"/proc/{pid}/cmdline").split(b"\0")
-    return title([os.fsdecode(word) for word in words if word]) or name
+    return find_title([os.fsdecode(word) for word in words if word]) or name
 
 
-def title(argv: Sequence[str]) -> str:
+def find_title(argv: Sequence[str]) -> str:
     """Return the script or module of an interpreter's command line; empty if there is none."""
     if not argv or not _INTERPRETERS.fullmatch(os.path.basename(argv[0])):
         return ""

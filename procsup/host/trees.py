@@ -46,8 +46,8 @@ class Trees:
         self._session = os.getsid(0)
         self._children: Dict[int, posix.Child] = {}  # by pid
         self._by_mark: Dict[int, posix.Child] = {}
-        self._strays: Dict[int, Set[posix.Child]] = {}  # adopted; of one of these attempts
-        self._homeless: Set[int] = set()  # adopted; its attempt is over: it is killed
+        self._unclear_orphans: Dict[int, Set[posix.Child]] = {}  # adopted; of one of these attempts
+        self._ownerless: Set[int] = set()  # adopted; its attempt is over: it is killed
         self._known: Set[bytes] = set()  # our children in the form of the list
         self._foreign: Set[bytes] = set()
         self._with_orphans: Set[posix.Child] = set()
@@ -81,21 +81,21 @@ class Trees:
         if child.mark is not None:
             del self._by_mark[child.mark]
         if self.adopts:
-            self._homeless.update(child.orphans)
+            self._ownerless.update(child.orphans)
         self._with_orphans.discard(child)
         if child.pinned:
-            self._homeless.add(child.pid)
+            self._ownerless.add(child.pid)
         else:
             self._known.discard(b"%d" % child.pid)
-        if self._strays:
-            self._settle_strays(child)
+        if self._unclear_orphans:
+            self._settle_unclear_orphans(child)
 
-    def _settle_strays(self, ended: "posix.Child") -> None:
-        for pid, owners in list(self._strays.items()):
+    def _settle_unclear_orphans(self, ended: "posix.Child") -> None:
+        for pid, owners in list(self._unclear_orphans.items()):
             owners.discard(ended)
             if not owners:
-                del self._strays[pid]
-                self._homeless.add(pid)
+                del self._unclear_orphans[pid]
+                self._ownerless.add(pid)
 
     # --- reading the list of children ------------------------------------------------------
 
@@ -116,15 +116,15 @@ class Trees:
                 self._take(token)
             # The dead one's children became ours, perhaps after the list was read.
             again = self._reap_orphans()
-        if self._homeless:
-            self._kill_homeless()
+        if self._ownerless:
+            self._kill_ownerless()
 
     def _look_at_sessions(self) -> None:
         ended = {child.pid: child for child in self._children.values() if child.ended}
         for child in ended.values():
             child.orphans.clear()
         for pid in tree_walk.list_pids() if ended else ():
-            child_of = ended.get(_session_of(pid) or 0)
+            child_of = ended.get(_read_session(pid) or 0)
             if child_of is not None and pid != child_of.pid and tree_walk.is_alive(pid):
                 child_of.orphans.add(pid)
 
@@ -140,54 +140,54 @@ class Trees:
     def _take(self, token: bytes) -> None:
         pid = int(token)
         process = procfs.look(pid)
-        session = _session_of(pid)
+        session = _read_session(pid)
         if process is None or session is None:
             return  # another thread started and reaped it
-        owners = self._possible_owners(process.start_ticks)
+        owners = self._list_possible_owners(process.start_ticks)
         if session == self._session or not (owners or self._is_marked(pid)):
             self._foreign.add(token)
             return
         self._known.add(token)
-        self._strays[pid] = owners
+        self._unclear_orphans[pid] = owners
         self._attribute(pid)
 
-    def _possible_owners(self, start_ticks: int) -> "Set[posix.Child]":
+    def _list_possible_owners(self, start_ticks: int) -> "Set[posix.Child]":
         born = start_ticks / procfs.TICKS_PER_S + _TICK_S
         return {child for child in self._children.values() if child.born[0] <= born}
 
     def _is_marked(self, pid: int) -> bool:
         """Whether an attempt of this sitting started it, which may be over."""
         mark = marks.read(pid) if self._mark_base is not None else None
-        return mark is not None and marks.base_of(mark) == self._mark_base
+        return mark is not None and marks.find_base(mark) == self._mark_base
 
     def _attribute(self, pid: int) -> None:
         """Find an orphan's attempt; repeated at each `look`, since exec hides the environment."""
-        owners = self._strays[pid]
+        owners = self._unclear_orphans[pid]
         mark = marks.read(pid)
         owner = None if mark is None else self._by_mark.get(mark)
         if owner is None and self._is_marked(pid):
-            del self._strays[pid]
-            self._homeless.add(pid)  # its attempt is over
+            del self._unclear_orphans[pid]
+            self._ownerless.add(pid)  # its attempt is over
             return
-        owner = owner or self._children.get(_session_of(pid) or 0)
-        owner = owner or self._named_owner(pid, owners) or _log_holder(pid, owners)
+        owner = owner or self._children.get(_read_session(pid) or 0)
+        owner = owner or self._find_named_owner(pid, owners) or _find_log_holder(pid, owners)
         if owner is None and len(owners) == 1:
             (owner,) = owners
         if owner is not None:
-            del self._strays[pid]
+            del self._unclear_orphans[pid]
             owner.orphans.add(pid)
             self._with_orphans.add(owner)
 
-    def _named_owner(self, pid: int, owners: "Set[posix.Child]") -> "Optional[posix.Child]":
-        entries = procfs.raw_environment(pid).split(b"\0")
+    def _find_named_owner(self, pid: int, owners: "Set[posix.Child]") -> "Optional[posix.Child]":
+        entries = procfs.read_raw_environment(pid).split(b"\0")
         found = dict(entry.split(b"=", 1) for entry in entries if entry.startswith(b"PROCSUP_"))
-        keys = set(self._outer_keys(found.get(WITHIN.encode(), b"")))
+        keys = set(self._list_outer_keys(found.get(WITHIN.encode(), b"")))
         if self._run in entries:
             unit, attempt = (os.fsdecode(found.get(name, b"")) for name in _KEY_NAMES)
             keys.add((unit, attempt))
         return next((child for child in owners if child.key in keys), None)
 
-    def _outer_keys(self, within: bytes) -> Iterator[Key]:
+    def _list_outer_keys(self, within: bytes) -> Iterator[Key]:
         """Yield the attempts of this run that contained a nested run."""
         for line in within.split(b"\n"):
             run, _, rest = line.partition(b" ")
@@ -198,13 +198,13 @@ class Trees:
     def _reap_orphans(self) -> bool:
         """Reap adopted processes that are dead; return whether there were any."""
         any_dead = False
-        for pid in list(self._strays):
+        for pid in list(self._unclear_orphans):
             if self._reap(pid):
-                del self._strays[pid]
+                del self._unclear_orphans[pid]
                 any_dead = True
             else:
                 self._attribute(pid)
-        any_dead = self._reap_of(self._homeless) or any_dead
+        any_dead = self._reap_of(self._ownerless) or any_dead
         for child in list(self._with_orphans):
             any_dead = self._reap_of(child.orphans) or any_dead
             if not child.orphans:
@@ -232,27 +232,27 @@ class Trees:
         if not self.adopts:
             self.look()
 
-    def tree(self, child: "posix.Child") -> List[procfs.Process]:
+    def list_tree(self, child: "posix.Child") -> List[procfs.Process]:
         """Return all living processes of its tree, as of the last `look`, parents first."""
-        return tree_walk.walk(_roots_of(child))
+        return tree_walk.walk(_list_roots(child))
 
-    def recent_tree(self, child: "posix.Child") -> List[procfs.Process]:
+    def list_recent_tree(self, child: "posix.Child") -> List[procfs.Process]:
         """Return its tree by a scan that other trees share; `scanned_at` tells how old it is."""
-        return tree_walk.walk(_roots_of(child), scan=self._scan)
+        return tree_walk.walk(_list_roots(child), scan=self._scan)
 
     @property
     def scanned_at(self) -> Optional[float]:
-        """When the scan of `recent_tree` was begun (monotonic); None if it needs none."""
+        """When the scan of `list_recent_tree` was begun (monotonic); None if it needs none."""
         return self._scan.begun_at
 
     def list_processes(self, child: "posix.Child") -> List[TreeProcess]:
         """Return the other live processes of its tree, with the files that they may write to."""
-        others = [one for one in self.tree(child) if one.pid != child.pid]
+        others = [one for one in self.list_tree(child) if one.pid != child.pid]
         return [
             TreeProcess(
                 one.pid,
                 one.start_ticks,
-                titles.title_of(one.pid),
+                titles.read_title(one.pid),
                 holders.open_for_writing(one.pid),
             )
             for one in others
@@ -264,7 +264,9 @@ class Trees:
         if child.killed_since is None:
             child.killed_since = now
         late = now - child.killed_since > _STOP_FIRST_S
-        alive = _bring_to_rest(_roots_of(child), now + 1.0) if late else self.recent_tree(child)
+        alive = (
+            _bring_to_rest(_list_roots(child), now + 1.0) if late else self.list_recent_tree(child)
+        )
         if child.pinned:
             tree_walk.send_to_group(child.pid)
         return self.kill_these(child, alive)
@@ -278,8 +280,8 @@ class Trees:
         return KillRound(len(victims), len(fresh))
 
     @seam("kill orphans")
-    def _kill_homeless(self) -> None:
-        for process in tree_walk.walk(self._homeless):
+    def _kill_ownerless(self) -> None:
+        for process in tree_walk.walk(self._ownerless):
             tree_walk.send(process)
 
     def end_rest(self, limit_s: float) -> None:
@@ -290,10 +292,10 @@ class Trees:
         limit = time.monotonic() + limit_s
         while True:
             self.look()
-            self._homeless.update(self._strays)
-            self._strays.clear()
-            self._kill_homeless()
-            if not self._homeless or time.monotonic() > limit:
+            self._ownerless.update(self._unclear_orphans)
+            self._unclear_orphans.clear()
+            self._kill_ownerless()
+            if not self._ownerless or time.monotonic() > limit:
                 return
             time.sleep(_PAUSE_S)
 
@@ -328,11 +330,11 @@ def _bring_to_rest(roots: Set[int], deadline: float) -> List[procfs.Process]:
     return tree_walk.bring_to_rest(find, deadline)
 
 
-def _roots_of(child: "posix.Child") -> Set[int]:
+def _list_roots(child: "posix.Child") -> Set[int]:
     return child.orphans if child.ended else {child.pid, *child.orphans}
 
 
-def _log_holder(pid: int, owners: "Iterable[posix.Child]") -> "Optional[posix.Child]":
+def _find_log_holder(pid: int, owners: "Iterable[posix.Child]") -> "Optional[posix.Child]":
     """Return the attempt of which this process has a log open."""
     files = {(status.st_dev, status.st_ino) for _, status in procfs.open_files(pid)}
     return next((child for child in owners if not files.isdisjoint(child.logs)), None)
@@ -348,7 +350,7 @@ def _open_list_of_children() -> Optional[int]:
         return None
 
 
-def _session_of(pid: int) -> Optional[int]:
+def _read_session(pid: int) -> Optional[int]:
     try:
         return os.getsid(pid)
     except OSError:

@@ -29,8 +29,8 @@ __all__ = [
     "Spawner",
     "StopSignaller",
     "Trees",
-    "by_shell",
-    "environment_key",
+    "wrap_in_shell",
+    "make_environment_key",
     "exit_notifier",
     "find_program",
     "is_plain_script",
@@ -38,7 +38,7 @@ __all__ = [
     "open_null",
     "open_source",
     "open_target",
-    "why_not_started",
+    "explain_not_started",
 ]
 
 _CREATE_SUSPENDED = 0x4
@@ -87,11 +87,11 @@ class Child:
         self.ended = self.ended or self.poll() is not None
         return self.ended
 
-    def others(self) -> int:
+    def count_others(self) -> int:
         """Return how many processes of its tree beside itself live."""
         if self.job is None:
             return len(machine.list_descendants(self.pid))
-        active = self.job.active_processes()
+        active = self.job.count_active()
         return max(0, active if self.ended else active - 1)
 
     @property
@@ -126,7 +126,7 @@ class Child:
         assert code is not None, "reaped while it runs"
         if self.job is None:
             return ReapResult(Exited(code % 2**32))
-        account = self.job.account()
+        account = self.job.read_account()
         if account is None:
             return ReapResult(Exited(code % 2**32))
         return ReapResult(Exited(code % 2**32), account.user_time / 1e7, account.kernel_time / 1e7)
@@ -145,13 +145,13 @@ class Spawner:
         """Accept the arguments that other systems need."""
 
     def spawn(self, launch: Launch) -> Child:
-        """Start a process; `why_not_started` explains its errors.
+        """Start a process; `explain_not_started` explains its errors.
 
         It gets its job and its CPUs before its first instruction.
         """
         popen = launch.open(creationflags=_CREATE_SUSPENDED | subprocess.CREATE_NEW_PROCESS_GROUP)
         try:
-            child = Child(popen, _job_of(popen), launch.key)
+            child = Child(popen, _make_job(popen), launch.key)
             if launch.cpu_ids:
                 _give_cpus(child.pid, launch.cpu_ids)
             _ntdll.NtResumeProcess(wintypes.HANDLE(_handle_of(popen)))
@@ -166,7 +166,7 @@ def _handle_of(popen: "subprocess.Popen[bytes]") -> int:
     return int(popen._handle)  # type: ignore[attr-defined,unused-ignore]
 
 
-def _job_of(popen: "subprocess.Popen[bytes]") -> Optional[jobs.Job]:
+def _make_job(popen: "subprocess.Popen[bytes]") -> Optional[jobs.Job]:
     job = jobs.Job()
     if job.take(_handle_of(popen)):
         return job
@@ -200,17 +200,19 @@ def is_plain_script(_program: str) -> bool:
     return False
 
 
-def by_shell(program: str, argv: Sequence[str]) -> Tuple[str, ...]:
+def wrap_in_shell(program: str, argv: Sequence[str]) -> Tuple[str, ...]:
     """Return the argv as it is: no shell runs scripts here."""
     return (program, *argv[1:])
 
 
-def environment_key(name: str) -> str:
+def make_environment_key(name: str) -> str:
     """Return the form in which an environment variable's name is compared."""
     return name.upper()
 
 
-def why_not_started(error: BaseException, launch: Optional[Launch], step: str = "") -> NotStarted:
+def explain_not_started(
+    error: BaseException, launch: Optional[Launch], step: str = ""
+) -> NotStarted:
     """Return what failed and why. Without a `launch`, `step` names what was being made."""
     number = getattr(error, "winerror", None)
     words = (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -221,10 +223,10 @@ def why_not_started(error: BaseException, launch: Optional[Launch], step: str = 
         return NotStarted(f"the system is short of something: {words}", passing=True)
     if launch is None:
         return NotStarted(f"{step}: {words}" if step else words)
-    return NotStarted(_what_is_wrong(launch, number) or words)
+    return NotStarted(_explain_fault(launch, number) or words)
 
 
-def _what_is_wrong(launch: Launch, number: Optional[int]) -> Optional[str]:
+def _explain_fault(launch: Launch, number: Optional[int]) -> Optional[str]:
     if any("\0" in part for part in (*launch.argv, launch.cwd)):
         return "an argument or the working folder contains a NUL character"
     if number == _LENGTH_ERROR:
@@ -307,14 +309,14 @@ class Trees:
 
     def list_processes(self, child: Child) -> List[TreeProcess]:
         """Return the other live processes of its tree; their open files are unknown."""
-        pids = None if child.job is None else child.job.pids()
+        pids = None if child.job is None else child.job.read_pids()
         if pids is None:
             pids = machine.list_descendants(child.pid)
         return [TreeProcess(pid, 0, machine.name_of(pid), None) for pid in pids if pid != child.pid]
 
     def kill(self, child: Child) -> KillRound:
         """End the whole tree; `fresh` is 0, since nothing can escape from a job."""
-        others = child.others()
+        others = child.count_others()
         if child.job is not None:
             child.job.end()
         else:

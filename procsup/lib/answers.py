@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterator, Mapping, Type
 
 from procsup.core.manifest import StageCounts
 from procsup.core.outcome import Verdict
-from procsup.core.text import and_more, count_noun, last_lines, make_visible
+from procsup.core.text import count_more, count_noun, make_visible, take_last_lines
 from procsup.errors import (
     OutputsChanged,
     ProcsupError,
@@ -41,11 +41,11 @@ _BY_NAME: Dict[str, Type[ProcsupError]] = {
 _BY_CODE = {kind.exit_code: kind for kind in _BY_NAME.values()}
 
 
-def manifest_of(finished: ProcessResult, *, check: bool) -> Manifest:
+def get_manifest(finished: ProcessResult, *, check: bool) -> Manifest:
     """Return the manifest; raise the other process's exception, RunUnfinished or RunFailed."""
-    body = _body(finished)
+    body = _read_body(finished)
     if "error" in body:
-        raise error_of(body["error"])
+        raise make_error(body["error"])
     if finished.exit_code == UsageError.exit_code:
         raise UsageError(str(body.get("reason")))
     if body.get("doubt"):
@@ -62,7 +62,7 @@ def manifest_of(finished: ProcessResult, *, check: bool) -> Manifest:
     return check_manifest(Manifest(path, head), check=check)
 
 
-def _body(finished: ProcessResult) -> Dict[str, Any]:
+def _read_body(finished: ProcessResult) -> Dict[str, Any]:
     """Return its answer, the last such object on its stdout; an empty one if a signal ended it."""
     for line in reversed(finished.stdout.splitlines()):
         try:
@@ -83,7 +83,7 @@ def describe_exit(exit_code: int) -> str:
     return f"was ended by signal {-exit_code}" if exit_code < 0 else f"ended with {exit_code}"
 
 
-def error_of(error: Mapping[str, Any]) -> ProcsupError:
+def make_error(error: Mapping[str, Any]) -> ProcsupError:
     """Return the exception that the other process raised."""
     if error.get("type") == RunFileError.__name__:
         return RunFileError(error.get("problems") or [str(error.get("message"))])
@@ -94,10 +94,10 @@ def check_manifest(manifest: Manifest, *, check: bool = True) -> Manifest:
     """Return the manifest; RunFailed if `check` and some unit did not succeed."""
     if manifest.ok or not check:
         return manifest
-    raise RunFailed("\n".join([_headline(manifest), *_failure_lines(manifest)]), manifest)
+    raise RunFailed("\n".join([_format_headline(manifest), *_failure_lines(manifest)]), manifest)
 
 
-def _headline(manifest: Manifest) -> str:
+def _format_headline(manifest: Manifest) -> str:
     planned = sum(counts.planned for counts in manifest.stages.values())
     well = sum(counts.succeeded for counts in manifest.stages.values())
     return (
@@ -120,13 +120,13 @@ def _failure_lines(manifest: Manifest) -> Iterator[str]:
             named += 1
             last = unit.attempts[-1].exit if unit.attempts else None
             yield f"{make_visible(unit.id)}: {join_facts(unit.verdict, last or '', unit.cause)}"
-            for line in last_lines(unit.stderr().encode(), _TAIL_LINES):
+            for line in take_last_lines(unit.stderr().encode(), _TAIL_LINES):
                 yield f"    {line}"
     except ProcsupError as error:
         yield f"its units cannot be read: {error}"
         return
     if count > named:
-        yield f"...{and_more(count - named)}"
+        yield f"...{count_more(count - named)}"
 
 
 def _count_failed(counts: StageCounts) -> int:

@@ -7,7 +7,7 @@ from procsup.host.files import AnyPath
 from procsup.lib.invocation import read_selectors
 from procsup.queries import explaining
 from procsup.queries.view import find_run
-from procsup.report.explanation import explanation_lines
+from procsup.report.explanation import format_explanation
 
 
 class Explanation(explaining.Explanation):
@@ -16,14 +16,14 @@ class Explanation(explaining.Explanation):
     __slots__ = ()
 
     def __str__(self) -> str:
-        return "\n".join(self.lines())
+        return "\n".join(self.format_lines())
 
-    def lines(self, *, base: str = "") -> List[str]:
+    def format_lines(self, *, base: str = "") -> List[str]:
         """Return a paragraph, and below it the last output of a failed unit.
 
         Paths of logs below the folder `base` are shown relative to it.
         """
-        return explanation_lines(self, base=base)
+        return format_explanation(self, base=base)
 
 
 def explain(run: AnyPath, *, only: Sequence[str] = ()) -> List[Explanation]:

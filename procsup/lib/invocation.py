@@ -7,9 +7,9 @@ from procsup.core.spec import RunSpec
 from procsup.errors import UsageError
 from procsup.host.attached import CancelToken, Feed, run_attached
 from procsup.host.files import AnyPath
-from procsup.lib.answers import manifest_of
+from procsup.lib.answers import get_manifest
 from procsup.lib.manifest import Manifest
-from procsup.lib.plain import argument
+from procsup.lib.plain import convert_argument
 from procsup.runfile.load import load as load_file
 from procsup.runfile.plan import PLAN_FILE
 from procsup.supervisor.requests import Display, Request
@@ -23,9 +23,9 @@ class Invocation(NamedTuple):
     feed: Feed
     check: bool = True
 
-    def carry_out(self, leash: Optional[CancelToken] = None) -> Manifest:
+    def carry_out(self, cancel_token: Optional[CancelToken] = None) -> Manifest:
         """Run it to its end; errors as `procsup.run` has them."""
-        return manifest_of(run_attached(self.feed, leash=leash), check=self.check)
+        return get_manifest(run_attached(self.feed, cancel_token=cancel_token), check=self.check)
 
 
 class RunOptions(NamedTuple):
@@ -40,23 +40,23 @@ class RunOptions(NamedTuple):
     adopt: bool = False
 
 
-def make_request(spec_or_file: SpecOrFile, wishes: RunOptions) -> Request:
+def make_request(spec_or_file: SpecOrFile, options: RunOptions) -> Request:
     """Return the request for a run file.
 
     RunFileError lists all errors of the file. A RunSpec stands for its file, with the variables
     and the directory that it was loaded with.
     """
-    only = tuple(map(str, read_selectors("only", wishes.only)))
-    file, given, directory = resolve_request(spec_or_file, wishes)
+    only = tuple(map(str, read_selectors("only", options.only)))
+    file, given, directory = resolve_request(spec_or_file, options)
     return Request(
         file=file,
         variables=given,
         directory=directory,
-        jobs=None if wishes.jobs is None else read_jobs(wishes.jobs),
-        fresh=bool(wishes.fresh),
+        jobs=None if options.jobs is None else read_jobs(options.jobs),
+        fresh=bool(options.fresh),
         only=only,
-        engine=wishes.engine,
-        adopt=bool(wishes.adopt),
+        engine=options.engine,
+        adopt=bool(options.adopt),
     )
 
 
@@ -82,11 +82,11 @@ def read_selectors(name: str, words: Sequence[str]) -> Tuple[str, ...]:
 
 
 def resolve_request(
-    spec_or_file: SpecOrFile, wishes: RunOptions
+    spec_or_file: SpecOrFile, options: RunOptions
 ) -> Tuple[str, Dict[str, str], Optional[str]]:
     """Return the file, its variables as texts and the parent of the run directory."""
-    given = format_texts(wishes.vars)
-    directory = None if wishes.dir is None else os.fspath(wishes.dir)
+    given = format_texts(options.vars)
+    directory = None if options.dir is None else os.fspath(options.dir)
     if not isinstance(spec_or_file, RunSpec):
         file = os.fspath(spec_or_file)
         if os.path.basename(file) != PLAN_FILE:
@@ -98,10 +98,12 @@ def resolve_request(
     own = load_file(file, variables=given).spec
     for name, value in spec_or_file.variables.items():
         if own.variables.get(name) != value and name not in given:
-            given[name] = argument(value, f"vars.{name}")
+            given[name] = convert_argument(value, f"vars.{name}")
     return file, given, directory or os.path.dirname(spec_or_file.directory)
 
 
 def format_texts(vars: Optional[Mapping[str, Any]]) -> Dict[str, str]:
     """Return variables as ``--var`` has them."""
-    return {str(name): argument(value, f"vars.{name}") for name, value in (vars or {}).items()}
+    return {
+        str(name): convert_argument(value, f"vars.{name}") for name, value in (vars or {}).items()
+    }

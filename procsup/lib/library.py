@@ -20,7 +20,7 @@ from procsup.lib.invocation import (
     make_request,
 )
 from procsup.lib.manifest import Manifest
-from procsup.lib.timing import Duration, seconds
+from procsup.lib.timing import Duration, convert_seconds
 from procsup.queries.view import RunView, find_run
 from procsup.queries.waiting import Limits, await_final
 from procsup.store.find import NoSuchRun
@@ -57,15 +57,15 @@ def run(
     another supervisor works on it, RunFileError, UsageError and RecordError as on the command line.
     Nothing of this process is touched; no ``__main__`` guard is needed.
     """
-    wishes = RunOptions(vars, jobs, only, fresh, dir, engine, adopt)
-    return run_invocation(file, wishes, progress=progress, check=check).carry_out()
+    options = RunOptions(vars, jobs, only, fresh, dir, engine, adopt)
+    return run_invocation(file, options, progress=progress, check=check).carry_out()
 
 
 def run_invocation(
-    file: SpecOrFile, wishes: RunOptions, *, progress: str, check: bool
+    file: SpecOrFile, options: RunOptions, *, progress: str, check: bool
 ) -> Invocation:
     """Return what `run` carries out."""
-    request = make_request(file, wishes)
+    request = make_request(file, options)
     return Invocation(
         Feed(request.file, HostedRequest(request, make_display(progress)).encode()), check
     )
@@ -86,7 +86,9 @@ def wait_for(
     or it has ended before the run was final, WaitTimeout after `timeout`, RunFailed unless all
     units succeeded (with `check`), OutputsChanged if `verify` finds outputs that differ.
     """
-    limits = Limits(timeout_s=seconds("timeout", timeout), max_age_s=seconds("max_age", max_age))
+    limits = Limits(
+        timeout_s=convert_seconds("timeout", timeout), max_age_s=convert_seconds("max_age", max_age)
+    )
     waited = await_final(os.fspath(run), stage=stage, limits=limits)
     return _check_vouched(Manifest(waited.path, waited.head), verify=verify, check=check)
 
@@ -99,7 +101,7 @@ def read_manifest(run: AnyPath, *, stage: Optional[str] = None, verify: bool = F
     one.
     """
     view, named = _find(run), os.fspath(run)
-    path = view.rundir.manifest_of(stage)
+    path = view.rundir.get_manifest(stage)
     absent = f"{named}: not final: there is no {path}"
     head = view.require_final(stage, named=named, absent=absent)
     return _check_vouched(Manifest(path, head), verify=verify, check=False)

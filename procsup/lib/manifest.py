@@ -9,14 +9,14 @@ from msgspec.structs import astuple
 
 from procsup.core.manifest import Head, StageCounts, UnitRecord
 from procsup.core.outcome import Part, Reading, Verdict
-from procsup.core.text import are, count_noun, nearest
+from procsup.core.text import are, count_noun, find_nearest
 from procsup.errors import OutputsChanged, RecordError, RunUnfinished, UsageError
 from procsup.host.files import AnyPath, describe_error
 from procsup.host.logfiles import LogPlaces, open_log
-from procsup.host.owners import other_user
+from procsup.host.owners import find_other_user
 from procsup.paths.identity import compare
 from procsup.paths.opening import is_absent
-from procsup.queries.rows import row_of_record
+from procsup.queries.rows import make_record_row
 from procsup.store.copies import find_copy_source
 from procsup.store.log_places import log_places_of_copy
 from procsup.store.manifest import read_manifest as read_file
@@ -28,7 +28,7 @@ _NAMED = 10
 
 
 class ManifestUnit(UnitRecord, frozen=True, gc=False, omit_defaults=True):
-    """A unit of a manifest; `log_places` is where its logs are."""
+    """A unit of a manifest; `make_log_places` is where its logs are."""
 
     log_places: Optional[LogPlaces] = None
 
@@ -84,7 +84,7 @@ class Manifest:
     def __getitem__(self, unit: str) -> ManifestUnit:
         found = self._by_id.get(unit)
         if found is None:
-            like = nearest(unit, self._by_id)
+            like = find_nearest(unit, self._by_id)
             hint = f" (did you mean {like!r}?)" if like else ""
             raise NoSuchUnit(f"{self.head.name} has no unit {unit!r}{hint}")
         return found
@@ -170,7 +170,7 @@ class Manifest:
         another user's and the file is not. UsageError if there is no such stage.
         """
         self._verify_outputs(stage)
-        return [Path(output.path) for output in self._outputs(stage)]
+        return [Path(output.path) for output in self._list_outputs(stage)]
 
     def verify(self, stage: Optional[str] = None) -> None:
         """Compare every output with its record: size and time, or content where it is known.
@@ -188,10 +188,10 @@ class Manifest:
             has = ", ".join(self.stages)
             raise UsageError(f"{self.head.name} has no stage {stage!r}: {self.path} has {has}")
         try:
-            owner = other_user(self.directory)
+            owner = find_other_user(self.directory)
         except FileNotFoundError:
             raise self._make_begun_again() from None
-        changed = list(find_changed_outputs(self._outputs(stage), owner))
+        changed = list(find_changed_outputs(self._list_outputs(stage), owner))
         if not changed:
             return
         named = [f"  {line}" for line in changed[:_NAMED]]
@@ -203,14 +203,14 @@ class Manifest:
 
     def rows(self) -> List[Dict[str, Any]]:
         """Return one flat row per unit: ``pandas.DataFrame(manifest.rows())``."""
-        return [row_of_record(unit) for unit in self.units]
+        return [make_record_row(unit) for unit in self.units]
 
-    def _outputs(self, stage: Optional[str]) -> Iterator[Reading]:
+    def _list_outputs(self, stage: Optional[str]) -> Iterator[Reading]:
         """Yield the outputs with their present paths: the project may have moved."""
         project = Project(self.directory, self.head)
         for unit in self.read_units():
             if stage is None or unit.stage == stage:
-                yield from map(project.reading, unit.outputs)
+                yield from map(project.make_reading, unit.outputs)
 
     def _make_begun_again(self) -> RunUnfinished:
         return RunUnfinished(f"{self.path} is withdrawn or of another run: it was begun again")

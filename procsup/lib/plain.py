@@ -34,7 +34,7 @@ def make_plain(value: Any, where: str, *, paths: bool = False) -> Any:
         return [make_plain(item, f"{where}[{at}]", paths=paths) for at, item in enumerate(value)]
     if isinstance(value, (set, frozenset)):
         raise UsageError(f"{where}: a set has no order: expected a list")
-    return _number(value, where)
+    return _make_number(value, where)
 
 
 def _unwrap(value: Any) -> Any:
@@ -51,7 +51,7 @@ def _unwrap(value: Any) -> Any:
     return value
 
 
-def _number(value: Any, where: str) -> Any:
+def _make_number(value: Any, where: str) -> Any:
     if isinstance(value, Real):
         return int(value) if isinstance(value, Integral) else float(value)
     if _is_decimal(value):
@@ -73,7 +73,7 @@ def _name(key: Any, where: str) -> str:
     return key
 
 
-def arguments(values: Any, where: str) -> List[str]:
+def convert_arguments(values: Any, where: str) -> List[str]:
     """Return a command line as texts; UsageError if the value is not one."""
     if isinstance(values, (str, bytes, os.PathLike)):
         raise UsageError(
@@ -85,10 +85,10 @@ def arguments(values: Any, where: str) -> List[str]:
         raise UsageError(
             f"{where}: expected a list of arguments, not {_shorten_value(values)}"
         ) from None
-    return [argument(item, f"{where}[{at}]") for at, item in enumerate(items)]
+    return [convert_argument(item, f"{where}[{at}]") for at, item in enumerate(items)]
 
 
-def argument(value: Any, where: str) -> str:
+def convert_argument(value: Any, where: str) -> str:
     """Return one argument as text: numbers as Python writes them, truth as ``true``, ``false``."""
     value = _unwrap(value)
     if isinstance(value, str):

@@ -7,9 +7,9 @@ from procsup.core.late import restore_placeholders
 from procsup.core.spec import UnitSpec
 from procsup.core.text import count_noun
 from procsup.lib.invocation import RunOptions, SpecOrFile, read_selectors, resolve_request
-from procsup.report.plan import plan_lines
+from procsup.report.plan import format_plan
 from procsup.supervisor.requests import DryRun, Request
-from procsup.supervisor.session import dry_run
+from procsup.supervisor.session import rehearse_run
 
 
 class PlanUnit(NamedTuple):
@@ -44,9 +44,9 @@ class Plan:
         self.name = dry.spec.name
         self.directory = dry.spec.directory
         self.notes: List[str] = list(dry.notes)
-        self.lines: List[str] = plan_lines(dry.spec, dry.stages)
+        self.lines: List[str] = format_plan(dry.spec, dry.stages)
         self.stages: Dict[str, Optional[List[PlanUnit]]] = {
-            name: None if seen.known_after is not None else list(map(_unit, *seen[:2]))
+            name: None if seen.known_after is not None else list(map(_make_unit, *seen[:2]))
             for name, seen in dry.stages.items()
         }
         self.known_after: Dict[str, List[str]] = {
@@ -74,7 +74,7 @@ class Plan:
         return [unit for unit in self.units if not (unit.keep or unit.aside)]
 
 
-def _unit(unit: UnitSpec, standing: Standing) -> PlanUnit:
+def _make_unit(unit: UnitSpec, standing: Standing) -> PlanUnit:
     return PlanUnit(
         unit.id,
         unit.stage,
@@ -106,4 +106,6 @@ def plan(
     """
     file, given, directory = resolve_request(spec_or_file, RunOptions(vars=vars))
     words = read_selectors("only", only)
-    return Plan(dry_run(Request(file, given, directory, fresh=fresh, only=words), static=static))
+    return Plan(
+        rehearse_run(Request(file, given, directory, fresh=fresh, only=words), static=static)
+    )

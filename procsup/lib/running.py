@@ -10,7 +10,7 @@ from procsup.host.attached import Feed, SupervisorProcess
 from procsup.host.boot import Announcing
 from procsup.host.detach import start_detached
 from procsup.host.files import AnyPath
-from procsup.lib.answers import check_manifest, describe_exit, error_of
+from procsup.lib.answers import check_manifest, describe_exit, make_error
 from procsup.lib.invocation import (
     RunOptions,
     SpecOrFile,
@@ -19,11 +19,11 @@ from procsup.lib.invocation import (
     read_selectors,
 )
 from procsup.lib.manifest import Manifest
-from procsup.lib.timing import Duration, seconds
+from procsup.lib.timing import Duration, convert_seconds
 from procsup.queries.control import request, stop_units
 from procsup.queries.control import stop as ask_to_stop
-from procsup.queries.events import Event, events_of
-from procsup.queries.status import Status, status_of
+from procsup.queries.events import Event, read_events
+from procsup.queries.status import Status, read_status
 from procsup.queries.view import RunView
 from procsup.queries.waiting import Limits, await_final
 from procsup.store.rundir import RunDir
@@ -56,8 +56,8 @@ def start(
     feed = Feed(request.file, HostedRequest(request, make_display("none"), announce=True).encode())
     if detach:
         return Run(_check_ready(start_detached(feed.label, feed.request, relay=len)), None)
-    companion = SupervisorProcess(feed)
-    return Run(_check_ready(companion), companion)
+    supervisor = SupervisorProcess(feed)
+    return Run(_check_ready(supervisor), supervisor)
 
 
 def _check_ready(started: Announcing) -> Dict[str, Any]:
@@ -66,7 +66,7 @@ def _check_ready(started: Announcing) -> Dict[str, Any]:
         words = started.said.strip() or f"the supervisor {describe_exit(started.exit_code or 0)}"
         raise RunUnfinished(f"the run has not begun: {words}")
     if "error" in started.ready:
-        raise error_of(started.ready["error"])
+        raise make_error(started.ready["error"])
     return started.ready
 
 
@@ -83,12 +83,12 @@ class Run:
     program may use it as well; its leaving the block does nothing to the run.
     """
 
-    def __init__(self, ready: Mapping[str, Any], companion: Optional[SupervisorProcess]) -> None:
+    def __init__(self, ready: Mapping[str, Any], supervisor: Optional[SupervisorProcess]) -> None:
         self.id: str = ready["id"]
         self.dir = Path(ready["directory"])
         self._sitting: int = ready["sitting"]
         self._rundir = RunDir(self.dir)
-        self._companion = companion
+        self._supervisor = supervisor
         self._owner = RunView(self._rundir).owner
         self._is_told = False
         self._pid = os.getpid()
@@ -111,7 +111,7 @@ class Run:
         WaitTimeout after `timeout` (the run continues), RunFailed unless all units succeeded (with
         `check`), RunUnfinished if it ended before it was final.
         """
-        limits = Limits(timeout_s=seconds("timeout", timeout))
+        limits = Limits(timeout_s=convert_seconds("timeout", timeout))
         try:
             waited = await_final(str(self), stage=stage, limits=limits)
         except WaitTimeout:
@@ -126,18 +126,18 @@ class Run:
 
     def status(self) -> Status:
         """Read how the run stands."""
-        return status_of(RunView(self._rundir, self.id))
+        return read_status(RunView(self._rundir, self.id))
 
     def events(self) -> Iterator[Event]:
         """Yield the events of the run from its beginning; the last one is a `RunEnded`.
 
         An end is yielded when it is on disk. May be called several times, and from any thread.
         """
-        return events_of(self._rundir, self._own())
+        return read_events(self._rundir, self._find_own())
 
     def drain(self) -> None:
         """Start no more units; running ones finish. Nothing happens if the run is over."""
-        owner = self._live()
+        owner = self._find_live()
         if owner is not None:
             request(self._rundir, owner, "drain")
 
@@ -148,10 +148,10 @@ class Run:
         With `only` (selectors), only these units are cancelled; UsageError if one selects none.
         Ctrl-C during the wait for the whole run kills it at once.
         """
-        grace_s = seconds("grace", grace)
+        grace_s = convert_seconds("grace", grace)
         words = read_selectors("only", only)
         if words:
-            owner = self._live()
+            owner = self._find_live()
             if owner is not None:
                 stop_units(self._rundir, owner, words, grace_s=grace_s, said=_say_nothing)
             return
@@ -165,7 +165,7 @@ class Run:
             raise
 
     def _stop(self, grace_s: Optional[float]) -> None:
-        owner = self._live()
+        owner = self._find_live()
         if owner is not None:
             ask_to_stop(self._rundir, owner, grace_s=grace_s, said=_say_nothing)
         self._wait_for_guard()
@@ -186,23 +186,23 @@ class Run:
         elif not self._is_told:
             self.wait()
 
-    def _own(self) -> Owner:
+    def _find_own(self) -> Owner:
         """Return the supervisor of this run; RunUnfinished if another one took its place."""
         owner = self._owner
         if owner is None or (owner.run_id, owner.sitting) != (self.id, self._sitting):
             raise RunUnfinished(f"run {self.id} is superseded")
         return owner
 
-    def _live(self) -> Optional[Owner]:
-        owner = self._own()
+    def _find_live(self) -> Optional[Owner]:
+        owner = self._find_own()
         return owner if is_live(self._rundir, owner) else None
 
     def _wait_for_guard(self) -> None:
         """Return when the guard has ended, too: it ends last, when every tree is empty."""
-        if self._companion is not None and self._pid == os.getpid():
-            self._companion.wait(_GUARD_ENDS_S)
+        if self._supervisor is not None and self._pid == os.getpid():
+            self._supervisor.wait(_GUARD_ENDS_S)
         else:
-            wait_sitting(self._rundir, self._own())
+            wait_sitting(self._rundir, self._find_own())
 
 
 __all__: List[str] = ["Run", "start"]

@@ -6,8 +6,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 from procsup.core.regexes import compile_at_use
 from procsup.errors import UsageError
 from procsup.host.files import AnyPath
-from procsup.lib.plain import arguments, make_plain
-from procsup.runfile.stages.program import module_name
+from procsup.lib.plain import convert_arguments, make_plain
+from procsup.runfile.stages.program import read_module_name
 from procsup.runfile.syntax.problems import Wrong
 from procsup.runfile.templates.scope import PATH, Scope
 from procsup.runfile.templates.template import Template
@@ -26,7 +26,7 @@ class Target(NamedTuple):
     arguments: Tuple[Template, ...]
     outputs: Any  # plain data with templates in the place of paths
 
-    def table(self, text: str, where: str) -> Dict[str, Any]:
+    def make_table(self, text: str, where: str) -> Dict[str, Any]:
         """Return the unit of one input, as a plan has it; `where` is for messages."""
         values = {INPUT: text}
         try:
@@ -40,24 +40,26 @@ class Target(NamedTuple):
         return table
 
 
-def target_of(target: Union[AnyPath, Sequence[Any]], args: Sequence[Any], outputs: Any) -> Target:
+def make_target(target: Union[AnyPath, Sequence[Any]], args: Sequence[Any], outputs: Any) -> Target:
     """Return the target to run; UsageError says which forms a target may have."""
-    program, argv = _program(target)
-    words = [_template(word, f"target[{at}]") for at, word in enumerate(argv)]
+    program, argv = _read_program(target)
+    words = [_read_template(word, f"target[{at}]") for at, word in enumerate(argv)]
     if not (any(word.fields for word in words) and tuple(args) == DEFAULT_ARGS):
-        given = arguments(args, "args")
-        words += [_template(word, f"args[{at}]") for at, word in enumerate(given)]
+        given = convert_arguments(args, "args")
+        words += [_read_template(word, f"args[{at}]") for at, word in enumerate(given)]
     if isinstance(outputs, (str, os.PathLike)):
         raise UsageError(f"outputs: expected a list or a table of outputs, such as [{outputs!r}]")
-    return Target(program, tuple(words), _templates(make_plain(outputs, "outputs", paths=True)))
+    return Target(
+        program, tuple(words), _read_templates(make_plain(outputs, "outputs", paths=True))
+    )
 
 
-def _program(target: Union[AnyPath, Sequence[Any]]) -> Tuple[Dict[str, str], List[str]]:
+def _read_program(target: Union[AnyPath, Sequence[Any]]) -> Tuple[Dict[str, str], List[str]]:
     if isinstance(target, (list, tuple)) and target:
-        return {}, arguments(target, "target")
+        return {}, convert_arguments(target, "target")
     if isinstance(target, os.PathLike) or (isinstance(target, str) and target.endswith(".py")):
         return {"script": os.fspath(target).replace(os.sep, "/")}, []
-    module = _module(target)
+    module = _read_module(target)
     if module is None:
         raise UsageError(
             f"target: expected a module such as 'package.module', a Python file such as 'x.py' or"
@@ -66,14 +68,14 @@ def _program(target: Union[AnyPath, Sequence[Any]]) -> Tuple[Dict[str, str], Lis
     return {"module": module}, []
 
 
-def _module(target: Any) -> Optional[str]:
+def _read_module(target: Any) -> Optional[str]:
     try:
-        return module_name(target)
+        return read_module_name(target)
     except Wrong:
         return None
 
 
-def _template(text: str, where: str) -> Template:
+def _read_template(text: str, where: str) -> Template:
     """Return the text as a template in which ``{}`` is a name."""
     named = _BARE.sub(lambda m: m.group() if len(m.group()) == 2 else "{" + INPUT, text)
     try:
@@ -84,13 +86,13 @@ def _template(text: str, where: str) -> Template:
         raise UsageError(f"{where}: {said} ({known})") from None
 
 
-def _templates(outputs: Any, where: str = "outputs") -> Any:
+def _read_templates(outputs: Any, where: str = "outputs") -> Any:
     if isinstance(outputs, str):
-        return _template(outputs, where)
+        return _read_template(outputs, where)
     if isinstance(outputs, dict):
-        return {key: _templates(item, f"{where}.{key}") for key, item in outputs.items()}
+        return {key: _read_templates(item, f"{where}.{key}") for key, item in outputs.items()}
     if isinstance(outputs, list):
-        return [_templates(item, f"{where}[{at}]") for at, item in enumerate(outputs)]
+        return [_read_templates(item, f"{where}[{at}]") for at, item in enumerate(outputs)]
     return outputs
 
 

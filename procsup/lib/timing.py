@@ -3,17 +3,17 @@
 from datetime import timedelta
 from typing import Optional, Union
 
-from procsup.core.quantities import duration_s
+from procsup.core.quantities import parse_duration_s
 from procsup.errors import UsageError
 
 Duration = Union[str, float, timedelta]
 
 
-def seconds(name: str, value: Optional[Duration]) -> Optional[float]:
+def convert_seconds(name: str, value: Optional[Duration]) -> Optional[float]:
     """Return an argument in seconds; UsageError, with its name, if it is no duration."""
     if value is None:
         return None
     try:
-        return duration_s(value.total_seconds() if isinstance(value, timedelta) else value)
+        return parse_duration_s(value.total_seconds() if isinstance(value, timedelta) else value)
     except ValueError as error:
         raise UsageError(f"{name}: {error}") from error

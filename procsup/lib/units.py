@@ -7,11 +7,11 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Seque
 from procsup.errors import UsageError
 from procsup.host.attached import Feed
 from procsup.host.files import AnyPath
-from procsup.host.folders import current_folder, make_absolute
+from procsup.host.folders import get_current_folder, make_absolute
 from procsup.lib.invocation import Invocation, make_display
 from procsup.lib.manifest import Manifest
-from procsup.lib.plain import argument, arguments, make_plain
-from procsup.lib.targets import DEFAULT_ARGS, Target, target_of
+from procsup.lib.plain import convert_argument, convert_arguments, make_plain
+from procsup.lib.targets import DEFAULT_ARGS, Target, make_target
 from procsup.runfile.plan import (
     CALLED_OFF,
     Head,
@@ -19,7 +19,7 @@ from procsup.runfile.plan import (
     check_settings,
     encode,
     end_line,
-    own_name,
+    make_own_name,
 )
 from procsup.supervisor.requests import HostedRequest, Request
 
@@ -71,7 +71,7 @@ class Unit:
     def __hash__(self) -> int:
         return hash((self.id, self.argv))
 
-    def table(self, where: str = "") -> Dict[str, Any]:
+    def make_table(self, where: str = "") -> Dict[str, Any]:
         """Return the unit as a table of a plan, without empty fields.
 
         Error messages name a field by `where` and its name.
@@ -81,7 +81,7 @@ class Unit:
             for name, value in vars(self).items()
             if name != "argv" and value is not None and value not in ((), [], {})
         }
-        return {"argv": arguments(self.argv, f"{where}argv"), **table}
+        return {"argv": convert_arguments(self.argv, f"{where}argv"), **table}
 
 
 AnyUnit = Union[Sequence[Argument], Unit]
@@ -112,8 +112,8 @@ def run_units(
     Errors are those of `run`; UsageError says what is wrong with a unit or a setting, and then
     nothing was started. If the generator raises, nothing is started and its exception propagates.
     """
-    wishes = UnitOptions(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
-    return make_units_invocation(units, wishes).carry_out()
+    options = UnitOptions(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
+    return make_units_invocation(units, options).carry_out()
 
 
 def map(
@@ -141,8 +141,8 @@ def map(
     `os.PathLike` is watched for changes (for ``keep="unchanged"``). The rest is as in
     `run_units`; `python` chooses the interpreter.
     """
-    wishes = UnitOptions(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
-    return make_map_invocation(target, inputs, args, outputs, wishes).carry_out()
+    options = UnitOptions(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
+    return make_map_invocation(target, inputs, args, outputs, options).carry_out()
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class UnitOptions:
     defaults: Mapping[str, Any]
     adopt: bool = False
 
-    def settings(self) -> Dict[str, Any]:
+    def make_settings(self) -> Dict[str, Any]:
         """Return the settings under their keys in a run file; UsageError if one is unknown."""
         if self.keep not in _KEEP:
             raise UsageError(f"keep={self.keep!r}: expected one of {', '.join(_KEEP)}")
@@ -176,36 +176,38 @@ class UnitOptions:
         """Yield name and value of each setting that is not None."""
         return ((key, value) for key, value in self.defaults.items() if value is not None)
 
-    def invocation(
+    def make_invocation(
         self, stage: str, program: Mapping[str, Any], tables: Iterable[Dict[str, Any]]
     ) -> Invocation:
         """Return the invocation that runs these units."""
         named = self.name is not None
-        head = Head(self.run_name(), current_folder(), stage, self.settings(), program, named)
+        head = Head(
+            self.run_name(), get_current_folder(), stage, self.make_settings(), program, named
+        )
         request = Request(
             directory=None if self.dir is None else make_absolute(self.dir),
             fresh=self.keep == "never",
             adopt=bool(self.adopt),
         )
         line = HostedRequest(request, make_display(self.progress), plan_follows=True).encode()
-        feed = Feed(head.name, line, _lines(head, tables), CALLED_OFF)
+        feed = Feed(head.name, line, _encode_lines(head, tables), CALLED_OFF)
         return Invocation(feed, self.check)
 
     def run_name(self) -> str:
         """Return the given name of the run, or a new one."""
         if self.name is None:
-            return own_name("run")
+            return make_own_name("run")
         check_name(self.name)
         return self.name
 
 
-def make_units_invocation(units: Iterable[AnyUnit], wishes: UnitOptions) -> Invocation:
+def make_units_invocation(units: Iterable[AnyUnit], options: UnitOptions) -> Invocation:
     """Return the invocation of `run_units`."""
     if isinstance(units, (str, bytes, Unit)) or not isinstance(units, Iterable):
         raise UsageError(
             f"units: expected a list of command lines, such as [['gzip', 'a.txt']], not {units!r}"
         )
-    return wishes.invocation("units", {}, _unit_tables(units))
+    return options.make_invocation("units", {}, _make_unit_tables(units))
 
 
 def make_map_invocation(
@@ -213,16 +215,18 @@ def make_map_invocation(
     inputs: Iterable[Argument],
     args: Sequence[Argument],
     outputs: Outputs,
-    wishes: UnitOptions,
+    options: UnitOptions,
 ) -> Invocation:
     """Return the invocation of `map`."""
-    aim = target_of(target, args, outputs)
+    target_program = make_target(target, args, outputs)
     if isinstance(inputs, (str, bytes, os.PathLike)) or not isinstance(inputs, Iterable):
         raise UsageError(f"inputs: expected a list of inputs, such as [{inputs!r}]")
-    return wishes.invocation("map", aim.program, _map_tables(aim, inputs))
+    return options.make_invocation(
+        "map", target_program.program, _make_map_tables(target_program, inputs)
+    )
 
 
-def _lines(head: Head, tables: Iterable[Dict[str, Any]]) -> Iterator[bytes]:
+def _encode_lines(head: Head, tables: Iterable[Dict[str, Any]]) -> Iterator[bytes]:
     yield head.line()
     count = 0
     for table in tables:
@@ -231,19 +235,19 @@ def _lines(head: Head, tables: Iterable[Dict[str, Any]]) -> Iterator[bytes]:
     yield end_line(count)
 
 
-def _unit_tables(units: Iterable[AnyUnit]) -> Iterator[Dict[str, Any]]:
+def _make_unit_tables(units: Iterable[AnyUnit]) -> Iterator[Dict[str, Any]]:
     for index, unit in enumerate(units):
         where = f"units[{index}]."
         if isinstance(unit, Unit):
-            yield unit.table(where)
+            yield unit.make_table(where)
         else:
-            yield {"argv": arguments(unit, f"{where}argv")}
+            yield {"argv": convert_arguments(unit, f"{where}argv")}
 
 
-def _map_tables(aim: Target, inputs: Iterable[Any]) -> Iterator[Dict[str, Any]]:
+def _make_map_tables(target_program: Target, inputs: Iterable[Any]) -> Iterator[Dict[str, Any]]:
     for index, value in enumerate(inputs):
-        text = argument(value, f"inputs[{index}]")
-        table = aim.table(text, f"inputs[{index}]")
+        text = convert_argument(value, f"inputs[{index}]")
+        table = target_program.make_table(text, f"inputs[{index}]")
         if isinstance(value, os.PathLike):
             table["paths"] = [text]
         yield table

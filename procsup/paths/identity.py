@@ -50,7 +50,9 @@ class Stamp(NamedTuple):
     size: int
     link: Optional[Link] = None
 
-    def reading(self, path: str, *, sha256: Optional[str] = None, changed: bool = False) -> Reading:
+    def make_reading(
+        self, path: str, *, sha256: Optional[str] = None, changed: bool = False
+    ) -> Reading:
         """Return the reading of this file for the record."""
         ctime_ns = self.ctime_ns if _HAS_CTIME else None
         target = None if self.link is None else self.link.target
@@ -58,7 +60,7 @@ class Stamp(NamedTuple):
         return Reading(path, self.size, self.mtime_ns, sha256, inode, ctime_ns, target, changed)
 
 
-def stamp_of(path: str) -> Optional[Stamp]:
+def read_stamp(path: str) -> Optional[Stamp]:
     """Return the stamp of a path; None if nothing is there, or a broken link."""
     try:
         return _look(path)[0]
@@ -83,10 +85,10 @@ def _look(path: str) -> Tuple[Stamp, os.stat_result]:
     if stat.S_ISLNK(status.st_mode):
         link = link_of(path)
         status = os.stat(path)
-    return _stamp(status, link), status
+    return _make_stamp(status, link), status
 
 
-def _stamp(status: os.stat_result, link: Optional[Link]) -> Stamp:
+def _make_stamp(status: os.stat_result, link: Optional[Link]) -> Stamp:
     return Stamp(status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size, link)
 
 
@@ -129,14 +131,14 @@ def read_stamped(
     try:
         stamp, status = _look(path)
         if not _is_hashed(stamp, status.st_mode, checksum):
-            return stamp, stamp.reading(path)
-        stamp, sha256 = _digest(path, stamp, contents)
-        return stamp, stamp.reading(path, sha256=sha256)
+            return stamp, stamp.make_reading(path)
+        stamp, sha256 = _compute_digest(path, stamp, contents)
+        return stamp, stamp.make_reading(path, sha256=sha256)
     except MISSING:
         return None
 
 
-def digest_of(path: str) -> str:
+def compute_digest(path: str) -> str:
     """Return the sha256 of a regular file; OSError if it cannot be read, or changes meanwhile."""
     return _read_content(path, None)[1]
 
@@ -147,7 +149,7 @@ def _is_hashed(stamp: Stamp, mode: int, checksum: str) -> bool:
     return checksum == "all" or stamp.size <= HASHED_UP_TO_BYTES
 
 
-def _digest(path: str, seen: Stamp, contents: Optional[Contents]) -> Tuple[Stamp, str]:
+def _compute_digest(path: str, seen: Stamp, contents: Optional[Contents]) -> Tuple[Stamp, str]:
     sha256 = None if contents is None else contents.get(path, seen)
     if sha256 is not None:
         return seen, sha256
@@ -172,7 +174,7 @@ def _read_content(path: str, link: Optional[Link]) -> Tuple[Stamp, str]:
         after = os.fstat(file.fileno())
     if (length, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise OSError(errno.EBUSY, "somebody writes to it while it is read", path)
-    return _stamp(after, link), digest.hexdigest()
+    return _make_stamp(after, link), digest.hexdigest()
 
 
 # --- comparison with the record ------------------------------------------------------------
@@ -213,19 +215,19 @@ def compare(
             return Comparison(describe_foreign(status.st_uid, owner))
         if stamp.size != recorded.size:
             return Comparison(f"size {recorded.size} → {stamp.size}")
-        now = stamp.reading(recorded.path, sha256=recorded.sha256)
+        now = stamp.make_reading(recorded.path, sha256=recorded.sha256)
         if checksum != "all" and _is_same_file(recorded, now):
             return _INTACT
         if recorded.sha256 is None or checksum == "none":
-            return Comparison(_as_make_does(recorded, now))
-        stamp, sha256 = _digest(recorded.path, stamp, contents)
+            return Comparison(_compare_as_make_does(recorded, now))
+        stamp, sha256 = _compute_digest(recorded.path, stamp, contents)
     except MISSING:
         return Comparison("missing")
     except OSError as error:
         return Comparison(f"cannot be read: {error.strerror or error}")
     if sha256 != recorded.sha256:
         return Comparison("content differs")
-    now = stamp.reading(recorded.path, sha256=sha256)
+    now = stamp.make_reading(recorded.path, sha256=sha256)
     return _INTACT if now == recorded else Comparison(seen=now)
 
 
@@ -262,15 +264,15 @@ def _is_same_file(recorded: Reading, now: Reading) -> bool:
     return same_link and (recorded.inode, recorded.ctime_ns) == (now.inode, now.ctime_ns)
 
 
-def _as_make_does(recorded: Reading, now: Reading) -> str:
+def _compare_as_make_does(recorded: Reading, now: Reading) -> str:
     if recorded.mtime_ns != now.mtime_ns:
         return "time differs"
     if recorded.inode is not None and recorded.link != now.link:
-        return _other_link(recorded.link, now.link)
+        return _is_other_link(recorded.link, now.link)
     return ""
 
 
-def _other_link(before: Optional[str], now: Optional[str]) -> str:
+def _is_other_link(before: Optional[str], now: Optional[str]) -> str:
     if now is None:
         return f"is no link to {before} any more"
     return f"is a link to {now} now" + (f", was one to {before}" if before is not None else "")

@@ -45,7 +45,7 @@ class RealFolders:
         The name of a folder that does not exist yet is kept.
         """
         folder, separator, _ = path.rstrip(_SEPARATORS).rpartition(os.sep)
-        real = self._folder(folder)
+        real = self._resolve_folder(folder)
         if real is None or real == folder:
             return path
         return f"{real}{separator}{path[len(folder) + 1 :]}"
@@ -78,31 +78,33 @@ class RealFolders:
         """The folders in which the paths are, and those above them that are in `root`."""
         return self._known.keys()
 
-    def _folder(self, folder: str) -> Optional[str]:
+    def _resolve_folder(self, folder: str) -> Optional[str]:
         real = self._known.get(folder, _UNKNOWN)
         if real is _UNKNOWN:
             real = self._known[folder] = self._find(folder)
         return real
 
     def _find(self, folder: str) -> Optional[str]:
-        return self._look(folder) if folder.startswith(self._inside) else self._outside(folder)
+        return (
+            self._look(folder) if folder.startswith(self._inside) else self._resolve_outside(folder)
+        )
 
     def _look(self, folder: str) -> Optional[str]:
         parent, separator, name = folder.rpartition(os.sep)
-        above = self._folder(parent)
+        above = self._resolve_folder(parent)
         if above is None:
             return None
         plain = folder if above == parent else f"{above}{separator}{name}"
-        links = self._links_in(parent)
+        links = self._list_links(parent)
         if links is not None:
-            return self._outside(folder) if name in links else plain
+            return self._resolve_outside(folder) if name in links else plain
         try:
             is_link = stat.S_ISLNK(os.lstat(folder).st_mode)
         except OSError:
             return None if above == parent else plain
-        return self._outside(folder) if is_link else plain
+        return self._resolve_outside(folder) if is_link else plain
 
-    def _links_in(self, folder: str) -> Optional[AbstractSet[str]]:
+    def _list_links(self, folder: str) -> Optional[AbstractSet[str]]:
         """Return the names of the links in a folder that was asked for many times, else None."""
         asked = self._asked[folder] = self._asked.get(folder, 0) + 1
         if asked == _MANY:
@@ -113,7 +115,7 @@ class RealFolders:
                 pass  # each is looked at
         return self._links.get(folder)
 
-    def _outside(self, folder: str) -> str:
+    def _resolve_outside(self, folder: str) -> str:
         """Resolve a whole folder; if it is in the root, return its name there."""
         if self._real_root is None:
             self._real_root = os.path.realpath(self._root)

@@ -15,7 +15,7 @@ AnyPath = Union[str, "os.PathLike[str]"]
 MISSING = (FileNotFoundError, NotADirectoryError)
 
 # A FIFO is not waited for, and a terminal does not become ours; `getattr`: Windows lacks them.
-_WARY = (
+_SAFE_OPEN = (
     getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_CLOEXEC", 0)
@@ -51,7 +51,7 @@ def _open_seen(path: str, flags: int) -> int:
         refuse_irregular(seen, path)
         place = f"{_OWN_DESCRIPTORS}/{seen}"
         try:
-            return os.open(place, flags | _WARY)
+            return os.open(place, flags | _SAFE_OPEN)
         except OSError as error:
             if not _leads_to(place, seen):
                 return _open_named(path, flags)  # there is no /proc
@@ -63,7 +63,7 @@ def _open_seen(path: str, flags: int) -> int:
 
 def _open_named(path: str, flags: int) -> int:
     refuse_irregular(path, path)
-    return os.open(path, flags | _WARY)
+    return os.open(path, flags | _SAFE_OPEN)
 
 
 def _leads_to(place: str, fd: int) -> bool:
@@ -83,7 +83,7 @@ def refuse_kind(mode: int, path: str) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, f"it is {kind_of(mode)}, not a regular file", path)
+        raise OSError(errno.EINVAL, f"it is {describe_kind(mode)}, not a regular file", path)
 
 
 def is_absent(path: AnyPath) -> bool:
@@ -110,7 +110,7 @@ def is_folder(path: AnyPath) -> bool:
         return False
 
 
-def kind_of(mode: int) -> str:
+def describe_kind(mode: int) -> str:
     """Describe what a mode (`st_mode`) says a path is: ``a FIFO``."""
     for is_kind, words in _KINDS:
         if is_kind(mode):

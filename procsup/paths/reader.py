@@ -77,7 +77,7 @@ def refuse_private(fd: int, path: str) -> None:
         reader.refuse_private(fd, path)
 
 
-def names_shown(folder: str) -> Optional[Set[str]]:
+def list_names(folder: str) -> Optional[Set[str]]:
     """Return the names in a folder, for the user for whom we read; None if that is ourselves.
 
     PermissionError if they may not list it.

@@ -16,12 +16,12 @@ from procsup.core.rooted import HOME, RUN_LOCK, UNITS_LOCK
 from procsup.core.spec import OutputSpec
 from procsup.core.wildcards import DEEP
 from procsup.paths.opening import MISSING, is_folder
-from procsup.paths.reader import names_shown
+from procsup.paths.reader import list_names
 
 CASE = os.path.normcase("A") == "A"  # whether names are case-sensitive
 
 # Files that file managers and NFS create in folders: never part of a result.
-_LITTER = compile_at_use(
+_IGNORED_NAMES = compile_at_use(
     r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs[0-9a-f]+"
     r"|\..*\.procsup-\d+|\.procsup-.*\.part"  # our own temporary files
 )
@@ -64,7 +64,7 @@ def find(glob: Glob, folder: str = "", *, case: bool = CASE) -> Found:
         walker = _Walker(glob, branch, left_out, case=case)
         below = walker.walk_below(os.path.join(folder, branch.base))
         if branch.captures != glob.captures:
-            below = ((path, glob.in_order(branch, held)) for path, held in below)
+            below = ((path, glob.order_captures(branch, held)) for path, held in below)
         found = {**dict(below), **found}  # as `match` does: the first branch captures
     return Found({path: found[path] for path in sorted(found)}, sorted(left_out))
 
@@ -78,7 +78,7 @@ class _Walker:
         self._left_out = left_out
         self._case = case
         self._parts = branch.rest
-        self._prefix = branch.below_base("")
+        self._prefix = branch.join_base("")
         self._deep = next((i for i, p in enumerate(self._parts) if _is_captured_deep(p)), -1)
         self._seen: Set[Tuple[str, int]] = set()  # with two `**`, a folder is reached in many ways
         self._top = ""
@@ -92,7 +92,7 @@ class _Walker:
 
     def _split(self, found: Iterator[_Found]) -> Iterator[_Found]:
         """Keep the paths that the whole pattern matches: a deep capture may end anywhere."""
-        split = self._branch.matcher(case=self._case).split
+        split = self._branch.make_matcher(case=self._case).split
         for path, _ in found:
             captures = split(path[len(self._prefix) :])
             if captures is not None:
@@ -119,7 +119,7 @@ class _Walker:
                 continue
             if not held:
                 self._seen.add((at, index))
-            entries = _entries(at)
+            entries = _list_entries(at)
             if self._is_run_directory(at, entries):
                 continue
             yield from self._walk(at, path, index + 1, held)
@@ -157,11 +157,11 @@ class _Walker:
     def _walk_matching(
         self, folder: str, prefix: str, index: int, held: _Captures
     ) -> Iterator[_Found]:
-        split = self._branch.matcher(index, case=self._case).split
+        split = self._branch.make_matcher(index, case=self._case).split
         is_last = index == len(self._parts) - 1
         wants_folder = not is_last or self._branch.folders
         may_be_out = bool(self._glob.excluded)
-        for entry in self._entries(folder):
+        for entry in self._list_entries(folder):
             captured = split(entry.name)
             if captured is None or (may_be_out and self._is_out(prefix + entry.name)):
                 continue
@@ -179,11 +179,11 @@ class _Walker:
         later = self._parts[index + 1 :]
         hidden = any(str(part[0]).startswith(".") for part in later if isinstance(part[0], str))
         wants_folder = self._branch.folders
-        matcher = self._branch.matcher(case=self._case)
+        matcher = self._branch.make_matcher(case=self._case)
         todo = [(folder, prefix)]
         while todo:
             at, path = todo.pop()
-            for entry in self._entries(at):
+            for entry in self._list_entries(at):
                 shown = path + entry.name
                 if (entry.name.startswith(".") and not hidden) or self._is_out(shown):
                     continue
@@ -196,8 +196,8 @@ class _Walker:
                 elif _is_broken(entry) and matcher.split(shown[len(self._prefix) :]) is not None:
                     raise LinkToNothing(entry.path)
 
-    def _entries(self, folder: str) -> "List[os.DirEntry[str]]":
-        entries = _entries(folder)
+    def _list_entries(self, folder: str) -> "List[os.DirEntry[str]]":
+        entries = _list_entries(folder)
         return [] if self._is_run_directory(folder, entries) else entries
 
     def _is_run_directory(self, folder: str, entries: "List[os.DirEntry[str]]") -> bool:
@@ -221,7 +221,7 @@ def _is_captured_deep(part: Sequence[object]) -> bool:
 # --- declared paths ------------------------------------------------------------------------------
 
 
-def files_of(
+def list_files(
     output: OutputSpec,
     *,
     follow: bool = False,
@@ -235,7 +235,7 @@ def files_of(
     LinkToNothing as `find`.
     """
     if output.kind == "glob":
-        found = find(glob_of(output)).matches
+        found = find(make_glob(output)).matches
         return [path.replace("/", os.sep) for path in found]
     # Windows refuses the name "file/"; with its own separator each file has one spelling.
     path = output.path
@@ -246,7 +246,9 @@ def files_of(
     except MISSING:
         return []
     if is_folder:
-        tests = [test for test in (_leaves_out(output.excluded), leaves_out) if test is not None]
+        tests = [
+            test for test in (_make_leaves_out(output.excluded), leaves_out) if test is not None
+        ]
         both = tests[0] if len(tests) == 1 else lambda path: any(test(path) for test in tests)
         return list_files_below(path, follow=follow, leaves_out=both if tests else None)
     return [] if output.kind == "folder" else [output.path]
@@ -255,31 +257,31 @@ def files_of(
 def stands_for(output: OutputSpec, file: str) -> bool:
     """Whether this file, if it exists, is among those of a declared path."""
     if output.kind == "glob":
-        return glob_of(output).match(file.replace(os.sep, "/"), case=CASE) is not None
+        return make_glob(output).match(file.replace(os.sep, "/"), case=CASE) is not None
     path = output.path.rstrip("/" + os.sep)
     inside = file == path or file.startswith(path + os.sep)
     return inside and not excludes(output, file)
 
 
-def glob_of(output: OutputSpec) -> Glob:
+def make_glob(output: OutputSpec) -> Glob:
     """Return the pattern of a declared glob, with what it leaves out."""
     excluded = tuple([one.replace(os.sep, "/") for one in output.excluded])
     return parse_without(output.path.replace(os.sep, "/"), excluded)
 
 
-def excluded_of(output: OutputSpec) -> List[Glob]:
+def read_excluded(output: OutputSpec) -> List[Glob]:
     """Return the patterns that a declared folder or glob leaves out."""
     return [parse(one.replace(os.sep, "/")) for one in output.excluded]
 
 
 def excludes(declared: OutputSpec, path: str) -> bool:
     """Tell whether a declared folder or glob leaves out a path, or a folder that it is in."""
-    leaves_out = _leaves_out(declared.excluded)
+    leaves_out = _make_leaves_out(declared.excluded)
     return leaves_out is not None and leaves_out(path)
 
 
 @lru_cache(maxsize=1024)
-def _leaves_out(excluded: Tuple[str, ...]) -> "Optional[Callable[[str], bool]]":
+def _make_leaves_out(excluded: Tuple[str, ...]) -> "Optional[Callable[[str], bool]]":
     if not excluded:
         return None
     globs = [parse(one.replace(os.sep, "/")) for one in excluded]
@@ -287,7 +289,7 @@ def _leaves_out(excluded: Tuple[str, ...]) -> "Optional[Callable[[str], bool]]":
     return lambda path: whole.excludes(path.replace(os.sep, "/"), case=CASE)
 
 
-def home_of(output: OutputSpec) -> str:
+def find_home(output: OutputSpec) -> str:
     """Return the folder that must exist before the output can be made.
 
     For a glob it is the deepest folder that all of its matches share.
@@ -304,7 +306,7 @@ def list_files_below(
     follow: bool = False,
     leaves_out: Optional[Callable[[str], bool]] = None,
 ) -> List[str]:
-    """Return every file in and below a folder, sorted, without `_LITTER` and run directories.
+    """Return every file in and below a folder, sorted, without ignored names and run directories.
 
     With `follow`, folders behind links count too, each once, unless they are already in the tree or
     hold it, and a link to nothing is an error, LinkToNothing; without, it is returned. `leaves_out`
@@ -312,20 +314,20 @@ def list_files_below(
     """
     links: List[str] = []
     folders = [folder]
-    files = list(_files_in(folders, links, leaves_out, follow=follow))
+    files = list(_list_files_in(folders, links, leaves_out, follow=follow))
     if follow and links:
-        known = {_identity(one) for one in [*folders, *_list_above(folder)]}
+        known = {_read_identity(one) for one in [*folders, *_list_above(folder)]}
         while links:
             link = min(links)
             links.remove(link)
-            if _identity(link) not in known:
+            if _read_identity(link) not in known:
                 more = [link]
-                files += _files_in(more, links, leaves_out, follow=True)
-                known.update(map(_identity, more))
+                files += _list_files_in(more, links, leaves_out, follow=True)
+                known.update(map(_read_identity, more))
     return sorted(files)
 
 
-def _files_in(
+def _list_files_in(
     folders: List[str],
     links: List[str],
     leaves_out: Optional[Callable[[str], bool]],
@@ -335,7 +337,7 @@ def _files_in(
     """Yield the files; add subfolders to `folders`, and links to folders to `links`."""
     top = folders[0]
     for at in folders:
-        entries = _entries(at)
+        entries = _list_entries(at)
         if at != top and _is_run_directory(at, entries):
             continue
         for entry in entries:
@@ -345,7 +347,7 @@ def _files_in(
                 if entry.name not in _FOLDERS_OF_TOOLS:
                     folders.append(entry.path)
             elif entry.is_file():
-                if not _LITTER.fullmatch(entry.name):
+                if not _IGNORED_NAMES.fullmatch(entry.name):
                     yield entry.path
             elif entry.is_symlink() and entry.is_dir():
                 links.append(entry.path)
@@ -367,16 +369,16 @@ def _list_above(folder: str) -> List[str]:
     return found
 
 
-def _identity(folder: str) -> Tuple[int, int]:
+def _read_identity(folder: str) -> Tuple[int, int]:
     status = os.stat(folder)
     return status.st_dev, status.st_ino
 
 
-def _entries(folder: str) -> "List[os.DirEntry[str]]":
+def _list_entries(folder: str) -> "List[os.DirEntry[str]]":
     try:
         with os.scandir(folder or os.curdir) as entries:
             found = list(entries)
-        names = names_shown(folder or os.curdir)
+        names = list_names(folder or os.curdir)
         return found if names is None else [entry for entry in found if entry.name in names]
     except MISSING:
         return []

@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 from procsup.core.outcome import Reading, Verdict
 from procsup.core.replay import History
 from procsup.core.slots import Capacity
-from procsup.core.spec import UnitSpec, sort_stages, sources, upstream
+from procsup.core.spec import UnitSpec, list_sources, list_upstream, sort_stages
 from procsup.core.text import say_when_units_known
 from procsup.errors import ProcsupError, RecordError, RunFileError
 from procsup.host import machine
@@ -21,14 +21,14 @@ _Outputs = Dict[str, List[Tuple[str, Tuple[Reading, ...]]]]
 Parameters = Dict[str, Mapping[str, Any]]
 
 
-def parameters_of(rundir: RunDir, history: History) -> Tuple[Parameters, str]:
+def read_unit_parameters(rundir: RunDir, history: History) -> Tuple[Parameters, str]:
     """Return the parameters of planned units, and the error if some are unknown.
 
     Of units planned by an older procsup, which did not record them, they come from the run's
     manifests, or from its present file for stages without a manifest.
     """
     found: Parameters = dict(read_parameters(rundir))
-    for path in (rundir.manifest, *map(rundir.stage_manifest, history.plan)):
+    for path in (rundir.manifest, *map(rundir.get_stage_manifest, history.plan)):
         if all(unit in found for units in history.plan.values() for unit in units):
             return found, ""
         try:
@@ -41,7 +41,7 @@ def parameters_of(rundir: RunDir, history: History) -> Tuple[Parameters, str]:
     try:
         view = RunView(rundir)
         with view.reading():
-            now = units_of(load_source(request_for(rerun_of(view), ())), history)
+            now = list_units(load_source(request_for(rerun_of(view), ())), history)
     except ProcsupError as error:
         return found, str(error)
     found = {**{unit.id: unit.parameters for unit in now.units}, **found}
@@ -53,14 +53,14 @@ def parameters_of(rundir: RunDir, history: History) -> Tuple[Parameters, str]:
     return found, "; ".join(unclear)
 
 
-def stages_of(rundir: RunDir, history: History) -> Dict[str, str]:
+def list_stages(rundir: RunDir, history: History) -> Dict[str, str]:
     """Return all stages in the run file's order, and of those not planned when units are known."""
     view = RunView(rundir)
     names = view.owner.stages if view.owner and view.owner.stages else tuple(history.plan)
     try:
         with view.reading():
             spec = load_source(request_for(rerun_of(view), ())).spec
-        before = {stage.name: upstream(stage) for stage in spec.stages}
+        before = {stage.name: list_upstream(stage) for stage in spec.stages}
     except ProcsupError:
         before = {}
     return {name: _say_when_known(name, before.get(name, ()), history) for name in names}
@@ -88,10 +88,10 @@ class CurrentUnits(NamedTuple):
     unknown: Dict[str, str]
 
 
-def units_of(loaded: LoadedRun, history: History) -> CurrentUnits:
+def list_units(loaded: LoadedRun, history: History) -> CurrentUnits:
     """Return all units of the run; later stages are expanded from outputs in the journal."""
     wanted = loaded.spec.capacity
-    capacity = machine.capacity(
+    capacity = machine.make_capacity(
         cpus=wanted.cpus, memory_bytes=wanted.memory_bytes, jobs=loaded.spec.jobs
     )
     units: Dict[str, Sequence[UnitSpec]] = dict(loaded.expand_early(capacity))
@@ -99,7 +99,7 @@ def units_of(loaded: LoadedRun, history: History) -> CurrentUnits:
     for name in sort_stages(loaded.spec):
         if name in units:
             continue
-        before = upstream(loaded.spec.stage(name))
+        before = list_upstream(loaded.spec.stage(name))
         due = [one for one in before if one not in history.finals]
         if due:
             unknown[name] = say_when_units_known(name, due)
@@ -117,7 +117,7 @@ def _expand_late(
     loaded: LoadedRun, name: str, capacity: Capacity, history: History
 ) -> List[UnitSpec]:
     outputs: _Outputs = {}
-    for before in sources(loaded.spec.stage(name)):
+    for before in list_sources(loaded.spec.stage(name)):
         outputs[before] = []
         for unit_id in history.plan.get(before, ()):
             past = history.units.get(unit_id)

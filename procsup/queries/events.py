@@ -84,7 +84,7 @@ class RunEnded(NamedTuple):
 Event = Union[StagePlanned, UnitKept, UnitStarted, UnitEnded, StageEnded, RunEnded]
 
 
-def events_of(rundir: RunDir, owner: Owner) -> Iterator[Event]:
+def read_events(rundir: RunDir, owner: Owner) -> Iterator[Event]:
     """Yield the events of that sitting from its beginning; the last one is a `RunEnded`.
 
     The manifest of a final run exists before that one is yielded. RunUnfinished if the journal
@@ -102,10 +102,10 @@ def events_of(rundir: RunDir, owner: Owner) -> Iterator[Event]:
     if not reader.began:
         raise RunUnfinished(f"{rundir.path}: the journal has nothing of run {owner.run_id}")
     end.wait()
-    yield _last(rundir, owner, reader.end)
+    yield _read_last(rundir, owner, reader.end)
 
 
-def _last(rundir: RunDir, owner: Owner, end: Optional[RunEnded]) -> RunEnded:
+def _read_last(rundir: RunDir, owner: Owner, end: Optional[RunEnded]) -> RunEnded:
     if end is not None and end.status is None:
         return end
     head = RunView(rundir).head()
@@ -129,9 +129,9 @@ class _Reader:
         if isinstance(record, Begin):
             self.began = record.sitting == self._owner.sitting
         elif self.began and self.end is None:
-            yield from self._of(record)
+            yield from self._make_events(record)
 
-    def _of(self, record: Record) -> Iterator[Event]:
+    def _make_events(self, record: Record) -> Iterator[Event]:
         if isinstance(record, Spawned):
             yield self._make_started(record.unit, record.attempt, record.pid, record.at)
         elif isinstance(record, End):
@@ -143,13 +143,13 @@ class _Reader:
         elif isinstance(record, Kept):
             yield from (UnitKept(unit, record.stage, record.stale) for unit in record.units)
         elif isinstance(record, Planned):
-            yield from self._plan(record)
+            yield from self._make_plan_event(record)
         elif isinstance(record, StageFinal):
             yield StageEnded(record.stage, record.status, dict(record.counts))
         elif isinstance(record, (RunFinal, Closed)):
             self.end = _make_run_ended(record)
 
-    def _plan(self, record: Planned) -> Iterator[Event]:
+    def _make_plan_event(self, record: Planned) -> Iterator[Event]:
         count = self._planned.get(record.stage, 0) + len(record.units)
         self._planned[record.stage] = count
         if record.last:
@@ -157,12 +157,12 @@ class _Reader:
 
     def _make_started(self, unit: str, attempt: int, pid: Optional[int], at: float) -> UnitStarted:
         self._running.add(unit)
-        return UnitStarted(unit, _stage_of(unit), attempt, pid, at)
+        return UnitStarted(unit, _strip_unit(unit), attempt, pid, at)
 
     def _make_ended(self, end: End) -> UnitEnded:
         return UnitEnded(
             end.unit,
-            _stage_of(end.unit),
+            _strip_unit(end.unit),
             end.attempt,
             end.verdict.value,
             end.final,
@@ -178,7 +178,7 @@ def _make_run_ended(record: Union[RunFinal, Closed]) -> RunEnded:
     return RunEnded(None, record.reason)
 
 
-def _stage_of(unit: str) -> str:
+def _strip_unit(unit: str) -> str:
     return unit.partition("/")[0]
 
 
@@ -190,5 +190,5 @@ __all__: List[str] = [
     "UnitEnded",
     "UnitKept",
     "UnitStarted",
-    "events_of",
+    "read_events",
 ]

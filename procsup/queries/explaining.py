@@ -17,24 +17,24 @@ from typing import (
 import msgspec
 
 from procsup.core.events import Reuse, Standing
-from procsup.core.facts import ends_that_count, facts_now
+from procsup.core.facts import list_ends_that_count, make_facts_now
 from procsup.core.plan.rehearsal import RehearsedStage
 from procsup.core.records import End
 from procsup.core.selectors import Named
 from procsup.core.slots import Capacity
-from procsup.core.spec import UnitSpec, upstream
+from procsup.core.spec import UnitSpec, list_upstream
 from procsup.core.text import say_when_known
 from procsup.core.waits import Waits
 from procsup.errors import ProcsupError
 from procsup.paths.opening import is_absent
-from procsup.queries.logs import logs_of_unit
+from procsup.queries.logs import list_unit_logs
 from procsup.queries.retrying import request_for, rerun_of
 from procsup.queries.selection import SelectedUnits
-from procsup.queries.status import RunningUnit, Status, status_of
+from procsup.queries.status import RunningUnit, Status, read_status
 from procsup.queries.view import RunView
 from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import DryRun
-from procsup.supervisor.session import dry_run
+from procsup.supervisor.session import rehearse_run
 
 
 class Explanation(NamedTuple):
@@ -76,21 +76,21 @@ class Explainer:
     """
 
     def __init__(self, view: RunView, words: Sequence[str]) -> None:
-        self.status: Status = status_of(view)
+        self.status: Status = read_status(view)
         self._history = self.status.history
         self._live = self.status.state == "running"
         self._rundir: RunDir = view.rundir
         self._log_folders = self.status.log_places.only
-        self._facts = facts_now(self._history, live=self._live, at=time.time())
+        self._facts = make_facts_now(self._history, live=self._live, at=time.time())
         plan = self._history.plan
         later = [one.name for one in self.status.stages if not plan.get(one.name)]
         known = SelectedUnits(words, view.rundir, self._history, live=self._live, later=later)
         self._foresight = _Foresight(view, {unit.id for unit in known.list_selected()})
-        found_now = {} if self._live else self._foresight.units_of(later)
+        found_now = {} if self._live else self._foresight.list_units(later)
         unknown = {name for name in later if name not in found_now}
         late = [(one, one.partition("/")[0]) for one in words]
         late = [pair for pair in late if pair[1] in unknown]
-        self._late = [self._of_unknown_stage(*pair) for pair in late]
+        self._late = [self._explain_unknown_stage(*pair) for pair in late]
         self._units: List[Named] = []
         if len(late) < len(words) or not words:
             early = [one for one in words if one.partition("/")[0] not in unknown]
@@ -103,7 +103,7 @@ class Explainer:
         return len(self._units) + len(self._late)
 
     def __iter__(self) -> Iterator[Explanation]:
-        waits = self._foresight.waits(self.status) if self._live else None
+        waits = self._foresight.make_waits(self.status) if self._live else None
         for unit in self._units:
             yield self._explain(unit, waits)
         yield from self._late
@@ -115,12 +115,12 @@ class Explainer:
         if past is not None and launch is not None:
             begun = RunningUnit(unit.id, launch.attempt, past.open_pid, launch.at)
         state = next(iter(self._facts(unit).states))
-        logs = [] if past is None else logs_of_unit(past, self._rundir, unit.stage)
+        logs = [] if past is None else list_unit_logs(past, self._rundir, unit.stage)
         found = Explanation(
             unit.id,
             unit.stage,
             state,
-            tuple(self._ends(unit.id)),
+            tuple(self._list_ends(unit.id)),
             begun,
             unit.id in self._history.kept and self._history.has_succeeded(unit.id),
             unit.id in self._history.stale,
@@ -133,16 +133,16 @@ class Explainer:
             return found
         return found._replace(**self._foresight.of(unit.id, unit.stage))
 
-    def _ends(self, unit_id: str) -> Sequence[End]:
+    def _list_ends(self, unit_id: str) -> Sequence[End]:
         past = self._history.units.get(unit_id)
         if past is None or past.open_launch is None:
-            return ends_that_count(self._history, unit_id)
+            return list_ends_that_count(self._history, unit_id)
         return past.ends if past.generation == self._history.generation else ()
 
     def _explain_hold(self, unit_id: str, waits: Optional[Waits]) -> str:
         if not self._live:
             return self._how_it_stands
-        spec = self._foresight.spec_of(unit_id)
+        spec = self._foresight.find_spec(unit_id)
         if waits is None or spec is None:
             return f"what holds it is not known: {self._foresight.problem or 'it is new'}"
         return waits.explain(spec)
@@ -152,8 +152,8 @@ class Explainer:
         sentence = self.status.sentence
         return f"the run is {sentence}" if sentence.startswith("not finished") else sentence
 
-    def _of_unknown_stage(self, word: str, stage: str) -> Explanation:
-        why = self._foresight.unknown(stage)
+    def _explain_unknown_stage(self, word: str, stage: str) -> Explanation:
+        why = self._foresight.explain_unknown(stage)
         held = f"the units of stage {stage} are {why}"
         return Explanation(word, stage, "unknown", held=held, directory=str(self._rundir.path))
 
@@ -171,7 +171,7 @@ class _Foresight:
                 plain = msgspec.structs.replace(request, again=None)
                 # What another user's run file names is not executed.
                 static = view.other_owner is not None
-                self._dry = dry_run(plain, wanted=wanted, static=static)
+                self._dry = rehearse_run(plain, wanted=wanted, static=static)
         except ProcsupError as error:
             lines = str(error).splitlines()
             more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
@@ -183,12 +183,12 @@ class _Foresight:
             for unit, standing in zip(seen.units, seen.standings)
         }
 
-    def units_of(self, stages: Sequence[str]) -> Dict[str, Sequence[UnitSpec]]:
+    def list_units(self, stages: Sequence[str]) -> Dict[str, Sequence[UnitSpec]]:
         """Return the units of those of these stages whose units are known now."""
         found = {name: self.stages.get(name, RehearsedStage()).units for name in stages}
         return {name: units for name, units in found.items() if units}
 
-    def spec_of(self, unit_id: str) -> Optional[UnitSpec]:
+    def find_spec(self, unit_id: str) -> Optional[UnitSpec]:
         """Return a unit as the run file has it now."""
         pair = self._known.get(unit_id)
         return None if pair is None else pair[0]
@@ -199,7 +199,7 @@ class _Foresight:
         if pair is not None:
             return {
                 **_describe_standing(pair[1]),
-                "after": self._after(*pair),
+                "after": self._list_before(*pair),
                 "unless": self._refusal,
             }
         if self._dry is None:
@@ -209,18 +209,18 @@ class _Foresight:
             return {"detail": f"not known: the run file has no stage {stage} any more"}
         if seen.units:
             return {"detail": "not known: the run file has no such unit any more"}
-        return {"detail": self.unknown(stage)}
+        return {"detail": self.explain_unknown(stage)}
 
     @property
     def _refusal(self) -> str:
         return "" if self._dry is None else self._dry.refusal
 
-    def _after(self, unit: UnitSpec, standing: Standing) -> Tuple[str, ...]:
+    def _list_before(self, unit: UnitSpec, standing: Standing) -> Tuple[str, ...]:
         """Return the units and stages before a unit that would run before it."""
         if standing.keeps_verdict or self._dry is None:
             return ()
         stage = self._dry.spec.stage(unit.stage)
-        names = [name for name in upstream(stage) if not (stage.unit_wise and unit.follows)]
+        names = [name for name in list_upstream(stage) if not (stage.unit_wise and unit.follows)]
         units = [one for one in unit.follows if stage.unit_wise and self._would_run(one)]
         return (*units, *(name for name in names if self._has_work(name)))
 
@@ -235,7 +235,7 @@ class _Foresight:
             self._working[stage] = is_late or not all(one.keeps_verdict for one in seen.standings)
         return self._working[stage]
 
-    def unknown(self, stage: str) -> str:
+    def explain_unknown(self, stage: str) -> str:
         """Say when the units of a stage will be known."""
         seen = self.stages.get(stage, RehearsedStage())
         if seen.known_after:
@@ -243,12 +243,12 @@ class _Foresight:
         why = seen.problem or self.problem or f"the run file makes no units of stage {stage}"
         return f"not known: {why}"
 
-    def waits(self, status: Status) -> Optional[Waits]:
+    def make_waits(self, status: Status) -> Optional[Waits]:
         """Return an object that explains why units wait; None without a dry run."""
         if self._dry is None:
             return None
         units = {name: pair[0] for name, pair in self._known.items()}
-        capacity = _capacity(status, self._dry.capacity)
+        capacity = _find_capacity(status, self._dry.capacity)
         return Waits(self._dry.spec, units, status.history, capacity, at=time.time())
 
 
@@ -261,7 +261,7 @@ def _describe_standing(standing: Standing) -> Dict[str, Any]:
     }
 
 
-def _capacity(status: Status, now: Capacity) -> Capacity:
+def _find_capacity(status: Status, now: Capacity) -> Capacity:
     """Return the sitting's recorded capacity; an older procsup recorded none: then today's."""
     begin = status.history.begin
     if begin is None or not begin.capacity:

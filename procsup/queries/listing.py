@@ -5,14 +5,14 @@ import time
 from pathlib import Path
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
-from procsup.core.manifest import Head, seconds_of
+from procsup.core.manifest import Head, parse_rfc3339
 from procsup.core.rooted import HOME
 from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath
 from procsup.host.folders import make_absolute
 from procsup.queries.session_end import explain_end
 from procsup.queries.view import RunView
-from procsup.store.find import NoSuchRun, is_folder, nearest_home, runs_in
+from procsup.store.find import NoSuchRun, find_nearest_home, is_folder, list_run_dirs
 from procsup.store.history import read_history
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner
@@ -90,14 +90,14 @@ class Budget:
         return True
 
 
-def home_of(directory: Optional[str], start: AnyPath = ".") -> Path:
+def find_home(directory: Optional[str], start: AnyPath = ".") -> Path:
     """Return the folder that holds runs: the nearest ``.procsup``, or that of `directory`.
 
     NoSuchRun if there is none, UsageError if `directory` is no folder.
     """
     if directory is None:
         left_out: List[str] = []
-        home = nearest_home(start, left_out)
+        home = find_nearest_home(start, left_out)
         if home is None:
             why = "".join(f"; {text}" for text in left_out)
             raise NoSuchRun(f"there is no {HOME} folder in {make_absolute(start)} or above it{why}")
@@ -114,7 +114,7 @@ def list_runs(home: AnyPath, *, whole: bool = False) -> Tuple[List[ListedRun], b
     With `whole` there are no limits: every journal is read and every file measured.
     """
     budget = Budget(whole=whole)
-    found = sorted(map(look_at, runs_in(home)), key=lambda one: one.when, reverse=True)
+    found = sorted(map(look_at, list_run_dirs(home)), key=lambda one: one.when, reverse=True)
     return [_measure_size(_count_units(one, budget), budget) for one in found], not budget.spent
 
 
@@ -148,8 +148,8 @@ def _list_final(rundir: RunDir, head: Head) -> ListedRun:
         done=planned,
         planned=planned,
         succeeded=sum(count.succeeded for count in counts),
-        began=seconds_of(head.started),
-        ended=seconds_of(head.ended),
+        began=parse_rfc3339(head.started),
+        ended=parse_rfc3339(head.ended),
     )
 
 
@@ -198,7 +198,7 @@ def _count_units(one: ListedRun, budget: Budget) -> ListedRun:
     except (OSError, RecordError):
         return one  # only the owner may read it; the rest is known
     first = history.first_begin
-    counts = [history.verdict_counts(stage) for stage in history.plan]
+    counts = [history.count_verdicts(stage) for stage in history.plan]
     return one._replace(
         run_id=one.run_id or history.run_id,
         done=sum(sum(count.values()) for count in counts),
@@ -210,7 +210,7 @@ def _count_units(one: ListedRun, budget: Budget) -> ListedRun:
 
 def _measure_size(one: ListedRun, budget: Budget) -> ListedRun:
     total = 0
-    for entry in files_below(one.rundir.path):
+    for entry in list_files_below(one.rundir.path):
         if not budget.allows_file():
             return one
         try:
@@ -220,7 +220,7 @@ def _measure_size(one: ListedRun, budget: Budget) -> ListedRun:
     return one._replace(size_bytes=total)
 
 
-def files_below(folder: AnyPath) -> "Iterator[os.DirEntry[str]]":
+def list_files_below(folder: AnyPath) -> "Iterator[os.DirEntry[str]]":
     """Yield everything below a folder that is no folder; links are not followed."""
     folders = [os.fspath(folder)]
     while folders:
@@ -236,7 +236,7 @@ def files_below(folder: AnyPath) -> "Iterator[os.DirEntry[str]]":
                 yield entry
 
 
-def unknown_words(runs: Iterable[ListedRun]) -> str:
+def describe_unknown(runs: Iterable[ListedRun]) -> str:
     """Describe what the limits left out; empty if they left out nothing."""
     counts = sum(1 for one in runs if one.planned is None and one.state == "unfinished")
     sizes = sum(1 for one in runs if one.size_bytes is None)

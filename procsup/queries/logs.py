@@ -33,7 +33,7 @@ class Choice(NamedTuple):
     attempt: Optional[int] = None
 
 
-def logs_of(history: History, rundir: RunDir, choice: Choice) -> List[Log]:
+def list_logs(history: History, rundir: RunDir, choice: Choice) -> List[Log]:
     """Return the chosen logs, in the order of the plan.
 
     UsageError if no unit has that attempt.
@@ -43,7 +43,7 @@ def logs_of(history: History, rundir: RunDir, choice: Choice) -> List[Log]:
         unit = history.units.get(one.id)
         if unit is None or (choice.failed and not _has_failed(unit)):
             continue
-        found += logs_of_unit(unit, rundir, one.stage, choice.attempt, choice.streams)
+        found += list_unit_logs(unit, rundir, one.stage, choice.attempt, choice.streams)
     if choice.attempt is not None and not found:
         raise UsageError(f"no unit that is meant here has an attempt {choice.attempt}")
     return found
@@ -56,7 +56,7 @@ def _has_failed(unit: UnitHistory) -> bool:
     return last is not None and last.attempt > 0
 
 
-def logs_of_unit(
+def list_unit_logs(
     unit: UnitHistory,
     rundir: RunDir,
     stage: str,
@@ -68,30 +68,30 @@ def logs_of_unit(
     if number is None:
         number = unit.open_attempt or (tried[-1].attempt if tried else 0)
     if number == unit.open_attempt:
-        return running_logs(AttemptId(unit.unit, number), rundir, stage, streams)
+        return list_running_logs(AttemptId(unit.unit, number), rundir, stage, streams)
     for end in tried:
         if end.attempt == number:
-            return _ended_logs(end, rundir, streams)
+            return _list_ended_logs(end, rundir, streams)
     return []
 
 
-def running_logs(
+def list_running_logs(
     attempt: AttemptId, rundir: RunDir, stage: str, streams: Sequence[str] = STREAMS
 ) -> List[Log]:
     """Return the logs of a running attempt."""
-    paths = dict(zip(STREAMS, rundir.log_paths(attempt, stage)))
+    paths = dict(zip(STREAMS, rundir.make_log_paths(attempt, stage)))
     return [Log(attempt.unit, attempt.number, stream, paths[stream]) for stream in streams]
 
 
-def _ended_logs(end: End, rundir: RunDir, streams: Sequence[str]) -> List[Log]:
+def _list_ended_logs(end: End, rundir: RunDir, streams: Sequence[str]) -> List[Log]:
     out, err = (end.stdout_path, end.stdout_part), (end.stderr_path, end.stderr_part)
     named = [("output", out)] if err in (out, _NO_LOG) else [("stdout", out), ("stderr", err)]
     return [
-        Log(end.unit, end.attempt, stream, _absolute(rundir, path), part)
+        Log(end.unit, end.attempt, stream, _make_absolute(rundir, path), part)
         for stream, (path, part) in named
         if path is not None and stream in (*streams, "output")
     ]
 
 
-def _absolute(rundir: RunDir, path: str) -> str:
+def _make_absolute(rundir: RunDir, path: str) -> str:
     return os.path.join(str(rundir.path), path)

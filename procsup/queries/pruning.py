@@ -9,7 +9,7 @@ from procsup.errors import ProcsupError, RecordError
 from procsup.queries.listing import ListedRun, look_at
 from procsup.queries.view import find_own_run
 from procsup.store import removal
-from procsup.store.find import runs_in
+from procsup.store.find import list_run_dirs
 from procsup.store.history import read_history
 from procsup.store.removal import RemovedFiles, Target
 from procsup.store.rundir import RunDir
@@ -41,30 +41,30 @@ class Choice(NamedTuple):
 class Plan(NamedTuple):
     """What to remove, and a sentence for each named or old run that stays."""
 
-    doomed: List[PruneItem]
+    items: List[PruneItem]
     left: List[str]
     refused: bool = False  # one that was named is left
 
 
-def plan(choice: Choice, home: Optional[Path], *, start: str = ".") -> Plan:
+def plan_removal(choice: Choice, home: Optional[Path], *, start: str = ".") -> Plan:
     """Find out what to remove; nothing is changed. NoSuchRun for the name of no run."""
     if choice.runs:
         found = [_find_named(run, start) for run in choice.runs]
         listed = list({one.rundir.path: one for one in found}.values())
     else:
-        listed = [look_at(rundir) for rundir in runs_in(home or start)]
+        listed = [look_at(rundir) for rundir in list_run_dirs(home or start)]
     chosen = _choose_runs(listed, choice)
-    doomed: List[PruneItem] = []
+    items: List[PruneItem] = []
     left: List[str] = []
     for one in chosen:
         try:
-            doomed += _make_items(one, logs=choice.logs)
+            items += _make_items(one, logs=choice.logs)
         except (OSError, RecordError) as error:  # noqa: PERF203
             left.append(str(error))
     if home is not None and not choice.runs and not choice.logs:
         rests = removal.list_half_removed(home)
-        doomed += [PruneItem(rest, None, None, removal.measure_sizes(rest.path)) for rest in rests]
-    return Plan(doomed, left, refused=bool(left) and bool(choice.runs))
+        items += [PruneItem(rest, None, None, removal.measure_sizes(rest.path)) for rest in rests]
+    return Plan(items, left, refused=bool(left) and bool(choice.runs))
 
 
 def _find_named(run: str, start: str) -> ListedRun:
@@ -85,17 +85,17 @@ def _choose_runs(listed: Sequence[ListedRun], choice: Choice) -> List[ListedRun]
 
 
 def _make_items(one: ListedRun, *, logs: bool) -> List[PruneItem]:
-    path, target = one.rundir.path, removal.target(one.rundir)
+    path, target = one.rundir.path, removal.make_target(one.rundir)
     if not logs:
-        problem = removal.mount_in(path)
+        problem = removal.explain_mount(path)
         if problem:
             raise RecordError(f"{path} is left alone: {problem}")
         return [PruneItem(target, one, None, removal.measure_sizes(path))]
-    paths = list(_needless_logs(one.rundir))
+    paths = list(_list_needless_logs(one.rundir))
     return [PruneItem(target, one, paths, removal.measure_sizes(path, paths))] if paths else []
 
 
-def _needless_logs(rundir: RunDir) -> Iterator[str]:
+def _list_needless_logs(rundir: RunDir) -> Iterator[str]:
     """Yield the logs of all attempts of units that succeeded or are not in the plan any more."""
     history = read_history(rundir)
     stages = {name: stage for stage, units in history.plan.items() for name in units}
@@ -108,24 +108,24 @@ def _needless_logs(rundir: RunDir) -> Iterator[str]:
             continue
         stage = stages.get(name, name.partition("/")[0])
         for number in range(1, unit.last_number + 1):
-            paths = rundir.log_paths(AttemptId(name, number), stage)
+            paths = rundir.make_log_paths(AttemptId(name, number), stage)
             yield from (path for path in paths if Path(path).is_file())
 
 
-def carry_out(doomed: PruneItem) -> None:
+def carry_out(item: PruneItem) -> None:
     """Remove it. RunBusy if a supervisor has taken it, RecordError if it cannot be removed."""
-    if doomed.run is None:
-        removal.finish(doomed.target)
-    elif doomed.logs is None:
-        removal.remove_run(doomed.run.rundir, doomed.target)
+    if item.run is None:
+        removal.finish(item.target)
+    elif item.logs is None:
+        removal.remove_run(item.run.rundir, item.target)
     else:
-        removal.remove_logs(doomed.run.rundir, doomed.target, doomed.logs)
+        removal.remove_logs(item.run.rundir, item.target, item.logs)
 
 
-def try_all(doomed: Sequence[PruneItem]) -> "List[ProcsupError]":
+def try_all(items: Sequence[PruneItem]) -> "List[ProcsupError]":
     """Remove one after the other; return the errors."""
     errors: List[ProcsupError] = []
-    for one in doomed:
+    for one in items:
         try:
             carry_out(one)
         except ProcsupError as error:  # noqa: PERF203  the others go all the same

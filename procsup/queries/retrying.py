@@ -15,7 +15,7 @@ from procsup.runfile.load import load
 from procsup.runfile.plan import PLAN_FILE
 from procsup.store.copies import is_copy
 from procsup.store.place import run_file_now
-from procsup.store.reader import last_begin
+from procsup.store.reader import read_last_begin
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner
 from procsup.supervisor.requests import Request
@@ -46,7 +46,7 @@ class Rerun(NamedTuple):
 def rerun_of(view: RunView) -> Rerun:
     """Read the run; RunUnfinished if it is not the latest of its directory."""
     rundir, live = view.rundir, view.live
-    begin = last_begin(rundir.journal)
+    begin = read_last_begin(rundir.journal)
     if begin is None:
         raise RunUnfinished(f"nothing was begun in {rundir.path}: there is nothing to retry")
     view.require_latest(begin.run_id)
@@ -95,7 +95,7 @@ def _set_variables(made: Request, begin: Begin) -> Request:
     loaded = load(made.file)
     now = loaded.spec.variables
     given = {
-        name: _as_text(value)
+        name: _format_value(value)
         for name, value in begin.variables.items()
         if (name == "date" or name in now) and now.get(name) != value
         if not isinstance(value, (list, tuple))
@@ -103,7 +103,7 @@ def _set_variables(made: Request, begin: Begin) -> Request:
     return msgspec.structs.replace(made, variables=given, digest=loaded.digest)
 
 
-def _as_text(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

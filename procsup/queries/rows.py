@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, Mapping, Optional, Sequence
 
-from procsup.core.manifest import UnitRecord, exit_numbers, rfc3339
+from procsup.core.manifest import UnitRecord, exit_numbers, format_rfc3339
 from procsup.core.records import End
 
 FLAT = (
@@ -28,18 +28,18 @@ FLAT = (
 )
 
 
-def row_of_record(record: UnitRecord) -> Dict[str, Any]:
+def make_record_row(record: UnitRecord) -> Dict[str, Any]:
     """Return a unit of a manifest as one flat row; its parameters as ``parameters.NAME``."""
     row = {name: getattr(record, name) for name in FLAT}
-    return {**row, **parameter_columns(record.parameters)}
+    return {**row, **make_parameter_columns(record.parameters)}
 
 
-def parameter_columns(parameters: Mapping[str, Any]) -> Dict[str, Any]:
+def make_parameter_columns(parameters: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the parameters as columns of a flat row."""
     return {f"parameters.{name}": value for name, value in parameters.items()}
 
 
-def row_of_ends(
+def make_ends_row(
     unit: str,
     stage: Optional[str],
     index: Optional[int],
@@ -59,8 +59,8 @@ def row_of_ends(
     row.update(
         verdict=last.verdict.value if last.final else None,
         cause=last.cause,
-        started=rfc3339(last.started),
-        ended=rfc3339(last.at),
+        started=format_rfc3339(last.started),
+        ended=format_rfc3339(last.at),
         wall_s=last.wall_s,
         linger_s=last.linger_s,
         cpu_s=last.usage.cpu_s,

@@ -3,7 +3,7 @@
 import time
 from typing import Any, Dict, Iterator, Mapping, Sequence
 
-from procsup.core.facts import facts_now
+from procsup.core.facts import make_facts_now
 from procsup.core.replay import History
 from procsup.core.selectors import Named, Selection, refuse
 from procsup.core.spec import UnitSpec
@@ -32,15 +32,15 @@ class SelectedUnits:
     ) -> None:
         self._rundir = rundir
         self._history = history
-        self._selection = Selection(words, facts_now(history, live=live, at=time.time()))
+        self._selection = Selection(words, make_facts_now(history, live=live, at=time.time()))
         self._units: Dict[str, Named] = {}
         self._learn()
         for stage, units in more.items():
             self._add(stage, [Named(unit.id, stage, unit.parameters) for unit in units])
-        if self._selection.complaint(later):
-            from procsup.queries.current_units import stages_of  # it may read the run file
+        if self._selection.find_complaint(later):
+            from procsup.queries.current_units import list_stages  # it may read the run file
 
-            self._selection.set_stages({**stages_of(rundir, history), **dict.fromkeys(more, "")})
+            self._selection.set_stages({**list_stages(rundir, history), **dict.fromkeys(more, "")})
             refuse(self._selection, later)
 
     def list_selected(self) -> Iterator[Named]:
@@ -58,9 +58,11 @@ class SelectedUnits:
         parameters: Mapping[str, Mapping[str, Any]] = {}
         ids = {unit for units in self._history.plan.values() for unit in units}
         if self._selection.needs_parameters(ids):
-            from procsup.queries.current_units import parameters_of  # it may read the run file
+            from procsup.queries.current_units import (
+                read_unit_parameters,  # it may read the run file
+            )
 
-            parameters, problem = parameters_of(self._rundir, self._history)
+            parameters, problem = read_unit_parameters(self._rundir, self._history)
             if problem:
                 raise UsageError(f"what parameters the units have is not known: {problem}")
         for stage, names in self._history.plan.items():

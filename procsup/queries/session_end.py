@@ -7,7 +7,7 @@ from procsup.core.records import Begin, Closed, ControlReply, Record, RunFinal
 from procsup.core.wording import BY_REQUEST
 from procsup.errors import RecordError
 from procsup.store.owner import read_owner
-from procsup.store.reader import follow, last_begin, read_journal
+from procsup.store.reader import follow, read_journal, read_last_begin
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live
 
@@ -23,11 +23,11 @@ def explain_end(rundir: RunDir, owner: Owner) -> str:
     except (OSError, RecordError):  # only the owner may read the journal: others see just the end
         last = None
     now = read_owner(rundir)  # after the journal
-    successor = _successor(now, owner) if now is not None and is_live(rundir, now) else ""
-    return f"{_reason(last, owner, now)}{successor}"
+    successor = _find_successor(now, owner) if now is not None and is_live(rundir, now) else ""
+    return f"{_find_reason(last, owner, now)}{successor}"
 
 
-def _reason(last: Optional[LastWord], owner: Owner, holder: Optional[Owner]) -> str:
+def _find_reason(last: Optional[LastWord], owner: Owner, holder: Optional[Owner]) -> str:
     if owner.sitting == 0:
         return f"nobody is working on it: {owner.describe()} ended before it began"
     if isinstance(last, Closed):
@@ -42,7 +42,7 @@ def _reason(last: Optional[LastWord], owner: Owner, holder: Optional[Owner]) -> 
     return f"the supervisor died ({owner.describe()})"
 
 
-def _successor(live: Owner, owner: Owner) -> str:
+def _find_successor(live: Owner, owner: Owner) -> str:
     if live.sitting == owner.sitting:
         return ""
     verb = "resumes it already" if live.run_id == owner.run_id else f"is at run {live.run_id} now"
@@ -57,12 +57,12 @@ def find_last_word(rundir: RunDir, sitting: int) -> Optional[LastWord]:
     size = os.path.getsize(rundir.journal)
     tail = [entry.record for entry in follow(rundir.journal, max(size - _TAIL_BYTES, 0)).read()]
     if size <= _TAIL_BYTES or any(_begins(record, sitting) for record in tail):
-        return _find_closing(_of_sitting(tail, sitting))
-    latest = last_begin(rundir.journal)
+        return _find_closing(_select_sitting(tail, sitting))
+    latest = read_last_begin(rundir.journal)
     if latest is not None and latest.sitting == sitting:
         return _find_closing(tail)  # all of it
     return _find_closing(
-        _of_sitting(
+        _select_sitting(
             [entry.record for entry in read_journal(rundir.journal, digesting=False)], sitting
         )
     )
@@ -72,7 +72,7 @@ def _begins(record: Record, sitting: int) -> bool:
     return isinstance(record, Begin) and record.sitting == sitting
 
 
-def _of_sitting(records: Sequence[Record], sitting: int) -> List[Record]:
+def _select_sitting(records: Sequence[Record], sitting: int) -> List[Record]:
     mine: List[Record] = []
     inside = False
     for record in records:
@@ -95,7 +95,7 @@ def _find_closing(records: Sequence[Record]) -> Optional[LastWord]:
 def is_superseded(rundir: RunDir, run_id: str) -> bool:
     """Whether the directory's latest run is another one; false if its journal is private."""
     try:
-        latest = last_begin(rundir.journal)
+        latest = read_last_begin(rundir.journal)
     except PermissionError:
         return False
     return latest is not None and latest.run_id != run_id

@@ -3,21 +3,21 @@
 import time
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
-from procsup.core.facts import ends_that_count
-from procsup.core.manifest import Head, seconds_of
+from procsup.core.facts import list_ends_that_count
+from procsup.core.manifest import Head, parse_rfc3339
 from procsup.core.plan.summary import StageStatus, StageTally
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
 from procsup.core.replay import History
 from procsup.core.text import count_noun
 from procsup.host.logfiles import LogPlaces
-from procsup.queries.rows import parameter_columns, row_of_ends
+from procsup.queries.rows import make_ends_row, make_parameter_columns
 from procsup.queries.selection import SelectedUnits
 from procsup.queries.session_end import explain_end
 from procsup.queries.view import RunView
-from procsup.store.copies import begun_elsewhere
+from procsup.store.copies import find_origin
 from procsup.store.history import read_history
-from procsup.store.log_places import log_places
+from procsup.store.log_places import make_log_places
 from procsup.store.reader import put_on_disk, read_journal
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner
@@ -66,21 +66,21 @@ class Status(NamedTuple):
     def copied_from(self) -> Optional[str]:
         """Where the run began that these records are a copy of; None if here, as far as known."""
         begin = self.history.begin
-        return None if begin is None else begun_elsewhere(self.rundir, begin)
+        return None if begin is None else find_origin(self.rundir, begin)
 
     @property
     def log_places(self) -> LogPlaces:
         """Where the logs of its units are read."""
-        return log_places(self.rundir, self.history.begin)
+        return make_log_places(self.rundir, self.history.begin)
 
     def parameters(self) -> Tuple[Mapping[str, Mapping[str, Any]], str]:
         """Return the parameters of the planned units, and the error if some are unknown.
 
         For stages that are not final they come from the present run file.
         """
-        from procsup.queries.current_units import parameters_of  # it may read the run file
+        from procsup.queries.current_units import read_unit_parameters  # it may read the run file
 
-        return parameters_of(self.rundir, self.history)
+        return read_unit_parameters(self.rundir, self.history)
 
     def rows(
         self, *units: str, parameters: Mapping[str, Mapping[str, Any]] = {}
@@ -100,13 +100,13 @@ class Status(NamedTuple):
                 if known is not None and not known.is_selected(unit_id):
                     continue
                 kept = unit_id in self.history.kept and self.history.has_succeeded(unit_id)
-                ends = ends_that_count(self.history, unit_id)
+                ends = list_ends_that_count(self.history, unit_id)
                 stale = unit_id in self.history.stale
-                row = row_of_ends(unit_id, stage, index, ends, kept=kept, stale=stale)
-                yield {**row, **parameter_columns(parameters.get(unit_id, {}))}
+                row = make_ends_row(unit_id, stage, index, ends, kept=kept, stale=stale)
+                yield {**row, **make_parameter_columns(parameters.get(unit_id, {}))}
 
 
-def status_of(view: RunView) -> Status:
+def read_status(view: RunView) -> Status:
     """Read how the run stands.
 
     RunUnfinished if that run is not the latest any more. RecordError if a newer procsup wrote
@@ -118,23 +118,23 @@ def status_of(view: RunView) -> Status:
     journal.check_writable()
     put_on_disk(rundir.journal)
     view.require_latest(history.run_id)
-    state, sentence = _state(view, history)
-    running = [] if live is None else list(_running(history))
-    stages = _stages(history, owner)
+    state, sentence = _find_state(view, history)
+    running = [] if live is None else list(_list_running(history))
+    stages = _list_stages(history, owner)
     return Status(
         rundir,
         state,
         sentence,
         owner,
         history,
-        [_tally(history, name, {unit.unit for unit in running}) for name in stages],
+        [_make_tally(history, name, {unit.unit for unit in running}) for name in stages],
         running,
-        list(_failures(history, stages)),
+        list(_list_failures(history, stages)),
         journal.damage,
     )
 
 
-def _state(view: RunView, history: History) -> Tuple[str, str]:
+def _find_state(view: RunView, history: History) -> Tuple[str, str]:
     owner = view.owner
     if view.live is not None:
         return "running", f"running: {view.live.describe()}, sitting {view.live.sitting}"
@@ -142,18 +142,18 @@ def _state(view: RunView, history: History) -> Tuple[str, str]:
         return "starting", f"starting: {owner.describe()}"
     head = view.head()
     if head is not None and head.run_id == history.run_id:
-        return head.status, f"{head.status}{_age(head)}"
+        return head.status, f"{head.status}{_describe_age(head)}"
     if history.begin is None or owner is None:
         return "empty", "nothing was begun here"
     return "unfinished", explain_end(view.rundir, owner)
 
 
-def _age(head: Head) -> str:
-    ended = seconds_of(head.ended)
+def _describe_age(head: Head) -> str:
+    ended = parse_rfc3339(head.ended)
     return "" if ended is None else f", finished {show_duration(time.time() - ended)} ago"
 
 
-def _stages(history: History, owner: Optional[Owner]) -> List[str]:
+def _list_stages(history: History, owner: Optional[Owner]) -> List[str]:
     """Return the stages of the present sitting; those of the plan if there is none yet.
 
     The plan still has stages that were since removed from the run file.
@@ -161,7 +161,7 @@ def _stages(history: History, owner: Optional[Owner]) -> List[str]:
     return list(owner.stages if owner is not None and owner.stages else history.plan)
 
 
-def _tally(history: History, name: str, live: Set[str]) -> StageTally:
+def _make_tally(history: History, name: str, live: Set[str]) -> StageTally:
     tally = StageTally(name)
     units = history.plan.get(name)
     if units is not None:
@@ -171,7 +171,7 @@ def _tally(history: History, name: str, live: Set[str]) -> StageTally:
         )
         tally.stale = sum(1 for unit in units if unit in history.stale)
         tally.running = sum(1 for unit in units if unit in live)
-    tally.verdicts = history.verdict_counts(name)
+    tally.verdicts = history.count_verdicts(name)
     tally.problem = history.problems.get(name, "")
     if history.leftover_files:
         for unit in units or ():
@@ -181,16 +181,16 @@ def _tally(history: History, name: str, live: Set[str]) -> StageTally:
     return tally
 
 
-def _running(history: History) -> Iterator[RunningUnit]:
+def _list_running(history: History) -> Iterator[RunningUnit]:
     for unit_id, unit in history.units.items():
         launch = unit.open_launch
         if launch is not None:
             yield RunningUnit(unit_id, launch.attempt, unit.open_pid, launch.at)
 
 
-def _failures(history: History, stages: Iterable[str]) -> Iterator[End]:
+def _list_failures(history: History, stages: Iterable[str]) -> Iterator[End]:
     for stage in stages:
         for unit_id in history.plan.get(stage, ()):
             unit = history.units.get(unit_id)
             if unit is not None and unit.is_final and unit.verdict and unit.verdict.is_failure:
-                yield from ends_that_count(history, unit_id)[-1:]
+                yield from list_ends_that_count(history, unit_id)[-1:]

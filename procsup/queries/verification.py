@@ -8,7 +8,7 @@ from procsup.core.outcome import Verdict
 from procsup.core.text import count_noun
 from procsup.errors import ProcsupError, RecordError, RunUnfinished
 from procsup.host.folders import find_refusal
-from procsup.host.owners import other_user
+from procsup.host.owners import find_other_user
 from procsup.paths.identity import compare
 from procsup.queries.retrying import request_for, rerun_of
 from procsup.queries.view import RunView
@@ -70,7 +70,7 @@ def verify(
     """
     view.require_stage(stage)
     head, rundir = view.require_final(stage), view.rundir
-    path = rundir.manifest_of(stage)
+    path = rundir.get_manifest(stage)
     check = _Check(head, rundir, checksum=checksum, said=said)
     now, units = read_manifest(path)
     if (now.run_id, now.journal) != (head.run_id, head.journal):
@@ -79,12 +79,12 @@ def verify(
         for unit in units:
             check.take(unit)
     problem = mark_problem(rundir.journal, head.journal)
-    damage = [*([problem] if problem else []), *check.about_counts()]
+    damage = [*([problem] if problem else []), *check.compare_counts()]
     differences, notes = check.differences, check.notes
     refusal = find_refusal(rundir.journal)
     if refusal:
         notes.append(Difference("note", "", None, f"the journal was not compared: {refusal}"))
-    for one in _about_plan(view, stage, check):
+    for one in _compare_plan(view, stage, check):
         (notes if one.kind == "note" else differences).append(one)
     source = find_copy_source(rundir, head)
     counts = check.units, check.outputs
@@ -102,8 +102,8 @@ class _Check:
         self.notes: List[Difference] = []
         self.prints: Dict[str, str] = {}  # unit id -> fingerprint
         self._head, self._checksum, self._said = head, checksum, said
-        self._place = Project(rundir.path, head).reading
-        self._owner = other_user(rundir.path)
+        self._place = Project(rundir.path, head).make_reading
+        self._owner = find_other_user(rundir.path)
         self._planned = sum(counts.planned for counts in head.stages.values())
         self._counts: Dict[Tuple[str, str], int] = {}
         self._twice: List[str] = []
@@ -138,7 +138,7 @@ class _Check:
             self._next_word = time.monotonic() + NEXT_WORD_S
             self._said(f"verified {self.units} of {count_noun(self._planned, 'unit')} so far")
 
-    def about_counts(self) -> List[str]:
+    def compare_counts(self) -> List[str]:
         """Return a sentence for each contradiction between the manifest's head and its units."""
         problems = [f"unit {name} stands in the manifest twice" for name in self._twice]
         stages = {stage for stage, _ in self._counts}
@@ -146,7 +146,7 @@ class _Check:
             f"stage {name} has units, but no counts" for name in sorted(stages - self.stages)
         ]
         for name, counts in self._head.stages.items():
-            problems += self._about_stage(name, counts)
+            problems += self._compare_stage(name, counts)
         good = all(counts.status == "succeeded" for counts in self._head.stages.values())
         if self._head.stage is None and good != (self._head.status == "succeeded"):
             problems.append(f"the run is called {self._head.status}, and its stages are not")
@@ -157,7 +157,7 @@ class _Check:
         """The names of the stages that the manifest has counts of."""
         return set(self._head.stages)
 
-    def _about_stage(self, name: str, counts: StageCounts) -> Iterator[str]:
+    def _compare_stage(self, name: str, counts: StageCounts) -> Iterator[str]:
         total = 0
         for verdict in Verdict:
             claimed = getattr(counts, verdict.value.replace("-", "_"))
@@ -176,7 +176,7 @@ class _Check:
             yield f"stage {name} is called succeeded, and {total - well} of its units are not"
 
 
-def _about_plan(view: RunView, stage: Optional[str], check: _Check) -> Iterator[Difference]:
+def _compare_plan(view: RunView, stage: Optional[str], check: _Check) -> Iterator[Difference]:
     """Compare the units that the run's own file defines now with those of the manifest."""
     try:
         with view.reading():

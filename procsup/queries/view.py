@@ -40,7 +40,7 @@ class RunView(FoundRun):
 
     def head(self, stage: Optional[str] = None) -> Optional[Head]:
         """Read the head of its manifest, or of a stage's; None if there is none. RecordError."""
-        return read_head(self.rundir.manifest_of(stage))
+        return read_head(self.rundir.get_manifest(stage))
 
     def require_latest(self, latest: Optional[str], why: str = "") -> None:
         """Raise RunUnfinished if another run was asked for than the directory's `latest`.
@@ -82,13 +82,13 @@ class RunView(FoundRun):
         if head is None:
             self.require_stage(stage)
             what = named if stage is None else f"{named}, stage {stage}"
-            raise RunUnfinished(absent or f"{what}: {self._why_not_final()}")
+            raise RunUnfinished(absent or f"{what}: {self._explain_not_final()}")
         self.require_latest(head.run_id)
         if live is not None and live.run_id != head.run_id:
             raise RunUnfinished(f"{named}: run {live.run_id} is under way")
         return head
 
-    def _why_not_final(self) -> str:
+    def _explain_not_final(self) -> str:
         if self.live is not None:
             return f"not final: {self.live.describe()} works on it"
         if self.owner is None:
@@ -105,7 +105,7 @@ def find_run(
 
     `notice` is told if it belongs to another user.
     """
-    view = RunView(*find(run, start, home_of=_home_of))
+    view = RunView(*find(run, start, home_of=_find_home))
     whose = None if notice is None else view.other_owner
     if notice is not None and whose is not None:
         notice(f"run of {whose}: {view.rundir.path}")
@@ -136,7 +136,7 @@ def find_to_execute(run: str, start: AnyPath, verb: str) -> RunView:
     return view
 
 
-def _home_of(file: Path) -> Optional[Path]:
+def _find_home(file: Path) -> Optional[Path]:
     """Return the folder of a run file's runs; None if the file is wrong."""
     from procsup.runfile.load import load  # rarely needed: if no run lies beside it
 

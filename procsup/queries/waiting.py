@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-from procsup.core.manifest import Head, seconds_of
+from procsup.core.manifest import Head, parse_rfc3339
 from procsup.core.quantities import show_duration
 from procsup.errors import ProcsupError, RecordError, RunUnfinished, WaitTimeout
 from procsup.host.files import AnyPath, describe_error
@@ -70,7 +70,7 @@ def await_final(
     Raises RunUnfinished (3) if no supervisor works on it, or if it ended before the run was final,
     and WaitTimeout (124). `notice` gets messages for the user during the wait.
     """
-    return _Wait(run, stage, limits, start, notice).until_final()
+    return _Wait(run, stage, limits, start, notice).wait_until_final()
 
 
 def await_all(
@@ -98,11 +98,11 @@ def await_all(
     if len(wanted) == 1:
         wait_for_one(0)
     else:
-        _in_threads(wait_for_one, len(wanted))
+        _run_in_threads(wait_for_one, len(wanted))
     return [answer for answer in answers if answer is not None]
 
 
-def _in_threads(work: Callable[[int], None], count: int) -> None:
+def _run_in_threads(work: Callable[[int], None], count: int) -> None:
     threads = [threading.Thread(target=work, args=(at,), daemon=True) for at in range(count)]
     for thread in threads:
         thread.start()
@@ -128,14 +128,16 @@ class _Wait:
         self._notice_of_owner: Optional[Callable[[str], None]] = notice
         self._told_of_polling = False
 
-    def until_final(self) -> WaitResult:
+    def wait_until_final(self) -> WaitResult:
         try:
-            return self._until_final()
+            return self._wait_until_final()
         except OSError as error:
             place = os.fsdecode(error.filename or "the run directory")
-            raise RecordError(f"{self._what()}: {place}: {describe_error(error)}") from error
+            raise RecordError(
+                f"{self._name_awaited()}: {place}: {describe_error(error)}"
+            ) from error
 
-    def _until_final(self) -> WaitResult:
+    def _wait_until_final(self) -> WaitResult:
         while True:
             waited = self._look()
             if waited is not None:
@@ -149,7 +151,7 @@ class _Wait:
             return None
         if view.live is not None:
             return self._follow(view, view.live)
-        if view.run_id is None and view.is_starting and self._waited_s() < _STARTING_S:
+        if view.run_id is None and view.is_starting and self._count_waited_s() < _STARTING_S:
             return None
         return self._look_at_rest(view)
 
@@ -172,17 +174,17 @@ class _Wait:
         view.require_stage(self._stage, f"run {self._run}")
         if not locks_tell(rundir, owner) and not self._told_of_polling:
             self._told_of_polling = True
-            self._notice(f"{self._what()}: locks tell nothing here, looking once a second")
-        if not wait_sitting(rundir, owner, self._stage, self._left_s()):
+            self._notice(f"{self._name_awaited()}: locks tell nothing here, looking once a second")
+        if not wait_sitting(rundir, owner, self._stage, self._count_left_s()):
             raise self._make_timeout()
         head = view.head(self._stage)
         if head is not None and head.run_id == owner.run_id:
-            return WaitResult(rundir, rundir.manifest_of(self._stage), head)
+            return WaitResult(rundir, rundir.get_manifest(self._stage), head)
         if self._goes_on(rundir, owner):
             return None
         from procsup.queries.session_end import explain_end
 
-        raise RunUnfinished(f"{self._what()}: {explain_end(rundir, owner)}")
+        raise RunUnfinished(f"{self._name_awaited()}: {explain_end(rundir, owner)}")
 
     def _goes_on(self, rundir: RunDir, owner: Owner) -> bool:
         """Whether the supervisor is still alive, although the awaited stage cannot become final."""
@@ -196,14 +198,14 @@ class _Wait:
         view.require_stage(self._stage, f"run {self._run}")
         rundir, head = view.rundir, view.head(self._stage)
         if head is not None and view.run_id in (None, head.run_id) and not self._explain_age(head):
-            path, has_id = rundir.manifest_of(self._stage), view.run_id is not None
-            age_s = _age_s(head)
-            if age_s is not None and age_s < self._waited_s():
+            path, has_id = rundir.get_manifest(self._stage), view.run_id is not None
+            age_s = _compute_age_s(head)
+            if age_s is not None and age_s < self._count_waited_s():
                 age_s = None  # it began and ended between two looks
             return WaitResult(rundir, path, head, age_s, has_id)
         if self._start_is_over(has_id=view.run_id is not None):
             # Only now: the reason is in the journal, which may be long.
-            raise RunUnfinished(f"{self._what()}: {self._explain_no_answer(view, head)}")
+            raise RunUnfinished(f"{self._name_awaited()}: {self._explain_no_answer(view, head)}")
         return None
 
     def _explain_no_answer(self, view: RunView, head: Optional[Head]) -> str:
@@ -224,7 +226,7 @@ class _Wait:
         return explain_end(view.rundir, view.owner)
 
     def _explain_age(self, head: Head) -> str:
-        most_s, age_s = self._limits.max_age_s, _age_s(head)
+        most_s, age_s = self._limits.max_age_s, _compute_age_s(head)
         if most_s is None or age_s is None or age_s <= most_s:
             return ""
         return (
@@ -237,16 +239,16 @@ class _Wait:
     def _start_is_over(self, *, has_id: bool) -> bool:
         default_s = 0.0 if has_id or "@" in self._run else START_TIMEOUT_S
         limit_s = self._limits.start_s if self._limits.start_s is not None else default_s
-        return self._waited_s() >= limit_s
+        return self._count_waited_s() >= limit_s
 
-    def _waited_s(self) -> float:
+    def _count_waited_s(self) -> float:
         return time.monotonic() - self._begun
 
-    def _left_s(self) -> Optional[float]:
+    def _count_left_s(self) -> Optional[float]:
         return None if self._deadline is None else max(self._deadline - time.monotonic(), 0.0)
 
     def _pause(self) -> None:
-        left_s = self._left_s()
+        left_s = self._count_left_s()
         if left_s is not None and left_s <= 0:
             raise self._make_timeout()
         time.sleep(_LOOK_S if left_s is None else min(_LOOK_S, left_s))
@@ -254,12 +256,12 @@ class _Wait:
     def _make_timeout(self) -> WaitTimeout:
         limit_s = self._limits.timeout_s
         when = f"after {show_duration(limit_s)}" if limit_s else "yet"
-        return WaitTimeout(f"{self._what()}: not final {when}; the run is not touched")
+        return WaitTimeout(f"{self._name_awaited()}: not final {when}; the run is not touched")
 
-    def _what(self) -> str:
+    def _name_awaited(self) -> str:
         return self._run if self._stage is None else f"{self._run}, stage {self._stage}"
 
 
-def _age_s(head: Head) -> Optional[float]:
-    ended = seconds_of(head.ended)
+def _compute_age_s(head: Head) -> Optional[float]:
+    ended = parse_rfc3339(head.ended)
     return None if ended is None else max(time.time() - ended, 0.0)

@@ -11,7 +11,7 @@ _NAMED = 3  # leftover files
 _FIXED = ("planned", "kept", "succeeded")
 
 
-def stage_table(tallies: Iterable[StageTally]) -> List[str]:
+def make_stage_table(tallies: Iterable[StageTally]) -> List[str]:
     """Return the stages as a table; of the other verdicts only those that occur."""
     stages = list(tallies)
     others = [
@@ -36,12 +36,12 @@ def stage_table(tallies: Iterable[StageTally]) -> List[str]:
     return align([*header, "running"] if live else header, rows)
 
 
-def stage_problems(tallies: Iterable[StageTally]) -> List[str]:
+def format_stage_problems(tallies: Iterable[StageTally]) -> List[str]:
     """Return a line for each stage that could not be planned."""
     return [f"{make_visible(s.name)}: {make_visible(s.problem)}" for s in tallies if s.problem]
 
 
-def stage_remarks(tallies: Iterable[StageTally]) -> List[str]:
+def format_stage_remarks(tallies: Iterable[StageTally]) -> List[str]:
     """Return the first remark of each stage: irregularities that are no fault."""
     lines = []
     for stage in tallies:
@@ -57,16 +57,16 @@ def stage_remarks(tallies: Iterable[StageTally]) -> List[str]:
     return lines
 
 
-def stage_leftovers(tallies: Iterable[StageTally]) -> List[str]:
+def format_stage_leftovers(tallies: Iterable[StageTally]) -> List[str]:
     """Return a line for each stage whose outputs hold files that are not vouched for."""
     return [
-        f"{make_visible(stage.name)}: {leftovers_phrase(stage.all_leftover_files)}"
+        f"{make_visible(stage.name)}: {phrase_leftovers(stage.all_leftover_files)}"
         for stage in tallies
         if stage.leftover_files
     ]
 
 
-def leftovers_phrase(found: LeftoverFiles) -> str:
+def phrase_leftovers(found: LeftoverFiles) -> str:
     """Return ``3 leftover files in its outputs are not vouched for (out/a, out/b, ...)``."""
     names = [make_visible(name) for name in found.names[:_NAMED]]
     shown = ", ".join([*names, "..."] if found.count > len(names) else names)
@@ -74,7 +74,7 @@ def leftovers_phrase(found: LeftoverFiles) -> str:
     return f"{files} in its outputs {are(found.count)} not vouched for ({shown})"
 
 
-def stage_data(stage: StageTally) -> Dict[str, Any]:
+def make_stage_data(stage: StageTally) -> Dict[str, Any]:
     """Return a stage as plain data, with the names of the manifest's counts."""
     data: Dict[str, Any] = {"status": stage.status.word, "planned": stage.planned}
     data["running"], data["kept"], data["stale"] = stage.running, stage.kept, stage.stale

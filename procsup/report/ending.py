@@ -5,16 +5,16 @@ from typing import Any, Dict, List, NamedTuple
 from procsup.core.quantities import show_duration
 from procsup.core.text import count_noun, make_visible
 from procsup.host.logfiles import LogPlaces
-from procsup.queries.rows import row_of_ends
+from procsup.queries.rows import make_ends_row
 from procsup.report.counts import (
-    stage_data,
-    stage_leftovers,
-    stage_problems,
-    stage_remarks,
-    stage_table,
+    format_stage_leftovers,
+    format_stage_problems,
+    format_stage_remarks,
+    make_stage_data,
+    make_stage_table,
     summarise_counts,
 )
-from procsup.report.failures import failed_phrase, failure_lines
+from procsup.report.failures import format_failures, phrase_failed
 from procsup.supervisor.requests import Ending
 
 
@@ -25,24 +25,28 @@ class Commands(NamedTuple):
     name: str  # the argument of `procsup logs` and `procsup retry`
 
 
-def ending_lines(name: str, ending: Ending, took_s: float, commands: Commands) -> List[str]:
+def format_ending(name: str, ending: Ending, took_s: float, commands: Commands) -> List[str]:
     """Return the report, line by line."""
-    lines = ["", _headline(name, ending, took_s)]
+    lines = ["", _format_headline(name, ending, took_s)]
     stages = list(ending.summary.stages.values())
     if len(stages) > 1:
-        lines += [f"  {line}" for line in stage_table(stages)]
-    said = (*stage_problems(stages), *stage_remarks(stages), *stage_leftovers(stages))
+        lines += [f"  {line}" for line in make_stage_table(stages)]
+    said = (
+        *format_stage_problems(stages),
+        *format_stage_remarks(stages),
+        *format_stage_leftovers(stages),
+    )
     lines += [f"  {line}" for line in said]
     if ending.failures:
-        lines += ["", f"{failed_phrase(ending.failed_total)}:"]
-        lines += failure_lines(ending.failures, ending.failed_total, LogPlaces(ending.directory))
+        lines += ["", f"{phrase_failed(ending.failed_total)}:"]
+        lines += format_failures(ending.failures, ending.failed_total, LogPlaces(ending.directory))
         lines.append("")
     if ending.manifest_path is not None:
         lines.append(f"manifest: {make_visible(ending.manifest_path)}")
     return lines + _next_steps(ending, commands)
 
 
-def _headline(name: str, ending: Ending, took_s: float) -> str:
+def _format_headline(name: str, ending: Ending, took_s: float) -> str:
     said = summarise_counts(ending.summary.stages.values())
     name, took = make_visible(name), show_duration(took_s)
     if ending.status is not None:
@@ -65,10 +69,10 @@ def _next_steps(ending: Ending, commands: Commands) -> List[str]:
     return ["next:", *steps] if steps else []
 
 
-def ending_data(ending: Ending) -> Dict[str, Any]:
+def make_ending_data(ending: Ending) -> Dict[str, Any]:
     """Return the counts and the first failures as plain data."""
     return {
-        "stages": {name: stage_data(stage) for name, stage in ending.summary.stages.items()},
+        "stages": {name: make_stage_data(stage) for name, stage in ending.summary.stages.items()},
         "failed_total": ending.failed_total,
-        "failures": [row_of_ends(end.unit, None, None, [end]) for end in ending.failures],
+        "failures": [make_ends_row(end.unit, None, None, [end]) for end in ending.failures],
     }

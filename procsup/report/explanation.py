@@ -4,14 +4,14 @@ import os
 import time
 from typing import Any, Dict, Iterator, List, Sequence
 
-from procsup.core.manifest import rfc3339
+from procsup.core.manifest import format_rfc3339
 from procsup.core.quantities import show_bytes, show_duration, show_time
 from procsup.core.records import End
 from procsup.core.text import count_noun, make_visible
 from procsup.host.logfiles import LogPlaces
 from procsup.queries.explaining import Explanation
-from procsup.queries.rows import row_of_ends
-from procsup.report.failures import phrase_of, tail_lines
+from procsup.queries.rows import make_ends_row
+from procsup.report.failures import format_tail, phrase_of
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 _EARLIER_MOST = 3
@@ -19,7 +19,7 @@ _AFTER_MOST = 3
 _OF_ATTEMPT = ("verdict", "exit_code", "signal", "cause", "started", "ended", "wall_s", "host")
 
 
-def explanation_lines(unit: Explanation, *, base: str = "") -> List[str]:
+def format_explanation(unit: Explanation, *, base: str = "") -> List[str]:
     """Return a paragraph, and below it the last output of a failed unit.
 
     Paths of logs below the folder `base` are shown relative to it.
@@ -27,14 +27,14 @@ def explanation_lines(unit: Explanation, *, base: str = "") -> List[str]:
     sentences = [
         *_describe_course(unit),
         *_describe_hold(unit),
-        *_logs(unit, base),
+        *_format_logs(unit, base),
         *_describe_forecast(unit),
     ]
     last = unit.ends[-1] if unit.ends else None
     paragraph = make_visible(f"{unit.id}: {' '.join(sentences)}")
     if last is None or not last.verdict.is_failure or last.attempt == 0:
         return [paragraph]
-    return [paragraph, *tail_lines(last, LogPlaces(unit.directory, unit.log_folders))]
+    return [paragraph, *format_tail(last, LogPlaces(unit.directory, unit.log_folders))]
 
 
 def _describe_course(unit: Explanation) -> Iterator[str]:
@@ -86,14 +86,14 @@ def _describe_hold(unit: Explanation) -> Iterator[str]:
         yield f"{begins}{held}."
 
 
-def _logs(unit: Explanation, base: str) -> Iterator[str]:
+def _format_logs(unit: Explanation, base: str) -> Iterator[str]:
     if not unit.logs:
         return
-    paths = (_short(path, base) for path in unit.logs.values())
+    paths = (_shorten(path, base) for path in unit.logs.values())
     yield f"Logs: {', '.join(paths)}."
 
 
-def _short(path: str, base: str) -> str:
+def _shorten(path: str, base: str) -> str:
     inside = bool(base) and path.startswith(os.path.join(base, ""))
     return os.path.relpath(path, base) if inside else path
 
@@ -117,22 +117,22 @@ def _describe_forecast(unit: Explanation) -> Iterator[str]:
         yield f"Such a run is refused as it is: {unit.unless}."
 
 
-def explanation_data(units: Sequence[Explanation]) -> List[Dict[str, Any]]:
+def make_explanation_data(units: Sequence[Explanation]) -> List[Dict[str, Any]]:
     """Return the explanations as plain data, with the flat names of a manifest's units."""
-    return [_data(unit) for unit in units]
+    return [_make_data(unit) for unit in units]
 
 
-def _data(unit: Explanation) -> Dict[str, Any]:
-    row = row_of_ends(unit.id, unit.stage, None, unit.ends, kept=unit.kept, stale=unit.stale)
+def _make_data(unit: Explanation) -> Dict[str, Any]:
+    row = make_ends_row(unit.id, unit.stage, None, unit.ends, kept=unit.kept, stale=unit.stale)
     del row["index"]
     begun = unit.begun
     return {
         **row,
         "state": unit.state,
-        "attempts": [_attempt(end) for end in unit.ends if end.attempt > 0],
+        "attempts": [_make_attempt_data(end) for end in unit.ends if end.attempt > 0],
         "begun": None
         if begun is None
-        else {"attempt": begun.attempt, "pid": begun.pid, "started": rfc3339(begun.since)},
+        else {"attempt": begun.attempt, "pid": begun.pid, "started": format_rfc3339(begun.since)},
         "held": unit.held or None,
         "keep": unit.keep,
         "reason": unit.reason or None,
@@ -143,7 +143,7 @@ def _data(unit: Explanation) -> Dict[str, Any]:
     }
 
 
-def _attempt(end: End) -> Dict[str, Any]:
-    row = row_of_ends(end.unit, None, None, [end])
+def _make_attempt_data(end: End) -> Dict[str, Any]:
+    row = make_ends_row(end.unit, None, None, [end])
     verdict = end.verdict.value  # also of an attempt after which it was tried again
     return {"attempt": end.attempt, **{name: row[name] for name in _OF_ATTEMPT}, "verdict": verdict}

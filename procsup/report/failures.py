@@ -6,7 +6,7 @@ from typing import List, Optional, Sequence, Tuple
 from procsup.core.outcome import Part, describe
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
-from procsup.core.text import count_noun, last_lines, make_visible
+from procsup.core.text import count_noun, make_visible, take_last_lines
 from procsup.host.logfiles import LogPlaces, open_log
 
 MOST_SHOWN = 20
@@ -15,11 +15,11 @@ _TAIL_BYTES = 16384
 _WIDEST = 400
 
 
-def failure_lines(failures: Sequence[End], total: int, places: LogPlaces) -> List[str]:
+def format_failures(failures: Sequence[End], total: int, places: LogPlaces) -> List[str]:
     """Return a paragraph per failed unit, at most 20, then the number of the rest."""
     lines: List[str] = []
     for end in failures[:MOST_SHOWN]:
-        lines += _paragraph(end, places)
+        lines += _format_paragraph(end, places)
     beyond = total - min(len(failures), MOST_SHOWN)
     if beyond > 0:
         lines.append(f"... and {beyond} more")
@@ -41,32 +41,32 @@ def join_facts(verdict: str, exit_words: str, cause: str) -> str:
     return make_visible(", ".join(filter(None, facts)))
 
 
-def _paragraph(end: End, places: LogPlaces) -> List[str]:
-    return [f"{make_visible(end.unit)}: {phrase_of(end)}", *tail_lines(end, places)]
+def _format_paragraph(end: End, places: LogPlaces) -> List[str]:
+    return [f"{make_visible(end.unit)}: {phrase_of(end)}", *format_tail(end, places)]
 
 
-def tail_lines(end: End, places: LogPlaces) -> List[str]:
+def format_tail(end: End, places: LogPlaces) -> List[str]:
     """Return the last output of an attempt, indented; empty without output."""
-    name, tail = last_words(end, places)
+    name, tail = read_last_words(end, places)
     if not tail:
         return []
     return [f"  end of {name}:", *(f"    {text[:_WIDEST]}" for text in tail)]
 
 
-def last_words(end: End, places: LogPlaces) -> Tuple[str, Sequence[str]]:
+def read_last_words(end: End, places: LogPlaces) -> Tuple[str, Sequence[str]]:
     """Return (``stderr`` or ``stdout``, last lines) of an attempt: of the first that has any."""
     logs = (
         ("stderr", end.stderr_path, end.stderr_part),
         ("stdout", end.stdout_path, end.stdout_part),
     )
     for name, path, part in logs:
-        tail = tail_of(path, places, part)
+        tail = read_tail(path, places, part)
         if tail:
             return name, tail
     return "stderr", []
 
 
-def tail_of(
+def read_tail(
     path: Optional[str], places: LogPlaces, part: Optional[Part] = None, count: int = TAIL_LINES
 ) -> List[str]:
     """Return the last lines of a log, visible; none if it is missing or unreadable."""
@@ -81,9 +81,9 @@ def tail_of(
         return []
     if size > _TAIL_BYTES:  # begin with a whole line, if there is one
         data = data.partition(b"\n")[2] or data
-    return last_lines(data, count)
+    return take_last_lines(data, count)
 
 
-def failed_phrase(total: int) -> str:
+def phrase_failed(total: int) -> str:
     """Say how many units did not succeed."""
     return f"{count_noun(total, 'unit')} did not succeed"

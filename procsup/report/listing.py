@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, List, Optional
 
-from procsup.core.manifest import rfc3339
+from procsup.core.manifest import format_rfc3339
 from procsup.core.quantities import show_bytes, show_duration, show_time
 from procsup.queries.listing import ListedRun
 from procsup.report.tables import align
@@ -14,16 +14,16 @@ _DATA = (
 )
 
 
-def listing_lines(runs: List[ListedRun]) -> List[str]:
+def format_listing(runs: List[ListedRun]) -> List[str]:
     """Return the table of runs."""
-    rows = [_row(run) for run in runs]
+    rows = [_make_row(run) for run in runs]
     users = [run.user or "" for run in runs]
     if not any(users):
         return align(_HEADER, rows)
     return align((*_HEADER, "of"), [[*row, user] for row, user in zip(rows, users)])
 
 
-def _row(run: ListedRun) -> List[Optional[str]]:
+def _make_row(run: ListedRun) -> List[Optional[str]]:
     units = None if run.planned is None else f"{run.done}/{run.planned}"
     when = show_time(run.when) if run.when else None
     age_s = run.age_s
@@ -32,7 +32,7 @@ def _row(run: ListedRun) -> List[Optional[str]]:
     return [run.name, run.state, units, when, age, size, run.run_id]
 
 
-def listing_data(run: ListedRun) -> Dict[str, Any]:
+def make_listing_data(run: ListedRun) -> Dict[str, Any]:
     """Return a run as plain data; times are RFC 3339."""
     data = {name: getattr(run, name) for name in _DATA}
-    return {**data, "began": rfc3339(run.began), "ended": rfc3339(run.ended)}
+    return {**data, "began": format_rfc3339(run.began), "ended": format_rfc3339(run.ended)}

@@ -5,20 +5,20 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional
 from procsup.core.events import Hold, Rerun, Reuse, Standing
 from procsup.core.late import restore_placeholders
 from procsup.core.plan.rehearsal import RehearsedStage
-from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream, whole_upstream
+from procsup.core.spec import RunSpec, StageSpec, UnitSpec, list_upstream, list_whole_upstream
 from procsup.core.text import count_noun, make_visible, say_when_known
 
 Stages = Mapping[str, RehearsedStage]
 
 
-def plan_lines(spec: RunSpec, stages: Stages, *, kept_too: bool = True) -> List[str]:
+def format_plan(spec: RunSpec, stages: Stages, *, kept_too: bool = True) -> List[str]:
     """Return each stage with its units, one a line; kept units only with `kept_too`."""
     lines = [f"{make_visible(spec.name)}, in {make_visible(spec.directory)}"]
     for stage in spec.stages:
         seen = stages[stage.name]
         lines.append(f"{make_visible(stage.name)}: {make_visible(_format_counts(stage, seen))}")
         lines += [
-            f"  {_unit_line(unit, standing)}"
+            f"  {_format_unit(unit, standing)}"
             for unit, standing in zip(seen.units, seen.standings)
             if kept_too or not _is_plainly_kept(standing)
         ]
@@ -28,7 +28,7 @@ def plan_lines(spec: RunSpec, stages: Stages, *, kept_too: bool = True) -> List[
 def _format_counts(stage: StageSpec, seen: RehearsedStage) -> str:
     """Return the counts of a stage, or when its units will be known."""
     if seen.known_after is not None:
-        whole = whole_upstream(stage) if stage.unit_wise else upstream(stage)
+        whole = list_whole_upstream(stage) if stage.unit_wise else list_upstream(stage)
         names = [name for name in seen.known_after if name in whole] or list(seen.known_after)
         return say_when_known(names)
     if seen.problem:
@@ -44,7 +44,7 @@ def _is_plainly_kept(standing: Standing) -> bool:
     return isinstance(standing, Reuse) and not standing.stale
 
 
-def _unit_line(unit: UnitSpec, standing: Standing) -> str:
+def _format_unit(unit: UnitSpec, standing: Standing) -> str:
     if isinstance(standing, Reuse):
         word = "keep (its program has changed)" if standing.stale else "keep"
     else:
@@ -58,7 +58,7 @@ def _unit_line(unit: UnitSpec, standing: Standing) -> str:
 # --- as data -----------------------------------------------------------------------------------
 
 
-def plan_data(spec: RunSpec, stages: Stages, **more: Any) -> Dict[str, Any]:
+def make_plan_data(spec: RunSpec, stages: Stages, **more: Any) -> Dict[str, Any]:
     """Return the plan as plain data; a stage whose units are not known is null.
 
     ``known_after`` has the stages that it waits for, ``problems`` why stages cannot be run.
@@ -68,7 +68,7 @@ def plan_data(spec: RunSpec, stages: Stages, **more: Any) -> Dict[str, Any]:
         "name": spec.name,
         "directory": spec.directory,
         **more,
-        "stages": {stage.name: _stage_data(stages[stage.name]) for stage in spec.stages},
+        "stages": {stage.name: _make_stage_data(stages[stage.name]) for stage in spec.stages},
         "known_after": later,
         "problems": {name: seen.problem for name, seen in stages.items() if seen.problem},
     }
@@ -78,7 +78,7 @@ def _is_later(seen: RehearsedStage) -> bool:
     return seen.known_after is not None
 
 
-def _stage_data(seen: RehearsedStage) -> Optional[List[Dict[str, Any]]]:
+def _make_stage_data(seen: RehearsedStage) -> Optional[List[Dict[str, Any]]]:
     if _is_later(seen):
         return None
     return [
@@ -100,30 +100,30 @@ def _stage_data(seen: RehearsedStage) -> Optional[List[Dict[str, Any]]]:
 # --- as a graph --------------------------------------------------------------------------------
 
 
-def graph_lines(spec: RunSpec, stages: Stages, form: str) -> List[str]:
+def format_graph(spec: RunSpec, stages: Stages, form: str) -> List[str]:
     """Return the stages and those that they wait for: `form` is ``mermaid`` or ``dot``.
 
     A dashed arrow leads to a stage whose units start as the other's units end, one by one.
     """
     numbers = {stage.name: f"s{number}" for number, stage in enumerate(spec.stages)}
     if form == "mermaid":
-        return ["flowchart TD", *(f"  {line}" for line in _mermaid(spec, stages, numbers))]
-    return ["digraph {", *(f"  {line}" for line in _dot(spec, stages, numbers)), "}"]
+        return ["flowchart TD", *(f"  {line}" for line in _format_mermaid(spec, stages, numbers))]
+    return ["digraph {", *(f"  {line}" for line in _format_dot(spec, stages, numbers)), "}"]
 
 
-def _mermaid(spec: RunSpec, stages: Stages, numbers: Mapping[str, str]) -> Iterator[str]:
+def _format_mermaid(spec: RunSpec, stages: Stages, numbers: Mapping[str, str]) -> Iterator[str]:
     for stage in spec.stages:
         text = f"{stage.name}<br>{_format_counts(stage, stages[stage.name])}"
         for mark, code in (('"', "#quot;"), ("\n", " ")):
             text = text.replace(mark, code)
         yield f'{numbers[stage.name]}["{make_visible(text)}"]'
     for stage in spec.stages:
-        for name in upstream(stage):
+        for name in list_upstream(stage):
             arrow = "-.->" if stage.unit_wise and name in stage.for_each else "-->"
             yield f"{numbers[name]} {arrow} {numbers[stage.name]}"
 
 
-def _dot(spec: RunSpec, stages: Stages, numbers: Mapping[str, str]) -> Iterator[str]:
+def _format_dot(spec: RunSpec, stages: Stages, numbers: Mapping[str, str]) -> Iterator[str]:
     for stage in spec.stages:
         words = (stage.name, _format_counts(stage, stages[stage.name]))
         text = "\\n".join(
@@ -131,7 +131,7 @@ def _dot(spec: RunSpec, stages: Stages, numbers: Mapping[str, str]) -> Iterator[
         )
         yield f'{numbers[stage.name]} [shape=box, label="{text}"];'
     for stage in spec.stages:
-        for name in upstream(stage):
+        for name in list_upstream(stage):
             dashed = stage.unit_wise and name in stage.for_each
             style = " [style=dashed]" if dashed else ""
             yield f"{numbers[name]} -> {numbers[stage.name]}{style};"

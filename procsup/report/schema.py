@@ -1,6 +1,6 @@
 """The JSON Schema of the completion manifest, made from the types of its records.
 
-``procsup/schema/manifest.json`` is what `manifest_schema` returned when it was last made:
+``procsup/schema/manifest.json`` is what `make_manifest_schema` returned when it was last made:
 ``python -m procsup.report.schema > procsup/schema/manifest.json``.
 """
 
@@ -12,7 +12,7 @@ import msgspec
 from procsup.core.manifest import SCHEMA, Head, UnitRecord
 
 
-def manifest_schema() -> Dict[str, Any]:
+def make_manifest_schema() -> Dict[str, Any]:
     """Return the schema: the head's fields, and `units`. A text that is not UTF-8 adds `base64`."""
     (head, unit), definitions = msgspec.json.schema_components(
         [Head, UnitRecord], ref_template="#/$defs/{name}"
@@ -31,4 +31,4 @@ def manifest_schema() -> Dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(manifest_schema(), indent=1, sort_keys=True))
+    print(json.dumps(make_manifest_schema(), indent=1, sort_keys=True))

@@ -12,7 +12,7 @@ Row = Mapping[str, Any]
 
 def align(header: Sequence[str], rows: Iterable[Sequence[object]]) -> List[str]:
     """Return lines with columns under each other; numbers to the right, unknown as ``-``."""
-    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+    cells = [list(header), *([_format_cell(value) for value in row] for row in rows)]
     widths = [max(len(line[at]) for line in cells) for at in range(len(header))]
     right = [_is_numeric(line[at] for line in cells[1:]) for at in range(len(header))]
     lines = []
@@ -25,7 +25,7 @@ def align(header: Sequence[str], rows: Iterable[Sequence[object]]) -> List[str]:
     return lines
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -39,40 +39,40 @@ def _is_numeric(texts: Iterable[str]) -> bool:
     return all(text == "-" or text.replace(".", "", 1).lstrip("-").isdigit() for text in texts)
 
 
-def csv_lines(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
+def format_csv(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
     """Yield CSV (RFC 4180), the header first; unknown is empty, tables and lists are JSON."""
-    yield _csv_line(columns)
+    yield _format_csv_line(columns)
     for row in rows:
-        yield _csv_line([_csv_field(row.get(column)) for column in columns])
+        yield _format_csv_line([_format_csv_field(row.get(column)) for column in columns])
 
 
-def _csv_line(fields: Sequence[str]) -> str:
+def _format_csv_line(fields: Sequence[str]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="").writerow(fields)
     return buffer.getvalue()
 
 
-def _csv_field(value: object) -> str:
+def _format_csv_field(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         return str(escape_bytes(value)[0])
-    return json_text(value) if isinstance(value, (dict, list, tuple)) else str(value)
+    return format_json(value) if isinstance(value, (dict, list, tuple)) else str(value)
 
 
-def json_lines(rows: Iterable[Row]) -> Iterator[str]:
+def format_json_lines(rows: Iterable[Row]) -> Iterator[str]:
     """Yield one JSON object a row; unknown is null."""
-    return (json_text(row) for row in rows)
+    return (format_json(row) for row in rows)
 
 
-def json_text(value: object) -> str:
+def format_json(value: object) -> str:
     """Return JSON in ASCII, on one line; text that is not UTF-8 is escaped."""
     return json.dumps(escape_bytes(value)[0], ensure_ascii=True, allow_nan=False)
 
 
-def columns_of(rows: Sequence[Row]) -> List[str]:
+def list_columns(rows: Sequence[Row]) -> List[str]:
     """Return all keys of the rows, in the order in which they first appear."""
     seen: Dict[str, None] = {}
     for row in rows:

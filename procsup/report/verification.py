@@ -8,7 +8,7 @@ from procsup.queries.verification import Difference, Verification
 _MOST_SHOWN = 50
 
 
-def verification_lines(seen: Verification) -> List[str]:
+def format_verification(seen: Verification) -> List[str]:
     """Return the result first, then the differences."""
     stage = "" if seen.head.stage is None else f", stage {seen.head.stage}"
     shown = make_visible(f"{seen.head.name}{stage}")

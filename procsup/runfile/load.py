@@ -7,7 +7,7 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 from procsup.core.outcome import Reading
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec, sort_stages
-from procsup.host.names import path_key
+from procsup.host.names import make_path_key
 from procsup.runfile.checks.registry import Registry
 from procsup.runfile.parameters.vouched_outputs import VouchedOutputs
 from procsup.runfile.parameters.walk import Finder
@@ -68,14 +68,14 @@ class LoadedRun:
         for recipe in recipes:
             self._registry.add_looks(recipe, around.values)
 
-    def early_stages(self) -> List[str]:
+    def list_early_stages(self) -> List[str]:
         """Return the names of the stages whose units can be known now, in the file's order."""
         return [stage.name for stage in self.spec.stages if not stage.late]
 
     def expand_early(self, capacity: Capacity) -> Dict[str, List[UnitSpec]]:
         """Return the units of these stages; RunFileError has all problems of all of them."""
-        problems = self._problems()
-        early = self.early_stages()
+        problems = self._find_problems()
+        early = self.list_early_stages()
         found: Dict[str, List[UnitSpec]] = {}
         for name in sort_stages(self.spec):
             if name in early:
@@ -95,7 +95,7 @@ class LoadedRun:
         `outputs`: for each of its `sources`, the readings of the units that succeeded, in order;
         the stages whose units it follows have been expanded.
         """
-        problems = self._problems()
+        problems = self._find_problems()
         units = self._expand(stage, capacity, outputs, problems)
         self._registry.check_inputs([(self._recipes[stage], units)], problems)
         problems.raise_if_any()
@@ -124,7 +124,7 @@ class LoadedRun:
             owner = self._registry.reserve(path, whose)
             if owner != whose:
                 problems.add(at, f"the same file is {owner}")
-            problem = read.get(path_key(path)) or self._registry.explain_no_mark(path)
+            problem = read.get(make_path_key(path)) or self._registry.explain_no_mark(path)
             if problem:
                 problems.add(at, f"{problem}: {whose} needs a path of its own")
 
@@ -137,11 +137,11 @@ class LoadedRun:
             named += [(program, "interpreter") for program in stage.interpreter[:1]]
             for path, what in named:
                 if path is not None:
-                    key = path_key(path.rstrip(os.sep) or path)
+                    key = make_path_key(path.rstrip(os.sep) or path)
                     read[key] = f"the same file is the {what} of the stage `{stage.name}`"
         return read
 
-    def _problems(self) -> Problems:
+    def _find_problems(self) -> Problems:
         return Problems(self._source.shown, self._source.text)
 
     def _expand(

@@ -17,7 +17,7 @@ from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.core.text import count_noun
 from procsup.errors import RunFileError, UsageError
-from procsup.host.clock import dated_id
+from procsup.host.clock import make_dated_id
 from procsup.host.files import open_record
 from procsup.host.folders import make_absolute
 from procsup.runfile.load import LoadedRun, UpstreamOutputs
@@ -27,7 +27,7 @@ from procsup.runfile.stages.run import RunReader
 from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.problems import Problems, Wrong, show_path, suggest
 from procsup.runfile.syntax.reading import Source
-from procsup.runfile.templates.template import literal
+from procsup.runfile.templates.template import double_braces
 from procsup.runfile.units.tables import UnitReader, all_run_python
 from procsup.runfile.vocabulary.keys import LATER_KEYS, RUN_KEYS, STAGE_KEYS
 from procsup.runfile.vocabulary.names import check_run_name
@@ -53,7 +53,7 @@ _NO_MEANING = (
 )
 
 
-class CalledOff(Exception):
+class PlanWithdrawn(Exception):
     """The maker of the plan gave up; it has reported why."""
 
 
@@ -101,14 +101,14 @@ def end_line(count: int) -> bytes:
 def read_text(lines: Iterable[bytes], shown: str) -> PlanText:
     """Read a plan up to its last line; UsageError if it is not a plan, or not whole.
 
-    CalledOff if it has the line by which its maker gave up.
+    PlanWithdrawn if it has the line by which its maker gave up.
     """
     rows = iter(lines)
-    head = _head(next(rows, b""), shown)
+    head = _read_head(next(rows, b""), shown)
     units: List[bytes] = []
     for line in rows:
         if line == CALLED_OFF:
-            raise CalledOff
+            raise PlanWithdrawn
         if line.startswith(b'{"end":'):
             if _decode(line, shown) != {"end": len(units)}:
                 raise UsageError(
@@ -128,7 +128,7 @@ def read_file(path: str) -> PlanText:
         raise RunFileError([f"{path}: cannot be read: {error.strerror or error}"]) from error
 
 
-def _head(line: bytes, shown: str) -> Head:
+def _read_head(line: bytes, shown: str) -> Head:
     table = _decode(line, shown)
     if table.pop(_MARK, None) != PLAN_VERSION:
         raise UsageError(f"{shown}: is no plan of this version of procsup")
@@ -174,7 +174,7 @@ def load_plan(
     """
     head = text.head
     problems = PlanProblems(path)
-    source = Source(path, os.path.join(head.folder, PLAN_FILE), "", "", _data(head))
+    source = Source(path, os.path.join(head.folder, PLAN_FILE), "", "", _make_data(head))
     reader = RunReader(source, problems, datetime.date.today())
     spec, recipes = reader.read({}, directory, jobs)
     if path:
@@ -193,9 +193,9 @@ def load_plan(
     return loaded
 
 
-def own_name(prefix: str) -> str:
+def make_own_name(prefix: str) -> str:
     """Return a name for a run without one; no other run has it, as with ids of runs."""
-    return f"{prefix}-{dated_id(4)}"
+    return f"{prefix}-{make_dated_id(4)}"
 
 
 def check_name(name: str) -> None:
@@ -206,15 +206,15 @@ def check_name(name: str) -> None:
         raise UsageError(f"name: {wrong}") from None
 
 
-def _data(head: Head) -> Dict[str, Any]:
+def _make_data(head: Head) -> Dict[str, Any]:
     """Return the settings as the parsed run file of an equal run."""
     run = {key: value for key, value in head.settings.items() if key in _OF_THE_RUN}
     stage = {key: value for key, value in head.settings.items() if key not in run}
     written = {
-        key: value if key in _TEXT_AS_IS else literal(value)
+        key: value if key in _TEXT_AS_IS else double_braces(value)
         for key, value in {**stage, **(head.program or {"command": ["procsup"]})}.items()
     }
-    return {"name": head.name, **literal(run), "stage": {head.stage: written}}
+    return {"name": head.name, **double_braces(run), "stage": {head.stage: written}}
 
 
 class LoadedPlan(LoadedRun):
@@ -235,7 +235,7 @@ class LoadedPlan(LoadedRun):
         """Drop the lines of the units, here and in the caller's list."""
         self.text.units.clear()
 
-    def _problems(self) -> Problems:
+    def _find_problems(self) -> Problems:
         return PlanProblems(self._source.shown)
 
     def _expand(

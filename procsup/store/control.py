@@ -25,9 +25,15 @@ from msgspec import Struct
 from procsup.core.events import Asked
 from procsup.core.text import pack, unpack
 from procsup.errors import RecordError, RunUnfinished, UsageError
-from procsup.host.files import AnyPath, describe_error, is_temporary, open_private, temporary_name
+from procsup.host.files import (
+    AnyPath,
+    describe_error,
+    is_temporary,
+    make_temporary_name,
+    open_private,
+)
 from procsup.host.opened import Folder
-from procsup.host.owners import is_ours, is_ours_or_roots, user_name
+from procsup.host.owners import is_ours, is_ours_or_roots, name_user
 from procsup.store.owner import Owner, decode_owner, open_owner
 from procsup.store.rundir import RunDir
 
@@ -98,7 +104,7 @@ def _write(rundir: RunDir, owner: BinaryIO, name: str, text: bytes) -> None:
     whose owner was read: it would lead root somewhere else.
     """
     with open_control(rundir, os.path.realpath(rundir.path), owner) as control:
-        temporary = temporary_name()
+        temporary = make_temporary_name()
         mode = 0o600 if is_ours(control.status) else 0o644  # only these two can enter the folder
         with os.fdopen(control.create(temporary, mode), "wb") as file:
             file.write(text)
@@ -113,7 +119,7 @@ def open_control(
 
     `owner` is the open file with the owner's line, which must be in the run's folder.
     """
-    with Folder.open(path) as run, run.plain_child(rundir.control.name) as control:
+    with Folder.open(path) as run, run.open_plain_child(rundir.control.name) as control:
         if owner is not None and not _holds(run, rundir, owner.fileno()):
             raise OSError(errno.EINVAL, "another folder has taken its place", run.path)
         if control.status.st_uid != run.status.st_uid:
@@ -125,7 +131,7 @@ def _holds(run: Folder, rundir: RunDir, fd: int) -> bool:
     """Whether an open file with the owner's line is in this folder."""
     if run.shows(rundir.run_lock.name, fd):
         return True
-    with run.plain_child(rundir.locks.name) as locks:
+    with run.open_plain_child(rundir.locks.name) as locks:
         return locks.shows(rundir.shared_owner.name, fd)
 
 
@@ -158,7 +164,7 @@ class ControlInbox:
             with open_control(self._rundir, self._rundir.path) as control:
                 found = [
                     self._take(control, name)
-                    for name in sorted(control.names())
+                    for name in sorted(control.list_names())
                     if not is_temporary(name) and name not in self._stuck
                 ]
         except OSError:
@@ -201,4 +207,4 @@ def _refuse_others(status: os.stat_result, control: Folder) -> None:
     """Raise RecordError unless the request is of root, or of the run's own user."""
     ours = control.status.st_uid  # as the file system maps us
     if not is_ours_or_roots(status) and status.st_uid != ours:
-        raise RecordError(f"it is of {user_name(status.st_uid)}")
+        raise RecordError(f"it is of {name_user(status.st_uid)}")

@@ -9,8 +9,8 @@ import msgspec
 from procsup.core.manifest import Head
 from procsup.core.rooted import join_folder, strip_folder
 from procsup.host import identity
-from procsup.host.files import file_id, open_record
-from procsup.store.place import folder_before, folder_now
+from procsup.host.files import open_record, read_file_id
+from procsup.store.place import find_folder_before, find_folder_now
 from procsup.store.rundir import RunDir
 
 if TYPE_CHECKING:  # who waits reads manifests only
@@ -42,18 +42,18 @@ def is_copy(rundir: RunDir, begin: _Beginning) -> bool:
     own file: such a journal counts as a copy on another host than its own.
     """
     if not begin.journal:
-        return begin.host != identity.host_name()
+        return begin.host != identity.get_host_name()
     device, _, inode = begin.journal.partition(":")
-    here_device, _, here_inode = file_id(rundir.journal).partition(":")
+    here_device, _, here_inode = read_file_id(rundir.journal).partition(":")
     if inode != here_inode:
         return True
-    if begin.boot_id == identity.boot_id() and device != here_device:
+    if begin.boot_id == identity.read_boot_id() and device != here_device:
         return True
     if begin.born_ns is None:
         return False
-    from procsup.host.birth import born_ns  # loads ctypes
+    from procsup.host.birth import read_born_ns  # loads ctypes
 
-    here_born = born_ns(rundir.journal)
+    here_born = read_born_ns(rundir.journal)
     return here_born is not None and here_born != begin.born_ns
 
 
@@ -84,11 +84,11 @@ def find_copy_source(rundir: RunDir, head: Head) -> Optional[str]:
     that is gone or damaged proves nothing. Most runs began here: then one line is read.
     """
     try:
-        if not is_copy(rundir, _first(rundir)):
+        if not is_copy(rundir, _read_first(rundir)):
             return None
-        from procsup.store.reader import last_begin  # few waiters need it
+        from procsup.store.reader import read_last_begin  # few waiters need it
 
-        begin = last_begin(rundir.journal)
+        begin = read_last_begin(rundir.journal)
         if begin is not None and not is_copy(rundir, begin):
             return None  # it was adopted, and goes on here
     except PermissionError:
@@ -98,7 +98,7 @@ def find_copy_source(rundir: RunDir, head: Head) -> Optional[str]:
     return f"{head.host}:{head.directory}"
 
 
-def _first(rundir: RunDir) -> _First:
+def _read_first(rundir: RunDir) -> _First:
     """Return the first record of the journal; OSError, or ValueError if it cannot be decoded."""
     with open_record(rundir.journal) as file:
         line = file.readline(_LONGEST_BYTES)
@@ -108,14 +108,14 @@ def _first(rundir: RunDir) -> _First:
         raise ValueError(f"no record: {error}") from error
 
 
-def begun_elsewhere(rundir: RunDir, begin: Begin) -> Optional[str]:
+def find_origin(rundir: RunDir, begin: Begin) -> Optional[str]:
     """Return where the last sitting of a copied journal began: ``HOST:DIRECTORY``.
 
     None if it began here, as far as is known.
     """
     if not is_copy(rundir, begin):
         return None
-    was, now = folder_before(rundir.path, begin), folder_now(rundir.path, begin)
+    was, now = find_folder_before(rundir.path, begin), find_folder_now(rundir.path, begin)
     within = None if now is None else strip_folder(now, str(rundir.path))
     directory = str(rundir.path)
     if was is not None:

@@ -17,11 +17,11 @@ from typing import (
 
 from procsup.core.manifest import Head
 from procsup.core.rooted import HOME, RUN_LOCK
-from procsup.core.text import nearest
+from procsup.core.text import find_nearest
 from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath, describe_error, is_temporary
 from procsup.host.folders import find_refusal, make_absolute, resolve_file
-from procsup.host.owners import is_ours, is_ours_or_roots, reader_of, user_name
+from procsup.host.owners import find_reader, is_ours, is_ours_or_roots, name_user
 from procsup.paths.reader import read_as
 from procsup.store.manifest import read_head
 from procsup.store.owner import open_owner
@@ -51,7 +51,7 @@ class FoundRun(NamedTuple):
     @property
     def other_owner(self) -> Optional[str]:
         """The user that the run belongs to; None if it is ours."""
-        return _other_owner(self.rundir.path)
+        return _find_other_owner(self.rundir.path)
 
     def reading(self) -> ContextManager[None]:
         """Let this thread read only what the run's user may read; if it is ours, all that we may.
@@ -59,7 +59,7 @@ class FoundRun(NamedTuple):
         RecordError if it is gone.
         """
         try:
-            return read_as(reader_of(self.rundir.path))
+            return read_as(find_reader(self.rundir.path))
         except OSError as error:
             raise RecordError(f"run {self.rundir.path}: {describe_error(error)}") from error
 
@@ -116,7 +116,7 @@ def _check_safe_place(found: FoundRun) -> FoundRun:
     return found
 
 
-def nearest_home(start: AnyPath, left_out: Optional[List[str]] = None) -> Optional[Path]:
+def find_nearest_home(start: AnyPath, left_out: Optional[List[str]] = None) -> Optional[Path]:
     """Return the nearest ``.procsup`` folder from `start` upwards; None if there is none.
 
     Those of other users are passed over, and added to `left_out` with the reason. UsageError if
@@ -141,7 +141,7 @@ def _explain_not_ours(home: Path) -> Optional[str]:
     """Return whose a folder of runs is; None if it is ours, root's or trusted."""
     for status, itself in ((os.lstat(home), True), (os.stat(home), False)):
         if not is_ours_or_roots(status) and not is_trusted(str(home), itself=itself):
-            return f"belongs to {user_name(status.st_uid)}"
+            return f"belongs to {name_user(status.st_uid)}"
     return None
 
 
@@ -159,12 +159,12 @@ def is_believed(path: Path) -> bool:
     )
 
 
-def _other_owner(path: Path) -> Optional[str]:
+def _find_other_owner(path: Path) -> Optional[str]:
     try:
         status = os.stat(path)
     except OSError:
         return None
-    return None if is_ours(status) else user_name(status.st_uid)
+    return None if is_ours(status) else name_user(status.st_uid)
 
 
 def is_folder(path: Path) -> bool:
@@ -177,7 +177,7 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def runs_in(home: AnyPath) -> List[RunDir]:
+def list_run_dirs(home: AnyPath) -> List[RunDir]:
     """Return the run directories in a ``.procsup`` folder, by name.
 
     Directories that are being removed have a temporary name and are left out. Folders that may
@@ -218,13 +218,13 @@ def _refuse_closed(run: str, path: Path) -> None:
 
 def _find_by_name(run: str, start: Path) -> FoundRun:
     left_out: List[str] = []
-    home = nearest_home(start, left_out)
+    home = find_nearest_home(start, left_out)
     if home is None:
         raise NoSuchRun(
             f"no run {run!r}: there is no {HOME} folder in {start} or above it (runs are kept"
             f" beside their run file, whose path names its run, too){_join_left_out(left_out)}"
         )
-    runs = runs_in(home)
+    runs = list_run_dirs(home)
     believed = [rundir for rundir in runs if is_believed(rundir.path)]
     for rundir in believed:
         if rundir.path.name == run:
@@ -262,7 +262,7 @@ def _join_left_out(left_out: Sequence[str]) -> str:
 def _make_no_such_run(run: str, home: Path, names: List[str], left_out: str) -> NoSuchRun:
     if not names:
         return NoSuchRun(f"no run {run!r}: {home} holds none yet{left_out}")
-    near = nearest(run, names)
+    near = find_nearest(run, names)
     hint = f"; did you mean {near!r}?" if near else ""
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     message = f"no run {run!r} in {home}, which holds: {shown}{hint}{left_out}"
@@ -291,7 +291,7 @@ def _find_by_run_file(path: Path, home_of: HomeOf) -> RunDir:
         return by_stem
     if closed:
         raise RecordError(f"{path}: its runs cannot be looked for: {closed[0]}")
-    names = [rundir.path.name for rundir in runs_in(home) if _may_be_of(rundir.path, path)]
+    names = [rundir.path.name for rundir in list_run_dirs(home) if _may_be_of(rundir.path, path)]
     raise NoSuchRun(
         f"{path}: {home} holds no run of it; if it was run with --dir, name its run directory",
         tuple(names),
@@ -301,7 +301,7 @@ def _find_by_run_file(path: Path, home_of: HomeOf) -> RunDir:
 def _list_by_file(path: Path, home: Path, closed: List[str]) -> List[RunDir]:
     """Return the runs of a run file in a folder; add to `closed` who refuses to show one."""
     found = []
-    for rundir in runs_in(home):
+    for rundir in list_run_dirs(home):
         try:
             if _may_be_of(rundir.path, path) and _is_of(rundir, path):
                 found.append(rundir)
@@ -327,23 +327,23 @@ def _may_be_of(directory: Path, file: Path) -> bool:
 
 def _is_of(rundir: RunDir, file: Path) -> bool:
     """Whether it is a run of that file; PermissionError if that may not be read."""
-    from procsup.store.reader import begins
+    from procsup.store.reader import read_begins
 
     try:
         # A directory always belongs to one run file: its first `Begin` names it.
-        first = next(begins(rundir.journal), None)
+        first = next(read_begins(rundir.journal), None)
         written = None if first is None else run_file_now(rundir.path, first)
     except PermissionError:
-        head = _shared_head(rundir)
+        head = _read_shared_head(rundir)
         if head is None:
             raise
         written = Project(rundir.path, head).run_file
     except OSError:
         return False
-    return written is not None and same_file(written, file)
+    return written is not None and is_same_file(written, file)
 
 
-def _shared_head(rundir: RunDir) -> Optional[Head]:
+def _read_shared_head(rundir: RunDir) -> Optional[Head]:
     """Return the start of a manifest; None if there is none for us: it is shared, or it is not."""
     try:
         return read_head(rundir.manifest)
@@ -351,7 +351,7 @@ def _shared_head(rundir: RunDir) -> Optional[Head]:
         return None
 
 
-def same_file(one: AnyPath, other: AnyPath) -> bool:
+def is_same_file(one: AnyPath, other: AnyPath) -> bool:
     """Whether two paths lead to the same file or folder; False if one does not exist.
 
     Hard links are files of their own: `cp -al` makes them, and each copy has its own folder.
@@ -370,7 +370,7 @@ def _find_begin_time(rundir: RunDir) -> float:
     owner = read_owner(rundir)
     if owner is not None:
         return owner.started
-    return max((begin.at for begin in _beginnings(rundir)), default=0.0)
+    return max((begin.at for begin in _list_beginnings(rundir)), default=0.0)
 
 
 def _run_ids(rundir: RunDir) -> Iterator[str]:
@@ -384,14 +384,14 @@ def _run_ids(rundir: RunDir) -> Iterator[str]:
         head = None
     if head is not None:
         yield head.run_id
-    for begin in _beginnings(rundir):
+    for begin in _list_beginnings(rundir):
         yield begin.run_id
 
 
-def _beginnings(rundir: RunDir) -> Iterator["Begin"]:
-    from procsup.store.reader import begins  # the journal is read last
+def _list_beginnings(rundir: RunDir) -> Iterator["Begin"]:
+    from procsup.store.reader import read_begins  # the journal is read last
 
     try:
-        yield from begins(rundir.journal)
+        yield from read_begins(rundir.journal)
     except OSError:
         return

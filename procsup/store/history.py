@@ -5,14 +5,14 @@ from typing import Any, Dict, Mapping, Optional
 
 from procsup.core.making import Place, parse_parameters
 from procsup.core.replay import History
-from procsup.store.place import folder_now
-from procsup.store.reader import ReadJournal, plans, read_journal
+from procsup.store.place import find_folder_now
+from procsup.store.reader import ReadJournal, read_journal, read_plans
 from procsup.store.rundir import RunDir
 
 
 def read_history(rundir: RunDir, journal: Optional[ReadJournal] = None) -> History:
     """Read the journal (the given one, or anew) to its end; RecordError if it cannot be read."""
-    history = History(folder_now=partial(folder_now, rundir.path))
+    history = History(folder_now=partial(find_folder_now, rundir.path))
     for entry in read_journal(rundir.journal, digesting=False) if journal is None else journal:
         history.add(entry.seq, entry.record)
     return history
@@ -25,7 +25,7 @@ def find_places_before(rundir: RunDir, ended: Mapping[str, int]) -> Dict[str, Pl
     record their arguments and parameters, are left out.
     """
     found: Dict[str, Place] = {}
-    for seq, plan in plans(rundir.journal):
+    for seq, plan in read_plans(rundir.journal):
         made = plan.made
         if made is None:
             continue
@@ -41,7 +41,7 @@ def read_parameters(rundir: RunDir) -> Dict[str, Dict[str, Any]]:
     Units planned by an older procsup, which did not record them, are left out.
     """
     found: Dict[str, Dict[str, Any]] = {}
-    for _seq, plan in plans(rundir.journal):
+    for _seq, plan in read_plans(rundir.journal):
         if plan.made is not None:
             for place, unit in enumerate(plan.units):
                 found[unit] = parse_parameters(plan.made, place)

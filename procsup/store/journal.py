@@ -37,7 +37,7 @@ __all__ = ["Entry", "JournalWriter", "ReadJournal", "follow", "read_journal"]
 SYNC_EVERY_S = 0.010  # on average: unused syncs are saved, so that a single end need not wait
 _SYNCS_SAVED = 5
 # Nothing waits for these records, so the next sync that is due anyway includes them.
-_UNHURRIED = (Launch, Spawned, Kept, Seen)
+_NOT_SYNCED_AT_ONCE = (Launch, Spawned, Kept, Seen)
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR)
 
 
@@ -149,19 +149,19 @@ class JournalWriter:
             raise self._failure
         if not records:
             return self._seq
-        seq, lines, hurried = self._seq, [], False
+        seq, lines, is_urgent = self._seq, [], False
         for record in records:
             seq += 1
             recorded = record if self._root is None else self._root.map_record(record)
             lines.append(encode_line(seq, recorded))
-            hurried = hurried or not isinstance(record, _UNHURRIED)
+            is_urgent = is_urgent or not isinstance(record, _NOT_SYNCED_AT_ONCE)
         data = b"".join(lines)
         with self._writing:
             self._write_whole(data)
             self._digest.update(data)
             self.length += len(data)
             self._seq = seq
-        if hurried:
+        if is_urgent:
             self._due.set()
         return seq
 

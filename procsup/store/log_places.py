@@ -9,7 +9,7 @@ from procsup.store.copies import is_original
 from procsup.store.rundir import RunDir
 
 
-def log_places(rundir: RunDir, begin: Optional[Begin]) -> LogPlaces:
+def make_log_places(rundir: RunDir, begin: Optional[Begin]) -> LogPlaces:
     """Return where logs are read: of a copy in the run directory, and in the project around it."""
     if begin is None or is_original(rundir, begin):
         return LogPlaces(str(rundir.path))

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional
 
 import msgspec
 
-from procsup.core.manifest import SCHEMA, Head, StageCounts, UnitRecord, rfc3339, unit_record
+from procsup.core.manifest import (
+    SCHEMA,
+    Head,
+    StageCounts,
+    UnitRecord,
+    format_rfc3339,
+    make_unit_record,
+)
 from procsup.core.regexes import compile_at_use
 from procsup.core.text import escape_bytes, restore_bytes
 from procsup.errors import RecordError
@@ -87,23 +94,23 @@ class ManifestPublisher:
         """
         self._check_ours(stages)
         stamps = [self._spec.stage(stage).stamp for stage in stages]
-        doomed = [self._spec.stamp, self._spec.manifest, *stamps]
-        _remove_durably([path for path in doomed if path is not None])
+        outdated = [self._spec.stamp, self._spec.manifest, *stamps]
+        _remove_durably([path for path in outdated if path is not None])
         _remove_durably([self._rundir.manifest], dir_fd=self._sitting.folder.fd)
-        with self._stages() as folder:
-            _remove_durably(list(map(self._rundir.stage_manifest, stages)), dir_fd=folder.fd)
+        with self._list_stages() as folder:
+            _remove_durably(list(map(self._rundir.get_stage_manifest, stages)), dir_fd=folder.fd)
 
     def publish_stage(self, stage: str, counts: StageCounts, results: Iterator[UnitResult]) -> None:
         """Write a stage's manifest and stamp, durable on return; then wake its waiters."""
-        head = self._head(counts.status, {stage: counts}, stage)
-        path = self._rundir.stage_manifest(stage)
-        first = _first_line(head)
-        lines = _unit_lines(self._records(results))
+        head = self._make_head(counts.status, {stage: counts}, stage)
+        path = self._rundir.get_stage_manifest(stage)
+        first = _encode_head(head)
+        lines = _encode_units(self._make_records(results))
         noted = self._bodies.pass_lines(stage, path, len(first), lines)
-        with self._stages() as folder:
+        with self._list_stages() as folder:
             _write(path, _join_whole(first, noted), mode=self._mode, dir_fd=folder.fd)
         self._sitting.check()  # in another folder by now, it would tell no waiter of ours
-        self._stamp(self._spec.stage(stage).stamp, head)
+        self._format_stamp(self._spec.stage(stage).stamp, head)
         self._sitting.release_stage(stage)
 
     def publish_run(
@@ -113,18 +120,18 @@ class ManifestPublisher:
         results: Iterator[UnitResult],
     ) -> None:
         """Write the run's manifest, its visible copy and its stamp; then wake its waiters."""
-        head = self._head(status, dict(counts), None)
+        head = self._make_head(status, dict(counts), None)
         if not self._try_copy(head, [name for name, _ in counts]):
-            self._write_run(manifest_lines(head, self._records(results)))
+            self._write_run(encode_manifest(head, self._make_records(results)))
         self._sitting.check()
         if self._spec.manifest is not None:
             _check_manifest(self._spec.manifest)
             _write_for_user(self._spec.manifest, self._copy_lines())
-        self._stamp(self._spec.stamp, head)
+        self._format_stamp(self._spec.stamp, head)
         self._sitting.release_run()
 
     @contextmanager
-    def _stages(self) -> Iterator[Folder]:
+    def _list_stages(self) -> Iterator[Folder]:
         with _report_errors(self._rundir.stages, "opened"):
             folder = self._sitting.folder.child(self._rundir.stages.name)
         with folder:
@@ -149,22 +156,22 @@ class ManifestPublisher:
         if lines is None or self._spec.keep_logs != "all":  # they name logs that are removed
             return False
         try:
-            self._write_run(_join_whole(_first_line(head), lines))
+            self._write_run(_join_whole(_encode_head(head), lines))
         except UnitLinesChanged:
             return False
         return True
 
-    def _records(self, results: Iterator[UnitResult]) -> Iterator[UnitRecord]:
-        return (unit_record(result, self._spec.folder) for result in results)
+    def _make_records(self, results: Iterator[UnitResult]) -> Iterator[UnitRecord]:
+        return (make_unit_record(result, self._spec.folder) for result in results)
 
-    def _head(self, status: str, stages: Dict[str, StageCounts], stage: Optional[str]) -> Head:
+    def _make_head(self, status: str, stages: Dict[str, StageCounts], stage: Optional[str]) -> Head:
         begin = self._begin
         return Head(
             run_id=begin.run_id,
             name=begin.name,
             status=status,
-            started=rfc3339(self._started),
-            ended=rfc3339(self._wall()) or "",
+            started=format_rfc3339(self._started),
+            ended=format_rfc3339(self._wall()) or "",
             host=begin.host,
             platform=begin.platform,
             procsup=begin.procsup,
@@ -184,7 +191,7 @@ class ManifestPublisher:
         for path in (self._spec.stamp, *(self._spec.stage(stage).stamp for stage in stages)):
             _check_stamp(path)
 
-    def _stamp(self, path: Optional[str], head: Head) -> None:
+    def _format_stamp(self, path: Optional[str], head: Head) -> None:
         _check_stamp(path)
         if path is None:
             return
@@ -194,17 +201,17 @@ class ManifestPublisher:
             _remove_durably([path])
 
 
-def manifest_lines(head: Head, units: Iterator[UnitRecord]) -> Iterator[bytes]:
+def encode_manifest(head: Head, units: Iterator[UnitRecord]) -> Iterator[bytes]:
     """Return the lines of a manifest, as they are written."""
-    return _join_whole(_first_line(head), _unit_lines(units))
+    return _join_whole(_encode_head(head), _encode_units(units))
 
 
-def _first_line(head: Head) -> bytes:
+def _encode_head(head: Head) -> bytes:
     fields = {"schema": head.schema, **msgspec.to_builtins(head)}
     return _encode(fields)[:-1] + b',"units":[\n'
 
 
-def _unit_lines(units: Iterator[UnitRecord]) -> Iterator[bytes]:
+def _encode_units(units: Iterator[UnitRecord]) -> Iterator[bytes]:
     before = b""
     for unit in units:
         yield before + _encode(unit)
@@ -231,7 +238,7 @@ def read_head(path: AnyPath) -> Optional[Head]:
     except OSError as error:
         raise _make_unreadable_error(path, describe_error(error)) from error
     with file:
-        return _head_of(path, file)
+        return _decode_head(path, file)
 
 
 def read_manifest(path: AnyPath) -> Tuple[Head, Iterator[UnitRecord]]:
@@ -244,14 +251,14 @@ def read_manifest(path: AnyPath) -> Tuple[Head, Iterator[UnitRecord]]:
     except OSError as error:
         raise _make_unreadable_error(path, describe_error(error)) from error
     try:
-        head = _head_of(path, file)
+        head = _decode_head(path, file)
     except BaseException:
         file.close()
         raise
-    return head, _units_of(path, file)
+    return head, _decode_units(path, file)
 
 
-def _head_of(path: AnyPath, file: BinaryIO) -> Head:
+def _decode_head(path: AnyPath, file: BinaryIO) -> Head:
     line = file.readline(_LONGEST_HEAD_BYTES)
     start, separator, rest = line.rpartition(b',"units":[')
     if not separator or rest != b"\n":
@@ -267,7 +274,7 @@ def _head_of(path: AnyPath, file: BinaryIO) -> Head:
         raise _make_unreadable_error(path, str(error)) from error
 
 
-def _units_of(path: AnyPath, file: BinaryIO) -> Iterator[UnitRecord]:
+def _decode_units(path: AnyPath, file: BinaryIO) -> Iterator[UnitRecord]:
     with file:
         for line in iter(lambda: file.readline(_LONGEST_LINE_BYTES), b""):
             text = line.rstrip(b",\n")
@@ -279,13 +286,13 @@ def _units_of(path: AnyPath, file: BinaryIO) -> Iterator[UnitRecord]:
                     path, f"a line of it is longer than {limit} MB: it is damaged"
                 )
             try:
-                yield _unit_of(text)
+                yield _decode_unit(text)
             except (ValueError, msgspec.MsgspecError, RecursionError) as error:
                 raise _make_unreadable_error(path, str(error)) from error
     raise _make_unreadable_error(path, "its end is missing")
 
 
-def _unit_of(text: bytes) -> UnitRecord:
+def _decode_unit(text: bytes) -> UnitRecord:
     if b'"base64":' not in text:
         return _unit_decoder.decode(text)
     return msgspec.convert(_restore_texts(msgspec.json.decode(text)), UnitRecord)
@@ -374,8 +381,10 @@ def _remove_durably(paths: Sequence[AnyPath], *, dir_fd: Optional[int] = None) -
 
 
 @contextmanager
-def _report_errors(path: AnyPath, deed: str) -> Iterator[None]:
+def _report_errors(path: AnyPath, action: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RecordError(f"{os.fspath(path)} cannot be {deed}: {describe_error(error)}") from error
+        raise RecordError(
+            f"{os.fspath(path)} cannot be {action}: {describe_error(error)}"
+        ) from error

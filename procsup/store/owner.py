@@ -11,7 +11,7 @@ from msgspec import Struct
 from procsup.core.quantities import show_time
 from procsup.host import procfs
 from procsup.host.files import open_record
-from procsup.host.identity import machine_id, pid_namespace
+from procsup.host.identity import get_machine_id, read_pid_namespace
 from procsup.host.locks import process_exists
 from procsup.store.rundir import RunDir
 
@@ -54,13 +54,13 @@ class Owner(Struct, frozen=True):
     @property
     def here(self) -> bool:
         """Whether it runs, or ran, on this host: the same name or the same boot."""
-        host, boot_id = machine_id()
+        host, boot_id = get_machine_id()
         return self.host == host or (self.boot_id != "" and self.boot_id == boot_id)
 
     @property
     def may_live(self) -> bool:
         """Whether its process may be alive: it is elsewhere, or here, of this boot, and exists."""
-        boots = {self.boot_id, machine_id()[1]} - {""}  # two only if known to differ
+        boots = {self.boot_id, get_machine_id()[1]} - {""}  # two only if known to differ
         if not self.here:
             return True
         return len(boots) < 2 and self._process_may_live()
@@ -68,11 +68,11 @@ class Owner(Struct, frozen=True):
     @property
     def is_gone(self) -> bool:
         """Whether its process is known to have ended: it was of this boot."""
-        boot_id = machine_id()[1]
+        boot_id = get_machine_id()[1]
         return self.boot_id == boot_id != "" and not self._process_may_live()
 
     def _process_may_live(self) -> bool:
-        namespaces = {self.pid_namespace, pid_namespace()} - {""}
+        namespaces = {self.pid_namespace, read_pid_namespace()} - {""}
         if len(namespaces) > 1:
             return True  # here its pid is another process's, or unused
         process = procfs.look(self.pid) if self.start_ticks is not None else None

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Optional
 
 from procsup.core.manifest import Head, OutputRecord
 from procsup.core.outcome import Reading
-from procsup.core.rooted import HOME, folder_of, join_folder, strip_folder
+from procsup.core.rooted import HOME, find_folder, join_folder, strip_folder
 from procsup.host.files import AnyPath
 
 if TYPE_CHECKING:  # a waiter reads only manifests, and should import little
     from procsup.core.records import Begin
 
 
-def way_to(folder: str, directory: AnyPath) -> str:
+def find_way(folder: str, directory: AnyPath) -> str:
     """Return `Begin.root`: the run file's folder, relative to a run directory below it."""
     within = strip_folder(folder, os.fspath(directory))
     return folder if within is None else os.path.relpath(folder, os.fspath(directory))
 
 
-def folder_now(directory: AnyPath, begin: "Begin") -> Optional[str]:
+def find_folder_now(directory: AnyPath, begin: "Begin") -> Optional[str]:
     """Return the present folder of a sitting's run file; None if it is unknown.
 
     `directory` is the run directory. A journal of the first version does not record `root`: the
@@ -36,20 +36,20 @@ def folder_now(directory: AnyPath, begin: "Begin") -> Optional[str]:
     home = Path(directory).parent
     if home.name == HOME and os.path.isfile(home.parent / os.path.basename(begin.run_file)):
         return str(home.parent)
-    return folder_of(begin.run_file)
+    return find_folder(begin.run_file)
 
 
-def folder_before(directory: AnyPath, begin: "Begin") -> Optional[str]:
+def find_folder_before(directory: AnyPath, begin: "Begin") -> Optional[str]:
     """Return the folder's path when the sitting began; None if it is unknown."""
     if begin.run_file is None:
         return None
-    folder = folder_of(begin.run_file)
-    if not begin.root or run_file_now(directory, begin) != _within(directory, begin.run_file):
+    folder = find_folder(begin.run_file)
+    if not begin.root or run_file_now(directory, begin) != _find_within(directory, begin.run_file):
         return folder
     return os.path.normpath(os.path.join(folder, begin.root))  # a plan in the run directory
 
 
-def _within(directory: AnyPath, file: str) -> str:
+def _find_within(directory: AnyPath, file: str) -> str:
     return os.path.join(os.fspath(directory), os.path.basename(file))
 
 
@@ -60,16 +60,16 @@ def run_file_now(directory: AnyPath, begin: "Begin") -> Optional[str]:
     """
     if begin.run_file is None:
         return None
-    plan = _within(directory, begin.run_file)
-    folder = folder_now(directory, begin)
-    return plan if folder is None or os.path.exists(plan) else _within(folder, begin.run_file)
+    plan = _find_within(directory, begin.run_file)
+    folder = find_folder_now(directory, begin)
+    return plan if folder is None or os.path.exists(plan) else _find_within(folder, begin.run_file)
 
 
 class Project:
     """Finds the files of a manifest from the present path of its run directory."""
 
     def __init__(self, directory: AnyPath, head: Head) -> None:
-        self._was = head.root or (None if head.run_file is None else folder_of(head.run_file))
+        self._was = head.root or (None if head.run_file is None else find_folder(head.run_file))
         self._now = self._was
         self._file = head.run_file
         within = None if self._was is None else strip_folder(self._was, head.directory)
@@ -84,7 +84,7 @@ class Project:
             return None
         return os.path.join(self._now, os.path.basename(self._file))
 
-    def reading(self, record: OutputRecord) -> Reading:
+    def make_reading(self, record: OutputRecord) -> Reading:
         """Return the manifest's record of a file, with its present path."""
         relative = record.relative
         if relative is None and self._was is not None:  # written by an older procsup
@@ -92,4 +92,4 @@ class Project:
         path = record.path
         if relative is not None and self._now is not None:
             path = join_folder(self._now, relative)
-        return record.reading(path)
+        return record.make_reading(path)

@@ -67,14 +67,14 @@ class PublishingQueue:
         self._line.close()
         self._line.join()
 
-    def _add(self, deed: Callable[[], Fact]) -> None:
-        self._line.add(lambda: self._do(deed))
+    def _add(self, action: Callable[[], Fact]) -> None:
+        self._line.add(lambda: self._do(action))
 
-    def _do(self, deed: Callable[[], Fact]) -> None:
+    def _do(self, action: Callable[[], Fact]) -> None:
         if self._failure is not None:
             return  # it may depend on the order that failed
         try:
-            fact = deed()
+            fact = action()
         except Exception as error:  # noqa: BLE001  `drain` raises it in the loop
             self._failure = error
             self._wake()

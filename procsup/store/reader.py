@@ -67,7 +67,7 @@ class ReadJournal:
         self.damage: List[str] = []
         self.unknown: List[str] = []
         self.newer_version: Optional[int] = None
-        self.digest: Any = _new_digest() if digesting else _NoDigest()
+        self.digest: Any = _make_digest() if digesting else _NoDigest()
         self.exists = False
         self.finished = False
         self._bad: List[_Bad] = []  # since the last good line
@@ -88,7 +88,7 @@ class ReadJournal:
             raise RecordError(f"journal {self.path}: {describe_error(error)}") from error
         self.exists = True
         with file:
-            yield from self._entries(file)
+            yield from self._read_entries(file)
         self._judge_tail()
         self.finished = True
 
@@ -119,9 +119,9 @@ class ReadJournal:
             )
 
     @seam("read entries")
-    def _entries(self, file: BinaryIO) -> Iterator[Entry]:
+    def _read_entries(self, file: BinaryIO) -> Iterator[Entry]:
         offset = 0
-        for line, whole in _lines(file):
+        for line, whole in _read_lines(file):
             start, offset = offset, offset + len(line)
             try:
                 if not whole:
@@ -210,7 +210,7 @@ class ReadJournal:
         return True
 
 
-def _new_digest() -> Any:
+def _make_digest() -> Any:
     import hashlib  # loads the system's cryptography: not every verb reads a journal
 
     return hashlib.sha256()
@@ -260,7 +260,7 @@ class Follower:
             if os.fstat(file.fileno()).st_size < self.offset:
                 self.offset = 0
             file.seek(self.offset)
-            for line, whole in _lines(file):
+            for line, whole in _read_lines(file):
                 if not whole and len(line) < LONGEST_LINE_BYTES:
                     break  # still being written
                 try:
@@ -288,37 +288,37 @@ def put_on_disk(path: AnyPath) -> None:
         pass  # a system that syncs only for writers; the supervisor does so within 10 ms
 
 
-def last_begin(path: AnyPath) -> Optional[Begin]:
+def read_last_begin(path: AnyPath) -> Optional[Begin]:
     """Return the latest beginning of a sitting, without decoding the rest; None if none."""
     latest: Optional[Begin] = None
-    for begin in begins(path):
+    for begin in read_begins(path):
         latest = begin
     return latest
 
 
-def begins(path: AnyPath) -> Iterator[Begin]:
+def read_begins(path: AnyPath) -> Iterator[Begin]:
     """Return the beginnings of all sittings, in order; none if there is no journal.
 
-    OSError if it cannot be read, as for `last_begin` and `plans`.
+    OSError if it cannot be read, as for `read_last_begin` and `plans`.
     """
-    return (record for _, record in _of_type(path, b"begin") if isinstance(record, Begin))
+    return (record for _, record in _read_type(path, b"begin") if isinstance(record, Begin))
 
 
-def plans(path: AnyPath) -> Iterator[Tuple[int, Planned]]:
+def read_plans(path: AnyPath) -> Iterator[Tuple[int, Planned]]:
     """Return the plans of all sittings with their record numbers, in order; decode nothing else."""
-    for seq, record in _of_type(path, b"planned"):
+    for seq, record in _read_type(path, b"planned"):
         if isinstance(record, Planned):
             yield seq, record
 
 
-def _of_type(path: AnyPath, tag: bytes) -> Iterator[Tuple[int, Record]]:
+def _read_type(path: AnyPath, tag: bytes) -> Iterator[Tuple[int, Record]]:
     try:
         file = open_record(path)
     except MISSING:
         return
     start = b'{"t":"%s"' % tag
     with file:
-        for line, whole in _lines(file):
+        for line, whole in _read_lines(file):
             if not whole or start not in line[:48]:
                 continue
             try:
@@ -328,7 +328,7 @@ def _of_type(path: AnyPath, tag: bytes) -> Iterator[Tuple[int, Record]]:
 
 
 @seam("read lines")
-def _lines(file: BinaryIO) -> Iterator[Tuple[bytes, bool]]:
+def _read_lines(file: BinaryIO) -> Iterator[Tuple[bytes, bool]]:
     """Yield each line with its newline, and whether it is whole; too long ones in pieces."""
     within = False  # the rest of a line that was too long
     for line in iter(partial(file.readline, LONGEST_LINE_BYTES), b""):

@@ -19,8 +19,8 @@ from procsup.core.rooted import RUN_LOCK
 from procsup.errors import RecordError, RunBusy
 from procsup.host.files import describe_error, sync_folder
 from procsup.host.locks import FileLock, locks_work
-from procsup.host.mounts import mounted_below
-from procsup.host.opened import Folder, Identity, identity_of
+from procsup.host.mounts import find_mount_below
+from procsup.host.opened import Folder, Identity, make_identity
 from procsup.host.owners import is_root
 from procsup.host.units_lock import UnitsLock
 from procsup.store.rundir import JOURNAL, OURS, RunDir, has_records
@@ -50,14 +50,14 @@ class Target(NamedTuple):
 # --- what may be removed -----------------------------------------------------------------------
 
 
-def target(rundir: RunDir) -> Target:
+def make_target(rundir: RunDir) -> Target:
     """Return a run directory as a target; RecordError says why it must stay."""
     with _open_planned(rundir.path) as (home, folder):
         inside = RunDir(folder.place)
-        problem = _why_no_run(folder.names())
+        problem = _explain_no_run(folder.list_names())
         if not problem and not any(path.is_file() for path in (inside.journal, inside.run_lock)):
             problem = "it has no journal, and nobody has ever held it: it is no run directory"
-        problem = problem or _why_busy(inside)
+        problem = problem or _explain_busy(inside)
         if problem:
             raise RecordError(f"{rundir.path} is left alone: {problem}")
         return Target(rundir.path, folder.identity, home.identity)
@@ -72,18 +72,18 @@ def _open_planned(path: Path, planned: Optional[Target] = None) -> Iterator[Tupl
     with ExitStack() as stack:
         try:
             home = stack.enter_context(Folder.open(path.parent))
-            folder = stack.enter_context(home.plain_child(path.name))
+            folder = stack.enter_context(home.open_plain_child(path.name))
             if planned is not None:
                 folder.require(planned.folder)
                 home.require(planned.home or home.identity)
             if planned is None or planned.home is not None:
                 _refuse_foreign(home, folder)
         except OSError as error:
-            raise RecordError(f"{path} is left alone: {_why_closed(error, path)}") from error
+            raise RecordError(f"{path} is left alone: {_explain_closed(error, path)}") from error
         yield home, folder
 
 
-def _why_closed(error: OSError, path: Path) -> str:
+def _explain_closed(error: OSError, path: Path) -> str:
     where = os.fspath(path) if error.filename is None else os.fspath(error.filename)
     named = "" if where == os.fspath(path) else f"{where}: "
     if isinstance(error, NotADirectoryError):
@@ -96,7 +96,7 @@ def _refuse_foreign(home: Folder, folder: Folder) -> None:
 
     A user's folders are compared by inode. Root, who may remove everything, must not be led at all.
     """
-    uid, why = home.status.st_uid, home.why_others_may_write()
+    uid, why = home.status.st_uid, home.explain_others_may_write()
     problem = ""
     if not (home.is_ours() or uid == 0 or is_trusted(home.path)):
         problem = f"{home.path} belongs to another user (uid {uid}): keep runs elsewhere (--dir)"
@@ -108,7 +108,7 @@ def _refuse_foreign(home: Folder, folder: Folder) -> None:
         raise RecordError(f"{folder.path} is left alone: {problem}")
 
 
-def _why_no_run(names: Iterable[str]) -> Optional[str]:
+def _explain_no_run(names: Iterable[str]) -> Optional[str]:
     """Return why a folder with these names is none that procsup has made."""
     stranger = min((name for name in names if not OURS.fullmatch(name)), default=None)
     if stranger is None:
@@ -116,7 +116,7 @@ def _why_no_run(names: Iterable[str]) -> Optional[str]:
     return f"it holds {stranger}, which is not procsup's: move that away first"
 
 
-def _why_busy(rundir: RunDir) -> Optional[str]:
+def _explain_busy(rundir: RunDir) -> Optional[str]:
     owner = read_owner(rundir)
     if owner is not None and (is_live(rundir, owner) or is_starting(owner)):
         return f"it is in use by {owner.describe()}"
@@ -137,7 +137,7 @@ def list_half_removed(home: Path) -> List[Target]:
     for name in names:
         try:
             with _open_planned(home / name) as (above, folder):
-                if not (_why_no_run(folder.names()) or _is_being_removed(folder)):
+                if not (_explain_no_run(folder.list_names()) or _is_being_removed(folder)):
                     found.append(Target(home / name, folder.identity, above.identity))
         except (OSError, RecordError):  # noqa: PERF203
             continue  # a link, another user's, or gone by now: nothing that we left
@@ -148,9 +148,9 @@ def _is_being_removed(folder: Folder) -> bool:
     return FileLock(RunDir(folder.place).run_lock).is_held()
 
 
-def mount_in(path: Path) -> str:
+def explain_mount(path: Path) -> str:
     """Return why a folder cannot be removed because of a mount in it; empty if there is none."""
-    point = mounted_below(path)
+    point = find_mount_below(path)
     return f"{point} is a mount point: unmount it first" if point else ""
 
 
@@ -169,11 +169,11 @@ def remove_run(rundir: RunDir, planned: Target) -> None:
 
 def _remove_held(rundir: RunDir, home: Folder, folder: Folder, held: FileLock) -> None:
     try:
-        doomed = _rename_target(home, rundir.path.name, folder.identity, held)
-        _clear(home, doomed, folder.identity, but=_LAST)
+        renamed = _rename_target(home, rundir.path.name, folder.identity, held)
+        _clear(home, renamed, folder.identity, but=_LAST)
     finally:
         held.close()  # Windows removes no file that is open
-    _remove_rest(home, doomed, folder.identity)
+    _remove_rest(home, renamed, folder.identity)
 
 
 def remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
@@ -183,7 +183,7 @@ def remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
     even if it is empty.
     """
     try:
-        with _open_planned(rundir.path, Target(rundir.path, identity_of(made))) as (home, folder):
+        with _open_planned(rundir.path, Target(rundir.path, make_identity(made))) as (home, folder):
             held = _hold(rundir, folder)
             if has_records(RunDir(folder.place)):
                 held.close()  # a supervisor took it first
@@ -214,7 +214,7 @@ def _hold(rundir: RunDir, folder: Folder) -> FileLock:
         if UnitsLock(inside.units_lock).is_held():
             raise RunBusy(f"{rundir.path} is left alone: units of it still run")
         # Checked again: with the lock held no other procsup can add files.
-        problem = _why_no_run(folder.names())
+        problem = _explain_no_run(folder.list_names())
         if not folder.shows(inside.run_lock.name, lock.fd):
             problem = "another folder has taken its place"
         if problem:
@@ -235,7 +235,7 @@ def _rename_target(home: Folder, name: str, planned: Identity, held: FileLock) -
             # Windows renames no folder with an open file. If a process opens one now, this fails.
             held.close()
             home.rename(name, new)
-        if identity_of(home.look(new)) != planned:
+        if make_identity(home.look(new)) != planned:
             home.rename(new, name)
             raise OSError(errno.ESTALE, "another folder has taken its place", name)
         sync_folder(home.path)
@@ -251,27 +251,27 @@ def finish(rest: Target) -> None:
         _remove_rest(home, rest.path.name, folder.identity)
 
 
-def _remove_rest(home: Folder, doomed: str, planned: Identity) -> None:
+def _remove_rest(home: Folder, renamed: str, planned: Identity) -> None:
     """Remove a renamed directory; its lock and journal last."""
-    _clear(home, doomed, planned, but=_LAST)
-    _clear(home, doomed, planned)
+    _clear(home, renamed, planned, but=_LAST)
+    _clear(home, renamed, planned)
     try:
-        home.remove_empty(doomed, planned)
+        home.remove_empty(renamed, planned)
     except FileNotFoundError:
         pass  # another prune was faster
     except OSError as error:
-        path = os.path.join(home.path, doomed)
+        path = os.path.join(home.path, renamed)
         raise RecordError(f"{path} cannot be removed: {describe_error(error)}") from error
 
 
-def _clear(home: Folder, doomed: str, planned: Identity, *, but: Tuple[str, ...] = ()) -> None:
+def _clear(home: Folder, renamed: str, planned: Identity, *, but: Tuple[str, ...] = ()) -> None:
     """Empty a folder but for these names; names that procsup does not give are refused."""
     try:
-        with home.child(doomed) as folder:
+        with home.child(renamed) as folder:
             folder.require(planned)
             for _attempt in range(_ATTEMPTS):
-                names = [name for name in folder.names() if name not in but]
-                problem = _why_no_run(names)
+                names = [name for name in folder.list_names() if name not in but]
+                problem = _explain_no_run(names)
                 if problem:
                     raise RecordError(f"{folder.path} is left alone: {problem}")
                 for name in names:
@@ -281,7 +281,7 @@ def _clear(home: Folder, doomed: str, planned: Identity, *, but: Tuple[str, ...]
     except FileNotFoundError:
         return  # another prune was faster
     except OSError as error:
-        where = error.filename or os.path.join(home.path, doomed)
+        where = error.filename or os.path.join(home.path, renamed)
         raise RecordError(f"{where} cannot be removed: {describe_error(error)}") from error
 
 
@@ -330,10 +330,10 @@ def remove_files(root: Folder, paths: Iterable[str]) -> List[OSError]:
 
 def _descend(root: Folder, parents: Sequence[str]) -> Folder:
     """Open the folder that these names lead to, one in the other; links and mounts are refused."""
-    folder = root.plain_child(parents[0])
+    folder = root.open_plain_child(parents[0])
     for name in parents[1:]:
         with folder:
-            folder = folder.plain_child(name)
+            folder = folder.open_plain_child(name)
     return folder
 
 
@@ -357,7 +357,7 @@ def _add_path(error: Exception, path: str) -> OSError:
 def measure_sizes(path: Path, only: Optional[Sequence[str]] = None) -> RemovedFiles:
     """Count the files below a folder (or these) and their bytes; links are not followed."""
     total = RemovedFiles()
-    for name in _files(path) if only is None else only:
+    for name in _list_files(path) if only is None else only:
         try:
             size = os.lstat(name).st_size
         except OSError:
@@ -366,7 +366,7 @@ def measure_sizes(path: Path, only: Optional[Sequence[str]] = None) -> RemovedFi
     return total
 
 
-def _files(path: Path) -> Iterator[str]:
+def _list_files(path: Path) -> Iterator[str]:
     for folder, _folders, names in os.walk(path):
         for name in names:
             yield os.path.join(folder, name)

@@ -21,7 +21,7 @@ from procsup.core.outcome import AttemptId
 from procsup.core.regexes import compile_at_use
 from procsup.core.rooted import RUN_LOCK, UNITS_LOCK
 from procsup.errors import RecordError
-from procsup.host.files import AnyPath, describe_error, make_folders, temporary_name
+from procsup.host.files import AnyPath, describe_error, make_folders, make_temporary_name
 from procsup.host.folders import make_absolute
 
 if TYPE_CHECKING:  # who waits opens no folder
@@ -43,7 +43,7 @@ _RESERVED = compile_at_use(r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(\..*
 _SLUG_CHARACTERS, _HASH_DIGITS = 60, 20
 
 
-def safe_name(unit_id: str) -> str:
+def make_safe_name(unit_id: str) -> str:
     """Return a file name for any id, even a hostile one; two ids never get the same name.
 
     That holds on case-insensitive file systems, too. Short ids of plain lower-case letters are
@@ -58,14 +58,14 @@ def safe_name(unit_id: str) -> str:
     return f"{slug.strip('-') or 'unit'}~{digest[:_HASH_DIGITS]}"
 
 
-def stage_name(stage: str) -> str:
+def name_stage(stage: str) -> str:
     """Return a stage's name in file names: the name itself, if that is safe.
 
     Run files with stages whose names differ only in case are refused when they are read.
     """
     if _PLAIN_STAGE.fullmatch(stage) and not _RESERVED.fullmatch(stage):
         return stage
-    return safe_name(stage)
+    return make_safe_name(stage)
 
 
 class RunDir:
@@ -89,30 +89,30 @@ class RunDir:
     def __repr__(self) -> str:
         return f"RunDir({str(self.path)!r})"
 
-    def stage_manifest(self, stage: str) -> Path:
+    def get_stage_manifest(self, stage: str) -> Path:
         """Return the path of a stage's manifest."""
-        return self.stages / f"{stage_name(stage)}.json"
+        return self.stages / f"{name_stage(stage)}.json"
 
-    def manifest_of(self, stage: Optional[str]) -> Path:
+    def get_manifest(self, stage: Optional[str]) -> Path:
         """Return the path of a stage's manifest, or the run's for None."""
-        return self.manifest if stage is None else self.stage_manifest(stage)
+        return self.manifest if stage is None else self.get_stage_manifest(stage)
 
-    def sitting_lock(self, sitting: int, stage: Optional[str] = None) -> Path:
+    def get_sitting_lock(self, sitting: int, stage: Optional[str] = None) -> Path:
         """Return the path of the lock held until a stage (None: the run) of a sitting is over."""
-        what = "run" if stage is None else f"stage-{stage_name(stage)}"
+        what = "run" if stage is None else f"stage-{name_stage(stage)}"
         return self.locks / f"{sitting}-{what}.lock"
 
-    def log_paths(self, attempt: AttemptId, stage: str) -> Tuple[str, str]:
+    def make_log_paths(self, attempt: AttemptId, stage: str) -> Tuple[str, str]:
         """Return the absolute paths of an attempt's stdout and stderr files."""
         folder = self._log_folders.get(stage)
         if folder is None:
-            folder = self._log_folders[stage] = os.path.join(str(self.logs), stage_name(stage), "")
-        base = folder + _attempt_name(attempt, stage)
+            folder = self._log_folders[stage] = os.path.join(str(self.logs), name_stage(stage), "")
+        base = folder + _name_attempt(attempt, stage)
         return f"{base}.out", f"{base}.err"
 
-    def failed_folder(self, attempt: AttemptId, stage: str) -> Path:
+    def get_failed_folder(self, attempt: AttemptId, stage: str) -> Path:
         """Return the path of the folder to which an attempt's output files are moved aside."""
-        return self.path / "failed" / stage_name(stage) / _attempt_name(attempt, stage)
+        return self.path / "failed" / name_stage(stage) / _name_attempt(attempt, stage)
 
     def create(self, share: str = "none", *, only_new: bool = False) -> bool:
         """Make the directory, or check an existing one; `share` says who may read manifests.
@@ -187,7 +187,7 @@ def has_records(rundir: RunDir) -> bool:
 
 def _try_out(folder: Folder) -> None:
     """Raise OSError if no file can be made: what its owner has closed is not opened again."""
-    name = temporary_name()
+    name = make_temporary_name()
     os.close(folder.create(name))
     folder.unlink(name)
 
@@ -208,14 +208,14 @@ def _hide_from_git(folder: Folder) -> None:
         file.write(b"*\n")
 
 
-def _unit_name(unit_id: str, stage: str) -> str:
+def _name_unit(unit_id: str, stage: str) -> str:
     prefix = f"{stage}/"
     if unit_id.startswith(prefix):
-        return safe_name(unit_id[len(prefix) :])
+        return make_safe_name(unit_id[len(prefix) :])
     if unit_id == stage:
-        return f"@{stage_name(stage)}"  # the only unit of its stage; no safe name has an @
-    return safe_name(f"/{unit_id}")  # never the name of "stage/" and the same id
+        return f"@{name_stage(stage)}"  # the only unit of its stage; no safe name has an @
+    return make_safe_name(f"/{unit_id}")  # never the name of "stage/" and the same id
 
 
-def _attempt_name(attempt: AttemptId, stage: str) -> str:
-    return f"{_unit_name(attempt.unit, stage)}.{attempt.number}"
+def _name_attempt(attempt: AttemptId, stage: str) -> str:
+    return f"{_name_unit(attempt.unit, stage)}.{attempt.number}"

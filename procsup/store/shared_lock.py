@@ -18,7 +18,7 @@ _LONGEST_BYTES = 1 << 12
 
 
 @contextmanager
-def shared_lock(run_dir: Path, name: str, *, holder: str) -> Iterator[None]:
+def hold_shared_lock(run_dir: Path, name: str, *, holder: str) -> Iterator[None]:
     """Hold the lock of this name; RunBusy names the run that has it.
 
     It is beside `run_dir`, which must exist; `holder` is a description of this run for the others.
@@ -48,12 +48,12 @@ def _take(lock: FileLock, path: Path, name: str, holder: str) -> None:
             " run from another"
         )
     if not lock.try_exclusive():
-        raise RunBusy(f"lock {name!r} ({path}) is held by {_holder_of(path)}")
+        raise RunBusy(f"lock {name!r} ({path}) is held by {_read_holder(path)}")
     os.ftruncate(lock.fd, 0)
     os.write(lock.fd, holder.encode("utf-8", "replace"))
 
 
-def _holder_of(path: Path) -> str:
+def _read_holder(path: Path) -> str:
     try:
         with open_reading(path) as file:
             text = file.read(_LONGEST_BYTES).decode("utf-8", "replace").strip()

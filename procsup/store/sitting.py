@@ -77,7 +77,7 @@ class Sitting:
         with ExitStack() as stack:
             try:
                 folder = stack.enter_context(rundir.open())
-                sitting = cls._open(rundir, folder, _this_process(at), FILE_MODES[share])
+                sitting = cls._open(rundir, folder, _describe_this_process(at), FILE_MODES[share])
             except OSError as error:
                 problem = f"run directory {rundir.path} cannot be locked: {describe_error(error)}"
                 raise RecordError(problem) from error
@@ -198,7 +198,7 @@ class Sitting:
             _release(lock)
 
     def _hold(self, locks: Folder, sitting: int, stage: Optional[str]) -> FileLock:
-        path = self.rundir.sitting_lock(sitting, stage)
+        path = self.rundir.get_sitting_lock(sitting, stage)
         lock = FileLock(path, mode=self._mode)
         if not self.owner.locks:
             with suppress(OSError):  # of a sitting that died before its first record
@@ -216,11 +216,11 @@ class Sitting:
         """Remove the lock files of old sittings and the temporary files of killed processes."""
         with self.folder.child(self.rundir.locks.name) as locks:
             shared = self.rundir.shared_owner.name
-            _try_remove(locks, (name for name in locks.names() if name != shared))
+            _try_remove(locks, (name for name in locks.list_names() if name != shared))
         for path in (self.rundir.stages, self.rundir.control):
             with self.folder.child(path.name) as folder:
-                _try_remove(folder, filter(is_temporary, folder.names()))
-        _try_remove(self.folder, filter(is_temporary, self.folder.names()))
+                _try_remove(folder, filter(is_temporary, folder.list_names()))
+        _try_remove(self.folder, filter(is_temporary, self.folder.list_names()))
 
     def _write_owner(self) -> None:
         line = msgspec.json.encode(self.owner) + b"\n"
@@ -253,24 +253,24 @@ def _try_remove(folder: Folder, names: Iterable[str]) -> None:
             pass  # a process has it open (Windows): a later start removes it
 
 
-def _this_process(at: float) -> Owner:
-    host, boot_id = identity.machine_id()
+def _describe_this_process(at: float) -> Owner:
+    host, boot_id = identity.get_machine_id()
     return Owner(
         host,
         os.getpid(),
         boot_id,
         at,
         start_ticks=identity.start_ticks(),
-        pid_namespace=identity.pid_namespace(),
+        pid_namespace=identity.read_pid_namespace(),
     )
 
 
 def _describe_holder(units_lock: Path, left: Sequence[str]) -> str:
     if left:
         return f"units of an earlier sitting still run and do not end: {', '.join(left)}"
-    from procsup.host.lock_holders import format_look_command, holders_of
+    from procsup.host.lock_holders import format_look_command, list_holders
 
-    named = [f"process {holder.pid} ({holder.command})" for holder in holders_of(units_lock)]
+    named = [f"process {holder.pid} ({holder.command})" for holder in list_holders(units_lock)]
     who = ", ".join(named) or "a process that cannot be seen from here"
     return (
         f"{units_lock} is held by {who}, which is not proven to be of this run, and so is left"
@@ -347,7 +347,7 @@ class SittingEnd:
         return self._owner.is_gone or self._is_published()
 
     def _is_published(self) -> bool:
-        path = self._rundir.manifest_of(self._stage)
+        path = self._rundir.get_manifest(self._stage)
         try:
             head = read_head(path)
         except RecordError:
@@ -367,7 +367,7 @@ def wait_sitting(
 
 def _lock_of(rundir: RunDir, owner: Owner, stage: Optional[str] = None) -> FileLock:
     # Between hosts only the first kind is known to work; some mounts have the second for one host.
-    path = rundir.sitting_lock(owner.sitting, stage)
+    path = rundir.get_sitting_lock(owner.sitting, stage)
     return FileLock(path, by_description=owner.by_description and owner.here)
 
 

@@ -16,13 +16,13 @@ from typing import Any, List, Optional, Tuple
 from procsup.core.text import quote_word
 from procsup.errors import RecordError, UsageError
 from procsup.host.files import AnyPath, describe_error, open_reading
-from procsup.host.folders import make_absolute, user_settings
+from procsup.host.folders import find_user_settings, make_absolute
 from procsup.host.owners import (
     Doubt,
-    first_doubt,
+    explain_others_may,
+    find_first_doubt,
     is_ours_or_roots,
-    user_name,
-    why_others_may,
+    name_user,
 )
 
 _MOST_BYTES = 1 << 20
@@ -43,7 +43,7 @@ def find_doubt(place: AnyPath) -> Optional[Doubt]:
 
     UsageError if the user's configuration is wrong.
     """
-    return first_doubt(make_absolute(place), is_trusted=partial(is_trusted, itself=True))
+    return find_first_doubt(make_absolute(place), is_trusted=partial(is_trusted, itself=True))
 
 
 def refuse_doubtful(place: AnyPath) -> None:
@@ -52,17 +52,17 @@ def refuse_doubtful(place: AnyPath) -> None:
     if doubt is not None:
         raise RecordError(
             f"{place}: {doubt.folder} {doubt.why}, so other users could put something else in its"
-            f" place. {cure(doubt)}"
+            f" place. {describe_cure(doubt)}"
         )
 
 
-def cure(doubt: Doubt) -> str:
+def describe_cure(doubt: Doubt) -> str:
     """Return what to do about a folder that is refused."""
     import json  # here: `wait` starts without them
 
     trust = f"trust = [{json.dumps(doubt.folder, ensure_ascii=False)}]"
     not_ours = _read_trusted()[1]
-    where = user_settings() if not not_ours else f"a configuration of your own ({not_ours})"
+    where = find_user_settings() if not not_ours else f"a configuration of your own ({not_ours})"
     ways = ["keep runs elsewhere (--dir)", f"if that is right, write `{trust}` in {where}"]
     if doubt.by_mode:
         who = "change" if doubt.is_ours else "have its owner change"
@@ -84,14 +84,14 @@ def _is_in(place: str, folder: str) -> bool:
 
 def _read_trusted() -> Tuple[List[str], str]:
     """Return what the user trusts, and why the configuration is not the user's; else empty."""
-    path = user_settings()
+    path = find_user_settings()
     try:
         with open_reading(path) as file:
             status = os.fstat(file.fileno())
             if not is_ours_or_roots(status):
-                owner = user_name(status.st_uid)
+                owner = name_user(status.st_uid)
                 return [], f"HOME or XDG_CONFIG_HOME leads to {path}, which belongs to {owner}"
-            why = why_others_may(status, file.fileno())
+            why = explain_others_may(status, file.fileno())
             data = file.read(_MOST_BYTES + 1)
             if len(data) > _MOST_BYTES:
                 raise ValueError(f"it is larger than {_MOST_BYTES >> 20} MB")
@@ -105,7 +105,7 @@ def _read_trusted() -> Tuple[List[str], str]:
         raise UsageError(f"{path} cannot be read: {problem}") from error
     if why is not None:
         raise UsageError(f"{path} {why}: what it trusts does not count; make it your own alone")
-    doubt = first_doubt(path, is_trusted=lambda _folder: False)
+    doubt = find_first_doubt(path, is_trusted=lambda _folder: False)
     if doubt is not None:
         way = f"chmod go-w {quote_word(doubt.folder)}" if doubt.by_mode else "keep it elsewhere"
         raise UsageError(

@@ -25,11 +25,11 @@ from procsup.core.records import End
 from procsup.core.replay import History
 from procsup.core.rooted import strip_folder
 from procsup.core.slots import Capacity, Needs, explain_never
-from procsup.core.spec import RunSpec, StageSpec, UnitSpec, published_files, upstream
+from procsup.core.spec import RunSpec, StageSpec, UnitSpec, list_published_files, list_upstream
 from procsup.core.versions import Version
 from procsup.errors import RunFileError
 from procsup.host import readings
-from procsup.host.nested import granted_cpus
+from procsup.host.nested import read_granted_cpus
 from procsup.paths.identity import Contents
 from procsup.runfile.load import LoadedRun
 from procsup.store.history import find_places_before
@@ -74,7 +74,7 @@ class Expander:
         self._units: Dict[str, Sequence[UnitSpec]] = {}  # of the stages expanded so far
         self._standings: Dict[Standing, Standing] = {}  # few are different
         self._kinds = {kind: Rerun(kind) for kind in CHANGES}
-        self._published = published_files(self._spec)
+        self._published = list_published_files(self._spec)
         self._intact = partial(
             readings.compare_with_record,
             checksum=self._spec.checksum,
@@ -104,7 +104,7 @@ class Expander:
         if not due:
             return weighed
         too_large = self._list_too_large(stage, due)
-        if too_large or upstream(stage):
+        if too_large or list_upstream(stage):
             unset = preflight.check_secrets(stage, self._environment)
             problems = [*too_large, *(f"stage {name}: {line}" for line in unset)]
             return _make_refusal(name, problems) if problems else weighed
@@ -116,7 +116,7 @@ class Expander:
             why = explain_never(Needs(unit.cpus, unit.memory_bytes, pinned), self._capacity)
             if why is not None:
                 cure = "ask for less, or raise `capacity`"
-                if self._capacity.cpus == granted_cpus():
+                if self._capacity.cpus == read_granted_cpus():
                     cure = f"{cure} (the unit that this runs in has {self._capacity.cpus:g})"
                 return [f"stage {stage.name}: unit {unit.id} {why}: {cure}"]
         return []
@@ -159,7 +159,7 @@ class Expander:
 
     def _check_stage(self, stage: StageSpec, weighed: Expanded) -> Expanded:
         """Run the preflight of a stage in which something will be started."""
-        promised = DeclaredOutputs(self._units[name] for name in self._unit_wise_before(stage))
+        promised = DeclaredOutputs(self._units[name] for name in self._list_unit_wise_before(stage))
         problems, unfit = preflight.preflight(
             self._spec,
             stage,
@@ -173,17 +173,17 @@ class Expander:
             return _make_refusal(stage.name, problems)
         return msgspec.structs.replace(weighed, unfit=unfit)
 
-    def _unit_wise_before(self, stage: StageSpec) -> List[str]:
+    def _list_unit_wise_before(self, stage: StageSpec) -> List[str]:
         """Return the stages that may still run when this one's first units start."""
         if not stage.unit_wise:
             return []
         found = list(stage.for_each)
         for name in found:  # grows while it is walked
-            found += [one for one in upstream(self._spec.stage(name)) if one not in found]
+            found += [one for one in list_upstream(self._spec.stage(name)) if one not in found]
         return [name for name in found if name in self._units]
 
     def _weigh(self, stage: StageSpec, units: Sequence[UnitSpec]) -> Expanded:
-        program = preflight.program_of(stage, units, asking=self._asking)
+        program = preflight.find_unit_program(stage, units, asking=self._asking)
         sha256 = None if program is None else program.sha256
         seen = (self._find_standing(stage, unit, sha256) for unit in units)
         standings = tuple(
@@ -239,11 +239,13 @@ class Expander:
         except OSError:  # the look at its files, or its preflight, says so
             return {}
         told = {INPUT_NEW: found.new, INPUT_REMOVED: found.removed}
-        return {kind: f"{kind}: {self._several(paths)}" for kind, paths in told.items() if paths}
+        return {
+            kind: f"{kind}: {self._are_several(paths)}" for kind, paths in told.items() if paths
+        }
 
-    def _several(self, paths: Sequence[str]) -> str:
+    def _are_several(self, paths: Sequence[str]) -> str:
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-        return f"{self._relative(paths[0])}{more}"
+        return f"{self._make_relative(paths[0])}{more}"
 
     def _find_standing(self, stage: StageSpec, unit: UnitSpec, program: Optional[str]) -> Standing:
         history = self._history.units.get(unit.id)
@@ -290,9 +292,9 @@ class Expander:
 
     def _shorten_change(self, change: Optional[Change]) -> Optional[Change]:
         """Return the change with its path relative to the run file's folder."""
-        return None if change is None else change._replace(path=self._relative(change.path))
+        return None if change is None else change._replace(path=self._make_relative(change.path))
 
-    def _relative(self, path: str) -> str:
+    def _make_relative(self, path: str) -> str:
         return strip_folder(self._spec.folder, path) or path
 
 

@@ -15,9 +15,9 @@ from procsup.host.leftovers import RecordedProcesses, Trace, find_cookie_bearers
 from procsup.host.opened import Folder
 from procsup.paths.opening import is_absent
 from procsup.store.copies import is_copy, is_original
-from procsup.store.find import same_file
+from procsup.store.find import is_same_file
 from procsup.store.manifest import read_head
-from procsup.store.place import folder_before, run_file_now
+from procsup.store.place import find_folder_before, run_file_now
 from procsup.store.reader import read_journal
 from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import Request
@@ -43,7 +43,7 @@ class PreviousRun:
             self.history.add(entry.seq, entry.record)
         self.read.check_writable()
         seen = self.history
-        self.before = LastSitting(seen.begin, seen.run_final, seen.closed, self.whence)
+        self.before = LastSitting(seen.begin, seen.run_final, seen.closed, self.moved_from)
         self._source = seen.run_id if self.is_copy else None  # the run that this is a copy of
         self.finished = self._is_finished(rundir, spec)
 
@@ -79,8 +79,8 @@ class PreviousRun:
         begin = self.history.begin
         if begin is None or not self.is_original:
             return RecordedProcesses()
-        same_boot = begin.boot_id == identity.boot_id() != ""
-        same_numbers = same_boot and begin.pid_namespace == identity.pid_namespace() != ""
+        same_boot = begin.boot_id == identity.read_boot_id() != ""
+        same_numbers = same_boot and begin.pid_namespace == identity.read_pid_namespace() != ""
         return RecordedProcesses(
             run_id=begin.run_id,
             mark_base=begin.mark_base if same_boot else None,
@@ -144,7 +144,7 @@ class PreviousRun:
         written = None if begin is None else run_file_now(self._rundir.path, begin)
         if written is None or spec.file is None or is_absent(written):
             return
-        if written == spec.file or same_file(written, spec.file):
+        if written == spec.file or is_same_file(written, spec.file):
             return
         raise UsageError(
             f"run directory {spec.directory} belongs to {written}, not to {spec.file}: give this"
@@ -169,13 +169,13 @@ class PreviousRun:
         if not any(unit.success is not None for unit in self.history.units.values()):
             return ""
         return (
-            f"run directory {self._rundir.path} is {self.whence}: `procsup run` with --adopt"
+            f"run directory {self._rundir.path} is {self.moved_from}: `procsup run` with --adopt"
             " (in a program: adopt=True) keeps what was done there, where its files are"
             " intact; --fresh repeats all"
         )
 
     @property
-    def whence(self) -> str:
+    def moved_from(self) -> str:
         """Describe where the project was when the last sitting began; empty if it was here."""
         was = self._folder_before
         is_here = was is None or was == self._folder
@@ -184,14 +184,14 @@ class PreviousRun:
             return f"of host {begin.host} and an older procsup, so it may be a copy"
         if self.is_copy:
             return "restored from a copy" if is_here else f"copied from {was}"
-        is_here = is_here or same_file(str(was), self._folder)
+        is_here = is_here or is_same_file(str(was), self._folder)
         return "" if is_here else f"moved from {was}"
 
     @property
     def _folder_before(self) -> Optional[str]:
         """The path of the run file's folder when the last sitting began."""
         begin = self.history.begin
-        return None if begin is None else folder_before(self._rundir.path, begin)
+        return None if begin is None else find_folder_before(self._rundir.path, begin)
 
     def list_notices(self) -> List[str]:
         """Return a line for each damage of the records, and for each process ended."""

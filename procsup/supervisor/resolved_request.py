@@ -5,10 +5,10 @@ from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import msgspec
 
-from procsup.core.facts import facts_before
+from procsup.core.facts import make_facts_before
 from procsup.core.plan.rehearsal import RehearsedStage
 from procsup.core.replay import History
-from procsup.core.selectors import Selection, refuse, selection_of
+from procsup.core.selectors import Selection, make_selection, refuse
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.core.text import count_noun, quote_word, say_when_units_known
@@ -16,12 +16,12 @@ from procsup.errors import RecordError, RunFileError, UsageError
 from procsup.host import machine
 from procsup.host.files import describe_error, write_atomically
 from procsup.host.folders import make_absolute
-from procsup.host.nested import granted_cpus
-from procsup.host.owners import first_closed
+from procsup.host.nested import read_granted_cpus
+from procsup.host.owners import find_first_closed
 from procsup.runfile.load import LoadedRun, load
 from procsup.runfile.plan import PLAN_FILE, LoadedPlan, PlanText, load_plan, read_file
-from procsup.store.place import folder_now
-from procsup.store.reader import last_begin
+from procsup.store.place import find_folder_now
+from procsup.store.reader import read_last_begin
 from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import Request
 
@@ -48,7 +48,7 @@ class ResolvedRequest(NamedTuple):
 
     def weigh_words(self, history: History) -> None:
         """Give the selectors the earlier results; UsageError if one selects no unit."""
-        facts = facts_before(history)
+        facts = make_facts_before(history)
         for selection in self.selections:
             selection.set_facts(facts)
         self.refuse_words()
@@ -67,7 +67,7 @@ class ResolvedRequest(NamedTuple):
             selection.set_stages(unknown)
         self._refuse([name for name, why in unknown.items() if why])
         doubts = {"--only ": self.only, "": self.again}
-        found = [(option, one.doubt()) for option, one in doubts.items() if one is not None]
+        found = [(option, one.find_doubt()) for option, one in doubts.items() if one is not None]
         return [f"{option}{doubt}" for option, doubt in found if doubt]
 
     def _refuse(self, late: Sequence[str]) -> None:
@@ -101,11 +101,11 @@ def read(request: Request) -> ResolvedRequest:
         raise UsageError(f"engine {request.engine!r} is not there yet; this version has: local")
     loaded = load_source(request)
     wanted = loaded.spec.capacity
-    capacity = machine.capacity(
+    capacity = machine.make_capacity(
         cpus=wanted.cpus, memory_bytes=wanted.memory_bytes, jobs=loaded.spec.jobs
     )
     units = loaded.expand_early(capacity)
-    only, again = selection_of(request.only), selection_of(request.again)
+    only, again = make_selection(request.only), make_selection(request.again)
     asked = ResolvedRequest(request, loaded, loaded.spec, capacity, units, only, again)
     for selection in asked.selections:
         selection.set_stages({stage.name: "" for stage in asked.spec.stages})
@@ -150,7 +150,7 @@ def _check_share(spec: RunSpec) -> List[str]:
     """Return a note if those with whom the run is shared cannot come to its directory."""
     if spec.share == "none":
         return []
-    closed = first_closed(os.path.dirname(spec.directory), group=spec.share == "group")
+    closed = find_first_closed(os.path.dirname(spec.directory), group=spec.share == "group")
     if closed is None:
         return []
     who = "g" if spec.share == "group" else "go"
@@ -162,7 +162,7 @@ def _check_share(spec: RunSpec) -> List[str]:
 
 def _describe_cpus(asked: ResolvedRequest) -> List[str]:
     """Return a note if the CPUs are those of a unit of another run, not the machine's."""
-    granted, capacity = granted_cpus(), asked.capacity
+    granted, capacity = read_granted_cpus(), asked.capacity
     own = asked.spec.capacity.cpus is not None
     machines = len(capacity.cpu_ids) or os.cpu_count() or 1
     if own or granted is None or capacity.cpus != granted or granted >= machines:
@@ -193,6 +193,6 @@ def load_source(request: Request) -> LoadedRun:
 def _replace_folder(text: PlanText, file: str) -> PlanText:
     """Return a plan of a run directory with the folder that its paths start at now."""
     rundir = RunDir(os.path.dirname(make_absolute(file)))
-    begin = last_begin(rundir.journal)
-    folder = folder_now(rundir.path, begin) if begin is not None and begin.root else None
+    begin = read_last_begin(rundir.journal)
+    folder = find_folder_now(rundir.path, begin) if begin is not None and begin.root else None
     return text if folder is None else text._replace(head=text.head._replace(folder=folder))

@@ -10,7 +10,7 @@ import msgspec
 
 from procsup import __version__
 from procsup.attempt.context import RunContext
-from procsup.attempt.environment import thread_caps
+from procsup.attempt.environment import find_thread_cap_origins
 from procsup.core.events import Expanded, Fact, Interrupted
 from procsup.core.plan.outlook import count_outlook, format_first_line, list_notes
 from procsup.core.plan.reactor import open_sitting
@@ -22,10 +22,10 @@ from procsup.core.relocation import Root
 from procsup.engines.local import LocalEngine
 from procsup.engines.worker import SideExpander
 from procsup.host import guard, identity, marks
-from procsup.host.birth import born_ns
-from procsup.host.clock import SystemClock, dated_id
-from procsup.host.files import file_id
-from procsup.host.inherited import inherited_environment
+from procsup.host.birth import read_born_ns
+from procsup.host.clock import SystemClock, make_dated_id
+from procsup.host.files import read_file_id
+from procsup.host.inherited import get_inherited_environment
 from procsup.host.interrupts import SignalInterrupts
 from procsup.host.leftovers import end_leftovers
 from procsup.host.parent_watch import ParentWatch
@@ -34,9 +34,9 @@ from procsup.loop import World, carry_out, supervise
 from procsup.seams import seam
 from procsup.store.control import ControlInbox
 from procsup.store.journal import JournalWriter
-from procsup.store.place import way_to
+from procsup.store.place import find_way
 from procsup.store.rundir import RunDir, has_records
-from procsup.store.shared_lock import shared_lock
+from procsup.store.shared_lock import hold_shared_lock
 from procsup.store.sitting import Owner, Sitting, is_live, read_owner
 from procsup.supervisor.expansion import Expander
 from procsup.supervisor.observers import Observers
@@ -55,7 +55,7 @@ _NOT_ASKED = (
 EngineMaker = Callable[[RunContext], Engine]
 
 
-def local_engine(context: RunContext) -> Engine:
+def make_local_engine(context: RunContext) -> Engine:
     """Make the engine that runs units on this machine, as children of this process."""
     return LocalEngine(context, clock=SystemClock())
 
@@ -100,11 +100,11 @@ class ControlSources:
 
     def drain(self) -> List[Fact]:
         """Return the interrupts since the last call."""
-        is_broken = self._owner is not None and self._owner.is_broken  # before it is asked why
-        facts = [*self._signals.drain(ask_guard=is_broken), *self._inbox.drain()]
+        is_gone = self._owner is not None and self._owner.is_gone  # before it is asked why
+        facts = [*self._signals.drain(ask_guard=is_gone), *self._inbox.drain()]
         if any(isinstance(fact, Interrupted) and fact.signum is None for fact in facts):
             self._owner = None  # the guard died, and the program lets go of us for that reason
-        elif is_broken:
+        elif is_gone:
             self._owner = None
             facts.append(Interrupted(None, "the program that started the run has ended"))
         return facts
@@ -115,7 +115,7 @@ def bring_to_completion(
     *,
     watchers: Callable[[Opening], Watcher],
     on_ready: Optional[Callable[[Opening], None]] = None,
-    make_engine: EngineMaker = local_engine,
+    make_engine: EngineMaker = make_local_engine,
 ) -> Ending:
     """Bring the run of a run file to completion, and return how this sitting ended.
 
@@ -128,33 +128,33 @@ def bring_to_completion(
     """
     with ExitStack() as stack:
         asked, held = _hold(stack, read(request))
-        bell = Waker()
+        waker = Waker()
         # From here on a signal becomes a fact: it ends the run, and `Ending.signum` has it.
         signals = stack.enter_context(
-            SignalInterrupts(lifeline=guard.find_guard_link(), wake=bell.wake)
+            SignalInterrupts(guard_link=guard.find_guard_link(), wake=waker.wake)
         )
         base = held.past.history.last_seq
-        plan = _plan(asked, held)
+        plan = _make_plan(asked, held)
         lost = make_lost_ends(held.past.history, time.time())
         held.past.extend([held.begin, *lost], base)
         asked.weigh_words(held.past.history)
         expander = Expander(asked, held.past.history, os.environ)
         early = expander.expand_early(asked.units)
-        opening = _opening(asked, held, plan, early)
+        opening = _make_opening(asked, held, plan, early)
         asked.keep_plan(held.sitting.folder.fd)
         held.sitting.begin(held.begin.sitting, held.begin.run_id, [s.name for s in plan.stages])
-        onlookers = Observers(watchers(opening), lambda: on_ready(opening) if on_ready else None)
-        stack.callback(onlookers.close)
-        engine = _engine(stack, held, make_engine)
-        bell.engine = engine
-        world = _world(stack, asked, held, expander, onlookers, signals, engine)
+        observers = Observers(watchers(opening), lambda: on_ready(opening) if on_ready else None)
+        stack.callback(observers.close)
+        engine = _make_engine(stack, held, make_engine)
+        waker.engine = engine
+        world = _make_world(stack, asked, held, expander, observers, signals, engine)
         begin = _place_begin(held)
         carry_out(open_sitting(plan, begin, lost), plan, world)
         supervise(plan, world, [*early.values(), *world.interrupts.drain()])
-    return _ending(plan, held, onlookers)
+    return _make_ending(plan, held, observers)
 
 
-def dry_run(request: Request, *, wanted: Collection[str] = (), static: bool = False) -> DryRun:
+def rehearse_run(request: Request, *, wanted: Collection[str] = (), static: bool = False) -> DryRun:
     """Return what a run would do and why; nothing is written or locked, and no unit is started.
 
     Interpreters that the run file names are asked about versions and modules, unless `static`.
@@ -217,8 +217,8 @@ def _hold(stack: ExitStack, asked: ResolvedRequest) -> Tuple[ResolvedRequest, _H
         stack.callback(_remove_unbegun, rundir, os.stat(rundir.path))
     sitting = stack.enter_context(Sitting.open(rundir, share=asked.spec.share, at=time.time()))
     if asked.spec.lock is not None:
-        who = f"run {asked.spec.name} (process {os.getpid()} on {identity.host_name()})"
-        stack.enter_context(shared_lock(rundir.path, asked.spec.lock, holder=who))
+        who = f"run {asked.spec.name} (process {os.getpid()} on {identity.get_host_name()})"
+        stack.enter_context(hold_shared_lock(rundir.path, asked.spec.lock, holder=who))
     past = PreviousRun(rundir, asked.spec, sitting.folder)
     past.refuse_other_file(asked.spec)
     past.refuse_copy(asked.request)
@@ -251,7 +251,7 @@ def _end_leftovers(sitting: Sitting, past: PreviousRun) -> None:
     sitting.take_units_lock(end, timeout_s=_LEFTOVERS_END_S)
 
 
-def _plan(asked: ResolvedRequest, held: _HeldRun) -> Plan:
+def _make_plan(asked: ResolvedRequest, held: _HeldRun) -> Plan:
     history, named = held.past.history, asked.selections
     return Plan(asked.spec, asked.capacity, history, selector=asked.only, named=named)
 
@@ -263,24 +263,24 @@ def _begin(asked: ResolvedRequest, past: PreviousRun) -> Begin:
     run_id = past.history.run_id if resumed else None
     return Begin(
         version=JOURNAL_VERSION,
-        run_id=run_id or dated_id(4),
+        run_id=run_id or make_dated_id(4),
         sitting=past.history.sitting + 1,
         name=asked.spec.name,
         at=time.time(),
-        host=identity.host_name(),
-        boot_id=identity.boot_id(),
+        host=identity.get_host_name(),
+        boot_id=identity.read_boot_id(),
         pid=os.getpid(),
         procsup=__version__,
         python=".".join(map(str, sys.version_info[:3])),
-        platform=identity.platform_text(),
+        platform=identity.describe_platform(),
         run_file=asked.spec.file,
         resumed=run_id is not None,
         fresh=whole_fresh,
         variables=asked.spec.variables,
-        thread_caps=thread_caps(os.environ),
-        mark_base=marks.new_base(),
-        pid_namespace=identity.pid_namespace(),
-        root=way_to(asked.spec.folder, asked.spec.directory),
+        thread_caps=find_thread_cap_origins(os.environ),
+        mark_base=marks.draw_base(),
+        pid_namespace=identity.read_pid_namespace(),
+        root=find_way(asked.spec.folder, asked.spec.directory),
         capacity=asked.capacity.amounts,
         jobs=asked.capacity.jobs,
         selected=asked.request.only or asked.request.again or (),
@@ -291,10 +291,12 @@ def _begin(asked: ResolvedRequest, past: PreviousRun) -> Begin:
 def _place_begin(held: _HeldRun) -> Begin:
     """Return the record that begins the sitting, with the file that it is written to."""
     journal = held.rundir.journal
-    return msgspec.structs.replace(held.begin, journal=file_id(journal), born_ns=born_ns(journal))
+    return msgspec.structs.replace(
+        held.begin, journal=read_file_id(journal), born_ns=read_born_ns(journal)
+    )
 
 
-def _opening(
+def _make_opening(
     asked: ResolvedRequest, held: _HeldRun, plan: Plan, early: Mapping[str, Expanded]
 ) -> Opening:
     history, selector = held.past.history, asked.only
@@ -313,19 +315,19 @@ def _opening(
     )
 
 
-def _world(
+def _make_world(
     stack: ExitStack,
     asked: ResolvedRequest,
     held: _HeldRun,
     expander: Expander,
-    onlookers: Observers,
+    observers: Observers,
     signals: SignalInterrupts,
     engine: Engine,
 ) -> World:
-    lifeline = guard.find_guard_link()
-    if lifeline is not None:
-        lifeline.wait_until_ready()
-        lifeline.tell_run_id(held.begin.run_id, held.begin.mark_base)
+    guard_link = guard.find_guard_link()
+    if guard_link is not None:
+        guard_link.wait_until_ready()
+        guard_link.tell_run_id(held.begin.run_id, held.begin.mark_base)
     journal = stack.enter_context(
         JournalWriter.open(
             held.rundir.journal,
@@ -351,23 +353,23 @@ def _world(
     # Closed first, since other callbacks may wait for a disk: after any error trees end at once.
     stack.callback(engine.close)
     calls = ControlSources(
-        signals, ControlInbox(held.rundir, held.begin.sitting), _owner(asked, engine)
+        signals, ControlInbox(held.rundir, held.begin.sitting), _watch_owner(asked, engine)
     )
-    return World(engine, journal, side_expander, publisher, calls, onlookers, SystemClock())
+    return World(engine, journal, side_expander, publisher, calls, observers, SystemClock())
 
 
-def _owner(asked: ResolvedRequest, engine: Engine) -> Optional[ParentWatch]:
-    tie = asked.request.owner
-    if tie is not None:
-        tie.set_callback(engine.wake)
-    return tie
+def _watch_owner(asked: ResolvedRequest, engine: Engine) -> Optional[ParentWatch]:
+    parent_watch = asked.request.owner
+    if parent_watch is not None:
+        parent_watch.set_callback(engine.wake)
+    return parent_watch
 
 
-def _engine(stack: ExitStack, held: _HeldRun, make_engine: EngineMaker) -> Engine:
+def _make_engine(stack: ExitStack, held: _HeldRun, make_engine: EngineMaker) -> Engine:
     context = RunContext(
         run_id=held.begin.run_id,
-        environment=inherited_environment(),
-        log_paths=held.rundir.log_paths,
+        environment=get_inherited_environment(),
+        log_paths=held.rundir.make_log_paths,
         run_dir=held.rundir.path,
         open_inherited=held.sitting.units_lock.share,
         mark_base=held.begin.mark_base,
@@ -378,7 +380,7 @@ def _engine(stack: ExitStack, held: _HeldRun, make_engine: EngineMaker) -> Engin
     return engine
 
 
-def _ending(plan: Plan, held: _HeldRun, onlookers: Observers) -> Ending:
+def _make_ending(plan: Plan, held: _HeldRun, observers: Observers) -> Ending:
     return Ending(
         status=plan.outcome or None,
         run_id=held.begin.run_id,
@@ -388,7 +390,7 @@ def _ending(plan: Plan, held: _HeldRun, onlookers: Observers) -> Ending:
         complaint=plan.complaint,
         doubt=find_doubt(plan),
         signum=plan.interrupted_by,
-        failures=tuple(onlookers.failures),
-        failed_total=onlookers.failed_total,
+        failures=tuple(observers.failures),
+        failed_total=observers.failed_total,
         manifest_path=str(held.rundir.manifest) if plan.outcome else None,
     )

@@ -22,7 +22,7 @@ class Trimmer:
     def __init__(self, manifests: Manifests, folder: Folder) -> None:
         self._manifests = manifests
         self._folder = folder
-        self._doomed: List[str] = []
+        self._dropped: List[str] = []
 
     def withdraw(self, stages: Sequence[str]) -> None:
         """Withdraw as the inner publisher does."""
@@ -40,11 +40,11 @@ class Trimmer:
     ) -> None:
         """Publish without the logs to remove, then remove them."""
         self._manifests.publish_run(status, counts, map(self._drop_logs, results))
-        if self._doomed:
+        if self._dropped:
             from procsup.store.removal import remove_files
 
             # A log that cannot be removed does no harm: no record names it.
-            remove_files(self._folder, self._doomed)
+            remove_files(self._folder, self._dropped)
 
     def _drop_logs(self, result: UnitResult) -> UnitResult:
         ends = tuple(map(self._drop_log, result.ends))
@@ -56,7 +56,7 @@ class Trimmer:
         logs = ((end.stdout_path, end.stdout_part), (end.stderr_path, end.stderr_part))
         for path, part in logs:
             if path is not None and part is None and self._is_log(path):
-                self._doomed.append(path)
+                self._dropped.append(path)
         return msgspec.structs.replace(
             end, stdout_path=None, stderr_path=None, stdout_part=None, stderr_part=None
         )

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from procsup.attempt import aside
 from procsup.attempt.aside import put_aside
-from procsup.attempt.outputs import temporary_output
+from procsup.attempt.outputs import name_temporary_output
 from procsup.core.events import Start
 from procsup.core.outcome import AttemptId, NotStarted, Reading
 from procsup.core.slots import make_placement
@@ -137,8 +137,8 @@ def test_a_link_to_nothing_is_moved_too(tmp_path):
 def test_streams_that_were_never_published_are_moved_too(tmp_path):
     target = str(tmp_path / "out.txt")
     trial = Trial(tmp_path, stdout=target)
-    written(Path(temporary_output(target, AttemptId("s/a", 1))), "half")
-    written(Path(temporary_output(target, AttemptId("s/a", 7))), "another's")
+    written(Path(name_temporary_output(target, AttemptId("s/a", 1))), "half")
+    written(Path(name_temporary_output(target, AttemptId("s/a", 7))), "another's")
 
     trial.put()
 

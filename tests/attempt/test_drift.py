@@ -8,7 +8,7 @@ from typing import List, Optional, Tuple
 import pytest
 
 from procsup.attempt.observation import Observation, Sampler
-from procsup.attempt.outputs import temporary_output
+from procsup.attempt.outputs import name_temporary_output
 from procsup.core.events import Ended, Inspected, Sampled, Started
 from procsup.core.outcome import Exited, Signaled, Vanished
 from procsup.host import machine
@@ -93,7 +93,7 @@ def test_a_unit_that_drifted_where_that_fails_is_tidied_as_a_failed_one(tmp_path
         end = bench.wait_for(attempt)
 
     assert (end.exit, end.stdout_path) == (Exited(0), "logs/s/u.1.out")
-    assert not Path(temporary_output(str(target), attempt)).exists()
+    assert not Path(name_temporary_output(str(target), attempt)).exists()
     assert (tmp_path / "run" / "scratch" / "s.u.1").is_dir()
 
 

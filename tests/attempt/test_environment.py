@@ -10,7 +10,7 @@ from typing import Any, Dict
 import pytest
 
 from procsup.attempt.context import RunContext
-from procsup.attempt.environment import THREAD_CAPS, Environments, thread_caps
+from procsup.attempt.environment import THREAD_CAPS, Environments, find_thread_cap_origins
 from procsup.attempt.jobserver import remove_dead_server
 from procsup.core.outcome import AttemptId
 from procsup.core.slots import make_placement
@@ -62,7 +62,7 @@ def test_the_run_file_wins_then_the_caller_then_procsup() -> None:
 
 
 def test_it_is_known_whose_they_are_and_not_what_they_are() -> None:
-    found = thread_caps({"OMP_NUM_THREADS": "secret"})
+    found = find_thread_cap_origins({"OMP_NUM_THREADS": "secret"})
 
     assert found == {**dict.fromkeys(THREAD_CAPS, "procsup"), "OMP_NUM_THREADS": "environment"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from procsup.attempt.outputs import temporary_output
+from procsup.attempt.outputs import name_temporary_output
 from procsup.attempt.private_files import Scratch
 from procsup.attempt.start import Starter
 from procsup.core.outcome import AttemptId, Exited
@@ -199,7 +199,7 @@ def test_a_planted_file_for_stdout_is_replaced_so_that_its_planter_changes_nothi
     shared.mkdir()
     shared.chmod(0o777)
     target = str(shared / "out.txt")
-    planted = Path(temporary_output(target, AttemptId("u", 1)))
+    planted = Path(name_temporary_output(target, AttemptId("u", 1)))
     planted.write_text("planted")
     planted.chmod(0o666)
     with planted.open("r+") as held, Bench(tmp_path) as bench:
@@ -214,7 +214,7 @@ def test_a_planted_file_for_stdout_is_replaced_so_that_its_planter_changes_nothi
 @posix_only
 def test_a_planted_link_for_stdout_is_replaced(tmp_path: Path, victim: Path) -> None:
     target = str(tmp_path / "out.txt")
-    os.symlink(str(victim / "thesis"), temporary_output(target, AttemptId("u", 1)))
+    os.symlink(str(victim / "thesis"), name_temporary_output(target, AttemptId("u", 1)))
     with Bench(tmp_path) as bench:
         attempt = bench.start("u", ("sh", "-c", "echo result"), stdout=target)
         bench.wait_until(lambda: bench.inspection_of(attempt))
@@ -237,7 +237,7 @@ def test_what_took_the_place_of_a_written_file_is_published_only_where_nobody_el
     shared.mkdir()
     shared.chmod(mode)
     target = str(shared / "out.txt")
-    temporary = temporary_output(target, AttemptId("u", 1))
+    temporary = name_temporary_output(target, AttemptId("u", 1))
     with Bench(tmp_path) as bench:
         argv = (sys.executable, "-S", "-c", SWAP, temporary)
         attempt = bench.start("u", argv, stdout=target, outputs=(OutputSpec(target),))
@@ -258,7 +258,7 @@ def test_what_took_the_place_of_a_failed_unit_s_file_does_not_become_its_log(
     shared.mkdir()
     shared.chmod(0o777)
     target = str(shared / "out.txt")
-    temporary = temporary_output(target, AttemptId("u", 1))
+    temporary = name_temporary_output(target, AttemptId("u", 1))
     with Bench(tmp_path) as bench:
         argv = (sys.executable, "-S", "-c", f"{SWAP}; sys.exit(3)", temporary)
         attempt = bench.start("u", argv, stdout=target)
@@ -278,7 +278,7 @@ def test_what_is_put_in_its_place_after_the_look_does_not_become_the_log(
     shared.mkdir()
     shared.chmod(0o777)
     target = str(shared / "out.txt")
-    temporary = Path(temporary_output(target, AttemptId("u", 1)))
+    temporary = Path(name_temporary_output(target, AttemptId("u", 1)))
     take = Folder.take
 
     def and_plant(folder: Folder, source: Folder, name: str, new: str) -> None:

@@ -8,16 +8,16 @@ from typing import Any, Dict, List, Optional, Tuple
 import pytest
 
 from procsup.attempt import outputs
-from procsup.attempt.outputs import inspect, take_stamps, temporary_output
+from procsup.attempt.outputs import inspect, name_temporary_output, take_stamps
 from procsup.core.events import Inspected
 from procsup.core.keep import Change
 from procsup.core.outcome import AttemptId, LeftoverFiles, Reading, Verdict
 from procsup.core.records import End
 from procsup.core.slots import make_placement
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
-from procsup.core.task import Task, rules_of
+from procsup.core.task import Task, make_rules
 from procsup.host import leases, readings
-from procsup.host.opened import Identity, identity_of
+from procsup.host.opened import Identity, make_identity
 from procsup.paths import identity
 from tests.support.files import needs_links
 
@@ -58,7 +58,7 @@ class Trial:
             checksum=self.checksum,
             sync_outputs=self.sync,
         )
-        rules = rules_of(spec, STAGE)
+        rules = make_rules(spec, STAGE)
         task = Task(ATTEMPT, self.unit, make_placement("here", 1.0), rules, vouched=self.last)
         return inspect(task, self.before, self.written)
 
@@ -229,7 +229,7 @@ def test_an_output_that_could_not_be_looked_at_before_is_left_out(tmp_path, put,
 
     put("out/a.json")
     with monkeypatch.context() as patch:
-        patch.setattr(identity, "stamp_of", refuse)
+        patch.setattr(identity, "read_stamp", refuse)
         trial = one(tmp_path)
 
     assert trial.before == {}
@@ -460,7 +460,7 @@ def test_a_file_that_two_outputs_stand_for_is_vouched_for_once(tmp_path, put):
 
 
 def printed(path: str, text: str) -> None:
-    Path(temporary_output(path, ATTEMPT)).write_text(text)
+    Path(name_temporary_output(path, ATTEMPT)).write_text(text)
 
 
 def test_what_was_printed_is_published_and_may_be_empty(tmp_path):
@@ -497,10 +497,10 @@ def test_a_declared_stdout_must_not_be_empty(tmp_path):
 def test_what_is_swapped_while_it_is_published_is_no_success(tmp_path, monkeypatch):
     os.chmod(str(tmp_path), 0o777)
     path = str(tmp_path / "out.txt")
-    temporary = temporary_output(path, ATTEMPT)
+    temporary = name_temporary_output(path, ATTEMPT)
     trial = Trial(tmp_path, OutputSpec(path), stdout=path)
     printed(path, "hello")
-    trial.written[temporary] = identity_of(os.lstat(temporary))
+    trial.written[temporary] = make_identity(os.lstat(temporary))
     replace = outputs.replace
 
     def swapped(source: str, target: str) -> None:
@@ -782,10 +782,12 @@ def test_a_file_that_may_not_be_opened_tells_nothing(monkeypatch):
 
 @pytest.mark.parametrize("name", ["x" * 251, "x" * 255, "\u4e2d" * 85, "x" * 10])
 def test_a_name_as_long_as_the_system_allows_may_be_published(name, tmp_path):
-    temporary = Path(temporary_output(str(tmp_path / name), ATTEMPT))
+    temporary = Path(name_temporary_output(str(tmp_path / name), ATTEMPT))
 
     temporary.write_text("x")  # the system accepts the name
-    assert temporary.name != Path(temporary_output(str(tmp_path / f"{name[:-1]}y"), ATTEMPT)).name
+    assert (
+        temporary.name != Path(name_temporary_output(str(tmp_path / f"{name[:-1]}y"), ATTEMPT)).name
+    )
     assert temporary.name.startswith(".")
     assert temporary.name.endswith(f".procsup-{ATTEMPT.number}")
     os.replace(temporary, tmp_path / name)

@@ -10,7 +10,7 @@ import pytest
 
 from procsup.attempt import interpreters, output_folders
 from procsup.attempt import preflight as module_under_test
-from procsup.attempt.preflight import preflight, program_of
+from procsup.attempt.preflight import find_unit_program, preflight
 from procsup.core.spec import OutputSpec, RunSpec, StageSpec, UnitSpec
 from procsup.host import readings
 
@@ -357,7 +357,7 @@ def test_an_interpreter_is_asked_once_for_many_units(tmp_path, asked):
 def test_an_interpreter_is_asked_once_for_its_file_and_for_the_preflight(tmp_path, asked, module):
     plan = module_plan(tmp_path, module)
     plan.environment = dict(os.environ)
-    missing = program_of(plan.stage, plan.units) is None
+    missing = find_unit_program(plan.stage, plan.units) is None
 
     assert bool(plan.problems()) == missing
     assert len(asked) == 1
@@ -419,16 +419,16 @@ def test_the_program_is_the_scripts_or_the_modules_file(tmp_path):
     written(tmp_path / "tools/__main__.py", "# main")
 
     stage = StageSpec("s", script=script, interpreter=PYTHON)
-    assert program_of(stage, []) == (script, sha("# script"))
+    assert find_unit_program(stage, []) == (script, sha("# script"))
     for module, text in (("tools.worker", "# module"), ("tools", "# main")):
         plan = module_plan(tmp_path, module)
-        program = program_of(plan.stage, plan.units)
+        program = find_unit_program(plan.stage, plan.units)
         assert program is not None
         assert program.sha256 == sha(Path(program.path).read_text()) == sha(text)
 
 
 def digest_of(plan):
-    program = program_of(plan.stage, plan.units)
+    program = find_unit_program(plan.stage, plan.units)
     return None if program is None else program.sha256
 
 
@@ -447,11 +447,11 @@ def test_after_a_preflight_the_program_is_known_without_asking(tmp_path, monkeyp
 def test_an_unknown_program_is_none(tmp_path):
     plan = module_plan(tmp_path, "no_such_module_at_all")
 
-    assert program_of(plan.stage, plan.units) is None
-    assert program_of(plan.stage, []) is None
+    assert find_unit_program(plan.stage, plan.units) is None
+    assert find_unit_program(plan.stage, []) is None
     gone = str(tmp_path / "none.py")
-    assert program_of(StageSpec("s", script=gone), plan.units) == (gone, None)
-    assert program_of(StageSpec("s"), plan.units) is None
+    assert find_unit_program(StageSpec("s", script=gone), plan.units) == (gone, None)
+    assert find_unit_program(StageSpec("s"), plan.units) is None
 
 
 # --- where things are written ---
@@ -535,7 +535,7 @@ def test_a_full_disk_is_known_before_the_start(plan, monkeypatch):
 
 
 def test_what_a_killed_start_of_our_number_left_is_no_problem(tmp_path, plan, monkeypatch):
-    monkeypatch.setattr(output_folders, "temporary_name", lambda: ".procsup-7-1.part")
+    monkeypatch.setattr(output_folders, "make_temporary_name", lambda: ".procsup-7-1.part")
     (tmp_path / "run" / ".procsup-7-1.part").touch()
     plan.add()
 

@@ -11,7 +11,7 @@ import procsup
 from procsup.cli.main import main
 from procsup.errors import RecordError
 from procsup.host.folders import find_refusal
-from procsup.store.find import nearest_home
+from procsup.store.find import find_nearest_home
 from tests.support.permissions import as_anybody, closed
 from tests.support.sittings import Supervised, result
 
@@ -126,7 +126,7 @@ def test_the_way_up_to_a_home_is_not_taken_past_a_closed_folder(run, tmp_path):
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
     with closed(tmp_path / "a"), pytest.raises(RecordError, match="may not be entered"):
-        nearest_home(below)
+        find_nearest_home(below)
 
 
 def test_who_refuses_says_nothing_where_nobody_does(tmp_path):

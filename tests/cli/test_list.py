@@ -138,7 +138,7 @@ def test_another_folder_may_be_given(home, tmp_path, capsys, monkeypatch):
 
 
 def test_without_any_home_it_says_so(home, capsys):
-    if listing.nearest_home(home.parent.parent) is not None:
+    if listing.find_nearest_home(home.parent.parent) is not None:
         pytest.skip("the folder for temporary files lies below a .procsup")
     assert main(["list"]) == 2
     assert "there is no .procsup folder in" in capsys.readouterr().err

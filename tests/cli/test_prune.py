@@ -35,7 +35,7 @@ def made(tmp_path):
         run.write(plan("s/a", "s/b"), *started("s/a"), end("s/a"), *started("s/b"))
         run.write(end("s/b", code=7), StageFinal("s", "failed", {}))
         for unit in ("s/a", "s/b"):
-            for path in run.rundir.log_paths(AttemptId(unit, 1), "s"):
+            for path in run.rundir.make_log_paths(AttemptId(unit, 1), "s"):
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with open(path, "wb") as file:
                     file.write(b"said\n")
@@ -113,14 +113,14 @@ def test_a_dead_run_goes_unless_units_of_it_still_live(home, made, capsys):
 def test_a_run_that_is_taken_up_meanwhile_is_left_alone(home, made, capsys, monkeypatch):
     made("run")
     taken = FileLock(home / "run" / "run.lock")
-    plan_before = removal.target
+    plan_before = removal.make_target
 
     def target(rundir):
         answer = plan_before(rundir)
         assert taken.try_exclusive()
         return answer
 
-    monkeypatch.setattr("procsup.store.removal.target", target)
+    monkeypatch.setattr("procsup.store.removal.make_target", target)
 
     assert main(["prune", "run", "--yes"]) == 75
     assert "is left alone: it is in use" in capsys.readouterr().err
@@ -164,7 +164,7 @@ def test_what_a_killed_removal_left_is_no_run_and_goes_the_next_time(
     with monkeypatch.context() as patched:
         patched.setattr("procsup.store.removal._remove", killed)
         with pytest.raises(KeyboardInterrupt):
-            removal.remove_run(RunDir(home / "run"), removal.target(RunDir(home / "run")))
+            removal.remove_run(RunDir(home / "run"), removal.make_target(RunDir(home / "run")))
     (rest,) = there(home)
     assert rest.startswith(".procsup-")
 
@@ -194,10 +194,10 @@ def test_logs_of_what_succeeded_go_and_the_rest_stays(home, made, capsys):
     assert main(["prune", "run", "--logs", "--yes"]) == 0
 
     assert "2 logs of " in capsys.readouterr().err
-    out, err = run.rundir.log_paths(AttemptId("s/a", 1), "s")
+    out, err = run.rundir.make_log_paths(AttemptId("s/a", 1), "s")
     assert not os.path.exists(out)
     assert not os.path.exists(err)
-    assert os.path.exists(run.rundir.log_paths(AttemptId("s/b", 1), "s")[0])
+    assert os.path.exists(run.rundir.make_log_paths(AttemptId("s/b", 1), "s")[0])
     assert (home / "run" / "manifest.json").read_bytes() == before
     assert main(["logs", "run"]) == 0
     assert main(["prune", "run", "--logs", "--yes"]) == 0
@@ -208,7 +208,7 @@ def test_logs_of_units_that_left_the_plan_go_too_once_the_run_is_final(home, mad
     run = made("run", live=True)
     run.write(plan("s/a"))  # as if s/b was removed from the run file
     run.close("stopped")
-    log = run.rundir.log_paths(AttemptId("s/b", 1), "s")[0]
+    log = run.rundir.make_log_paths(AttemptId("s/b", 1), "s")[0]
 
     assert main(["prune", "run", "--logs", "--yes"]) == 0
     assert os.path.exists(log)

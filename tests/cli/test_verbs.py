@@ -11,8 +11,8 @@ from base64 import b64decode, b64encode
 
 import pytest
 
-from procsup.cli.foreground import word_for
-from procsup.cli.logs import _whole_object
+from procsup.cli.foreground import name_run
+from procsup.cli.logs import _format_whole_object
 from procsup.cli.main import main
 from procsup.core.outcome import AttemptId, Signaled, Verdict
 from procsup.core.records import JOURNAL_VERSION, End, Kept, Planned, StageFinal
@@ -33,7 +33,7 @@ def run(tmp_path, monkeypatch):
 
 def log(run, unit, attempt, out=b"", err=b""):
     """Write an attempt's logs; return their paths as a record has them."""
-    paths = run.rundir.log_paths(AttemptId(unit, attempt), "s")
+    paths = run.rundir.make_log_paths(AttemptId(unit, attempt), "s")
     for path, text in zip(paths, (out, err)):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
@@ -45,11 +45,11 @@ def log(run, unit, attempt, out=b"", err=b""):
 def test_a_run_is_named_by_its_shortest_word(run, tmp_path, monkeypatch):
     run.begin().publish()
 
-    assert word_for(str(run.rundir.path)) == "demo"
+    assert name_run(str(run.rundir.path)) == "demo"
     (tmp_path / "other place").mkdir()
-    assert word_for(str(tmp_path / "other place")) == "'other place'"
+    assert name_run(str(tmp_path / "other place")) == "'other place'"
     monkeypatch.chdir(tmp_path / "other place")
-    assert word_for(str(run.rundir.path)) == "demo"
+    assert name_run(str(run.rundir.path)) == "demo"
 
 
 # --- wait --------------------------------------------------------------------------------------
@@ -357,7 +357,7 @@ def test_logs_are_followed_until_the_run_ends(run, capfdbinary, monkeypatch):
     def step(*_args):
         word = next(steps)
         if word == "more":
-            with open(run.rundir.log_paths(AttemptId("s/a", 1), "s")[0], "ab") as file:
+            with open(run.rundir.make_log_paths(AttemptId("s/a", 1), "s")[0], "ab") as file:
                 file.write(b"more\n")
         elif word == "other":
             log(run, "s/b", 1, b"other\n")
@@ -374,7 +374,7 @@ def test_logs_are_followed_until_the_run_ends(run, capfdbinary, monkeypatch):
 
 def test_logs_as_json_are_an_object_per_stream(logged, capfdbinary):
     first, second = map(json.loads, printed(capfdbinary, "s/a", "--json").splitlines())
-    out, err = logged.rundir.log_paths(AttemptId("s/a", 2), "s")
+    out, err = logged.rundir.make_log_paths(AttemptId("s/a", 2), "s")
 
     assert (first["unit"], first["attempt"], first["stream"]) == ("s/a", 2, "stdout")
     assert (first["path"], first["text"]) == (out, "\\xff\x1b[2J\n1\n2\n3")
@@ -405,7 +405,7 @@ def test_the_memory_for_a_log_as_json_does_not_grow_with_it(tmp_path):
     with path.open("rb") as file:
         tracemalloc.start()
         try:
-            total = sum(map(len, _whole_object(file, Log("s/a", 1, "stdout", str(path)))))
+            total = sum(map(len, _format_whole_object(file, Log("s/a", 1, "stdout", str(path)))))
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -420,7 +420,7 @@ def test_logs_followed_as_json_come_in_chunks_of_whole_characters(run, capfdbina
     steps = iter(["é\nü".encode()[1:-1], b"\xbc", b"", b"end\xc3"])
 
     def step(*_args):
-        with open(run.rundir.log_paths(AttemptId("s/a", 1), "s")[0], "ab") as file:
+        with open(run.rundir.make_log_paths(AttemptId("s/a", 1), "s")[0], "ab") as file:
             text = next(steps)
             file.write(text)
         return text.startswith(b"end")

@@ -6,7 +6,7 @@ import pytest
 
 from procsup.console import terminal
 from procsup.console.bar import BarWatcher
-from procsup.console.choose import watcher_for
+from procsup.console.choose import make_watcher
 from procsup.console.plain import PlainWatcher
 from procsup.console.side import SideThread
 from procsup.console.silent import NullWatcher
@@ -110,15 +110,15 @@ def test_it_is_said_once_when_nothing_more_is_started():
 def test_the_watcher_is_chosen_by_a_word(monkeypatch):
     monkeypatch.setattr("sys.stderr", io.StringIO())
 
-    assert type(watcher_for("none", summary())) is NullWatcher
-    assert type(watcher_for("plain", summary())) is PlainWatcher
-    assert type(watcher_for("bar", summary())) is BarWatcher
-    assert type(watcher_for("auto", summary())) is PlainWatcher
+    assert type(make_watcher("none", summary())) is NullWatcher
+    assert type(make_watcher("plain", summary())) is PlainWatcher
+    assert type(make_watcher("bar", summary())) is BarWatcher
+    assert type(make_watcher("auto", summary())) is PlainWatcher
     monkeypatch.setattr("procsup.console.choose.is_terminal", lambda stream: True)
     monkeypatch.setenv("TERM", "xterm")
-    assert type(watcher_for("auto", summary())) is BarWatcher
+    assert type(make_watcher("auto", summary())) is BarWatcher
     monkeypatch.setenv("TERM", "dumb")
-    assert type(watcher_for("auto", summary())) is PlainWatcher
+    assert type(make_watcher("auto", summary())) is PlainWatcher
 
 
 # --- a reader that stalls or goes ------------------------------------------------------------

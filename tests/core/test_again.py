@@ -4,7 +4,7 @@ import pytest
 
 from procsup.core.outcome import Exited, Verdict
 from procsup.core.records import ControlReply
-from procsup.core.selectors import facts_of
+from procsup.core.selectors import make_facts
 from procsup.core.spec import After, OnFailure, Retry
 from tests.support.plays import Play, fold, stage, unit
 
@@ -36,13 +36,13 @@ def test_a_unit_that_failed_runs_again_and_its_new_end_decides():
 def test_what_is_queued_again_waits_until_it_starts():
     play = Play([stage()], [unit("a"), unit("b")], cpus=1)
     play.ended("a", Exited(1)).synced()
-    assert fold(enumerate(play.records, 1)).final_verdict("a") is Verdict.FAILED
+    assert fold(enumerate(play.records, 1)).find_final_verdict("a") is Verdict.FAILED
 
     play.asked("retry", units=["a"])  # while b runs
 
     history = fold(enumerate(play.records, 1))
-    assert history.final_verdict("a") is None
-    assert facts_of(history.units["a"].ends).states == ("waiting",)
+    assert history.find_final_verdict("a") is None
+    assert make_facts(history.units["a"].ends).states == ("waiting",)
     assert history.units["a"].tried == 0
 
 

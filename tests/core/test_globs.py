@@ -13,15 +13,15 @@ from procsup.core.automata import Automaton
 from procsup.core.globs import (
     Glob,
     Matcher,
-    alternatives,
-    ends,
     escape,
+    find_ends,
+    find_meeting,
     meet,
-    meets_folder,
     parse,
+    parse_alternatives,
     unescape,
 )
-from procsup.core.wildcards import GlobError, spans_of
+from procsup.core.wildcards import GlobError, make_spans
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ SHORT_PATHS = [
 @given(PATTERNS)
 def test_both_ways_of_matching_agree(source):
     glob = parse(source)
-    if glob.two_readings() is not None:
+    if glob.find_two_readings() is not None:
         return  # then more than one capture is right
     for branch in glob.branches:
         machine = Automaton([branch.rest], branch.captures)
@@ -256,15 +256,15 @@ def test_what_is_left_out_of_patterns_that_meet(one, two, excluded, common):
     assert meet(parse(one), less) == meet(less, parse(one)) == common
     folder, _, rest = one.partition("/")
     if rest == "**":
-        assert meets_folder(less, folder) == meets_folder(parse(two), folder, [parse(excluded)])
-        assert (meets_folder(less, folder) is None) == (common is None)
+        assert find_meeting(less, folder) == find_meeting(parse(two), folder, [parse(excluded)])
+        assert (find_meeting(less, folder) is None) == (common is None)
 
 
 @settings(deadline=None)
 @given(PATTERNS)
 def test_paths_begin_and_end_as_their_pattern_says(source):
     pattern = posixpath.normpath(f"/{source}")
-    glob, around = parse(pattern), ends(pattern)
+    glob, around = parse(pattern), find_ends(pattern)
 
     for path in (f"/{path}" for path in SHORT_PATHS):
         if glob.match(path) is not None:
@@ -272,9 +272,9 @@ def test_paths_begin_and_end_as_their_pattern_says(source):
 
 
 def test_the_ends_of_patterns():
-    assert ends("/o/a[*]b/x*/y/**/z[[]") == [("/o/a*b/x", "/z[")]
-    assert ends("/o/{a,b}/*.c") == [("/o/a/", ".c"), ("/o/b/", ".c")]
-    assert ends("/o/n{:[0-9]+}k") == [("/o/n", "k")]
+    assert find_ends("/o/a[*]b/x*/y/**/z[[]") == [("/o/a*b/x", "/z[")]
+    assert find_ends("/o/{a,b}/*.c") == [("/o/a/", ".c"), ("/o/b/", ".c")]
+    assert find_ends("/o/n{:[0-9]+}k") == [("/o/n", "k")]
 
 
 @settings(max_examples=150, deadline=None)
@@ -282,7 +282,7 @@ def test_the_ends_of_patterns():
 def test_a_pattern_meets_a_folder_if_it_matches_what_is_in_it(source, folder):
     glob = parse(source)
 
-    common = meets_folder(glob, folder)
+    common = find_meeting(glob, folder)
 
     if common is None:
         assert all(glob.match(f"{folder}/{path}") is None for path in SHORT_PATHS)
@@ -296,14 +296,14 @@ def ways(glob, path):
     return {
         held
         for branch in glob.branches
-        for held in _ways(list(flat(branch.whole())), path, glob.captures)
+        for held in _ways(list(flat(branch.join_parts())), path, glob.captures)
     }
 
 
 def flat(parts):
     for index, part in enumerate(parts):
         yield from part
-        if index < len(parts) - 1 and part != tuple(spans_of("**")):
+        if index < len(parts) - 1 and part != tuple(make_spans("**")):
             yield "/"
 
 
@@ -314,7 +314,7 @@ def _ways(tokens, path, names, at=0, held=()):
     if isinstance(first, str):
         found = path.startswith(first, at)
         return _ways(rest, path, names, at + len(first), held) if found else set()
-    if first == spans_of("**")[0]:
+    if first == make_spans("**")[0]:
         cuts = [at] + [i + 1 for i in range(at, len(path)) if path[i] == "/"]
         return set().union(*(_ways(rest, path, names, cut, held) for cut in cuts))
     found = set()
@@ -331,7 +331,7 @@ def _ways(tokens, path, names, at=0, held=()):
 @given(PATTERNS)
 def test_what_can_be_read_in_two_ways_is_found_exactly(source):
     glob = parse(source)
-    two = glob.two_readings()
+    two = glob.find_two_readings()
     visible = [path for path in SHORT_PATHS if "/." not in f"/{path}"]
 
     if two is None:
@@ -343,21 +343,21 @@ def test_what_can_be_read_in_two_ways_is_found_exactly(source):
 
 def test_patterns_of_a_list_that_read_one_path_in_two_ways():
     glob = parse("raw/{s:*}_R1.fq").join([parse("raw/{s:*}.fq")], [])
-    two = glob.two_readings()
+    two = glob.find_two_readings()
 
     assert two is not None
     assert {two.one, two.two} == {(two.path[4:-6],), (two.path[4:-3],)}
-    assert parse("raw/{s:*}.fq").join([parse("raw/{s:*}.fq.gz")], []).two_readings() is None
+    assert parse("raw/{s:*}.fq").join([parse("raw/{s:*}.fq.gz")], []).find_two_readings() is None
 
 
 def test_a_hidden_name_meets_no_wildcard():
     assert meet(parse("o/*"), parse("o/.x")) is None
     assert meet(parse("o/.*"), parse("o/.x")) == "o/.x"
-    assert meets_folder(parse("o/.x/*"), "o") is not None
-    assert meets_folder(parse("o/*"), "o/p") is None
+    assert find_meeting(parse("o/.x/*"), "o") is not None
+    assert find_meeting(parse("o/*"), "o/p") is None
 
 
 def test_a_pattern_written_out_is_read_again():
     for text in ("a[1]/{s:[A-Z]+}_{x,y*}/**/?.c", "[*]/*", "[[][*]"):
         assert parse(text).text == text
-    assert Glob(["a[", alternatives("x,y*"), "{"], source="").text == "a[[]{x,y*}[{]"
+    assert Glob(["a[", parse_alternatives("x,y*"), "{"], source="").text == "a[[]{x,y*}[{]"

@@ -289,12 +289,12 @@ def test_crash_and_resume_any_number_of_times_end_as_an_undisturbed_run(seed):
     dice = random.Random(seed)
     stages = [stage("s", retry=Retry(1)), stage("t", after=(After("s", "finished"),))]
     units = [unit(f"s/{n}") for n in range(4)] + [unit(f"t/{n}") for n in range(3)]
-    doomed = {u.id for u in units if dice.random() < 0.3}
+    lost = {u.id for u in units if dice.random() < 0.3}
     calm = Play(stages, units)
-    run_out(calm, doomed, dice, crash_chance=0.0)
+    run_out(calm, lost, dice, crash_chance=0.0)
 
     play = Play(stages, units)
-    while not run_out(play, doomed, dice, crash_chance=0.15):
+    while not run_out(play, lost, dice, crash_chance=0.15):
         play = play.again()
 
     assert calm.verdicts() == play.verdicts()
@@ -303,12 +303,12 @@ def test_crash_and_resume_any_number_of_times_end_as_an_undisturbed_run(seed):
         name
         for name, history in play.replayed().units.items()
         if sum(end.verdict is Verdict.SUCCEEDED for end in history.ends) > 1
-        and not doomed  # what hangs on a failed unit runs again with it
+        and not lost  # what hangs on a failed unit runs again with it
     ]
     assert succeeded_twice == []
 
 
-def run_out(play, doomed, dice, *, crash_chance):
+def run_out(play, lost, dice, *, crash_chance):
     """Play on until the sitting is over (True) or the supervisor crashes (False)."""
     for _ in range(200):
         if play.plan.done:
@@ -317,7 +317,7 @@ def run_out(play, doomed, dice, *, crash_chance):
             return False
         if play.live and dice.random() < 0.7:
             name = dice.choice(sorted(play.live))
-            play.ended(name, Exited(1 if name in doomed else 0))
+            play.ended(name, Exited(1 if name in lost else 0))
         else:
             play.synced()
     raise AssertionError("the play does not end")

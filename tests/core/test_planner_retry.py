@@ -19,13 +19,13 @@ ASIDE = Hold("not asked for")
 CHAIN = [stage("s"), stage("t", after=(After("s"),))]
 
 
-def drive(play, doomed=(), limit=100):
+def drive(play, lost=(), limit=100):
     """Let every live unit end until the sitting is over."""
     for _ in range(limit):
         if play.plan.done:
             return play
         for name in list(play.live):
-            play.ended(name, Exited(1) if name in doomed else Exited(0))
+            play.ended(name, Exited(1) if name in lost else Exited(0))
         play.synced()
     raise AssertionError("the play does not end")
 
@@ -44,7 +44,7 @@ def test_a_unit_that_succeeded_without_outputs_runs_only_if_it_is_asked_for():
 
 
 def test_other_failures_keep_their_verdict_and_the_run_is_final():
-    first = drive(Play([stage()], [unit("a"), unit("b"), unit("c")]), doomed=("a", "b"))
+    first = drive(Play([stage()], [unit("a"), unit("b"), unit("c")]), lost=("a", "b"))
 
     second = first.again(standings={"a": Rerun("failed before"), "b": FAILED, "c": KEPT})
     drive(second)
@@ -55,18 +55,18 @@ def test_other_failures_keep_their_verdict_and_the_run_is_final():
 
 
 def test_a_verdict_that_is_left_as_it_is_can_be_replayed():
-    first = drive(Play([stage()], [unit("a"), unit("b")]), doomed=("a", "b"))
+    first = drive(Play([stage()], [unit("a"), unit("b")]), lost=("a", "b"))
     second = first.again(standings={"a": Rerun("failed before"), "b": FAILED})
     drive(second)
 
     replayed = second.replayed()
 
     assert [record.units for record in second.records if isinstance(record, Kept)] == [["b"]]
-    assert replayed.verdict_counts("s") == {Verdict.SUCCEEDED: 1, Verdict.FAILED: 1}
+    assert replayed.count_verdicts("s") == {Verdict.SUCCEEDED: 1, Verdict.FAILED: 1}
 
 
 def test_what_was_skipped_runs_once_what_it_hangs_on_has_succeeded():
-    first = drive(Play(CHAIN, [unit("s/a"), unit("s/b"), unit("t/a")]), doomed=("s/a",))
+    first = drive(Play(CHAIN, [unit("s/a"), unit("s/b"), unit("t/a")]), lost=("s/a",))
     assert first.verdict("t/a") is Verdict.SKIPPED
 
     second = first.again(standings={"s/a": Rerun("failed before"), "s/b": KEPT, "t/a": SKIPPED})
@@ -88,7 +88,7 @@ def test_what_hangs_on_a_unit_that_fails_now_is_skipped():
     first = drive(Play(CHAIN, [unit("s/a"), unit("t/a")]))
 
     second = first.again(standings={"s/a": AGAIN, "t/a": KEPT})
-    drive(second, doomed=("s/a",))
+    drive(second, lost=("s/a",))
 
     assert second.verdicts() == {"s/a": "failed", "t/a": "skipped"}
     assert second.plan.outcome == "failed"
@@ -156,18 +156,18 @@ def test_a_retry_that_dies_and_is_resumed_ends_as_an_undisturbed_one(seed):
     units = [unit(f"s/{n}") for n in range(4)] + [unit(f"t/{n}") for n in range(2)]
     first = drive(Play(stages, units))
     asked = {u.id for u in units if dice.random() < 0.5}
-    doomed = {u.id for u in units if dice.random() < 0.3} & asked
+    lost = {u.id for u in units if dice.random() < 0.3} & asked
     standings = {u.id: AGAIN if u.id in asked else KEPT for u in units}
 
     play = first.again(standings=standings)
     while not play.plan.done and dice.random() < 0.8:
         for name in list(play.live)[:1]:
-            play.ended(name, Exited(1) if name in doomed else Exited(0))
+            play.ended(name, Exited(1) if name in lost else Exited(0))
         play.synced()
     if not play.plan.done:
-        play = drive(play.again(), doomed)
+        play = drive(play.again(), lost)
 
     moved = any(name.startswith("s") for name in asked)
     left = {u.id for u in units} if moved else asked
-    expected = {u.id: "failed" if u.id in doomed & left else "succeeded" for u in units}
+    expected = {u.id: "failed" if u.id in lost & left else "succeeded" for u in units}
     assert play.verdicts() == expected

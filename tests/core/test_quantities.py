@@ -5,18 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procsup.cli.options import as_duration
+from procsup.cli.options import convert_duration
 from procsup.core.quantities import (
     NoQuantity,
-    duration_s,
-    limit_s,
+    parse_duration_s,
+    parse_limit_s,
+    parse_size_bytes,
     show_bytes,
     show_duration,
     show_time,
-    size_bytes,
 )
 from procsup.errors import UsageError
-from procsup.lib.timing import seconds as of_the_library
+from procsup.lib.timing import convert_seconds as of_the_library
 from procsup.runfile.syntax import values
 from procsup.runfile.syntax.problems import Wrong
 from tests.support.schemas import problems_of
@@ -81,10 +81,10 @@ NO_DURATIONS = [
 def test_a_duration_means_the_same_in_the_run_file_on_the_command_line_and_in_the_library(
     written, seconds
 ):
-    assert duration_s(written) == seconds
+    assert parse_duration_s(written) == seconds
     assert values.duration_s(written) == seconds
     assert of_the_library("timeout", written) == seconds
-    assert as_duration(None, None, str(written)) == seconds
+    assert convert_duration(None, None, str(written)) == seconds
     quoted = repr(written)
     assert problems_of(f"[stage.a]\nmodule = 'm'\ngrace = {quoted}") == []
 
@@ -92,25 +92,25 @@ def test_a_duration_means_the_same_in_the_run_file_on_the_command_line_and_in_th
 @pytest.mark.parametrize("written", NO_DURATIONS)
 def test_what_is_no_duration_is_refused_everywhere_with_what_was_expected(written):
     with pytest.raises(NoQuantity, match=r"expected .*duration"):
-        duration_s(written)
+        parse_duration_s(written)
     with pytest.raises(Wrong, match=r"expected .*duration"):
         values.duration_s(written)
     with pytest.raises(UsageError, match=r"timeout: expected .*duration"):
         of_the_library("timeout", written)
     if isinstance(written, str):
         with pytest.raises(click.BadParameter, match=r"expected .*duration"):
-            as_duration(None, None, written)
+            convert_duration(None, None, written)
 
 
 def test_a_limit_is_longer_than_nothing():
-    assert limit_s("1ms") == 0.001
+    assert parse_limit_s("1ms") == 0.001
     with pytest.raises(NoQuantity, match="more than 0, not '0 s'"):
-        limit_s("0 s")
+        parse_limit_s("0 s")
 
 
 @given(st.permutations(["1w", "2d", "3h", "4m", "5s", "6ms"]))
 def test_the_order_of_units_is_free(parts):
-    assert duration_s(" ".join(parts)) == duration_s("1w2d3h4m5s6ms")
+    assert parse_duration_s(" ".join(parts)) == parse_duration_s("1w2d3h4m5s6ms")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_the_order_of_units_is_free(parts):
     ],
 )
 def test_a_size_is_bytes_or_a_number_with_a_unit(written, size):
-    assert size_bytes(written) == size
+    assert parse_size_bytes(written) == size
     assert values.size_bytes(written) == size
 
 
@@ -137,7 +137,7 @@ def test_a_size_is_bytes_or_a_number_with_a_unit(written, size):
 )
 def test_what_is_no_size_is_refused_with_what_was_expected(written):
     with pytest.raises(NoQuantity, match="expected bytes or a size"):
-        size_bytes(written)
+        parse_size_bytes(written)
     with pytest.raises(Wrong, match="expected bytes or a size"):
         values.size_bytes(written)
 

@@ -261,17 +261,19 @@ def test_a_long_chain_of_followers_is_foreseen_to_its_end():
 
 
 @pytest.mark.parametrize(
-    "whys", [(NEW, NEW), (NEW, FAILED), (FAILED, FAILED), (NEW, GONE), (NEW, KEPT)]
+    "reruns", [(NEW, NEW), (NEW, FAILED), (FAILED, FAILED), (NEW, GONE), (NEW, KEPT)]
 )
-def test_where_all_run_for_reasons_of_their_own_nothing_is_played_and_the_answer_is_the_same(whys):
+def test_where_all_run_for_reasons_of_their_own_nothing_is_played_and_the_answer_is_the_same(
+    reruns,
+):
     stages = [
         stage("s"),
         stage("t", for_each=("s",), unit_wise=True),
         stage("u", after=(After("t"),)),
     ]
     early = [
-        make_expanded("s", *whys),
-        make_expanded("t", *whys[::-1], follows="s"),
+        make_expanded("s", *reruns),
+        make_expanded("t", *reruns[::-1], follows="s"),
         make_expanded("u", NEW),
     ]
     history = past(s0=5, s1=6, t0=7, t1=8)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from procsup.core.ends import NO_ENDS, add, pack, unpack
 from procsup.core.outcome import Exited, Reading, Verdict
 from procsup.core.records import JOURNAL_VERSION, Begin, End, Kept, Seen
-from procsup.core.relocation import RebasedPaths, Root, places_of, relocate_end
+from procsup.core.relocation import RebasedPaths, Root, make_places, relocate_end
 from procsup.core.replay import History
-from procsup.core.rooted import folder_of, join_folder, strip_folder
+from procsup.core.rooted import find_folder, join_folder, strip_folder
 
 NAMES = st.text("ab. /\\:", min_size=1, max_size=12).map(lambda text: text.strip("/\\") or "a")
 
@@ -61,9 +61,9 @@ def test_an_absolute_path_stays_where_it_is():
 
 
 def test_the_folder_of_a_file():
-    assert folder_of("/p/r.toml") == "/p"
-    assert folder_of("/r.toml") == "/"
-    assert folder_of("C:\\p\\r.toml") == "C:\\p"
+    assert find_folder("/p/r.toml") == "/p"
+    assert find_folder("/r.toml") == "/"
+    assert find_folder("C:\\p\\r.toml") == "C:\\p"
 
 
 def test_an_end_is_recorded_relative_and_read_in_its_place():
@@ -121,7 +121,7 @@ def test_newer_stamps_are_recorded_relative_and_other_records_as_they_are():
 
 
 def test_the_first_form_has_absolute_paths_which_follow_the_run_file():
-    places = places_of(begin(2, root=""), "/q")
+    places = make_places(begin(2, root=""), "/q")
 
     assert places == RebasedPaths("/p", "/q")
     there = relocate_end(end(outputs=["/p/a", "/b"], stdout_path="logs/x"), places)
@@ -130,9 +130,9 @@ def test_the_first_form_has_absolute_paths_which_follow_the_run_file():
 
 
 def test_paths_are_as_they_are_where_nothing_moved_or_nothing_is_known():
-    assert places_of(begin(2, root=""), "/p") is None
-    assert places_of(begin(2, run_file=None, root=""), "/q") is None
-    assert places_of(begin(), None) is None
+    assert make_places(begin(2, root=""), "/p") is None
+    assert make_places(begin(2, run_file=None, root=""), "/q") is None
+    assert make_places(begin(), None) is None
 
 
 def test_a_history_has_its_files_where_they_are_by_now():

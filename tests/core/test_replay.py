@@ -128,11 +128,11 @@ def test_verdicts_are_counted_over_the_plan_kept_ones_included():
         begin(), launch(), end(), begin("r2", 2), Planned("s", ["a", "b"]), Kept("s", ["a"])
     )
 
-    assert seen.verdict_counts("s") == {Verdict.SUCCEEDED: 1}
+    assert seen.count_verdicts("s") == {Verdict.SUCCEEDED: 1}
 
     seen.add(7, launch(2))
 
-    assert seen.verdict_counts("s") == {}
+    assert seen.count_verdicts("s") == {}
 
 
 def test_a_fresh_run_marks_where_keeping_ends():
@@ -254,8 +254,8 @@ def test_a_success_that_was_skipped_since_is_restored_with_the_newest_stamps_of_
 
     assert unit.last.outputs == (now,)
     assert (unit.verdict, unit.is_final, unit.ended_seq) == (Verdict.SUCCEEDED, True, 3)
-    assert unit.version_at(99) == Version(3, ((5, 9),))
-    assert seen.verdict_counts("s") == {Verdict.SUCCEEDED: 1}
+    assert unit.find_version_at(99) == Version(3, ((5, 9),))
+    assert seen.count_verdicts("s") == {Verdict.SUCCEEDED: 1}
 
 
 def test_a_unit_that_is_not_started_leaves_what_it_left_in_its_outputs():
@@ -277,8 +277,8 @@ def test_the_same_content_after_a_failure_is_the_same_version_but_for_the_gap():
     broken = (begin("r2", 2), launch(2), end(2, Verdict.FAILED), begin("r3", 3), make_skipped())
     mended = (*broken, begin("r4", 4), launch(3), end(3, same_as=3))
 
-    assert unit_after(*broken).version_at(20) == Version(3, ((6, 20),))
-    assert unit_after(*mended).version_at(20) == Version(3, ((6, 11),))
+    assert unit_after(*broken).find_version_at(20) == Version(3, ((6, 20),))
+    assert unit_after(*mended).find_version_at(20) == Version(3, ((6, 11),))
     again = (*mended, launch(4), end(4, Verdict.FAILED), launch(5), end(5, same_as=3))
-    assert unit_after(*again).version_at(20) == Version(3, ((6, 11), (13, 15)))
-    assert unit_after(*again, launch(6), end(6)).version_at(30) == Version(17)
+    assert unit_after(*again).find_version_at(20) == Version(3, ((6, 11), (13, 15)))
+    assert unit_after(*again, launch(6), end(6)).find_version_at(30) == Version(17)

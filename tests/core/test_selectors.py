@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procsup.core.globs import names_matcher
+from procsup.core.globs import make_names_matcher
 from procsup.core.outcome import Exited, Signaled, Verdict
 from procsup.core.plan.requests import pick
 from procsup.core.records import End
-from procsup.core.selectors import COLUMNS, STATES, Facts, Named, Selection, facts_of
+from procsup.core.selectors import COLUMNS, STATES, Facts, Named, Selection, make_facts
 from procsup.core.spec import After
 from tests.support.plays import Play, stage, unit
 from tests.support.selectors import AB, ALL, BY_NAME, BY_STATE, HOLD, PARAMETERS, WRONG, A, B
@@ -23,14 +23,14 @@ ENDS = {
 
 def facts(unit):
     if unit.id == HOLD:
-        return facts_of([], running_s=5.0)
-    return facts_of([ENDS[unit.id]] if unit.id in ENDS else [])
+        return make_facts([], running_s=5.0)
+    return make_facts([ENDS[unit.id]] if unit.id in ENDS else [])
 
 
 def select(words, units=UNITS):
     selection = Selection(words, facts)
     selection.learn(units)
-    assert selection.complaint() == ""
+    assert selection.find_complaint() == ""
     return [unit.id for unit in units if selection(unit)]
 
 
@@ -44,7 +44,7 @@ def test_what_means_nothing_is_said_with_a_hint(words, said):
     selection = Selection(words, facts)
     selection.learn(UNITS)
 
-    assert said in selection.complaint()
+    assert said in selection.find_complaint()
 
 
 @pytest.fixture(scope="module")
@@ -89,19 +89,19 @@ def test_what_is_unknown_is_neither_more_nor_less():
 
 def test_a_failure_of_any_kind_has_failed_and_is_of_its_kind():
     late = End("s/a", 1, Verdict.TIMED_OUT, 1.0)
-    assert {"failed", "timed-out"} <= set(facts_of([late]).states)
-    assert "failed" not in facts_of([End("s/a", 0, Verdict.SKIPPED, 1.0)]).states
+    assert {"failed", "timed-out"} <= set(make_facts([late]).states)
+    assert "failed" not in make_facts([End("s/a", 0, Verdict.SKIPPED, 1.0)]).states
 
 
 def test_a_living_attempt_runs_whatever_was_before():
     late = End("s/a", 1, Verdict.TIMED_OUT, 1.0, final=False)
-    assert facts_of([late], running_s=7.0) == Facts(("running",), {"tries": 2, "wall_s": 7.0})
-    assert facts_of([late]).states == ("waiting",)
+    assert make_facts([late], running_s=7.0) == Facts(("running",), {"tries": 2, "wall_s": 7.0})
+    assert make_facts([late]).states == ("waiting",)
 
 
 def test_an_attempt_that_does_not_decide_has_its_numbers_and_no_verdict():
     tried = End("s/a", 1, Verdict.CANCELLED, 1.0, final=False, exit=Signaled(9), wall_s=8.8)
-    facts = facts_of([tried])
+    facts = make_facts([tried])
     assert facts == Facts(
         ("waiting",),
         {"tries": 1, "signal": 9, "wall_s": 8.8, "linger_s": facts.columns["linger_s"]},
@@ -142,49 +142,49 @@ def test_a_pattern_over_names_is_that_of_the_standard_library_but_for_brackets(p
     plain = pattern.replace("[", "[[]") if "[" in pattern else pattern
     escaped = any(part in pattern for part in ("[*]", "[?]", "[[]"))  # the globs' own escapes
     if not escaped:
-        assert names_matcher(pattern)(name) == fnmatchcase(name, plain)
+        assert make_names_matcher(pattern)(name) == fnmatchcase(name, plain)
 
 
 def test_a_pattern_of_many_stars_takes_no_time():
-    assert not names_matcher("*a" * 40 + "b")("a" * 5000)
-    assert names_matcher("*a" * 40 + "*")("a" * 5000)
+    assert not make_names_matcher("*a" * 40 + "b")("a" * 5000)
+    assert make_names_matcher("*a" * 40 + "*")("a" * 5000)
 
 
 def test_escaped_wildcards_are_plain():
-    assert names_matcher("a[*]*")("a*b")
-    assert not names_matcher("a[*]*")("axb")
+    assert make_names_matcher("a[*]*")("a*b")
+    assert not make_names_matcher("a[*]*")("axb")
 
 
 def test_a_word_may_be_of_a_stage_that_is_known_later():
     selection = Selection(["s=a", "late/k=1", "k>0", "any*", "late"], facts)
     selection.learn(UNITS)
-    assert selection.complaint(["late"]) == ""
-    assert selection.complaint(["other"]).startswith("'late/k=1' selects no unit")
+    assert selection.find_complaint(["late"]) == ""
+    assert selection.find_complaint(["other"]).startswith("'late/k=1' selects no unit")
 
     selection.learn([Named("late/k=1", "late", {"k": 1}), Named("late/any", "late", {})], "late")
-    assert selection.complaint() == ""
+    assert selection.find_complaint() == ""
 
 
 def test_a_stage_whose_units_are_known_has_none_later():
     selection = Selection(["fit,k=9"], facts)
     selection.set_stages({"fit": "", "late": "known when fit has run"})
     selection.learn([unit for unit in UNITS if unit.stage == "fit"], "fit")
-    assert selection.complaint(["late"]).startswith("'fit,k=9' selects no unit")
+    assert selection.find_complaint(["late"]).startswith("'fit,k=9' selects no unit")
 
 
 def test_a_stage_without_units_is_no_mistake():
     selection = Selection(["s=a", "none"], facts)
     selection.learn(UNITS)
     selection.learn([], "none")
-    assert selection.complaint() == ""
+    assert selection.find_complaint() == ""
 
 
 def test_what_asks_for_facts_is_answered_when_they_are_known():
     selection = Selection(["@lost", "fit"])
     selection.learn(UNITS)
-    assert selection.complaint() == ""
+    assert selection.find_complaint() == ""
     selection.set_facts(facts)
-    assert selection.complaint().startswith("'@lost' selects no unit")
+    assert selection.find_complaint().startswith("'@lost' selects no unit")
 
 
 def test_whether_parameters_are_asked_for():

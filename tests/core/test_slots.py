@@ -2,7 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procsup.core.slots import Capacity, Needs, Slots, explain_never, make_placement, thread_share
+from procsup.core.slots import (
+    Capacity,
+    Needs,
+    Slots,
+    compute_thread_share,
+    explain_never,
+    make_placement,
+)
 
 
 def test_tenths_of_a_cpu_add_up_to_a_whole():
@@ -125,7 +132,7 @@ def test_it_is_said_what_a_unit_that_does_not_fit_now_lacks():
     ],
 )
 def test_who_says_nothing_of_cpus_may_start_a_share_of_threads(cpus, jobs, threads):
-    assert thread_share(Capacity(cpus, jobs=jobs)) == threads
+    assert compute_thread_share(Capacity(cpus, jobs=jobs)) == threads
 
 
 def test_the_lowest_number_that_is_free_is_the_slot_of_the_next():

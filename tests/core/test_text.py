@@ -12,10 +12,10 @@ from procsup.core.text import (
     HarmlessBytes,
     are,
     count_noun,
-    last_lines,
     make_harmless,
     make_visible,
     quote_word,
+    take_last_lines,
 )
 
 
@@ -47,17 +47,17 @@ def test_what_is_visible_can_be_written_in_every_encoding_that_escapes():
 def test_the_last_lines_of_a_log_are_visible_lines():
     log = b"one\ntwo \xff\n\x1b[2Jthree\n\n\n"
 
-    assert last_lines(log, 2) == ["two \\xff", "\\e[2Jthree"]
+    assert take_last_lines(log, 2) == ["two \\xff", "\\e[2Jthree"]
 
 
 def test_a_line_that_was_overwritten_shows_its_last_state():
-    assert last_lines(b"10%\r20%\r99%\nok\r\n", 5) == ["99%", "ok"]
+    assert take_last_lines(b"10%\r20%\r99%\nok\r\n", 5) == ["99%", "ok"]
 
 
 def test_an_empty_log_has_no_last_lines():
-    assert last_lines(b"\n\n", 5) == []
-    assert last_lines(b"", 5) == []
-    assert last_lines(b"a\nb", 0) == []
+    assert take_last_lines(b"\n\n", 5) == []
+    assert take_last_lines(b"", 5) == []
+    assert take_last_lines(b"a\nb", 0) == []
 
 
 def test_harmless_text_keeps_its_lines_and_tabs():

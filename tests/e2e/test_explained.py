@@ -12,7 +12,7 @@ import procsup
 from procsup import UsageError
 from procsup.cli.main import main
 from procsup.core.records import Launch, Planned
-from procsup.report.explanation import explanation_data
+from procsup.report.explanation import make_explanation_data
 from tests.e2e.test_forms import UNITS, old  # noqa: F401 - a fixture
 from tests.e2e.test_selected import late  # noqa: F401 - a fixture
 from tests.support.permissions import closed
@@ -111,7 +111,7 @@ def test_a_unit_whose_producers_have_not_run_starts_after_them(tmp_path, monkeyp
 
     assert " A run would start it after first: " in text("second")
     (one,) = told("second")
-    assert explanation_data([one])[0]["after"] == ["first"]
+    assert make_explanation_data([one])[0]["after"] == ["first"]
 
 
 def test_in_a_copy_it_is_said_that_a_run_is_refused_as_it_is(made, monkeypatch):

@@ -128,7 +128,7 @@ def test_a_journal_of_an_older_procsup_on_this_host_needs_no_word(old):
         pytest.skip("it says which file it is")
     for record in records:
         if record["t"] == "begin":
-            record["host"] = identity.host_name()
+            record["host"] = identity.get_host_name()
     (old.rundir / "journal.jsonl").write_bytes(b"".join(lines(records)))
 
     old.run()

@@ -164,7 +164,7 @@ def test_all_of_the_machine(tmp_path):
     text = "capacity = { cpus = 'all', memory = 'all' }\n"
     made = project(tmp_path, text + stage("cpus = 'all'\nmemory = 'all'"))
     made.run()
-    whole = machine.capacity(cpus=None, memory_bytes=None, jobs=None)
+    whole = machine.make_capacity(cpus=None, memory_bytes=None, jobs=None)
 
     (one,) = attempts(made, "s")
     assert (one["cpus"], one["memory_bytes"]) == (whole.cpus, whole.memory_bytes)

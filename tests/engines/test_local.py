@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Tuple
 
 import pytest
 
-from procsup.attempt.outputs import temporary_output
+from procsup.attempt.outputs import name_temporary_output
 from procsup.core.events import Ended, Sampled, Started
 from procsup.core.late import SCRATCH
 from procsup.core.outcome import Exited, NotStarted, Signaled, Vanished
@@ -220,7 +220,7 @@ def test_a_named_stdout_is_written_beside_its_target_until_it_is_published(tmp_p
         stdin = tmp_path / "go"
         stdin.write_text("go\n")
         attempt = bench.start("u", argv, stdin=str(stdin), stdout=str(target))
-        temporary = Path(temporary_output(str(target), attempt))
+        temporary = Path(name_temporary_output(str(target), attempt))
         assert not target.exists()
         end = bench.wait_for(attempt)
         bench.wait_until(lambda: bench.inspection_of(attempt))
@@ -240,7 +240,7 @@ def test_a_failed_attempt_leaves_its_named_stdout_in_the_logs(tmp_path: Path) ->
 
     assert end.stdout_path == "logs/s/u.1.out"
     assert bench.output(attempt).strip() == "half"
-    assert not Path(temporary_output(str(target), attempt)).exists()
+    assert not Path(name_temporary_output(str(target), attempt)).exists()
 
 
 def test_folders_of_outputs_and_lists_of_inputs_are_there_at_the_start(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 
 def _left_of(bench: Bench) -> int:
     """Count the living processes with this run's cookie, whoever is their parent now."""
-    return len(machine.processes_with_cookie(f"run-{bench.folder.name}"))
+    return len(machine.list_processes_with_cookie(f"run-{bench.folder.name}"))
 
 
 @posix_only

@@ -15,22 +15,22 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence, Set, Tuple
 import msgspec
 
 from procsup.core.events import UnitResult
-from procsup.core.manifest import JournalMark, unit_record
+from procsup.core.manifest import JournalMark, make_unit_record
 from procsup.core.plan.outlook import Outlook, format_first_line
 from procsup.core.records import Begin, End, Planned, Record, encode_line
 from procsup.core.replay import UnitHistory
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
 from procsup.errors import ProcsupError, RecordError
-from procsup.queries.events import events_of
+from procsup.queries.events import read_events
 from procsup.queries.listing import look_at
-from procsup.queries.logs import Choice, Log, logs_of
+from procsup.queries.logs import Choice, Log, list_logs
 from procsup.queries.selection import SelectedUnits
 from procsup.queries.session_end import explain_end
-from procsup.queries.status import status_of
+from procsup.queries.status import read_status
 from procsup.queries.view import RunView
 from procsup.store.journal import JournalWriter, follow, read_journal
 from procsup.store.mark import mark_problem
-from procsup.store.reader import ReadJournal, begins
+from procsup.store.reader import ReadJournal, read_begins
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner
 from procsup.supervisor.previous_run import PreviousRun, make_lost_ends
@@ -228,7 +228,7 @@ class Bench:
         wanted = [(seq, text) for seq, text in truth.records.items() if seq != 3]
         assert others == wanted or (jumps and journal.damage), "the others are not believed"
         assert journal.damage or journal.unknown or (3 in dict(entries)), "lost without a word"
-        assert {repr(one) for one in begins(self.path) if one.run_id == "r1"} == truth.begins
+        assert {repr(one) for one in read_begins(self.path) if one.run_id == "r1"} == truth.begins
         self._consult()
         try:
             self._go_on([seq for seq, _ in entries], None, damaged=bool(journal.damage))
@@ -244,7 +244,7 @@ class Bench:
     def _check_onlookers(self, truth: Truth, data: bytes) -> None:
         seen = [(entry.seq, repr(entry.record)) for entry in follow(self.path).read()]
         assert set(seen) <= set(truth.records.items()), "a follower believed something false"
-        assert {repr(one) for one in begins(self.path)} <= truth.begins
+        assert {repr(one) for one in read_begins(self.path)} <= truth.begins
         same = data[: len(truth.whole)] == truth.whole
         assert (mark_problem(self.path, truth.mark) == "") == same
 
@@ -254,12 +254,12 @@ class Bench:
         spec = RunSpec("demo", None, where, where, (StageSpec("s"),))
         owner = Owner("h", 1, "b", 0.0, 1, "r1", ("s",), ended=1.0)
         for ask in (
-            lambda: list(events_of(self.rundir, owner)),
+            lambda: list(read_events(self.rundir, owner)),
             lambda: explain_end(self.rundir, owner),
             lambda: list(map(_line_of, PreviousRun(self.rundir, spec).history.units.values())),
             self._logs,
-            lambda: [json.dumps(row) for row in status_of(RunView(self.rundir)).rows()],
-            lambda: status_of(RunView(self.rundir)).sentence,
+            lambda: [json.dumps(row) for row in read_status(RunView(self.rundir)).rows()],
+            lambda: read_status(RunView(self.rundir)).sentence,
             lambda: make_lost_ends(PreviousRun(self.rundir, spec).history, 0.0),
             lambda: look_at(self.rundir),
             lambda: format_first_line(_QUIET, PreviousRun(self.rundir, spec).before, fresh=False),
@@ -267,8 +267,8 @@ class Bench:
             _only_our_errors(ask)
 
     def _logs(self) -> List[Log]:
-        history = status_of(RunView(self.rundir)).history
-        return logs_of(
+        history = read_status(RunView(self.rundir)).history
+        return list_logs(
             history, self.rundir, Choice(SelectedUnits((), self.rundir, history, live=False))
         )
 
@@ -298,7 +298,7 @@ def _line_of(unit: UnitHistory) -> bytes:
     if not unit.packed:
         return b""
     spec = UnitSpec(unit.unit, "s", 0, ("true",), "/w", "f00")
-    return msgspec.json.encode(unit_record(UnitResult(spec, unit.ends, kept=True)))
+    return msgspec.json.encode(make_unit_record(UnitResult(spec, unit.ends, kept=True)))
 
 
 def _only_our_errors(ask: Callable[[], Any]) -> None:

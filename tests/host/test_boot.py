@@ -17,7 +17,7 @@ from tests.support.projects import LIMIT_S, ROOT
 
 
 def start(**options):
-    return boot.command_line(["run"], entry="", **options)
+    return boot.make_command_line(["run"], entry="", **options)
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ def test_what_only_this_program_can_find_is_found_and_is_no_concern_of_units(tmp
 def test_a_named_interpreter_needs_the_same_procsup(tmp_path, monkeypatch):
     monkeypatch.setenv(boot.PYTHON, sys.executable)
     entry = "import os; print(os.environ.get('PROCSUP_PYTHON'), sys.argv[1:])"
-    same = boot.command_line(["a", "b"], entry=entry)
+    same = boot.make_command_line(["a", "b"], entry=entry)
     monkeypatch.setattr(boot, "__version__", "0.0.7")
-    other = boot.command_line(["a", "b"], entry=entry)
+    other = boot.make_command_line(["a", "b"], entry=entry)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def answer(argv):

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from procsup.host.cgroups import Limits, limits
+from procsup.host.cgroups import Limits, read_limits
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="control groups are Linux'")
 
@@ -31,7 +31,7 @@ class Groups:
             (folder / name.replace("__", ".")).write_text(text + "\n")
 
     def limits(self):
-        return limits(str(self.proc))
+        return read_limits(str(self.proc))
 
 
 @pytest.fixture
@@ -112,4 +112,4 @@ def test_empty_limit_files_are_no_limit(groups):
 
 
 def test_without_proc_there_is_no_limit(tmp_path):
-    assert limits(str(tmp_path / "nowhere")) == Limits(None, None)
+    assert read_limits(str(tmp_path / "nowhere")) == Limits(None, None)

@@ -9,6 +9,7 @@ from procsup.errors import RecordError
 from procsup.host import files
 from procsup.host.files import (
     is_temporary,
+    make_temporary_name,
     open_private,
     open_reading,
     open_record,
@@ -16,7 +17,6 @@ from procsup.host.files import (
     replace,
     sync_fd,
     sync_folder,
-    temporary_name,
     write_atomically,
 )
 from tests.support.users import EVE, root_only
@@ -130,7 +130,7 @@ def test_the_order_is_write_sync_replace_sync_folder(tmp_path, monkeypatch):
 
 
 def test_a_temporary_name_is_told_from_others_and_never_the_same_twice():
-    drawn = {temporary_name() for _ in range(1000)}
+    drawn = {make_temporary_name() for _ in range(1000)}
 
     assert len(drawn) == 1000
     assert all(map(is_temporary, drawn))

@@ -8,7 +8,7 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("Windows has no guard: a Job Object does its work", allow_module_level=True)
 
-from procsup.host import guard, guardian, lifeline, procfs
+from procsup.host import guard, guard_link, guardian, procfs
 from tests.support.guarded import guarded
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
@@ -144,7 +144,7 @@ def test_the_guard_forks_before_anything_heavy_is_imported():
         "procsup.__main__",
         "procsup.host",
         "procsup.host.guard",
-        "procsup.host.lifeline",
+        "procsup.host.guard_link",
         "procsup.host.pidfds",
         "procsup.host.procfs",
         "procsup.host.signals",
@@ -158,16 +158,16 @@ def test_inside_another_program_there_is_no_guard():
     assert guard.find_guard_link() is None
 
 
-def a_lifeline(word):
+def a_guard_link(word):
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.write(writer, word)
-    return lifeline.GuardLink(reader, writer), writer
+    return guard_link.GuardLink(reader, writer), writer
 
 
 @pytest.mark.parametrize(("word", "adopts"), [(b"+", True), (b"-", False)])
-def test_a_lifeline_tells_whether_orphans_are_adopted(word, adopts):
-    line, writer = a_lifeline(word)
+def test_a_guard_link_tells_whether_orphans_are_adopted(word, adopts):
+    line, writer = a_guard_link(word)
     line.wait_until_ready(5)
 
     assert line.adopts is adopts
@@ -178,7 +178,7 @@ def test_a_lifeline_tells_whether_orphans_are_adopted(word, adopts):
 
 
 def test_a_guard_that_is_not_ready_in_time_is_an_error():
-    line, writer = a_lifeline(b"")
+    line, writer = a_guard_link(b"")
     with pytest.raises(TimeoutError, match=r"not ready within 0\.01 s"):
         line.wait_until_ready(0.01)
     os.close(writer)
@@ -188,7 +188,7 @@ def test_a_guard_that_is_not_ready_in_time_is_an_error():
 def test_what_is_told_to_a_dead_guard_is_lost_without_a_word():
     reader, writer = os.pipe()
     os.close(reader)
-    lifeline.GuardLink(-1, writer).tell_run_id("r")
+    guard_link.GuardLink(-1, writer).tell_run_id("r")
     os.close(writer)
 
 

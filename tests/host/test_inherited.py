@@ -48,28 +48,28 @@ def test_a_fork_knows_what_its_parent_was_given():
 
 def test_where_nobody_tells_the_locale_stays(monkeypatch):
     monkeypatch.setenv("LC_CTYPE", "C.UTF-8")
-    monkeypatch.setattr(inherited, "_first_environment", lambda: None)
+    monkeypatch.setattr(inherited, "_find_first_environment", lambda: None)
 
-    assert inherited.inherited_environment() == dict(os.environ)
+    assert inherited.get_inherited_environment() == dict(os.environ)
 
 
 @pytest.mark.parametrize("made_up", ["C.UTF-8", "C.utf8", "UTF-8"])
 def test_a_locale_that_was_not_given_is_not_passed_on(monkeypatch, made_up):
     monkeypatch.setenv("LC_CTYPE", made_up)
-    monkeypatch.setattr(inherited, "_first_environment", dict)
+    monkeypatch.setattr(inherited, "_find_first_environment", dict)
 
-    assert "LC_CTYPE" not in inherited.inherited_environment()
+    assert "LC_CTYPE" not in inherited.get_inherited_environment()
 
 
 def test_a_locale_of_the_user_is_not_asked_about(monkeypatch):
     monkeypatch.setenv("LC_CTYPE", "de_DE.UTF-8")
-    monkeypatch.setattr(inherited, "_first_environment", dict)
+    monkeypatch.setattr(inherited, "_find_first_environment", dict)
 
-    assert inherited.inherited_environment()["LC_CTYPE"] == "de_DE.UTF-8"
+    assert inherited.get_inherited_environment()["LC_CTYPE"] == "de_DE.UTF-8"
 
 
 def test_psutil_tells_what_this_process_was_started_with():
-    found = machine.first_environment()
+    found = machine.read_first_environment()
 
     assert found is not None
     assert found["PATH"]
@@ -97,7 +97,7 @@ def test_a_unit_s_cpus_are_the_machine_of_a_run_in_it(monkeypatch, run, cpus, gr
         if value is not None:
             monkeypatch.setenv(name, value)
 
-    assert nested.granted_cpus() == granted
+    assert nested.read_granted_cpus() == granted
 
 
 def test_the_capacity_is_not_more_than_what_was_granted_unless_it_is_given(monkeypatch):
@@ -106,7 +106,7 @@ def test_the_capacity_is_not_more_than_what_was_granted_unless_it_is_given(monke
 
     def cpus(**wishes):
         options = {"cpus": None, "memory_bytes": None, "jobs": None, **wishes}
-        return machine.capacity(**options).cpus
+        return machine.make_capacity(**options).cpus
 
     assert [cpus(), cpus(jobs=3), cpus(cpus=5.0), cpus(jobs=1)] == [1.0, 3.0, 5.0, 1.0]
     whole = cpus(cpus=None)

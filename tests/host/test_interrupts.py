@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from procsup.core.events import Interrupted
+from procsup.host.guard_link import GuardLink
 from procsup.host.interrupts import SignalInterrupts
-from procsup.host.lifeline import GuardLink
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="these signals are POSIX")
 LIMIT_S = 20.0
@@ -150,7 +150,7 @@ def test_the_death_of_the_guard_is_told_once_and_does_not_wake_for_ever():
     os.set_blocking(reader, False)
     try:
         line, woken = GuardLink(reader, -1), threading.Semaphore(0)
-        with SignalInterrupts(lifeline=line, wake=woken.release) as interrupts:
+        with SignalInterrupts(guard_link=line, wake=woken.release) as interrupts:
             assert interrupts.drain() == []
             os.close(writer)
 
@@ -167,7 +167,7 @@ def test_who_asks_learns_of_the_death_of_the_guard_before_any_event():
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     try:
-        with SignalInterrupts(lifeline=GuardLink(reader, -1)) as interrupts:
+        with SignalInterrupts(guard_link=GuardLink(reader, -1)) as interrupts:
             assert interrupts.drain(ask_guard=True) == []
             os.close(writer)
 
@@ -184,7 +184,7 @@ def test_the_first_word_of_the_guard_is_not_its_death():
     os.set_blocking(reader, False)
     try:
         woken = threading.Event()
-        with SignalInterrupts(lifeline=GuardLink(reader, -1), wake=woken.set) as interrupts:
+        with SignalInterrupts(guard_link=GuardLink(reader, -1), wake=woken.set) as interrupts:
             os.write(writer, b"+")
 
             assert not woken.wait(0.05)

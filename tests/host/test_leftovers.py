@@ -159,7 +159,7 @@ def lives(child):
 
 @linux
 def test_what_bears_a_mark_of_the_sitting_is_ended_and_its_unit_named(scrubbed):
-    base, other = marks.new_base(), marks.new_base()
+    base, other = marks.draw_base(), marks.draw_base()
     mine, theirs, unmarked = scrubbed(base=base), scrubbed(base=other), scrubbed()
     recorded = RecordedProcesses(mark_base=base, traces=[Trace("s/a", mark=mine.mark)])
 
@@ -263,7 +263,7 @@ def marked(whose, base, *, in_a_session=False):
 @pytest.mark.parametrize(("whose", "is_ended"), [(EVE, False), (ROOTS, False), (BOB, True)])
 def test_a_mark_that_another_user_has_put_on_a_process_keeps_no_run_up(whose, is_ended):
     """Nor on one that runs as root by now: `sudo` at its prompt keeps the limits of its caller."""
-    base = marks.new_base()
+    base = marks.draw_base()
     with marked(whose, base) as (pid, _leader):
         ended = as_user(BOB, lambda: end_leftovers(RecordedProcesses(None, base), limit_s=5.0))
 
@@ -273,7 +273,7 @@ def test_a_mark_that_another_user_has_put_on_a_process_keeps_no_run_up(whose, is
 @root_only
 def test_a_process_of_root_in_the_session_of_a_unit_is_named_with_the_way_out():
     """It may still work for the unit: two copies of it could run."""
-    base = marks.new_base()
+    base = marks.draw_base()
     with marked(ROOTS, base, in_a_session=True) as (pid, leader):
         started = procfs.look(leader).started_s
         trace = Trace("s/a", leader, (started - 1, started + 1), base + 3)
@@ -288,7 +288,7 @@ def test_a_process_of_root_in_the_session_of_a_unit_is_named_with_the_way_out():
 
 @linux
 def test_where_proc_is_hidden_marks_tell(scrubbed, monkeypatch):
-    base = marks.new_base()
+    base = marks.draw_base()
     mine, other = scrubbed(base=base), scrubbed()
     monkeypatch.setattr(procfs, "_ours", False)
     reaper = threading.Thread(target=os.waitid, args=(os.P_PID, mine.pid, os.WEXITED))

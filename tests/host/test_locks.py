@@ -288,7 +288,7 @@ def test_locks_work_here_and_the_proof_leaves_nothing_behind(tmp_path):
 def test_the_proof_is_made_with_a_new_file_and_with_no_planted_one(tmp_path, monkeypatch):
     (tmp_path / "victim").write_bytes(b"x")
     (tmp_path / "drawn").symlink_to(tmp_path / "victim")
-    monkeypatch.setattr(locks, "temporary_name", lambda: "drawn")
+    monkeypatch.setattr(locks, "make_temporary_name", lambda: "drawn")
 
     with pytest.raises((FileExistsError, RecordError)):
         locks_work(tmp_path)
@@ -335,5 +335,5 @@ def test_a_process_exists_until_it_was_waited_for():
 
 
 def test_the_machine_has_a_name():
-    assert identity.machine_id()[0]
-    assert identity.machine_id() == identity.machine_id()
+    assert identity.get_machine_id()[0]
+    assert identity.get_machine_id() == identity.get_machine_id()

@@ -36,32 +36,32 @@ def tree():
 
 
 def test_capacity_is_what_this_process_may_use():
-    found = machine.capacity(cpus=None, memory_bytes=None, jobs=None)
+    found = machine.make_capacity(cpus=None, memory_bytes=None, jobs=None)
 
     assert 1 <= found.cpus <= (os.cpu_count() or 1)
     assert found.memory_bytes is not None
     assert found.memory_bytes > 1 << 26
     assert list(found.cpu_ids) == (machine.read_affinity(os.getpid()) or [])
-    assert (found.jobs, found.host) == (None, identity.host_name())
+    assert (found.jobs, found.host) == (None, identity.get_host_name())
 
 
 def test_what_is_given_is_taken_as_it_is():
-    found = machine.capacity(cpus=64.5, memory_bytes=10, jobs=100)
+    found = machine.make_capacity(cpus=64.5, memory_bytes=10, jobs=100)
 
     assert (found.cpus, found.memory_bytes, found.jobs) == (64.5, 10, 100)
 
 
 def test_jobs_alone_raise_the_cpus_to_their_number_and_never_lower_them():
-    default = machine.capacity(cpus=None, memory_bytes=None, jobs=None).cpus
+    default = machine.make_capacity(cpus=None, memory_bytes=None, jobs=None).cpus
 
-    assert machine.capacity(cpus=None, memory_bytes=None, jobs=1000).cpus == 1000
-    assert machine.capacity(cpus=None, memory_bytes=None, jobs=1).cpus == default
+    assert machine.make_capacity(cpus=None, memory_bytes=None, jobs=1000).cpus == 1000
+    assert machine.make_capacity(cpus=None, memory_bytes=None, jobs=1).cpus == default
 
 
 @linux_only
 def test_limits_of_control_groups_are_kept(monkeypatch):
-    monkeypatch.setattr(cgroups, "limits", lambda: cgroups.Limits(0.3, 4096))
-    found = machine.capacity(cpus=None, memory_bytes=None, jobs=None)
+    monkeypatch.setattr(cgroups, "read_limits", lambda: cgroups.Limits(0.3, 4096))
+    found = machine.make_capacity(cpus=None, memory_bytes=None, jobs=None)
 
     assert (found.cpus, found.memory_bytes) == (1.0, 4096)
 
@@ -79,9 +79,9 @@ def test_capacity_does_not_load_psutil():
 
 
 def test_the_machine_has_a_name_and_a_description():
-    assert identity.host_name()
-    assert len(identity.platform_text().split()) >= 2
-    assert identity.boot_id() == identity.boot_id()
+    assert identity.get_host_name()
+    assert len(identity.describe_platform().split()) >= 2
+    assert identity.read_boot_id() == identity.read_boot_id()
 
 
 @no_affinity
@@ -154,16 +154,16 @@ def test_hidden_processes_are_nothing(monkeypatch):
     monkeypatch.setattr(procfs, "read", lambda path: b"")
 
     assert machine.list_descendants(os.getpid()) == []
-    assert machine.processes_with_cookie(RUN) == []
+    assert machine.list_processes_with_cookie(RUN) == []
 
 
 def test_processes_are_found_by_their_cookie_with_their_environment(tree):
     process, child = tree
-    found = dict(machine.processes_with_cookie(RUN))
+    found = dict(machine.list_processes_with_cookie(RUN))
 
     assert set(found) >= {process.pid, child}
     assert found[child]["PROCSUP_UNIT"] == "s/a"
-    assert machine.processes_with_cookie(RUN[:-1]) == []
+    assert machine.list_processes_with_cookie(RUN[:-1]) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the environment cannot be set before a start")
@@ -213,6 +213,6 @@ def test_the_other_systems_way_of_ending_leftovers_works_here_too(tree):
 
 def test_the_other_systems_way_of_finding_works_here_too(tree):
     process, child = tree
-    found = {handle.pid for handle, _ in machine._each_with_cookie_by_psutil(RUN)}
+    found = {handle.pid for handle, _ in machine._list_with_cookie_by_psutil(RUN)}
 
     assert found >= {process.pid, child}

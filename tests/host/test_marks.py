@@ -14,7 +14,7 @@ import resource
 
 from procsup.host import marks, procfs
 
-BASE = marks.new_base()
+BASE = marks.draw_base()
 HOLD = "import sys; print('up', flush=True); sys.stdin.read()"
 LEADERLESS = """
 import ctypes, os, sys, threading
@@ -38,7 +38,7 @@ def held(code=HOLD, env=None):
 @pytest.fixture
 def marked():
     """A marked process, and its mark, of a base that no other test has."""
-    marker = marks.Marker(marks.new_base())
+    marker = marks.Marker(marks.draw_base())
     mark = marker.put_on()
     try:
         process = held(env={})
@@ -50,7 +50,7 @@ def marked():
 
 
 def test_bases_differ_and_every_reader_of_json_takes_them_exactly():
-    bases = {marks.new_base() for _ in range(100)}
+    bases = {marks.draw_base() for _ in range(100)}
 
     assert len(bases) == 100
     assert all(1 << 52 <= base < 1 << 53 for base in bases)
@@ -66,7 +66,7 @@ def test_each_start_has_a_mark_of_its_own_and_the_limit_is_given_back():
         marker.take_off()
 
     assert seen == [BASE + 1, BASE + 2, BASE + 3]
-    assert {marks.base_of(mark) for mark in seen} == {BASE}
+    assert {marks.find_base(mark) for mark in seen} == {BASE}
     assert resource.getrlimit(resource.RLIMIT_RTTIME) == before
 
 
@@ -74,7 +74,7 @@ def test_a_mark_is_read_and_nobody_else_has_one(marked):
     process, mark = marked
 
     assert marks.read(process.pid) == mark
-    assert procfs.limit(process.pid, b"Max realtime timeout") == mark  # as of another user's
+    assert procfs.read_limit(process.pid, b"Max realtime timeout") == mark  # as of another user's
     assert marks.read(os.getpid()) is None
     assert marks.read(2**22 + 1) is None
 
@@ -108,7 +108,7 @@ def test_where_somebody_has_set_the_limit_there_are_no_marks():
 
 def test_all_of_a_base_are_found_without_proc_and_no_others(marked):
     process, mark = marked
-    base = marks.base_of(mark)
+    base = marks.find_base(mark)
     other = held()
 
     with other:
@@ -125,7 +125,7 @@ def test_a_process_whose_first_thread_has_ended_is_not_dead():
         while procfs.look(process.pid).state != "Z":
             pass
         assert not procfs.look(process.pid).dead
-        assert b"A=1\0" in procfs.raw_environment(process.pid)
+        assert b"A=1\0" in procfs.read_raw_environment(process.pid)
         assert {"0", "1"} <= {name for name, _ in procfs.open_files(process.pid)}
         process.stdin.close()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -139,4 +139,4 @@ def test_a_proc_that_numbers_other_processes_shows_nothing(monkeypatch):
     assert not procfs.is_ours()
     assert procfs.look(os.getpid()) is None
     assert procfs.list_pids() == procfs.list_children(os.getpid()) == []
-    assert procfs.raw_environment(os.getpid()) == b""
+    assert procfs.read_raw_environment(os.getpid()) == b""

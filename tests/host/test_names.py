@@ -8,19 +8,19 @@ from procsup.host import names
 def test_a_version_of_python_is_called_as_the_system_calls_it():
     wanted = ("py", "-3.12") if sys.platform == "win32" else ("python3.12",)
 
-    assert names.python_command("3.12") == wanted
+    assert names.find_python_command("3.12") == wanted
 
 
 def test_the_running_python_is_found_even_if_it_does_not_know_itself(monkeypatch):
-    assert names.running_python() == sys.executable
+    assert names.get_running_python() == sys.executable
     monkeypatch.setattr(sys, "executable", None)
     version = ".".join(map(str, sys.version_info[:2]))
 
-    assert names.running_python() == names.python_command(version)[0]
+    assert names.get_running_python() == names.find_python_command(version)[0]
 
 
 def test_the_limits_leave_room_for_one_long_argument():
-    limits = names.argument_limits()
+    limits = names.get_argument_limits()
 
     assert 30_000 < limits.one <= limits.total
 
@@ -31,4 +31,4 @@ def test_only_names_without_a_folder_are_looked_for():
 
 
 def test_paths_of_one_file_have_one_key():
-    assert (names.path_key("A") == names.path_key("a")) == (sys.platform == "win32")
+    assert (names.make_path_key("A") == names.make_path_key("a")) == (sys.platform == "win32")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from procsup.host import opened
-from procsup.host.opened import Folder, create, identity_of, refuse_replaced
+from procsup.host.opened import Folder, create, make_identity, refuse_replaced
 from tests.support.mounts import bound
 from tests.support.swaps import Swapper, can_exchange, exchange
 from tests.support.users import BOB, EVE, as_user, give, open_folder, root_only
@@ -67,7 +67,7 @@ def tree(path, files=3, depth=2):
 
 
 def identity(path):
-    return identity_of(os.lstat(path))
+    return make_identity(os.lstat(path))
 
 
 def remove(path, planned=None):
@@ -172,7 +172,7 @@ def test_a_folder_stays_the_one_that_was_opened(tmp_path, by_descriptor, victim)
             folder.take(source, "thesis", "taken")
 
         there = ["file-2", "made", "new", "renamed", "sub", "taken"]
-        assert sorted(folder.names()) == there
+        assert sorted(folder.list_names()) == there
     assert names(tmp_path / "b") == there
     assert names(victim) == ["sub"]
 
@@ -213,7 +213,7 @@ def test_whose_a_folder_is(tmp_path):
 
     with Folder.open(tmp_path) as ours, Folder.open(tmp_path / "a") as theirs:
         assert (ours.is_ours(), theirs.is_ours()) == (True, False)
-        assert theirs.names() == []
+        assert theirs.list_names() == []
 
 
 def test_a_file_system_that_maps_users_tells_whom_it_takes_us_for(tmp_path, monkeypatch):
@@ -223,7 +223,7 @@ def test_a_file_system_that_maps_users_tells_whom_it_takes_us_for(tmp_path, monk
 
     with Folder.open(tmp_path) as folder:
         assert folder.is_ours()
-        assert folder.names() == []
+        assert folder.list_names() == []
 
 
 def test_what_had_the_name_of_a_new_folder_goes_first(tmp_path, victim):
@@ -232,7 +232,7 @@ def test_what_had_the_name_of_a_new_folder_goes_first(tmp_path, victim):
     with Folder.open(tmp_path) as folder:
         for name in ("a", "file", "new"):
             with folder.make_anew(name) as made:
-                assert made.names() == []
+                assert made.list_names() == []
 
     assert names(tmp_path) == ["a", "file", "new", "victim"]
 
@@ -406,19 +406,19 @@ def test_a_folder_with_another_inode_than_listed_is_a_mount_unless_the_kernel_kn
     scandir, numbers = os.scandir, iter(range(9))
     monkeypatch.setattr(opened.os, "scandir", lambda fd: Listing(map(Listed, list(scandir(fd)))))
     mount = (lambda _: b"") if tells == "nothing" else (lambda _: b"%d" % next(numbers))
-    monkeypatch.setattr(Folder, "_mount", mount)
+    monkeypatch.setattr(Folder, "_read_mount", mount)
     with pytest.raises(OSError, match="mount point"):
         remove(made)
     assert (made / "sub" / "file-0").exists()
 
-    monkeypatch.setattr(Folder, "_mount", lambda _: b"7")
+    monkeypatch.setattr(Folder, "_read_mount", lambda _: b"7")
     remove(made)
     assert names(tmp_path) == []
 
 
 def test_where_the_kernel_tells_nothing_of_mounts_the_device_decides(tmp_path, monkeypatch):
     tree(tmp_path / "a")
-    monkeypatch.setattr(Folder, "_mount", lambda _: b"")
+    monkeypatch.setattr(Folder, "_read_mount", lambda _: b"")
 
     with Folder.open(tmp_path) as folder:
         folder.remove("a")

@@ -15,13 +15,13 @@ LISTENER = """
 import os, signal, sys
 from procsup.host.parent_watch import ParentWatch
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # fetched below: none is missed
-tie = ParentWatch(os.getppid())
-for line in tie.lines():
+parent_watch = ParentWatch(os.getppid())
+for line in parent_watch.lines():
     os.write(1, line)
     if line == b"end\\n":
         break
-tie.set_callback(lambda: (os.write(1, b"gone\\n"), os._exit(0)))
-tie.watch_stdin()
+parent_watch.set_callback(lambda: (os.write(1, b"gone\\n"), os._exit(0)))
+parent_watch.watch_stdin()
 while True:
     signal.sigwait([signal.SIGTERM])
     os.write(1, b"asked\\n")

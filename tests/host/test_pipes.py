@@ -59,7 +59,7 @@ def test_lines_come_whole_and_in_order_however_they_were_written(ends: Ends) -> 
 def test_the_first_line_takes_none_of_the_others(ends: Ends) -> None:
     ends.writer.write(b"first\nsecond\nth")
 
-    assert ends.wire.first_line() == b"first"
+    assert ends.wire.wait_for_first_line() == b"first"
 
     ends.wire.listen(ends.rang.set)
     ends.writer.write(b"ird\n")
@@ -79,7 +79,7 @@ def test_without_a_first_line_there_is_none(ends: Ends) -> None:
     ends.writer.write(b"torn")
     ends.writer.close()
 
-    assert ends.wire.first_line() == b""
+    assert ends.wire.wait_for_first_line() == b""
 
     ends.wire.listen(ends.rang.set)
     wait_until_over(ends)

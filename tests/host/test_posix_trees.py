@@ -45,7 +45,7 @@ def test_without_adoption_a_daemon_is_found_at_the_end_by_its_environment(tmp_pa
         daemon = bench.pid_it_said(attempt)
 
     assert not is_alive(daemon)
-    assert machine.processes_with_cookie(f"run-{tmp_path.name}") == []
+    assert machine.list_processes_with_cookie(f"run-{tmp_path.name}") == []
 
 
 @pytest.mark.survives("F26")
@@ -100,7 +100,7 @@ def test_a_tree_that_breeds_on_is_stopped_first(
         bench.engine.kill(attempt)
         bench.wait_for(attempt)
 
-        assert machine.processes_with_cookie(f"run-{tmp_path.name}") == []
+        assert machine.list_processes_with_cookie(f"run-{tmp_path.name}") == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the list of children is Linux'")

@@ -81,11 +81,11 @@ def test_one_scan_serves_many_trees_for_as_long_as_it_took(monkeypatch):
     clock, families = HandTurned(), [{1: [2]}, {1: [3]}]
     monkeypatch.setattr(procfs.time, "monotonic", clock)
     monkeypatch.setattr(procfs.os.path, "exists", lambda path: False)
-    monkeypatch.setattr(procfs, "_families", lambda: clock.after(0.02, families.pop(0)))
+    monkeypatch.setattr(procfs, "_scan_families", lambda: clock.after(0.02, families.pop(0)))
     scan = procfs.Scan()
 
-    first, again = scan.families(), clock.after(0.019, scan).families()
-    later = clock.after(0.001, scan).families()
+    first, again = scan.scan_families(), clock.after(0.019, scan).scan_families()
+    later = clock.after(0.001, scan).scan_families()
 
     assert [first, again, later] == [{1: [2]}, {1: [2]}, {1: [3]}]
     assert pytest.approx(scan.begun_at) == 0.04
@@ -94,7 +94,7 @@ def test_one_scan_serves_many_trees_for_as_long_as_it_took(monkeypatch):
 def test_with_lists_of_children_there_is_no_scan(child):
     scan = procfs.Scan()
 
-    assert scan.families() is None
+    assert scan.scan_families() is None
     assert scan.begun_at is None
 
 
@@ -110,7 +110,7 @@ class HandTurned:
 
 
 def test_the_environment_is_read_as_it_was_at_the_start(child):
-    assert procfs.parse_environment(procfs.raw_environment(child.pid)) == {"A": "1=2", "B": ""}
+    assert procfs.parse_environment(procfs.read_raw_environment(child.pid)) == {"A": "1=2", "B": ""}
 
 
 def test_a_signal_reaches_the_very_process(child):
@@ -150,8 +150,8 @@ def test_what_is_gone_is_nothing(child):
     assert procfs.look(child.pid) is None
     assert procfs.list_children(child.pid) == []
     assert procfs.list_descendants(child.pid) == []
-    assert procfs.raw_environment(child.pid) == b""
-    assert procfs.peak_memory_bytes(child.pid) is None
+    assert procfs.read_raw_environment(child.pid) == b""
+    assert procfs.read_peak_memory_bytes(child.pid) is None
     assert procfs.list_ancestors(child.pid) == []
     assert not procfs.send_signal(seen, signal.SIGKILL)
 
@@ -161,7 +161,7 @@ def test_a_zombie_is_dead_and_still_seen(child):
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
 
     assert procfs.look(child.pid).dead
-    assert procfs.peak_memory_bytes(child.pid) is None
+    assert procfs.read_peak_memory_bytes(child.pid) is None
 
 
 def test_the_youngest_are_listed_first(child):

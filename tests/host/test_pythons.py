@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from procsup.host.names import python_command
-from procsup.host.pythons import search, version_of
+from procsup.host.names import find_python_command
+from procsup.host.pythons import find_version, search
 from tests.runfile.builders import load_text
 from tests.support.projects import Project
 
@@ -73,10 +73,10 @@ def test_every_place_is_named_where_there_is_none(home):
 
 
 def test_a_version_is_told_from_other_commands():
-    assert version_of(python_command("3.12")) == "3.12"
-    assert version_of((*python_command("3"), "-m")) == "3"
+    assert find_version(find_python_command("3.12")) == "3.12"
+    assert find_version((*find_python_command("3"), "-m")) == "3"
     for command in ((), ("python",), ("/usr/bin/python3.12",), ("tool", "python3.12")):
-        assert version_of(command) is None
+        assert find_version(command) is None
 
 
 def test_a_run_says_where_it_has_looked(tmp_path, home):

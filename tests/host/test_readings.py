@@ -12,7 +12,7 @@ from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.host import readings
 from procsup.host.readings import compare_with_record, find_declared_since, read_output
 from procsup.paths.identity import read_file
-from procsup.paths.walk import files_of, home_of
+from procsup.paths.walk import find_home, list_files
 from tests.support.files import needs_links, written
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
@@ -35,7 +35,7 @@ def test_a_folder_is_every_file_below_sorted(tmp_path):
         OutputSpec(str(tmp_path / "out") + "/", kind="folder"),
         OutputSpec(str(tmp_path / "out")),
     ):
-        found = below(tmp_path, files_of(output))
+        found = below(tmp_path, list_files(output))
         assert found == ["out/.hidden", "out/a", "out/b", "out/sub/deep/c"]
 
 
@@ -44,14 +44,14 @@ def test_what_systems_scatter_is_no_part_of_a_folder(tmp_path):
     for name in ["a.txt", *litter]:
         written(tmp_path / "out" / name)
 
-    assert below(tmp_path, files_of(OutputSpec(str(tmp_path / "out")))) == ["out/a.txt"]
+    assert below(tmp_path, list_files(OutputSpec(str(tmp_path / "out")))) == ["out/a.txt"]
 
 
 def test_a_file_is_not_a_folder(tmp_path):
     path = written(tmp_path / "a")
 
-    assert files_of(OutputSpec(path + "/", kind="folder")) == []
-    assert files_of(OutputSpec(path, kind="folder")) == []
+    assert list_files(OutputSpec(path + "/", kind="folder")) == []
+    assert list_files(OutputSpec(path, kind="folder")) == []
 
 
 @needs_links
@@ -62,12 +62,12 @@ def test_linked_folders_are_not_followed(tmp_path):
     (tmp_path / "out" / "away").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "out" / "dangling").symlink_to("nowhere")
 
-    assert below(tmp_path, files_of(OutputSpec(str(tmp_path / "out")))) == [
+    assert below(tmp_path, list_files(OutputSpec(str(tmp_path / "out")))) == [
         "out/a.txt",
         "out/dangling",
     ]
     pattern = OutputSpec(str(tmp_path / "**" / "*.txt"), kind="glob")
-    assert below(tmp_path, files_of(pattern)) == ["elsewhere/x.txt", "out/a.txt"]
+    assert below(tmp_path, list_files(pattern)) == ["elsewhere/x.txt", "out/a.txt"]
 
 
 @pytest.mark.parametrize(
@@ -93,14 +93,14 @@ def test_a_glob_is_its_sorted_matches(tmp_path, pattern, expected):
 
     output = OutputSpec(f"{tmp_path}/{pattern}", kind="glob")
 
-    assert below(tmp_path, files_of(output)) == expected
+    assert below(tmp_path, list_files(output)) == expected
     assert below(tmp_path, [r.path for r in read_output(output, checksum="none")]) == expected
 
 
 def test_brackets_of_a_plain_name_match_no_other_file(tmp_path):
     written(tmp_path / "a1.txt")
 
-    assert files_of(OutputSpec(str(tmp_path / "a[1].txt"))) == []
+    assert list_files(OutputSpec(str(tmp_path / "a[1].txt"))) == []
 
 
 @pytest.mark.parametrize(
@@ -115,15 +115,15 @@ def test_brackets_of_a_plain_name_match_no_other_file(tmp_path):
     ],
 )
 def test_the_home_of_an_output_is_the_folder_it_cannot_do_without(tmp_path, path, kind, home):
-    assert Path(home_of(OutputSpec(f"{tmp_path}/{path}", kind=kind))) == tmp_path / home
+    assert Path(find_home(OutputSpec(f"{tmp_path}/{path}", kind=kind))) == tmp_path / home
 
 
 # --- a unit's files ----------------------------------------------------------------------------
 
 
 def past(unit: UnitSpec) -> End:
-    made = [r for o in readings.outputs_of(unit) for r in read_output(o, checksum="auto")]
-    used = [r for i in readings.inputs_of(unit) for r in read_output(i, checksum="auto")]
+    made = [r for o in readings.list_outputs(unit) for r in read_output(o, checksum="auto")]
+    used = [r for i in readings.list_inputs(unit) for r in read_output(i, checksum="auto")]
     return End(unit.id, 1, Verdict.SUCCEEDED, 1.0, outputs=tuple(made), inputs=tuple(used))
 
 

@@ -5,13 +5,13 @@ import sys
 
 import pytest
 
-from procsup.host.shells import Process, bash, powershell
+from procsup.host.shells import Process, make_bash, make_powershell
 
 
 def test_a_line_of_powershell_sets_folder_and_variables_and_passes_the_very_arguments():
     argv = ["C:\\a b\\p.exe", "it's", 'say "hi"', "", "$x %y% `z"]
 
-    assert powershell("pwsh").line(Process(argv, "C:\\it's", {"A": "1;2"}, "i n")) == (
+    assert make_powershell("pwsh").line(Process(argv, "C:\\it's", {"A": "1;2"}, "i n")) == (
         "Set-Location -LiteralPath 'C:\\it''s'; ${env:A} = '1;2';"
         " Start-Process -NoNewWindow -Wait -FilePath 'C:\\a b\\p.exe'"
         """ -ArgumentList 'it''s "say \\"hi\\"" "" "$x %y% `z"' -RedirectStandardInput 'i n'"""
@@ -19,7 +19,7 @@ def test_a_line_of_powershell_sets_folder_and_variables_and_passes_the_very_argu
 
 
 def test_a_program_without_arguments_and_stdin_is_given_none():
-    line = powershell("pwsh").line(Process(["p"], "c", {}, None))
+    line = make_powershell("pwsh").line(Process(["p"], "c", {}, None))
 
     assert line == "Set-Location -LiteralPath 'c'; Start-Process -NoNewWindow -Wait -FilePath 'p'"
 
@@ -34,7 +34,7 @@ def test_a_program_without_arguments_and_stdin_is_given_none():
     ],
 )
 def test_a_line_of_powershell_acts_on_no_terminal(text, word):
-    assert f" -LiteralPath {word};" in powershell("pwsh").line(Process(["p"], text, {}, None))
+    assert f" -LiteralPath {word};" in make_powershell("pwsh").line(Process(["p"], text, {}, None))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no bash there")
@@ -45,7 +45,7 @@ def test_a_line_of_bash_sets_folder_and_variables_and_passes_the_very_arguments(
     (folder / "i n").write_text("said\n")
     odd = ["it's", 'say "hi"', "", "$x \x1b[31m `z"]
     process = Process([sys.executable, "-c", code, *odd], str(folder), {"A": "1;2"}, "i n")
-    line = bash().line(process)
+    line = make_bash().line(process)
     done = subprocess.run(["bash", "-c", line], stdout=subprocess.PIPE, text=True, timeout=30)
 
     assert "\x1b" not in line

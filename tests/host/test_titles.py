@@ -1,6 +1,6 @@
 import pytest
 
-from procsup.host.titles import title
+from procsup.host.titles import find_title
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ from procsup.host.titles import title
     ],
 )
 def test_an_interpreter_is_called_by_what_it_runs(line, expected):
-    assert title(line.split()) == expected
+    assert find_title(line.split()) == expected

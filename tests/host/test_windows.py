@@ -20,10 +20,10 @@ def test_a_job_counts_what_is_in_it_and_ends_it(tmp_path: Path) -> None:
         bench.wait_until_it_says(attempt, "ready")
         child = bench.engine._live[attempt].child
         assert child.job is not None
-        account = child.job.account()
+        account = child.job.read_account()
         assert account is not None
-        assert account.active_processes == child.job.active_processes() == 2
-        assert child.pid in (child.job.pids() or [])
+        assert account.count_active == child.job.count_active() == 2
+        assert child.pid in (child.job.read_pids() or [])
         bench.engine.kill(attempt)
 
         assert isinstance(bench.wait_for(attempt).exit, Exited)
@@ -32,18 +32,18 @@ def test_a_job_counts_what_is_in_it_and_ends_it(tmp_path: Path) -> None:
 
 def test_a_job_that_tells_nothing_is_not_taken_for_an_empty_one() -> None:
     job = jobs.Job()
-    assert job.active_processes() == 0
+    assert job.count_active() == 0
     job.close()
 
-    assert job.account() is None
-    assert job.active_processes() == 1
-    assert job.pids() is None
+    assert job.read_account() is None
+    assert job.count_active() == 1
+    assert job.read_pids() is None
 
 
 def test_what_a_job_does_not_list_is_found_in_the_tree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs.Job, "pids", lambda self: None)
+    monkeypatch.setattr(jobs.Job, "read_pids", lambda self: None)
     with Bench(tmp_path) as bench:
         attempt = bench.misbehave("u", "keep_child")
         bench.wait_until_it_says(attempt, "ready")

@@ -41,7 +41,7 @@ def started(monkeypatch, tmp_path):
     class Starter:
         finished = None
 
-        def __call__(self, feed, *, leash=None):
+        def __call__(self, feed, *, cancel_token=None):
             calls.append((feed, HostedRequest.decode(feed.request)))
             return self.finished
 

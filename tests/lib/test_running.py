@@ -246,7 +246,7 @@ def test_a_run_whose_guard_is_killed_says_so_and_not_that_this_program_has_ended
     run = procsup.start("run.toml")
     unit = gate.meet("a")
 
-    os.kill(run._companion._child.pid, signal.SIGKILL)
+    os.kill(run._supervisor._child.pid, signal.SIGKILL)
 
     with pytest.raises(procsup.RunUnfinished, match=r"the guard process died$"):
         run.wait(LIMIT_S)
@@ -295,7 +295,7 @@ WAITS = """
 import os
 import procsup
 run = procsup.start("run.toml")
-run._companion.wait = None  # only the program itself can wait for its child
+run._supervisor.wait = None  # only the program itself can wait for its child
 child = os.fork()
 if child == 0:
     os._exit(0 if run.wait(20).ok else 1)

@@ -328,7 +328,7 @@ def test_settings_take_durations_and_decimals():
 def test_a_unit_keeps_what_a_generator_gave_and_can_be_a_key():
     unit = Unit((word for word in TRUE), outputs=(name for name in ["x"]))
 
-    assert unit.table() == unit.table() == {"argv": TRUE, "outputs": ["x"]}
+    assert unit.make_table() == unit.make_table() == {"argv": TRUE, "outputs": ["x"]}
     assert {unit: 1}[Unit(TRUE, outputs=["x"])] == 1
 
 
@@ -532,7 +532,7 @@ def test_a_plan_reads_as_json(here):
 def test_runs_without_a_name_that_come_to_the_same_one_take_the_next(here, monkeypatch):
     from procsup.lib import units as module
 
-    monkeypatch.setattr(module, "own_name", lambda prefix: f"{prefix}-same")
+    monkeypatch.setattr(module, "make_own_name", lambda prefix: f"{prefix}-same")
     made, raised = [], []
 
     def burst():
@@ -566,7 +566,7 @@ def test_a_name_that_was_chosen_is_taken_again(here):
 def test_what_stands_under_a_name_that_nobody_chose_is_left_alone(here, monkeypatch):
     from procsup.lib import units as module
 
-    monkeypatch.setattr(module, "own_name", lambda prefix: f"{prefix}-same")
+    monkeypatch.setattr(module, "make_own_name", lambda prefix: f"{prefix}-same")
     (here / ".procsup").mkdir()
     (here / ".procsup" / "run-same").write_text("a file of somebody's")
     (here / ".procsup" / "run-same-2").symlink_to(here / "nowhere")

@@ -11,7 +11,7 @@ import pytest
 
 from procsup.core.outcome import Reading
 from procsup.paths import identity
-from procsup.paths.identity import Contents, compare, read_file, stamp_of
+from procsup.paths.identity import Contents, compare, read_file, read_stamp
 from tests.support.files import needs_links, written
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs, no ctime there")
@@ -53,7 +53,7 @@ def test_a_missing_file_has_no_reading_and_no_stamp(tmp_path):
     for path in (str(tmp_path / "a"), str(Path(written(tmp_path / "file")) / "a")):
         assert read_file(path, checksum="auto") is None
         assert read_file(path, checksum="none") is None
-        assert stamp_of(path) is None
+        assert read_stamp(path) is None
 
 
 def test_a_large_file_is_digested_only_on_request(tmp_path, monkeypatch):
@@ -123,21 +123,21 @@ def test_a_link_that_is_made_again_has_another_stamp(tmp_path):
     written(tmp_path / "target", "data")
     link = tmp_path / "link"
     link.symlink_to("target")
-    before = stamp_of(str(link))
-    assert stamp_of(str(link)) == before
+    before = read_stamp(str(link))
+    assert read_stamp(str(link)) == before
 
     (tmp_path / "new").symlink_to("target")  # as `ln -sfn` does
     os.replace(tmp_path / "new", link)
 
-    assert stamp_of(str(link)) != before
-    assert stamp_of(str(link))[:4] == before[:4]
+    assert read_stamp(str(link)) != before
+    assert read_stamp(str(link))[:4] == before[:4]
 
 
 @needs_links
 def test_a_link_to_nothing_has_no_stamp(tmp_path):
     (tmp_path / "link").symlink_to("nothing")
 
-    assert stamp_of(str(tmp_path / "link")) is None
+    assert read_stamp(str(tmp_path / "link")) is None
     assert read_file(str(tmp_path / "link"), checksum="auto") is None
 
 
@@ -243,7 +243,7 @@ def test_what_was_read_and_is_the_same_needs_to_be_read_once_only(tmp_path, monk
 
     assert found.difference == ""
     assert found.seen == read_file(path, checksum="none").__class__(
-        **{**msgspec.structs.asdict(stamp_of(path).reading(path)), "sha256": recorded.sha256}
+        **{**msgspec.structs.asdict(read_stamp(path).make_reading(path)), "sha256": recorded.sha256}
     )
     assert compare(found.seen, checksum="auto") == identity.Comparison()
 
@@ -260,7 +260,7 @@ def test_an_older_record_which_knows_size_and_time_only_is_not_asked_for_more(tm
 
 def test_a_file_that_changed_under_the_hands_of_its_unit_is_never_intact(tmp_path):
     path = written(tmp_path / "a", "data")
-    recorded = stamp_of(path).reading(path, changed=True)
+    recorded = read_stamp(path).make_reading(path, changed=True)
 
     assert differs(recorded) == "changed while the unit ran"
 

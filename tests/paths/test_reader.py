@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from procsup.paths.opening import open_regular
-from procsup.paths.reader import Reader, names_shown, read_as
+from procsup.paths.reader import Reader, list_names, read_as
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
 
@@ -60,9 +60,9 @@ def test_the_folders_above_it_are_asked_too(folder):
 
 
 def test_only_a_folder_that_they_may_list_is_listed(folder):
-    assert names_shown(str(folder)) is None
+    assert list_names(str(folder)) is None
     (folder / "in").mkdir(mode=0o711)
     with read_as(Reader("eve", os.geteuid(), ())):
-        assert names_shown(str(folder)) == {"file", "in"}
+        assert list_names(str(folder)) == {"file", "in"}
     with read_as(other()), pytest.raises(PermissionError, match="may not read it"):
-        names_shown(str(folder / "in"))
+        list_names(str(folder / "in"))

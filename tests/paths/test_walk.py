@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from procsup.core.globs import parse
 from procsup.core.rooted import HOME
 from procsup.core.spec import OutputSpec
-from procsup.paths.walk import LinkToNothing, files_of, find, home_of, list_files_below
+from procsup.paths.walk import LinkToNothing, find, find_home, list_files, list_files_below
 from procsup.store.rundir import RunDir
 from tests.runfile.builders import grow
 
@@ -216,17 +216,17 @@ def test_the_name_of_a_folder_is_no_pattern(name, tmp_path):
     grow(tmp_path, "exp1/x.txt", "ab/x.txt", "a5/x.txt", "x/x.txt", "axb/x.txt")
     declared = OutputSpec(f"{escape(str(tmp_path / name))}{os.sep}*.txt", kind="glob")
 
-    assert files_of(declared) == []
-    assert home_of(declared) == str(tmp_path / name)
+    assert list_files(declared) == []
+    assert find_home(declared) == str(tmp_path / name)
 
     grow(tmp_path, f"{name}/y.txt")
-    assert files_of(declared) == [str(tmp_path / name / "y.txt")]
+    assert list_files(declared) == [str(tmp_path / name / "y.txt")]
 
 
 def test_the_home_of_alternatives_is_what_they_have_in_common(tmp_path):
     declared = OutputSpec(f"{tmp_path}{os.sep}out/{{a/*,b/c/*}}", kind="glob")
 
-    assert home_of(declared) == str(tmp_path / "out")
+    assert find_home(declared) == str(tmp_path / "out")
 
 
 # --- against the standard library, and against itself --------------------------------------------

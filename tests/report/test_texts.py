@@ -9,14 +9,14 @@ from procsup.core.plan.summary import StageStatus, Summary
 from procsup.core.replay import History
 from procsup.core.spec import After, RunSpec, StageSpec, UnitSpec
 from procsup.host.logfiles import LogPlaces
-from procsup.queries.rows import FLAT, row_of_ends
+from procsup.queries.rows import FLAT, make_ends_row
 from procsup.queries.status import RunningUnit, Status
-from procsup.report.counts import stage_data, stage_table, summarise_counts
-from procsup.report.ending import Commands, ending_data, ending_lines
-from procsup.report.failures import failure_lines, tail_of
-from procsup.report.plan import graph_lines, plan_data, plan_lines
-from procsup.report.standing import standing_lines
-from procsup.report.tables import align, columns_of, csv_lines, json_lines, json_text
+from procsup.report.counts import make_stage_data, make_stage_table, summarise_counts
+from procsup.report.ending import Commands, format_ending, make_ending_data
+from procsup.report.failures import format_failures, read_tail
+from procsup.report.plan import format_graph, format_plan, make_plan_data
+from procsup.report.standing import format_standing
+from procsup.report.tables import align, format_csv, format_json, format_json_lines, list_columns
 from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import Ending
 from tests.support.sittings import end
@@ -38,7 +38,7 @@ def ended(status, numbers, directory=".", **more):
 
 
 def lines_of_end(*args, **more):
-    return ending_lines("demo", ended(*args, **more), 12.0, COMMANDS)
+    return format_ending("demo", ended(*args, **more), 12.0, COMMANDS)
 
 
 def standing(numbers, running=(), failures=()):
@@ -122,8 +122,11 @@ def test_leftover_files_are_counted_and_the_first_three_named():
     numbers.stages["s"].note_leftover_files("s/b", LeftoverFiles(5, ("b/1", "b/2", "b/3")))
     many = "s: 6 leftover files in its outputs are not vouched for (out/\\e, b/1, b/2, ...)"
     assert "  " + many in lines_of_end("succeeded", numbers)
-    assert many in standing_lines(standing(numbers))
-    assert [stage_data(one).get("leftover_files") for one in numbers.stages.values()] == [6, None]
+    assert many in format_standing(standing(numbers))
+    assert [make_stage_data(one).get("leftover_files") for one in numbers.stages.values()] == [
+        6,
+        None,
+    ]
 
     for name in ("s/a", "s/b"):
         numbers.stages["s"].note_leftover_files(name, None)
@@ -133,7 +136,7 @@ def test_leftover_files_are_counted_and_the_first_three_named():
 def test_of_many_failures_twenty_are_shown():
     failures = [end(f"s/x={number}", 1, 3) for number in range(25)]
 
-    lines = failure_lines(failures[:20], 25, LogPlaces("."))
+    lines = format_failures(failures[:20], 25, LogPlaces("."))
 
     assert lines[19] == "s/x=19: failed, exit 3 (attempt 1, 2.0 s)"
     assert lines[20:] == ["... and 5 more"]
@@ -144,7 +147,7 @@ def test_without_stderr_the_end_of_stdout_is_shown(tmp_path):
     (tmp_path / "e").write_text("")
     failed = end("s", 1, 7, stdout_path="o", stderr_path="e")
 
-    assert failure_lines([failed], 1, LogPlaces(str(tmp_path)))[1:] == [
+    assert format_failures([failed], 1, LogPlaces(str(tmp_path)))[1:] == [
         "  end of stdout:",
         "    last words",
     ]
@@ -153,24 +156,26 @@ def test_without_stderr_the_end_of_stdout_is_shown(tmp_path):
 def test_the_tail_of_a_long_log_is_ten_whole_lines(tmp_path):
     (tmp_path / "log").write_text("".join(f"line {number}\n" for number in range(9000)))
 
-    tail = tail_of("log", LogPlaces(str(tmp_path)))
+    tail = read_tail("log", LogPlaces(str(tmp_path)))
 
     assert tail == [f"line {number}" for number in range(8990, 9000)]
-    assert tail_of("none", LogPlaces(str(tmp_path))) == []
-    assert tail_of(None, LogPlaces(str(tmp_path))) == []
+    assert read_tail("none", LogPlaces(str(tmp_path))) == []
+    assert read_tail(None, LogPlaces(str(tmp_path))) == []
 
 
 def test_one_endless_line_is_cut(tmp_path):
     (tmp_path / "log").write_text("x" * 100_000)
     failed = end("s", 1, 7, stderr_path="log")
 
-    assert max(map(len, failure_lines([failed], 1, LogPlaces(str(tmp_path))))) < 500
+    assert max(map(len, format_failures([failed], 1, LogPlaces(str(tmp_path))))) < 500
 
 
 def test_the_end_as_data_has_the_names_of_the_manifest():
     numbers = summary(s=("failed", 2, {Verdict.TIMED_OUT: 2}))
 
-    data = ending_data(ended("failed", numbers, failures=(end("s/x=1", 1, 7),), failed_total=2))
+    data = make_ending_data(
+        ended("failed", numbers, failures=(end("s/x=1", 1, 7),), failed_total=2)
+    )
 
     assert data["stages"]["s"]["timed-out"] == 2
     assert data["failed_total"] == 2
@@ -185,11 +190,11 @@ def test_what_runs_is_a_column_only_while_something_runs():
     numbers = summary(s=("open", 9, {Verdict.SUCCEEDED: 1}))
     numbers.stages["s"].running = 2
 
-    assert stage_table(numbers.stages.values()) == [
+    assert make_stage_table(numbers.stages.values()) == [
         "stage  status  planned  kept  succeeded  running",
         "s      open          9     0          1        2",
     ]
-    assert stage_data(numbers.stages["s"])["running"] == 2
+    assert make_stage_data(numbers.stages["s"])["running"] == 2
     assert summarise_counts(Summary(["s"]).stages.values()) == "nothing was done"
 
 
@@ -210,7 +215,7 @@ def test_csv_can_be_read_back():
         {"id": "\udcff", "n": 2.5, "yes": False},
     ]
 
-    read = list(csv.DictReader("\n".join(csv_lines(columns_of(rows), rows)).splitlines(True)))
+    read = list(csv.DictReader("\n".join(format_csv(list_columns(rows), rows)).splitlines(True)))
 
     assert [row["id"] for row in read] == ['a "b", c\nd', "\\xff"]
     assert [row["n"] for row in read] == ["", "2.5"]
@@ -219,15 +224,15 @@ def test_csv_can_be_read_back():
 
 
 def test_json_is_ascii_and_one_line_a_row():
-    lines = list(json_lines([{"id": "é\n\udcff"}, {"id": None}]))
+    lines = list(format_json_lines([{"id": "é\n\udcff"}, {"id": None}]))
 
     assert lines == ['{"id": "\\u00e9\\n\\\\xff"}', '{"id": null}']
-    assert json_text([]) == "[]"
+    assert format_json([]) == "[]"
 
 
 def test_a_row_has_all_columns_whatever_is_known():
-    empty = row_of_ends("s/x=1", "s", 0, [])
-    retried = row_of_ends("s/x=1", "s", 0, [end("s/x=1", 1, 7, final=False)])
+    empty = make_ends_row("s/x=1", "s", 0, [])
+    retried = make_ends_row("s/x=1", "s", 0, [end("s/x=1", 1, 7, final=False)])
 
     assert list(empty) == list(retried) == list(FLAT)
     assert (empty["verdict"], empty["tries"], empty["peak_memory_bytes"]) == (None, 0, None)
@@ -241,7 +246,7 @@ def test_the_standing_of_a_run_is_title_table_what_runs_and_what_failed():
     numbers = summary(s=("open", 2, {Verdict.FAILED: 1}))
     running = [RunningUnit(f"s/x={number}", 1, None, time.time() - 7200.0) for number in range(22)]
 
-    lines = standing_lines(standing(numbers, running, [end("s/y", 1, 7)]))
+    lines = format_standing(standing(numbers, running, [end("s/y", 1, 7)]))
 
     assert lines[0] == "demo: running"
     assert [line.split() for line in lines[5:7]] == [
@@ -261,7 +266,7 @@ def test_a_plan_gives_a_reason_for_each_unit_that_runs():
         "t": RehearsedStage(known_after=("s",)),
     }
 
-    assert plan_lines(spec, stages) == [
+    assert format_plan(spec, stages) == [
         "demo, in d",
         "s: 3 units: 2 kept, 1 to run",
         "  run (input changed: in/a (size 10 → 12))  s/x=1",
@@ -269,8 +274,8 @@ def test_a_plan_gives_a_reason_for_each_unit_that_runs():
         "  keep (its program has changed)  s/x=1",
         "t: known when s has run",
     ]
-    assert "  keep  s/x=1" not in plan_lines(spec, stages, kept_too=False)
-    data = plan_data(spec, stages)
+    assert "  keep  s/x=1" not in format_plan(spec, stages, kept_too=False)
+    data = make_plan_data(spec, stages)
     assert data["stages"]["t"] is None
     assert [unit["keep"] for unit in data["stages"]["s"]] == [False, True, True]
     assert data["known_after"] == {"t": ["s"]}
@@ -282,14 +287,14 @@ def test_a_plan_is_drawn_as_a_graph_whatever_stages_are_called():
     spec = RunSpec("demo", None, "f", "d", stages)
     seen = {"a": RehearsedStage(problem='no "x"\nhere'), "b": RehearsedStage(known_after=("a",))}
 
-    assert graph_lines(spec, seen, "dot") == [
+    assert format_graph(spec, seen, "dot") == [
         "digraph {",
         '  s0 [shape=box, label="a\\ncannot be run: no \\"x\\"\\\\nhere"];',
         '  s1 [shape=box, label="b\\nknown when a has run"];',
         "  s0 -> s1 [style=dashed];",
         "}",
     ]
-    assert graph_lines(spec, seen, "mermaid") == [
+    assert format_graph(spec, seen, "mermaid") == [
         "flowchart TD",
         '  s0["a<br>cannot be run: no #quot;x#quot; here"]',
         '  s1["b<br>known when a has run"]',

@@ -289,7 +289,7 @@ def test_a_file_that_an_earlier_stage_makes_needs_its_columns_named(tmp_path):
 
 def test_a_file_that_an_earlier_stage_makes_is_read_when_that_is_done(tmp_path):
     loaded = load_text(tmp_path, LATE.replace("COLUMNS", ', columns = ["n"]'))
-    assert loaded.early_stages() == ["plan"]
+    assert loaded.list_early_stages() == ["plan"]
     put(tmp_path, "s.csv", "k,n\n1,2\n")
     assert [args(one) for one in loaded.expand("a", CAPACITY, {})] == [["2"]]
 

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from procsup.runfile.units.fingerprint import Identity
-from procsup.runfile.units.fingerprint import fingerprint as make
+from procsup.runfile.units.fingerprint import compute_fingerprint as make
 from tests.runfile.builders import grow, unit
 
 BASE = """

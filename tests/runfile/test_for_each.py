@@ -229,7 +229,7 @@ def test_brackets_in_a_folder_s_name_hide_nothing_from_a_glob_with_them_escaped(
 
 
 def test_where_case_does_not_count_a_glob_of_another_case_waits(tmp_path, monkeypatch):
-    monkeypatch.setattr("procsup.runfile.stages.following.path_key", str.lower)
+    monkeypatch.setattr("procsup.runfile.stages.following.make_path_key", str.lower)
     assert waits(tmp_path, 'inputs = ["Trim/*.FQ"]') == (False, True)
 
 
@@ -254,7 +254,7 @@ def test_what_follows_a_late_stage_is_late_and_still_goes_unit_by_unit(tmp_path)
     args = ["{a.outputs[0]}"]
     """
     loaded = load_text(tmp_path, text)
-    assert loaded.early_stages() == ["list"]
+    assert loaded.list_early_stages() == ["list"]
     assert loaded.spec.stage("b").unit_wise
 
     loaded.expand_early(CAPACITY)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from procsup.host.readings import inputs_of
-from procsup.paths.walk import files_of
+from procsup.host.readings import list_inputs
+from procsup.paths.walk import list_files
 from procsup.runfile.syntax.problems import Wrong
-from procsup.runfile.templates.patterns import glob_text, read_glob
+from procsup.runfile.templates.patterns import fill_glob, read_glob
 from procsup.runfile.templates.template import Template
 from tests.paths.test_walk import link
 from tests.runfile.builders import (
@@ -160,12 +160,12 @@ def test_what_is_excluded_is_left_out_of_folders(tmp_path):
 
     one = unit(tmp_path, 'inputs = ["lib", "raw", "!lib/x"]\ndepends = ["lib/", "!**/m.py"]')
 
-    watched = {path for declared in inputs_of(one) for path in files_of(declared, follow=True)}
+    watched = {path for declared in list_inputs(one) for path in list_files(declared, follow=True)}
     names = sorted(os.path.relpath(path, tmp_path).replace(os.sep, "/") for path in watched)
     everything = [*FILES[4:], *FILES[:4]]
     assert names == sorted(everything)  # the lists leave out different files of lib
     one = unit(tmp_path, 'inputs = ["lib/", "raw/", "!**/{x,test*}"]\nargs = ["{inputs[1]}"]')
-    watched = {path for declared in inputs_of(one) for path in files_of(declared, follow=True)}
+    watched = {path for declared in list_inputs(one) for path in list_files(declared, follow=True)}
     assert sorted(os.path.relpath(path, tmp_path).replace(os.sep, "/") for path in watched) == [
         "lib/m.py",
         "raw/a.fq",
@@ -236,6 +236,6 @@ def test_the_text_of_a_glob_is_that_of_the_glob_that_is_read(source, n, m):
         return
     values = {"n": n, "m": m}
 
-    assert text_or_fault(lambda: glob_text(template, values)) == text_or_fault(
+    assert text_or_fault(lambda: fill_glob(template, values)) == text_or_fault(
         lambda: read_glob(template, values).text
     )

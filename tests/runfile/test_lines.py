@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procsup.runfile.syntax.lines import lines_of
+from procsup.runfile.syntax.lines import find_lines
 from procsup.runfile.syntax.reading import parse
 
 
@@ -22,7 +22,7 @@ def paths(value, at=()):
 
 
 def test_every_way_of_writing_a_key_has_its_line():
-    lines = lines_of(
+    lines = find_lines(
         '''a = 1
 b.c = [ # ] " {
   1,
@@ -118,7 +118,7 @@ def test_every_key_that_the_parser_sees_has_a_line(text):
     except ValueError:
         return  # inline tables over several lines, a table and a key of one name
 
-    lines = lines_of(text)
+    lines = find_lines(text)
 
     found = set(paths(parsed))
     assert found <= set(lines)

@@ -8,7 +8,7 @@ import pytest
 from procsup.core.outcome import Verdict
 from procsup.core.spec import After, CapacitySpec, OnFailure, Retry, RunSpec, StageSpec
 from procsup.host import pythons
-from procsup.host.names import python_command, running_python
+from procsup.host.names import find_python_command, get_running_python
 from procsup.runfile.load import load
 from tests.runfile.builders import CAPACITY, STAGE, early, grow, load_text
 
@@ -23,7 +23,7 @@ def stage(folder, text):
 
 def test_a_run_of_one_line_has_the_defaults(tmp_path):
     folder = str(tmp_path)
-    only = StageSpec("a", is_python=True, module="m", interpreter=(running_python(),))
+    only = StageSpec("a", is_python=True, module="m", interpreter=(get_running_python(),))
 
     assert spec(tmp_path, STAGE) == RunSpec(
         name="run",
@@ -176,9 +176,9 @@ def test_a_command_that_runs_a_python_is_known_by_its_name(tmp_path):
 @pytest.mark.parametrize("written", ['"3.10"', "3.10"])
 def test_a_version_of_python_need_not_be_in_quotes(written, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        pythons, "search", lambda version, _: pythons.Search(python_command(version))
+        pythons, "search", lambda version, _: pythons.Search(find_python_command(version))
     )
-    assert stage(tmp_path, f"python = {written}").interpreter == python_command("3.10")
+    assert stage(tmp_path, f"python = {written}").interpreter == find_python_command("3.10")
 
 
 def test_a_name_of_python_is_left_to_the_path(tmp_path):
@@ -278,7 +278,7 @@ def test_a_stage_is_late_if_only_the_stages_before_it_can_tell(text, late, tmp_p
     loaded = load_text(tmp_path, LATE.format(text))
 
     assert loaded.spec.stage("b").late is late
-    assert loaded.early_stages() == (["a"] if late else ["a", "b"])
+    assert loaded.list_early_stages() == (["a"] if late else ["a", "b"])
 
 
 def test_stages_keep_their_order(tmp_path):

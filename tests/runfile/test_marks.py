@@ -121,12 +121,12 @@ def test_a_glob_of_a_unit_s_own_sees_no_mark_even_before_it_is_there(
 
 
 def test_a_glob_of_a_program_s_unit_sees_no_mark(tmp_path):
-    wishes = {"stamp": str(tmp_path / "d" / "x.ok"), "name": "listed", "dir": tmp_path / "runs"}
+    options = {"stamp": str(tmp_path / "d" / "x.ok"), "name": "listed", "dir": tmp_path / "runs"}
     one = procsup.Unit(["true"], inputs=[slashed(tmp_path / "d" / "x*")])
     grow(tmp_path, "d/x.txt")
 
     with pytest.raises(RunFileError, match=r"would find .*x\.ok, which is the run's stamp"):
-        procsup.run_units([one], progress="none", **wishes)
+        procsup.run_units([one], progress="none", **options)
 
 
 def test_what_a_late_unit_reads_is_no_mark(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from procsup.core.globs import is_literal, meet, parse
 from procsup.core.spec import OutputSpec
-from procsup.paths.walk import home_of
+from procsup.paths.walk import find_home
 from procsup.runfile.checks.overlaps import Claims
 from tests.paths.test_walk import link
 from tests.runfile.builders import check_problems, early, problems, units
@@ -185,7 +185,7 @@ def test_a_value_is_no_pattern(tmp_path):
     found = units(tmp_path, f'matrix.s = {names}\noutputs = ["out/{{s}}/*.txt"]')
 
     assert len(found) == 6
-    assert [os.path.basename(home_of(unit.outputs[0])) for unit in found] == [
+    assert [os.path.basename(find_home(unit.outputs[0])) for unit in found] == [
         "a*", "ab", "a[0-9]", "a5", "{{x,y}}", "x",
     ]  # fmt: skip
 

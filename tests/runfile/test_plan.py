@@ -15,7 +15,7 @@ from tests.runfile.builders import CAPACITY
 
 def load_units(folder, units, **settings):
     head = Head("n", str(folder), "units", settings, {})
-    return load_plan(PlanText(head, [encode(unit.table()) for unit in units]))
+    return load_plan(PlanText(head, [encode(unit.make_table()) for unit in units]))
 
 
 def plan_units(folder, units, **settings):

@@ -16,7 +16,7 @@ from procsup.runfile.vocabulary.keys import (
     STAGE,
     STAGE_KEYS,
 )
-from procsup.runfile.vocabulary.schema import runfile_schema
+from procsup.runfile.vocabulary.schema import make_runfile_schema
 from tests.runfile.builders import load_text
 from tests.support.schemas import problems_of
 from tests.support.vocabulary import rows
@@ -34,11 +34,11 @@ def in_a_run_file(text, *, of_a_stage):
 
 
 def test_the_shipped_schema_is_the_one_that_the_tables_make():
-    assert json.loads(SHIPPED.read_text(encoding="utf-8")) == runfile_schema()
+    assert json.loads(SHIPPED.read_text(encoding="utf-8")) == make_runfile_schema()
 
 
 def test_it_knows_every_key_and_no_other():
-    schema = runfile_schema()
+    schema = make_runfile_schema()
     stage = schema["definitions"]["stage"]["properties"]
 
     assert (tuple(schema["properties"]), tuple(stage)) == (RUN_KEYS, STAGE_KEYS)
@@ -48,7 +48,7 @@ def test_it_knows_every_key_and_no_other():
 
 def test_it_is_a_schema():
     jsonschema = pytest.importorskip("jsonschema")
-    jsonschema.Draft7Validator.check_schema(runfile_schema())
+    jsonschema.Draft7Validator.check_schema(make_runfile_schema())
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
@@ -209,7 +209,7 @@ def test_mistakes_of_the_run_that_it_catches(text):
 
 def test_the_verb_prints_both(capsys):
     assert main(["schema"]) == 0
-    assert json.loads(capsys.readouterr().out) == runfile_schema()
+    assert json.loads(capsys.readouterr().out) == make_runfile_schema()
     assert main(["schema", "manifest"]) == 0
     assert json.loads(capsys.readouterr().out)["title"] == "procsup completion manifest"
 
@@ -221,4 +221,4 @@ def test_it_is_plain_json_and_what_toml_gives_is_valid():
 
 
 def test_its_id_is_a_whole_uri_as_editors_want_it():
-    assert runfile_schema()["$id"] == "urn:procsup:runfile:1"
+    assert make_runfile_schema()["$id"] == "urn:procsup:runfile:1"

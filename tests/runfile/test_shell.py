@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import procsup
-from procsup.host.shells import bash, powershell
+from procsup.host.shells import make_bash, make_powershell
 from procsup.runfile.syntax.problems import Wrong
 from procsup.runfile.templates.scope import LATE, PATH, TEXT, Many, Scope
 from procsup.runfile.templates.shell import read_shell, render
@@ -44,7 +44,7 @@ def filled(text, shell, **values):
 
 
 def in_bash(text, *args, **values):
-    argv = (*bash().head, *bash().tail(filled(text, bash(), **values), args))
+    argv = (*make_bash().head, *make_bash().tail(filled(text, make_bash(), **values), args))
     return subprocess.run(argv, stdout=subprocess.PIPE, check=True, timeout=20).stdout.decode()
 
 
@@ -133,7 +133,7 @@ DOCUMENT = "stands in a here-document, where its quotes would be part of the tex
 )
 def test_where_no_placeholder_may_stand_in_bash(text, problem):
     with pytest.raises(Wrong) as caught:
-        read_shell(text, SCOPE, bash())
+        read_shell(text, SCOPE, make_bash())
     assert problem in "; ".join(message for _, message in caught.value.faults)
 
 
@@ -152,8 +152,8 @@ def in_lines(cell):
 def test_each_row_of_the_page_is_refused_and_accepted_as_it_says(refused, instead):
     scope = Scope(dict.fromkeys(("i", "n", "x", "y"), TEXT))
     with pytest.raises(Wrong):
-        read_shell(in_lines(refused), scope, bash())
-    read_shell(in_lines(instead), scope, bash())
+        read_shell(in_lines(refused), scope, make_bash())
+    read_shell(in_lines(instead), scope, make_bash())
 
 
 def test_the_page_has_its_rows():
@@ -217,7 +217,7 @@ def test_the_page_has_its_rows():
 )
 def test_where_bash_would_execute_a_quoted_value(text, problem):
     with pytest.raises(Wrong) as caught:
-        read_shell(text, SCOPE, bash())
+        read_shell(text, SCOPE, make_bash())
     assert problem in caught.value.faults[0][1]
 
 
@@ -251,14 +251,14 @@ def test_where_bash_would_execute_a_quoted_value(text, problem):
     ],
 )
 def test_where_a_value_is_a_word_it_is_welcome(text):
-    assert read_shell(text, SCOPE, bash()).fields
+    assert read_shell(text, SCOPE, make_bash()).fields
 
 
 @pytest.mark.parametrize("name", ["cpus", "memory", "attempt", "slot"])
 def test_what_is_a_number_for_sure_may_be_compared(name):
-    assert read_shell(f"[[ {{{name}}} -gt 1 ]]", Scope({name: LATE}), bash()).fields
+    assert read_shell(f"[[ {{{name}}} -gt 1 ]]", Scope({name: LATE}), make_bash()).fields
     with pytest.raises(Wrong):
-        read_shell(f"[[ {{{name}}} -gt 1 ]]", Scope({name: TEXT}), bash())  # a variable
+        read_shell(f"[[ {{{name}}} -gt 1 ]]", Scope({name: TEXT}), make_bash())  # a variable
 
 
 @needs_bash
@@ -282,10 +282,10 @@ def test_a_plain_value_is_quoted_where_it_would_mean_something(text, value, prin
 def test_a_plain_value_is_quoted_nowhere_else():
     text = "a {x} {p}>{y} [[ {x} ]] {{1..{x}}} $a-{y}"
     values = {"x": "-n", "p": "o/a,b", "y": "2"}
-    assert filled(text, bash(), **values) == "a -n o/a,b>2 [[ -n ]] {1..-n} $a-2"
+    assert filled(text, make_bash(), **values) == "a -n o/a,b>2 [[ -n ]] {1..-n} $a-2"
 
 
-POWERSHELL = powershell("pwsh")
+POWERSHELL = make_powershell("pwsh")
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,9 @@ def test_the_fingerprint_is_of_the_text_not_of_the_shell_s_place(tmp_path, monke
     from procsup.runfile.stages import stage
 
     first = unit(tmp_path, SHELL)
-    monkeypatch.setattr(stage, "native_shell", lambda: bash()._replace(head=("/x/bash", "-c")))
+    monkeypatch.setattr(
+        stage, "get_native_shell", lambda: make_bash()._replace(head=("/x/bash", "-c"))
+    )
     second = unit(tmp_path, SHELL)
     assert (first.fingerprint, second.argv[0]) == (second.fingerprint, "/x/bash")
     assert unit(tmp_path, SHELL.replace("sort", "cat")).fingerprint != first.fingerprint
@@ -393,7 +395,7 @@ def test_very_many_lines_are_made_fast(tmp_path):
 )
 def test_a_value_that_bash_would_evaluate_is_refused(text):
     with pytest.raises(Wrong) as caught:
-        read_shell(text, SCOPE, bash())
+        read_shell(text, SCOPE, make_bash())
     ((_, message),) = caught.value.faults
     assert "stands in arithmetic" in message or "because of $[" in message
 
@@ -402,4 +404,4 @@ def test_a_value_that_bash_would_evaluate_is_refused(text):
     "text", ["echo $((1 + 2)) {x}", "echo $(( $(echo {x} | wc -c) ))", "[ {x} = 1 ]", "[[ {x} ]]"]
 )
 def test_a_value_beside_or_in_a_command_of_arithmetic_is_welcome(text):
-    assert read_shell(text, SCOPE, bash()).fields
+    assert read_shell(text, SCOPE, make_bash()).fields

@@ -77,15 +77,15 @@ def test_parts_of_paths_are_those_of_pathlib(path):
     pure = PurePosixPath(path)
 
     assert templates.name_of(path) == pure.name
-    assert templates.stem_of(path) == pure.stem
-    assert templates.suffix_of(path) == pure.suffix
-    assert templates.parent_of(path) == str(pure.parent)
+    assert templates.take_stem(path) == pure.stem
+    assert templates.take_suffix(path) == pure.suffix
+    assert templates.take_parent(path) == str(pure.parent)
 
 
 def test_a_folder_has_parts_too():
     assert templates.name_of("out/x/") == "x"
-    assert templates.parent_of("out/x/") == "out"
-    assert templates.parent_of("/x") == "/"
+    assert templates.take_parent("out/x/") == "out"
+    assert templates.take_parent("/x") == "/"
 
 
 @given(st.text())

@@ -11,8 +11,8 @@ from procsup.core.spec import RunSpec, StageSpec
 from procsup.runfile.syntax.problems import Wrong
 from procsup.runfile.syntax.reading import parse
 from procsup.runfile.vocabulary.keys import LATER_KEYS, RUN, STAGE, settings
-from procsup.runfile.vocabulary.reference import reference
-from procsup.runfile.vocabulary.schema import runfile_schema
+from procsup.runfile.vocabulary.reference import make_reference
+from procsup.runfile.vocabulary.schema import make_runfile_schema
 from tests.support.vocabulary import rows_of
 
 PAGE = Path(procsup.__file__).parent / "docs" / "run-file.md"
@@ -55,14 +55,14 @@ def test_settings_are_the_keys_with_a_field():
 
 
 def test_the_shipped_page_is_the_one_that_the_rows_make():
-    assert PAGE.read_text(encoding="utf-8") == reference()
+    assert PAGE.read_text(encoding="utf-8") == make_reference()
 
 
 @pytest.mark.parametrize("key", [*RUN, *STAGE], ids=lambda key: key.name)
 def test_the_page_tells_what_a_key_takes_with_each_word_and_each_key_of_its_table(key):
     assert key.type.says
     assert key.help.endswith(".")
-    pages = reference().split("### ")
+    pages = make_reference().split("### ")
     told = [page for page in pages if page.startswith(f"`{key.name}`\n") and key.example in page]
     assert len(told) == 1
     assert key.help in told[0]
@@ -77,8 +77,8 @@ def test_each_key_of_a_table_has_a_row_which_the_page_and_the_schema_show(key):
     of_tables = {row.split(".")[-1] for row in rows_of("", key) if " = " not in row}
     assert {inner.name for inner in key.type.inner} == of_tables
 
-    schema = json.dumps(runfile_schema())
+    schema = json.dumps(make_runfile_schema())
     for inner in key.type.inner:
         assert inner.help.endswith(".")
-        assert f"- `{inner.name}`: {inner.help}\n" in reference()
+        assert f"- `{inner.name}`: {inner.help}\n" in make_reference()
         assert json.dumps(inner.help) in schema

@@ -25,7 +25,7 @@ def never_asked():
 
 
 def units_of(house, stage=None):
-    return [unit.id for unit in read_manifest(house.rundir.manifest_of(stage))[1]]
+    return [unit.id for unit in read_manifest(house.rundir.get_manifest(stage))[1]]
 
 
 def publish_stage(house):
@@ -36,7 +36,7 @@ def test_the_manifest_of_a_run_repeats_the_lines_of_its_stages(house):
     publish_stage(house)
     house.publisher.publish_run("succeeded", [("s", COUNTS)], never_asked())
 
-    lines = [house.rundir.manifest_of(one).read_bytes().partition(b"\n")[2] for one in (None, "s")]
+    lines = [house.rundir.get_manifest(one).read_bytes().partition(b"\n")[2] for one in (None, "s")]
     assert lines[0] == lines[1]
     json.loads(house.rundir.manifest.read_bytes())
 
@@ -44,7 +44,7 @@ def test_the_manifest_of_a_run_repeats_the_lines_of_its_stages(house):
 @pytest.mark.parametrize("what", ["changed", "cut", "gone"])
 def test_what_was_tampered_with_is_not_repeated(house, what):
     publish_stage(house)
-    path = house.rundir.manifest_of("s")
+    path = house.rundir.get_manifest("s")
     text = path.read_bytes()
     path.write_bytes(text.replace(b"succeeded", b"SUCCEEDED") if what == "changed" else text[:-50])
     if what == "gone":

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from procsup.errors import UsageError
-from procsup.store.find import NoSuchRun, find, nearest_home, runs_in
+from procsup.store.find import NoSuchRun, find, find_nearest_home, list_run_dirs
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Sitting
 from tests.store.builders import WALL, begin, write
@@ -99,7 +99,7 @@ def test_a_wrong_name_is_answered_with_what_there_is_and_a_guess(project):
 def test_where_nothing_was_ever_run_this_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("procsup.store.find.HOME", ".procsup-that-is-nowhere")
 
-    assert nearest_home(tmp_path) is None
+    assert find_nearest_home(tmp_path) is None
     with pytest.raises(NoSuchRun, match=r"in .* or above it"):
         find("alpha", tmp_path)
 
@@ -115,7 +115,7 @@ def test_nonsense_is_no_run(project, run):
 
 
 def test_a_home_that_cannot_be_listed_holds_nothing(tmp_path):
-    assert runs_in(tmp_path / "nowhere") == []
+    assert list_run_dirs(tmp_path / "nowhere") == []
 
 
 def test_a_damaged_run_does_not_hide_the_others(project):

@@ -13,7 +13,7 @@ from procsup.core.events import Synced
 from procsup.core.records import JOURNAL_VERSION, ControlReply, Launch, Spawned, encode_line
 from procsup.errors import RecordError
 from procsup.store.journal import JournalWriter, follow, read_journal
-from procsup.store.reader import begins, last_begin
+from procsup.store.reader import read_begins, read_last_begin
 from tests.store.builders import (
     PROGRAMS,
     WALL,
@@ -109,7 +109,7 @@ def test_there_need_not_be_a_journal_yet(tmp_path):
 
     assert (journal.good_length, journal.last_seq, journal.exists) == (0, 0, False)
     assert follow(tmp_path / "journal.jsonl").read() == []
-    assert last_begin(tmp_path / "journal.jsonl") is None
+    assert read_last_begin(tmp_path / "journal.jsonl") is None
 
 
 def test_numbers_length_and_digest_go_on_in_the_next_sitting(tmp_path):
@@ -475,8 +475,8 @@ def test_the_beginnings_are_found_without_reading_the_rest(tmp_path):
     path = tmp_path / "j"
     write(path, [begin("r1", 1), *records(), begin("r2", 2), ControlReply("1", "drain", True)])
 
-    assert [one.run_id for one in begins(path)] == ["r1", "r1", "r2"]
-    assert last_begin(path) == begin("r2", 2)
+    assert [one.run_id for one in read_begins(path)] == ["r1", "r1", "r2"]
+    assert read_last_begin(path) == begin("r2", 2)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from procsup.core import text
-from procsup.core.manifest import StageCounts, rfc3339, unit_record
+from procsup.core.manifest import StageCounts, format_rfc3339, make_unit_record
 from procsup.errors import RecordError
 from procsup.host import files
 from procsup.store.journal import JournalWriter
-from procsup.store.manifest import ManifestPublisher, manifest_lines, read_head, read_manifest
+from procsup.store.manifest import ManifestPublisher, encode_manifest, read_head, read_manifest
 from procsup.store.rundir import RunDir
 from tests.store.builders import WALL, begin, records, result, spec
 
@@ -31,7 +31,7 @@ class Released:
             raise RecordError("replaced")
 
     def release_stage(self, stage):
-        assert self.rundir.stage_manifest(stage).exists()
+        assert self.rundir.get_stage_manifest(stage).exists()
         self.woken.append(stage)
 
     def release_run(self):
@@ -118,7 +118,7 @@ def test_a_manifest_is_json_with_the_head_and_each_unit_on_a_line_of_its_own(hou
     ],
 )
 def test_times_are_rfc_3339_to_the_microsecond(at, expected):
-    assert rfc3339(at) == expected
+    assert format_rfc3339(at) == expected
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -134,7 +134,7 @@ def test_a_part_is_named_only_of_a_log_that_is_one_and_unknown_times_are_null():
     end = msgspec.structs.replace(packed.ends[0], stdout_part=(4, 10), linger_s=None)
     packed = msgspec.structs.replace(packed, ends=(end,))
 
-    first, second = (msgspec.to_builtins(unit_record(one)) for one in (whole, packed))
+    first, second = (msgspec.to_builtins(make_unit_record(one)) for one in (whole, packed))
 
     assert not [name for name in (*first, *first["attempts"][0]) if name.endswith("_part")]
     assert (second["stdout_part"], second["attempts"][0]["stdout_part"]) == ((4, 10), (4, 10))
@@ -145,11 +145,11 @@ def test_a_part_is_named_only_of_a_log_that_is_one_and_unknown_times_are_null():
 def test_what_was_published_is_read_again(house):
     house.publish()
 
-    head, units = read_manifest(house.rundir.stage_manifest("s"))
+    head, units = read_manifest(house.rundir.get_stage_manifest("s"))
 
-    assert head == read_head(house.rundir.stage_manifest("s"))
+    assert head == read_head(house.rundir.get_stage_manifest("s"))
     assert (head.stage, head.status, head.stages["s"].succeeded) == ("s", "succeeded", 3)
-    assert list(units) == [unit_record(result(number)) for number in range(3)]
+    assert list(units) == [make_unit_record(result(number)) for number in range(3)]
 
 
 def test_it_carries_the_length_and_digest_of_the_journal_that_is_on_disk(house):
@@ -240,7 +240,7 @@ def test_a_journal_that_failed_gets_no_manifest(house):
         house.publish()
 
     assert not house.rundir.manifest.exists()
-    assert not house.rundir.stage_manifest("s").exists()
+    assert not house.rundir.get_stage_manifest("s").exists()
     assert house.sitting.woken == []
 
 
@@ -262,7 +262,7 @@ def stamped(tmp_path):
 def claims(house, tmp_path):
     paths = [
         house.rundir.manifest,
-        house.rundir.stage_manifest("s"),
+        house.rundir.get_stage_manifest("s"),
         tmp_path / "new" / "all.done",
         tmp_path / "visible.json",
         tmp_path / "s.done",
@@ -305,7 +305,7 @@ def test_withdrawal_is_durable_even_where_a_dead_sitting_had_begun_it(house, mon
         lambda path, **_how: synced.append(os.fspath(path)),
     )
     house.rundir.manifest.unlink()
-    house.rundir.stage_manifest("s").unlink()
+    house.rundir.get_stage_manifest("s").unlink()
 
     house.publisher.withdraw(["s"])
 
@@ -407,7 +407,7 @@ def test_who_may_read_is_as_the_run_file_says(tmp_path, share, mode):
         os.umask(before)
     house.journal.close()
 
-    for path in (house.rundir.manifest, house.rundir.stage_manifest("s")):
+    for path in (house.rundir.manifest, house.rundir.get_stage_manifest("s")):
         assert stat.S_IMODE(path.stat().st_mode) == mode
     assert stat.S_IMODE(house.rundir.journal.stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "visible.json").stat().st_mode) == 0o640
@@ -434,7 +434,7 @@ def test_text_that_is_not_utf8_is_escaped_and_given_in_base64(tmp_path, strange)
     head, units = read_manifest(house.rundir.manifest)
     assert head.run_file == f"/r/{strange}.toml"
     assert head.variables == {"a/b": [strange]}
-    assert list(units) == [unit_record(one) for one in (result(0), odd, result(2))]
+    assert list(units) == [make_unit_record(one) for one in (result(0), odd, result(2))]
 
 
 @pytest.mark.survives("F15")
@@ -448,7 +448,7 @@ def test_a_parameter_named_like_the_armour_is_left_alone(house):
     odd = result(0, parameters={"base64": "x", "y": "base64"})
     house.publisher.publish_run("succeeded", [("s", COUNTS)], iter([odd]))
 
-    assert list(read_manifest(house.rundir.manifest)[1]) == [unit_record(odd)]
+    assert list(read_manifest(house.rundir.manifest)[1]) == [make_unit_record(odd)]
 
 
 def test_many_units_are_written_and_read_in_constant_memory(house):
@@ -468,7 +468,7 @@ def test_many_units_are_written_and_read_in_constant_memory(house):
 def test_the_lines_of_a_manifest_are_those_of_the_shapes(house):
     house.publish()
     head, units = read_manifest(house.rundir.manifest)
-    again = b"".join(manifest_lines(head, units))
+    again = b"".join(encode_manifest(head, units))
 
     assert again == house.rundir.manifest.read_bytes()
     assert msgspec.json.decode(again)["units"][0]["id"] == "s/x=0"

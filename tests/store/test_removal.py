@@ -11,10 +11,10 @@ from procsup.host.opened import Folder
 from procsup.store import removal
 from procsup.store.removal import (
     list_half_removed,
+    make_target,
     remove_files,
     remove_run,
     remove_unbegun,
-    target,
 )
 from procsup.store.rundir import RunDir
 from tests.support.mounts import bound
@@ -65,7 +65,7 @@ def made(home, name="run"):
 
 
 def prune(rundir):
-    remove_run(rundir, target(rundir))
+    remove_run(rundir, make_target(rundir))
 
 
 def names(folder):
@@ -170,7 +170,7 @@ def test_a_refused_start_is_undone_in_another_s_folder_too(lab):
 @pytest.mark.parametrize("kind", ["folder", "link"])
 def test_what_takes_a_run_s_place_after_the_plan_stays(home, victim, kind):
     rundir = made(home)
-    planned = target(rundir)
+    planned = make_target(rundir)
     os.rename(rundir.path, home / "moved")
     if kind == "folder":
         os.rename(victim, rundir.path)
@@ -189,7 +189,7 @@ def test_what_takes_a_run_s_place_after_the_plan_stays(home, victim, kind):
 
 def test_another_home_under_the_same_path_is_refused(home):
     rundir = made(home)
-    planned = target(rundir)
+    planned = make_target(rundir)
     os.rename(home, home.parent / "old")
     home.mkdir()
     os.rename(home.parent / "old" / "run", home / "run")
@@ -204,7 +204,7 @@ def test_a_link_as_the_folder_of_runs_is_refused_by_name(home):
     (home.parent / "link").symlink_to(home)
 
     with pytest.raises(RecordError, match=r"link: it is a link .* its own path"):
-        target(RunDir(home.parent / "link" / "run"))
+        make_target(RunDir(home.parent / "link" / "run"))
     assert rundir.journal.exists()
 
 
@@ -241,7 +241,7 @@ def test_what_is_put_into_a_run_while_it_is_removed_stays_and_is_named(home, mon
 
 def test_a_lock_of_another_folder_is_no_hold_on_this_one(home, victim, monkeypatch, exchanges):
     rundir = made(home)
-    planned = target(rundir)
+    planned = make_target(rundir)
     locks_work, read_owner = removal.locks_work, removal.read_owner
 
     def there(folder):
@@ -266,13 +266,13 @@ def test_a_lock_of_another_folder_is_no_hold_on_this_one(home, victim, monkeypat
 
 
 def test_a_mount_in_a_run_is_known_before_anything_is_removed(home, victim):
-    from procsup.queries.pruning import Choice, plan
+    from procsup.queries.pruning import Choice, plan_removal
 
     rundir = made(home)
     (rundir.logs / "data").mkdir()
     with bound(victim, rundir.logs / "data"):
-        found = plan(Choice([str(rundir.path)]), None)
-        assert found.doomed == []
+        found = plan_removal(Choice([str(rundir.path)]), None)
+        assert found.items == []
         assert found.left == [
             f"{rundir.path} is left alone: {rundir.logs / 'data'} is a mount point:"
             " unmount it first"
@@ -284,7 +284,7 @@ def test_a_mount_in_a_run_is_known_before_anything_is_removed(home, victim):
 def test_a_mount_that_comes_after_the_plan_is_left_as_it_is(home, victim, where):
     rundir = made(home)
     (rundir.logs / "data").mkdir()
-    planned = target(rundir)
+    planned = make_target(rundir)
     with bound(victim, rundir.path / where):
         with pytest.raises(RecordError, match="cannot be removed: it is a mount point") as caught:
             remove_run(rundir, planned)
@@ -304,7 +304,7 @@ def test_a_mount_that_comes_after_the_plan_is_left_as_it_is(home, victim, where)
 def test_a_mounted_folder_is_not_taken_for_the_run_or_a_rest(home, victim):
     rundir = made(home)
     with bound(victim, rundir.path), pytest.raises(RecordError, match="mount point"):
-        target(rundir)
+        make_target(rundir)
     rest = home / ".procsup-1-1-x.part"
     rest.mkdir()
     with bound(victim, rest):
@@ -351,7 +351,7 @@ def test_at_whatever_step_a_run_is_exchanged_nothing_else_is_touched(
     home, victim, monkeypatch, exchanges, step, nth, kind
 ):
     rundir = made(home)
-    planned = target(rundir)
+    planned = make_target(rundir)
     other = victim
     if kind == "link":
         other = home / "link"
@@ -386,7 +386,7 @@ def test_what_is_renamed_is_looked_at_again_and_given_back(
     home, victim, monkeypatch, exchanges, kind
 ):
     rundir = made(home)
-    planned = target(rundir)
+    planned = make_target(rundir)
     if kind == "link":
         other = home / "link"
         other.symlink_to(victim)
@@ -434,7 +434,7 @@ def run_the_race(home, kind, rounds):
                 other.symlink_to(away)
             precious = os.stat(place).st_ino
             rundir = made(home)
-            planned = target(rundir)
+            planned = make_target(rundir)
             swapper.go()
             try:
                 remove_run(rundir, planned)

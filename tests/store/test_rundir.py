@@ -8,7 +8,7 @@ import pytest
 from procsup.core.outcome import AttemptId
 from procsup.errors import RecordError
 from procsup.host.opened import Folder
-from procsup.store.rundir import RunDir, safe_name, stage_name
+from procsup.store.rundir import RunDir, make_safe_name, name_stage
 from tests.support.users import EVE, as_user, give, open_folder, root_only
 
 posix = pytest.mark.skipif(os.name == "nt", reason="symbolic links, owners and modes of POSIX")
@@ -58,13 +58,13 @@ HOSTILE = [
 
 def test_plain_ids_are_their_own_names():
     for plain in ("mod=abc", "x=1,y=2", "a.b+c_d-e", "0"):
-        assert safe_name(plain) == plain
+        assert make_safe_name(plain) == plain
 
 
 @pytest.mark.survives("F50")
 @pytest.mark.parametrize("hostile", HOSTILE, ids=repr)
 def test_a_hostile_id_becomes_a_harmless_name(hostile):
-    check_harmless(safe_name(hostile))
+    check_harmless(make_safe_name(hostile))
 
 
 def check_harmless(name):
@@ -77,7 +77,7 @@ def check_harmless(name):
 
 @pytest.mark.survives("F50")
 def test_no_two_hostile_ids_get_one_name():
-    assert len({safe_name(hostile) for hostile in HOSTILE}) == len(HOSTILE)
+    assert len({make_safe_name(hostile) for hostile in HOSTILE}) == len(HOSTILE)
 
 
 @pytest.mark.survives("F50")
@@ -89,7 +89,7 @@ def test_names_are_harmless_and_differ_where_case_does_not_count():
         for alphabet in alphabets
         for _ in range(600)
     }
-    names = [safe_name(one) for one in ids]
+    names = [make_safe_name(one) for one in ids]
 
     for name in names:
         check_harmless(name)
@@ -97,15 +97,15 @@ def test_names_are_harmless_and_differ_where_case_does_not_count():
 
 
 def test_a_name_that_looks_like_a_digest_is_digested_itself():
-    digested = safe_name("A")
+    digested = make_safe_name("A")
 
-    assert safe_name(digested) != digested
+    assert make_safe_name(digested) != digested
 
 
 def test_stages_keep_their_names_where_these_are_safe():
-    assert stage_name("Fit-2_b") == "Fit-2_b"
-    check_harmless(stage_name("con"))
-    check_harmless(stage_name("../x"))
+    assert name_stage("Fit-2_b") == "Fit-2_b"
+    check_harmless(name_stage("con"))
+    check_harmless(name_stage("../x"))
 
 
 def test_log_paths_lie_in_the_stage_folder_and_tell_attempts_and_units_apart(tmp_path):
@@ -114,13 +114,13 @@ def test_log_paths_lie_in_the_stage_folder_and_tell_attempts_and_units_apart(tmp
     found = set()
     for unit in ids:
         for number in (1, 2):
-            for path in rundir.log_paths(AttemptId(unit, number), "s"):
+            for path in rundir.make_log_paths(AttemptId(unit, number), "s"):
                 assert os.path.dirname(path) == str(tmp_path / "demo" / "logs" / "s")
                 assert len(os.path.basename(path)) < 140
                 found.add(path)
 
     assert len(found) == len(set(ids)) * 4
-    assert rundir.log_paths(AttemptId("s/x=1", 3), "s") == (
+    assert rundir.make_log_paths(AttemptId("s/x=1", 3), "s") == (
         str(tmp_path / "demo" / "logs" / "s" / "x=1.3.out"),
         str(tmp_path / "demo" / "logs" / "s" / "x=1.3.err"),
     )
@@ -130,19 +130,19 @@ def test_every_other_name_lies_in_the_run_directory(tmp_path):
     rundir = RunDir(tmp_path / "demo")
     attempt = AttemptId("s/../../x", 1)
     paths = [
-        rundir.failed_folder(attempt, "s"),
-        rundir.stage_manifest("../s"),
-        rundir.sitting_lock(3, "../s"),
-        rundir.sitting_lock(3),
-        rundir.manifest_of(None),
-        rundir.manifest_of("s"),
+        rundir.get_failed_folder(attempt, "s"),
+        rundir.get_stage_manifest("../s"),
+        rundir.get_sitting_lock(3, "../s"),
+        rundir.get_sitting_lock(3),
+        rundir.get_manifest(None),
+        rundir.get_manifest("s"),
     ]
 
     for path in paths:
         assert ".." not in path.parts
         assert str(path).startswith(str(tmp_path / "demo") + os.sep)
-    assert rundir.sitting_lock(3).name == "3-run.lock"
-    assert rundir.sitting_lock(3, "fit").name == "3-stage-fit.lock"
+    assert rundir.get_sitting_lock(3).name == "3-run.lock"
+    assert rundir.get_sitting_lock(3, "fit").name == "3-stage-fit.lock"
 
 
 def test_a_run_directory_is_made_with_what_it_needs_and_hidden_from_git(tmp_path):

@@ -162,7 +162,7 @@ def test_an_older_waiter_waits_for_us_and_a_newer_one_for_an_older_supervisor(ru
     """The one knows no lock but flock, the other holds no other."""
     with Sitting.open(rundir, at=WALL) as sitting:
         sitting.begin(1, "r1", ["s"])
-        fd = os.open(rundir.sitting_lock(1), os.O_RDONLY)
+        fd = os.open(rundir.get_sitting_lock(1), os.O_RDONLY)
         with pytest.raises(BlockingIOError):
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         sitting.release_run()

@@ -13,7 +13,7 @@ import pytest
 from procsup.core.manifest import SCHEMA, Head, JournalMark
 from procsup.errors import RecordError, RunBusy
 from procsup.host import identity, procfs
-from procsup.host.identity import machine_id
+from procsup.host.identity import get_machine_id
 from procsup.host.locks import FileLock
 from procsup.host.units_lock import UnitsLock
 from procsup.store import owner as owner_module
@@ -58,11 +58,11 @@ def nothing_left():
 
 
 def test_the_owner_is_known_from_the_beginning_to_the_end(rundir):
-    host, boot_id = machine_id()
+    host, boot_id = get_machine_id()
     assert read_owner(rundir) is None
     with Sitting.open(rundir, at=WALL) as sitting:
         owner = read_owner(rundir)
-        namespace = identity.pid_namespace()
+        namespace = identity.read_pid_namespace()
         ticks = identity.start_ticks()
         told = {"start_ticks": ticks, "pid_namespace": namespace}
         assert owner == Owner(host, os.getpid(), boot_id, WALL, **told)
@@ -391,7 +391,7 @@ def test_another_host_is_refused_where_no_lock_can_tell(rundir, monkeypatch):
 
 def test_without_locks_a_process_that_lives_is_refused_and_a_dead_one_is_not(rundir, monkeypatch):
     monkeypatch.setattr(sitting_module, "locks_work", lambda _folder, **_how: False)
-    host, boot_id = machine_id()
+    host, boot_id = get_machine_id()
     forge(rundir, host=host, boot_id=boot_id, pid=os.getppid() or 1, locks=False)
     with pytest.raises(RunBusy, match="in use by process"):
         Sitting.open(rundir, at=WALL)
@@ -405,7 +405,7 @@ def test_without_locks_a_process_that_lives_is_refused_and_a_dead_one_is_not(run
 
 
 def test_one_who_went_without_locks_is_no_less_busy_for_one_who_finds_them(rundir):
-    host, boot_id = machine_id()
+    host, boot_id = get_machine_id()
     forge(rundir, host=host, boot_id=boot_id, pid=os.getppid() or 1, locks=False)
     with pytest.raises(RunBusy, match="in use by process"):
         Sitting.open(rundir, at=WALL)
@@ -425,9 +425,9 @@ def test_a_units_lock_that_cannot_be_tried_is_named(rundir, monkeypatch):
 
 
 def test_after_a_new_start_of_the_machine_nobody_of_before_is_alive(rundir, monkeypatch):
-    host, _boot_id = machine_id()
+    host, _boot_id = get_machine_id()
     monkeypatch.setattr(sitting_module, "locks_work", lambda _folder, **_how: False)
-    monkeypatch.setattr(owner_module, "machine_id", lambda: (host, "now"))
+    monkeypatch.setattr(owner_module, "get_machine_id", lambda: (host, "now"))
     begun = forge(rundir, host=host, boot_id="before", pid=os.getppid() or 1, locks=False)
     starting = forge(rundir, host=host, boot_id="before", pid=os.getppid() or 1, sitting=0)
 
@@ -440,10 +440,10 @@ def test_after_a_new_start_of_the_machine_nobody_of_before_is_alive(rundir, monk
 
 @pytest.mark.skipif(sys.platform != "linux", reason="starts and namespaces are Linux'")
 def test_a_pid_that_was_given_again_is_not_the_owner_and_one_of_elsewhere_may_be(rundir):
-    host, boot_id = machine_id()
+    host, boot_id = get_machine_id()
     here = {"host": host, "boot_id": boot_id, "pid": os.getpid()}
     ticks = procfs.look(os.getpid()).start_ticks
-    namespace = identity.pid_namespace()
+    namespace = identity.read_pid_namespace()
 
     assert forge(rundir, **here, start_ticks=ticks, pid_namespace=namespace).may_live
     assert not forge(rundir, **here, start_ticks=ticks - 1, pid_namespace=namespace).may_live
@@ -458,7 +458,7 @@ def manifest(rundir, run_id, stage="s"):
     )
     fields = {"schema": SCHEMA, **msgspec.to_builtins(head)}
     line = msgspec.json.encode(fields)[:-1] + b',"units":[\n]}\n'
-    rundir.manifest_of(stage).write_bytes(line)
+    rundir.get_manifest(stage).write_bytes(line)
 
 
 def test_without_locks_a_waiter_looks_for_the_manifest_and_the_owner(rundir, monkeypatch):

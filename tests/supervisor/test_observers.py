@@ -19,42 +19,42 @@ class Nobody:
 
 
 def seen(*ends: End) -> Observers:
-    onlookers = Observers(Nobody(), lambda: None)
+    observers = Observers(Nobody(), lambda: None)
     for one in ends:
-        onlookers.note_end(Settled(one))
-    return onlookers
+        observers.note_end(Settled(one))
+    return observers
 
 
 def test_failures_are_remembered_up_to_a_number_and_all_are_counted():
-    onlookers = seen(*(end(f"s/{number}", code=1) for number in range(30)))
+    observers = seen(*(end(f"s/{number}", code=1) for number in range(30)))
 
-    assert (onlookers.failed_total, len(onlookers.failures)) == (30, 20)
+    assert (observers.failed_total, len(observers.failures)) == (30, 20)
 
 
 def test_a_unit_that_succeeded_when_it_was_tried_again_is_no_failure():
-    onlookers = seen(end("s/a", 1, 1), end("s/b", 1, 1), end("s/a", 2))
+    observers = seen(end("s/a", 1, 1), end("s/b", 1, 1), end("s/a", 2))
 
-    assert [one.unit for one in onlookers.failures] == ["s/b"]
-    assert onlookers.failed_total == 1
+    assert [one.unit for one in observers.failures] == ["s/b"]
+    assert observers.failed_total == 1
 
 
 def test_a_unit_that_failed_twice_is_one_failure():
-    onlookers = seen(end("s/a", 1, 1), end("s/a", 2, 1))
+    observers = seen(end("s/a", 1, 1), end("s/a", 2, 1))
 
-    assert [one.attempt for one in onlookers.failures] == [2]
-    assert onlookers.failed_total == 1
+    assert [one.attempt for one in observers.failures] == [2]
+    assert observers.failed_total == 1
 
 
 def test_nobody_is_told_that_a_run_has_begun_while_older_manifests_may_still_stand():
     told, summary = [], Summary(["s"])
-    onlookers = Observers(Nobody(), lambda: told.append("begun"))
+    observers = Observers(Nobody(), lambda: told.append("begun"))
     summary.withdrawing = 1
 
-    onlookers.show(summary)
+    observers.show(summary)
     assert told == []
 
     summary.withdrawing = 0
-    onlookers.show(summary)
-    onlookers.show(summary)
+    observers.show(summary)
+    observers.show(summary)
 
     assert told == ["begun"]

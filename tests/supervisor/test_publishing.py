@@ -108,8 +108,8 @@ def test_two_presses_kill_while_a_manifest_is_written(tmp_path, monkeypatch, wat
 
     assert (ending.status, ending.signum) == (None, signal.SIGINT)
     assert ending.reason == "interrupted by SIGINT"
-    assert RunDir(project.rundir).stage_manifest("quick").exists()
-    assert not RunDir(project.rundir).stage_manifest("slow").exists()
+    assert RunDir(project.rundir).get_stage_manifest("quick").exists()
+    assert not RunDir(project.rundir).get_stage_manifest("slow").exists()
 
 
 def test_the_manifest_of_a_stage_stands_before_the_one_after_it_begins(tmp_path, watcher):

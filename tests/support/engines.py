@@ -11,7 +11,7 @@ from procsup.core.events import Ended, Fact, Inspected, Start, Started, Stop
 from procsup.core.outcome import AttemptId, Exit, Exited, NotStarted, Signaled, StopReason
 from procsup.core.slots import make_placement
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
-from procsup.core.task import Task, rules_of
+from procsup.core.task import Task, make_rules
 from procsup.engines.local import LocalEngine
 from procsup.engines.piped import PipedEngine
 from procsup.host import marks
@@ -149,7 +149,7 @@ class Bench:
             self.log_paths,
             self.run_dir,
             settings.pop("open_inherited", tuple),
-            settings.pop("mark_base", marks.new_base()),
+            settings.pop("mark_base", marks.draw_base()),
         )
         settings.setdefault("clock", RealClock)
         settings.setdefault("sampling", False)
@@ -175,7 +175,7 @@ class Bench:
         settings.setdefault("cwd", str(self.folder))
         unit = UnitSpec(name, "s", settings.pop("index", 0), argv, fingerprint="f", **settings)
         placement = make_placement("here", cpus, memory_bytes, cpu_ids)
-        rules = rules_of(self.spec, self.stage)
+        rules = make_rules(self.spec, self.stage)
         return Start(Task(AttemptId(name, number), unit, placement, rules))
 
     def start(self, name: str, argv: Tuple[str, ...], **settings: Any) -> AttemptId:
@@ -239,7 +239,7 @@ class PipedBench(Bench):
     _make_engine = PipedEngine
 
     def log_paths(self, attempt: AttemptId, stage: str) -> Tuple[str, str]:
-        return RunDir(self.run_dir).log_paths(attempt, stage)
+        return RunDir(self.run_dir).make_log_paths(attempt, stage)
 
 
 def first_number(text: str) -> Optional[int]:

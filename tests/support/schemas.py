@@ -7,13 +7,13 @@ from typing import Any, List
 import pytest
 
 from procsup.runfile.syntax.reading import parse
-from procsup.runfile.vocabulary.schema import runfile_schema
+from procsup.runfile.vocabulary.schema import make_runfile_schema
 
 
 @lru_cache(maxsize=None)
 def _validator() -> Any:
     jsonschema = pytest.importorskip("jsonschema")
-    return jsonschema.Draft7Validator(runfile_schema())
+    return jsonschema.Draft7Validator(make_runfile_schema())
 
 
 def check(text: str) -> None:

@@ -13,8 +13,8 @@ from procsup.core.plan.units import READY, Inspecting, Running, Stopping, Unit, 
 from procsup.core.plan.verdicts import give_verdict, skip
 from procsup.core.records import End, Launch, Refused, Spawned
 from procsup.core.slots import Placement
-from procsup.core.task import Aside, Task, threads_of
-from procsup.core.wording import cause_of, drift_news, memory_remark, shortage_news
+from procsup.core.task import Aside, Task, count_threads
+from procsup.core.wording import describe_cause, describe_drift, describe_memory, describe_shortage
 from procsup.seams import seam
 
 _SHORTAGE_DELAY_S = 0.1  # doubled at each refusal in a row
@@ -47,7 +47,7 @@ def on_sampled(plan: Plan, fact: Sampled) -> None:
         return
     stage, unit = entry
     if stage.spec.on_drift != "record":
-        stage.tally.news.append(drift_news(fact.attempt, fact.drifted_to, stage.spec.on_drift))
+        stage.tally.news.append(describe_drift(fact.attempt, fact.drifted_to, stage.spec.on_drift))
     if stage.spec.on_drift == "fail" and isinstance(unit.state, Running):
         stop(plan, stage, unit, StopReason.DRIFT)
 
@@ -78,7 +78,7 @@ def on_ended(plan: Plan, fact: Ended) -> None:
         plan.live[fact.attempt] = (stage, unit)
         return
     why = state.why if isinstance(state, Stopping) else ""
-    cause = fact.fault or cause_of(fact.exit, reason, stage.spec, why)
+    cause = fact.fault or describe_cause(fact.exit, reason, stage.spec, why)
     end = _end(unit, fact, state.placement, verdict, cause, reason)
     is_called_off = isinstance(state, Stopping) and state.called_off
     _conclude(plan, stage, unit, end, is_called_off=is_called_off)
@@ -106,7 +106,7 @@ def on_inspected(plan: Plan, fact: Inspected) -> None:
 def meet_deadlines(plan: Plan) -> None:
     """Do what is due by now."""
     for unit in plan.deadlines.take_due(plan.now):
-        stage = plan.stage_of(unit)
+        stage = plan.get_stage(unit)
         if isinstance(unit.state, Running):
             stop(plan, stage, unit, StopReason.DEADLINE)
         elif isinstance(unit.state, Waiting):
@@ -126,7 +126,7 @@ def _put_off(plan: Plan, stage: Stage, unit: Unit, attempt: AttemptId, reason: s
     unit.state = READY
     stage.ready.appendleft(unit)
     if not any(one.tally.refused for one in plan.stages):
-        stage.tally.news.append(shortage_news(reason))
+        stage.tally.news.append(describe_shortage(reason))
     stage.tally.refused += 1
     if plan.shortage is None:
         plan.shortage = Shortage(plan.now)
@@ -146,7 +146,9 @@ def _conclude(
     if is_called_off:
         give_verdict(plan, stage, unit, msgspec.structs.replace(end, counts=not user))
     elif user or (shortage and unit.shortages < _SHORTAGE_LIMIT):
-        _leave_open(plan, stage, unit, end, delay_s=0.0 if user else _shortage_delay_s(unit))
+        _leave_open(
+            plan, stage, unit, end, delay_s=0.0 if user else _compute_shortage_delay_s(unit)
+        )
     elif _retry_is_due(stage, unit, end.verdict):
         unit.tried += 1
         _leave_open(plan, stage, unit, end, delay_s=stage.spec.retry.delay_s, counts=True)
@@ -184,7 +186,7 @@ def _leave_open(
 
 
 @seam("wait out a shortage")
-def _shortage_delay_s(unit: Unit) -> float:
+def _compute_shortage_delay_s(unit: Unit) -> float:
     unit.shortages += 1
     return min(_SHORTAGE_DELAY_S * 2.0**unit.shortages, _SHORTAGE_DELAY_MAX_S)
 
@@ -222,7 +224,7 @@ def _try_start(plan: Plan, stage: Stage, unit: Unit) -> bool:
     plan.live[attempt] = (stage, unit)
     stage.tally.running += 1
     plan.summary.running += 1
-    plan.write(_launch(unit, attempt, plan.wall, placement))
+    plan.write(_make_launch(unit, attempt, plan.wall, placement))
     aside = _find_aside(stage, unit)
     older = aside is not None or any(one.unchanged for one in unit.spec.outputs)
     vouched = _find_last_outputs(unit) if older else ()
@@ -256,7 +258,7 @@ def _find_last_outputs(unit: Unit) -> Tuple[Reading, ...]:
 # --- records -----------------------------------------------------------------------------------
 
 
-def _launch(unit: Unit, attempt: AttemptId, at: float, placement: Placement) -> Launch:
+def _make_launch(unit: Unit, attempt: AttemptId, at: float, placement: Placement) -> Launch:
     return Launch(
         attempt.unit,
         attempt.number,
@@ -299,6 +301,6 @@ def _end(
         fingerprint=unit.spec.fingerprint,
         linger_s=round(fact.linger_s, 3),
         program=fact.program,
-        remarks=fact.remarks + memory_remark(used, placement.memory_bytes),
-        threads=threads_of(unit.spec, placement),
+        remarks=fact.remarks + describe_memory(used, placement.memory_bytes),
+        threads=count_threads(unit.spec, placement),
     )

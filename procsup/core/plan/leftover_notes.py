@@ -4,7 +4,7 @@ from typing import Container, Iterable, List, Optional, Set
 
 from procsup.core.outcome import LeftoverFiles
 from procsup.core.plan.state import Plan, Stage
-from procsup.core.rooted import folder_of, join_folder, separator_of, strip_folder
+from procsup.core.rooted import find_folder, find_separator, join_folder, strip_folder
 from procsup.core.spec import UnitSpec
 from procsup.core.text import count_noun
 
@@ -21,7 +21,7 @@ def find_leftovers_before(plan: Plan, stage: Stage) -> None:
         names += [one for one in plan.by_name[name].upstream if one not in names]
     left = {name: plan.by_name[name].tally.leftover_files.values() for name in names}
     root = plan.spec.folder
-    stage.leftovers = {name: _folders(found, root) for name, found in left.items() if found}
+    stage.leftovers = {name: _list_folders(found, root) for name, found in left.items() if found}
 
 
 def note_leftovers(plan: Plan, stage: Stage, unit: UnitSpec) -> None:
@@ -39,7 +39,7 @@ def note_leftovers(plan: Plan, stage: Stage, unit: UnitSpec) -> None:
         found = plan.by_name[maker.stage].tally.leftover_files.get(other)
         if found is None:
             continue
-        folders = _folders([found], plan.spec.folder)
+        folders = _list_folders([found], plan.spec.folder)
         path = _read(unit, folders)
         if path is None and maker.stage in stage.spec.hands_on:
             path = _find_maker(maker, folders)
@@ -54,7 +54,7 @@ def _tell(plan: Plan, stage: Stage, path: str, name: str) -> None:
     maker = plan.by_name[name]
     found = maker.tally.all_leftover_files
     names = found.names[:_NAMED]
-    shown = (strip_folder(root, path) or path).replace(separator_of(root), "/")
+    shown = (strip_folder(root, path) or path).replace(find_separator(root), "/")
     more = ", ..." if found.count > len(names) else ""
     cure = "remove them"
     if maker.spec.on_failed_outputs != "aside":
@@ -65,15 +65,15 @@ def _tell(plan: Plan, stage: Stage, path: str, name: str) -> None:
     )
 
 
-def _folders(found: Iterable[LeftoverFiles], root: str) -> Set[str]:
+def _list_folders(found: Iterable[LeftoverFiles], root: str) -> Set[str]:
     """Return all folders above the named files, absolute."""
     folders: Set[str] = set()
     for one in found:
         for name in one.names:
-            folder = folder_of(join_folder(root, name.replace("/", separator_of(root))))
+            folder = find_folder(join_folder(root, name.replace("/", find_separator(root))))
             while folder not in folders:
                 folders.add(folder)
-                folder = folder_of(folder)
+                folder = find_folder(folder)
     return folders
 
 

@@ -17,7 +17,7 @@ class LastSitting(NamedTuple):
     begin: Optional[Begin] = None
     run_final: Optional[RunFinal] = None
     closed: Optional[Closed] = None
-    whence: str = ""  # the project's place then, if it has moved
+    moved_from: str = ""  # the project's place then, if it has moved
 
 
 class Outlook(NamedTuple):
@@ -71,7 +71,7 @@ def format_first_line(seen: Outlook, before: LastSitting, *, fresh: bool) -> str
     """
     total = seen.kept + seen.to_run + seen.left_alone + seen.as_they_are
     line = f"kept {seen.kept} of {total}"
-    when = [text for text in (before.whence, _describe_last_time(before)) if text]
+    when = [text for text in (before.moved_from, _describe_last_time(before)) if text]
     if when:
         line += f" ({'; '.join(when)})"
     line += f", {seen.to_run} to run"

@@ -14,7 +14,7 @@ def find_halted(plan: Plan, stage: Stage) -> Tuple[List[Stage], str]:
         return [], policy.do
     group = [stage] if own else [one for one in plan.stages if one.spec.on_failure is None]
     planned = sum(one.tally.planned or 0 for one in group)
-    if not _fires(policy, sum(map(_failures, group)), planned):
+    if not _fires(policy, sum(map(_count_failures, group)), planned):
         return [], policy.do
     halted = group if own else plan.stages
     return [one for one in halted if not one.halted and not one.tally.closed], policy.do
@@ -29,7 +29,7 @@ def _fires(policy: OnFailure, unsuccessful: int, planned: int) -> bool:
     return unsuccessful >= (policy.at_count or 1)
 
 
-def _failures(stage: Stage) -> int:
+def _count_failures(stage: Stage) -> int:
     verdicts = stage.tally.verdicts
     bad = sum(number for verdict, number in verdicts.items() if verdict.is_failure)
     return bad + (1 if stage.tally.problem and not stage.passed_over else 0)

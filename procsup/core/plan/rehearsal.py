@@ -28,7 +28,7 @@ from procsup.core.plan.units import Aside, Blocked, Done, Unit
 from procsup.core.plan.verdicts import imagine_success
 from procsup.core.replay import History
 from procsup.core.slots import Capacity
-from procsup.core.spec import RunSpec, UnitSpec, upstream
+from procsup.core.spec import RunSpec, UnitSpec, list_upstream
 
 ExpandLate = Callable[[Expand], Expanded]
 
@@ -59,12 +59,12 @@ def rehearse(
     `early` are the stages whose units are known now. `expand` expands a later stage if all
     stages before it are kept; without it, no later stage is expanded.
     """
-    if selector is None and not _unfit(early) and _are_final(spec, early):
+    if selector is None and not _find_unfit(early) and _are_final(spec, early):
         return {name: RehearsedStage(fact.units, fact.standings) for name, fact in early.items()}
     return _Rehearsal(spec, capacity, history, early, selector, expand).play()
 
 
-def _unfit(early: Mapping[str, Expanded]) -> bool:
+def _find_unfit(early: Mapping[str, Expanded]) -> bool:
     return any(fact.unfit for fact in early.values())
 
 
@@ -73,7 +73,7 @@ def _are_final(spec: RunSpec, early: Mapping[str, Expanded]) -> bool:
 
     A unit that must run for a reason of its own runs for that reason.
     """
-    if not any(map(upstream, spec.stages)):
+    if not any(map(list_upstream, spec.stages)):
         return True
     if any(stage.name not in early for stage in spec.stages):
         return False
@@ -94,8 +94,8 @@ class _Rehearsal:
         no_room = msgspec.structs.replace(capacity, jobs=0)
         self._plan = Plan(spec, no_room, history, selector=selector)
         self._queued: Dict[str, Rerun] = {}  # why units would run, unless a policy ends them
-        self._plan.whys = self._queued
-        self._whys: Dict[str, Rerun] = {}  # of the units that would run
+        self._plan.reruns = self._queued
+        self._reruns: Dict[str, Rerun] = {}  # of the units that would run
         self._known = dict(early)
         self._expand = expand
         self._later: Dict[str, Tuple[str, ...]] = {}
@@ -118,7 +118,7 @@ class _Rehearsal:
             while stage.ready:
                 is_any = True
                 unit = stage.ready.popleft()
-                self._whys[unit.spec.id] = self._queued[unit.spec.id]
+                self._reruns[unit.spec.id] = self._queued[unit.spec.id]
                 imagine_success(self._plan, stage, unit)
         return is_any
 
@@ -163,7 +163,7 @@ class _Rehearsal:
         """Return a unit's predicted standing, from its state."""
         if unit.kept:
             return found
-        why = self._whys.get(unit.spec.id)
+        why = self._reruns.get(unit.spec.id)
         if why is not None:
             return why
         if isinstance(unit.state, Aside):

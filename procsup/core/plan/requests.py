@@ -22,7 +22,7 @@ from procsup.core.plan.units import (
 )
 from procsup.core.plan.verdicts import block, cancel, queue
 from procsup.core.records import ControlReply
-from procsup.core.selectors import Facts, Nameable, Selection, facts_of
+from procsup.core.selectors import Facts, Nameable, Selection, make_facts
 from procsup.core.text import count_noun
 from procsup.core.wording import BY_REQUEST
 
@@ -216,20 +216,20 @@ def pick(plan: Plan, words: Sequence[str]) -> Tuple[Picked, str]:
         name: (stage, unit) for stage in plan.stages for name, unit in stage.by_id.items()
     }
 
-    def facts(unit: Nameable) -> Facts:
-        return _facts(by_id[unit.id][1], plan.now)
+    def read_facts(unit: Nameable) -> Facts:
+        return _make_facts(by_id[unit.id][1], plan.now)
 
-    selection = Selection(words, facts)
+    selection = Selection(words, read_facts)
     for stage in plan.stages:
         if stage.expanded:
             selection.learn([unit.spec for unit in stage.units], stage.name)
     selection.set_stages(explain_unknown(plan))
     picked = [pair for pair in by_id.values() if selection(pair[1].spec)]
-    return picked, selection.complaint()
+    return picked, selection.find_complaint()
 
 
-def _facts(unit: Unit, now: float) -> Facts:
+def _make_facts(unit: Unit, now: float) -> Facts:
     state = unit.state
     if isinstance(state, (Running, Stopping, Inspecting)):
-        return facts_of(unit.ends, running_s=max(now - state.since, 0.0))
-    return facts_of(unit.ends)
+        return make_facts(unit.ends, running_s=max(now - state.since, 0.0))
+    return make_facts(unit.ends)

@@ -19,28 +19,28 @@ from procsup.core.versions import Version, find_newest
 def find_made_before(plan: Plan, stage: Stage) -> Dict[str, Version]:
     """Return the version of the outputs of each whole stage that this one follows."""
     before = [plan.by_name[name] for name in stage.whole_upstream]
-    made = [one for one in before if not only_lists([u.spec for u in one.units], stage.spec)]
-    return {one.name: _version_of_all(plan, one) for one in made}
+    made = [one for one in before if not makes_only_lists([u.spec for u in one.units], stage.spec)]
+    return {one.name: _find_version_of_all(plan, one) for one in made}
 
 
-def _version_of_all(plan: Plan, stage: Stage) -> Version:
-    versions = [_version(plan, unit) for unit in stage.units]
+def _find_version_of_all(plan: Plan, stage: Stage) -> Version:
+    versions = [_find_version(plan, unit) for unit in stage.units]
     return find_newest([Version(stage.newest_made), *(one for one in versions if one.gaps)])
 
 
-def _version(plan: Plan, unit: Unit) -> Version:
+def _find_version(plan: Plan, unit: Unit) -> Version:
     """Return the version of a unit's outputs."""
     past = unit.past
     success = None if past is None else past.success
     if past is None or success is None or success.made_seq != unit.made_seq:
         return Version(unit.made_seq)
-    return past.version_at(plan.seq + 1)
+    return past.find_version_at(plan.seq + 1)
 
 
 def _list_used(plan: Plan, stage: Stage, unit: Unit) -> Iterable[Tuple[str, Version]]:
     """Yield the name and version of each unit and whole stage that it depends on."""
     for name in unit.spec.follows:
-        yield name, _version(plan, plan.unit(name))
+        yield name, _find_version(plan, plan.unit(name))
     yield from stage.made_before.items()
 
 
@@ -144,7 +144,7 @@ def are_same(now: Sequence[Reading], before: Sequence[Reading]) -> bool:
     ]
 
 
-def only_lists(before: Iterable[UnitSpec], stage: StageSpec) -> bool:
+def makes_only_lists(before: Iterable[UnitSpec], stage: StageSpec) -> bool:
     """Whether these units make only the lists of parameters that the stage reads."""
     made = [output.path for unit in before for output in unit.outputs]
     return bool(made) and set(made) <= set(stage.list_files)

@@ -39,7 +39,7 @@ from procsup.core.plan.verdicts import (
     place_unit,
 )
 from procsup.core.records import End, Kept, Planned, RunFinal, StageFinal, Withdrawn
-from procsup.core.spec import UnitSpec, sources
+from procsup.core.spec import UnitSpec, list_sources
 from procsup.core.text import say_when_units_known
 from procsup.core.versions import find_newest
 
@@ -74,7 +74,7 @@ def _take(plan: Plan, stage: Stage, fact: Expanded) -> None:
     stage.tally.news += fact.notes
     if stage.expanded:
         return
-    plan.admit(stage, [_unit(plan, spec) for spec in fact.units])
+    plan.admit(stage, [_make_unit(plan, spec) for spec in fact.units])
     _write_plan(plan, stage, fact.units)
     for spec, standing in zip(fact.units, fact.standings):
         is_named = plan.selector is not None and plan.selector(spec)
@@ -82,7 +82,7 @@ def _take(plan: Plan, stage: Stage, fact: Expanded) -> None:
             record_request(plan, spec.id)
 
 
-def _unit(plan: Plan, spec: UnitSpec) -> Unit:
+def _make_unit(plan: Plan, spec: UnitSpec) -> Unit:
     unit, past = Unit(spec), plan.history.units.get(spec.id)
     if past is not None:
         unit.past, unit.last_number = past, past.last_number
@@ -93,7 +93,7 @@ def _unit(plan: Plan, spec: UnitSpec) -> Unit:
 
 def _write_plan(plan: Plan, stage: Stage, units: Sequence[UnitSpec]) -> None:
     """Write the plan of a stage, in as many records as it takes."""
-    if plan.whys is not None:
+    if plan.reruns is not None:
         return  # a rehearsal; and these records are slow to make
     for start in range(0, max(len(units), 1), _CHUNK):
         end = start + _CHUNK
@@ -140,7 +140,7 @@ def _check_selectors(plan: Plan) -> None:
     """Start nothing more if a selector selects no unit of any stage."""
     later = [name for name, why in explain_unknown(plan).items() if why]
     for selection in plan.named:
-        plan.complaint = plan.complaint or selection.complaint(later)
+        plan.complaint = plan.complaint or selection.find_complaint(later)
     if plan.complaint:
         plan.end_early(EarlyEnd.DRAINING, plan.complaint)
 
@@ -154,7 +154,7 @@ def find_doubt(plan: Plan) -> str:
         return ""
     for selection in plan.named:
         selection.set_stages(explain_unknown(plan))
-    return next(filter(None, (selection.doubt() for selection in plan.named)), "")
+    return next(filter(None, (selection.find_doubt() for selection in plan.named)), "")
 
 
 def explain_unknown(plan: Plan) -> Dict[str, str]:
@@ -261,7 +261,7 @@ def _unblock(plan: Plan, stage: Stage) -> None:
         _open(plan, stage)
         return
     plan.set_status(stage, StageStatus.EXPANDING)
-    outputs = {name: plan.by_name[name].outputs() for name in sources(stage.spec)}
+    outputs = {name: plan.by_name[name].outputs() for name in list_sources(stage.spec)}
     made = find_newest(find_made_before(plan, stage).values())
     moving = any(plan.by_name[name].may_move for name in stage.spec.for_each)
     plan.outbox.append(Expand(stage.name, outputs, made, moving))

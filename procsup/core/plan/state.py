@@ -19,9 +19,9 @@ from procsup.core.plan.units import ASIDE, DONE, READY, Done, Unit, Waiting
 from procsup.core.records import Closed, End, Record
 from procsup.core.replay import History
 from procsup.core.selectors import Selection
-from procsup.core.slots import Capacity, Needs, Slots, needs_of
-from procsup.core.spec import RunSpec, StageSpec, UnitSpec, upstream, whole_upstream
-from procsup.core.task import Program, Rules, rules_of
+from procsup.core.slots import Capacity, Needs, Slots, compute_needs
+from procsup.core.spec import RunSpec, StageSpec, UnitSpec, list_upstream, list_whole_upstream
+from procsup.core.task import Program, Rules, make_rules
 from procsup.core.versions import Version
 
 Selector = Callable[[UnitSpec], bool]
@@ -42,8 +42,8 @@ class Stage:
         self.spec = spec
         self.rules = rules
         self.tally = tally
-        self.upstream = upstream(spec)
-        self.whole_upstream = whole_upstream(spec)
+        self.upstream = list_upstream(spec)
+        self.whole_upstream = list_whole_upstream(spec)
         self.made_before: Dict[str, Version] = {}  # of the whole stages before it
         self.units: List[Unit] = []
         self.by_id: Dict[str, Unit] = {}
@@ -96,7 +96,7 @@ class Stage:
 
     def needs(self, unit: Unit, memory_limit: Optional[int]) -> Needs:
         """Return what the next attempt of a unit needs; a retry may need more memory."""
-        return needs_of(self.spec, unit.spec, unit.tried, memory_limit)
+        return compute_needs(self.spec, unit.spec, unit.tried, memory_limit)
 
     def reopen(self, unit: Unit) -> None:
         """Take a unit's verdict back, and count its tries from zero."""
@@ -137,8 +137,10 @@ class Stage:
 
     def outputs(self) -> List[Tuple[str, Tuple[Reading, ...]]]:
         """The outputs of its succeeded units, in order."""
-        lasts = (unit.ends[-1] for unit in self.units if unit.packed)
-        return [(last.unit, last.outputs) for last in lasts if last.verdict is Verdict.SUCCEEDED]
+        last_ends = (unit.ends[-1] for unit in self.units if unit.packed)
+        return [
+            (last.unit, last.outputs) for last in last_ends if last.verdict is Verdict.SUCCEEDED
+        ]
 
 
 class Plan:
@@ -164,7 +166,7 @@ class Plan:
         self.named = named  # the user's selectors; one that selects nothing is an error
         self.summary = Summary([stage.name for stage in spec.stages])
         tallies = self.summary.stages
-        self.stages = [Stage(one, tallies[one.name], rules_of(spec, one)) for one in spec.stages]
+        self.stages = [Stage(one, tallies[one.name], make_rules(spec, one)) for one in spec.stages]
         self.by_name = {stage.name: stage for stage in self.stages}
         self.later_first = _sort_later_first(self.stages)
         self.awaited = {name for stage in self.stages for name in stage.upstream}
@@ -178,7 +180,7 @@ class Plan:
         # Units
         self.in_doubt: Dict[str, List[str]] = {}  # stage -> units to weigh again
         self.looking = 0  # `Weigh` orders without an answer yet
-        self.whys: Optional[Dict[str, Rerun]] = None  # of each unit that runs, in a rehearsal
+        self.reruns: Optional[Dict[str, Rerun]] = None  # of each unit that runs, in a rehearsal
         # Records
         self.outbox: List[Order] = []
         self.seq = self.base_seq = history.last_seq
@@ -208,7 +210,7 @@ class Plan:
         """Return a planned unit by its id; KeyError if there is none."""
         return self.by_name[unit_id.partition("/")[0]].by_id[unit_id]
 
-    def stage_of(self, unit: Unit) -> Stage:
+    def get_stage(self, unit: Unit) -> Stage:
         """Return the stage of a unit."""
         return self.by_name[unit.spec.stage]
 

@@ -89,8 +89,8 @@ def queue(plan: Plan, stage: Stage, unit: Unit, why: Rerun) -> None:
         give_verdict(plan, stage, unit, make_not_started(plan, unit, cause))
         return
     stage.reasons[why.reason] = stage.reasons.get(why.reason, 0) + 1
-    if plan.whys is not None:
-        plan.whys[unit.spec.id] = why
+    if plan.reruns is not None:
+        plan.reruns[unit.spec.id] = why
     note_leftovers(plan, stage, unit.spec)
     plan.queue(stage, unit)
 
@@ -172,7 +172,7 @@ def _release(plan: Plan, unit: Unit) -> None:
     """It has its verdict: units that follow it continue, or are skipped."""
     dependents, unit.dependents = unit.dependents, None
     for other in dependents or ():
-        state, stage = other.state, plan.stage_of(other)
+        state, stage = other.state, plan.get_stage(other)
         if not isinstance(state, Blocked) or state.standing is None:
             continue  # skipped or cancelled meanwhile
         if unit.failed:

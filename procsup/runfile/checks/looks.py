@@ -27,12 +27,12 @@ class Look(NamedTuple):
         return self.glob.match(path.replace(os.sep, "/"), case=CASE) is not None
 
 
-def looks_of(recipe: Recipe, values: Mapping[str, object], folder: str) -> Iterator[Look]:
+def list_looks(recipe: Recipe, values: Mapping[str, object], folder: str) -> Iterator[Look]:
     """Yield the globs and lists that are the same for all units of a stage."""
     stage = recipe.spec.name
     for axis in split_zips(recipe.axes):
         if isinstance(axis.source, Glob):
-            yield _at_glob(stage, axis.at, axis.source, folder)
+            yield _place_glob(stage, axis.at, axis.source, folder)
         elif isinstance(axis.source, ListFile):
             whole = join_path(folder, axis.source.path)
             glob = parse(escape(whole.replace(os.sep, "/")))
@@ -48,10 +48,10 @@ def looks_of(recipe: Recipe, values: Mapping[str, object], folder: str) -> Itera
                     if all(field.name in values for field in one.template.fields)
                 ]
                 glob = read_glob(item.template, values).exclude(left_out)
-                yield _at_glob(stage, at, glob, folder)
+                yield _place_glob(stage, at, glob, folder)
 
 
-def _at_glob(stage: str, at: KeyPath, glob: Glob, folder: str) -> Look:
+def _place_glob(stage: str, at: KeyPath, glob: Glob, folder: str) -> Look:
     def place(base: str) -> str:
         return join_path(folder, base).replace(os.sep, "/")
 

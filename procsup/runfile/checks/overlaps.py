@@ -18,10 +18,10 @@ from typing import (
     Tuple,
 )
 
-from procsup.core.globs import Glob, ends, meet, meets_folder
+from procsup.core.globs import Glob, find_ends, find_meeting, meet
 from procsup.core.spec import OutputSpec
-from procsup.host.names import path_key
-from procsup.paths.walk import CASE, excluded_of, excludes, glob_of
+from procsup.host.names import make_path_key
+from procsup.paths.walk import CASE, excludes, make_glob, read_excluded
 
 _MOST_COMPARED = 64  # globs with the same start and end: 100,000 units stay fast
 
@@ -61,13 +61,13 @@ class Claims:
         self._excluded: Dict[str, Tuple[str, ...]] = {}  # key of a glob -> what it leaves out
         self._claims: Dict[str, Dict[str, List[_Claim]]] = {}  # start -> reversed end -> claims
         for output, unit in declared:
-            key = path_key(output.path)
+            key = make_path_key(output.path)
             if output.kind == "folder":
                 self._folders[key] = (unit, output.path)
                 if output.excluded:
                     self._less[key] = output
                 continue
-            self._globs[key] = [_keys(*pair) for pair in ends(_use_slashes(output.path))]
+            self._globs[key] = [_make_keys(*pair) for pair in find_ends(_use_slashes(output.path))]
             if output.excluded:
                 self._excluded[key] = output.excluded
             for start, end in self._globs[key]:
@@ -93,7 +93,7 @@ class Claims:
         begins = {start.rpartition("/")[0].replace("/", os.sep) for start in self._claims}
         return {key.rstrip(os.sep) for key in self._folders} | begins
 
-    def homes_of(self, key: str) -> List[str]:
+    def list_homes(self, key: str) -> List[str]:
         """Return the folder that an output of the stage is in, of a glob that of each branch."""
         starts = self._globs.get(key)
         if starts is None:
@@ -105,7 +105,9 @@ class Claims:
         if key not in self._globs:
             return excludes(folder, key.rstrip(os.sep))
         glob = _parse_glob(key, self._excluded.get(key, ()))
-        return meets_folder(glob, _use_slashes(folder.path), excluded_of(folder), case=CASE) is None
+        return (
+            find_meeting(glob, _use_slashes(folder.path), read_excluded(folder), case=CASE) is None
+        )
 
     def hits(self, outputs: Mapping[str, str], of: "Claims") -> Iterator[Overlap]:
         """Yield the outputs (key -> unit, with their stage's claims) that are in a claim.
@@ -116,19 +118,19 @@ class Claims:
             return
         for key, unit in outputs.items():
             if key in of._globs:
-                yield from dict.fromkeys(self._around_glob(key, unit, of))  # each once
+                yield from dict.fromkeys(self._find_around_glob(key, unit, of))  # each once
                 continue
-            yield from self._in_folders(key, key, unit, of)
+            yield from self._find_in_folders(key, key, unit, of)
             if self._claims:
                 is_folder = key in of._folders
-                yield from self._matching(key, unit, of._less.get(key), is_folder=is_folder)
+                yield from self._find_matching(key, unit, of._less.get(key), is_folder=is_folder)
 
-    def _around_glob(self, key: str, unit: str, of: "Claims") -> Iterator[Overlap]:
+    def _find_around_glob(self, key: str, unit: str, of: "Claims") -> Iterator[Overlap]:
         """Yield what holds or meets a glob; if two of its alternatives meet one, twice."""
         excluded = of._excluded.get(key, ())
         for start, end in of._globs[key]:
-            yield from self._in_folders(key, path_key(start), unit, of)
-            yield from self._meeting(_Claim(key, unit, key, excluded), start, end)
+            yield from self._find_in_folders(key, make_path_key(start), unit, of)
+            yield from self._find_meeting(_Claim(key, unit, key, excluded), start, end)
 
     def holds(self, key: str) -> bool:
         """Whether a path is in one of the folders, or matches one of the globs."""
@@ -136,17 +138,17 @@ class Claims:
 
     def holder(self, key: str) -> Optional[Overlap]:
         """Return the folder that a path is in, or a glob that it matches, None if there is none."""
-        for hit in self._in_folders(key, key, "", self):
+        for hit in self._find_in_folders(key, key, "", self):
             return hit
         if not self._claims:
             return None
         path = _use_slashes(key)
-        for _, claim in self._candidates(path, path[::-1], "", any_end=False, most=None):
+        for _, claim in self._find_candidates(path, path[::-1], "", any_end=False, most=None):
             if claim.glob.match(path, case=CASE) is not None:
                 return Overlap(key, "", claim.unit, claim.path)
         return None
 
-    def _in_folders(self, key: str, start: str, unit: str, of: "Claims") -> Iterator[Overlap]:
+    def _find_in_folders(self, key: str, start: str, unit: str, of: "Claims") -> Iterator[Overlap]:
         """Yield the folder that a path, or what a pattern with this start matches, is in."""
         for length in self._folder_lengths:
             whose = self._folders.get(start[:length])
@@ -156,33 +158,33 @@ class Claims:
             if whose is not None and whose[0] != unit:
                 yield Overlap(key, unit, *whose)
 
-    def _matching(
+    def _find_matching(
         self, key: str, unit: str, less: Optional[OutputSpec], *, is_folder: bool
     ) -> Iterator[Overlap]:
         path = _use_slashes(key)
-        left_out = () if less is None else excluded_of(less)
+        left_out = () if less is None else read_excluded(less)
         backwards = "" if is_folder else path[::-1]
-        for _, claim in self._candidates(path, backwards, unit, any_end=is_folder):
+        for _, claim in self._find_candidates(path, backwards, unit, any_end=is_folder):
             if is_folder:
-                inside = _start_of(claim).startswith(path)  # `_in_folders` finds that
+                inside = _start_of(claim).startswith(path)  # `_find_in_folders` finds that
                 out = claim.glob.excludes(path.rstrip("/"), case=CASE)
                 common = (
-                    None if inside or out else meets_folder(claim.glob, path, left_out, case=CASE)
+                    None if inside or out else find_meeting(claim.glob, path, left_out, case=CASE)
                 )
                 if common is not None:
                     yield Overlap(key, unit, claim.unit, claim.path, common)
             elif claim.glob.match(path, case=CASE) is not None:
                 yield Overlap(key, unit, claim.unit, claim.path)
 
-    def _meeting(self, own: _Claim, start: str, end: str) -> Iterator[Overlap]:
-        for found, claim in self._candidates(start, end, own.unit, any_end=False):
+    def _find_meeting(self, own: _Claim, start: str, end: str) -> Iterator[Overlap]:
+        for found, claim in self._find_candidates(start, end, own.unit, any_end=False):
             if found == start and claim.key >= own.key:
                 continue  # found in the other order
             common = meet(own.glob, claim.glob, case=CASE)
             if common is not None:
                 yield Overlap(own.key, own.unit, claim.unit, claim.path, common)
 
-    def _candidates(
+    def _find_candidates(
         self,
         start: str,
         backwards: str,
@@ -202,13 +204,13 @@ class Claims:
             if by_end is None:
                 continue
             compared = 0
-            for end in self._ends_like(start[:length], backwards, any_end=any_end):
+            for end in self._find_ends_like(start[:length], backwards, any_end=any_end):
                 for claim in by_end[end]:
                     if claim.unit != unit and (most is None or compared < most):
                         compared += 1
                         yield start[:length], claim
 
-    def _ends_like(self, start: str, backwards: str, *, any_end: bool) -> Iterator[str]:
+    def _find_ends_like(self, start: str, backwards: str, *, any_end: bool) -> Iterator[str]:
         ends = self._sorted[start]
         if any_end:
             yield from ends
@@ -222,17 +224,17 @@ class Claims:
 
 
 def _parse_glob(path: str, excluded: Tuple[str, ...] = ()) -> Glob:
-    return glob_of(OutputSpec(path, kind="glob", excluded=excluded))
+    return make_glob(OutputSpec(path, kind="glob", excluded=excluded))
 
 
 def _use_slashes(path: str) -> str:
     return path.replace(os.sep, "/")
 
 
-def _keys(start: str, end: str) -> Tuple[str, str]:
+def _make_keys(start: str, end: str) -> Tuple[str, str]:
     """Return the keys of a literal start and end: the end reversed."""
-    return _use_slashes(path_key(start)), _use_slashes(path_key(end))[::-1]
+    return _use_slashes(make_path_key(start)), _use_slashes(make_path_key(end))[::-1]
 
 
 def _start_of(claim: _Claim) -> str:
-    return _keys(*ends(_use_slashes(claim.path))[0])[0]
+    return _make_keys(*find_ends(_use_slashes(claim.path))[0])[0]

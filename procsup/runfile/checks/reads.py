@@ -4,7 +4,7 @@ import os
 from typing import Callable, Collection, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
 from procsup.core.spec import OutputSpec, UnitSpec
-from procsup.host.names import path_key
+from procsup.host.names import make_path_key
 from procsup.paths.links import RealFolders
 from procsup.runfile.checks.overlaps import Claims
 from procsup.runfile.stages.recipe import Recipe
@@ -42,12 +42,12 @@ class Reads:
         self._readers: Dict[str, str] = {}  # key of an input -> the only unit that reads it
         for unit in units:
             for path in (*unit.inputs, *unit.depends):
-                key = path_key(path)
+                key = make_path_key(path)
                 whose = self._readers.setdefault(key, unit.id)
                 if whose != unit.id:
                     self._readers[key] = _SEVERAL
 
-    def of_others(
+    def find_readers_of_others(
         self,
         outputs: Mapping[str, str],
         claims: Claims,
@@ -61,9 +61,9 @@ class Reads:
         for one in self._find_shared(outputs, claims) if self._readers else ():
             if self._readers[one.key] != one.maker:
                 found.setdefault(one.key, []).append(one)
-        readers = self._all_readers(found) if found else {}
+        readers = self._list_readers(found) if found else {}
         for key, shared in found.items():
-            yield from _first_bad(shared, readers[key], claims, follows)
+            yield from _find_first_bad(shared, readers[key], claims, follows)
 
     def _find_shared(self, outputs: Mapping[str, str], claims: Claims) -> Iterator[_Shared]:
         """Yield inputs, with an output that each is, holds or lies in, and its unit."""
@@ -72,64 +72,64 @@ class Reads:
         for key in self._readers.keys() & {one.rstrip(os.sep) for one in claims.folders}:
             yield _Shared(key, key + os.sep, outputs[key + os.sep])
         yield from self._find_in_folders(outputs, claims)
-        keys = [] if claims.is_empty else self._keys_below(claims.homes)
+        keys = [] if claims.is_empty else self._list_keys_below(claims.homes)
         if keys:
             folders = Claims((OutputSpec(key + os.sep, kind="folder"), key) for key in keys)
             names = {name: key for key in keys for name in (key, key + os.sep)}
             for hit in claims.hits(names, folders):
                 is_inside = hit.key == hit.unit  # else a glob may match something in it
-                yield _Shared(hit.unit, path_key(hit.declared), hit.claimer, is_inside)
+                yield _Shared(hit.unit, make_path_key(hit.declared), hit.claimer, is_inside)
 
     def _find_in_folders(self, outputs: Mapping[str, str], claims: Claims) -> Iterator[_Shared]:
-        keys = map(path_key, self._real.folders)
+        keys = map(make_path_key, self._real.folders)
         read = {key for key in keys if key in self._readers}
         if not read:
             return
         known: Dict[str, Tuple[str, ...]] = {"": ()}  # folder -> those above it that are read
 
-        def above(folder: str) -> Tuple[str, ...]:
+        def find_above(folder: str) -> Tuple[str, ...]:
             upper = folder.rpartition(os.sep)[0]
             if upper not in known:
-                known[upper] = (*above(upper), upper) if upper in read else above(upper)
+                known[upper] = (*find_above(upper), upper) if upper in read else find_above(upper)
             return known[upper]
 
         for made, maker in outputs.items():
-            for home in claims.homes_of(made):
-                for key in (*above(home), home):
+            for home in claims.list_homes(made):
+                for key in (*find_above(home), home):
                     if key in read:
                         yield _Shared(key, made, maker)
 
-    def _keys_below(self, homes: Collection[str]) -> List[str]:
+    def _list_keys_below(self, homes: Collection[str]) -> List[str]:
         """Return the inputs in one of these folders, at any depth."""
         known: Dict[str, bool] = {"": "" in homes}
 
-        def below(folder: str) -> bool:
+        def find_below(folder: str) -> bool:
             found = known.get(folder)
             if found is None:
-                found = known[folder] = folder in homes or below(folder.rpartition(os.sep)[0])
+                found = known[folder] = folder in homes or find_below(folder.rpartition(os.sep)[0])
             return found
 
-        return [key for key in self._readers if below(key.rpartition(os.sep)[0])]
+        return [key for key in self._readers if find_below(key.rpartition(os.sep)[0])]
 
-    def _all_readers(self, keys: Collection[str]) -> Dict[str, _Readers]:
+    def _list_readers(self, keys: Collection[str]) -> Dict[str, _Readers]:
         found: Dict[str, _Readers] = {key: {} for key in keys}
         for unit in self._units:
-            for named, path in _paths_of(unit):
-                readers = found.get(path_key(path))
+            for named, path in _list_paths(unit):
+                readers = found.get(make_path_key(path))
                 if readers is not None:
                     excluded = unit.excluded.get(path, ())
                     readers.setdefault(excluded, []).append((unit, named, path))
         return found
 
 
-def _paths_of(unit: UnitSpec) -> Iterator[Tuple[str, str]]:
+def _list_paths(unit: UnitSpec) -> Iterator[Tuple[str, str]]:
     for path in unit.inputs:
         yield "inputs", path
     for path in unit.depends:
         yield "depends", path
 
 
-def _first_bad(
+def _find_first_bad(
     shared: Sequence[_Shared],
     readers: _Readers,
     claims: Claims,

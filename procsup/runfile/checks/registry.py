@@ -19,16 +19,16 @@ from typing import (
     Tuple,
 )
 
-from procsup.core.globs import meet, meets_folder, unescape
+from procsup.core.globs import find_meeting, meet, unescape
 from procsup.core.spec import OutputSpec, RunSpec, UnitSpec
-from procsup.host.names import path_key
+from procsup.host.names import make_path_key
 from procsup.paths.links import RealFolders
-from procsup.paths.walk import CASE, excluded_of, glob_of
-from procsup.runfile.checks.looks import Look, looks_of
+from procsup.paths.walk import CASE, make_glob, read_excluded
+from procsup.runfile.checks.looks import Look, list_looks
 from procsup.runfile.checks.overlaps import Claims, Overlap
 from procsup.runfile.checks.reads import Read, Reads
 from procsup.runfile.parameters.vouched_outputs import VouchedOutputs
-from procsup.runfile.stages.graph import all_upstream, done_before
+from procsup.runfile.stages.graph import list_all_upstream, list_done_before
 from procsup.runfile.stages.recipe import Recipe
 from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.problems import Problems
@@ -42,12 +42,12 @@ class Registry:
     def __init__(self, spec: RunSpec, file: str) -> None:
         self._folder = spec.folder
         self._directory = spec.directory
-        self._upstream = all_upstream(spec.stages)
+        self._upstream = list_all_upstream(spec.stages)
         by_name = {stage.name: stage for stage in spec.stages}
-        self._done = {stage.name: done_before(stage, by_name) for stage in spec.stages}
+        self._done = {stage.name: list_done_before(stage, by_name) for stage in spec.stages}
         self._follows: Dict[str, Tuple[str, ...]] = {}  # unit -> units that it follows
-        self._file_key = path_key(file)
-        self._inside_directory = path_key(spec.directory) + os.sep
+        self._file_key = make_path_key(file)
+        self._inside_directory = make_path_key(spec.directory) + os.sep
         self._outputs: Dict[str, Dict[str, str]] = {}  # stage -> output -> unit
         self._declared: Dict[str, List[Tuple[OutputSpec, str]]] = {}  # folders and globs, likewise
         self._claims: Dict[str, Claims] = {}  # stage -> its folders and globs
@@ -60,7 +60,7 @@ class Registry:
 
     def reserve(self, path: str, owner: str) -> Optional[str]:
         """Reserve a path for a stamp or the like; return its present user, if there is one."""
-        return self._marks.setdefault(_key_of(path), owner)
+        return self._marks.setdefault(_make_key(path), owner)
 
     @property
     def marks(self) -> Mapping[str, str]:
@@ -69,11 +69,11 @@ class Registry:
 
     def explain_no_mark(self, path: str) -> str:
         """Return why no file may be written to or removed from this path; "" if it may."""
-        key = _key_of(path)
+        key = _make_key(path)
         problem = self._explain_own(path, key)
         if problem:
             return problem
-        if path_key(self._directory).startswith(key.rstrip(os.sep) + os.sep):
+        if make_path_key(self._directory).startswith(key.rstrip(os.sep) + os.sep):
             return f"{self._display_path(path)} is a folder: the run directory is in it"
         if os.path.isdir(path):
             return f"{self._display_path(path)} is a folder"
@@ -108,7 +108,7 @@ class Registry:
 
     def add_looks(self, recipe: Recipe, values: Mapping[str, object]) -> None:
         """Note the globs and lists of a stage that are the same for all its units."""
-        self._looks += looks_of(recipe, values, self._folder)
+        self._looks += list_looks(recipe, values, self._folder)
 
     def add(self, recipe: Recipe, units: Iterable[UnitSpec], problems: Problems) -> None:
         """Add the units of a stage; note duplicates, and inputs that are read too early."""
@@ -117,15 +117,15 @@ class Registry:
             self._outputs[stage] = {}
             self._declared[stage] = []
             ids: Dict[str, UnitSpec] = {}
-            for problem in _first(self._problems_of(recipe, units, ids)):
+            for problem in _take_first(self._find_problems(recipe, units, ids)):
                 problems.add(*problem)
             self._claims[stage] = Claims(self._declared[stage])
-            for problem in _first(self._overlaps(recipe)):
+            for problem in _take_first(self._find_overlaps(recipe)):
                 problems.add(*problem)
-            for problem in _first(self._early_looks(recipe)):
+            for problem in _take_first(self._find_early_looks(recipe)):
                 problems.add(*problem)
 
-    def _problems_of(
+    def _find_problems(
         self, recipe: Recipe, units: Iterable[UnitSpec], ids: Dict[str, UnitSpec]
     ) -> Iterator[Tuple[KeyPath, str]]:
         for unit in units:
@@ -133,7 +133,10 @@ class Registry:
                 self._follows[unit.id] = unit.follows
             first = ids.setdefault(unit.id, unit)
             if first is not unit:
-                yield recipe.place("id") if recipe.unit_id else recipe.at, _same_id(first, unit)
+                yield (
+                    recipe.place("id") if recipe.unit_id else recipe.at,
+                    _describe_same_id(first, unit),
+                )
                 continue
             for output in unit.outputs:
                 is_glob = output.kind == "glob"
@@ -147,24 +150,24 @@ class Registry:
                         through = (self._real.resolve_output(output), unit.id)
                         self._declared[recipe.spec.name].append(through)
             yield from self._take_streams(recipe, unit)
-            yield from self._own_inputs(recipe, unit)
+            yield from self._find_own_inputs(recipe, unit)
             if self._marks:
-                yield from self._marked_inputs(recipe, unit)
+                yield from self._find_marked_inputs(recipe, unit)
 
-    def _overlaps(self, recipe: Recipe) -> Iterator[Tuple[KeyPath, str]]:
+    def _find_overlaps(self, recipe: Recipe) -> Iterator[Tuple[KeyPath, str]]:
         """Find outputs in a folder or a glob that another unit declares."""
         stage = recipe.spec.name
         pairs = [(stage, other) for other in self._claims]
         pairs += [(other, stage) for other in self._claims if other != stage]
         for of, claiming in pairs:
             for hit in self._claims[claiming].hits(self._outputs[of], self._claims[of]):
-                yield recipe.place("outputs"), self._about_both(hit)
-        for hit in self._inside_of_files(stage):
-            yield recipe.place("outputs"), self._about_both(hit)
+                yield recipe.place("outputs"), self._describe_both(hit)
+        for hit in self._find_inside_of_files(stage):
+            yield recipe.place("outputs"), self._describe_both(hit)
 
-    def _inside_of_files(self, stage: str) -> Iterator[Overlap]:
+    def _find_inside_of_files(self, stage: str) -> Iterator[Overlap]:
         """Find outputs below another unit's output that was not declared as a folder."""
-        folders = {path_key(folder) for folder in self._real.folders}
+        folders = {make_path_key(folder) for folder in self._real.folders}
         above: Dict[str, Tuple[str, str]] = {}  # output -> its unit and stage
         for maker, outputs in self._outputs.items():
             above.update((key, (outputs[key], maker)) for key in folders & outputs.keys())
@@ -183,7 +186,7 @@ class Registry:
                     if other != unit and stage in (maker, of):
                         yield Overlap(key, unit, other, folder)
 
-    def _about_both(self, hit: Overlap) -> str:
+    def _describe_both(self, hit: Overlap) -> str:
         own, other = self._display_path(hit.key), self._display_path(hit.declared)
         if hit.common is None:
             lies = f"{own} of the unit `{hit.unit}` lies in {other}"
@@ -192,27 +195,27 @@ class Registry:
         shared = self._display_path(hit.common)
         return f"{both} may both be {shared}: both would vouch for it, so narrow one"
 
-    def _own_inputs(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
+    def _find_own_inputs(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
         """Find files that a unit both reads and writes: it destroys them, or is never kept."""
         if not unit.inputs or not (unit.outputs or unit.stdout or unit.stderr):
             return
-        inputs = {_key_of(path) for path in unit.inputs}
+        inputs = {_make_key(path) for path in unit.inputs}
         streams = {key: getattr(unit, key) for key in ("stdout", "stderr")}
         for key, path in streams.items():
-            if path is not None and _key_of(path) in inputs:
+            if path is not None and _make_key(path) in inputs:
                 both = f"{self._display_path(path)} is an input of the unit `{unit.id}`, too"
                 yield recipe.place(key), f"{both}: it would be emptied before it is read"
         for output in unit.outputs:
             written = output.path in streams.values()
-            if _key_of(output.path) in inputs and not (output.unchanged or written):
+            if _make_key(output.path) in inputs and not (output.unchanged or written):
                 both = f"{self._display_path(output.path)} is an input of the unit `{unit.id}`, too"
                 cure = "give the output a path of its own, or `unchanged = true`"
                 yield recipe.place("outputs"), f"{both}: its result would never be kept: {cure}"
 
-    def _marked_inputs(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
+    def _find_marked_inputs(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
         for key, paths in (("inputs", unit.inputs), ("depends", unit.depends)):
             for path in paths:
-                whose = self._marks.get(_key_of(path))
+                whose = self._marks.get(_make_key(path))
                 if whose is not None:
                     own = "stdin" if path == unit.stdin else key
                     # A parameter that is a path has no key of its own here.
@@ -238,7 +241,7 @@ class Registry:
     ) -> str:
         """Register an output that leads to `real`; return what is wrong with it."""
         if is_glob and "[" in real:
-            self._escaped.update((path, real, path_key(path), path_key(real)))
+            self._escaped.update((path, real, make_path_key(path), make_path_key(real)))
         problem = self._take_as(stage, path, path, unit)
         if problem or real == path:
             return problem
@@ -246,7 +249,7 @@ class Registry:
 
     def _take_as(self, stage: str, real: str, path: str, unit: UnitSpec) -> str:
         """Register an output that the unit declares as `path` and that leads to `real`."""
-        key = path_key(real)
+        key = make_path_key(real)
         through = f" (through a link, {self._display_path(path)})" if real != path else ""
         for taken in self._outputs.values():
             if key in taken:
@@ -272,7 +275,7 @@ class Registry:
     def _display_path(self, path: str) -> str:
         if path in self._escaped:
             path = unescape(path)
-        inside = path_key(path).startswith(path_key(self._folder + os.sep))
+        inside = make_path_key(path).startswith(make_path_key(self._folder + os.sep))
         return (path[len(self._folder) + 1 :] if inside else path).replace(os.sep, "/")
 
     # --- inputs and globs ----------------------------------------------------------------
@@ -289,12 +292,12 @@ class Registry:
                 makers = self._outputs if reader in new else new
                 for maker in makers:
                     if maker not in self._done[reader]:
-                        for problem in _first(self._find_made_elsewhere(reads, maker)):
+                        for problem in _take_first(self._find_made_elsewhere(reads, maker)):
                             problems.add(*problem)
 
     def _find_made_elsewhere(self, reads: Reads, maker: str) -> Iterator[Tuple[KeyPath, str]]:
         recipe, outputs, claims = reads.recipe, self._outputs[maker], self._claims[maker]
-        for read in reads.of_others(outputs, claims, self._follows_unit):
+        for read in reads.find_readers_of_others(outputs, claims, self._follows_unit):
             at = recipe.place(read.key) if read.key in recipe.places else recipe.at
             yield at, self._explain_too_early(read, maker)
 
@@ -336,7 +339,7 @@ class Registry:
                 todo += self._follows.get(one, ())
         return found
 
-    def _early_looks(self, recipe: Recipe) -> Iterator[Tuple[KeyPath, str]]:
+    def _find_early_looks(self, recipe: Recipe) -> Iterator[Tuple[KeyPath, str]]:
         """Compare the stage's globs with all outputs, and all globs with the stage's outputs."""
         for look in self._looks:
             for maker in self._outputs:
@@ -346,7 +349,7 @@ class Registry:
                 if maker not in self._upstream[look.stage] and not own:
                     path = self._find_seen(look, maker)
                     if path is not None:
-                        yield look.at, self._too_early(look, maker, path)
+                        yield look.at, self._describe_too_early(look, maker, path)
 
     def _find_seen(self, look: Look, maker: str) -> Optional[str]:
         for path in self._outputs[maker]:
@@ -354,10 +357,10 @@ class Registry:
                 return path
         for output, _ in self._declared[maker]:
             if output.kind == "folder":
-                path, excluded = output.path.replace(os.sep, "/"), excluded_of(output)
-                common = meets_folder(look.glob, path, excluded, case=CASE)
+                path, excluded = output.path.replace(os.sep, "/"), read_excluded(output)
+                common = find_meeting(look.glob, path, excluded, case=CASE)
             else:
-                common = meet(look.glob, glob_of(output), case=CASE)
+                common = meet(look.glob, make_glob(output), case=CASE)
             if common is not None:
                 return output.path
         return None
@@ -366,7 +369,7 @@ class Registry:
         """Whether the stage matches an existing file of its own: it changes its files in place."""
         return look.stage == maker and os.path.exists(path)
 
-    def _too_early(self, look: Look, maker: str, path: str) -> str:
+    def _describe_too_early(self, look: Look, maker: str, path: str) -> str:
         if not look.is_glob:
             source = self._display_path(look.source)
             return f'{source} is made by the stage `{maker}`: wait for it with after = ["{maker}"]'
@@ -378,27 +381,27 @@ class Registry:
         return f'{seen}: wait for it with after = ["{maker}"], or narrow the glob'
 
 
-def _key_of(path: str) -> str:
+def _make_key(path: str) -> str:
     """Return the key of a file or folder, which may have a separator at its end."""
-    return path_key(path.rstrip(os.sep) or path)
+    return make_path_key(path.rstrip(os.sep) or path)
 
 
-def _same_id(first: UnitSpec, second: UnitSpec) -> str:
-    ways = [f"{{{_parameters(unit)}}}" for unit in (first, second) if unit.parameters]
+def _describe_same_id(first: UnitSpec, second: UnitSpec) -> str:
+    ways = [f"{{{_format_parameters(unit)}}}" for unit in (first, second) if unit.parameters]
     return (
         f"two units have the id `{first.id}`{', from ' if ways else ''}{' and '.join(ways)}:"
         ' give each its own with `id = "..."`, or leave one out'
     )
 
 
-def _parameters(unit: UnitSpec) -> str:
+def _format_parameters(unit: UnitSpec) -> str:
     return ", ".join(
         f"{name} = {json.dumps(value, ensure_ascii=False)}"
         for name, value in unit.parameters.items()
     )
 
 
-def _first(problems: Iterator[Tuple[KeyPath, str]]) -> List[Tuple[KeyPath, str]]:
+def _take_first(problems: Iterator[Tuple[KeyPath, str]]) -> List[Tuple[KeyPath, str]]:
     """Return the first problems and a count of the rest; reads all, which registers units."""
     found: List[Tuple[KeyPath, str]] = []
     more = 0

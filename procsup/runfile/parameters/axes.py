@@ -27,8 +27,8 @@ from procsup.runfile.parameters.columns import Column
 from procsup.runfile.parameters.tables import (
     ListFile,
     Row,
-    cure_of_delimiter,
-    names_in,
+    describe_cure_of_delimiter,
+    read_names,
 )
 from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.problems import (
@@ -37,8 +37,8 @@ from procsup.runfile.syntax.problems import (
     Problems,
     Wrong,
     below,
-    each,
-    each_of,
+    convert_each,
+    convert_entries,
     list_words,
     make_wrong,
     show,
@@ -126,7 +126,7 @@ class AxisReader:
         """Return the axes of a stage's table; `places` has the places of its keys."""
         axes: List[Axis] = []
         if "units" in table:
-            axes += self._try(places["units"], self._rows, table["units"])
+            axes += self._try(places["units"], self._read_rows, table["units"])
             self.partial = not axes
         for key in ("matrix", "zip"):
             if key in table:
@@ -142,7 +142,7 @@ class AxisReader:
         axes: List[Axis] = []
         for name, value in table.items():
             read = self._try(
-                (*at, name), self._values_of, value, shared=axes if key == "zip" else []
+                (*at, name), self._read_values, value, shared=axes if key == "zip" else []
             )
             axes += read or [_make_unread((*at, name), name, value)]
         return axes
@@ -181,21 +181,21 @@ class AxisReader:
             raise Wrong(f"the parameter `{name}` is given twice")
         self._names[name] = at
 
-    def _rows(self, at: KeyPath, value: Any) -> Axis:
+    def _read_rows(self, at: KeyPath, value: Any) -> Axis:
         if isinstance(value, dict):
-            return self._table(at, value)
-        rows = each(a_list(value, "tables"), _row)
+            return self._read_table(at, value)
+        rows = convert_each(a_list(value, "tables"), _read_row)
         if not rows:
             raise Wrong("expected at least one table")
         faults = Faults()
         for index, row in enumerate(rows):
-            for difference in _differences(row, rows[0]):
+            for difference in _describe_differences(row, rows[0]):
                 faults.add((index,), difference)
         faults.raise_if_any()
-        kinds = {name: _kind(cell) for name, cell in rows[0].items()}
+        kinds = {name: _find_kind(cell) for name, cell in rows[0].items()}
         return Axis(at, kinds, tuple(name for name in kinds if kinds[name] == TEXT), rows)
 
-    def _table(self, at: KeyPath, value: Dict[str, Any]) -> Axis:
+    def _read_table(self, at: KeyPath, value: Dict[str, Any]) -> Axis:
         kind = next((key for key in TABLES if key in value), "")
         if not kind or ("csv" in value and "jsonl" in value):
             cure = '{ csv = "samples.csv" } or { jsonl = "samples.jsonl" }'
@@ -207,26 +207,26 @@ class AxisReader:
             fields.take(kind, self._list_path, ""),
             all_names=not columns,
             required=fields.take("required", texts, _NO_COLUMNS),
-            delimiter=fields.take("delimiter", _delimiter, ""),
+            delimiter=fields.take("delimiter", _read_delimiter, ""),
             comment=fields.take("comment", read_text, ""),
         )
         fields.raise_if_any()
-        first = self._names_of(file, columns)
+        first = self._read_names(file, columns)
         with below("required"):
             for name in file.required:
                 if name not in first:
                     hint = suggest(name, first)
                     raise Wrong(f"there is no column `{name}`{hint}; there are {list_words(first)}")
-        kinds = {name: _kind(cell) for name, cell in first.items()}
+        kinds = {name: _find_kind(cell) for name, cell in first.items()}
         in_id = tuple(name for name in kinds if kinds[name] == TEXT)
         return Axis(at, kinds, in_id, file._replace(columns=tuple(kinds)))
 
-    def _names_of(self, file: ListFile, columns: Tuple[str, ...]) -> Row:
+    def _read_names(self, file: ListFile, columns: Tuple[str, ...]) -> Row:
         """Return the names of a file's columns, each with a cell that shows its kind."""
         with below("columns" if columns else file.kind):
-            first = dict.fromkeys(columns, "") if columns else names_in(file, self._folder)
+            first = dict.fromkeys(columns, "") if columns else read_names(file, self._folder)
             for place, name in enumerate(first, 1):
-                with _of_column(file, place, name, [] if columns else list(first)):
+                with _explain_column(file, place, name, [] if columns else list(first)):
                     check_new_name(name, "parameter", self._taken)
         return first
 
@@ -239,16 +239,18 @@ class AxisReader:
     def _fill_in(self, value: Any) -> str:
         return self._scope.render(Template(text(value)), self._values)
 
-    def _values_of(self, at: KeyPath, value: Any) -> Axis:
+    def _read_values(self, at: KeyPath, value: Any) -> Axis:
         name = str(at[-1])
         if isinstance(value, dict):
-            return self._source(at, name, value)
-        values = each(a_list(value, "values, or a table with `glob`, `range` or `lines`"), scalar)
+            return self._read_source(at, name, value)
+        values = convert_each(
+            a_list(value, "values, or a table with `glob`, `range` or `lines`"), scalar
+        )
         if not values:
             raise Wrong("expected at least one value")
         return _make_axis(at, name, values)
 
-    def _source(self, at: KeyPath, name: str, value: Dict[str, Any]) -> Axis:
+    def _read_source(self, at: KeyPath, name: str, value: Dict[str, Any]) -> Axis:
         if len(value) != 1 or next(iter(value)) not in SOURCES:
             wrong = next((key for key in value if key not in SOURCES), "")
             hint = suggest(wrong, SOURCES) if wrong else ""
@@ -257,33 +259,33 @@ class AxisReader:
         ((kind, content),) = value.items()
         with below(kind):
             if kind == "range":
-                return _make_axis(at, name, _range(self._fill_in(content)))
+                return _make_axis(at, name, _read_range(self._fill_in(content)))
             if kind == "glob":
-                return self._glob(at, name, content)
+                return self._read_glob(at, name, content)
             path = self._list_path(content)
             return Axis(at, {name: TEXT}, (name,), ListFile("lines", path, (name,)))
 
-    def _glob(self, at: KeyPath, name: str, content: Any) -> Axis:
+    def _read_glob(self, at: KeyPath, name: str, content: Any) -> Axis:
         if isinstance(content, list):
-            patterns = each(list(enumerate(content)), self._pattern_of_list)
+            patterns = convert_each(list(enumerate(content)), self._read_pattern_of_list)
             glob = join_globs(patterns)
         else:
-            glob = self._pattern(content)
+            glob = self._read_pattern(content)
         if name in glob.captures:
             raise Wrong(f"`{name}` is the path itself: choose another name for the capture")
-        two = glob.two_readings()
+        two = glob.find_two_readings()
         if two is not None:
             raise Wrong(_describe_two_ways(glob, two))
         kinds: Dict[str, Kind] = {name: PATH}
         kinds.update((capture, TEXT) for capture in glob.captures)
         return Axis(at, kinds, glob.captures or (name,), glob)
 
-    def _pattern_of_list(self, item: Tuple[int, Any]) -> Tuple[KeyPath, bool, Glob]:
+    def _read_pattern_of_list(self, item: Tuple[int, Any]) -> Tuple[KeyPath, bool, Glob]:
         index, content = item
         leaves_out = read_text(content).startswith("!")
-        return (index,), leaves_out, self._pattern(content[1:] if leaves_out else content)
+        return (index,), leaves_out, self._read_pattern(content[1:] if leaves_out else content)
 
-    def _pattern(self, content: Any) -> Glob:
+    def _read_pattern(self, content: Any) -> Glob:
         template = Template(text(content), glob=True)
         for field in template.fields:
             if not field.is_capture:
@@ -324,12 +326,12 @@ def _describe_two_ways(glob: Glob, two: TwoReadings) -> str:
 
 
 @contextmanager
-def _of_column(file: ListFile, place: int, name: str, found: List[str]) -> Iterator[None]:
+def _explain_column(file: ListFile, place: int, name: str, found: List[str]) -> Iterator[None]:
     """Add to a `Wrong` its column in the file, and how to leave that column out."""
     try:
         yield
     except Wrong as wrong:
-        cure = cure_of_delimiter(file, name)
+        cure = describe_cure_of_delimiter(file, name)
         if cure:
             raise Wrong(f"{file.path}: the header is not divided, {show(name)}: {cure}") from None
         if not found:
@@ -342,28 +344,28 @@ def _of_column(file: ListFile, place: int, name: str, found: List[str]) -> Itera
         ) from None
 
 
-def _delimiter(value: Any) -> str:
+def _read_delimiter(value: Any) -> str:
     if not isinstance(value, str) or len(value) != 1 or value in '"\r\n':
         raise make_wrong('one character such as ";" or "\\t"', value)
     return value
 
 
-def _row(value: Any) -> Row:
+def _read_row(value: Any) -> Row:
     if not isinstance(value, dict) or not value:
         raise make_wrong("a table of parameters", value)
-    cells = each_of(value, lambda _, cell: _cell(cell))
+    cells = convert_entries(value, lambda _, cell: _read_cell(cell))
     return dict(zip(value, cells))
 
 
-def _cell(value: Any) -> Any:
-    return tuple(each(value, scalar)) if isinstance(value, list) else scalar(value)
+def _read_cell(value: Any) -> Any:
+    return tuple(convert_each(value, scalar)) if isinstance(value, list) else scalar(value)
 
 
-def _kind(cell: Any) -> Kind:
+def _find_kind(cell: Any) -> Kind:
     return Many(TEXT) if isinstance(cell, tuple) else TEXT
 
 
-def _differences(row: Row, first: Row) -> Iterable[str]:
+def _describe_differences(row: Row, first: Row) -> Iterable[str]:
     missing = [name for name in first if name not in row]
     if missing:
         words = list_words(missing)
@@ -380,7 +382,7 @@ def _make_axis(at: KeyPath, name: str, values: Sequence[Scalar]) -> Axis:
     return Axis(at, {name: TEXT}, (name,), Column(name, values))
 
 
-def _range(value: str) -> Sequence[Scalar]:
+def _read_range(value: str) -> Sequence[Scalar]:
     match = _RANGE.fullmatch(value)
     if match is None:
         raise make_wrong('a range such as "1..9" or "1..9:2" (both ends included)', value)

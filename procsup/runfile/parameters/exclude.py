@@ -22,8 +22,8 @@ from procsup.runfile.parameters.tables import Row
 from procsup.runfile.syntax.problems import (
     Faults,
     Wrong,
-    each,
-    each_of,
+    convert_each,
+    convert_entries,
     list_words,
     make_wrong,
     suggest,
@@ -52,24 +52,24 @@ def read_excludes(
     `partial`: there may be more parameters than are known.
     """
     tables = a_list(value, "tables such as { x = 1 }")
-    return tuple(each(tables, lambda one: _exclude(one, kinds, partial)))
+    return tuple(convert_each(tables, lambda one: _exclude(one, kinds, partial)))
 
 
 def _exclude(value: Any, kinds: Mapping[str, Kind], partial: bool) -> Exclude:
     if not isinstance(value, dict) or not value:
         raise make_wrong("a table of parameters such as { x = 1 }", value)
     known = {**dict.fromkeys(value, TEXT), **kinds} if partial else kinds
-    chosen = each_of(value, lambda name, wanted: _values(name, wanted, known))
+    chosen = convert_entries(value, lambda name, wanted: _read_values(name, wanted, known))
     return Exclude(dict(zip(value, chosen)))
 
 
-def _values(name: str, value: Any, kinds: Mapping[str, Kind]) -> FrozenSet[str]:
+def _read_values(name: str, value: Any, kinds: Mapping[str, Kind]) -> FrozenSet[str]:
     if name not in kinds:
         known = f"it has {list_words(kinds)}" if kinds else "it has none"
         raise Wrong(f"the stage has no parameter `{name}`{suggest(name, kinds)}: {known}")
     if isinstance(kinds[name], Many):
         raise Wrong(f"`{name}` is a list in every unit: leave units out by another parameter")
-    values = each(value, scalar) if isinstance(value, list) else [scalar(value)]
+    values = convert_each(value, scalar) if isinstance(value, list) else [scalar(value)]
     if not values:
         raise Wrong("expected at least one value")
     return frozenset(format_value(one) for one in values)

@@ -3,7 +3,7 @@
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 from procsup.core.globs import Glob
-from procsup.core.text import some
+from procsup.core.text import list_some
 from procsup.runfile.parameters.axes import Axis, check_lengths
 from procsup.runfile.parameters.columns import Column
 from procsup.runfile.parameters.tables import ListFile, Row, read_rows
@@ -12,7 +12,7 @@ from procsup.runfile.syntax.problems import Faults, Wrong
 from procsup.runfile.syntax.values import format_value
 
 
-def rows_of(axis: Axis, folder: str, finder: Finder, *, empty_ok: bool) -> Sequence[Row]:
+def make_rows(axis: Axis, folder: str, finder: Finder, *, empty_ok: bool) -> Sequence[Row]:
     """Return an axis' rows; reads the file system if they depend on it.
 
     `Wrong` if it yields nothing, unless that is allowed.
@@ -22,7 +22,7 @@ def rows_of(axis: Axis, folder: str, finder: Finder, *, empty_ok: bool) -> Seque
         return source
     if isinstance(source, Glob):
         rows = _find_rows(axis, source, finder)
-        nothing: Callable[[], str] = lambda: finder.why_nothing(source)  # noqa: E731
+        nothing: Callable[[], str] = lambda: finder.explain_nothing(source)  # noqa: E731
     elif isinstance(source, ListFile):
         rows = read_rows(source, folder)
         what = "lines" if source.kind == "lines" else "rows"
@@ -56,11 +56,11 @@ def _join_rows(parts: Sequence[Axis], folder: str, finder: Finder, *, empty_ok: 
     columns: List[Sequence[Row]] = []
     for part in parts:
         with faults.below(part.at[-1]):
-            columns.append(rows_of(part, folder, finder, empty_ok=empty_ok))
+            columns.append(make_rows(part, folder, finder, empty_ok=empty_ok))
     faults.raise_if_any()
     for index, part in enumerate(parts):
         for before, other in enumerate(parts[:index]):
-            shared = tuple(name for name in _captures(part) if name in _captures(other))
+            shared = tuple(name for name in _make_captures(part) if name in _make_captures(other))
             if shared:
                 pair = ((other, columns[before]), (part, columns[index]))
                 columns[index] = _pair_rows(shared, *pair)
@@ -68,7 +68,7 @@ def _join_rows(parts: Sequence[Axis], folder: str, finder: Finder, *, empty_ok: 
     return [{k: v for row in rows for k, v in row.items()} for rows in zip(*columns)]
 
 
-def _captures(axis: Axis) -> Tuple[str, ...]:
+def _make_captures(axis: Axis) -> Tuple[str, ...]:
     return axis.source.captures if isinstance(axis.source, Glob) else ()
 
 
@@ -83,7 +83,7 @@ def _pair_rows(names: Tuple[str, ...], one: _Part, two: _Part) -> List[Row]:
     for (axis, _), own, others in ((one, keyed[1], keyed[0]), (two, keyed[0], keyed[1])):
         missing = [f"`{key[0]}`" for key in own if key not in others]
         if missing:
-            glob, which = axis.source, f"{names[0]} = {some(missing, _SHOWN)}"
+            glob, which = axis.source, f"{names[0]} = {list_some(missing, _SHOWN)}"
             source = glob.source if isinstance(glob, Glob) else ""
             faults.add((axis.at[-1],), f"`{source}` matches no partner for {which}")
     faults.raise_if_any()

@@ -27,7 +27,14 @@ from procsup.core.regexes import compile_at_use
 from procsup.core.text import count_noun
 from procsup.host.files import open_reading
 from procsup.paths.opening import is_absent
-from procsup.runfile.syntax.problems import Faults, Wrong, each, list_words, make_wrong, suggest
+from procsup.runfile.syntax.problems import (
+    Faults,
+    Wrong,
+    convert_each,
+    list_words,
+    make_wrong,
+    suggest,
+)
 from procsup.runfile.syntax.reading import WrittenFloat
 from procsup.runfile.syntax.values import Scalar, format_value, scalar
 
@@ -69,7 +76,7 @@ def read_rows(file: ListFile, folder: str) -> List[Row]:
         return _READERS[file.kind](file, opened)
 
 
-def names_in(file: ListFile, folder: str) -> Row:
+def read_names(file: ListFile, folder: str) -> Row:
     """Return the first row of a file, of a CSV its header: the names and the kinds of the columns.
 
     `Wrong` if it cannot be read; its message says how to name the columns of a file that does not
@@ -83,15 +90,15 @@ def names_in(file: ListFile, folder: str) -> Row:
         )
     with _open_table(path, folder) as opened:
         if file.kind == "csv":
-            return dict.fromkeys(_header(path, _csv_rows(file, opened)), "")
-        rows = _texts(path, opened)
+            return dict.fromkeys(_read_header(path, _read_csv_rows(file, opened)), "")
+        rows = _read_texts(path, opened)
         first = next(rows, None)
         if first is None:
             raise Wrong(f"`{path}` is empty, expected a JSON object a line")
         try:
-            return _object(path, first)
+            return _read_object(path, first)
         except Wrong:
-            _all_of(chain([first], rows), lambda placed: _object(path, placed))
+            _convert_all(chain([first], rows), lambda placed: _read_object(path, placed))
             raise
 
 
@@ -101,14 +108,14 @@ def _open_table(path: str, folder: str) -> Iterator[TextIO]:
         with open_reading(os.path.join(folder, path)) as raw:
             yield io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
     except UnicodeDecodeError as error:
-        line = _first_undecodable(os.path.join(folder, path))
+        line = _find_first_undecodable(os.path.join(folder, path))
         raise Wrong(f"`{path}` is not UTF-8: {error.reason} in line {line}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise Wrong(f"`{path}` cannot be read: {reason}") from None
 
 
-def _first_undecodable(path: str) -> int:
+def _find_first_undecodable(path: str) -> int:
     """Return the line of the error; the decoder counts from the start of its last piece."""
     with open_reading(path) as file:
         lines = enumerate(iter(partial(file.readline, _LONGEST_LINE), b""), 1)
@@ -123,7 +130,7 @@ def _is_utf_8(line: bytes) -> bool:
     return True
 
 
-def _all_of(rows: Iterable[_Placed], make: Callable[[_Placed], Row]) -> List[Row]:
+def _convert_all(rows: Iterable[_Placed], make: Callable[[_Placed], Row]) -> List[Row]:
     """Return the converted rows; their first faults are raised together."""
     faults = Faults()
     found: List[Row] = []
@@ -137,14 +144,14 @@ def _all_of(rows: Iterable[_Placed], make: Callable[[_Placed], Row]) -> List[Row
     return found
 
 
-def _texts(path: str, opened: TextIO) -> Iterator[_Placed]:
+def _read_texts(path: str, opened: TextIO) -> Iterator[_Placed]:
     """Yield the lines that are not blank."""
-    for number, line in enumerate(_lines_in(path, opened), 1):
+    for number, line in enumerate(_read_lines_in(path, opened), 1):
         if line.strip():
             yield _Placed(number, [line.rstrip("\r\n")])
 
 
-def _lines_in(path: str, opened: TextIO) -> Iterator[str]:
+def _read_lines_in(path: str, opened: TextIO) -> Iterator[str]:
     """Yield the lines; `Wrong` for one that may have no end, as in a file with a hole in it."""
     for number, line in enumerate(iter(partial(opened.readline, _LONGEST_LINE + 1), ""), 1):
         if len(line) > _LONGEST_LINE:
@@ -162,23 +169,23 @@ def _make_endless(what: str, path: str, line: int) -> Wrong:
 # --- one value a line --------------------------------------------------------------------
 
 
-def _lines(file: ListFile, opened: TextIO) -> List[Row]:
-    def row(placed: _Placed) -> Row:
+def _read_lines(file: ListFile, opened: TextIO) -> List[Row]:
+    def make_row(placed: _Placed) -> Row:
         if "\0" in placed.cells[0]:
             message = "holds a NUL character, which no argument can hold"
             raise Wrong(f"`{file.path}` line {placed.line} {message}")
         return {name: placed.cells[0]}
 
     (name,) = file.columns
-    return _all_of(_texts(file.path, opened), row)
+    return _convert_all(_read_texts(file.path, opened), make_row)
 
 
 # --- CSV ---------------------------------------------------------------------------------
 
 
-def _csv(file: ListFile, opened: TextIO) -> List[Row]:
-    rows = _csv_rows(file, opened)
-    header = _header(file.path, rows)
+def _read_csv(file: ListFile, opened: TextIO) -> List[Row]:
+    rows = _read_csv_rows(file, opened)
+    header = _read_header(file.path, rows)
     missing = [name for name in file.columns if name not in header]
     if missing:
         hint = suggest(missing[0], header)
@@ -187,28 +194,28 @@ def _csv(file: ListFile, opened: TextIO) -> List[Row]:
         )
     places = [(name, header.index(name)) for name in file.columns]
 
-    def row(placed: _Placed) -> Row:
+    def make_row(placed: _Placed) -> Row:
         cells = placed.cells
         if len(cells) != len(header):
             wanted = f"{count_noun(len(header), 'cell')}, as the header has"
-            hint = _comment_hint(cells[0]) if not file.comment else ""
+            hint = _describe_comment_hint(cells[0]) if not file.comment else ""
             raise Wrong(f"{file.path}:{placed.line}: expected {wanted}, not {len(cells)}{hint}")
         if any("\0" in cell for cell in cells):
             raise Wrong(f"{file.path}:{placed.line}: holds a NUL character")
         return _complete(file, placed.line, {name: cells[place] for name, place in places})
 
-    return _all_of(rows, row)
+    return _convert_all(rows, make_row)
 
 
-def cure_of_delimiter(file: ListFile, name: str) -> str:
+def describe_cure_of_delimiter(file: ListFile, name: str) -> str:
     """Return what to write if a name in the header of a CSV has another delimiter in it."""
-    found = max((one for one in _DELIMITERS if one != _delimiter_of(file)), key=name.count)
+    found = max((one for one in _DELIMITERS if one != _find_delimiter(file)), key=name.count)
     if file.kind != "csv" or found not in name:
         return ""
     return f"if that is what divides its cells, write delimiter = {json.dumps(found)}"
 
 
-def _comment_hint(cell: str) -> str:
+def _describe_comment_hint(cell: str) -> str:
     mark = next((one for one in _COMMENTS if cell.startswith(one)), "")
     return f' (if that is a comment, write comment = "{mark}")' if mark else ""
 
@@ -232,7 +239,7 @@ class _CsvLines:
         self._comment = comment
 
     def __iter__(self) -> Iterator[str]:
-        for line in _lines_in(self._path, self._opened):
+        for line in _read_lines_in(self._path, self._opened):
             self.number += 1
             if self._comment and not self.row_length and line.startswith(self._comment):
                 continue
@@ -242,25 +249,25 @@ class _CsvLines:
             yield line
 
 
-def _delimiter_of(file: ListFile) -> str:
+def _find_delimiter(file: ListFile) -> str:
     by_suffix = "\t" if file.path.lower().endswith((".tsv", ".tab")) else ","
     return file.delimiter or by_suffix
 
 
-def _csv_rows(file: ListFile, opened: TextIO) -> Iterator[_Placed]:
+def _read_csv_rows(file: ListFile, opened: TextIO) -> Iterator[_Placed]:
     """Yield the rows that are not empty, each with the number of its (last) line."""
     lines = _CsvLines(file.path, opened, file.comment)
     try:
-        for cells in csv.reader(lines, delimiter=_delimiter_of(file), strict=True):
+        for cells in csv.reader(lines, delimiter=_find_delimiter(file), strict=True):
             lines.row_length = 0
             if any(cell.strip() for cell in cells):
                 yield _Placed(lines.number, cells)
     except csv.Error as error:
-        reason = _too_long() if "field limit" in str(error) else f"not CSV: {error}"
+        reason = _describe_too_long() if "field limit" in str(error) else f"not CSV: {error}"
         raise Wrong(f"{file.path}:{lines.number}: {reason}") from None
 
 
-def _too_long() -> str:
+def _describe_too_long() -> str:
     # The limit is of the whole process, and a program may rely on it; Linux takes
     # no argument that is longer.
     return (
@@ -269,7 +276,7 @@ def _too_long() -> str:
     )
 
 
-def _header(path: str, rows: Iterator[_Placed]) -> List[str]:
+def _read_header(path: str, rows: Iterator[_Placed]) -> List[str]:
     line, names = next(rows, _Placed(1, []))
     if not names:
         raise Wrong(f"`{path}` is empty, expected a row with the names of its columns")
@@ -283,23 +290,23 @@ def _header(path: str, rows: Iterator[_Placed]) -> List[str]:
 # --- JSON lines --------------------------------------------------------------------------
 
 
-def _jsonl(file: ListFile, opened: TextIO) -> List[Row]:
+def _read_jsonl(file: ListFile, opened: TextIO) -> List[Row]:
     first: Optional[Row] = None
 
-    def row(placed: _Placed) -> Row:
+    def make_row(placed: _Placed) -> Row:
         nonlocal first
-        found = _object(file.path, placed)
-        difference = _difference(found, file, first)
+        found = _read_object(file.path, placed)
+        difference = _describe_difference(found, file, first)
         if difference:
             raise Wrong(f"{file.path}:{placed.line}: {difference}")
         first = first or found
         own = {name: found[name] for name in found if name in file.columns}
         return _complete(file, placed.line, own)
 
-    return _all_of(_texts(file.path, opened), row)
+    return _convert_all(_read_texts(file.path, opened), make_row)
 
 
-def _difference(row: Row, file: ListFile, first: Optional[Row]) -> str:
+def _describe_difference(row: Row, file: ListFile, first: Optional[Row]) -> str:
     missing = [name for name in file.columns if name not in row]
     if missing:
         return f"{list_words(missing)} missing: all objects have the same names"
@@ -314,14 +321,14 @@ def _difference(row: Row, file: ListFile, first: Optional[Row]) -> str:
     return ""
 
 
-def _object(path: str, placed: _Placed) -> Row:
+def _read_object(path: str, placed: _Placed) -> Row:
     try:
         return _parse_object(placed.cells[0])
     except (Wrong, ValueError, RecursionError) as error:
-        raise Wrong(f"{path}:{placed.line}: {_reason(error)}") from None
+        raise Wrong(f"{path}:{placed.line}: {_describe_reason(error)}") from None
 
 
-def _reason(error: Exception) -> str:
+def _describe_reason(error: Exception) -> str:
     if isinstance(error, Wrong):
         at, message = error.faults[0]
         return f"`{at[0]}`: {message}" if at else message
@@ -329,7 +336,7 @@ def _reason(error: Exception) -> str:
 
 
 def _parse_object(line: str) -> Row:
-    value = json.loads(line, parse_float=WrittenFloat, object_pairs_hook=_table)
+    value = json.loads(line, parse_float=WrittenFloat, object_pairs_hook=_make_table)
     if value is None:
         raise Wrong("expected a JSON object with parameters, not null")
     if not isinstance(value, dict) or not value:
@@ -338,12 +345,16 @@ def _parse_object(line: str) -> Row:
     row: Row = {}
     for name, cell in value.items():
         with faults.below(name):
-            row[name] = tuple(each(cell, _cell)) if isinstance(cell, list) else _cell(cell)
+            row[name] = (
+                tuple(convert_each(cell, _format_cell))
+                if isinstance(cell, list)
+                else _format_cell(cell)
+            )
     faults.raise_if_any()
     return row
 
 
-def _cell(value: Any) -> Scalar:
+def _format_cell(value: Any) -> Scalar:
     if value is None:
         raise Wrong("expected text, a number, true or false, not null: leave the row out, or say it"
                     " in another way")  # fmt: skip
@@ -353,7 +364,7 @@ def _cell(value: Any) -> Scalar:
     return cell
 
 
-def _table(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+def _make_table(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     table = dict(pairs)
     if len(table) < len(pairs):
         raise Wrong("a name stands here twice")
@@ -361,7 +372,7 @@ def _table(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
 
 
 _READERS: Dict[str, Callable[[ListFile, TextIO], List[Row]]] = {
-    "lines": _lines,
-    "csv": _csv,
-    "jsonl": _jsonl,
+    "lines": _read_lines,
+    "csv": _read_csv,
+    "jsonl": _read_jsonl,
 }

@@ -3,7 +3,7 @@
 import os
 from typing import Callable, Iterable, Set
 
-from procsup.host.names import path_key
+from procsup.host.names import make_path_key
 from procsup.paths.links import RealFolders
 
 
@@ -22,7 +22,7 @@ class VouchedOutputs:
         self._made: Set[str] = set()  # with the folders that hold them
         for path in made:
             for name in {path, real.resolve(path)}:
-                self._add(path_key(name))
+                self._add(make_path_key(name))
 
     def _add(self, key: str) -> None:
         while key not in self._made:
@@ -31,10 +31,10 @@ class VouchedOutputs:
 
     def leaves_out(self, path: str) -> bool:
         """Whether a file is an output that is not vouched for, or a folder with only such files."""
-        key = path_key(path)
+        key = make_path_key(path)
         if key in self._made:
             return False
-        real = path_key(self._real.resolve(path))
+        real = make_path_key(self._real.resolve(path))
         if real in self._made:
             return False
         return self._is_output(key) or (real != key and self._is_output(real))

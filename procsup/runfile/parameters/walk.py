@@ -5,8 +5,8 @@ from typing import Dict, List, Mapping, Optional, Tuple
 
 from procsup.core.globs import Glob
 from procsup.core.rooted import strip_folder
-from procsup.core.text import some
-from procsup.host.names import path_key
+from procsup.core.text import list_some
+from procsup.host.names import make_path_key
 from procsup.paths.joining import join_path
 from procsup.paths.walk import CASE, LinkToNothing, find
 from procsup.runfile.parameters.vouched_outputs import VouchedOutputs
@@ -43,7 +43,7 @@ class Finder:
             self._found[key] = self.find(glob)
         return self._found[key]
 
-    def absolute(self, path: str) -> str:
+    def make_absolute(self, path: str) -> str:
         """Return a path or a pattern from the root, with ``/``."""
         return join_path(self._folder, path).replace(os.sep, "/")
 
@@ -71,11 +71,11 @@ class Finder:
         return self._drop_unvouched(glob, found.matches, self._vouched)
 
     def _refuse_marks(self, glob: Glob) -> None:
-        placed = glob.rebase(self.absolute) if self._marks else glob
+        placed = glob.rebase(self.make_absolute) if self._marks else glob
         for path, whose in self._marks.items():
             if placed.match(path, case=CASE) is not None:
                 shown = (
-                    strip_folder(path_key(self._folder), path.replace("/", os.sep)) or path
+                    strip_folder(make_path_key(self._folder), path.replace("/", os.sep)) or path
                 ).replace(os.sep, "/")
                 raise Wrong(
                     f"`{glob.source}` would find {shown}, which is {whose}: narrow the glob, or"
@@ -91,11 +91,11 @@ class Finder:
                 kept[path] = captures
         return kept
 
-    def why_nothing(self, glob: Glob) -> str:
+    def explain_nothing(self, glob: Glob) -> str:
         """Say in a few words why a glob found nothing."""
         unvouched = self._unvouched.get((glob.source, glob.text))
         if unvouched:
-            return f"{_leaves_out(glob.source, unvouched)}, and matches nothing else"
+            return f"{_make_leaves_out(glob.source, unvouched)}, and matches nothing else"
         branch = glob.branches[0]
         if len(glob.branches) == 1 and not os.path.isdir(os.path.join(self._folder, branch.base)):
             return f"`{glob.source}` matches nothing: there is no folder `{branch.base}`"
@@ -105,14 +105,14 @@ class Finder:
         """Return what each glob left out: folders behind links, and files not vouched for."""
         linked = [
             f"`{source}` does not look into links to folders (no `**` does):"
-            f" {some(left_out, _SHOWN)}"
+            f" {list_some(left_out, _SHOWN)}"
             for source, left_out in self._left_out.items()
         ]
         unvouched: Dict[str, List[str]] = {}
         for (source, _), paths in self._unvouched.items():
             unvouched.setdefault(source, []).extend(paths)
-        return linked + [_leaves_out(*one) for one in unvouched.items()]
+        return linked + [_make_leaves_out(*one) for one in unvouched.items()]
 
 
-def _leaves_out(source: str, paths: List[str]) -> str:
-    return f"`{source}` leaves out outputs that are not vouched for: {some(paths, _SHOWN)}"
+def _make_leaves_out(source: str, paths: List[str]) -> str:
+    return f"`{source}` leaves out outputs that are not vouched for: {list_some(paths, _SHOWN)}"

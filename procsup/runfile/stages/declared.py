@@ -28,8 +28,8 @@ from procsup.runfile.syntax.problems import (
     Faults,
     Wrong,
     below,
-    each,
-    each_of,
+    convert_each,
+    convert_entries,
     make_wrong,
     show,
 )
@@ -37,7 +37,7 @@ from procsup.runfile.syntax.values import Fields, read_text, truth
 from procsup.runfile.templates.patterns import (
     check_input,
     check_output,
-    glob_text,
+    fill_glob,
     has_wildcards,
     read_glob,
 )
@@ -92,7 +92,7 @@ class DeclaredFiles(NamedTuple):
             names[str(item.name)] = Many(PATH) if many else PATH
         return FileSet(names, length, file)
 
-    def followed_kind(self) -> Union[FileSet, Unread, None]:
+    def make_followed_kind(self) -> Union[FileSet, Unread, None]:
         """Return these outputs as placeholders of following units see them; None without."""
         if self.is_unread:
             return UNREAD
@@ -108,10 +108,10 @@ class DeclaredFiles(NamedTuple):
 def read_declared(value: Any) -> DeclaredFiles:
     """Read a list or table of paths; in a table, a name may have a list of them."""
     if isinstance(value, dict):
-        return _make_declared(each_of(value, _read_named), is_table=True)
+        return _make_declared(convert_entries(value, _read_named), is_table=True)
     if not isinstance(value, list):
-        raise _not_files(value, "paths")
-    return _make_declared([_list_of(value, lambda pair: _input((pair[0],), None, pair[1]))])
+        raise _refuse_non_files(value, "paths")
+    return _make_declared([_list_of(value, lambda pair: _read_input((pair[0],), None, pair[1]))])
 
 
 def _make_declared(groups: Sequence[List[Item]], *, is_table: bool = False) -> DeclaredFiles:
@@ -125,12 +125,12 @@ def _read_named(name: str, value: Any) -> List[Item]:
     if name == "file":
         raise Wrong("`file` stands for a file that lists the paths: choose another name")
     if not isinstance(value, list):
-        return [_input((name,), name, value)]
+        return [_read_input((name,), name, value)]
     if not value:
         raise make_wrong("at least one path", value)
     return _list_of(
         value,
-        lambda pair: _input((name, pair[0]), name, pair[1])._replace(in_list=True),
+        lambda pair: _read_input((name, pair[0]), name, pair[1])._replace(in_list=True),
         (name,),
     )
 
@@ -141,8 +141,8 @@ def _list_of(
     """Read a list of paths, less what its entries with a leading `!` leave out."""
     entries = list(enumerate(values))
     if not any(map(_is_excluded, values)):
-        return each(entries, read)
-    found = each(
+        return convert_each(entries, read)
+    found = convert_each(
         entries,
         lambda pair: (
             _read_excluded((*at, pair[0]), pair[1]) if _is_excluded(pair[1]) else read(pair)
@@ -165,7 +165,7 @@ def _is_excluded(value: Any) -> bool:
 
 
 def _read_excluded(at: KeyPath, value: str) -> Item:
-    item = _item(at, None, value[1:])
+    item = _read_item(at, None, value[1:])
     check_input(item.template)
     return item
 
@@ -194,35 +194,35 @@ def _place_path(path: str) -> str:
     return posixpath.normpath(posixpath.join(_SOME_FOLDER, path))
 
 
-def _path(at: KeyPath, name: Optional[str], value: Any) -> Item:
+def _read_path(at: KeyPath, name: Optional[str], value: Any) -> Item:
     if _is_excluded(value):
         raise Wrong(
             f"`{value}` leaves out nothing, since it stands in no list with patterns or folders (a"
             f" name that begins with `!` is written `./{value}`)"
         )
-    return _item(at, name, value)
+    return _read_item(at, name, value)
 
 
-def _item(at: KeyPath, name: Optional[str], value: Any) -> Item:
-    template = Template(path_text(value), glob=True)
+def _read_item(at: KeyPath, name: Optional[str], value: Any) -> Item:
+    template = Template(read_path_text(value), glob=True)
     return Item(at, name, template, has_wildcards(template))
 
 
-def _input(at: KeyPath, name: Optional[str], value: Any) -> Item:
-    item = _path(at, name, value)
+def _read_input(at: KeyPath, name: Optional[str], value: Any) -> Item:
+    item = _read_path(at, name, value)
     if item.is_glob:
         check_input(item.template)
     return item
 
 
 def _read_made(at: KeyPath, name: Optional[str], value: Any) -> Item:
-    item = _path(at, name, value)
+    item = _read_path(at, name, value)
     if item.is_glob:
         check_output(item.template)
     return item
 
 
-def path_text(value: Any) -> str:
+def read_path_text(value: Any) -> str:
     """Accept a path as text."""
     path = read_text(value)
     if path == "~" or path.startswith("~/"):
@@ -230,15 +230,15 @@ def path_text(value: Any) -> str:
     return path
 
 
-def stream_path(value: Any) -> str:
+def read_stream_path(value: Any) -> str:
     """Accept the path of a `stdin`, `stdout` or `stderr`."""
     if isinstance(value, dict):
         cure = 'outputs = [{ path = ... }] and here "{outputs[0]}"'
         raise Wrong(f"expected a path, not a table: what is asked of the file stands in {cure}")
-    return path_text(value)
+    return read_path_text(value)
 
 
-def _not_files(value: Any, what: str) -> Wrong:
+def _refuse_non_files(value: Any, what: str) -> Wrong:
     cure = f" (write [{show(value)}])" if isinstance(value, str) else ""
     return Wrong(f"expected a list or a table of {what}, not {show(value)}{cure}")
 
@@ -249,14 +249,14 @@ def read_outputs(value: Any) -> DeclaredFiles:
         if "path" in value and any(isinstance(value.get(flag), bool) for flag in _OUTPUT_KEYS):
             raise Wrong("expected a list or a table of outputs: write [{ path = ... }]")
         return _make_declared(
-            [each_of(value, lambda name, v: _output((name,), name, v))], is_table=True
+            [convert_entries(value, lambda name, v: _read_output((name,), name, v))], is_table=True
         )
     if not isinstance(value, list):
-        raise _not_files(value, "outputs")
-    return _make_declared([_list_of(value, lambda pair: _output((pair[0],), None, pair[1]))])
+        raise _refuse_non_files(value, "outputs")
+    return _make_declared([_list_of(value, lambda pair: _read_output((pair[0],), None, pair[1]))])
 
 
-def _output(at: KeyPath, name: Optional[str], value: Any) -> Item:
+def _read_output(at: KeyPath, name: Optional[str], value: Any) -> Item:
     if not isinstance(value, dict):
         return _read_made(at, name, value)
     table = Fields(value, _OUTPUT_KEYS, "path")
@@ -280,7 +280,7 @@ def check_declared(wanted: DeclaredFiles, scope: Scope, *, several: bool = False
     faults.raise_if_any()
 
 
-def input_files(
+def make_input_files(
     wanted: DeclaredFiles, values: Mapping[str, Any], finder: Finder, *, empty_ok: bool
 ) -> Files:
     """Return a unit's inputs as written, globs replaced by what they match now."""
@@ -290,7 +290,7 @@ def input_files(
     named: Dict[str, Union[str, Tuple[str, ...]]] = {}
     for item in wanted.items:
         with below(*item.at):
-            found = _paths(item, values, finder, empty_ok=empty_ok)
+            found = _make_paths(item, values, finder, empty_ok=empty_ok)
         paths += found
         if item.name is not None:
             many = item.in_list or item.is_glob
@@ -299,7 +299,7 @@ def input_files(
     return Files(tuple(paths), named if wanted.is_table else None)
 
 
-def _paths(
+def _make_paths(
     item: Item, values: Mapping[str, Any], finder: Finder, *, empty_ok: bool
 ) -> Tuple[str, ...]:
     if not item.is_glob:
@@ -309,10 +309,10 @@ def _paths(
         glob = glob.exclude([read_glob(one.template, values) for one in item.left_out])
     found = tuple(finder.find_once(glob))
     if item.left_out:  # also where the patterns write the same folder in different ways
-        placed = glob.rebase(finder.absolute)
-        found = tuple([p for p in found if not placed.excludes(finder.absolute(p), case=CASE)])
+        placed = glob.rebase(finder.make_absolute)
+        found = tuple([p for p in found if not placed.excludes(finder.make_absolute(p), case=CASE)])
     if not found and not empty_ok:
-        raise Wrong(f"{finder.why_nothing(glob)} (`empty-ok = true` allows that)")
+        raise Wrong(f"{finder.explain_nothing(glob)} (`empty-ok = true` allows that)")
     return found
 
 
@@ -324,13 +324,13 @@ def find_left_out(
     for item in wanted.items:
         if item.left_out and (not item.is_glob or item.template.source.endswith("/")):
             patterns = _list_left_out(item, values, folder)
-            for path in _paths(item, values, finder, empty_ok=True):
+            for path in _make_paths(item, values, finder, empty_ok=True):
                 found[join_path(folder, path)] = patterns
     return found
 
 
 def _list_left_out(item: Item, values: Mapping[str, Any], folder: str) -> Tuple[str, ...]:
-    return tuple([_whole_pattern(one, values, folder) for one in item.left_out])
+    return tuple([_make_whole_pattern(one, values, folder) for one in item.left_out])
 
 
 def render_path(template: Template, values: Mapping[str, Any]) -> str:
@@ -351,7 +351,7 @@ def render_paths(template: Template, values: Mapping[str, Any]) -> Tuple[str, ..
     return tuple(paths)
 
 
-def output_files(wanted: DeclaredFiles, values: Mapping[str, Any]) -> Files:
+def make_output_files(wanted: DeclaredFiles, values: Mapping[str, Any]) -> Files:
     """Return a unit's outputs as written."""
     if not wanted.items:
         return _NO_TABLE if wanted.is_table else _NO_FILES
@@ -361,20 +361,23 @@ def output_files(wanted: DeclaredFiles, values: Mapping[str, Any]) -> Files:
     return Files(paths, {str(item.name): path for item, path in zip(wanted.items, paths)})
 
 
-def output_specs(
+def make_output_specs(
     wanted: DeclaredFiles, files: Files, values: Mapping[str, Any], folder: str
 ) -> Tuple[OutputSpec, ...]:
     """Return a unit's outputs for its spec; relative ones are in `folder`."""
     if not files.paths:
         return ()
     return tuple(
-        [_output_spec(item, path, values, folder) for item, path in zip(wanted.items, files.paths)]
+        [
+            _make_output_spec(item, path, values, folder)
+            for item, path in zip(wanted.items, files.paths)
+        ]
     )
 
 
-def _output_spec(item: Item, path: str, values: Mapping[str, Any], folder: str) -> OutputSpec:
+def _make_output_spec(item: Item, path: str, values: Mapping[str, Any], folder: str) -> OutputSpec:
     if item.is_glob:
-        whole, kind = _whole_pattern(item, values, folder), "glob"
+        whole, kind = _make_whole_pattern(item, values, folder), "glob"
     else:
         whole, kind = join_path(folder, path), "file"
         if path.endswith("/"):
@@ -398,10 +401,10 @@ def _output_spec(item: Item, path: str, values: Mapping[str, Any], folder: str) 
     )
 
 
-def _whole_pattern(item: Item, values: Mapping[str, Any], folder: str) -> str:
+def _make_whole_pattern(item: Item, values: Mapping[str, Any], folder: str) -> str:
     """Return the absolute pattern of a glob; wildcards in the folder's name are escaped."""
     with below(*item.at):
-        text = glob_text(item.template, values)
+        text = fill_glob(item.template, values)
         if _BEHIND_BRACES.search(text):
             raise Wrong("`..` cannot follow alternatives")
     return join_pattern(folder, text)

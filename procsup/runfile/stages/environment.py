@@ -8,14 +8,14 @@ from procsup.runfile.syntax import values as v
 from procsup.runfile.syntax.problems import (
     Problems,
     Wrong,
-    each,
-    each_of,
+    convert_each,
+    convert_entries,
     list_words,
     make_wrong,
     show,
 )
 from procsup.runfile.templates.scope import Scope
-from procsup.runfile.templates.template import Template, literal
+from procsup.runfile.templates.template import Template, double_braces
 
 
 def read_env(table: StageTable, scope: Scope, problems: Problems) -> Dict[str, PlacedTemplate]:
@@ -24,7 +24,7 @@ def read_env(table: StageTable, scope: Scope, problems: Problems) -> Dict[str, P
     for values, at in ((table.defaults, ("defaults", "env")), (table.own, (*table.at, "env"))):
         if "env" in values:
             with problems.below(at):
-                entries = _entries(values["env"], scope)
+                entries = _read_entries(values["env"], scope)
                 env.update((name, PlacedTemplate((*at, name), one)) for name, one in entries)
     both = [name for name in read_secrets(table) if name in env]
     if both:
@@ -32,19 +32,19 @@ def read_env(table: StageTable, scope: Scope, problems: Problems) -> Dict[str, P
     return env
 
 
-def fixed_env(value: Any) -> Dict[str, str]:
+def read_fixed_env(value: Any) -> Dict[str, str]:
     """Read the environment of a unit of a plan: it has no placeholders."""
-    return {name: one.render({}) for name, one in _entries(literal(value), Scope({}))}
+    return {name: one.render({}) for name, one in _read_entries(double_braces(value), Scope({}))}
 
 
 def read_secrets(table: StageTable) -> Tuple[str, ...]:
     """Read the names of variables that are passed through."""
     none: Tuple[str, ...] = ()
-    return table.take("secrets", _names, none)
+    return table.take("secrets", _read_names, none)
 
 
-def _names(value: Any) -> Tuple[str, ...]:
-    return tuple(each(v.a_list(value, "names of variables"), _name))
+def _read_names(value: Any) -> Tuple[str, ...]:
+    return tuple(convert_each(v.a_list(value, "names of variables"), _name))
 
 
 def _name(value: Any) -> str:
@@ -54,13 +54,13 @@ def _name(value: Any) -> str:
     return name
 
 
-def _entries(value: Any, scope: Scope) -> List[Tuple[str, Template]]:
+def _read_entries(value: Any, scope: Scope) -> List[Tuple[str, Template]]:
     if not isinstance(value, dict):
         raise make_wrong("a table of names and values", value)
-    return each_of(value, lambda name, content: (name, _entry(name, content, scope)))
+    return convert_entries(value, lambda name, content: (name, _read_entry(name, content, scope)))
 
 
-def _entry(name: str, content: Any, scope: Scope) -> Template:
+def _read_entry(name: str, content: Any, scope: Scope) -> Template:
     if not name or "=" in name or "\0" in name:
         raise Wrong("is no name of an environment variable")
     if name.upper().startswith("PROCSUP_"):

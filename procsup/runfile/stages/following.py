@@ -21,15 +21,15 @@ from typing import (
 
 from msgspec.structs import replace
 
-from procsup.core.globs import Glob, wildcards
-from procsup.core.spec import After, upstream
-from procsup.core.text import some
-from procsup.host.names import path_key
+from procsup.core.globs import Glob, parse_wildcards
+from procsup.core.spec import After, list_upstream
+from procsup.core.text import list_some
+from procsup.host.names import make_path_key
 from procsup.runfile.parameters.axes import split_zips
 from procsup.runfile.parameters.tables import ListFile, Row
-from procsup.runfile.stages.graph import before, done_before
+from procsup.runfile.stages.graph import list_before, list_done_before
 from procsup.runfile.stages.recipe import Recipe
-from procsup.runfile.syntax.problems import Wrong, each, list_words
+from procsup.runfile.syntax.problems import Wrong, convert_each, list_words
 from procsup.runfile.syntax.values import Fields, a_list, format_value, word
 from procsup.runfile.templates.scope import FollowedUnit, Kind
 from procsup.runfile.templates.template import Braces, Field, Files, Template
@@ -72,7 +72,7 @@ class Group(NamedTuple):
 
 def read_afters(value: Any, known: Callable[[Any], str]) -> Tuple[After, ...]:
     """Read the value of `after`, a list of stages; `known` accepts a stage's name."""
-    found = each(a_list(value, "stages"), lambda one: _after(one, known))
+    found = convert_each(a_list(value, "stages"), lambda one: _read_after(one, known))
     names = [after.stage for after in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -80,7 +80,7 @@ def read_afters(value: Any, known: Callable[[Any], str]) -> Tuple[After, ...]:
     return tuple(found)
 
 
-def _after(value: Any, known: Callable[[Any], str]) -> After:
+def _read_after(value: Any, known: Callable[[Any], str]) -> After:
     if not isinstance(value, dict):
         return After(known(value))
     table = Fields(value, ("stage", "when"), "stage")
@@ -94,7 +94,7 @@ def read_followed(value: Any, known: Callable[[Any], str]) -> Tuple[str, ...]:
     """Read the value of `for-each`: a stage, or several; `known` accepts a stage's name."""
     if isinstance(value, str):
         return (known(value),)
-    names = each(a_list(value, "stages, or one stage"), known)
+    names = convert_each(a_list(value, "stages, or one stage"), known)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise Wrong(f"{list_words(twice)} stands here twice")
@@ -131,7 +131,7 @@ def list_followed_units(recipes: Sequence[Recipe], taken: Mapping[str, Kind]) ->
         if name in taken or name in ("inputs", "outputs", "depends", "index", "scratch"):
             used = f"{{{name}}} stands for something else here already"
             raise Wrong(f"{used}: give the stage `{name}` another name")
-        seen[name] = FollowedUnit(name, recipe.outputs.followed_kind())
+        seen[name] = FollowedUnit(name, recipe.outputs.make_followed_kind())
     return seen
 
 
@@ -146,7 +146,7 @@ def make_groups(stages: Sequence[str], made: Mapping[str, Sequence[MadeUnits]]) 
     for stage, by_own in partners.items():
         _require_partners(first, made[first], stage, by_own)
     return [
-        _group({first: one, **{stage: partners[stage][one.own] for stage in others}})
+        _group_units({first: one, **{stage: partners[stage][one.own] for stage in others}})
         for one in made[first]
     ]
 
@@ -159,21 +159,21 @@ def _require_partners(
     if alone:
         raise Wrong(
             f"units of `{first}` and `{stage}` belong together if their ids agree, and these have"
-            f" no partner: {some(alone, _NAMED)}"
+            f" no partner: {list_some(alone, _NAMED)}"
         )
 
 
-def _group(units: Dict[str, MadeUnits]) -> Group:
+def _group_units(units: Dict[str, MadeUnits]) -> Group:
     row: Row = {}
     for made in units.values():
         for name, value in made.row.items():
-            if name in row and _text(row[name]) != _text(value):
+            if name in row and _format_value(row[name]) != _format_value(value):
                 raise Wrong(f"{list_words(one.id for one in units.values())} differ in `{name}`")
             row[name] = value
     return Group(next(iter(units.values())).own, row, units)
 
 
-def _text(value: Any) -> Any:
+def _format_value(value: Any) -> Any:
     return (
         tuple(format_value(item) for item in value)
         if isinstance(value, tuple)
@@ -212,62 +212,64 @@ class _Settler:
 
     def _settle(self, recipe: Recipe) -> Recipe:
         spec = recipe.spec
-        late = bool(upstream(spec)) and spec.inputs_from is not None
+        late = bool(list_upstream(spec)) and spec.inputs_from is not None
         spec = replace(spec, looks_into=self._find_looked_into(recipe))
         if not spec.for_each:
-            late = late or (bool(upstream(spec)) and recipe.looks_at_files())
+            late = late or (bool(list_upstream(spec)) and recipe.looks_at_files())
             return recipe._replace(spec=replace(spec, late=late))
-        named = {field.name for template in recipe.templates() for field in template.fields}
+        named = {field.name for template in recipe.list_templates() for field in template.fields}
         spec = replace(spec, hands_on=tuple([one for one in spec.for_each if one in named]))
         late = late or any(self.settle(name).spec.late for name in spec.for_each)
-        specs = {name: self.settle(name).spec for name in self._before(spec.name)}
-        done = done_before(replace(spec, unit_wise=True), specs)
+        specs = {name: self.settle(name).spec for name in self._list_before(spec.name)}
+        done = list_done_before(replace(spec, unit_wise=True), specs)
         seen = [name for name in specs if self._may_see(recipe, name)]
         unit_wise = all(name in done for name in seen)
         return recipe._replace(spec=replace(spec, late=late or bool(seen), unit_wise=unit_wise))
 
-    def _before(self, name: str) -> FrozenSet[str]:
-        return before(name, {key: recipe.spec for key, recipe in self._recipes.items()})
+    def _list_before(self, name: str) -> FrozenSet[str]:
+        return list_before(name, {key: recipe.spec for key, recipe in self._recipes.items()})
 
     def _find_looked_into(self, recipe: Recipe) -> Tuple[str, ...]:
         """Return the stages before it whose outputs its globs may match."""
         if not recipe.looks_at_files():
             return ()
-        globs = list(self._globs(recipe))
-        before = sorted(self._before(recipe.spec.name))
+        globs = list(self._list_globs(recipe))
+        before = sorted(self._list_before(recipe.spec.name))
         known = [name for name in before if name in self._recipes]
         return tuple([name for name in known if self._may_meet(globs, name)])
 
     def _may_see(self, recipe: Recipe, name: str) -> bool:
         """Whether its globs or lists may find the outputs of another stage; true if in doubt."""
-        return self._may_meet([*self._globs(recipe), *self._lists(recipe)], name)
+        return self._may_meet([*self._list_globs(recipe), *self._list_lists(recipe)], name)
 
     def _may_meet(self, looks: Sequence[Tuple[str, str]], name: str) -> bool:
         other = self._recipes[name]
-        ends = [self._ends(item.template, item.is_glob) for item in other.outputs.items]
-        ends += [self._ends(one, False) for key, one in other.streams.items() if key != "stdin"]
+        ends = [self._find_ends(item.template, item.is_glob) for item in other.outputs.items]
+        ends += [
+            self._find_ends(one, False) for key, one in other.streams.items() if key != "stdin"
+        ]
         return any(_may_meet(look, end) for look in looks for end in ends)
 
-    def _globs(self, recipe: Recipe) -> Iterator[Tuple[str, str]]:
+    def _list_globs(self, recipe: Recipe) -> Iterator[Tuple[str, str]]:
         for axis in split_zips(recipe.axes):
             if isinstance(axis.source, Glob):
                 for base in (branch.base for branch in axis.source.branches):
                     yield self._start(f"{base}/" if base else ""), ""
         for wanted in (recipe.inputs, recipe.depends):
-            yield from (self._ends(one.template, True) for one in wanted.items if one.is_glob)
+            yield from (self._find_ends(one.template, True) for one in wanted.items if one.is_glob)
 
-    def _lists(self, recipe: Recipe) -> Iterator[Tuple[str, str]]:
+    def _list_lists(self, recipe: Recipe) -> Iterator[Tuple[str, str]]:
         for axis in split_zips(recipe.axes):
             if isinstance(axis.source, ListFile):
                 yield self._start(axis.source.path), ""
 
-    def _ends(self, template: Template, is_glob: bool) -> Tuple[str, str]:
+    def _find_ends(self, template: Template, is_glob: bool) -> Tuple[str, str]:
         """Return the beginning and the end that all paths of a template have."""
         if ".." in template.source:
             return "", ""
-        parts = [self._known(part, is_glob) for part in template.parts]
-        head = _before_wildcard("".join(parts))
-        tail = _before_wildcard("".join(parts)[::-1])[::-1]
+        parts = [self._get_known_text(part, is_glob) for part in template.parts]
+        head = _cut_at_wildcard("".join(parts))
+        tail = _cut_at_wildcard("".join(parts)[::-1])[::-1]
         is_folder = tail.endswith("/")  # anything may be in it
         return self._start(head), ("" if is_folder else tail)
 
@@ -281,7 +283,7 @@ class _Settler:
         folder, name = os.path.split(whole)
         return os.path.join(os.path.realpath(folder), name)
 
-    def _known(self, part: Any, is_glob: bool) -> str:
+    def _get_known_text(self, part: Any, is_glob: bool) -> str:
         """Return the text of a part, with a wildcard for unknown values."""
         if isinstance(part, Braces):
             return "*"
@@ -289,18 +291,18 @@ class _Settler:
             return "*"
         if isinstance(part, Field):
             return part.text(self._values)
-        pieces = wildcards(part) if is_glob else [part]
+        pieces = parse_wildcards(part) if is_glob else [part]
         return "".join([one if isinstance(one, str) else "*" for one in pieces])
 
 
-def _before_wildcard(text: str) -> str:
+def _cut_at_wildcard(text: str) -> str:
     cut = [text.index(mark) for mark in "*?" if mark in text]
     return text[: min(cut)] if cut else text
 
 
 def _may_meet(one: Tuple[str, str], two: Tuple[str, str]) -> bool:
-    head, tail = map(path_key, one)
-    other_head, other_tail = map(path_key, two)
+    head, tail = map(make_path_key, one)
+    other_head, other_tail = map(make_path_key, two)
     heads = head.startswith(other_head) or other_head.startswith(head)
     tails = tail.endswith(other_tail) or other_tail.endswith(tail)
     return heads and tails

@@ -2,7 +2,7 @@
 
 from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set
 
-from procsup.core.spec import StageSpec, upstream, whole_upstream
+from procsup.core.spec import StageSpec, list_upstream, list_whole_upstream
 
 
 def find_cycle(waits_for: Mapping[str, Sequence[str]]) -> Optional[List[str]]:
@@ -26,30 +26,30 @@ def find_cycle(waits_for: Mapping[str, Sequence[str]]) -> Optional[List[str]]:
     return None
 
 
-def all_upstream(stages: Iterable[StageSpec]) -> Dict[str, FrozenSet[str]]:
+def list_all_upstream(stages: Iterable[StageSpec]) -> Dict[str, FrozenSet[str]]:
     """Return, for each stage, every stage that it depends on. No cycles allowed."""
     by_name = {stage.name: stage for stage in stages}
-    return {name: before(name, by_name) for name in by_name}
+    return {name: list_before(name, by_name) for name in by_name}
 
 
-def before(name: str, stages: Mapping[str, StageSpec]) -> FrozenSet[str]:
+def list_before(name: str, stages: Mapping[str, StageSpec]) -> FrozenSet[str]:
     """Return every stage that this one depends on, directly or not. No cycles allowed."""
     reached: Set[str] = set()
-    todo = upstream(stages[name])
+    todo = list_upstream(stages[name])
     while todo:
         one = todo.pop()
         if one not in reached:
             reached.add(one)
-            todo += upstream(stages[one]) if one in stages else []
+            todo += list_upstream(stages[one]) if one in stages else []
     return frozenset(reached)
 
 
-def done_before(stage: StageSpec, stages: Mapping[str, StageSpec]) -> FrozenSet[str]:
+def list_done_before(stage: StageSpec, stages: Mapping[str, StageSpec]) -> FrozenSet[str]:
     """Return the stages that are done as a whole before any unit of this one starts."""
     done: Set[str] = set()
-    whole = whole_upstream(stage) if stage.unit_wise else upstream(stage)
+    whole = list_whole_upstream(stage) if stage.unit_wise else list_upstream(stage)
     for name in whole:
-        done |= {name, *before(name, stages)}
+        done |= {name, *list_before(name, stages)}
     for name in stage.for_each if stage.unit_wise else ():
-        done |= done_before(stages[name], stages)
+        done |= list_done_before(stages[name], stages)
     return frozenset(done)

@@ -7,9 +7,9 @@ from typing import Any, Callable, Mapping, NamedTuple, Optional, Tuple
 
 from procsup.core.regexes import compile_at_use
 from procsup.host import pythons
-from procsup.host.names import is_bare_name, python_command, running_python
-from procsup.runfile.stages.declared import path_text
-from procsup.runfile.syntax.problems import Wrong, each, make_wrong, show
+from procsup.host.names import find_python_command, get_running_python, is_bare_name
+from procsup.runfile.stages.declared import read_path_text
+from procsup.runfile.syntax.problems import Wrong, convert_each, make_wrong, show
 from procsup.runfile.syntax.reading import WrittenFloat
 from procsup.runfile.syntax.values import a_list, format_value, read_text, scalar
 from procsup.runfile.templates.scope import Scope
@@ -35,18 +35,18 @@ def read_interpreter(
     With `search` a version is also searched for where tools such as pyenv install it.
     """
     if value is None:
-        return Interpreter((running_python(),), "")
+        return Interpreter((get_running_python(),), "")
     number = isinstance(value, (int, WrittenFloat)) and not isinstance(value, bool)
     if not number and not isinstance(value, str):
         raise make_wrong('a version ("3.12"), a path or a name of a Python', value)
-    name = format_value(value) if number else path_text(value)
+    name = format_value(value) if number else read_path_text(value)
     if _VERSION.fullmatch(name):
-        argv = pythons.search(name, os.environ).argv if search else python_command(name)
+        argv = pythons.search(name, os.environ).argv if search else find_python_command(name)
         return Interpreter(argv, name)
     return Interpreter((name if is_bare_name(name) else absolute(name),), name)
 
 
-def module_name(value: Any) -> str:
+def read_module_name(value: Any) -> str:
     """Accept the dotted name of a module."""
     name = read_text(value)
     if name.endswith(".py") or "/" in name or "\\" in name:
@@ -56,33 +56,33 @@ def module_name(value: Any) -> str:
     return name
 
 
-def script_path(value: Any) -> str:
+def read_script_path(value: Any) -> str:
     """Accept the path of a Python file."""
-    path = path_text(value)
+    path = read_path_text(value)
     if path.endswith("/"):
         raise make_wrong("the path of a Python file", path)
     return path
 
 
-def arguments(scope: Scope) -> Callable[[Any], Tuple[Template, ...]]:
+def make_arguments_reader(scope: Scope) -> Callable[[Any], Tuple[Template, ...]]:
     """Make a converter for a list of arguments; numbers and truth values are accepted, too."""
 
     def convert(value: Any) -> Tuple[Template, ...]:
         if isinstance(value, str):
             raise Wrong(f"expected a list of arguments: write {_split(value)}")
-        return tuple(each(a_list(value, "arguments"), one))
+        return tuple(convert_each(a_list(value, "arguments"), one))
 
     def one(value: Any) -> Template:
-        return scope.check(Template(_argument(value)), several=True)
+        return scope.check(Template(_read_argument(value)), several=True)
 
     return convert
 
 
-def command(scope: Scope) -> Callable[[Any], Tuple[Template, ...]]:
+def make_command_reader(scope: Scope) -> Callable[[Any], Tuple[Template, ...]]:
     """Make a converter for the argv of a command."""
 
     def convert(value: Any) -> Tuple[Template, ...]:
-        argv = arguments(scope)(value)
+        argv = make_arguments_reader(scope)(value)
         if not argv or not argv[0].source.strip():
             raise Wrong("expected a list that begins with a program")
         return argv
@@ -90,7 +90,7 @@ def command(scope: Scope) -> Callable[[Any], Tuple[Template, ...]]:
     return convert
 
 
-def _argument(value: Any) -> str:
+def _read_argument(value: Any) -> str:
     if isinstance(value, (dict, list)):
         raise make_wrong("text or a number", value)
     return format_value(scalar(value))

@@ -68,7 +68,7 @@ class Recipe(NamedTuple):
         looks = any(axis.looks_at_files for axis in self.axes)
         return looks or self.inputs.looks_at_files or self.depends.looks_at_files
 
-    def templates(self) -> List[Template]:
+    def list_templates(self) -> List[Template]:
         """Return the templates of argv, env and `stop-command`."""
         program = self.program
         placed = [*program.prefix, *program.command, *program.args, *self.env.values()]
@@ -87,14 +87,14 @@ class Recipe(NamedTuple):
             return True  # all parameters are in it
         files = [item.template for item in (*self.inputs.items, *self.depends.items)]
         streams = [one for key, one in self.streams.items() if key == "stdin"]
-        templates = [*self.templates(), *files, *streams, self.cwd]
+        templates = [*self.list_templates(), *files, *streams, self.cwd]
         return any(field.name == parameter for one in templates for field in one.fields)
 
     def uses_list_file(self) -> bool:
         """Whether a template contains `{inputs.file}`."""
         return any(
             field.name == "inputs" and field.steps == ("file",)
-            for template in self.templates()
+            for template in self.list_templates()
             for field in template.fields
         )
 
@@ -106,11 +106,11 @@ class ExpandContext(NamedTuple):
     directory: str
     values: Mapping[str, Any]
 
-    def absolute(self, path: str) -> str:
+    def make_absolute(self, path: str) -> str:
         """Return a path in the system's notation; a relative one starts at `folder`."""
         return join_path(self.folder, path)
 
-    def relative(self, path: str) -> str:
+    def make_relative(self, path: str) -> str:
         """Return an absolute path relative to `folder` if it is below it, always with ``/``."""
         folder = self.folder.rstrip(os.sep) + os.sep
         inside = path[len(folder) :] if path.startswith(folder) else path

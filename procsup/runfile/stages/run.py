@@ -5,10 +5,10 @@ import os
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 
 from procsup.core.rooted import HOME
-from procsup.core.spec import CapacitySpec, OnFailure, RunSpec, upstream
+from procsup.core.spec import CapacitySpec, OnFailure, RunSpec, list_upstream
 from procsup.host.folders import make_absolute
 from procsup.paths.joining import join_path
-from procsup.runfile.stages.declared import path_text
+from procsup.runfile.stages.declared import read_path_text
 from procsup.runfile.stages.following import find_followed, settle
 from procsup.runfile.stages.graph import find_cycle
 from procsup.runfile.stages.recipe import ExpandContext, Recipe
@@ -20,7 +20,7 @@ from procsup.runfile.syntax.problems import (
     Faults,
     Problems,
     Wrong,
-    each,
+    convert_each,
     list_words,
     make_wrong,
     suggest,
@@ -72,8 +72,8 @@ class RunReader:
         check_keys(self._data, RUN_KEYS, (), self._problems, elsewhere=_OF_A_STAGE)
         self._read_variables(variables)
         name = self._name()
-        run_directory = os.path.join(self._parent(directory), name)
-        recipes = self._stages()
+        run_directory = os.path.join(self._find_parent(directory), name)
+        recipes = self._read_stages()
         settings = {
             field: self._take(key, convert, None)
             for key, field, convert in _SETTINGS
@@ -88,10 +88,10 @@ class RunReader:
             directory=run_directory,
             stages=tuple(recipe.spec for recipe in recipes),
             variables={key: v.plain(value) for key, value in own.items()},
-            capacity=self._capacity(),
-            jobs=self._jobs(jobs),
-            stamp=self._take("stamp", self._path, None),
-            manifest=self._take("manifest", self._path, None),
+            capacity=self._read_capacity(),
+            jobs=self._read_jobs(jobs),
+            stamp=self._take("stamp", self._read_path, None),
+            manifest=self._take("manifest", self._read_path, None),
             lock=self._take("lock", _lock_name, None),
             **{"on_failure": OnFailure(), **settings},
         )
@@ -117,11 +117,11 @@ class RunReader:
             return self._scope.render(Template(value), self._values)
         return value
 
-    def _absolute(self, path: str) -> str:
+    def _make_absolute(self, path: str) -> str:
         return join_path(self._folder, path)
 
-    def _path(self, value: Any) -> Optional[str]:
-        return self._absolute(path_text(value))
+    def _read_path(self, value: Any) -> Optional[str]:
+        return self._make_absolute(read_path_text(value))
 
     def _name(self) -> str:
         stem = os.path.splitext(os.path.basename(self._source.path))[0]
@@ -133,20 +133,20 @@ class RunReader:
             self._problems.add((), f"{wrong} (the file's own name): give it a `name = ...`")
             return stem
 
-    def _parent(self, directory: Optional[str]) -> str:
-        own = self._take("dir", self._path, None)
+    def _find_parent(self, directory: Optional[str]) -> str:
+        own = self._take("dir", self._read_path, None)
         if directory is not None:
             return make_absolute(directory)
         return own or os.path.join(self._folder, HOME)
 
-    def _jobs(self, given: Optional[int]) -> Optional[int]:
+    def _read_jobs(self, given: Optional[int]) -> Optional[int]:
         own = self._take("jobs", v.whole(1), None)
         if given is not None and given < 1:
             self._problems.add((), f"--jobs: expected a whole number of at least 1, not {given}")
         return own if given is None else given
 
-    def _capacity(self) -> CapacitySpec:
-        return self._take("capacity", _capacity, CapacitySpec())
+    def _read_capacity(self) -> CapacitySpec:
+        return self._take("capacity", _read_capacity, CapacitySpec())
 
     # --- variables -----------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ class RunReader:
         for name, value in table.items():
             try:
                 check_new_name(name, "variable")
-                final = v.text(given[name]) if name in given else self._variable(value)
+                final = v.text(given[name]) if name in given else self._read_variable(value)
             except Wrong as wrong:
                 self._problems.add_wrong(("vars", name), wrong)
                 self._scope.known[name] = UNREAD
@@ -178,17 +178,17 @@ class RunReader:
                 message = f"--var {name}: the run file has no such variable{hint}: {known}"
                 self._problems.add(("vars",) if table else (), message)
 
-    def _variable(self, value: Any) -> Any:
+    def _read_variable(self, value: Any) -> Any:
         if isinstance(value, list):
-            return tuple(each(value, self._variable_item))
-        return self._variable_item(value)
+            return tuple(convert_each(value, self._read_variable_item))
+        return self._read_variable_item(value)
 
-    def _variable_item(self, value: Any) -> v.Scalar:
+    def _read_variable_item(self, value: Any) -> v.Scalar:
         return v.scalar(self._fill_in(value))
 
     # --- stages --------------------------------------------------------------------------
 
-    def _stages(self) -> List[Recipe]:
+    def _read_stages(self) -> List[Recipe]:
         defaults = self._defaults()
         stages = self._data.get("stage", {})
         if not isinstance(stages, dict) or not stages:
@@ -198,7 +198,9 @@ class RunReader:
             return []
         names = tuple(stages)
         found: Dict[str, Recipe] = {}
-        context = Context(self._scope, self._values, self._absolute, names, self._problems, found)
+        context = Context(
+            self._scope, self._values, self._make_absolute, names, self._problems, found
+        )
         for name in self._sort_followed_first(stages):
             if self._is_stage(name, stages[name]):
                 recipe = read_stage(name, stages[name], defaults, context)
@@ -206,7 +208,7 @@ class RunReader:
                     found[name] = recipe
         recipes = [found[name] for name in stages if name in found]
         self._check_graph(recipes)
-        return recipes if self._problems else settle(recipes, self._values, self._absolute)
+        return recipes if self._problems else settle(recipes, self._values, self._make_absolute)
 
     def _sort_followed_first(self, stages: Mapping[str, Any]) -> List[str]:
         """Return the names of the stages, each after the stages that it follows."""
@@ -254,7 +256,7 @@ class RunReader:
 
     def _check_graph(self, recipes: List[Recipe]) -> None:
         by_name = {recipe.spec.name: recipe for recipe in recipes}
-        waits_for = {name: upstream(recipe.spec) for name, recipe in by_name.items()}
+        waits_for = {name: list_upstream(recipe.spec) for name, recipe in by_name.items()}
         cycle = find_cycle(waits_for)
         if cycle is not None:
             places = by_name[cycle[0]]
@@ -292,7 +294,7 @@ def _lock_name(value: Any) -> str:
         raise make_wrong("a name of letters, digits, `.`, `-` and `_`", value) from None
 
 
-def _capacity(value: Any) -> CapacitySpec:
+def _read_capacity(value: Any) -> CapacitySpec:
     if not isinstance(value, dict):
         raise make_wrong('a table such as { cpus = 8, memory = "16G" }', value)
     faults = Faults()

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from procsup.core.late import GIVEN
 from procsup.core.spec import After, StageSpec
-from procsup.host.shells import native_shell
+from procsup.host.shells import get_native_shell
 from procsup.runfile.parameters.axes import Axis, AxisReader, list_files
 from procsup.runfile.parameters.exclude import Exclude, read_excludes
 from procsup.runfile.stages import following
@@ -14,17 +14,17 @@ from procsup.runfile.stages import program as programs
 from procsup.runfile.stages.declared import (
     DeclaredFiles,
     check_declared,
-    path_text,
     read_declared,
     read_outputs,
-    stream_path,
+    read_path_text,
+    read_stream_path,
 )
 from procsup.runfile.stages.environment import read_env, read_secrets
 from procsup.runfile.stages.recipe import PlacedTemplate, Program, Recipe
 from procsup.runfile.stages.stopping import check_linger, read_stop_command
 from procsup.runfile.stages.table import Context, StageTable
 from procsup.runfile.syntax import values as v
-from procsup.runfile.syntax.problems import Wrong, below, each, list_words, show, suggest
+from procsup.runfile.syntax.problems import Wrong, below, convert_each, list_words, show, suggest
 from procsup.runfile.templates.scope import LATE, PATH, TEXT, FileSet, Kind, Many, Scope
 from procsup.runfile.templates.shell import read_shell
 from procsup.runfile.templates.template import Template
@@ -67,7 +67,7 @@ class _StageReader:
         self._partial = False  # some parameters could not be read
 
     def read(self) -> Optional[Recipe]:
-        for_each = self._for_each()
+        for_each = self._read_for_each()
         known = self._context.recipes
         followed = [known[name] for name in for_each or () if name in known]
         self._partial = for_each is None or any(recipe.partial for recipe in followed)
@@ -79,29 +79,29 @@ class _StageReader:
 
     def _read(self, followed: Sequence[Recipe]) -> Optional[Recipe]:
         table, context = self._table, self._context
-        axes, kinds, paths = self._parameters(followed)
+        axes, kinds, paths = self._read_parameters(followed)
         table.parameters = tuple(kinds)
-        unit = self._unit_scope(followed, kinds)
-        inputs_from = self._inputs_from()
+        unit = self._make_unit_scope(followed, kinds)
+        inputs_from = self._read_inputs_from()
         inputs = self._read_wanted("inputs", unit)
         depends = self._read_wanted("depends", unit)
-        with_inputs = unit.plus(self._input_kinds(inputs, depends))
+        with_inputs = unit.extend_scope(self._list_input_kinds(inputs, depends))
         outputs = self._read_declared("outputs", read_outputs)
         self._check("outputs", outputs, with_inputs)
-        with_files = with_inputs.plus(*self._output_kinds(outputs))
-        full = with_files.plus(*self._late_kinds(with_files))
-        spec, program = self._program(full)
-        spec = self._settings(spec, inputs_from, tuple(one.spec.name for one in followed))
+        with_files = with_inputs.extend_scope(*self._list_output_kinds(outputs))
+        full = with_files.extend_scope(*self._list_late_kinds(with_files))
+        spec, program = self._read_program(full)
+        spec = self._read_settings(spec, inputs_from, tuple(one.spec.name for one in followed))
         rest: Dict[str, Any] = {
             "unit_id": table.take_template("id", unit, v.read_text),
             "cwd": table.take_template("cwd", unit) or Template("."),
             "env": read_env(table, full, context.problems),
-            "streams": self._streams(with_files),
-            "cpus": self._amount("cpus", v.cpus, unit),
-            "memory": self._amount("memory", v.memory_bytes, unit),
+            "streams": self._read_streams(with_files),
+            "cpus": self._read_amount("cpus", v.cpus, unit),
+            "memory": self._read_amount("memory", v.memory_bytes, unit),
             "empty_ok": table.take("empty-ok", v.truth, False),
             "stop_command": read_stop_command(table, full),
-            "excludes": table.take("exclude", self._excludes(kinds), _NO_EXCLUDES),
+            "excludes": table.take("exclude", self._read_excludes(kinds), _NO_EXCLUDES),
             "partial": self._partial,
         }
         if program is None:
@@ -122,7 +122,7 @@ class _StageReader:
         watched = [name for name, own in paths.items() if own or recipe.uses(name)]
         return recipe._replace(path_names=frozenset(watched))
 
-    def _amount(self, key: str, convert: _Convert, scope: Scope) -> Optional[Template]:
+    def _read_amount(self, key: str, convert: _Convert, scope: Scope) -> Optional[Template]:
         def read(value: Any) -> Optional[Template]:
             if isinstance(value, str) and "{" in value:
                 return scope.check(Template(value))
@@ -135,24 +135,24 @@ class _StageReader:
 
     # --- parameters ----------------------------------------------------------------------
 
-    def _for_each(self) -> Optional[Tuple[str, ...]]:
+    def _read_for_each(self) -> Optional[Tuple[str, ...]]:
         """Return the named stages; None if the value is invalid."""
 
         def read(value: Any) -> Tuple[str, ...]:
-            return following.read_followed(value, self._stage)
+            return following.read_followed(value, self._read_stage)
 
         return self._table.take("for-each", read, None) if "for-each" in self._table else ()
 
-    def _unit_scope(self, followed: Sequence[Recipe], kinds: Mapping[str, Kind]) -> Scope:
+    def _make_unit_scope(self, followed: Sequence[Recipe], kinds: Mapping[str, Kind]) -> Scope:
         taken = {**self._context.scope.known, **kinds}
         none: Dict[str, Kind] = {}
         seen = self._table.take(
             "for-each", lambda _: following.list_followed_units(followed, taken), none
         )
         known = {**kinds, **seen, "index": TEXT}
-        return self._context.scope.plus(known, _BEFORE_FILES, partial=self._partial)
+        return self._context.scope.extend_scope(known, _BEFORE_FILES, partial=self._partial)
 
-    def _parameters(
+    def _read_parameters(
         self, followed: Sequence[Recipe]
     ) -> Tuple[Tuple[Axis, ...], Dict[str, Kind], Dict[str, bool]]:
         """Return its axes, the kinds of all parameters, and which are paths.
@@ -190,7 +190,7 @@ class _StageReader:
         }
         return axes, kinds, paths
 
-    def _excludes(self, kinds: Mapping[str, Kind]) -> Callable[[Any], Tuple[Exclude, ...]]:
+    def _read_excludes(self, kinds: Mapping[str, Kind]) -> Callable[[Any], Tuple[Exclude, ...]]:
         return lambda value: read_excludes(value, kinds, partial=self._partial)
 
     # --- files ---------------------------------------------------------------------------
@@ -199,18 +199,18 @@ class _StageReader:
         value = self._table.values.get("inputs")
         return isinstance(value, dict) and "from" in value
 
-    def _inputs_from(self) -> Optional[str]:
+    def _read_inputs_from(self) -> Optional[str]:
         if not self._is_from():
             return None
-        return self._table.take("inputs", self._stage_of_inputs, None)
+        return self._table.take("inputs", self._read_stage_of_inputs, None)
 
-    def _stage_of_inputs(self, value: Mapping[str, Any]) -> Optional[str]:
+    def _read_stage_of_inputs(self, value: Mapping[str, Any]) -> Optional[str]:
         if len(value) > 1:
             raise Wrong("`from` stands alone: further files belong into `depends`")
         with below("from"):
-            return self._stage(value["from"])
+            return self._read_stage(value["from"])
 
-    def _stage(self, value: Any) -> str:
+    def _read_stage(self, value: Any) -> str:
         name = v.read_text(value)
         if name not in self._context.stage_names:
             hint = suggest(name, self._context.stage_names)
@@ -232,7 +232,7 @@ class _StageReader:
     ) -> None:
         self._table.take(key, lambda _: check_declared(wanted, scope, several=several), None)
 
-    def _input_kinds(self, inputs: DeclaredFiles, depends: DeclaredFiles) -> Dict[str, Kind]:
+    def _list_input_kinds(self, inputs: DeclaredFiles, depends: DeclaredFiles) -> Dict[str, Kind]:
         kinds: Dict[str, Kind] = {}
         if self._is_from():
             kinds["inputs"] = FileSet(None, None, file=True)
@@ -242,7 +242,7 @@ class _StageReader:
             kinds["depends"] = depends.kind(file=False)
         return kinds
 
-    def _output_kinds(self, outputs: DeclaredFiles) -> Tuple[Dict[str, Kind], Dict[str, str]]:
+    def _list_output_kinds(self, outputs: DeclaredFiles) -> Tuple[Dict[str, Kind], Dict[str, str]]:
         absent = {
             key: f"the stage declares no {key}"
             for key in ("inputs", "depends", "outputs")
@@ -250,7 +250,7 @@ class _StageReader:
         }
         return ({"outputs": outputs.kind(file=False)} if "outputs" in self._table else {}), absent
 
-    def _late_kinds(self, scope: Scope) -> Tuple[Dict[str, Kind], Dict[str, str]]:
+    def _list_late_kinds(self, scope: Scope) -> Tuple[Dict[str, Kind], Dict[str, str]]:
         """Return the values that each attempt sets; a variable of the same name has precedence."""
         known: Dict[str, Kind] = {name: LATE for name in GIVEN if name not in scope.known}
         absent: Dict[str, str] = {}
@@ -261,33 +261,33 @@ class _StageReader:
             return {**known, "scratch": LATE}, absent
         return known, {**absent, "scratch": "`scratch = true` is missing"}
 
-    def _streams(self, scope: Scope) -> Dict[str, Template]:
-        streams = {key: self._table.take_template(key, scope, stream_path) for key in _STREAMS}
+    def _read_streams(self, scope: Scope) -> Dict[str, Template]:
+        streams = {key: self._table.take_template(key, scope, read_stream_path) for key in _STREAMS}
         return {key: template for key, template in streams.items() if template is not None}
 
     # --- what is started -----------------------------------------------------------------
 
-    def _program(self, scope: Scope) -> Tuple[StageSpec, Optional[Program]]:
+    def _read_program(self, scope: Scope) -> Tuple[StageSpec, Optional[Program]]:
         table, spec = self._table, StageSpec(self._name)
-        prefix = table.take_placed("prefix", programs.arguments(scope))
-        args = table.take_placed("args", programs.arguments(scope))
+        prefix = table.take_placed("prefix", programs.make_arguments_reader(scope))
+        args = table.take_placed("args", programs.make_arguments_reader(scope))
         try:
             key = programs.choose_program(table.own, table.defaults, PROGRAM_KEYS)
         except Wrong as wrong:
             self._context.problems.add_wrong(table.at, wrong)
             return spec, None
         if key == "command":
-            return self._command(spec, prefix, args, scope)
+            return self._read_command(spec, prefix, args, scope)
         if key == "shell":
-            program = self._shell(prefix, args, scope)
+            program = self._read_shell(prefix, args, scope)
             return (spec if program is None else replace(spec, shell=program.head)), program
-        return self._python(spec, key, prefix, args)
+        return self._read_python(spec, key, prefix, args)
 
-    def _shell(
+    def _read_shell(
         self, prefix: Tuple[PlacedTemplate, ...], args: Tuple[PlacedTemplate, ...], scope: Scope
     ) -> Optional[Program]:
         self._refuse_python("shell")
-        shell = native_shell()
+        shell = get_native_shell()
         text = self._table.take("shell", lambda value: read_shell(value, scope, shell), None)
         if text is None:
             return None
@@ -298,7 +298,7 @@ class _StageReader:
         if "python" in self._table.own:
             self._table.note("python", f"has no effect on a `{key}`: name the Python there")
 
-    def _python(
+    def _read_python(
         self,
         spec: StageSpec,
         key: str,
@@ -316,14 +316,14 @@ class _StageReader:
         )
         spec = replace(spec, is_python=True, interpreter=python.argv)
         if key == "module":
-            name = self._table.take_fixed("module", programs.module_name, "")
+            name = self._table.take_fixed("module", programs.read_module_name, "")
             heads = [(*argv, "-m", name) for argv in (python.argv, (python.shown,))]
             return replace(spec, module=name), Program(prefix, heads[0], heads[1], (), args)
-        path = self._table.take_fixed("script", programs.script_path, "")
+        path = self._table.take_fixed("script", programs.read_script_path, "")
         head, shown = (*python.argv, absolute(path)), (python.shown, path)
         return replace(spec, script=absolute(path)), Program(prefix, head, shown, (), args)
 
-    def _command(
+    def _read_command(
         self,
         spec: StageSpec,
         prefix: Tuple[PlacedTemplate, ...],
@@ -331,13 +331,13 @@ class _StageReader:
         scope: Scope,
     ) -> Tuple[StageSpec, Program]:
         self._refuse_python("command")
-        argv = self._table.take_placed("command", programs.command(scope))
+        argv = self._table.take_placed("command", programs.make_command_reader(scope))
         is_python = programs.runs_python(tuple(placed.template for placed in argv))
         return replace(spec, is_python=is_python), Program(prefix, (), (), argv, args)
 
     # --- settings ------------------------------------------------------------------------
 
-    def _settings(
+    def _read_settings(
         self, spec: StageSpec, inputs_from: Optional[str], for_each: Tuple[str, ...]
     ) -> StageSpec:
         table = self._table
@@ -348,21 +348,21 @@ class _StageReader:
         check_linger(table, seconds=changes["linger_s"], limit_s=changes["timeout_s"])
         return replace(
             spec,
-            after=table.take("after", self._after, _NO_AFTERS),
+            after=table.take("after", self._read_after, _NO_AFTERS),
             inputs_from=inputs_from,
             for_each=for_each,
             secrets=read_secrets(table),
-            pythonpath=table.take_fixed("pythonpath", self._folders, _NO_NAMES),
-            stamp=table.take_fixed("stamp", self._path, None),
+            pythonpath=table.take_fixed("pythonpath", self._read_folders, _NO_NAMES),
+            stamp=table.take_fixed("stamp", self._read_path, None),
             **changes,
         )
 
-    def _path(self, value: Any) -> Optional[str]:
-        return self._context.absolute(path_text(value))
+    def _read_path(self, value: Any) -> Optional[str]:
+        return self._context.absolute(read_path_text(value))
 
-    def _folders(self, value: Any) -> Tuple[str, ...]:
-        paths = each(v.a_list(value, "folders"), path_text)
+    def _read_folders(self, value: Any) -> Tuple[str, ...]:
+        paths = convert_each(v.a_list(value, "folders"), read_path_text)
         return tuple(self._context.absolute(path) for path in paths)
 
-    def _after(self, value: Any) -> Tuple[After, ...]:
-        return following.read_afters(value, self._stage)
+    def _read_after(self, value: Any) -> Tuple[After, ...]:
+        return following.read_afters(value, self._read_stage)

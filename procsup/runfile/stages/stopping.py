@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, Optional, Tuple
 
-from procsup.runfile.stages.program import command
+from procsup.runfile.stages.program import make_command_reader
 from procsup.runfile.stages.recipe import PlacedTemplate
 from procsup.runfile.stages.table import StageTable
 from procsup.runfile.templates.scope import TEXT, Scope
@@ -16,12 +16,12 @@ def read_stop_command(table: StageTable, scope: Scope) -> Tuple[PlacedTemplate, 
         what = "parameter" if "pid" in table.parameters else "variable"
         table.note(key, f"{{pid}} is the process here: give the {what} `pid` another name")
     pid: Dict[str, Any] = {"pid": TEXT}
-    return table.take_placed(key, command(scope.plus(pid)))
+    return table.take_placed(key, make_command_reader(scope.extend_scope(pid)))
 
 
 def read_stop(value: Any) -> Tuple[Template, ...]:
     """Read the `stop_command` of a unit of a plan; it knows `{pid}` and `{index}`."""
-    return command(Scope({"pid": TEXT, "index": TEXT}))(value)
+    return make_command_reader(Scope({"pid": TEXT, "index": TEXT}))(value)
 
 
 def check_linger(table: StageTable, *, seconds: Optional[float], limit_s: Optional[float]) -> None:

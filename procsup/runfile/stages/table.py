@@ -2,10 +2,10 @@
 
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple, TypeVar
 
-from procsup.runfile.stages.declared import path_text
+from procsup.runfile.stages.declared import read_path_text
 from procsup.runfile.stages.recipe import PlacedTemplate, Recipe
 from procsup.runfile.syntax.keypath import KeyPath
-from procsup.runfile.syntax.problems import Problems, Wrong, each
+from procsup.runfile.syntax.problems import Problems, Wrong, convert_each
 from procsup.runfile.templates.scope import Scope
 from procsup.runfile.templates.template import Template
 
@@ -71,7 +71,7 @@ class StageTable:
         return self.take(key, lambda value: convert(self._fill_in(value, why)), default)
 
     def take_template(
-        self, key: str, scope: Scope, accept: Callable[[Any], str] = path_text
+        self, key: str, scope: Scope, accept: Callable[[Any], str] = read_path_text
     ) -> Optional[Template]:
         """Read the text of a key as a template, which each unit fills in."""
 
@@ -91,9 +91,9 @@ class StageTable:
 
     def _fill_in(self, value: Any, why: str) -> Any:
         if isinstance(value, list):
-            return each(value, lambda item: self._fill_in(item, why))
+            return convert_each(value, lambda item: self._fill_in(item, why))
         if not isinstance(value, str) or ("{" not in value and "}" not in value):
             return value
         names = (*self.parameters, "index", "inputs", "depends", "outputs", "scratch")
-        scope = self._context.scope.plus({}, dict.fromkeys(names, why))
+        scope = self._context.scope.extend_scope({}, dict.fromkeys(names, why))
         return scope.render(Template(value), self._context.values)

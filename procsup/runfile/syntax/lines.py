@@ -24,10 +24,10 @@ _STRING = compile_at_use(
 _SCALAR = compile_at_use(r"[^,\]}#\n]+")
 
 
-def lines_of(text: str) -> Dict[KeyPath, int]:
+def find_lines(text: str) -> Dict[KeyPath, int]:
     """Return the line (from 1) of every key and list item of a valid TOML text."""
     scanner = _Scanner(text)
-    scanner.document()
+    scanner.scan_document()
     return scanner.lines
 
 
@@ -39,16 +39,16 @@ class _Scanner:
         self._breaks = [match.start() for match in re.finditer("\n", text)]
         self._last_of: Dict[KeyPath, int] = {}  # array of tables -> index of its newest table
 
-    def document(self) -> None:
+    def scan_document(self) -> None:
         table: KeyPath = ()
         self._skip_blank()
         while self._at < len(self._text):
             if self._text.startswith("[[", self._at):
-                table = self._header(2)
+                table = self._scan_header(2)
             elif self._text[self._at] == "[":
-                table = self._header(1)
+                table = self._scan_header(1)
             else:
-                self._pair(table)
+                self._scan_pair(table)
             self._skip_blank()
 
     def _skip_blank(self) -> None:
@@ -58,10 +58,10 @@ class _Scanner:
     def _mark(self, path: KeyPath, at: int) -> None:
         self.lines.setdefault(path, bisect.bisect_left(self._breaks, at) + 1)
 
-    def _header(self, brackets: int) -> KeyPath:
+    def _scan_header(self, brackets: int) -> KeyPath:
         start = self._at
         self._at += brackets
-        keys = self._keys()
+        keys = self._scan_keys()
         self._skip_blank()
         self._at += brackets
         path: KeyPath = ()
@@ -76,17 +76,17 @@ class _Scanner:
                 self._mark(path, start)
         return path
 
-    def _keys(self) -> List[str]:
+    def _scan_keys(self) -> List[str]:
         keys: List[str] = []
         while True:
             self._skip_blank()
-            keys.append(self._key())
+            keys.append(self._scan_key())
             self._skip_blank()
             if self._text[self._at] != ".":
                 return keys
             self._at += 1
 
-    def _key(self) -> str:
+    def _scan_key(self) -> str:
         quoted = self._text[self._at] in "\"'"
         match = (_STRING if quoted else _BARE_KEY).match(self._text, self._at)
         if match is None:
@@ -94,38 +94,38 @@ class _Scanner:
         self._at = match.end()
         return str(parse(f"key = {match.group()}")["key"]) if quoted else match.group()
 
-    def _pair(self, table: KeyPath) -> None:
+    def _scan_pair(self, table: KeyPath) -> None:
         start = self._at
         path = table
-        for key in self._keys():
+        for key in self._scan_keys():
             path = (*path, key)
             self._mark(path, start)
         self._at += 1  # the equals sign
         self._skip_blank()
-        self._value(path)
+        self._scan_value(path)
 
-    def _value(self, path: KeyPath) -> None:
+    def _scan_value(self, path: KeyPath) -> None:
         opening = self._text[self._at]
         if opening == "[":
-            self._items(path)
+            self._scan_items(path)
         elif opening == "{":
-            self._entries(path)
+            self._scan_entries(path)
         else:
             match = (_STRING if opening in "\"'" else _SCALAR).match(self._text, self._at)
             self._at = match.end() if match else self._at + 1
 
-    def _items(self, path: KeyPath) -> None:
+    def _scan_items(self, path: KeyPath) -> None:
         self._at += 1
         index = 0
         while not self._try_close("]"):
             self._mark((*path, index), self._at)
-            self._value((*path, index))
+            self._scan_value((*path, index))
             index += 1
 
-    def _entries(self, path: KeyPath) -> None:
+    def _scan_entries(self, path: KeyPath) -> None:
         self._at += 1
         while not self._try_close("}"):
-            self._pair(path)
+            self._scan_pair(path)
 
     def _try_close(self, bracket: str) -> bool:
         self._skip_blank()

@@ -18,10 +18,10 @@ from typing import (
 )
 
 from procsup.core.regexes import compile_at_use
-from procsup.core.text import nearest
+from procsup.core.text import find_nearest
 from procsup.errors import RunFileError
 from procsup.runfile.syntax.keypath import KeyPath
-from procsup.runfile.syntax.lines import lines_of
+from procsup.runfile.syntax.lines import find_lines
 
 _PLAIN_KEY = compile_at_use(r"[A-Za-z0-9_-]+")
 _SHOWN_LENGTH = 60
@@ -88,23 +88,25 @@ class Problems:
         if not self._found:
             return
 
-        lines = lines_of(self._text)
-        placed = sorted(((_line(lines, at), at, text) for at, text in self._found), key=_by_line)
-        shown = [f"{self._file}:{line}: {_prefix(at)}{text}" for line, at, text in placed]
+        lines = find_lines(self._text)
+        placed = sorted(
+            ((_find_line(lines, at), at, text) for at, text in self._found), key=_sort_by_line
+        )
+        shown = [f"{self._file}:{line}: {_format_prefix(at)}{text}" for line, at, text in placed]
         raise RunFileError(shown)
 
 
-def _by_line(placed: Tuple[int, KeyPath, str]) -> int:
+def _sort_by_line(placed: Tuple[int, KeyPath, str]) -> int:
     return placed[0]
 
 
-def _line(lines: Mapping[KeyPath, int], at: KeyPath) -> int:
+def _find_line(lines: Mapping[KeyPath, int], at: KeyPath) -> int:
     while at not in lines and at:
         at = at[:-1]  # a missing key has the line of its table
     return lines.get(at, 1)
 
 
-def _prefix(at: KeyPath) -> str:
+def _format_prefix(at: KeyPath) -> str:
     return f"{show_path(at)}: " if at else ""
 
 
@@ -139,7 +141,7 @@ def make_wrong(what: str, value: Any) -> Wrong:
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean ...?)``, or nothing if no known word is near."""
-    near = nearest(word, known)
+    near = find_nearest(word, known)
     return f" (did you mean `{near}`?)" if near else ""
 
 
@@ -184,17 +186,19 @@ def below(*place: Union[str, int]) -> Iterator[None]:
         raise Wrong(faults=wrong.below(*place)) from None
 
 
-def each(values: Iterable[_T], convert: Callable[[_T], _R]) -> List[_R]:
+def convert_each(values: Iterable[_T], convert: Callable[[_T], _R]) -> List[_R]:
     """Convert every item of a list; all their faults are raised as one `Wrong`."""
-    return [done for _, done in _each(enumerate(values), lambda _, value: convert(value))]
+    return [done for _, done in _convert_pairs(enumerate(values), lambda _, value: convert(value))]
 
 
-def each_of(table: Mapping[str, _T], convert: Callable[[str, _T], _R]) -> List[_R]:
+def convert_entries(table: Mapping[str, _T], convert: Callable[[str, _T], _R]) -> List[_R]:
     """Convert every entry of a table; all their faults are raised as one `Wrong`."""
-    return [done for _, done in _each(table.items(), convert)]
+    return [done for _, done in _convert_pairs(table.items(), convert)]
 
 
-def _each(pairs: Iterable[Tuple[_K, _T]], convert: Callable[[_K, _T], _R]) -> List[Tuple[_K, _R]]:
+def _convert_pairs(
+    pairs: Iterable[Tuple[_K, _T]], convert: Callable[[_K, _T], _R]
+) -> List[Tuple[_K, _R]]:
     done: List[Tuple[_K, _R]] = []
     found: List[Tuple[KeyPath, str]] = []
     is_wrong = False

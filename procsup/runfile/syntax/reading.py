@@ -90,8 +90,8 @@ def _refuse(message: str) -> NoReturn:
 def _read_bytes(shown: str, whole: str) -> bytes:
     try:
         if os.path.isdir(shown):
-            _refuse(f"{shown}: is a folder, expected a run file (such as {_inside(shown)})")
-        kind = _passing_kind(shown)
+            _refuse(f"{shown}: is a folder, expected a run file (such as {_list_inside(shown)})")
+        kind = _describe_passing_kind(shown)
         if kind:
             _refuse(
                 f"{shown}: is {kind}, expected a file that stays: it is read again when the run is"
@@ -111,7 +111,7 @@ def _read_bytes(shown: str, whole: str) -> bytes:
     return content
 
 
-def _passing_kind(path: str) -> str:
+def _describe_passing_kind(path: str) -> str:
     """Describe a path that is a stream instead of a file; empty for a file."""
     mode = os.stat(path).st_mode
     if stat.S_ISFIFO(mode):
@@ -134,7 +134,7 @@ def _is_descriptor(path: str) -> bool:
     return False
 
 
-def _inside(folder: str) -> str:
+def _list_inside(folder: str) -> str:
     return os.path.join(folder, "procsup.toml")
 
 
@@ -160,7 +160,7 @@ def _parse(shown: str, text: str) -> Dict[str, Any]:
     except ValueError as error:
         place = _PLACE.search(str(error))
         reason = _PLACE.sub("", str(error))
-        line = place.group(1) if place and place.group(1) else _last_line(text)
+        line = place.group(1) if place and place.group(1) else _find_last_line(text)
         column = f" (column {place.group(2)})" if place and place.group(2) else ""
         hint = _HINTS.get(reason, "")
         _refuse(f"{shown}:{line}: not TOML: {reason}{column}{hint and ': ' + hint}")
@@ -185,5 +185,5 @@ def _shorten_token(token: "re.Match[str]") -> str:
     return "" if word[0] in "# \t" else "a" + "\n" * word.count("\n")
 
 
-def _last_line(text: str) -> int:
+def _find_last_line(text: str) -> int:
     return text.rstrip().count("\n") + 1

@@ -13,7 +13,7 @@ from procsup.host.signals import NAMES, NO_REQUESTS, can_be_sent
 from procsup.runfile.syntax.problems import (
     Faults,
     Wrong,
-    each,
+    convert_each,
     list_words,
     make_wrong,
     show,
@@ -127,7 +127,7 @@ def _digits(value: str) -> bool:
 
 def texts(value: Any) -> Tuple[str, ...]:
     """Accept a list of texts."""
-    return tuple(each(a_list(value, "texts"), read_text))
+    return tuple(convert_each(a_list(value, "texts"), read_text))
 
 
 def a_list(value: Any, of: str) -> List[Any]:
@@ -140,12 +140,12 @@ def a_list(value: Any, of: str) -> List[Any]:
 
 def duration_s(value: Any) -> float:
     """Accept seconds, or text such as ``1h30m``."""
-    return _quantity(quantities.duration_s, value)
+    return _quantity(quantities.parse_duration_s, value)
 
 
 def limit_s(value: Any) -> float:
     """Accept a duration longer than zero."""
-    return _quantity(quantities.limit_s, value)
+    return _quantity(quantities.parse_limit_s, value)
 
 
 def linger_s(value: Any) -> Optional[float]:
@@ -179,7 +179,7 @@ def stop_signal(value: Any) -> str:
 
 def size_bytes(value: Any) -> int:
     """Accept bytes, or text such as ``2G``."""
-    return _quantity(quantities.size_bytes, value)
+    return _quantity(quantities.parse_size_bytes, value)
 
 
 def _quantity(convert: Callable[[Any], _T], value: Any) -> _T:
@@ -215,7 +215,7 @@ def codes(value: Any) -> Tuple[int, ...]:
     values = [value] if isinstance(value, int) else a_list(value, "exit codes")
     if not values:
         raise Wrong("expected at least one exit code, such as [0]: the list is empty")
-    return tuple(each(values, _code))
+    return tuple(convert_each(values, _code))
 
 
 def _code(value: Any) -> int:
@@ -301,7 +301,7 @@ def retries(value: Any) -> Retry:
 
 
 def _verdicts(value: Any) -> Tuple[Verdict, ...]:
-    return tuple(Verdict(name) for name in each(a_list(value, "verdicts"), _verdict))
+    return tuple(Verdict(name) for name in convert_each(a_list(value, "verdicts"), _verdict))
 
 
 def _verdict(value: Any) -> str:

@@ -70,18 +70,18 @@ class Bash(Reader):
         self._codes = [_Code("")]
         self._judge = Judge(self)
 
-    def places(self) -> List[Place]:
+    def find_places(self) -> List[Place]:
         """Return the place of each placeholder; `Wrong` if a quote is never closed."""
         self.text += "\n"  # ends the last word and command
-        super().places()
+        super().find_places()
         for code in reversed(self._codes):
             self._end_command(code)
         self._judge.finish()
         return self.judge_places()
 
-    def placeholder(self) -> None:
+    def note_placeholder(self) -> None:
         """Note the placeholder at `at`, and that its word has it."""
-        super().placeholder()
+        super().note_placeholder()
         number = len(self.found) - 1
         if "`" in self.open:
             self.refuse(number, _IN_BACKTICKS)
@@ -91,32 +91,32 @@ class Bash(Reader):
         """Read what stands at `at`."""
         top = self.open[-1] if self.open else ""
         if top in ("'", "$'"):
-            self._in_single(top)
+            self._read_in_single(top)
         elif top == "#":
-            self._in_comment()
+            self._read_in_comment()
         elif self.text[self.at] == "\\":
             self._skip_escaped()
         elif top in ('"', "${"):
-            self._in_double(top)
+            self._read_in_double(top)
         elif self._begins(top):
             pass
         elif top in ("((", "(a"):
-            self._in_arithmetic(top)
+            self._read_in_arithmetic(top)
         elif top == "(r":
-            self._in_pattern()
+            self._read_in_pattern()
         else:
-            self._in_code(self._codes[-1])
+            self._read_in_code(self._codes[-1])
 
     # --- quotes, comments, expansions ------------------------------------------------------
 
-    def _unsure(self, because: str, instead: str) -> None:
+    def _refuse_unsure(self, because: str, instead: str) -> None:
         self.doubt = self.doubt or f"{_UNSURE} {because}: {instead}"
 
     @seam("bash: quoted text")
     def _note_quoted(self, text: str) -> None:
         self._codes[-1].word.add(text, quoted=True)
 
-    def _in_single(self, top: str) -> None:
+    def _read_in_single(self, top: str) -> None:
         if top == "$'" and self.is_next("\\"):
             self._note_quoted(_EXPANDED)
             self.at += 1 if self.text[self.at + 1 : self.at + 2] == MARK else 2
@@ -124,23 +124,23 @@ class Bash(Reader):
             self.pop(1)
         else:
             if self.is_next("`") and "`" in self.open:
-                self._unsure("a ` in quotes in backticks", "write $(...)")
+                self._refuse_unsure("a ` in quotes in backticks", "write $(...)")
             self._note_quoted(self.text[self.at])
             self.at += 1
 
-    def _in_comment(self) -> None:
+    def _read_in_comment(self) -> None:
         if self.is_next("\n"):
             self.open.pop()
             return
         if self.is_next("`") and "`" in self.open:
-            self._unsure("a comment in backticks", "write $(...)")
+            self._refuse_unsure("a comment in backticks", "write $(...)")
         self.at += 1
 
     def _skip_escaped(self) -> None:
         after = self.text[self.at + 1 : self.at + 2]
         if after == MARK:
             self.at += 1
-            self.placeholder()
+            self.note_placeholder()
             self.refuse(len(self.found) - 1, "stands behind a \\, which would undo its quotes")
             self.at += 1
             return
@@ -148,13 +148,13 @@ class Bash(Reader):
             self._note_quoted(after)
         self.at += 2
 
-    def _in_double(self, top: str) -> None:
+    def _read_in_double(self, top: str) -> None:
         end = '"' if top == '"' else "}"
         if self.is_next(end):
             self.pop(1)
         elif self.is_next("'") and top == "${":
             if '"' in self.open:  # whether it quotes depends on the operator
-                self._unsure('a \' in "${...}"', "use `args`")
+                self._refuse_unsure('a \' in "${...}"', "use `args`")
             self.push("'", 1)
         elif self.is_next('"') and top == "${":
             self.push('"', 1)
@@ -164,15 +164,15 @@ class Bash(Reader):
 
     def _expands(self) -> bool:
         if self.is_next("$["):
-            self._unsure("$[...]", "write $((...)) instead")
+            self._refuse_unsure("$[...]", "write $((...)) instead")
         for word, what in (("$((", "(("), ("$(", "$("), ("${", "${"), ("`", "`")):
             if not self.is_next(word):
                 continue
             self._codes[-1].word.add(_EXPANDED, quoted=True)
             if what == "`" and "`" in self.open:
-                self._unsure("a ` in another construct in backticks", "write $(...)")
+                self._refuse_unsure("a ` in another construct in backticks", "write $(...)")
             if what == "${" and self.text[self.at + 2 : self.at + 3] in " \t\n|":
-                self._unsure("${ ...}", "write $(...)")
+                self._refuse_unsure("${ ...}", "write $(...)")
             if what in ("$(", "`"):
                 self._codes.append(_Code(what))
             self.push(what, len(word))
@@ -194,7 +194,7 @@ class Bash(Reader):
             return self._begins(top)
         return self._expands()
 
-    def _in_arithmetic(self, top: str) -> None:
+    def _read_in_arithmetic(self, top: str) -> None:
         if self.is_next("("):
             self.push("(a", 1)
         elif top == "((" and self.is_next("))"):
@@ -203,10 +203,10 @@ class Bash(Reader):
             self.pop(1)
         else:
             if self.is_next(")"):
-                self._unsure("(( ), which is no arithmetic", "write ( ( )")
+                self._refuse_unsure("(( ), which is no arithmetic", "write ( ( )")
             self.at += 1
 
-    def _in_pattern(self) -> None:
+    def _read_in_pattern(self) -> None:
         self._codes[-1].word.add(self.text[self.at])
         if self.is_next("("):
             self.push("(r", 1)
@@ -218,11 +218,11 @@ class Bash(Reader):
     # --- words and commands ----------------------------------------------------------------
 
     @seam("bash: commands")
-    def _in_code(self, code: _Code) -> None:
+    def _read_in_code(self, code: _Code) -> None:
         character = self.text[self.at]
         if code.in_test and code.word.shape == "]]" and character in ";&|()<>":
             self._end_word(code)
-        if self._in_index(code):
+        if self._is_in_index(code):
             code.word.add(character)
             self.at += 1
         elif character in " \t":
@@ -244,7 +244,7 @@ class Bash(Reader):
             code.word.add(character)
             self.at += 1
 
-    def _in_index(self, code: _Code) -> bool:
+    def _is_in_index(self, code: _Code) -> bool:
         """Whether bash reads on up to a ], as it does behind ``name[`` where it may assign."""
         shape = code.word.shape
         if code.in_test or "[" not in shape or not _OPEN_INDEX.fullmatch(shape):
@@ -257,7 +257,7 @@ class Bash(Reader):
         word, code.word = code.word, Word()
         if not word:
             return
-        self._judge.word(word, in_list=code.kind == "=(")
+        self._judge.judge_word(word, in_list=code.kind == "=(")
         self._note_case(code, word)
         if code.redirection:
             if code.redirection in (">&", "<&"):
@@ -281,7 +281,7 @@ class Bash(Reader):
         if word.shape == "case" and begins_command(code.words):
             code.cases += 1
             if any(outer.kind in ("$(", "`") for outer in self._codes):  # old ones misread it
-                self._unsure("a `case` in $(...)", "use `args`")
+                self._refuse_unsure("a `case` in $(...)", "use `args`")
         elif word.shape == "esac" and (not code.words or code.words[-1].shape == "in"):
             code.cases = max(0, code.cases - 1)
 
@@ -290,7 +290,7 @@ class Bash(Reader):
         if code.in_test:  # is never closed: bash will not run it
             self._judge.test(code.words)
         elif code.kind != "=(":
-            self._judge.command(code.words, code.strings)
+            self._judge.judge_command(code.words, code.strings)
         code.redirection, code.in_test, code.words, code.strings = "", False, [], []
 
     def _end_line(self, code: _Code) -> None:
@@ -299,7 +299,9 @@ class Bash(Reader):
         if not code.in_test:
             self._end_command(code)
         if any(other.documents for other in self._codes[:-1]):
-            self._unsure("a here-document that begins in the middle of a command", "use `args`")
+            self._refuse_unsure(
+                "a here-document that begins in the middle of a command", "use `args`"
+            )
         if code.documents:
             self._skip_documents(code)
 
@@ -323,12 +325,12 @@ class Bash(Reader):
             if word.shape == "!" and before not in OPERATORS:
                 self._end_word(code)
             if code.word or before == "=~":
-                self._in_pattern()
+                self._read_in_pattern()
             else:
                 code.words.append(Word("("))
                 self.at += 1
         elif _ARRAY.fullmatch(word.shape):
-            name = self._judge.array(word)
+            name = self._judge.judge_array(word)
             word.add(_EXPANDED, quoted=True)
             self._enter("=(", 1)
             self._codes[-1].name = name
@@ -347,7 +349,7 @@ class Bash(Reader):
         code = self._codes.pop()
         self._end_command(code)
         if code.documents:
-            self._unsure("a here-document that is not at its end", "use `args`")
+            self._refuse_unsure("a here-document that is not at its end", "use `args`")
 
     def _close(self, code: _Code) -> None:
         if code.in_test:
@@ -372,12 +374,12 @@ class Bash(Reader):
             self.at += 1
             return
         if not self.is_next("&"):
-            self._judge.number(code.word)
+            self._judge.judge_number(code.word)
             if code.word.is_number_of_file():
                 code.word = Word()
         self._end_word(code)
         if self.is_next("<<") and not self.is_next("<<<"):
-            self._document(code)
+            self._begin_document(code)
             return
         operator = next(one for one in _REDIRECTIONS if self.is_next(one))
         code.redirection = operator
@@ -386,10 +388,10 @@ class Bash(Reader):
     # --- here-documents --------------------------------------------------------------------
 
     @seam("bash: begin a here-document")
-    def _document(self, code: _Code) -> None:
+    def _begin_document(self, code: _Code) -> None:
         match = _DELIMITER.match(self.text, self.at)
         if match is None or "`" in self.open:
-            self._unsure("a here-document", "use `args`")
+            self._refuse_unsure("a here-document", "use `args`")
             self.at += 2
             return
         tabs, plain, *quoted = match.groups()
@@ -411,5 +413,5 @@ class Bash(Reader):
                 goes_on = (len(line) - len(line.rstrip("\\"))) % 2 and not is_quoted
                 before = line[:-1] if goes_on else ""
             else:
-                self._unsure("a here-document that never ends", "use `args`")
+                self._refuse_unsure("a here-document that never ends", "use `args`")
         code.documents = []

@@ -135,7 +135,7 @@ def _strip_words(words: Sequence[Word]) -> List[Word]:
     return rest
 
 
-def _text_for_shell(words: Sequence[Word], *, takes_more: bool) -> Optional[Word]:
+def _find_text_for_shell(words: Sequence[Word], *, takes_more: bool) -> Optional[Word]:
     """Return the word that a shell executes for -c; `takes_more`: others may stand before it."""
     has_text, before = False, ""
     for word in words:
@@ -190,7 +190,7 @@ class Judge:
 
     # --- words of any command --------------------------------------------------------------
 
-    def word(self, word: Word, *, in_list: bool = False) -> None:
+    def judge_word(self, word: Word, *, in_list: bool = False) -> None:
         """Judge a word by itself; `in_list`: in the parentheses of an array."""
         if not word.numbers:
             return
@@ -208,12 +208,12 @@ class Judge:
             elif "[" in before and "]" in after:
                 self._quote(number, _RANGE)
 
-    def number(self, word: Word) -> None:
+    def judge_number(self, word: Word) -> None:
         """Judge a word that a redirection follows at once."""
         if word.numbers and _BOUNDS.fullmatch(word.shape):
             self._quote(word.numbers[-1][1], _NUMBER)
 
-    def array(self, word: Word) -> str:
+    def judge_array(self, word: Word) -> str:
         """Return the name of a word such as ``name=`` or ``name[1]``, and note it as an array."""
         name = re.match(r"([A-Za-z_]\w*)(?:\[.*\])?(?:\+?=|$)", word.shape)
         if name is None:
@@ -231,7 +231,7 @@ class Judge:
             values = re.compile(f"{place.risky.pattern}|{values.pattern}")
         self._reader.found[number] = place._replace(risky=values)
 
-    def _only_one(self, word: Word) -> None:
+    def _judge_only_one(self, word: Word) -> None:
         for _, number in word.numbers:
             place = self._reader.found[number]
             self._reader.found[number] = place._replace(is_one=True)
@@ -241,16 +241,16 @@ class Judge:
 
     # --- commands --------------------------------------------------------------------------
 
-    def command(self, words: Sequence[Word], strings: Sequence[Word] = ()) -> None:
+    def judge_command(self, words: Sequence[Word], strings: Sequence[Word] = ()) -> None:
         """Judge the words of one simple command, and of the strings behind its ``<<<``."""
         rest = _strip_words(words)
         if len(words) > 1 and words[0].shape == "coproc":
             self._mark(words[1].text, "a")
         while rest and _ASSIGNMENT.match(rest[0].shape):
-            self._assignment(rest.pop(0))
+            self._judge_assignment(rest.pop(0))
         if rest and len(rest[0].numbers) > 1 and _NAMED_BY_VALUE.match(rest[0].shape):
             self.refuse(rest[0], _NAMED.format("="))
-        self._texts_for_shells(rest)
+        self._judge_texts_for_shells(rest)
         while rest and rest[0].text in ("builtin", "command"):
             rest = rest[1:]
             while rest and rest[0].text[:1] == "-":
@@ -259,7 +259,7 @@ class Judge:
             return
         name, arguments = rest[0].text, rest[1:]
         if name in _DECLARE:
-            self._declaration(name, arguments)
+            self._judge_declaration(name, arguments)
         elif name == "let":
             self._refuse_all(arguments, EVALUATED)
         elif name in _TAKE_TEXT:
@@ -267,19 +267,19 @@ class Judge:
         elif name in _TAKE_NAMES:
             self._refuse_all(arguments, _NAMED.format(name))
         elif name in _VALUES:
-            self._reading(name, arguments, strings)
+            self._judge_reading(name, arguments, strings)
         elif name == "printf":
-            self._printing(arguments)
+            self._judge_printing(arguments)
         elif name in ("for", "select") and arguments:
             self.note_assigned(arguments[0].text, arguments[1:])
         elif name in ("test", "["):
-            self._old_test(name, arguments[:-1] if name == "[" else arguments)
+            self._judge_old_test(name, arguments[:-1] if name == "[" else arguments)
 
     def _refuse_all(self, words: Sequence[Word], problem: str) -> None:
         for word in words:
             self.refuse(word, problem)
 
-    def _assignment(self, word: Word) -> None:
+    def _judge_assignment(self, word: Word) -> None:
         name = _ASSIGNMENT.match(word.shape)
         assert name is not None
         if word.numbers:
@@ -287,7 +287,7 @@ class Judge:
         if name.group(2) is not None:
             self._mark(name.group(1), "a")
 
-    def _declaration(self, name: str, arguments: Sequence[Word]) -> None:
+    def _judge_declaration(self, name: str, arguments: Sequence[Word]) -> None:
         options, is_sure = "", True
         for word in arguments:
             found = _NAME.match(word.shape)
@@ -296,7 +296,7 @@ class Judge:
             elif found is None or found.end() > word.shape.find(MARK) >= 0 or not is_sure:
                 self.refuse(word, _NAMED.format(name))
                 is_sure = is_sure and "$" not in word.text and "\2" not in word.text
-                self.array(word)
+                self.judge_array(word)
             else:
                 self._mark(found.group(1), "".join(set(options) & set("aAin")))
                 if word.numbers:
@@ -304,7 +304,7 @@ class Judge:
                     is_declared = is_list or name not in ("export", "readonly")
                     self._assigned.append((found.group(1), word, is_declared))
 
-    def _reading(self, name: str, arguments: Sequence[Word], strings: Sequence[Word]) -> None:
+    def _judge_reading(self, name: str, arguments: Sequence[Word], strings: Sequence[Word]) -> None:
         before = ""
         for word in arguments:
             option = re.fullmatch(rf"-\w*[{_VALUES[name]}]", before)
@@ -315,7 +315,7 @@ class Judge:
                 self.note_assigned(word.text, strings)
             before = word.text
 
-    def _printing(self, arguments: Sequence[Word]) -> None:
+    def _judge_printing(self, arguments: Sequence[Word]) -> None:
         before = ""
         for word in arguments:
             if before == "-v" or word.text.startswith("-v"):
@@ -328,10 +328,10 @@ class Judge:
                 return
             before = "" if before == "-v" else word.text
 
-    def _old_test(self, name: str, words: Sequence[Word]) -> None:
+    def _judge_old_test(self, name: str, words: Sequence[Word]) -> None:
         first = True  # `before` stands where an operator of one word may stand
         for before, word, after in zip([Word(), *words], words, [*words[1:], None]):
-            self._only_one(word)
+            self._judge_only_one(word)
             if before.text == "-v":
                 self.refuse(word, _NAMED.format(f"{name} -v"))
             if first and _MAY_BE_OPTION.match(before.text):
@@ -340,11 +340,11 @@ class Judge:
             if word.is_open and after is not None and after.text not in _BEHIND_A_VALUE:
                 self.refuse(word, _OPERATOR.format(name))
 
-    def _texts_for_shells(self, words: Sequence[Word]) -> None:
+    def _judge_texts_for_shells(self, words: Sequence[Word]) -> None:
         names = [word.text.rpartition("/")[2] for word in words]
         for at, name in enumerate(names):
             if name in _SHELLS:
-                text = _text_for_shell(words[at + 1 :], takes_more=name == "su")
+                text = _find_text_for_shell(words[at + 1 :], takes_more=name == "su")
                 if text is not None and text.shape != MARK:
                     self.refuse(text, _CODE.format(name, name, name))
 
@@ -355,19 +355,19 @@ class Judge:
         part: List[Word] = []
         for word in [*words, Word(")")]:
             if word.shape in _BETWEEN or (word.shape == "!" and not part):
-                self._condition(part)
+                self._judge_condition(part)
                 part = []
             else:
-                self._only_one(word)
+                self._judge_only_one(word)
                 part.append(word)
 
-    def _condition(self, words: Sequence[Word]) -> None:
+    def _judge_condition(self, words: Sequence[Word]) -> None:
         operator: Optional[str] = None
         if len(words) == 2:
             operator = words[0].shape
         elif len(words) == 3:
             operator = words[1].shape
-        problem = _wrong_operator(operator, len(words))
+        problem = _explain_operator(operator, len(words))
         for word in words if problem else ():
             self.refuse(word, problem, takes_number=operator in _COMPARE)
         if words and words[0].shape == MARK:
@@ -377,7 +377,7 @@ class Judge:
                 self._quote(number, _OF_A_PATTERN)
 
 
-def _wrong_operator(operator: Optional[str], count: int) -> str:
+def _explain_operator(operator: Optional[str], count: int) -> str:
     if count < 2 or (operator in OPERATORS if count == 3 else operator in _UNARY):
         return ""
     if operator in _COMPARE:

@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
-from procsup.core.globs import Glob, Piece, Wildcard, alternatives, wildcards
+from procsup.core.globs import Glob, Piece, Wildcard, parse_alternatives, parse_wildcards
 from procsup.core.regexes import compile_at_use
 from procsup.core.wildcards import GlobError
 from procsup.runfile.syntax.keypath import KeyPath
@@ -43,7 +43,7 @@ def check_output(template: Template) -> None:
             f"`{source}` stands for folders, expected a pattern of files:"
             f" `{files}` are all files in such folders"
         )
-    found = _own_text(template, _SET, but=_PLAIN)
+    found = _read_own_text(template, _SET, but=_PLAIN)
     if found:
         raise Wrong(
             f"`{found}`: brackets are plain characters in a glob: write {{:{found}}} for one"
@@ -53,7 +53,7 @@ def check_output(template: Template) -> None:
 
 def check_input(template: Template) -> None:
     """Refuse ``[*]``, which earlier versions read as a wildcard between plain brackets."""
-    found = _own_text(template, _ESCAPED)
+    found = _read_own_text(template, _ESCAPED)
     if found:
         sign = found[1]
         raise Wrong(
@@ -62,7 +62,7 @@ def check_input(template: Template) -> None:
         )
 
 
-def _own_text(
+def _read_own_text(
     template: Template, pattern: "re.Pattern[str]", *, but: Optional["re.Pattern[str]"] = None
 ) -> str:
     own = [part for part in template.parts if isinstance(part, str)]
@@ -75,7 +75,7 @@ def read_glob(template: Template, values: Mapping[str, Any]) -> Glob:
     return _fill_in(template, lambda field: field.text(values))
 
 
-def glob_text(template: Template, values: Mapping[str, Any]) -> str:
+def fill_glob(template: Template, values: Mapping[str, Any]) -> str:
     """Return the text of the glob that `read_glob` reads, without reading it for plain values.
 
     A template is read once for 100,000 units: plain values can make no glob of it invalid.
@@ -83,12 +83,12 @@ def glob_text(template: Template, values: Mapping[str, Any]) -> str:
     texts = [field.text(values) for field in template.fields]
     if not all(map(_PLAIN_VALUE.fullmatch, texts)):
         return read_glob(template, values).text
-    first, *others = _between_fields(template)
+    first, *others = _split_at_fields(template)
     return first + "".join([value + text for value, text in zip(texts, others)])
 
 
 @lru_cache(maxsize=256)
-def _between_fields(template: Template) -> Tuple[str, ...]:
+def _split_at_fields(template: Template) -> Tuple[str, ...]:
     """Return the text of a glob before, between and behind its placeholders."""
     return tuple(_fill_in(template, lambda field: "\0").text.split("\0"))  # noqa: ARG005
 
@@ -100,10 +100,10 @@ def _fill_in(template: Template, text_of: Callable[[Field], str]) -> Glob:
         if isinstance(part, str):
             if "\\" in part:
                 raise Wrong("a glob has / between names on every system, and no \\")
-            pieces += wildcards(part)
+            pieces += parse_wildcards(part)
             shown += part
         elif isinstance(part, Braces):
-            pieces.append(_piece(part))
+            pieces.append(_make_piece(part))
             shown += str(part)
         elif part.is_capture:
             pieces.append(_capture(part))
@@ -117,9 +117,9 @@ def _fill_in(template: Template, text_of: Callable[[Field], str]) -> Glob:
         raise Wrong(str(error)) from None
 
 
-def _piece(braces: Braces) -> Piece:
+def _make_piece(braces: Braces) -> Piece:
     try:
-        return Wildcard(braces.content[1:]) if braces.is_set else alternatives(braces.content)
+        return Wildcard(braces.content[1:]) if braces.is_set else parse_alternatives(braces.content)
     except GlobError as error:
         raise Wrong(str(error)) from None
 

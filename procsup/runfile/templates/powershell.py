@@ -21,27 +21,27 @@ class PowerShell(Reader):
         """Read what stands at `at`."""
         top = self.open[-1] if self.open else ""
         if top in ("#", "<#", "@'", "'"):
-            self._in_closed(top)
+            self._read_in_closed(top)
         elif self.is_next("`" + MARK):
             self.at += 1
-            self.placeholder()
+            self.note_placeholder()
             self.refuse(len(self.found) - 1, "stands behind a `, which would undo its quotes")
             self.at += 1
         elif self.is_next("`"):
             self.at += 2
         elif top in ('"', '@"'):
-            self._in_double(top)
+            self._read_in_double(top)
         else:
-            self._plain(top)
+            self._read_plain(top)
 
-    def _in_closed(self, top: str) -> None:
+    def _read_in_closed(self, top: str) -> None:
         end = {"#": "\n", "<#": "#>", "@'": "\n'@", "'": "'"}[top]
         if self.is_next(end):
             self.pop(len(end))
         else:
             self.at += 1
 
-    def _in_double(self, top: str) -> None:
+    def _read_in_double(self, top: str) -> None:
         end = '"' if top == '"' else '\n"@'
         if self.is_next(end):
             self.pop(len(end))
@@ -50,7 +50,7 @@ class PowerShell(Reader):
         else:
             self.at += 1
 
-    def _plain(self, top: str) -> None:
+    def _read_plain(self, top: str) -> None:
         for word in ("<#", "@'", '@"', "'", '"', "("):
             if self.is_next(word):
                 self.push(word, len(word))

@@ -38,11 +38,11 @@ class Reader:
         self.found: List[Place] = []
         self.doubt = ""  # why the state is uncertain
 
-    def places(self) -> List[Place]:
+    def find_places(self) -> List[Place]:
         """Return the place of each placeholder; `Wrong` if a quote is never closed."""
         while self.at < len(self.text):
             if self.text[self.at] == MARK:
-                self.placeholder()
+                self.note_placeholder()
                 self.at += 1
             else:
                 self.step()
@@ -55,7 +55,7 @@ class Reader:
         """Read the text at `at`, which is not a placeholder."""
         raise AssertionError("each shell has its own")
 
-    def placeholder(self) -> None:
+    def note_placeholder(self) -> None:
         """Note the placeholder at `at`."""
         self.found.append(Place(self.why.get(self.open[-1], "") if self.open else ""))
 

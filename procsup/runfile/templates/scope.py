@@ -68,7 +68,7 @@ class Scope:
         self.absent = dict(absent or {})
         self.partial = partial
 
-    def plus(
+    def extend_scope(
         self,
         known: Mapping[str, Kind],
         absent: Optional[Mapping[str, str]] = None,
@@ -107,7 +107,7 @@ class Scope:
         if field.name not in self.known:
             if self.partial and field.name not in self.absent:
                 return
-            raise Wrong(self._unknown(field))
+            raise Wrong(self._describe_unknown(field))
         kind = self.known[field.name]
         if isinstance(kind, Text) and kind.late and (field.spec or field.steps):
             raise Wrong(f"{field}: it is known when an attempt starts, and written as it is then")
@@ -121,11 +121,11 @@ class Scope:
             raise Wrong(f"{field}: of a unit that is followed only its outputs are known, such as"
                         f" {{{field.name}.outputs[0]}}")  # fmt: skip
         if isinstance(kind, FileSet) and kind.globs:
-            raise Wrong(_of_glob(field))
+            raise Wrong(_describe_glob_field(field))
         if not isinstance(kind, Text) and not several:
             raise Wrong(f"{field} is a list: it can only stand alone as an item of `args`")
 
-    def _unknown(self, field: Field) -> str:
+    def _describe_unknown(self, field: Field) -> str:
         if field.name in self.absent:
             return f"{field}: {self.absent[field.name]}"
         hint = suggest(field.name, self.known)
@@ -164,7 +164,7 @@ def _step_into_unit(field: Field, kind: FollowedUnit, step: Step) -> Kind:
     return kind.outputs
 
 
-def _of_glob(field: Field) -> str:
+def _describe_glob_field(field: Field) -> str:
     return (
         f"{field}: what a glob matches is known only when the unit is done: declare a folder"
         " (a path with a / at its end), or take the outputs of all:"
@@ -176,7 +176,7 @@ def _step_into_files(field: Field, kind: FileSet, step: Step, name: str) -> Kind
     if kind.file and step == "file":
         return PATH
     if step in kind.globs:
-        raise Wrong(_of_glob(field))
+        raise Wrong(_describe_glob_field(field))
     if kind.names is None:
         if not isinstance(step, int):
             raise Wrong(

@@ -45,9 +45,9 @@ def read_shell(value: Any, scope: Scope, shell: Shell) -> ShellTemplate:
     try:
         template = ShellTemplate(text)
     except Wrong as wrong:
-        raise Wrong(f"{wrong}{_about_dollar(text)}") from None
+        raise Wrong(f"{wrong}{_describe_dollar(text)}") from None
     faults = Faults()
-    places = _places(template, shell)
+    places = _find_places(template, shell)
     for place, field in zip(places, template.fields):
         with faults.below():
             _check_dollar(field, place, scope)
@@ -64,7 +64,7 @@ def read_shell(value: Any, scope: Scope, shell: Shell) -> ShellTemplate:
     return template
 
 
-def _about_dollar(text: str) -> str:
+def _describe_dollar(text: str) -> str:
     found = _DOLLAR.search(text.replace("{{", ""))
     name = found.group(1) if found else ""
     return f" (the shell's own ${{{name}}} is ${{{{{name}}}}} here)" if found else ""
@@ -99,7 +99,7 @@ def _is_number(field: Field, scope: Scope) -> bool:
     return field.name in GIVEN and scope.known.get(field.name) == LATE
 
 
-def _lexer(shell: Shell, text: str) -> Union[Bash, PowerShell]:
+def _make_lexer(shell: Shell, text: str) -> Union[Bash, PowerShell]:
     if shell.name == "bash":
         from procsup.runfile.templates.bash import Bash  # few run files need either
 
@@ -109,11 +109,11 @@ def _lexer(shell: Shell, text: str) -> Union[Bash, PowerShell]:
     return PowerShell(text)
 
 
-def _places(template: Template, shell: Shell) -> List[_Place]:
+def _find_places(template: Template, shell: Shell) -> List[_Place]:
     """Return, for each placeholder, where it stands."""
     parts = template.parts
     text = "".join(part if isinstance(part, str) else MARK for part in parts)
-    read = _lexer(shell, text).places()
+    read = _make_lexer(shell, text).find_places()
     places: List[_Place] = []
     at = [index for index, character in enumerate(text) if character == MARK]
     assert len(at) == len(read)
@@ -140,7 +140,7 @@ def render(template: ShellTemplate, values: Mapping[str, Any], shell: Shell) -> 
             if part.name == "scratch":
                 done, glue = done + shell.scratch, False
                 continue
-            words = " ".join([_quote(word, here, shell) for word in _words(part, values)])
+            words = " ".join([_quote(word, here, shell) for word in _make_words(part, values)])
             done = done[:-1] + words[1:] if glue and words else done + words
             glue = shell.name != "bash" and bool(words)
         else:
@@ -161,7 +161,7 @@ def _quote(word: str, risky: Optional[Pattern[str]], shell: Shell) -> str:
     return quoted
 
 
-def _words(field: Field, values: Mapping[str, Any]) -> List[str]:
+def _make_words(field: Field, values: Mapping[str, Any]) -> List[str]:
     value = field.value(values)
     if isinstance(value, Files):
         return list(value.paths)

@@ -19,7 +19,7 @@ _COUNTED = compile_at_use(r"(?:[^{}]|{[0-9,]+})*")  # a constraint may hold {3} 
 _LARGEST_WIDTH = 10_000  # of a format, and its largest precision: more is a mistake, or an attack
 
 
-def parent_of(path: str) -> str:
+def take_parent(path: str) -> str:
     """Return the folder part of a path; ``.`` if it has none."""
     head, slash, _ = path.rstrip("/").rpartition("/")
     return head or slash or "."
@@ -30,34 +30,34 @@ def name_of(path: str) -> str:
     return path.rstrip("/").rpartition("/")[2]
 
 
-def suffix_of(path: str) -> str:
+def take_suffix(path: str) -> str:
     """Return the last suffix of a path's name, with its dot, as pathlib has it."""
     name = name_of(path)
     dot = name.rfind(".")
     return name[dot:] if 0 < dot < len(name) - 1 else ""
 
 
-def stem_of(path: str) -> str:
+def take_stem(path: str) -> str:
     """Return a path's name without its last suffix."""
-    name, suffix = name_of(path), suffix_of(path)
+    name, suffix = name_of(path), take_suffix(path)
     return name[: len(name) - len(suffix)]
 
 
 PATH_PARTS: Dict[str, Callable[[str], str]] = {
     "name": name_of,
-    "stem": stem_of,
-    "suffix": suffix_of,
-    "parent": parent_of,
+    "stem": take_stem,
+    "suffix": take_suffix,
+    "parent": take_parent,
 }
 
 
-def literal(value: Any) -> Any:
+def double_braces(value: Any) -> Any:
     """Return plain data with every brace in its texts doubled, so that it is literal."""
     if isinstance(value, str):
         return value.replace("{", "{{").replace("}", "}}")
     if isinstance(value, dict):
-        return {key: literal(item) for key, item in value.items()}
-    return [literal(item) for item in value] if isinstance(value, list) else value
+        return {key: double_braces(item) for key, item in value.items()}
+    return [double_braces(item) for item in value] if isinstance(value, list) else value
 
 
 class Files:
@@ -78,7 +78,7 @@ class Files:
     def item(self, step: Step) -> Union[str, Tuple[str, ...]]:
         """Return the path, or paths, of a name or an index."""
         if isinstance(step, int):
-            return _at(self.paths, step)
+            return _get_at(self.paths, step)
         if self.named is not None and step in self.named:
             return self.named[step]
         if step == "file" and self.file is not None:
@@ -118,7 +118,7 @@ def _change_paths(
     return change(value) if isinstance(value, str) else tuple(change(path) for path in value)
 
 
-def _at(values: Tuple[str, ...], index: int) -> str:
+def _get_at(values: Tuple[str, ...], index: int) -> str:
     if index >= len(values):
         raise Wrong(f"there is no item [{index}]: {len(values)} in all, the first is [0]")
     return values[index]
@@ -153,7 +153,7 @@ class Field(NamedTuple):
             if isinstance(value, (Files, Followed)):
                 value = value.item(step)
             elif isinstance(step, int):
-                value = _at(value, step)
+                value = _get_at(value, step)
             else:
                 value = PATH_PARTS[step](value)
         return value
@@ -202,7 +202,7 @@ class Template:
         if "\0" in source:
             raise Wrong("holds a NUL character, which no argument or path can hold")
         self.source = source
-        self.parts: Tuple[Piece, ...] = tuple(_parts(source, glob=glob))
+        self.parts: Tuple[Piece, ...] = tuple(_parse_parts(source, glob=glob))
         self.fields = tuple(part for part in self.parts if isinstance(part, Field))
         # The text itself if it has no placeholders.
         self.constant: Optional[str] = (
@@ -231,15 +231,15 @@ class Template:
         return [self.render(values)]
 
 
-def _parts(source: str, *, glob: bool) -> List[Piece]:
+def _parse_parts(source: str, *, glob: bool) -> List[Piece]:
     parts: List[Piece] = []
     try:
         for literal, reference, spec, conversion in _formatter.parse(source):
             if literal:
                 parts.append(literal)
             if reference is not None:
-                braces = _braces(reference, spec or "") if glob and not conversion else None
-                parts.append(braces or _field(reference, spec or "", conversion))
+                braces = _parse_braces(reference, spec or "") if glob and not conversion else None
+                parts.append(braces or _parse_field(reference, spec or "", conversion))
     except ValueError:
         raise Wrong(
             f"a single brace in {show(source)}: double the braces ({{{{ and }}}}) that stand"
@@ -248,7 +248,7 @@ def _parts(source: str, *, glob: bool) -> List[Piece]:
     return _join_literals(parts)
 
 
-def _braces(reference: str, spec: str) -> Optional[Braces]:
+def _parse_braces(reference: str, spec: str) -> Optional[Braces]:
     if "," in reference:
         return Braces(reference + (f":{spec}" if spec else ""))
     return Braces(f":{spec}") if not reference and spec else None
@@ -265,7 +265,7 @@ def _join_literals(parts: List[Piece]) -> List[Piece]:
     return joined
 
 
-def _field(reference: str, spec: str, conversion: Optional[str]) -> Field:
+def _parse_field(reference: str, spec: str, conversion: Optional[str]) -> Field:
     if not reference or reference.isdigit():
         raise Wrong(f"{{{reference}}} has no name: placeholders have names, such as {{index}}")
     match = _REFERENCE.fullmatch(reference)

@@ -3,7 +3,7 @@
 import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from procsup.host.names import ArgumentLimits, argument_limits, is_bare_name
+from procsup.host.names import ArgumentLimits, get_argument_limits, is_bare_name
 from procsup.host.shells import Shell
 from procsup.paths.joining import join_path
 from procsup.runfile.stages.recipe import PlacedTemplate, Recipe
@@ -42,28 +42,30 @@ class CommandMaker:
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
-        self._limits: ArgumentLimits = argument_limits()
+        self._limits: ArgumentLimits = get_argument_limits()
         self._shell = recipe.program.shell
         own = () if self._shell is not None else recipe.program.command
         self._back = (*own, *recipe.program.args)
         self._takes_inputs = any(
-            field.name == "inputs" for template in recipe.templates() for field in template.fields
+            field.name == "inputs"
+            for template in recipe.list_templates()
+            for field in template.fields
         )
-        self._fixed_env = self._constant_env()
+        self._fixed_env = self._make_constant_env()
         self._stop: Tuple[str, ...] = ()
         self._as_they_are: Set[str] = set()  # programs that are started as they are written
 
     def render(self, values: Mapping[str, Any]) -> Command:
         """Fill in the values of one unit; `Misplaced` if one does not fit."""
-        front = _arguments(self._recipe.program.prefix, values)
-        back = _arguments(self._back, values)
+        front = _make_arguments(self._recipe.program.prefix, values)
+        back = _make_arguments(self._back, values)
         if self._shell is not None:
-            back.insert(0, self._line(self._shell, values))
-        env = self._env(values) if self._fixed_env is None else self._fixed_env
-        stop = tuple(_arguments(self._recipe.stop_command, values))
+            back.insert(0, self._make_line(self._shell, values))
+        env = self._make_env(values) if self._fixed_env is None else self._fixed_env
+        stop = tuple(_make_arguments(self._recipe.stop_command, values))
         return Command(tuple(front), tuple(back), env, stop)
 
-    def _line(self, shell: Shell, values: Mapping[str, Any]) -> str:
+    def _make_line(self, shell: Shell, values: Mapping[str, Any]) -> str:
         (placed,) = self._recipe.program.command
         assert isinstance(placed.template, ShellTemplate)
         try:
@@ -100,14 +102,14 @@ class CommandMaker:
             self._stop = argv
         return self._stop
 
-    def _constant_env(self) -> Optional[Dict[str, str]]:
+    def _make_constant_env(self) -> Optional[Dict[str, str]]:
         """Return the environment if all units share it: one for all of them."""
         texts = {name: placed.template.constant for name, placed in self._recipe.env.items()}
         fixed = {name: text for name, text in texts.items() if text is not None}
         return fixed if len(fixed) == len(texts) else None
 
-    def _env(self, values: Mapping[str, Any]) -> Dict[str, str]:
-        return {name: _one(placed, values) for name, placed in self._recipe.env.items()}
+    def _make_env(self, values: Mapping[str, Any]) -> Dict[str, str]:
+        return {name: _make_one(placed, values) for name, placed in self._recipe.env.items()}
 
     def _check_size(self, key: str, argv: Sequence[str], env: Mapping[str, str]) -> None:
         length = sum(map(len, argv))
@@ -115,47 +117,47 @@ class CommandMaker:
             length += sum(map(len, env)) + sum(map(len, env.values()))
         if length < _SURELY_FITS and len(argv) < _SURELY_FITS // _POINTER_BYTES:
             return
-        sizes = [_size_bytes(text) for text in argv]
-        sizes += [_size_bytes(f"{name}={value}") for name, value in env.items()]
+        sizes = [_count_bytes(text) for text in argv]
+        sizes += [_count_bytes(f"{name}={value}") for name, value in env.items()]
         total = sum(sizes) + _POINTER_BYTES * len(sizes)
         if max(sizes) <= self._limits.one and total <= self._limits.total:
             return
         limit = self._limits.one if max(sizes) > self._limits.one else self._limits.total
         most = max(sizes) if max(sizes) > self._limits.one else total
-        raise Misplaced(self._recipe.place(key), Wrong(self._too_long(most, limit)))
+        raise Misplaced(self._recipe.place(key), Wrong(self._describe_too_long(most, limit)))
 
-    def _too_long(self, size: int, limit: int) -> str:
+    def _describe_too_long(self, size: int, limit: int) -> str:
         problem = f"the command line would take {size:,} bytes, this system allows {limit:,}"
         if self._takes_inputs:
             return f"{problem}: give the program a list of its inputs, {{inputs.file}}, one a line"
         return f"{problem}: hand long values over in a file"
 
 
-def _size_bytes(text: str) -> int:
+def _count_bytes(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass")) + 1
 
 
-def _arguments(placed: Sequence[PlacedTemplate], values: Mapping[str, Any]) -> List[str]:
+def _make_arguments(placed: Sequence[PlacedTemplate], values: Mapping[str, Any]) -> List[str]:
     done: List[str] = []
     for one in placed:
         template = one.template
         if template.constant is not None:
             done.append(template.constant)
         elif template.alone is None:
-            done.append(_one(one, values))
+            done.append(_make_one(one, values))
         else:
-            done += _several(one, values)
+            done += _make_several(one, values)
     return done
 
 
-def _several(placed: PlacedTemplate, values: Mapping[str, Any]) -> List[str]:
+def _make_several(placed: PlacedTemplate, values: Mapping[str, Any]) -> List[str]:
     try:
         return placed.template.render_all(values)
     except Wrong as wrong:
         raise Misplaced(placed.at, wrong) from None
 
 
-def _one(placed: PlacedTemplate, values: Mapping[str, Any]) -> str:
+def _make_one(placed: PlacedTemplate, values: Mapping[str, Any]) -> str:
     try:
         return placed.template.render(values)
     except Wrong as wrong:

@@ -12,14 +12,14 @@ from procsup.core.slots import Capacity
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.runfile.parameters.axes import MAX_UNITS
 from procsup.runfile.parameters.exclude import ExcludeFilter
-from procsup.runfile.parameters.rows import rows_of
+from procsup.runfile.parameters.rows import make_rows
 from procsup.runfile.parameters.tables import Row
 from procsup.runfile.parameters.walk import Finder
 from procsup.runfile.stages.declared import (
     find_left_out,
-    input_files,
-    output_files,
-    output_specs,
+    make_input_files,
+    make_output_files,
+    make_output_specs,
     render_path,
 )
 from procsup.runfile.stages.following import FollowedStage, Group, MadeUnits
@@ -61,29 +61,31 @@ def expand(
     with problems.below(recipe.place("for-each")):
         followed_stages = recipe.spec.for_each
         groups = group_units(followed_stages, before.made) if followed_stages else [_ALONE]
-    axes_rows = _rows(recipe, around, finder, len(groups), problems)
+    axes_rows = _make_rows(recipe, around, finder, len(groups), problems)
     if axes_rows is None:
         return [], []
     renderer = _Renderer(recipe, around, capacity, finder, before.inputs_from)
-    sieve = ExcludeFilter(recipe.excludes)
+    exclude_filter = ExcludeFilter(recipe.excludes)
     units: List[UnitSpec] = []
     seen: List[MadeUnits] = []
-    for unit, made in _make_units(renderer, sieve.select(_merge_rows(groups, axes_rows)), problems):
+    for unit, made in _make_units(
+        renderer, exclude_filter.select(_merge_rows(groups, axes_rows)), problems
+    ):
         units.append(unit)
         if followed:
             seen.append(made)
     with problems.below(recipe.place("exclude")):
-        sieve.check(recipe.axes, empty_ok=recipe.empty_ok)
+        exclude_filter.check(recipe.axes, empty_ok=recipe.empty_ok)
     return units, seen
 
 
-def _rows(
+def _make_rows(
     recipe: Recipe, around: ExpandContext, finder: Finder, count: int, problems: Problems
 ) -> Optional[List[Sequence[Row]]]:
     rows: List[Sequence[Row]] = []
     for axis in recipe.axes:
         with problems.below(axis.at):
-            rows.append(rows_of(axis, around.folder, finder, empty_ok=recipe.empty_ok))
+            rows.append(make_rows(axis, around.folder, finder, empty_ok=recipe.empty_ok))
             count *= len(rows[-1])
     if count > MAX_UNITS:
         problems.add(recipe.at, f"makes {count:,} units, expected at most {MAX_UNITS:,}")
@@ -141,11 +143,11 @@ class _Renderer:
         self._makes_globs = recipe.outputs.looks_at_files or bool(recipe.outputs.left_out)
         self._leaves_out = any(wanted.left_out for wanted in (recipe.inputs, recipe.depends))
         # What all units have in common; None where it depends on their values.
-        self._cpus = None if recipe.cpus else self._grants.cpus_of({})
+        self._cpus = None if recipe.cpus else self._grants.compute_cpus({})
         self._in_id = [name for axis in recipe.axes for name in axis.in_id]
         self._path_names = sorted(recipe.path_names)
         self._base = {**MARKS, **around.values, "scratch": SCRATCH}
-        self._cwd = self._path(recipe.cwd, {}) if recipe.cwd.constant is not None else None
+        self._cwd = self._make_path(recipe.cwd, {}) if recipe.cwd.constant is not None else None
 
     def try_make(
         self, index: int, row: Row, group: Group, problems: Problems
@@ -162,15 +164,15 @@ class _Renderer:
         values: Dict[str, Any] = {**self._base, **row, "index": index}
         for name, made in group.units.items():
             values[name] = Followed(made.outputs)
-        own = self._at("id", lambda: self._own(row, values, group))
-        cwd = self._cwd or self._at("cwd", lambda: self._path(recipe.cwd, values))
-        values["inputs"] = inputs = self._inputs(values)
+        own = self._fault_at("id", lambda: self._make_own(row, values, group))
+        cwd = self._cwd or self._fault_at("cwd", lambda: self._make_path(recipe.cwd, values))
+        values["inputs"] = inputs = self._make_inputs(values)
         values["depends"] = depends = self._find_declared("depends", values)
-        outputs = self._at("outputs", lambda: output_files(recipe.outputs, values))
+        outputs = self._fault_at("outputs", lambda: make_output_files(recipe.outputs, values))
         values["outputs"] = outputs
         list_path = self._list_path(own) if self._lists else None
         shown = self._maker.commands.render(values)
-        real = self._real_values(values, cwd, list_path)
+        real = self._make_real_values(values, cwd, list_path)
         parts = Parts(
             own=own,
             row=row,
@@ -179,11 +181,11 @@ class _Renderer:
             real=shown if real is values else self._maker.commands.render(real),
             inputs=inputs,
             depends=depends,
-            paths=self._path_parameters(row) if self._path_names else (),
-            outputs=self._output_specs(outputs, values),
-            streams=self._streams(values) if recipe.streams else NOTHING,
-            cpus=self._cpus or self._at("cpus", lambda: self._grants.cpus_of(values)),
-            memory_bytes=self._memory_bytes(values) if recipe.memory is not None else None,
+            paths=self._make_path_parameters(row) if self._path_names else (),
+            outputs=self._make_output_specs(outputs, values),
+            streams=self._make_streams(values) if recipe.streams else NOTHING,
+            cpus=self._cpus or self._fault_at("cpus", lambda: self._grants.compute_cpus(values)),
+            memory_bytes=self._compute_memory_bytes(values) if recipe.memory is not None else None,
             threads=self._grants.threads,
             lists={list_path: real["inputs"].paths} if list_path else NOTHING,
             follows=group.ids,
@@ -192,7 +194,7 @@ class _Renderer:
         unit = self._maker.make(index, parts)
         return unit, MadeUnits(unit.id, own, row, outputs)
 
-    def _at(self, key: str, make: Callable[[], _T]) -> _T:
+    def _fault_at(self, key: str, make: Callable[[], _T]) -> _T:
         try:
             return make()
         except Wrong as wrong:
@@ -200,7 +202,7 @@ class _Renderer:
 
     # --- names and paths -----------------------------------------------------------------
 
-    def _own(self, row: Row, values: Mapping[str, Any], group: Group) -> str:
+    def _make_own(self, row: Row, values: Mapping[str, Any], group: Group) -> str:
         template = self._recipe.unit_id
         if template is not None:
             own = template.render(values)
@@ -211,11 +213,13 @@ class _Renderer:
             own = ",".join([group.own, *parts] if group.own else parts)
         return _CONTROL.sub(_escape_match, own)
 
-    def _path(self, template: Template, values: Mapping[str, Any]) -> str:
-        return self._around.absolute(render_path(template, values))
+    def _make_path(self, template: Template, values: Mapping[str, Any]) -> str:
+        return self._around.make_absolute(render_path(template, values))
 
-    def _absolute_text(self, path: str) -> str:
-        whole = self._around.absolute(path).replace(os.sep, "/")  # as all paths of placeholders
+    def _make_absolute(self, path: str) -> str:
+        whole = self._around.make_absolute(path).replace(
+            os.sep, "/"
+        )  # as all paths of placeholders
         return whole + ("/" if path.endswith("/") else "")
 
     def _list_path(self, own: str) -> str:
@@ -228,7 +232,7 @@ class _Renderer:
 
     # --- files ---------------------------------------------------------------------------
 
-    def _inputs(self, values: Mapping[str, Any]) -> Files:
+    def _make_inputs(self, values: Mapping[str, Any]) -> Files:
         if self._recipe.spec.inputs_from is not None:
             files = self._maker.inputs_from
         else:
@@ -245,24 +249,28 @@ class _Renderer:
         wanted = self._recipe.inputs if key == "inputs" else self._recipe.depends
         empty_ok = self._recipe.empty_ok
         if not wanted.items:
-            return input_files(wanted, values, self._finder, empty_ok=empty_ok)
+            return make_input_files(wanted, values, self._finder, empty_ok=empty_ok)
         finder = self._finder
-        return self._at(key, lambda: input_files(wanted, values, finder, empty_ok=empty_ok))
+        return self._fault_at(
+            key, lambda: make_input_files(wanted, values, finder, empty_ok=empty_ok)
+        )
 
     def _find_excluded(self, values: Mapping[str, Any]) -> Sequence[Mapping[str, Tuple[str, ...]]]:
         lists = {"inputs": self._recipe.inputs, "depends": self._recipe.depends}
         find = partial(
             find_left_out, values=values, finder=self._finder, folder=self._around.folder
         )
-        return [self._at(key, partial(find, wanted)) for key, wanted in lists.items()]
+        return [self._fault_at(key, partial(find, wanted)) for key, wanted in lists.items()]
 
-    def _output_specs(self, outputs: Files, values: Mapping[str, Any]) -> Tuple[OutputSpec, ...]:
+    def _make_output_specs(
+        self, outputs: Files, values: Mapping[str, Any]
+    ) -> Tuple[OutputSpec, ...]:
         wanted, folder = self._recipe.outputs, self._around.folder
         if not self._makes_globs:
-            return output_specs(wanted, outputs, values, folder)
-        return self._at("outputs", lambda: output_specs(wanted, outputs, values, folder))
+            return make_output_specs(wanted, outputs, values, folder)
+        return self._fault_at("outputs", lambda: make_output_specs(wanted, outputs, values, folder))
 
-    def _path_parameters(self, row: Row) -> List[str]:
+    def _make_path_parameters(self, row: Row) -> List[str]:
         paths: List[str] = []
         for name in self._path_names:
             value = row.get(name, ())
@@ -271,17 +279,17 @@ class _Renderer:
             )
         return paths
 
-    def _streams(self, values: Mapping[str, Any]) -> Dict[str, str]:
+    def _make_streams(self, values: Mapping[str, Any]) -> Dict[str, str]:
         streams = self._recipe.streams
         return {
-            key: self._at(key, partial(self._path, template, values))
+            key: self._fault_at(key, partial(self._make_path, template, values))
             for key, template in streams.items()
         }
 
-    def _memory_bytes(self, values: Mapping[str, Any]) -> Optional[int]:
-        return self._at("memory", lambda: self._grants.memory_of(values))
+    def _compute_memory_bytes(self, values: Mapping[str, Any]) -> Optional[int]:
+        return self._fault_at("memory", lambda: self._grants.compute_memory(values))
 
-    def _real_values(
+    def _make_real_values(
         self, values: Dict[str, Any], cwd: str, list_path: Optional[str]
     ) -> Mapping[str, Any]:
         """Return the values as the unit sees them.
@@ -297,16 +305,16 @@ class _Renderer:
             changed["inputs"] = Files(inputs.paths, inputs.named, list_path)
             return changed
         for name in self._recipe.spec.for_each:
-            changed[name] = values[name].map_paths(self._absolute_text)
+            changed[name] = values[name].map_paths(self._make_absolute)
         for key in ("inputs", "depends", "outputs"):
-            changed[key] = values[key].map_paths(self._absolute_text, list_path)
+            changed[key] = values[key].map_paths(self._make_absolute, list_path)
         for name in self._recipe.path_names:
             value = values[name]
             many = isinstance(value, tuple)
             changed[name] = (
-                tuple(self._absolute_text(str(path)) for path in value)
+                tuple(self._make_absolute(str(path)) for path in value)
                 if many
-                else self._absolute_text(v.format_value(value))
+                else self._make_absolute(v.format_value(value))
             )
         return changed
 

@@ -27,11 +27,14 @@ class Identity(NamedTuple):
     stdin: Optional[str]
 
 
-def fingerprint(identity: Identity) -> str:
+def compute_fingerprint(identity: Identity) -> str:
     """Return the digest, in hexadecimal."""
     content = [
         list(identity.argv),
-        [[name, _text(value)] for name, value in sorted(identity.parameters.items(), key=_name)],
+        [
+            [name, _encode_text(value)]
+            for name, value in sorted(identity.parameters.items(), key=_name)
+        ],
         [[name, value] for name, value in sorted(identity.env.items(), key=_name)],
         identity.cwd,
         list(identity.inputs),
@@ -52,7 +55,7 @@ def _encode_content(content: List[Any]) -> bytes:
     return text if plain else _encode(content).encode("ascii")
 
 
-def _text(value: Any) -> Any:
+def _encode_text(value: Any) -> Any:
     return (
         [format_value(item) for item in value] if isinstance(value, tuple) else format_value(value)
     )

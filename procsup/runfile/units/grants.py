@@ -2,7 +2,7 @@
 
 from typing import Any, Mapping, Optional
 
-from procsup.core.slots import Capacity, thread_share
+from procsup.core.slots import Capacity, compute_thread_share
 from procsup.runfile.stages.recipe import Recipe
 from procsup.runfile.syntax import values as v
 
@@ -15,7 +15,7 @@ class Grants:
         self._capacity = capacity
         self._is_pinned = recipe.spec.pin == "cpus"
         # None: as many threads as CPUs are granted.
-        self.threads = None if recipe.cpus else thread_share(capacity)
+        self.threads = None if recipe.cpus else compute_thread_share(capacity)
 
     def cpus(self, value: Any) -> float:
         """Accept a number of CPUs or ``all``."""
@@ -31,12 +31,12 @@ class Grants:
         size = v.memory_bytes(value)
         return self._capacity.memory_bytes if size is None else size
 
-    def cpus_of(self, values: Mapping[str, Any]) -> float:
+    def compute_cpus(self, values: Mapping[str, Any]) -> float:
         """Return the CPUs that the stage grants a unit of these values; 1 by default."""
         template = self._recipe.cpus
         return self.cpus(template.render(values)) if template else 1.0
 
-    def memory_of(self, values: Mapping[str, Any]) -> Optional[int]:
+    def compute_memory(self, values: Mapping[str, Any]) -> Optional[int]:
         """Return the memory that the stage grants a unit of these values; None by default."""
         template = self._recipe.memory
         return self.memory_bytes(template.render(values)) if template else None

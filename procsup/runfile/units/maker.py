@@ -8,7 +8,7 @@ from procsup.runfile.stages.recipe import ExpandContext, Recipe
 from procsup.runfile.syntax import values as v
 from procsup.runfile.templates.template import Files
 from procsup.runfile.units.command import Command, CommandMaker
-from procsup.runfile.units.fingerprint import Identity, fingerprint
+from procsup.runfile.units.fingerprint import Identity, compute_fingerprint
 
 NOTHING: Dict[str, Any] = {}  # one for all units
 
@@ -48,7 +48,7 @@ class UnitMaker:
         self, recipe: Recipe, around: ExpandContext, inputs_from: Sequence[str] = ()
     ) -> None:
         self.commands = CommandMaker(recipe)
-        self.inputs_from = Files(tuple(map(around.relative, inputs_from)))
+        self.inputs_from = Files(tuple(map(around.make_relative, inputs_from)))
         self._inputs_from = tuple(inputs_from)
         self._stage = recipe.spec.name
         self._shown_head = recipe.program.shown_head
@@ -68,14 +68,14 @@ class UnitMaker:
             index,
             self._share_argv(self.commands.make_argv(real, cwd)),
             cwd,
-            self._fingerprint(parts, stdin),
+            self._compute_fingerprint(parts, stdin),
             v.plain_row(parts.row),
             real.env,
-            self._absolute_inputs(parts.inputs) + ((stdin,) if stdin else ()),
-            self._absolute((*parts.depends.paths, *parts.paths)),
+            self._make_absolute_inputs(parts.inputs) + ((stdin,) if stdin else ()),
+            self._make_absolute((*parts.depends.paths, *parts.paths)),
             self._merge_excluded(parts) if parts.excluded else NOTHING,
             parts.outputs,
-            self._names(parts.inputs),
+            self._list_names(parts.inputs),
             stdin,
             streams.get("stdout"),
             streams.get("stderr"),
@@ -93,23 +93,23 @@ class UnitMaker:
             self._argv = argv
         return self._argv
 
-    def _absolute(self, paths: Tuple[str, ...]) -> Tuple[str, ...]:
+    def _make_absolute(self, paths: Tuple[str, ...]) -> Tuple[str, ...]:
         """Return absolute paths; `depends` often equals the inputs, and then shares their paths."""
         if paths != self._paths:
             self._paths = paths
-            self._absolute_paths = tuple([self._around.absolute(path) for path in paths])
+            self._absolute_paths = tuple([self._around.make_absolute(path) for path in paths])
         return self._absolute_paths
 
-    def _absolute_inputs(self, inputs: Files) -> Tuple[str, ...]:
+    def _make_absolute_inputs(self, inputs: Files) -> Tuple[str, ...]:
         if inputs.paths is self.inputs_from.paths:
             return self._inputs_from
-        return self._absolute(inputs.paths)
+        return self._make_absolute(inputs.paths)
 
     def _merge_excluded(self, parts: Parts) -> Dict[str, Tuple[str, ...]]:
         """Return what is left out of folders: of one in both lists, what both leave out."""
         one, two = parts.excluded
         of_inputs, of_depends = (
-            {self._around.absolute(path) for path in files.paths}
+            {self._around.make_absolute(path) for path in files.paths}
             for files in (parts.inputs, parts.depends)
         )
         both = of_inputs & of_depends
@@ -119,21 +119,21 @@ class UnitMaker:
             if path not in both or one.get(path) == two.get(path)
         }
 
-    def _names(self, inputs: Files) -> Dict[str, Any]:
+    def _list_names(self, inputs: Files) -> Dict[str, Any]:
         if inputs.named is None:
             return NOTHING
-        return dict(inputs.map_paths(self._around.absolute, None).named or {})
+        return dict(inputs.map_paths(self._around.make_absolute, None).named or {})
 
-    def _fingerprint(self, parts: Parts, stdin: Optional[str]) -> str:
+    def _compute_fingerprint(self, parts: Parts, stdin: Optional[str]) -> str:
         around, cwd = self._around, parts.cwd
-        return fingerprint(
+        return compute_fingerprint(
             Identity(
                 parts.shown.argv(self._shown_head),
                 parts.row,
                 parts.shown.env,
-                around.relative(cwd) if cwd != around.folder else ".",
+                around.make_relative(cwd) if cwd != around.folder else ".",
                 parts.inputs.paths,
                 parts.depends.paths,
-                None if stdin is None else around.relative(stdin),
+                None if stdin is None else around.make_relative(stdin),
             )
         )

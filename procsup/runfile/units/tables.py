@@ -24,20 +24,27 @@ from procsup.runfile.parameters.walk import Finder
 from procsup.runfile.stages.declared import (
     DeclaredFiles,
     find_left_out,
-    input_files,
-    output_files,
-    output_specs,
-    path_text,
+    make_input_files,
+    make_output_files,
+    make_output_specs,
     read_declared,
     read_outputs,
+    read_path_text,
 )
-from procsup.runfile.stages.environment import fixed_env
+from procsup.runfile.stages.environment import read_fixed_env
 from procsup.runfile.stages.program import runs_python
 from procsup.runfile.stages.recipe import ExpandContext, Recipe
 from procsup.runfile.stages.stopping import read_stop
 from procsup.runfile.syntax import values as v
-from procsup.runfile.syntax.problems import Faults, Wrong, each, each_of, make_wrong, suggest
-from procsup.runfile.templates.template import Files, Template, literal
+from procsup.runfile.syntax.problems import (
+    Faults,
+    Wrong,
+    convert_each,
+    convert_entries,
+    make_wrong,
+    suggest,
+)
+from procsup.runfile.templates.template import Files, Template, double_braces
 from procsup.runfile.units.command import Command, Misplaced
 from procsup.runfile.units.grants import Grants
 from procsup.runfile.units.maker import NOTHING, Parts, UnitMaker
@@ -73,7 +80,7 @@ class UnitReader:
         self._maker = UnitMaker(recipe, around)
         self._front = tuple(placed.template.render({}) for placed in recipe.program.prefix)
         self._env = {name: placed.template.render({}) for name, placed in recipe.env.items()}
-        self._cwd = around.absolute(recipe.cwd.render({}))
+        self._cwd = around.make_absolute(recipe.cwd.render({}))
         self._namer = Names()
         self._texts: Dict[str, str] = {}  # arguments that many units may share
 
@@ -95,42 +102,44 @@ class UnitReader:
 
         taken = self._take_keys(take)
         faults.raise_if_any()
-        return self._unit(index, taken)
+        return self._read_unit(index, taken)
 
     def _take_keys(self, take: Callable[[str, Callable[[Any], Any], Any], Any]) -> Dict[str, Any]:
         recipe = self._recipe
         grants = self._grants
         return {
-            "arguments": take("argv", _arguments, None) or take("args", _arguments, ()),
+            "arguments": take("argv", _read_arguments, None) or take("args", _read_arguments, ()),
             "id": take("id", v.read_text, None),
-            "env": take("env", fixed_env, NOTHING),
-            "cwd": take("cwd", lambda value: self._around.absolute(path_text(value)), self._cwd),
+            "env": take("env", read_fixed_env, NOTHING),
+            "cwd": take(
+                "cwd", lambda value: self._around.make_absolute(read_path_text(value)), self._cwd
+            ),
             "inputs": take("inputs", self._read_declared, None),
             "depends": take("depends", self._read_declared, None),
-            "outputs": take("outputs", self._outputs, ()),
-            "streams": {key: take(key, path_text, None) for key in _STREAMS},
-            "cpus": take("cpus", grants.cpus, None) or grants.cpus_of({}),
-            "memory": take("memory", grants.memory_bytes, None) or grants.memory_of({}),
+            "outputs": take("outputs", self._read_outputs, ()),
+            "streams": {key: take(key, read_path_text, None) for key in _STREAMS},
+            "cpus": take("cpus", grants.cpus, None) or grants.compute_cpus({}),
+            "memory": take("memory", grants.memory_bytes, None) or grants.compute_memory({}),
             "threads": take("cpus", lambda _: None, grants.threads),
             "stop": take("stop_command", read_stop, recipe.stop_templates()),
-            "parameters": take("parameters", _parameters, NOTHING),
+            "parameters": take("parameters", _read_parameters, NOTHING),
             "label": take("label", v.text, None),
             "paths": take("paths", v.texts, ()),
         }
 
-    def _unit(self, index: int, taken: Dict[str, Any]) -> UnitSpec:
+    def _read_unit(self, index: int, taken: Dict[str, Any]) -> UnitSpec:
         arguments = tuple([self._share_text(text) for text in taken["arguments"]])
         head = self._recipe.program.head
         if not arguments and not head:
             raise Wrong("`argv` is missing: expected a list that begins with a program")
         env = {**self._env, **taken["env"]} if taken["env"] else self._env
-        inputs, not_inputs = taken["inputs"] or self._of_stage("inputs")
-        depends, not_depends = taken["depends"] or self._of_stage("depends")
+        inputs, not_inputs = taken["inputs"] or self._refuse_stage_key("inputs")
+        depends, not_depends = taken["depends"] or self._refuse_stage_key("depends")
         command = Command(
             self._front, arguments, env, self._stop_command(index, taken, inputs, depends)
         )
         parts = Parts(
-            own=self._choose_id(taken, (*self._shown_head(), *arguments)),
+            own=self._choose_id(taken, (*self._make_shown_head(), *arguments)),
             row=taken["parameters"],
             cwd=taken["cwd"],
             shown=command,
@@ -139,7 +148,7 @@ class UnitReader:
             depends=depends,
             paths=taken["paths"],
             outputs=taken["outputs"],
-            streams=self._streams(taken["streams"]),
+            streams=self._read_streams(taken["streams"]),
             cpus=taken["cpus"],
             memory_bytes=taken["memory"],
             threads=taken["threads"],
@@ -157,8 +166,8 @@ class UnitReader:
         if not templates:
             return ()
         values = {"pid": PID, **self._around.values, "index": index}
-        values["inputs"] = inputs.map_paths(self._around.absolute, None)
-        values["depends"] = depends.map_paths(self._around.absolute, None)
+        values["inputs"] = inputs.map_paths(self._around.make_absolute, None)
+        values["depends"] = depends.map_paths(self._around.make_absolute, None)
         return tuple(text for one in templates for text in one.render_all(values))
 
     def _share_text(self, text: str) -> str:
@@ -174,36 +183,36 @@ class UnitReader:
         if taken["id"] is not None:
             return make_visible(taken["id"])
         label = taken["label"]
-        return self._namer.free(short_form(argv)) if label is None else self._namer.of(label)
+        return self._namer.free(shorten_command(argv)) if label is None else self._namer.of(label)
 
-    def _shown_head(self) -> Tuple[str, ...]:
+    def _make_shown_head(self) -> Tuple[str, ...]:
         program = self._recipe.program
         return () if not program.head else ("python", *program.shown_head[1:])
 
     # --- files ---------------------------------------------------------------------------
 
     def _read_declared(self, value: Any) -> _Found:
-        return self._find_files(read_declared(literal(value)))
+        return self._find_files(read_declared(double_braces(value)))
 
-    def _of_stage(self, key: str) -> _Found:
+    def _refuse_stage_key(self, key: str) -> _Found:
         wanted = self._recipe.inputs if key == "inputs" else self._recipe.depends
         return self._find_files(wanted) if wanted.items else _NO_FILES
 
     def _find_files(self, wanted: DeclaredFiles) -> _Found:
-        files = input_files(wanted, {}, self._finder, empty_ok=self._recipe.empty_ok)
+        files = make_input_files(wanted, {}, self._finder, empty_ok=self._recipe.empty_ok)
         if not wanted.left_out:
             return files, NOTHING
         return files, find_left_out(wanted, {}, self._finder, self._around.folder)
 
-    def _outputs(self, value: Any) -> Tuple[OutputSpec, ...]:
-        wanted = read_outputs(literal(value))
-        return output_specs(wanted, output_files(wanted, {}), {}, self._around.folder)
+    def _read_outputs(self, value: Any) -> Tuple[OutputSpec, ...]:
+        wanted = read_outputs(double_braces(value))
+        return make_output_specs(wanted, make_output_files(wanted, {}), {}, self._around.folder)
 
-    def _streams(self, given: Mapping[str, Optional[str]]) -> Dict[str, Optional[str]]:
-        streams = {key: path and self._around.absolute(path) for key, path in given.items()}
+    def _read_streams(self, given: Mapping[str, Optional[str]]) -> Dict[str, Optional[str]]:
+        streams = {key: path and self._around.make_absolute(path) for key, path in given.items()}
         template = self._recipe.streams.get("stdin")
         if template is not None and not streams["stdin"]:
-            streams["stdin"] = self._around.absolute(template.render({}))
+            streams["stdin"] = self._around.make_absolute(template.render({}))
         return streams
 
 
@@ -227,22 +236,24 @@ class Names:
         return own
 
 
-def _arguments(value: Any) -> Tuple[str, ...]:
-    return tuple(each(v.a_list(value, "arguments"), v.text))
+def _read_arguments(value: Any) -> Tuple[str, ...]:
+    return tuple(convert_each(v.a_list(value, "arguments"), v.text))
 
 
-def _parameters(value: Any) -> Dict[str, Any]:
+def _read_parameters(value: Any) -> Dict[str, Any]:
     if not isinstance(value, dict):
         raise make_wrong("a table of names and values", value)
-    return dict(each_of(value, _parameter))
+    return dict(convert_entries(value, _read_parameter))
 
 
-def _parameter(name: str, value: Any) -> Tuple[str, Any]:
+def _read_parameter(name: str, value: Any) -> Tuple[str, Any]:
     check_new_name(name, "parameter")
-    return name, tuple(each(value, v.scalar)) if isinstance(value, list) else v.scalar(value)
+    return name, tuple(convert_each(value, v.scalar)) if isinstance(value, list) else v.scalar(
+        value
+    )
 
 
-def short_form(argv: Tuple[str, ...]) -> str:
+def shorten_command(argv: Tuple[str, ...]) -> str:
     """Return a command as short text; equal commands have equal texts.
 
     The program is shortened to its name; a digest distinguishes commands that were cut.
@@ -265,13 +276,13 @@ def _name_of(program: str) -> str:
 
 def all_run_python(tables: Iterable[Any]) -> bool:
     """Whether all these units start a Python, by the names of their programs."""
-    programs = {_program(table) for table in tables}
+    programs = {_read_program(table) for table in tables}
     return bool(programs) and all(
-        runs_python((Template(literal(program)),)) for program in programs
+        runs_python((Template(double_braces(program)),)) for program in programs
     )
 
 
-def _program(table: Any) -> str:
+def _read_program(table: Any) -> str:
     argv = table.get("argv") if isinstance(table, dict) else None
     first = argv[0] if isinstance(argv, list) and argv else ""
     return first if isinstance(first, str) and "\0" not in first else ""

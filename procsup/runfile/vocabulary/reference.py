@@ -20,16 +20,16 @@ They stand in `[stage.NAME]`, or in `[defaults]` for all stages. Of {} a stage h
 _LATER = "Reserved for a later version: {}."
 
 
-def reference() -> str:
+def make_reference() -> str:
     """Return the page as Markdown."""
     programs = ", ".join(f"`{name}`" for name in PROGRAM_KEYS)
     later = ", ".join(f"`{name}`" for name in LATER_KEYS)
-    blocks = [_HEAD, "## Keys of the run\n", *_entries(RUN)]
-    blocks += [_OF_STAGES.format(programs), *_entries(STAGE), _LATER.format(later) + "\n"]
+    blocks = [_HEAD, "## Keys of the run\n", *_format_entries(RUN)]
+    blocks += [_OF_STAGES.format(programs), *_format_entries(STAGE), _LATER.format(later) + "\n"]
     return "\n".join(blocks)
 
 
-def _entries(keys: Sequence[Key]) -> Iterator[str]:
+def _format_entries(keys: Sequence[Key]) -> Iterator[str]:
     for key in keys:
         words = key.default.startswith("`") or " " in key.default
         default = key.default if words or not key.default else f"`{key.default}`"
@@ -38,15 +38,15 @@ def _entries(keys: Sequence[Key]) -> Iterator[str]:
         facts += [f"Since {key.since}."]
         blocks = [f"### `{key.name}`", f"{key.help} {' '.join(facts)}"]
         if key.type.inner:
-            blocks.append("\n".join(_row(inner, key.since) for inner in key.type.inner))
+            blocks.append("\n".join(_format_row(inner, key.since) for inner in key.type.inner))
         yield "\n\n".join([*blocks, f"```toml\n{key.example}\n```\n"])
 
 
-def _row(inner: Inner, since: str) -> str:
+def _format_row(inner: Inner, since: str) -> str:
     return f"- `{inner.name}`: {inner.help}" + (
         f" Since {inner.since}." if inner.since != since else ""
     )
 
 
 if __name__ == "__main__":
-    print(reference(), end="")
+    print(make_reference(), end="")

@@ -1,6 +1,6 @@
 """The JSON Schema of the run file, made from its vocabulary.
 
-``procsup/schema/runfile.json`` is what `runfile_schema` returned when it was last made:
+``procsup/schema/runfile.json`` is what `make_runfile_schema` returned when it was last made:
 ``python -m procsup.runfile.vocabulary.schema > procsup/schema/runfile.json``. Draft 7, which the
 TOML editors know. It detects errors of single values; the reader detects more.
 """
@@ -43,29 +43,29 @@ def _explain_keys(schema: Any, helps: Mapping[str, str]) -> Any:
     return explained
 
 
-def _stage(more: Optional[Schema] = None) -> Schema:
+def _make_stage(more: Optional[Schema] = None) -> Schema:
     return {**table_of(_describe_keys(STAGE)), **(more or {})}
 
 
-def _only_one_program() -> Schema:
+def _require_one_program() -> Schema:
     pairs = [(a, b) for i, a in enumerate(PROGRAM_KEYS) for b in PROGRAM_KEYS[i + 1 :]]
     return {"allOf": [{"not": {"required": list(pair)}} for pair in pairs]}
 
 
-def runfile_schema() -> Schema:
+def make_runfile_schema() -> Schema:
     """Return the schema of a run file, as editors take it."""
     stages = named_table({"$ref": "#/definitions/stage"}, "^[a-z][a-z0-9_-]*$")
     keys = _describe_keys(RUN)
-    keys["defaults"].update(_stage())
+    keys["defaults"].update(_make_stage())
     keys["stage"].update({**stages, "minProperties": 1})
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": "urn:" + SCHEMA.replace("/", ":"),  # absolute: some readers want that
         "title": "procsup run file",
         **table_of(keys, "stage"),
-        "definitions": {"stage": _stage(_only_one_program())},
+        "definitions": {"stage": _make_stage(_require_one_program())},
     }
 
 
 if __name__ == "__main__":
-    print(json.dumps(runfile_schema(), indent=1))
+    print(json.dumps(make_runfile_schema(), indent=1))

@@ -9,7 +9,7 @@ from procsup import loop
 from procsup.core.records import End, Launch
 from procsup.core.replay import History
 from procsup.host import processes, spawning
-from procsup.host.lifeline import GuardLink
+from procsup.host.guard_link import GuardLink
 from procsup.host.locks import FileLock
 from procsup.store.journal import JournalWriter
 from tests.faults.seams import nothing, plant, starts_first
@@ -64,7 +64,7 @@ def _what_succeeded_is_forgotten() -> None:
 
 
 def _the_guard_is_not_missed() -> None:
-    plant(GuardLink.is_alive, lambda _: lambda _lifeline: True)
+    plant(GuardLink.is_alive, lambda _: lambda _guard_link: True)
     plant(GuardLink.wait_until_ready, nothing)
 
 

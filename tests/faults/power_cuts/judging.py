@@ -18,7 +18,7 @@ from procsup.host import identity
 from procsup.queries.waiting import Limits, WaitResult, await_final
 from procsup.store.journal import JournalWriter, read_journal
 from procsup.store.manifest import read_head, read_manifest
-from procsup.store.place import way_to
+from procsup.store.place import find_way
 from procsup.store.rundir import RunDir
 from procsup.supervisor.expansion import Expander
 from procsup.supervisor.previous_run import PreviousRun
@@ -57,10 +57,10 @@ class Judge:
         self.manifests = {str(self.rundir.manifest): "", str(spec.manifest): ""}
         self.stamps = {str(spec.stamp): ""}
         for stage in spec.stages:
-            self.manifests[str(self.rundir.stage_manifest(stage.name))] = stage.name
+            self.manifests[str(self.rundir.get_stage_manifest(stage.name))] = stage.name
             self.stamps[str(stage.stamp)] = stage.name
         self.stamp_ns = stamps_of(recording.ops)
-        self._root = Root(spec.folder, way_to(spec.folder, self.rundir.path))
+        self._root = Root(spec.folder, find_way(spec.folder, self.rundir.path))
         self._told = _Teller(self)
         self._ends = self._all_ends()
         self._whole: Set[bytes] = set()
@@ -156,7 +156,7 @@ class Judge:
             file, data = state.files[path]
             self._check_age(path, stage, file, told)
             assert data.endswith(b"Z\n"), f"P5: {path} is torn"
-            beside = self.rundir.manifest_of(stage or None)
+            beside = self.rundir.get_manifest(stage or None)
             is_taken_back = told.withdrawn.get(stage, -1) > told.published[file]
             there = str(beside) in state.files
             assert there or is_taken_back, f"P5: {path} stands, and {beside} does not"
@@ -168,7 +168,7 @@ class Judge:
             newer = told.published.get(found, -1) >= told.published.get(file, 0)
             assert newer, f"P2: {path} was told of, and is not there"
         for stage in (None, *self.stages):
-            path = self.rundir.manifest_of(stage)
+            path = self.rundir.get_manifest(stage)
             waited = self._wait(stage)
             assert (waited is not None) == (str(path) in state.files), "wait says something else"
 
@@ -287,7 +287,7 @@ class _Teller:
         for path, of in told:
             if of == stage and path in self._placed:
                 self.now.standing[path] = self._placed[path]
-        path = str(self._judge.rundir.manifest_of(stage or None))
+        path = str(self._judge.rundir.get_manifest(stage or None))
         self.now.standing.setdefault(path, -1)
 
     def _on_made(self, _at: int, path: str, data: bytes, _stamp: int) -> None:
@@ -321,5 +321,5 @@ def _withdrawn(entries: List[Record], stage: str, number: int) -> bool:
 @contextmanager
 def after_a_reboot() -> Iterator[None]:
     """Have this machine look as if it had been started anew: no process of before is alive."""
-    with mock.patch.object(identity, "boot_id", return_value="another boot"):
+    with mock.patch.object(identity, "read_boot_id", return_value="another boot"):
         yield

@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Dict, List, Sequence
 
-from procsup.host.shells import bash
+from procsup.host.shells import make_bash
 from procsup.runfile.syntax.problems import Wrong
 from procsup.runfile.templates.scope import TEXT, Many, Scope
 from procsup.runfile.templates.shell import read_shell, render
@@ -114,7 +114,7 @@ class Bench:
         """Count what a refused text would execute, with the value quoted, and in a variable."""
         template = text.replace("<v>", "{v}").replace("<w>", "{w}")
         try:
-            read_shell(template, SCOPE, bash())
+            read_shell(template, SCOPE, make_bash())
         except Wrong:
             parts = Template(template).parts
         else:
@@ -133,13 +133,13 @@ class Bench:
         """Run a text with these values, if it is accepted."""
         self.was_refused = False
         try:
-            template = read_shell(made.text, SCOPE, bash())
+            template = read_shell(made.text, SCOPE, make_bash())
         except Wrong as wrong:
             self._refused(made, wrong.faults[0][1])
             return
         self.counts["accepted"] += 1
         filled = {**values, "vs": tuple(values[name] for name in NAMES)}
-        line = render(template, filled, bash())
+        line = render(template, filled, make_bash())
         said = self._run(line)
         assert not self._pwned.exists(), f"executed a value: {made.text!r} {values}"
         if made.seen is not None:
@@ -159,7 +159,7 @@ class Bench:
         for path in (self._seen, self._pwned):
             if path.exists():
                 path.unlink()
-        argv = [*bash().head, *bash().tail(line, ())]
+        argv = [*make_bash().head, *make_bash().tail(line, ())]
         done = subprocess.run(argv, cwd=str(self._work), env=self._env, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=LIMIT_S,
                               check=False)  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Callable, Dict
 from procsup.errors import RecordError
 from procsup.host.system import open_log
 from procsup.store.control import ControlInbox
-from procsup.store.removal import remove_run, target
+from procsup.store.removal import make_target, remove_run
 from procsup.store.rundir import RunDir
 from tests.faults.strangers.plants import remove
 from tests.faults.strangers.scene import snapshot
@@ -81,7 +81,7 @@ def _log(run: Path) -> Callable[[], None]:
 
 def _remove(run: Path) -> Callable[[], None]:
     rundir = RunDir(run)
-    planned = target(rundir)
+    planned = make_target(rundir)
     return lambda: remove_run(rundir, planned)
 
 

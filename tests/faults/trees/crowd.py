@@ -37,7 +37,7 @@ class Crowd:
     def _find_by_cookie(self, found: Dict[str, Set[int]]) -> None:
         run = b"PROCSUP_RUN=" + self.run_id.encode() if self.run_id else b""
         for pid in set(procfs.chase()):
-            data = procfs.raw_environment(pid)
+            data = procfs.read_raw_environment(pid)
             if run in data.split(b"\0"):
                 unit = procfs.parse_environment(data).get("PROCSUP_UNIT", "")
                 found.setdefault(unit.rpartition("=")[2], set()).add(pid)

@@ -29,7 +29,7 @@ def give_next(number):
 
 
 def is_ended():
-    base = marks.new_base()
+    base = marks.draw_base()
     marker = marks.Marker(base)
     reading, writing = os.pipe()
     give_next(300)
