@@ -23,7 +23,6 @@ SLOW = (
     "store/test_journal_damage.py",
     "test_aio.py",
     "test_portable.py",
-    "test_readme.py",
     "test_typing.py",
 )
 # The others of faults are proofs.

@@ -183,7 +183,7 @@ def complaints(module: Source) -> List[str]:
 def _against_the_layers(module: Source) -> Iterator[str]:
     mine = module.part
     if mine not in LAYERS:
-        yield f"1: {mine} is no part of the picture: give it a layer here and in the README"
+        yield f"1: {mine} is no part of the picture: give it a layer here and in architecture.md"
         return
     for use in uses(module):
         other = part_used(use)

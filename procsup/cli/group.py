@@ -42,7 +42,7 @@ _HELP = """Run many independent processes, and know for certain when they are do
   procsup wait survey --stage measure && next-step
   procsup status survey           from any terminal
   procsup logs survey --failed
-  procsup help --list             the pages of documentation
+  procsup help tutorial           twenty minutes; procsup help --list: all pages
 
 \b
 Exit codes, everywhere the same:
