@@ -38,10 +38,12 @@ if TYPE_CHECKING:
     )
     from procsup.lib.explaining import Explanation, explain
     from procsup.lib.library import load, read_manifest, run, wait_for
-    from procsup.lib.manifest import Manifest
+    from procsup.lib.logs import UnitLog, logs
+    from procsup.lib.manifest import Manifest, ManifestUnit
     from procsup.lib.planning import Plan, PlanUnit, plan
     from procsup.lib.running import Run, start
     from procsup.lib.units import Unit, map, run_units
+    from procsup.lib.verbs import drain, retry, status, stop, verify
     from procsup.queries.events import (
         Event,
         RunEnded,
@@ -52,16 +54,19 @@ if TYPE_CHECKING:
         UnitStarted,
     )
     from procsup.queries.status import Status
+    from procsup.queries.verification import Difference, Verification
 
 # Where each public name is; nothing is imported before it is asked for, since the guard must
 # fork, and `--version` answer, without loading the rest.
 _HOMES = {
     "AffinityRecord": "core.manifest",
     "AttemptRecord": "core.manifest",
+    "Difference": "queries.verification",
     "Event": "queries.events",
     "Explanation": "lib.explaining",
     "Head": "core.manifest",
     "Manifest": "lib.manifest",
+    "ManifestUnit": "lib.manifest",
     "OutputRecord": "core.manifest",
     "OutputsChanged": "errors",
     "Plan": "lib.planning",
@@ -82,28 +87,38 @@ _HOMES = {
     "Unit": "lib.units",
     "UnitEnded": "queries.events",
     "UnitKept": "queries.events",
+    "UnitLog": "lib.logs",
     "UnitRecord": "core.manifest",
     "UnitStarted": "queries.events",
     "UsageError": "errors",
+    "Verification": "queries.verification",
     "WaitTimeout": "errors",
+    "drain": "lib.verbs",
     "explain": "lib.explaining",
     "load": "lib.library",
+    "logs": "lib.logs",
     "map": "lib.units",
     "plan": "lib.planning",
     "read_manifest": "lib.library",
+    "retry": "lib.verbs",
     "run": "lib.library",
     "run_units": "lib.units",
     "start": "lib.running",
+    "status": "lib.verbs",
+    "stop": "lib.verbs",
+    "verify": "lib.verbs",
     "wait_for": "lib.library",
 }
 
 __all__ = [
     "AffinityRecord",
     "AttemptRecord",
+    "Difference",
     "Event",
     "Explanation",
     "Head",
     "Manifest",
+    "ManifestUnit",
     "OutputRecord",
     "OutputsChanged",
     "Plan",
@@ -124,18 +139,26 @@ __all__ = [
     "Unit",
     "UnitEnded",
     "UnitKept",
+    "UnitLog",
     "UnitRecord",
     "UnitStarted",
     "UsageError",
+    "Verification",
     "WaitTimeout",
+    "drain",
     "explain",
     "load",
+    "logs",
     "map",
     "plan",
     "read_manifest",
+    "retry",
     "run",
     "run_units",
     "start",
+    "status",
+    "stop",
+    "verify",
     "wait_for",
 ]
 

@@ -4,7 +4,7 @@ import os
 from typing import List, Sequence
 
 from procsup.host.files import AnyPath
-from procsup.lib.invocation import read_selectors
+from procsup.lib.plain import read_selectors
 from procsup.queries import explaining
 from procsup.queries.view import find_run
 from procsup.report.explanation import format_explanation

@@ -9,7 +9,7 @@ from procsup.host.attached import CancelToken, Feed, run_attached
 from procsup.host.files import AnyPath
 from procsup.lib.answers import get_manifest
 from procsup.lib.manifest import Manifest
-from procsup.lib.plain import convert_argument
+from procsup.lib.plain import convert_argument, read_jobs, read_selectors
 from procsup.runfile.load import load as load_file
 from procsup.runfile.plan import PLAN_FILE
 from procsup.supervisor.requests import Display, Request
@@ -64,21 +64,6 @@ def make_display(progress: str) -> Display:
     """Return what is shown of a run on stderr; this program reads its end."""
     silent = progress == "none"
     return Display(progress, quiet=silent, as_json=True, silent=silent)
-
-
-def read_jobs(jobs: Any) -> int:
-    """Return a number of jobs; UsageError if it is none."""
-    try:
-        return int(str(jobs))
-    except ValueError:
-        raise UsageError(f"jobs={jobs!r}: expected a whole number of at least 1") from None
-
-
-def read_selectors(name: str, words: Sequence[str]) -> Tuple[str, ...]:
-    """Return an argument of selectors as a tuple; UsageError if it is a string, not a list."""
-    if isinstance(words, str):
-        raise UsageError(f"{name}={words!r}: expected a list of selectors, such as [{words!r}]")
-    return tuple(words)
 
 
 def resolve_request(

@@ -11,14 +11,15 @@ from procsup.core.manifest import Head, StageCounts, UnitRecord
 from procsup.core.outcome import Part, Reading, Verdict
 from procsup.core.text import are, count_noun, find_nearest
 from procsup.errors import OutputsChanged, RecordError, RunUnfinished, UsageError
-from procsup.host.files import AnyPath, describe_error
-from procsup.host.logfiles import LogPlaces, open_log
+from procsup.host.files import AnyPath
+from procsup.host.logfiles import LogPlaces
 from procsup.host.owners import find_other_user
+from procsup.lib.logs import read_log
 from procsup.paths.identity import compare
 from procsup.paths.opening import is_absent
 from procsup.queries.rows import make_record_row
 from procsup.store.copies import find_copy_source
-from procsup.store.log_places import log_places_of_copy
+from procsup.store.log_places import make_copy_log_places
 from procsup.store.manifest import read_manifest as read_file
 from procsup.store.mark import mark_problem
 from procsup.store.place import Project
@@ -54,11 +55,7 @@ class ManifestUnit(UnitRecord, frozen=True, gc=False, omit_defaults=True):
         if self.log_places is None:
             raise RecordError(f"unit {self.id}: where its logs are is not known")
         place = None if part is UNSET else part
-        try:
-            with open_log(path, place, **self.log_places._asdict()) as file:
-                return file.read().decode(encoding, "replace")
-        except OSError as error:
-            raise RecordError(f"unit {self.id}: {path}: {describe_error(error)}") from error
+        return read_log(self.id, path, place, self.log_places, encoding)
 
 
 class NoSuchUnit(UsageError, KeyError):
@@ -160,7 +157,7 @@ class Manifest:
     @cached_property
     def _log_places(self) -> LogPlaces:
         if self.copied_from is not None:
-            return log_places_of_copy(RunDir(self.directory))
+            return make_copy_log_places(RunDir(self.directory))
         return LogPlaces(str(self.directory))
 
     def outputs(self, stage: Optional[str] = None) -> List[Path]:

@@ -9,7 +9,7 @@ import os
 from datetime import date, time, timedelta
 from enum import Enum
 from numbers import Integral, Number, Real
-from typing import Any, List, Mapping
+from typing import Any, List, Mapping, Sequence, Tuple
 
 from procsup.errors import UsageError
 
@@ -100,6 +100,21 @@ def convert_argument(value: Any, where: str) -> str:
     if isinstance(value, Real) or _is_decimal(value):
         return str(value)
     raise UsageError(f"{where}: expected text, a path or a number, not {_shorten_value(value)}")
+
+
+def read_jobs(jobs: Any) -> int:
+    """Return a number of jobs; UsageError if it is none."""
+    try:
+        return int(str(jobs))
+    except ValueError:
+        raise UsageError(f"jobs={jobs!r}: expected a whole number of at least 1") from None
+
+
+def read_selectors(name: str, words: Sequence[str]) -> Tuple[str, ...]:
+    """Return an argument of selectors as a tuple; UsageError if it is a string, not a list."""
+    if isinstance(words, str):
+        raise UsageError(f"{name}={words!r}: expected a list of selectors, such as [{words!r}]")
+    return tuple(words)
 
 
 def _shorten_value(value: Any) -> str:

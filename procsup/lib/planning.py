@@ -6,7 +6,8 @@ from procsup.core.events import Hold, Reuse, Standing
 from procsup.core.late import restore_placeholders
 from procsup.core.spec import UnitSpec
 from procsup.core.text import count_noun
-from procsup.lib.invocation import RunOptions, SpecOrFile, read_selectors, resolve_request
+from procsup.lib.invocation import RunOptions, SpecOrFile, resolve_request
+from procsup.lib.plain import read_selectors
 from procsup.report.plan import format_plan
 from procsup.supervisor.requests import DryRun, Request
 from procsup.supervisor.session import rehearse_run

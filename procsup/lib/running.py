@@ -16,9 +16,9 @@ from procsup.lib.invocation import (
     SpecOrFile,
     make_display,
     make_request,
-    read_selectors,
 )
 from procsup.lib.manifest import Manifest
+from procsup.lib.plain import read_selectors
 from procsup.lib.timing import Duration, convert_seconds
 from procsup.queries.control import request, stop_units
 from procsup.queries.control import stop as ask_to_stop
@@ -68,10 +68,6 @@ def _check_ready(started: Announcing) -> Dict[str, Any]:
     if "error" in started.ready:
         raise make_error(started.ready["error"])
     return started.ready
-
-
-def _say_nothing(_text: str) -> None:
-    """Print nothing: the output belongs to the calling program."""
 
 
 class Run:
@@ -153,7 +149,7 @@ class Run:
         if words:
             owner = self._find_live()
             if owner is not None:
-                stop_units(self._rundir, owner, words, grace_s=grace_s, said=_say_nothing)
+                stop_units(self._rundir, owner, words, grace_s=grace_s)
             return
         self._is_told = True
         try:
@@ -167,7 +163,7 @@ class Run:
     def _stop(self, grace_s: Optional[float]) -> None:
         owner = self._find_live()
         if owner is not None:
-            ask_to_stop(self._rundir, owner, grace_s=grace_s, said=_say_nothing)
+            ask_to_stop(self._rundir, owner, grace_s=grace_s)
         self._wait_for_guard()
 
     def __enter__(self) -> "Run":

@@ -58,9 +58,12 @@ def stop(
     owner: Owner,
     *,
     grace_s: Optional[float] = None,
-    said: Callable[[str], None],
+    said: Callable[[str], object] = len,
 ) -> None:
-    """Ask a live supervisor to stop; return when its sitting is over and its trees are empty."""
+    """Ask a live supervisor to stop; return when its sitting is over and its trees are empty.
+
+    `said` gets its answer, if that is more than yes.
+    """
     asked = request(rundir, owner, "stop", grace_s=grace_s)
     if not asked.ok:
         raise ProcsupError(f"stop was refused: {asked.message}")
@@ -75,7 +78,7 @@ def stop_units(
     words: Sequence[str],
     *,
     grace_s: Optional[float] = None,
-    said: Callable[[str], None],
+    said: Callable[[str], object] = len,
 ) -> None:
     """Ask a live supervisor to stop some units; return when no process of them is left.
 

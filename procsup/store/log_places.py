@@ -13,10 +13,10 @@ def make_log_places(rundir: RunDir, begin: Optional[Begin]) -> LogPlaces:
     """Return where logs are read: of a copy in the run directory, and in the project around it."""
     if begin is None or is_original(rundir, begin):
         return LogPlaces(str(rundir.path))
-    return log_places_of_copy(rundir)
+    return make_copy_log_places(rundir)
 
 
-def log_places_of_copy(rundir: RunDir) -> LogPlaces:
+def make_copy_log_places(rundir: RunDir) -> LogPlaces:
     """Return where the logs of a copy are read."""
     run = str(rundir.path)
     home = rundir.path.parent
