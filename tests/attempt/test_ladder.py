@@ -24,8 +24,8 @@ class Tree:
             self.done.append(word)
         return 0
 
-    def insist(self) -> None:
-        self.done.append("insist")
+    def request_dump(self) -> None:
+        self.done.append("request dump")
 
 
 def climb(ladder: Ladder, until_s: float) -> List[float]:
@@ -61,17 +61,17 @@ def test_a_tree_that_was_told_whole_is_left_alone_until_its_grace_is_over():
 
 def test_stacks_are_asked_for_first_and_once_more_before_the_kill():
     tree = Tree()
-    ladder = Ladder(tree, grace_s=2.0, now=0.0, insist=tree.insist)
+    ladder = Ladder(tree, grace_s=2.0, now=0.0, request_dump=tree.request_dump)
 
     climb(ladder, 2.0)
-    assert tree.done == ["tell dump", "tell everybody", "insist"]
+    assert tree.done == ["tell dump", "tell everybody", "request dump"]
     climb(ladder, 3.0)
     assert tree.done[-1] == "kill some"
 
 
 def test_force_kills_everything_at_once():
     tree = Tree(hidden=True)
-    ladder = Ladder(tree, grace_s=10.0, now=0.0, insist=tree.insist)
+    ladder = Ladder(tree, grace_s=10.0, now=0.0, request_dump=tree.request_dump)
 
     ladder.force(0.1)
     climb(ladder, 1.0)
