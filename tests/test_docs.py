@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -48,6 +49,25 @@ def test_a_wheel_has_them(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {f"procsup/docs/{page.name}" for page in PAGES} <= set(names)
+
+
+@pytest.mark.slow
+def test_a_source_distribution_has_them(tmp_path):
+    pytest.importorskip("setuptools")
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "procsup", source / "procsup")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    code = f"import setuptools.build_meta as build; build.build_sdist({str(tmp_path)!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=str(source), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        names = {name.rpartition("/")[2] for name in packed.getnames() if "/docs/" in name}
+    assert {page.name for page in PAGES} <= names
 
 
 @pytest.mark.parametrize("key", ["linger", "stop-signal", "stop-to", "stop-command"])

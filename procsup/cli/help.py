@@ -51,6 +51,7 @@ Examples:
 """
 
 _CODES = exit_codes(_0="it has been shown", _2="there is no such topic")
+_LINK = re.compile(r"\[([^\]]+)\]\((?:([\w-]+)\.md)?(?:#[\w-]+)?\)")
 _COMMENT = re.compile(r"^<!--.*?-->\n", re.MULTILINE | re.DOTALL)
 
 
@@ -87,7 +88,16 @@ def _show(page: str) -> None:
         return
     from procsup.console.pages import show_page
 
-    show_page(page)
+    show_page(_LINK.sub(_name_page, page))
+
+
+def _name_page(link: "re.Match[str]") -> str:
+    """Return what stands for a link on a terminal: the command that shows its page."""
+    text, page = link.groups()
+    if page is None:
+        return str(text)
+    shown = f"`procsup help {page}`"
+    return shown if text == page else f"{text} ({shown})"
 
 
 def _list_topics(indent: str = "") -> Iterator[str]:

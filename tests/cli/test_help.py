@@ -71,6 +71,7 @@ def test_a_page_fits_a_terminal_of_80_columns_and_goes_through_a_pager(topic, te
     (text,) = terminal
     assert "\x1b[" in text
     assert max(map(len, bare(text).split("\n"))) <= 80
+    assert bare(text).count("…") <= read_page(topic).count("…"), "a cell of a table is cut"
     title = read_page(topic).splitlines()[0][2:].replace("`", "")
     assert title.split()[0] in bare(text)
 
@@ -82,6 +83,16 @@ def test_a_short_page_needs_no_pager(terminal, monkeypatch, capsys):
 
     assert terminal == []
     assert bare(capsys.readouterr().out).split() == ["Short", "A", "word."]
+
+
+def test_a_link_is_the_command_that_shows_its_page_on_a_terminal(terminal, monkeypatch, capsys):
+    page = "See [files](files.md), [the list](records.md#manifests), [below](#limits).\n"
+    monkeypatch.setattr("procsup.cli.help.read_page", lambda topic: page)
+
+    assert main(["help", "files"]) == 0
+
+    said = " ".join(bare(capsys.readouterr().out).split())
+    assert said == "See procsup help files, the list (procsup help records), below."
 
 
 def test_a_terminal_without_utf8_gets_plain_markdown(terminal, monkeypatch):
