@@ -74,6 +74,13 @@ def test_blocks_fit_a_terminal(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_each_block_says_its_language(page):
+    fences = re.findall(r"^```(.*)$", text_of(page), re.MULTILINE)
+
+    assert "" not in fences[::2]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_to_what_is_there(page):
     broken = []
     for target in re.findall(
