@@ -17,7 +17,7 @@ TEXTS = ("*.py", "*.sh", "*.toml", "*.md", "*.yml", "run")
 # A function does something: its name is a verb. That of a property may say what a value is.
 PARTICIPLE = re.compile(
     r"_*(?:[a-z]+[^e]ed|begun|chosen|done|found|given|gone|held|kept|left|made|meant|said|seen|shown"
-    r"|told|written)"
+    r"|told|written|(?!(?:is|list|may)_)[a-z][a-z_]*_of)"
 )
 
 # Spelled in pieces, so that this file may stand in the house itself.
@@ -87,7 +87,7 @@ def test_half_of_the_functions_have_ten_lines_or_fewer():
 
 
 @pytest.mark.parametrize("path", package_files(), ids=short)
-def test_no_function_is_named_by_a_participle(path):
+def test_a_function_is_no_participle_and_no_noun_with_of(path):
     named = [
         node.name
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))

@@ -21,7 +21,7 @@ from procsup.core.text import count_noun
 from procsup.host.files import describe_error
 from procsup.host.opened import Folder
 from procsup.host.readings import find_input_files, list_inputs, list_outputs
-from procsup.paths.identity import is_intact, link_of, read_stamp
+from procsup.paths.identity import find_link, is_intact, read_stamp
 from procsup.paths.walk import list_files
 
 _COARSEST_CLOCK_NS = 2_000_000_000  # of file systems
@@ -92,7 +92,7 @@ def _list_temporaries(unit: UnitSpec, number: int) -> Iterator[str]:
 def _is_newer(path: str, since_ns: int) -> bool:
     """Whether a file, or the link in its place, was made or changed since then."""
     try:
-        one = link_of(path) or read_stamp(path)
+        one = find_link(path) or read_stamp(path)
     except OSError:
         return False
     return one is not None and max(one.ctime_ns, one.mtime_ns) >= since_ns

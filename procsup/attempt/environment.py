@@ -46,7 +46,7 @@ class Environments:
         unit, placement, rules, threads = task.unit, task.placement, task.rules, task.threads
         base = self._bases.get((unit.stage, threads))
         if base is None:
-            base = self._bases[unit.stage, threads] = self._base_of(rules, threads)
+            base = self._bases[unit.stage, threads] = self._make_base(rules, threads)
         env = base.copy()
         for name, value in unit.env.items():
             env[system.make_environment_key(name)] = value
@@ -67,7 +67,7 @@ class Environments:
             env["PROCSUP_MEMORY_BYTES"] = str(placement.memory_bytes)
         return env
 
-    def _base_of(self, rules: Rules, threads: int) -> Dict[str, str]:
+    def _make_base(self, rules: Rules, threads: int) -> Dict[str, str]:
         """Return what a stage's units inherit; the user's values take precedence over defaults."""
         base = dict.fromkeys(THREAD_CAPS, str(threads))
         if rules.is_python:

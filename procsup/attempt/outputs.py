@@ -85,7 +85,7 @@ def take_stamps(unit: UnitSpec, published: Sequence[str] = ()) -> Dict[str, Opti
             files = find(declared)
             stamps.update((file, identity.read_stamp(file)) for file in files)
             stamps.setdefault(declared.path, None)
-            if files and not is_input and _link_of(declared):
+            if files and not is_input and _find_link(declared):
                 stamps[declared.path] = identity.read_stamp(_strip_separator(declared.path))
         except OSError as error:  # noqa: PERF203
             if is_input and isinstance(error, LinkToNothing):
@@ -220,13 +220,13 @@ def _require_written(
 
 def _is_linked_anew(output: OutputSpec, before: Stamps) -> bool:
     """Whether an output is a link to a folder that the attempt made: all files in it count."""
-    link, was = _link_of(output), before.get(output.path)
+    link, was = _find_link(output), before.get(output.path)
     return link is not None and (was is None or link != was.link)
 
 
-def _link_of(output: OutputSpec) -> Optional[identity.Link]:
+def _find_link(output: OutputSpec) -> Optional[identity.Link]:
     # A glob is not a path: Windows refuses such names, and a POSIX file could have that name.
-    return None if output.kind == "glob" else identity.link_of(_strip_separator(output.path))
+    return None if output.kind == "glob" else identity.find_link(_strip_separator(output.path))
 
 
 def _strip_separator(path: str) -> str:

@@ -105,7 +105,7 @@ def _format_total(items: List[PruneItem], *, logs: bool) -> str:
         if logs
         else count_noun(len(items), "run directory")
     )
-    return f"{what.replace('directorys', 'directories')}, {size}"
+    return f"{what}, {size}"
 
 
 def _make_data(planned: Plan, errors: List[ProcsupError], *, dry_run: bool) -> Dict[str, Any]:

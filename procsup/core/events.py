@@ -179,13 +179,14 @@ class Asked(Struct, frozen=True, tag=True, gc=False):
     """A request from a control file: ``drain``, ``stop``, ``stop-units`` or ``retry``.
 
     `units` are words that select the units to stop or retry; ``retry`` without words means all
-    that have failed so far.
+    that have failed so far. `problem` says why the request is invalid, if it is.
     """
 
     request: str
     verb: str
     grace_s: Optional[float] = None
     units: Tuple[str, ...] = ()
+    problem: str = ""
 
 
 class Interrupted(Struct, frozen=True, tag=True, gc=False):

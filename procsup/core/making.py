@@ -253,8 +253,8 @@ def _compare_arguments(
 ) -> Iterator[str]:
     if before is None or now is None or before == now:
         return
-    start = _place_of(head, now)
-    old_start = _place_of(head, before, start)
+    start = _find_place(head, now)
+    old_start = _find_place(head, before, start)
     end, old_end = start + len(head), old_start + len(head)
     if before[old_start:old_end] != head:
         if before[end:] == now[end:]:
@@ -299,7 +299,7 @@ def _cut(line: str) -> str:
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
 
 
-def _place_of(head: Tuple[str, ...], argv: Tuple[str, ...], default: int = 0) -> int:
+def _find_place(head: Tuple[str, ...], argv: Tuple[str, ...], default: int = 0) -> int:
     """Return where the head begins, behind a prefix; `default` if it is not there."""
     places = range(len(argv) - len(head) + 1)
     return next((at for at in places if argv[at : at + len(head)] == head), default)

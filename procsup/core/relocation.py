@@ -12,9 +12,9 @@ from procsup.core.records import Begin, End, Record, Seen
 from procsup.core.rooted import (
     find_folder,
     find_separator,
+    find_start,
     is_absolute,
     join_folder,
-    start_of,
     strip_folder,
 )
 
@@ -27,7 +27,7 @@ class Root:
     def __init__(self, folder: str, way: str) -> None:
         self.folder = folder
         self._way = way
-        self._start = start_of(folder)
+        self._start = find_start(folder)
         self._before_logs = way + find_separator(folder)
         self._is_posix = folder.startswith("/")
 

@@ -12,13 +12,13 @@ RUN_LOCK, UNITS_LOCK = "run.lock", "units.lock"  # files that identify a run dir
 
 def strip_folder(folder: str, path: str) -> Optional[str]:
     """Return the path relative to the folder; None if it is not below it."""
-    start = start_of(folder)
+    start = find_start(folder)
     return path[len(start) :] if path.startswith(start) and path != start else None
 
 
 def join_folder(folder: str, path: str) -> str:
     """Return a recorded path as an absolute one; relative ones start at this folder."""
-    return path if is_absolute(path, folder) else start_of(folder) + path
+    return path if is_absolute(path, folder) else find_start(folder) + path
 
 
 def find_separator(folder: str) -> str:
@@ -27,7 +27,7 @@ def find_separator(folder: str) -> str:
 
 
 @lru_cache(maxsize=64)  # called for each file of a run, with very few folders
-def start_of(folder: str) -> str:
+def find_start(folder: str) -> str:
     """Return the prefix of all paths below the folder."""
     separator = find_separator(folder)
     return folder if folder.endswith(separator) else folder + separator

@@ -220,7 +220,9 @@ def say_when_units_known(stage: str, before: Sequence[str]) -> str:
 
 def count_noun(count: int, noun: str) -> str:
     """Return a number with its noun: ``1 unit``, ``2 units``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    if count != 1:
+        noun = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"
+    return f"{count} {noun}"
 
 
 def find_nearest(word: str, known: Iterable[str]) -> Optional[str]:

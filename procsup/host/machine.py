@@ -28,7 +28,7 @@ __all__ = [
     "list_family",
     "kill",
     "look",
-    "name_of",
+    "read_name",
     "read_physical_memory_bytes",
     "list_processes_with_cookie",
     "read_affinity",
@@ -190,7 +190,7 @@ def list_pids() -> List[int]:
     return list(_import_psutil().pids())
 
 
-def name_of(pid: int) -> str:
+def read_name(pid: int) -> str:
     """Return the name of a process' program, by psutil; empty if it has ended."""
     psutil = _import_psutil()
     try:

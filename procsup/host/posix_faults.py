@@ -55,7 +55,7 @@ def is_plain_script(program: str) -> bool:
     Shells check the same: a binary of another system has a NUL among its first bytes. An empty
     file is not a script, although `execvp` runs it: it would do nothing and count as succeeded.
     """
-    start = _start_of(program)
+    start = _read_start(program)
     return start != b"" and b"\0" not in start
 
 
@@ -119,7 +119,7 @@ def _explain_program(program: str, number: Optional[int]) -> Optional[str]:
     if not mode & 0o111 or not os.access(program, os.X_OK):
         return f"program {program!r} is not executable"
     if number == errno.ENOEXEC:
-        if _start_of(program) == b"":
+        if _read_start(program) == b"":
             return f"program {program!r} is empty, or may not be read"
         return f"program {program!r} is neither a binary of this system nor a script"
     interpreter = _read_interpreter(program)
@@ -134,7 +134,7 @@ def _explain_program(program: str, number: Optional[int]) -> Optional[str]:
     return f"program {program!r} asks for an interpreter that cannot run: {interpreter!r}"
 
 
-def _start_of(program: str) -> bytes:
+def _read_start(program: str) -> bytes:
     """Return the first bytes of a file; empty if it may not be read."""
     try:
         with open_reading(program) as file:
@@ -145,7 +145,7 @@ def _start_of(program: str) -> bytes:
 
 def _read_interpreter(program: str) -> Optional[str]:
     """Return the interpreter that the first line names, as the kernel reads it: \\r is no blank."""
-    line = _start_of(program).partition(b"\n")[0]
+    line = _read_start(program).partition(b"\n")[0]
     if not line.startswith(b"#!"):
         return None
     words = line[2:].replace(b"\t", b" ").strip(b" ").split(b" ")

@@ -403,6 +403,6 @@ def list_descriptor_targets(pid: int) -> List[str]:
     return found
 
 
-def name_of(pid: int) -> str:
+def read_name(pid: int) -> str:
     """Return the name of a process, of at most 15 bytes (proc(5): comm); empty if it has ended."""
     return os.fsdecode(read(f"/proc/{pid}/comm")).rstrip("\n")

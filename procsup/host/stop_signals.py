@@ -75,7 +75,7 @@ class StopSignaller:
         handling = listening.read_signal_handling(
             pid, self._signum
         )  # before the signal, which may end it
-        answers = listening.find_stop_scope(pid, handling, tree_walk.name_of(pid))
+        answers = listening.find_stop_scope(pid, handling, tree_walk.read_name(pid))
         self._told[_read_identity(process)] = answers
         if is_main and dump and handling.catches is False:
             self._child.dump_stacks()
@@ -113,7 +113,7 @@ class StopSignaller:
 
 def _is_left_to(answers: StopScope, process: procfs.Process) -> bool:
     if answers is StopScope.JOBS:
-        return listening.is_background_job(process.pid, tree_walk.name_of(process.pid))
+        return listening.is_background_job(process.pid, tree_walk.read_name(process.pid))
     return answers is StopScope.ALL
 
 

@@ -15,8 +15,8 @@ _TAKES_A_WORD = ("-W", "-X", "-cp", "-classpath", "-I")
 def read_title(pid: int) -> str:
     """Return the name of a process, or of its script or module; empty if it has ended."""
     if sys.platform != "linux":
-        return machine.name_of(pid)
-    name = procfs.name_of(pid)
+        return machine.read_name(pid)
+    name = procfs.read_name(pid)
     words = procfs.read(f"/proc/{pid}/cmdline").split(b"\0")
     return find_title([os.fsdecode(word) for word in words if word]) or name
 

@@ -113,10 +113,10 @@ def is_alive(pid: int) -> bool:
     return process is not None and not process.dead
 
 
-def name_of(pid: int) -> str:
+def read_name(pid: int) -> str:
     """Return the name of a process' program; empty if it has ended."""
     if sys.platform == "linux":
-        return procfs.name_of(pid)
+        return procfs.read_name(pid)
     from procsup.host import machine
 
-    return machine.name_of(pid)
+    return machine.read_name(pid)

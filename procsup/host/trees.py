@@ -204,14 +204,14 @@ class Trees:
                 any_dead = True
             else:
                 self._attribute(pid)
-        any_dead = self._reap_of(self._ownerless) or any_dead
+        any_dead = self._reap_all(self._ownerless) or any_dead
         for child in list(self._with_orphans):
-            any_dead = self._reap_of(child.orphans) or any_dead
+            any_dead = self._reap_all(child.orphans) or any_dead
             if not child.orphans:
                 self._with_orphans.discard(child)
         return any_dead
 
-    def _reap_of(self, orphans: Set[int]) -> bool:
+    def _reap_all(self, orphans: Set[int]) -> bool:
         dead = [pid for pid in orphans if self._reap(pid)]
         orphans.difference_update(dead)
         return bool(dead)

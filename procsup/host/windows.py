@@ -154,7 +154,7 @@ class Spawner:
             child = Child(popen, _make_job(popen), launch.key)
             if launch.cpu_ids:
                 _give_cpus(child.pid, launch.cpu_ids)
-            _ntdll.NtResumeProcess(wintypes.HANDLE(_handle_of(popen)))
+            _ntdll.NtResumeProcess(wintypes.HANDLE(_find_handle(popen)))
         except BaseException:
             popen.kill()
             popen.wait()
@@ -162,13 +162,13 @@ class Spawner:
         return child
 
 
-def _handle_of(popen: "subprocess.Popen[bytes]") -> int:
+def _find_handle(popen: "subprocess.Popen[bytes]") -> int:
     return int(popen._handle)  # type: ignore[attr-defined,unused-ignore]
 
 
 def _make_job(popen: "subprocess.Popen[bytes]") -> Optional[jobs.Job]:
     job = jobs.Job()
-    if job.take(_handle_of(popen)):
+    if job.take(_find_handle(popen)):
         return job
     job.close()
     return None
@@ -312,7 +312,9 @@ class Trees:
         pids = None if child.job is None else child.job.read_pids()
         if pids is None:
             pids = machine.list_descendants(child.pid)
-        return [TreeProcess(pid, 0, machine.name_of(pid), None) for pid in pids if pid != child.pid]
+        return [
+            TreeProcess(pid, 0, machine.read_name(pid), None) for pid in pids if pid != child.pid
+        ]
 
     def kill(self, child: Child) -> KillRound:
         """End the whole tree; `fresh` is 0, since nothing can escape from a job."""

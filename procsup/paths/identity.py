@@ -68,7 +68,7 @@ def read_stamp(path: str) -> Optional[Stamp]:
         return None
 
 
-def link_of(path: str) -> Optional[Link]:
+def find_link(path: str) -> Optional[Link]:
     """Return the identity of a symbolic link; None if the path is not one."""
     try:
         status = os.lstat(path)
@@ -83,7 +83,7 @@ def _look(path: str) -> Tuple[Stamp, os.stat_result]:
     """Return the stamp and the status of the file at a path; OSError if there is none."""
     status, link = os.lstat(path), None
     if stat.S_ISLNK(status.st_mode):
-        link = link_of(path)
+        link = find_link(path)
         status = os.stat(path)
     return _make_stamp(status, link), status
 

@@ -32,7 +32,9 @@ class Reader:
         status = os.fstat(fd)
         if status.st_uid == self._uid:
             return
-        if not (self._may(_READ, status) and self._may_enter(os.path.dirname(_place_of(fd, path)))):
+        if not (
+            self._may(_READ, status) and self._may_enter(os.path.dirname(_find_place(fd, path)))
+        ):
             raise PermissionError(
                 errno.EACCES, f"{self._name}, whose run it is, may not read it", path
             )
@@ -93,7 +95,7 @@ def list_names(folder: str) -> Optional[Set[str]]:
         os.close(fd)
 
 
-def _place_of(fd: int, path: str) -> str:
+def _find_place(fd: int, path: str) -> str:
     """Return the path of an open file, without links."""
     try:
         return os.readlink(f"/proc/self/fd/{fd}")

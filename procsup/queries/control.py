@@ -5,7 +5,7 @@ from typing import Callable, NamedTuple, Optional, Sequence, Set, Tuple
 
 from procsup.core.records import ControlReply, End
 from procsup.errors import ProcsupError, UsageError, WaitTimeout
-from procsup.store.control import ask
+from procsup.store.control import ask, take_back
 from procsup.store.journal import follow
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, SittingEnd, wait_sitting
@@ -34,7 +34,7 @@ def request(
 ) -> ControlRequest:
     """Send a request to a live supervisor and return its answer.
 
-    WaitTimeout if it neither answers nor ends in time.
+    WaitTimeout if it neither answers nor ends in time. A request without an answer is removed.
     """
     size = rundir.journal.stat().st_size if rundir.journal.exists() else 0
     follower = follow(rundir.journal, size)
@@ -47,9 +47,12 @@ def request(
             record = entry.record
             if isinstance(record, ControlReply) and record.request == request_id:
                 return ControlRequest(record.ok, record.message, units=record.units)
+        is_late = time.monotonic() >= deadline
+        if over or is_late:
+            take_back(rundir, request_id)
         if over:
             return ControlRequest(True, "the run ended before it could answer", over=True)
-        if time.monotonic() >= deadline:
+        if is_late:
             raise WaitTimeout(f"{owner.describe()} did not answer within {timeout_s:g} s")
 
 
@@ -85,6 +88,7 @@ def stop_units(
     UsageError if a selector selects no unit.
     """
     size = rundir.journal.stat().st_size
+    # A `stop` with units would end the whole run of an older supervisor, which ignores them.
     asked = request(rundir, owner, "stop-units", grace_s=grace_s, units=words)
     if not asked.ok:
         raise UsageError(asked.message)

@@ -9,7 +9,7 @@ from procsup.core.spec import UnitSpec, list_sources, list_upstream, sort_stages
 from procsup.core.text import say_when_units_known
 from procsup.errors import ProcsupError, RecordError, RunFileError
 from procsup.host import machine
-from procsup.queries.retrying import request_for, rerun_of
+from procsup.queries.retrying import read_rerun, request_for
 from procsup.queries.view import RunView
 from procsup.runfile.load import LoadedRun
 from procsup.store.history import read_parameters
@@ -41,7 +41,7 @@ def read_unit_parameters(rundir: RunDir, history: History) -> Tuple[Parameters, 
     try:
         view = RunView(rundir)
         with view.reading():
-            now = list_units(load_source(request_for(rerun_of(view), ())), history)
+            now = list_units(load_source(request_for(read_rerun(view), ())), history)
     except ProcsupError as error:
         return found, str(error)
     found = {**{unit.id: unit.parameters for unit in now.units}, **found}
@@ -59,7 +59,7 @@ def list_stages(rundir: RunDir, history: History) -> Dict[str, str]:
     names = view.owner.stages if view.owner and view.owner.stages else tuple(history.plan)
     try:
         with view.reading():
-            spec = load_source(request_for(rerun_of(view), ())).spec
+            spec = load_source(request_for(read_rerun(view), ())).spec
         before = {stage.name: list_upstream(stage) for stage in spec.stages}
     except ProcsupError:
         before = {}

@@ -28,7 +28,7 @@ from procsup.core.waits import Waits
 from procsup.errors import ProcsupError
 from procsup.paths.opening import is_absent
 from procsup.queries.logs import list_unit_logs
-from procsup.queries.retrying import request_for, rerun_of
+from procsup.queries.retrying import read_rerun, request_for
 from procsup.queries.selection import SelectedUnits
 from procsup.queries.status import RunningUnit, Status, read_status
 from procsup.queries.view import RunView
@@ -167,7 +167,7 @@ class _Foresight:
         self._dry: Optional[DryRun] = None
         try:
             with view.reading():
-                request = request_for(rerun_of(view), ())
+                request = request_for(read_rerun(view), ())
                 plain = msgspec.structs.replace(request, again=None)
                 # What another user's run file names is not executed.
                 static = view.other_owner is not None

@@ -43,7 +43,7 @@ class Rerun(NamedTuple):
         raise UsageError(f"the run file of {self.rundir.path} is gone: there is no {path}")
 
 
-def rerun_of(view: RunView) -> Rerun:
+def read_rerun(view: RunView) -> Rerun:
     """Read the run; RunUnfinished if it is not the latest of its directory."""
     rundir, live = view.rundir, view.live
     begin = read_last_begin(rundir.journal)

@@ -10,7 +10,7 @@ from procsup.errors import ProcsupError, RecordError, RunUnfinished
 from procsup.host.folders import find_refusal
 from procsup.host.owners import find_other_user
 from procsup.paths.identity import compare
-from procsup.queries.retrying import request_for, rerun_of
+from procsup.queries.retrying import read_rerun, request_for
 from procsup.queries.view import RunView
 from procsup.store.copies import find_copy_source
 from procsup.store.manifest import read_manifest
@@ -180,7 +180,7 @@ def _compare_plan(view: RunView, stage: Optional[str], check: _Check) -> Iterato
     """Compare the units that the run's own file defines now with those of the manifest."""
     try:
         with view.reading():
-            asked = read(request_for(rerun_of(view), ()))
+            asked = read(request_for(read_rerun(view), ()))
     except (ProcsupError, OSError) as error:
         first = str(error).split("\n", 1)[0]
         yield Difference("note", "", None, f"the plan could not be compared: {first}")

@@ -11,7 +11,7 @@ from procsup.core.text import count_noun, make_visible
 from procsup.host.logfiles import LogPlaces
 from procsup.queries.explaining import Explanation
 from procsup.queries.rows import make_ends_row
-from procsup.report.failures import format_tail, phrase_of
+from procsup.report.failures import format_phrase, format_tail
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 _EARLIER_MOST = 3
@@ -54,7 +54,7 @@ def _describe_course(unit: Explanation) -> Iterator[str]:
         ends = ends[:-1]
     earlier = [end for end in ends if end.attempt > 0]
     if earlier:
-        shown = "; ".join(phrase_of(end) for end in earlier[-_EARLIER_MOST:])
+        shown = "; ".join(format_phrase(end) for end in earlier[-_EARLIER_MOST:])
         more = len(earlier) - _EARLIER_MOST
         also = f"{count_noun(more, 'attempt')} more; " if more > 0 else ""
         yield f"Before that: {also}{shown}."
@@ -62,7 +62,7 @@ def _describe_course(unit: Explanation) -> Iterator[str]:
 
 def _describe_verdict(unit: Explanation) -> str:
     last = unit.ends[-1]
-    words = phrase_of(last)
+    words = format_phrase(last)
     if not last.final:
         words = f"no verdict yet; {words}"
     if unit.kept:

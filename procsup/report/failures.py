@@ -26,7 +26,7 @@ def format_failures(failures: Sequence[End], total: int, places: LogPlaces) -> L
     return lines
 
 
-def phrase_of(end: End) -> str:
+def format_phrase(end: End) -> str:
     """Say how an attempt ended: ``failed, exit 3 (attempt 2, 0.5 s)``."""
     exit_words = describe(end.exit) if end.exit is not None else ""
     words = join_facts(end.verdict.value, exit_words, end.cause)
@@ -42,7 +42,7 @@ def join_facts(verdict: str, exit_words: str, cause: str) -> str:
 
 
 def _format_paragraph(end: End, places: LogPlaces) -> List[str]:
-    return [f"{make_visible(end.unit)}: {phrase_of(end)}", *format_tail(end, places)]
+    return [f"{make_visible(end.unit)}: {format_phrase(end)}", *format_tail(end, places)]
 
 
 def format_tail(end: End, places: LogPlaces) -> List[str]:

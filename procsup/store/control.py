@@ -6,6 +6,7 @@ it out. The answer is a journal record, which the verb waits for.
 
 import errno
 import os
+import re
 import time
 from contextlib import ExitStack, contextmanager
 from typing import (
@@ -37,11 +38,10 @@ from procsup.host.owners import is_ours, is_ours_or_roots, name_user
 from procsup.store.owner import Owner, decode_owner, open_owner
 from procsup.store.rundir import RunDir
 
-# An older supervisor ignores the units of `stop` and ends the whole run: hence `stop-units`.
-VERBS = ("drain", "stop", "stop-units", "retry")
 LOOK_EVERY_S = 0.5
 _LIMIT_BYTES = 1 << 20
 _ENDING = ".json"
+_NAME = r"\d+-[0-9a-f]+-\d+\.json"
 
 
 class _Request(Struct, frozen=True):
@@ -111,6 +111,15 @@ def _write(rundir: RunDir, owner: BinaryIO, name: str, text: bytes) -> None:
         control.rename(temporary, name)
 
 
+def take_back(rundir: RunDir, request: str) -> None:
+    """Remove a request, unless the supervisor has read it."""
+    try:
+        with open_control(rundir, os.path.realpath(rundir.path)) as control:
+            control.unlink(f"{request}{_ENDING}")
+    except OSError:
+        pass  # it was read; or it cannot be removed, and the next sitting does
+
+
 @contextmanager
 def open_control(
     rundir: RunDir, path: AnyPath, owner: Optional[BinaryIO] = None
@@ -138,7 +147,7 @@ def _holds(run: Folder, rundir: RunDir, fd: int) -> bool:
 class ControlInbox:
     """The supervisor's side: `drain` may be called at any rate, it reads the folder twice a second.
 
-    A request is removed when it is read, an invalid one too: its answer is a journal record.
+    A request is removed when it is read, an invalid one too: the answer is a journal record.
     """
 
     def __init__(
@@ -172,35 +181,39 @@ class ControlInbox:
         return [asked for asked in found if asked is not None]
 
     def _take(self, control: Folder, name: str) -> Optional[Asked]:
-        """Read a request and remove it; None if it is invalid, or not meant for this sitting."""
+        """Read a request and remove it; None if it is not for this sitting, or not of its user."""
         try:
             asked = _read(control, name) if self._is_ours(name) else None
-        except (OSError, RecordError, ValueError, msgspec.MsgspecError, RecursionError):
-            asked = None  # no request of ours
+        except (OSError, RecordError):
+            asked = None  # gone, no file, or of another user
         try:
             control.unlink(name)
         except OSError:
             self._stuck.add(name)  # a folder, or held open
-        if asked is None or asked.verb not in VERBS:
-            return None
-        request = name[: -len(_ENDING)]
-        return Asked(request, asked.verb, asked.grace_s, tuple(unpack(list(asked.units))))
+        return asked
 
     def _is_ours(self, name: str) -> bool:
-        return name.endswith(_ENDING) and name.startswith(self._prefix)
+        return name.startswith(self._prefix) and re.fullmatch(_NAME, name) is not None
 
 
-def _read(control: Folder, name: str) -> _Request:
+def _read(control: Folder, name: str) -> Asked:
+    """Read a request; OSError if that fails, RecordError if it is of another user."""
     fd = open_private(os.path.join(control.place, name), os.O_RDONLY)
     try:
         _refuse_others(os.fstat(fd), control)
         text = os.read(fd, _LIMIT_BYTES)
     finally:
         os.close(fd)
-    request = msgspec.json.decode(text, type=_Request)
-    if request.grace_s is not None and not 0 <= request.grace_s < float("inf"):
-        raise ValueError(f"a grace of {request.grace_s} s")
-    return request
+    request = name[: -len(_ENDING)]
+    try:
+        asked = msgspec.json.decode(text, type=_Request)
+        units = tuple(unpack(list(asked.units)))
+    except (ValueError, msgspec.MsgspecError, RecursionError) as error:
+        return Asked(request, "", problem=f"the request cannot be read: {error}")
+    problem = ""
+    if asked.grace_s is not None and not 0 <= asked.grace_s < float("inf"):
+        problem = f"a grace of {asked.grace_s} s is no time from 0 on"
+    return Asked(request, asked.verb, asked.grace_s, units, problem)
 
 
 def _refuse_others(status: os.stat_result, control: Folder) -> None:

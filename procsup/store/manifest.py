@@ -335,18 +335,18 @@ def _write_for_user(path: AnyPath, chunks: Iterable[bytes]) -> None:
 
 
 def _check_stamp(path: Optional[str]) -> None:
-    start = _start_of(path)
+    start = _read_start(path)
     if path is not None and start and not _STAMP.fullmatch(start):
         raise RecordError(_describe_kept(path, "is no stamp that procsup has written"))
 
 
 def _check_manifest(path: Optional[str]) -> None:
-    start = _start_of(path)
+    start = _read_start(path)
     if path is not None and start and not _MANIFEST.match(start):
         raise RecordError(_describe_kept(path, "is no manifest that procsup has written"))
 
 
-def _start_of(path: Optional[str]) -> bytes:
+def _read_start(path: Optional[str]) -> bytes:
     """Return the first bytes of a user's file; none if it does not exist or is empty."""
     if path is None:
         return b""

@@ -299,7 +299,7 @@ def is_live(rundir: RunDir, owner: Optional[Owner] = None) -> bool:
     if owner is None or owner.ended is not None or owner.sitting == 0:
         return False
     if locks_tell(rundir, owner):
-        lock = _lock_of(rundir, owner)
+        lock = _open_lock(rundir, owner)
         if not lock.is_held() or _is_replaced(rundir, owner):
             return False
         return lock.by_description or not owner.is_gone  # else anyone may hold it who may read it
@@ -323,7 +323,7 @@ class SittingEnd:
 
     def __init__(self, rundir: RunDir, owner: Owner, stage: Optional[str] = None) -> None:
         self._rundir, self._owner, self._stage = rundir, owner, stage
-        self._lock = _lock_of(rundir, owner, stage) if locks_tell(rundir, owner) else None
+        self._lock = _open_lock(rundir, owner, stage) if locks_tell(rundir, owner) else None
 
     def wait(self, timeout_s: Optional[float] = None) -> bool:
         """Block until then; False at the timeout."""
@@ -365,7 +365,7 @@ def wait_sitting(
     return SittingEnd(rundir, owner, stage).wait(timeout_s)
 
 
-def _lock_of(rundir: RunDir, owner: Owner, stage: Optional[str] = None) -> FileLock:
+def _open_lock(rundir: RunDir, owner: Owner, stage: Optional[str] = None) -> FileLock:
     # Between hosts only the first kind is known to work; some mounts have the second for one host.
     path = rundir.get_sitting_lock(owner.sitting, stage)
     return FileLock(path, by_description=owner.by_description and owner.here)

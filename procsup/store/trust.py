@@ -34,7 +34,7 @@ def is_trusted(path: str, *, itself: bool = False) -> bool:
     `itself`: a link is asked about, which its owner can lead elsewhere, and not what it leads to.
     UsageError if the configuration is wrong.
     """
-    place = _place_of(path) if itself else os.path.realpath(path)
+    place = _find_place(path) if itself else os.path.realpath(path)
     return any(_is_in(place, os.path.realpath(one)) for one in _read_trusted()[0])
 
 
@@ -72,7 +72,7 @@ def describe_cure(doubt: Doubt) -> str:
     return text[0].upper() + text[1:]
 
 
-def _place_of(path: str) -> str:
+def _find_place(path: str) -> str:
     """Return the path of a file or of a link, without links among the folders above it."""
     folder, name = os.path.split(os.path.abspath(path))
     return os.path.join(os.path.realpath(folder), name)

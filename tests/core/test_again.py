@@ -14,6 +14,25 @@ def answer(play):
     return found.ok, found.message
 
 
+@pytest.mark.parametrize(
+    ("verb", "problem", "said"),
+    [
+        ("stop", "a grace of -1.0 s", "a grace of -1.0 s"),
+        ("explode", "", "unknown request 'explode'"),
+    ],
+)
+def test_an_invalid_request_changes_nothing_and_its_answer_says_what_is_wrong(verb, problem, said):
+    play = Play([stage()], [unit("a")])
+    play.take_orders()
+
+    play.asked(verb, problem=problem)
+
+    assert answer(play) == (False, said)
+    assert play.take_orders() == []
+    play.ended("a").synced()
+    assert play.plan.outcome == "succeeded"
+
+
 def test_a_unit_that_failed_runs_again_and_its_new_end_decides():
     play = Play([stage(retry=Retry(1))], [unit("a"), unit("b")], cpus=2)
     play.ended("a", Exited(1)).ended("a", Exited(1)).synced()

@@ -113,6 +113,7 @@ def test_a_number_and_its_noun_agree():
         "2 kept units",
     ]
     assert [are(count) for count in (0, 1, 2)] == ["are", "is", "are"]
+    assert count_noun(2, "run directory") == "2 run directories"
 
 
 COUNTED = re.compile(

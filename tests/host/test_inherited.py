@@ -10,7 +10,9 @@ import pytest
 from procsup.host import inherited, machine, nested
 
 ROOT = str(Path(__file__).resolve().parents[2])
-CODE = "from procsup.host.inherited import inherited_environment as i; print(i().get('LC_CTYPE'))"
+CODE = (
+    "from procsup.host.inherited import get_inherited_environment as e;print(e().get('LC_CTYPE'))"
+)
 posix = pytest.mark.skipif(os.name == "nt", reason="PEP 538 is for POSIX")
 
 

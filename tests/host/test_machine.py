@@ -70,8 +70,8 @@ def test_limits_of_control_groups_are_kept(monkeypatch):
 def test_capacity_does_not_load_psutil():
     code = (
         "import sys; from procsup.host import identity, machine;"
-        "machine.capacity(cpus=None, memory_bytes=None, jobs=None);"
-        "print(identity.boot_id() != '', 'psutil' in sys.modules)"
+        "machine.make_capacity(cpus=None, memory_bytes=None, jobs=None);"
+        "print(identity.read_boot_id() != '', 'psutil' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
 
@@ -170,7 +170,7 @@ def test_processes_are_found_by_their_cookie_with_their_environment(tree):
 def test_this_process_and_its_ancestors_are_not_found_by_cookie():
     code = (
         "import os, subprocess, sys; from procsup.host import machine;"
-        "print([p for p, _ in machine.processes_with_cookie(os.environ['PROCSUP_RUN'])])"
+        "print([p for p, _ in machine.list_processes_with_cookie(os.environ['PROCSUP_RUN'])])"
     )
     outer = [sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])"]
     environment = {**os.environ, "PROCSUP_RUN": RUN}

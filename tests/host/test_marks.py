@@ -97,7 +97,7 @@ def test_where_somebody_has_set_the_limit_there_are_no_marks():
         "import resource, sys; from procsup.host import marks\n"
         "resource.setrlimit(resource.RLIMIT_RTTIME, eval(sys.argv[1]))\n"
         "marker = marks.Marker(1 << 52)\n"
-        "print(marks.new_base(), marker.put_on(), resource.getrlimit(resource.RLIMIT_RTTIME))\n"
+        "print(marks.draw_base(), marker.put_on(), resource.getrlimit(resource.RLIMIT_RTTIME))\n"
     )
     for limits in ("(1000, 1000)", "(1000, -1)"):
         said = subprocess.run(

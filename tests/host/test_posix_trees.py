@@ -117,7 +117,7 @@ def test_after_a_stop_by_an_older_scan_the_tree_is_read_again(
     scanned_at: Optional[float], looks_again: bool
 ) -> None:
     ended = SimpleNamespace(pid=1, ended=True)
-    empty = SimpleNamespace(scanned_at=scanned_at, recent_tree=lambda _child: [])
+    empty = SimpleNamespace(scanned_at=scanned_at, list_recent_tree=lambda _child: [])
 
     teller = stop_signals.StopSignaller(ended, empty, name="SIGTERM", reach="auto")  # type: ignore[arg-type]
 

@@ -1,3 +1,4 @@
+import os
 import threading
 
 import pytest
@@ -50,6 +51,7 @@ def test_a_run_that_ends_before_it_answers_has_done_what_was_asked(run, asked):
     run.publish()
 
     assert waiter.result().over
+    assert os.listdir(run.rundir.control) == []
 
 
 def test_stop_returns_when_the_sitting_is_over(run, asked):
@@ -76,6 +78,7 @@ def test_a_refused_stop_is_an_error(run, asked):
 def test_a_supervisor_that_does_not_answer_is_not_waited_for_without_end(run):
     with pytest.raises(WaitTimeout, match=r"did not answer within 0\.05 s"):
         asking.request(run.rundir, read_owner(run.rundir), "drain", timeout_s=0.05)
+    assert os.listdir(run.rundir.control) == []
     run.leave()
 
 

@@ -76,14 +76,14 @@ PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
 def test_parts_of_paths_are_those_of_pathlib(path):
     pure = PurePosixPath(path)
 
-    assert templates.name_of(path) == pure.name
+    assert templates.take_name(path) == pure.name
     assert templates.take_stem(path) == pure.stem
     assert templates.take_suffix(path) == pure.suffix
     assert templates.take_parent(path) == str(pure.parent)
 
 
 def test_a_folder_has_parts_too():
-    assert templates.name_of("out/x/") == "x"
+    assert templates.take_name("out/x/") == "x"
     assert templates.take_parent("out/x/") == "out"
     assert templates.take_parent("/x") == "/"
 

@@ -6,7 +6,7 @@ import pytest
 from procsup.core.events import Asked
 from procsup.errors import RecordError, RunUnfinished, UsageError
 from procsup.store import control
-from procsup.store.control import LOOK_EVERY_S, ControlInbox, ask
+from procsup.store.control import LOOK_EVERY_S, ControlInbox, ask, take_back
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Sitting, read_owner
 from tests.store.builders import WALL
@@ -107,25 +107,40 @@ def test_a_request_for_an_earlier_sitting_is_never_carried_out(rundir, sitting, 
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "problem"),
     [
-        b"",
-        b"stop",
-        b"[]",
-        b'{"verb":"explode"}',
-        b'{"verb":"stop","grace_s":"long"}',
-        b'{"verb":"stop","grace_s":-1}',
-        b'{"verb":"stop","grace_s":1e999}',
-        b'{"verb":' * 100_000,
-        b"\xff\x00",
+        (b"", "cannot be read: Input data was truncated"),
+        (b"stop", "cannot be read: JSON is malformed"),
+        (b"[]", "cannot be read: Expected `object`"),
+        (b'{"verb":7}', "cannot be read: Expected `str`, got `int` - at `$.verb`"),
+        (b'{"verb":"stop","grace_s":"long"}', "Expected `float | null`, got `str`"),
+        (b'{"verb":"stop","grace_s":-1}', "a grace of -1.0 s"),
+        (b'{"verb":"stop","grace_s":1e999}', "cannot be read"),
+        (b'{"verb":' * 100_000, "cannot be read"),
+        (b"\xff\x00", "cannot be read"),
     ],
 )
-def test_a_malformed_request_is_removed(rundir, inbox, content):
-    (rundir.control / "4-a.json").write_bytes(content)
+def test_a_malformed_request_is_removed_and_answered_with_what_is_wrong(
+    rundir, inbox, content, problem
+):
+    (rundir.control / "4-a1-7.json").write_bytes(content)
+    (rundir.control / "4-a.json").write_bytes(content)  # no name that `ask` gives: no answer
     (rundir.control / "readme").write_bytes(content)
 
-    assert inbox.drain() == []
+    [asked] = inbox.drain()
+
+    assert asked.request == "4-a1-7"
+    assert problem in asked.problem
     assert os.listdir(rundir.control) == []
+
+
+def test_a_request_that_was_not_read_is_taken_back(rundir, inbox):
+    first, second = ask(rundir, "drain"), ask(rundir, "stop")
+
+    take_back(rundir, second)
+
+    assert inbox.drain() == [Asked(first, "drain")]
+    take_back(rundir, first)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="symbolic links and FIFOs of POSIX")

@@ -189,7 +189,7 @@ def test_another_host_is_waited_for_by_the_first_kind(rundir, monkeypatch):
         assert owner.by_description
         monkeypatch.setattr(type(owner), "here", False)
 
-        assert not sitting_module._lock_of(rundir, owner).by_description
+        assert not sitting_module._open_lock(rundir, owner).by_description
 
 
 def test_he_sees_who_has_it_and_waits_for_the_end(rundir):

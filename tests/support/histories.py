@@ -53,8 +53,8 @@ from procsup.core.plan.reactor import handle, open_sitting
 from procsup.core.plan.rehearsal import RehearsedStage, rehearse
 from procsup.core.plan.state import Plan
 from procsup.core.plan.units import Done
-from procsup.core.records import JOURNAL_VERSION, Begin, ControlReply, End, Launch, Record, Refused
-from procsup.core.replay import History, UnitHistory
+from procsup.core.records import JOURNAL_VERSION, Begin, ControlReply, Launch, Record, Refused
+from procsup.core.replay import UnitHistory
 from procsup.core.selectors import Selection
 from procsup.core.slots import Capacity
 from procsup.core.spec import After, OnFailure, OutputSpec, Retry, RunSpec, StageSpec, UnitSpec
@@ -583,12 +583,3 @@ def words_of(seen: RehearsedStage) -> Sequence[Any]:
         aside = isinstance(one, Hold) and not one.keeps_verdict
         units.append((unit.id, one.keeps_verdict, aside, stale, bare, one.reason, one.text))
     return units, seen.known_after, seen.problem
-
-
-def verdicts_of(journal: List[Record]) -> Dict[str, Verdict]:
-    """The last final verdict of each unit in a journal."""
-    ends = [record for record in journal if isinstance(record, End) and record.final]
-    return {end.unit: end.verdict for end in ends}
-
-
-__all__ = ["History", "World", "live", "verdicts_of"]

@@ -206,9 +206,13 @@ class Play:
         return self.tell(Interrupted(signum, f"signal {signum}"))
 
     def asked(
-        self, verb: str, grace_s: Optional[float] = None, units: Sequence[str] = ()
+        self,
+        verb: str,
+        grace_s: Optional[float] = None,
+        units: Sequence[str] = (),
+        problem: str = "",
     ) -> "Play":
-        return self.tell(Asked("r1", verb, grace_s, tuple(units)))
+        return self.tell(Asked("r1", verb, grace_s, tuple(units), problem))
 
     def sampled(self, name: str) -> "Play":
         return self.tell(Sampled(self.attempt(name), [0]))

@@ -50,7 +50,9 @@ def on_interrupted(plan: Plan, fact: Interrupted) -> None:
 def on_asked(plan: Plan, fact: Asked) -> None:
     """Carry out a request and answer it."""
     units: Tuple[str, ...] = ()
-    if plan.run_status is not None and fact.verb in ("stop", "stop-units", "drain"):
+    if fact.problem:
+        ok, message = False, fact.problem
+    elif plan.run_status is not None and fact.verb in ("stop", "stop-units", "drain"):
         ok, message = True, f"the run is final ({plan.run_status}): nothing of it runs any more"
     elif fact.verb == "stop":
         ok, message = True, _stop(plan, fact.grace_s)

@@ -166,7 +166,7 @@ class Claims:
         backwards = "" if is_folder else path[::-1]
         for _, claim in self._find_candidates(path, backwards, unit, any_end=is_folder):
             if is_folder:
-                inside = _start_of(claim).startswith(path)  # `_find_in_folders` finds that
+                inside = _find_start(claim).startswith(path)  # `_find_in_folders` finds that
                 out = claim.glob.excludes(path.rstrip("/"), case=CASE)
                 common = (
                     None if inside or out else find_meeting(claim.glob, path, left_out, case=CASE)
@@ -236,5 +236,5 @@ def _make_keys(start: str, end: str) -> Tuple[str, str]:
     return _use_slashes(make_path_key(start)), _use_slashes(make_path_key(end))[::-1]
 
 
-def _start_of(claim: _Claim) -> str:
+def _find_start(claim: _Claim) -> str:
     return _make_keys(*find_ends(_use_slashes(claim.path))[0])[0]

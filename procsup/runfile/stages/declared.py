@@ -111,7 +111,7 @@ def read_declared(value: Any) -> DeclaredFiles:
         return _make_declared(convert_entries(value, _read_named), is_table=True)
     if not isinstance(value, list):
         raise _refuse_non_files(value, "paths")
-    return _make_declared([_list_of(value, lambda pair: _read_input((pair[0],), None, pair[1]))])
+    return _make_declared([_make_list(value, lambda pair: _read_input((pair[0],), None, pair[1]))])
 
 
 def _make_declared(groups: Sequence[List[Item]], *, is_table: bool = False) -> DeclaredFiles:
@@ -128,14 +128,14 @@ def _read_named(name: str, value: Any) -> List[Item]:
         return [_read_input((name,), name, value)]
     if not value:
         raise make_wrong("at least one path", value)
-    return _list_of(
+    return _make_list(
         value,
         lambda pair: _read_input((name, pair[0]), name, pair[1])._replace(in_list=True),
         (name,),
     )
 
 
-def _list_of(
+def _make_list(
     values: List[Any], read: Callable[[Tuple[int, Any]], Item], at: KeyPath = ()
 ) -> List[Item]:
     """Read a list of paths, less what its entries with a leading `!` leave out."""
@@ -253,7 +253,7 @@ def read_outputs(value: Any) -> DeclaredFiles:
         )
     if not isinstance(value, list):
         raise _refuse_non_files(value, "outputs")
-    return _make_declared([_list_of(value, lambda pair: _read_output((pair[0],), None, pair[1]))])
+    return _make_declared([_make_list(value, lambda pair: _read_output((pair[0],), None, pair[1]))])
 
 
 def _read_output(at: KeyPath, name: Optional[str], value: Any) -> Item:

@@ -25,26 +25,26 @@ def take_parent(path: str) -> str:
     return head or slash or "."
 
 
-def name_of(path: str) -> str:
+def take_name(path: str) -> str:
     """Return the last part of a path."""
     return path.rstrip("/").rpartition("/")[2]
 
 
 def take_suffix(path: str) -> str:
     """Return the last suffix of a path's name, with its dot, as pathlib has it."""
-    name = name_of(path)
+    name = take_name(path)
     dot = name.rfind(".")
     return name[dot:] if 0 < dot < len(name) - 1 else ""
 
 
 def take_stem(path: str) -> str:
     """Return a path's name without its last suffix."""
-    name, suffix = name_of(path), take_suffix(path)
+    name, suffix = take_name(path), take_suffix(path)
     return name[: len(name) - len(suffix)]
 
 
 PATH_PARTS: Dict[str, Callable[[str], str]] = {
-    "name": name_of,
+    "name": take_name,
     "stem": take_stem,
     "suffix": take_suffix,
     "parent": take_parent,

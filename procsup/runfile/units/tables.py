@@ -258,7 +258,7 @@ def shorten_command(argv: Tuple[str, ...]) -> str:
 
     The program is shortened to its name; a digest distinguishes commands that were cut.
     """
-    whole = " ".join([shlex.quote(make_visible(text)) for text in (_name_of(argv[0]), *argv[1:])])
+    whole = " ".join([shlex.quote(make_visible(text)) for text in (_take_name(argv[0]), *argv[1:])])
     return shorten(whole, "\0".join(argv))
 
 
@@ -270,7 +270,7 @@ def shorten(shown: str, whole: str) -> str:
     return f"{shown[:_SHORT_CHARACTERS].rstrip()}~{digest}"
 
 
-def _name_of(program: str) -> str:
+def _take_name(program: str) -> str:
     return os.path.basename(program.replace("\\", "/")) or program
 
 

@@ -70,7 +70,7 @@ _CODE: Schema = {"type": "integer", "minimum": 0}
 _ROW: Schema = {"type": "object", "minProperties": 1}
 
 
-def any_of(*schemas: Schema) -> Schema:
+def make_union(*schemas: Schema) -> Schema:
     """Return the schema of a value that fits one of these."""
     return {"anyOf": list(schemas)}
 
@@ -80,7 +80,7 @@ def list_of(item: Schema, *, least: int = 0) -> Schema:
     return {"type": "array", "items": item, "minItems": least}
 
 
-def table_of(properties: Mapping[str, Schema], *required: str) -> Schema:
+def make_table_schema(properties: Mapping[str, Schema], *required: str) -> Schema:
     """Return the schema of a table with these keys and no others."""
     return {
         "type": "object",
@@ -102,13 +102,13 @@ def _either_case(word: str) -> str:
 
 
 def _text_of_pattern(pattern: str) -> Schema:
-    return any_of({"type": "string", "pattern": f"^ *{pattern} *$"}, _PLACEHOLDER)
+    return make_union({"type": "string", "pattern": f"^ *{pattern} *$"}, _PLACEHOLDER)
 
 
 def _duration() -> Schema:
     units = "|".join(_either_case(unit) for unit in sorted(UNITS_S, key=len, reverse=True))
     part = rf"{_AMOUNT} *({units})"
-    return any_of(
+    return make_union(
         {"type": "number", "minimum": 0}, _text_of_pattern(rf"({_AMOUNT}|{part}( *{part})*)")
     )
 
@@ -116,10 +116,10 @@ def _duration() -> Schema:
 def _size(*words: str) -> Schema:
     units = "|".join(_either_case(unit) for unit in UNITS_BYTES if unit)
     number = {"type": "number", "exclusiveMinimum": 0}
-    return any_of(number, _text_of_pattern(rf"{_AMOUNT} ?({units})?"), {"enum": list(words)})
+    return make_union(number, _text_of_pattern(rf"{_AMOUNT} ?({units})?"), {"enum": list(words)})
 
 
-_CPUS = any_of(
+_CPUS = make_union(
     {"enum": ["all"]}, {"type": "number", "exclusiveMinimum": 0}, _text_of_pattern(_NUMBER)
 )
 _WHOLE_TEXT = _text_of_pattern("[0-9]+")
@@ -131,37 +131,39 @@ _OF_TABLES: Mapping[str, Schema] = {
     "comment": _TEXT,
 }
 _ARGUMENTS = list_of(_SCALAR)
-_CELL = any_of(_SCALAR, list_of(_SCALAR))
-_AXIS = any_of(
+_CELL = make_union(_SCALAR, list_of(_SCALAR))
+_AXIS = make_union(
     list_of(_SCALAR, least=1),
-    *[table_of({source: {"type": "string"}}, source) for source in v.SOURCES],
-    table_of({"glob": list_of(_TEXT, least=1)}, "glob"),
+    *[make_table_schema({source: {"type": "string"}}, source) for source in v.SOURCES],
+    make_table_schema({"glob": list_of(_TEXT, least=1)}, "glob"),
 )
-_NAMED_FILES = named_table(any_of(_TEXT, list_of(_TEXT, least=1)))
-_FILES = any_of(_TEXTS, _NAMED_FILES)
-_INPUTS = any_of(
-    _TEXTS, table_of({"from": _TEXT}, "from"), {**_NAMED_FILES, "not": {"required": ["from"]}}
+_NAMED_FILES = named_table(make_union(_TEXT, list_of(_TEXT, least=1)))
+_FILES = make_union(_TEXTS, _NAMED_FILES)
+_INPUTS = make_union(
+    _TEXTS,
+    make_table_schema({"from": _TEXT}, "from"),
+    {**_NAMED_FILES, "not": {"required": ["from"]}},
 )
 _FLAGS = dict.fromkeys(("empty", "optional", "unchanged"), _BOOLEAN)
-_OUTPUT = any_of(_TEXT, table_of({"path": _TEXT, **_FLAGS}, "path"))
+_OUTPUT = make_union(_TEXT, make_table_schema({"path": _TEXT, **_FLAGS}, "path"))
 _PERCENT = {"type": "string", "pattern": f"^{_NUMBER} ?%$"}
-_ON_FAILURE = any_of(
+_ON_FAILURE = make_union(
     {"enum": list(v.ON_FAILURE)},
-    table_of(
+    make_table_schema(
         {
             "do": {"enum": list(v.ON_FAILURE)},
-            "at": any_of({"type": "integer", "minimum": 1}, _PERCENT),
+            "at": make_union({"type": "integer", "minimum": 1}, _PERCENT),
         },
         "do",
     ),
     _PLACEHOLDER,
 )
-_RETRIES = any_of(
+_RETRIES = make_union(
     _CODE,
     _WHOLE_TEXT,
-    table_of(
+    make_table_schema(
         {
-            "times": any_of(_CODE, _WHOLE_TEXT),
+            "times": make_union(_CODE, _WHOLE_TEXT),
             "on": list_of({"enum": list(v.RETRIED)}),
             "delay": _duration(),
             "memory": {"type": "string", "pattern": f"^x{_NUMBER}$"},
@@ -175,12 +177,12 @@ _SIGNALS = {"enum": [f"{sig}{name}" for sig in ("", "SIG") for name in NAMES]}
 
 
 def _words(*choices: str) -> Type:
-    schema = any_of({"enum": list(choices)}, _PLACEHOLDER)
+    schema = make_union({"enum": list(choices)}, _PLACEHOLDER)
     return Type(f"one of {list_words(choices)}", schema, v.word(*choices))
 
 
 def _whole(least: int) -> Type:
-    schema = any_of({"type": "integer", "minimum": least}, _WHOLE_TEXT)
+    schema = make_union({"type": "integer", "minimum": least}, _WHOLE_TEXT)
     return Type(f"a whole number of at least {least}", schema, v.whole(least))
 
 
@@ -243,7 +245,7 @@ RUN: Tuple[Key, ...] = (
         "capacity",
         Type(
             'a table such as { cpus = 8, memory = "16G" } ("all": as the default)',
-            table_of({name: amount.schema for name, amount in CAPACITY.items()}),
+            make_table_schema({name: amount.schema for name, amount in CAPACITY.items()}),
             inner=(
                 Inner("cpus", "CPUs for all units together."),
                 Inner("memory", "Memory for all units together."),
@@ -384,10 +386,10 @@ STAGE: Tuple[Key, ...] = (
         Type(
             'a list of tables, { csv = "FILE" } or { jsonl = "FILE" }; also `columns` (those used),'
             ' `required` (never empty); of a CSV `delimiter = ";"`, `comment = "#"`',
-            any_of(
+            make_union(
                 list_of({**named_table(_CELL, _NAME), **_ROW}, least=1),
                 *[
-                    table_of({kind: _TEXT, **{key: _OF_TABLES[key] for key in more}}, kind)
+                    make_table_schema({kind: _TEXT, **{key: _OF_TABLES[key] for key in more}}, kind)
                     for kind, more in v.TABLES.items()
                 ],
             ),
@@ -407,14 +409,14 @@ STAGE: Tuple[Key, ...] = (
         "exclude",
         Type(
             "a list of tables of parameters and their values",
-            list_of({**named_table(any_of(_SCALAR, list_of(_SCALAR, least=1)), _NAME), **_ROW}),
+            list_of({**named_table(make_union(_SCALAR, list_of(_SCALAR, least=1)), _NAME), **_ROW}),
         ),
         "Combinations left out.",
         'exclude = [{ x = 1, mode = ["a", "b"] }]',
     ),
     Key(
         "for-each",
-        Type("the name of a stage, or a list of them", any_of(_TEXT, list_of(_TEXT, least=1))),
+        Type("the name of a stage, or a list of them", make_union(_TEXT, list_of(_TEXT, least=1))),
         "One unit for each of another stage.",
         'for-each = "survey"',
     ),
@@ -424,9 +426,9 @@ STAGE: Tuple[Key, ...] = (
             'a list of stages, or of tables such as { stage = "a", when = "finished" } (default:'
             " `succeeded`)",
             list_of(
-                any_of(
+                make_union(
                     _TEXT,
-                    table_of(
+                    make_table_schema(
                         {"stage": _TEXT, "when": {"enum": ["succeeded", "finished"]}}, "stage"
                     ),
                 )
@@ -457,7 +459,7 @@ STAGE: Tuple[Key, ...] = (
         Type(
             "a list or a table of paths, or of tables such as { path = PATH, empty = true }; also"
             " `optional` (may be missing), `unchanged` (need not be written anew)",
-            any_of(list_of(_OUTPUT), named_table(_OUTPUT)),
+            make_union(list_of(_OUTPUT), named_table(_OUTPUT)),
             inner=(
                 Inner("path", "The file, folder (with a slash at the end) or glob."),
                 Inner("empty", "It may be empty. Default: false."),
@@ -520,7 +522,7 @@ STAGE: Tuple[Key, ...] = (
     ),
     Key(
         "linger",
-        Type(v.A_LINGER, any_of({"enum": [v.AS_LONG_AS_THE_UNIT]}, _duration()), v.linger_s),
+        Type(v.A_LINGER, make_union({"enum": [v.AS_LONG_AS_THE_UNIT]}, _duration()), v.linger_s),
         "How long what still writes is waited for after the main process ended; 0: not at all,"
         ' "timeout": as long as the unit may take.',
         'linger = "1m"',
@@ -529,7 +531,7 @@ STAGE: Tuple[Key, ...] = (
     ),
     Key(
         "stop-signal",
-        Type(v.A_SIGNAL, any_of(_SIGNALS, _PLACEHOLDER), v.stop_signal),
+        Type(v.A_SIGNAL, make_union(_SIGNALS, _PLACEHOLDER), v.stop_signal),
         "The signal that asks a unit to end.",
         'stop-signal = "INT"',
         '"TERM"',
@@ -567,7 +569,9 @@ STAGE: Tuple[Key, ...] = (
     ),
     Key(
         "success-codes",
-        Type("an exit code, or a list of them", any_of(_CODE, list_of(_CODE, least=1)), v.codes),
+        Type(
+            "an exit code, or a list of them", make_union(_CODE, list_of(_CODE, least=1)), v.codes
+        ),
         "Exit codes that mean success.",
         "success-codes = [0, 3]",
         "[0]",

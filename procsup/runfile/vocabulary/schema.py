@@ -14,8 +14,8 @@ from procsup.runfile.vocabulary.keys import (
     STAGE,
     Key,
     Schema,
+    make_table_schema,
     named_table,
-    table_of,
 )
 
 SCHEMA = "procsup/runfile/1"
@@ -44,7 +44,7 @@ def _explain_keys(schema: Any, helps: Mapping[str, str]) -> Any:
 
 
 def _make_stage(more: Optional[Schema] = None) -> Schema:
-    return {**table_of(_describe_keys(STAGE)), **(more or {})}
+    return {**make_table_schema(_describe_keys(STAGE)), **(more or {})}
 
 
 def _require_one_program() -> Schema:
@@ -62,7 +62,7 @@ def make_runfile_schema() -> Schema:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": "urn:" + SCHEMA.replace("/", ":"),  # absolute: some readers want that
         "title": "procsup run file",
-        **table_of(keys, "stage"),
+        **make_table_schema(keys, "stage"),
         "definitions": {"stage": _make_stage(_require_one_program())},
     }
 

@@ -35,7 +35,6 @@ RULES: Tuple[Rule, ...] = (
     Rule("host/machine.py", FINE, "an observation is missing, and recorded as unknown"),
     Rule("host/cgroups.py", FINE, "an observation is missing"),
     Rule("host/identity.py", FINE, "a boot id is missing: the host's name is there"),
-    Rule("host/boot.py", FINE, "a boot id is missing"),
     Rule("host/trees.py:__init__", FINE, "process groups and a sweep instead"),
     Rule("host/exits.py:watch", FINE, "a thread takes the place of a pidfd, a look that of both"),
     Rule("host/exits.py:wake", FINE, "the loop looks twice a second by itself"),
