@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from procsup.lib.manifest import Manifest, ManifestUnit
     from procsup.lib.planning import Plan, PlanUnit, plan
     from procsup.lib.running import Run, start
-    from procsup.lib.units import Unit, map, run_units
+    from procsup.lib.units import Unit, map, run_units, start_units
     from procsup.lib.verbs import drain, retry, status, stop, verify
     from procsup.queries.events import (
         Event,
@@ -104,6 +104,7 @@ _HOMES = {
     "run": "lib.library",
     "run_units": "lib.units",
     "start": "lib.running",
+    "start_units": "lib.units",
     "status": "lib.verbs",
     "stop": "lib.verbs",
     "verify": "lib.verbs",
@@ -156,6 +157,7 @@ __all__ = [
     "run",
     "run_units",
     "start",
+    "start_units",
     "status",
     "stop",
     "verify",

@@ -33,8 +33,9 @@ from procsup.host.folders import make_absolute
 from procsup.lib import library
 from procsup.lib import units as listed
 from procsup.lib.answers import check_manifest
-from procsup.lib.invocation import Invocation, RunOptions, SpecOrFile
+from procsup.lib.invocation import RunOptions, SpecOrFile, make_request
 from procsup.lib.manifest import Manifest
+from procsup.lib.running import Invocation, Progress, make_invocation
 from procsup.lib.targets import DEFAULT_ARGS
 from procsup.lib.timing import Duration
 
@@ -51,14 +52,14 @@ async def run(
     fresh: bool = False,
     dir: Optional[AnyPath] = None,
     engine: str = "local",
-    progress: str = "auto",
+    progress: Progress = "auto",
     check: bool = True,
     adopt: bool = False,
 ) -> Manifest:
     """Bring a run to completion; see `procsup.run`."""
     options = RunOptions(vars, jobs, only, fresh, dir, engine, adopt)
     return await _carry_out(
-        lambda: library.run_invocation(file, options, progress=progress, check=check)
+        lambda: make_invocation(make_request(file, options), progress, check=check)
     )
 
 
@@ -71,7 +72,7 @@ async def run_units(
     keep: str = "never",
     adopt: bool = False,
     dir: Optional[AnyPath] = None,
-    progress: str = "auto",
+    progress: Progress = "auto",
     check: bool = True,
     **defaults: Any,
 ) -> Manifest:
@@ -95,7 +96,7 @@ async def map(
     keep: str = "never",
     adopt: bool = False,
     dir: Optional[AnyPath] = None,
-    progress: str = "auto",
+    progress: Progress = "auto",
     **defaults: Any,
 ) -> Manifest:
     """Run one child per input; see `procsup.map`."""

@@ -90,10 +90,11 @@ def test_errors_are_raised_where_they_are_awaited(gate, untouched):
     asyncio.run(main())
 
 
-def test_cancelling_stops_the_run_and_leaves_no_process(gate, host, untouched):
+@pytest.mark.parametrize("progress", ["none", type])
+def test_cancelling_stops_the_run_and_leaves_no_process(gate, host, untouched, progress):
     async def main():
         task = asyncio.ensure_future(
-            aio.run_units([gated(gate, "a", "--daemon")], name="n", progress="none")
+            aio.run_units([gated(gate, "a", "--daemon")], name="n", progress=progress)
         )
         pids = [(await meet(gate, name)).pid for name in ("a", "a-daemon")]
         pids.append(procsup.queries.status.read_status(_found("n")).owner.pid)

@@ -20,7 +20,7 @@ def start(request: Request, display: Display) -> int:
             "procsup: this is inside a unit of another run: what is detached here ends with it"
         )
     line = HostedRequest(request, display, announce=True).encode()
-    detached = start_detached(request.file, line, environment=get_inherited_environment())
+    detached = start_detached(request.file, [line], environment=get_inherited_environment())
     if detached.ready is None:
         return _raise_not_begun(detached.exit_code)
     if "error" in detached.ready:  # stderr has it, too; with --json this is the payload

@@ -10,10 +10,9 @@ import signal
 import subprocess
 import threading
 from itertools import chain
-from typing import IO, Iterable, List, NamedTuple, Optional
+from typing import Iterable, Iterator, List, NamedTuple, Optional
 
 from procsup.host import boot
-from procsup.host.boot import try_write
 from procsup.host.guard import OWNER
 from procsup.host.parent_watch import ASK_TO_END
 
@@ -85,7 +84,8 @@ def run_attached(feed: Feed, *, cancel_token: Optional[CancelToken] = None) -> P
     cancel_token = cancel_token or CancelToken()
     try:
         try:
-            _give(child.stdin, feed, cancel_token)
+            lines = _list_lines(feed, cancel_token)
+            boot.write_lines(child.stdin, lines, feed.called_off)
             cancel_token._attach(child)
             stdout = child.stdout.read()
             child.wait()
@@ -99,23 +99,13 @@ def run_attached(feed: Feed, *, cancel_token: Optional[CancelToken] = None) -> P
         boot.close_pipe(child.stdin)
 
 
-def _give(pipe: IO[bytes], feed: Feed, cancel_token: CancelToken) -> None:
-    """Write what it is to do; a child that ends before it has read that reports the reason.
-
-    An exception of the plan's lines always continues, even if the child has ended.
-    """
-    try:
-        for line in chain([feed.request], feed.plan):
-            if not try_write(pipe, line):
-                return
-            if cancel_token.is_cancelled and feed.called_off:
-                try_write(pipe, feed.called_off)
-                break
-    except BaseException:
-        try_write(pipe, feed.called_off)
-        try_write(pipe)
-        raise
-    try_write(pipe)
+def _list_lines(feed: Feed, cancel_token: CancelToken) -> Iterator[bytes]:
+    """Yield what the child is to read; a plan that is cancelled meanwhile ends as called off."""
+    for line in chain([feed.request], feed.plan):
+        yield line
+        if cancel_token.is_cancelled and feed.called_off:
+            yield feed.called_off
+            return
 
 
 def _stop(child: "subprocess.Popen[bytes]") -> None:
@@ -176,6 +166,9 @@ def _is_ignored(signum: int) -> bool:
 class SupervisorProcess(boot.Announcing):
     """A supervisor that runs beside this program, until its run is over or this program ends."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, cancel_token: Optional[CancelToken] = None) -> None:
         child = boot.start_own_child(feed.format_arguments())
-        super().__init__(child, feed.request, relay=len, cancel=lambda: _stop(child))
+        cancel_token = cancel_token or CancelToken()
+        lines = _list_lines(feed, cancel_token)
+        super().__init__(child, lines, feed.called_off, relay=len, cancel=lambda: _stop(child))
+        cancel_token._attach(child)

@@ -8,7 +8,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from importlib.machinery import PathFinder
-from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
+from typing import IO, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
 from procsup import __version__
 from procsup.errors import UsageError
@@ -134,15 +134,16 @@ def start_own_child(
 class Announcing:
     """A procsup that `start_own_child` started, from its start until it is ready or has ended.
 
-    It gets the `request`. `ready` is the line of JSON that it announces on its stdout; None: it
-    ended before, with `exit_code`. Its stderr until then is `said`, and goes to `relay` line by
-    line. An exception meanwhile (Ctrl-C) calls `cancel`.
+    It gets the `lines`, as `write_lines` has them. `ready` is the line of JSON that it announces on
+    its stdout; None: it ended before, with `exit_code`. Its stderr until then is `said`, and goes
+    to `relay` line by line. An exception meanwhile (Ctrl-C) calls `cancel`.
     """
 
     def __init__(
         self,
         child: "subprocess.Popen[bytes]",
-        request: bytes,
+        lines: Iterable[bytes],
+        called_off: bytes = b"",
         *,
         relay: Callable[[bytes], object],
         cancel: Callable[[], object],
@@ -156,9 +157,8 @@ class Announcing:
         listener = threading.Thread(target=self._listen, daemon=True)
         try:
             listener.start()
-            if try_write(child.stdin, request):
-                try_write(child.stdin)
             with child.stdout:
+                write_lines(child.stdin, lines, called_off)
                 self.ready = _read_announcement(child.stdout)
         except BaseException:
             cancel()
@@ -239,6 +239,23 @@ def try_write(pipe: IO[bytes], line: bytes = b"") -> bool:
             raise
         return False
     return True
+
+
+def write_lines(pipe: IO[bytes], lines: Iterable[bytes], called_off: bytes = b"") -> None:
+    """Write lines, as long as the pipe has a reader: one that ends early reports the reason itself.
+
+    An exception of the lines always continues, even if the reader has ended; `called_off` is then
+    the last line.
+    """
+    try:
+        for line in lines:
+            if not try_write(pipe, line):
+                return
+    except BaseException:
+        try_write(pipe, called_off)
+        try_write(pipe)
+        raise
+    try_write(pipe)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ After that the run writes to its own log; no other process holds its streams.
 import json
 import os
 import sys
-from typing import Any, Callable, Mapping, Optional
+from typing import Any, Callable, Iterable, Mapping, Optional
 
 from procsup.errors import RecordError
 from procsup.host import boot, guard
@@ -17,12 +17,13 @@ from procsup.host.files import describe_error, open_private
 
 def start_detached(
     label: str,
-    request: bytes,
+    lines: Iterable[bytes],
+    called_off: bytes = b"",
     *,
     relay: Callable[[bytes], object] = relay_to_stderr,
     environment: Optional[Mapping[str, str]] = None,
 ) -> Announcing:
-    """Start a supervisor with that request; return when it announced that it is ready, or ended.
+    """Start a supervisor that reads these lines; return when it is ready, or has ended.
 
     Process lists show the `label`. `relay` gets its stderr until then. `environment` is by default
     `os.environ`. An exception (Ctrl-C) cancels the start. OSError if no process can be started.
@@ -31,7 +32,7 @@ def start_detached(
     if line is not None:
         line.release()  # the supervisor outlives this process
     child = boot.start_own_child([label], environment=environment)
-    return Announcing(child, request, relay=relay, cancel=child.terminate)
+    return Announcing(child, lines, called_off, relay=relay, cancel=child.terminate)
 
 
 def announce(ready: Mapping[str, Any], log_path: str) -> None:

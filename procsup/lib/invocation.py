@@ -5,27 +5,13 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Un
 
 from procsup.core.spec import RunSpec
 from procsup.errors import UsageError
-from procsup.host.attached import CancelToken, Feed, run_attached
 from procsup.host.files import AnyPath
-from procsup.lib.answers import get_manifest
-from procsup.lib.manifest import Manifest
 from procsup.lib.plain import convert_argument, read_jobs, read_selectors
 from procsup.runfile.load import load as load_file
 from procsup.runfile.plan import PLAN_FILE
 from procsup.supervisor.requests import Display, Request
 
 SpecOrFile = Union[AnyPath, RunSpec]
-
-
-class Invocation(NamedTuple):
-    """A run to start: what is sent to its supervisor."""
-
-    feed: Feed
-    check: bool = True
-
-    def carry_out(self, cancel_token: Optional[CancelToken] = None) -> Manifest:
-        """Run it to its end; errors as `procsup.run` has them."""
-        return get_manifest(run_attached(self.feed, cancel_token=cancel_token), check=self.check)
 
 
 class RunOptions(NamedTuple):

@@ -8,23 +8,20 @@ from typing import Any, List, Mapping, Optional, Sequence
 
 from procsup.core.spec import RunSpec
 from procsup.errors import RunUnfinished
-from procsup.host.attached import Feed
 from procsup.host.files import AnyPath
 from procsup.lib.answers import check_manifest
 from procsup.lib.invocation import (
-    Invocation,
     RunOptions,
     SpecOrFile,
     format_texts,
-    make_display,
     make_request,
 )
 from procsup.lib.manifest import Manifest
+from procsup.lib.running import Progress, make_invocation
 from procsup.lib.timing import Duration, convert_seconds
 from procsup.queries.view import RunView, find_run
 from procsup.queries.waiting import Limits, await_final
 from procsup.store.find import NoSuchRun
-from procsup.supervisor.requests import HostedRequest
 
 
 def load(file: AnyPath = "procsup.toml", *, vars: Optional[Mapping[str, Any]] = None) -> RunSpec:
@@ -43,7 +40,7 @@ def run(
     fresh: bool = False,
     dir: Optional[AnyPath] = None,
     engine: str = "local",
-    progress: str = "auto",
+    progress: Progress = "auto",
     check: bool = True,
     adopt: bool = False,
 ) -> Manifest:
@@ -52,23 +49,16 @@ def run(
     In a copy of its folder a run keeps what was done in the original only with `fresh` or
     `adopt`: UsageError without one of them.
 
+    `progress` is ``auto``, ``bar``, ``plain``, ``none`` (nothing is written at all), or a function
+    that is called with each `Event` as it happens; then nothing is written, either.
+
     RunFailed (`.manifest`) unless all units succeeded; with `check` false a failed run is
     returned like any other. RunUnfinished if it was stopped before it was final, RunBusy if
     another supervisor works on it, RunFileError, UsageError and RecordError as on the command line.
     Nothing of this process is touched; no ``__main__`` guard is needed.
     """
     options = RunOptions(vars, jobs, only, fresh, dir, engine, adopt)
-    return run_invocation(file, options, progress=progress, check=check).carry_out()
-
-
-def run_invocation(
-    file: SpecOrFile, options: RunOptions, *, progress: str, check: bool
-) -> Invocation:
-    """Return what `run` carries out."""
-    request = make_request(file, options)
-    return Invocation(
-        Feed(request.file, HostedRequest(request, make_display(progress)).encode()), check
-    )
+    return make_invocation(make_request(file, options), progress, check=check).carry_out()
 
 
 def wait_for(

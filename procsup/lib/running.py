@@ -1,16 +1,29 @@
 """A run beside the program that started it: `start`, and what can be done with it."""
 
 import os
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Type
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Type,
+    Union,
+)
 
 from procsup.errors import ProcsupError, RunUnfinished, WaitTimeout
-from procsup.host.attached import Feed, SupervisorProcess
+from procsup.host.attached import CancelToken, Feed, SupervisorProcess, run_attached
 from procsup.host.boot import Announcing
 from procsup.host.detach import start_detached
 from procsup.host.files import AnyPath
-from procsup.lib.answers import check_manifest, describe_exit, make_error
+from procsup.lib.answers import check_manifest, describe_exit, get_manifest, make_error
 from procsup.lib.invocation import (
     RunOptions,
     SpecOrFile,
@@ -28,7 +41,9 @@ from procsup.queries.view import RunView
 from procsup.queries.waiting import Limits, await_final
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live, wait_sitting
-from procsup.supervisor.requests import HostedRequest
+from procsup.supervisor.requests import Display, HostedRequest, Request
+
+Progress = Union[str, Callable[[Event], object]]
 
 _GUARD_ENDS_S = 10.0  # after its supervisor's last message
 
@@ -53,11 +68,50 @@ def start(
     RunFileError, UsageError, RunBusy and RecordError as `run`.
     """
     request = make_request(spec_or_file, RunOptions(vars, jobs, only, fresh, dir, engine, adopt))
-    feed = Feed(request.file, HostedRequest(request, make_display("none"), announce=True).encode())
+    feed = make_invocation(request, "none", check=True).make_feed(make_display("none"), True)
+    return begin(feed, detach=detach)
+
+
+def begin(feed: Feed, *, detach: bool = False, cancel_token: Optional[CancelToken] = None) -> "Run":
+    """Start the run that the feed asks for, which announces itself; errors as `start`."""
     if detach:
-        return Run(_check_ready(start_detached(feed.label, feed.request, relay=len)), None)
-    supervisor = SupervisorProcess(feed)
+        lines = chain([feed.request], feed.plan)
+        detached = start_detached(feed.label, lines, feed.called_off, relay=len)
+        return Run(_check_ready(detached), None)
+    supervisor = SupervisorProcess(feed, cancel_token)
     return Run(_check_ready(supervisor), supervisor)
+
+
+class Invocation(NamedTuple):
+    """A run to bring to completion; `progress` as in `run`.
+
+    `make_feed` is given what is shown of the run, and whether it announces itself.
+    """
+
+    make_feed: Callable[[Display, bool], Feed]
+    progress: Progress = "auto"
+    check: bool = True
+
+    def carry_out(self, cancel_token: Optional[CancelToken] = None) -> Manifest:
+        """Run it to its end; errors as `procsup.run` has them."""
+        if isinstance(self.progress, str):
+            feed = self.make_feed(make_display(self.progress), False)
+            ended = run_attached(feed, cancel_token=cancel_token)
+            return get_manifest(ended, check=self.check)
+        feed = self.make_feed(make_display("none"), True)
+        with begin(feed, cancel_token=cancel_token) as run:
+            for event in run.events():
+                self.progress(event)
+            return run.wait(check=self.check)
+
+
+def make_invocation(request: Request, progress: Progress, *, check: bool) -> Invocation:
+    """Return the invocation of a run of a file."""
+
+    def make_feed(display: Display, announce: bool) -> Feed:
+        return Feed(request.file, HostedRequest(request, display, announce=announce).encode())
+
+    return Invocation(make_feed, progress, check)
 
 
 def _check_ready(started: Announcing) -> Dict[str, Any]:

@@ -8,9 +8,10 @@ from procsup.errors import UsageError
 from procsup.host.attached import Feed
 from procsup.host.files import AnyPath
 from procsup.host.folders import get_current_folder, make_absolute
-from procsup.lib.invocation import Invocation, make_display
+from procsup.lib.invocation import make_display
 from procsup.lib.manifest import Manifest
 from procsup.lib.plain import convert_argument, convert_arguments, make_plain
+from procsup.lib.running import Invocation, Progress, Run, begin
 from procsup.lib.targets import DEFAULT_ARGS, Target, make_target
 from procsup.runfile.plan import (
     CALLED_OFF,
@@ -21,7 +22,7 @@ from procsup.runfile.plan import (
     end_line,
     make_own_name,
 )
-from procsup.supervisor.requests import HostedRequest, Request
+from procsup.supervisor.requests import Display, HostedRequest, Request
 
 Argument = Union[str, float, "os.PathLike[str]"]
 Paths = Union[Sequence[AnyPath], Mapping[str, Union[AnyPath, Sequence[AnyPath]]]]
@@ -96,7 +97,7 @@ def run_units(
     keep: str = "never",
     adopt: bool = False,
     dir: Optional[AnyPath] = None,
-    progress: str = "auto",
+    progress: Progress = "auto",
     check: bool = True,
     **defaults: Any,
 ) -> Manifest:
@@ -116,6 +117,28 @@ def run_units(
     return make_units_invocation(units, options).carry_out()
 
 
+def start_units(
+    units: Iterable[AnyUnit],
+    *,
+    name: Optional[str] = None,
+    jobs: Optional[int] = None,
+    on_failure: Union[str, Mapping[str, Any]] = "finish",
+    keep: str = "never",
+    adopt: bool = False,
+    dir: Optional[AnyPath] = None,
+    detach: bool = False,
+    **defaults: Any,
+) -> Run:
+    """Start a run of units and return once it holds its run directory, as `start` does for a file.
+
+    Then ``for event in run.events()`` has the end of each unit as it comes. The arguments are those
+    of `run_units`, the errors those of `start`.
+    """
+    options = UnitOptions(name, jobs, on_failure, keep, dir, "none", True, defaults, adopt)
+    invocation = make_units_invocation(units, options)
+    return begin(invocation.make_feed(make_display("none"), True), detach=detach)
+
+
 def map(
     target: Union[AnyPath, Sequence[Argument]],
     inputs: Iterable[Argument],
@@ -129,7 +152,7 @@ def map(
     keep: str = "never",
     adopt: bool = False,
     dir: Optional[AnyPath] = None,
-    progress: str = "auto",
+    progress: Progress = "auto",
     **defaults: Any,
 ) -> Manifest:
     """Run one child per input of a module, a Python file or a command; return the manifest.
@@ -154,7 +177,7 @@ class UnitOptions:
     on_failure: Union[str, Mapping[str, Any]]
     keep: str
     dir: Optional[AnyPath]
-    progress: str
+    progress: Progress
     check: bool
     defaults: Mapping[str, Any]
     adopt: bool = False
@@ -189,9 +212,12 @@ class UnitOptions:
             fresh=self.keep == "never",
             adopt=bool(self.adopt),
         )
-        line = HostedRequest(request, make_display(self.progress), plan_follows=True).encode()
-        feed = Feed(head.name, line, _encode_lines(head, tables), CALLED_OFF)
-        return Invocation(feed, self.check)
+
+        def make_feed(display: Display, announce: bool) -> Feed:
+            line = HostedRequest(request, display, plan_follows=True, announce=announce).encode()
+            return Feed(head.name, line, _encode_lines(head, tables), CALLED_OFF)
+
+        return Invocation(make_feed, self.progress, self.check)
 
     def run_name(self) -> str:
         """Return the given name of the run, or a new one."""
@@ -253,4 +279,4 @@ def _make_map_tables(target_program: Target, inputs: Iterable[Any]) -> Iterator[
         yield table
 
 
-__all__: List[str] = ["Unit", "map", "run_units"]
+__all__: List[str] = ["Unit", "map", "run_units", "start_units"]

@@ -4,12 +4,11 @@ import os
 from typing import List, Optional, Sequence
 
 from procsup.errors import OutputsChanged, ProcsupError, RecordError, RunUnfinished, UsageError
-from procsup.host.attached import Feed
 from procsup.host.files import AnyPath
 from procsup.lib.answers import check_manifest
-from procsup.lib.invocation import Invocation, make_display
 from procsup.lib.manifest import Manifest
 from procsup.lib.plain import read_jobs, read_selectors
+from procsup.lib.running import Progress, make_invocation
 from procsup.lib.timing import Duration, convert_seconds
 from procsup.queries import control, retrying
 from procsup.queries.retrying import Rerun
@@ -19,7 +18,6 @@ from procsup.queries.verification import verify as check_records
 from procsup.queries.view import find_own_run, find_run, find_to_execute
 from procsup.queries.waiting import await_final
 from procsup.report.verification import format_verification
-from procsup.supervisor.requests import HostedRequest
 
 
 def status(run: AnyPath = "last") -> Status:
@@ -60,7 +58,7 @@ def retry(
     *,
     only: Sequence[str] = (),
     jobs: Optional[int] = None,
-    progress: str = "auto",
+    progress: Progress = "auto",
     check: bool = True,
 ) -> Manifest:
     """Run again what did not succeed, or the selected units; return the manifest when all ended.
@@ -78,8 +76,7 @@ def retry(
     elif words or not retrying.has_succeeded(rerun):
         number = None if jobs is None else read_jobs(jobs)
         request = retrying.request_for(rerun, words, jobs=number)
-        line = HostedRequest(request, make_display(progress)).encode()
-        return Invocation(Feed(request.file, line), check).carry_out()
+        return make_invocation(request, progress, check=check).carry_out()
     waited = await_final(where)
     return check_manifest(Manifest(waited.path, waited.head), check=check)
 

@@ -33,7 +33,7 @@ def fake_cli(monkeypatch):
 def start(code, *args, **options):
     relayed = []
     request = json.dumps([code, *args]).encode() + b"\n"
-    result = detach.start_detached("label", request, relay=relayed.append, **options)
+    result = detach.start_detached("label", [request], relay=relayed.append, **options)
     return result, b"".join(relayed)
 
 

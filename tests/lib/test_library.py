@@ -12,7 +12,7 @@ import pytest
 
 import procsup
 from procsup.host.attached import ProcessResult
-from procsup.lib import invocation
+from procsup.lib import running
 from procsup.supervisor.requests import Display, HostedRequest, Request
 from tests.support.projects import PYTHON
 from tests.support.sittings import Supervised, result
@@ -47,7 +47,7 @@ def started(monkeypatch, tmp_path):
 
     starter = Starter()
     starter.calls = calls
-    monkeypatch.setattr(invocation, "run_attached", starter)
+    monkeypatch.setattr(running, "run_attached", starter)
     return starter
 
 

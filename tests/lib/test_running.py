@@ -253,6 +253,77 @@ def test_a_run_whose_guard_is_killed_says_so_and_not_that_this_program_has_ended
     assert unit.ends_within(LIMIT_S)
 
 
+def count_ends(events):
+    return sorted(event.unit for event in events if isinstance(event, procsup.UnitEnded))
+
+
+def test_units_are_started_and_told_of_as_they_end(gate):
+    words = [sys.executable, "-S", str(PROGRAMS / "gated.py"), str(gate.port)]
+    units = (procsup.Unit([*words, name], id=name) for name in ("a", "b"))
+
+    with procsup.start_units(units, name="n", jobs=2) as run:
+        ended = (event for event in run.events() if isinstance(event, procsup.UnitEnded))
+        gate.meet("b").exit(0)
+        assert next(ended).unit == "units/b"
+        gate.meet("a").exit(0)
+        assert next(ended).unit == "units/a"
+    assert procsup.read_manifest("n").run_id == run.id
+
+
+@pytest.mark.parametrize("detach", [False, True])
+def test_units_that_cannot_be_listed_start_nothing(gate, detach):
+    def fail():
+        yield ["true"]
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        procsup.start_units(fail(), name="n", detach=detach)
+    with pytest.raises(procsup.UsageError, match="timout: unknown setting"):
+        procsup.start_units([["true"]], name="n", timout=3, detach=detach)
+    with pytest.raises(procsup.RunFileError, match="two units have the id"):
+        procsup.start_units([procsup.Unit(["a"], id="x")] * 2, name="n", detach=detach)
+    assert procsup.status("n").state == "empty" if Path(".procsup/n").exists() else True
+
+
+def test_detached_units_go_on_alone(gate):
+    run = procsup.start_units(
+        [[sys.executable, "-S", str(PROGRAMS / "gated.py"), str(gate.port), "a"]], detach=True
+    )
+    gate.meet("a").exit(0)
+
+    assert run.wait(LIMIT_S).ok
+
+
+def test_progress_may_be_a_function_that_is_told_of_each_event(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    Path("run.toml").write_text('[stage.s]\nmatrix.n = [1, 2]\ncommand = ["true"]\n')
+    told = []
+
+    assert procsup.run("run.toml", progress=told.append).ok
+    assert count_ends(told) == ["s/n=1", "s/n=2"]
+    assert told[-1] == procsup.RunEnded("succeeded")
+    assert procsup.run_units([["true"]], progress=told.append).ok
+    with pytest.raises(procsup.RunFailed):
+        procsup.map(["false"], ["x"], progress=told.append)
+    assert count_ends(told)[:1] == ["map/x"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_run_ends_with_an_exception_of_its_progress(gate):
+    write_run(gate, "a")
+    met = []
+
+    def tell(event):
+        if isinstance(event, procsup.UnitStarted):
+            met.append(gate.meet("a"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        procsup.run("run.toml", progress=tell)
+
+    assert met[0].ends_within(0)
+
+
 # --- who ends with whom --------------------------------------------------------------------
 
 HOST = """
