@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from procsup.host import attached
+from procsup.host import attached, boot
 from tests.support.projects import ROOT
 
 POSIX = pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="POSIX signals")
@@ -92,7 +92,7 @@ def test_a_signal_that_is_blocked_already_stays_so():
         reader, writer = os.pipe()
         os.close(reader)
         with os.fdopen(writer, "wb", buffering=0) as pipe:
-            assert not attached.try_write(pipe, b"x")
+            assert not boot.try_write(pipe, b"x")
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before | held
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
