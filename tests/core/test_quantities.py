@@ -95,8 +95,9 @@ def test_what_is_no_duration_is_refused_everywhere_with_what_was_expected(writte
         parse_duration_s(written)
     with pytest.raises(Wrong, match=r"expected .*duration"):
         values.duration_s(written)
-    with pytest.raises(UsageError, match=r"timeout: expected .*duration"):
-        of_the_library("timeout", written)
+    if not isinstance(written, datetime.timedelta):  # in Python that is a duration
+        with pytest.raises(UsageError, match=r"timeout: expected .*duration"):
+            of_the_library("timeout", written)
     if isinstance(written, str):
         with pytest.raises(click.BadParameter, match=r"expected .*duration"):
             convert_duration(None, None, written)
