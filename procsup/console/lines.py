@@ -3,13 +3,12 @@
 from typing import Dict, List
 
 from procsup.core.events import Settled
-from procsup.core.outcome import Verdict
+from procsup.core.outcome import MAYBE_UNTRIED, Verdict
 from procsup.core.plan.summary import EarlyEnd, Summary
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
 from procsup.core.text import count_noun, make_visible
 
-_NEVER_TRIED = (Verdict.SKIPPED, Verdict.CANCELLED)
 _ENDINGS = {
     EarlyEnd.INTERRUPTED: "interrupted: {units} asked to end; once more ends them at once",
     EarlyEnd.STOPPING: "stopped by request: {units} asked to end",
@@ -34,7 +33,7 @@ def format_unit_line(end: End, position: str) -> str:
 def is_worth_a_line(order: Settled) -> bool:
     """Whether to show an end: a unit that was kept or never tried is only counted."""
     end = order.end
-    return not order.kept and not (end.attempt == 0 and end.verdict in _NEVER_TRIED)
+    return not order.kept and not (end.attempt == 0 and end.verdict in MAYBE_UNTRIED)
 
 
 class Remarks:

@@ -75,10 +75,22 @@ class Verdict(Enum):
     @property
     def is_failure(self) -> bool:
         """Whether the unit itself failed: not if another unit did, or the user cancelled it."""
-        return self not in _NO_FAILURE
+        return self not in NO_FAILURE
 
 
-_NO_FAILURE = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
+# The groups of verdicts that the rest asks for.
+NO_FAILURE = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
+NO_RETRY = (Verdict.SUCCEEDED, Verdict.SKIPPED)  # of all that did not succeed by itself
+MAYBE_UNTRIED = (Verdict.SKIPPED, Verdict.CANCELLED)  # with or without an attempt
+RETRY_ON = (
+    Verdict.FAILED,
+    Verdict.TIMED_OUT,
+    Verdict.OVER_MEMORY,
+    Verdict.STALLED,
+    Verdict.BAD_OUTPUT,
+    Verdict.LOST,
+)
+NOT_REACHED_YET = (Verdict.OVER_MEMORY, Verdict.STALLED)  # before `memory-limit` and `stall` exist
 
 _STOPPED = {
     StopReason.DEADLINE: Verdict.TIMED_OUT,

@@ -4,16 +4,7 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 
 from msgspec import Struct, field
 
-from procsup.core.outcome import Verdict
-
-RETRY_ON = (
-    Verdict.FAILED,
-    Verdict.TIMED_OUT,
-    Verdict.OVER_MEMORY,
-    Verdict.STALLED,
-    Verdict.BAD_OUTPUT,
-    Verdict.LOST,
-)
+from procsup.core.outcome import RETRY_ON, Verdict
 
 
 class Retry(Struct, frozen=True):

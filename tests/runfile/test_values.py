@@ -2,8 +2,8 @@
 
 import pytest
 
-from procsup.core.outcome import Verdict
-from procsup.core.spec import RETRY_ON, OnFailure, Retry
+from procsup.core.outcome import RETRY_ON, Verdict
+from procsup.core.spec import OnFailure, Retry
 from procsup.runfile.syntax import values
 from procsup.runfile.syntax.problems import Wrong
 from procsup.runfile.syntax.reading import parse

@@ -5,7 +5,7 @@ from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from procsup.core.events import Asked, Interrupted, Rerun
 from procsup.core.keep import ASKED
-from procsup.core.outcome import StopReason, Verdict
+from procsup.core.outcome import NO_RETRY, StopReason, Verdict
 from procsup.core.plan.stages import explain_unknown, record_request
 from procsup.core.plan.state import Plan, Stage
 from procsup.core.plan.stops import call_off, kill_all, shorten_grace, stop_all
@@ -28,7 +28,6 @@ from procsup.core.wording import BY_REQUEST
 
 Picked = List[Tuple[Stage, Unit]]
 
-_FINE = (Verdict.SUCCEEDED, Verdict.SKIPPED)
 _LATER = "retry it when the run has ended"
 
 
@@ -166,7 +165,7 @@ def _find_failed(plan: Plan) -> Picked:
         for stage in plan.stages
         if not stage.tally.closed
         for unit in stage.units
-        if isinstance(unit.state, Done) and unit.state.verdict not in _FINE
+        if isinstance(unit.state, Done) and unit.state.verdict not in NO_RETRY
     ]
 
 

@@ -5,9 +5,9 @@ import math
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
 from procsup.core import quantities
-from procsup.core.outcome import Verdict
+from procsup.core.outcome import NOT_REACHED_YET, RETRY_ON, Verdict
 from procsup.core.regexes import compile_at_use
-from procsup.core.spec import RETRY_ON, OnFailure, Retry
+from procsup.core.spec import OnFailure, Retry
 from procsup.core.text import format_value as format_value
 from procsup.host.signals import NAMES, NO_REQUESTS, can_be_sent
 from procsup.runfile.syntax.problems import (
@@ -40,9 +40,7 @@ TABLES: Mapping[str, Tuple[str, ...]] = {
     "csv": ("columns", "required", "delimiter", "comment"),
     "jsonl": ("columns", "required"),
 }
-# No unit ends in these ways before there are `memory-limit` and `stall`.
-_LATER = (Verdict.OVER_MEMORY.value, Verdict.STALLED.value)
-RETRIED = tuple([one.value for one in RETRY_ON if one.value not in _LATER])
+RETRIED = tuple([one.value for one in RETRY_ON if one not in NOT_REACHED_YET])
 AS_LONG_AS_THE_UNIT = "timeout"
 A_LINGER = 'seconds, a duration such as "10s", 0, or "timeout"'
 A_SIGNAL = 'the name of a signal such as "TERM", "INT" or "USR1"'
@@ -305,7 +303,7 @@ def _verdicts(value: Any) -> Tuple[Verdict, ...]:
 
 
 def _verdict(value: Any) -> str:
-    if value in _LATER:
+    if value in [one.value for one in NOT_REACHED_YET]:
         raise Wrong(f"`{value}` is not there yet in this version of procsup")
     return word(*RETRIED)(value)
 
