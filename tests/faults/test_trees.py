@@ -18,7 +18,7 @@ plant(procfs.list_children, lambda _: lambda pid: [])
 """
 ONLY_THE_MAIN_PROCESS = """
 from procsup.host import posix, trees
-plant(posix.Child.others, lambda _: lambda child: 0)
+plant(posix.Child.count_others, lambda _: lambda child: 0)
 plant("kill orphans", nothing)
 plant(trees.Trees.end_rest, nothing)
 """
