@@ -45,7 +45,11 @@ def open_private_folder(path: str, run_dir: str) -> Folder:
 
     RecordError if something else than a folder of ours has the place of one of them.
     """
+    # By its path: an attempt may be started by another process than the one that has it open.
     folder = Folder.open(run_dir)
+    if not folder.is_ours():
+        folder.close()
+        raise RecordError(f"{run_dir} belongs to another user: refused")
     for name in os.path.relpath(path, run_dir).split(os.sep):
         with folder:
             try:

@@ -10,12 +10,16 @@ _HERE, _BIRTH = -100, 0x800  # AT_FDCWD, STATX_BTIME
 _BYTES, _AT_MASK, _AT_SECONDS, _AT_NANOSECONDS = 256, 0, 80, 88  # of struct statx
 
 
-def read_born_ns(path: AnyPath) -> Optional[int]:
-    """Return a file's creation time in nanoseconds since 1970; None if it is not known."""
+def read_born_ns(path: AnyPath, *, dir_fd: Optional[int] = None) -> Optional[int]:
+    """Return a file's creation time in nanoseconds since 1970; None if it is not known.
+
+    `dir_fd` as in `host.files`.
+    """
+    name = path if dir_fd is None else os.path.basename(path)
     if sys.platform == "linux":
-        return _ask_statx(path)
+        return _ask_statx(name, _HERE if dir_fd is None else dir_fd)
     try:
-        status = os.stat(path)
+        status = os.stat(name, dir_fd=dir_fd)
     except OSError:
         return None
     if sys.platform == "win32":
@@ -26,7 +30,7 @@ def read_born_ns(path: AnyPath) -> Optional[int]:
     return None if not seconds else round(seconds * 1e6) * 1000
 
 
-def _ask_statx(path: AnyPath) -> Optional[int]:
+def _ask_statx(path: AnyPath, dir_fd: int) -> Optional[int]:
     """Ask by statx(2), for which Python has no call before 3.15."""
     import ctypes
 
@@ -35,7 +39,7 @@ def _ask_statx(path: AnyPath) -> Optional[int]:
         statx = ctypes.CDLL(None).statx
     except (OSError, AttributeError):
         return None  # an old C library
-    if statx(_HERE, os.fsencode(path), 0, _BIRTH, buffer) != 0:
+    if statx(dir_fd, os.fsencode(path), 0, _BIRTH, buffer) != 0:
         return None
 
     def number(at: int, size: int) -> int:

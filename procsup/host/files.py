@@ -200,13 +200,13 @@ _HARD_LINKED = (
 )
 
 
-def read_file_id(path: AnyPath) -> str:
+def read_file_id(path: AnyPath, *, dir_fd: Optional[int] = None) -> str:
     """Return an id of this file, different from its copies': device and inode in hexadecimal.
 
     ``:`` if it does not exist. After a boot the device may have another number.
     """
     try:
-        status = os.stat(path)
+        status = os.stat(_look_below(path, dir_fd), dir_fd=dir_fd)
     except OSError:
         return ":"
     return f"{status.st_dev:x}:{status.st_ino:x}"

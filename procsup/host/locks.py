@@ -262,7 +262,7 @@ class FileLock:
         """Whether the path still names the file that is open here."""
         name = self.path if dir_fd is None else os.path.basename(self.path)
         try:
-            return os.path.samestat(os.stat(name, dir_fd=dir_fd), os.fstat(self.fd))
+            return os.path.samestat(os.lstat(name, dir_fd=dir_fd), os.fstat(self.fd))
         except OSError:
             return False
 

@@ -320,6 +320,11 @@ class Folder:
         """Open a record of the run whose folder it is, as `open_record` does."""
         return check_record(self.read(name), os.path.join(self.path, name), self.status.st_uid)
 
+    def above(self) -> "Folder":
+        """Open the folder that it is in now, whatever its path leads to; OSError as `open`."""
+        path = os.path.dirname(self.path)
+        return self._open(path, None if self._fd is None else os.pardir, self._fd)
+
     def child(self, name: str) -> "Folder":
         """Open a folder in it; OSError as `open`."""
         at = self._at(name)

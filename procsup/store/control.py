@@ -26,17 +26,11 @@ from msgspec import Struct
 from procsup.core.events import Asked
 from procsup.core.text import pack, unpack
 from procsup.errors import RecordError, RunUnfinished, UsageError
-from procsup.host.files import (
-    AnyPath,
-    describe_error,
-    is_temporary,
-    make_temporary_name,
-    open_private,
-)
-from procsup.host.opened import Folder
+from procsup.host.files import describe_error, is_temporary, make_temporary_name, open_private
+from procsup.host.opened import Folder, make_replaced_error
 from procsup.host.owners import is_ours, is_ours_or_roots, name_user
 from procsup.store.owner import Owner, decode_owner, open_owner
-from procsup.store.rundir import RunDir
+from procsup.store.rundir import CONTROL, RunDir
 
 LOOK_EVERY_S = 0.5
 _LIMIT_BYTES = 1 << 20
@@ -103,7 +97,11 @@ def _write(rundir: RunDir, owner: BinaryIO, name: str, text: bytes) -> None:
     OSError if the folder is a link or of another user, or if the run's folder is not the one
     whose owner was read: it would lead root somewhere else.
     """
-    with open_control(rundir, os.path.realpath(rundir.path), owner) as control:
+    with ExitStack() as stack:
+        run = stack.enter_context(Folder.open(os.path.realpath(rundir.path)))
+        if not _holds(run, rundir, owner.fileno()):
+            raise make_replaced_error(run.path)
+        control = stack.enter_context(open_control(run))
         temporary = make_temporary_name()
         mode = 0o600 if is_ours(control.status) else 0o644  # only these two can enter the folder
         with os.fdopen(control.create(temporary, mode), "wb") as file:
@@ -114,23 +112,16 @@ def _write(rundir: RunDir, owner: BinaryIO, name: str, text: bytes) -> None:
 def take_back(rundir: RunDir, request: str) -> None:
     """Remove a request, unless the supervisor has read it."""
     try:
-        with open_control(rundir, os.path.realpath(rundir.path)) as control:
+        with Folder.open(os.path.realpath(rundir.path)) as run, open_control(run) as control:
             control.unlink(f"{request}{_ENDING}")
     except OSError:
         pass  # it was read; or it cannot be removed, and the next sitting does
 
 
 @contextmanager
-def open_control(
-    rundir: RunDir, path: AnyPath, owner: Optional[BinaryIO] = None
-) -> Iterator[Folder]:
-    """Open the folder of requests; OSError if another one has its place.
-
-    `owner` is the open file with the owner's line, which must be in the run's folder.
-    """
-    with Folder.open(path) as run, run.open_plain_child(rundir.control.name) as control:
-        if owner is not None and not _holds(run, rundir, owner.fileno()):
-            raise OSError(errno.EINVAL, "another folder has taken its place", run.path)
+def open_control(run: Folder) -> Iterator[Folder]:
+    """Open the folder of requests of an open run directory; OSError if another has its place."""
+    with run.open_plain_child(CONTROL) as control:
         if control.status.st_uid != run.status.st_uid:
             raise OSError(errno.EINVAL, "it belongs to another user than the run", control.path)
         yield control
@@ -147,13 +138,14 @@ def _holds(run: Folder, rundir: RunDir, fd: int) -> bool:
 class ControlInbox:
     """The supervisor's side: `drain` may be called at any rate, it reads the folder twice a second.
 
-    A request is removed when it is read, an invalid one too: the answer is a journal record.
+    `run` is the run directory that the sitting has open. A request is removed when it is read, an
+    invalid one too: its answer is a journal record.
     """
 
     def __init__(
-        self, rundir: RunDir, sitting: int, *, now: Callable[[], float] = time.monotonic
+        self, run: Folder, sitting: int, *, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._rundir = rundir
+        self._run = run
         self._prefix = f"{sitting}-"
         self._now = now
         self._next_look = now()
@@ -170,7 +162,7 @@ class ControlInbox:
             return []
         self._next_look = self._now() + LOOK_EVERY_S
         try:
-            with open_control(self._rundir, self._rundir.path) as control:
+            with open_control(self._run) as control:
                 found = [
                     self._take(control, name)
                     for name in sorted(control.list_names())

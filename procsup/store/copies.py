@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # who waits reads manifests only
     from typing import Protocol
 
     from procsup.core.records import Begin
+    from procsup.host.opened import Folder
 
     class _Beginning(Protocol):
         """What a record of a beginning says of its own place."""
@@ -34,17 +35,19 @@ if TYPE_CHECKING:  # who waits reads manifests only
 _LONGEST_BYTES = 1 << 20
 
 
-def is_copy(rundir: RunDir, begin: _Beginning) -> bool:
+def is_copy(rundir: RunDir, begin: _Beginning, folder: Optional[Folder] = None) -> bool:
     """Whether this record was written to another journal than the run directory's, as far as known.
 
+    `folder` is the run directory, if a sitting has it open: then the journal in that one counts.
     Device numbers may change with every boot; inodes and creation times do not. Not every file
     system, and no record of an older procsup, has a time of birth. The oldest do not record their
     own file: such a journal counts as a copy on another host than its own.
     """
     if not begin.journal:
         return begin.host != identity.get_host_name()
+    dir_fd = None if folder is None else folder.fd
     device, _, inode = begin.journal.partition(":")
-    here_device, _, here_inode = read_file_id(rundir.journal).partition(":")
+    here_device, _, here_inode = read_file_id(rundir.journal, dir_fd=dir_fd).partition(":")
     if inode != here_inode:
         return True
     if begin.boot_id == identity.read_boot_id() and device != here_device:
@@ -53,13 +56,13 @@ def is_copy(rundir: RunDir, begin: _Beginning) -> bool:
         return False
     from procsup.host.birth import read_born_ns  # loads ctypes
 
-    here_born = read_born_ns(rundir.journal)
+    here_born = read_born_ns(rundir.journal, dir_fd=dir_fd)
     return here_born is not None and here_born != begin.born_ns
 
 
-def is_original(rundir: RunDir, begin: _Beginning) -> bool:
+def is_original(rundir: RunDir, begin: _Beginning, folder: Optional[Folder] = None) -> bool:
     """Whether this record is known to have been written to the run directory's own journal."""
-    return begin.journal != "" and not is_copy(rundir, begin)
+    return begin.journal != "" and not is_copy(rundir, begin, folder)
 
 
 class _First:

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, NamedTuple, Optional
 
 import msgspec
 
@@ -29,7 +29,6 @@ from procsup.host.files import (
     AnyPath,
     describe_error,
     make_folders,
-    open_reading,
     open_record,
     remove,
     sync_folder,
@@ -39,7 +38,7 @@ from procsup.seams import seam
 from procsup.store.rundir import FILE_MODES, RunDir
 
 if TYPE_CHECKING:  # who waits reads manifests only
-    from typing import BinaryIO, Callable, Iterable, Sequence, Tuple
+    from typing import BinaryIO, Callable, Iterable, List, Pattern, Sequence, Tuple
 
     from procsup.core.events import UnitResult
     from procsup.core.records import Begin
@@ -54,7 +53,7 @@ _ESCAPED_TEXTS = "base64"  # JSON pointer -> bytes, of texts that are not UTF-8
 _BETWEEN = b",\n"
 _LAST_LINE = b"]}"
 # How a file at a path of the user's is recognized as procsup's, in any version.
-_STAMP = compile_at_use(rb"\S+ \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\s*")
+_STAMP = compile_at_use(rb"\S+ \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\s*\Z")
 _MANIFEST = compile_at_use(rb'\{"schema":"%s' % re.escape(SCHEMA.rpartition("/")[0] + "/").encode())
 _LONGEST_STAMP_BYTES = 1 << 12
 
@@ -92,10 +91,11 @@ class ManifestPublisher:
 
         RecordError, and nothing is removed, if the file at a user's path is not procsup's.
         """
-        self._check_ours(stages)
-        stamps = [self._spec.stage(stage).stamp for stage in stages]
-        outdated = [self._spec.stamp, self._spec.manifest, *stamps]
-        _remove_durably([path for path in outdated if path is not None])
+        stamps = [self._spec.stamp, *(self._spec.stage(stage).stamp for stage in stages)]
+        marks = [*_marks([self._spec.manifest], _MANIFEST), *_marks(stamps, _STAMP)]
+        for mark in marks:
+            mark.refuse_other()
+        _withdraw_marks(marks)
         _remove_durably([self._rundir.manifest], dir_fd=self._sitting.folder.fd)
         with self._list_stages() as folder:
             _remove_durably(list(map(self._rundir.get_stage_manifest, stages)), dir_fd=folder.fd)
@@ -106,7 +106,7 @@ class ManifestPublisher:
         path = self._rundir.get_stage_manifest(stage)
         first = _encode_head(head)
         lines = _encode_units(self._make_records(results))
-        noted = self._bodies.pass_lines(stage, path, len(first), lines)
+        noted = self._bodies.pass_lines(stage, path.name, len(first), lines)
         with self._list_stages() as folder:
             _write(path, _join_whole(first, noted), mode=self._mode, dir_fd=folder.fd)
         self._sitting.check()  # in another folder by now, it would tell no waiter of ours
@@ -124,9 +124,8 @@ class ManifestPublisher:
         if not self._try_copy(head, [name for name, _ in counts]):
             self._write_run(encode_manifest(head, self._make_records(results)))
         self._sitting.check()
-        if self._spec.manifest is not None:
-            _check_manifest(self._spec.manifest)
-            _write_for_user(self._spec.manifest, self._copy_lines())
+        for mark in _marks([self._spec.manifest], _MANIFEST):
+            mark.write(self._copy_lines())
         self._format_stamp(self._spec.stamp, head)
         self._sitting.release_run()
 
@@ -152,13 +151,14 @@ class ManifestPublisher:
         """
         from procsup.store.unit_lines import UnitLinesChanged
 
-        lines = self._bodies.join(stages, _BETWEEN)
-        if lines is None or self._spec.keep_logs != "all":  # they name logs that are removed
-            return False
-        try:
-            self._write_run(_join_whole(_encode_head(head), lines))
-        except UnitLinesChanged:
-            return False
+        with self._list_stages() as folder:
+            lines = self._bodies.join(stages, _BETWEEN, folder)
+            if lines is None or self._spec.keep_logs != "all":  # they name logs that are removed
+                return False
+            try:
+                self._write_run(_join_whole(_encode_head(head), lines))
+            except UnitLinesChanged:
+                return False
         return True
 
     def _make_records(self, results: Iterator[UnitResult]) -> Iterator[UnitRecord]:
@@ -186,19 +186,94 @@ class ManifestPublisher:
             root=self._spec.folder,
         )
 
-    def _check_ours(self, stages: Sequence[str]) -> None:
-        _check_manifest(self._spec.manifest)
-        for path in (self._spec.stamp, *(self._spec.stage(stage).stamp for stage in stages)):
-            _check_stamp(path)
-
     def _format_stamp(self, path: Optional[str], head: Head) -> None:
-        _check_stamp(path)
-        if path is None:
+        marks = _marks([path], _STAMP)
+        if head.status != "succeeded":
+            _withdraw_marks(marks)
             return
-        if head.status == "succeeded":
-            _write_for_user(path, [f"{head.run_id} {head.ended}\n".encode()])
-        else:
-            _remove_durably([path])
+        for mark in marks:
+            mark.write([f"{head.run_id} {head.ended}\n".encode()])
+
+
+class _Mark(NamedTuple):
+    """A stamp, or the visible copy of the manifest, at a path of the user's.
+
+    What is replaced or removed is in the very folder in which it was seen to be procsup's,
+    wherever the path leads by then.
+    """
+
+    path: str
+    pattern: Pattern[bytes]
+
+    @contextmanager
+    def folder(self) -> Iterator[Optional[Folder]]:
+        """Open the folder that it is in, links followed; None if there is none."""
+        from procsup.host.opened import Folder
+
+        above = os.path.dirname(os.path.abspath(self.path))
+        try:
+            folder = Folder.open(os.path.realpath(above))
+        except (FileNotFoundError, NotADirectoryError):
+            yield None
+            return
+        except OSError as error:
+            raise RecordError(f"{above} cannot be opened: {describe_error(error)}") from error
+        with folder:
+            yield folder
+
+    def refuse_other(self) -> None:
+        """Raise RecordError if it is there, not empty, and nothing that procsup has written."""
+        with self.folder() as folder:
+            if folder is not None:
+                self.refuse_other_in(folder)
+
+    def refuse_other_in(self, folder: Folder) -> None:
+        """Raise RecordError likewise; `folder` is the open one that it is in."""
+        name = os.path.basename(self.path)
+        with _report_errors(self.path, "read"):
+            try:
+                # A device or a pipe may look empty; it must not be opened or removed.
+                if not stat.S_ISREG(folder.look(name).st_mode):
+                    raise RecordError(self._describe_kept("is no regular file"))
+                with folder.read(name) as file:
+                    start = file.read(_LONGEST_STAMP_BYTES)
+            except FileNotFoundError:
+                return
+        if start and not self.pattern.match(start):
+            what = "stamp" if self.pattern is _STAMP else "manifest"
+            raise RecordError(self._describe_kept(f"is no {what} that procsup has written"))
+
+    def _describe_kept(self, problem: str) -> str:
+        return (
+            f"{self.path} {problem}, and is left as it is: move it away, or choose another path in"
+            " the run file"
+        )
+
+    def write(self, chunks: Iterable[bytes]) -> None:
+        """Write it, durable on return, unless something else is there."""
+        with _report_errors(self.path, "written"):
+            make_folders(os.path.dirname(os.path.abspath(self.path)))
+        with self.folder() as folder:
+            if folder is None:
+                raise RecordError(f"{self.path} cannot be written: its folder was removed")
+            self.refuse_other_in(folder)
+            _write(self.path, chunks, mode=None, dir_fd=folder.fd)
+
+
+def _marks(paths: Iterable[Optional[str]], pattern: Pattern[bytes]) -> List[_Mark]:
+    return [_Mark(path, pattern) for path in paths if path is not None]
+
+
+def _withdraw_marks(marks: Iterable[_Mark]) -> None:
+    by_folder: Dict[str, List[_Mark]] = {}
+    for mark in marks:
+        by_folder.setdefault(os.path.dirname(mark.path), []).append(mark)
+    for some in by_folder.values():
+        with some[0].folder() as folder:
+            if folder is not None:
+                for mark in some:
+                    mark.refuse_other_in(folder)
+                _remove_durably([mark.path for mark in some], dir_fd=folder.fd)
 
 
 def encode_manifest(head: Head, units: Iterator[UnitRecord]) -> Iterator[bytes]:
@@ -226,13 +301,14 @@ def _join_whole(first: bytes, lines: Iterator[bytes]) -> Iterator[bytes]:
     yield b"\n" + _LAST_LINE + b"\n" if line else _LAST_LINE + b"\n"
 
 
-def read_head(path: AnyPath) -> Optional[Head]:
+def read_head(path: AnyPath, *, folder: Optional[Folder] = None) -> Optional[Head]:
     """Read a manifest's first line; None if there is no manifest.
 
-    RecordError if it cannot be read, or is of another schema.
+    RecordError if it cannot be read, or is of another schema. With the open `folder` that it is
+    in, it is read there.
     """
     try:
-        file = open_record(path)
+        file = open_record(path) if folder is None else folder.record(os.path.basename(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -326,46 +402,6 @@ def _write(
 ) -> None:
     with _report_errors(path, "written"):
         write_atomically(path, chunks, mode=mode, dir_fd=dir_fd)
-
-
-def _write_for_user(path: AnyPath, chunks: Iterable[bytes]) -> None:
-    with _report_errors(path, "written"):
-        make_folders(os.path.dirname(os.path.abspath(path)))
-    _write(path, chunks, mode=None)
-
-
-def _check_stamp(path: Optional[str]) -> None:
-    start = _read_start(path)
-    if path is not None and start and not _STAMP.fullmatch(start):
-        raise RecordError(_describe_kept(path, "is no stamp that procsup has written"))
-
-
-def _check_manifest(path: Optional[str]) -> None:
-    start = _read_start(path)
-    if path is not None and start and not _MANIFEST.match(start):
-        raise RecordError(_describe_kept(path, "is no manifest that procsup has written"))
-
-
-def _read_start(path: Optional[str]) -> bytes:
-    """Return the first bytes of a user's file; none if it does not exist or is empty."""
-    if path is None:
-        return b""
-    with _report_errors(path, "read"):
-        try:
-            # A device or a pipe may look empty; it must not be opened or removed.
-            if not stat.S_ISREG(os.stat(path).st_mode):
-                raise RecordError(_describe_kept(path, "is no regular file"))
-            with open_reading(path) as file:
-                return file.read(_LONGEST_STAMP_BYTES)
-        except (FileNotFoundError, NotADirectoryError):
-            return b""
-
-
-def _describe_kept(path: str, problem: str) -> str:
-    return (
-        f"{path} {problem}, and is left as it is: move it away, or choose another path in the"
-        " run file"
-    )
 
 
 def _remove_durably(paths: Sequence[AnyPath], *, dir_fd: Optional[int] = None) -> None:

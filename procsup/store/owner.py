@@ -3,17 +3,21 @@
 Who may open ``run.lock`` may lock it, and so keep any supervisor out: it is for its owner only.
 """
 
-from typing import BinaryIO, Optional, Tuple
+from typing import TYPE_CHECKING, BinaryIO, Optional, Tuple
 
 import msgspec
 from msgspec import Struct
 
 from procsup.core.quantities import show_time
+from procsup.core.rooted import RUN_LOCK
 from procsup.host import procfs
 from procsup.host.files import open_record
 from procsup.host.identity import get_machine_id, read_pid_namespace
 from procsup.host.locks import process_exists
 from procsup.store.rundir import RunDir
+
+if TYPE_CHECKING:  # who waits opens no folder
+    from procsup.host.opened import Folder
 
 _OWNER_LIMIT_BYTES = 1 << 16
 
@@ -81,10 +85,13 @@ class Owner(Struct, frozen=True):
         return process_exists(self.pid)
 
 
-def read_owner(rundir: RunDir) -> Optional[Owner]:
-    """Return the present or last holder of the run directory; None if that cannot be read."""
+def read_owner(rundir: RunDir, folder: "Optional[Folder]" = None) -> Optional[Owner]:
+    """Return the present or last holder of the run directory; None if that cannot be read.
+
+    With the open `folder` of a run of our own it is read there.
+    """
     try:
-        with open_owner(rundir) as file:
+        with open_owner(rundir) if folder is None else folder.record(RUN_LOCK) as file:
             return decode_owner(file)
     except OSError:
         return None

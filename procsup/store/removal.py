@@ -176,14 +176,13 @@ def _remove_held(rundir: RunDir, home: Folder, folder: Folder, held: FileLock) -
     _remove_rest(home, renamed, folder.identity)
 
 
-def remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
+def remove_unbegun(rundir: RunDir, made: Identity) -> None:
     """Remove a run directory in which nothing was recorded; leave it if that fails.
 
-    `made` is its `stat` from its creation: a directory that has replaced it is another run's,
-    even if it is empty.
+    `made` is what was made: a directory that has replaced it is another run's, even if it is empty.
     """
     try:
-        with _open_planned(rundir.path, Target(rundir.path, make_identity(made))) as (home, folder):
+        with _open_planned(rundir.path, Target(rundir.path, made)) as (home, folder):
             held = _hold(rundir, folder)
             if has_records(RunDir(folder.place)):
                 held.close()  # a supervisor took it first

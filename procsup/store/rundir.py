@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # who waits opens no folder
 FOLDER_MODES = {"none": 0o700, "group": 0o750, "all": 0o755}
 FILE_MODES = {"none": 0o600, "group": 0o640, "all": 0o644}
 
-JOURNAL, SCRATCH, UNIT_FILES = "journal.jsonl", "scratch", "unit-files"
+JOURNAL, CONTROL, SCRATCH, UNIT_FILES = "journal.jsonl", "control", "scratch", "unit-files"
 # Everything that any version makes in a run directory.
 OURS = compile_at_use(
     r"journal\.jsonl(\.damaged.*)?|manifest\.json|plan\.jsonl|run\.lock|units\.lock"
@@ -77,14 +77,14 @@ class RunDir:
         self.manifest = self.path / "manifest.json"
         self.run_lock = self.path / RUN_LOCK
         self.units_lock = self.path / UNITS_LOCK
-        self.control = self.path / "control"
+        self.control = self.path / CONTROL
         self.logs = self.path / "logs"
         self.stages = self.path / "stages"
         self.locks = self.path / "locks"
         self.shared_owner = self.locks / "owner.json"
         self.supervisor_log = self.path / "supervisor.log"
         self._log_folders: Dict[str, str] = {}  # by stage
-        self._checked: Optional[Identity] = None  # the folder that `create` made or checked
+        self.checked: Optional[Identity] = None  # the folder that `create` made or checked
 
     def __repr__(self) -> str:
         return f"RunDir({str(self.path)!r})"
@@ -131,7 +131,7 @@ class RunDir:
             if made:
                 refuse_doubtful(self.path)  # another user may have been quicker with one above
             with self.open() as folder:
-                self._checked = folder.identity
+                self.checked = folder.identity
                 _try_out(folder)
                 folder.set_mode(FOLDER_MODES[share])
                 for path in (self.stages, self.locks):
@@ -171,7 +171,7 @@ class RunDir:
                 f"run directory {self.path} belongs to another user (uid {folder.status.st_uid}):"
                 " refused, name another with --dir"
             )
-        if self._checked not in (None, folder.identity):
+        if self.checked not in (None, folder.identity):
             folder.close()
             raise make_replaced_error(folder.path)
         return folder

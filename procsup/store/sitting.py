@@ -99,7 +99,7 @@ class Sitting:
         try:
             refuse_replaced(lock.path, lock.fd)
             refuse_foreign(lock.fd, lock.path, folder.status.st_uid)
-            sitting.previous = read_owner(rundir)
+            sitting.previous = read_owner(rundir, folder)
             refuse_unprovable(rundir, sitting.previous, lockable=lockable)
             sitting._write_owner()
         except BaseException:
@@ -202,8 +202,8 @@ class Sitting:
         lock = FileLock(path, mode=self._mode)
         if not self.owner.locks:
             with suppress(OSError):  # of a sitting that died before its first record
-                os.unlink(path)
-            lock.open()
+                locks.unlink(path.name)
+            lock.open(dir_fd=locks.fd)
             return lock
         # Windows: a waiter of such a sitting may hold it for an instant.
         for _attempt in range(50):

@@ -3,7 +3,7 @@
 import zlib
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
-from procsup.host.files import AnyPath, open_reading
+from procsup.host.opened import Folder
 
 _CHUNK_BYTES = 1 << 16
 
@@ -13,7 +13,7 @@ class UnitLinesChanged(Exception):
 
 
 class _StageLines(NamedTuple):
-    path: AnyPath
+    name: str
     start: int
     length: int
     crc: int
@@ -26,7 +26,7 @@ class UnitLines:
         self._bodies: Dict[str, _StageLines] = {}
 
     def pass_lines(
-        self, stage: str, path: AnyPath, start: int, lines: Iterable[bytes]
+        self, stage: str, name: str, start: int, lines: Iterable[bytes]
     ) -> Iterator[bytes]:
         """Pass on the lines that go to a file, from the byte `start` on, and remember them."""
         length = crc = 0
@@ -34,32 +34,35 @@ class UnitLines:
             length += len(line)
             crc = zlib.crc32(line, crc)
             yield line
-        self._bodies[stage] = _StageLines(path, start, length, crc)
+        self._bodies[stage] = _StageLines(name, start, length, crc)
 
-    def join(self, stages: Sequence[str], between: bytes) -> Optional[Iterator[bytes]]:
+    def join(
+        self, stages: Sequence[str], between: bytes, folder: Folder
+    ) -> Optional[Iterator[bytes]]:
         """Return the lines of these stages in pieces; None if some are not known.
 
-        The iteration raises BodyChanged if the lines of a stage are not as they were written.
+        `folder` is the open one of the stages' manifests. The iteration raises UnitLinesChanged if
+        the lines of a stage are not as they were written.
         """
         if not all(stage in self._bodies for stage in stages):
             return None
         bodies = [self._bodies[stage] for stage in stages if self._bodies[stage].length]
-        return _join(bodies, between)
+        return _join(bodies, between, folder)
 
 
-def _join(bodies: List[_StageLines], between: bytes) -> Iterator[bytes]:
+def _join(bodies: List[_StageLines], between: bytes, folder: Folder) -> Iterator[bytes]:
     for number, body in enumerate(bodies):
         if number:
             yield between
         try:
-            yield from _read(body)
+            yield from _read(body, folder)
         except OSError as error:
             raise UnitLinesChanged(str(error)) from error
 
 
-def _read(body: _StageLines) -> Iterator[bytes]:
+def _read(body: _StageLines, folder: Folder) -> Iterator[bytes]:
     left, crc = body.length, 0
-    with open_reading(body.path) as file:
+    with folder.record(body.name) as file:
         file.seek(body.start)
         while left:
             chunk = file.read(min(left, _CHUNK_BYTES))
@@ -69,4 +72,4 @@ def _read(body: _StageLines) -> Iterator[bytes]:
             crc = zlib.crc32(chunk, crc)
             yield chunk
     if left or crc != body.crc:
-        raise UnitLinesChanged(f"{body.path} was changed")
+        raise UnitLinesChanged(f"{body.name} was changed")

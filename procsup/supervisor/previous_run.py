@@ -36,7 +36,7 @@ class PreviousRun:
     def __init__(self, rundir: RunDir, spec: RunSpec, folder: Optional[Folder] = None) -> None:
         self.ended: List[Tuple[int, str]] = []  # (pid, unit) of processes left alive
         self._unreadable: List[str] = []
-        self._rundir, self._folder = rundir, spec.folder
+        self._rundir, self._folder, self._open = rundir, spec.folder, folder
         self.read = read_journal(rundir.journal, folder=folder)
         self.history = History(for_a_sitting=True, folder_now=lambda _begin: spec.folder)
         for entry in self.read:
@@ -55,15 +55,17 @@ class PreviousRun:
         if self.history.run_id is None:
             return True
         final = self.history.run_final
-        if final is None or not self._stands(rundir.manifest):
+        if final is None or not self._stands(rundir.manifest, self._open):
             return False
         if spec.manifest is not None and not self._stands(spec.manifest):
             return False
         return spec.stamp is None or final.status != "succeeded" or os.path.exists(spec.stamp)
 
-    def _stands(self, manifest: Union[str, "os.PathLike[str]"]) -> bool:
+    def _stands(
+        self, manifest: Union[str, "os.PathLike[str]"], folder: Optional[Folder] = None
+    ) -> bool:
         try:
-            head = read_head(manifest)
+            head = read_head(manifest, folder=folder)
         except RecordError as error:
             self._unreadable.append(f"{error}; it is made anew from the journal")
             return False
@@ -98,13 +100,13 @@ class PreviousRun:
     def is_original(self) -> bool:
         """The last sitting is known to have written to this very file."""
         begin = self.history.begin
-        return begin is not None and is_original(self._rundir, begin)
+        return begin is not None and is_original(self._rundir, begin, self._open)
 
     @property
     def is_copy(self) -> bool:
         """The last sitting wrote to another file, as far as is known."""
         begin = self.history.begin
-        return begin is not None and is_copy(self._rundir, begin)
+        return begin is not None and is_copy(self._rundir, begin, self._open)
 
     def refuse_doubt(self) -> None:
         """Raise RunBusy if a process has the run's id and the journal records no file id.

@@ -214,11 +214,11 @@ def _hold(stack: ExitStack, asked: ResolvedRequest) -> Tuple[ResolvedRequest, _H
     """Lock the run directory, read the journal, end processes that a dead sitting left alive."""
     asked, rundir, made = make_directory(asked)
     if made:
-        stack.callback(_remove_unbegun, rundir, os.stat(rundir.path))
+        stack.callback(_remove_unbegun, rundir)
     sitting = stack.enter_context(Sitting.open(rundir, share=asked.spec.share, at=time.time()))
     if asked.spec.lock is not None:
         who = f"run {asked.spec.name} (process {os.getpid()} on {identity.get_host_name()})"
-        stack.enter_context(hold_shared_lock(rundir.path, asked.spec.lock, holder=who))
+        stack.enter_context(hold_shared_lock(sitting.folder, asked.spec.lock, holder=who))
     past = PreviousRun(rundir, asked.spec, sitting.folder)
     past.refuse_other_file(asked.spec)
     past.refuse_copy(asked.request)
@@ -226,12 +226,12 @@ def _hold(stack: ExitStack, asked: ResolvedRequest) -> Tuple[ResolvedRequest, _H
     return asked, _HeldRun(rundir, sitting, past, _begin(asked, past))
 
 
-def _remove_unbegun(rundir: RunDir, made: os.stat_result) -> None:
+def _remove_unbegun(rundir: RunDir) -> None:
     """Remove the directory of a refused run, if this start made it and it has no records."""
-    if not has_records(rundir):
+    if rundir.checked is not None and not has_records(rundir):
         from procsup.store.removal import remove_unbegun
 
-        remove_unbegun(rundir, made)
+        remove_unbegun(rundir, rundir.checked)
 
 
 @seam("end leftovers")
@@ -290,10 +290,10 @@ def _begin(asked: ResolvedRequest, past: PreviousRun) -> Begin:
 
 def _place_begin(held: _HeldRun) -> Begin:
     """Return the record that begins the sitting, with the file that it is written to."""
-    journal = held.rundir.journal
-    return msgspec.structs.replace(
-        held.begin, journal=read_file_id(journal), born_ns=read_born_ns(journal)
-    )
+    journal, dir_fd = held.rundir.journal, held.sitting.folder.fd
+    written_to = read_file_id(journal, dir_fd=dir_fd)
+    born = read_born_ns(journal, dir_fd=dir_fd)
+    return msgspec.structs.replace(held.begin, journal=written_to, born_ns=born)
 
 
 def _make_opening(
@@ -353,7 +353,7 @@ def _make_world(
     # Closed first, since other callbacks may wait for a disk: after any error trees end at once.
     stack.callback(engine.close)
     calls = ControlSources(
-        signals, ControlInbox(held.rundir, held.begin.sitting), _watch_owner(asked, engine)
+        signals, ControlInbox(held.sitting.folder, held.begin.sitting), _watch_owner(asked, engine)
     )
     return World(engine, journal, side_expander, publisher, calls, observers, SystemClock())
 

@@ -4,6 +4,7 @@ import os
 import pytest
 
 from procsup.core.manifest import StageCounts
+from procsup.host.opened import Folder
 from procsup.store.manifest import read_manifest
 from procsup.store.unit_lines import UnitLines, UnitLinesChanged
 from tests.store.builders import result
@@ -78,19 +79,20 @@ def test_stages_without_units_leave_nothing_between_the_others(tmp_path):
     written = {"a": [b"1", b",\n2"], "none": [], "b": [b"3"]}
     for stage, lines in written.items():
         (tmp_path / stage).write_bytes(b"head\n" + b"".join(lines) + b"end")
-        list(bodies.pass_lines(stage, tmp_path / stage, 5, lines))
+        list(bodies.pass_lines(stage, stage, 5, lines))
 
-    joined = bodies.join(["none", "a", "none", "b"], b",\n")
+    with Folder.open(tmp_path) as folder:
+        joined = bodies.join(["none", "a", "none", "b"], b",\n", folder)
 
-    assert joined is not None
-    assert b"".join(joined) == b"1,\n2,\n3"
-    assert bodies.join(["a", "unknown"], b",\n") is None
+        assert joined is not None
+        assert b"".join(joined) == b"1,\n2,\n3"
+        assert bodies.join(["a", "unknown"], b",\n", folder) is None
 
 
 def test_a_change_is_told_with_the_last_piece(tmp_path):
     bodies = UnitLines()
     (tmp_path / "a").write_bytes(b"x")
-    list(bodies.pass_lines("a", tmp_path / "a", 0, [b"y"]))
+    list(bodies.pass_lines("a", "a", 0, [b"y"]))
 
-    with pytest.raises(UnitLinesChanged, match="changed"):
-        list(bodies.join(["a"], b""))
+    with Folder.open(tmp_path) as folder, pytest.raises(UnitLinesChanged, match="changed"):
+        list(bodies.join(["a"], b"", folder))

@@ -44,8 +44,8 @@ def clock():
 
 
 @pytest.fixture
-def inbox(rundir, sitting, clock):
-    return ControlInbox(rundir, 4, now=clock)
+def inbox(sitting, clock):
+    return ControlInbox(sitting.folder, 4, now=clock)
 
 
 def test_a_request_arrives_once_and_is_removed_when_it_is_read(rundir, inbox, clock):
@@ -100,7 +100,7 @@ def test_one_who_has_not_begun_cannot_be_asked(rundir):
 
 def test_a_request_for_an_earlier_sitting_is_never_carried_out(rundir, sitting, clock):
     ask(rundir, "stop")
-    later = ControlInbox(rundir, 5, now=clock)
+    later = ControlInbox(sitting.folder, 5, now=clock)
 
     assert later.drain() == []
     assert os.listdir(rundir.control) == []
@@ -201,7 +201,8 @@ def test_root_asks_and_the_supervisor_of_another_user_can_read_it(run_of_eve, cl
     request = ask(run_of_eve, "stop")
 
     def drain():
-        return ControlInbox(run_of_eve, 4, now=clock).drain()
+        with run_of_eve.open() as folder:
+            return ControlInbox(folder, 4, now=clock).drain()
 
     assert as_user(EVE, drain) == [Asked(request, "stop")]
 

@@ -21,8 +21,8 @@ HERE, BORN, OTHER_BOOT = "aa:bb", 3, "another boot"
 
 @pytest.fixture
 def lies_here(monkeypatch):
-    monkeypatch.setattr(copies, "read_file_id", lambda _path: HERE)
-    monkeypatch.setattr(birth, "read_born_ns", lambda _path: BORN)
+    monkeypatch.setattr(copies, "read_file_id", lambda _path, **_how: HERE)
+    monkeypatch.setattr(birth, "read_born_ns", lambda _path, **_how: BORN)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_file_keeps_its_birth_and_a_copy_of_it_has_another(tmp_path):
 def test_on_windows_a_birth_that_is_the_last_write_is_none(monkeypatch, written, told):
     status = SimpleNamespace(st_ctime_ns=5, st_mtime_ns=written)
     monkeypatch.setattr(birth, "sys", SimpleNamespace(platform="win32"))
-    monkeypatch.setattr(birth, "os", SimpleNamespace(stat=lambda _path: status))
+    monkeypatch.setattr(birth, "os", SimpleNamespace(stat=lambda _path, **_how: status))
 
     assert read_born_ns("any") == told
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from procsup.errors import RecordError
-from procsup.host.opened import Folder
+from procsup.host.opened import Folder, make_identity
 from procsup.store import removal
 from procsup.store.removal import (
     list_half_removed,
@@ -159,7 +159,7 @@ def test_a_refused_start_is_undone_in_another_s_folder_too(lab):
     rundir.create()
     os.chown(lab, EVE, EVE)
 
-    remove_unbegun(rundir, os.stat(rundir.path))
+    remove_unbegun(rundir, rundir.checked)
 
     assert names(lab) == []
 
@@ -181,7 +181,7 @@ def test_what_takes_a_run_s_place_after_the_plan_stays(home, victim, kind):
         remove_run(rundir, planned)
     with pytest.raises(RecordError, match=r"another folder has taken its place|link"):
         removal.remove_logs(rundir, planned, [str(rundir.logs / "thesis")])
-    remove_unbegun(rundir, os.stat(home / "moved"))
+    remove_unbegun(rundir, make_identity(os.stat(home / "moved")))
 
     assert is_whole(rundir.path)
     assert (home / "moved" / "journal.jsonl").exists()

@@ -1,11 +1,9 @@
 import errno
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
 
 import msgspec
 import pytest
@@ -28,8 +26,6 @@ from procsup.store.sitting import (
     wait_sitting,
 )
 from tests.store.builders import PROGRAMS, WALL, environment
-from tests.support.sittings import Supervised, result
-from tests.support.swaps import can_exchange, exchange
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX processes and files")
 LIMIT_S = 20.0
@@ -495,78 +491,3 @@ def test_others_may_wait_where_the_run_is_shared(rundir):
         assert modes == {"0o640"}
         assert oct(rundir.run_lock.stat().st_mode & 0o777) == "0o600"
         assert rundir.shared_owner.read_bytes() == rundir.run_lock.read_bytes()
-
-
-# --- the run directory is exchanged while a sitting writes in it ------------------------------
-
-CALLS = ("open", "stat", "lstat", "fstat", "mkdir", "replace", "unlink", "listdir", "fsync")
-
-
-def play_a_sitting(folder):
-    """A supervisor begins, publishes a stage and the run, and ends; or it notices, and ends."""
-    played = Supervised(folder)
-    try:
-        played.begin(share="group")
-        played.sitting.take_units_lock(nothing_left)
-        played.withdraw()
-        played.publish_stage(result(0))
-        played.publish(result(0))
-    except RecordError:
-        return "noticed"
-    finally:
-        with suppress(RecordError):
-            played.leave()
-    return "done"
-
-
-def exchanged_at(nth, monkeypatch, folder):
-    """Play a sitting, before the nth call of which a link has the place of its directory."""
-    run, link, victim = folder / ".procsup" / "demo", folder / "link", folder / "victim"
-    RunDir(run).create()
-    victim.mkdir()
-    (victim / "stages").mkdir()
-    (victim / "locks").mkdir()
-    (victim / "manifest.json").write_text("theirs")
-    link.symlink_to(victim)
-    before = sorted((path, path.stat().st_mode) for path in victim.rglob("*"))
-    calls = [0]
-
-    def counted(real):
-        def call(*arguments, **keywords):
-            calls[0] += 1
-            if calls[0] == nth:
-                exchange(run, link)
-            return real(*arguments, **keywords)
-
-        return call
-
-    with monkeypatch.context() as patched:
-        for name in CALLS:
-            patched.setattr(os, name, counted(getattr(os, name)))
-        said = play_a_sitting(folder)
-    assert (victim / "manifest.json").read_text() == "theirs"
-    assert sorted((path, path.stat().st_mode) for path in victim.rglob("*")) == before
-    return said, calls[0]
-
-
-@posix
-@pytest.mark.survives("F87")
-@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.slow)])
-def test_before_whatever_call_it_is_exchanged_nothing_is_written_elsewhere(
-    tmp_path, monkeypatch, stride
-):
-    if not can_exchange(tmp_path):
-        pytest.skip("this system exchanges no names in one step")
-    nth, said = 0, []
-    while True:
-        nth += stride
-        folder = tmp_path / str(nth)
-        folder.mkdir()
-        how, calls = exchanged_at(nth, monkeypatch, folder)
-        shutil.rmtree(folder)
-        said.append(how)
-        if calls < nth:
-            break
-
-    assert said[-1] == "done"
-    assert said.count("noticed") > len(said) / 2

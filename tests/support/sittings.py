@@ -19,6 +19,8 @@ from procsup.core.records import (
     Spawned,
 )
 from procsup.core.spec import RunSpec, StageSpec, UnitSpec
+from procsup.host.birth import read_born_ns
+from procsup.host.files import read_file_id
 from procsup.store.journal import JournalWriter
 from procsup.store.manifest import ManifestPublisher
 from procsup.store.rundir import RunDir
@@ -31,13 +33,15 @@ LIMIT_S = 30.0
 class Supervised:
     """A run ``demo`` of the stages ``s`` and ``t`` in a folder; one sitting at a time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, stamp: Optional[str] = None) -> None:
         self.folder = folder
+        self.stamp = stamp
         self.rundir = RunDir(folder / ".procsup" / "demo")
         self.sitting: Optional[Sitting] = None
         self.journal: Optional[JournalWriter] = None
         self.publisher: Optional[ManifestPublisher] = None
         self.run_id = ""
+        self.begun: Optional[Begin] = None
 
     def begin(
         self, run_id: str = "r1", sitting: int = 1, at: float = WALL, *, share: str = "none"
@@ -49,7 +53,8 @@ class Supervised:
         self.journal = JournalWriter.open(
             self.rundir.journal, on_synced=lambda: None, folder=self.sitting.folder
         )
-        begin = Begin(
+        fd = self.sitting.folder.fd
+        begin = self.begun = Begin(
             version=JOURNAL_VERSION,
             run_id=run_id,
             sitting=sitting,
@@ -63,6 +68,8 @@ class Supervised:
             platform="p",
             run_file=None,
             resumed=sitting > 1,
+            journal=read_file_id(self.rundir.journal, dir_fd=fd),
+            born_ns=read_born_ns(self.rundir.journal, dir_fd=fd),
         )
         self.journal.append([begin])
         spec = RunSpec(
@@ -71,6 +78,7 @@ class Supervised:
             str(self.folder),
             str(self.rundir.path),
             (StageSpec("s"), StageSpec("t")),
+            stamp=self.stamp,
         )
         self.publisher = ManifestPublisher(
             self.rundir, spec, begin, self.journal, self.sitting, started=at, wall=lambda: at + 60

@@ -87,8 +87,12 @@ def _remove(run: Path) -> Callable[[], None]:
 
 def _read(run: Path) -> Callable[[], None]:
     """Read requests: what is no request is removed."""
-    inbox = ControlInbox(RunDir(run), 1)
-    return lambda: inbox.drain() and None
+
+    def act() -> None:
+        with RunDir(run).open() as folder:
+            ControlInbox(folder, 1).drain()
+
+    return act
 
 
 def _sit(run: Path) -> Callable[[], None]:

@@ -93,8 +93,8 @@ def requests_are_read_by_path() -> None:
     from procsup.store import control
 
     @contextmanager
-    def by_path(rundir: Any, _path: Any, _owner: Any = None) -> Any:
-        with Folder.open(os.path.realpath(rundir.control)) as folder:
+    def by_path(run: Any) -> Any:
+        with Folder.open(os.path.realpath(os.path.join(run.path, "control"))) as folder:
             yield folder
 
     plant(control.open_control, lambda _: by_path)
