@@ -91,20 +91,25 @@ def leave_quickly(code: int) -> None:
     """End the process without the interpreter's finalization, which takes longer than `wait` does.
 
     Buffers are written and exit functions are called. Returns if the interpreter's own exit is
-    needed: to wait for a thread, or to report a stream that cannot be written.
+    needed: to wait for a thread, or to report that stdout cannot be written.
     """
     threading = sys.modules.get("threading")
     if threading is not None and not _is_alone(threading):
         return
 
     atexit._run_exitfuncs()
+    if _is_flushed(sys.stdout):
+        _is_flushed(sys.stderr)  # or status is lost, which changes no exit code
+        os._exit(code)
+
+
+def _is_flushed(stream: Any) -> bool:
     try:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
-    except (OSError, ValueError):
-        return
-    os._exit(code)
+        if stream is not None:
+            stream.flush()
+    except (OSError, ValueError):  # closed, full, no reader
+        return False
+    return True
 
 
 def _is_alone(threading: Any) -> bool:

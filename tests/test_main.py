@@ -194,3 +194,26 @@ def test_nothing_of_a_killed_run_survives_the_real_entry():
         run.wait_until_all_gone()
 
         assert run.wait() == -signal.SIGKILL
+
+
+UNREAD = """\
+import sys
+from procsup.__main__ import leave_quickly
+sys.stderr = open(2, "w", closefd=False)
+sys.stderr.write("status")
+leave_quickly(7)
+"""
+
+
+@posix_only
+def test_status_that_nobody_reads_changes_no_exit_code():
+    """What is left in the buffer of a stderr without a reader made the interpreter end with 120."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        argv = [sys.executable, "-c", UNREAD]
+        done = subprocess.run(argv, env=environment(), stderr=writer, timeout=20)
+    finally:
+        os.close(writer)
+
+    assert done.returncode == 7

@@ -242,3 +242,19 @@ def test_a_directory_that_its_user_has_closed_stays_closed():
             as_user(EVE, lambda: RunDir(folder / "demo").create())
 
         assert stat.S_IMODE((folder / "demo").stat().st_mode) == 0o500
+
+
+def test_a_trial_file_that_the_holder_clears_away_is_no_fault(tmp_path, monkeypatch):
+    """Who has the directory removes temporary files when it begins, whoever made them."""
+    made = Folder.create
+
+    def create_for_a_moment(folder, name, mode=0o600):
+        fd = made(folder, name, mode)
+        folder.unlink(name)
+        return fd
+
+    rundir = RunDir(tmp_path / ".procsup/run")
+    assert rundir.create()
+    monkeypatch.setattr(Folder, "create", create_for_a_moment)
+
+    assert not rundir.create()
