@@ -18,7 +18,7 @@ from tests.faults.seams import Put, Seed, leave_out, nothing, plant, planted, st
 from tests.faults.trial import Trial
 
 _START_S = 10.0
-_LATE_S = 0.05
+_LATE_S = 0.3
 
 
 def no_sync_before_a_withdrawal(put: Put) -> None:
@@ -56,7 +56,7 @@ def told_before_its_sync(put: Put) -> None:
 
     plant(JournalWriter.append, append, put)
     plant(JournalWriter.drain, lambda _: lambda _journal: [Synced(written[0])], put)
-    _sync_late(put)
+    plant("sync beside the loop", nothing, put)  # on a fast disk it may hide the fault
 
 
 def stamp_before_the_manifest(put: Put) -> None:
