@@ -1,15 +1,14 @@
 """Break procsup in every way we know: ``python scripts/faults.py [--long] [--only NAME,...]``.
 
-Runs the harnesses of tests/faults, as many at once as there are CPUs, and prints a table of their
-cases, failures and seconds. The quick form takes some minutes, the long one hours. ``--seed N``
-draws other random cases, ``--at-once N`` runs so many harnesses beside each other, ``--json FILE``
-keeps everything, ``--no-venv`` uses this very interpreter.
+Runs the harnesses of tests/faults one after the other, since some of their laws are about seconds,
+and prints a table of their cases, failures and seconds. The quick form takes some minutes, the long
+one hours. ``--seed N`` draws other random cases, ``--at-once N`` runs so many harnesses beside each
+other, ``--json FILE`` keeps everything, ``--no-venv`` uses this very interpreter.
 Exit code: 0 if nothing failed, 1 if anything did.
 """
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -37,7 +36,7 @@ def options_of(arguments: List[str]) -> argparse.Namespace:
     parser.add_argument("--only", metavar="NAME,...", default=",".join(NAMES),
                         help="only these harnesses")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="of the random cases")
-    parser.add_argument("--at-once", type=int, metavar="N", default=os.cpu_count() or 1,
+    parser.add_argument("--at-once", type=int, metavar="N", default=1,
                         help="so many harnesses beside each other")  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep everything")
     parser.add_argument("--no-venv", action="store_true", help="use this very interpreter")
