@@ -213,6 +213,9 @@ def write_behind(write):
         with open(path, "wb") as file:
             file.write(bytes(4096))
     branch(lambda: write(path), orphan=True, session=True)
+    first = path + ".part" if write is rename else path
+    while not os.path.exists(first):  # who has nothing open yet is not known everywhere
+        time.sleep(0.001)
 
 
 def until_written():
