@@ -62,6 +62,7 @@ def test_what_is_said_before_it_is_ready_is_passed_on_and_what_is_said_later_goe
         "import os, sys; print('one moment', file=sys.stderr, flush=True);"
         + ANNOUNCE.format('{"ready": 1}')
         + "; print('out'); print('err', file=sys.stderr); sys.stdout.flush();"
+        " sys.stderr.flush();"
         " open(argv[2], 'w').close()"
     )
     if sys.platform == "win32":
