@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.gate import Gate
+
 HERE = Path(__file__).resolve().parent
 SLOW = (
     "lib/test_running.py",
     "lib/test_units.py",
+    "lib/test_verbs.py",
     "cli/test_map.py",
     "cli/test_run.py",
     "e2e",
@@ -45,7 +48,21 @@ ONCE = (
     "test_layering.py",
     "test_portable.py",
 )
-POSIX = ("lib/test_running.py", "lib/test_units.py", "cli/test_map.py", "test_aio.py")
+POSIX = (
+    "lib/test_running.py",
+    "lib/test_units.py",
+    "lib/test_verbs.py",
+    "cli/test_map.py",
+    "test_aio.py",
+)
+
+
+@pytest.fixture
+def gate(tmp_path, monkeypatch):
+    """Where the gated units of a run in the test's own folder, which is the current one, report."""
+    monkeypatch.chdir(tmp_path)
+    with Gate() as gate:
+        yield gate
 
 
 def pytest_collection_modifyitems(items):

@@ -12,16 +12,8 @@ import pytest
 import procsup
 from procsup import aio
 from procsup.host.attached import CancelToken
-from tests.support.gate import Gate
 from tests.support.projects import LIMIT_S, PROGRAMS, ROOT
 from tests.support.sittings import Supervised, result
-
-
-@pytest.fixture
-def gate(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with Gate() as gate:
-        yield gate
 
 
 @pytest.fixture

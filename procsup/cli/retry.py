@@ -17,7 +17,6 @@ from procsup.cli.options import (
 )
 from procsup.console.choose import PROGRESS
 from procsup.console.terminal import write_stderr, write_stdout
-from procsup.errors import RunUnfinished, UsageError
 from procsup.host.inherited import get_inherited_environment
 from procsup.host.signals import die_by
 from procsup.queries import retrying, run_here
@@ -127,10 +126,6 @@ def _ask(rerun: Rerun, units: Tuple[str, ...], *, as_json: bool) -> int:
     """Ask the live supervisor."""
     assert rerun.live is not None
     asked = retrying.ask_to_retry(rerun, rerun.live, units)
-    if asked.over:
-        raise RunUnfinished("the run ended before it could answer: retry once more")
-    if not asked.ok:
-        raise UsageError(f"retry was refused by the live run: {asked.message}")
     write_stderr(asked.message)
     if as_json:
         body = {"run_id": rerun.live.run_id, "directory": str(rerun.rundir.path)}

@@ -321,7 +321,7 @@ class Folder:
         return check_record(self.read(name), os.path.join(self.path, name), self.status.st_uid)
 
     def above(self) -> "Folder":
-        """Open the folder that it is in now, whatever its path leads to; OSError as `open`."""
+        """Open its parent folder, by its descriptor and not by its path; OSError as `open`."""
         path = os.path.dirname(self.path)
         return self._open(path, None if self._fd is None else os.pardir, self._fd)
 

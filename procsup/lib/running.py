@@ -210,7 +210,7 @@ class Run:
             self._stop(grace_s)
         except ProcsupError:
             raise
-        except BaseException:  # Ctrl-C, or whatever else a signal handler raises
+        except BaseException:  # Ctrl-C, or an exception of a signal handler
             self._stop(0.0)
             raise
 

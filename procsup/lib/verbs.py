@@ -3,7 +3,7 @@
 import os
 from typing import List, Optional, Sequence
 
-from procsup.errors import OutputsChanged, ProcsupError, RecordError, RunUnfinished, UsageError
+from procsup.errors import OutputsChanged, ProcsupError, RecordError
 from procsup.host.files import AnyPath
 from procsup.lib.answers import check_manifest
 from procsup.lib.manifest import Manifest
@@ -11,7 +11,6 @@ from procsup.lib.plain import read_jobs, read_selectors
 from procsup.lib.running import Progress, make_invocation
 from procsup.lib.timing import Duration, convert_seconds
 from procsup.queries import control, retrying
-from procsup.queries.retrying import Rerun
 from procsup.queries.status import Status, read_status
 from procsup.queries.verification import Verification
 from procsup.queries.verification import verify as check_records
@@ -72,22 +71,13 @@ def retry(
     rerun = retrying.read_rerun(find_to_execute(os.fspath(run), os.curdir, "retry"))
     where = f"{rerun.rundir.path}@{rerun.begin.run_id}"
     if rerun.live is not None:
-        _ask_to_retry(rerun, words)
+        retrying.ask_to_retry(rerun, rerun.live, words)
     elif words or not retrying.has_succeeded(rerun):
         number = None if jobs is None else read_jobs(jobs)
         request = retrying.request_for(rerun, words, jobs=number)
         return make_invocation(request, progress, check=check).carry_out()
     waited = await_final(where)
     return check_manifest(Manifest(waited.path, waited.head), check=check)
-
-
-def _ask_to_retry(rerun: Rerun, words: Sequence[str]) -> None:
-    assert rerun.live is not None
-    asked = retrying.ask_to_retry(rerun, rerun.live, words)
-    if asked.over:
-        raise RunUnfinished("the run ended before it could answer: retry once more")
-    if not asked.ok:
-        raise UsageError(f"retry was refused by the live run: {asked.message}")
 
 
 def verify(

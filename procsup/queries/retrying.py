@@ -110,5 +110,13 @@ def _format_value(value: object) -> str:
 
 
 def ask_to_retry(rerun: Rerun, owner: Owner, words: Sequence[str]) -> ControlRequest:
-    """Ask the live supervisor to queue these units again, or all that have failed so far."""
-    return request(rerun.rundir, owner, "retry", units=words)
+    """Ask the live supervisor to queue these units again, or all that have failed so far.
+
+    UsageError if it refuses, RunUnfinished if the run ended before it answered.
+    """
+    asked = request(rerun.rundir, owner, "retry", units=words)
+    if asked.over:
+        raise RunUnfinished("the run ended before it could answer: retry once more")
+    if not asked.ok:
+        raise UsageError(f"retry was refused by the live run: {asked.message}")
+    return asked

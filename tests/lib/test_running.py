@@ -8,17 +8,9 @@ from pathlib import Path
 import pytest
 
 import procsup
-from tests.support.gate import Gate
 from tests.support.projects import LIMIT_S, PROGRAMS, ROOT
 
 POSIX = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX signals")
-
-
-@pytest.fixture
-def gate(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with Gate() as gate:
-        yield gate
 
 
 def make_gated(gate, name, *options):

@@ -8,7 +8,6 @@ import pytest
 
 import procsup
 from tests.lib.test_running import make_gated, write_run
-from tests.support.gate import Gate
 from tests.support.projects import LIMIT_S, PYTHON
 
 COUNTS = """
@@ -19,13 +18,6 @@ print("try", tries)
 print("no luck", file=sys.stderr)
 sys.exit(tries < 1)
 """
-
-
-@pytest.fixture
-def gate(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with Gate() as gate:
-        yield gate
 
 
 @pytest.fixture
