@@ -4,7 +4,7 @@ import time
 from typing import Callable, NamedTuple, Optional, Sequence, Set, Tuple
 
 from procsup.core.records import ControlReply, End
-from procsup.errors import ProcsupError, UsageError, WaitTimeout
+from procsup.errors import ProcsupError, RunUnfinished, UsageError, WaitTimeout
 from procsup.store.control import ask, take_back
 from procsup.store.journal import follow
 from procsup.store.rundir import RunDir
@@ -23,6 +23,9 @@ class ControlRequest(NamedTuple):
     units: Tuple[str, ...] = ()  # those still to end
 
 
+_ENDED = ControlRequest(True, "the run ended before it could answer", over=True)
+
+
 def request(
     rundir: RunDir,
     owner: Owner,
@@ -38,7 +41,10 @@ def request(
     """
     size = rundir.journal.stat().st_size if rundir.journal.exists() else 0
     follower = follow(rundir.journal, size)
-    request_id = ask(rundir, verb, grace_s, units, of=owner)
+    try:
+        request_id = ask(rundir, verb, grace_s, units, of=owner)
+    except RunUnfinished:  # it was alive when it was looked for
+        return _ENDED
     deadline = time.monotonic() + timeout_s
     end = SittingEnd(rundir, owner)
     while True:
@@ -51,7 +57,7 @@ def request(
         if over or is_late:
             take_back(rundir, request_id)
         if over:
-            return ControlRequest(True, "the run ended before it could answer", over=True)
+            return _ENDED
         if is_late:
             raise WaitTimeout(f"{owner.describe()} did not answer within {timeout_s:g} s")
 

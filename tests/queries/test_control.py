@@ -54,6 +54,20 @@ def test_a_run_that_ends_before_it_answers_has_done_what_was_asked(run, asked):
     assert os.listdir(run.rundir.control) == []
 
 
+@pytest.mark.parametrize("begun_again", [False, True])
+def test_a_run_that_ends_before_it_is_asked_has_done_so_too(run, tmp_path, begun_again):
+    """It was alive when it was looked for; another run is not asked in its place."""
+    owner = read_owner(run.rundir)
+    run.publish()
+    after = Supervised(tmp_path).begin("r2", 2, owner.started + 1) if begun_again else None
+
+    assert asking.request(run.rundir, owner, "drain").over
+    asking.stop(run.rundir, owner)
+    assert os.listdir(run.rundir.control) == []
+    if after is not None:
+        after.leave()
+
+
 def test_stop_returns_when_the_sitting_is_over(run, asked):
     owner = read_owner(run.rundir)
     said = []
