@@ -29,10 +29,10 @@ class Stream:
         self.made: Optional[Identity] = None  # of the file that will be published
         self.fd: Optional[int] = None  # None: it was never opened
 
-    def open(self) -> int:
-        """Open it for the child."""
+    def open(self, log_folder: Optional[int]) -> int:
+        """Open it for the child; `log_folder` is that of its log if it is open already."""
         if self.target is None:
-            self.fd = system.open_log(self.log_path)
+            self.fd = system.open_log(self.log_path, log_folder)
             return self.fd
         self.fd = system.open_target(self.written_path)
         self.made = make_identity(os.fstat(self.fd))
@@ -170,11 +170,16 @@ class AttemptFiles:
             self.step = "stdin"
             stdin = self._keep(system.open_source(unit.stdin))
         self.step = "output file"
-        stdout = stderr = self._keep(self.stdout.open())
+        folder = None
+        if unit.stdout is None:  # for both logs, as a rule
+            folder = system.open_log_folder(os.path.dirname(self.stdout.log_path))
+        if folder is not None:
+            self._keep(folder)
+        stdout = stderr = self._keep(self.stdout.open(folder))
         is_one = unit.stdout == unit.stderr
         if not (is_one and (self.task.rules.merged_logs or unit.stdout is not None)):
             stream = Stream(stderr_path, unit.stderr, self.task)
-            stderr = self._keep(stream.open())
+            stderr = self._keep(stream.open(folder))
             self.stderr = stream
         self.step = ""
         return stdin, stdout, stderr

@@ -15,7 +15,7 @@ from typing import FrozenSet, Iterable, Iterator, Optional, Set, Tuple, Union
 
 from procsup.core.outcome import Exited, Signaled, Vanished
 from procsup.host import exits, marks, posix_faults, procfs, spawning, stop_signals, trees
-from procsup.host.opened import create
+from procsup.host.opened import Folder, create
 from procsup.host.processes import Key, Launch, ReapResult
 
 assert sys.platform != "win32"
@@ -40,6 +40,7 @@ __all__ = [
     "find_program",
     "is_plain_script",
     "open_log",
+    "open_log_folder",
     "open_null",
     "open_source",
     "open_target",
@@ -242,38 +243,52 @@ def open_source(path: str) -> int:
     return fd
 
 
-def open_log(path: str) -> int:
-    """Open a log for appending, for its owner only; its folder is made if it is missing.
+def open_log_folder(path: str) -> int:
+    """Open a folder of logs, which is made if it is missing; OSError if it is a link, or not ours.
 
-    Only a regular file with a single name is accepted, in a folder that is ours and no link: it may
-    have been tampered with.
+    It may have been exchanged since it was checked.
+    """
+    try:
+        fd = os.open(path, _LOG_FOLDER)
+    except FileNotFoundError:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        fd = os.open(path, _LOG_FOLDER)
+    try:
+        status = os.fstat(fd)
+        # The file system may map users: then a new file in it says whether it is ours.
+        if status.st_uid != os.geteuid() and not Folder(path, fd, status).is_ours():
+            raise OSError(errno.EPERM, "it belongs to another user", path)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def open_log(path: str, folder: Optional[int] = None) -> int:
+    """Open a log for appending, for its owner only, in its open folder (None: that is opened).
+
+    Only a regular file with a single name and of the folder's owner is accepted.
     """
     place, _, name = path.rpartition("/")
+    opened = open_log_folder(place) if folder is None else folder
     try:
-        folder = os.open(place, _LOG_FOLDER)
-    except FileNotFoundError:
-        os.makedirs(place, mode=0o700, exist_ok=True)
-        folder = os.open(place, _LOG_FOLDER)
-    try:
-        return _open_log_in(folder, name)
+        return _open_log_in(opened, name)
     except OSError as error:
         error.filename = path
         raise
     finally:
-        os.close(folder)
+        if folder is None:
+            os.close(opened)
 
 
 def _open_log_in(folder: int, name: str) -> int:
-    owner = os.fstat(folder).st_uid
     try:
-        fd = os.open(name, _NEW_LOG | os.O_EXCL, 0o600, dir_fd=folder)
-        if owner == os.geteuid():
-            return fd  # nearly all of them: two calls are saved
+        return os.open(name, _NEW_LOG | os.O_EXCL, 0o600, dir_fd=folder)
     except FileExistsError:
         # A power cut may have lost the record of an attempt whose log exists.
         fd = os.open(name, _NEW_LOG | os.O_NONBLOCK, 0o600, dir_fd=folder)
     try:
-        _require_ours(os.fstat(fd), owner)
+        _require_ours(os.fstat(fd), os.fstat(folder).st_uid)
         os.set_blocking(fd, True)
     except BaseException:
         os.close(fd)
@@ -284,7 +299,7 @@ def _open_log_in(folder: int, name: str) -> int:
 def _require_ours(log: os.stat_result, owner: int) -> None:
     if not stat.S_ISREG(log.st_mode) or log.st_nlink != 1:
         raise OSError(errno.EINVAL, "not a regular file of one name")
-    if log.st_uid != owner:  # by the file system's own word: it may map users
+    if log.st_uid != owner:  # by the file system's own word
         raise OSError(errno.EPERM, "it and its folder belong to different users")
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "find_program",
     "is_plain_script",
     "open_log",
+    "open_log_folder",
     "open_null",
     "open_source",
     "open_target",
@@ -257,7 +258,12 @@ def open_source(path: str) -> int:
     return os.open(path, os.O_RDONLY | os.O_BINARY | os.O_NOINHERIT)
 
 
-def open_log(path: str) -> int:
+def open_log_folder(path: str) -> Optional[int]:  # noqa: ARG001 - as elsewhere
+    """Return None: a folder cannot be opened here; `open_log` makes it if it is missing."""
+    return None
+
+
+def open_log(path: str, folder: Optional[int] = None) -> int:  # noqa: ARG001 - as elsewhere
     """Open a log for appending; its folder is made if it is missing."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_BINARY | os.O_NOINHERIT
     try:
