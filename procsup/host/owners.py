@@ -210,21 +210,20 @@ else:
             return False
 
 
-def find_first_doubt(path: str, *, is_trusted: Callable[[str], bool]) -> Optional[Doubt]:
-    """Return the first folder on the way to `path` that others may rearrange; None if none.
+def find_doubts(path: str, *, is_trusted: Callable[[str], bool]) -> Iterator[Doubt]:
+    """Yield the folders on the way to `path` that others may rearrange.
 
     `path` is absolute. It and all folders and links that lead to it are looked at, as far as they
     exist. `is_trusted` is asked about a doubtful one.
     """
     if sys.platform == "win32":
-        return None
+        return
     for here, status in _walk_way(path):
         why = explain_foreign_link(status) if stat.S_ISLNK(status.st_mode) else None
         if stat.S_ISDIR(status.st_mode):
             why = explain_others_may(status, here)
         if why is not None and not is_trusted(here):
-            return Doubt(here, why, is_ours_or_roots(status), is_root() or is_ours(status))
-    return None
+            yield Doubt(here, why, is_ours_or_roots(status), is_root() or is_ours(status))
 
 
 def find_first_closed(path: str, *, group: bool) -> Optional[str]:

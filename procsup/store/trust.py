@@ -11,7 +11,7 @@ on the way. One of another user, to which HOME leads (`sudo`, `su`, a container)
 import os
 import sys
 from functools import partial
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Sequence, Tuple
 
 from procsup.core.text import quote_word
 from procsup.errors import RecordError, UsageError
@@ -20,7 +20,7 @@ from procsup.host.folders import find_user_settings, make_absolute
 from procsup.host.owners import (
     Doubt,
     explain_others_may,
-    find_first_doubt,
+    find_doubts,
     is_ours_or_roots,
     name_user,
 )
@@ -38,38 +38,53 @@ def is_trusted(path: str, *, itself: bool = False) -> bool:
     return any(_is_in(place, os.path.realpath(one)) for one in _read_trusted()[0])
 
 
-def find_doubt(place: AnyPath) -> Optional[Doubt]:
-    """Return why others may put something else in a folder's place; None if only we may.
+def refuse_doubtful(place: AnyPath) -> None:
+    """Raise RecordError if others may put something else in the place of a folder of runs.
 
     UsageError if the user's configuration is wrong.
     """
-    return find_first_doubt(make_absolute(place), is_trusted=partial(is_trusted, itself=True))
-
-
-def refuse_doubtful(place: AnyPath) -> None:
-    """Raise RecordError if others may put something else in the place of a folder of runs."""
-    doubt = find_doubt(place)
-    if doubt is not None:
+    trusted = partial(is_trusted, itself=True)
+    doubts = list(find_doubts(make_absolute(place), is_trusted=trusted))
+    if doubts:
         raise RecordError(
-            f"{place}: {doubt.folder} {doubt.why}, so other users could put something else in its"
-            f" place. {describe_cure(doubt)}"
+            f"{place}: {_list_reasons(doubts)}, so other users could put something else in"
+            f" {_its(doubts)} place. {_describe_cure(doubts)}"
         )
 
 
-def describe_cure(doubt: Doubt) -> str:
-    """Return what to do about a folder that is refused."""
+def _list_reasons(doubts: Sequence[Doubt]) -> str:
+    return "; ".join(f"{doubt.folder} {doubt.why}" for doubt in doubts)
+
+
+def _its(doubts: Sequence[Doubt]) -> str:
+    return "its" if len(doubts) == 1 else "their"
+
+
+def _describe_cure(doubts: Sequence[Doubt]) -> str:
     import json  # here: `wait` starts without them
 
-    trust = f"trust = [{json.dumps(doubt.folder, ensure_ascii=False)}]"
+    outermost: List[str] = []  # to trust a folder is to trust all that is in it
+    for doubt in doubts:
+        if not any(_is_in(doubt.folder, one) for one in outermost):
+            outermost.append(doubt.folder)
+    trust = f"trust = {json.dumps(outermost, ensure_ascii=False)}"
     not_ours = _read_trusted()[1]
     where = find_user_settings() if not not_ours else f"a configuration of your own ({not_ours})"
     ways = ["keep runs elsewhere (--dir)", f"if that is right, write `{trust}` in {where}"]
-    if doubt.by_mode:
-        who = "change" if doubt.is_ours else "have its owner change"
-        ways.insert(0, f"{who} that (chmod go-w {quote_word(doubt.folder)})")
+    if all(doubt.by_mode for doubt in doubts):
+        ways.insert(0, _describe_change(doubts))
     *others, last = ways
     text = f"{', '.join(others)}, or, {last}"
     return text[0].upper() + text[1:]
+
+
+def _describe_change(doubts: Sequence[Doubt]) -> str:
+    changes = []
+    for is_ours, who in (True, "change"), (False, f"have {_its(doubts)} owner change"):
+        folders = [quote_word(doubt.folder) for doubt in doubts if doubt.is_ours == is_ours]
+        if folders:
+            changes.append(f"{who} that (chmod go-w {' '.join(folders)})")
+    return " and ".join(changes)
 
 
 def _find_place(path: str) -> str:
@@ -105,11 +120,12 @@ def _read_trusted() -> Tuple[List[str], str]:
         raise UsageError(f"{path} cannot be read: {problem}") from error
     if why is not None:
         raise UsageError(f"{path} {why}: what it trusts does not count; make it your own alone")
-    doubt = find_first_doubt(path, is_trusted=lambda _folder: False)
-    if doubt is not None:
-        way = f"chmod go-w {quote_word(doubt.folder)}" if doubt.by_mode else "keep it elsewhere"
+    doubts = list(find_doubts(path, is_trusted=lambda _folder: False))
+    if doubts:
+        by_mode = all(doubt.by_mode for doubt in doubts)
+        way = _describe_change(doubts) if by_mode else "keep it elsewhere"
         raise UsageError(
-            f"{path}: {doubt.folder} {doubt.why}, so other users could put another file in its"
+            f"{path}: {_list_reasons(doubts)}, so other users could put another file in its"
             f" place: what it trusts does not count; {way} (XDG_CONFIG_HOME names another folder)"
         )
     return _check_lines(path, text), ""

@@ -280,6 +280,44 @@ def test_a_run_does_not_begin_where_others_may_rearrange(
             project.run()
 
 
+def test_all_folders_that_others_may_rearrange_are_named_at_once(
+    open_folder, settings, monkeypatch
+):
+    project = Project(open_folder / "a" / "b")
+    project.write("run.toml", RUN)
+    folders = [open_folder, open_folder / "a", open_folder / "a" / "b"]
+    for folder in folders:
+        folder.chmod(0o777)
+
+    said = project.run(expect=74).stderr
+
+    for folder in folders:
+        assert f"{folder} may be written to by every user (mode 0777)" in said
+    assert f"Change that (chmod go-w {' '.join(map(str, folders))})" in said
+    assert f'trust = ["{open_folder}"]' in said  # all that is in it, too
+    os.chown(folders[1], EVE, 0)
+    said = project.run(expect=74).stderr
+    assert f"{folders[1]} belongs to {EVES}; {folders[2]} may be" in said
+    assert "chmod" not in said  # that would not do
+    with trusting(monkeypatch, settings, open_folder):
+        project.run()
+
+
+def test_the_folders_of_several_owners_have_each_to_be_changed(lab):
+    give(lab / ".procsup", BOB)
+    lab.chmod(0o777)
+    (lab / "survey.toml").chmod(0o644)
+    (lab / ".procsup").chmod(0o777)
+
+    code, said = call_as(BOB, ["run", "{}"], lab, "survey.toml")
+
+    assert code == 74
+    assert (
+        f"Change that (chmod go-w {lab / '.procsup'}) and have their owner change that (chmod go-w"
+        f" {lab})" in said
+    )
+
+
 def test_a_run_begins_in_a_sticky_folder_and_makes_its_folders_for_us_alone(open_folder):
     open_folder.chmod(0o1777)
     project = Project(open_folder / "mine")
@@ -445,7 +483,7 @@ def test_the_configuration_of_another_user_says_nothing(open_folder, settings, m
 
 
 def test_a_configuration_in_the_closed_home_of_another_user_says_nothing(lab):
-    give(lab / ".procsup", BOB)
+    give(lab / ".procsup", EVE)
     lab.chmod(0o777)
     home = lab / "home"
     home.mkdir(0o700)
