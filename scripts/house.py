@@ -49,6 +49,7 @@ def main() -> int:
 def now() -> Sources:
     """Return the files of the package as they are."""
     paths = sorted((ROOT / PACKAGE).rglob("*.py"))
+    paths = [path for path in paths if ROOT / PACKAGE / "examples" not in path.parents]
     return {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in paths}
 
 

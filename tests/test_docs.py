@@ -1,4 +1,4 @@
-"""The pages of documentation that ship with the package."""
+"""The pages of documentation and the examples that ship with the package."""
 
 import re
 import shutil
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import procsup
+from procsup.cli import init
 from tests.support.projects import ROOT
 from tests.support.schemas import check
 
@@ -19,6 +20,13 @@ PAGES = sorted(DOCS.glob("*.md"))
 PROCESSES = (DOCS / "processes.md").read_text(encoding="utf-8")
 FILES = (DOCS / "files.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```toml\n(.+?)^```$", PROCESSES + FILES, re.MULTILINE | re.DOTALL)
+
+
+EXAMPLE_FILES = {
+    f"examples/{name}/{file}"
+    for name, example in init.EXAMPLES.items()
+    for file in (init.RUN_FILE, *example.files)
+}
 
 
 def test_there_are_pages():
@@ -34,7 +42,7 @@ def test_every_page_is_package_data():
 
 
 @pytest.mark.slow
-def test_a_wheel_has_them(tmp_path):
+def test_a_wheel_has_them_and_the_examples(tmp_path):
     source = tmp_path / "source"  # a build leaves things behind, which the next one takes up
     shutil.copytree(ROOT / "procsup", source / "procsup")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -49,10 +57,11 @@ def test_a_wheel_has_them(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {f"procsup/docs/{page.name}" for page in PAGES} <= set(names)
+    assert {f"procsup/{name}" for name in EXAMPLE_FILES} <= set(names)
 
 
 @pytest.mark.slow
-def test_a_source_distribution_has_them(tmp_path):
+def test_a_source_distribution_has_them_and_the_examples(tmp_path):
     pytest.importorskip("setuptools", minversion="64")  # as pyproject.toml has it
     source = tmp_path / "source"
     shutil.copytree(ROOT / "procsup", source / "procsup")
@@ -66,8 +75,9 @@ def test_a_source_distribution_has_them(tmp_path):
 
     (archive,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(archive) as packed:
-        names = {name.rpartition("/")[2] for name in packed.getnames() if "/docs/" in name}
-    assert {page.name for page in PAGES} <= names
+        names = {name.partition("/procsup/")[2] for name in packed.getnames()}
+    assert {f"docs/{page.name}" for page in PAGES} <= names
+    assert EXAMPLE_FILES <= names
 
 
 @pytest.mark.parametrize("key", ["linger", "stop-signal", "stop-to", "stop-command"])

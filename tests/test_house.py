@@ -7,8 +7,9 @@ from typing import Iterator, List, Tuple
 
 import pytest
 
+from tests.support.modules import list_modules
+
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = ROOT / "procsup"
 LONGEST_FILE = 700  # a file is as long as its idea; beyond this it is hardly one
 LONGEST_FUNCTION = 45
 OURS = ("procsup", "scripts", "tests", "configs", ".ci", ".github")
@@ -25,10 +26,6 @@ UNFINISHED = re.compile(
     r"\b(?:TO" + "DO|FIX" + "ME|X" + r"XX|HA" + r"CK)\b|\braise NotImplemented" + "Error"
 )
 MACHINE = re.compile(r"(?<![\w.])/(?:wo" + "rk|fa" + "rm|ro" + r"ot)/|(?<![\w.])/tm" + r"p/[a-z]")
-
-
-def package_files() -> List[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
 
 
 def texts() -> List[Path]:
@@ -60,7 +57,7 @@ def short(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", package_files(), ids=short)
+@pytest.mark.parametrize("path", list_modules(), ids=short)
 def test_no_room_is_too_large(path):
     text = path.read_text(encoding="utf-8")
     long = [f"{name}: {n}" for name, n in functions(ast.parse(text)) if n > LONGEST_FUNCTION]
@@ -69,7 +66,7 @@ def test_no_room_is_too_large(path):
     assert long == []
 
 
-@pytest.mark.parametrize("path", package_files(), ids=short)
+@pytest.mark.parametrize("path", list_modules(), ids=short)
 def test_a_swallowed_error_says_why(path):
     text = path.read_text(encoding="utf-8")
 
@@ -79,14 +76,14 @@ def test_a_swallowed_error_says_why(path):
 def test_half_of_the_functions_have_ten_lines_or_fewer():
     sizes = sorted(
         size
-        for path in package_files()
+        for path in list_modules()
         for _, size in functions(ast.parse(path.read_text(encoding="utf-8")))
     )
 
     assert sizes[len(sizes) // 2] <= 10
 
 
-@pytest.mark.parametrize("path", package_files(), ids=short)
+@pytest.mark.parametrize("path", list_modules(), ids=short)
 def test_a_function_is_no_participle_and_no_noun_with_of(path):
     named = [
         node.name

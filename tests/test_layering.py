@@ -14,7 +14,8 @@ from typing import Iterator, List, NamedTuple, Optional
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent / "procsup"
+from tests.support.modules import PACKAGE, list_modules
+
 
 LAYERS = {
     "errors": 0,
@@ -128,7 +129,7 @@ def source(name: str, text: str) -> Source:
 
 def sources() -> List[Source]:
     found = []
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in list_modules():
         name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
         found.append(source(name, path.read_text(encoding="utf-8")))
     return found

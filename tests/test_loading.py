@@ -11,8 +11,8 @@ import pytest
 
 import procsup
 from procsup.supervisor.requests import Display, HostedRequest, Request
+from tests.support.modules import PACKAGE, list_modules
 
-PACKAGE = Path(procsup.__file__).resolve().parent
 ROOT = str(PACKAGE.parent)
 HEAVY = ("rich", "psutil", "pygments", "traceback", "difflib", "numpy")
 # All that may be imported in functions, with the reason; all else is imported at the top.
@@ -184,8 +184,8 @@ def test_what_is_loaded_is_seen(finished):
 
 
 def imported_in_functions() -> Iterator[str]:
-    modules = {path.relative_to(ROOT).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py")}
-    for path in PACKAGE.rglob("*.py"):
+    modules = {path.relative_to(ROOT).with_suffix("").as_posix() for path in list_modules()}
+    for path in list_modules():
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 for node in ast.walk(function):

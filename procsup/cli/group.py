@@ -24,6 +24,7 @@ VERBS: Dict[str, Tuple[str, str]] = {
     "list": ("procsup.cli.list", "the runs of a folder"),
     "verify": ("procsup.cli.verify", "is all still as a final run promised"),
     "prune": ("procsup.cli.prune", "remove runs that are over, or logs"),
+    "init": ("procsup.cli.init", "write an example run file, with all that it needs"),
     "schema": ("procsup.cli.schema", "the JSON Schema of the run file, for editors"),
     "help": ("procsup.cli.help", "a page of documentation, as procsup help --list names them"),
 }

@@ -17,6 +17,7 @@ from typing import Any, Callable, Iterator, List
 import pytest
 
 import procsup
+from tests.support.modules import list_modules
 
 EVE, BOB = 60001, 60002  # numbers of users who have no account here
 LIMIT_S = 60.0
@@ -117,7 +118,7 @@ def _modules() -> List[str]:
     """Return all modules of procsup, and what is imported anywhere in them."""
     ours = list(pkgutil.walk_packages(procsup.__path__, "procsup."))
     names = {one.name for one in ours if one.name != "procsup.__main__"}
-    for path in Path(procsup.__path__[0]).rglob("*.py"):
+    for path in list_modules():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names.update(alias.name for alias in node.names)
