@@ -14,6 +14,7 @@ from procsup.core.text import find_nearest, make_visible, quote_word
 from procsup.errors import UsageError
 
 RUN_FILE = "procsup.toml"
+DEFAULT = "files"
 
 
 class Example(NamedTuple):
@@ -27,7 +28,6 @@ _TEXTS = ("texts/fox.txt", "texts/hamlet.txt", "texts/rose.txt")
 _READS = tuple(f"reads/{sample}_{mate}.txt" for sample in "abc" for mate in (1, 2))
 _ORDERS = tuple(f"inbox/{source}.csv" for source in ("amsterdam", "cardiff", "dublin"))
 
-# The first one is written if none is named.
 EXAMPLES: Dict[str, Example] = {
     "files": Example(
         "a script over files, then a table of them all", ("count.py", "table.py", *_TEXTS)
@@ -50,9 +50,9 @@ EXAMPLES: Dict[str, Example] = {
     "shell": Example("a shell pipeline for each file; needs bash", _TEXTS),
 }
 
-_HELP = f"""Write an example that runs: {RUN_FILE}, with comments, and the programs and data it needs.
+_HELP = f"""Write an example that runs: {RUN_FILE}, and the programs and data that it needs.
 
-EXAMPLE is a name of --list (default: {next(iter(EXAMPLES))}). FOLDER is made if need be (default: this one).
+EXAMPLE is a name of --list (default: {DEFAULT}). FOLDER is made if need be (default: this one).
 Nothing is overwritten: if one of the files exists, nothing is written.
 
 \b
@@ -70,7 +70,7 @@ _CODES = exit_codes(
 
 
 @click.command("init", help=_HELP, epilog=_CODES)
-@click.argument("example", default=next(iter(EXAMPLES)))
+@click.argument("example", default=DEFAULT)
 @click.argument("folder", default=".")
 @click.option("--list", "only_list", is_flag=True, help="List the examples, one a line.")
 def command(example: str, folder: str, only_list: bool) -> int:

@@ -56,7 +56,7 @@ def test_an_example_runs_and_then_is_kept_whole(name, tmp_path):
     assert " 0 to run" in again.stderr
 
 
-def test_the_first_example_is_written_if_none_is_named(here, capsys):
+def test_files_is_written_if_no_example_is_named(here, capsys):
     assert main(["init"]) == 0
 
     assert list_files(here) == {RUN_FILE, *EXAMPLES["files"].files}
