@@ -30,13 +30,13 @@ if TYPE_CHECKING:
         ProcsupError,
         RecordError,
         RunBusy,
-        RunFailed,
         RunFileError,
         RunUnfinished,
         UsageError,
         WaitTimeout,
     )
     from procsup.lib.explaining import Explanation, explain
+    from procsup.lib.failed import RunFailed
     from procsup.lib.library import load, read_manifest, run, wait_for
     from procsup.lib.logs import UnitLog, logs
     from procsup.lib.manifest import Manifest, ManifestUnit
@@ -76,7 +76,7 @@ _HOMES = {
     "Run": "lib.running",
     "RunBusy": "errors",
     "RunEnded": "queries.events",
-    "RunFailed": "errors",
+    "RunFailed": "lib.failed",
     "RunFileError": "errors",
     "RunSpec": "core.spec",
     "RunUnfinished": "errors",
@@ -165,18 +165,20 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Load a public name when it is first asked for (PEP 562)."""
-    home = _HOMES.get(name)
-    if home is None and name != "aio":
-        raise AttributeError(f"module 'procsup' has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # a type checker would take any name for a public one
 
-    if home is None:
-        return import_module("procsup.aio")  # which makes it an attribute of its own
-    value: object = getattr(import_module(f"procsup.{home}"), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        """Load a public name when it is first asked for (PEP 562)."""
+        home = _HOMES.get(name)
+        if home is None and name != "aio":
+            raise AttributeError(f"module 'procsup' has no attribute {name!r}")
+        from importlib import import_module
+
+        if home is None:
+            return import_module("procsup.aio")  # which makes it an attribute of its own
+        value: object = getattr(import_module(f"procsup.{home}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> "List[str]":

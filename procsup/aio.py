@@ -46,7 +46,7 @@ _Subscriber = Tuple[asyncio.AbstractEventLoop, "asyncio.Future[Manifest]"]
 async def run(
     file: SpecOrFile = "procsup.toml",
     *,
-    vars: Optional[Mapping[str, Any]] = None,
+    vars: Optional[Mapping[str, object]] = None,
     jobs: Optional[int] = None,
     only: Sequence[str] = (),
     fresh: bool = False,
@@ -68,13 +68,13 @@ async def run_units(
     *,
     name: Optional[str] = None,
     jobs: Optional[int] = None,
-    on_failure: Union[str, Mapping[str, Any]] = "finish",
+    on_failure: Union[str, Mapping[str, object]] = "finish",
     keep: str = "never",
     adopt: bool = False,
     dir: Optional[AnyPath] = None,
     progress: Progress = "auto",
     check: bool = True,
-    **defaults: Any,
+    **defaults: object,
 ) -> Manifest:
     """Run units; see `procsup.run_units`. A thread iterates over a generator of units."""
     options = listed.UnitOptions(
@@ -92,12 +92,12 @@ async def map(
     name: Optional[str] = None,
     check: bool = True,
     jobs: Optional[int] = None,
-    on_failure: Union[str, Mapping[str, Any]] = "finish",
+    on_failure: Union[str, Mapping[str, object]] = "finish",
     keep: str = "never",
     adopt: bool = False,
     dir: Optional[AnyPath] = None,
     progress: Progress = "auto",
-    **defaults: Any,
+    **defaults: object,
 ) -> Manifest:
     """Run one child per input; see `procsup.map`."""
     options = listed.UnitOptions(

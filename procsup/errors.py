@@ -43,16 +43,12 @@ class RunFileError(UsageError):
 
 
 class RunFailed(ProcsupError):
-    """The run is final, and at least one unit did not succeed."""
+    """The run is final, and at least one unit did not succeed.
+
+    The library raises its own form of it, which has the manifest (``lib/failed.py``).
+    """
 
     exit_code = 1
-
-    def __init__(self, message: str, manifest: Any = None) -> None:
-        super().__init__(message)
-        self.manifest: Any = manifest  # a procsup.Manifest, which no name here may lean on
-
-    def __reduce__(self) -> Tuple[Any, ...]:
-        return type(self), (str(self), self.manifest)
 
 
 class RunUnfinished(ProcsupError):

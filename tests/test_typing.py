@@ -1,11 +1,15 @@
 """A program that uses the library is checked as strictly as its author likes."""
 
+import inspect
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
+import procsup
+from procsup import aio
 from tests.support.projects import ROOT
 
 PROGRAM = """
@@ -66,25 +70,58 @@ import procsup
 procsup.run_units([["true"]], jobs="many")
 procsup.Unit(["true"], cwd=3)
 procsup.start("run.toml", progress="auto")
+procsup.rnu("run.toml")
 """
 
 
-def test_what_is_right_passes_and_what_is_wrong_is_found(tmp_path):
-    pytest.importorskip("mypy", reason="mypy is not installed")
-    (tmp_path / "right.py").write_text(PROGRAM)
-    (tmp_path / "wrong.py").write_text(WRONG)
+def list_attributes(kind):
+    """The public names of a class of ours: fields, methods, and what its `__init__` sets."""
+    inherited = {*dir(tuple), *dir(Exception)} - {*getattr(kind, "__struct_fields__", ())}
+    own = {*dir(kind), *re.findall(r"self\.(\w+)(?::| =)", inspect.getsource(kind))}
+    return sorted(name for name in own - inherited if not name.startswith("_"))
 
+
+def write_all_names():
+    """A program with every public name as an expression, and every attribute of each class."""
+    lines = ["import json", "import procsup", "import procsup.aio"]
+    for module in (procsup, aio):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if not isinstance(value, type):
+                lines.append(f"print({module.__name__}.{name})")
+                continue
+            lines.append(f"def look_at_{name}(seen: {module.__name__}.{name}) -> None:")
+            lines += [f"    print(seen.{each})" for each in [*list_attributes(value), "__doc__"]]
+    return "\n".join([*lines, 'print(json.loads("1"))'])
+
+
+def check_types(folder, *options):
+    """What mypy says of the programs there; an older one also complains of procsup's inside."""
+    pytest.importorskip("mypy", reason="mypy is not installed")
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--cache-dir=cache", "right.py", "wrong.py"],
-        cwd=str(tmp_path),
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir=cache", *options],
+        cwd=str(folder),
         env={**os.environ, "MYPYPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
     )
+    lines = [line.partition(": error: ") for line in done.stdout.splitlines()]
+    return [(where, what) for where, _, what in lines if what and os.sep not in where]
 
-    # An older mypy has its own view of procsup's inside, which an installed package spares one.
-    lines = [line for line in done.stdout.splitlines() if line.startswith(("right", "wrong"))]
-    errors = [line for line in lines if ": error:" in line]
-    assert [line.partition(": error:")[0] for line in errors] == [
-        f"wrong.py:{line}" for line in (4, 5, 6)
-    ], done.stdout
+
+def test_what_is_right_passes_and_what_is_wrong_is_found(tmp_path):
+    (tmp_path / "right.py").write_text(PROGRAM)
+    (tmp_path / "wrong.py").write_text(WRONG)
+
+    errors = check_types(tmp_path, "right.py", "wrong.py")
+
+    assert [where for where, _ in errors] == [f"wrong.py:{line}" for line in (4, 5, 6, 7)], errors
+
+
+def test_no_public_name_is_any(tmp_path):
+    (tmp_path / "names.py").write_text(write_all_names())
+    last = write_all_names().count("\n") + 1  # has an Any, to show that one is found
+
+    errors = check_types(tmp_path, "--disallow-any-expr", "--follow-imports=silent", "names.py")
+
+    assert {where for where, _ in errors} == {f"names.py:{last}"}, errors

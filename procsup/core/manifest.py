@@ -6,7 +6,7 @@ The names here are relied on by other programs; they change only with `SCHEMA`. 
 
 from datetime import datetime, timezone
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple, Union
 
 from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import astuple
@@ -14,6 +14,7 @@ from msgspec.structs import astuple
 from procsup.core.late import restore_placeholders
 from procsup.core.outcome import Exited, LeftoverFiles, Part, Reading, Signaled, Verdict, describe
 from procsup.core.rooted import strip_folder
+from procsup.core.values import Value
 
 if TYPE_CHECKING:  # who waits reads manifests only
     from procsup.core.events import UnitResult
@@ -61,7 +62,7 @@ class AffinityRecord(Struct, frozen=True, gc=False):
 
     granted: Optional[List[int]] = None
     observed: Optional[List[int]] = None
-    drift: Optional[List[Dict[str, Any]]] = None
+    drift: Optional[List[Dict[str, Value]]] = None
 
 
 class AttemptRecord(Struct, frozen=True, gc=False):
@@ -114,7 +115,7 @@ class UnitRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     id: str
     stage: str
     index: int
-    parameters: Dict[str, Any]
+    parameters: Dict[str, Value]
     fingerprint: str
     verdict: str
     exit_code: Optional[int]
@@ -192,7 +193,7 @@ class Head(Struct, frozen=True):
     journal: JournalMark
     stages: Dict[str, StageCounts]
     stage: Optional[str] = None
-    variables: Dict[str, Any] = field(default_factory=dict)
+    variables: Dict[str, Value] = field(default_factory=dict)
     thread_caps: Dict[str, str] = field(default_factory=dict)
     root: Optional[str] = None
     schema: str = SCHEMA

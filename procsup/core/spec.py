@@ -1,10 +1,11 @@
 """The specification of a run, its stages and their units; immutable."""
 
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Dict, List, Optional, Tuple, Union
 
 from msgspec import Struct, field
 
 from procsup.core.outcome import RETRY_ON, Verdict
+from procsup.core.values import Value
 
 
 class Retry(Struct, frozen=True):
@@ -104,7 +105,7 @@ class UnitSpec(Struct, frozen=True, gc=False):
     argv: Tuple[str, ...]
     cwd: str
     fingerprint: str
-    parameters: Dict[str, Any] = field(default_factory=dict)
+    parameters: Dict[str, Value] = field(default_factory=dict)
     env: Dict[str, str] = field(default_factory=dict)
     inputs: Tuple[str, ...] = ()
     depends: Tuple[str, ...] = ()
@@ -137,7 +138,7 @@ class RunSpec(Struct, frozen=True):
     folder: str  # absolute: relative paths of the run file start here
     directory: str  # absolute: the run directory
     stages: Tuple[StageSpec, ...]
-    variables: Dict[str, Any] = field(default_factory=dict)
+    variables: Dict[str, Value] = field(default_factory=dict)
     capacity: CapacitySpec = CapacitySpec()
     jobs: Optional[int] = None  # given and `capacity.cpus` is not: raises the CPUs to at least this
     on_failure: OnFailure = OnFailure()

@@ -12,13 +12,13 @@ from procsup.errors import (
     ProcsupError,
     RecordError,
     RunBusy,
-    RunFailed,
     RunFileError,
     RunUnfinished,
     UsageError,
     WaitTimeout,
 )
 from procsup.host.attached import ProcessResult
+from procsup.lib.failed import RunFailed
 from procsup.lib.manifest import Manifest
 from procsup.report.failures import join_facts
 from procsup.store.manifest import read_head

@@ -1,7 +1,7 @@
 """How the library starts a run: the request that it sends to the supervisor."""
 
 import os
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from procsup.core.spec import RunSpec
 from procsup.errors import UsageError
@@ -17,7 +17,7 @@ SpecOrFile = Union[AnyPath, RunSpec]
 class RunOptions(NamedTuple):
     """The options of a run, besides its file."""
 
-    vars: Optional[Mapping[str, Any]] = None
+    vars: Optional[Mapping[str, object]] = None
     jobs: Optional[int] = None
     only: Sequence[str] = ()
     fresh: bool = False
@@ -73,7 +73,7 @@ def resolve_request(
     return file, given, directory or os.path.dirname(spec_or_file.directory)
 
 
-def format_texts(vars: Optional[Mapping[str, Any]]) -> Dict[str, str]:
+def format_texts(vars: Optional[Mapping[str, object]]) -> Dict[str, str]:
     """Return variables as ``--var`` has them."""
     return {
         str(name): convert_argument(value, f"vars.{name}") for name, value in (vars or {}).items()

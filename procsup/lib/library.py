@@ -4,7 +4,7 @@ Durations are seconds or texts such as ``"10m"``, paths are anything that `os.fs
 """
 
 import os
-from typing import Any, List, Mapping, Optional, Sequence
+from typing import List, Mapping, Optional, Sequence
 
 from procsup.core.spec import RunSpec
 from procsup.errors import RunUnfinished
@@ -24,7 +24,7 @@ from procsup.queries.waiting import Limits, await_final
 from procsup.store.find import NoSuchRun
 
 
-def load(file: AnyPath = "procsup.toml", *, vars: Optional[Mapping[str, Any]] = None) -> RunSpec:
+def load(file: AnyPath = "procsup.toml", *, vars: Optional[Mapping[str, object]] = None) -> RunSpec:
     """Read a run file; RunFileError lists everything that is wrong with it."""
     from procsup.runfile.load import load as load_file
 
@@ -34,7 +34,7 @@ def load(file: AnyPath = "procsup.toml", *, vars: Optional[Mapping[str, Any]] = 
 def run(
     file: SpecOrFile = "procsup.toml",
     *,
-    vars: Optional[Mapping[str, Any]] = None,
+    vars: Optional[Mapping[str, object]] = None,
     jobs: Optional[int] = None,
     only: Sequence[str] = (),
     fresh: bool = False,

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import astuple
@@ -198,7 +198,7 @@ class Manifest:
         verb = are(len(changed))
         raise OutputsChanged("\n".join([f"{count} {verb} no longer as recorded:", *named]))
 
-    def rows(self) -> List[Dict[str, Any]]:
+    def rows(self) -> List[Dict[str, object]]:
         """Return one flat row per unit: ``pandas.DataFrame(manifest.rows())``."""
         return [make_record_row(unit) for unit in self.units]
 

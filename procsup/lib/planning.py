@@ -1,6 +1,6 @@
 """The dry run, typed: what would happen to each unit, and why."""
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.core.events import Hold, Reuse, Standing
 from procsup.core.late import restore_placeholders
@@ -28,7 +28,7 @@ class PlanUnit(NamedTuple):
     stale: bool
     argv: Tuple[str, ...]
     cwd: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, object]
     detail: str = ""
     aside: bool = False
 
@@ -95,7 +95,7 @@ def plan(
     *,
     fresh: bool = False,
     only: Sequence[str] = (),
-    vars: Optional[Mapping[str, Any]] = None,
+    vars: Optional[Mapping[str, object]] = None,
     static: bool = False,
 ) -> Plan:
     """Return what `run` would do and why; nothing is written or locked, and no unit is started.

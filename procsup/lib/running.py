@@ -51,7 +51,7 @@ _GUARD_ENDS_S = 10.0  # after its supervisor's last message
 def start(
     spec_or_file: SpecOrFile = "procsup.toml",
     *,
-    vars: Optional[Mapping[str, Any]] = None,
+    vars: Optional[Mapping[str, object]] = None,
     jobs: Optional[int] = None,
     only: Sequence[str] = (),
     fresh: bool = False,

@@ -26,7 +26,7 @@ from procsup.supervisor.requests import Display, HostedRequest, Request
 
 Argument = Union[str, float, "os.PathLike[str]"]
 Paths = Union[Sequence[AnyPath], Mapping[str, Union[AnyPath, Sequence[AnyPath]]]]
-Output = Union[AnyPath, Mapping[str, Any]]
+Output = Union[AnyPath, Mapping[str, object]]
 Outputs = Union[Sequence[Output], Mapping[str, Output]]
 
 _KEEP = ("never", "unchanged", "always")
@@ -61,7 +61,7 @@ class Unit:
     cpus: Optional[Union[float, str]] = None
     memory: Optional[Union[int, str]] = None
     stop_command: Sequence[Argument] = ()
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("argv", "inputs", "depends", "outputs", "stop_command"):
@@ -72,12 +72,12 @@ class Unit:
     def __hash__(self) -> int:
         return hash((self.id, self.argv))
 
-    def make_table(self, where: str = "") -> Dict[str, Any]:
+    def make_table(self, where: str = "") -> Dict[str, object]:
         """Return the unit as a table of a plan, without empty fields.
 
         Error messages name a field by `where` and its name.
         """
-        table = {
+        table: Dict[str, object] = {
             name: make_plain(value, where + name, paths=name in _FILES)
             for name, value in vars(self).items()
             if name != "argv" and value is not None and value not in ((), [], {})
@@ -93,13 +93,13 @@ def run_units(
     *,
     name: Optional[str] = None,
     jobs: Optional[int] = None,
-    on_failure: Union[str, Mapping[str, Any]] = "finish",
+    on_failure: Union[str, Mapping[str, object]] = "finish",
     keep: str = "never",
     adopt: bool = False,
     dir: Optional[AnyPath] = None,
     progress: Progress = "auto",
     check: bool = True,
-    **defaults: Any,
+    **defaults: object,
 ) -> Manifest:
     """Run units, each a command line or a `Unit`, and return the manifest when all have ended.
 
@@ -122,12 +122,12 @@ def start_units(
     *,
     name: Optional[str] = None,
     jobs: Optional[int] = None,
-    on_failure: Union[str, Mapping[str, Any]] = "finish",
+    on_failure: Union[str, Mapping[str, object]] = "finish",
     keep: str = "never",
     adopt: bool = False,
     dir: Optional[AnyPath] = None,
     detach: bool = False,
-    **defaults: Any,
+    **defaults: object,
 ) -> Run:
     """Start a run of units and return once it holds its run directory, as `start` does for a file.
 
@@ -148,12 +148,12 @@ def map(
     name: Optional[str] = None,
     check: bool = True,
     jobs: Optional[int] = None,
-    on_failure: Union[str, Mapping[str, Any]] = "finish",
+    on_failure: Union[str, Mapping[str, object]] = "finish",
     keep: str = "never",
     adopt: bool = False,
     dir: Optional[AnyPath] = None,
     progress: Progress = "auto",
-    **defaults: Any,
+    **defaults: object,
 ) -> Manifest:
     """Run one child per input of a module, a Python file or a command; return the manifest.
 
@@ -174,15 +174,15 @@ class UnitOptions:
 
     name: Optional[str]
     jobs: Optional[int]
-    on_failure: Union[str, Mapping[str, Any]]
+    on_failure: Union[str, Mapping[str, object]]
     keep: str
     dir: Optional[AnyPath]
     progress: Progress
     check: bool
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, object]
     adopt: bool = False
 
-    def make_settings(self) -> Dict[str, Any]:
+    def make_settings(self) -> Dict[str, object]:
         """Return the settings under their keys in a run file; UsageError if one is unknown."""
         if self.keep not in _KEEP:
             raise UsageError(f"keep={self.keep!r}: expected one of {', '.join(_KEEP)}")
@@ -190,7 +190,7 @@ class UnitOptions:
             key.replace("_", "-"): make_plain(value, key) for key, value in self.list_given()
         }
         check_settings(settings)
-        more: Dict[str, Any] = {"on-failure": make_plain(self.on_failure, "on_failure")}
+        more: Dict[str, object] = {"on-failure": make_plain(self.on_failure, "on_failure")}
         more.update({"keep": "always"} if self.keep == "always" else {})
         more.update({} if self.jobs is None else {"jobs": make_plain(self.jobs, "jobs")})
         return {**settings, **more}
@@ -200,7 +200,7 @@ class UnitOptions:
         return ((key, value) for key, value in self.defaults.items() if value is not None)
 
     def make_invocation(
-        self, stage: str, program: Mapping[str, Any], tables: Iterable[Dict[str, Any]]
+        self, stage: str, program: Mapping[str, Any], tables: Iterable[Dict[str, object]]
     ) -> Invocation:
         """Return the invocation that runs these units."""
         named = self.name is not None
@@ -252,7 +252,7 @@ def make_map_invocation(
     )
 
 
-def _encode_lines(head: Head, tables: Iterable[Dict[str, Any]]) -> Iterator[bytes]:
+def _encode_lines(head: Head, tables: Iterable[Dict[str, object]]) -> Iterator[bytes]:
     yield head.line()
     count = 0
     for table in tables:
@@ -261,7 +261,7 @@ def _encode_lines(head: Head, tables: Iterable[Dict[str, Any]]) -> Iterator[byte
     yield end_line(count)
 
 
-def _make_unit_tables(units: Iterable[AnyUnit]) -> Iterator[Dict[str, Any]]:
+def _make_unit_tables(units: Iterable[AnyUnit]) -> Iterator[Dict[str, object]]:
     for index, unit in enumerate(units):
         where = f"units[{index}]."
         if isinstance(unit, Unit):
@@ -270,7 +270,7 @@ def _make_unit_tables(units: Iterable[AnyUnit]) -> Iterator[Dict[str, Any]]:
             yield {"argv": convert_arguments(unit, f"{where}argv")}
 
 
-def _make_map_tables(target_program: Target, inputs: Iterable[Any]) -> Iterator[Dict[str, Any]]:
+def _make_map_tables(target_program: Target, inputs: Iterable[Any]) -> Iterator[Dict[str, object]]:
     for index, value in enumerate(inputs):
         text = convert_argument(value, f"inputs[{index}]")
         table = target_program.make_table(text, f"inputs[{index}]")

@@ -1,9 +1,10 @@
 """The flat columns of a unit; other programs rely on their names."""
 
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Dict, Mapping, Optional, Sequence
 
 from procsup.core.manifest import UnitRecord, exit_numbers, format_rfc3339
 from procsup.core.records import End
+from procsup.core.values import Value
 
 FLAT = (
     "id",
@@ -28,13 +29,13 @@ FLAT = (
 )
 
 
-def make_record_row(record: UnitRecord) -> Dict[str, Any]:
+def make_record_row(record: UnitRecord) -> Dict[str, Value]:
     """Return a unit of a manifest as one flat row; its parameters as ``parameters.NAME``."""
     row = {name: getattr(record, name) for name in FLAT}
     return {**row, **make_parameter_columns(record.parameters)}
 
 
-def make_parameter_columns(parameters: Mapping[str, Any]) -> Dict[str, Any]:
+def make_parameter_columns(parameters: Mapping[str, Value]) -> Dict[str, Value]:
     """Return the parameters as columns of a flat row."""
     return {f"parameters.{name}": value for name, value in parameters.items()}
 
@@ -47,9 +48,9 @@ def make_ends_row(
     *,
     kept: bool = False,
     stale: bool = False,
-) -> Dict[str, Any]:
+) -> Dict[str, Value]:
     """Return a unit of a journal as one flat row; unknown values are None."""
-    row: Dict[str, Any] = dict.fromkeys(FLAT)
+    row: Dict[str, Value] = dict.fromkeys(FLAT)
     row.update(id=unit, stage=stage, index=index, kept=kept, stale=stale)
     row["tries"] = sum(1 for end in ends if end.attempt > 0)
     last = ends[-1] if ends else None

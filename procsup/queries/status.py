@@ -1,7 +1,7 @@
 """How a run stands, by its journal, its locks and its manifest: live, dead or final."""
 
 import time
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from procsup.core.facts import list_ends_that_count
 from procsup.core.manifest import Head, parse_rfc3339
@@ -10,6 +10,7 @@ from procsup.core.quantities import show_duration
 from procsup.core.records import End
 from procsup.core.replay import History
 from procsup.core.text import count_noun
+from procsup.core.values import Value
 from procsup.host.logfiles import LogPlaces
 from procsup.queries.rows import make_ends_row, make_parameter_columns
 from procsup.queries.selection import SelectedUnits
@@ -73,7 +74,7 @@ class Status(NamedTuple):
         """Where the logs of its units are read."""
         return make_log_places(self.rundir, self.history.begin)
 
-    def parameters(self) -> Tuple[Mapping[str, Mapping[str, Any]], str]:
+    def parameters(self) -> Tuple[Mapping[str, Mapping[str, Value]], str]:
         """Return the parameters of the planned units, and the error if some are unknown.
 
         For stages that are not final they come from the present run file.
@@ -83,8 +84,8 @@ class Status(NamedTuple):
         return read_unit_parameters(self.rundir, self.history)
 
     def rows(
-        self, *units: str, parameters: Mapping[str, Mapping[str, Any]] = {}
-    ) -> Iterator[Dict[str, Any]]:
+        self, *units: str, parameters: Mapping[str, Mapping[str, Value]] = {}
+    ) -> Iterator[Dict[str, Value]]:
         """Yield one flat row per planned unit, or per unit that the selectors select.
 
         A value that is not known yet is None. A unit's `parameters` are added to its row.
