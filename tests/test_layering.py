@@ -9,13 +9,11 @@ modules of the planner (`PLANNER`), which the rest of core does not import.
 """
 
 import ast
-from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional
 
 import pytest
 
 from tests.support.modules import PACKAGE, list_modules
-
 
 LAYERS = {
     "errors": 0,

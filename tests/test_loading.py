@@ -4,12 +4,10 @@ import ast
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Iterator
 
 import pytest
 
-import procsup
 from procsup.supervisor.requests import Display, HostedRequest, Request
 from tests.support.modules import PACKAGE, list_modules
 

@@ -6,20 +6,14 @@ from words import split_words
 
 
 class SplitWords(unittest.TestCase):
-    """What is a word."""
-
     def test_words_are_divided_by_spaces(self) -> None:
-        """The usual case."""
         self.assertEqual(split_words("a rose is"), ["a", "rose", "is"])
 
     def test_a_line_end_divides_too(self) -> None:
-        """As a space does."""
         self.assertEqual(split_words("a\nrose"), ["a", "rose"])
 
     def test_words_are_in_lower_case(self) -> None:
-        """So that they can be counted."""
         self.assertEqual(split_words("Rose ROSE"), ["rose", "rose"])
 
     def test_a_text_without_words_has_none(self) -> None:
-        """Spaces are no words."""
         self.assertEqual(split_words("  "), [])
