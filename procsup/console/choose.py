@@ -4,8 +4,8 @@ import os
 import sys
 
 from procsup.console.plain import PlainWatcher
-from procsup.console.silent import NullWatcher
 from procsup.console.terminal import is_terminal
+from procsup.core.events import Settled
 from procsup.core.plan.summary import Summary
 from procsup.interfaces import Watcher
 
@@ -26,3 +26,16 @@ def make_watcher(progress: str, summary: Summary) -> Watcher:
 
 def _can_draw() -> bool:
     return is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
+
+
+class NullWatcher:
+    """Shows nothing: for `--progress none`."""
+
+    def note_end(self, order: Settled) -> None:
+        """Do nothing."""
+
+    def show(self, summary: Summary) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""

@@ -4,6 +4,8 @@ import threading
 from collections import deque
 from typing import Callable, Deque, Generic, Iterable, List, Optional, TypeVar
 
+from procsup.host.threads import try_start_thread
+
 Item = TypeVar("Item")
 
 QUEUE_LIMIT = 2000
@@ -50,13 +52,9 @@ class SideThread(Generic[Item]):
         """Start the thread, if it is not running yet; without threads nothing is shown."""
         if self._thread is not None or self._closing:
             return
-        thread = threading.Thread(target=self._run, name="procsup-console", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # no thread can be started: the run continues without display
-            self._closing = True
-            return
-        self._thread = thread
+        self._thread = try_start_thread(self._run, "procsup-console")
+        if self._thread is None:
+            self._closing = True  # the run continues without display
 
     def close(self, timeout_s: float = CLOSE_S) -> bool:
         """Let the thread finish its items; False if it still runs after `timeout_s`."""

@@ -7,10 +7,12 @@ import sys
 import threading
 import time
 from collections import deque
+from functools import partial
 from typing import Any, Deque, Dict, List, Optional
 
 from procsup.host.clock import LONGEST_WAIT_S
 from procsup.host.processes import ExitNotifier, Wakeup
+from procsup.host.threads import try_start_thread
 
 assert sys.platform != "win32"
 
@@ -39,14 +41,7 @@ class ThreadExits:
 
     def watch(self, pid: int) -> None:
         """Say when this child has ended."""
-        # Daemonic: a child that cannot be killed must not keep the supervisor from exiting.
-        thread = threading.Thread(target=self._wait_for, args=(pid,), daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # the system allows no more threads
-            self._in_threads[pid] = None
-        else:
-            self._in_threads[pid] = thread
+        self._in_threads[pid] = try_start_thread(partial(self._wait_for, pid), "procsup-exit")
 
     def _wait_for(self, pid: int) -> None:
         try:

@@ -10,12 +10,13 @@ import sys
 import threading
 import time
 from collections import deque
-from types import FrameType, TracebackType
-from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, Type
+from types import FrameType
+from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
 from procsup.core.events import Fact, Interrupted
 from procsup.host.guard_link import GuardLink
 from procsup.host.signals import PRESS_S
+from procsup.host.threads import try_start_thread
 
 _BYTES = 4096
 
@@ -53,12 +54,7 @@ class SignalInterrupts:
             self._install_handlers()
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for signum, handler in self._handlers.items():
             signal.signal(signum, handler)
         self._handlers.clear()
@@ -138,10 +134,8 @@ class _Relay:
         self._near, self._far = socket.socketpair()
         self._far.setblocking(False)
         self._previous_fd: Optional[int] = None
-        self._thread = threading.Thread(target=self._run, name="procsup-signals", daemon=True)
-        try:
-            self._thread.start()
-        except RuntimeError:  # the system allows no more threads
+        self._thread = try_start_thread(self._run, "procsup-signals")
+        if self._thread is None:
             self.is_cut = True
 
     def connect(self) -> None:
@@ -181,6 +175,6 @@ class _Relay:
         if self._previous_fd is not None:
             signal.set_wakeup_fd(self._previous_fd)
         self._far.close()
-        if self._thread.ident is not None:
+        if self._thread is not None:
             self._thread.join()
         self._near.close()

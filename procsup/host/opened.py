@@ -11,8 +11,7 @@ when it is opened: a process that may write beside it can replace it after that.
 import errno
 import os
 import stat
-from types import TracebackType
-from typing import BinaryIO, Callable, List, NamedTuple, Optional, Type
+from typing import BinaryIO, Callable, List, NamedTuple, Optional
 
 from procsup.host.files import AnyPath, check_record, make_temporary_name, set_mode
 from procsup.host.owners import MOST_LINKS, explain_by_mode, explain_foreign_link
@@ -199,12 +198,7 @@ class Folder:
     def __enter__(self) -> "Folder":
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     # --- what it is --------------------------------------------------------------------------

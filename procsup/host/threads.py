@@ -10,6 +10,19 @@ Item = TypeVar("Item")
 Job = Callable[[], None]
 
 
+def try_start_thread(work: Job, name: str) -> Optional[threading.Thread]:
+    """Start a daemon thread; None if the system allows no more threads.
+
+    It does not keep the program from exiting, even if it waits in the kernel.
+    """
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        return None
+    return thread
+
+
 class Pool:
     """A queue of jobs, and up to `size` daemon threads that run them; one thread keeps the order.
 
@@ -28,10 +41,8 @@ class Pool:
         """Queue a job; to be called on one thread only."""
         self._jobs.put(job)
         if len(self._threads) < self._size and self._jobs.qsize() > 0:
-            thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # the system allows no more threads
+            thread = try_start_thread(self._work, self._name)
+            if thread is None:
                 self._do_without_thread()
             else:
                 self._threads.append(thread)

@@ -10,8 +10,7 @@ import os
 import threading
 import time
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Callable, Iterator, List, Optional, Sequence, Tuple, Type
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 from procsup.core.events import Fact, Synced
 from procsup.core.manifest import JournalMark
@@ -198,12 +197,7 @@ class JournalWriter:
     def __enter__(self) -> "JournalWriter":
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     # --- writing -----------------------------------------------------------------------------

@@ -30,7 +30,8 @@ if TYPE_CHECKING:  # who waits opens no folder
 FOLDER_MODES = {"none": 0o700, "group": 0o750, "all": 0o755}
 FILE_MODES = {"none": 0o600, "group": 0o640, "all": 0o644}
 
-JOURNAL, CONTROL, SCRATCH, UNIT_FILES = "journal.jsonl", "control", "scratch", "unit-files"
+JOURNAL, CONTROL, LOGS = "journal.jsonl", "control", "logs"
+SCRATCH, UNIT_FILES = "scratch", "unit-files"
 # Everything that any version makes in a run directory.
 OURS = compile_at_use(
     r"journal\.jsonl(\.damaged.*)?|manifest\.json|plan\.jsonl|run\.lock|units\.lock"
@@ -78,7 +79,7 @@ class RunDir:
         self.run_lock = self.path / RUN_LOCK
         self.units_lock = self.path / UNITS_LOCK
         self.control = self.path / CONTROL
-        self.logs = self.path / "logs"
+        self.logs = self.path / LOGS
         self.stages = self.path / "stages"
         self.locks = self.path / "locks"
         self.shared_owner = self.locks / "owner.json"

@@ -11,7 +11,7 @@ import os
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Sequence, Type
+from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Sequence
 
 import msgspec
 
@@ -25,8 +25,6 @@ from procsup.store.owner import Owner, read_owner
 from procsup.store.rundir import FILE_MODES, RunDir
 
 if TYPE_CHECKING:  # who waits holds nothing
-    from types import TracebackType
-
     from procsup.host.opened import Folder
 
 __all__ = [
@@ -184,12 +182,7 @@ class Sitting:
     def __enter__(self) -> Sitting:
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _let_go(self, stage: Optional[str]) -> None:

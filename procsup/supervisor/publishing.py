@@ -1,15 +1,22 @@
 """Builds what publishes a sitting's manifests."""
 
+import os
 import time
-from typing import Callable, Optional
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
-from procsup.core.records import Begin
+import msgspec
+
+from procsup.core.events import UnitResult
+from procsup.core.manifest import StageCounts
+from procsup.core.outcome import Verdict
+from procsup.core.records import Begin, End
 from procsup.core.spec import RunSpec
+from procsup.host.opened import Folder
 from procsup.store.journal import JournalWriter
 from procsup.store.manifest import ManifestPublisher
 from procsup.store.publishing import Manifests, PublishingQueue
+from procsup.store.rundir import LOGS
 from procsup.store.sitting import Sitting
-from procsup.supervisor.trimmer import Trimmer
 
 
 def open_queue(
@@ -29,5 +36,57 @@ def open_queue(
         sitting.rundir, spec, begin, journal, sitting, started=started, wall=time.time
     )
     if spec.keep_logs == "failed":
-        manifests = Trimmer(manifests, sitting.folder)
+        manifests = _Trimmer(manifests, sitting.folder)
     return PublishingQueue(manifests, journal, wake=wake)
+
+
+class _Trimmer:
+    """For `keep-logs = "failed"`: after the run's manifest, the last, it removes succeeded logs.
+
+    The run's manifest does not name the removed files. `folder` is the run directory.
+    """
+
+    def __init__(self, manifests: Manifests, folder: Folder) -> None:
+        self._manifests = manifests
+        self._folder = folder
+        self._dropped: List[str] = []
+
+    def withdraw(self, stages: Sequence[str]) -> None:
+        """Withdraw as the inner publisher does."""
+        self._manifests.withdraw(stages)
+
+    def publish_stage(self, stage: str, counts: StageCounts, results: Iterator[UnitResult]) -> None:
+        """Publish unchanged: while the run is not final, all logs exist."""
+        self._manifests.publish_stage(stage, counts, results)
+
+    def publish_run(
+        self,
+        status: str,
+        counts: Sequence[Tuple[str, StageCounts]],
+        results: Iterator[UnitResult],
+    ) -> None:
+        """Publish without the logs to remove, then remove them."""
+        self._manifests.publish_run(status, counts, map(self._drop_logs, results))
+        if self._dropped:
+            from procsup.store.removal import remove_files
+
+            # A log that cannot be removed does no harm: no record names it.
+            remove_files(self._folder, self._dropped)
+
+    def _drop_logs(self, result: UnitResult) -> UnitResult:
+        ends = tuple(map(self._drop_log, result.ends))
+        return UnitResult(result.unit, ends, result.kept, result.stale)
+
+    def _drop_log(self, end: End) -> End:
+        if end.verdict is not Verdict.SUCCEEDED:
+            return end
+        logs = ((end.stdout_path, end.stdout_part), (end.stderr_path, end.stderr_part))
+        for path, part in logs:
+            if path is not None and part is None and self._is_log(path):
+                self._dropped.append(path)
+        return msgspec.structs.replace(
+            end, stdout_path=None, stderr_path=None, stdout_part=None, stderr_part=None
+        )
+
+    def _is_log(self, path: str) -> bool:
+        return not os.path.isabs(path) and path.replace("\\", "/").startswith(f"{LOGS}/")

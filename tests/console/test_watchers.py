@@ -6,10 +6,9 @@ import pytest
 
 from procsup.console import terminal
 from procsup.console.bar import BarWatcher
-from procsup.console.choose import make_watcher
+from procsup.console.choose import NullWatcher, make_watcher
 from procsup.console.plain import PlainWatcher
 from procsup.console.side import SideThread
-from procsup.console.silent import NullWatcher
 from procsup.console.terminal import DirectText
 from procsup.core.events import Settled
 from procsup.core.outcome import Verdict
