@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from procsup.lib.manifest import Manifest, ManifestUnit
     from procsup.lib.planning import Plan, PlanUnit, plan
     from procsup.lib.running import Run, start
+    from procsup.lib.status import Status
     from procsup.lib.units import Unit, map, run_units, start_units
     from procsup.lib.verbs import drain, retry, status, stop, verify
     from procsup.queries.events import (
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
         UnitKept,
         UnitStarted,
     )
-    from procsup.queries.status import Status
     from procsup.queries.verification import Difference, Verification
 
 # Where each public name is; nothing is imported before it is asked for, since the guard must
@@ -83,7 +83,7 @@ _HOMES = {
     "StageCounts": "core.manifest",
     "StageEnded": "queries.events",
     "StagePlanned": "queries.events",
-    "Status": "queries.status",
+    "Status": "lib.status",
     "Unit": "lib.units",
     "UnitEnded": "queries.events",
     "UnitKept": "queries.events",

@@ -4,7 +4,6 @@ import json
 import warnings
 from typing import Any, Dict, Iterator, Mapping, Type
 
-from procsup.core.manifest import StageCounts
 from procsup.core.outcome import Verdict
 from procsup.core.text import count_more, count_noun, make_visible, take_last_lines
 from procsup.errors import (
@@ -20,7 +19,7 @@ from procsup.errors import (
 from procsup.host.attached import ProcessResult
 from procsup.lib.failed import RunFailed
 from procsup.lib.manifest import Manifest
-from procsup.report.failures import join_facts
+from procsup.report.failures import count_failed, join_facts
 from procsup.store.manifest import read_head
 from procsup.store.rundir import RunDir
 
@@ -110,7 +109,7 @@ def _failure_lines(manifest: Manifest) -> Iterator[str]:
     for stage, counts in manifest.stages.items():
         if counts.problem:
             yield make_visible(f"stage {stage}: {counts.problem}")
-    count, named = sum(map(_count_failed, manifest.stages.values())), 0
+    count, named = sum(map(count_failed, manifest.stages.values())), 0
     try:
         for unit in manifest.read_units():
             if named == min(_NAMED, count):
@@ -127,7 +126,3 @@ def _failure_lines(manifest: Manifest) -> Iterator[str]:
         return
     if count > named:
         yield f"...{count_more(count - named)}"
-
-
-def _count_failed(counts: StageCounts) -> int:
-    return counts.planned - counts.succeeded - counts.skipped - counts.cancelled

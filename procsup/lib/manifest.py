@@ -89,6 +89,11 @@ class Manifest:
     def __repr__(self) -> str:
         return f"<Manifest of {self.head.name}: {self.status}, run {self.run_id}>"
 
+    def _repr_html_(self) -> str:
+        from procsup.report.html import format_manifest_html  # only notebooks need it
+
+        return format_manifest_html(self.head, self.read_units())
+
     @property
     def run_id(self) -> str:
         """The id of the run."""

@@ -32,11 +32,11 @@ from procsup.lib.invocation import (
 )
 from procsup.lib.manifest import Manifest
 from procsup.lib.plain import read_selectors
+from procsup.lib.status import Status, read_status
 from procsup.lib.timing import Duration, convert_seconds
 from procsup.queries.control import request, stop_units
 from procsup.queries.control import stop as ask_to_stop
 from procsup.queries.events import Event, read_events
-from procsup.queries.status import Status, read_status
 from procsup.queries.view import RunView
 from procsup.queries.waiting import Limits, await_final
 from procsup.store.rundir import RunDir

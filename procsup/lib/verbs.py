@@ -9,9 +9,9 @@ from procsup.lib.answers import check_manifest
 from procsup.lib.manifest import Manifest
 from procsup.lib.plain import read_jobs, read_selectors
 from procsup.lib.running import Progress, make_invocation
+from procsup.lib.status import Status, read_status
 from procsup.lib.timing import Duration, convert_seconds
 from procsup.queries import control, retrying
-from procsup.queries.status import Status, read_status
 from procsup.queries.verification import Verification
 from procsup.queries.verification import verify as check_records
 from procsup.queries.view import find_own_run, find_run, find_to_execute

@@ -1,6 +1,6 @@
 """Stages in numbers, as words and as data."""
 
-from typing import Any, Dict, Iterable, List
+from typing import Any, Dict, Iterable, List, Tuple
 
 from procsup.core.outcome import LeftoverFiles, Verdict
 from procsup.core.plan.summary import StageTally
@@ -13,6 +13,11 @@ _FIXED = ("planned", "kept", "succeeded")
 
 def make_stage_table(tallies: Iterable[StageTally]) -> List[str]:
     """Return the stages as a table; of the other verdicts only those that occur."""
+    return align(*list_stage_cells(tallies))
+
+
+def list_stage_cells(tallies: Iterable[StageTally]) -> Tuple[List[str], List[List[object]]]:
+    """Return the header and the rows of that table."""
     stages = list(tallies)
     others = [
         verdict
@@ -21,7 +26,7 @@ def make_stage_table(tallies: Iterable[StageTally]) -> List[str]:
     ]
     live = any(stage.running for stage in stages)
     header = ["stage", "status", *_FIXED, *(verdict.value for verdict in others)]
-    rows = [
+    rows: List[List[object]] = [
         [
             s.name,
             s.status.word,
@@ -33,7 +38,7 @@ def make_stage_table(tallies: Iterable[StageTally]) -> List[str]:
         ]
         for s in stages
     ]
-    return align([*header, "running"] if live else header, rows)
+    return [*header, "running"] if live else header, rows
 
 
 def format_stage_problems(tallies: Iterable[StageTally]) -> List[str]:

@@ -3,6 +3,7 @@
 import os
 from typing import List, Optional, Sequence, Tuple
 
+from procsup.core.manifest import StageCounts
 from procsup.core.outcome import Part, describe
 from procsup.core.quantities import show_duration
 from procsup.core.records import End
@@ -82,6 +83,11 @@ def read_tail(
     if size > _TAIL_BYTES:  # begin with a whole line, if there is one
         data = data.partition(b"\n")[2] or data
     return take_last_lines(data, count)
+
+
+def count_failed(counts: StageCounts) -> int:
+    """Return how many units of a stage failed by themselves."""
+    return counts.planned - counts.succeeded - counts.skipped - counts.cancelled
 
 
 def phrase_failed(total: int) -> str:

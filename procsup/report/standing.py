@@ -11,6 +11,7 @@ from procsup.report.failures import format_failures, phrase_failed
 from procsup.report.tables import align
 
 MOST_RUNNING = 20
+RUNNING_HEADER = ("running", "attempt", "pid", "for")
 
 
 def format_standing(status: Status) -> List[str]:
@@ -34,11 +35,15 @@ def format_standing(status: Status) -> List[str]:
 
 
 def _format_running(running: Sequence[RunningUnit]) -> List[str]:
+    lines = align(RUNNING_HEADER, list_running_cells(running))
+    beyond = len(running) - MOST_RUNNING
+    return [*lines, f"... and {beyond} more"] if beyond > 0 else lines
+
+
+def list_running_cells(running: Sequence[RunningUnit]) -> List[List[object]]:
+    """Return the first running units as rows of a table."""
     now = time.time()
-    rows = [
+    return [
         [unit.unit, unit.attempt, unit.pid, show_duration(now - unit.since)]
         for unit in running[:MOST_RUNNING]
     ]
-    lines = align(["running", "attempt", "pid", "for"], rows)
-    beyond = len(running) - MOST_RUNNING
-    return [*lines, f"... and {beyond} more"] if beyond > 0 else lines

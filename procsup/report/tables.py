@@ -12,7 +12,7 @@ Row = Mapping[str, Any]
 
 def align(header: Sequence[str], rows: Iterable[Sequence[object]]) -> List[str]:
     """Return lines with columns under each other; numbers to the right, unknown as ``-``."""
-    cells = [list(header), *([_format_cell(value) for value in row] for row in rows)]
+    cells = [list(header), *([format_cell(value) for value in row] for row in rows)]
     widths = [max(len(line[at]) for line in cells) for at in range(len(header))]
     right = [_is_numeric(line[at] for line in cells[1:]) for at in range(len(header))]
     lines = []
@@ -25,7 +25,8 @@ def align(header: Sequence[str], rows: Iterable[Sequence[object]]) -> List[str]:
     return lines
 
 
-def _format_cell(value: object) -> str:
+def format_cell(value: object) -> str:
+    """Return a value as visible text; unknown is ``-``."""
     if value is None:
         return "-"
     if isinstance(value, bool):
