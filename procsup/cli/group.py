@@ -8,7 +8,6 @@ import click
 from procsup import __version__
 from procsup.cli.ending import settle
 from procsup.console.terminal import write_stdout
-from procsup.core.text import find_nearest
 from procsup.errors import UsageError
 
 VERBS: Dict[str, Tuple[str, str]] = {
@@ -83,9 +82,9 @@ class Verbs(click.Group):
 def _describe_unknown(name: str) -> str:
     if name in LATER:
         return f"{name} is not there yet in this version ({__version__})"
-    near = find_nearest(name, VERBS)
-    hint = f": did you mean {near}?" if near else f": there are {', '.join(VERBS)}"
-    return f"there is no verb {name!r}{hint}"
+    from procsup.cli.unknown import describe_unknown  # for messages only
+
+    return describe_unknown(name, VERBS)
 
 
 cli = Verbs(

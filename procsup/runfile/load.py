@@ -7,6 +7,7 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 from procsup.core.outcome import Reading
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec, sort_stages
+from procsup.errors import RunFileError
 from procsup.host.names import make_path_key
 from procsup.runfile.checks.registry import Registry
 from procsup.runfile.parameters.vouched_outputs import VouchedOutputs
@@ -18,6 +19,7 @@ from procsup.runfile.syntax.keypath import KeyPath
 from procsup.runfile.syntax.problems import Problems
 from procsup.runfile.syntax.reading import Source, read_source
 from procsup.runfile.units.expand import expand
+from procsup.runfile.vocabulary.keys import RUN_KEYS, STAGE_KEYS
 
 UpstreamOutputs = Mapping[str, Sequence[Tuple[str, Tuple[Reading, ...]]]]
 
@@ -37,6 +39,7 @@ def load(
     local date for ``{date}``.
     """
     source = read_source(path)
+    _refuse_other_toml(source)
     problems = Problems(source.shown, source.text)
     reader = RunReader(source, problems, today or datetime.date.today())
     spec, recipes = reader.read(variables or {}, directory, jobs)
@@ -45,6 +48,18 @@ def load(
     loaded.check_marks(problems)
     problems.raise_if_any()
     return loaded
+
+
+def _refuse_other_toml(source: Source) -> None:
+    """Refuse TOML that has not one key of a run file: its problems would be all of its keys."""
+    known = (*RUN_KEYS, *STAGE_KEYS)
+    if any(key in known for key in source.data):
+        return
+    from procsup.runfile.syntax.kinds import describe_other_toml  # for messages only
+
+    kind = describe_other_toml(source.shown, source.data, known)
+    if kind:
+        raise RunFileError([f"{source.shown}: {kind}"])
 
 
 class LoadedRun:

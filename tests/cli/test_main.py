@@ -75,7 +75,10 @@ def test_a_verb_that_is_to_come_is_refused_as_such(verb, capsys):
     ("arguments", "said"),
     [
         (["statsu"], "there is no verb 'statsu': did you mean status?"),
-        (["qqq"], "there is no verb 'qqq': there are run, map, wait"),
+        (["qqq"], "there is no verb 'qqq': the verbs are run, map, wait"),
+        (["./a b.toml"], "no verb './a b.toml': did you mean `procsup run './a b.toml'`?"),
+        (["Map"], "no verb 'Map': did you mean map?"),
+        ([sys.executable], "takes a run file, `procsup map` runs a program once for each input"),
         (["run", "--bogus"], "--bogus"),
         (["run", "a", "b"], "b"),
         (["run", "--var", "x"], "'x': expected NAME=VALUE"),

@@ -80,7 +80,12 @@ def read_source(path: Union[str, "os.PathLike[str]"]) -> Source:
     content = _read_bytes(shown, whole)
     text = _decode(shown, content)
     digest = hashlib.sha256(content).hexdigest()
-    return Source(shown, whole, text, digest, _parse(shown, text))
+    try:
+        data = _parse(shown, text)
+    except RunFileError:
+        _refuse_other_kind(shown, content)
+        raise
+    return Source(shown, whole, text, digest, data)
 
 
 def _refuse(message: str) -> NoReturn:
@@ -90,7 +95,9 @@ def _refuse(message: str) -> NoReturn:
 def _read_bytes(shown: str, whole: str) -> bytes:
     try:
         if os.path.isdir(shown):
-            _refuse(f"{shown}: is a folder, expected a run file (such as {_list_inside(shown)})")
+            from procsup.runfile.syntax.kinds import describe_folder  # for messages only
+
+            _refuse(f"{shown}: {describe_folder(shown)}")
         kind = _describe_passing_kind(shown)
         if kind:
             _refuse(
@@ -103,7 +110,9 @@ def _read_bytes(shown: str, whole: str) -> bytes:
             if not os.path.samestat(os.fstat(file.fileno()), os.lstat(whole)):
                 _refuse(f"{shown}: was exchanged while it was read: do it again")
     except FileNotFoundError:
-        _refuse(f"{shown}: there is no such file")
+        from procsup.runfile.syntax.kinds import describe_missing  # for messages only
+
+        _refuse(f"{shown}: {describe_missing(shown)}")
     except (OSError, ValueError) as error:
         _refuse(f"{shown}: cannot be read: {getattr(error, 'strerror', None) or error}")
     if len(content) > _MAX_BYTES:
@@ -134,21 +143,27 @@ def _is_descriptor(path: str) -> bool:
     return False
 
 
-def _list_inside(folder: str) -> str:
-    return os.path.join(folder, "procsup.toml")
-
-
 def _decode(shown: str, content: bytes) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         _refuse(f"{shown}:1: is saved as UTF-16, expected UTF-8: save it as UTF-8")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        _refuse_other_kind(shown, content)
         line = content.count(b"\n", 0, error.start) + 1
         _refuse(f"{shown}:{line}: byte 0x{content[error.start]:02x} is not UTF-8: save it as UTF-8")
     if not text.strip():
         _refuse(f"{shown}:1: is empty, expected at least one [stage.NAME]")
     return text
+
+
+def _refuse_other_kind(shown: str, content: bytes) -> None:
+    """Refuse what another name or its first bytes tell to be no run file."""
+    from procsup.runfile.syntax.kinds import describe_other_kind  # for messages only
+
+    kind = describe_other_kind(shown, content)
+    if kind:
+        _refuse(f"{shown}: {kind}")
 
 
 def _parse(shown: str, text: str) -> Dict[str, Any]:
