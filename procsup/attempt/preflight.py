@@ -25,6 +25,10 @@ from procsup.paths.opening import describe_kind, is_absent, is_folder
 from procsup.paths.walk import LinkToNothing
 
 _WALKED_MOST = 1_000  # limit on the different inputs that are looked into if they are folders
+_ONE_WORD = (
+    "is not found, and it is one text with blanks in it: write the program and its arguments as"
+    " separate texts, or give all of it to a shell (sh -c 'TEXT')"
+)
 _OTHER_UNITS = 'say missing-inputs = "fail-unit" to run the other units'
 _ASKED_MOST = 16  # limit on the different folders and environments in which interpreters are asked
 
@@ -275,6 +279,8 @@ def _explain_not_runnable(command: str, cwd: str, path: str) -> str:
     except PermissionError as error:
         return f"cannot be executed ({describe_error(error)}); chmod +x it, or give another path"
     except OSError:
+        if any(character.isspace() for character in command.strip()):
+            return _ONE_WORD
         if os.path.dirname(command):
             return f"does not exist (looked for from {make_visible(cwd)}); mend its path"
         if command in SHELLS:

@@ -133,6 +133,8 @@ def test_no_input_is_no_work(project):
         (["--timeout", "soon", "true", ":::", "a"], "timeout: expected seconds or a duration"),
         (["--name", "a/b", "true", ":::", "a"], "name: the run's name names a folder"),
         (["no-such-program-at-all", ":::", "a"], "is not found on PATH"),
+        (["echo {}", ":::", "a"], "and it is one text with blanks in it: write the program and"),
+        (["./no such {}", ":::", "a"], "and it is one text with blanks in it: write the program"),
         (["--bogus", "true", ":::", "a"], "No such option"),
     ],
 )

@@ -171,15 +171,18 @@ PLACEHOLDERS = {
     ),
     "a single brace": (
         'args = ["}"]',
-        ['3: stage.a.args[0]: a single brace in "}": double the braces ({{ and }})'],
+        ['3: stage.a.args[0]: a single brace in "}": double it ({{ or }})'],
     ),
     "JSON": (
         "args = ['{\"a\": 1}']",
-        ['3: stage.a.args[0]: {"a": 1} is no placeholder: double the braces ({{ and }})'],
+        ['3: stage.a.args[0]: {"a": 1} is no placeholder: double the braces ({{"a": 1}})'],
     ),
     "no name": (
         'args = ["{}", "{0}"]',
-        ["3: stage.a.args[0]: {} has no name", "3: stage.a.args[1]: {0} has"],
+        [
+            "3: stage.a.args[0]: {} has no name: double the braces ({{}})",
+            "3: stage.a.args[1]: {0} has no name: double the braces ({{0}})",
+        ],
     ),
     "a conversion": (
         'args = ["{index!r}"]',

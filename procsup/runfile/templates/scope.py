@@ -130,7 +130,10 @@ class Scope:
             return f"{field}: {self.absent[field.name]}"
         hint = suggest(field.name, self.known)
         known = list_words(self.known)
-        return f"unknown placeholder {{{field.name}}}{hint}; known here: {known}"
+        return (
+            f"unknown placeholder {{{field.name}}}{hint}; known here: {known}; double the braces"
+            f" ({{{field}}}) to write it as it stands"
+        )
 
 
 def _step(field: Field, kind: Kind, step: Step, name: str) -> Kind:

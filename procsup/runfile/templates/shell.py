@@ -81,7 +81,7 @@ class _Place(NamedTuple):
 
 def _check_dollar(field: Field, place: _Place, scope: Scope) -> None:
     if place.follows_dollar:
-        own = f"{field.name}:{field.spec}" if field.spec else field.name
+        own = str(field)[1:-1]
         known = f"{{{field.name}}} without the $, " if field.name in scope.known else ""
         raise Wrong(f"${field}: write {known}${{{{{own}}}}} for the shell's own variable")
 

@@ -13,6 +13,7 @@ Step = Union[str, int]
 _REFERENCE = compile_at_use(r"([^.\[\]]+)((?:\.[^.\[\]]+|\[[^\[\]]+\])*)")
 _STEP = compile_at_use(r"\.([^.\[\]]+)|\[([^\[\]]+)\]")
 _NAME = compile_at_use(r"[^\W\d][\w-]*")
+_ALL_OF_BASH = ("@", "*")  # of an array: ${LIST[@]}
 _formatter = string.Formatter()
 _CAPTURES = ("*", "**", "?")
 _COUNTED = compile_at_use(r"(?:[^{}]|{[0-9,]+})*")  # a constraint may hold {3} or {1,3}
@@ -138,7 +139,7 @@ class Field(NamedTuple):
         """Return it without braces, up to so many steps: ``name.step[0]``."""
         some = self.steps[:steps]
         return self.name + "".join(
-            f"[{one}]" if isinstance(one, int) else f".{one}" for one in some
+            f"[{one}]" if isinstance(one, int) or one in _ALL_OF_BASH else f".{one}" for one in some
         )
 
     @property
@@ -242,8 +243,7 @@ def _parse_parts(source: str, *, glob: bool) -> List[Piece]:
                 parts.append(braces or _parse_field(reference, spec or "", conversion))
     except ValueError:
         raise Wrong(
-            f"a single brace in {show(source)}: double the braces ({{{{ and }}}}) that stand"
-            " for themselves"
+            f"a single brace in {show(source)}: double it ({{{{ or }}}}) to write it as it stands"
         ) from None
     return _join_literals(parts)
 
@@ -267,13 +267,16 @@ def _join_literals(parts: List[Piece]) -> List[Piece]:
 
 def _parse_field(reference: str, spec: str, conversion: Optional[str]) -> Field:
     if not reference or reference.isdigit():
-        raise Wrong(f"{{{reference}}} has no name: placeholders have names, such as {{index}}")
+        raise Wrong(
+            f"{{{reference}}} has no name: double the braces ({{{{{reference}}}}}) to write it as"
+            " it stands, or name a value, as in {index}"
+        )
     match = _REFERENCE.fullmatch(reference)
     if match is None or not _NAME.fullmatch(match.group(1)):
         shown = reference + (f":{spec}" if spec else "")
         raise Wrong(
-            f"{{{shown}}} is no placeholder: double the braces ({{{{ and }}}}) that stand for"
-            " themselves"
+            f"{{{shown}}} is no placeholder: double the braces ({{{{{shown}}}}}) to write it as it"
+            " stands"
         )
     if conversion:
         raise Wrong(
