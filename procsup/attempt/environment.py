@@ -72,6 +72,7 @@ class Environments:
         base = dict.fromkeys(THREAD_CAPS, str(threads))
         if rules.is_python:
             base.update(_PYTHON_HABITS)
+            base.update(system.PYTHON_DEFAULTS)
         base.update(self._passed_on)
         return base
 

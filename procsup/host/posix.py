@@ -11,7 +11,7 @@ import signal
 import stat
 import sys
 import time
-from typing import FrozenSet, Iterable, Iterator, Optional, Set, Tuple, Union
+from typing import Dict, FrozenSet, Iterable, Iterator, Optional, Set, Tuple, Union
 
 from procsup.core.outcome import Exited, Signaled, Vanished
 from procsup.host import exits, marks, posix_faults, procfs, spawning, stop_signals, trees
@@ -22,6 +22,7 @@ assert sys.platform != "win32"
 
 wrap_in_shell = posix_faults.wrap_in_shell
 make_environment_key = posix_faults.make_environment_key
+PYTHON_DEFAULTS: Dict[str, str] = {}  # the locale decides, and what has none gets UTF-8
 exit_notifier = exits.exit_notifier
 find_program = posix_faults.find_program
 is_plain_script = posix_faults.is_plain_script
@@ -35,6 +36,7 @@ __all__ = [
     "StopSignaller",
     "Trees",
     "wrap_in_shell",
+    "PYTHON_DEFAULTS",
     "make_environment_key",
     "exit_notifier",
     "find_program",

@@ -15,6 +15,7 @@ from procsup.host.processes import (
 
 if sys.platform == "win32":
     from procsup.host.windows import (
+        PYTHON_DEFAULTS,
         Child,
         Spawner,
         StopSignaller,
@@ -33,6 +34,7 @@ if sys.platform == "win32":
     )
 else:
     from procsup.host.posix import (
+        PYTHON_DEFAULTS,
         Child,
         Spawner,
         StopSignaller,
@@ -51,6 +53,7 @@ else:
     )
 
 __all__ = [
+    "PYTHON_DEFAULTS",
     "Child",
     "ReapResult",
     "ExitNotifier",

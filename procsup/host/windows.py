@@ -30,6 +30,7 @@ __all__ = [
     "StopSignaller",
     "Trees",
     "wrap_in_shell",
+    "PYTHON_DEFAULTS",
     "make_environment_key",
     "exit_notifier",
     "find_program",
@@ -204,6 +205,10 @@ def is_plain_script(_program: str) -> bool:
 def wrap_in_shell(program: str, argv: Sequence[str]) -> Tuple[str, ...]:
     """Return the argv as it is: no shell runs scripts here."""
     return (program, *argv[1:])
+
+
+# Without it, Python encodes what it writes to a file or pipe in the code page of the machine.
+PYTHON_DEFAULTS = {"PYTHONIOENCODING": "utf-8"}
 
 
 def make_environment_key(name: str) -> str:

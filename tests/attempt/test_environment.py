@@ -16,6 +16,7 @@ from procsup.core.outcome import AttemptId
 from procsup.core.slots import make_placement
 from procsup.core.spec import UnitSpec
 from procsup.core.task import Rules, Task
+from procsup.host import system
 
 posix = pytest.mark.skipif(os.name == "nt", reason="FIFOs of POSIX")
 
@@ -84,6 +85,17 @@ def test_only_python_gets_python_habits() -> None:
 
     habits = {"PYTHONUNBUFFERED", "PYTHONFAULTHANDLER"}
     assert (habits & python.keys(), habits & other.keys()) == (habits, set())
+
+
+def test_python_units_of_windows_write_utf8_unless_the_user_wants_another(monkeypatch) -> None:
+    monkeypatch.setattr(system, "PYTHON_DEFAULTS", {"PYTHONIOENCODING": "utf-8"})
+    rules = {"is_python": True}
+
+    assert environment_of({}, rules=rules)["PYTHONIOENCODING"] == "utf-8"
+    assert environment_of({"PYTHONIOENCODING": "a"}, rules=rules)["PYTHONIOENCODING"] == "a"
+    env = {"PYTHONIOENCODING": "b"}
+    assert environment_of({}, rules=rules, env=env)["PYTHONIOENCODING"] == "b"
+    assert "PYTHONIOENCODING" not in environment_of({}, rules={"is_python": False})
 
 
 # --- make ----------------------------------------------------------------------------------
