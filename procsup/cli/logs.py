@@ -14,7 +14,7 @@ from procsup.core.outcome import AttemptId, Part
 from procsup.core.quantities import show_bytes
 from procsup.core.records import Launch
 from procsup.core.replay import History
-from procsup.core.text import escape, make_visible
+from procsup.core.text import count_noun, escape, list_some, make_visible
 from procsup.errors import RecordError
 from procsup.host.files import describe_error
 from procsup.host.logfiles import LogPlaces, open_log
@@ -54,6 +54,7 @@ _CHUNK_BYTES = 1 << 16
 _CODED_BYTES = 3 << 14  # whole groups of base64
 _LONGEST_LINE_BYTES = 1 << 24
 _LOOK_S = 0.2
+_MOST_NAMED = 5
 
 
 @click.command("logs", help=_HELP, epilog=_CODES)
@@ -107,11 +108,19 @@ def command(
     printer.print_new(logs)
     if follow and owner is not None and live:
         _follow(printer, _LogQuery(rundir, owner, history, choice), journal.good_length)
-    elif not logs:
-        write_stderr("nothing was written by what is meant here")
     printer.finish()
+    if not follow and printer.is_empty and not printer.problems and tail != 0:
+        write_stderr(_describe_nothing(logs, failed=failed))
     write_stderr(*(f"procsup: {problem}" for problem in printer.problems.values()))
     return RecordError.exit_code if printer.problems else 0
+
+
+def _describe_nothing(logs: Sequence[Log], *, failed: bool) -> str:
+    units = [make_visible(unit) for unit in dict.fromkeys(log.unit for log in logs)]
+    if units:
+        which = "failed unit" if failed else "unit"
+        return f"{count_noun(len(units), which)} wrote nothing: {list_some(units, _MOST_NAMED)}"
+    return "no selected unit failed" if failed else "no selected unit has started"
 
 
 def _choose_streams(*, only_stdout: bool, only_stderr: bool) -> Sequence[str]:
@@ -164,6 +173,7 @@ class Printer(ABC):
         self._places = places
         self._tail = tail
         self._offsets: Dict[Tuple[str, Optional[Part]], int] = {}
+        self.is_empty = True  # nothing was found to print
         self.problems: Dict[str, str] = {}  # of files that exist and cannot be read
 
     def print_new(self, logs: Sequence[Log]) -> None:
@@ -186,9 +196,10 @@ class Printer(ABC):
                         write_stderr(
                             f"{log.path}: of a line of more than {most} only the end is shown"
                         )
-                file.seek(self._offsets[key])
+                start = file.seek(self._offsets[key])
                 self._print(file, log)
                 self._offsets[key] = file.tell()
+                self.is_empty = self.is_empty and self._offsets[key] == start
 
     @abstractmethod
     def finish(self) -> None:

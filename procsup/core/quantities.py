@@ -104,9 +104,11 @@ def _sum_of_parts(text: str) -> float:
 
 
 def show_duration(seconds: float) -> str:
-    """Return a duration as short text: ``0.3 s``, ``12 s``, ``4m 05s``, ``2h 03m``, ``3d 04h``."""
+    """Return a duration as short text: ``4 ms``, ``0.3 s``, ``4m 05s``, ``2h 03m``, ``3d 04h``."""
+    if seconds < 0.0995:
+        return f"{max(seconds, 0.0) * 1000:.0f} ms"
     if seconds < 9.95:
-        return f"{max(seconds, 0.0):.1f} s"
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -6,12 +6,14 @@ from typing import List, NamedTuple, Optional, Sequence
 from procsup.core.outcome import AttemptId, Part
 from procsup.core.records import End
 from procsup.core.replay import History, UnitHistory
+from procsup.core.text import list_some, make_visible
 from procsup.errors import UsageError
 from procsup.queries.selection import SelectedUnits
 from procsup.store.rundir import RunDir
 
 STREAMS = ("stdout", "stderr")
 _NO_LOG = (None, None)
+_MOST_NAMED = 5
 
 
 class Log(NamedTuple):
@@ -45,8 +47,23 @@ def list_logs(history: History, rundir: RunDir, choice: Choice) -> List[Log]:
             continue
         found += list_unit_logs(unit, rundir, one.stage, choice.attempt, choice.streams)
     if choice.attempt is not None and not found:
-        raise UsageError(f"no unit that is meant here has an attempt {choice.attempt}")
+        raise UsageError(_describe_attempts(history, choice, choice.attempt))
     return found
+
+
+def _describe_attempts(history: History, choice: Choice, wanted: int) -> str:
+    """Say that no selected unit has this attempt, and which attempts the first ones have."""
+    lines = []
+    for one in choice.units.list_selected():
+        unit = history.units.get(one.id)
+        if unit is None or (choice.failed and not _has_failed(unit)):
+            continue
+        numbers = [end.attempt for end in unit.ends if end.attempt > 0]
+        numbers += [unit.open_attempt] if unit.open_attempt else []
+        has = f"attempt {', '.join(map(str, numbers))}" if numbers else "none"
+        lines.append(f"{make_visible(one.id)}: {has}")
+    shown = list_some(lines, _MOST_NAMED) or "no unit is selected"
+    return f"--attempt {wanted}: no selected unit has that attempt; {shown}"
 
 
 def _has_failed(unit: UnitHistory) -> bool:

@@ -127,6 +127,7 @@ class _Wait:
         self._begun = now
         self._notice_of_owner: Optional[Callable[[str], None]] = notice
         self._told_of_polling = False
+        self._missing: Optional[NoSuchRun] = None  # why the last look found no run
 
     def wait_until_final(self) -> WaitResult:
         try:
@@ -158,11 +159,14 @@ class _Wait:
     def _find(self) -> Optional[RunView]:
         try:
             view = find_run(self._run, self._start, notice=self._notice_of_owner)
-            self._notice_of_owner = None
+            self._notice_of_owner = self._missing = None
             return view
         except NoSuchRun as error:
+            self._missing = error
             if self._start_is_over(has_id=False):
-                raise RunUnfinished(str(error)) from error
+                waited_s = self._count_waited_s()
+                within = f" (none began within {show_duration(waited_s)})" if waited_s >= 1 else ""
+                raise RunUnfinished(f"{error}{within}") from error
             return None
 
     # --- a supervisor works on it ------------------------------------------------------
@@ -255,6 +259,8 @@ class _Wait:
 
     def _make_timeout(self) -> WaitTimeout:
         limit_s = self._limits.timeout_s
+        if self._missing is not None and limit_s:
+            return WaitTimeout(f"{self._missing} (none began within {show_duration(limit_s)})")
         when = f"after {show_duration(limit_s)}" if limit_s else "yet"
         return WaitTimeout(f"{self._name_awaited()}: not final {when}; the run is not touched")
 

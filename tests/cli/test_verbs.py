@@ -122,7 +122,7 @@ def test_wait_gives_up_after_its_time(run, capsys):
     run.begin()
 
     assert main(["wait", "demo", "--timeout", "50ms"]) == 124
-    assert "not final after 0.1 s; the run is not touched" in capsys.readouterr().err
+    assert "not final after 50 ms; the run is not touched" in capsys.readouterr().err
     run.leave()
 
 
@@ -346,7 +346,36 @@ def test_headers_have_the_encoding_of_stdout_and_what_units_wrote_is_unchanged(r
 def test_a_unit_or_attempt_that_is_not_there_is_a_usage_error(logged, capsys):
     assert main(["logs", "demo", "s/zz"]) == 2
     assert main(["logs", "demo", "s/a", "--attempt", "9"]) == 2
-    assert "has an attempt 9" in capsys.readouterr().err
+    assert "--attempt 9: no selected unit has that attempt; s/a: attempt 1, 2" in (
+        capsys.readouterr().err
+    )
+
+
+def test_logs_of_units_that_wrote_nothing_say_so(run, capsys):
+    run.begin().write(plan("s/a", "s/b"))
+    run.write(*started("s/a"), end("s/a", 1, 7, **log(run, "s/a", 1, b"", b"")))
+    run.close("drained by request")
+
+    assert main(["logs", "demo", "--failed"]) == 0
+    assert capsys.readouterr() == ("", "1 failed unit wrote nothing: s/a\n")
+    assert main(["logs", "demo", "s/b"]) == 0
+    assert capsys.readouterr() == ("", "no selected unit has started\n")
+    assert main(["logs", "demo", "s/b", "--failed"]) == 0
+    assert capsys.readouterr() == ("", "no selected unit failed\n")
+
+
+def test_the_name_of_a_run_is_no_verb_but_is_known(run, capsys):
+    run.begin().write(plan("s/a"))
+
+    assert main(["demo"]) == 2
+    assert "no verb 'demo': it is the name of a run, did you mean `procsup status demo`?" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_wait_for_a_run_that_never_begins_says_that_none_did(run, capsys):
+    assert main(["wait", "tpyo", "--timeout", "50ms"]) == 124
+    assert "no run 'tpyo'" in capsys.readouterr().err
 
 
 def test_logs_are_followed_until_the_run_ends(run, capfdbinary, monkeypatch):

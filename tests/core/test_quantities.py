@@ -146,14 +146,16 @@ def test_what_is_no_size_is_refused_with_what_was_expected(written):
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [
-        (0.04, "0.0 s"),
+        (0.004, "4 ms"),
+        (0.0994, "99 ms"),
+        (0.0996, "0.1 s"),
         (1.23, "1.2 s"),
         (9.96, "10 s"),
         (59.7, "1m 00s"),
         (245, "4m 05s"),
         (7400, "2h 03m"),
         (273600, "3d 04h"),
-        (-1, "0.0 s"),
+        (-1, "0 ms"),
     ],
 )
 def test_durations_are_short_to_read(seconds, shown):
