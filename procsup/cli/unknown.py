@@ -7,6 +7,7 @@ from typing import Iterable
 
 from procsup.core.text import find_nearest, quote_word
 from procsup.errors import ProcsupError
+from procsup.store.find import find
 
 
 def describe_unknown(word: str, verbs: Iterable[str]) -> str:
@@ -35,8 +36,6 @@ def _find_meant(word: str, verbs: Iterable[str]) -> str:
 
 
 def _is_run(word: str) -> bool:
-    from procsup.store.find import find
-
     try:
         find(word, Path("."))
     except (ProcsupError, OSError):
