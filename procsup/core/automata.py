@@ -215,7 +215,7 @@ def _get_only(character: str) -> Chars:
 
 
 class TwoReadings(NamedTuple):
-    """A path that a glob reads in two ways, with the captures of each."""
+    """A path that a glob can match in two ways, with the captures of each."""
 
     path: str
     one: Tuple[str, ...]

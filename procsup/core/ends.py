@@ -82,7 +82,7 @@ _decode = msgspec.msgpack.Decoder(List[Tuple[_list_types()]]).decode  # type: ig
 
 
 def pack(ends: Sequence[End]) -> Packed:
-    """Return the packed ends of one unit."""
+    """Return the ends of one unit, packed."""
     try:
         return _encode([_flatten_end(end) for end in ends])
     except (UnicodeEncodeError, OverflowError):
@@ -127,7 +127,7 @@ def see(
     readings: Sequence[Reading],
     leftover_files: Optional[LeftoverFiles] = None,
 ) -> Packed:
-    """Return the ends with new readings and leftover files for the last one."""
+    """Return the ends; the last one has these readings and leftover files instead of its own."""
     *before, last = unpack(packed, unit)
     newer = {reading.path: reading for reading in readings}
     outputs, inputs = (
@@ -191,7 +191,7 @@ def _restore_end(packed: Tuple[Any, ...], unit: str) -> End:
 
 
 def _flatten_reading(reading: Reading, places: Optional[Places]) -> Tuple[Any, ...]:
-    """Pack a reading: a path without the start that many share, ctime by its distance to mtime."""
+    """Pack a reading: its path without the shared start, its ctime as the difference to mtime."""
     path, size, mtime_ns, sha256, inode, ctime_ns, link, changed = astuple(reading)
     since_ns = None if ctime_ns is None else ctime_ns - mtime_ns
     start, path = ("", path) if places is None else places.split(path)
@@ -216,7 +216,7 @@ def _restore_reading(values: Tuple[Any, ...]) -> Reading:
 
 
 def _name_usual_log(unit: str, attempt: int) -> str:
-    """Return the path that most logs have; others are packed whole."""
+    """Return the usual path of an attempt's log; any other path is packed whole."""
     return f"logs/{unit}.{attempt}.out"
 
 

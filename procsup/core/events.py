@@ -36,7 +36,7 @@ class Started(Struct, frozen=True, tag=True, gc=False):
 
 
 class Sampled(Struct, frozen=True, tag=True, gc=False):
-    """A sample of a live tree needs a decision of the planner: its affinity drifted."""
+    """The CPU affinity of a live tree drifted, and the planner must decide what follows."""
 
     attempt: AttemptId
     drifted_to: List[int]
@@ -263,10 +263,10 @@ class Write(Struct, frozen=True, tag=True):
 class Expand(Struct, frozen=True, tag=True):
     """Expand the units of a stage whose upstream is done, on a side thread.
 
-    `outputs` are the readings of the succeeded units of the stages that it asks for (`sources`),
-    by stage, in unit order, each with its unit's id; a success that did not use the version `made`
-    of the stages before it will not be kept.
-    `moving`: units that its own follow may still run, so that any of its own may, too.
+    `outputs` are the readings of the succeeded units of the stages in `sources`, by stage, in unit
+    order, each with its unit's id. A success that did not use the version `made` of the stages
+    before it will not be kept. `moving`: units that its own units follow may still run, and then
+    any of its own may run, too.
     """
 
     stage: str
@@ -278,7 +278,7 @@ class Expand(Struct, frozen=True, tag=True):
 class Weigh(Struct, frozen=True, tag=True, gc=False):
     """Compare the files of units again, on the side thread; answered by one `Weighed`.
 
-    Their inputs had changed; since then the units that make these inputs made the same as before.
+    Their inputs had changed; since then the units that make these inputs ran and made the same.
     """
 
     stage: str
@@ -288,8 +288,8 @@ class Weigh(Struct, frozen=True, tag=True, gc=False):
 class Withdraw(Struct, frozen=True, tag=True, gc=False):
     """Sync the journal, then durably remove the manifests and stamps of these stages and the run.
 
-    Done on a side thread, in one queue with `Publish`, answered by `TakenBack`: until then no unit
-    of these stages is started.
+    A side thread does it, in one queue with `Publish`, and answers with `TakenBack`. Until then no
+    unit of these stages is started.
     """
 
     stages: Tuple[str, ...]
@@ -307,9 +307,9 @@ class UnitResult(Struct, frozen=True):
 class Publish(Struct, frozen=True, tag=True):
     """Write the manifest of a stage (None: of the run), then its stamp if it succeeded.
 
-    Done on a side thread, in one queue with `Withdraw`, answered by `Published`. From the order on
-    nothing of the stage changes, so that thread may read its results from the planner unit by unit
-    (`Plan.results`).
+    A side thread does it, in one queue with `Withdraw`, and answers with `Published`. After this
+    order the stage does not change, so that thread may read its results from the planner unit by
+    unit (`Plan.results`).
     """
 
     stage: Optional[str]

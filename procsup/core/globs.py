@@ -46,7 +46,7 @@ def escape(text: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """Return a pattern for people: what was escaped as it was before."""
+    """Return a pattern as it is shown to users: without the escapes of `escape`."""
     return _ESCAPED.sub(r"\1", text)
 
 
@@ -98,7 +98,7 @@ def find_ends(text: str) -> List[Tuple[str, str]]:
 
 @lru_cache(maxsize=1024)
 def parse_without(text: str, excluded: Tuple[str, ...]) -> "Glob":
-    """Parse a pattern and those of what it leaves out."""
+    """Parse a pattern, and the patterns of the paths that it excludes."""
     return parse(text).exclude(map(parse, excluded)) if excluded else parse(text)
 
 
@@ -110,7 +110,7 @@ def _parse_group(text: str) -> Piece:
 
 
 class Matcher:
-    """Matches and splits names or paths by one pattern, without slow cases.
+    """Matches and splits names or paths by one pattern, in linear time.
 
     `split` returns the captured texts, None if the whole text does not match.
     """
@@ -235,11 +235,11 @@ class Glob:
         return whole
 
     def may_be_less(self, excluded: "Glob") -> bool:
-        """Tell whether `excluded` may match what this one matches, or a folder that it is in."""
+        """Whether `excluded` may match a path that this glob matches, or a folder above one."""
         return any(_may_hold(one, two) for one in excluded.branches for two in self.branches)
 
     def exclude(self, excluded: Iterable["Glob"]) -> "Glob":
-        """Return a glob that does not match what `excluded` match, nor what lies in that."""
+        """Return a glob without the paths that `excluded` match, and those below them."""
         whole = copy(self)
         for other in excluded:
             whole.excluded += other.branches
@@ -317,7 +317,7 @@ def find_meeting(
 
 
 def may_exclude(excluded: Glob, folder: str) -> bool:
-    """Tell whether a glob may match a folder, one above it, or a path in it."""
+    """Whether a glob may match a folder, one above it, or a path in it."""
     below = _match_everything_in(folder)
     return any(_may_hold(one, below) for one in excluded.branches)
 
@@ -341,7 +341,7 @@ def _may_hold(folder: Branch, one: Branch) -> bool:
 
 
 def _match_around(folders: Iterable[Branch], *, case: bool = True) -> Automaton:
-    """Return what matches the paths of these patterns, and all that is below such a path."""
+    """Return an automaton that matches the paths of these patterns, and all paths below those."""
     folder_parts = [folder.join_parts() for folder in folders]
     return Automaton(
         [*folder_parts, *([*whole, (EVERYTHING,)] for whole in folder_parts)], case=case
@@ -389,7 +389,7 @@ def make_names_matcher(text: str) -> Callable[[str], bool]:
 
 
 def _join_text(pieces: Sequence[Piece]) -> List[Piece]:
-    """Join adjacent text: what must be escaped depends on the text after it."""
+    """Join adjacent text: whether a character must be escaped depends on the text after it."""
     joined: List[Piece] = []
     for piece in pieces:
         if isinstance(piece, str) and joined and isinstance(joined[-1], str):

@@ -1,4 +1,4 @@
-"""What is kept: whether a unit's last success still stands, and if not, why not."""
+"""Decides whether a unit's last success is still valid, and if not, why not."""
 
 from typing import Callable, NamedTuple, Optional, Tuple
 
@@ -89,7 +89,7 @@ def find_standing(
     if stage.keep == "never" and earlier:
         return Rerun("never kept")
     if stage.keep == "always" and program is None and not _makes_files(unit):
-        return _KEPT  # independent of its end, which need not be unpacked
+        return _KEPT  # it does not depend on the end, which need not be unpacked
     last = success.last
     assert last is not None
     look = FileChanges()

@@ -1,6 +1,7 @@
-"""Marks in unit specs for values that are known only when an attempt starts, which fills them in.
+"""Marks in unit specs for values that are known only when an attempt starts.
 
-So a unit's fingerprint does not depend on its CPUs, memory, slot or attempt number.
+The start replaces them. So a unit's fingerprint does not depend on its CPUs, memory, slot or
+attempt number.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A compact record of each planned unit's folder, arguments and parameters: to tell *what* changed.
+"""A compact record of each planned unit's folder, arguments and parameters; shows what changed.
 
-Units of one stage differ in few words. A plan stores the words of many units by column, and a
-column in which all agree only once.
+Units of one stage differ in few words. So a plan stores the words of many units by column, and
+a column in which all units agree only once.
 """
 
 from functools import partial
@@ -95,7 +95,7 @@ class _Digests:
 
 
 def read_making(made: MadeColumns, place: int) -> Making:
-    """Return the making of the unit at this position of the plan."""
+    """Return the arguments, parameters and folder of the unit at this position of the plan."""
     argv = None if made.argv is None else tuple([_get_value(one, place) for one in made.argv])
     cwd = None if made.cwd is None else _get_value(made.cwd, place)
     return Making(argv, parse_parameters(made, place), _make_row(made.env, place), cwd)
@@ -114,9 +114,9 @@ def find_kinds_of_change(
 ) -> Dict[str, str]:
     """Return the kind of change of each unit: the first of `CWD`, `COMMAND`, `PARAMETER`, `ENV`.
 
-    Where the folder is another one, the command may differ by that alone. Units without any of
-    these are left out, and so are units whose making is not known. Whole columns are compared,
-    since there may be very many units.
+    If the folder changed, the command may differ for that reason alone: so `CWD` comes first. Units
+    without a change are left out, and so are units that have no such record. Whole columns are
+    compared, since there may be very many units.
     """
     groups: Dict[int, Tuple[MadeColumns, List[int], List[UnitSpec]]] = {}
     for unit in units:
@@ -160,7 +160,7 @@ def _find_moved(
 def _compare_commands(
     made: MadeColumns, places: Sequence[int], units: Sequence[UnitSpec]
 ) -> Set[int]:
-    """Return the numbers of the units whose argv is another one."""
+    """Return the numbers of the units whose argv has changed."""
     if made.argv is None:
         return set()
     length = len(made.argv)
@@ -223,7 +223,7 @@ def _differ(was: Any, value: Any) -> bool:
 
 
 def describe_change(before: Making, unit: UnitSpec, stage: StageSpec, folder: str) -> str:
-    """Describe how a unit differs from before; empty if in none of these:
+    """Describe how a unit differs from before, in one of these forms; empty if it does not:
 
     ``cwd changed: . → work``, ``argument 3 changed: 0.1 → 0.2``, ``shell changed: ls a → ls b``,
     ``parameter rate changed: 0.1 → 0.2``, ``env LANG changed``
@@ -285,13 +285,13 @@ def _compare_arguments(
 
 
 def _show_whole(before: Sequence[str], now: Sequence[str]) -> str:
-    """Show two commands of different forms: no part of one corresponds to a part of the other."""
+    """Show two whole commands, since their forms differ and their words cannot be compared."""
     was, line = (" ".join(map(_quote_word, argv)) for argv in (before, now))
     return f"the command changed: {_cut(was)} → {_cut(line)}"
 
 
 def _quote_word(word: str) -> str:
-    """Return a word, in quotes if it has spaces, so that it is seen to be one."""
+    """Return a word, in quotes if it has spaces."""
     return word if word.split() == [word] else f"'{word}'"
 
 
@@ -306,7 +306,7 @@ def _find_place(head: Tuple[str, ...], argv: Tuple[str, ...], default: int = 0) 
 
 
 def _show_first_difference(was: str, now: str) -> str:
-    """Show the first line that differs; of a text that only got longer, the line that is new."""
+    """Show the first line that differs; if lines were only added, the first new one."""
     for one, other in zip_longest(was.split("\n"), now.split("\n")):
         if one != other:
             shown = ("nothing" if line is None else line.strip() for line in (one, other))
@@ -346,12 +346,12 @@ def _make_row(columns: Dict[str, Column], place: int) -> Dict[str, Any]:
 
 
 def _make_plain(value: Any) -> Any:
-    """Return a parameter as JSON holds it, or as text."""
+    """Return a parameter as a JSON value, or as text if JSON has no such value."""
     kind = type(value)
     if kind is str or kind is bool:
         return value
     if kind is int and abs(value) < _JSON_LIMIT:
         return value
     if isinstance(value, float) and isfinite(value):
-        return float(value)  # without how it was written
+        return float(value)  # drops the spelling of the number, which the value also carries
     return [_make_plain(one) for one in value] if kind in (list, tuple) else str(value)

@@ -1,7 +1,7 @@
 """The completion manifest: its shapes, and how a unit's ends become its line.
 
-The names here are relied on by other programs; they change only with `SCHEMA`. Unknown is None
-(JSON null), never 0. Times are RFC 3339 in UTC.
+Other programs rely on the names here; they change only with `SCHEMA`. Unknown is None (JSON
+null), never 0. Times are RFC 3339 in UTC.
 """
 
 from datetime import datetime, timezone
@@ -16,7 +16,7 @@ from procsup.core.outcome import Exited, LeftoverFiles, Part, Reading, Signaled,
 from procsup.core.rooted import strip_folder
 from procsup.core.values import Value
 
-if TYPE_CHECKING:  # who waits reads manifests only
+if TYPE_CHECKING:  # `wait` reads only manifests and must not import these (start-up budget)
     from procsup.core.events import UnitResult
     from procsup.core.records import End
 
@@ -28,9 +28,9 @@ _WORDS = {verdict: verdict.value for verdict in Verdict}
 class OutputRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     """An output that the manifest vouches for, or an input; `size` in bytes.
 
-    `path` is absolute, as of writing; `relative` the same from `Head.root`, if it is below that: by
-    it the file is found in a project that was moved or copied. What comes after `sha256` is left
-    out where it is unknown or does not apply; see `Reading`.
+    `path` is absolute, as of writing; `relative` is the same path from `Head.root`, if it is below
+    that. By `relative` the file is found in a project that was moved or copied. The fields after
+    `sha256` are left out if they are unknown or do not apply; see `Reading`.
     """
 
     path: str
@@ -44,7 +44,7 @@ class OutputRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     relative: Optional[str] = None
 
     def make_reading(self, path: str) -> Reading:
-        """Return it as the journal has it, with the path that it has now."""
+        """Return the record as a `Reading`, with the current path of the file."""
         return Reading(
             path,
             self.size,
@@ -68,10 +68,10 @@ class AffinityRecord(Struct, frozen=True, gc=False):
 class AttemptRecord(Struct, frozen=True, gc=False):
     """One attempt; `cause` is a sentence, empty for success.
 
-    `wall_s` is the time of its main process, `linger_s` what its tree took beyond that (None in
-    manifests that are older). `remarks` are sentences about what was no fault.
-    `threads` is what stood in the thread caps that were procsup's own (`Head.thread_caps`). A log
-    is the file at its path, or, where there is one, the part of it: (offset, length) in bytes.
+    `wall_s` is the time of its main process, `linger_s` the time from its end to that of its tree
+    (None in older manifests). `remarks` are sentences about irregularities that are not failures.
+    `threads` is the value of the thread caps that procsup set (`Head.thread_caps`). A log is the
+    file at its path, or the part of it: (offset, length) in bytes.
     """
 
     attempt: int
@@ -108,8 +108,8 @@ class AttemptRecord(Struct, frozen=True, gc=False):
 class UnitRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     """One unit; the flat names are those of its last attempt.
 
-    `leftover_files` are in its folder and glob outputs and not vouched for; left out if none are
-    known.
+    `leftover_files` are in its folder and glob outputs, but not part of the result; left out if
+    none are known.
     """
 
     id: str
@@ -138,7 +138,7 @@ class UnitRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     inputs: List[OutputRecord]
     outputs: List[OutputRecord]
     attempts: List[AttemptRecord]
-    linger_s: Optional[float] = field(default_factory=lambda: None)  # not left out
+    linger_s: Optional[float] = field(default_factory=lambda: None)  # written even if None
     leftover_files: Optional[LeftoverFiles] = None
     stdout_part: Union[Part, UnsetType] = UNSET
     stderr_part: Union[Part, UnsetType] = UNSET
@@ -174,9 +174,9 @@ class JournalMark(Struct, frozen=True):
 class Head(Struct, frozen=True):
     """All of a manifest but its units: its first line. `stage` is None for the run's.
 
-    `root` is the run file's folder, as of writing. `thread_caps` tells of each variable whether
-    units of the last sitting had it from the ``environment`` of the caller or from ``procsup``;
-    what a unit's own `env` names is its own.
+    `root` is the run file's folder, as of writing. `thread_caps` tells for each variable whether
+    units of the last sitting got it from the caller (``environment``) or from ``procsup``; a value
+    in a unit's own `env` takes precedence.
     """
 
     run_id: str
@@ -202,7 +202,8 @@ class Head(Struct, frozen=True):
 def format_rfc3339(at: Optional[float]) -> Optional[str]:
     """Write seconds since 1970 as ``2026-01-02T03:04:05.678901Z``.
 
-    None if that is not known, or beyond the calendar: a clock or a journal may say anything.
+    None if it is unknown or beyond the calendar: a wrong clock or a damaged journal may have such
+    times.
     """
     if at is None:
         return None
@@ -214,21 +215,21 @@ def format_rfc3339(at: Optional[float]) -> Optional[str]:
 
 
 def parse_rfc3339(text: Optional[str]) -> Optional[float]:
-    """Return the seconds since 1970 that `rfc3339` wrote; None if that is unreadable."""
+    """Return the seconds since 1970 of a text by `format_rfc3339`; None if it is not one."""
     try:
         return datetime.fromisoformat((text or "").replace("Z", "+00:00")).timestamp()
     except ValueError:
         return None
 
 
-@lru_cache(maxsize=4096)  # a manifest of many units names the same seconds again and again
+@lru_cache(maxsize=4096)  # a manifest of many units has few different seconds
 def _format_second(second: int) -> str:
     return datetime.fromtimestamp(second, timezone.utc).isoformat()[:19]
 
 
 def make_unit_record(result: "UnitResult", root: Optional[str] = None) -> UnitRecord:
     """Make a unit's line of the manifest from its ends; `root` is that of its head."""
-    # By place, here and below: by name it takes half as long again, for each of 100,000 units.
+    # Arguments by position, here and below: keywords take 1.5 times as long, for 100,000 units.
     unit, last = result.unit, result.ends[-1]
     attempts = [make_attempt_record(end) for end in result.ends]
     shown = attempts[-1]  # of attempt 0 if it never started
@@ -307,7 +308,7 @@ def make_attempt_record(end: "End") -> AttemptRecord:
 
 
 def exit_numbers(end: "End") -> Tuple[Optional[int], Optional[int]]:
-    """Return (exit code, signal number) of an end; what does not apply is None."""
+    """Return (exit code, signal number) of an end; the one that does not apply is None."""
     exit = end.exit
     if isinstance(exit, Exited):
         return exit.code, None

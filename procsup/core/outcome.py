@@ -78,9 +78,9 @@ class Verdict(Enum):
         return self not in NO_FAILURE
 
 
-# The groups of verdicts that the rest asks for.
+# Groups of verdicts.
 NO_FAILURE = (Verdict.SUCCEEDED, Verdict.SKIPPED, Verdict.CANCELLED)
-NO_RETRY = (Verdict.SUCCEEDED, Verdict.SKIPPED)  # of all that did not succeed by itself
+NO_RETRY = (Verdict.SUCCEEDED, Verdict.SKIPPED)  # by a `retry` without selectors
 MAYBE_UNTRIED = (Verdict.SKIPPED, Verdict.CANCELLED)  # with or without an attempt
 RETRY_ON = (
     Verdict.FAILED,

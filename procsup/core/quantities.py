@@ -91,7 +91,7 @@ def _parse_number(value: Any) -> float:
 
 
 def _sum_of_parts(text: str) -> float:
-    """Return the sum of numbers with units, each unit once; NaN if the text is not one."""
+    """Return the sum of numbers with units, each unit at most once; NaN for any other text."""
     parts: Dict[str, float] = {}
     at = 0
     while at < len(text):

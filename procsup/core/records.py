@@ -26,7 +26,7 @@ _DIGITS = 15  # of a record's number: a line with more is damaged
 class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
     """A sitting begins; `run_id` is new unless it resumes a run that was not finished.
 
-    What is begun in a copy of a run directory is never resumed: the original has its id.
+    In a copy of a run directory a sitting always gets a new `run_id`: the original keeps its own.
 
     `mark_base` is the prefix of the marks of its attempts (host/marks.py), None without marks.
     Pids are numbers of `pid_namespace`, empty where there are none. `journal` identifies the file
@@ -56,7 +56,7 @@ class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
     resumed: bool
     fresh: bool = False
     variables: Dict[str, Any] = {}
-    thread_caps: Dict[str, str] = {}  # name -> whose value units get, unless their own `env` says
+    thread_caps: Dict[str, str] = {}  # name -> where its value is from, unless `env` has one
     mark_base: Optional[int] = None
     pid_namespace: str = ""
     journal: str = ""
@@ -69,12 +69,12 @@ class Begin(Struct, frozen=True, tag="begin", tag_field="t"):
 
 
 class Planned(Struct, frozen=True, tag="planned", tag_field="t"):
-    """Units of a stage, in order, in as many records as it takes; `last` closes the stage's plan.
+    """Units of a stage, in order, in one or more records; `last` closes the stage's plan.
 
     A stage's plan replaces the one of an earlier sitting; an `open` one may grow after its last
     record. `problem` says why a stage could not be planned at all.
-    `made` holds the units' arguments and parameters; None if all are kept, for which an earlier
-    plan has them (and in the first form).
+    `made` holds the units' arguments and parameters. It is None if all units are kept, since an
+    earlier plan holds them, and in the first form of the journal.
     """
 
     stage: str
@@ -185,9 +185,9 @@ class End(Struct, frozen=True, tag="end", tag_field="t", omit_defaults=True):
     sha256 of the script or module file, None if unknown. `same_as` is the number of an earlier
     end whose outputs this attempt did not change: units that follow it need no new run.
     `linger_s` passed between the end of the main process and that of its tree; `remarks` are
-    sentences about irregularities that are no fault. `leftover_files` were in its folder
-    and glob outputs before, and are not vouched for. A log is the file at its path, or the `Part`
-    of it that is recorded.
+    sentences about irregularities that are not failures. `leftover_files` were in its folder and
+    glob outputs before, and are not part of the result. A log is the file at its path, or the
+    recorded `Part` of it.
     """
 
     unit: str
@@ -215,7 +215,7 @@ class End(Struct, frozen=True, tag="end", tag_field="t", omit_defaults=True):
     same_as: Optional[int] = None
     linger_s: float = 0.0
     remarks: Tuple[str, ...] = ()
-    threads: Optional[int] = None  # the number in those thread caps that are procsup's
+    threads: Optional[int] = None  # the value of the thread caps that procsup set
     leftover_files: Optional[LeftoverFiles] = None
     stdout_part: Optional[Part] = None
     stderr_part: Optional[Part] = None
@@ -240,7 +240,7 @@ class RunFinal(Struct, frozen=True, tag="run-final", tag_field="t"):
 class ControlReply(Struct, frozen=True, tag="answer", tag_field="t"):
     """A control request was carried out or refused; `units` are being stopped.
 
-    An interrupt is one without a name, and is recorded as it comes: ``stop``, with its cause.
+    An interrupt (a signal) is recorded as a request ``stop`` without a name, with its cause.
     """
 
     request: str

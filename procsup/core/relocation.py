@@ -1,6 +1,6 @@
 """Converts paths for the journal: files below the run file's folder are relative to it.
 
-So records still find their files if a project is moved, copied or opened through a link.
+So the files of a record are found even if a project is moved, copied or opened through a link.
 """
 
 from typing import Callable, Iterable, NamedTuple, Optional, Tuple, Union
@@ -71,7 +71,7 @@ class Root:
         return join_folder(self.folder, path)
 
     def split(self, path: str) -> Tuple[str, str]:
-        """Return the same in two parts: a start that many files share, or none, and the rest."""
+        """Return that path in two parts: a start that many files share (or ""), and the rest."""
         if is_absolute(path, self.folder):
             return "", path
         return self._start, path
@@ -94,7 +94,7 @@ class RebasedPaths(NamedTuple):
         return path if within is None else join_folder(self.now, within)
 
     def split(self, path: str) -> Tuple[str, str]:
-        """Return the same in two parts: a start that many files share, or none, and the rest."""
+        """Return that path in two parts: a start that many files share (or ""), and the rest."""
         return "", self.file(path)
 
     def log(self, path: str) -> str:
@@ -106,7 +106,7 @@ Places = Union[Root, RebasedPaths]
 
 
 def make_places(begin: Begin, folder: Optional[str]) -> Optional[Places]:
-    """Return how to map the paths of a sitting's records if the run file is now in `folder`.
+    """Return the mapping of a sitting's recorded paths if the run file is now in `folder`.
 
     None if they need no mapping: the folder is not known, or has not moved.
     """

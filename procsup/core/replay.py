@@ -1,4 +1,4 @@
-"""Fold a journal into what is known of a run: what a resume, a report and `status` need."""
+"""Replays a journal: what a resume, a report and `status` need to know of a run."""
 
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
@@ -28,7 +28,7 @@ from procsup.core.versions import Version
 
 
 class LastSuccess(Struct, eq=False, gc=False):
-    """A unit as it was at its last success, for one that has ended or was started since.
+    """A unit as it was at its last success; kept if it has ended or was started since.
 
     `broke_seq` is the number of the first final end since then (0 without one). `superseded`: an
     attempt has ended since, or a retry was requested. Otherwise the unit was only skipped or not
@@ -161,7 +161,7 @@ class UnitHistory(Struct, eq=False, gc=False):
 
 
 class History:
-    """The whole journal, folded.
+    """What all records of a journal say together; `add` takes one record after the other.
 
     `for_a_sitting`: omit the planned and kept units, which only reports need.
     `folder_now` returns the current folder of a sitting's run file, from which its files are
@@ -214,7 +214,7 @@ class History:
         return history
 
     def add(self, seq: int, record: Record) -> None:
-        """Take one record."""
+        """Apply one record."""
         self.last_seq = seq
         handler = _HANDLERS.get(type(record))
         if handler is not None:

@@ -168,7 +168,7 @@ class Selection:
 
     @property
     def asks_facts(self) -> bool:
-        """Whether some word needs the facts of units."""
+        """Whether some word depends on facts of units (a state or a number)."""
         return self._asks_facts
 
     def needs_parameters(self, ids: Collection[str]) -> bool:
@@ -196,7 +196,7 @@ class Selection:
         return f"{' '.join(map(repr, self.words))} together select no unit"
 
     def find_doubt(self) -> str:
-        """Return a sentence about the first word that only units that are not known may match."""
+        """Return a sentence about the first word that only units not known yet may match."""
         for word in self._words:
             if not word.is_met and self._may_be_of(word, self._unknown):
                 return self._describe_unmet(word, self._unknown)
@@ -248,7 +248,7 @@ class Selection:
 
     def _find_hint(self, word: "_Word") -> str:
         few = [unit for units in self._known for unit in units[:_ENOUGH]]
-        if len(word.parts) > 1:  # one of them alone is no cure, an id with commas may be
+        if len(word.parts) > 1:  # the cure is not a single part, but perhaps an id with commas
             ids = [name for unit in few for name in (unit.id, strip_stage(unit)) if "," in name]
             return _find_near(word.text, ids)
         (part,) = word.parts
@@ -319,7 +319,7 @@ class _Word:
         )
 
     def names_stage(self, stage: str) -> bool:
-        """Tell whether some part of it names this stage, or units by it."""
+        """Whether some part of it names this stage, or units of it."""
         return any(part.names_stage(stage) for part in self.parts)
 
     @property
@@ -406,7 +406,7 @@ class _Part:
         return not slash or is_value or any(_matches(stage, name) for name in stages)
 
     def names_stage(self, stage: str) -> bool:
-        """Tell whether it names this stage, or units by it."""
+        """Whether it names this stage, or units of it."""
         if self.state is not None or (self.sign and not self.stage):
             return False
         return _matches(self.stage or self.text, stage)
@@ -458,7 +458,7 @@ def _matches(pattern: str, text: str) -> bool:
 
 
 def _says(value: Any, text: str) -> bool:
-    """Whether a text is a value as written; numbers are compared as numbers."""
+    """Whether a text equals a value as it is written; numbers are compared as numbers."""
     if format_value(value) == text:
         return True
     if isinstance(value, bool) or not isinstance(value, (int, float)):

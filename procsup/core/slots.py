@@ -13,7 +13,7 @@ _ROUNDING = 1e-9  # ten units of 0.1 CPU must fit into one CPU
 
 
 class Capacity(Struct, frozen=True):
-    """The limits of a run: CPUs (a number, and the ids it may pin to), memory, live units."""
+    """The limits of a run: CPUs (a number, and the ids that it may pin to), memory, live units."""
 
     cpus: float
     memory_bytes: Optional[int] = None  # None: not limited and not counted
@@ -155,7 +155,7 @@ class Slots:
         return self.capacity.cpus <= len(self.capacity.cpu_ids) + _ROUNDING
 
     def take(self, placement: Placement) -> None:
-        """Take the share that an attempt has already."""
+        """Mark the share of an attempt that was placed elsewhere as taken."""
         self._cpus -= placement.cpus
         if placement.memory_bytes is not None and self._memory_bytes is not None:
             self._memory_bytes -= placement.memory_bytes
@@ -201,7 +201,7 @@ def compute_thread_share(capacity: Capacity) -> int:
 
 
 def explain_never(needs: Needs, capacity: Capacity) -> Optional[str]:
-    """Say why a unit can never be placed, or None if it can."""
+    """Return why a unit can never be placed; None if it can."""
     problems: List[str] = []
     if needs.cpus > capacity.cpus + _ROUNDING:
         problems.append(f"{needs.cpus:g} cpus of {capacity.cpus:g}")

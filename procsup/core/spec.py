@@ -62,7 +62,7 @@ class StageSpec(Struct, frozen=True):
     inputs_from: Optional[str] = None  # the stage whose outputs are this one's inputs
     for_each: Tuple[str, ...] = ()  # stages whose units its own follow, one by one
     hands_on: Tuple[str, ...] = ()  # stages of `for_each` whose outputs are named in its commands
-    unit_wise: bool = False  # each starts once those it follows succeeded, not when all are done
+    unit_wise: bool = False  # a unit starts once those it follows succeeded, not the whole stage
     late: bool = False  # its units are only known once the stages before it are (done)
     looks_into: Tuple[str, ...] = ()  # stages before it whose outputs its globs may match
     list_files: Tuple[str, ...] = ()  # absolute: files with one parameter a line
@@ -124,7 +124,7 @@ class UnitSpec(Struct, frozen=True, gc=False):
 
 
 class CapacitySpec(Struct, frozen=True):
-    """The capacity by the run file or `--jobs`; None: as much as this process may really use."""
+    """The capacity in the run file or by `--jobs`; None: all that this process may use."""
 
     cpus: Optional[float] = None
     memory_bytes: Optional[int] = None
@@ -140,7 +140,7 @@ class RunSpec(Struct, frozen=True):
     stages: Tuple[StageSpec, ...]
     variables: Dict[str, Value] = field(default_factory=dict)
     capacity: CapacitySpec = CapacitySpec()
-    jobs: Optional[int] = None  # given and `capacity.cpus` is not: raises the CPUs to at least this
+    jobs: Optional[int] = None  # without `capacity.cpus` it also raises the CPUs to this number
     on_failure: OnFailure = OnFailure()
     missing_inputs: str = "refuse"  # or "fail-unit"
     stamp: Optional[str] = None
@@ -167,7 +167,7 @@ def list_published_files(spec: RunSpec) -> Tuple[str, ...]:
 
 
 def find_head(stage: StageSpec) -> Tuple[str, ...]:
-    """Return the fixed argv between `prefix` and what a unit has of its own; () for commands."""
+    """Return the fixed argv between `prefix` and the unit's own arguments; () for commands."""
     if not stage.interpreter:
         return stage.shell
     target = (stage.script,) if stage.module is None else ("-m", stage.module)

@@ -3,8 +3,8 @@
 Names and arguments may hold bytes that are not UTF-8. Python represents such bytes as lone
 surrogates, which JSON cannot hold. The journal packs them so that they are read back exactly; a
 manifest, which other programs read, shows them escaped and has the bytes in base64 beside it.
-Only `make_visible` and `make_harmless` text is printed for people, and words of a shell by
-`quote_word`.
+Only text from `make_visible` and `make_harmless`, and shell words from `quote_word`, are printed
+for users.
 """
 
 import codecs
@@ -143,7 +143,7 @@ class HarmlessBytes:
         self._held = ""  # a carriage return, whose line feed may follow
 
     def add(self, data: bytes, *, last: bool = False) -> str:
-        """Return the text of the next bytes; what is incomplete waits for more, or for the last."""
+        """Return the text of the next bytes; an incomplete character waits for the next call."""
         text = self._held + self._decoder.decode(data, last)
         self._held = "\r" if text.endswith("\r") and not last else ""
         return make_harmless(text[: len(text) - len(self._held)])
@@ -152,8 +152,8 @@ class HarmlessBytes:
 def quote_word(text: str, *, in_lines: bool = False) -> str:
     r"""Quote a word for bash; if it has characters that act on a terminal, as ``$'\e[31m'``.
 
-    bash reads the very word from it, also bytes that are not UTF-8. `in_lines`: line feeds and tabs
-    stay as they are.
+    bash reads exactly this word from it, bytes that are not UTF-8 included. With `in_lines` line
+    feeds and tabs stay as they are.
     """
     from shlex import quote  # for messages only
 
@@ -209,7 +209,7 @@ def format_value(value: Any) -> str:
 
 
 def say_when_known(stages: Sequence[str]) -> str:
-    """Say that units are known when these stages have run."""
+    """Return a sentence: units are known when these stages have run."""
     return f"known when {' and '.join(stages)} {'have' if len(stages) > 1 else 'has'} run"
 
 
@@ -226,7 +226,7 @@ def count_noun(count: int, noun: str) -> str:
 
 
 def find_nearest(word: str, known: Iterable[str]) -> Optional[str]:
-    """Return the known word that this one, mistyped, may mean; None if none is near."""
+    """Return the known word of which this one may be a misspelling; None if none is near."""
     from difflib import get_close_matches  # for messages only
 
     by_plain = {_normalize(name): name for name in known}

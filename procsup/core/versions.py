@@ -1,4 +1,4 @@
-"""Versions of a unit's outputs, by record numbers: shows which of them a follower has used."""
+"""Versions of a unit's outputs, by record numbers; they show which one a follower has used."""
 
 from typing import Iterable, List, NamedTuple, Tuple
 

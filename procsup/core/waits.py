@@ -109,7 +109,7 @@ class Waits:
         return f"its next attempt is made at {when}, in {show_duration(due - self._at)}"
 
     def _find_due(self, unit: UnitSpec) -> Optional[float]:
-        """When its next attempt is due, if that is in the future."""
+        """Return the time of its next attempt, None if that is not in the future."""
         past = self._find_history(unit)
         last = past.last if past is not None else None
         delay_s = self._stages[unit.stage].retry.delay_s
@@ -118,7 +118,7 @@ class Waits:
         return last.at + delay_s
 
     def _find_history(self, unit: UnitSpec) -> Optional[UnitHistory]:
-        """The history of a unit in the present run."""
+        """Return the history of a unit in the present run, None if it has none."""
         past = self._history.units.get(unit.id)
         return past if past is not None and past.generation == self._history.generation else None
 

@@ -104,7 +104,7 @@ def on_inspected(plan: Plan, fact: Inspected) -> None:
 
 
 def meet_deadlines(plan: Plan) -> None:
-    """Do what is due by now."""
+    """End attempts that have reached their timeout, and start the tries whose delay is over."""
     for unit in plan.deadlines.take_due(plan.now):
         stage = plan.get_stage(unit)
         if isinstance(unit.state, Running):
@@ -119,7 +119,7 @@ def meet_deadlines(plan: Plan) -> None:
 def _put_off(plan: Plan, stage: Stage, unit: Unit, attempt: AttemptId, reason: str) -> None:
     """Queue a unit again whose start was refused for a shortage; it does not count as a try.
 
-    The run's own attempts may use what is short: it is free again when one of them ends.
+    The run's own attempts may use the scarce resource; it is free again when one of them ends.
     """
     plan.write(Refused(*attempt, plan.wall, reason))
     unit.last_number -= 1

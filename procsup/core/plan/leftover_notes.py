@@ -12,9 +12,9 @@ _NAMED = 3
 
 
 def find_leftovers_before(plan: Plan, stage: Stage) -> None:
-    """Find the folders that hold leftover files of the stages before one, which are done.
+    """Find the folders with leftover files that the finished stages before this one declare.
 
-    `stage.leftovers` has them by the stage before it, until a note was made.
+    `stage.leftovers` has them by the name of that stage, until a note was made.
     """
     names = list(stage.upstream)
     for name in names:  # grows during the loop

@@ -49,7 +49,7 @@ def count_outlook(foreseen: Mapping[str, RehearsedStage], selector: Optional[Sel
     for name, stage in foreseen.items():
         for unit, standing in zip(stage.units, stage.standings):
             if isinstance(standing, Reuse) and standing.stale:
-                stale[name] = stale.get(name, 0) + 1  # also left alone: others use its outputs
+                stale[name] = stale.get(name, 0) + 1  # also of units left aside: others use them
             if selector is not None and not selector(unit):
                 left_alone += 1
             elif isinstance(standing, Hold):

@@ -1,4 +1,4 @@
-"""When the next thing is due: reminders of units, and starts while the system refuses some."""
+"""Deadlines of units, and the pace of starts while the system refuses some."""
 
 import heapq
 from itertools import count

@@ -1,4 +1,4 @@
-"""When failures of some units end others: `on-failure` of a stage, or of the run."""
+"""`on-failure` of a stage or of the run: when failures of some units end others."""
 
 from typing import List, Tuple
 

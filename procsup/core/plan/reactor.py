@@ -1,4 +1,4 @@
-"""Facts in, orders out: each fact goes to one function, then what follows from all of them is done.
+"""Facts in, orders out: each fact goes to one function; after all facts the stages move on.
 
 Nothing here acts or reads a clock; tests give it histories of facts.
 """

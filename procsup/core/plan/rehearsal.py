@@ -69,7 +69,7 @@ def _find_unfit(early: Mapping[str, Expanded]) -> bool:
 
 
 def _are_final(spec: RunSpec, early: Mapping[str, Expanded]) -> bool:
-    """Whether no standing depends on what the units before it do.
+    """Whether no standing depends on units before it: then the planner need not be asked.
 
     A unit that must run for a reason of its own runs for that reason.
     """
@@ -178,7 +178,7 @@ class _Rehearsal:
         return Hold("cannot start", unit.ends[-1].cause)
 
     def _explain_block(self, unit: Unit) -> str:
-        """Say what a unit waits for that nothing in this sitting would finish."""
+        """Name the stage or unit that blocks a unit and that this sitting would not finish."""
         units = [self._plan.unit(name) for name in unit.spec.follows]
         stages = self._plan.by_name[unit.spec.stage].upstream
         names = [one.spec.id for one in units if not isinstance(one.state, Done)]

@@ -34,7 +34,7 @@ _LATER = "retry it when the run has ended"
 def on_interrupted(plan: Plan, fact: Interrupted) -> None:
     """Stop all running units; a second interrupt, or one that is no signal, kills them."""
     if plan.run_status is not None:
-        return  # nothing lives, and the run is final: it ends by its outcome
+        return  # nothing is live and the run is final: its exit code is that of its outcome
     again = plan.summary.ending >= EarlyEnd.INTERRUPTED
     plan.interrupted_by = fact.signum if fact.signum is not None else plan.interrupted_by
     why = fact.reason if fact.signum is None else f"interrupted by {fact.reason}"
@@ -119,9 +119,9 @@ def _stop_units(
 
 
 def _retry(plan: Plan, words: Sequence[str]) -> Tuple[bool, str]:
-    """Queue units again and reset their tries: all of them, or (False, and why) none.
+    """Queue the selected units again and reset their tries; without selectors, all that failed.
 
-    The selectors select them; without selectors, all that have failed so far.
+    Return (False, the reason) and change nothing if one of them cannot be queued.
     """
     if plan.run_status is not None:
         return False, f"the run is final; {_LATER}"

@@ -55,9 +55,10 @@ def is_newer(plan: Plan, stage: Stage, unit: Unit, history: UnitHistory) -> bool
 
 
 def is_in_doubt(plan: Plan, stage: Stage, unit: Unit, standing: Standing) -> bool:
-    """Whether its inputs had changed, and the units it follows ran and made the same.
+    """Whether its inputs had changed, but the units it follows then ran and made the same again.
 
-    Whole stages before it need no second comparison: they were done before the first one.
+    Then its inputs must be compared again. Stages that it waits for as a whole do not matter: they
+    were done before the first comparison.
     """
     if not stage.spec.unit_wise or not _has_other_inputs(standing) or unit.past is None:
         return False
@@ -71,9 +72,9 @@ def _has_other_inputs(standing: Standing) -> bool:
 
 
 def explain_run(plan: Plan, stage: Stage, unit: Unit, standing: Standing) -> Rerun:
-    """Return why it runs: a unit or stage it depends on ran, or else its standing.
+    """Return why a unit runs: a unit or stage that it depends on ran, or else its standing.
 
-    A stage before it that ran also explains why its inputs changed.
+    If the stage that makes its inputs ran, that is the reason, and not that its inputs changed.
     """
     if isinstance(standing, Rerun) and standing.reason not in INPUTS:
         return standing
@@ -88,7 +89,7 @@ def explain_run(plan: Plan, stage: Stage, unit: Unit, standing: Standing) -> Rer
 def still_stands(
     plan: Plan, stage: Stage, unit: Unit, standing: Standing, history: UnitHistory
 ) -> bool:
-    """Whether a unit's verdict is final, of the unit as it is now, and not out of date."""
+    """Whether a unit's verdict is final, not out of date, and of the unit as it is now."""
     if not history.is_final or history.open_launch is not None:
         return False
     last = history.last

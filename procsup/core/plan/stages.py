@@ -1,8 +1,8 @@
 """The order of stages: planned, unblocked, withdrawn, published; and the end of a sitting.
 
 Withdrawals and publications run on a side thread, one after another. No unit of a stage starts
-before its withdrawal is answered. After the order to publish a stage nothing of it changes, and
-the answer makes it final for the stages after it.
+before its withdrawal is done. After the order to publish a stage it does not change any more;
+once it is published, it is final for the stages after it.
 """
 
 from typing import Dict, List, Sequence
@@ -52,8 +52,8 @@ _CHUNK = 500  # units in one record
 def on_expanded(plan: Plan, fact: Expanded) -> None:
     """The units of a stage are known, or why there are none.
 
-    A stage that is known early and has stages before it comes twice: it is checked when they are
-    done.
+    A stage with stages before it gets two of these facts if its units can be known early: one at
+    the start, and one when the stages before it are done.
     """
     stage = plan.by_name[fact.stage]
     expanding = stage.tally.status == StageStatus.EXPANDING
@@ -92,9 +92,9 @@ def _make_unit(plan: Plan, spec: UnitSpec) -> Unit:
 
 
 def _write_plan(plan: Plan, stage: Stage, units: Sequence[UnitSpec]) -> None:
-    """Write the plan of a stage, in as many records as it takes."""
+    """Write the plan of a stage, in one or more records."""
     if plan.reruns is not None:
-        return  # a rehearsal; and these records are slow to make
+        return  # a rehearsal writes nothing, and these records are slow to make
     for start in range(0, max(len(units), 1), _CHUNK):
         end = start + _CHUNK
         some, standings = units[start:end], stage.standings[start:end]
@@ -106,7 +106,7 @@ def _write_plan(plan: Plan, stage: Stage, units: Sequence[UnitSpec]) -> None:
 
 
 def record_request(plan: Plan, unit_id: str) -> None:
-    """Record that a unit was requested: its verdict is void, and no resume keeps it."""
+    """Record that a retry of a unit was requested: no resume keeps its old verdict."""
     end = End(unit_id, 0, Verdict.CANCELLED, plan.wall, cause="asked to run again")
     plan.write(msgspec.structs.replace(end, final=False, counts=False))
 
@@ -125,7 +125,7 @@ def _refuse(plan: Plan, stage: Stage, problem: str) -> None:
 
 
 def _open(plan: Plan, stage: Stage) -> None:
-    """The stages before it are done: keep what is still good, queue the rest."""
+    """The stages before it are done: keep the results that are still valid, queue the rest."""
     plan.set_status(stage, StageStatus.OPEN)
     stage.made_before = find_made_before(plan, stage)
     find_leftovers_before(plan, stage)
@@ -146,9 +146,9 @@ def _check_selectors(plan: Plan) -> None:
 
 
 def find_doubt(plan: Plan) -> str:
-    """Return a sentence about a selector that selects no unit, as far as units became known.
+    """Return a sentence about a selector that selects none of the units known by now.
 
-    Empty if the sitting was ended from outside.
+    Empty if all select one, and if the sitting was ended from outside.
     """
     if plan.summary.ending > EarlyEnd.SELECTION:
         return ""
@@ -185,7 +185,7 @@ def on_weighed(plan: Plan, fact: Weighed) -> None:
 
 
 def on_synced(plan: Plan, fact: Synced) -> None:
-    """Records are on disk: their ends may be shown."""
+    """Records are on disk: the ends in them may be shown."""
     plan.settle(fact.seq)
 
 
@@ -209,7 +209,7 @@ def on_published(plan: Plan, fact: Published) -> None:
 
 
 def settle_stages(plan: Plan) -> None:
-    """Unblock, finish and publish the stages that can be; withdraw those that will run again.
+    """Unblock, finish and publish every stage that is ready; withdraw those that will run again.
 
     There may be many stages: they are examined only if one may have changed.
     """
@@ -245,7 +245,7 @@ def _is_unblocked(plan: Plan, stage: Stage) -> bool:
 
 
 def _list_followed(stage: Stage) -> List[str]:
-    """Return the stages before it that need not be done before its first unit starts."""
+    """Return the stages that its units follow one by one, which may still run when it opens."""
     if not stage.spec.unit_wise:
         return []
     return [name for name in stage.spec.for_each if name not in stage.whole_upstream]
@@ -313,9 +313,9 @@ def _withdraw(plan: Plan) -> None:
 
 
 def _is_outdated(plan: Plan, stage: Stage, known: Dict[str, bool]) -> bool:
-    """Whether an older manifest of a stage does not stand: units of it are due, or before it.
+    """Whether an older manifest of a stage is outdated: units of it, or of one before it, will run.
 
-    Those that `--only` leaves aside will not run, but are not as that manifest says.
+    Units that `--only` leaves aside will not run, but differ from that manifest, too.
     """
     if stage.name not in known:
         known[stage.name] = (
@@ -343,8 +343,8 @@ def _finish(plan: Plan, stage: Stage) -> None:
 def close_if_over(plan: Plan) -> None:
     """Publish the run if all of it is final; close the sitting if no unit can continue.
 
-    The run is published in one queue with its stages, and so after them; like a stage it is final
-    from this order on.
+    The run is published in one queue with its stages, so it comes after them. Like a stage, it does
+    not change after this order.
     """
     if plan.run_status is not None or plan.done or not plan.is_idle:
         return
@@ -363,7 +363,7 @@ def close_if_over(plan: Plan) -> None:
 
 
 def _is_answer_due(plan: Plan) -> bool:
-    """Some withdrawal or publication has no answer yet."""
+    """Whether a withdrawal or publication is not done yet."""
     if plan.summary.withdrawing:
         return True
     return any(stage.tally.status == StageStatus.PUBLISHING for stage in plan.stages)

@@ -1,7 +1,7 @@
 """All that a plan knows: its stages and their units, its live attempts, its end, and one outbox.
 
 The functions of the other modules change it; see ``reactor.py``. A method here changes fields that
-belong together; it writes only the records that it is given.
+belong together, and decides nothing.
 """
 
 from collections import deque
@@ -59,7 +59,7 @@ class Stage:
         self.standings: List[Standing] = []  # until it is unblocked
         self.unfit: Dict[str, str] = {}
         self.reasons: Dict[str, int] = {}  # why units run, with their numbers
-        self.room_for: Optional[Tuple[object, ...]] = None  # the last needs that fit
+        self.room_for: Optional[Tuple[object, ...]] = None  # the last needs that can fit
         self.leftovers: Optional[Dict[str, Set[str]]] = None  # see ``leftover_notes.py``
         self.passed_over = False  # skipped before its units were known
 
@@ -81,12 +81,12 @@ class Stage:
 
     @property
     def is_open(self) -> bool:
-        """Each of its units is in progress, or waits for units that it follows."""
+        """Whether its units may start: each waits only for units that it follows, or for room."""
         return self.tally.status >= StageStatus.OPEN
 
     @property
     def may_move(self) -> bool:
-        """Some unit of it has run in this sitting, or may."""
+        """Whether some unit of it has run in this sitting, or may run."""
         return self.undecided > 0 or self.tally.kept < len(self.units)
 
     def has_room(self) -> bool:
@@ -237,12 +237,12 @@ class Plan:
         return orders
 
     def await_sync(self, seq: int, stage: Stage, end: End) -> None:
-        """Settle this end once its record is on disk."""
+        """Report this end as `Settled` once its record is on disk."""
         stage.unsettled += 1
         self.unsettled.append((seq, stage, end))
 
     def settle(self, seq: int) -> None:
-        """Settle the ends whose records, up to this number, are on disk."""
+        """Report the ends whose records, up to this number, are on disk."""
         settled = 0
         for number, stage, end in self.unsettled:
             if number > seq:
@@ -256,7 +256,7 @@ class Plan:
     # --- stages --------------------------------------------------------------------------
 
     def set_status(self, stage: Stage, status: StageStatus) -> None:
-        """Set how far a stage is: once open it may be complete; others may wait for it."""
+        """Set the status of a stage, and note that stages must be examined again."""
         stage.tally.status = status
         self._changed |= status is StageStatus.OPEN or stage.name in self.awaited
 
@@ -305,8 +305,8 @@ class Plan:
     def end_early(self, ending: EarlyEnd, reason: str) -> None:
         """Start nothing more in this sitting; of several reasons the highest, then latest stays.
 
-        So a drain requested after Ctrl-C does not replace its reason, and the next Ctrl-C still
-        kills.
+        So a drain requested after Ctrl-C does not replace the interrupt as the reason, and the next
+        Ctrl-C still kills.
         """
         if ending >= self.summary.ending:
             self._changed = True

@@ -1,4 +1,4 @@
-"""Stops: live attempts are asked to end, and killed."""
+"""Ends live attempts: asks them to stop, and kills them."""
 
 from typing import Optional
 

@@ -1,4 +1,4 @@
-"""The states of a unit, each with just the data it has, and the unit that moves through them.
+"""The states of a unit, each with its own data, and the unit that moves through them.
 
 ::
 
@@ -23,7 +23,7 @@ from procsup.core.spec import UnitSpec
 
 
 class Blocked(Struct, frozen=True, gc=False):
-    """The stages before its own are not done, or `left` units that it follows are not.
+    """It waits for the stages before its own, or for `left` units that it follows.
 
     `standing` is its standing when its stage was opened, None before that.
     """
@@ -63,7 +63,7 @@ class Stopping(Struct, frozen=True, gc=False):
 
 
 class Inspecting(Struct, frozen=True):
-    """It ended well and its slot is free; its outputs are being inspected."""
+    """The attempt had a good exit and its slot is free; its outputs are being inspected."""
 
     attempt: AttemptId
     ended: Ended

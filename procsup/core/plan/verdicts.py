@@ -35,7 +35,7 @@ IN_DOUBT = Rerun("looked at again")
 
 
 def place_unit(plan: Plan, stage: Stage, unit: Unit, standing: Standing) -> None:
-    """Its stage is open: seat the unit, block it by other units, or skip it."""
+    """Its stage is open: decide about the unit, block it by other units, or skip it."""
     if not isinstance(unit.state, Blocked):
         return  # it was cancelled, or an earlier unit's verdict has halted the stage
     followed = [plan.unit(name) for name in unit.spec.follows]
@@ -60,7 +60,7 @@ def block(unit: Unit, followed: Iterable[Unit], standing: Standing) -> bool:
 def decide_unit(
     plan: Plan, stage: Stage, unit: Unit, standing: Standing, *, looked: bool = False
 ) -> None:
-    """Everything before it is done: keep it, queue it or leave it aside."""
+    """All units and stages before it are done: keep the unit, queue it or leave it aside."""
     kept_as = find_kept(unit, standing)
     if plan.selector is not None and not plan.selector(unit.spec):
         _hold(plan, stage, unit, standing, kept_as)
@@ -107,7 +107,7 @@ def _find_why_never(plan: Plan, stage: Stage, unit: Unit) -> Optional[str]:
 
 
 def _keep(plan: Plan, stage: Stage, unit: Unit, history: UnitHistory, standing: Standing) -> None:
-    """Keep it as `history` has it: its last verdict, or its last success."""
+    """Keep a unit with the verdict of `history`: its last verdict, or its last success."""
     verdict = history.verdict
     if verdict is None:
         raise AssertionError(f"{unit.spec.id} is kept, and has no verdict")
@@ -138,7 +138,7 @@ def _see(plan: Plan, stage: Stage, unit: Unit, standing: Standing) -> None:
 def _hold(
     plan: Plan, stage: Stage, unit: Unit, standing: Standing, history: Optional[UnitHistory]
 ) -> None:
-    """Not selected: it keeps its verdict if that still stands, and stays aside otherwise."""
+    """Keep the verdict of a unit that is not selected if it is still valid, else leave it aside."""
     if history is not None and still_stands(plan, stage, unit, standing, history):
         _keep(plan, stage, unit, history, standing)
     else:
@@ -149,7 +149,7 @@ def _hold(
 
 
 def give_verdict(plan: Plan, stage: Stage, unit: Unit, end: End) -> None:
-    """This end decides the unit."""
+    """Give a unit the verdict of this end, with all that follows from it."""
     end = mark_same(end, unit)
     seq = plan.write(end)
     unit.add_end(end)
@@ -169,7 +169,7 @@ def imagine_success(plan: Plan, stage: Stage, unit: Unit) -> None:
 
 
 def _release(plan: Plan, unit: Unit) -> None:
-    """It has its verdict: units that follow it continue, or are skipped."""
+    """Unblock or skip the units that follow this one, which has its verdict."""
     dependents, unit.dependents = unit.dependents, None
     for other in dependents or ():
         state, stage = other.state, plan.get_stage(other)
@@ -191,7 +191,7 @@ def _skip_after(plan: Plan, stage: Stage, unit: Unit, bad: Unit, standing: Stand
 
 
 def skip(plan: Plan, stage: Stage, unit: Unit, cause: str) -> None:
-    """It will not be started (again): its last counted attempt decides, else `skipped`."""
+    """Give up on a unit: the verdict is that of its last counted attempt, or SKIPPED."""
     last = unit.ends[-1] if unit.packed else None
     if last is not None and _may_decide(last):
         end = msgspec.structs.replace(last, final=True)
@@ -206,7 +206,7 @@ def cancel(plan: Plan, stage: Stage, unit: Unit, cause: str) -> None:
 
 
 def make_not_started(plan: Plan, unit: Unit, cause: str) -> End:
-    """Return the end of a unit that cannot be started."""
+    """Return the end of a unit that cannot be started, for this cause."""
     return _make_unstarted(plan, unit, Verdict.NOT_STARTED, cause)
 
 
@@ -235,7 +235,7 @@ def enforce_policies(plan: Plan, stage: Stage) -> None:
 
 
 def pass_over(plan: Plan, stage: Stage, cause: str) -> None:
-    """Start no more of its units: waiting ones are skipped."""
+    """Start no more units of a stage: waiting ones are skipped."""
     stage.halted = True
     stage.ready.clear()
     stage.standings = []
