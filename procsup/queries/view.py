@@ -105,7 +105,7 @@ def find_run(
 
     `notice` is told if it belongs to another user.
     """
-    view = RunView(*find(run, start, home_of=_find_home))
+    view = RunView(*find(run, start, directory_of=_find_directory))
     whose = None if notice is None else view.other_owner
     if notice is not None and whose is not None:
         notice(f"run of {whose}: {view.rundir.path}")
@@ -136,11 +136,11 @@ def find_to_execute(run: str, start: AnyPath, verb: str) -> RunView:
     return view
 
 
-def _find_home(file: Path) -> Optional[Path]:
-    """Return the folder of a run file's runs; None if the file is wrong."""
+def _find_directory(file: Path) -> Optional[Path]:
+    """Return the run directory that a run file names; None if the file is wrong."""
     from procsup.runfile.load import load  # rarely needed: if no run lies beside it
 
     try:
-        return Path(load(file).spec.directory).parent
+        return Path(load(file).spec.directory)
     except ProcsupError:
         return None

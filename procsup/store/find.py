@@ -64,20 +64,20 @@ class FoundRun(NamedTuple):
             raise RecordError(f"run {self.rundir.path}: {describe_error(error)}") from error
 
 
-HomeOf = Callable[[Path], Optional[Path]]
+DirectoryOf = Callable[[Path], Optional[Path]]
 
 
-def find(run: str, start: AnyPath, *, home_of: HomeOf = lambda _file: None) -> FoundRun:
+def find(run: str, start: AnyPath, *, directory_of: DirectoryOf = lambda _file: None) -> FoundRun:
     """Find a run, looking from the folder `start` upwards; NoSuchRun if none.
 
-    `home_of` returns the folder of a run file's runs, if that is not the ``.procsup`` beside it.
+    `directory_of` returns the run directory that a run file names; None if that is unknown.
 
     `run` is first taken as the path of a file or folder, then as ``last``, a name or an id in the
     nearest ``.procsup``. By a name only runs of our own are found, by a run file also those of its
     owner. RecordError, which names the owner, if the run may not be read: its state would be
     unknown; and if others could put another run in its place.
     """
-    found = _find(run, start, home_of)
+    found = _find(run, start, directory_of)
     try:
         open_owner(found.rundir).close()
     except PermissionError as error:
@@ -87,7 +87,7 @@ def find(run: str, start: AnyPath, *, home_of: HomeOf = lambda _file: None) -> F
     return found
 
 
-def _find(run: str, start: AnyPath, home_of: HomeOf) -> FoundRun:
+def _find(run: str, start: AnyPath, directory_of: DirectoryOf) -> FoundRun:
     folder, separator, run_id = run.rpartition("@")
     if separator and _is_run_dir(Path(start, folder)):
         return FoundRun(RunDir(Path(start, folder)), run_id)
@@ -98,7 +98,7 @@ def _find(run: str, start: AnyPath, home_of: HomeOf) -> FoundRun:
         if is_believed(path):
             return _check_safe_place(FoundRun(RunDir(path)))
     if os.path.isfile(path):
-        return _check_safe_place(FoundRun(_find_by_run_file(Path(resolve_file(path)), home_of)))
+        return _check_safe_place(FoundRun(_find_by_run_file(Path(resolve_file(path)), directory_of)))
     if separator and os.sep in folder:
         _refuse_closed(run, Path(start, folder))
         raise NoSuchRun(f"no run directory at {Path(start, folder)}")
@@ -106,7 +106,19 @@ def _find(run: str, start: AnyPath, home_of: HomeOf) -> FoundRun:
         return _check_safe_place(_find_by_name(run, Path(start)))
     except NoSuchRun:
         _refuse_closed(run, path)
+        inside = _list_inside(path)
+        if inside:
+            shown = ", ".join(os.path.join(run, name) for name in inside)
+            raise NoSuchRun(f"{run} is no run directory, but holds some: {shown}") from None
         raise
+
+
+def _list_inside(path: Path) -> List[str]:
+    """Return the names of some run directories in a folder, such as one given with --dir."""
+    try:
+        return [rundir.path.name for rundir in list_run_dirs(path)[:10]]
+    except (RecordError, ValueError):
+        return []  # it may not be read, or no file can have such a name
 
 
 def _check_safe_place(found: FoundRun) -> FoundRun:
@@ -269,7 +281,7 @@ def _make_no_such_run(run: str, home: Path, names: List[str], left_out: str) -> 
     return NoSuchRun(message, tuple(names))
 
 
-def _find_by_run_file(path: Path, home_of: HomeOf) -> RunDir:
+def _find_by_run_file(path: Path, directory_of: DirectoryOf) -> RunDir:
     """Return the run directory of a run file: the one it was run in, else the one by its stem.
 
     A file in a run directory, such as a plan, stands for that directory. RecordError, which names
@@ -282,8 +294,8 @@ def _find_by_run_file(path: Path, home_of: HomeOf) -> RunDir:
     closed: List[str] = []
     theirs = _list_by_file(path, home, closed)
     if not theirs:
-        other = home_of(path)
-        home = home if other is None else other
+        named = directory_of(path) or by_stem.path
+        home = named.parent
         theirs = _list_by_file(path, home, closed)
     if theirs:
         return max(theirs, key=_find_begin_time)
@@ -293,7 +305,8 @@ def _find_by_run_file(path: Path, home_of: HomeOf) -> RunDir:
         raise RecordError(f"{path}: its runs cannot be looked for: {closed[0]}")
     names = [rundir.path.name for rundir in list_run_dirs(home) if _may_be_of(rundir.path, path)]
     raise NoSuchRun(
-        f"{path}: {home} holds no run of it; if it was run with --dir, name its run directory",
+        f"{path}: {home} holds no run of it; if it was run with --dir DIR, name its run directory,"
+        f" DIR/{named.name}",
         tuple(names),
     )
 

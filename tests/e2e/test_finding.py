@@ -1,6 +1,7 @@
 """Runs that share a lock, dates that are given, and run files whose runs are elsewhere."""
 
 import json
+import os
 import sys
 
 import procsup
@@ -88,4 +89,9 @@ def test_a_file_whose_run_is_nowhere_says_where_it_was_looked_for(tmp_path):
     done = project.call("status", "run.toml")
 
     assert done.returncode == 2
-    assert f"{tmp_path / 'st'} holds no run of it; if it was run with --dir" in done.stderr
+    assert f"{tmp_path / 'st'} holds no run of it; if it was run with --dir DIR" in done.stderr
+    assert "name its run directory, DIR/run\n" in done.stderr
+    done = project.call("status", "elsewhere")
+    inside = os.path.join("elsewhere", "run")
+    assert f"elsewhere is no run directory, but holds some: {inside}\n" in done.stderr
+    assert project.call("status", "elsewhere/run").returncode == 0
