@@ -22,10 +22,13 @@ do with them now, and why: a paragraph each.
 Of a run that is live, dead or final. What a run would do is what `procsup run --dry-run` says, with
 the run's own variables; nothing is written or started.
 
+Without UNIT, of the units that have not succeeded; if all have, of all.
+
 {RUN_HELP}
 {UNITS_HELP}
 \b
 Examples:
+  procsup explain survey
   procsup explain survey measure/mod=abc
   procsup explain last @failed --all
   procsup explain survey measure --json | jq '.units[] | [.id, .held, .detail]'
@@ -41,12 +44,14 @@ _CODES = exit_codes(
 
 @click.command("explain", help=_HELP, epilog=_CODES)
 @click.argument("run", metavar="RUN")
-@click.argument("units", nargs=-1, required=True, metavar="UNIT...")
+@click.argument("units", nargs=-1, metavar="[UNIT]...")
 @click.option("--all", "whole", is_flag=True, help=f"Of all these units, not of {_MOST} at most.")
 @add_json("Print one object: how the run stands, and all of each unit.")
 def command(run: str, units: Tuple[str, ...], whole: bool, as_json: bool) -> int:
     """Read the records and the run file, and print what they tell."""
     explained = Explainer(find_run(run, ".", notice=write_stderr), units)
+    if not units:
+        explained.leave_out_succeeded()
     status = explained.status
     write_stderr(*(f"procsup: journal: {note}" for note in status.notes))
     source = status.copied_from

@@ -88,7 +88,7 @@ class Explainer:
         self._foresight = _Foresight(view, {unit.id for unit in known.list_selected()})
         found_now = {} if self._live else self._foresight.list_units(later)
         unknown = {name for name in later if name not in found_now}
-        late = [(one, one.partition("/")[0]) for one in words]
+        late = [(one, one.partition("/")[0]) for one in words or later]
         late = [pair for pair in late if pair[1] in unknown]
         self._late = [self._explain_unknown_stage(*pair) for pair in late]
         self._units: List[Named] = []
@@ -98,6 +98,12 @@ class Explainer:
                 early, view.rundir, self._history, live=self._live, more=found_now
             )
             self._units = list(known.list_selected())
+
+    def leave_out_succeeded(self) -> None:
+        """Leave out the units that have succeeded, unless all have."""
+        others = [one for one in self._units if "succeeded" not in self._facts(one).states]
+        if others or self._late:
+            self._units = others
 
     def __len__(self) -> int:
         return len(self._units) + len(self._late)

@@ -210,6 +210,8 @@ def test_explain_tells_of_a_stage_that_is_not_planned_yet(late_run, capsys, monk
 
     assert main(["explain", "run", "late"]) == 0
     assert capsys.readouterr().out == f"late: {LATE_SAID}.\n"
+    assert main(["explain", "run"]) == 0
+    assert capsys.readouterr().out.endswith(f"late: {LATE_SAID}.\n")
 
 
 REASONS = ("asked for", "failed before", "interrupted before", "new", "not run yet")

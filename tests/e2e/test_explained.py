@@ -89,6 +89,21 @@ def test_a_success_and_a_failure_are_told_in_a_paragraph_each(made, capsys):
     assert tail == ["  end of stderr:", "    first line", "    the last line"]
 
 
+def test_without_units_those_that_have_not_succeeded_are_told_or_all(made, capsys):
+    assert main(["explain", "run"]) == 0
+    said = capsys.readouterr().out
+    assert [line.partition(":")[0] for line in said.splitlines() if line[0] != " "] == [
+        "make/b",
+        "use/b",
+    ]
+    made.write("raw/b.txt", "B")
+    made.run()
+
+    assert main(["explain", "run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["units"]
+    assert [unit["id"] for unit in told] == ["make/a", "make/b", "use/a", "use/b"]
+
+
 WAITING = """
 name = "run"
 jobs = 1
@@ -398,13 +413,14 @@ def test_an_attempt_whose_supervisor_died_has_no_end_on_record(tmp_path, monkeyp
     run = Supervised(tmp_path).begin()
     run.write(Planned("s", ["s/a", "s/b"]), Launch("s/a", 1, WALL, "f")).die()
 
-    begun, waiting = procsup.explain("demo")
+    begun, waiting, other = procsup.explain("demo")
 
     assert begun.state == waiting.state == "waiting"
     assert "s/a: attempt 1 began " in str(begun)
     assert "its end is not on record. The supervisor died (" in str(begun)
     assert "s/b: not started yet: the supervisor died (" in str(waiting)
     assert "made by a program, without a run file" in str(waiting)
+    assert str(other).startswith("t: the units of stage t are not known: ")
 
 
 def test_of_a_live_run_without_a_run_file_it_is_said_what_is_not_known(tmp_path, monkeypatch):
@@ -412,11 +428,12 @@ def test_of_a_live_run_without_a_run_file_it_is_said_what_is_not_known(tmp_path,
     run = Supervised(tmp_path).begin()
     run.write(Planned("s", ["s/a", "s/b"]), Launch("s/a", 1, WALL, "f"))
 
-    running, waiting = procsup.explain("demo")
+    running, waiting, other = procsup.explain("demo")
 
     run.leave()
     assert str(running).startswith("s/a: attempt 1 runs, for ")
     assert "s/b: not started yet: what holds it is not known: " in str(waiting)
+    assert str(other).startswith("t: the units of stage t are not known: ")
 
 
 # --- as data, and many at once -----------------------------------------------------------------
