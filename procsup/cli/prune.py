@@ -31,7 +31,7 @@ Examples:
 
 _CODES = exit_codes(
     _0="removed, or nothing was to be removed",
-    _1="the question was answered with no",
+    _1="the question was answered with no, or a run is left because of a mount in it",
     _2="no run was named and no criterion given, or --yes is missing without a terminal",
     _74="something could not be removed",
     _75="a run that was named is in use, or no run directory of procsup: it is left alone",
@@ -79,7 +79,7 @@ def command(
         write_stdout(format_json(_make_data(planned, errors, dry_run=dry_run)))
     if errors:
         return errors[0].exit_code
-    return RunBusy.exit_code if planned.refused else 0
+    return RunBusy.exit_code if planned.refused else int(planned.mounted)
 
 
 def _ask_for_consent() -> bool:

@@ -44,6 +44,7 @@ class Plan(NamedTuple):
     items: List[PruneItem]
     left: List[str]
     refused: bool = False  # one that was named is left
+    mounted: bool = False  # one is left because of a mount
 
 
 def plan_removal(choice: Choice, home: Optional[Path], *, start: str = ".") -> Plan:
@@ -55,16 +56,21 @@ def plan_removal(choice: Choice, home: Optional[Path], *, start: str = ".") -> P
         listed = [look_at(rundir) for rundir in list_run_dirs(home or start)]
     chosen = _choose_runs(listed, choice)
     items: List[PruneItem] = []
-    left: List[str] = []
+    problems: List[Exception] = []
     for one in chosen:
         try:
             items += _make_items(one, logs=choice.logs)
         except (OSError, RecordError) as error:  # noqa: PERF203
-            left.append(str(error))
+            problems.append(error)
     if home is not None and not choice.runs and not choice.logs:
         rests = removal.list_half_removed(home)
         items += [PruneItem(rest, None, None, removal.measure_sizes(rest.path)) for rest in rests]
-    return Plan(items, left, refused=bool(left) and bool(choice.runs))
+    return Plan(
+        items,
+        [str(error) for error in problems],
+        refused=bool(problems) and bool(choice.runs),
+        mounted=any(isinstance(error, removal.Mounted) for error in problems),
+    )
 
 
 def _find_named(run: str, start: str) -> ListedRun:
@@ -87,9 +93,7 @@ def _choose_runs(listed: Sequence[ListedRun], choice: Choice) -> List[ListedRun]
 def _make_items(one: ListedRun, *, logs: bool) -> List[PruneItem]:
     path, target = one.rundir.path, removal.make_target(one.rundir)
     if not logs:
-        problem = removal.explain_mount(path)
-        if problem:
-            raise RecordError(f"{path} is left alone: {problem}")
+        removal.refuse_mount_in(path)
         return [PruneItem(target, one, None, removal.measure_sizes(path))]
     paths = list(_list_needless_logs(one.rundir))
     return [PruneItem(target, one, paths, removal.measure_sizes(path, paths))] if paths else []

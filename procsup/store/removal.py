@@ -32,6 +32,10 @@ _ATTEMPTS = 100  # when two processes remove the same directory
 _LAST = (RUN_LOCK, JOURNAL)
 
 
+class Mounted(RecordError):
+    """A run that can be removed as soon as something is unmounted."""
+
+
 class RemovedFiles(NamedTuple):
     """What was freed, or would be."""
 
@@ -79,7 +83,8 @@ def _open_planned(path: Path, planned: Optional[Target] = None) -> Iterator[Tupl
             if planned is None or planned.home is not None:
                 _refuse_foreign(home, folder)
         except OSError as error:
-            raise RecordError(f"{path} is left alone: {_explain_closed(error, path)}") from error
+            kind = Mounted if error.errno == errno.EBUSY else RecordError  # see `refuse_mount`
+            raise kind(f"{path} is left alone: {_explain_closed(error, path)}") from error
         yield home, folder
 
 
@@ -148,10 +153,11 @@ def _is_being_removed(folder: Folder) -> bool:
     return FileLock(RunDir(folder.place).run_lock).is_held()
 
 
-def explain_mount(path: Path) -> str:
-    """Return why a folder cannot be removed because of a mount in it; empty if there is none."""
+def refuse_mount_in(path: Path) -> None:
+    """Raise Mounted if something is mounted in a folder."""
     point = find_mount_below(path)
-    return f"{point} is a mount point: unmount it first" if point else ""
+    if point:
+        raise Mounted(f"{path} is left alone: {point} is a mount point: unmount it first")
 
 
 # --- removal of runs ---------------------------------------------------------------------------

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from procsup.cli.main import main
 from procsup.errors import RecordError
 from procsup.host.opened import Folder, make_identity
 from procsup.store import removal
 from procsup.store.removal import (
+    Mounted,
     list_half_removed,
     make_target,
     remove_files,
@@ -279,6 +281,22 @@ def test_a_mount_in_a_run_is_known_before_anything_is_removed(home, victim):
         ]
 
 
+def test_prune_says_what_a_mount_keeps_and_that_not_all_is_removed(home, victim, capfd):
+    rundir = made(home)
+    (rundir.logs / "data").mkdir()
+    other = made(home, "other")
+    words = ["prune", "--dir", str(home), "--keep", "0", "--yes"]
+    with bound(victim, rundir.logs / "data"):
+        assert main(words) == 1
+
+    said = capfd.readouterr().err
+    assert f"{rundir.path} is left alone: {rundir.logs / 'data'} is a mount point" in said
+    assert (rundir.path.exists(), other.path.exists()) == (True, False)
+    assert is_whole(victim)
+    assert main(words) == 0
+    assert not rundir.path.exists()
+
+
 @pytest.mark.survives("F84")
 @pytest.mark.parametrize("where", ["logs/data", "logs"])
 def test_a_mount_that_comes_after_the_plan_is_left_as_it_is(home, victim, where):
@@ -303,7 +321,7 @@ def test_a_mount_that_comes_after_the_plan_is_left_as_it_is(home, victim, where)
 
 def test_a_mounted_folder_is_not_taken_for_the_run_or_a_rest(home, victim):
     rundir = made(home)
-    with bound(victim, rundir.path), pytest.raises(RecordError, match="mount point"):
+    with bound(victim, rundir.path), pytest.raises(Mounted, match="mount point"):
         make_target(rundir)
     rest = home / ".procsup-1-1-x.part"
     rest.mkdir()
