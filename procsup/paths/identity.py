@@ -203,7 +203,8 @@ def compare(
 ) -> Comparison:
     """Whether a file is intact, by the rule in the module docstring. Never raises OSError.
 
-    With an `owner`, another user's file is none: the record is theirs, and may name any.
+    With an `owner`, a file of any other user is not intact: the owner wrote the record, and may
+    have named any file.
     """
     if recorded.changed:
         return Comparison("changed while the unit ran")
@@ -239,7 +240,7 @@ def is_intact(recorded: Reading, *, checksum: str) -> bool:
 def has_recorded_stamps(recorded: Reading) -> bool:
     """Whether a path is a regular file with all its recorded stamps; false if that is unknown.
 
-    A quick answer before `compare`, which also knows links, other stamps and older records.
+    It is quicker than `compare`, which also handles links, other stamps and older records.
     """
     try:
         status = os.lstat(recorded.path)

@@ -1,4 +1,4 @@
-"""Joins paths as the system reads them. A waiter loads it, too: it imports little."""
+"""Joins paths as the system resolves them. `wait` loads this module, so it imports little."""
 
 import os
 

@@ -14,7 +14,7 @@ from procsup.paths.joining import join_path
 
 _SEPARATORS = "/" + os.sep
 _UNKNOWN = ""
-_MANY = 50  # to list a folder takes no longer than so many looks into it, unless it is very full
+_MANY = 50  # looks into a folder; listing it takes no longer than that
 _SPECIAL = compile_at_use(r"[*?\[{]")  # in a pattern; the text before it is literal
 _PARENTS = compile_at_use(r"(?:.*/)?\.\.(?=/|$)", re.DOTALL)  # in a pattern: before its wildcards
 
@@ -35,12 +35,12 @@ class RealFolders:
         self._root = root
         self._inside = root.rstrip(os.sep) + os.sep
         self._real_root: Optional[str] = None
-        self._asked: Dict[str, int] = {}  # how often something in the folder was looked for
+        self._asked: Dict[str, int] = {}  # folder -> how often a path in it was looked up
         self._links: Dict[str, AbstractSet[str]] = {}
         self._known: Dict[str, Optional[str]] = {root: root}  # None: missing, and all below it, too
 
     def resolve(self, path: str) -> str:
-        """Return a path with the links in its folders resolved, but not its last name.
+        """Return a path with the links in its folders resolved; its last name is not.
 
         The name of a folder that does not exist yet is kept.
         """
@@ -112,7 +112,7 @@ class RealFolders:
                 with os.scandir(folder) as entries:
                     self._links[folder] = {one.name for one in entries if one.is_symlink()}
             except OSError:
-                pass  # each is looked at
+                pass  # each path is looked up by itself
         return self._links.get(folder)
 
     def _resolve_outside(self, folder: str) -> str:

@@ -1,7 +1,7 @@
-"""Opens what others may have planted, and looks at what others may have closed.
+"""Opens files in folders where other users may put or hide things.
 
-Only regular files are opened, and nothing is waited for. What the system refuses to show is not
-taken for absent.
+Only regular files are opened, and no call blocks (on a FIFO, for example). A path that the system
+refuses to show does not count as absent.
 """
 
 import errno
@@ -14,7 +14,7 @@ from procsup.paths.reader import refuse_private
 AnyPath = Union[str, "os.PathLike[str]"]
 MISSING = (FileNotFoundError, NotADirectoryError)
 
-# A FIFO is not waited for, and a terminal does not become ours; `getattr`: Windows lacks them.
+# A FIFO does not block, and no terminal becomes our controlling one; Windows lacks these flags.
 _SAFE_OPEN = (
     getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_NOCTTY", 0)
@@ -30,9 +30,9 @@ _LOOK = getattr(os, "O_PATH", 0) | getattr(os, "O_CLOEXEC", 0)
 def open_regular(path: str, flags: int = os.O_RDONLY) -> int:
     """Open an existing regular file and return its descriptor; also an `opener` for `open`.
 
-    It is looked at before it is opened: to open a device may start something (a watchdog). Links
-    are followed. OSError says what it is instead: a folder, a FIFO, a device, a socket; also
-    if we read for a user who may not read it.
+    Its kind is checked before it is opened, since opening a device may have effects (a watchdog).
+    Links are followed. OSError if it is a folder, a FIFO, a device or a socket (the message says
+    which), and if we read for a user who may not read it.
     """
     fd = _open_seen(path, flags) if _CAN_LOOK else _open_named(path, flags)
     try:
@@ -87,13 +87,13 @@ def refuse_kind(mode: int, path: str) -> None:
 
 
 def is_absent(path: AnyPath) -> bool:
-    """Whether nothing is at a path, or a link to nothing.
+    """Whether nothing is at a path, or a broken link.
 
-    False if the system refuses to look: what opens the path then says why.
+    False if the system refuses to look: the call that opens the path then raises the reason.
     """
     try:
         os.stat(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no file's name
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no such name
         return True
     except OSError:
         return False
@@ -111,7 +111,7 @@ def is_folder(path: AnyPath) -> bool:
 
 
 def describe_kind(mode: int) -> str:
-    """Describe what a mode (`st_mode`) says a path is: ``a FIFO``."""
+    """Return the kind of file that a mode (`st_mode`) shows: ``a FIFO``."""
     for is_kind, words in _KINDS:
         if is_kind(mode):
             return words

@@ -1,8 +1,8 @@
 """Reads for the user of a run only what that user may read.
 
-Whoever looks at a run of another user may be allowed to read more than they are, and their run file
-may name any file. So what is not theirs is read for it only if modes show that they may: the file's
-own, and of all folders that lead to it. Access lists are not read.
+We may be allowed to read more files than the user of the run, and that user's run file may name any
+file. So a file of another user is read for a run only if modes allow it to the run's user: the mode
+of the file, and of all folders that lead to it. Access lists are not read.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC",
 
 
 def describe_foreign(uid: int, owner: int) -> str:
-    """Describe a file that is not of the user of the run."""
+    """Describe a file of the user `uid`, where the run belongs to `owner`."""
     return f"belongs to uid {uid}, and the run to uid {owner}"
 
 
@@ -28,7 +28,7 @@ class Reader:
         self._entered: Dict[str, bool] = {}
 
     def refuse_private(self, fd: int, path: str) -> None:
-        """Raise PermissionError unless they may read an open file or folder."""
+        """Raise PermissionError unless this user may read an open file or folder."""
         status = os.fstat(fd)
         if status.st_uid == self._uid:
             return
@@ -64,7 +64,7 @@ _present = _Present()
 
 @contextlib.contextmanager
 def read_as(reader: Optional[Reader]) -> Iterator[None]:
-    """Let this thread read only what that user may read; None: all that we may."""
+    """Let this thread read only files that this user may read; None: all files that we may read."""
     before, _present.reader = _present.reader, reader
     try:
         yield

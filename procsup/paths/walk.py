@@ -230,9 +230,9 @@ def list_files(
     """Return the current files of a declared path, which may be none.
 
     For a folder (declared or found) these are all files below it, by `list_files_below`. For
-    a glob they are its sorted matches. What is `excluded`, or lies in a folder that is, is left
-    out of both; of a folder also what `leaves_out` tells. OSError if a folder cannot be read,
-    LinkToNothing as `find`.
+    a glob they are its sorted matches. Both are without the paths that are `excluded` or in an
+    excluded folder; a folder also without those for which `leaves_out` is true. OSError if a folder
+    cannot be read, LinkToNothing as in `find`.
     """
     if output.kind == "glob":
         found = find(make_glob(output)).matches
@@ -264,18 +264,18 @@ def stands_for(output: OutputSpec, file: str) -> bool:
 
 
 def make_glob(output: OutputSpec) -> Glob:
-    """Return the pattern of a declared glob, with what it leaves out."""
+    """Return the pattern of a declared glob, without the paths that it excludes."""
     excluded = tuple([one.replace(os.sep, "/") for one in output.excluded])
     return parse_without(output.path.replace(os.sep, "/"), excluded)
 
 
 def read_excluded(output: OutputSpec) -> List[Glob]:
-    """Return the patterns that a declared folder or glob leaves out."""
+    """Return the patterns of the paths that a declared folder or glob excludes."""
     return [parse(one.replace(os.sep, "/")) for one in output.excluded]
 
 
 def excludes(declared: OutputSpec, path: str) -> bool:
-    """Tell whether a declared folder or glob leaves out a path, or a folder that it is in."""
+    """Whether a declared folder or glob excludes a path, or a folder above it."""
     leaves_out = _make_leaves_out(declared.excluded)
     return leaves_out is not None and leaves_out(path)
 
@@ -309,8 +309,8 @@ def list_files_below(
     """Return every file in and below a folder, sorted, without ignored names and run directories.
 
     With `follow`, folders behind links count too, each once, unless they are already in the tree or
-    hold it, and a link to nothing is an error, LinkToNothing; without, it is returned. `leaves_out`
-    tells which files and folders do not count.
+    above it; a broken link raises LinkToNothing. Without `follow` a broken link is returned. Files
+    and folders for which `leaves_out` is true do not count.
     """
     links: List[str] = []
     folders = [folder]

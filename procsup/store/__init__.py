@@ -1,1 +1,1 @@
-"""The run directory: its records, locks, manifests, and who may be believed."""
+"""The run directory: its records, locks and manifests, and which directories are trusted."""

@@ -54,9 +54,9 @@ def ask(
 ) -> str:
     """Write a request to the present sitting; return its id, which the answer will contain.
 
-    `of` is the supervisor that it is for. RunUnfinished if there is no live one, or another,
-    UsageError if the request is too long, RecordError if it cannot be written to the folder in
-    which the supervisor's line is.
+    `of` is the supervisor that it is for. RunUnfinished if none or another one is live, UsageError
+    if the request is too long, RecordError if it cannot be written to the folder that has the
+    supervisor's line.
     """
     with ExitStack() as stack:
         try:
@@ -92,10 +92,10 @@ def _ask(
 
 
 def _write(rundir: RunDir, owner: BinaryIO, name: str, text: bytes) -> None:
-    """Write a request whole; what root asks, the run's user can read.
+    """Write a request whole; a request by root is readable for the run's user.
 
-    OSError if the folder is a link or of another user, or if the run's folder is not the one
-    whose owner was read: it would lead root somewhere else.
+    OSError if the folder is a link or belongs to another user, or if the run's folder is not the
+    one whose owner was read: it could lead root to another place.
     """
     with ExitStack() as stack:
         run = stack.enter_context(Folder.open(os.path.realpath(rundir.path)))
@@ -115,12 +115,15 @@ def take_back(rundir: RunDir, request: str) -> None:
         with Folder.open(os.path.realpath(rundir.path)) as run, open_control(run) as control:
             control.unlink(f"{request}{_ENDING}")
     except OSError:
-        pass  # it was read; or it cannot be removed, and the next sitting does
+        pass  # it was read, or it cannot be removed: then the next sitting removes it
 
 
 @contextmanager
 def open_control(run: Folder) -> Iterator[Folder]:
-    """Open the folder of requests of an open run directory; OSError if another has its place."""
+    """Open the folder of requests in an open run directory.
+
+    OSError if it is a link, or belongs to another user than the run.
+    """
     with run.open_plain_child(CONTROL) as control:
         if control.status.st_uid != run.status.st_uid:
             raise OSError(errno.EINVAL, "it belongs to another user than the run", control.path)
@@ -128,7 +131,7 @@ def open_control(run: Folder) -> Iterator[Folder]:
 
 
 def _holds(run: Folder, rundir: RunDir, fd: int) -> bool:
-    """Whether an open file with the owner's line is in this folder."""
+    """Whether an open file is the one with the owner's line in this folder."""
     if run.shows(rundir.run_lock.name, fd):
         return True
     with run.open_plain_child(rundir.locks.name) as locks:
@@ -149,7 +152,7 @@ class ControlInbox:
         self._prefix = f"{sitting}-"
         self._now = now
         self._next_look = now()
-        self._stuck: Set[str] = set()  # what could not be removed: it is not read again
+        self._stuck: Set[str] = set()  # names that could not be removed: not read again
 
     @property
     def next_look(self) -> float:
@@ -177,7 +180,7 @@ class ControlInbox:
         try:
             asked = _read(control, name) if self._is_ours(name) else None
         except (OSError, RecordError):
-            asked = None  # gone, no file, or of another user
+            asked = None  # gone, not a file, or of another user
         try:
             control.unlink(name)
         except OSError:

@@ -1,4 +1,4 @@
-"""Whether a journal is the file that its last sitting wrote to, or a copy, and where of."""
+"""Finds out whether a journal is the file that its last sitting wrote to, or a copy of it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from procsup.host.files import open_record, read_file_id
 from procsup.store.place import find_folder_before, find_folder_now
 from procsup.store.rundir import RunDir
 
-if TYPE_CHECKING:  # who waits reads manifests only
+if TYPE_CHECKING:  # `wait` reads only manifests and must not import these (start-up budget)
     from typing import Protocol
 
     from procsup.core.records import Begin
     from procsup.host.opened import Folder
 
     class _Beginning(Protocol):
-        """What a record of a beginning says of its own place."""
+        """The fields of a `Begin` record that identify its journal."""
 
         @property
         def journal(self) -> str: ...
@@ -36,12 +36,12 @@ _LONGEST_BYTES = 1 << 20
 
 
 def is_copy(rundir: RunDir, begin: _Beginning, folder: Optional[Folder] = None) -> bool:
-    """Whether this record was written to another journal than the run directory's, as far as known.
+    """Whether this record is known to come from another journal than the run directory's.
 
-    `folder` is the run directory, if a sitting has it open: then the journal in that one counts.
-    Device numbers may change with every boot; inodes and creation times do not. Not every file
-    system, and no record of an older procsup, has a time of birth. The oldest do not record their
-    own file: such a journal counts as a copy on another host than its own.
+    `folder` is the run directory, if a sitting has it open: then the journal in it is compared.
+    Device numbers may change with every boot; inodes and creation times do not. Some file systems
+    have no creation times, and older versions did not record them. The oldest records do not
+    identify their file: such a journal counts as a copy on any other host.
     """
     if not begin.journal:
         return begin.host != identity.get_host_name()
@@ -66,12 +66,12 @@ def is_original(rundir: RunDir, begin: _Beginning, folder: Optional[Folder] = No
 
 
 class _First:
-    """A record of a beginning, of which little is decoded: a waiter loads no records."""
+    """The few fields of a `Begin` record that are needed: `wait` must not load core/records.py."""
 
     born_ns = None  # not compared: that needs ctypes
 
     def __init__(self, fields: object) -> None:
-        """Take the decoded fields; ValueError if they are none of a record."""
+        """Take the decoded fields; ValueError if they are not those of a record."""
         if not isinstance(fields, dict):
             raise ValueError("no record")
         texts = [fields.get(name, "") for name in ("journal", "host", "boot_id")]
@@ -81,23 +81,23 @@ class _First:
 
 
 def find_copy_source(rundir: RunDir, head: Head) -> Optional[str]:
-    """Return where the result that lies in a copied run directory was made: ``HOST:DIRECTORY``.
+    """Return where the result in a copied run directory was made: ``HOST:DIRECTORY``.
 
-    None if it was made here, as far as is known: journals of other users cannot be read. A journal
-    that is gone or damaged proves nothing. Most runs began here: then one line is read.
+    None if it was made here, as far as is known: journals of other users cannot be read, and a
+    missing or damaged journal proves nothing. Most runs began here: then only one line is read.
     """
     try:
         if not is_copy(rundir, _read_first(rundir)):
             return None
-        from procsup.store.reader import read_last_begin  # few waiters need it
+        from procsup.store.reader import read_last_begin  # rarely needed, and slow to load
 
         begin = read_last_begin(rundir.journal)
         if begin is not None and not is_copy(rundir, begin):
-            return None  # it was adopted, and goes on here
+            return None  # the copy was adopted: its run continues here
     except PermissionError:
         return None
     except (OSError, ValueError):
-        pass  # it proves nothing
+        pass  # a damaged journal proves nothing
     return f"{head.host}:{head.directory}"
 
 
@@ -127,7 +127,7 @@ def find_origin(rundir: RunDir, begin: Begin) -> Optional[str]:
 
 
 def describe_copy(rundir: RunDir, source: str, ended: Optional[str] = None) -> str:
-    """Say that records came along with a copy, and what to do; `ended` is when their run did."""
+    """Say that these are the records of a copy, and what to do; `ended` is the end of their run."""
     where = "restored from a copy" if source.endswith(f":{rundir.path}") else f"a copy of {source}"
     when = "" if ended is None else f", at {ended}"
     return (

@@ -73,9 +73,9 @@ def find(run: str, start: AnyPath, *, directory_of: DirectoryOf = lambda _file: 
     `directory_of` returns the run directory that a run file names; None if that is unknown.
 
     `run` is first taken as the path of a file or folder, then as ``last``, a name or an id in the
-    nearest ``.procsup``. By a name only runs of our own are found, by a run file also those of its
-    owner. RecordError, which names the owner, if the run may not be read: its state would be
-    unknown; and if others could put another run in its place.
+    nearest ``.procsup``. A name finds only our own runs, a run file also those of its owner.
+    RecordError, which names the owner, if the run may not be read, since its state is then unknown.
+    RecordError, too, if others could put another run in its place.
     """
     found = _find(run, start, directory_of)
     try:
@@ -83,7 +83,7 @@ def find(run: str, start: AnyPath, *, directory_of: DirectoryOf = lambda _file: 
     except PermissionError as error:
         raise RecordError(f"run {run!r} cannot be read: {describe_error(error)}") from error
     except OSError:
-        pass  # it was never begun, or is no file: the caller reports which
+        pass  # it was never begun, or is not a file: the caller reports which
     return found
 
 
@@ -131,9 +131,9 @@ def _check_safe_place(found: FoundRun) -> FoundRun:
 def find_nearest_home(start: AnyPath, left_out: Optional[List[str]] = None) -> Optional[Path]:
     """Return the nearest ``.procsup`` folder from `start` upwards; None if there is none.
 
-    Those of other users are passed over, and added to `left_out` with the reason. UsageError if
+    Those of other users are skipped, and added to `left_out` with the reason. UsageError if
     `start` does not exist any more, RecordError if a folder above it is unreadable, or if others
-    could put another folder in the place of that ``.procsup``.
+    could replace that ``.procsup`` by another folder.
     """
     here = Path(make_absolute(start))
     for folder in (here, *here.parents):
@@ -150,7 +150,7 @@ def find_nearest_home(start: AnyPath, left_out: Optional[List[str]] = None) -> O
 
 
 def _explain_not_ours(home: Path) -> Optional[str]:
-    """Return whose a folder of runs is; None if it is ours, root's or trusted."""
+    """Return why a folder of runs is not used: its owner. None if it is ours, root's or trusted."""
     for status, itself in ((os.lstat(home), True), (os.stat(home), False)):
         if not is_ours_or_roots(status) and not is_trusted(str(home), itself=itself):
             return f"belongs to {name_user(status.st_uid)}"
@@ -158,7 +158,7 @@ def _explain_not_ours(home: Path) -> Optional[str]:
 
 
 def is_believed(path: Path) -> bool:
-    """Tell whether a run directory is our own, or in a folder that the user trusts.
+    """Whether a run directory is our own, or in a folder that the user trusts.
 
     UsageError if the user's configuration is wrong.
     """
@@ -312,7 +312,7 @@ def _find_by_run_file(path: Path, directory_of: DirectoryOf) -> RunDir:
 
 
 def _list_by_file(path: Path, home: Path, closed: List[str]) -> List[RunDir]:
-    """Return the runs of a run file in a folder; add to `closed` who refuses to show one."""
+    """Return the runs of a run file in a folder; add those that may not be read to `closed`."""
     found = []
     for rundir in list_run_dirs(home):
         try:
@@ -326,7 +326,7 @@ def _list_by_file(path: Path, home: Path, closed: List[str]) -> List[RunDir]:
 def _may_be_of(directory: Path, file: Path) -> bool:
     """Whether a run directory is ours, or belongs to the owner of the run file that was named.
 
-    PermissionError if that may not be asked.
+    PermissionError if the system refuses to show its owner.
     """
     try:
         owner = os.stat(file).st_uid
@@ -357,7 +357,7 @@ def _is_of(rundir: RunDir, file: Path) -> bool:
 
 
 def _read_shared_head(rundir: RunDir) -> Optional[Head]:
-    """Return the start of a manifest; None if there is none for us: it is shared, or it is not."""
+    """Return the head of some manifest; None if we may not read one, or there is none."""
     try:
         return read_head(rundir.manifest)
     except RecordError:
@@ -367,7 +367,7 @@ def _read_shared_head(rundir: RunDir) -> Optional[Head]:
 def is_same_file(one: AnyPath, other: AnyPath) -> bool:
     """Whether two paths lead to the same file or folder; False if one does not exist.
 
-    Hard links are files of their own: `cp -al` makes them, and each copy has its own folder.
+    Hard links count as different files: `cp -al` makes them, and each copy has its own folder.
     """
     try:
         if not os.path.samefile(one, other):

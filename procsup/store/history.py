@@ -19,7 +19,7 @@ def read_history(rundir: RunDir, journal: Optional[ReadJournal] = None) -> Histo
 
 
 def find_places_before(rundir: RunDir, ended: Mapping[str, int]) -> Dict[str, Place]:
-    """Return the place of the record with each unit's making at its end.
+    """Return where the arguments and parameters are recorded with which each unit ended.
 
     `ended` has the number of the end's record. Units planned by an older procsup, which did not
     record their arguments and parameters, are left out.

@@ -33,7 +33,7 @@ from procsup.store.reader import Entry, ReadJournal, follow, read_journal
 
 __all__ = ["Entry", "JournalWriter", "ReadJournal", "follow", "read_journal"]
 
-SYNC_EVERY_S = 0.010  # on average: unused syncs are saved, so that a single end need not wait
+SYNC_EVERY_S = 0.010  # on average: after a pause some syncs need not wait so long
 _SYNCS_SAVED = 5
 # Nothing waits for these records, so the next sync that is due anyway includes them.
 _NOT_SYNCED_AT_ONCE = (Launch, Spawned, Kept, Seen)
@@ -102,7 +102,7 @@ class JournalWriter:
 
         A torn tail is cut off. A damaged journal is copied to a file beside it and replaced by its
         undamaged lines, with their numbers. A journal of a newer procsup is refused with
-        RecordError. `folder` is the open one that it is in: what has its path later is not touched.
+        RecordError. `folder` is its open folder: a file that has its path later is not touched.
         """
         fd, read = _open_whole(os.path.abspath(os.fspath(path)), read, folder)
         writer = cls(

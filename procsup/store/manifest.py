@@ -1,7 +1,7 @@
 """Manifests and stamps: the files that show other programs the completion of a run.
 
 A manifest is one JSON object: its first line holds all but the units, and each further line one
-unit. It is renamed into place as a whole, after all that it vouches for is durable.
+unit. It is renamed into place as a whole, after all outputs and records in it are durable.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from procsup.host.files import (
 from procsup.seams import seam
 from procsup.store.rundir import FILE_MODES, RunDir
 
-if TYPE_CHECKING:  # who waits reads manifests only
+if TYPE_CHECKING:  # `wait` reads only manifests and must not import these (start-up budget)
     from typing import BinaryIO, Callable, Iterable, List, Pattern, Sequence, Tuple
 
     from procsup.core.events import UnitResult
@@ -52,7 +52,7 @@ _LONGEST_HEAD_BYTES = 1 << 24
 _ESCAPED_TEXTS = "base64"  # JSON pointer -> bytes, of texts that are not UTF-8
 _BETWEEN = b",\n"
 _LAST_LINE = b"]}"
-# How a file at a path of the user's is recognized as procsup's, in any version.
+# What a stamp of any version looks like: only such a file is replaced or removed.
 _STAMP = compile_at_use(rb"\S+ \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\s*\Z")
 _MANIFEST = compile_at_use(rb'\{"schema":"%s' % re.escape(SCHEMA.rpartition("/")[0] + "/").encode())
 _LONGEST_STAMP_BYTES = 1 << 12
@@ -109,7 +109,7 @@ class ManifestPublisher:
         noted = self._bodies.pass_lines(stage, path.name, len(first), lines)
         with self._list_stages() as folder:
             _write(path, _join_whole(first, noted), mode=self._mode, dir_fd=folder.fd)
-        self._sitting.check()  # in another folder by now, it would tell no waiter of ours
+        self._sitting.check()  # if our folder was replaced, no waiter would see it
         self._format_stamp(self._spec.stage(stage).stamp, head)
         self._sitting.release_stage(stage)
 
@@ -147,13 +147,13 @@ class ManifestPublisher:
     def _try_copy(self, head: Head, stages: Sequence[str]) -> bool:
         """Write the run's manifest with the unit lines copied from the manifests of its stages.
 
-        False if these cannot be used: then nothing was written.
+        Return false if these cannot be used: then nothing was written.
         """
         from procsup.store.unit_lines import UnitLinesChanged
 
         with self._list_stages() as folder:
             lines = self._bodies.join(stages, _BETWEEN, folder)
-            if lines is None or self._spec.keep_logs != "all":  # they name logs that are removed
+            if lines is None or self._spec.keep_logs != "all":  # they name removed logs
                 return False
             try:
                 self._write_run(_join_whole(_encode_head(head), lines))
@@ -196,10 +196,10 @@ class ManifestPublisher:
 
 
 class _Mark(NamedTuple):
-    """A stamp, or the visible copy of the manifest, at a path of the user's.
+    """A stamp, or the visible copy of the manifest, at a path that the user chose.
 
-    What is replaced or removed is in the very folder in which it was seen to be procsup's,
-    wherever the path leads by then.
+    A file is replaced or removed only in the folder in which it was recognized as procsup's, even
+    if the path leads elsewhere by then.
     """
 
     path: str
@@ -222,13 +222,13 @@ class _Mark(NamedTuple):
             yield folder
 
     def refuse_other(self) -> None:
-        """Raise RecordError if it is there, not empty, and nothing that procsup has written."""
+        """Raise RecordError if a file is there that is not empty and was not written by procsup."""
         with self.folder() as folder:
             if folder is not None:
                 self.refuse_other_in(folder)
 
     def refuse_other_in(self, folder: Folder) -> None:
-        """Raise RecordError likewise; `folder` is the open one that it is in."""
+        """Do the same in `folder`, the open folder of the file."""
         name = os.path.basename(self.path)
         with _report_errors(self.path, "read"):
             try:
@@ -250,7 +250,7 @@ class _Mark(NamedTuple):
         )
 
     def write(self, chunks: Iterable[bytes]) -> None:
-        """Write it, durable on return, unless something else is there."""
+        """Write it, durable on return; RecordError as `refuse_other`."""
         with _report_errors(self.path, "written"):
             make_folders(os.path.dirname(os.path.abspath(self.path)))
         with self.folder() as folder:
@@ -304,8 +304,8 @@ def _join_whole(first: bytes, lines: Iterator[bytes]) -> Iterator[bytes]:
 def read_head(path: AnyPath, *, folder: Optional[Folder] = None) -> Optional[Head]:
     """Read a manifest's first line; None if there is no manifest.
 
-    RecordError if it cannot be read, or is of another schema. With the open `folder` that it is
-    in, it is read there.
+    RecordError if it cannot be read, or is of another schema. With `folder`, its open folder, it is
+    read there.
     """
     try:
         file = open_record(path) if folder is None else folder.record(os.path.basename(path))
@@ -405,7 +405,7 @@ def _write(
 
 
 def _remove_durably(paths: Sequence[AnyPath], *, dir_fd: Optional[int] = None) -> None:
-    """Remove the files; on return their removal is durable. With `dir_fd` all are in that one."""
+    """Remove the files, durably on return. With `dir_fd`, paths are relative to that folder."""
     for path in paths:
         with _report_errors(path, "removed"):
             remove(path, dir_fd=dir_fd)

@@ -10,7 +10,7 @@ _CHUNK_BYTES = 1 << 20
 def mark_problem(journal: AnyPath, mark: JournalMark) -> str:
     """Return how a journal differs from the one a manifest was made from; empty if it does not.
 
-    Reads as much as the mark is long: 100,000 units are some 60 MB, and a fraction of a second.
+    It reads the marked length: some 60 MB for 100,000 units, in a fraction of a second.
     Later appends do not count. A journal that we have no permission to read counts as equal;
     RecordError for any other error of reading.
     """

@@ -1,6 +1,7 @@
 """The owner of a run directory: the line in ``run.lock``, for other users in ``locks/owner.json``.
 
-Who may open ``run.lock`` may lock it, and so keep any supervisor out: it is for its owner only.
+A process that may open ``run.lock`` may also lock it, and so block every supervisor. So other
+users may not open it.
 """
 
 from typing import TYPE_CHECKING, BinaryIO, Optional, Tuple
@@ -16,7 +17,7 @@ from procsup.host.identity import get_machine_id, read_pid_namespace
 from procsup.host.locks import process_exists
 from procsup.store.rundir import RunDir
 
-if TYPE_CHECKING:  # who waits opens no folder
+if TYPE_CHECKING:  # `wait` opens no folder, and must start quickly
     from procsup.host.opened import Folder
 
 _OWNER_LIMIT_BYTES = 1 << 16
@@ -25,10 +26,10 @@ _OWNER_LIMIT_BYTES = 1 << 16
 class Owner(Struct, frozen=True):
     """The holder of a run directory; `sitting` is 0 while that supervisor still reads the journal.
 
-    `locks`: its locks can be trusted on its host; `by_description`: those of its sitting are of
-    the kind that readers cannot hold, too (see host/locks.py). `ended` is set when it
-    released them itself. Its pid is a number of `pid_namespace`, and its process was started at
-    `start_ticks` (clock ticks since boot): both are empty if the system does not provide them.
+    `locks`: its locks work on its host; `by_description`: those of its sitting are of a kind that
+    readers cannot hold (see host/locks.py). `ended` is set when it released them itself. Its pid is
+    a number of `pid_namespace`, and its process was started at `start_ticks` (clock ticks since
+    boot): both are empty if the system does not provide them.
     """
 
     host: str
@@ -45,7 +46,7 @@ class Owner(Struct, frozen=True):
     by_description: bool = False
 
     def describe(self) -> str:
-        """Describe it for messages."""
+        """Return its host and process for messages."""
         since = show_time(self.started, "%Y-%m-%d %H:%M:%S")
         return f"process {self.pid} on {self.host} since {since}"
 
@@ -64,7 +65,7 @@ class Owner(Struct, frozen=True):
     @property
     def may_live(self) -> bool:
         """Whether its process may be alive: it is elsewhere, or here, of this boot, and exists."""
-        boots = {self.boot_id, get_machine_id()[1]} - {""}  # two only if known to differ
+        boots = {self.boot_id, get_machine_id()[1]} - {""}  # two if both are known and differ
         if not self.here:
             return True
         return len(boots) < 2 and self._process_may_live()
@@ -88,7 +89,7 @@ class Owner(Struct, frozen=True):
 def read_owner(rundir: RunDir, folder: "Optional[Folder]" = None) -> Optional[Owner]:
     """Return the present or last holder of the run directory; None if that cannot be read.
 
-    With the open `folder` of a run of our own it is read there.
+    With `folder`, the open run directory of a run of our own, it is read there.
     """
     try:
         with open_owner(rundir) if folder is None else folder.record(RUN_LOCK) as file:
@@ -98,7 +99,7 @@ def read_owner(rundir: RunDir, folder: "Optional[Folder]" = None) -> Optional[Ow
 
 
 def decode_owner(file: BinaryIO) -> Optional[Owner]:
-    """Return the owner whose line a file holds; None if it is not whole. OSError."""
+    """Return the owner whose line a file has; None if the line is incomplete. OSError."""
     try:
         return msgspec.json.decode(file.readline(_OWNER_LIMIT_BYTES), type=Owner)
     except (ValueError, msgspec.MsgspecError, RecursionError):
@@ -106,7 +107,7 @@ def decode_owner(file: BinaryIO) -> Optional[Owner]:
 
 
 def open_owner(rundir: RunDir) -> BinaryIO:
-    """Open the file with the owner's line, as which user we are; OSError if there is none for us.
+    """Open the file with the owner's line that our user may read; OSError if there is none.
 
     PermissionError if the run is not shared with us.
     """

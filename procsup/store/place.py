@@ -13,12 +13,12 @@ from procsup.core.outcome import Reading
 from procsup.core.rooted import HOME, find_folder, join_folder, strip_folder
 from procsup.host.files import AnyPath
 
-if TYPE_CHECKING:  # a waiter reads only manifests, and should import little
+if TYPE_CHECKING:  # `wait` reads only manifests and must not import records (start-up budget)
     from procsup.core.records import Begin
 
 
 def find_way(folder: str, directory: AnyPath) -> str:
-    """Return `Begin.root`: the run file's folder, relative to a run directory below it."""
+    """Return the value of `Begin.root`: the run file's folder, relative to a directory below it."""
     within = strip_folder(folder, os.fspath(directory))
     return folder if within is None else os.path.relpath(folder, os.fspath(directory))
 
@@ -85,7 +85,7 @@ class Project:
         return os.path.join(self._now, os.path.basename(self._file))
 
     def make_reading(self, record: OutputRecord) -> Reading:
-        """Return the manifest's record of a file, with its present path."""
+        """Return the manifest's record of a file as a `Reading`, with its present path."""
         relative = record.relative
         if relative is None and self._was is not None:  # written by an older procsup
             relative = strip_folder(self._was, record.path)

@@ -211,13 +211,13 @@ class ReadJournal:
 
 
 def _make_digest() -> Any:
-    import hashlib  # loads the system's cryptography: not every verb reads a journal
+    import hashlib  # slow to load, and not every verb reads a journal
 
     return hashlib.sha256()
 
 
 class _NoDigest:
-    """Stands for the digest that is not needed."""
+    """Takes the place of the digest if that is not needed."""
 
     def update(self, data: bytes) -> None:
         """Ignore the data."""
@@ -232,8 +232,8 @@ def read_journal(
 ) -> ReadJournal:
     """Return a reader of the journal; a missing one reads as empty.
 
-    Only a writer needs its `digest`; without it reading is quicker. With the open `folder` that
-    it is in, it is read there, whatever is at its path by then.
+    Only a writer needs its `digest`; without it reading is quicker. With `folder`, its open folder,
+    it is read there, even if that was moved or replaced.
     """
     return ReadJournal(path, digesting=digesting, folder=folder)
 
@@ -266,7 +266,7 @@ class Follower:
                 try:
                     seq, record = decode_line(line[:-1])
                 except BadLine:
-                    pass  # the next sitting reports it; a follower need not
+                    pass  # damage: the next sitting reports it
                 else:
                     if not isinstance(record, Missing):
                         found.append(Entry(seq, self.offset, record))

@@ -2,8 +2,8 @@
 
 A run directory is renamed first, while its lock is held: from then on it is not a run any more,
 and the next `prune` removes the remainder. Only files that procsup makes are removed, no link is
-followed, and nothing is removed across a mount. What is removed is the folder that was looked at
-when that was decided, whatever has its name by now.
+followed, and nothing is removed across a mount. The folder that is removed is the one that was
+examined when the removal was decided, even if another one has its name now.
 """
 
 import errno
@@ -37,14 +37,14 @@ class Mounted(RecordError):
 
 
 class RemovedFiles(NamedTuple):
-    """What was freed, or would be."""
+    """How many files and bytes were removed, or would be."""
 
     files: int = 0
     size_bytes: int = 0
 
 
 class Target(NamedTuple):
-    """A folder to remove, as it was when that was decided. `home`: None if any will do."""
+    """A folder to remove, as it was when that was decided. `home`: its parent; None: any."""
 
     path: Path
     folder: Identity
@@ -97,9 +97,10 @@ def _explain_closed(error: OSError, path: Path) -> str:
 
 
 def _refuse_foreign(home: Folder, folder: Folder) -> None:
-    """Raise RecordError if other users decide what is removed.
+    """Raise RecordError if other users could decide what is removed.
 
-    A user's folders are compared by inode. Root, who may remove everything, must not be led at all.
+    For an ordinary user it is enough that the inode is the planned one. Root may remove everything,
+    so for root no other user may be able to exchange a folder.
     """
     uid, why = home.status.st_uid, home.explain_others_may_write()
     problem = ""
@@ -114,7 +115,7 @@ def _refuse_foreign(home: Folder, folder: Folder) -> None:
 
 
 def _explain_no_run(names: Iterable[str]) -> Optional[str]:
-    """Return why a folder with these names is none that procsup has made."""
+    """Return why a folder with these names was not made by procsup; None if it was."""
     stranger = min((name for name in names if not OURS.fullmatch(name)), default=None)
     if stranger is None:
         return None
@@ -133,7 +134,7 @@ def _explain_busy(rundir: RunDir) -> Optional[str]:
 
 
 def list_half_removed(home: Path) -> List[Target]:
-    """Return the remains of interrupted removals in a folder of runs, of the caller's own."""
+    """Return what interrupted removals left in a folder of runs; only folders of our own."""
     try:
         names = sorted(name for name in os.listdir(home) if _REST.fullmatch(name))
     except OSError:
@@ -145,7 +146,7 @@ def list_half_removed(home: Path) -> List[Target]:
                 if not (_explain_no_run(folder.list_names()) or _is_being_removed(folder)):
                     found.append(Target(home / name, folder.identity, above.identity))
         except (OSError, RecordError):  # noqa: PERF203
-            continue  # a link, another user's, or gone by now: nothing that we left
+            continue  # a link, another user's folder, or gone by now
     return found
 
 
@@ -185,7 +186,7 @@ def _remove_held(rundir: RunDir, home: Folder, folder: Folder, held: FileLock) -
 def remove_unbegun(rundir: RunDir, made: Identity) -> None:
     """Remove a run directory in which nothing was recorded; leave it if that fails.
 
-    `made` is what was made: a directory that has replaced it is another run's, even if it is empty.
+    `made` identifies the directory: one that has replaced it belongs to another run.
     """
     try:
         with _open_planned(rundir.path, Target(rundir.path, made)) as (home, folder):
@@ -231,7 +232,7 @@ def _hold(rundir: RunDir, folder: Folder) -> FileLock:
 
 
 def _rename_target(home: Folder, name: str, planned: Identity, held: FileLock) -> str:
-    """Rename it to a name that no run has, and return that; durable on return."""
+    """Rename it to a name that no run can have, and return the name; durable on return."""
     new = f".procsup-{os.getpid()}-{os.urandom(8).hex()}-{name[:40]}.part"
     try:
         try:
@@ -251,7 +252,7 @@ def _rename_target(home: Folder, name: str, planned: Identity, held: FileLock) -
 
 
 def finish(rest: Target) -> None:
-    """Remove the rest of a run directory that was renamed. RecordError names what stays."""
+    """Remove the rest of a run directory that was renamed. RecordError names files that stay."""
     with _open_planned(rest.path, rest) as (home, folder):
         _remove_rest(home, rest.path.name, folder.identity)
 
@@ -270,7 +271,7 @@ def _remove_rest(home: Folder, renamed: str, planned: Identity) -> None:
 
 
 def _clear(home: Folder, renamed: str, planned: Identity, *, but: Tuple[str, ...] = ()) -> None:
-    """Empty a folder but for these names; names that procsup does not give are refused."""
+    """Empty a folder but for these names; RecordError for a name that procsup does not use."""
     try:
         with home.child(renamed) as folder:
             folder.require(planned)
@@ -318,7 +319,7 @@ def remove_logs(rundir: RunDir, planned: Target, paths: Sequence[str]) -> None:
 
 
 def remove_files(root: Folder, paths: Iterable[str]) -> List[OSError]:
-    """Remove files of a run directory that is held, named by relative paths; return the errors."""
+    """Remove files, by relative path, of a run directory that we hold; return the errors."""
     errors: List[OSError] = []
     names = sorted(path.replace(os.sep, "/").split("/") for path in paths)
     for parents, group in groupby(names, key=lambda parts: parts[:-1]):
@@ -334,7 +335,7 @@ def remove_files(root: Folder, paths: Iterable[str]) -> List[OSError]:
 
 
 def _descend(root: Folder, parents: Sequence[str]) -> Folder:
-    """Open the folder that these names lead to, one in the other; links and mounts are refused."""
+    """Open the folder at this sequence of names below `root`; links and mounts are refused."""
     folder = root.open_plain_child(parents[0])
     for name in parents[1:]:
         with folder:
@@ -360,7 +361,7 @@ def _add_path(error: Exception, path: str) -> OSError:
 
 
 def measure_sizes(path: Path, only: Optional[Sequence[str]] = None) -> RemovedFiles:
-    """Count the files below a folder (or these) and their bytes; links are not followed."""
+    """Count the files below a folder (or only these) and their bytes; links are not followed."""
     total = RemovedFiles()
     for name in _list_files(path) if only is None else only:
         try:

@@ -24,7 +24,7 @@ from procsup.errors import RecordError
 from procsup.host.files import AnyPath, describe_error, make_folders, make_temporary_name
 from procsup.host.folders import make_absolute
 
-if TYPE_CHECKING:  # who waits opens no folder
+if TYPE_CHECKING:  # `wait` opens no folder, and must start quickly
     from procsup.host.opened import Folder, Identity
 
 FOLDER_MODES = {"none": 0o700, "group": 0o750, "all": 0o755}
@@ -53,7 +53,7 @@ def make_safe_name(unit_id: str) -> str:
     if _PLAIN.fullmatch(unit_id) and not _RESERVED.fullmatch(unit_id):
         return unit_id
     slug = re.sub(r"[^a-z0-9=_,+]+", "-", unit_id[:1000].lower())[:_SLUG_CHARACTERS]
-    from hashlib import sha256  # loads the system's cryptography: few names need it
+    from hashlib import sha256  # slow to load, and few names need it
 
     digest = sha256(unit_id.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{slug.strip('-') or 'unit'}~{digest[:_HASH_DIGITS]}"
@@ -122,7 +122,7 @@ class RunDir:
         RecordError if it is a symbolic link, belongs to another user, cannot be written, or stands
         where others could put something else in its place.
         """
-        from procsup.store.trust import refuse_doubtful  # waiters need little of this
+        from procsup.store.trust import refuse_doubtful  # `wait` seldom needs it
 
         refuse_doubtful(self.path)
         try:
@@ -130,7 +130,7 @@ class RunDir:
             if only_new and not made:
                 return False
             if made:
-                refuse_doubtful(self.path)  # another user may have been quicker with one above
+                refuse_doubtful(self.path)  # again: a folder above it may be new
             with self.open() as folder:
                 self.checked = folder.identity
                 _try_out(folder)
@@ -187,7 +187,7 @@ def has_records(rundir: RunDir) -> bool:
 
 
 def _try_out(folder: Folder) -> None:
-    """Raise OSError if no file can be made: what its owner has closed is not opened again."""
+    """Raise OSError if no file can be made in it; modes that its owner has set are not changed."""
     name = make_temporary_name()
     os.close(folder.create(name))
     try:

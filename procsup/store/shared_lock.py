@@ -1,4 +1,4 @@
-"""`lock = "nightly"`: of the runs with the same lock only one at a time may work.
+"""`lock = "nightly"`: of the runs with the same lock name, only one at a time may work.
 
 The lock is a file beside their run directories; the kernel releases it when its holder ends.
 """
@@ -21,9 +21,9 @@ _LONGEST_BYTES = 1 << 12
 def hold_shared_lock(run: Folder, name: str, *, holder: str) -> Iterator[None]:
     """Hold the lock of this name; RunBusy names the run that has it.
 
-    It is in the folder above `run`, the open run directory, whatever path leads there by now;
-    `holder` is a description of this run for the others. RecordError if the file cannot be locked,
-    or belongs to another user, as it may in /tmp.
+    The lock file is in the folder above `run`, the open run directory, even if that was moved.
+    `holder` describes this run to the others. RecordError if the file cannot be locked, or belongs
+    to another user (in /tmp, for example).
     """
     file = f".{name}.lock"  # no run's name begins with a dot
     path = os.path.join(os.path.dirname(run.path), file)

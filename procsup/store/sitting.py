@@ -24,7 +24,7 @@ from procsup.store.manifest import read_head
 from procsup.store.owner import Owner, read_owner
 from procsup.store.rundir import FILE_MODES, RunDir
 
-if TYPE_CHECKING:  # who waits holds nothing
+if TYPE_CHECKING:  # `wait` holds no lock, and must start quickly
     from procsup.host.opened import Folder
 
 __all__ = [
@@ -39,8 +39,8 @@ __all__ = [
     "wait_sitting",
 ]
 
-_OWNER_APPEARS_S = 5.0  # long enough on a machine on which a hundred supervisors start
-_LOOK_EVERY_S = 1.0  # where locks are of no use
+_OWNER_APPEARS_S = 5.0  # enough even if a hundred supervisors start at once
+_LOOK_EVERY_S = 1.0  # where locks do not work
 _UNITS_LOOK_S = 0.02
 
 
@@ -48,8 +48,8 @@ class Sitting:
     """The hold: `open` takes it, `begin` publishes the sitting's number, `close` releases it.
 
     `previous` is the earlier owner (None: there was none, or it cannot be read); if its `ended` is
-    None, that supervisor died. `folder` is the run directory, open: what this sitting writes in it
-    is named from there.
+    None, that supervisor died. `folder` is the open run directory: this sitting writes its files
+    relative to it.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Sitting:
     def open(cls, rundir: RunDir, *, share: str = "none", at: float) -> Sitting:
         """Lock the run directory, which must exist; RunBusy names its present holder.
 
-        `at` is the wall clock's time.
+        `at` is the time in seconds since 1970.
         """
         with ExitStack() as stack:
             try:
@@ -285,8 +285,8 @@ def _release(lock: FileLock) -> None:
 def is_live(rundir: RunDir, owner: Optional[Owner] = None) -> bool:
     """Whether a supervisor that has begun holds the run directory (``owner``: that supervisor).
 
-    The check never blocks a start. Where locks are of no use, a supervisor counts as live until
-    its owner line has its end, or its process is known to have ended.
+    The check never blocks a start. Where locks do not work, a supervisor counts as live until its
+    owner line records its end, or its process is known to have ended.
     """
     owner = owner or read_owner(rundir)
     if owner is None or owner.ended is not None or owner.sitting == 0:
@@ -295,12 +295,12 @@ def is_live(rundir: RunDir, owner: Optional[Owner] = None) -> bool:
         lock = _open_lock(rundir, owner)
         if not lock.is_held() or _is_replaced(rundir, owner):
             return False
-        return lock.by_description or not owner.is_gone  # else anyone may hold it who may read it
+        return lock.by_description or not owner.is_gone  # any reader may hold the other kind
     return owner.may_live
 
 
 def is_starting(owner: Optional[Owner]) -> bool:
-    """Whether that supervisor has the directory, but has not begun its sitting yet."""
+    """Whether that supervisor has locked the directory, but has not begun its sitting yet."""
     if owner is None or owner.ended is not None or owner.sitting != 0:
         return False
     return owner.may_live
@@ -309,9 +309,9 @@ def is_starting(owner: Optional[Owner]) -> bool:
 class SittingEnd:
     """Waits for the end of a sitting's work on a stage (None: on the run), or for its death.
 
-    Where locks are of no use (another host, a file system without locks), it looks once a second
-    for the manifest and for a change of owner. So it does beside the lock where other users could
-    hold that: their hold keeps no waiter longer than a second.
+    Where locks do not work (another host, a file system without locks), it looks once a second for
+    the manifest and for a change of owner. If other users could hold the lock, it does both: so
+    their lock delays a waiter by a second at most.
     """
 
     def __init__(self, rundir: RunDir, owner: Owner, stage: Optional[str] = None) -> None:
@@ -319,7 +319,7 @@ class SittingEnd:
         self._lock = _open_lock(rundir, owner, stage) if locks_tell(rundir, owner) else None
 
     def wait(self, timeout_s: Optional[float] = None) -> bool:
-        """Block until then; False at the timeout."""
+        """Block until that end; False at the timeout."""
         if self._lock is not None:
             return self._lock.wait_shared(timeout_s, unless=self._needs_no_lock)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -331,7 +331,7 @@ class SittingEnd:
         return True
 
     def _needs_no_lock(self) -> bool:
-        """Whether it is over by what the files say."""
+        """Whether the files alone show that it is over."""
         now = read_owner(self._rundir)
         if now is not None and now.ended is not None:
             return True
@@ -347,19 +347,20 @@ class SittingEnd:
             return False
         if head is None or head.run_id != self._owner.run_id:
             return False
-        sync_folder(path.parent)  # its writer may not have come to that yet
+        sync_folder(path.parent)  # its writer may not have synced it yet
         return True
 
 
 def wait_sitting(
     rundir: RunDir, owner: Owner, stage: Optional[str] = None, timeout_s: Optional[float] = None
 ) -> bool:
-    """Wait once as `SittingEnd` does."""
+    """Wait for the end of a sitting once; see `SittingEnd`."""
     return SittingEnd(rundir, owner, stage).wait(timeout_s)
 
 
 def _open_lock(rundir: RunDir, owner: Owner, stage: Optional[str] = None) -> FileLock:
-    # Between hosts only the first kind is known to work; some mounts have the second for one host.
+    # Only the first kind of lock is known to work between hosts; some mounts have the second kind
+    # on one host alone.
     path = rundir.get_sitting_lock(owner.sitting, stage)
     return FileLock(path, by_description=owner.by_description and owner.here)
 
@@ -377,7 +378,7 @@ def _is_replaced(rundir: RunDir, owner: Owner) -> bool:
 
 
 def locks_tell(rundir: RunDir, owner: Owner) -> bool:
-    """Whether a lock shows if that supervisor is alive; otherwise its files must be polled."""
+    """Whether a lock shows that this supervisor is alive; otherwise its files must be polled."""
     return owner.locks and (owner.here or locks_reach(rundir.path))
 
 

@@ -1,11 +1,12 @@
-"""What the user trusts, by the user's own configuration: never by anything in a project.
+"""The folders that the user trusts, by the user's own configuration, never by a project's files.
 
 ``~/.config/procsup/config.toml`` (in $XDG_CONFIG_HOME, if that is set; on Windows in %APPDATA%)::
 
     trust = ["/scratch/lab"]    # others may write there, and that is right
 
-It is the user's own, or root's, and counts only if others may write neither to it nor to a folder
-on the way. One of another user, to which HOME leads (`sudo`, `su`, a container), is passed over.
+The file must belong to the user or to root, and counts only if others may write neither to it nor
+to a folder above it. If HOME leads to another user's file (`sudo`, `su`, a container), it is
+ignored.
 """
 
 import os
@@ -29,10 +30,10 @@ _MOST_BYTES = 1 << 20
 
 
 def is_trusted(path: str, *, itself: bool = False) -> bool:
-    """Tell whether a folder is one that the user trusts, or in one.
+    """Whether the user trusts a folder, or a folder above it.
 
-    `itself`: a link is asked about, which its owner can lead elsewhere, and not what it leads to.
-    UsageError if the configuration is wrong.
+    `itself`: if the path is a link, the question is about the link, which its owner can change, and
+    not about its target. UsageError if the configuration is wrong.
     """
     place = _find_place(path) if itself else os.path.realpath(path)
     return any(_is_in(place, os.path.realpath(one)) for one in _read_trusted()[0])
@@ -63,7 +64,7 @@ def _its(doubts: Sequence[Doubt]) -> str:
 def _describe_cure(doubts: Sequence[Doubt]) -> str:
     import json  # here: `wait` starts without them
 
-    outermost: List[str] = []  # to trust a folder is to trust all that is in it
+    outermost: List[str] = []  # trust in a folder includes all folders below it
     for doubt in doubts:
         if not any(_is_in(doubt.folder, one) for one in outermost):
             outermost.append(doubt.folder)
