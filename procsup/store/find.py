@@ -98,7 +98,9 @@ def _find(run: str, start: AnyPath, directory_of: DirectoryOf) -> FoundRun:
         if is_believed(path):
             return _check_safe_place(FoundRun(RunDir(path)))
     if os.path.isfile(path):
-        return _check_safe_place(FoundRun(_find_by_run_file(Path(resolve_file(path)), directory_of)))
+        return _check_safe_place(
+            FoundRun(_find_by_run_file(Path(resolve_file(path)), directory_of))
+        )
     if separator and os.sep in folder:
         _refuse_closed(run, Path(start, folder))
         raise NoSuchRun(f"no run directory at {Path(start, folder)}")
