@@ -93,14 +93,14 @@ class Job:
         A job counts as empty only if that is known: the next call tries again.
         """
         account = self.read_account()
-        return 1 if account is None else int(account.count_active)
+        return 1 if account is None else int(account.active_processes)
 
     def read_pids(self) -> Optional[List[int]]:
         """Return the pids of its processes, at most a thousand; None if the system call fails."""
         found = _Pids()
         if not self._query(_PROCESS_IDS, found) and ctypes.get_last_error() != _MORE_DATA:
             return None
-        return [int(pid) for pid in found.read_pids[: found.listed]]
+        return [int(pid) for pid in found.pids[: found.listed]]
 
     def _query(self, kind: int, into: ctypes.Structure) -> bool:
         if self._handle is None:

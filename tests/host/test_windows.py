@@ -22,7 +22,7 @@ def test_a_job_counts_what_is_in_it_and_ends_it(tmp_path: Path) -> None:
         assert child.job is not None
         account = child.job.read_account()
         assert account is not None
-        assert account.count_active == child.job.count_active() == 2
+        assert account.active_processes == child.job.count_active() == 2
         assert child.pid in (child.job.read_pids() or [])
         bench.engine.kill(attempt)
 
