@@ -52,12 +52,13 @@ async def run(
     fresh: bool = False,
     dir: Optional[AnyPath] = None,
     engine: str = "local",
+    time_limit: Optional[Duration] = None,
     progress: Progress = "auto",
     check: bool = True,
     adopt: bool = False,
 ) -> Manifest:
     """Bring a run to completion; see `procsup.run`."""
-    options = RunOptions(vars, jobs, only, fresh, dir, engine, adopt)
+    options = RunOptions(vars, jobs, only, fresh, dir, engine, adopt, time_limit)
     return await _carry_out(
         lambda: make_invocation(make_request(file, options), progress, check=check)
     )
@@ -74,11 +75,12 @@ async def run_units(
     dir: Optional[AnyPath] = None,
     progress: Progress = "auto",
     check: bool = True,
+    time_limit: Optional[Duration] = None,
     **defaults: object,
 ) -> Manifest:
     """Run units; see `procsup.run_units`. A thread iterates over a generator of units."""
     options = listed.UnitOptions(
-        name, jobs, on_failure, keep, dir, progress, check, defaults, adopt
+        name, jobs, on_failure, keep, dir, progress, check, defaults, adopt, time_limit
     )
     return await _carry_out(lambda: listed.make_units_invocation(units, options))
 
@@ -97,11 +99,12 @@ async def map(
     adopt: bool = False,
     dir: Optional[AnyPath] = None,
     progress: Progress = "auto",
+    time_limit: Optional[Duration] = None,
     **defaults: object,
 ) -> Manifest:
     """Run one child per input; see `procsup.map`."""
     options = listed.UnitOptions(
-        name, jobs, on_failure, keep, dir, progress, check, defaults, adopt
+        name, jobs, on_failure, keep, dir, progress, check, defaults, adopt, time_limit
     )
     return await _carry_out(
         lambda: listed.make_map_invocation(target, inputs, args, outputs, options)

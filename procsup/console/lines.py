@@ -11,7 +11,7 @@ from procsup.core.text import count_noun, make_visible
 
 _ENDINGS = {
     EarlyEnd.INTERRUPTED: "interrupted: {units} asked to end; once more ends them at once",
-    EarlyEnd.STOPPING: "stopped by request: {units} asked to end",
+    EarlyEnd.STOPPING: "stopping: {units} asked to end",
     EarlyEnd.DRAINING: "draining: nothing more is started, {units} still running",
     EarlyEnd.SELECTION: "only the selected units were asked for; run without --only to go on",
 }

@@ -196,6 +196,12 @@ class Interrupted(Struct, frozen=True, tag=True, gc=False):
     reason: str
 
 
+class TimeLimitReached(Struct, frozen=True, tag=True, gc=False):
+    """The whole run has lasted as long as it may; `reason` says how long that is."""
+
+    reason: str
+
+
 class TakenBack(Struct, frozen=True, tag=True, gc=False):
     """A `Withdraw` is done, durably; its intention was recorded as `Withdrawn`."""
 
@@ -217,6 +223,7 @@ Fact = Union[
     Expanded,
     Weighed,
     Asked,
+    TimeLimitReached,
     Interrupted,
     TakenBack,
     Published,

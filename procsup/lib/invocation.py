@@ -7,6 +7,7 @@ from procsup.core.spec import RunSpec
 from procsup.errors import UsageError
 from procsup.host.files import AnyPath
 from procsup.lib.plain import convert_argument, read_jobs, read_selectors
+from procsup.lib.timing import Duration, convert_seconds
 from procsup.runfile.load import load as load_file
 from procsup.runfile.plan import PLAN_FILE
 from procsup.supervisor.requests import Display, Request
@@ -24,6 +25,7 @@ class RunOptions(NamedTuple):
     dir: Optional[AnyPath] = None
     engine: str = "local"
     adopt: bool = False
+    time_limit: Optional[Duration] = None
 
 
 def make_request(spec_or_file: SpecOrFile, options: RunOptions) -> Request:
@@ -43,6 +45,7 @@ def make_request(spec_or_file: SpecOrFile, options: RunOptions) -> Request:
         only=only,
         engine=options.engine,
         adopt=bool(options.adopt),
+        time_limit_s=convert_seconds("time_limit", options.time_limit),
     )
 
 

@@ -40,6 +40,7 @@ def run(
     fresh: bool = False,
     dir: Optional[AnyPath] = None,
     engine: str = "local",
+    time_limit: Optional[Duration] = None,
     progress: Progress = "auto",
     check: bool = True,
     adopt: bool = False,
@@ -52,12 +53,16 @@ def run(
     `progress` is ``auto``, ``bar``, ``plain``, ``none`` (nothing is written at all), or a function
     that is called with each `Event` as it happens; then nothing is written, either.
 
+    `time_limit` is for the run as a whole (`timeout` in the run file is for each attempt): when it
+    is over, the run is stopped as by `procsup.stop`, RunUnfinished says so, and the same call goes
+    on with what is left.
+
     RunFailed (`.manifest`) unless all units succeeded; with `check` false a failed run is
     returned like any other. RunUnfinished if it was stopped before it was final, RunBusy if
     another supervisor works on it, RunFileError, UsageError and RecordError as on the command line.
     Nothing of this process is touched; no ``__main__`` guard is needed.
     """
-    options = RunOptions(vars, jobs, only, fresh, dir, engine, adopt)
+    options = RunOptions(vars, jobs, only, fresh, dir, engine, adopt, time_limit)
     return make_invocation(make_request(file, options), progress, check=check).carry_out()
 
 

@@ -57,6 +57,7 @@ def start(
     fresh: bool = False,
     dir: Optional[AnyPath] = None,
     engine: str = "local",
+    time_limit: Optional[Duration] = None,
     detach: bool = False,
     adopt: bool = False,
 ) -> "Run":
@@ -67,7 +68,9 @@ def start(
     ends, even by SIGKILL; with `detach` it does not, as with ``procsup run --detach``.
     RunFileError, UsageError, RunBusy and RecordError as `run`.
     """
-    request = make_request(spec_or_file, RunOptions(vars, jobs, only, fresh, dir, engine, adopt))
+    request = make_request(
+        spec_or_file, RunOptions(vars, jobs, only, fresh, dir, engine, adopt, time_limit)
+    )
     feed = make_invocation(request, "none", check=True).make_feed(make_display("none"), True)
     return begin(feed, detach=detach)
 

@@ -13,6 +13,7 @@ from procsup.lib.manifest import Manifest
 from procsup.lib.plain import convert_argument, convert_arguments, make_plain
 from procsup.lib.running import Invocation, Progress, Run, begin
 from procsup.lib.targets import DEFAULT_ARGS, Target, make_target
+from procsup.lib.timing import Duration, convert_seconds
 from procsup.runfile.plan import (
     CALLED_OFF,
     Head,
@@ -99,6 +100,7 @@ def run_units(
     dir: Optional[AnyPath] = None,
     progress: Progress = "auto",
     check: bool = True,
+    time_limit: Optional[Duration] = None,
     **defaults: object,
 ) -> Manifest:
     """Run units, each a command line or a `Unit`, and return the manifest when all have ended.
@@ -109,11 +111,14 @@ def run_units(
     those that have changed; ``"never"`` runs all. In a copied folder the original's successes are
     kept only with `adopt`; without it they are a UsageError. `defaults` are the keys of a
     stage for all units, with underscores: ``timeout="10m"``, ``retries=2``, ``env``, ``cwd``, ...
+    `time_limit` is for the whole run, as in `run`.
 
     Errors are those of `run`; UsageError says what is wrong with a unit or a setting, and then
     nothing was started. If the generator raises, nothing is started and its exception propagates.
     """
-    options = UnitOptions(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
+    options = UnitOptions(
+        name, jobs, on_failure, keep, dir, progress, check, defaults, adopt, time_limit
+    )
     return make_units_invocation(units, options).carry_out()
 
 
@@ -127,6 +132,7 @@ def start_units(
     adopt: bool = False,
     dir: Optional[AnyPath] = None,
     detach: bool = False,
+    time_limit: Optional[Duration] = None,
     **defaults: object,
 ) -> Run:
     """Start a run of units and return once it holds its run directory, as `start` does for a file.
@@ -134,7 +140,9 @@ def start_units(
     Then ``for event in run.events()`` has the end of each unit as it comes. The arguments are those
     of `run_units`, the errors those of `start`.
     """
-    options = UnitOptions(name, jobs, on_failure, keep, dir, "none", True, defaults, adopt)
+    options = UnitOptions(
+        name, jobs, on_failure, keep, dir, "none", True, defaults, adopt, time_limit
+    )
     invocation = make_units_invocation(units, options)
     return begin(invocation.make_feed(make_display("none"), True), detach=detach)
 
@@ -153,6 +161,7 @@ def map(
     adopt: bool = False,
     dir: Optional[AnyPath] = None,
     progress: Progress = "auto",
+    time_limit: Optional[Duration] = None,
     **defaults: object,
 ) -> Manifest:
     """Run one child per input of a module, a Python file or a command; return the manifest.
@@ -164,7 +173,9 @@ def map(
     `os.PathLike` is watched for changes (for ``keep="unchanged"``). The rest is as in
     `run_units`; `python` chooses the interpreter.
     """
-    options = UnitOptions(name, jobs, on_failure, keep, dir, progress, check, defaults, adopt)
+    options = UnitOptions(
+        name, jobs, on_failure, keep, dir, progress, check, defaults, adopt, time_limit
+    )
     return make_map_invocation(target, inputs, args, outputs, options).carry_out()
 
 
@@ -181,6 +192,7 @@ class UnitOptions:
     check: bool
     defaults: Mapping[str, object]
     adopt: bool = False
+    time_limit: Optional[Duration] = None
 
     def make_settings(self) -> Dict[str, object]:
         """Return the settings under their keys in a run file; UsageError if one is unknown."""
@@ -211,6 +223,7 @@ class UnitOptions:
             directory=None if self.dir is None else make_absolute(self.dir),
             fresh=self.keep == "never",
             adopt=bool(self.adopt),
+            time_limit_s=convert_seconds("time_limit", self.time_limit),
         )
 
         def make_feed(display: Display, announce: bool) -> Feed:

@@ -42,6 +42,7 @@ class Request(Struct, frozen=True):
     owner: Optional["ParentWatch"] = None
     digest: Optional[str] = None
     adopt: bool = False  # ``--adopt``: a copied run keeps its finished units
+    time_limit_s: Optional[float] = None  # for this sitting; then it is stopped
     durable: bool = True  # False: nothing is synced; for measuring what durability costs
 
     @property

@@ -11,12 +11,13 @@ import msgspec
 from procsup import __version__
 from procsup.attempt.context import RunContext
 from procsup.attempt.environment import find_thread_cap_origins
-from procsup.core.events import Expanded, Fact, Interrupted
+from procsup.core.events import Expanded, Fact, Interrupted, TimeLimitReached
 from procsup.core.plan.outlook import count_outlook, format_first_line, list_notes
 from procsup.core.plan.reactor import open_sitting
 from procsup.core.plan.rehearsal import RehearsedStage, rehearse
 from procsup.core.plan.stages import find_doubt
 from procsup.core.plan.state import Plan, Selector
+from procsup.core.quantities import show_duration
 from procsup.core.records import JOURNAL_VERSION, Begin
 from procsup.core.relocation import Root
 from procsup.engines.local import LocalEngine
@@ -82,21 +83,29 @@ class Waker:
 
 
 class ControlSources:
-    """Interrupts from outside: signals, control files, the guard's death.
+    """Interrupts from outside: signals, control files, the guard's death, and the time limit.
 
-    Also the end of the program that owns the run, if there is one.
+    Also the end of the program that owns the run, if there is one. The time limit, if there is one,
+    counts from now.
     """
 
     def __init__(
-        self, signals: SignalInterrupts, inbox: ControlInbox, owner: Optional[ParentWatch] = None
+        self,
+        signals: SignalInterrupts,
+        inbox: ControlInbox,
+        owner: Optional[ParentWatch] = None,
+        time_limit_s: Optional[float] = None,
     ) -> None:
         self._signals = signals
         self._inbox = inbox
         self._owner = owner
+        self._limit_s = time_limit_s
+        self._deadline = None if time_limit_s is None else time.monotonic() + time_limit_s
 
     def next_look(self) -> Optional[float]:
-        """The monotonic time at which the control folder is read next."""
-        return self._inbox.next_look
+        """The monotonic time at which `drain` may have something without a wake-up."""
+        look = self._inbox.next_look
+        return look if self._deadline is None else min(look, self._deadline)
 
     def drain(self) -> List[Fact]:
         """Return the interrupts since the last call."""
@@ -107,6 +116,11 @@ class ControlSources:
         elif is_gone:
             self._owner = None
             facts.append(Interrupted(None, "the program that started the run has ended"))
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            self._deadline = None
+            facts.append(
+                TimeLimitReached(f"its time limit of {show_duration(self._limit_s or 0.0)} is over")
+            )
         return facts
 
 
@@ -353,7 +367,10 @@ def _make_world(
     # Closed first, since other callbacks may wait for a disk: after any error trees end at once.
     stack.callback(engine.close)
     calls = ControlSources(
-        signals, ControlInbox(held.sitting.folder, held.begin.sitting), _watch_owner(asked, engine)
+        signals,
+        ControlInbox(held.sitting.folder, held.begin.sitting),
+        _watch_owner(asked, engine),
+        asked.request.time_limit_s,
     )
     return World(engine, journal, side_expander, publisher, calls, observers, SystemClock())
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from procsup.core.events import Ended, Inspected, Interrupted, Stop
+from procsup.core.events import Ended, Inspected, Interrupted, Stop, TimeLimitReached
 from procsup.core.outcome import AttemptId, Exited, Signaled, Usage, Verdict
 from procsup.core.plan.reactor import next_deadline
 from procsup.core.plan.summary import EarlyEnd
@@ -427,6 +427,8 @@ def test_the_second_interrupt_kills_whatever_was_asked_for_before_and_between():
         (lambda play: play.tell(Interrupted(None, "the guard died")), "the guard died"),
         (lambda play: play.asked("stop"), "stopped by request"),
         (lambda play: play.asked("stop").interrupted(), "stopped by request"),
+        (lambda play: play.tell(TimeLimitReached("late")), "late"),
+        (lambda play: play.asked("stop").tell(TimeLimitReached("late")), "stopped by request"),
         (lambda play: play.asked("stop-units", units=["a"]), "stopped by request"),
         (lambda play: play.interrupted().asked("stop"), "interrupted by signal 2"),
     ],

@@ -18,6 +18,7 @@ from procsup.core.events import (
     Started,
     Synced,
     TakenBack,
+    TimeLimitReached,
     Weighed,
 )
 from procsup.core.plan.attempts import (
@@ -29,7 +30,7 @@ from procsup.core.plan.attempts import (
     on_started,
     record_spawned,
 )
-from procsup.core.plan.requests import on_asked, on_interrupted
+from procsup.core.plan.requests import on_asked, on_interrupted, on_time_limit
 from procsup.core.plan.stages import (
     close_if_over,
     on_expanded,
@@ -52,6 +53,7 @@ _REACTIONS: Dict[type, Callable[[Plan, Any], None]] = {
     Weighed: on_weighed,
     Asked: on_asked,
     Interrupted: on_interrupted,
+    TimeLimitReached: on_time_limit,
     TakenBack: on_taken_back,
     Published: on_published,
 }

@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Dict, List, Optional, Sequence, Set, Tuple
 
-from procsup.core.events import Asked, Interrupted, Rerun
+from procsup.core.events import Asked, Interrupted, Rerun, TimeLimitReached
 from procsup.core.keep import ASKED
 from procsup.core.outcome import NO_RETRY, StopReason, Verdict
 from procsup.core.plan.stages import explain_unknown, record_request
@@ -44,6 +44,15 @@ def on_interrupted(plan: Plan, fact: Interrupted) -> None:
         kill_all(plan, why)
     else:
         stop_all(plan, StopReason.USER, why=why)
+
+
+def on_time_limit(plan: Plan, fact: TimeLimitReached) -> None:
+    """Stop all running units, as a request to stop does; one that is over, or ends, goes on so."""
+    if plan.run_status is not None or plan.summary.ending >= EarlyEnd.STOPPING:
+        return
+    plan.write(ControlReply("", "stop", True, fact.reason))
+    plan.end_early(EarlyEnd.STOPPING, fact.reason)
+    stop_all(plan, StopReason.USER, why=fact.reason)
 
 
 def on_asked(plan: Plan, fact: Asked) -> None:
