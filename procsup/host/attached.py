@@ -1,4 +1,4 @@
-"""Running procsup as a child: how a program that imports it starts a run.
+"""Runs procsup as a child process, for a program that imports it.
 
 The guard and the supervisor are separate processes, so that the host program keeps its signal
 handlers, its children and its threads. Their stdin is a pipe from this program: it carries the
@@ -18,17 +18,16 @@ from procsup.host.parent_watch import ASK_TO_END
 
 
 class ProcessResult(NamedTuple):
-    """How it ended: its exit code (negative: the signal), and what it wrote to stdout."""
+    """How the child ended: its exit code (negative: the signal), and its stdout."""
 
     exit_code: int
     stdout: bytes
 
 
 class Feed(NamedTuple):
-    """What is written to the child first: the request, then the `plan`, if it has one.
+    """What is written to the child first: the request, then the `plan`, if there is one.
 
-    `called_off` follows if the lines of the plan raise instead of ending. `label` is what process
-    lists show of it.
+    If the iterator of the plan raises, `called_off` follows. Process lists show the `label`.
     """
 
     label: str
@@ -44,8 +43,8 @@ class Feed(NamedTuple):
 class CancelToken:
     """Stops what another thread runs with `run_attached`, from any thread and at any time.
 
-    The first pull asks the run to stop, as SIGTERM does. Further pulls repeat the request: the
-    second one kills the units at once.
+    The first `cancel` asks the run to stop, as SIGTERM does. The second one kills the units at
+    once.
     """
 
     def __init__(self) -> None:
@@ -68,7 +67,7 @@ class CancelToken:
 
 
 def run_attached(feed: Feed, *, cancel_token: Optional[CancelToken] = None) -> ProcessResult:
-    """Start a supervisor with that request and return when it has ended; its stderr is ours.
+    """Start a supervisor with this request and return when it has ended; it writes to our stderr.
 
     At an exception (Ctrl-C) the run is asked to stop; the exception continues when no process of
     the run is left. OSError if no process can be started. If this program ends meanwhile, even
@@ -100,7 +99,7 @@ def run_attached(feed: Feed, *, cancel_token: Optional[CancelToken] = None) -> P
 
 
 def _list_lines(feed: Feed, cancel_token: CancelToken) -> Iterator[bytes]:
-    """Yield what the child is to read; a plan that is cancelled meanwhile ends as called off."""
+    """Yield the lines for the child; a plan that is cancelled meanwhile ends with `called_off`."""
     for line in chain([feed.request], feed.plan):
         yield line
         if cancel_token.is_cancelled and feed.called_off:
@@ -112,8 +111,8 @@ def _stop(child: "subprocess.Popen[bytes]") -> None:
     """Ask it to end and wait until it has.
 
     The terminal sends Ctrl-C to it, too: our request then counts as the same press. Each further
-    exception here, such as a Ctrl-C, repeats the request, and kills its units at once; one that is
-    no Ctrl-C is raised when it has ended.
+    exception here, such as another Ctrl-C, repeats the request, which kills its units at once. An
+    exception other than Ctrl-C is raised when the child has ended.
     """
     late = None
     while child.poll() is None:
@@ -123,12 +122,12 @@ def _stop(child: "subprocess.Popen[bytes]") -> None:
 
 
 def _ask_and_wait(child: "subprocess.Popen[bytes]") -> Optional[BaseException]:
-    """Ask once; return the exception that ended the wait, if it is no Ctrl-C."""
+    """Ask once; return the exception that ended the wait, unless it is Ctrl-C."""
     try:
         _ask_to_end(child)
         child.wait()
     except KeyboardInterrupt:
-        return None  # the one that began this continues
+        return None  # the exception that began the stop continues
     except BaseException as error:  # noqa: BLE001 - raised when the child has ended
         return error
     return None
@@ -152,7 +151,7 @@ def _ask_to_end(child: "subprocess.Popen[bytes]") -> None:
 
 
 def _is_ignored(signum: int) -> bool:
-    """Whether this process ignores a signal, also if code outside of Python arranged that."""
+    """Whether this process ignores a signal, even if code outside of Python set that."""
     try:
         with open("/proc/self/status", "rb") as file:
             for line in file:

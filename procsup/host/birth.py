@@ -1,4 +1,4 @@
-"""When a file was created. A copy is younger, and no system call can set this time."""
+"""Reads when a file was created. A copy is younger, and no system call can set this time."""
 
 import os
 import sys
@@ -31,7 +31,7 @@ def read_born_ns(path: AnyPath, *, dir_fd: Optional[int] = None) -> Optional[int
 
 
 def _ask_statx(path: AnyPath, dir_fd: int) -> Optional[int]:
-    """Ask by statx(2), for which Python has no call before 3.15."""
+    """Read the creation time by statx(2), for which Python has no call before 3.15."""
     import ctypes
 
     buffer = ctypes.create_string_buffer(_BYTES)

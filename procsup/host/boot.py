@@ -1,4 +1,4 @@
-"""Another procsup, from wherever this one was imported: its command line, its start, its word."""
+"""Starts another process of this same procsup: its command line, its start, its announcement."""
 
 import json
 import os
@@ -16,9 +16,9 @@ from procsup.errors import UsageError
 READY = "procsup-is-ready"  # marks an announcement: other code may print JSON as well
 _LAST_WORDS_S = 2.0
 _SAID_LIMIT_BYTES = 1 << 16
-# Imports the same package as here from its folder, which then leaves the search path and never
-# gets into the environment of units. The current folder is not searched. Folders in which only
-# this program found what procsup needs come before the packages of that interpreter.
+# It imports this same package from its folder. The folder is then removed from the search path, so
+# units do not inherit it. The current folder is not searched. Folders in which only this program
+# found procsup's requirements come before the packages of that interpreter.
 _BOOT = """\
 import sys
 if sys.path and sys.path[0] == "": del sys.path[0]
@@ -33,7 +33,7 @@ sites = [n for n, path in enumerate(sys.path) if path.endswith("-packages")]
 n = min(sites, default=len(sys.path))
 sys.path[n:n] = more
 """
-# The same with an interpreter that the user named: its own procsup must be the same version.
+# For an interpreter that the user named: its own procsup must have the same version.
 _NAMED_BOOT = """\
 import os, sys
 if sys.path and sys.path[0] == "": del sys.path[0]
@@ -54,7 +54,7 @@ if found != version:
 PYTHON = "PROCSUP_PYTHON"
 NEEDS = ("click", "msgspec", "psutil", "rich", "tomli", "typing_extensions")
 _PYTHON_NAMES = ("python", "pypy", "graalpy")
-# What it does then: carry out the request that comes by stdin (or, from elsewhere, another door).
+# What it does then: it carries out the request that it reads from stdin.
 HOSTED = "from procsup.__main__ import program\nsys.exit(program(hosted=True))\n"
 HOSTED_APART = (
     "from procsup.__main__ import program\nsys.exit(program(hosted=True, detached=True))\n"
@@ -62,11 +62,11 @@ HOSTED_APART = (
 
 
 def make_command_line(arguments: Sequence[str], *, entry: str) -> List[str]:
-    """Return the argv that starts it with this interpreter and package.
+    """Return the argv that starts a procsup process with this interpreter and package.
 
-    `entry` is the Python text that is executed when the package has been found. UsageError if this
-    program is no Python, or a frozen one: it would start itself. The environment variable
-    PROCSUP_PYTHON names an interpreter to use instead, which has procsup.
+    `entry` is the Python text that it executes once the package is found. UsageError if this
+    program is not a Python interpreter, or a frozen program: it would start itself. The environment
+    variable PROCSUP_PYTHON names another interpreter, which has procsup.
     """
     options = _list_interpreter_options()
     named = os.environ.get(PYTHON)
@@ -95,7 +95,7 @@ def _find_interpreter() -> str:
 
 
 def _find_needs() -> List[str]:
-    """Return the folders from which this program loads what procsup needs."""
+    """Return the folders from which this program loads procsup's requirements."""
     found: Dict[str, None] = {}
     for name in NEEDS:
         spec = getattr(sys.modules.get(name), "__spec__", None) or PathFinder.find_spec(name)
@@ -113,7 +113,7 @@ def start_own_child(
     stderr: Optional[int] = subprocess.PIPE,
     environment: Optional[Mapping[str, str]] = None,
 ) -> "subprocess.Popen[bytes]":
-    """Start it in its own session; its stdin and stdout are pipes.
+    """Start a procsup process in its own session; its stdin and stdout are pipes.
 
     `environment` is by default `os.environ`. OSError if it cannot be started.
     """
@@ -134,9 +134,9 @@ def start_own_child(
 class Announcing:
     """A procsup that `start_own_child` started, from its start until it is ready or has ended.
 
-    It gets the `lines`, as `write_lines` has them. `ready` is the line of JSON that it announces on
-    its stdout; None: it ended before, with `exit_code`. Its stderr until then is `said`, and goes
-    to `relay` line by line. An exception meanwhile (Ctrl-C) calls `cancel`.
+    It gets the `lines` by `write_lines`. `ready` is the line of JSON that it announces on its
+    stdout; None: it ended before, with `exit_code`. `said` is its stderr until then, which also
+    goes to `relay` line by line. An exception meanwhile (Ctrl-C) calls `cancel`.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class Announcing:
             cancel()
             raise
         finally:
-            # Reaps it after its end: no zombie is left in a program that lives longer.
+            # It reaps the process, so that no zombie is left in a program that lives longer.
             threading.Thread(target=self._reap, daemon=True).start()
         if self.ready is None or "error" in self.ready:
             self._over.wait()
@@ -224,7 +224,7 @@ def relay_to_stderr(line: bytes) -> None:
 def try_write(pipe: IO[bytes], line: bytes = b"") -> bool:
     """Write a line, or flush if there is none; false if the reader has closed the pipe.
 
-    Not even a program that keeps SIGPIPE's default dies of that.
+    A program that keeps SIGPIPE's default action does not die of it either.
     """
     try:
         with _without_sigpipe():
@@ -244,8 +244,8 @@ def try_write(pipe: IO[bytes], line: bytes = b"") -> bool:
 def write_lines(pipe: IO[bytes], lines: Iterable[bytes], called_off: bytes = b"") -> None:
     """Write lines, as long as the pipe has a reader: one that ends early reports the reason itself.
 
-    An exception of the lines always continues, even if the reader has ended; `called_off` is then
-    the last line.
+    If the iterator raises, `called_off` is written as the last line and the exception continues,
+    even if the reader has ended.
     """
     try:
         for line in lines:
@@ -260,7 +260,7 @@ def write_lines(pipe: IO[bytes], lines: Iterable[bytes], called_off: bytes = b""
 
 @contextmanager
 def _without_sigpipe() -> Iterator[None]:
-    """Hold SIGPIPE back from this thread, and take what came of it; it goes to who wrote."""
+    """Block SIGPIPE in this thread, to which a broken pipe sends it, and discard a pending one."""
     if sys.platform == "win32" or signal.getsignal(signal.SIGPIPE) is not signal.SIG_DFL:
         yield
         return

@@ -19,7 +19,7 @@ class Limits(NamedTuple):
 
 
 class _Mount(NamedTuple):
-    root: str  # the part of the hierarchy that is mounted
+    root: str  # the folder of the hierarchy that is mounted
     point: str
     controllers: Tuple[str, ...]  # () for version 2
 

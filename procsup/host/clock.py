@@ -1,4 +1,4 @@
-"""The two clocks of this machine, and ids by them."""
+"""The two clocks of this machine, and ids with the date in them."""
 
 import os
 import time

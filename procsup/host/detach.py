@@ -1,4 +1,4 @@
-"""Detached runs: started in their own session; the starter ends when the run is ready.
+"""Starts detached runs in their own session; the starter ends when the run is ready.
 
 The starter reads one line of JSON from the new process's stdout and relays its stderr until then.
 After that the run writes to its own log; no other process holds its streams.
@@ -36,7 +36,7 @@ def start_detached(
 
 
 def announce(ready: Mapping[str, Any], log_path: str) -> None:
-    """In the detached process: announce that it is ready, then `release_streams` to this log.
+    """Announce that this detached process is ready, then `release_streams` to this log.
 
     RecordError, before the announcement, if the log cannot be written or was tampered with.
     """
@@ -58,7 +58,7 @@ def release_streams(log: int) -> None:
             stream.flush()
     for fd in (1, 2):
         os.dup2(log, fd)
-    if log > 2:  # else the log has the number of a closed stream
+    if log > 2:  # otherwise it got the number of a closed stream
         os.close(log)
 
 

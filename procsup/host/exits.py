@@ -32,7 +32,7 @@ class ThreadExits:
         os.set_blocking(self._waking_fd, False)
         self._poller: Any = self._make_poller()
         self._poller.register(self._wake_fd, _READABLE)
-        self._ended: Deque[int] = deque()  # by the threads
+        self._ended: Deque[int] = deque()  # filled by the threads
         self._in_threads: Dict[int, Optional[threading.Thread]] = {}  # None: without a thread
         self._closed = False
 
@@ -40,7 +40,7 @@ class ThreadExits:
         return select.poll()
 
     def watch(self, pid: int) -> None:
-        """Say when this child has ended."""
+        """Report the end of this child."""
         self._in_threads[pid] = try_start_thread(partial(self._wait_for, pid), "procsup-exit")
 
     def _wait_for(self, pid: int) -> None:
@@ -56,7 +56,7 @@ class ThreadExits:
         self._in_threads.pop(pid, None)
 
     def wait(self, timeout_s: Optional[float]) -> Wakeup:
-        """Block until there is something to say."""
+        """Block until there is a notice."""
         pids: List[int] = []
         called = False
         alone = [pid for pid, thread in self._in_threads.items() if thread is None]
@@ -167,7 +167,7 @@ if sys.platform == "linux":
             return select.epoll()
 
         def watch(self, pid: int) -> None:
-            """Say when this child has ended."""
+            """Report the end of this child."""
             try:
                 fd = open_pidfd(pid)
             except OSError:
@@ -225,7 +225,7 @@ else:
             self._queue.control([select.kevent(ident, kind, flags, notes)], 0, 0)
 
         def watch(self, pid: int) -> None:
-            """Say when this child has ended."""
+            """Report the end of this child."""
             self._pids[pid] = True
             flags = select.KQ_EV_ADD | select.KQ_EV_ONESHOT
             try:
@@ -240,7 +240,7 @@ else:
             self._pids.pop(pid, None)
 
         def wait(self, timeout_s: Optional[float]) -> Wakeup:
-            """Block until there is something to say."""
+            """Block until there is a notice."""
             pids, self._late = self._late, []
             called = False
             limit_s = LONGEST_WAIT_S if timeout_s is None else min(timeout_s, LONGEST_WAIT_S)

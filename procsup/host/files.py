@@ -1,11 +1,11 @@
-"""What differs between systems in opening, syncing and replacing files.
+"""Opens, syncs and replaces files, in the way of each system.
 
-The same names and promises everywhere: when `sync_fd` returns, the data is on the disk; when
-`write_atomically` returns, the file is complete and durable; a file that others planted under
-one of our names is never opened.
+The promises are the same everywhere: when `sync_fd` returns, the data is on the disk; when
+`write_atomically` returns, the file is complete and durable; a file that another user planted
+under one of our names is never opened.
 
-`dir_fd` is the descriptor of an open folder: of a path only the last name is looked up then, in
-that folder, and the path is for messages. On Windows there is none.
+`dir_fd` is the descriptor of an open folder: then only the last name of a path is looked up, in
+that folder, and the whole path is for messages. Windows has no such descriptors.
 """
 
 import errno
@@ -94,7 +94,7 @@ if sys.platform == "win32":
         return OSError(0, ctypes.FormatError(code).strip(), path, code)
 
     def _open_patiently(name: str, flags: int, mode: int, dir_fd: Optional[int]) -> int:  # noqa: ARG001
-        """Open a file; one that is being removed is denied until all others have closed it."""
+        """Open a file; try again while it is denied because it is being removed."""
         found: List[int] = []
         _retry_while_busy(lambda: found.append(os.open(name, flags, mode)))
         return found[0]
@@ -116,7 +116,7 @@ if sys.platform == "win32":
         """Do nothing: the folder's access list decides who may read."""
 
     def is_terminal(fd: int) -> bool:
-        """Whether it is a console; `os.isatty` says yes to NUL, too. OSError if it is closed."""
+        """Whether it is a console; `os.isatty` is true for NUL, too. OSError if it is closed."""
         mode, kernel32 = wintypes.DWORD(), ctypes.WinDLL("kernel32")
         handle = wintypes.HANDLE(msvcrt.get_osfhandle(fd))
         return bool(kernel32.GetConsoleMode(handle, ctypes.byref(mode)))
@@ -134,7 +134,7 @@ else:
 
         def sync_fd(fd: int) -> None:
             """Return when everything written to the file is on the disk; OSError if that failed."""
-            # fsync leaves the data in the drive's cache there; not every file system has the rest.
+            # On macOS fsync leaves data in the drive's cache; not every file system has these two.
             if not any(_try_flush(fd, how) for how in (fcntl.F_FULLFSYNC, _F_BARRIERFSYNC)):
                 os.fsync(fd)
 
@@ -149,11 +149,12 @@ else:
 
         def sync_fd(fd: int) -> None:
             """Return when everything written to the file is on the disk; OSError if that failed."""
-            # Not every POSIX has it; data and length are all that the records need.
+            # Not every system has fdatasync. Data and length are enough: nothing else of a record
+            # matters.
             getattr(os, "fdatasync", os.fsync)(fd)
 
     def sync_folder(path: AnyPath, *, dir_fd: Optional[int] = None) -> None:
-        """Return when the names in the folder are on the disk; `dir_fd` is of this very folder."""
+        """Return when the names in the folder are on the disk; `dir_fd` is the folder's own."""
         name = path if dir_fd is None else os.curdir
         fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=dir_fd)
         try:
@@ -181,7 +182,7 @@ else:
     def open_reading(path: AnyPath) -> BinaryIO:
         """Open a regular file for reading such that it can be removed and replaced meanwhile.
 
-        OSError if it is anything else: a FIFO is not waited for, a device may have no end.
+        OSError if it is anything else: a FIFO would block, a device may have no end.
         """
         return os.fdopen(open_regular(os.fspath(path)), "rb")
 
@@ -213,10 +214,10 @@ def read_file_id(path: AnyPath, *, dir_fd: Optional[int] = None) -> str:
 
 
 def open_record(path: AnyPath) -> BinaryIO:
-    """Open a record of a run for reading, as `open_reading` does; it is of that run's own user.
+    """Open a record of a run for reading, as `open_reading` does; it must belong to the run's user.
 
-    Another user may have put it there before the folder was closed to him. OSError if it is
-    anything else, or a large file of next to no content, which would take for ever to read.
+    Another user may have put a file there while the folder was open to others. OSError for such a
+    file, and for a huge sparse one, which would take very long to read.
     """
     name = os.path.abspath(os.fspath(path))
     return check_record(open_reading(name), name, os.lstat(os.path.dirname(name)).st_uid)
@@ -234,7 +235,7 @@ def check_record(file: BinaryIO, path: str, owner: int) -> BinaryIO:
 
 
 def _refuse_empty(status: os.stat_result, path: str) -> None:
-    on_disk = getattr(status, "st_blocks", status.st_size) * 512  # Windows does not tell
+    on_disk = getattr(status, "st_blocks", status.st_size) * 512  # unknown on Windows
     if status.st_size > _LARGE_BYTES and on_disk * _MOST_COMPRESSED < status.st_size:
         problem = f"it is no record: of its {status.st_size} bytes only {on_disk} are on the disk"
         raise OSError(errno.EINVAL, problem, path)
@@ -260,7 +261,7 @@ def describe_error(error: OSError) -> str:
 
 
 def _look_below(path: AnyPath, dir_fd: Optional[int]) -> str:
-    """Return what is looked up: of a path below an open folder only its last name."""
+    """Return the name to look up: with `dir_fd` only the last one of the path."""
     return os.fspath(path) if dir_fd is None else os.path.basename(path)
 
 
@@ -269,8 +270,8 @@ def open_private(
 ) -> int:
     """Open a regular file of ours and return its descriptor, which no child inherits.
 
-    Anything planted under its name (a symbolic link, a FIFO, a device, another file's hard
-    link) is refused with RecordError, and never followed, waited for or written to.
+    RecordError for anything else under its name (a symbolic link, a FIFO, a device, another
+    file's hard link): it is not followed, opened or written to.
     """
     name = os.fspath(path)
     try:
@@ -350,9 +351,9 @@ def write_atomically(
 def make_folders(path: AnyPath, mode: int = 0o777, *, above: int = 0o777) -> bool:
     """Make a folder, and those above it that are missing; on return their names are on the disk.
 
-    `above` is the mode of the missing ones above it; the umask takes its part of both modes.
-    This includes a folder that existed: its maker may have been killed before the sync. True if
-    the folder was made now; OSError if it cannot be.
+    `above` is the mode of the missing ones above it; the umask applies to both modes. A folder that
+    existed is synced, too: its maker may have been killed before the sync. True if the folder was
+    made now; OSError if it cannot be.
     """
     name = os.path.abspath(os.fspath(path))
     parent, made = os.path.dirname(name), False

@@ -49,7 +49,7 @@ def find_user_settings() -> str:
     if sys.platform == "win32":
         folder = os.environ.get("APPDATA") or os.path.expanduser("~")
     else:
-        # The XDG Base Directory Specification: a relative path is to be ignored.
+        # By the XDG Base Directory Specification a relative path must be ignored.
         named = os.environ.get("XDG_CONFIG_HOME", "")
         folder = named if os.path.isabs(named) else os.path.expanduser("~/.config")
     return os.path.join(folder, "procsup", "config.toml")
@@ -83,9 +83,9 @@ def _describe_closed(folder: Optional[Path]) -> str:
 
 
 def find_keeper(path: "AnyPath") -> str:
-    """Return whose a file is that its owner alone may remove or replace; empty if none is found.
+    """Return a sentence if only its owner may remove or replace a file, and we are not; else "".
 
-    So it is in a sticky folder, such as /tmp, where the system says "Operation not permitted".
+    That is so in a sticky folder, such as /tmp, where the system says "Operation not permitted".
     """
     whole = Path(path)
     if sys.platform == "win32" or not whole.is_absolute():

@@ -7,7 +7,7 @@ becomes the supervisor and holds a `GuardLink` (guard_link.py): it ends when the
 Windows has no guard: there the engine's Job Object ends every process when its owner ends
 (KILL_ON_JOB_CLOSE), and `fork_supervisor` does nothing.
 
-Nothing is imported before that but `os`, `sys` and `signal`: a thousandth of a second and few MB.
+Before the fork only `os`, `sys` and `signal` are imported, which takes 1 ms and few MB.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def find_owner(arguments: Sequence[str]) -> Optional[int]:
 def fork_supervisor(*, detached: bool = False, owned: bool = False) -> None:
     """Fork: the parent becomes the guard and never returns, the child returns as the supervisor.
 
-    The child has no signal blocked and SIGCHLD at its default, even if it was started otherwise.
-    `detached`: the guard closes stdin, stdout and stderr; `owned`: a program owns the run,
-    and asks it to end by SIGTERM. OSError if no process can be made.
+    The child has no signal blocked and SIGCHLD at its default, even if this process was started
+    with other settings. `detached`: the guard closes stdin, stdout and stderr; `owned`: a program
+    owns the run and asks it to end by SIGTERM. OSError if no process can be made.
     """
     if sys.platform != "win32":
         if owned and signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
-            # That program ignores it, and this process has inherited that.
+            # The owner ignores SIGTERM, and this process has inherited that.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _split(detached=detached)
 
@@ -98,4 +98,4 @@ if sys.platform != "win32":
 
 
 def _ignore_signal(signum: int, frame: object) -> None:
-    """Do nothing: the signal only needs a handler, since it is blocked and fetched."""
+    """Do nothing: the signal is blocked and fetched, but needs a handler not to be ignored."""

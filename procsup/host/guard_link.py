@@ -1,4 +1,4 @@
-"""The connection between the supervisor and its guard: what each tells the other, in both ends."""
+"""The messages between the supervisor and its guard, and both ends of their connection."""
 
 from __future__ import annotations
 

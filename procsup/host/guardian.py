@@ -63,7 +63,8 @@ class Guardian:
         self._supervisor = supervisor
         self._told_fd = told_fd
         self._inherited_children = inherited_children
-        # We adopt their orphans, too: then only processes that are proven to be ours are ended.
+        # We adopt the orphans of these children, too. So only processes proven to be ours are
+        # ended.
         self._must_prove = bool(inherited_children)
         self._proof: Tuple[Optional[int], bytes] = None, b""  # base of marks, entry of environments
         self._terminal = terminal
@@ -113,15 +114,15 @@ class Guardian:
         self._terminal.restore()
         if not from_terminal:
             os.kill(self._supervisor, signal.SIGTSTP)
-        # The default action, unlike SIGSTOP, does not suspend a process that no shell can continue.
+        # Unlike SIGSTOP, the default action does not suspend a process that no shell can continue.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTSTP,))
         os.kill(os.getpid(), signal.SIGTSTP)
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTSTP,))
 
     def _reap(self) -> Optional[int]:
-        """Reap all that have ended; stop and return the status if the supervisor is among them.
+        """Reap all ended children; stop and return the status when the supervisor is among them.
 
-        After that another process may get its pid.
+        From then on another process may get its pid.
         """
         try:
             while True:
@@ -161,10 +162,8 @@ class Guardian:
     def _end_descendants(self, base: Optional[int]) -> List[procfs.Process]:
         """Stop and kill every descendant, in rounds; return those that did not die in time.
 
-        Where /proc is hidden, those that have the run's marks.
-
-        If we have no child any more, no descendant is left: we adopt the children of every
-        process that dies.
+        Where /proc is hidden, the processes with the run's marks are killed. If we have no child
+        any more, no descendant is left: we adopt the children of every process that dies.
         """
         deadline = time.monotonic() + _LIMIT_S
         while True:

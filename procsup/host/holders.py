@@ -1,6 +1,7 @@
-"""Which files a process has open, or mapped, for writing (Linux: /proc/PID/fd, fdinfo and maps).
+"""Finds the files that a process has open, or mapped, for writing.
 
-On other systems that is expensive to find out: there the files of all processes are unknown.
+On Linux it reads /proc/PID/fd, fdinfo and maps. On other systems that would be expensive: there the
+open files of a process are unknown.
 """
 
 import os

@@ -32,7 +32,7 @@ def get_inherited_environment() -> Dict[str, str]:
 def _find_first_environment() -> Optional[Dict[str, str]]:
     """Return the environment with which this process, or the one it was forked from, started.
 
-    It does not change with `os.environ`. None if the system does not show it.
+    Changes of `os.environ` do not affect it. None if the system does not show it.
     """
     if sys.platform != "linux":
         return machine.read_first_environment()

@@ -1,7 +1,7 @@
-"""Ctrl-C, SIGTERM, SIGHUP and the guard's death become facts.
+"""Turns Ctrl-C, SIGTERM, SIGHUP and the guard's death into facts.
 
-A handler only notes the signal and the time: a handler that raises would leave children behind
-that no module tracks. `wake` ends the loop's wait.
+A handler only notes the signal and the time: an exception from a handler could leave a child
+behind that no module tracks. `wake` ends the loop's wait.
 """
 
 import select
@@ -24,10 +24,10 @@ _BYTES = 4096
 class SignalInterrupts:
     """Handles signals while it is entered; restores all handlers when it is left.
 
-    `wake` is called on another thread as soon as `drain` has a result. Entered on another than
-    the main thread it notices only the guard's death. Units started meanwhile have no signal
-    blocked, and INT and QUIT at their default, even if procsup itself was started with them
-    ignored (it still ignores them). procsup ignores USR1 and USR2.
+    `wake` is called on another thread as soon as `drain` has a result. If it is entered on another
+    thread than the main one, it notices only the guard's death. Units started meanwhile have no
+    signal blocked, and INT and QUIT at their default, even if procsup was started with them ignored
+    (it still ignores them itself). procsup ignores USR1 and USR2.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class SignalInterrupts:
     def drain(self, *, ask_guard: bool = False) -> List[Fact]:
         """Return the interrupts since the last call; signals in quick succession are one.
 
-        With `ask_guard` it is asked whether the guard lives even if no event said otherwise yet.
+        With `ask_guard` the guard is checked even if no event reported its death.
         """
         facts: List[Fact] = []
         while self._came:
@@ -81,7 +81,7 @@ class SignalInterrupts:
         return facts
 
     def _is_guard_dead(self, *, asked: bool) -> bool:
-        """Whether it has died since the last call."""
+        """Whether the guard has died since the last call."""
         if self._guard_link is None or self._guard_dead or self._relay is None:
             return False
         return (asked or self._relay.is_cut) and not self._guard_link.is_alive()
@@ -160,7 +160,7 @@ class _Relay:
             poller = select.poll()
             poller.register(self._near, select.POLLIN)
             if self._guard_link is not None:
-                poller.register(self._guard_link.fd, 0)  # its end; its first word is not for us
+                poller.register(self._guard_link.fd, 0)  # only its end; others read it
             while True:
                 for fd, _ in poller.poll():
                     if fd != self._near.fileno():

@@ -1,4 +1,4 @@
-"""Windows' Job Objects: a process in one, with all that it starts, can be counted and ended."""
+"""Windows' Job Objects: they count and end a process with all processes that it starts."""
 
 import ctypes
 import sys

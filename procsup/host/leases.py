@@ -1,8 +1,8 @@
-"""Ask the kernel, by a read lease, whether a file is open for writing (Linux).
+"""Asks the kernel, by a read lease, whether a file is open for writing (Linux).
 
-A read lease is refused while the file is open, or mapped, for writing by any process (fcntl(2)). It
-is given back at once. A file system may refuse leases for reasons of its own, so each is tried
-first with a file of our own, which no process writes.
+A read lease is refused while any process has the file open or mapped for writing (fcntl(2)). It is
+given back at once. A file system may refuse leases for other reasons, so each file system is tried
+first with a file of our own, to which no process writes.
 """
 
 import errno
@@ -45,8 +45,8 @@ def _is_refused(fd: int) -> Optional[bool]:
         return None
     import fcntl
 
-    # A process that opens the file for writing meanwhile breaks the lease, and the kernel signals
-    # us: by SIGIO, which would end this process, unless another signal is set (fcntl(2)).
+    # A process that opens the file for writing meanwhile breaks the lease. Then the kernel sends us
+    # SIGIO, which would end this process, unless another signal is set (fcntl(2)).
     fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
     try:
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)

@@ -3,7 +3,7 @@
 A process is ended only if it is proven to be of that sitting: by the mark that it inherited; as
 the process on record, by its pid, its start time, its boot and its pid namespace; or by the run's
 id in the environment that it was started with. The descendants of such a process are ended, too,
-and the sessions of recorded processes that live. A process that only may be of it is not ended.
+and the sessions of recorded processes that are alive. A process without proof is not ended.
 """
 
 import os
@@ -20,7 +20,7 @@ _QUIET_LOOKS = 5  # one search may miss a process that is just being forked
 
 
 class Trace(NamedTuple):
-    """An attempt that has no end on record, and its process as far as that is on record.
+    """An attempt without a recorded end, and what is recorded of its process.
 
     `born` is an interval of the clock that /proc uses, None if the process cannot be distinguished
     from a later one with its pid.
@@ -80,7 +80,7 @@ class Finder:
     def __init__(self, recorded: RecordedProcesses) -> None:
         self._recorded = recorded
         self._units: Dict[int, str] = {}
-        self.killed: Set[int] = set()  # as soon as they were found
+        self.killed: Set[int] = set()  # killed as soon as they were found
 
     def bring_to_rest(self, deadline: float) -> List[_Remaining]:
         """Stop all leftovers until no new one appears; return the live ones."""
@@ -123,7 +123,7 @@ class Finder:
         return [process for process, _ in found]
 
     def _find_by_number(self) -> List[procfs.Process]:
-        """Where /proc is hidden: find the processes with our marks, and kill them at once."""
+        """Find the processes with our marks where /proc is hidden, and kill them at once."""
         base = self._recorded.mark_base
         pids = [] if base is None else marks.hit_all(base, tree_walk.KILL)
         self.killed.update(pids)
@@ -159,8 +159,8 @@ class Proof:
     def _may_be_ours(self, pid: int) -> bool:
         """Whether a process with our mark runs as our user, or in the session of a recorded one.
 
-        Any user can read a mark, put it on a process of theirs, and have that run a program as
-        root (`sudo` at its prompt). But no process can join another session. Root's units may
+        Another user can read a mark, set it on a process of their own, and let that run a program
+        as root (`sudo` at its prompt). But no process can join another session. Units of root may
         change their user.
         """
         if _runs_as_us(pid):

@@ -4,8 +4,8 @@ A process that catches a signal and is not a shell is a listener: it stops its o
 is a process that blocks the signal and waits for it (sigwait, signalfd), as init programs of
 containers do. A shell with a trap is a listener for its background jobs only: while a foreground
 job runs, the trap has to wait for it.
-Linux shows that in /proc/PID/status (SigCgt, SigBlk, SigIgn); elsewhere every process but a shell
-counts as a listener.
+Linux shows that in /proc/PID/status (SigCgt, SigBlk, SigIgn). On other systems every process but a
+shell counts as a listener.
 """
 
 import enum
@@ -69,7 +69,7 @@ def _has(line: bytes, signum: int) -> bool:
 
 
 class StopScope(enum.Enum):
-    """Which descendants a process stops itself once it got the signal."""
+    """Which descendants a process stops itself once it has received the signal."""
 
     NOBODY = "nobody"
     JOBS = "background jobs"
@@ -95,8 +95,8 @@ def _all_ignore_quit() -> bool:
 def is_background_job(pid: int, name: str) -> bool:
     """Whether the shell that started this process does not wait for it.
 
-    A shell without job control lets its background jobs ignore INT and QUIT (POSIX), and few
-    programs touch QUIT; bash itself always ignores that one.
+    A shell without job control starts its background jobs with INT and QUIT ignored (POSIX), and
+    few programs change QUIT. bash itself always ignores QUIT.
     """
     if sys.platform == "win32" or not read_signal_handling(pid, signal.SIGQUIT).ignores:
         return False

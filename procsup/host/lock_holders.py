@@ -1,4 +1,4 @@
-"""Finds the processes that hold a lock on a file, not all that have it open (Linux)."""
+"""Finds the processes that hold a lock on a file, which is fewer than have it open (Linux)."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ class Holder(NamedTuple):
 def list_holders(path: AnyPath) -> List[Holder]:
     """Return the living processes that hold a lock on this file, as far as we may see them.
 
-    Only root sees those of other users; on other systems than Linux none is found.
+    Only root sees those of other users. On systems other than Linux none is found.
     """
     if sys.platform != "linux":
         return []

@@ -4,10 +4,10 @@ flock on POSIX: it belongs to the open file, so a child can inherit it; lockf wo
 any descriptor of the file is closed. LockFileEx on Windows, on bytes far behind the text, so that
 the file stays readable.
 
-Who may read a file may hold these locks, too, also exclusively. So where others may read it, Linux
-waits by a second kind: an open-file-description lock (fcntl(2)), which belongs to the open file as
-well, but is exclusive only for a writer. The holder has both kinds, for waiters of older versions.
-macOS has no second kind that is of use: there a flock keeps the other kinds out.
+A user who may read a file may also hold these locks on it, even exclusively. So if others may read
+the file, waiters on Linux use a second kind: an open-file-description lock (fcntl(2)). It belongs
+to the open file, too, but only a writer can hold it exclusively. The holder has both kinds, for
+waiters of older versions. macOS has no second kind that works: there a flock excludes the others.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from procsup.host.mounts import Mount, list_mounts
 _SLICE_S = 0.2  # Windows does not interrupt a waiting thread for Ctrl-C
 _NO_PID = 1 << 31
 _GREEN_LOOK_S = 0.02
-_LOOK_S = 1.0  # whether there is nothing to wait for, although somebody holds the lock
+_LOOK_S = 1.0  # interval of calls of `unless` while another process holds the lock
 # These errors do not show whether a file system has locks.
 _NOT_THE_LOCKS_FAULT = frozenset(
     (
         errno.EACCES,
-        errno.EAGAIN,  # from the opening: a lock that is taken is no error
+        errno.EAGAIN,  # from opening the file; a lock held elsewhere raises no error
         errno.EROFS,
         errno.ENOSPC,
         errno.EDQUOT,
@@ -154,7 +154,7 @@ else:
     else:
 
         def _lock_description(fd: int, *, exclusive: bool, wait: bool) -> bool:  # noqa: ARG001
-            """Not here, see above."""
+            """Return false: this system has no such locks, see above."""
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
         def _unlock_description(fd: int) -> None:
@@ -359,7 +359,7 @@ def _try_description(fd: int) -> bool:
 
 
 def _try_shared(fd: int, take: _Take, *, keep: bool = False) -> bool:
-    """Whether no process holds the lock; the descriptor is closed, unless it is to be kept then."""
+    """Whether no process holds the lock; with `keep` the descriptor stays open if one does."""
     free = True
     try:
         free = take(fd, exclusive=False, wait=False)
@@ -380,7 +380,7 @@ def _block_shared(fd: int, take: _Take) -> bool:
 def _are_green() -> bool:
     """Whether gevent or eventlet has replaced this process's threads by green ones.
 
-    One of those that blocks in the system blocks all.
+    A green thread that blocks in a system call blocks all of them.
     """
     gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
     return bool(
@@ -392,7 +392,7 @@ def _are_green() -> bool:
 def _look_shared(
     fd: int, take: _Take, timeout_s: Optional[float], unless: Callable[[], bool]
 ) -> bool:
-    """Look every 20 ms, where a thread that blocks would block all; close the descriptor."""
+    """Try the lock every 20 ms, for programs in which no thread may block; close the descriptor."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     try:
         while not (take(fd, exclusive=False, wait=False) or unless()):
@@ -407,7 +407,7 @@ def _look_shared(
 class _SharedWait:
     """A thread that blocks in the kernel; its callers may give up while it still waits.
 
-    All who wait in this process for the same lock share the thread and its descriptor.
+    All waits of this process for the same lock share the thread and its descriptor.
     """
 
     _all: ClassVar[Dict[Tuple[int, int, int], _SharedWait]] = {}
@@ -421,7 +421,7 @@ class _SharedWait:
 
     @classmethod
     def of(cls, fd: int, take: _Take) -> _SharedWait:
-        """Return the wait for this file, begun now if there is none; takes over the descriptor."""
+        """Return the wait for this file, a new one if there is none; it owns the descriptor."""
         own = cls(fd, take)
         waiting = cls._all.setdefault(own._key, own)
         if waiting is not own:
@@ -445,7 +445,7 @@ class _SharedWait:
 
     def _end(self) -> None:
         os.close(self._fd)
-        self._all.pop(self._key, None)  # who comes now looks for himself
+        self._all.pop(self._key, None)  # a later wait starts a new thread
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread; False if it still waits after that time."""
@@ -484,7 +484,7 @@ def locks_work(folder: AnyPath, *, dir_fd: Optional[int] = None) -> bool:
 def locks_reach(folder: AnyPath) -> bool:
     """Whether other hosts see locks in this folder, as far as Linux shows it.
 
-    Network mounts with ``nolock`` and the like give locks that only this host sees.
+    Network mounts with ``nolock`` or a similar option have locks that only this host sees.
     """
     place, best = os.path.realpath(folder), Mount("", "")
     for mount in list_mounts():

@@ -1,4 +1,4 @@
-"""Reading logs that are whole files, or parts of one."""
+"""Reads logs that are whole files, or parts of one."""
 
 import errno
 import io
@@ -11,9 +11,9 @@ from procsup.host.owners import is_ours, refuse_foreign
 
 
 class LogPlaces(NamedTuple):
-    """Where the logs of a run are: relative paths in the run directory `run`.
+    """Where the logs of a run are: relative paths start at the run directory `run`.
 
-    `only` are the folders in which they must be; none: anywhere, as the run file said.
+    `only` are the folders in which they must be; empty: they may be anywhere.
     """
 
     run: str
@@ -25,10 +25,10 @@ def open_log(
 ) -> BinaryIO:
     """Open a log for reading; with a part, (offset, length) in bytes, only that can be read.
 
-    `run` is the run directory, in which a relative path is. OSError if it cannot be opened, or if
-    it is not a regular file of the run's user: the record of somebody else's run may name any file
-    that we may read. So may that of a copy, which may have come with a checkout: of this one logs
-    are only read if they really are in one of the folders `only`.
+    A relative path starts at the run directory `run`. OSError if the log cannot be opened, or is
+    not a regular file of the run's user: the record of another user's run may name any file that we
+    may read. The record of a copy, which may come with a checkout, may do so, too: of a copy only
+    logs that really are in one of the folders `only` are read.
     """
     name, folder = os.path.join(run, path), os.fspath(run)
     file = open_reading(name)
@@ -75,11 +75,11 @@ class _PartOfFile(io.RawIOBase):
         self._at = 0
 
     def readable(self) -> bool:
-        """Say yes, as `io` asks."""
+        """Return true; `io` calls this."""
         return True
 
     def seekable(self) -> bool:
-        """Say yes, as `io` asks."""
+        """Return true; `io` calls this."""
         return True
 
     def readinto(self, buffer: Any) -> int:

@@ -70,7 +70,7 @@ def make_capacity(
     of its control groups. `jobs` without `cpus` raises the number of CPUs to it: four jobs means
     four at once.
     """
-    from procsup.core.slots import Capacity  # the guard reads processes without it
+    from procsup.core.slots import Capacity  # here: the guard uses this module without it
 
     limits = cgroups.read_limits() if sys.platform == "linux" else cgroups.Limits()
     ids = read_affinity(os.getpid()) or []
@@ -212,7 +212,7 @@ def _kill_by_psutil(process: procfs.Process) -> bool:
         handle = psutil.Process(process.pid)
         if int(handle.create_time() * 1000) != process.start_ticks:
             return False
-        handle.kill()  # compares once more
+        handle.kill()  # psutil compares the start time first
         return True
     except psutil.NoSuchProcess:
         return False
@@ -276,8 +276,8 @@ def _read_peak_bytes(pid: int, memory: Any) -> Optional[int]:
 def list_processes_with_cookie(run_id: str) -> List[Tuple[int, Dict[str, str]]]:
     """Return pid and environment of each process that a unit of this run started.
 
-    PROCSUP_RUN in the environment they were started with identifies them; only processes of the
-    same user show it. This process, its ancestors and ended processes are left out.
+    PROCSUP_RUN in the environment they were started with identifies them; it can be read only of
+    processes of the same user. This process, its ancestors and ended processes are left out.
     """
     if sys.platform == "linux":
         return list(_list_with_cookie(run_id))
@@ -313,8 +313,8 @@ def _list_with_cookie_by_psutil(run_id: str) -> Iterator[Tuple[Any, Dict[str, st
 def stop_with_cookie(run_id: str) -> Iterator[Tuple[procfs.Process, str]]:
     """Stop each process of `list_processes_with_cookie` at once, then its descendants, by psutil.
 
-    Yields the live ones with the unit's id (empty if unknown). A stopped process forks no more.
-    Processes of other users are yielded too. Linux has better ways (leftovers.py).
+    Yields the live ones with the unit's id (empty if unknown). A stopped process cannot fork.
+    Processes of other users are yielded, too. On Linux leftovers.py does this more reliably.
     """
     psutil = _import_psutil()
     for main, environment in _list_with_cookie_by_psutil(run_id):
@@ -333,7 +333,7 @@ def stop_with_cookie(run_id: str) -> Iterator[Tuple[procfs.Process, str]]:
 def _suspend(handle: Any) -> None:
     psutil = _import_psutil()
     try:
-        handle.suspend()  # compares its start first
+        handle.suspend()  # psutil compares the start time first
     except (psutil.Error, OSError):
         pass  # it is ending, or another user's; the caller reports it if it stays
 
@@ -342,7 +342,7 @@ def _describe(handle: Any) -> Optional[procfs.Process]:
     psutil = _import_psutil()
     try:
         state = "Z" if handle.status() == psutil.STATUS_ZOMBIE else "T"
-        # The start is only compared with itself: so milliseconds can replace ticks.
+        # Starts are only compared for equality, so milliseconds can replace ticks.
         return procfs.Process(handle.pid, handle.ppid(), state, int(handle.create_time() * 1000))
     except (psutil.Error, OSError):
         return None

@@ -1,9 +1,9 @@
 """A mark that all descendants of a process inherit; it identifies their attempt (Linux).
 
 It is a soft limit on the CPU time that a real-time thread may take without a pause
-(RLIMIT_RTTIME, in microseconds) of 142 years and more, which limits no program. It survives
-fork, exec, setsid and an emptied environment, but not `su` and its like, which set all limits
-anew. ``ulimit -a`` shows it.
+(RLIMIT_RTTIME, in microseconds). At 142 years and more it limits no program. It survives fork,
+exec, setsid and an emptied environment, but not `su` and similar programs, which reset all
+limits. ``ulimit -a`` shows it.
 
 Each sitting has its own base, drawn at random, and each attempt the next number above that.
 """
@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional
 
-_SMALLEST = 1 << 52  # and all are below 2 ** 53: every reader of JSON reads them exactly
+_SMALLEST = 1 << 52  # all are below 2 ** 53, which every JSON reader reads exactly
 _NUMBERS = 1 << 20  # of attempts above a base; then the marks repeat
 _LIKE_A_MARK = 1 << 50
 _FEW = 1 << 16  # numbers: that many are tried in a twentieth of a second
@@ -36,7 +36,7 @@ def draw_base() -> Optional[int]:
 
 
 def find_base(mark: int) -> int:
-    """Return the base of the sitting that a mark is of."""
+    """Return the base of the sitting to which a mark belongs."""
     return mark - mark % _NUMBERS
 
 
@@ -100,7 +100,7 @@ def read(pid: int) -> Optional[int]:
     try:
         soft = resource.prlimit(pid, resource.RLIMIT_RTTIME)[0]
     except PermissionError:
-        soft = procfs.read_limit(pid, b"Max realtime timeout")  # another user's: all may read this
+        soft = procfs.read_limit(pid, b"Max realtime timeout")  # readable of any process
     except (OSError, AttributeError):
         return None
     return soft if soft >= _LIKE_A_MARK else None

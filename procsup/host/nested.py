@@ -1,4 +1,4 @@
-"""A run within a unit of another run: whether this process is part of one, and its CPUs."""
+"""Whether this process is part of a unit of another run, and the CPUs of that unit."""
 
 import math
 import os

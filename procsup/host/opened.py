@@ -1,11 +1,11 @@
-"""Folders that are opened once, so that what is done in them stays in them.
+"""Folders that are opened once: all later calls act in this folder, even if its path changes.
 
-A path is looked up anew by every call. If others may write to a folder on the way, they can put
-a link or another folder in its place between a check and an act. A `Folder` stays the one that
-was opened: what is in it is named relative to its descriptor, and links are not followed.
+The system looks up a path anew in every call. If other users may write to a folder on the way, they
+can put a link or another folder in its place between a check and an action. A `Folder` stays the
+one that was opened: its entries are named relative to its descriptor, and links are not followed.
 
-Windows has no such calls. There each call joins the name to the path, and the folder is compared
-when it is opened: a process that may write beside it can replace it after that.
+Windows has no such calls. There each call joins the name to the path, and the folder is only
+compared when it is opened: a process that may write beside it can replace it later.
 """
 
 import errno
@@ -45,7 +45,7 @@ _NEW = (
 )
 _NO_NAMES = ("", os.curdir, os.pardir)
 _JUNCTION = 0xA0000003  # the reparse tag of a mount point of Windows
-_PLANTED_MOST = 100  # a process that plants the name again and again must not keep us here
+_PLANTED_MOST = 100  # limits a loop against a process that makes the name again and again
 _DEEPEST = 60  # folders that a removal has open at once
 _PASSES = 10_000
 
@@ -58,14 +58,14 @@ class Identity(NamedTuple):
 
 
 def make_identity(status: os.stat_result) -> Identity:
-    """Return the identity of the file that was looked at."""
+    """Return the identity of the file with this status."""
     return Identity(status.st_dev, status.st_ino)
 
 
 def create(path: AnyPath, mode: Optional[int] = 0o600, *, dir_fd: Optional[int] = None) -> int:
     """Make a file and return its descriptor, which no child inherits, open for writing.
 
-    It is always a new one, ours, which no other process has open: what stood there is removed
+    It is always a new file of ours, which no other process has open: an existing entry is removed
     first (a link, not its target). `mode` None: by the user's umask. OSError if it cannot be made.
     """
     for _attempt in range(_PLANTED_MOST):
@@ -86,7 +86,8 @@ def _create_new(path: AnyPath, mode: Optional[int], dir_fd: Optional[int]) -> in
 def refuse_replaced(path: AnyPath, fd: int) -> None:
     """Raise OSError unless an open file is the one of this name in a folder of ours.
 
-    Its folder may have been exchanged, by a link or another user's, before the file was opened.
+    Its folder may have been replaced, by a link or a folder of another user, before the file was
+    opened.
     """
     folder_path, name = os.path.split(os.path.abspath(os.fspath(path)))
     with Folder.open(folder_path) as folder:
@@ -119,7 +120,7 @@ class Folder:
     def open_followed(cls, path: AnyPath) -> "Folder":
         """Open a folder as the system follows a whole path, but through no link of another user.
 
-        Names in it may be used; it may be one that we cannot list. OSError names the link.
+        Its entries can be used by name, even if we may not list them. OSError names the link.
         """
         whole = os.fspath(path)
         if not os.path.isabs(whole):
@@ -179,7 +180,7 @@ class Folder:
         try:
             fd = os.open(path if name is None else name, flags, dir_fd=dir_fd)
         except OSError as error:
-            if error.errno == errno.ELOOP:  # what some systems say of a link
+            if error.errno == errno.ELOOP:  # the error of some systems for a link
                 error = NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             error.filename = path
             raise error from None
@@ -201,11 +202,11 @@ class Folder:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    # --- what it is --------------------------------------------------------------------------
+    # --- the folder itself -------------------------------------------------------------------
 
     @property
     def fd(self) -> Optional[int]:
-        """Its descriptor, as `dir_fd` for other calls; None where these take none."""
+        """Its descriptor, as `dir_fd` for other calls; None on Windows."""
         return self._fd
 
     @property
@@ -230,7 +231,7 @@ class Folder:
     def is_ours(self) -> bool:
         """Whether it belongs to the caller.
 
-        Some network file systems map users: the owner of a new file tells whom they take us for.
+        Some network file systems map user ids: there the owner of a new file shows our id.
         """
         geteuid: Optional[Callable[[], int]] = getattr(os, "geteuid", None)
         return (
@@ -252,14 +253,14 @@ class Folder:
             self.unlink(name)
 
     def explain_others_may_write(self) -> Optional[str]:
-        """Return why other users may rename and remove what is in it; None if they may not."""
+        """Return why other users may rename and remove its entries; None if they may not."""
         return explain_by_mode(self.status, self.place)
 
     def is_closed(self) -> bool:
-        """Whether only we may rename and remove what is in it."""
+        """Whether only we may rename and remove its entries."""
         return self.is_ours() and self.explain_others_may_write() is None
 
-    # --- what is in it -----------------------------------------------------------------------
+    # --- its entries -------------------------------------------------------------------------
 
     def list_names(self) -> List[str]:
         """Return the names in it."""
@@ -290,7 +291,7 @@ class Folder:
     def read(self, name: str) -> BinaryIO:
         """Open a regular file in it for reading; OSError if it is anything else, or a link.
 
-        It is looked at before it is opened, as by `open_regular`.
+        Its kind is checked before it is opened, as by `open_regular`.
         """
         path = os.path.join(self.path, name)
         try:
@@ -338,8 +339,8 @@ class Folder:
         """Raise OSError if this is on another mount than a folder above it.
 
         On Linux that includes another place of the same device (a bind mount). If nothing is
-        mounted on a folder, its inode is the one that was listed, except on a few file systems:
-        then the kernel is asked.
+        mounted on a folder, its inode is the listed one, except on a few file systems: if they
+        differ, the mount numbers are compared.
         """
         is_mount = self.status.st_dev != above.status.st_dev
         if not is_mount and self._fd is not None and self.status.st_ino != listed_inode:
@@ -364,7 +365,7 @@ class Folder:
         try:
             os.mkdir(self._at(name), mode, dir_fd=self._fd)
         except FileExistsError:
-            pass  # what stands there is looked at now
+            pass  # an existing entry is checked below
         folder = self.child(name)
         try:
             if folder.status.st_uid != self.status.st_uid:
@@ -377,7 +378,7 @@ class Folder:
         return folder
 
     def make_anew(self, name: str) -> "Folder":
-        """Make a private folder in it; what had the name is removed first, as by `remove`."""
+        """Make a private folder in it; an entry of that name is removed first, as by `remove`."""
         try:
             os.mkdir(self._at(name), 0o700, dir_fd=self._fd)
         except FileExistsError:
@@ -394,7 +395,7 @@ class Folder:
         return _create_new(self._at(name), mode, self._fd)
 
     def set_mode(self, mode: int) -> None:
-        """Set its own permissions; a setgid folder still gives its group to what is made in it."""
+        """Set its own permissions; a setgid bit is kept, by which new entries get its group."""
         if self._fd is not None:
             set_mode(self._fd, mode | self.status.st_mode & stat.S_ISGID)
 
@@ -432,9 +433,9 @@ class Folder:
     def remove_tree(self, name: str, planned: Identity) -> None:
         """Remove the planned folder, which is no mount point, with everything in it.
 
-        Links in it are removed and not followed, mount points are left as they are. What can be
-        removed is removed; then OSError names the first thing that could not be. If another folder
-        has the name, nothing is removed.
+        Links in it are removed and not followed, mount points are left as they are. All entries
+        that can be removed are; then OSError names the first one that could not be. If another
+        folder has the name, nothing is removed.
         """
         with self.child(name) as folder:
             if folder.identity != planned:
@@ -452,15 +453,15 @@ class Folder:
 
 
 def make_replaced_error(path: str) -> OSError:
-    """Return the error that another folder is where one was."""
+    """Return the error that another folder has taken the place of this one."""
     return OSError(errno.ESTALE, "another folder has taken its place", path)
 
 
 def is_still(path: AnyPath, made: Optional[Identity]) -> bool:
     """Whether the file at a path is the one that was made there.
 
-    Where only we may write, any file counts as that: some file systems number an unused file anew.
-    OSError if there is none.
+    In a folder where only we may write, any file counts as that one: some file systems change the
+    inode number of an unused file. OSError if there is no file.
     """
     if make_identity(os.lstat(path)) == made:
         return True
@@ -476,7 +477,7 @@ def _is_folder(status: os.stat_result) -> bool:
 class _Removal:
     """Empties a folder, down to its mount points.
 
-    A folder that lies deep is moved up first: so few are open at once, however deep it goes.
+    A deep folder is moved up first, so that few folders are open at once at any depth.
     """
 
     def __init__(self, root: Folder) -> None:

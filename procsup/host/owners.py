@@ -1,10 +1,10 @@
 """Who owns a file, and in which folders other users may replace what we put there.
 
-Who may write to a folder may rename what is in it, whoever owns that, and put something else in
-its place; in a sticky folder, such as /tmp, only what is their own. Root may do everything and
-counts as one of us. Modelled on the StrictModes of OpenSSH. POSIX access lists are read (Linux);
-those of NFSv4 and macOS are not. Windows has access lists only, which are not read either:
-everything counts as ours.
+A user who may write to a folder may rename any entry of it, even another user's, and put another
+one in its place; in a sticky folder, such as /tmp, only entries of their own. Root may do
+everything, so root is always trusted. Modelled on the StrictModes of OpenSSH. POSIX access lists
+are read (Linux); those of NFSv4 and macOS are not. Windows has access lists only, which are not
+read either: everything counts as ours.
 """
 
 import errno
@@ -28,9 +28,9 @@ MOST_LINKS = 40  # as Linux
 
 
 class Doubt(NamedTuple):
-    """A folder that others may rearrange, and why; `by_mode`: as its mode is now.
+    """A folder in which other users may exchange entries, and why; `by_mode`: its mode allows it.
 
-    `is_ours`: we may change that.
+    `is_ours`: the folder is ours, so that we may change its mode.
     """
 
     folder: str
@@ -106,7 +106,7 @@ else:
     def explain_by_mode(status: os.stat_result, place: Place) -> Optional[str]:
         """Return why others than its owner may write to it; None if they may not.
 
-        With an access list the group's bits say what those in the list may do at most.
+        With an access list the group's bits are the most that the users and groups in it may do.
         """
         mode = f"(mode {stat.S_IMODE(status.st_mode):04o})"
         if status.st_mode & stat.S_ISVTX:
@@ -129,7 +129,7 @@ else:
         return None
 
     def _read_access_list(place: Place) -> "Optional[List[Tuple[int, int]]]":
-        """Return the users and groups whom an access list lets write (Linux); None without one."""
+        """Return the users and groups that an access list lets write (Linux); None without one."""
         if sys.platform != "linux":
             return None
         try:
@@ -162,7 +162,7 @@ else:
     def find_reader(folder: AnyPath) -> Optional[Reader]:
         """Return the user for whom a run's files are read; None if there is no other than us.
 
-        What root's run file names, root may read, too. OSError if there is no such folder.
+        A run of root may read all that root may. OSError if there is no such folder.
         """
         uid = find_other_user(folder)
         return None if uid is None else Reader(name_user(uid), uid, _list_groups(uid))
@@ -189,10 +189,10 @@ else:
 
     @lru_cache(maxsize=64)
     def _is_private(gid: int, uid: int) -> bool:
-        """Tell whether a group has that user alone (and root): many systems give each user one.
+        """Whether only that user (and root) is in a group: many systems give each user one.
 
-        Whose first group it is cannot be asked in general; such a group has its user's name. Where
-        neither has a name (`docker run --user 1000:1000`), it has its user's number.
+        The system cannot list all users of a group. But such a group has the name of its user, or,
+        where neither has a name (`docker run --user 1000:1000`), the same number.
         """
         us, group = _read_user_entry(uid), _read_group_entry(gid)
         if us is None or group is None:
@@ -211,10 +211,10 @@ else:
 
 
 def find_doubts(path: str, *, is_trusted: Callable[[str], bool]) -> Iterator[Doubt]:
-    """Yield the folders on the way to `path` that others may rearrange.
+    """Yield the folders on the way to `path` in which other users may exchange entries.
 
-    `path` is absolute. It and all folders and links that lead to it are looked at, as far as they
-    exist. `is_trusted` is asked about a doubtful one.
+    `path` is absolute. It and all folders and links that lead to it are checked, as far as they
+    exist. Folders for which `is_trusted` is true are left out.
     """
     if sys.platform == "win32":
         return
@@ -229,7 +229,7 @@ def find_doubts(path: str, *, is_trusted: Callable[[str], bool]) -> Iterator[Dou
 def find_first_closed(path: str, *, group: bool) -> Optional[str]:
     """Return the first folder on the way to `path` that other users may not enter; None if none.
 
-    `group` asks for those of its group only. Folders that do not exist yet are passed over.
+    With `group` the other users are only those of its group. Missing folders are skipped.
     """
     bits = stat.S_IXOTH | (stat.S_IXGRP if group else 0)
     if sys.platform == "win32":
@@ -241,16 +241,16 @@ def find_first_closed(path: str, *, group: bool) -> Optional[str]:
 
 
 def explain_foreign_link(status: os.stat_result) -> Optional[str]:
-    """Return whose a link is that another user can lead elsewhere; None if it is ours."""
+    """Return whose a link is if another user can change its target; None if it is ours."""
     if is_ours_or_roots(status):
         return None
     return f"is a link that belongs to {name_user(status.st_uid)}"
 
 
 def _walk_way(path: str) -> Iterator[Tuple[str, os.stat_result]]:
-    """Yield what the system passes when it follows a path: folders, and links with their targets.
+    """Yield the folders and links that the system passes when it follows a path, targets included.
 
-    It ends at the first name that does not exist or may not be looked at.
+    It ends at the first name that does not exist or that we may not look at.
     """
     names = path.split("/")[::-1]
     here, links = "/", 0
@@ -271,6 +271,6 @@ def _walk_way(path: str) -> Iterator[Tuple[str, os.stat_result]]:
             continue
         links += 1
         if links > MOST_LINKS:
-            return  # a circle: the system refuses it, too
+            return  # a loop of links: the system refuses it, too
         here = "/" if os.path.isabs(target) else here
         names += target.split("/")[::-1]

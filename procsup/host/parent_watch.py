@@ -1,4 +1,4 @@
-"""Connects a run with the program that owns it: detects that program's end.
+"""Detects the end of the program that owns the run.
 
 On every system the pipe at stdin closes when the program ends. If the program forked meanwhile,
 its children hold the pipe, too; then its pidfd shows the end (Linux). After the plan, if the pipe
@@ -17,10 +17,10 @@ _CHUNK_BYTES = 1 << 16
 
 
 class ParentWatch:
-    """Watches for the end of the program `pid`, on separate threads and from now on.
+    """Watches for the end of the program `pid`, on separate threads, from its construction on.
 
-    Until `set_callback` sets another callback, that end stops us like SIGTERM: reading a plan may
-    take long, and no unit was started yet.
+    Until `set_callback` is called, that end stops us as SIGTERM does: reading a plan may take long,
+    and no unit was started yet.
     """
 
     def __init__(self, pid: int) -> None:
@@ -101,5 +101,5 @@ if sys.platform == "linux":
 else:
 
     def _is_gone_for_sure(_pid: int) -> bool:
-        """Tell that this system has nothing that would wait for another program's end."""
+        """Return false: this system has no call that waits for another program's end."""
         return False

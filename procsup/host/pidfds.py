@@ -1,4 +1,4 @@
-"""A handle that pins a process, so that a signal cannot reach another one with its pid (Linux)."""
+"""Handles that pin a process, so that a signal cannot reach another one with its pid (Linux)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def open_handle(pid: int) -> Optional[int]:
             return os.pidfd_open(pid)
         # Its folder serves as well (pidfd_send_signal(2)).
         if os.readlink("/proc/self") != str(os.getpid()):
-            return None  # it numbers other processes
+            return None  # /proc is of another pid namespace
         return os.open(f"/proc/{pid}", os.O_RDONLY)
     except OSError:
         return None  # before Linux 5.3, forbidden, or ended, which the caller will notice

@@ -1,4 +1,4 @@
-"""Lines to and from another process: a pair of pipes, with a thread at each end of both.
+"""Exchanges lines with another process by a pair of pipes, with a thread at each end of both.
 
 Neither side ever waits for the other: a thread reads incoming lines at once, and another thread
 writes outgoing lines from a queue.
@@ -74,7 +74,7 @@ class Wire:
         told.wait()
 
     def close(self, *, timeout_s: float) -> None:
-        """Release everything; descriptors that threads still use after that time stay open."""
+        """Release everything; descriptors that a thread still uses after `timeout_s` stay open."""
         self._reader.join(timeout_s)
         if not self._reader.is_alive():
             os.close(self._reading_fd)
@@ -145,7 +145,7 @@ class WireProcess(Wire):
         return self._child.pid
 
     def close(self, *, timeout_s: float) -> None:
-        """Reap it, too, if it has ended by then."""
+        """Close the wire, and reap the process if it ends in this time."""
         super().close(timeout_s=timeout_s)
         try:
             self._child.wait(timeout_s)

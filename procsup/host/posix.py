@@ -55,11 +55,11 @@ _NEW_LOG = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | _CLOEXEC
 
 
 class Child:
-    """A started process, and the state that `Trees` has of its tree.
+    """A started process, and what `Trees` knows of its tree.
 
-    `born` is an interval of the clock of /proc (`read_proc_clock`): a process of this pid that
+    `born` is an interval of the clock of /proc (`read_proc_clock`): a process with this pid that
     was started outside of it is another one. Its descendants inherit `mark`, None if it has none.
-    `logs` are (device, inode) of the files that its output goes to.
+    `logs` are (device, inode) of the files that it writes its output to.
     """
 
     __slots__ = (
@@ -94,10 +94,10 @@ class Child:
         self.ended = False  # it is a zombie, or reaped
         # Of a zombie, if the system shows it: its exit code, or the negative number of its signal.
         self.code: Optional[int] = None
-        self.reaped = False  # by us, or we gave it up
+        self.reaped = False  # we reaped it, or gave it up
         self.taken = False  # other code reaped it: its pid is no longer ours
-        # Of its tree, beside itself: adopted and pinned until we reap them, or (where orphans do
-        # not come to us) found by its session.
+        # Other processes of its tree: adopted and pinned until we reap them, or (where we do not
+        # adopt orphans) found by its session.
         self.orphans: Set[int] = set()
         self.hit: Set[Tuple[int, int]] = set()  # (pid, start) of all that were sent SIGKILL
         self.killed_since: Optional[float] = None
@@ -110,7 +110,7 @@ class Child:
     def count_others(self) -> int:
         """Return how many processes of its tree beside itself are known to live.
 
-        As of the last look of `Trees`; descendants of those are not counted.
+        The number is from the last `Trees.look`; descendants of these processes are not counted.
         """
         return len(self.orphans)
 
@@ -158,7 +158,7 @@ class Child:
         return True
 
     def reap(self) -> ReapResult:
-        """Reap it, once, when the tree is empty; from here on the pid may be another process's."""
+        """Reap it, once, when the tree is empty; from then on its pid may be reused."""
         try:
             if self.taken:
                 raise ChildProcessError
@@ -210,7 +210,7 @@ class Spawner:
 
 
 def _list_identities(fds: Iterable[int]) -> Iterator[Tuple[int, int]]:
-    """Yield (device, inode) of the regular files: several processes may use the others."""
+    """Yield (device, inode) of the regular files: other kinds may be shared with any process."""
     for fd in set(fds):
         status = os.fstat(fd)
         if stat.S_ISREG(status.st_mode):
@@ -248,7 +248,7 @@ def open_source(path: str) -> int:
 def open_log_folder(path: str) -> int:
     """Open a folder of logs, which is made if it is missing; OSError if it is a link, or not ours.
 
-    It may have been exchanged since it was checked.
+    It is checked again here: it may have been exchanged since the run directory was checked.
     """
     try:
         fd = os.open(path, _LOG_FOLDER)
@@ -257,7 +257,7 @@ def open_log_folder(path: str) -> int:
         fd = os.open(path, _LOG_FOLDER)
     try:
         status = os.fstat(fd)
-        # The file system may map users: then a new file in it says whether it is ours.
+        # A file system may map user ids: then the owner of a new file shows our own id there.
         if status.st_uid != os.geteuid() and not Folder(path, fd, status).is_ours():
             raise OSError(errno.EPERM, "it belongs to another user", path)
     except BaseException:
@@ -301,7 +301,7 @@ def _open_log_in(folder: int, name: str) -> int:
 def _require_ours(log: os.stat_result, owner: int) -> None:
     if not stat.S_ISREG(log.st_mode) or log.st_nlink != 1:
         raise OSError(errno.EINVAL, "not a regular file of one name")
-    if log.st_uid != owner:  # by the file system's own word
+    if log.st_uid != owner:  # both ids are the file system's
         raise OSError(errno.EPERM, "it and its folder belong to different users")
 
 

@@ -13,7 +13,7 @@ from procsup.host.processes import Launch
 
 assert sys.platform != "win32"
 
-# What may pass by itself: too many processes, too many open files, no memory, a full disk.
+# Shortages that may pass: too many processes, too many open files, no memory, a full disk.
 _SHORTAGES = frozenset(
     (
         errno.EAGAIN,
@@ -33,8 +33,8 @@ _LOOKED_AT_BYTES = 256
 def find_program(name: str, path: str, cwd: str) -> str:
     """Return the file that `name` stands for; FileNotFoundError if PATH has none.
 
-    PermissionError if PATH has some, and none may be executed. A name with a slash is relative
-    to `cwd`.
+    PermissionError if PATH has such files, but none may be executed. A name with a slash is
+    relative to `cwd`.
     """
     if "/" in name:
         return os.path.join(cwd, name)

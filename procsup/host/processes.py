@@ -13,8 +13,9 @@ Identity = Tuple[int, int]  # a process: its pid and its start, in ticks since t
 class Launch(NamedTuple):
     """All that a start takes. `program` is the file to execute; file descriptors stay open here.
 
-    `inherited_fds` are open in the child under the same numbers (POSIX). `key` is the attempt's, as
-    in its environment. `mark` is that of another process of the same attempt, None for a new one.
+    `inherited_fds` are open in the child under the same numbers (POSIX). `key` identifies the
+    attempt, as in its environment. `mark` is that of another process of the same attempt, None for
+    a new one.
     """
 
     program: str
@@ -54,7 +55,7 @@ class OpenFile(NamedTuple):
 class ReapResult(NamedTuple):
     """The status and the resource usage of a reaped child; None is unknown.
 
-    `peak_memory_bytes` is that of its largest process, if it can be told from our own.
+    `peak_memory_bytes` is that of its largest process, if our own peak does not hide it.
     """
 
     exit: Exit

@@ -1,4 +1,4 @@
-"""Linux's /proc, read with nothing but `os`: the guard uses it before anything heavy is imported.
+"""Reads Linux's /proc with nothing but `os`, since the guard must import little.
 
 Processes start and end while they are read: ended ones are left out, without an exception.
 On other systems every list is empty.
@@ -27,7 +27,7 @@ _YOUNGEST = 4
 
 
 class Process:
-    """A process at one time, with its start: so a process with the reused pid is another one.
+    """A process at one time; its start distinguishes it from a later process with its pid.
 
     `start_ticks` is clock ticks since boot, `state` a letter: ``Z`` is a zombie (proc(5), fields
     22 and 3); `session` is 0 if unknown.
@@ -54,7 +54,7 @@ class Process:
 
     @property
     def started_s(self) -> float:
-        """When it was started, in seconds since boot, cut to a tick; 0 where that is unknown."""
+        """When it was started, in seconds since boot, truncated to a tick; 0 if unknown."""
         return self.start_ticks / TICKS_PER_S
 
 
@@ -132,8 +132,8 @@ def list_pids() -> List[int]:
 def chase() -> Iterator[int]:
     """Yield the latest pids, a few times, then the pids of `list_pids`.
 
-    Only this finds a program that forks and exits, generation after generation: reading the whole
-    list takes longer than each of its processes lives.
+    Only this finds a program that forks and exits again and again: reading the whole list takes
+    longer than each of its processes lives.
     """
     if is_ours():
         for _ in range(_LOOKS_AT_YOUNGEST):
@@ -174,8 +174,8 @@ def list_descendants(
 ) -> List[Process]:
     """Return all descendants of these, parents first; not those below the pids in `without`.
 
-    `signum` is sent to each one before its children are read: stopped, it can make no more.
-    With a `scan`, the youngest processes may be missing where the kernel has no lists of children.
+    `signum` is sent to each one before its children are read: a stopped process cannot fork. With a
+    `scan`, the youngest processes may be missing where the kernel has no lists of children.
     """
     families = _scan_families_if_needed() if scan is None else scan.scan_families()
     seen = set(roots)
@@ -200,7 +200,7 @@ def _find_below(pid: int, families: Optional[Dict[int, List[int]]]) -> List[int]
 
 
 def hit(pid: int, signum: int, is_wanted: Callable[[Process], bool]) -> Optional[Process]:
-    """Send a signal (0: none) to the process with this pid now, if it is wanted; return it.
+    """Send a signal (0: none) to the process with this pid if `is_wanted` is true; return it.
 
     None if no process has it or it is not wanted. The pidfd is opened before `is_wanted` is
     called: the signal reaches the process that was checked, or none.
@@ -239,8 +239,8 @@ def _scan_families() -> Dict[int, List[int]]:
 class Scan:
     """One scan of /proc for several trees, where the kernel has no lists of children.
 
-    It is used again for as long as it took: of many trees to be killed, at least half of the time
-    goes into the kills.
+    It is reused for as long as the scan took. So when many trees must be killed, at most half of
+    the time is spent on scans.
     """
 
     def __init__(self) -> None:
@@ -280,7 +280,7 @@ def read_peak_memory_bytes(pid: int) -> Optional[int]:
 def read_users(pid: int) -> List[int]:
     """Return the real, effective, saved and file system user ids of a process; none if it ended.
 
-    The owner of its folder in /proc says less: of a process that hides its memory that is root.
+    The owner of its folder in /proc is not enough: that is root if the process hides its memory.
     """
     for line in read(f"/proc/{pid}/status").splitlines():
         if line.startswith(b"Uid:"):
@@ -296,7 +296,7 @@ def read_raw_environment(pid: int) -> bytes:
     found = read(f"/proc/{pid}/environ")
     if found:
         return found
-    # The first thread may have ended, and taken its view of the memory along.
+    # If the first thread has ended, its file is empty; the other threads share the memory.
     others = (thread for thread in _list_threads(pid) if thread != str(pid))
     return next(filter(None, (read(f"/proc/{pid}/task/{one}/environ") for one in others)), b"")
 
@@ -334,7 +334,7 @@ def _read_status(path: str) -> Optional[os.stat_result]:
     try:
         return os.stat(path)
     except OSError:
-        return None  # closed in mid-look
+        return None  # closed meanwhile
 
 
 def has_lock(pid: int, fd: str) -> bool:
@@ -399,7 +399,7 @@ def list_descriptor_targets(pid: int) -> List[str]:
         names = os.listdir(f"/proc/{pid}/fd") if is_ours() else []
         found.extend(os.readlink(f"/proc/{pid}/fd/{name}") for name in names)
     except OSError:
-        pass  # of another user, or gone in mid-look: what was seen counts
+        pass  # of another user, or gone meanwhile: what was read so far is returned
     return found
 
 

@@ -1,4 +1,4 @@
-"""Find a Python of a version: PATH, pyenv, uv, conda; on Windows also the launcher `py`."""
+"""Finds a Python of a version: in PATH, pyenv, uv, conda; on Windows also by the launcher `py`."""
 
 import glob
 import os
@@ -32,7 +32,7 @@ def search(version: str, environment: Mapping[str, str]) -> Search:
     If PATH has one, its bare name is returned: each unit looks it up in its own PATH. Elsewhere
     the newest one is taken.
     """
-    import shutil  # here: few runs need it, and it takes half a megabyte
+    import shutil  # few runs need it, and it takes half a megabyte
 
     argv = find_python_command(version)
     found = shutil.which(argv[0], path=environment.get("PATH"))

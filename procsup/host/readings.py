@@ -69,7 +69,7 @@ def find_input_files(
 
 
 class OwnFiles:
-    """Tells which files of an input folder are written by the unit itself, or by procsup.
+    """Recognizes the files of an input folder that the unit itself, or procsup, writes.
 
     Links are resolved. An output at the same path as the folder does not count.
     """
@@ -90,7 +90,7 @@ class OwnFiles:
         real = self._real.resolve(path)
         if real in self._paths or real.startswith(self._folders):
             return True
-        # A folder of which something is left out may hold files that count.
+        # A declared folder with exclusions may hold files that do not belong to it.
         return any(stands_for(one, real) for one in self._special) and not os.path.isdir(path)
 
     def _find(self) -> Iterator[str]:
@@ -109,7 +109,7 @@ class OwnFiles:
 
 
 def unescape_path(output: OutputSpec) -> str:
-    """Return an output's path for people; that of a glob without what is escaped in it."""
+    """Return an output's path as it is shown to users; a glob's without its escapes."""
     return unescape(output.path) if output.kind == "glob" else output.path
 
 
@@ -180,7 +180,7 @@ def _find_left_out(
 
 
 def _are_as_recorded(outputs: Sequence[OutputSpec], inputs: Sequence[OutputSpec], end: End) -> bool:
-    """Whether all declared files are single ones with their recorded stamps: nearly always."""
+    """Whether all declared paths are single files with their recorded stamps: the usual case."""
     recorded = (*end.outputs, *end.inputs)
     if [one.path for one in (*outputs, *inputs)] != [one.path for one in recorded]:
         return False
@@ -213,8 +213,8 @@ def _select_watched(
 ) -> Sequence[Reading]:
     """Return the recorded inputs without those that are not compared any more.
 
-    `own` are the tests of `inputs`. An older procsup compared more, and
-    more may be excluded from a folder now. The declared inputs are part of the unit's fingerprint.
+    `own` are the tests of `inputs`. An older procsup compared more files, and the run file may
+    exclude more of a folder now. The declared inputs are part of the unit's fingerprint.
     """
     if now.issuperset([reading.path for reading in recorded]):
         return recorded
@@ -228,7 +228,7 @@ def _select_watched(
 
 
 class DeclaredChanges(NamedTuple):
-    """Paths that a unit declares as inputs now and not when it ended, and the other way round."""
+    """Inputs that a unit declares now and did not when it ended, and the reverse."""
 
     new: Sequence[str] = ()
     removed: Sequence[str] = ()
@@ -237,8 +237,8 @@ class DeclaredChanges(NamedTuple):
 def find_declared_since(unit: UnitSpec, end: End, published: Sequence[str] = ()) -> DeclaredChanges:
     """Return which inputs are declared since the recorded end, and which no longer are.
 
-    By the files on record: of a folder without files nothing is known. OSError if a folder
-    cannot be read.
+    Only the recorded files are known: nothing is known of a folder without files. OSError if a
+    folder cannot be read.
     """
     known = [reading.path for reading in end.inputs]
     declared = {one.path: one for one in list_inputs(unit)}

@@ -1,8 +1,8 @@
-"""The shell of each system: how a line is started, how a value is quoted, how a line is made.
+"""The shell of each system: how it starts a line, quotes a value, and starts a process.
 
 Linux, macOS: bash, which stops at the first command that fails, in a pipe too. Windows:
 PowerShell (7's `pwsh` where it is found), which stops at the first error; `pwsh` from 7.4 also at
-the first program that fails, Windows PowerShell ends with the exit code of the last one.
+the first program that fails, while Windows PowerShell ends with the exit code of the last one.
 """
 
 import shlex

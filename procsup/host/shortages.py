@@ -1,4 +1,4 @@
-"""Temporary shortages of the system: file descriptors are free again when others are closed."""
+"""Retries in a temporary shortage of file descriptors."""
 
 import errno
 import time

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 INTERRUPT, BROKEN_PIPE = 2, 13
 PRESS_S = 0.2  # closer together they are one press: a terminal and a wrapper both send it
 
-# Of a stop, without `SIG` (signal(7), signal.h of Windows): a run file may name one that only
+# Stop signals, without `SIG` (signal(7), signal.h of Windows). A run file may name one that only
 # another system has; the error says so. KILL and STOP are missing: no process can handle them.
 NAMES: Tuple[str, ...] = (
     *("TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "ABRT", "ALRM", "BREAK", "BUS", "CHLD"),
@@ -36,7 +36,7 @@ def find_number(name: str) -> Optional[int]:
 def can_be_sent(name: str) -> bool:
     """Whether a stop may begin with this signal here.
 
-    On Windows each is CTRL_BREAK, the only one that reaches another process' group there.
+    On Windows each of them becomes CTRL_BREAK, the only one that reaches another process group.
     """
     return sys.platform == "win32" or find_number(name) is not None
 
@@ -52,7 +52,7 @@ if sys.platform != "win32":
 
 
 def die_by(signum: int) -> NoReturn:
-    """End this process by that signal, so that a shell which waits for it ends its loop, too.
+    """End this process by that signal, so that a shell loop around it ends, too.
 
     Output is flushed first, no core is dumped. Where no signal can do it (Windows, process 1 of
     a container) the exit code is 128 + `signum`.

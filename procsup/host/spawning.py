@@ -1,8 +1,8 @@
 """Starts processes on Linux, macOS and the BSDs, by `subprocess.Popen`.
 
-`posix_spawn` costs 50 us of CPU time less (scripts/bench/starts.py), but would require to change
-the current folder of the whole process and to walk over all descriptors. On Python 3.8 and 3.9
-`Popen` forks, which takes longer with more memory in the supervisor.
+`posix_spawn` would save 50 us of CPU time (scripts/bench/starts.py), but then the current folder of
+the whole process must change and all descriptors must be visited for each start. On Python 3.8 and
+3.9 `Popen` forks, which takes longer with more memory in the supervisor.
 """
 
 import os

@@ -3,7 +3,7 @@
 A process that catches the signal and is not a shell stops its children itself: a coordinator
 collects from its workers before it saves. A shell with a trap does so for its background jobs,
 which the trap may kill. These get the signal when that process has ended, or at half of the
-grace. A process that starts after the stop began (a trap's clean-up program) gets none.
+grace. A process that starts after the stop began (a trap's clean-up program) gets no signal.
 """
 
 import signal
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class StopSignaller:
     """Sends the stop signal to the processes of one tree, and kills them when they must end.
 
-    `reach` is ``auto`` (halts at listeners), ``main`` (the main process only) or ``tree``
-    (all at once). ``main`` becomes ``auto`` if the main process has already ended.
+    `reach` is ``auto`` (down to processes that stop their own children), ``main`` (the main process
+    only) or ``tree`` (all at once). ``main`` becomes ``auto`` if the main process has ended.
     """
 
     def __init__(self, child: "Child", trees: "Trees", *, name: str, reach: str) -> None:
@@ -63,7 +63,7 @@ class StopSignaller:
             pending.extend(one for one in below if everybody or not _is_left_to(answers, one))
         scanned_at = self._trees.scanned_at
         if scanned_at is not None and scanned_at < self._since:
-            return True  # the youngest of those that were there may be missing
+            return True  # the list may lack the youngest processes
         return any(self._was_present(one) and _read_identity(one) not in self._told for one in tree)
 
     def _signal(self, process: procfs.Process, *, dump: bool) -> StopScope:
@@ -89,8 +89,8 @@ class StopSignaller:
     def kill(self, *, spare: bool = False) -> int:
         """Send SIGKILL to the whole tree; return how many processes were found for the first time.
 
-        `spare`: not to processes, beside the main one, that ignore the stop signal: these may be
-        trackers, which clean up after the others and then end by themselves.
+        With `spare` processes other than the main one that ignore the stop signal are not killed:
+        they may be trackers, which clean up after the others and then end by themselves.
         """
         if not spare:
             return self._trees.kill(self._child).fresh

@@ -1,4 +1,4 @@
-"""Side threads, which do the work that may wait for a disk, so that the loop never waits for it."""
+"""Side threads: they do work that may block, so that the loop never blocks."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Names of processes for messages: for an interpreter, the module or the script that it runs."""
+"""Names of processes for messages; of an interpreter, the module or script that it runs."""
 
 import os
 import sys

@@ -1,6 +1,6 @@
 """Walks over trees of processes, stops them and kills them.
 
-The guard uses it too: nothing heavy is imported here.
+The guard uses it too, so this module imports little.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Callable, Collection, Iterable, List, Optional, Set, Tuple
 
 if sys.platform == "win32":
-    STOP, KILL = 19, 9  # psutil suspends and ends there
+    STOP, KILL = 19, 9  # Windows has no such signals; psutil is used there
 else:
     STOP, KILL = int(signal.SIGSTOP), int(signal.SIGKILL)
 _PR_SET_CHILD_SUBREAPER = 36
@@ -42,10 +42,10 @@ def walk(
     without: Collection[int] = (),
     scan: Optional[procfs.Scan] = None,
 ) -> List[procfs.Process]:
-    """Return all that live in these trees, their roots too. Pids of roots must be pinned.
+    """Return all live processes of these trees, roots included. The roots' pids must be pinned.
 
-    `signum` is sent to each before its children are read (Linux): a stopped process forks no more.
-    Processes below the pids in `without` are left out; `scan` is as in `procfs.descendants`.
+    `signum` is sent to each before its children are read (Linux): a stopped process cannot fork.
+    Processes below the pids in `without` are left out; `scan` as in `procfs.list_descendants`.
     """
     roots = list(roots)
     if sys.platform == "linux":
@@ -64,8 +64,8 @@ def bring_to_rest(
 ) -> List[procfs.Process]:
     """Call `find`, which stops what it finds, until it finds no new process; return the live ones.
 
-    So a tree that forks faster than it is killed comes to rest and can be killed. It returns at
-    the monotonic time `deadline` at the latest.
+    So even a tree that forks faster than it could be killed comes to rest. It returns at the
+    monotonic time `deadline` at the latest.
     """
     stopped: Set[Tuple[int, int]] = set()
     while True:

@@ -1,14 +1,14 @@
 """Assigns processes to attempts, and finds out when a tree is empty (POSIX).
 
-On Linux we are a subreaper: a process whose parent died becomes our child, and stays pinned (as
-a zombie at least) until we reap it. So the list of our children, read once a turn, is enough to
-know that a tree is empty. The attempt of such an orphan is found, in this order, by the mark that
-it inherited, its session, the environment it was started with, a log that it holds open; or else
+On Linux we are a subreaper: a process whose parent died becomes our child, and its pid stays in use
+(at least by a zombie) until we reap it. So the list of our children, read once a turn, shows
+whether a tree is empty. The attempt of such an orphan is found, in this order, by the mark that
+it inherited, its session, the environment it was started with, a log that it has open; or else
 it belongs to the only attempt that was live when it was started. On other systems the process
-group and a sweep by environment are used.
+group and a search by environment are used.
 
-Processes in our own session are never a unit's (each unit leads its own session, and no process
-can move to ours): other code in this process owns them, and we do not touch them.
+Processes in our own session are never part of a unit (each unit leads its own session, and no
+process can join ours): other code in this process owns them, and they are left alone.
 """
 
 import os
@@ -48,7 +48,7 @@ class Trees:
         self._by_mark: Dict[int, posix.Child] = {}
         self._unclear_orphans: Dict[int, Set[posix.Child]] = {}  # adopted; of one of these attempts
         self._ownerless: Set[int] = set()  # adopted; its attempt is over: it is killed
-        self._known: Set[bytes] = set()  # our children in the form of the list
+        self._known: Set[bytes] = set()  # pids of our children, as in the kernel's list
         self._foreign: Set[bytes] = set()
         self._with_orphans: Set[posix.Child] = set()
         self._scan = procfs.Scan()
@@ -114,7 +114,7 @@ class Trees:
                 self._foreign &= tokens  # their pids may be reused
             for token in tokens - self._known - self._foreign:
                 self._take(token)
-            # The dead one's children became ours, perhaps after the list was read.
+            # The children of a dead process became ours, perhaps after the list was read.
             again = self._reap_orphans()
         if self._ownerless:
             self._kill_ownerless()
@@ -156,7 +156,7 @@ class Trees:
         return {child for child in self._children.values() if child.born[0] <= born}
 
     def _is_marked(self, pid: int) -> bool:
-        """Whether an attempt of this sitting started it, which may be over."""
+        """Whether its mark is of this sitting; its attempt may be over."""
         mark = marks.read(pid) if self._mark_base is not None else None
         return mark is not None and marks.find_base(mark) == self._mark_base
 
@@ -228,7 +228,7 @@ class Trees:
     # --- killing -----------------------------------------------------------------------------
 
     def note_main_end(self) -> None:
-        """A main process is a zombie now: if we do not adopt orphans, search for them."""
+        """Search for the orphans of a main process that has ended, unless we adopt them anyway."""
         if not self.adopts:
             self.look()
 
@@ -285,7 +285,7 @@ class Trees:
             tree_walk.send(process)
 
     def end_rest(self, limit_s: float) -> None:
-        """At the end: kill orphans without a certain attempt, and wait until none is left."""
+        """Kill orphans whose attempt is not certain, and wait until none is left."""
         if not self.adopts:
             self._sweep(limit_s)
             return
@@ -301,7 +301,7 @@ class Trees:
 
     @seam("sweep")
     def _sweep(self, limit_s: float) -> None:
-        """Where we do not adopt orphans: kill those that are certainly ours.
+        """Kill the orphans that are certainly ours, on systems where we do not adopt them.
 
         The run's id is used only without marks: a copy of the run has the same id.
         """
@@ -310,7 +310,7 @@ class Trees:
         try:
             leftovers.end_leftovers(recorded, limit_s=limit_s)
         except RunBusy:
-            pass  # the guard tries once more, and names those that stay
+            pass  # the guard tries once more, and reports those that remain
 
     def close(self) -> None:
         """Release the descriptors. We stay the subreaper."""
@@ -341,7 +341,10 @@ def _find_log_holder(pid: int, owners: "Iterable[posix.Child]") -> "Optional[pos
 
 
 def _open_list_of_children() -> Optional[int]:
-    """Open the main thread's list: that thread adopts. None without CONFIG_PROC_CHILDREN."""
+    """Open the main thread's list of children; None without CONFIG_PROC_CHILDREN.
+
+    Orphans become children of the main thread.
+    """
     if sys.platform != "linux" or not procfs.is_ours():
         return None
     try:

@@ -20,7 +20,7 @@ _READ_ONLY = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK
 
 
 class UnitsLock:
-    """One process' hold on the lock; `share` makes a unit's."""
+    """The lock as one process holds it; `share` opens it once more for a unit."""
 
     def __init__(self, path: AnyPath) -> None:
         self.path = os.fspath(path)
@@ -98,6 +98,6 @@ class UnitsLock:
             probe.close()
 
     def close(self) -> None:
-        """Release it; live units keep theirs."""
+        """Release it; live units keep their shared locks."""
         self._lock.close()
         self._is_shared = False

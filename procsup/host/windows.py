@@ -1,8 +1,8 @@
 """Processes on Windows: start, ask to stop, end whole trees. The same promises as posix.py.
 
-Each child is created suspended and put into a Job Object of its own before it runs: nothing it
-starts can leave that, and all of it ends when the job's last handle is closed, which is ours
-(KILL_ON_JOB_CLOSE; microsoft.com: Job Objects). A process' handle pins its pid.
+Each child is created suspended and put into a Job Object of its own before it runs. No process
+that it starts can leave the job, and all of them end when our handle of the job, the only one, is
+closed (KILL_ON_JOB_CLOSE; microsoft.com: Job Objects). A process' handle pins its pid.
 """
 
 import ctypes
