@@ -127,10 +127,11 @@ class RunDir:
         refuse_doubtful(self.path)
         try:
             made = self._make()
+            # What was missing above it may have been planted meanwhile. Now all of it exists, and
+            # others cannot exchange what is not doubtful.
+            refuse_doubtful(self.path)
             if only_new and not made:
                 return False
-            if made:
-                refuse_doubtful(self.path)  # again: a folder above it may be new
             with self.open() as folder:
                 self.checked = folder.identity
                 _try_out(folder)

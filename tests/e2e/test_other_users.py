@@ -348,6 +348,30 @@ def test_a_folder_that_another_user_is_quicker_to_make_is_refused(open_folder, m
         rundir.RunDir(home / "survey").create()
 
 
+@pytest.mark.parametrize("only_new", [False, True])
+def test_a_link_that_another_user_is_quicker_to_make_leads_to_no_run(
+    open_folder, monkeypatch, only_new
+):
+    """Not even to a run directory of ours: another one was named."""
+    open_folder.chmod(0o1777)
+    other = open_folder / "other"
+    rundir.RunDir(other / "survey").create()
+    before = os.stat(other / "survey").st_mode
+    home = open_folder / "runs"
+    make = rundir.make_folders
+
+    def make_late(*args, **options):
+        home.symlink_to(other)
+        os.lchown(home, EVE, EVE)
+        return make(*args, **options)
+
+    monkeypatch.setattr(rundir, "make_folders", make_late)
+
+    with pytest.raises(RecordError, match=f"{home} is a link that belongs to {EVES}"):
+        rundir.RunDir(home / "survey").create("all", only_new=only_new)
+    assert os.stat(other / "survey").st_mode == before
+
+
 def test_the_lock_of_several_runs_is_no_file_of_another_user(open_folder):
     """Who owns it in a sticky folder can hold it for ever, or exchange it while we have it."""
     open_folder.chmod(0o1777)
