@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     )
     from procsup.queries.verification import Difference, Verification
 
-# Where each public name is; nothing is imported before it is asked for, since the guard must
-# fork, and `--version` answer, without loading the rest.
+# The module of each public name. It is imported when the name is first used, since the guard
+# forks, and `--version` answers, without the other modules.
 _HOMES = {
     "AffinityRecord": "core.manifest",
     "AttemptRecord": "core.manifest",
@@ -168,7 +168,7 @@ __all__ = [
 if not TYPE_CHECKING:  # a type checker would take any name for a public one
 
     def __getattr__(name: str) -> object:
-        """Load a public name when it is first asked for (PEP 562)."""
+        """Load a public name when it is first used (PEP 562)."""
         home = _HOMES.get(name)
         if home is None and name != "aio":
             raise AttributeError(f"module 'procsup' has no attribute {name!r}")

@@ -22,7 +22,7 @@ _NEW_OBJECTS_PER_COLLECTION = 50_000
 
 
 def program(*, hosted: bool = False, detached: bool = False) -> int:
-    """The program's entry, also of ``-m``. Ends the process, or returns its exit code.
+    """Run the program, also for ``-m``; end the process or return its exit code.
 
     `hosted`: another program has started this one, and sends the request of a run by stdin.
     """
@@ -68,7 +68,7 @@ def is_guarded(args: Sequence[str]) -> bool:
     verb = next((arg for arg in options if not arg.startswith("-")), "")
     if verb in ("run", "retry"):
         return not any(option in _STARTS_NOTHING for option in options)
-    return verb in _GUARDED_VERBS  # the options of `map` may be those of its command
+    return verb in _GUARDED_VERBS  # an option of `map` may belong to its command
 
 
 def open_standard_streams() -> None:
@@ -99,7 +99,7 @@ def leave_quickly(code: int) -> None:
 
     atexit._run_exitfuncs()
     if _is_flushed(sys.stdout):
-        _is_flushed(sys.stderr)  # or status is lost, which changes no exit code
+        _is_flushed(sys.stderr)  # a failure loses status lines only: the exit code stays
         os._exit(code)
 
 
@@ -120,7 +120,7 @@ def _is_alone(threading: Any) -> bool:
 def leave_out_current_folder() -> None:
     """Remove the current folder from the search path: ``-m`` adds it, and a ``json.py`` there runs.
 
-    The package itself is found by where it was loaded from, not by the search path.
+    The package itself is found by the place from which it was loaded, not by the search path.
     """
     if getattr(sys.flags, "safe_path", False) or sys.flags.isolated or not sys.path:
         return

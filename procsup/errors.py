@@ -26,7 +26,7 @@ class ProcsupError(Exception):
 
 
 class UsageError(ProcsupError):
-    """The caller asked for something impossible; the message says what to do instead."""
+    """The command line or an argument is wrong; the message says what to do instead."""
 
     exit_code = 2
 
@@ -58,7 +58,7 @@ class RunUnfinished(ProcsupError):
 
 
 class OutputsChanged(ProcsupError):
-    """The run finished, but its outputs are no longer those it vouched for."""
+    """The run finished, but its outputs are no longer those of its manifest."""
 
     exit_code = 4
 

@@ -34,7 +34,8 @@ class Clock(Protocol):
 class Engine(Protocol):
     """Starts, stops and waits for attempts.
 
-    Every engine guarantees: a unit's fault never raises, it arrives as ``Ended(NotStarted(...))``.
+    Every engine guarantees: the failure of a unit raises nothing, it arrives as a fact such as
+    ``Ended(NotStarted(...))``.
     Each `start` is answered by exactly one `Ended`, which comes when the attempt's whole tree has
     ended, and each good end without a stop by one `Inspected` after it, from the host where the
     outputs were made. Stopping or killing an ended attempt is a no-op. Facts and orders are plain
@@ -139,7 +140,7 @@ class Publisher(Protocol):
         """Write the manifest and the stamp of a stage or of the run, then wake its waiters.
 
         Answered by one `Published`, when they are durable. `counts` are those of the stage, or of
-        all; `results` are asked for on the side thread.
+        all stages; the side thread iterates over `results`.
         """
         ...
 

@@ -1,1 +1,1 @@
-"""One attempt on one host: its files, environment, start, observation, stop, end, inspection."""
+"""One attempt on one host: its files, environment, start, samples, stop, end and inspection."""

@@ -1,10 +1,10 @@
 """`on-failed-outputs = "aside"`: moves away the files that an attempt without a good end left.
 
-A file counts as left by that attempt if it is among the declared outputs, was written or renamed
-there since the attempt started, and differs from what the last success left. Its stamps decide:
-after the death of a supervisor nothing else is known. If the clock of the file system is behind,
-files written right after the start may look older: they stay, and are leftover files. In a copied
-project all files are as new as the copy, so files from before the attempt are moved aside, too.
+A file was left by that attempt if it is among the declared outputs, was written or renamed there
+since the attempt started, and differs from the file of the last success. Its stamps decide: after
+the death of a supervisor nothing else is known. If the clock of the file system is behind, files
+written right after the start may look older: they stay, and are leftover files. In a copied project
+all files are as new as the copy, so files from before the attempt are moved aside, too.
 """
 
 import os
@@ -31,8 +31,8 @@ _NAMED = 3
 def put_aside(task: Task, folder: Path, run_dir: str) -> Tuple[str, ...]:
     """Rename the files that the previous attempt left into `folder`; return remarks about it.
 
-    A file that cannot be moved stays, and a remark names it. RecordError if something else than
-    a folder of ours has the place of one of its folders below the run directory.
+    A file that cannot be moved stays, and a remark names it. RecordError if one of the folders
+    below the run directory is not a folder of ours.
     """
     aside = task.aside
     if aside is None:

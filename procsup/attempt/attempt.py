@@ -31,7 +31,7 @@ _FOREIGN_LOOK_S = 1.0  # between checks of a main process that we may not end
 
 
 class Attempt:
-    """A live attempt: no `Ended` was made yet. `at` is wall clock, other times are monotonic."""
+    """A live attempt, which has no `Ended` yet. `at` is wall clock, other times are monotonic."""
 
     __slots__ = (
         "_ending",
@@ -126,7 +126,7 @@ class Attempt:
         return not self.child.count_others()
 
     def _note_stop(self) -> None:
-        """Note the stop; processes left behind, awaited so far, now count as ended by us."""
+        """Note the stop: processes left behind, for which we waited, count as ended by us now."""
         self.stopped = self.stopped or not self._is_known_bad()
         if self._ending is not None and self._holding is not None:
             self._ending.note_ended(
@@ -152,10 +152,10 @@ class Attempt:
         return self._starter.start_beside((self.child, self.files), argv)
 
     def advance(self, now: float, *, ending_count: int = 1) -> bool:
-        """Do what is due; true if its tree has ended and the main process can be reaped.
+        """Take the due steps; true if its tree has ended and the main process can be reaped.
 
-        `ending_count` attempts are ending: with more of them, each is observed
-        less often.
+        `ending_count` is the number of attempts that are ending: the more, the less often each is
+        observed.
         """
         if self.ended_at is not None:
             if not self.child.count_others():
@@ -238,7 +238,7 @@ class Attempt:
         if self._stop_command is not None:
             self._stop_command.close()
         self._trees.remove(self.child)
-        self.child.give_up()  # from here on its pid is not ours
+        self.child.give_up()  # from now on its pid may be reused
         if ending is not None and self._is_good(reaped.exit):
             self._fault = ending.find_fault()
         stdout, stderr = self.files.settle(well=self.is_well(reaped.exit))

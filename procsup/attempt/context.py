@@ -1,4 +1,4 @@
-"""What an engine knows of the run that it works for."""
+"""The part of a run that its engine knows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,12 @@ from procsup.core.outcome import AttemptId
 
 @dataclass(frozen=True)
 class RunContext:
-    """What an engine is given of the run that it works for; all paths are absolute.
+    """The part of a run that its engine knows; all paths are absolute.
 
-    `environment` is what units inherit; `log_paths` names an attempt's logs (stdout, stderr).
+    Units inherit `environment`; `log_paths` names an attempt's logs (stdout, stderr).
     `open_inherited` opens the descriptors that a unit inherits; we close ours after its start
-    (POSIX). With `units_lock_path` another process can open them. `mark_base` is the beginning
-    of all marks (Linux).
+    (POSIX). With `units_lock_path` another process can open them. All marks are above `mark_base`
+    (Linux).
     """
 
     run_id: str

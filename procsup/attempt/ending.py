@@ -1,17 +1,16 @@
 """Decides when a unit is over: what happens to processes that its main process left behind. Pure.
 
-After a good exit, processes that may still write an output or a log are waited for, up to
-`linger_s`; others have a second to end by themselves. Then they are ended. The unit has failed if
-a process that had to be ended held an output, if an output changed although no process was seen
-to hold it, or if it declares no outputs and the log grew. If a process held only the log, that is
-a remark.
+After a good exit, processes that may still write an output or a log get `linger_s` to end by
+themselves, others one second. Then they are ended. The unit has failed if a process that had to be
+ended had an output open, if an output changed although no process was seen with it open, or if the
+unit declares no outputs and its log grew. A process that had only the log open leads to a remark.
 """
 
 from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from procsup.core.text import list_some
 
-PATIENCE_S = 1.0  # for processes that hold no file of ours: trackers, which end when a pipe closes
+PATIENCE_S = 1.0  # for processes without our files open: trackers, which end when a pipe closes
 GRACE_S = 2.0  # at most, between stop signal and kill, for the same processes
 _FIRST_LOOK_S = 0.002
 _LONGEST_LOOK_S = 0.1
@@ -36,7 +35,7 @@ class Leftover(NamedTuple):
         return f"{self.name or 'a process'} (pid {self.pid})"
 
 
-Stamps = Tuple[object, ...]  # only compared; the contents have no meaning here
+Stamps = Tuple[object, ...]  # only compared for equality
 
 
 class Ending:
@@ -90,7 +89,7 @@ class Ending:
         return None
 
     def _note_outputs(self, left: Sequence[Leftover]) -> None:
-        """Take new stamps after a holder has ended: writes during the wait are no fault."""
+        """Take new stamps after a holder has ended: what it wrote during the wait is no failure."""
         held = any(one.output for one in left)
         if self._is_held and not held and self._is_good:
             self._before = self._look()
@@ -106,7 +105,7 @@ class Ending:
     # --- after all processes have ended ------------------------------------------------------
 
     def find_fault(self) -> str:
-        """Say why the unit failed although it exited well; empty if it did not."""
+        """Return why the unit failed although it exited well; empty if it did not fail."""
         if not self._is_good or not self.ended:
             return ""
         writers = [one for one in self.ended if one.output]

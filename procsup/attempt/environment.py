@@ -26,7 +26,7 @@ THREAD_CAPS = (
     "RAYON_NUM_THREADS",  # rayon-core/src/lib.rs: ThreadPoolBuilder::num_threads
 )
 _PYTHON_HABITS = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
-# Variables that procsup sets. Those of an outer run, in whose unit we may run, are not passed on.
+# Variables that procsup sets. If we run in a unit of an outer run, its variables are not passed on.
 _COOKIES = compile_at_use(
     r"PROCSUP_(RUN|STAGE|UNIT|INDEX|ATTEMPT|CPUS|THREADS|GPUS|MEMORY_BYTES|UNIT_FILE|SCRATCH|WITHIN)"
 )
@@ -68,7 +68,7 @@ class Environments:
         return env
 
     def _make_base(self, rules: Rules, threads: int) -> Dict[str, str]:
-        """Return what a stage's units inherit; the user's values take precedence over defaults."""
+        """Return the variables that a stage's units inherit; the user's values precede defaults."""
         base = dict.fromkeys(THREAD_CAPS, str(threads))
         if rules.is_python:
             base.update(_PYTHON_HABITS)
@@ -101,7 +101,7 @@ def find_thread_cap_origins(environment: Mapping[str, str]) -> Dict[str, str]:
 
 
 def _select_inherited(environment: Mapping[str, str]) -> Dict[str, str]:
-    """Return what units inherit of the environment of the run."""
+    """Return the part of the run's environment that units inherit."""
     passed_on: Dict[str, str] = {}
     for given, value in environment.items():
         name = system.make_environment_key(given)
@@ -112,5 +112,5 @@ def _select_inherited(environment: Mapping[str, str]) -> Dict[str, str]:
 
 
 def _is_of_outer_run(name: str, value: str, environment: Mapping[str, str]) -> bool:
-    """Whether an outer run's procsup set this thread cap for the unit in which this run runs."""
+    """Whether an outer run has set this thread cap for the unit that contains this run."""
     return name in THREAD_CAPS and value == environment.get("PROCSUP_THREADS")

@@ -1,4 +1,4 @@
-"""The files of one attempt: made before its start, settled at its end, removed if it fails."""
+"""The files of one attempt: made before its start (removed if that fails), renamed at its end."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ from procsup.store.rundir import SCRATCH, UNIT_FILES
 
 
 class Stream:
-    """The file of one of a child's streams: a log, or a file of the user's (`target`)."""
+    """The file of one of a child's streams: a log, or a file that the user named (`target`)."""
 
     __slots__ = ("fd", "log_path", "made", "target", "written_path")
 
@@ -51,8 +51,8 @@ class Stream:
     def settle(self, run_dir: str, *, well: bool) -> str:
         """Return the path for the record.
 
-        If the attempt ended `well`, the inspection publishes a file of the user's later; otherwise
-        the file becomes the attempt's log.
+        If the attempt ended `well`, the inspection publishes a file that the user named later;
+        otherwise the file becomes the attempt's log.
         """
         if self.target is not None and well:
             return self.target
@@ -61,9 +61,9 @@ class Stream:
         return _shorten_path(self.log_path, run_dir)
 
     def _move(self) -> bool:
-        """Move the file to the log; False if that failed: then it stays, and its content, too.
+        """Move the file to the log; False if that failed: then it stays as it is.
 
-        What another process has put in its place is no log of ours: then the log is missing.
+        If another process has replaced it, that file is not moved, and the log is missing.
         """
         folder, name = os.path.split(self.written_path)
         log_folder, log = os.path.split(self.log_path)
@@ -130,7 +130,7 @@ class AttemptFiles:
         self.program: Optional[str] = None  # sha256 of the script or module file that it starts
         self.remarks: Tuple[str, ...] = ()  # about files moved away before its start
         self.step = ""
-        self._fds: List[int] = []  # our copies, closed after every start, also a failed one
+        self._fds: List[int] = []  # our copies, closed after every start, failed ones too
 
     @property
     def name(self) -> str:
@@ -171,7 +171,7 @@ class AttemptFiles:
             stdin = self._keep(system.open_source(unit.stdin))
         self.step = "output file"
         folder = None
-        if unit.stdout is None:  # for both logs, as a rule
+        if unit.stdout is None:  # usually for both logs
             folder = system.open_log_folder(os.path.dirname(self.stdout.log_path))
         if folder is not None:
             self._keep(folder)

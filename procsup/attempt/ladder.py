@@ -18,7 +18,7 @@ _ROUNDS = 20  # of kills without a pause, while each round still finds new proce
 
 
 class StopTarget(Protocol):
-    """What a ladder does to a tree (`host.system.StopSignaller`)."""
+    """The tree that a ladder stops (`host.system.StopSignaller`)."""
 
     def signal(self, *, everybody: bool = False, dump: bool = False) -> bool:
         """Signal the processes that are next; return true if others must be signalled later."""
@@ -56,7 +56,7 @@ class Ladder:
         self._plan_look(now)
 
     def advance(self, now: float) -> None:
-        """Do what is due."""
+        """Take the steps that are due."""
         if now < self.look_at:
             return
         if self.killed_at is not None:

@@ -15,7 +15,7 @@ from procsup.host.processes import ReapResult
 _FIRST_S = 0.3  # most short units are never sampled: a sample would cost more CPU than the unit
 _LONGEST_INTERVAL_S = 2.0
 _SHARE = 0.007  # of one CPU: less than a hundredth, with what the rest of a turn costs
-_WAKING_S = 100e-6  # what a turn of the loop costs beside the sample itself
+_WAKING_S = 100e-6  # CPU time of a turn of the loop without the sample
 
 
 class TreeSample(Protocol):
@@ -23,12 +23,12 @@ class TreeSample(Protocol):
 
     @property
     def memory_bytes(self) -> int:
-        """Sum of what is resident."""
+        """Sum of the resident memory of all processes, in bytes."""
         ...
 
     @property
     def peak_bytes(self) -> Optional[int]:
-        """Sum of the high-water marks."""
+        """Sum of the high-water marks of all processes, in bytes."""
         ...
 
     @property

@@ -17,10 +17,10 @@ _FileId = Tuple[int, int]
 
 
 class OutputHolders:
-    """The outputs and logs of one attempt, found by inode or by name.
+    """The outputs and logs of one attempt, recognized by inode or by name.
 
-    Beside the declared files, folders and globs these are the files of stdout and stderr, and
-    siblings ``OUT.*`` and ``.OUT.*``: many programs write there first and rename.
+    These are the declared files, folders and globs, the files of stdout and stderr, and siblings
+    ``OUT.*`` and ``.OUT.*``: many programs write there first and rename.
     """
 
     def __init__(self, task: Task, files: AttemptFiles) -> None:
@@ -62,7 +62,7 @@ class OutputHolders:
         return left._replace(log=any(one in logs for one in ids))
 
     def _find_name(self, path: str, names: Dict[str, str]) -> str:
-        """Return the output that a path is, is below, or is a sibling of; empty if none."""
+        """Return the output that is this path, contains it or is its sibling; empty if none."""
         if path in self._promised:
             return display_path(path, self._folder)
         folder, name = os.path.split(path)

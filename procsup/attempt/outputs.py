@@ -177,14 +177,14 @@ def _require_written(
     """Return an output with the readings of the files that count; the others are left over.
 
     In a folder or a glob, the files that the attempt wrote count: new and changed ones. If the
-    output may stay `unchanged`, files that are still as the last success `vouched` for them count,
-    too. A link to nothing never counts. A single file that may stay unchanged always counts.
+    output may stay `unchanged`, files that are still as after the last success (`vouched`) count,
+    too. A broken link never counts. A single file that may stay unchanged always counts.
     """
 
     def counts(path: str) -> bool:
         stamp = identity.read_stamp(path)
         if stamp is None:
-            return False  # a link to nothing
+            return False  # a broken link
         if linked_anew or before.get(path) != stamp:
             return True
         known = vouched.get(path) if output.unchanged else None
@@ -325,7 +325,7 @@ def _sync_one(sync: Callable[[str], None], path: str, rules: Rules) -> None:
 
 
 def _list_folders(made: _MadeOutput) -> Iterable[str]:
-    """Yield the folders that hold the names of an output, up to the one that preflight synced."""
+    """Yield the folders whose entries lead to an output, up to the one that preflight synced."""
     top = find_home(made.output)
     for reading in made.readings:
         folder = os.path.dirname(reading.path)
@@ -393,7 +393,7 @@ def _read_input(path: str, was: Optional[Stamp], checksum: str) -> Optional[Read
     return None if seen is None else seen.make_reading(path, changed=True)
 
 
-# --- words -------------------------------------------------------------------------------------
+# --- messages ----------------------------------------------------------------------------------
 
 
 def display_path(path: str, folder: str) -> str:

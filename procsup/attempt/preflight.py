@@ -24,17 +24,17 @@ from procsup.paths.identity import compute_digest
 from procsup.paths.opening import describe_kind, is_absent, is_folder
 from procsup.paths.walk import LinkToNothing
 
-_WALKED_MOST = 1_000  # limit on the different inputs that are looked into if they are folders
+_WALKED_MOST = 1_000  # the most inputs of which folders are searched
 _ONE_WORD = (
     "is not found, and it is one text with blanks in it: write the program and its arguments as"
     " separate texts, or give all of it to a shell (sh -c 'TEXT')"
 )
 _OTHER_UNITS = 'say missing-inputs = "fail-unit" to run the other units'
-_ASKED_MOST = 16  # limit on the different folders and environments in which interpreters are asked
+_ASKED_MOST = 16  # the most different folders and environments in which an interpreter is started
 
 _MOVES_MODULES = frozenset(("PYTHONHOME", "PYTHONSAFEPATH", "PYTHONPLATLIBDIR"))
-_modules: Dict[Tuple[str, ...], str] = {}  # the file of a module, which `program_of` digests
-# Answers that `program_of` got, for the preflight after it: an interpreter takes 20 ms to start.
+_modules: Dict[Tuple[str, ...], str] = {}  # the file of a module, for `find_unit_program`
+# Answers that `find_unit_program` got, for the next preflight: an interpreter starts in 20 ms.
 _answers: Dict[Tuple[object, ...], ModuleAnswer] = {}
 
 
@@ -109,7 +109,7 @@ def _list_needed(unit: UnitSpec) -> Iterable[str]:
 def _select_to_ask(
     stage: StageSpec, units: Sequence[UnitSpec], promised: DeclaredOutputs
 ) -> Sequence[UnitSpec]:
-    """Return the units whose program and folder no other unit has promised to make."""
+    """Return the units whose program and folder are not declared outputs of another unit."""
     if not promised or not units:
         return units
     if stage.script is not None and stage.script in promised:
@@ -120,11 +120,11 @@ def _select_to_ask(
 def _find_missing(
     units: Sequence[UnitSpec], promised: DeclaredOutputs, published: Sequence[str]
 ) -> Dict[str, str]:
-    """Return the paths that are missing or not readable, each with which of the two."""
+    """Return the paths that are missing or unreadable, each with the word for its problem."""
     paths = {path: unit for unit in units for path in _list_needed(unit)}
     bad = [path for path in paths if not os.access(path, os.R_OK) and path not in promised]
     found = {path: "missing" if is_absent(path) else "not readable" for path in bad}
-    # With more, only an attempt finds it: here it would take a look at each of 100,000 files.
+    # With more inputs only an attempt finds broken links: here 100,000 files may be too many.
     walked = paths if len(paths) <= _WALKED_MOST else {}
     for path, unit in walked.items():
         link = _find_broken_link(unit, path, published)

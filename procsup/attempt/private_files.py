@@ -13,7 +13,7 @@ from procsup.paths.walk import find_home
 
 
 def make_folders(unit: UnitSpec) -> None:
-    """Make the folders that hold the declared files (of a glob: what precedes its wildcards)."""
+    """Make the folders of the declared files (of a glob: the folders before its wildcards)."""
     homes = [find_home(output) for output in unit.outputs]
     homes += [os.path.dirname(path) for path in (unit.stdout, unit.stderr) if path is not None]
     for folder in homes:
@@ -43,9 +43,9 @@ def write_private(path: str, data: bytes, run_dir: str) -> None:
 def open_private_folder(path: str, run_dir: str) -> Folder:
     """Open a folder below the run directory; make it, and those above it, with mode 0700.
 
-    RecordError if something else than a folder of ours has the place of one of them.
+    RecordError if one of them is not a folder of ours.
     """
-    # By its path: an attempt may be started by another process than the one that has it open.
+    # It is opened by its path: another process than the supervisor may start attempts.
     folder = Folder.open(run_dir)
     if not folder.is_ours():
         folder.close()
@@ -61,7 +61,7 @@ def open_private_folder(path: str, run_dir: str) -> Folder:
 
 
 class Scratch(NamedTuple):
-    """The scratch folder of an attempt, as it was made for it."""
+    """The scratch folder that was made for an attempt."""
 
     path: str
     made: Identity
@@ -74,9 +74,9 @@ class Scratch(NamedTuple):
             return cls(path, made.identity)
 
     def remove(self) -> str:
-        """Remove it with its contents; return a remark about what stays, empty if nothing does.
+        """Remove it with its contents; return a remark about entries that stay, empty if none does.
 
-        Links are not followed, what is mounted in it stays, and so does another folder of its name.
+        Links are not followed. Mounts in it stay, and so does another folder that has its name.
         """
         try:
             with Folder.open(os.path.dirname(self.path)) as folder:

@@ -30,7 +30,7 @@ class Starter:
         self._environments = Environments(context)
         self._log_folders: Set[str] = set()  # those that were checked: one per stage
         self._programs: Dict[Tuple[str, str, str], str] = {}  # (name, PATH, cwd) -> file
-        self._unsaid: Dict[str, Tuple[str, ...]] = {}  # unit -> of starts that were refused
+        self._unsaid: Dict[str, Tuple[str, ...]] = {}  # unit -> remarks of refused starts
         self._null_fd = system.open_null()
         self._files: Dict[str, Tuple[Stamp, str]] = {}  # path -> (stamp when it was read, sha256)
         self._spawner = system.Spawner(context.mark_base)
@@ -42,7 +42,7 @@ class Starter:
     def start(self, task: Task) -> Union[Launched, NotStarted]:
         """Make the attempt's files, and start its process.
 
-        RecordError if something else has the place of a folder of the run directory: then no unit
+        RecordError if a folder of the run directory was replaced by something else: then no unit
         can start.
         """
         if not task.unit.argv:

@@ -1,7 +1,7 @@
 """A unit's `stop-command`, which runs instead of the stop signal.
 
-It stops what a signal does not reach: containers, jobs on other machines. If it cannot be started
-or fails, the signal is sent; if it hangs, it is ended at the end of the grace.
+It stops work that a signal does not reach: containers, jobs on other machines. If it cannot be
+started or fails, the signal is sent; if it hangs, it is ended at the end of the grace.
 """
 
 from typing import Callable, Optional

@@ -13,7 +13,7 @@ from procsup.host import machine, system
 from procsup.host.threads import Pool, ResultQueue
 from procsup.interfaces import Clock
 
-_GATHER_S = 0.002  # the fact of a start waits this long for other facts of the same turn
+_GATHER_S = 0.002  # `Started` facts are held this long, to be handed over with others
 _REAP_S = 1.0  # adopted zombies are reaped after this time at the latest
 _INSPECTORS = 2
 _INSPECTED_S = 5.0  # an inspection may hang in a dead file system

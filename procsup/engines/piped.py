@@ -42,9 +42,9 @@ class _Live:
 class PipedEngine:
     """Runs attempts through another process, which starts and ends them; for the main thread.
 
-    That process is started with the context's environment, which units inherit; `Setting` sends
-    it the rest. If it dies, its guard ends its trees, and each of its attempts ends as `Vanished`;
-    later starts fail.
+    That process is started with the context's environment, which units inherit; `Setting` sends it
+    the rest of the context. If it dies, its guard ends its trees, and each of its attempts ends as
+    `Vanished`; later starts fail.
     """
 
     def __init__(self, context: RunContext, *, clock: Clock, sampling: bool = True) -> None:
@@ -91,7 +91,7 @@ class PipedEngine:
     def wait(self, until: Optional[float]) -> List[Fact]:
         """Block until there are facts, `wake` was called or the monotonic time `until`.
 
-        RecordError if the other process found the run directory unfit.
+        RecordError if the other process reported that the run directory is damaged.
         """
         while True:
             self._hear()
