@@ -181,7 +181,7 @@ class LoadedRun:
         return units
 
     def _find_vouched(self, recipe: Recipe, outputs: UpstreamOutputs) -> Optional[VouchedOutputs]:
-        """Return which outputs the stage's globs may match; None if they match no outputs."""
+        """Return the outputs that the stage's globs may match; None if they match no outputs."""
         stages = [name for name in recipe.spec.looks_into if name in outputs]
         if not stages:
             return None

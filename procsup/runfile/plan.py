@@ -1,9 +1,9 @@
 """A plan: a program's run without a run file, written to a file from which a resume reads it.
 
-One JSON object a line: first a head (the run's name, the folder it was asked from, its settings
-as a run file has them), then one object a unit, last ``{"end": COUNT}``. It is made by the
-library and by `procsup map`, travels to the supervisor through a pipe, and stays in the run
-directory as ``plan.jsonl``. A plan without its last line is invalid: its maker gave up.
+It has one JSON object a line: first a head (the run's name, the caller's current folder, the
+settings as in a run file), then one object a unit, last ``{"end": COUNT}``. The library and
+`procsup map` make it, send it to the supervisor through a pipe, and it stays in the run directory
+as ``plan.jsonl``. A plan without its last line is invalid: its maker gave up.
 """
 
 import datetime
@@ -37,12 +37,12 @@ PLAN_VERSION = 1
 CALLED_OFF = b'{"called-off":true}\n'
 _ENOUGH_PROBLEMS = 20
 _MARK = "procsup-plan"
-# Names, which are never filled in; and the one setting that knows placeholders.
+# Texts whose braces are kept: names, and the only setting that has placeholders.
 _TEXT_AS_IS = ("secrets", "stop-command")
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
-# Settings of a run that a plan may have, too; `name` and `dir` are separate arguments.
+# Settings of a run that a plan may have; `name` and `dir` are separate arguments.
 _OF_THE_RUN = tuple(
     key for key in RUN_KEYS if key not in ("name", "dir", "vars", "defaults", "stage")
 )
@@ -60,7 +60,7 @@ class PlanWithdrawn(Exception):
 class Head(NamedTuple):
     """The first line of a plan; `settings` are keys of a run and of a stage together.
 
-    `named`: the user chose the name. Else another name is used if a run has this one.
+    `named`: the user chose the name. Otherwise another name is used if a run has this one.
     """
 
     name: str
@@ -89,19 +89,19 @@ class PlanText(NamedTuple):
 
 
 def encode(table: Mapping[str, Any]) -> bytes:
-    """Return a line; text that is not UTF-8 survives."""
+    """Return a line; text that is not UTF-8 is preserved."""
     return _encode(table).encode("ascii") + b"\n"
 
 
 def end_line(count: int) -> bytes:
-    """Return the last line of a plan of so many units."""
+    """Return the last line of a plan with `count` units."""
     return encode({"end": count})
 
 
 def read_text(lines: Iterable[bytes], shown: str) -> PlanText:
     """Read a plan up to its last line; UsageError if it is not a plan, or not whole.
 
-    PlanWithdrawn if it has the line by which its maker gave up.
+    PlanWithdrawn if its maker gave up and has said so in a line.
     """
     rows = iter(lines)
     head = _read_head(next(rows, b""), shown)
@@ -194,7 +194,7 @@ def load_plan(
 
 
 def make_own_name(prefix: str) -> str:
-    """Return a name for a run without one; no other run has it, as with ids of runs."""
+    """Return a unique name for a run without a name; it is made like the id of a run."""
     return f"{prefix}-{make_dated_id(4)}"
 
 

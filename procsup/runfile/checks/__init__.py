@@ -1,1 +1,1 @@
-"""Refuses the same output twice, overlaps, and globs on outputs that may not exist yet."""
+"""Refuses equal or overlapping outputs, and globs on outputs that may not exist yet."""

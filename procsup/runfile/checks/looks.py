@@ -1,4 +1,4 @@
-"""What a stage reads when its units are made: globs, and files that list parameters."""
+"""The globs, and the files with parameters, that a stage reads when its units are made."""
 
 import os
 from typing import Iterator, Mapping, NamedTuple

@@ -1,4 +1,4 @@
-"""Outputs that are, or may be, in a folder or a glob that another unit declares.
+"""Finds outputs that are, or may be, in a folder or a glob that another unit declares.
 
 Both units would then record the same files as their own.
 """
@@ -27,7 +27,7 @@ _MOST_COMPARED = 64  # globs with the same start and end: 100,000 units stay fas
 
 
 class Overlap(NamedTuple):
-    """An output (`key`) of a unit that lies in what the unit `claimer` declares.
+    """An output (`key`) of a unit that lies in a folder or glob of the unit `claimer`.
 
     `common` is a path in both; None if the whole output lies in it.
     """
@@ -52,13 +52,13 @@ class _Claim(NamedTuple):
 
 
 class Claims:
-    """The folders and globs that the units of a stage declare, found by how their paths begin."""
+    """The folders and globs that units of a stage declare, found by the start of their paths."""
 
     def __init__(self, declared: Iterable[Tuple[OutputSpec, str]]) -> None:
         self._folders: Dict[str, Tuple[str, str]] = {}
-        self._less: Dict[str, OutputSpec] = {}  # folders of which something is left out
+        self._less: Dict[str, OutputSpec] = {}  # folders with exclusions
         self._globs: Dict[str, List[Tuple[str, str]]] = {}  # key -> (start, end) of each branch
-        self._excluded: Dict[str, Tuple[str, ...]] = {}  # key of a glob -> what it leaves out
+        self._excluded: Dict[str, Tuple[str, ...]] = {}  # key of a glob -> its exclusions
         self._claims: Dict[str, Dict[str, List[_Claim]]] = {}  # start -> reversed end -> claims
         for output, unit in declared:
             key = make_path_key(output.path)
@@ -94,14 +94,14 @@ class Claims:
         return {key.rstrip(os.sep) for key in self._folders} | begins
 
     def list_homes(self, key: str) -> List[str]:
-        """Return the folder that an output of the stage is in, of a glob that of each branch."""
+        """Return the folder of an output of the stage; of a glob, the folder of each branch."""
         starts = self._globs.get(key)
         if starts is None:
             return [key.rstrip(os.sep).rpartition(os.sep)[0]]
         return [start.rpartition("/")[0].replace("/", os.sep) for start, _end in starts]
 
     def are_excluded(self, key: str, folder: OutputSpec) -> bool:
-        """Whether a folder leaves out an output of the stage: all that a glob may match there."""
+        """Whether a folder excludes an output of the stage, or all that a glob may match there."""
         if key not in self._globs:
             return excludes(folder, key.rstrip(os.sep))
         glob = _parse_glob(key, self._excluded.get(key, ()))
@@ -126,7 +126,7 @@ class Claims:
                 yield from self._find_matching(key, unit, of._less.get(key), is_folder=is_folder)
 
     def _find_around_glob(self, key: str, unit: str, of: "Claims") -> Iterator[Overlap]:
-        """Yield what holds or meets a glob; if two of its alternatives meet one, twice."""
+        """Yield the folders and globs that overlap a glob, once for each of its alternatives."""
         excluded = of._excluded.get(key, ())
         for start, end in of._globs[key]:
             yield from self._find_in_folders(key, make_path_key(start), unit, of)
@@ -149,7 +149,7 @@ class Claims:
         return None
 
     def _find_in_folders(self, key: str, start: str, unit: str, of: "Claims") -> Iterator[Overlap]:
-        """Yield the folder that a path, or what a pattern with this start matches, is in."""
+        """Yield the folder that contains a path, or the matches of a pattern with this start."""
         for length in self._folder_lengths:
             whose = self._folders.get(start[:length])
             less = self._less.get(start[:length])
@@ -195,7 +195,7 @@ class Claims:
     ) -> Iterator[Tuple[str, _Claim]]:
         """Yield globs that may match a path with this start and this reversed end.
 
-        Each after the start of the alternative by which it was found.
+        Each glob comes with the start of the alternative by which it was found.
         """
         for length in self._lengths:
             if length > len(start):

@@ -1,4 +1,4 @@
-"""What units read although other units make it and they do not wait for these."""
+"""Finds inputs that other units make, although their readers do not wait for these units."""
 
 import os
 from typing import Callable, Collection, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
@@ -28,7 +28,7 @@ class _Shared(NamedTuple):
     lies_in: bool = False
 
 
-_Readers = Dict[Tuple[str, ...], List[Tuple[UnitSpec, str, str]]]  # what they leave out -> readers
+_Readers = Dict[Tuple[str, ...], List[Tuple[UnitSpec, str, str]]]  # by what they exclude
 _SEVERAL = ""
 
 
@@ -77,7 +77,7 @@ class Reads:
             folders = Claims((OutputSpec(key + os.sep, kind="folder"), key) for key in keys)
             names = {name: key for key in keys for name in (key, key + os.sep)}
             for hit in claims.hits(names, folders):
-                is_inside = hit.key == hit.unit  # else a glob may match something in it
+                is_inside = hit.key == hit.unit  # otherwise a glob may match a path in it
                 yield _Shared(hit.unit, make_path_key(hit.declared), hit.claimer, is_inside)
 
     def _find_in_folders(self, outputs: Mapping[str, str], claims: Claims) -> Iterator[_Shared]:
@@ -85,7 +85,7 @@ class Reads:
         read = {key for key in keys if key in self._readers}
         if not read:
             return
-        known: Dict[str, Tuple[str, ...]] = {"": ()}  # folder -> those above it that are read
+        known: Dict[str, Tuple[str, ...]] = {"": ()}  # folder -> the folders above it that are read
 
         def find_above(folder: str) -> Tuple[str, ...]:
             upper = folder.rpartition(os.sep)[0]

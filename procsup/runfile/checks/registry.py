@@ -49,12 +49,12 @@ class Registry:
         self._file_key = make_path_key(file)
         self._inside_directory = make_path_key(spec.directory) + os.sep
         self._outputs: Dict[str, Dict[str, str]] = {}  # stage -> output -> unit
-        self._declared: Dict[str, List[Tuple[OutputSpec, str]]] = {}  # folders and globs, likewise
+        self._declared: Dict[str, List[Tuple[OutputSpec, str]]] = {}  # folders and globs
         self._claims: Dict[str, Claims] = {}  # stage -> its folders and globs
         self._looks: List[Look] = []
         self._reads: Dict[str, Reads] = {}  # stage -> what its units read
         self._real = RealFolders(spec.folder)
-        self._marks: Dict[str, str] = {}  # stamps and the like -> whose
+        self._marks: Dict[str, str] = {}  # key of a stamp or the like -> its description
         self._escaped: Set[str] = set()  # patterns with escaped characters, and their keys
         self._lock = threading.Lock()  # stages may be expanded on side threads
 
@@ -64,7 +64,7 @@ class Registry:
 
     @property
     def marks(self) -> Mapping[str, str]:
-        """The keys of stamps and the like, and whose they are."""
+        """The keys of stamps and the like, each with its description."""
         return self._marks
 
     def explain_no_mark(self, path: str) -> str:
@@ -93,7 +93,7 @@ class Registry:
         self._escaped.clear()
 
     def find_vouched(self, stages: Sequence[str], made: Iterable[str]) -> VouchedOutputs:
-        """Return which outputs of these stages are vouched for: those that were `made`."""
+        """Return the outputs of these stages; only those that were `made` are vouched for."""
 
         def is_output(key: str) -> bool:
             names = (key, key + os.sep)  # folders are registered with a separator
@@ -171,7 +171,7 @@ class Registry:
         above: Dict[str, Tuple[str, str]] = {}  # output -> its unit and stage
         for maker, outputs in self._outputs.items():
             above.update((key, (outputs[key], maker)) for key in folders & outputs.keys())
-            for claims in self._claims.values():  # the same path as a file and as a folder
+            for claims in self._claims.values():  # a path declared as a file and as a folder
                 both = (key[:-1] for key in claims.folders if key[:-1] in outputs)
                 above.update((key, (outputs[key], maker)) for key in both)
         if not above:
@@ -196,7 +196,7 @@ class Registry:
         return f"{both} may both be {shared}: both would vouch for it, so narrow one"
 
     def _find_own_inputs(self, recipe: Recipe, unit: UnitSpec) -> Iterator[Tuple[KeyPath, str]]:
-        """Find files that a unit both reads and writes: it destroys them, or is never kept."""
+        """Find files that a unit both reads and writes: it would destroy them, or never be kept."""
         if not unit.inputs or not (unit.outputs or unit.stdout or unit.stderr):
             return
         inputs = {_make_key(path) for path in unit.inputs}
@@ -218,7 +218,7 @@ class Registry:
                 whose = self._marks.get(_make_key(path))
                 if whose is not None:
                     own = "stdin" if path == unit.stdin else key
-                    # A parameter that is a path has no key of its own here.
+                    # A parameter that is a path has no key in `places`.
                     at = recipe.place(own) if own in recipe.places else recipe.at
                     problem = (
                         f"{self._display_path(path)}, which the unit `{unit.id}` reads, is {whose}"
@@ -239,7 +239,7 @@ class Registry:
     def _take(
         self, stage: str, path: str, real: str, unit: UnitSpec, *, is_glob: bool = False
     ) -> str:
-        """Register an output that leads to `real`; return what is wrong with it."""
+        """Register an output with the real path `real`; return its problem, empty if none."""
         if is_glob and "[" in real:
             self._escaped.update((path, real, make_path_key(path), make_path_key(real)))
         problem = self._take_as(stage, path, path, unit)
@@ -248,7 +248,7 @@ class Registry:
         return self._take_as(stage, real, path, unit)
 
     def _take_as(self, stage: str, real: str, path: str, unit: UnitSpec) -> str:
-        """Register an output that the unit declares as `path` and that leads to `real`."""
+        """Register an output that the unit declares as `path` and whose real path is `real`."""
         key = make_path_key(real)
         through = f" (through a link, {self._display_path(path)})" if real != path else ""
         for taken in self._outputs.values():
@@ -283,7 +283,7 @@ class Registry:
     def check_inputs(
         self, made: Iterable[Tuple[Recipe, Collection[UnitSpec]]], problems: Problems
     ) -> None:
-        """Note inputs of and from these stages that their readers do not wait for."""
+        """Note inputs for which a reader does not wait, if it or the maker is in these stages."""
         with self._lock:
             new = {recipe.spec.name: Reads(recipe, units, self._real) for recipe, units in made}
             self._reads.update(new)

@@ -72,7 +72,7 @@ class Axis(NamedTuple):
 
     at: KeyPath
     kinds: Dict[str, Kind]  # the parameters it gives
-    in_id: Tuple[str, ...]  # those of them that identify units
+    in_id: Tuple[str, ...]  # those that are part of a unit's id
     source: Union[List[Row], Column, Glob, ListFile, Tuple["Axis", ...]]  # several: side by side
 
     @property
@@ -305,7 +305,7 @@ class AxisReader:
 
 
 def _make_unread(at: KeyPath, name: str, value: Any) -> Axis:
-    """Return a placeholder for an invalid axis: its name is known, so its uses are no errors."""
+    """Return a substitute for an invalid axis: its name is known, so uses of it are not errors."""
     kinds: Dict[str, Kind] = {name: TEXT}
     if isinstance(value, dict) and "glob" in value:
         kinds = {name: PATH, **dict.fromkeys(_CAPTURE.findall(str(value["glob"])), TEXT)}

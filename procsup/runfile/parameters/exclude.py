@@ -1,7 +1,7 @@
 """Combinations of parameters that are left out.
 
-Values are compared as they are written: `1` and `"1"` are the same (as a CSV's cells are text),
-`0.1` and `0.10` are not.
+Values are compared as they are written: `1` and `"1"` are the same, since the cells of a CSV are
+text; `0.1` and `0.10` are not.
 """
 
 from typing import (

@@ -1,4 +1,4 @@
-"""Files that hold parameters: one value a line, a CSV with a header row, one JSON object a line.
+"""Reads files with parameters: one value a line, a CSV with a header row, a JSON object a line.
 
 Every message about a row is ``file:line: what is wrong``; many are raised together.
 """
@@ -208,7 +208,7 @@ def _read_csv(file: ListFile, opened: TextIO) -> List[Row]:
 
 
 def describe_cure_of_delimiter(file: ListFile, name: str) -> str:
-    """Return what to write if a name in the header of a CSV has another delimiter in it."""
+    """Return the cure if a name in the header of a CSV contains another delimiter."""
     found = max((one for one in _DELIMITERS if one != _find_delimiter(file)), key=name.count)
     if file.kind != "csv" or found not in name:
         return ""
@@ -233,7 +233,7 @@ class _CsvLines:
 
     def __init__(self, path: str, opened: TextIO, comment: str) -> None:
         self.number = 0
-        self.row_length = 0  # not 0: within a cell of several lines
+        self.row_length = 0  # not 0 within a cell of several lines
         self._path = path
         self._opened = opened
         self._comment = comment

@@ -1,4 +1,4 @@
-"""Finds, among the matches of a glob, outputs that no succeeded unit vouches for."""
+"""Finds, among the matches of a glob, outputs that no succeeded unit has made."""
 
 import os
 from typing import Callable, Iterable, Set
@@ -8,10 +8,10 @@ from procsup.paths.links import RealFolders
 
 
 class VouchedOutputs:
-    """Distinguishes outputs of earlier stages that are vouched for from others.
+    """Distinguishes outputs of earlier stages that a succeeded unit has made from others.
 
-    `made` are the vouched paths; `is_output` returns by its key whether a path is, or is in, a
-    declared output of a unit of these stages.
+    `made` are the paths that were made; `is_output` returns by its key whether a path is, or is in,
+    a declared output of a unit of these stages.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class VouchedOutputs:
             key = os.path.dirname(key)
 
     def leaves_out(self, path: str) -> bool:
-        """Whether a file is an output that is not vouched for, or a folder with only such files."""
+        """Whether a file is an output that no succeeded unit made, or a folder with only such."""
         key = make_path_key(path)
         if key in self._made:
             return False

@@ -19,8 +19,9 @@ _Matches = Dict[str, Tuple[str, ...]]
 class Finder:
     """Finds the matches of a stage's globs; relative ones start at `folder`.
 
-    Outputs of earlier stages that are not `vouched` for are left out. `marks` are files that
-    procsup writes and removes (key -> what they are): no glob may match them, once they are there.
+    Outputs of earlier stages that no succeeded unit made are left out (`vouched`). `marks` are
+    files that procsup writes and removes (key -> description): no glob may match one when it
+    exists.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Finder:
         return kept
 
     def explain_nothing(self, glob: Glob) -> str:
-        """Say in a few words why a glob found nothing."""
+        """Return in a few words why a glob found nothing."""
         unvouched = self._unvouched.get((glob.source, glob.text))
         if unvouched:
             return f"{_make_leaves_out(glob.source, unvouched)}, and matches nothing else"
@@ -102,7 +103,7 @@ class Finder:
         return f"`{glob.source}` matches no {'folder' if branch.folders else 'file'}"
 
     def notes(self) -> List[str]:
-        """Return what each glob left out: folders behind links, and files not vouched for."""
+        """Return what each glob left out: folders behind links, outputs that no unit made."""
         linked = [
             f"`{source}` does not look into links to folders (no `**` does):"
             f" {list_some(left_out, _SHOWN)}"

@@ -45,7 +45,7 @@ from procsup.runfile.templates.scope import PATH, UNREAD, FileSet, Kind, Many, S
 from procsup.runfile.templates.template import Files, Step, Template
 
 _BEHIND_BRACES = compile_at_use(r"}.*/\.\.(?:/|$)")
-_SOME_FOLDER = "/1/2/3/4/5/6/7/8"  # for the run file's, which makes no difference
+_SOME_FOLDER = "/1/2/3/4/5/6/7/8"  # for the run file's: no result depends on it
 _OUTPUT_KEYS = ("path", "empty", "optional", "unchanged")
 
 
@@ -62,7 +62,7 @@ class Item(NamedTuple):
     is_glob: bool
     in_list: bool = False  # the name stands for a list
     flags: Mapping[str, bool] = {}
-    left_out: Tuple["Item", ...] = ()  # entries of its list with a leading `!`, without that
+    left_out: Tuple["Item", ...] = ()  # entries of its list with a leading `!`, which is removed
 
 
 class DeclaredFiles(NamedTuple):
@@ -79,7 +79,7 @@ class DeclaredFiles(NamedTuple):
         return any(item.is_glob for item in self.items)
 
     def kind(self, *, file: bool) -> Kind:
-        """Return the form in which placeholders see it."""
+        """Return the kind of value that placeholders see."""
         if self.is_unread:
             return UNREAD
         unknown = self.looks_at_files or any(item.template.alone for item in self.items)
@@ -116,7 +116,7 @@ def read_declared(value: Any) -> DeclaredFiles:
 
 def _make_declared(groups: Sequence[List[Item]], *, is_table: bool = False) -> DeclaredFiles:
     items = [item for group in groups for item in group]
-    # All items of a list leave out the same.
+    # All items of a list exclude the same paths.
     left_out = [one for group in groups if group for one in group[0].left_out]
     return DeclaredFiles(tuple(items), is_table, left_out=tuple(left_out))
 
@@ -138,7 +138,7 @@ def _read_named(name: str, value: Any) -> List[Item]:
 def _make_list(
     values: List[Any], read: Callable[[Tuple[int, Any]], Item], at: KeyPath = ()
 ) -> List[Item]:
-    """Read a list of paths, less what its entries with a leading `!` leave out."""
+    """Read a list of paths, without those that its entries with a leading `!` exclude."""
     entries = list(enumerate(values))
     if not any(map(_is_excluded, values)):
         return convert_each(entries, read)
@@ -308,7 +308,7 @@ def _make_paths(
     if item.left_out:
         glob = glob.exclude([read_glob(one.template, values) for one in item.left_out])
     found = tuple(finder.find_once(glob))
-    if item.left_out:  # also where the patterns write the same folder in different ways
+    if item.left_out:  # even if the patterns write the same folder in different ways
         placed = glob.rebase(finder.make_absolute)
         found = tuple([p for p in found if not placed.excludes(finder.make_absolute(p), case=CASE)])
     if not found and not empty_ok:
@@ -319,7 +319,7 @@ def _make_paths(
 def find_left_out(
     wanted: DeclaredFiles, values: Mapping[str, Any], finder: Finder, folder: str
 ) -> Dict[str, Tuple[str, ...]]:
-    """Return what is left out of declared paths that may be folders: absolute path -> patterns."""
+    """Return the excluded patterns of declared paths that may be folders, by absolute path."""
     found: Dict[str, Tuple[str, ...]] = {}
     for item in wanted.items:
         if item.left_out and (not item.is_glob or item.template.source.endswith("/")):
@@ -334,7 +334,7 @@ def _list_left_out(item: Item, values: Mapping[str, Any], folder: str) -> Tuple[
 
 
 def render_path(template: Template, values: Mapping[str, Any]) -> str:
-    """Fill in a path; `Wrong` if it comes out empty."""
+    """Fill in a path; `Wrong` if the result is empty."""
     path = template.render(values)
     if not path.strip():
         raise Wrong(f"{show(template.source)} is an empty path for this unit")

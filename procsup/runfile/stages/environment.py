@@ -1,4 +1,4 @@
-"""The `env` of a stage and its `secrets`: values that are recorded, and names that never are."""
+"""The `env` of a stage, whose values are recorded, and its `secrets`, of which only names are."""
 
 from typing import Any, Dict, List, Tuple
 
@@ -19,7 +19,7 @@ from procsup.runfile.templates.template import Template, double_braces
 
 
 def read_env(table: StageTable, scope: Scope, problems: Problems) -> Dict[str, PlacedTemplate]:
-    """Read `env`, that of `defaults` and the stage's own together; the own one wins."""
+    """Read `env` of `defaults` and of the stage together; the stage's values take precedence."""
     env: Dict[str, PlacedTemplate] = {}
     for values, at in ((table.defaults, ("defaults", "env")), (table.own, (*table.at, "env"))):
         if "env" in values:

@@ -38,7 +38,7 @@ _NAMED = 5
 
 
 class MadeUnits(NamedTuple):
-    """A unit as its followers see it; `own` is its id without the stage."""
+    """The part of a unit that its followers use; `own` is its id without the stage."""
 
     id: str
     own: str
@@ -47,7 +47,7 @@ class MadeUnits(NamedTuple):
 
 
 class FollowedStage(NamedTuple):
-    """What a stage uses of the stages before it.
+    """The data that a stage uses from the stages before it.
 
     `inputs_from`: absolute paths of the outputs of the stage named by ``inputs.from``; `made`: the
     units of the stages that it follows.
@@ -111,9 +111,9 @@ def find_followed(table: Mapping[str, Any]) -> List[str]:
 
 
 def inherit_parameters(recipes: Sequence[Recipe]) -> Dict[str, Kind]:
-    """Return the parameters that units take over from those of these stages.
+    """Return the parameters that units inherit from the units of these stages.
 
-    `Wrong` if two stages have one of the same name and of different kinds.
+    `Wrong` if two stages have a parameter of the same name but of different kinds.
     """
     kinds: Dict[str, Kind] = {}
     for recipe in recipes:
@@ -136,10 +136,10 @@ def list_followed_units(recipes: Sequence[Recipe], taken: Mapping[str, Kind]) ->
 
 
 def make_groups(stages: Sequence[str], made: Mapping[str, Sequence[MadeUnits]]) -> List[Group]:
-    """Return what each unit follows, in the order of the first stage.
+    """Return the units that each unit follows, in the order of the first stage.
 
-    Units of several stages belong together if their ids differ only in the stage; `Wrong` if one
-    has no partner, or they differ in a parameter.
+    Units of several stages belong together if their ids differ only in the stage. `Wrong` if a unit
+    has no partner, or if partners differ in a parameter.
     """
     first, *others = stages
     partners = {stage: {one.own: one for one in made[stage]} for stage in others}
@@ -187,7 +187,7 @@ def _format_value(value: Any) -> Any:
 def settle(
     recipes: Sequence[Recipe], values: Mapping[str, Any], absolute: Callable[[str], str]
 ) -> List[Recipe]:
-    """Return the recipes, each with when its units are known and which stages they wait for."""
+    """Return the recipes; their specs say when their units are known and may start."""
     names = [recipe.spec.name for recipe in recipes]
     settler = _Settler({recipe.spec.name: recipe for recipe in recipes}, values, absolute)
     return [settler.settle(name) for name in names]
@@ -239,7 +239,7 @@ class _Settler:
         return tuple([name for name in known if self._may_meet(globs, name)])
 
     def _may_see(self, recipe: Recipe, name: str) -> bool:
-        """Whether its globs or lists may find the outputs of another stage; true if in doubt."""
+        """Whether its globs or lists may find outputs of another stage; true if that is unclear."""
         return self._may_meet([*self._list_globs(recipe), *self._list_lists(recipe)], name)
 
     def _may_meet(self, looks: Sequence[Tuple[str, str]], name: str) -> bool:
@@ -264,13 +264,13 @@ class _Settler:
                 yield self._start(axis.source.path), ""
 
     def _find_ends(self, template: Template, is_glob: bool) -> Tuple[str, str]:
-        """Return the beginning and the end that all paths of a template have."""
+        """Return the beginning and the end that all paths of a template have in common."""
         if ".." in template.source:
             return "", ""
         parts = [self._get_known_text(part, is_glob) for part in template.parts]
         head = _cut_at_wildcard("".join(parts))
         tail = _cut_at_wildcard("".join(parts)[::-1])[::-1]
-        is_folder = tail.endswith("/")  # anything may be in it
+        is_folder = tail.endswith("/")  # any file may be in it
         return self._start(head), ("" if is_folder else tail)
 
     def _start(self, head: str) -> str:

@@ -30,7 +30,7 @@ class Interpreter(NamedTuple):
 def read_interpreter(
     value: Any, absolute: Callable[[str], str], *, search: bool = False
 ) -> Interpreter:
-    """Accept a version, a path or a name; relative paths are taken from the run file's folder.
+    """Accept a version, a path or a name; relative paths start at the run file's folder.
 
     With `search` a version is also searched for where tools such as pyenv install it.
     """

@@ -15,7 +15,7 @@ from procsup.runfile.templates.template import Template
 
 
 class PlacedTemplate(NamedTuple):
-    """A template and the place in the file that its problems are reported at."""
+    """A template, and the place in the file at which its problems are reported."""
 
     at: KeyPath
     template: Template
@@ -100,7 +100,7 @@ class Recipe(NamedTuple):
 
 
 class ExpandContext(NamedTuple):
-    """What all stages share: the run file's folder, the run directory, the variables."""
+    """The data that all stages share: the run file's folder, the run directory, the variables."""
 
     folder: str
     directory: str

@@ -98,7 +98,7 @@ class RunReader:
         return spec, recipes
 
     def make_context(self, spec: RunSpec) -> ExpandContext:
-        """Return what the units of all stages share."""
+        """Return the data that the units of all stages share."""
         return ExpandContext(spec.folder, spec.directory, self._values)
 
     # --- single values -------------------------------------------------------------------
@@ -276,7 +276,7 @@ class RunReader:
 
 
 def _makes_files(recipe: Recipe) -> bool:
-    """Whether a stage vouches for files: its outputs, or a file for stdout or stderr."""
+    """Whether a stage makes files: its outputs, or a file for stdout or stderr."""
     outputs = recipe.outputs
     return bool(outputs.items) or outputs.is_unread or not recipe.places.keys().isdisjoint(_PRINTED)
 

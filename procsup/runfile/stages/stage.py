@@ -1,4 +1,4 @@
-"""Reads one stage of the run file: its settings into a StageSpec, all else into a Recipe."""
+"""Reads one stage of the run file: its settings into a StageSpec, the rest into a Recipe."""
 
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
@@ -53,7 +53,7 @@ _NO_EXCLUDES: Tuple[Exclude, ...] = ()
 def read_stage(
     name: str, own: Mapping[str, Any], defaults: Mapping[str, Any], context: Context
 ) -> Optional[Recipe]:
-    """Read a stage; problems are noted in the context; None if they leave no usable stage."""
+    """Read a stage, and note its problems in the context; None if it cannot be used."""
     table = StageTable(name, own, defaults, context)
     check_keys(own, STAGE_KEYS, table.at, context.problems, later=LATER_KEYS)
     return _StageReader(name, table, context).read()

@@ -45,7 +45,7 @@ class StageTable:
         self.values: Dict[str, Any] = {**defaults, **own}
         self.places: Dict[str, KeyPath] = {key: ("defaults", key) for key in defaults}
         self.places.update((key, (*self.at, key)) for key in own)
-        self.parameters: Tuple[str, ...] = ()  # set as soon as they are known
+        self.parameters: Tuple[str, ...] = ()  # set once they are known
         self._context = context
 
     def __contains__(self, key: str) -> bool:

@@ -46,7 +46,7 @@ class Wrong(Exception):
 
 
 class Noted(Wrong):
-    """A value cannot be read because of another one, whose error is noted: it has no own fault."""
+    """A value cannot be read because of another one, whose error is already noted."""
 
     def __init__(self) -> None:
         super().__init__(faults=())
@@ -140,7 +140,7 @@ def make_wrong(what: str, value: Any) -> Wrong:
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean ...?)``, or nothing if no known word is near."""
+    """Return `` (did you mean ...?)``; empty if no known word is near."""
     near = find_nearest(word, known)
     return f" (did you mean `{near}`?)" if near else ""
 
@@ -172,7 +172,7 @@ class Faults:
             self._is_wrong = True
 
     def raise_if_any(self) -> None:
-        """Raise `Wrong` if a value is wrong, also if its fault is noted elsewhere."""
+        """Raise `Wrong` if a value is wrong, even if its fault is noted elsewhere."""
         if self._is_wrong:
             raise Wrong(faults=self._found)
 

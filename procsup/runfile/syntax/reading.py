@@ -57,8 +57,8 @@ class WrittenFloat(float):
 class Source(NamedTuple):
     """A run file as read; `shown` is how messages name it.
 
-    `path` is absolute, and for a symbolic link it is the target's: name and folder of the run do
-    not depend on the name by which the file was given.
+    `path` is absolute; for a symbolic link it is the path of its target. So name and folder of the
+    run do not depend on the link.
     """
 
     shown: str
@@ -182,7 +182,7 @@ def _parse(shown: str, text: str) -> Dict[str, Any]:
 
 
 def _refuse_long_keys(shown: str, text: str) -> None:
-    """Refuse what would fill the memory: the parser keeps each beginning of a dotted key."""
+    """Refuse very long dotted keys: the parser keeps each beginning of a key in memory."""
     if all(line.count(".") < _MOST_KEY_PARTS for line in text.split("\n")):
         return
     plain = _TOKEN.sub(_shorten_token, text)

@@ -147,7 +147,7 @@ def limit_s(value: Any) -> float:
 
 
 def linger_s(value: Any) -> Optional[float]:
-    """Accept a duration; return None for ``timeout``: as long as the unit may take."""
+    """Accept a duration; return None for ``timeout``, which means as long as the unit may take."""
     if value == AS_LONG_AS_THE_UNIT:
         return None
     try:

@@ -1,7 +1,7 @@
 """Reads bash, as far as needed to know where a placeholder is a word, and nothing but a word.
 
-`Bash` finds words and the commands that they form; what a command makes of its words is judged in
-`commands.py`. Where bash's own reading depends on more than that, the text is in doubt.
+`Bash` finds words and the commands that they form; `commands.py` judges what a command does with
+its words. If bash's own parsing depends on more than the text, the text is in doubt.
 """
 
 import re
@@ -38,7 +38,7 @@ _ARRAY = re.compile(r"[A-Za-z_]\w*(?:\[.*\])?\+?=")
 
 
 class _Code:
-    """The command under way in a text of commands: the whole, or that of a ``$(...)``."""
+    """The current command of a text of commands: the whole text, or that of a ``$(...)``."""
 
     def __init__(self, kind: str) -> None:
         self.name = ""  # of an array
@@ -48,7 +48,7 @@ class _Code:
         self.word = Word()
         self.redirection = ""
         self.in_test = False  # in [[ ]]
-        self.cases = 0  # `case`s under way, whose patterns end with a )
+        self.cases = 0  # open `case`s, whose patterns end with a )
         self.documents: List[Tuple[str, bool, bool]] = []  # end, strips tabs, is quoted
 
 
@@ -80,7 +80,7 @@ class Bash(Reader):
         return self.judge_places()
 
     def note_placeholder(self) -> None:
-        """Note the placeholder at `at`, and that its word has it."""
+        """Note the placeholder at `at`, also in its word."""
         super().note_placeholder()
         number = len(self.found) - 1
         if "`" in self.open:
@@ -88,7 +88,7 @@ class Bash(Reader):
         self._codes[-1].word.take(number)
 
     def step(self) -> None:
-        """Read what stands at `at`."""
+        """Read the text at `at`."""
         top = self.open[-1] if self.open else ""
         if top in ("'", "$'"):
             self._read_in_single(top)
@@ -287,7 +287,7 @@ class Bash(Reader):
 
     def _end_command(self, code: _Code) -> None:
         self._end_word(code)
-        if code.in_test:  # is never closed: bash will not run it
+        if code.in_test:  # it is never closed: bash will not run it
             self._judge.test(code.words)
         elif code.kind != "=(":
             self._judge.judge_command(code.words, code.strings)
@@ -402,7 +402,7 @@ class Bash(Reader):
     @seam("bash: skip here-documents")
     def _skip_documents(self, code: _Code) -> None:
         for end, tabs, is_quoted in code.documents:
-            before = ""  # a line that goes on in the next one
+            before = ""  # the start of a line that continues in the next one
             while self.at < len(self.text):
                 line, newline, _ = self.text[self.at :].partition("\n")
                 self.at += len(line) + len(newline)

@@ -1,8 +1,8 @@
-"""What bash's own commands make of their words: where a quoted value is more than a word.
+"""Finds words of bash's own commands in which even a quoted value would be executed.
 
-Some commands take a word for the name of a variable, and bash expands a subscript in such a name;
-some take it for arithmetic, or for text of the shell. There a value such as ``a[$(rm x)]`` would
-be executed, whatever its quotes. (The manual of bash says so of few of them; each was tried.)
+Some commands use a word as the name of a variable, and bash expands a subscript in such a name;
+others use it as arithmetic, or as shell text. There a value such as ``a[$(rm x)]`` would be
+executed in spite of its quotes. (The manual of bash mentions few of them; each was tried.)
 """
 
 import re
@@ -67,11 +67,11 @@ OPERATORS = frozenset(("=", "==", "!=", "<", ">", "=~", "-nt", "-ot", "-ef"))
 _COMPARE = frozenset(("-eq", "-ne", "-lt", "-le", "-gt", "-ge"))
 _BEHIND_A_VALUE = OPERATORS | _COMPARE | {"-a", "-o", ")"}
 _UNARY = frozenset(f"-{letter}" for letter in "abcdefghknoprstuwxzGLNORS")
-_MAY_BE_OPTION = re.compile(r"-?[$\2]")  # what is in a variable, or what a command prints
+_MAY_BE_OPTION = re.compile(r"-?[$\2]")  # a variable's value, or the output of a command
 _BEFORE_A_TEST = frozenset(("", "!", "(", "-a", "-o"))
 _BETWEEN = frozenset(("(", ")", "&&", "||"))
 
-# Values that mean something where they stand, although they need no quotes elsewhere.
+# Values that have a special meaning in one place, although they need no quotes elsewhere.
 _NUMBER = re.compile(r"^\d+$")  # echo 2>file
 _SEVERAL = re.compile(r",|\.\.")  # {a,b,c}
 _RANGE = re.compile(r"[-.:=]")  # [a-z]
@@ -81,7 +81,7 @@ _OF_A_PATTERN = re.compile(r"[.+]")
 
 
 class Word:
-    """A word: `text` without its quotes, and `shape`, in which quoted characters are no others."""
+    """A word: `text` without its quotes, and `shape`, in which quoted characters are replaced."""
 
     __slots__ = ("begun", "numbers", "shape", "text")
 
@@ -89,19 +89,19 @@ class Word:
         self.begun = bool(text)
         self.shape = text
         self.text = text
-        self.numbers: List[Tuple[int, int]] = []  # of placeholders: where, which
+        self.numbers: List[Tuple[int, int]] = []  # of placeholders: (position, number)
 
     def __bool__(self) -> bool:
         return self.begun
 
     def add(self, text: str, *, quoted: bool = False) -> None:
-        """Put this at its end."""
+        """Append a text."""
         self.begun = True
         self.shape += "\1" * len(text) if quoted else text
         self.text += text
 
     def take(self, number: int) -> None:
-        """Put a placeholder at its end."""
+        """Append a placeholder."""
         self.numbers.append((len(self.shape), number))
         self.add(MARK)
 
@@ -116,7 +116,7 @@ class Word:
 
 
 def _strip_words(words: Sequence[Word]) -> List[Word]:
-    """Return the words without those behind which a command begins."""
+    """Return the words without leading ones, such as `time`, after which the command begins."""
     rest = list(words)
     while rest:
         shape, third = rest[0].shape, rest[2].shape if len(rest) > 2 else ""
@@ -165,7 +165,7 @@ def takes_assignment(words: Sequence[Word]) -> bool:
 
 
 class Judge:
-    """Refuses placeholders for what the words are that they stand in."""
+    """Refuses placeholders in words in which a quoted value would not be a plain word."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -173,12 +173,12 @@ class Judge:
         self._assigned: List[Tuple[str, Word, bool]] = []  # name, word, by `declare`
 
     def refuse(self, word: Word, problem: str, *, takes_number: bool = False) -> None:
-        """Refuse all placeholders of a word; with `takes_number` not what is always a number."""
+        """Refuse all placeholders of a word; with `takes_number`, those that may not be numbers."""
         for _, number in word.numbers:
             self._reader.refuse(number, problem, takes_number=takes_number)
 
     def finish(self) -> None:
-        """Judge what depends on the whole text."""
+        """Judge the words whose meaning depends on the whole text."""
         for name, word, is_declared in self._assigned:
             attributes = self._attributes.get(name, set())
             if "n" in attributes:
@@ -222,7 +222,7 @@ class Judge:
         return name.group(1)
 
     def note_assigned(self, name: str, words: Sequence[Word]) -> None:
-        """Note that a variable gets these as values, or as one of its values."""
+        """Note that a variable gets these words as its value or values."""
         self._assigned += [(name, word, False) for word in words if word.numbers]
 
     def _quote(self, number: int, values: Pattern[str]) -> None:
@@ -329,7 +329,7 @@ class Judge:
             before = "" if before == "-v" else word.text
 
     def _judge_old_test(self, name: str, words: Sequence[Word]) -> None:
-        first = True  # `before` stands where an operator of one word may stand
+        first = True  # `before` is where an operator of one operand may be
         for before, word, after in zip([Word(), *words], words, [*words[1:], None]):
             self._judge_only_one(word)
             if before.text == "-v":

@@ -1,4 +1,4 @@
-"""Globs of the run file: templates whose values are literal, and `core.globs` for the rest.
+"""Globs of the run file: templates whose values are literal, parsed by `core.globs`.
 
 Brackets are plain characters. Outputs and inputs in which they had another meaning in earlier
 versions are refused, with what to write instead.
@@ -18,7 +18,7 @@ from procsup.runfile.templates.template import Braces, Field, Template
 _WILDCARD = compile_at_use(r"[*?]")
 _SET = compile_at_use(r"\[[^/]+?\]")  # a set of characters in earlier versions
 _PLAIN = compile_at_use(r"\[[*?\[{]\]")
-# A value that needs no escapes, and that changes neither folders nor what is beside a wildcard.
+# A value that needs no escapes, has no slash, and cannot join a wildcard beside it.
 _PLAIN_VALUE = compile_at_use(r"\.*[^./*?\[{][^/*?\[{]*")
 _ESCAPED = compile_at_use(r"\[[*?]\]")
 
@@ -78,7 +78,7 @@ def read_glob(template: Template, values: Mapping[str, Any]) -> Glob:
 def fill_glob(template: Template, values: Mapping[str, Any]) -> str:
     """Return the text of the glob that `read_glob` reads, without reading it for plain values.
 
-    A template is read once for 100,000 units: plain values can make no glob of it invalid.
+    The template is parsed once for 100,000 units: plain values cannot make its glob invalid.
     """
     texts = [field.text(values) for field in template.fields]
     if not all(map(_PLAIN_VALUE.fullmatch, texts)):

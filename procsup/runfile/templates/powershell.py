@@ -1,4 +1,4 @@
-"""Reads PowerShell, as far as needed to know where words are allowed."""
+"""Reads PowerShell, as far as needed to know where placeholders are allowed."""
 
 from typing import ClassVar, Dict
 
@@ -18,7 +18,7 @@ class PowerShell(Reader):
     }
 
     def step(self) -> None:
-        """Read what stands at `at`."""
+        """Read the text at `at`."""
         top = self.open[-1] if self.open else ""
         if top in ("#", "<#", "@'", "'"):
             self._read_in_closed(top)

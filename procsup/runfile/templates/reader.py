@@ -1,4 +1,4 @@
-"""What the readers of `shell` text have in common: where each placeholder stands, and why not."""
+"""The common part of the readers of `shell` text, which judge the place of each placeholder."""
 
 from typing import ClassVar, Dict, List, NamedTuple, Optional, Pattern
 
@@ -18,18 +18,18 @@ IN_COMMENT = "stands in a comment, which a line break in its value would end"
 
 
 class Place(NamedTuple):
-    """Where a placeholder stands: why none is allowed there, and what has to be quoted there."""
+    """The place of a placeholder: why none is allowed there, and which values need quotes there."""
 
     problem: str = ""
-    risky: Optional[Pattern[str]] = None  # such values mean something there unless quoted
-    is_one: bool = False  # a list would not do
-    takes_number: bool = False  # the problem is none for what is always a number
+    risky: Optional[Pattern[str]] = None  # values that must be quoted there
+    is_one: bool = False  # a list is not allowed
+    takes_number: bool = False  # a placeholder that is always a number is allowed
 
 
 class Reader:
     """A stack of open constructs, and a walk over the text."""
 
-    why: ClassVar[Dict[str, str]] = {}  # construct -> why no placeholder may stand in it
+    why: ClassVar[Dict[str, str]] = {}  # construct -> why no placeholder is allowed in it
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -60,7 +60,7 @@ class Reader:
         self.found.append(Place(self.why.get(self.open[-1], "") if self.open else ""))
 
     def judge_places(self) -> List[Place]:
-        """Return what was found; where the text is in doubt no placeholder may stand."""
+        """Return the places; if the text is in doubt, no placeholder is allowed."""
         if not self.doubt:
             return self.found
         return [Place(self.doubt) for _ in self.found]
@@ -81,6 +81,6 @@ class Reader:
         self.at += length
 
     def pop(self, length: int) -> None:
-        """Note that it ends here."""
+        """Note that the innermost construct ends here."""
         self.open.pop()
         self.at += length

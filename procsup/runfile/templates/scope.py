@@ -34,7 +34,7 @@ class FileSet(NamedTuple):
 
 
 class Unread:
-    """A value that could not be read: this is noted, and uses of it are not checked."""
+    """A value that could not be read: its error is noted, and uses of it are not checked."""
 
 
 class FollowedUnit(NamedTuple):
@@ -137,7 +137,7 @@ class Scope:
 
 
 def _step(field: Field, kind: Kind, step: Step, name: str) -> Kind:
-    """Return what a step leads to from a value; `name` is the placeholder so far."""
+    """Return the kind that a step leads to; `name` is the placeholder up to this step."""
     if isinstance(kind, Unread):
         return kind
     if isinstance(kind, FollowedUnit):

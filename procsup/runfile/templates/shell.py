@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from procsup.runfile.templates.powershell import PowerShell
 
 _DOLLAR = compile_at_use(r"\$\{([A-Za-z_][A-Za-z0-9_:]*)")
-_GLUED = compile_at_use(r"[A-Za-z0-9_./\\:=+%@~^-]+")  # in PowerShell: what can join a quoted value
+_GLUED = compile_at_use(r"[A-Za-z0-9_./\\:=+%@~^-]+")  # PowerShell joins it to a quoted value
 _ENDS = " \t\r\n;|&)}],>"
 _KEYWORD = "esac"  # ends a `case` even where a pattern is expected
 
 
 class ShellTemplate(Template):
-    """The text of `shell`; `risky` has for each placeholder the values that need quotes there."""
+    """The text of `shell`; `risky` matches, for each placeholder, the values that need quotes."""
 
     __slots__ = ("risky",)
 
@@ -95,7 +95,7 @@ def _is_single(template: Template, scope: Scope) -> bool:
 
 
 def _is_number(field: Field, scope: Scope) -> bool:
-    """Whether its value is always a number, as the values are that an attempt gets."""
+    """Whether its value is always a number, like the values that each attempt gets."""
     return field.name in GIVEN and scope.known.get(field.name) == LATE
 
 
@@ -110,7 +110,7 @@ def _make_lexer(shell: Shell, text: str) -> Union[Bash, PowerShell]:
 
 
 def _find_places(template: Template, shell: Shell) -> List[_Place]:
-    """Return, for each placeholder, where it stands."""
+    """Return the place of each placeholder."""
     parts = template.parts
     text = "".join(part if isinstance(part, str) else MARK for part in parts)
     read = _make_lexer(shell, text).find_places()
@@ -154,7 +154,7 @@ def render(template: ShellTemplate, values: Mapping[str, Any], shell: Shell) -> 
 
 @seam("quote a value")
 def _quote(word: str, risky: Optional[Pattern[str]], shell: Shell) -> str:
-    """Quote a word. What is plain stays so where it can: fingerprints on record depend on it."""
+    """Quote a word, unless it is plain: recorded fingerprints depend on that."""
     quoted = shell.quote(word)
     if quoted == word and (word == _KEYWORD or (risky is not None and risky.search(word))):
         return f"'{word}'"

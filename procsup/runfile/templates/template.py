@@ -17,7 +17,7 @@ _ALL_OF_BASH = ("@", "*")  # of an array: ${LIST[@]}
 _formatter = string.Formatter()
 _CAPTURES = ("*", "**", "?")
 _COUNTED = compile_at_use(r"(?:[^{}]|{[0-9,]+})*")  # a constraint may hold {3} or {1,3}
-_LARGEST_WIDTH = 10_000  # of a format, and its largest precision: more is a mistake, or an attack
+_LARGEST_WIDTH = 10_000  # and the largest precision of a format: more is a mistake or an attack
 
 
 def take_parent(path: str) -> str:
@@ -136,7 +136,7 @@ class Field(NamedTuple):
         return f"{{{self.format_name()}{self.spec and ':' + self.spec}}}"
 
     def format_name(self, steps: Optional[int] = None) -> str:
-        """Return it without braces, up to so many steps: ``name.step[0]``."""
+        """Return it without braces, with at most this many steps: ``name.step[0]``."""
         some = self.steps[:steps]
         return self.name + "".join(
             f"[{one}]" if isinstance(one, int) or one in _ALL_OF_BASH else f".{one}" for one in some
@@ -255,7 +255,7 @@ def _parse_braces(reference: str, spec: str) -> Optional[Braces]:
 
 
 def _join_literals(parts: List[Piece]) -> List[Piece]:
-    """Put neighbouring literals together: the parser splits at doubled braces."""
+    """Join adjacent literals: the parser splits them at doubled braces."""
     joined: List[Piece] = []
     for part in parts:
         if isinstance(part, str) and joined and isinstance(joined[-1], str):

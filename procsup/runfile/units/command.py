@@ -53,7 +53,7 @@ class CommandMaker:
         )
         self._fixed_env = self._make_constant_env()
         self._stop: Tuple[str, ...] = ()
-        self._as_they_are: Set[str] = set()  # programs that are started as they are written
+        self._as_they_are: Set[str] = set()  # programs that are started as written
 
     def render(self, values: Mapping[str, Any]) -> Command:
         """Fill in the values of one unit; `Misplaced` if one does not fit."""
@@ -74,7 +74,7 @@ class CommandMaker:
             raise Misplaced(placed.at, wrong) from None
 
     def make_argv(self, command: Command, cwd: str) -> Tuple[str, ...]:
-        """Return the argv for the start; the path of a program with a slash is valid from `cwd`."""
+        """Return the argv for the start, with a program's relative path made valid in `cwd`."""
         if self._shell is not None:
             text, *args = command.back
             command = command._replace(back=self._shell.tail(text, args))

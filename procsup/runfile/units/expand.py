@@ -142,7 +142,7 @@ class _Renderer:
         self._lists = recipe.uses_list_file()
         self._makes_globs = recipe.outputs.looks_at_files or bool(recipe.outputs.left_out)
         self._leaves_out = any(wanted.left_out for wanted in (recipe.inputs, recipe.depends))
-        # What all units have in common; None where it depends on their values.
+        # Values that all units have in common; None if they depend on the unit.
         self._cpus = None if recipe.cpus else self._grants.compute_cpus({})
         self._in_id = [name for axis in recipe.axes for name in axis.in_id]
         self._path_names = sorted(recipe.path_names)
@@ -219,7 +219,7 @@ class _Renderer:
     def _make_absolute(self, path: str) -> str:
         whole = self._around.make_absolute(path).replace(
             os.sep, "/"
-        )  # as all paths of placeholders
+        )  # like all paths in placeholders
         return whole + ("/" if path.endswith("/") else "")
 
     def _list_path(self, own: str) -> str:

@@ -1,4 +1,4 @@
-"""What a unit is granted: CPUs, memory, and a number of threads for its libraries."""
+"""Computes what a unit is granted: CPUs, memory, and a number of threads for its libraries."""
 
 from typing import Any, Mapping, Optional
 
@@ -8,7 +8,7 @@ from procsup.runfile.syntax import values as v
 
 
 class Grants:
-    """Reads the amounts of one stage's units; ``all`` is what the run has."""
+    """Reads the amounts of one stage's units; ``all`` is the run's capacity."""
 
     def __init__(self, recipe: Recipe, capacity: Capacity) -> None:
         self._recipe = recipe

@@ -34,7 +34,7 @@ class Parts(NamedTuple):
     threads: Optional[int]
     lists: Dict[str, Tuple[str, ...]] = NOTHING
     follows: Tuple[str, ...] = ()
-    # What is left out of folders among the inputs and the depends: absolute path -> patterns.
+    # Patterns excluded from folders among inputs and depends, by absolute path.
     excluded: Sequence[Mapping[str, Tuple[str, ...]]] = ()
 
 
@@ -61,7 +61,7 @@ class UnitMaker:
         """Return a unit; `Misplaced` if its command exceeds the system's limits."""
         own, cwd, real, streams = parts.own, parts.cwd, parts.real, parts.streams
         stdin = streams.get("stdin")
-        # By position, in the order of its fields: so many keywords take 2 us longer.
+        # Arguments by position, in the order of the fields: so many keywords take 2 us longer.
         return UnitSpec(
             f"{self._stage}/{own}" if own else self._stage,
             self._stage,
@@ -106,7 +106,7 @@ class UnitMaker:
         return self._make_absolute(inputs.paths)
 
     def _merge_excluded(self, parts: Parts) -> Dict[str, Tuple[str, ...]]:
-        """Return what is left out of folders: of one in both lists, what both leave out."""
+        """Return the patterns excluded from folders; of a folder in both lists, those in both."""
         one, two = parts.excluded
         of_inputs, of_depends = (
             {self._around.make_absolute(path) for path in files.paths}

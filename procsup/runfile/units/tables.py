@@ -1,4 +1,4 @@
-"""Units that a program gives one by one, as tables without placeholders."""
+"""Reads units that a program gives one by one, as tables without placeholders."""
 
 import os
 import shlex
@@ -60,7 +60,7 @@ UNIT_KEYS: FrozenSet[str] = frozenset(
 _STREAMS = ("stdin", "stdout", "stderr")
 _MOST_SHARED = 4096
 _SHORT_CHARACTERS, _HASH_DIGITS = 60, 8
-_Found = Tuple[Files, Mapping[str, Tuple[str, ...]]]  # and what is left out of folders
+_Found = Tuple[Files, Mapping[str, Tuple[str, ...]]]  # and the patterns excluded from folders
 _NO_FILES: _Found = (Files(()), NOTHING)
 
 

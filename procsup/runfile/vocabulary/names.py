@@ -1,4 +1,4 @@
-"""Which keys a table may have, and which names the user may choose."""
+"""Checks the keys of tables, and the names that the user chooses."""
 
 import re
 from typing import AbstractSet, Any, Mapping, Optional, Tuple

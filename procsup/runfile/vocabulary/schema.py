@@ -1,8 +1,8 @@
 """The JSON Schema of the run file, made from its vocabulary.
 
-``procsup/schema/runfile.json`` is what `make_runfile_schema` returned when it was last made:
-``python -m procsup.runfile.vocabulary.schema > procsup/schema/runfile.json``. Draft 7, which the
-TOML editors know. It detects errors of single values; the reader detects more.
+``python -m procsup.runfile.vocabulary.schema > procsup/schema/runfile.json`` makes the file that
+ships. It uses draft 7, which editors of TOML support. It detects errors of single values; the
+reader detects more.
 """
 
 import json
@@ -53,14 +53,14 @@ def _require_one_program() -> Schema:
 
 
 def make_runfile_schema() -> Schema:
-    """Return the schema of a run file, as editors take it."""
+    """Return the schema of a run file, for editors."""
     stages = named_table({"$ref": "#/definitions/stage"}, "^[a-z][a-z0-9_-]*$")
     keys = _describe_keys(RUN)
     keys["defaults"].update(_make_stage())
     keys["stage"].update({**stages, "minProperties": 1})
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
-        "$id": "urn:" + SCHEMA.replace("/", ":"),  # absolute: some readers want that
+        "$id": "urn:" + SCHEMA.replace("/", ":"),  # absolute: some readers require that
         "title": "procsup run file",
         **make_table_schema(keys, "stage"),
         "definitions": {"stage": _make_stage(_require_one_program())},
