@@ -22,7 +22,7 @@ class BarWatcher:
         self._stream: IO[str] = stream if stream is not None else open_direct_stderr()
         self._summary = summary
         self._remarks = Remarks()
-        self._drawing: Any = None  # console.drawing.Drawing, whose module brings rich
+        self._drawing: Any = None  # console.drawing.Drawing, whose module imports rich
         self._side: SideThread[Union[Settled, str]] = SideThread(self._draw, interval_s=REFRESH_S)
 
     def note_end(self, order: Settled) -> None:

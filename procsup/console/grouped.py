@@ -1,8 +1,8 @@
 """Prints the output of units, one unit after another, and never two mixed.
 
-Stdout of a unit goes to stdout and its stderr to stderr when its end is on disk, with `in_order`
-not before those of the units before it. A separate thread writes, so that a reader that stalls
-never delays the run; a reader that closes the pipe ends it (`on_gone`).
+Stdout of a unit goes to stdout and its stderr to stderr when its end is on disk; with `order` not
+before the units before it are printed. A separate thread writes, so a reader that stalls never
+delays the run; if the reader closes the pipe, `on_gone` is called, which ends the run.
 """
 
 import errno
@@ -24,7 +24,7 @@ from procsup.host.shortages import PAUSES_S, retry_on_shortage
 
 _CHUNK_BYTES = 1 << 16
 _JOIN_S = 0.5
-_PAUSES_S = (*PAUSES_S, *[2.0] * 30)  # while descriptors are short: a minute
+_PAUSES_S = (*PAUSES_S, *[2.0] * 30)  # while descriptors are short: for a minute
 
 
 class GroupedOutput:
@@ -106,7 +106,7 @@ class GroupedOutput:
         log = partial(open_log, path, part, run=self._directory)
         with retry_on_shortage(log, pauses_s=_PAUSES_S) as file:
             for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
-                if fd == 1 and sys.stdout is None:  # the null device has its number
+                if fd == 1 and sys.stdout is None:  # its number is that of the null device
                     raise OSError(errno.EBADF, os.strerror(errno.EBADF))
                 write_whole(stream, chunk)
 

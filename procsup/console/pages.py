@@ -31,7 +31,7 @@ class _Page(Markdown):
     }
 
 
-WIDEST = 100  # longer lines are hard to read
+WIDEST = 100  # columns; longer lines are hard to read
 _MARGIN = 1  # the line of the shell's next prompt
 
 
@@ -45,7 +45,7 @@ def show_page(markdown: str) -> None:
     if text.count("\n") + _MARGIN <= size.lines:
         write_stdout_bytes([text.encode()])
         return
-    os.environ.setdefault("LESS", "FRX")  # what git sets: colors, and no cleared screen at the end
+    os.environ.setdefault("LESS", "FRX")  # as git: colors, and the screen stays
     click.echo_via_pager(text)
 
 

@@ -25,7 +25,7 @@ class PlainWatcher:
         self._side: SideThread[Union[Settled, str]] = SideThread(self._write)
 
     def note_end(self, order: Settled) -> None:
-        """A unit's end is on disk: show it, when the turn is over."""
+        """A unit's end is on disk: show it at the end of this turn."""
         if not order.kept:
             self._turn.append(order)
 

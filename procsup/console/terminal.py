@@ -1,8 +1,9 @@
 """Writes to stdout and stderr; a slow, stopped or missing reader never harms the run.
 
 Status goes to stderr and payload to stdout. No other module of procsup writes to either. Status may
-be lost; payload is written whole, or its loss is reported. No character of foreign text acts on a
-terminal: status shows such characters as escapes, and so does payload if stdout is a terminal.
+be lost; payload is written whole, or its loss is reported. No control character of foreign text
+reaches a terminal: status shows such characters as escapes, and so does payload if stdout is a
+terminal.
 """
 
 import io
@@ -67,23 +68,23 @@ def write_stdout(*lines: str) -> None:
 
 
 class Screen:
-    """Turns bytes into those that stdout may get: harmless text if it is a terminal.
+    """Makes the bytes for stdout harmless if it is a terminal.
 
-    With `raw`, and where stdout is no terminal, they are unchanged.
+    With `raw`, or if stdout is not a terminal, they are unchanged.
     """
 
     def __init__(self, *, raw: bool = False) -> None:
         self._text = HarmlessBytes() if is_terminal(sys.stdout) and not raw else None
 
     def fit(self, data: bytes, *, last: bool = False) -> bytes:
-        """Return what to write of the next bytes; before others follow, give the `last` ones."""
+        """Return the bytes to write for `data`; with `last` no more bytes of this log follow."""
         if self._text is None:
             return data
         return self.encode(self._text.add(data, last=last))
 
     @staticmethod
     def encode(text: str) -> bytes:
-        """Return text of ours as it may stand between those bytes: in the encoding of stdout."""
+        """Return our own text in the encoding of stdout, to be written between those bytes."""
         return text.encode(getattr(sys.stdout, "encoding", None) or "utf-8", "backslashreplace")
 
 
@@ -117,7 +118,7 @@ def write_whole(raw: io.RawIOBase, data: bytes) -> None:
 def _wait_until_writable(fd: int) -> None:
     try:
         select.select((), (fd,), (), _LOOK_S)
-    except (OSError, ValueError):  # Windows waits for sockets only; elsewhere 1024 is too much
+    except (OSError, ValueError):  # select: on Windows sockets only, elsewhere below 1024
         time.sleep(_RETRY_S)
 
 
@@ -125,7 +126,7 @@ def _wait_until_writable(fd: int) -> None:
 def _report_reader_gone() -> Iterator[TextIO]:
     """Give stdout to the body; its OSErrors become ReaderGone or RecordError."""
     stream = sys.stdout
-    if stream is None:  # `open_standard_streams` leaves it so
+    if stream is None:  # closed at the start; see `open_standard_streams`
         raise RecordError("stdout is closed: what was asked for could not be written")
     try:
         yield stream

@@ -1,1 +1,1 @@
-"""A sitting put together: the request, its expansion, the run before it, the session."""
+"""Builds a sitting: the request, its expansion, the previous run, the session."""

@@ -44,7 +44,7 @@ class Expander:
 
     `expand_early` is called before the loop begins, `expand_late` and `weigh_again` on one side
     thread; the history is only read. With `touch` false nothing is written, with `asking` false no
-    interpreter is asked. `wanted` are ids of units whose changes are always described. `live`:
+    interpreter is started. `wanted` are ids of units whose changes are always described. `live`:
     another supervisor runs the attempts without an end now.
     """
 
@@ -86,8 +86,8 @@ class Expander:
     def expand_early(self, units: Mapping[str, Sequence[UnitSpec]]) -> Dict[str, Expanded]:
         """Check and weigh the units known at the start; RunFileError with all problems.
 
-        A stage with others before it is only weighed. It is checked when they are done, since
-        they may make its inputs.
+        Weighing finds the standing of each unit. A stage with others before it is only weighed now,
+        and checked when they are done, since they may make its inputs.
         """
         self._early = units
         self._units.update(units)
@@ -178,7 +178,7 @@ class Expander:
         if not stage.unit_wise:
             return []
         found = list(stage.for_each)
-        for name in found:  # grows while it is walked
+        for name in found:  # the list grows during the loop
             found += [one for one in list_upstream(self._spec.stage(name)) if one not in found]
         return [name for name in found if name in self._units]
 
@@ -229,14 +229,14 @@ class Expander:
         return tuple([next(following) if one is plain else one for one in standings])
 
     def _find_declared_since(self, unit: UnitSpec) -> Dict[str, str]:
-        """Return by kind what inputs a unit declares, or no longer does, since its success."""
+        """Return the inputs that a unit declares, or no longer does, since its success, by kind."""
         success = self._history.units[unit.id].standing_success
         last = None if success is None else success.last
         if last is None:
             return {}
         try:
             found = readings.find_declared_since(unit, last, self._published)
-        except OSError:  # the look at its files, or its preflight, says so
+        except OSError:  # the comparison of its files, or its preflight, reports it
             return {}
         told = {INPUT_NEW: found.new, INPUT_REMOVED: found.removed}
         return {
@@ -252,7 +252,7 @@ class Expander:
         success = None if history is None else history.standing_success
         generation = success.generation if success is not None else 0
         only = self._asked.only
-        due = only is None or only(unit)  # of the others it is only asked what still stands
+        due = only is None or only(unit)  # of others only what is still valid
         fresh = due and (self._fresh or generation < self._history.fresh_generation)
 
         if self._live and history is not None and history.open_launch is not None:

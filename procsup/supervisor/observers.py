@@ -11,10 +11,10 @@ _REMEMBERED = 20
 
 
 class Observers:
-    """A watcher around a watcher.
+    """A watcher that passes everything to another one.
 
-    `on_ready` is called in the first turn in which no manifest waits to be withdrawn. A watcher
-    that raises is not called again; `fault` holds what it raised.
+    `on_ready` is called in the first turn in which no manifest must still be withdrawn. If the
+    watcher raises, it is not called again, and `fault` holds the exception.
     """
 
     def __init__(self, watcher: Watcher, on_ready: Callable[[], None]) -> None:

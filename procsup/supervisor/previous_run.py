@@ -26,7 +26,7 @@ LOST = "the supervisor ended while it ran"
 
 
 class PreviousRun:
-    """The journal, folded; `finished` if its run is, or if there was none.
+    """The history of the journal; `finished` if its run is, or if there was none.
 
     `extend` adds this sitting's first records to `history`; `before` stays as it was read.
     `folder` is the run directory, if a sitting has it open. RecordError if the journal cannot be
@@ -48,9 +48,9 @@ class PreviousRun:
         self.finished = self._is_finished(rundir, spec)
 
     def _is_finished(self, rundir: RunDir, spec: RunSpec) -> bool:
-        """A run is finished when its manifests and stamp exist; a crash may leave it unfinished.
+        """Whether all manifests and stamps of a final run exist; a crash may have prevented that.
 
-        An unreadable manifest does not count: it is made anew from the journal.
+        An unreadable manifest does not count: it is made again from the journal.
         """
         if self.history.run_id is None:
             return True
@@ -98,13 +98,13 @@ class PreviousRun:
 
     @property
     def is_original(self) -> bool:
-        """The last sitting is known to have written to this very file."""
+        """Whether the last sitting is known to have written to this same file."""
         begin = self.history.begin
         return begin is not None and is_original(self._rundir, begin, self._open)
 
     @property
     def is_copy(self) -> bool:
-        """The last sitting wrote to another file, as far as is known."""
+        """Whether the last sitting is known to have written to another file."""
         begin = self.history.begin
         return begin is not None and is_copy(self._rundir, begin, self._open)
 
@@ -126,7 +126,7 @@ class PreviousRun:
 
     @property
     def is_open(self) -> bool:
-        """Some attempt was started and has no end on record."""
+        """Whether some attempt was started and has no recorded end."""
         return any(unit.open_launch is not None for unit in self.history.units.values())
 
     @property
@@ -141,7 +141,7 @@ class PreviousRun:
             self.history.add(seq, record)
 
     def refuse_other_file(self, spec: RunSpec) -> None:
-        """Raise UsageError if the run of that name is of another run file, which still exists."""
+        """Raise UsageError if the run belongs to another run file, which still exists."""
         begin = self.history.begin
         written = None if begin is None else run_file_now(self._rundir.path, begin)
         if written is None or spec.file is None or is_absent(written):
@@ -162,12 +162,12 @@ class PreviousRun:
     def explain_copy(self, request: Request) -> str:
         """Return why a run is refused in a copy with successful units; empty if it is not.
 
-        We can check the copied files. Only the user can judge whether other effects of the copied
-        run, outside its files, are present here.
+        procsup can check the copied files. Only the user can judge whether other effects of the
+        copied run, outside its files, are present here.
         """
         if not self.is_copy or request.adopt or (request.fresh and not request.only):
             return ""
-        # A success before a skip counts as well: the unit would be kept for it.
+        # A success before a skip counts, too: the unit would be kept.
         if not any(unit.success is not None for unit in self.history.units.values()):
             return ""
         return (
@@ -178,7 +178,7 @@ class PreviousRun:
 
     @property
     def moved_from(self) -> str:
-        """Describe where the project was when the last sitting began; empty if it was here."""
+        """Return the project's place when the last sitting began; empty if it was this one."""
         was = self._folder_before
         is_here = was is None or was == self._folder
         begin = self.history.begin

@@ -1,4 +1,4 @@
-"""Builds what publishes a sitting's manifests."""
+"""Builds the queue that publishes a sitting's manifests."""
 
 import os
 import time
@@ -41,7 +41,7 @@ def open_queue(
 
 
 class _Trimmer:
-    """For `keep-logs = "failed"`: after the run's manifest, the last, it removes succeeded logs.
+    """Publishes, then removes the logs of successes, for `keep-logs = "failed"`.
 
     The run's manifest does not name the removed files. `folder` is the run directory.
     """

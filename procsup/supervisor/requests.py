@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 class Request(Struct, frozen=True):
     """Bring this run file to completion.
 
-    `variables` are ``--var``; `directory` is the path of the run directory (``--dir``);
-    `only` holds selectors (core/selectors.py); `again` makes it a retry of the units that its
-    selectors select, or, if it is empty, of all that did not succeed. With a `digest`, the
-    sha256 of the run file, the file must still be that one.
-    `plan`, if there is one, replaces the run file. The run ends with the program
-    that `owner` watches.
+    `variables` are ``--var``; `directory` is the path of the run directory (``--dir``); `only`
+    holds selectors (core/selectors.py). `again` makes it a retry of the units that its selectors
+    select, or, if it is empty, of all that did not succeed. With a `digest` the run file must have
+    this sha256. `plan`, if there is one, replaces the run file. The run ends when the program that
+    `owner` watches ends.
     """
 
     file: str = "procsup.toml"
@@ -36,7 +35,7 @@ class Request(Struct, frozen=True):
     fresh: bool = False
     only: Tuple[str, ...] = ()
     again: Optional[Tuple[str, ...]] = None
-    today: Optional[str] = None  # ISO; the date behind {date}, if it is not that of now
+    today: Optional[str] = None  # ISO; the value of {date}, if it is not the present date
     engine: str = "local"
     plan: Optional["PlanText"] = None
     owner: Optional["ParentWatch"] = None
@@ -52,14 +51,14 @@ class Request(Struct, frozen=True):
 
     @property
     def runs_all_or_again(self) -> bool:
-        """`--fresh` need not be offered."""
+        """Whether a message need not propose `--fresh`."""
         return self.fresh or self.again is not None
 
 
 class Display(NamedTuple):
-    """What is shown of a run on stderr; `as_json`: its end is an object on stdout.
+    """What stderr shows of a run; `as_json`: its end is an object on stdout.
 
-    `quiet`: only an end without success is shown; `silent`: not even that, since the data have it.
+    `quiet`: only an end without success is shown; `silent`: not even that, since the data has it.
     """
 
     progress: str = "auto"
@@ -69,10 +68,10 @@ class Display(NamedTuple):
 
 
 class HostedRequest(NamedTuple):
-    """What a program sends to the supervisor that it starts; ASCII, since paths may be no UTF-8.
+    """What a program sends to the supervisor that it starts; ASCII, since paths may not be UTF-8.
 
-    `announce`: it tells on stdout when it holds the run directory; `plan_follows`: in the next
-    lines, in place of a run file.
+    `announce`: the supervisor writes a line to stdout when it holds the run directory.
+    `plan_follows`: the next lines are a plan, which replaces the run file.
     """
 
     request: Request
@@ -108,10 +107,10 @@ class Opening(NamedTuple):
 class Ending(NamedTuple):
     """How a sitting ended.
 
-    `status` is ``succeeded`` or ``failed`` if the run is final, else None and `reason` says why.
-    `complaint` describes a wrong selector that was found only during the run; `doubt` one that
-    selected nothing, as far as units became known.
-    `failures` are the first ends that are not succeeded, skipped or cancelled.
+    `status` is ``succeeded`` or ``failed`` if the run is final; else it is None, and `reason` says
+    why. `complaint` describes a wrong selector that was found only during the run; `doubt` one that
+    selected none of the units known at the end. `failures` are the first ends that are not
+    succeeded, skipped or cancelled.
     """
 
     status: Optional[str]

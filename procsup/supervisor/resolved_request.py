@@ -27,10 +27,9 @@ from procsup.supervisor.requests import Request
 
 
 class ResolvedRequest(NamedTuple):
-    """A request, read; `units` has the units that can be expanded now, by stage.
+    """A request and its run; `units` has the units that can be expanded now, by stage.
 
-    `only` and `again` are None if they select no units: a retry then runs those that did not
-    succeed.
+    `only` and `again` are None without selectors: a retry then runs all that did not succeed.
     """
 
     request: Request
@@ -47,7 +46,7 @@ class ResolvedRequest(NamedTuple):
         return [one for one in (self.only, self.again) if one is not None]
 
     def weigh_words(self, history: History) -> None:
-        """Give the selectors the earlier results; UsageError if one selects no unit."""
+        """Pass the earlier results to the selectors; UsageError if one selects no unit."""
         facts = make_facts_before(history)
         for selection in self.selections:
             selection.set_facts(facts)
@@ -122,7 +121,7 @@ def _explain_unknown(stage: str, seen: RehearsedStage) -> str:
 
 
 def make_directory(asked: ResolvedRequest) -> Tuple[ResolvedRequest, RunDir, bool]:
-    """Make the run directory; return the request with it, itself, and whether it was made now.
+    """Make the run directory; return the request for it, the directory, and whether it is new.
 
     A run without a given name takes the next free name: another run may take the same one at
     the same moment. Errors as `RunDir.create`.
@@ -147,7 +146,7 @@ def list_notices(asked: ResolvedRequest) -> List[str]:
 
 
 def _check_share(spec: RunSpec) -> List[str]:
-    """Return a note if those with whom the run is shared cannot come to its directory."""
+    """Return a note if the users with whom the run is shared cannot reach its directory."""
     if spec.share == "none":
         return []
     closed = find_first_closed(os.path.dirname(spec.directory), group=spec.share == "group")
@@ -172,7 +171,7 @@ def _describe_cpus(asked: ResolvedRequest) -> List[str]:
 
 
 def load_source(request: Request) -> LoadedRun:
-    """Load what a request names: a plan, the plan that a run directory holds, or a run file."""
+    """Load the plan or the run file of a request; the plan may be in a run directory."""
     if request.plan is not None:
         return load_plan(request.plan, directory=request.directory, jobs=request.jobs)
     if os.path.basename(request.file) == PLAN_FILE:
@@ -191,7 +190,7 @@ def load_source(request: Request) -> LoadedRun:
 
 
 def _replace_folder(text: PlanText, file: str) -> PlanText:
-    """Return a plan of a run directory with the folder that its paths start at now."""
+    """Return a plan of a run directory with the present folder at which its paths start."""
     rundir = RunDir(os.path.dirname(make_absolute(file)))
     begin = read_last_begin(rundir.journal)
     folder = find_folder_now(rundir.path, begin) if begin is not None and begin.root else None

@@ -109,10 +109,10 @@ class ControlSources:
 
     def drain(self) -> List[Fact]:
         """Return the interrupts since the last call."""
-        is_gone = self._owner is not None and self._owner.is_gone  # before it is asked why
+        is_gone = self._owner is not None and self._owner.is_gone  # read before its reason
         facts = [*self._signals.drain(ask_guard=is_gone), *self._inbox.drain()]
         if any(isinstance(fact, Interrupted) and fact.signum is None for fact in facts):
-            self._owner = None  # the guard died, and the program lets go of us for that reason
+            self._owner = None  # the guard died, and the program closed its pipe for that reason
         elif is_gone:
             self._owner = None
             facts.append(Interrupted(None, "the program that started the run has ended"))
@@ -133,9 +133,9 @@ def bring_to_completion(
 ) -> Ending:
     """Bring the run of a run file to completion, and return how this sitting ended.
 
-    `watchers` is called once the run directory is held and the plan is known; `on_ready` when
-    older manifests are withdrawn; `make_engine` makes what runs the units. Must be called on the
-    main thread for signals to be handled.
+    `watchers` is called once the run directory is held and the plan is known; `on_ready` when older
+    manifests are withdrawn; `make_engine` makes the engine. Signals are handled only if it is
+    called on the main thread.
 
     Raises RunFileError or UsageError (nothing was started), RunBusy if a live run holds the
     directory, RecordError if records cannot be written: then every tree was ended first.
@@ -143,7 +143,7 @@ def bring_to_completion(
     with ExitStack() as stack:
         asked, held = _hold(stack, read(request))
         waker = Waker()
-        # From here on a signal becomes a fact: it ends the run, and `Ending.signum` has it.
+        # From now on a signal becomes a fact: it ends the run, and `Ending.signum` has its number.
         signals = stack.enter_context(
             SignalInterrupts(guard_link=guard.find_guard_link(), wake=waker.wake)
         )
@@ -171,14 +171,14 @@ def bring_to_completion(
 def rehearse_run(request: Request, *, wanted: Collection[str] = (), static: bool = False) -> DryRun:
     """Return what a run would do and why; nothing is written or locked, and no unit is started.
 
-    Interpreters that the run file names are asked about versions and modules, unless `static`.
-    `wanted` are ids of units whose changes are always described, however many others changed.
-    RunFileError lists all errors.
+    Interpreters that the run file names are started, to ask for versions and modules, unless
+    `static`. `wanted` are ids of units whose changes are always described, however many others
+    changed. RunFileError lists all errors.
     """
     asked = read(request)
     past = PreviousRun(RunDir(asked.spec.directory), asked.spec)
     past.refuse_other_file(asked.spec)
-    refusal = past.explain_copy(request)  # before the journal seems to be this one's
+    refusal = past.explain_copy(request)  # before `extend` adds records of this directory
     past.extend([_begin(asked, past)], past.history.last_seq)
     asked.weigh_words(past.history)
     owner = read_owner(RunDir(asked.spec.directory))
@@ -272,7 +272,7 @@ def _make_plan(asked: ResolvedRequest, held: _HeldRun) -> Plan:
 
 def _begin(asked: ResolvedRequest, past: PreviousRun) -> Begin:
     whole_fresh = asked.request.fresh and not asked.request.only
-    # A copy gets an id of its own: by the other id its next sitting would end the original's units.
+    # A copy gets a new id: with the old one its next sitting would end the original's units.
     resumed = not (past.finished or past.is_copy or whole_fresh)
     run_id = past.history.run_id if resumed else None
     return Begin(
@@ -303,7 +303,7 @@ def _begin(asked: ResolvedRequest, past: PreviousRun) -> Begin:
 
 
 def _place_begin(held: _HeldRun) -> Begin:
-    """Return the record that begins the sitting, with the file that it is written to."""
+    """Return the record that begins the sitting, with the identity of the journal file."""
     journal, dir_fd = held.rundir.journal, held.sitting.folder.fd
     written_to = read_file_id(journal, dir_fd=dir_fd)
     born = read_born_ns(journal, dir_fd=dir_fd)
