@@ -43,7 +43,7 @@ def request(
     follower = follow(rundir.journal, size)
     try:
         request_id = ask(rundir, verb, grace_s, units, of=owner)
-    except RunUnfinished:  # it was alive when it was looked for
+    except RunUnfinished:  # it has ended since it was found
         return _ENDED
     deadline = time.monotonic() + timeout_s
     end = SittingEnd(rundir, owner)
@@ -71,7 +71,7 @@ def stop(
 ) -> None:
     """Ask a live supervisor to stop; return when its sitting is over and its trees are empty.
 
-    `said` gets its answer, if that is more than yes.
+    `said` gets the text of its answer, if there is one.
     """
     asked = request(rundir, owner, "stop", grace_s=grace_s)
     if not asked.ok:

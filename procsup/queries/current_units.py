@@ -1,4 +1,4 @@
-"""The units of a run, read from its manifests and its run file."""
+"""Reads the units of a run from its manifests and its run file."""
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
@@ -54,7 +54,7 @@ def read_unit_parameters(rundir: RunDir, history: History) -> Tuple[Parameters, 
 
 
 def list_stages(rundir: RunDir, history: History) -> Dict[str, str]:
-    """Return all stages in the run file's order, and of those not planned when units are known."""
+    """Return all stages in the run file's order; for a stage without a plan, when it gets one."""
     view = RunView(rundir)
     names = view.owner.stages if view.owner and view.owner.stages else tuple(history.plan)
     try:
@@ -82,7 +82,7 @@ def _may_begin(before: Sequence[str], history: History) -> bool:
 
 
 class CurrentUnits(NamedTuple):
-    """The units of a run as its file has them now; `unknown` says of which stages not, and why."""
+    """The units of a run by its present file; `unknown` says why those of some stages are not."""
 
     units: List[UnitSpec]
     unknown: Dict[str, str]

@@ -32,7 +32,7 @@ class StagePlanned(NamedTuple):
 
 
 class UnitKept(NamedTuple):
-    """A unit is not run: its earlier success still counts; `stale` if its program changed."""
+    """A unit is not run: its earlier success is still valid; `stale` if its program changed."""
 
     unit: str
     stage: str
@@ -87,8 +87,8 @@ Event = Union[StagePlanned, UnitKept, UnitStarted, UnitEnded, StageEnded, RunEnd
 def read_events(rundir: RunDir, owner: Owner) -> Iterator[Event]:
     """Yield the events of that sitting from its beginning; the last one is a `RunEnded`.
 
-    The manifest of a final run exists before that one is yielded. RunUnfinished if the journal
-    has no records of that sitting.
+    The manifest of a final run exists before the `RunEnded` is yielded. RunUnfinished if the
+    journal has no records of that sitting.
     """
     follower = follow(rundir.journal)
     reader = _Reader(owner)

@@ -1,4 +1,4 @@
-"""What became of units, what holds them, and what a run would do with them now."""
+"""Explains units: their results, why they wait, and what a run would do with them now."""
 
 import time
 from typing import (
@@ -41,13 +41,13 @@ class Explanation(NamedTuple):
     """A unit of a run: its ends, why it waits, and what a run would do with it now.
 
     `state` is ``waiting``, ``running``, a verdict, or ``unknown`` (of a stage whose units are not
-    known yet). `ends` are the ends of its attempts in this run; the last one decides. `begun` is
-    an attempt without an end. `held` says why it has not started. `keep`: whether a run would keep
-    it now; `reason` and `detail` say why not; if that is unknown, `keep` is None, and `detail`
-    says why. `after` are the units and stages that would run before it; `unless` says why a run is
-    refused now without another option. `logs` are the logs of its last attempt, by stream;
-    `directory` is the run directory; `log_folders` are the folders in which logs are read (of a
-    copy; empty: anywhere).
+    known yet). `ends` are the ends of its attempts in this run; the last one decides. `begun` is an
+    attempt without an end. `held` says why it has not started. `keep`: whether a run would keep it
+    now; `reason` and `detail` say why not; if that is unknown, `keep` is None, and `detail` says
+    why. `after` are the units and stages that would run before it; `unless` says why a run would be
+    refused now, unless it gets another option. `logs` are the logs of its last attempt, by stream;
+    `directory` is the run directory; `log_folders` are the folders in which logs of a copy are read
+    (empty: anywhere).
     """
 
     id: str
@@ -71,8 +71,8 @@ class Explanation(NamedTuple):
 class Explainer:
     """The explanations of the units that words select (without words, of all), to be iterated.
 
-    UsageError if a selector selects no unit, RunUnfinished if that very run is not the latest of
-    its directory, RecordError if its records cannot be read. `status` is how the run stands.
+    UsageError if a selector selects no unit, RunUnfinished if that run is not the latest of its
+    directory, RecordError if its records cannot be read. `status` is the run's status.
     """
 
     def __init__(self, view: RunView, words: Sequence[str]) -> None:
@@ -175,7 +175,7 @@ class _Foresight:
             with view.reading():
                 request = request_for(read_rerun(view), ())
                 plain = msgspec.structs.replace(request, again=None)
-                # What another user's run file names is not executed.
+                # Programs that another user's run file names are not executed.
                 static = view.other_owner is not None
                 self._dry = rehearse_run(plain, wanted=wanted, static=static)
         except ProcsupError as error:
@@ -190,12 +190,12 @@ class _Foresight:
         }
 
     def list_units(self, stages: Sequence[str]) -> Dict[str, Sequence[UnitSpec]]:
-        """Return the units of those of these stages whose units are known now."""
+        """Return the units of these stages, as far as they are known now."""
         found = {name: self.stages.get(name, RehearsedStage()).units for name in stages}
         return {name: units for name, units in found.items() if units}
 
     def find_spec(self, unit_id: str) -> Optional[UnitSpec]:
-        """Return a unit as the run file has it now."""
+        """Return a unit by the present run file."""
         pair = self._known.get(unit_id)
         return None if pair is None else pair[0]
 
@@ -268,7 +268,7 @@ def _describe_standing(standing: Standing) -> Dict[str, Any]:
 
 
 def _find_capacity(status: Status, now: Capacity) -> Capacity:
-    """Return the sitting's recorded capacity; an older procsup recorded none: then today's."""
+    """Return the recorded capacity; if an older procsup recorded none, the present one."""
     begin = status.history.begin
     if begin is None or not begin.capacity:
         return now

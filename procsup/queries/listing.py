@@ -17,15 +17,15 @@ from procsup.store.history import read_history
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner
 
-JOURNALS_BYTES = 1 << 25  # limit on journals read, all runs together, unless `whole`
-FILES_MOST = 100_000  # limit on files measured for sizes
+JOURNALS_BYTES = 1 << 25  # the most that is read of journals, of all runs together, unless `whole`
+FILES_MOST = 100_000  # the most files of which sizes are read
 
 
 class ListedRun(NamedTuple):
     """One run; a value that is unknown, or would take too long to read, is None.
 
     `state` is ``running``, ``starting``, ``succeeded``, ``failed``, ``unfinished``, ``empty`` or
-    ``unreadable``; `message` explains it if that word is not enough. `done` counts verdicts,
+    ``unreadable``; `message` explains it where the word is not enough. `done` counts verdicts,
     `began` and `ended` are seconds since 1970.
     """
 
@@ -91,9 +91,9 @@ class Budget:
 
 
 def find_home(directory: Optional[str], start: AnyPath = ".") -> Path:
-    """Return the folder that holds runs: the nearest ``.procsup``, or that of `directory`.
+    """Return the folder of runs: the nearest ``.procsup``, or the one of `directory`.
 
-    NoSuchRun if there is none, UsageError if `directory` is no folder.
+    NoSuchRun if there is none, UsageError if `directory` is not a folder.
     """
     if directory is None:
         left_out: List[str] = []
@@ -184,11 +184,11 @@ def _find_touch_time(rundir: RunDir) -> Optional[float]:
         return None
 
 
-# --- what takes time -----------------------------------------------------------------------
+# --- slow parts ----------------------------------------------------------------------------
 
 
 def _count_units(one: ListedRun, budget: Budget) -> ListedRun:
-    """Count units by the journal, where no manifest has the numbers."""
+    """Count units by the journal if no manifest has the numbers."""
     if one.state not in ("running", "unfinished"):
         return one
     try:
@@ -196,7 +196,7 @@ def _count_units(one: ListedRun, budget: Budget) -> ListedRun:
             return one
         history = read_history(one.rundir)
     except (OSError, RecordError):
-        return one  # only the owner may read it; the rest is known
+        return one  # only the owner may read it; the other columns are known
     first = history.first_begin
     counts = [history.count_verdicts(stage) for stage in history.plan]
     return one._replace(
@@ -221,7 +221,7 @@ def _measure_size(one: ListedRun, budget: Budget) -> ListedRun:
 
 
 def list_files_below(folder: AnyPath) -> "Iterator[os.DirEntry[str]]":
-    """Yield everything below a folder that is no folder; links are not followed."""
+    """Yield all entries below a folder that are not folders; links are not followed."""
     folders = [os.fspath(folder)]
     while folders:
         try:

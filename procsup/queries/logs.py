@@ -17,7 +17,7 @@ _MOST_NAMED = 5
 
 
 class Log(NamedTuple):
-    """One stream of one attempt; `stream` is ``output`` where both go to one file."""
+    """One stream of one attempt; `stream` is ``output`` if both go to one file."""
 
     unit: str
     attempt: int

@@ -25,7 +25,7 @@ class PruneItem(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """Its path."""
         return self.target.path
 
 
@@ -43,12 +43,12 @@ class Plan(NamedTuple):
 
     items: List[PruneItem]
     left: List[str]
-    refused: bool = False  # one that was named is left
-    mounted: bool = False  # one is left because of a mount
+    refused: bool = False  # a run that the user named stays
+    mounted: bool = False  # a run stays because of a mount
 
 
 def plan_removal(choice: Choice, home: Optional[Path], *, start: str = ".") -> Plan:
-    """Find out what to remove; nothing is changed. NoSuchRun for the name of no run."""
+    """Return what to remove, and change nothing. NoSuchRun for a name that no run has."""
     if choice.runs:
         found = [_find_named(run, start) for run in choice.runs]
         listed = list({one.rundir.path: one for one in found}.values())

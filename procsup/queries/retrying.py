@@ -1,4 +1,4 @@
-"""Makes from an earlier run the request that runs some of its units again."""
+"""Makes the request that runs some units of an earlier run again."""
 
 import datetime
 import os
@@ -54,7 +54,7 @@ def read_rerun(view: RunView) -> Rerun:
 
 
 def has_succeeded(rerun: Rerun) -> bool:
-    """Whether every unit of the run succeeded, in this directory: of a copy nothing is believed."""
+    """Whether every unit of the run succeeded; false for a copy, whose records prove nothing."""
     if is_copy(rerun.rundir, rerun.begin):
         return False
     try:
@@ -67,7 +67,7 @@ def has_succeeded(rerun: Rerun) -> bool:
 def request_for(rerun: Rerun, units: Sequence[str], *, jobs: Optional[int] = None) -> Request:
     """Return the request with the run's own file, variables, date and directory.
 
-    RunFileError if the file is wrong by now, UsageError if it would make another directory.
+    RunFileError if the file is wrong now, UsageError if it would make another directory.
     """
     file = rerun.source
     made = Request(
@@ -91,7 +91,7 @@ def request_for(rerun: Rerun, units: Sequence[str], *, jobs: Optional[int] = Non
 
 
 def _set_variables(made: Request, begin: Begin) -> Request:
-    """Set the run's recorded variables wherever the file, as it is now, has another value."""
+    """Set the run's recorded variables if the file has other values now."""
     loaded = load(made.file)
     now = loaded.spec.variables
     given = {

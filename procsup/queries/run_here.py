@@ -1,4 +1,4 @@
-"""`retry --here`: start one unit of a run in this terminal. Nothing of it is recorded."""
+"""`retry --here`: starts one unit of a run in this terminal, and records nothing."""
 
 import os
 from typing import List, NamedTuple
@@ -30,11 +30,11 @@ class PreparedRun(NamedTuple):
 
     unit: UnitSpec
     by_hand: hand.PreparedUnit
-    outputs: List[str]  # what it may overwrite
+    outputs: List[str]  # the files that it may overwrite
 
 
 def prepare(rerun: Rerun, made: Request, word: str, *, touch: bool) -> PreparedRun:
-    """Find the selected unit and make what it needs (unless `touch` is false).
+    """Find the selected unit and make its folders and files (unless `touch` is false).
 
     UsageError unless exactly one is selected, RunBusy if that unit is running.
     """

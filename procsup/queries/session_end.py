@@ -1,4 +1,4 @@
-"""How a sitting ended, by its locks and the last records of the journal."""
+"""Finds out how a sitting ended, from its locks and the last records of the journal."""
 
 import os
 from typing import List, Optional, Sequence, Union
@@ -20,7 +20,7 @@ def explain_end(rundir: RunDir, owner: Owner) -> str:
     """Say why that supervisor's sitting is over, and whether another sitting has begun since."""
     try:
         last = find_last_word(rundir, owner.sitting) if owner.sitting else None
-    except (OSError, RecordError):  # only the owner may read the journal: others see just the end
+    except (OSError, RecordError):  # other users may not read the journal: then no reason
         last = None
     now = read_owner(rundir)  # after the journal
     successor = _find_successor(now, owner) if now is not None and is_live(rundir, now) else ""

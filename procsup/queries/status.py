@@ -1,4 +1,4 @@
-"""How a run stands, by its journal, its locks and its manifest: live, dead or final."""
+"""Reads the status of a run from its journal, its locks and its manifest."""
 
 import time
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
@@ -34,10 +34,10 @@ class RunningUnit(NamedTuple):
 
 
 class Status(NamedTuple):
-    """How a run stands.
+    """The status of a run.
 
     `state` is ``running``, ``starting``, ``succeeded``, ``failed``, ``unfinished`` or ``empty``;
-    `sentence` says it in words. `notes` say what is wrong with the records.
+    `sentence` says it in words. `notes` describe errors of the records.
     """
 
     rundir: RunDir
@@ -65,7 +65,7 @@ class Status(NamedTuple):
 
     @property
     def copied_from(self) -> Optional[str]:
-        """Where the run began that these records are a copy of; None if here, as far as known."""
+        """Where the original of these records is; None unless they are known to be a copy."""
         begin = self.history.begin
         return None if begin is None else find_origin(self.rundir, begin)
 
@@ -108,10 +108,10 @@ class Status(NamedTuple):
 
 
 def read_status(view: RunView) -> Status:
-    """Read how the run stands.
+    """Read the status of a run.
 
-    RunUnfinished if that run is not the latest any more. RecordError if a newer procsup wrote
-    the journal: this version could misread it.
+    RunUnfinished if that run is no longer the latest. RecordError if a newer procsup wrote the
+    journal: this version could misread it.
     """
     rundir, owner, live = view.rundir, view.owner, view.live
     journal = read_journal(rundir.journal, digesting=False)

@@ -1,4 +1,4 @@
-"""Checks a final run's manifest afterwards: record, counts, outputs, inputs, plan."""
+"""Compares a final run with its manifest: record, counts, outputs, inputs, plan."""
 
 import time
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
@@ -50,7 +50,7 @@ class Verification(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """74 for a damaged record, 4 for differences, 0 if all is as it was."""
+        """74 for a damaged record, 4 for differences, 0 if there are none."""
         if self.damage:
             return RecordError.exit_code
         return 4 if self.differences else 0
@@ -65,8 +65,8 @@ def verify(
 ) -> Verification:
     """Check a final run, or a final stage of it.
 
-    A check that takes longer calls `said` with messages about its progress. RunUnfinished if it
-    is not final, RecordError if its manifest cannot be read at all.
+    During a long check `said` gets messages about the progress. RunUnfinished if the run is not
+    final, RecordError if its manifest cannot be read at all.
     """
     view.require_stage(stage)
     head, rundir = view.require_final(stage), view.rundir
@@ -92,7 +92,7 @@ def verify(
 
 
 class _Check:
-    """Checks the units one by one; in memory stay their ids, fingerprints and distinct inputs."""
+    """Checks the units one by one; keeps only ids, fingerprints and distinct inputs in memory."""
 
     def __init__(
         self, head: Head, rundir: RunDir, *, checksum: bool, said: Callable[[str], None]

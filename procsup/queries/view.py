@@ -1,4 +1,4 @@
-"""A run seen from outside: found by the name that a person gives it, read when it is asked for."""
+"""A run seen from outside: found by the name that the user gives, read when it is needed."""
 
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,9 @@ from procsup.store.trust import refuse_doubtful
 class RunView(FoundRun):
     """A run directory, its supervisor and its manifests at one moment.
 
-    The owner's line and the lock are looked at once, when they are first needed: to look again,
-    make a new view. The `require_...` methods raise the error if the run is not as a verb needs it.
+    The owner's line and the lock are read once, when they are first needed; to read them again,
+    make a new view. The `require_...` methods raise an error if the run is not in the state that a
+    verb requires.
     """
 
     @cached_property
@@ -39,11 +40,11 @@ class RunView(FoundRun):
         return is_starting(self.owner)
 
     def head(self, stage: Optional[str] = None) -> Optional[Head]:
-        """Read the head of its manifest, or of a stage's; None if there is none. RecordError."""
+        """Read the head of its manifest, or of a stage's; None if there is none; RecordError."""
         return read_head(self.rundir.get_manifest(stage))
 
     def require_latest(self, latest: Optional[str], why: str = "") -> None:
-        """Raise RunUnfinished if another run was asked for than the directory's `latest`.
+        """Raise RunUnfinished if the requested run is not the directory's `latest`.
 
         The message says `why`; by default, that it is superseded.
         """
@@ -78,7 +79,7 @@ class RunView(FoundRun):
         another. `absent` is the message if there is no manifest.
         """
         named, live = named or str(self.rundir.path), self.live
-        head = self.head(stage)  # after the lock: what is published meanwhile counts
+        head = self.head(stage)  # after the lock: a manifest published meanwhile counts
         if head is None:
             self.require_stage(stage)
             what = named if stage is None else f"{named}, stage {stage}"
@@ -103,7 +104,7 @@ def find_run(
 ) -> RunView:
     """Find a run, looking from the folder `start` upwards; errors as `find`.
 
-    `notice` is told if it belongs to another user.
+    `notice` is called with a sentence if it belongs to another user.
     """
     view = RunView(*find(run, start, directory_of=_find_directory))
     whose = None if notice is None else view.other_owner
@@ -115,7 +116,7 @@ def find_run(
 def find_own_run(run: str, start: AnyPath, verb: str, *, root_may: bool = False) -> RunView:
     """Find a run to act on it; RecordError if it belongs to another user, else as `find`.
 
-    `root_may`: root may do that with any.
+    `root_may`: root may act on any run.
     """
     view = find_run(run, start)
     whose = view.other_owner
@@ -129,7 +130,7 @@ def find_own_run(run: str, start: AnyPath, verb: str, *, root_may: bool = False)
 def find_to_execute(run: str, start: AnyPath, verb: str) -> RunView:
     """Find a run of our own to execute its commands; RecordError as `find_own_run`.
 
-    Also if others could put another run, with their commands, in its place.
+    RecordError, too, if others could put another run, with their commands, in its place.
     """
     view = find_own_run(run, start, verb)
     refuse_doubtful(view.rundir.path)

@@ -1,9 +1,9 @@
 """Waits until a run, or a stage of it, is final.
 
-A wait blocks on the lock of the sitting that it finds: the kernel wakes it, and the death of a
-supervisor ends it, too. Once the lock is free, the manifest exists, or the sitting ended without
-one. If no supervisor works on the run, an existing manifest is the answer; without one, the wait
-continues for a short time, in which a supervisor may start.
+A wait blocks on the lock of the sitting that it finds: the kernel wakes it, even at the death of
+the supervisor. Once the lock is free, the manifest exists, or the sitting ended without one. If no
+supervisor works on the run, an existing manifest is the answer; without one, the wait continues for
+a short time, in which a supervisor may start.
 """
 
 import os
@@ -31,8 +31,8 @@ _SETTLES_S = 1.0  # between the releases of two locks by a supervisor that ends
 class WaitResult(NamedTuple):
     """A final run or stage: where it is, the head of its manifest, and how old that is.
 
-    `age_s` is None if the end was waited for. `has_id` is true if the run was named by its id, so
-    that the answer is of the very run that was meant.
+    `age_s` is None if the run ended during the wait. `has_id` is true if the run was named by its
+    id, so that the answer is certainly about the intended run.
     """
 
     rundir: RunDir
@@ -43,7 +43,7 @@ class WaitResult(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """How long to wait, in seconds; None is without end (`start_s`: by the kind of name)."""
+    """How long to wait, in seconds; None: without limit (`start_s`: by the kind of name)."""
 
     timeout_s: Optional[float] = None
     start_s: Optional[float] = None
@@ -82,7 +82,7 @@ def await_all(
 ) -> List[Union[WaitResult, ProcsupError]]:
     """Wait for several (run, stage), all at once; return the answers in their order.
 
-    All are looked up now, not each after the end of the one before.
+    All of them are looked up at once, before the first wait ends.
     """
     answers: List[Union[WaitResult, ProcsupError, None]] = [None] * len(wanted)
 
@@ -205,7 +205,7 @@ class _Wait:
             path, has_id = rundir.get_manifest(self._stage), view.run_id is not None
             age_s = _compute_age_s(head)
             if age_s is not None and age_s < self._count_waited_s():
-                age_s = None  # it began and ended between two looks
+                age_s = None  # it began and ended since the last look
             return WaitResult(rundir, path, head, age_s, has_id)
         if self._start_is_over(has_id=view.run_id is not None):
             # Only now: the reason is in the journal, which may be long.

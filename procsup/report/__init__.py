@@ -1,1 +1,1 @@
-"""Reports for people: the end of a run, its failures, tables. Text, no output of its own."""
+"""Makes the text of reports: the end of a run, its failures, tables. Other packages print it."""

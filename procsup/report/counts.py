@@ -1,4 +1,4 @@
-"""Stages in numbers, as words and as data."""
+"""The numbers of stages, as text and as data."""
 
 from typing import Any, Dict, Iterable, List, Tuple
 
@@ -12,7 +12,7 @@ _FIXED = ("planned", "kept", "succeeded")
 
 
 def make_stage_table(tallies: Iterable[StageTally]) -> List[str]:
-    """Return the stages as a table; of the other verdicts only those that occur."""
+    """Return the stages as a table; other verdicts have a column only if they occur."""
     return align(*list_stage_cells(tallies))
 
 
@@ -47,7 +47,7 @@ def format_stage_problems(tallies: Iterable[StageTally]) -> List[str]:
 
 
 def format_stage_remarks(tallies: Iterable[StageTally]) -> List[str]:
-    """Return the first remark of each stage: irregularities that are no fault."""
+    """Return the first remark of each stage: irregularities that are not failures."""
     lines = []
     for stage in tallies:
         if stage.remarks:
@@ -63,7 +63,7 @@ def format_stage_remarks(tallies: Iterable[StageTally]) -> List[str]:
 
 
 def format_stage_leftovers(tallies: Iterable[StageTally]) -> List[str]:
-    """Return a line for each stage whose outputs hold files that are not vouched for."""
+    """Return a line for each stage with leftover files in its outputs."""
     return [
         f"{make_visible(stage.name)}: {phrase_leftovers(stage.all_leftover_files)}"
         for stage in tallies
@@ -72,7 +72,7 @@ def format_stage_leftovers(tallies: Iterable[StageTally]) -> List[str]:
 
 
 def phrase_leftovers(found: LeftoverFiles) -> str:
-    """Return ``3 leftover files in its outputs are not vouched for (out/a, out/b, ...)``."""
+    """Return the number of leftover files, with the names of the first ones, in words."""
     names = [make_visible(name) for name in found.names[:_NAMED]]
     shown = ", ".join([*names, "..."] if found.count > len(names) else names)
     files = count_noun(found.count, "leftover file")

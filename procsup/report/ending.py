@@ -1,4 +1,4 @@
-"""The final report of a sitting: counts, failures, the manifest and the next command."""
+"""The report at the end of a sitting: counts, failures, the manifest and the next command."""
 
 from typing import Any, Dict, List, NamedTuple
 

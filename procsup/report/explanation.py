@@ -1,4 +1,4 @@
-"""One unit in a paragraph: what became of it, what holds it, what a run would do with it now."""
+"""A unit in a paragraph: its results, why it waits, and what a run would do with it now."""
 
 import os
 import time
@@ -145,5 +145,5 @@ def _make_data(unit: Explanation) -> Dict[str, Any]:
 
 def _make_attempt_data(end: End) -> Dict[str, Any]:
     row = make_ends_row(end.unit, None, None, [end])
-    verdict = end.verdict.value  # also of an attempt after which it was tried again
+    verdict = end.verdict.value  # also the verdict of an attempt that was followed by another
     return {"attempt": end.attempt, **{name: row[name] for name in _OF_ATTEMPT}, "verdict": verdict}

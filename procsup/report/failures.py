@@ -37,7 +37,7 @@ def format_phrase(end: End) -> str:
 
 
 def join_facts(verdict: str, exit_words: str, cause: str) -> str:
-    """Return a verdict with its exit and cause, visible, and nothing twice."""
+    """Return a verdict with its exit and cause, as visible text without repetitions."""
     facts = [verdict, "" if exit_words in cause else exit_words, cause]
     return make_visible(", ".join(filter(None, facts)))
 

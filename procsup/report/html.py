@@ -18,7 +18,7 @@ _ALWAYS = ("status", "planned", "kept", "succeeded")
 
 
 class _Table(NamedTuple):
-    """Its first rows, and the number of all."""
+    """The first rows of a table, and the number of all."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[object]]
@@ -26,7 +26,7 @@ class _Table(NamedTuple):
 
 
 def format_status_html(status: Status) -> str:
-    """Return how a run stands: its stages, and the first running and failed units."""
+    """Return the status of a run: its stages, and the first running and failed units."""
     failures = [[one.unit, one.verdict.value, one.cause] for one in status.failures[:MOST_SHOWN]]
     return _format(
         f"{status.name}: {status.sentence}",
@@ -38,7 +38,7 @@ def format_status_html(status: Status) -> str:
 
 
 def format_manifest_html(head: Head, units: Iterable[UnitRecord]) -> str:
-    """Return a final run: its stages, and the first units, or the first that failed."""
+    """Return a final run: its stages, and its first units, or the first failed ones."""
     failed = sum(map(count_failed, head.stages.values()))
     if failed:
         units = (unit for unit in units if Verdict(unit.verdict).is_failure)

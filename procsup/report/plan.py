@@ -103,7 +103,7 @@ def _make_stage_data(seen: RehearsedStage) -> Optional[List[Dict[str, Any]]]:
 def format_graph(spec: RunSpec, stages: Stages, form: str) -> List[str]:
     """Return the stages and those that they wait for: `form` is ``mermaid`` or ``dot``.
 
-    A dashed arrow leads to a stage whose units start as the other's units end, one by one.
+    A dashed arrow leads to a stage whose units start one by one, as units of the other end.
     """
     numbers = {stage.name: f"s{number}" for number, stage in enumerate(spec.stages)}
     if form == "mermaid":

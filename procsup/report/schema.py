@@ -1,7 +1,6 @@
 """The JSON Schema of the completion manifest, made from the types of its records.
 
-``procsup/schema/manifest.json`` is what `make_manifest_schema` returned when it was last made:
-``python -m procsup.report.schema > procsup/schema/manifest.json``.
+``python -m procsup.report.schema > procsup/schema/manifest.json`` makes the file that ships.
 """
 
 import json
@@ -23,7 +22,7 @@ def make_manifest_schema() -> Dict[str, Any]:
     fields["required"] = [*fields.get("required", ()), "units"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "urn:" + SCHEMA.replace("/", ":"),  # absolute: some readers want that
+        "$id": "urn:" + SCHEMA.replace("/", ":"),  # absolute: some readers require that
         "title": "procsup completion manifest",
         **{name: value for name, value in fields.items() if name != "title"},
         "$defs": definitions,

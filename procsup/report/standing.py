@@ -15,7 +15,7 @@ RUNNING_HEADER = ("running", "attempt", "pid", "for")
 
 
 def format_standing(status: Status) -> List[str]:
-    """Return how it stands, the table of stages, the running units and the failed ones."""
+    """Return the state, the table of stages, the running units and the failed ones."""
     run_id, stages, failures = status.history.run_id, status.stages, status.failures
     run = f" (run {run_id})" if run_id else ""
     lines = [make_visible(f"{status.name}{run}: {status.sentence}")]

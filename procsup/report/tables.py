@@ -11,7 +11,7 @@ Row = Mapping[str, Any]
 
 
 def align(header: Sequence[str], rows: Iterable[Sequence[object]]) -> List[str]:
-    """Return lines with columns under each other; numbers to the right, unknown as ``-``."""
+    """Return lines with aligned columns, numbers to the right; unknown is ``-``."""
     cells = [list(header), *([format_cell(value) for value in row] for row in rows)]
     widths = [max(len(line[at]) for line in cells) for at in range(len(header))]
     right = [_is_numeric(line[at] for line in cells[1:]) for at in range(len(header))]
