@@ -1,4 +1,4 @@
-"""`procsup run --detach`, the side of the starter."""
+"""`procsup run --detach`: the part of the process that starts the run."""
 
 import os
 from typing import Any, Dict
@@ -12,7 +12,7 @@ from procsup.supervisor.requests import Display, HostedRequest, Request
 
 
 def start(request: Request, display: Display) -> int:
-    """Start a supervisor of its own; print ``DIR@ID`` when its run has begun."""
+    """Start a separate supervisor; print ``DIR@ID`` when its run has begun."""
     from procsup.host.detach import start_detached
 
     if is_nested():
@@ -51,6 +51,6 @@ def _write_error(ready: Dict[str, Any]) -> int:
 
 def _raise_not_begun(exit_code: Any) -> int:
     if isinstance(exit_code, int) and exit_code > 0:
-        return exit_code  # it has reported why
+        return exit_code  # the supervisor has reported the reason
     signal = f" by signal {-exit_code}" if isinstance(exit_code, int) and exit_code < 0 else ""
     raise RunUnfinished(f"the supervisor ended{signal} before the run had begun")

@@ -1,4 +1,4 @@
-"""`procsup drain`: start nothing more, let what runs finish."""
+"""`procsup drain`: start no more units, let the running ones finish."""
 
 import click
 

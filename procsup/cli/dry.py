@@ -19,8 +19,8 @@ def show_plan(
 ) -> int:
     """Print which units would run; problems of the preflight are raised.
 
-    `kept_too`: each kept unit has a line, too; `graph` is a form of `report.plan.format_graph`;
-    `static`: nothing that the run file names is executed.
+    With `kept_too` each kept unit has a line, too; `graph` is a form of `report.plan.format_graph`;
+    with `static` nothing that the run file names is executed.
     """
     plan = rehearse_run(request, static=static)
     if not display.quiet:

@@ -12,14 +12,14 @@ DEBUG = "PROCSUP_DEBUG"
 
 
 def settle(work: Callable[[], int], *, as_json: Callable[[], bool], said_here: bool = True) -> int:
-    """Do the work and return its exit code; an exception becomes a message, and with JSON data.
+    """Do the work and return its exit code; an exception becomes a message and, as JSON, data.
 
-    Without `said_here` no message is written for errors that the data has whole.
+    Without `said_here` no message is written for errors that are complete in the data.
     """
     try:
         return work()
     except KeyboardInterrupt:
-        die_by(INTERRUPT)  # a shell loop around us stops too
+        die_by(INTERRUPT)  # so that a shell loop around us stops too
     except (ReaderGone, BrokenPipeError):
         give_up_stdout()
         return 0
@@ -66,7 +66,7 @@ def _describe_refusal(error: OSError) -> str:
     if error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {said}"
     place, trace = "", error.__traceback__
-    while trace is not None:  # our innermost frame names the fault
+    while trace is not None:  # our innermost frame shows where the fault is
         module = trace.tb_frame.f_globals.get("__name__", "")
         if module.startswith("procsup."):
             place = f" (in {module}, {trace.tb_frame.f_code.co_name})"

@@ -1,4 +1,4 @@
-"""`procsup explain`: what became of a unit, what holds it, what a run would do with it now."""
+"""`procsup explain`: the result of a unit, why it waits, what a run would do with it now."""
 
 import os
 from itertools import islice
@@ -48,7 +48,7 @@ _CODES = exit_codes(
 @click.option("--all", "whole", is_flag=True, help=f"Of all these units, not of {_MOST} at most.")
 @add_json("Print one object: how the run stands, and all of each unit.")
 def command(run: str, units: Tuple[str, ...], whole: bool, as_json: bool) -> int:
-    """Read the records and the run file, and print what they tell."""
+    """Read the records and the run file, and print the explanations."""
     explained = Explainer(find_run(run, ".", notice=write_stderr), units)
     if not units:
         explained.leave_out_succeeded()

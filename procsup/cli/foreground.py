@@ -1,4 +1,4 @@
-"""A run in this process: what is shown while it lasts, its last words and its exit code."""
+"""A run in this process: its display, the report at its end, and its exit code."""
 
 import os
 import time
@@ -71,7 +71,7 @@ def _tell_end(end: _End, display: Display, code: int) -> int:
         if display.as_json:
             _write_ending(end.opening, ending, code)
     except ReaderGone:
-        pass  # the stream is closed: exit code and manifest have the result
+        pass  # the stream is closed: exit code and manifest show the result
     except RecordError as error:
         write_stderr(f"procsup: {error}")
         return RecordError.exit_code
@@ -121,7 +121,7 @@ def _format_again(request: Request, opening: Opening) -> str:
     """Return the arguments of `procsup run` that continue this run."""
     if request.plan is not None:  # it is in the run directory now
         return quote_word(shorten_to_here(opening.spec.file or ""))
-    is_retry = request.again is not None  # of a run whose file knows its directory
+    is_retry = request.again is not None  # the records of the run name its directory
     file = os.path.relpath(request.file) if is_retry else request.file
     words = [] if file == "procsup.toml" else [file]
     words += [f"--var={name}={value}" for name, value in request.variables.items()]

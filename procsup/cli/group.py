@@ -59,7 +59,7 @@ Exit codes, everywhere the same:
 
 
 class Verbs(click.Group):
-    """A group that has the names of its verbs and imports each when it is used."""
+    """A group that knows the names of its verbs and imports each when it is used."""
 
     def list_commands(self, ctx: click.Context) -> List[str]:  # noqa: ARG002
         """Return the verbs in the order of typical use."""
@@ -132,7 +132,7 @@ def _invoke(arguments: List[str]) -> int:
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether the caller wants JSON: known even if the command line itself is invalid."""
+    """Whether the caller wants JSON; works even if the command line is invalid."""
     arguments = list(arguments)
     if arguments[:1] == ["map"]:
         return "--json" in _take_own_options(arguments[1:])

@@ -60,7 +60,7 @@ _COMMENT = re.compile(r"^<!--.*?-->\n", re.MULTILINE | re.DOTALL)
 @click.option("--list", "only_list", is_flag=True, help="List the topics, one a line.")
 @click.pass_context
 def command(ctx: click.Context, topic: Optional[str], only_list: bool) -> int:
-    """Show what is asked for."""
+    """Show a page, the list of pages, or the help of a verb."""
     if only_list:
         write_stdout(*_list_topics())
     elif topic is None:
@@ -75,7 +75,7 @@ def command(ctx: click.Context, topic: Optional[str], only_list: bool) -> int:
 
 
 def read_page(topic: str) -> str:
-    """Return a page as Markdown, without its comments, which are for the tests."""
+    """Return a page as Markdown, without the comments that its test reads."""
     data = pkgutil.get_data("procsup", f"docs/{topic}.md")
     assert data is not None
     return _COMMENT.sub("", data.decode("utf-8").replace("\r\n", "\n"))
@@ -92,7 +92,7 @@ def _show(page: str) -> None:
 
 
 def _name_page(link: "re.Match[str]") -> str:
-    """Return what stands for a link on a terminal: the command that shows its page."""
+    """Return the replacement of a link on a terminal: the command that shows its page."""
     text, page = link.groups()
     if page is None:
         return str(text)

@@ -1,4 +1,4 @@
-"""A run for the program that started this process: its request and its plan come by stdin."""
+"""A run for the program that started this process, which sends request and plan by stdin."""
 
 import os
 from typing import Iterator, Optional, Sequence
@@ -18,9 +18,9 @@ from procsup.supervisor.requests import HostedRequest, Opening
 
 
 def main(words: Sequence[str]) -> int:
-    """Do what the first line of stdin asks for; errors are data on stdout.
+    """Carry out the request in the first line of stdin; errors are data on stdout.
 
-    With an ``--owner`` in `words` the run ends with that program, which raises such an error.
+    With ``--owner`` in `words` the run ends when that program ends, which raises these errors.
     """
     return settle(lambda: _serve(find_owner(words)), as_json=lambda: True)
 
@@ -29,7 +29,7 @@ def _serve(owner: Optional[int]) -> int:
     parent_watch = None if owner is None else ParentWatch(owner)
     lines = os.fdopen(0, "rb", closefd=False) if parent_watch is None else parent_watch.lines()
     line = next(lines, b"")
-    if not line:  # that program ended before it had asked
+    if not line:  # that program ended before it sent a request
         return RunUnfinished.exit_code
     asked = HostedRequest.decode(line)
     return settle(
@@ -56,7 +56,7 @@ def _run(asked: HostedRequest, parent_watch: Optional[ParentWatch], lines: Itera
 
 
 def _announce_ready(opening: Opening) -> None:
-    """The lock is held, old manifests are withdrawn: let the starter go on."""
+    """Announce that the lock is held and old manifests are withdrawn: the starter may continue."""
     where = opening.directory
     ready = {"id": opening.run_id, "directory": where, "sitting": opening.sitting}
     announce(ready, str(RunDir(where).supervisor_log))

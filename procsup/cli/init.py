@@ -18,7 +18,7 @@ DEFAULT = "files"
 
 
 class Example(NamedTuple):
-    """What an example shows, and its files besides the run file: examples/NAME/PATH."""
+    """The line of an example in the list, and its files beside the run file: examples/NAME/PATH."""
 
     summary: str
     files: Tuple[str, ...]
@@ -126,7 +126,7 @@ def _read(example: str, name: str) -> bytes:
 
 
 def _describe_written(example: str, root: Path, files: Tuple[str, ...]) -> Iterator[str]:
-    """Say what has been written, and the next command."""
+    """Yield lines that name the files written, and the next command."""
     yield f"{example}: {EXAMPLES[example].summary}"
     yield "  " + ", ".join(files)
     where = "" if root == Path() else f" {quote_word(str(root / RUN_FILE))}"

@@ -1,4 +1,4 @@
-"""`procsup logs`: what units wrote."""
+"""`procsup logs`: the output of units."""
 
 import codecs
 import os
@@ -80,7 +80,7 @@ def command(
     raw: bool,
     as_json: bool,
 ) -> int:
-    """Find the files and print them; with -f continue until the sitting is over."""
+    """Find the log files and print them; with -f continue until the sitting is over."""
     if follow and (attempt is not None or failed):
         raise click.UsageError("-f goes on with what runs: leave --attempt and --failed out")
     streams = _choose_streams(only_stdout=only_stdout, only_stderr=only_stderr)
@@ -174,7 +174,7 @@ class Printer(ABC):
         self._tail = tail
         self._offsets: Dict[Tuple[str, Optional[Part]], int] = {}
         self.is_empty = True  # nothing was found to print
-        self.problems: Dict[str, str] = {}  # of files that exist and cannot be read
+        self.problems: Dict[str, str] = {}  # path -> why an existing file cannot be read
 
     def print_new(self, logs: Sequence[Log]) -> None:
         """Print the new content of these files; a missing file has none."""
@@ -211,7 +211,7 @@ class Printer(ABC):
 
 
 class BytesPrinter(Printer):
-    """Prints bytes as the screen takes them, with a header where another file begins."""
+    """Prints bytes as `Screen` returns them, with a header before each file."""
 
     def __init__(
         self, places: LogPlaces, *, with_headers: bool, tail: Optional[int], screen: Screen
@@ -222,7 +222,7 @@ class BytesPrinter(Printer):
         self._last: Optional[Log] = None
 
     def finish(self) -> None:
-        """Print what may have been the first part of a character."""
+        """Print held bytes, which could have been the first part of a character."""
         write_stdout_bytes([self._screen.fit(b"", last=True)])
 
     def _print(self, file: BinaryIO, log: Log) -> None:
@@ -243,7 +243,7 @@ class JsonPrinter(Printer):
     def __init__(self, places: LogPlaces, *, in_chunks: bool, tail: Optional[int]) -> None:
         super().__init__(places, tail=tail)
         self._in_chunks = in_chunks
-        self._held: Dict[Log, None] = {}  # the last character may be incomplete so far
+        self._held: Dict[Log, None] = {}  # files whose last character may be incomplete
 
     def finish(self) -> None:
         """Print bytes that were held back as the first part of a character."""
@@ -272,9 +272,9 @@ class JsonPrinter(Printer):
 
 
 def _format_whole_object(file: BinaryIO, log: Log) -> Iterator[bytes]:
-    """Yield the JSON of all that a file holds now, in parts: it may be larger than the memory.
+    """Yield the JSON of the present content of a file, in parts: it may be larger than the memory.
 
-    It is read twice if it is not UTF-8. The position is at its end afterwards.
+    The file is read twice if it is not UTF-8. Its position is at the end afterwards.
     """
     start = file.tell()
     size = file.seek(0, os.SEEK_END) - start
@@ -292,7 +292,7 @@ def _format_whole_object(file: BinaryIO, log: Log) -> Iterator[bytes]:
 
 
 def _read_chunks(file: BinaryIO, start: int, size: int) -> Iterator[Tuple[bytes, bool]]:
-    """Yield a part of a file in pieces, and whether each is the last; then an empty one."""
+    """Yield a part of a file in pieces, each with whether it is the last; then an empty piece."""
     file.seek(start)
     while size > 0:
         chunk = file.read(min(size, _CODED_BYTES))
@@ -304,7 +304,7 @@ def _read_chunks(file: BinaryIO, start: int, size: int) -> Iterator[Tuple[bytes,
 def _format_about(log: Log) -> Dict[str, Any]:
     body: Dict[str, Any] = log._asdict()
     if body["part"] is None:
-        del body["part"]  # it is the whole file
+        del body["part"]  # the log is the whole file
     return body
 
 
@@ -333,7 +333,7 @@ def _format_header(log: Log, *, first: bool) -> str:
 def _find_tail(file: BinaryIO, size: int, count: Optional[int]) -> Tuple[int, bool]:
     """Return the offset of the last `count` lines (None: of all), and whether the first is cut.
 
-    A line may have no end, as in a file with a hole in it: only its last part is looked at.
+    A line may have no end, as in a sparse file: only the last part of the file is searched.
     """
     if count is None:
         return 0, False
@@ -348,7 +348,7 @@ def _find_tail(file: BinaryIO, size: int, count: Optional[int]) -> Tuple[int, bo
         chunk = file.read(at - start)
         found = len(chunk)
         if at == size and chunk.endswith(b"\n"):
-            found -= 1  # it ends the last line, and begins none
+            found -= 1  # the last line feed begins no line
         while seen < count:
             found = chunk.rfind(b"\n", 0, found)
             if found < 0:

@@ -1,4 +1,4 @@
-"""`procsup map`: one child per input, as xargs and GNU Parallel have it."""
+"""`procsup map`: one child per input, as with xargs and GNU Parallel."""
 
 import os
 import sys
@@ -125,7 +125,7 @@ def split(words: Sequence[str]) -> Tuple[List[str], Iterable[str]]:
 
 
 def refuse_groups(argv: Sequence[str]) -> None:
-    """Refuse a word that only looks like a placeholder: it would be the same in all commands."""
+    """Refuse a word that looks like a placeholder but is not: no input would replace it."""
     for word in argv:
         for match in _GROUP.finditer(word):
             if _RANGE.fullmatch(match.group()) is None:

@@ -48,7 +48,7 @@ def add_dry_run(help_text: str) -> Callable[[Decorated], Decorated]:
 def convert_duration(
     _ctx: click.Context, _param: click.Parameter, value: Optional[str]
 ) -> Optional[float]:
-    """Turn the value of an option into seconds; a usage error if it is not a duration."""
+    """Return the value of an option in seconds; a usage error if it is not a duration."""
     if value is None:
         return None
     try:

@@ -60,7 +60,7 @@ def command(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Work out what is to go, ask, remove."""
+    """List the runs to remove, ask the user, and remove them."""
     if not runs and older_than is None and keep is None:
         raise click.UsageError(
             "what is to go? Name a RUN, or give --older-than 30d, or --keep N (--keep 0: all)"

@@ -1,4 +1,4 @@
-"""`procsup retry`: run again what did not succeed, or the units that are named."""
+"""`procsup retry`: run units again: those that did not succeed, or the selected ones."""
 
 from typing import Optional, Tuple
 
@@ -84,7 +84,7 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Find the run, and go the way that was asked for."""
+    """Find the run; ask its supervisor, or run the units here."""
     _check(units, here=here, dry_run=bool(dry_run), detach=detach)
     rerun = retrying.read_rerun(find_to_execute(run, ".", "retry"))
     if here:
@@ -123,7 +123,7 @@ def _end_without_work(rerun: Rerun, *, as_json: bool) -> int:
 
 
 def _ask(rerun: Rerun, units: Tuple[str, ...], *, as_json: bool) -> int:
-    """Ask the live supervisor."""
+    """Ask the live supervisor to queue the units."""
     assert rerun.live is not None
     asked = retrying.ask_to_retry(rerun, rerun.live, units)
     write_stderr(asked.message)
@@ -134,7 +134,7 @@ def _ask(rerun: Rerun, units: Tuple[str, ...], *, as_json: bool) -> int:
 
 
 def _run_here(rerun: Rerun, word: str, *, dry_run: bool, as_json: bool) -> int:
-    """Run one unit in the foreground, or print the line that does it."""
+    """Run one unit in the foreground; with `dry_run` print the equal shell line."""
     made = retrying.request_for(rerun, (word,))
     ready = run_here.prepare(rerun, made, word, touch=not dry_run)
     what, unit = ready.by_hand, ready.unit

@@ -84,7 +84,7 @@ def command(
     as_json: bool,
     **given: Any,
 ) -> int:
-    """Take the command line apart and go one of the three ways."""
+    """Make a request of the options; plan it, detach it or run it here."""
     request, display = Request(**given), Display(progress, quiet, as_json)
     if dry_run and detach:
         raise click.UsageError("--dry-run starts nothing that could be detached: leave one out")

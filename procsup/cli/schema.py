@@ -28,7 +28,7 @@ Examples:
 @click.command("schema", help=_HELP, epilog=exit_codes(_0="the schema is on stdout"))
 @click.argument("of", type=click.Choice(["runfile", "manifest"]), default="runfile")
 def command(of: str) -> int:
-    """Print the schema that is asked for."""
+    """Print one of the two schemas."""
     schema = make_manifest_schema() if of == "manifest" else make_runfile_schema()
     write_stdout(json.dumps(schema, indent=1))
     return 0

@@ -46,7 +46,7 @@ _SHORT = ("id", "verdict", "exit_code", "tries", "wall_s", "cpu_s", "peak_memory
               help="One row per unit, with the flat columns of the manifest.")  # fmt: skip
 @add_json("Print one object: state, stages in numbers, what runs, what failed.")
 def command(run: str, units: Tuple[str, ...], form: Optional[str], as_json: bool) -> int:
-    """Read the records and print them in the form that was asked for."""
+    """Read the records and print them in the chosen form."""
     status = read_status(find_run(run, ".", notice=write_stderr))
     write_stderr(*(f"procsup: journal: {note}" for note in status.notes))
     source = status.copied_from

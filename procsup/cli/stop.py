@@ -38,7 +38,7 @@ _CODES = exit_codes(
 @add_duration("--grace", "From the request to end to the kill; default: that of each stage.")
 @add_json("Print an object on stdout when it has ended.")
 def command(run: str, units: Tuple[str, ...], grace: Optional[float], as_json: bool) -> int:
-    """Find the live supervisor, ask it, and wait for its end."""
+    """Find the live supervisor, ask it to stop, and wait for its end."""
     view = find_own_run(run, ".", "stop", root_may=True)
     owner = view.require_live("stop")
     if units:

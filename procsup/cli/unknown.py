@@ -1,4 +1,4 @@
-"""Says what a first word may mean that is no verb."""
+"""Explains a first word that is not a verb."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from procsup.store.find import find
 
 
 def describe_unknown(word: str, verbs: Iterable[str]) -> str:
-    """Say that there is no such verb, and the command that is probably meant."""
+    """Return a message: there is no such verb, and the command that is probably meant."""
     names = tuple(verbs)
     cure = _find_meant(word, names) or f"the verbs are {', '.join(names)}"
     return f"there is no verb {word!r}: {cure}"

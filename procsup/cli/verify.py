@@ -44,7 +44,7 @@ _CODES = exit_codes(
               help="Read what has a sha256 on record, even where size and time agree.")  # fmt: skip
 @add_json("Print one object a run: every difference, with path, unit and what it is.")
 def command(runs: Tuple[str, ...], stage: Optional[str], checksum: bool, as_json: bool) -> int:
-    """Check one after the other; the worst decides."""
+    """Check one run after the other; return the highest exit code."""
     runs = runs or ("last",)
     if len(runs) == 1:
         return _verify(runs[0], stage, checksum=checksum, as_json=as_json)

@@ -61,7 +61,7 @@ def command(
     verify: bool,
     as_json: bool,
 ) -> int:
-    """Wait for all of them, then answer for each."""
+    """Wait for all runs, then report the end of each."""
     wanted = [(run, stage) for run in runs for stage in (stages or (None,))]
     answers = await_all(
         wanted,
@@ -71,7 +71,7 @@ def command(
     if len(answers) == 1 and isinstance(answers[0], ProcsupError):
         raise answers[0]
     codes = [_answer(answer, verify=verify, as_json=as_json) for answer in answers]
-    if max_age is None:  # else the caller knows that the result may be an older one
+    if max_age is None:  # with it the caller knows that the result may be older
         older = [one.head.name for one in answers if isinstance(one, WaitResult) and _is_older(one)]
         write_stderr(*map(_describe_older, older))
     return min(codes, key=_rank)
@@ -82,7 +82,7 @@ def _rank(code: int) -> int:
 
 
 def _answer(answer: Union[WaitResult, ProcsupError], *, verify: bool, as_json: bool) -> int:
-    """Say how one of them ended; return its exit code."""
+    """Report how one of them ended; return its exit code."""
     if isinstance(answer, ProcsupError):
         write_stderr(f"procsup: {answer}")
         return answer.exit_code
@@ -114,7 +114,7 @@ def _format_sentence(head: Head, age_s: Optional[float]) -> str:
 
 
 def _is_older(answer: WaitResult) -> bool:
-    """Whether the answer is of a run that ended before this wait began, and that no id names."""
+    """Whether the run ended before this wait began, and was not named by an id."""
     return answer.age_s is not None and not answer.has_id
 
 

@@ -1,4 +1,4 @@
-"""What became of units, and what a run would do with them now, for programs."""
+"""`procsup.explain`: the results of units, and what a run would do with them now."""
 
 import os
 from typing import List, Sequence
@@ -29,9 +29,9 @@ class Explanation(explaining.Explanation):
 def explain(run: AnyPath, *, only: Sequence[str] = ()) -> List[Explanation]:
     """Explain the units that the selectors select, or all; nothing is written, started or locked.
 
-    `run` as for `wait_for`; live, dead or final. UsageError if there is no such run, or a selector
-    selects no unit, RunUnfinished if that very run is not the latest of its directory, RecordError
-    if its records cannot be read.
+    `run` is as for `wait_for`, and may be live, dead or final. UsageError if there is no such run,
+    or a selector selects no unit, RunUnfinished if that run is not the latest of its directory,
+    RecordError if its records cannot be read.
     """
     found = find_run(os.fspath(run), os.curdir)
     return [Explanation(*one) for one in explaining.Explainer(found, read_selectors("only", only))]

@@ -7,7 +7,7 @@ from procsup.lib.manifest import Manifest
 
 
 class RunFailed(errors.RunFailed):
-    """The run is final, and at least one unit did not succeed: `manifest` says which."""
+    """The run is final, and at least one unit did not succeed; `manifest` has the results."""
 
     def __init__(self, message: str, manifest: Manifest) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""How the library starts a run: the request that it sends to the supervisor."""
+"""Makes the request that the library sends to the supervisor."""
 
 import os
 from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
@@ -31,8 +31,8 @@ class RunOptions(NamedTuple):
 def make_request(spec_or_file: SpecOrFile, options: RunOptions) -> Request:
     """Return the request for a run file.
 
-    RunFileError lists all errors of the file. A RunSpec stands for its file, with the variables
-    and the directory that it was loaded with.
+    RunFileError lists all errors of the file. A RunSpec means its file, with the variables and the
+    directory with which it was loaded.
     """
     only = tuple(map(str, read_selectors("only", options.only)))
     file, given, directory = resolve_request(spec_or_file, options)
@@ -50,7 +50,7 @@ def make_request(spec_or_file: SpecOrFile, options: RunOptions) -> Request:
 
 
 def make_display(progress: str) -> Display:
-    """Return what is shown of a run on stderr; this program reads its end."""
+    """Return what stderr shows of a run; this program reads the end as data."""
     silent = progress == "none"
     return Display(progress, quiet=silent, as_json=True, silent=silent)
 
@@ -77,7 +77,7 @@ def resolve_request(
 
 
 def format_texts(vars: Optional[Mapping[str, object]]) -> Dict[str, str]:
-    """Return variables as ``--var`` has them."""
+    """Return variables as the texts that ``--var`` takes."""
     return {
         str(name): convert_argument(value, f"vars.{name}") for name, value in (vars or {}).items()
     }

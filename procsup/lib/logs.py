@@ -1,4 +1,4 @@
-"""What units wrote, for programs."""
+"""The output of units, for programs."""
 
 import os
 from typing import List, NamedTuple, Optional, Sequence
@@ -17,10 +17,10 @@ from procsup.store.reader import read_journal
 
 
 class UnitLog(NamedTuple):
-    """What one attempt of a unit wrote.
+    """The output of one attempt of a unit.
 
-    `stream` is ``stdout``, ``stderr``, or ``output`` where both go to one file. `path` is absolute;
-    with a `part`, (offset, length) in bytes, only that of the file is the unit's.
+    `stream` is ``stdout``, ``stderr``, or ``output`` if both go to one file. `path` is absolute;
+    with a `part`, (offset, length) in bytes, only this part of the file is the unit's.
     """
 
     unit: str
@@ -31,7 +31,7 @@ class UnitLog(NamedTuple):
     places: LogPlaces
 
     def read(self, encoding: str = "utf-8") -> str:
-        """Read it as text; bytes of other encodings become ``\\ufffd``.
+        """Read it as text; bytes that cannot be decoded become ``\\ufffd``.
 
         RecordError if it was removed or cannot be read.
         """
@@ -59,9 +59,9 @@ def logs(
 ) -> List[UnitLog]:
     """Return the logs of units of a run, live or not, in the order of the plan.
 
-    Those that the selectors select, or all; with `failed` only of units that failed by themselves;
-    of this attempt instead of the last. UsageError if there is no such run, unit or attempt,
-    RecordError if the records cannot be read.
+    `only` are selectors; without them all units have their logs in the list. With `failed` only
+    units that failed by themselves do. `attempt` is the number of the attempt instead of the last.
+    UsageError if there is no such run, unit or attempt, RecordError if the records cannot be read.
     """
     words = read_selectors("only", only)
     view = find_run(os.fspath(run), os.curdir)

@@ -1,4 +1,4 @@
-"""The manifest as the library gives it: the head at once, the units when they are asked for."""
+"""The manifest for programs: its head is read at once, its units when they are first used."""
 
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,7 @@ _NAMED = 10
 
 
 class ManifestUnit(UnitRecord, frozen=True, gc=False, omit_defaults=True):
-    """A unit of a manifest; `make_log_places` is where its logs are."""
+    """A unit of a manifest; its logs are in `log_places`."""
 
     log_places: Optional[LogPlaces] = None
 
@@ -67,10 +67,10 @@ class NoSuchUnit(UsageError, KeyError):
 class Manifest:
     """A final run, or a final stage of one.
 
-    `head` holds all but the units, `path` is the file. Units are read when they are first asked
-    for; RunUnfinished if the run was begun again meanwhile and the file is no longer the same.
-    ``manifest["measure/mod=abc"]`` is the unit of that id; UsageError, which is a KeyError as
-    well, if there is none.
+    `head` holds all but the units, `path` is the file. Units are read when they are first used;
+    RunUnfinished if the run was begun again meanwhile and the file is no longer the same.
+    ``manifest["measure/mod=abc"]`` is the unit with that id; NoSuchUnit, a UsageError and a
+    KeyError, if there is none.
     """
 
     def __init__(self, path: AnyPath, head: Head) -> None:
@@ -168,8 +168,8 @@ class Manifest:
     def outputs(self, stage: Optional[str] = None) -> List[Path]:
         """Return the outputs of the succeeded units, of all stages or one: files as recorded.
 
-        OutputsChanged if one of them is no longer what the manifest vouches for, or if the run is
-        another user's and the file is not. UsageError if there is no such stage.
+        OutputsChanged if one of them differs from its record, or if the run is another user's and
+        the file is not. UsageError if there is no such stage.
         """
         self._verify_outputs(stage)
         return [Path(output.path) for output in self._list_outputs(stage)]
@@ -177,8 +177,8 @@ class Manifest:
     def verify(self, stage: Optional[str] = None) -> None:
         """Compare every output with its record: size and time, or content where it is known.
 
-        First the part of the journal is read from which the manifest was made. RecordError if it
-        differs, OutputsChanged names the outputs that differ.
+        First the journal is compared with the one from which the manifest was made: RecordError if
+        it differs. OutputsChanged names the outputs that differ.
         """
         problem = mark_problem(self.directory / JOURNAL, self.head.journal)
         if problem:
@@ -219,9 +219,9 @@ class Manifest:
 
 
 def find_changed_outputs(outputs: Iterator[Reading], owner: Optional[int] = None) -> Iterator[str]:
-    """Yield ``path: what differs`` for each output that is not what its record says.
+    """Yield ``path: what differs`` for each output that differs from its record.
 
-    With an `owner` also for each that is of another user.
+    With an `owner`, also for each output that belongs to another user.
     """
     for output in outputs:
         difference = compare(output, checksum="auto", owner=owner).difference

@@ -1,8 +1,7 @@
 """Converts a program's arguments to plain data: texts, numbers, lists and tables.
 
-Scalars of other libraries count as what they hold: a member of an Enum as its value, a NumPy
-scalar as its Python value, a `timedelta` as seconds, a date or time as ISO 8601, a `Decimal` as a
-number.
+Other scalars are replaced by their values: a member of an Enum by its value, a NumPy scalar by its
+Python value, a `timedelta` by seconds, a date or time by ISO 8601, a `Decimal` by a number.
 """
 
 import os
@@ -47,7 +46,7 @@ def _unwrap(value: Any) -> Any:
     if isinstance(value, (date, time)):
         return value.isoformat()
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        return _unwrap(value.item())  # of NumPy and its kin
+        return _unwrap(value.item())  # a scalar of NumPy or a similar library
     return value
 
 
@@ -89,7 +88,7 @@ def convert_arguments(values: Any, where: str) -> List[str]:
 
 
 def convert_argument(value: Any, where: str) -> str:
-    """Return one argument as text: numbers as Python writes them, truth as ``true``, ``false``."""
+    """Return an argument as text: numbers as in Python, truth values as ``true`` and ``false``."""
     value = _unwrap(value)
     if isinstance(value, str):
         return value
@@ -103,7 +102,7 @@ def convert_argument(value: Any, where: str) -> str:
 
 
 def read_jobs(jobs: Any) -> int:
-    """Return a number of jobs; UsageError if it is none."""
+    """Return a number of jobs; UsageError for any other value."""
     try:
         return int(str(jobs))
     except ValueError:

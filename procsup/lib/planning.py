@@ -37,8 +37,8 @@ class Plan:
     """What a run would do; a stage that is expanded later has None.
 
     A unit that would run is assumed to change its outputs. `notes` are the notes that the run
-    would print first, `lines` is the plan for people. `known_after` maps each stage that is
-    expanded later to those it waits for. `live`: a supervisor works on the run right now.
+    would print first, `lines` is the plan as text. `known_after` maps each stage that is
+    expanded later to those it waits for. `live`: a supervisor works on the run now.
     """
 
     def __init__(self, dry: DryRun) -> None:
@@ -100,8 +100,8 @@ def plan(
 ) -> Plan:
     """Return what `run` would do and why; nothing is written or locked, and no unit is started.
 
-    The `python` of a stage is asked about its version and its `module`, which imports the packages
-    around that. With `static` nothing that the run file names is executed.
+    The `python` of a stage is started, to ask for its version and its `module`, which imports the
+    module's parent packages. With `static` nothing that the run file names is executed.
 
     RunFileError lists all errors.
     """

@@ -1,4 +1,4 @@
-"""A run beside the program that started it: `start`, and what can be done with it."""
+"""A run beside the program that started it: `start`, and the object that it returns."""
 
 import os
 from itertools import chain
@@ -76,7 +76,7 @@ def start(
 
 
 def begin(feed: Feed, *, detach: bool = False, cancel_token: Optional[CancelToken] = None) -> "Run":
-    """Start the run that the feed asks for, which announces itself; errors as `start`."""
+    """Start the run of the feed's request, which announces itself; errors as `start`."""
     if detach:
         lines = chain([feed.request], feed.plan)
         detached = start_detached(feed.label, lines, feed.called_off, relay=len)
@@ -88,7 +88,7 @@ def begin(feed: Feed, *, detach: bool = False, cancel_token: Optional[CancelToke
 class Invocation(NamedTuple):
     """A run to bring to completion; `progress` as in `run`.
 
-    `make_feed` is given what is shown of the run, and whether it announces itself.
+    The arguments of `make_feed` are what is shown of the run, and whether it announces itself.
     """
 
     make_feed: Callable[[Display, bool], Feed]
@@ -96,7 +96,7 @@ class Invocation(NamedTuple):
     check: bool = True
 
     def carry_out(self, cancel_token: Optional[CancelToken] = None) -> Manifest:
-        """Run it to its end; errors as `procsup.run` has them."""
+        """Run it to its end; errors as `procsup.run`."""
         if isinstance(self.progress, str):
             feed = self.make_feed(make_display(self.progress), False)
             ended = run_attached(feed, cancel_token=cancel_token)
@@ -130,10 +130,10 @@ def _check_ready(started: Announcing) -> Dict[str, Any]:
 class Run:
     """A run that was started by `start`.
 
-    As a context manager: after an exception the run is stopped, and the exception continues when
-    no process of the run is left. Without one the end of the run is awaited: RunFailed or
+    As a context manager, it stops the run after an exception, which continues when no process of
+    the run is left. Without an exception it waits for the end of the run: RunFailed or
     RunUnfinished are raised, unless `wait` or `stop` has reported the end already. A fork of the
-    program may use it as well; its leaving the block does nothing to the run.
+    program may use it as well; if the fork leaves the block, the run goes on.
     """
 
     def __init__(self, ready: Mapping[str, Any], supervisor: Optional[SupervisorProcess]) -> None:
@@ -178,7 +178,7 @@ class Run:
         return check_manifest(Manifest(waited.path, waited.head), check=check)
 
     def status(self) -> Status:
-        """Read how the run stands."""
+        """Read the status of the run."""
         return read_status(RunView(self._rundir, self.id))
 
     def events(self) -> Iterator[Event]:

@@ -1,11 +1,11 @@
-"""How a run stands, for programs and notebooks."""
+"""The status of a run, for programs and notebooks."""
 
 from procsup.queries import status
 from procsup.queries.view import RunView
 
 
 class Status(status.Status):
-    """How a run stands, as ``procsup status`` shows it; a notebook shows it as tables."""
+    """The status of a run, as ``procsup status`` shows it; a notebook shows it as tables."""
 
     __slots__ = ()
 
@@ -16,5 +16,5 @@ class Status(status.Status):
 
 
 def read_status(view: RunView) -> Status:
-    """Read how the run stands; errors as `queries.status.read_status`."""
+    """Read the status of a run; errors as `queries.status.read_status`."""
     return Status(*status.read_status(view))

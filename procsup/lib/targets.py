@@ -1,4 +1,4 @@
-"""What `procsup.map` runs, and how inputs are filled into its arguments and outputs."""
+"""The program that `procsup.map` runs, and the templates of its arguments and outputs."""
 
 import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union

@@ -10,7 +10,7 @@ Duration = Union[str, float, timedelta]
 
 
 def convert_seconds(name: str, value: Optional[Duration]) -> Optional[float]:
-    """Return an argument in seconds; UsageError, with its name, if it is no duration."""
+    """Return an argument in seconds; UsageError, with its name, if it is not a duration."""
     if value is None:
         return None
     try:

@@ -68,7 +68,7 @@ class Unit:
         for name in ("argv", "inputs", "depends", "outputs", "stop_command"):
             value = getattr(self, name)
             if isinstance(value, Iterable) and not isinstance(value, _WHOLE):
-                object.__setattr__(self, name, tuple(value))  # a generator gives it only once
+                object.__setattr__(self, name, tuple(value))  # a generator yields once
 
     def __hash__(self) -> int:
         return hash((self.id, self.argv))

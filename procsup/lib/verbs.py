@@ -1,4 +1,4 @@
-"""The verbs for a run that this program did not start: ask how it stands, and act on it."""
+"""The verbs for a run that this program did not start: read its status, and act on it."""
 
 import os
 from typing import List, Optional, Sequence
@@ -20,7 +20,7 @@ from procsup.report.verification import format_verification
 
 
 def status(run: AnyPath = "last") -> Status:
-    """Read how a run stands: live, dead or final.
+    """Read the status of a run, which may be live, dead or final.
 
     UsageError if there is no such run, RecordError if its records cannot be read.
     """
@@ -31,7 +31,7 @@ def stop(run: AnyPath, *, only: Sequence[str] = (), grace: Optional[Duration] = 
     """Stop a live run, or units of it, and return when no process of them is left.
 
     `only` and `grace` as in `Run.stop`. UsageError if there is no such run or unit, RunUnfinished
-    if nobody is working on it, RecordError if it is another user's, WaitTimeout if its supervisor
+    if no supervisor works on it, RecordError if it is another user's, WaitTimeout if its supervisor
     does not answer.
     """
     words, grace_s = read_selectors("only", only), convert_seconds("grace", grace)
@@ -62,10 +62,10 @@ def retry(
 ) -> Manifest:
     """Run again what did not succeed, or the selected units; return the manifest when all ended.
 
-    With the run's own file, variables and date, as ``procsup retry``. If somebody works on the
-    run, its supervisor is asked to queue them, and its end is awaited; `jobs` and `progress` have
-    no meaning then. A run whose units all succeeded is returned as it is. Errors as `run`;
-    UsageError also if its run file is gone, or the live run refuses.
+    It uses the run's own file, variables and date, like ``procsup retry``. If a supervisor works on
+    the run, it is asked to queue the units, and this waits for its end; `jobs` and `progress` have
+    no effect then. If all units succeeded, the manifest is returned at once. Errors as `run`;
+    UsageError also if the run file is gone, or the live run refuses.
     """
     words = read_selectors("only", only)
     rerun = retrying.read_rerun(find_to_execute(os.fspath(run), os.curdir, "retry"))
@@ -89,7 +89,7 @@ def verify(
 ) -> Verification:
     """Compare a final run, or a stage of it, with its manifest: record, counts, outputs, plan.
 
-    With `checksum`, contents are read even where size and time agree. RecordError if the record is
+    With `checksum`, contents are read even if size and time agree. RecordError if the record is
     damaged, OutputsChanged if outputs or the plan differ; without `check` the result is returned
     in both cases. UsageError if there is no such run or stage, RunUnfinished if it is not final.
     """
