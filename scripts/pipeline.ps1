@@ -34,7 +34,7 @@ $code = $LASTEXITCODE
 switch ($code) {
     0       { Write-Output 'measure: every unit succeeded' }
     1       { Write-Output "measure: finished, but some unit did not succeed; see: procsup logs `"$id`" --failed" }
-    3       { Write-Output ('measure: not finished, and nobody is working on it (stopped, interrupted, or the' +
+    3       { Write-Output ('measure: not finished, and no supervisor works on it (stopped, interrupted, or the' +
                             ' supervisor died); to go on: procsup run configs/stdlib-survey.toml') }
     124     { Write-Output "measure: not finished after $Limit s; it goes on. To end it: procsup stop `"$id`"" }
     default { Write-Output "measure: procsup wait said $code" }

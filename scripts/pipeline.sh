@@ -21,7 +21,7 @@ code=$?
 case $code in
     0)   echo "measure: every unit succeeded" ;;
     1)   echo "measure: finished, but some unit did not succeed; see: procsup logs \"$id\" --failed" ;;
-    3)   echo "measure: not finished, and nobody is working on it (stopped, interrupted, or the" \
+    3)   echo "measure: not finished, and no supervisor works on it (stopped, interrupted, or the" \
               "supervisor died); to go on: procsup run configs/stdlib-survey.toml" ;;
     124) echo "measure: not finished after $limit s; it goes on. To end it: procsup stop \"$id\"" ;;
     *)   echo "measure: procsup wait said $code" ;;

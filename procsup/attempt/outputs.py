@@ -195,7 +195,7 @@ def _require_written(
         raise _BadOutput(_explain_missing(output))
     all_count = output.unchanged and files in ([output.path], [])  # a single file
     if not all_count and output.path not in before:
-        raise _BadOutput("could not be looked at before the start, so nobody knows who wrote it")
+        raise _BadOutput("could not be read before the start, so that its writer is unknown")
     left_over: List[str] = []
     linked_anew = _is_linked_anew(output, before)
     if not all_count:

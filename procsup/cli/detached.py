@@ -17,7 +17,7 @@ def start(request: Request, display: Display) -> int:
 
     if is_nested():
         write_stderr(
-            "procsup: this is inside a unit of another run: what is detached here ends with it"
+            "procsup: started inside a unit of another run: the detached run ends with that unit"
         )
     line = HostedRequest(request, display, announce=True).encode()
     detached = start_detached(request.file, [line], environment=get_inherited_environment())

@@ -22,7 +22,7 @@ Examples:
 _CODES = exit_codes(
     _0="it starts nothing more",
     _2="there is no such run",
-    _3="nobody is working on it",
+    _3="no supervisor works on it",
     _124="its supervisor did not answer",
 )
 

@@ -71,7 +71,7 @@ def _describe_refusal(error: OSError) -> str:
         if module.startswith("procsup."):
             place = f" (in {module}, {trace.tb_frame.f_code.co_name})"
         trace = trace.tb_next
-    return f"the system refuses what the run cannot do without: {said}{place}"
+    return f"the system refused a call that procsup needs: {said}{place}"
 
 
 def _describe_internal(error: Exception) -> str:

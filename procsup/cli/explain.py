@@ -37,7 +37,7 @@ Examples:
 _CODES = exit_codes(
     _0="it could tell, whatever there was to tell",
     _2="there is no such run or unit",
-    _3="that very run is not the latest of its directory any more",
+    _3="the run of that id is superseded by a later one",
     _74="the journal or a manifest could not be read, or a newer procsup wrote it",
 )
 

@@ -49,7 +49,7 @@ Exit codes, everywhere the same:
   0    all succeeded
   1    finished, some unit did not succeed
   2    usage or run file
-  3    not finished, and nobody is working on it
+  3    not finished, and no supervisor works on it
   4    finished, but outputs or plan no longer match
   70   internal error
   74   journal, manifest or output could not be written or read

@@ -12,7 +12,7 @@ from procsup.report.tables import format_json
 
 _HELP = """Show the runs of the nearest .procsup, from here upwards: newest first.
 
-State is running, starting, succeeded, failed, unfinished (nobody is working on it), empty or
+State is running, starting, succeeded, failed, unfinished (no supervisor works on it), empty or
 unreadable; units are those with a verdict and those planned; of a run that has not ended, the
 time is that of its beginning. What is unknown is shown as -.
 

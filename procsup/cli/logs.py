@@ -61,7 +61,9 @@ _MOST_NAMED = 5
 @click.argument("run", metavar="RUN")
 @click.argument("units", nargs=-1, metavar="[UNIT]...")
 @click.option("--failed", is_flag=True, help="Only of units that did not succeed.")
-@click.option("--follow", "-f", is_flag=True, help="Go on with what runs until the run ends.")
+@click.option(
+    "--follow", "-f", is_flag=True, help="Print what running units write, until the run ends."
+)
 @click.option("--stdout", "only_stdout", is_flag=True, help="Only their stdout.")
 @click.option("--stderr", "only_stderr", is_flag=True, help="Only their stderr.")
 @click.option("--attempt", type=click.IntRange(min=1), help="This attempt instead of the last.")
@@ -82,7 +84,7 @@ def command(
 ) -> int:
     """Find the log files and print them; with -f continue until the sitting is over."""
     if follow and (attempt is not None or failed):
-        raise click.UsageError("-f goes on with what runs: leave --attempt and --failed out")
+        raise click.UsageError("-f follows running units: leave --attempt and --failed out")
     streams = _choose_streams(only_stdout=only_stdout, only_stderr=only_stderr)
     view = find_run(run, ".", notice=write_stderr)
     rundir, owner = view.rundir, view.owner  # read before the journal: `follow` finds later records

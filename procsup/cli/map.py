@@ -91,7 +91,7 @@ class MapOptions(NamedTuple):
 )
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Most units at once.")
 @click.option("--name", metavar="NAME", help="The run's name; by default one of its own.")
-@click.option("--dir", "directory", metavar="DIR", help="Where the run directory shall be.")
+@click.option("--dir", "directory", metavar="DIR", help="Where the run directory is made.")
 @click.option("--keep-order", "-k", is_flag=True, help="Pass on output in the order of inputs.")
 @click.option("--timeout", metavar="TIME", help="Wall time of a unit, such as 90s or 10m.")
 @click.option("--retries", type=click.IntRange(min=0), help="Further tries of what failed.")
@@ -120,7 +120,7 @@ def split(words: Sequence[str]) -> Tuple[List[str], Iterable[str]]:
     if not argv:
         raise click.UsageError("nothing stands before :::, expected a command")
     if _SEPARATOR in inputs:
-        raise click.UsageError("a second ::: is not there yet in this version")
+        raise click.UsageError("expected one :::, and one list of inputs behind it")
     return argv, inputs
 
 
@@ -131,10 +131,11 @@ def refuse_groups(argv: Sequence[str]) -> None:
             if _RANGE.fullmatch(match.group()) is None:
                 group = match.group()
                 raise click.UsageError(
-                    f"{group} in {word!r} is no placeholder of map, which knows {{}} alone: every"
-                    " command would have it as it stands. Let a shell make a name of the input:"
-                    """ sh -c 'convert "$1" "${1%.*}.jpg"' x {}. What is meant as it stands has a"""
-                    " blank in it ({ print }), and {3,3} for {3} in a regular expression"
+                    f"{group} in {word!r} is no placeholder of map, which knows {{}} only."
+                    "\nTo make a name from the input, use a shell:"
+                    """ sh -c 'convert "$1" "${1%.*}.jpg"' x {}."""
+                    "\nTo pass braces on as they stand, put a blank in them ({ print }), or"
+                    " write {3,3} for {3} in a regular expression."
                 )
 
 

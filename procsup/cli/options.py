@@ -13,7 +13,7 @@ _STATIC = "--dry-run-static"
 
 RUN_HELP = """\b
 RUN is
-  DIR@ID or an ID   that very run (what `procsup run --detach` prints)
+  DIR@ID or an ID   the run of that id (what `procsup run --detach` prints)
   a name            of a run in the nearest .procsup, from here upwards; last: the newest there
   a path            of a run directory, or of the run file
 """

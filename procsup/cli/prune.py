@@ -18,8 +18,9 @@ _HELP = f"""Remove run directories that have no live supervisor: journal, manife
 
 Never removed are outputs, stamps and manifests whose paths the run file names, runs that are
 live, and folders that hold anything else than procsup's own files. A removed run is forgotten:
-`procsup run` would run all of it again. Of the nearest .procsup, upwards (or of --dir), go the
-runs that meet all criteria; what an interrupted removal left goes, too.
+`procsup run` would run all of it again. Criteria select runs of the nearest
+.procsup, upwards, or of --dir: those that meet all of them. What an interrupted removal left is
+removed, too.
 
 {RUN_HELP}
 \b
@@ -63,7 +64,7 @@ def command(
     """List the runs to remove, ask the user, and remove them."""
     if not runs and older_than is None and keep is None:
         raise click.UsageError(
-            "what is to go? Name a RUN, or give --older-than 30d, or --keep N (--keep 0: all)"
+            "nothing is selected: name a RUN, or give --older-than 30d, or --keep N (--keep 0: all)"
         )
     home = None if runs else find_home(directory)
     planned = plan_removal(Choice(runs, older_than, keep, logs), home, start=directory or ".")
@@ -84,7 +85,7 @@ def command(
 
 def _ask_for_consent() -> bool:
     if not is_terminal(sys.stdin):
-        raise click.UsageError("nobody can be asked here: give --yes to remove these")
+        raise click.UsageError("there is no terminal to ask on: give --yes to remove these")
     return click.confirm("remove?", default=False, err=True)
 
 

@@ -28,13 +28,12 @@ from procsup.supervisor.requests import Display
 
 _HELP = f"""Run units of a run again: all that did not succeed, or those that are named.
 
-What hangs on them runs after them; all others keep their verdicts, also those that make no files
-(`procsup run` would run these again), unless nobody can vouch for them any more: their command or
-their files have changed. The run's own file, variables and date are used, and attempts are
-counted on.
+Units that depend on them run after them. All others keep their verdicts, also those that make no
+files (`procsup run` would run these again), unless their command or their files have changed. The
+run's own file, variables and date are used, and attempts are counted on.
 
-While somebody works on the run, its supervisor is asked: units that have failed go back into the
-queue, as long as nothing that hangs on them is decided.
+If the run is live, its supervisor is asked: units that have failed go back into the queue, as long
+as no unit that depends on them is decided.
 
 --here runs one UNIT in the foreground, in its folder and environment, with this terminal: to look
 into a failure. Nothing of it is recorded, and its exit code is the verb's.
@@ -56,14 +55,14 @@ _CODES = exit_codes(
     _2="the command line or the run file is wrong, or no such unit; nothing was started",
     _3="not finished: units that were not asked for have no verdict, or it was stopped",
     _74="journal or manifest could not be read or written",
-    _75="the run directory is in use, or (--here) that very unit runs",
+    _75="the run directory is in use, or (--here) the unit runs already",
 )
 
 
 @click.command("retry", cls=Planning, help=_HELP, epilog=_CODES)
 @click.argument("run", metavar="RUN")
 @click.argument("units", nargs=-1, metavar="[UNIT...]")
-@click.option("--here", is_flag=True, help="Run the one UNIT in the foreground, by hand.")
+@click.option("--here", is_flag=True, help="Run the one UNIT in the foreground, unrecorded.")
 @add_dry_run(
     "Show what would run and why (=static: as of `run`); with --here, a line for the shell."
 )
@@ -106,7 +105,7 @@ def command(
 
 def _check(units: Tuple[str, ...], *, here: bool, dry_run: bool, detach: bool) -> None:
     if here and len(units) != 1:
-        raise click.UsageError("--here runs one unit by hand: name one UNIT")
+        raise click.UsageError("--here runs one unit in the foreground: name one UNIT")
     if here and detach:
         raise click.UsageError("--here runs in the foreground: leave --detach out")
     if dry_run and detach:

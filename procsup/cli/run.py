@@ -13,7 +13,9 @@ from procsup.supervisor.requests import Display, Request
 _HELP = """Bring a run to completion: start what is to be started, keep what is done.
 
 FILE is the run file, procsup.toml if none is given. A run that was interrupted goes on where it
-ended; of a finished one the units run again whose inputs, arguments or outputs have changed.
+ended. Of a finished run, units run again if their inputs, arguments or outputs have changed.
+
+[2/3+] before a unit: two units of at least three have ended; more become known during the run.
 
 \b
 Examples:
@@ -56,7 +58,7 @@ def _read_variables(
 @click.argument("file", default="procsup.toml", metavar="[FILE]")
 @click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", callback=_read_variables,
               help="A value for a placeholder of the run file; wins over its vars.")  # fmt: skip
-@click.option("--dir", "directory", metavar="DIR", help="Where the run directory shall be.")
+@click.option("--dir", "directory", metavar="DIR", help="Where the run directory is made.")
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Most units at once.")
 @click.option("--fresh", is_flag=True, help="Run all units again, keep none.")
 @click.option("--adopt", is_flag=True,

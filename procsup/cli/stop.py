@@ -12,7 +12,8 @@ from procsup.queries.view import find_own_run
 _HELP = f"""Ask every running unit to end, then force it; return when nothing of the run is left.
 
 What has succeeded stays; `procsup run` goes on from there. With UNITs only these are stopped, those
-that wait are not begun, and the run goes on: they are cancelled, and what hangs on them is skipped.
+that wait are not begun, and the run goes on: they are cancelled, and units that depend on them are
+skipped.
 
 {RUN_HELP}
 {UNITS_HELP}
@@ -27,7 +28,7 @@ Examples:
 _CODES = exit_codes(
     _0="the run has ended (UNIT: they have), and no process of it is left",
     _2="there is no such run or unit",
-    _3="nobody is working on it",
+    _3="no supervisor works on it",
     _124="its supervisor did not answer",
 )
 

@@ -31,7 +31,7 @@ Examples:
 _CODES = exit_codes(
     _0="all is as recorded",
     _2="there is no such run or stage",
-    _3="it is not final, or not that very run any more",
+    _3="it is not final, or the run of that id is superseded by a later one",
     _4="outputs or plan no longer match",
     _74="the record is damaged or cannot be read",
 )

@@ -33,7 +33,7 @@ _CODES = exit_codes(
     _0="all units succeeded",
     _1="finished, some unit did not succeed",
     _2="the command line is wrong",
-    _3="not finished and nobody is working on it, too old, or not that very run any more",
+    _3="not finished and no supervisor works on it, older than --max-age, or superseded",
     _4="finished, but outputs are no longer as recorded (--verify)",
     _74="a manifest could not be read, or is not of the journal beside it (--verify)",
     _124="the time of --timeout is over; the run goes on",
@@ -46,7 +46,7 @@ WORST_FIRST = (2, 70, 74, 124, 3, 4, 1, 0)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--stage", "stages", multiple=True, metavar="STAGE", help="Wait for this stage only.")
 @add_duration("--timeout", "Give up after this time (124); 0 only looks.")
-@add_duration("--start-timeout", "For somebody to begin it: 5 s for a name, 0 for an id.")
+@add_duration("--start-timeout", "Wait so long for it to begin: 5 s for a name, 0 for an id.")
 @add_duration("--max-age", "Refuse an older result than this (3).")
 @click.option(
     "--verify", is_flag=True, help="Compare outputs (4) and journal (74) with the manifest."

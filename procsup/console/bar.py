@@ -51,4 +51,6 @@ class BarWatcher:
 
 
 def _format_line(item: Union[Settled, str]) -> str:
-    return item if isinstance(item, str) else format_unit_line(item.end, f"#{item.end.attempt}")
+    return (
+        item if isinstance(item, str) else format_unit_line(item.end, f"attempt {item.end.attempt}")
+    )

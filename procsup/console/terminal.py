@@ -127,7 +127,7 @@ def _report_reader_gone() -> Iterator[TextIO]:
     """Give stdout to the body; its OSErrors become ReaderGone or RecordError."""
     stream = sys.stdout
     if stream is None:  # closed at the start; see `open_standard_streams`
-        raise RecordError("stdout is closed: what was asked for could not be written")
+        raise RecordError("stdout is closed: the output could not be written")
     try:
         yield stream
     except BrokenPipeError:
@@ -136,7 +136,7 @@ def _report_reader_gone() -> Iterator[TextIO]:
     except (OSError, ValueError) as error:
         give_up_stdout()
         said = getattr(error, "strerror", None) or error
-        raise RecordError(f"stdout: {said}: what was asked for could not be written") from error
+        raise RecordError(f"stdout: {said}: the output could not be written") from error
 
 
 def _find_raw(stream: TextIO) -> Optional[io.RawIOBase]:

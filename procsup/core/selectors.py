@@ -384,9 +384,8 @@ class _Part:
             return "expected something before and after each comma, and behind `!`"
         if self.state is not None and self.state not in STATES:
             there_are = ", ".join(f"@{state}" for state in STATES)
-            return (
-                f"no unit is ever that{_find_near(self.text, there_are.split(', '))}: {there_are}"
-            )
+            near = _find_near(self.text, there_are.split(", "))
+            return f"unknown state{near}: expected one of {there_are}"
         if self.sign not in _COMPARE:
             return ""
         try:

@@ -72,7 +72,7 @@ class Waits:
         words = " ".join(begin.selected)
         if selected.asks_facts:
             return ""  # the request for them began the sitting
-        return f"it is left alone: this sitting runs only {words}"
+        return f"it is left alone: --only selected {words}"
 
     def _explain_stage_before(self, unit: UnitSpec) -> str:
         stage = self._stages[unit.stage]

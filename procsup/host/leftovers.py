@@ -218,7 +218,7 @@ def _describe_remaining(alive: List[_Remaining], limit_s: float) -> str:
         who = ", ".join(f"{pid} ({procfs.read_command(pid)})" for pid in others)
         how = f" (another user's, whose end takes root: sudo kill -9 PID: {make_visible(who)})"
     return (
-        f"an earlier sitting of this run left processes that could not be ended within"
+        f"an earlier supervisor of this run left processes that could not be ended within"
         f" {limit_s:g} s: {names}; look at them (ps -fp {','.join(map(str, pids))}), end"
         f" them{how}, then run again"
     )

@@ -164,7 +164,7 @@ class Child:
                 raise ChildProcessError
             _, status, usage = os.wait4(self.pid, 0)
         except ChildProcessError:
-            return ReapResult(Vanished("somebody else took its exit status"))
+            return ReapResult(Vanished("another part of this program took its exit status"))
         finally:
             self.reaped = True
         peak = _find_peak(usage.ru_maxrss)

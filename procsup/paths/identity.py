@@ -173,7 +173,7 @@ def _read_content(path: str, link: Optional[Link]) -> Tuple[Stamp, str]:
             digest.update(chunk)
         after = os.fstat(file.fileno())
     if (length, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise OSError(errno.EBUSY, "somebody writes to it while it is read", path)
+        raise OSError(errno.EBUSY, "it is written to while it is read", path)
     return _make_stamp(after, link), digest.hexdigest()
 
 

@@ -63,7 +63,7 @@ def _describe_attempts(history: History, choice: Choice, wanted: int) -> str:
         has = f"attempt {', '.join(map(str, numbers))}" if numbers else "none"
         lines.append(f"{make_visible(one.id)}: {has}")
     shown = list_some(lines, _MOST_NAMED) or "no unit is selected"
-    return f"--attempt {wanted}: no selected unit has that attempt; {shown}"
+    return f"no selected unit has an attempt {wanted}; {shown}"
 
 
 def _has_failed(unit: UnitHistory) -> bool:

@@ -68,7 +68,9 @@ def _choose_one(word: str, now: CurrentUnits, history: History) -> UnitSpec:
     if len(found) != 1:
         named = ", ".join(unit.id for unit in found[:5])
         more = ", ..." if len(found) > 5 else ""
-        raise UsageError(f"--here runs one unit, and {word!r} means {len(found)}: {named}{more}")
+        raise UsageError(
+            f"--here runs one unit, and {word!r} selects {len(found)}: name one of {named}{more}"
+        )
     return found[0]
 
 

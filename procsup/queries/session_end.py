@@ -29,9 +29,9 @@ def explain_end(rundir: RunDir, owner: Owner) -> str:
 
 def _find_reason(last: Optional[LastWord], owner: Owner, holder: Optional[Owner]) -> str:
     if owner.sitting == 0:
-        return f"nobody is working on it: {owner.describe()} ended before it began"
+        return f"no supervisor works on it: {owner.describe()} ended before it began"
     if isinstance(last, Closed):
-        return f"not finished, and nobody is working on it: {last.reason}"
+        return f"not finished, and no supervisor works on it: {last.reason}"
     if isinstance(last, RunFinal):
         return f"run {last.run_id} was final, but its manifest is withdrawn or was not written"
     if holder is not None and holder.sitting == owner.sitting and holder.ended is not None:

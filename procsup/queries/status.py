@@ -138,7 +138,7 @@ def read_status(view: RunView) -> Status:
 def _find_state(view: RunView, history: History) -> Tuple[str, str]:
     owner = view.owner
     if view.live is not None:
-        return "running", f"running: {view.live.describe()}, sitting {view.live.sitting}"
+        return "running", f"running: {view.live.describe()}"
     if owner is not None and view.is_starting:
         return "starting", f"starting: {owner.describe()}"
     head = view.head()

@@ -63,7 +63,7 @@ class RunView(FoundRun):
         owner = self.live
         if owner is None:
             raise RunUnfinished(
-                f"nobody is working on {self.rundir.path}: there is nothing to {verb}"
+                f"no supervisor works on {self.rundir.path}: there is nothing to {verb}"
             )
         self.require_latest(
             owner.run_id, f"is over: {owner.describe()} is at run {owner.run_id} now"
@@ -93,7 +93,7 @@ class RunView(FoundRun):
         if self.live is not None:
             return f"not final: {self.live.describe()} works on it"
         if self.owner is None:
-            return "nobody has begun it"
+            return "it has not begun"
         from procsup.queries.session_end import explain_end  # it reads the journal
 
         return explain_end(self.rundir, self.owner)

@@ -178,7 +178,9 @@ class _Wait:
         view.require_stage(self._stage, f"run {self._run}")
         if not locks_tell(rundir, owner) and not self._told_of_polling:
             self._told_of_polling = True
-            self._notice(f"{self._name_awaited()}: locks tell nothing here, looking once a second")
+            self._notice(
+                f"{self._name_awaited()}: no locks on this file system, looking once a second"
+            )
         if not wait_sitting(rundir, owner, self._stage, self._count_left_s()):
             raise self._make_timeout()
         head = view.head(self._stage)
@@ -226,7 +228,7 @@ class _Wait:
             by = f" by {head.run_id}" if head is not None else ""
             return f"this run is not the latest of its directory: it is superseded{by}"
         if view.owner is None:
-            return "nobody has begun it"
+            return "it has not begun"
         return explain_end(view.rundir, view.owner)
 
     def _explain_age(self, head: Head) -> str:
@@ -235,7 +237,7 @@ class _Wait:
             return ""
         return (
             f"its result is {show_duration(age_s)} old, older than the"
-            f" {show_duration(most_s)} that are allowed, and nobody is working on it"
+            f" {show_duration(most_s)} that are allowed, and no supervisor works on it"
         )
 
     # --- limits ------------------------------------------------------------------------
@@ -262,7 +264,7 @@ class _Wait:
         if self._missing is not None and limit_s:
             return WaitTimeout(f"{self._missing} (none began within {show_duration(limit_s)})")
         when = f"after {show_duration(limit_s)}" if limit_s else "yet"
-        return WaitTimeout(f"{self._name_awaited()}: not final {when}; the run is not touched")
+        return WaitTimeout(f"{self._name_awaited()}: not final {when}; the run goes on")
 
     def _name_awaited(self) -> str:
         return self._run if self._stage is None else f"{self._run}, stage {self._stage}"

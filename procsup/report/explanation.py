@@ -114,7 +114,7 @@ def _describe_forecast(unit: Explanation) -> Iterator[str]:
     else:
         yield f"A run would start it now: {unit.detail}."
     if unit.unless:
-        yield f"Such a run is refused as it is: {unit.unless}."
+        yield f"But the run would be refused: {unit.unless}."
 
 
 def make_explanation_data(units: Sequence[Explanation]) -> List[Dict[str, Any]]:

@@ -12,7 +12,7 @@ def format_run_here(ready: PreparedRun, env: Dict[str, str]) -> List[str]:
     """Return the unit, its folder, its command, what its environment adds, and a warning."""
     start, outputs = ready.by_hand, ready.outputs
     lines = [
-        f"{make_visible(ready.unit.id)}, by hand: nothing of this is recorded",
+        f"{make_visible(ready.unit.id)}, in the foreground: nothing of this is recorded",
         f"  cwd      {make_visible(start.cwd)}",
         f"  command  {' '.join(map(quote_word, start.argv))}",
     ]
@@ -25,7 +25,6 @@ def format_run_here(ready: PreparedRun, env: Dict[str, str]) -> List[str]:
         named = ", ".join(map(make_visible, outputs[:_MOST_NAMED]))
         more = ", ..." if len(outputs) > _MOST_NAMED else ""
         lines.append(
-            f"  it may overwrite {named}{more}: then the run vouches for that no longer"
-            " (`procsup verify` tells)"
+            f"  it may overwrite {named}{more}: then `procsup verify` reports it as changed"
         )
     return lines

@@ -15,7 +15,6 @@ import msgspec
 
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
-from procsup.core.text import count_noun
 from procsup.errors import RunFileError, UsageError
 from procsup.host.clock import make_dated_id
 from procsup.host.files import open_record
@@ -112,11 +111,12 @@ def read_text(lines: Iterable[bytes], shown: str) -> PlanText:
         if line.startswith(b'{"end":'):
             if _decode(line, shown) != {"end": len(units)}:
                 raise UsageError(
-                    f"{shown}: the plan is not whole: {count_noun(len(units), 'unit')} came"
+                    f"{shown}: the plan has {len(units)} units, and its last line has another"
+                    " number: make it again"
                 )
             return PlanText(head, units)
         units.append(line)
-    raise UsageError(f"{shown}: the plan is not whole: it has no last line")
+    raise UsageError(f"{shown}: the plan has no last line: make it again")
 
 
 def read_file(path: str) -> PlanText:
@@ -131,7 +131,7 @@ def read_file(path: str) -> PlanText:
 def _read_head(line: bytes, shown: str) -> Head:
     table = _decode(line, shown)
     if table.pop(_MARK, None) != PLAN_VERSION:
-        raise UsageError(f"{shown}: is no plan of this version of procsup")
+        raise UsageError(f"{shown}: is no plan of this version of procsup: make it again")
     return Head(**table)
 
 
@@ -141,7 +141,7 @@ def _decode(line: bytes, shown: str) -> Dict[str, Any]:
     except ValueError:
         table = None
     if not isinstance(table, dict):
-        raise UsageError(f"{shown}: is no plan: a line of it is no JSON object")
+        raise UsageError(f"{shown}: is no plan: expected a JSON object on each line")
     return table
 
 

@@ -65,9 +65,9 @@ def ask(
         except OSError:
             owner = None
         if owner is None or owner.ended is not None or owner.sitting == 0:
-            raise RunUnfinished(f"nobody is working on {rundir.path}: there is nothing to {verb}")
+            raise RunUnfinished(f"no supervisor works on {rundir.path}: there is nothing to {verb}")
         if of is not None and not owner.is_same(of):
-            raise RunUnfinished(f"{of.describe()} works no more on {rundir.path}")
+            raise RunUnfinished(f"{of.describe()} no longer works on {rundir.path}")
         return _ask(rundir, owner, file, verb, grace_s, units)
 
 

@@ -60,7 +60,7 @@ def make_target(rundir: RunDir) -> Target:
         inside = RunDir(folder.place)
         problem = _explain_no_run(folder.list_names())
         if not problem and not any(path.is_file() for path in (inside.journal, inside.run_lock)):
-            problem = "it has no journal, and nobody has ever held it: it is no run directory"
+            problem = "it has no journal and no supervisor ever held it: it is no run directory"
         problem = problem or _explain_busy(inside)
         if problem:
             raise RecordError(f"{rundir.path} is left alone: {problem}")

@@ -47,8 +47,8 @@ def hold_shared_lock(run: Folder, name: str, *, holder: str) -> Iterator[None]:
 def _take(lock: FileLock, home: Folder, name: str) -> None:
     if not locks_work(home.path, dir_fd=home.fd):
         raise RecordError(
-            f"lock = {name!r}: the file system of {home.path} has no locks, so that it keeps no"
-            " run from another"
+            f"lock = {name!r}: the file system of {home.path} has no locks, so that it cannot"
+            " keep two runs apart"
         )
     if not lock.try_exclusive(dir_fd=home.fd):
         file = os.path.basename(lock.path)

@@ -260,14 +260,14 @@ def _describe_this_process(at: float) -> Owner:
 
 def _describe_holder(units_lock: Path, left: Sequence[str]) -> str:
     if left:
-        return f"units of an earlier sitting still run and do not end: {', '.join(left)}"
+        return f"units of an earlier supervisor still run and do not end: {', '.join(left)}"
     from procsup.host.lock_holders import format_look_command, list_holders
 
     named = [f"process {holder.pid} ({holder.command})" for holder in list_holders(units_lock)]
     who = ", ".join(named) or "a process that cannot be seen from here"
     return (
-        f"{units_lock} is held by {who}, which is not proven to be of this run, and so is left"
-        " alone: a unit of an earlier sitting may still run. Look"
+        f"a unit of an earlier supervisor may still run: {units_lock} is held by {who}, which is"
+        " left alone, since it is not proven to be of this run. Look"
         f" ({format_look_command(units_lock)}), end it or wait for it, then run again"
     )
 
@@ -407,6 +407,6 @@ def refuse_unprovable(rundir: RunDir, previous: Optional[Owner], *, lockable: bo
     elif not lockable or not locks_reach(rundir.path):
         raise RunBusy(
             f"run directory {rundir.path} was last held by {previous.describe()}, and locks on"
-            f" this file system do not tell whether it lives: when it does not, remove"
+            f" this file system cannot tell whether that process is alive: if it is not, remove"
             f" {rundir.run_lock}"
         )

@@ -119,9 +119,9 @@ class PreviousRun:
         pids = ", ".join(map(str, find_cookie_bearers(begin.run_id)))
         if pids:
             raise RunBusy(
-                f"an older procsup, of which nothing proves whose processes are, may have left"
-                f" these alive, which bear the run's id: {pids}. Look (ps -fp PID), end those of"
-                f" this run, then run again"
+                f"these processes have the run's id and may be of this run: {pids}. An older"
+                f" procsup, which recorded too little to be sure, may have left them. Look (ps -fp"
+                f" PID), end those of this run, then run again"
             )
 
     @property

@@ -97,7 +97,7 @@ class ResolvedRequest(NamedTuple):
 def read(request: Request) -> ResolvedRequest:
     """Read the request; RunFileError and UsageError list all its errors."""
     if request.engine != "local":
-        raise UsageError(f"engine {request.engine!r} is not there yet; this version has: local")
+        raise UsageError(f"engine {request.engine!r} is not known: this version has only local")
     loaded = load_source(request)
     wanted = loaded.spec.capacity
     capacity = machine.make_capacity(

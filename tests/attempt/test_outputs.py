@@ -220,7 +220,7 @@ def test_an_output_nobody_looked_at_before_the_start_is_a_problem(tmp_path, put)
     trial.before = {}
     put("out/a.json")
 
-    assert "nobody knows who wrote it" in trial.problem()
+    assert "so that its writer is unknown" in trial.problem()
 
 
 def test_an_output_that_could_not_be_looked_at_before_is_left_out(tmp_path, put, monkeypatch):
@@ -233,7 +233,7 @@ def test_an_output_that_could_not_be_looked_at_before_is_left_out(tmp_path, put,
         trial = one(tmp_path)
 
     assert trial.before == {}
-    assert "nobody knows who wrote it" in trial.problem()
+    assert "so that its writer is unknown" in trial.problem()
 
 
 def test_an_unreadable_output_is_a_problem_and_no_exception(tmp_path, put, monkeypatch):

@@ -37,7 +37,7 @@ def test_an_error_of_the_system_without_a_file_names_the_place(failing, capsys, 
     said, code = failing(None, capsys, lambda: files.make_folders("folder"))
 
     assert said == (
-        "procsup: the system refuses what the run cannot do without: Cannot allocate memory"
+        "procsup: the system refused a call that procsup needs: Cannot allocate memory"
         " (in procsup.host.files, make_folders)\n"
     )
     assert code == 74

@@ -129,7 +129,7 @@ def test_no_input_is_no_work(project):
     [
         ([], "Missing argument"),
         ([":::", "a"], "nothing stands before :::"),
-        (["a", ":::", "b", ":::", "c"], "a second ::: is not there yet"),
+        (["a", ":::", "b", ":::", "c"], "expected one :::, and one list of inputs"),
         (["--timeout", "soon", "true", ":::", "a"], "timeout: expected seconds or a duration"),
         (["--name", "a/b", "true", ":::", "a"], "name: the run's name names a folder"),
         (["no-such-program-at-all", ":::", "a"], "is not found on PATH"),
@@ -169,7 +169,7 @@ def test_a_wrong_command_line_is_said_and_nothing_is_started(project, words, sai
 def test_groups_that_are_no_placeholders_are_refused(project, word, more):
     done = run_map(project, *more, "echo", "{}", word, ":::", "a", "b", expect=2)
 
-    assert f"in {word!r} is no placeholder of map, which knows {{}} alone" in done.stderr
+    assert f"in {word!r} is no placeholder of map, which knows {{}} only" in done.stderr
     assert list(project.folder.iterdir()) == []
 
 

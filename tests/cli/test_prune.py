@@ -67,7 +67,7 @@ def test_nothing_goes_without_a_criterion_a_yes_or_in_a_dry_run(home, made, caps
     monkeypatch.setattr("sys.stdin", None)
 
     assert main(["prune"]) == 2
-    assert "what is to go?" in capsys.readouterr().err
+    assert "nothing is selected: name a RUN" in capsys.readouterr().err
     assert main(["prune", "run"]) == 2
     assert "give --yes" in capsys.readouterr().err
     assert main(["prune", "--keep", "0", "--dry-run"]) == 0

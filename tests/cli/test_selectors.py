@@ -134,16 +134,16 @@ def test_numbers_are_those_of_the_rows(is_live, column, capsys):
 def test_stop_is_held_to_the_table(is_live, words, meant, capsys):
     if not is_live:
         assert main(["stop", "run", "--", *words]) == 3
-        assert "nobody is working on" in capsys.readouterr().err
+        assert "no supervisor works on" in capsys.readouterr().err
     elif set(meant) <= set(FIT):  # which have ended; the others have a run of their own below
         assert main(["stop", "run", "--", *words]) == 0
-        assert "what is meant is over already" in capsys.readouterr().err
+        assert "the selected units have ended already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("words", "said"), WRONG)
 def test_stop_of_what_means_nothing_is_a_mistake_of_the_command_line(is_live, words, said, capsys):
     assert main(["stop", "run", "--", *words]) == (2 if is_live else 3)
-    assert (said if is_live else "nobody is working on") in capsys.readouterr().err
+    assert (said if is_live else "no supervisor works on") in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_wait_answers_with_the_exit_code_of_the_run(run, capsys):
     run.begin("r3", 3).close("drained by request")
     run.rundir.manifest.unlink()
     assert main(["wait", "demo", "--start-timeout", "0"]) == 3
-    assert "procsup: demo: not finished, and nobody is working on it: drained by request\n" in (
+    assert "procsup: demo: not finished, and no supervisor works on it: drained by request\n" in (
         capsys.readouterr().err
     )
 
@@ -122,7 +122,7 @@ def test_wait_gives_up_after_its_time(run, capsys):
     run.begin()
 
     assert main(["wait", "demo", "--timeout", "50ms"]) == 124
-    assert "not final after 50 ms; the run is not touched" in capsys.readouterr().err
+    assert "not final after 50 ms; the run goes on" in capsys.readouterr().err
     run.leave()
 
 
@@ -346,9 +346,7 @@ def test_headers_have_the_encoding_of_stdout_and_what_units_wrote_is_unchanged(r
 def test_a_unit_or_attempt_that_is_not_there_is_a_usage_error(logged, capsys):
     assert main(["logs", "demo", "s/zz"]) == 2
     assert main(["logs", "demo", "s/a", "--attempt", "9"]) == 2
-    assert "--attempt 9: no selected unit has that attempt; s/a: attempt 1, 2" in (
-        capsys.readouterr().err
-    )
+    assert "no selected unit has an attempt 9; s/a: attempt 1, 2" in (capsys.readouterr().err)
 
 
 def test_logs_of_units_that_wrote_nothing_say_so(run, capsys):

@@ -248,5 +248,7 @@ def test_bars_pass_failures_on_and_leave_successes_to_the_numbers():
     watcher.note_end(settled("s/x=3", Verdict.SKIPPED, attempt=0))
     watcher.close()
 
-    assert [line for lines, _ in drawn for line in lines] == ["[#1] s/x=2 failed in 1.2 s: exit 7"]
+    assert [line for lines, _ in drawn for line in lines] == [
+        "[attempt 1] s/x=2 failed in 1.2 s: exit 7"
+    ]
     assert drawn[-1][1] is True

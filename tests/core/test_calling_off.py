@@ -79,7 +79,7 @@ def test_what_ends_badly_by_itself_is_what_it_is_and_not_tried_again():
 def test_what_is_over_stays_and_what_means_nothing_is_refused():
     play = Play([stage()], [unit("a"), unit("b")]).ended("a").synced()
     play.asked("stop-units", units=["a"])
-    assert answer(play) == (True, "what is meant is over already", ())
+    assert answer(play) == (True, "the selected units have ended already", ())
 
     play.asked("stop-units", units=["b", "c"])
     assert answer(play)[:2] == (False, "'c' selects no unit: stages are s")

@@ -112,7 +112,7 @@ def test_a_request_to_drain_holds_for_its_sitting_alone():
 def test_what_was_not_asked_for_is_left_alone():
     play = Play([stage()], [unit("s/a"), unit("s/b")], selector=lambda one: one.id == "s/a", **RUN)
 
-    assert why(play, "s/b", selected=("s/a",)) == "it is left alone: this sitting runs only s/a"
+    assert why(play, "s/b", selected=("s/a",)) == "it is left alone: --only selected s/a"
     assert why(play, "s/b", selected=("@failed",)) == f"{SOON}, if @failed selected it"
 
 

@@ -136,7 +136,7 @@ def test_in_a_copy_it_is_said_that_a_run_is_refused_as_it_is(made, monkeypatch):
 
     said = text("make/a")
 
-    assert " A run would keep it now. Such a run is refused as it is: run directory " in said
+    assert " A run would keep it now. But the run would be refused: run directory " in said
     assert "--adopt" in said
     assert "refused as it is: " in Project(there).call("run", "run.toml", "--dry-run").stderr
 

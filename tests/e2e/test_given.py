@@ -154,7 +154,7 @@ def test_more_than_the_outer_unit_has_is_refused_and_the_reason_is_named(tmp_pat
 @posix
 def test_who_detaches_a_run_inside_a_unit_is_told_that_it_ends_with_it(tmp_path: Path) -> None:
     project = Project(tmp_path, "[stage.a]\ncommand = ['true']\n")
-    warning = "inside a unit of another run: what is detached here ends with it"
+    warning = "inside a unit of another run: the detached run ends with that unit"
 
     inside = call(project, "run", "run.toml", "--detach", "-q", PROCSUP_RUN="outer")
     outside = call(project, "run", "run.toml", "--detach", "-q")

@@ -127,7 +127,7 @@ def test_a_list_with_a_line_without_end_is_refused(kind: str, begun: bool, tmp_p
     done = project.run(expect=2)
 
     assert f"list:{1 + begun}: expected lines of at most 16,777,216 characters" in done.stderr
-    assert "Longer values belong into files" in done.stderr
+    assert "write longer values into files" in done.stderr
 
 
 def test_a_row_of_a_list_without_end_is_refused(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_what_cannot_be_retried_is_refused_and_nothing_is_begun(made):
         (["nope"], 2, "no run 'nope'"),
         (["run", "nope"], 2, "'nope' selects no unit"),
         (["run", "--here"], 2, "name one UNIT"),
-        (["run", "s", "--here"], 2, "'s' means 3"),
+        (["run", "s", "--here"], 2, "'s' selects 3"),
         ([f"{made.rundir}@other"], 3, "superseded"),
     ]:
         done = made.call("retry", *words)
@@ -170,7 +170,7 @@ def test_a_unit_run_by_hand_leaves_no_record(made):
 
     assert done.returncode == 7
     assert ran(made) == ["a-x"]
-    assert "s/n=a, by hand: nothing of this is recorded" in done.stderr
+    assert "s/n=a, in the foreground: nothing of this is recorded" in done.stderr
     after = sorted(
         (path, path.stat().st_mtime_ns) for path in made.rundir.rglob("*") if path.is_file()
     )

@@ -49,7 +49,7 @@ def test_a_live_run_is_asked_and_stopped(gate):
     procsup.stop("run")
     assert unit.ends_within(0)
     assert procsup.status().state == "unfinished"
-    with pytest.raises(procsup.RunUnfinished, match="nobody is working on"):
+    with pytest.raises(procsup.RunUnfinished, match="no supervisor works on"):
         procsup.stop("run")
 
 
@@ -63,7 +63,7 @@ def test_a_drained_run_starts_nothing_more(gate):
 
     with pytest.raises(procsup.RunUnfinished, match="drained"):
         run.wait(LIMIT_S)
-    with pytest.raises(procsup.RunUnfinished, match="nobody is working on"):
+    with pytest.raises(procsup.RunUnfinished, match="no supervisor works on"):
         procsup.drain("run")
 
 

@@ -101,5 +101,5 @@ def test_nobody_is_asked_where_nobody_works(run):
     with pytest.raises(RunUnfinished, match="run r0 is over"):
         RunView(run.rundir, "r0").require_live("drain")
     run.die()
-    with pytest.raises(RunUnfinished, match=r"nobody is working on .* nothing to stop"):
+    with pytest.raises(RunUnfinished, match=r"no supervisor works on .* nothing to stop"):
         RunView(run.rundir).require_live("stop")

@@ -34,7 +34,9 @@ def test_a_run_without_supervisor_or_of_another_id_is_not_live(run):
 
     run.die()
 
-    with pytest.raises(RunUnfinished, match=r"^nobody is working on .*: there is nothing to stop$"):
+    with pytest.raises(
+        RunUnfinished, match=r"^no supervisor works on .*: there is nothing to stop$"
+    ):
         RunView(run.rundir, "r1").require_live("stop")
 
 
@@ -57,7 +59,7 @@ def test_what_is_not_final_is_refused_with_the_reason(run):
         return str(caught.value)
 
     place = str(run.rundir.path)
-    assert why() == f"{place}: nobody has begun it"
+    assert why() == f"{place}: it has not begun"
     run.begin("r1")
     assert why(stage="s").startswith(f"{place}, stage s: not final: process ")
     assert why(absent="there is none") == "there is none"

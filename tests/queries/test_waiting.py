@@ -82,7 +82,7 @@ def test_a_waiter_hears_why_a_sitting_closed_before_the_run_was_final(run, block
     assert blocked.wait(LIMIT_S)
     run.close("drained by request")
 
-    with pytest.raises(RunUnfinished, match="nobody is working on it: drained by request"):
+    with pytest.raises(RunUnfinished, match="no supervisor works on it: drained by request"):
         waiter.result()
 
 
@@ -159,7 +159,7 @@ def test_where_locks_tell_nothing_the_manifest_is_looked_for_and_that_is_said(ru
     run.publish(result(0))
 
     assert waiter.result().head.run_id == "r1"
-    assert said == ["demo: locks tell nothing here, looking once a second"]
+    assert said == ["demo: no locks on this file system, looking once a second"]
 
 
 # --- nobody works on it --------------------------------------------------------------------

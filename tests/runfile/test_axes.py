@@ -76,7 +76,7 @@ def test_a_pair_may_be_written_as_a_glob_and_an_input(tmp_path):
     assert (made.id, args(made)) == ("a/sample=a", ["in/a_R1.fq", "in/a_R2.fq"])
 
 
-UNEQUAL = "what stands side by side must have equally many values"
+UNEQUAL = "lists side by side need equally many values"
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,9 @@ def test_rows_before_a_csv_breaks_off_are_said_with_that(tmp_path):
 
 def test_a_cell_that_is_too_long_is_said_in_words_that_help(tmp_path):
     put(tmp_path, "s.csv", "a\n1\n" + "x" * 200_000 + "\n")
-    said = "3: stage.a.units: s.csv:3: expected cells of at most 131,072 characters: is a quote"
+    said = (
+        "3: stage.a.units: s.csv:3: expected cells of at most 131,072 characters: close the quote"
+    )
     check_problems(tmp_path, 'units = { csv = "s.csv" }', [said])
 
 

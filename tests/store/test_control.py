@@ -88,7 +88,7 @@ def test_it_looks_no_more_than_twice_a_second(rundir, inbox, clock):
 def test_nobody_there_is_said_at_once(rundir, sitting):
     sitting.close()
 
-    with pytest.raises(RunUnfinished, match=r"nobody is working on .* nothing to drain"):
+    with pytest.raises(RunUnfinished, match=r"no supervisor works on .* nothing to drain"):
         ask(rundir, "drain")
     assert os.listdir(rundir.control) == []
 
@@ -244,7 +244,7 @@ def test_no_request_is_led_to_another_run_that_takes_the_place_after_the_look(
 def test_no_request_goes_to_another_supervisor_than_the_one_that_was_found(rundir, sitting):
     owner = read_owner(rundir)
 
-    with pytest.raises(RunUnfinished, match="works no more on"):
+    with pytest.raises(RunUnfinished, match="no longer works on"):
         ask(rundir, "stop", of=msgspec.structs.replace(owner, pid=owner.pid + 1))
     assert os.listdir(rundir.control) == []
     assert ask(rundir, "stop", of=msgspec.structs.replace(owner, stages=("a",)))

@@ -140,7 +140,7 @@ WRONG: List[Tuple[List[str], str]] = [
     (["!fitt"], "'!fitt' selects no unit"),
     (["fit,!s=c"], "'fit,!s=c' selects no unit"),
     (["fit", "!fit"], "'fit' '!fit' together select no unit"),
-    (["@fialed"], "'@fialed': no unit is ever that (did you mean '@failed'?)"),
+    (["@fialed"], "'@fialed': unknown state (did you mean '@failed'?)"),
     (["@timed-out"], "'@timed-out' selects no unit now"),
     (["wall_s>soon"], "'wall_s>soon': expected seconds or a duration"),
     (["n>few"], "'n>few': expected a number behind >, not 'few'"),

@@ -180,7 +180,7 @@ def _leave_open(
     if counts:
         plan.await_sync(seq, stage, end)
     if stage.halted and end.stopped_for is not StopReason.USER:
-        skip(plan, stage, unit, "not started for want of resources")
+        skip(plan, stage, unit, "not started: the system was short of resources")
         return
     plan.queue(stage, unit, plan.now + delay_s if delay_s else 0.0)
 

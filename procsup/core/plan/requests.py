@@ -118,7 +118,7 @@ def _stop_units(
         stage = plan.by_name[name]
         stage.ready = deque(unit for unit in stage.ready if isinstance(unit.state, Waiting))
     if not live and not waited:
-        return True, "what is meant is over already", ()
+        return True, "the selected units have ended already", ()
     said = [f"stopping {count_noun(len(live), 'running unit')}"] if live else []
     said += [f"{count_noun(waited, 'waiting unit')} cancelled"] if waited else []
     return True, ", ".join(said), tuple(live)
@@ -198,7 +198,7 @@ def _explain_refusal(
     if name in stage.unfit:
         return f"unit {name} could not start: {stage.unfit[name]}; {_LATER}"
     if unit.state.verdict is Verdict.SKIPPED:
-        return f"unit {name} was skipped: retry what it hangs on, when the run has ended"
+        return f"unit {name} was skipped: retry the unit that it depends on, when the run has ended"
     if bad is not None:
         return f"unit {name} follows {bad}, which did not succeed: retry that first"
     if decided is not None:

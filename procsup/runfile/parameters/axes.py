@@ -102,7 +102,7 @@ def check_lengths(lengths: Mapping[str, int]) -> None:
     """Refuse axes of a zip with different lengths."""
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"`{name}` has {count:,}" for name, count in lengths.items())
-        raise Wrong(f"{counts}: what stands side by side must have equally many values")
+        raise Wrong(f"{counts}: lists side by side need equally many values")
 
 
 class AxisReader:

@@ -161,8 +161,8 @@ def _read_lines_in(path: str, opened: TextIO) -> Iterator[str]:
 
 def _make_endless(what: str, path: str, line: int) -> Wrong:
     return Wrong(
-        f"{path}:{line}: expected {what} of at most {_LONGEST_LINE:,} characters: is this the file"
-        " that was meant? Longer values belong into files, and their paths here"
+        f"{path}:{line}: expected {what} of at most {_LONGEST_LINE:,} characters: if this is the"
+        " right file, write longer values into files, and their paths here"
     )
 
 
@@ -271,8 +271,8 @@ def _describe_too_long() -> str:
     # The limit is of the whole process, and a program may rely on it; Linux takes
     # no argument that is longer.
     return (
-        f"expected cells of at most {csv.field_size_limit():,} characters: is a quote never"
-        " closed? Longer values belong into files, and their paths here"
+        f"expected cells of at most {csv.field_size_limit():,} characters: close the quote,"
+        " or write longer values into files, and their paths here"
     )
 
 

@@ -127,5 +127,5 @@ def choose_program(
         if present:
             return present[0]
     raise Wrong(
-        "expected one of `module`, `script`, `command` and `shell`: nothing says what to start"
+        "expected one of `module`, `script`, `command` and `shell`: they name what is started"
     )

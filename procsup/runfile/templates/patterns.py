@@ -47,7 +47,7 @@ def check_output(template: Template) -> None:
     if found:
         raise Wrong(
             f"`{found}`: brackets are plain characters in a glob: write {{:{found}}} for one"
-            " character of a set, and [[] for a bracket that is meant"
+            " character of a set, and [[] for the bracket itself"
         )
 
 

@@ -540,7 +540,7 @@ STAGE: Tuple[Key, ...] = (
     Key(
         "stop-to",
         _words("auto", "main", "tree"),
-        "Whom it reaches: down the tree to whoever listens, the main process, or all at once.",
+        "Whom it reaches: down the tree to who handles it, the main process, or all at once.",
         'stop-to = "main"',
         '"auto"',
         "stop_to",
