@@ -63,6 +63,7 @@ LATE = {
     "procsup.queries.current_units": "loads the reader of run files",
     "procsup.queries.session_end": "loads the reader of journals",
     "procsup.report.ending": "shown when the last unit has ended",
+    "procsup.report.html": "only notebooks need it",
     "procsup.report.tables": "loads csv and json",
     "procsup.runfile.load": A_LOOK,
     "procsup.runfile.syntax.kinds": MESSAGES,
