@@ -206,7 +206,7 @@ leave_quickly(7)
 
 
 @posix_only
-def test_status_that_nobody_reads_changes_no_exit_code():
+def test_status_without_a_reader_changes_no_exit_code():
     """What is left in the buffer of a stderr without a reader made the interpreter end with 120."""
     reader, writer = os.pipe()
     os.close(reader)

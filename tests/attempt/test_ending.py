@@ -80,7 +80,7 @@ def test_what_holds_nothing_gets_a_second_and_little_grace_and_is_no_fault():
     assert story.ending.ended == [TRACKER]
 
 
-def test_nobody_is_ended_while_another_one_still_holds_something():
+def test_no_process_is_ended_while_another_still_holds_a_file():
     story = Story()
 
     assert story.seen(TRACKER, GZIP, until_s=4.0) is None
@@ -113,7 +113,7 @@ def test_with_linger_as_long_as_the_unit_may_take_the_planner_ends_it():
     assert Story(linger_s=None).seen(GZIP, until_s=5000.0) is None
 
 
-def test_an_output_that_changes_under_no_hands_is_a_fault_if_somebody_had_to_be_ended():
+def test_an_output_that_changes_without_a_holder_is_a_fault_if_a_process_had_to_be_ended():
     ended, gone = Story(), Story()
 
     ended.seen(TRACKER)

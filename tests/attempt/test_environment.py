@@ -68,7 +68,7 @@ def test_it_is_known_whose_they_are_and_not_what_they_are() -> None:
     assert found == {**dict.fromkeys(THREAD_CAPS, "procsup"), "OMP_NUM_THREADS": "environment"}
 
 
-def test_what_an_outer_run_has_set_is_nobodys_wish() -> None:
+def test_a_thread_cap_of_an_outer_run_does_not_count_as_the_user_s() -> None:
     outer = environment_of({"GOMAXPROCS": "3"}, cpus=8.0, env={"OMP_NUM_THREADS": "5"})
 
     env = environment_of(outer, cpus=2.0)

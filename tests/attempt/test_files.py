@@ -230,7 +230,7 @@ SWAP = (
 
 @posix_only
 @pytest.mark.parametrize("mode", [0o777, 0o700])
-def test_what_took_the_place_of_a_written_file_is_published_only_where_nobody_else_may_write(
+def test_a_file_that_replaced_a_written_one_is_published_only_where_others_may_not_write(
     tmp_path: Path, mode: int
 ) -> None:
     shared = tmp_path / "shared"

@@ -209,13 +209,13 @@ def test_a_missing_optional_output_is_fine(tmp_path):
     assert one(tmp_path, optional=True).vouched() == []
 
 
-def test_nobody_vouches_for_an_old_optional_output(tmp_path, put):
+def test_an_old_optional_output_is_not_vouched_for(tmp_path, put):
     put("out/a.json")
 
     assert one(tmp_path, optional=True).vouched() == []
 
 
-def test_an_output_nobody_looked_at_before_the_start_is_a_problem(tmp_path, put):
+def test_an_output_without_a_stamp_from_before_the_start_is_a_problem(tmp_path, put):
     trial = one(tmp_path)
     trial.before = {}
     put("out/a.json")
@@ -719,9 +719,7 @@ def test_a_real_sync_works_on_this_system(tmp_path, put):
 
 @pytest.mark.survives("F72")
 @pytest.mark.skipif(sys.platform != "linux", reason="leases are Linux'")
-def test_a_file_that_somebody_still_has_open_for_writing_is_not_vouched_for(
-    tmp_path, put, monkeypatch
-):
+def test_a_file_that_a_process_has_open_for_writing_is_not_vouched_for(tmp_path, put, monkeypatch):
     pauses: List[float] = []
     monkeypatch.setattr(outputs, "_sleep", pauses.append)
     trial = one(tmp_path)

@@ -129,7 +129,7 @@ def test_the_way_up_to_a_home_is_not_taken_past_a_closed_folder(run, tmp_path):
         find_nearest_home(below)
 
 
-def test_who_refuses_says_nothing_where_nobody_does(tmp_path):
+def test_no_refusal_is_described_where_there_is_none(tmp_path):
     assert find_refusal(tmp_path / "missing" / "x") == ""
     assert find_refusal(tmp_path) == ""
     with closed(tmp_path, 0o444):

@@ -309,7 +309,7 @@ def test_the_library_raises_for_a_failed_run_with_its_manifest(tmp_path, capfd):
 
 
 @posix
-def test_the_library_raises_when_somebody_else_is_at_it(tmp_path, capfd):
+def test_the_library_raises_when_another_supervisor_works_on_it(tmp_path, capfd):
     project = Project(tmp_path, SLOW_RUN)
     run = project.run("--detach", "--quiet").stdout.strip()
 

@@ -465,7 +465,7 @@ def test_logs_followed_as_json_come_in_chunks_of_whole_characters(run, capfdbina
 
 
 @pytest.mark.parametrize("verb", ["drain", "stop"])
-def test_nobody_can_be_asked_where_nobody_works(run, verb, capsys):
+def test_a_request_to_a_run_without_a_supervisor_is_refused(run, verb, capsys):
     assert main([verb, "demo"]) == 2
     run.begin().die()
     assert main([verb, "demo"]) == 3
@@ -475,7 +475,7 @@ def test_nobody_can_be_asked_where_nobody_works(run, verb, capsys):
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away"
 )
-def test_what_a_stranger_wrote_into_his_record_is_not_printed(run, tmp_path, capfd):
+def test_the_text_of_another_user_s_record_is_not_printed(run, tmp_path, capfd):
     secret = tmp_path / "shadow"
     secret.write_bytes(b"secret")
     run.begin().write(plan("s/a"), *started("s/a"))

@@ -148,7 +148,7 @@ def test_progress_is_told_when_it_takes_long(final, capsys, monkeypatch):
     assert "verified 0 of 2 units so far\n" in checked(capsys)[2]
 
 
-def test_a_journal_that_is_somebody_else_s_is_not_compared(final, monkeypatch):
+def test_a_journal_of_another_user_is_not_compared(final, monkeypatch):
     def refused(_path, *_owner):
         raise PermissionError(13, "not yours")
 

@@ -278,7 +278,7 @@ def test_a_retry_keeps_a_success_whatever_the_stage_says_and_without_outputs(kee
     assert ask_again(history(make_end()), True, keep=keep) == Rerun(ASKED)
 
 
-def test_a_retry_runs_a_success_that_nobody_can_vouch_for_any_more():
+def test_a_retry_runs_a_success_whose_outputs_cannot_be_confirmed():
     gone = FileChanges(outputs=Change("/out/a", "missing", kind="deleted"), missing=True)
     other = UnitSpec("s/a", "s", 0, ("false",), "/", "print-2", outputs=OUTPUTS)
 

@@ -296,7 +296,7 @@ def test_drift_stops_a_unit_only_if_on_drift_says_so():
     assert Verdict.FAILED is strict.verdict("a")
 
 
-def test_drift_is_told_to_whoever_looks_on_if_on_drift_says_warn():
+def test_drift_is_shown_to_the_watcher_if_on_drift_is_warn():
     play = one(on_drift="warn")
 
     play.sampled("a")
@@ -472,7 +472,7 @@ def test_a_timed_out_unit_that_is_interrupted_too_stays_timed_out():
 # --- what was left behind ------------------------------------------------------------------
 
 
-def test_exit_0_with_somebody_still_writing_is_a_failure_that_says_whom():
+def test_exit_0_with_a_process_still_writing_is_a_failure_that_names_it():
     play = one()
     fault = "gzip (pid 123) still wrote to out.gz 10 s after the unit's main process had ended"
 

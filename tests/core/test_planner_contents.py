@@ -65,7 +65,7 @@ def test_the_same_content_written_anew_moves_nothing(stages, units):
         [*make_readings(), Reading("/out2", 1, 1, "ab")],
     ],
 )
-def test_other_content_another_name_or_a_file_that_was_not_read_moves_what_hangs_on_it(
+def test_other_content_another_name_or_a_file_that_was_not_read_moves_what_depends_on_it(
     stages, units, now
 ):
     play = again(first(stages, units, make_readings()), now)
@@ -178,7 +178,7 @@ def kepts(play: Play) -> List[Kept]:
 
 
 @pytest.mark.parametrize(("stages", "units"), [(WHOLE, APART), (ONE_BY_ONE, UNITS)])
-def test_other_content_after_a_failure_moves_what_hangs_on_it(stages, units):
+def test_other_content_after_a_failure_moves_what_depends_on_it(stages, units):
     play = again(after_failure(first(stages, units, make_readings())), make_readings("cd"), 3)
 
     assert starts(play) == ["start t/a#2"]

@@ -49,7 +49,7 @@ def test_later_stages_come_first_when_a_slot_is_free():
     assert play.take_orders() == ["start t/0#1"]
 
 
-def test_later_means_what_hangs_on_what_not_the_order_of_the_file():
+def test_later_means_what_depends_on_what_not_the_order_of_the_file():
     play = Play([follower(), stage("s")], UNITS, cpus=1)
     play.take_orders()
 

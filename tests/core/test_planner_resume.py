@@ -83,7 +83,7 @@ def test_what_units_are_made_of_is_recorded_again_only_where_one_runs():
     assert made == [[True, True, True], [False, True, False], [False, False, False]]
 
 
-def test_what_hangs_on_a_unit_that_ran_again_runs_again():
+def test_what_depends_on_a_unit_that_ran_again_runs_again():
     stages = [stage("s"), stage("t", after=(After("s"),))]
     units = [unit("s/a"), unit("s/b"), unit("t/a")]
     first = play_finished(*stages, units=units)
@@ -125,7 +125,7 @@ def test_an_interrupt_before_the_first_start_withdraws_nothing():
     assert plan.done
 
 
-def test_what_hangs_on_it_runs_again_even_if_the_supervisor_died_in_between():
+def test_what_depends_on_it_runs_again_even_if_the_supervisor_died_in_between():
     stages = [stage("s"), stage("t", after=(After("s"),))]
     first = play_finished(*stages, units=[unit("s/a"), unit("t/a")])
     second = first.again(standings={"s/a": DUE, "t/a": KEPT})
@@ -137,7 +137,7 @@ def test_what_hangs_on_it_runs_again_even_if_the_supervisor_died_in_between():
     assert "start t/a#2" in third.take_orders()
 
 
-def test_a_unit_that_leaves_its_outputs_untouched_moves_nothing_that_hangs_on_it():
+def test_a_unit_that_leaves_its_outputs_untouched_moves_nothing_that_depends_on_it():
     stages = [stage("s"), stage("t", after=(After("s"),))]
     units = [unit("s/a", outputs=["/out"]), unit("t/a")]
     first = Play(stages, units)
@@ -260,7 +260,7 @@ def test_only_does_not_finish_a_run_whose_other_units_have_no_verdict():
     assert not any(order.startswith("publish") for order in play.take_orders())
 
 
-def test_what_hangs_on_a_selected_unit_is_not_called_finished_by_only():
+def test_what_depends_on_a_selected_unit_is_not_called_finished_by_only():
     stages = [stage("s"), stage("t", after=(After("s"),))]
     first = play_finished(*stages, units=[unit("s/a"), unit("t/a")])
 

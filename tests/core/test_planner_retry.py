@@ -65,7 +65,7 @@ def test_a_verdict_that_is_left_as_it_is_can_be_replayed():
     assert replayed.count_verdicts("s") == {Verdict.SUCCEEDED: 1, Verdict.FAILED: 1}
 
 
-def test_what_was_skipped_runs_once_what_it_hangs_on_has_succeeded():
+def test_what_was_skipped_runs_once_what_it_depends_on_has_succeeded():
     first = drive(Play(CHAIN, [unit("s/a"), unit("s/b"), unit("t/a")]), lost=("s/a",))
     assert first.verdict("t/a") is Verdict.SKIPPED
 
@@ -76,7 +76,7 @@ def test_what_was_skipped_runs_once_what_it_hangs_on_has_succeeded():
     assert second.plan.outcome == "succeeded"
 
 
-def test_what_hangs_on_a_unit_that_was_asked_for_runs_again():
+def test_what_depends_on_a_unit_that_was_asked_for_runs_again():
     first = drive(Play(CHAIN, [unit("s/a"), unit("s/b"), unit("t/a")]))
 
     second = drive(first.again(standings={"s/a": AGAIN, "s/b": KEPT, "t/a": KEPT}))
@@ -84,7 +84,7 @@ def test_what_hangs_on_a_unit_that_was_asked_for_runs_again():
     assert starts(second) == ["start s/a#2", "start t/a#2"]
 
 
-def test_what_hangs_on_a_unit_that_fails_now_is_skipped():
+def test_what_depends_on_a_unit_that_fails_now_is_skipped():
     first = drive(Play(CHAIN, [unit("s/a"), unit("t/a")]))
 
     second = first.again(standings={"s/a": AGAIN, "t/a": KEPT})
@@ -94,7 +94,7 @@ def test_what_hangs_on_a_unit_that_fails_now_is_skipped():
     assert second.plan.outcome == "failed"
 
 
-def test_a_unit_without_a_verdict_that_nobody_asked_for_is_left_aside():
+def test_a_unit_without_a_verdict_that_is_not_selected_is_left_aside():
     first = Play([stage()], [unit("a"), unit("b")], cpus=1)
     first.ended("a", Exited(1)).asked("drain")
     drive(first)
@@ -107,7 +107,7 @@ def test_a_unit_without_a_verdict_that_nobody_asked_for_is_left_aside():
     assert second.state("b") == "Aside"
 
 
-def test_a_unit_without_a_verdict_runs_if_what_it_hangs_on_was_asked_for():
+def test_a_unit_without_a_verdict_runs_if_what_it_depends_on_was_asked_for():
     first = Play(CHAIN, [unit("s/a"), unit("t/a")])
     first.ended("s/a").asked("drain")
     drive(first)

@@ -31,7 +31,7 @@ def test_a_stage_waits_for_the_whole_stage_before_it():
     assert expected == play.take_orders()
 
 
-def test_a_stage_is_published_before_what_hangs_on_it_starts():
+def test_a_stage_is_published_before_what_depends_on_it_starts():
     play = chain().ended("s/a").ended("s/b").synced()
 
     orders = play.take_orders()
@@ -46,7 +46,7 @@ def test_a_stage_is_published_only_when_its_last_verdict_is_on_disk():
     assert not play.plan.by_name["s"].tally.final
 
 
-def test_a_failed_stage_skips_what_hangs_on_it():
+def test_a_failed_stage_skips_what_depends_on_it():
     play = chain().ended("s/a", Exited(1)).ended("s/b").synced().synced()
 
     assert play.verdicts() == {"s/a": "failed", "s/b": "succeeded", "t/a": "skipped"}

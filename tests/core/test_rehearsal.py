@@ -50,7 +50,7 @@ def texts(seen: RehearsedStage) -> List[str]:
     return ["keep" if one.keeps_verdict else one.text for one in seen.standings]
 
 
-def test_what_hangs_on_units_that_run_runs():
+def test_what_depends_on_units_that_run_runs():
     stages = [stage("t", after=(After("s"),)), stage("s")]
 
     seen = rehearse_stages(
@@ -61,7 +61,7 @@ def test_what_hangs_on_units_that_run_runs():
     assert texts(seen["t"]) == ["after s, which runs"]
 
 
-def test_what_hangs_on_units_that_ran_since_runs_and_so_on_down_the_chain():
+def test_what_depends_on_units_that_ran_since_runs_and_so_on_down_the_chain():
     stages = [stage("s"), stage("t", after=(After("s"),)), stage("u", after=(After("t"),))]
 
     seen = rehearse_stages(

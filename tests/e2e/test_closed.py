@@ -160,7 +160,7 @@ def test_a_run_where_one_may_not_write_names_the_folder_and_the_cure(folder, pla
 
 
 @pytest.mark.parametrize("share", ["group", "all"])
-def test_a_share_that_reaches_no_one_is_said_with_the_cure(folder, share):
+def test_a_share_that_reaches_no_user_is_reported_with_the_cure(folder, share):
     project = Project(folder)
     project.write("run.toml", f'share = "{share}"\n[stage.s]\ncommand = ["true"]\n')
     before = os.umask(0o077)

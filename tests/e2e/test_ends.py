@@ -58,7 +58,7 @@ WRITERS = {
 
 
 @pytest.mark.survives("F71")
-def test_no_output_is_vouched_for_while_somebody_writes_it(tmp_path: Path) -> None:
+def test_no_output_is_vouched_for_while_a_process_writes_it(tmp_path: Path) -> None:
     text = "".join(stage(name, line, f'outputs = ["{name}.out"]') for name, line in WRITERS.items())
     project = Project(tmp_path, text)
 

@@ -267,7 +267,7 @@ def test_an_input_that_is_an_argument_as_well_is_named_beside_it(made):
     assert one.detail.endswith("; input new: make.py")
 
 
-def test_what_hangs_on_a_unit_that_would_run_says_so(made):
+def test_what_depends_on_a_unit_that_would_run_says_so(made):
     made.write("raw/a.txt", "Aaa")
 
     assert text("use/a").endswith("A run would start it after make/a, which runs.")
@@ -400,7 +400,7 @@ def test_records_of_each_form_are_explained(old, monkeypatch):  # noqa: F811
     assert (found["join"].keep, found["join"].detail) == (None, "known when copy has run")
 
 
-def test_nothing_is_written_and_a_folder_that_lets_nobody_write_will_do(made):
+def test_nothing_is_written_and_a_read_only_folder_is_enough(made):
     before = {path: path.stat().st_mtime_ns for path in made.folder.rglob("*")}
     with closed(made.rundir, 0o500), closed(made.folder, 0o500):
         assert text("make/a").endswith("A run would keep it now.")

@@ -92,7 +92,7 @@ def test_the_last_stage_starts_while_the_first_one_runs(tmp_path):
     assert child.returncode == 0
 
 
-def test_a_failed_unit_skips_only_what_hangs_on_it(tmp_path):
+def test_a_failed_unit_skips_only_what_depends_on_it(tmp_path):
     project = project_of(tmp_path, "x", "y", "z")
 
     project.run("--var", "bad=y", expect=1)
@@ -109,7 +109,7 @@ def test_a_failed_unit_skips_only_what_hangs_on_it(tmp_path):
     assert project.manifest["status"] == "succeeded"
 
 
-def test_only_what_hangs_on_a_changed_input_runs_again(tmp_path):
+def test_only_what_depends_on_a_changed_input_runs_again(tmp_path):
     project = project_of(tmp_path, "x", "y", "z")
     project.run()
 
@@ -144,7 +144,7 @@ def test_a_dry_run_tells_the_whole_chain(tmp_path):
     assert run == ["a/name=y", "b/name=y", "c/name=y"]
 
 
-def test_an_input_that_nobody_makes_is_missed_before_anything_starts_there(tmp_path):
+def test_an_input_that_no_unit_makes_is_missed_before_its_stage_starts(tmp_path):
     project = project_of(tmp_path, "x")
     text = (tmp_path / "run.toml").read_text()
     (tmp_path / "run.toml").write_text(

@@ -302,7 +302,7 @@ def test_a_journal_of_old_proves_nothing_and_doubt_refuses_the_start(made, gate)
     complete(made, gate)
 
 
-def test_a_pid_in_a_journal_of_old_is_nobodys(made, gate, stranger):
+def test_a_pid_in_a_journal_of_an_earlier_boot_belongs_to_no_process(made, gate, stranger):
     die(made, gate)
     login = stranger(LOGIN)
 

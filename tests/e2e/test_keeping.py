@@ -81,7 +81,7 @@ def test_a_deleted_output_is_made_again_and_moves_nothing_if_it_is_what_it_was(m
     assert "1 output deleted" in done.stderr
 
 
-def test_a_changed_input_runs_its_unit_again_and_what_hangs_on_it(made):
+def test_a_changed_input_runs_its_unit_again_and_what_depends_on_it(made):
     made.write("in/c.txt", "c2\n")
 
     done = made.run()
@@ -91,7 +91,7 @@ def test_a_changed_input_runs_its_unit_again_and_what_hangs_on_it(made):
     assert (made.folder / "all.txt").read_text() == "A1\nB1\nC2\n"
 
 
-def test_a_new_file_is_a_new_unit_and_moves_what_hangs_on_the_stage(made):
+def test_a_new_file_is_a_new_unit_and_moves_what_depends_on_the_stage(made):
     made.write("in/d.txt", "d1\n")
 
     done = made.run()
@@ -101,7 +101,7 @@ def test_a_new_file_is_a_new_unit_and_moves_what_hangs_on_the_stage(made):
     assert (made.folder / "all.txt").read_text() == "A1\nB1\nC1\nD1\n"
 
 
-def test_a_removed_file_moves_what_hangs_on_the_stage_alone(made):
+def test_a_removed_file_moves_what_depends_on_the_stage_alone(made):
     os.unlink(made.folder / "in/a.txt")
 
     made.run()
@@ -250,7 +250,7 @@ def test_only_runs_what_is_selected(made):
     assert ran(made) == ["merge", "shout/name=b"]
 
 
-def test_what_hangs_on_what_only_ran_is_not_said_to_be_kept(tmp_path):
+def test_what_depends_on_what_only_ran_is_not_said_to_be_kept(tmp_path):
     project = Project(
         tmp_path,
         RUN.replace("merge]", "tell]\nafter = ['shout']").replace(

@@ -99,7 +99,7 @@ def test_units_that_live_at_once_have_other_slots(tmp_path):
     assert set(printed) <= {"slot-1\n", "slot-2\n", "slot-3\n"}
 
 
-def test_by_hand_they_are_filled_in_too(tmp_path):
+def test_they_are_filled_in_for_a_unit_run_here_too(tmp_path):
     made = project(tmp_path)
     made.run()
 

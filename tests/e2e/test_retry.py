@@ -92,7 +92,7 @@ def test_one_that_is_named_runs_and_the_others_keep_their_verdicts(made):
     assert [one["id"] for one in status["failures"]] == ["s/n=b"]
 
 
-def test_a_success_that_is_named_runs_again_with_what_hangs_on_it(made):
+def test_a_success_that_is_named_runs_again_with_what_depends_on_it(made):
     mend(made, "a", "b")
     made.call("retry", "run")
     (made.folder / "ran").unlink()
@@ -161,7 +161,7 @@ def test_a_detached_retry_can_be_waited_for(made):
 # --- by hand -----------------------------------------------------------------------------------
 
 
-def test_a_unit_run_by_hand_leaves_no_record(made):
+def test_a_unit_run_here_leaves_no_record(made):
     before = sorted(
         (path, path.stat().st_mtime_ns) for path in made.rundir.rglob("*") if path.is_file()
     )
@@ -178,7 +178,7 @@ def test_a_unit_run_by_hand_leaves_no_record(made):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="scripts of POSIX")
-def test_by_hand_a_script_that_names_no_interpreter_is_run_as_in_the_run(tmp_path):
+def test_a_script_without_an_interpreter_line_is_run_here_as_in_the_run(tmp_path):
     project = Project(tmp_path, '[stage.s]\ncommand = ["./tool", "word"]\n')
     project.write("tool", 'echo "got $1"\n').chmod(0o755)
     project.run("-q")
@@ -189,7 +189,7 @@ def test_by_hand_a_script_that_names_no_interpreter_is_run_as_in_the_run(tmp_pat
     assert subprocess.check_output(["sh", "-c", line], text=True, timeout=30) == "got word\n"
 
 
-def test_by_hand_it_has_its_folder_environment_and_streams(tmp_path):
+def test_a_unit_run_here_has_its_folder_environment_and_streams(tmp_path):
     code = "import os; print(os.getcwd(), os.environ['A'], os.environ['PROCSUP_UNIT'], input())"
     (tmp_path / "work").mkdir()
     project = Project(tmp_path)
@@ -216,7 +216,7 @@ def test_by_hand_it_has_its_folder_environment_and_streams(tmp_path):
         assert shell.stdout == done.stdout
 
 
-def test_a_secret_reaches_a_unit_by_hand_and_is_not_shown(tmp_path):
+def test_a_secret_reaches_a_unit_run_here_and_is_not_shown(tmp_path):
     code = "import os, sys; sys.exit(os.environ['TOKEN'][::-1] != 'hsuh')"
     project = Project(tmp_path)
     project.write(
@@ -295,7 +295,7 @@ def test_a_live_run_queues_again_what_has_failed(tmp_path):
     assert "did not succeed" not in err
 
 
-def test_a_unit_that_lives_is_not_run_by_hand_beside_itself(tmp_path):
+def test_a_live_unit_is_not_run_here_a_second_time(tmp_path):
     with Gate() as gate:
         project = make_gated(tmp_path, gate, ["a", "b"])
         child = project.start("run", "run.toml", "--jobs", "2", "-q")

@@ -113,7 +113,7 @@ def test_logs_shows_what_would_act_and_sends_it_if_asked(hostile):
     assert piped.startswith(f"{HOSTILE}\n")
 
 
-def test_the_line_of_a_dry_run_by_hand_is_harmless_and_does_the_same(hostile):
+def test_the_line_of_a_dry_run_here_is_harmless_and_does_the_same(hostile):
     line = on_a_terminal(hostile, "retry", "run", "s", "--here", "--dry-run")[1]
     bash = subprocess.run(["bash", "-c", line], capture_output=True, check=False)
 

@@ -150,7 +150,7 @@ def test_what_holds_nothing_goes_after_a_second_and_is_no_fault(tmp_path: Path) 
     assert time.monotonic() - begun < 8.0
 
 
-def test_after_a_bad_exit_nobody_is_waited_for_long(tmp_path: Path) -> None:
+def test_after_a_bad_exit_no_process_is_waited_for_long(tmp_path: Path) -> None:
     with Bench(tmp_path, stage={"linger_s": 10.0}) as bench:
         end, _ = shell(bench, "sleep 100 > out.txt & exit 3", "out.txt")
 

@@ -73,7 +73,7 @@ def test_an_inherited_ignored_sigchld_never_makes_a_success(tmp_path: Path) -> N
 
 @pytest.mark.survives("F02")
 @posix_only
-def test_an_exit_status_that_somebody_else_took_is_unknown(tmp_path: Path) -> None:
+def test_an_exit_status_that_other_code_took_is_unknown(tmp_path: Path) -> None:
     with Bench(tmp_path) as bench:
         attempt = bench.misbehave("u", "exit_with", "0")
         os.waitpid(bench.wait_until(lambda: _pid(bench)), 0)
@@ -142,7 +142,7 @@ def test_declared_variables_win_over_inherited_ones(tmp_path: Path) -> None:
     assert (env["A"], env["B"]) == ("declared", "inherited")
 
 
-def test_units_get_thread_caps_unless_somebody_chose_them(tmp_path: Path) -> None:
+def test_units_get_thread_caps_unless_the_user_chose_them(tmp_path: Path) -> None:
     env = _environment_of(
         tmp_path,
         {"cpus": 2.0, "env": {"MKL_NUM_THREADS": "8"}},
@@ -312,7 +312,7 @@ def test_a_unit_file_tells_all_that_is_known_of_the_unit(tmp_path: Path) -> None
 @pytest.mark.survives("F47")
 @posix_only
 @pytest.mark.parametrize("kind", ["symlink", "fifo", "hard link"])
-def test_a_log_that_somebody_planted_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_planted_log_is_refused(tmp_path: Path, kind: str) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     with Bench(tmp_path) as bench:
@@ -334,7 +334,7 @@ def test_a_log_that_somebody_planted_is_refused(tmp_path: Path, kind: str) -> No
 @pytest.mark.survives("F87")
 @posix_only
 @pytest.mark.parametrize("kind", ["link", "foreign"])
-def test_a_log_in_a_folder_that_somebody_exchanged_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_log_in_an_exchanged_folder_is_refused(tmp_path: Path, kind: str) -> None:
     if kind == "foreign" and os.geteuid() != 0:
         pytest.skip("only root gives folders away")
     log, other = tmp_path / "s" / "u.1.out", tmp_path / "other"
@@ -509,9 +509,7 @@ def test_cpus_that_are_not_there_do_not_keep_a_unit_from_running(tmp_path: Path)
     reason="one CPU cannot drift",
 )
 @pytest.mark.parametrize("on_drift", ["record", "warn", "restore"])
-def test_a_drift_is_noticed_and_told_if_somebody_wants_to_know(
-    tmp_path: Path, on_drift: str
-) -> None:
+def test_a_drift_is_noticed_and_reported_if_it_is_asked_for(tmp_path: Path, on_drift: str) -> None:
     first, second = sorted(os.sched_getaffinity(0))[:2]
     with Bench(tmp_path, stage={"on_drift": on_drift}, sampling=True) as bench:
         attempt = bench.misbehave("u", "drift_to", str(second), cpu_ids=(first,))

@@ -180,7 +180,7 @@ def test_closing_ends_every_tree(tmp_path: Path) -> None:
 
 
 @posix_only
-def test_processes_of_somebody_else_in_this_process_are_left_alone(bench: Bench) -> None:
+def test_children_of_other_code_in_this_process_are_left_alone(bench: Bench) -> None:
     before = subprocess.Popen([sys.executable, "-S", PROGRAM, "sleep"], stdout=subprocess.DEVNULL)
     bench.wait_for(bench.misbehave("u", "leave_child"))
     during = subprocess.Popen([sys.executable, "-S", PROGRAM, "sleep"], stdout=subprocess.DEVNULL)

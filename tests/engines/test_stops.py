@@ -113,7 +113,7 @@ def stop(bench: Bench, attempt: AttemptId, **settings: Any) -> Ended:
 
 @pytest.mark.survives("F75", "F76")
 @pytest.mark.parametrize("name", CASES)
-def test_whoever_saves_is_asked_once_and_has_the_time(name: str, tmp_path: Path) -> None:
+def test_a_process_that_saves_is_asked_once_and_gets_the_time(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     for tool in case.needs:
         words = tool.split()
@@ -169,7 +169,7 @@ def test_what_asks_its_workers_itself_is_left_to_it_and_tree_tells_everybody(
         assert read_received(folder, "a") == ["TERM"]
 
 
-def test_with_stop_to_main_nobody_else_is_told(tmp_path: Path) -> None:
+def test_with_stop_to_main_no_other_process_is_signalled(tmp_path: Path) -> None:
     with Bench(tmp_path, stage={"stop_to": "main"}) as bench:
         attempt = start(bench, "{S} b & exec {SAVER} ignore a")
         wait_for_files(bench, ["a", "b"])

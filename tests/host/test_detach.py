@@ -147,7 +147,7 @@ def test_a_start_that_is_interrupted_is_called_off(tmp_path, monkeypatch):
     os.close(reader)
 
 
-def test_an_announcement_to_nobody_lets_go_all_the_same(tmp_path, capfd):
+def test_an_announcement_without_a_reader_releases_the_streams_too(tmp_path, capfd):
     log = tmp_path / "log"
     code = "import os; os.close(1);" + ANNOUNCE.format('{"a": 1}') + "; print('to the log')"
     result, _ = start(code, str(log))

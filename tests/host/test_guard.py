@@ -58,7 +58,7 @@ def test_nothing_survives_the_SIGKILL_of_the_supervisor_for_a_second():
 
 
 @pytest.mark.survives("F31")
-def test_whoever_gets_the_pid_of_the_dead_supervisor_does_not_tell_its_end(monkeypatch):
+def test_a_later_process_with_the_supervisor_s_pid_does_not_hide_its_end(monkeypatch):
     ended = iter([(71, 0), (70, 9), (70, 0), (72, 0), (70, 0), (0, 0)])
     monkeypatch.setattr(guardian.os, "waitpid", lambda pid, options: next(ended))
     one = guardian.Guardian(70, -1, set(), guardian.Terminal(), adopts=True)

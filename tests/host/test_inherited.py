@@ -48,7 +48,7 @@ def test_a_fork_knows_what_its_parent_was_given():
     assert said.strip() == "None"
 
 
-def test_where_nobody_tells_the_locale_stays(monkeypatch):
+def test_without_the_first_environment_the_locale_stays(monkeypatch):
     monkeypatch.setenv("LC_CTYPE", "C.UTF-8")
     monkeypatch.setattr(inherited, "_find_first_environment", lambda: None)
 

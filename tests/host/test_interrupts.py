@@ -118,7 +118,7 @@ def test_everything_is_as_before_afterwards():
 
 
 @pytest.mark.survives("F65")
-def test_a_storm_of_signals_is_one_press_and_loses_nobody():
+def test_a_storm_of_signals_is_one_press_and_loses_no_process():
     clock = HandClock()
     with SignalInterrupts(now=clock) as interrupts:
         for _ in range(3000):

@@ -188,7 +188,7 @@ def test_a_recorded_process_is_ended_with_its_session(scrubbed):
 
 @linux
 @pytest.mark.parametrize("late_s", [-60.0, -0.5, 0.5, 60.0])
-def test_who_was_given_the_pid_later_is_left_alone_with_his_session(scrubbed, late_s):
+def test_a_later_process_with_the_pid_is_left_alone_with_its_session(scrubbed, late_s):
     stranger = scrubbed("import subprocess; subprocess.run(['sh', '-c', 'echo up; read x'])")
     begun, until = stranger.born
     recorded = RecordedProcesses(

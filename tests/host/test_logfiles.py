@@ -73,7 +73,7 @@ def given(folder, owner):
 
 @needs_root
 @pytest.mark.parametrize("how", ["a path", "a link", "a hard link", "a way up"])
-def test_a_record_of_another_user_leads_to_his_own_files_only(how, tmp_path):
+def test_a_record_of_another_user_leads_only_to_that_user_s_files(how, tmp_path):
     run, secret = given(tmp_path, STRANGER), tmp_path / "shadow"
     path = {"a path": str(secret), "a way up": "../shadow"}.get(how, "planted")
     if how == "a link":

@@ -70,7 +70,7 @@ def test_each_start_has_a_mark_of_its_own_and_the_limit_is_given_back():
     assert resource.getrlimit(resource.RLIMIT_RTTIME) == before
 
 
-def test_a_mark_is_read_and_nobody_else_has_one(marked):
+def test_a_mark_is_read_and_no_other_process_has_one(marked):
     process, mark = marked
 
     assert marks.read(process.pid) == mark
@@ -92,7 +92,7 @@ def test_a_mark_goes_through_setsid_an_empty_environment_and_a_second_start():
         marker.take_off()
 
 
-def test_where_somebody_has_set_the_limit_there_are_no_marks():
+def test_where_the_limit_is_set_already_there_are_no_marks():
     code = (
         "import resource, sys; from procsup.host import marks\n"
         "resource.setrlimit(resource.RLIMIT_RTTIME, eval(sys.argv[1]))\n"

@@ -69,7 +69,7 @@ def test_what_does_not_die_of_a_kill_is_given_up_as_lost(
 
 
 @pytest.mark.survives("F27")
-def test_what_runs_as_somebody_else_is_waited_for(
+def test_a_process_of_another_user_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Bench(tmp_path) as bench:

@@ -190,7 +190,7 @@ def test_what_is_not_wanted_is_not_hit(child):
 
 
 @pytest.mark.survives("F31")
-def test_a_process_that_ends_while_it_is_judged_saves_whoever_gets_its_pid(child):
+def test_a_process_that_ends_while_it_is_judged_spares_the_next_one_with_its_pid(child):
     def judge(process):
         child.kill()
         child.wait()

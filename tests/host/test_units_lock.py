@@ -39,7 +39,7 @@ def test_the_lock_is_held_until_the_last_who_joined_and_the_last_unit_are_gone(t
     assert not probe.is_held()
 
 
-def test_nobody_joins_a_lock_that_another_supervisor_has(tmp_path):
+def test_a_lock_that_another_supervisor_has_is_not_joined(tmp_path):
     path = tmp_path / "units.lock"
     path.touch()
     other = UnitsLock(path)
@@ -51,7 +51,7 @@ def test_nobody_joins_a_lock_that_another_supervisor_has(tmp_path):
     other.close()
 
 
-def test_nobody_joins_a_lock_that_was_removed(taken):
+def test_a_lock_that_was_removed_is_not_joined(taken):
     os.unlink(taken.path)
 
     with pytest.raises(RecordError, match="was removed during the run"):

@@ -563,7 +563,7 @@ def test_a_name_that_was_chosen_is_taken_again(here):
     assert first.directory == again.directory
 
 
-def test_what_stands_under_a_name_that_nobody_chose_is_left_alone(here, monkeypatch):
+def test_a_name_that_is_taken_is_not_given_to_a_run(here, monkeypatch):
     from procsup.lib import units as module
 
     monkeypatch.setattr(module, "make_own_name", lambda prefix: f"{prefix}-same")

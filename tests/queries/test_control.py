@@ -96,7 +96,7 @@ def test_a_supervisor_that_does_not_answer_is_not_waited_for_without_end(run):
     run.leave()
 
 
-def test_nobody_is_asked_where_nobody_works(run):
+def test_a_verb_for_a_run_without_a_supervisor_is_refused(run):
     assert RunView(run.rundir, "r1").require_live("drain").run_id == "r1"
     with pytest.raises(RunUnfinished, match="run r0 is over"):
         RunView(run.rundir, "r0").require_live("drain")

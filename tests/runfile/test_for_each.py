@@ -388,7 +388,7 @@ def test_all_else_that_is_wrong_in_a_circle_is_said_with_it(tmp_path):
     )  # fmt: skip
 
 
-def test_what_hangs_on_a_stage_that_is_not_there_is_looked_at_all_the_same(tmp_path):
+def test_what_depends_on_a_stage_that_is_not_there_is_looked_at_all_the_same(tmp_path):
     text = """
     [stage.a]
     for-each = "nix"

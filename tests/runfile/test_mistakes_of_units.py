@@ -409,7 +409,7 @@ def test_the_capacity_is_no_business_of_the_run_file(tmp_path):
 @pytest.mark.parametrize(
     "stamp", ["in.txt", "w.py", "run.toml", ".procsup/run/journal.jsonl", ".", "names.txt"]
 )
-def test_a_stamp_may_not_be_what_is_somebody_elses(tmp_path, stamp):
+def test_a_stamp_may_not_have_the_path_of_another_file(tmp_path, stamp):
     grow(tmp_path, "in.txt", "w.py", "names.txt")
     text = f"""
 stamp = "{stamp}"

@@ -85,7 +85,7 @@ def test_it_looks_no_more_than_twice_a_second(rundir, inbox, clock):
     assert len(inbox.drain()) == 1
 
 
-def test_nobody_there_is_said_at_once(rundir, sitting):
+def test_a_missing_supervisor_is_reported_at_once(rundir, sitting):
     sitting.close()
 
     with pytest.raises(RunUnfinished, match=r"no supervisor works on .* nothing to drain"):

@@ -356,7 +356,7 @@ def test_a_journal_that_others_no_longer_find_is_noticed(tmp_path, deed):
 
 
 @pytest.mark.parametrize("left", [0, 5])
-def test_a_journal_that_somebody_cut_is_noticed(tmp_path, left):
+def test_a_journal_that_was_cut_is_noticed(tmp_path, left):
     path = tmp_path / "journal.jsonl"
     writer = JournalWriter.open(path, on_synced=lambda: None)
     writer.append([begin()])
@@ -507,7 +507,7 @@ def test_a_journal_that_gets_no_thread_is_refused_and_leaves_nothing_open(tmp_pa
         JournalWriter.open(tmp_path / "journal.jsonl", on_synced=lambda: None)
 
 
-def test_whatever_goes_wrong_in_a_sync_is_told(tmp_path):
+def test_every_error_of_a_sync_is_reported(tmp_path):
     told = threading.Event()
 
     def explode(_fd):

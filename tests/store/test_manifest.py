@@ -73,7 +73,7 @@ def house(tmp_path):
 
 
 @pytest.mark.survives("F87")
-def test_a_manifest_in_a_folder_that_was_exchanged_meanwhile_tells_nobody(tmp_path):
+def test_a_manifest_in_an_exchanged_folder_wakes_no_waiter(tmp_path):
     house = House(tmp_path, stamp=str(tmp_path / "stamp"))
     house.sitting.is_replaced = True
 

@@ -205,7 +205,7 @@ def test_he_sees_who_has_it_and_waits_for_the_end(rundir):
 
 
 @pytest.mark.parametrize("name", ["run.lock", "locks/owner.json"])
-def test_a_lock_of_his_is_not_taken_nor_written(rundir, name):
+def test_a_lock_of_another_user_is_not_taken_nor_written(rundir, name):
     planted = rundir.path / name
     planted.write_text("his")
     os.chown(planted, EVE, EVE)

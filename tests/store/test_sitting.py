@@ -420,7 +420,7 @@ def test_a_units_lock_that_cannot_be_tried_is_named(rundir, monkeypatch):
             sitting.take_units_lock(nothing_left)
 
 
-def test_after_a_new_start_of_the_machine_nobody_of_before_is_alive(rundir, monkeypatch):
+def test_after_a_reboot_no_earlier_process_is_alive(rundir, monkeypatch):
     host, _boot_id = get_machine_id()
     monkeypatch.setattr(sitting_module, "locks_work", lambda _folder, **_how: False)
     monkeypatch.setattr(owner_module, "get_machine_id", lambda: (host, "now"))

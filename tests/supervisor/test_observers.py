@@ -45,7 +45,7 @@ def test_a_unit_that_failed_twice_is_one_failure():
     assert observers.failed_total == 1
 
 
-def test_nobody_is_told_that_a_run_has_begun_while_older_manifests_may_still_stand():
+def test_no_start_is_announced_while_older_manifests_may_still_exist():
     told, summary = [], Summary(["s"])
     observers = Observers(Nobody(), lambda: told.append("begun"))
     summary.withdrawing = 1
