@@ -156,26 +156,32 @@ def test_a_cancellation_is_heard_however_early_it_comes(gate, host, untouched, m
     asyncio.run(main())
 
 
-def test_cancelling_before_anything_is_started_starts_nothing(gate, host, untouched):
-    fed = threading.Event()
+def test_cancelling_while_a_generator_of_units_blocks_ends_at_once(gate, host, untouched):
+    fed, release, closed = threading.Event(), threading.Event(), threading.Event()
 
     def units():
-        yield ["touch", "made"]
-        fed.set()
-        gate.meet("go")
-        yield ["touch", "made"]
+        try:
+            yield ["touch", "made"]
+            fed.set()
+            release.wait(LIMIT_S)
+            yield ["touch", "made"]
+        finally:
+            closed.set()
 
-    async def main():
-        task = asyncio.ensure_future(aio.run_units(units(), progress="none"))
+    async def main(function):
+        task = asyncio.ensure_future(function(units()))
         await asyncio.get_running_loop().run_in_executor(None, fed.wait)
         task.cancel()
-        go = await asyncio.create_subprocess_exec(*gated(gate, "go"))
         with pytest.raises(asyncio.CancelledError):
-            await task
-        gate.visitors[0].exit(0)
-        assert await go.wait() == 0  # a child of the program's own is its own
+            await asyncio.wait_for(asyncio.shield(task), LIMIT_S)
+        assert not closed.is_set()
+        release.set()
+        assert await asyncio.get_running_loop().run_in_executor(None, closed.wait, LIMIT_S)
 
-    asyncio.run(main())
+    for function in (lambda them: aio.run_units(them, progress="none"), aio.start_units):
+        for event in (fed, release, closed):
+            event.clear()
+        asyncio.run(main(function))
 
     assert not os.path.exists("made")
     assert not os.path.exists(".procsup")

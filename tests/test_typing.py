@@ -90,7 +90,7 @@ def write_all_names():
             if not isinstance(value, type):
                 lines.append(f"print({module.__name__}.{name})")
                 continue
-            lines.append(f"def look_at_{name}(seen: {module.__name__}.{name}) -> None:")
+            lines.append(f"def look_at_{len(lines)}(seen: {module.__name__}.{name}) -> None:")
             lines += [f"    print(seen.{each})" for each in [*list_attributes(value), "__doc__"]]
     return "\n".join([*lines, 'print(json.loads("1"))'])
 

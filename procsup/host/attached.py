@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 from itertools import chain
-from typing import Iterable, Iterator, List, NamedTuple, Optional
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional
 
 from procsup.host import boot
 from procsup.host.guard import OWNER
@@ -50,14 +50,24 @@ class CancelToken:
     def __init__(self) -> None:
         self.is_cancelled = False
         self._child: Optional[subprocess.Popen[bytes]] = None
+        self._calls: List[Callable[[], object]] = []
         self._lock = threading.Lock()
 
     def cancel(self) -> None:
         """Ask the run to stop; returns at once."""
         with self._lock:
             self.is_cancelled = True
+            for call in self._calls:
+                call()
             if self._child is not None:
                 _ask_to_end(self._child)
+
+    def on_cancel(self, call: Callable[[], object]) -> None:
+        """Have this called at each pull, from then on; at once if it was pulled already."""
+        with self._lock:
+            self._calls.append(call)
+            if self.is_cancelled:
+                call()
 
     def _attach(self, child: Optional["subprocess.Popen[bytes]"]) -> None:
         with self._lock:

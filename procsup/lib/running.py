@@ -143,7 +143,7 @@ class Run:
         self._rundir = RunDir(self.dir)
         self._supervisor = supervisor
         self._owner = RunView(self._rundir).owner
-        self._is_told = False
+        self.is_told = False  # its end was reported already
         self._pid = os.getpid()
 
     def __repr__(self) -> str:
@@ -170,10 +170,10 @@ class Run:
         except WaitTimeout:
             raise
         except ProcsupError:
-            self._is_told = True
+            self.is_told = True
             raise
         if stage is None:
-            self._is_told = True
+            self.is_told = True
             self._wait_for_guard()
         return check_manifest(Manifest(waited.path, waited.head), check=check)
 
@@ -186,7 +186,10 @@ class Run:
 
         An end is yielded when it is on disk. May be called several times, and from any thread.
         """
-        return read_events(self._rundir, self._find_own())
+        return self._read_events(given_up=bool)
+
+    def _read_events(self, *, given_up: Callable[[], bool]) -> Iterator[Event]:
+        return read_events(self._rundir, self._find_own(), given_up=given_up)
 
     def drain(self) -> None:
         """Start no more units; running ones finish. Nothing happens if the run is over."""
@@ -208,7 +211,7 @@ class Run:
             if owner is not None:
                 stop_units(self._rundir, owner, words, grace_s=grace_s)
             return
-        self._is_told = True
+        self.is_told = True
         try:
             self._stop(grace_s)
         except ProcsupError:
@@ -236,7 +239,7 @@ class Run:
             return  # a fork that leaves the block: the run is its parent's
         if kind is not None:
             self.stop()
-        elif not self._is_told:
+        elif not self.is_told:
             self.wait()
 
     def _find_own(self) -> Owner:

@@ -1,6 +1,6 @@
 """The events of a live run, typed, read from its journal as it grows."""
 
-from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Union
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Union
 
 from procsup.core.records import (
     Begin,
@@ -84,16 +84,20 @@ class RunEnded(NamedTuple):
 Event = Union[StagePlanned, UnitKept, UnitStarted, UnitEnded, StageEnded, RunEnded]
 
 
-def read_events(rundir: RunDir, owner: Owner) -> Iterator[Event]:
+def read_events(
+    rundir: RunDir, owner: Owner, *, given_up: Callable[[], bool] = bool
+) -> Iterator[Event]:
     """Yield the events of that sitting from its beginning; the last one is a `RunEnded`.
 
     The manifest of a final run exists before the `RunEnded` is yielded. RunUnfinished if the
-    journal has no records of that sitting.
+    journal has no records of that sitting. Ends early, a moment after `given_up` says so.
     """
     follower = follow(rundir.journal)
     reader = _Reader(owner)
     end, over = SittingEnd(rundir, owner), False
     while not over and reader.end is None:
+        if given_up():
+            return
         over = end.wait(_LOOK_S)
         found = [event for entry in follower.read() for event in reader.events(entry.record)]
         if found:
