@@ -89,7 +89,7 @@ class Ending:
         return None
 
     def _note_outputs(self, left: Sequence[Leftover]) -> None:
-        """Take new stamps after a holder has ended: what it wrote during the wait is no failure."""
+        """Take new stamps after a holder has ended: its writes during the wait are no failure."""
         held = any(one.output for one in left)
         if self._is_held and not held and self._is_good:
             self._before = self._look()

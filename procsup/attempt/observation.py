@@ -14,7 +14,7 @@ from procsup.host.processes import ReapResult
 
 _FIRST_S = 0.3  # most short units are never sampled: a sample would cost more CPU than the unit
 _LONGEST_INTERVAL_S = 2.0
-_SHARE = 0.007  # of one CPU: less than a hundredth, with what the rest of a turn costs
+_SHARE = 0.007  # of one CPU: less than a hundredth, with the rest of a turn
 _WAKING_S = 100e-6  # CPU time of a turn of the loop without the sample
 
 

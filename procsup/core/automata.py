@@ -289,7 +289,7 @@ def _find_outside(
 def _choose_representatives(
     one: Automaton, two: Automaton, excluded: Automaton, spot: _Spot
 ) -> Iterable[str]:
-    """Return characters, at least one of each set whose members all edges here treat alike."""
+    """Return characters: at least one of each set whose members no edge here distinguishes."""
     edges = [*one.list_edges(spot.one), *two.list_edges(spot.two)]
     edges += [edge for state in spot.excluded for edge in excluded.list_edges(state)]
     near = {character for edge in edges for character in edge.chars.list_edges()}

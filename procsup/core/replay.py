@@ -41,14 +41,14 @@ class LastSuccess(Struct, eq=False, gc=False):
 
 
 class UnitHistory(Struct, eq=False, gc=False):
-    """What the journal knows of one unit.
+    """The records of one unit in the journal, summarized.
 
     `ends` are those of the latest run that touched it, one per attempt; `verdict` and `is_final`
     are of the last one (None and false without any). `tried` counts the ones since its last final
     verdict that count against `retries`; `ended_seq` is the number of its last final end,
     `made_seq` of the record that last changed its outputs (an end that did not change them is
     newer); `generation` numbers the run (1 for the first of the directory).
-    `before` is kept only while the last end is no success. `failed` is the number and the start of
+    `before` is kept only while the last end is not a success. `failed` is the number and start of
     the last attempt if it has no good end, over all runs.
     """
 

@@ -5,4 +5,4 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     Value = object  # a program that is type-checked must look before it uses it
 else:
-    Value = Any  # msgspec takes whatever is there
+    Value = Any  # msgspec accepts any value

@@ -82,7 +82,7 @@ def _read_cpu_limits(folder: str, mount: _Mount) -> Iterator[float]:
         period = _read(os.path.join(folder, "cpu.cfs_period_us"))
     else:
         return
-    quota_us, period_us = _read_number(quota), _read_number(period)  # "max", -1 and "" are no limit
+    quota_us, period_us = _read_number(quota), _read_number(period)  # "max", -1, "": no limit
     if quota_us is not None and quota_us > 0 and period_us is not None and period_us > 0:
         yield quota_us / period_us
 

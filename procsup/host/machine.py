@@ -133,7 +133,7 @@ def set_affinity(pid: int, cpus: Sequence[int]) -> None:
         try:
             psutil.Process(pid or None).cpu_affinity(list(cpus))
         except psutil.NoSuchProcess:
-            pass  # likewise
+            pass  # it ended meanwhile
         except ValueError as error:
             raise OSError(str(error)) from error
 

@@ -1,4 +1,4 @@
-"""What is mounted where (Linux): /proc/self/mountinfo, see proc(5)."""
+"""Lists mounts by /proc/self/mountinfo (Linux; proc(5))."""
 
 import os
 from typing import Iterator, NamedTuple, Optional
@@ -17,7 +17,7 @@ class Mount(NamedTuple):
 
 
 def list_mounts() -> Iterator[Mount]:
-    """Yield what is mounted, in the order of mounting; nothing where that is not known."""
+    """Yield the mounts, in the order of mounting; none on systems other than Linux."""
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
             lines = [line.split() for line in file]

@@ -110,7 +110,7 @@ class Folder:
 
     @classmethod
     def open(cls, path: AnyPath) -> "Folder":
-        """Open a folder; OSError if it is none, or a link, or cannot be read.
+        """Open a folder; OSError if it is a link, is not a folder, or cannot be read.
 
         Links among the folders above it are followed.
         """
@@ -154,7 +154,7 @@ class Folder:
         return folder
 
     def _link_of_ours(self, name: str) -> str:
-        """Return where a link leads; OSError if it is none, or another user's."""
+        """Return the target of a link; OSError if it is not a link, or is another user's."""
         path, status = os.path.join(self.path, name), self.look(name)
         if not stat.S_ISLNK(status.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)

@@ -1,4 +1,4 @@
-"""Who owns a file, and in which folders other users may replace what we put there.
+"""Finds the owner of a file, and folders in which other users may replace our entries.
 
 A user who may write to a folder may rename any entry of it, even another user's, and put another
 one in its place; in a sticky folder, such as /tmp, only entries of their own. Root may do

@@ -98,7 +98,7 @@ class ExitNotifier(Protocol):
         ...
 
     def forget(self, pid: int) -> None:
-        """Stop watching; a pid that is not watched is no error."""
+        """Stop watching; a pid that is not watched is ignored."""
         ...
 
     def wait(self, timeout_s: Optional[float]) -> Wakeup:

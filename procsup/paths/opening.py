@@ -74,7 +74,7 @@ def _leads_to(place: str, fd: int) -> bool:
 
 
 def refuse_irregular(what: Union[int, str], path: str) -> None:
-    """Raise OSError, which says what it is, unless a path or a descriptor is of a regular file."""
+    """Raise OSError, which names its kind, unless a path or descriptor is of a regular file."""
     refuse_kind(os.stat(what).st_mode, path)
 
 

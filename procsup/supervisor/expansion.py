@@ -252,7 +252,7 @@ class Expander:
         success = None if history is None else history.standing_success
         generation = success.generation if success is not None else 0
         only = self._asked.only
-        due = only is None or only(unit)  # of others only what is still valid
+        due = only is None or only(unit)  # of others only the validity counts
         fresh = due and (self._fresh or generation < self._history.fresh_generation)
 
         if self._live and history is not None and history.open_launch is not None:

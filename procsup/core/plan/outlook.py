@@ -1,4 +1,4 @@
-"""What a sitting is about to do, in words: the first line of a run, and the dry run."""
+"""Describes what a sitting will do: the first lines of a run and of the dry run."""
 
 from typing import Dict, List, Mapping, NamedTuple, Optional
 

@@ -32,7 +32,7 @@ _LATER = "retry it when the run has ended"
 
 
 def on_interrupted(plan: Plan, fact: Interrupted) -> None:
-    """Stop all running units; a second interrupt, or one that is no signal, kills them."""
+    """Stop all running units; a second interrupt, or one without a signal number, kills them."""
     if plan.run_status is not None:
         return  # nothing is live and the run is final: its exit code is that of its outcome
     again = plan.summary.ending >= EarlyEnd.INTERRUPTED

@@ -1,4 +1,4 @@
-"""Which earlier results are still valid: versions of outputs, and who has used them."""
+"""Decides which earlier results are still valid: versions of outputs, and their users."""
 
 from typing import Dict, Iterable, Optional, Sequence, Tuple
 

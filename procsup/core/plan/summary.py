@@ -1,4 +1,4 @@
-"""The run in numbers, updated with each event: the source of all counts shown and published."""
+"""The numbers of the run, updated with each event: all displays and manifests use them."""
 
 from enum import IntEnum
 from typing import Dict, List, Optional

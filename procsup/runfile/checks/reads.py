@@ -28,7 +28,7 @@ class _Shared(NamedTuple):
     lies_in: bool = False
 
 
-_Readers = Dict[Tuple[str, ...], List[Tuple[UnitSpec, str, str]]]  # by what they exclude
+_Readers = Dict[Tuple[str, ...], List[Tuple[UnitSpec, str, str]]]  # by the patterns excluded
 _SEVERAL = ""
 
 

@@ -33,7 +33,7 @@ class Context(NamedTuple):
 class StageTable:
     """The values of a stage and the place of each; their errors are noted.
 
-    `own` is the stage's table, `defaults` what all stages inherit.
+    `own` is the stage's table, `defaults` the table that all stages inherit.
     """
 
     def __init__(

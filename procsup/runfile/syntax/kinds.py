@@ -1,4 +1,4 @@
-"""Tells what a file is that is no run file, and what its user can do."""
+"""Explains which kind of file was given instead of a run file, and what the user can do."""
 
 import os
 from typing import Any, Iterable, List, Mapping, Optional
@@ -42,7 +42,7 @@ _MOST_NAMED = 5
 
 
 def describe_other_kind(path: str, content: bytes) -> str:
-    """Say what a file is and what to do with it; empty if it may be meant as a run file.
+    """Return the kind of a file and what to do with it; empty if it may be a run file.
 
     `content` could not be read as TOML.
     """
@@ -80,7 +80,7 @@ def _double(text: str) -> str:
 
 
 def describe_other_toml(path: str, data: Mapping[str, Any], known: Iterable[str]) -> str:
-    """Say that a TOML file is no run file; empty if it has a key of one, or one mistyped."""
+    """Say that a TOML file is not a run file; empty if it has a key of one, even mistyped."""
     words = tuple(known)
     if not data or any(key in words or find_nearest(key, words) for key in data):
         return ""
@@ -91,7 +91,7 @@ def describe_other_toml(path: str, data: Mapping[str, Any], known: Iterable[str]
 
 
 def describe_missing(path: str) -> str:
-    """Say that a run file does not exist, which one may be meant, and how to get one."""
+    """Say that a run file does not exist, which file may be meant, and how to make one."""
     folder, name = os.path.split(path)
     where = make_visible(folder or ".")
     there = _list_toml(folder or ".")

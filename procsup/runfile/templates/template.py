@@ -171,7 +171,7 @@ class Field(NamedTuple):
 
 
 class Braces(NamedTuple):
-    """Braces in a glob that are no placeholder: ``{a,b}``, ``{:[0-9]+}``."""
+    """Braces in a glob that are not a placeholder: ``{a,b}``, ``{:[0-9]+}``."""
 
     content: str
 
