@@ -6,6 +6,7 @@ from typing import List, Optional, Sequence, Union
 from procsup.core.records import Begin, Closed, ControlReply, Record, RunFinal
 from procsup.core.wording import BY_REQUEST
 from procsup.errors import RecordError
+from procsup.store.copies import is_copy
 from procsup.store.owner import read_owner
 from procsup.store.reader import follow, read_journal, read_last_begin
 from procsup.store.rundir import RunDir
@@ -20,10 +21,14 @@ def explain_end(rundir: RunDir, owner: Owner) -> str:
     """Say why that supervisor's sitting is over, and whether another sitting has begun since."""
     try:
         last = find_last_word(rundir, owner.sitting) if owner.sitting else None
+        begin = None if isinstance(last, (Closed, RunFinal)) else read_last_begin(rundir.journal)
+        copied = begin is not None and is_copy(rundir, begin)
     except (OSError, RecordError):  # other users may not read the journal: then no reason
-        last = None
+        last, copied = None, False
     now = read_owner(rundir)  # after the journal
     successor = _find_successor(now, owner) if now is not None and is_live(rundir, now) else ""
+    if copied and owner.sitting and not successor:
+        return "it was not finished when it was copied, and nobody is working on the copy"
     return f"{_find_reason(last, owner, now)}{successor}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Optional
 
 import msgspec
@@ -10,7 +11,7 @@ from procsup.core.manifest import Head
 from procsup.core.rooted import join_folder, strip_folder
 from procsup.host import identity
 from procsup.host.files import open_record, read_file_id
-from procsup.store.place import find_folder_before, find_folder_now
+from procsup.store.place import find_folder_before, find_folder_now, run_file_now
 from procsup.store.rundir import RunDir
 
 if TYPE_CHECKING:  # `wait` reads only manifests and must not import these (start-up budget)
@@ -114,16 +115,18 @@ def _read_first(rundir: RunDir) -> _First:
 def find_origin(rundir: RunDir, begin: Begin) -> Optional[str]:
     """Return where the last sitting of a copied journal began: ``HOST:DIRECTORY``.
 
-    None if it began here, as far as is known.
+    None if it began here, as far as is known. Of a run directory that was copied without its run
+    file only the folder of that file is known.
     """
     if not is_copy(rundir, begin):
         return None
     was, now = find_folder_before(rundir.path, begin), find_folder_now(rundir.path, begin)
-    within = None if now is None else strip_folder(now, str(rundir.path))
-    directory = str(rundir.path)
-    if was is not None:
-        directory = was if within is None else join_folder(was, within)
-    return f"{begin.host}:{directory}"
+    if was is None:
+        return f"{begin.host}:{rundir.path}"
+    file, within = run_file_now(rundir.path, begin), None
+    if now is not None and file is not None and os.path.isfile(file):
+        within = strip_folder(now, str(rundir.path))
+    return f"{begin.host}:{was if within is None else join_folder(was, within)}"
 
 
 def describe_copy(rundir: RunDir, source: str, ended: Optional[str] = None) -> str:

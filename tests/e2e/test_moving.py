@@ -609,6 +609,36 @@ def test_a_program_may_keep_what_was_done_in_a_copied_run_file(made):
 # --- answers of a copy ---
 
 
+@posix_only
+def test_a_copy_of_a_live_run_is_nobodys_work_and_leaves_the_original_alone(tmp_path):
+    made = Project(tmp_path / "first", HELD)
+    for name in ("ready", "go"):
+        os.mkfifo(made.folder / name)
+    live = made.start("run", "run.toml")
+    (made.folder / "ready").read_text()  # its unit runs
+    for copy in (tmp_path / "second" / ".procsup" / "run", tmp_path / "alone"):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(str(made.rundir), str(copy))
+    copy = Project(tmp_path / "second", HELD)
+
+    told = [copy.call(*words) for words in (["status", "run"], ["wait", "run"], ["stop", "run"])]
+    alone = made.call("status", str(tmp_path / "alone"))
+    begun = copy.run()  # there is nothing to keep
+    (made.folder / "go").write_text("go\n")
+
+    _, err = finish(live)
+    assert live.returncode == 0, err
+    words = "it was not finished when it was copied, and nobody is working on the copy"
+    assert words in told[0].stdout
+    assert words in told[1].stderr
+    assert [one.returncode for one in told] == [0, 3, 3]
+    host = made.records("begin")[0]["host"]
+    assert f"{copy.rundir} is a copy of {host}:{made.rundir}: " in told[0].stderr
+    assert f"{tmp_path / 'alone'} is a copy of {host}:{made.folder}: " in alone.stderr
+    assert "a copy of run " in begun.stderr
+    assert made.verdicts == {"held": "succeeded"}
+
+
 @pytest.mark.parametrize("take", [copy_project, restore])
 @pytest.mark.parametrize("words", ["wait run", "verify run", "status run", "explain run *"])
 def test_what_a_copy_answers_is_said_to_be_of_a_copy(made, take, words):
