@@ -66,7 +66,7 @@ from procsup.core.wildcards import GlobError, make_spans
         ("**/*_{s:[a-z]+}[1]_*", "p/q/u_ab[1]_", ("ab",)),
     ],
 )
-def test_matching(pattern, path, captured):
+def test_a_glob_matches_and_captures(pattern, path, captured):
     assert parse(pattern).match(path) == captured
 
 

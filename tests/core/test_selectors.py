@@ -35,7 +35,7 @@ def select(words, units=UNITS):
 
 
 @pytest.mark.parametrize(("words", "meant"), [*BY_NAME, *BY_STATE])
-def test_the_table(words, meant):
+def test_words_select_the_units_of_the_table(words, meant):
     assert select(words) == meant
 
 

@@ -123,7 +123,7 @@ QUIET = [cell for cell in CELLS if cell[0] not in ("run", "stop", "drain", "list
 
 
 @pytest.mark.parametrize(("verb", "column", "cell"), QUIET)
-def test_a_finished_run(folder, verb, column, cell):
+def test_a_finished_run_answers_each_user_as_the_table_says(folder, verb, column, cell):
     rundir = eves_run(folder, owner_of_home=EVE if column == COLUMNS[0] else ROOT)
     who, where, names = who_and_names(column, folder, rundir, verb)
 
@@ -138,7 +138,7 @@ def test_a_finished_run(folder, verb, column, cell):
 
 
 @pytest.mark.parametrize(("verb", "column", "cell"), [c for c in CELLS if c[0] == "list"])
-def test_a_list_of_runs(folder, verb, column, cell):
+def test_a_list_of_runs_answers_each_user_as_the_table_says(folder, verb, column, cell):
     eves_run(folder, owner_of_home=EVE if column == COLUMNS[0] else ROOT)
     who = {COLUMNS[0]: EVE, COLUMNS[3]: ROOT}.get(column, BOB)
 
@@ -172,7 +172,7 @@ ASKING = [cell for cell in CELLS if cell[0] in ("stop", "drain")]
 
 
 @pytest.mark.parametrize(("verb", "column", "cell"), ASKING)
-def test_a_live_run(folder, verb, column, cell):
+def test_a_live_run_answers_each_user_as_the_table_says(folder, verb, column, cell):
     with eves_live_run(folder) as rundir:
         who, where, names = who_and_names(column, folder, rundir, verb)
         for name in names[:1] if cell == "does it" else names:
@@ -195,7 +195,7 @@ def test_a_run_that_is_over_is_not_asked(folder, verb, column, cell):
 
 
 @pytest.mark.parametrize(("verb", "column", "cell"), [c for c in CELLS if c[0] == "run"])
-def test_a_start(folder, verb, column, cell):
+def test_a_start_answers_each_user_as_the_table_says(folder, verb, column, cell):
     rundir = eves_run(folder, owner_of_home=EVE if column == COLUMNS[0] else ROOT)
     before = (rundir / "journal.jsonl").read_bytes()
     bobs = folder / "sub" / "bobs"

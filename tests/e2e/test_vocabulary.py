@@ -654,7 +654,7 @@ def test_streams_are_published_on_success_alone(tmp_path):
 
 @uses("stage.outputs", "stage.outputs.path", "stage.outputs.empty", "stage.outputs.optional")
 @uses("stage.outputs.unchanged")
-def test_options_of_outputs(tmp_path):
+def test_each_option_of_an_output_works(tmp_path):
     outputs = [
         '{ path = "e", empty = true }',
         '{ path = "o", optional = true }',

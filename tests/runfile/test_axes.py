@@ -106,7 +106,7 @@ UNEQUAL = "lists side by side need equally many values"
         ),
     ],
 )
-def test_mistakes_of_zip(text, expected, tmp_path):
+def test_an_invalid_zip_is_refused(text, expected, tmp_path):
     grow(tmp_path, "k.txt")
     check_problems(tmp_path, text, expected)
 
@@ -159,7 +159,7 @@ def test_combinations_are_left_out(exclude, left, tmp_path):
         ("[{ x = [1, 2] }]", "stage.a.exclude: every combination is left out"),
     ],
 )
-def test_mistakes_of_exclude(exclude, expected, tmp_path):
+def test_an_invalid_exclude_is_refused(exclude, expected, tmp_path):
     check_problems(tmp_path, f"{SQUARE}exclude = {exclude}", [f"5: {expected}"])
 
 

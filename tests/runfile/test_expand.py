@@ -105,7 +105,7 @@ def test_lines_of_a_file_are_values(tmp_path):
     assert args(found[0]) == ["."]
 
 
-def test_units_from_tables(tmp_path):
+def test_units_are_made_from_tables(tmp_path):
     found = units(
         tmp_path,
         """
@@ -339,7 +339,7 @@ def test_threads_are_a_share_unless_cpus_are_given(text, threads, tmp_path):
         ('matrix.n = ["3"]\ncpus = "{n}"\nmemory = "{n}M"', 3.0, 3 << 20),
     ],
 )
-def test_needs(text, cpus, memory_bytes, tmp_path):
+def test_a_unit_is_granted_cpus_and_memory(text, cpus, memory_bytes, tmp_path):
     found = unit(tmp_path, text)
 
     assert (found.cpus, found.memory_bytes) == (cpus, memory_bytes)

@@ -31,7 +31,7 @@ def test_several_patterns_and_what_they_leave_out(tmp_path):
     assert ids(tmp_path, text) == ["s=d", "s=b", "s=a"]
 
 
-def test_alternatives(tmp_path):
+def test_alternatives_match_any_of_their_texts(tmp_path):
     grow(tmp_path, "raw/a.fq", "raw/b.fastq", "raw/c.fq.gz", "raw/d.txt")
 
     assert ids(tmp_path, 'matrix.f.glob = "raw/{s:[a-z]}.{fq,fastq}{,.gz}"') == [
@@ -65,7 +65,7 @@ def test_captures_with_a_constraint(tmp_path):
         ('"{a,b}{c,d}{e,f}{g,h}{i,j}{k,l}{m,n}{o,p}{q,r}/*"', "glob: expected at most 256"),
     ],
 )
-def test_mistakes(glob, said, tmp_path):
+def test_an_invalid_glob_is_refused_with_its_place(glob, said, tmp_path):
     (found,) = problems(tmp_path, f"matrix.f.glob = {glob}")
 
     assert found.startswith(f"3: stage.a.matrix.f.{said}")

@@ -27,11 +27,11 @@ def problem(path):
     return only
 
 
-def test_a_missing_file(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     assert problem(tmp_path / "x.toml").startswith(f"{tmp_path / 'x.toml'}: there is no such file")
 
 
-def test_a_folder(tmp_path):
+def test_a_folder_is_refused_with_the_run_files_in_it(tmp_path):
     inside = tmp_path / "procsup.toml"
     inside.touch()
 

@@ -40,7 +40,7 @@ VALUES = {
         ("{many[0]}", "p"),
     ],
 )
-def test_rendering(source, rendered):
+def test_a_template_is_filled_in(source, rendered):
     assert Template(source).render(VALUES) == rendered
 
 

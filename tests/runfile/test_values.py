@@ -12,24 +12,24 @@ from procsup.runfile.syntax.reading import parse
 @pytest.mark.parametrize(
     ("written", "cpus"), [(1, 1), (0.5, 0.5), ("2", 2), ("0.25", 0.25), ("all", None)]
 )
-def test_cpus(written, cpus):
+def test_cpus_are_a_number_or_all(written, cpus):
     assert values.cpus(written) == cpus
 
 
 @pytest.mark.parametrize("written", [0, -1, "", "some", True, float("inf"), float("nan"), [1]])
-def test_what_are_no_cpus(written):
+def test_other_values_are_refused_as_cpus(written):
     with pytest.raises(Wrong, match="expected a number of CPUs above 0"):
         values.cpus(written)
 
 
-def test_retries():
+def test_retries_are_a_number_or_a_table():
     table = {"times": 2, "on": ["lost", "failed"], "delay": "5s", "memory": "x1.5"}
 
     assert values.retries(3) == Retry(3, RETRY_ON)
     assert values.retries(table) == Retry(2, (Verdict.LOST, Verdict.FAILED), 5.0, 1.5)
 
 
-def test_on_failure():
+def test_on_failure_is_a_word_or_a_table():
     assert values.on_failure("stop") == OnFailure("stop", 1, None)
     assert values.on_failure({"do": "drain", "at": 3}) == OnFailure("drain", 3, None)
     assert values.on_failure({"do": "drain", "at": "12.5%"}) == OnFailure("drain", None, 0.125)

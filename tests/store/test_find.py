@@ -109,7 +109,7 @@ def test_where_nothing_was_ever_run_this_is_said(tmp_path, monkeypatch):
     ["", "@", "..", ".", "/", "alpha@", "\udcff", "x" * 5000, "a\x00b"],
     ids=lambda run: ascii(run)[:9],
 )
-def test_nonsense_is_no_run(project, run):
+def test_no_run_is_found_by_nonsense(project, run):
     with pytest.raises(NoSuchRun):
         find(run, project)
 
