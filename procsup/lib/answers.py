@@ -84,9 +84,10 @@ def describe_exit(exit_code: int) -> str:
 
 def make_error(error: Mapping[str, Any]) -> ProcsupError:
     """Return the exception that the other process raised."""
+    message = str(error.get("message")).replace("--only ", "only=")  # as the caller wrote it
     if error.get("type") == RunFileError.__name__:
-        return RunFileError(error.get("problems") or [str(error.get("message"))])
-    return _BY_NAME.get(str(error.get("type")), ProcsupError)(str(error.get("message")))
+        return RunFileError(error.get("problems") or [message])
+    return _BY_NAME.get(str(error.get("type")), ProcsupError)(message)
 
 
 def check_manifest(manifest: Manifest, *, check: bool = True) -> Manifest:

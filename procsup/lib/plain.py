@@ -75,9 +75,9 @@ def _name(key: Any, where: str) -> str:
 def convert_arguments(values: Any, where: str) -> List[str]:
     """Return a command line as texts; UsageError if the value is not one."""
     if isinstance(values, (str, bytes, os.PathLike)):
-        raise UsageError(
-            f"{where}: expected a list of arguments, such as [{_shorten_value(values)}]"
-        )
+        words = values.split() if isinstance(values, str) else [values]
+        shown = ", ".join(map(_shorten_value, words))
+        raise UsageError(f"{where}: expected a list of arguments, such as [{shown}]")
     try:
         items = list(values)
     except TypeError:

@@ -13,6 +13,7 @@ import pytest
 import procsup
 from procsup.host.attached import ProcessResult
 from procsup.lib import running
+from procsup.lib.answers import make_error
 from procsup.supervisor.requests import Display, HostedRequest, Request
 from tests.support.projects import PYTHON
 from tests.support.sittings import Supervised, result
@@ -286,6 +287,12 @@ def test_a_run_file_is_loaded_with_its_variables(run, tmp_path):
 
     assert procsup.load("v.toml").name == "n-mon"
     assert procsup.load(tmp_path / "v.toml", vars={"day": "tue"}).name == "n-tue"
+
+
+def test_errors_of_the_supervisor_name_arguments_instead_of_options():
+    error = make_error({"type": "UsageError", "message": "--only 'x' selects no unit"})
+
+    assert (type(error), str(error)) == (procsup.UsageError, "only='x' selects no unit")
 
 
 def test_one_selector_as_a_text_is_a_mistake_that_is_explained(run, started, tmp_path):

@@ -244,6 +244,7 @@ def children_of_this_process():
     [
         ("gzip a", {}, r"units: expected a list of command lines"),
         (["gzip"], {}, r"units\[0\].argv: expected a list of arguments, such as \['gzip'\]"),
+        (["echo a"], {}, r"units\[0\].argv: expected a list .*, such as \['echo', 'a'\]$"),
         ([["a", None]], {}, r"units\[0\].argv\[1\]: expected text, a path or a number, not None"),
         ([TRUE, 3], {}, r"units\[1\].argv: expected a list of arguments, not 3"),
         ([Unit(TRUE, outputs=[{3: 4}])], {}, r"units\[0\].outputs\[0\]: expected texts as names"),

@@ -331,6 +331,10 @@ SETTINGS = {
             "4: stage.a.memory: expected bytes or a size",
         ],
     ),
+    "values where stages are named": (
+        "for-each.x = [1, 2]",
+        ["3: stage.a.for-each: expected a list of stages, or one stage, not a table: values of"],
+    ),
     "half a CPU of its own": (
         'pin = "cpus"\ncpus = 0.5',
         ['4: stage.a.cpus: expected whole CPUs, because of `pin = "cpus"`, not 0.5'],

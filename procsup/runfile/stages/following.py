@@ -94,6 +94,11 @@ def read_followed(value: Any, known: Callable[[Any], str]) -> Tuple[str, ...]:
     """Read the value of `for-each`: a stage, or several; `known` accepts a stage's name."""
     if isinstance(value, str):
         return (known(value),)
+    if isinstance(value, dict):
+        raise Wrong(
+            "expected a list of stages, or one stage, not a table: values of parameters"
+            " stand in `matrix`, as in `matrix.x = [1, 2]`"
+        )
     names = convert_each(a_list(value, "stages, or one stage"), known)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
