@@ -28,7 +28,7 @@ def explain_end(rundir: RunDir, owner: Owner) -> str:
     now = read_owner(rundir)  # after the journal
     successor = _find_successor(now, owner) if now is not None and is_live(rundir, now) else ""
     if copied and owner.sitting and not successor:
-        return "it was not finished when it was copied, and nobody is working on the copy"
+        return "it was not finished when it was copied, and no supervisor works on the copy"
     return f"{_find_reason(last, owner, now)}{successor}"
 
 

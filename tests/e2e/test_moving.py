@@ -628,7 +628,7 @@ def test_a_copy_of_a_live_run_is_nobodys_work_and_leaves_the_original_alone(tmp_
 
     _, err = finish(live)
     assert live.returncode == 0, err
-    words = "it was not finished when it was copied, and nobody is working on the copy"
+    words = "it was not finished when it was copied, and no supervisor works on the copy"
     assert words in told[0].stdout
     assert words in told[1].stderr
     assert [one.returncode for one in told] == [0, 3, 3]
