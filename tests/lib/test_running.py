@@ -462,3 +462,21 @@ def test_a_plan_says_what_would_happen_and_why(tmp_path, monkeypatch):
     assert sorted(tmp_path.rglob("*")) == before
     with pytest.raises(procsup.RunFileError):
         procsup.plan("nowhere.toml")
+
+
+@POSIX
+def test_looking_for_events_costs_no_descriptor_and_no_thread_each_time(gate):
+    write_run(gate, "a")
+    seen = []
+
+    def look():
+        seen.append((len(os.listdir("/dev/fd")), threading.active_count()))
+        return len(seen) == 50
+
+    with procsup.start("run.toml") as run:
+        unit = gate.meet("a")
+        list(run._read_events(given_up=look))
+        unit.exit(0)
+
+    for counts in zip(*seen):
+        assert max(counts) - min(counts) < 10
