@@ -1,10 +1,13 @@
 """Selects runs, or logs of runs, for removal, and removes them one by one."""
 
+import os
+import re
 import time
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Optional, Sequence
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from procsup.core.outcome import AttemptId, Verdict
+from procsup.core.regexes import compile_at_use
 from procsup.errors import ProcsupError, RecordError
 from procsup.queries.listing import ListedRun, look_at
 from procsup.queries.view import find_own_run
@@ -13,6 +16,8 @@ from procsup.store.find import list_run_dirs
 from procsup.store.history import read_history
 from procsup.store.removal import RemovedFiles, Target
 from procsup.store.rundir import RunDir
+
+_LOG = compile_at_use(r"(.*\.)[0-9]+\.(?:out|err)", re.DOTALL)
 
 
 class PruneItem(NamedTuple):
@@ -103,6 +108,7 @@ def _list_needless_logs(rundir: RunDir) -> Iterator[str]:
     """Yield the logs of all attempts of units that succeeded or are not in the plan any more."""
     history = read_history(rundir)
     stages = {name: stage for stage, units in history.plan.items() for name in units}
+    listed: Dict[str, Dict[str, List[str]]] = {}  # by folder
     for name, unit in history.units.items():
         if unit.open_launch is not None:
             continue
@@ -111,9 +117,29 @@ def _list_needless_logs(rundir: RunDir) -> Iterator[str]:
         if name in stages and not (unit.is_final and unit.verdict is Verdict.SUCCEEDED):
             continue
         stage = stages.get(name, name.partition("/")[0])
-        for number in range(1, unit.last_number + 1):
-            paths = rundir.make_log_paths(AttemptId(name, number), stage)
-            yield from (path for path in paths if Path(path).is_file())
+        first, _ = rundir.make_log_paths(AttemptId(name, 1), stage)
+        folder = os.path.dirname(first)
+        if folder not in listed:
+            listed[folder] = _list_logs(folder)
+        yield from listed[folder].get(os.path.basename(first)[: -len("1.out")], ())
+
+
+def _list_logs(folder: str) -> Dict[str, List[str]]:
+    """Return the logs in a folder, by the beginning of their names, which is their unit's.
+
+    The number of attempts in a journal may be any: that of the files is not.
+    """
+    found: Dict[str, List[str]] = {}
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return found  # the stage has none
+    for name in names:
+        parts = _LOG.fullmatch(name)
+        path = os.path.join(folder, name)
+        if parts is not None and Path(path).is_file():
+            found.setdefault(parts[1], []).append(path)
+    return found
 
 
 def carry_out(item: PruneItem) -> None:

@@ -4,12 +4,15 @@ import os
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from procsup.cli.main import main
+from procsup.core.records import End, Launch, encode_line
 from procsup.errors import RecordError
 from procsup.host.opened import Folder, make_identity
 from procsup.store import removal
+from procsup.store.reader import read_journal
 from procsup.store.removal import (
     Mounted,
     list_half_removed,
@@ -20,6 +23,7 @@ from procsup.store.removal import (
 )
 from procsup.store.rundir import RunDir
 from tests.support.mounts import bound
+from tests.support.projects import Project
 from tests.support.swaps import Swapper, can_exchange, exchange
 from tests.support.users import BOB, EVE, as_user, give, open_folder, root_only
 
@@ -327,6 +331,24 @@ def test_a_mounted_folder_is_not_taken_for_the_run_or_a_rest(home, victim):
     rest.mkdir()
     with bound(victim, rest):
         assert list_half_removed(home) == []
+
+
+def test_logs_are_found_by_their_files_and_not_by_a_number_in_a_journal(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = Project(tmp_path, '[stage.s]\nmatrix.n = [1, "1.1"]\ncommand = ["true"]\n')
+    project.run()
+    journal = project.rundir / "journal.jsonl"
+    lines = []
+    for entry in list(read_journal(journal)):
+        record = entry.record
+        if isinstance(record, (Launch, End)) and record.unit == "s/n=1":
+            record = msgspec.structs.replace(record, attempt=1 << 62)
+        lines.append(encode_line(entry.seq, record))
+    journal.write_bytes(b"".join(lines))
+    (project.rundir / "logs" / "s" / "other").write_text("no log")
+
+    assert main(["prune", "--logs", "--keep", "0", "--yes"]) == 0
+    assert names(project.rundir / "logs" / "s") == ["other"]
 
 
 # --- single files ---------------------------------------------------------------------------
