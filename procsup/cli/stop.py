@@ -6,14 +6,15 @@ import click
 
 from procsup.cli.options import RUN_HELP, UNITS_HELP, add_duration, add_json, exit_codes
 from procsup.console.terminal import write_stderr, write_stdout
-from procsup.queries.control import stop, stop_units
-from procsup.queries.view import find_own_run
+from procsup.queries.control import stop, stop_dead, stop_units
+from procsup.queries.view import RunView, find_own_run
+from procsup.store.rundir import RunDir
 
 _HELP = f"""Ask every running unit to end, then force it; return when nothing of the run is left.
 
-What has succeeded stays; `procsup run` goes on from there. With UNITs only these are stopped, those
-that wait are not begun, and the run goes on: they are cancelled, and units that depend on them are
-skipped.
+What has succeeded stays; `procsup run` goes on from there. If the supervisor was killed, and units
+of it still run, they are killed. With UNITs only these are stopped, those that wait are not begun,
+and the run goes on: they are cancelled, and units that depend on them are skipped.
 
 {RUN_HELP}
 {UNITS_HELP}
@@ -41,6 +42,8 @@ _CODES = exit_codes(
 def command(run: str, units: Tuple[str, ...], grace: Optional[float], as_json: bool) -> int:
     """Find the live supervisor, ask it to stop, and wait for its end."""
     view = find_own_run(run, ".", "stop", root_may=True)
+    if view.live is None and not units:
+        return _stop_dead(view, as_json=as_json)
     owner = view.require_live("stop")
     if units:
         stop_units(view.rundir, owner, units, grace_s=grace, said=write_stderr)
@@ -48,7 +51,21 @@ def command(run: str, units: Tuple[str, ...], grace: Optional[float], as_json: b
         stop(view.rundir, owner, grace_s=grace, said=write_stderr)
         write_stderr(f"run {owner.run_id} has ended")
     if as_json:
-        from procsup.report.tables import format_json
-
-        write_stdout(format_json({"run_id": owner.run_id, "directory": str(view.rundir.path)}))
+        _write_json(owner.run_id, view.rundir)
     return 0
+
+
+def _stop_dead(view: RunView, *, as_json: bool) -> int:
+    """End what a supervisor that was killed left alive."""
+    for pid, unit in stop_dead(view):
+        write_stderr(f"ended process {pid} of {unit or 'an unknown unit'}, left alive before")
+    write_stderr("the supervisor of the run had died; no process of it is left")
+    if as_json:
+        _write_json(None if view.owner is None else view.owner.run_id, view.rundir)
+    return 0
+
+
+def _write_json(run_id: Optional[str], rundir: RunDir) -> None:
+    from procsup.report.tables import format_json
+
+    write_stdout(format_json({"run_id": run_id, "directory": str(rundir.path)}))

@@ -36,6 +36,9 @@ def stop(run: AnyPath, *, only: Sequence[str] = (), grace: Optional[Duration] = 
     """
     words, grace_s = read_selectors("only", only), convert_seconds("grace", grace)
     view = find_own_run(os.fspath(run), os.curdir, "stop", root_may=True)
+    if view.live is None and not words:
+        control.stop_dead(view)
+        return
     owner = view.require_live("stop")
     if words:
         control.stop_units(view.rundir, owner, words, grace_s=grace_s)

@@ -1,14 +1,17 @@
 """Sends requests (drain, stop, retry) to a live supervisor and waits for its answer."""
 
 import time
-from typing import Callable, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from procsup.core.records import ControlReply, End
-from procsup.errors import ProcsupError, RunUnfinished, UsageError, WaitTimeout
+from procsup.errors import ProcsupError, RecordError, RunUnfinished, UsageError, WaitTimeout
+from procsup.queries.view import RunView
 from procsup.store.control import ask, take_back
 from procsup.store.journal import follow
+from procsup.store.left_alive import end_left_alive, has_live_units
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, SittingEnd, wait_sitting
+from procsup.store.trust import refuse_doubtful
 
 ANSWER_S = 30.0
 _LOOK_S = 0.05
@@ -79,6 +82,27 @@ def stop(
     if asked.message:
         said(asked.message)
     wait_sitting(rundir, owner)
+
+
+def stop_dead(view: RunView) -> List[Tuple[int, str]]:
+    """End what a supervisor that was killed left alive; return (pid, unit id) of each process.
+
+    The unit is empty if it is unknown. RunUnfinished if nothing lives, RunBusy if something does
+    not end or is not proven to be of the run, RecordError if only its owner may do that.
+    """
+    rundir, owner = view.rundir, view.owner
+    is_left, whose = has_live_units(rundir), view.other_owner
+    if is_left and whose is not None:  # whose records could name any process
+        raise RecordError(
+            f"units of {rundir.path} still run: only its owner, {whose}, may end them"
+        )
+    if is_left or (whose is None and owner is not None and owner.ended is None):
+        refuse_doubtful(rundir.path)
+        ended = end_left_alive(rundir)
+        if is_left or ended:
+            return ended
+    view.require_live("stop")
+    return []
 
 
 def stop_units(

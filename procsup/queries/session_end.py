@@ -29,7 +29,16 @@ def explain_end(rundir: RunDir, owner: Owner) -> str:
     successor = _find_successor(now, owner) if now is not None and is_live(rundir, now) else ""
     if copied and owner.sitting and not successor:
         return "it was not finished when it was copied, and no supervisor works on the copy"
-    return f"{_find_reason(last, owner, now)}{successor}"
+    left = "" if successor else _describe_left(rundir)
+    return f"{_find_reason(last, owner, now)}{left}{successor}"
+
+
+def _describe_left(rundir: RunDir) -> str:
+    from procsup.store.left_alive import has_live_units  # `wait` loads it only here
+
+    if not has_live_units(rundir):
+        return ""
+    return "; units of it still run: `procsup stop` ends them, and so does the next `procsup run`"
 
 
 def _find_reason(last: Optional[LastWord], owner: Owner, holder: Optional[Owner]) -> str:

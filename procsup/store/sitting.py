@@ -141,7 +141,7 @@ class Sitting:
         while not self._try_units_lock():
             left = end_leftovers()
             if time.monotonic() >= deadline:
-                raise RunBusy(_describe_holder(self.rundir.units_lock, left))
+                raise RunBusy(describe_holder(self.rundir.units_lock, left))
             time.sleep(_UNITS_LOOK_S)
 
     def _try_units_lock(self) -> bool:
@@ -258,7 +258,8 @@ def _describe_this_process(at: float) -> Owner:
     )
 
 
-def _describe_holder(units_lock: Path, left: Sequence[str]) -> str:
+def describe_holder(units_lock: Path, left: Sequence[str]) -> str:
+    """Say who keeps the lock of the units; `left` are processes that were killed and still live."""
     if left:
         return f"units of an earlier supervisor still run and do not end: {', '.join(left)}"
     from procsup.host.lock_holders import format_look_command, list_holders

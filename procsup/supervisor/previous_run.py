@@ -1,7 +1,7 @@
 """Reads the journal of earlier sittings, and finds what the next one must repair."""
 
 import os
-from typing import Iterator, List, Optional, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 from procsup.core.outcome import Verdict
 from procsup.core.plan.outlook import LastSitting
@@ -10,12 +10,12 @@ from procsup.core.replay import History
 from procsup.core.spec import RunSpec
 from procsup.core.text import are, count_noun
 from procsup.errors import RecordError, RunBusy, UsageError
-from procsup.host import identity
-from procsup.host.leftovers import RecordedProcesses, Trace, find_cookie_bearers
+from procsup.host.leftovers import RecordedProcesses, find_cookie_bearers
 from procsup.host.opened import Folder
 from procsup.paths.opening import is_absent
 from procsup.store.copies import is_copy, is_original
 from procsup.store.find import is_same_file
+from procsup.store.left_alive import list_recorded
 from procsup.store.manifest import read_head
 from procsup.store.place import find_folder_before, run_file_now
 from procsup.store.reader import read_journal
@@ -72,29 +72,8 @@ class PreviousRun:
         return head is not None and head.run_id == self.history.run_id
 
     def list_recorded(self) -> RecordedProcesses:
-        """Return the records that identify processes of the last sitting on this machine.
-
-        Empty for a copied journal: its processes belong to another run directory. Empty, too, for
-        a journal of an older procsup, which does not record its own file: it may be a copy. A pid
-        counts only on the same boot and in the same pid namespace.
-        """
-        begin = self.history.begin
-        if begin is None or not self.is_original:
-            return RecordedProcesses()
-        same_boot = begin.boot_id == identity.read_boot_id() != ""
-        same_numbers = same_boot and begin.pid_namespace == identity.read_pid_namespace() != ""
-        return RecordedProcesses(
-            run_id=begin.run_id,
-            mark_base=begin.mark_base if same_boot else None,
-            traces=list(self._list_traces(same_numbers=same_numbers)) if same_boot else [],
-        )
-
-    def _list_traces(self, *, same_numbers: bool) -> Iterator[Trace]:
-        for name, unit in self.history.units.items():
-            spawned = unit.open_spawned
-            if spawned is not None:
-                born = spawned.born if same_numbers else None
-                yield Trace(name, spawned.pid, born, spawned.mark)
+        """Return the records that identify processes of the last sitting on this machine."""
+        return list_recorded(self._rundir, self.history, self._open)
 
     @property
     def is_original(self) -> bool:

@@ -89,9 +89,8 @@ def test_after_the_death_of_the_guard_nothing_of_the_run_lives(tmp_path, gate):
     complete(made, gate)
 
 
-@pytest.mark.survives("F05")
-@pytest.mark.parametrize("shed", [False, True])
-def test_after_the_death_of_both_the_next_sitting_ends_what_is_left_first(tmp_path, gate, shed):
+def die_both(tmp_path, gate, shed, *, waiting=False):
+    """Begin a run, and let guard and supervisor die in one instant; return it and its units."""
     made = project(tmp_path, gate)
     if shed:  # units that dropped their environment and the lock that they inherited
         text = (tmp_path / "run.toml").read_text().replace("--daemon", "--shed")
@@ -101,22 +100,53 @@ def test_after_the_death_of_both_the_next_sitting_ends_what_is_left_first(tmp_pa
         wait_for_records(made, "spawned", 2)
     else:
         child, crowd = begin(made, gate)
-    waiter = made.start("wait", "run", "--start-timeout", "0")
+    waiter = made.start("wait", "run", "--start-timeout", "0") if waiting else None
     supervisor = made.supervisor_pid
 
     os.kill(child.pid, signal.SIGSTOP)  # so that it cannot see the other's death
     kill(supervisor)
     kill(child.pid)
 
-    finish(waiter, 2.0)
-    assert waiter.returncode == 3
+    if waiter is not None:
+        finish(waiter, 2.0)
+        assert waiter.returncode == 3
     finish(child)
+    return made, crowd
+
+
+@pytest.mark.survives("F05")
+@pytest.mark.parametrize("shed", [False, True])
+def test_after_the_death_of_both_the_next_sitting_ends_what_is_left_first(tmp_path, gate, shed):
+    made, crowd = die_both(tmp_path, gate, shed, waiting=True)
     survivors = [visitor for visitor in crowd if visitor.lives]
     assert survivors or not shed
 
     complete(made, gate)  # each unit holds a lock: a second live copy would exit 99
 
     assert [True] * len(survivors) == [visitor.ends_within(0.1) for visitor in survivors]
+
+
+@pytest.mark.survives("F05")
+@pytest.mark.parametrize("shed", [False, True])
+def test_after_the_death_of_both_a_stop_ends_what_is_left(tmp_path, gate, shed):
+    made, crowd = die_both(tmp_path, gate, shed)
+    survivors = [visitor for visitor in crowd if visitor.lives]
+    assert survivors or not shed
+    waited = made.call("wait", "run")
+    assert waited.returncode == 3
+    if survivors and not shed:
+        assert "units of it still run: `procsup stop` ends them" in waited.stderr
+
+    stopped = made.call("stop", "run")
+
+    assert [True] * len(survivors) == [visitor.ends_within(0.1) for visitor in survivors]
+    assert stopped.returncode == (0 if survivors else 3), stopped.stderr
+    for visitor in survivors:
+        assert f"ended process {visitor.pid} of " in stopped.stderr
+    again = made.call("stop", "run")
+    assert again.returncode == 3
+    assert "there is nothing to stop" in again.stderr
+    assert "still run" not in made.call("wait", "run").stderr
 
 
 @pytest.mark.survives("F03")

@@ -1,0 +1,83 @@
+"""Finds and ends the processes that a dead supervisor and its guard left alive."""
+
+import time
+from typing import Iterator, List, Optional, Tuple
+
+from procsup.core.replay import History
+from procsup.errors import RecordError, RunBusy
+from procsup.host import identity
+from procsup.host.leftovers import RecordedProcesses, Trace, end_leftovers
+from procsup.host.locks import FileLock
+from procsup.host.opened import Folder
+from procsup.host.units_lock import UnitsLock
+from procsup.store.copies import is_original
+from procsup.store.history import read_history
+from procsup.store.rundir import RunDir
+from procsup.store.sitting import describe_holder
+
+_LOOK_S = 0.02
+
+
+def list_recorded(
+    rundir: RunDir, history: History, folder: Optional[Folder] = None
+) -> RecordedProcesses:
+    """Return the records that identify processes of the last sitting on this machine.
+
+    Empty for a copied journal: its processes belong to another run directory. Empty, too, for a
+    journal of an older procsup, which does not record its own file: it may be a copy. A pid counts
+    only on the same boot and in the same pid namespace. `folder` is the open run directory.
+    """
+    begin = history.begin
+    if begin is None or not is_original(rundir, begin, folder):
+        return RecordedProcesses()
+    same_boot = begin.boot_id == identity.read_boot_id() != ""
+    same_numbers = same_boot and begin.pid_namespace == identity.read_pid_namespace() != ""
+    return RecordedProcesses(
+        run_id=begin.run_id,
+        mark_base=begin.mark_base if same_boot else None,
+        traces=list(_list_traces(history, same_numbers=same_numbers)) if same_boot else [],
+    )
+
+
+def _list_traces(history: History, *, same_numbers: bool) -> Iterator[Trace]:
+    for name, unit in history.units.items():
+        spawned = unit.open_spawned
+        if spawned is not None:
+            born = spawned.born if same_numbers else None
+            yield Trace(name, spawned.pid, born, spawned.mark)
+
+
+def has_live_units(rundir: RunDir) -> bool:
+    """Whether a process of a unit is known to live; false if that cannot be found out."""
+    try:
+        return UnitsLock(rundir.units_lock).is_held()
+    except RecordError:  # another user's run, or a file system without locks
+        return False
+
+
+def end_left_alive(rundir: RunDir, *, limit_s: float = 10.0) -> List[Tuple[int, str]]:
+    """Kill the processes that a dead sitting left alive; return (pid, unit id) of each.
+
+    The unit is empty if it is unknown. Returns when no unit of the run lives. RunBusy if a
+    supervisor holds the run, or if what lives does not end or is not proven to be of the run,
+    RecordError if the records cannot be read.
+    """
+    with rundir.open() as folder:
+        lock = FileLock(rundir.run_lock)
+        if not lock.try_exclusive(dir_fd=folder.fd):
+            raise RunBusy(f"{rundir.path} is in use: a run has just begun in it")
+        try:
+            return _end_all(rundir, list_recorded(rundir, read_history(rundir), folder), limit_s)
+        finally:
+            lock.close()
+
+
+def _end_all(rundir: RunDir, recorded: RecordedProcesses, limit_s: float) -> List[Tuple[int, str]]:
+    deadline = time.monotonic() + limit_s
+    ended = end_leftovers(recorded, limit_s=limit_s)
+    while has_live_units(rundir):
+        if time.monotonic() >= deadline:
+            raise RunBusy(describe_holder(rundir.units_lock, []))
+        time.sleep(_LOOK_S)
+        ended += end_leftovers(recorded, limit_s=limit_s)
+    return ended
