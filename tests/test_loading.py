@@ -69,6 +69,7 @@ LATE = {
     "procsup.runfile.syntax.kinds": MESSAGES,
     "procsup.runfile.templates.bash": ONE_WAY,
     "procsup.runfile.templates.powershell": ONE_WAY,
+    "procsup.store.left_alive": A_LOOK,
     "procsup.store.unit_lines": A_LOOK,
     "procsup.store.reader": A_LOOK,
     "procsup.store.removal": ONE_WAY,
