@@ -201,7 +201,7 @@ def test_what_the_request_may_not_say_is_refused_by_the_supervisor(tmp_path):
 
     with pytest.raises(procsup.UsageError, match=r"^progress='bars': expected one of auto, bar,"):
         procsup.run(tmp_path / "run.toml", progress="bars")
-    with pytest.raises(procsup.UsageError, match=r"--jobs: expected a whole number of at least 1"):
+    with pytest.raises(procsup.UsageError, match=r"jobs: expected a whole number of at least 1"):
         procsup.run(tmp_path / "run.toml", jobs=0)
     assert not (tmp_path / ".procsup").exists()
 

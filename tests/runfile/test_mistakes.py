@@ -455,7 +455,7 @@ def test_an_unknown_variable_of_the_command_line_is_named(tmp_path):
 
 def test_jobs_of_the_command_line_are_checked(tmp_path):
     assert problems(tmp_path, STAGE, jobs=0) == [
-        "1: --jobs: expected a whole number of at least 1, not 0"
+        "1: jobs: expected a whole number of at least 1, not 0"
     ]
 
 

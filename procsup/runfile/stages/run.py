@@ -142,7 +142,7 @@ class RunReader:
     def _read_jobs(self, given: Optional[int]) -> Optional[int]:
         own = self._take("jobs", v.whole(1), None)
         if given is not None and given < 1:
-            self._problems.add((), f"--jobs: expected a whole number of at least 1, not {given}")
+            self._problems.add((), f"jobs: expected a whole number of at least 1, not {given}")
         return own if given is None else given
 
     def _read_capacity(self) -> CapacitySpec:
