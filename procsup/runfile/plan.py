@@ -15,6 +15,7 @@ import msgspec
 
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
+from procsup.core.text import count_noun
 from procsup.errors import RunFileError, UsageError
 from procsup.host.clock import make_dated_id
 from procsup.host.files import open_record
@@ -111,8 +112,8 @@ def read_text(lines: Iterable[bytes], shown: str) -> PlanText:
         if line.startswith(b'{"end":'):
             if _decode(line, shown) != {"end": len(units)}:
                 raise UsageError(
-                    f"{shown}: the plan has {len(units)} units, and its last line has another"
-                    " number: make it again"
+                    f"{shown}: the plan has {count_noun(len(units), 'unit')}, and its last line"
+                    " another number: make it again"
                 )
             return PlanText(head, units)
         units.append(line)

@@ -80,7 +80,7 @@ def test_a_success_and_a_failure_are_told_in_a_paragraph_each(made, capsys):
     good, bad, *tail = capsys.readouterr().out.splitlines()
     logs = re.escape(os.path.join(".procsup", "run", "logs", "make", "a.1.out"))
     assert re.fullmatch(
-        rf"make/a: succeeded, exit 0 \(attempt 1, \d\.\d s\), \d{{4}}-\S+ \S+\. Logs: {logs}, \S+\."
+        rf"make/a: succeeded, exit 0 \(attempt 1, [\d.]+ m?s\), \d{{4}}-\S+ \S+\. Logs: {logs}, \S+\."
         r" A run would keep it now\.",
         good,
     )
