@@ -80,8 +80,8 @@ def test_a_success_and_a_failure_are_told_in_a_paragraph_each(made, capsys):
     good, bad, *tail = capsys.readouterr().out.splitlines()
     logs = re.escape(os.path.join(".procsup", "run", "logs", "make", "a.1.out"))
     assert re.fullmatch(
-        rf"make/a: succeeded, exit 0 \(attempt 1, [\d.]+ m?s\), \d{{4}}-\S+ \S+\. Logs: {logs}, \S+\."
-        r" A run would keep it now\.",
+        rf"make/a: succeeded, exit 0 \(attempt 1, [\d.]+ m?s\), \d{{4}}-\S+ \S+\."
+        rf" Logs: {logs}, \S+\. A run would keep it now\.",
         good,
     )
     assert bad.startswith("make/b: failed, exit 3 (attempt 1, ")

@@ -120,4 +120,6 @@ def test_a_folder_is_answered_with_its_run_files(tmp_path, monkeypatch):
     (tmp_path / "in" / "survey.toml").touch()
     inside = os.path.join("in", "survey.toml")
 
-    assert find_problem("in") == f"in: is a folder, expected a run file (such as {quote_word(inside)})"
+    assert (
+        find_problem("in") == f"in: is a folder, expected a run file (such as {quote_word(inside)})"
+    )

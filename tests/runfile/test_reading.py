@@ -36,7 +36,10 @@ def test_a_folder_is_refused_with_the_run_files_in_it(tmp_path):
     inside = tmp_path / "procsup.toml"
     inside.touch()
 
-    assert problem(tmp_path) == f"{tmp_path}: is a folder, expected a run file (such as {quote_word(str(inside))})"
+    assert (
+        problem(tmp_path)
+        == f"{tmp_path}: is a folder, expected a run file (such as {quote_word(str(inside))})"
+    )
 
 
 def test_a_path_that_none_can_have(tmp_path):
