@@ -8,6 +8,7 @@ from procsup.cli.options import RUN_HELP, UNITS_HELP, add_duration, add_json, ex
 from procsup.console.terminal import write_stderr, write_stdout
 from procsup.queries.control import stop, stop_dead, stop_units
 from procsup.queries.view import RunView, find_own_run
+from procsup.store.left_alive import describe_ended
 from procsup.store.rundir import RunDir
 
 _HELP = f"""Ask every running unit to end, then force it; return when nothing of the run is left.
@@ -58,7 +59,7 @@ def command(run: str, units: Tuple[str, ...], grace: Optional[float], as_json: b
 def _stop_dead(view: RunView, *, as_json: bool) -> int:
     """End what a supervisor that was killed left alive."""
     for pid, unit in stop_dead(view):
-        write_stderr(f"ended process {pid} of {unit or 'an unknown unit'}, left alive before")
+        write_stderr(describe_ended(pid, unit))
     write_stderr("the supervisor of the run had died; no process of it is left")
     if as_json:
         _write_json(None if view.owner is None else view.owner.run_id, view.rundir)

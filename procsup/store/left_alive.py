@@ -72,6 +72,11 @@ def end_left_alive(rundir: RunDir, *, limit_s: float = 10.0) -> List[Tuple[int, 
             lock.close()
 
 
+def describe_ended(pid: int, unit: str) -> str:
+    """Say that a process which was left alive has been ended; `unit` is empty if it is unknown."""
+    return f"ended process {pid} of {unit or 'an unknown unit'}, left alive before"
+
+
 def _end_all(rundir: RunDir, recorded: RecordedProcesses, limit_s: float) -> List[Tuple[int, str]]:
     deadline = time.monotonic() + limit_s
     ended = end_leftovers(recorded, limit_s=limit_s)

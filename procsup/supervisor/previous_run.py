@@ -15,7 +15,7 @@ from procsup.host.opened import Folder
 from procsup.paths.opening import is_absent
 from procsup.store.copies import is_copy, is_original
 from procsup.store.find import is_same_file
-from procsup.store.left_alive import list_recorded
+from procsup.store.left_alive import describe_ended, list_recorded
 from procsup.store.manifest import read_head
 from procsup.store.place import find_folder_before, run_file_now
 from procsup.store.reader import read_journal
@@ -181,7 +181,7 @@ class PreviousRun:
         if self._source is not None and begin is not None and not begin.fresh:
             remarks.append(f"a copy of run {self._source} goes on as run {begin.run_id}, its own")
         for pid, unit in self.ended:
-            remarks.append(f"ended process {pid} of {unit or 'an unknown unit'}, left alive before")
+            remarks.append(describe_ended(pid, unit))
         if self.read.torn:
             torn = f"{count_noun(self.read.torn, 'byte')} {are(self.read.torn)}"
             remarks.append(f"the journal's end was torn: {torn} dropped")
