@@ -173,16 +173,23 @@ class AttemptFiles:
         folder = None
         if unit.stdout is None:  # usually for both logs
             folder = system.open_log_folder(os.path.dirname(self.stdout.log_path))
-        if folder is not None:
-            self._keep(folder)
+        try:
+            stdout, stderr = self._open_outputs(stderr_path, folder)
+        finally:
+            if folder is not None:
+                os.close(folder)  # before the child starts, which needs descriptors, too
+        self.step = ""
+        return stdin, stdout, stderr
+
+    def _open_outputs(self, stderr_path: str, folder: Optional[int]) -> Tuple[int, int]:
+        unit = self.task.unit
         stdout = stderr = self._keep(self.stdout.open(folder))
         is_one = unit.stdout == unit.stderr
         if not (is_one and (self.task.rules.merged_logs or unit.stdout is not None)):
             stream = Stream(stderr_path, unit.stderr, self.task)
             stderr = self._keep(stream.open(folder))
             self.stderr = stream
-        self.step = ""
-        return stdin, stdout, stderr
+        return stdout, stderr
 
     def keep_inherited(self, open_inherited: Callable[[], Tuple[int, ...]]) -> Tuple[int, ...]:
         """Open the descriptors inherited beside the streams; `close_fds` closes our copies."""

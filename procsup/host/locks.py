@@ -278,6 +278,17 @@ class FileLock:
             return False
         return not _try_shared(fd, self._take_shared)
 
+    def is_held_or_shared(self) -> bool:
+        """As `is_held`, also if processes share it; takes it for an instant if none does."""
+        try:
+            fd = open_private(self.path, os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _lock(fd, exclusive=True, wait=False)
+        finally:
+            os.close(fd)
+
     def wait_shared(
         self, timeout_s: Optional[float] = None, *, unless: Callable[[], bool] = lambda: False
     ) -> bool:

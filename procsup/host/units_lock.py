@@ -87,15 +87,10 @@ class UnitsLock:
 
         RecordError if that cannot be found out.
         """
-        if not os.path.lexists(self.path):
-            return False
-        probe = FileLock(self.path)
         try:
-            return not probe.try_exclusive()
+            return FileLock(self.path).is_held_or_shared()
         except OSError as error:
             raise RecordError(f"{self.path} cannot be locked: {describe_error(error)}") from error
-        finally:
-            probe.close()
 
     def close(self) -> None:
         """Release it; live units keep their shared locks."""
