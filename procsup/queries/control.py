@@ -96,7 +96,8 @@ def stop_dead(view: RunView) -> List[Tuple[int, str]]:
         raise RecordError(
             f"units of {rundir.path} still run: only its owner, {whose}, may end them"
         )
-    if is_left or (whose is None and owner is not None and owner.ended is None):
+    has_died = owner is not None and owner.ended is None and owner.locks  # else it may live
+    if is_left or (has_died and whose is None):
         refuse_doubtful(rundir.path)
         ended = end_left_alive(rundir)
         if is_left or ended:
