@@ -1,6 +1,7 @@
 """Finds and ends the processes that a dead supervisor and its guard left alive."""
 
 import time
+from pathlib import Path
 from typing import Iterator, List, Optional, Tuple
 
 from procsup.core.replay import History
@@ -63,11 +64,14 @@ def end_left_alive(rundir: RunDir, *, limit_s: float = 10.0) -> List[Tuple[int, 
     RecordError if the records cannot be read.
     """
     with rundir.open() as folder:
-        lock = FileLock(rundir.run_lock)
-        if not lock.try_exclusive(dir_fd=folder.fd):
+        inside = RunDir(folder.place)  # whatever has the name of the folder by now
+        lock = FileLock(inside.run_lock)
+        if not lock.try_exclusive():
             raise RunBusy(f"{rundir.path} is in use: a run has just begun in it")
         try:
-            return _end_all(rundir, list_recorded(rundir, read_history(rundir), folder), limit_s)
+            recorded = list_recorded(rundir, read_history(inside), folder)
+            units_lock = UnitsLock(inside.units_lock)
+            return _end_all(units_lock, recorded, limit_s, rundir.units_lock)
         finally:
             lock.close()
 
@@ -77,12 +81,15 @@ def describe_ended(pid: int, unit: str) -> str:
     return f"ended process {pid} of {unit or 'an unknown unit'}, left alive before"
 
 
-def _end_all(rundir: RunDir, recorded: RecordedProcesses, limit_s: float) -> List[Tuple[int, str]]:
+def _end_all(
+    units_lock: UnitsLock, recorded: RecordedProcesses, limit_s: float, named: Path
+) -> List[Tuple[int, str]]:
+    """End what is recorded until no unit lives; `named` is the path of the lock for messages."""
     deadline = time.monotonic() + limit_s
     ended = end_leftovers(recorded, limit_s=limit_s)
-    while has_live_units(rundir):
+    while units_lock.is_held():  # RecordError if that cannot be found out
         if time.monotonic() >= deadline:
-            raise RunBusy(describe_holder(rundir.units_lock, []))
+            raise RunBusy(describe_holder(named, []))
         time.sleep(_LOOK_S)
         ended += end_leftovers(recorded, limit_s=limit_s)
     return ended
