@@ -163,6 +163,15 @@ class StageCounts(Struct, frozen=True, rename="kebab"):
     lost: int = 0
     problem: str = ""
 
+    def get_count(self, verdict: Verdict) -> int:
+        """Return the number of its units with a verdict."""
+        number: int = getattr(self, _name_count(verdict))
+        return number
+
+
+def _name_count(verdict: Verdict) -> str:
+    return verdict.value.replace("-", "_")
+
 
 class JournalMark(Struct, frozen=True):
     """The journal that this manifest was made from: its length in bytes and its sha256."""
@@ -329,6 +338,6 @@ def count(
     status: str, verdicts: Dict[Verdict, int], *, kept: int = 0, problem: str = ""
 ) -> StageCounts:
     """Make a stage's counts from the number of units per verdict."""
-    by_name = {verdict.value.replace("-", "_"): number for verdict, number in verdicts.items()}
+    by_name = {_name_count(verdict): number for verdict, number in verdicts.items()}
     planned = sum(verdicts.values())
     return StageCounts(status, planned, kept=kept, problem=problem, **by_name)

@@ -160,7 +160,7 @@ class _Check:
     def _compare_stage(self, name: str, counts: StageCounts) -> Iterator[str]:
         total = 0
         for verdict in Verdict:
-            claimed = getattr(counts, verdict.value.replace("-", "_"))
+            claimed = counts.get_count(verdict)
             there = self._counts.get((name, verdict.value), 0)
             total += there
             if claimed != there:

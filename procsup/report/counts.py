@@ -1,7 +1,8 @@
 """The numbers of stages, as text and as data."""
 
-from typing import Any, Dict, Iterable, List, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from procsup.core.manifest import StageCounts
 from procsup.core.outcome import LeftoverFiles, Verdict
 from procsup.core.plan.summary import StageTally
 from procsup.core.text import are, count_noun, make_visible
@@ -18,7 +19,37 @@ def make_stage_table(tallies: Iterable[StageTally]) -> List[str]:
 
 def list_stage_cells(tallies: Iterable[StageTally]) -> Tuple[List[str], List[List[object]]]:
     """Return the header and the rows of that table."""
-    stages = list(tallies)
+    return _list_cells(
+        [
+            _StageRow(s.name, s.status.word, s.planned, s.kept, s.verdicts, s.running)
+            for s in tallies
+        ]
+    )
+
+
+def list_final_cells(stages: Mapping[str, StageCounts]) -> Tuple[List[str], List[List[object]]]:
+    """Return the same for the stages of a manifest."""
+    return _list_cells(
+        [
+            _StageRow(
+                name, counts.status, counts.planned, counts.kept,
+                {verdict: counts.get_count(verdict) for verdict in Verdict},
+            )
+            for name, counts in stages.items()
+        ]
+    )  # fmt: skip
+
+
+class _StageRow(NamedTuple):
+    name: str
+    status: str
+    planned: Optional[int]
+    kept: int
+    verdicts: Mapping[Verdict, int]
+    running: int = 0
+
+
+def _list_cells(stages: Sequence[_StageRow]) -> Tuple[List[str], List[List[object]]]:
     others = [
         verdict
         for verdict in Verdict
@@ -29,11 +60,10 @@ def list_stage_cells(tallies: Iterable[StageTally]) -> Tuple[List[str], List[Lis
     rows: List[List[object]] = [
         [
             s.name,
-            s.status.word,
+            s.status,
             s.planned,
             s.kept,
-            s.succeeded,
-            *(s.verdicts.get(verdict, 0) for verdict in others),
+            *(s.verdicts.get(verdict, 0) for verdict in (Verdict.SUCCEEDED, *others)),
             *([s.running] if live else []),
         ]
         for s in stages

@@ -4,17 +4,15 @@ from html import escape
 from itertools import islice
 from typing import Iterable, Iterator, Mapping, NamedTuple, Sequence
 
-from procsup.core.manifest import Head, StageCounts, UnitRecord
+from procsup.core.manifest import Head, UnitRecord
 from procsup.core.outcome import Verdict
 from procsup.core.text import make_visible
 from procsup.errors import ProcsupError
 from procsup.queries.status import Status
-from procsup.report.counts import list_stage_cells
+from procsup.report.counts import list_final_cells, list_stage_cells
 from procsup.report.failures import MOST_SHOWN, count_failed
 from procsup.report.standing import RUNNING_HEADER, list_running_cells
 from procsup.report.tables import format_cell
-
-_ALWAYS = ("status", "planned", "kept", "succeeded")
 
 
 class _Table(NamedTuple):
@@ -55,21 +53,10 @@ def format_manifest_html(head: Head, units: Iterable[UnitRecord]) -> str:
     header = ("did not succeed" if failed else "unit", "verdict", "wall_s", "cause")
     return _format(
         f"{head.name} {head.status}, run {head.run_id}",
-        _make_stage_table(head.stages),
+        _Table(*list_final_cells(head.stages), len(head.stages)),
         problems,
         _Table(header, cells, total),
     )
-
-
-def _make_stage_table(stages: Mapping[str, StageCounts]) -> _Table:
-    names = [
-        name
-        for name in StageCounts.__struct_fields__
-        if name in _ALWAYS
-        or (name != "problem" and any(getattr(counts, name) for counts in stages.values()))
-    ]
-    rows = [[stage, *(getattr(counts, name) for name in names)] for stage, counts in stages.items()]
-    return _Table(["stage", *(name.replace("_", "-") for name in names)], rows, len(rows))
 
 
 def _format(heading: str, stages: _Table, problems: Mapping[str, str], *tables: _Table) -> str:

@@ -59,8 +59,8 @@ def test_a_manifest_is_a_table_of_its_stages_and_one_of_its_first_units(run):
 
     stages, units = read_tables(html)
     assert stages == [
-        ["stage", "status", "planned", "succeeded", "kept"],
-        ["s", "succeeded", "25", "25", "0"],
+        ["stage", "status", "planned", "kept", "succeeded"],
+        ["s", "succeeded", "25", "0", "25"],
     ]
     assert units[0] == ["unit", "verdict", "wall_s", "cause"]
     assert [row[0] for row in units[1:]] == [f"s/x={at}" for at in range(20)]
