@@ -14,7 +14,7 @@ from procsup.core.records import (
     StageFinal,
 )
 from procsup.errors import RunUnfinished
-from procsup.queries.session_end import explain_end
+from procsup.queries.session_end import GUARD_ENDS_S, explain_end
 from procsup.queries.view import RunView
 from procsup.store.reader import follow, put_on_disk
 from procsup.store.rundir import RunDir
@@ -114,7 +114,7 @@ def _read_last(rundir: RunDir, owner: Owner, end: Optional[RunEnded]) -> RunEnde
         return end
     head = RunView(rundir).head()
     if end is None or head is None or head.run_id != owner.run_id:
-        return RunEnded(None, explain_end(rundir, owner))
+        return RunEnded(None, explain_end(rundir, owner, patience_s=GUARD_ENDS_S))
     return end
 
 

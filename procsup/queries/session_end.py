@@ -12,13 +12,18 @@ from procsup.store.reader import follow, read_journal, read_last_begin
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, is_live
 
+GUARD_ENDS_S = 1.0
+
 _TAIL_BYTES = 1 << 18
 
 LastWord = Union[Closed, RunFinal, ControlReply]
 
 
-def explain_end(rundir: RunDir, owner: Owner) -> str:
-    """Say why that supervisor's sitting is over, and whether another sitting has begun since."""
+def explain_end(rundir: RunDir, owner: Owner, *, patience_s: float = 0.0) -> str:
+    """Say why that supervisor's sitting is over, and whether another sitting has begun since.
+
+    Says if units still run after `patience_s`. `GUARD_ENDS_S` is enough for a guard to kill them.
+    """
     try:
         last = find_last_word(rundir, owner.sitting) if owner.sitting else None
         begin = None if isinstance(last, (Closed, RunFinal)) else read_last_begin(rundir.journal)
@@ -29,14 +34,14 @@ def explain_end(rundir: RunDir, owner: Owner) -> str:
     successor = _find_successor(now, owner) if now is not None and is_live(rundir, now) else ""
     if copied and owner.sitting and not successor:
         return "it was not finished when it was copied, and no supervisor works on the copy"
-    left = "" if successor else _describe_left(rundir)
+    left = "" if successor else _describe_left(rundir, patience_s)
     return f"{_find_reason(last, owner, now)}{left}{successor}"
 
 
-def _describe_left(rundir: RunDir) -> str:
+def _describe_left(rundir: RunDir, patience_s: float) -> str:
     from procsup.store.left_alive import has_live_units  # `wait` loads it only here
 
-    if not has_live_units(rundir):
+    if not has_live_units(rundir, patience_s=patience_s):
         return ""
     return "; units of it still run: `procsup stop` ends them, and so does the next `procsup run`"
 

@@ -188,9 +188,10 @@ class _Wait:
             return WaitResult(rundir, rundir.get_manifest(self._stage), head)
         if self._goes_on(rundir, owner):
             return None
-        from procsup.queries.session_end import explain_end
+        from procsup.queries.session_end import GUARD_ENDS_S, explain_end
 
-        raise RunUnfinished(f"{self._name_awaited()}: {explain_end(rundir, owner)}")
+        why = explain_end(rundir, owner, patience_s=GUARD_ENDS_S)
+        raise RunUnfinished(f"{self._name_awaited()}: {why}")
 
     def _goes_on(self, rundir: RunDir, owner: Owner) -> bool:
         """Whether the supervisor is still alive, although the awaited stage cannot become final."""
@@ -220,6 +221,7 @@ class _Wait:
         if head is not None and run_id in (None, head.run_id):
             return self._explain_age(head)
         from procsup.queries.session_end import (  # these read the journal
+            GUARD_ENDS_S,
             explain_end,
             is_superseded,
         )
@@ -229,7 +231,7 @@ class _Wait:
             return f"this run is not the latest of its directory: it is superseded{by}"
         if view.owner is None:
             return "it has not begun"
-        return explain_end(view.rundir, view.owner)
+        return explain_end(view.rundir, view.owner, patience_s=GUARD_ENDS_S)
 
     def _explain_age(self, head: Head) -> str:
         most_s, age_s = self._limits.max_age_s, _compute_age_s(head)

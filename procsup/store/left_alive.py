@@ -14,7 +14,7 @@ from procsup.host.units_lock import UnitsLock
 from procsup.store.copies import is_original
 from procsup.store.history import read_history
 from procsup.store.rundir import RunDir
-from procsup.store.sitting import describe_holder
+from procsup.store.sitting import describe_holder, take_when_ended
 
 _LOOK_S = 0.02
 
@@ -48,12 +48,21 @@ def _list_traces(history: History, *, same_numbers: bool) -> Iterator[Trace]:
             yield Trace(name, spawned.pid, born, spawned.mark)
 
 
-def has_live_units(rundir: RunDir) -> bool:
-    """Whether a process of a unit is known to live; false if that cannot be found out."""
+def has_live_units(rundir: RunDir, *, patience_s: float = 0.0) -> bool:
+    """Whether a process of a unit is known to live; false if that cannot be found out.
+
+    `patience_s`: for so long those that live may still end: the guard of a dead supervisor kills
+    them.
+    """
+    deadline, lock = time.monotonic() + patience_s, UnitsLock(rundir.units_lock)
     try:
-        return UnitsLock(rundir.units_lock).is_held()
+        while lock.is_held():
+            if time.monotonic() >= deadline:
+                return True
+            time.sleep(_LOOK_S)
     except RecordError:  # another user's run, or a file system without locks
-        return False
+        pass
+    return False
 
 
 def end_left_alive(rundir: RunDir, *, limit_s: float = 10.0) -> List[Tuple[int, str]]:
@@ -66,7 +75,7 @@ def end_left_alive(rundir: RunDir, *, limit_s: float = 10.0) -> List[Tuple[int, 
     with rundir.open() as folder:
         inside = RunDir(folder.place)  # whatever has the name of the folder by now
         lock = FileLock(inside.run_lock)
-        if not lock.try_exclusive():
+        if not take_when_ended(inside, lock.try_exclusive):
             raise RunBusy(f"{rundir.path} is in use: a run has just begun in it")
         try:
             recorded = list_recorded(rundir, read_history(inside), folder)

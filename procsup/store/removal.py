@@ -24,7 +24,13 @@ from procsup.host.opened import Folder, Identity, make_identity
 from procsup.host.owners import is_root
 from procsup.host.units_lock import UnitsLock
 from procsup.store.rundir import JOURNAL, OURS, RunDir, has_records
-from procsup.store.sitting import is_live, is_starting, read_owner, refuse_unprovable
+from procsup.store.sitting import (
+    is_live,
+    is_starting,
+    read_owner,
+    refuse_unprovable,
+    take_when_ended,
+)
 from procsup.store.trust import is_trusted
 
 _REST = compile_at_use(r"\.procsup-\d+-[0-9a-f]+-.*\.part", re.DOTALL)  # see _rename_target
@@ -126,7 +132,7 @@ def _explain_busy(rundir: RunDir) -> Optional[str]:
     owner = read_owner(rundir)
     if owner is not None and (is_live(rundir, owner) or is_starting(owner)):
         return f"it is in use by {owner.describe()}"
-    if FileLock(rundir.run_lock).is_held():
+    if not take_when_ended(rundir, lambda: not FileLock(rundir.run_lock).is_held()):
         return "it is in use"
     if UnitsLock(rundir.units_lock).is_held():
         return "units of it still run; `procsup run` or `procsup stop` ends them"
@@ -210,7 +216,7 @@ def _hold(rundir: RunDir, folder: Folder) -> FileLock:
         lockable = locks_work(inside.path)
         if not lockable:
             lock.open()
-        elif not lock.try_exclusive():
+        elif not take_when_ended(inside, lock.try_exclusive):
             raise RunBusy(f"{rundir.path} is left alone: it is in use")
     except OSError as error:
         raise RecordError(f"{rundir.path} cannot be locked: {describe_error(error)}") from error

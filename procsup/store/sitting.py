@@ -36,10 +36,11 @@ __all__ = [
     "locks_tell",
     "read_owner",
     "refuse_unprovable",
+    "take_when_ended",
     "wait_sitting",
 ]
 
-_OWNER_APPEARS_S = 5.0  # enough even if a hundred supervisors start at once
+_SETTLES_S = 5.0  # enough even if a hundred supervisors start at once
 _LOOK_EVERY_S = 1.0  # where locks do not work
 _UNITS_LOOK_S = 0.02
 
@@ -89,7 +90,7 @@ class Sitting:
         lockable = locks_work(rundir.path, dir_fd=folder.fd)
         owner = msgspec.structs.replace(owner, locks=lockable)
         lock = FileLock(rundir.run_lock)
-        if lockable and not lock.try_exclusive(dir_fd=folder.fd):
+        if lockable and not take_when_ended(rundir, lambda: lock.try_exclusive(dir_fd=folder.fd)):
             raise _make_busy_error(rundir)
         if not lockable:
             lock.open(dir_fd=folder.fd)
@@ -173,9 +174,10 @@ class Sitting:
             self._write_owner()
         except OSError:
             pass  # then the next start treats us as crashed, which is safe
+        # Before the waiters wake: they look at this lock. A live unit has its own descriptor of it.
+        self.units_lock.close()
         for stage in list(self._held):
             self._let_go(stage)
-        self.units_lock.close()  # a unit that still lives keeps its own descriptor of it
         _release(self._lock)
         self.folder.close()
 
@@ -383,14 +385,25 @@ def locks_tell(rundir: RunDir, owner: Owner) -> bool:
     return owner.locks and (owner.here or locks_reach(rundir.path))
 
 
-def _make_busy_error(rundir: RunDir) -> RunBusy:
-    """Return the error that names the holder, whose line may come a moment after its lock."""
-    deadline, pause_s = time.monotonic() + _OWNER_APPEARS_S, 0.005
-    owner = read_owner(rundir)
-    while (owner is None or owner.ended is not None) and time.monotonic() < deadline:
+def take_when_ended(rundir: RunDir, try_take: Callable[[], bool]) -> bool:
+    """Call `try_take` until it succeeds; False if a supervisor works there.
+
+    A supervisor holds its lock for a moment after its manifest has woken the waiters, and writes
+    its owner line a moment after it has taken the lock. False, too, if that takes too long.
+    """
+    deadline, pause_s = time.monotonic() + _SETTLES_S, 0.005
+    while not try_take():
+        owner = read_owner(rundir)
+        works = owner is not None and (is_live(rundir, owner) or is_starting(owner))
+        if works or time.monotonic() >= deadline:
+            return False
         time.sleep(pause_s)
         pause_s = min(pause_s * 2, 0.2)
-        owner = read_owner(rundir)
+    return True
+
+
+def _make_busy_error(rundir: RunDir) -> RunBusy:
+    owner = read_owner(rundir)
     who = "another supervisor" if owner is None else owner.describe()
     return RunBusy(
         f"run directory {rundir.path} is in use by {who}: wait for it, stop it, or name another"

@@ -61,7 +61,7 @@ def test_after_the_death_of_the_supervisor_nothing_of_the_run_lives(tmp_path, ga
     assert [visitor.ends_within(1.0) for visitor in crowd] == [True] * 4
     finish(child)
     assert child.returncode == -signal.SIGKILL
-    _, said = finish(waiter, 2.0)
+    _, said = finish(waiter, 5.0)
     assert waiter.returncode == 3
     assert "died" in said
 
@@ -80,7 +80,7 @@ def test_after_the_death_of_the_guard_nothing_of_the_run_lives(tmp_path, gate):
 
     assert [visitor.ends_within(1.0) for visitor in crowd] == [True] * 4
     finish(child)
-    _, said = finish(waiter, 2.0)
+    _, said = finish(waiter, 5.0)
     assert waiter.returncode == 3
     assert "guard" in said
     causes = [end["cause"].partition(" (")[0] for end in made.records("end")]
@@ -108,7 +108,7 @@ def die_both(tmp_path, gate, shed, *, waiting=False):
     kill(child.pid)
 
     if waiter is not None:
-        finish(waiter, 2.0)
+        finish(waiter, 5.0)
         assert waiter.returncode == 3
     finish(child)
     return made, crowd
@@ -195,7 +195,7 @@ def test_a_signal_ends_the_trees_and_procsup_dies_by_it(tmp_path, gate, name):
     finish(child)
     assert -signum == child.returncode
     assert [visitor.ends_within(0.1) for visitor in crowd] == [True] * 4
-    _, said = finish(waiter, 2.0)
+    _, said = finish(waiter, 5.0)
     assert waiter.returncode == 3
     assert name in said
     assert not (made.rundir / "manifest.json").exists()

@@ -14,8 +14,11 @@ from procsup.host import identity, procfs
 from procsup.host.identity import get_machine_id
 from procsup.host.locks import FileLock
 from procsup.host.units_lock import UnitsLock
+from procsup.store import left_alive
 from procsup.store import owner as owner_module
 from procsup.store import sitting as sitting_module
+from procsup.store.left_alive import has_live_units
+from procsup.store.removal import make_target
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import (
     Owner,
@@ -86,6 +89,50 @@ def test_a_second_supervisor_is_refused_and_told_who_has_it(rundir, supervisor):
 def test_a_second_one_in_the_same_process_is_refused(rundir):
     with Sitting.open(rundir, at=WALL), pytest.raises(RunBusy):
         Sitting.open(rundir, at=WALL)
+
+
+def test_a_start_waits_for_a_supervisor_whose_run_is_final(rundir, monkeypatch):
+    first = Sitting.open(rundir, at=WALL)
+    first.begin(1, "r1", ["s"])
+    first.release_run()  # the waiters are awake, and one of them starts the next run
+    monkeypatch.setattr(sitting_module.time, "sleep", lambda _s: first.close())
+
+    with Sitting.open(rundir, at=WALL) as second:
+        assert second.previous.ended is not None
+
+
+def test_a_removal_waits_for_a_supervisor_whose_run_is_final(rundir, monkeypatch):
+    first = Sitting.open(rundir, at=WALL)
+    first.begin(1, "r1", [])
+    first.release_run()
+    monkeypatch.setattr(sitting_module.time, "sleep", lambda _s: first.close())
+
+    assert make_target(rundir).path == rundir.path
+
+
+def test_a_supervisor_has_let_go_of_the_units_before_it_wakes_a_waiter(rundir, monkeypatch):
+    held = []
+    with Sitting.open(rundir, at=WALL) as sitting:
+        sitting.begin(1, "r1", ["s"])
+        sitting.take_units_lock(nothing_left)
+        release = sitting_module._release
+
+        def look(lock):
+            held.append(UnitsLock(rundir.units_lock).is_held())
+            release(lock)
+
+        monkeypatch.setattr(sitting_module, "_release", look)
+        assert has_live_units(rundir)
+    assert held == [False] * 3
+
+
+def test_units_that_a_guard_ends_at_once_are_not_left(rundir, monkeypatch):
+    lock = UnitsLock(rundir.units_lock)
+    assert lock.try_take()
+    assert has_live_units(rundir, patience_s=0)
+    monkeypatch.setattr(left_alive.time, "sleep", lambda _s: lock.close())
+
+    assert not has_live_units(rundir, patience_s=LIMIT_S)
 
 
 def test_after_a_death_the_next_one_may_begin_and_knows_of_it(rundir, supervisor):
