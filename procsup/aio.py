@@ -50,6 +50,7 @@ from procsup.lib.status import Status
 from procsup.lib.targets import DEFAULT_ARGS
 from procsup.lib.timing import Duration
 from procsup.queries.events import Event
+from procsup.runfile.plan import KEEP_LAST
 from procsup.supervisor.requests import Display
 
 T = TypeVar("T")
@@ -181,11 +182,12 @@ async def start_units(
     dir: Optional[AnyPath] = None,
     detach: bool = False,
     time_limit: Optional[Duration] = None,
+    keep_last: Optional[int] = KEEP_LAST,
     **defaults: object,
 ) -> Run:
     """Start a run of units; see `procsup.start_units`. Units as for `run_units`."""
     options = listed.UnitOptions(
-        name, jobs, on_failure, keep, dir, "none", True, defaults, adopt, time_limit
+        name, jobs, on_failure, keep, dir, "none", True, defaults, adopt, time_limit, keep_last
     )
     loop = asyncio.get_running_loop()
     return await _start(
@@ -227,6 +229,7 @@ async def run_units(
     progress: Progress = "auto",
     check: bool = True,
     time_limit: Optional[Duration] = None,
+    keep_last: Optional[int] = KEEP_LAST,
     **defaults: object,
 ) -> Manifest:
     """Run units; see `procsup.run_units`.
@@ -234,7 +237,7 @@ async def run_units(
     A thread iterates over a generator of units; an async one is iterated over here.
     """
     options = listed.UnitOptions(
-        name, jobs, on_failure, keep, dir, progress, check, defaults, adopt, time_limit
+        name, jobs, on_failure, keep, dir, progress, check, defaults, adopt, time_limit, keep_last
     )
     loop = asyncio.get_running_loop()
     return await _carry_out(
@@ -257,12 +260,13 @@ async def map(
     dir: Optional[AnyPath] = None,
     progress: Progress = "auto",
     time_limit: Optional[Duration] = None,
+    keep_last: Optional[int] = KEEP_LAST,
     **defaults: object,
 ) -> Manifest:
     """Run one child per input; see `procsup.map`. Inputs as the units of `run_units`."""
     loop = asyncio.get_running_loop()
     options = listed.UnitOptions(
-        name, jobs, on_failure, keep, dir, progress, check, defaults, adopt, time_limit
+        name, jobs, on_failure, keep, dir, progress, check, defaults, adopt, time_limit, keep_last
     )
     return await _carry_out(
         lambda token: listed.make_map_invocation(

@@ -13,7 +13,14 @@ from procsup.console.terminal import is_terminal, write_stderr, write_stdout
 from procsup.core.regexes import compile_at_use
 from procsup.core.text import quote_word
 from procsup.host.folders import get_current_folder
-from procsup.runfile.plan import Head, PlanText, check_name, encode, make_own_name
+from procsup.runfile.plan import (
+    KEEP_LAST,
+    Head,
+    PlanText,
+    check_name,
+    encode,
+    make_own_name,
+)
 from procsup.runfile.units.tables import Names
 from procsup.store.control import ask
 from procsup.store.rundir import RunDir
@@ -172,7 +179,8 @@ def _run(options: MapOptions, argv: Sequence[str], inputs: Iterable[str]) -> int
     name = options.name or make_own_name(_STAGE)
     named = options.name is not None
     head = Head(name, get_current_folder(), _STAGE, options.make_settings(), {}, named)
-    request = Request(directory=options.directory, fresh=True, plan=PlanText(head, lines))
+    plan, keep_last = PlanText(head, lines), None if named else KEEP_LAST
+    request = Request(directory=options.directory, fresh=True, plan=plan, keep_last=keep_last)
     display = Display("none", options.quiet, options.as_json)
     printers = None if options.as_json else _make_printer(order if options.keep_order else None)
     return bring_to_completion(request, display, printers=printers)

@@ -215,6 +215,11 @@ class Manifest:
                 yield from map(project.make_reading, unit.outputs)
 
     def _make_begun_again(self) -> RunUnfinished:
+        if not self.directory.exists():
+            return RunUnfinished(
+                f"{self.directory} is removed: a run with a name stays until `procsup prune`,"
+                " one without a name also gives way to newer ones (keep_last)"
+            )
         return RunUnfinished(f"{self.path} is withdrawn or of another run: it was begun again")
 
 

@@ -16,6 +16,7 @@ from procsup.lib.targets import DEFAULT_ARGS, Target, make_target
 from procsup.lib.timing import Duration, convert_seconds
 from procsup.runfile.plan import (
     CALLED_OFF,
+    KEEP_LAST,
     Head,
     check_name,
     check_settings,
@@ -101,6 +102,7 @@ def run_units(
     progress: Progress = "auto",
     check: bool = True,
     time_limit: Optional[Duration] = None,
+    keep_last: Optional[int] = KEEP_LAST,
     **defaults: object,
 ) -> Manifest:
     """Run units, each a command line or a `Unit`, and return the manifest when all have ended.
@@ -111,13 +113,15 @@ def run_units(
     those that have changed; ``"never"`` runs all. In a copied folder the original's successes are
     kept only with `adopt`; without it they are a UsageError. `defaults` are the keys of a
     stage for all units, with underscores: ``timeout="10m"``, ``retries=2``, ``env``, ``cwd``, ...
-    `time_limit` is for the whole run, as in `run`.
+    `time_limit` is for the whole run, as in `run`. Beside a run without a name the newest
+    `keep_last` finished ones without a name stay, this one included, and those that ended less than
+    an hour ago; their older run directories are removed. None keeps all.
 
     Errors are those of `run`; UsageError says what is wrong with a unit or a setting, and then
     nothing was started. If the generator raises, nothing is started and its exception propagates.
     """
     options = UnitOptions(
-        name, jobs, on_failure, keep, dir, progress, check, defaults, adopt, time_limit
+        name, jobs, on_failure, keep, dir, progress, check, defaults, adopt, time_limit, keep_last
     )
     return make_units_invocation(units, options).carry_out()
 
@@ -133,6 +137,7 @@ def start_units(
     dir: Optional[AnyPath] = None,
     detach: bool = False,
     time_limit: Optional[Duration] = None,
+    keep_last: Optional[int] = KEEP_LAST,
     **defaults: object,
 ) -> Run:
     """Start a run of units and return once it holds its run directory, as `start` does for a file.
@@ -141,7 +146,7 @@ def start_units(
     of `run_units`, the errors those of `start`.
     """
     options = UnitOptions(
-        name, jobs, on_failure, keep, dir, "none", True, defaults, adopt, time_limit
+        name, jobs, on_failure, keep, dir, "none", True, defaults, adopt, time_limit, keep_last
     )
     invocation = make_units_invocation(units, options)
     return begin(invocation.make_feed(make_display("none"), True), detach=detach)
@@ -162,6 +167,7 @@ def map(
     dir: Optional[AnyPath] = None,
     progress: Progress = "auto",
     time_limit: Optional[Duration] = None,
+    keep_last: Optional[int] = KEEP_LAST,
     **defaults: object,
 ) -> Manifest:
     """Run one child per input of a module, a Python file or a command; return the manifest.
@@ -174,7 +180,7 @@ def map(
     `run_units`; `python` chooses the interpreter.
     """
     options = UnitOptions(
-        name, jobs, on_failure, keep, dir, progress, check, defaults, adopt, time_limit
+        name, jobs, on_failure, keep, dir, progress, check, defaults, adopt, time_limit, keep_last
     )
     return make_map_invocation(target, inputs, args, outputs, options).carry_out()
 
@@ -193,6 +199,7 @@ class UnitOptions:
     defaults: Mapping[str, object]
     adopt: bool = False
     time_limit: Optional[Duration] = None
+    keep_last: Optional[int] = None
 
     def make_settings(self) -> Dict[str, object]:
         """Return the settings under their keys in a run file; UsageError if one is unknown."""
@@ -224,6 +231,7 @@ class UnitOptions:
             fresh=self.keep == "never",
             adopt=bool(self.adopt),
             time_limit_s=convert_seconds("time_limit", self.time_limit),
+            keep_last=None if named else self.count_kept(),
         )
 
         def make_feed(display: Display, announce: bool) -> Feed:
@@ -231,6 +239,17 @@ class UnitOptions:
             return Feed(head.name, line, _encode_lines(head, tables), CALLED_OFF)
 
         return Invocation(make_feed, self.progress, self.check)
+
+    def count_kept(self) -> Optional[int]:
+        """Return `keep_last`; UsageError if it is no number of runs."""
+        if self.keep_last is None:
+            return None
+        kept = make_plain(self.keep_last, "keep_last")
+        if type(kept) is not int or kept < 1:
+            raise UsageError(
+                f"keep_last={self.keep_last!r}: expected a whole number of at least 1, or None"
+            )
+        return kept
 
     def run_name(self) -> str:
         """Return the given name of the run, or a new one."""

@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Opt
 
 import msgspec
 
+from procsup.core.regexes import compile_at_use
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec
 from procsup.core.text import count_noun
@@ -36,6 +37,8 @@ PLAN_FILE = "plan.jsonl"
 PLAN_VERSION = 1
 CALLED_OFF = b'{"called-off":true}\n'
 _ENOUGH_PROBLEMS = 20
+KEEP_LAST = 20  # of the runs in a folder that have no name of their own
+_OWN_NAME = compile_at_use(r"[a-z]+-\d{8}T\d{6}-[0-9a-f]+(-\d+)?")  # see make_own_name
 _MARK = "procsup-plan"
 # Texts whose braces are kept: names, and the only setting that has placeholders.
 _TEXT_AS_IS = ("secrets", "stop-command")
@@ -129,11 +132,20 @@ def read_file(path: str) -> PlanText:
         raise RunFileError([f"{path}: cannot be read: {error.strerror or error}"]) from error
 
 
+def read_plan_head(path: str) -> Head:
+    """Read the head of a plan in a run directory; OSError or UsageError if that is impossible."""
+    with open_record(path) as file:
+        return _read_head(file.readline(), path)
+
+
 def _read_head(line: bytes, shown: str) -> Head:
     table = _decode(line, shown)
-    if table.pop(_MARK, None) != PLAN_VERSION:
-        raise UsageError(f"{shown}: is no plan of this version of procsup: make it again")
-    return Head(**table)
+    if table.pop(_MARK, None) == PLAN_VERSION:
+        try:
+            return Head(**table)
+        except TypeError:
+            pass  # a key is missing, or not known here
+    raise UsageError(f"{shown}: is no plan of this version of procsup: make it again")
 
 
 def _decode(line: bytes, shown: str) -> Dict[str, Any]:
@@ -197,6 +209,11 @@ def load_plan(
 def make_own_name(prefix: str) -> str:
     """Return a unique name for a run without a name; it is made like the id of a run."""
     return f"{prefix}-{make_dated_id(4)}"
+
+
+def is_own_name(name: str) -> bool:
+    """Whether `make_own_name` may have made a name; users may have chosen it all the same."""
+    return _OWN_NAME.fullmatch(name) is not None
 
 
 def check_name(name: str) -> None:

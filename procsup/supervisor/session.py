@@ -41,6 +41,7 @@ from procsup.store.shared_lock import hold_shared_lock
 from procsup.store.sitting import Owner, Sitting, is_live, read_owner
 from procsup.supervisor.expansion import Expander
 from procsup.supervisor.observers import Observers
+from procsup.supervisor.old_runs import begin_to_remove
 from procsup.supervisor.previous_run import PreviousRun, make_lost_ends
 from procsup.supervisor.publishing import open_queue
 from procsup.supervisor.requests import DryRun, Ending, Opening, Request
@@ -157,7 +158,7 @@ def bring_to_completion(
         opening = _make_opening(asked, held, plan, early)
         asked.keep_plan(held.sitting.folder.fd)
         held.sitting.begin(held.begin.sitting, held.begin.run_id, [s.name for s in plan.stages])
-        observers = Observers(watchers(opening), lambda: on_ready(opening) if on_ready else None)
+        observers = Observers(watchers(opening), lambda: _tell_ready(request, opening, on_ready))
         stack.callback(observers.close)
         engine = _make_engine(stack, held, make_engine)
         waker.engine = engine
@@ -166,6 +167,16 @@ def bring_to_completion(
         carry_out(open_sitting(plan, begin, lost), plan, world)
         supervise(plan, world, [*early.values(), *world.interrupts.drain()])
     return _make_ending(plan, held, observers)
+
+
+def _tell_ready(
+    request: Request, opening: Opening, on_ready: Optional[Callable[[Opening], None]]
+) -> None:
+    """A run that is refused never comes here: it removes nothing."""
+    if on_ready is not None:
+        on_ready(opening)
+    if request.keep_last is not None:
+        begin_to_remove(opening.directory, request.keep_last)
 
 
 def rehearse_run(request: Request, *, wanted: Collection[str] = (), static: bool = False) -> DryRun:

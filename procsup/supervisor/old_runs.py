@@ -1,0 +1,80 @@
+"""Removes old runs that have no name of their own, so that only the newest ones remain.
+
+It works on a side thread of a run that is under way. What the thread has not removed when that run
+ends, another run removes.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import List
+
+from procsup.errors import ProcsupError
+from procsup.host.threads import try_start_thread
+from procsup.runfile.plan import PLAN_FILE, is_own_name, read_plan_head
+from procsup.store.manifest import read_head
+from procsup.store.rundir import RunDir
+
+# Programs may still read the manifest and the logs of a run that ended so recently.
+_SPARED_S = 3600.0
+
+
+def begin_to_remove(directory: str, keep_last: int) -> None:
+    """Remove old runs beside this run directory, on a thread of its own.
+
+    `keep_last` runs remain, this one included. The thread ends with the process, if not before.
+    """
+    home = Path(directory).parent
+    try_start_thread(lambda: remove_old(home, keep_last), "procsup-old-runs")
+
+
+def remove_old(home: Path, keep_last: int) -> None:
+    """Remove final runs without a name, but the newest `keep_last` - 1 and those just ended.
+
+    A run that `procsup prune` refuses to remove stays, and so does one that cannot be removed: that
+    is no failure of the run under way, and `procsup prune` says why.
+    """
+    doomed = list_old(home, keep_last, time.time())
+    if not doomed:
+        return
+    from procsup.store import removal
+
+    for rest in removal.list_half_removed(home):
+        try:
+            removal.finish(rest)
+        except ProcsupError:  # noqa: PERF203  see above
+            continue
+    for path in doomed:
+        try:
+            _remove(path)
+        except (ProcsupError, OSError):  # noqa: PERF203  see above
+            continue
+
+
+def list_old(home: Path, keep_last: int, now: float) -> List[Path]:
+    """Return the final runs to remove, by their names and the age of their manifests."""
+    try:
+        names = [name for name in os.listdir(home) if is_own_name(name)]
+    except OSError:
+        return []
+    if len(names) <= keep_last:
+        return []  # in most cases nothing else is looked at
+    ended = []
+    for name in names:
+        try:
+            ended.append((os.stat(RunDir(home / name).manifest).st_mtime, home / name))
+        except OSError:  # noqa: PERF203
+            continue  # it is not final
+    ended.sort(reverse=True)
+    return [path for at, path in ended[keep_last - 1 :] if now - at > _SPARED_S]
+
+
+def _remove(path: Path) -> None:
+    from procsup.store import removal
+
+    rundir = RunDir(path)
+    target = removal.make_target(rundir)  # first of all it must be ours
+    is_unnamed = not read_plan_head(os.fspath(path / PLAN_FILE)).named
+    if is_unnamed and read_head(rundir.manifest) is not None:
+        removal.refuse_mount_in(path)
+        removal.remove_run(rundir, target)
