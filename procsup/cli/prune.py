@@ -69,13 +69,20 @@ def command(
     home = None if runs else find_home(directory)
     planned = plan_removal(Choice(runs, older_than, keep, logs), home, start=directory or ".")
     write_stderr(*(f"procsup: {sentence}" for sentence in planned.left))
-    write_stderr(*map(_format_line, planned.items), _format_total(planned.items, logs=logs))
+    write_stderr(*map(_format_line, planned.items))
+    total = _format_total(planned.items, logs=logs)
     errors: List[ProcsupError] = []
-    if planned.items and not dry_run:
-        if not yes and not _ask_for_consent():
-            return 1
+    if not planned.items:
+        write_stderr("nothing is to be removed")
+    elif dry_run:
+        write_stderr(f"would remove {total}")
+    elif not yes and not _ask_for_consent(total):
+        return 1
+    else:
         errors = try_all(planned.items)
         write_stderr(*(f"procsup: {error}" for error in errors))
+        gone = f"{len(planned.items) - len(errors)} of {total}" if errors else total
+        write_stderr(f"removed {gone}")
     if as_json:
         write_stdout(format_json(_make_data(planned, errors, dry_run=dry_run)))
     if errors:
@@ -83,10 +90,10 @@ def command(
     return RunBusy.exit_code if planned.refused else int(planned.mounted)
 
 
-def _ask_for_consent() -> bool:
+def _ask_for_consent(total: str) -> bool:
     if not is_terminal(sys.stdin):
         raise click.UsageError("there is no terminal to ask on: give --yes to remove these")
-    return click.confirm("remove?", default=False, err=True)
+    return click.confirm(f"remove {total}?", default=False, err=True)
 
 
 def _format_line(item: PruneItem) -> str:
@@ -98,8 +105,6 @@ def _format_line(item: PruneItem) -> str:
 
 
 def _format_total(items: List[PruneItem], *, logs: bool) -> str:
-    if not items:
-        return "nothing is to be removed"
     size = show_bytes(sum(one.frees.size_bytes for one in items))
     what = (
         f"logs of {count_noun(len(items), 'run')}"

@@ -55,7 +55,7 @@ def test_runs_that_meet_all_criteria_go(home, made, capsys):
     assert main(["prune", "--older-than", "30d", "--keep", "2", "--yes"]) == 0
 
     assert there(home) == ["new", "older"]
-    assert "1 run directory, " in capsys.readouterr().err
+    assert "\nremoved 1 run directory, " in capsys.readouterr().err
     assert main(["prune", "--older-than", "30d", "-y", "--json"]) == 0
     body = json.loads(capsys.readouterr().out)
     assert [one["state"] for one in body["doomed"]] == ["failed"]
@@ -71,7 +71,9 @@ def test_nothing_goes_without_a_criterion_a_yes_or_in_a_dry_run(home, made, caps
     assert main(["prune", "run"]) == 2
     assert "give --yes" in capsys.readouterr().err
     assert main(["prune", "--keep", "0", "--dry-run"]) == 0
-    assert f"  {home / 'run'}: failed, " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"  {home / 'run'}: failed, " in said
+    assert "\nwould remove 1 run directory, " in said
     assert there(home) == ["run"]
     assert main(["prune", "nope", "--yes"]) == 2
 
