@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional
 
 from procsup.console.choose import make_watcher
 from procsup.console.terminal import ReaderGone, write_stderr, write_stdout
+from procsup.core.plan.news import format_stale_lines
 from procsup.core.rooted import HOME
 from procsup.core.text import quote_word
 from procsup.errors import RecordError, RunFailed, RunUnfinished, UsageError
@@ -67,6 +68,8 @@ def _tell_end(end: _End, display: Display, code: int) -> int:
     ending = end.ending
     try:
         if not display.silent:
+            if display.quiet:  # else it was said at the start
+                write_stderr(*_list_stale(end))
             _write_last_words(end, quiet=display.quiet and code == 0)
         if display.as_json:
             _write_ending(end.opening, ending, code)
@@ -105,6 +108,11 @@ def _write_last_words(end: _End, *, quiet: bool) -> None:
     about_words = end.ending.complaint if end.ending.status is not None else ""
     if about_words or end.ending.doubt:
         write_stderr(f"procsup: {about_words or end.ending.doubt}")
+
+
+def _list_stale(end: _End) -> List[str]:
+    stages = end.ending.summary.stages.values()
+    return format_stale_lines(end.opening.spec, {stage.name: stage.stale for stage in stages})
 
 
 def _format_last_words(end: _End) -> List[str]:

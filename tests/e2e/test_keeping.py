@@ -189,6 +189,7 @@ def test_an_edited_worker_leaves_kept_units_kept_and_says_that_they_are_stale(ma
         "worker.py changed since 3 kept units ran (--fresh runs all, --only picks)" in done.stderr
     )
     assert sum(unit["stale"] for unit in made.manifest["units"]) == 3
+    assert made.run("--quiet").stderr.split(" since ")[0] == "worker.py changed"
 
 
 def test_of_a_changed_argument_it_is_said_what_it_was_and_is(made):

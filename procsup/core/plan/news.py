@@ -1,10 +1,10 @@
 """Sentences about what is kept and why the rest runs."""
 
-from typing import Dict, List
+from typing import Dict, List, Mapping
 
 from procsup.core.events import Rerun
 from procsup.core.plan.summary import StageTally
-from procsup.core.spec import StageSpec
+from procsup.core.spec import RunSpec, StageSpec
 from procsup.core.text import count_noun
 
 
@@ -26,6 +26,11 @@ def format_stale_line(stage: StageSpec, number: int) -> str:
     shown = program.replace("\\", "/").rsplit("/", 1)[-1]
     kept = count_noun(number, "kept unit")
     return f"{shown} changed since {kept} ran (--fresh runs all, --only picks)"
+
+
+def format_stale_lines(spec: RunSpec, stale: Mapping[str, int]) -> List[str]:
+    """Say it of each stage; `stale` are the numbers of kept units, by stage."""
+    return [format_stale_line(spec.stage(name), stale[name]) for name in stale if stale[name]]
 
 
 def format_stage_news(stage: StageSpec, tally: StageTally, reasons: Dict[str, int]) -> List[str]:

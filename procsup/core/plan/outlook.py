@@ -3,7 +3,7 @@
 from typing import Dict, List, Mapping, NamedTuple, Optional
 
 from procsup.core.events import Hold, Reuse
-from procsup.core.plan.news import format_reasons, format_stale_line
+from procsup.core.plan.news import format_reasons, format_stale_lines
 from procsup.core.plan.rehearsal import RehearsedStage
 from procsup.core.plan.state import Selector
 from procsup.core.quantities import show_time
@@ -90,9 +90,7 @@ def format_first_line(seen: Outlook, before: LastSitting, *, fresh: bool) -> str
 
 def list_notes(seen: Outlook, spec: RunSpec) -> List[str]:
     """Return further lines: stale programs, and stages that are expanded later."""
-    lines = []
-    for name, number in seen.stale.items():
-        lines.append(format_stale_line(spec.stage(name), number))
+    lines = format_stale_lines(spec, seen.stale)
     if seen.late:
         lines.append(f"units known later, when the stages before are done: {', '.join(seen.late)}")
     return lines
