@@ -38,7 +38,7 @@ def format_ending(name: str, ending: Ending, took_s: float, commands: Commands) 
     )
     lines += [f"  {line}" for line in said]
     if ending.failures:
-        lines += ["", f"{phrase_failed(ending.failed_total)}:"]
+        lines += ["", f"{_count_failures(ending, commands)}:"]
         lines += format_failures(ending.failures, ending.failed_total, LogPlaces(ending.directory))
         lines.append("")
     if ending.manifest_path is not None:
@@ -56,6 +56,16 @@ def _format_headline(name: str, ending: Ending, took_s: float) -> str:
     reason = make_visible(ending.reason) or "not finished"
     left = count_noun(max(planned - done, 0), "unit")
     return f"{name} is not finished: {reason}; {said}, {left} left, after {took}"
+
+
+def _count_failures(ending: Ending, commands: Commands) -> str:
+    """Say how many units failed in this sitting, and in the whole run if those are more."""
+    said, total = phrase_failed(ending.failed_total), 0
+    for stage in ending.summary.stages.values():
+        total += sum(count for verdict, count in stage.verdicts.items() if verdict.is_failure)
+    if total <= ending.failed_total:
+        return said
+    return f"{said} this time, {total} in all (procsup status {commands.name})"
 
 
 def _next_steps(ending: Ending, commands: Commands) -> List[str]:

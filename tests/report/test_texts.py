@@ -93,6 +93,15 @@ def test_a_failed_run_says_who_failed_why_and_what_to_type_next(tmp_path):
     ]
 
 
+def test_failures_of_earlier_sittings_are_counted_apart():
+    numbers = summary(s=("failed", 3, {Verdict.FAILED: 2, Verdict.TIMED_OUT: 1}))
+    numbers.stages["s"].verdicts[Verdict.SKIPPED] = 1
+
+    lines = lines_of_end("failed", numbers, failures=(end("s/x=1", 2, 7),), failed_total=1)
+
+    assert "1 unit did not succeed this time, 3 in all (procsup status demo):" in lines
+
+
 def test_a_run_that_is_not_final_says_why_and_how_it_goes_on():
     numbers = summary(s=("open", 5, {Verdict.SUCCEEDED: 2}))
 
