@@ -106,6 +106,24 @@ def test_the_stages_may_stand_in_any_order(tmp_path):
     assert units["b"][0].follows == ("a/x=1",)
 
 
+@pytest.mark.parametrize("step", ["outputs[0]", "stdout"])
+def test_who_asks_for_the_stdout_that_it_follows_is_told_its_path(tmp_path, step):
+    text = f"""
+    [stage.a]
+    module = "m"
+    matrix.x = [1]
+    stdout = "said/{{x}}.txt"
+    [stage.b]
+    for-each = "a"
+    module = "m"
+    args = ["{{a.{step}}}"]
+    """
+    with pytest.raises(procsup.RunFileError) as caught:
+        early(tmp_path, text)
+
+    assert str(caught.value).endswith(": write the path of its `stdout`, said/{x}.txt")
+
+
 def test_in_a_folder_of_its_own_the_outputs_it_follows_are_absolute(tmp_path):
     units = chain(
         tmp_path, "a",

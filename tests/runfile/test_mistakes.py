@@ -17,6 +17,10 @@ KEYS = {
         'tiemout = "3"',
         ["3: stage.a.tiemout: unknown key (did you mean `timeout`?)"],
     ),
+    "an unknown key like one that is and one that will be": (
+        'shall = "true"',
+        ["3: stage.a.shall: unknown key (did you mean `shell`?)"],
+    ),
     "an unknown key like none": ("xyzzy = 1", ["3: stage.a.xyzzy: unknown key"]),
     "an unknown key of the run": (
         f"job = 1\n{STAGE}",
@@ -446,10 +450,12 @@ def test_an_unknown_variable_of_the_command_line_is_named(tmp_path):
     text = f"vars = {{ lib = 1 }}\n{STAGE}"
 
     assert problems(tmp_path, text, variables={"lbi": "x"}) == [
-        "1: vars: --var lbi: the run file has no such variable (did you mean `lib`?): it has `lib`"
+        "1: vars: --var lbi: the run file has no such variable (did you mean `lib`?):"
+        " its `vars` are `lib`"
     ]
     assert problems(tmp_path, STAGE, variables={"x": "y"}) == [
-        "1: --var x: the run file has no such variable: it has none"
+        "1: --var x: the run file has no such variable: it has no `vars`;"
+        " `vars = { x = ... }` declares it"
     ]
 
 

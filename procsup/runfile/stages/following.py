@@ -136,7 +136,8 @@ def list_followed_units(recipes: Sequence[Recipe], taken: Mapping[str, Kind]) ->
         if name in taken or name in ("inputs", "outputs", "depends", "index", "scratch"):
             used = f"{{{name}}} stands for something else here already"
             raise Wrong(f"{used}: give the stage `{name}` another name")
-        seen[name] = FollowedUnit(name, recipe.outputs.make_followed_kind())
+        streams = {k: one.source for k, one in recipe.streams.items() if k != "stdin"}
+        seen[name] = FollowedUnit(name, recipe.outputs.make_followed_kind(), streams)
     return seen
 
 

@@ -174,8 +174,9 @@ class RunReader:
         for name in given:
             if name not in table and name != "date":
                 hint = suggest(name, table)
-                known = f"it has {list_words(table)}" if table else "it has none"
-                message = f"--var {name}: the run file has no such variable{hint}: {known}"
+                known = f"its `vars` are {list_words(table)}" if table else "it has no `vars`"
+                cure = "" if hint else f"; `vars = {{ {name} = ... }}` declares it"
+                message = f"--var {name}: the run file has no such variable{hint}: {known}{cure}"
                 self._problems.add(("vars",) if table else (), message)
 
     def _read_variable(self, value: Any) -> Any:

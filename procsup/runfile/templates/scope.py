@@ -38,10 +38,14 @@ class Unread:
 
 
 class FollowedUnit(NamedTuple):
-    """A unit of this stage, which another one follows; its outputs, if it declares any."""
+    """A unit of this stage, which another one follows; its outputs, if it declares any.
+
+    `streams` are the paths of its stdout and stderr, as the run file has them.
+    """
 
     stage: str
     outputs: Optional[Union[FileSet, Unread]]
+    streams: Mapping[str, str] = {}
 
 
 Kind = Union[Text, Many, FileSet, FollowedUnit, Unread]
@@ -159,12 +163,15 @@ def _step(field: Field, kind: Kind, step: Step, name: str) -> Kind:
 
 
 def _step_into_unit(field: Field, kind: FollowedUnit, step: Step) -> Kind:
-    if step != "outputs":
-        hint = suggest(str(step), ("outputs",))
-        raise Wrong(f"{field}: of a unit that is followed only its `outputs` are known{hint}")
-    if kind.outputs is None:
-        raise Wrong(f"{field}: the stage `{kind.stage}` declares no outputs")
-    return kind.outputs
+    if step == "outputs" and kind.outputs is not None:
+        return kind.outputs
+    wanted = kind.streams if step == "outputs" else {step: kind.streams.get(str(step))}
+    cures = [f"`{key}`, {path}" for key, path in wanted.items() if path]
+    cure = f": write the path of its {' or '.join(cures)}" if cures else ""
+    if step == "outputs":
+        raise Wrong(f"{field}: the stage `{kind.stage}` declares no outputs{cure}")
+    hint = "" if cures else suggest(str(step), ("outputs",))
+    raise Wrong(f"{field}: of a unit that is followed only its `outputs` are known{hint}{cure}")
 
 
 def _describe_glob_field(field: Field) -> str:

@@ -38,7 +38,7 @@ def check_keys(
         elif elsewhere and key in elsewhere:
             message = f"is no key here: {elsewhere[key]}"
         else:
-            message = f"unknown key{suggest(key, (*known, *later))}"
+            message = f"unknown key{suggest(key, known) or suggest(key, later)}"
         problems.add((*at, key), message)
 
 
