@@ -2,13 +2,14 @@
 
 import datetime
 import os
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from procsup.core.outcome import Reading
 from procsup.core.slots import Capacity
 from procsup.core.spec import RunSpec, UnitSpec, sort_stages
 from procsup.errors import RunFileError
 from procsup.host.names import make_path_key
+from procsup.runfile.checks.missing import note_missing
 from procsup.runfile.checks.registry import Registry
 from procsup.runfile.parameters.vouched_outputs import VouchedOutputs
 from procsup.runfile.parameters.walk import Finder
@@ -22,6 +23,11 @@ from procsup.runfile.units.expand import expand
 from procsup.runfile.vocabulary.keys import RUN_KEYS, STAGE_KEYS
 
 UpstreamOutputs = Mapping[str, Sequence[Tuple[str, Tuple[Reading, ...]]]]
+EarlyUnits = Dict[str, List[UnitSpec]]
+
+
+def _list_nothing(_units: EarlyUnits) -> Sequence[str]:
+    return ()
 
 
 def load(
@@ -43,6 +49,8 @@ def load(
     problems = Problems(source.shown, source.text)
     reader = RunReader(source, problems, today or datetime.date.today())
     spec, recipes = reader.read(variables or {}, directory, jobs)
+    if problems:
+        note_missing(recipes, spec.folder, problems)
     problems.raise_if_any()
     loaded = LoadedRun(source, spec, recipes, reader.make_context(spec))
     loaded.check_marks(problems)
@@ -87,8 +95,13 @@ class LoadedRun:
         """Return the names of the stages whose units can be known now, in the file's order."""
         return [stage.name for stage in self.spec.stages if not stage.late]
 
-    def expand_early(self, capacity: Capacity) -> Dict[str, List[UnitSpec]]:
-        """Return the units of these stages; RunFileError has all problems of all of them."""
+    def expand_early(
+        self, capacity: Capacity, list_more: Callable[[EarlyUnits], Sequence[str]] = _list_nothing
+    ) -> EarlyUnits:
+        """Return the units of these stages; RunFileError has all problems of all of them.
+
+        If there are any, `list_more` returns further ones, of the units that could be made.
+        """
         problems = self._find_problems()
         early = self.list_early_stages()
         found: Dict[str, List[UnitSpec]] = {}
@@ -98,7 +111,7 @@ class LoadedRun:
         units = {name: found[name] for name in early}
         made = [(self._recipes[name], of_stage) for name, of_stage in units.items()]
         self._registry.check_inputs(made, problems)
-        problems.raise_if_any()
+        problems.raise_if_any(list_more(units) if problems else ())
         if not any(stage.late for stage in self.spec.stages):
             self._registry.forget_units()
             self._made.clear()

@@ -287,12 +287,11 @@ class PlanProblems(Problems):
         super().__init__(shown, "")
         self._shown = f"{shown}: " if shown else ""
 
-    def raise_if_any(self) -> None:
+    def raise_if_any(self, others: Sequence[str] = ()) -> None:
         """Raise RunFileError with every problem, each with the setting, or the unit's number."""
         if self._found:
-            raise RunFileError(
-                [f"{self._shown}{_format_fault(at, text)}" for at, text in self._found]
-            )
+            own = [f"{self._shown}{_format_fault(at, text)}" for at, text in self._found]
+            raise RunFileError([*own, *others])
 
 
 def _format_fault(at: KeyPath, text: str) -> str:

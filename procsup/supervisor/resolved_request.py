@@ -5,19 +5,21 @@ from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import msgspec
 
+from procsup.attempt.preflight import preflight
 from procsup.core.facts import make_facts_before
 from procsup.core.plan.rehearsal import RehearsedStage
 from procsup.core.replay import History
 from procsup.core.selectors import Selection, make_selection, refuse
 from procsup.core.slots import Capacity
-from procsup.core.spec import RunSpec, UnitSpec
-from procsup.core.text import count_noun, quote_word, say_when_units_known
+from procsup.core.spec import RunSpec, UnitSpec, list_upstream
+from procsup.core.text import count_noun, make_visible, quote_word, say_when_units_known
 from procsup.errors import RecordError, RunFileError, UsageError
 from procsup.host import machine
 from procsup.host.files import describe_error, write_atomically
 from procsup.host.folders import make_absolute
 from procsup.host.nested import read_granted_cpus
 from procsup.host.owners import find_first_closed
+from procsup.paths.opening import is_absent
 from procsup.runfile.load import LoadedRun, load
 from procsup.runfile.plan import PLAN_FILE, LoadedPlan, PlanText, load_plan, read_file
 from procsup.store.place import find_folder_now
@@ -103,7 +105,7 @@ def read(request: Request) -> ResolvedRequest:
     capacity = machine.make_capacity(
         cpus=wanted.cpus, memory_bytes=wanted.memory_bytes, jobs=loaded.spec.jobs
     )
-    units = loaded.expand_early(capacity)
+    units = loaded.expand_early(capacity, lambda made: _list_missing(loaded.spec, made))
     only, again = make_selection(request.only), make_selection(request.again)
     asked = ResolvedRequest(request, loaded, loaded.spec, capacity, units, only, again)
     for selection in asked.selections:
@@ -112,6 +114,16 @@ def read(request: Request) -> ResolvedRequest:
             selection.learn(some, name)
     asked.refuse_words()
     return asked
+
+
+def _list_missing(spec: RunSpec, units: Mapping[str, Sequence[UnitSpec]]) -> List[str]:
+    """Return what the first stages of a run file miss that is refused for something else."""
+    found: List[str] = []
+    for stage in spec.stages:
+        if not list_upstream(stage):
+            made = units.get(stage.name, ())
+            found += preflight(spec, stage, made, os.environ, touch=False)[0]
+    return found
 
 
 def _explain_unknown(stage: str, seen: RehearsedStage) -> str:
@@ -142,7 +154,20 @@ def make_directory(asked: ResolvedRequest) -> Tuple[ResolvedRequest, RunDir, boo
 def list_notices(asked: ResolvedRequest) -> List[str]:
     """Return the notes to show before the run starts, a line each."""
     found = [line for stage in asked.units for line in asked.loaded.notes(stage)]
-    return [*_describe_cpus(asked), *_check_share(asked.spec), *found]
+    return [
+        *_describe_cpus(asked), *_check_share(asked.spec), *_note_late_scripts(asked.spec), *found,
+    ]  # fmt: skip
+
+
+def _note_late_scripts(spec: RunSpec) -> List[str]:
+    """Return a note for each script that is not there yet: only a stage before may make it."""
+    late = [stage for stage in spec.stages if stage.script is not None and list_upstream(stage)]
+    return [
+        f"stage {stage.name}: script {make_visible(str(stage.script))} does not exist yet;"
+        f" unless it is made before, the stage fails"
+        for stage in late
+        if is_absent(str(stage.script))
+    ]
 
 
 def _check_share(spec: RunSpec) -> List[str]:

@@ -332,3 +332,34 @@ def test_two_forms_of_the_plan_at_once_are_refused(tmp_path):
     assert message.startswith("--graph and --json are two forms of the plan: leave one out")
     for one in ("--json", "--graph=dot"):
         assert project.call("run", "run.toml", "--dry-run", one).stdout
+
+
+def test_what_a_refused_file_misses_is_told_with_its_other_mistakes(tmp_path):
+    project = Project(
+        tmp_path,
+        """
+        [stage.a]
+        module = "json.tool"
+        matrix.x.glob = "none/*"
+        [stage.b]
+        script = "none.py"
+        inputs = ["none.txt"]
+        """,
+    )
+
+    said = project.run(expect=2).stderr
+
+    assert "stage.a.matrix.x: `none/*` matches nothing" in said
+    assert f"stage b: 1 input is missing: {tmp_path / 'none.txt'}" in said
+    assert f"stage b: script {tmp_path / 'none.py'} does not exist" in said
+
+
+def test_a_script_that_a_later_stage_misses_is_told_before_the_start(tmp_path):
+    text = '[stage.a]\nmodule = "this"\n[stage.b]\nscript = "late.py"\nafter = ["a"]\n'
+    project = Project(tmp_path, text)
+    note = f"stage b: script {tmp_path / 'late.py'} does not exist yet; unless it is made"
+
+    assert note in project.call("run", "run.toml", "--dry-run").stderr
+    assert note in project.run(expect=1).stderr
+    project.write("late.py", "")
+    assert "late.py" not in project.run().stderr

@@ -432,3 +432,26 @@ def test_a_giant_width_is_a_slip(tmp_path):
     found = problems(tmp_path, 'matrix.n = [1]\nargs = ["{n:999999999999}"]')
 
     assert "at most 10,000" in found[0]
+
+
+def test_what_the_first_stages_miss_is_told_with_the_other_mistakes(tmp_path):
+    text = """
+    [stage.a]
+    script = "none.py"
+    matrix.x.glob = "none/*"
+    args = ["{y}"]
+    [stage.b]
+    script = "list.py"
+    matrix.x.lines = "none.txt"
+    [stage.c]
+    after = ["a"]
+    script = "late.py"
+    matrix.x.glob = "late/*"
+    """
+
+    found = problems(tmp_path, text)
+
+    keys = [line.split(": ")[1] for line in found]
+    a, b = ["script", "matrix.x", "args[0]"], ["script", "matrix.x"]
+    assert keys == [*(f"stage.a.{key}" for key in a), *(f"stage.b.{key}" for key in b)]
+    assert found[0] == f"3: stage.a.script: {tmp_path / 'none.py'} does not exist"

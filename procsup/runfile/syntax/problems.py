@@ -83,8 +83,11 @@ class Problems:
         except Wrong as wrong:
             self.add_wrong(at, wrong)
 
-    def raise_if_any(self) -> None:
-        """Raise RunFileError with every problem, each with file, line and key path."""
+    def raise_if_any(self, others: Sequence[str] = ()) -> None:
+        """Raise RunFileError with every problem, each with file, line and key path; then `others`.
+
+        Without a problem of the file `others` are not raised.
+        """
         if not self._found:
             return
 
@@ -93,7 +96,7 @@ class Problems:
             ((_find_line(lines, at), at, text) for at, text in self._found), key=_sort_by_line
         )
         shown = [f"{self._file}:{line}: {_format_prefix(at)}{text}" for line, at, text in placed]
-        raise RunFileError(shown)
+        raise RunFileError([*shown, *others])
 
 
 def _sort_by_line(placed: Tuple[int, KeyPath, str]) -> int:
