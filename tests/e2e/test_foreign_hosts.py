@@ -1,8 +1,10 @@
 """The library inside programs that others wrote; each where it is installed."""
 
 import os
+import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -64,12 +66,56 @@ app.conf.broker_transport_options = folders
 app.task(use, name="use")
 """
 
+TK = """
+import threading
+import tkinter
 
-def run_python(folder, *words, limit_s=LIMIT_S):
+import procsup
+
+root = tkinter.Tk()
+turns = []
+
+def turn():
+    turns.append(1)
+    if len(turns) == 5:
+        open("fifo", "w").close()
+    root.after(10, turn)
+
+def press():
+    run = procsup.start_units([["cat", "fifo"]])
+    threading.Thread(target=watch, args=[run]).start()
+    turn()
+
+def watch(run):
+    kinds = [type(event).__name__ for event in run.events()]
+    root.after(0, finish, kinds[-1])
+
+def finish(last):
+    manifest = procsup.run_units([["true"]], progress="none")
+    print(last, len(turns) >= 5, manifest.status, root.tk.call("exec", "echo", "tcl"))
+    root.destroy()
+
+button = tkinter.Button(root, command=press)
+root.after(0, button.invoke)
+root.mainloop()
+"""
+XDIST = f"""
+import os
+import procsup
+import pytest
+{USE}
+@pytest.mark.parametrize("count", range(1, 4))
+def test_runs(count, worker_id):
+    assert worker_id == os.environ["PYTEST_XDIST_WORKER"]
+    assert use(count) == ["succeeded", count, "succeeded"]
+"""
+
+
+def run_python(folder, *words, limit_s=LIMIT_S, **variables):
     return subprocess.run(
         [sys.executable, *words],
         cwd=str(folder),
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -102,6 +148,56 @@ def test_under_gevent_a_wait_has_its_limit_and_other_greenlets_go_on(tmp_path):
     done = run_python(tmp_path, "host.py")
 
     assert done.stdout.splitlines() == ["late True", "RunEnded"], done.stderr
+
+
+@contextmanager
+def screen():
+    """A display of X that nothing is shown on; yields its name."""
+    reading, writing = os.pipe()
+    words = ["Xvfb", "-displayfd", str(writing), "-nolisten", "tcp", "-screen", "0", "640x480x24"]
+    server = subprocess.Popen(words, pass_fds=[writing], stderr=subprocess.DEVNULL)
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as pipe:
+            yield ":" + pipe.readline().strip()
+    finally:
+        server.terminate()
+        server.wait(LIMIT_S)
+
+
+def test_a_window_of_tk_lives_on_while_a_run_goes_on_and_is_told_of_its_end(tmp_path):
+    pytest.importorskip("tkinter", reason="this Python has no tkinter")
+    if shutil.which("Xvfb") is None:
+        pytest.skip("Xvfb is not installed")
+    (tmp_path / "host.py").write_text(TK)
+    os.mkfifo(str(tmp_path / "fifo"))
+
+    with screen() as display:
+        done = run_python(tmp_path, "host.py", DISPLAY=display)
+
+    assert done.stdout.splitlines() == ["RunEnded True succeeded tcl"], done.stderr
+
+
+def test_workers_of_pytest_xdist_run_units_side_by_side_in_one_folder(tmp_path):
+    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+    (tmp_path / "test_host.py").write_text(XDIST)
+    words = [
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "xdist",
+        "-n",
+        "2",
+        "--dist",
+        "each",
+        "-p",
+        "no:cacheprovider",
+    ]
+
+    done = run_python(tmp_path, *words, "test_host.py", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+
+    assert "6 passed" in done.stdout, (done.stdout, done.stderr)
 
 
 def test_gunicorn_s_workers_use_what_was_loaded_before_they_were_forked(tmp_path):
