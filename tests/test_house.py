@@ -7,7 +7,7 @@ from typing import Iterator, List, Tuple
 
 import pytest
 
-from tests.support.modules import list_modules
+from tests.support.modules import EXAMPLES, PACKAGE, list_modules
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST_FILE = 700  # a file is as long as its idea; beyond this it is hardly one
@@ -106,6 +106,14 @@ def test_nothing_is_left_unfinished_and_no_machine_is_named(path):
     ]
 
     assert found == []
+
+
+def test_each_folder_of_the_package_is_a_package_that_any_zip_or_freezer_finds():
+    folders = {path.parent for path in list_modules()} | {
+        path.parent for path in PACKAGE.rglob("*.json") if EXAMPLES not in path.parents
+    }
+
+    assert [short(one) for one in sorted(folders) if not (one / "__init__.py").exists()] == []
 
 
 def test_tests_do_not_sleep():

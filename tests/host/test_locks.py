@@ -91,6 +91,26 @@ def test_a_wait_that_took_too_long_can_be_taken_up_again(tmp_path, holder, monke
     assert lock.wait_shared(LIMIT_S)
 
 
+def test_a_wait_without_a_limit_outlasts_the_longest_wait_of_one_call(
+    tmp_path, holder, monkeypatch
+):
+    limits, real = [], locks._SharedWait.join
+
+    def join(waiting, limit_s):
+        limits.append(limit_s)
+        if len(limits) == 5:
+            holder.kill()
+        return real(waiting, limit_s)
+
+    monkeypatch.setattr(locks, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(locks._SharedWait, "join", join)
+
+    assert FileLock(tmp_path / "lock").wait_shared()
+
+    assert len(limits) >= 5
+    assert set(limits) == {0.01}
+
+
 def test_all_waits_of_a_process_for_one_lock_share_a_thread(tmp_path, holder):
     def count_threads():
         return sum(thread.name == "procsup-wait" for thread in threading.enumerate())

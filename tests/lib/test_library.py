@@ -1,3 +1,4 @@
+import asyncio
 import copy
 import json
 import os
@@ -129,9 +130,45 @@ def test_waiting_verifies_outputs_if_asked_to(run, tmp_path):
         procsup.wait_for("demo", verify=True)
 
 
-def test_a_duration_that_is_none_is_a_usage_error():
-    with pytest.raises(procsup.UsageError, match="timeout: expected seconds or a duration"):
-        procsup.wait_for("demo", timeout="soon")
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("soon", "seconds or a duration"),
+        (float("nan"), "seconds or a duration"),
+        (1e10, "a duration of at most 30 years"),
+        (timedelta.max, "a duration of at most 30 years"),
+    ],
+)
+def test_a_duration_that_is_none_is_a_usage_error(wrong, said):
+    with pytest.raises(procsup.UsageError, match=f"timeout: expected {said}"):
+        procsup.wait_for("demo", timeout=wrong)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no folder that is in use")
+@pytest.mark.parametrize(
+    "call",
+    [
+        procsup.run,
+        procsup.load,
+        procsup.plan,
+        procsup.status,
+        lambda: procsup.run_units([["true"]]),
+        lambda: procsup.start_units([["true"]]),
+        lambda: procsup.map(["true"], [1]),
+        lambda: procsup.wait_for("demo"),
+        lambda: procsup.read_manifest("demo"),
+        lambda: asyncio.run(procsup.aio.run_units([["true"]])),
+        lambda: asyncio.run(procsup.aio.wait_for("demo")),
+    ],
+)
+def test_a_current_folder_that_was_removed_is_a_usage_error(tmp_path, monkeypatch, call):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    with pytest.raises(procsup.UsageError, match="the current folder does not exist any more"):
+        call()
 
 
 def test_a_run_that_is_nowhere_is_unfinished(run, monkeypatch):
