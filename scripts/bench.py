@@ -17,6 +17,7 @@ from bench import (
     idle,
     install,
     latency,
+    listed,
     machine,
     measure,
     peers,
@@ -27,8 +28,8 @@ from bench import (
 )
 
 PICTURE = Path(__file__).resolve().parent / "bench" / "picture.py"
-ALONE = ("latency", "startup", "idle", "stream")  # of procsup only
-OWN = ("scale", "latency", "startup", "idle", "stream", "deaths")
+ALONE = ("latency", "startup", "idle", "stream", "listed")  # of procsup only
+OWN = ("scale", "latency", "startup", "idle", "stream", "listed", "deaths")
 WORKS = tuple(work.name for work in compare.WORKS) + OWN
 Result = Dict[str, Any]
 
@@ -51,7 +52,7 @@ def options_of(arguments: List[str]) -> argparse.Namespace:
                         help="only these, by parts of names, and xargs and the floor")  # fmt: skip
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of the comparisons")
     parser.add_argument("--sizes", type=_numbers, metavar="N,...",
-                        help="numbers of units of the work `scale`")  # fmt: skip
+                        help="numbers of units of `scale` and `listed`")  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures")
     parser.add_argument("--from", dest="source", type=Path, metavar="FILE",
                         help="measure nothing: show figures that were kept")  # fmt: skip
@@ -121,12 +122,13 @@ def measured(
     for name, work in compared(bench, able, options, chosen):
         result["works"][name] = work
         keep(result, options)
-    own: Dict[str, Callable[[], Dict[str, Any]]] = {
+    own: Dict[str, Callable[[], Any]] = {
         "scale": lambda: scale.measure(bench, options.form, runners, options.sizes),
         "latency": lambda: latency.measure(bench, options.form),
         "startup": lambda: startup.measure(bench, options.form),
         "idle": lambda: idle.measure(bench, options.form),
         "stream": lambda: stream.measure(bench, options.form),
+        "listed": lambda: listed.measure(bench, options.form, options.sizes),
         "deaths": lambda: deaths.measure(bench, options.form, runners),
     }
     for name in OWN:

@@ -192,6 +192,22 @@ def stream(found: Dict[str, Any]) -> List[str]:
     ]
 
 
+def listed(found: List[Dict[str, Any]]) -> List[str]:
+    """Return the table of units that a program lists."""
+    head = ["`true`, 2 at a time, listed by a program", "units", "last one made",
+            "first one started", "time", "the program's memory", "the supervisor's"]  # fmt: skip
+    rows = [
+        [
+            one["way"],
+            f"{one['units']:,}",
+            *(duration(one[key]) for key in ("made_s", "started_s", "wall_s")),
+            *(megabytes(one[key]) for key in ("host_bytes", "supervisor_bytes")),
+        ]
+        for one in found
+    ]
+    return table(head, rows)
+
+
 def deaths(found: Dict[str, Any]) -> List[str]:
     """Return the table of what each says of a unit that was killed."""
     others = found["units"] - 1
@@ -211,6 +227,7 @@ _PARTS = {
     "startup": startup,
     "idle": idle,
     "stream": stream,
+    "listed": listed,
     "deaths": deaths,
 }
 

@@ -4,8 +4,9 @@ import json
 import os
 import sys
 
+import _setup
 import pytest
-from bench import budgets, compare, deaths, figures, latency, measure, stream, tables
+from bench import budgets, compare, deaths, figures, latency, listed, measure, stream, tables
 from bench.measure import Command, CommandFailed, Workshop, last_words, stage
 from bench.peers import FLOOR, NOT_DURABLE, PEERS, PROCSUP, XARGS
 
@@ -204,6 +205,22 @@ def test_the_story_of_overlapping_stages_is_told_from_their_starts():
     )
 
     assert story == (2, 3, 1, 1, 2)
+
+
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="the benchmarks need a POSIX system")
+def test_units_that_a_program_lists_are_measured_from_a_list_and_a_generator(tmp_path, monkeypatch):
+    monkeypatch.setattr(measure, "end_strays", lambda: 0.0)  # the children here are pytest's too
+    bench = Workshop(tmp_path, sys.executable)
+    bench.env["PYTHONPATH"] += os.pathsep + str(_setup.ROOT)
+
+    found = listed.measure(bench, "quick", [3])
+
+    assert [(one["way"], one["units"]) for one in found] == [("list", 3), ("generator", 3)]
+    for one in found:
+        assert 0 < one["started_s"] < one["wall_s"]
+        assert min(one["host_bytes"], one["supervisor_bytes"]) > 1_000_000
+    rows = tables.report(result_of(listed=found)).splitlines()
+    assert [row.split()[1:4:2] for row in rows[-2:]] == [["list", "3"], ["generator", "3"]]
 
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="the benchmarks need a POSIX system")
