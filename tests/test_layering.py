@@ -59,6 +59,7 @@ CORE_MAY_USE = {
     "codecs",
     "collections",
     "copy",
+    "csv",
     "datetime",
     "decimal",
     "enum",

@@ -1,18 +1,23 @@
 """`procsup map`: one child per input, as with xargs and GNU Parallel."""
 
 import os
-import sys
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import click
 
 from procsup.cli.foreground import bring_to_completion
+from procsup.cli.map_inputs import STDIN, Inputs, Origin, Shape, find_glob, open_inputs, split
 from procsup.cli.options import add_json, exit_codes
 from procsup.console.grouped import GroupedOutput
-from procsup.console.terminal import is_terminal, write_stderr, write_stdout
-from procsup.core.regexes import compile_at_use
+from procsup.console.terminal import write_stdout
+from procsup.core.inputs import Group, Room, fill_commands, flatten, group_records, spread
+from procsup.core.late import MARKS
+from procsup.core.quantities import count_jobs
 from procsup.core.text import quote_word
 from procsup.host.folders import get_current_folder
+from procsup.host.machine import make_capacity
+from procsup.host.names import find_program, find_script, get_argument_limits
+from procsup.host.shells import get_native_shell
 from procsup.runfile.plan import (
     KEEP_LAST,
     Head,
@@ -21,45 +26,62 @@ from procsup.runfile.plan import (
     encode,
     make_own_name,
 )
+from procsup.runfile.syntax.problems import Wrong
+from procsup.runfile.templates.oneliner import (
+    ArgvMaker,
+    Manner,
+    ShellMaker,
+    Values,
+    is_parameter,
+    make_shell_argv,
+    read_words,
+)
+from procsup.runfile.templates.template import double_braces
+from procsup.runfile.units.command import count_argument_bytes
 from procsup.runfile.units.tables import Names
 from procsup.store.control import ask
 from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import Display, Opening, Request
 
 _STAGE = "map"
-_SEPARATOR = ":::"
-# Not ${HOME}, {{.Name}}, {"a": 1}, {a,b}, { print; }, {:a;n;ba}, nor the ranges of a shell.
-_GROUP = compile_at_use(
-    r"(?<![${])\{[^\s{}\"'$,:;()<>|&\\*?\[\]`]+\}(?!\})"
-    r"|(?<![${])\{=[^{}]*=\}"
-    r"|(?<![${])\{\d*(![rsa])?:[^\s{}\"';]*\}"  # as Python formats a number: {:04d}
-)
-_RANGE = compile_at_use(r"\{-?\w+\.\.-?\w+(\.\.-?\d+)?\}")
 
 _HELP = """Run COMMAND once for each INPUT, as many at once as the machine allows.
 
-In COMMAND {} stands for the input, anywhere in an argument and as often as wanted; where it
-stands nowhere, the input is put behind. Other groups in braces ({.}, {1}) are refused. Inputs
-follow after ::: or come by stdin, one a line (empty lines are left out). What a unit wrote is
-passed on when it has ended, never mixed with that of another. Options of procsup stand before
-COMMAND: what follows it is COMMAND's.
+\b
+Inputs stand behind COMMAND, or come by stdin, one a line (empty lines are left out):
+  ::: INPUT...    these; several ::: are combined, each with each
+  :::: FILE...    the lines of files (- is stdin)
+  :::+ ::::+      as these two, but side by side with the source before
+\b
+In COMMAND, anywhere in an argument and as often as wanted, stands
+  {}              for the input; where no placeholder stands, it is put behind
+  {.} {/} {//} {/.}   for it without suffix, its name, its folder, its name without suffix
+  {1} {2/.} {-1}  for that of one source or column; {name} with --header
+  {.stem} {.name} {.suffix} {.parent}  for its parts as in a run file
+  {#} {%}         for the number of the unit, and of its slot
+Other groups in braces that look like one ({foo}) are refused. Options of procsup stand before
+COMMAND: what follows it is COMMAND's. No shell is involved, but with --shell.
 
 \b
 Examples:
   procsup map gzip -9 ::: *.txt
-  ls *.png | procsup map -j4 --timeout 1m convert {} {}.webp
-  procsup map --retries 2 --name fetch curl -fsSO < urls.txt
-  procsup map --dry-run sh -c 'wc -l < "$1"' count {} ::: a b
+  procsup map convert {} {.}.webp ::: *.png
+  procsup map --glob 'data/*.csv' clean.py
+  procsup map --shell 'sort <{} | uniq -c >out/{/}' ::: in/*
+  procsup map --header : --colsep '\\t' fetch --to {city} {url} :::: list.tsv
+  find . -name '*.log' -print0 | procsup map -0 -X -j4 grep -l panic
+  procsup map --retries 3 --name fetch curl -fsSO < urls.txt
 
 Everything is recorded as by `procsup run`: under a --name, `procsup status NAME` and
 `procsup logs NAME --failed` tell of it, and without one `last` is the name. An interrupted run
-goes on with `procsup run .procsup/NAME/plan.jsonl`.
+goes on with `procsup run .procsup/NAME/plan.jsonl`. What differs from GNU Parallel and xargs:
+`procsup help mapping`.
 """
 
 _CODES = exit_codes(
     _0="all units succeeded",
     _1="finished, some unit did not succeed",
-    _2="the command line is wrong; nothing was started",
+    _2="the command line or an input is wrong; nothing was started",
     _3="not finished: stopped or drained by a verb, or the guard died",
     _70="internal error",
     _74="records or stdout could not be written",
@@ -71,20 +93,61 @@ _SIGNAL = "\nEnded by a signal (Ctrl-C), or by a closed stdout (SIGPIPE), it die
 class MapOptions(NamedTuple):
     """The options of `procsup map`."""
 
-    jobs: Optional[int]
+    jobs: Optional[str]
     name: Optional[str]
     directory: Optional[str]
     keep_order: bool
     timeout: Optional[str]
     retries: Optional[int]
+    shell: bool
+    files: Tuple[str, ...]
+    glob: Optional[str]
+    null: bool
+    delimiter: Optional[str]
+    no_run_if_empty: bool
+    colsep: Optional[str]
+    csv: bool
+    header: Optional[str]
+    link: bool
+    most: Optional[int]
+    most_in_place: Optional[int]
+    spread: bool
+    xargs: bool
+    replacement: str
+    plus: bool
     dry_run: bool
     quiet: bool
     as_json: bool
 
-    def make_settings(self) -> Dict[str, Any]:
+    def make_settings(self, jobs: Optional[int]) -> Dict[str, Any]:
         """Return the options that become settings of the plan."""
-        given = {"jobs": self.jobs, "timeout": self.timeout, "retries": self.retries}
+        further = None if self.retries is None else self.retries - 1
+        given = {"jobs": jobs, "timeout": self.timeout, "retries": further}
         return {key: value for key, value in given.items() if value is not None}
+
+    @property
+    def shape(self) -> Shape:
+        """How the sources are read."""
+        return Shape(
+            self.delimiter,
+            self.null,
+            self.colsep,
+            self.csv,
+            self.header is not None,
+            self.link,
+            self.no_run_if_empty,
+        )
+
+    @property
+    def group_size(self) -> int:
+        """The most inputs of a unit; 0: each unit has one, which is not filled in."""
+        one = self.most_in_place if self.most_in_place is not None else self.most
+        return 1 if one is None else one
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a unit takes as many inputs as fit."""
+        return self.spread or self.xargs
 
 
 @click.command(
@@ -94,91 +157,209 @@ class MapOptions(NamedTuple):
     context_settings={"allow_interspersed_args": False},
 )
 @click.argument(
-    "words", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND... [::: INPUT...]", required=True
+    "words", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND... [::: INPUT...]", required=False
 )
-@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Most units at once.")
+@click.option("--shell", is_flag=True, help="COMMAND is text for a shell, which quotes inputs.")
+@click.option("--arg-file", "-a", "files", multiple=True, metavar="FILE", help="As :::: FILE.")
+@click.option("--glob", metavar="PATTERN", help="The files that match are inputs.")
+@click.option("--null", "-0", is_flag=True, help="Inputs in files end with NUL.")
+@click.option("--delimiter", "-d", metavar="TEXT", help="They end with this, such as , or \\t.")
+@click.option("--no-run-if-empty", "-r", is_flag=True, help="Leave out empty inputs, wherever.")
+@click.option("--colsep", "-C", metavar="REGEX", help="Divide each input into columns.")
+@click.option("--csv", is_flag=True, help="Inputs are rows of a CSV (--colsep: its delimiter).")
+@click.option("--header", type=click.Choice([":"]), help="First inputs name the columns.")
+@click.option("--link", is_flag=True, help="Sources side by side; short ones begin again.")
+@click.option(
+    "--max-args", "-n", "most", type=click.IntRange(min=0), help="Up to N inputs for each unit."
+)
+@click.option(
+    "--max-replace-args",
+    "-N",
+    "most_in_place",
+    type=click.IntRange(min=0),
+    help="So many, as {1}, {2}...; repeats the word around {}.",
+)
+@click.option("-X", "spread", is_flag=True, help="As many inputs as fit, spread over the slots.")
+@click.option("--xargs", is_flag=True, help="As many inputs as fit.")
+@click.option("-I", "replacement", default="{}", metavar="TEXT", help="This in place of {}.")
+@click.option("--plus", is_flag=True, help="More placeholders: {..} {+/} {+.} {##} and so on.")
+@click.option(
+    "--jobs", "-j", "-P", metavar="N", help="Most units at once: 4, 200%, +2, -1; 0: all."
+)
 @click.option("--name", metavar="NAME", help="The run's name; by default one of its own.")
 @click.option("--dir", "directory", metavar="DIR", help="Where the run directory is made.")
 @click.option("--keep-order", "-k", is_flag=True, help="Pass on output in the order of inputs.")
 @click.option("--timeout", metavar="TIME", help="Wall time of a unit, such as 90s or 10m.")
-@click.option("--retries", type=click.IntRange(min=0), help="Further tries of what failed.")
+@click.option("--retries", type=click.IntRange(min=1), help="Tries of a unit, in all.")
 @click.option("--dry-run", is_flag=True, help="Print the commands; start nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing unless something goes wrong.")
 @add_json("Print one object about the end on stdout, and no output of units.")
 def command(words: Tuple[str, ...], **given: Any) -> int:
     """Make a plan of the command line and run it."""
     options = MapOptions(**given)
-    argv, inputs = split(words)
-    refuse_groups(argv)
-    if options.dry_run:
-        write_stdout(*(_show_command(fill_in(argv, text)) for text in inputs))
-        return 0
+    written, origins = split(words)
+    check_command(written, options)
     if options.name is not None:
         check_name(options.name)
-    return _run(options, argv, inputs)
+    job = make_job(written, open_inputs(list_origins(options, origins), options.shape), options)
+    if options.dry_run:
+        write_stdout(*(job.show(values) for values in job.units))
+        return 0
+    return _run(options, job)
 
 
-def split(words: Sequence[str]) -> Tuple[List[str], Iterable[str]]:
-    """Return the command, and its inputs: those after ``:::``, or the lines of stdin."""
-    if _SEPARATOR not in words:
-        return list(words), read_lines_of_stdin()
-    at = words.index(_SEPARATOR)
-    argv, inputs = list(words[:at]), words[at + 1 :]
-    if not argv:
-        raise click.UsageError("nothing stands before :::, expected a command")
-    if _SEPARATOR in inputs:
-        raise click.UsageError("expected one :::, and one list of inputs behind it")
-    return argv, inputs
-
-
-def refuse_groups(argv: Sequence[str]) -> None:
-    """Refuse a word that looks like a placeholder but is not: no input would replace it."""
-    for word in argv:
-        for match in _GROUP.finditer(word):
-            if _RANGE.fullmatch(match.group()) is None:
-                group = match.group()
-                raise click.UsageError(
-                    f"{group} in {word!r} is no placeholder of map, which knows {{}} only."
-                    "\nTo make a name from the input, use a shell:"
-                    """ sh -c 'convert "$1" "${1%.*}.jpg"' x {}."""
-                    "\nTo pass braces on as they stand, put a blank in them ({ print }), or"
-                    " write {3,3} for {3} in a regular expression."
-                )
-
-
-def read_lines_of_stdin() -> Iterator[str]:
-    """Yield the lines of stdin that are not empty."""
-    if sys.stdin is None:
+def check_command(written: Sequence[str], options: MapOptions) -> None:
+    """Refuse a command line that has no command, or one in a single word."""
+    if options.shell:
         return
-    if is_terminal(sys.stdin):
-        write_stderr("procsup map: inputs come from here, one a line; Ctrl-D ends them")
-    for line in sys.stdin.buffer:
-        text = os.fsdecode(line).rstrip("\r\n" if os.linesep == "\r\n" else "\n")
-        if text:
-            yield text
+    if not written:
+        raise click.UsageError(
+            "there is no command: write it before the inputs, or --shell if the inputs are commands"
+            " (procsup map --shell ::: 'echo a' 'echo b')"
+        )
+    first = written[0]
+    if any(map(str.isspace, first)) and not os.path.exists(first) and find_program(first) is None:
+        raise click.UsageError(
+            f"the program {first!r} is not found, and it is one text with blanks in it: write the"
+            " program and its arguments as words, or --shell before the text"
+        )
 
 
-def fill_in(argv: Sequence[str], text: str) -> List[str]:
-    """Return the command of one input."""
-    if not any("{}" in word for word in argv):
-        return [*argv, text]
-    return [word.replace("{}", text) for word in argv]
+def list_origins(options: MapOptions, behind: Sequence[Origin]) -> List[Origin]:
+    """Return the sources: files of ``-a``, a glob, those behind the command; else stdin."""
+    files = [Origin(path=path) for path in options.files]
+    found = [] if options.glob is None else [find_glob(options.glob)]
+    return [*files, *found, *behind] or [Origin(path=STDIN)]
 
 
-def _show_command(argv: Sequence[str]) -> str:
-    return " ".join(map(quote_word, argv))
+class WholeMaker:
+    """Takes each input as the text for a shell."""
+
+    def make(self, values: Values) -> List[str]:
+        """Return the argv of one unit."""
+        return make_shell_argv(get_native_shell(), " ".join(values.texts))
 
 
-def _run(options: MapOptions, argv: Sequence[str], inputs: Iterable[str]) -> int:
+Maker = Union[ArgvMaker, ShellMaker, WholeMaker]
+
+
+class Job(NamedTuple):
+    """What is run: `script` is a Python file whose arguments `maker` makes."""
+
+    maker: Maker
+    units: Iterable[Values]
+    names: Sequence[str]  # of columns
+    script: Optional[str]
+    jobs: Optional[int]
+
+    def show(self, values: Values) -> str:
+        """Return the command of a unit as a line."""
+        head = [] if self.script is None else ["python", self.script]
+        argv = [*head, *self.maker.make(values)]
+        return " ".join(quote_word(word.replace(MARKS["slot"], "{%}")) for word in argv)
+
+    def make_table(self, values: Values) -> Dict[str, Any]:
+        """Return a unit as a plan has it, without its id."""
+        argv = self.maker.make(values)
+        table: Dict[str, Any] = {"parameters": self._make_parameters(values)}
+        if any("\0" in word for word in argv):
+            argv = [double_braces(word).replace(MARKS["slot"], "{slot}") for word in argv]
+            table["late"] = True
+        table["argv" if self.script is None else "args"] = argv
+        return table
+
+    def _make_parameters(self, values: Values) -> Dict[str, Any]:
+        texts = list(values.label)
+        if self.names and len(texts) == len(self.names):
+            return dict(zip(self.names, texts))
+        return {"input": texts[0] if len(texts) == 1 else texts}
+
+
+def make_job(written: Sequence[str], inputs: Inputs, options: MapOptions) -> Job:
+    """Return the units; UsageError if a placeholder is wrong."""
+    try:
+        script = None if options.shell or not written else find_script(written[0])
+        words = list(written[1:] if script is not None else written)
+        maker, has_total = _make_maker(words, inputs, options)
+    except Wrong as wrong:
+        text = "; ".join(message for _, message in wrong.faults)
+        raise click.UsageError(text) from None
+    cpus = int(make_capacity(cpus=None, memory_bytes=None, jobs=None).cpus)
+    jobs = None if options.jobs is None else _count_jobs(options.jobs, cpus)
+    units = _make_units(_group(inputs, options, maker, jobs or cpus), options)
+    if has_total or jobs == 0:
+        listed = list(units)
+        units = iter([one._replace(total=len(listed)) for one in listed])
+        jobs = max(len(listed), 1) if jobs == 0 else jobs
+    names = [name for name in inputs.names if is_parameter(name)]
+    return Job(maker, units, names if len(names) == len(inputs.names) else (), script, jobs)
+
+
+def _make_maker(words: Sequence[str], inputs: Inputs, options: MapOptions) -> Tuple[Maker, bool]:
+    most = None if inputs.width is None else inputs.width * max(options.group_size, 1)
+    if options.shell and not words:
+        return WholeMaker(), False
+    read = read_words(
+        words,
+        Manner(options.replacement, options.plus, inputs.names, most, is_open=options.is_open),
+    )
+    has_total = any(place.which == "##" for place in read.places.values())
+    if options.shell:
+        return ShellMaker(
+            read, get_native_shell(), several=_takes_several(most, options)
+        ), has_total
+    repeats = options.spread or options.most_in_place is not None
+    return ArgvMaker(read, repeats=repeats), has_total
+
+
+def _takes_several(most: Optional[int], options: MapOptions) -> bool:
+    return options.is_open or options.group_size == 0 or most != 1
+
+
+def _count_jobs(text: str, cpus: int) -> int:
+    try:
+        return count_jobs(text, cpus)
+    except ValueError as error:
+        raise click.UsageError(f"--jobs: {error}") from None
+
+
+def _group(inputs: Inputs, options: MapOptions, maker: Maker, slots: int) -> Iterator[Group]:
+    most = options.group_size
+    if not options.is_open:
+        return group_records(inputs.records, max(most, 1))
+    has_most = options.most is not None or options.most_in_place is not None
+    groups = fill_commands(inputs.records, _make_room(maker, max(most, 1) if has_most else None))
+    return spread(groups, slots) if options.spread else groups
+
+
+def _make_room(maker: Maker, most: Optional[int]) -> Room:
+    limits = get_argument_limits()
+    whole = limits.total if isinstance(maker, ArgvMaker) else limits.one
+    largest = 10**9  # of a unit's number
+
+    def count(record: Sequence[str]) -> int:
+        return count_argument_bytes(maker.make(Values(tuple(record), largest)))
+
+    empty = count(())
+    return Room(whole - empty, lambda record: count(record) - empty, most or whole)
+
+
+def _make_units(groups: Iterable[Group], options: MapOptions) -> Iterator[Values]:
+    for number, group in enumerate(groups, 1):
+        texts = flatten(group)
+        yield Values(texts if options.group_size else (), number, label=texts)
+
+
+def _run(options: MapOptions, job: Job) -> int:
     names, order, lines = Names(), {}, []
-    for place, text in enumerate(inputs):
-        own = names.of(text)
+    for place, values in enumerate(job.units):
+        own = names.of(" ".join(values.label))
         order[f"{_STAGE}/{own}"] = place
-        table = {"argv": fill_in(argv, text), "id": own, "parameters": {"input": text}}
-        lines.append(encode(table))
+        lines.append(encode({**job.make_table(values), "id": own}))
     name = options.name or make_own_name(_STAGE)
     named = options.name is not None
-    head = Head(name, get_current_folder(), _STAGE, options.make_settings(), {}, named)
+    program = {} if job.script is None else {"script": job.script}
+    head = Head(name, get_current_folder(), _STAGE, options.make_settings(job.jobs), program, named)
     plan, keep_last = PlanText(head, lines), None if named else KEEP_LAST
     request = Request(directory=options.directory, fresh=True, plan=plan, keep_last=keep_last)
     display = Display("none", options.quiet, options.as_json)

@@ -22,6 +22,7 @@ LONGEST_S = 30 * 366 * 86400.0  # longer ones overflow timers
 
 _LARGEST_BYTES = (1 << 52) - 1
 _PLAIN = compile_at_use(NUMBER)
+_JOBS = compile_at_use(r"([+-]?)([0-9]{1,9})(%?)")
 _PART = compile_at_use(
     rf"({NUMBER})\s*({'|'.join(sorted(UNITS_S, key=len, reverse=True))})(?![a-z])\s*"
 )
@@ -76,6 +77,22 @@ def parse_size_bytes(value: Any) -> int:
     if not 1 <= size <= _LARGEST_BYTES:
         raise NoQuantity(f"{A_SIZE}, more than 0 and less than 4096T", value)
     return int(size)
+
+
+def count_jobs(text: str, cpus: int) -> int:
+    """Return a number of jobs: ``4``, ``+2`` or ``-1`` (beside the CPUs), ``200%`` (of them).
+
+    At least 1, but for ``0``: all at once. NoQuantity for anything else.
+    """
+    match = _JOBS.fullmatch(text.strip())
+    if match is None or (match[1] and match[3]):
+        raise NoQuantity("a number such as 4, 200%, +2 or -1, or 0 for all", text)
+    count = int(match[2])
+    if match[3]:
+        return max(1, cpus * count // 100)
+    if match[1]:
+        return max(1, cpus + (count if match[1] == "+" else -count))
+    return count
 
 
 def _parse_number(value: Any) -> float:

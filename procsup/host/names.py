@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 
 class ArgumentLimits(NamedTuple):
@@ -36,6 +36,27 @@ def get_argument_limits() -> ArgumentLimits:
     if sys.platform == "darwin":
         return ArgumentLimits(900_000, 900_000)
     return ArgumentLimits(128 * 1024 - 1, 1_900_000)
+
+
+def find_script(word: str) -> Optional[str]:
+    """Return the word if it is a Python file that the system does not start by itself.
+
+    Without a folder in front it would search PATH for it; and only POSIX starts a file that is
+    executable and names its interpreter after ``#!``.
+    """
+    if not word.endswith(".py") or not os.path.isfile(word):
+        return None
+    if sys.platform != "win32" and not is_bare_name(word) and os.access(word, os.X_OK):
+        with open(word, "rb") as file:
+            return None if file.read(2) == b"#!" else word
+    return word
+
+
+def find_program(name: str) -> Optional[str]:
+    """Return the path of a program; None if PATH does not have it."""
+    from shutil import which
+
+    return which(name)
 
 
 def is_bare_name(program: str) -> bool:

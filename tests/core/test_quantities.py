@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from procsup.cli.options import convert_duration
 from procsup.core.quantities import (
     NoQuantity,
+    count_jobs,
     parse_duration_s,
     parse_limit_s,
     parse_size_bytes,
@@ -176,3 +177,26 @@ def test_a_time_beyond_the_calendar_is_shown_as_it_is():
     assert show_time(1_700_000_000.0)[:8] == "2023-11-"
     assert show_time(1e308) == "1e+308 s after 1970"
     assert show_time(-1e308) == "-1e+308 s after 1970"
+
+
+@pytest.mark.parametrize(
+    ("text", "cpus", "count"),
+    [
+        ("4", 2, 4),
+        ("0", 2, 0),
+        ("+2", 4, 6),
+        ("-1", 4, 3),
+        ("-9", 4, 1),
+        ("200%", 4, 8),
+        ("50%", 3, 1),
+        ("1%", 4, 1),
+    ],
+)
+def test_a_number_of_jobs_may_go_by_the_cpus(text, cpus, count):
+    assert count_jobs(text, cpus) == count
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.5", "+200%", "--1", "4 5", "%", "file"])
+def test_what_is_no_number_of_jobs_is_refused(text):
+    with pytest.raises(NoQuantity, match="a number such as 4, 200%"):
+        count_jobs(text, 4)

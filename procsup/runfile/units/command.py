@@ -117,9 +117,9 @@ class CommandMaker:
             length += sum(map(len, env)) + sum(map(len, env.values()))
         if length < _SURELY_FITS and len(argv) < _SURELY_FITS // _POINTER_BYTES:
             return
-        sizes = [_count_bytes(text) for text in argv]
-        sizes += [_count_bytes(f"{name}={value}") for name, value in env.items()]
-        total = sum(sizes) + _POINTER_BYTES * len(sizes)
+        texts = [*argv, *(f"{name}={value}" for name, value in env.items())]
+        sizes = [_count_bytes(text) for text in texts]
+        total = count_argument_bytes(texts)
         if max(sizes) <= self._limits.one and total <= self._limits.total:
             return
         limit = self._limits.one if max(sizes) > self._limits.one else self._limits.total
@@ -131,6 +131,11 @@ class CommandMaker:
         if self._takes_inputs:
             return f"{problem}: give the program a list of its inputs, {{inputs.file}}, one a line"
         return f"{problem}: hand long values over in a file"
+
+
+def count_argument_bytes(texts: Sequence[str]) -> int:
+    """Return the bytes that arguments take of the system's limit."""
+    return sum(map(_count_bytes, texts)) + _POINTER_BYTES * len(texts)
 
 
 def _count_bytes(text: str) -> int:

@@ -12,11 +12,10 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
-    Set,
     Tuple,
 )
 
-from procsup.core.late import PID
+from procsup.core.late import GIVEN, MARKS, PID
 from procsup.core.slots import Capacity
 from procsup.core.spec import OutputSpec, UnitSpec
 from procsup.core.text import make_visible
@@ -44,6 +43,7 @@ from procsup.runfile.syntax.problems import (
     make_wrong,
     suggest,
 )
+from procsup.runfile.templates.scope import LATE, Scope
 from procsup.runfile.templates.template import Files, Template, double_braces
 from procsup.runfile.units.command import Command, Misplaced
 from procsup.runfile.units.grants import Grants
@@ -55,8 +55,10 @@ UNIT_KEYS: FrozenSet[str] = frozenset(
         *("argv", "args", "id", "env", "cwd", "inputs", "depends", "outputs"),
         *("stdin", "stdout", "stderr", "cpus", "memory", "stop_command", "parameters"),
         *("label", "paths"),  # the parts of its id; files among its parameters
+        "late",  # its argv has placeholders of what is known at the start, other braces doubled
     )
 )
+_LATE = Scope(dict.fromkeys(GIVEN, LATE))
 _STREAMS = ("stdin", "stdout", "stderr")
 _MOST_SHARED = 4096
 _SHORT_CHARACTERS, _HASH_DIGITS = 60, 8
@@ -100,15 +102,19 @@ class UnitReader:
                 return convert(table[key])
             return default
 
-        taken = self._take_keys(take)
+        taken = self._take_keys(
+            take, _read_late_arguments if table.get("late") else _read_arguments
+        )
         faults.raise_if_any()
         return self._read_unit(index, taken)
 
-    def _take_keys(self, take: Callable[[str, Callable[[Any], Any], Any], Any]) -> Dict[str, Any]:
+    def _take_keys(
+        self, take: Callable[[str, Callable[[Any], Any], Any], Any], read: Callable[[Any], Any]
+    ) -> Dict[str, Any]:
         recipe = self._recipe
         grants = self._grants
         return {
-            "arguments": take("argv", _read_arguments, None) or take("args", _read_arguments, ()),
+            "arguments": take("argv", read, None) or take("args", read, ()),
             "id": take("id", v.read_text, None),
             "env": take("env", read_fixed_env, NOTHING),
             "cwd": take(
@@ -220,7 +226,7 @@ class Names:
     """Gives texts short unique names: a repeated name gets a number."""
 
     def __init__(self) -> None:
-        self._taken: Set[str] = set()
+        self._numbers: Dict[str, int] = {}  # name -> its last number
 
     def of(self, text: str) -> str:
         """Return a name for a text, such as an input."""
@@ -228,16 +234,22 @@ class Names:
 
     def free(self, name: str) -> str:
         """Return the name, with a number appended if it is taken."""
-        own, number = name, 1
-        while own in self._taken:
+        number = self._numbers.get(name, 0) + 1
+        own = name if number == 1 else f"{name} #{number}"
+        while own in self._numbers:  # it is a name by itself
             number += 1
             own = f"{name} #{number}"
-        self._taken.add(own)
+        self._numbers[name] = number
+        self._numbers.setdefault(own, 1)
         return own
 
 
 def _read_arguments(value: Any) -> Tuple[str, ...]:
     return tuple(convert_each(v.a_list(value, "arguments"), v.text))
+
+
+def _read_late_arguments(value: Any) -> Tuple[str, ...]:
+    return tuple([_LATE.check(Template(text)).render(MARKS) for text in _read_arguments(value)])
 
 
 def _read_parameters(value: Any) -> Dict[str, Any]:

@@ -1,0 +1,131 @@
+"""The inputs of `procsup map`, with real children."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from tests.cli.test_map import manifest, run_map
+from tests.support.projects import Project
+
+POSIX = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="a shell as POSIX has it")
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path)
+
+
+def lines_of(project, *words, stdin=""):
+    return run_map(project, "-q", "-k", *words, stdin=stdin).stdout.splitlines()
+
+
+def test_a_name_for_the_output_is_made_from_the_input(project):
+    for name in "abc":
+        project.write(f"{name}.png", name)
+
+    run_map(project, "-q", "cp", "{}", "{.}.jpg", ":::", "a.png", "b.png", "c.png")
+
+    assert sorted(path.name for path in project.folder.glob("*.jpg")) == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+def test_files_and_stdin_are_sources_and_a_last_line_needs_no_end(project):
+    project.write("one", "a\n\nb")
+
+    assert lines_of(project, "-a", "one", "echo", "::::", "-", stdin="1\n2") == [
+        "a 1", "a 2", "b 1", "b 2",
+    ]  # fmt: skip
+
+
+def test_an_empty_line_counts_where_lines_are_paired(project):
+    project.write("one", "a\n\nc\n")
+
+    assert lines_of(project, "echo", "::::", "one", ":::+", *"xyz") == ["a x", " y", "c z"]
+
+
+@pytest.mark.parametrize(
+    ("options", "stdin", "lines"),
+    [
+        (["-d", ","], "a,,b\n", ["<a>", "<>", "<b", ">"]),
+        (["-d", ",", "-r"], "a,,b", ["<a>", "<b>"]),
+        (["-0"], "a\0\0b", ["<a>", "<>", "<b>"]),
+    ],
+)
+def test_inputs_may_end_with_something_else(project, options, stdin, lines):
+    assert lines_of(project, *options, "echo", "<{}>", stdin=stdin) == lines
+
+
+def test_a_header_names_columns_which_are_parameters_of_the_records(project):
+    project.write("t.csv", 'who,"the age"\nann,"3,5"\nbob,\n')
+
+    words = ["--name", "m", "--header", ":", "--csv", "echo", "{who}={the age}", "::::", "t.csv"]
+    assert lines_of(project, *words) == ["ann=3,5", "bob="]
+    assert [unit["id"] for unit in manifest(project, "m")["units"]] == ["map/ann 3,5", "map/bob "]
+    assert manifest(project, "m")["units"][0]["parameters"] == {"input": ["ann", "3,5"]}
+
+    words = ["--name", "n", "--header", ":", "echo", "{a}", ":::", "a", "1", ":::", "b", "2"]
+    assert lines_of(project, *words) == ["1"]
+    assert manifest(project, "n")["units"][0]["parameters"] == {"a": "1", "b": "2"}
+
+
+def test_files_that_a_glob_matches_are_inputs_of_a_python_file(project):
+    for name in ("data/b.csv", "data/a.csv", "data/c.txt"):
+        project.write(name, "")
+    project.write("part.py", "import sys; print(sys.argv[1:])")
+
+    assert lines_of(project, "--glob", "data/*.csv", "part.py", "-x") == [
+        str(["-x", os.path.join("data", name)]) for name in ("a.csv", "b.csv")
+    ]
+
+
+def test_a_python_file_is_shown_with_its_python(project):
+    project.write("part.py", "")
+
+    assert lines_of(project, "--dry-run", "part.py", "{%}", ":::", "a") == ["python part.py '{%}'"]
+
+
+def test_equal_inputs_are_told_apart_by_their_number(project):
+    run_map(project, "-q", "--name", "m", "true", ":::", "a", "a", "a #2", "a", "b")
+
+    assert [unit["id"] for unit in manifest(project, "m")["units"]] == [
+        "map/a", "map/a #2", "map/a #2 #2", "map/a #3", "map/b",
+    ]  # fmt: skip
+
+
+def test_the_number_of_its_slot_is_filled_in_when_a_unit_starts(project):
+    words = ["--name", "m", "-j1", "echo", "{%}{{%}}{x y}", "{}", ":::", "a", "b"]
+
+    assert lines_of(project, *words) == ["1{{%}}{x y} a", "1{{%}}{x y} b"]
+    plan = (project.folder / ".procsup" / "m" / "plan.jsonl").read_text().splitlines()
+    assert json.loads(plan[1])["argv"] == ["echo", "{slot}{{{{%}}}}{{x y}}", "a"]
+
+
+def test_an_input_with_a_nul_is_refused_with_the_cure_and_nothing_is_started(project):
+    done = run_map(project, "echo", stdin="a\nb\0c\n", expect=2)
+
+    assert "input 2 holds a NUL character, which no argument can hold: -0 reads" in done.stderr
+    assert list(project.folder.iterdir()) == []
+
+
+def test_as_many_inputs_as_fit_are_given_to_a_unit(project):
+    text = "".join(f"{number:06d}\n" for number in range(400_000))
+
+    lines = lines_of(project, "--xargs", "echo", stdin=text)
+
+    assert [number for line in lines for number in line.split()] == text.split()
+    assert len(lines) > 1
+    assert min(map(len, lines[:-1])) > 20_000  # on Windows; elsewhere far more
+
+
+@POSIX
+def test_a_shell_gets_the_inputs_quoted_and_may_get_them_as_commands(project):
+    project.write("a b", "x\n")
+
+    run_map(project, "-q", "--shell", "tr x y <{} >{}.out", ":::", "a b")
+
+    assert (project.folder / "a b.out").read_text() == "y\n"
+    assert lines_of(project, "--shell", ":::", "echo a", "echo b | tr b c") == ["a", "c"]
+    assert lines_of(project, "--shell", stdin="echo a\necho b") == ["a", "b"]
+    several = ["-N2", "--shell", "echo {}; echo {2}", ":::", "a", "b"]
+    assert lines_of(project, *several) == ["a b", "b"]
