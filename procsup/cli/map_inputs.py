@@ -95,7 +95,8 @@ def find_glob(pattern: str) -> Origin:
         if not found:
             raise Wrong(finder.explain_nothing(glob))
     except Wrong as wrong:
-        raise UsageError(f"--glob: {'; '.join(message for _, message in wrong.faults)}") from None
+        text = "; ".join(message for _, message in wrong.faults)
+        raise UsageError(f"--glob: {text}: expected files as inputs") from None
     return Origin([path.replace("/", os.sep) for path in found])
 
 
@@ -115,7 +116,9 @@ def open_inputs(origins: Sequence[Origin], shape: Shape) -> Inputs:
             header, records = _explain(lambda: core.take_header(records, origin.shown))  # noqa: B023
             for name in header:
                 if name in names:
-                    raise click.UsageError(f"--header: the name {name!r} occurs twice")
+                    raise click.UsageError(
+                        f"--header: the name {name!r} occurs twice, rename a column"
+                    )
                 names[name] = len(names) + 1
             own = len(header)
         width = None if width is None or own is None else width + own
@@ -163,7 +166,7 @@ def _read_origin(origin: Origin, shape: Shape, *, keeps_empty: bool) -> Iterator
 def _read_cell_delimiter(shape: Shape) -> str:
     delimiter = b"," if shape.colsep is None else _parse_delimiter(shape.colsep)
     if len(delimiter) != 1:
-        raise click.UsageError("--colsep: with --csv it is one character of ASCII")
+        raise click.UsageError("--colsep: with --csv expected one character of ASCII")
     return delimiter.decode("ascii", "replace")
 
 
@@ -198,7 +201,8 @@ def _read_chunks(origin: Origin) -> Iterator[bytes]:
             with open(str(origin.path), "rb") as file:
                 yield from _read_all(file)
     except OSError as error:
-        raise UsageError(f"{origin.shown}: cannot be read: {error.strerror or error}") from None
+        reason = error.strerror or error
+        raise UsageError(f"{origin.shown}: expected a file that can be read: {reason}") from None
 
 
 def _read_stdin() -> Iterator[bytes]:
