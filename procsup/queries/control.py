@@ -5,10 +5,12 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from procsup.core.records import ControlReply, End
 from procsup.errors import ProcsupError, RecordError, RunUnfinished, UsageError, WaitTimeout
+from procsup.host.files import describe_error
 from procsup.queries.view import RunView
 from procsup.store.control import ask, take_back
-from procsup.store.journal import follow
 from procsup.store.left_alive import end_left_alive, has_live_units
+from procsup.store.owner import open_owner
+from procsup.store.reader import Follower, follow
 from procsup.store.rundir import RunDir
 from procsup.store.sitting import Owner, SittingEnd, wait_sitting
 from procsup.store.trust import refuse_doubtful
@@ -41,12 +43,13 @@ def request(
     """Send a request to a live supervisor and return its answer.
 
     WaitTimeout if it neither answers nor ends in time. A request without an answer is removed.
+    RecordError if the run directory was moved or removed, so that its end is not known.
     """
-    size = rundir.journal.stat().st_size if rundir.journal.exists() else 0
-    follower = follow(rundir.journal, size)
+    follower = _follow_from_now(rundir)
     try:
         request_id = ask(rundir, verb, grace_s, units, of=owner)
     except RunUnfinished:  # it has ended since it was found
+        _refuse_unknown_end(rundir, owner)
         return _ENDED
     deadline = time.monotonic() + timeout_s
     end = SittingEnd(rundir, owner)
@@ -60,6 +63,7 @@ def request(
         if over or is_late:
             take_back(rundir, request_id)
         if over:
+            _refuse_unknown_end(rundir, owner)
             return _ENDED
         if is_late:
             raise WaitTimeout(f"{owner.describe()} did not answer within {timeout_s:g} s")
@@ -82,6 +86,26 @@ def stop(
     if asked.message:
         said(asked.message)
     wait_sitting(rundir, owner)
+    _refuse_unknown_end(rundir, owner)
+
+
+def _follow_from_now(rundir: RunDir) -> Follower:
+    return follow(rundir.journal, rundir.journal.stat().st_size if rundir.journal.exists() else 0)
+
+
+def _refuse_unknown_end(rundir: RunDir, owner: Owner) -> None:
+    """Raise RecordError if no file is left that shows whether the supervisor has ended.
+
+    A lock that is not there is held by no process, but proves no end.
+    """
+    try:
+        open_owner(rundir).close()
+    except OSError as error:
+        if not owner.is_gone:
+            raise RecordError(
+                f"it is not known whether {owner.describe()} has ended: {rundir.run_lock}:"
+                f" {describe_error(error)}"
+            ) from error
 
 
 def stop_dead(view: RunView) -> List[Tuple[int, str]]:
@@ -118,7 +142,7 @@ def stop_units(
 
     UsageError if a selector selects no unit.
     """
-    size = rundir.journal.stat().st_size
+    follower = _follow_from_now(rundir)
     # A `stop` with units would end the whole run of an older supervisor, which ignores them.
     asked = request(rundir, owner, "stop-units", grace_s=grace_s, units=words)
     if not asked.ok:
@@ -126,9 +150,10 @@ def stop_units(
     if asked.message:
         said(asked.message)
     left: Set[str] = set(asked.units)
-    follower = follow(rundir.journal, size)
     over, end = asked.over, SittingEnd(rundir, owner)
     while left and not over:
         over = end.wait(_LOOK_S)
         ended = (entry.record for entry in follower.read())
         left -= {record.unit for record in ended if isinstance(record, End)}
+    if left:
+        _refuse_unknown_end(rundir, owner)

@@ -1,15 +1,18 @@
 import os
+import sys
 import threading
 
 import pytest
 
 from procsup.core.records import ControlReply
-from procsup.errors import ProcsupError, RunUnfinished, WaitTimeout
+from procsup.errors import ProcsupError, RecordError, RunUnfinished, WaitTimeout
 from procsup.queries import control as asking
 from procsup.queries.view import RunView
 from procsup.store import control
 from procsup.store.sitting import read_owner
 from tests.support.sittings import LIMIT_S, Meanwhile, Supervised
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="open folders cannot be moved there")
 
 
 @pytest.fixture
@@ -66,6 +69,38 @@ def test_a_run_that_ends_before_it_is_asked_has_done_so_too(run, tmp_path, begun
     assert os.listdir(run.rundir.control) == []
     if after is not None:
         after.leave()
+
+
+@posix
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_end_of_a_run_whose_directory_is_gone_is_not_claimed(run, monkeypatch, when):
+    """No lock is held there, but that says nothing of the supervisor, which is alive."""
+    moved = run.folder / "moved"
+
+    def ask_and_move(*args, **of):
+        if when == "before":
+            os.rename(run.rundir.path, moved)
+        request = control.ask(*args, **of)
+        os.rename(run.rundir.path, moved)
+        return request
+
+    monkeypatch.setattr(asking, "ask", ask_and_move)
+
+    with pytest.raises(RecordError, match=r"not known whether .* has ended: .*run\.lock: No such"):
+        asking.stop(run.rundir, read_owner(run.rundir))
+    os.rename(moved, run.rundir.path)
+    run.leave()
+
+
+@posix
+def test_the_end_of_a_unit_whose_run_directory_is_gone_is_not_claimed(run):
+    owner, moved = read_owner(run.rundir), run.folder / "moved"
+    os.rename(run.rundir.path, moved)
+
+    with pytest.raises(RecordError, match="not known whether"):
+        asking.stop_units(run.rundir, owner, ["s/1"])
+    os.rename(moved, run.rundir.path)
+    run.leave()
 
 
 def test_stop_returns_when_the_sitting_is_over(run, asked):
