@@ -18,7 +18,7 @@ from procsup.errors import RecordError
 from procsup.host.folders import find_keeper, find_refusal
 from procsup.host.owners import refuse_foreign
 from procsup.paths.opening import AnyPath as AnyPath
-from procsup.paths.opening import open_regular, refuse_irregular
+from procsup.paths.opening import open_regular, read_part, refuse_irregular
 
 _WRITE_BYTES = 1 << 16
 _TEMPORARY = (".procsup-", ".part")
@@ -62,7 +62,8 @@ if sys.platform == "win32":
     def open_reading(path: AnyPath) -> BinaryIO:
         """Open a regular file for reading such that it can be removed and replaced meanwhile.
 
-        OSError if it is anything else: a device may have no end.
+        It is read up to the end that it has now. OSError if it is anything else: a device may have
+        no end.
         """
         refuse_irregular(os.fspath(path), os.fspath(path))
         kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
@@ -73,7 +74,7 @@ if sys.platform == "win32":
         )
         if handle in (None, wintypes.HANDLE(-1).value):
             raise _make_windows_error(os.fspath(path))
-        file = os.fdopen(msvcrt.open_osfhandle(handle, os.O_RDONLY | os.O_BINARY), "rb")
+        file = read_part(msvcrt.open_osfhandle(handle, os.O_RDONLY | os.O_BINARY))
         try:
             refuse_irregular(file.fileno(), os.fspath(path))
         except BaseException:
@@ -182,9 +183,10 @@ else:
     def open_reading(path: AnyPath) -> BinaryIO:
         """Open a regular file for reading such that it can be removed and replaced meanwhile.
 
-        OSError if it is anything else: a FIFO would block, a device may have no end.
+        It is read up to the end that it has now. OSError if it is anything else: a FIFO would
+        block, a device may have no end.
         """
-        return os.fdopen(open_regular(os.fspath(path)), "rb")
+        return read_part(open_regular(os.fspath(path)))
 
     def set_mode(fd: int, mode: int) -> None:
         """Set the permissions of an open file: open() has applied the umask."""

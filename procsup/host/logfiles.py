@@ -1,13 +1,13 @@
 """Reads logs that are whole files, or parts of one."""
 
 import errno
-import io
 import os
-from typing import Any, BinaryIO, NamedTuple, Optional, Sequence, Tuple
+from typing import BinaryIO, NamedTuple, Optional, Sequence, Tuple
 
 from procsup.core.outcome import Part
 from procsup.host.files import AnyPath, open_reading
 from procsup.host.owners import is_ours, refuse_foreign
+from procsup.paths.opening import read_part
 
 
 class LogPlaces(NamedTuple):
@@ -41,7 +41,10 @@ def open_log(
     except BaseException:
         file.close()
         raise
-    return file if part is None else io.BufferedReader(_PartOfFile(file, *part))
+    if part is None:
+        return file
+    with file:
+        return read_part(os.dup(file.fileno()), *part)
 
 
 def _refuse_link_out(path: str, run: str) -> None:
@@ -64,39 +67,3 @@ def _refuse_outside(path: str, only: Sequence[str]) -> None:
 def _is_below(folder: str, path: str) -> bool:
     """Whether a path is that of something in a folder, as text."""
     return os.path.normpath(path).startswith(os.path.join(folder, ""))
-
-
-class _PartOfFile(io.RawIOBase):
-    """A part of a file, read like a whole file; shorter if the file ends earlier."""
-
-    def __init__(self, file: BinaryIO, offset: int, length: int) -> None:
-        self._file, self._offset = file, offset
-        self._length = max(min(length, file.seek(0, os.SEEK_END) - offset), 0)
-        self._at = 0
-
-    def readable(self) -> bool:
-        """Return true; `io` calls this."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return true; `io` calls this."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer from the part; return how many bytes there were."""
-        self._file.seek(self._offset + self._at)
-        data = self._file.read(min(len(buffer), max(self._length - self._at, 0)))
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to an offset from the start of the part, or from where `whence` says."""
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._length}[whence]
-        self._at = start + offset
-        return self._at
-
-    def close(self) -> None:
-        """Close the file, too."""
-        self._file.close()
-        super().close()

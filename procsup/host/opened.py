@@ -15,7 +15,7 @@ from typing import BinaryIO, Callable, List, NamedTuple, Optional
 
 from procsup.host.files import AnyPath, check_record, make_temporary_name, set_mode
 from procsup.host.owners import MOST_LINKS, explain_by_mode, explain_foreign_link
-from procsup.paths.opening import refuse_irregular, refuse_kind
+from procsup.paths.opening import read_part, refuse_irregular, refuse_kind
 
 _NEEDED = {os.open, os.stat, os.mkdir, os.rename, os.unlink, os.rmdir, os.readlink}
 _BY_DESCRIPTOR = os.supports_dir_fd >= _NEEDED and os.scandir in os.supports_fd
@@ -291,7 +291,8 @@ class Folder:
     def read(self, name: str) -> BinaryIO:
         """Open a regular file in it for reading; OSError if it is anything else, or a link.
 
-        Its kind is checked before it is opened, as by `open_regular`.
+        It is read up to the end that it has now. Its kind is checked before it is opened, as by
+        `open_regular`.
         """
         path = os.path.join(self.path, name)
         try:
@@ -309,7 +310,7 @@ class Folder:
         except BaseException:
             os.close(fd)
             raise
-        return os.fdopen(fd, "rb")
+        return read_part(fd)
 
     def record(self, name: str) -> BinaryIO:
         """Open a record of the run whose folder it is, as `open_record` does."""

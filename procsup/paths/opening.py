@@ -5,9 +5,10 @@ refuses to show does not count as absent.
 """
 
 import errno
+import io
 import os
 import stat
-from typing import Union
+from typing import Any, BinaryIO, Optional, Union
 
 from procsup.paths.reader import refuse_private
 
@@ -25,6 +26,59 @@ _SAFE_OPEN = (
 _CAN_LOOK = hasattr(os, "O_PATH")
 _OWN_DESCRIPTORS = "/proc/self/fd"
 _LOOK = getattr(os, "O_PATH", 0) | getattr(os, "O_CLOEXEC", 0)
+_BUFFER_BYTES = 1 << 16
+_WITHOUT_SIZE_BYTES = 1 << 20  # the most that is read of a file in /proc, whose size is 0
+
+
+class _PartOfFile(io.RawIOBase):
+    """A part of an open file, read like a whole file; see `read_part`."""
+
+    def __init__(self, fd: int, offset: int, length: Optional[int]) -> None:
+        self._file = io.FileIO(fd, "rb")
+        self._offset, self._at = offset, 0
+        there = max(os.fstat(fd).st_size - offset, 0)
+        self._length = there if length is None else max(min(length, there), 0)
+        self._most = self._length if self._length or length is not None else _WITHOUT_SIZE_BYTES
+
+    def readable(self) -> bool:
+        """Return true; `io` calls this."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return true; `io` calls this."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the descriptor of the file."""
+        return self._file.fileno()
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer from the part; return how many bytes there were."""
+        self._file.seek(self._offset + self._at)
+        most = max(self._most - self._at, 0)
+        found = self._file.readinto(memoryview(buffer)[:most]) or 0
+        self._at += found
+        return found
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to an offset from the start of the part, or from where `whence` says."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._length}[whence]
+        self._at = start + offset
+        return self._at
+
+    def close(self) -> None:
+        """Close the file, too."""
+        self._file.close()
+        super().close()
+
+
+def read_part(fd: int, offset: int = 0, length: Optional[int] = None) -> BinaryIO:
+    """Return a part of an open file as a file, which closes the descriptor.
+
+    `length` None: up to the end that the file has now, since a file that grows may have no other
+    end. The part is shorter if the file ends earlier.
+    """
+    return io.BufferedReader(_PartOfFile(fd, offset, length), _BUFFER_BYTES)
 
 
 def open_regular(path: str, flags: int = os.O_RDONLY) -> int:

@@ -27,6 +27,7 @@ from procsup.host.files import (
     write_atomically,
 )
 from procsup.host.opened import Folder, refuse_replaced
+from procsup.host.owners import refuse_foreign
 from procsup.host.shortages import PAUSES_S
 from procsup.seams import seam
 from procsup.store.reader import Entry, ReadJournal, follow, read_journal
@@ -309,6 +310,7 @@ def _open_for_append(path: str, read: ReadJournal, folder: Folder) -> int:
     fd = open_private(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, dir_fd=folder.fd)
     try:
         refuse_replaced(path, fd)
+        refuse_foreign(fd, path, folder.status.st_uid)
         size = os.fstat(fd).st_size
         if size < read.good_length:
             raise RecordError(f"journal {path} was changed while it was read")

@@ -141,7 +141,7 @@ class ManifestPublisher:
         _write(self._rundir.manifest, chunks, mode=self._mode, dir_fd=folder.fd)
 
     def _copy_lines(self) -> Iterator[bytes]:
-        with self._sitting.folder.read(self._rundir.manifest.name) as file:
+        with self._sitting.folder.record(self._rundir.manifest.name) as file:
             yield from iter(lambda: file.read(1 << 20), b"")
 
     def _try_copy(self, head: Head, stages: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from procsup.host.files import open_reading
+from procsup.host.opened import Folder
 from procsup.paths import opening
 from procsup.paths.opening import open_regular
 from tests.paths.test_walk import link
@@ -26,6 +27,34 @@ def test_a_regular_file_is_opened_also_behind_a_link(tmp_path):
         fd = open_regular(str(tmp_path / name))
         assert os.read(fd, 9) == b"text"
         os.close(fd)
+
+
+def open_in_folder(path):
+    with Folder.open(os.path.dirname(path)) as folder:
+        return folder.read(os.path.basename(path))
+
+
+@pytest.mark.parametrize("how", [open_reading, open_in_folder])
+def test_a_file_that_grows_is_read_up_to_the_end_that_it_had(how, tmp_path):
+    """Its owner can make it longer as fast as it is read, by an empty TB, too."""
+    path = tmp_path / "file"
+    path.write_bytes(b"one\ntwo")
+    with how(str(path)) as file:
+        os.truncate(path, 1 << 40)
+
+        assert file.readline() == b"one\n"
+        assert list(file) == [b"two"]
+        assert file.seek(0, os.SEEK_END) == 7
+        file.seek(4)
+        assert file.read() == b"two"
+
+
+@linux
+def test_a_file_of_the_system_that_has_no_size_is_read(tmp_path):
+    with open_reading("/proc/self/status") as file:
+        assert file.seek(0, os.SEEK_END) == 0
+        file.seek(0)
+        assert b"Uid:" in file.read()
 
 
 @posix

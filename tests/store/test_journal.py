@@ -28,6 +28,7 @@ from tests.store.builders import (
     write,
 )
 from tests.support.plays import fold
+from tests.support.users import EVE, root_only
 
 GOLDEN = Path(__file__).with_name("journal-1.jsonl")
 LIMIT_S = 20.0
@@ -386,6 +387,27 @@ def test_what_else_is_wrong_with_the_directory_is_noticed_at_a_sync(tmp_path):
     with pytest.raises(RecordError, match="the lock was replaced"):
         writer.sync()
     writer.close()
+
+
+def test_a_journal_that_grows_without_end_is_read_to_the_end_that_it_had(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    write(path, every_record())
+    reading = iter(read_journal(path))
+    next(reading)
+    os.truncate(path, 1 << 40)
+
+    assert len(list(reading)) == len(every_record()) - 1
+
+
+@root_only
+def test_a_journal_that_is_another_user_s_by_now_is_not_written_to(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    write(path, every_record())
+    journal = read_journal(path).read()
+    os.chown(path, EVE, EVE)
+
+    with pytest.raises(RecordError, match=f"it belongs to uid {EVE}"):
+        JournalWriter.open(path, journal, on_synced=lambda: None)
 
 
 @posix

@@ -14,6 +14,7 @@ from procsup.store.journal import JournalWriter
 from procsup.store.manifest import ManifestPublisher, encode_manifest, read_head, read_manifest
 from procsup.store.rundir import RunDir
 from tests.store.builders import WALL, begin, records, result, spec
+from tests.support.users import EVE, root_only
 
 posix = pytest.mark.skipif(os.name == "nt", reason="modes, read-only folders and names of POSIX")
 COUNTS = StageCounts("succeeded", 3, succeeded=3)
@@ -85,6 +86,18 @@ def test_a_manifest_in_an_exchanged_folder_wakes_no_waiter(tmp_path):
 
     assert house.sitting.woken == []
     assert not (tmp_path / "stamp").exists()
+
+
+@root_only
+def test_a_manifest_that_is_another_user_s_by_now_is_not_copied(tmp_path):
+    house = House(tmp_path, manifest=str(tmp_path / "visible.json"))
+    house.sitting.check = lambda: os.chown(house.rundir.manifest, EVE, EVE)
+
+    with house.journal, pytest.raises(RecordError, match=f"it belongs to uid {EVE}"):
+        house.publisher.publish_run("succeeded", [("s", COUNTS)], iter(()))
+
+    assert house.sitting.woken == []
+    assert not (tmp_path / "visible.json").exists()
 
 
 def test_a_manifest_is_json_with_the_head_and_each_unit_on_a_line_of_its_own(house):
