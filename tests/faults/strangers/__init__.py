@@ -13,6 +13,7 @@ import signal
 import stat
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -25,6 +26,7 @@ from tests.faults.strangers.plants import (
     KINDS,
     MOUNTS,
     Place,
+    find_target,
     is_root,
     plant,
     remove,
@@ -34,7 +36,6 @@ from tests.faults.strangers.projects import CONFIG
 from tests.faults.strangers.scene import (
     CHANGES,
     HOOKED,
-    HOSTED,
     LIVE,
     MAY_BE,
     PROJECTS,
@@ -196,13 +197,13 @@ def _try(scene: Scene, cell: Cell, clean: Done) -> None:
                 done = _do(scene, cell, case, place)
                 _judge(cell, case, done, clean)
         finally:
-            may_be_changed = _may_be_changed(cell, case, done)
+            may_be_changed = partial(_may_be_changed, cell, case, place)
             for path in [place.path] if cell.touch is None else done.came if done else []:
                 take_away(cell.kind, place._replace(path=path))
                 if missing != cell.path:
                     remove(missing)
             try:
-                scene.check_outside(may_be_changed=may_be_changed)
+                scene.check_outside(may_be_changed)
                 if not cell.act.changes:
                     _refuse_changes(scene, cell, before)
             finally:
@@ -268,26 +269,25 @@ def _is_ours_alone(cell: Cell, case: Case) -> bool:
     return cell.touch is not None and names[0] == HOME and len(names) > closed
 
 
-def _may_be_changed(cell: Cell, case: Case, done: Optional[Done]) -> bool:
-    """Whether a link or mount came into the act, and what is written there is not procsup's fault.
+def _may_be_changed(cell: Cell, case: Case, place: Place, path: str) -> bool:
+    """Whether a path outside may be changed, since what was planted leads there.
 
-    Only who may write above it can do that, too. A run looks at each sync whether its folder is in
-    place, and then claims nothing; units write where their outputs are by then; and a run file
-    that leads elsewhere is another one. What the run's own user exchanges after the last sync is
-    not noticed.
+    Units write where their outputs are by then: to just these files. And a run may have its
+    folders on other file systems: it leaves alone what was there. Nothing else may be changed.
     """
-    inside_run = f"/{HOME}/run/" in cell.path
-    if cell.kind in MOUNTS and cell.act.words[0] in ("run", "retry", "map", HOSTED):
-        # A run may have its folders and outputs on other file systems, but not its records.
-        return cell.kind != "mount on a file" or not inside_run
-    if cell.touch is None or not (cell.act.changes or cell.act.hold):
+    target = find_target(cell.kind, place)
+    if target is None or not cell.act.changes:
         return False
-    if os.path.isdir(cell.path) and _is_ours_alone(cell, case):
-        return True
-    top = os.path.relpath(cell.path, str(case.project.folder)).split(os.sep)[0]
-    if cell.act.changes and top in ("run.toml", "out", "rows", "words", "files"):
-        return True
-    return os.path.isdir(cell.path) and done is not None and done.code == 74
+    if cell.kind == "mount" and path.startswith(f"{target}/"):
+        return os.path.basename(path) != "kept"
+    top, kind = str(case.project.folder), cell.act.kind
+    written = (os.path.join(top, name) for name in (*kind.makes, *kind.writes))
+    led = (target + one[len(cell.path) :] for one in written if _is_at(cell.path, one))
+    return path in map(os.path.normpath, led)
+
+
+def _is_at(path: str, one: str) -> bool:
+    return one == path or one.startswith(f"{path}/")
 
 
 def _judge(cell: Cell, case: Case, done: Done, clean: Done) -> None:
@@ -318,7 +318,8 @@ def _refuse_false_claims(cell: Cell, case: Case, done: Done) -> None:
     project = case.project.folder
     is_new = not (cell.act.hold or PROJECTS[cell.act.project].was_run)
     vouches = is_new or cell.act.project == "good"
-    if vouches and cell.touch is None:  # else it may come after the last look at an output
+    # Else it may come after the last look at an output, or be what the units read.
+    if vouches and cell.touch is None and not _is_at(str(project / "in"), cell.path):
         for name, text in cell.act.kind.makes.items():
             assert _holds(project / name, text), f"it vouches for {name}"
     if is_new:
@@ -334,8 +335,7 @@ def _holds(path: Path, text: str) -> bool:
 
 def _decides_trust(cell: Cell, case: Case) -> bool:
     """Whether it is the user's own configuration, or a folder that it is in."""
-    path = str(case.project.folder / CONFIG)
-    return path == cell.path or path.startswith(f"{cell.path}/")
+    return _is_at(cell.path, str(case.project.folder / CONFIG))
 
 
 def _in_its_log(case: Case) -> str:

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import stat
-from typing import Callable, Dict, NamedTuple
+from typing import Callable, Dict, NamedTuple, Optional
 
 STRANGER = 60001  # the number of a user who has no account here
 HUGE_BYTES = 1 << 40
@@ -100,17 +100,34 @@ def copy(source: str, target: str) -> None:
 # --- what is planted ----------------------------------------------------------------------------
 
 
-def _link(place: Place) -> None:
-    exists = os.path.lexists(place.twin)
-    os.symlink(place.twin if exists else os.path.join(place.outside, "secret"), place.path)
+def find_target(kind: str, place: Place) -> Optional[str]:
+    """Return where what is planted leads: what is written to it is written there; None: nowhere."""
+    if kind == "link":
+        return place.twin if os.path.lexists(place.twin) else _secret(place)
+    if kind in ("hard link", "mount on a file"):
+        return place.twin if os.path.isfile(place.twin) else _secret(place)
+    if kind == "link to a folder":
+        return place.outside
+    names = {"dangling link": "made-by-procsup", "mount": "mounted"}
+    return os.path.join(place.outside, names[kind]) if kind in names else None
+
+
+def _secret(place: Place) -> str:
+    return os.path.join(place.outside, "secret")
+
+
+def _link(place: Place, kind: str = "link") -> None:
+    target = find_target(kind, place)
+    assert target is not None
+    os.symlink(target, place.path)
 
 
 def _dangling(place: Place) -> None:
-    os.symlink(os.path.join(place.outside, "made-by-procsup"), place.path)
+    _link(place, "dangling link")
 
 
 def _folder_link(place: Place) -> None:
-    os.symlink(place.outside, place.path, target_is_directory=True)
+    _link(place, "link to a folder")
 
 
 def _loop(place: Place) -> None:
@@ -118,8 +135,9 @@ def _loop(place: Place) -> None:
 
 
 def _hard_link(place: Place) -> None:
-    is_file = os.path.isfile(place.twin)
-    os.link(place.twin if is_file else os.path.join(place.outside, "secret"), place.path)
+    target = find_target("hard link", place)
+    assert target is not None
+    os.link(target, place.path)
 
 
 def _fifo(place: Place) -> None:
@@ -171,19 +189,20 @@ def _write(path: str) -> None:
 
 def _mount(place: Place) -> None:
     os.makedirs(place.path, exist_ok=True)
-    _bind(os.path.join(place.outside, "mounted"), place.path)
+    _bind("mount", place)
 
 
 def _mount_file(place: Place) -> None:
     if not os.path.lexists(place.path):
         os.close(os.open(place.path, os.O_CREAT | os.O_EXCL, 0o600))
-    is_file = os.path.isfile(place.twin)
-    _bind(place.twin if is_file else os.path.join(place.outside, "secret"), place.path)
+    _bind("mount on a file", place)
 
 
-def _bind(source: str, path: str) -> None:
-    if not _call("mount", os.fsencode(source), os.fsencode(path), None, _BIND, None):
-        raise OSError(ctypes.get_errno(), "mount", path)
+def _bind(kind: str, place: Place) -> None:
+    source = find_target(kind, place)
+    assert source is not None
+    if not _call("mount", os.fsencode(source), os.fsencode(place.path), None, _BIND, None):
+        raise OSError(ctypes.get_errno(), "mount", place.path)
 
 
 def _call(name: str, *arguments: object) -> bool:

@@ -92,18 +92,21 @@ class Kind(NamedTuple):
     """What a project's run does: its words, what its units say that they ran, what they make.
 
     `is_open`: others may write to its `.procsup`, which the user's own configuration trusts.
+    `writes` are further paths that units write to, as the units name them.
     """
 
     words: Tuple[str, ...]
     units: Tuple[str, ...]
     makes: Dict[str, str]
     is_open: bool = False
+    writes: Tuple[str, ...] = ()
 
 
 _USUAL = Kind(
     ("run", "run.toml"),
     ("1", "2", "row-1", "word-a", "file-1", "file-2", "join"),
     {**_MADE, "rows/1/copy": "one\n", "words/a/a.txt": "one\n", "files/2.txt": "two\n"},
+    writes=("rows/1", "words/a", "files/1.txt", "work/../words/a", "work/../words/a/a.txt"),
 )
 KINDS = {
     "usual": _USUAL,

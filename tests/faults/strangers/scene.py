@@ -5,7 +5,7 @@ import os
 import stat
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from procsup.supervisor.requests import Display, HostedRequest, Request
 from tests.faults import laws
@@ -275,19 +275,20 @@ class Scene:
 
     # --- judging ---------------------------------------------------------------------------------
 
-    def check_outside(self, *, may_be_changed: bool) -> None:
-        """Nothing outside is changed; else it is put back for the next case."""
+    def check_outside(self, may_be_changed: Callable[[str], bool]) -> None:
+        """Nothing outside is changed but such paths; else it is put back for the next case."""
         now = snapshot(self.outside)
         if now == self._before:
             return
-        changed = sorted({name for name, _ in set(now.items()) ^ set(self._before.items())})
+        changed = {name for name, _ in set(now.items()) ^ set(self._before.items())}
         remove(str(self.outside))
         copy(str(self._top / "kept" / "outside"), str(self.outside))
         for path in self.outside.iterdir() if is_root() else ():
             if path.name != "ours":
                 give(str(path))
         self._before = snapshot(self.outside)
-        assert may_be_changed, f"changed outside: {changed}"
+        wrong = sorted(name for name in changed if not may_be_changed(name))
+        assert not wrong, f"changed outside: {wrong}"
 
 
 def _words(path: Path) -> List[str]:
