@@ -222,7 +222,13 @@ def open_record(path: AnyPath) -> BinaryIO:
     file, and for a huge sparse one, which would take very long to read.
     """
     name = os.path.abspath(os.fspath(path))
-    return check_record(open_reading(name), name, os.lstat(os.path.dirname(name)).st_uid)
+    file = open_reading(name)
+    try:
+        owner = os.lstat(os.path.dirname(name)).st_uid
+    except OSError:
+        file.close()  # its folder was removed just now
+        raise
+    return check_record(file, name, owner)
 
 
 def check_record(file: BinaryIO, path: str, owner: int) -> BinaryIO:

@@ -1,4 +1,5 @@
 import errno
+import io
 import os
 import stat
 import sys
@@ -302,6 +303,24 @@ def test_a_large_record_of_nothing_is_refused_at_once(tmp_path):
 
     with pytest.raises(OSError, match="of its 1099511627776 bytes only"):
         open_record(tmp_path / "journal")
+
+
+def test_a_record_whose_folder_is_removed_meanwhile_is_closed(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "journal").touch()
+    opened = []
+
+    def open_late(path):
+        file = io.FileIO(os.devnull)  # Windows renames no folder of an open file
+        (tmp_path / "run").rename(tmp_path / "gone")
+        opened.append(file)
+        return file
+
+    monkeypatch.setattr(files, "open_reading", open_late)
+
+    with pytest.raises(FileNotFoundError):
+        open_record(tmp_path / "run" / "journal")
+    assert opened[0].closed
 
 
 @pytest.mark.survives("F86")
