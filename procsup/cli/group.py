@@ -1,5 +1,6 @@
 """The command line: the table of verbs, each of which is imported only when it is used."""
 
+import os
 from importlib import import_module
 from typing import Dict, List, Optional, Sequence, Set, Tuple
 
@@ -68,6 +69,8 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> Optional[click.Command]:
         """Load a verb; UsageError for an unknown one, with the nearest name."""
         if name not in VERBS:
+            if ctx.resilient_parsing:  # a line that is being completed
+                return None
             ctx.fail(_describe_unknown(name))
         command = import_module(VERBS[name][0]).command
         assert isinstance(command, click.Command)
@@ -113,8 +116,17 @@ def _write_version(ctx: click.Context, *, asked: bool) -> None:
 
 def carry_out(arguments: Sequence[str]) -> int:
     """Carry out a command line; every exception becomes a message and its exit code."""
+    instruction = os.environ.get("_PROCSUP_COMPLETE")
+    if instruction is not None:
+        return settle(lambda: _complete(instruction), as_json=bool)
     arguments = list(arguments) or ["--help"]
     return settle(lambda: _invoke(arguments), as_json=lambda: wants_json(arguments))
+
+
+def _complete(instruction: str) -> int:
+    from procsup.cli.completion import complete
+
+    return complete(cli, instruction)
 
 
 def _invoke(arguments: List[str]) -> int:
