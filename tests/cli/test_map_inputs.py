@@ -129,3 +129,59 @@ def test_a_shell_gets_the_inputs_quoted_and_may_get_them_as_commands(project):
     assert lines_of(project, "--shell", stdin="echo a\necho b") == ["a", "b"]
     several = ["-N2", "--shell", "echo {}; echo {2}", ":::", "a", "b"]
     assert lines_of(project, *several) == ["a b", "b"]
+
+
+ONE_LINERS = [
+    ["-j3", "--retries", "2", "--timeout", "1m", "echo", "{}", "{.}x", ":::", "a.b", 'c"\\ d', "é"],
+    ["echo", "{print $1}", "{{x}}", "${HOME}", "{#}", "{%}", ":::", "a"],
+    ["echo", ":::", "a", "a", "b\nc", "x" * 99],
+    ["-N2", "echo", "pre-{}-post", "{2}", "{}", ":::", "a", "b", "c"],
+    ["-n2", "--plus", "echo", "pre-{}-post", "{##}{}", ":::", "a", "b", "c"],
+    ["-N0", "echo", "x", "{}", "a{}b", ":::", "a", "a"],
+    ["-X", "-j2", "echo", ":::", *"abcde"],
+    ["--header", ":", "--colsep", ",", "echo", "{x}", "{the y}", ":::", "x,the y", "1,2"],
+    ["echo", "{1/.}", "{2.stem}", ":::", "a/b.c", ":::", "d.e"],
+    ["part.py", "{.}", "{}", ":::", "a.b"],
+]
+IN_SHELL = [
+    ["--shell", "echo <{} | cat; echo {.}", ":::", "a b.c"],
+    ["--shell", "-n2", "echo", "{}", "{1}", ":::", *"abc"],
+    ["--shell", ":::", "echo {a}", "echo b | cat"],
+]
+
+
+def list_commands(project, name):
+    units = manifest(project, name)["units"]
+    return [(unit["id"], unit["argv"]) for unit in units]
+
+
+@pytest.mark.parametrize(
+    "words", [*ONE_LINERS, *(pytest.param(words, marks=POSIX) for words in IN_SHELL)]
+)
+def test_the_run_file_of_a_one_liner_does_the_same(project, words):
+    project.write("part.py", "")
+    project.write("a b.c", "")
+
+    written = run_map(project, "--as-run-file", "--name", "f", *words).stdout
+    run_map(project, "-q", "--name", "m", *words)
+
+    project.write("procsup.toml", written)
+    assert project.call("run").returncode == 0
+    assert list_commands(project, "f") == list_commands(project, "m")
+
+
+@pytest.mark.parametrize(
+    ("stdin", "said"), [("", "there are no inputs"), ("\udce9", "'\\\\xe9' is not UTF-8")]
+)
+def test_what_a_run_file_cannot_have_is_refused(project, stdin, said):
+    done = run_map(project, "--as-run-file", "echo", stdin=stdin, expect=2)
+
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+@POSIX
+def test_a_dry_run_prints_the_text_for_a_shell(project):
+    words = ["--dry-run", "--shell", "gzip <{} >{}.gz", ":::", "a b"]
+
+    assert lines_of(project, *words) == ["gzip <'a b' >'a b'.gz"]

@@ -32,3 +32,17 @@ def test_only_names_without_a_folder_are_looked_for():
 
 def test_paths_of_one_file_have_one_key():
     assert (names.make_path_key("A") == names.make_path_key("a")) == (sys.platform == "win32")
+
+
+def test_a_python_file_is_a_script_unless_the_system_starts_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plain.py").write_text("")
+    (tmp_path / "started.py").write_text("#!/usr/bin/env python3\n")
+    (tmp_path / "marked.py").write_text("")
+    for name in ("started.py", "marked.py"):
+        (tmp_path / name).chmod(0o755)
+
+    found = ["plain.py", "./plain.py", "./marked.py", "started.py", "absent.py", "plain", "."]
+    assert [names.find_script(word) for word in found] == [*found[:4], None, None, None]
+    itself = None if sys.platform != "win32" else "./started.py"
+    assert names.find_script("./started.py") == itself

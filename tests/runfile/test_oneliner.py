@@ -14,7 +14,7 @@ from procsup.runfile.templates.oneliner import (
 
 def fill(word, *texts, repeats=False, **manner):
     words = read_words([word], Manner(**{"most": len(texts), **manner}))
-    return ArgvMaker(words, repeats=repeats).make(Values(texts, 7, 9))
+    return ArgvMaker(words, repeats=repeats, several=len(texts) != 1).make(Values(texts, 7, 9))
 
 
 PLAIN = [

@@ -15,7 +15,7 @@ from procsup.host.shells import Shell
 from procsup.runfile.syntax.problems import Wrong
 from procsup.runfile.templates.scope import LATE, TEXT, Kind, Many, Scope
 from procsup.runfile.templates.shell import read_shell, render
-from procsup.runfile.templates.template import PATH_PARTS, Template, double_braces
+from procsup.runfile.templates.template import PATH_PARTS, Field, Template, double_braces
 from procsup.runfile.vocabulary.names import check_new_name
 
 Text = Union[str, Tuple[str, ...]]
@@ -274,28 +274,60 @@ class ArgvMaker:
     """Fills in the words of an argv. `repeats`: several inputs repeat the word around them.
 
     Else the first is joined to what stands before it, the last to what stands behind it, as a
-    shell does with ``"a${list[@]}b"``.
+    shell does with ``"a${list[@]}b"``. `several`: a unit may have more or less than one input.
     """
 
-    def __init__(self, words: Words, *, repeats: bool) -> None:
+    def __init__(self, words: Words, *, repeats: bool, several: bool) -> None:
         self._templates = [Template(text) for text in words.texts]
         self._places = words.places
         self._join = _repeat if repeats else _glue
+        self._several = several
 
     def make(self, values: Values) -> List[str]:
         """Return the argv of one unit."""
         found = _find_all(self._places, values)
-        done: List[str] = []
-        for template in self._templates:
-            if template.constant is not None:
-                done.append(template.constant)
-            elif template.alone is not None:
-                done += template.render_all(found)
-            elif any(isinstance(found[field.name], tuple) for field in template.fields):
-                done += self._join(template, found)
+        return [word for template in self._templates for word in self._fill_in(template, found)]
+
+    def _fill_in(self, template: Template, found: Mapping[str, Text]) -> List[str]:
+        if template.constant is not None:
+            return [template.constant]
+        if template.alone is not None:
+            return template.render_all(found)
+        if any(isinstance(found[field.name], tuple) for field in template.fields):
+            return self._join(template, found)
+        return [template.render(found)]
+
+    def list_texts(self) -> List[str]:
+        """Return the words as in a run file, in which a list stands alone in its word."""
+        return [
+            f"{{word{at}}}" if self._is_joined(template) else template.source
+            for at, template in enumerate(self._templates)
+        ]
+
+    def make_row(self, values: Values) -> Dict[str, Text]:
+        """Return the parameters of one unit for the words of `list_texts`."""
+        found = _find_all(self._places, values)
+        row: Dict[str, Text] = {}
+        for at, template in enumerate(self._templates):
+            if self._is_joined(template):
+                row[f"word{at}"] = tuple(self._fill_in(template, found))
             else:
-                done.append(template.render(found))
-        return done
+                names = [field.name for field in template.fields if field.name in self._places]
+                row.update((name, self._make_cell(name, found)) for name in names)
+        return row
+
+    def _is_joined(self, template: Template) -> bool:
+        return template.alone is None and any(self._is_list(one.name) for one in template.fields)
+
+    def _is_list(self, name: str) -> bool:
+        return self._several and name in self._places and self._places[name].which is None
+
+    def _make_cell(self, name: str, found: Mapping[str, Text]) -> Text:
+        return _make_tuple(found[name]) if self._is_list(name) else found[name]
+
+
+def _make_tuple(value: Text) -> Tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
 
 
 def _find_all(places: Mapping[str, Place], values: Values) -> Dict[str, Text]:
@@ -305,8 +337,8 @@ def _find_all(places: Mapping[str, Place], values: Values) -> Dict[str, Text]:
 def _glue(template: Template, found: Mapping[str, Text]) -> List[str]:
     words = [""]
     for part in template.parts:
-        value = part if isinstance(part, str) else found[part.name]  # type: ignore[union-attr]
-        first, *others = [value] if isinstance(value, str) else (value or [""])
+        value = found[part.name] if isinstance(part, Field) else str(part)
+        first, *others = _make_tuple(value) or ("",)
         words[-1] += first
         words += others
     return words
@@ -325,30 +357,65 @@ def _repeat(template: Template, found: Mapping[str, Text]) -> List[str]:
 
 
 class ShellMaker:
-    """Fills in a one-liner that is text for a shell, each value quoted; returns the argv."""
+    """Fills in a one-liner that is text for a shell, each value quoted."""
 
     def __init__(self, words: Words, shell: Shell, *, several: bool) -> None:
         self._shell = shell
         self._places = words.places
-        self.text = " ".join(words.texts)
+        self._lists = {name for name, one in words.places.items() if several and one.which is None}
         kinds: Dict[str, Kind] = {
-            name: Many(TEXT) if several and place.which is None else TEXT
-            for name, place in words.places.items()
+            name: Many(TEXT) if name in self._lists else TEXT for name in words.places
         }
+        self.text = " ".join(words.texts)
         try:
             self._template = read_shell(self.text, Scope({**kinds, _SLOT: LATE}), shell)
         except Wrong as wrong:
             text = "; ".join(message for _, message in wrong.faults)
             raise Wrong(_restore(text, words.sources)) from None
 
+    def make_text(self, values: Values) -> str:
+        """Return the text for the shell, of one unit."""
+        return render(self._template, _find_all(self._places, values), self._shell)
+
     def make(self, values: Values) -> List[str]:
         """Return the argv of one unit."""
-        text = render(self._template, _find_all(self._places, values), self._shell)
-        return make_shell_argv(self._shell, text)
+        return _make_argv(self._shell, self.make_text(values))
+
+    def make_row(self, values: Values) -> Dict[str, Text]:
+        """Return the parameters of one unit for `text`."""
+        found = {name: place.find(values) for name, place in self._places.items()}
+        return {
+            name: _make_tuple(value) if name in self._lists else value
+            for name, value in found.items()
+        }
 
 
-def make_shell_argv(shell: Shell, text: str) -> List[str]:
-    """Return the argv that has a shell carry out a text."""
+class WholeMaker:
+    """Takes the inputs of a unit, joined by blanks, as the text for a shell."""
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+
+    def make_text(self, values: Values) -> str:
+        """Return the text for the shell, of one unit."""
+        return " ".join(values.texts)
+
+    def make(self, values: Values) -> List[str]:
+        """Return the argv of one unit."""
+        return _make_argv(self._shell, self.make_text(values))
+
+    def list_texts(self) -> List[str]:
+        """Return the words of the command as in a run file."""
+        return [
+            double_braces(word).replace("\0", "{input}") for word in _make_argv(self._shell, "\0")
+        ]
+
+    def make_row(self, values: Values) -> Dict[str, Text]:
+        """Return the parameters of one unit for the words of `list_texts`."""
+        return {"input": self.make_text(values)}
+
+
+def _make_argv(shell: Shell, text: str) -> List[str]:
     return [*shell.head, *shell.tail(text, ())]
 
 

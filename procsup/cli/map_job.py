@@ -1,0 +1,197 @@
+"""The units that a command line of `procsup map` asks for."""
+
+from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple, Union
+
+import click
+
+from procsup.cli.map_inputs import Inputs, Shape
+from procsup.core.inputs import Group, Room, fill_commands, flatten, group_records, spread
+from procsup.core.late import MARKS
+from procsup.core.quantities import count_jobs
+from procsup.core.text import make_harmless, quote_word
+from procsup.host.machine import make_capacity
+from procsup.host.names import find_script, get_argument_limits
+from procsup.host.shells import get_native_shell
+from procsup.runfile.syntax.problems import Wrong
+from procsup.runfile.templates.oneliner import (
+    ArgvMaker,
+    Manner,
+    ShellMaker,
+    Values,
+    WholeMaker,
+    is_parameter,
+    read_words,
+)
+from procsup.runfile.templates.template import double_braces
+from procsup.runfile.units.command import count_argument_bytes
+
+Maker = Union[ArgvMaker, ShellMaker, WholeMaker]
+
+
+class MapOptions(NamedTuple):
+    """The options of `procsup map`."""
+
+    jobs: Optional[str]
+    name: Optional[str]
+    directory: Optional[str]
+    keep_order: bool
+    timeout: Optional[str]
+    retries: Optional[int]
+    shell: bool
+    files: Tuple[str, ...]
+    glob: Optional[str]
+    null: bool
+    delimiter: Optional[str]
+    no_run_if_empty: bool
+    colsep: Optional[str]
+    csv: bool
+    header: Optional[str]
+    link: bool
+    most: Optional[int]
+    most_in_place: Optional[int]
+    spread: bool
+    xargs: bool
+    replacement: str
+    plus: bool
+    dry_run: bool
+    as_run_file: bool
+    quiet: bool
+    as_json: bool
+
+    def make_settings(self, jobs: Optional[int]) -> Dict[str, Any]:
+        """Return the options that become settings of the plan."""
+        further = None if self.retries is None else self.retries - 1
+        given = {"jobs": jobs, "timeout": self.timeout, "retries": further}
+        return {key: value for key, value in given.items() if value is not None}
+
+    @property
+    def shape(self) -> Shape:
+        """How the sources are read."""
+        return Shape(
+            self.delimiter,
+            self.null,
+            self.colsep,
+            self.csv,
+            self.header is not None,
+            self.link,
+            self.no_run_if_empty,
+        )
+
+    @property
+    def group_size(self) -> int:
+        """The most inputs of a unit; 0: each unit has one, which is not filled in."""
+        one = self.most_in_place if self.most_in_place is not None else self.most
+        return 1 if one is None else one
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a unit takes as many inputs as fit."""
+        return self.spread or self.xargs
+
+
+class Job(NamedTuple):
+    """What is run: `script` is a Python file whose arguments `maker` makes."""
+
+    maker: Maker
+    units: Iterable[Values]
+    names: Sequence[str]  # of columns
+    script: Optional[str]
+    jobs: Optional[int]
+
+    def show(self, values: Values) -> str:
+        """Return the command of a unit as a line; a text for a shell as it is."""
+        if not isinstance(self.maker, ArgvMaker):
+            return make_harmless(self.maker.make_text(values).replace(MARKS["slot"], "{%}"))
+        head = [] if self.script is None else ["python", self.script]
+        argv = [*head, *self.maker.make(values)]
+        return " ".join(quote_word(word.replace(MARKS["slot"], "{%}")) for word in argv)
+
+    def make_table(self, values: Values) -> Dict[str, Any]:
+        """Return a unit as a plan has it, without its id."""
+        argv = self.maker.make(values)
+        table: Dict[str, Any] = {"parameters": self._make_parameters(values)}
+        if any("\0" in word for word in argv):
+            argv = [double_braces(word).replace(MARKS["slot"], "{slot}") for word in argv]
+            table["late"] = True
+        table["argv" if self.script is None else "args"] = argv
+        return table
+
+    def _make_parameters(self, values: Values) -> Dict[str, Any]:
+        texts = list(values.label)
+        if self.names and len(texts) == len(self.names):
+            return dict(zip(self.names, texts))
+        return {"input": texts[0] if len(texts) == 1 else texts}
+
+
+def make_job(written: Sequence[str], inputs: Inputs, options: MapOptions) -> Job:
+    """Return the units; UsageError if a placeholder is wrong."""
+    try:
+        script = None if options.shell or not written else find_script(written[0])
+        words = list(written[1:] if script is not None else written)
+        maker, has_total = _make_maker(words, inputs, options)
+    except Wrong as wrong:
+        text = "; ".join(message for _, message in wrong.faults)
+        raise click.UsageError(text) from None
+    cpus = int(make_capacity(cpus=None, memory_bytes=None, jobs=None).cpus)
+    jobs = None if options.jobs is None else _count_jobs(options.jobs, cpus)
+    units = _make_units(_group(inputs, options, maker, jobs or cpus), options)
+    if has_total or jobs == 0:
+        listed = list(units)
+        units = iter([one._replace(total=len(listed)) for one in listed])
+        jobs = max(len(listed), 1) if jobs == 0 else jobs
+    names = [name for name in inputs.names if is_parameter(name)]
+    return Job(maker, units, names if len(names) == len(inputs.names) else (), script, jobs)
+
+
+def _make_maker(words: Sequence[str], inputs: Inputs, options: MapOptions) -> Tuple[Maker, bool]:
+    most = None if inputs.width is None else inputs.width * max(options.group_size, 1)
+    if options.shell and not words:
+        return WholeMaker(get_native_shell()), False
+    read = read_words(
+        words,
+        Manner(options.replacement, options.plus, inputs.names, most, is_open=options.is_open),
+    )
+    has_total = any(place.which == "##" for place in read.places.values())
+    several = _takes_several(most, options)
+    if options.shell:
+        return ShellMaker(read, get_native_shell(), several=several), has_total
+    repeats = options.spread or options.most_in_place is not None
+    return ArgvMaker(read, repeats=repeats, several=several), has_total
+
+
+def _takes_several(most: Optional[int], options: MapOptions) -> bool:
+    return options.is_open or options.group_size == 0 or most != 1
+
+
+def _count_jobs(text: str, cpus: int) -> int:
+    try:
+        return count_jobs(text, cpus)
+    except ValueError as error:
+        raise click.UsageError(f"--jobs: {error}") from None
+
+
+def _group(inputs: Inputs, options: MapOptions, maker: Maker, slots: int) -> Iterator[Group]:
+    most = options.group_size
+    if not options.is_open:
+        return group_records(inputs.records, max(most, 1))
+    has_most = options.most is not None or options.most_in_place is not None
+    groups = fill_commands(inputs.records, _make_room(maker, max(most, 1) if has_most else None))
+    return spread(groups, slots) if options.spread else groups
+
+
+def _make_room(maker: Maker, most: Optional[int]) -> Room:
+    limits = get_argument_limits()
+    whole = limits.total if isinstance(maker, ArgvMaker) else limits.one
+    largest = 10**9  # of a unit's number
+
+    def count(record: Sequence[str]) -> int:
+        return count_argument_bytes(maker.make(Values(tuple(record), largest)))
+
+    empty = count(())
+    return Room(whole - empty, lambda record: count(record) - empty, most or whole)
+
+
+def _make_units(groups: Iterable[Group], options: MapOptions) -> Iterator[Values]:
+    for number, group in enumerate(groups, 1):
+        texts = flatten(group)
+        yield Values(texts if options.group_size else (), number, label=texts)
