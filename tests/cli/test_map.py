@@ -150,6 +150,7 @@ def test_no_input_is_no_work(project):
         (["--csv", "--colsep", "ab", "true", ":::", "a"], "with --csv expected one character"),
         (["--header", ":", "true", ":::", "x", ":::", "x"], "the name 'x' occurs twice"),
         (["--header", ":", "true", ":::"], "inputs behind :::: the first input is the header"),
+        (["-I", "", "true", ":::", "a"], "-I: expected a text that stands for the input"),
         (["-j", "many", "true", ":::", "a"], "--jobs: expected a number such as 4, 200%, +2 or -1"),
         (["--retries", "0", "true", ":::", "a"], "0 is not in the range x>=1"),
         (["--timeout", "200%", "true", ":::", "a"], "timeout: expected seconds or a duration"),

@@ -140,6 +140,8 @@ def read_words(words: Sequence[str], manner: Manner) -> Words:
 
     `Wrong` names the first group in braces that looks like a placeholder and is none.
     """
+    if not manner.replacement:
+        raise Wrong("-I: expected a text that stands for the input")
     reader = _Reader(manner)
     texts = [reader.translate(word) for word in words]
     if not reader.sources:
