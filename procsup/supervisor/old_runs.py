@@ -5,9 +5,10 @@ ends, another run removes.
 """
 
 import os
+import threading
 import time
 from pathlib import Path
-from typing import List
+from typing import Callable, List, Optional
 
 from procsup.errors import ProcsupError
 from procsup.host.threads import try_start_thread
@@ -17,18 +18,42 @@ from procsup.store.rundir import RunDir
 
 # Programs may still read the manifest and the logs of a run that ended so recently.
 _SPARED_S = 3600.0
+_FIRST_REMOVED_S = 1.0
 
 
-def begin_to_remove(directory: str, keep_last: int) -> None:
-    """Remove old runs beside this run directory, on a thread of its own.
+class OldRuns:
+    """The runs beside one that is under way; `keep_last` of them remain, that one included.
 
-    `keep_last` runs remain, this one included. The thread ends with the process, if not before.
+    None: all remain.
     """
-    home = Path(directory).parent
-    try_start_thread(lambda: remove_old(home, keep_last), "procsup-old-runs")
+
+    def __init__(self, keep_last: Optional[int]) -> None:
+        self._keep_last = keep_last
+        self._has_removed = threading.Event()
+        self._has_removed.set()
+
+    def begin_to_remove(self, directory: str) -> None:
+        """Remove old runs beside this run directory, on a thread that ends with the process."""
+        keep_last, home = self._keep_last, Path(directory).parent
+        if keep_last is None:
+            return
+
+        def work() -> None:
+            try:
+                remove_old(home, keep_last, on_removed=self._has_removed.set)
+            finally:
+                self._has_removed.set()
+
+        self._has_removed.clear()
+        if try_start_thread(work, "procsup-old-runs") is None:
+            self._has_removed.set()
+
+    def wait_for_first(self) -> None:
+        """Wait a moment for a removal that is needed: very short runs would else become many."""
+        self._has_removed.wait(_FIRST_REMOVED_S)
 
 
-def remove_old(home: Path, keep_last: int) -> None:
+def remove_old(home: Path, keep_last: int, *, on_removed: Callable[[], object] = bool) -> None:
     """Remove final runs without a name, but the newest `keep_last` - 1 and those just ended.
 
     A run that `procsup prune` refuses to remove stays, and so does one that cannot be removed: that
@@ -47,12 +72,13 @@ def remove_old(home: Path, keep_last: int) -> None:
     for path in doomed:
         try:
             _remove(path)
+            on_removed()
         except (ProcsupError, OSError):  # noqa: PERF203  see above
             continue
 
 
 def list_old(home: Path, keep_last: int, now: float) -> List[Path]:
-    """Return the final runs to remove, by their names and the age of their manifests."""
+    """Return the final runs to remove, the oldest first, by their names and manifests' ages."""
     try:
         names = [name for name in os.listdir(home) if is_own_name(name)]
     except OSError:
@@ -65,8 +91,9 @@ def list_old(home: Path, keep_last: int, now: float) -> List[Path]:
             ended.append((os.stat(RunDir(home / name).manifest).st_mtime, home / name))
         except OSError:  # noqa: PERF203
             continue  # it is not final
-    ended.sort(reverse=True)
-    return [path for at, path in ended[keep_last - 1 :] if now - at > _SPARED_S]
+    ended.sort()
+    old = ended[: max(len(ended) - keep_last + 1, 0)]
+    return [path for at, path in old if now - at > _SPARED_S]
 
 
 def _remove(path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack
+from functools import partial
 from typing import Callable, Collection, List, Mapping, NamedTuple, Optional, Tuple
 
 import msgspec
@@ -41,7 +42,7 @@ from procsup.store.shared_lock import hold_shared_lock
 from procsup.store.sitting import Owner, Sitting, is_live, read_owner
 from procsup.supervisor.expansion import Expander
 from procsup.supervisor.observers import Observers
-from procsup.supervisor.old_runs import begin_to_remove
+from procsup.supervisor.old_runs import OldRuns
 from procsup.supervisor.previous_run import PreviousRun, make_lost_ends
 from procsup.supervisor.publishing import open_queue
 from procsup.supervisor.requests import DryRun, Ending, Opening, Request
@@ -141,6 +142,7 @@ def bring_to_completion(
     Raises RunFileError or UsageError (nothing was started), RunBusy if a live run holds the
     directory, RecordError if records cannot be written: then every tree was ended first.
     """
+    old_runs = OldRuns(request.keep_last)
     with ExitStack() as stack:
         asked, held = _hold(stack, read(request))
         waker = Waker()
@@ -158,7 +160,8 @@ def bring_to_completion(
         opening = _make_opening(asked, held, plan, early)
         asked.keep_plan(held.sitting.folder.fd)
         held.sitting.begin(held.begin.sitting, held.begin.run_id, [s.name for s in plan.stages])
-        observers = Observers(watchers(opening), lambda: _tell_ready(request, opening, on_ready))
+        ready = partial(_tell_ready, opening, old_runs, on_ready)
+        observers = Observers(watchers(opening), ready)
         stack.callback(observers.close)
         engine = _make_engine(stack, held, make_engine)
         waker.engine = engine
@@ -166,17 +169,17 @@ def bring_to_completion(
         begin = _place_begin(held)
         carry_out(open_sitting(plan, begin, lost), plan, world)
         supervise(plan, world, [*early.values(), *world.interrupts.drain()])
+    old_runs.wait_for_first()  # the run is not held any more
     return _make_ending(plan, held, observers)
 
 
 def _tell_ready(
-    request: Request, opening: Opening, on_ready: Optional[Callable[[Opening], None]]
+    opening: Opening, old_runs: OldRuns, on_ready: Optional[Callable[[Opening], None]]
 ) -> None:
-    """A run that is refused never comes here: it removes nothing."""
+    """A run that is refused does not come here: it removes nothing."""
     if on_ready is not None:
         on_ready(opening)
-    if request.keep_last is not None:
-        begin_to_remove(opening.directory, request.keep_last)
+    old_runs.begin_to_remove(opening.directory)
 
 
 def rehearse_run(request: Request, *, wanted: Collection[str] = (), static: bool = False) -> DryRun:
