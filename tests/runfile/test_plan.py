@@ -87,3 +87,12 @@ def test_a_mistake_is_named_as_in_python(tmp_path, unit, settings, problem):
 
     (found,) = caught.value.problems
     assert problem in found
+
+
+def test_without_an_id_a_unit_is_named_by_its_parameters_as_in_a_run_file(tmp_path):
+    rows = [{"n": 1, "mode": "fast"}, {"n": 0.5, "mode": ["a", "b"]}, {"n": 1, "mode": "fast"}, {}]
+
+    units = plan_units(tmp_path, [Unit(["true"], parameters=row) for row in rows])
+
+    names = ["n=1,mode=fast", "n=0.5,mode=a+b", "n=1,mode=fast #2", "true"]
+    assert [unit.id for unit in units] == [f"units/{name}" for name in names]

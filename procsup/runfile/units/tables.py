@@ -185,10 +185,16 @@ class UnitReader:
     # --- names ---------------------------------------------------------------------------
 
     def _choose_id(self, taken: Mapping[str, Any], argv: Tuple[str, ...]) -> str:
-        """Return the given id, or a short form of the command, with a number if it is taken."""
+        """Return the given id, or the parameters as in a run file, or a short form of the command.
+
+        The last two have a number if they are taken.
+        """
         if taken["id"] is not None:
             return make_visible(taken["id"])
         label = taken["label"]
+        if label is None and taken["parameters"]:
+            values = taken["parameters"].items()
+            label = ",".join(f"{name}={_format_parameter(value)}" for name, value in values)
         return self._namer.free(shorten_command(argv)) if label is None else self._namer.of(label)
 
     def _make_shown_head(self) -> Tuple[str, ...]:
@@ -242,6 +248,10 @@ class Names:
         self._numbers[name] = number
         self._numbers.setdefault(own, 1)
         return own
+
+
+def _format_parameter(value: Any) -> str:
+    return "+".join(map(v.format_value, value if isinstance(value, tuple) else (value,)))
 
 
 def _read_arguments(value: Any) -> Tuple[str, ...]:
