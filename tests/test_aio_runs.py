@@ -126,8 +126,8 @@ def test_units_and_inputs_come_from_async_generators(gate, count):
 
 def test_what_an_async_generator_raises_is_raised_and_nothing_is_started(gate):
     async def generate():
-        yield ["touch", "made"]
         raise ZeroDivisionError
+        yield ["touch", "made"]
 
     async def main():
         with pytest.raises(ZeroDivisionError):
@@ -140,13 +140,14 @@ def test_what_an_async_generator_raises_is_raised_and_nothing_is_started(gate):
 
 
 def test_a_cancellation_reaches_an_async_generator_that_waits(gate):
-    seen = []
+    seen, units = [], []
 
     async def main():
         waits = asyncio.Event()
 
         async def generate():
-            yield ["touch", "made"]
+            yield gated(gate, "a")
+            units.append(await meet(gate, "a"))
             waits.set()
             try:
                 await asyncio.Event().wait()
@@ -163,4 +164,20 @@ def test_a_cancellation_reaches_an_async_generator_that_waits(gate):
 
     asyncio.run(asyncio.wait_for(main(), LIMIT_S))
 
-    assert not Path(".procsup").exists()
+    assert units[0].ends_within(LIMIT_S)
+
+
+def test_an_async_generator_goes_on_while_its_first_unit_runs(gate):
+    async def generate():
+        yield gated(gate, "a")
+        first = await meet(gate, "a")
+        yield gated(gate, "b")
+        (await meet(gate, "b")).exit(0)
+        first.exit(0)
+
+    async def main():
+        return await aio.run_units(generate(), progress="none", jobs=2)
+
+    manifest = asyncio.run(asyncio.wait_for(main(), LIMIT_S))
+
+    assert [unit.verdict for unit in manifest.units] == ["succeeded"] * 2

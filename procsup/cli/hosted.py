@@ -12,7 +12,7 @@ from procsup.errors import RunUnfinished, UsageError
 from procsup.host.detach import announce
 from procsup.host.guard import find_owner
 from procsup.host.parent_watch import ParentWatch
-from procsup.runfile.plan import PlanWithdrawn, read_text
+from procsup.runfile.plan import LineQueue, PlanWithdrawn, read_growing, read_text
 from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import HostedRequest, Opening
 
@@ -44,13 +44,19 @@ def _run(asked: HostedRequest, parent_watch: Optional[ParentWatch], lines: Itera
     if progress not in PROGRESS:
         raise UsageError(f"progress={progress!r}: expected one of {', '.join(PROGRESS)}")
     request = replace(asked.request, owner=parent_watch)
+    rest = LineQueue(lines)
     if asked.plan_follows:
+        grows = asked.plan_grows and parent_watch is not None
         try:
-            request = replace(request, plan=read_text(lines, "plan"))
+            plan = read_growing(lines, "plan", rest) if grows else read_text(lines, "plan")
         except PlanWithdrawn:
             return UsageError.exit_code
+        request = replace(request, plan=plan)
     if parent_watch is not None:
-        parent_watch.watch_stdin()
+        if request.plan is not None and request.plan.rest is not None:
+            parent_watch.watch_stdin(rest.fill)
+        else:
+            parent_watch.watch_stdin()
     on_ready = _announce_ready if asked.announce else None
     return bring_to_completion(request, asked.display, on_ready=on_ready)
 

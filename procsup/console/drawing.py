@@ -65,8 +65,9 @@ class Drawing:
         eta = self._etas.setdefault(name, Eta())
         eta.sample(now, stage.done)
         planned = stage.planned
-        bar = ProgressBar(total=planned or 1, completed=stage.done, width=28, pulse=planned is None)
-        total = "?" if planned is None else str(planned)
+        is_open = planned is None or stage.grows
+        bar = ProgressBar(total=planned or 1, completed=stage.done, width=28, pulse=is_open)
+        total = "?" if planned is None else f"{planned}{'+' if stage.grows else ''}"
         words = [f"{stage.running} running"]
         if stage.unsuccessful:
             words.append(f"{stage.unsuccessful} failed")
@@ -87,6 +88,8 @@ def _format_eta(eta: Eta, stage: StageTally, now: float) -> str:
         return stage.status.word
     if stage.planned is None:
         return stage.status.word
+    if stage.grows:
+        return ""
     left_s = eta.estimate_remaining_s(now, stage.planned - stage.done)
     return "" if left_s is None else f"ETA {show_duration(left_s)}"
 
@@ -104,5 +107,8 @@ def _select_shown(summary: Summary) -> List[Tuple[str, StageTally]]:
 def _name_state(summary: Summary) -> Tuple[object, ...]:
     return (
         summary.ending,
-        *((s.status, s.planned, s.running, s.kept, s.done) for s in summary.stages.values()),
+        *(
+            (s.status, s.planned, s.grows, s.running, s.kept, s.done)
+            for s in summary.stages.values()
+        ),
     )

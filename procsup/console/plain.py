@@ -62,5 +62,5 @@ class PlainWatcher:
         stages = list(self._summary.stages.values())
         planned = sum(stage.planned or 0 for stage in stages)
         kept = sum(stage.kept for stage in stages)
-        more = "+" if any(stage.planned is None for stage in stages) else ""
+        more = "+" if any(stage.planned is None or stage.grows for stage in stages) else ""
         return f"{self._count + kept}/{planned}{more}"

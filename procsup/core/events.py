@@ -156,7 +156,8 @@ class Expanded(Struct, frozen=True, tag=True):
 
     `unfit` holds units with missing inputs if `missing-inputs` is ``fail-unit``;
     `program` is the stage's script or module file, None if there is none; `notes` are for the
-    user: what was left out.
+    user: what was left out. Unless it is the `last` one, more units follow, which the planner asks
+    for by another `Expand`.
     """
 
     stage: str
@@ -166,6 +167,7 @@ class Expanded(Struct, frozen=True, tag=True):
     problem: str = ""
     program: Optional[Program] = None
     notes: Tuple[str, ...] = ()
+    last: bool = True
 
 
 class Weighed(Struct, frozen=True, tag=True):
@@ -268,7 +270,7 @@ class Write(Struct, frozen=True, tag=True):
 
 
 class Expand(Struct, frozen=True, tag=True):
-    """Expand the units of a stage whose upstream is done, on a side thread.
+    """Expand the units of a stage whose upstream is done, on a side thread; or take more of them.
 
     `outputs` are the readings of the succeeded units of the stages in `sources`, by stage, in unit
     order, each with its unit's id. A success that did not use the version `made` of the stages

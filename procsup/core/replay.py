@@ -237,6 +237,10 @@ class History:
         if record.fresh:
             self.fresh_generation = self.generation
 
+    def grows(self, stage: str) -> bool:
+        """Whether the plan of a stage is not closed yet: more of its units follow."""
+        return stage in self._open_plans
+
     def _on_planned(self, _seq: int, record: Planned) -> None:
         if self._for_a_sitting:
             return

@@ -27,13 +27,15 @@ class ProcessResult(NamedTuple):
 class Feed(NamedTuple):
     """What is written to the child first: the request, then the `plan`, if there is one.
 
-    If the iterator of the plan raises, `called_off` follows. Process lists show the `label`.
+    If the iterator of the plan raises, `called_off` follows. Process lists show the `label`. A plan
+    that `grows` is made while the child carries it out.
     """
 
     label: str
     request: bytes
     plan: Iterable[bytes] = ()
     called_off: bytes = b""
+    grows: bool = False
 
     def format_arguments(self) -> List[str]:
         """Return the command line of the process that belongs to this one."""
@@ -94,12 +96,15 @@ def run_attached(feed: Feed, *, cancel_token: Optional[CancelToken] = None) -> P
     try:
         try:
             lines = _list_lines(feed, cancel_token)
-            boot.write_lines(child.stdin, lines, feed.called_off)
-            cancel_token._attach(child)
+            if feed.grows:
+                cancel_token._attach(child)
+            boot.write_lines(child.stdin, lines, feed.called_off, at_once=feed.grows)
+            if not feed.grows:
+                cancel_token._attach(child)
             stdout = child.stdout.read()
             child.wait()
         except BaseException:
-            _stop(child)
+            _stop(child, is_asked=feed.grows and cancel_token.is_cancelled)
             raise
         return ProcessResult(child.returncode, stdout)
     finally:
@@ -117,8 +122,8 @@ def _list_lines(feed: Feed, cancel_token: CancelToken) -> Iterator[bytes]:
             return
 
 
-def _stop(child: "subprocess.Popen[bytes]") -> None:
-    """Ask it to end and wait until it has.
+def _stop(child: "subprocess.Popen[bytes]", *, is_asked: bool = False) -> None:
+    """Ask it to end, unless it is asked already, and wait until it has.
 
     The terminal sends Ctrl-C to it, too: our request then counts as the same press. Each further
     exception here, such as another Ctrl-C, repeats the request, which kills its units at once. An
@@ -126,15 +131,17 @@ def _stop(child: "subprocess.Popen[bytes]") -> None:
     """
     late = None
     while child.poll() is None:
-        late = _ask_and_wait(child) or late
+        late = _ask_and_wait(child, is_asked=is_asked) or late
+        is_asked = False
     if late is not None:
         raise late
 
 
-def _ask_and_wait(child: "subprocess.Popen[bytes]") -> Optional[BaseException]:
+def _ask_and_wait(child: "subprocess.Popen[bytes]", *, is_asked: bool) -> Optional[BaseException]:
     """Ask once; return the exception that ended the wait, unless it is Ctrl-C."""
     try:
-        _ask_to_end(child)
+        if not is_asked:
+            _ask_to_end(child)
         child.wait()
     except KeyboardInterrupt:
         return None  # the exception that began the stop continues
@@ -179,5 +186,12 @@ class SupervisorProcess(boot.Announcing):
         child = boot.start_own_child(feed.format_arguments())
         cancel_token = cancel_token or CancelToken()
         lines = _list_lines(feed, cancel_token)
-        super().__init__(child, lines, feed.called_off, relay=len, cancel=lambda: _stop(child))
-        cancel_token._attach(child)
+        if feed.grows:
+            cancel_token._attach(child)
+
+        def cancel() -> None:
+            _stop(child, is_asked=feed.grows and cancel_token.is_cancelled)
+
+        super().__init__(child, lines, feed.called_off, relay=len, cancel=cancel, aside=feed.grows)
+        if not feed.grows:
+            cancel_token._attach(child)

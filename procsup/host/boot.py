@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from functools import partial
 from importlib.machinery import PathFinder
 from typing import IO, Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
@@ -136,7 +137,9 @@ class Announcing:
 
     It gets the `lines` by `write_lines`. `ready` is the line of JSON that it announces on its
     stdout; None: it ended before, with `exit_code`. `said` is its stderr until then, which also
-    goes to `relay` line by line. An exception meanwhile (Ctrl-C) calls `cancel`.
+    goes to `relay` line by line. An exception meanwhile (Ctrl-C) calls `cancel`. If the lines are
+    many and made meanwhile (`aside`), a thread writes them; if they raise, it calls `cancel`, and
+    `problem` is that exception.
     """
 
     def __init__(
@@ -147,18 +150,25 @@ class Announcing:
         *,
         relay: Callable[[bytes], object],
         cancel: Callable[[], object],
+        aside: bool = False,
     ) -> None:
         assert child.stdin is not None
         assert child.stdout is not None
         self._child = child
         self._relay = relay
         self._said: List[bytes] = []
+        self.problem: Optional[BaseException] = None
         self._over = threading.Event()
         listener = threading.Thread(target=self._listen, daemon=True)
         try:
             listener.start()
             with child.stdout:
-                write_lines(child.stdin, lines, called_off)
+                if aside:
+                    write = partial(self._write, child.stdin, lines, called_off, cancel)
+                    writer = threading.Thread(target=write, name="procsup-units", daemon=True)
+                    writer.start()
+                else:
+                    write_lines(child.stdin, lines, called_off)
                 self.ready = _read_announcement(child.stdout)
         except BaseException:
             cancel()
@@ -168,6 +178,8 @@ class Announcing:
             threading.Thread(target=self._reap, daemon=True).start()
         if self.ready is None or "error" in self.ready:
             self._over.wait()
+            if aside:
+                writer.join(_LAST_WORDS_S)
         # A ready child has closed the pipe. If it ended, other processes may still hold it.
         listener.join(_LAST_WORDS_S)
 
@@ -184,6 +196,19 @@ class Announcing:
     def wait(self, timeout_s: Optional[float] = None) -> bool:
         """Return when it has ended, its guard too: no process of the run is left; False if late."""
         return self._over.wait(timeout_s)
+
+    def _write(
+        self,
+        stdin: IO[bytes],
+        lines: Iterable[bytes],
+        called_off: bytes,
+        cancel: Callable[[], object],
+    ) -> None:
+        try:
+            write_lines(stdin, lines, called_off, at_once=True)
+        except BaseException as error:  # noqa: BLE001 - raised where the run is awaited
+            self.problem = error
+            cancel()
 
     def _reap(self) -> None:
         self._child.wait()
@@ -241,15 +266,17 @@ def try_write(pipe: IO[bytes], line: bytes = b"") -> bool:
     return True
 
 
-def write_lines(pipe: IO[bytes], lines: Iterable[bytes], called_off: bytes = b"") -> None:
+def write_lines(
+    pipe: IO[bytes], lines: Iterable[bytes], called_off: bytes = b"", *, at_once: bool = False
+) -> None:
     """Write lines, as long as the pipe has a reader: one that ends early reports the reason itself.
 
-    If the iterator raises, `called_off` is written as the last line and the exception continues,
-    even if the reader has ended.
+    With `at_once` each line is sent as it comes. If the iterator raises, `called_off` is written as
+    the last line and the exception continues, even if the reader has ended.
     """
     try:
         for line in lines:
-            if not try_write(pipe, line):
+            if not try_write(pipe, line) or (at_once and not try_write(pipe)):
                 return
     except BaseException:
         try_write(pipe, called_off)

@@ -345,7 +345,7 @@ def write_atomically(
         try:
             if mode is not None:
                 set_mode(fd, mode)
-            _write_all(fd, chunks)
+            write_all(fd, chunks)
             sync_fd(fd)
         finally:
             os.close(fd)
@@ -390,7 +390,8 @@ def is_temporary(name: str) -> bool:
     return name.startswith(_TEMPORARY[0]) and name.endswith(_TEMPORARY[1])
 
 
-def _write_all(fd: int, chunks: Iterable[bytes]) -> None:
+def write_all(fd: int, chunks: Iterable[bytes]) -> None:
+    """Write these bytes to a file; OSError if that failed."""
     buffer = bytearray()
     for chunk in chunks:
         buffer += chunk

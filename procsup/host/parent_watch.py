@@ -30,9 +30,13 @@ class ParentWatch:
         self._read_ahead = b""
         self._watch(lambda: _is_gone_for_sure(pid))
 
-    def watch_stdin(self) -> None:
-        """Watch stdin, too, whose other end that program holds; no other code may read it."""
-        self._watch(self._read_to_end)
+    def watch_stdin(self, read: Callable[[], bool] = lambda: True) -> None:
+        """Watch stdin, too, whose other end that program holds; no other code may read it.
+
+        `read` is called first, on the same thread: it may use `lines` up to the last one. If it
+        returns false before that, nothing more is read.
+        """
+        self._watch(lambda: read() and self._read_to_end())
 
     def lines(self) -> Iterator[bytes]:
         """Yield the lines of stdin; data read beyond the last yielded line is kept."""

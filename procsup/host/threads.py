@@ -3,7 +3,7 @@
 import threading
 import time
 from queue import SimpleQueue
-from typing import Callable, Generic, List, Optional, TypeVar
+from typing import Callable, Generic, Iterable, List, Optional, TypeVar
 
 Item = TypeVar("Item")
 
@@ -73,6 +73,56 @@ class Pool:
             if job is None or self._closed.is_set():
                 return
             job()
+
+
+class Handover(Generic[Item]):
+    """Items from one thread to another, at most about `most` of them at a time.
+
+    `leave` ends both sides, from any thread.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._changed = threading.Condition()
+        self._items: List[Item] = []
+        self._finished = False
+        self._left = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether `put` would wait now."""
+        return not self._left and len(self._items) >= self._most
+
+    def put(self, items: Iterable[Item]) -> bool:
+        """Hand items over when there is room; false if the other side has left."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.is_full)
+            if not self._left:
+                self._items += items
+                self._changed.notify_all()
+            return not self._left
+
+    def finish(self) -> None:
+        """Note that no more items follow."""
+        with self._changed:
+            self._finished = True
+            self._changed.notify_all()
+
+    def take(self) -> Optional[List[Item]]:
+        """Wait for items and return those there are; none at the end; None if one side has left."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._left or self._finished or bool(self._items))
+            if self._left:
+                return None
+            items, self._items = self._items, []
+            self._changed.notify_all()
+            return items
+
+    def leave(self) -> None:
+        """Let both sides return."""
+        with self._changed:
+            self._left = True
+            self._changed.notify_all()
 
 
 class ResultQueue(Generic[Item]):

@@ -82,6 +82,8 @@ def begin(feed: Feed, *, detach: bool = False, cancel_token: Optional[CancelToke
         detached = start_detached(feed.label, lines, feed.called_off, relay=len)
         return Run(_check_ready(detached), None)
     supervisor = SupervisorProcess(feed, cancel_token)
+    if supervisor.ready is None and supervisor.problem is not None:
+        raise supervisor.problem
     return Run(_check_ready(supervisor), supervisor)
 
 
@@ -162,7 +164,8 @@ class Run:
         """Block until the run, or a stage of it, is final; return its manifest.
 
         WaitTimeout after `timeout` (the run continues), RunFailed unless all units succeeded (with
-        `check`), RunUnfinished if it ended before it was final.
+        `check`), RunUnfinished if it ended before it was final. What a generator of units raised
+        goes on here.
         """
         limits = Limits(timeout_s=convert_seconds("timeout", timeout))
         try:
@@ -171,6 +174,8 @@ class Run:
             raise
         except ProcsupError:
             self.is_told = True
+            if self._supervisor is not None and self._supervisor.problem is not None:
+                raise self._supervisor.problem from None
             raise
         if stage is None:
             self.is_told = True

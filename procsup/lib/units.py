@@ -2,7 +2,20 @@
 
 import os
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import (
+    Any,
+    Collection,
+    Dict,
+    Generator,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    TypeVar,
+    Union,
+)
 
 from procsup.errors import UsageError
 from procsup.host.attached import Feed
@@ -26,6 +39,7 @@ from procsup.runfile.plan import (
 )
 from procsup.supervisor.requests import Display, HostedRequest, Request
 
+T = TypeVar("T")
 Argument = Union[str, float, "os.PathLike[str]"]
 Paths = Union[Sequence[AnyPath], Mapping[str, Union[AnyPath, Sequence[AnyPath]]]]
 Output = Union[AnyPath, Mapping[str, object]]
@@ -107,18 +121,19 @@ def run_units(
 ) -> Manifest:
     """Run units, each a command line or a `Unit`, and return the manifest when all have ended.
 
-    `units` may be a generator, and long. `name` names the run directory (``.procsup/NAME`` here,
-    or below `dir`); without it procsup chooses a new name. In a second call of the same name,
-    `keep` ``"unchanged"`` skips units that succeeded before and are the same, ``"always"`` also
-    those that have changed; ``"never"`` runs all. In a copied folder the original's successes are
-    kept only with `adopt`; without it they are a UsageError. `defaults` are the keys of a
-    stage for all units, with underscores: ``timeout="10m"``, ``retries=2``, ``env``, ``cwd``, ...
-    `time_limit` is for the whole run, as in `run`. Beside a run without a name the newest
-    `keep_last` finished ones without a name stay, this one included, and those that ended less than
-    an hour ago; their older run directories are removed. None keeps all.
+    The units of a generator start while it makes more of them. `name` names the run directory
+    (``.procsup/NAME`` here, or below `dir`); without it procsup chooses a new name. In a second
+    call of the same name, `keep` ``"unchanged"`` skips units that succeeded before and are the
+    same, ``"always"`` also those that have changed; ``"never"`` runs all. In a copied folder the
+    original's successes are kept only with `adopt`; without it they are a UsageError. `defaults`
+    are the keys of a stage for all units, with underscores: ``timeout="10m"``, ``retries=2``,
+    ``env``, ``cwd``, ... `time_limit` is for the whole run, as in `run`. Beside a run without a
+    name the newest `keep_last` finished ones without a name stay, this one included, and those that
+    ended less than an hour ago; their older run directories are removed. None keeps all.
 
-    Errors are those of `run`; UsageError says what is wrong with a unit or a setting, and then
-    nothing was started. If the generator raises, nothing is started and its exception propagates.
+    Errors are those of `run`; UsageError says what is wrong with a unit or a setting. Of a list
+    nothing was started then. Of a generator nothing more is started, and what runs finishes; the
+    run is not final. If the generator raises, the run is stopped, and its exception goes on.
     """
     options = UnitOptions(
         name, jobs, on_failure, keep, dir, progress, check, defaults, adopt, time_limit, keep_last
@@ -143,7 +158,8 @@ def start_units(
     """Start a run of units and return once it holds its run directory, as `start` does for a file.
 
     Then ``for event in run.events()`` has the end of each unit as it comes. The arguments are those
-    of `run_units`, the errors those of `start`.
+    of `run_units`, the errors those of `start`. A thread iterates over a generator, and what that
+    raises, `Run.wait` raises; with `detach` all units are made before the first one starts.
     """
     options = UnitOptions(
         name, jobs, on_failure, keep, dir, "none", True, defaults, adopt, time_limit, keep_last
@@ -219,9 +235,14 @@ class UnitOptions:
         return ((key, value) for key, value in self.defaults.items() if value is not None)
 
     def make_invocation(
-        self, stage: str, program: Mapping[str, Any], tables: Iterable[Dict[str, object]]
+        self,
+        stage: str,
+        program: Mapping[str, Any],
+        tables: Iterable[Dict[str, object]],
+        *,
+        grows: bool,
     ) -> Invocation:
-        """Return the invocation that runs these units."""
+        """Return the invocation that runs these units; if they grow, while they are made."""
         named = self.name is not None
         head = Head(
             self.run_name(), get_current_folder(), stage, self.make_settings(), program, named
@@ -235,8 +256,11 @@ class UnitOptions:
         )
 
         def make_feed(display: Display, announce: bool) -> Feed:
-            line = HostedRequest(request, display, plan_follows=True, announce=announce).encode()
-            return Feed(head.name, line, _encode_lines(head, tables), CALLED_OFF)
+            asked = HostedRequest(
+                request, display, plan_follows=True, announce=announce, plan_grows=grows
+            )
+            lines = _encode_lines(head, tables)
+            return Feed(head.name, asked.encode(), lines, CALLED_OFF, grows)
 
         return Invocation(make_feed, self.progress, self.check)
 
@@ -265,7 +289,8 @@ def make_units_invocation(units: Iterable[AnyUnit], options: UnitOptions) -> Inv
         raise UsageError(
             f"units: expected a list of command lines, such as [['gzip', 'a.txt']], not {units!r}"
         )
-    return options.make_invocation("units", {}, _make_unit_tables(units))
+    tables = _make_unit_tables(units)
+    return options.make_invocation("units", {}, tables, grows=not isinstance(units, Collection))
 
 
 def make_map_invocation(
@@ -279,22 +304,30 @@ def make_map_invocation(
     target_program = make_target(target, args, outputs)
     if isinstance(inputs, (str, bytes, os.PathLike)) or not isinstance(inputs, Iterable):
         raise UsageError(f"inputs: expected a list of inputs, such as [{inputs!r}]")
-    return options.make_invocation(
-        "map", target_program.program, _make_map_tables(target_program, inputs)
-    )
+    tables, grows = _make_map_tables(target_program, inputs), not isinstance(inputs, Collection)
+    return options.make_invocation("map", target_program.program, tables, grows=grows)
 
 
 def _encode_lines(head: Head, tables: Iterable[Dict[str, object]]) -> Iterator[bytes]:
     yield head.line()
     count = 0
-    for table in tables:
+    for table in _iterate(tables):
         yield encode(table)
         count += 1
     yield end_line(count)
 
 
+def _iterate(items: Iterable[T]) -> Iterator[T]:
+    """Yield the items; a generator is closed with this one, although others may hold it."""
+    try:
+        yield from items
+    finally:
+        if isinstance(items, Generator):
+            items.close()
+
+
 def _make_unit_tables(units: Iterable[AnyUnit]) -> Iterator[Dict[str, object]]:
-    for index, unit in enumerate(units):
+    for index, unit in enumerate(_iterate(units)):
         where = f"units[{index}]."
         if isinstance(unit, Unit):
             yield unit.make_table(where)
@@ -303,7 +336,7 @@ def _make_unit_tables(units: Iterable[AnyUnit]) -> Iterator[Dict[str, object]]:
 
 
 def _make_map_tables(target_program: Target, inputs: Iterable[Any]) -> Iterator[Dict[str, object]]:
-    for index, value in enumerate(inputs):
+    for index, value in enumerate(_iterate(inputs)):
         text = convert_argument(value, f"inputs[{index}]")
         table = target_program.make_table(text, f"inputs[{index}]")
         if isinstance(value, os.PathLike):

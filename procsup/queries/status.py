@@ -53,9 +53,10 @@ class Status(NamedTuple):
     def __repr__(self) -> str:
         done = sum(tally.done for tally in self.stages)
         planned = sum(tally.planned or 0 for tally in self.stages)
-        return (
-            f"<Status of {self.name}: {self.state}, {done} of {count_noun(planned, 'unit')} done>"
-        )
+        units = count_noun(planned, "unit")
+        if any(tally.grows for tally in self.stages):
+            units = f"{planned}+ units"
+        return f"<Status of {self.name}: {self.state}, {done} of {units} done>"
 
     @property
     def name(self) -> str:
@@ -167,6 +168,7 @@ def _make_tally(history: History, name: str, live: Set[str]) -> StageTally:
     units = history.plan.get(name)
     if units is not None:
         tally.planned, tally.status = len(units), StageStatus.OPEN
+        tally.grows = history.grows(name)
         tally.kept = sum(
             1 for unit in units if unit in history.kept and history.has_succeeded(unit)
         )

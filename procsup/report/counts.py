@@ -21,7 +21,7 @@ def list_stage_cells(tallies: Iterable[StageTally]) -> Tuple[List[str], List[Lis
     """Return the header and the rows of that table."""
     return _list_cells(
         [
-            _StageRow(s.name, s.status.word, s.planned, s.kept, s.verdicts, s.running)
+            _StageRow(s.name, s.status.word, s.planned, s.kept, s.verdicts, s.running, s.grows)
             for s in tallies
         ]
     )
@@ -47,6 +47,7 @@ class _StageRow(NamedTuple):
     kept: int
     verdicts: Mapping[Verdict, int]
     running: int = 0
+    grows: bool = False
 
 
 def _list_cells(stages: Sequence[_StageRow]) -> Tuple[List[str], List[List[object]]]:
@@ -61,7 +62,7 @@ def _list_cells(stages: Sequence[_StageRow]) -> Tuple[List[str], List[List[objec
         [
             s.name,
             s.status,
-            s.planned,
+            f"{s.planned}+" if s.grows else s.planned,
             s.kept,
             *(s.verdicts.get(verdict, 0) for verdict in (Verdict.SUCCEEDED, *others)),
             *([s.running] if live else []),
@@ -117,6 +118,8 @@ def make_stage_data(stage: StageTally) -> Dict[str, Any]:
     data["remarks"], data["starts_put_off"] = len(stage.remarks), stage.refused
     if stage.leftover_files:
         data["leftover_files"] = stage.all_leftover_files.count
+    if stage.grows:
+        data["grows"] = True  # `planned` is the number so far
     if stage.problem:
         data["problem"] = stage.problem
     return data

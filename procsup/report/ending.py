@@ -55,6 +55,8 @@ def _format_headline(name: str, ending: Ending, took_s: float) -> str:
     done = sum(stage.done for stage in ending.summary.stages.values())
     reason = make_visible(ending.reason) or "not finished"
     left = count_noun(max(planned - done, 0), "unit")
+    if _grows(ending):
+        left = f"{left} and those that the program would have made"
     return f"{name} is not finished: {reason}; {said}, {left} left, after {took}"
 
 
@@ -68,11 +70,15 @@ def _count_failures(ending: Ending, commands: Commands) -> str:
     return f"{said} this time, {total} in all (procsup status {commands.name})"
 
 
+def _grows(ending: Ending) -> bool:
+    return any(stage.grows for stage in ending.summary.stages.values())
+
+
 def _next_steps(ending: Ending, commands: Commands) -> List[str]:
     steps = []
     if ending.failures:
         steps.append(f"  procsup logs {commands.name} --failed")
-    if ending.status is None:
+    if ending.status is None and not _grows(ending):  # else its plan is not whole
         steps.append(f"  procsup run {commands.run}    # goes on where this ended")
     elif ending.status != "succeeded":
         steps.append(f"  procsup retry {commands.name}    # tries what did not succeed again")

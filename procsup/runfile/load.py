@@ -76,6 +76,11 @@ class LoadedRun:
     `digest` is the sha256 of the file's bytes.
     """
 
+    @property
+    def grows(self) -> bool:
+        """Whether more units are made during the run."""
+        return False
+
     def __init__(
         self, source: Source, spec: RunSpec, recipes: Sequence[Recipe], around: ExpandContext
     ) -> None:
@@ -90,6 +95,9 @@ class LoadedRun:
         self._registry = Registry(spec, source.path)
         for recipe in recipes:
             self._registry.add_looks(recipe, around.values)
+
+    def stop_growing(self) -> None:
+        """Let a thread return that waits for more units."""
 
     def list_early_stages(self) -> List[str]:
         """Return the names of the stages whose units can be known now, in the file's order."""
@@ -112,7 +120,7 @@ class LoadedRun:
         made = [(self._recipes[name], of_stage) for name, of_stage in units.items()]
         self._registry.check_inputs(made, problems)
         problems.raise_if_any(list_more(units) if problems else ())
-        if not any(stage.late for stage in self.spec.stages):
+        if not (self.grows or any(stage.late for stage in self.spec.stages)):
             self._registry.forget_units()
             self._made.clear()
         return units

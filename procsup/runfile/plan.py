@@ -3,15 +3,28 @@
 It has one JSON object a line: first a head (the run's name, the caller's current folder, the
 settings as in a run file), then one object a unit, last ``{"end": COUNT}``. The library and
 `procsup map` make it, send it to the supervisor through a pipe, and it stays in the run directory
-as ``plan.jsonl``. A plan without its last line is invalid: its maker gave up.
+as ``plan.jsonl``. A plan without its last line is invalid: its maker gave up. The units of a
+generator run while it makes more of them: then the plan grows until its last line has come.
 """
 
 import datetime
 import json
 import os
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import msgspec
+from typing_extensions import Protocol
 
 from procsup.core.regexes import compile_at_use
 from procsup.core.slots import Capacity
@@ -21,6 +34,7 @@ from procsup.errors import RunFileError, UsageError
 from procsup.host.clock import make_dated_id
 from procsup.host.files import open_record
 from procsup.host.folders import make_absolute
+from procsup.host.threads import Handover
 from procsup.runfile.load import LoadedRun, UpstreamOutputs
 from procsup.runfile.parameters.walk import Finder
 from procsup.runfile.stages.recipe import ExpandContext, Recipe
@@ -36,9 +50,12 @@ from procsup.runfile.vocabulary.names import check_run_name
 PLAN_FILE = "plan.jsonl"
 PLAN_VERSION = 1
 CALLED_OFF = b'{"called-off":true}\n'
+END = b'{"end":'
+_NOT_WHOLE = "run the program again that makes it; with `name` and `keep` it repeats nothing"
 _ENOUGH_PROBLEMS = 20
 KEEP_LAST = 20  # of the runs in a folder that have no name of their own
 _OWN_NAME = compile_at_use(r"[a-z]+-\d{8}T\d{6}-[0-9a-f]+(-\d+)?")  # see make_own_name
+_MOST_READ_AHEAD = 500
 _MARK = "procsup-plan"
 # Texts whose braces are kept: names, and the only setting that has placeholders.
 _TEXT_AS_IS = ("secrets", "stop-command")
@@ -78,17 +95,47 @@ class Head(NamedTuple):
         return encode({_MARK: PLAN_VERSION, **self._asdict()})
 
 
+class LineQueue:
+    """The lines of a plan that grows: one thread reads them, another one takes them."""
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        self._lines = lines
+        self._handover: Handover[bytes] = Handover(_MOST_READ_AHEAD)
+
+    def fill(self) -> bool:
+        """Read up to the last line, or to the end of the input; false if that was left before."""
+        for line in self._lines:
+            if not self._handover.put([line]):
+                return False
+            if line.startswith(END) or line == CALLED_OFF:
+                break
+        return True
+
+    def take(self) -> Optional[List[bytes]]:
+        """Wait for lines, and return those there are; None after `leave`."""
+        return self._handover.take()
+
+    def leave(self) -> None:
+        """Let both threads return."""
+        self._handover.leave()
+
+
 class PlanText(NamedTuple):
-    """A whole plan as text: the decoded head, and the lines of its units."""
+    """A plan as text: the decoded head, and the lines of its units.
+
+    A plan that grows has its first unit in `units`, and the lines after it in `rest`.
+    """
 
     head: Head
     units: List[bytes]
+    rest: Optional[LineQueue] = None
 
     def lines(self) -> Iterator[bytes]:
         """Yield the lines of the file."""
         yield self.head.line()
         yield from self.units
-        yield end_line(len(self.units))
+        if self.rest is None:
+            yield end_line(len(self.units))
 
 
 def encode(table: Mapping[str, Any]) -> bytes:
@@ -110,17 +157,34 @@ def read_text(lines: Iterable[bytes], shown: str) -> PlanText:
     head = _read_head(next(rows, b""), shown)
     units: List[bytes] = []
     for line in rows:
-        if line == CALLED_OFF:
-            raise PlanWithdrawn
-        if line.startswith(b'{"end":'):
-            if _decode(line, shown) != {"end": len(units)}:
-                raise UsageError(
-                    f"{shown}: the plan has {count_noun(len(units), 'unit')}, and its last line"
-                    " another number: make it again"
-                )
+        if is_last_line(line, len(units), shown):
             return PlanText(head, units)
         units.append(line)
-    raise UsageError(f"{shown}: the plan has no last line: make it again")
+    raise UsageError(f"{shown}: the plan has no last line: {_NOT_WHOLE}")
+
+
+def read_growing(lines: Iterator[bytes], shown: str, rest: LineQueue) -> PlanText:
+    """Read a plan up to its first unit; errors as `read_text`. It is whole if it has no unit."""
+    head = _read_head(next(lines, b""), shown)
+    line = next(lines, b"")
+    if not line:
+        raise UsageError(f"{shown}: the plan has no last line: {_NOT_WHOLE}")
+    is_whole = is_last_line(line, 0, shown)
+    return PlanText(head, []) if is_whole else PlanText(head, [line], rest)
+
+
+def is_last_line(line: bytes, count: int, shown: str) -> bool:
+    """Whether a line ends a plan of `count` units; errors as `read_text`."""
+    if line == CALLED_OFF:
+        raise PlanWithdrawn
+    if not line.startswith(END):
+        return False
+    if _decode(line, shown) != {"end": count}:
+        raise UsageError(
+            f"{shown}: the plan has {count_noun(count, 'unit')}, and its last line another number:"
+            " make it again"
+        )
+    return True
 
 
 def read_file(path: str) -> PlanText:
@@ -194,7 +258,7 @@ def load_plan(
         spec = msgspec.structs.replace(spec, directory=os.path.dirname(make_absolute(path)))
     spec = msgspec.structs.replace(spec, file=os.path.join(spec.directory, PLAN_FILE))
     problems.raise_if_any()
-    if not head.program:
+    if not head.program and text.rest is None:
         is_python = all_run_python(_decode(line, path) for line in text.units)
         stage = msgspec.structs.replace(spec.stages[0], is_python=is_python)
         recipes = [recipes[0]._replace(spec=stage)]
@@ -235,6 +299,13 @@ def _make_data(head: Head) -> Dict[str, Any]:
     return {"name": head.name, **double_braces(run), "stage": {head.stage: written}}
 
 
+class KeepLines(Protocol):
+    """Writes lines of a plan to its file; the `last` ones are on disk on return."""
+
+    def __call__(self, lines: Iterable[bytes], *, last: bool) -> None:
+        """Write them."""
+
+
 class LoadedPlan(LoadedRun):
     """A valid plan, and its units; `text` is the text that it was read from."""
 
@@ -248,10 +319,49 @@ class LoadedPlan(LoadedRun):
     ) -> None:
         super().__init__(source, spec, recipes, around)
         self.text = text
+        self._rest = text.rest
+        self._count = 0  # of the units read so far
 
     def forget_text(self) -> None:
         """Drop the lines of the units, here and in the caller's list."""
         self.text.units.clear()
+
+    @property
+    def grows(self) -> bool:
+        """Whether more units are made during the run."""
+        return self._rest is not None
+
+    def stop_growing(self) -> None:
+        """Let a thread return that waits for more units."""
+        if self._rest is not None:
+            self._rest.leave()
+
+    def expand_more(
+        self, capacity: Capacity, keep: KeepLines
+    ) -> Optional[Tuple[List[UnitSpec], bool]]:
+        """Wait for more units; return them, and whether these are the last ones.
+
+        None if their maker gave up. `keep` writes their lines to the file of the plan, before they
+        are checked. RunFileError has all problems of these units.
+        """
+        lines = None if self._rest is None else self._rest.take()
+        if lines is None:
+            return None
+        known, is_last = self._count, False
+        try:
+            is_last = is_last_line(lines[-1], known + len(lines) - 1, self._source.shown)
+        except PlanWithdrawn:
+            return None
+        keep(lines, last=is_last)
+        problems = self._find_problems()
+        stage = self.spec.stages[0].name
+        units = self._read_units(stage, capacity, lines[:-1] if is_last else lines, problems)
+        self._registry.check_inputs([(self._recipes[stage], units)], problems)
+        problems.raise_if_any()
+        if is_last:
+            self._rest = None
+            self._registry.forget_units()
+        return units, is_last
 
     def _find_problems(self) -> Problems:
         return PlanProblems(self._source.shown)
@@ -263,20 +373,27 @@ class LoadedPlan(LoadedRun):
         outputs: UpstreamOutputs,  # noqa: ARG002 - nothing is before the only stage
         problems: Problems,
     ) -> List[UnitSpec]:
-        recipe = self._recipes[stage]
+        self._count = 0
+        return self._read_units(stage, capacity, self.text.units, problems)
+
+    def _read_units(
+        self, stage: str, capacity: Capacity, lines: Iterable[bytes], problems: Problems
+    ) -> List[UnitSpec]:
+        recipe, first = self._recipes[stage], self._count
         finder = Finder(self._around.folder, marks=self._registry.marks)
         reader = UnitReader(recipe, self._around, capacity, finder)
         units: List[UnitSpec] = []
         wrong_ones = 0
-        for index, line in enumerate(self.text.units):
+        for index, line in enumerate(lines, first):
             before = len(units)
             with problems.below(("stage", stage, index)):
                 units.append(reader.read(index, _decode(line, self._source.shown)))
             wrong_ones += len(units) == before
             if wrong_ones >= _ENOUGH_PROBLEMS:
                 break
+        self._count += len(units)
         self._notes[stage] = tuple(f"{stage}: {note}" for note in finder.notes())
-        self._registry.add(recipe, units, problems)
+        self._registry.add(recipe, units, problems, more=first > 0)
         return units
 
 

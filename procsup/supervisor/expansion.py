@@ -32,6 +32,8 @@ from procsup.host import readings
 from procsup.host.nested import read_granted_cpus
 from procsup.paths.identity import Contents
 from procsup.runfile.load import LoadedRun
+from procsup.runfile.plan import LoadedPlan
+from procsup.store.growing_plan import PlanFile
 from procsup.store.history import find_places_before
 from procsup.store.rundir import RunDir
 from procsup.supervisor.resolved_request import ResolvedRequest
@@ -71,7 +73,8 @@ class Expander:
         self._asking = asking
         self._wanted = wanted
         self._early: Mapping[str, Sequence[UnitSpec]] = {}
-        self._units: Dict[str, Sequence[UnitSpec]] = {}  # of the stages expanded so far
+        self._units: Dict[str, List[UnitSpec]] = {}  # of the stages expanded so far
+        self._plan_file: Optional[PlanFile] = None  # of a plan that grows
         self._standings: Dict[Standing, Standing] = {}  # few are different
         self._kinds = {kind: Rerun(kind) for kind in CHANGES}
         self._published = list_published_files(self._spec)
@@ -90,12 +93,14 @@ class Expander:
         and checked when they are done, since they may make its inputs.
         """
         self._early = units
-        self._units.update(units)
+        self._units.update((name, list(some)) for name, some in units.items())
         found = {name: self._look_early(name) for name in units}
         problems = [fact.problem for fact in found.values() if fact.problem]
         if problems:
             raise RunFileError([line for text in problems for line in text.splitlines()])
-        return found
+        if not self._loaded.grows:
+            return found
+        return {name: msgspec.structs.replace(fact, last=False) for name, fact in found.items()}
 
     def _look_early(self, name: str) -> Expanded:
         stage, units = self._spec.stage(name), self._early[name]
@@ -121,8 +126,14 @@ class Expander:
                 return [f"stage {stage.name}: unit {unit.id} {why}: {cure}"]
         return []
 
+    def grow_into(self, plan_file: PlanFile) -> None:
+        """Set the file of the plan, which grows by the lines of its further units."""
+        self._plan_file = plan_file
+
     def expand_late(self, order: Expand) -> Expanded:
         """Expand a stage whose upstream is done; an error becomes its `problem`."""
+        if isinstance(self._loaded, LoadedPlan) and self._plan_file is not None:
+            return self._expand_more(self._loaded, self._plan_file, order.stage)
         stage = self._spec.stage(order.stage)
         units: Optional[Sequence[UnitSpec]] = self._early.get(order.stage)
         notes: Tuple[str, ...] = ()
@@ -134,13 +145,30 @@ class Expander:
                 notes = self._loaded.notes(order.stage)
         except RunFileError as error:
             return Expanded(order.stage, problem=str(error))
-        self._units[order.stage] = units
+        self._units[order.stage] = list(units)
         weighed = msgspec.structs.replace(self._weigh(stage, units), notes=notes)
         pairs = zip(units, weighed.standings)
         stays = all(self._stays(unit, standing, order.made) for unit, standing in pairs)
         if stays and not order.moving:
             return weighed
         return self._check_stage(stage, weighed)
+
+    def _expand_more(self, loaded: LoadedPlan, plan_file: PlanFile, name: str) -> Expanded:
+        """Wait for more units of a plan that grows, check and weigh them."""
+        stage = self._spec.stage(name)
+        try:
+            more = loaded.expand_more(self._capacity, plan_file.add)
+        except RunFileError as error:
+            return Expanded(name, problem=str(error))
+        if more is None:
+            return Expanded(name, problem="the program that makes its units gave up")
+        units, is_last = more
+        self._units[name] += units
+        too_large = self._list_too_large(stage, units)
+        if too_large:
+            return _make_refusal(name, too_large)
+        checked = self._check_stage(stage, self._weigh(stage, units))
+        return msgspec.structs.replace(checked, last=is_last, notes=loaded.notes(name))
 
     def weigh_again(self, order: Weigh) -> Weighed:
         """Weigh units again after their inputs were made anew."""

@@ -72,13 +72,15 @@ class HostedRequest(NamedTuple):
     """What a program sends to the supervisor that it starts; ASCII, since paths may not be UTF-8.
 
     `announce`: the supervisor writes a line to stdout when it holds the run directory.
-    `plan_follows`: the next lines are a plan, which replaces the run file.
+    `plan_follows`: the next lines are a plan, which replaces the run file; if it `plan_grows`, the
+    run begins with its first unit.
     """
 
     request: Request
     display: Display
     announce: bool = False
     plan_follows: bool = False
+    plan_grows: bool = False
 
     def encode(self) -> bytes:
         """Write it as a line."""

@@ -22,6 +22,7 @@ from procsup.host.owners import find_first_closed
 from procsup.paths.opening import is_absent
 from procsup.runfile.load import LoadedRun, load
 from procsup.runfile.plan import PLAN_FILE, LoadedPlan, PlanText, load_plan, read_file
+from procsup.store.growing_plan import PlanFile
 from procsup.store.place import find_folder_now
 from procsup.store.reader import read_last_begin
 from procsup.store.rundir import RunDir
@@ -75,18 +76,21 @@ class ResolvedRequest(NamedTuple):
         refuse(self.only, late, "--only ")
         refuse(self.again, late)
 
-    def keep_plan(self, dir_fd: Optional[int]) -> None:
+    def keep_plan(self, dir_fd: Optional[int]) -> Optional[PlanFile]:
         """Write a program's plan into the run directory, whose lock this process holds.
 
         A resume reads it from there. RecordError if it cannot be written. The text is freed
         afterwards: it may be large, and is not needed any more. `dir_fd` is of the run directory,
-        as in `host.files`.
+        as in `host.files`. Returns the file if the plan grows.
         """
         if not isinstance(self.loaded, LoadedPlan):
-            return
+            return None
         if self.request.plan is not None:
             self._write_plan(self.loaded, dir_fd)
         self.loaded.forget_text()
+        if not self.loaded.grows:
+            return None
+        return PlanFile(os.path.join(self.spec.directory, PLAN_FILE), dir_fd=dir_fd)
 
     def _write_plan(self, loaded: LoadedPlan, dir_fd: Optional[int]) -> None:
         path = os.path.join(self.spec.directory, PLAN_FILE)
@@ -145,7 +149,7 @@ def make_directory(asked: ResolvedRequest) -> Tuple[ResolvedRequest, RunDir, boo
     while not rundir.create(asked.spec.share, only_new=True):
         count += 1
         head = plan.head._replace(name=f"{plan.head.name}-{count}")
-        other = PlanText(head, plan.units)
+        other = plan._replace(head=head)
         asked = read(msgspec.structs.replace(asked.request, plan=other))
         rundir = RunDir(asked.spec.directory)
     return asked, rundir, True

@@ -158,7 +158,7 @@ def bring_to_completion(
         expander = Expander(asked, held.past.history, os.environ)
         early = expander.expand_early(asked.units)
         opening = _make_opening(asked, held, plan, early)
-        asked.keep_plan(held.sitting.folder.fd)
+        _keep_plan(stack, asked, held, expander)
         held.sitting.begin(held.begin.sitting, held.begin.run_id, [s.name for s in plan.stages])
         ready = partial(_tell_ready, opening, old_runs, on_ready)
         observers = Observers(watchers(opening), ready)
@@ -324,6 +324,15 @@ def _place_begin(held: _HeldRun) -> Begin:
     return msgspec.structs.replace(held.begin, journal=written_to, born_ns=born)
 
 
+def _keep_plan(
+    stack: ExitStack, asked: ResolvedRequest, held: _HeldRun, expander: Expander
+) -> None:
+    plan_file = asked.keep_plan(held.sitting.folder.fd)
+    if plan_file is not None:
+        stack.callback(plan_file.close)
+        expander.grow_into(plan_file)
+
+
 def _make_opening(
     asked: ResolvedRequest, held: _HeldRun, plan: Plan, early: Mapping[str, Expanded]
 ) -> Opening:
@@ -331,6 +340,7 @@ def _make_opening(
     seen = count_outlook(
         rehearse(asked.spec, asked.capacity, history, early, selector=selector), selector
     )
+    seen = seen._replace(grows=asked.loaded.grows)
     lines = [*list_notices(asked), *held.past.list_notices(), *list_notes(seen, asked.spec)]
     return Opening(
         asked.spec,
@@ -369,6 +379,7 @@ def _make_world(
     )
     side_expander = SideExpander(expander.expand_late, expander.weigh_again, wake=engine.wake)
     stack.callback(side_expander.close)
+    stack.callback(asked.loaded.stop_growing)
     publisher = open_queue(
         asked.spec,
         held.begin,

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from procsup.host.threads import Pool, ResultQueue
+from procsup.host.threads import Handover, Pool, ResultQueue
 
 LIMIT_S = 20.0
 
@@ -85,3 +85,50 @@ def test_two_jobs_run_at_once_where_two_threads_may():
     pool.join(time.monotonic() + LIMIT_S)
 
     assert done == [1, 1]
+
+
+# --- from one thread to another ----------------------------------------------------------------
+
+
+def test_items_are_handed_over_in_order_and_then_there_are_none():
+    handover = Handover(3)
+
+    def give():
+        for number in range(100):
+            assert handover.put([number])
+        handover.finish()
+
+    giver = threading.Thread(target=give)
+    giver.start()
+    taken = []
+    while True:
+        items = handover.take()
+        if not items:
+            break
+        assert len(items) <= 3
+        taken += items
+
+    giver.join(LIMIT_S)
+    assert items == []
+    assert taken == list(range(100))
+
+
+def test_who_leaves_wakes_both_sides():
+    handover = Handover(1)
+    assert handover.put(["one"])
+    answers = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(handover.put(["two"]))),
+        threading.Thread(target=lambda: answers.append(handover.put(["three"]))),
+    ]
+    for thread in threads:
+        thread.start()
+    assert handover.is_full
+
+    handover.leave()
+    for thread in threads:
+        thread.join(LIMIT_S)
+
+    assert answers == [False, False]
+    assert handover.take() is None
+    assert not handover.is_full

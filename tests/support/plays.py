@@ -78,6 +78,7 @@ class Play:
     """One sitting, fact by fact.
 
     What is withdrawn or published is done at once, unless the test says when (`by_hand`, `done`).
+    With `grows` the stages begin with these units, and `more` brings the others.
     """
 
     def __init__(
@@ -93,10 +94,12 @@ class Play:
         memory_bytes: Optional[int] = None,
         jobs: Optional[int] = None,
         by_hand: bool = False,
+        grows: bool = False,
         **run: Any,
     ) -> None:
         self.now = 1000.0
         self.by_hand = by_hand
+        self._grows = grows
         self.in_line: List[Order] = []  # withdrawals and publications that are not done
         self.records: List[Record] = []
         self.orders: List[str] = []
@@ -126,7 +129,14 @@ class Play:
     def _expanded(self, name: str, standings: Dict[str, Standing]) -> Expanded:
         units = tuple(u for u in self.units if u.stage == name)
         new = Rerun("new")
-        return Expanded(name, units, tuple(standings.get(u.id, new) for u in units))
+        found = tuple(standings.get(u.id, new) for u in units)
+        return Expanded(name, units, found, last=not self._grows)
+
+    def more(self, *names: str, last: bool = False, **found: Any) -> "Play":
+        """Bring more units of stage s, as an answer to an order."""
+        units = tuple(unit(name) for name in names)
+        standings = tuple(self._standings.get(one.id, Rerun("new")) for one in units)
+        return self.tell(Expanded("s", units, standings, last=last, **found))
 
     def tell(self, *facts: Fact, after_s: float = 0.0) -> "Play":
         """Hand facts to the planner, some seconds later."""
@@ -159,7 +169,8 @@ class Play:
                 self.tasks[order.attempt] = order.task
             if isinstance(order, (Stop, Kill)):
                 self.reached.add(order.attempt)
-            if isinstance(order, Expand) and not self.spec.stage(order.stage).late:
+            is_early = isinstance(order, Expand) and not self.spec.stage(order.stage).late
+            if isinstance(order, Expand) and is_early and not self._grows:
                 self._checked_anew.append(order.stage)  # known early: nothing new comes of it
                 continue
             if isinstance(order, (Withdraw, Publish)):

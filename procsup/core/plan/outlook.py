@@ -24,7 +24,7 @@ class Outlook(NamedTuple):
     """Numbers for the first line; `late` are the stages whose units are not known yet.
 
     `as_they_are` are units without success that a retry does not run; `bare` are units kept
-    without outputs, from a run that did not succeed.
+    without outputs, from a run that did not succeed. If it `grows`, more units are made later.
     """
 
     kept: int
@@ -34,6 +34,7 @@ class Outlook(NamedTuple):
     late: List[str]
     as_they_are: int = 0
     bare: int = 0
+    grows: bool = False
 
     @property
     def to_run(self) -> int:
@@ -70,7 +71,7 @@ def format_first_line(seen: Outlook, before: LastSitting, *, fresh: bool) -> str
     command changed; --fresh runs all``
     """
     total = seen.kept + seen.to_run + seen.left_alone + seen.as_they_are
-    line = f"kept {seen.kept} of {total}"
+    line = f"kept {seen.kept} of {total}{'+' if seen.grows else ''}"
     when = [text for text in (before.moved_from, _describe_last_time(before)) if text]
     if when:
         line += f" ({'; '.join(when)})"
@@ -91,6 +92,8 @@ def format_first_line(seen: Outlook, before: LastSitting, *, fresh: bool) -> str
 def list_notes(seen: Outlook, spec: RunSpec) -> List[str]:
     """Return further lines: stale programs, and stages that are expanded later."""
     lines = format_stale_lines(spec, seen.stale)
+    if seen.grows:
+        lines.append("more units are taken as the program makes them")
     if seen.late:
         lines.append(f"units known later, when the stages before are done: {', '.join(seen.late)}")
     return lines

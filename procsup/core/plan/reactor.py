@@ -32,6 +32,7 @@ from procsup.core.plan.attempts import (
 )
 from procsup.core.plan.requests import on_asked, on_interrupted, on_time_limit
 from procsup.core.plan.stages import (
+    ask_for_units,
     close_if_over,
     on_expanded,
     on_published,
@@ -78,6 +79,7 @@ def handle(plan: Plan, facts: Iterable[Fact], now: float, wall: float) -> List[O
     settle_stages(plan)
     if not plan.summary.ending:
         fill_slots(plan)
+        ask_for_units(plan)
     close_if_over(plan)
     return plan.take_orders()
 

@@ -59,6 +59,7 @@ def rehearse(
     `early` are the stages whose units are known now. `expand` expands a later stage if all
     stages before it are kept; without it, no later stage is expanded.
     """
+    early = {name: msgspec.structs.replace(fact, last=True) for name, fact in early.items()}
     if selector is None and not _find_unfit(early) and _are_final(spec, early):
         return {name: RehearsedStage(fact.units, fact.standings) for name, fact in early.items()}
     return _Rehearsal(spec, capacity, history, early, selector, expand).play()

@@ -5,7 +5,7 @@ before its withdrawal is done. After the order to publish a stage it does not ch
 once it is published, it is final for the stages after it.
 """
 
-from typing import Dict, List, Sequence
+from typing import Dict, List
 
 import msgspec
 
@@ -44,6 +44,7 @@ from procsup.core.text import say_when_units_known
 from procsup.core.versions import find_newest
 
 _CHUNK = 500  # units in one record
+_AHEAD = 200  # units of a growing stage that wait for their start: no more are asked for
 
 
 # --- a stage's plan ----------------------------------------------------------------------------
@@ -53,11 +54,13 @@ def on_expanded(plan: Plan, fact: Expanded) -> None:
     """The units of a stage are known, or why there are none.
 
     A stage with stages before it gets two of these facts if its units can be known early: one at
-    the start, and one when the stages before it are done.
+    the start, and one when the stages before it are done. A stage that grows gets many.
     """
     stage = plan.by_name[fact.stage]
     expanding = stage.tally.status == StageStatus.EXPANDING
-    if not (stage.halted or (stage.expanded and not expanding)):
+    if stage.tally.grows:
+        _grow(plan, stage, fact)
+    elif not (stage.halted or (stage.expanded and not expanding)):
         _take(plan, stage, fact)
         if expanding and not fact.problem:
             _open(plan, stage)
@@ -74,8 +77,34 @@ def _take(plan: Plan, stage: Stage, fact: Expanded) -> None:
     stage.tally.news += fact.notes
     if stage.expanded:
         return
+    plan.set_growing(stage, grows=not fact.last)
+    _admit(plan, stage, fact)
+
+
+def _grow(plan: Plan, stage: Stage, fact: Expanded) -> None:
+    """Take more units of a stage; what is wrong with one of them ends the sitting."""
+    stage.is_asked = False
+    if fact.problem:
+        plan.complaint = plan.complaint or fact.problem
+        plan.end_early(EarlyEnd.DRAINING, fact.problem)
+        return
+    plan.set_growing(stage, grows=not fact.last)
+    stage.unfit.update(fact.unfit)
+    stage.tally.news += fact.notes
+    first = len(stage.units)
+    _admit(plan, stage, fact)
+    if stage.is_open:
+        for unit, standing in zip(stage.units[first:], fact.standings):
+            place_unit(plan, stage, unit, standing)
+    else:
+        stage.standings += fact.standings
+    if fact.last:
+        enforce_policies(plan, stage)
+
+
+def _admit(plan: Plan, stage: Stage, fact: Expanded) -> None:
     plan.admit(stage, [_make_unit(plan, spec) for spec in fact.units])
-    _write_plan(plan, stage, fact.units)
+    _write_plan(plan, fact)
     for spec, standing in zip(fact.units, fact.standings):
         is_named = plan.selector is not None and plan.selector(spec)
         if standing.reason == ASKED or (standing.reason == FRESH and is_named):
@@ -91,18 +120,19 @@ def _make_unit(plan: Plan, spec: UnitSpec) -> Unit:
     return unit
 
 
-def _write_plan(plan: Plan, stage: Stage, units: Sequence[UnitSpec]) -> None:
-    """Write the plan of a stage, in one or more records."""
+def _write_plan(plan: Plan, fact: Expanded) -> None:
+    """Write these units of a stage's plan, in one or more records."""
     if plan.reruns is not None:
         return  # a rehearsal writes nothing, and these records are slow to make
+    units = fact.units
     for start in range(0, max(len(units), 1), _CHUNK):
         end = start + _CHUNK
-        some, standings = units[start:end], stage.standings[start:end]
+        some, standings = units[start:end], fact.standings[start:end]
         # Kept units have the same arguments and parameters as in an earlier plan.
-        same = stage.standings and all(one.keeps_verdict for one in standings)
+        same = fact.standings and all(one.keeps_verdict for one in standings)
         made = None if same else collect_made(some, plan.spec.folder)
         ids = [unit.id for unit in some]
-        plan.write(Planned(stage.name, ids, end >= len(units), made=made))
+        plan.write(Planned(fact.stage, ids, fact.last and end >= len(units), made=made))
 
 
 def record_request(plan: Plan, unit_id: str) -> None:
@@ -276,6 +306,14 @@ def _lets_on(plan: Plan, name: str, stage: Stage) -> bool:
     return tolerant or before.tally.status == StageStatus.SUCCEEDED
 
 
+def ask_for_units(plan: Plan) -> None:
+    """Ask for more units of the stages that grow, before the known ones are all started."""
+    for stage in plan.growing:
+        if not stage.is_asked and stage.is_open and len(stage.ready) < _AHEAD:
+            stage.is_asked = True
+            plan.outbox.append(Expand(stage.name))
+
+
 def _weigh_again(plan: Plan) -> None:
     """Order a second comparison of the units in doubt."""
     for stage, ids in plan.in_doubt.items():
@@ -370,7 +408,7 @@ def _is_answer_due(plan: Plan) -> bool:
 
 
 def _can_go_on(plan: Plan) -> bool:
-    if plan.looking or plan.deadlines.next() is not None:
+    if plan.looking or plan.growing or plan.deadlines.next() is not None:
         return True
     waiting = [stage for stage in plan.stages if not stage.tally.closed]
     return any(stage.ready or stage.tally.status == StageStatus.EXPANDING for stage in waiting)

@@ -62,6 +62,7 @@ class Stage:
         self.room_for: Optional[Tuple[object, ...]] = None  # the last needs that can fit
         self.leftovers: Optional[Dict[str, Set[str]]] = None  # see ``leftover_notes.py``
         self.passed_over = False  # skipped before its units were known
+        self.is_asked = False  # for more units, without an answer yet
 
     @property
     def name(self) -> str:
@@ -110,7 +111,8 @@ class Stage:
 
     def is_complete(self) -> bool:
         """Every unit has its verdict, and all of them are on disk."""
-        return self.undecided == 0 and self.unsettled == 0 and self.expanded
+        is_whole = self.expanded and not self.tally.grows
+        return self.undecided == 0 and self.unsettled == 0 and is_whole
 
     def status(self) -> StageStatus:
         """The status of a complete stage."""
@@ -178,6 +180,7 @@ class Plan:
         self.shortage: Optional[Shortage] = None
         self.grace_s: Optional[float] = None  # of `procsup stop --grace`
         # Units
+        self.growing: List[Stage] = []  # stages whose units are not all known while they run
         self.in_doubt: Dict[str, List[str]] = {}  # stage -> units to weigh again
         self.looking = 0  # `Weigh` orders without an answer yet
         self.reruns: Optional[Dict[str, Rerun]] = None  # of each unit that runs, in a rehearsal
@@ -186,7 +189,6 @@ class Plan:
         self.seq = self.base_seq = history.last_seq
         self.kept: Dict[Tuple[str, bool, bool], List[str]] = {}  # to record, see `record_kept`
         self.unsettled: List[Tuple[int, Stage, End]] = []
-        # The sitting
         self._changed = True  # a stage may now be unblocked, final or withdrawn
         self.run_id = ""
         self.run_status: Optional[str] = None  # from the order to publish the run on
@@ -267,13 +269,22 @@ class Plan:
 
     # --- units ---------------------------------------------------------------------------
 
-    def admit(self, stage: Stage, units: List[Unit]) -> None:
-        """Take the units of a stage; they are all still without a verdict."""
-        stage.units = units
-        stage.by_id = {unit.spec.id: unit for unit in units}
-        stage.undecided = len(units)
-        stage.tally.planned = len(units)
+    def admit(self, stage: Stage, units: Sequence[Unit]) -> None:
+        """Take units of a stage; they are all still without a verdict."""
+        stage.units += units
+        stage.by_id.update((unit.spec.id, unit) for unit in units)
+        stage.undecided += len(units)
+        stage.tally.planned = len(stage.units)
         self._changed = True
+
+    def set_growing(self, stage: Stage, *, grows: bool) -> None:
+        """Note whether more units of a stage will follow."""
+        if stage.tally.grows and not grows:
+            self.growing.remove(stage)
+            self._changed = True
+        elif grows and not stage.tally.grows:
+            self.growing.append(stage)
+        stage.tally.grows = grows
 
     def queue(self, stage: Stage, unit: Unit, not_before: float = 0.0) -> None:
         """Put a unit into the queue of its stage, now or at a monotonic time."""

@@ -55,6 +55,7 @@ class StageTally:
     """
 
     __slots__ = (
+        "grows",
         "kept",
         "leftover_files",
         "name",
@@ -72,6 +73,7 @@ class StageTally:
     def __init__(self, name: str) -> None:
         self.name = name
         self.planned: Optional[int] = None
+        self.grows = False  # more units are made while these run
         self.running = 0
         self.kept = 0
         self.stale = 0

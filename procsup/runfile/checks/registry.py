@@ -6,6 +6,7 @@ Also: no glob of a stage may match the outputs of another stage for which it doe
 import json
 import os
 import threading
+from itertools import chain
 from typing import (
     Collection,
     Dict,
@@ -52,7 +53,8 @@ class Registry:
         self._declared: Dict[str, List[Tuple[OutputSpec, str]]] = {}  # folders and globs
         self._claims: Dict[str, Claims] = {}  # stage -> its folders and globs
         self._looks: List[Look] = []
-        self._reads: Dict[str, Reads] = {}  # stage -> what its units read
+        self._reads: Dict[str, List[Reads]] = {}  # stage -> what its units read
+        self._ids: Dict[str, Dict[str, UnitSpec]] = {}  # stage -> its units
         self._real = RealFolders(spec.folder)
         self._marks: Dict[str, str] = {}  # key of a stamp or the like -> its description
         self._escaped: Set[str] = set()  # patterns with escaped characters, and their keys
@@ -89,6 +91,7 @@ class Registry:
         self._declared.clear()
         self._claims.clear()
         self._reads.clear()
+        self._ids.clear()
         self._follows.clear()
         self._escaped.clear()
 
@@ -110,14 +113,16 @@ class Registry:
         """Note the globs and lists of a stage that are the same for all its units."""
         self._looks += list_looks(recipe, values, self._folder)
 
-    def add(self, recipe: Recipe, units: Iterable[UnitSpec], problems: Problems) -> None:
-        """Add the units of a stage; note duplicates, and inputs that are read too early."""
+    def add(
+        self, recipe: Recipe, units: Iterable[UnitSpec], problems: Problems, *, more: bool = False
+    ) -> None:
+        """Add units of a stage, `more` or the first ones; note duplicates, and early reading."""
         with self._lock:
             stage = recipe.spec.name
-            self._outputs[stage] = {}
-            self._declared[stage] = []
-            ids: Dict[str, UnitSpec] = {}
-            for problem in _take_first(self._find_problems(recipe, units, ids)):
+            if not more:
+                self._outputs[stage], self._declared[stage], self._ids[stage] = {}, [], {}
+                self._reads[stage] = []
+            for problem in _take_first(self._find_problems(recipe, units, self._ids[stage])):
                 problems.add(*problem)
             self._claims[stage] = Claims(self._declared[stage])
             for problem in _take_first(self._find_overlaps(recipe)):
@@ -286,8 +291,9 @@ class Registry:
         """Note inputs for which a reader does not wait, if it or the maker is in these stages."""
         with self._lock:
             new = {recipe.spec.name: Reads(recipe, units, self._real) for recipe, units in made}
-            self._reads.update(new)
-            for reads in self._reads.values():
+            for name, of_stage in new.items():
+                self._reads[name].append(of_stage)
+            for reads in chain.from_iterable(self._reads.values()):
                 reader = reads.recipe.spec.name
                 makers = self._outputs if reader in new else new
                 for maker in makers:
