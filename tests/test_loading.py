@@ -38,6 +38,7 @@ LATE = {
     "tomllib": A_LOOK,
     "traceback": MESSAGES,
     "winreg": NOT_EVERYWHERE,
+    "procsup.cli.completion": ONE_WAY,
     "procsup.cli.dry": ONE_WAY,
     "procsup.cli.group": "the version is printed without it",
     "procsup.cli.hosted": ONE_WAY,
