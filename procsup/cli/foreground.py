@@ -38,8 +38,8 @@ def bring_to_completion(
     def open_watcher(opening: Opening) -> "Watcher":
         openings.append(opening)
         if not display.quiet:
-            first = [opening.first_line] if printers is None else []
-            write_stderr(*first, *opening.notes)
+            first = opening.first_line if printers is None else _note_repetition(opening)
+            write_stderr(*filter(None, [first]), *opening.notes)
         if printers is not None:
             printing.append(printers(opening))
             return printing[0]
@@ -54,6 +54,14 @@ def bring_to_completion(
     if ending.signum is not None and ending.status is None:
         die_by(ending.signum)
     return code
+
+
+def _note_repetition(opening: Opening) -> str:
+    """Say of a `map` with the name of an earlier one that it repeats all; empty of another."""
+    if opening.sitting == 1:
+        return ""
+    retry = f"`procsup retry {name_run(opening.directory)}` runs only what did not succeed"
+    return f"{opening.spec.name} has run before, and all of its units run again ({retry})"
 
 
 class _End(NamedTuple):
