@@ -30,6 +30,7 @@ from procsup.runfile.templates.template import Template
 _SEPARATORS = (":::", "::::", ":::+", "::::+")
 _CHUNK_BYTES = 1 << 16
 STDIN = "-"
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 class Shape(NamedTuple):
@@ -188,8 +189,10 @@ def _read_texts(origin: Origin, shape: Shape) -> Iterator[str]:
     """Yield the texts of a file, each without its delimiter."""
     is_lines = not shape.null and shape.delimiter is None
     delimiter = b"\0" if shape.null else _parse_delimiter(shape.delimiter)
-    for part in core.split_records(_read_chunks(origin), delimiter):
+    for at, part in enumerate(core.split_records(_read_chunks(origin), delimiter)):
         text = os.fsdecode(part)
+        if at == 0 and shape.header and text.startswith(_BYTE_ORDER_MARK):
+            text = text[1:]  # else it would be part of the first name
         yield text[:-1] if is_lines and os.linesep == "\r\n" and text[-1:] == "\r" else text
 
 

@@ -69,6 +69,13 @@ def test_a_header_names_columns_which_are_parameters_of_the_records(project):
     assert manifest(project, "n")["units"][0]["parameters"] == {"a": "1", "b": "2"}
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_name(project):
+    project.write("t.csv", "\ufeffwho,age\nann,3\n")
+
+    words = ["--header", ":", "--csv", "echo", "{who}", "::::", "t.csv"]
+    assert lines_of(project, *words) == ["ann"]
+
+
 def test_files_that_a_glob_matches_are_inputs_of_a_python_file(project):
     for name in ("data/b.csv", "data/a.csv", "data/c.txt"):
         project.write(name, "")
