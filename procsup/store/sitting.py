@@ -208,13 +208,17 @@ class Sitting:
         raise RunBusy(f"{path} is held by another process")
 
     def _clear_old(self) -> None:
-        """Remove the lock files of old sittings and the temporary files of killed processes."""
+        """Remove locks and requests of old sittings, and temporary files of killed processes.
+
+        No request can be for this sitting: its number is not written down yet.
+        """
         with self.folder.child(self.rundir.locks.name) as locks:
             shared = self.rundir.shared_owner.name
             _try_remove(locks, (name for name in locks.list_names() if name != shared))
-        for path in (self.rundir.stages, self.rundir.control):
-            with self.folder.child(path.name) as folder:
-                _try_remove(folder, filter(is_temporary, folder.list_names()))
+        with self.folder.child(self.rundir.control.name) as control:
+            _try_remove(control, control.list_names())
+        with self.folder.child(self.rundir.stages.name) as stages:
+            _try_remove(stages, filter(is_temporary, stages.list_names()))
         _try_remove(self.folder, filter(is_temporary, self.folder.list_names()))
 
     def _write_owner(self) -> None:

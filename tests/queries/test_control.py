@@ -124,6 +124,18 @@ def test_a_refused_stop_is_an_error(run, asked):
     run.leave()
 
 
+def test_a_request_that_is_there_before_the_sitting_begins_is_not_for_it(tmp_path):
+    """It came with a checkout, say: no process can know the number of a sitting before."""
+    run = Supervised(tmp_path)
+    run.rundir.create()
+    (run.rundir.control / "1-abc-12.json").write_text('{"verb":"stop"}', encoding="utf-8")
+
+    run.begin()
+
+    assert os.listdir(run.rundir.control) == []
+    run.leave()
+
+
 def test_a_supervisor_that_does_not_answer_is_not_waited_for_without_end(run):
     with pytest.raises(WaitTimeout, match=r"did not answer within 0\.05 s"):
         asking.request(run.rundir, read_owner(run.rundir), "drain", timeout_s=0.05)
