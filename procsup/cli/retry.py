@@ -85,7 +85,7 @@ def command(
 ) -> int:
     """Find the run; ask its supervisor, or run the units here."""
     _check(units, here=here, dry_run=bool(dry_run), detach=detach)
-    rerun = retrying.read_rerun(find_to_execute(run, ".", "retry"))
+    rerun = retrying.read_own_rerun(find_to_execute(run, ".", "retry"))
     if here:
         return _run_here(rerun, units[0], dry_run=bool(dry_run), as_json=as_json)
     if rerun.live is not None and not dry_run:

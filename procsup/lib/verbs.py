@@ -71,7 +71,7 @@ def retry(
     UsageError also if the run file is gone, or the live run refuses.
     """
     words = read_selectors("only", only)
-    rerun = retrying.read_rerun(find_to_execute(os.fspath(run), os.curdir, "retry"))
+    rerun = retrying.read_own_rerun(find_to_execute(os.fspath(run), os.curdir, "retry"))
     where = f"{rerun.rundir.path}@{rerun.begin.run_id}"
     if rerun.live is not None:
         retrying.ask_to_retry(rerun, rerun.live, words)

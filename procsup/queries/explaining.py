@@ -32,6 +32,7 @@ from procsup.queries.retrying import read_rerun, request_for
 from procsup.queries.selection import SelectedUnits
 from procsup.queries.status import RunningUnit, Status, read_status
 from procsup.queries.view import RunView
+from procsup.store.copies import is_copy
 from procsup.store.rundir import RunDir
 from procsup.supervisor.requests import DryRun
 from procsup.supervisor.session import rehearse_run
@@ -173,10 +174,11 @@ class _Foresight:
         self._dry: Optional[DryRun] = None
         try:
             with view.reading():
-                request = request_for(read_rerun(view), ())
+                rerun = read_rerun(view)
+                request = request_for(rerun, ())
                 plain = msgspec.structs.replace(request, again=None)
-                # Programs that another user's run file names are not executed.
-                static = view.other_owner is not None
+                # Programs that another user's run file names, or that of a copy, are not executed.
+                static = view.other_owner is not None or is_copy(rerun.rundir, rerun.begin)
                 self._dry = rehearse_run(plain, wanted=wanted, static=static)
         except ProcsupError as error:
             lines = str(error).splitlines()

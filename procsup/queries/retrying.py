@@ -13,7 +13,7 @@ from procsup.queries.control import ControlRequest, request
 from procsup.queries.view import RunView
 from procsup.runfile.load import load
 from procsup.runfile.plan import PLAN_FILE
-from procsup.store.copies import is_copy
+from procsup.store.copies import find_origin
 from procsup.store.place import run_file_now
 from procsup.store.reader import read_last_begin
 from procsup.store.rundir import RunDir
@@ -53,10 +53,24 @@ def read_rerun(view: RunView) -> Rerun:
     return Rerun(rundir, begin, live)
 
 
+def read_own_rerun(view: RunView) -> Rerun:
+    """Do the same to execute it; UsageError for a copy, which may come with a checkout.
+
+    Its records could name any run file.
+    """
+    rerun = read_rerun(view)
+    origin = find_origin(rerun.rundir, rerun.begin)
+    if origin is not None:
+        raise UsageError(
+            f"run directory {rerun.rundir.path} is a copy of {origin}, whose records may name any"
+            " run file: begin a run here first (procsup run FILE; --adopt keeps what was done"
+            " there, --fresh repeats all)"
+        )
+    return rerun
+
+
 def has_succeeded(rerun: Rerun) -> bool:
-    """Whether every unit of the run succeeded; false for a copy, whose records prove nothing."""
-    if is_copy(rerun.rundir, rerun.begin):
-        return False
+    """Whether every unit of the run succeeded."""
     try:
         head = RunView(rerun.rundir).head()
     except RecordError:

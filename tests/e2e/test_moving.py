@@ -384,6 +384,23 @@ def test_what_is_wrong_in_a_linked_run_file_is_said_by_the_name_that_was_given(m
 # --- copied ---
 
 
+@posix_only
+def test_retry_executes_nothing_that_the_records_of_a_copy_name(tmp_path):
+    """They may come with a checkout: here they name a run file that the user has not named."""
+    made = Project(tmp_path / "first")
+    made.write("hidden/run.toml", '[stage.s]\ncommand = ["sh", "-c", "touch executed; exit 1"]\n')
+    made.write("run.toml", '[stage.s]\ncommand = ["true"]\n')
+    assert made.call("run", "hidden/run.toml", "--dir", ".procsup").returncode == 1
+    (made.folder / "hidden" / "executed").unlink()
+    there = copy_project(made)
+
+    for words in ([], ["s"], ["s", "--here"], ["--dry-run"]):
+        refused = there.call("retry", "run", *words)
+        assert refused.returncode == 2, refused.stderr
+        assert "may name any run file: begin a run here first" in refused.stderr
+    assert not (there.folder / "hidden" / "executed").exists()
+
+
 @pytest.mark.parametrize("take", [copy_project, restore])
 def test_a_copy_keeps_what_is_done_once_the_user_has_said_so(made, take):
     there = take(made)
