@@ -7,6 +7,7 @@ from typing import Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from procsup.core.regexes import compile_at_use
 from procsup.host.names import find_python_command
+from procsup.host.owners import explain_others_may, find_doubts
 from procsup.paths.opening import open_regular
 
 _IS_WINDOWS = sys.platform == "win32"
@@ -30,7 +31,8 @@ def search(version: str, environment: Mapping[str, str]) -> Search:
     """Look for a Python of a version such as ``3.12`` or ``3``.
 
     If PATH has one, its bare name is returned: each unit looks it up in its own PATH. Elsewhere
-    the newest one is taken.
+    the newest one is taken, but none that other users could replace: HOME may be that of another
+    user (`sudo`).
     """
     import shutil  # few runs need it, and it takes half a megabyte
 
@@ -40,11 +42,21 @@ def search(version: str, environment: Mapping[str, str]) -> Search:
         return Search(argv)
     tried = ["PATH" if found is None else f"PATH ({found} is a shim of pyenv)"]
     for name, place, programs in _list_places(version, environment):
-        good = [program for program in programs if os.access(program, os.X_OK)]
+        doubts = {one: _explain_doubt(one) for one in programs if os.access(one, os.X_OK)}
+        good = [program for program, doubt in doubts.items() if not doubt]
         if good:
             return Search((max(good, key=_rank_version),), tuple(tried))
-        tried.append(f"{name} ({place})")
+        left_out = next((f", where {doubt}: left out" for doubt in doubts.values()), "")
+        tried.append(f"{name} ({place}{left_out})")
     return Search(argv, tuple(tried))
+
+
+def _explain_doubt(program: str) -> str:
+    """Return why other users could put another program in the place of this one; else empty."""
+    for doubt in find_doubts(os.path.abspath(program), is_trusted=lambda _folder: False):
+        return f"{doubt.folder} {doubt.why}"
+    why = explain_others_may(os.stat(program), program)
+    return f"{program} {why}" if why else ""
 
 
 def _is_shim(program: str) -> bool:

@@ -9,6 +9,7 @@ from procsup.host.names import find_python_command
 from procsup.host.pythons import find_version, search
 from tests.runfile.builders import load_text
 from tests.support.projects import Project
+from tests.support.users import EVE, give, root_only
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="other folders on Windows")
 
@@ -58,6 +59,26 @@ def test_uv_and_conda_are_looked_at(home):
     assert search("3.77", env(home)).argv == (of_uv,)
     other = put(home / "uv/cpython-3.77.1-x/bin/python3.77")
     assert search("3.77", env(home, UV_PYTHON_INSTALL_DIR=str(home / "uv"))).argv == (other,)
+
+
+@root_only
+def test_a_python_that_another_user_could_replace_is_left_out(home):
+    """After `sudo`, HOME may be that of the user who called it."""
+    own = put(home / "uv/cpython-3.77.1-x/bin/python3.77")
+    settings = env(home, UV_PYTHON_INSTALL_DIR=str(home / "uv"))
+    put(home / ".pyenv/versions/3.77.1/bin/python3.77")
+    give(home / ".pyenv", EVE)
+
+    found = search("3.77", settings)
+
+    assert found.argv == (own,)
+    assert (
+        f"{home}/.pyenv/versions, where {home}/.pyenv belongs to an unknown user" in found.explained
+    )
+    os.chown(own, EVE, EVE)
+    assert f"{own} belongs to an unknown user" in search("3.77", settings).explained
+    give(home, EVE)
+    assert search("3.77", settings).argv == ("python3.77",)
 
 
 def test_every_place_is_named_where_there_is_none(home):
