@@ -125,12 +125,16 @@ def _parse_constraint(text: str, capture: Optional[str]) -> Iterator[Span]:
 def _parse_count(
     fewest: str, comma: Optional[str], most: Optional[str]
 ) -> Tuple[int, Optional[int]]:
-    least = int(fewest)
-    bound = int(most) if most else None if comma else least
+    least = _read_count(fewest)
+    bound = _read_count(most) if most else None if comma else least
     if max(least, bound or 0) > _LONGEST or (bound is not None and bound < max(least, 1)):
         raise GlobError(f"{{{fewest}{comma or ''}{most or ''}}}: expected a number from 1 to"
                         f" {_LONGEST}, or two that grow")  # fmt: skip
     return least, bound
+
+
+def _read_count(digits: str) -> int:
+    return int(digits) if len(digits) < 10 else _LONGEST + 1
 
 
 def _set(text: str) -> Chars:

@@ -93,6 +93,7 @@ def test_case_is_an_argument():
         ("{s:[a]{0}}", "from 1 to"),
         ("{s:[a]{2,1}}", "from 1 to"),
         ("{s:[a]{256}}", "from 1 to"),
+        ("{s:[a]{%s}}" % ("9" * 5000), "from 1 to"),
         ("{a,..}/x", "cannot be alternatives"),
         ("{a,b}" * 9, "at most 256"),
     ],

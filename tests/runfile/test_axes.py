@@ -115,6 +115,7 @@ def test_an_invalid_zip_is_refused(text, expected, tmp_path):
     ("text", "expected"),
     [
         ('matrix.x.range = "1..n"', "3: stage.a.matrix.x.range: expected a range"),
+        (f'matrix.x.range = "1..{10**19}"', "3: stage.a.matrix.x.range: expected a range"),
         ("matrix.x = []", "3: stage.a.matrix.x: expected at least one value"),
         ('matrix.x.glob = "{p}/{n:*}.txt"', "3: stage.a.matrix.x.glob: {p}: there is no variable"),
         ("zip.x = []\nzip.y = [1, 2]", "3: stage.a.zip.x: expected at least one value"),
@@ -356,6 +357,7 @@ def test_mistakes_in_a_csv_are_said_with_its_line(content, problem, tmp_path):
         ('{"a": 1, "a": 2}\n', ".jsonl: s.jsonl:1: a name stands here twice"),
         ('{"a": 1\n', ".jsonl: s.jsonl:1: expected a JSON object: "),
         ('{"a": 1e999}\n', ".jsonl: s.jsonl:1: `a`: expected a finite number"),
+        (f'{{"a": {"9" * 5000}}}\n', ".jsonl: s.jsonl:1: expected a JSON object: a number of more"),
     ],
 )
 def test_mistakes_in_a_jsonl_are_said_with_its_line(content, problem, tmp_path):

@@ -66,6 +66,11 @@ CASES = {
         b'a = {b = """\nit\'s """, ' + b"'x y'." * 200 + b"c = 1}",
         "2: a key of more",
     ),
+    "a number without end": (
+        b"# 1\njobs = 0x" + b"f" * 5000,
+        "2: a number of more than 400 digits",
+    ),
+    "a fraction without end": (b"a = [1, -0." + b"1_" * 5000 + b"1]", "1: a number of more than"),
     "nested without end": (b"a = " + b"[" * 100_000, "1: "),
 }
 
@@ -78,11 +83,12 @@ def test_what_is_no_run_file_is_said_with_its_line(content, message, tmp_path):
     assert problem(file).startswith(f"{file}:{message}")
 
 
-def test_a_number_without_end_is_no_crash(tmp_path):
-    file = tmp_path / "run.toml"
-    file.write_text(f"{STAGE}jobs = {'1' * 5000}\n", encoding="utf-8")
+def test_long_texts_of_digits_are_no_numbers(tmp_path):
+    file, digits = tmp_path / "run.toml", "1" * 5000
+    text = f'{STAGE}args = [\'{digits}\']  # {digits}\nid = """\n{digits}"""\n'
+    file.write_text(text, encoding="utf-8")
 
-    assert problem(file).startswith(str(file))
+    assert read_source(file).data["stage"]
 
 
 def test_a_file_too_large_is_refused_unread(tmp_path, monkeypatch):

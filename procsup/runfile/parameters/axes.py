@@ -63,7 +63,7 @@ from procsup.runfile.vocabulary.names import check_new_name
 MAX_UNITS = 1_000_000
 
 _CAPTURE = compile_at_use(r"{(\w+):")
-_RANGE = compile_at_use(r"\s*(-?\d+)\s*\.\.\s*(-?\d+)\s*(?::\s*(-?\d+)\s*)?")
+_RANGE = compile_at_use(r"\s*(-?\d{1,15})\s*\.\.\s*(-?\d{1,15})\s*(?::\s*(-?\d{1,15})\s*)?")
 _NO_COLUMNS: Tuple[str, ...] = ()
 
 

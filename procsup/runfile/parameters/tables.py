@@ -35,7 +35,7 @@ from procsup.runfile.syntax.problems import (
     make_wrong,
     suggest,
 )
-from procsup.runfile.syntax.reading import WrittenFloat
+from procsup.runfile.syntax.reading import WrittenFloat, read_whole
 from procsup.runfile.syntax.values import Scalar, format_value, scalar
 
 Row = Dict[str, Any]  # parameter -> scalar as written, or a tuple of them
@@ -336,7 +336,9 @@ def _describe_reason(error: Exception) -> str:
 
 
 def _parse_object(line: str) -> Row:
-    value = json.loads(line, parse_float=WrittenFloat, object_pairs_hook=_make_table)
+    value = json.loads(
+        line, parse_float=WrittenFloat, parse_int=read_whole, object_pairs_hook=_make_table
+    )
     if value is None:
         raise Wrong("expected a JSON object with parameters, not null")
     if not isinstance(value, dict) or not value:

@@ -16,7 +16,7 @@ from procsup.runfile.templates.scope import Scope
 from procsup.runfile.templates.template import Template
 
 _MODULE = compile_at_use(r"[^\W\d][\w-]*(?:\.[^\W\d][\w-]*)*")
-_VERSION = compile_at_use(r"\d+(?:\.\d+)?")
+_VERSION = compile_at_use(r"\d{1,4}(?:\.\d{1,4})?")
 _PYTHON_NAME = compile_at_use(r"(?:python|pypy)w?\d*(?:\.\d+)?t?(?:\.exe)?", re.IGNORECASE)
 
 

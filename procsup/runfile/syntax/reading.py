@@ -22,6 +22,8 @@ _PLACE = compile_at_use(r"\s*\((?:at line (\d+), column (\d+)|at end of document
 _OF_DESCRIPTORS = compile_at_use(r"/dev/fd|/proc/[^/]+(?:/task/[^/]+)?/fd")
 _MOST_LINKS = 40
 _MOST_KEY_PARTS = 100
+_MOST_DIGITS = 400  # some Pythons take minutes for a million, others refuse
+_MANY_DIGITS = compile_at_use(r"[0-9A-Fa-f_]{400}")
 _TOKEN = compile_at_use(
     r"""\#[^\n]*|[ \t]+                            # comments and blanks
     |\"{3}(?:[^"\\]|\\.|"(?!""))*(?:"{3,5})?|"(?:[^"\\\n]|\\.)*"?
@@ -52,6 +54,13 @@ class WrittenFloat(float):
 
     def __str__(self) -> str:
         return self.written
+
+
+def read_whole(text: str) -> int:
+    """Make a whole number of a JSON text; ValueError if it is very long."""
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"a number of more than {_MOST_DIGITS} digits")
+    return int(text)
 
 
 class Source(NamedTuple):
@@ -168,6 +177,7 @@ def _refuse_other_kind(shown: str, content: bytes) -> None:
 
 def _parse(shown: str, text: str) -> Dict[str, Any]:
     _refuse_long_keys(shown, text)
+    _refuse_long_numbers(shown, text)
     try:
         return parse(text)
     except RecursionError:
@@ -192,6 +202,18 @@ def _refuse_long_keys(shown: str, text: str) -> None:
         _refuse(
             f"{shown}:{line_number}: a key of more than {_MOST_KEY_PARTS} parts, expected fewer"
         )
+
+
+def _refuse_long_numbers(shown: str, text: str) -> None:
+    if _MANY_DIGITS.search(text) is None:
+        return
+    for token in _TOKEN.finditer(text):
+        if len(token.group()) > _MOST_DIGITS and token.group().lstrip("+-")[:1].isdigit():
+            line_number = text.count("\n", 0, token.start()) + 1
+            _refuse(
+                f"{shown}:{line_number}: a number of more than {_MOST_DIGITS} digits,"
+                " expected fewer"
+            )
 
 
 def _shorten_token(token: "re.Match[str]") -> str:
