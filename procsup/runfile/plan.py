@@ -51,7 +51,6 @@ PLAN_FILE = "plan.jsonl"
 PLAN_VERSION = 1
 CALLED_OFF = b'{"called-off":true}\n'
 END = b'{"end":'
-_NOT_WHOLE = "run the program again that makes it; with `name` and `keep` it repeats nothing"
 _ENOUGH_PROBLEMS = 20
 KEEP_LAST = 20  # of the runs in a folder that have no name of their own
 _OWN_NAME = compile_at_use(r"[a-z]+-\d{8}T\d{6}-[0-9a-f]+(-\d+)?")  # see make_own_name
@@ -160,7 +159,7 @@ def read_text(lines: Iterable[bytes], shown: str) -> PlanText:
         if is_last_line(line, len(units), shown):
             return PlanText(head, units)
         units.append(line)
-    raise UsageError(f"{shown}: the plan has no last line: {_NOT_WHOLE}")
+    raise _make_open_error(shown)
 
 
 def read_growing(lines: Iterator[bytes], shown: str, rest: LineQueue) -> PlanText:
@@ -168,9 +167,16 @@ def read_growing(lines: Iterator[bytes], shown: str, rest: LineQueue) -> PlanTex
     head = _read_head(next(lines, b""), shown)
     line = next(lines, b"")
     if not line:
-        raise UsageError(f"{shown}: the plan has no last line: {_NOT_WHOLE}")
+        raise _make_open_error(shown)
     is_whole = is_last_line(line, 0, shown)
     return PlanText(head, []) if is_whole else PlanText(head, [line], rest)
+
+
+def _make_open_error(shown: str) -> UsageError:
+    return UsageError(
+        f"{shown}: the plan has no last line: run the program again that makes it (with `name` and"
+        " `keep` it repeats nothing)"
+    )
 
 
 def is_last_line(line: bytes, count: int, shown: str) -> bool:
