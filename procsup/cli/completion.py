@@ -6,8 +6,8 @@ from typing import List, Sequence
 import click
 from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
 
-from procsup.cli.help import TOPICS
 from procsup.cli.init import EXAMPLES
+from procsup.cli.topics import TOPICS
 from procsup.console.terminal import write_stdout
 from procsup.core.text import make_visible
 from procsup.errors import ProcsupError, UsageError

@@ -8,8 +8,9 @@ import pytest
 
 import procsup
 from procsup.cli.group import VERBS
-from procsup.cli.help import TOPICS, read_page
+from procsup.cli.help import read_page
 from procsup.cli.main import main
+from procsup.cli.topics import TOPICS
 
 PAGES = sorted((Path(procsup.__file__).parent / "docs").glob("*.md"))
 
