@@ -19,12 +19,12 @@ from typing import (
     Mapping,
     NamedTuple,
     Optional,
+    Protocol,
     Sequence,
     Tuple,
 )
 
 import msgspec
-from typing_extensions import Protocol
 
 from procsup.core.regexes import compile_at_use
 from procsup.core.slots import Capacity
