@@ -1,8 +1,8 @@
 """Detects the end of the program that owns the run.
 
 On every system the pipe at stdin closes when the program ends. If the program forked meanwhile,
-its children hold the pipe, too; then its pidfd shows the end (Linux). After the plan, if the pipe
-carries one, each byte is a request to end: it replaces SIGTERM where that could get lost.
+its children hold the pipe, too; then its pidfd shows the end (Linux). Between the lines of a plan,
+and after it, a dot is a request to end: it replaces SIGTERM where that could get lost.
 """
 
 import os
@@ -39,13 +39,20 @@ class ParentWatch:
         self._watch(lambda: read() and self._read_to_end())
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the lines of stdin; data read beyond the last yielded line is kept."""
+        """Yield the lines of stdin; data read beyond the last yielded line is kept.
+
+        A request to end may come between two lines. A last line without its end is dropped.
+        """
         while True:
             data = os.read(0, _CHUNK_BYTES)
             if not data:
+                self._read_ahead = b""
                 return
             *lines, self._read_ahead = (self._read_ahead + data).split(b"\n")
-            for line in lines:
+            for whole in lines:
+                line = whole.lstrip(ASK_TO_END)
+                for _request in range(len(whole) - len(line)):
+                    _ask_to_end()
                 yield line + b"\n"
 
     def set_callback(self, on_broken: Callable[[], None]) -> None:

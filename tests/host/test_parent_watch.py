@@ -63,3 +63,16 @@ def test_a_line_that_comes_in_pieces_is_one(listener):
         listener.stdin.write(piece)
 
     assert [listener.stdout.readline() for _ in range(2)] == [b"head\n", b"end\n"]
+
+
+def test_a_request_between_two_lines_is_heard_and_is_no_part_of_them(listener):
+    listener.stdin.write(b"head\n" + ASK_TO_END + b"end\n")
+
+    assert [listener.stdout.readline() for _ in range(3)] == [b"head\n", b"end\n", b"asked\n"]
+
+
+def test_a_line_that_is_cut_off_by_the_end_is_no_request(listener):
+    listener.stdin.write(b"head\n{...")
+    listener.stdin.close()
+
+    assert [listener.stdout.readline() for _ in range(2)] == [b"head\n", b"gone\n"]
